@@ -1,0 +1,212 @@
+package concert
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// This file is for those who write executors whose workers do not share
+// memory. Such an executor does not Run a task. When a worker is ready it
+// Claims calls from the task at the head of its queue, sends them, and settles
+// each with what comes back:
+//
+//	pending --Claim--> claimed --Start--> running --Settle--> finished
+//
+// A call that was claimed and has not started can be sent to another worker
+// if the first one dies.
+
+// A Call is one application of a registered function, ready to be sent.
+// Start and Settle are called one after the other; Context at any time.
+type Call struct {
+	// Name is the name of the function, for Invoke in the worker.
+	Name string
+	// Arg is the encoded argument, for Invoke.
+	Arg []byte
+
+	worker int // given to Start; -1 before; the executor's own
+	job    remote
+}
+
+// remote is what a Call stands for: a Submit, or an item of a Map.
+type remote interface {
+	start(worker int) bool
+	settle(worker int, result []byte, err error)
+	context() context.Context
+}
+
+// Context is the parent of the context that the function is to be given: the
+// call should be cancelled when it ends, and has its deadline.
+func (c *Call) Context() context.Context { return c.job.context() }
+
+// Start says that the worker of that number begins with the call. It reports
+// false if the call was cancelled meanwhile, or has started or settled before:
+// then it must not be run.
+func (c *Call) Start(worker int) bool {
+	if !c.job.start(worker) {
+		return false
+	}
+	c.worker = worker
+	return true
+}
+
+// Settle ends the call with the result or the error that Invoke returned. A
+// result that cannot be decoded is an error of this call alone. The first
+// Settle of a call counts. Every call must be settled, also one that was not
+// started because it could not be sent, or because Start said so.
+func (c *Call) Settle(result []byte, err error) { c.job.settle(c.worker, result, err) }
+
+// Claim takes calls from the task: that of a Submit, or as many as there are
+// of a Map's, up to most calls and about size bytes, always at least one if
+// there are any. Calls whose function is not registered, or whose argument
+// cannot be encoded, are settled with that error and not returned. If again
+// is true the task is still pending and has, or had a moment ago, more to
+// claim; if not, the executor is done with it, until it comes again.
+func (t *Task) Claim(most, size int) (calls []*Call, again bool) {
+	if t.ctx.parent.Err() != nil {
+		t.Fail(&neverStarted{context.Cause(t.ctx.parent)})
+		return nil, false
+	}
+	return t.job.claim(t, most, size)
+}
+
+func (c *call[In, Out]) claim(t *Task, _, _ int) ([]*Call, bool) {
+	if !t.move(pending, copying) {
+		return nil, false
+	}
+	fn, arg := c.fn, c.arg
+	t.move(copying, claimed)
+	name, b, err := encodeCall(fn, t.pc, arg)
+	if err != nil {
+		if t.move(claimed, settling) {
+			c.drop(t, err)
+		}
+		return nil, false
+	}
+	return []*Call{{Name: name, Arg: b, worker: -1, job: (*remoteCall[In, Out])(c)}}, false
+}
+
+func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintptr, arg In) (name string, b []byte, err error) {
+	f, err := registry.find(valuePointer(fn), pc)
+	if err != nil {
+		return "", nil, err
+	}
+	if b, err = encode(arg); err != nil {
+		return "", nil, fmt.Errorf("concert: argument of %s: %w", f.name, err)
+	}
+	return f.name, b, nil
+}
+
+func decodeResult[Out any](result []byte, err error) (out Out, _ error) {
+	if err != nil {
+		return out, err
+	}
+	if out, err = decode[Out](result); err != nil {
+		err = fmt.Errorf("concert: result of the worker: %w", err)
+	}
+	return out, err
+}
+
+// remoteCall is the call of a Submit in the hands of a worker.
+type remoteCall[In, Out any] call[In, Out]
+
+func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.context() }
+
+func (r *remoteCall[In, Out]) start(worker int) bool {
+	t := &r.future.task
+	if !t.move(claimed, running) {
+		return false
+	}
+	t.observeOn(worker, TaskStarted, nil)
+	return true
+}
+
+func (r *remoteCall[In, Out]) settle(worker int, result []byte, err error) {
+	t := &r.future.task
+	if !t.move(running, finishing) && !t.move(claimed, finishing) {
+		return
+	}
+	r.future.value, r.future.err = decodeResult[Out](result, err)
+	(*call[In, Out])(r).end(finished, worker)
+}
+
+// remoteItem is an item of a Map in the hands of a worker.
+type remoteItem[In, Out any] struct {
+	m      *mapping[In, Out]
+	task   *Task // of the runner, for the observer
+	item   *item[In, Out]
+	index  int64
+	number uint64 // 0 unless observed
+
+	state atomic.Uint32 // 0 --> running --> finished, or 0 --> finished
+}
+
+// claim hands out items as calls, and parks when there are no more.
+func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again bool) {
+	if !t.move(pending, running) {
+		return nil, false
+	}
+	m := r.m
+	for bytes := 0; len(calls) < most && bytes < size && !m.stopped.Load(); {
+		it, index := m.line.claim()
+		if it == nil {
+			if r.park(t) {
+				return calls, false
+			}
+			continue
+		}
+		m.away.Add(1)
+		item := &remoteItem[In, Out]{m: m, task: t, item: it, index: index}
+		item.observe(TaskSubmitted, -1, nil)
+		name, b, err := encodeCall(m.fn, m.pc, it.in)
+		var zero In
+		it.in = zero
+		if err != nil {
+			item.settle(-1, nil, err)
+			continue
+		}
+		bytes += len(b)
+		calls = append(calls, &Call{Name: name, Arg: b, worker: -1, job: item})
+	}
+	if m.stopped.Load() {
+		r.leave(t, idle)
+		return calls, false
+	}
+	t.move(running, pending)
+	return calls, true
+}
+
+func (r *remoteItem[In, Out]) context() context.Context { return r.m.ctx }
+
+func (r *remoteItem[In, Out]) start(worker int) bool {
+	if r.m.stopped.Load() || !r.state.CompareAndSwap(0, uint32(running)) {
+		return false
+	}
+	r.observe(TaskStarted, worker, nil)
+	return true
+}
+
+func (r *remoteItem[In, Out]) settle(worker int, result []byte, err error) {
+	if r.state.Swap(uint32(finished)) == uint32(finished) {
+		return
+	}
+	m := r.m
+	r.item.out, r.item.err = decodeResult[Out](result, err)
+	r.observe(TaskFinished, worker, r.item.err)
+	m.line.markDone(r.item, m.ordered)
+	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.index {
+		m.rouse()
+	}
+}
+
+func (r *remoteItem[In, Out]) observe(kind EventKind, worker int, err error) {
+	o, _ := r.task.observer()
+	if o == nil {
+		return
+	}
+	if r.number == 0 {
+		r.number = lastNumber.Add(1)
+	}
+	o(Event{Kind: kind, Task: r.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
+}

@@ -1,0 +1,77 @@
+package concert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrClosed is the error of tasks submitted to an executor after its
+	// Close or Shutdown.
+	ErrClosed = errors.New("concert: executor closed")
+
+	// ErrCancelled is the error of a task that was cancelled before it
+	// started. It is also [context.Canceled] to errors.Is.
+	ErrCancelled error = cancelled{}
+
+	// ErrGoexit is the error of a task that ended its goroutine with
+	// [runtime.Goexit], as testing.T.FailNow does.
+	ErrGoexit = errors.New("concert: task called runtime.Goexit")
+
+	// ErrDeadlock is the error of a wait that could never end, because the
+	// task waited for is itself waiting for the task that asks.
+	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
+
+	// ErrNotRegistered is wrapped by the error of a task whose function has
+	// to leave the process and has no name there. See [Register].
+	ErrNotRegistered = errors.New("concert: function not registered")
+)
+
+// cancelled is the type of ErrCancelled.
+type cancelled struct{}
+
+func (cancelled) Error() string        { return "concert: task cancelled before it started" }
+func (cancelled) Is(target error) bool { return target == context.Canceled }
+
+// neverStarted is the error of a task whose context ended, or whose executor
+// was shut down, before it started. It is ErrCancelled and its cause.
+type neverStarted struct{ cause error }
+
+func (e *neverStarted) Error() string {
+	return "concert: task cancelled before it started: " + e.cause.Error()
+}
+func (e *neverStarted) Is(target error) bool { return target == ErrCancelled }
+func (e *neverStarted) Unwrap() error        { return e.cause }
+
+// ShutdownError is returned by Shutdown when it had to cancel tasks.
+type ShutdownError struct {
+	// Cause is the cause with which the context given to Shutdown ended.
+	Cause error
+	// Cancelled is the number of tasks that were dropped before they started.
+	Cancelled int
+	// Running names the tasks that were still running when the grace period
+	// was over, one entry a task.
+	Running []string
+}
+
+func (e *ShutdownError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)
+	if e.Cancelled > 0 {
+		fmt.Fprintf(&b, "; %d waiting cancelled", e.Cancelled)
+	}
+	if len(e.Running) > 0 {
+		const most = 5
+		shown, rest := e.Running, ""
+		if len(shown) > most {
+			shown, rest = shown[:most], fmt.Sprintf(" and %d more", len(e.Running)-most)
+		}
+		fmt.Fprintf(&b, "; still running: %s%s", strings.Join(shown, ", "), rest)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *ShutdownError) Unwrap() error { return e.Cause }

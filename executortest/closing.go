@@ -1,0 +1,239 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concert"
+)
+
+var closeCases = []testCase{
+	{"Close", "leaving Python's with block: everything submitted is done", func(s *suite) {
+		ex := s.executor(Config{})
+		g := s.gate()
+		var futures []*concert.Future[string]
+		for range 10 {
+			futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
+		}
+		closed := make(chan error, 2)
+		go func() { closed <- ex.Close() }()
+		go func() { closed <- ex.Close() }()
+		s.eventually("late submits are refused", func() bool {
+			f := concert.Submit(s.ctx, ex, square, 1)
+			f.Cancel() // or it would fill the queue
+			_, err := f.Result(s.ctx)
+			return errors.Is(err, concert.ErrClosed)
+		})
+		select {
+		case <-closed:
+			s.Error("Close() returned while tasks were held")
+		default:
+		}
+		g.open()
+		for range 2 {
+			if err := <-closed; err != nil {
+				s.Errorf("Close() = %v", err)
+			}
+		}
+		for _, f := range futures {
+			if f.State() != concert.Finished {
+				s.Errorf("%v after Close", f)
+			}
+		}
+		if err := ex.Shutdown(s.ctx); err != nil {
+			s.Errorf("Shutdown() after Close = %v", err)
+		}
+	}},
+
+	{"LateSubmit", "refused with a reason, by every door", func(s *suite) {
+		ex := s.executor(Config{})
+		ex.Close()
+		if _, err := concert.Submit(s.ctx, ex, square, 1).Result(s.ctx); !errors.Is(err, concert.ErrClosed) {
+			s.Errorf("Submit() after Close: %v, want ErrClosed", err)
+		}
+		n := 0
+		for _, err := range concert.Map(s.ctx, ex, square, upTo(100)) {
+			if n++; !errors.Is(err, concert.ErrClosed) {
+				s.Errorf("Map() after Close: %v, want ErrClosed", err)
+			}
+		}
+		if n != 1 {
+			s.Errorf("Map() after Close gave %d results, want one error", n)
+		}
+	}},
+
+	{"CloseDuringMap", "a Map whose pool is closed under it says so, and ends", func(s *suite) {
+		ex := s.executor(Config{})
+		var taken atomic.Int64
+		n, last := 0, error(nil)
+		var wg sync.WaitGroup
+		for got, err := range concert.Map(s.ctx, ex, square, counting(&taken)) {
+			if last = err; err == nil && got != n*n {
+				s.Fatalf("result %d = %d", n, got)
+			}
+			if n++; n == 100 {
+				wg.Go(func() { ex.Close() })
+			}
+		}
+		wg.Wait()
+		if !errors.Is(last, concert.ErrClosed) {
+			s.Errorf("Map() ended with %v, want ErrClosed", last)
+		}
+	}},
+
+	{"Shutdown", "a drain that has no end is no way to stop a program", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		g := s.gate()
+		var futures []*concert.Future[string]
+		for range 6 {
+			futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
+		}
+		s.eventually("two tasks start", func() bool { return g.entered() == 2 })
+		why := errors.New("time to go")
+		ctx, cancel := context.WithCancelCause(s.ctx)
+		cancel(why)
+		err := ex.Shutdown(ctx)
+		var shut *concert.ShutdownError
+		if !errors.As(err, &shut) || !errors.Is(err, why) || len(shut.Running) != 0 || shut.Cancelled != 4 {
+			s.Errorf("Shutdown() = %v (%+v); want the cause, 4 cancelled, none running", err, shut)
+		}
+		for i, f := range futures {
+			_, err := f.Result(s.ctx)
+			if i < 2 && (f.State() != concert.Finished || !errors.Is(err, why) && !errors.Is(err, context.Canceled)) {
+				s.Errorf("running task %d: %v, %v; want finished, with the cause", i, f, err)
+			}
+			if i >= 2 && (f.State() != concert.Cancelled || !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, why)) {
+				s.Errorf("waiting task %d: %v, %v; want cancelled, with the cause", i, f, err)
+			}
+		}
+		if err := ex.Shutdown(s.ctx); err != nil {
+			s.Errorf("second Shutdown() = %v", err)
+		}
+	}},
+
+	{"ShutdownStubborn", "who does not stop is named", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
+		g := s.gate()
+		f := concert.Submit(s.ctx, ex, stubborn, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		ctx, cancel := context.WithCancel(s.ctx)
+		cancel()
+		err := ex.Shutdown(ctx)
+		var shut *concert.ShutdownError
+		if !errors.As(err, &shut) {
+			s.Fatalf("Shutdown() = %v, want *ShutdownError", err)
+		}
+		if s.Kills {
+			if _, err := f.Result(s.ctx); err == nil {
+				s.Error("Result() of a task that was killed = nil")
+			}
+			return
+		}
+		if !slices.ContainsFunc(shut.Running, func(name string) bool { return strings.Contains(name, "stubborn") }) {
+			s.Errorf("Shutdown() says that these are running: %q; want stubborn", shut.Running)
+		}
+		if f.State() != concert.Running {
+			s.Errorf("state = %v, want running", f.State())
+		}
+		g.open()
+		if got, err := f.Result(s.ctx); got != "passed" || err != nil {
+			s.Errorf("Result() of the task that returned late = %q, %v; want its own", got, err)
+		}
+	}},
+
+	{"CloseStorm", "submitters, cancellers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
+		for round := range 20 {
+			ex := s.executor(Config{Workers: 2, Queue: 4, Grace: time.Second})
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			var futures []*concert.Future[int]
+			for range 4 {
+				wg.Go(func() {
+					for i := range 200 {
+						f := concert.Submit(s.ctx, ex, square, i)
+						if i%3 == 0 {
+							f.Cancel()
+						}
+						mu.Lock()
+						futures = append(futures, f)
+						mu.Unlock()
+					}
+				})
+			}
+			wg.Go(func() {
+				for range concert.Map(s.ctx, ex, square, upTo(500)) {
+				}
+			})
+			for range 2 {
+				wg.Go(func() {
+					s.eventually("some tasks are submitted", func() bool {
+						mu.Lock()
+						defer mu.Unlock()
+						return len(futures) > 20*round
+					})
+					if round%2 == 0 {
+						ex.Close()
+						return
+					}
+					ctx, cancel := context.WithCancel(s.ctx)
+					cancel()
+					ex.Shutdown(ctx)
+				})
+			}
+			wg.Wait()
+			for _, f := range futures {
+				got, err := f.Result(s.ctx)
+				if err != nil && !errors.Is(err, concert.ErrClosed) && !errors.Is(err, context.Canceled) {
+					s.Fatalf("%v: %d, %v", f, got, err)
+				}
+			}
+		}
+	}},
+
+	{"BackPressure", "a submitter that is faster than the workers is slowed down, and its context still counts", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Queue: 2})
+		g := s.gate()
+		var accepted []*concert.Future[string]
+		for {
+			ctx, cancel := context.WithTimeout(s.ctx, 50*time.Millisecond)
+			f := concert.Submit(ctx, ex, hold, g)
+			if f.State() == concert.Cancelled {
+				if _, err := f.Result(s.ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, concert.ErrCancelled) {
+					s.Errorf("Result() of a task for which there was no room = %v", err)
+				}
+				cancel()
+				break
+			}
+			accepted = append(accepted, f)
+			defer cancel()
+			if len(accepted) > 200 {
+				s.Fatal("a queue of 2 took 200 tasks")
+			}
+		}
+		if len(accepted) < 2 {
+			s.Errorf("a queue of 2 took %d tasks", len(accepted))
+		}
+		g.open()
+		concert.Wait(s.ctx, concert.AllCompleted, accepted...)
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+	}},
+
+	{"CancelMakesRoom", "a cancelled task must not keep its place in the queue", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Queue: 4})
+		g := s.gate()
+		first := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the first task starts", func() bool { return g.entered() == 1 })
+		for range 200 {
+			if !concert.Submit(s.ctx, ex, square, 1).Cancel() {
+				s.Fatal("Cancel() of a waiting task = false")
+			}
+		}
+		g.open()
+		must[string](s)(first.Result(s.ctx))
+	}},
+}

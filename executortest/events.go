@@ -1,0 +1,117 @@
+package executortest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"concert"
+)
+
+// record is an observer that remembers the events of each task.
+type record struct {
+	mu     sync.Mutex
+	events map[uint64][]concert.Event // guarded by mu
+}
+
+func (r *record) observe(e concert.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.events == nil {
+		r.events = make(map[uint64][]concert.Event)
+	}
+	r.events[e.Task] = append(r.events[e.Task], e)
+}
+
+// check fails the case unless every task's events are legal and complete, and
+// returns how many tasks had which sequence.
+func (r *record) check(s *suite) map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sequences := map[string]int{}
+	for id, events := range r.events {
+		var kinds []concert.EventKind
+		for i, e := range events {
+			kinds = append(kinds, e.Kind)
+			if i > 0 && e.Time.Before(events[i-1].Time) {
+				s.Errorf("task %d: %v is before %v", id, e.Kind, events[i-1].Kind)
+			}
+			if e.Name == "" || (e.Worker >= 0) != (e.Kind != concert.TaskSubmitted && slices.Contains(kinds, concert.TaskStarted)) {
+				s.Errorf("task %d: %+v, name or worker is wrong", id, e)
+			}
+		}
+		key := fmt.Sprint(slices.Compact(kinds))
+		switch key {
+		case "[submitted finished]", "[submitted started finished]", "[submitted started progress finished]":
+		default:
+			s.Errorf("task %d has the events %v", id, kinds)
+		}
+		sequences[key]++
+	}
+	return sequences
+}
+
+var eventCases = []testCase{
+	{"Events", "progress bars, traces and metrics are built on them", func(s *suite) {
+		var r record
+		ex := s.executor(Config{Workers: 1, Observer: r.observe})
+		g := s.gate()
+		held := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		dropped := concert.Submit(s.ctx, ex, square, 1)
+		dropped.Cancel()
+		failed := concert.Submit(s.ctx, ex, fail, "panic")
+		g.open()
+		must[string](s)(held.Result(s.ctx))
+		concert.Wait(s.ctx, concert.AllCompleted, dropped)
+		concert.Wait(s.ctx, concert.AllCompleted, failed)
+		for _, err := range concert.Map(s.ctx, ex, square, upTo(100)) {
+			if err != nil {
+				s.Error(err)
+			}
+		}
+		ex.Close()
+		got := r.check(s)
+		if got["[submitted started finished]"] != 102 || got["[submitted finished]"] != 1 {
+			s.Errorf("sequences: %v; want 102 that ran, 1 that did not", got)
+		}
+		errs := 0
+		for _, events := range r.events {
+			if events[len(events)-1].Err != nil {
+				errs++
+			}
+		}
+		if errs != 2 {
+			s.Errorf("%d tasks finished with an error, want 2", errs)
+		}
+	}},
+
+	{"Progress", "a task can tell how far it is", func(s *suite) {
+		if !s.Shared {
+			return // an executor elsewhere has its own way to carry progress
+		}
+		var r record
+		ex := s.executor(Config{Workers: 1, Observer: r.observe})
+		must[int64](s)(concert.Submit(s.ctx, ex, milestone, 3).Result(s.ctx))
+		for _, err := range concert.Map(s.ctx, ex, milestone, slices.Values([]int64{3, 3})) {
+			if err != nil {
+				s.Error(err)
+			}
+		}
+		ex.Close()
+		if got := r.check(s); got["[submitted started progress finished]"] != 3 {
+			s.Errorf("sequences: %v; want 3 with progress", got)
+		}
+		for id, events := range r.events {
+			n := int64(0)
+			for _, e := range events {
+				if e.Kind == concert.TaskProgress {
+					if n++; e.Done != n || e.Total != 3 {
+						s.Errorf("task %d: progress %d of %d, want %d of 3", id, e.Done, e.Total, n)
+					}
+				}
+			}
+		}
+		concert.Progress(s.ctx, 1, 2) // outside a task: nothing
+	}},
+}

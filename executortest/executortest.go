@@ -1,0 +1,154 @@
+// Package executortest is the conformance suite for executors: what package
+// concert promises about Submit, Map, futures and closing, as tests. Each of
+// concert's own executors passes it, and one that others write should:
+//
+//	func TestConformance(t *testing.T) {
+//		executortest.Run(t, executortest.Traits{Shared: true}, func(c executortest.Config) concert.Executor {
+//			return mypool.New(c.Workers, ...)
+//		})
+//	}
+//
+// Executors differ, and say how by [Traits]. No case is left out for an
+// executor that lacks a trait: the case then expects the documented error.
+//
+// Tasks of the suite are registered functions, so that they run in any
+// process of the same program, and tell what they do through files in a
+// folder, so that the suite can wait for them wherever they run. A worker
+// process must therefore import this package.
+package executortest
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+)
+
+// Traits says what the executor can do.
+type Traits struct {
+	// Shared says that tasks share memory with their submitter: any function
+	// can be submitted, values are passed as they are, and a task can submit
+	// to the executor that runs it. Without it values are copies, and a
+	// function that was not registered is ErrNotRegistered.
+	Shared bool
+
+	// Kills says that a task which ignores its cancelled context is ended by
+	// force, and its future settles with an error.
+	Kills bool
+}
+
+// Config is what a case wants of the executor it is given.
+type Config struct {
+	Workers  int              // how many tasks run at the same time, exactly
+	Queue    int              // how many may wait besides; an executor may add what its workers fetch ahead
+	Grace    time.Duration    // how long Shutdown waits for tasks that it cancelled
+	Observer concert.Observer // may be nil
+}
+
+// patience bounds the wait for something that must happen.
+const patience = time.Minute
+
+// Run runs the suite; open makes the executor for one case, which closes it.
+func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			s := &suite{T: t, Traits: traits, open: open, dir: t.TempDir()}
+			ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errPatience)
+			defer cancel()
+			s.ctx = ctx
+			c.run(s)
+			for _, ex := range s.opened {
+				ex.Close()
+			}
+			checkGoroutines(t, before)
+			if t.Failed() {
+				t.Logf("why this matters: %s", c.why)
+			}
+		})
+	}
+}
+
+// testCase is one promise, with the reason why anyone cares.
+type testCase struct {
+	name string
+	why  string
+	run  func(*suite)
+}
+
+var cases = func() (all []testCase) {
+	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, closeCases, eventCases} {
+		all = append(all, list...)
+	}
+	return all
+}()
+
+// suite is what one case works with.
+type suite struct {
+	*testing.T
+	Traits
+	ctx    context.Context // ends when patience does
+	dir    string
+	open   func(Config) concert.Executor
+	opened []concert.Executor
+	gates  int
+}
+
+// executor returns an executor that is closed after the case.
+func (s *suite) executor(c Config) concert.Executor {
+	s.Helper()
+	if c.Workers == 0 {
+		c.Workers = 2
+	}
+	if c.Queue == 0 {
+		c.Queue = 64
+	}
+	if c.Grace == 0 {
+		c.Grace = 10 * time.Second
+	}
+	ex := s.open(c)
+	s.opened = append(s.opened, ex)
+	return ex
+}
+
+// must is for what a case only prepares with.
+func must[T any](s *suite) func(T, error) T {
+	s.Helper()
+	return func(v T, err error) T {
+		s.Helper()
+		if err != nil {
+			s.Fatalf("unexpected error: %v", err)
+		}
+		return v
+	}
+}
+
+// eventually waits until ok, and fails the case if it never is.
+func (s *suite) eventually(what string, ok func() bool) {
+	s.Helper()
+	for pause := time.Microsecond; !ok(); pause = min(2*pause, 5*time.Millisecond) {
+		if s.ctx.Err() != nil {
+			s.Fatalf("never happened: %s", what)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// checkGoroutines fails the test if there are more goroutines than before. It
+// gives those that are just ending the time to do so.
+func checkGoroutines(t *testing.T, before int) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.NumGoroutine() > before {
+		if time.Now().After(deadline) {
+			buf := make([]byte, 1<<20)
+			buf = buf[:runtime.Stack(buf, true)]
+			t.Errorf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, strings.TrimSpace(string(buf)))
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

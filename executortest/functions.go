@@ -1,0 +1,167 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"concert"
+)
+
+var errPatience = errors.New("executortest: it took too long")
+
+// The functions of the suite, by the names that they have in other processes.
+var (
+	square    = concert.Register("executortest.square", squareFunc)
+	hold      = concert.Register("executortest.hold", holdFunc)
+	stubborn  = concert.Register("executortest.stubborn", stubbornFunc)
+	fail      = concert.Register("executortest.fail", failFunc)
+	blob      = concert.Register("executortest.blob", blobFunc)
+	scribble  = concert.Register("executortest.scribble", scribbleFunc)
+	deadline  = concert.Register("executortest.deadline", deadlineFunc)
+	milestone = concert.Register("executortest.milestone", milestoneFunc)
+	sizeOf    = concert.Register("executortest.sizeOf", func(_ context.Context, b *[]byte) (int, error) { return len(*b), nil })
+)
+
+func squareFunc(_ context.Context, n int) (int, error) { return n * n, nil }
+
+// gate is a place where tasks can be held: three files that tell from one
+// process to another how far they are.
+type gate struct{ Path string }
+
+// gate returns a new gate.
+func (s *suite) gate() gate {
+	s.gates++
+	return gate{filepath.Join(s.dir, fmt.Sprint("gate", s.gates))}
+}
+
+// open lets the tasks that are held at the gate go on.
+func (g gate) open() { touch(g.Path + ".open") }
+
+func (g gate) isOpen() bool { return exists(g.Path + ".open") }
+
+// entered is the number of tasks that have reached the gate, left the number
+// of those that have gone on or given up.
+func (g gate) entered() int { return count(g.Path + ".in") }
+func (g gate) left() int    { return count(g.Path + ".out") }
+
+func touch(path string) {
+	f, err := os.Create(path)
+	if err != nil {
+		panic(err)
+	}
+	f.Close()
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+// mark adds a file that count counts.
+func mark(prefix string) {
+	f, err := os.CreateTemp(filepath.Dir(prefix), filepath.Base(prefix)+".*")
+	if err != nil {
+		panic(err)
+	}
+	f.Close()
+}
+
+func count(prefix string) int {
+	entries, err := os.ReadDir(filepath.Dir(prefix))
+	if err != nil {
+		panic(err)
+	}
+	n := 0
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(prefix)+".") {
+			n++
+		}
+	}
+	return n
+}
+
+// holdFunc waits at a gate until it is open or the context ends.
+func holdFunc(ctx context.Context, g gate) (string, error) {
+	mark(g.Path + ".in")
+	defer mark(g.Path + ".out")
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !g.isOpen() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+	return "passed", nil
+}
+
+// stubbornFunc waits at a gate and does not look at its context.
+func stubbornFunc(_ context.Context, g gate) (string, error) {
+	return holdFunc(context.Background(), g)
+}
+
+// failFunc fails in the way that it is told to.
+func failFunc(_ context.Context, how string) (string, error) {
+	switch how {
+	case "error":
+		return "", errors.New("a plain error")
+	case "eof":
+		return "", fmt.Errorf("reading the test: %w", io.ErrUnexpectedEOF)
+	case "sentinel":
+		return "", fmt.Errorf("wrapped: %w", errOurs)
+	case "type":
+		return "", fmt.Errorf("wrapped: %w", &codeError{Code: 99, Note: "teapot"})
+	case "panic":
+		panic("out of cheese")
+	case "panic error":
+		panic(fmt.Errorf("wrapped: %w", errOurs))
+	case "goexit":
+		runtime.Goexit()
+	}
+	return "no failure: " + how, nil
+}
+
+var errOurs = concert.RegisterError("executortest.errOurs", errors.New("one of ours"))
+
+type codeError struct {
+	Code int
+	Note string
+}
+
+func (e *codeError) Error() string { return fmt.Sprintf("code %d: %s", e.Code, e.Note) }
+
+func init() { concert.RegisterErrorType[*codeError]("executortest.codeError") }
+
+// blobFunc returns that many bytes, so that results are something to keep.
+func blobFunc(_ context.Context, size int) ([]byte, error) {
+	b := make([]byte, size)
+	for i := 0; i < size; i += 4096 {
+		b[i] = byte(i >> 12)
+	}
+	return b, nil
+}
+
+// scribbleFunc changes its argument, and returns it.
+func scribbleFunc(_ context.Context, p *[]int) (*[]int, error) {
+	(*p)[0] = 42
+	return p, nil
+}
+
+// deadlineFunc reports whether its context has a deadline.
+func deadlineFunc(ctx context.Context, _ struct{}) (bool, error) {
+	_, ok := ctx.Deadline()
+	return ok, nil
+}
+
+// milestoneFunc reports progress up to n.
+func milestoneFunc(ctx context.Context, n int64) (int64, error) {
+	for i := range n {
+		concert.Progress(ctx, i+1, n)
+	}
+	return n, nil
+}

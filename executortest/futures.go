@@ -1,0 +1,294 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"concert"
+)
+
+var futureCases = []testCase{
+	{"Result", "the one thing everybody does", func(s *suite) {
+		ex := s.executor(Config{})
+		futures := make([]*concert.Future[int], 500)
+		for i := range futures {
+			futures[i] = concert.Submit(s.ctx, ex, square, i)
+		}
+		for i, f := range futures {
+			if got, err := f.Result(s.ctx); got != i*i || err != nil {
+				s.Fatalf("Result() of square(%d) = %d, %v; want %d", i, got, err, i*i)
+			}
+			if f.State() != concert.Finished {
+				s.Fatalf("State() after Result = %v, want finished", f.State())
+			}
+		}
+	}},
+
+	{"ResultDeadline", "a wait that is given up must neither stop the task nor use up its result", func(s *suite) {
+		ex := s.executor(Config{})
+		g := s.gate()
+		f := concert.Submit(s.ctx, ex, hold, g)
+		why := errors.New("no more time")
+		ctx, cancel := context.WithCancelCause(s.ctx)
+		cancel(why)
+		if _, err := f.Result(ctx); err != why {
+			s.Errorf("Result() with an ended context = %v, want its cause", err)
+		}
+		g.open()
+		if got, err := f.Result(s.ctx); got != "passed" || err != nil {
+			s.Errorf("second Result() = %q, %v; want passed", got, err)
+		}
+		if got, err := f.Result(ctx); got != "passed" || err != nil {
+			s.Errorf("Result() of a finished task with an ended context = %q, %v; want passed", got, err)
+		}
+	}},
+
+	{"ExactlyRunning", "Python's process pool shows tasks as running that no worker has seen, and then cannot cancel them", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		g := s.gate()
+		var futures []*concert.Future[string]
+		for range 8 {
+			futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
+		}
+		s.eventually("two tasks start", func() bool { return g.entered() == 2 })
+		states := map[concert.State]int{}
+		for _, f := range futures {
+			states[f.State()]++
+		}
+		if states[concert.Running] != 2 || states[concert.Pending] != 6 {
+			s.Errorf("states with 2 workers and 8 tasks: %v; want 2 running, 6 pending", states)
+		}
+		g.open()
+		must[[]string](s)(concert.Gather(s.ctx, futures...))
+		if n := g.entered(); n != 8 {
+			s.Errorf("%d tasks ran, want 8", n)
+		}
+	}},
+
+	{"CancelPending", "a cancelled task must not run, and its waiters must not wait for its turn", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		g, never := s.gate(), s.gate()
+		first := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the first task starts", func() bool { return g.entered() == 1 })
+		f := concert.Submit(s.ctx, ex, hold, never)
+		if !f.Cancel() || !f.Cancel() {
+			s.Error("Cancel() of a pending task is not true, twice")
+		}
+		_, err := f.Result(s.ctx)
+		if !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, context.Canceled) {
+			s.Errorf("Result() of a cancelled task: %v; want ErrCancelled, which is context.Canceled", err)
+		}
+		if f.State() != concert.Cancelled {
+			s.Errorf("State() = %v, want cancelled", f.State())
+		}
+		g.open()
+		must[string](s)(first.Result(s.ctx))
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+		if n := never.entered(); n != 0 {
+			s.Error("the cancelled task ran")
+		}
+	}},
+
+	{"CancelRunning", "a running task is told by its context, which Python never does", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		g := s.gate()
+		f := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		if f.Cancel() {
+			s.Error("Cancel() of a running task = true, want false")
+		}
+		if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) {
+			s.Errorf("Result() = %v; want what the function made of it, context.Canceled", err)
+		}
+		if f.State() != concert.Finished {
+			s.Errorf("State() = %v, want finished", f.State())
+		}
+		if f.Cancel() {
+			s.Error("Cancel() of a finished task = true, want false")
+		}
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+	}},
+
+	{"ContextEndsPending", "a deadline that passes in the queue must not start the work", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		g, never := s.gate(), s.gate()
+		first := concert.Submit(s.ctx, ex, hold, g)
+		why := errors.New("changed my mind")
+		ctx, cancel := context.WithCancelCause(s.ctx)
+		f := concert.Submit(ctx, ex, hold, never)
+		cancel(why)
+		g.open()
+		must[string](s)(first.Result(s.ctx))
+		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, why) {
+			s.Errorf("Result() = %v; want ErrCancelled with the cause", err)
+		}
+		if never.entered() != 0 {
+			s.Error("the task ran although its context had ended")
+		}
+	}},
+
+	{"ContextEndsRunning", "the submitter's context is the parent of the task's", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		g := s.gate()
+		ctx, cancel := context.WithCancel(s.ctx)
+		f := concert.Submit(ctx, ex, hold, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		cancel()
+		if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) {
+			s.Errorf("Result() = %v, want context.Canceled", err)
+		}
+	}},
+
+	{"Deadline", "a task can plan with its submitter's deadline", func(s *suite) {
+		ex := s.executor(Config{})
+		if has := must[bool](s)(concert.Submit(s.ctx, ex, deadline, struct{}{}).Result(s.ctx)); !has {
+			s.Error("the task's context has no deadline, the submitter's has")
+		}
+		if has := must[bool](s)(concert.Submit(context.Background(), ex, deadline, struct{}{}).Result(s.ctx)); has {
+			s.Error("the task's context has a deadline, the submitter's has none")
+		}
+	}},
+
+	{"CancelRace", "cancellation and completion in the same instant must leave exactly one outcome", func(s *suite) {
+		ex := s.executor(Config{})
+		var ran, cancelled int
+		for i := range 10_000 {
+			f := concert.Submit(s.ctx, ex, square, i)
+			var calls atomic.Int32
+			called := make(chan struct{})
+			f.OnDone(s.ctx, func(context.Context, *concert.Future[int]) {
+				if calls.Add(1) == 1 {
+					close(called)
+				}
+			})
+			var dropped bool
+			var wg sync.WaitGroup
+			wg.Go(func() { dropped = f.Cancel() })
+			got, err := f.Result(s.ctx)
+			wg.Wait()
+			again, err2 := f.Result(s.ctx)
+			<-called
+			switch {
+			case err == nil && got == i*i && !dropped && f.State() == concert.Finished:
+				ran++
+			case errors.Is(err, concert.ErrCancelled) && dropped && f.State() == concert.Cancelled:
+				cancelled++
+			case errors.Is(err, context.Canceled) && !dropped && f.State() == concert.Finished:
+				ran++ // an executor may stop a function that does not look
+			default:
+				s.Fatalf("task %d: Result() = %d, %v; Cancel() = %v; State() = %v", i, got, err, dropped, f.State())
+			}
+			if got != again || err != err2 || calls.Load() != 1 {
+				s.Fatalf("task %d has more than one outcome: %d, %v and %d, %v; %d callbacks", i, got, err, again, err2, calls.Load())
+			}
+		}
+		s.Logf("%d ran, %d were cancelled", ran, cancelled)
+	}},
+
+	{"Panic", "a panic is the task's, not the pool's, and says where", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		_, err := concert.Submit(s.ctx, ex, fail, "panic").Result(s.ctx)
+		var p *concert.PanicError
+		if !errors.As(err, &p) {
+			s.Fatalf("Result() = %v (%T), want *PanicError", err, err)
+		}
+		if fmt.Sprint(p.Value) != "out of cheese" || !strings.Contains(p.Stack(), "failFunc") {
+			s.Errorf("PanicError: value %v, stack without failFunc:\n%s", p.Value, p.Stack())
+		}
+		if _, err := concert.Submit(s.ctx, ex, fail, "panic error").Result(s.ctx); !errors.Is(err, errOurs) {
+			s.Errorf("Result() of panic(err) = %v, want an error that is err", err)
+		}
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+	}},
+
+	{"Goexit", "t.FailNow in a task must not hang the waiter, as it does in nine of thirteen Go pools", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		for range 3 {
+			if _, err := concert.Submit(s.ctx, ex, fail, "goexit").Result(s.ctx); !errors.Is(err, concert.ErrGoexit) {
+				s.Fatalf("Result() = %v, want ErrGoexit", err)
+			}
+		}
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+	}},
+
+	{"NilFunction", "misuse is reported where it happens, not in a worker", func(s *suite) {
+		ex := s.executor(Config{})
+		for name, misuse := range map[string]func(){
+			"Submit": func() { concert.Submit[int, int](s.ctx, ex, nil, 1) },
+			"Map":    func() { concert.Map[int, int](s.ctx, ex, nil, func(func(int) bool) {}) },
+		} {
+			func() {
+				defer func() {
+					if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "concert: "+name) {
+						s.Errorf("%s of a nil function panicked with %v", name, v)
+					}
+				}()
+				misuse()
+			}()
+		}
+	}},
+
+	{"Callbacks", "all of them, in order, once, whatever one of them does", func(s *suite) {
+		ex := s.executor(Config{})
+		g := s.gate()
+		f := concert.Submit(s.ctx, ex, hold, g)
+		order := make(chan int, 10)
+		for i := range 5 {
+			f.OnDone(s.ctx, func(_ context.Context, f *concert.Future[string]) {
+				order <- i
+				if f.State() != concert.Finished {
+					s.Errorf("callback %d sees state %v", i, f.State())
+				}
+				if i == 2 {
+					panic("callback 2 panics; this is part of the test")
+				}
+			})
+		}
+		g.open()
+		must[string](s)(f.Result(s.ctx))
+		for i := range 5 {
+			select {
+			case got := <-order:
+				if got != i {
+					s.Fatalf("callback %d ran as number %d", got, i)
+				}
+			case <-s.ctx.Done():
+				s.Fatalf("callback %d never ran", i)
+			}
+		}
+		at := false
+		f.OnDone(s.ctx, func(context.Context, *concert.Future[string]) { at = true })
+		if !at {
+			s.Error("OnDone on a finished future did not call at once")
+		}
+	}},
+
+	{"SubmitFromCallback", "chains of tasks are built so, and a full queue must not stop them", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Queue: 1})
+		last := make(chan *concert.Future[int], 1)
+		var next func(ctx context.Context, f *concert.Future[int])
+		left := atomic.Int32{}
+		left.Store(50)
+		next = func(ctx context.Context, f *concert.Future[int]) {
+			if left.Add(-1) == 0 {
+				last <- f
+				return
+			}
+			concert.Submit(ctx, ex, square, 2) // fills the queue
+			concert.Submit(ctx, ex, square, 3).OnDone(ctx, next)
+		}
+		concert.Submit(s.ctx, ex, square, 1).OnDone(s.ctx, next)
+		select {
+		case f := <-last:
+			if got := must[int](s)(f.Result(s.ctx)); got != 9 {
+				s.Errorf("last of the chain = %d, want 9", got)
+			}
+		case <-s.ctx.Done():
+			s.Fatal("the chain stopped")
+		}
+	}},
+}

@@ -1,0 +1,389 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"concert"
+)
+
+// counting yields 0, 1, 2 and so on without end, and counts what was taken.
+func counting(taken *atomic.Int64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := 0; ; i++ {
+			taken.Add(1)
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+var mapCases = []testCase{
+	{"MapOrder", "results belong to inputs", func(s *suite) {
+		ex := s.executor(Config{Workers: 3})
+		for _, n := range []int{0, 1, 2, 15, 16, 17, 1000, 5000} {
+			inputs := make([]int, n)
+			for i := range inputs {
+				inputs[i] = i
+			}
+			i := 0
+			for got, err := range concert.Map(s.ctx, ex, square, slices.Values(inputs)) {
+				if err != nil || got != i*i {
+					s.Fatalf("Map() of %d: result %d = %d, %v; want %d", n, i, got, err, i*i)
+				}
+				i++
+			}
+			if i != n {
+				s.Fatalf("Map() of %d inputs gave %d results", n, i)
+			}
+			var all []int
+			for got, err := range concert.MapUnordered(s.ctx, ex, square, slices.Values(inputs)) {
+				if err != nil {
+					s.Fatal(err)
+				}
+				all = append(all, got)
+			}
+			slices.Sort(all)
+			if len(all) != n || n > 0 && all[n-1] != (n-1)*(n-1) || len(slices.Compact(all)) != n {
+				s.Fatalf("MapUnordered() of %d inputs gave %d results, or not each once", n, len(all))
+			}
+		}
+	}},
+
+	{"MapErrors", "an item that fails is one item", func(s *suite) {
+		ex := s.executor(Config{})
+		hows := []string{"a", "sentinel", "b", "panic", "c", "goexit", "goexit", "d", "error"}
+		for _, f := range []func(context.Context, concert.Executor, func(context.Context, string) (string, error), iter.Seq[string]) iter.Seq2[string, error]{
+			concert.Map[string, string], concert.MapUnordered[string, string],
+		} {
+			var ok []string
+			kinds := map[string]int{}
+			for got, err := range f(s.ctx, ex, fail, slices.Values(hows)) {
+				var p *concert.PanicError
+				switch {
+				case err == nil:
+					ok = append(ok, strings.TrimPrefix(got, "no failure: "))
+				case errors.Is(err, errOurs):
+					kinds["sentinel"]++
+				case errors.As(err, &p):
+					kinds["panic"]++
+				case errors.Is(err, concert.ErrGoexit):
+					kinds["goexit"]++
+				default:
+					kinds["other"]++
+				}
+			}
+			slices.Sort(ok)
+			if fmt.Sprint(ok, kinds) != "[a b c d] map[goexit:2 other:1 panic:1 sentinel:1]" {
+				s.Errorf("Map() over failing items: %v, %v", ok, kinds)
+			}
+		}
+	}},
+
+	{"MapLazy", "Python's map takes all inputs before the first result; an endless input then never ends", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		var taken atomic.Int64
+		n := 0
+		for got, err := range concert.Map(s.ctx, ex, square, counting(&taken)) {
+			if err != nil || got != n*n {
+				s.Fatalf("result %d = %d, %v", n, got, err)
+			}
+			n++
+			if ahead := taken.Load() - int64(n); ahead > 1<<15 {
+				s.Fatalf("Map() is %d inputs ahead of the results", ahead)
+			}
+			if n == 50_000 {
+				break
+			}
+		}
+		if n != 50_000 {
+			s.Fatalf("Map() over an endless input ended after %d", n)
+		}
+		// Slow calls must not be taken far ahead of.
+		g := s.gate()
+		taken.Store(0)
+		gates := func(yield func(gate) bool) {
+			for range counting(&taken) {
+				if !yield(g) {
+					return
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(s.ctx)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range concert.Map(ctx, ex, hold, gates) {
+			}
+		})
+		s.eventually("two calls are held", func() bool { return g.entered() == 2 })
+		if n := int(taken.Load()); n > 8*ex.Width() {
+			s.Errorf("Map() took %d inputs for 2 workers that are held", n)
+		}
+		cancel()
+		wg.Wait()
+	}},
+
+	{"MapMemory", "results larger than memory must pass through", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		const size = 1 << 20
+		rounds := 40
+		if testing.Short() {
+			rounds = 10
+		}
+		inputs := func(yield func(int) bool) {
+			for yield(size) {
+			}
+		}
+		var base, peak uint64
+		n := 0
+		for b, err := range concert.Map(s.ctx, ex, blob, inputs) {
+			if err != nil || len(b) != size || b[77<<12] != 77 {
+				s.Fatalf("result %d: %d bytes, %v", n, len(b), err)
+			}
+			if n++; n%10 == 0 {
+				heap := liveHeap()
+				if n == rounds {
+					base = heap
+				}
+				peak = max(peak, heap)
+			}
+			if n == 10*rounds {
+				break
+			}
+		}
+		if limit := base*3/2 + 64<<20; peak > limit {
+			s.Errorf("heap peaked at %d MiB over %d results, after %d MiB over the first %d", peak>>20, 10*rounds, base>>20, rounds)
+		}
+	}},
+
+	{"MapSlowInput", "a result that is there must not wait for an input that is not", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		for _, f := range []func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{
+			concert.Map[int, int], concert.MapUnordered[int, int],
+		} {
+			got := make(chan struct{}, 1)
+			inputs := func(yield func(int) bool) {
+				for i := range 20 {
+					if !yield(i) {
+						return
+					}
+					select {
+					case <-got: // the next input depends on the last result
+					case <-s.ctx.Done():
+						return
+					}
+				}
+			}
+			n := 0
+			for _, err := range f(s.ctx, ex, square, inputs) {
+				if err != nil {
+					s.Fatal(err)
+				}
+				n++
+				got <- struct{}{}
+			}
+			if n != 20 {
+				s.Errorf("%d results of 20", n)
+			}
+		}
+	}},
+
+	{"MapSlowItem", "one slow call must not hold back the others, nor the order suffer", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		slow := s.gate()
+		open := openGate(s)
+		gates := []gate{slow}
+		for range 7 {
+			gates = append(gates, open)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			s.eventually("all quick calls ran beside the slow one", func() bool { return open.left() == 7 })
+			slow.open()
+		})
+		n := 0
+		for got, err := range concert.Map(s.ctx, ex, hold, slices.Values(gates)) {
+			if got != "passed" || err != nil {
+				s.Errorf("result %d = %q, %v", n, got, err)
+			}
+			n++
+		}
+		wg.Wait()
+		if n != len(gates) {
+			s.Errorf("%d results of %d", n, len(gates))
+		}
+	}},
+
+	{"MapInputPanics", "a failure of the input is the caller's, after the results before it; the pool goes on", func(s *suite) {
+		ex := s.executor(Config{})
+		inputs := func(yield func(int) bool) {
+			for i := range 10 {
+				if !yield(i) {
+					return
+				}
+			}
+			panic("no more inputs")
+		}
+		n := 0
+		func() {
+			defer func() {
+				p, ok := recover().(*concert.PanicError)
+				if !ok || fmt.Sprint(p.Value) != "no more inputs" {
+					s.Errorf("the loop panicked with %v, want *PanicError of the input's", p)
+				}
+			}()
+			for _, err := range concert.Map(s.ctx, ex, square, inputs) {
+				if err != nil {
+					s.Fatal(err)
+				}
+				n++
+			}
+			s.Error("the loop ended normally")
+		}()
+		if n != 10 {
+			s.Errorf("%d results before the panic, want 10", n)
+		}
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+	}},
+
+	{"MapBreak", "leaving the loop stops what is in flight, and waits for it", func(s *suite) {
+		var started, finished atomic.Int64
+		ex := s.executor(Config{Workers: 2, Observer: func(e concert.Event) {
+			switch e.Kind {
+			case concert.TaskStarted:
+				started.Add(1)
+			case concert.TaskFinished:
+				if e.Worker >= 0 {
+					finished.Add(1)
+				}
+			}
+		}})
+		for _, how := range []string{"break", "panic"} {
+			open, shut := openGate(s), s.gate()
+			func() {
+				defer func() { recover() }()
+				for _, err := range concert.Map(s.ctx, ex, hold, slices.Values([]gate{open, shut, shut, shut})) {
+					if err != nil {
+						s.Error(err)
+					}
+					s.eventually("a second call is held", func() bool { return shut.entered() > 0 })
+					if how == "break" {
+						break
+					}
+					panic("out of the loop")
+				}
+			}()
+			if shut.left() != shut.entered() || started.Load() != finished.Load() {
+				s.Errorf("after %s: %d calls began and %d ended; %d started, %d finished", how,
+					shut.entered(), shut.left(), started.Load(), finished.Load())
+			}
+		}
+		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
+	}},
+
+	{"MapContextEnds", "the sequence says why it ended before its time", func(s *suite) {
+		ex := s.executor(Config{})
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(s.ctx)
+		defer cancel(nil)
+		var taken atomic.Int64
+		n, last := 0, error(nil)
+		for _, err := range concert.Map(ctx, ex, square, counting(&taken)) {
+			if last != nil {
+				s.Fatalf("an item after the error %v", last)
+			}
+			if n++; n == 100 {
+				cancel(why)
+			}
+			if err != nil && !errors.Is(err, context.Canceled) {
+				last = err
+			}
+		}
+		if last != why {
+			s.Errorf("Map() ended with %v, want the context's cause", last)
+		}
+	}},
+
+	{"MapAgain", "each range over the sequence runs it anew", func(s *suite) {
+		ex := s.executor(Config{})
+		seq := concert.Map(s.ctx, ex, square, slices.Values([]int{1, 2, 3}))
+		for range 2 {
+			sum := 0
+			for got, err := range seq {
+				sum += got
+				if err != nil {
+					s.Fatal(err)
+				}
+			}
+			if sum != 14 {
+				s.Errorf("sum = %d, want 14", sum)
+			}
+		}
+	}},
+
+	{"MapSharesFairly", "a long Map must not starve everybody else on the pool", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		var taken atomic.Int64
+		n := 0
+		for _, err := range concert.Map(s.ctx, ex, square, counting(&taken)) {
+			if err != nil {
+				s.Fatal(err)
+			}
+			if n++; n%1000 == 0 {
+				must[int](s)(concert.Submit(s.ctx, ex, square, n).Result(s.ctx))
+			}
+			if n == 10_000 {
+				break
+			}
+		}
+	}},
+
+	{"MapConcurrent", "several Maps on one pool", func(s *suite) {
+		ex := s.executor(Config{Workers: 2, Queue: 1})
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				sum := 0
+				for got, err := range concert.MapUnordered(s.ctx, ex, square, upTo(1000)) {
+					if err != nil {
+						s.Error(err)
+						return
+					}
+					sum += got
+				}
+				if sum != 332833500 {
+					s.Errorf("sum of squares = %d", sum)
+				}
+			})
+		}
+		wg.Wait()
+	}},
+}
+
+// upTo yields 0 to n-1.
+func upTo(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,130 @@
+// Package goroutines runs tasks on a bounded number of goroutines: what
+// threading and ThreadPoolExecutor are in Python.
+//
+//	ex := goroutines.New(8, nil)
+//	defer ex.Close()
+//	for page, err := range concert.Map(ctx, ex, fetch, slices.Values(urls)) { ... }
+//
+// # The model
+//
+//	Submit --> room? --> queue, first in first out --> worker 1..n --> future
+//	             |
+//	             +-- no: waits in line, until its context ends
+//
+// A [Pool] has up to n workers, goroutines that it starts as tasks come and
+// keeps until it is closed. The queue is bounded, so that whoever submits
+// faster than the workers work is slowed down and not memory filled.
+// Goroutines are cheap; what a pool bounds is what tasks use meanwhile: connections,
+// files, memory, a server's patience. CPU-bound work gains nothing from more
+// workers than GOMAXPROCS; work that waits does.
+//
+// # The rules
+//
+//   - Tasks share memory with their submitter and with each other: what they
+//     share needs a [sync.Mutex], as ever in Go. Arguments and results are
+//     passed as they are, never copied.
+//   - Tasks start in the order in which they were submitted, except that a task which
+//     waits for another of its own pool may run that one itself (see package concert).
+//   - A panic is the task's error, and so is a runtime.Goexit; the pool goes on.
+//   - A goroutine cannot be killed: a task that ignores its context holds its
+//     worker until it returns. Package processes is for work that must be
+//     stopped, or may crash.
+//
+// A single goroutine, started and joined, is [concert.Go]; it needs no pool.
+package goroutines
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"concert"
+)
+
+// Options tunes a Pool. The zero value, and nil, are ready to use.
+type Options struct {
+	// Name is how the pool is called in profiles, where its goroutines carry
+	// the label "concert". Empty means "goroutines".
+	Name string
+
+	// Queue bounds the tasks that wait for a worker; Submit blocks while so
+	// many do. Zero means 1024, Unbounded no bound.
+	Queue int
+
+	// Init, if set, is called by each worker before its first task; what it returns
+	// is the worker's state, which tasks find through State: a connection, a
+	// buffer, a random source, that is never used by two tasks at once. An
+	// error or a panic breaks the pool: all tasks that wait, and all that are
+	// submitted later, fail with it. ctx ends when Shutdown cancels.
+	Init func(ctx context.Context) (state any, err error)
+
+	// LockOSThread gives each worker an operating system thread of its own,
+	// for C libraries that keep state per thread. It ends with the worker.
+	LockOSThread bool
+
+	// Grace is how long Shutdown waits for tasks whose context it has
+	// cancelled. Zero means 5 seconds; negative, not at all.
+	Grace time.Duration
+
+	// Observer, if set, is told what happens to each task.
+	Observer concert.Observer
+}
+
+// Unbounded, as Options.Queue, lets any number of tasks wait.
+const Unbounded = -1
+
+const (
+	defaultQueue = 1024
+	defaultGrace = 5 * time.Second
+)
+
+// New returns a pool of n workers. For n of 0 it has GOMAXPROCS + 4, at most
+// 32, as Python's ThreadPoolExecutor, since it is meant for tasks that wait.
+// No goroutine is started before the first task. New panics if n is negative.
+//
+// Close the pool when done with it, or its idle goroutines stay.
+func New(n int, opts *Options) *Pool {
+	if n < 0 {
+		panic(fmt.Sprintf("goroutines: New with %d workers", n))
+	}
+	if n == 0 {
+		n = min(32, runtime.GOMAXPROCS(0)+4)
+	}
+	p := &Pool{gone: make(chan struct{})}
+	if opts != nil {
+		p.opts = *opts
+	}
+	if p.opts.Name == "" {
+		p.opts.Name = "goroutines"
+	}
+	switch {
+	case p.opts.Queue == 0:
+		p.opts.Queue = defaultQueue
+	case p.opts.Queue < 0:
+		p.opts.Queue = int(^uint(0) >> 1)
+	}
+	if p.opts.Grace == 0 {
+		p.opts.Grace = defaultGrace
+	}
+	p.group = concert.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
+	p.queue.init()
+	p.target.Store(int32(n))
+	p.initCtx, p.cancelInit = context.WithCancelCause(context.Background())
+	return p
+}
+
+// State returns the state of the worker that runs the task to which ctx
+// belongs, as Options.Init returned it. It reports false when ctx belongs to
+// no task of a pool with Init, or the state has another type.
+//
+// A task has the state for itself until it returns, except for tasks that it
+// waits for and that its worker therefore runs in between.
+func State[T any](ctx context.Context) (T, bool) {
+	if w := concert.WorkerOf(ctx); w != nil {
+		s, ok := w.State.(T)
+		return s, ok
+	}
+	var zero T
+	return zero, false
+}

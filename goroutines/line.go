@@ -1,0 +1,39 @@
+package goroutines
+
+import "concert"
+
+// entry is a submitter that waits for room. Whoever makes room puts its task
+// into the queue, so an entry whose context ends takes nobody's turn away.
+type entry struct {
+	task *concert.Task
+	in   chan struct{} // closed when the task is in the queue, or refused
+	err  error         // why it was refused; written before in is closed
+
+	next, prev *entry
+}
+
+// line is a first-in first-out list of entries that may leave in between.
+type line struct{ first, last *entry }
+
+func (l *line) push(e *entry) {
+	if e.prev = l.last; e.prev != nil {
+		e.prev.next = e
+	} else {
+		l.first = e
+	}
+	l.last = e
+}
+
+func (l *line) remove(e *entry) {
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		l.first = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		l.last = e.prev
+	}
+	e.next, e.prev = nil, nil
+}

@@ -1,0 +1,344 @@
+package goroutines
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concert"
+)
+
+// Pool is an executor whose workers are goroutines. Its methods are safe for
+// concurrent use. Make one with [New].
+type Pool struct {
+	opts  Options
+	group *concert.WorkerGroup
+
+	target  atomic.Int32 // workers wanted; changed under mu
+	staffed atomic.Int32 // len(workers); changed under mu
+	lined   atomic.Int32 // submitters in line; changed under mu
+	queue   queue        // tasks that wait for a worker, and stale ones
+
+	initCtx    context.Context // for Init
+	cancelInit context.CancelCauseFunc
+
+	mu sync.Mutex
+
+	// Guarded by mu:
+	stale   int       // about how many tasks in queue were dropped since
+	line    line      // submitters that wait for room
+	workers []*worker // all there are
+	idle    []*worker // those that sleep, the last to fall asleep last
+	waking  bool      // one was woken and has not looked at the queue yet
+	free    []int     // numbers of workers that left
+	left    int64     // tasks that they ran
+	closed  error     // why tasks are refused; nil if they are not
+
+	gone chan struct{} // closed when the pool is closed and has no workers
+}
+
+// Execute implements [concert.Executor].
+func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
+	p.group.Adopt(t)
+	p.mu.Lock()
+	if p.closed != nil {
+		defer p.mu.Unlock()
+		return p.closed
+	}
+	if p.queue.len() < p.opts.Queue {
+		p.push(t)
+		return nil
+	}
+	e := &entry{task: t, in: make(chan struct{})}
+	p.line.push(e)
+	p.lined.Add(1)
+	p.makeRoom() // there may be only stale tasks in the queue
+	p.mu.Unlock()
+
+	select {
+	case <-e.in: // makeRoom found some
+		return e.err
+	default:
+	}
+	if w := concert.WorkerOf(ctx); w != nil && w.Group() == p.group && p.leaveLine(e) {
+		p.group.RunHere(ctx, t)
+		return nil
+	}
+	if err := p.group.WaitRoom(ctx, e.in); err != nil && p.leaveLine(e) {
+		return err
+	}
+	<-e.in
+	return e.err
+}
+
+// push puts a task into the queue and sees to it that a worker comes for it.
+// It unlocks mu.
+func (p *Pool) push(t *concert.Task) {
+	p.queue.push(t)
+	w := p.summon()
+	p.mu.Unlock()
+	w.rouse()
+}
+
+// summon picks the worker to rouse for a task in the queue, or starts one if
+// there are fewer than wanted. Workers are woken one at a time: the one that
+// wakes takes a task, and wakes the next if there are more. So summon returns
+// nil if one is on its way. The caller holds mu, and rouses the worker after
+// unlocking it.
+func (p *Pool) summon() *worker {
+	if n := len(p.idle); n > 0 {
+		if p.waking {
+			return nil
+		}
+		p.waking = true
+		w := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return w
+	}
+	if len(p.workers) < int(p.target.Load()) {
+		p.startWorker()
+	}
+	return nil
+}
+
+// makeRoom moves tasks from the line into the queue when a quarter of it is
+// free: a submitter that is faster than the workers is woken once for many
+// tasks and not for each. The caller holds mu.
+func (p *Pool) makeRoom() {
+	if p.line.first == nil {
+		return
+	}
+	enough := p.opts.Queue - max(1, p.opts.Queue/4)
+	if p.queue.len() > enough && p.stale > 0 {
+		p.compact()
+	}
+	if p.queue.len() > enough {
+		return
+	}
+	for e := p.line.first; e != nil && p.queue.len() < p.opts.Queue; e = p.line.first {
+		p.line.remove(e)
+		p.lined.Add(-1)
+		p.queue.push(e.task)
+		close(e.in)
+	}
+}
+
+// compact removes dropped tasks from the queue. The caller holds mu.
+func (p *Pool) compact() {
+	p.queue.keep((*concert.Task).Waiting)
+	p.stale = 0
+}
+
+// leaveLine takes an entry out of the line, or reports that it has gone in.
+func (p *Pool) leaveLine(e *entry) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-e.in:
+		return false
+	default:
+	}
+	p.line.remove(e)
+	p.lined.Add(-1)
+	return true
+}
+
+// groupQueue is the Pool as its concert.WorkerGroup sees it.
+type groupQueue Pool
+
+// Next implements [concert.Queue].
+func (g *groupQueue) Next() *concert.Task {
+	p := (*Pool)(g)
+	return p.pop()
+}
+
+// Again implements [concert.Queue].
+func (g *groupQueue) Again(t *concert.Task) {
+	p := (*Pool)(g)
+	p.mu.Lock()
+	if p.closed != nil {
+		err := p.closed
+		p.mu.Unlock()
+		t.Fail(err)
+		return
+	}
+	p.push(t)
+}
+
+// Dropped implements [concert.Queue].
+func (g *groupQueue) Dropped() {
+	p := (*Pool)(g)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stale++
+	if p.stale > max(segmentSize, p.queue.len()/2) {
+		p.compact()
+	}
+	p.makeRoom()
+}
+
+// pop takes the next task that still waits. The caller does not hold mu.
+//
+// A submitter: 1. enters the line, 2. looks whether there is room. Here: 1. a
+// task leaves the queue, 2. we look whether there is a line. One of the two
+// sees the other.
+func (p *Pool) pop() *concert.Task {
+	for {
+		t := p.queue.pop()
+		if p.lined.Load() > 0 {
+			p.mu.Lock()
+			p.makeRoom()
+			p.mu.Unlock()
+		}
+		if t == nil || t.Waiting() {
+			return t
+		}
+	}
+}
+
+// Width implements [concert.Executor]: the number of workers wanted.
+func (p *Pool) Width() int { return int(p.target.Load()) }
+
+// Resize changes the number of workers. New ones start as tasks come;
+// surplus ones end when their task does. It panics if n is below 1.
+func (p *Pool) Resize(n int) {
+	if n < 1 {
+		panic("goroutines: Resize to fewer than one worker")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target.Store(int32(n))
+	for range min(p.queue.len()-len(p.idle), n-len(p.workers)) {
+		p.startWorker()
+	}
+	surplus := min(len(p.workers)-n, len(p.idle))
+	if surplus <= 0 {
+		return
+	}
+	// They look, see that they are too many, and leave.
+	for _, w := range p.idle[len(p.idle)-surplus:] {
+		w.rouse()
+	}
+	p.idle = p.idle[:len(p.idle)-surplus]
+}
+
+// refuse makes the pool refuse tasks from now on, for the reason given unless
+// it has one already, and lets workers end once the queue is empty.
+func (p *Pool) refuse(reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed == nil {
+		p.closed = reason
+	}
+	for e := p.line.first; e != nil; e = p.line.first {
+		p.line.remove(e)
+		p.lined.Add(-1)
+		e.err = p.closed
+		close(e.in)
+	}
+	for _, w := range p.idle {
+		w.rouse()
+	}
+	p.idle = nil
+	p.endLocked()
+}
+
+// endLocked closes gone when nothing will happen any more.
+func (p *Pool) endLocked() {
+	if p.closed == nil || len(p.workers) > 0 {
+		return
+	}
+	select {
+	case <-p.gone:
+	default:
+		close(p.gone)
+		p.cancelInit(nil)
+	}
+}
+
+// Close implements [concert.Executor]. It always returns nil.
+func (p *Pool) Close() error {
+	p.refuse(concert.ErrClosed)
+	<-p.gone
+	return nil
+}
+
+// Shutdown implements [concert.Executor]. Called by a task of the pool with
+// its own context it only refuses new tasks, and returns
+// [concert.ErrDeadlock], since it would wait for itself.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	p.refuse(concert.ErrClosed)
+	if w := concert.WorkerOf(ctx); w != nil && w.Group() == p.group {
+		return concert.ErrDeadlock
+	}
+	select {
+	case <-p.gone:
+		return nil
+	default:
+	}
+	select {
+	case <-p.gone:
+		return nil
+	case <-ctx.Done():
+	}
+	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
+	failure.Cancelled = p.cancelAll(failure.Cause)
+	grace := time.NewTimer(max(0, p.opts.Grace))
+	defer grace.Stop()
+	select {
+	case <-p.gone:
+	case <-grace.C:
+		for _, t := range p.running() {
+			failure.Running = append(failure.Running, t.Name())
+		}
+	}
+	return failure
+}
+
+// cancelAll cancels every task, and returns how many had not started.
+func (p *Pool) cancelAll(cause error) (dropped int) {
+	p.cancelInit(cause)
+	for t := p.pop(); t != nil; t = p.pop() {
+		if t.Cancel(cause) {
+			dropped++
+		}
+	}
+	for _, t := range p.running() {
+		t.Cancel(cause)
+	}
+	return dropped
+}
+
+// running returns the tasks that workers are running.
+func (p *Pool) running() []*concert.Task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var tasks []*concert.Task
+	for _, w := range p.workers {
+		tasks = append(tasks, w.Tasks()...)
+	}
+	return tasks
+}
+
+// Stats is a snapshot of a pool.
+type Stats struct {
+	Workers int   // goroutines there are
+	Idle    int   // of these, sleeping for want of tasks
+	Queued  int   // tasks that wait for a worker
+	Waiting int   // submitters that wait for room in the queue
+	Done    int64 // tasks run since New, each item of a Map counting as one
+}
+
+// Stats returns a snapshot. Its numbers are of the same moment.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.compact()
+	p.makeRoom()
+	s := Stats{Workers: len(p.workers), Idle: len(p.idle), Queued: p.queue.len(), Waiting: int(p.lined.Load()), Done: p.left}
+	for _, w := range p.workers {
+		s.Done += w.Done()
+	}
+	return s
+}

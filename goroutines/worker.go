@@ -1,0 +1,159 @@
+package goroutines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"slices"
+
+	"concert"
+)
+
+// worker is one goroutine of a pool, or several in turn: a task that calls
+// runtime.Goexit ends one, and another takes over.
+type worker struct {
+	*concert.Worker
+	pool *Pool
+	wake chan struct{} // room for one; a token means: look at the queue
+}
+
+// rouse wakes a worker that sleeps, and does nothing for nil.
+func (w *worker) rouse() {
+	if w != nil {
+		w.wake <- struct{}{}
+	}
+}
+
+// startWorker adds a worker. The caller holds mu.
+func (p *Pool) startWorker() {
+	id := len(p.workers)
+	if n := len(p.free); n > 0 {
+		id = p.free[n-1]
+		p.free = p.free[:n-1]
+	}
+	w := &worker{p.group.Join(id), p, make(chan struct{}, 1)}
+	p.workers = append(p.workers, w)
+	p.staffed.Add(1)
+	go w.work(true)
+}
+
+// work is the goroutine of a worker; fresh says that it is its first.
+func (w *worker) work(fresh bool) {
+	p := w.pool
+	finished := false
+	defer func() {
+		if !finished {
+			go w.work(false) // a task ended this goroutine
+		}
+	}()
+	if p.opts.LockOSThread {
+		runtime.LockOSThread() // never undone: the thread ends with the goroutine
+	}
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("concert", p.opts.Name)))
+	if fresh && p.opts.Init != nil {
+		w.init()
+	}
+	for {
+		t := w.take()
+		if t == nil {
+			break
+		}
+		w.Run(t)
+	}
+	finished = true
+}
+
+// take returns the next task, sleeping until there is one, or nil when the
+// worker has left. It locks the pool only to sleep and to leave.
+func (w *worker) take() *concert.Task {
+	p := w.pool
+	if p.staffed.Load() <= p.target.Load() {
+		if t := p.pop(); t != nil {
+			return t
+		}
+	}
+	for roused := false; ; roused = true {
+		t, next, stay := w.look(roused)
+		next.rouse()
+		if t != nil || !stay {
+			return t
+		}
+		w.Rest()
+		<-w.wake
+	}
+}
+
+// look looks for a task with the pool locked, and otherwise puts the worker
+// among the idle or, reporting false, lets it leave. next is a worker to rouse.
+func (w *worker) look(roused bool) (t *concert.Task, next *worker, stay bool) {
+	p := w.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if roused {
+		p.waking = false
+	}
+	if len(p.workers) > int(p.target.Load()) {
+		w.leave()
+		if p.queue.len() > 0 {
+			next = p.summon() // w may have been woken for it
+		}
+		return nil, next, false
+	}
+	for {
+		t = p.queue.pop()
+		p.makeRoom()
+		if t == nil || t.Waiting() {
+			break
+		}
+	}
+	switch {
+	case t != nil:
+		if p.queue.len() > 0 {
+			next = p.summon()
+		}
+		return t, next, true
+	case p.closed != nil:
+		w.leave()
+		return nil, nil, false
+	}
+	p.idle = append(p.idle, w)
+	return nil, nil, true
+}
+
+// leave removes the worker from the pool. The caller holds mu.
+func (w *worker) leave() {
+	p := w.pool
+	w.Leave()
+	i := slices.Index(p.workers, w)
+	p.workers = slices.Delete(p.workers, i, i+1)
+	p.staffed.Add(-1)
+	p.free = append(p.free, w.ID())
+	p.left += w.Done()
+	p.endLocked()
+}
+
+// init makes the worker's state, or breaks the pool.
+func (w *worker) init() {
+	err := errors.New("initializer called runtime.Goexit")
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("initializer panicked: %v\n%s", v, debug.Stack())
+		}
+		if err != nil {
+			w.pool.breakDown(err)
+		}
+	}()
+	w.State, err = w.pool.opts.Init(w.pool.initCtx)
+}
+
+// breakDown makes the pool fail everything.
+func (p *Pool) breakDown(reason error) {
+	err := fmt.Errorf("goroutines: no worker: %w", reason)
+	p.refuse(err)
+	for t := p.pop(); t != nil; t = p.pop() {
+		t.Fail(err)
+	}
+}

@@ -1,0 +1,280 @@
+// Package loopback is an executor whose workers share nothing with those who
+// submit: every argument and result passes as bytes, every function by its
+// name, every error as text and what is registered. It does so within the
+// process, so that the half of package concert that serves remote executors
+// can be held to the conformance suite without a process or a network.
+//
+//	Submit --> queue --> worker 1..n: Claim --bytes--> Invoke --bytes--> Settle
+package loopback
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"concert"
+)
+
+// Options tunes an Executor.
+type Options struct {
+	Queue    int           // tasks that may wait; zero means 16
+	Claim    int           // calls that a worker claims at once; zero means 4
+	Grace    time.Duration // after Shutdown has cancelled; zero means 5 seconds
+	Observer concert.Observer
+}
+
+// Executor is a concert.Executor. Make one with New.
+type Executor struct {
+	opts  Options
+	width int
+	group *concert.WorkerGroup
+
+	mu       sync.Mutex
+	changed  sync.Cond       // tells everybody to look again
+	queue    []*concert.Task // guarded by mu
+	claiming bool            // guarded by mu: a worker claims
+	ready    []*call         // guarded by mu: claimed, for any worker
+	calls    map[*call]bool  // guarded by mu: claimed and not settled
+	closed   bool            // guarded by mu
+	workers  int             // guarded by mu: not ended
+	room     []chan struct{} // guarded by mu: closed when there may be room
+	gone     chan struct{}   // closed when all workers have ended
+}
+
+type call struct {
+	*concert.Call
+	ctx     context.Context // the worker's, for the function
+	cancel  context.CancelFunc
+	running bool // guarded by mu
+}
+
+func newCall(c *concert.Call) *call {
+	ctx, cancel := context.WithCancel(context.Background())
+	if d, ok := c.Context().Deadline(); ok {
+		ctx, cancel = context.WithDeadline(context.Background(), d)
+	}
+	return &call{Call: c, ctx: ctx, cancel: cancel}
+}
+
+// New returns an executor with n workers.
+func New(n int, opts Options) *Executor {
+	if opts.Queue == 0 {
+		opts.Queue = 16
+	}
+	if opts.Claim == 0 {
+		opts.Claim = 4
+	}
+	if opts.Grace == 0 {
+		opts.Grace = 5 * time.Second
+	}
+	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
+	e.changed.L = &e.mu
+	e.group = concert.NewWorkerGroup((*groupQueue)(e), opts.Observer)
+	for i := range n {
+		go e.work(i)
+	}
+	return e
+}
+
+// Execute implements concert.Executor.
+func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
+	e.group.Adopt(t)
+	for {
+		e.mu.Lock()
+		if e.closed {
+			e.mu.Unlock()
+			return concert.ErrClosed
+		}
+		if len(e.queue) < e.opts.Queue {
+			e.queue = append(e.queue, t)
+			e.changed.Signal()
+			e.mu.Unlock()
+			return nil
+		}
+		room := make(chan struct{})
+		e.room = append(e.room, room)
+		e.mu.Unlock()
+		if err := e.group.WaitRoom(ctx, room); err != nil {
+			return err
+		}
+	}
+}
+
+// Width implements concert.Executor.
+func (e *Executor) Width() int { return 2 * e.width }
+
+// Close implements concert.Executor.
+func (e *Executor) Close() error {
+	e.refuse()
+	<-e.gone
+	return nil
+}
+
+// Shutdown implements concert.Executor.
+func (e *Executor) Shutdown(ctx context.Context) error {
+	e.refuse()
+	select {
+	case <-e.gone:
+		return nil
+	default:
+	}
+	select {
+	case <-e.gone:
+		return nil
+	case <-ctx.Done():
+	}
+	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
+	e.mu.Lock()
+	queue := e.queue
+	e.queue = nil
+	for c := range e.calls {
+		c.cancel()
+	}
+	e.mu.Unlock()
+	for _, t := range queue {
+		if t.Cancel(failure.Cause) {
+			failure.Cancelled++
+		}
+	}
+	select {
+	case <-e.gone:
+	case <-time.After(e.opts.Grace):
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for c := range e.calls {
+			if c.running {
+				failure.Running = append(failure.Running, c.Name)
+			}
+		}
+	}
+	return failure
+}
+
+func (e *Executor) refuse() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	e.changed.Broadcast()
+	e.makeRoom()
+}
+
+// makeRoom lets those who wait look again. The caller holds mu.
+func (e *Executor) makeRoom() {
+	for _, room := range e.room {
+		close(room)
+	}
+	e.room = nil
+}
+
+// groupQueue is the Executor as its concert.WorkerGroup sees it.
+type groupQueue Executor
+
+func (*groupQueue) Next() *concert.Task { panic("loopback: no worker here") }
+func (*groupQueue) Again(*concert.Task) { panic("loopback: no worker here") }
+
+// Dropped implements concert.Queue: cancelled tasks leave the queue.
+func (g *groupQueue) Dropped() {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queue = slices.DeleteFunc(e.queue, func(t *concert.Task) bool { return !t.Waiting() })
+	e.makeRoom()
+}
+
+// next waits for a call to run, claiming more from the queue when none is at
+// hand, and returns nil when there will be none.
+func (e *Executor) next() *call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for {
+		switch {
+		case len(e.ready) > 0:
+			c := e.ready[0]
+			e.ready = e.ready[1:]
+			c.running = true
+			return c
+		case len(e.queue) > 0 && !e.claiming:
+			t := e.queue[0]
+			e.queue = e.queue[1:]
+			e.makeRoom()
+			e.claim(t)
+		case e.closed && !e.claiming:
+			if e.workers--; e.workers == 0 {
+				close(e.gone)
+			}
+			return nil
+		default:
+			e.changed.Wait()
+		}
+	}
+}
+
+// claim takes calls from a task. The caller holds mu, which is free meanwhile;
+// one worker claims at a time, so that calls start in the order of the queue.
+func (e *Executor) claim(t *concert.Task) {
+	e.claiming = true
+	e.mu.Unlock()
+	claimed, again := t.Claim(e.opts.Claim, 1<<20)
+	e.mu.Lock()
+	e.claiming = false
+	for _, c := range claimed {
+		fresh := newCall(c)
+		e.calls[fresh] = true
+		e.ready = append(e.ready, fresh)
+	}
+	switch {
+	case again && e.closed:
+		e.mu.Unlock()
+		t.Fail(concert.ErrClosed)
+		e.mu.Lock()
+	case again:
+		e.queue = append(e.queue, t)
+	}
+	e.changed.Broadcast()
+}
+
+func (e *Executor) work(id int) {
+	for c := e.next(); c != nil; c = e.next() {
+		e.invoke(id, c)
+	}
+}
+
+// invoke runs one call as another process would: from bytes to bytes.
+func (e *Executor) invoke(id int, c *call) {
+	defer c.cancel()
+	// Only the end of the caller's context reaches the worker, neither its
+	// cause nor its values.
+	stop := context.AfterFunc(c.Context(), c.cancel)
+	defer stop()
+	if !c.Start(id) {
+		e.settle(c, nil, concert.ErrCancelled)
+		return
+	}
+	type outcome struct{ result, failure []byte }
+	done := make(chan outcome, 1)
+	go func() { // the "worker process": a Goexit ends it, and not the worker
+		var o outcome
+		defer func() { done <- o }()
+		arg := append([]byte(nil), c.Arg...)
+		o.failure = concert.EncodeError(concert.ErrGoexit)
+		result, err := concert.Invoke(c.ctx, c.Name, arg)
+		o.result, o.failure = result, nil
+		if err != nil {
+			o.failure = concert.EncodeError(err)
+		}
+	}()
+	o := <-done
+	if o.failure != nil {
+		e.settle(c, nil, concert.DecodeError(o.failure))
+		return
+	}
+	e.settle(c, o.result, nil)
+}
+
+func (e *Executor) settle(c *call, result []byte, err error) {
+	e.mu.Lock()
+	delete(e.calls, c)
+	e.mu.Unlock()
+	c.Settle(result, err)
+}

@@ -1,0 +1,390 @@
+package concert
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How a Map works
+//
+//	feeder goroutine        runners (tasks on the executor)       consumer (the loop)
+//	takes an input   --->   claim an item, call fn, mark it  ---> yields it
+//	as far as the window    done; after a turn go back to the     moves the window on
+//	allows                  queue, without input park
+//
+// There are at most as many runners as the executor is wide. Nobody waits for
+// a lock on the way of an item; they meet where somebody has to sleep:
+//
+//   - Runners park when nothing is unclaimed: 1. count themselves inactive,
+//     2. look again. The feeder: 1. appends, 2. starts a runner if fewer than
+//     width are active. Atomics are sequentially consistent, so one of the two
+//     sees the other; an item is never left lying.
+//   - The feeder sleeps when the window is full: 1. says so, 2. looks again. The
+//     consumer: 1. counts a result as yielded, 2. wakes a sleeping feeder once
+//     a quarter of the window is free, so that they do not alternate.
+//   - The consumer sleeps when the result that is next is not done: 1. says
+//     which one it needs, and that it is asleep, 2. looks again. A runner:
+//     1. marks an item done, 2. wakes the consumer if it needed that one, at the
+//     end of its turn. So the consumer is woken once a turn and not once an
+//     item; since a turn can end in a slow item, the consumer looks by itself
+//     after a while and then asks to be woken at once.
+//
+// Starting a runner may need room in the executor's queue. The feeder only
+// tries: it must not block there, because a consumer that is itself a worker
+// of the executor may be what has to move first. If it fails and no runner is
+// active, the consumer starts one, under its own context, which marks it.
+type mapping[In, Out any] struct {
+	outer   context.Context // the caller's; marks the consumer's worker, if it is one
+	ctx     context.Context // ends with the loop; parent of every call's
+	cancel  context.CancelCauseFunc
+	ex      Executor
+	fn      func(context.Context, In) (Out, error)
+	pc      uintptr
+	ordered bool
+
+	onWorker bool // the consumer is a worker, according to outer
+
+	line    line[In, Out]
+	taken   atomic.Int64 // inputs in the line; moved by the feeder
+	yielded atomic.Int64 // results given out; moved by the consumer
+	window  atomic.Int64 // how far taken may be ahead of yielded
+	stopped atomic.Bool  // the loop has ended
+
+	feederAsleep atomic.Bool
+	room         signal        // wakes the feeder
+	fed          chan struct{} // closed when the feeder has ended; then:
+	inputPanic   *PanicError   // inputs panicked
+	inputGoexit  bool          // inputs ended the goroutine
+
+	timer  *time.Timer  // the consumer's
+	asleep atomic.Int32 // awake, drowsy or deep, of the consumer
+	needed atomic.Int64 // index of the item it sleeps for, when ordered
+	wake   signal       // wakes the consumer
+
+	away    atomic.Int64 // items in the hands of workers elsewhere
+	active  atomic.Int32 // runners that are in the executor; changed under mu
+	mu      sync.Mutex
+	parked  []*runner[In, Out] // guarded by mu
+	runners []*runner[In, Out] // guarded by mu: all
+	failure error              // guarded by mu: why the executor dropped a runner
+}
+
+const (
+	awake  = iota
+	drowsy // wake me at the end of your turn
+	deep   // wake me at once
+)
+
+const (
+	turn         = 100 * time.Microsecond // what a runner works before it lets others have a turn
+	largestBatch = 128                    // items between two looks at the clock
+	largestAhead = 1 << 14                // items the window of quick items may have
+	inputGrace   = 100 * time.Millisecond // for inputs that block when the loop is left
+)
+
+// errNoRoom is the cause of noWait, a context for an Execute that must not
+// wait for room.
+var errNoRoom = errors.New("concert: no room")
+
+var noWait = func() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errNoRoom)
+	return ctx
+}()
+
+func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), ordered bool) *mapping[In, Out] {
+	m := &mapping[In, Out]{
+		outer: ctx, ex: ex, fn: fn, pc: codePointer(fn), ordered: ordered,
+		room: make(signal, 1), wake: make(signal, 1), fed: make(chan struct{}),
+	}
+	w, _ := standing(ctx)
+	m.onWorker = w != nil
+	m.ctx, m.cancel = context.WithCancelCause(ctx)
+	m.line.init()
+	m.widen(1)
+	return m
+}
+
+// widen fits the window to batches of that many items.
+func (m *mapping[In, Out]) widen(batch int) {
+	width := int64(m.ex.Width())
+	ahead := 4 * width
+	if batch > 1 {
+		ahead = max(ahead, min(16*width*int64(batch), largestAhead))
+	}
+	m.window.Store(ahead)
+}
+
+// feed takes inputs until they end or the loop does.
+func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
+	returned := false
+	defer func() {
+		if !returned {
+			if v := recover(); v != nil {
+				m.inputPanic = newPanicError(v)
+			} else {
+				m.inputGoexit = true
+			}
+		}
+		close(m.fed)
+		m.rouse()
+	}()
+	for in := range inputs {
+		if m.stopped.Load() {
+			break
+		}
+		m.line.append(in)
+		n := m.taken.Add(1)
+		if int(m.active.Load()) < m.ex.Width() && m.line.unclaimed() {
+			m.start(noWait)
+		}
+		// The input is asked for its next value only when there is room.
+		if n-m.yielded.Load() >= m.window.Load() && !m.awaitRoom() {
+			break
+		}
+	}
+	returned = true
+}
+
+// awaitRoom waits until the window has room, or reports that the loop ended.
+func (m *mapping[In, Out]) awaitRoom() bool {
+	for {
+		m.feederAsleep.Store(true)
+		if m.taken.Load()-m.yielded.Load() < m.window.Load() {
+			m.feederAsleep.Store(false)
+			return true
+		}
+		select {
+		case <-m.room:
+		case <-m.ctx.Done():
+			return false
+		}
+	}
+}
+
+// start puts a runner into the executor. It reports false if there was no
+// room, or there is none to start.
+func (m *mapping[In, Out]) start(ctx context.Context) bool {
+	m.mu.Lock()
+	if m.stopped.Load() || m.failure != nil {
+		m.mu.Unlock()
+		return false
+	}
+	var r *runner[In, Out]
+	if n := len(m.parked); n > 0 {
+		r = m.parked[n-1]
+		m.parked = m.parked[:n-1]
+	} else {
+		r = m.newRunner()
+		m.runners = append(m.runners, r)
+	}
+	m.active.Add(1)
+	m.mu.Unlock()
+
+	err := m.ex.Execute(ctx, &r.task)
+	if err == nil {
+		if m.onWorker {
+			m.rouse() // the runner may need the very worker that sleeps
+		}
+		return true
+	}
+	r.task.move(pending, idle)
+	m.mu.Lock()
+	m.parked = append(m.parked, r)
+	m.active.Add(-1)
+	if !errors.Is(err, errNoRoom) && m.failure == nil {
+		m.failure = err
+	}
+	m.mu.Unlock()
+	m.rouse()
+	return false
+}
+
+// consume yields results until there are no more.
+func (m *mapping[In, Out]) consume(yield func(Out, error) bool) {
+	var zero Out
+	for yielded := int64(0); ; {
+		it := m.line.next(m.ordered)
+		if it == nil {
+			more, err := m.sleep(yielded)
+			if err != nil {
+				yield(zero, err)
+			}
+			if !more {
+				return
+			}
+			continue
+		}
+		out, err := it.out, it.err
+		it.out, it.err = zero, nil // the line must not keep it alive
+		yielded++
+		m.yielded.Store(yielded)
+		if m.feederAsleep.Load() && m.taken.Load()-yielded <= m.window.Load()*3/4 {
+			m.feederAsleep.Store(false)
+			m.room.tell(nil)
+		}
+		if !yield(out, err) {
+			return
+		}
+	}
+}
+
+// sleep waits until there may be another result. It reports false when there
+// will be none, with the error that ends the sequence, if any. index is that
+// of the next result.
+func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
+	m.needed.Store(index)
+	m.asleep.Store(drowsy)
+	defer m.asleep.Store(awake)
+	if m.line.ready(m.ordered) {
+		return true, nil
+	}
+	if m.outer.Err() != nil {
+		return false, context.Cause(m.outer)
+	}
+	if m.ended(index) {
+		return false, nil
+	}
+	switch active, busy, failure := m.look(); {
+	case failure != nil && !busy:
+		// The last runner may have done the item before it left.
+		if m.line.ready(m.ordered) {
+			return true, nil
+		}
+		return false, failure
+	case failure == nil && !active && m.line.unclaimed():
+		m.start(m.outer)
+		return true, nil
+	}
+	if w, self := standing(m.outer); w != nil {
+		m.asleep.Store(deep)
+		if m.line.ready(m.ordered) {
+			return true, nil
+		}
+		err := m.sleepWorker(w, self)
+		return err == nil, err
+	}
+	if m.timer == nil {
+		m.timer = time.NewTimer(turn)
+	} else {
+		m.timer.Reset(turn)
+	}
+	select {
+	case <-m.wake:
+		return true, nil
+	case <-m.outer.Done():
+		return true, nil
+	case <-m.timer.C:
+	}
+	m.asleep.Store(deep)
+	if m.line.ready(m.ordered) {
+		return true, nil
+	}
+	select {
+	case <-m.wake:
+	case <-m.outer.Done():
+	}
+	return true, nil
+}
+
+// look reports whether runners are active, and whether they are or items are
+// away, and the reason, if any, for which there will be no more.
+func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	active = m.active.Load() > 0
+	return active, active || m.away.Load() > 0, m.failure
+}
+
+// ended reports whether all inputs have been taken, and index results are all
+// there are. Where inputs panicked or ended the goroutine, so does ended.
+func (m *mapping[In, Out]) ended(index int64) bool {
+	select {
+	case <-m.fed:
+	default:
+		return false
+	}
+	if m.taken.Load() != index {
+		return false
+	}
+	if m.inputPanic != nil {
+		panic(m.inputPanic)
+	}
+	if m.inputGoexit {
+		runtime.Goexit()
+	}
+	return true
+}
+
+// sleepWorker is the sleep of a consumer that is a worker: it runs a runner
+// that waits for a worker of the same group itself, or blocks where deadlocks
+// are seen.
+func (m *mapping[In, Out]) sleepWorker(w *Worker, self *Task) error {
+	m.mu.Lock()
+	runners := m.runners
+	m.mu.Unlock()
+	var on []*Task
+	for _, r := range runners {
+		switch r.task.state() {
+		case pending:
+			if w.group.holds(&r.task) && w.runNested(&r.task) {
+				w.group.queue.Dropped()
+				return nil
+			}
+			on = append(on, &r.task)
+		case running:
+			on = append(on, &r.task)
+		}
+	}
+	if _, err := w.block(m.outer, self, m.wake, on, nil); m.outer.Err() == nil {
+		return err
+	}
+	return nil // the caller looks
+}
+
+// rouse wakes the consumer if it sleeps.
+func (m *mapping[In, Out]) rouse() {
+	if m.asleep.Load() != awake {
+		m.wake.tell(nil)
+	}
+}
+
+// stop ends what is still going on and returns when it has ended.
+func (m *mapping[In, Out]) stop() {
+	m.stopped.Store(true)
+	m.cancel(nil)
+	m.mu.Lock()
+	runners := m.runners
+	m.mu.Unlock()
+	for _, r := range runners {
+		r.task.Cancel(nil)
+	}
+	m.asleep.Store(deep)
+	for {
+		if _, busy, _ := m.look(); !busy {
+			break
+		}
+		if w, self := standing(m.outer); w != nil && m.outer.Err() == nil {
+			if m.sleepWorker(w, self) == nil {
+				continue
+			}
+		}
+		<-m.wake
+	}
+	select {
+	case <-m.fed:
+		return
+	default:
+	}
+	grace := time.NewTimer(inputGrace)
+	defer grace.Stop()
+	select {
+	case <-m.fed:
+	case <-grace.C:
+	}
+}

@@ -1,0 +1,226 @@
+package concert
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// runner is a task that calls a Map's function on one item after another.
+type runner[In, Out any] struct {
+	task  Task
+	m     *mapping[In, Out]
+	ctx   *itemContext // of the item that runs; nil when a new one is due
+	batch int          // items between two looks at the clock
+}
+
+func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
+	r := &runner[In, Out]{m: m, batch: 1}
+	r.task.word.Store(idle)
+	r.task.ctx.parent = m.ctx
+	r.task.job = r
+	r.task.pc = m.pc
+	return r
+}
+
+// run works for a turn. It reports whether it wants another.
+func (r *runner[In, Out]) run(t *Task) (again bool) {
+	m := r.m
+	w := t.worker.Load()
+	begin := time.Now()
+	last := begin
+	hit := false // the consumer needs something that was done in this batch
+	for m.ctx.Err() == nil {
+		n := 0
+		for ; n < r.batch && !m.stopped.Load(); n++ {
+			it, index := m.line.claim()
+			if it == nil {
+				break
+			}
+			r.call(it)
+			if m.asleep.Load() != awake && (!m.ordered || m.needed.Load() == index) {
+				hit = true
+				if m.asleep.Load() == deep {
+					m.rouse()
+				}
+			}
+		}
+		if w != nil {
+			w.done.Add(int64(n))
+		}
+		if hit {
+			m.rouse()
+			hit = false
+		}
+		if n < r.batch {
+			if r.park(t) {
+				return false
+			}
+			continue
+		}
+		now := time.Now()
+		r.adapt(now.Sub(last))
+		if last = now; now.Sub(begin) >= turn {
+			return true
+		}
+	}
+	r.leave(t, idle)
+	return false
+}
+
+// adapt fits the batch to the time that the last one took.
+func (r *runner[In, Out]) adapt(took time.Duration) {
+	switch {
+	case took < turn/2 && r.batch < largestBatch:
+		r.batch *= 2
+		r.m.widen(r.batch)
+	case took > 2*turn && r.batch > 1:
+		r.batch = max(1, int(time.Duration(r.batch)*turn/took))
+		r.m.widen(r.batch)
+	}
+}
+
+// park takes the runner out of the executor, unless there is work after all.
+func (r *runner[In, Out]) park(t *Task) bool {
+	m := r.m
+	m.mu.Lock()
+	m.active.Add(-1)
+	if m.line.unclaimed() && !m.stopped.Load() {
+		m.active.Add(1)
+		m.mu.Unlock()
+		return false
+	}
+	r.endContext()
+	t.move(running, idle)
+	m.parked = append(m.parked, r)
+	m.mu.Unlock()
+	m.rouse()
+	return true
+}
+
+// leave takes the runner out for good.
+func (r *runner[In, Out]) leave(t *Task, to uint64) {
+	m := r.m
+	m.mu.Lock()
+	r.endContext()
+	t.move(running, to)
+	m.active.Add(-1)
+	m.mu.Unlock()
+	m.rouse()
+}
+
+// interrupt ends the whole Map: the executor cancels what runs.
+func (r *runner[In, Out]) interrupt(_ *Task, cause error) {
+	m := r.m
+	m.mu.Lock()
+	if m.failure == nil {
+		m.failure = fmt.Errorf("%w: %w", ErrClosed, cause)
+	}
+	m.mu.Unlock()
+	m.cancel(cause)
+}
+
+// drop is called instead of run when the executor, or stop, gives the runner up.
+func (r *runner[In, Out]) drop(t *Task, err error) {
+	m := r.m
+	m.mu.Lock()
+	if m.failure == nil {
+		m.failure = err
+	}
+	r.endContext()
+	t.settle(cancelledState, nil)
+	m.active.Add(-1)
+	m.mu.Unlock()
+	m.rouse()
+}
+
+// call calls the function on one item. If the function ends the goroutine,
+// the item is done and the runner goes back to the queue.
+func (r *runner[In, Out]) call(it *item[In, Out]) {
+	if r.ctx == nil {
+		r.ctx = &itemContext{task: &r.task}
+		r.ctx.parent = r.m.ctx
+	}
+	if o, id := r.task.observer(); o != nil {
+		r.ctx.number = lastNumber.Add(1)
+		o(r.ctx.event(TaskSubmitted, -1))
+		o(r.ctx.event(TaskStarted, id))
+	}
+	returned := false
+	defer func() {
+		goexit := false
+		if !returned {
+			if v := recover(); v != nil {
+				it.err = newPanicError(v)
+			} else {
+				it.err, goexit = ErrGoexit, true
+			}
+		}
+		var zero In
+		it.in = zero
+		r.done(it)
+		if goexit {
+			r.m.rouse() // run will not
+		}
+	}()
+	it.out, it.err = r.m.fn(r.ctx, it.in)
+	returned = true
+}
+
+func (r *runner[In, Out]) done(it *item[In, Out]) {
+	if o, id := r.task.observer(); o != nil {
+		e := r.ctx.event(TaskFinished, id)
+		e.Err = it.err
+		o(e)
+	}
+	if r.ctx.opened() {
+		r.endContext()
+	}
+	r.m.line.markDone(it, r.m.ordered)
+}
+
+func (r *runner[In, Out]) endContext() {
+	if r.ctx != nil {
+		r.ctx.over.Store(true)
+		r.ctx.end()
+		r.ctx = nil
+	}
+}
+
+// itemContext is the context of one call of a Map. One that nobody has asked
+// for its Done goes on to the next item, as nothing can tell.
+type itemContext struct {
+	lazyContext
+	over   atomic.Bool
+	task   *Task
+	number uint64 // 0 unless observed
+}
+
+func (c *itemContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+func (c *itemContext) Done() <-chan struct{}       { return c.done(c.over.Load) }
+func (c *itemContext) Err() error                  { return c.err(c.over.Load()) }
+func (c *itemContext) Value(key any) any {
+	switch key {
+	case workerKey{}:
+		return c.task
+	case numberKey{}:
+		return c
+	}
+	return c.value(key)
+}
+func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
+
+func (c *itemContext) event(kind EventKind, worker int) Event {
+	return Event{Kind: kind, Task: c.number, Name: c.task.Name(), Worker: worker, Time: time.Now()}
+}
+
+func (c *itemContext) progress(done, total int64) {
+	if o, id := c.task.observer(); o != nil && c.number != 0 {
+		e := c.event(TaskProgress, id)
+		e.Done, e.Total = done, total
+		o(e)
+	}
+}
+
+var _ context.Context = (*itemContext)(nil)

@@ -1,0 +1,118 @@
+package concert
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// An Observer is told what happens to the tasks of an executor; it is set in
+// the executor's options. It is called on the goroutine in which the event
+// happens, from many at once: it must be safe for concurrent use and quick, and must
+// not wait for a task. The events of one task come in the order of their kinds.
+type Observer func(Event)
+
+// Event is one step in the life of a task.
+type Event struct {
+	Kind EventKind
+	// Task numbers the task, from 1 up, across all executors of the process.
+	// Items of a Map have numbers of their own.
+	Task uint64
+	// Name is the name of the task's function, as [Task.Name].
+	Name string
+	// Worker is the worker's number, from 0 up. It is -1 in TaskSubmitted, and in
+	// TaskFinished for a task that never started.
+	Worker int
+	// Time is when it happened.
+	Time time.Time
+	// Done and Total are what the task told [Progress]; zero in other kinds.
+	Done, Total int64
+	// Err is the task's error, in TaskFinished.
+	Err error
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// A task is submitted once and finished once. In between, unless it was
+// cancelled first, it is started once and reports progress any number of times.
+const (
+	TaskSubmitted EventKind = iota + 1 // an executor was given it
+	TaskStarted                        // a worker has begun to run it
+	TaskProgress                       // it called Progress
+	TaskFinished                       // it settled; nobody has been told yet
+)
+
+func (k EventKind) String() string {
+	switch k {
+	case TaskSubmitted:
+		return "submitted"
+	case TaskStarted:
+		return "started"
+	case TaskProgress:
+		return "progress"
+	case TaskFinished:
+		return "finished"
+	}
+	return "unknown event"
+}
+
+// Progress tells the observer of the task's executor how far the task is:
+// done of total, in a unit of the task's choosing, total 0 if unknown. ctx is
+// the context that the task was given; with any other, and with no observer,
+// Progress does nothing.
+func Progress(ctx context.Context, done, total int64) {
+	n, ok := ctx.Value(numberKey{}).(numbered)
+	if !ok {
+		return
+	}
+	n.progress(done, total)
+}
+
+// numberKey is the context key under which a task's context gives the task,
+// or the item of a Map, as something that is observed.
+type numberKey struct{}
+
+type numbered interface{ progress(done, total int64) }
+
+var lastNumber atomic.Uint64
+
+// number gives the task the next number.
+func (t *Task) number() {
+	n := lastNumber.Add(1) << idShift
+	for {
+		w := t.word.Load()
+		if t.word.CompareAndSwap(w, n|w&(1<<idShift-1)) {
+			return
+		}
+	}
+}
+
+// observer returns the observer of the executor that has the task, and the
+// number of the worker, -1 if none runs it.
+func (t *Task) observer() (Observer, int) {
+	if t.group == nil || t.group.observer == nil {
+		return nil, -1
+	}
+	if w := t.worker.Load(); w != nil {
+		return t.group.observer, w.id
+	}
+	return t.group.observer, -1
+}
+
+// observe tells the observer, if there is one, about a step of the task.
+func (t *Task) observe(kind EventKind, err error) { t.observeOn(-1, kind, err) }
+
+// observeOn is observe for a task on a worker elsewhere, if remote is not -1.
+func (t *Task) observeOn(remote int, kind EventKind, err error) {
+	if o, id := t.observer(); o != nil {
+		id = max(id, remote)
+		o(Event{Kind: kind, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: id, Time: time.Now(), Err: err})
+	}
+}
+
+func (t *Task) progress(done, total int64) {
+	if o, id := t.observer(); o != nil && t.state() == running {
+		o(Event{Kind: TaskProgress, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: id, Time: time.Now(), Done: done, Total: total})
+	}
+}

@@ -1,0 +1,66 @@
+package concert
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// PanicError is the error of a task that panicked.
+//
+// The panic is caught on every executor, because a future must settle and a
+// pool must go on: unlike a plain goroutine, whose panic ends the program, a
+// task has somebody who will look at its outcome. Who wants the panic back
+// can panic with it.
+type PanicError struct {
+	// Value is the argument of panic. From another process it is the text.
+	Value any
+
+	callers []uintptr // where it panicked; formatted only on demand
+	text    string    // the stack, when it came from another process
+}
+
+// newPanicError must be called by the deferred function that recovered, so
+// that the frames that panicked are still on the stack.
+func newPanicError(value any) *PanicError {
+	var pcs [64]uintptr
+	n := runtime.Callers(3, pcs[:]) // past Callers, this and the deferred function
+	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
+}
+
+// Error names the value, not the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("concert: task panicked: %v", e.Value) }
+
+// Unwrap returns the value when it is an error.
+func (e *PanicError) Unwrap() error { err, _ := e.Value.(error); return err }
+
+// Stack returns the stack at the panic, the innermost call first, in the
+// style of package runtime/debug. It is formatted anew at each call.
+func (e *PanicError) Stack() string {
+	if e.callers == nil {
+		return e.text
+	}
+	var b strings.Builder
+	frames := runtime.CallersFrames(e.callers)
+	for {
+		f, more := frames.Next()
+		if f.Function != "" && f.Function != "runtime.gopanic" {
+			fmt.Fprintf(&b, "%s(...)\n\t%s:%d\n", f.Function, f.File, f.Line)
+		}
+		if !more {
+			return b.String()
+		}
+	}
+}
+
+// Format prints the stack as well under %+v.
+func (e *PanicError) Format(s fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && s.Flag('+'):
+		fmt.Fprintf(s, "%s\n\n%s", e.Error(), e.Stack())
+	case verb == 'q':
+		fmt.Fprintf(s, "%q", e.Error())
+	default:
+		fmt.Fprint(s, e.Error())
+	}
+}

@@ -1,0 +1,110 @@
+package concert
+
+import "context"
+
+// Submit hands fn(ctx, arg) to the executor and returns its future. It blocks
+// while the executor's queue is full, until there is room or ctx ends; it
+// never fails otherwise than through the future, which settles in any case.
+//
+// ctx is also the parent of the context that fn is given, for as long as the
+// task lives: its values reach fn, and its end cancels the task. The context
+// of fn ends when fn returns.
+//
+// An executor whose workers share memory with the caller passes arg and the
+// result as they are; any other passes copies and needs a function that was
+// registered, see [Register].
+//
+// Submit panics if ctx, ex or fn is nil.
+func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) *Future[Out] {
+	if ctx == nil || ex == nil || fn == nil {
+		panic("concert: Submit with a nil context, executor or function")
+	}
+	c := newCall(ctx, fn, arg)
+	if err := ex.Execute(ctx, &c.future.task); err != nil {
+		c.future.task.Fail(refusal(ctx, err))
+	}
+	return &c.future
+}
+
+// refusal is the error of a task that its executor did not take.
+func refusal(ctx context.Context, err error) error {
+	if ctx.Err() != nil && err == context.Cause(ctx) {
+		return &neverStarted{err}
+	}
+	return err
+}
+
+// Go runs fn on a goroutine of its own and returns its future: the single
+// thread, started here and joined by Result. Nothing that fn does is lost: a
+// panic, which would end the program in a plain goroutine, becomes the
+// future's error. For many tasks use an executor, which bounds their number.
+func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Future[Out] {
+	if ctx == nil || fn == nil {
+		panic("concert: Go with a nil context or function")
+	}
+	c := newCall(ctx, func(ctx context.Context, _ struct{}) (Out, error) { return fn(ctx) }, struct{}{})
+	t := &c.future.task
+	t.pc = codePointer(fn)
+	go func() {
+		if t.move(pending, running) {
+			c.run(t)
+		}
+	}()
+	return &c.future
+}
+
+// call is a function applied to an argument: the job of a Submit.
+type call[In, Out any] struct {
+	future Future[Out]
+	fn     func(context.Context, In) (Out, error) // nil once it has settled
+	arg    In                                     // zero once it has settled
+}
+
+func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), arg In) *call[In, Out] {
+	c := &call[In, Out]{fn: fn, arg: arg}
+	t := &c.future.task
+	t.ctx.parent = ctx
+	t.job = c
+	t.pc = codePointer(fn)
+	return c
+}
+
+func (c *call[In, Out]) run(t *Task) bool {
+	t.observe(TaskStarted, nil)
+	returned := false
+	defer func() {
+		if !returned {
+			c.future.err = ErrGoexit
+			if v := recover(); v != nil {
+				c.future.err = newPanicError(v)
+			}
+		}
+		c.end(finished, -1)
+	}()
+	c.future.value, c.future.err = c.fn(t.context(), c.arg)
+	returned = true
+	return false
+}
+
+func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.open().cancel(cause) }
+
+func (c *call[In, Out]) drop(t *Task, err error) {
+	c.future.err = err
+	c.end(cancelledState, -1)
+}
+
+// end settles the task, whose outcome has been written. remote is the number
+// of the worker elsewhere that ran it, or -1.
+func (c *call[In, Out]) end(to uint64, remote int) {
+	t := &c.future.task
+	t.observeOn(remote, TaskFinished, c.future.err)
+	c.fn = nil
+	var zero In
+	c.arg = zero
+	w := t.worker.Load()
+	if w != nil {
+		w.done.Add(1)
+	}
+	t.settle(to, w)
+	t.ctx.end()
+}

@@ -1,0 +1,205 @@
+package concert
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Task is a unit of work as an executor sees it: what it does, for whom and
+// with which types is hidden. An executor keeps it in a queue and then either
+// runs it on a [Worker] or fails it.
+//
+// The task of a Submit, its future, its argument and the context given to the
+// function are one object, so that a Submit is one allocation. The task of a
+// Map stands for as many items as it finds when its turn comes; it may go back
+// to the end of the queue (see [Queue]) so that one long Map does not keep
+// everybody else waiting.
+type Task struct {
+	ctx lazyContext // its parent is the submitter's context
+
+	// group is that of the executor that has the task, nil for Go. Written by
+	// the first Adopt, before anyone else can find the task pending.
+	group *WorkerGroup
+
+	// worker runs the task. Set by the worker itself after it took the task
+	// to running, so it may lag behind the state for an instant, which reads
+	// as "not on a worker".
+	worker atomic.Pointer[Worker]
+
+	// word holds the number of the task (0 unless observed) in its upper 56
+	// bits, then the watched bit, then the state. The legal arrows:
+	//
+	//	pending --> running --> finished                        run here
+	//	pending --> copying --> claimed --> running --> finishing --> finished
+	//	                                                        run elsewhere
+	//	pending, claimed --> settling --> cancelled             dropped
+	//	running --> pending                                     a Map's task, giving others a turn
+	//	running --> idle --> pending                            a Map's task, until there is input
+	//
+	// Whoever takes a task out of pending, claimed or running owns it until
+	// the next arrow. Copying, settling and finishing are the instants in
+	// which the owner reads the argument or writes the outcome; outside they
+	// read as the state before. Outcomes are written before finished or
+	// cancelled is stored, and read only after it was loaded.
+	word atomic.Uint64
+
+	mu       sync.Mutex // guards watchers, and the watched bit together with them
+	watchers *watcher   // newest first
+
+	job job     // set before the task is shown to anyone
+	pc  uintptr // the code of the function, for its name; likewise
+}
+
+// job is what a task does: a call or a runner of a Map.
+type job interface {
+	// run does the work and reports whether the task wants another turn.
+	// One that ended the goroutine, and left the task running, does.
+	run(*Task) (again bool)
+	// interrupt cancels the context of a task that runs.
+	interrupt(*Task, error)
+	// claim hands out calls instead, for the caller of Task.Claim.
+	claim(t *Task, most, size int) (calls []*Call, again bool)
+	// drop settles the task with an error instead of running it. The
+	// caller has taken the task to settling.
+	drop(*Task, error)
+}
+
+const (
+	pending uint64 = iota
+	idle
+	copying
+	claimed
+	settling
+	running
+	finishing
+	finished
+	cancelledState
+
+	stateMask = 0x7f
+	watched   = 0x80
+	idShift   = 8
+)
+
+func (t *Task) state() uint64 { return t.word.Load() & stateMask }
+
+func (t *Task) settled() bool { return t.state() >= finished }
+
+// move takes the arrow from one state to another, unless the task is no
+// longer in the first.
+func (t *Task) move(from, to uint64) bool {
+	for {
+		w := t.word.Load()
+		if w&stateMask != from {
+			return false
+		}
+		if t.word.CompareAndSwap(w, w&^stateMask|to) {
+			return true
+		}
+	}
+}
+
+// settle takes the last arrow, to finished or cancelled, and tells whoever
+// watches. The caller owns the task and has written the outcome. w is the
+// worker whose goroutine this is, nil for any other goroutine.
+func (t *Task) settle(to uint64, w *Worker) {
+	for {
+		word := t.word.Load()
+		if word&watched != 0 {
+			break
+		}
+		if t.word.CompareAndSwap(word, word&^stateMask|to) {
+			return
+		}
+	}
+	t.mu.Lock()
+	away := t.state() == finishing
+	// Only watch changes the word now, and it needs the lock.
+	t.word.Store(t.word.Load()&^(stateMask|watched) | to)
+	list := t.watchers
+	t.watchers = nil
+	t.mu.Unlock()
+	t.notify(list, w, away)
+}
+
+// Fail settles a task that the executor accepted and will not run. It reports
+// whether the task was still waiting: one that started or settled is left as
+// it is.
+func (t *Task) Fail(err error) bool {
+	if !t.move(pending, settling) {
+		return false
+	}
+	t.job.drop(t, err)
+	return true
+}
+
+// Cancel asks the task to end: one that has not started never will, its error
+// being ErrCancelled and cause (nil for none); a running one has its context
+// cancelled. It reports whether the task had not started.
+func (t *Task) Cancel(cause error) bool {
+	err := ErrCancelled
+	if cause != nil && cause != ErrCancelled {
+		err = &neverStarted{cause}
+	}
+	for {
+		switch t.state() {
+		case pending:
+			if !t.Fail(err) {
+				continue
+			}
+			if t.group != nil {
+				t.group.queue.Dropped()
+			}
+			return true
+		case copying:
+			runtime.Gosched() // for an instant
+			continue
+		case claimed:
+			if !t.move(claimed, settling) {
+				continue
+			}
+			t.job.drop(t, err)
+			t.group.queue.Dropped()
+			return true
+		case running:
+			if cause == nil {
+				cause = ErrCancelled
+			}
+			t.job.interrupt(t, cause)
+		}
+		return false
+	}
+}
+
+// Waiting reports whether the task has been neither started nor dropped.
+func (t *Task) Waiting() bool { return t.state() < running }
+
+// Name is the name of the task's function: the registered one, or else the
+// one that package runtime knows.
+func (t *Task) Name() string {
+	if f := runtime.FuncForPC(t.pc); f != nil {
+		return f.Name()
+	}
+	return "unknown function"
+}
+
+// context returns the context that the task's function is given.
+func (t *Task) context() context.Context { return (*taskContext)(t) }
+
+// taskContext is a Task as the context of its own function. Under workerKey
+// it gives the task, which marks the worker that runs it.
+type taskContext Task
+
+func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.parent.Deadline() }
+func (c *taskContext) Done() <-chan struct{}       { return c.ctx.done((*Task)(c).settled) }
+func (c *taskContext) Err() error                  { return c.ctx.err((*Task)(c).settled()) }
+func (c *taskContext) Value(key any) any {
+	switch key {
+	case workerKey{}, numberKey{}:
+		return (*Task)(c)
+	}
+	return c.ctx.value(key)
+}
+func (c *taskContext) String() string { return "concert.Task(" + (*Task)(c).Name() + ")" }

@@ -1,0 +1,121 @@
+package concert
+
+import (
+	"context"
+	"log/slog"
+)
+
+// A watcher is told once that a task settled. Those who wait are told first,
+// then callbacks run in the order in which they were added: a slow callback
+// keeps nobody from a result.
+type watcher struct {
+	next *watcher // guarded by the task's mu
+	tell teller
+}
+
+type teller interface{ tell(*Task) }
+
+// signal is a channel with room for one: telling never blocks.
+type signal chan struct{}
+
+func (s signal) tell(*Task) {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+// closer is a channel that is closed to tell everybody.
+type closer chan struct{}
+
+func (c closer) tell(*Task) { close(c) }
+
+// callback runs on the goroutine that settles the task.
+type callback struct {
+	ctx context.Context // given to OnDone
+	run func(context.Context)
+}
+
+func (*callback) tell(*Task) {}
+
+// watch adds a watcher, unless the task has settled: then it reports false
+// and the watcher will not be told.
+func (t *Task) watch(w *watcher) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for {
+		word := t.word.Load()
+		if word&stateMask >= finished {
+			return false
+		}
+		if t.word.CompareAndSwap(word, word|watched) {
+			break
+		}
+	}
+	w.next = t.watchers
+	t.watchers = w
+	return true
+}
+
+// unwatch removes a watcher. It reports false when it is too late: the
+// watcher has been told or is just being told.
+func (t *Task) unwatch(w *watcher) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p := &t.watchers; *p != nil; p = &(*p).next {
+		if *p == w {
+			*p = w.next
+			return true
+		}
+	}
+	return false
+}
+
+// notify tells the watchers of a settled task, newest first in the list. w is
+// as for settle; away says that a worker elsewhere ran the task.
+func (t *Task) notify(list *watcher, w *Worker, away bool) {
+	var callbacks *watcher // oldest first
+	for list != nil {
+		next := list.next
+		if _, ok := list.tell.(*callback); ok {
+			list.next, callbacks = callbacks, list
+		} else {
+			list.tell.tell(t)
+		}
+		list = next
+	}
+	switch {
+	case callbacks == nil:
+	case away:
+		// A callback that submits must not hold up the goroutine on which the
+		// executor reads the results of its workers.
+		go t.runCallbacks(callbacks, nil)
+	default:
+		t.runCallbacks(callbacks, w)
+	}
+}
+
+// runCallbacks runs callbacks in order. A panic in one, or its Goexit, is its
+// own: it is logged, and the later ones run.
+func (t *Task) runCallbacks(list *watcher, w *Worker) {
+	ctx := &callbackContext{task: t, worker: w}
+	defer func() {
+		if list == nil {
+			return
+		}
+		ctx.over.Store(true)
+		err := ErrGoexit
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+		slog.Error("concert: a callback failed", "of", t.Name(), "error", err)
+		t.runCallbacks(list.next, w)
+	}()
+	for ; list != nil; list = list.next {
+		c := list.tell.(*callback)
+		ctx.Context = context.WithoutCancel(c.ctx)
+		c.run(ctx)
+		ctx.over.Store(true)
+		ctx = &callbackContext{task: t, worker: w}
+	}
+}
