@@ -78,8 +78,8 @@ func (g *WorkerGroup) RunHere(ctx context.Context, t *Task) bool {
 	return w != nil && w.group == g && w.runNested(t)
 }
 
-// WaitRoom is how an Execute waits for room in its queue: until ready yields
-// or ctx ends, with its cause. If ctx marks a worker of another group, the
+// WaitRoom is how an Execute waits for room in its queue: until ready is
+// closed, or has something in its buffer, or ctx ends, with its cause. If ctx marks a worker of another group, the
 // wait takes part in the search for deadlocks.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	w, self := standing(ctx)

@@ -19,32 +19,34 @@ import (
 //  2. A worker that submits to its own group, whose queue is full, runs the
 //     task at once (WorkerGroup.RunHere).
 //  3. A worker that blocks otherwise enters its wait into the graph below. If
-//     the wait is stuck, one blocked worker of the group that holds the way
-//     up is asked to help: to run the next task of its own queue on top of
-//     what it waits in, and then to look again.
-//  4. If nothing waits in a queue and still the wait is stuck, the tasks wait
-//     for each other in a circle, and the wait that closes it is refused with
-//     ErrDeadlock.
+//     it is stuck, one blocked worker of a group that holds the way up is
+//     asked to help: to run the next task of its own queue on top of what it
+//     waits in, and then to look again.
+//  4. If a worker is stuck and no queue holds the way up, tasks wait for each
+//     other in a circle, and the wait that closes it fails with ErrDeadlock.
 //
 // A worker helps its own group only, so a group of n workers never has more
 // than n tasks that advance, and its tasks find the state of its own workers,
 // even while groups wait for each other.
 //
-// A wait is stuck unless it is alive, and it is alive when one of the things
-// that would end it can happen without help:
+// A worker is stuck unless it is alive. It is alive if its newest task does
+// not wait, or waits for one of these:
 //
-//	task settled                     yes
-//	task not started, in a group     if a worker of the group is free, or its newest wait is alive
-//	task running                     if its worker is free, or all waits on top of the task are alive
-//	room in the queue of a group     as a task not started in that group
+//	something that has happened meanwhile
+//	a task that has settled, or runs or may start elsewhere
+//	a task that runs on a worker that is alive
+//	a task not started, in a group with a worker that is alive
+//	room in the queue of a group with a worker that is alive
 //
-// "Can happen" is the smallest set that satisfies these lines, found by
-// repeating them until nothing changes. It is only computed when a wait finds
-// all workers of the group in question blocked.
+// The alive ones are the smallest set that satisfies these lines, found by
+// repeating them until nothing changes; that is only done when a wait finds
+// no worker in its way that does not wait.
 //
-// Why no deadlock is missed: a wait that is alive becomes stuck only when a
-// worker that was free blocks or leaves. Both happen under graph.mu, and
-// that worker then looks for itself, or for its group.
+// Why no deadlock is missed: a worker that is alive becomes stuck only when
+// one that did not wait blocks or leaves. Both happen under graph.mu, and that
+// one then looks for itself, or its group. A worker with several waits on its
+// stack is judged by the newest; it looks again when it gets back to the one
+// below.
 
 // graph guards the waits of all workers and the counts in their groups. It is
 // locked when a worker blocks and when it wakes, never around user code.
@@ -53,21 +55,21 @@ var graph struct{ mu sync.Mutex }
 // wait is one blocked wait of a worker.
 type wait struct {
 	worker *Worker
-	task   *Task         // the task whose context the wait was given
-	on     []*Task       // it ends when one of these settles
-	room   *WorkerGroup  // or when this group, if any, takes a task from its queue
-	help   chan struct{} // room for one: run the next task of your queue, then look again
+	ready  <-chan struct{} // it ends when this is closed, or has something in its buffer
+	on     []*Task         // which one of these will do,
+	room   *WorkerGroup    // or this group, if any, when it takes a task from its queue
+	help   chan struct{}   // room for one: run the next task of your queue, then look again
 
 	// counted says that the wait blocks its worker, as group.blocked has
 	// it: the wait is of the newest task, and nobody has asked it to help.
 	counted bool // guarded by graph.mu
 }
 
-// block waits until ready yields, with true, or the worker has helped its
+// block waits until ready is closed or yields, with true, or the worker has helped its
 // group once, with false and no error, or ctx ends. The caller looks again
 // at what it waits for in each case.
 func (w *Worker) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) (bool, error) {
-	b := &wait{worker: w, task: self, on: on, room: room, help: make(chan struct{}, 1)}
+	b := &wait{worker: w, ready: ready, on: on, room: room, help: make(chan struct{}, 1)}
 	graph.mu.Lock()
 	w.waits = append(w.waits, b)
 	if w.top() == self {
@@ -119,19 +121,19 @@ func (b *wait) rescueLocked() error {
 	if b.easyLocked() {
 		return nil
 	}
-	s := search{alive: make(map[*wait]bool)}
-	s.collect(b)
+	s := search{at: make(map[*Worker]int)}
+	s.collect(b.worker)
 	s.spread()
-	if s.alive[b] {
+	if s.nodes[0].alive {
 		return nil
 	}
 	// Collected nearest first, so the nearest group with something to do is
-	// asked; it is stuck as a whole, or b would be alive.
-	for _, c := range s.waits {
-		if s.alive[c] {
+	// asked; it is stuck as a whole, or b's worker would be alive.
+	for _, n := range s.nodes {
+		if n.alive {
 			continue
 		}
-		for _, g := range c.groupsLocked() {
+		for _, g := range n.groups {
 			if h := g.helperLocked(b.worker); h != nil {
 				h.discountLocked()
 				h.help <- struct{}{}
@@ -145,15 +147,36 @@ func (b *wait) rescueLocked() error {
 // easyLocked settles the common case without a search: something that the
 // wait is on can advance by itself, for sure.
 func (b *wait) easyLocked() bool {
+	if b.elsewhere() {
+		return true
+	}
 	if b.room != nil && b.room.freeLocked() {
 		return true
 	}
 	for _, t := range b.on {
-		if g, w := t.whereLocked(); g == nil && w == nil || g != nil && g.freeLocked() || w != nil && !w.blockedLocked() {
+		if g, w := t.whereLocked(); g == nil && w == nil || g != nil && g.freeLocked() || w != nil && w.newestLocked() == nil {
 			return true
 		}
 	}
-	return len(b.on) == 0 && b.room == nil
+	return false
+}
+
+// elsewhere reports whether no worker stands in the way: the wait has ended
+// and the worker only has to wake, or it is for something outside, as a Map's
+// next input.
+func (b *wait) elsewhere() bool {
+	if len(b.on) == 0 && b.room == nil {
+		return true
+	}
+	if cap(b.ready) > 0 {
+		return len(b.ready) > 0
+	}
+	select {
+	case <-b.ready: // closed
+		return true
+	default:
+		return false
+	}
 }
 
 // whereLocked returns the group in whose queue a task waits, or the worker
@@ -171,131 +194,117 @@ func (t *Task) whereLocked() (*WorkerGroup, *Worker) {
 	return nil, nil
 }
 
-// groupsLocked returns the groups whose queues hold what the wait is on.
-func (b *wait) groupsLocked() []*WorkerGroup {
-	var groups []*WorkerGroup
-	for _, t := range b.on {
-		if g, _ := t.whereLocked(); g != nil {
-			groups = append(groups, g)
-		}
-	}
-	if b.room != nil {
-		groups = append(groups, b.room)
-	}
-	return groups
-}
-
 // freeLocked reports whether a worker of the group is not blocked, or may
 // still be started.
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
-// blockedLocked reports whether the worker's newest task is blocked.
-func (w *Worker) blockedLocked() bool { n := len(w.waits); return n > 0 && w.waits[n-1].counted }
+// newestLocked returns the worker's newest wait, if it is blocked in it.
+func (w *Worker) newestLocked() *wait {
+	if n := len(w.waits); n > 0 && w.waits[n-1].counted {
+		return w.waits[n-1]
+	}
+	return nil
+}
 
 // helperLocked picks a blocked worker of the group, the given one if it is
 // among them, and returns its newest wait.
 func (g *WorkerGroup) helperLocked(first *Worker) *wait {
 	var best *Worker
 	for w := range g.workers {
-		if w.blockedLocked() && (best == nil || w == first || best != first && w.id < best.id) {
+		if w.newestLocked() != nil && (best == nil || w == first || best != first && w.id < best.id) {
 			best = w
 		}
 	}
 	if best == nil {
 		return nil
 	}
-	return best.waits[len(best.waits)-1]
+	return best.newestLocked()
 }
 
-// rescueLocked looks after the waits of a group that lost a worker.
+// rescueLocked looks after the workers of a group that lost one.
 func (g *WorkerGroup) rescueLocked() {
-	if g.freeLocked() {
-		return
-	}
 	for w := range g.workers {
-		// Its own waiter looks again after it has helped; a circle would
-		// have been found when it closed.
-		_ = w.waits[len(w.waits)-1].rescueLocked()
+		if b := w.newestLocked(); b != nil {
+			// A circle would have been found when it closed.
+			_ = b.rescueLocked()
+		}
 	}
 }
 
-// search is the part of the graph that one wait can reach.
+// search is the part of the graph that one blocked worker can reach. Tasks that
+// wait in queues change their state while it goes on, so each is looked at
+// once. What blocked workers run does not change.
 type search struct {
-	waits []*wait        // in the order in which they were reached
-	alive map[*wait]bool // has a key for each of waits
+	nodes []node // in the order in which they were reached
+	at    map[*Worker]int
 }
 
-func (s *search) collect(b *wait) {
-	s.add(b)
-	for i := 0; i < len(s.waits); i++ {
-		c := s.waits[i]
-		for _, g := range c.groupsLocked() {
+// node is a blocked worker and what would end its newest wait.
+type node struct {
+	elsewhere bool           // something outside
+	groups    []*WorkerGroup // one of these groups serving its queue
+	workers   []*Worker      // one of these workers, that was blocked, getting on
+	alive     bool
+}
+
+func (s *search) collect(from *Worker) {
+	list := []*Worker{from}
+	s.at[from] = 0
+	add := func(w *Worker) {
+		if _, known := s.at[w]; !known && w.newestLocked() != nil {
+			s.at[w] = len(list)
+			list = append(list, w)
+		}
+	}
+	for i := 0; i < len(list); i++ {
+		n := list[i].newestLocked().nodeLocked()
+		for _, w := range n.workers {
+			add(w)
+		}
+		for _, g := range n.groups {
 			for w := range g.workers {
-				if w.blockedLocked() {
-					s.add(w.waits[len(w.waits)-1])
-				}
+				add(w)
 			}
 		}
-		for _, t := range c.on {
-			if _, w := t.whereLocked(); w != nil && w.blockedLocked() {
-				for _, d := range w.above(t) {
-					s.add(d)
-				}
-			}
+		s.nodes = append(s.nodes, n)
+	}
+}
+
+func (b *wait) nodeLocked() node {
+	n := node{elsewhere: b.elsewhere()}
+	if b.room != nil {
+		n.groups = append(n.groups, b.room)
+	}
+	for _, t := range b.on {
+		switch g, w := t.whereLocked(); {
+		case g != nil:
+			n.groups = append(n.groups, g)
+		case w != nil && w.newestLocked() != nil:
+			n.workers = append(n.workers, w)
+		default:
+			n.elsewhere = true
 		}
 	}
+	return n
 }
 
-func (s *search) add(b *wait) {
-	if _, ok := s.alive[b]; !ok {
-		s.alive[b] = false
-		s.waits = append(s.waits, b)
-	}
-}
-
-// above returns the waits of tasks that stand on the worker's stack at the
-// height of t or higher.
-func (w *Worker) above(t *Task) []*wait {
-	var list []*wait
-	floor := w.level(t)
-	for _, b := range w.waits {
-		if w.level(b.task) >= floor {
-			list = append(list, b)
-		}
-	}
-	return list
-}
-
-// spread marks waits alive until nothing changes.
+// spread marks workers alive until nothing changes, the farthest first, as
+// life comes from there.
 func (s *search) spread() {
 	for changed := true; changed; {
 		changed = false
-		for _, b := range s.waits {
-			if !s.alive[b] && s.canEnd(b) {
-				s.alive[b] = true
-				changed = true
+		for i := range slices.Backward(s.nodes) {
+			if n := &s.nodes[i]; !n.alive && s.canEnd(n) {
+				n.alive, changed = true, true
 			}
 		}
 	}
 }
 
-func (s *search) canEnd(b *wait) bool {
-	for _, t := range b.on {
-		g, w := t.whereLocked()
-		switch {
-		case g != nil:
-			if s.canServe(g) {
-				return true
-			}
-		case w != nil:
-			if !w.blockedLocked() || !slices.ContainsFunc(w.above(t), func(d *wait) bool { return !s.alive[d] }) {
-				return true
-			}
-		default:
-			return true
-		}
-	}
-	return b.room != nil && s.canServe(b.room)
+func (s *search) canEnd(n *node) bool {
+	return n.elsewhere ||
+		slices.ContainsFunc(n.workers, func(w *Worker) bool { return s.nodes[s.at[w]].alive }) ||
+		slices.ContainsFunc(n.groups, s.canServe)
 }
 
 // canServe reports whether the group will take a task from its queue.
@@ -304,7 +313,7 @@ func (s *search) canServe(g *WorkerGroup) bool {
 		return true
 	}
 	for w := range g.workers {
-		if s.alive[w.waits[len(w.waits)-1]] {
+		if s.nodes[s.at[w]].alive {
 			return true
 		}
 	}

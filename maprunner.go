@@ -92,6 +92,7 @@ func (r *runner[In, Out]) park(t *Task) bool {
 		return false
 	}
 	r.endContext()
+	t.worker.Store(nil) // before another worker can start it
 	t.move(running, idle)
 	m.parked = append(m.parked, r)
 	m.mu.Unlock()
@@ -104,6 +105,7 @@ func (r *runner[In, Out]) leave(t *Task, to uint64) {
 	m := r.m
 	m.mu.Lock()
 	r.endContext()
+	t.worker.Store(nil)
 	t.move(running, to)
 	m.active.Add(-1)
 	m.mu.Unlock()

@@ -193,22 +193,6 @@ func (w *Worker) Tasks() []*Task {
 	return append(tasks, w.nested...)
 }
 
-// level returns how high on the worker's stack a task stands, 0 for the one
-// from the queue and -1 for none.
-func (w *Worker) level(t *Task) int {
-	if w.base.Load() == t {
-		return 0
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i, n := range w.nested {
-		if n == t {
-			return i + 1
-		}
-	}
-	return -1
-}
-
 // top returns the newest task on the worker's stack.
 func (w *Worker) top() *Task {
 	w.mu.Lock()

@@ -122,6 +122,7 @@ func (p *Pool) makeRoom() {
 		p.queue.push(e.task)
 		close(e.in)
 	}
+	p.summon().rouse()
 }
 
 // compact removes dropped tasks from the queue. The caller holds mu.

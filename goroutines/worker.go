@@ -103,14 +103,14 @@ func (w *worker) look(roused bool) (t *concert.Task, next *worker, stay bool) {
 		return nil, next, false
 	}
 	for {
-		t = p.queue.pop()
-		p.makeRoom()
-		if t == nil || t.Waiting() {
+		p.makeRoom() // first, so as not to fall asleep beside a line
+		if t = p.queue.pop(); t == nil || t.Waiting() {
 			break
 		}
 	}
 	switch {
 	case t != nil:
+		p.makeRoom()
 		if p.queue.len() > 0 {
 			next = p.summon()
 		}

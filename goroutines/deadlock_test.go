@@ -1,0 +1,221 @@
+package goroutines_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// watch fails the test with all stacks if it does not end in time, which is
+// what a deadlock looks like.
+func watch(t *testing.T) {
+	t.Helper()
+	timer := time.AfterFunc(time.Minute, func() {
+		buf := make([]byte, 4<<20)
+		panic(fmt.Sprintf("%s hangs:\n%s", t.Name(), buf[:runtime.Stack(buf, true)]))
+	})
+	t.Cleanup(func() { timer.Stop() })
+}
+
+// TestPingPong has the tasks of pools wait for each other's, deeper than any
+// of them has workers, with queues that are full all the time.
+func TestPingPong(t *testing.T) {
+	watch(t)
+	for _, c := range []struct{ pools, workers, queue, depth int }{
+		{2, 1, 1, 100}, {2, 1, 64, 100}, {2, 3, 1, 300}, {3, 1, 1, 99}, {3, 2, 4, 200}, {5, 1, 1, 50},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			var pools []*goroutines.Pool
+			for range c.pools {
+				pools = append(pools, goroutines.New(c.workers, &goroutines.Options{Queue: c.queue}))
+			}
+			var play func(ctx context.Context, n int) (int, error)
+			play = func(ctx context.Context, n int) (int, error) {
+				if n == 0 {
+					return 0, nil
+				}
+				got, err := concert.Submit(ctx, pools[n%c.pools], play, n-1).Result(ctx)
+				return got + 1, err
+			}
+			var futures []*concert.Future[int]
+			for range 4 * c.workers {
+				futures = append(futures, concert.Submit(t.Context(), pools[0], play, c.depth))
+			}
+			got, err := concert.Gather(t.Context(), futures...)
+			if err != nil || slices.Min(got) != c.depth || slices.Max(got) != c.depth {
+				t.Errorf("depths = %v, %v; want %d", got, err, c.depth)
+			}
+			for _, p := range pools {
+				p.Close()
+			}
+		})
+	}
+}
+
+// TestRandomTrees runs trees of tasks over several pools, each waiting for its
+// children in a random way, and checks that every one settles, that values are
+// right, and that no pool ever has more tasks that advance than workers.
+func TestRandomTrees(t *testing.T) {
+	watch(t)
+	seed := rand.Uint64()
+	rounds := 30
+	if testing.Short() {
+		rounds = 5
+	}
+	for round := range rounds {
+		random := rand.New(rand.NewPCG(seed, uint64(round)))
+		newForest(t, random).grow(t)
+		if t.Failed() {
+			t.Fatalf("seed %d, round %d", seed, round)
+		}
+	}
+}
+
+type forest struct {
+	pools []*goroutines.Pool
+	limit []int
+	busy  []atomic.Int32 // tasks of each pool that advance: not inside a wait
+	over  atomic.Int32
+	mu    sync.Mutex
+	rand  *rand.Rand // guarded by mu
+}
+
+func newForest(t *testing.T, random *rand.Rand) *forest {
+	f := &forest{rand: random}
+	for range 1 + random.IntN(4) {
+		n := 1 + random.IntN(3)
+		f.limit = append(f.limit, n)
+		f.pools = append(f.pools, goroutines.New(n, &goroutines.Options{Queue: 1 + random.IntN(3)}))
+	}
+	f.busy = make([]atomic.Int32, len(f.pools))
+	return f
+}
+
+func (f *forest) intN(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rand.IntN(n)
+}
+
+type node struct{ pool, levels int }
+
+// inside marks the task as advancing; the function it returns, as waiting.
+func (f *forest) inside(pool int) func() {
+	if int(f.busy[pool].Add(1)) > f.limit[pool] {
+		f.over.Add(1)
+	}
+	return func() { f.busy[pool].Add(-1) }
+}
+
+// visit returns the number of leaves below a node.
+func (f *forest) visit(ctx context.Context, n node) (leaves int, err error) {
+	out := f.inside(n.pool)
+	defer func() { out() }()
+	if n.levels == 0 {
+		return 1, nil
+	}
+	children := make([]node, 3)
+	for i := range children {
+		children[i] = node{f.intN(len(f.pools)), n.levels - 1}
+	}
+	// The waiting begins here, since a Submit may run a task itself.
+	out()
+	defer func() { out = f.inside(n.pool) }()
+	sum := func(got int, e error) {
+		leaves += got
+		err = errors.Join(err, e)
+	}
+	way := f.intN(6)
+	if way < 2 {
+		mapping := concert.Map[node, int]
+		if way == 1 {
+			mapping = concert.MapUnordered[node, int]
+		}
+		at := f.intN(len(f.pools))
+		for i := range children {
+			children[i].pool = at
+		}
+		for got, e := range mapping(ctx, f.pools[at], f.visit, slices.Values(children)) {
+			sum(got, e)
+		}
+		return leaves, err
+	}
+	var futures []*concert.Future[int]
+	for _, c := range children {
+		futures = append(futures, concert.Submit(ctx, f.pools[c.pool], f.visit, c))
+	}
+	switch way {
+	case 2:
+		for _, fut := range futures {
+			sum(fut.Result(ctx))
+		}
+	case 3:
+		for fut := range concert.AsCompleted(ctx, futures...) {
+			sum(fut.Result(ctx))
+		}
+	case 4:
+		done, _ := concert.Wait(ctx, concert.AllCompleted, futures...)
+		for _, fut := range done {
+			sum(fut.Result(ctx))
+		}
+	case 5:
+		all, e := concert.Gather(ctx, futures...)
+		for _, got := range all {
+			leaves += got
+		}
+		err = e
+	}
+	return leaves, err
+}
+
+func (f *forest) grow(t *testing.T) {
+	const levels, want = 5, 243
+	var futures []*concert.Future[int]
+	for range 3 {
+		n := node{f.intN(len(f.pools)), levels}
+		futures = append(futures, concert.Submit(t.Context(), f.pools[n.pool], f.visit, n))
+	}
+	got, err := concert.Gather(t.Context(), futures...)
+	if err != nil || !slices.Equal(got, []int{want, want, want}) {
+		t.Errorf("leaves = %v, %v; want %d each", got, err, want)
+	}
+	for _, p := range f.pools {
+		p.Close()
+	}
+	if n := f.over.Load(); n > 0 {
+		t.Errorf("a pool exceeded its number of workers %d times", n)
+	}
+}
+
+// TestCircle: two tasks on two pools that wait for each other. One of the two
+// waits closes the circle and must fail; nothing may hang.
+func TestCircle(t *testing.T) {
+	watch(t)
+	a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+	defer a.Close()
+	defer b.Close()
+	futures := make(chan [2]*concert.Future[int], 2)
+	wait := func(i int) func(context.Context, int) (int, error) {
+		return func(ctx context.Context, _ int) (int, error) { return (<-futures)[i].Result(ctx) }
+	}
+	both := [2]*concert.Future[int]{
+		concert.Submit(t.Context(), a, wait(1), 0),
+		concert.Submit(t.Context(), b, wait(0), 0),
+	}
+	futures <- both
+	futures <- both
+	_, err := concert.Gather(t.Context(), both[0], both[1])
+	if !errors.Is(err, concert.ErrDeadlock) {
+		t.Errorf("errors of the circle: %v, want ErrDeadlock", err)
+	}
+}

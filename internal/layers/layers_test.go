@@ -1,0 +1,99 @@
+// Package layers holds the import rules of the project, as a test: who may
+// import whom. An import across layers fails here first.
+package layers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists, for each package of the project, what it may import beside
+// the standard library. A name that ends in a slash stands for all below it.
+// Tests are not held to it, except that they may not form cycles.
+var allowed = map[string][]string{
+	"concert":                   {"github.com/fxamacker/cbor/v2"},
+	"concert/goroutines":        {"concert"},
+	"concert/executortest":      {"concert"},
+	"concert/internal/loopback": {"concert"},
+	"concert/internal/layers":   {},
+	"concert/benchmarks":        {}, // tests only
+}
+
+// modules lists the modules that make up the whole of the root module's
+// dependencies: users of the library compile nothing else.
+var modules = []string{"concert", "github.com/fxamacker/cbor/v2", "github.com/x448/float16"}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+	Module     *struct{ Path string }
+}
+
+// list runs go list in the root of the project.
+func list(t *testing.T, args ...string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Standard,Module"}, args...)...)
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		errors.As(err, &exit)
+		t.Fatalf("go list %v: %v\n%s", args, err, exit.Stderr)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bufio.NewReader(bytes.NewReader(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImports(t *testing.T) {
+	standard := map[string]bool{}
+	for _, p := range list(t, "std") {
+		standard[p.ImportPath] = true
+	}
+	seen := map[string]bool{}
+	for _, p := range list(t, "work") {
+		rules, known := allowed[p.ImportPath]
+		if !known {
+			t.Errorf("%s is not in the table of layers: say there what it may import", p.ImportPath)
+			continue
+		}
+		seen[p.ImportPath] = true
+		for _, imp := range p.Imports {
+			ok := standard[imp] || imp == "unsafe" || slices.ContainsFunc(rules, func(rule string) bool {
+				return imp == rule || strings.HasSuffix(rule, "/") && strings.HasPrefix(imp, rule)
+			})
+			if !ok {
+				t.Errorf("%s imports %s: not in its layer", p.ImportPath, imp)
+			}
+		}
+	}
+	for name := range allowed {
+		if !seen[name] {
+			t.Errorf("%s is in the table of layers and does not exist", name)
+		}
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	for _, p := range list(t, "-deps", ".", "./goroutines", "./executortest") {
+		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
+			t.Errorf("the library depends on %s", p.ImportPath)
+		}
+	}
+}
