@@ -50,7 +50,8 @@ func (w *Worker) await(ctx context.Context, self, t *Task) error {
 			}
 			return context.Cause(ctx)
 		}
-		if w.group.holds(t) && w.runNested(t) {
+		if w.group.holds(t) {
+			w.runNested(t)
 			w.group.queue.Dropped()
 		}
 		if t.settled() {

@@ -80,14 +80,21 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) ([]*Call, bool) {
 	name, b, err := encodeCall(fn, t.pc, arg)
 	if err != nil {
 		if t.move(claimed, settling) {
-			c.drop(t, err)
+			c.drop(t, err, nil)
 		}
 		return nil, false
 	}
 	return []*Call{{Name: name, Arg: b, worker: -1, job: (*remoteCall[In, Out])(c)}}, false
 }
 
+// encodeCall finds the function's name and encodes the argument. Marshalers
+// are anybody's code: a panic in one is an error.
 func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintptr, arg In) (name string, b []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
 	f, err := registry.find(valuePointer(fn), pc)
 	if err != nil {
 		return "", nil, err
@@ -98,10 +105,15 @@ func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintp
 	return f.name, b, nil
 }
 
-func decodeResult[Out any](result []byte, err error) (out Out, _ error) {
-	if err != nil {
-		return out, err
+func decodeResult[Out any](result []byte, failure error) (out Out, err error) {
+	if failure != nil {
+		return out, failure
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
 	if out, err = decode[Out](result); err != nil {
 		err = fmt.Errorf("concert: result of the worker: %w", err)
 	}
@@ -128,7 +140,7 @@ func (r *remoteCall[In, Out]) settle(worker int, result []byte, err error) {
 		return
 	}
 	r.future.value, r.future.err = decodeResult[Out](result, err)
-	(*call[In, Out])(r).end(finished, worker)
+	(*call[In, Out])(r).end(finished, nil, worker)
 }
 
 // remoteItem is an item of a Map in the hands of a worker.

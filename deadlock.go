@@ -70,14 +70,7 @@ type wait struct {
 // at what it waits for in each case.
 func (w *Worker) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) (bool, error) {
 	b := &wait{worker: w, ready: ready, on: on, room: room, help: make(chan struct{}, 1)}
-	graph.mu.Lock()
-	w.waits = append(w.waits, b)
-	if w.top() == self {
-		b.counted = true
-		w.group.blocked++
-	}
-	err := b.rescueLocked()
-	graph.mu.Unlock()
+	err := b.enter(self)
 
 	yielded, help := false, false
 	if err == nil {
@@ -108,6 +101,21 @@ func (w *Worker) block(ctx context.Context, self *Task, ready <-chan struct{}, o
 	return yielded, err
 }
 
+// enter puts the wait into the graph.
+func (b *wait) enter(self *Task) error {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	w := b.worker
+	// A goroutine that the task has started may wait with the task's context
+	// while the task does not, or waits as well: the worker counts once.
+	b.counted = w.top() == self && w.newestLocked() == nil
+	w.waits = append(w.waits, b)
+	if b.counted {
+		w.group.blocked++
+	}
+	return b.rescueLocked()
+}
+
 func (b *wait) discountLocked() {
 	if b.counted {
 		b.counted = false
@@ -120,6 +128,9 @@ func (b *wait) discountLocked() {
 func (b *wait) rescueLocked() error {
 	if b.easyLocked() {
 		return nil
+	}
+	if !b.counted {
+		return nil // the worker itself does not wait
 	}
 	s := search{at: make(map[*Worker]int)}
 	s.collect(b.worker)
@@ -200,8 +211,10 @@ func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || l
 
 // newestLocked returns the worker's newest wait, if it is blocked in it.
 func (w *Worker) newestLocked() *wait {
-	if n := len(w.waits); n > 0 && w.waits[n-1].counted {
-		return w.waits[n-1]
+	for _, b := range slices.Backward(w.waits) {
+		if b.counted {
+			return b
+		}
 	}
 	return nil
 }
@@ -313,7 +326,7 @@ func (s *search) canServe(g *WorkerGroup) bool {
 		return true
 	}
 	for w := range g.workers {
-		if s.nodes[s.at[w]].alive {
+		if i, blocked := s.at[w]; !blocked || s.nodes[i].alive {
 			return true
 		}
 	}

@@ -33,11 +33,11 @@
 //     function gets. A task whose context ends before it starts never does; one
 //     that runs is told by its context, and its own return decides the outcome.
 //   - Queues are bounded: who submits faster than the workers work, waits.
-//   - Waits given the task's own context cannot deadlock. A task may submit to
-//     its own executor, however few workers it has and however full its
-//     queue, and wait for the outcome: what it waits for and has not started, its worker
-//     runs in between. The same holds for executors whose tasks wait for
-//     each other's. Tasks that wait for each other in a circle get
+//   - Waits given the task's own context never hang for want of a worker. A
+//     task may submit to its own executor, however few workers it has and
+//     however full its queue, and wait for the outcome: what has not started
+//     its worker runs in between. The same holds for executors whose tasks
+//     wait for each other's. Tasks that wait for each other in a circle get
 //     [ErrDeadlock].
 //   - An executor of n workers never has more than n tasks that advance.
 //   - The submission of a task synchronizes before the call of its function,
@@ -45,11 +45,18 @@
 //
 // # The corners
 //
+// What a blocked worker runs in between lies on top of the task that waits,
+// which cannot go on before it has returned. As long as tasks wait only for
+// tasks that they have submitted, that is always well. A future that is handed
+// from task to task can bring one to wait for another that lies beneath it:
+// then that wait gets [ErrDeadlock], where a larger pool might have come through.
+//
 // A wait is seen by its context. Waits on bare channels, mutexes and wait
 // groups are not seen, nor are waits given another context than the task's;
 // with them a task can block its worker for good, as anywhere in Go. A
 // goroutine that a task starts, and that waits with the task's context, is
-// taken for the task: it may run an unstarted task itself, beside the worker.
+// taken for the task: it may run an unstarted task itself, beside the worker,
+// and so may a Map in the inputs of another Map.
 //
 // Executors in this process run any function and pass values as they are.
 // Executors elsewhere pass copies, and need functions that have a name there:

@@ -20,8 +20,9 @@ var (
 	// [runtime.Goexit], as testing.T.FailNow does.
 	ErrGoexit = errors.New("concert: task called runtime.Goexit")
 
-	// ErrDeadlock is the error of a wait that could never end, because the
-	// task waited for is itself waiting for the task that asks.
+	// ErrDeadlock is the error of a wait that could never end, because what it
+	// waits for waits itself for the task that asks, or for one that the same
+	// worker has set aside for it. See the package comment.
 	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
 
 	// ErrNotRegistered is wrapped by the error of a task whose function has

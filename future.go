@@ -77,23 +77,25 @@ func (f *Future[T]) Cancel() bool {
 }
 
 // OnDone has fn called once, when the task has settled: on the goroutine of
-// the worker, or of the one who cancelled it, or, for a worker elsewhere, on one
-// of its own. If the task has settled already, fn is called at once, on this
-// one. Functions are called in the order in which they were added, after those
-// who wait have been woken, and with no lock held. A panic in one is logged with
-// package slog, and the others are called all the same.
+// the worker that ran it, or on one of its own if none in this process did. If
+// the task has settled already, fn is called at once, on this goroutine.
+// Functions added before the task settles are called in the order in which
+// they were added, after those who wait have been woken, and with no lock held.
+// A panic in one is logged with package slog, and the others are called all
+// the same.
 //
 // fn is given a context with the values of ctx, which does not end with it, and
 // which marks the worker on whose goroutine fn runs: with it fn may submit and
-// wait, and cannot deadlock. It is for fn only, not for goroutines that fn
-// starts. OnDone panics if ctx or fn is nil.
+// wait as a task may. It is for fn only, not for goroutines that fn starts.
+// OnDone panics if ctx or fn is nil.
 func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *Future[T])) {
 	if ctx == nil || fn == nil {
 		panic("concert: OnDone with a nil context or function")
 	}
-	c := &callback{ctx, func(ctx context.Context) { fn(ctx, f) }}
-	if !f.task.watch(&watcher{tell: c}) {
-		c.run(context.WithoutCancel(ctx))
+	w := &watcher{tell: &callback{ctx, func(ctx context.Context) { fn(ctx, f) }}}
+	if !f.task.watch(w) {
+		here, _ := standing(ctx)
+		f.task.runCallbacks(w, here)
 	}
 }
 

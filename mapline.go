@@ -98,13 +98,16 @@ func (l *line[In, Out]) claim() (*item[In, Out], int64) {
 
 // unclaimed reports whether claim would find something.
 func (l *line[In, Out]) unclaimed() bool {
-	c := l.current.Load()
-	for int(c.claimed.Load()) == len(c.items) {
-		if c = c.next.Load(); c == nil {
+	for c := l.current.Load(); c != nil; c = c.next.Load() {
+		n := c.claimed.Load() // once: it may move meanwhile
+		if n < c.filled.Load() {
+			return true
+		}
+		if int(n) < len(c.items) {
 			return false
 		}
 	}
-	return c.claimed.Load() < c.filled.Load()
+	return false
 }
 
 // next takes the next done item, or returns nil; for the consumer.

@@ -188,12 +188,17 @@ func (m *mapping[In, Out]) start(ctx context.Context) bool {
 
 	err := m.ex.Execute(ctx, &r.task)
 	if err == nil {
+		if m.stopped.Load() {
+			r.task.Cancel(nil) // stop may have passed by before it was pending
+		}
 		if m.onWorker {
 			m.rouse() // the runner may need the very worker that sleeps
 		}
 		return true
 	}
-	r.task.move(pending, idle)
+	if !r.task.move(pending, idle) {
+		return false // it was cancelled, or the consumer runs it
+	}
 	m.mu.Lock()
 	m.parked = append(m.parked, r)
 	m.active.Add(-1)
@@ -266,7 +271,7 @@ func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
 		if m.line.ready(m.ordered) {
 			return true, nil
 		}
-		err := m.sleepWorker(w, self)
+		err := m.sleepWorker(m.outer, w, self)
 		return err == nil, err
 	}
 	if m.timer == nil {
@@ -324,7 +329,7 @@ func (m *mapping[In, Out]) ended(index int64) bool {
 // sleepWorker is the sleep of a consumer that is a worker: it runs a runner
 // that waits for a worker of the same group itself, or blocks where deadlocks
 // are seen.
-func (m *mapping[In, Out]) sleepWorker(w *Worker, self *Task) error {
+func (m *mapping[In, Out]) sleepWorker(ctx context.Context, w *Worker, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners
 	m.mu.Unlock()
@@ -332,7 +337,8 @@ func (m *mapping[In, Out]) sleepWorker(w *Worker, self *Task) error {
 	for _, r := range runners {
 		switch r.task.state() {
 		case pending:
-			if w.group.holds(&r.task) && w.runNested(&r.task) {
+			if w.group.holds(&r.task) {
+				w.runNested(&r.task)
 				w.group.queue.Dropped()
 				return nil
 			}
@@ -341,7 +347,7 @@ func (m *mapping[In, Out]) sleepWorker(w *Worker, self *Task) error {
 			on = append(on, &r.task)
 		}
 	}
-	if _, err := w.block(m.outer, self, m.wake, on, nil); m.outer.Err() == nil {
+	if _, err := w.block(ctx, self, m.wake, on, nil); ctx.Err() == nil {
 		return err
 	}
 	return nil // the caller looks
@@ -369,12 +375,10 @@ func (m *mapping[In, Out]) stop() {
 		if _, busy, _ := m.look(); !busy {
 			break
 		}
-		if w, self := standing(m.outer); w != nil && m.outer.Err() == nil {
-			if m.sleepWorker(w, self) == nil {
-				continue
-			}
+		w, self := standing(m.outer)
+		if w == nil || m.sleepWorker(context.WithoutCancel(m.outer), w, self) != nil {
+			<-m.wake
 		}
-		<-m.wake
 	}
 	select {
 	case <-m.fed:

@@ -61,7 +61,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 		}
 		now := time.Now()
 		r.adapt(now.Sub(last))
-		if last = now; now.Sub(begin) >= turn {
+		if last = now; now.Sub(begin) >= turn && m.ctx.Err() == nil {
 			return true
 		}
 	}
@@ -124,14 +124,14 @@ func (r *runner[In, Out]) interrupt(_ *Task, cause error) {
 }
 
 // drop is called instead of run when the executor, or stop, gives the runner up.
-func (r *runner[In, Out]) drop(t *Task, err error) {
+func (r *runner[In, Out]) drop(t *Task, err error, w *Worker) {
 	m := r.m
 	m.mu.Lock()
 	if m.failure == nil {
 		m.failure = err
 	}
 	r.endContext()
-	t.settle(cancelledState, nil)
+	t.settle(cancelledState, w)
 	m.active.Add(-1)
 	m.mu.Unlock()
 	m.rouse()
@@ -176,7 +176,7 @@ func (r *runner[In, Out]) done(it *item[In, Out]) {
 		e.Err = it.err
 		o(e)
 	}
-	if r.ctx.opened() {
+	if o, _ := r.task.observer(); o != nil || r.ctx.opened() {
 		r.endContext()
 	}
 	r.m.line.markDone(it, r.m.ordered)
@@ -191,7 +191,8 @@ func (r *runner[In, Out]) endContext() {
 }
 
 // itemContext is the context of one call of a Map. One that nobody has asked
-// for its Done goes on to the next item, as nothing can tell.
+// for its Done goes on to the next item: only a goroutine that a call leaves
+// behind could tell, by its Err.
 type itemContext struct {
 	lazyContext
 	over   atomic.Bool

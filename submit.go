@@ -45,13 +45,26 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 	c := newCall(ctx, func(ctx context.Context, _ struct{}) (Out, error) { return fn(ctx) }, struct{}{})
 	t := &c.future.task
 	t.pc = codePointer(fn)
+	t.group = alone
+	w := &Worker{group: alone}
 	go func() {
-		if t.move(pending, running) {
+		if w.start(t) {
+			w.base.Store(t)
 			c.run(t)
 		}
 	}()
 	return &c.future
 }
+
+// alone is the group of the goroutines of Go, each its own worker. It has no
+// queue; it is there so that what such a task waits for is seen.
+var alone = NewWorkerGroup(noQueue{}, nil)
+
+type noQueue struct{}
+
+func (noQueue) Next() *Task { return nil }
+func (noQueue) Again(*Task) {}
+func (noQueue) Dropped()    {}
 
 // call is a function applied to an argument: the job of a Submit.
 type call[In, Out any] struct {
@@ -79,7 +92,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 				c.future.err = newPanicError(v)
 			}
 		}
-		c.end(finished, -1)
+		c.end(finished, t.worker.Load(), -1)
 	}()
 	c.future.value, c.future.err = c.fn(t.context(), c.arg)
 	returned = true
@@ -88,23 +101,23 @@ func (c *call[In, Out]) run(t *Task) bool {
 
 func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.open().cancel(cause) }
 
-func (c *call[In, Out]) drop(t *Task, err error) {
+func (c *call[In, Out]) drop(_ *Task, err error, w *Worker) {
 	c.future.err = err
-	c.end(cancelledState, -1)
+	c.end(cancelledState, w, -1)
 }
 
-// end settles the task, whose outcome has been written. remote is the number
-// of the worker elsewhere that ran it, or -1.
-func (c *call[In, Out]) end(to uint64, remote int) {
+// end settles the task, whose outcome has been written, on the goroutine of
+// worker w, if not nil. remote is the number of the worker elsewhere that ran
+// it, or -1.
+func (c *call[In, Out]) end(to uint64, w *Worker, remote int) {
 	t := &c.future.task
 	t.observeOn(remote, TaskFinished, c.future.err)
 	c.fn = nil
 	var zero In
 	c.arg = zero
-	w := t.worker.Load()
-	if w != nil {
+	if w != nil && to == finished {
 		w.done.Add(1)
 	}
+	defer t.ctx.end() // also when a callback ends the goroutine
 	t.settle(to, w)
-	t.ctx.end()
 }

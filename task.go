@@ -63,8 +63,9 @@ type job interface {
 	// claim hands out calls instead, for the caller of Task.Claim.
 	claim(t *Task, most, size int) (calls []*Call, again bool)
 	// drop settles the task with an error instead of running it. The
-	// caller has taken the task to settling.
-	drop(*Task, error)
+	// caller has taken the task to settling; it is on the goroutine of the
+	// worker, if that is not nil.
+	drop(*Task, error, *Worker)
 }
 
 const (
@@ -115,23 +116,25 @@ func (t *Task) settle(to uint64, w *Worker) {
 		}
 	}
 	t.mu.Lock()
-	away := t.state() == finishing
 	// Only watch changes the word now, and it needs the lock.
 	t.word.Store(t.word.Load()&^(stateMask|watched) | to)
 	list := t.watchers
 	t.watchers = nil
 	t.mu.Unlock()
-	t.notify(list, w, away)
+	t.notify(list, w)
 }
 
 // Fail settles a task that the executor accepted and will not run. It reports
 // whether the task was still waiting: one that started or settled is left as
 // it is.
-func (t *Task) Fail(err error) bool {
+func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
+
+// fail is Fail on the goroutine of worker w, if not nil.
+func (t *Task) fail(err error, w *Worker) bool {
 	if !t.move(pending, settling) {
 		return false
 	}
-	t.job.drop(t, err)
+	t.job.drop(t, err, w)
 	return true
 }
 
@@ -160,8 +163,10 @@ func (t *Task) Cancel(cause error) bool {
 			if !t.move(claimed, settling) {
 				continue
 			}
-			t.job.drop(t, err)
+			t.job.drop(t, err, nil)
 			t.group.queue.Dropped()
+			return true
+		case settling:
 			return true
 		case running:
 			if cause == nil {
@@ -173,8 +178,9 @@ func (t *Task) Cancel(cause error) bool {
 	}
 }
 
-// Waiting reports whether the task has been neither started nor dropped.
-func (t *Task) Waiting() bool { return t.state() < running }
+// Waiting reports whether the task is an executor's and has been neither
+// started nor dropped.
+func (t *Task) Waiting() bool { s := t.state(); return s < running && s != idle }
 
 // Name is the name of the task's function: the registered one, or else the
 // one that package runtime knows.

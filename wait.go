@@ -23,7 +23,8 @@ const (
 // AsCompleted returns the futures in the order in which their tasks settle,
 // those that have settled already first. A future that is given twice comes
 // once. The sequence ends after the last one, or early when ctx ends while
-// none is ready; ctx.Err() then tells. Leaving the loop early leaves nothing
+// none is ready, as ctx.Err() then tells, or when a task waits for itself
+// ([ErrDeadlock] in Result). Leaving the loop early leaves nothing
 // behind: the tasks go on, and their futures can be used again.
 //
 // Like [Future.Result] it cannot deadlock in a task, given the task's context.
@@ -178,7 +179,8 @@ func (a *arrivals[T]) wait(ctx context.Context) error {
 		if f.task.settled() {
 			continue
 		}
-		if w.group.holds(&f.task) && w.runNested(&f.task) {
+		if w.group.holds(&f.task) {
+			w.runNested(&f.task)
 			w.group.queue.Dropped()
 			return nil
 		}

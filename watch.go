@@ -30,7 +30,7 @@ type closer chan struct{}
 
 func (c closer) tell(*Task) { close(c) }
 
-// callback runs on the goroutine that settles the task.
+// callback runs on the goroutine of the worker that settles the task.
 type callback struct {
 	ctx context.Context // given to OnDone
 	run func(context.Context)
@@ -72,8 +72,8 @@ func (t *Task) unwatch(w *watcher) bool {
 }
 
 // notify tells the watchers of a settled task, newest first in the list. w is
-// as for settle; away says that a worker elsewhere ran the task.
-func (t *Task) notify(list *watcher, w *Worker, away bool) {
+// as for settle.
+func (t *Task) notify(list *watcher, w *Worker) {
 	var callbacks *watcher // oldest first
 	for list != nil {
 		next := list.next
@@ -86,9 +86,10 @@ func (t *Task) notify(list *watcher, w *Worker, away bool) {
 	}
 	switch {
 	case callbacks == nil:
-	case away:
-		// A callback that submits must not hold up the goroutine on which the
-		// executor reads the results of its workers.
+	case w == nil:
+		// This goroutine is one on which an executor reads the results of its
+		// workers, or it is somebody's who called Cancel, perhaps a worker
+		// after all: a callback that submits or waits must not hold it up.
 		go t.runCallbacks(callbacks, nil)
 	default:
 		t.runCallbacks(callbacks, w)

@@ -132,7 +132,7 @@ func (w *Worker) Run(t *Task) {
 // start takes a waiting task to running, unless its context has ended.
 func (w *Worker) start(t *Task) bool {
 	if t.ctx.parent.Err() != nil {
-		t.Fail(&neverStarted{context.Cause(t.ctx.parent)})
+		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, w)
 		return false
 	}
 	if !t.move(pending, running) {
@@ -149,9 +149,16 @@ func (w *Worker) again(t *Task) {
 		return // it settled, and then ended the goroutine
 	}
 	t.worker.Store(nil)
-	if t.move(running, pending) {
-		w.group.queue.Again(t)
+	if !t.move(running, pending) {
+		return
 	}
+	// Whoever ends a Map: 1. ends its context, 2. cancels the tasks that are
+	// pending. Here: 1. it is pending, 2. we look at the context.
+	if t.ctx.parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, w)
+		return
+	}
+	w.group.queue.Again(t)
 }
 
 // Rest is called by a worker that has no task to run and goes to sleep, so

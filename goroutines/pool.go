@@ -46,7 +46,7 @@ func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
 		defer p.mu.Unlock()
 		return p.closed
 	}
-	if p.queue.len() < p.opts.Queue {
+	if p.line.first == nil && p.queue.len() < p.opts.Queue {
 		p.push(t)
 		return nil
 	}
@@ -121,13 +121,20 @@ func (p *Pool) makeRoom() {
 		p.lined.Add(-1)
 		p.queue.push(e.task)
 		close(e.in)
+		p.summon().rouse()
 	}
-	p.summon().rouse()
 }
 
-// compact removes dropped tasks from the queue. The caller holds mu.
+// compact removes from the queue tasks that were dropped, and the second of two
+// entries: a task that has a turn while it stands in the queue, because
+// someone waits for it, is put at the end again. The caller holds mu.
 func (p *Pool) compact() {
-	p.queue.keep((*concert.Task).Waiting)
+	seen := make(map[*concert.Task]struct{}, p.queue.len())
+	p.queue.keep(func(t *concert.Task) bool {
+		_, twice := seen[t]
+		seen[t] = struct{}{}
+		return !twice && t.Waiting()
+	})
 	p.stale = 0
 }
 
@@ -287,28 +294,48 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	failure.Cancelled = p.cancelAll(failure.Cause)
 	grace := time.NewTimer(max(0, p.opts.Grace))
 	defer grace.Stop()
-	select {
-	case <-p.gone:
-	case <-grace.C:
-		for _, t := range p.running() {
-			failure.Running = append(failure.Running, t.Name())
+	// A worker that had taken a task from the queue and not yet begun with it
+	// was not seen to run it: hence again, in a moment.
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-p.gone:
+			return failure
+		case <-again.C:
+			p.cancelRunning(failure.Cause)
+		case <-grace.C:
+			for _, t := range p.running() {
+				failure.Running = append(failure.Running, t.Name())
+			}
+			return failure
 		}
 	}
-	return failure
 }
 
 // cancelAll cancels every task, and returns how many had not started.
 func (p *Pool) cancelAll(cause error) (dropped int) {
 	p.cancelInit(cause)
-	for t := p.pop(); t != nil; t = p.pop() {
+	for t := p.popLocking(); t != nil; t = p.popLocking() {
 		if t.Cancel(cause) {
 			dropped++
 		}
 	}
+	p.cancelRunning(cause)
+	return dropped
+}
+
+func (p *Pool) cancelRunning(cause error) {
 	for _, t := range p.running() {
 		t.Cancel(cause)
 	}
-	return dropped
+}
+
+// popLocking is pop for those who must not take a compaction for the end.
+func (p *Pool) popLocking() *concert.Task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.pop()
 }
 
 // running returns the tasks that workers are running.

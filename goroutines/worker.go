@@ -153,7 +153,7 @@ func (w *worker) init() {
 func (p *Pool) breakDown(reason error) {
 	err := fmt.Errorf("goroutines: no worker: %w", reason)
 	p.refuse(err)
-	for t := p.pop(); t != nil; t = p.pop() {
+	for t := p.popLocking(); t != nil; t = p.popLocking() {
 		t.Fail(err)
 	}
 }

@@ -1,0 +1,136 @@
+package goroutines
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"concert"
+)
+
+// taken collects the tasks of the queue tests: an executor that only keeps.
+type collector struct{ tasks []*concert.Task }
+
+func (c *collector) Execute(_ context.Context, t *concert.Task) error {
+	c.tasks = append(c.tasks, t)
+	return nil
+}
+func (*collector) Width() int                     { return 1 }
+func (*collector) Close() error                   { return nil }
+func (*collector) Shutdown(context.Context) error { return nil }
+
+func newTasks(n int) []*concert.Task {
+	var c collector
+	for i := range n {
+		concert.Submit(context.Background(), &c, func(context.Context, int) (int, error) { return 0, nil }, i)
+	}
+	return c.tasks
+}
+
+// TestQueueAgainstSlice compares the queue with a slice under random pushes,
+// pops and compactions.
+func TestQueueAgainstSlice(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	tasks := newTasks(20_000)
+	var q queue
+	q.init()
+	var slow []*concert.Task
+	for len(tasks) > 0 {
+		switch n := random.IntN(400); random.IntN(4) {
+		case 0, 1:
+			for range min(n, len(tasks)) {
+				q.push(tasks[0])
+				slow = append(slow, tasks[0])
+				tasks = tasks[1:]
+			}
+		case 2:
+			for range n {
+				got := q.pop()
+				var want *concert.Task
+				if len(slow) > 0 {
+					want, slow = slow[0], slow[1:]
+				}
+				if got != want {
+					t.Fatalf("seed %d: pop() = %p, want %p", seed, got, want)
+				}
+			}
+		case 3:
+			drop := map[*concert.Task]bool{}
+			for _, s := range slow {
+				drop[s] = random.IntN(3) == 0
+			}
+			keep := func(t *concert.Task) bool { return !drop[t] }
+			q.keep(keep)
+			var kept []*concert.Task
+			for _, s := range slow {
+				if keep(s) {
+					kept = append(kept, s)
+				}
+			}
+			slow = kept
+		}
+		if q.len() != len(slow) {
+			t.Fatalf("seed %d: len() = %d, want %d", seed, q.len(), len(slow))
+		}
+	}
+}
+
+// TestQueueConcurrent: while one side pushes and compacts, several pop. Each
+// task comes out once, and to each consumer in order.
+func TestQueueConcurrent(t *testing.T) {
+	tasks := newTasks(100_000)
+	number := make(map[*concert.Task]int, len(tasks))
+	for i, task := range tasks {
+		number[task] = i
+	}
+	var q queue
+	q.init()
+	var mu sync.Mutex
+	var pushed atomic.Bool
+	seen := make([]atomic.Int32, len(tasks))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			last := -1
+			for {
+				over := pushed.Load()
+				task := q.pop()
+				if task == nil {
+					mu.Lock() // as a worker does before it sleeps
+					task = q.pop()
+					mu.Unlock()
+				}
+				if task == nil {
+					if over {
+						return
+					}
+					continue
+				}
+				n := number[task]
+				seen[n].Add(1)
+				if n <= last {
+					t.Errorf("task %d came after %d", n, last)
+				}
+				last = n
+			}
+		})
+	}
+	for i, task := range tasks {
+		mu.Lock()
+		q.push(task)
+		if i%1000 == 999 {
+			q.keep(func(*concert.Task) bool { return true })
+		}
+		mu.Unlock()
+	}
+	pushed.Store(true)
+	wg.Wait()
+	for i := range seen {
+		if n := seen[i].Load(); n != 1 {
+			t.Fatalf("task %d came out %d times", i, n)
+		}
+	}
+}
