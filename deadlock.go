@@ -47,6 +47,15 @@ import (
 // one then looks for itself, or its group. A worker with several waits on its
 // stack is judged by the newest; it looks again when it gets back to the one
 // below.
+//
+// Why helping makes no deadlock, if tasks wait only for tasks that they have
+// submitted: suppose all unfinished tasks are stuck for good. Each waits for a
+// child that has started, or its wait is over and it lies beneath a task that
+// was put on top of it. Going from child to child, and from beneath to on top,
+// one comes round to where one was. But each step leads to a task that started
+// later: a child starts after its parent, and only tasks that have not started
+// are put on top. Where futures are handed around, a step may lead to an older
+// task, and the circle can close: rule 4.
 
 // graph guards the waits of all workers and the counts in their groups. It is
 // locked when a worker blocks and when it wakes, never around user code.

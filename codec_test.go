@@ -1,0 +1,135 @@
+package concert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func roundTrip[T any](t *testing.T, v T) {
+	t.Helper()
+	b, err := encode(v)
+	if err != nil {
+		t.Errorf("encode(%T %v): %v", v, v, err)
+		return
+	}
+	got, err := decode[T](b)
+	if err != nil || !reflect.DeepEqual(got, v) {
+		t.Errorf("decode(encode(%#v)) = %#v, %v", v, got, err)
+	}
+}
+
+func TestCodec(t *testing.T) {
+	roundTrip(t, 7)
+	roundTrip(t, int64(math.MinInt64))
+	roundTrip(t, uint64(math.MaxUint64))
+	roundTrip(t, math.Inf(-1))
+	roundTrip(t, true)
+	roundTrip(t, "")
+	roundTrip(t, "not \xff UTF-8")
+	roundTrip(t, []byte{})
+	roundTrip(t, []byte(nil))
+	roundTrip(t, []byte{0, 255})
+	roundTrip(t, []int8{-128, 127})
+	roundTrip(t, []int16{-32768, 32767})
+	roundTrip(t, []int32{math.MinInt32, 7})
+	roundTrip(t, []int64{math.MinInt64, 7})
+	roundTrip(t, []uint16{65535})
+	roundTrip(t, []uint32{math.MaxUint32})
+	roundTrip(t, []uint64{math.MaxUint64})
+	roundTrip(t, []float32{1.5, float32(math.Inf(1))})
+	roundTrip(t, []float64{math.MaxFloat64, -0.5})
+	roundTrip(t, []float64(nil))
+	roundTrip(t, []float64{})
+	roundTrip(t, []int{1, -2})
+	roundTrip(t, map[string]int{"a": 1})
+	roundTrip(t, struct{}{})
+	roundTrip[*int](t, nil)
+	roundTrip[any](t, nil)
+	roundTrip[any](t, map[string]any{"a": "b"})
+	roundTrip(t, [][]float64{{1}, {2, 3}})
+	if b, err := encode(make(chan int)); err == nil {
+		t.Errorf("encode(chan) = %x", b)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, v := range []any{[]float64{1, 2}, []byte("x"), "y", map[string]any{"a": []any{1, nil}}, 7} {
+		b, _ := encode(v)
+		f.Add(b)
+	}
+	for _, b := range [][]byte{nil, {asNil}, {asFloat64, 1}, {asCBOR, 0x9b, 0, 0, 0, 1, 0, 0, 0, 0}} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		decode[[]byte](b)
+		decode[string](b)
+		decode[[]int16](b)
+		decode[map[string][]int](b)
+		decode[wireError](b)
+		if v, err := decode[any](b); err == nil {
+			if _, err := encode(v); err != nil {
+				t.Errorf("decoded from %x, and cannot be encoded: %#v: %v", b, v, err)
+			}
+		}
+		if v, err := decode[[]float64](b); err == nil {
+			again, err := encode(v)
+			if err != nil || len(again) != len(b) {
+				t.Errorf("%x decodes to %v, which encodes to %x, %v", b, v, again, err)
+			}
+		}
+	})
+}
+
+type testError struct{ Code int }
+
+func (e testError) Error() string { return fmt.Sprint("code ", e.Code) }
+
+func init() { RegisterErrorType[testError]("concert.testError") }
+
+type rudeError struct{}
+
+func (rudeError) Error() string { panic("no text for you") }
+
+func TestErrorTravels(t *testing.T) {
+	sent := fmt.Errorf("context: %w", errors.Join(io.EOF, testError{42}, context.Canceled))
+	got := DecodeError(EncodeError(sent))
+	var typed testError
+	if got.Error() != sent.Error() || !errors.Is(got, io.EOF) || !errors.Is(got, context.Canceled) || errors.Is(got, io.ErrShortWrite) ||
+		!errors.As(got, &typed) || typed.Code != 42 {
+		t.Errorf("%v came as %#v", sent, got)
+	}
+	var remote *RemoteError
+	if !errors.As(got, &remote) || remote.Type != "*fmt.wrapError" {
+		t.Errorf("type = %+v", remote)
+	}
+	// Twice there and back: from a cluster through a process, say.
+	if twice := DecodeError(EncodeError(got)); !errors.Is(twice, io.EOF) || !errors.As(twice, &typed) {
+		t.Errorf("after two trips: %#v", twice)
+	}
+	if got := DecodeError(EncodeError(rudeError{})); !strings.Contains(got.Error(), "no text for you") {
+		t.Errorf("an error that panics came as %v", got)
+	}
+	if got := DecodeError([]byte("\xff")); got == nil || !strings.Contains(got.Error(), "cannot be decoded") {
+		t.Errorf("DecodeError of nonsense = %v", got)
+	}
+}
+
+func FuzzDecodeError(f *testing.F) {
+	f.Add(EncodeError(fmt.Errorf("x: %w", testError{7})))
+	f.Add(EncodeError(newPanicError("boom")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		err := DecodeError(b)
+		if err == nil {
+			t.Fatal("no error from an error")
+		}
+		_ = err.Error()
+		errors.Is(err, io.EOF)
+		EncodeError(err)
+	})
+}

@@ -1,0 +1,281 @@
+package concert_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+func shout(_ context.Context, s string) (string, error) {
+	if s == "" {
+		return "", errors.New("nothing to shout")
+	}
+	return strings.ToUpper(s) + "!", nil
+}
+
+// One task: submitted here, run on a worker, its outcome taken when needed.
+func ExampleSubmit() {
+	ctx := context.Background()
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	fut := concert.Submit(ctx, ex, shout, "hello")
+	fmt.Println(fut.Result(ctx))
+	// Output: HELLO! <nil>
+}
+
+// A function over many inputs. Inputs are taken as results are; errors come
+// item by item, and leaving the loop stops the rest.
+func ExampleMap() {
+	ctx := context.Background()
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	for s, err := range concert.Map(ctx, ex, shout, slices.Values([]string{"one", "two", "", "four"})) {
+		if err != nil {
+			fmt.Println("stopped:", err)
+			break
+		}
+		fmt.Println(s)
+	}
+	// Output:
+	// ONE!
+	// TWO!
+	// stopped: nothing to shout
+}
+
+// Results as they finish, whichever input they are of.
+func ExampleMapUnordered() {
+	ctx := context.Background()
+	ex := goroutines.New(3, nil)
+	defer ex.Close()
+
+	var finished [4]chan struct{} // each call takes until the next one's result was seen
+	for i := range finished {
+		finished[i] = make(chan struct{})
+	}
+	close(finished[3])
+	call := func(_ context.Context, n int) (int, error) {
+		<-finished[n+1]
+		return n, nil
+	}
+	for n := range concert.MapUnordered(ctx, ex, call, slices.Values([]int{0, 1, 2})) {
+		fmt.Println(n)
+		close(finished[n])
+	}
+	// Output:
+	// 2
+	// 1
+	// 0
+}
+
+// The single thread: start it, and join it by its result.
+func ExampleGo() {
+	ctx := context.Background()
+	fut := concert.Go(ctx, func(context.Context) (int, error) { return 6 * 7, nil })
+	fmt.Println(fut.Result(ctx))
+	// Output: 42 <nil>
+}
+
+// Futures as they settle, with a table from the future to what it was for.
+func ExampleAsCompleted() {
+	ctx := context.Background()
+	ex := goroutines.New(2, nil)
+	defer ex.Close()
+
+	words := map[*concert.Future[string]]string{}
+	var futures []*concert.Future[string]
+	for _, w := range []string{"a", "b", ""} {
+		f := concert.Submit(ctx, ex, shout, w)
+		words[f] = w
+		futures = append(futures, f)
+	}
+	var lines []string
+	for f := range concert.AsCompleted(ctx, futures...) {
+		s, err := f.Result(ctx)
+		lines = append(lines, fmt.Sprintf("%q: %q %v", words[f], s, err))
+	}
+	slices.Sort(lines)
+	fmt.Println(strings.Join(lines, "\n"))
+	// Output:
+	// "": "" nothing to shout
+	// "a": "A!" <nil>
+	// "b": "B!" <nil>
+}
+
+// Wait for the first failure, and call off the rest.
+func ExampleWait() {
+	ctx := context.Background()
+	ex := goroutines.New(3, nil)
+	defer ex.Close()
+
+	patient := func(ctx context.Context, d time.Duration) (string, error) {
+		select {
+		case <-time.After(d):
+			return "done", nil
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+	futures := []*concert.Future[string]{
+		concert.Submit(ctx, ex, patient, time.Hour),
+		concert.Submit(ctx, ex, shout, ""),
+	}
+	done, rest := concert.Wait(ctx, concert.FirstError, futures...)
+	for _, f := range rest {
+		f.Cancel()
+	}
+	_, err := done[0].Result(ctx)
+	fmt.Println(len(done), len(rest), err)
+	_, err = rest[0].Result(ctx)
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// 1 1 nothing to shout
+	// true
+}
+
+// All values in order, all errors joined.
+func ExampleGather() {
+	ctx := context.Background()
+	ex := goroutines.New(2, nil)
+	defer ex.Close()
+
+	values, err := concert.Gather(ctx,
+		concert.Submit(ctx, ex, shout, "a"),
+		concert.Submit(ctx, ex, shout, ""),
+		concert.Submit(ctx, ex, shout, "c"))
+	fmt.Printf("%q %v\n", values, err)
+	// Output: ["A!" "" "C!"] nothing to shout
+}
+
+// A wait that ends with its own context leaves the task alone.
+func ExampleFuture_Result() {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	gate := make(chan struct{})
+	fut := concert.Submit(context.Background(), ex, func(context.Context, int) (string, error) {
+		<-gate
+		return "worth the wait", nil
+	}, 0)
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_, err := fut.Result(ctx)
+	fmt.Println(err, fut.State())
+	close(gate)
+	fmt.Println(fut.Result(context.Background()))
+	// Output:
+	// context deadline exceeded running
+	// worth the wait <nil>
+}
+
+// A task that has not started never will.
+func ExampleFuture_Cancel() {
+	ctx := context.Background()
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	gate := make(chan struct{})
+	concert.Submit(ctx, ex, func(context.Context, int) (int, error) { <-gate; return 0, nil }, 0)
+	fut := concert.Submit(ctx, ex, shout, "hello")
+
+	fmt.Println(fut.Cancel(), fut.State())
+	close(gate)
+	_, err := fut.Result(ctx)
+	fmt.Println(err)
+	// Output:
+	// true cancelled
+	// concert: task cancelled before it started
+}
+
+// What happens next is said when the task is submitted.
+func ExampleFuture_OnDone() {
+	ctx := context.Background()
+	ex := goroutines.New(1, nil)
+	done := make(chan struct{})
+	concert.Submit(ctx, ex, shout, "ready").OnDone(ctx, func(ctx context.Context, f *concert.Future[string]) {
+		defer close(done)
+		s, _ := f.Result(ctx)
+		fmt.Println("called with", s)
+	})
+	<-done
+	ex.Close()
+	// Output: called with READY!
+}
+
+// A select over a future and something else.
+func ExampleFuture_Done() {
+	ctx := context.Background()
+	fut := concert.Go(ctx, func(context.Context) (string, error) { return "first", nil })
+	select {
+	case <-fut.Done():
+		fmt.Println(fut.Result(ctx))
+	case <-time.After(time.Minute):
+		fmt.Println("too late")
+	}
+	// Output: first <nil>
+}
+
+// Retry makes a function that tries again; it works on every executor.
+func ExampleRetry() {
+	ctx := context.Background()
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+
+	calls := 0
+	flaky := func(_ context.Context, s string) (string, error) {
+		if calls++; calls < 3 {
+			return "", errors.New("not yet")
+		}
+		return s, nil
+	}
+	patient := concert.Retry(flaky, &concert.RetryOptions{Delay: time.Millisecond})
+	fmt.Println(concert.Submit(ctx, ex, patient, "at last").Result(ctx))
+	fmt.Println(calls, "calls")
+	// Output:
+	// at last <nil>
+	// 3 calls
+}
+
+// makeThumb can be submitted to executors in other processes: they find it by
+// its name.
+var makeThumb = concert.Register("thumb", func(_ context.Context, image []byte) (int, error) { return len(image) / 8, nil })
+
+func ExampleRegister() {
+	ctx := context.Background()
+	ex := goroutines.New(1, nil) // or any executor elsewhere
+	defer ex.Close()
+	fmt.Println(concert.Submit(ctx, ex, makeThumb, make([]byte, 800)).Result(ctx))
+	// Output: 100 <nil>
+}
+
+// An observer sees every task; Progress lets a task say how far it is.
+func ExampleProgress() {
+	ctx := context.Background()
+	ex := goroutines.New(1, &goroutines.Options{Observer: func(e concert.Event) {
+		if e.Kind == concert.TaskProgress {
+			fmt.Printf("%v: %d of %d\n", e.Kind, e.Done, e.Total)
+			return
+		}
+		fmt.Println(e.Kind)
+	}})
+	steps := func(ctx context.Context, n int64) (int64, error) {
+		for i := range n {
+			concert.Progress(ctx, i+1, n)
+		}
+		return n, nil
+	}
+	concert.Submit(ctx, ex, steps, 2)
+	ex.Close()
+	// Output:
+	// submitted
+	// started
+	// progress: 1 of 2
+	// progress: 2 of 2
+	// finished
+}

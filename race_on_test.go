@@ -1,0 +1,5 @@
+//go:build race
+
+package concert_test
+
+const raceEnabled = true

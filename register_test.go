@@ -1,0 +1,110 @@
+package concert_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/internal/loopback"
+)
+
+type shape struct{ side int }
+
+func (s shape) area(_ context.Context, n int) (int, error) { return s.side * n, nil }
+
+func twice[T int | float64](_ context.Context, v T) (T, error) { return v + v, nil }
+
+func plain(_ context.Context, n int) (int, error) { return n, nil }
+
+func closure(factor int) func(context.Context, int) (int, error) {
+	return func(_ context.Context, n int) (int, error) { return factor * n, nil }
+}
+
+var (
+	_        = concert.Register("test.plain", plain)
+	triple   = concert.Register("test.triple", closure(3))
+	fivefold = concert.Register("test.fivefold", closure(5))
+	area     = concert.Register("test.area", shape{7}.area)
+	twiceInt = concert.Register("test.twice", twice[int])
+)
+
+// TestRegisteredFunctions: what may be submitted to an executor elsewhere, and
+// that the right function is found.
+func TestRegisteredFunctions(t *testing.T) {
+	ex := loopback.New(2, loopback.Options{})
+	defer ex.Close()
+	for name, c := range map[string]struct {
+		fn   func(context.Context, int) (int, error)
+		want int // 0 for ErrNotRegistered
+	}{
+		"by its code":                 {plain, 10},
+		"closure":                     {triple, 30},
+		"another of the same code":    {fivefold, 50},
+		"a closure like them":         {closure(3), 0},
+		"method value":                {area, 70},
+		"the same method value again": {shape{7}.area, 0},
+		"generic":                     {twiceInt, 20},
+		"unregistered":                {square, 0},
+	} {
+		got, err := concert.Submit(t.Context(), ex, c.fn, 10).Result(t.Context())
+		if c.want != 0 && (got != c.want || err != nil) {
+			t.Errorf("%s: %d, %v; want %d", name, got, err, c.want)
+		}
+		if c.want == 0 && (!errors.Is(err, concert.ErrNotRegistered) || !strings.Contains(err.Error(), "_test.")) {
+			t.Errorf("%s: %d, %v; want ErrNotRegistered with the function's name", name, got, err)
+		}
+	}
+}
+
+func TestRegisterMisuse(t *testing.T) {
+	for name, misuse := range map[string]func(){
+		"taken":       func() { concert.Register("test.plain", plain) },
+		"empty":       func() { concert.Register("", plain) },
+		"nil":         func() { concert.Register[int, int]("test.nil", nil) },
+		"error taken": func() { concert.RegisterError("io.EOF", errors.New("another")) },
+		"nil error":   func() { concert.RegisterError("test.nilError", nil) },
+		"empty type":  func() { concert.RegisterErrorType[*concert.ShutdownError]("") },
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.HasPrefix(fmt.Sprint(v), "concert: Register") {
+					t.Errorf("%s: panic %v, want one that names Register", name, v)
+				}
+			}()
+			misuse()
+		}()
+	}
+	if _, err := concert.Invoke(t.Context(), "nobody", nil); !errors.Is(err, concert.ErrNotRegistered) {
+		t.Errorf("Invoke of an unknown name = %v, want ErrNotRegistered", err)
+	}
+}
+
+type record struct {
+	Name   string
+	When   time.Time
+	Inner  map[string][]float64
+	Ptr    *record
+	Any    any
+	hidden int
+}
+
+var echoRecord = concert.Register("test.echoRecord", func(_ context.Context, r record) (record, error) { return r, nil })
+
+func TestStructTravels(t *testing.T) {
+	ex := loopback.New(1, loopback.Options{})
+	defer ex.Close()
+	in := record{Name: "x\xff", When: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC),
+		Inner: map[string][]float64{"a": {1.5, 2}}, Ptr: &record{Name: "y"}, Any: []any{uint64(1), "z", nil}, hidden: 9}
+	got, err := concert.Submit(t.Context(), ex, echoRecord, in).Result(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != in.Name || !got.When.Equal(in.When) || got.Inner["a"][1] != 2 || got.Ptr.Name != "y" || got.hidden != 0 ||
+		fmt.Sprint(got.Any) != "[1 z <nil>]" {
+		t.Errorf("got %+v, sent %+v", got, in)
+	}
+}
