@@ -13,8 +13,10 @@ import "sync/atomic"
 // moving a chunk's claimed mark with a compare-and-swap; the consumer alone
 // reads. Chunks are not used twice: one that everybody has left is garbage.
 type line[In, Out any] struct {
-	last    *chunk[In, Out]                // the feeder's
+	last    *chunk[In, Out] // the feeder's
+	_       cacheLine
 	current atomic.Pointer[chunk[In, Out]] // where runners claim
+	_       cacheLine
 
 	// In input order the consumer walks the chain itself: its next item is
 	// first.items[read].
@@ -24,15 +26,20 @@ type line[In, Out any] struct {
 	// In finish order runners push done items on a stack, newest on top, and
 	// the consumer takes it as a whole: batch is what it took, oldest first.
 	finished atomic.Pointer[item[In, Out]]
+	_        cacheLine
 	batch    *item[In, Out]
+	_        cacheLine
 }
 
 type chunk[In, Out any] struct {
 	base    int64 // index of items[0] in the line
 	items   []item[In, Out]
-	filled  atomic.Int32 // items[:filled] have their input; moved by the feeder
-	claimed atomic.Int32 // items[:claimed] have a runner
 	next    atomic.Pointer[chunk[In, Out]]
+	_       cacheLine
+	filled  atomic.Int32 // items[:filled] have their input; moved by the feeder
+	_       cacheLine
+	claimed atomic.Int32 // items[:claimed] have a runner
+	_       cacheLine
 }
 
 // item is one input and then its result. Input: written by the feeder before

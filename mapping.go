@@ -38,41 +38,52 @@ import (
 // tries: it must not block there, because a consumer that is itself a worker
 // of the executor may be what has to move first. If it fails and no runner is
 // active, the consumer starts one, under its own context, which marks it.
+//
+// Fields are apart by who writes them often, so that the processors of the
+// three do not take each other's cache lines.
 type mapping[In, Out any] struct {
-	outer   context.Context // the caller's; marks the consumer's worker, if it is one
-	ctx     context.Context // ends with the loop; parent of every call's
-	cancel  context.CancelCauseFunc
-	ex      Executor
-	fn      func(context.Context, In) (Out, error)
-	pc      uintptr
-	ordered bool
+	outer    context.Context // the caller's; marks the consumer's worker, if it is one
+	onWorker bool            // it does
+	ctx      context.Context // ends with the loop; parent of every call's
+	cancel   context.CancelCauseFunc
+	ex       Executor
+	fn       func(context.Context, In) (Out, error)
+	pc       uintptr
+	ordered  bool
 
-	onWorker bool // the consumer is a worker, according to outer
+	stopped atomic.Bool   // the loop has ended
+	window  atomic.Int64  // how far taken may be ahead of yielded
+	away    atomic.Int64  // items in the hands of workers elsewhere
+	active  atomic.Int32  // runners that are in the executor; changed under mu
+	room    signal        // wakes the feeder
+	wake    signal        // wakes the consumer
+	fed     chan struct{} // closed when the feeder has ended; then:
 
-	line    line[In, Out]
-	taken   atomic.Int64 // inputs in the line; moved by the feeder
-	yielded atomic.Int64 // results given out; moved by the consumer
-	window  atomic.Int64 // how far taken may be ahead of yielded
-	stopped atomic.Bool  // the loop has ended
+	inputPanic  *PanicError // inputs panicked
+	inputGoexit bool        // inputs ended the goroutine
 
-	feederAsleep atomic.Bool
-	room         signal        // wakes the feeder
-	fed          chan struct{} // closed when the feeder has ended; then:
-	inputPanic   *PanicError   // inputs panicked
-	inputGoexit  bool          // inputs ended the goroutine
-
-	timer  *time.Timer  // the consumer's
-	asleep atomic.Int32 // awake, drowsy or deep, of the consumer
-	needed atomic.Int64 // index of the item it sleeps for, when ordered
-	wake   signal       // wakes the consumer
-
-	away    atomic.Int64 // items in the hands of workers elsewhere
-	active  atomic.Int32 // runners that are in the executor; changed under mu
 	mu      sync.Mutex
 	parked  []*runner[In, Out] // guarded by mu
 	runners []*runner[In, Out] // guarded by mu: all
 	failure error              // guarded by mu: why the executor dropped a runner
+
+	line line[In, Out]
+
+	// The feeder's:
+	taken        atomic.Int64 // inputs in the line
+	feederAsleep atomic.Bool
+	_            cacheLine
+
+	// The consumer's:
+	yielded atomic.Int64 // results given out
+	timer   *time.Timer
+	asleep  atomic.Int32 // awake, drowsy or deep
+	needed  atomic.Int64 // index of the item it sleeps for, when ordered
+	_       cacheLine
 }
+
+// cacheLine keeps its neighbours apart in memory.
+type cacheLine [64]byte
 
 const (
 	awake  = iota
