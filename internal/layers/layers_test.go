@@ -24,7 +24,9 @@ var allowed = map[string][]string{
 	"concert/executortest":      {"concert"},
 	"concert/internal/loopback": {"concert"},
 	"concert/internal/layers":   {},
+	"concert/internal/guide":    {}, // tests only
 	"concert/benchmarks":        {}, // tests only
+	"concert/cmd/concert":       {"concert", "concert/"},
 }
 
 // modules lists the modules that make up the whole of the root module's

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// call runs a command line as main does.
+func call(ctx context.Context, args ...string) (code int, out, errOut string) {
+	var o, e bytes.Buffer
+	code = run(ctx, args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		args        string
+		code        int
+		out, errOut string // what must be in them; empty: nothing may be
+	}{
+		{"", exitUsage, "", "Usage: concert COMMAND"},
+		{"help", exitOK, "tour", ""},
+		{"--help", exitOK, "tour", ""},
+		{"encore", exitUsage, "", `no command "encore"`},
+		{"version", exitOK, "go1", ""},
+		{"version please", exitUsage, "", "no arguments"},
+		{"tour -h", exitOK, "Exit codes", ""},
+		{"tour --fast", exitUsage, "", "Run 'concert tour -h' for help"},
+		{"tour de force", exitUsage, "", `unexpected argument "de"`},
+	} {
+		code, out, errOut := call(t.Context(), strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errOut, c.errOut) ||
+			c.out == "" && out != "" || c.errOut == "" && errOut != "" {
+			t.Errorf("concert %s: exit %d, out %q, err %q; want exit %d, %q, %q", c.args, code, out, errOut, c.code, c.out, c.errOut)
+		}
+	}
+}
+
+func TestTour(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	code, out, errOut := call(t.Context(), "tour")
+	if code != exitOK || errOut != "" {
+		t.Fatalf("exit %d: %s", code, errOut)
+	}
+	for _, want := range []string{
+		`concert.Map on 8 goroutines +[0-9.]+ m?s`,
+		`they came as [0-7]( [0-7]){7}\n`,
+		`Every file was read back and is right`,
+		`without a lock: [0-9,]+ .* lost`,
+		`with sync.Mutex: 40,000 .* all there`,
+		`waits \(HTTP, files\) .* [0-9.]+x\n`,
+		`computes \(math, parsing\) .* [0-9.]+x\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the tour does not say %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("escape sequences, and this is no terminal")
+	}
+	for i, line := range strings.Split(out, "\n") {
+		if len(line) > 80 {
+			t.Errorf("line %d has %d columns: %s", i+1, len(line), line)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("the tour left %q, %v", left, err)
+	}
+}
+
+func TestTourInterrupted(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code, _, errOut := call(ctx, "tour"); code != exitSignal || !strings.Contains(errOut, "interrupted") {
+		t.Errorf("exit %d, %q; want %d, interrupted", code, errOut, exitSignal)
+	}
+}
+
+func TestTourWithoutRoom(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	if code, _, errOut := call(t.Context(), "tour"); code != exitFailed || !strings.Contains(errOut, "missing") {
+		t.Errorf("exit %d, %q; want %d and the folder's name", code, errOut, exitFailed)
+	}
+}

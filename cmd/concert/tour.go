@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+)
+
+const tourHelp = `Usage: concert tour
+
+Runs the ideas of docs/guide.md for real on this machine, offline (the only
+connections are to itself), and says what was measured. It takes some seconds,
+and leaves nothing behind.
+
+Exit codes: 0 all of it ran and every result was right; 1 something was not;
+130 interrupted.
+
+Example:
+  concert tour
+  concert tour | less      plain text
+`
+
+// station is one stop of the tour: an idea, and a row for the closing table.
+type station struct {
+	title string
+	intro string
+	run   func(ctx context.Context, t *tour) (row, error)
+}
+
+// row is what the closing table says of a station.
+type row struct {
+	work, model string
+	base, best  time.Duration // one after another, and with the model
+}
+
+var stations = []station{
+	{"Threads, for work that waits", "Eight pages from a server that takes 60 ms over each, saved and checked.", tourDownloads},
+	{"Data that threads share needs a lock", "Four goroutines count to 40,000 together.", tourLock},
+	{"All processors, for work that computes", "Sums of squares, on one processor and on all.", tourCompute},
+}
+
+// tour is the state that stations share.
+type tour struct {
+	out   io.Writer
+	style style
+	dir   string // a folder of the tour's own
+}
+
+func runTour(ctx context.Context, args []string, out, errOut io.Writer) error {
+	flags := flag.NewFlagSet("tour", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(out, tourHelp)
+		return nil
+	} else if err != nil {
+		return usageError{err.Error()}
+	}
+	if flags.NArg() > 0 {
+		return usageError{fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
+	}
+	dir, err := os.MkdirTemp("", "concert-tour-")
+	if err != nil {
+		return fmt.Errorf("no room for the downloads: %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	t := &tour{out: out, style: styleFor(out), dir: dir}
+	begin := time.Now()
+	fmt.Fprintf(out, "%s %s\n", t.style.bold("A tour of concert"),
+		t.style.dim(fmt.Sprintf("on %d processors, %s/%s, %s", runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, runtime.Version())))
+	var rows []row
+	for i, s := range stations {
+		fmt.Fprintf(out, "\n%s\n%s\n\n", t.style.bold(fmt.Sprintf("%d. %s", i+1, s.title)), t.style.dim(s.intro))
+		r, err := s.run(ctx, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+		rows = append(rows, r)
+	}
+	t.table(rows)
+	fmt.Fprintf(out, "\nAll of this ran just now, in %s. The code is in docs/guide.md.\n", seconds(time.Since(begin)))
+	return nil
+}
+
+// measured prints one line of a station.
+func (t *tour) measured(what string, d time.Duration, note string) {
+	fmt.Fprintf(t.out, "  %-32s %8s  %s\n", what, seconds(d), t.style.dim(note))
+}
+
+// table closes the tour with what to take when.
+func (t *tour) table(rows []row) {
+	fmt.Fprintf(t.out, "\n%s\n\n", t.style.bold("Choosing a concurrency model"))
+	fmt.Fprintln(t.out, t.style.dim(fmt.Sprintf("  %-26s %-26s %8s %8s %6s", "work", "model", "alone", "with it", "gain")))
+	for _, r := range rows {
+		gain := "-"
+		if r.best > 0 && r.base > 0 {
+			gain = fmt.Sprintf("%.1fx", float64(r.base)/float64(r.best))
+		}
+		fmt.Fprintf(t.out, "  %-26s %-26s %8s %8s %6s\n", r.work, r.model, seconds(r.base), seconds(r.best), t.style.good(gain))
+	}
+}
+
+// seconds prints a time with three digits that matter, in a fixed unit or two.
+func seconds(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "-"
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.0f us", float64(d)/float64(time.Microsecond))
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	case d < time.Second:
+		return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// sumOfSquares is the reference function of the guide for work that computes.
+func sumOfSquares(_ context.Context, n int) (uint64, error) {
+	sum := uint64(0)
+	for i := range uint64(n) {
+		sum += i * i
+	}
+	return sum, nil
+}
+
+func tourCompute(ctx context.Context, t *tour) (row, error) {
+	const tasks, size = 8, 60_000_000
+	inputs := slices.Repeat([]int{size}, tasks)
+	want, _ := sumOfSquares(ctx, size)
+
+	run := func(workers int) (time.Duration, error) {
+		ex := goroutines.New(workers, nil)
+		defer ex.Close()
+		begin := time.Now()
+		for got, err := range concert.Map(ctx, ex, sumOfSquares, slices.Values(inputs)) {
+			if err != nil {
+				return 0, err
+			}
+			if got != want {
+				return 0, fmt.Errorf("the sum is %d, not %d", got, want)
+			}
+		}
+		return time.Since(begin), nil
+	}
+	alone, err := run(1)
+	if err != nil {
+		return row{}, err
+	}
+	t.measured("1 goroutine", alone, "one processor")
+	n := runtime.GOMAXPROCS(0)
+	all, err := run(n)
+	if err != nil {
+		return row{}, err
+	}
+	t.measured(fmt.Sprintf("%d goroutines", n), all, "as many as there are processors")
+	over, err := run(8 * n)
+	if err != nil {
+		return row{}, err
+	}
+	t.measured(fmt.Sprintf("%d goroutines", 8*n), over, "more gain nothing: nobody waits")
+	return row{"computes (math, parsing)", fmt.Sprintf("%d goroutines", n), alone, all}, nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+const (
+	counters  = 4
+	eachOne   = 10_000
+	countedTo = counters * eachOne
+)
+
+func tourLock(ctx context.Context, t *tour) (row, error) {
+	ex := goroutines.New(counters, nil)
+	defer ex.Close()
+	together := func(count func(context.Context, int) (int, error)) (time.Duration, error) {
+		begin := time.Now()
+		for _, err := range concert.Map(ctx, ex, count, slices.Values(slices.Repeat([]int{eachOne}, counters))) {
+			if err != nil {
+				return 0, err
+			}
+		}
+		return time.Since(begin), nil
+	}
+
+	// Read, add, write back: three steps, and between them anybody's turn.
+	// (Each step is atomic, so that this is a lost update and no data race.)
+	var bare atomic.Int64
+	took, err := together(func(_ context.Context, n int) (int, error) {
+		for i := range n {
+			v := bare.Load()
+			if i%64 == 0 {
+				runtime.Gosched() // as a scheduler may at any time
+			}
+			bare.Store(v + 1)
+		}
+		return n, nil
+	})
+	if err != nil {
+		return row{}, err
+	}
+	t.measured("without a lock: "+thousands(bare.Load()), took, thousands(countedTo-bare.Load())+" lost")
+
+	var mu sync.Mutex
+	counter := 0
+	took, err = together(func(_ context.Context, n int) (int, error) {
+		for range n {
+			mu.Lock()
+			counter++
+			mu.Unlock()
+		}
+		return n, nil
+	})
+	if err != nil {
+		return row{}, err
+	}
+	if counter != countedTo {
+		return row{}, fmt.Errorf("the locked counter is %d, not %d", counter, countedTo)
+	}
+	t.measured("with sync.Mutex: "+thousands(int64(counter)), took, "all there")
+	return row{"shared data", "a lock, nothing less", 0, 0}, nil
+}
+
+// thousands prints a number with commas.
+func thousands(n int64) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}

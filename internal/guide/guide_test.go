@@ -1,0 +1,100 @@
+// Package guide keeps docs/guide.md true: code in it is the code of a tested
+// Example. A block is tied to its example by the line before it:
+//
+//	<!-- goroutines/example_test.go Example_threads -->
+//
+// Run go test ./internal/guide -update to copy examples into the page anew.
+package guide
+
+import (
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "copy the examples into the guide")
+
+var root = filepath.Join("..", "..")
+
+// tied matches a block with the comment that ties it.
+var tied = regexp.MustCompile("(?s)<!-- (\\S+) (\\S+) -->\n```go\n(.*?)```\n")
+
+func TestGuide(t *testing.T) {
+	name := filepath.Join(root, "docs", "guide.md")
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(page)
+	blocks := tied.FindAllStringSubmatch(text, -1)
+	if all := strings.Count(text, "```go"); all != len(blocks) || all == 0 {
+		t.Errorf("%d blocks of Go, of which %d are tied to an example", all, len(blocks))
+	}
+	for _, b := range blocks {
+		want := declaration(t, filepath.Join(root, b[1]), b[2])
+		if b[3] == want {
+			continue
+		}
+		if !*update {
+			t.Errorf("the block of %s %s is not the example; run this test with -update", b[1], b[2])
+		}
+		text = strings.Replace(text, b[0], "<!-- "+b[1]+" "+b[2]+" -->\n```go\n"+want+"```\n", 1)
+	}
+	if *update && text != string(page) {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// declaration returns the source of a function, for an Example without its
+// Output comment.
+func declaration(t *testing.T, file, name string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, file, source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range parsed.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name {
+			code := string(source[files.Position(f.Pos()).Offset:files.Position(f.End()).Offset])
+			if at := strings.Index(code, "\t// Output:"); at >= 0 {
+				code = code[:at] + "}"
+			}
+			return code + "\n"
+		}
+	}
+	t.Fatalf("%s has no function %s", file, name)
+	return ""
+}
+
+// TestLinks: what a page of the project points to is there.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")) {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, l := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(p), l[1])); err != nil {
+				t.Errorf("%s points to %s, which is not there", filepath.Base(p), l[1])
+			}
+		}
+	}
+}
