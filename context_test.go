@@ -21,11 +21,12 @@ func TestTaskContextChildren(t *testing.T) {
 	started := make(chan int)
 	var child, grandchild context.Context
 	f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
+		type key struct{}
 		before := runtime.NumGoroutine()
 		var cancel context.CancelFunc
 		child, cancel = context.WithCancel(ctx)
 		defer cancel()
-		grandchild, cancel = context.WithTimeout(context.WithValue(child, "key", 1), time.Hour)
+		grandchild, cancel = context.WithTimeout(context.WithValue(child, key{}, 1), time.Hour)
 		defer cancel()
 		started <- runtime.NumGoroutine() - before
 		<-grandchild.Done()
