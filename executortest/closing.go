@@ -200,17 +200,20 @@ var closeCases = []testCase{
 		g := s.gate()
 		var accepted []*concert.Future[string]
 		for {
-			ctx, cancel := context.WithTimeout(s.ctx, 50*time.Millisecond)
+			// The context of an accepted task must not end, or it would not be held.
+			ctx, cancel := context.WithCancelCause(s.ctx)
+			defer cancel(nil)
+			tired := errors.New("no room for half a second")
+			patience := time.AfterFunc(time.Second/2, func() { cancel(tired) })
 			f := concert.Submit(ctx, ex, hold, g)
+			patience.Stop()
 			if f.State() == concert.Cancelled {
-				if _, err := f.Result(s.ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, concert.ErrCancelled) {
+				if _, err := f.Result(s.ctx); !errors.Is(err, tired) || !errors.Is(err, concert.ErrCancelled) {
 					s.Errorf("Result() of a task for which there was no room = %v", err)
 				}
-				cancel()
 				break
 			}
 			accepted = append(accepted, f)
-			defer cancel()
 			if len(accepted) > 200 {
 				s.Fatal("a queue of 2 took 200 tasks")
 			}
