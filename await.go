@@ -8,11 +8,11 @@ func (t *Task) wait(ctx context.Context) error {
 	if t.settled() {
 		return nil
 	}
-	w, self := standing(ctx)
-	if w == nil {
+	s, self := standing(ctx)
+	if s == nil {
 		return t.waitOutside(ctx)
 	}
-	return w.await(ctx, self, t)
+	return s.await(ctx, self, t)
 }
 
 // waitOutside is wait for a goroutine that is no worker.
@@ -33,8 +33,8 @@ func (t *Task) waitOutside(ctx context.Context) error {
 	}
 }
 
-// await is wait for the worker that runs self.
-func (w *Worker) await(ctx context.Context, self, t *Task) error {
+// await is wait for the strand that runs self.
+func (s *strand) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
 	watch := &watcher{tell: settled}
 	watching := false
@@ -50,10 +50,7 @@ func (w *Worker) await(ctx context.Context, self, t *Task) error {
 			}
 			return context.Cause(ctx)
 		}
-		if w.group.holds(t) {
-			w.runNested(t)
-			w.group.queue.Dropped()
-		}
+		s.tryNested(t)
 		if t.settled() {
 			return nil
 		}
@@ -62,39 +59,29 @@ func (w *Worker) await(ctx context.Context, self, t *Task) error {
 				return nil
 			}
 		}
-		if _, err := w.block(ctx, self, settled, []*Task{t}, nil); err != nil && !t.settled() {
+		if err := s.block(ctx, self, settled, []*Task{t}, nil); err != nil && !t.settled() {
 			return err
 		}
 	}
 }
 
-// holds reports whether the task waits for a worker of this group.
-func (g *WorkerGroup) holds(t *Task) bool { return t.group == g && t.state() == pending }
-
-// RunHere runs the task at once, if ctx marks a worker of this group: a task
-// that submits to its own executor must not wait for room there, because it
-// may be what has to end before there is room. It reports whether it did.
-func (g *WorkerGroup) RunHere(ctx context.Context, t *Task) bool {
-	w, _ := standing(ctx)
-	return w != nil && w.group == g && w.runNested(t)
+// tryNested runs the task if it waits for a worker of this strand's group, and
+// reports whether it does not any more.
+func (s *strand) tryNested(t *Task) bool {
+	if t.group != s.worker.group || t.state() != pending {
+		return false
+	}
+	s.runNested(t)
+	t.group.queue.Dropped()
+	return true
 }
 
 // WaitRoom is how an Execute waits for room in its queue: until ready is
-// closed, or has something in its buffer, or ctx ends, with its cause. If ctx marks a worker of another group, the
-// wait takes part in the search for deadlocks.
+// closed, or has something in its buffer, or ctx ends, with its cause. If ctx
+// marks a worker, the wait takes part in the search for deadlocks.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
-	w, self := standing(ctx)
-	if w == nil {
-		select {
-		case <-ready:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	if s, self := standing(ctx); s != nil {
+		return s.block(ctx, self, ready, nil, g)
 	}
-	for {
-		if yielded, err := w.block(ctx, self, ready, nil, g); yielded || err != nil {
-			return err
-		}
-	}
+	return waitFor(ctx, ready)
 }

@@ -2,179 +2,156 @@ package concert
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
 
 // How waits stay free of deadlock
 //
-// A worker that runs a task and blocks in a wait cannot serve its queue. When
-// all workers of a group do so, and what they wait for stands in their own
-// queue, or in the queue of a group in the same state, nothing would ever move.
-// Four rules prevent it. Each needs to know that the waiter is a worker, which
-// is what the task's own context says.
+// A worker whose task blocks in a wait does not serve its queue. When all
+// workers of a group do so, and what they wait for stands in their own queue,
+// or in the queue of a group in the same state, nothing would ever move.
+// Three rules prevent it. Each needs to know that the waiter is a worker,
+// which is what the task's own context says.
 //
-//  1. A worker that waits for a task of its own group that has not started
-//     runs it at once, on top of the task that waits (Worker.await).
-//  2. A worker that submits to its own group, whose queue is full, runs the
-//     task at once (WorkerGroup.RunHere).
-//  3. A worker that blocks otherwise enters its wait into the graph below. If
-//     it is stuck, one blocked worker of a group that holds the way up is
-//     asked to help: to run the next task of its own queue on top of what it
-//     waits in, and then to look again.
-//  4. If a worker is stuck and no queue holds the way up, tasks wait for each
+//  1. A task that waits for a task of its own group that has not started runs
+//     it at once, on top of itself (strand.await).
+//  2. A task that blocks otherwise gives its worker up and enters its wait
+//     into the graph below. If it is stuck, one blocked worker of a group that
+//     holds the way up is lent to a new strand, which serves the queue with
+//     it. A task whose wait is over takes its worker back before it goes on.
+//  3. If a task is stuck and no queue holds the way up, tasks wait for each
 //     other in a circle, and the wait that closes it fails with ErrDeadlock.
 //
-// A worker helps its own group only, so a group of n workers never has more
-// than n tasks that advance, and its tasks find the state of its own workers,
-// even while groups wait for each other.
+// A worker is lent for its own group's tasks only, and has one holder at a
+// time, so a group of n workers never has more than n tasks that advance, and
+// its tasks find the state of its own workers, even while groups wait for each
+// other. Lending is for those that are stuck: a task that waits for something
+// that can happen keeps its worker idle, so that n workers do not start more
+// than n tasks without need.
 //
-// A worker is stuck unless it is alive. It is alive if its newest task does
-// not wait, or waits for one of these:
+// Rule 1 saves the goroutine and closes no circle that was not there: what is
+// on top of a task is what it waits for.
 //
-//	something that has happened meanwhile
+// A strand is stuck unless it is alive. It is alive if it is not suspended, or
+// suspended in a wait for one of these:
+//
+//	something that has happened meanwhile, or can happen outside
 //	a task that has settled, or runs or may start elsewhere
-//	a task that runs on a worker that is alive
-//	a task not started, in a group with a worker that is alive
-//	room in the queue of a group with a worker that is alive
+//	a task on the stack of a strand that is alive
+//	a task not started, in a group with a worker that is held, or has a strand that is alive
+//	room in the queue of such a group
 //
 // The alive ones are the smallest set that satisfies these lines, found by
 // repeating them until nothing changes; that is only done when a wait finds
-// no worker in its way that does not wait.
+// nothing in its way that surely moves.
 //
-// Why no deadlock is missed: a worker that is alive becomes stuck only when
-// one that did not wait blocks or leaves. Both happen under graph.mu, and that
-// one then looks for itself, or its group. A worker with several waits on its
-// stack is judged by the newest; it looks again when it gets back to the one
-// below.
-//
-// Why helping makes no deadlock, if tasks wait only for tasks that they have
-// submitted: suppose all unfinished tasks are stuck for good. Each waits for a
-// child that has started, or its wait is over and it lies beneath a task that
-// was put on top of it. Going from child to child, and from beneath to on top,
-// one comes round to where one was. But each step leads to a task that started
-// later: a child starts after its parent, and only tasks that have not started
-// are put on top. Where futures are handed around, a step may lead to an older
-// task, and the circle can close: rule 4.
+// Why no deadlock is missed: what is alive becomes stuck only when a strand
+// that was not suspended blocks, or ends and leaves its worker free, or a
+// worker leaves. All of it happens under graph.mu, and the strand then looks
+// for itself, or for those suspended on its worker, or in its group.
 
-// graph guards the waits of all workers and the counts in their groups. It is
-// locked when a worker blocks and when it wakes, never around user code.
-var graph struct{ mu sync.Mutex }
+// graph guards what strands wait for and who has which worker. It is locked
+// when a strand blocks and when it goes on, never around user code.
+var graph struct {
+	mu     sync.Mutex
+	search search // guarded by mu
 
-// wait is one blocked wait of a worker.
+	sources []*strand // guarded by mu: of the search that goes on
+}
+
+// wait is what a strand is suspended in.
 type wait struct {
-	worker *Worker
-	ready  <-chan struct{} // it ends when this is closed, or has something in its buffer
-	on     []*Task         // which one of these will do,
-	room   *WorkerGroup    // or this group, if any, when it takes a task from its queue
-	help   chan struct{}   // room for one: run the next task of your queue, then look again
-
-	// counted says that the wait blocks its worker, as group.blocked has
-	// it: the wait is of the newest task, and nobody has asked it to help.
-	counted bool // guarded by graph.mu
+	ctx   context.Context
+	ready <-chan struct{} // it ends when this is closed, or has something in its buffer, or ctx ends
+	on    []*Task         // which one of these will do,
+	room  *WorkerGroup    // or this group, if any, when it takes a task from its queue
 }
 
-// block waits until ready is closed or yields, with true, or the worker has helped its
-// group once, with false and no error, or ctx ends. The caller looks again
-// at what it waits for in each case.
-func (w *Worker) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) (bool, error) {
-	b := &wait{worker: w, ready: ready, on: on, room: room, help: make(chan struct{}, 1)}
-	err := b.enter(self)
-
-	yielded, help := false, false
+// block suspends the strand until ready is closed or yields, or ctx ends. on
+// and room say what stands behind ready; with neither, it is something outside.
+func (s *strand) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
+	err := s.suspend(&wait{ctx: ctx, ready: ready, on: on, room: room}, self)
+	if err == errNotMine {
+		// A goroutine that the task has started waits with the task's context.
+		return waitFor(ctx, ready)
+	}
 	if err == nil {
-		select {
-		case <-ready:
-			yielded = true
-		case <-b.help:
-			help = true
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
+		err = waitFor(ctx, ready)
 	}
-
-	graph.mu.Lock()
-	b.discountLocked()
-	graph.mu.Unlock()
-	defer func() {
-		graph.mu.Lock()
-		i := slices.Index(w.waits, b)
-		w.waits = slices.Delete(w.waits, i, i+1)
-		graph.mu.Unlock()
-	}()
-	if help {
-		if t := w.group.queue.Next(); t != nil {
-			w.runNested(t)
-		}
-	}
-	return yielded, err
+	s.acquire()
+	return err
 }
 
-// enter puts the wait into the graph.
-func (b *wait) enter(self *Task) error {
+func waitFor(ctx context.Context, ready <-chan struct{}) error {
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errNotMine says that the strand is not where the caller's task would be.
+var errNotMine = errors.New("concert: not on its strand")
+
+// suspend enters the wait into the graph and gives the worker up.
+func (s *strand) suspend(b *wait, self *Task) error {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
-	w := b.worker
-	// A goroutine that the task has started may wait with the task's context
-	// while the task does not, or waits as well: the worker counts once.
-	b.counted = w.top() == self && w.newestLocked() == nil
-	w.waits = append(w.waits, b)
-	if b.counted {
-		w.group.blocked++
+	if s.wait != nil || s.top() != self {
+		return errNotMine
 	}
-	return b.rescueLocked()
+	s.wait = b
+	s.worker.releaseLocked()
+	return s.rescueLocked()
 }
 
-func (b *wait) discountLocked() {
-	if b.counted {
-		b.counted = false
-		b.worker.group.blocked--
+// rescueLocked lends a worker if the strand is stuck, and fails if that would
+// not help.
+func (s *strand) rescueLocked() error {
+	if s.wait.easyLocked() {
+		return nil
+	}
+	graph.sources = append(graph.sources[:0], s)
+	return graph.search.rescue(graph.sources)
+}
+
+// rescueLocked looks after the strands suspended on a worker.
+func (w *Worker) rescueLocked() {
+	graph.sources = graph.sources[:0]
+	for s := range w.suspendedLocked {
+		if !s.wait.easyLocked() {
+			graph.sources = append(graph.sources, s)
+		}
+	}
+	if len(graph.sources) > 0 {
+		// A circle would have been found when it closed.
+		_ = graph.search.rescue(graph.sources)
 	}
 }
 
-// rescueLocked asks a worker to help if the wait is stuck, and fails if none
-// can.
-func (b *wait) rescueLocked() error {
-	if b.easyLocked() {
-		return nil
+// suspendedLocked yields the strands suspended on a worker.
+func (w *Worker) suspendedLocked(yield func(*strand) bool) {
+	if w.main.wait != nil && !yield(&w.main) {
+		return
 	}
-	if !b.counted {
-		return nil // the worker itself does not wait
-	}
-	s := search{at: make(map[*Worker]int)}
-	s.collect(b.worker)
-	s.spread()
-	if s.nodes[0].alive {
-		return nil
-	}
-	// Collected nearest first, so the nearest group with something to do is
-	// asked; it is stuck as a whole, or b's worker would be alive.
-	for _, n := range s.nodes {
-		if n.alive {
-			continue
-		}
-		for _, g := range n.groups {
-			if h := g.helperLocked(b.worker); h != nil {
-				h.discountLocked()
-				h.help <- struct{}{}
-				return nil
-			}
+	for _, s := range w.lent {
+		if s.wait != nil && !yield(s) {
+			return
 		}
 	}
-	return ErrDeadlock
 }
 
 // easyLocked settles the common case without a search: something that the
-// wait is on can advance by itself, for sure.
+// wait is on moves, for sure.
 func (b *wait) easyLocked() bool {
-	if b.elsewhere() {
-		return true
-	}
-	if b.room != nil && b.room.freeLocked() {
+	if b.elsewhere() || b.room != nil && b.room.freeLocked() {
 		return true
 	}
 	for _, t := range b.on {
-		if g, w := t.whereLocked(); g == nil && w == nil || g != nil && g.freeLocked() || w != nil && w.newestLocked() == nil {
+		if g, s := t.whereLocked(); g == nil && s == nil || g != nil && g.freeLocked() || s != nil && s.wait == nil {
 			return true
 		}
 	}
@@ -182,10 +159,10 @@ func (b *wait) easyLocked() bool {
 }
 
 // elsewhere reports whether no worker stands in the way: the wait has ended
-// and the worker only has to wake, or it is for something outside, as a Map's
+// and the strand only has to wake, or it is for something outside, as a Map's
 // next input.
 func (b *wait) elsewhere() bool {
-	if len(b.on) == 0 && b.room == nil {
+	if len(b.on) == 0 && b.room == nil || b.ctx.Err() != nil {
 		return true
 	}
 	if cap(b.ready) > 0 {
@@ -199,9 +176,9 @@ func (b *wait) elsewhere() bool {
 	}
 }
 
-// whereLocked returns the group in whose queue a task waits, or the worker
-// that runs it, or neither when it needs neither to get on.
-func (t *Task) whereLocked() (*WorkerGroup, *Worker) {
+// whereLocked returns the group in whose queue a task waits, or the strand on
+// whose stack it is, or neither when it needs neither to get on.
+func (t *Task) whereLocked() (*WorkerGroup, *strand) {
 	if t.group == nil {
 		return nil, nil
 	}
@@ -209,135 +186,173 @@ func (t *Task) whereLocked() (*WorkerGroup, *Worker) {
 	case pending:
 		return t.group, nil
 	case running:
-		return nil, t.worker.Load()
+		return nil, t.strand.Load()
 	}
 	return nil, nil
 }
 
-// freeLocked reports whether a worker of the group is not blocked, or may
-// still be started.
+// freeLocked reports whether a worker of the group has work in hand or is
+// idle, or may still be started.
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
-// newestLocked returns the worker's newest wait, if it is blocked in it.
-func (w *Worker) newestLocked() *wait {
-	for _, b := range slices.Backward(w.waits) {
-		if b.counted {
-			return b
-		}
-	}
-	return nil
-}
-
-// helperLocked picks a blocked worker of the group, the given one if it is
-// among them, and returns its newest wait.
-func (g *WorkerGroup) helperLocked(first *Worker) *wait {
+// lendableLocked picks a worker of the group that nobody has, the given one
+// if it is among them.
+func (g *WorkerGroup) lendableLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {
-		if w.newestLocked() != nil && (best == nil || w == first || best != first && w.id < best.id) {
+		if w.counted && (best == nil || w == first || best != first && w.id < best.id) {
 			best = w
 		}
 	}
-	if best == nil {
-		return nil
-	}
-	return best.newestLocked()
+	return best
 }
 
-// rescueLocked looks after the workers of a group that lost one.
-func (g *WorkerGroup) rescueLocked() {
-	for w := range g.workers {
-		if b := w.newestLocked(); b != nil {
-			// A circle would have been found when it closed.
-			_ = b.rescueLocked()
-		}
-	}
-}
-
-// search is the part of the graph that one blocked worker can reach. Tasks that
-// wait in queues change their state while it goes on, so each is looked at
-// once. What blocked workers run does not change.
+// search is the part of the graph that one suspended strand can reach, and
+// the marks of the search in it: they are in strands and groups themselves,
+// since a search may pass thousands. Tasks that wait in queues change their
+// state while it goes on, so each is looked at once. What suspended strands
+// run does not change.
 type search struct {
-	nodes []node // in the order in which they were reached
-	at    map[*Worker]int
+	round   uint64    // of this search; older marks do not count
+	strands []*strand // in the order in which they were reached
+	groups  []*WorkerGroup
+	fresh   []*strand // alive, and those in front of them not yet looked at
 }
 
-// node is a blocked worker and what would end its newest wait.
-type node struct {
+// behind is what stands behind a strand's wait.
+type behind struct {
 	elsewhere bool           // something outside
 	groups    []*WorkerGroup // one of these groups serving its queue
-	workers   []*Worker      // one of these workers, that was blocked, getting on
-	alive     bool
+	strands   []*strand      // one of these, that are suspended, getting on
 }
 
-func (s *search) collect(from *Worker) {
-	list := []*Worker{from}
-	s.at[from] = 0
-	add := func(w *Worker) {
-		if _, known := s.at[w]; !known && w.newestLocked() != nil {
-			s.at[w] = len(list)
-			list = append(list, w)
-		}
+// rescue lends one worker if one of the strands is stuck, and fails if that
+// would not help. Lending one is enough: when its strand ends it looks again.
+func (q *search) rescue(from []*strand) error {
+	defer q.forget()
+	q.collect(from)
+	q.spread()
+	if !slices.ContainsFunc(from, func(s *strand) bool { return !s.alive }) {
+		return nil
 	}
-	for i := 0; i < len(list); i++ {
-		n := list[i].newestLocked().nodeLocked()
-		for _, w := range n.workers {
-			add(w)
+	// Collected nearest first, so the nearest group with something to do is
+	// asked; it is stuck as a whole, or those in front of it would be alive.
+	for _, s := range q.strands {
+		if s.alive {
+			continue
 		}
-		for _, g := range n.groups {
-			for w := range g.workers {
-				add(w)
+		for _, g := range s.behind.groups {
+			if w := g.lendableLocked(from[0].worker); w != nil {
+				w.lendLocked()
+				return nil
 			}
 		}
-		s.nodes = append(s.nodes, n)
+	}
+	return ErrDeadlock
+}
+
+func (q *search) collect(from []*strand) {
+	q.round++
+	for _, s := range from {
+		q.add(s)
+	}
+	for i := 0; i < len(q.strands); i++ {
+		s := q.strands[i]
+		s.wait.lookBehind(&s.behind)
+		for _, t := range s.behind.strands {
+			q.add(t)
+			t.front = append(t.front, s)
+		}
+		for _, g := range s.behind.groups {
+			q.addGroup(g)
+			g.front = append(g.front, s)
+		}
 	}
 }
 
-func (b *wait) nodeLocked() node {
-	n := node{elsewhere: b.elsewhere()}
+func (q *search) add(s *strand) {
+	if s.round != q.round {
+		s.round, s.alive = q.round, false
+		q.strands = append(q.strands, s)
+	}
+}
+
+func (q *search) addGroup(g *WorkerGroup) {
+	if g.round == q.round {
+		return
+	}
+	g.round, g.alive = q.round, g.freeLocked()
+	q.groups = append(q.groups, g)
+	for w := range g.workers {
+		for s := range w.suspendedLocked {
+			q.add(s)
+		}
+	}
+}
+
+func (b *wait) lookBehind(v *behind) {
+	v.elsewhere = b.elsewhere()
+	v.groups, v.strands = v.groups[:0], v.strands[:0]
 	if b.room != nil {
-		n.groups = append(n.groups, b.room)
+		v.groups = append(v.groups, b.room)
 	}
 	for _, t := range b.on {
-		switch g, w := t.whereLocked(); {
+		switch g, s := t.whereLocked(); {
 		case g != nil:
-			n.groups = append(n.groups, g)
-		case w != nil && w.newestLocked() != nil:
-			n.workers = append(n.workers, w)
+			v.groups = append(v.groups, g)
+		case s != nil && s.wait != nil:
+			v.strands = append(v.strands, s)
 		default:
-			n.elsewhere = true
-		}
-	}
-	return n
-}
-
-// spread marks workers alive until nothing changes, the farthest first, as
-// life comes from there.
-func (s *search) spread() {
-	for changed := true; changed; {
-		changed = false
-		for i := range slices.Backward(s.nodes) {
-			if n := &s.nodes[i]; !n.alive && s.canEnd(n) {
-				n.alive, changed = true, true
-			}
+			v.elsewhere = true
 		}
 	}
 }
 
-func (s *search) canEnd(n *node) bool {
-	return n.elsewhere ||
-		slices.ContainsFunc(n.workers, func(w *Worker) bool { return s.nodes[s.at[w]].alive }) ||
-		slices.ContainsFunc(n.groups, s.canServe)
-}
-
-// canServe reports whether the group will take a task from its queue.
-func (s *search) canServe(g *WorkerGroup) bool {
-	if g.freeLocked() {
-		return true
-	}
-	for w := range g.workers {
-		if i, blocked := s.at[w]; !blocked || s.nodes[i].alive {
-			return true
+// spread marks what is alive, from what can happen outside and groups with a
+// worker in action, to those that wait for them. A strand that is alive makes
+// its group so: its worker will take a task from its queue.
+func (q *search) spread() {
+	for _, s := range q.strands {
+		if s.behind.elsewhere {
+			q.enliven(s)
 		}
 	}
-	return false
+	for _, g := range q.groups {
+		if g.alive {
+			q.enliven(g.front...)
+		}
+	}
+	for len(q.fresh) > 0 {
+		s := q.fresh[len(q.fresh)-1]
+		q.fresh = q.fresh[:len(q.fresh)-1]
+		q.enliven(s.front...)
+		if g := s.worker.group; g.round == q.round && !g.alive {
+			g.alive = true
+			q.enliven(g.front...)
+		}
+	}
+}
+
+func (q *search) enliven(list ...*strand) {
+	for _, s := range list {
+		if !s.alive {
+			s.alive = true
+			q.fresh = append(q.fresh, s)
+		}
+	}
+}
+
+// forget lets go of everything.
+func (q *search) forget() {
+	for _, s := range q.strands {
+		clear(s.front)
+		s.front = s.front[:0]
+	}
+	for _, g := range q.groups {
+		clear(g.front)
+		g.front = g.front[:0]
+	}
+	clear(q.strands)
+	clear(q.groups)
+	q.strands, q.groups = q.strands[:0], q.groups[:0]
 }

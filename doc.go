@@ -37,19 +37,16 @@
 //     task may submit to its own executor, however few workers it has and
 //     however full its queue, and wait for the outcome: what has not started
 //     its worker runs in between. The same holds for executors whose tasks
-//     wait for each other's. Tasks that wait for each other in a circle get
-//     [ErrDeadlock].
+//     wait for each other's. Only tasks that wait for each other in a circle
+//     can never go on: the wait that closes it gets [ErrDeadlock].
 //   - An executor of n workers never has more than n tasks that advance.
 //   - The submission of a task synchronizes before the call of its function,
 //     whose return synchronizes before the return of any wait for it.
 //
 // # The corners
 //
-// What a blocked worker runs in between lies on top of the task that waits,
-// which cannot go on before it has returned. As long as tasks wait only for
-// tasks that they have submitted, that is always well. A future that is handed
-// from task to task can bring one to wait for another that lies beneath it:
-// then that wait gets [ErrDeadlock], where a larger pool might have come through.
+// What a worker runs in between may finish later than what its task waited
+// for: the task goes on when the other ends or waits in its turn.
 //
 // A wait is seen by its context. Waits on bare channels, mutexes and wait
 // groups are not seen, nor are waits given another context than the task's;

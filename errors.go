@@ -21,8 +21,7 @@ var (
 	ErrGoexit = errors.New("concert: task called runtime.Goexit")
 
 	// ErrDeadlock is the error of a wait that could never end, because what it
-	// waits for waits itself for the task that asks, or for one that the same
-	// worker has set aside for it. See the package comment.
+	// waits for waits itself for the task that asks.
 	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
 
 	// ErrNotRegistered is wrapped by the error of a task whose function has

@@ -94,8 +94,8 @@ func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *
 	}
 	w := &watcher{tell: &callback{ctx, func(ctx context.Context) { fn(ctx, f) }}}
 	if !f.task.watch(w) {
-		here, _ := standing(ctx)
-		f.task.runCallbacks(w, here)
+		here, self := standing(ctx)
+		f.task.runCallbacks(w, here, self)
 	}
 }
 

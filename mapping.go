@@ -113,8 +113,8 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 		outer: ctx, ex: ex, fn: fn, pc: codePointer(fn), ordered: ordered,
 		room: make(signal, 1), wake: make(signal, 1), fed: make(chan struct{}),
 	}
-	w, _ := standing(ctx)
-	m.onWorker = w != nil
+	s, _ := standing(ctx)
+	m.onWorker = s != nil
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	m.line.init()
 	m.widen(1)
@@ -277,12 +277,12 @@ func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
 		m.start(m.outer)
 		return true, nil
 	}
-	if w, self := standing(m.outer); w != nil {
+	if s, self := standing(m.outer); s != nil {
 		m.asleep.Store(deep)
 		if m.line.ready(m.ordered) {
 			return true, nil
 		}
-		err := m.sleepWorker(m.outer, w, self)
+		err := m.sleepWorker(m.outer, s, self)
 		return err == nil, err
 	}
 	if m.timer == nil {
@@ -340,7 +340,7 @@ func (m *mapping[In, Out]) ended(index int64) bool {
 // sleepWorker is the sleep of a consumer that is a worker: it runs a runner
 // that waits for a worker of the same group itself, or blocks where deadlocks
 // are seen.
-func (m *mapping[In, Out]) sleepWorker(ctx context.Context, w *Worker, self *Task) error {
+func (m *mapping[In, Out]) sleepWorker(ctx context.Context, s *strand, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners
 	m.mu.Unlock()
@@ -348,9 +348,7 @@ func (m *mapping[In, Out]) sleepWorker(ctx context.Context, w *Worker, self *Tas
 	for _, r := range runners {
 		switch r.task.state() {
 		case pending:
-			if w.group.holds(&r.task) {
-				w.runNested(&r.task)
-				w.group.queue.Dropped()
+			if s.tryNested(&r.task) {
 				return nil
 			}
 			on = append(on, &r.task)
@@ -358,7 +356,7 @@ func (m *mapping[In, Out]) sleepWorker(ctx context.Context, w *Worker, self *Tas
 			on = append(on, &r.task)
 		}
 	}
-	if _, err := w.block(ctx, self, m.wake, on, nil); ctx.Err() == nil {
+	if err := s.block(ctx, self, m.wake, on, nil); ctx.Err() == nil {
 		return err
 	}
 	return nil // the caller looks
@@ -386,8 +384,8 @@ func (m *mapping[In, Out]) stop() {
 		if _, busy, _ := m.look(); !busy {
 			break
 		}
-		w, self := standing(m.outer)
-		if w == nil || m.sleepWorker(context.WithoutCancel(m.outer), w, self) != nil {
+		s, self := standing(m.outer)
+		if s == nil || m.sleepWorker(context.WithoutCancel(m.outer), s, self) != nil {
 			<-m.wake
 		}
 	}

@@ -28,7 +28,7 @@ func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
 // run works for a turn. It reports whether it wants another.
 func (r *runner[In, Out]) run(t *Task) (again bool) {
 	m := r.m
-	w := t.worker.Load()
+	s := t.strand.Load()
 	begin := time.Now()
 	last := begin
 	hit := false // the consumer needs something that was done in this batch
@@ -47,8 +47,8 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 				}
 			}
 		}
-		if w != nil {
-			w.done.Add(int64(n))
+		if s != nil {
+			s.worker.done.Add(int64(n))
 		}
 		if hit {
 			m.rouse()
@@ -96,7 +96,7 @@ func (r *runner[In, Out]) park(t *Task) bool {
 		return false
 	}
 	r.endContext()
-	t.worker.Store(nil) // before another worker can start it
+	t.strand.Store(nil) // before another worker can start it
 	t.move(running, idle)
 	m.parked = append(m.parked, r)
 	m.mu.Unlock()
@@ -109,7 +109,7 @@ func (r *runner[In, Out]) leave(t *Task, to uint64) {
 	m := r.m
 	m.mu.Lock()
 	r.endContext()
-	t.worker.Store(nil)
+	t.strand.Store(nil)
 	t.move(running, to)
 	m.active.Add(-1)
 	m.mu.Unlock()
@@ -128,14 +128,14 @@ func (r *runner[In, Out]) interrupt(_ *Task, cause error) {
 }
 
 // drop is called instead of run when the executor, or stop, gives the runner up.
-func (r *runner[In, Out]) drop(t *Task, err error, w *Worker) {
+func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 	m := r.m
 	m.mu.Lock()
 	if m.failure == nil {
 		m.failure = err
 	}
 	r.endContext()
-	t.settle(cancelledState, w)
+	t.settle(cancelledState, s)
 	m.active.Add(-1)
 	m.mu.Unlock()
 	m.rouse()

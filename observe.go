@@ -94,8 +94,8 @@ func (t *Task) observer() (Observer, int) {
 	if t.group == nil || t.group.observer == nil {
 		return nil, -1
 	}
-	if w := t.worker.Load(); w != nil {
-		return t.group.observer, w.id
+	if s := t.strand.Load(); s != nil {
+		return t.group.observer, s.worker.id
 	}
 	return t.group.observer, -1
 }

@@ -46,13 +46,7 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 	t := &c.future.task
 	t.pc = codePointer(fn)
 	t.group = alone
-	w := &Worker{group: alone}
-	go func() {
-		if w.start(t) {
-			w.base.Store(t)
-			c.run(t)
-		}
-	}()
+	go newWorker(alone, 0).Run(t)
 	return &c.future
 }
 
@@ -92,7 +86,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 				c.future.err = newPanicError(v)
 			}
 		}
-		c.end(finished, t.worker.Load(), -1)
+		c.end(finished, t.strand.Load(), -1)
 	}()
 	c.future.value, c.future.err = c.fn(t.context(), c.arg)
 	returned = true
@@ -101,23 +95,23 @@ func (c *call[In, Out]) run(t *Task) bool {
 
 func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.open().cancel(cause) }
 
-func (c *call[In, Out]) drop(_ *Task, err error, w *Worker) {
+func (c *call[In, Out]) drop(_ *Task, err error, s *strand) {
 	c.future.err = err
-	c.end(cancelledState, w, -1)
+	c.end(cancelledState, s, -1)
 }
 
 // end settles the task, whose outcome has been written, on the goroutine of
-// worker w, if not nil. remote is the number of the worker elsewhere that ran
+// strand s, if not nil. remote is the number of the worker elsewhere that ran
 // it, or -1.
-func (c *call[In, Out]) end(to uint64, w *Worker, remote int) {
+func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
 	t := &c.future.task
 	t.observeOn(remote, TaskFinished, c.future.err)
 	c.fn = nil
 	var zero In
 	c.arg = zero
-	if w != nil && to == finished {
-		w.done.Add(1)
+	if s != nil && to == finished {
+		s.worker.done.Add(1)
 	}
 	defer t.ctx.end() // also when a callback ends the goroutine
-	t.settle(to, w)
+	t.settle(to, s)
 }

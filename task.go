@@ -24,10 +24,10 @@ type Task struct {
 	// the first Adopt, before anyone else can find the task pending.
 	group *WorkerGroup
 
-	// worker runs the task. Set by the worker itself after it took the task
+	// strand runs the task. Set by the strand itself after it took the task
 	// to running, so it may lag behind the state for an instant, which reads
 	// as "not on a worker".
-	worker atomic.Pointer[Worker]
+	strand atomic.Pointer[strand]
 
 	// word holds the number of the task (0 unless observed) in its upper 56
 	// bits, then the watched bit, then the state. The legal arrows:
@@ -64,8 +64,8 @@ type job interface {
 	claim(t *Task, most, size int) (calls []*Call, again bool)
 	// drop settles the task with an error instead of running it. The
 	// caller has taken the task to settling; it is on the goroutine of the
-	// worker, if that is not nil.
-	drop(*Task, error, *Worker)
+	// strand, if that is not nil.
+	drop(*Task, error, *strand)
 }
 
 const (
@@ -103,9 +103,9 @@ func (t *Task) move(from, to uint64) bool {
 }
 
 // settle takes the last arrow, to finished or cancelled, and tells whoever
-// watches. The caller owns the task and has written the outcome. w is the
-// worker whose goroutine this is, nil for any other goroutine.
-func (t *Task) settle(to uint64, w *Worker) {
+// watches. The caller owns the task and has written the outcome. s is the
+// strand whose goroutine this is, nil for any other goroutine.
+func (t *Task) settle(to uint64, s *strand) {
 	for {
 		word := t.word.Load()
 		if word&watched != 0 {
@@ -121,7 +121,7 @@ func (t *Task) settle(to uint64, w *Worker) {
 	list := t.watchers
 	t.watchers = nil
 	t.mu.Unlock()
-	t.notify(list, w)
+	t.notify(list, s)
 }
 
 // Fail settles a task that the executor accepted and will not run. It reports
@@ -129,12 +129,12 @@ func (t *Task) settle(to uint64, w *Worker) {
 // it is.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
-// fail is Fail on the goroutine of worker w, if not nil.
-func (t *Task) fail(err error, w *Worker) bool {
+// fail is Fail on the goroutine of strand s, if not nil.
+func (t *Task) fail(err error, s *strand) bool {
 	if !t.move(pending, settling) {
 		return false
 	}
-	t.job.drop(t, err, w)
+	t.job.drop(t, err, s)
 	return true
 }
 

@@ -162,14 +162,9 @@ func (a *arrivals[T]) next(ctx context.Context) (int, error) {
 
 // wait blocks until there may be something in the inbox.
 func (a *arrivals[T]) wait(ctx context.Context) error {
-	w, self := standing(ctx)
-	if w == nil {
-		select {
-		case <-a.inbox.more:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	s, self := standing(ctx)
+	if s == nil {
+		return waitFor(ctx, a.inbox.more)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -179,15 +174,12 @@ func (a *arrivals[T]) wait(ctx context.Context) error {
 		if f.task.settled() {
 			continue
 		}
-		if w.group.holds(&f.task) {
-			w.runNested(&f.task)
-			w.group.queue.Dropped()
+		if s.tryNested(&f.task) {
 			return nil
 		}
 		on = append(on, &f.task)
 	}
-	_, err := w.block(ctx, self, a.inbox.more, on, nil)
-	return err
+	return s.block(ctx, self, a.inbox.more, on, nil)
 }
 
 // forget takes back the watchers of futures that have not settled.

@@ -71,9 +71,9 @@ func (t *Task) unwatch(w *watcher) bool {
 	return false
 }
 
-// notify tells the watchers of a settled task, newest first in the list. w is
+// notify tells the watchers of a settled task, newest first in the list. s is
 // as for settle.
-func (t *Task) notify(list *watcher, w *Worker) {
+func (t *Task) notify(list *watcher, s *strand) {
 	var callbacks *watcher // oldest first
 	for list != nil {
 		next := list.next
@@ -86,20 +86,22 @@ func (t *Task) notify(list *watcher, w *Worker) {
 	}
 	switch {
 	case callbacks == nil:
-	case w == nil:
+	case s == nil:
 		// This goroutine is one on which an executor reads the results of its
 		// workers, or it is somebody's who called Cancel, perhaps a worker
 		// after all: a callback that submits or waits must not hold it up.
-		go t.runCallbacks(callbacks, nil)
+		go t.runCallbacks(callbacks, nil, nil)
 	default:
-		t.runCallbacks(callbacks, w)
+		t.runCallbacks(callbacks, s, s.top())
 	}
 }
 
 // runCallbacks runs callbacks in order. A panic in one, or its Goexit, is its
 // own: it is logged, and the later ones run.
-func (t *Task) runCallbacks(list *watcher, w *Worker) {
-	ctx := &callbackContext{task: t, worker: w}
+//
+// s is the strand whose goroutine this is and self its newest task, or nil.
+func (t *Task) runCallbacks(list *watcher, s *strand, self *Task) {
+	ctx := &callbackContext{task: self, strand: s}
 	defer func() {
 		if list == nil {
 			return
@@ -110,13 +112,13 @@ func (t *Task) runCallbacks(list *watcher, w *Worker) {
 			err = newPanicError(v)
 		}
 		slog.Error("concert: a callback failed", "of", t.Name(), "error", err)
-		t.runCallbacks(list.next, w)
+		t.runCallbacks(list.next, s, self)
 	}()
 	for ; list != nil; list = list.next {
 		c := list.tell.(*callback)
 		ctx.Context = context.WithoutCancel(c.ctx)
 		c.run(ctx)
 		ctx.over.Store(true)
-		ctx = &callbackContext{task: t, worker: w}
+		ctx = &callbackContext{task: self, strand: s}
 	}
 }

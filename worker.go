@@ -3,21 +3,21 @@ package concert
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 )
 
-// This file and deadlock.go are for those who write executors whose workers
-// are goroutines of this process. They make the promise of the package
-// comment hold: a wait that is given the task's own context cannot deadlock.
+// This file, strand.go and deadlock.go are for those who write executors whose
+// workers are goroutines of this process. They make the promise of the package
+// comment hold: a wait that is given the task's own context does not hang for
+// want of a worker.
 
 // A Queue is what a [WorkerGroup] asks of its executor. The methods never
 // block and may be called from any goroutine. An executor whose workers are
 // not goroutines of this process is only ever asked for Dropped.
 type Queue interface {
 	// Next takes the task that is next in turn out of the queue, or returns
-	// nil. A worker that is blocked in a wait calls it when every worker of
-	// the group is.
+	// nil. It is called while a worker of the group is blocked in a wait, for
+	// the goroutine that stands in for it.
 	Next() *Task
 	// Again puts a task that had a turn at the end of the queue, whatever
 	// the bound of the queue; after Close it fails the task with ErrClosed.
@@ -35,7 +35,10 @@ type WorkerGroup struct {
 
 	// Guarded by graph.mu:
 	workers map[*Worker]struct{}
-	blocked int // workers whose newest task waits
+	blocked int       // workers that are counted
+	round   uint64    // of the search that was here last
+	front   []*strand // those that wait for this group, in that search
+	alive   bool      // what it found
 }
 
 // NewWorkerGroup returns a group without workers. An executor whose workers
@@ -60,45 +63,114 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	}
 }
 
-// A Worker is a goroutine that runs tasks one after another. When a task that
-// it runs waits for another task of the group that has not started, the
-// worker runs that one in between, on top of the first.
+// A Worker runs tasks, one after another. It belongs to the goroutine that
+// calls Run, and while a task of that goroutine is blocked in a wait it may be
+// lent to others, one at a time: so of all tasks that a worker has started
+// only one advances, and the others wait.
 type Worker struct {
 	// State is what the executor wants tasks to find again through WorkerOf.
 	State any
 
 	group *WorkerGroup
 	id    int
+	done  atomic.Int64 // tasks run, items of a Map counted each
 
-	// base is the task taken from the queue last. It stays when the task has
-	// ended, since to clear it costs, until the next one or Rest.
-	base atomic.Pointer[Task]
-	done atomic.Int64 // tasks run, items of Map counted each
+	main   strand       // of the goroutine that calls Run
+	others atomic.Int32 // strands beside main; changed under graph.mu
+	wanted atomic.Bool  // resuming is not empty; changed under graph.mu
+	rested bool         // main gave the worker up in Rest; main's goroutine's own
 
-	mu     sync.Mutex
-	nested []*Task // guarded by mu: tasks run on top of base, newest last
-
-	waits []*wait // guarded by graph.mu: newest last
+	// Guarded by graph.mu:
+	held     bool          // a strand has the worker
+	parked   bool          // main has no task and does not need it
+	counted  bool          // neither: all its tasks wait; it counts in group.blocked
+	resuming []*strand     // those whose wait is over and that want it, oldest first
+	lent     []*strand     // strands beside main
+	vacant   chan struct{} // closed when lent is empty, for Drain
 }
 
 // Join adds a worker to the group, to be called before its goroutine starts,
 // so that a queued task always has somebody to wait for. The id is for
 // observers.
 func (g *WorkerGroup) Join(id int) *Worker {
-	w := &Worker{group: g, id: id}
+	w := newWorker(g, id)
 	graph.mu.Lock()
 	g.workers[w] = struct{}{}
 	graph.mu.Unlock()
 	return w
 }
 
-// Leave removes the worker. It must not be running a task.
+func newWorker(g *WorkerGroup, id int) *Worker {
+	w := &Worker{group: g, id: id, held: true}
+	w.main.worker = w
+	return w
+}
+
+// Leave removes the worker. It must run no task and not be Busy.
 func (w *Worker) Leave() {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
 	delete(w.group.workers, w)
 	// Those who stay may all be blocked, and had relied on this one.
-	w.group.rescueLocked()
+	if !w.group.freeLocked() {
+		for other := range w.group.workers {
+			other.rescueLocked()
+		}
+	}
+}
+
+// Busy reports whether tasks that others started on this worker, while it
+// was lent, have not ended.
+func (w *Worker) Busy() bool { return w.others.Load() > 0 }
+
+// Drain waits until the worker is not Busy. Meanwhile it can be lent, as it
+// does not serve the queue.
+func (w *Worker) Drain() {
+	for w.Busy() {
+		graph.mu.Lock()
+		if w.vacant == nil {
+			w.vacant = make(chan struct{})
+		}
+		vacant := w.vacant
+		if len(w.lent) == 0 {
+			close(vacant)
+			w.vacant = nil
+		}
+		w.releaseLocked()
+		w.rescueLocked()
+		graph.mu.Unlock()
+		<-vacant
+		w.main.acquire()
+	}
+}
+
+// Rest is called by a worker that has no task to run and goes to sleep.
+func (w *Worker) Rest() {
+	w.main.base.Store(nil) // do not keep its result alive
+	if w.others.Load() > 0 {
+		graph.mu.Lock()
+		w.parkLocked()
+		graph.mu.Unlock()
+	}
+}
+
+// parkLocked gives the worker up as long as main has nothing to run.
+func (w *Worker) parkLocked() {
+	if !w.parked {
+		w.rested, w.parked = true, true
+		w.releaseLocked()
+	}
+}
+
+// unpark takes it back.
+func (w *Worker) unpark() {
+	if w.rested {
+		w.rested = false
+		graph.mu.Lock()
+		w.parked = false
+		graph.mu.Unlock()
+		w.main.acquire()
+	}
 }
 
 // Group returns the group that the worker joined.
@@ -116,98 +188,25 @@ func (w *Worker) Done() int64 { return w.done.Load() }
 // runtime.Goexit settles, and then ends the goroutine, so the executor must
 // expect Run not to return.
 func (w *Worker) Run(t *Task) {
-	if !w.start(t) {
-		return
-	}
-	w.base.Store(t)
-	again := true // so it stays when run does not return
+	w.unpark()
 	defer func() {
-		if again {
-			w.again(t)
+		if w.wanted.Load() {
+			w.main.yield()
 		}
 	}()
-	again = t.job.run(t)
+	w.main.run(t)
 }
 
-// start takes a waiting task to running, unless its context has ended.
-func (w *Worker) start(t *Task) bool {
-	if t.ctx.parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, w)
-		return false
-	}
-	if !t.move(pending, running) {
-		return false
-	}
-	t.worker.Store(w)
-	return true
-}
-
-// again gives a task that has more to do another turn. Its worker is unset
-// first: whoever finds the task pending may start it, and sets it.
-func (w *Worker) again(t *Task) {
-	if t.state() != running {
-		return // it settled, and then ended the goroutine
-	}
-	t.worker.Store(nil)
-	if !t.move(running, pending) {
-		return
-	}
-	// Whoever ends a Map: 1. ends its context, 2. cancels the tasks that are
-	// pending. Here: 1. it is pending, 2. we look at the context.
-	if t.ctx.parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, w)
-		return
-	}
-	w.group.queue.Again(t)
-}
-
-// Rest is called by a worker that has no task to run and goes to sleep, so
-// that it does not keep its last task's result alive.
-func (w *Worker) Rest() { w.base.Store(nil) }
-
-// runNested runs a waiting task of the worker's group on top of the task that
-// waits. It reports whether the task was still waiting.
-func (w *Worker) runNested(t *Task) bool {
-	if !w.start(t) {
-		return false
-	}
-	w.mu.Lock()
-	w.nested = append(w.nested, t)
-	w.mu.Unlock()
-	again := true // so it stays when run does not return
-	defer func() {
-		w.mu.Lock()
-		i := slices.Index(w.nested, t)
-		w.nested = slices.Delete(w.nested, i, i+1)
-		w.mu.Unlock()
-		if again {
-			w.again(t)
-		}
-	}()
-	again = t.job.run(t)
-	return true
-}
-
-// Tasks returns the tasks that the worker is running: the one it took from
-// the queue and those it runs on top, newest last.
+// Tasks returns the tasks that the worker has started and that have not ended.
 func (w *Worker) Tasks() []*Task {
-	var tasks []*Task
-	if t := w.base.Load(); t != nil && t.state() == running && t.worker.Load() == w {
-		tasks = append(tasks, t)
+	graph.mu.Lock()
+	lent := slices.Clone(w.lent)
+	graph.mu.Unlock()
+	tasks := w.main.tasks(nil)
+	for _, s := range lent {
+		tasks = s.tasks(tasks)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append(tasks, w.nested...)
-}
-
-// top returns the newest task on the worker's stack.
-func (w *Worker) top() *Task {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if n := len(w.nested); n > 0 {
-		return w.nested[n-1]
-	}
-	return w.base.Load()
+	return tasks
 }
 
 // workerKey is the context key under which a task's context gives the task.
@@ -216,20 +215,22 @@ type workerKey struct{}
 // WorkerOf returns the worker that runs the task to which ctx belongs, and nil
 // when ctx belongs to none, or to one that has finished or runs elsewhere.
 func WorkerOf(ctx context.Context) *Worker {
-	w, _ := standing(ctx)
-	return w
+	if s, _ := standing(ctx); s != nil {
+		return s.worker
+	}
+	return nil
 }
 
-// standing returns the worker and the task that ctx marks, if any.
-func standing(ctx context.Context) (*Worker, *Task) {
+// standing returns the strand and the task that ctx marks, if any.
+func standing(ctx context.Context) (*strand, *Task) {
 	switch v := ctx.Value(workerKey{}).(type) {
 	case *Task:
-		if w := v.worker.Load(); w != nil && v.state() == running {
-			return w, v
+		if s := v.strand.Load(); s != nil && v.state() == running {
+			return s, v
 		}
 	case *callbackContext:
-		if !v.over.Load() && v.worker != nil {
-			return v.worker, v.task
+		if !v.over.Load() && v.strand != nil {
+			return v.strand, v.task
 		}
 	}
 	return nil, nil
@@ -242,7 +243,7 @@ func standing(ctx context.Context) (*Worker, *Task) {
 type callbackContext struct {
 	context.Context
 	task   *Task
-	worker *Worker
+	strand *strand
 	over   atomic.Bool
 }
 

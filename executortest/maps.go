@@ -348,6 +348,25 @@ var mapCases = []testCase{
 		}
 	}},
 
+	{"MapsAndSubmits", "nor may a few endless ones keep the queue full and shut the door", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Queue: 1})
+		ctx, cancel := context.WithCancel(s.ctx)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				var taken atomic.Int64
+				for range concert.Map(ctx, ex, square, counting(&taken)) {
+				}
+			})
+		}
+		for i := range 100 {
+			must[int](s)(concert.Submit(s.ctx, ex, square, i).Result(s.ctx))
+		}
+		cancel()
+		wg.Wait()
+	}},
+
 	{"MapConcurrent", "several Maps on one pool", func(s *suite) {
 		ex := s.executor(Config{Workers: 2, Queue: 1})
 		var wg sync.WaitGroup

@@ -54,13 +54,15 @@ type Options struct {
 
 	// Init, if set, is called by each worker before its first task; what it returns
 	// is the worker's state, which tasks find through State: a connection, a
-	// buffer, a random source, that is never used by two tasks at once. An
+	// buffer, a random source, that no two tasks use at the same time. An
 	// error or a panic breaks the pool: all tasks that wait, and all that are
 	// submitted later, fail with it. ctx ends when Shutdown cancels.
 	Init func(ctx context.Context) (state any, err error)
 
 	// LockOSThread gives each worker an operating system thread of its own,
 	// for C libraries that keep state per thread. It ends with the worker.
+	// While a task of such a pool waits for another, tasks that the worker is
+	// lent to are on another thread; those with state should not wait.
 	LockOSThread bool
 
 	// Grace is how long Shutdown waits for tasks whose context it has
@@ -118,8 +120,8 @@ func New(n int, opts *Options) *Pool {
 // belongs, as Options.Init returned it. It reports false when ctx belongs to
 // no task of a pool with Init, or the state has another type.
 //
-// A task has the state for itself until it returns, except for tasks that it
-// waits for and that its worker therefore runs in between.
+// A task has the state for itself until it returns, except that while it
+// waits for another task, its worker may run others.
 func State[T any](ctx context.Context) (T, bool) {
 	if w := concert.WorkerOf(ctx); w != nil {
 		s, ok := w.State.(T)

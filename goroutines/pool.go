@@ -61,10 +61,6 @@ func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
 		return e.err
 	default:
 	}
-	if w := concert.WorkerOf(ctx); w != nil && w.Group() == p.group && p.leaveLine(e) {
-		p.group.RunHere(ctx, t)
-		return nil
-	}
 	if err := p.group.WaitRoom(ctx, e.in); err != nil && p.leaveLine(e) {
 		return err
 	}
@@ -116,13 +112,23 @@ func (p *Pool) makeRoom() {
 	if p.queue.len() > enough {
 		return
 	}
-	for e := p.line.first; e != nil && p.queue.len() < p.opts.Queue; e = p.line.first {
-		p.line.remove(e)
-		p.lined.Add(-1)
-		p.queue.push(e.task)
-		close(e.in)
-		p.summon().rouse()
+	for p.line.first != nil && p.queue.len() < p.opts.Queue {
+		p.admit()
 	}
+}
+
+// admit moves the first task in line into the queue, if there is one. The
+// caller holds mu.
+func (p *Pool) admit() {
+	e := p.line.first
+	if e == nil {
+		return
+	}
+	p.line.remove(e)
+	p.lined.Add(-1)
+	p.queue.push(e.task)
+	close(e.in)
+	p.summon().rouse()
 }
 
 // compact removes from the queue tasks that were dropped, and the second of two
@@ -171,6 +177,9 @@ func (g *groupQueue) Again(t *concert.Task) {
 		t.Fail(err)
 		return
 	}
+	// It may not be refused for want of room, but it stands behind those who
+	// came before it: or a few Maps could keep the queue full for good.
+	p.admit()
 	p.push(t)
 }
 

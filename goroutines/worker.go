@@ -75,20 +75,35 @@ func (w *worker) take() *concert.Task {
 			return t
 		}
 	}
-	for roused := false; ; roused = true {
-		t, next, stay := w.look(roused)
+	for roused := false; ; {
+		t, next, what := w.look(roused)
 		next.rouse()
-		if t != nil || !stay {
+		switch what {
+		case run, leave:
 			return t
+		case drain:
+			w.Drain()
+		case sleep:
+			w.Rest()
+			<-w.wake
+			roused = true
 		}
-		w.Rest()
-		<-w.wake
 	}
 }
 
+// What a worker that looked is to do.
+type todo int
+
+const (
+	run   todo = iota // the task
+	sleep             // it is among the idle
+	leave             // it is no longer among the workers
+	drain             // and look again
+)
+
 // look looks for a task with the pool locked, and otherwise puts the worker
-// among the idle or, reporting false, lets it leave. next is a worker to rouse.
-func (w *worker) look(roused bool) (t *concert.Task, next *worker, stay bool) {
+// among the idle or lets it leave. next is a worker to rouse.
+func (w *worker) look(roused bool) (t *concert.Task, next *worker, what todo) {
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,11 +111,14 @@ func (w *worker) look(roused bool) (t *concert.Task, next *worker, stay bool) {
 		p.waking = false
 	}
 	if len(p.workers) > int(p.target.Load()) {
-		w.leave()
 		if p.queue.len() > 0 {
 			next = p.summon() // w may have been woken for it
 		}
-		return nil, next, false
+		if w.Busy() {
+			return nil, next, drain
+		}
+		w.leave()
+		return nil, next, leave
 	}
 	for {
 		p.makeRoom() // first, so as not to fall asleep beside a line
@@ -114,13 +132,15 @@ func (w *worker) look(roused bool) (t *concert.Task, next *worker, stay bool) {
 		if p.queue.len() > 0 {
 			next = p.summon()
 		}
-		return t, next, true
+		return t, next, run
+	case p.closed != nil && w.Busy():
+		return nil, nil, drain
 	case p.closed != nil:
 		w.leave()
-		return nil, nil, false
+		return nil, nil, leave
 	}
 	p.idle = append(p.idle, w)
-	return nil, nil, true
+	return nil, nil, sleep
 }
 
 // leave removes the worker from the pool. The caller holds mu.

@@ -1,0 +1,238 @@
+package concert
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// strand is a goroutine that runs tasks for a worker. The first, main, is the
+// one that calls Run. Others stand in for it while all that the worker has
+// started waits: a worker that is blocked is lent to a strand that runs the
+// next task of the queue. A strand whose wait is over takes the worker back,
+// when the one that has it blocks or has done its task.
+//
+//	   run --block--> suspended --wait over--> resuming --granted--> run
+//	worker:  released                   in line            held
+//
+// A strand has a stack of tasks: one from the queue, and on top of it those
+// that it runs itself because the one below waits for them.
+type strand struct {
+	worker *Worker
+
+	// base is the task from the queue. It stays when the task has ended, since
+	// to clear it costs, until the next one or Rest.
+	base atomic.Pointer[Task]
+
+	mu     sync.Mutex
+	nested []*Task // guarded by mu: tasks run on top of base, newest last
+
+	granted chan struct{} // room for one: the worker is yours; made when first needed
+
+	// Guarded by graph.mu:
+	wait   *wait     // what it is suspended in
+	round  uint64    // of the search that was here last
+	behind behind    // what stands behind the wait, in that search
+	front  []*strand // those that wait for this one
+	alive  bool      // what it found
+}
+
+// start takes a waiting task to running, unless its context has ended.
+func (s *strand) start(t *Task) bool {
+	if t.ctx.parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, s)
+		return false
+	}
+	if !t.move(pending, running) {
+		return false
+	}
+	t.strand.Store(s)
+	return true
+}
+
+// run runs a task from the queue.
+func (s *strand) run(t *Task) {
+	if !s.start(t) {
+		return
+	}
+	s.base.Store(t)
+	again := true // so it stays when run does not return
+	defer func() {
+		if again {
+			s.again(t)
+		}
+	}()
+	again = t.job.run(t)
+}
+
+// runNested runs a waiting task of the worker's group on top of the task that
+// waits for it. It reports whether the task was still waiting.
+func (s *strand) runNested(t *Task) bool {
+	if !s.start(t) {
+		return false
+	}
+	s.mu.Lock()
+	s.nested = append(s.nested, t)
+	s.mu.Unlock()
+	again := true // so it stays when run does not return
+	defer func() {
+		s.mu.Lock()
+		i := slices.Index(s.nested, t)
+		s.nested = slices.Delete(s.nested, i, i+1)
+		s.mu.Unlock()
+		if again {
+			s.again(t)
+		}
+	}()
+	again = t.job.run(t)
+	return true
+}
+
+// again gives a task that has more to do another turn. Its strand is unset
+// first: whoever finds the task pending may start it, and sets it.
+func (s *strand) again(t *Task) {
+	if t.state() != running {
+		return // it settled, and then ended the goroutine
+	}
+	t.strand.Store(nil)
+	if !t.move(running, pending) {
+		return
+	}
+	// Whoever ends a Map: 1. ends its context, 2. cancels the tasks that are
+	// pending. Here: 1. it is pending, 2. we look at the context.
+	if t.ctx.parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, s)
+		return
+	}
+	s.worker.group.queue.Again(t)
+}
+
+// tasks appends the tasks on the stack.
+func (s *strand) tasks(list []*Task) []*Task {
+	if t := s.base.Load(); t != nil && t.state() == running && t.strand.Load() == s {
+		list = append(list, t)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(list, s.nested...)
+}
+
+// top returns the newest task on the stack.
+func (s *strand) top() *Task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.nested); n > 0 {
+		return s.nested[n-1]
+	}
+	return s.base.Load()
+}
+
+// recountLocked keeps group.blocked in step with held and parked.
+func (w *Worker) recountLocked() {
+	now := !w.held && !w.parked
+	if now == w.counted {
+		return
+	}
+	if w.counted = now; now {
+		w.group.blocked++
+	} else {
+		w.group.blocked--
+	}
+}
+
+// releaseLocked passes the worker on to the next in line, or leaves it free.
+func (w *Worker) releaseLocked() {
+	if len(w.resuming) > 0 {
+		next := w.resuming[0]
+		w.resuming = slices.Delete(w.resuming, 0, 1)
+		w.wanted.Store(len(w.resuming) > 0)
+		next.granted <- struct{}{}
+	} else {
+		w.held = false
+	}
+	w.recountLocked()
+}
+
+// acquire waits until the strand has the worker.
+func (s *strand) acquire() {
+	w := s.worker
+	graph.mu.Lock()
+	s.wait = nil
+	if !w.held {
+		w.held = true
+		w.recountLocked()
+		graph.mu.Unlock()
+		return
+	}
+	s.lineUpLocked()
+	graph.mu.Unlock()
+	<-s.granted
+}
+
+func (s *strand) lineUpLocked() {
+	if s.granted == nil {
+		s.granted = make(chan struct{}, 1)
+	}
+	s.worker.resuming = append(s.worker.resuming, s)
+	s.worker.wanted.Store(true)
+	s.worker.recountLocked()
+}
+
+// yield lets those in line have the worker, and takes it back after them.
+func (s *strand) yield() {
+	w := s.worker
+	graph.mu.Lock()
+	if len(w.resuming) == 0 {
+		graph.mu.Unlock()
+		return
+	}
+	s.lineUpLocked()
+	w.releaseLocked()
+	graph.mu.Unlock()
+	<-s.granted
+}
+
+// lendLocked starts a strand that serves the queue with the worker, which
+// nobody has.
+func (w *Worker) lendLocked() {
+	s := &strand{worker: w}
+	w.lent = append(w.lent, s)
+	w.others.Add(1)
+	w.held = true
+	w.recountLocked()
+	go s.serve()
+}
+
+// serve runs tasks from the queue until there is none, or somebody wants the
+// worker back.
+func (s *strand) serve() {
+	defer s.end() // also when a task ends the goroutine
+	for {
+		t := s.worker.group.queue.Next()
+		if t == nil {
+			return
+		}
+		s.run(t)
+		if s.worker.wanted.Load() {
+			return
+		}
+	}
+}
+
+// end gives the worker back. If nobody takes it, all that it has started waits
+// again, and may be stuck.
+func (s *strand) end() {
+	w := s.worker
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	i := slices.Index(w.lent, s)
+	w.lent = slices.Delete(w.lent, i, i+1)
+	w.others.Add(-1)
+	if len(w.lent) == 0 && w.vacant != nil {
+		close(w.vacant)
+		w.vacant = nil
+	}
+	w.releaseLocked()
+	w.rescueLocked()
+}
