@@ -21,6 +21,7 @@ import (
 var allowed = map[string][]string{
 	"concert":                   {"github.com/fxamacker/cbor/v2"},
 	"concert/goroutines":        {"concert"},
+	"concert/download":          {},
 	"concert/executortest":      {"concert"},
 	"concert/internal/loopback": {"concert"},
 	"concert/internal/layers":   {},

@@ -1,0 +1,76 @@
+package download
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// announcedDigest returns the SHA-256 that the server says the whole file has,
+// in hexadecimal, or "". Repr-Digest is of the whole file whatever part of it
+// is sent; Content-Digest only when all of it is (RFC 9530); Digest is the form
+// that both replace (RFC 3230).
+func announcedDigest(resp *http.Response) string {
+	if d := structuredDigest(resp.Header.Get("Repr-Digest")); d != "" {
+		return d
+	}
+	if resp.StatusCode == http.StatusOK {
+		if d := structuredDigest(resp.Header.Get("Content-Digest")); d != "" {
+			return d
+		}
+	}
+	for _, entry := range strings.Split(resp.Header.Get("Digest"), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(entry), "=")
+		if strings.EqualFold(name, "sha-256") {
+			return fromBase64(value)
+		}
+	}
+	return ""
+}
+
+// structuredDigest finds sha-256=:...: in a dictionary of RFC 8941.
+func structuredDigest(header string) string {
+	for _, entry := range strings.Split(header, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(entry), "=")
+		if name != "sha-256" {
+			continue
+		}
+		value, _, _ = strings.Cut(value, ";") // parameters
+		if inner, ok := strings.CutPrefix(value, ":"); ok {
+			if inner, ok = strings.CutSuffix(inner, ":"); ok {
+				return fromBase64(inner)
+			}
+		}
+	}
+	return ""
+}
+
+func fromBase64(s string) string {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil || len(b) != sha256.Size {
+		return ""
+	}
+	return hex.EncodeToString(b)
+}
+
+func isSHA256(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size
+}
+
+// sum returns the checksum of a file in the folder.
+func (g *get) sum(name string) (string, error) {
+	f, err := g.root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,352 @@
+// Package download fetches one URL into one file: whole and checked, or not at
+// all.
+//
+//	client := download.NewClient(nil)
+//	got, err := download.Get(ctx, client, download.Request{URL: url, Dir: "pages"})
+//
+// # The model
+//
+//	GET --> name.part (+ name.part.json: which version of the file this is)
+//	          |
+//	          +-- whole? length, digest and checksum right? --> name
+//
+// Bytes go to a partial file beside the target. Only when all of them are
+// there, and are the right ones, is it renamed to the name asked for: whoever
+// finds a file of that name finds a whole one. What an interrupted Get leaves is
+// used by the next one, if the server proves that it still has the same file.
+//
+// # The rules
+//
+//   - A body that ends before its announced length, or does not have the digest
+//     that the server sends (Repr-Digest, Content-Digest, Digest: RFC 9530 and
+//     its precursor) or the checksum that the caller knows, is an error.
+//   - A part is continued only with If-Range and a strong validator (RFC 9110,
+//     section 13.1.5). A server that has another file by now, or does not do
+//     ranges, sends all of it, and the part is begun anew. A reply that is not
+//     the range asked for is an error, and the part is given up.
+//   - File names come from the caller or the URL, never from a header, and
+//     cannot leave the folder, by ".." or by a symbolic link (see [os.Root]).
+//   - One attempt: trying again is for the caller (package concert's Retry). An
+//     [*Error] says whether it is worth it, and when the server wants to be asked.
+//
+// Two Gets into one file at the same time disturb each other: the last one to
+// be whole wins, or both fail on their checks.
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Request says what to fetch, and where to.
+type Request struct {
+	// URL is what to fetch, with the scheme http or https.
+	URL string
+
+	// Dir is the folder for the file. It must exist. Empty means the working
+	// directory.
+	Dir string
+
+	// Name is the name of the file in Dir: a single element, no path. Empty
+	// means the last element of the URL's path, see [Name].
+	Name string
+
+	// SHA256 is the checksum that the file must have, 64 hexadecimal digits.
+	// Empty means that the caller knows none.
+	SHA256 string
+
+	// Overwrite replaces a file that is there. Without it such a file is
+	// left alone: if its checksum is known and right, Get succeeds without a
+	// request; otherwise it fails with fs.ErrExist.
+	Overwrite bool
+
+	// Stall is how long to wait for the next byte of the body. Zero means 30
+	// seconds; negative, for ever.
+	Stall time.Duration
+
+	// Progress, if set, is told how many bytes of the file there are, and of
+	// how many, -1 if the server does not say. It is called often, from the
+	// goroutine that calls Get.
+	Progress func(done, total int64)
+}
+
+// Result is what Get made.
+type Result struct {
+	Path    string // of the file
+	Size    int64  // in bytes
+	Resumed int64  // bytes that were there from an earlier attempt
+	SHA256  string // checksum of the file, if one was asked for or announced; else empty
+	Present bool   // the file was there already, with the right checksum
+}
+
+// ClientOptions tunes NewClient. The zero value, and nil, are ready to use.
+type ClientOptions struct {
+	// Connect bounds the time for a connection, TLS included. Zero means 30 s.
+	Connect time.Duration
+	// Header bounds the time from a request to the header of its reply. Zero
+	// means 30 s.
+	Header time.Duration
+	// PerHost bounds the connections to one host; further requests wait. Zero
+	// means no bound.
+	PerHost int
+}
+
+// NewClient returns a client that suits downloads: it has timeouts for
+// everything but the body (that is Request.Stall's), keeps connections for
+// many files from one host, and does not ask for compressed bodies, whose
+// length and digest would be those of something else. Proxies are those of the
+// environment.
+func NewClient(opts *ClientOptions) *http.Client {
+	o := ClientOptions{Connect: 30 * time.Second, Header: 30 * time.Second}
+	if opts != nil {
+		if opts.Connect > 0 {
+			o.Connect = opts.Connect
+		}
+		if opts.Header > 0 {
+			o.Header = opts.Header
+		}
+		o.PerHost = opts.PerHost
+	}
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: o.Connect}).DialContext,
+		TLSHandshakeTimeout:   o.Connect,
+		ResponseHeaderTimeout: o.Header,
+		MaxConnsPerHost:       o.PerHost,
+		MaxIdleConnsPerHost:   64,
+		IdleConnTimeout:       90 * time.Second,
+		DisableCompression:    true,
+		ForceAttemptHTTP2:     true,
+	}}
+}
+
+// Get fetches the URL into the file. It returns when the file is there, whole,
+// or with an error that is an [*Error] unless the request was misstated. When
+// ctx ends, so does Get, and what has come stays for the next one. client nil
+// means a client of NewClient(nil), which all such calls share.
+func Get(ctx context.Context, client *http.Client, r Request) (Result, error) {
+	if client == nil {
+		client = defaultClient
+	}
+	g, err := prepare(r)
+	if err != nil {
+		return Result{}, err
+	}
+	if g.root, err = os.OpenRoot(g.dir); err != nil {
+		return Result{}, g.fail("open the folder", err)
+	}
+	defer g.root.Close()
+	if present, err := g.present(); err != nil || present {
+		return g.result, err
+	}
+	if err := g.fetch(ctx, client); err != nil {
+		return Result{}, err
+	}
+	return g.result, nil
+}
+
+var defaultClient = NewClient(nil)
+
+// get is one Get on its way.
+type get struct {
+	Request
+	url    *url.URL
+	dir    string
+	root   *os.Root
+	part   part
+	result Result
+}
+
+// prepare checks a request before anything is done for it.
+func prepare(r Request) (*get, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		// Its text would have the URL, and with it perhaps a password.
+		return nil, errors.New("download: not a URL: " + strings.TrimPrefix(errors.Unwrap(err).Error(), "net/url: "))
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("download: %s: not an http or https URL", u.Redacted())
+	}
+	if r.Name == "" {
+		if r.Name, err = Name(r.URL); err != nil {
+			return nil, err
+		}
+	}
+	if err := CheckName(r.Name); err != nil {
+		return nil, err
+	}
+	r.SHA256 = strings.ToLower(r.SHA256)
+	if r.SHA256 != "" && !isSHA256(r.SHA256) {
+		return nil, fmt.Errorf("download: %q is not a SHA-256 checksum: 64 hexadecimal digits", r.SHA256)
+	}
+	if r.Stall == 0 {
+		r.Stall = 30 * time.Second
+	}
+	g := &get{Request: r, url: u, dir: r.Dir}
+	if g.dir == "" {
+		g.dir = "."
+	}
+	g.result.Path = filepath.Join(g.dir, r.Name)
+	return g, nil
+}
+
+// present looks for a file that is there already.
+func (g *get) present() (bool, error) {
+	info, err := g.root.Stat(g.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && g.Overwrite:
+		return false, nil
+	case err != nil:
+		return false, g.fail("look for "+g.Name, err)
+	case g.SHA256 == "" || !info.Mode().IsRegular():
+		return false, g.fail("create "+g.Name, fs.ErrExist)
+	}
+	sum, err := g.sum(g.Name)
+	if err != nil {
+		return false, g.fail("read "+g.Name, err)
+	}
+	if sum != g.SHA256 {
+		return false, g.fail("create "+g.Name, fmt.Errorf("%w, with the checksum %s", fs.ErrExist, sum))
+	}
+	g.result.Size, g.result.SHA256, g.result.Present = info.Size(), sum, true
+	return true, nil
+}
+
+// fetch makes the request and fills the part.
+func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
+	g.part = part{root: g.root, name: g.Name + ".part", url: g.url.Redacted()}
+	if err := g.part.open(); err != nil {
+		return g.fail("open "+g.part.name, err)
+	}
+	defer g.part.close()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url.String(), nil)
+	if err != nil {
+		return g.fail("ask", err)
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	if g.part.size > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", g.part.size))
+		req.Header.Set("If-Range", g.part.Validator)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return g.failRequest(ctx, "ask", err)
+	}
+	defer resp.Body.Close()
+	length, err := g.accept(resp)
+	if err != nil {
+		return err
+	}
+	return g.receive(ctx, cancel, resp, length)
+}
+
+// accept decides what the reply is worth, readies the part for its body, and
+// returns the size that the whole file will have, -1 if unknown.
+func (g *get) accept(resp *http.Response) (total int64, err error) {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if err := g.part.begin(resp); err != nil {
+			return 0, g.fail("begin "+g.part.name, err)
+		}
+		return resp.ContentLength, nil
+	case http.StatusPartialContent:
+		first, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
+		if g.part.size == 0 || !ok || first != g.part.size || g.part.Size >= 0 && total != g.part.Size || total < first {
+			g.part.giveUp()
+			return 0, g.fail("continue", fmt.Errorf("the server sent the range %q, not the one asked for", resp.Header.Get("Content-Range"))).again()
+		}
+		g.result.Resumed = g.part.size
+		return total, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		g.part.giveUp()
+		return 0, g.fail("continue", errors.New("the server has no such range; the next attempt begins anew")).again()
+	}
+	return 0, g.failStatus(resp)
+}
+
+// errStalled is the cause with which a stalled body is cancelled.
+var errStalled = errors.New("the server stopped sending")
+
+// receive writes the body to the part and, if all is well, makes it the file.
+func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, total int64) error {
+	announced := announcedDigest(resp)
+	if announced != "" && g.SHA256 != "" && announced != g.SHA256 {
+		g.part.giveUp()
+		return g.fail("check", fmt.Errorf("the server announces the checksum %s, not %s", announced, g.SHA256))
+	}
+	want := g.SHA256
+	if want == "" {
+		want = announced
+	}
+	if err := g.part.hash(want != ""); err != nil {
+		return g.fail("read "+g.part.name, err)
+	}
+
+	body := io.Reader(resp.Body)
+	if g.Stall > 0 {
+		stall := time.AfterFunc(g.Stall, func() { cancel(errStalled) })
+		defer stall.Stop()
+		body = readerFunc(func(p []byte) (int, error) {
+			n, err := resp.Body.Read(p)
+			stall.Reset(g.Stall)
+			return n, err
+		})
+	}
+	buf := make([]byte, 128<<10)
+	for {
+		n, readErr := body.Read(buf)
+		if n > 0 {
+			if err := g.part.write(buf[:n]); err != nil {
+				return g.fail("write "+g.part.name, err)
+			}
+			if g.Progress != nil {
+				g.Progress(g.part.size, total)
+			}
+		}
+		if readErr == io.EOF {
+			break
+		}
+		if readErr == nil {
+			readErr = ctx.Err() // the body may be here already, and would not tell
+		}
+		if readErr != nil {
+			return g.failRequest(ctx, fmt.Sprintf("receive, after %d bytes", g.part.size), readErr)
+		}
+		if total >= 0 && g.part.size > total {
+			g.part.giveUp()
+			return g.fail("receive", fmt.Errorf("more than the announced %d bytes came", total)).again()
+		}
+	}
+	if total >= 0 && g.part.size != total {
+		return g.fail("receive", fmt.Errorf("%d of %d bytes came: %w", g.part.size, total, io.ErrUnexpectedEOF)).again()
+	}
+	if want != "" {
+		if sum := g.part.sum(); sum != want {
+			g.part.giveUp()
+			return g.fail("check", fmt.Errorf("the checksum is %s, not %s", sum, want)).again()
+		}
+	}
+	if err := g.part.finish(g.Name); err != nil {
+		return g.fail("name "+g.Name, err)
+	}
+	g.result.Size, g.result.SHA256 = g.part.size, want
+	return nil
+}
+
+// readerFunc is a function as an io.Reader.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,96 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error is the error of a Get.
+type Error struct {
+	URL    string // without a password
+	Op     string // what could not be done
+	Status int    // of the server's reply, if that is what is wrong; else 0
+	Err    error  // why
+
+	temporary  bool
+	retryAfter time.Duration
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("download: %s: cannot %s: %v", e.URL, e.Op, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Temporary reports whether another attempt may succeed: the connection
+// failed or broke off, a timeout passed, the body was short or wrong, or the
+// server said so (408, 425, 429, 500, 502, 503, 504). What is the caller's (a
+// full disk, a missing page, an ended context) is not temporary.
+func (e *Error) Temporary() bool { return e.temporary }
+
+// RetryAfter returns how long the server asked to be left alone, 0 if it did
+// not.
+func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
+
+// fail returns an error of this Get that is not temporary.
+func (g *get) fail(op string, err error) *Error {
+	return &Error{URL: g.url.Redacted(), Op: op, Err: err}
+}
+
+// again makes the error temporary.
+func (e *Error) again() *Error { e.temporary = true; return e }
+
+// failRequest returns the error of a request or its body.
+func (g *get) failRequest(ctx context.Context, op string, err error) *Error {
+	if cause := context.Cause(ctx); cause == errStalled {
+		return g.fail(op, fmt.Errorf("%w for %v", errStalled, g.Stall)).again()
+	} else if cause != nil {
+		return g.fail(op, cause)
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the URL, which may have a password
+	}
+	e := g.fail(op, err)
+	switch network, ok := errors.AsType[net.Error](err); {
+	case ok:
+		dns, isDNS := errors.AsType[*net.DNSError](err)
+		e.temporary = !isDNS || !dns.IsNotFound || network.Timeout()
+	default: // a broken connection comes as one of these
+		e.temporary = errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+	}
+	return e
+}
+
+// failStatus returns the error of a reply that is no success.
+func (g *get) failStatus(resp *http.Response) *Error {
+	e := g.fail("get it", fmt.Errorf("the server replied %q", resp.Status))
+	e.Status = resp.StatusCode
+	switch resp.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		e.temporary = true
+		e.retryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	}
+	return e
+}
+
+// retryAfter parses the header of that name, in seconds or as a date (RFC
+// 9110, 10.2.3). Nonsense and the past are 0.
+func retryAfter(s string, now time.Time) time.Duration {
+	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32); err == nil {
+		return max(0, time.Duration(n)*time.Second)
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}

@@ -1,0 +1,72 @@
+package download
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// longestName leaves room for ".part.json" in the 255 bytes that file systems
+// give a name.
+const longestName = 240
+
+// Name returns the file name that Get takes for a URL when it is given none:
+// the last element of its path, decoded. A URL without one, as of a bare host,
+// has the name "index.html". A name that is not safe is an error.
+func Name(rawURL string) (string, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "", errors.New("download: not a URL")
+	}
+	// Split first and decode then: an encoded slash is part of the name, and
+	// as such refused, and not one more element.
+	p := u.EscapedPath()
+	if p == "" || strings.HasSuffix(p, "/") {
+		return "index.html", nil
+	}
+	name, err := url.PathUnescape(path.Base(p))
+	if err != nil {
+		return "", fmt.Errorf("download: %s: its last element cannot be decoded", u.Redacted())
+	}
+	return name, CheckName(name)
+}
+
+// CheckName returns an error unless name is safe as the name of a file in a
+// folder, on any system: one element, printable, not too long, and no device
+// of Windows.
+func CheckName(name string) error {
+	bad := func(why string) error { return fmt.Errorf("download: %q is no name for a file: %s", name, why) }
+	switch {
+	case name == "":
+		return bad("it is empty")
+	case name == "." || name == "..":
+		return bad("it names a folder")
+	case !utf8.ValidString(name):
+		return bad("it is not UTF-8")
+	case strings.ContainsAny(name, `/\`):
+		return bad("it has a path separator")
+	case strings.ContainsAny(name, `<>:"|?*`):
+		return bad(`it has one of < > : " | ? *`)
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' }):
+		return bad("it has characters that do not print")
+	case len(name) > longestName:
+		return bad(fmt.Sprintf("it is longer than %d bytes", longestName))
+	case strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ") || strings.HasPrefix(name, " "):
+		return bad("it begins or ends with a space, or ends with a dot")
+	case strings.HasSuffix(name, ".part") || strings.HasSuffix(name, ".part.json"):
+		return bad("unfinished downloads are called so")
+	}
+	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")
+	switch stem {
+	case "CON", "PRN", "AUX", "NUL":
+		return bad("it is a device of Windows")
+	}
+	if len(stem) == 4 && (strings.HasPrefix(stem, "COM") || strings.HasPrefix(stem, "LPT")) && stem[3] >= '0' && stem[3] <= '9' {
+		return bad("it is a device of Windows")
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package download
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// part is the file that a body is written to until it is whole, with a note
+// beside it that says of what it is a part. Without a note that fits, a part is
+// begun anew.
+//
+// The note is written before the first byte of the body, and removed before
+// the part is truncated: at whatever moment the process is killed, a note is
+// never beside bytes of another file.
+type part struct {
+	root *os.Root
+	name string
+	url  string // redacted
+
+	note
+	file   *os.File
+	size   int64     // bytes in the file
+	hasher hash.Hash // of them; nil if nobody wants it
+}
+
+// note is what name.json holds.
+type note struct {
+	URL       string // without a password
+	Validator string // a strong one, for If-Range
+	Size      int64  // of the whole file; -1 if unknown
+}
+
+const largestNote = 64 << 10
+
+func (p *part) noteName() string { return p.name + ".json" }
+
+// open opens the part, and finds out whether it can be continued.
+func (p *part) open() (err error) {
+	p.file, err = p.root.OpenFile(p.name, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	info, err := p.file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	if info.Size() > 0 && p.readNote() && p.URL == p.url && (p.Size < 0 || info.Size() <= p.Size) {
+		p.size = info.Size()
+		if p.size == p.Size {
+			// All of it is there, and was not checked. There is no asking for
+			// a range of no bytes, so the last one has to come again.
+			p.size--
+			if err := p.file.Truncate(p.size); err != nil {
+				return err
+			}
+		}
+		_, err = p.file.Seek(0, io.SeekEnd)
+		return err
+	}
+	return nil
+}
+
+func (p *part) readNote() bool {
+	f, err := p.root.Open(p.noteName())
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, largestNote))
+	return err == nil && json.Unmarshal(b, &p.note) == nil && p.Validator != ""
+}
+
+// begin empties the part for a whole body.
+func (p *part) begin(resp *http.Response) error {
+	if err := p.root.Remove(p.noteName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := p.file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	p.size = 0
+	p.note = note{URL: p.url, Validator: strongValidator(resp), Size: resp.ContentLength}
+	if p.Validator == "" {
+		return nil // it could not be continued anyway
+	}
+	b, err := json.Marshal(p.note)
+	if err != nil {
+		return err
+	}
+	return p.root.WriteFile(p.noteName(), b, 0o666)
+}
+
+// hash prepares to hash what is there and what comes, if it is wanted.
+func (p *part) hash(wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	p.hasher = sha256.New()
+	if p.size == 0 {
+		return nil
+	}
+	_, err := io.Copy(p.hasher, io.NewSectionReader(p.file, 0, p.size))
+	return err
+}
+
+func (p *part) sum() string { return hex.EncodeToString(p.hasher.Sum(nil)) }
+
+func (p *part) write(b []byte) error {
+	n, err := p.file.Write(b)
+	p.size += int64(n)
+	if p.hasher != nil {
+		p.hasher.Write(b[:n])
+	}
+	return err
+}
+
+// finish gives the whole part its name.
+func (p *part) finish(name string) error {
+	if err := p.file.Close(); err != nil {
+		return err
+	}
+	p.file = nil
+	if err := p.root.Rename(p.name, name); err != nil {
+		return err
+	}
+	if err := p.root.Remove(p.noteName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// giveUp removes what must not be continued.
+func (p *part) giveUp() {
+	p.close()
+	p.root.Remove(p.noteName())
+	p.root.Remove(p.name)
+}
+
+// close closes the part. One that is empty, or could not be continued, is not
+// left behind.
+func (p *part) close() {
+	if p.file == nil {
+		return
+	}
+	p.file.Close()
+	p.file = nil
+	if p.size == 0 || p.Validator == "" {
+		p.root.Remove(p.noteName())
+		p.root.Remove(p.name)
+	}
+}
+
+// strongValidator returns what proves, in an If-Range, that the file is the
+// same to the byte: an entity tag that is not weak, or else a modification
+// date at least a second before the date of the reply (RFC 9110, 8.8.2.2).
+func strongValidator(resp *http.Response) string {
+	if tag := resp.Header.Get("ETag"); tag != "" {
+		if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
+			return tag
+		}
+		return ""
+	}
+	modified, err := http.ParseTime(resp.Header.Get("Last-Modified"))
+	if err != nil {
+		return ""
+	}
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil || date.Sub(modified) < time.Second {
+		return ""
+	}
+	return resp.Header.Get("Last-Modified")
+}
+
+// parseContentRange parses "bytes first-last/total". A total that is not
+// known, or does not follow from last, is not accepted: a continued file has
+// to end where it says.
+func parseContentRange(s string) (first, total int64, ok bool) {
+	s, found := strings.CutPrefix(s, "bytes ")
+	span, size, found2 := strings.Cut(s, "/")
+	from, to, found3 := strings.Cut(span, "-")
+	if !found || !found2 || !found3 {
+		return 0, 0, false
+	}
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	total, err3 := strconv.ParseInt(size, 10, 64)
+	ok = err1 == nil && err2 == nil && err3 == nil && first >= 0 && last >= first && last == total-1
+	return first, total, ok
+}
