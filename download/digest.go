@@ -56,7 +56,9 @@ func fromBase64(s string) string {
 	return hex.EncodeToString(b)
 }
 
-func isSHA256(s string) bool {
+// IsSHA256 reports whether s is a checksum as Request.SHA256 takes it: 64
+// hexadecimal digits.
+func IsSHA256(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == sha256.Size
 }

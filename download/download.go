@@ -186,7 +186,7 @@ func prepare(r Request) (*get, error) {
 		return nil, err
 	}
 	r.SHA256 = strings.ToLower(r.SHA256)
-	if r.SHA256 != "" && !isSHA256(r.SHA256) {
+	if r.SHA256 != "" && !IsSHA256(r.SHA256) {
 		return nil, fmt.Errorf("download: %q is not a SHA-256 checksum: 64 hexadecimal digits", r.SHA256)
 	}
 	if r.Stall == 0 {

@@ -341,9 +341,13 @@ func TestDigests(t *testing.T) {
 			}
 		}
 	}
+	// A server that announces another file than the one wanted is not worth
+	// its body.
+	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: t.TempDir(), SHA256: sum([]byte("other"))})
+	failed(t, err, false, "announces")
 	s.handler = nil
 	dir := t.TempDir()
-	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, SHA256: sum(nil)})
+	_, err = download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, SHA256: sum(nil)})
 	failed(t, err, true, sum(nil))
 	if names := files(t, dir); len(names) != 0 {
 		t.Errorf("in the folder are %q", names)
@@ -440,6 +444,55 @@ func TestSlow(t *testing.T) {
 			transport.CloseIdleConnections()
 		}
 	})
+}
+
+// TestSteady: a body may take longer than Stall, as long as bytes keep coming.
+func TestSteady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := download.NewClient(nil)
+		transport := client.Transport.(*http.Transport)
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() {
+				defer there.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(there)); err != nil {
+					return
+				}
+				io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n")
+				for range 10 {
+					time.Sleep(4 * time.Second)
+					io.WriteString(there, "x")
+				}
+			}()
+			return here, nil
+		}
+		begin := time.Now()
+		got, err := download.Get(t.Context(), client, download.Request{URL: "http://steady.test/file.bin", Dir: t.TempDir(), Stall: 5 * time.Second})
+		if err != nil || got.Size != 10 || time.Since(begin) != 40*time.Second {
+			t.Errorf("Get() = %+v, %v after %v; want 10 bytes after 40 s", got, err, time.Since(begin))
+		}
+		transport.CloseIdleConnections()
+	})
+}
+
+// TestShortRange: the rest of a file, without a length of its own, ends before
+// the file does.
+func TestShortRange(t *testing.T) {
+	s := newSite(100_000)
+	dir, url := interrupted(t, s)
+	s.handler = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Range", "bytes 50000-99999/100000")
+		w.WriteHeader(http.StatusPartialContent)
+		w.Write(s.body[50_000:70_000])
+		http.NewResponseController(w).Flush() // in chunks, and so without a length
+	}
+	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+	failed(t, err, true, "70000 of 100000")
+	s.handler = nil
+	if got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil || got.Resumed != 70_000 {
+		t.Errorf("Get() = %+v, %v; want 70,000 bytes resumed", got, err)
+	}
+	whole(t, dir, s.body)
 }
 
 func TestInterrupted(t *testing.T) {

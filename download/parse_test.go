@@ -34,7 +34,7 @@ func FuzzDigest(f *testing.F) {
 		h := http.Header{}
 		h.Set("Repr-Digest", modern)
 		h.Set("Digest", old)
-		if d := announcedDigest(&http.Response{StatusCode: 200, Header: h}); d != "" && !isSHA256(d) {
+		if d := announcedDigest(&http.Response{StatusCode: 200, Header: h}); d != "" && !IsSHA256(d) {
 			t.Errorf("announcedDigest(%q, %q) = %q", modern, old, d)
 		}
 	})

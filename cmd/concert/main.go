@@ -1,5 +1,6 @@
 // Command concert runs many things at once and shows what that is worth.
 //
+//	concert get      download many files at once, whole and checked
 //	concert tour     every idea of the guide, run and measured on this machine
 //	concert help     this list
 //	concert version  what was built
@@ -32,6 +33,7 @@ type command struct {
 }
 
 var commands = []command{
+	{"get", "download many files at once, whole and checked", runGet},
 	{"tour", "every idea of the guide, run and measured on this machine", runTour},
 	{"version", "what was built", runVersion},
 }
@@ -75,7 +77,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 			fmt.Fprintf(errOut, "concert %s: %v\nRun 'concert %s -h' for help.\n", c.name, err, c.name)
 			return exitUsage
 		}
-		fmt.Fprintf(errOut, "concert %s: %v\n", c.name, err)
+		if !errors.Is(err, errNotAll) { // that has been said, and in detail
+			fmt.Fprintf(errOut, "concert %s: %v\n", c.name, err)
+		}
 		return exitFailed
 	}
 	fmt.Fprintf(errOut, "concert: no command %q\nRun 'concert help' for a list.\n", args[0])

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"concert"
+	"concert/download"
+	"concert/goroutines"
+)
+
+const getHelp = `Usage: concert get [flags] URL...
+       concert get [flags] -i LIST      LIST - is the standard input
+
+Downloads files, many at once, each whole and checked or not at all. What an
+interrupted download has left is continued, if the server proves that it still
+has the same file. Files that are there already are left alone.
+
+A list has a line for each file: its URL, and if you like a name and a checksum:
+
+  https://example.com/a.iso name=a.iso sha256=e3b0c442...
+
+Flags:
+  -d DIR                folder for the files, made if missing (default .)
+  -i LIST               read URLs from a file, in addition to the arguments
+  --jobs N              files at the same time (default 16)
+  --per-host N          of these, from one host (default 6)
+  --retries N           further attempts for what may pass (default 4)
+  --retry-delay D       before the second; it doubles, up to a minute, unless
+                        the server says when to come back (default 1s)
+  --connect-timeout D   for a connection (default 30s)
+  --header-timeout D    from a request to its reply (default 30s)
+  --stall-timeout D     for the next byte (default 30s)
+  --overwrite           replace files that are there
+  --json                events on the standard output, a line each
+  --quiet               say only what failed
+
+The paths of finished files go to the standard output, everything else to the
+standard error. Ctrl-C stops, and what has come can be continued.
+
+Exit codes: 0 all files are there; 1 some failed, they are listed at the end;
+2 the command line or the list is wrong, nothing was started; 130 interrupted.
+
+Examples:
+  concert get https://example.com/a.iso
+  concert get -d isos -i urls.txt --jobs 32
+  generate-urls | concert get -i - --json > log.jsonl
+`
+
+// getOptions is what the flags say.
+type getOptions struct {
+	dir, list              string
+	jobs, perHost, retries int
+	connect, header, stall time.Duration
+	retryDelay             time.Duration
+	overwrite, json, quiet bool
+}
+
+func parseGet(args []string) (o getOptions, urls []string, err error) {
+	flags := flag.NewFlagSet("get", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.dir, "d", ".", "")
+	flags.StringVar(&o.list, "i", "", "")
+	flags.IntVar(&o.jobs, "jobs", 16, "")
+	flags.IntVar(&o.perHost, "per-host", 6, "")
+	flags.IntVar(&o.retries, "retries", 4, "")
+	flags.DurationVar(&o.retryDelay, "retry-delay", time.Second, "")
+	flags.DurationVar(&o.connect, "connect-timeout", 30*time.Second, "")
+	flags.DurationVar(&o.header, "header-timeout", 30*time.Second, "")
+	flags.DurationVar(&o.stall, "stall-timeout", 30*time.Second, "")
+	flags.BoolVar(&o.overwrite, "overwrite", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&o.quiet, "quiet", false, "")
+	if err := flags.Parse(args); err != nil {
+		return o, nil, err
+	}
+	switch {
+	case o.jobs < 1 || o.jobs > 1000:
+		err = usageError{"--jobs takes 1 to 1000"}
+	case o.perHost < 1:
+		err = usageError{"--per-host takes 1 or more"}
+	case o.retries < 0:
+		err = usageError{"--retries takes 0 or more"}
+	case o.connect <= 0 || o.header <= 0 || o.stall <= 0 || o.retryDelay <= 0:
+		err = usageError{"times are above zero, as in 30s or 2m"}
+	case flags.NArg() == 0 && o.list == "":
+		err = usageError{"no URL, and no list with -i"}
+	}
+	return o, flags.Args(), err
+}
+
+func runGet(ctx context.Context, args []string, out, errOut io.Writer) error {
+	o, urls, err := parseGet(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(out, getHelp)
+		return nil
+	}
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	list, err := gatherList(o.list, urls)
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	if err := os.MkdirAll(o.dir, 0o777); err != nil {
+		return err
+	}
+	g := &getter{
+		getOptions: o,
+		client:     download.NewClient(&download.ClientOptions{Connect: o.connect, Header: o.header}),
+		hosts:      make(map[string]chan struct{}),
+		ctx:        ctx,
+	}
+	for _, w := range list {
+		if g.hosts[w.host] == nil {
+			g.hosts[w.host] = make(chan struct{}, o.perHost)
+		}
+	}
+	return g.getAll(list, newReport(o, len(list), out, errOut))
+}
+
+// gatherList reads all that is wanted, and refuses it as a whole if a part of
+// it is wrong: nothing has been started then.
+func gatherList(name string, urls []string) ([]wanted, error) {
+	var list []wanted
+	for i, u := range urls {
+		w := wanted{url: u, where: fmt.Sprintf("argument %d", i+1)}
+		if err := w.check(); err != nil {
+			return nil, err
+		}
+		list = append(list, w)
+	}
+	if name != "" {
+		in, source := io.Reader(os.Stdin), "standard input"
+		if name != "-" {
+			f, err := os.Open(name)
+			if err != nil {
+				return nil, err
+			}
+			defer f.Close()
+			in, source = f, name
+		}
+		more, err := parseList(in, source)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s has no URL", name)
+	}
+	return spread(list), checkNames(list)
+}
+
+// getter downloads a list.
+type getter struct {
+	getOptions
+	client *http.Client
+	hosts  map[string]chan struct{} // a place for each file that a host may send at once
+	ctx    context.Context          // ends with Ctrl-C
+	bytes  atomic.Int64             // that have come, for the report
+}
+
+// outcome is what became of a file.
+type outcome struct {
+	wanted
+	download.Result
+	err      error
+	attempts int
+}
+
+// errNotAll says that some files failed; they have been listed.
+var errNotAll = errors.New("not all files are there")
+
+func (g *getter) getAll(list []wanted, r *report) error {
+	ex := goroutines.New(g.jobs, &goroutines.Options{Name: "concert get"})
+	defer ex.Close()
+	stop := r.start(&g.bytes)
+	// The Map itself does not end with Ctrl-C: each file does, and is reported.
+	var failed []outcome
+	for done := range concert.MapUnordered(context.WithoutCancel(g.ctx), ex, g.get, slices.Values(list)) {
+		if done.err != nil {
+			failed = append(failed, done)
+		}
+		r.finished(done)
+	}
+	stop()
+	r.summary(failed, g.ctx.Err() != nil)
+	if g.ctx.Err() != nil {
+		return context.Cause(g.ctx)
+	}
+	if len(failed) > 0 {
+		return errNotAll
+	}
+	return nil
+}
+
+// get downloads one file, with as many attempts as are worth it. How it went
+// is its value.
+func (g *getter) get(_ context.Context, w wanted) (outcome, error) {
+	done := outcome{wanted: w}
+	fetch := concert.Retry(func(ctx context.Context, w wanted) (download.Result, error) {
+		place := g.hosts[w.host]
+		select {
+		case place <- struct{}{}:
+			defer func() { <-place }()
+		case <-ctx.Done():
+			return download.Result{}, context.Cause(ctx)
+		}
+		if ctx.Err() != nil {
+			return download.Result{}, context.Cause(ctx)
+		}
+		done.attempts++
+		last := int64(-1) // where this attempt began is known with its first bytes
+		return download.Get(ctx, g.client, download.Request{
+			URL: w.url, Dir: g.dir, Name: w.name, SHA256: w.sha256, Overwrite: g.overwrite, Stall: g.stall,
+			Progress: func(n, _ int64) {
+				if last >= 0 {
+					g.bytes.Add(n - last)
+				}
+				last = n
+			},
+		})
+	}, &concert.RetryOptions{Attempts: g.retries + 1, Delay: g.retryDelay, MaxDelay: time.Minute, If: worthIt})
+	done.Result, done.err = fetch(g.ctx, w)
+	return done, nil
+}
+
+// worthIt reports whether another attempt may succeed.
+func worthIt(err error) bool {
+	e, ok := errors.AsType[*download.Error](err)
+	return ok && e.Temporary()
+}
+
+// why is an error in words for the list of what failed.
+func (o outcome) why() string {
+	switch {
+	case errors.Is(o.err, context.Canceled):
+		return "interrupted"
+	case errors.Is(o.err, fs.ErrExist):
+		return fmt.Sprintf("%s is there already (--overwrite replaces it)", o.name)
+	}
+	text := o.err.Error()
+	if e, ok := errors.AsType[*download.Error](o.err); ok {
+		text = fmt.Sprintf("cannot %s: %v", e.Op, e.Err)
+	}
+	if o.attempts > 1 {
+		text += fmt.Sprintf(" (%d attempts)", o.attempts)
+	}
+	return text
+}
