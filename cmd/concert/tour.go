@@ -101,7 +101,7 @@ func (t *tour) table(rows []row) {
 		if r.best > 0 && r.base > 0 {
 			gain = fmt.Sprintf("%.1fx", float64(r.base)/float64(r.best))
 		}
-		fmt.Fprintf(t.out, "  %-26s %-26s %8s %8s %6s\n", r.work, r.model, seconds(r.base), seconds(r.best), t.style.good(gain))
+		fmt.Fprintf(t.out, "  %-26s %-26s %8s %8s %s\n", r.work, r.model, seconds(r.base), seconds(r.best), t.style.good(fmt.Sprintf("%6s", gain)))
 	}
 }
 
