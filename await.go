@@ -50,7 +50,9 @@ func (s *strand) await(ctx context.Context, self, t *Task) error {
 			}
 			return context.Cause(ctx)
 		}
-		s.tryNested(t)
+		if !hurried(ctx, self) {
+			s.tryNested(t)
+		}
 		if t.settled() {
 			return nil
 		}
@@ -63,6 +65,17 @@ func (s *strand) await(ctx context.Context, self, t *Task) error {
 			return err
 		}
 	}
+}
+
+// hurried reports whether the wait has a deadline before that of the task that
+// waits. What the task runs on top of itself would not end for it.
+func hurried(ctx context.Context, self *Task) bool {
+	d, ok := ctx.Deadline()
+	if !ok {
+		return false
+	}
+	own, ok := self.ctx.parent.Deadline()
+	return !ok || d.Before(own)
 }
 
 // tryNested runs the task if it waits for a worker of this strand's group, and

@@ -31,8 +31,9 @@ import (
 // that can happen keeps its worker idle, so that n workers do not start more
 // than n tasks without need.
 //
-// Rule 1 saves the goroutine and closes no circle that was not there: what is
-// on top of a task is what it waits for.
+// Rule 1 saves the goroutine. What is on top of a task is what it waits for, so
+// it closes no circle that was not there, except where the wait may end
+// without that: a deadline, or a callback that waits for the task below.
 //
 // A strand is stuck unless it is alive. It is alive if it is not suspended, or
 // suspended in a wait for one of these:
@@ -67,21 +68,36 @@ type wait struct {
 	ready <-chan struct{} // it ends when this is closed, or has something in its buffer, or ctx ends
 	on    []*Task         // which one of these will do,
 	room  *WorkerGroup    // or this group, if any, when it takes a task from its queue
+	over  bool            // guarded by graph.mu: it has ended, and the strand stands in line
 }
 
 // block suspends the strand until ready is closed or yields, or ctx ends. on
 // and room say what stands behind ready; with neither, it is something outside.
 func (s *strand) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
-	err := s.suspend(&wait{ctx: ctx, ready: ready, on: on, room: room}, self)
-	if err == errNotMine {
-		// A goroutine that the task has started waits with the task's context.
-		return waitFor(ctx, ready)
+	b := &wait{ctx: ctx, ready: ready, on: on, room: room}
+	for {
+		changed, err := s.suspend(b, self)
+		if err == errNotMine {
+			return waitFor(ctx, ready)
+		}
+		if changed == nil {
+			if err == nil {
+				err = waitFor(ctx, ready)
+			}
+			s.goOn(b)
+			return err
+		}
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-changed:
+			s.leave(b)
+			continue
+		}
+		s.leave(b)
+		return err
 	}
-	if err == nil {
-		err = waitFor(ctx, ready)
-	}
-	s.acquire()
-	return err
 }
 
 func waitFor(ctx context.Context, ready <-chan struct{}) error {
@@ -93,25 +109,14 @@ func waitFor(ctx context.Context, ready <-chan struct{}) error {
 	}
 }
 
-// errNotMine says that the strand is not where the caller's task would be.
+// errNotMine says that the wait is of a goroutine of a task that itself waits
+// for the one that runs on top of it.
 var errNotMine = errors.New("concert: not on its strand")
-
-// suspend enters the wait into the graph and gives the worker up.
-func (s *strand) suspend(b *wait, self *Task) error {
-	graph.mu.Lock()
-	defer graph.mu.Unlock()
-	if s.wait != nil || s.top() != self {
-		return errNotMine
-	}
-	s.wait = b
-	s.worker.releaseLocked()
-	return s.rescueLocked()
-}
 
 // rescueLocked lends a worker if the strand is stuck, and fails if that would
 // not help.
 func (s *strand) rescueLocked() error {
-	if s.wait.easyLocked() {
+	if s.easyLocked() {
 		return nil
 	}
 	graph.sources = append(graph.sources[:0], s)
@@ -122,7 +127,7 @@ func (s *strand) rescueLocked() error {
 func (w *Worker) rescueLocked() {
 	graph.sources = graph.sources[:0]
 	for s := range w.suspendedLocked {
-		if !s.wait.easyLocked() {
+		if !s.easyLocked() {
 			graph.sources = append(graph.sources, s)
 		}
 	}
@@ -145,7 +150,18 @@ func (w *Worker) suspendedLocked(yield func(*strand) bool) {
 }
 
 // easyLocked settles the common case without a search: something that the
-// wait is on moves, for sure.
+// strand waits for moves, for sure.
+func (s *strand) easyLocked() bool {
+	if s.wait.input() && len(s.beside) > 0 {
+		return slices.ContainsFunc(s.beside, (*wait).easyLocked)
+	}
+	return s.wait.easyLocked()
+}
+
+// input reports whether the wait is for a Map's next input. If the goroutine
+// that iterates the inputs waits in its turn, that is what it is for.
+func (b *wait) input() bool { return len(b.on) == 0 && b.room == nil && !b.ended() }
+
 func (b *wait) easyLocked() bool {
 	if b.elsewhere() || b.room != nil && b.room.freeLocked() {
 		return true
@@ -158,11 +174,13 @@ func (b *wait) easyLocked() bool {
 	return false
 }
 
-// elsewhere reports whether no worker stands in the way: the wait has ended
-// and the strand only has to wake, or it is for something outside, as a Map's
-// next input.
-func (b *wait) elsewhere() bool {
-	if len(b.on) == 0 && b.room == nil || b.ctx.Err() != nil {
+// elsewhere reports whether no worker stands in the way: the wait has ended,
+// or it is for something outside, as a Map's next input.
+func (b *wait) elsewhere() bool { return len(b.on) == 0 && b.room == nil || b.ended() }
+
+// ended reports whether the strand only has to wake.
+func (b *wait) ended() bool {
+	if b.over || b.ctx.Err() != nil {
 		return true
 	}
 	if cap(b.ready) > 0 {
@@ -258,7 +276,7 @@ func (q *search) collect(from []*strand) {
 	}
 	for i := 0; i < len(q.strands); i++ {
 		s := q.strands[i]
-		s.wait.lookBehind(&s.behind)
+		s.lookBehind()
 		for _, t := range s.behind.strands {
 			q.add(t)
 			t.front = append(t.front, s)
@@ -290,9 +308,21 @@ func (q *search) addGroup(g *WorkerGroup) {
 	}
 }
 
-func (b *wait) lookBehind(v *behind) {
-	v.elsewhere = b.elsewhere()
-	v.groups, v.strands = v.groups[:0], v.strands[:0]
+// lookBehind finds what stands behind the waits of a strand.
+func (s *strand) lookBehind() {
+	v := &s.behind
+	v.elsewhere, v.groups, v.strands = false, v.groups[:0], v.strands[:0]
+	if s.wait.input() && len(s.beside) > 0 {
+		for _, b := range s.beside {
+			v.add(b)
+		}
+		return
+	}
+	v.add(s.wait)
+}
+
+func (v *behind) add(b *wait) {
+	v.elsewhere = v.elsewhere || b.elsewhere()
 	if b.room != nil {
 		v.groups = append(v.groups, b.room)
 	}

@@ -45,8 +45,11 @@
 //
 // # The corners
 //
-// What a worker runs in between may finish later than what its task waited
-// for: the task goes on when the other ends or waits in its turn.
+// A task that waits for one of its own executor that has not started runs it
+// itself, so the wait ends no sooner than that one returns, whatever becomes
+// of the wait's context; a wait with a deadline of its own does not do so. Other
+// tasks that the worker runs in between do not hold up the one that waits for
+// longer than until they end or wait in their turn.
 //
 // A wait is seen by its context. Waits on bare channels, mutexes and wait
 // groups are not seen, nor are waits given another context than the task's;

@@ -32,7 +32,8 @@ const (
 // whatever ctx is. Whether an error is the task's or the wait's, State tells.
 //
 // Called in a task with the task's own context (or one derived from it),
-// Result cannot deadlock on a full pool: see the package comment.
+// Result cannot deadlock on a full pool: see the package comment, and there
+// also when it may outlast ctx.
 //
 // The return of the task's function synchronizes before the return of Result.
 func (f *Future[T]) Result(ctx context.Context) (T, error) {

@@ -28,14 +28,17 @@ type strand struct {
 	mu     sync.Mutex
 	nested []*Task // guarded by mu: tasks run on top of base, newest last
 
-	granted chan struct{} // room for one: the worker is yours; made when first needed
+	suspended atomic.Bool // wait is set; changed under graph.mu
 
 	// Guarded by graph.mu:
-	wait   *wait     // what it is suspended in
-	round  uint64    // of the search that was here last
-	behind behind    // what stands behind the wait, in that search
-	front  []*strand // those that wait for this one
-	alive  bool      // what it found
+	wait    *wait         // what it is suspended in
+	claim   *claim        // its place in line for the worker, when the wait is over
+	beside  []*wait       // further waits with the task's context
+	changed chan struct{} // closed when wait ends; made when first needed
+	round   uint64        // of the search that was here last
+	behind  behind        // what stands behind its waits, in that search
+	front   []*strand     // those that wait for this one
+	alive   bool          // what it found
 }
 
 // start takes a waiting task to running, unless its context has ended.
@@ -59,6 +62,9 @@ func (s *strand) run(t *Task) {
 	s.base.Store(t)
 	again := true // so it stays when run does not return
 	defer func() {
+		if s.suspended.Load() {
+			s.reclaim()
+		}
 		if again {
 			s.again(t)
 		}
@@ -77,6 +83,9 @@ func (s *strand) runNested(t *Task) bool {
 	s.mu.Unlock()
 	again := true // so it stays when run does not return
 	defer func() {
+		if s.suspended.Load() {
+			s.reclaim()
+		}
 		s.mu.Lock()
 		i := slices.Index(s.nested, t)
 		s.nested = slices.Delete(s.nested, i, i+1)
@@ -141,6 +150,12 @@ func (w *Worker) recountLocked() {
 	}
 }
 
+// claim is a place in the line for a worker.
+type claim struct {
+	granted chan struct{} // room for one: the worker is yours
+	gone    chan struct{} // closed when somebody else has taken the place
+}
+
 // releaseLocked passes the worker on to the next in line, or leaves it free.
 func (w *Worker) releaseLocked() {
 	if len(w.resuming) > 0 {
@@ -154,43 +169,150 @@ func (w *Worker) releaseLocked() {
 	w.recountLocked()
 }
 
-// acquire waits until the strand has the worker.
-func (s *strand) acquire() {
-	w := s.worker
-	graph.mu.Lock()
-	s.wait = nil
+// claimLocked takes the worker, with nil, or a place in line for it.
+func (w *Worker) claimLocked() *claim {
 	if !w.held {
 		w.held = true
 		w.recountLocked()
-		graph.mu.Unlock()
-		return
+		return nil
 	}
-	s.lineUpLocked()
-	graph.mu.Unlock()
-	<-s.granted
+	c := &claim{make(chan struct{}, 1), make(chan struct{})}
+	w.resuming = append(w.resuming, c)
+	w.wanted.Store(true)
+	return c
 }
 
-func (s *strand) lineUpLocked() {
-	if s.granted == nil {
-		s.granted = make(chan struct{}, 1)
+// acquire waits until main has the worker.
+func (w *Worker) acquire() {
+	graph.mu.Lock()
+	c := w.claimLocked()
+	graph.mu.Unlock()
+	if c != nil {
+		<-c.granted
 	}
-	s.worker.resuming = append(s.worker.resuming, s)
-	s.worker.wanted.Store(true)
-	s.worker.recountLocked()
 }
 
 // yield lets those in line have the worker, and takes it back after them.
-func (s *strand) yield() {
-	w := s.worker
+func (w *Worker) yield() {
 	graph.mu.Lock()
 	if len(w.resuming) == 0 {
 		graph.mu.Unlock()
 		return
 	}
-	s.lineUpLocked()
+	c := w.claimLocked()
 	w.releaseLocked()
 	graph.mu.Unlock()
-	<-s.granted
+	<-c.granted
+}
+
+// suspend enters the wait into the graph and gives the worker up. If the
+// strand is suspended already, a goroutine that the task has started is, with
+// the task's context, or is this one: then the wait only stands beside the
+// other, and changed is closed when that has ended.
+func (s *strand) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	switch {
+	case s.wait != nil:
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		s.beside = append(s.beside, b)
+		if err := s.rescueLocked(); err != nil {
+			s.leaveLocked(b)
+			return nil, err
+		}
+		return s.changed, nil
+	case s.top() != self:
+		return nil, errNotMine
+	}
+	s.wait = b
+	s.suspended.Store(true)
+	s.worker.releaseLocked()
+	return nil, s.rescueLocked()
+}
+
+// leave takes back a wait that stands beside another.
+func (s *strand) leave(b *wait) {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	s.leaveLocked(b)
+}
+
+func (s *strand) leaveLocked(b *wait) {
+	if i := slices.Index(s.beside, b); i >= 0 {
+		s.beside = slices.Delete(s.beside, i, i+1)
+	}
+}
+
+// goOn ends the wait, once the strand has the worker again. If the task has
+// ended meanwhile, its goroutine has that, and this one is a goroutine that it
+// left behind.
+func (s *strand) goOn(b *wait) {
+	graph.mu.Lock()
+	if s.wait != b {
+		graph.mu.Unlock()
+		return
+	}
+	b.over = true
+	if s.claim = s.worker.claimLocked(); s.claim == nil {
+		s.clearLocked()
+		graph.mu.Unlock()
+		return
+	}
+	c := s.claim
+	graph.mu.Unlock()
+	select {
+	case <-c.granted:
+		graph.mu.Lock()
+		if s.wait == b {
+			s.clearLocked()
+		}
+		graph.mu.Unlock()
+	case <-c.gone:
+	}
+}
+
+// clearLocked ends the suspension.
+func (s *strand) clearLocked() {
+	s.wait, s.claim = nil, nil
+	s.suspended.Store(false)
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// reclaim is called when a task has ended and its strand is suspended all the
+// same: by a goroutine that the task has left behind in a wait.
+func (s *strand) reclaim() {
+	w := s.worker
+	graph.mu.Lock()
+	if s.wait == nil {
+		graph.mu.Unlock()
+		return
+	}
+	old := s.claim
+	s.clearLocked()
+	if old != nil {
+		i := slices.Index(w.resuming, old)
+		if i < 0 {
+			graph.mu.Unlock() // it was just granted: to this strand
+			return
+		}
+		// Take its place in line.
+		close(old.gone)
+		c := &claim{make(chan struct{}, 1), make(chan struct{})}
+		w.resuming[i] = c
+		graph.mu.Unlock()
+		<-c.granted
+		return
+	}
+	c := w.claimLocked()
+	graph.mu.Unlock()
+	if c != nil {
+		<-c.granted
+	}
 }
 
 // lendLocked starts a strand that serves the queue with the worker, which

@@ -174,9 +174,6 @@ func (a *arrivals[T]) wait(ctx context.Context) error {
 		if f.task.settled() {
 			continue
 		}
-		if s.tryNested(&f.task) {
-			return nil
-		}
 		on = append(on, &f.task)
 	}
 	return s.block(ctx, self, a.inbox.more, on, nil)

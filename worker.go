@@ -84,7 +84,7 @@ type Worker struct {
 	held     bool          // a strand has the worker
 	parked   bool          // main has no task and does not need it
 	counted  bool          // neither: all its tasks wait; it counts in group.blocked
-	resuming []*strand     // those whose wait is over and that want it, oldest first
+	resuming []*claim      // of strands that want it, oldest first
 	lent     []*strand     // strands beside main
 	vacant   chan struct{} // closed when lent is empty, for Drain
 }
@@ -126,6 +126,7 @@ func (w *Worker) Busy() bool { return w.others.Load() > 0 }
 // Drain waits until the worker is not Busy. Meanwhile it can be lent, as it
 // does not serve the queue.
 func (w *Worker) Drain() {
+	w.Resume()
 	for w.Busy() {
 		graph.mu.Lock()
 		if w.vacant == nil {
@@ -140,37 +141,47 @@ func (w *Worker) Drain() {
 		w.rescueLocked()
 		graph.mu.Unlock()
 		<-vacant
-		w.main.acquire()
+		w.acquire()
 	}
 }
 
-// Rest is called by a worker that has no task to run and goes to sleep.
+// Rest is called by a worker that has no task to run and goes to sleep, and
+// Resume when it wakes, before it takes a task.
 func (w *Worker) Rest() {
 	w.main.base.Store(nil) // do not keep its result alive
 	if w.others.Load() > 0 {
 		graph.mu.Lock()
-		w.parkLocked()
+		w.rested, w.parked = true, true
+		w.releaseLocked()
 		graph.mu.Unlock()
 	}
 }
 
-// parkLocked gives the worker up as long as main has nothing to run.
-func (w *Worker) parkLocked() {
-	if !w.parked {
-		w.rested, w.parked = true, true
-		w.releaseLocked()
-	}
-}
-
-// unpark takes it back.
-func (w *Worker) unpark() {
-	if w.rested {
+// Resume ends the Rest. It waits while the worker is in the hands of another.
+func (w *Worker) Resume() {
+	for !w.TryResume() {
 		w.rested = false
 		graph.mu.Lock()
 		w.parked = false
+		w.recountLocked()
 		graph.mu.Unlock()
-		w.main.acquire()
+		w.acquire()
 	}
+}
+
+// TryResume is Resume, except that it reports false instead of waiting.
+func (w *Worker) TryResume() bool {
+	if !w.rested {
+		return true
+	}
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	if w.held {
+		return false
+	}
+	w.rested, w.parked, w.held = false, false, true
+	w.recountLocked()
+	return true
 }
 
 // Group returns the group that the worker joined.
@@ -188,10 +199,10 @@ func (w *Worker) Done() int64 { return w.done.Load() }
 // runtime.Goexit settles, and then ends the goroutine, so the executor must
 // expect Run not to return.
 func (w *Worker) Run(t *Task) {
-	w.unpark()
+	w.Resume()
 	defer func() {
 		if w.wanted.Load() {
-			w.main.yield()
+			w.yield()
 		}
 	}()
 	w.main.run(t)

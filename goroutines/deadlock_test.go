@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"concert"
@@ -304,4 +305,134 @@ func TestSubmitterAwaited(t *testing.T) {
 	if got, err := f.Result(t.Context()); got != 7 || err != nil {
 		t.Errorf("Result() = %d, %v; want 7", got, err)
 	}
+}
+
+// TestWaitDeadline: a wait with a deadline ends with it, although the worker
+// could have run, and would have been held up by, what is waited for.
+func TestWaitDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := goroutines.New(1, nil)
+		defer ex.Close()
+		slow := concert.Go(t.Context(), func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil })
+		f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (time.Duration, error) {
+			a := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) { return slow.Result(ctx) }, 0)
+			begin := time.Now()
+			hurry, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			_, err := a.Result(hurry)
+			return time.Since(begin), err
+		}, 0)
+		if took, err := f.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
+			t.Errorf("a wait of 1 s took %v, %v", took, err)
+		}
+	})
+}
+
+// TestResizeWhileLent: of two idle workers one still has a task that was
+// started on it while it was lent. Shrinking and growing meets either.
+func TestResizeWhileLent(t *testing.T) {
+	for _, first := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := goroutines.New(2, nil), goroutines.New(2, nil)
+			defer a.Close()
+			defer b.Close()
+			gate := make(chan struct{})
+			outside := concert.Go(t.Context(), func(context.Context) (int, error) { <-gate; return 0, nil })
+			needs := make(chan *concert.Future[int], 2)
+			wait := func(ctx context.Context, n int) (int, error) {
+				x := <-needs
+				_, err := concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) {
+					time.Sleep(5 * time.Millisecond)
+					return x.Result(ctx)
+				}, 0).Result(ctx)
+				time.Sleep(time.Duration(n) * 20 * time.Millisecond) // they fall idle one after the other
+				return 0, err
+			}
+			both := []*concert.Future[int]{concert.Submit(t.Context(), a, wait, first), concert.Submit(t.Context(), a, wait, 1-first)}
+			synctest.Wait()
+			x := concert.Submit(t.Context(), a, square, 2)
+			y := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) { return outside.Result(ctx) }, 0)
+			needs <- x
+			needs <- x // both wait for x, behind them in the queue: one is lent, and takes y as well
+			if _, err := concert.Gather(t.Context(), both...); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			a.Resize(1)
+			synctest.Wait()
+			a.Resize(2)
+			close(gate)
+			result(t, y)
+			for range 20 {
+				two := []*concert.Future[time.Duration]{concert.Submit(t.Context(), a, nap, time.Second), concert.Submit(t.Context(), a, nap, time.Second)}
+				if _, err := concert.Gather(t.Context(), two...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestMapsInATask: the inputs of a Map are another Map, in a task whose worker
+// is needed by both.
+func TestMapsInATask(t *testing.T) {
+	watch(t)
+	a, b, c := goroutines.New(1, nil), goroutines.New(1, nil), goroutines.New(1, nil)
+	defer a.Close()
+	defer b.Close()
+	defer c.Close()
+	back := func(ctx context.Context, n int) (int, error) { return concert.Submit(ctx, a, square, n).Result(ctx) }
+	f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (sum int, err error) {
+		inputs := func(yield func(int) bool) {
+			for n, err := range concert.Map(ctx, c, back, slices.Values([]int{1, 2, 3})) {
+				if err != nil || !yield(n) {
+					return
+				}
+			}
+		}
+		for n, err := range concert.Map(ctx, b, square, inputs) {
+			if err != nil {
+				return 0, err
+			}
+			sum += n
+		}
+		return sum, nil
+	}, 0)
+	if got := result(t, f); got != 1+16+81 {
+		t.Errorf("sum = %d, want 98", got)
+	}
+}
+
+// TestLeftBehind: a goroutine that outlives its task, in a wait with its
+// context, must not take the worker with it.
+func TestLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer a.Close()
+		defer b.Close()
+		gateY, gateG, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		forY := concert.Go(t.Context(), func(context.Context) (int, error) { <-gateY; return 0, nil })
+		forG := concert.Go(t.Context(), func(context.Context) (int, error) { <-gateG; return 0, nil })
+		var y *concert.Future[int]
+		f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
+			x := concert.Submit(t.Context(), a, square, 2)
+			y = concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) { return forY.Result(ctx) }, 0)
+			// The worker is lent for x, and takes y as well.
+			concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) { return x.Result(ctx) }, 0).Result(ctx)
+			time.Sleep(time.Millisecond)
+			go func() {
+				defer close(gone)
+				forG.Result(context.WithoutCancel(ctx))
+			}()
+			time.Sleep(time.Millisecond)
+			return 0, nil
+		}, 0)
+		result(t, f)
+		synctest.Wait()
+		close(gateG)
+		<-gone
+		close(gateY)
+		result(t, y)
+		result(t, concert.Submit(t.Context(), a, square, 3))
+	})
 }

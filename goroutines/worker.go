@@ -86,6 +86,17 @@ func (w *worker) take() *concert.Task {
 		case sleep:
 			w.Rest()
 			<-w.wake
+			if !w.TryResume() {
+				// It is lent, and its borrower may take long: another idle
+				// worker is as good.
+				p.mu.Lock()
+				p.waking = false
+				if p.queue.len() > 0 {
+					p.summon().rouse()
+				}
+				p.mu.Unlock()
+				w.Resume()
+			}
 			roused = true
 		}
 	}
