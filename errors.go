@@ -56,6 +56,7 @@ type ShutdownError struct {
 	Running []string
 }
 
+// Error names the cause and the first few tasks still running.
 func (e *ShutdownError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)

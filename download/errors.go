@@ -24,6 +24,7 @@ type Error struct {
 	retryAfter time.Duration
 }
 
+// Error says what could not be done with which URL, and why.
 func (e *Error) Error() string {
 	return fmt.Sprintf("download: %s: cannot %s: %v", e.URL, e.Op, e.Err)
 }

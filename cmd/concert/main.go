@@ -41,6 +41,7 @@ var commands = []command{
 // usageError is an error of the command line.
 type usageError struct{ text string }
 
+// Error is the text alone; run adds the command's name.
 func (e usageError) Error() string { return e.text }
 
 func main() {
