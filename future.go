@@ -103,6 +103,7 @@ func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *
 // String describes the future: its function and its state.
 func (f *Future[T]) String() string { return f.task.Name() + " (" + f.State().String() + ")" }
 
+// String returns the state as a word, in lower case.
 func (s State) String() string {
 	switch s {
 	case Pending:

@@ -43,6 +43,7 @@ const (
 	TaskFinished                       // it settled; nobody has been told yet
 )
 
+// String returns the kind as a word, in lower case.
 func (k EventKind) String() string {
 	switch k {
 	case TaskSubmitted:

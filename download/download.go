@@ -75,8 +75,8 @@ type Request struct {
 	Stall time.Duration
 
 	// Progress, if set, is told how many bytes of the file there are, and of
-	// how many, -1 if the server does not say. It is called often, from the
-	// goroutine that calls Get.
+	// how many, -1 if the server does not say: first what there is from an
+	// earlier attempt, then often. The goroutine is the one that calls Get.
 	Progress func(done, total int64)
 }
 
@@ -304,6 +304,9 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 			stall.Reset(g.Stall)
 			return n, err
 		})
+	}
+	if g.Progress != nil {
+		g.Progress(g.part.size, total)
 	}
 	buf := make([]byte, 128<<10)
 	for {

@@ -126,16 +126,21 @@ func failed(t *testing.T, err error, temporary bool, text string) *download.Erro
 func TestGet(t *testing.T) {
 	s := newSite(300_000)
 	dir := t.TempDir()
-	var last, total int64
+	first, last, total := int64(-1), int64(0), int64(0)
 	url := s.open(t)
 	got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, SHA256: strings.ToUpper(sum(s.body)),
-		Progress: func(d, of int64) { last, total = d, of }})
+		Progress: func(d, of int64) {
+			if first < 0 {
+				first = d
+			}
+			last, total = d, of
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := download.Result{Path: filepath.Join(dir, "file.bin"), Size: 300_000, SHA256: sum(s.body)}
-	if got != want || last != 300_000 || total != 300_000 {
-		t.Errorf("Get() = %+v, progress %d of %d; want %+v", got, last, total, want)
+	if got != want || first != 0 || last != 300_000 || total != 300_000 {
+		t.Errorf("Get() = %+v, progress from %d to %d of %d; want %+v", got, first, last, total, want)
 	}
 	whole(t, dir, s.body)
 
@@ -510,8 +515,14 @@ func TestInterrupted(t *testing.T) {
 	if failed(t, err, false, "enough"); !errors.Is(err, why) {
 		t.Errorf("error = %v", err)
 	}
-	if got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil || got.Resumed <= 100_000 {
-		t.Errorf("Get() = %+v, %v; want it resumed", got, err)
+	first := int64(-1)
+	got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, Progress: func(done, _ int64) {
+		if first < 0 {
+			first = done
+		}
+	}})
+	if err != nil || got.Resumed <= 100_000 || first != got.Resumed {
+		t.Errorf("Get() = %+v, %v, progress from %d; want it resumed, and progress from there", got, err, first)
 	}
 	whole(t, dir, s.body)
 }

@@ -23,7 +23,8 @@ const getHelp = `Usage: concert get [flags] URL...
 
 Downloads files, many at once, each whole and checked or not at all. What an
 interrupted download has left is continued, if the server proves that it still
-has the same file. Files that are there already are left alone.
+has the same file. A file that is there already is left alone: that is a success
+if its checksum is given and right, and else a failure.
 
 A list has a line for each file: its URL, and if you like a name and a checksum:
 
@@ -220,7 +221,7 @@ func (g *getter) get(_ context.Context, w wanted) (outcome, error) {
 			return download.Result{}, context.Cause(ctx)
 		}
 		done.attempts++
-		last := int64(-1) // where this attempt began is known with its first bytes
+		last := int64(-1) // Progress begins with what there is from before
 		return download.Get(ctx, g.client, download.Request{
 			URL: w.url, Dir: g.dir, Name: w.name, SHA256: w.sha256, Overwrite: g.overwrite, Stall: g.stall,
 			Progress: func(n, _ int64) {
