@@ -161,7 +161,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again b
 	}
 	m := r.m
 	for bytes := 0; len(calls) < most && bytes < size && !m.stopped.Load(); {
-		it, index := m.line.claim()
+		it, index := m.line.claim(&r.seen)
 		if it == nil {
 			if r.park(t) {
 				return calls, false

@@ -81,13 +81,23 @@ func (l *line[In, Out]) append(in In) {
 	c.filled.Store(int32(n + 1))
 }
 
+// sight is how far a runner has seen a chunk filled. With it a runner looks at
+// filled, which the feeder is busy writing, only when it has used up what it saw.
+type sight[In, Out any] struct {
+	chunk  *chunk[In, Out]
+	filled int32
+}
+
 // claim takes the first item that nobody has, and its index, or nil.
-func (l *line[In, Out]) claim() (*item[In, Out], int64) {
+func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
 	for {
 		c := l.current.Load()
 		n := c.claimed.Load()
+		if c != seen.chunk || n >= seen.filled {
+			seen.chunk, seen.filled = c, c.filled.Load()
+		}
 		switch {
-		case n < c.filled.Load():
+		case n < seen.filled:
 			if c.claimed.CompareAndSwap(n, n+1) {
 				return &c.items[n], c.base + int64(n)
 			}
@@ -146,7 +156,7 @@ func (l *line[In, Out]) ready(ordered bool) bool {
 		}
 		l.first, l.read = next, 0
 	}
-	return l.read < int(l.first.filled.Load()) && l.first.items[l.read].done.Load()
+	return l.first.items[l.read].done.Load()
 }
 
 // markDone gives an item, whose result has been written, to the consumer.

@@ -70,7 +70,7 @@ type mapping[In, Out any] struct {
 	line line[In, Out]
 
 	// The feeder's:
-	taken        atomic.Int64 // inputs in the line
+	taken        atomic.Int64 // inputs in the line; stored when it sleeps and when it ends
 	feederAsleep atomic.Bool
 	_            cacheLine
 
@@ -134,7 +134,9 @@ func (m *mapping[In, Out]) widen(batch int) {
 // feed takes inputs until they end or the loop does.
 func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 	returned := false
+	n, limit := int64(0), int64(0) // inputs taken, and how many may be as far as it knows
 	defer func() {
+		m.taken.Store(n)
 		if !returned {
 			if v := recover(); v != nil {
 				m.inputPanic = newPanicError(v)
@@ -150,23 +152,28 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 			break
 		}
 		m.line.append(in)
-		n := m.taken.Add(1)
+		n++
 		if int(m.active.Load()) < m.ex.Width() && m.line.unclaimed() {
 			m.start(noWait)
 		}
 		// The input is asked for its next value only when there is room.
-		if n-m.yielded.Load() >= m.window.Load() && !m.awaitRoom() {
+		if n < limit {
+			continue
+		}
+		if limit = m.yielded.Load() + m.window.Load(); n >= limit && !m.awaitRoom(n) {
 			break
 		}
 	}
 	returned = true
 }
 
-// awaitRoom waits until the window has room, or reports that the loop ended.
-func (m *mapping[In, Out]) awaitRoom() bool {
+// awaitRoom waits until the window has room for more than n inputs, or reports
+// that the loop ended.
+func (m *mapping[In, Out]) awaitRoom(n int64) bool {
+	m.taken.Store(n)
 	for {
 		m.feederAsleep.Store(true)
-		if m.taken.Load()-m.yielded.Load() < m.window.Load() {
+		if n-m.yielded.Load() < m.window.Load() {
 			m.feederAsleep.Store(false)
 			return true
 		}

@@ -14,6 +14,7 @@ type runner[In, Out any] struct {
 	m     *mapping[In, Out]
 	ctx   *itemContext // of the item that runs; nil when a new one is due
 	batch int          // items between two looks at the clock
+	seen  sight[In, Out]
 }
 
 func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
@@ -35,7 +36,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	for m.ctx.Err() == nil {
 		n := 0
 		for ; n < r.batch && !m.stopped.Load(); n++ {
-			it, index := m.line.claim()
+			it, index := m.line.claim(&r.seen)
 			if it == nil {
 				break
 			}
