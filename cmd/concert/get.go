@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"concert"
@@ -66,7 +65,8 @@ type getOptions struct {
 	overwrite, json, quiet bool
 }
 
-func parseGet(args []string) (o getOptions, urls []string, err error) {
+// getFlags returns the flags, which set o.
+func getFlags(o *getOptions) *flag.FlagSet {
 	flags := flag.NewFlagSet("get", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.dir, "d", ".", "")
@@ -81,8 +81,15 @@ func parseGet(args []string) (o getOptions, urls []string, err error) {
 	flags.BoolVar(&o.overwrite, "overwrite", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.BoolVar(&o.quiet, "quiet", false, "")
-	if err := flags.Parse(args); err != nil {
+	return flags
+}
+
+func parseGet(args []string) (o getOptions, urls []string, err error) {
+	flags := getFlags(&o)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return o, nil, err
+	} else if err != nil {
+		return o, nil, usageError{err.Error()}
 	}
 	switch {
 	case o.jobs < 1 || o.jobs > 1000:
@@ -101,12 +108,8 @@ func parseGet(args []string) (o getOptions, urls []string, err error) {
 
 func runGet(ctx context.Context, args []string, out, errOut io.Writer) error {
 	o, urls, err := parseGet(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(out, getHelp)
-		return nil
-	}
 	if err != nil {
-		return usageError{err.Error()}
+		return err
 	}
 	list, err := gatherList(o.list, urls)
 	if err != nil {
@@ -168,7 +171,6 @@ type getter struct {
 	client *http.Client
 	hosts  map[string]chan struct{} // a place for each file that a host may send at once
 	ctx    context.Context          // ends with Ctrl-C
-	bytes  atomic.Int64             // that have come, for the report
 }
 
 // outcome is what became of a file.
@@ -183,31 +185,25 @@ type outcome struct {
 var errNotAll = errors.New("not all files are there")
 
 func (g *getter) getAll(list []wanted, r *report) error {
-	ex := goroutines.New(g.jobs, &goroutines.Options{Name: "concert get"})
+	ex := goroutines.New(g.jobs, &goroutines.Options{Name: "concert get", Observer: r.observer()})
 	defer ex.Close()
-	stop := r.start(&g.bytes)
 	// The Map itself does not end with Ctrl-C: each file does, and is reported.
-	var failed []outcome
 	for done := range concert.MapUnordered(context.WithoutCancel(g.ctx), ex, g.get, slices.Values(list)) {
-		if done.err != nil {
-			failed = append(failed, done)
-		}
 		r.finished(done)
 	}
-	stop()
-	r.summary(failed, g.ctx.Err() != nil)
+	failed := r.close(g.ctx.Err() != nil)
 	if g.ctx.Err() != nil {
 		return context.Cause(g.ctx)
 	}
-	if len(failed) > 0 {
+	if failed > 0 {
 		return errNotAll
 	}
 	return nil
 }
 
 // get downloads one file, with as many attempts as are worth it. How it went
-// is its value.
-func (g *getter) get(_ context.Context, w wanted) (outcome, error) {
+// is its value, in full, and its error, for the progress.
+func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 	done := outcome{wanted: w}
 	fetch := concert.Retry(func(ctx context.Context, w wanted) (download.Result, error) {
 		place := g.hosts[w.host]
@@ -221,19 +217,13 @@ func (g *getter) get(_ context.Context, w wanted) (outcome, error) {
 			return download.Result{}, context.Cause(ctx)
 		}
 		done.attempts++
-		last := int64(-1) // Progress begins with what there is from before
 		return download.Get(ctx, g.client, download.Request{
 			URL: w.url, Dir: g.dir, Name: w.name, SHA256: w.sha256, Overwrite: g.overwrite, Stall: g.stall,
-			Progress: func(n, _ int64) {
-				if last >= 0 {
-					g.bytes.Add(n - last)
-				}
-				last = n
-			},
+			Progress: func(n, total int64) { concert.Progress(task, n, max(0, total)) },
 		})
 	}, &concert.RetryOptions{Attempts: g.retries + 1, Delay: g.retryDelay, MaxDelay: time.Minute, If: worthIt})
 	done.Result, done.err = fetch(g.ctx, w)
-	return done, nil
+	return done, done.err
 }
 
 // worthIt reports whether another attempt may succeed.

@@ -2,13 +2,16 @@
 //
 //	concert get      download many files at once, whole and checked
 //	concert tour     every idea of the guide, run and measured on this machine
-//	concert help     this list
 //	concert version  what was built
+//
+// and help and completion, which say what there is. Each subcommand is a file
+// of its own; this one finds it and turns its error into an exit code.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -29,13 +32,19 @@ const (
 type command struct {
 	name    string
 	summary string
+	help    string // what -h prints; its list of flags also serves completion
 	run     func(ctx context.Context, args []string, out, errOut io.Writer) error
 }
 
 var commands = []command{
-	{"get", "download many files at once, whole and checked", runGet},
-	{"tour", "every idea of the guide, run and measured on this machine", runTour},
-	{"version", "what was built", runVersion},
+	{"get", "download many files at once, whole and checked", getHelp, runGet},
+	{"tour", "every idea of the guide, run and measured on this machine", tourHelp, runTour},
+	{"version", "what was built", versionHelp, runVersion},
+}
+
+func init() {
+	// It lists the commands, so it cannot stand in what initialises the list.
+	commands = append(commands, command{"completion", "a script that completes command lines in your shell", completionHelp, runCompletion})
 }
 
 // usageError is an error of the command line.
@@ -59,8 +68,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		printHelp(out)
-		return exitOK
+		if len(args) == 1 {
+			printHelp(out)
+			return exitOK
+		}
+		args = []string{args[1], "-h"}
 	}
 	for _, c := range commands {
 		if c.name != args[0] {
@@ -70,6 +82,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		var usage usageError
 		switch {
 		case err == nil:
+			return exitOK
+		case errors.Is(err, flag.ErrHelp):
+			fmt.Fprint(out, c.help)
 			return exitOK
 		case ctx.Err() != nil:
 			fmt.Fprintln(errOut, "concert: interrupted")
@@ -90,14 +105,35 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 func printHelp(w io.Writer) {
 	fmt.Fprint(w, "concert runs many things at once and shows what that is worth.\n\nUsage: concert COMMAND [flags]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-8s  %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-10s  %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "  help      this list\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
+	fmt.Fprint(w, "  help        this list\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
 }
 
+// noFlags returns the arguments of a command line that may have no flags but -h.
+func noFlags(args []string) ([]string, error) {
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil, err
+	} else if err != nil {
+		return nil, usageError{err.Error()}
+	}
+	return flags.Args(), nil
+}
+
+const versionHelp = `Usage: concert version
+
+Says which version this is, and which Go built it.
+`
+
 func runVersion(_ context.Context, args []string, out, _ io.Writer) error {
+	args, err := noFlags(args)
+	if err != nil {
+		return err
+	}
 	if len(args) > 0 {
-		return usageError{"it takes no arguments"}
+		return usageError{fmt.Sprintf("unexpected argument %q", args[0])}
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -17,30 +17,6 @@ func call(ctx context.Context, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-func TestCommandLine(t *testing.T) {
-	for _, c := range []struct {
-		args        string
-		code        int
-		out, errOut string // what must be in them; empty: nothing may be
-	}{
-		{"", exitUsage, "", "Usage: concert COMMAND"},
-		{"help", exitOK, "tour", ""},
-		{"--help", exitOK, "tour", ""},
-		{"encore", exitUsage, "", `no command "encore"`},
-		{"version", exitOK, "go1", ""},
-		{"version please", exitUsage, "", "no arguments"},
-		{"tour -h", exitOK, "Exit codes", ""},
-		{"tour --fast", exitUsage, "", "Run 'concert tour -h' for help"},
-		{"tour de force", exitUsage, "", `unexpected argument "de"`},
-	} {
-		code, out, errOut := call(t.Context(), strings.Fields(c.args)...)
-		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errOut, c.errOut) ||
-			c.out == "" && out != "" || c.errOut == "" && errOut != "" {
-			t.Errorf("concert %s: exit %d, out %q, err %q; want exit %d, %q, %q", c.args, code, out, errOut, c.code, c.out, c.errOut)
-		}
-	}
-}
-
 func TestTour(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	code, out, errOut := call(t.Context(), "tour")

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -5,89 +7,81 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 )
 
-// TestMain lets the test binary be the command itself, for tests that need a
-// process to kill or to interrupt.
-func TestMain(m *testing.M) {
-	if os.Getenv("CONCERT_TEST_BE_THE_COMMAND") != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
 // process returns the command as a process that has not been started.
-func process(t *testing.T, args ...string) (cmd *exec.Cmd, errOut *bytes.Buffer) {
+func process(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
+	path, err := exec.LookPath("concert") // where TestMain put it
 	if err != nil {
 		t.Fatal(err)
 	}
-	errOut = new(bytes.Buffer)
-	cmd = exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), "CONCERT_TEST_BE_THE_COMMAND=1")
-	cmd.Stderr = errOut
-	return cmd, errOut
+	return exec.CommandContext(t.Context(), path, args...)
 }
 
-// untilBytes waits until a file has some.
-func untilBytes(t *testing.T, name string) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if info, err := os.Stat(name); err == nil && info.Size() > 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s never came", name)
-		}
-	}
-}
-
-// TestGetKilled kills the command in the middle of a file, with no chance to
-// tidy up. The next one continues.
-func TestGetKilled(t *testing.T) {
-	f, site := newFaulty(t)
-	dir := t.TempDir()
-	cmd, _ := process(t, "get", "-d", dir, site+"/held")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	untilBytes(t, filepath.Join(dir, "held.part"))
-	cmd.Process.Kill()
-	cmd.Wait()
-	if got := names(t, dir); !slices.Equal(got, []string{"held.part", "held.part.json"}) {
-		t.Errorf("in the folder are %q", got)
-	}
-	close(f.gate)
-	cmd, errOut := process(t, "get", "-d", dir, site+"/held", site+"/a")
-	if err := cmd.Run(); err != nil {
-		t.Errorf("%v: %s", err, errOut)
-	}
-	got, err := os.ReadFile(filepath.Join(dir, "held"))
-	if err != nil || !bytes.Equal(got, body("held")) || len(names(t, dir)) != 2 {
-		t.Errorf("%d bytes, %v, files %q", len(got), err, names(t, dir))
-	}
-}
-
-// TestGetCtrlC interrupts a real process: it ends by itself, soon, with the
-// code that is documented.
+// TestGetCtrlC interrupts a real process: it ends with the code that is
+// documented.
 func TestGetCtrlC(t *testing.T) {
-	_, site := newFaulty(t)
-	dir := t.TempDir()
-	cmd, errOut := process(t, "get", "-d", dir, site+"/held")
+	f := newFaulty()
+	defer f.Close()
+	part := filepath.Join(t.TempDir(), "h.part")
+	cmd := process(t, "get", "-d", filepath.Dir(part), f.URL+"/held/h")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	untilBytes(t, filepath.Join(dir, "held.part"))
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Skipf("this system has no way to interrupt a process: %v", err)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if info, err := os.Stat(part); err == nil && info.Size() > 0 {
+			break
+		}
 	}
+	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitSignal || !bytes.Contains(errOut.Bytes(), []byte("continues where it stopped")) {
-		t.Errorf("exit %d: %s", code, errOut)
+	if code := cmd.ProcessState.ExitCode(); code != exitSignal {
+		t.Errorf("exit %d, want %d", code, exitSignal)
+	}
+}
+
+// TestGetTerminal is get on a terminal: a bar that fits it, paths above the
+// bar, and a closing line.
+func TestGetTerminal(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	cmd := process(t, "get", "-d", t.TempDir(), "--jobs", "1", f.URL+"/plain/a", f.URL+"/held/h")
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	screen, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer screen.Close()
+	var seen bytes.Buffer
+	buf := make([]byte, 4096)
+	for released := false; ; {
+		n, err := screen.Read(buf)
+		seen.Write(buf[:n])
+		if !released && strings.Contains(seen.String(), "1 of 2 files") {
+			released = true
+			f.release()
+		}
+		if err != nil { // EIO on Linux: the other side has closed
+			break
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v:\n%q", err, seen.String())
+	}
+	frames := strings.Split(seen.String(), "\r\x1b[K")
+	bars := 0
+	for _, frame := range frames {
+		if strings.HasPrefix(frame, "[=") && len(strings.TrimRight(frame, "\r\n")) < 50 && strings.Contains(frame, "] ") {
+			bars++
+		}
+	}
+	if last := frames[len(frames)-1]; bars == 0 || !strings.HasPrefix(last, "2 of 2 files in ") || strings.Count(seen.String(), "/a\r\n") != 1 {
+		t.Errorf("%d bars in\n%q", bars, frames)
 	}
 }

@@ -5,73 +5,41 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"concert"
+	"concert/progress"
 )
 
-// report says how a download goes: to a terminal one line that changes, else a
-// line for each file; or events as JSON.
+// report says how a download goes: a line for each file where the errors go
+// into a log, and else a bar; or events as JSON. It belongs to one goroutine.
 type report struct {
 	getOptions
 	total       int
-	out, errOut io.Writer
-	style       style // of errOut
+	out, errOut io.Writer // with nothing of a bar between the lines
 	begin       time.Time
-
-	mu     sync.Mutex
-	done   int  // guarded by mu: files
-	failed int  // guarded by mu: of these
-	drawn  bool // guarded by mu: the changing line is on the screen
+	show        *progress.Display // nil when quiet, and with JSON
+	each        bool              // a line for each file
+	failed      []outcome
 }
 
 func newReport(o getOptions, total int, out, errOut io.Writer) *report {
-	return &report{getOptions: o, total: total, out: out, errOut: errOut, style: styleFor(errOut), begin: time.Now()}
+	r := &report{getOptions: o, total: total, out: out, errOut: errOut, begin: time.Now()}
+	if o.quiet || o.json {
+		return r
+	}
+	r.each = !progress.IsTerminal(errOut)
+	r.show = progress.New(errOut, &progress.Options{Total: total, Noun: "files", Unit: progress.Bytes})
+	r.out, r.errOut = r.show.Above(out), r.show.Above(errOut)
+	return r
 }
 
-// start draws the changing line, if there is a terminal, until stop.
-func (r *report) start(bytes *atomic.Int64) (stop func()) {
-	if !r.style.on || r.quiet || r.json {
-		return func() {}
+// observer is what the executor's events go to.
+func (r *report) observer() concert.Observer {
+	if r.show == nil {
+		return nil
 	}
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		before, last := int64(0), time.Now()
-		rate := 0.0
-		for {
-			select {
-			case <-quit:
-				r.mu.Lock()
-				r.eraseLocked()
-				r.mu.Unlock()
-				return
-			case now := <-tick.C:
-				n := bytes.Load()
-				rate = 0.7*rate + 0.3*float64(n-before)/now.Sub(last).Seconds()
-				before, last = n, now
-				r.mu.Lock()
-				r.eraseLocked()
-				line := fmt.Sprintf("%d of %d files, %s, %s/s", r.done, r.total, size(n), size(int64(rate)))
-				if r.failed > 0 {
-					line += fmt.Sprintf(", %d failed", r.failed)
-				}
-				fmt.Fprint(r.errOut, line)
-				r.drawn = true
-				r.mu.Unlock()
-			}
-		}
-	}()
-	return func() { close(quit); <-ended }
-}
-
-func (r *report) eraseLocked() {
-	if r.drawn {
-		fmt.Fprint(r.errOut, "\r\x1b[K")
-		r.drawn = false
-	}
+	return r.show.Observe
 }
 
 // event is a line of --json.
@@ -99,16 +67,11 @@ func (r *report) emit(e event) {
 
 // finished reports one file.
 func (r *report) finished(o outcome) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done++
-	if o.err != nil {
-		r.failed++
-	}
 	kind := "done"
 	switch {
 	case o.err != nil:
 		kind = "failed"
+		r.failed = append(r.failed, o)
 	case o.Present:
 		kind = "present"
 	}
@@ -120,56 +83,41 @@ func (r *report) finished(o outcome) {
 		r.emit(e)
 		return
 	}
-	r.eraseLocked()
 	if o.err == nil {
 		fmt.Fprintln(r.out, o.Path)
 	}
-	if r.style.on || r.quiet {
-		return // the changing line says enough, and failures come at the end
+	if !r.each {
+		return // failures come at the end
 	}
-	if o.err != nil {
+	note := progress.Bytes(o.Size)
+	switch {
+	case o.err != nil:
 		fmt.Fprintf(r.errOut, "%-7s %s: %s\n", kind, o.shown(), o.why())
 		return
-	}
-	note := size(o.Size)
-	if o.Resumed > 0 {
-		note += fmt.Sprintf(", %s of it from before", size(o.Resumed))
+	case o.Resumed > 0:
+		note += fmt.Sprintf(", %s of it from before", progress.Bytes(o.Resumed))
 	}
 	fmt.Fprintf(r.errOut, "%-7s %s (%s)\n", kind, o.shown(), note)
 }
 
-// summary closes the report.
-func (r *report) summary(failed []outcome, interrupted bool) {
-	took := time.Since(r.begin)
-	if r.json {
-		r.emit(event{Event: "summary", Files: r.total, Failed: len(failed), Seconds: took.Seconds()})
+// close ends the report with what failed, and returns how many did.
+func (r *report) close(interrupted bool) int {
+	if r.show != nil {
+		r.show.Close()
 	}
-	if len(failed) > 0 {
+	if r.json {
+		r.emit(event{Event: "summary", Files: r.total, Failed: len(r.failed), Seconds: time.Since(r.begin).Seconds()})
+	}
+	if len(r.failed) > 0 {
 		var b strings.Builder
-		fmt.Fprintf(&b, "%d of %d files failed:\n", len(failed), r.total)
-		for _, o := range failed {
+		fmt.Fprintf(&b, "%d of %d files failed:\n", len(r.failed), r.total)
+		for _, o := range r.failed {
 			fmt.Fprintf(&b, "  %s: %s\n", o.shown(), o.why())
 		}
 		if interrupted {
 			b.WriteString("The same command continues where it stopped.\n")
 		}
 		fmt.Fprint(r.errOut, b.String())
-		return
 	}
-	if !r.quiet && !r.json {
-		fmt.Fprintf(r.errOut, "%d files in %s\n", r.total, seconds(took))
-	}
-}
-
-// size prints a number of bytes.
-func size(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, i := float64(n)/unit, 0
-	for ; f >= 999.5 && i < 4; i++ {
-		f /= unit
-	}
-	return fmt.Sprintf("%.3g %cB", f, "kMGTP"[i])
+	return len(r.failed)
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"os"
+
+	"concert/progress"
 )
 
 // style decorates text for a terminal, and leaves it alone elsewhere.
@@ -11,12 +13,7 @@ type style struct{ on bool }
 // styleFor turns decoration on for a terminal, unless NO_COLOR is set (see
 // no-color.org) or the terminal is dumb.
 func styleFor(w io.Writer) style {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return style{}
-	}
-	info, err := f.Stat()
-	return style{err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Mode()&os.ModeDevice != 0}
+	return style{os.Getenv("NO_COLOR") == "" && progress.IsTerminal(w)}
 }
 
 func (s style) in(code, text string) string {

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"time"
+
+	"concert/progress"
 )
 
 const tourHelp = `Usage: concert tour
@@ -52,16 +52,12 @@ type tour struct {
 }
 
 func runTour(ctx context.Context, args []string, out, errOut io.Writer) error {
-	flags := flag.NewFlagSet("tour", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(out, tourHelp)
-		return nil
-	} else if err != nil {
-		return usageError{err.Error()}
+	args, err := noFlags(args)
+	if err != nil {
+		return err
 	}
-	if flags.NArg() > 0 {
-		return usageError{fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
+	if len(args) > 0 {
+		return usageError{fmt.Sprintf("unexpected argument %q", args[0])}
 	}
 	dir, err := os.MkdirTemp("", "concert-tour-")
 	if err != nil {
@@ -83,13 +79,13 @@ func runTour(ctx context.Context, args []string, out, errOut io.Writer) error {
 		rows = append(rows, r)
 	}
 	t.table(rows)
-	fmt.Fprintf(out, "\nAll of this ran just now, in %s. The code is in docs/guide.md.\n", seconds(time.Since(begin)))
+	fmt.Fprintf(out, "\nAll of this ran just now, in %s. The code is in docs/guide.md.\n", progress.Duration(time.Since(begin)))
 	return nil
 }
 
 // measured prints one line of a station.
 func (t *tour) measured(what string, d time.Duration, note string) {
-	fmt.Fprintf(t.out, "  %-32s %8s  %s\n", what, seconds(d), t.style.dim(note))
+	fmt.Fprintf(t.out, "  %-32s %8s  %s\n", what, progress.Duration(d), t.style.dim(note))
 }
 
 // table closes the tour with what to take when.
@@ -101,21 +97,14 @@ func (t *tour) table(rows []row) {
 		if r.best > 0 && r.base > 0 {
 			gain = fmt.Sprintf("%.1fx", float64(r.base)/float64(r.best))
 		}
-		fmt.Fprintf(t.out, "  %-26s %-26s %8s %8s %s\n", r.work, r.model, seconds(r.base), seconds(r.best), t.style.good(fmt.Sprintf("%6s", gain)))
+		fmt.Fprintf(t.out, "  %-26s %-26s %8s %8s %s\n", r.work, r.model, known(r.base), known(r.best), t.style.good(fmt.Sprintf("%6s", gain)))
 	}
 }
 
-// seconds prints a time with three digits that matter, in a fixed unit or two.
-func seconds(d time.Duration) string {
-	switch {
-	case d == 0:
+// known is a time that was measured, or a dash.
+func known(d time.Duration) string {
+	if d == 0 {
 		return "-"
-	case d < time.Millisecond:
-		return fmt.Sprintf("%.0f us", float64(d)/float64(time.Microsecond))
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
-	case d < time.Second:
-		return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
 	}
-	return fmt.Sprintf("%.2f s", d.Seconds())
+	return progress.Duration(d)
 }

@@ -21,6 +21,7 @@ import (
 var allowed = map[string][]string{
 	"concert":                   {"github.com/fxamacker/cbor/v2"},
 	"concert/goroutines":        {"concert"},
+	"concert/progress":          {"concert", "golang.org/x/term"},
 	"concert/download":          {},
 	"concert/executortest":      {"concert"},
 	"concert/internal/loopback": {"concert"},
@@ -32,7 +33,7 @@ var allowed = map[string][]string{
 
 // modules lists the modules that make up the whole of the root module's
 // dependencies: users of the library compile nothing else.
-var modules = []string{"concert", "github.com/fxamacker/cbor/v2", "github.com/x448/float16"}
+var modules = []string{"concert", "github.com/fxamacker/cbor/v2", "github.com/x448/float16", "golang.org/x/sys", "golang.org/x/term"}
 
 type goPackage struct {
 	ImportPath string
@@ -94,7 +95,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./goroutines", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./goroutines", "./progress", "./download", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// faulty is a server that does wrong what the path asks for. The last part of
+// a path is the file, whose content follows from its name (see body); what
+// comes before says how it is served:
+//
+//	/plain/F        well
+//	/cut/N/F        the first time N percent of it, then the connection breaks
+//	/short/F        never more than half of it
+//	/changed/F      the first time half of it; then it is another file
+//	/wrongrange/F   the first time half of it; then the wrong part
+//	/norange/F      the first time half of it; then all of it, whatever is asked for
+//	/digest/F       with the digest of another file
+//	/slowheaders/F  nothing, ever
+//	/stall/F        half of it, and then nothing, ever
+//	/held/F         half of it, and the rest after release
+//	/busy/CODE/F    the first time with the status, and Retry-After: 1
+//	/down/CODE/F    always with the status
+//	/loop/F         redirected to itself
+type faulty struct {
+	*httptest.Server
+	gate chan struct{} // closed by release
+	most atomic.Int32  // requests at once
+	busy atomic.Int32
+
+	mu    sync.Mutex
+	asked map[string]int // guarded by mu: requests for each path
+}
+
+func newFaulty() *faulty {
+	f := &faulty{asked: map[string]int{}, gate: make(chan struct{})}
+	f.Server = httptest.NewServer(f)
+	return f
+}
+
+func (f *faulty) release() { close(f.gate) }
+
+func (f *faulty) requests(path string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[path]
+}
+
+// body is the content of a file: 10,000 bytes.
+func body(name string) []byte { return bytes.Repeat([]byte(name+"\n"), 10_000)[:10_000] }
+
+func checksum(name string) string { s := sha256.Sum256(body(name)); return hex.EncodeToString(s[:]) }
+
+func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	f.asked[r.URL.Path]++
+	first := f.asked[r.URL.Path] == 1
+	f.mu.Unlock()
+	for n := f.busy.Add(1); ; {
+		if most := f.most.Load(); n <= most || f.most.CompareAndSwap(most, n) {
+			break
+		}
+	}
+	defer f.busy.Add(-1)
+
+	name := path.Base(r.URL.Path)
+	fault, arg, _ := strings.Cut(strings.TrimPrefix(path.Dir(r.URL.Path), "/"), "/")
+	number, _ := strconv.Atoi(arg)
+	b := body(name)
+	// part sends the beginning of the file, and leaves the reply open.
+	part := func(n int) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		w.Write(b[:n])
+		http.NewResponseController(w).Flush()
+	}
+	w.Header().Set("ETag", fmt.Sprintf("%q", name))
+	switch {
+	case fault == "cut" && first:
+		part(len(b) * number / 100)
+		panic(http.ErrAbortHandler)
+	case fault == "short", (fault == "changed" || fault == "wrongrange" || fault == "norange") && first:
+		part(len(b) / 2)
+		panic(http.ErrAbortHandler)
+	case fault == "changed":
+		b = body(name + "2")
+		w.Header().Set("ETag", fmt.Sprintf("%q", name+"2"))
+	case fault == "wrongrange":
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(b)/2-1, len(b)))
+		w.WriteHeader(http.StatusPartialContent)
+		w.Write(b[:len(b)/2])
+		return
+	case fault == "norange":
+		w.Write(b)
+		return
+	case fault == "digest":
+		other := sha256.Sum256(body("other"))
+		w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(other[:])+":")
+	case fault == "slowheaders":
+		<-r.Context().Done()
+		return
+	case fault == "stall":
+		part(len(b) / 2)
+		<-r.Context().Done()
+		return
+	case fault == "held":
+		select {
+		case <-f.gate:
+		default:
+			part(len(b) / 2)
+			select {
+			case <-f.gate:
+				w.Write(b[len(b)/2:])
+			case <-r.Context().Done():
+			}
+			return
+		}
+	case fault == "busy" && first:
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(number)
+		return
+	case fault == "down":
+		w.WriteHeader(number)
+		return
+	case fault == "loop":
+		http.Redirect(w, r, r.URL.Path, http.StatusFound)
+		return
+	case fault != "plain" && fault != "cut" && fault != "busy":
+		http.NotFound(w, r)
+		return
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary the command itself, for scripts and for tests
+// that need a process to kill.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"concert": main})
+}
+
+// TestScripts runs the files under testdata, each a behaviour of the command as
+// one sees it in a shell. $SITE is a server that does wrong what the path asks
+// for (see faulty). They may use, in addition to testscript's own commands:
+//
+//	envlist FILE                     puts the environment's values into a file
+//	exits CODE PROGRAM ARGUMENT...   runs it, and wants that exit code
+//	whole FILE [NAME]                the file is the server's of that name
+//	folder DIR [NAME...]             the folder has these, and nothing else
+//	asked PATH N                     the server was asked for it so often
+//	release                          the server goes on with /held
+//	until FILE                       waits until the file has bytes
+//	smalldisk DIR SIZE               a disk of its own, of that many bytes
+//	readonly DIR                     a folder in which nobody can write
+//
+// and the conditions [root], and [mount]: it has the right to mount.
+func TestScripts(t *testing.T) {
+	for _, dir := range []string{"testdata/get", "testdata/command"} {
+		testscript.Run(t, testscript.Params{
+			Dir:                 dir,
+			RequireExplicitExec: true,
+			RequireUniqueNames:  true,
+			Setup: func(env *testscript.Env) error {
+				f := newFaulty()
+				env.Defer(f.Close)
+				env.Values[siteKey{}] = f
+				env.Setenv("SITE", f.URL)
+				for _, name := range []string{"a", "b"} {
+					env.Setenv("SHA256_"+name, checksum(name))
+				}
+				return nil
+			},
+			Condition: func(name string) (bool, error) {
+				switch name {
+				case "root":
+					return os.Geteuid() == 0, nil
+				case "mount":
+					unmount, err := mountMemory(t.TempDir(), "", false)
+					if err == nil {
+						unmount()
+					}
+					return err == nil, nil
+				}
+				return false, fmt.Errorf("no condition %q", name)
+			},
+			Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+				"envlist": scriptEnvList, "exits": scriptExits, "whole": scriptWhole, "folder": scriptFolder, "asked": scriptAsked,
+				"release": scriptRelease, "until": scriptUntil, "smalldisk": scriptSmallDisk, "readonly": scriptReadOnly,
+			},
+		})
+	}
+}
+
+type siteKey struct{}
+
+// need ends a script whose command has the wrong number of arguments.
+func need(ts *testscript.TestScript, neg, ok bool, usage string) {
+	if neg || !ok {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+func scriptEnvList(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "envlist FILE")
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o666))
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) >= 2, "exits CODE PROGRAM ARGUMENT...")
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func scriptWhole(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1 || len(args) == 2, "whole FILE [NAME]")
+	name := args[len(args)-1]
+	if name == args[0] {
+		name = name[strings.LastIndex(name, "/")+1:]
+	}
+	if got := ts.ReadFile(args[0]); got != string(body(name)) {
+		ts.Fatalf("%s has %d bytes that are not the %d of the server's %s", args[0], len(got), len(body(name)), name)
+	}
+}
+
+func scriptFolder(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) >= 1, "folder DIR [NAME...]")
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got, want := strings.Join(names, " "), strings.Join(args[1:], " "); got != want {
+		ts.Fatalf("in %s are %q, want %q", args[0], got, want)
+	}
+}
+
+func scriptAsked(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 2, "asked PATH N")
+	if got := fmt.Sprint(ts.Value(siteKey{}).(*faulty).requests(args[0])); got != args[1] {
+		ts.Fatalf("the server was asked for %s %s times, want %s", args[0], got, args[1])
+	}
+}
+
+func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 0, "release")
+	ts.Value(siteKey{}).(*faulty).release()
+}
+
+func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "until FILE")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s never came", args[0])
+		}
+	}
+}
+
+func scriptSmallDisk(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 2, "smalldisk DIR SIZE")
+	size, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o777))
+	unmount, err := mountMemory(dir, fmt.Sprintf("size=%d", size), false)
+	ts.Check(err)
+	ts.Defer(unmount)
+}
+
+func scriptReadOnly(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "readonly DIR")
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o777))
+	ts.Check(os.Chmod(dir, 0o555))
+	if os.Geteuid() != 0 {
+		return
+	}
+	unmount, err := mountMemory(dir, "", true) // root may write anywhere else
+	ts.Check(err)
+	ts.Defer(unmount)
+}

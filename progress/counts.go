@@ -1,0 +1,115 @@
+package progress
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"concert"
+)
+
+// counts is what has been observed.
+type counts struct {
+	total   int
+	noun    string
+	unit    func(int64) string
+	begin   time.Time
+	records *records // nil unless JSON
+
+	mu       sync.Mutex
+	started  int               // guarded by mu: tasks a worker has begun
+	finished int               // guarded by mu: tasks, started or not
+	failed   int               // guarded by mu: of these, with an error
+	unbegun  int               // guarded by mu: of these, never started
+	running  map[uint64]amount // guarded by mu: those that have said how far they are
+	moved    int64             // guarded by mu: all that tasks have moved on
+
+	lastLook  time.Time // guarded by mu
+	lastMoved int64     // guarded by mu: at that time
+	rate      float64   // guarded by mu: a second, smoothed
+}
+
+// amount is how far a task says it is.
+type amount struct{ done, total int64 }
+
+func (c *counts) observe(e concert.Event) {
+	c.mu.Lock()
+	switch e.Kind {
+	case concert.TaskStarted:
+		c.started++
+	case concert.TaskProgress:
+		// A task's first report is where it stands, not what it has moved: one
+		// that continues a download begins in the middle. One that begins
+		// again has moved nothing by that.
+		if before, known := c.running[e.Task]; known {
+			c.moved += max(0, e.Done-before.done)
+		}
+		c.running[e.Task] = amount{e.Done, e.Total}
+	case concert.TaskFinished:
+		c.finished++
+		if e.Err != nil {
+			c.failed++
+		}
+		if e.Worker < 0 {
+			c.unbegun++
+		}
+		delete(c.running, e.Task)
+	}
+	c.mu.Unlock()
+	if c.records != nil {
+		c.records.add(e)
+	}
+}
+
+// view is how things stand at one time.
+type view struct {
+	counts  *counts
+	took    time.Duration
+	running int
+	done    int
+	failed  int
+	moved   int64
+	rate    float64 // of moved, a second
+	share   float64 // of the total that is done, 0 to 1; 0 without a total
+}
+
+// look takes a view, and measures the rate since the last one.
+func (c *counts) look(now time.Time) view {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.lastLook
+	if last.IsZero() {
+		last = c.begin
+	}
+	if since := now.Sub(last); since >= frame/2 {
+		rate := float64(c.moved-c.lastMoved) / since.Seconds()
+		if c.lastLook.IsZero() {
+			c.rate = rate
+		}
+		keep := math.Exp2(-since.Seconds()) // half of it fades in a second, however often it looks
+		c.rate = keep*c.rate + (1-keep)*rate
+		c.lastLook, c.lastMoved = now, c.moved
+	}
+	v := view{
+		counts: c, took: now.Sub(c.begin), done: c.finished, failed: c.failed,
+		running: c.started - (c.finished - c.unbegun), moved: c.moved, rate: c.rate,
+	}
+	if c.total > 0 {
+		part := float64(c.finished)
+		for _, a := range c.running {
+			if a.total > 0 {
+				part += min(1, max(0, float64(a.done)/float64(a.total)))
+			}
+		}
+		v.share = min(1, part/float64(c.total))
+	}
+	return v
+}
+
+// left estimates the time until all is done, 0 if it is too early to say.
+func (v view) left() time.Duration {
+	if v.took < time.Second || v.share < 0.01 || v.share == 1 {
+		return 0
+	}
+	return time.Duration(float64(v.took) * (1 - v.share) / v.share)
+}

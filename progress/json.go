@@ -1,0 +1,112 @@
+package progress
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"concert"
+)
+
+// Record is a line of JSON: what became known of a task. Fields that do not
+// apply are left out.
+type Record struct {
+	Event  string    `json:"event"` // submitted, started, progress or finished
+	Task   uint64    `json:"task"`  // its number in this process, from 1 up
+	Name   string    `json:"name,omitempty"`
+	Worker *int      `json:"worker,omitempty"` // from 0 up
+	Time   time.Time `json:"time"`
+	Done   int64     `json:"done,omitempty"`  // in progress: how far it is,
+	Total  int64     `json:"total,omitempty"` // of how much
+	Error  string    `json:"error,omitempty"` // in finished
+}
+
+func newRecord(e concert.Event) Record {
+	r := Record{Event: e.Kind.String(), Task: e.Task, Name: e.Name, Time: e.Time, Done: e.Done, Total: e.Total}
+	if e.Worker >= 0 {
+		r.Worker = &e.Worker
+	}
+	if e.Err != nil {
+		r.Error = e.Err.Error()
+	}
+	return r
+}
+
+// records is the lines of JSON that wait to be written.
+//
+//  1. A worker appends, and tells the writer if there was nothing before.
+//  2. The writer takes all there is and writes it, without the lock.
+//
+// A worker that finds too much waiting waits for step 2.
+type records struct {
+	told chan struct{} // holds one: there is something
+
+	mu      sync.Mutex
+	room    sync.Cond
+	waiting []byte // guarded by mu
+	over    bool   // guarded by mu: nobody writes any more
+}
+
+const mostWaiting = 1 << 20 // bytes
+
+func newRecords() *records {
+	r := &records{told: make(chan struct{}, 1)}
+	r.room.L = &r.mu
+	return r
+}
+
+func (r *records) add(e concert.Event) {
+	line, err := json.Marshal(newRecord(e))
+	if err != nil {
+		panic(err) // strings, numbers and times always encode
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.waiting) > mostWaiting && !r.over {
+		r.room.Wait()
+	}
+	if r.over {
+		return
+	}
+	r.waiting = append(append(r.waiting, line...), '\n')
+	select {
+	case r.told <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all that waits; spare is a buffer to go on with.
+func (r *records) take(spare []byte) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.waiting
+	r.waiting = spare[:0]
+	r.room.Broadcast()
+	return all
+}
+
+// end lets go of those that wait for room.
+func (r *records) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	r.room.Broadcast()
+}
+
+// write writes records as they come, until quit is closed and all are written.
+func (s *screen) write(r *records, quit <-chan struct{}) {
+	defer r.end()
+	var spare []byte
+	for last := false; !last; {
+		select {
+		case <-r.told:
+		case <-quit:
+			last = true
+		}
+		all := r.take(spare)
+		s.mu.Lock()
+		s.printLocked(string(all))
+		s.mu.Unlock()
+		spare = all
+	}
+}

@@ -1,0 +1,167 @@
+// Package progress shows how the tasks of executors get on: on a terminal as
+// one line that changes, in a log as a line now and then, or as JSON for
+// programs.
+//
+//	show := progress.New(os.Stderr, &progress.Options{Total: len(urls), Noun: "pages"})
+//	defer show.Close()
+//	ex := goroutines.New(8, &goroutines.Options{Observer: show.Observe})
+//
+// A terminal then has
+//
+//	[=========>            ]  21 of 50 pages, 2 failed, 3.2 MB/s, 12 s left
+//
+// # How it works
+//
+//	workers --Observe--> counts --every 200 ms--> painter goroutine --> terminal
+//	        --Observe--> JSON lines -- at once --> painter goroutine --> program
+//
+// Workers never wait for the terminal: they add to counts under a lock that
+// nobody holds while writing. JSON loses no event; a reader that is slower than
+// the tasks slows them down once a megabyte is waiting for it.
+//
+// A Display counts tasks, and of those that run, how far they say they are with
+// [concert.Progress]. It keeps nothing about a task that has finished, so it
+// can watch millions. It estimates the time left by what has been done in the
+// time so far, and only for a Total that is given.
+//
+// What a program writes to the terminal meanwhile would land in the line that
+// changes: have it write through [Display.Above].
+package progress
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"concert"
+)
+
+// Format says what a Display looks like.
+type Format uint8
+
+// Auto is Bar on a terminal and Lines elsewhere.
+const (
+	Auto  Format = iota
+	Bar          // one line that changes; the columns of a terminal are looked up, or 80
+	Lines        // a line now and then, and one at the end
+	JSON         // a line for each event; see [Record]
+)
+
+// Options tunes a Display. The zero value is ready to use.
+type Options struct {
+	Format Format
+	// Total is how many tasks there will be, counting the items of a Map one by
+	// one. Zero means that it is not known, so there is no bar and no estimate.
+	Total int
+	// Noun is what a task stands for, in the plural. Empty means "tasks".
+	Noun string
+	// Unit formats the amounts that tasks report with concert.Progress, such as
+	// [Bytes]. Nil means that they are not shown; they still move the bar.
+	Unit func(amount int64) string
+	// Every is the time between two Lines. Zero means ten seconds, and less than
+	// a second means a second.
+	Every time.Duration
+}
+
+// Display shows how tasks get on. Make one with New; its methods are safe for
+// concurrent use.
+type Display struct {
+	format Format
+	every  time.Duration
+	counts counts
+	screen screen
+
+	quit  chan struct{} // closed by Close
+	ended chan struct{} // closed by the painter
+	close sync.Once
+}
+
+const frame = 200 * time.Millisecond // between two looks of the bar
+
+// New returns a Display that writes to w until Close. Nil options mean the
+// zero value. It panics if w is nil, or Total is negative.
+func New(w io.Writer, o *Options) *Display {
+	if o == nil {
+		o = new(Options)
+	}
+	if w == nil || o.Total < 0 {
+		panic("progress: New with a nil writer or a negative total")
+	}
+	d := &Display{format: o.Format, every: max(o.Every, time.Second), quit: make(chan struct{}), ended: make(chan struct{})}
+	if o.Every == 0 {
+		d.every = 10 * time.Second
+	}
+	if d.format == Auto {
+		d.format = Lines
+		if IsTerminal(w) {
+			d.format = Bar
+		}
+	}
+	d.counts = counts{total: o.Total, noun: o.Noun, unit: o.Unit, begin: time.Now(), running: make(map[uint64]amount)}
+	if d.counts.noun == "" {
+		d.counts.noun = "tasks"
+	}
+	d.screen.w = w
+	if d.format == JSON {
+		d.counts.records = newRecords()
+	}
+	go d.paint()
+	return d
+}
+
+// Observe takes an event of a task. It is a [concert.Observer], to be set in
+// the options of one executor or several. It does not block, except that JSON
+// waits for a reader that is a megabyte behind.
+func (d *Display) Observe(e concert.Event) { d.counts.observe(e) }
+
+// String is how things stand, as a line without a bar.
+func (d *Display) String() string { return d.counts.look(time.Now()).text() }
+
+// Above returns a writer to w, whose lines appear above the one that changes.
+// Each Write should be of whole lines. It blocks as w does.
+func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
+
+// Close writes what is left, replaces the line that changes by one that says how
+// things stand, and returns the first error of the writer given to New. It may
+// be called again. Events that come later are counted, and no longer shown.
+func (d *Display) Close() error {
+	d.close.Do(func() {
+		close(d.quit)
+		<-d.ended
+	})
+	return d.screen.failure()
+}
+
+// paint is the painter goroutine.
+func (d *Display) paint() {
+	defer close(d.ended)
+	if d.format == JSON {
+		d.screen.write(d.counts.records, d.quit)
+		return
+	}
+	interval := frame
+	if d.format == Lines {
+		interval = d.every
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			v := d.counts.look(now)
+			if d.format == Bar {
+				d.screen.draw(v.bar(d.screen.columns()))
+			} else {
+				d.screen.line(v.text())
+			}
+		case <-d.quit:
+			d.screen.line(d.counts.look(time.Now()).closing())
+			return
+		}
+	}
+}
+
+// errShort is the error of a writer that takes less than it was given and does
+// not say why.
+var errShort = errors.New("progress: " + io.ErrShortWrite.Error())

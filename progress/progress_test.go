@@ -1,0 +1,276 @@
+package progress_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/progress"
+)
+
+// output is a buffer that the painter and the test share.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+// take returns what was written since the last take.
+func (o *output) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.buf.Reset()
+	return o.buf.String()
+}
+
+// events is a source of events with less to write.
+type events func(concert.Event)
+
+func (o events) submit(task uint64) {
+	o(concert.Event{Kind: concert.TaskSubmitted, Task: task, Worker: -1})
+}
+func (o events) start(task uint64) { o(concert.Event{Kind: concert.TaskStarted, Task: task}) }
+func (o events) cancel(task uint64) {
+	o(concert.Event{Kind: concert.TaskFinished, Task: task, Worker: -1, Err: concert.ErrCancelled})
+}
+func (o events) finish(task uint64, err error) {
+	o(concert.Event{Kind: concert.TaskFinished, Task: task, Err: err})
+}
+func (o events) report(task uint64, done, total int64) {
+	o(concert.Event{Kind: concert.TaskProgress, Task: task, Done: done, Total: total})
+}
+
+func TestBar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out output
+		d := progress.New(&out, &progress.Options{Format: progress.Bar, Total: 4, Noun: "files", Unit: progress.Bytes})
+		o := events(d.Observe)
+		step := func(want string) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			frames := strings.Split(out.take(), "\r\x1b[K")
+			if got := frames[len(frames)-1]; got != want {
+				t.Errorf("it shows\n%q, want\n%q", got, want)
+			}
+		}
+		for task := range uint64(4) {
+			o.submit(task)
+		}
+		step("[>                             ]  0 of 4 files, 0 B/s")
+		o.start(0)
+		o.report(0, 1e6, 4e6) // a download that continues: this has not come now
+		step("[=>                            ]  0 of 4 files, 0 B/s, 60 s left")
+		o.report(0, 2e6, 4e6)
+		o.start(1)
+		o.finish(1, errors.New("no"))
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		out.take()
+		fmt.Fprintln(d.Above(&out), "a line of its own")
+		if got := out.take(); !strings.HasPrefix(got, "\r\x1b[Ka line of its own\n[=>") {
+			t.Errorf("Above() wrote %q", got)
+		}
+		time.Sleep(-100*time.Millisecond + 20*time.Second)
+		step("[===========>                  ]  1 of 4 files, 1 failed, 0 B/s, 43 s left")
+		o.start(2)
+		o.finish(2, nil)
+		o.finish(0, nil)
+		o.cancel(3)
+		step("[==============================]  4 of 4 files, 2 failed, 0 B/s")
+		err := d.Close()
+		if got := out.take(); err != nil || got != "\r\x1b[K4 of 4 files in 28 s, 1 MB, 2 failed\n" {
+			t.Errorf("Close() = %v and wrote %q", err, got)
+		}
+		if d.Close() != nil {
+			t.Error("Close() again is an error")
+		}
+	})
+}
+
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := progress.New(io.Discard, &progress.Options{Format: progress.Bar, Unit: progress.Bytes})
+		defer d.Close()
+		o := events(d.Observe)
+		o.start(7)
+		time.Sleep(50 * time.Millisecond)
+		o.report(7, 0, 0)
+		for i := range int64(200) {
+			time.Sleep(100 * time.Millisecond)
+			o.report(7, i*100_000, 0)
+		}
+		if got := d.String(); got != "0 tasks, 1 running, 1 MB/s" {
+			t.Errorf("String() = %q", got)
+		}
+		o.report(7, 0, 0) // it begins again: not a step back, nor one ahead
+		time.Sleep(40 * time.Second)
+		if got := d.String(); got != "0 tasks, 1 running, 0 B/s" {
+			t.Errorf("String() = %q", got)
+		}
+	})
+}
+
+func TestLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out output
+		d := progress.New(&out, nil) // no terminal
+		o := events(d.Observe)
+		time.Sleep(time.Millisecond)
+		for task := range uint64(1000) {
+			o.start(task)
+			if task != 500 {
+				o.finish(task, nil)
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		d.Close()
+		if got, want := out.take(), "400 tasks, 0 running\n799 tasks, 1 running\n999 tasks in 25 s\n"; got != want {
+			t.Errorf("it wrote\n%s want\n%s", got, want)
+		}
+	})
+}
+
+func TestJSON(t *testing.T) {
+	var out output
+	d := progress.New(&out, &progress.Options{Format: progress.JSON})
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			for i := range 1000 {
+				d.Observe(concert.Event{Kind: concert.TaskStarted, Task: uint64(1000*w + i), Name: "f", Worker: w, Time: time.Unix(1, 0).UTC()})
+			}
+		})
+	}
+	all.Wait()
+	d.Observe(concert.Event{Kind: concert.TaskProgress, Task: 7, Worker: 0, Done: 3, Total: 5})
+	d.Observe(concert.Event{Kind: concert.TaskFinished, Task: 8, Worker: -1, Err: errors.New("a\nb")})
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.Observe(concert.Event{Kind: concert.TaskStarted}) // too late, and harmless
+	seen := map[uint64]int{}
+	lines := strings.Split(strings.TrimSuffix(out.take(), "\n"), "\n")
+	for _, line := range lines {
+		var r progress.Record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		seen[r.Task]++
+	}
+	if len(lines) != 4002 || len(seen) != 4000 {
+		t.Errorf("%d lines of %d tasks, want 4002 of 4000", len(lines), len(seen))
+	}
+	want := `{"event":"progress","task":7,"worker":0,"time":"0001-01-01T00:00:00Z","done":3,"total":5}
+{"event":"finished","task":8,"time":"0001-01-01T00:00:00Z","error":"a\nb"}`
+	if got := strings.Join(lines[4000:], "\n"); got != want {
+		t.Errorf("the last lines are\n%s want\n%s", got, want)
+	}
+}
+
+// TestJSONBehind has a reader that does not read: events wait in a bounded
+// number, none is lost, and closing the reader lets all go on.
+func TestJSONBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, out := io.Pipe()
+		d := progress.New(out, &progress.Options{Format: progress.JSON})
+		observed := 0
+		go func() {
+			for range 50_000 {
+				d.Observe(concert.Event{Kind: concert.TaskStarted, Name: strings.Repeat("x", 100)})
+				observed++
+			}
+		}()
+		synctest.Wait()
+		if observed < 1000 || observed == 50_000 {
+			t.Errorf("%d events before it waits", observed)
+		}
+		in.CloseWithError(errors.New("nobody reads"))
+		synctest.Wait()
+		if observed != 50_000 {
+			t.Errorf("%d events after the reader has gone", observed)
+		}
+		if err := d.Close(); err == nil || err.Error() != "nobody reads" {
+			t.Errorf("Close() = %v, want the reader's error", err)
+		}
+	})
+}
+
+// short takes half of what it is given.
+type short struct{}
+
+func (short) Write(p []byte) (int, error) { return len(p) / 2, nil }
+
+func TestWriteError(t *testing.T) {
+	d := progress.New(short{}, nil)
+	if err := d.Close(); err == nil || !strings.Contains(err.Error(), "short write") {
+		t.Errorf("Close() = %v, want a short write", err)
+	}
+}
+
+func TestNewPanics(t *testing.T) {
+	for _, f := range []func(){
+		func() { progress.New(nil, nil) },
+		func() { progress.New(io.Discard, &progress.Options{Total: -1}) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("New() did not panic")
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+func TestIsTerminal(t *testing.T) {
+	f, err := os.Create(t.TempDir() + "/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if progress.IsTerminal(f) || progress.IsTerminal(io.Discard) {
+		t.Error("IsTerminal() of a file or a writer is true")
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if progress.IsTerminal(null) {
+		t.Error("IsTerminal() of the null device is true")
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 1234567: "1.23 MB", 999_999: "1 MB", 12_300_000_000: "12.3 GB", 1 << 62: "4.61 EB"} {
+		if got := progress.Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		125 * time.Second: "2m5s", 4560 * time.Millisecond: "4.56 s", 12300 * time.Microsecond: "12.3 ms", 5 * time.Microsecond: "5 us", 999_700 * time.Microsecond: "1 s", 0: "0 us",
+	} {
+		if got := progress.Duration(d); got != want {
+			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package progress
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// text is the view in words: "21 of 50 files, 2 failed, 3.2 MB/s, 12 s left".
+func (v view) text() string {
+	var parts []string
+	c := v.counts
+	if c.total > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d %s", v.done, c.total, c.noun))
+	} else {
+		parts = append(parts, fmt.Sprintf("%d %s, %d running", v.done, c.noun, v.running))
+	}
+	if v.failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", v.failed))
+	}
+	if c.unit != nil {
+		parts = append(parts, c.unit(int64(v.rate))+"/s")
+	}
+	if left := v.left(); left > 0 {
+		parts = append(parts, coarse(left)+" left")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// closing is the view when it is over.
+func (v view) closing() string {
+	c := v.counts
+	s := fmt.Sprintf("%d %s", v.done, c.noun)
+	if c.total > 0 {
+		s = fmt.Sprintf("%d of %d %s", v.done, c.total, c.noun)
+	}
+	s += " in " + Duration(v.took)
+	if c.unit != nil && v.moved > 0 {
+		s += ", " + c.unit(v.moved)
+	}
+	if v.failed > 0 {
+		s += fmt.Sprintf(", %d failed", v.failed)
+	}
+	return s
+}
+
+const (
+	shortestBar = 10 // columns; with less room there is none
+	longestBar  = 30
+)
+
+// bar is the text with a bar before it, if there is a total and room.
+func (v view) bar(columns int) string {
+	text := v.text()
+	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // the last column stays free: terminals differ there
+	if width := min(room, longestBar); v.counts.total > 0 && width >= shortestBar {
+		full := int(v.share * float64(width))
+		bar := strings.Repeat("=", full)
+		if full < width {
+			bar += ">" + strings.Repeat(" ", width-full-1)
+		}
+		return "[" + bar + "]  " + text
+	}
+	if r := []rune(text); len(r) > columns-1 {
+		return string(r[:max(0, columns-1)])
+	}
+	return text
+}
+
+// Bytes formats an amount of bytes with three digits and a decimal prefix, as
+// in "3.21 MB". It is meant for Options.Unit.
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/unit, 0
+	for ; f >= 999.5 && i < 5; i++ {
+		f /= unit
+	}
+	return fmt.Sprintf("%.3g %cB", f, "kMGTPE"[i])
+}
+
+// Duration formats a time that something took with three digits, as in
+// "12.3 ms" or "4.56 s", and from a minute on as in "2m5s".
+func Duration(d time.Duration) string {
+	if d >= time.Minute {
+		return d.Round(time.Second).String()
+	}
+	f, i := float64(d)/float64(time.Microsecond), 0
+	for ; f >= 999.5 && i < 2; i++ {
+		f /= 1000
+	}
+	return fmt.Sprintf("%.3g %s", f, [...]string{"us", "ms", "s"}[i])
+}
+
+// coarse formats an estimate: no more digits than it deserves.
+func coarse(d time.Duration) string {
+	switch {
+	case d < 100*time.Second:
+		return fmt.Sprintf("%.0f s", max(1, d.Seconds()))
+	case d < 100*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 100*time.Hour:
+		return fmt.Sprintf("%.0f h", d.Hours())
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
+}
