@@ -23,7 +23,7 @@ type Call struct {
 	// Name is the name of the function, for Invoke in the worker.
 	Name string
 	// Arg is the encoded argument, for Invoke.
-	Arg []byte
+	Arg Encoded
 
 	worker int // given to Start; -1 before; the executor's own
 	job    remote
@@ -31,14 +31,24 @@ type Call struct {
 
 // remote is what a Call stands for: a Submit, or an item of a Map.
 type remote interface {
+	of() *Task
+	cancel(cause error) bool
 	start(worker int) bool
-	settle(worker int, result []byte, err error)
+	settle(worker int, result Encoded, err error)
 	context() context.Context
 }
 
 // Context is the parent of the context that the function is to be given: the
 // call should be cancelled when it ends, and has its deadline.
 func (c *Call) Context() context.Context { return c.job.context() }
+
+// Task returns the task of a Submit whose call it is, and nil for an item of a Map.
+func (c *Call) Task() *Task { return c.job.of() }
+
+// Cancel cancels what the call is of, as [Task.Cancel]: the task of a Submit,
+// or the whole Map, which then ends with ErrClosed and the cause. It reports
+// whether it had not started.
+func (c *Call) Cancel(cause error) bool { return c.job.cancel(cause) }
 
 // Start says that the worker of that number begins with the call. It reports
 // false if the call was cancelled meanwhile, or has started or settled before:
@@ -55,7 +65,7 @@ func (c *Call) Start(worker int) bool {
 // result that cannot be decoded is an error of this call alone. The first
 // Settle of a call counts. Every call must be settled, also one that was not
 // started because it could not be sent, or because Start said so.
-func (c *Call) Settle(result []byte, err error) { c.job.settle(c.worker, result, err) }
+func (c *Call) Settle(result Encoded, err error) { c.job.settle(c.worker, result, err) }
 
 // Claim takes calls from the task: that of a Submit, or as many as there are
 // of a Map's, up to most calls and about size bytes, always at least one if
@@ -69,6 +79,13 @@ func (t *Task) Claim(most, size int) (calls []*Call, again bool) {
 		return nil, false
 	}
 	return t.job.claim(t, most, size)
+}
+
+// Prepare returns the name under which fn is registered and arg as it travels,
+// for an executor that calls functions of its own accord, such as one that
+// prepares its workers. The errors are those of a Submit of the two.
+func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (name string, encoded Encoded, err error) {
+	return encodeCall(fn, codePointer(fn), arg)
 }
 
 func (c *call[In, Out]) claim(t *Task, _, _ int) ([]*Call, bool) {
@@ -89,7 +106,7 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) ([]*Call, bool) {
 
 // encodeCall finds the function's name and encodes the argument. Marshalers
 // are anybody's code: a panic in one is an error.
-func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintptr, arg In) (name string, b []byte, err error) {
+func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintptr, arg In) (name string, e Encoded, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = newPanicError(v)
@@ -97,15 +114,15 @@ func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintp
 	}()
 	f, err := registry.find(valuePointer(fn), pc)
 	if err != nil {
-		return "", nil, err
+		return "", e, err
 	}
-	if b, err = encode(arg); err != nil {
-		return "", nil, fmt.Errorf("concert: argument of %s: %w", f.name, err)
+	if e, err = encode(arg); err != nil {
+		return "", e, fmt.Errorf("concert: argument of %s: %w", f.name, err)
 	}
-	return f.name, b, nil
+	return f.name, e, nil
 }
 
-func decodeResult[Out any](result []byte, failure error) (out Out, err error) {
+func decodeResult[Out any](result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
 	}
@@ -123,6 +140,10 @@ func decodeResult[Out any](result []byte, failure error) (out Out, err error) {
 // remoteCall is the call of a Submit in the hands of a worker.
 type remoteCall[In, Out any] call[In, Out]
 
+func (r *remoteCall[In, Out]) of() *Task { return &r.future.task }
+
+func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Cancel(cause) }
+
 func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.context() }
 
 func (r *remoteCall[In, Out]) start(worker int) bool {
@@ -134,7 +155,7 @@ func (r *remoteCall[In, Out]) start(worker int) bool {
 	return true
 }
 
-func (r *remoteCall[In, Out]) settle(worker int, result []byte, err error) {
+func (r *remoteCall[In, Out]) settle(worker int, result Encoded, err error) {
 	t := &r.future.task
 	if !t.move(running, finishing) && !t.move(claimed, finishing) {
 		return
@@ -154,12 +175,14 @@ type remoteItem[In, Out any] struct {
 	state atomic.Uint32 // 0 --> running --> finished, or 0 --> finished
 }
 
-// claim hands out items as calls, and parks when there are no more.
+// claim hands out items as calls, and parks when there are no more. How many
+// the executor asks for says how far ahead of the results the inputs should be.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
 	}
 	m := r.m
+	m.reach(most)
 	for bytes := 0; len(calls) < most && bytes < size && !m.stopped.Load(); {
 		it, index := m.line.claim(&r.seen)
 		if it == nil {
@@ -175,10 +198,11 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again b
 		var zero In
 		it.in = zero
 		if err != nil {
-			item.settle(-1, nil, err)
+			item.settle(-1, Encoded{}, err)
 			continue
 		}
-		bytes += len(b)
+		bytes += len(b.Bytes)
+		m.weigh(len(b.Bytes))
 		calls = append(calls, &Call{Name: name, Arg: b, worker: -1, job: item})
 	}
 	if m.stopped.Load() {
@@ -187,6 +211,13 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again b
 	}
 	t.move(running, pending)
 	return calls, true
+}
+
+func (r *remoteItem[In, Out]) of() *Task { return nil }
+
+func (r *remoteItem[In, Out]) cancel(cause error) bool {
+	r.m.interrupt(cause)
+	return r.state.Load() == 0
 }
 
 func (r *remoteItem[In, Out]) context() context.Context { return r.m.ctx }
@@ -199,11 +230,12 @@ func (r *remoteItem[In, Out]) start(worker int) bool {
 	return true
 }
 
-func (r *remoteItem[In, Out]) settle(worker int, result []byte, err error) {
+func (r *remoteItem[In, Out]) settle(worker int, result Encoded, err error) {
 	if r.state.Swap(uint32(finished)) == uint32(finished) {
 		return
 	}
 	m := r.m
+	m.weigh(len(result.Bytes))
 	r.item.out, r.item.err = decodeResult[Out](result, err)
 	r.observe(TaskFinished, worker, r.item.err)
 	m.line.markDone(r.item, m.ordered)

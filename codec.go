@@ -5,13 +5,21 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"unsafe"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
-// An encoded value is one byte that says how, and then the value: the bytes
-// of a []byte or a string; the elements of a slice of numbers, little endian,
-// as many as there are; or one CBOR item.
+// Encoded is a value as it travels between processes: how it is encoded, and the
+// bytes of it. These may be the value's own memory, and must not be changed, nor
+// kept beyond the call whose value it is.
+type Encoded struct {
+	Kind  byte
+	Bytes []byte
+}
+
+// The kinds of Encoded: the bytes of a []byte or a string; the elements of a
+// slice of numbers, little endian, as many as there are; or one CBOR item.
 const (
 	asCBOR byte = iota
 	asBytes
@@ -46,61 +54,62 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// encode returns the bytes of v. int and uint travel as 64 bits.
-func encode[T any](v T) ([]byte, error) {
+// encode returns v as it travels. int and uint travel as 64 bits. The bytes
+// of a []byte, a string or a slice of numbers are v's own, not a copy.
+func encode[T any](v T) (Encoded, error) {
 	switch v := any(v).(type) {
 	case []byte:
-		if v != nil {
-			return append([]byte{asBytes}, v...), nil
-		}
+		return encodeRaw(asBytes, v), nil
 	case string:
-		return append([]byte{asString}, v...), nil
+		return Encoded{asString, unsafe.Slice(unsafe.StringData(v), len(v))}, nil
 	case []int8:
-		return encodeNumbers(asInt8, v)
+		return encodeRaw(asInt8, v), nil
 	case []int16:
-		return encodeNumbers(asInt16, v)
+		return encodeRaw(asInt16, v), nil
 	case []int32:
-		return encodeNumbers(asInt32, v)
+		return encodeRaw(asInt32, v), nil
 	case []int64:
-		return encodeNumbers(asInt64, v)
+		return encodeRaw(asInt64, v), nil
 	case []uint16:
-		return encodeNumbers(asUint16, v)
+		return encodeRaw(asUint16, v), nil
 	case []uint32:
-		return encodeNumbers(asUint32, v)
+		return encodeRaw(asUint32, v), nil
 	case []uint64:
-		return encodeNumbers(asUint64, v)
+		return encodeRaw(asUint64, v), nil
 	case []float32:
-		return encodeNumbers(asFloat32, v)
+		return encodeRaw(asFloat32, v), nil
 	case []float64:
-		return encodeNumbers(asFloat64, v)
+		return encodeRaw(asFloat64, v), nil
 	default:
 		b, err := cborEncoder.Marshal(v)
 		if err != nil {
-			return nil, fmt.Errorf("%T cannot be encoded: %w", v, err)
+			return Encoded{}, fmt.Errorf("%T cannot be encoded: %w", v, err)
 		}
-		return append([]byte{asCBOR}, b...), nil
+		return Encoded{asCBOR, b}, nil
 	}
-	return []byte{asNil}, nil
 }
 
-func encodeNumbers[N any](kind byte, v []N) ([]byte, error) {
+// bigEndian says that numbers in memory are not as they travel.
+var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1
+
+// encodeRaw encodes a slice of numbers by its memory.
+func encodeRaw[N any](kind byte, v []N) Encoded {
 	if v == nil {
-		return []byte{asNil}, nil
+		return Encoded{Kind: asNil}
 	}
 	var n N
-	b := make([]byte, 1, 1+len(v)*int(reflect.TypeOf(n).Size()))
-	b[0] = kind
-	return binary.Append(b, binary.LittleEndian, v)
+	size := int(unsafe.Sizeof(n))
+	if size > 1 && bigEndian {
+		return Encoded{kind, must(binary.Append(nil, binary.LittleEndian, v))}
+	}
+	return Encoded{kind, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*size)}
 }
 
-// decode is the reverse of encode. The bytes may come from anywhere: sizes
-// follow from their number, so nothing larger than they are is allocated at
-// their word.
-func decode[T any](b []byte) (v T, err error) {
-	if len(b) == 0 {
-		return v, fmt.Errorf("no bytes for a %T", v)
-	}
-	kind, b := b[0], b[1:]
+// decode is the reverse of encode; what it returns is a copy. The bytes may
+// come from anywhere: sizes follow from their number, so nothing larger than
+// they are is allocated at their word.
+func decode[T any](e Encoded) (v T, err error) {
+	kind, b := e.Kind, e.Bytes
 	switch p := any(&v).(type) {
 	case *[]byte:
 		if kind == asBytes {
@@ -149,11 +158,15 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 		return nil
 	}
 	var n N
-	size := int(reflect.TypeOf(n).Size())
+	size := int(unsafe.Sizeof(n))
 	if kind != want || len(b)%size != 0 {
 		return fmt.Errorf("%T cannot be decoded from kind %d with %d bytes", *v, kind, len(b))
 	}
 	*v = make([]N, len(b)/size)
-	_, err := binary.Decode(b, binary.LittleEndian, *v)
-	return err
+	if size > 1 && bigEndian {
+		_, err := binary.Decode(b, binary.LittleEndian, *v)
+		return err
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(*v))), len(b)), b)
+	return nil
 }

@@ -54,6 +54,7 @@ type mapping[In, Out any] struct {
 	stopped atomic.Bool   // the loop has ended
 	window  atomic.Int64  // how far taken may be ahead of yielded
 	away    atomic.Int64  // items in the hands of workers elsewhere
+	weight  atomic.Int64  // about the bytes of one of these, argument or result
 	active  atomic.Int32  // runners that are in the executor; changed under mu
 	room    signal        // wakes the feeder
 	wake    signal        // wakes the consumer
@@ -95,6 +96,7 @@ const (
 	turn         = 100 * time.Microsecond // what a runner works before it lets others have a turn
 	largestBatch = 128                    // items between two looks at the clock
 	largestAhead = 1 << 14                // items the window of quick items may have
+	heaviest     = 32 << 20               // bytes that the window of items from elsewhere may have
 	inputGrace   = 100 * time.Millisecond // for inputs that block when the loop is left
 )
 
@@ -129,6 +131,22 @@ func (m *mapping[In, Out]) widen(batch int) {
 		ahead = max(ahead, min(16*width*int64(batch), largestAhead))
 	}
 	m.window.Store(ahead)
+}
+
+// reach fits the window to an executor whose workers are elsewhere and that
+// claims most items at a time for each. What comes back large is kept in few.
+func (m *mapping[In, Out]) reach(most int) {
+	width := int64(m.ex.Width())
+	ahead := min(2*width*int64(most), largestAhead, heaviest/max(1, m.weight.Load()))
+	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
+		m.window.Store(ahead)
+	}
+}
+
+// weigh takes note of the size of an item, in bytes.
+func (m *mapping[In, Out]) weigh(bytes int) {
+	before := m.weight.Load()
+	m.weight.Store(max(int64(bytes), before-before/16)) // near enough if two do it at once
 }
 
 // feed takes inputs until they end or the loop does.

@@ -118,8 +118,9 @@ func (r *runner[In, Out]) leave(t *Task, to uint64) {
 }
 
 // interrupt ends the whole Map: the executor cancels what runs.
-func (r *runner[In, Out]) interrupt(_ *Task, cause error) {
-	m := r.m
+func (r *runner[In, Out]) interrupt(_ *Task, cause error) { r.m.interrupt(cause) }
+
+func (m *mapping[In, Out]) interrupt(cause error) {
 	m.mu.Lock()
 	if m.failure == nil {
 		m.failure = fmt.Errorf("%w: %w", ErrClosed, cause)

@@ -27,7 +27,9 @@ import (
 // argument is not seen by the submitter. []byte, string and slices of numbers
 // travel as they are in memory; everything else as CBOR (RFC 8949), by the
 // rules of encoding/json for exported fields (tags cbor or json); pointers
-// become copies of what they point to, channels and functions are an error.
+// become copies of what they point to, channels and functions are an error. The
+// copy is made some time between the Submit and the start of the task: leave
+// the argument alone until it has settled.
 //
 // Register panics if name or fn is empty, or the name is taken.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
@@ -37,18 +39,18 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	registry.add(&function{
 		name: name,
 		keep: fn,
-		call: func(ctx context.Context, arg []byte) ([]byte, error) {
+		call: func(ctx context.Context, arg Encoded) (Encoded, error) {
 			in, err := decode[In](arg)
 			if err != nil {
-				return nil, fmt.Errorf("concert: argument of %s: %w", name, err)
+				return Encoded{}, fmt.Errorf("concert: argument of %s: %w", name, err)
 			}
 			out, err := fn(ctx, in)
 			if err != nil {
-				return nil, err
+				return Encoded{}, err
 			}
 			result, err := encode(out)
 			if err != nil {
-				return nil, fmt.Errorf("concert: result of %s: %w", name, err)
+				return Encoded{}, fmt.Errorf("concert: result of %s: %w", name, err)
 			}
 			return result, nil
 		},
@@ -60,7 +62,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 type function struct {
 	name string
 	keep any // the function value, whose address is a key and must stay its own
-	call func(ctx context.Context, arg []byte) (result []byte, err error)
+	call func(ctx context.Context, arg Encoded) (result Encoded, err error)
 }
 
 // registry holds the registered functions. It is written at start-up and read
@@ -148,10 +150,10 @@ func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe
 // it is the other end of [Call], in the worker. Whatever the function does
 // becomes an error: a panic a [*PanicError], a Goexit [ErrGoexit] (its goroutine
 // ends nevertheless). An unknown name is [ErrNotRegistered].
-func Invoke(ctx context.Context, name string, arg []byte) (result []byte, err error) {
+func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
 	f := registry.named(name)
 	if f == nil {
-		return nil, fmt.Errorf("%w in the worker: %q: the worker runs another program, or another version of it", ErrNotRegistered, name)
+		return Encoded{}, fmt.Errorf("%w in the worker: %q: the worker runs another program, or another version of it", ErrNotRegistered, name)
 	}
 	returned := false
 	defer func() {

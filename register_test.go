@@ -78,7 +78,7 @@ func TestRegisterMisuse(t *testing.T) {
 			misuse()
 		}()
 	}
-	if _, err := concert.Invoke(t.Context(), "nobody", nil); !errors.Is(err, concert.ErrNotRegistered) {
+	if _, err := concert.Invoke(t.Context(), "nobody", concert.Encoded{}); !errors.Is(err, concert.ErrNotRegistered) {
 		t.Errorf("Invoke of an unknown name = %v, want ErrNotRegistered", err)
 	}
 }

@@ -112,11 +112,14 @@ func RegisterErrorType[E error](name string) {
 			if !errors.As(err, &e) {
 				return nil, false
 			}
-			b, err := encode(e)
-			return b, err == nil // one that does not encode travels as text
+			v, err := encode(e)
+			return append([]byte{v.Kind}, v.Bytes...), err == nil // one that does not encode travels as text
 		},
 		decode: func(b []byte) (error, error) {
-			e, err := decode[E](b)
+			if len(b) == 0 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			e, err := decode[E](Encoded{b[0], b[1:]})
 			return e, err
 		},
 	}

@@ -56,9 +56,10 @@ var alone = NewWorkerGroup(noQueue{}, nil)
 
 type noQueue struct{}
 
-func (noQueue) Next() *Task { return nil }
-func (noQueue) Again(*Task) {}
-func (noQueue) Dropped()    {}
+func (noQueue) Next() *Task         { return nil }
+func (noQueue) Again(*Task)         {}
+func (noQueue) Dropped()            {}
+func (noQueue) Withdraw(*Task) bool { return true }
 
 // call is a function applied to an argument: the job of a Submit.
 type call[In, Out any] struct {

@@ -160,6 +160,13 @@ func (t *Task) Cancel(cause error) bool {
 			runtime.Gosched() // for an instant
 			continue
 		case claimed:
+			if !t.group.queue.Withdraw(t) {
+				if cause == nil {
+					cause = ErrCancelled
+				}
+				t.job.interrupt(t, cause)
+				return false
+			}
 			if !t.move(claimed, settling) {
 				continue
 			}

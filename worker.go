@@ -13,7 +13,7 @@ import (
 
 // A Queue is what a [WorkerGroup] asks of its executor. The methods never
 // block and may be called from any goroutine. An executor whose workers are
-// not goroutines of this process is only ever asked for Dropped.
+// not goroutines of this process is only ever asked for Withdraw and Dropped.
 type Queue interface {
 	// Next takes the task that is next in turn out of the queue, or returns
 	// nil. It is called while a worker of the group is blocked in a wait, for
@@ -25,6 +25,13 @@ type Queue interface {
 	// Dropped says that a task was cancelled, or run by the worker that
 	// waits for it, while it stood in the queue: its place can be used.
 	Dropped()
+	// Withdraw is asked when a task is cancelled whose call has been claimed
+	// and, as far as the task knows, not been started. It reports whether the call
+	// certainly has not started and never will. If not, the task is treated
+	// as one that runs: its context is cancelled, and its outcome is what
+	// comes back. An executor that tells Start before the function begins, so that Start
+	// decides, returns true.
+	Withdraw(*Task) bool
 }
 
 // WorkerGroup is the set of workers that serve one executor, as the search

@@ -183,6 +183,9 @@ func (g *groupQueue) Again(t *concert.Task) {
 	p.push(t)
 }
 
+// Withdraw implements [concert.Queue]; no task of this pool is ever claimed.
+func (*groupQueue) Withdraw(*concert.Task) bool { return true }
+
 // Dropped implements [concert.Queue].
 func (g *groupQueue) Dropped() {
 	p := (*Pool)(g)

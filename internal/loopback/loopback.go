@@ -173,6 +173,9 @@ type groupQueue Executor
 func (*groupQueue) Next() *concert.Task { panic("loopback: no worker here") }
 func (*groupQueue) Again(*concert.Task) { panic("loopback: no worker here") }
 
+// Withdraw implements concert.Queue: Start comes before the function.
+func (*groupQueue) Withdraw(*concert.Task) bool { return true }
+
 // Dropped implements concert.Queue: cancelled tasks leave the queue.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
@@ -248,31 +251,39 @@ func (e *Executor) invoke(id int, c *call) {
 	stop := context.AfterFunc(c.Context(), c.cancel)
 	defer stop()
 	if !c.Start(id) {
-		e.settle(c, nil, concert.ErrCancelled)
+		e.settle(c, concert.Encoded{}, concert.ErrCancelled)
 		return
 	}
-	type outcome struct{ result, failure []byte }
+	type outcome struct {
+		result  concert.Encoded
+		failure []byte
+	}
 	done := make(chan outcome, 1)
 	go func() { // the "worker process": a Goexit ends it, and not the worker
 		var o outcome
 		defer func() { done <- o }()
-		arg := append([]byte(nil), c.Arg...)
+		arg := copied(c.Arg)
 		o.failure = concert.EncodeError(concert.ErrGoexit)
 		result, err := concert.Invoke(c.ctx, c.Name, arg)
-		o.result, o.failure = result, nil
+		o.result, o.failure = copied(result), nil
 		if err != nil {
 			o.failure = concert.EncodeError(err)
 		}
 	}()
 	o := <-done
 	if o.failure != nil {
-		e.settle(c, nil, concert.DecodeError(o.failure))
+		e.settle(c, concert.Encoded{}, concert.DecodeError(o.failure))
 		return
 	}
 	e.settle(c, o.result, nil)
 }
 
-func (e *Executor) settle(c *call, result []byte, err error) {
+// copied is a value that shares no memory with the original.
+func copied(v concert.Encoded) concert.Encoded {
+	return concert.Encoded{Kind: v.Kind, Bytes: slices.Clone(v.Bytes)}
+}
+
+func (e *Executor) settle(c *call, result concert.Encoded, err error) {
 	e.mu.Lock()
 	delete(e.calls, c)
 	e.mu.Unlock()
