@@ -74,7 +74,7 @@ func hurried(ctx context.Context, self *Task) bool {
 	if !ok {
 		return false
 	}
-	own, ok := self.ctx.parent.Deadline()
+	own, ok := self.ctx.Parent.Deadline()
 	return !ok || d.Before(own)
 }
 

@@ -74,8 +74,8 @@ func (c *Call) Settle(result Encoded, err error) { c.job.settle(c.worker, result
 // is true the task is still pending and has, or had a moment ago, more to
 // claim; if not, the executor is done with it, until it comes again.
 func (t *Task) Claim(most, size int) (calls []*Call, again bool) {
-	if t.ctx.parent.Err() != nil {
-		t.Fail(&neverStarted{context.Cause(t.ctx.parent)})
+	if t.ctx.Parent.Err() != nil {
+		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 		return nil, false
 	}
 	return t.job.claim(t, most, size)

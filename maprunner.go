@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"concert/internal/lazy"
 )
 
 // runner is a task that calls a Map's function on one item after another.
@@ -20,7 +22,7 @@ type runner[In, Out any] struct {
 func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
 	r := &runner[In, Out]{m: m, batch: 1}
 	r.task.word.Store(idle)
-	r.task.ctx.parent = m.ctx
+	r.task.ctx.Parent = m.ctx
 	r.task.job = r
 	r.task.pc = m.pc
 	return r
@@ -148,7 +150,7 @@ func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 func (r *runner[In, Out]) call(it *item[In, Out]) {
 	if r.ctx == nil {
 		r.ctx = &itemContext{task: &r.task}
-		r.ctx.parent = r.m.ctx
+		r.ctx.lazy.Parent = r.m.ctx
 	}
 	if o, id := r.task.observer(); o != nil {
 		r.ctx.number = lastNumber.Add(1)
@@ -182,7 +184,7 @@ func (r *runner[In, Out]) done(it *item[In, Out]) {
 		e.Err = it.err
 		o(e)
 	}
-	if o, _ := r.task.observer(); o != nil || r.ctx.opened() {
+	if o, _ := r.task.observer(); o != nil || r.ctx.lazy.Opened() {
 		r.endContext()
 	}
 	r.m.line.markDone(it, r.m.ordered)
@@ -191,7 +193,7 @@ func (r *runner[In, Out]) done(it *item[In, Out]) {
 func (r *runner[In, Out]) endContext() {
 	if r.ctx != nil {
 		r.ctx.over.Store(true)
-		r.ctx.end()
+		r.ctx.lazy.End()
 		r.ctx = nil
 	}
 }
@@ -200,15 +202,15 @@ func (r *runner[In, Out]) endContext() {
 // for its Done goes on to the next item: only a goroutine that a call leaves
 // behind could tell, by its Err.
 type itemContext struct {
-	lazyContext
+	lazy   lazy.Context
 	over   atomic.Bool
 	task   *Task
 	number uint64 // 0 unless observed
 }
 
-func (c *itemContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
-func (c *itemContext) Done() <-chan struct{}       { return c.done(c.over.Load) }
-func (c *itemContext) Err() error                  { return c.err(c.over.Load()) }
+func (c *itemContext) Deadline() (time.Time, bool) { return c.lazy.Parent.Deadline() }
+func (c *itemContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
+func (c *itemContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
 func (c *itemContext) Value(key any) any {
 	switch key {
 	case workerKey{}:
@@ -216,7 +218,7 @@ func (c *itemContext) Value(key any) any {
 	case numberKey{}:
 		return c
 	}
-	return c.value(key)
+	return c.lazy.Value(key)
 }
 func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
 

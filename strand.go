@@ -43,8 +43,8 @@ type strand struct {
 
 // start takes a waiting task to running, unless its context has ended.
 func (s *strand) start(t *Task) bool {
-	if t.ctx.parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, s)
+	if t.ctx.Parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
 		return false
 	}
 	if !t.move(pending, running) {
@@ -110,8 +110,8 @@ func (s *strand) again(t *Task) {
 	}
 	// Whoever ends a Map: 1. ends its context, 2. cancels the tasks that are
 	// pending. Here: 1. it is pending, 2. we look at the context.
-	if t.ctx.parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.parent)}, s)
+	if t.ctx.Parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
 		return
 	}
 	s.worker.group.queue.Again(t)

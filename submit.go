@@ -71,7 +71,7 @@ type call[In, Out any] struct {
 func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), arg In) *call[In, Out] {
 	c := &call[In, Out]{fn: fn, arg: arg}
 	t := &c.future.task
-	t.ctx.parent = ctx
+	t.ctx.Parent = ctx
 	t.job = c
 	t.pc = codePointer(fn)
 	return c
@@ -94,7 +94,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 	return false
 }
 
-func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.open().cancel(cause) }
+func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
 
 func (c *call[In, Out]) drop(_ *Task, err error, s *strand) {
 	c.future.err = err
@@ -113,6 +113,6 @@ func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
 	if s != nil && to == finished {
 		s.worker.done.Add(1)
 	}
-	defer t.ctx.end() // also when a callback ends the goroutine
+	defer t.ctx.End() // also when a callback ends the goroutine
 	t.settle(to, s)
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"concert/internal/lazy"
 )
 
 // A Task is a unit of work as an executor sees it: what it does, for whom and
@@ -18,7 +20,7 @@ import (
 // to the end of the queue (see [Queue]) so that one long Map does not keep
 // everybody else waiting.
 type Task struct {
-	ctx lazyContext // its parent is the submitter's context
+	ctx lazy.Context // its parent is the submitter's context
 
 	// group is that of the executor that has the task, nil for Go. Written by
 	// the first Adopt, before anyone else can find the task pending.
@@ -205,14 +207,14 @@ func (t *Task) context() context.Context { return (*taskContext)(t) }
 // it gives the task, which marks the worker that runs it.
 type taskContext Task
 
-func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.parent.Deadline() }
-func (c *taskContext) Done() <-chan struct{}       { return c.ctx.done((*Task)(c).settled) }
-func (c *taskContext) Err() error                  { return c.ctx.err((*Task)(c).settled()) }
+func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Parent.Deadline() }
+func (c *taskContext) Done() <-chan struct{}       { return c.ctx.Done((*Task)(c).settled) }
+func (c *taskContext) Err() error                  { return c.ctx.Err((*Task)(c).settled()) }
 func (c *taskContext) Value(key any) any {
 	switch key {
 	case workerKey{}, numberKey{}:
 		return (*Task)(c)
 	}
-	return c.ctx.value(key)
+	return c.ctx.Value(key)
 }
 func (c *taskContext) String() string { return "concert.Task(" + (*Task)(c).Name() + ")" }

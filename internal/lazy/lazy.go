@@ -1,21 +1,22 @@
-package concert
+// Package lazy has the part of a task's context that costs nothing until
+// somebody asks for it.
+package lazy
 
 import (
 	"context"
 	"sync/atomic"
 )
 
-// lazyContext is the part of a task's context that costs nothing until
-// somebody asks for it. Values and deadline are the parent's. The first Done
+// Context is meant to be embedded, or to be a field, in the context of a task. Values and deadline are the parent's. The first Done
 // makes a standard cancel context inside; from then on Value goes through it,
 // which is how package context finds it: children attach to it without a
 // goroutine, and Cause works.
 //
 // Whoever embeds it knows when the context is over, and says so first and
 // calls end second; done looks whether it is over last. So a Done that races
-// with the end is seen by end, or sees the end itself.
-type lazyContext struct {
-	parent context.Context
+// with the end is seen by End, or sees the end itself.
+type Context struct {
+	Parent context.Context
 	inner  atomic.Pointer[cancelContext]
 }
 
@@ -25,12 +26,15 @@ type cancelContext struct {
 	cancel context.CancelCauseFunc
 }
 
+// Cancel cancels the context with a cause.
+func (c *Context) Cancel(cause error) { c.open().cancel(cause) }
+
 // open returns the inner context, making it if need be.
-func (c *lazyContext) open() *cancelContext {
+func (c *Context) open() *cancelContext {
 	if in := c.inner.Load(); in != nil {
 		return in
 	}
-	ctx, cancel := context.WithCancelCause(c.parent)
+	ctx, cancel := context.WithCancelCause(c.Parent)
 	in := &cancelContext{ctx, cancel}
 	if !c.inner.CompareAndSwap(nil, in) {
 		cancel(nil) // lost the race: detach from the parent again
@@ -39,17 +43,18 @@ func (c *lazyContext) open() *cancelContext {
 	return in
 }
 
-// opened reports whether anyone has asked for Done.
-func (c *lazyContext) opened() bool { return c.inner.Load() != nil }
+// Opened reports whether anyone has asked for Done.
+func (c *Context) Opened() bool { return c.inner.Load() != nil }
 
-// end cancels the context, once it is over.
-func (c *lazyContext) end() {
+// End cancels the context, once it is over.
+func (c *Context) End() {
 	if in := c.inner.Load(); in != nil {
 		in.cancel(nil)
 	}
 }
 
-func (c *lazyContext) done(over func() bool) <-chan struct{} {
+// Done is the Done of the context; over says whether the task has ended.
+func (c *Context) Done(over func() bool) <-chan struct{} {
 	in := c.open()
 	if over() {
 		in.cancel(nil)
@@ -57,19 +62,21 @@ func (c *lazyContext) done(over func() bool) <-chan struct{} {
 	return in.Done()
 }
 
-func (c *lazyContext) err(over bool) error {
+// Err is the Err of the context, of a task that is over or not.
+func (c *Context) Err(over bool) error {
 	if in := c.inner.Load(); in != nil {
 		return in.Err()
 	}
-	if err := c.parent.Err(); err != nil || !over {
+	if err := c.Parent.Err(); err != nil || !over {
 		return err
 	}
 	return context.Canceled
 }
 
-func (c *lazyContext) value(key any) any {
+// Value is the Value of the context.
+func (c *Context) Value(key any) any {
 	if in := c.inner.Load(); in != nil {
 		return in.Value(key)
 	}
-	return c.parent.Value(key)
+	return c.Parent.Value(key)
 }
