@@ -32,8 +32,11 @@ type Call struct {
 // remote is what a Call stands for: a Submit, or an item of a Map.
 type remote interface {
 	of() *Task
+	parent() context.Context
 	cancel(cause error) bool
+	drop(cause error)
 	start(worker int) bool
+	progress(worker int, done, total int64)
 	settle(worker int, result Encoded, err error)
 	context() context.Context
 }
@@ -50,6 +53,14 @@ func (c *Call) Task() *Task { return c.job.of() }
 // whether it had not started.
 func (c *Call) Cancel(cause error) bool { return c.job.cancel(cause) }
 
+// Parent is the context of the submitter, which many calls may have in common:
+// that of Context, or its parent.
+func (c *Call) Parent() context.Context { return c.job.parent() }
+
+// Drop settles the call as never started, because of the cause with which its
+// Parent ended. The executor must be certain of it.
+func (c *Call) Drop(cause error) { c.job.drop(cause) }
+
 // Start says that the worker of that number begins with the call. It reports
 // false if the call was cancelled meanwhile, or has started or settled before:
 // then it must not be run.
@@ -60,6 +71,9 @@ func (c *Call) Start(worker int) bool {
 	c.worker = worker
 	return true
 }
+
+// Progress says how far the call, which has started, is; see [Progress].
+func (c *Call) Progress(done, total int64) { c.job.progress(c.worker, done, total) }
 
 // Settle ends the call with the result or the error that Invoke returned. A
 // result that cannot be decoded is an error of this call alone. The first
@@ -142,6 +156,14 @@ type remoteCall[In, Out any] call[In, Out]
 
 func (r *remoteCall[In, Out]) of() *Task { return &r.future.task }
 
+func (r *remoteCall[In, Out]) parent() context.Context { return r.future.task.ctx.Parent }
+
+func (r *remoteCall[In, Out]) drop(cause error) {
+	if t := &r.future.task; t.move(claimed, settling) {
+		(*call[In, Out])(r).drop(t, &neverStarted{cause}, nil)
+	}
+}
+
 func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Cancel(cause) }
 
 func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.context() }
@@ -153,6 +175,13 @@ func (r *remoteCall[In, Out]) start(worker int) bool {
 	}
 	t.observeOn(worker, TaskStarted, nil)
 	return true
+}
+
+func (r *remoteCall[In, Out]) progress(worker int, done, total int64) {
+	t := &r.future.task
+	if o, _ := t.observer(); o != nil && t.state() == running {
+		o(Event{Kind: TaskProgress, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
+	}
 }
 
 func (r *remoteCall[In, Out]) settle(worker int, result Encoded, err error) {
@@ -215,6 +244,10 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again b
 
 func (r *remoteItem[In, Out]) of() *Task { return nil }
 
+func (r *remoteItem[In, Out]) parent() context.Context { return r.m.ctx }
+
+func (r *remoteItem[In, Out]) drop(cause error) { r.settle(-1, Encoded{}, &neverStarted{cause}) }
+
 func (r *remoteItem[In, Out]) cancel(cause error) bool {
 	r.m.interrupt(cause)
 	return r.state.Load() == 0
@@ -228,6 +261,12 @@ func (r *remoteItem[In, Out]) start(worker int) bool {
 	}
 	r.observe(TaskStarted, worker, nil)
 	return true
+}
+
+func (r *remoteItem[In, Out]) progress(worker int, done, total int64) {
+	if o, _ := r.task.observer(); o != nil && r.state.Load() == uint32(running) {
+		o(Event{Kind: TaskProgress, Task: r.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
+	}
 }
 
 func (r *remoteItem[In, Out]) settle(worker int, result Encoded, err error) {

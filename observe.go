@@ -70,6 +70,16 @@ func Progress(ctx context.Context, done, total int64) {
 	n.progress(done, total)
 }
 
+// WithProgress returns a context for [Invoke], in a worker elsewhere: what the
+// function says with Progress goes to report.
+func WithProgress(ctx context.Context, report func(done, total int64)) context.Context {
+	return context.WithValue(ctx, numberKey{}, reporter(report))
+}
+
+type reporter func(done, total int64)
+
+func (r reporter) progress(done, total int64) { r(done, total) }
+
 // numberKey is the context key under which a task's context gives the task,
 // or the item of a Map, as something that is observed.
 type numberKey struct{}

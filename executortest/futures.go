@@ -55,10 +55,14 @@ var futureCases = []testCase{
 			futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
 		}
 		s.eventually("two tasks start", func() bool { return g.entered() == 2 })
-		states := map[concert.State]int{}
-		for _, f := range futures {
-			states[f.State()]++
-		}
+		var states map[concert.State]int
+		s.eventually("the two are seen to run", func() bool {
+			states = map[concert.State]int{}
+			for _, f := range futures {
+				states[f.State()]++
+			}
+			return states[concert.Running] >= 2
+		})
 		if states[concert.Running] != 2 || states[concert.Pending] != 6 {
 			s.Errorf("states with 2 workers and 8 tasks: %v; want 2 running, 6 pending", states)
 		}

@@ -22,6 +22,8 @@ var allowed = map[string][]string{
 	"concert":                   {"concert/internal/lazy", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":     {},
 	"concert/goroutines":        {"concert"},
+	"concert/processes":         {"concert", "concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/internal/frame":    {"concert"},
 	"concert/progress":          {"concert", "golang.org/x/term"},
 	"concert/download":          {},
 	"concert/executortest":      {"concert"},
@@ -96,7 +98,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./goroutines", "./progress", "./download", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./goroutines", "./processes", "./progress", "./download", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}

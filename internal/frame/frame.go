@@ -1,0 +1,387 @@
+// Package frame is the language of a pool and its worker processes: messages
+// on pipes, each with its length before it. docs/wire.md describes the same for
+// those who write a worker in another language.
+//
+//	pool --tasks----> worker     Call ...                               end of file: finish, and exit
+//	pool --control--> worker     Cancel ...                             end of file: the pool is gone, exit at once
+//	pool <--results-- worker     Hello, Ready or Broken, and then
+//	                             Started, Progress, Result, Failure ...
+//
+//	frame = length uint32, type byte, body        length counts type and body
+//
+// All numbers are little endian. A frame is never trusted: its length is
+// checked before anything is allocated, and what it claims about its own
+// contents against its length.
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"concert"
+)
+
+// Version is the version of the protocol; both sides must have the same.
+const Version = 1
+
+// Type is the type of a frame.
+type Type byte
+
+// The frames. Letters, so that a dump of a pipe can be read.
+const (
+	Call     Type = 'C' // pool to worker: run this
+	Cancel   Type = 'X' // pool to worker: end the context of a call
+	Hello    Type = 'H' // worker to pool: first of all, with its version
+	Ready    Type = 'Y' // worker to pool: it has been prepared
+	Broken   Type = 'B' // worker to pool: it could not be prepared, with the error
+	Started  Type = 'S' // worker to pool: it begins with a call
+	Progress Type = 'P' // worker to pool: how far a call is
+	Result   Type = 'R' // worker to pool: the value of a call
+	Failure  Type = 'F' // worker to pool: the error of a call
+)
+
+// HeaderSize is the number of bytes before the body.
+const HeaderSize = 5
+
+// ErrFrame is wrapped by the errors of frames that make no sense.
+var ErrFrame = errors.New("frame: not understood")
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrFrame}, args...)...)
+}
+
+var le = binary.LittleEndian
+
+// begin appends the header of a frame whose length end fills in.
+func begin(b []byte, t Type) []byte { return append(b, 0, 0, 0, 0, byte(t)) }
+
+// end completes the frame that begins at start.
+func end(b []byte, start int) []byte {
+	le.PutUint32(b[start:], uint32(len(b)-start-4))
+	return b
+}
+
+// Span is a value in the memory that the two share.
+type Span struct {
+	Block  uint32 // of the worker's, to be given back; see docs/wire.md
+	Offset uint64
+	Length uint64
+}
+
+// Payload is a value: its bytes in the frame, or where they are.
+type Payload struct {
+	Kind   byte   // of concert.Encoded
+	Shared bool   // the bytes are in shared memory,
+	Span   Span   // there,
+	Bytes  []byte // or else here
+}
+
+// Inline is a payload whose bytes are in the frame.
+func Inline(v concert.Encoded) Payload { return Payload{Kind: v.Kind, Bytes: v.Bytes} }
+
+const spanSize = 4 + 8 + 8
+
+func appendPayload(b []byte, p Payload) []byte {
+	if !p.Shared {
+		return append(append(b, 0, p.Kind), p.Bytes...)
+	}
+	b = append(b, 1, p.Kind)
+	b = le.AppendUint32(b, p.Span.Block)
+	b = le.AppendUint64(b, p.Span.Offset)
+	return le.AppendUint64(b, p.Span.Length)
+}
+
+func parsePayload(b []byte) (p Payload, err error) {
+	if len(b) < 2 || b[0] > 1 {
+		return p, bad("payload of %d bytes", len(b))
+	}
+	p.Kind = b[1]
+	if b[0] == 0 {
+		p.Bytes = b[2:]
+		return p, nil
+	}
+	if b = b[2:]; len(b) != spanSize {
+		return p, bad("span of %d bytes", len(b))
+	}
+	p.Shared = true
+	p.Span = Span{Block: le.Uint32(b), Offset: le.Uint64(b[4:]), Length: le.Uint64(b[12:])}
+	return p, nil
+}
+
+// CallBody is the body of a Call: run the function of that name.
+type CallBody struct {
+	Seq    uint32        // numbers the calls of a worker, one after the other
+	Left   time.Duration // until the deadline of its context; 0 for none, negative when it has passed
+	Name   string
+	Arg    Payload
+	Worker uint32 // number of the worker in its pool
+}
+
+// Overhead bounds the bytes of a frame that are not payload.
+const Overhead = 64 + maxName
+
+const maxName = 1<<16 - 1
+
+// AppendCall appends a Call. The name is at most 65,535 bytes long.
+func AppendCall(b []byte, c CallBody) []byte {
+	start := len(b)
+	b = begin(b, Call)
+	b = le.AppendUint32(b, c.Seq)
+	b = le.AppendUint64(b, uint64(c.Left))
+	b = le.AppendUint32(b, c.Worker)
+	b = le.AppendUint16(b, uint16(len(c.Name)))
+	b = append(b, c.Name...)
+	return end(appendPayload(b, c.Arg), start)
+}
+
+// CallHead appends all of a Call but the bytes of its payload, of which there
+// are that many, and which must follow.
+func CallHead(b []byte, c CallBody, bytes int) []byte {
+	start := len(b)
+	c.Arg = Payload{Kind: c.Arg.Kind}
+	b = AppendCall(b, c)
+	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
+	return b
+}
+
+// ParseCall parses the body of a Call. The payload's bytes are those of b.
+func ParseCall(b []byte) (c CallBody, err error) {
+	if len(b) < 18 {
+		return c, bad("call of %d bytes", len(b))
+	}
+	c.Seq, c.Left, c.Worker = le.Uint32(b), time.Duration(le.Uint64(b[4:])), le.Uint32(b[12:])
+	n := int(le.Uint16(b[16:]))
+	if b = b[18:]; len(b) < n {
+		return c, bad("name of %d bytes in %d", n, len(b))
+	}
+	c.Name = string(b[:n])
+	c.Arg, err = parsePayload(b[n:])
+	return c, err
+}
+
+// Reason is why a call is cancelled.
+type Reason byte
+
+// The reasons.
+const (
+	Cancelled Reason = 1 // context.Canceled
+	Expired   Reason = 2 // context.DeadlineExceeded
+)
+
+// AppendCancel appends a Cancel.
+func AppendCancel(b []byte, seq uint32, why Reason) []byte {
+	start := len(b)
+	b = le.AppendUint32(begin(b, Cancel), seq)
+	return end(append(b, byte(why)), start)
+}
+
+// ParseCancel parses the body of a Cancel.
+func ParseCancel(b []byte) (seq uint32, why Reason, err error) {
+	if len(b) != 5 {
+		return 0, 0, bad("cancel of %d bytes", len(b))
+	}
+	return le.Uint32(b), Reason(b[4]), nil
+}
+
+const magic = "concert"
+
+// AppendHello appends a Hello with a version.
+func AppendHello(b []byte, version uint32) []byte {
+	start := len(b)
+	b = append(begin(b, Hello), magic...)
+	return end(le.AppendUint32(b, version), start)
+}
+
+// ParseHello parses the body of a Hello.
+func ParseHello(b []byte) (version uint32, err error) {
+	if len(b) != len(magic)+4 || string(b[:len(magic)]) != magic {
+		return 0, bad("hello of %d bytes", len(b))
+	}
+	return le.Uint32(b[len(magic):]), nil
+}
+
+// AppendReady appends a Ready.
+func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }
+
+// AppendBroken appends a Broken with an error of concert.EncodeError.
+func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken), failure...), len(b)) }
+
+// AppendStarted appends a Started.
+func AppendStarted(b []byte, seq uint32) []byte {
+	return end(le.AppendUint32(begin(b, Started), seq), len(b))
+}
+
+// ParseStarted parses the body of a Started.
+func ParseStarted(b []byte) (seq uint32, err error) {
+	if len(b) != 4 {
+		return 0, bad("started of %d bytes", len(b))
+	}
+	return le.Uint32(b), nil
+}
+
+// ProgressBody is the body of a Progress; see concert.Progress.
+type ProgressBody struct {
+	Seq         uint32
+	Done, Total int64
+}
+
+// AppendProgress appends a Progress.
+func AppendProgress(b []byte, p ProgressBody) []byte {
+	start := len(b)
+	b = le.AppendUint32(begin(b, Progress), p.Seq)
+	b = le.AppendUint64(b, uint64(p.Done))
+	return end(le.AppendUint64(b, uint64(p.Total)), start)
+}
+
+// ParseProgress parses the body of a Progress.
+func ParseProgress(b []byte) (p ProgressBody, err error) {
+	if len(b) != 20 {
+		return p, bad("progress of %d bytes", len(b))
+	}
+	return ProgressBody{le.Uint32(b), int64(le.Uint64(b[4:])), int64(le.Uint64(b[12:]))}, nil
+}
+
+// Outcome is the body of a Result, or of a Failure.
+type Outcome struct {
+	Seq   uint32
+	Ran   time.Duration // how long the function ran
+	Value Payload       // in a Result
+	Error []byte        // in a Failure: of concert.EncodeError
+}
+
+// AppendResult appends a Result.
+func AppendResult(b []byte, o Outcome) []byte {
+	start := len(b)
+	b = le.AppendUint32(begin(b, Result), o.Seq)
+	b = le.AppendUint64(b, uint64(o.Ran))
+	return end(appendPayload(b, o.Value), start)
+}
+
+// ResultHead appends all of a Result but the bytes of its payload, of which
+// there are that many, and which must follow.
+func ResultHead(b []byte, o Outcome, bytes int) []byte {
+	start := len(b)
+	b = AppendResult(b, Outcome{Seq: o.Seq, Ran: o.Ran, Value: Payload{Kind: o.Value.Kind}})
+	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
+	return b
+}
+
+// ParseResult parses the body of a Result. The payload's bytes are those of b.
+func ParseResult(b []byte) (o Outcome, err error) {
+	if len(b) < 12 {
+		return o, bad("result of %d bytes", len(b))
+	}
+	o.Seq, o.Ran = le.Uint32(b), time.Duration(le.Uint64(b[4:]))
+	o.Value, err = parsePayload(b[12:])
+	return o, err
+}
+
+// AppendFailure appends a Failure.
+func AppendFailure(b []byte, o Outcome) []byte {
+	start := len(b)
+	b = le.AppendUint32(begin(b, Failure), o.Seq)
+	b = le.AppendUint64(b, uint64(o.Ran))
+	return end(append(b, o.Error...), start)
+}
+
+// ParseFailure parses the body of a Failure. The error's bytes are those of b.
+func ParseFailure(b []byte) (o Outcome, err error) {
+	if len(b) < 12 {
+		return o, bad("failure of %d bytes", len(b))
+	}
+	return Outcome{Seq: le.Uint32(b), Ran: time.Duration(le.Uint64(b[4:])), Error: b[12:]}, nil
+}
+
+// Reader reads frames. A frame of more than a few bytes that is not there yet
+// is given memory as it comes, not at its own word.
+type Reader struct {
+	r     io.Reader
+	max   int
+	buf   []byte
+	first int // buf[first:last] has been read and not returned
+	last  int
+	count int64 // bytes read from r
+}
+
+const (
+	readSize = 64 << 10
+	growth   = 4 << 20 // largest step in which a buffer grows before its bytes have come
+)
+
+// NewReader returns a Reader that refuses frames longer than max bytes.
+func NewReader(r io.Reader, max int) *Reader {
+	return &Reader{r: r, max: max, buf: make([]byte, readSize)}
+}
+
+// Buffered reports whether a whole frame can be had without a read.
+func (r *Reader) Buffered() bool {
+	have := r.last - r.first
+	return have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
+}
+
+// Count is the number of bytes that were read.
+func (r *Reader) Count() int64 { return r.count }
+
+// Next returns the next frame. The body is valid until the next call. After
+// an error of the reader beneath, Next may be called again and goes on where it
+// was; the end of the file within a frame is io.ErrUnexpectedEOF.
+func (r *Reader) Next() (Type, []byte, error) {
+	for !r.Buffered() {
+		if err := r.fill(); err != nil {
+			if err == io.EOF && r.last > r.first {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, nil, err
+		}
+	}
+	n := int(le.Uint32(r.buf[r.first:]))
+	if n < 1 {
+		return 0, nil, bad("length 0")
+	}
+	f := r.buf[r.first+4 : r.first+4+n]
+	r.first += 4 + n
+	return Type(f[0]), f[1:], nil
+}
+
+// fill reads once.
+func (r *Reader) fill() error {
+	need := 4
+	if have := r.last - r.first; have >= 4 {
+		n := uint64(le.Uint32(r.buf[r.first:]))
+		if n > uint64(r.max) {
+			return bad("length %d, more than %d", n, r.max)
+		}
+		need = 4 + int(n)
+	}
+	if r.first == r.last {
+		r.first, r.last = 0, 0
+		if len(r.buf) > 16*readSize {
+			r.buf = make([]byte, readSize) // a large one has passed
+		}
+	}
+	if r.first+need > len(r.buf) || r.last == len(r.buf) {
+		have := r.last - r.first
+		size := max(readSize, min(need, have+growth, 2*have+readSize))
+		if size > len(r.buf) {
+			bigger := make([]byte, size)
+			copy(bigger, r.buf[r.first:r.last])
+			r.buf = bigger
+		} else {
+			copy(r.buf, r.buf[r.first:r.last])
+		}
+		r.first, r.last = 0, have
+	}
+	n, err := r.r.Read(r.buf[r.last:])
+	r.last += n
+	r.count += int64(n)
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}

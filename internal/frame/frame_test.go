@@ -1,0 +1,194 @@
+package frame_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"concert/internal/frame"
+)
+
+func TestRoundTrips(t *testing.T) {
+	calls := []frame.CallBody{
+		{Seq: 7, Left: -time.Second, Name: "f", Worker: 3, Arg: frame.Payload{Kind: 2, Bytes: []byte("abc")}},
+		{Name: strings.Repeat("n", 65535), Arg: frame.Payload{Bytes: []byte{}}},
+		{Seq: 1<<32 - 1, Arg: frame.Payload{Kind: 9, Shared: true, Span: frame.Span{Block: 5, Offset: 1 << 40, Length: 1}}},
+	}
+	outcomes := []frame.Outcome{
+		{Seq: 1, Ran: time.Hour, Value: frame.Payload{Kind: 1, Bytes: []byte("x")}},
+		{Seq: 2, Value: frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 63}}},
+	}
+	progress := frame.ProgressBody{Seq: 4, Done: -1, Total: 1 << 62}
+	var b []byte
+	b = frame.AppendHello(b, 99)
+	b = frame.AppendReady(b)
+	b = frame.AppendBroken(b, []byte("why"))
+	for _, c := range calls {
+		b = frame.AppendCall(b, c)
+	}
+	b = frame.AppendStarted(b, 6)
+	b = frame.AppendProgress(b, progress)
+	for _, o := range outcomes {
+		b = frame.AppendResult(b, o)
+	}
+	b = frame.AppendFailure(b, frame.Outcome{Seq: 8, Ran: 5, Error: []byte("bad")})
+	b = frame.AppendCancel(b, 9, frame.Expired)
+	head := frame.ResultHead(nil, outcomes[0], 1)
+	b = append(append(b, head...), 'x')
+
+	for name, r := range map[string]io.Reader{
+		"at once": bytes.NewReader(b), "byte by byte": iotest.OneByteReader(bytes.NewReader(b)), "in halves": iotest.HalfReader(bytes.NewReader(b)),
+	} {
+		in := frame.NewReader(r, 1<<20)
+		next := func(want frame.Type) []byte {
+			t.Helper()
+			got, body, err := in.Next()
+			if got != want || err != nil {
+				t.Fatalf("%s: Next() = %c, %v; want %c", name, got, err, want)
+			}
+			return body
+		}
+		equal := func(got, want any, err error) {
+			t.Helper()
+			if !reflect.DeepEqual(got, want) || err != nil {
+				t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
+			}
+		}
+		version, err := frame.ParseHello(next(frame.Hello))
+		equal(version, uint32(99), err)
+		next(frame.Ready)
+		equal(string(next(frame.Broken)), "why", nil)
+		for _, want := range calls {
+			got, err := frame.ParseCall(next(frame.Call))
+			equal(got, want, err)
+		}
+		seq, err := frame.ParseStarted(next(frame.Started))
+		equal(seq, uint32(6), err)
+		p, err := frame.ParseProgress(next(frame.Progress))
+		equal(p, progress, err)
+		for _, want := range outcomes {
+			got, err := frame.ParseResult(next(frame.Result))
+			equal(got, want, err)
+		}
+		f, err := frame.ParseFailure(next(frame.Failure))
+		equal(f, frame.Outcome{Seq: 8, Ran: 5, Error: []byte("bad")}, err)
+		seq, why, err := frame.ParseCancel(next(frame.Cancel))
+		equal([]any{seq, why}, []any{uint32(9), frame.Expired}, err)
+		got, err := frame.ParseResult(next(frame.Result))
+		equal(got, outcomes[0], err)
+		if _, _, err := in.Next(); err != io.EOF {
+			t.Errorf("%s: Next() at the end = %v, want EOF", name, err)
+		}
+		if in.Count() != int64(len(b)) {
+			t.Errorf("%s: Count() = %d, want %d", name, in.Count(), len(b))
+		}
+	}
+}
+
+func TestLarge(t *testing.T) {
+	big := bytes.Repeat([]byte("0123456789"), 1<<20)
+	b := frame.AppendResult(nil, frame.Outcome{Seq: 1, Value: frame.Payload{Bytes: big}})
+	b = frame.AppendStarted(b, 2)
+	in := frame.NewReader(bytes.NewReader(b), 1<<24)
+	_, body, err := in.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := frame.ParseResult(body); err != nil || !bytes.Equal(o.Value.Bytes, big) {
+		t.Errorf("%d bytes, %v", len(o.Value.Bytes), err)
+	}
+	if kind, _, err := in.Next(); kind != frame.Started || err != nil {
+		t.Errorf("after a large frame: %c, %v", kind, err)
+	}
+}
+
+// TestHostileLength: a length that is too large, or does not come true, costs
+// no memory.
+func TestHostileLength(t *testing.T) {
+	if _, _, err := frame.NewReader(bytes.NewReader([]byte{255, 255, 255, 255, 'R'}), 1<<20).Next(); !errors.Is(err, frame.ErrFrame) {
+		t.Errorf("a length of 4 GiB: %v, want ErrFrame", err)
+	}
+	if _, _, err := frame.NewReader(bytes.NewReader(make([]byte, 8)), 1<<20).Next(); !errors.Is(err, frame.ErrFrame) {
+		t.Errorf("a length of 0: %v, want ErrFrame", err)
+	}
+	in := frame.NewReader(bytes.NewReader([]byte{0, 0, 0, 64, 'R', 1, 2, 3}), 1<<31-1)
+	allocated := testing.AllocsPerRun(1, func() {
+		if _, _, err := in.Next(); err != io.ErrUnexpectedEOF {
+			t.Errorf("a frame of 1 GiB with 4 bytes: %v, want ErrUnexpectedEOF", err)
+		}
+	})
+	if allocated > 4 {
+		t.Errorf("%v allocations", allocated)
+	}
+}
+
+// TestInterrupted: an error of the reader is not the end.
+func TestInterrupted(t *testing.T) {
+	b := frame.AppendStarted(nil, 6)
+	timeout := iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(b)))
+	in := frame.NewReader(timeout, 100)
+	if _, _, err := in.Next(); err != iotest.ErrTimeout {
+		t.Fatalf("Next() = %v, want the reader's timeout", err)
+	}
+	kind, body, err := in.Next()
+	if seq, _ := frame.ParseStarted(body); kind != frame.Started || err != nil || seq != 6 {
+		t.Errorf("Next() after the timeout = %c, %v", kind, err)
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	f.Add(frame.AppendCall(nil, frame.CallBody{Seq: 7, Name: "f", Arg: frame.Payload{Bytes: []byte("abc")}}))
+	f.Add(frame.AppendResult(frame.AppendHello(nil, 1), frame.Outcome{Seq: 2, Value: frame.Payload{Shared: true}}))
+	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), 1, frame.Cancelled))
+	f.Add(frame.AppendFailure(frame.AppendStarted(nil, 1), frame.Outcome{}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)
+		var again []byte
+		for {
+			kind, body, err := in.Next()
+			if err != nil {
+				return
+			}
+			again = again[:0]
+			switch kind {
+			case frame.Call:
+				if c, err := frame.ParseCall(body); err == nil {
+					again = frame.AppendCall(again, c)
+				}
+			case frame.Cancel:
+				if seq, why, err := frame.ParseCancel(body); err == nil {
+					again = frame.AppendCancel(again, seq, why)
+				}
+			case frame.Hello:
+				if v, err := frame.ParseHello(body); err == nil {
+					again = frame.AppendHello(again, v)
+				}
+			case frame.Started:
+				if seq, err := frame.ParseStarted(body); err == nil {
+					again = frame.AppendStarted(again, seq)
+				}
+			case frame.Progress:
+				if p, err := frame.ParseProgress(body); err == nil {
+					again = frame.AppendProgress(again, p)
+				}
+			case frame.Result:
+				if o, err := frame.ParseResult(body); err == nil {
+					again = frame.AppendResult(again, o)
+				}
+			case frame.Failure:
+				if o, err := frame.ParseFailure(body); err == nil {
+					again = frame.AppendFailure(again, o)
+				}
+			}
+			// What was understood says all that was there.
+			if len(again) > 0 && !bytes.Equal(again[frame.HeaderSize:], body) {
+				t.Errorf("%c %x was understood as %x", kind, body, again[frame.HeaderSize:])
+			}
+		}
+	})
+}

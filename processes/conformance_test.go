@@ -1,0 +1,19 @@
+package processes_test
+
+import (
+	"testing"
+
+	"concert"
+	"concert/executortest"
+	"concert/processes"
+)
+
+func TestConformance(t *testing.T) {
+	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Observer: c.Observer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ex
+	})
+}

@@ -1,0 +1,130 @@
+package processes_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"testing"
+
+	"concert"
+	"concert/processes"
+)
+
+var (
+	nop  = concert.Register("processes_test.nop", func(_ context.Context, n int) (int, error) { return n, nil })
+	echo = concert.Register("processes_test.echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
+)
+
+func numbers(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func newPool(tb testing.TB, n int, o *processes.Options) *processes.Pool {
+	tb.Helper()
+	p, err := processes.New(n, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { p.Close() })
+	return p
+}
+
+// BenchmarkRoundTrip is one task at a time.
+func BenchmarkRoundTrip(b *testing.B) {
+	p := newPool(b, 1, nil)
+	for b.Loop() {
+		if _, err := concert.Submit(b.Context(), p, nop, 1).Result(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPipe is the floor of a round trip: a byte to another goroutine and
+// back by two pipes, through Go's poller.
+func BenchmarkPipe(b *testing.B) {
+	r1, w1, _ := os.Pipe()
+	r2, w2, _ := os.Pipe()
+	defer w1.Close()
+	go func() {
+		buf := make([]byte, 64)
+		for {
+			n, err := r1.Read(buf)
+			if err != nil {
+				w2.Close()
+				return
+			}
+			w2.Write(buf[:n])
+		}
+	}()
+	buf := make([]byte, 64)
+	for b.Loop() {
+		w1.Write(buf)
+		r2.Read(buf)
+	}
+}
+
+// BenchmarkOutstanding is a task when so many are under way.
+func BenchmarkOutstanding(b *testing.B) {
+	for _, n := range []int{1, 16, 64, 1024} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := newPool(b, 2, nil)
+			b.ReportAllocs()
+			futures := make([]*concert.Future[int], n)
+			i := 0
+			for b.Loop() {
+				if f := futures[i%n]; f != nil {
+					if _, err := f.Result(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+				}
+				futures[i%n] = concert.Submit(b.Context(), p, nop, i)
+				i++
+			}
+		})
+	}
+}
+
+func BenchmarkMap(b *testing.B) {
+	p := newPool(b, 2, nil)
+	b.ReportAllocs()
+	for _, err := range concert.Map(b.Context(), p, nop, numbers(b.N)) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLarge sends 64 MiB there and back.
+func BenchmarkLarge(b *testing.B) {
+	p := newPool(b, 1, nil)
+	big := make([]byte, 64<<20)
+	b.SetBytes(2 * int64(len(big)))
+	for b.Loop() {
+		if _, err := concert.Submit(b.Context(), p, echo, big).Result(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFirst is a pool of two, from New to its first result.
+func BenchmarkFirst(b *testing.B) {
+	for b.Loop() {
+		p, err := processes.New(2, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := concert.Submit(b.Context(), p, nop, 1).Result(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		p.Close()
+		b.StartTimer()
+	}
+}

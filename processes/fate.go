@@ -1,0 +1,73 @@
+package processes
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// WorkerError is the error of a task whose worker process died while it ran.
+type WorkerError struct {
+	// Task is the name of the task's function.
+	Task string
+	// Worker is the number of the worker in its pool, Pid that of the process.
+	Worker, Pid int
+	// ExitCode is the process's, -1 if a signal ended it.
+	ExitCode int
+	// Signal is the signal that ended it, 0 if none did.
+	Signal syscall.Signal
+	// Stderr is the end of what the process wrote to its standard error.
+	Stderr string
+	// Err says why the pool killed it: ErrTimeout, the cause of the task's
+	// context, a protocol error. It is nil if the pool did not.
+	Err error
+}
+
+// Error says which task died how, and the last line that it wrote.
+func (e *WorkerError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "processes: %s: worker %d (pid %d) ", e.Task, e.Worker, e.Pid)
+	switch {
+	case e.Err != nil:
+		fmt.Fprintf(&b, "was killed: %v", e.Err)
+	case e.Signal != 0:
+		fmt.Fprintf(&b, "died of a signal: %v", e.Signal)
+		if e.Signal == syscall.SIGKILL {
+			b.WriteString(" (if nobody sent it, the system had no memory left)")
+		}
+	default:
+		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
+	}
+	if line := e.reason(); line != "" {
+		fmt.Fprintf(&b, ": %s", line)
+	}
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *WorkerError) Unwrap() error { return e.Err }
+
+// reason is the line of standard error that says most: where the Go runtime
+// says why it ends, or else the last one.
+func (e *WorkerError) reason() string {
+	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// newWorkerError returns the error of a task that the worker's death ended.
+func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerError {
+	e := &WorkerError{Task: task, Worker: w.id, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: w.killed}
+	if state != nil {
+		e.ExitCode = state.ExitCode()
+		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+			e.Signal = s.Signal()
+		}
+	}
+	return e
+}

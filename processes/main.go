@@ -1,0 +1,82 @@
+package processes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+)
+
+// workerEnv is the environment variable that tells a process that it is a
+// worker, and what it has been given; see workerSetup.
+const workerEnv = "CONCERT_WORKER"
+
+// mainCalled says that Main has been called.
+var mainCalled atomic.Bool
+
+// ErrNoMain is the error of New in a program that has not called Main.
+var ErrNoMain = errors.New("processes: this program does not call processes.Main() first thing in main (for tests: in TestMain), " +
+	"so its workers would run the whole program instead of tasks; nothing was started")
+
+// Main is the guard of programs that use this package, what
+// if __name__ == "__main__" is for Python's multiprocessing: call it first
+// thing in main, and in TestMain for tests. A worker is this same program,
+// started again: there Main runs tasks, and does not return. Everywhere else it
+// returns at once.
+//
+//	func main() {
+//		processes.Main()
+//		...
+//	}
+//
+// What package-level variables and init functions do happens in the workers,
+// too; that is how functions get registered there.
+//
+// A program without it cannot start workers by accident: New is [ErrNoMain].
+func Main() {
+	mainCalled.Store(true)
+	setup, worker := os.LookupEnv(workerEnv)
+	if !worker {
+		beginStarter()
+		return
+	}
+	// What the worker starts itself is no worker.
+	os.Unsetenv(workerEnv)
+	os.Exit(serve(setup))
+}
+
+// workerSetup is what a worker is told in its environment.
+type workerSetup struct {
+	depth   int      // pools above it
+	files   []string // of tasks, results and control, and of the journal if there is one
+	prepare bool     // the first call is the initializer
+	report  bool     // somebody wants to know how far tasks are
+}
+
+func (s workerSetup) String() string {
+	return fmt.Sprintf("1 depth=%d prepare=%t report=%t files=%s", s.depth, s.prepare, s.report, strings.Join(s.files, ","))
+}
+
+func parseSetup(text string) (s workerSetup, err error) {
+	var version int
+	var files string
+	if _, err := fmt.Sscanf(text, "%d depth=%d prepare=%t report=%t files=%s", &version, &s.depth, &s.prepare, &s.report, &files); err != nil {
+		return s, fmt.Errorf("processes: %s=%q is not understood: %w", workerEnv, text, err)
+	}
+	s.files = strings.Split(files, ",")
+	if len(s.files) != 3 && len(s.files) != 4 {
+		return s, fmt.Errorf("processes: %s=%q names %d files", workerEnv, text, len(s.files))
+	}
+	return s, nil
+}
+
+// ownArgs returns the arguments of a worker: none, except that a test binary
+// which reaches its tests after all must not run them.
+func ownArgs() []string {
+	if strings.HasSuffix(filepath.Base(os.Args[0]), ".test") || strings.HasSuffix(os.Args[0], ".test.exe") {
+		return []string{"-test.run=^$"}
+	}
+	return nil
+}

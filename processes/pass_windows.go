@@ -1,0 +1,41 @@
+package processes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+)
+
+// passFiles gives files to a process that is about to be started, and returns
+// the names under which openPassed finds them there.
+func passFiles(cmd *exec.Cmd, files []*os.File) (names []string, err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	for _, f := range files {
+		h := syscall.Handle(f.Fd())
+		if err := syscall.SetHandleInformation(h, syscall.HANDLE_FLAG_INHERIT, syscall.HANDLE_FLAG_INHERIT); err != nil {
+			return nil, fmt.Errorf("processes: a pipe cannot be passed: %w", err)
+		}
+		cmd.SysProcAttr.AdditionalInheritedHandles = append(cmd.SysProcAttr.AdditionalInheritedHandles, h)
+		names = append(names, strconv.FormatUint(uint64(h), 10))
+	}
+	return names, nil
+}
+
+// openPassed returns the files that were passed to this process.
+func openPassed(names []string) (files []*os.File, err error) {
+	for _, name := range names {
+		h, err := strconv.ParseUint(name, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("processes: %q is no handle", name)
+		}
+		if err := syscall.SetHandleInformation(syscall.Handle(h), syscall.HANDLE_FLAG_INHERIT, 0); err != nil {
+			return nil, fmt.Errorf("processes: handle %d was not passed: %w", h, err)
+		}
+		files = append(files, os.NewFile(uintptr(h), "concert-"+name))
+	}
+	return files, nil
+}

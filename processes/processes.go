@@ -1,0 +1,214 @@
+// Package processes runs tasks in worker processes: what multiprocessing and
+// ProcessPoolExecutor are in Python, except that a worker which dies costs one
+// task and not the pool.
+//
+//	func main() {
+//		processes.Main() // the guard: a worker does not go past it
+//		ex, err := processes.New(4, nil)
+//		...
+//		defer ex.Close()
+//		for img, err := range concert.Map(ctx, ex, thumbnail, slices.Values(photos)) { ... }
+//	}
+//
+//	var thumbnail = concert.Register("thumbnail", makeThumbnail)
+//
+// # The model
+//
+//	             queue, first in first out               this program again, n times
+//	Submit --> [ task, task, ... ] --feeder--> pipe --> worker: one task after another
+//	future <-------- settle <-------receiver-- pipe <-- its results
+//	                    ^
+//	                    +-- when it dies: what it finished is settled, the task it ran
+//	                        fails, what it had not begun goes to another worker
+//
+// A [Pool] starts this program n times more, and keeps another one ready to take
+// the place of one that dies. Each worker has its own memory and its own Go
+// runtime: a global variable changed in one is unseen by the others and by the
+// pool. What crosses are names of functions, which therefore have to be
+// registered with [concert.Register], and copies of arguments and results.
+//
+// # The rules
+//
+//   - A worker runs one task at a time. A few more wait in it, so that it need not
+//     wait for them: two when tasks are long, up to 256 when they are quick. Those
+//     count as pending: they can be cancelled, and go to another worker when
+//     one has nothing to do.
+//   - A task that crashes, exits, is killed or uses up its memory fails with a
+//     [*WorkerError], which says how. No other task notices.
+//   - A task whose context ends, or that ran for longer than Options.Timeout, is
+//     told so by its context. If it has not returned after Options.Grace, its
+//     process is killed, with all that it started.
+//   - A task is never run twice, unless the pool is told that it may be.
+//   - Workers end when the pool is closed, and when this process dies in
+//     whatever way.
+//
+// # The corners
+//
+// A task runs in a process without standard input; what it prints comes out line
+// by line, see Options.Output. A task cannot submit to the pool that runs it, as the
+// pool is in another process; it can have pools of its own, three deep.
+//
+// Linux has everything described here. On other systems there is no memory that is
+// shared and sealed: results are written one by one, a task that waits in a
+// worker can no longer be withdrawn, and the death of this process is noticed by
+// the end of a pipe, which a worker that is stopped does not. On Windows what a task
+// has started outlives it.
+package processes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"concert"
+	"concert/internal/frame"
+)
+
+// Options tunes a Pool. The zero value, and nil, are ready to use.
+type Options struct {
+	// Queue bounds the tasks that wait in the pool; Submit blocks while so many
+	// do. Zero means 1024.
+	Queue int
+
+	// Init, if set, is run by each worker before its first task, to load what
+	// all tasks need into variables of the worker; see Initialize. A worker that
+	// cannot be prepared takes no tasks. When that happens at New, New fails;
+	// when it happens again and again later, the pool is broken: all its tasks fail.
+	Init *Initializer
+
+	// Timeout bounds the time that a task may run, from its start. Zero means
+	// no bound.
+	Timeout time.Duration
+
+	// Grace is how long a task may go on after its context has ended, by a
+	// Cancel, a deadline, the Timeout or Shutdown; then its process is killed. Zero
+	// means 5 seconds; negative, not at all.
+	Grace time.Duration
+
+	// StartTimeout bounds the time from the start of a worker, Init included, until
+	// it is ready. Zero means 30 seconds.
+	StartTimeout time.Duration
+
+	// MaxTasks is the number of tasks after which a worker is replaced by a
+	// fresh one, for tasks that leak. Zero means never.
+	MaxTasks int
+
+	// Env is the environment of the workers, as in os/exec; nil means this
+	// process's. Dir is their working directory; empty means this process's.
+	Env []string
+	Dir string
+
+	// Output, if set, is given each line that workers print, with the
+	// attributes worker, pid, stream and, if one ran, task. Nil writes the lines
+	// as they are to this process's standard error.
+	Output *slog.Logger
+
+	// Observer, if set, is told what happens to each task.
+	Observer concert.Observer
+}
+
+// Initializer is what a worker runs first; see Options.Init.
+type Initializer struct {
+	name string
+	arg  concert.Encoded
+	err  error
+}
+
+// Initialize returns an Initializer that calls fn, a registered function, with
+// arg in each worker. Its result is not used: fn leaves what it makes in variables.
+func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) *Initializer {
+	var i Initializer
+	i.name, i.arg, i.err = concert.Prepare(fn, arg)
+	return &i
+}
+
+var (
+	// ErrTooLarge is wrapped by the error of a task whose argument or result
+	// has more than 1 GiB.
+	ErrTooLarge = errors.New("processes: value too large")
+
+	// ErrBroken is wrapped by the errors of tasks in a pool whose workers
+	// cannot be started any more, together with the reason.
+	ErrBroken = errors.New("processes: workers cannot be started")
+
+	// ErrTimeout is wrapped by the error of a task that ran for longer than
+	// Options.Timeout and had to be killed. It is also
+	// [context.DeadlineExceeded].
+	ErrTimeout error = timeoutError{}
+
+	// ErrNested is the error of New in a worker that is three pools deep.
+	ErrNested = errors.New("processes: a pool in a worker of a pool in a worker of a pool in a worker: that is deep enough")
+)
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string        { return "processes: task ran for too long" }
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+func (timeoutError) Timeout() bool        { return true }
+
+func init() {
+	concert.RegisterError("processes.ErrTooLarge", ErrTooLarge)
+	concert.RegisterError("processes.ErrBroken", ErrBroken)
+	concert.RegisterError("processes.ErrTimeout", ErrTimeout)
+	concert.RegisterError("processes.ErrNested", ErrNested)
+	concert.RegisterError("processes.ErrNoMain", ErrNoMain)
+}
+
+const (
+	defaultQueue        = 1024
+	defaultGrace        = 5 * time.Second
+	defaultStartTimeout = 30 * time.Second
+
+	maxPayload = 1 << 30
+	maxFrame   = maxPayload + frame.Overhead
+	maxDepth   = 3
+)
+
+// depth is how many pools are above this process.
+var depth int
+
+// New starts n workers, waits until they are ready, and returns their pool. For n of 0
+// there are GOMAXPROCS, as processes are meant for tasks that compute.
+// The error says why workers could not be started or prepared; then none are
+// left. It is [ErrNoMain] in a program that does not call [Main].
+//
+// New panics if n or an option that cannot be is negative. Close the pool when
+// done with it.
+func New(n int, opts *Options) (*Pool, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 {
+		panic(fmt.Sprintf("processes: New(%d) with a negative number", n))
+	}
+	if !mainCalled.Load() {
+		return nil, ErrNoMain
+	}
+	if depth >= maxDepth {
+		return nil, ErrNested
+	}
+	if o.Init != nil && o.Init.err != nil {
+		return nil, fmt.Errorf("processes: initializer: %w", o.Init.err)
+	}
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	if o.Queue == 0 {
+		o.Queue = defaultQueue
+	}
+	if o.Grace == 0 {
+		o.Grace = defaultGrace
+	}
+	if o.StartTimeout == 0 {
+		o.StartTimeout = defaultStartTimeout
+	}
+	p := newPool(n, o)
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}

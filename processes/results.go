@@ -1,0 +1,146 @@
+package processes
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"concert/internal/frame"
+)
+
+// results is where a worker puts its frames for the pool.
+//
+//	frame --> ring of the journal --many at a time--> pipe
+//
+// A write to the pipe costs more than a small task, so frames gather while
+// there are more tasks at hand, for a tenth of a millisecond; if the next task then
+// turns out to be a slow one, a timer sees to it that they do not wait for it.
+// Without a journal they must not gather: they would die with the worker.
+type results struct {
+	pipe    *os.File
+	journal journal // without memory: there is none
+
+	mu      sync.Mutex
+	buf     []byte      // guarded by mu: without a journal, what is not in the pipe
+	written uint64      // guarded by mu: bytes put
+	flushed uint64      // guarded by mu: of these, in the pipe
+	last    time.Time   // guarded by mu: of the last write
+	timer   *time.Timer // set once
+	armed   bool        // guarded by mu: the timer runs
+}
+
+const (
+	gather   = 100 * time.Microsecond
+	latest   = time.Millisecond
+	enough   = ringSize / 4
+	directly = ringSize / 2 // larger frames do not go through the ring
+)
+
+func newResults(pipe *os.File, j journal) *results {
+	r := &results{pipe: pipe, journal: j}
+	r.timer = time.AfterFunc(time.Hour, r.flush)
+	r.timer.Stop()
+	return r
+}
+
+// put adds a whole frame.
+func (r *results) put(f []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.journal.mem == nil {
+		r.buf = append(r.buf, f...)
+		return
+	}
+	if len(f) > directly {
+		r.writeDirect(f)
+		return
+	}
+	if r.written-r.flushed+uint64(len(f)) > ringSize {
+		r.flushLocked()
+	}
+	r.journal.put(r.written, f)
+	r.written += uint64(len(f))
+	r.journal.written().Store(r.written)
+}
+
+// putLarge adds a frame in two parts without copying the second.
+func (r *results) putLarge(head, body []byte) {
+	if len(head)+len(body) <= directly {
+		r.put(append(head, body...))
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writeDirect(head, body)
+}
+
+// writeDirect writes to the pipe what is not in the ring.
+func (r *results) writeDirect(parts ...[]byte) {
+	r.flushLocked()
+	for _, b := range parts {
+		r.write(b)
+		r.written += uint64(len(b))
+	}
+	r.flushed = r.written
+	if r.journal.mem != nil {
+		r.journal.written().Store(r.written)
+	}
+}
+
+// offer is called when there is another task at hand: it writes what has been
+// put, unless that can wait a little.
+func (r *results) offer(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.last) >= gather || r.written-r.flushed >= enough {
+		r.last = now
+		r.flushLocked()
+		return
+	}
+	if !r.armed && r.written > r.flushed {
+		r.armed = true
+		r.timer.Reset(latest)
+	}
+}
+
+// flush writes all that has been put.
+func (r *results) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flushLocked()
+}
+
+func (r *results) flushLocked() {
+	if r.armed {
+		r.armed = false
+		r.timer.Stop()
+	}
+	if r.journal.mem == nil {
+		r.write(r.buf)
+		r.buf = r.buf[:0]
+		return
+	}
+	if r.written > r.flushed {
+		first, second := r.journal.get(r.flushed, r.written)
+		r.write(first)
+		r.write(second)
+		r.flushed = r.written
+	}
+}
+
+// write writes to the pipe. When that fails the pool has gone, and this process has no
+// reason to be.
+func (r *results) write(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if _, err := r.pipe.Write(b); err != nil {
+		os.Exit(exitPoolGone)
+	}
+}
+
+// progress tells the pool how far a call is.
+func (r *results) progress(seq uint32, done, total int64) {
+	r.put(frame.AppendProgress(nil, frame.ProgressBody{Seq: seq, Done: done, Total: total}))
+	r.flush()
+}

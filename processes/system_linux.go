@@ -1,0 +1,66 @@
+package processes
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// image is this program: not its path, where a newer one may be by now.
+const image = "/proc/self/exe"
+
+// setAttributes makes a process its own group, so that it can be killed with
+// all that it started and Ctrl-C does not reach it, and has it killed when this
+// process dies.
+func setAttributes(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// killGroup kills a worker and what it started. That the worker is dead
+// already is no error.
+func killGroup(p *os.Process) error {
+	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.EPERM) {
+		return nil // EPERM: only zombies are left
+	}
+	return err
+}
+
+// The signal at this process's death is tied to the thread that started the
+// worker: were that thread to end, the worker would be killed. So workers are
+// started from one thread that never ends.
+var starter struct {
+	once sync.Once
+	work chan func()
+}
+
+func beginStarter() {
+	starter.once.Do(func() {
+		starter.work = make(chan func())
+		go func() {
+			runtime.LockOSThread()
+			for f := range starter.work {
+				f()
+			}
+		}()
+	})
+}
+
+// awaitExit waits until a process has ended, and leaves it its number.
+func awaitExit(cmd *exec.Cmd) {
+	for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
+// start starts a process.
+func start(cmd *exec.Cmd) (err error) {
+	done := make(chan struct{})
+	starter.work <- func() { err = cmd.Start(); close(done) }
+	<-done
+	return err
+}

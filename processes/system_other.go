@@ -1,0 +1,15 @@
+//go:build !linux
+
+package processes
+
+import "os/exec"
+
+// image is this program; empty stands for its path.
+const image = ""
+
+func beginStarter() {}
+
+func start(cmd *exec.Cmd) error { return cmd.Start() }
+
+// awaitExit waits until a process has ended.
+func awaitExit(cmd *exec.Cmd) { cmd.Wait() }
