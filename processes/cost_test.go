@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"os"
 	"testing"
 
@@ -28,6 +29,12 @@ func numbers(n int) iter.Seq[int] {
 
 func newPool(tb testing.TB, n int, o *processes.Options) *processes.Pool {
 	tb.Helper()
+	if o == nil {
+		o = new(processes.Options)
+	}
+	if o.Output == nil {
+		o.Output = slog.New(slog.DiscardHandler)
+	}
 	p, err := processes.New(n, o)
 	if err != nil {
 		tb.Fatal(err)

@@ -48,14 +48,12 @@ func (e *WorkerError) Error() string {
 // Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
-// reason is the line of standard error that says most: where the Go runtime
-// says why it ends, or else the last one.
+// reason is the line of standard error that says most: that with which the Go
+// runtime ends, or else the last one.
 func (e *WorkerError) reason() string {
 	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
-	for _, line := range lines {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return strings.TrimSpace(line)
-		}
+	if line := lines[0]; lastWords([]byte(line + "\n")) {
+		return strings.TrimSpace(line)
 	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }

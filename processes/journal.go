@@ -84,8 +84,10 @@ func (j journal) withdraw(seq uint32) bool {
 	return j.slot(seq).CompareAndSwap(seq<<2|slotQueued, seq<<2|slotWithdrawn)
 }
 
-// started reports whether the worker has begun with a call; the pool's.
-func (j journal) started(seq uint32) bool { return j.slot(seq).Load() == seq<<2|slotStarted }
+// started reports whether the worker has begun with a call that the pool has
+// not withdrawn; the pool's. A slot that makes no sense counts as begun: what
+// may have run must not run again.
+func (j journal) started(seq uint32) bool { return j.slot(seq).Load() != seq<<2|slotQueued }
 
 // put writes bytes into the ring at a position of the stream; the worker's.
 func (j journal) put(position uint64, b []byte) {

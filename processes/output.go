@@ -2,6 +2,7 @@ package processes
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -17,19 +18,39 @@ const (
 	tailSize    = 4 << 10  // of standard error, for the error of a task
 )
 
-// tail keeps the last bytes written to it.
+// tail keeps what was written last: from the line on with which the Go runtime
+// begins to say why the process dies, or else the last few lines.
 type tail struct {
-	mu  sync.Mutex
-	buf []byte // guarded by mu
+	mu    sync.Mutex
+	buf   []byte // guarded by mu
+	dying bool   // guarded by mu: buf begins with such a line
 }
 
-func (t *tail) add(b []byte) {
+func (t *tail) add(line []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buf = append(t.buf, b...)
+	if !t.dying && lastWords(line) {
+		t.buf, t.dying = t.buf[:0], true
+	}
+	if t.dying {
+		t.buf = append(t.buf, line[:min(len(line), tailSize-len(t.buf))]...)
+		return
+	}
+	t.buf = append(t.buf, line...)
 	if extra := len(t.buf) - tailSize; extra > 0 {
 		t.buf = append(t.buf[:0], t.buf[extra:]...)
 	}
+}
+
+// lastWords reports whether a line is what the Go runtime begins its end with.
+func lastWords(line []byte) bool {
+	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds "} {
+		if bytes.HasPrefix(line, []byte(start)) {
+			return true
+		}
+	}
+	name, _, ok := bytes.Cut(line, []byte(": ")) // SIGABRT: abort
+	return ok && bytes.HasPrefix(name, []byte("SIG")) && !bytes.ContainsAny(name, " \t")
 }
 
 func (t *tail) String() string {

@@ -266,4 +266,3 @@ func (w *worker) look() {
 		w.announce(begun, id, seq)
 	}
 }
-

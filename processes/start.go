@@ -31,6 +31,7 @@ const noSeat = -1
 
 // open starts the workers and waits until they are ready.
 func (p *Pool) open() error {
+	beginStarter() // in a worker nobody has
 	p.boot = make(chan error, p.width)
 	p.mu.Lock()
 	for id := range p.seats {
@@ -90,8 +91,8 @@ func (p *Pool) launch(id int) {
 }
 
 // newWorker starts a process, and two goroutines that collect what it prints.
-func (p *Pool) newWorker(id int) (w *worker, err error) {
-	w = &worker{
+func (p *Pool) newWorker(id int) (_ *worker, err error) {
+	w := &worker{
 		pool: p, id: id, flights: make([]flight, slots), cancels: make(chan []byte, slots),
 		wake: make(chan struct{}, 1), dead: make(chan struct{}), received: make(chan struct{}), printed: make(chan struct{}),
 	}
@@ -263,9 +264,9 @@ func (p *Pool) failed(id int, err error) {
 	})
 }
 
-// lastWords is how long what a dead worker left in its pipes is waited for,
+// drainTime is how long what a dead worker left in its pipes is waited for,
 // when somebody else keeps them open.
-const lastWords = 100 * time.Millisecond
+const drainTime = 100 * time.Millisecond
 
 // wait waits for the end of the process, and buries it:
 //
@@ -279,7 +280,7 @@ func (w *worker) wait() {
 	killGroup(w.cmd.Process)
 	w.cmd.Wait()
 	close(w.dead)
-	w.source.pipe.SetReadDeadline(time.Now().Add(lastWords))
+	w.source.pipe.SetReadDeadline(time.Now().Add(drainTime))
 	w.tasks.SetWriteDeadline(time.Now())
 	p.mu.Unlock()
 
@@ -292,7 +293,7 @@ func (w *worker) wait() {
 	w.source.pipe.Close()
 	select {
 	case <-w.printed:
-	case <-time.After(lastWords):
+	case <-time.After(drainTime):
 	}
 	w.bury(w.cmd.ProcessState)
 }

@@ -362,7 +362,7 @@ func (r *Reader) fill() error {
 			r.buf = make([]byte, readSize) // a large one has passed
 		}
 	}
-	if r.first+need > len(r.buf) || r.last == len(r.buf) {
+	if r.last == len(r.buf) || r.first > 0 && r.first+need > len(r.buf) {
 		have := r.last - r.first
 		size := max(readSize, min(need, have+growth, 2*have+readSize))
 		if size > len(r.buf) {

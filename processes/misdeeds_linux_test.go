@@ -1,0 +1,230 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"concert"
+	"concert/internal/frame"
+	"concert/processes"
+)
+
+// Tasks that do to their worker what tasks should not.
+
+// pidOf returns the number of the process that it runs in.
+var pidOf = concert.Register("processes_test.pidOf", func(context.Context, int) (int, error) { return os.Getpid(), nil })
+
+// meet tells through a file that it runs, and waits for its context to end.
+var meet = concert.Register("processes_test.meet", func(ctx context.Context, path string) (int, error) {
+	leave(path, strconv.Itoa(os.Getpid()))
+	<-ctx.Done()
+	return 0, context.Cause(ctx)
+})
+
+// leave writes a file at once.
+func leave(path, text string) {
+	if err := os.WriteFile(path+".new", []byte(text), 0o666); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		panic(err)
+	}
+}
+
+// marked appends to a file that it begins and that it ends.
+var marked = concert.Register("processes_test.marked", func(_ context.Context, m mark) (int, error) {
+	f, err := os.OpenFile(m.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "b%d\n", m.N)
+	for end := time.Now().Add(m.Work); time.Now().Before(end); {
+	}
+	fmt.Fprintf(f, "e%d\n", m.N)
+	return m.N, nil
+})
+
+type mark struct {
+	Path string
+	N    int
+	Work time.Duration
+}
+
+// misdeed does what its name says.
+var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Context, what string) (string, error) {
+	what, arg, _ := strings.Cut(what, " ")
+	switch what {
+	case "exit":
+		code, _ := strconv.Atoi(arg)
+		os.Exit(code)
+	case "segv":
+		return "", errors.New(*(*string)(unsafe.Add(nil, 1<<40)))
+	case "abort":
+		syscall.Kill(os.Getpid(), syscall.SIGABRT)
+		time.Sleep(time.Minute)
+	case "kill":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		time.Sleep(time.Minute)
+	case "stop":
+		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Minute)
+	case "goroutine":
+		go panic("from a goroutine")
+		time.Sleep(time.Minute)
+	case "overflow":
+		debug.SetMaxStack(1 << 20)
+		return strconv.Itoa(overflow(1)), nil
+	case "spin":
+		signal.Ignore(syscall.SIGTERM)
+		for {
+		}
+	case "sleep":
+		d, err := time.ParseDuration(arg)
+		time.Sleep(d)
+		return "slept", err
+	case "children":
+		var pids []string
+		for range 5 {
+			cmd := exec.Command("sleep", "1000")
+			if err := cmd.Start(); err != nil {
+				return "", err
+			}
+			pids = append(pids, strconv.Itoa(cmd.Process.Pid))
+		}
+		leave(arg, strings.Join(pids, " "))
+		time.Sleep(time.Minute)
+	case "heir":
+		// It keeps the worker's pipes open, in a group of its own.
+		cmd := exec.Command("sleep", "1000")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			return "", err
+		}
+		leave(arg, strconv.Itoa(cmd.Process.Pid))
+		os.Exit(3)
+	case "files":
+		var limit syscall.Rlimit
+		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+		limit.Cur = 3
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			return "", err
+		}
+		_, err := os.Open("/dev/null")
+		return "", err
+	case "say":
+		// As a worker that has lost its way: straight into the pipe of results.
+		var b []byte
+		switch arg {
+		case "garbage":
+			b = []byte("\x10\x00\x00\x00garbage garbage garbage")
+		case "length":
+			b = []byte{255, 255, 255, 255, 'R'}
+		case "zero":
+			b = make([]byte, 5)
+		case "unknown":
+			b = frame.AppendResult(nil, frame.Outcome{Seq: 77})
+		case "lies": // as the first call of its worker
+			b = frame.AppendResult(nil, frame.Outcome{Seq: 0})
+			b = append(b, b...)
+		case "shared":
+			b = frame.AppendResult(nil, frame.Outcome{Seq: 0, Value: frame.Payload{Shared: true, Span: frame.Span{Offset: 1 << 60, Length: 1 << 60}}})
+		case "version":
+			b = frame.AppendHello(nil, 99)
+		case "ready":
+			b = frame.AppendReady(nil)
+		}
+		if _, err := syscall.Write(4, b); err != nil {
+			return "", err
+		}
+		time.Sleep(time.Minute)
+	case "scribble":
+		mem := journalMemory()
+		for i := range mem {
+			mem[i] = byte(rand.Int())
+		}
+		time.Sleep(time.Minute)
+	case "nest":
+		n, _ := strconv.Atoi(arg)
+		if n == 0 {
+			return "bottom", nil
+		}
+		p, err := processes.New(1, nil)
+		if err != nil {
+			return "", err
+		}
+		defer p.Close()
+		return concert.Submit(ctx, p, nest, fmt.Sprint("nest ", n-1)).Result(ctx)
+	}
+	return "", fmt.Errorf("no misdeed %q", what)
+})
+
+var nest func(context.Context, string) (string, error)
+
+func init() { nest = misdeed }
+
+func overflow(n int) int { return overflow(n+1) + n }
+
+// journalMemory finds the worker's journal in its memory.
+func journalMemory() []byte {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		panic(err)
+	}
+	for _, line := range strings.Split(string(maps), "\n") {
+		if strings.Contains(line, "concert-journal") {
+			var from, to uintptr
+			fmt.Sscanf(line, "%x-%x", &from, &to)
+			return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&from))), to-from)
+		}
+	}
+	panic("no journal in " + string(maps))
+}
+
+// unspeakable returns what cannot be encoded.
+var unspeakable = concert.Register("processes_test.unspeakable", func(context.Context, int) (chan int, error) { return make(chan int), nil })
+
+var prepared string // by prepare
+
+var prepare = concert.Register("processes_test.prepare", func(ctx context.Context, how string) (struct{}, error) {
+	how, arg, _ := strings.Cut(how, " ")
+	switch how {
+	case "ok":
+		prepared = "prepared"
+	case "error":
+		return struct{}{}, errors.New("the model is missing")
+	case "panic":
+		panic("the model is broken")
+	case "goexit":
+		runtime.Goexit()
+	case "exit":
+		fmt.Fprintln(os.Stderr, "goodbye")
+		os.Exit(7)
+	case "hang":
+		time.Sleep(time.Hour)
+	case "once": // works as long as the file is not there
+		if _, err := os.Stat(arg); err == nil {
+			return struct{}{}, errors.New("the model has gone")
+		}
+	}
+	return struct{}{}, nil
+})
+
+var whatIsPrepared = concert.Register("processes_test.whatIsPrepared", func(context.Context, int) (string, error) { return prepared, nil })
+
+// pathIn is for tasks that leave a file.
+func pathIn(dir string, name any) string { return filepath.Join(dir, fmt.Sprint(name)) }

@@ -1,0 +1,181 @@
+package processes_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// lines is a log that can be looked at.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
+}
+
+var chat = concert.Register("processes_test.chat", func(_ context.Context, text string) (string, error) {
+	fmt.Fprint(os.Stdout, text)
+	fmt.Fprintln(os.Stderr, "about it")
+	time.Sleep(20 * time.Millisecond) // the pool shall see who says it
+	return "said", nil
+})
+
+// TestOutput: what workers print is collected, line by line, with who said it.
+func TestOutput(t *testing.T) {
+	var log lines
+	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
+	if _, err := concert.Submit(t.Context(), p, chat, "one\ntwo").Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	seen := map[string]string{}
+	for _, line := range log.all() {
+		var r struct {
+			Msg, Stream, Task string
+			Worker, Pid       int
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if r.Pid == 0 || r.Worker != 0 {
+			t.Errorf("line %s", line)
+		}
+		seen[r.Msg] = r.Stream + " " + r.Task
+	}
+	if len(seen) != 3 || seen["one"] != "stdout processes_test.chat" || !strings.HasPrefix(seen["two"], "stdout") || seen["about it"] != "stderr processes_test.chat" {
+		t.Errorf("lines: %q", seen)
+	}
+}
+
+var printMuch = concert.Register("processes_test.printMuch", func(_ context.Context, n int) (string, error) {
+	line := []byte(strings.Repeat("x", 99) + "\n")
+	for range n / len(line) {
+		os.Stdout.Write(line)
+	}
+	return "printed", nil
+})
+
+// counter counts the bytes of what is logged.
+type counter struct {
+	slog.Handler
+	mu sync.Mutex
+	n  int // guarded by mu
+}
+
+func (c *counter) Handle(_ context.Context, r slog.Record) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n += len(r.Message) + 1
+	return nil
+}
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+
+// TestMuchOutput is row 26: ten megabytes on standard output are not in the
+// way of results.
+func TestMuchOutput(t *testing.T) {
+	c := &counter{Handler: slog.DiscardHandler}
+	p := newPool(t, 2, &processes.Options{Output: slog.New(c)})
+	var futures []*concert.Future[string]
+	for range 4 {
+		futures = append(futures, concert.Submit(t.Context(), p, printMuch, 2_500_000))
+	}
+	for _, f := range futures {
+		if got, err := f.Result(t.Context()); got != "printed" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	p.Close()
+	if c.n != 10_000_000 {
+		t.Errorf("%d bytes came, want 10,000,000", c.n)
+	}
+}
+
+// TestLongLine: a line without an end is cut, and not kept.
+func TestLongLine(t *testing.T) {
+	var log lines
+	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, err := concert.Submit(t.Context(), p, chat, strings.Repeat("y", 300_000)).Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	total := 0
+	for _, line := range log.all() {
+		if len(line) > 70_000 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+		total += strings.Count(line, "y")
+	}
+	if total != 300_000 {
+		t.Errorf("%d bytes came, want 300,000", total)
+	}
+}
+
+// TestLargeBothWays is row 34: more in both directions at once than all pipes
+// and buffers hold.
+func TestLargeBothWays(t *testing.T) {
+	p := newPool(t, 2, nil)
+	size := 64 << 20
+	if testing.Short() {
+		size = 8 << 20
+	}
+	big := make([]byte, size)
+	for i := range big {
+		big[i] = byte(i * i >> 8)
+	}
+	var futures []*concert.Future[[]byte]
+	for range 4 {
+		futures = append(futures, concert.Submit(t.Context(), p, echo, big))
+	}
+	for _, f := range futures {
+		if got, err := f.Result(t.Context()); !bytes.Equal(got, big) || err != nil {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+}
+
+// TestObserved: a task's progress comes across.
+func TestObserved(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	p := newPool(t, 1, &processes.Options{Observer: func(e concert.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, fmt.Sprint(e.Kind, e.Done))
+	}})
+	if _, err := concert.Submit(t.Context(), p, stages, 2).Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	if got, want := strings.Join(seen, ", "), "submitted 0, started 0, progress 1, progress 2, finished 0"; got != want {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
+
+var stages = concert.Register("processes_test.stages", func(ctx context.Context, n int) (int, error) {
+	for i := range n {
+		concert.Progress(ctx, int64(i+1), int64(n))
+	}
+	return n, nil
+})

@@ -1,0 +1,276 @@
+package processes_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// Faults of the program that has the pool. Each runs in a process of its own:
+// this test binary, which then does what programs has under a name.
+
+const programEnv = "CONCERT_TEST_PROGRAM"
+
+var programs = map[string]func(args []string) error{
+	"workers": programWorkers,
+	"image":   programImage,
+	"files":   programFiles,
+	"chld":    programWorks,
+}
+
+// beProgram is called by TestMain.
+func beProgram() {
+	name := os.Getenv(programEnv)
+	if name == "" {
+		return
+	}
+	if name == "unguarded" { // before Main, which is what it forgot
+		_, err := processes.New(2, nil)
+		fmt.Println(errors.Is(err, processes.ErrNoMain), err)
+		os.Exit(0)
+	}
+	processes.Main()
+	if err := programs[name](os.Args[1:]); err != nil {
+		fmt.Println("failed:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// program returns a process that does what programs has.
+func program(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), programEnv+"="+name)
+	return cmd
+}
+
+// workerPids returns the numbers of a pool's workers, not of its spare.
+func workerPids(p *processes.Pool, n int) ([]int, error) {
+	var pids []int
+	for deadline := time.Now().Add(time.Minute); len(pids) < n; {
+		pid, err := concert.Submit(context.Background(), p, pidOf, 0).Result(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(pids, pid) {
+			pids = append(pids, pid)
+		}
+		if time.Now().After(deadline) {
+			return nil, errors.New("not all workers were met")
+		}
+	}
+	return pids, nil
+}
+
+// programWorkers has a pool that does what its argument says, and prints its
+// children's numbers. It ends when its standard input does.
+func programWorkers(args []string) error {
+	if args[0] == "starting" {
+		go processes.New(8, &processes.Options{Init: processes.Initialize(prepare, "hang")})
+		time.Sleep(20 * time.Millisecond)
+	} else {
+		p, err := processes.New(2, nil)
+		if err != nil {
+			return err
+		}
+		switch args[0] {
+		case "busy":
+			concert.Submit(context.Background(), p, misdeed, "spin")
+			concert.Submit(context.Background(), p, misdeed, "sleep 1h")
+		case "stopped":
+			concert.Submit(context.Background(), p, misdeed, "stop")
+		}
+		time.Sleep(50 * time.Millisecond)
+		if args[0] == "interrupted" {
+			defer func() { // the signal has come and gone
+				var n int
+				for i := range 10 {
+					n, err = concert.Submit(context.Background(), p, nop, i).Result(context.Background())
+				}
+				fmt.Println("after the signal:", n, err)
+			}()
+		}
+	}
+	children, err := exec.Command("pgrep", "-P", strconv.Itoa(os.Getpid())).Output()
+	if err != nil {
+		return fmt.Errorf("pgrep: %w", err)
+	}
+	fmt.Println(strings.Join(strings.Fields(string(children)), " "))
+	bufio.NewReader(os.Stdin).ReadString('\n')
+	return nil
+}
+
+// TestOrphans is row 23: workers do not outlive a pool that is killed.
+func TestOrphans(t *testing.T) {
+	if _, err := exec.LookPath("pgrep"); err != nil {
+		t.Skip("pgrep (Debian: procps) is not there to find the workers with")
+	}
+	for _, what := range []string{"idle", "busy", "stopped", "starting"} {
+		cmd := program(t, "workers", what)
+		stdin, _ := cmd.StdinPipe()
+		defer stdin.Close()
+		stdout, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(stdout).ReadString('\n')
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+		pids := strings.Fields(line)
+		if len(pids) < 2 {
+			t.Errorf("%s: workers %q", what, line)
+		}
+		for _, pid := range pids {
+			eventually(t, what+": worker "+pid+" ends", func() bool { return !alive(number(t, pid)) })
+		}
+	}
+}
+
+// TestInterrupted is row 32: Ctrl-C in a terminal reaches the program, and not
+// its workers.
+func TestInterrupted(t *testing.T) {
+	cmd := program(t, "workers", "interrupted")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(cmd.Env, "CONCERT_TEST_IGNORE_INT=1")
+	stdin, _ := cmd.StdinPipe()
+	stdout, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	if _, err := out.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+	stdin.Close()
+	line, _ := out.ReadString('\n')
+	if err := cmd.Wait(); err != nil || line != "after the signal: 9 <nil>\n" {
+		t.Errorf("%v, %q", err, line)
+	}
+}
+
+// TestUnguarded is row 28: a program that does not call Main starts nothing,
+// and is told why.
+func TestUnguarded(t *testing.T) {
+	out, err := program(t, "unguarded").Output()
+	if err != nil || !strings.HasPrefix(string(out), "true ") || !strings.Contains(string(out), "processes.Main()") || !strings.Contains(string(out), "TestMain") {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
+// programImage deletes its own file and then needs a new worker.
+func programImage([]string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(self); err != nil {
+		return err
+	}
+	if err := os.WriteFile(self, []byte("#!/bin/false\n"), 0o777); err != nil {
+		return err
+	}
+	return programWorks(nil)
+}
+
+// programWorks has a pool whose workers die now and then.
+func programWorks([]string) error {
+	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	for range 5 {
+		if n, err := concert.Submit(context.Background(), p, nop, 7).Result(context.Background()); n != 7 || err != nil {
+			return fmt.Errorf("%d, %w", n, err)
+		}
+		_, err := concert.Submit(context.Background(), p, misdeed, "exit 5").Result(context.Background())
+		if _, ok := errors.AsType[*processes.WorkerError](err); !ok {
+			return fmt.Errorf("of a worker that exits: %w", err)
+		}
+	}
+	return p.Close()
+}
+
+// TestImage is row 22: the program's file is replaced while it runs.
+func TestImage(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "program")
+	b, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, b, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), copied)
+	cmd.Env = append(os.Environ(), programEnv+"=image")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestNoChildSignal is row 33: whoever started the program had it ignore the
+// deaths of children.
+func TestNoChildSignal(t *testing.T) {
+	cmd := program(t, "chld")
+	cmd.Args = append([]string{"sh", "-c", `trap "" CHLD; exec "$@"`, "sh"}, cmd.Args...)
+	cmd.Path, cmd.Err = "/bin/sh", nil
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// programFiles may open few files.
+func programFiles([]string) error {
+	p, err := processes.New(1, nil)
+	if err != nil {
+		return err
+	}
+	// The spare comes when it comes.
+	time.Sleep(100 * time.Millisecond)
+	var limit syscall.Rlimit
+	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	limit.Cur = 5
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if _, err := processes.New(2, nil); err == nil || !strings.Contains(err.Error(), "too many open files") {
+		return fmt.Errorf("New() = %v, want too many open files", err)
+	}
+	if n, err := concert.Submit(context.Background(), p, nop, 7).Result(context.Background()); n != 7 || err != nil {
+		return fmt.Errorf("%d, %w", n, err)
+	}
+	return p.Close()
+}
+
+// TestNoFilesHere is rows 15 and 39, in the program.
+func TestNoFilesHere(t *testing.T) {
+	if out, err := program(t, "files").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package processes_test
+
+func beProgram() {}
