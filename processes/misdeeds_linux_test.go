@@ -90,7 +90,7 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		return strconv.Itoa(overflow(1)), nil
 	case "spin":
 		signal.Ignore(syscall.SIGTERM)
-		for {
+		for n := uint64(1); n != 0; n += 2 {
 		}
 	case "sleep":
 		d, err := time.ParseDuration(arg)
@@ -177,7 +177,12 @@ var nest func(context.Context, string) (string, error)
 
 func init() { nest = misdeed }
 
-func overflow(n int) int { return overflow(n+1) + n }
+func overflow(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return overflow(n+1) + n
+}
 
 // journalMemory finds the worker's journal in its memory.
 func journalMemory() []byte {

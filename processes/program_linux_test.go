@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -61,24 +60,6 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = append(os.Environ(), programEnv+"="+name)
 	return cmd
-}
-
-// workerPids returns the numbers of a pool's workers, not of its spare.
-func workerPids(p *processes.Pool, n int) ([]int, error) {
-	var pids []int
-	for deadline := time.Now().Add(time.Minute); len(pids) < n; {
-		pid, err := concert.Submit(context.Background(), p, pidOf, 0).Result(context.Background())
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(pids, pid) {
-			pids = append(pids, pid)
-		}
-		if time.Now().After(deadline) {
-			return nil, errors.New("not all workers were met")
-		}
-	}
-	return pids, nil
 }
 
 // programWorkers has a pool that does what its argument says, and prints its
