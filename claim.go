@@ -3,6 +3,7 @@ package concert
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -87,7 +88,7 @@ func (c *Call) Settle(result Encoded, err error) { c.job.settle(c.worker, result
 // cannot be encoded, are settled with that error and not returned. If again
 // is true the task is still pending and has, or had a moment ago, more to
 // claim; if not, the executor is done with it, until it comes again.
-func (t *Task) Claim(most, size int) (calls []*Call, again bool) {
+func (t *Task) Claim(most, size int) (calls []Call, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 		return nil, false
@@ -99,41 +100,47 @@ func (t *Task) Claim(most, size int) (calls []*Call, again bool) {
 // for an executor that calls functions of its own accord, such as one that
 // prepares its workers. The errors are those of a Submit of the two.
 func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (name string, encoded Encoded, err error) {
-	return encodeCall(fn, codePointer(fn), arg)
+	f, err := registry.find(valuePointer(fn), codePointer(fn))
+	if err != nil {
+		return "", encoded, err
+	}
+	encoded, _, err = encodeArg(nil, f, arg)
+	return f.name, encoded, err
 }
 
-func (c *call[In, Out]) claim(t *Task, _, _ int) ([]*Call, bool) {
+func (c *call[In, Out]) claim(t *Task, _, _ int) ([]Call, bool) {
 	if !t.move(pending, copying) {
 		return nil, false
 	}
 	fn, arg := c.fn, c.arg
 	t.move(copying, claimed)
-	name, b, err := encodeCall(fn, t.pc, arg)
+	f, err := registry.find(valuePointer(fn), t.pc)
+	var e Encoded
+	if err == nil {
+		e, _, err = encodeArg(nil, f, arg)
+	}
 	if err != nil {
 		if t.move(claimed, settling) {
 			c.drop(t, err, nil)
 		}
 		return nil, false
 	}
-	return []*Call{{Name: name, Arg: b, worker: -1, job: (*remoteCall[In, Out])(c)}}, false
+	return []Call{{Name: f.name, Arg: e, worker: -1, job: (*remoteCall[In, Out])(c)}}, false
 }
 
-// encodeCall finds the function's name and encodes the argument. Marshalers
+// encodeArg encodes an argument of f, with a buffer as encodeTo. Marshalers
 // are anybody's code: a panic in one is an error.
-func encodeCall[In, Out any](fn func(context.Context, In) (Out, error), pc uintptr, arg In) (name string, e Encoded, err error) {
+func encodeArg[In any](buf []byte, f *function, arg In) (e Encoded, _ []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = newPanicError(v)
 		}
 	}()
-	f, err := registry.find(valuePointer(fn), pc)
+	e, buf, err = encodeTo(buf, arg)
 	if err != nil {
-		return "", e, err
+		err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
 	}
-	if e, err = encode(arg); err != nil {
-		return "", e, fmt.Errorf("concert: argument of %s: %w", f.name, err)
-	}
-	return f.name, e, nil
+	return e, buf, err
 }
 
 func decodeResult[Out any](result Encoded, failure error) (out Out, err error) {
@@ -206,12 +213,15 @@ type remoteItem[In, Out any] struct {
 
 // claim hands out items as calls, and parks when there are no more. How many
 // the executor asks for says how far ahead of the results the inputs should be.
-func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again bool) {
+func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []Call, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
 	}
 	m := r.m
 	m.reach(most)
+	f, missing := registry.find(valuePointer(m.fn), m.pc)
+	var items []remoteItem[In, Out] // they stay where they are: a full one is followed by another
+	var buf []byte
 	for bytes := 0; len(calls) < most && bytes < size && !m.stopped.Load(); {
 		it, index := m.line.claim(&r.seen)
 		if it == nil {
@@ -221,18 +231,29 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []*Call, again b
 			continue
 		}
 		m.away.Add(1)
-		item := &remoteItem[In, Out]{m: m, task: t, item: it, index: index}
+		if len(items) == cap(items) {
+			room := max(1, min(m.line.ahead()+1, most-len(calls)))
+			items = make([]remoteItem[In, Out], 0, room)
+			calls = slices.Grow(calls, room)
+			buf = make([]byte, 0, 8*room)
+		}
+		items = append(items, remoteItem[In, Out]{m: m, task: t, item: it, index: index})
+		item := &items[len(items)-1]
 		item.observe(TaskSubmitted, -1, nil)
-		name, b, err := encodeCall(m.fn, m.pc, it.in)
+		var e Encoded
+		err := missing
+		if err == nil {
+			e, buf, err = encodeArg(buf, f, it.in)
+		}
 		var zero In
 		it.in = zero
 		if err != nil {
 			item.settle(-1, Encoded{}, err)
 			continue
 		}
-		bytes += len(b.Bytes)
-		m.weigh(len(b.Bytes))
-		calls = append(calls, &Call{Name: name, Arg: b, worker: -1, job: item})
+		bytes += len(e.Bytes)
+		m.weigh(len(e.Bytes))
+		calls = append(calls, Call{Name: f.name, Arg: e, worker: -1, job: item})
 	}
 	if m.stopped.Load() {
 		r.leave(t, idle)

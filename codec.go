@@ -19,7 +19,8 @@ type Encoded struct {
 }
 
 // The kinds of Encoded: the bytes of a []byte or a string; the elements of a
-// slice of numbers, little endian, as many as there are; or one CBOR item.
+// slice of numbers, little endian, as many as there are; one CBOR item, which
+// every type may also come as; or a number.
 const (
 	asCBOR byte = iota
 	asBytes
@@ -33,7 +34,11 @@ const (
 	asUint64
 	asFloat32
 	asFloat64
-	asNil // a nil slice of one of the kinds above
+	asNil   // a nil slice of one of the kinds above
+	asInt   // 8 bytes, little endian: int, int64
+	asUint  // likewise: uint, uint64
+	asFloat // likewise: float64
+	asBool  // one byte, 0 or 1
 )
 
 var (
@@ -57,6 +62,46 @@ func must[T any](v T, err error) T {
 // encode returns v as it travels. int and uint travel as 64 bits. The bytes
 // of a []byte, a string or a slice of numbers are v's own, not a copy.
 func encode[T any](v T) (Encoded, error) {
+	e, _, err := encodeTo(nil, v)
+	return e, err
+}
+
+// encodeTo is encode, with a buffer to put small values into; it returns the
+// buffer for the next one.
+func encodeTo[T any](buf []byte, v T) (Encoded, []byte, error) {
+	start := len(buf)
+	if kind, buf := encodeScalar(buf, v); kind != asNil {
+		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
+	}
+	e, err := encodeLarge(v)
+	return e, buf, err
+}
+
+// encodeScalar appends v to buf if it is a scalar, and returns asNil if not.
+// It is apart from encodeLarge because v does not escape here.
+func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
+	le := binary.LittleEndian
+	switch p := any(&v).(type) {
+	case *int:
+		return asInt, le.AppendUint64(buf, uint64(*p))
+	case *int64:
+		return asInt, le.AppendUint64(buf, uint64(*p))
+	case *uint:
+		return asUint, le.AppendUint64(buf, uint64(*p))
+	case *uint64:
+		return asUint, le.AppendUint64(buf, *p)
+	case *float64:
+		return asFloat, le.AppendUint64(buf, math.Float64bits(*p))
+	case *bool:
+		if *p {
+			return asBool, append(buf, 1)
+		}
+		return asBool, append(buf, 0)
+	}
+	return asNil, buf
+}
+
+func encodeLarge[T any](v T) (Encoded, error) {
 	switch v := any(v).(type) {
 	case []byte:
 		return encodeRaw(asBytes, v), nil
@@ -109,6 +154,47 @@ func encodeRaw[N any](kind byte, v []N) Encoded {
 // come from anywhere: sizes follow from their number, so nothing larger than
 // they are is allocated at their word.
 func decode[T any](e Encoded) (v T, err error) {
+	if v, ok := decodeScalar[T](e); ok {
+		return v, nil
+	}
+	return decodeLarge[T](e)
+}
+
+// decodeScalar is the reverse of encodeScalar.
+func decodeScalar[T any](e Encoded) (v T, ok bool) {
+	var word uint64
+	switch {
+	case e.Kind == asBool && len(e.Bytes) == 1 && e.Bytes[0] <= 1:
+		word = uint64(e.Bytes[0])
+	case e.Kind != asBool && len(e.Bytes) == 8:
+		word = binary.LittleEndian.Uint64(e.Bytes)
+	default:
+		return v, false
+	}
+	switch p := any(&v).(type) {
+	case *int:
+		*p = int(word)
+		return v, e.Kind == asInt && int64(int(word)) == int64(word)
+	case *int64:
+		*p = int64(word)
+		return v, e.Kind == asInt
+	case *uint:
+		*p = uint(word)
+		return v, e.Kind == asUint && uint64(uint(word)) == word
+	case *uint64:
+		*p = word
+		return v, e.Kind == asUint
+	case *float64:
+		*p = math.Float64frombits(word)
+		return v, e.Kind == asFloat
+	case *bool:
+		*p = word == 1
+		return v, e.Kind == asBool
+	}
+	return v, false
+}
+
+func decodeLarge[T any](e Encoded) (v T, err error) {
 	kind, b := e.Kind, e.Bytes
 	switch p := any(&v).(type) {
 	case *[]byte:

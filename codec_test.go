@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func roundTrip[T any](t *testing.T, v T) {
@@ -30,6 +31,12 @@ func TestCodec(t *testing.T) {
 	roundTrip(t, uint64(math.MaxUint64))
 	roundTrip(t, math.Inf(-1))
 	roundTrip(t, true)
+	roundTrip(t, false)
+	roundTrip(t, uint(math.MaxUint))
+	roundTrip(t, int32(-7))
+	roundTrip(t, float32(1.5))
+	roundTrip(t, math.Copysign(0, -1))
+	roundTrip(t, time.Duration(-7))
 	roundTrip(t, "")
 	roundTrip(t, "not \xff UTF-8")
 	roundTrip(t, []byte{})
@@ -76,6 +83,13 @@ func FuzzDecode(f *testing.F) {
 		if v, err := decode[any](b); err == nil {
 			if _, err := encode(v); err != nil {
 				t.Errorf("decoded from %v, and cannot be encoded: %#v: %v", b, v, err)
+			}
+		}
+		decode[int](b)
+		decode[bool](b)
+		if v, err := decode[float64](b); err == nil && kind == asFloat {
+			if again, err := encode(v); err != nil || string(again.Bytes) != string(bytes) {
+				t.Errorf("%x decodes to %v, which encodes to %v, %v", bytes, v, again, err)
 			}
 		}
 		if v, err := decode[[]float64](b); err == nil {

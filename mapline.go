@@ -113,6 +113,12 @@ func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
 	}
 }
 
+// ahead is about how many items claim would find at once.
+func (l *line[In, Out]) ahead() int {
+	c := l.current.Load()
+	return int(c.filled.Load() - c.claimed.Load())
+}
+
 // unclaimed reports whether claim would find something.
 func (l *line[In, Out]) unclaimed() bool {
 	for c := l.current.Load(); c != nil; c = c.next.Load() {

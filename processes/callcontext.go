@@ -52,6 +52,10 @@ func (in *innerContext) end(cause error) {
 // cancel ends the context while the call runs.
 func (c *callContext) cancel(cause error) { c.open().cancel(cause) }
 
+// fresh reports whether the context can serve another call: it has no deadline,
+// and nobody has asked for its Done.
+func (c *callContext) fresh() bool { return c.deadline.IsZero() && c.inner.Load() == nil }
+
 // end says that the call has ended.
 func (c *callContext) end() {
 	c.over.Store(true)

@@ -129,10 +129,10 @@ func (p *Pool) claim(w *worker, room int) []*concert.Call {
 	p.claiming++
 	size := max(large, inPipe-w.bytes)
 	p.mu.Unlock()
-	calls, again := t.Claim(room, size)
+	claimed, again := t.Claim(room, size)
 	p.mu.Lock()
 	p.claiming--
-	p.unsettled += len(calls)
+	p.unsettled += len(claimed)
 	if again {
 		if p.closed != nil {
 			err := p.closed
@@ -144,7 +144,7 @@ func (p *Pool) claim(w *worker, room int) []*concert.Call {
 			p.nudge()
 		}
 	}
-	calls = p.admit(calls)
+	calls := p.admit(claimed)
 	if p.claiming == 0 && len(p.withdrawn) > 0 {
 		clear(p.withdrawn)
 	}
@@ -154,9 +154,10 @@ func (p *Pool) claim(w *worker, room int) []*concert.Call {
 
 // admit returns the calls without those that were withdrawn meanwhile, or are too
 // large. The caller holds mu.
-func (p *Pool) admit(calls []*concert.Call) []*concert.Call {
-	kept := calls[:0]
-	for _, c := range calls {
+func (p *Pool) admit(claimed []concert.Call) []*concert.Call {
+	kept := make([]*concert.Call, 0, len(claimed))
+	for i := range claimed {
+		c := &claimed[i]
 		switch {
 		case c.Task() != nil && p.withdrawn[c.Task()]:
 			p.unsettled--
@@ -177,17 +178,21 @@ func (p *Pool) admit(calls []*concert.Call) []*concert.Call {
 // holds mu.
 func (p *Pool) enroll(w *worker, b *batch, calls []*concert.Call) {
 	now := time.Now()
+	var last *parent
 	for _, c := range calls {
 		seq := w.next
 		w.next++
 		f := w.flight(seq)
-		*f = flight{call: c, seq: seq, bytes: len(c.Arg.Bytes)}
+		if ctx := c.Parent(); last == nil || !sameContext(ctx, last.ctx) {
+			last = p.watch(ctx)
+		}
+		last.calls++
+		*f = flight{call: c, seq: seq, bytes: int32(len(c.Arg.Bytes)), parent: last}
 		w.count++
-		w.bytes += f.bytes
+		w.bytes += int(f.bytes)
 		if w.journal.mem != nil {
 			w.journal.queue(seq)
 		}
-		p.watch(c.Parent())
 		body := frame.CallBody{Seq: seq, Name: c.Name, Worker: uint32(w.id), Arg: frame.Payload{Kind: c.Arg.Kind}}
 		if d, ok := c.Context().Deadline(); ok {
 			if body.Left = d.Sub(now); body.Left == 0 {

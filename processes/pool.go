@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -54,8 +55,9 @@ type entry struct {
 
 // parent is the context of a submitter, which many calls have in common.
 type parent struct {
-	calls int // with workers
-	stop  func() bool
+	ctx   context.Context
+	calls int         // with workers
+	stop  func() bool // nil for a context that never ends, which is not in the table
 }
 
 const (
@@ -223,35 +225,45 @@ func (p *Pool) settled(n int) {
 }
 
 // watch has calls cancelled when the context of their submitter ends. The
-// caller holds mu.
-func (p *Pool) watch(ctx context.Context) {
+// caller holds mu, and counts the calls.
+func (p *Pool) watch(ctx context.Context) *parent {
 	if ctx.Done() == nil {
-		return
+		return &parent{ctx: ctx}
 	}
-	if known := p.parents[ctx]; known != nil {
-		known.calls++
-		return
+	known := &parent{ctx: ctx}
+	if isPointer(ctx) {
+		if before := p.parents[ctx]; before != nil {
+			return before
+		}
+		p.parents[ctx] = known
 	}
-	p.parents[ctx] = &parent{calls: 1, stop: context.AfterFunc(ctx, func() { p.parentEnded(ctx) })}
+	known.stop = context.AfterFunc(ctx, func() { p.parentEnded(known) })
+	return known
 }
 
-// unwatch takes back one watch. The caller holds mu.
-func (p *Pool) unwatch(ctx context.Context) {
-	if known := p.parents[ctx]; known != nil {
-		if known.calls--; known.calls == 0 {
-			known.stop()
-			delete(p.parents, ctx)
+// isPointer reports whether a context may be compared with others, as all of
+// package context's may: one that is a struct may not be comparable.
+func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
+
+func sameContext(a, b context.Context) bool { return isPointer(a) && isPointer(b) && a == b }
+
+// unwatch takes back the watch of one call. The caller holds mu.
+func (p *Pool) unwatch(known *parent) {
+	if known.calls--; known.calls == 0 && known.stop != nil {
+		known.stop()
+		if isPointer(known.ctx) {
+			delete(p.parents, known.ctx)
 		}
 	}
 }
 
 // parentEnded cancels the calls whose submitter's context has ended.
-func (p *Pool) parentEnded(ctx context.Context) {
-	cause := context.Cause(ctx)
+func (p *Pool) parentEnded(ended *parent) {
+	cause := context.Cause(ended.ctx)
 	var dropped []*concert.Call
 	p.mu.Lock()
 	p.again = slices.DeleteFunc(p.again, func(c *concert.Call) bool {
-		if c.Parent() == ctx {
+		if sameContext(c.Parent(), ended.ctx) {
 			dropped = append(dropped, c)
 			return true
 		}
@@ -261,7 +273,7 @@ func (p *Pool) parentEnded(ctx context.Context) {
 		for seq := w.first; seq != w.next; seq++ {
 			f := w.flight(seq)
 			switch call := f.call; {
-			case call == nil || call.Parent() != ctx:
+			case call == nil || f.parent != ended:
 			case w.withdraw(f):
 				dropped = append(dropped, call)
 			default:

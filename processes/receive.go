@@ -169,8 +169,8 @@ func (w *worker) started(seq uint32) error {
 func (w *worker) begin(f *flight) *concert.Call {
 	f.begun = true
 	if t := w.pool.opts.Timeout; t > 0 {
-		f.expires = time.Now().Add(t)
-		w.wakeAt(f.expires)
+		f.timed().expires = time.Now().Add(t)
+		w.wakeAt(f.clock.expires)
 	}
 	return f.call
 }
@@ -192,7 +192,7 @@ func (w *worker) announce(call *concert.Call, id int, seq uint32) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	if f := w.flight(seq); f.call == call {
-		f.stop = stop
+		f.timed().stop = stop
 	} else {
 		stop()
 	}
@@ -230,20 +230,21 @@ func (w *worker) look() {
 	newest := w.running()
 	for seq := w.first; newest != nil && seq != newest.seq+1; seq++ {
 		f := w.flight(seq)
-		if f.call == nil {
+		if f.call == nil || f.clock == nil {
 			continue
 		}
-		if !f.expires.IsZero() && !now.Before(f.expires) {
-			f.expires = time.Time{}
+		c := f.clock
+		if !c.expires.IsZero() && !now.Before(c.expires) {
+			c.expires = time.Time{}
 			w.cancel(f, ErrTimeout)
 		}
 		switch {
-		case !f.killAt.IsZero() && !now.Before(f.killAt):
-			w.kill(f.why)
-		case !f.killAt.IsZero():
-			w.wakeAt(f.killAt)
-		case !f.expires.IsZero():
-			w.wakeAt(f.expires)
+		case !c.killAt.IsZero() && !now.Before(c.killAt):
+			w.kill(c.why)
+		case !c.killAt.IsZero():
+			w.wakeAt(c.killAt)
+		case !c.expires.IsZero():
+			w.wakeAt(c.expires)
 		}
 	}
 	var begun *concert.Call

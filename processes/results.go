@@ -47,6 +47,27 @@ func newResults(pipe *os.File, j journal) *results {
 func (r *results) put(f []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.putLocked(f)
+}
+
+// outcome adds the frame of a call that has just ended. It writes what there
+// is, unless that can wait a little.
+func (r *results) outcome(f []byte, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.putLocked(f)
+	if now.Sub(r.last) >= gather || r.written-r.flushed >= enough {
+		r.last = now
+		r.flushLocked()
+		return
+	}
+	if !r.armed {
+		r.armed = true
+		r.timer.Reset(latest)
+	}
+}
+
+func (r *results) putLocked(f []byte) {
 	if r.journal.mem == nil {
 		r.buf = append(r.buf, f...)
 		return
@@ -65,12 +86,12 @@ func (r *results) put(f []byte) {
 
 // putLarge adds a frame in two parts without copying the second.
 func (r *results) putLarge(head, body []byte) {
-	if len(head)+len(body) <= directly {
-		r.put(append(head, body...))
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(head)+len(body) <= directly {
+		r.putLocked(append(head, body...))
+		return
+	}
 	r.writeDirect(head, body)
 }
 
@@ -84,22 +105,6 @@ func (r *results) writeDirect(parts ...[]byte) {
 	r.flushed = r.written
 	if r.journal.mem != nil {
 		r.journal.written().Store(r.written)
-	}
-}
-
-// offer is called when there is another task at hand: it writes what has been
-// put, unless that can wait a little.
-func (r *results) offer(now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.last) >= gather || r.written-r.flushed >= enough {
-		r.last = now
-		r.flushLocked()
-		return
-	}
-	if !r.armed && r.written > r.flushed {
-		r.armed = true
-		r.timer.Reset(latest)
 	}
 }
 

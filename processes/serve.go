@@ -33,7 +33,11 @@ type server struct {
 	base    context.Context
 	ended   chan int // the exit code
 
-	scratch []byte // the loop's own
+	// The loop's own:
+	scratch []byte
+	name    string       // of the last function
+	spare   *callContext // of the last call, if nobody has asked for its Done
+	now     time.Time    // when the last call ended, if there was no wait since
 
 	mu        sync.Mutex
 	seq       uint32                  // guarded by mu: of the call that runs
@@ -137,6 +141,7 @@ func (s *server) loop(first bool) {
 	for {
 		if !s.in.Buffered() {
 			s.out.flush()
+			s.now = time.Time{}
 		}
 		kind, body, err := s.in.Next()
 		switch {
@@ -149,12 +154,13 @@ func (s *server) loop(first bool) {
 			code = exitProtocol
 			return
 		}
-		c, err := frame.ParseCall(body)
+		c, err := frame.ParseCall(body, s.name)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "processes: from the pool came", err)
 			code = exitProtocol
 			return
 		}
+		s.name = c.Name
 		s.call(c)
 	}
 }
@@ -165,7 +171,7 @@ func (s *server) prepare() int {
 	if err == io.EOF {
 		return exitEnd
 	}
-	c, parseErr := frame.ParseCall(body)
+	c, parseErr := frame.ParseCall(body, "")
 	if err != nil || kind != frame.Call || parseErr != nil {
 		fmt.Fprintf(os.Stderr, "processes: from the pool came %q: %v\n", kind, errors.Join(err, parseErr))
 		return exitProtocol
@@ -202,8 +208,15 @@ func (s *server) begin(c frame.CallBody) bool {
 	if s.journal.mem != nil && !s.journal.start(c.Seq) {
 		return false
 	}
-	ctx := &callContext{base: s.base}
-	now := time.Now()
+	now := s.now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	ctx := s.spare
+	s.spare = nil
+	if ctx == nil || c.Left != 0 {
+		ctx = &callContext{base: s.base}
+	}
 	if c.Left != 0 {
 		ctx.deadline = now.Add(c.Left)
 	}
@@ -225,23 +238,28 @@ func (s *server) begin(c frame.CallBody) bool {
 
 // finish says what became of the call that runs.
 func (s *server) finish(result concert.Encoded, err error) {
+	now := time.Now()
+	s.now = now
 	s.mu.Lock()
 	ctx := s.ctx
-	o := frame.Outcome{Seq: s.seq, Ran: time.Since(s.begun), Value: frame.Inline(result)}
+	o := frame.Outcome{Seq: s.seq, Ran: now.Sub(s.begun), Value: frame.Inline(result)}
 	s.ctx = nil
 	s.mu.Unlock()
-	ctx.end()
+	if ctx.fresh() {
+		s.spare = ctx // only a goroutine that the call left behind could tell
+	} else {
+		ctx.end()
+	}
 	if err == nil && len(result.Bytes) > maxPayload {
 		err = fmt.Errorf("%w: the result has %d bytes, more than %d", ErrTooLarge, len(result.Bytes), maxPayload)
 	}
 	switch {
 	case err != nil:
 		o.Error = concert.EncodeError(err)
-		s.out.put(frame.AppendFailure(s.scratch[:0], o))
+		s.out.outcome(frame.AppendFailure(s.scratch[:0], o), now)
 	case len(result.Bytes) > directly/2:
 		s.out.putLarge(frame.ResultHead(s.scratch[:0], o, len(result.Bytes)), result.Bytes)
 	default:
-		s.out.put(frame.AppendResult(s.scratch[:0], o))
+		s.out.outcome(frame.AppendResult(s.scratch[:0], o), now)
 	}
-	s.out.offer(time.Now())
 }

@@ -314,9 +314,9 @@ func (w *worker) bury(state *os.ProcessState) {
 		} else {
 			back = append(back, f.call)
 		}
-		p.unwatch(f.call.Parent())
-		if f.stop != nil {
-			f.stop()
+		p.unwatch(f.parent)
+		if f.clock != nil && f.clock.stop != nil {
+			f.clock.stop()
 		}
 	}
 	before, id := w.state, w.id

@@ -71,15 +71,29 @@ const (
 
 // flight is a call that is with a worker.
 type flight struct {
-	call    *concert.Call // nil: it has settled, or was withdrawn
-	seq     uint32
-	bytes   int
-	begun   bool        // its Start has been called
-	told    bool        // the worker has been told to cancel it
+	call   *concert.Call // nil: it has settled, or was withdrawn
+	parent *parent
+	clock  *clock // nil until it is needed
+	seq    uint32
+	bytes  int32
+	begun  bool // its Start has been called
+	told   bool // the worker has been told to cancel it
+}
+
+// clock is what a call has that runs for some time, or is cancelled.
+type clock struct {
 	expires time.Time   // when it has run for too long; zero for never
 	killAt  time.Time   // when the worker is killed if it goes on; zero for never
 	why     error       // and the reason
 	stop    func() bool // of the watch over its context
+}
+
+// timed returns the clock of the call.
+func (f *flight) timed() *clock {
+	if f.clock == nil {
+		f.clock = new(clock)
+	}
+	return f.clock
 }
 
 const (
@@ -157,12 +171,12 @@ func (w *worker) withdraw(f *flight) bool {
 
 // remove takes a call out of the table. The caller holds mu.
 func (w *worker) remove(f *flight) {
-	w.pool.unwatch(f.call.Parent())
-	if f.stop != nil {
-		f.stop()
+	w.pool.unwatch(f.parent)
+	if f.clock != nil && f.clock.stop != nil {
+		f.clock.stop()
 	}
 	w.count--
-	w.bytes -= f.bytes
+	w.bytes -= int(f.bytes)
 	*f = flight{seq: f.seq}
 	if w.state == leaving && w.count == 0 {
 		w.limit(w.pool.opts.Grace, "it did not end")
@@ -186,13 +200,14 @@ func (w *worker) cancel(f *flight, cause error) {
 	if cause == context.DeadlineExceeded || cause == ErrTimeout {
 		reason = frame.Expired
 	}
-	f.why, f.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
+	c := f.timed()
+	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
 	select {
 	case w.cancels <- frame.AppendCancel(nil, f.seq, reason):
 	default:
 		w.kill(fmt.Errorf("it does not read what it is told; then: %w", cause))
 	}
-	w.wakeAt(f.killAt)
+	w.wakeAt(c.killAt)
 }
 
 // wakeAt sees to it that receive looks around then, at the latest. The caller

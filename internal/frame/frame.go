@@ -147,8 +147,9 @@ func CallHead(b []byte, c CallBody, bytes int) []byte {
 	return b
 }
 
-// ParseCall parses the body of a Call. The payload's bytes are those of b.
-func ParseCall(b []byte) (c CallBody, err error) {
+// ParseCall parses the body of a Call. The payload's bytes are those of b. If
+// the name is the last one it is not made anew.
+func ParseCall(b []byte, last string) (c CallBody, err error) {
 	if len(b) < 18 {
 		return c, bad("call of %d bytes", len(b))
 	}
@@ -157,7 +158,9 @@ func ParseCall(b []byte) (c CallBody, err error) {
 	if b = b[18:]; len(b) < n {
 		return c, bad("name of %d bytes in %d", n, len(b))
 	}
-	c.Name = string(b[:n])
+	if c.Name = last; string(b[:n]) != last {
+		c.Name = string(b[:n])
+	}
 	c.Arg, err = parsePayload(b[n:])
 	return c, err
 }

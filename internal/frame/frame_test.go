@@ -64,7 +64,7 @@ func TestRoundTrips(t *testing.T) {
 		next(frame.Ready)
 		equal(string(next(frame.Broken)), "why", nil)
 		for _, want := range calls {
-			got, err := frame.ParseCall(next(frame.Call))
+			got, err := frame.ParseCall(next(frame.Call), "f")
 			equal(got, want, err)
 		}
 		seq, err := frame.ParseStarted(next(frame.Started))
@@ -157,7 +157,7 @@ func FuzzReader(f *testing.F) {
 			again = again[:0]
 			switch kind {
 			case frame.Call:
-				if c, err := frame.ParseCall(body); err == nil {
+				if c, err := frame.ParseCall(body, "f"); err == nil {
 					again = frame.AppendCall(again, c)
 				}
 			case frame.Cancel:

@@ -221,8 +221,8 @@ func (e *Executor) claim(t *concert.Task) {
 	claimed, again := t.Claim(e.opts.Claim, 1<<20)
 	e.mu.Lock()
 	e.claiming = false
-	for _, c := range claimed {
-		fresh := newCall(c)
+	for i := range claimed {
+		fresh := newCall(&claimed[i])
 		e.calls[fresh] = true
 		e.ready = append(e.ready, fresh)
 	}
