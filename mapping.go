@@ -54,6 +54,7 @@ type mapping[In, Out any] struct {
 	stopped atomic.Bool   // the loop has ended
 	window  atomic.Int64  // how far taken may be ahead of yielded
 	away    atomic.Int64  // items in the hands of workers elsewhere
+	claims  atomic.Int64  // about how many of these a worker asks for at a time
 	weight  atomic.Int64  // about the bytes of one of these, argument or result
 	active  atomic.Int32  // runners that are in the executor; changed under mu
 	room    signal        // wakes the feeder
@@ -136,8 +137,11 @@ func (m *mapping[In, Out]) widen(batch int) {
 // reach fits the window to an executor whose workers are elsewhere and that
 // claims most items at a time for each. What comes back large is kept in few.
 func (m *mapping[In, Out]) reach(most int) {
+	before := m.claims.Load()
+	claims := max(int64(most), before-before/16) // it does not always have room for as many
+	m.claims.Store(claims)
 	width := int64(m.ex.Width())
-	ahead := min(2*width*int64(most), largestAhead, heaviest/max(1, m.weight.Load()))
+	ahead := min(4*width*claims, largestAhead, heaviest/max(1, m.weight.Load()))
 	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
 		m.window.Store(ahead)
 	}

@@ -84,13 +84,13 @@ func (p *Pool) next(w *worker, b *batch) bool {
 		}
 		room := w.room()
 		switch {
-		case room <= 0:
+		case room <= 0 || len(b.buf) >= inPipe/4:
 		case len(p.again) > 0:
 			n := min(room, len(p.again))
 			calls := p.again[:n:n]
 			p.again = p.again[n:]
 			p.enroll(w, b, calls)
-			return true
+			continue
 		case len(p.queue) > 0 && (w.count == 0 || !p.idleElsewhere(w)):
 			if calls := p.claim(w, room); len(calls) > 0 {
 				if w.state != seated {
@@ -99,13 +99,13 @@ func (p *Pool) next(w *worker, b *batch) bool {
 					break
 				}
 				p.enroll(w, b, calls)
-				if len(b.buf) > 0 {
-					return true
-				}
 			}
 			continue
 		case w.count == 0 && p.steal(w):
 			continue
+		}
+		if len(b.buf) > 0 {
+			return true // send these first
 		}
 		if w.state != seated {
 			break
@@ -116,7 +116,7 @@ func (p *Pool) next(w *worker, b *batch) bool {
 		p.mu.Lock()
 		w.asleep = false
 	}
-	return false
+	return len(b.buf) > 0
 }
 
 // claim takes calls from the task at the head of the queue. The caller holds

@@ -119,7 +119,11 @@ func (w *worker) room() int {
 	if m := w.pool.opts.MaxTasks; m > 0 {
 		want = min(want, m-w.total)
 	}
-	return min(want-w.count, slots-1-int(w.next-w.first))
+	room := min(want-w.count, slots-1-int(w.next-w.first))
+	if w.count > 0 && room < want/4 {
+		return 0 // it has enough, and many at a time cost less
+	}
+	return room
 }
 
 // rouse wakes feed. The caller holds mu.
