@@ -3,7 +3,6 @@ package concert
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -18,77 +17,76 @@ import (
 // A call that was claimed and has not started can be sent to another worker
 // if the first one dies.
 
-// A Call is one application of a registered function, ready to be sent.
-// Start and Settle are called one after the other; Context at any time.
-type Call struct {
+// A Batch is calls of one registered function that were claimed together,
+// ready to be sent: the one of a Submit, or some of a Map. They are numbered
+// from 0 up, and each goes its own way. What is said about one call must be
+// said by one goroutine at a time.
+type Batch struct {
 	// Name is the name of the function, for Invoke in the worker.
 	Name string
-	// Arg is the encoded argument, for Invoke.
-	Arg Encoded
+	// Args are the encoded arguments, one for each call, for Invoke.
+	Args []Encoded
 
-	worker int // given to Start; -1 before; the executor's own
-	job    remote
+	job remote
 }
 
-// remote is what a Call stands for: a Submit, or an item of a Map.
+// remote is what a Batch stands for: a Submit, or items of a Map.
 type remote interface {
 	of() *Task
+	context() context.Context
 	parent() context.Context
 	cancel(cause error) bool
-	drop(cause error)
-	start(worker int) bool
-	progress(worker int, done, total int64)
-	settle(worker int, result Encoded, err error)
-	context() context.Context
+	drop(i int, cause error)
+	start(i, worker int) bool
+	progress(i, worker int, done, total int64)
+	settle(i, worker int, result Encoded, err error)
 }
 
-// Context is the parent of the context that the function is to be given: the
+// Task returns the task of a Submit whose call it is, and nil for items of a Map.
+func (b *Batch) Task() *Task { return b.job.of() }
+
+// Context is the parent of the context that the function is to be given: a
 // call should be cancelled when it ends, and has its deadline.
-func (c *Call) Context() context.Context { return c.job.context() }
+func (b *Batch) Context() context.Context { return b.job.context() }
 
-// Task returns the task of a Submit whose call it is, and nil for an item of a Map.
-func (c *Call) Task() *Task { return c.job.of() }
+// Parent is the context of the submitter, which many batches may have in
+// common: that of Context, or its parent.
+func (b *Batch) Parent() context.Context { return b.job.parent() }
 
-// Cancel cancels what the call is of, as [Task.Cancel]: the task of a Submit,
+// Cancel cancels what the calls are of, as [Task.Cancel]: the task of a Submit,
 // or the whole Map, which then ends with ErrClosed and the cause. It reports
 // whether it had not started.
-func (c *Call) Cancel(cause error) bool { return c.job.cancel(cause) }
+func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
 
-// Parent is the context of the submitter, which many calls may have in common:
-// that of Context, or its parent.
-func (c *Call) Parent() context.Context { return c.job.parent() }
-
-// Drop settles the call as never started, because of the cause with which its
+// Drop settles call i as never started, because of the cause with which its
 // Parent ended. The executor must be certain of it.
-func (c *Call) Drop(cause error) { c.job.drop(cause) }
+func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
 
-// Start says that the worker of that number begins with the call. It reports
+// Start says that the worker of that number begins with call i. It reports
 // false if the call was cancelled meanwhile, or has started or settled before:
 // then it must not be run.
-func (c *Call) Start(worker int) bool {
-	if !c.job.start(worker) {
-		return false
-	}
-	c.worker = worker
-	return true
+func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
+
+// Progress says how far call i, which has started, is; see [Progress].
+func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, worker, done, total) }
+
+// Settle ends call i with the result or the error that Invoke returned, on the worker
+// of that number, -1 if it never started. A result that cannot be decoded is
+// an error of this call alone. The first Settle of a call counts. Every call must be
+// settled, also one that was not started because it could not be sent, or because
+// Start said so.
+func (b *Batch) Settle(i, worker int, result Encoded, err error) {
+	b.job.settle(i, worker, result, err)
 }
-
-// Progress says how far the call, which has started, is; see [Progress].
-func (c *Call) Progress(done, total int64) { c.job.progress(c.worker, done, total) }
-
-// Settle ends the call with the result or the error that Invoke returned. A
-// result that cannot be decoded is an error of this call alone. The first
-// Settle of a call counts. Every call must be settled, also one that was not
-// started because it could not be sent, or because Start said so.
-func (c *Call) Settle(result Encoded, err error) { c.job.settle(c.worker, result, err) }
 
 // Claim takes calls from the task: that of a Submit, or as many as there are
 // of a Map's, up to most calls and about size bytes, always at least one if
 // there are any. Calls whose function is not registered, or whose argument
-// cannot be encoded, are settled with that error and not returned. If again
-// is true the task is still pending and has, or had a moment ago, more to
-// claim; if not, the executor is done with it, until it comes again.
-func (t *Task) Claim(most, size int) (calls []Call, again bool) {
+// cannot be encoded, are settled with that error and not returned; the batch is nil
+// when no calls are left. If again is true the task is still pending and has, or had
+// a moment ago, more to claim; if not, the executor is done with it, until it
+// comes again.
+func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 		return nil, false
@@ -106,26 +104,6 @@ func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (na
 	}
 	encoded, _, err = encodeArg(nil, f, arg)
 	return f.name, encoded, err
-}
-
-func (c *call[In, Out]) claim(t *Task, _, _ int) ([]Call, bool) {
-	if !t.move(pending, copying) {
-		return nil, false
-	}
-	fn, arg := c.fn, c.arg
-	t.move(copying, claimed)
-	f, err := registry.find(valuePointer(fn), t.pc)
-	var e Encoded
-	if err == nil {
-		e, _, err = encodeArg(nil, f, arg)
-	}
-	if err != nil {
-		if t.move(claimed, settling) {
-			c.drop(t, err, nil)
-		}
-		return nil, false
-	}
-	return []Call{{Name: f.name, Arg: e, worker: -1, job: (*remoteCall[In, Out])(c)}}, false
 }
 
 // encodeArg encodes an argument of f, with a buffer as encodeTo. Marshalers
@@ -158,24 +136,52 @@ func decodeResult[Out any](result Encoded, failure error) (out Out, err error) {
 	return out, err
 }
 
+func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
+	if !t.move(pending, copying) {
+		return nil, false
+	}
+	fn, arg := c.fn, c.arg
+	t.move(copying, claimed)
+	f, err := registry.find(valuePointer(fn), t.pc)
+	b := &single{}
+	if err == nil {
+		b.arg[0], _, err = encodeArg(b.small[:0], f, arg)
+	}
+	if err != nil {
+		if t.move(claimed, settling) {
+			c.drop(t, err, nil)
+		}
+		return nil, false
+	}
+	b.Name, b.Args, b.job = f.name, b.arg[:], (*remoteCall[In, Out])(c)
+	return &b.Batch, false
+}
+
+// single is a Batch of one call, in one object.
+type single struct {
+	Batch
+	arg   [1]Encoded
+	small [8]byte // room for a small argument
+}
+
 // remoteCall is the call of a Submit in the hands of a worker.
 type remoteCall[In, Out any] call[In, Out]
 
 func (r *remoteCall[In, Out]) of() *Task { return &r.future.task }
 
+func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.context() }
+
 func (r *remoteCall[In, Out]) parent() context.Context { return r.future.task.ctx.Parent }
 
-func (r *remoteCall[In, Out]) drop(cause error) {
+func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Cancel(cause) }
+
+func (r *remoteCall[In, Out]) drop(_ int, cause error) {
 	if t := &r.future.task; t.move(claimed, settling) {
 		(*call[In, Out])(r).drop(t, &neverStarted{cause}, nil)
 	}
 }
 
-func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Cancel(cause) }
-
-func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.context() }
-
-func (r *remoteCall[In, Out]) start(worker int) bool {
+func (r *remoteCall[In, Out]) start(_, worker int) bool {
 	t := &r.future.task
 	if !t.move(claimed, running) {
 		return false
@@ -184,14 +190,14 @@ func (r *remoteCall[In, Out]) start(worker int) bool {
 	return true
 }
 
-func (r *remoteCall[In, Out]) progress(worker int, done, total int64) {
+func (r *remoteCall[In, Out]) progress(_, worker int, done, total int64) {
 	t := &r.future.task
 	if o, _ := t.observer(); o != nil && t.state() == running {
 		o(Event{Kind: TaskProgress, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
-func (r *remoteCall[In, Out]) settle(worker int, result Encoded, err error) {
+func (r *remoteCall[In, Out]) settle(_, worker int, result Encoded, err error) {
 	t := &r.future.task
 	if !t.move(running, finishing) && !t.move(claimed, finishing) {
 		return
@@ -200,10 +206,14 @@ func (r *remoteCall[In, Out]) settle(worker int, result Encoded, err error) {
 	(*call[In, Out])(r).end(finished, nil, worker)
 }
 
-// remoteItem is an item of a Map in the hands of a worker.
+// remoteItems is items of a Map in the hands of workers.
+type remoteItems[In, Out any] struct {
+	m     *mapping[In, Out]
+	task  *Task // of the runner, for the observer
+	items []remoteItem[In, Out]
+}
+
 type remoteItem[In, Out any] struct {
-	m      *mapping[In, Out]
-	task   *Task // of the runner, for the observer
 	item   *item[In, Out]
 	index  int64
 	number uint64 // 0 unless observed
@@ -213,33 +223,32 @@ type remoteItem[In, Out any] struct {
 
 // claim hands out items as calls, and parks when there are no more. How many
 // the executor asks for says how far ahead of the results the inputs should be.
-func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []Call, again bool) {
+func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false
 	}
 	m := r.m
 	m.reach(most)
 	f, missing := registry.find(valuePointer(m.fn), m.pc)
-	var items []remoteItem[In, Out] // they stay where they are: a full one is followed by another
+	var b *remoteItems[In, Out]
 	var buf []byte
-	for bytes := 0; len(calls) < most && bytes < size && !m.stopped.Load(); {
+	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
 		it, index := m.line.claim(&r.seen)
 		if it == nil {
 			if r.park(t) {
-				return calls, false
+				return batch, false
 			}
 			continue
 		}
 		m.away.Add(1)
-		if len(items) == cap(items) {
-			room := max(1, min(m.line.ahead()+1, most-len(calls)))
-			items = make([]remoteItem[In, Out], 0, room)
-			calls = slices.Grow(calls, room)
+		if b == nil {
+			room := max(1, min(m.line.ahead()+1, most))
+			b = &remoteItems[In, Out]{m: m, task: t, items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
 		}
-		items = append(items, remoteItem[In, Out]{m: m, task: t, item: it, index: index})
-		item := &items[len(items)-1]
-		item.observe(TaskSubmitted, -1, nil)
+		i := len(b.items)
+		b.items = append(b.items, remoteItem[In, Out]{item: it, index: index})
+		b.observe(i, TaskSubmitted, -1, nil)
 		var e Encoded
 		err := missing
 		if err == nil {
@@ -248,69 +257,78 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (calls []Call, again bo
 		var zero In
 		it.in = zero
 		if err != nil {
-			item.settle(-1, Encoded{}, err)
+			b.settle(i, -1, Encoded{}, err)
+			b.items = b.items[:i]
 			continue
 		}
+		if batch == nil {
+			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, cap(b.items)), job: b}
+		}
+		batch.Args = append(batch.Args, e)
 		bytes += len(e.Bytes)
 		m.weigh(len(e.Bytes))
-		calls = append(calls, Call{Name: f.name, Arg: e, worker: -1, job: item})
 	}
 	if m.stopped.Load() {
 		r.leave(t, idle)
-		return calls, false
+		return batch, false
 	}
 	t.move(running, pending)
-	return calls, true
+	return batch, true
 }
 
-func (r *remoteItem[In, Out]) of() *Task { return nil }
+func (r *remoteItems[In, Out]) of() *Task { return nil }
 
-func (r *remoteItem[In, Out]) parent() context.Context { return r.m.ctx }
+func (r *remoteItems[In, Out]) context() context.Context { return r.m.ctx }
 
-func (r *remoteItem[In, Out]) drop(cause error) { r.settle(-1, Encoded{}, &neverStarted{cause}) }
+func (r *remoteItems[In, Out]) parent() context.Context { return r.m.ctx }
 
-func (r *remoteItem[In, Out]) cancel(cause error) bool {
+func (r *remoteItems[In, Out]) cancel(cause error) bool {
 	r.m.interrupt(cause)
-	return r.state.Load() == 0
+	return false
 }
 
-func (r *remoteItem[In, Out]) context() context.Context { return r.m.ctx }
+func (r *remoteItems[In, Out]) drop(i int, cause error) {
+	r.settle(i, -1, Encoded{}, &neverStarted{cause})
+}
 
-func (r *remoteItem[In, Out]) start(worker int) bool {
-	if r.m.stopped.Load() || !r.state.CompareAndSwap(0, uint32(running)) {
+func (r *remoteItems[In, Out]) start(i, worker int) bool {
+	if r.m.stopped.Load() || !r.items[i].state.CompareAndSwap(0, uint32(running)) {
 		return false
 	}
-	r.observe(TaskStarted, worker, nil)
+	r.observe(i, TaskStarted, worker, nil)
 	return true
 }
 
-func (r *remoteItem[In, Out]) progress(worker int, done, total int64) {
-	if o, _ := r.task.observer(); o != nil && r.state.Load() == uint32(running) {
-		o(Event{Kind: TaskProgress, Task: r.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
+func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
+	if o, _ := r.task.observer(); o != nil && r.items[i].state.Load() == uint32(running) {
+		o(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
-func (r *remoteItem[In, Out]) settle(worker int, result Encoded, err error) {
-	if r.state.Swap(uint32(finished)) == uint32(finished) {
+func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) {
+	it := &r.items[i]
+	if it.state.Swap(uint32(finished)) == uint32(finished) {
 		return
 	}
 	m := r.m
 	m.weigh(len(result.Bytes))
-	r.item.out, r.item.err = decodeResult[Out](result, err)
-	r.observe(TaskFinished, worker, r.item.err)
-	m.line.markDone(r.item, m.ordered)
-	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.index {
+	it.item.out, it.item.err = decodeResult[Out](result, err)
+	r.observe(i, TaskFinished, worker, it.item.err)
+	m.line.markDone(it.item, m.ordered)
+	it.item = nil // the batch may live as long as its slowest call
+	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == it.index {
 		m.rouse()
 	}
 }
 
-func (r *remoteItem[In, Out]) observe(kind EventKind, worker int, err error) {
+func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err error) {
 	o, _ := r.task.observer()
 	if o == nil {
 		return
 	}
-	if r.number == 0 {
-		r.number = lastNumber.Add(1)
+	it := &r.items[i]
+	if it.number == 0 {
+		it.number = lastNumber.Add(1)
 	}
-	o(Event{Kind: kind, Task: r.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
+	o(Event{Kind: kind, Task: it.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
 }

@@ -147,7 +147,7 @@ func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
 // Invoke calls the function registered under name with an encoded argument:
-// it is the other end of [Call], in the worker. Whatever the function does
+// it is the other end of a [Batch], in the worker. Whatever the function does
 // becomes an error: a panic a [*PanicError], a Goexit [ErrGoexit] (its goroutine
 // ends nevertheless). An unknown name is [ErrNotRegistered].
 func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {

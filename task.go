@@ -63,7 +63,7 @@ type job interface {
 	// interrupt cancels the context of a task that runs.
 	interrupt(*Task, error)
 	// claim hands out calls instead, for the caller of Task.Claim.
-	claim(t *Task, most, size int) (calls []Call, again bool)
+	claim(t *Task, most, size int) (batch *Batch, again bool)
 	// drop settles the task with an error instead of running it. The
 	// caller has taken the task to settling; it is on the goroutine of the
 	// strand, if that is not nil.

@@ -409,7 +409,7 @@ func TestProtocol(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
-		"garbage": "not understood", "length": "length 4294967295", "zero": "length 0", "unknown": "call 77",
+		"garbage": "not understood", "length": "length 4294967295", "zero": "length 0", "unknown": "call 0 of 77",
 		"shared": "shared memory", "version": "version 99", "ready": "ready twice",
 	} {
 		_, err := submit(t, p, misdeed, "say "+what).Result(t.Context())

@@ -2,6 +2,7 @@ package processes
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"concert"
@@ -10,7 +11,7 @@ import (
 
 // feed gives the worker calls until it shall leave, or is dead.
 func (w *worker) feed() {
-	var b batch
+	var b bundle
 	for w.pool.next(w, &b) {
 		if w.send(&b) != nil {
 			break // it is dead: wait sees to the rest
@@ -19,8 +20,8 @@ func (w *worker) feed() {
 	w.tasks.Close()
 }
 
-// batch is calls on their way to a worker, as bytes.
-type batch struct {
+// bundle is frames on their way to a worker, as bytes.
+type bundle struct {
 	buf   []byte
 	parts []part
 }
@@ -34,7 +35,7 @@ type part struct {
 // large arguments are written from where they are.
 const large = 64 << 10
 
-func (b *batch) reset() {
+func (b *bundle) reset() {
 	if cap(b.buf) > 1<<20 {
 		b.buf = nil
 	}
@@ -42,17 +43,24 @@ func (b *batch) reset() {
 	b.buf, b.parts = b.buf[:0], b.parts[:0]
 }
 
-func (b *batch) add(c frame.CallBody, arg []byte) {
-	if len(arg) <= large {
-		c.Arg.Bytes = arg
-		b.buf = frame.AppendCall(b.buf, c)
-		return
+// add adds a Call with arguments.
+func (b *bundle) add(h frame.CallHead, args []concert.Encoded) {
+	start, apart := len(b.buf), 0
+	h.Count = uint16(len(args))
+	b.buf = frame.AppendCall(b.buf, h)
+	for _, arg := range args {
+		if len(arg.Bytes) <= large {
+			b.buf = frame.AppendArg(b.buf, frame.Inline(arg), 0)
+			continue
+		}
+		b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind}, len(arg.Bytes))
+		b.parts = append(b.parts, part{len(b.buf), arg.Bytes})
+		apart += len(arg.Bytes)
 	}
-	b.buf = frame.CallHead(b.buf, c, len(arg))
-	b.parts = append(b.parts, part{len(b.buf), arg})
+	b.buf = frame.EndCall(b.buf, start, apart)
 }
 
-func (w *worker) send(b *batch) error {
+func (w *worker) send(b *bundle) error {
 	sent := 0
 	for _, p := range b.parts {
 		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
@@ -73,7 +81,7 @@ func (w *worker) send(b *batch) error {
 // Two feeders may claim from two tasks at the same time, without the lock. A
 // task that is cancelled meanwhile is remembered in withdrawn, until the calls are in
 // a worker's table, where Withdraw finds them.
-func (p *Pool) next(w *worker, b *batch) bool {
+func (p *Pool) next(w *worker, b *bundle) bool {
 	b.reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,19 +94,22 @@ func (p *Pool) next(w *worker, b *batch) bool {
 		switch {
 		case room <= 0 || len(b.buf) >= inPipe/4:
 		case len(p.again) > 0:
-			n := min(room, len(p.again))
-			calls := p.again[:n:n]
-			p.again = p.again[n:]
-			p.enroll(w, b, calls)
+			s := &p.again[0]
+			n := min(room, s.len())
+			p.enroll(w, b, span{s.batch, s.from, s.from + n})
+			if s.from += n; s.len() == 0 {
+				p.again = slices.Delete(p.again, 0, 1)
+			}
 			continue
 		case len(p.queue) > 0 && (w.count == 0 || !p.idleElsewhere(w)):
-			if calls := p.claim(w, room); len(calls) > 0 {
-				if w.state != seated {
-					p.again = append(p.again, calls...)
-					p.nudge()
-					break
-				}
-				p.enroll(w, b, calls)
+			s := p.claim(w, room)
+			switch {
+			case s.len() == 0:
+			case w.state == seated:
+				p.enroll(w, b, s)
+			default:
+				p.again = append(p.again, s)
+				p.nudge()
 			}
 			continue
 		case w.count == 0 && p.steal(w):
@@ -121,7 +132,7 @@ func (p *Pool) next(w *worker, b *batch) bool {
 
 // claim takes calls from the task at the head of the queue. The caller holds
 // mu, which is free meanwhile.
-func (p *Pool) claim(w *worker, room int) []*concert.Call {
+func (p *Pool) claim(w *worker, room int) span {
 	t := p.queue[0]
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
@@ -129,10 +140,14 @@ func (p *Pool) claim(w *worker, room int) []*concert.Call {
 	p.claiming++
 	size := max(large, inPipe-w.bytes)
 	p.mu.Unlock()
-	claimed, again := t.Claim(room, size)
+	batch, again := t.Claim(room, size)
 	p.mu.Lock()
 	p.claiming--
-	p.unsettled += len(claimed)
+	var s span
+	if batch != nil {
+		s = span{batch, 0, len(batch.Args)}
+		p.unsettled += s.len()
+	}
 	if again {
 		if p.closed != nil {
 			err := p.closed
@@ -140,68 +155,68 @@ func (p *Pool) claim(w *worker, room int) []*concert.Call {
 			t.Fail(err)
 			p.mu.Lock()
 		} else {
+			// It may not be refused for want of room, but it stands behind those who
+			// came before it: or a few Maps could keep the queue full for good.
+			p.letIn()
 			p.queue = append(p.queue, t)
 			p.nudge()
 		}
 	}
-	calls := p.admit(claimed)
+	if s.len() > 0 && batch.Task() != nil && p.withdrawn[batch.Task()] {
+		p.unsettled--
+		s = span{}
+	}
 	if p.claiming == 0 && len(p.withdrawn) > 0 {
 		clear(p.withdrawn)
 	}
+	s = p.refuseLarge(s)
 	p.checkEnd()
-	return calls
+	return s
 }
 
-// admit returns the calls without those that were withdrawn meanwhile, or are too
-// large. The caller holds mu.
-func (p *Pool) admit(claimed []concert.Call) []*concert.Call {
-	kept := make([]*concert.Call, 0, len(claimed))
-	for i := range claimed {
-		c := &claimed[i]
-		switch {
-		case c.Task() != nil && p.withdrawn[c.Task()]:
-			p.unsettled--
-		case len(c.Arg.Bytes) > maxPayload:
-			err := fmt.Errorf("%w: the argument of %s has %d bytes, more than %d", ErrTooLarge, c.Name, len(c.Arg.Bytes), maxPayload)
-			p.unsettled--
-			p.mu.Unlock()
-			c.Settle(concert.Encoded{}, err)
-			p.mu.Lock()
-		default:
-			kept = append(kept, c)
-		}
+// refuseLarge settles the last call of a span if its argument is too large: a
+// claim ends with a large one. The caller holds mu, which is free meanwhile.
+func (p *Pool) refuseLarge(s span) span {
+	if s.len() == 0 {
+		return s
 	}
-	return kept
+	last := s.to - 1
+	size := len(s.batch.Args[last].Bytes)
+	if size <= maxPayload {
+		return s
+	}
+	err := fmt.Errorf("%w: the argument of %s has %d bytes, more than %d", ErrTooLarge, s.batch.Name, size, maxPayload)
+	p.mu.Unlock()
+	s.batch.Settle(last, -1, concert.Encoded{}, err)
+	p.mu.Lock()
+	p.unsettled--
+	s.to = last
+	return s
 }
 
 // enroll enters calls into the worker's table and encodes them. The caller
 // holds mu.
-func (p *Pool) enroll(w *worker, b *batch, calls []*concert.Call) {
+func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	now := time.Now()
-	var last *parent
-	for _, c := range calls {
-		seq := w.next
-		w.next++
-		f := w.flight(seq)
-		if ctx := c.Parent(); last == nil || !sameContext(ctx, last.ctx) {
-			last = p.watch(ctx)
-		}
-		last.calls++
-		*f = flight{call: c, seq: seq, bytes: int32(len(c.Arg.Bytes)), parent: last}
-		w.count++
-		w.bytes += int(f.bytes)
-		if w.journal.mem != nil {
-			w.journal.queue(seq)
-		}
-		body := frame.CallBody{Seq: seq, Name: c.Name, Worker: uint32(w.id), Arg: frame.Payload{Kind: c.Arg.Kind}}
-		if d, ok := c.Context().Deadline(); ok {
-			if body.Left = d.Sub(now); body.Left == 0 {
-				body.Left = -1
-			}
-		}
-		b.add(body, c.Arg.Bytes)
+	args := s.batch.Args[s.from:s.to]
+	f := w.flight(w.next)
+	*f = flight{batch: s.batch, parent: p.watch(s.batch.Parent()), seq: w.next, from: s.from, n: s.len(), begun: -1}
+	f.parent.flights++
+	for _, arg := range args {
+		f.bytes += len(arg.Bytes)
 	}
+	w.next++
+	w.count += s.len()
+	w.bytes += f.bytes
+	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name, Worker: uint32(w.id)}
+	if d, ok := s.batch.Context().Deadline(); ok {
+		if h.Left = d.Sub(now); h.Left == 0 {
+			h.Left = -1
+		}
+	}
+	b.add(h, args)
 	if w.journal.mem != nil {
+		w.journal.offer(f.seq, f.n)
 		w.wakeAt(now.Add(lookOut))
 	}
 	if len(p.queue)+len(p.again) > 0 {
@@ -234,7 +249,7 @@ func (p *Pool) steal(w *worker) bool {
 			continue
 		}
 		ahead := time.Duration(other.count) * other.runTime
-		if f := other.running(); f != nil && f.begun {
+		if f, call := other.running(); f != nil && f.begun == call {
 			ahead = max(ahead, time.Second) // it has run for some time, and who knows
 		}
 		if ahead > load {
@@ -244,23 +259,24 @@ func (p *Pool) steal(w *worker) bool {
 	if victim == nil {
 		return false
 	}
-	var calls []*concert.Call
-	for seq, want := victim.next-1, victim.count/2; want > 0 && seq != victim.first-1; seq-- {
+	var spans []span
+	want := victim.count / 2
+	for seq := victim.next - 1; want > 0 && seq != victim.first-1; seq-- {
 		f := victim.flight(seq)
-		if f.call == nil {
+		if f.batch == nil {
 			continue
 		}
-		c := f.call
-		if !victim.withdraw(f) {
+		back := victim.withdraw(f, max(0, f.n-want))
+		if back.len() == 0 {
 			break // it has begun, and all before it
 		}
-		calls = append(calls, c)
-		want--
+		spans = append(spans, back)
+		want -= back.len()
 	}
-	for i := len(calls) - 1; i >= 0; i-- {
-		p.again = append(p.again, calls[i])
+	for _, s := range slices.Backward(spans) {
+		p.again = append(p.again, s)
 	}
-	return len(calls) > 0
+	return len(spans) > 0
 }
 
 // retire has a worker that has run its number of tasks leave, and another one

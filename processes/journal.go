@@ -11,25 +11,26 @@ import (
 //
 //	0     magic, so that a worker sees that it has the right thing
 //	8     written: how many bytes of results the worker has completed, ever
-//	4096  slots: the state of each call that is with the worker
-//	8192  ring: the last ringSize of those bytes
+//	4096  slots: how far the worker is with the calls that it has
+//	12288 ring: the last ringSize of those bytes
 //
 // Results. The worker puts its frames into the ring and moves written past
 // them; it writes them to the pipe from there, some or many at a time. If it is
 // killed before that, the pool has read fewer bytes from the pipe than written
 // says, and takes the rest from the ring. So a result that was finished is never lost.
 //
-// Calls. Each has a slot, of its number modulo slots, that holds the number and
-// a state:
+// Calls. Those that came together, in one frame, have a slot, of their number modulo slots:
 //
-//	queued --> started      the worker, before it calls the function
-//	queued --> withdrawn    the pool, to cancel it or give it to another
+//	number of the frame uint32 | next call to begin uint16 | limit uint16
 //
-// Both use compare-and-swap, so exactly one of them succeeds: a call that was
-// withdrawn never runs, and after a death a call was running if and only if
-// its slot says started and its result has not come. The pool gives a slot to the next call
-// when the one before it has settled or was withdrawn; the worker may still
-// have that one before it, and sees that the number in the slot is another.
+//	next < limit: next + 1           the worker, before it calls the function
+//	limit lowered, not below next    the pool, to cancel calls or to give them to another
+//
+// Both use compare-and-swap on the whole word, so exactly one of them succeeds:
+// a call that was withdrawn never runs, and after a death a call was running if
+// and only if it is below next and its result has not come. The pool gives a slot to another frame
+// when all calls of the one before it have settled or were withdrawn; the worker may still have
+// that one before it, and sees that the number in the slot is another.
 //
 // The worker is not trusted. It can write what it likes: the pool believes
 // written only within the ring's size, and a wrong slot makes the worker's own
@@ -40,17 +41,9 @@ const (
 	journalMagic = 0x31307472636e6f63 // "concrt01"
 	slots        = 1024
 	slotsAt      = 4096
-	ringAt       = 8192
+	ringAt       = 12288
 	ringSize     = 256 << 10
 	journalSize  = ringAt + ringSize
-)
-
-// The states of a slot; a slot holds the number of a call, shifted by two
-// bits, and one of them.
-const (
-	slotQueued uint32 = iota + 1
-	slotStarted
-	slotWithdrawn
 )
 
 func (j journal) word(offset int) *atomic.Uint64 {
@@ -67,27 +60,55 @@ func (j journal) valid() bool {
 
 func (j journal) written() *atomic.Uint64 { return j.word(8) }
 
-func (j journal) slot(seq uint32) *atomic.Uint32 {
-	return (*atomic.Uint32)(unsafe.Pointer(&j.mem[slotsAt+4*(seq%slots)]))
+func (j journal) slot(seq uint32) *atomic.Uint64 { return j.word(slotsAt + 8*int(seq%slots)) }
+
+func slotWord(seq uint32, next, limit int) uint64 {
+	return uint64(seq)<<32 | uint64(next)<<16 | uint64(limit)
 }
 
-// queue says that a call is with the worker; the pool's.
-func (j journal) queue(seq uint32) { j.slot(seq).Store(seq<<2 | slotQueued) }
+// offer says that the worker may begin with the n calls of a frame; the pool's.
+func (j journal) offer(seq uint32, n int) { j.slot(seq).Store(slotWord(seq, 0, n)) }
 
-// start is the worker's right to begin with a call.
-func (j journal) start(seq uint32) bool {
-	return j.slot(seq).CompareAndSwap(seq<<2|slotQueued, seq<<2|slotStarted)
+// begin is the worker's right to begin with a call, which has to be the next.
+func (j journal) begin(seq uint32, call int) bool {
+	for {
+		word := j.slot(seq).Load()
+		limit := int(uint16(word))
+		if word != slotWord(seq, call, limit) || call >= limit {
+			return false
+		}
+		if j.slot(seq).CompareAndSwap(word, slotWord(seq, call+1, limit)) {
+			return true
+		}
+	}
 }
 
-// withdraw is the pool's right to take a call back.
-func (j journal) withdraw(seq uint32) bool {
-	return j.slot(seq).CompareAndSwap(seq<<2|slotQueued, seq<<2|slotWithdrawn)
+// begun returns how many of n calls the worker has begun; the pool's. Of a slot that
+// makes no sense it is all of them: what may have run must not run again.
+func (j journal) begun(seq uint32, n int) int {
+	word := j.slot(seq).Load()
+	next := int(uint16(word >> 16))
+	if word != slotWord(seq, next, n) || next > n {
+		return n
+	}
+	return next
 }
 
-// started reports whether the worker has begun with a call that the pool has
-// not withdrawn; the pool's. A slot that makes no sense counts as begun: what
-// may have run must not run again.
-func (j journal) started(seq uint32) bool { return j.slot(seq).Load() != seq<<2|slotQueued }
+// withdraw is the pool's right to take calls back: of n, those from keep on that have
+// not begun. It returns how many are left.
+func (j journal) withdraw(seq uint32, keep, n int) (left int) {
+	for {
+		word := j.slot(seq).Load()
+		next := int(uint16(word >> 16))
+		left = max(next, keep)
+		if word != slotWord(seq, next, n) || left >= n {
+			return n
+		}
+		if j.slot(seq).CompareAndSwap(word, slotWord(seq, next, left)) {
+			return left
+		}
+	}
+}
 
 // put writes bytes into the ring at a position of the stream; the worker's.
 func (j journal) put(position uint64, b []byte) {

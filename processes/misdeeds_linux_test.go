@@ -137,12 +137,12 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		case "zero":
 			b = make([]byte, 5)
 		case "unknown":
-			b = frame.AppendResult(nil, frame.Outcome{Seq: 77})
+			b = frame.AppendResult(nil, frame.Outcome{ID: frame.ID{Seq: 77}})
 		case "lies": // as the first call of its worker
-			b = frame.AppendResult(nil, frame.Outcome{Seq: 0})
+			b = frame.AppendResult(nil, frame.Outcome{})
 			b = append(b, b...)
 		case "shared":
-			b = frame.AppendResult(nil, frame.Outcome{Seq: 0, Value: frame.Payload{Shared: true, Span: frame.Span{Offset: 1 << 60, Length: 1 << 60}}})
+			b = frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Shared: true, Span: frame.Span{Offset: 1 << 60, Length: 1 << 60}}})
 		case "version":
 			b = frame.AppendHello(nil, 99)
 		case "ready":

@@ -30,10 +30,11 @@ type Pool struct {
 	queue     []*concert.Task             // that wait; and stale ones
 	stale     int                         // about how many of queue were dropped since
 	line      []*entry                    // submitters that wait for room, and stale ones
-	again     []*concert.Call             // claimed, and taken back from a worker: first in turn
+	again     []span                      // claimed, and taken back from a worker: first in turn
 	claiming  int                         // feeders that claim calls from a task
 	withdrawn map[*concert.Task]bool      // cancelled while somebody claims
 	unsettled int                         // calls that were claimed, and not settled
+	nobody    parent                      // of contexts that never end
 	parents   map[context.Context]*parent // contexts of calls that are with workers
 	seats     []*worker                   // the workers that run tasks, by number; nil for an empty seat
 	spares    []*worker                   // ready to take a seat
@@ -55,9 +56,9 @@ type entry struct {
 
 // parent is the context of a submitter, which many calls have in common.
 type parent struct {
-	ctx   context.Context
-	calls int         // with workers
-	stop  func() bool // nil for a context that never ends, which is not in the table
+	ctx     context.Context
+	flights int         // with workers
+	stop    func() bool // nil for a context that never ends, which is not in the table
 }
 
 const (
@@ -152,6 +153,20 @@ func (p *Pool) makeRoom() {
 	p.line = slices.Delete(p.line, 0, let)
 }
 
+// letIn lets in the first who waits in line, whatever the bound of the queue. The
+// caller holds mu.
+func (p *Pool) letIn() {
+	for len(p.line) > 0 {
+		e := p.line[0]
+		p.line = p.line[1:]
+		if !e.stale {
+			p.queue = append(p.queue, e.task)
+			close(e.in)
+			return
+		}
+	}
+}
+
 // nudge wakes a worker that has room for another task: one that has nothing to
 // do if there is one. The caller holds mu.
 func (p *Pool) nudge() {
@@ -191,7 +206,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, c := range p.again {
-		if c.Task() == t {
+		if c.batch.Task() == t {
 			p.again = slices.Delete(p.again, i, i+1)
 			p.settled(1)
 			return true
@@ -200,10 +215,10 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	for w := range p.all {
 		for seq := w.first; seq != w.next; seq++ {
 			f := w.flight(seq)
-			if f.call == nil || f.call.Task() != t {
+			if f.batch == nil || f.batch.Task() != t {
 				continue
 			}
-			if !w.withdraw(f) {
+			if w.withdraw(f, 0).len() == 0 {
 				w.cancel(f, concert.ErrCancelled)
 				return false
 			}
@@ -225,10 +240,10 @@ func (p *Pool) settled(n int) {
 }
 
 // watch has calls cancelled when the context of their submitter ends. The
-// caller holds mu, and counts the calls.
+// caller holds mu, and counts the flights.
 func (p *Pool) watch(ctx context.Context) *parent {
 	if ctx.Done() == nil {
-		return &parent{ctx: ctx}
+		return &p.nobody
 	}
 	known := &parent{ctx: ctx}
 	if isPointer(ctx) {
@@ -247,9 +262,9 @@ func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == 
 
 func sameContext(a, b context.Context) bool { return isPointer(a) && isPointer(b) && a == b }
 
-// unwatch takes back the watch of one call. The caller holds mu.
+// unwatch takes back the watch of one flight. The caller holds mu.
 func (p *Pool) unwatch(known *parent) {
-	if known.calls--; known.calls == 0 && known.stop != nil {
+	if known.flights--; known.flights == 0 && known.stop != nil {
 		known.stop()
 		if isPointer(known.ctx) {
 			delete(p.parents, known.ctx)
@@ -260,11 +275,11 @@ func (p *Pool) unwatch(known *parent) {
 // parentEnded cancels the calls whose submitter's context has ended.
 func (p *Pool) parentEnded(ended *parent) {
 	cause := context.Cause(ended.ctx)
-	var dropped []*concert.Call
+	var dropped []span
 	p.mu.Lock()
-	p.again = slices.DeleteFunc(p.again, func(c *concert.Call) bool {
-		if sameContext(c.Parent(), ended.ctx) {
-			dropped = append(dropped, c)
+	p.again = slices.DeleteFunc(p.again, func(s span) bool {
+		if sameContext(s.batch.Parent(), ended.ctx) {
+			dropped = append(dropped, s)
 			return true
 		}
 		return false
@@ -272,21 +287,27 @@ func (p *Pool) parentEnded(ended *parent) {
 	for w := range p.all {
 		for seq := w.first; seq != w.next; seq++ {
 			f := w.flight(seq)
-			switch call := f.call; {
-			case call == nil || f.parent != ended:
-			case w.withdraw(f):
-				dropped = append(dropped, call)
-			default:
+			if f.batch == nil || f.parent != ended {
+				continue
+			}
+			if back := w.withdraw(f, 0); back.len() > 0 {
+				dropped = append(dropped, back)
+			}
+			if f.batch != nil {
 				w.cancel(f, cause)
 			}
 		}
 	}
 	p.mu.Unlock()
-	for _, c := range dropped {
-		c.Drop(cause)
+	n := 0
+	for _, s := range dropped {
+		for i := s.from; i < s.to; i++ {
+			s.batch.Drop(i, cause)
+		}
+		n += s.len()
 	}
 	p.mu.Lock()
-	p.settled(len(dropped))
+	p.settled(n)
 	p.mu.Unlock()
 }
 
@@ -389,11 +410,14 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	p.mu.Lock()
 	queue := p.queue
 	p.queue = nil
-	calls := slices.Clone(p.again)
+	var batches []*concert.Batch
+	for _, s := range p.again {
+		batches = append(batches, s.batch)
+	}
 	for w := range p.all {
 		for seq := w.first; seq != w.next; seq++ {
-			if f := w.flight(seq); f.call != nil && !f.told {
-				calls = append(calls, f.call)
+			if f := w.flight(seq); f.batch != nil && !f.told {
+				batches = append(batches, f.batch)
 			}
 		}
 	}
@@ -403,8 +427,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 			dropped++
 		}
 	}
-	for _, c := range calls {
-		if c.Cancel(cause) {
+	for _, b := range batches {
+		if b.Cancel(cause) {
 			dropped++
 		}
 	}
@@ -419,8 +443,8 @@ func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for w := range p.all {
-		if f := w.running(); f != nil {
-			running = append(running, f.call.Name)
+		if f, _ := w.running(); f != nil {
+			running = append(running, f.batch.Name)
 		}
 		w.kill(fmt.Errorf("shutdown: %w", cause))
 	}
@@ -433,7 +457,7 @@ func (p *Pool) breakLocked(reason error) {
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
 		p.closed = err
 	}
-	queue, calls := p.queue, p.again
+	queue, spans := p.queue, p.again
 	p.queue, p.again = nil, nil
 	line := p.line
 	p.line = nil
@@ -447,11 +471,15 @@ func (p *Pool) breakLocked(reason error) {
 		for _, t := range queue {
 			t.Fail(err)
 		}
-		for _, c := range calls {
-			c.Settle(concert.Encoded{}, err)
+		n := 0
+		for _, s := range spans {
+			for i := s.from; i < s.to; i++ {
+				s.batch.Settle(i, -1, concert.Encoded{}, err)
+			}
+			n += s.len()
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.settled(len(calls))
+		p.settled(n)
 	}()
 }

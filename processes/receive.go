@@ -75,11 +75,11 @@ func (w *worker) step() error {
 		}
 		return w.settle(o, concert.DecodeError(o.Error))
 	case frame.Started:
-		seq, err := frame.ParseStarted(body)
+		id, err := frame.ParseStarted(body)
 		if err != nil {
 			return err
 		}
-		return w.started(seq)
+		return w.started(id)
 	case frame.Progress:
 		p, err := frame.ParseProgress(body)
 		if err != nil {
@@ -114,29 +114,39 @@ func (w *worker) distrust(err error) {
 func (w *worker) settle(o frame.Outcome, failure error) error {
 	p := w.pool
 	p.mu.Lock()
-	f := w.flight(o.Seq)
-	if f.call == nil || f.seq != o.Seq || int32(o.Seq-w.next) >= 0 {
+	p.settled(w.owed)
+	w.owed = 0
+	f, err := w.find(o.ID)
+	if err != nil {
 		p.mu.Unlock()
-		return fmt.Errorf("%w: the outcome of call %d, which it does not have", frame.ErrFrame, o.Seq)
+		return err
 	}
-	call, begun := f.call, f.begun
-	w.total++
+	batch, i, begun := f.batch, f.from+f.got, f.begun == f.got
 	w.runTime = smooth(w.runTime, o.Ran)
-	w.remove(f)
+	w.took(f)
 	id := w.id
 	if w.count > 0 && w.alarm.IsZero() && w.journal.mem != nil {
 		w.wakeAt(time.Now().Add(lookOut)) // it begins with the next one
 	}
 	p.mu.Unlock()
 
-	if !begun {
-		call.Start(id)
+	if !begun && !batch.Start(i, id) {
+		id = -1 // nobody wants it any more
 	}
-	call.Settle(concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes}, failure)
-	p.mu.Lock()
-	p.settled(1)
-	p.mu.Unlock()
+	batch.Settle(i, id, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes}, failure)
+	w.owed++
+	if !w.in.Buffered() {
+		w.payUp()
+	}
 	return nil
+}
+
+// payUp counts the calls that have been settled since the last count.
+func (w *worker) payUp() {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	w.pool.settled(w.owed)
+	w.owed = 0
 }
 
 // smooth is the run time of calls when one more has taken so long. It is
@@ -150,48 +160,45 @@ func smooth(before, ran time.Duration) time.Duration {
 }
 
 // started takes note of a call that the worker says it has begun.
-func (w *worker) started(seq uint32) error {
-	p := w.pool
-	p.mu.Lock()
-	f := w.flight(seq)
-	if f.call == nil || f.seq != seq || f.begun || int32(seq-w.next) >= 0 {
-		p.mu.Unlock()
-		return fmt.Errorf("%w: it begins with call %d, which it does not have", frame.ErrFrame, seq)
+func (w *worker) started(id frame.ID) error {
+	w.pool.mu.Lock()
+	f, err := w.find(id)
+	if err == nil && f.begun == f.got {
+		err = fmt.Errorf("%w: it begins twice with call %d of %d", frame.ErrFrame, id.Index, id.Seq)
 	}
-	call, id := w.begin(f), w.id
-	p.mu.Unlock()
-	w.announce(call, id, seq)
+	if err != nil {
+		w.pool.mu.Unlock()
+		return err
+	}
+	w.begin(f, f.got)
 	return nil
 }
 
-// begin takes note that a call has begun. The caller holds mu, and calls
-// announce without it.
-func (w *worker) begin(f *flight) *concert.Call {
-	f.begun = true
+// begin takes note that a call has begun. The caller holds mu, which begin unlocks.
+func (w *worker) begin(f *flight, call int) {
+	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {
 		f.timed().expires = time.Now().Add(t)
 		w.wakeAt(f.clock.expires)
 	}
-	return f.call
-}
+	batch, i, seq, id := f.batch, f.from+call, f.seq, w.id
+	w.pool.mu.Unlock()
 
-// announce tells a call that it has begun.
-func (w *worker) announce(call *concert.Call, id int, seq uint32) {
-	call.Start(id)
-	if call.Task() == nil {
+	batch.Start(i, id)
+	if batch.Task() == nil {
 		return // of a Map: it is cancelled by its parent
 	}
-	ctx := call.Context()
+	ctx := batch.Context()
 	stop := context.AfterFunc(ctx, func() {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		if f := w.flight(seq); f.call == call {
+		if f := w.flight(seq); f.batch == batch {
 			w.cancel(f, context.Cause(ctx))
 		}
 	})
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f := w.flight(seq); f.call == call {
+	if f := w.flight(seq); f.batch == batch {
 		f.timed().stop = stop
 	} else {
 		stop()
@@ -200,23 +207,19 @@ func (w *worker) announce(call *concert.Call, id int, seq uint32) {
 
 // progress passes on how far a call is.
 func (w *worker) progress(b frame.ProgressBody) error {
-	p := w.pool
-	p.mu.Lock()
-	f := w.flight(b.Seq)
-	if f.call == nil || f.seq != b.Seq || int32(b.Seq-w.next) >= 0 {
-		p.mu.Unlock()
-		return fmt.Errorf("%w: progress of call %d, which it does not have", frame.ErrFrame, b.Seq)
+	w.pool.mu.Lock()
+	f, err := w.find(b.ID)
+	if err != nil {
+		w.pool.mu.Unlock()
+		return err
 	}
-	begun, id := f.begun, w.id
-	call := f.call
-	if !begun {
-		w.begin(f)
+	batch, i, id := f.batch, f.from+f.got, w.id
+	if f.begun == f.got {
+		w.pool.mu.Unlock()
+	} else {
+		w.begin(f, f.got)
 	}
-	p.mu.Unlock()
-	if !begun {
-		w.announce(call, id, b.Seq)
-	}
-	call.Progress(b.Done, b.Total)
+	batch.Progress(i, id, b.Done, b.Total)
 	return nil
 }
 
@@ -227,16 +230,12 @@ func (w *worker) look() {
 	now := time.Now()
 	p.mu.Lock()
 	w.alarm = time.Time{}
-	newest := w.running()
-	for seq := w.first; newest != nil && seq != newest.seq+1; seq++ {
-		f := w.flight(seq)
-		if f.call == nil || f.clock == nil {
-			continue
-		}
-		c := f.clock
+	newest, call := w.running()
+	if newest != nil && newest.clock != nil {
+		c := newest.clock
 		if !c.expires.IsZero() && !now.Before(c.expires) {
 			c.expires = time.Time{}
-			w.cancel(f, ErrTimeout)
+			w.cancel(newest, ErrTimeout)
 		}
 		switch {
 		case !c.killAt.IsZero() && !now.Before(c.killAt):
@@ -247,23 +246,18 @@ func (w *worker) look() {
 			w.wakeAt(c.expires)
 		}
 	}
-	var begun *concert.Call
-	var seq uint32
-	if newest != nil && !newest.begun {
-		begun, seq = w.begin(newest), newest.seq
-		if w.count > 1 {
-			p.nudge() // what waits behind it may be for somebody who is idle
-		}
-	}
 	if w.journal.mem != nil && w.count > 0 && newest == nil {
 		w.wakeAt(now.Add(lookOut))
 	}
 	if w.alarm.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})
 	}
-	id := w.id
-	p.mu.Unlock()
-	if begun != nil {
-		w.announce(begun, id, seq)
+	if newest == nil || newest.begun == call {
+		p.mu.Unlock()
+		return
 	}
+	if w.count > 1 {
+		p.nudge() // what waits behind it may be for somebody who is idle
+	}
+	w.begin(newest, call)
 }

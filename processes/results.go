@@ -145,7 +145,7 @@ func (r *results) write(b []byte) {
 }
 
 // progress tells the pool how far a call is.
-func (r *results) progress(seq uint32, done, total int64) {
-	r.put(frame.AppendProgress(nil, frame.ProgressBody{Seq: seq, Done: done, Total: total}))
+func (r *results) progress(id frame.ID, done, total int64) {
+	r.put(frame.AppendProgress(nil, frame.ProgressBody{ID: id, Done: done, Total: total}))
 	r.flush()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"sync"
@@ -34,16 +35,19 @@ type server struct {
 	ended   chan int // the exit code
 
 	// The loop's own:
-	scratch []byte
-	name    string       // of the last function
-	spare   *callContext // of the last call, if nobody has asked for its Done
-	now     time.Time    // when the last call ended, if there was no wait since
+	scratch  []byte
+	name     string         // of the last function
+	head     frame.CallHead // of the frame whose calls run
+	rest     []byte         // its arguments that are left
+	deadline time.Time      // of its calls; zero for none
+	spare    *callContext   // of the last call, if nobody has asked for its Done
+	now      time.Time      // when the last call ended, if there was no wait since
 
 	mu        sync.Mutex
-	seq       uint32                  // guarded by mu: of the call that runs
-	ctx       *callContext            // guarded by mu: its context; nil if none runs
-	begun     time.Time               // guarded by mu
-	cancelled map[uint32]frame.Reason // guarded by mu: calls that have not begun
+	id        frame.ID                  // guarded by mu, written by the loop: the call that runs, or the last one
+	ctx       *callContext              // guarded by mu: its context; nil if none runs
+	begun     time.Time                 // guarded by mu
+	cancelled map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
 }
 
 // serve is what Main does in a worker. It returns the exit code.
@@ -61,7 +65,7 @@ func serve(text string) int {
 	// Ctrl-C is for the pool, which decides what becomes of its workers.
 	signal.Ignore(os.Interrupt)
 
-	s := &server{setup: setup, base: context.Background(), ended: make(chan int, 2), cancelled: make(map[uint32]frame.Reason), scratch: make([]byte, 0, 4<<10)}
+	s := &server{id: frame.ID{Seq: math.MaxUint32}, setup: setup, base: context.Background(), ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), scratch: make([]byte, 0, 4<<10)}
 	depth = setup.depth
 	if len(files) == 4 {
 		mem, err := mapShared(files[3], journalSize)
@@ -92,20 +96,20 @@ func (s *server) control(pipe *os.File) {
 		if kind != frame.Cancel {
 			continue // of a later version, perhaps: nothing that a call depends on
 		}
-		if seq, why, err := frame.ParseCancel(body); err == nil {
-			s.cancel(seq, why)
+		if id, why, err := frame.ParseCancel(body); err == nil {
+			s.cancel(id, why)
 		}
 	}
 }
 
-func (s *server) cancel(seq uint32, why frame.Reason) {
+func (s *server) cancel(id frame.ID, why frame.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.ctx != nil && s.seq == seq:
+	case s.ctx != nil && s.id == id:
 		s.ctx.cancel(causeOf(why))
-	case s.journal.mem == nil && int32(seq-s.seq) > 0:
-		s.cancelled[seq] = why // it comes yet
+	case s.journal.mem == nil && (int32(id.Seq-s.id.Seq) > 0 || id.Seq == s.id.Seq && id.Index > s.id.Index):
+		s.cancelled[id] = why // it comes yet
 	}
 }
 
@@ -137,6 +141,10 @@ func (s *server) loop(first bool) {
 		}
 		s.out.put(frame.AppendReady(nil))
 		s.out.flush()
+	} else if err := s.goOn(int(s.id.Index) + 1); err != nil {
+		fmt.Fprintln(os.Stderr, "processes: from the pool came", err)
+		code = exitProtocol
+		return
 	}
 	for {
 		if !s.in.Buffered() {
@@ -154,15 +162,47 @@ func (s *server) loop(first bool) {
 			code = exitProtocol
 			return
 		}
-		c, err := frame.ParseCall(body, s.name)
-		if err != nil {
+		if err := s.calls(body); err != nil {
 			fmt.Fprintln(os.Stderr, "processes: from the pool came", err)
 			code = exitProtocol
 			return
 		}
-		s.name = c.Name
-		s.call(c)
 	}
+}
+
+// calls runs the calls of a frame, until the pool has taken back the rest.
+func (s *server) calls(body []byte) error {
+	h, rest, err := frame.ParseCall(body, s.name)
+	if err != nil {
+		return err
+	}
+	s.name = h.Name
+	var deadline time.Time
+	if h.Left != 0 {
+		deadline = time.Now().Add(h.Left)
+	}
+	s.rest, s.head, s.deadline = rest, h, deadline
+	return s.goOn(0)
+}
+
+// goOn runs the calls of the frame from one on. It is apart from calls for the
+// loop that takes over when a function has ended the goroutine.
+func (s *server) goOn(from int) error {
+	for i := from; i < int(s.head.Count); i++ {
+		arg, rest, err := frame.NextArg(s.rest)
+		if err != nil {
+			return err
+		}
+		s.rest = rest
+		if !s.begin(frame.ID{Seq: s.head.Seq, Index: uint32(i)}) {
+			if s.journal.mem != nil {
+				return nil
+			}
+			continue
+		}
+		s.call(arg)
+	}
+	return nil
 }
 
 // prepare runs the initializer. It returns an exit code, or -1.
@@ -171,16 +211,17 @@ func (s *server) prepare() int {
 	if err == io.EOF {
 		return exitEnd
 	}
-	c, parseErr := frame.ParseCall(body, "")
-	if err != nil || kind != frame.Call || parseErr != nil {
-		fmt.Fprintf(os.Stderr, "processes: from the pool came %q: %v\n", kind, errors.Join(err, parseErr))
+	h, rest, parseErr := frame.ParseCall(body, "")
+	arg, _, argErr := frame.NextArg(rest)
+	if err := errors.Join(err, parseErr, argErr); err != nil || kind != frame.Call {
+		fmt.Fprintf(os.Stderr, "processes: from the pool came %q: %v\n", kind, err)
 		return exitProtocol
 	}
 	done := make(chan error, 1)
 	go func() { // a Goexit must not end the loop before there is one
 		err := concert.ErrGoexit
 		defer func() { done <- err }()
-		_, err = concert.Invoke(s.base, c.Name, concert.Encoded{Kind: c.Arg.Kind, Bytes: c.Arg.Bytes})
+		_, err = concert.Invoke(s.base, h.Name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	}()
 	if err := <-done; err != nil {
 		s.out.put(frame.AppendBroken(nil, concert.EncodeError(err)))
@@ -190,22 +231,20 @@ func (s *server) prepare() int {
 	return -1
 }
 
-// call runs one call, unless the pool has taken it back.
-func (s *server) call(c frame.CallBody) {
-	if !s.begin(c) {
-		return
-	}
+// call runs one call, which has begun.
+func (s *server) call(arg frame.Payload) {
 	ctx := context.Context(s.ctx)
 	if s.setup.report {
-		ctx = concert.WithProgress(ctx, func(done, total int64) { s.out.progress(c.Seq, done, total) })
+		id := s.id
+		ctx = concert.WithProgress(ctx, func(done, total int64) { s.out.progress(id, done, total) })
 	}
-	result, err := concert.Invoke(ctx, c.Name, concert.Encoded{Kind: c.Arg.Kind, Bytes: c.Arg.Bytes})
+	result, err := concert.Invoke(ctx, s.name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	s.finish(result, err)
 }
 
 // begin says that a call begins, or reports that it must not.
-func (s *server) begin(c frame.CallBody) bool {
-	if s.journal.mem != nil && !s.journal.start(c.Seq) {
+func (s *server) begin(id frame.ID) bool {
+	if s.journal.mem != nil && !s.journal.begin(id.Seq, int(id.Index)) {
 		return false
 	}
 	now := s.now
@@ -214,23 +253,20 @@ func (s *server) begin(c frame.CallBody) bool {
 	}
 	ctx := s.spare
 	s.spare = nil
-	if ctx == nil || c.Left != 0 {
-		ctx = &callContext{base: s.base}
-	}
-	if c.Left != 0 {
-		ctx.deadline = now.Add(c.Left)
+	if ctx == nil || !s.deadline.IsZero() {
+		ctx = &callContext{base: s.base, deadline: s.deadline}
 	}
 	s.mu.Lock()
-	why, dropped := s.cancelled[c.Seq]
-	delete(s.cancelled, c.Seq)
-	s.seq, s.ctx, s.begun = c.Seq, ctx, now
+	why, dropped := s.cancelled[id]
+	delete(s.cancelled, id)
+	s.id, s.ctx, s.begun = id, ctx, now
 	s.mu.Unlock()
 	if dropped {
 		s.finish(concert.Encoded{}, causeOf(why))
 		return false
 	}
 	if s.journal.mem == nil {
-		s.out.put(frame.AppendStarted(s.scratch[:0], c.Seq))
+		s.out.put(frame.AppendStarted(s.scratch[:0], id))
 		s.out.flush()
 	}
 	return true
@@ -242,7 +278,7 @@ func (s *server) finish(result concert.Encoded, err error) {
 	s.now = now
 	s.mu.Lock()
 	ctx := s.ctx
-	o := frame.Outcome{Seq: s.seq, Ran: now.Sub(s.begun), Value: frame.Inline(result)}
+	o := frame.Outcome{ID: s.id, Ran: now.Sub(s.begun), Value: frame.Inline(result)}
 	s.ctx = nil
 	s.mu.Unlock()
 	if ctx.fresh() {

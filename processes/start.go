@@ -84,8 +84,8 @@ func (p *Pool) launch(id int) {
 		return
 	}
 	if i := p.opts.Init; i != nil {
-		var b batch
-		b.add(frame.CallBody{Name: i.name, Arg: frame.Payload{Kind: i.arg.Kind}}, i.arg.Bytes)
+		var b bundle
+		b.add(frame.CallHead{Name: i.name}, []concert.Encoded{i.arg})
 		go w.send(&b) // if it fails, the worker is dead
 	}
 }
@@ -301,18 +301,26 @@ func (w *worker) wait() {
 // bury takes the worker out of the pool.
 func (w *worker) bury(state *os.ProcessState) {
 	p := w.pool
-	var begun []flight
-	var back []*concert.Call
+	var back []span
 	p.mu.Lock()
+	type victim struct {
+		batch *concert.Batch
+		i     int
+		begun bool // and said so
+		err   error
+	}
+	var victims []victim
 	for seq := w.first; seq != w.next; seq++ {
 		f := w.flight(seq)
-		if f.call == nil {
+		if f.batch == nil {
 			continue
 		}
-		if f.begun || w.hasStarted(f) {
-			begun = append(begun, *f)
-		} else {
-			back = append(back, f.call)
+		begun := f.hasBegun(w)
+		for call := f.got; call < begun; call++ {
+			victims = append(victims, victim{f.batch, f.from + call, call == f.begun, w.newWorkerError(f.batch.Name, state)})
+		}
+		if rest := f.rest(begun); rest.len() > 0 {
+			back = append(back, rest)
 		}
 		p.unwatch(f.parent)
 		if f.clock != nil && f.clock.stop != nil {
@@ -327,10 +335,6 @@ func (w *worker) bury(state *os.ProcessState) {
 	w.rouse()
 	delete(p.all, w)
 	p.again = append(back, p.again...)
-	errs := make([]error, len(begun))
-	for i, f := range begun {
-		errs[i] = w.newWorkerError(f.call.Name, state)
-	}
 	switch before {
 	case starting:
 		w.tasks.Close()
@@ -351,15 +355,15 @@ func (w *worker) bury(state *os.ProcessState) {
 	p.mu.Unlock()
 
 	unmapShared(mem)
-	for i, f := range begun {
-		if !f.begun {
-			f.call.Start(id)
+	for _, v := range victims {
+		worker := id
+		if !v.begun && !v.batch.Start(v.i, id) {
+			worker = -1
 		}
-		f.call.Settle(concert.Encoded{}, errs[i])
+		v.batch.Settle(v.i, worker, concert.Encoded{}, v.err)
 	}
-	p.mu.Lock()
-	p.settled(len(begun))
-	p.mu.Unlock()
+	w.owed += len(victims)
+	w.payUp()
 }
 
 // stillborn is the error of a worker that died before it was ready.

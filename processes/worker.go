@@ -37,6 +37,8 @@ type worker struct {
 	control *os.File
 	stderr  tail
 
+	owed int // calls that receive has settled, and not counted; its own
+
 	cancels  chan []byte   // to tell
 	wake     chan struct{} // holds one; rouses feed
 	dead     chan struct{} // closed when the process has ended
@@ -47,10 +49,10 @@ type worker struct {
 	id       int // seat; -1 for none yet
 	state    workerState
 	asleep   bool          // feed waits for wake
-	first    uint32        // calls before this one have settled
-	next     uint32        // number of the next call
+	first    uint32        // flights before this one have ended
+	next     uint32        // number of the next flight
 	flights  []flight      // those from first to next, by number modulo slots
-	count    int           // of these, not settled
+	count    int           // of their calls, not settled
 	bytes    int           // their arguments in the pipe
 	runTime  time.Duration // of a call, smoothed; 0 if unknown
 	total    int           // calls that have ended
@@ -69,15 +71,27 @@ const (
 	buried
 )
 
-// flight is a call that is with a worker.
+// span is some calls of a batch: those from one on, and before the other.
+type span struct {
+	batch    *concert.Batch
+	from, to int
+}
+
+func (s span) len() int { return s.to - s.from }
+
+// flight is calls that are with a worker: those that went in one frame. They
+// begin and end one after the other, and are numbered from 0 up here.
 type flight struct {
-	call   *concert.Call // nil: it has settled, or was withdrawn
+	batch  *concert.Batch // nil: all have settled, or were withdrawn
 	parent *parent
 	clock  *clock // nil until it is needed
 	seq    uint32
-	bytes  int32
-	begun  bool // its Start has been called
-	told   bool // the worker has been told to cancel it
+	from   int // number in batch of the first
+	n      int // how many there are; fewer when some are withdrawn
+	got    int // of these, settled: the first so many
+	begun  int // the one whose Start has been called before it settled, or -1
+	bytes  int
+	told   bool // the worker has been told to cancel the one after those settled
 }
 
 // clock is what a call has that runs for some time, or is cancelled.
@@ -88,13 +102,16 @@ type clock struct {
 	stop    func() bool // of the watch over its context
 }
 
-// timed returns the clock of the call.
+// timed returns the clock of the call that runs.
 func (f *flight) timed() *clock {
 	if f.clock == nil {
 		f.clock = new(clock)
 	}
 	return f.clock
 }
+
+// rest is the calls that have not settled, from number on.
+func (f *flight) rest(number int) span { return span{f.batch, f.from + number, f.from + f.n} }
 
 const (
 	fewest  = 2 // calls with a worker: one that runs, and the next
@@ -104,8 +121,19 @@ const (
 	lookOut = 5 * time.Millisecond
 )
 
-// flight returns the place of a call. The caller holds mu.
+// flight returns the place of a flight. The caller holds mu.
 func (w *worker) flight(seq uint32) *flight { return &w.flights[seq%slots] }
+
+// find returns the flight of a call about which the worker says something, or an
+// error: it has to be the oldest of its flight that has not settled. The caller
+// holds mu.
+func (w *worker) find(id frame.ID) (*flight, error) {
+	f := w.flight(id.Seq)
+	if f.batch == nil || f.seq != id.Seq || int(id.Index) != f.got {
+		return nil, fmt.Errorf("%w: it speaks of call %d of %d, which it does not have", frame.ErrFrame, id.Index, id.Seq)
+	}
+	return f, nil
+}
 
 // room is how many more calls the worker should have. The caller holds mu.
 func (w *worker) room() int {
@@ -135,66 +163,98 @@ func (w *worker) rouse() {
 	}
 }
 
-// running returns the call that the worker runs, or nil. Calls before it may
-// have ended, with their results on the way. The caller holds mu.
-func (w *worker) running() (newest *flight) {
+// running returns the call that the worker runs: its flight and its number
+// there; nil if it runs none. Calls before it may have ended, with their results on the
+// way. The caller holds mu.
+func (w *worker) running() (newest *flight, call int) {
 	for seq := w.first; seq != w.next; seq++ {
 		f := w.flight(seq)
-		if f.call == nil {
+		if f.batch == nil {
 			continue
 		}
-		if !f.begun && !w.hasStarted(f) {
+		begun := f.hasBegun(w)
+		if begun == f.got {
 			break
 		}
-		newest = f
+		newest, call = f, begun-1
 	}
-	return newest
+	return newest, call
+}
+
+// hasBegun returns how many of the calls have begun, those that settled
+// included. The caller holds mu.
+func (f *flight) hasBegun(w *worker) int {
+	begun := f.begun + 1
+	if w.journal.mem != nil {
+		begun = max(begun, w.journal.begun(f.seq, f.n))
+	}
+	return max(begun, f.got)
 }
 
 // doing returns the worker's number, and the name of the task that it runs.
 func (w *worker) doing() (id int, task string) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f := w.running(); f != nil {
-		task = f.call.Name
+	if f, _ := w.running(); f != nil {
+		task = f.batch.Name
 	}
 	return w.id, task
 }
 
-func (w *worker) hasStarted(f *flight) bool { return w.journal.mem != nil && w.journal.started(f.seq) }
-
-// withdraw takes a call back that the worker has not begun. It reports false
-// when that is too late, or cannot be known. The caller holds mu.
-func (w *worker) withdraw(f *flight) bool {
-	if w.journal.mem == nil || f.begun || !w.journal.withdraw(f.seq) {
-		return false
+// withdraw takes calls back that the worker has not begun: those from number keep
+// on. It returns fewer, or none, when it is too late, or cannot be known. The
+// caller holds mu.
+func (w *worker) withdraw(f *flight, keep int) span {
+	if w.journal.mem == nil {
+		return span{}
 	}
-	w.remove(f)
-	return true
+	left := max(f.got, w.journal.withdraw(f.seq, keep, f.n))
+	back := f.rest(left)
+	w.count -= back.len()
+	f.n = left
+	w.ended(f)
+	return back
 }
 
-// remove takes a call out of the table. The caller holds mu.
-func (w *worker) remove(f *flight) {
-	w.pool.unwatch(f.parent)
-	if f.clock != nil && f.clock.stop != nil {
-		f.clock.stop()
+// took takes note that a call has settled. The caller holds mu.
+func (w *worker) took(f *flight) {
+	f.got++
+	f.told = false
+	if f.clock != nil {
+		if f.clock.stop != nil {
+			f.clock.stop()
+		}
+		f.clock = nil
 	}
+	w.total++
 	w.count--
-	w.bytes -= int(f.bytes)
-	*f = flight{seq: f.seq}
-	if w.state == leaving && w.count == 0 {
-		w.limit(w.pool.opts.Grace, "it did not end")
-	}
-	for w.first != w.next && w.flight(w.first).call == nil {
-		w.first++
+	w.ended(f)
+}
+
+// ended takes a flight out of the table if no call is left in it, and rouses feed
+// if there is room now. The caller holds mu.
+func (w *worker) ended(f *flight) {
+	if f.got == f.n {
+		w.pool.unwatch(f.parent)
+		if f.clock != nil && f.clock.stop != nil {
+			f.clock.stop()
+		}
+		w.bytes -= f.bytes
+		*f = flight{}
+		for w.first != w.next && w.flight(w.first).batch == nil {
+			w.first++
+		}
+		if w.state == leaving && w.count == 0 {
+			w.limit(w.pool.opts.Grace, "it did not end")
+		}
 	}
 	if w.asleep && w.room() > 0 {
 		w.rouse()
 	}
 }
 
-// cancel tells the worker to end the context of a call, and when it will be
-// killed. The caller holds mu.
+// cancel tells the worker to end the context of the call that runs, and says
+// when it will be killed. The caller holds mu.
 func (w *worker) cancel(f *flight, cause error) {
 	if f.told {
 		return
@@ -206,10 +266,18 @@ func (w *worker) cancel(f *flight, cause error) {
 	}
 	c := f.timed()
 	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
-	select {
-	case w.cancels <- frame.AppendCancel(nil, f.seq, reason):
-	default:
-		w.kill(fmt.Errorf("it does not read what it is told; then: %w", cause))
+	call, last := f.got, f.n // without a journal any of them may be next
+	if w.journal.mem != nil {
+		call = max(call, w.journal.begun(f.seq, f.n)-1)
+		last = call + 1
+	}
+	for ; call < last; call++ {
+		select {
+		case w.cancels <- frame.AppendCancel(nil, frame.ID{Seq: f.seq, Index: uint32(call)}, reason):
+		default:
+			w.kill(fmt.Errorf("it does not read what it is told; then: %w", cause))
+			return
+		}
 	}
 	w.wakeAt(c.killAt)
 }

@@ -32,7 +32,7 @@ type Type byte
 
 // The frames. Letters, so that a dump of a pipe can be read.
 const (
-	Call     Type = 'C' // pool to worker: run this
+	Call     Type = 'C' // pool to worker: run these, calls of one function
 	Cancel   Type = 'X' // pool to worker: end the context of a call
 	Hello    Type = 'H' // worker to pool: first of all, with its version
 	Ready    Type = 'Y' // worker to pool: it has been prepared
@@ -111,59 +111,86 @@ func parsePayload(b []byte) (p Payload, err error) {
 	return p, nil
 }
 
-// CallBody is the body of a Call: run the function of that name.
-type CallBody struct {
-	Seq    uint32        // numbers the calls of a worker, one after the other
-	Left   time.Duration // until the deadline of its context; 0 for none, negative when it has passed
-	Name   string
-	Arg    Payload
-	Worker uint32 // number of the worker in its pool
+// CallHead is what a Call says about all its calls of one function.
+type CallHead struct {
+	Seq    uint32        // numbers the Calls of a worker, one after the other
+	Left   time.Duration // until the deadline of their context; 0 for none, negative when it has passed
+	Worker uint32        // number of the worker in its pool
+	Name   string        // of the function
+	Count  uint16        // how many arguments follow, each of which is a call: numbered from 0 up
 }
 
-// Overhead bounds the bytes of a frame that are not payload.
+// Overhead bounds the bytes of a frame with one payload that are not the payload's.
 const Overhead = 64 + maxName
 
 const maxName = 1<<16 - 1
 
-// AppendCall appends a Call. The name is at most 65,535 bytes long.
-func AppendCall(b []byte, c CallBody) []byte {
-	start := len(b)
+// AppendCall appends the beginning of a Call. AppendArg appends each argument,
+// and EndCall completes the frame that begins at start. The name is at most 65,535
+// bytes long.
+func AppendCall(b []byte, h CallHead) []byte {
 	b = begin(b, Call)
-	b = le.AppendUint32(b, c.Seq)
-	b = le.AppendUint64(b, uint64(c.Left))
-	b = le.AppendUint32(b, c.Worker)
-	b = le.AppendUint16(b, uint16(len(c.Name)))
-	b = append(b, c.Name...)
-	return end(appendPayload(b, c.Arg), start)
+	b = le.AppendUint32(b, h.Seq)
+	b = le.AppendUint64(b, uint64(h.Left))
+	b = le.AppendUint32(b, h.Worker)
+	b = le.AppendUint16(b, uint16(len(h.Name)))
+	b = append(b, h.Name...)
+	return le.AppendUint16(b, h.Count)
 }
 
-// CallHead appends all of a Call but the bytes of its payload, of which there
-// are that many, and which must follow.
-func CallHead(b []byte, c CallBody, bytes int) []byte {
-	start := len(b)
-	c.Arg = Payload{Kind: c.Arg.Kind}
-	b = AppendCall(b, c)
-	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
+// AppendArg appends an argument to a Call. If bytes is above 0, then so many
+// bytes of the payload, and p has none, are to follow by another way.
+func AppendArg(b []byte, p Payload, bytes int) []byte {
+	at := len(b)
+	b = appendPayload(le.AppendUint32(b, 0), p)
+	le.PutUint32(b[at:], uint32(len(b)-at-4+bytes))
 	return b
 }
 
-// ParseCall parses the body of a Call. The payload's bytes are those of b. If
-// the name is the last one it is not made anew.
-func ParseCall(b []byte, last string) (c CallBody, err error) {
-	if len(b) < 18 {
-		return c, bad("call of %d bytes", len(b))
-	}
-	c.Seq, c.Left, c.Worker = le.Uint32(b), time.Duration(le.Uint64(b[4:])), le.Uint32(b[12:])
-	n := int(le.Uint16(b[16:]))
-	if b = b[18:]; len(b) < n {
-		return c, bad("name of %d bytes in %d", n, len(b))
-	}
-	if c.Name = last; string(b[:n]) != last {
-		c.Name = string(b[:n])
-	}
-	c.Arg, err = parsePayload(b[n:])
-	return c, err
+// EndCall completes the Call that begins at start, of which that many bytes
+// follow by another way.
+func EndCall(b []byte, start, bytes int) []byte {
+	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
+	return b
 }
+
+// ParseCall parses the beginning of the body of a Call; NextArg parses the
+// arguments, which are the rest. If the name is the last one it is not made anew.
+func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
+	if len(b) < 20 {
+		return h, nil, bad("call of %d bytes", len(b))
+	}
+	h.Seq, h.Left, h.Worker = le.Uint32(b), time.Duration(le.Uint64(b[4:])), le.Uint32(b[12:])
+	n := int(le.Uint16(b[16:]))
+	if b = b[18:]; len(b) < n+2 {
+		return h, nil, bad("name of %d bytes in %d", n, len(b))
+	}
+	if h.Name = last; string(b[:n]) != last {
+		h.Name = string(b[:n])
+	}
+	h.Count = le.Uint16(b[n:])
+	return h, b[n+2:], nil
+}
+
+// NextArg parses an argument, whose bytes are those of b.
+func NextArg(b []byte) (p Payload, rest []byte, err error) {
+	if len(b) < 4 {
+		return p, nil, bad("argument of %d bytes", len(b))
+	}
+	n := uint64(le.Uint32(b))
+	if b = b[4:]; uint64(len(b)) < n {
+		return p, nil, bad("argument of %d bytes in %d", n, len(b))
+	}
+	p, err = parsePayload(b[:n])
+	return p, b[n:], err
+}
+
+// ID names a call: the Call that it came in, and its number there.
+type ID struct{ Seq, Index uint32 }
+
+func appendID(b []byte, id ID) []byte { return le.AppendUint32(le.AppendUint32(b, id.Seq), id.Index) }
+
+func parseID(b []byte) ID { return ID{le.Uint32(b), le.Uint32(b[4:])} }
 
 // Reason is why a call is cancelled.
 type Reason byte
@@ -175,18 +202,18 @@ const (
 )
 
 // AppendCancel appends a Cancel.
-func AppendCancel(b []byte, seq uint32, why Reason) []byte {
+func AppendCancel(b []byte, id ID, why Reason) []byte {
 	start := len(b)
-	b = le.AppendUint32(begin(b, Cancel), seq)
+	b = appendID(begin(b, Cancel), id)
 	return end(append(b, byte(why)), start)
 }
 
 // ParseCancel parses the body of a Cancel.
-func ParseCancel(b []byte) (seq uint32, why Reason, err error) {
-	if len(b) != 5 {
-		return 0, 0, bad("cancel of %d bytes", len(b))
+func ParseCancel(b []byte) (id ID, why Reason, err error) {
+	if len(b) != 9 {
+		return id, 0, bad("cancel of %d bytes", len(b))
 	}
-	return le.Uint32(b), Reason(b[4]), nil
+	return parseID(b), Reason(b[8]), nil
 }
 
 const magic = "concert"
@@ -213,43 +240,41 @@ func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }
 func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken), failure...), len(b)) }
 
 // AppendStarted appends a Started.
-func AppendStarted(b []byte, seq uint32) []byte {
-	return end(le.AppendUint32(begin(b, Started), seq), len(b))
-}
+func AppendStarted(b []byte, id ID) []byte { return end(appendID(begin(b, Started), id), len(b)) }
 
 // ParseStarted parses the body of a Started.
-func ParseStarted(b []byte) (seq uint32, err error) {
-	if len(b) != 4 {
-		return 0, bad("started of %d bytes", len(b))
+func ParseStarted(b []byte) (id ID, err error) {
+	if len(b) != 8 {
+		return id, bad("started of %d bytes", len(b))
 	}
-	return le.Uint32(b), nil
+	return parseID(b), nil
 }
 
 // ProgressBody is the body of a Progress; see concert.Progress.
 type ProgressBody struct {
-	Seq         uint32
+	ID          ID
 	Done, Total int64
 }
 
 // AppendProgress appends a Progress.
 func AppendProgress(b []byte, p ProgressBody) []byte {
 	start := len(b)
-	b = le.AppendUint32(begin(b, Progress), p.Seq)
+	b = appendID(begin(b, Progress), p.ID)
 	b = le.AppendUint64(b, uint64(p.Done))
 	return end(le.AppendUint64(b, uint64(p.Total)), start)
 }
 
 // ParseProgress parses the body of a Progress.
 func ParseProgress(b []byte) (p ProgressBody, err error) {
-	if len(b) != 20 {
+	if len(b) != 24 {
 		return p, bad("progress of %d bytes", len(b))
 	}
-	return ProgressBody{le.Uint32(b), int64(le.Uint64(b[4:])), int64(le.Uint64(b[12:]))}, nil
+	return ProgressBody{parseID(b), int64(le.Uint64(b[8:])), int64(le.Uint64(b[16:]))}, nil
 }
 
 // Outcome is the body of a Result, or of a Failure.
 type Outcome struct {
-	Seq   uint32
+	ID    ID
 	Ran   time.Duration // how long the function ran
 	Value Payload       // in a Result
 	Error []byte        // in a Failure: of concert.EncodeError
@@ -258,7 +283,7 @@ type Outcome struct {
 // AppendResult appends a Result.
 func AppendResult(b []byte, o Outcome) []byte {
 	start := len(b)
-	b = le.AppendUint32(begin(b, Result), o.Seq)
+	b = appendID(begin(b, Result), o.ID)
 	b = le.AppendUint64(b, uint64(o.Ran))
 	return end(appendPayload(b, o.Value), start)
 }
@@ -267,35 +292,35 @@ func AppendResult(b []byte, o Outcome) []byte {
 // there are that many, and which must follow.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
-	b = AppendResult(b, Outcome{Seq: o.Seq, Ran: o.Ran, Value: Payload{Kind: o.Value.Kind}})
+	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Kind: o.Value.Kind}})
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 	return b
 }
 
 // ParseResult parses the body of a Result. The payload's bytes are those of b.
 func ParseResult(b []byte) (o Outcome, err error) {
-	if len(b) < 12 {
+	if len(b) < 16 {
 		return o, bad("result of %d bytes", len(b))
 	}
-	o.Seq, o.Ran = le.Uint32(b), time.Duration(le.Uint64(b[4:]))
-	o.Value, err = parsePayload(b[12:])
+	o.ID, o.Ran = parseID(b), time.Duration(le.Uint64(b[8:]))
+	o.Value, err = parsePayload(b[16:])
 	return o, err
 }
 
 // AppendFailure appends a Failure.
 func AppendFailure(b []byte, o Outcome) []byte {
 	start := len(b)
-	b = le.AppendUint32(begin(b, Failure), o.Seq)
+	b = appendID(begin(b, Failure), o.ID)
 	b = le.AppendUint64(b, uint64(o.Ran))
 	return end(append(b, o.Error...), start)
 }
 
 // ParseFailure parses the body of a Failure. The error's bytes are those of b.
 func ParseFailure(b []byte) (o Outcome, err error) {
-	if len(b) < 12 {
+	if len(b) < 16 {
 		return o, bad("failure of %d bytes", len(b))
 	}
-	return Outcome{Seq: le.Uint32(b), Ran: time.Duration(le.Uint64(b[4:])), Error: b[12:]}, nil
+	return Outcome{ID: parseID(b), Ran: time.Duration(le.Uint64(b[8:])), Error: b[16:]}, nil
 }
 
 // Reader reads frames. A frame of more than a few bytes that is not there yet

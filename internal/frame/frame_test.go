@@ -14,30 +14,42 @@ import (
 )
 
 func TestRoundTrips(t *testing.T) {
-	calls := []frame.CallBody{
-		{Seq: 7, Left: -time.Second, Name: "f", Worker: 3, Arg: frame.Payload{Kind: 2, Bytes: []byte("abc")}},
-		{Name: strings.Repeat("n", 65535), Arg: frame.Payload{Bytes: []byte{}}},
-		{Seq: 1<<32 - 1, Arg: frame.Payload{Kind: 9, Shared: true, Span: frame.Span{Block: 5, Offset: 1 << 40, Length: 1}}},
+	heads := []frame.CallHead{
+		{Seq: 7, Left: -time.Second, Name: "f", Worker: 3, Count: 2},
+		{Name: strings.Repeat("n", 65535)},
+		{Seq: 1<<32 - 1, Name: "f", Count: 1},
+	}
+	args := []frame.Payload{
+		{Kind: 2, Bytes: []byte("abc")},
+		{Kind: 9, Shared: true, Span: frame.Span{Block: 5, Offset: 1 << 40, Length: 1}},
+		{Bytes: []byte{}},
 	}
 	outcomes := []frame.Outcome{
-		{Seq: 1, Ran: time.Hour, Value: frame.Payload{Kind: 1, Bytes: []byte("x")}},
-		{Seq: 2, Value: frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 63}}},
+		{ID: frame.ID{Seq: 1, Index: 5}, Ran: time.Hour, Value: frame.Payload{Kind: 1, Bytes: []byte("x")}},
+		{ID: frame.ID{Seq: 2}, Value: frame.Payload{Shared: true, Span: frame.Span{Length: 1 << 63}}},
 	}
-	progress := frame.ProgressBody{Seq: 4, Done: -1, Total: 1 << 62}
+	progress := frame.ProgressBody{ID: frame.ID{Seq: 4, Index: 1}, Done: -1, Total: 1 << 62}
 	var b []byte
 	b = frame.AppendHello(b, 99)
 	b = frame.AppendReady(b)
 	b = frame.AppendBroken(b, []byte("why"))
-	for _, c := range calls {
-		b = frame.AppendCall(b, c)
+	left := args
+	for _, h := range heads {
+		start := len(b)
+		b = frame.AppendCall(b, h)
+		for range h.Count {
+			b = frame.AppendArg(b, left[0], 0)
+			left = left[1:]
+		}
+		b = frame.EndCall(b, start, 0)
 	}
-	b = frame.AppendStarted(b, 6)
+	b = frame.AppendStarted(b, frame.ID{Seq: 6, Index: 2})
 	b = frame.AppendProgress(b, progress)
 	for _, o := range outcomes {
 		b = frame.AppendResult(b, o)
 	}
-	b = frame.AppendFailure(b, frame.Outcome{Seq: 8, Ran: 5, Error: []byte("bad")})
-	b = frame.AppendCancel(b, 9, frame.Expired)
+	b = frame.AppendFailure(b, frame.Outcome{ID: frame.ID{Seq: 8, Index: 3}, Ran: 5, Error: []byte("bad")})
+	b = frame.AppendCancel(b, frame.ID{Seq: 9, Index: 4}, frame.Expired)
 	head := frame.ResultHead(nil, outcomes[0], 1)
 	b = append(append(b, head...), 'x')
 
@@ -63,12 +75,20 @@ func TestRoundTrips(t *testing.T) {
 		equal(version, uint32(99), err)
 		next(frame.Ready)
 		equal(string(next(frame.Broken)), "why", nil)
-		for _, want := range calls {
-			got, err := frame.ParseCall(next(frame.Call), "f")
+		left := args
+		for _, want := range heads {
+			got, rest, err := frame.ParseCall(next(frame.Call), "f")
 			equal(got, want, err)
+			for range got.Count {
+				var p frame.Payload
+				p, rest, err = frame.NextArg(rest)
+				equal(p, left[0], err)
+				left = left[1:]
+			}
+			equal(len(rest), 0, nil)
 		}
-		seq, err := frame.ParseStarted(next(frame.Started))
-		equal(seq, uint32(6), err)
+		id, err := frame.ParseStarted(next(frame.Started))
+		equal(id, frame.ID{Seq: 6, Index: 2}, err)
 		p, err := frame.ParseProgress(next(frame.Progress))
 		equal(p, progress, err)
 		for _, want := range outcomes {
@@ -76,9 +96,9 @@ func TestRoundTrips(t *testing.T) {
 			equal(got, want, err)
 		}
 		f, err := frame.ParseFailure(next(frame.Failure))
-		equal(f, frame.Outcome{Seq: 8, Ran: 5, Error: []byte("bad")}, err)
-		seq, why, err := frame.ParseCancel(next(frame.Cancel))
-		equal([]any{seq, why}, []any{uint32(9), frame.Expired}, err)
+		equal(f, frame.Outcome{ID: frame.ID{Seq: 8, Index: 3}, Ran: 5, Error: []byte("bad")}, err)
+		id, why, err := frame.ParseCancel(next(frame.Cancel))
+		equal([]any{id, why}, []any{frame.ID{Seq: 9, Index: 4}, frame.Expired}, err)
 		got, err := frame.ParseResult(next(frame.Result))
 		equal(got, outcomes[0], err)
 		if _, _, err := in.Next(); err != io.EOF {
@@ -92,8 +112,8 @@ func TestRoundTrips(t *testing.T) {
 
 func TestLarge(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 1<<20)
-	b := frame.AppendResult(nil, frame.Outcome{Seq: 1, Value: frame.Payload{Bytes: big}})
-	b = frame.AppendStarted(b, 2)
+	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Bytes: big}})
+	b = frame.AppendStarted(b, frame.ID{Seq: 2})
 	in := frame.NewReader(bytes.NewReader(b), 1<<24)
 	_, body, err := in.Next()
 	if err != nil {
@@ -129,23 +149,23 @@ func TestHostileLength(t *testing.T) {
 
 // TestInterrupted: an error of the reader is not the end.
 func TestInterrupted(t *testing.T) {
-	b := frame.AppendStarted(nil, 6)
+	b := frame.AppendStarted(nil, frame.ID{Seq: 6})
 	timeout := iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(b)))
 	in := frame.NewReader(timeout, 100)
 	if _, _, err := in.Next(); err != iotest.ErrTimeout {
 		t.Fatalf("Next() = %v, want the reader's timeout", err)
 	}
 	kind, body, err := in.Next()
-	if seq, _ := frame.ParseStarted(body); kind != frame.Started || err != nil || seq != 6 {
+	if id, _ := frame.ParseStarted(body); kind != frame.Started || err != nil || id.Seq != 6 {
 		t.Errorf("Next() after the timeout = %c, %v", kind, err)
 	}
 }
 
 func FuzzReader(f *testing.F) {
-	f.Add(frame.AppendCall(nil, frame.CallBody{Seq: 7, Name: "f", Arg: frame.Payload{Bytes: []byte("abc")}}))
-	f.Add(frame.AppendResult(frame.AppendHello(nil, 1), frame.Outcome{Seq: 2, Value: frame.Payload{Shared: true}}))
-	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), 1, frame.Cancelled))
-	f.Add(frame.AppendFailure(frame.AppendStarted(nil, 1), frame.Outcome{}))
+	f.Add(frame.EndCall(frame.AppendArg(frame.AppendCall(nil, frame.CallHead{Seq: 7, Name: "f", Count: 1}), frame.Payload{Bytes: []byte("abc")}, 0), 0, 0))
+	f.Add(frame.AppendResult(frame.AppendHello(nil, 1), frame.Outcome{Value: frame.Payload{Shared: true}}))
+	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Cancelled))
+	f.Add(frame.AppendFailure(frame.AppendStarted(nil, frame.ID{}), frame.Outcome{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)
 		var again []byte
@@ -157,20 +177,33 @@ func FuzzReader(f *testing.F) {
 			again = again[:0]
 			switch kind {
 			case frame.Call:
-				if c, err := frame.ParseCall(body, "f"); err == nil {
-					again = frame.AppendCall(again, c)
+				h, rest, err := frame.ParseCall(body, "f")
+				if err != nil {
+					break
+				}
+				again = frame.AppendCall(again, h)
+				for range h.Count {
+					var p frame.Payload
+					if p, rest, err = frame.NextArg(rest); err != nil {
+						again = nil
+						break
+					}
+					again = frame.AppendArg(again, p, 0)
+				}
+				if again != nil {
+					again = append(again, rest...)
 				}
 			case frame.Cancel:
-				if seq, why, err := frame.ParseCancel(body); err == nil {
-					again = frame.AppendCancel(again, seq, why)
+				if id, why, err := frame.ParseCancel(body); err == nil {
+					again = frame.AppendCancel(again, id, why)
 				}
 			case frame.Hello:
 				if v, err := frame.ParseHello(body); err == nil {
 					again = frame.AppendHello(again, v)
 				}
 			case frame.Started:
-				if seq, err := frame.ParseStarted(body); err == nil {
-					again = frame.AppendStarted(again, seq)
+				if id, err := frame.ParseStarted(body); err == nil {
+					again = frame.AppendStarted(again, id)
 				}
 			case frame.Progress:
 				if p, err := frame.ParseProgress(body); err == nil {

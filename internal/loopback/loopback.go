@@ -43,18 +43,19 @@ type Executor struct {
 }
 
 type call struct {
-	*concert.Call
+	batch   *concert.Batch
+	i       int             // its number there
 	ctx     context.Context // the worker's, for the function
 	cancel  context.CancelFunc
 	running bool // guarded by mu
 }
 
-func newCall(c *concert.Call) *call {
+func newCall(b *concert.Batch, i int) *call {
 	ctx, cancel := context.WithCancel(context.Background())
-	if d, ok := c.Context().Deadline(); ok {
+	if d, ok := b.Context().Deadline(); ok {
 		ctx, cancel = context.WithDeadline(context.Background(), d)
 	}
-	return &call{Call: c, ctx: ctx, cancel: cancel}
+	return &call{batch: b, i: i, ctx: ctx, cancel: cancel}
 }
 
 // New returns an executor with n workers.
@@ -144,7 +145,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 		defer e.mu.Unlock()
 		for c := range e.calls {
 			if c.running {
-				failure.Running = append(failure.Running, c.Name)
+				failure.Running = append(failure.Running, c.batch.Name)
 			}
 		}
 	}
@@ -221,10 +222,12 @@ func (e *Executor) claim(t *concert.Task) {
 	claimed, again := t.Claim(e.opts.Claim, 1<<20)
 	e.mu.Lock()
 	e.claiming = false
-	for i := range claimed {
-		fresh := newCall(&claimed[i])
-		e.calls[fresh] = true
-		e.ready = append(e.ready, fresh)
+	if claimed != nil {
+		for i := range claimed.Args {
+			fresh := newCall(claimed, i)
+			e.calls[fresh] = true
+			e.ready = append(e.ready, fresh)
+		}
 	}
 	switch {
 	case again && e.closed:
@@ -248,10 +251,10 @@ func (e *Executor) invoke(id int, c *call) {
 	defer c.cancel()
 	// Only the end of the caller's context reaches the worker, neither its
 	// cause nor its values.
-	stop := context.AfterFunc(c.Context(), c.cancel)
+	stop := context.AfterFunc(c.batch.Context(), c.cancel)
 	defer stop()
-	if !c.Start(id) {
-		e.settle(c, concert.Encoded{}, concert.ErrCancelled)
+	if !c.batch.Start(c.i, id) {
+		e.settle(c, -1, concert.Encoded{}, concert.ErrCancelled)
 		return
 	}
 	type outcome struct {
@@ -262,9 +265,9 @@ func (e *Executor) invoke(id int, c *call) {
 	go func() { // the "worker process": a Goexit ends it, and not the worker
 		var o outcome
 		defer func() { done <- o }()
-		arg := copied(c.Arg)
+		arg := copied(c.batch.Args[c.i])
 		o.failure = concert.EncodeError(concert.ErrGoexit)
-		result, err := concert.Invoke(c.ctx, c.Name, arg)
+		result, err := concert.Invoke(c.ctx, c.batch.Name, arg)
 		o.result, o.failure = copied(result), nil
 		if err != nil {
 			o.failure = concert.EncodeError(err)
@@ -272,10 +275,10 @@ func (e *Executor) invoke(id int, c *call) {
 	}()
 	o := <-done
 	if o.failure != nil {
-		e.settle(c, concert.Encoded{}, concert.DecodeError(o.failure))
+		e.settle(c, id, concert.Encoded{}, concert.DecodeError(o.failure))
 		return
 	}
-	e.settle(c, o.result, nil)
+	e.settle(c, id, o.result, nil)
 }
 
 // copied is a value that shares no memory with the original.
@@ -283,9 +286,9 @@ func copied(v concert.Encoded) concert.Encoded {
 	return concert.Encoded{Kind: v.Kind, Bytes: slices.Clone(v.Bytes)}
 }
 
-func (e *Executor) settle(c *call, result concert.Encoded, err error) {
+func (e *Executor) settle(c *call, worker int, result concert.Encoded, err error) {
 	e.mu.Lock()
 	delete(e.calls, c)
 	e.mu.Unlock()
-	c.Settle(result, err)
+	c.batch.Settle(c.i, worker, result, err)
 }
