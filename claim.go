@@ -3,7 +3,6 @@ package concert
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 )
 
@@ -108,7 +107,7 @@ func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (na
 
 // encodeArg encodes an argument of f, with a buffer as encodeTo. Marshalers
 // are anybody's code: a panic in one is an error.
-func encodeArg[In any](buf []byte, f *function, arg In) (e Encoded, _ []byte, err error) {
+func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = newPanicError(v)
@@ -217,8 +216,7 @@ type remoteItem[In, Out any] struct {
 	item   *item[In, Out]
 	index  int64
 	number uint64 // 0 unless observed
-
-	state atomic.Uint32 // 0 --> running --> finished, or 0 --> finished
+	state  uint8  // pending --> running --> finished, or pending --> finished
 }
 
 // claim hands out items as calls, and parks when there are no more. How many
@@ -242,7 +240,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		}
 		m.away.Add(1)
 		if b == nil {
-			room := max(1, min(m.line.ahead()+1, most))
+			room := max(1, min(m.line.ahead(most)+1, most))
 			b = &remoteItems[In, Out]{m: m, task: t, items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
 		}
@@ -292,24 +290,26 @@ func (r *remoteItems[In, Out]) drop(i int, cause error) {
 }
 
 func (r *remoteItems[In, Out]) start(i, worker int) bool {
-	if r.m.stopped.Load() || !r.items[i].state.CompareAndSwap(0, uint32(running)) {
+	if it := &r.items[i]; r.m.stopped.Load() || uint64(it.state) != pending {
 		return false
 	}
+	r.items[i].state = uint8(running)
 	r.observe(i, TaskStarted, worker, nil)
 	return true
 }
 
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
-	if o, _ := r.task.observer(); o != nil && r.items[i].state.Load() == uint32(running) {
+	if o, _ := r.task.observer(); o != nil && uint64(r.items[i].state) == running {
 		o(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
 func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) {
 	it := &r.items[i]
-	if it.state.Swap(uint32(finished)) == uint32(finished) {
+	if uint64(it.state) == finished {
 		return
 	}
+	it.state = uint8(finished)
 	m := r.m
 	m.weigh(len(result.Bytes))
 	it.item.out, it.item.err = decodeResult[Out](result, err)

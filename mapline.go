@@ -113,10 +113,12 @@ func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
 	}
 }
 
-// ahead is about how many items claim would find at once.
-func (l *line[In, Out]) ahead() int {
-	c := l.current.Load()
-	return int(c.filled.Load() - c.claimed.Load())
+// ahead is about how many items claim would find at once, if not more than most.
+func (l *line[In, Out]) ahead(most int) (n int) {
+	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
+		n += int(c.filled.Load() - c.claimed.Load())
+	}
+	return n
 }
 
 // unclaimed reports whether claim would find something.

@@ -149,6 +149,9 @@ func (m *mapping[In, Out]) reach(most int) {
 
 // weigh takes note of the size of an item, in bytes.
 func (m *mapping[In, Out]) weigh(bytes int) {
+	if bytes < 1<<10 && m.weight.Load() == 0 {
+		return // even a full window of them is nothing
+	}
 	before := m.weight.Load()
 	m.weight.Store(max(int64(bytes), before-before/16)) // near enough if two do it at once
 }

@@ -36,7 +36,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	if name == "" || fn == nil {
 		panic("concert: Register with an empty name or a nil function")
 	}
-	registry.add(&function{
+	registry.add(&Function{
 		name: name,
 		keep: fn,
 		call: func(ctx context.Context, arg Encoded) (Encoded, error) {
@@ -58,8 +58,8 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	return fn
 }
 
-// function is a registered function.
-type function struct {
+// Function is a registered function, for workers elsewhere.
+type Function struct {
 	name string
 	keep any // the function value, whose address is a key and must stay its own
 	call func(ctx context.Context, arg Encoded) (result Encoded, err error)
@@ -71,18 +71,18 @@ var registry functions
 
 type functions struct {
 	mu      sync.RWMutex
-	byName  map[string]*function         // guarded by mu
-	byValue map[unsafe.Pointer]*function // guarded by mu: by the function value
-	byCode  map[uintptr]*function        // guarded by mu: functions at package level
+	byName  map[string]*Function         // guarded by mu
+	byValue map[unsafe.Pointer]*Function // guarded by mu: by the function value
+	byCode  map[uintptr]*Function        // guarded by mu: functions at package level
 }
 
-func (r *functions) add(f *function, value unsafe.Pointer, code uintptr) {
+func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byName == nil {
-		r.byName = make(map[string]*function)
-		r.byValue = make(map[unsafe.Pointer]*function)
-		r.byCode = make(map[uintptr]*function)
+		r.byName = make(map[string]*Function)
+		r.byValue = make(map[unsafe.Pointer]*Function)
+		r.byCode = make(map[uintptr]*Function)
 	}
 	if _, taken := r.byName[f.name]; taken {
 		panic(fmt.Sprintf("concert: Register: the name %q is taken", f.name))
@@ -96,7 +96,7 @@ func (r *functions) add(f *function, value unsafe.Pointer, code uintptr) {
 
 // find returns the registered function that fn is, or ErrNotRegistered with
 // what to do about it.
-func (r *functions) find(value unsafe.Pointer, code uintptr) (*function, error) {
+func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if f := r.byValue[value]; f != nil {
@@ -119,7 +119,7 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*function, error) 
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
 
-func (r *functions) named(name string) *function {
+func (r *functions) named(name string) *Function {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.byName[name]
@@ -146,15 +146,20 @@ func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 // shared with other closures, as long as somebody keeps it alive.
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
-// Invoke calls the function registered under name with an encoded argument:
-// it is the other end of a [Batch], in the worker. Whatever the function does
-// becomes an error: a panic a [*PanicError], a Goexit [ErrGoexit] (its goroutine
-// ends nevertheless). An unknown name is [ErrNotRegistered].
-func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
+// Find returns the function registered under name. An unknown name is
+// [ErrNotRegistered].
+func Find(name string) (*Function, error) {
 	f := registry.named(name)
 	if f == nil {
-		return Encoded{}, fmt.Errorf("%w in the worker: %q: the worker runs another program, or another version of it", ErrNotRegistered, name)
+		return nil, fmt.Errorf("%w in the worker: %q: the worker runs another program, or another version of it", ErrNotRegistered, name)
 	}
+	return f, nil
+}
+
+// Invoke calls the function with an encoded argument: it is the other end of a [Batch], in the
+// worker. Whatever the function does becomes an error: a panic a
+// [*PanicError], a Goexit [ErrGoexit] (its goroutine ends nevertheless).
+func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -167,4 +172,13 @@ func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err 
 	result, err = f.call(ctx, arg)
 	returned = true
 	return result, err
+}
+
+// Invoke is Find and then the function's Invoke.
+func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
+	f, err := Find(name)
+	if err != nil {
+		return result, err
+	}
+	return f.Invoke(ctx, arg)
 }

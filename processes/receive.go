@@ -52,28 +52,15 @@ func (w *worker) receive() {
 	}
 }
 
-// step reads one frame and does what it says.
+// step reads a frame and does what it says; or several, when they are outcomes.
 func (w *worker) step() error {
 	kind, body, err := w.in.Next()
 	if err != nil {
 		return err
 	}
 	switch kind {
-	case frame.Result:
-		o, err := frame.ParseResult(body)
-		if err != nil {
-			return err
-		}
-		if o.Value.Shared {
-			return fmt.Errorf("%w: a result in shared memory that there is not", frame.ErrFrame)
-		}
-		return w.settle(o, nil)
-	case frame.Failure:
-		o, err := frame.ParseFailure(body)
-		if err != nil {
-			return err
-		}
-		return w.settle(o, concert.DecodeError(o.Error))
+	case frame.Result, frame.Failure:
+		return w.outcomes(kind, body)
 	case frame.Started:
 		id, err := frame.ParseStarted(body)
 		if err != nil {
@@ -110,35 +97,89 @@ func (w *worker) distrust(err error) {
 	w.kill(fmt.Errorf("protocol: %w", err))
 }
 
-// settle settles a call with what the worker says.
-func (w *worker) settle(o frame.Outcome, failure error) error {
-	p := w.pool
-	p.mu.Lock()
-	p.settled(w.owed)
-	w.owed = 0
-	f, err := w.find(o.ID)
-	if err != nil {
-		p.mu.Unlock()
+// outcome is what the worker says became of a call.
+type outcome struct {
+	batch *concert.Batch
+	i     int // its number there
+	begun bool
+	value concert.Encoded
+	err   error
+}
+
+// outcomes settles calls with what the worker says: that of one frame and of those
+// that can be had without another read, so that they are looked up together. After
+// an error those before it are settled all the same.
+func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
+	said := w.said[:0]
+	for ids := w.ids[:0]; ; kind, body, _ = w.in.Next() {
+		var o frame.Outcome
+		if kind == frame.Result {
+			o, err = frame.ParseResult(body)
+		} else {
+			o, err = frame.ParseFailure(body)
+		}
+		if err == nil && o.Value.Shared {
+			err = fmt.Errorf("%w: a result in shared memory that there is not", frame.ErrFrame)
+		}
+		if err == nil {
+			ids = append(ids, timedID{o.ID, o.Ran})
+			said = append(said, outcome{value: concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes}})
+			if kind == frame.Failure {
+				said[len(said)-1].err = concert.DecodeError(o.Error)
+			}
+		}
+		next, more := w.in.Peek()
+		if err == nil && more && len(said) < cap(w.said) && (next == frame.Result || next == frame.Failure) {
+			continue
+		}
+		known, id, missing := w.lookUp(ids, said)
+		if missing != nil {
+			err = missing
+		}
+		for _, o := range said[:known] {
+			worker := id
+			if !o.begun && !o.batch.Start(o.i, worker) {
+				worker = -1 // nobody wants it any more
+			}
+			o.batch.Settle(o.i, worker, o.value, o.err)
+		}
+		clear(said)
+		if w.owed += known; !more {
+			w.payUp()
+		}
 		return err
 	}
-	batch, i, begun := f.batch, f.from+f.got, f.begun == f.got
-	w.runTime = smooth(w.runTime, o.Ran)
-	w.took(f)
-	id := w.id
+}
+
+// timedID is a call that has ended, and how long it ran.
+type timedID struct {
+	id  frame.ID
+	ran time.Duration
+}
+
+// lookUp finds the calls that have ended, up to one that the worker does not
+// have, and takes them out of its table. It returns how many they are, and the worker's
+// number.
+func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error) {
+	p := w.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settled(w.owed)
+	w.owed = 0
+	for i, ended := range ids {
+		f, err := w.find(ended.id)
+		if err != nil {
+			return known, w.id, err
+		}
+		said[i].batch, said[i].i, said[i].begun = f.batch, f.from+f.got, f.begun == f.got
+		w.runTime = smooth(w.runTime, ended.ran)
+		w.took(f)
+		known++
+	}
 	if w.count > 0 && w.alarm.IsZero() && w.journal.mem != nil {
 		w.wakeAt(time.Now().Add(lookOut)) // it begins with the next one
 	}
-	p.mu.Unlock()
-
-	if !begun && !batch.Start(i, id) {
-		id = -1 // nobody wants it any more
-	}
-	batch.Settle(i, id, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes}, failure)
-	w.owed++
-	if !w.in.Buffered() {
-		w.payUp()
-	}
-	return nil
+	return known, w.id, nil
 }
 
 // payUp counts the calls that have been settled since the last count.

@@ -36,7 +36,9 @@ type server struct {
 
 	// The loop's own:
 	scratch  []byte
-	name     string         // of the last function
+	name     string // of the function that is called
+	function *concert.Function
+	missing  error          // why there is none
 	head     frame.CallHead // of the frame whose calls run
 	rest     []byte         // its arguments that are left
 	deadline time.Time      // of its calls; zero for none
@@ -176,7 +178,10 @@ func (s *server) calls(body []byte) error {
 	if err != nil {
 		return err
 	}
-	s.name = h.Name
+	if h.Name != s.name || s.function == nil {
+		s.name = h.Name
+		s.function, s.missing = concert.Find(h.Name)
+	}
 	var deadline time.Time
 	if h.Left != 0 {
 		deadline = time.Now().Add(h.Left)
@@ -238,7 +243,11 @@ func (s *server) call(arg frame.Payload) {
 		id := s.id
 		ctx = concert.WithProgress(ctx, func(done, total int64) { s.out.progress(id, done, total) })
 	}
-	result, err := concert.Invoke(ctx, s.name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+	var result concert.Encoded
+	err := s.missing
+	if err == nil {
+		result, err = s.function.Invoke(ctx, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+	}
 	s.finish(result, err)
 }
 

@@ -95,6 +95,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
 		pool: p, id: id, flights: make([]flight, slots), cancels: make(chan []byte, slots),
 		wake: make(chan struct{}, 1), dead: make(chan struct{}), received: make(chan struct{}), printed: make(chan struct{}),
+		said: make([]outcome, 0, together), ids: make([]timedID, 0, together),
 	}
 	var ours, theirs []*os.File
 	defer func() {

@@ -37,7 +37,10 @@ type worker struct {
 	control *os.File
 	stderr  tail
 
-	owed int // calls that receive has settled, and not counted; its own
+	// Of receive, and after it of wait:
+	owed int       // calls that are settled, and not counted
+	said []outcome // room for outcomes,
+	ids  []timedID // and for whose they are
 
 	cancels  chan []byte   // to tell
 	wake     chan struct{} // holds one; rouses feed
@@ -114,6 +117,8 @@ func (f *flight) timed() *clock {
 func (f *flight) rest(number int) span { return span{f.batch, f.from + number, f.from + f.n} }
 
 const (
+	together = 64 // outcomes that are looked up together
+
 	fewest  = 2 // calls with a worker: one that runs, and the next
 	most    = 256
 	atHand  = time.Millisecond // of work with a worker

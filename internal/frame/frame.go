@@ -350,6 +350,15 @@ func (r *Reader) Buffered() bool {
 	return have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
 }
 
+// Peek returns the type of the next frame if it can be had without a read. While
+// it can, the bodies that were returned before stay valid.
+func (r *Reader) Peek() (t Type, ok bool) {
+	if !r.Buffered() || le.Uint32(r.buf[r.first:]) < 1 {
+		return 0, false
+	}
+	return Type(r.buf[r.first+4]), true
+}
+
 // Count is the number of bytes that were read.
 func (r *Reader) Count() int64 { return r.count }
 
