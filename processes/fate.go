@@ -20,7 +20,7 @@ type WorkerError struct {
 	// Stderr is the end of what the process wrote to its standard error.
 	Stderr string
 	// Err says why the pool killed it: ErrTimeout, the cause of the task's
-	// context, a protocol error. It is nil if the pool did not.
+	// context, a protocol error; or it is ErrMemory. Else it is nil.
 	Err error
 }
 
@@ -29,6 +29,9 @@ func (e *WorkerError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "processes: %s: worker %d (pid %d) ", e.Task, e.Worker, e.Pid)
 	switch {
+	case e.Err == ErrMemory:
+		b.WriteString("died: out of memory")
+		return b.String()
 	case e.Err != nil:
 		fmt.Fprintf(&b, "was killed: %v", e.Err)
 	case e.Signal != 0:
@@ -58,11 +61,19 @@ func (e *WorkerError) reason() string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
+// outOfMemory reports whether the Go runtime ended for want of memory.
+func outOfMemory(stderr string) bool {
+	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory")
+}
+
 // newWorkerError returns the error of a task that the worker's death ended.
 func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerError {
 	e := &WorkerError{Task: task, Worker: w.id, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: w.killed}
 	if state != nil {
 		e.ExitCode = state.ExitCode()
+		if e.Err == nil && e.ExitCode == 2 && outOfMemory(e.Stderr) {
+			e.Err = ErrMemory
+		}
 		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
 			e.Signal = s.Signal()
 		}

@@ -363,6 +363,27 @@ func TestCancelKills(t *testing.T) {
 	works(t, p)
 }
 
+// TestMemory is row 13: a task that needs more memory than it may have dies of
+// it, and says so; one that does not, does not.
+func TestMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
+	}
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Memory: 256 << 20})
+	if got, err := submit(t, p, misdeed, "memory 64").Result(t.Context()); got != "64" || err != nil {
+		t.Errorf("64 MiB of 256: %q, %v", got, err)
+	}
+	_, err := submit(t, p, misdeed, "memory 1000").Result(t.Context())
+	if e := died(t, err); !errors.Is(e, processes.ErrMemory) || e.ExitCode != 2 {
+		t.Errorf("1000 MiB of 256: %v\n%s", e, e.Stderr)
+	}
+	works(t, p)
+	if _, err := processes.New(1, &processes.Options{Memory: 10 << 20}); err == nil || !strings.Contains(err.Error(), "10485760 bytes") {
+		t.Errorf("New() with 10 MiB: %v", err)
+	}
+}
+
 // TestChildren is row 14: what a task has started dies with its worker.
 func TestChildren(t *testing.T) {
 	leftovers(t)

@@ -200,7 +200,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
 	f := w.flight(w.next)
-	*f = flight{batch: s.batch, parent: p.watch(s.batch.Parent()), seq: w.next, from: s.from, n: s.len(), begun: -1}
+	*f = flight{batch: s.batch, parent: p.watch(s.batch.Parent()), seq: w.next, from: s.from, n: s.len(), begun: -1, vain: -1}
 	f.parent.flights++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)

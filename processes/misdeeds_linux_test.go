@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -117,6 +116,17 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		}
 		leave(arg, strconv.Itoa(cmd.Process.Pid))
 		os.Exit(3)
+	case "memory":
+		n, _ := strconv.Atoi(arg)
+		var kept [][]byte
+		for range n {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			kept = append(kept, b)
+		}
+		return fmt.Sprint(len(kept)), nil
 	case "files":
 		var limit syscall.Rlimit
 		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
@@ -202,34 +212,6 @@ func journalMemory() []byte {
 
 // unspeakable returns what cannot be encoded.
 var unspeakable = concert.Register("processes_test.unspeakable", func(context.Context, int) (chan int, error) { return make(chan int), nil })
-
-var prepared string // by prepare
-
-var prepare = concert.Register("processes_test.prepare", func(ctx context.Context, how string) (struct{}, error) {
-	how, arg, _ := strings.Cut(how, " ")
-	switch how {
-	case "ok":
-		prepared = "prepared"
-	case "error":
-		return struct{}{}, errors.New("the model is missing")
-	case "panic":
-		panic("the model is broken")
-	case "goexit":
-		runtime.Goexit()
-	case "exit":
-		fmt.Fprintln(os.Stderr, "goodbye")
-		os.Exit(7)
-	case "hang":
-		time.Sleep(time.Hour)
-	case "once": // works as long as the file is not there
-		if _, err := os.Stat(arg); err == nil {
-			return struct{}{}, errors.New("the model has gone")
-		}
-	}
-	return struct{}{}, nil
-})
-
-var whatIsPrepared = concert.Register("processes_test.whatIsPrepared", func(context.Context, int) (string, error) { return prepared, nil })
 
 // pathIn is for tasks that leave a file.
 func pathIn(dir string, name any) string { return filepath.Join(dir, fmt.Sprint(name)) }

@@ -102,6 +102,7 @@ type outcome struct {
 	batch *concert.Batch
 	i     int // its number there
 	begun bool
+	vain  bool
 	value concert.Encoded
 	err   error
 }
@@ -138,7 +139,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		for _, o := range said[:known] {
 			worker := id
-			if !o.begun && !o.batch.Start(o.i, worker) {
+			if o.vain || !o.begun && !o.batch.Start(o.i, worker) {
 				worker = -1 // nobody wants it any more
 			}
 			o.batch.Settle(o.i, worker, o.value, o.err)
@@ -171,7 +172,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		if err != nil {
 			return known, w.id, err
 		}
-		said[i].batch, said[i].i, said[i].begun = f.batch, f.from+f.got, f.begun == f.got
+		said[i].batch, said[i].i, said[i].begun, said[i].vain = f.batch, f.from+f.got, f.begun == f.got, f.vain == f.got
 		w.runTime = smooth(w.runTime, ended.ran)
 		w.took(f)
 		known++
@@ -225,7 +226,14 @@ func (w *worker) begin(f *flight, call int) {
 	batch, i, seq, id := f.batch, f.from+call, f.seq, w.id
 	w.pool.mu.Unlock()
 
-	batch.Start(i, id)
+	if !batch.Start(i, id) {
+		w.pool.mu.Lock()
+		defer w.pool.mu.Unlock()
+		if f := w.flight(seq); f.batch == batch {
+			f.vain = call
+		}
+		return
+	}
 	if batch.Task() == nil {
 		return // of a Map: it is cancelled by its parent
 	}

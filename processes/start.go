@@ -153,6 +153,13 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	w.pid = w.cmd.Process.Pid
+	if p.opts.Memory > 0 {
+		if err = boundMemory(w.cmd.Process, p.opts.Memory); err != nil {
+			killGroup(w.cmd.Process)
+			w.cmd.Wait()
+			return nil, err
+		}
+	}
 	var printing sync.WaitGroup
 	printing.Go(func() { w.collect("stdout", stdout, nil) })
 	printing.Go(func() { w.collect("stderr", stderr, &w.stderr) })
@@ -184,6 +191,9 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	}
 	if !slices.ContainsFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, "GOMAXPROCS=") }) {
 		cmd.Env = append(cmd.Env, fmt.Sprint("GOMAXPROCS=", max(1, runtime.GOMAXPROCS(0)/p.width)))
+	}
+	if p.opts.Memory > 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprint("GOMEMLIMIT=", (p.opts.Memory-64<<20)*9/10)) // it does not count what is reserved
 	}
 	cmd.Env = append(cmd.Env, workerEnv+"="+setup.String())
 	return cmd, nil
@@ -307,7 +317,8 @@ func (w *worker) bury(state *os.ProcessState) {
 	type victim struct {
 		batch *concert.Batch
 		i     int
-		begun bool // and said so
+		begun bool // and said so,
+		vain  bool // to nobody
 		err   error
 	}
 	var victims []victim
@@ -318,7 +329,7 @@ func (w *worker) bury(state *os.ProcessState) {
 		}
 		begun := f.hasBegun(w)
 		for call := f.got; call < begun; call++ {
-			victims = append(victims, victim{f.batch, f.from + call, call == f.begun, w.newWorkerError(f.batch.Name, state)})
+			victims = append(victims, victim{f.batch, f.from + call, call == f.begun, call == f.vain, w.newWorkerError(f.batch.Name, state)})
 		}
 		if rest := f.rest(begun); rest.len() > 0 {
 			back = append(back, rest)
@@ -358,7 +369,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	unmapShared(mem)
 	for _, v := range victims {
 		worker := id
-		if !v.begun && !v.batch.Start(v.i, id) {
+		if v.vain || !v.begun && !v.batch.Start(v.i, id) {
 			worker = -1
 		}
 		v.batch.Settle(v.i, worker, concert.Encoded{}, v.err)

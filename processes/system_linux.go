@@ -2,6 +2,7 @@ package processes
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -49,6 +50,19 @@ func beginStarter() {
 			}
 		}()
 	})
+}
+
+// canBound says that boundMemory can.
+const canBound = true
+
+// boundMemory bounds the memory that a process may map for writing. (A bound
+// of its address space would not do: Go reserves far more than it uses.)
+func boundMemory(p *os.Process, bytes int64) error {
+	limit := unix.Rlimit{Cur: uint64(bytes), Max: uint64(bytes)}
+	if err := unix.Prlimit(p.Pid, unix.RLIMIT_DATA, &limit, nil); err != nil {
+		return fmt.Errorf("its memory cannot be bounded: %w", err)
+	}
+	return nil
 }
 
 // awaitExit waits until a process has ended, and leaves it its number.

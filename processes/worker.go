@@ -93,6 +93,7 @@ type flight struct {
 	n      int // how many there are; fewer when some are withdrawn
 	got    int // of these, settled: the first so many
 	begun  int // the one whose Start has been called before it settled, or -1
+	vain   int // the one of which Start said that nobody wants it, or -1
 	bytes  int
 	told   bool // the worker has been told to cancel the one after those settled
 }

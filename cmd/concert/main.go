@@ -18,6 +18,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"concert/processes"
 )
 
 // Exit codes, the same for all subcommands.
@@ -54,6 +56,7 @@ type usageError struct{ text string }
 func (e usageError) Error() string { return e.text }
 
 func main() {
+	processes.Main() // a worker of the tour does not go past this
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second Ctrl-C stops at once.
 	context.AfterFunc(ctx, stop)

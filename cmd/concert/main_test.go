@@ -30,6 +30,11 @@ func TestTour(t *testing.T) {
 		`without a lock: [0-9,]+ .* lost`,
 		`with sync.Mutex: 40,000 .* all there`,
 		`waits \(HTTP, files\) .* [0-9.]+x\n`,
+		`squares \[1 4 9 16\] `,
+		`42 in a worker that set it, 0 here`,
+		`19 results, 1 error`,
+		`a task that hangs .*it ran for too long`,
+		`may crash, hang or leak .* [0-9.]+x\n`,
 		`computes \(math, parsing\) .* [0-9.]+x\n`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"concert/processes"
 )
 
 // TestMain makes the test binary the command itself, for scripts and for tests
 // that need a process to kill.
 func TestMain(m *testing.M) {
+	processes.Main()
 	testscript.Main(m, map[string]func(){"concert": main})
 }
 

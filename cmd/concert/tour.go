@@ -42,6 +42,7 @@ var stations = []station{
 	{"Threads, for work that waits", "Eight pages from a server that takes 60 ms over each, saved and checked.", tourDownloads},
 	{"Data that threads share needs a lock", "Four goroutines count to 40,000 together.", tourLock},
 	{"All processors, for work that computes", "Sums of squares, on one processor and on all.", tourCompute},
+	{"Processes, for work that may crash", "The same program again, with memory of its own: what dies there, dies there.", tourProcesses},
 }
 
 // tour is the state that stations share.
@@ -86,6 +87,11 @@ func runTour(ctx context.Context, args []string, out, errOut io.Writer) error {
 // measured prints one line of a station.
 func (t *tour) measured(what string, d time.Duration, note string) {
 	fmt.Fprintf(t.out, "  %-32s %8s  %s\n", what, progress.Duration(d), t.style.dim(note))
+}
+
+// noted prints one line of a station about something that has no time.
+func (t *tour) noted(what, note string) {
+	fmt.Fprintf(t.out, "  %-32s %s\n", what, t.style.dim(note))
 }
 
 // table closes the tour with what to take when.

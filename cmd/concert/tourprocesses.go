@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// What the tour runs in worker processes.
+var (
+	tourSum    = concert.Register("sumOfSquares", sumOfSquares)
+	tourSquare = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
+	tourGlobal = concert.Register("setGlobal", func(_ context.Context, n int) (int, error) { global += n; return global, nil })
+	tourCrash  = concert.Register("crash", func(_ context.Context, n int) (int, error) {
+		if n == 7 {
+			os.Exit(1) // and with it the process
+		}
+		return n, nil
+	})
+	tourHang = concert.Register("hang", func(context.Context, int) (int, error) {
+		for n := uint64(1); n != 0; n += 2 {
+		}
+		return 0, nil
+	})
+	tourHoard = concert.Register("hoard", func(context.Context, int) (int, error) {
+		var all [][]byte
+		for {
+			all = append(all, slices.Repeat([]byte{1}, 1<<20))
+		}
+	})
+)
+
+var global int
+
+func tourProcesses(ctx context.Context, t *tour) (row, error) {
+	quiet := slog.New(slog.DiscardHandler) // what the Go runtime says when it dies of want is long
+	o := &processes.Options{Output: quiet, Timeout: 10 * time.Second, Grace: 100 * time.Millisecond}
+	n := runtime.GOMAXPROCS(0)
+	begin := time.Now()
+	ex, err := processes.New(n, o)
+	if err != nil {
+		return row{}, err
+	}
+	defer ex.Close()
+	squares, err := collect(concert.Map(ctx, ex, tourSquare, slices.Values([]int{1, 2, 3, 4})))
+	if err != nil {
+		return row{}, err
+	}
+	t.measured(fmt.Sprintf("squares %v", squares), time.Since(begin), fmt.Sprintf("%d workers, from start to result", n))
+
+	there, err := concert.Submit(ctx, ex, tourGlobal, 42).Result(ctx)
+	if err != nil {
+		return row{}, err
+	}
+	t.noted("a global variable", fmt.Sprintf("%d in a worker that set it, %d here", there, global))
+
+	failed := 0
+	for _, err := range concert.MapUnordered(ctx, ex, tourCrash, slices.Values(slices.Collect(upTo(20)))) {
+		if _, died := errors.AsType[*processes.WorkerError](err); died {
+			failed++
+		} else if err != nil {
+			return row{}, err
+		}
+	}
+	if failed != 1 {
+		return row{}, fmt.Errorf("%d tasks failed of one crash", failed)
+	}
+	t.noted("20 tasks, one of which exits", "19 results, 1 error: the others do not notice")
+
+	if err := stopped(ctx, t, "a task that hangs", processes.Options{Output: quiet, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond}, tourHang, processes.ErrTimeout, "stopped: it ran for too long"); err != nil {
+		return row{}, err
+	}
+	if runtime.GOOS == "linux" {
+		if err := stopped(ctx, t, "a task that hoards memory", processes.Options{Output: quiet, Memory: 256 << 20}, tourHoard, processes.ErrMemory, "stopped: out of memory"); err != nil {
+			return row{}, err
+		}
+	}
+
+	const tasks, size = 8, 60_000_000
+	inputs := slices.Repeat([]int{size}, tasks)
+	one, err := processes.New(1, o)
+	if err != nil {
+		return row{}, err
+	}
+	defer one.Close()
+	times := make([]time.Duration, 2)
+	for i, pool := range []*processes.Pool{one, ex} {
+		begin := time.Now()
+		if _, err := collect(concert.Map(ctx, pool, tourSum, slices.Values(inputs))); err != nil {
+			return row{}, err
+		}
+		times[i] = time.Since(begin)
+	}
+	t.measured("sums of squares on 1 process", times[0], "one processor")
+	t.measured(fmt.Sprintf("on %d processes", n), times[1], "as many as there are processors")
+	return row{"may crash, hang or leak", fmt.Sprintf("%d processes", n), times[0], times[1]}, nil
+}
+
+// stopped runs a task that has to be stopped with an error.
+func stopped(ctx context.Context, t *tour, what string, o processes.Options, task func(context.Context, int) (int, error), want error, note string) error {
+	ex, err := processes.New(1, &o)
+	if err != nil {
+		return err
+	}
+	defer ex.Close()
+	begin := time.Now()
+	_, err = concert.Submit(ctx, ex, task, 0).Result(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !errors.Is(err, want) {
+		return fmt.Errorf("%s ended with %v, not with %v", what, err, want)
+	}
+	t.measured(what, time.Since(begin), note)
+	return nil
+}
+
+// collect returns all results, or the first error.
+func collect[T any](results func(yield func(T, error) bool)) (all []T, err error) {
+	for v, err := range results {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// upTo yields 0 to n-1.
+func upTo(n int) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}

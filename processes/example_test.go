@@ -1,0 +1,138 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// What workers run has a name, so that they find it: it is registered at package
+// level, where every process comes by.
+var (
+	square = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
+	nap    = concert.Register("nap", func(_ context.Context, d time.Duration) (string, error) { time.Sleep(d); return "awake", nil })
+	crash  = concert.Register("crash", func(context.Context, int) (int, error) { os.Exit(3); return 0, nil })
+	count  = concert.Register("count", func(context.Context, int) (int, error) { counted++; return counted, nil })
+)
+
+var counted int // each process has its own
+
+// What Pool(4).map(square, ...) is in Python. A program calls processes.Main()
+// first thing in main; that of these examples does so in TestMain.
+func Example() {
+	ex, err := processes.New(4, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	for n, err := range concert.Map(context.Background(), ex, square, slices.Values([]int{1, 2, 3, 4})) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 1 <nil>
+	// 4 <nil>
+	// 9 <nil>
+	// 16 <nil>
+}
+
+// Workers share no memory: what one changes, nobody else sees.
+func Example_memory() {
+	ctx := context.Background()
+	ex, err := processes.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	for range 3 {
+		n, _ := concert.Submit(ctx, ex, count, 0).Result(ctx)
+		fmt.Println("in the worker:", n)
+	}
+	fmt.Println("here:", counted)
+	// Output:
+	// in the worker: 1
+	// in the worker: 2
+	// in the worker: 3
+	// here: 0
+}
+
+// A worker that dies costs the task that it ran, and no other.
+func ExampleWorkerError() {
+	ctx := context.Background()
+	ex, err := processes.New(2, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	bad := concert.Submit(ctx, ex, crash, 0)
+	good := concert.Submit(ctx, ex, square, 7)
+
+	_, err = bad.Result(ctx)
+	if e, ok := errors.AsType[*processes.WorkerError](err); ok {
+		fmt.Println(e.Task, "exited with code", e.ExitCode)
+	}
+	fmt.Println(good.Result(ctx))
+	// Output:
+	// crash exited with code 3
+	// 49 <nil>
+}
+
+// A task that hangs is stopped, and its process with it if need be.
+func ExampleOptions_timeout() {
+	ctx := context.Background()
+	ex, err := processes.New(1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 10 * time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	_, err = concert.Submit(ctx, ex, nap, time.Hour).Result(ctx)
+	fmt.Println(errors.Is(err, processes.ErrTimeout))
+	fmt.Println(concert.Submit(ctx, ex, nap, time.Millisecond).Result(ctx))
+	// Output:
+	// true
+	// awake <nil>
+}
+
+// What a worker needs for all its tasks it makes once.
+func ExampleInitialize() {
+	ctx := context.Background()
+	ex, err := processes.New(1, &processes.Options{Init: processes.Initialize(prepare, "ok")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	fmt.Println(concert.Submit(ctx, ex, whatIsPrepared, 0).Result(ctx))
+	// Output: prepared <nil>
+}
+
+// What workers print comes line by line, with who said it.
+func ExampleOptions_output() {
+	ctx := context.Background()
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == "time" || a.Key == "pid" || a.Key == "task" || a.Key == "level" {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	ex, err := processes.New(1, &processes.Options{Output: log})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	concert.Submit(ctx, ex, greet, "world").Result(ctx)
+	ex.Close()
+	// Output: msg="hello world" worker=0 stream=stdout
+}
+
+var greet = concert.Register("greet", func(_ context.Context, name string) (int, error) { return fmt.Println("hello", name) })
