@@ -32,9 +32,10 @@ var (
 	})
 	tourHoard = concert.Register("hoard", func(context.Context, int) (int, error) {
 		var all [][]byte
-		for {
+		for len(all) < 10_000 { // 10 GB
 			all = append(all, slices.Repeat([]byte{1}, 1<<20))
 		}
+		return len(all), nil
 	})
 )
 
