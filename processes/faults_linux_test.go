@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -549,6 +550,61 @@ func TestBroken(t *testing.T) {
 	}
 	if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
 		t.Errorf("Close() = %v, want ErrBroken", err)
+	}
+}
+
+// TestRetry is row 29: a task that kills every worker that it runs on is run
+// as often as it may be; one that does so once gets through; others finish.
+func TestRetry(t *testing.T) {
+	leftovers(t)
+	var asked atomic.Int32
+	p := newPool(t, 2, &processes.Options{Retry: func(e *processes.WorkerError, ran int) bool {
+		asked.Add(1)
+		return e.Task == "processes_test.misdeed" && e.Signal == syscall.SIGKILL && ran < 3
+	}})
+	once := submit(t, p, misdeed, "once "+pathIn(t.TempDir(), "was here"))
+	poison := submit(t, p, misdeed, "kill")
+	exits := submit(t, p, misdeed, "exit 1")
+	var others []*concert.Future[int]
+	for i := range 50 {
+		others = append(others, submit(t, p, nop, i))
+	}
+	if got, err := once.Result(t.Context()); got != "twice" || err != nil {
+		t.Errorf("a task that kills its worker once: %q, %v", got, err)
+	}
+	_, err := poison.Result(t.Context())
+	died(t, err)
+	_, err = exits.Result(t.Context())
+	if e := died(t, err); e.ExitCode != 1 {
+		t.Errorf("a task that may not run again: %v", e)
+	}
+	for i, f := range others {
+		if got, err := f.Result(t.Context()); got != i || err != nil {
+			t.Errorf("task %d: %d, %v", i, got, err)
+		}
+	}
+	if n := asked.Load(); n != 5 { // of once 1, of poison 3, of exits 1
+		t.Errorf("Retry was asked %d times, want 5", n)
+	}
+	for _, poison := range []func(*processes.WorkerError, int) bool{
+		func(*processes.WorkerError, int) bool { return true },
+		func(*processes.WorkerError, int) bool { panic("no idea") },
+	} {
+		p := newPool(t, 1, &processes.Options{Retry: poison})
+		_, err := submit(t, p, misdeed, "kill").Result(t.Context())
+		died(t, err)
+		for n, err := range concert.Map(t.Context(), p, nop, numbers(100)) {
+			if err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+	}
+	// One whose submitter gives up while it waits for another worker settles.
+	ctx, cancel := context.WithCancel(t.Context())
+	f := concert.Submit(ctx, p, misdeed, "kill")
+	cancel()
+	if _, err := f.Result(t.Context()); err == nil {
+		t.Error("no error")
 	}
 }
 

@@ -96,7 +96,7 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 		case len(p.again) > 0:
 			s := &p.again[0]
 			n := min(room, s.len())
-			p.enroll(w, b, span{s.batch, s.from, s.from + n})
+			p.enroll(w, b, span{s.batch, s.from, s.from + n, s.deaths})
 			if s.from += n; s.len() == 0 {
 				p.again = slices.Delete(p.again, 0, 1)
 			}
@@ -145,7 +145,7 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.claiming--
 	var s span
 	if batch != nil {
-		s = span{batch, 0, len(batch.Args)}
+		s = span{batch, 0, len(batch.Args), 0}
 		p.unsettled += s.len()
 	}
 	if again {
@@ -200,7 +200,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
 	f := w.flight(w.next)
-	*f = flight{batch: s.batch, parent: p.watch(s.batch.Parent()), seq: w.next, from: s.from, n: s.len(), begun: -1, vain: -1}
+	*f = flight{batch: s.batch, parent: p.watch(s.batch.Parent()), seq: w.next, from: s.from, n: s.len(), begun: -1, vain: -1, deaths: s.deaths}
 	f.parent.flights++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)

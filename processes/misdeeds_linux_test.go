@@ -78,6 +78,13 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		time.Sleep(time.Minute)
+	case "once":
+		if _, err := os.Stat(arg); err == nil {
+			return "twice", nil
+		}
+		leave(arg, "")
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		time.Sleep(time.Minute)
 	case "stop":
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		time.Sleep(time.Minute)

@@ -302,7 +302,11 @@ func (p *Pool) parentEnded(ended *parent) {
 	n := 0
 	for _, s := range dropped {
 		for i := s.from; i < s.to; i++ {
-			s.batch.Drop(i, cause)
+			if s.deaths > 0 {
+				s.batch.Settle(i, -1, concert.Encoded{}, cause) // it did start
+			} else {
+				s.batch.Drop(i, cause)
+			}
 		}
 		n += s.len()
 	}

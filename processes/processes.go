@@ -38,7 +38,7 @@
 //   - A task whose context ends, or that ran for longer than Options.Timeout, is
 //     told so by its context. If it has not returned after Options.Grace, its
 //     process is killed, with all that it started.
-//   - A task is never run twice, unless the pool is told that it may be.
+//   - A task is never run twice, unless Options.Retry says that it may be.
 //   - Workers end when the pool is closed, and when this process dies in
 //     whatever way.
 //
@@ -102,6 +102,14 @@ type Options struct {
 	// the bound, by GOMEMLIMIT, and collects more eagerly near it. Zero means no
 	// bound; the least is 192 MiB. Only on Linux; elsewhere New fails.
 	Memory int64
+
+	// Retry, if set, is asked when a worker has died under a task, with the error
+	// that the task would have and the number of times that it has run, from 1 up.
+	// If it returns true the task runs again, on another worker: it has to be one
+	// that may run twice. A task that takes its workers down is stopped by
+	// counting; the fifth death is its error in any case. It is called from many
+	// goroutines, and must not wait for a task.
+	Retry func(err *WorkerError, ran int) bool
 
 	// Env is the environment of the workers, as in os/exec; nil means this
 	// process's. Dir is their working directory; empty means this process's.
@@ -178,6 +186,7 @@ const (
 	maxFrame   = maxPayload + frame.Overhead
 	maxDepth   = 3
 	leastBound = 192 << 20 // of Options.Memory
+	mostDeaths = 5         // under one task
 )
 
 // depth is how many pools are above this process.

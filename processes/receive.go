@@ -172,7 +172,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		if err != nil {
 			return known, w.id, err
 		}
-		said[i].batch, said[i].i, said[i].begun, said[i].vain = f.batch, f.from+f.got, f.begun == f.got, f.vain == f.got
+		said[i].batch, said[i].i, said[i].begun, said[i].vain = f.batch, f.from+f.got, f.begun == f.got || f.deaths > 0, f.vain == f.got
 		w.runTime = smooth(w.runTime, ended.ran)
 		w.took(f)
 		known++
@@ -224,9 +224,10 @@ func (w *worker) begin(f *flight, call int) {
 		w.wakeAt(f.clock.expires)
 	}
 	batch, i, seq, id := f.batch, f.from+call, f.seq, w.id
+	again := f.deaths > 0 // it has been told so before
 	w.pool.mu.Unlock()
 
-	if !batch.Start(i, id) {
+	if !again && !batch.Start(i, id) {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
 		if f := w.flight(seq); f.batch == batch {

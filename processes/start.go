@@ -314,13 +314,6 @@ func (w *worker) bury(state *os.ProcessState) {
 	p := w.pool
 	var back []span
 	p.mu.Lock()
-	type victim struct {
-		batch *concert.Batch
-		i     int
-		begun bool // and said so,
-		vain  bool // to nobody
-		err   error
-	}
 	var victims []victim
 	for seq := w.first; seq != w.next; seq++ {
 		f := w.flight(seq)
@@ -329,7 +322,11 @@ func (w *worker) bury(state *os.ProcessState) {
 		}
 		begun := f.hasBegun(w)
 		for call := f.got; call < begun; call++ {
-			victims = append(victims, victim{f.batch, f.from + call, call == f.begun, call == f.vain, w.newWorkerError(f.batch.Name, state)})
+			i := f.from + call
+			victims = append(victims, victim{
+				span:  span{f.batch, i, i + 1, f.deaths + 1},
+				begun: call == f.begun || f.deaths > 0, vain: call == f.vain, err: w.newWorkerError(f.batch.Name, state),
+			})
 		}
 		if rest := f.rest(begun); rest.len() > 0 {
 			back = append(back, rest)
@@ -369,13 +366,36 @@ func (w *worker) bury(state *os.ProcessState) {
 	unmapShared(mem)
 	for _, v := range victims {
 		worker := id
-		if v.vain || !v.begun && !v.batch.Start(v.i, id) {
+		if v.vain || !v.begun && !v.batch.Start(v.from, worker) {
 			worker = -1
+		} else if p.opts.Retry != nil && w.mayAgain(v) {
+			p.mu.Lock()
+			p.again = append(p.again, v.span)
+			p.nudge()
+			p.mu.Unlock()
+			continue
 		}
-		v.batch.Settle(v.i, worker, concert.Encoded{}, v.err)
+		v.batch.Settle(v.from, worker, concert.Encoded{}, v.err)
+		w.owed++
 	}
-	w.owed += len(victims)
 	w.payUp()
+}
+
+// victim is a call under which a worker died.
+type victim struct {
+	span       // of the one call
+	begun bool // and said so,
+	vain  bool // to nobody
+	err   *WorkerError
+}
+
+// mayAgain reports whether the call runs again on another worker.
+func (w *worker) mayAgain(v victim) bool {
+	if v.deaths >= mostDeaths || v.batch.Context().Err() != nil {
+		return false
+	}
+	defer func() { recover() }() // a Retry that panics says no
+	return w.pool.opts.Retry(v.err, v.deaths)
 }
 
 // stillborn is the error of a worker that died before it was ready.

@@ -78,6 +78,7 @@ const (
 type span struct {
 	batch    *concert.Batch
 	from, to int
+	deaths   int // of workers under the one call that it then is
 }
 
 func (s span) len() int { return s.to - s.from }
@@ -96,6 +97,7 @@ type flight struct {
 	vain   int // the one of which Start said that nobody wants it, or -1
 	bytes  int
 	told   bool // the worker has been told to cancel the one after those settled
+	deaths int  // of workers under it, when it is one call that runs again
 }
 
 // clock is what a call has that runs for some time, or is cancelled.
@@ -115,7 +117,9 @@ func (f *flight) timed() *clock {
 }
 
 // rest is the calls that have not settled, from number on.
-func (f *flight) rest(number int) span { return span{f.batch, f.from + number, f.from + f.n} }
+func (f *flight) rest(number int) span {
+	return span{f.batch, f.from + number, f.from + f.n, f.deaths}
+}
 
 const (
 	together = 64 // outcomes that are looked up together
