@@ -132,6 +132,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	w.tasks, w.control = tasks, control
+	widen(tasks)
+	widen(results)
 	w.source = &source{pipe: results}
 	w.in = frame.NewReader(w.source, maxFrame)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}

@@ -52,6 +52,16 @@ func beginStarter() {
 	})
 }
 
+// widen gives a pipe more room, so that large values need fewer turns. It does
+// not matter if it cannot: users have a limit.
+func widen(pipe *os.File) {
+	conn, err := pipe.SyscallConn()
+	if err != nil {
+		return
+	}
+	conn.Control(func(fd uintptr) { unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
+}
+
 // canBound says that boundMemory can.
 const canBound = true
 

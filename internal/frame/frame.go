@@ -334,10 +334,7 @@ type Reader struct {
 	count int64 // bytes read from r
 }
 
-const (
-	readSize = 64 << 10
-	growth   = 4 << 20 // largest step in which a buffer grows before its bytes have come
-)
+const readSize = 64 << 10
 
 // NewReader returns a Reader that refuses frames longer than max bytes.
 func NewReader(r io.Reader, max int) *Reader {
@@ -401,7 +398,7 @@ func (r *Reader) fill() error {
 	}
 	if r.last == len(r.buf) || r.first > 0 && r.first+need > len(r.buf) {
 		have := r.last - r.first
-		size := max(readSize, min(need, have+growth, 2*have+readSize))
+		size := max(readSize, min(need, 4*have+readSize)) // at most so much more than has come
 		if size > len(r.buf) {
 			bigger := make([]byte, size)
 			copy(bigger, r.buf[r.first:r.last])

@@ -1,0 +1,53 @@
+"""What Python's own pools need for a task, beside concert's processes.
+
+python3 pool.py KIND N prints nanoseconds a task.
+"""
+import concurrent.futures
+import multiprocessing
+import sys
+import time
+
+
+def nop(n):
+    return n
+
+
+def echo(b):
+    return b
+
+
+def run(kind, n):
+    if kind == "first":
+        begin = time.perf_counter_ns()
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+            pool.submit(nop, 1).result()
+            return time.perf_counter_ns() - begin
+    if kind.startswith("Pool.map"):
+        with multiprocessing.Pool(2) as pool:
+            pool.map(nop, range(100))
+            begin = time.perf_counter_ns()
+            pool.map(nop, range(n), chunksize=int(kind.split()[1]))
+            return (time.perf_counter_ns() - begin) / n
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        for _ in pool.map(nop, range(100)):
+            pass
+        begin = time.perf_counter_ns()
+        if kind == "round":
+            for i in range(n):
+                pool.submit(nop, i).result()
+        elif kind == "outstanding":
+            for f in [pool.submit(nop, i) for i in range(n)]:
+                f.result()
+        elif kind.startswith("map"):
+            for _ in pool.map(nop, range(n), chunksize=int(kind.split()[1])):
+                pass
+        elif kind == "large":
+            b = bytes(64 << 20)
+            begin = time.perf_counter_ns()
+            for _ in range(n):
+                pool.submit(echo, b).result()
+        return (time.perf_counter_ns() - begin) / n
+
+
+if __name__ == "__main__":
+    print(run(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,149 @@
+package benchmarks
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"concert"
+	"concert/processes"
+)
+
+// Tasks in worker processes: concert beside Python's ProcessPoolExecutor and
+// multiprocessing.Pool, each with two workers, and beside two bare pipes. Each
+// benchmark does a fixed amount of work: run with -benchtime 1x.
+
+func TestMain(m *testing.M) {
+	processes.Main()
+	if len(os.Args) == 2 && os.Args[1] == "echo" { // the other side of the pipes
+		io.Copy(os.Stdout, os.Stdin)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+var (
+	remoteNop  = concert.Register("nop", func(_ context.Context, n int) (int, error) { return n, nil })
+	remoteEcho = concert.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
+)
+
+// python has pool.py do it n times, and reports what it says.
+func python(b *testing.B, kind string, n int) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		b.Skip("there is no python3 to compare with")
+	}
+	for range b.N {
+		out, err := exec.CommandContext(b.Context(), "python3", "pool.py", kind, strconv.Itoa(n)).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(ns, "ns/task")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// pool has concert do it n times.
+func pool(b *testing.B, n int, run func(p *processes.Pool)) {
+	p, err := processes.New(2, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	for range concert.Map(b.Context(), p, remoteNop, numbers(100)) {
+	}
+	for b.Loop() {
+		run(p)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
+	b.ReportMetric(0, "ns/op")
+}
+
+func BenchmarkProcesses(b *testing.B) {
+	b.Run("one at a time/concert", func(b *testing.B) {
+		pool(b, 10_000, func(p *processes.Pool) {
+			for i := range 10_000 {
+				concert.Submit(ctx, p, remoteNop, i).Result(ctx)
+			}
+		})
+	})
+	b.Run("one at a time/ProcessPoolExecutor", func(b *testing.B) { python(b, "round", 2000) })
+	b.Run("one at a time/two pipes", func(b *testing.B) {
+		self, err := os.Executable()
+		if err != nil {
+			b.Fatal(err)
+		}
+		cmd := exec.Command(self, "echo")
+		in, _ := cmd.StdinPipe()
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		buf := make([]byte, 64)
+		for b.Loop() {
+			for range 10_000 {
+				in.Write(buf)
+				io.ReadFull(out, buf)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*10_000), "ns/task")
+		b.ReportMetric(0, "ns/op")
+		in.Close()
+		cmd.Wait()
+	})
+	b.Run("outstanding/concert", func(b *testing.B) {
+		pool(b, 100_000, func(p *processes.Pool) {
+			futures := make([]*concert.Future[int], 100_000)
+			for i := range futures {
+				futures[i] = concert.Submit(ctx, p, remoteNop, i)
+			}
+			for _, f := range futures {
+				f.Result(ctx)
+			}
+		})
+	})
+	b.Run("outstanding/ProcessPoolExecutor", func(b *testing.B) { python(b, "outstanding", 10_000) })
+	b.Run("map/concert", func(b *testing.B) {
+		pool(b, 500_000, func(p *processes.Pool) {
+			for range concert.Map(ctx, p, remoteNop, numbers(500_000)) {
+			}
+		})
+	})
+	for _, kind := range []string{"map 1", "map 1000", "map 10000"} {
+		n := 500_000
+		if kind == "map 1" {
+			n = 10_000
+		}
+		b.Run(strings.Replace(kind, "map ", "map/ProcessPoolExecutor, chunks of ", 1), func(b *testing.B) { python(b, kind, n) })
+	}
+	b.Run("map/Pool, chunks of 10000", func(b *testing.B) { python(b, "Pool.map 10000", 500_000) })
+	b.Run("64 MiB both ways/concert", func(b *testing.B) {
+		big := make([]byte, 64<<20)
+		pool(b, 5, func(p *processes.Pool) {
+			for range 5 {
+				concert.Submit(ctx, p, remoteEcho, big).Result(ctx)
+			}
+		})
+	})
+	b.Run("64 MiB both ways/ProcessPoolExecutor", func(b *testing.B) { python(b, "large", 5) })
+	b.Run("first result/concert", func(b *testing.B) {
+		for b.Loop() {
+			p, err := processes.New(2, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			concert.Submit(ctx, p, remoteNop, 1).Result(ctx)
+			p.Close()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/task")
+		b.ReportMetric(0, "ns/op")
+	})
+	b.Run("first result/ProcessPoolExecutor, fork", func(b *testing.B) { python(b, "first", 1) })
+}
