@@ -1,4 +1,4 @@
-// Package guide keeps docs/guide.md true: code in it is the code of a tested
+// Package guide keeps docs/guide.md and docs/from-python.md true: code in them is the code of a tested
 // Example. A block is tied to its example by the line before it:
 //
 //	<!-- goroutines/example_test.go Example_threads -->
@@ -26,7 +26,12 @@ var root = filepath.Join("..", "..")
 var tied = regexp.MustCompile("(?s)<!-- (\\S+) (\\S+) -->\n```go\n(.*?)```\n")
 
 func TestGuide(t *testing.T) {
-	name := filepath.Join(root, "docs", "guide.md")
+	for _, page := range []string{"guide.md", "from-python.md"} {
+		t.Run(page, func(t *testing.T) { testPage(t, filepath.Join(root, "docs", page)) })
+	}
+}
+
+func testPage(t *testing.T, name string) {
 	page, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
