@@ -115,7 +115,12 @@ func RegisterErrorType[E error](name string) {
 			v, err := encode(e)
 			return append([]byte{v.Kind}, v.Bytes...), err == nil // one that does not encode travels as text
 		},
-		decode: func(b []byte) (error, error) {
+		decode: func(b []byte) (err, failure error) {
+			defer func() {
+				if v := recover(); v != nil { // unmarshalers are anybody's code
+					failure = newPanicError(v)
+				}
+			}()
 			if len(b) == 0 {
 				return nil, io.ErrUnexpectedEOF
 			}

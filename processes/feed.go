@@ -13,8 +13,10 @@ import (
 func (w *worker) feed() {
 	var b bundle
 	for w.pool.next(w, &b) {
-		if w.send(&b) != nil {
-			break // it is dead: wait sees to the rest
+		if err := w.send(&b); err != nil {
+			// It is dead, or soon will be: wait sees to the rest.
+			w.distrust(fmt.Errorf("it does not take calls: %w", err))
+			break
 		}
 	}
 	w.tasks.Close()
@@ -96,8 +98,9 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 		case len(p.again) > 0:
 			s := &p.again[0]
 			n := min(room, s.len())
-			p.enroll(w, b, span{s.batch, s.from, s.from + n, s.deaths})
+			p.enroll(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths})
 			if s.from += n; s.len() == 0 {
+				p.unwatch(s.parent)
 				p.again = slices.Delete(p.again, 0, 1)
 			}
 			continue
@@ -108,8 +111,7 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 			case w.state == seated:
 				p.enroll(w, b, s)
 			default:
-				p.again = append(p.again, s)
-				p.nudge()
+				p.putBack(s)
 			}
 			continue
 		case w.count == 0 && p.steal(w):
@@ -138,14 +140,16 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.queue = p.queue[1:]
 	p.makeRoom()
 	p.claiming++
+	p.claims[t] = true
 	size := max(large, inPipe-w.bytes)
 	p.mu.Unlock()
 	batch, again := t.Claim(room, size)
 	p.mu.Lock()
 	p.claiming--
+	delete(p.claims, t)
 	var s span
 	if batch != nil {
-		s = span{batch, 0, len(batch.Args), 0}
+		s = span{batch: batch, to: len(batch.Args)}
 		p.unsettled += s.len()
 	}
 	if again {
@@ -243,9 +247,9 @@ func (p *Pool) idleElsewhere(w *worker) bool {
 // before it, for one that has none. The caller holds mu.
 func (p *Pool) steal(w *worker) bool {
 	var victim *worker
-	load := atHand / 4 // not worth it below
-	for _, other := range p.seats {
-		if other == nil || other.journal.mem == nil || other.count < 2 {
+	load := atHand / 4         // not worth it below
+	for other := range p.all { // those that leave as well
+		if other.journal.mem == nil || other.count < 2 {
 			continue
 		}
 		ahead := time.Duration(other.count) * other.runTime
@@ -273,9 +277,8 @@ func (p *Pool) steal(w *worker) bool {
 		spans = append(spans, back)
 		want -= back.len()
 	}
-	for _, s := range slices.Backward(spans) {
-		p.again = append(p.again, s)
-	}
+	slices.Reverse(spans)
+	p.putBack(spans...)
 	return len(spans) > 0
 }
 
@@ -284,7 +287,7 @@ func (p *Pool) steal(w *worker) bool {
 func (p *Pool) retire(w *worker) {
 	w.state = leaving
 	if w.count == 0 {
-		w.limit(p.opts.Grace, "it did not end")
+		w.limit(max(p.opts.Grace, leastGrace), "it did not end")
 	}
 	p.refill(w.id)
 }

@@ -11,6 +11,7 @@ import (
 //
 //	0     magic, so that a worker sees that it has the right thing
 //	8     written: how many bytes of results the worker has completed, ever
+//	16    base: those before it are not in the ring, since a large one went past it
 //	4096  slots: how far the worker is with the calls that it has
 //	12288 ring: the last ringSize of those bytes
 //
@@ -59,6 +60,8 @@ func (j journal) valid() bool {
 }
 
 func (j journal) written() *atomic.Uint64 { return j.word(8) }
+
+func (j journal) base() *atomic.Uint64 { return j.word(16) }
 
 func (j journal) slot(seq uint32) *atomic.Uint64 { return j.word(slotsAt + 8*int(seq%slots)) }
 
@@ -132,7 +135,7 @@ func (j journal) get(from, to uint64) (first, second []byte) {
 // having read so many, did not get; the pool's, after the worker's death.
 func (j journal) lost(read uint64) []byte {
 	written := j.written().Load()
-	if written <= read || written-read > ringSize {
+	if written <= read || written-read > ringSize || read < j.base().Load() {
 		return nil
 	}
 	first, second := j.get(read, written)

@@ -31,6 +31,7 @@ type Pool struct {
 	stale     int                         // about how many of queue were dropped since
 	line      []*entry                    // submitters that wait for room, and stale ones
 	again     []span                      // claimed, and taken back from a worker: first in turn
+	claims    map[*concert.Task]bool      // those that feeders claim calls from
 	claiming  int                         // feeders that claim calls from a task
 	withdrawn map[*concert.Task]bool      // cancelled while somebody claims
 	unsettled int                         // calls that were claimed, and not settled
@@ -41,6 +42,7 @@ type Pool struct {
 	all       map[*worker]bool            // processes that have not been buried
 	starting  int                         // processes about to be made, which are not in all
 	failures  int                         // workers in a row that did not become ready
+	broken    error                       // why there will be no workers any more
 	closed    error                       // why tasks are refused; nil if they are not
 	ended     bool                        // nothing is left to do, and workers are let go
 	gone      chan struct{}               // closed when ended and no worker is left
@@ -68,7 +70,7 @@ const (
 
 func newPool(n int, o Options) *Pool {
 	p := &Pool{
-		opts: o, width: n, withdrawn: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, width: n, withdrawn: make(map[*concert.Task]bool), claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
@@ -207,6 +209,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	defer p.mu.Unlock()
 	for i, c := range p.again {
 		if c.batch.Task() == t {
+			p.unwatch(c.parent)
 			p.again = slices.Delete(p.again, i, i+1)
 			p.settled(1)
 			return true
@@ -226,7 +229,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 			return true
 		}
 	}
-	if p.claiming > 0 {
+	if p.claims[t] {
 		p.withdrawn[t] = true
 		return true
 	}
@@ -266,7 +269,7 @@ func sameContext(a, b context.Context) bool { return isPointer(a) && isPointer(b
 func (p *Pool) unwatch(known *parent) {
 	if known.flights--; known.flights == 0 && known.stop != nil {
 		known.stop()
-		if isPointer(known.ctx) {
+		if isPointer(known.ctx) && p.parents[known.ctx] == known {
 			delete(p.parents, known.ctx)
 		}
 	}
@@ -277,8 +280,12 @@ func (p *Pool) parentEnded(ended *parent) {
 	cause := context.Cause(ended.ctx)
 	var dropped []span
 	p.mu.Lock()
+	if isPointer(ended.ctx) && p.parents[ended.ctx] == ended {
+		delete(p.parents, ended.ctx) // who comes later is to be told, too
+	}
 	p.again = slices.DeleteFunc(p.again, func(s span) bool {
-		if sameContext(s.batch.Parent(), ended.ctx) {
+		if s.parent == ended {
+			p.unwatch(ended)
 			dropped = append(dropped, s)
 			return true
 		}
@@ -395,16 +402,19 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	failure.Cancelled = p.cancelAll(failure.Cause)
+	over := false
 	for {
 		select {
 		case <-p.gone:
 			return failure
 		case <-tick.C:
 			failure.Cancelled += p.cancelAll(failure.Cause)
+			if over {
+				p.killAll(failure.Cause)
+			}
 		case <-grace.C:
+			over = true
 			failure.Running = p.killAll(failure.Cause)
-			<-p.gone
-			return failure
 		}
 	}
 }
@@ -420,7 +430,7 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	}
 	for w := range p.all {
 		for seq := w.first; seq != w.next; seq++ {
-			if f := w.flight(seq); f.batch != nil && !f.told {
+			if f := w.flight(seq); f.batch != nil && (f.clock == nil || !f.clock.told) {
 				batches = append(batches, f.batch)
 			}
 		}
@@ -461,6 +471,7 @@ func (p *Pool) breakLocked(reason error) {
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
 		p.closed = err
 	}
+	p.broken = err
 	queue, spans := p.queue, p.again
 	p.queue, p.again = nil, nil
 	line := p.line
@@ -475,6 +486,17 @@ func (p *Pool) breakLocked(reason error) {
 		for _, t := range queue {
 			t.Fail(err)
 		}
+	}()
+	for _, s := range spans {
+		p.unwatch(s.parent)
+	}
+	p.giveUp(spans)
+}
+
+// giveUp settles calls that no worker will run. The caller holds mu.
+func (p *Pool) giveUp(spans []span) {
+	err := p.broken
+	go func() { // user code may be told
 		n := 0
 		for _, s := range spans {
 			for i := s.from; i < s.to; i++ {
@@ -486,4 +508,20 @@ func (p *Pool) breakLocked(reason error) {
 		defer p.mu.Unlock()
 		p.settled(n)
 	}()
+}
+
+// putBack takes calls back that no worker has begun: they are the next in turn,
+// behind those that came back before. Their context is watched meanwhile. The
+// caller holds mu.
+func (p *Pool) putBack(spans ...span) {
+	if p.broken != nil {
+		p.giveUp(spans)
+		return
+	}
+	for _, s := range spans {
+		s.parent = p.watch(s.batch.Parent())
+		s.parent.flights++
+		p.again = append(p.again, s)
+	}
+	p.nudge()
 }

@@ -37,12 +37,9 @@ func (w *worker) receive() {
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			select {
-			case <-w.dead:
-				return // somebody else keeps the pipe open
-			default:
+			if !w.look() {
+				return // it is dead, and somebody else keeps the pipe open
 			}
-			w.look()
 		case err == io.EOF || errors.Is(err, os.ErrClosed):
 			return
 		default:
@@ -82,9 +79,13 @@ func (w *worker) step() error {
 	case frame.Ready:
 		return w.pool.ready(w)
 	case frame.Broken:
+		why := fmt.Errorf("initializer: %w", concert.DecodeError(body))
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		w.killed = fmt.Errorf("initializer: %w", concert.DecodeError(body))
+		if w.state != starting {
+			return fmt.Errorf("%w: it was ready, and says that it cannot be prepared", frame.ErrFrame)
+		}
+		w.killed = why
 		return nil // it exits
 	}
 	return fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
@@ -130,7 +131,8 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			}
 		}
 		next, more := w.in.Peek()
-		if err == nil && more && len(said) < cap(w.said) && (next == frame.Result || next == frame.Failure) {
+		more = more && (next == frame.Result || next == frame.Failure)
+		if err == nil && more && len(said) < cap(w.said) {
 			continue
 		}
 		known, id, missing := w.lookUp(ids, said)
@@ -145,7 +147,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			o.batch.Settle(o.i, worker, o.value, o.err)
 		}
 		clear(said)
-		if w.owed += known; !more {
+		if w.owed += known; !more || err != nil {
 			w.payUp()
 		}
 		return err
@@ -177,7 +179,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		w.took(f)
 		known++
 	}
-	if w.count > 0 && w.alarm.IsZero() && w.journal.mem != nil {
+	if w.count > 0 && w.journal.mem != nil {
 		w.wakeAt(time.Now().Add(lookOut)) // it begins with the next one
 	}
 	return known, w.id, nil
@@ -220,7 +222,7 @@ func (w *worker) started(id frame.ID) error {
 func (w *worker) begin(f *flight, call int) {
 	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {
-		f.timed().expires = time.Now().Add(t)
+		f.timed(call).expires = time.Now().Add(t)
 		w.wakeAt(f.clock.expires)
 	}
 	batch, i, seq, id := f.batch, f.from+call, f.seq, w.id
@@ -248,8 +250,8 @@ func (w *worker) begin(f *flight, call int) {
 	})
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f := w.flight(seq); f.batch == batch {
-		f.timed().stop = stop
+	if f := w.flight(seq); f.batch == batch && f.got <= call {
+		f.timed(call).stop = stop
 	} else {
 		stop()
 	}
@@ -264,7 +266,7 @@ func (w *worker) progress(b frame.ProgressBody) error {
 		return err
 	}
 	batch, i, id := f.batch, f.from+f.got, w.id
-	if f.begun == f.got {
+	if f.begun >= f.got {
 		w.pool.mu.Unlock()
 	} else {
 		w.begin(f, f.got)
@@ -274,14 +276,19 @@ func (w *worker) progress(b frame.ProgressBody) error {
 }
 
 // look sees which call the worker has begun, kills it when its time is over, and
-// says when to look again.
-func (w *worker) look() {
+// says when to look again. It reports false when the worker has been dead for long
+// enough to read what it left.
+func (w *worker) look() bool {
 	p := w.pool
 	now := time.Now()
 	p.mu.Lock()
+	if w.isDead() {
+		defer p.mu.Unlock()
+		return now.Before(w.drain) // or it was an alarm of before
+	}
 	w.alarm = time.Time{}
 	newest, call := w.running()
-	if newest != nil && newest.clock != nil {
+	if newest != nil && newest.clock != nil && newest.clock.call == call {
 		c := newest.clock
 		if !c.expires.IsZero() && !now.Before(c.expires) {
 			c.expires = time.Time{}
@@ -304,10 +311,11 @@ func (w *worker) look() {
 	}
 	if newest == nil || newest.begun == call {
 		p.mu.Unlock()
-		return
+		return true
 	}
 	if w.count > 1 {
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
 	w.begin(newest, call)
+	return true
 }

@@ -4,8 +4,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"concert/internal/frame"
 )
 
 // results is where a worker puts its frames for the pool.
@@ -104,6 +102,7 @@ func (r *results) writeDirect(parts ...[]byte) {
 	}
 	r.flushed = r.written
 	if r.journal.mem != nil {
+		r.journal.base().Store(r.written)
 		r.journal.written().Store(r.written)
 	}
 }
@@ -142,10 +141,4 @@ func (r *results) write(b []byte) {
 	if _, err := r.pipe.Write(b); err != nil {
 		os.Exit(exitPoolGone)
 	}
-}
-
-// progress tells the pool how far a call is.
-func (r *results) progress(id frame.ID, done, total int64) {
-	r.put(frame.AppendProgress(nil, frame.ProgressBody{ID: id, Done: done, Total: total}))
-	r.flush()
 }

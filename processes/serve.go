@@ -241,7 +241,7 @@ func (s *server) call(arg frame.Payload) {
 	ctx := context.Context(s.ctx)
 	if s.setup.report {
 		id := s.id
-		ctx = concert.WithProgress(ctx, func(done, total int64) { s.out.progress(id, done, total) })
+		ctx = concert.WithProgress(ctx, func(done, total int64) { s.progress(id, done, total) })
 	}
 	var result concert.Encoded
 	err := s.missing
@@ -249,6 +249,17 @@ func (s *server) call(arg frame.Payload) {
 		result, err = s.function.Invoke(ctx, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	}
 	s.finish(result, err)
+}
+
+// progress tells the pool how far a call is, unless it has ended: a goroutine that it
+// left behind may speak of it.
+func (s *server) progress(id frame.ID, done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx != nil && s.id == id {
+		s.out.put(frame.AppendProgress(nil, frame.ProgressBody{ID: id, Done: done, Total: total}))
+		s.out.flush()
+	}
 }
 
 // begin says that a call begins, or reports that it must not.

@@ -220,7 +220,10 @@ func (p *Pool) ready(w *worker) error {
 	}
 	p.seat(w, w.id)
 	if p.boot != nil {
-		p.boot <- nil
+		select {
+		case p.boot <- nil:
+		default: // more came than are waited for, as others died
+		}
 	}
 	return nil
 }
@@ -293,8 +296,10 @@ func (w *worker) wait() {
 	killGroup(w.cmd.Process)
 	w.cmd.Wait()
 	close(w.dead)
-	w.source.pipe.SetReadDeadline(time.Now().Add(drainTime))
+	w.drain = time.Now().Add(drainTime)
+	w.source.pipe.SetReadDeadline(w.drain)
 	w.tasks.SetWriteDeadline(time.Now())
+	w.control.SetWriteDeadline(time.Now())
 	p.mu.Unlock()
 
 	<-w.received
@@ -326,7 +331,7 @@ func (w *worker) bury(state *os.ProcessState) {
 		for call := f.got; call < begun; call++ {
 			i := f.from + call
 			victims = append(victims, victim{
-				span:  span{f.batch, i, i + 1, f.deaths + 1},
+				span:  span{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
 				begun: call == f.begun || f.deaths > 0, vain: call == f.vain, err: w.newWorkerError(f.batch.Name, state),
 			})
 		}
@@ -334,9 +339,7 @@ func (w *worker) bury(state *os.ProcessState) {
 			back = append(back, rest)
 		}
 		p.unwatch(f.parent)
-		if f.clock != nil && f.clock.stop != nil {
-			f.clock.stop()
-		}
+		f.stopClock()
 	}
 	before, id := w.state, w.id
 	w.state, w.first, w.count = buried, w.next, 0
@@ -345,7 +348,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	w.limit(0, "")
 	w.rouse()
 	delete(p.all, w)
-	p.again = append(back, p.again...)
+	p.putBack(back...)
 	switch before {
 	case starting:
 		w.tasks.Close()
@@ -359,9 +362,6 @@ func (w *worker) bury(state *os.ProcessState) {
 	case seated:
 		p.refill(id)
 	}
-	if len(back) > 0 {
-		p.nudge()
-	}
 	p.checkGone()
 	p.mu.Unlock()
 
@@ -372,8 +372,7 @@ func (w *worker) bury(state *os.ProcessState) {
 			worker = -1
 		} else if p.opts.Retry != nil && w.mayAgain(v) {
 			p.mu.Lock()
-			p.again = append(p.again, v.span)
-			p.nudge()
+			p.putBack(v.span)
 			p.mu.Unlock()
 			continue
 		}

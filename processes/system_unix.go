@@ -16,6 +16,7 @@ func setAttributes(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpg
 // killGroup kills a worker and what it started. That the worker is dead
 // already is no error.
 func killGroup(p *os.Process) error {
+	p.Kill() // it may have left its group
 	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
 	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.EPERM) {
 		return nil // EPERM: only zombies are left

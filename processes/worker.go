@@ -59,6 +59,7 @@ type worker struct {
 	bytes    int           // their arguments in the pipe
 	runTime  time.Duration // of a call, smoothed; 0 if unknown
 	total    int           // calls that have ended
+	drain    time.Time     // when what it left has been waited for, once it is dead
 	alarm    time.Time     // when receive will wake by itself; zero for never
 	killed   error         // why the pool killed it
 	deadline *time.Timer   // kills it when it does not become ready, or does not leave
@@ -78,7 +79,8 @@ const (
 type span struct {
 	batch    *concert.Batch
 	from, to int
-	deaths   int // of workers under the one call that it then is
+	deaths   int     // of workers under the one call that it then is
+	parent   *parent // counted while the span is in the pool's again; else nil
 }
 
 func (s span) len() int { return s.to - s.from }
@@ -96,29 +98,39 @@ type flight struct {
 	begun  int // the one whose Start has been called before it settled, or -1
 	vain   int // the one of which Start said that nobody wants it, or -1
 	bytes  int
-	told   bool // the worker has been told to cancel the one after those settled
-	deaths int  // of workers under it, when it is one call that runs again
+	deaths int // of workers under it, when it is one call that runs again
 }
 
 // clock is what a call has that runs for some time, or is cancelled.
 type clock struct {
+	call    int         // its number in the flight
+	told    bool        // the worker has been told to cancel it
 	expires time.Time   // when it has run for too long; zero for never
 	killAt  time.Time   // when the worker is killed if it goes on; zero for never
 	why     error       // and the reason
 	stop    func() bool // of the watch over its context
 }
 
-// timed returns the clock of the call that runs.
-func (f *flight) timed() *clock {
-	if f.clock == nil {
-		f.clock = new(clock)
+// timed returns the clock of a call. Only the newest that has begun has one:
+// those before it have ended, with their outcomes on the way.
+func (f *flight) timed(call int) *clock {
+	if f.clock == nil || f.clock.call != call {
+		f.stopClock()
+		f.clock = &clock{call: call}
 	}
 	return f.clock
 }
 
+func (f *flight) stopClock() {
+	if f.clock != nil && f.clock.stop != nil {
+		f.clock.stop()
+	}
+	f.clock = nil
+}
+
 // rest is the calls that have not settled, from number on.
 func (f *flight) rest(number int) span {
-	return span{f.batch, f.from + number, f.from + f.n, f.deaths}
+	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths}
 }
 
 const (
@@ -129,6 +141,8 @@ const (
 	atHand  = time.Millisecond // of work with a worker
 	inPipe  = 1 << 20          // bytes of arguments with a worker
 	lookOut = 5 * time.Millisecond
+
+	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
 
 // flight returns the place of a flight. The caller holds mu.
@@ -218,7 +232,7 @@ func (w *worker) withdraw(f *flight, keep int) span {
 	if w.journal.mem == nil {
 		return span{}
 	}
-	left := max(f.got, w.journal.withdraw(f.seq, keep, f.n))
+	left := max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n))
 	back := f.rest(left)
 	w.count -= back.len()
 	f.n = left
@@ -229,12 +243,8 @@ func (w *worker) withdraw(f *flight, keep int) span {
 // took takes note that a call has settled. The caller holds mu.
 func (w *worker) took(f *flight) {
 	f.got++
-	f.told = false
-	if f.clock != nil {
-		if f.clock.stop != nil {
-			f.clock.stop()
-		}
-		f.clock = nil
+	if f.clock != nil && f.clock.call < f.got {
+		f.stopClock()
 	}
 	w.total++
 	w.count--
@@ -246,16 +256,14 @@ func (w *worker) took(f *flight) {
 func (w *worker) ended(f *flight) {
 	if f.got == f.n {
 		w.pool.unwatch(f.parent)
-		if f.clock != nil && f.clock.stop != nil {
-			f.clock.stop()
-		}
+		f.stopClock()
 		w.bytes -= f.bytes
 		*f = flight{}
 		for w.first != w.next && w.flight(w.first).batch == nil {
 			w.first++
 		}
 		if w.state == leaving && w.count == 0 {
-			w.limit(w.pool.opts.Grace, "it did not end")
+			w.limit(max(w.pool.opts.Grace, leastGrace), "it did not end")
 		}
 	}
 	if w.asleep && w.room() > 0 {
@@ -266,21 +274,21 @@ func (w *worker) ended(f *flight) {
 // cancel tells the worker to end the context of the call that runs, and says
 // when it will be killed. The caller holds mu.
 func (w *worker) cancel(f *flight, cause error) {
-	if f.told {
-		return
-	}
-	f.told = true
-	reason := frame.Cancelled
-	if cause == context.DeadlineExceeded || cause == ErrTimeout {
-		reason = frame.Expired
-	}
-	c := f.timed()
-	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
 	call, last := f.got, f.n // without a journal any of them may be next
 	if w.journal.mem != nil {
 		call = max(call, w.journal.begun(f.seq, f.n)-1)
 		last = call + 1
 	}
+	c := f.timed(call)
+	if c.told {
+		return
+	}
+	c.told = true
+	reason := frame.Cancelled
+	if cause == context.DeadlineExceeded || cause == ErrTimeout {
+		reason = frame.Expired
+	}
+	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
 	for ; call < last; call++ {
 		select {
 		case w.cancels <- frame.AppendCancel(nil, frame.ID{Seq: f.seq, Index: uint32(call)}, reason):
@@ -295,9 +303,22 @@ func (w *worker) cancel(f *flight, cause error) {
 // wakeAt sees to it that receive looks around then, at the latest. The caller
 // holds mu.
 func (w *worker) wakeAt(t time.Time) {
+	if w.isDead() {
+		return // wait has set its own
+	}
 	if w.alarm.IsZero() || t.Before(w.alarm) {
 		w.alarm = t
 		w.source.pipe.SetReadDeadline(t)
+	}
+}
+
+// isDead reports whether the process has ended. The caller holds mu.
+func (w *worker) isDead() bool {
+	select {
+	case <-w.dead:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -309,9 +330,7 @@ func (w *worker) kill(why error) {
 	if w.killed == nil {
 		w.killed = why
 	}
-	select {
-	case <-w.dead: // its number may be another process's by now
-	default:
+	if !w.isDead() { // or its number may be another process's by now
 		killGroup(w.cmd.Process)
 	}
 }
@@ -330,7 +349,7 @@ func (w *worker) release() {
 		return
 	}
 	if w.count == 0 {
-		w.limit(w.pool.opts.Grace, "it did not end")
+		w.limit(max(w.pool.opts.Grace, leastGrace), "it did not end")
 	}
 }
 
