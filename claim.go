@@ -141,11 +141,18 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	}
 	fn, arg := c.fn, c.arg
 	t.move(copying, claimed)
+	returned := false
+	defer func() {
+		if !returned && t.move(claimed, settling) {
+			c.drop(t, ErrGoexit, nil) // a marshaler ended the goroutine
+		}
+	}()
 	f, err := registry.find(valuePointer(fn), t.pc)
 	b := &single{}
 	if err == nil {
 		b.arg[0], _, err = encodeArg(b.small[:0], f, arg)
 	}
+	returned = true
 	if err != nil {
 		if t.move(claimed, settling) {
 			c.drop(t, err, nil)
@@ -230,6 +237,15 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	f, missing := registry.find(valuePointer(m.fn), m.pc)
 	var b *remoteItems[In, Out]
 	var buf []byte
+	encoding := false
+	defer func() {
+		if encoding { // a marshaler ended the goroutine
+			for i := range b.items {
+				b.settle(i, -1, Encoded{}, ErrGoexit)
+			}
+			r.leave(t, idle)
+		}
+	}()
 	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
 		it, index := m.line.claim(&r.seen)
 		if it == nil {
@@ -250,7 +266,9 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		var e Encoded
 		err := missing
 		if err == nil {
+			encoding = true
 			e, buf, err = encodeArg(buf, f, it.in)
+			encoding = false
 		}
 		var zero In
 		it.in = zero

@@ -11,14 +11,28 @@ import (
 
 // feed gives the worker calls until it shall leave, or is dead.
 func (w *worker) feed() {
-	var b bundle
-	for w.pool.next(w, &b) {
-		if err := w.send(&b); err != nil {
+	ended := false
+	defer func() {
+		if !ended { // a marshaler has ended the goroutine, in claim
+			p := w.pool
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.claiming--
+			delete(p.claims, w.claims)
+			p.checkEnd()
+			go w.feed()
+		}
+	}()
+	b := &w.bundle
+	for len(b.buf) > 0 || w.pool.next(w, b) {
+		if err := w.send(b); err != nil {
 			// It is dead, or soon will be: wait sees to the rest.
 			w.distrust(fmt.Errorf("it does not take calls: %w", err))
 			break
 		}
+		b.reset()
 	}
+	ended = true
 	w.tasks.Close()
 }
 
@@ -84,7 +98,6 @@ func (w *worker) send(b *bundle) error {
 // task that is cancelled meanwhile is remembered in withdrawn, until the calls are in
 // a worker's table, where Withdraw finds them.
 func (p *Pool) next(w *worker, b *bundle) bool {
-	b.reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for w.state == seated {
@@ -141,10 +154,9 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.makeRoom()
 	p.claiming++
 	p.claims[t] = true
+	w.claims = t
 	size := max(large, inPipe-w.bytes)
-	p.mu.Unlock()
-	batch, again := t.Claim(room, size)
-	p.mu.Lock()
+	batch, again := p.claimUnlocked(t, room, size)
 	p.claiming--
 	delete(p.claims, t)
 	var s span
@@ -176,6 +188,14 @@ func (p *Pool) claim(w *worker, room int) span {
 	s = p.refuseLarge(s)
 	p.checkEnd()
 	return s
+}
+
+// claimUnlocked is t.Claim without the lock, which it takes again even when a
+// marshaler ends the goroutine.
+func (p *Pool) claimUnlocked(t *concert.Task, room, size int) (*concert.Batch, bool) {
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	return t.Claim(room, size)
 }
 
 // refuseLarge settles the last call of a span if its argument is too large: a

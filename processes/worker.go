@@ -37,6 +37,10 @@ type worker struct {
 	control *os.File
 	stderr  tail
 
+	// Of feed:
+	bundle bundle        // what it is about to send
+	claims *concert.Task // from which it claims calls
+
 	// Of receive, and after it of wait:
 	owed int       // calls that are settled, and not counted
 	said []outcome // room for outcomes,
