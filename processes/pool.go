@@ -263,8 +263,6 @@ func (p *Pool) watch(ctx context.Context) *parent {
 // package context's may: one that is a struct may not be comparable.
 func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
 
-func sameContext(a, b context.Context) bool { return isPointer(a) && isPointer(b) && a == b }
-
 // unwatch takes back the watch of one flight. The caller holds mu.
 func (p *Pool) unwatch(known *parent) {
 	if known.flights--; known.flights == 0 && known.stop != nil {
