@@ -26,8 +26,11 @@ func (w *worker) feed() {
 	b := &w.bundle
 	for len(b.buf) > 0 || w.pool.next(w, b) {
 		if err := w.send(b); err != nil {
-			// It is dead, or soon will be: wait sees to the rest.
-			w.distrust(fmt.Errorf("it does not take calls: %w", err))
+			select {
+			case <-w.dead: // wait sees to the rest
+			case <-time.After(drainTime): // it only closed the pipe
+				w.distrust(fmt.Errorf("it does not take calls: %w", err))
+			}
 			break
 		}
 		b.reset()

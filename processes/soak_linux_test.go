@@ -112,7 +112,7 @@ func (s *soak) kill(ctx context.Context) {
 		if len(pids) == 0 {
 			continue
 		}
-		if pid := pids[rand.IntN(len(pids))]; rand.IntN(4) > 0 {
+		if pid := pids[rand.IntN(len(pids))]; s.kills.Load() == 0 || s.stops.Load() > 0 && rand.IntN(4) > 0 {
 			syscall.Kill(pid, syscall.SIGKILL)
 			s.kills.Add(1)
 		} else {
@@ -188,7 +188,7 @@ func (s *soak) one() (wait func()) {
 			_, ok := errors.AsType[*concert.PanicError](err)
 			return ok
 		})
-	case n == 104 && rand.IntN(4) == 0:
+	case n == 104 && (s.hangs.Load() == 0 || rand.IntN(4) == 0):
 		s.hangs.Add(1)
 		return outcome(s, misdeed, "spin", func(string, error) bool { return false })
 	case n < 200:
