@@ -51,7 +51,7 @@ type part struct {
 	bytes []byte
 }
 
-// large arguments are written from where they are.
+// large arguments and results are written from where they are.
 const large = 64 << 10
 
 func (b *bundle) reset() {

@@ -40,7 +40,7 @@ func TestJournalLost(t *testing.T) {
 		if rand.IntN(2) == 0 {
 			out.put(f)
 		} else {
-			out.putLarge(f[:1:1], f[1:])
+			out.put(f[:1], f[1:])
 		}
 		all = append(all, f...)
 		have := max(0, len(all)-rand.IntN(ringSize))

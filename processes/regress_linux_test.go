@@ -324,3 +324,45 @@ func TestGoexitInMarshaler(t *testing.T) {
 		t.Error(fmt.Errorf("Close() = %w", err))
 	}
 }
+
+// giveOr returns so many bytes; or it leaves a file and waits for its context to end.
+var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context, g give) ([]byte, error) {
+	if g.Meet == "" {
+		return make([]byte, g.Size), nil
+	}
+	leave(g.Meet, "")
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+})
+
+type give struct {
+	Size int
+	Meet string
+}
+
+// TestResultDoesNotWait: a result of any size comes although the next task, which
+// is in the worker already, takes long.
+func TestResultDoesNotWait(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
+	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // its worker gets many at a time now
+	}
+	for _, size := range []int{10, 1 << 10, 60 << 10, 70 << 10, 100 << 10, 120 << 10, 200 << 10} {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("the result did not come"))
+		path := pathIn(t.TempDir(), "met")
+		inputs := make([]give, 50, 51)
+		inputs[49].Size = size
+		n := 0
+		for got, err := range concert.Map(ctx, p, giveOr, slices.Values(append(inputs, give{Meet: path}))) {
+			if err != nil || len(got) != inputs[n].Size {
+				t.Errorf("result %d of %d bytes: %d, %v", n, inputs[n].Size, len(got), err)
+				break
+			}
+			if n++; n == len(inputs) {
+				read(t, path)
+				break
+			}
+		}
+		cancel()
+	}
+}

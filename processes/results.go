@@ -41,19 +41,19 @@ func newResults(pipe *os.File, j journal) *results {
 	return r
 }
 
-// put adds a whole frame.
-func (r *results) put(f []byte) {
+// put adds a whole frame, in one part or several.
+func (r *results) put(parts ...[]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.putLocked(f)
+	r.putLocked(parts)
 }
 
 // outcome adds the frame of a call that has just ended. It writes what there
 // is, unless that can wait a little.
-func (r *results) outcome(f []byte, now time.Time) {
+func (r *results) outcome(now time.Time, parts ...[]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.putLocked(f)
+	r.putLocked(parts)
 	if now.Sub(r.last) >= gather || r.written-r.flushed >= enough {
 		r.last = now
 		r.flushLocked()
@@ -65,36 +65,32 @@ func (r *results) outcome(f []byte, now time.Time) {
 	}
 }
 
-func (r *results) putLocked(f []byte) {
-	if r.journal.mem == nil {
-		r.buf = append(r.buf, f...)
-		return
+func (r *results) putLocked(parts [][]byte) {
+	size := 0
+	for _, b := range parts {
+		size += len(b)
 	}
-	if len(f) > directly {
-		r.writeDirect(f)
+	switch {
+	case r.journal.mem == nil && size <= directly:
+		for _, b := range parts {
+			r.buf = append(r.buf, b...)
+		}
 		return
-	}
-	if r.written-r.flushed+uint64(len(f)) > ringSize {
+	case size > directly:
+		r.writeDirect(parts)
+		return
+	case r.written-r.flushed+uint64(size) > ringSize:
 		r.flushLocked()
 	}
-	r.journal.put(r.written, f)
-	r.written += uint64(len(f))
-	r.journal.written().Store(r.written)
-}
-
-// putLarge adds a frame in two parts without copying the second.
-func (r *results) putLarge(head, body []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(head)+len(body) <= directly {
-		r.putLocked(append(head, body...))
-		return
+	for _, b := range parts {
+		r.journal.put(r.written, b)
+		r.written += uint64(len(b))
 	}
-	r.writeDirect(head, body)
+	r.journal.written().Store(r.written) // the frame is complete
 }
 
-// writeDirect writes to the pipe what is not in the ring.
-func (r *results) writeDirect(parts ...[]byte) {
+// writeDirect writes to the pipe what does not go through the ring.
+func (r *results) writeDirect(parts [][]byte) {
 	r.flushLocked()
 	for _, b := range parts {
 		r.write(b)

@@ -312,10 +312,10 @@ func (s *server) finish(result concert.Encoded, err error) {
 	switch {
 	case err != nil:
 		o.Error = concert.EncodeError(err)
-		s.out.outcome(frame.AppendFailure(s.scratch[:0], o), now)
-	case len(result.Bytes) > directly/2:
-		s.out.putLarge(frame.ResultHead(s.scratch[:0], o, len(result.Bytes)), result.Bytes)
+		s.out.outcome(now, frame.AppendFailure(s.scratch[:0], o))
+	case len(result.Bytes) > large:
+		s.out.outcome(now, frame.ResultHead(s.scratch[:0], o, len(result.Bytes)), result.Bytes)
 	default:
-		s.out.outcome(frame.AppendResult(s.scratch[:0], o), now)
+		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
 	}
 }
