@@ -4,86 +4,31 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"concert/internal/lazy"
 )
 
-// callContext is the context of a call in a worker. Until somebody asks for
-// its Done it costs only itself.
+// callContext is the context of a call in a worker. One that nobody has asked for
+// its Done goes on to the next call: only a goroutine that a call leaves behind
+// could tell, by its Err.
 type callContext struct {
-	base     context.Context
-	deadline time.Time // zero for none
-	over     atomic.Bool
-	inner    atomic.Pointer[innerContext]
+	lazy lazy.Context // its parent has the deadline of the calls of a frame
+	over atomic.Bool
 }
 
-// innerContext is a standard context that ends with the call.
-type innerContext struct {
-	context.Context
-	cancel context.CancelCauseFunc
-	stop   context.CancelFunc // of the deadline
+func newCallContext(parent context.Context) *callContext {
+	c := new(callContext)
+	c.lazy.Parent = parent
+	return c
 }
-
-// open returns the inner context, making it if need be.
-func (c *callContext) open() *innerContext {
-	if in := c.inner.Load(); in != nil {
-		return in
-	}
-	parent, stop := c.base, context.CancelFunc(func() {})
-	if !c.deadline.IsZero() {
-		parent, stop = context.WithDeadline(c.base, c.deadline)
-	}
-	ctx, cancel := context.WithCancelCause(parent)
-	in := &innerContext{ctx, cancel, stop}
-	if !c.inner.CompareAndSwap(nil, in) {
-		cancel(nil)
-		stop()
-		return c.inner.Load()
-	}
-	if c.over.Load() {
-		in.end(nil)
-	}
-	return in
-}
-
-func (in *innerContext) end(cause error) {
-	in.cancel(cause)
-	in.stop()
-}
-
-// cancel ends the context while the call runs.
-func (c *callContext) cancel(cause error) { c.open().cancel(cause) }
-
-// fresh reports whether the context can serve another call: it has no deadline,
-// and nobody has asked for its Done.
-func (c *callContext) fresh() bool { return c.deadline.IsZero() && c.inner.Load() == nil }
 
 // end says that the call has ended.
 func (c *callContext) end() {
 	c.over.Store(true)
-	if in := c.inner.Load(); in != nil {
-		in.end(nil)
-	}
+	c.lazy.End()
 }
 
-func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
-
-func (c *callContext) Done() <-chan struct{} { return c.open().Done() }
-
-func (c *callContext) Err() error {
-	if in := c.inner.Load(); in != nil {
-		return in.Err()
-	}
-	switch {
-	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
-		return context.DeadlineExceeded
-	case c.over.Load():
-		return context.Canceled
-	}
-	return nil
-}
-
-func (c *callContext) Value(key any) any {
-	if in := c.inner.Load(); in != nil {
-		return in.Value(key) // package context finds it there, and children attach to it
-	}
-	return c.base.Value(key)
-}
+func (c *callContext) Deadline() (time.Time, bool) { return c.lazy.Parent.Deadline() }
+func (c *callContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
+func (c *callContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
+func (c *callContext) Value(key any) any           { return c.lazy.Value(key) }

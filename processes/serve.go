@@ -30,20 +30,20 @@ type server struct {
 	setup   workerSetup
 	in      *frame.Reader
 	out     *results
-	journal journal // without memory: there is none
-	base    context.Context
+	journal journal  // without memory: there is none
 	ended   chan int // the exit code
 
 	// The loop's own:
 	scratch  []byte
 	name     string // of the function that is called
 	function *concert.Function
-	missing  error          // why there is none
-	head     frame.CallHead // of the frame whose calls run
-	rest     []byte         // its arguments that are left
-	deadline time.Time      // of its calls; zero for none
-	spare    *callContext   // of the last call, if nobody has asked for its Done
-	now      time.Time      // when the last call ended, if there was no wait since
+	missing  error              // why there is none
+	head     frame.CallHead     // of the frame whose calls run
+	rest     []byte             // its arguments that are left
+	parent   context.Context    // of the contexts of its calls
+	stop     context.CancelFunc // of parent's deadline; nil if it has none
+	spare    *callContext       // of the last call, if nobody has asked for its Done
+	now      time.Time          // when the last call ended, if there was no wait since
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the call that runs, or the last one
@@ -67,7 +67,7 @@ func serve(text string) int {
 	// Ctrl-C is for the pool, which decides what becomes of its workers.
 	signal.Ignore(os.Interrupt)
 
-	s := &server{id: frame.ID{Seq: math.MaxUint32}, setup: setup, base: context.Background(), ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), scratch: make([]byte, 0, 4<<10)}
+	s := &server{id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), scratch: make([]byte, 0, 4<<10)}
 	depth = setup.depth
 	if len(files) == 4 {
 		mem, err := mapShared(files[3], journalSize)
@@ -109,7 +109,7 @@ func (s *server) cancel(id frame.ID, why frame.Reason) {
 	defer s.mu.Unlock()
 	switch {
 	case s.ctx != nil && s.id == id:
-		s.ctx.cancel(causeOf(why))
+		s.ctx.lazy.Cancel(causeOf(why))
 	case s.journal.mem == nil && (int32(id.Seq-s.id.Seq) > 0 || id.Seq == s.id.Seq && id.Index > s.id.Index):
 		s.cancelled[id] = why // it comes yet
 	}
@@ -182,11 +182,10 @@ func (s *server) calls(body []byte) error {
 		s.name = h.Name
 		s.function, s.missing = concert.Find(h.Name)
 	}
-	var deadline time.Time
+	s.head, s.rest, s.parent, s.stop = h, rest, context.Background(), nil
 	if h.Left != 0 {
-		deadline = time.Now().Add(h.Left)
+		s.parent, s.stop = context.WithTimeout(s.parent, h.Left)
 	}
-	s.rest, s.head, s.deadline = rest, h, deadline
 	return s.goOn(0)
 }
 
@@ -199,13 +198,15 @@ func (s *server) goOn(from int) error {
 			return err
 		}
 		s.rest = rest
-		if !s.begin(frame.ID{Seq: s.head.Seq, Index: uint32(i)}) {
-			if s.journal.mem != nil {
-				return nil
-			}
-			continue
+		switch {
+		case s.begin(frame.ID{Seq: s.head.Seq, Index: uint32(i)}):
+			s.call(arg)
+		case s.journal.mem != nil:
+			i = int(s.head.Count) // the rest has been taken back
 		}
-		s.call(arg)
+	}
+	if s.stop != nil {
+		s.stop()
 	}
 	return nil
 }
@@ -226,7 +227,7 @@ func (s *server) prepare() int {
 	go func() { // a Goexit must not end the loop before there is one
 		err := concert.ErrGoexit
 		defer func() { done <- err }()
-		_, err = concert.Invoke(s.base, h.Name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+		_, err = concert.Invoke(context.Background(), h.Name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	}()
 	if err := <-done; err != nil {
 		s.out.put(frame.AppendBroken(nil, concert.EncodeError(err)))
@@ -273,8 +274,8 @@ func (s *server) begin(id frame.ID) bool {
 	}
 	ctx := s.spare
 	s.spare = nil
-	if ctx == nil || !s.deadline.IsZero() {
-		ctx = &callContext{base: s.base, deadline: s.deadline}
+	if ctx == nil || ctx.lazy.Parent != s.parent {
+		ctx = newCallContext(s.parent)
 	}
 	s.mu.Lock()
 	why, dropped := s.cancelled[id]
@@ -301,10 +302,10 @@ func (s *server) finish(result concert.Encoded, err error) {
 	o := frame.Outcome{ID: s.id, Ran: now.Sub(s.begun), Value: frame.Inline(result)}
 	s.ctx = nil
 	s.mu.Unlock()
-	if ctx.fresh() {
-		s.spare = ctx // only a goroutine that the call left behind could tell
-	} else {
+	if ctx.lazy.Opened() {
 		ctx.end()
+	} else {
+		s.spare = ctx
 	}
 	if err == nil && len(result.Bytes) > maxPayload {
 		err = fmt.Errorf("%w: the result has %d bytes, more than %d", ErrTooLarge, len(result.Bytes), maxPayload)

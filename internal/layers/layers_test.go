@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"concert":                   {"concert/internal/lazy", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":     {},
 	"concert/goroutines":        {"concert"},
-	"concert/processes":         {"concert", "concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/processes":         {"concert", "concert/internal/frame", "concert/internal/lazy", "golang.org/x/sys/unix"},
 	"concert/internal/frame":    {"concert"},
 	"concert/progress":          {"concert", "golang.org/x/term"},
 	"concert/download":          {},

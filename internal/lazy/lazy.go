@@ -7,13 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// Context is meant to be embedded, or to be a field, in the context of a task. Values and deadline are the parent's. The first Done
-// makes a standard cancel context inside; from then on Value goes through it,
+// Context is to be a field in the context of a task. Values and deadline are
+// the parent's. The first Done makes a standard cancel context inside; from then on Value goes through it,
 // which is how package context finds it: children attach to it without a
 // goroutine, and Cause works.
 //
-// Whoever embeds it knows when the context is over, and says so first and
-// calls end second; done looks whether it is over last. So a Done that races
+// Whoever has it knows when the context is over, and says so first and calls
+// End second; Done looks whether it is over last. So a Done that races
 // with the end is seen by End, or sees the end itself.
 type Context struct {
 	Parent context.Context
