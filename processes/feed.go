@@ -17,7 +17,6 @@ func (w *worker) feed() {
 			p := w.pool
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.claiming--
 			delete(p.claims, w.claims)
 			p.checkEnd()
 			go w.feed()
@@ -98,8 +97,8 @@ func (w *worker) send(b *bundle) error {
 // when there will be none for this one.
 //
 // Two feeders may claim from two tasks at the same time, without the lock. A
-// task that is cancelled meanwhile is remembered in withdrawn, until the calls are in
-// a worker's table, where Withdraw finds them.
+// task that is cancelled meanwhile is marked in claims; later its call is in a
+// worker's table, where Withdraw finds it.
 func (p *Pool) next(w *worker, b *bundle) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,15 +154,13 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
 	p.makeRoom()
-	p.claiming++
-	p.claims[t] = true
-	w.claims = t
+	p.claims[t], w.claims = false, t
 	size := max(large, inPipe-w.bytes)
 	batch, again := p.claimUnlocked(t, room, size)
-	p.claiming--
+	withdrawn := p.claims[t]
 	delete(p.claims, t)
 	var s span
-	if batch != nil {
+	if batch != nil && !withdrawn {
 		s = span{batch: batch, to: len(batch.Args)}
 		p.unsettled += s.len()
 	}
@@ -180,13 +177,6 @@ func (p *Pool) claim(w *worker, room int) span {
 			p.queue = append(p.queue, t)
 			p.nudge()
 		}
-	}
-	if s.len() > 0 && batch.Task() != nil && p.withdrawn[batch.Task()] {
-		p.unsettled--
-		s = span{}
-	}
-	if p.claiming == 0 && len(p.withdrawn) > 0 {
-		clear(p.withdrawn)
 	}
 	s = p.refuseLarge(s)
 	p.checkEnd()
@@ -235,7 +225,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	w.next++
 	w.count += s.len()
 	w.bytes += f.bytes
-	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name, Worker: uint32(w.id)}
+	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		if h.Left = d.Sub(now); h.Left == 0 {
 			h.Left = -1
@@ -309,8 +299,6 @@ func (p *Pool) steal(w *worker) bool {
 // take its seat. The caller holds mu.
 func (p *Pool) retire(w *worker) {
 	w.state = leaving
-	if w.count == 0 {
-		w.limit(max(p.opts.Grace, leastGrace), "it did not end")
-	}
+	w.letEnd()
 	p.refill(w.id)
 }

@@ -2,12 +2,8 @@ package processes
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"reflect"
 	"slices"
 	"sync"
-	"time"
 
 	"concert"
 )
@@ -31,9 +27,7 @@ type Pool struct {
 	stale     int                         // about how many of queue were dropped since
 	line      []*entry                    // submitters that wait for room, and stale ones
 	again     []span                      // claimed, and taken back from a worker: first in turn
-	claims    map[*concert.Task]bool      // those that feeders claim calls from
-	claiming  int                         // feeders that claim calls from a task
-	withdrawn map[*concert.Task]bool      // cancelled while somebody claims
+	claims    map[*concert.Task]bool      // those that feeders claim calls from; true: cancelled meanwhile
 	unsettled int                         // calls that were claimed, and not settled
 	nobody    parent                      // of contexts that never end
 	parents   map[context.Context]*parent // contexts of calls that are with workers
@@ -56,21 +50,9 @@ type entry struct {
 	stale bool          // it has given up
 }
 
-// parent is the context of a submitter, which many calls have in common.
-type parent struct {
-	ctx     context.Context
-	flights int         // with workers
-	stop    func() bool // nil for a context that never ends, which is not in the table
-}
-
-const (
-	maxFailures = 5 // workers in a row that do not become ready, before the pool is broken
-	firstPause  = 20 * time.Millisecond
-)
-
 func newPool(n int, o Options) *Pool {
 	p := &Pool{
-		opts: o, width: n, withdrawn: make(map[*concert.Task]bool), claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, width: n, claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
@@ -186,7 +168,10 @@ func (p *Pool) nudge() {
 // groupQueue is the Pool as its concert.WorkerGroup sees it.
 type groupQueue Pool
 
+// Next implements [concert.Queue]; it is for workers in this process.
 func (*groupQueue) Next() *concert.Task { panic("processes: no worker here") }
+
+// Again implements [concert.Queue]; likewise.
 func (*groupQueue) Again(*concert.Task) { panic("processes: no worker here") }
 
 // Dropped implements [concert.Queue].
@@ -216,9 +201,8 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 		}
 	}
 	for w := range p.all {
-		for seq := w.first; seq != w.next; seq++ {
-			f := w.flight(seq)
-			if f.batch == nil || f.batch.Task() != t {
+		for f := range w.all {
+			if f.batch.Task() != t {
 				continue
 			}
 			if w.withdraw(f, 0).len() == 0 {
@@ -229,8 +213,8 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 			return true
 		}
 	}
-	if p.claims[t] {
-		p.withdrawn[t] = true
+	if _, claiming := p.claims[t]; claiming {
+		p.claims[t] = true
 		return true
 	}
 	return false // it is just being settled
@@ -240,272 +224,6 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 func (p *Pool) settled(n int) {
 	p.unsettled -= n
 	p.checkEnd()
-}
-
-// watch has calls cancelled when the context of their submitter ends. The
-// caller holds mu, and counts the flights.
-func (p *Pool) watch(ctx context.Context) *parent {
-	if ctx.Done() == nil {
-		return &p.nobody
-	}
-	known := &parent{ctx: ctx}
-	if isPointer(ctx) {
-		if before := p.parents[ctx]; before != nil {
-			return before
-		}
-		p.parents[ctx] = known
-	}
-	known.stop = context.AfterFunc(ctx, func() { p.parentEnded(known) })
-	return known
-}
-
-// isPointer reports whether a context may be compared with others, as all of
-// package context's may: one that is a struct may not be comparable.
-func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
-
-// unwatch takes back the watch of one flight. The caller holds mu.
-func (p *Pool) unwatch(known *parent) {
-	if known.flights--; known.flights == 0 && known.stop != nil {
-		known.stop()
-		if isPointer(known.ctx) && p.parents[known.ctx] == known {
-			delete(p.parents, known.ctx)
-		}
-	}
-}
-
-// parentEnded cancels the calls whose submitter's context has ended.
-func (p *Pool) parentEnded(ended *parent) {
-	cause := context.Cause(ended.ctx)
-	var dropped []span
-	p.mu.Lock()
-	if isPointer(ended.ctx) && p.parents[ended.ctx] == ended {
-		delete(p.parents, ended.ctx) // who comes later is to be told, too
-	}
-	p.again = slices.DeleteFunc(p.again, func(s span) bool {
-		if s.parent == ended {
-			p.unwatch(ended)
-			dropped = append(dropped, s)
-			return true
-		}
-		return false
-	})
-	for w := range p.all {
-		for seq := w.first; seq != w.next; seq++ {
-			f := w.flight(seq)
-			if f.batch == nil || f.parent != ended {
-				continue
-			}
-			if back := w.withdraw(f, 0); back.len() > 0 {
-				dropped = append(dropped, back)
-			}
-			if f.batch != nil {
-				w.cancel(f, cause)
-			}
-		}
-	}
-	p.mu.Unlock()
-	n := 0
-	for _, s := range dropped {
-		for i := s.from; i < s.to; i++ {
-			if s.deaths > 0 {
-				s.batch.Settle(i, -1, concert.Encoded{}, cause) // it did start
-			} else {
-				s.batch.Drop(i, cause)
-			}
-		}
-		n += s.len()
-	}
-	p.mu.Lock()
-	p.settled(n)
-	p.mu.Unlock()
-}
-
-// Close implements [concert.Executor]. It returns nil, or why the pool was broken.
-func (p *Pool) Close() error {
-	p.refuse(concert.ErrClosed)
-	<-p.gone
-	if p.closed != concert.ErrClosed {
-		return p.closed
-	}
-	return nil
-}
-
-// refuse makes the pool refuse tasks from now on.
-func (p *Pool) refuse(reason error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed == nil {
-		p.closed = reason
-	}
-	for _, e := range p.line {
-		if !e.stale {
-			e.err = p.closed
-			close(e.in)
-		}
-	}
-	p.line = nil
-	p.compact()
-	p.checkEnd()
-}
-
-// checkEnd lets the workers go when the pool is closed and nothing is left to
-// do. The caller holds mu.
-func (p *Pool) checkEnd() {
-	if p.closed == nil {
-		return
-	}
-	if len(p.queue) > 0 && p.stale > 0 {
-		p.compact()
-	}
-	if len(p.queue) > 0 || len(p.again) > 0 || p.claiming > 0 || p.unsettled > 0 {
-		return
-	}
-	p.ended = true
-	for w := range p.all {
-		w.release()
-	}
-	p.checkGone()
-}
-
-// checkGone closes gone when nothing will happen any more. The caller holds mu.
-func (p *Pool) checkGone() {
-	if !p.ended || len(p.all) > 0 || p.starting > 0 {
-		return
-	}
-	select {
-	case <-p.gone:
-	default:
-		close(p.gone)
-	}
-}
-
-// Shutdown implements [concert.Executor]. Tasks that go on after
-// Options.Grace are killed, and named in the error.
-func (p *Pool) Shutdown(ctx context.Context) error {
-	p.refuse(concert.ErrClosed)
-	select {
-	case <-p.gone:
-		return nil
-	default:
-	}
-	select {
-	case <-p.gone:
-		return nil
-	case <-ctx.Done():
-	}
-	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	grace := time.NewTimer(max(0, p.opts.Grace))
-	defer grace.Stop()
-	// Calls that were just being claimed were not seen: hence again, in a moment.
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	failure.Cancelled = p.cancelAll(failure.Cause)
-	over := false
-	for {
-		select {
-		case <-p.gone:
-			return failure
-		case <-tick.C:
-			failure.Cancelled += p.cancelAll(failure.Cause)
-			if over {
-				p.killAll(failure.Cause)
-			}
-		case <-grace.C:
-			over = true
-			failure.Running = p.killAll(failure.Cause)
-		}
-	}
-}
-
-// cancelAll cancels every task, and returns how many had not started.
-func (p *Pool) cancelAll(cause error) (dropped int) {
-	p.mu.Lock()
-	queue := p.queue
-	p.queue = nil
-	var batches []*concert.Batch
-	for _, s := range p.again {
-		batches = append(batches, s.batch)
-	}
-	for w := range p.all {
-		for seq := w.first; seq != w.next; seq++ {
-			if f := w.flight(seq); f.batch != nil && (f.clock == nil || !f.clock.told) {
-				batches = append(batches, f.batch)
-			}
-		}
-	}
-	p.mu.Unlock()
-	for _, t := range queue {
-		if t.Cancel(cause) {
-			dropped++
-		}
-	}
-	for _, b := range batches {
-		if b.Cancel(cause) {
-			dropped++
-		}
-	}
-	p.mu.Lock()
-	p.checkEnd()
-	p.mu.Unlock()
-	return dropped
-}
-
-// killAll kills all workers, and returns the names of the tasks that ran.
-func (p *Pool) killAll(cause error) (running []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for w := range p.all {
-		if f, _ := w.running(); f != nil {
-			running = append(running, f.batch.Name)
-		}
-		w.kill(fmt.Errorf("shutdown: %w", cause))
-	}
-	return running
-}
-
-// breakLocked gives the pool up: it cannot start workers. The caller holds mu.
-func (p *Pool) breakLocked(reason error) {
-	err := fmt.Errorf("%w: %w", ErrBroken, reason)
-	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
-		p.closed = err
-	}
-	p.broken = err
-	queue, spans := p.queue, p.again
-	p.queue, p.again = nil, nil
-	line := p.line
-	p.line = nil
-	for _, e := range line {
-		if !e.stale {
-			e.err = err
-			close(e.in)
-		}
-	}
-	go func() { // user code may be told
-		for _, t := range queue {
-			t.Fail(err)
-		}
-	}()
-	for _, s := range spans {
-		p.unwatch(s.parent)
-	}
-	p.giveUp(spans)
-}
-
-// giveUp settles calls that no worker will run. The caller holds mu.
-func (p *Pool) giveUp(spans []span) {
-	err := p.broken
-	go func() { // user code may be told
-		n := 0
-		for _, s := range spans {
-			for i := s.from; i < s.to; i++ {
-				s.batch.Settle(i, -1, concert.Encoded{}, err)
-			}
-			n += s.len()
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.settled(n)
-	}()
 }
 
 // putBack takes calls back that no worker has begun: they are the next in turn,

@@ -29,6 +29,11 @@ import (
 
 const noSeat = -1
 
+const (
+	maxFailures = 5 // workers in a row that do not become ready, before the pool is broken
+	firstPause  = 20 * time.Millisecond
+)
+
 // open starts the workers and waits until they are ready.
 func (p *Pool) open() error {
 	beginStarter() // in a worker nobody has
@@ -322,11 +327,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	var back []span
 	p.mu.Lock()
 	var victims []victim
-	for seq := w.first; seq != w.next; seq++ {
-		f := w.flight(seq)
-		if f.batch == nil {
-			continue
-		}
+	for f := range w.all {
 		begun := f.hasBegun(w)
 		for call := f.got; call < begun; call++ {
 			i := f.from + call

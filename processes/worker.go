@@ -22,10 +22,11 @@ import (
 //
 // Its life, in state, guarded by the pool's mu:
 //
-//	starting --> spare --> seated --> leaving --> dead
+//	starting --> spare --> seated --> leaving --> buried
 //
-// with an arrow from each to dead, and from starting and spare to leaving. Calls are given
-// to seated workers only; a leaving one finishes those that it has.
+// with arrows from starting to seated, from starting and spare to leaving, and from each
+// to buried. Calls are given to seated workers only; a leaving one finishes those that
+// it has.
 type worker struct {
 	pool    *Pool
 	pid     int
@@ -149,6 +150,16 @@ const (
 	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
 
+// all yields the flights that have calls, the oldest first. The caller holds mu,
+// and may withdraw calls meanwhile.
+func (w *worker) all(yield func(*flight) bool) {
+	for seq := w.first; seq != w.next; seq++ {
+		if f := w.flight(seq); f.batch != nil && !yield(f) {
+			return
+		}
+	}
+}
+
 // flight returns the place of a flight. The caller holds mu.
 func (w *worker) flight(seq uint32) *flight { return &w.flights[seq%slots] }
 
@@ -195,11 +206,7 @@ func (w *worker) rouse() {
 // there; nil if it runs none. Calls before it may have ended, with their results on the
 // way. The caller holds mu.
 func (w *worker) running() (newest *flight, call int) {
-	for seq := w.first; seq != w.next; seq++ {
-		f := w.flight(seq)
-		if f.batch == nil {
-			continue
-		}
+	for f := range w.all {
 		begun := f.hasBegun(w)
 		if begun == f.got {
 			break
@@ -266,9 +273,7 @@ func (w *worker) ended(f *flight) {
 		for w.first != w.next && w.flight(w.first).batch == nil {
 			w.first++
 		}
-		if w.state == leaving && w.count == 0 {
-			w.limit(max(w.pool.opts.Grace, leastGrace), "it did not end")
-		}
+		w.letEnd()
 	}
 	if w.asleep && w.room() > 0 {
 		w.rouse()
@@ -352,7 +357,13 @@ func (w *worker) release() {
 	default:
 		return
 	}
-	if w.count == 0 {
+	w.letEnd()
+}
+
+// letEnd gives a leaving worker that has finished what it had time to end. The
+// caller holds mu.
+func (w *worker) letEnd() {
+	if w.state == leaving && w.count == 0 {
 		w.limit(max(w.pool.opts.Grace, leastGrace), "it did not end")
 	}
 }

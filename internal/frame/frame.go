@@ -113,11 +113,10 @@ func parsePayload(b []byte) (p Payload, err error) {
 
 // CallHead is what a Call says about all its calls of one function.
 type CallHead struct {
-	Seq    uint32        // numbers the Calls of a worker, one after the other
-	Left   time.Duration // until the deadline of their context; 0 for none, negative when it has passed
-	Worker uint32        // number of the worker in its pool
-	Name   string        // of the function
-	Count  uint16        // how many arguments follow, each of which is a call: numbered from 0 up
+	Seq   uint32        // numbers the Calls of a worker, one after the other
+	Left  time.Duration // until the deadline of their context; 0 for none, negative when it has passed
+	Name  string        // of the function
+	Count uint16        // how many arguments follow, each of which is a call: numbered from 0 up
 }
 
 // Overhead bounds the bytes of a frame with one payload that are not the payload's.
@@ -132,7 +131,6 @@ func AppendCall(b []byte, h CallHead) []byte {
 	b = begin(b, Call)
 	b = le.AppendUint32(b, h.Seq)
 	b = le.AppendUint64(b, uint64(h.Left))
-	b = le.AppendUint32(b, h.Worker)
 	b = le.AppendUint16(b, uint16(len(h.Name)))
 	b = append(b, h.Name...)
 	return le.AppendUint16(b, h.Count)
@@ -157,12 +155,12 @@ func EndCall(b []byte, start, bytes int) []byte {
 // ParseCall parses the beginning of the body of a Call; NextArg parses the
 // arguments, which are the rest. If the name is the last one it is not made anew.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
-	if len(b) < 20 {
+	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
 	}
-	h.Seq, h.Left, h.Worker = le.Uint32(b), time.Duration(le.Uint64(b[4:])), le.Uint32(b[12:])
-	n := int(le.Uint16(b[16:]))
-	if b = b[18:]; len(b) < n+2 {
+	h.Seq, h.Left = le.Uint32(b), time.Duration(le.Uint64(b[4:]))
+	n := int(le.Uint16(b[12:]))
+	if b = b[14:]; len(b) < n+2 {
 		return h, nil, bad("name of %d bytes in %d", n, len(b))
 	}
 	if h.Name = last; string(b[:n]) != last {

@@ -15,7 +15,7 @@ import (
 
 func TestRoundTrips(t *testing.T) {
 	heads := []frame.CallHead{
-		{Seq: 7, Left: -time.Second, Name: "f", Worker: 3, Count: 2},
+		{Seq: 7, Left: -time.Second, Name: "f", Count: 2},
 		{Name: strings.Repeat("n", 65535)},
 		{Seq: 1<<32 - 1, Name: "f", Count: 1},
 	}

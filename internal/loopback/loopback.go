@@ -171,7 +171,10 @@ func (e *Executor) makeRoom() {
 // groupQueue is the Executor as its concert.WorkerGroup sees it.
 type groupQueue Executor
 
+// Next implements concert.Queue; it is for workers whose tasks are run.
 func (*groupQueue) Next() *concert.Task { panic("loopback: no worker here") }
+
+// Again implements concert.Queue; likewise.
 func (*groupQueue) Again(*concert.Task) { panic("loopback: no worker here") }
 
 // Withdraw implements concert.Queue: Start comes before the function.

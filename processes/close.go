@@ -1,0 +1,198 @@
+package processes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"concert"
+)
+
+// Close implements [concert.Executor]. It returns nil, or why the pool was broken.
+func (p *Pool) Close() error {
+	p.refuse(concert.ErrClosed)
+	<-p.gone
+	if p.closed != concert.ErrClosed {
+		return p.closed
+	}
+	return nil
+}
+
+// refuse makes the pool refuse tasks from now on.
+func (p *Pool) refuse(reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed == nil {
+		p.closed = reason
+	}
+	for _, e := range p.line {
+		if !e.stale {
+			e.err = p.closed
+			close(e.in)
+		}
+	}
+	p.line = nil
+	p.compact()
+	p.checkEnd()
+}
+
+// checkEnd lets the workers go when the pool is closed and nothing is left to
+// do. The caller holds mu.
+func (p *Pool) checkEnd() {
+	if p.closed == nil {
+		return
+	}
+	if len(p.queue) > 0 && p.stale > 0 {
+		p.compact()
+	}
+	if len(p.queue) > 0 || len(p.again) > 0 || len(p.claims) > 0 || p.unsettled > 0 {
+		return
+	}
+	p.ended = true
+	for w := range p.all {
+		w.release()
+	}
+	p.checkGone()
+}
+
+// checkGone closes gone when nothing will happen any more. The caller holds mu.
+func (p *Pool) checkGone() {
+	if !p.ended || len(p.all) > 0 || p.starting > 0 {
+		return
+	}
+	select {
+	case <-p.gone:
+	default:
+		close(p.gone)
+	}
+}
+
+// Shutdown implements [concert.Executor]. Tasks that go on after
+// Options.Grace are killed, and named in the error.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	p.refuse(concert.ErrClosed)
+	select {
+	case <-p.gone:
+		return nil
+	default:
+	}
+	select {
+	case <-p.gone:
+		return nil
+	case <-ctx.Done():
+	}
+	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
+	grace := time.NewTimer(max(0, p.opts.Grace))
+	defer grace.Stop()
+	// Calls that were just being claimed were not seen: hence again, in a moment.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	failure.Cancelled = p.cancelAll(failure.Cause)
+	over := false
+	for {
+		select {
+		case <-p.gone:
+			return failure
+		case <-tick.C:
+			failure.Cancelled += p.cancelAll(failure.Cause)
+			if over {
+				p.killAll(failure.Cause)
+			}
+		case <-grace.C:
+			over = true
+			failure.Running = p.killAll(failure.Cause)
+		}
+	}
+}
+
+// cancelAll cancels every task, and returns how many had not started.
+func (p *Pool) cancelAll(cause error) (dropped int) {
+	p.mu.Lock()
+	queue := p.queue
+	p.queue = nil
+	var batches []*concert.Batch
+	for _, s := range p.again {
+		batches = append(batches, s.batch)
+	}
+	for w := range p.all {
+		for f := range w.all {
+			if f.clock == nil || !f.clock.told {
+				batches = append(batches, f.batch)
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, t := range queue {
+		if t.Cancel(cause) {
+			dropped++
+		}
+	}
+	for _, b := range batches {
+		if b.Cancel(cause) {
+			dropped++
+		}
+	}
+	p.mu.Lock()
+	p.checkEnd()
+	p.mu.Unlock()
+	return dropped
+}
+
+// killAll kills all workers, and returns the names of the tasks that ran.
+func (p *Pool) killAll(cause error) (running []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.all {
+		if f, _ := w.running(); f != nil {
+			running = append(running, f.batch.Name)
+		}
+		w.kill(fmt.Errorf("shutdown: %w", cause))
+	}
+	return running
+}
+
+// breakLocked gives the pool up: it cannot start workers. The caller holds mu.
+func (p *Pool) breakLocked(reason error) {
+	err := fmt.Errorf("%w: %w", ErrBroken, reason)
+	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
+		p.closed = err
+	}
+	p.broken = err
+	queue, spans := p.queue, p.again
+	p.queue, p.again = nil, nil
+	line := p.line
+	p.line = nil
+	for _, e := range line {
+		if !e.stale {
+			e.err = err
+			close(e.in)
+		}
+	}
+	go func() { // user code may be told
+		for _, t := range queue {
+			t.Fail(err)
+		}
+	}()
+	for _, s := range spans {
+		p.unwatch(s.parent)
+	}
+	p.giveUp(spans)
+}
+
+// giveUp settles calls that no worker will run. The caller holds mu.
+func (p *Pool) giveUp(spans []span) {
+	err := p.broken
+	go func() { // user code may be told
+		n := 0
+		for _, s := range spans {
+			for i := s.from; i < s.to; i++ {
+				s.batch.Settle(i, -1, concert.Encoded{}, err)
+			}
+			n += s.len()
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.settled(n)
+	}()
+}
