@@ -1,0 +1,140 @@
+package processes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"concert"
+)
+
+// drainTime is how long what a dead worker left in its pipes is waited for,
+// when somebody else keeps them open.
+const drainTime = 100 * time.Millisecond
+
+// wait waits for the end of the process, and buries it:
+//
+//  1. It is dead, and still has its number: kill what it started.
+//  2. Take what it left in the pipe, and then what only the journal has.
+//  3. A call that it had begun fails; one that it had not goes to another worker.
+func (w *worker) wait() {
+	awaitExit(w.cmd)
+	p := w.pool
+	p.mu.Lock()
+	killGroup(w.cmd.Process)
+	w.cmd.Wait()
+	close(w.dead)
+	w.drain = time.Now().Add(drainTime)
+	w.source.pipe.SetReadDeadline(w.drain)
+	w.tasks.SetWriteDeadline(time.Now())
+	w.control.SetWriteDeadline(time.Now())
+	p.mu.Unlock()
+
+	<-w.received
+	if w.journal.mem != nil {
+		w.source.rest = bytes.NewReader(w.journal.lost(uint64(w.in.Count())))
+		for w.step() == nil {
+		}
+	}
+	w.source.pipe.Close()
+	select {
+	case <-w.printed:
+	case <-time.After(drainTime):
+	}
+	w.bury(w.cmd.ProcessState)
+}
+
+// bury takes the worker out of the pool.
+func (w *worker) bury(state *os.ProcessState) {
+	p := w.pool
+	var back []span
+	p.mu.Lock()
+	var victims []victim
+	for f := range w.all {
+		begun := f.hasBegun(w)
+		for call := f.got; call < begun; call++ {
+			i := f.from + call
+			victims = append(victims, victim{
+				span:  span{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
+				begun: call == f.begun || f.deaths > 0, vain: call == f.vain, err: w.newWorkerError(f.batch.Name, state),
+			})
+		}
+		if rest := f.rest(begun); rest.len() > 0 {
+			back = append(back, rest)
+		}
+		p.unwatch(f.parent)
+		f.stopClock()
+	}
+	before, id := w.state, w.id
+	w.state, w.first, w.count = buried, w.next, 0
+	mem := w.journal.mem
+	w.journal.mem = nil
+	w.limit(0, "")
+	w.rouse()
+	delete(p.all, w)
+	p.putBack(back...)
+	switch before {
+	case starting:
+		w.tasks.Close()
+		p.failed(id, w.stillborn(state))
+	case spare:
+		w.tasks.Close()
+		p.spares = slices.DeleteFunc(p.spares, func(other *worker) bool { return other == w })
+		if !p.ended {
+			p.spawn(noSeat)
+		}
+	case seated:
+		p.refill(id)
+	}
+	p.checkGone()
+	p.mu.Unlock()
+
+	unmapShared(mem)
+	for _, v := range victims {
+		worker := id
+		if v.vain || !v.begun && !v.batch.Start(v.from, worker) {
+			worker = -1
+		} else if p.opts.Retry != nil && w.mayAgain(v) {
+			p.mu.Lock()
+			p.putBack(v.span)
+			p.mu.Unlock()
+			continue
+		}
+		v.batch.Settle(v.from, worker, concert.Encoded{}, v.err)
+		w.owed++
+	}
+	w.payUp()
+}
+
+// victim is a call under which a worker died.
+type victim struct {
+	span       // of the one call
+	begun bool // and said so,
+	vain  bool // to nobody
+	err   *WorkerError
+}
+
+// mayAgain reports whether the call runs again on another worker.
+func (w *worker) mayAgain(v victim) bool {
+	if v.deaths >= mostDeaths || v.batch.Context().Err() != nil {
+		return false
+	}
+	defer func() { recover() }() // a Retry that panics says no
+	return w.pool.opts.Retry(v.err, v.deaths)
+}
+
+// stillborn is the error of a worker that died before it was ready.
+func (w *worker) stillborn(state *os.ProcessState) error {
+	if w.killed != nil {
+		return fmt.Errorf("processes: a worker was not ready: %w", w.killed)
+	}
+	e := w.newWorkerError("", state)
+	text := fmt.Sprintf("processes: a worker died before it was ready: %v", state)
+	if r := e.reason(); r != "" {
+		text += ": " + r
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,129 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// leftovers fails the test if it leaves something behind. It is to be called
+// first.
+func leftovers(t *testing.T) {
+	t.Helper()
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	t.Cleanup(func() {
+		t.Helper()
+		eventually(t, "no process is left", func() bool { return len(children(t)) == 0 })
+		eventually(t, "no file is left open", func() bool { return openFiles(t) <= files })
+		eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+	})
+}
+
+func openFiles(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// children returns the processes whose parent is this one, zombies included.
+func children(t *testing.T) (pids []int) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stat := range stats {
+		b, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has gone
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// state returns the state of a process, as a letter; empty if there is none.
+func state(pid int) string {
+	b, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/stat"))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest[:1]
+}
+
+// alive reports whether a process runs; a zombie does not.
+func alive(pid int) bool { return !strings.Contains("Z", state(pid)) }
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+// read waits for a file of a task and returns what is in it.
+func read(t *testing.T, path string) string {
+	t.Helper()
+	var b []byte
+	eventually(t, path+" is written", func() (ok bool) {
+		var err error
+		b, err = os.ReadFile(path)
+		return err == nil
+	})
+	return string(b)
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// works fails the test unless the pool does.
+func works(t *testing.T, p *processes.Pool) {
+	t.Helper()
+	for i := range 10 {
+		if got, err := concert.Submit(t.Context(), p, nop, i).Result(t.Context()); got != i || err != nil {
+			t.Fatalf("the pool has not recovered: %d, %v; want %d", got, err, i)
+		}
+	}
+}
+
+// died returns the *WorkerError that the task's error has to be.
+func died(t *testing.T, err error) *processes.WorkerError {
+	t.Helper()
+	e, ok := errors.AsType[*processes.WorkerError](err)
+	if !ok {
+		t.Fatalf("error %v (%T), want a *WorkerError", err, err)
+	}
+	if e.Pid <= 0 || !strings.HasPrefix(e.Task, "processes_test.") || !strings.Contains(e.Error(), e.Task) || !strings.Contains(e.Error(), strconv.Itoa(e.Pid)) {
+		t.Errorf("%+v does not say who", e)
+	}
+	return e
+}
+
+func submit[In, Out any](t *testing.T, p *processes.Pool, f func(context.Context, In) (Out, error), in In) *concert.Future[Out] {
+	return concert.Submit(t.Context(), p, f, in)
+}

@@ -1,0 +1,255 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// Faults in the life of workers: at their start, between tasks, at their end. The list is in docs/faults.md.
+
+// TestStarterThread is row 24: the end of the thread that called New is not
+// the end of its workers.
+func TestStarterThread(t *testing.T) {
+	leftovers(t)
+	made := make(chan *processes.Pool)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends
+		p, err := processes.New(1, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		made <- p
+	}()
+	p := <-made
+	defer p.Close()
+	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
+	time.Sleep(50 * time.Millisecond)
+	if again, err2 := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil || err2 != nil {
+		t.Errorf("the worker was %d, %v, and is %d, %v", pid, err, again, err2)
+	}
+}
+
+// TestInitializer is row 27.
+func TestInitializer(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(prepare, "ok")})
+	if got, err := submit(t, p, whatIsPrepared, 0).Result(t.Context()); got != "prepared" || err != nil {
+		t.Errorf("whatIsPrepared() = %q, %v", got, err)
+	}
+	for how, want := range map[string]string{
+		"error": "the model is missing", "panic": "the model is broken", "goexit": "Goexit", "exit": "exit status 7: goodbye", "hang": "not ready within 100ms",
+	} {
+		o := &processes.Options{Init: processes.Initialize(prepare, how)}
+		if how == "hang" {
+			o.StartTimeout = 100 * time.Millisecond
+		}
+		if p, err := processes.New(2, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New() with an initializer that does %s = %v, %v; want %q", how, p, err, want)
+		}
+	}
+	if _, err := processes.New(1, &processes.Options{Init: processes.Initialize(func(context.Context, int) (int, error) { return 0, nil }, 1)}); !errors.Is(err, concert.ErrNotRegistered) {
+		t.Errorf("New() with an initializer that is not registered: %v", err)
+	}
+}
+
+// TestBroken is row 27, later: workers that cannot be prepared any more break
+// the pool, with the reason, and without a storm.
+func TestBroken(t *testing.T) {
+	leftovers(t)
+	flag := pathIn(t.TempDir(), "flag")
+	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(prepare, "once "+flag)})
+	leave(flag, "")
+	var futures []*concert.Future[string]
+	for range 8 {
+		futures = append(futures, submit(t, p, misdeed, "kill"))
+	}
+	broken := 0
+	for _, f := range futures {
+		switch _, err := f.Result(t.Context()); {
+		case errors.Is(err, processes.ErrBroken) && strings.Contains(err.Error(), "the model has gone"):
+			broken++
+		default:
+			died(t, err)
+		}
+	}
+	if broken < 5 { // two workers and a spare could be killed
+		t.Errorf("%d of %d tasks failed with ErrBroken", broken, len(futures))
+	}
+	if _, err := submit(t, p, nop, 1).Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
+		t.Errorf("later: %v, want ErrBroken", err)
+	}
+	if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
+		t.Errorf("Close() = %v, want ErrBroken", err)
+	}
+}
+
+// TestRetry is row 29: a task that kills every worker that it runs on is run
+// as often as it may be; one that does so once gets through; others finish.
+func TestRetry(t *testing.T) {
+	leftovers(t)
+	var asked atomic.Int32
+	p := newPool(t, 2, &processes.Options{Retry: func(e *processes.WorkerError, ran int) bool {
+		asked.Add(1)
+		return e.Task == "processes_test.misdeed" && e.Signal == syscall.SIGKILL && ran < 3
+	}})
+	once := submit(t, p, misdeed, "once "+pathIn(t.TempDir(), "was here"))
+	poison := submit(t, p, misdeed, "kill")
+	exits := submit(t, p, misdeed, "exit 1")
+	var others []*concert.Future[int]
+	for i := range 50 {
+		others = append(others, submit(t, p, nop, i))
+	}
+	if got, err := once.Result(t.Context()); got != "twice" || err != nil {
+		t.Errorf("a task that kills its worker once: %q, %v", got, err)
+	}
+	_, err := poison.Result(t.Context())
+	died(t, err)
+	_, err = exits.Result(t.Context())
+	if e := died(t, err); e.ExitCode != 1 {
+		t.Errorf("a task that may not run again: %v", e)
+	}
+	for i, f := range others {
+		if got, err := f.Result(t.Context()); got != i || err != nil {
+			t.Errorf("task %d: %d, %v", i, got, err)
+		}
+	}
+	if n := asked.Load(); n != 5 { // of once 1, of poison 3, of exits 1
+		t.Errorf("Retry was asked %d times, want 5", n)
+	}
+	for _, poison := range []func(*processes.WorkerError, int) bool{
+		func(*processes.WorkerError, int) bool { return true },
+		func(*processes.WorkerError, int) bool { panic("no idea") },
+	} {
+		p := newPool(t, 1, &processes.Options{Retry: poison})
+		_, err := submit(t, p, misdeed, "kill").Result(t.Context())
+		died(t, err)
+		for n, err := range concert.Map(t.Context(), p, nop, numbers(100)) {
+			if err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+	}
+	// One whose submitter gives up while it waits for another worker settles.
+	ctx, cancel := context.WithCancel(t.Context())
+	f := concert.Submit(ctx, p, misdeed, "kill")
+	cancel()
+	if _, err := f.Result(t.Context()); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestUnspeakable is row 35, for results; the suite has arguments.
+func TestUnspeakable(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
+	_, err := submit(t, p, unspeakable, 0).Result(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "result of processes_test.unspeakable") || !strings.Contains(err.Error(), "chan int") {
+		t.Errorf("error %v, want one that names the function and the type", err)
+	}
+	if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
+		t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+	}
+}
+
+// TestRecycling is row 36: workers that are replaced after some tasks, with a
+// full queue: no task is lost or run twice, and no worker runs more than it should.
+func TestRecycling(t *testing.T) {
+	leftovers(t)
+	for _, most := range []int{1, 3} {
+		p := newPool(t, 2, &processes.Options{MaxTasks: most, Queue: 4})
+		var futures []*concert.Future[int]
+		for range 30 {
+			futures = append(futures, submit(t, p, pidOf, 0))
+		}
+		ran := map[int]int{}
+		for i, f := range futures {
+			pid, err := f.Result(t.Context())
+			if err != nil {
+				t.Errorf("task %d: %v", i, err)
+			}
+			ran[pid]++
+		}
+		for pid, n := range ran {
+			if n > most {
+				t.Errorf("worker %d ran %d tasks, want at most %d", pid, n, most)
+			}
+		}
+		p.Close()
+	}
+}
+
+// TestNested is row 37.
+func TestNested(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	if got, err := submit(t, p, misdeed, "nest 2").Result(t.Context()); got != "bottom" || err != nil {
+		t.Errorf("three deep: %q, %v", got, err)
+	}
+	if _, err := submit(t, p, misdeed, "nest 3").Result(t.Context()); !errors.Is(err, processes.ErrNested) {
+		t.Errorf("four deep: %v, want ErrNested", err)
+	}
+}
+
+// TestCloseInTheStorm is row 31: Close while workers start and die.
+func TestCloseInTheStorm(t *testing.T) {
+	leftovers(t)
+	rounds := 10
+	if testing.Short() {
+		rounds = 3
+	}
+	for range rounds {
+		p, err := processes.New(2, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var futures []*concert.Future[int]
+		for i := range 200 {
+			futures = append(futures, submit(t, p, nop, i))
+		}
+		stop := make(chan struct{})
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				for _, pid := range children(t) {
+					if rand.IntN(3) == 0 {
+						syscall.Kill(pid, syscall.SIGKILL)
+					}
+				}
+			}
+		}()
+		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
+		done := make(chan struct{})
+		go func() { p.Close(); close(done) }()
+		time.AfterFunc(100*time.Millisecond, func() { close(stop) })
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("Close() hangs")
+		}
+		<-killed
+		for i, f := range futures {
+			switch got, err := f.Result(t.Context()); {
+			case err == nil && got == i, errors.Is(err, processes.ErrBroken):
+			default:
+				died(t, err)
+			}
+		}
+	}
+}
