@@ -136,12 +136,15 @@ func (m *mapping[In, Out]) widen(batch int) {
 
 // reach fits the window to an executor whose workers are elsewhere and that
 // claims most items at a time for each. What comes back large is kept in few.
+// How many it claims, it judges by what it ran before; so the window starts small
+// and grows with the results, lest slow calls that follow quick ones are taken
+// far ahead of.
 func (m *mapping[In, Out]) reach(most int) {
 	before := m.claims.Load()
 	claims := max(int64(most), before-before/16) // it does not always have room for as many
 	m.claims.Store(claims)
 	width := int64(m.ex.Width())
-	ahead := min(4*width*claims, largestAhead, heaviest/max(1, m.weight.Load()))
+	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), largestAhead, heaviest/max(1, m.weight.Load()))
 	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
 		m.window.Store(ahead)
 	}

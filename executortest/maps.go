@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"concert"
 )
@@ -112,7 +113,10 @@ var mapCases = []testCase{
 		g := s.gate()
 		taken.Store(0)
 		gates := func(yield func(gate) bool) {
-			for range counting(&taken) {
+			for n := range counting(&taken) {
+				if n == ex.Width() { // the executor has shown how many it takes at a time
+					s.eventually("two calls are held", func() bool { return g.entered() == 2 })
+				}
 				if !yield(g) {
 					return
 				}
@@ -126,6 +130,11 @@ var mapCases = []testCase{
 			}
 		})
 		s.eventually("two calls are held", func() bool { return g.entered() == 2 })
+		s.eventually("Map() takes no more inputs", func() bool {
+			before := taken.Load()
+			time.Sleep(20 * time.Millisecond)
+			return taken.Load() == before
+		})
 		if n := int(taken.Load()); n > 8*ex.Width() {
 			s.Errorf("Map() took %d inputs for 2 workers that are held", n)
 		}
