@@ -23,7 +23,7 @@ import (
 // TestKilledUnread is row 1: what a worker has not even read runs elsewhere.
 func TestKilledUnread(t *testing.T) {
 	leftovers(t)
-	p := newPool(t, 1, nil)
+	p := newPool(t, 1, &processes.Options{Queue: 1})
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -32,10 +32,11 @@ func TestKilledUnread(t *testing.T) {
 	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 	var futures []*concert.Future[int]
 	for i := range 20 {
-		futures = append(futures, submit(t, p, nop, i))
+		// The third is let into the queue, of one, when the first two have left it for the worker.
+		if futures = append(futures, submit(t, p, nop, i)); i == 2 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
-	time.Sleep(20 * time.Millisecond) // some are in its pipe now
-	syscall.Kill(pid, syscall.SIGKILL)
 	for i, f := range futures {
 		if got, err := f.Result(t.Context()); got != i || err != nil {
 			t.Errorf("task %d: %d, %v", i, got, err)
@@ -344,9 +345,10 @@ func TestScribble(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond})
 	for range 10 {
-		f := submit(t, p, misdeed, "scribble")
+		path := pathIn(t.TempDir(), "scribbled")
+		f := submit(t, p, misdeed, "scribble "+path)
 		rest := submit(t, p, nop, 1)
-		time.Sleep(20 * time.Millisecond)
+		read(t, path)
 		f.Cancel()
 		for _, pid := range children(t) {
 			syscall.Kill(pid, syscall.SIGKILL)

@@ -38,11 +38,16 @@ func openFiles(t *testing.T) int {
 }
 
 // children returns the processes whose parent is this one, zombies included.
-func children(t *testing.T) (pids []int) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+func children(t *testing.T) []int {
+	pids, err := childrenOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pids
+}
+
+func childrenOf(parent int) (pids []int, err error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range stats {
 		b, err := os.ReadFile(stat)
 		if err != nil {
@@ -50,12 +55,12 @@ func children(t *testing.T) (pids []int) {
 		}
 		_, rest, _ := strings.Cut(string(b), ") ")
 		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return pids, err
 }
 
 // state returns the state of a process, as a letter; empty if there is none.

@@ -3,7 +3,9 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -22,8 +24,10 @@ import (
 func TestStarterThread(t *testing.T) {
 	leftovers(t)
 	made := make(chan *processes.Pool)
+	thread := 0
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends
+		thread = syscall.Gettid()
 		p, err := processes.New(1, nil)
 		if err != nil {
 			t.Error(err)
@@ -33,7 +37,10 @@ func TestStarterThread(t *testing.T) {
 	p := <-made
 	defer p.Close()
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
-	time.Sleep(50 * time.Millisecond)
+	eventually(t, "the thread ends", func() bool {
+		_, err := os.Stat(fmt.Sprint("/proc/self/task/", thread))
+		return errors.Is(err, os.ErrNotExist)
+	})
 	if again, err2 := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil || err2 != nil {
 		t.Errorf("the worker was %d, %v, and is %d, %v", pid, err, again, err2)
 	}

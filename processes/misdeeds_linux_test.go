@@ -174,6 +174,7 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		for i := range mem {
 			mem[i] = byte(rand.Int())
 		}
+		leave(arg, "")
 		time.Sleep(time.Minute)
 	case "nest":
 		n, _ := strconv.Atoi(arg)

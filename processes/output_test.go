@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -34,18 +36,37 @@ func (l *lines) all() []string {
 	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
 }
 
-var chat = concert.Register("processes_test.chat", func(_ context.Context, text string) (string, error) {
-	fmt.Fprint(os.Stdout, text)
+// chat prints a text, and waits until it has been heard: the pool shall see who says it.
+var chat = concert.Register("processes_test.chat", func(ctx context.Context, c chatter) (string, error) {
+	fmt.Fprint(os.Stdout, c.Text)
 	fmt.Fprintln(os.Stderr, "about it")
-	time.Sleep(20 * time.Millisecond) // the pool shall see who says it
-	return "said", nil
+	for tick := time.NewTicker(time.Millisecond); ; {
+		if _, err := os.Stat(c.Heard); err == nil {
+			return "said", nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
 })
+
+type chatter struct{ Text, Heard string }
 
 // TestOutput: what workers print is collected, line by line, with who said it.
 func TestOutput(t *testing.T) {
 	var log lines
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
-	if _, err := concert.Submit(t.Context(), p, chat, "one\ntwo").Result(t.Context()); err != nil {
+	c := chatter{"one\ntwo", filepath.Join(t.TempDir(), "heard")}
+	f := concert.Submit(t.Context(), p, chat, c)
+	for len(log.all()) < 2 { // the third has no end before that of the worker
+		runtime.Gosched()
+	}
+	if err := os.WriteFile(c.Heard, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Result(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
@@ -116,7 +137,11 @@ func TestMuchOutput(t *testing.T) {
 func TestLongLine(t *testing.T) {
 	var log lines
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
-	if _, err := concert.Submit(t.Context(), p, chat, strings.Repeat("y", 300_000)).Result(t.Context()); err != nil {
+	here, err := os.Executable() // is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := concert.Submit(t.Context(), p, chat, chatter{strings.Repeat("y", 300_000), here}).Result(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()

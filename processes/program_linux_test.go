@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,20 +66,17 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 func programWorkers(args []string) error {
 	if args[0] == "starting" {
 		go processes.New(8, &processes.Options{Init: processes.Initialize(prepare, "hang")})
-		time.Sleep(20 * time.Millisecond)
 	} else {
 		p, err := processes.New(2, nil)
 		if err != nil {
 			return err
 		}
-		switch args[0] {
-		case "busy":
-			concert.Submit(context.Background(), p, misdeed, "spin")
-			concert.Submit(context.Background(), p, misdeed, "sleep 1h")
-		case "stopped":
-			concert.Submit(context.Background(), p, misdeed, "stop")
+		for _, what := range map[string][]string{"busy": {"spin", "sleep 1h"}, "stopped": {"stop"}}[args[0]] {
+			f := concert.Submit(context.Background(), p, misdeed, what)
+			for f.State() != concert.Running {
+				time.Sleep(time.Millisecond)
+			}
 		}
-		time.Sleep(50 * time.Millisecond)
 		if args[0] == "interrupted" {
 			defer func() { // the signal has come and gone
 				var n int
@@ -91,20 +87,28 @@ func programWorkers(args []string) error {
 			}()
 		}
 	}
-	children, err := exec.Command("pgrep", "-P", strconv.Itoa(os.Getpid())).Output()
+	children, err := awaitChildren(2)
 	if err != nil {
-		return fmt.Errorf("pgrep: %w", err)
+		return err
 	}
-	fmt.Println(strings.Join(strings.Fields(string(children)), " "))
+	fmt.Println(strings.Trim(fmt.Sprint(children), "[]"))
 	bufio.NewReader(os.Stdin).ReadString('\n')
 	return nil
 }
 
+// awaitChildren waits until this process has so many children, and returns all
+// it has.
+func awaitChildren(n int) ([]int, error) {
+	for {
+		if pids, err := childrenOf(os.Getpid()); err != nil || len(pids) >= n {
+			return pids, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // TestOrphans is row 23: workers do not outlive a pool that is killed.
 func TestOrphans(t *testing.T) {
-	if _, err := exec.LookPath("pgrep"); err != nil {
-		t.Skip("pgrep (Debian: procps) is not there to find the workers with")
-	}
 	for _, what := range []string{"idle", "busy", "stopped", "starting"} {
 		cmd := program(t, "workers", what)
 		stdin, _ := cmd.StdinPipe()
@@ -232,8 +236,9 @@ func programFiles([]string) error {
 	if err != nil {
 		return err
 	}
-	// The spare comes when it comes.
-	time.Sleep(100 * time.Millisecond)
+	if _, err := awaitChildren(2); err != nil { // the spare as well
+		return err
+	}
 	var limit syscall.Rlimit
 	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 	limit.Cur = 5

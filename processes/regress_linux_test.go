@@ -71,7 +71,14 @@ type onlyOnce struct {
 // slowArg takes time to encode.
 type slowArg struct{ Encode, Run time.Duration }
 
+// encoding is told when a slowArg begins to be encoded.
+var encoding = make(chan struct{}, 1)
+
 func (s slowArg) MarshalBinary() ([]byte, error) {
+	select {
+	case encoding <- struct{}{}:
+	default:
+	}
 	time.Sleep(s.Encode)
 	return []byte(s.Run.String()), nil
 }
@@ -175,8 +182,12 @@ func TestCancelOfOneThatRan(t *testing.T) {
 	time.Sleep(50 * time.Millisecond) // and its result lies in the pipe
 	close(gates[0])
 	<-at // now it is out of the worker's table
+	select {
+	case <-encoding: // of another test
+	default:
+	}
 	submit(t, p, napSlowly, slowArg{Encode: 300 * time.Millisecond})
-	time.Sleep(50 * time.Millisecond)
+	<-encoding
 	if f.Cancel() {
 		t.Error("Cancel() = true of a task that ran")
 	}
