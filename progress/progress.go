@@ -29,7 +29,6 @@
 package progress
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -161,7 +160,3 @@ func (d *Display) paint() {
 		}
 	}
 }
-
-// errShort is the error of a writer that takes less than it was given and does
-// not say why.
-var errShort = errors.New("progress: " + io.ErrShortWrite.Error())

@@ -46,7 +46,7 @@ func (s *screen) printLocked(text string) {
 	if s.err == nil {
 		n, err := io.WriteString(s.w, text)
 		if err == nil && n < len(text) {
-			err = errShort
+			err = io.ErrShortWrite
 		}
 		s.err = err
 	}

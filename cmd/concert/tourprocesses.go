@@ -68,7 +68,7 @@ func tourProcesses(ctx context.Context, t *tour) (row, error) {
 	t.noted("a global variable", fmt.Sprintf("%d in a worker that set it, %d here", there, global))
 
 	failed := 0
-	for _, err := range concert.MapUnordered(ctx, ex, tourCrash, slices.Values(slices.Collect(upTo(20)))) {
+	for _, err := range concert.MapUnordered(ctx, ex, tourCrash, upTo(20)) {
 		if _, died := errors.AsType[*processes.WorkerError](err); died {
 			failed++
 		} else if err != nil {
