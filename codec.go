@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/fxamacker/cbor/v2"
@@ -58,6 +60,10 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// Raw reports whether the bytes are a []byte, a string or the elements of a
+// slice of numbers: decoding them reads them once, to copy them.
+func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 
 // encode returns v as it travels. int and uint travel as 64 bits. The bytes
 // of a []byte, a string or a slice of numbers are v's own, not a copy.
@@ -199,12 +205,12 @@ func decodeLarge[T any](e Encoded) (v T, err error) {
 	switch p := any(&v).(type) {
 	case *[]byte:
 		if kind == asBytes {
-			*p = append([]byte{}, b...)
+			*p = cloned(b)
 			return v, nil
 		}
 	case *string:
 		if kind == asString {
-			*p = string(b)
+			*p = unsafe.String(unsafe.SliceData(cloned(b)), len(b))
 			return v, nil
 		}
 	case *[]int8:
@@ -248,11 +254,33 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 	if kind != want || len(b)%size != 0 {
 		return fmt.Errorf("%T cannot be decoded from kind %d with %d bytes", *v, kind, len(b))
 	}
-	*v = make([]N, len(b)/size)
 	if size > 1 && bigEndian {
+		*v = make([]N, len(b)/size)
 		_, err := binary.Decode(b, binary.LittleEndian, *v)
 		return err
 	}
+	if len(b) > copyUnit {
+		*v = unsafe.Slice((*N)(unsafe.Pointer(unsafe.SliceData(cloned(b)))), len(b)/size) // begins at a page
+		return nil
+	}
+	*v = make([]N, len(b)/size)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(*v))), len(b)), b)
 	return nil
+}
+
+const copyUnit = 256 << 10
+
+// cloned returns a copy of b, not nil. Many bytes are copied in parts, since the
+// collector cannot stop the goroutine within a copy, and would spin meanwhile; and
+// a Builder does not clear its memory first.
+func cloned(b []byte) []byte {
+	if len(b) <= copyUnit {
+		return append([]byte{}, b...)
+	}
+	var c strings.Builder
+	c.Grow(len(b))
+	for part := range slices.Chunk(b, copyUnit) {
+		c.Write(part)
+	}
+	return unsafe.Slice(unsafe.StringData(c.String()), len(b))
 }
