@@ -93,6 +93,9 @@ func (w *worker) bury(state *os.ProcessState) {
 	p.mu.Unlock()
 
 	unmapShared(mem)
+	if w.arena != nil {
+		w.arena.release()
+	}
 	for _, v := range victims {
 		worker := id
 		if v.vain || !v.begun && !v.batch.Start(v.from, worker) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"concert"
@@ -116,11 +117,13 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 		batches = append(batches, s.batch)
 	}
 	for w := range p.all {
+		begin := len(batches)
 		for f := range w.all {
 			if f.clock == nil || !f.clock.told {
 				batches = append(batches, f.batch)
 			}
 		}
+		slices.Reverse(batches[begin:]) // or when one has ended, the next begins
 	}
 	p.mu.Unlock()
 	for _, t := range queue {

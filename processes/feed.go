@@ -40,29 +40,32 @@ func (w *worker) feed() {
 
 // bundle is frames on their way to a worker, as bytes.
 type bundle struct {
-	buf   []byte
-	parts []part
+	buf    []byte
+	placed []placed // large arguments that have a place in the arena,
+	parts  []part   // and those that have none
 }
 
-// part is a large argument, which is not copied.
+// part is an argument in a frame that is not copied.
 type part struct {
 	after int // it belongs after so many bytes of buf
 	bytes []byte
 }
 
-// large arguments and results are written from where they are.
-const large = 64 << 10
+// large arguments and results go through the arena; if they cannot, they are
+// written from where they are.
+const large = 16 << 10
 
 func (b *bundle) reset() {
 	if cap(b.buf) > 1<<20 {
 		b.buf = nil
 	}
 	clear(b.parts)
-	b.buf, b.parts = b.buf[:0], b.parts[:0]
+	clear(b.placed)
+	b.buf, b.parts, b.placed = b.buf[:0], b.parts[:0], b.placed[:0]
 }
 
-// add adds a Call with arguments.
-func (b *bundle) add(h frame.CallHead, args []concert.Encoded) {
+// add adds a Call with arguments. take, unless nil, finds places in the arena.
+func (b *bundle) add(h frame.CallHead, args []concert.Encoded, take func(bytes int) (frame.Span, bool)) {
 	start, apart := len(b.buf), 0
 	h.Count = uint16(len(args))
 	b.buf = frame.AppendCall(b.buf, h)
@@ -70,6 +73,13 @@ func (b *bundle) add(h frame.CallHead, args []concert.Encoded) {
 		if len(arg.Bytes) <= large {
 			b.buf = frame.AppendArg(b.buf, frame.Inline(arg), 0)
 			continue
+		}
+		if take != nil {
+			if at, ok := take(len(arg.Bytes)); ok {
+				b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind, Shared: true, Span: at}, 0)
+				b.placed = append(b.placed, placed{at, arg.Bytes})
+				continue
+			}
 		}
 		b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind}, len(arg.Bytes))
 		b.parts = append(b.parts, part{len(b.buf), arg.Bytes})
@@ -79,6 +89,9 @@ func (b *bundle) add(h frame.CallHead, args []concert.Encoded) {
 }
 
 func (w *worker) send(b *bundle) error {
+	if len(b.placed) > 0 {
+		w.arena.fill(b.placed)
+	}
 	sent := 0
 	for _, p := range b.parts {
 		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
@@ -155,7 +168,7 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.queue = p.queue[1:]
 	p.makeRoom()
 	p.claims[t], w.claims = false, t
-	size := max(large, inPipe-w.bytes)
+	size := max(large, w.hold()-w.bytes)
 	batch, again := p.claimUnlocked(t, room, size)
 	withdrawn := p.claims[t]
 	delete(p.claims, t)
@@ -225,13 +238,15 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	w.next++
 	w.count += s.len()
 	w.bytes += f.bytes
+	before := len(w.places.taken)
 	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		if h.Left = d.Sub(now); h.Left == 0 {
 			h.Left = -1
 		}
 	}
-	b.add(h, args)
+	b.add(h, args, w.place)
+	f.places = len(w.places.taken) - before
 	if w.journal.mem != nil {
 		w.journal.offer(f.seq, f.n)
 		w.wakeAt(now.Add(lookOut))
@@ -260,13 +275,14 @@ func (p *Pool) idleElsewhere(w *worker) bool {
 // before it, for one that has none. The caller holds mu.
 func (p *Pool) steal(w *worker) bool {
 	var victim *worker
-	load := atHand / 4         // not worth it below
+	load := atHand / 4 // not worth it below
+	now := time.Now()
 	for other := range p.all { // those that leave as well
-		if other.journal.mem == nil || other.count < 2 {
+		if other.count < 2 {
 			continue
 		}
 		ahead := time.Duration(other.count) * other.runTime
-		if f, call := other.running(); f != nil && f.begun == call {
+		if f, call := other.running(); f != nil && f.begun == call && (other.journal.mem != nil || other.isLong(now)) {
 			ahead = max(ahead, time.Second) // it has run for some time, and who knows
 		}
 		if ahead > load {
@@ -281,6 +297,13 @@ func (p *Pool) steal(w *worker) bool {
 	for seq := victim.next - 1; want > 0 && seq != victim.first-1; seq-- {
 		f := victim.flight(seq)
 		if f.batch == nil {
+			continue
+		}
+		if victim.journal.mem == nil {
+			if keep := max(0, f.n-want); !f.asked {
+				victim.withdraw(f, keep)
+				want -= f.n - keep
+			}
 			continue
 		}
 		back := victim.withdraw(f, max(0, f.n-want))

@@ -12,6 +12,7 @@ import (
 //	0     magic, so that a worker sees that it has the right thing
 //	8     written: how many bytes of results the worker has completed, ever
 //	16    base: those before it are not in the ring, since a large one went past it
+//	24    taken: how many results in the arena the pool has copied, ever
 //	4096  slots: how far the worker is with the calls that it has
 //	12288 ring: the last ringSize of those bytes
 //
@@ -62,6 +63,8 @@ func (j journal) valid() bool {
 func (j journal) written() *atomic.Uint64 { return j.word(8) }
 
 func (j journal) base() *atomic.Uint64 { return j.word(16) }
+
+func (j journal) taken() *atomic.Uint64 { return j.word(24) }
 
 func (j journal) slot(seq uint32) *atomic.Uint64 { return j.word(slotsAt + 8*int(seq%slots)) }
 

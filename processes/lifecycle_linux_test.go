@@ -25,15 +25,20 @@ func TestStarterThread(t *testing.T) {
 	leftovers(t)
 	made := make(chan *processes.Pool)
 	thread := 0
-	go func() {
+	var begin func()
+	begin = func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends
-		thread = syscall.Gettid()
+		if thread = syscall.Gettid(); thread == os.Getpid() {
+			go begin() // the first thread never ends; so on another one,
+			runtime.Goexit()
+		}
 		p, err := processes.New(1, nil)
 		if err != nil {
 			t.Error(err)
 		}
 		made <- p
-	}()
+	}
+	go begin()
 	p := <-made
 	defer p.Close()
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())

@@ -50,7 +50,7 @@ func Main() {
 // workerSetup is what a worker is told in its environment.
 type workerSetup struct {
 	depth   int      // pools above it
-	files   []string // of tasks, results and control, and of the journal if there is one
+	files   []string // of tasks, results and control, and of the journal and the arena if there are
 	prepare bool     // the first call is the initializer
 	report  bool     // somebody wants to know how far tasks are
 }
@@ -66,7 +66,7 @@ func parseSetup(text string) (s workerSetup, err error) {
 		return s, fmt.Errorf("processes: %s=%q is not understood: %w", workerEnv, text, err)
 	}
 	s.files = strings.Split(files, ",")
-	if len(s.files) != 3 && len(s.files) != 4 {
+	if len(s.files) < 3 || len(s.files) > 5 {
 		return s, fmt.Errorf("processes: %s=%q names %d files", workerEnv, text, len(s.files))
 	}
 	return s, nil

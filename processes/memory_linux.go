@@ -1,7 +1,9 @@
 package processes
 
 import (
+	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +13,14 @@ import (
 // worker. The file is sealed: were the worker to shrink it, the next touch of
 // the memory would kill this process.
 func newShared(name string, size int) (mem []byte, file *os.File, err error) {
+	if bits.UintSize == 32 && size > 1<<20 {
+		return nil, nil, fmt.Errorf("processes: no shared memory of %d bytes: there is no room for it: %w", size, errors.ErrUnsupported)
+	}
+	// To make a file longer than the limit for files allows would end this process.
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
+		return nil, nil, fmt.Errorf("processes: no shared memory of %d bytes: files are limited to %d: %w", size, limit.Cur, errors.ErrUnsupported)
+	}
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, nil, fmt.Errorf("processes: no shared memory: %w", err)
@@ -27,18 +37,25 @@ func newShared(name string, size int) (mem []byte, file *os.File, err error) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
 		return nil, nil, fmt.Errorf("processes: shared memory cannot be sealed: %w", err)
 	}
-	mem, err = mapShared(file, size)
+	mem, err = mapShared(file)
 	return mem, file, err
 }
 
 // mapShared maps a file of newShared.
-func mapShared(file *os.File, size int) ([]byte, error) {
-	mem, err := unix.Mmap(int(file.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+func mapShared(file *os.File) ([]byte, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		return nil, fmt.Errorf("processes: shared memory has no size: %w", err)
+	}
+	mem, err := unix.Mmap(int(file.Fd()), 0, int(stat.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("processes: shared memory cannot be mapped: %w", err)
 	}
 	return mem, nil
 }
+
+// trimShared gives back the pages that were touched. If it cannot, they stay.
+func trimShared(mem []byte) { unix.Madvise(mem, unix.MADV_REMOVE) }
 
 func unmapShared(mem []byte) {
 	if mem != nil {

@@ -169,8 +169,22 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 			return "", err
 		}
 		time.Sleep(time.Minute)
+	case "stir":
+		mem := shared("concert-arena")
+		for i := range 256 {
+			mem[i<<10] = 1 // both halves are there
+			mem[len(mem)/2+i<<10] = 1
+		}
+		go func() {
+			for {
+				i := rand.IntN(256 << 10)
+				mem[i]++
+				mem[len(mem)/2+i]++
+			}
+		}()
+		return "", nil
 	case "scribble":
-		mem := journalMemory()
+		mem := shared("concert-journal")
 		for i := range mem {
 			mem[i] = byte(rand.Int())
 		}
@@ -202,20 +216,20 @@ func overflow(n int) int {
 	return overflow(n+1) + n
 }
 
-// journalMemory finds the worker's journal in its memory.
-func journalMemory() []byte {
+// shared finds memory in the worker that it shares with the pool.
+func shared(name string) []byte {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		panic(err)
 	}
 	for _, line := range strings.Split(string(maps), "\n") {
-		if strings.Contains(line, "concert-journal") {
+		if strings.Contains(line, name) {
 			var from, to uintptr
 			fmt.Sscanf(line, "%x-%x", &from, &to)
 			return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&from))), to-from)
 		}
 	}
-	panic("no journal in " + string(maps))
+	panic("no " + name + " in " + string(maps))
 }
 
 // unspeakable returns what cannot be encoded.

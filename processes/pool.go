@@ -207,6 +207,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 			}
 			if w.withdraw(f, 0).len() == 0 {
 				w.cancel(f, concert.ErrCancelled)
+				f.kept = true
 				return false
 			}
 			p.settled(1)

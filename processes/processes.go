@@ -48,11 +48,15 @@
 // by line, see Options.Output. A task cannot submit to the pool that runs it, as the
 // pool is in another process; it can have pools of its own, three deep.
 //
+// An argument or a result of more than 16 KiB goes through memory that is shared with
+// the worker; so much of it as was needed is kept until the worker has had nothing
+// to do for a second. Options.Memory does not count it.
+//
 // Linux has everything described here. On other systems there is no memory that is
-// shared and sealed: results are written one by one, a task that waits in a
-// worker can no longer be withdrawn, and the death of this process is noticed by
-// the end of a pipe, which a worker that is stopped does not. On Windows what a task
-// has started outlives it.
+// shared and sealed: results are written one by one, large values through pipes,
+// fewer tasks wait in a worker, and Cancel of one that does says that it runs. The
+// death of this process is noticed by the end of a pipe, which a worker that is stopped does
+// not. On Windows what a task has started outlives it.
 package processes
 
 import (

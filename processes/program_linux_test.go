@@ -230,6 +230,22 @@ func TestNoChildSignal(t *testing.T) {
 	}
 }
 
+// TestFirstProcess is row 33, too: the program is process 1, as in a container.
+func TestFirstProcess(t *testing.T) {
+	cmd := program(t, "chld")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if os.Getuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
+		t.Skipf("this system does not let it be process 1: %v", err)
+	}
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // programFiles may open few files.
 func programFiles([]string) error {
 	p, err := processes.New(1, nil)

@@ -59,11 +59,17 @@ func (w *worker) step() error {
 	case frame.Result, frame.Failure:
 		return w.outcomes(kind, body)
 	case frame.Started:
-		id, err := frame.ParseStarted(body)
+		id, err := frame.ParseID(body)
 		if err != nil {
 			return err
 		}
 		return w.started(id)
+	case frame.GivenBack:
+		id, err := frame.ParseID(body)
+		if err != nil {
+			return err
+		}
+		return w.givenBack(id)
 	case frame.Progress:
 		p, err := frame.ParseProgress(body)
 		if err != nil {
@@ -106,6 +112,7 @@ type outcome struct {
 	vain  bool
 	value concert.Encoded
 	err   error
+	there bool // the value is in the arena
 }
 
 // outcomes settles calls with what the worker says: that of one frame and of those
@@ -120,12 +127,13 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		} else {
 			o, err = frame.ParseFailure(body)
 		}
-		if err == nil && o.Value.Shared {
-			err = fmt.Errorf("%w: a result in shared memory that there is not", frame.ErrFrame)
+		var value concert.Encoded
+		if err == nil {
+			value, err = w.valueOf(o.Value)
 		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
-			said = append(said, outcome{value: concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes}})
+			said = append(said, outcome{value: value, there: o.Value.Shared})
 			if kind == frame.Failure {
 				said[len(said)-1].err = concert.DecodeError(o.Error)
 			}
@@ -145,6 +153,10 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 				worker = -1 // nobody wants it any more
 			}
 			o.batch.Settle(o.i, worker, o.value, o.err)
+			if o.there {
+				w.copied++
+				w.journal.taken().Store(w.copied)
+			}
 		}
 		clear(said)
 		if w.owed += known; !more || err != nil {
@@ -152,6 +164,27 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		return err
 	}
+}
+
+// valueOf returns the result that the worker sent, or wrote into the arena. There it
+// can change at any time: Settle copies raw values first of all, and anything that
+// has to be parsed is copied here.
+func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
+	v := concert.Encoded{Kind: p.Kind, Bytes: p.Bytes}
+	if !p.Shared {
+		return v, nil
+	}
+	if w.arena == nil {
+		return v, fmt.Errorf("%w: a result in shared memory that there is not", frame.ErrFrame)
+	}
+	var err error
+	if v.Bytes, err = within(w.arena.results(), p.Span); err != nil {
+		return v, err
+	}
+	if !v.Raw() {
+		v.Bytes = bytes.Clone(v.Bytes)
+	}
+	return v, nil
 }
 
 // timedID is a call that has ended, and how long it ran.
@@ -176,6 +209,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		}
 		said[i].batch, said[i].i, said[i].begun, said[i].vain = f.batch, f.from+f.got, f.begun == f.got || f.deaths > 0, f.vain == f.got
 		w.runTime = smooth(w.runTime, ended.ran)
+		w.touched = w.touched || said[i].there
 		w.took(f)
 		known++
 	}
@@ -214,7 +248,47 @@ func (w *worker) started(id frame.ID) error {
 		w.pool.mu.Unlock()
 		return err
 	}
+	if w.since = time.Now(); w.count > 1 {
+		w.wakeAt(w.since.Add(lookOut))
+	}
 	w.begin(f, f.got)
+	return nil
+}
+
+// givenBack takes calls that the worker had been asked for. Those that nobody
+// wants any more are done.
+func (w *worker) givenBack(id frame.ID) error {
+	p := w.pool
+	p.mu.Lock()
+	f := w.flight(id.Seq)
+	if f.batch == nil || f.seq != id.Seq || int64(id.Index) >= int64(f.n) {
+		p.mu.Unlock()
+		return nil // it had begun with all of them when it was asked
+	}
+	if !f.asked || int(id.Index) <= max(f.begun, f.got-1) {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: it gives back call %d of %d", frame.ErrFrame, id.Index, id.Seq)
+	}
+	f.asked = false
+	kept := f.kept
+	back := w.keep(f, int(id.Index))
+	ctx := back.batch.Context()
+	if !kept && ctx.Err() == nil {
+		p.putBack(back)
+		p.mu.Unlock()
+		return nil
+	}
+	p.mu.Unlock()
+	for i := back.from; i < back.to; i++ {
+		if kept {
+			back.batch.Settle(i, -1, concert.Encoded{}, concert.ErrCancelled)
+		} else {
+			back.drop(i, context.Cause(ctx))
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settled(back.len())
 	return nil
 }
 
@@ -303,8 +377,20 @@ func (w *worker) look() bool {
 			w.wakeAt(c.expires)
 		}
 	}
-	if w.journal.mem != nil && w.count > 0 && newest == nil {
+	switch {
+	case w.journal.mem != nil && w.count > 0 && newest == nil:
 		w.wakeAt(now.Add(lookOut))
+	case w.journal.mem == nil && w.count > 1 && newest != nil && !w.isLong(now):
+		w.wakeAt(w.since.Add(lookOut))
+	case w.journal.mem == nil && w.count > 1:
+		p.nudge() // what waits behind it may be for somebody who is idle
+	}
+	if w.touched && w.first == w.next {
+		if over := w.idle.Add(trimAfter); now.Before(over) {
+			w.wakeAt(over)
+		} else {
+			w.trim()
+		}
 	}
 	if w.alarm.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})

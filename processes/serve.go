@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"os/signal"
@@ -31,6 +32,7 @@ type server struct {
 	in      *frame.Reader
 	out     *results
 	journal journal  // without memory: there is none
+	arena   *arena   // nil: there is none
 	ended   chan int // the exit code
 
 	// The loop's own:
@@ -44,12 +46,15 @@ type server struct {
 	stop     context.CancelFunc // of parent's deadline; nil if it has none
 	spare    *callContext       // of the last call, if nobody has asked for its Done
 	now      time.Time          // when the last call ended, if there was no wait since
+	places   spans              // of results in the arena that the pool has not copied, as far as is known
+	placed   uint64             // results in the arena, ever
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the call that runs, or the last one
 	ctx       *callContext              // guarded by mu: its context; nil if none runs
 	begun     time.Time                 // guarded by mu
 	cancelled map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
+	givenBack map[uint32]uint32         // guarded by mu: of frames, from which call on
 }
 
 // serve is what Main does in a worker. It returns the exit code.
@@ -67,15 +72,25 @@ func serve(text string) int {
 	// Ctrl-C is for the pool, which decides what becomes of its workers.
 	signal.Ignore(os.Interrupt)
 
-	s := &server{id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), scratch: make([]byte, 0, 4<<10)}
+	s := &server{id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10)}
 	depth = setup.depth
-	if len(files) == 4 {
-		mem, err := mapShared(files[3], journalSize)
+	if len(files) > 3 {
+		mem, err := mapShared(files[3])
 		files[3].Close()
 		if s.journal = (journal{mem}); err != nil || !s.journal.valid() {
 			fmt.Fprintln(os.Stderr, "processes: the journal cannot be used:", err)
 			return exitProtocol
 		}
+	}
+	if len(files) > 4 {
+		mem, err := mapShared(files[4])
+		files[4].Close()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return exitProtocol
+		}
+		s.arena = &arena{mem: mem}
+		s.places.size = len(s.arena.results())
 	}
 	s.in = frame.NewReader(files[0], maxFrame)
 	s.out = newResults(files[1], s.journal)
@@ -95,13 +110,34 @@ func (s *server) control(pipe *os.File) {
 			s.ended <- exitPoolGone
 			return
 		}
-		if kind != frame.Cancel {
-			continue // of a later version, perhaps: nothing that a call depends on
-		}
-		if id, why, err := frame.ParseCancel(body); err == nil {
-			s.cancel(id, why)
+		switch kind {
+		case frame.Cancel:
+			if id, why, err := frame.ParseCancel(body); err == nil {
+				s.cancel(id, why)
+			}
+		case frame.TakeBack:
+			if id, err := frame.ParseID(body); err == nil {
+				s.takeBack(id)
+			}
 		}
 	}
+}
+
+// takeBack gives calls back that have not begun; for workers without a journal.
+func (s *server) takeBack(id frame.ID) {
+	s.mu.Lock()
+	switch ahead := int32(id.Seq - s.id.Seq); {
+	case ahead < 0:
+		id.Index = math.MaxUint32 // all have begun
+	case ahead == 0:
+		id.Index = max(id.Index, s.id.Index+1)
+		fallthrough
+	default:
+		s.givenBack[id.Seq] = id.Index
+	}
+	s.mu.Unlock()
+	s.out.put(frame.AppendID(nil, frame.GivenBack, id))
+	s.out.flush()
 }
 
 func (s *server) cancel(id frame.ID, why frame.Reason) {
@@ -186,7 +222,18 @@ func (s *server) calls(body []byte) error {
 	if h.Left != 0 {
 		s.parent, s.stop = context.WithTimeout(s.parent, h.Left)
 	}
+	if s.journal.mem == nil {
+		s.forget()
+	}
 	return s.goOn(0)
+}
+
+// forget drops what was said about calls of frames before this one.
+func (s *server) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.cancelled, func(id frame.ID, _ frame.Reason) bool { return int32(id.Seq-s.head.Seq) < 0 })
+	maps.DeleteFunc(s.givenBack, func(seq, _ uint32) bool { return int32(seq-s.head.Seq) < 0 })
 }
 
 // goOn runs the calls of the frame from one on. It is apart from calls for the
@@ -198,11 +245,19 @@ func (s *server) goOn(from int) error {
 			return err
 		}
 		s.rest = rest
-		switch {
-		case s.begin(frame.ID{Seq: s.head.Seq, Index: uint32(i)}):
+		if arg.Shared {
+			if s.arena == nil {
+				return fmt.Errorf("%w: an argument in shared memory that there is not", frame.ErrFrame)
+			}
+			if arg.Bytes, err = within(s.arena.arguments(), arg.Span); err != nil {
+				return err
+			}
+		}
+		if !s.begin(frame.ID{Seq: s.head.Seq, Index: uint32(i)}) {
+			break // the rest has been taken back
+		}
+		if s.ctx != nil {
 			s.call(arg)
-		case s.journal.mem != nil:
-			i = int(s.head.Count) // the rest has been taken back
 		}
 	}
 	if s.stop != nil {
@@ -263,7 +318,8 @@ func (s *server) progress(id frame.ID, done, total int64) {
 	}
 }
 
-// begin says that a call begins, or reports that it must not.
+// begin says that a call begins, or reports that it must not, nor those after it
+// in the frame. One that is cancelled already is answered, and has no context.
 func (s *server) begin(id frame.ID) bool {
 	if s.journal.mem != nil && !s.journal.begin(id.Seq, int(id.Index)) {
 		return false
@@ -278,16 +334,20 @@ func (s *server) begin(id frame.ID) bool {
 		ctx = newCallContext(s.parent)
 	}
 	s.mu.Lock()
+	if from, some := s.givenBack[id.Seq]; some && id.Index >= from {
+		s.mu.Unlock()
+		return false
+	}
 	why, dropped := s.cancelled[id]
 	delete(s.cancelled, id)
 	s.id, s.ctx, s.begun = id, ctx, now
 	s.mu.Unlock()
 	if dropped {
 		s.finish(concert.Encoded{}, causeOf(why))
-		return false
+		return true
 	}
 	if s.journal.mem == nil {
-		s.out.put(frame.AppendStarted(s.scratch[:0], id))
+		s.out.put(frame.AppendID(s.scratch[:0], frame.Started, id))
 		s.out.flush()
 	}
 	return true
@@ -314,9 +374,29 @@ func (s *server) finish(result concert.Encoded, err error) {
 	case err != nil:
 		o.Error = concert.EncodeError(err)
 		s.out.outcome(now, frame.AppendFailure(s.scratch[:0], o))
+	case s.place(result.Bytes, &o.Value):
+		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
 	case len(result.Bytes) > large:
 		s.out.outcome(now, frame.ResultHead(s.scratch[:0], o, len(result.Bytes)), result.Bytes)
 	default:
 		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
 	}
+}
+
+// place copies a large result into the arena, if there is one with a place for it, and
+// says so in p.
+func (s *server) place(result []byte, p *frame.Payload) bool {
+	if s.arena == nil || len(result) <= large {
+		return false
+	}
+	waiting := s.placed - s.journal.taken().Load()
+	s.places.give(len(s.places.taken) - int(waiting))
+	at, ok := s.places.take(len(result))
+	if !ok {
+		return false
+	}
+	s.placed++
+	put(s.arena.results(), at, result)
+	p.Shared, p.Span, p.Bytes = true, at, nil
+	return true
 }

@@ -28,6 +28,9 @@ import (
 
 const noSeat = -1
 
+// shareMemory is newShared, unless a test has it otherwise.
+var shareMemory = newShared
+
 const (
 	maxFailures = 5 // workers in a row that do not become ready, before the pool is broken
 	firstPause  = 20 * time.Millisecond
@@ -89,7 +92,7 @@ func (p *Pool) launch(id int) {
 	}
 	if i := p.opts.Init; i != nil {
 		var b bundle
-		b.add(frame.CallHead{Name: i.name}, []concert.Encoded{i.arg})
+		b.add(frame.CallHead{Name: i.name}, []concert.Encoded{i.arg}, nil)
 		go w.send(&b) // if it fails, the worker is dead
 	}
 }
@@ -111,6 +114,9 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 				f.Close()
 			}
 			unmapShared(w.journal.mem)
+			if w.arena != nil {
+				w.arena.release()
+			}
 			err = fmt.Errorf("processes: a worker cannot be started: %w", err)
 		}
 	}()
@@ -141,13 +147,20 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w.source = &source{pipe: results}
 	w.in = frame.NewReader(w.source, maxFrame)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}
-	mem, file, err := newShared("concert-journal", journalSize)
+	mem, file, err := shareMemory("concert-journal", journalSize)
 	switch {
 	case err == nil:
 		w.journal = journal{mem}
 		w.journal.mark()
 		theirs = append(theirs, file)
 		passed = append(passed, file)
+		// Without an arena large values are slower, and that is all.
+		if mem, file, err := shareMemory("concert-arena", arenaSize); err == nil {
+			w.arena = &arena{mem: mem}
+			w.places.size = len(w.arena.arguments())
+			theirs = append(theirs, file)
+			passed = append(passed, file)
+		}
 	case !errors.Is(err, errors.ErrUnsupported):
 		return nil, err
 	}

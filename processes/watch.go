@@ -4,8 +4,6 @@ import (
 	"context"
 	"reflect"
 	"slices"
-
-	"concert"
 )
 
 // parent is the context of a submitter, which many calls have in common.
@@ -70,7 +68,9 @@ func (p *Pool) parentEnded(ended *parent) {
 			if back := w.withdraw(f, 0); back.len() > 0 {
 				dropped = append(dropped, back)
 			}
-			if f.batch != nil {
+		}
+		for f := range w.all { // not before: when one has ended, the next begins
+			if f.parent == ended {
 				w.cancel(f, cause)
 			}
 		}
@@ -79,11 +79,7 @@ func (p *Pool) parentEnded(ended *parent) {
 	n := 0
 	for _, s := range dropped {
 		for i := s.from; i < s.to; i++ {
-			if s.deaths > 0 {
-				s.batch.Settle(i, -1, concert.Encoded{}, cause) // it did start
-			} else {
-				s.batch.Drop(i, cause)
-			}
+			s.drop(i, cause)
 		}
 		n += s.len()
 	}

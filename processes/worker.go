@@ -2,6 +2,7 @@ package processes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,6 +33,7 @@ type worker struct {
 	pid     int
 	cmd     *exec.Cmd
 	journal journal // without memory: there is none
+	arena   *arena  // nil: there is none
 	in      *frame.Reader
 	source  *source
 	tasks   *os.File // written by feed only, closed when it ends
@@ -43,9 +45,10 @@ type worker struct {
 	claims *concert.Task // from which it claims calls
 
 	// Of receive, and after it of wait:
-	owed int       // calls that are settled, and not counted
-	said []outcome // room for outcomes,
-	ids  []timedID // and for whose they are
+	owed   int       // calls that are settled, and not counted
+	said   []outcome // room for outcomes,
+	ids    []timedID // and for whose they are
+	copied uint64    // results in the arena, ever
 
 	cancels  chan []byte   // to tell
 	wake     chan struct{} // holds one; rouses feed
@@ -61,9 +64,14 @@ type worker struct {
 	next     uint32        // number of the next flight
 	flights  []flight      // those from first to next, by number modulo slots
 	count    int           // of their calls, not settled
-	bytes    int           // their arguments in the pipe
+	bytes    int           // of their arguments
+	places   spans         // of these, in the arena
+	touched  bool          // the arena has been, since it was trimmed
+	trimming bool          // and just is; then the worker gets no calls
+	idle     time.Time     // since when there are no calls, if touched
 	runTime  time.Duration // of a call, smoothed; 0 if unknown
 	total    int           // calls that have ended
+	since    time.Time     // when it began with a call, without a journal
 	drain    time.Time     // when what it left has been waited for, once it is dead
 	alarm    time.Time     // when receive will wake by itself; zero for never
 	killed   error         // why the pool killed it
@@ -90,6 +98,15 @@ type span struct {
 
 func (s span) len() int { return s.to - s.from }
 
+// drop settles a call that no worker will run, as its context has ended.
+func (s span) drop(i int, cause error) {
+	if s.deaths > 0 {
+		s.batch.Settle(i, -1, concert.Encoded{}, cause) // it did start
+	} else {
+		s.batch.Drop(i, cause)
+	}
+}
+
 // flight is calls that are with a worker: those that went in one frame. They
 // begin and end one after the other, and are numbered from 0 up here.
 type flight struct {
@@ -97,12 +114,15 @@ type flight struct {
 	parent *parent
 	clock  *clock // nil until it is needed
 	seq    uint32
-	from   int // number in batch of the first
-	n      int // how many there are; fewer when some are withdrawn
-	got    int // of these, settled: the first so many
-	begun  int // the one whose Start has been called before it settled, or -1
-	vain   int // the one of which Start said that nobody wants it, or -1
+	from   int  // number in batch of the first
+	n      int  // how many there are; fewer when some are withdrawn
+	got    int  // of these, settled: the first so many
+	begun  int  // the one whose Start has been called before it settled, or -1
+	vain   int  // the one of which Start said that nobody wants it, or -1
+	asked  bool // for some of them, without a journal
+	kept   bool // it is one call, of which Withdraw has said that it runs
 	bytes  int
+	places int // in the arena, which it keeps when its calls have ended, until those before it have
 	deaths int // of workers under it, when it is one call that runs again
 }
 
@@ -144,9 +164,11 @@ const (
 	fewest  = 2 // calls with a worker: one that runs, and the next
 	most    = 256
 	atHand  = time.Millisecond // of work with a worker
-	inPipe  = 1 << 20          // bytes of arguments with a worker
+	inPipe  = 1 << 20          // bytes of arguments with a worker,
+	inArena = 16 << 20         // or so many if it has an arena
 	lookOut = 5 * time.Millisecond
 
+	trimAfter  = time.Second
 	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
 
@@ -176,12 +198,15 @@ func (w *worker) find(id frame.ID) (*flight, error) {
 
 // room is how many more calls the worker should have. The caller holds mu.
 func (w *worker) room() int {
-	if w.state != seated || w.bytes >= inPipe && w.count > 0 {
+	if w.state != seated || w.trimming || w.bytes >= w.hold() && w.count > 0 {
 		return 0
 	}
 	want := fewest
+	if w.journal.mem == nil {
+		want = 1
+	}
 	if w.runTime > 0 {
-		want = int(min(most, max(fewest, atHand/w.runTime)))
+		want = max(want, int(min(most, atHand/w.runTime)))
 	}
 	if m := w.pool.opts.MaxTasks; m > 0 {
 		want = min(want, m-w.total)
@@ -191,6 +216,37 @@ func (w *worker) room() int {
 		return 0 // it has enough, and many at a time cost less
 	}
 	return room
+}
+
+// hold is how many bytes of arguments the worker may have at hand.
+func (w *worker) hold() int {
+	if w.arena != nil {
+		return inArena
+	}
+	return inPipe
+}
+
+// place finds a place in the arena for an argument. The caller holds mu.
+func (w *worker) place(bytes int) (frame.Span, bool) {
+	if w.arena == nil {
+		return frame.Span{}, false
+	}
+	w.touched = true
+	return w.places.take(bytes)
+}
+
+// trim gives back the memory of the arena, which nobody uses: the worker has
+// nothing to do, and gets nothing meanwhile. The caller holds mu, which is free
+// meanwhile.
+func (w *worker) trim() {
+	w.trimming, w.touched = true, false
+	w.pool.mu.Unlock()
+	w.arena.trim()
+	w.pool.mu.Lock()
+	w.trimming = false
+	if w.asleep {
+		w.rouse()
+	}
 }
 
 // rouse wakes feed. The caller holds mu.
@@ -237,13 +293,24 @@ func (w *worker) doing() (id int, task string) {
 }
 
 // withdraw takes calls back that the worker has not begun: those from number keep
-// on. It returns fewer, or none, when it is too late, or cannot be known. The
-// caller holds mu.
+// on. It returns fewer, or none, when it is too late. Without a journal it returns
+// none, and asks the worker for them, once: see givenBack. The caller holds mu.
 func (w *worker) withdraw(f *flight, keep int) span {
-	if w.journal.mem == nil {
+	if w.journal.mem != nil {
+		return w.keep(f, max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n)))
+	}
+	keep = max(keep, f.got, f.begun+1)
+	if f.asked || keep >= f.n {
 		return span{}
 	}
-	left := max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n))
+	f.asked = true
+	w.say(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
+	return span{}
+}
+
+// keep leaves so many calls with the worker, and takes the others. The caller holds
+// mu.
+func (w *worker) keep(f *flight, left int) span {
 	back := f.rest(left)
 	w.count -= back.len()
 	f.n = left
@@ -269,9 +336,14 @@ func (w *worker) ended(f *flight) {
 		w.pool.unwatch(f.parent)
 		f.stopClock()
 		w.bytes -= f.bytes
-		*f = flight{}
+		*f = flight{places: f.places}
 		for w.first != w.next && w.flight(w.first).batch == nil {
+			w.places.give(w.flight(w.first).places)
 			w.first++
+		}
+		if w.first == w.next && w.touched {
+			w.idle = time.Now()
+			w.wakeAt(w.idle.Add(trimAfter))
 		}
 		w.letEnd()
 	}
@@ -299,15 +371,28 @@ func (w *worker) cancel(f *flight, cause error) {
 	}
 	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
 	for ; call < last; call++ {
-		select {
-		case w.cancels <- frame.AppendCancel(nil, frame.ID{Seq: f.seq, Index: uint32(call)}, reason):
-		default:
-			w.kill(fmt.Errorf("it does not read what it is told; then: %w", cause))
+		if !w.say(frame.AppendCancel(nil, frame.ID{Seq: f.seq, Index: uint32(call)}, reason)) {
 			return
 		}
 	}
 	w.wakeAt(c.killAt)
 }
+
+// say has tell write a frame. If it cannot, the worker is killed. The caller holds
+// mu.
+func (w *worker) say(b []byte) bool {
+	select {
+	case w.cancels <- b:
+		return true
+	default:
+		w.kill(errors.New("it does not read what it is told"))
+		return false
+	}
+}
+
+// isLong reports whether the call that runs has been doing so for some time: who
+// knows how long it will. It is for workers without a journal. The caller holds mu.
+func (w *worker) isLong(now time.Time) bool { return now.Sub(w.since) >= lookOut }
 
 // wakeAt sees to it that receive looks around then, at the latest. The caller
 // holds mu.

@@ -3,9 +3,9 @@
 // those who write a worker in another language.
 //
 //	pool --tasks----> worker     Call ...                               end of file: finish, and exit
-//	pool --control--> worker     Cancel ...                             end of file: the pool is gone, exit at once
+//	pool --control--> worker     Cancel, TakeBack ...                   end of file: the pool is gone, exit at once
 //	pool <--results-- worker     Hello, Ready or Broken, and then
-//	                             Started, Progress, Result, Failure ...
+//	                             Started, Progress, Result, Failure, GivenBack ...
 //
 //	frame = length uint32, type byte, body        length counts type and body
 //
@@ -32,15 +32,17 @@ type Type byte
 
 // The frames. Letters, so that a dump of a pipe can be read.
 const (
-	Call     Type = 'C' // pool to worker: run these, calls of one function
-	Cancel   Type = 'X' // pool to worker: end the context of a call
-	Hello    Type = 'H' // worker to pool: first of all, with its version
-	Ready    Type = 'Y' // worker to pool: it has been prepared
-	Broken   Type = 'B' // worker to pool: it could not be prepared, with the error
-	Started  Type = 'S' // worker to pool: it begins with a call
-	Progress Type = 'P' // worker to pool: how far a call is
-	Result   Type = 'R' // worker to pool: the value of a call
-	Failure  Type = 'F' // worker to pool: the error of a call
+	Call      Type = 'C' // pool to worker: run these, calls of one function
+	Cancel    Type = 'X' // pool to worker: end the context of a call
+	TakeBack  Type = 'T' // pool to worker: do not begin with this call of a frame, nor those after it
+	Hello     Type = 'H' // worker to pool: first of all, with its version
+	Ready     Type = 'Y' // worker to pool: it has been prepared
+	Broken    Type = 'B' // worker to pool: it could not be prepared, with the error
+	Started   Type = 'S' // worker to pool: it begins with a call
+	Progress  Type = 'P' // worker to pool: how far a call is
+	Result    Type = 'R' // worker to pool: the value of a call
+	Failure   Type = 'F' // worker to pool: the error of a call
+	GivenBack Type = 'G' // worker to pool: it will not begin with this call of a frame, nor those after it
 )
 
 // HeaderSize is the number of bytes before the body.
@@ -64,12 +66,9 @@ func end(b []byte, start int) []byte {
 	return b
 }
 
-// Span is a value in the memory that the two share.
-type Span struct {
-	Block  uint32 // of the worker's, to be given back; see docs/wire.md
-	Offset uint64
-	Length uint64
-}
+// Span is a place in the memory that the two share, in bytes. In a frame nobody
+// has checked it.
+type Span struct{ Offset, Length uint64 }
 
 // Payload is a value: its bytes in the frame, or where they are.
 type Payload struct {
@@ -82,14 +81,13 @@ type Payload struct {
 // Inline is a payload whose bytes are in the frame.
 func Inline(v concert.Encoded) Payload { return Payload{Kind: v.Kind, Bytes: v.Bytes} }
 
-const spanSize = 4 + 8 + 8
+const spanSize = 8 + 8
 
 func appendPayload(b []byte, p Payload) []byte {
 	if !p.Shared {
 		return append(append(b, 0, p.Kind), p.Bytes...)
 	}
 	b = append(b, 1, p.Kind)
-	b = le.AppendUint32(b, p.Span.Block)
 	b = le.AppendUint64(b, p.Span.Offset)
 	return le.AppendUint64(b, p.Span.Length)
 }
@@ -107,7 +105,7 @@ func parsePayload(b []byte) (p Payload, err error) {
 		return p, bad("span of %d bytes", len(b))
 	}
 	p.Shared = true
-	p.Span = Span{Block: le.Uint32(b), Offset: le.Uint64(b[4:]), Length: le.Uint64(b[12:])}
+	p.Span = Span{Offset: le.Uint64(b), Length: le.Uint64(b[8:])}
 	return p, nil
 }
 
@@ -237,13 +235,14 @@ func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }
 // AppendBroken appends a Broken with an error of concert.EncodeError.
 func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken), failure...), len(b)) }
 
-// AppendStarted appends a Started.
-func AppendStarted(b []byte, id ID) []byte { return end(appendID(begin(b, Started), id), len(b)) }
+// AppendID appends a frame that says no more than a call: Started, TakeBack or
+// GivenBack.
+func AppendID(b []byte, t Type, id ID) []byte { return end(appendID(begin(b, t), id), len(b)) }
 
-// ParseStarted parses the body of a Started.
-func ParseStarted(b []byte) (id ID, err error) {
+// ParseID parses the body of such a frame.
+func ParseID(b []byte) (id ID, err error) {
 	if len(b) != 8 {
-		return id, bad("started of %d bytes", len(b))
+		return id, bad("call of %d bytes", len(b))
 	}
 	return parseID(b), nil
 }

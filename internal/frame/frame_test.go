@@ -21,7 +21,7 @@ func TestRoundTrips(t *testing.T) {
 	}
 	args := []frame.Payload{
 		{Kind: 2, Bytes: []byte("abc")},
-		{Kind: 9, Shared: true, Span: frame.Span{Block: 5, Offset: 1 << 40, Length: 1}},
+		{Kind: 9, Shared: true, Span: frame.Span{Offset: 1 << 40, Length: 1}},
 		{Bytes: []byte{}},
 	}
 	outcomes := []frame.Outcome{
@@ -43,7 +43,7 @@ func TestRoundTrips(t *testing.T) {
 		}
 		b = frame.EndCall(b, start, 0)
 	}
-	b = frame.AppendStarted(b, frame.ID{Seq: 6, Index: 2})
+	b = frame.AppendID(b, frame.Started, frame.ID{Seq: 6, Index: 2})
 	b = frame.AppendProgress(b, progress)
 	for _, o := range outcomes {
 		b = frame.AppendResult(b, o)
@@ -87,7 +87,7 @@ func TestRoundTrips(t *testing.T) {
 			}
 			equal(len(rest), 0, nil)
 		}
-		id, err := frame.ParseStarted(next(frame.Started))
+		id, err := frame.ParseID(next(frame.Started))
 		equal(id, frame.ID{Seq: 6, Index: 2}, err)
 		p, err := frame.ParseProgress(next(frame.Progress))
 		equal(p, progress, err)
@@ -113,7 +113,7 @@ func TestRoundTrips(t *testing.T) {
 func TestLarge(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 1<<20)
 	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Bytes: big}})
-	b = frame.AppendStarted(b, frame.ID{Seq: 2})
+	b = frame.AppendID(b, frame.Started, frame.ID{Seq: 2})
 	in := frame.NewReader(bytes.NewReader(b), 1<<24)
 	_, body, err := in.Next()
 	if err != nil {
@@ -149,14 +149,14 @@ func TestHostileLength(t *testing.T) {
 
 // TestInterrupted: an error of the reader is not the end.
 func TestInterrupted(t *testing.T) {
-	b := frame.AppendStarted(nil, frame.ID{Seq: 6})
+	b := frame.AppendID(nil, frame.Started, frame.ID{Seq: 6})
 	timeout := iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(b)))
 	in := frame.NewReader(timeout, 100)
 	if _, _, err := in.Next(); err != iotest.ErrTimeout {
 		t.Fatalf("Next() = %v, want the reader's timeout", err)
 	}
 	kind, body, err := in.Next()
-	if id, _ := frame.ParseStarted(body); kind != frame.Started || err != nil || id.Seq != 6 {
+	if id, _ := frame.ParseID(body); kind != frame.Started || err != nil || id.Seq != 6 {
 		t.Errorf("Next() after the timeout = %c, %v", kind, err)
 	}
 }
@@ -165,7 +165,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(frame.EndCall(frame.AppendArg(frame.AppendCall(nil, frame.CallHead{Seq: 7, Name: "f", Count: 1}), frame.Payload{Bytes: []byte("abc")}, 0), 0, 0))
 	f.Add(frame.AppendResult(frame.AppendHello(nil, 1), frame.Outcome{Value: frame.Payload{Shared: true}}))
 	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Cancelled))
-	f.Add(frame.AppendFailure(frame.AppendStarted(nil, frame.ID{}), frame.Outcome{}))
+	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)
 		var again []byte
@@ -201,9 +201,9 @@ func FuzzReader(f *testing.F) {
 				if v, err := frame.ParseHello(body); err == nil {
 					again = frame.AppendHello(again, v)
 				}
-			case frame.Started:
-				if id, err := frame.ParseStarted(body); err == nil {
-					again = frame.AppendStarted(again, id)
+			case frame.Started, frame.TakeBack, frame.GivenBack:
+				if id, err := frame.ParseID(body); err == nil {
+					again = frame.AppendID(again, kind, id)
 				}
 			case frame.Progress:
 				if p, err := frame.ParseProgress(body); err == nil {

@@ -1,0 +1,209 @@
+package processes_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"concert"
+	"concert/executortest"
+	"concert/processes"
+)
+
+// words returns as many words; they travel as CBOR.
+var words = concert.Register("processes_test.words", func(_ context.Context, n int) ([]string, error) {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprint("word ", i)
+	}
+	return all, nil
+})
+
+// double travels as numbers, there and back.
+var double = concert.Register("processes_test.double", func(_ context.Context, in []float64) ([]float64, error) {
+	for i := range in {
+		in[i] *= 2
+	}
+	return in, nil
+})
+
+func randomBytes(r *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+// TestLarge: values of all sizes arrive as they were, many at a time, whether
+// the arena is large, small, or cannot be had: row 39.
+func TestLarge(t *testing.T) {
+	for name, share := range map[string]func(string, int) ([]byte, *os.File, error){
+		"an arena": processes.NewShared,
+		"a small arena": func(name string, size int) ([]byte, *os.File, error) {
+			return processes.NewShared(name, min(size, 300<<10))
+		},
+		"no arena": func(name string, size int) ([]byte, *os.File, error) {
+			if strings.Contains(name, "arena") {
+				return nil, nil, syscall.ENOSPC
+			}
+			return processes.NewShared(name, size)
+		},
+		"no shared memory": nothingShared,
+	} {
+		t.Run(name, func(t *testing.T) {
+			leftovers(t)
+			t.Cleanup(processes.ShareMemory(share))
+			p := newPool(t, 2, nil)
+			r := rand.New(rand.NewPCG(1, 2))
+			var futures []*concert.Future[[]byte]
+			var sent [][]byte
+			for range 400 {
+				size := 1<<r.IntN(18) + r.IntN(1000)
+				if r.IntN(2) == 0 {
+					size = 16<<10 + r.IntN(8<<10) // many of them are with a worker
+				}
+				b := randomBytes(r, size)
+				sent = append(sent, b)
+				futures = append(futures, submit(t, p, echo, b))
+			}
+			for i, f := range futures {
+				if got, err := f.Result(t.Context()); !bytes.Equal(got, sent[i]) || err != nil {
+					t.Errorf("%d bytes came back as %d, %v", len(sent[i]), len(got), err)
+				}
+			}
+			inputs := func(yield func(int) bool) {
+				for n := 1; n < 1<<17 && yield(n); n *= 2 {
+				}
+			}
+			n := 1
+			for got, err := range concert.Map(t.Context(), p, words, inputs) {
+				if len(got) != n || got[n-1] != fmt.Sprint("word ", n-1) || err != nil {
+					t.Errorf("%d words came as %d, %v", n, len(got), err)
+				}
+				n *= 2
+			}
+			numbers := make([]float64, 1<<16)
+			for i := range numbers {
+				numbers[i] = float64(i)
+			}
+			got, err := submit(t, p, double, numbers).Result(t.Context())
+			if err != nil || len(got) != len(numbers) || numbers[5] != 5 {
+				t.Fatalf("%d numbers, %v", len(got), err)
+			}
+			for i := range got {
+				if got[i] != 2*float64(i) {
+					t.Fatalf("number %d came as %v", i, got[i])
+				}
+			}
+		})
+	}
+}
+
+func nothingShared(string, int) ([]byte, *os.File, error) { return nil, nil, errors.ErrUnsupported }
+
+// TestConformanceUnshared: the suite, as on systems without memory that can be
+// shared and sealed.
+func TestConformanceUnshared(t *testing.T) {
+	t.Cleanup(processes.ShareMemory(nothingShared))
+	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Observer: c.Observer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ex
+	})
+}
+
+// TestStirred is row 21: a worker changes the memory in which its results are, before
+// the pool has read them, meanwhile and later. They may be wrong; what the pool has
+// given out does not change.
+func TestStirred(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	if _, err := submit(t, p, misdeed, "stir").Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	var got [][]byte
+	var sums [][sha256.Size]byte
+	for range 100 {
+		b, err := submit(t, p, echo, randomBytes(r, 100_000)).Result(t.Context())
+		if err != nil || len(b) != 100_000 {
+			t.Fatalf("%d bytes, %v", len(b), err)
+		}
+		got, sums = append(got, b), append(sums, sha256.Sum256(b))
+		submit(t, p, words, 10_000).Result(t.Context()) // whatever comes, this process lives
+	}
+	for i, b := range got {
+		if sha256.Sum256(b) != sums[i] {
+			t.Errorf("result %d has changed", i)
+		}
+	}
+}
+
+// TestTrim: memory that large values have used is given back.
+func TestTrim(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	for range 2 {
+		if _, err := submit(t, p, echo, make([]byte, 8<<20)).Result(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if kb := arenaResident(t); kb < 16<<10 {
+			t.Errorf("%d KiB of the arena are in memory after 8 MiB both ways", kb)
+		}
+		eventually(t, "it is given back", func() bool { return arenaResident(t) == 0 })
+		works(t, p)
+	}
+}
+
+// arenaResident is how much memory arenas use here, in KiB.
+func arenaResident(t *testing.T) (sum int) {
+	smaps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := false
+	for line := range strings.Lines(string(smaps)) {
+		var kb int
+		switch {
+		case strings.Contains(line, "memfd:"):
+			in = strings.Contains(line, "concert-arena")
+		case in && strings.HasPrefix(line, "Rss:"):
+			fmt.Sscanf(line, "Rss: %d kB", &kb)
+			sum += kb
+			in = false
+		}
+	}
+	return sum
+}
+
+// TestFileLimit: a limit for the size of files, which counts for shared memory,
+// is no reason to fail, nor to be killed by a signal.
+func TestFileLimit(t *testing.T) {
+	leftovers(t)
+	var before syscall.Rlimit
+	const fileSize = 1 // RLIMIT_FSIZE
+	if err := syscall.Getrlimit(fileSize, &before); err != nil {
+		t.Fatal(err)
+	}
+	low := before
+	low.Cur = 100 << 10
+	if err := syscall.Setrlimit(fileSize, &low); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(fileSize, &before)
+	p := newPool(t, 1, nil)
+	b := make([]byte, 1<<20)
+	if got, err := submit(t, p, echo, b).Result(t.Context()); len(got) != len(b) || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
