@@ -19,6 +19,7 @@ var (
 	square = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 	nap    = concert.Register("nap", func(_ context.Context, d time.Duration) (string, error) { time.Sleep(d); return "awake", nil })
 	crash  = concert.Register("crash", func(context.Context, int) (int, error) { os.Exit(3); return 0, nil })
+	cat    = concert.Register("cat", func(_ context.Context, path string) ([]byte, error) { return os.ReadFile(path) })
 	count  = concert.Register("count", func(context.Context, int) (int, error) { counted++; return counted, nil })
 )
 
@@ -136,3 +137,20 @@ func ExampleOptions_output() {
 }
 
 var greet = concert.Register("greet", func(_ context.Context, name string) (int, error) { return fmt.Println("hello", name) })
+
+// A sandbox is for tasks that parse what may be hostile. Whatever the input makes
+// of the worker, it can write to one folder, and reach nothing else.
+func ExampleSandbox() {
+	ex, err := processes.New(2, &processes.Options{
+		Sandbox: &processes.Sandbox{Read: []string{}, Write: []string{os.TempDir()}},
+		Timeout: 10 * time.Second,
+		Memory:  512 << 20,
+	})
+	if errors.Is(err, errors.ErrUnsupported) {
+		fmt.Println("this system cannot confine, so nothing runs:", err)
+		return
+	}
+	defer ex.Close()
+	_, err = concert.Submit(context.Background(), ex, cat, "/etc/passwd").Result(context.Background())
+	fmt.Println(err) // open /etc/passwd: permission denied
+}

@@ -39,6 +39,7 @@
 //     told so by its context. If it has not returned after Options.Grace, its
 //     process is killed, with all that it started.
 //   - A task is never run twice, unless Options.Retry says that it may be.
+//   - Options.Sandbox confines workers, for tasks that parse what may be hostile.
 //   - Workers end when the pool is closed, and when this process dies in
 //     whatever way.
 //
@@ -106,6 +107,10 @@ type Options struct {
 	// the bound, by GOMEMLIMIT, and collects more eagerly near it. Zero means no
 	// bound; the least is 192 MiB. Only on Linux; elsewhere New fails.
 	Memory int64
+
+	// Sandbox, if set, confines each worker: no writing of files but in given
+	// folders, no network, no other programs. Where the system cannot, New fails.
+	Sandbox *Sandbox
 
 	// Retry, if set, is asked when a worker has died under a task, with the error
 	// that the task would have and the number of times that it has run, from 1 up.
@@ -227,6 +232,12 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Init != nil && o.Init.err != nil {
 		return nil, fmt.Errorf("processes: initializer: %w", o.Init.err)
+	}
+	if o.Sandbox != nil {
+		var err error
+		if o.Sandbox, err = o.Sandbox.resolve(); err != nil {
+			return nil, err
+		}
 	}
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)

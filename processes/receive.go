@@ -85,7 +85,7 @@ func (w *worker) step() error {
 	case frame.Ready:
 		return w.pool.ready(w)
 	case frame.Broken:
-		why := fmt.Errorf("initializer: %w", concert.DecodeError(body))
+		why := concert.DecodeError(body)
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
 		if w.state != starting {

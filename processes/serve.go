@@ -174,6 +174,11 @@ func (s *server) loop(first bool) {
 		if s.setup.prepare {
 			code = s.prepare()
 		}
+		if code < 0 && s.setup.sandbox != nil {
+			if err := s.setup.sandbox.confine(); err != nil {
+				code = s.broken(fmt.Errorf("the worker cannot be confined: %w", err))
+			}
+		}
 		if code >= 0 {
 			return
 		}
@@ -285,11 +290,16 @@ func (s *server) prepare() int {
 		_, err = concert.Invoke(context.Background(), h.Name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	}()
 	if err := <-done; err != nil {
-		s.out.put(frame.AppendBroken(nil, concert.EncodeError(err)))
-		s.out.flush()
-		return exitBroken
+		return s.broken(fmt.Errorf("initializer: %w", err))
 	}
 	return -1
+}
+
+// broken tells the pool why there will be no worker here.
+func (s *server) broken(err error) int {
+	s.out.put(frame.AppendBroken(nil, concert.EncodeError(err)))
+	s.out.flush()
+	return exitBroken
 }
 
 // call runs one call, which has begun.

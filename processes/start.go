@@ -203,7 +203,7 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	setup := workerSetup{depth: depth + 1, files: names, prepare: p.opts.Init != nil, report: p.opts.Observer != nil}
+	setup := workerSetup{depth: depth + 1, files: names, prepare: p.opts.Init != nil, report: p.opts.Observer != nil, sandbox: p.opts.Sandbox}
 	cmd.Env = slices.Clone(p.opts.Env)
 	if p.opts.Env == nil {
 		cmd.Env = os.Environ()

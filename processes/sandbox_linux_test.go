@@ -1,0 +1,392 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"concert"
+	"concert/processes"
+)
+
+// deed is what a task attempts, and on what.
+type deed struct{ What, On string }
+
+// attempt does a deed, and returns what came of it: "done", "denied", or another
+// error.
+var attempt = concert.Register("processes_test.attempt", func(ctx context.Context, d deed) (string, error) {
+	err := d.do()
+	switch {
+	case err == nil:
+		return "done", nil
+	case errors.Is(err, os.ErrPermission):
+		return "denied", nil
+	}
+	return err.Error(), nil
+})
+
+func (d deed) do() error {
+	pid, _ := strconv.Atoi(d.On)
+	dial := func(network string) error {
+		conn, err := net.Dial(network, d.On)
+		if err == nil {
+			defer conn.Close()
+			_, err = conn.Write([]byte("x"))
+		}
+		return err
+	}
+	switch d.What {
+	case "read":
+		_, err := os.ReadFile(d.On)
+		return err
+	case "list":
+		_, err := os.ReadDir(d.On)
+		return err
+	case "create":
+		return os.WriteFile(d.On, []byte("x"), 0o666)
+	case "append":
+		f, err := os.OpenFile(d.On, os.O_WRONLY|os.O_APPEND, 0)
+		if err == nil {
+			defer f.Close()
+			_, err = f.WriteString("x")
+		}
+		return err
+	case "truncate":
+		return os.Truncate(d.On, 0)
+	case "remove":
+		return os.Remove(d.On)
+	case "rename":
+		return os.Rename(d.On, d.On+".new")
+	case "rename back":
+		return os.Rename(d.On+".new", d.On)
+	case "make a folder":
+		return os.Mkdir(d.On, 0o777)
+	case "make a pipe":
+		return syscall.Mkfifo(d.On, 0o666)
+	case "make a device":
+		return syscall.Mknod(d.On, syscall.S_IFCHR|0o666, 1<<8|3)
+	case "make a symbolic link":
+		return os.Symlink("/etc/passwd", d.On)
+	case "link":
+		return os.Link(d.On, d.On+".link")
+	case "change the mode":
+		return os.Chmod(d.On, 0o777)
+	case "change the mode of an open file":
+		f, err := os.Open(d.On)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Chmod(0o777)
+	case "change the owner":
+		return os.Chown(d.On, os.Getuid(), os.Getgid())
+	case "change the times":
+		return os.Chtimes(d.On, time.Now(), time.Now())
+	case "set an attribute":
+		return unix.Setxattr(d.On, "user.concert", []byte("x"), 0)
+	case "listen":
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err == nil {
+			l.Close()
+		}
+		return err
+	case "tcp", "udp", "unix":
+		return dial(d.What)
+	case "mptcp":
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 262)
+		if err == nil {
+			syscall.Close(fd)
+		}
+		return err
+	case "exec":
+		return exec.Command(d.On).Run()
+	case "exec memory":
+		fd, err := unix.MemfdCreate("program", 0)
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(d.On)
+		if err != nil {
+			return err
+		}
+		if _, err := syscall.Write(fd, b); err != nil {
+			return err
+		}
+		return exec.Command(fmt.Sprint("/proc/self/fd/", fd)).Run()
+	case "signal":
+		return syscall.Kill(pid, 0)
+	case "signal by thread":
+		return unix.Tgkill(pid, pid, 0)
+	case "trace":
+		return syscall.PtraceAttach(pid)
+	case "limit":
+		return unix.Prlimit(pid, unix.RLIMIT_CPU, nil, &unix.Rlimit{})
+	case "mount":
+		return unix.Mount("none", d.On, "tmpfs", 0, "")
+	case "leave":
+		return unix.Unshare(unix.CLONE_NEWUSER)
+	case "io_uring":
+		if _, _, e := syscall.Syscall(unix.SYS_IO_URING_SETUP, 1, 0, 0); e != 0 {
+			return e
+		}
+		return nil
+	case "a new call":
+		if _, _, e := syscall.Syscall(9999, 0, 0, 0); e != 0 {
+			return e
+		}
+		return nil
+	}
+	return fmt.Errorf("no deed %q", d.What)
+}
+
+// sandboxed returns a pool of one confined worker, and the same without.
+func sandboxed(t *testing.T, s *processes.Sandbox) (confined, free *processes.Pool) {
+	t.Helper()
+	confined, err := processes.New(1, &processes.Options{Sandbox: s})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skipf("this system cannot: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { confined.Close() })
+	return confined, newPool(t, 1, nil)
+}
+
+// TestSandbox attempts everything that a confined worker must not do, and sees
+// it denied; and, to know that it would have worked, sees a free worker do it.
+func TestSandbox(t *testing.T) {
+	leftovers(t)
+	folder := t.TempDir()
+	confined, free := sandboxed(t, &processes.Sandbox{})
+	file := pathIn(folder, "file")
+	fresh := func() {
+		os.Remove(file + ".new")
+		os.Remove(file + ".link")
+		if err := os.WriteFile(file, []byte("text"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	local, err := net.Listen("unix", pathIn(folder, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	for _, d := range []deed{
+		{"create", pathIn(folder, "made")},
+		{"append", file},
+		{"truncate", file},
+		{"rename", file},
+		{"remove", file},
+		{"make a folder", pathIn(folder, "folder")},
+		{"make a pipe", pathIn(folder, "pipe")},
+		{"make a symbolic link", pathIn(folder, "symlink")},
+		{"link", file},
+		{"change the mode", file},
+		{"change the mode of an open file", file},
+		{"change the owner", file},
+		{"change the times", file},
+		{"listen", ""},
+		{"tcp", tcp.Addr().String()},
+		{"udp", udp.LocalAddr().String()},
+		{"unix", local.Addr().String()},
+		{"exec", "/bin/true"},
+		{"exec memory", "/bin/true"},
+		{"signal", fmt.Sprint(os.Getpid())},
+		{"signal by thread", fmt.Sprint(os.Getpid())},
+		{"limit", fmt.Sprint(os.Getpid())},
+		{"read", fmt.Sprintf("/proc/%d/environ", os.Getpid())},
+	} {
+		fresh()
+		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
+			t.Errorf("a confined worker: %s %s: %s, %v; want denied", d.What, d.On, got, err)
+		}
+		if d.What != "read" && d.What != "list" {
+			fresh()
+		}
+		if got, err := submit(t, free, attempt, d).Result(t.Context()); got != "done" || err != nil {
+			t.Errorf("a free worker: %s %s: %s, %v; want done, or the test shows nothing", d.What, d.On, got, err)
+		}
+	}
+	// These need rights that not everybody has.
+	for _, d := range []deed{
+		{"make a device", pathIn(folder, "device")},
+		{"set an attribute", file},
+		{"mptcp", ""},
+		{"trace", fmt.Sprint(os.Getpid())},
+		{"mount", folder},
+		{"leave", ""},
+		{"io_uring", ""},
+		{"a new call", ""},
+	} {
+		fresh()
+		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
+			t.Errorf("a confined worker: %s %s: %s, %v; want denied", d.What, d.On, got, err)
+		}
+	}
+	// What it may.
+	fresh()
+	for _, d := range []deed{{"read", file}, {"list", folder}, {"create", os.DevNull}, {"signal", "self"}} {
+		if d.On == "self" {
+			pid, err := submit(t, confined, pidOf, 0).Result(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.On = fmt.Sprint(pid)
+		}
+		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "done" || err != nil {
+			t.Errorf("a confined worker: %s %s: %s, %v; want done", d.What, d.On, got, err)
+		}
+	}
+	works(t, confined)
+}
+
+// TestSandboxFolders: what is given, and nothing else.
+func TestSandboxFolders(t *testing.T) {
+	leftovers(t)
+	read, write, other := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, folder := range []string{read, write, other} {
+		if err := os.WriteFile(pathIn(folder, "file"), []byte("text"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := pathIn(other, "one")
+	if err := os.WriteFile(one, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	confined, _ := sandboxed(t, &processes.Sandbox{Read: []string{read}, Write: []string{write, one}})
+	for _, try := range []struct {
+		deed
+		want string
+	}{
+		{deed{"read", pathIn(read, "file")}, "done"},
+		{deed{"list", read}, "done"},
+		{deed{"append", pathIn(read, "file")}, "denied"},
+		{deed{"create", pathIn(read, "made")}, "denied"},
+		{deed{"read", pathIn(write, "file")}, "done"},
+		{deed{"append", pathIn(write, "file")}, "done"},
+		{deed{"truncate", pathIn(write, "file")}, "done"},
+		{deed{"create", pathIn(write, "made")}, "done"},
+		{deed{"rename", pathIn(write, "made")}, "done"},
+		{deed{"rename back", pathIn(write, "made")}, "done"},
+		{deed{"link", pathIn(write, "made")}, "done"},
+		{deed{"remove", pathIn(write, "made")}, "done"},
+		{deed{"make a folder", pathIn(write, "folder")}, "done"},
+		{deed{"make a device", pathIn(write, "device")}, "denied"},
+		{deed{"make a symbolic link", pathIn(write, "symlink")}, "done"},
+		{deed{"read", pathIn(write, "symlink")}, "denied"}, // it leads out
+		{deed{"change the mode", pathIn(write, "file")}, "denied"},
+		{deed{"read", pathIn(other, "file")}, "denied"},
+		{deed{"list", other}, "denied"},
+		{deed{"list", "/"}, "denied"},
+		{deed{"read", "/etc/passwd"}, "denied"},
+		{deed{"append", one}, "done"},
+		{deed{"remove", one}, "denied"},
+		{deed{"exec", "/bin/true"}, "denied"},
+	} {
+		if got, err := submit(t, confined, attempt, try.deed).Result(t.Context()); got != try.want || err != nil {
+			t.Errorf("%s %s: %s, %v; want %s", try.What, try.On, got, err, try.want)
+		}
+	}
+}
+
+// opened is what the initializer leaves for tasks.
+var opened *os.File
+
+var openFile = concert.Register("processes_test.openFile", func(_ context.Context, path string) (int, error) {
+	var err error
+	opened, err = os.OpenFile(path, os.O_RDWR, 0)
+	return 0, err
+})
+
+var readOpened = concert.Register("processes_test.readOpened", func(context.Context, int) (string, error) {
+	b := make([]byte, 4)
+	_, err := opened.ReadAt(b, 0)
+	return string(b), err
+})
+
+// TestSandboxInit: the initializer comes before.
+func TestSandboxInit(t *testing.T) {
+	leftovers(t)
+	path := pathIn(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("text"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Read: []string{}}, Init: processes.Initialize(openFile, path)})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skipf("this system cannot: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if got, err := submit(t, p, readOpened, 0).Result(t.Context()); got != "text" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := submit(t, p, attempt, deed{"read", path}).Result(t.Context()); got != "denied" || err != nil {
+		t.Errorf("%s, %v; want denied", got, err)
+	}
+}
+
+// TestSandboxRefused: what cannot be confined does not run.
+func TestSandboxRefused(t *testing.T) {
+	leftovers(t)
+	_, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{"/no/such/folder"}}})
+	if err == nil || !strings.Contains(err.Error(), "/no/such/folder") {
+		t.Errorf("New() = %v, want an error that names the folder", err)
+	}
+	// It is there when New looks, and gone when a worker starts.
+	folder := filepath.Join(t.TempDir(), "folder")
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err = processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{folder}}, Init: processes.Initialize(removeFolder, folder)})
+	if err == nil || !strings.Contains(err.Error(), "cannot be confined") || !strings.Contains(err.Error(), folder) {
+		t.Errorf("New() = %v, want an error that says why", err)
+	}
+}
+
+var removeFolder = concert.Register("processes_test.removeFolder", func(_ context.Context, path string) (int, error) {
+	return 0, os.RemoveAll(path)
+})
+
+// TestSandboxWorks: a confined worker is one like others.
+func TestSandboxWorks(t *testing.T) {
+	leftovers(t)
+	confined, _ := sandboxed(t, &processes.Sandbox{Read: []string{}})
+	for i, err := range concert.MapUnordered(t.Context(), confined, nop, numbers(10_000)) {
+		if err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+	}
+	big := make([]byte, 1<<20)
+	if got, err := submit(t, confined, echo, big).Result(t.Context()); len(got) != len(big) || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	_, err := submit(t, confined, misdeed, "exit 5").Result(t.Context())
+	died(t, err)
+	_, err = submit(t, confined, misdeed, "panic").Result(t.Context())
+	if err == nil {
+		t.Error("a panic is no error")
+	}
+	works(t, confined)
+}
