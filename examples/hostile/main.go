@@ -1,0 +1,124 @@
+// Hostile unpacks zip archives that anybody may have sent, with code that believes
+// whatever they say:
+//
+//	go run ./examples/hostile              archives that it makes itself, to do harm
+//	go run ./examples/hostile *.zip        yours
+//
+// The code runs in workers that are confined: they can write to one folder,
+// and have no network, no other programs, 512 MiB of memory and two seconds for
+// an archive. So what is wrong with an archive costs that archive. The same would
+// hold for a decoder in C with a bug that lets the archive run code.
+//
+// Exit codes: 0 all were unpacked, 1 some were not, 2 it cannot work, 3 this
+// system cannot confine processes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// job is what a worker is told.
+type job struct{ Archive, Into string }
+
+// unpack runs in the workers.
+var unpack = concert.Register("hostile.unpack", unpackBelieving)
+
+func main() {
+	processes.Main() // a worker does not go past it
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	into, err := os.MkdirTemp("", "unpacked-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hostile:", err)
+		os.Exit(2)
+	}
+	archives := os.Args[1:]
+	if len(archives) == 0 {
+		defer os.RemoveAll(into)
+		if archives, err = makeArchives(into); err != nil {
+			fmt.Fprintln(os.Stderr, "hostile:", err)
+			os.Exit(2)
+		}
+	}
+	outcomes, err := run(ctx, into, archives)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		fmt.Fprintln(os.Stderr, "hostile: nothing was unpacked:", err)
+		os.Exit(3)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "hostile:", err)
+		os.Exit(2)
+	}
+	code := 0
+	for i, err := range outcomes {
+		outcome := "unpacked"
+		if err != nil {
+			outcome, code = err.Error(), 1
+		}
+		fmt.Printf("%-14s %s\n", filepath.Base(archives[i]), outcome)
+	}
+	if len(os.Args) == 1 {
+		code = 0 // they are meant to fail
+	}
+	os.Exit(code)
+}
+
+// run unpacks archives, each into a folder of its own in into, and returns what
+// became of each.
+func run(ctx context.Context, into string, archives []string) ([]error, error) {
+	root, err := filepath.Abs(into)
+	if err != nil {
+		return nil, err
+	}
+	// Archives are read by the workers, so their folders have to be seen.
+	read := []string{}
+	var jobs []job
+	for i, archive := range archives {
+		path, err := filepath.Abs(archive)
+		if err != nil {
+			return nil, err
+		}
+		folder := filepath.Join(root, "files", fmt.Sprintf("%03d-%s", i+1, filepath.Base(path)))
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return nil, err
+		}
+		read = append(read, path)
+		jobs = append(jobs, job{path, folder})
+	}
+	pool, err := processes.New(2, &processes.Options{
+		Sandbox: &processes.Sandbox{Read: read, Write: []string{filepath.Join(root, "files")}},
+		Memory:  512 << 20,
+		Timeout: 2 * time.Second,
+		Grace:   100 * time.Millisecond,
+		Env:     []string{},                    // nothing to steal
+		Output:  slog.New(slog.DiscardHandler), // the end of it is in the errors
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+
+	var futures []*concert.Future[int]
+	for _, j := range jobs {
+		futures = append(futures, concert.Submit(ctx, pool, unpack, j))
+	}
+	var outcomes []error
+	for _, f := range futures {
+		_, err := f.Result(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		outcomes = append(outcomes, err)
+	}
+	return outcomes, nil
+}

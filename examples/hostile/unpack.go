@@ -1,0 +1,79 @@
+package main
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"strings"
+)
+
+// unpackBelieving is how not to do it: it believes names, sizes and links, and runs
+// what it is told to.
+func unpackBelieving(_ context.Context, j job) (files int, err error) {
+	r, err := zip.OpenReader(j.Archive)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	contents := map[string][]byte{}
+	for _, f := range r.File {
+		data := make([]byte, f.UncompressedSize64) // the size that it says it has
+		in, err := f.Open()
+		if err != nil {
+			return files, err
+		}
+		if _, err := io.ReadFull(in, data); err != nil {
+			return files, err
+		}
+		in.Close()
+		name := j.Into + "/" + f.Name // wherever that leads
+		if f.Mode()&os.ModeSymlink != 0 {
+			if err := os.Symlink(string(data), name); err != nil {
+				return files, err
+			}
+			continue
+		}
+		if err := os.MkdirAll(path.Dir(name), 0o777); err != nil {
+			return files, err
+		}
+		if err := os.WriteFile(name, data, 0o777); err != nil {
+			return files, err
+		}
+		contents[f.Name] = data
+		files++
+	}
+	return files, follow(contents)
+}
+
+// follow does what index.txt says: a line "next" goes on with another file, "run"
+// runs a program, and "fetch" asks a server.
+func follow(contents map[string][]byte) error {
+	for page := "index.txt"; page != ""; {
+		lines := bufio.NewScanner(bytes.NewReader(contents[page]))
+		page = ""
+		for lines.Scan() {
+			what, with, _ := strings.Cut(lines.Text(), " ")
+			switch what {
+			case "next":
+				page = with // round and round
+			case "run":
+				if err := exec.Command("/bin/sh", "-c", with).Run(); err != nil {
+					return err
+				}
+			case "fetch":
+				conn, err := net.Dial("tcp", with)
+				if err != nil {
+					return err
+				}
+				conn.Close()
+			}
+		}
+	}
+	return nil
+}
