@@ -51,6 +51,39 @@ func TestStarterThread(t *testing.T) {
 	}
 }
 
+// hoard keeps so many MiB for good.
+var hoard = concert.Register("processes_test.hoard", func(_ context.Context, n int) (int, error) {
+	b := make([]byte, n<<20)
+	for i := range b {
+		b[i] = 1
+	}
+	hoarded = append(hoarded, b)
+	return os.Getpid(), nil
+})
+
+var hoarded [][]byte
+
+// TestMaxResident: a worker whose memory stays high is replaced, and no other.
+func TestMaxResident(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{MaxResident: 150 << 20})
+	next := func(n int) int {
+		pid, err := submit(t, p, hoard, n).Result(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	first := next(200)
+	eventually(t, "the worker is replaced", func() bool { return next(0) != first })
+	second := next(10)
+	for start := time.Now(); time.Since(start) < 1500*time.Millisecond; time.Sleep(10 * time.Millisecond) {
+		if pid := next(0); pid != second {
+			t.Fatalf("worker %d with 10 MiB was replaced by %d", second, pid)
+		}
+	}
+}
+
 // TestInitializer is row 27.
 func TestInitializer(t *testing.T) {
 	leftovers(t)

@@ -101,6 +101,13 @@ type Options struct {
 	// fresh one, for tasks that leak. Zero means never.
 	MaxTasks int
 
+	// MaxResident is the memory, in bytes, above which a worker is replaced by a fresh
+	// one when it has finished what it has: if it has held more whenever it was looked
+	// at for a second, while tasks ended. It counts what is in memory and the worker's
+	// own, with what its Go runtime has free and not given back. Zero means no such
+	// bound. Only on Linux; elsewhere New fails.
+	MaxResident int64
+
 	// Memory bounds the memory of each worker, in bytes: what it and its Go
 	// runtime have mapped for writing, which grows in steps of 64 MiB. A task that
 	// needs more dies with its worker, with [ErrMemory]. The runtime is told of
@@ -213,7 +220,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 || o.Memory < 0 {
+	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 || o.MaxResident < 0 || o.Memory < 0 {
 		panic(fmt.Sprintf("processes: New(%d) with a negative number", n))
 	}
 	if !mainCalled.Load() {
@@ -221,6 +228,9 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if depth >= maxDepth {
 		return nil, ErrNested
+	}
+	if o.MaxResident > 0 && !canBound {
+		return nil, fmt.Errorf("processes: Options.MaxResident: this system does not say how much memory a process has: %w", errors.ErrUnsupported)
 	}
 	if o.Memory > 0 {
 		if !canBound {

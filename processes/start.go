@@ -62,6 +62,9 @@ func (p *Pool) open() error {
 	defer p.mu.Unlock()
 	p.boot = nil
 	p.spawn(noSeat)
+	if p.opts.MaxResident > 0 {
+		go p.weigh()
+	}
 	return nil
 }
 

@@ -63,7 +63,18 @@ func widen(pipe *os.File) {
 	conn.Control(func(fd uintptr) { unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
 }
 
-// canBound says that boundMemory can.
+// resident returns the memory of a process that is in use, and its own, in bytes.
+func resident(pid int) (bytes int64, ok bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, false
+	}
+	var size, all, shared int64
+	_, err = fmt.Sscan(string(text), &size, &all, &shared)
+	return (all - shared) * int64(os.Getpagesize()), err == nil
+}
+
+// canBound says that boundMemory and resident can.
 const canBound = true
 
 // boundMemory bounds the memory that a process may map for writing. (A bound

@@ -20,7 +20,9 @@ func awaitExit(cmd *exec.Cmd) { cmd.Wait() }
 
 func widen(*os.File) {}
 
-// canBound says that boundMemory can.
+func resident(int) (int64, bool) { return 0, false }
+
+// canBound says that boundMemory and resident can.
 const canBound = false
 
 func boundMemory(*os.Process, int64) error { return errors.ErrUnsupported }

@@ -72,6 +72,8 @@ type worker struct {
 	runTime  time.Duration // of a call, smoothed; 0 if unknown
 	total    int           // calls that have ended
 	since    time.Time     // when it began with a call, without a journal
+	heavy    int           // looks in a row at which it had too much memory
+	heavyAt  int           // total at the first of these
 	drain    time.Time     // when what it left has been waited for, once it is dead
 	alarm    time.Time     // when receive will wake by itself; zero for never
 	killed   error         // why the pool killed it

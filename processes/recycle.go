@@ -1,0 +1,50 @@
+package processes
+
+import "time"
+
+// Workers are replaced when they have run their number of tasks, which feed sees to,
+// or when their memory stays high, which is seen to here.
+
+const (
+	weighEvery = 250 * time.Millisecond
+	mostHeavy  = 4 // times in a row
+)
+
+// weigh looks at the memory of the workers, until the pool ends, and replaces
+// those that have too much of it whenever it looks, although tasks have ended
+// meanwhile.
+func (p *Pool) weigh() {
+	for tick := time.NewTicker(weighEvery); ; {
+		select {
+		case <-p.gone:
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		all := make([]*worker, 0, p.width)
+		for _, w := range p.seats {
+			if w != nil {
+				all = append(all, w)
+			}
+		}
+		p.mu.Unlock()
+		for _, w := range all {
+			bytes, ok := resident(w.pid)
+			p.mu.Lock()
+			switch {
+			case !ok || bytes <= p.opts.MaxResident:
+				w.heavy = 0
+			case w.heavy == 0:
+				w.heavy, w.heavyAt = 1, w.total
+			default:
+				w.heavy++
+			}
+			if w.heavy >= mostHeavy && w.total > w.heavyAt && w.state == seated {
+				w.release()
+				p.refill(w.id)
+			}
+			p.mu.Unlock()
+		}
+	}
+}
