@@ -35,6 +35,13 @@ def run(kind, n):
         if kind == "round":
             for i in range(n):
                 pool.submit(nop, i).result()
+        elif kind.startswith("flight"):
+            flying = set()
+            for i in range(n):
+                if len(flying) == int(kind.split()[1]):
+                    _, flying = concurrent.futures.wait(flying, return_when=concurrent.futures.FIRST_COMPLETED)
+                flying.add(pool.submit(nop, i))
+            concurrent.futures.wait(flying)
         elif kind == "outstanding":
             for f in [pool.submit(nop, i) for i in range(n)]:
                 f.result()

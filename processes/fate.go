@@ -61,9 +61,16 @@ func (e *WorkerError) reason() string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// outOfMemory reports whether the Go runtime ended for want of memory.
-func outOfMemory(stderr string) bool {
-	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory")
+// outOfMemory reports whether the Go runtime ended for want of memory, or the race
+// detector in its place, by the exit code of each.
+func outOfMemory(code int, stderr string) bool {
+	switch code {
+	case 2:
+		return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory")
+	case 66:
+		return strings.Contains(stderr, "ThreadSanitizer failed to allocate")
+	}
+	return false
 }
 
 // newWorkerError returns the error of a task that the worker's death ended.
@@ -71,7 +78,7 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 	e := &WorkerError{Task: task, Worker: w.id, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: w.killed}
 	if state != nil {
 		e.ExitCode = state.ExitCode()
-		if e.Err == nil && e.ExitCode == 2 && outOfMemory(e.Stderr) {
+		if e.Err == nil && outOfMemory(e.ExitCode, e.Stderr) {
 			e.Err = ErrMemory
 		}
 		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {

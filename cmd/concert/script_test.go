@@ -141,13 +141,15 @@ func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, len(args) == 1, "until FILE")
+	need(ts, neg, len(args) == 2, "until FILE SIZE")
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() >= size {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("%s never came", args[0])
+			ts.Fatalf("%s never had %d bytes", args[0], size)
 		}
 	}
 }
