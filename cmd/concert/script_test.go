@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 //	folder DIR [NAME...]             the folder has these, and nothing else
 //	asked PATH N                     the server was asked for it so often
 //	release                          the server goes on with /held
-//	until FILE                       waits until the file has bytes
+//	until FILE SIZE                  waits until the file has so many bytes
 //	smalldisk DIR SIZE               a disk of its own, of that many bytes
 //	readonly DIR                     a folder in which nobody can write
 //
