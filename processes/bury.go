@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"concert"
@@ -44,7 +45,25 @@ func (w *worker) wait() {
 	case <-w.printed:
 	case <-time.After(drainTime):
 	}
+	w.starved = w.isStarved(w.cmd.ProcessState)
 	w.bury(w.cmd.ProcessState)
+}
+
+// isStarved reports whether the kernel killed the process for want of memory: it died
+// of a signal that the pool did not send, and the kernel has counted one more.
+func (w *worker) isStarved(state *os.ProcessState) bool {
+	p := w.pool
+	if s, ok := state.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGKILL {
+		return false
+	}
+	n := p.ooms.count()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.killed != nil || n <= p.oomKills {
+		return false
+	}
+	p.oomKills++ // one for each death
+	return true
 }
 
 // bury takes the worker out of the pool.

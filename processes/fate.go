@@ -82,7 +82,9 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 			e.Err = ErrMemory
 		}
 		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
-			e.Signal = s.Signal()
+			if e.Signal = s.Signal(); e.Err == nil && w.starved {
+				e.Err = ErrMemory
+			}
 		}
 	}
 	return e

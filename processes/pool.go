@@ -18,6 +18,7 @@ type Pool struct {
 	opts  Options
 	width int
 	group *concert.WorkerGroup
+	ooms  oomCounter
 	boot  chan error // what became of the first workers; written under mu, nil after New
 
 	mu sync.Mutex
@@ -35,6 +36,7 @@ type Pool struct {
 	spares    []*worker                   // ready to take a seat
 	all       map[*worker]bool            // processes that have not been buried
 	starting  int                         // processes about to be made, which are not in all
+	oomKills  int                         // that ooms has counted, and were others, or known deaths
 	failures  int                         // workers in a row that did not become ready
 	broken    error                       // why there will be no workers any more
 	closed    error                       // why tasks are refused; nil if they are not
@@ -55,6 +57,8 @@ func newPool(n int, o Options) *Pool {
 		opts: o, width: n, claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
+	p.ooms = findOOMCounter()
+	p.oomKills = p.ooms.count()
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
 	return p
 }

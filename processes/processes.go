@@ -171,7 +171,8 @@ var (
 	ErrTimeout error = timeoutError{}
 
 	// ErrMemory is wrapped by the error of a task whose worker had no memory
-	// left within Options.Memory.
+	// left within Options.Memory, or was killed by the kernel when its control group
+	// had none.
 	ErrMemory = errors.New("processes: out of memory")
 
 	// ErrNested is the error of New in a worker that is three pools deep.

@@ -28,6 +28,7 @@ var programs = map[string]func(args []string) error{
 	"image":   programImage,
 	"files":   programFiles,
 	"chld":    programWorks,
+	"starve":  programStarves,
 }
 
 // beProgram is called by TestMain.
@@ -244,6 +245,73 @@ func TestFirstProcess(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// programStarves puts itself into a control group with little memory, and has a
+// worker that needs more.
+func programStarves(args []string) error {
+	group := args[0]
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("0"), 0); err != nil {
+		return err
+	}
+	p, err := processes.New(2, &processes.Options{Output: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	// The kernel kills the one that has most.
+	_, err = concert.Submit(context.Background(), p, hoard, 1024).Result(context.Background())
+	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !errors.Is(err, processes.ErrMemory) || e.Signal != syscall.SIGKILL {
+		return fmt.Errorf("of a worker that needs more: %w", err)
+	}
+	// Another kill is not mistaken for one of these.
+	pid, err := concert.Submit(context.Background(), p, pidOf, 0).Result(context.Background())
+	if err != nil {
+		return err
+	}
+	_, err = concert.Submit(context.Background(), p, misdeed, "kill").Result(context.Background())
+	if _, ok := errors.AsType[*processes.WorkerError](err); !ok || errors.Is(err, processes.ErrMemory) {
+		return fmt.Errorf("of a worker that is killed, perhaps %d: %w", pid, err)
+	}
+	return p.Close()
+}
+
+// TestStarved is row 13, where it is not the pool that sets the limit.
+func TestStarved(t *testing.T) {
+	group := controlGroup(t, 512<<20)
+	if out, err := program(t, "starve", group).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// controlGroup makes a control group with so much memory, or skips the test where
+// that is not for this user to do.
+func controlGroup(t *testing.T, memory int) string {
+	t.Helper()
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Skip("this system has no control groups")
+	}
+	for line := range strings.Lines(string(groups)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		root, limit := "/sys/fs/cgroup", "memory.max"
+		if parts[1] == "memory" {
+			root, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		} else if parts[1] != "" {
+			continue
+		}
+		group := filepath.Join(root, parts[2], fmt.Sprint("concert-test-", os.Getpid()))
+		if os.Mkdir(group, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() {
+			eventually(t, "the control group is empty", func() bool { return os.Remove(group) == nil })
+		})
+		if os.WriteFile(filepath.Join(group, limit), []byte(fmt.Sprint(memory)), 0) == nil {
+			return group
+		}
+	}
+	t.Skip("this system does not let the test make a control group with a limit")
+	return ""
 }
 
 // programFiles may open few files.

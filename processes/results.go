@@ -19,12 +19,12 @@ type results struct {
 	journal journal // without memory: there is none
 
 	mu      sync.Mutex
-	buf     []byte      // guarded by mu: without a journal, what is not in the pipe
-	written uint64      // guarded by mu: bytes put
-	flushed uint64      // guarded by mu: of these, in the pipe
-	last    time.Time   // guarded by mu: of the last write
-	timer   *time.Timer // set once
-	armed   bool        // guarded by mu: the timer runs
+	buf     []byte        // guarded by mu: without a journal, what is not in the pipe
+	written uint64        // guarded by mu: bytes put
+	flushed uint64        // guarded by mu: of these, in the pipe
+	last    time.Duration // guarded by mu: of the last write
+	timer   *time.Timer   // set once
+	armed   bool          // guarded by mu: the timer runs
 }
 
 const (
@@ -50,11 +50,11 @@ func (r *results) put(parts ...[]byte) {
 
 // outcome adds the frame of a call that has just ended. It writes what there
 // is, unless that can wait a little.
-func (r *results) outcome(now time.Time, parts ...[]byte) {
+func (r *results) outcome(now time.Duration, parts ...[]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.putLocked(parts)
-	if now.Sub(r.last) >= gather || r.written-r.flushed >= enough {
+	if now-r.last >= gather || r.written-r.flushed >= enough {
 		r.last = now
 		r.flushLocked()
 		return

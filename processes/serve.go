@@ -45,17 +45,23 @@ type server struct {
 	parent   context.Context    // of the contexts of its calls
 	stop     context.CancelFunc // of parent's deadline; nil if it has none
 	spare    *callContext       // of the last call, if nobody has asked for its Done
-	now      time.Time          // when the last call ended, if there was no wait since
+	now      time.Duration      // when the last call ended, if there was no wait since; else 0
 	places   spans              // of results in the arena that the pool has not copied, as far as is known
 	placed   uint64             // results in the arena, ever
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the call that runs, or the last one
 	ctx       *callContext              // guarded by mu: its context; nil if none runs
-	begun     time.Time                 // guarded by mu
+	begun     time.Duration             // guarded by mu
 	cancelled map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
 	givenBack map[uint32]uint32         // guarded by mu: of frames, from which call on
 }
+
+var started = time.Now()
+
+// uptime is how long this process has run. It is one reading of a clock, where time.Now
+// takes two.
+func uptime() time.Duration { return time.Since(started) }
 
 // serve is what Main does in a worker. It returns the exit code.
 func serve(text string) int {
@@ -192,7 +198,7 @@ func (s *server) loop(first bool) {
 	for {
 		if !s.in.Buffered() {
 			s.out.flush()
-			s.now = time.Time{}
+			s.now = 0
 		}
 		kind, body, err := s.in.Next()
 		switch {
@@ -335,8 +341,8 @@ func (s *server) begin(id frame.ID) bool {
 		return false
 	}
 	now := s.now
-	if now.IsZero() {
-		now = time.Now()
+	if now == 0 {
+		now = uptime()
 	}
 	ctx := s.spare
 	s.spare = nil
@@ -365,11 +371,11 @@ func (s *server) begin(id frame.ID) bool {
 
 // finish says what became of the call that runs.
 func (s *server) finish(result concert.Encoded, err error) {
-	now := time.Now()
+	now := uptime()
 	s.now = now
 	s.mu.Lock()
 	ctx := s.ctx
-	o := frame.Outcome{ID: s.id, Ran: now.Sub(s.begun), Value: frame.Inline(result)}
+	o := frame.Outcome{ID: s.id, Ran: now - s.begun, Value: frame.Inline(result)}
 	s.ctx = nil
 	s.mu.Unlock()
 	if ctx.lazy.Opened() {

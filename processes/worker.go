@@ -45,10 +45,11 @@ type worker struct {
 	claims *concert.Task // from which it claims calls
 
 	// Of receive, and after it of wait:
-	owed   int       // calls that are settled, and not counted
-	said   []outcome // room for outcomes,
-	ids    []timedID // and for whose they are
-	copied uint64    // results in the arena, ever
+	owed    int       // calls that are settled, and not counted
+	starved bool      // the kernel killed it for want of memory
+	said    []outcome // room for outcomes,
+	ids     []timedID // and for whose they are
+	copied  uint64    // results in the arena, ever
 
 	cancels  chan []byte   // to tell
 	wake     chan struct{} // holds one; rouses feed
