@@ -90,7 +90,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	before, id := w.state, w.id
 	w.state, w.first, w.count = buried, w.next, 0
 	mem := w.journal.mem
-	w.journal.mem = nil
+	w.journal.mem, w.slots = nil, false
 	w.limit(0, "")
 	w.rouse()
 	delete(p.all, w)

@@ -247,7 +247,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	}
 	b.add(h, args, w.place)
 	f.places = len(w.places.taken) - before
-	if w.journal.mem != nil {
+	if w.slots {
 		w.journal.offer(f.seq, f.n)
 		w.wakeAt(now.Add(lookOut))
 	}
@@ -282,7 +282,7 @@ func (p *Pool) steal(w *worker) bool {
 			continue
 		}
 		ahead := time.Duration(other.count) * other.runTime
-		if f, call := other.running(); f != nil && f.begun == call && (other.journal.mem != nil || other.isLong(now)) {
+		if f, call := other.running(); f != nil && f.begun == call && (other.slots || other.isLong(now)) {
 			ahead = max(ahead, time.Second) // it has run for some time, and who knows
 		}
 		if ahead > load {
@@ -299,7 +299,7 @@ func (p *Pool) steal(w *worker) bool {
 		if f.batch == nil {
 			continue
 		}
-		if victim.journal.mem == nil {
+		if !victim.slots {
 			if keep := max(0, f.n-want); !f.asked {
 				victim.withdraw(f, keep)
 				want -= f.n - keep

@@ -161,7 +161,7 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		case "shared":
 			b = frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Shared: true, Span: frame.Span{Offset: 1 << 60, Length: 1 << 60}}})
 		case "version":
-			b = frame.AppendHello(nil, 99)
+			b = frame.AppendHello(nil, frame.HelloBody{Version: 99})
 		case "ready":
 			b = frame.AppendReady(nil)
 		}

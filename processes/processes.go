@@ -127,6 +127,12 @@ type Options struct {
 	// goroutines, and must not wait for a task.
 	Retry func(err *WorkerError, ran int) bool
 
+	// Command, if set, is a program and its arguments that workers run in place of
+	// this program: one that speaks what docs/wire.md describes. The functions that
+	// are submitted have to be known there by their names. Such a pool needs no Main.
+	// Memory is not told to the program, and Sandbox cannot be set.
+	Command []string
+
 	// Env is the environment of the workers, as in os/exec; nil means this
 	// process's. Dir is their working directory; empty means this process's.
 	Env []string
@@ -224,8 +230,14 @@ func New(n int, opts *Options) (*Pool, error) {
 	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 || o.MaxResident < 0 || o.Memory < 0 {
 		panic(fmt.Sprintf("processes: New(%d) with a negative number", n))
 	}
-	if !mainCalled.Load() {
+	if o.Command == nil && !mainCalled.Load() {
 		return nil, ErrNoMain
+	}
+	if o.Command != nil && (len(o.Command) == 0 || o.Command[0] == "") {
+		return nil, errors.New("processes: Options.Command names no program")
+	}
+	if o.Command != nil && o.Sandbox != nil {
+		return nil, fmt.Errorf("processes: Options.Sandbox: workers of another program cannot be confined: %w", errors.ErrUnsupported)
 	}
 	if depth >= maxDepth {
 		return nil, ErrNested

@@ -77,11 +77,11 @@ func (w *worker) step() error {
 		}
 		return w.progress(p)
 	case frame.Hello:
-		version, err := frame.ParseHello(body)
-		if err == nil && version != frame.Version {
-			err = fmt.Errorf("the worker speaks version %d of the protocol, this pool version %d", version, frame.Version)
+		h, err := frame.ParseHello(body)
+		if err != nil {
+			return err
 		}
-		return err
+		return w.hello(h)
 	case frame.Ready:
 		return w.pool.ready(w)
 	case frame.Broken:
@@ -95,6 +95,20 @@ func (w *worker) step() error {
 		return nil // it exits
 	}
 	return fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
+}
+
+// hello takes note of what the worker can.
+func (w *worker) hello(h frame.HelloBody) error {
+	if h.Version != frame.Version {
+		return fmt.Errorf("the worker speaks version %d of the protocol, this pool version %d", h.Version, frame.Version)
+	}
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if w.state != starting {
+		return fmt.Errorf("%w: it was ready, and says hello", frame.ErrFrame)
+	}
+	w.slots = w.journal.mem != nil && h.Flags&frame.Slots != 0
+	return nil
 }
 
 // distrust kills a worker that does not keep to the protocol.
@@ -213,7 +227,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		w.took(f)
 		known++
 	}
-	if w.count > 0 && w.journal.mem != nil {
+	if w.count > 0 && w.slots {
 		w.wakeAt(time.Now().Add(lookOut)) // it begins with the next one
 	}
 	return known, w.id, nil
@@ -378,11 +392,11 @@ func (w *worker) look() bool {
 		}
 	}
 	switch {
-	case w.journal.mem != nil && w.count > 0 && newest == nil:
+	case w.slots && w.count > 0 && newest == nil:
 		w.wakeAt(now.Add(lookOut))
-	case w.journal.mem == nil && w.count > 1 && newest != nil && !w.isLong(now):
+	case !w.slots && w.count > 1 && newest != nil && !w.isLong(now):
 		w.wakeAt(w.since.Add(lookOut))
-	case w.journal.mem == nil && w.count > 1:
+	case !w.slots && w.count > 1:
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
 	if w.touched && w.first == w.next {

@@ -39,7 +39,7 @@ var (
 	// forge writes its own result, and then what does not belong there.
 	forge = concert.Register("processes_test.forge", func(context.Context, int) (int, error) {
 		b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Kind: 13, Bytes: make([]byte, 8)}})
-		syscall.Write(4, frame.AppendHello(b, frame.Version))
+		syscall.Write(4, frame.AppendHello(b, frame.HelloBody{Version: frame.Version}))
 		time.Sleep(time.Minute)
 		return 0, nil
 	})

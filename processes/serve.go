@@ -100,7 +100,11 @@ func serve(text string) int {
 	}
 	s.in = frame.NewReader(files[0], maxFrame)
 	s.out = newResults(files[1], s.journal)
-	s.out.put(frame.AppendHello(nil, frame.Version))
+	hello := frame.HelloBody{Version: frame.Version}
+	if s.journal.mem != nil {
+		hello.Flags = frame.Slots
+	}
+	s.out.put(frame.AppendHello(nil, hello))
 	s.out.flush()
 	go s.control(files[2])
 	go s.loop(true)
@@ -129,7 +133,7 @@ func (s *server) control(pipe *os.File) {
 	}
 }
 
-// takeBack gives calls back that have not begun; for workers without a journal.
+// takeBack gives calls back that have not begun. It is what workers without slots are asked.
 func (s *server) takeBack(id frame.ID) {
 	s.mu.Lock()
 	switch ahead := int32(id.Seq - s.id.Seq); {

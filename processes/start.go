@@ -191,15 +191,10 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 
 // command is the process of a worker, which is given files.
 func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
-	path := image
-	if path == "" {
-		var err error
-		if path, err = os.Executable(); err != nil {
-			return nil, err
-		}
+	cmd, err := p.program()
+	if err != nil {
+		return nil, err
 	}
-	cmd := exec.Command(path, ownArgs()...)
-	cmd.Args[0] = os.Args[0]
 	cmd.Dir = p.opts.Dir
 	setAttributes(cmd)
 	names, err := passFiles(cmd, passed)
@@ -211,13 +206,32 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	if p.opts.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	if !slices.ContainsFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, "GOMAXPROCS=") }) {
-		cmd.Env = append(cmd.Env, fmt.Sprint("GOMAXPROCS=", max(1, runtime.GOMAXPROCS(0)/p.width)))
-	}
-	if p.opts.Memory > 0 {
-		cmd.Env = append(cmd.Env, fmt.Sprint("GOMEMLIMIT=", (p.opts.Memory-64<<20)*9/10)) // it does not count what is reserved
+	if p.opts.Command == nil {
+		if !slices.ContainsFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, "GOMAXPROCS=") }) {
+			cmd.Env = append(cmd.Env, fmt.Sprint("GOMAXPROCS=", max(1, runtime.GOMAXPROCS(0)/p.width)))
+		}
+		if p.opts.Memory > 0 {
+			cmd.Env = append(cmd.Env, fmt.Sprint("GOMEMLIMIT=", (p.opts.Memory-64<<20)*9/10)) // it does not count what is reserved
+		}
 	}
 	cmd.Env = append(cmd.Env, workerEnv+"="+setup.String())
+	return cmd, nil
+}
+
+// program is what workers run: this program, or another one.
+func (p *Pool) program() (*exec.Cmd, error) {
+	if c := p.opts.Command; c != nil {
+		return exec.Command(c[0], c[1:]...), nil
+	}
+	path := image
+	if path == "" {
+		var err error
+		if path, err = os.Executable(); err != nil {
+			return nil, err
+		}
+	}
+	cmd := exec.Command(path, ownArgs()...)
+	cmd.Args[0] = os.Args[0]
 	return cmd, nil
 }
 

@@ -60,6 +60,7 @@ type worker struct {
 	// Guarded by the pool's mu:
 	id       int // seat; -1 for none yet
 	state    workerState
+	slots    bool          // it keeps to the slots of the journal
 	asleep   bool          // feed waits for wake
 	first    uint32        // flights before this one have ended
 	next     uint32        // number of the next flight
@@ -72,7 +73,7 @@ type worker struct {
 	idle     time.Time     // since when there are no calls, if touched
 	runTime  time.Duration // of a call, smoothed; 0 if unknown
 	total    int           // calls that have ended
-	since    time.Time     // when it began with a call, without a journal
+	since    time.Time     // when it began with a call, without slots
 	heavy    int           // looks in a row at which it had too much memory
 	heavyAt  int           // total at the first of these
 	drain    time.Time     // when what it left has been waited for, once it is dead
@@ -122,7 +123,7 @@ type flight struct {
 	got    int  // of these, settled: the first so many
 	begun  int  // the one whose Start has been called before it settled, or -1
 	vain   int  // the one of which Start said that nobody wants it, or -1
-	asked  bool // for some of them, without a journal
+	asked  bool // for some of them, without slots
 	kept   bool // it is one call, of which Withdraw has said that it runs
 	bytes  int
 	places int // in the arena, which it keeps when its calls have ended, until those before it have
@@ -205,7 +206,7 @@ func (w *worker) room() int {
 		return 0
 	}
 	want := fewest
-	if w.journal.mem == nil {
+	if !w.slots {
 		want = 1
 	}
 	if w.runTime > 0 {
@@ -279,7 +280,7 @@ func (w *worker) running() (newest *flight, call int) {
 // included. The caller holds mu.
 func (f *flight) hasBegun(w *worker) int {
 	begun := f.begun + 1
-	if w.journal.mem != nil {
+	if w.slots {
 		begun = max(begun, w.journal.begun(f.seq, f.n))
 	}
 	return max(begun, f.got)
@@ -296,10 +297,10 @@ func (w *worker) doing() (id int, task string) {
 }
 
 // withdraw takes calls back that the worker has not begun: those from number keep
-// on. It returns fewer, or none, when it is too late. Without a journal it returns
+// on. It returns fewer, or none, when it is too late. Without slots it returns
 // none, and asks the worker for them, once: see givenBack. The caller holds mu.
 func (w *worker) withdraw(f *flight, keep int) span {
-	if w.journal.mem != nil {
+	if w.slots {
 		return w.keep(f, max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n)))
 	}
 	keep = max(keep, f.got, f.begun+1)
@@ -358,8 +359,8 @@ func (w *worker) ended(f *flight) {
 // cancel tells the worker to end the context of the call that runs, and says
 // when it will be killed. The caller holds mu.
 func (w *worker) cancel(f *flight, cause error) {
-	call, last := f.got, f.n // without a journal any of them may be next
-	if w.journal.mem != nil {
+	call, last := f.got, f.n // without slots any of them may be next
+	if w.slots {
 		call = max(call, w.journal.begun(f.seq, f.n)-1)
 		last = call + 1
 	}
@@ -394,7 +395,7 @@ func (w *worker) say(b []byte) bool {
 }
 
 // isLong reports whether the call that runs has been doing so for some time: who
-// knows how long it will. It is for workers without a journal. The caller holds mu.
+// knows how long it will. It is for workers without slots. The caller holds mu.
 func (w *worker) isLong(now time.Time) bool { return now.Sub(w.since) >= lookOut }
 
 // wakeAt sees to it that receive looks around then, at the latest. The caller

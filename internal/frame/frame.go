@@ -214,19 +214,30 @@ func ParseCancel(b []byte) (id ID, why Reason, err error) {
 
 const magic = "concert"
 
-// AppendHello appends a Hello with a version.
-func AppendHello(b []byte, version uint32) []byte {
+// HelloBody is how a worker introduces itself.
+type HelloBody struct {
+	Version uint32
+	Flags   uint32
+}
+
+// Slots, of HelloBody.Flags, says that the worker keeps to the slots of the journal.
+// One that does not is asked for calls by TakeBack.
+const Slots = 1
+
+// AppendHello appends a Hello.
+func AppendHello(b []byte, h HelloBody) []byte {
 	start := len(b)
 	b = append(begin(b, Hello), magic...)
-	return end(le.AppendUint32(b, version), start)
+	return end(le.AppendUint32(le.AppendUint32(b, h.Version), h.Flags), start)
 }
 
 // ParseHello parses the body of a Hello.
-func ParseHello(b []byte) (version uint32, err error) {
-	if len(b) != len(magic)+4 || string(b[:len(magic)]) != magic {
-		return 0, bad("hello of %d bytes", len(b))
+func ParseHello(b []byte) (h HelloBody, err error) {
+	if len(b) != len(magic)+8 || string(b[:len(magic)]) != magic {
+		return h, bad("hello of %d bytes", len(b))
 	}
-	return le.Uint32(b[len(magic):]), nil
+	b = b[len(magic):]
+	return HelloBody{le.Uint32(b), le.Uint32(b[4:])}, nil
 }
 
 // AppendReady appends a Ready.

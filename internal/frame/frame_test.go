@@ -30,7 +30,7 @@ func TestRoundTrips(t *testing.T) {
 	}
 	progress := frame.ProgressBody{ID: frame.ID{Seq: 4, Index: 1}, Done: -1, Total: 1 << 62}
 	var b []byte
-	b = frame.AppendHello(b, 99)
+	b = frame.AppendHello(b, frame.HelloBody{Version: 99, Flags: frame.Slots})
 	b = frame.AppendReady(b)
 	b = frame.AppendBroken(b, []byte("why"))
 	left := args
@@ -71,8 +71,8 @@ func TestRoundTrips(t *testing.T) {
 				t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 			}
 		}
-		version, err := frame.ParseHello(next(frame.Hello))
-		equal(version, uint32(99), err)
+		hello, err := frame.ParseHello(next(frame.Hello))
+		equal(hello, frame.HelloBody{Version: 99, Flags: frame.Slots}, err)
 		next(frame.Ready)
 		equal(string(next(frame.Broken)), "why", nil)
 		left := args
@@ -163,7 +163,7 @@ func TestInterrupted(t *testing.T) {
 
 func FuzzReader(f *testing.F) {
 	f.Add(frame.EndCall(frame.AppendArg(frame.AppendCall(nil, frame.CallHead{Seq: 7, Name: "f", Count: 1}), frame.Payload{Bytes: []byte("abc")}, 0), 0, 0))
-	f.Add(frame.AppendResult(frame.AppendHello(nil, 1), frame.Outcome{Value: frame.Payload{Shared: true}}))
+	f.Add(frame.AppendResult(frame.AppendHello(nil, frame.HelloBody{Version: 1}), frame.Outcome{Value: frame.Payload{Shared: true}}))
 	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Cancelled))
 	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -198,8 +198,8 @@ func FuzzReader(f *testing.F) {
 					again = frame.AppendCancel(again, id, why)
 				}
 			case frame.Hello:
-				if v, err := frame.ParseHello(body); err == nil {
-					again = frame.AppendHello(again, v)
+				if h, err := frame.ParseHello(body); err == nil {
+					again = frame.AppendHello(again, h)
 				}
 			case frame.Started, frame.TakeBack, frame.GivenBack:
 				if id, err := frame.ParseID(body); err == nil {

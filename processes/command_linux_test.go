@@ -1,0 +1,44 @@
+package processes_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"concert"
+	"concert/processes"
+)
+
+// TestCommand: workers of another program; here it is this one, which knows the
+// functions.
+func TestCommand(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, 2, &processes.Options{Command: []string{self, "-test.run=^$"}})
+	n := 0
+	for got, err := range concert.Map(t.Context(), p, nop, numbers(1000)) {
+		if got != n || err != nil {
+			t.Fatalf("result %d: %d, %v", n, got, err)
+		}
+		n++
+	}
+}
+
+// TestCommandRefused: programs that are not there, or no workers.
+func TestCommandRefused(t *testing.T) {
+	for what, want := range map[string]string{
+		"":                       "names no program",
+		"/no/such/program":       "no such file",
+		"no-such-program-at-all": "executable file not found",
+		"/bin/true":              "died before it was ready",
+	} {
+		if p, err := processes.New(1, &processes.Options{Command: []string{what}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New() with %q = %v, %v; want an error with %q", what, p, err, want)
+		}
+	}
+	if _, err := processes.New(1, &processes.Options{Command: []string{"/bin/true"}, Sandbox: &processes.Sandbox{}}); err == nil {
+		t.Error("a sandbox for another program is no error")
+	}
+}
