@@ -113,14 +113,29 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 			err = newPanicError(v)
 		}
 	}()
-	e, buf, err = encodeTo(buf, arg)
+	if f.codec == nil {
+		e, buf, err = encodeTo(buf, arg)
+	} else {
+		e, buf, err = encodeDeclared(buf, f.codec, arg)
+	}
 	if err != nil {
 		err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
 	}
 	return e, buf, err
 }
 
-func decodeResult[Out any](result Encoded, failure error) (out Out, err error) {
+// encodeDeclared is encodeTo for the argument of a declared function.
+func encodeDeclared[In any](buf []byte, codec Codec, arg In) (e Encoded, _ []byte, err error) {
+	start := len(buf)
+	if kind, buf := encodeScalar(buf, arg); kind != asNil {
+		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
+	}
+	e, err = encodeLarge(arg, codec)
+	return e, buf, err
+}
+
+// decodeResult decodes what came back, of a declared function with its codec.
+func decodeResult[Out any](codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
 	}
@@ -129,7 +144,12 @@ func decodeResult[Out any](result Encoded, failure error) (out Out, err error) {
 			err = newPanicError(v)
 		}
 	}()
-	if out, err = decode[Out](result); err != nil {
+	if codec == nil {
+		out, err = decode[Out](result)
+	} else if out, err = decode[Out](result); err != nil {
+		err = codec.Decode(result, &out)
+	}
+	if err != nil {
 		err = fmt.Errorf("concert: result of the worker: %w", err)
 	}
 	return out, err
@@ -160,6 +180,9 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 		return nil, false
 	}
 	b.Name, b.Args, b.job = f.name, b.arg[:], (*remoteCall[In, Out])(c)
+	if f.codec != nil {
+		b.job = declaredCall[In, Out]{(*remoteCall[In, Out])(c), f.codec}
+	}
 	return &b.Batch, false
 }
 
@@ -204,11 +227,25 @@ func (r *remoteCall[In, Out]) progress(_, worker int, done, total int64) {
 }
 
 func (r *remoteCall[In, Out]) settle(_, worker int, result Encoded, err error) {
+	r.settleBy(nil, worker, result, err)
+}
+
+// declaredCall is a remoteCall of a declared function.
+type declaredCall[In, Out any] struct {
+	*remoteCall[In, Out]
+	codec Codec
+}
+
+func (d declaredCall[In, Out]) settle(_, worker int, result Encoded, err error) {
+	d.settleBy(d.codec, worker, result, err)
+}
+
+func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, err error) {
 	t := &r.future.task
 	if !t.move(running, finishing) && !t.move(claimed, finishing) {
 		return
 	}
-	r.future.value, r.future.err = decodeResult[Out](result, err)
+	r.future.value, r.future.err = decodeResult[Out](codec, result, err)
 	(*call[In, Out])(r).end(finished, nil, worker)
 }
 
@@ -216,6 +253,7 @@ func (r *remoteCall[In, Out]) settle(_, worker int, result Encoded, err error) {
 type remoteItems[In, Out any] struct {
 	m     *mapping[In, Out]
 	task  *Task // of the runner, for the observer
+	codec Codec // nil unless the function is declared
 	items []remoteItem[In, Out]
 }
 
@@ -257,7 +295,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		m.away.Add(1)
 		if b == nil {
 			room := max(1, min(m.line.ahead(most)+1, most))
-			b = &remoteItems[In, Out]{m: m, task: t, items: make([]remoteItem[In, Out], 0, room)}
+			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
 		}
 		i := len(b.items)
@@ -330,7 +368,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	it.state = uint8(finished)
 	m := r.m
 	m.weigh(len(result.Bytes))
-	it.item.out, it.item.err = decodeResult[Out](result, err)
+	it.item.out, it.item.err = decodeResult[Out](r.codec, result, err)
 	r.observe(i, TaskFinished, worker, it.item.err)
 	m.line.markDone(it.item, m.ordered)
 	it.item = nil // the batch may live as long as its slowest call
@@ -349,4 +387,11 @@ func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err er
 		it.number = lastNumber.Add(1)
 	}
 	o(Event{Kind: kind, Task: it.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
+}
+
+func codecOf(f *Function) Codec {
+	if f == nil {
+		return nil
+	}
+	return f.codec
 }

@@ -36,11 +36,12 @@ const (
 	asUint64
 	asFloat32
 	asFloat64
-	asNil   // a nil slice of one of the kinds above
-	asInt   // 8 bytes, little endian: int, int64
-	asUint  // likewise: uint, uint64
-	asFloat // likewise: float64
-	asBool  // one byte, 0 or 1
+	asNil     // a nil slice of one of the kinds above
+	asInt     // 8 bytes, little endian: int, int64
+	asUint    // likewise: uint, uint64
+	asFloat   // likewise: float64
+	asBool    // one byte, 0 or 1
+	asForeign // what a Codec has made
 )
 
 var (
@@ -79,7 +80,7 @@ func encodeTo[T any](buf []byte, v T) (Encoded, []byte, error) {
 	if kind, buf := encodeScalar(buf, v); kind != asNil {
 		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
 	}
-	e, err := encodeLarge(v)
+	e, err := encodeLarge(v, nil)
 	return e, buf, err
 }
 
@@ -107,7 +108,8 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	return asNil, buf
 }
 
-func encodeLarge[T any](v T) (Encoded, error) {
+// encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of its own.
+func encodeLarge[T any](v T, codec Codec) (Encoded, error) {
 	switch v := any(v).(type) {
 	case []byte:
 		return encodeRaw(asBytes, v), nil
@@ -132,6 +134,10 @@ func encodeLarge[T any](v T) (Encoded, error) {
 	case []float64:
 		return encodeRaw(asFloat64, v), nil
 	default:
+		if codec != nil {
+			b, err := codec.Encode(v)
+			return Encoded{asForeign, b}, err
+		}
 		b, err := cborEncoder.Marshal(v)
 		if err != nil {
 			return Encoded{}, fmt.Errorf("%T cannot be encoded: %w", v, err)

@@ -60,9 +60,10 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 
 // Function is a registered function, for workers elsewhere.
 type Function struct {
-	name string
-	keep any // the function value, whose address is a key and must stay its own
-	call func(ctx context.Context, arg Encoded) (result Encoded, err error)
+	name  string
+	keep  any // the function value, whose address is a key and must stay its own
+	call  func(ctx context.Context, arg Encoded) (result Encoded, err error)
+	codec Codec // nil unless it is declared
 }
 
 // registry holds the registered functions. It is written at start-up and read
