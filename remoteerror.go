@@ -67,6 +67,7 @@ var errorNames = struct {
 		"concert.ErrGoexit":        ErrGoexit,
 		"concert.ErrDeadlock":      ErrDeadlock,
 		"concert.ErrNotRegistered": ErrNotRegistered,
+		"concert.ErrElsewhere":     ErrElsewhere,
 	},
 	types: map[string]errorType{},
 }

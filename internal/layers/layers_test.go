@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"concert/goroutines":    {"concert"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "golang.org/x/sys/unix",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
+	"concert/python":            {"concert", "concert/processes"},
 	"concert/internal/frame":    {"concert"},
 	"concert/progress":          {"concert", "golang.org/x/term"},
 	"concert/download":          {},
@@ -109,7 +110,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./goroutines", "./processes", "./progress", "./download", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./goroutines", "./processes", "./python", "./progress", "./download", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}

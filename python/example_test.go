@@ -1,0 +1,134 @@
+package python_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"concert"
+	"concert/python"
+)
+
+// Python's functions, as functions of Go.
+var (
+	fmean   = python.Func[[]float64, float64]("statistics:fmean")
+	title   = python.Func[string, string]("string:capwords")
+	replace = python.Func[python.Args, string]("re:sub")
+	parse   = python.Func[string, map[string]any]("json:loads")
+	collatz = python.Source[int, int]("steps", `
+def steps(n):
+    count = 0
+    while n != 1:
+        n = 3 * n + 1 if n % 2 else n // 2
+        count += 1
+    return count
+`)
+)
+
+// hasPython says whether examples can run; they print what they would where they cannot.
+func hasPython() bool {
+	_, err := exec.LookPath("python3")
+	return err == nil
+}
+
+func Example() {
+	if !hasPython() {
+		fmt.Print("<nil>\n3 <nil>\n")
+		return
+	}
+	ctx := context.Background()
+	ex, err := python.New(2, nil)
+	fmt.Println(err)
+	defer ex.Close()
+	fmt.Println(concert.Submit(ctx, ex, fmean, []float64{1, 2, 6}).Result(ctx))
+	// Output:
+	// <nil>
+	// 3 <nil>
+}
+
+// Computing in Python, on all processors: each interpreter has a lock of its own.
+func ExampleFunc_map() {
+	if !hasPython() {
+		fmt.Print("The First\nThe Second\n")
+		return
+	}
+	ex, err := python.New(0, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	for text, err := range concert.Map(context.Background(), ex, title, slices.Values([]string{"the first", "the second"})) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(text)
+	}
+	// Output:
+	// The First
+	// The Second
+}
+
+// Several arguments, some by name.
+func ExampleArgs() {
+	if !hasPython() {
+		fmt.Println("b-nana <nil>")
+		return
+	}
+	ctx := context.Background()
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	args := python.Args{Args: []any{"a", "-", "banana"}, Kwargs: map[string]any{"count": 1}}
+	fmt.Println(concert.Submit(ctx, ex, replace, args).Result(ctx))
+	// Output: b-nana <nil>
+}
+
+// A few lines of Python, where they are needed.
+func ExampleSource() {
+	if !hasPython() {
+		fmt.Println("111 <nil>")
+		return
+	}
+	ctx := context.Background()
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	fmt.Println(concert.Submit(ctx, ex, collatz, 27).Result(ctx))
+	// Output: 111 <nil>
+}
+
+// An exception is an error with Python's traceback.
+func ExampleError() {
+	if !hasPython() {
+		fmt.Print("true true\njson.decoder.JSONDecodeError Expecting value: line 1 column 1 (char 0)\nTraceback (most recent call last):\n")
+		return
+	}
+	ctx := context.Background()
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	_, err = concert.Submit(ctx, ex, parse, "no JSON").Result(ctx)
+	fmt.Println(errors.Is(err, python.Type("json.decoder.JSONDecodeError")), errors.Is(err, python.Type("ValueError")))
+	if e, ok := errors.AsType[*python.Error](err); ok {
+		fmt.Println(e.Type, e.Message)
+		fmt.Println(strings.Split(e.Traceback, "\n")[0])
+	}
+	// Output:
+	// true true
+	// json.decoder.JSONDecodeError Expecting value: line 1 column 1 (char 0)
+	// Traceback (most recent call last):
+}

@@ -1,0 +1,265 @@
+// Package python calls Python functions from Go, in a pool of CPython processes: a
+// Python function becomes a Go function.
+//
+//	var fmean = python.Func[[]float64, float64]("statistics:fmean")
+//
+//	ex, err := python.New(4, nil)
+//	...
+//	defer ex.Close()
+//	mean, err := concert.Submit(ctx, ex, fmean, []float64{1, 2, 4}).Result(ctx)
+//
+// # The model
+//
+// The workers are interpreters, each with its own memory, and its own interpreter lock:
+// n of them compute on n processors. Everything else is as package
+// concert/processes has it: a worker that crashes, hangs or uses up its memory costs the
+// task that it ran and is replaced, tasks are cancelled and timed out by force, what workers
+// print is collected, and they die with this program. This program needs no
+// [processes.Main] for it. Python is 3.8 or later, and needs nothing but its
+// standard library.
+//
+// # Values
+//
+//	Go                                    Python
+//	bool, string, float64, ...            bool, str, float
+//	int, uint64, *big.Int, ...            int, of any size
+//	[]byte                                bytes
+//	nil pointer, slice, map, any          None
+//	[]float64, []int32, ... (not []int)   array.array; numpy.ndarray where numpy is loaded
+//	other slices and arrays               list
+//	map, struct                           dict
+//
+// and back likewise, with tuples, sets and frozensets as slices, tuples also as arrays and as
+// structs with as many fields. Fields have the names that encoding/json gives them. What has
+// MarshalText or MarshalJSON is sent as that says. An any is given bool, int64 or *big.Int,
+// float64, complex128, string, []byte, []any, map[string]any, or map[any]any where keys are
+// not all str. In results, dataclasses are dicts, and values of numpy the numbers that they
+// hold.
+//
+// A value arrives exactly, or there is an error that says where in it the trouble is: an
+// int that is too large for its Go type, a float where an int is expected, text that is not
+// UTF-8, an object that is not plain data. Numbers in a row, in slices of a sized type, cost
+// no more than a copy. Large values pass through shared memory (on Linux).
+//
+// # Errors
+//
+// A Python exception is an [*Error], with its traceback; [errors.Is] finds it by the name of
+// its type or of a base of that, see [Type]. SystemExit and KeyboardInterrupt are exceptions
+// like others. What ends the interpreter, such as os._exit or a crash of an extension, is
+// a [*processes.WorkerError]. Of a task that is cancelled, by Cancel, a timeout or the end of
+// its context, the function is interrupted by an exception at its next step in Python; C
+// code that goes on for longer than Options.Grace is killed.
+package python
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"concert"
+	"concert/processes"
+)
+
+// Options tunes a pool of interpreters. The zero value, and nil, are ready to use.
+type Options struct {
+	// Options are those of the pool; of Init the function is one of Func. Command and
+	// Sandbox cannot be set.
+	processes.Options
+
+	// Interpreter is the program, or the folder of a virtual environment. Empty
+	// means the environment variable VIRTUAL_ENV's if it is set, and else python3.
+	Interpreter string
+
+	// Path lists folders in which modules are looked for first, as PYTHONPATH
+	// does. The working directory comes after them.
+	Path []string
+
+	// Import lists modules that each worker imports before its first task. One that
+	// cannot be imported fails New, with Python's error.
+	Import []string
+}
+
+//go:embed worker.py
+var workerSource string
+
+// loader has the worker's source out of the environment, where it does not fill the
+// listings of processes.
+const loader = `import os; exec(compile(os.environ.pop("CONCERT_PYTHON_WORKER"), "<concert worker>", "exec"))`
+
+// New starts n interpreters, waits until they are ready, and returns their pool. For n of
+// 0 there are GOMAXPROCS. The error says why it cannot be: no such interpreter, a Python
+// that is too old, a module that cannot be imported. Close the pool when done with it.
+//
+// Libraries that have threads of their own for computing (BLAS, OpenMP) are told, by
+// their environment variables, to use as many as leave room for n workers, unless
+// the environment says something itself.
+func New(n int, opts *Options) (*processes.Pool, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Command != nil || o.Sandbox != nil {
+		return nil, fmt.Errorf("python: Command and Sandbox cannot be set: %w", errors.ErrUnsupported)
+	}
+	if n < 0 {
+		panic(fmt.Sprintf("python: New(%d)", n))
+	}
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	program, err := interpreter(o.Interpreter)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range o.Import {
+		if name == "" || strings.ContainsAny(name, " \t\n\x00") {
+			return nil, fmt.Errorf("python: Options.Import: %q is no name of a module", name)
+		}
+	}
+	var path []string
+	for _, folder := range o.Path {
+		absolute, err := filepath.Abs(folder)
+		if err != nil {
+			return nil, fmt.Errorf("python: Options.Path: %w", err)
+		}
+		path = append(path, absolute)
+	}
+	o.Options.Command = []string{program, "-c", loader}
+	env := o.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	o.Env = append(threadCaps(env, n),
+		"CONCERT_PYTHON_WORKER="+workerSource,
+		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
+		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
+	pool, err := processes.New(n, &o.Options)
+	if err != nil {
+		return nil, fmt.Errorf("python: %s: %w", program, err)
+	}
+	return pool, nil
+}
+
+// interpreter returns the program that a name stands for.
+func interpreter(name string) (string, error) {
+	if name == "" {
+		name = os.Getenv("VIRTUAL_ENV")
+	}
+	if info, err := os.Stat(name); name != "" && err == nil && info.IsDir() {
+		for _, program := range []string{filepath.Join(name, "bin", "python3"), filepath.Join(name, "bin", "python"), filepath.Join(name, "Scripts", "python.exe")} {
+			if _, err := os.Stat(program); err == nil {
+				return filepath.Abs(program)
+			}
+		}
+		return "", fmt.Errorf("python: %s is a folder without an interpreter in it: no virtual environment", name)
+	}
+	if name == "" {
+		name = "python3"
+	}
+	program, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("python: no interpreter: %w", err)
+	}
+	return program, nil
+}
+
+// threadCaps adds to an environment what keeps n workers from having n times as many
+// threads as there are processors.
+func threadCaps(env []string, n int) []string {
+	each := max(1, runtime.GOMAXPROCS(0)/n)
+	env = append([]string(nil), env...)
+	for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"} {
+		known := false
+		for _, entry := range env {
+			known = known || strings.HasPrefix(entry, name+"=")
+		}
+		if !known {
+			env = append(env, fmt.Sprintf("%s=%d", name, each))
+		}
+	}
+	return env
+}
+
+// None is the argument of a Python function that takes none, and the result of one
+// that returns None.
+type None struct{}
+
+// Args is the argument of a Python function that takes several, by position and by
+// name.
+type Args struct {
+	Args   []any
+	Kwargs map[string]any
+}
+
+// Func returns a Python function as a Go function, for Submit and Map on a pool
+// of New. Where says which: the name of a module, a colon, and what it has there, with
+// dots: "statistics:fmean", "numpy:linalg.norm". A name with () after it is called first, once
+// in each worker, and what it returns is kept: "models:Model().predict" loads the model
+// once. The module is imported when a worker first needs it, see Options.Import.
+//
+// The function is called with one argument, the value of type In; with none if In is
+// [None], and with those that it holds if In is [Args]. A coroutine function is run to
+// its end.
+//
+// Func may be called at any time and from any goroutine; for the same types and place it
+// returns the same function. It panics if where is not of that form.
+func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
+	module, name, ok := strings.Cut(where, ":")
+	if !ok || module == "" || name == "" || strings.ContainsAny(where, " \t\n") {
+		panic(fmt.Sprintf("python: Func(%q): want \"module:function\"", where))
+	}
+	return declare[In, Out](where)
+}
+
+// Source is [Func] for a function in source text, which defines it by name. The text goes
+// along with the calls, so this is for a few lines.
+func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
+	if name == "" || strings.ContainsAny(name, ": \t\n") {
+		panic(fmt.Sprintf("python: Source(%q): want the name of a function", name))
+	}
+	if len(text) > 32<<10 {
+		panic(fmt.Sprintf("python: Source(%q): %d bytes of text are more than %d: make it a module", name, len(text), 32<<10))
+	}
+	return declare[In, Out](":" + name + "\n" + text)
+}
+
+// declared holds the functions, by their names in the registry.
+var declared struct {
+	mu        sync.Mutex
+	functions map[string]any // guarded by mu: by type and place
+	times     map[string]int // guarded by mu: how many there are of a place
+}
+
+func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
+	how := "1"
+	var in *In
+	switch any(in).(type) {
+	case *None:
+		how = "0"
+	case *Args:
+		how = "*"
+	}
+	var f func(context.Context, In) (Out, error)
+	key := fmt.Sprintf("%T %s", f, where)
+	declared.mu.Lock()
+	defer declared.mu.Unlock()
+	if known, ok := declared.functions[key]; ok {
+		return known.(func(context.Context, In) (Out, error))
+	}
+	if declared.functions == nil {
+		declared.functions = make(map[string]any)
+		declared.times = make(map[string]int)
+	}
+	// The registry has a name once, and the same function may be wanted with several types.
+	declared.times[where]++
+	f = concert.Declare[In, Out](fmt.Sprintf("python:%s%d:%s", how, declared.times[where], where), codec{})
+	declared.functions[key] = f
+	return f
+}
