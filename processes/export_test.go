@@ -1,6 +1,9 @@
 package processes
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // NewShared is how a pool makes the memory that it shares with a worker.
 var NewShared = newShared
@@ -10,4 +13,12 @@ func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo 
 	before := shareMemory
 	shareMemory = f
 	return func() { shareMemory = before }
+}
+
+// TrimAfter has pools give the memory of large values back after another time, until
+// undo.
+func TrimAfter(d time.Duration) (undo func()) {
+	before := trimAfter
+	trimAfter = d
+	return func() { trimAfter = before }
 }

@@ -136,7 +136,7 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 			s := p.claim(w, room)
 			switch {
 			case s.len() == 0:
-			case w.state == seated:
+			case w.state == seated && !w.trimming: // which it may do meanwhile
 				p.enroll(w, b, s)
 			default:
 				p.putBack(s)
@@ -249,7 +249,9 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	f.places = len(w.places.taken) - before
 	if w.slots {
 		w.journal.offer(f.seq, f.n)
-		w.wakeAt(now.Add(lookOut))
+	}
+	if w.slots || w.count > s.len() {
+		w.wakeAt(now.Add(lookOut)) // it begins, or these wait behind a slow one
 	}
 	if len(p.queue)+len(p.again) > 0 {
 		p.nudge()

@@ -98,6 +98,13 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		signal.Ignore(syscall.SIGTERM)
 		for n := uint64(1); n != 0; n += 2 {
 		}
+	case "wait":
+		for {
+			if _, err := os.Stat(strings.TrimPrefix(arg, "for ")); err == nil {
+				return "", nil
+			}
+			time.Sleep(time.Millisecond)
+		}
 	case "sleep":
 		d, err := time.ParseDuration(arg)
 		time.Sleep(d)

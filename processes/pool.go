@@ -15,11 +15,12 @@ import (
 // while user code runs, while a task is encoded by its own methods, or while waiting
 // for a process.
 type Pool struct {
-	opts  Options
-	width int
-	group *concert.WorkerGroup
-	ooms  oomCounter
-	boot  chan error // what became of the first workers; written under mu, nil after New
+	opts     Options
+	width    int
+	group    *concert.WorkerGroup
+	ooms     oomCounter
+	confined *confinement // nil: workers are not
+	boot     chan error   // what became of the first workers; written under mu, nil after New
 
 	mu sync.Mutex
 
@@ -52,9 +53,9 @@ type entry struct {
 	stale bool          // it has given up
 }
 
-func newPool(n int, o Options) *Pool {
+func newPool(n int, o Options, c *confinement) *Pool {
 	p := &Pool{
-		opts: o, width: n, claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, width: n, confined: c, claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.ooms = findOOMCounter()

@@ -256,9 +256,10 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.Init != nil && o.Init.err != nil {
 		return nil, fmt.Errorf("processes: initializer: %w", o.Init.err)
 	}
+	var c *confinement
 	if o.Sandbox != nil {
 		var err error
-		if o.Sandbox, err = o.Sandbox.resolve(); err != nil {
+		if c, err = o.Sandbox.open(); err != nil {
 			return nil, err
 		}
 	}
@@ -274,7 +275,11 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.StartTimeout == 0 {
 		o.StartTimeout = defaultStartTimeout
 	}
-	p := newPool(n, o)
+	p := newPool(n, o, c)
+	go func() { // workers start until then
+		<-p.gone
+		c.close()
+	}()
 	if err := p.open(); err != nil {
 		return nil, err
 	}

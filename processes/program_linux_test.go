@@ -24,11 +24,12 @@ import (
 const programEnv = "CONCERT_TEST_PROGRAM"
 
 var programs = map[string]func(args []string) error{
-	"workers": programWorkers,
-	"image":   programImage,
-	"files":   programFiles,
-	"chld":    programWorks,
-	"starve":  programStarves,
+	"workers":   programWorkers,
+	"image":     programImage,
+	"files":     programFiles,
+	"chld":      programWorks,
+	"starve":    programStarves,
+	"inherited": programInherits,
 }
 
 // beProgram is called by TestMain.

@@ -322,11 +322,21 @@ func (w *worker) begin(f *flight, call int) {
 		defer w.pool.mu.Unlock()
 		if f := w.flight(seq); f.batch == batch {
 			f.vain = call
+			if f.got <= call && batch.Context().Err() != nil {
+				w.cancel(f, context.Cause(batch.Context())) // who cancelled did not see it begin
+			}
 		}
 		return
 	}
-	if batch.Task() == nil {
-		return // of a Map: it is cancelled by its parent
+	if batch.Task() == nil { // of a Map: it is cancelled by its parent
+		if ctx := batch.Parent(); ctx.Err() != nil { // which did not see this one begin
+			w.pool.mu.Lock()
+			defer w.pool.mu.Unlock()
+			if f := w.flight(seq); f.batch == batch && f.got <= call {
+				w.cancel(f, context.Cause(ctx))
+			}
+		}
+		return
 	}
 	ctx := batch.Context()
 	stop := context.AfterFunc(ctx, func() {

@@ -1,6 +1,7 @@
 package processes_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -375,5 +376,139 @@ func TestResultDoesNotWait(t *testing.T) {
 			}
 		}
 		cancel()
+	}
+}
+
+// The same with and without memory that is shared.
+func sharedOrNot(t *testing.T, run func(t *testing.T)) {
+	t.Run("shared", run)
+	t.Run("unshared", func(t *testing.T) {
+		t.Cleanup(processes.ShareMemory(nothingShared))
+		run(t)
+	})
+}
+
+// obedient is quick, and some of its calls wait for their context to end.
+var obedient = concert.Register("processes_test.obedient", func(ctx context.Context, n int) (int, error) {
+	if n%97 == 50 {
+		<-ctx.Done()
+		return n, context.Cause(ctx)
+	}
+	return n, nil
+})
+
+// TestTimeoutIsOnes: a call that runs for too long is the only one that fails for it.
+func TestTimeoutIsOnes(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond})
+		n := 0
+		for _, err := range concert.Map(t.Context(), p, obedient, slices.Values(upTo(500))) {
+			if (err != nil) != (n%97 == 50) {
+				t.Errorf("call %d: %v", n, err)
+			}
+			n++
+		}
+	})
+}
+
+func upTo(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+// deaf is quick at first; later it does not heed the end of its context.
+var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n int) (int, error) {
+	if n < 400 {
+		return n, nil
+	}
+	time.Sleep(4 * time.Millisecond)
+	if ctx.Err() != nil {
+		time.Sleep(time.Hour)
+	}
+	return n, nil
+})
+
+// TestGraceOfMap: when the context of a Map ends, whatever runs then is killed after the
+// grace period, even if the pool learns a moment later that it has begun.
+func TestGraceOfMap(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond, Observer: func(concert.Event) {
+			time.Sleep(time.Millisecond) // it learns it late
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		for range concert.Map(ctx, p, deaf, slices.Values(upTo(10_000))) {
+			if n++; n == 410 {
+				cancel()
+			}
+		}
+		cancel()
+	})
+}
+
+// TestBehindSlow: what comes behind a slow call goes to a worker that has nothing to do.
+func TestBehindSlow(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		p := newPool(t, 2, nil)
+		for try := range 80 {
+			for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // quick ones
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			stop := pathIn(t.TempDir(), "stop")
+			slow := submit(t, p, misdeed, "wait for "+stop)
+			other := submit(t, p, misdeed, fmt.Sprint("sleep ", time.Duration(try%10)*300*time.Microsecond))
+			time.Sleep(time.Duration(try%7) * 100 * time.Microsecond)
+			var quick []*concert.Future[int]
+			for i := range 4 {
+				quick = append(quick, submit(t, p, nop, i))
+			}
+			for _, f := range quick {
+				if _, err := f.Result(t.Context()); err != nil { // never, behind the slow one
+					t.Fatal(err)
+				}
+			}
+			leave(stop, "")
+			slow.Result(t.Context())
+			other.Result(t.Context())
+		}
+	})
+}
+
+// lazyArg takes its time to be encoded.
+type lazyArg struct{ Time time.Duration }
+
+func (a lazyArg) MarshalCBOR() ([]byte, error) {
+	time.Sleep(a.Time)
+	return []byte{0x01}, nil
+}
+
+func (a *lazyArg) UnmarshalCBOR([]byte) error { return nil }
+
+var sevens = concert.Register("processes_test.sevens", func(context.Context, lazyArg) ([]byte, error) {
+	if manySevens == nil {
+		manySevens = bytes.Repeat([]byte{7}, 32<<20)
+	}
+	return manySevens, nil
+})
+
+var manySevens []byte
+
+// TestTrimAndClaim: memory is not given back under a call that was just being claimed.
+func TestTrimAndClaim(t *testing.T) {
+	leftovers(t)
+	t.Cleanup(processes.TrimAfter(5 * time.Millisecond))
+	p := newPool(t, 1, nil)
+	for try := range 30 {
+		got, err := submit(t, p, sevens, lazyArg{5*time.Millisecond + time.Duration(try%15)*300*time.Microsecond}).Result(t.Context())
+		if err != nil || len(got) != 32<<20 || bytes.Count(got, []byte{7}) != len(got) {
+			t.Fatalf("try %d: %d sevens of %d, %v", try, bytes.Count(got, []byte{7}), len(got), err)
+		}
 	}
 }

@@ -1,12 +1,11 @@
 package processes
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Sandbox confines the workers, for tasks that parse what may be hostile. Whatever
@@ -14,9 +13,10 @@ import (
 //
 //   - write, make, rename or remove files, other than in the folders of Write;
 //   - read files, other than those of Read and Write;
-//   - change the mode, the owner, the times or the attributes of any file;
+//   - change the mode, the owner, the times, the attributes or the flags of any file;
 //   - start programs;
-//   - open a socket: no network, and no talking to services of this machine;
+//   - make a socket, or use one to reach somebody: no network, and no talking to services
+//     of this machine;
 //   - signal, trace or limit other processes, see their memory or environment, or gain
 //     privileges; of root it keeps those over files.
 //
@@ -25,10 +25,11 @@ import (
 //
 // A worker is confined when Options.Init has run, so that it may open what tasks
 // need: what is open stays open, and what package-level variables and init functions
-// do comes before, too. What a task can do besides is use time and memory, see
-// Options.Timeout and Options.Memory, and return a wrong result, which is data like
-// the input that it came from. It also sees the environment of its worker, see
-// Options.Env.
+// do comes before, too. What this program has inherited and passes on without knowing is
+// closed. What a task can do besides is use time and memory, see Options.Timeout and
+// Options.Memory, lock files that it may read, see which names there are and how large
+// files are, and return a wrong result, which is data like the input that it came from. It
+// also sees the environment of its worker, see Options.Env.
 //
 // It takes Linux 6.2 with Landlock (which files may be reached) and seccomp (which
 // system calls may be made), on amd64, arm64, 386 or arm. Elsewhere New fails, with an
@@ -37,7 +38,8 @@ import (
 // The zero value lets tasks read what the user of this process may, and write nothing.
 type Sandbox struct {
 	// Read lists files and folders, with all that is in them. Nil means all there
-	// are; empty and not nil, none.
+	// are; empty and not nil, none. New opens them: what takes their place later does
+	// not count.
 	Read []string
 
 	// Write lists folders, and files that exist already, in which tasks may also
@@ -45,58 +47,85 @@ type Sandbox struct {
 	Write []string
 }
 
-// resolve returns the sandbox with absolute paths, which exist.
-func (s *Sandbox) resolve() (*Sandbox, error) {
+// confinement is a Sandbox whose files and folders are open. They are passed to
+// workers so, because a name could lead elsewhere by the time that a worker starts.
+type confinement struct{ read, write []*os.File }
+
+// open opens the files and folders.
+func (s *Sandbox) open() (_ *confinement, err error) {
 	if err := canConfine(); err != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: %w: %w", err, errors.ErrUnsupported)
 	}
-	all := func(paths []string) (_ []string, err error) {
-		absolute := make([]string, len(paths))
-		for i, path := range paths {
-			if _, err := os.Stat(path); err != nil {
-				return nil, fmt.Errorf("processes: Options.Sandbox: %w", err)
-			}
-			if absolute[i], err = filepath.Abs(path); err != nil {
-				return nil, fmt.Errorf("processes: Options.Sandbox: %w", err)
-			}
+	c := new(confinement)
+	defer func() {
+		if err != nil {
+			c.close()
 		}
-		return absolute, nil
+	}()
+	all := func(paths []string) (files []*os.File, err error) {
+		for _, path := range paths {
+			f, err := openPlace(path)
+			if err != nil {
+				return files, fmt.Errorf("processes: Options.Sandbox: %w", err)
+			}
+			files = append(files, f)
+		}
+		return files, nil
 	}
-	read, err := all(s.Read)
-	if err != nil {
+	read := s.Read
+	if read == nil {
+		read = []string{"/"}
+	}
+	if c.read, err = all(read); err != nil {
 		return nil, err
 	}
-	if s.Read == nil {
-		read = []string{string(filepath.Separator)}
-	}
-	write, err := all(s.Write)
-	if err != nil {
-		return nil, err
-	}
-	return &Sandbox{Read: read, Write: write}, nil
+	c.write, err = all(s.Write)
+	return c, err
 }
 
-// How a worker is told.
+// files returns all of them; none of a nil confinement.
+func (c *confinement) files() []*os.File {
+	if c == nil {
+		return nil
+	}
+	return slices.Concat(c.read, c.write)
+}
 
-func (s *Sandbox) encode() string {
-	if s == nil {
+func (c *confinement) close() {
+	for _, f := range c.files() {
+		f.Close()
+	}
+}
+
+// places is a confinement as a worker is told of it: the names of its files there.
+type places struct{ read, write []string }
+
+// in returns the places of c, whose files have those names.
+func (c *confinement) in(names []string) *places {
+	if c == nil {
+		return nil
+	}
+	return &places{names[:len(c.read)], names[len(c.read):]}
+}
+
+// String is "-" for nil, and else as in "8+9:10": two to be read, one to be written.
+func (p *places) String() string {
+	if p == nil {
 		return "-"
 	}
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic(err)
-	}
-	return base64.RawURLEncoding.EncodeToString(b)
+	return strings.Join(p.read, "+") + ":" + strings.Join(p.write, "+")
 }
 
-func decodeSandbox(text string) (*Sandbox, error) {
+func parsePlaces(text string) (*places, error) {
 	if text == "-" {
 		return nil, nil
 	}
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return nil, err
+	read, write, ok := strings.Cut(text, ":")
+	if !ok {
+		return nil, fmt.Errorf("%q has no colon", text)
 	}
-	s := new(Sandbox)
-	return s, json.Unmarshal(b, s)
+	list := func(s string) []string {
+		return slices.DeleteFunc(strings.Split(s, "+"), func(name string) bool { return name == "" })
+	}
+	return &places{list(read), list(write)}, nil
 }

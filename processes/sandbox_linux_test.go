@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -134,6 +133,52 @@ func (d deed) do() error {
 		return unix.Prlimit(pid, unix.RLIMIT_CPU, nil, &unix.Rlimit{})
 	case "mount":
 		return unix.Mount("none", d.On, "tmpfs", 0, "")
+	case "pair of sockets":
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+		if err == nil {
+			unix.Close(fds[0])
+			unix.Close(fds[1])
+		}
+		return err
+	case "have a signal sent":
+		r, _, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = unix.FcntlInt(r.Fd(), unix.F_SETOWN, pid)
+		return err
+	case "flags":
+		f, err := os.Open(d.On)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, 0)
+	case "clone into namespaces":
+		child, _, e := syscall.RawSyscall6(syscall.SYS_CLONE, unix.CLONE_NEWUSER|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if e != 0 {
+			return e
+		}
+		if child == 0 {
+			syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+		}
+		syscall.Wait4(int(child), nil, 0, nil)
+		return nil
+	case "watch":
+		fd, err := unix.InotifyInit1(0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	case "write to what is open":
+		for fd := 3; fd < 100; fd++ {
+			var stat unix.Stat_t
+			if unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG {
+				unix.Write(fd, []byte("x"))
+			}
+		}
+		return nil
 	case "leave":
 		return unix.Unshare(unix.CLONE_NEWUSER)
 	case "io_uring":
@@ -215,6 +260,9 @@ func TestSandbox(t *testing.T) {
 		{"signal", fmt.Sprint(os.Getpid())},
 		{"signal by thread", fmt.Sprint(os.Getpid())},
 		{"limit", fmt.Sprint(os.Getpid())},
+		{"pair of sockets", ""},
+		{"have a signal sent", fmt.Sprint(os.Getpid())},
+		{"watch", ""},
 		{"read", fmt.Sprintf("/proc/%d/environ", os.Getpid())},
 	} {
 		fresh()
@@ -236,6 +284,8 @@ func TestSandbox(t *testing.T) {
 		{"trace", fmt.Sprint(os.Getpid())},
 		{"mount", folder},
 		{"leave", ""},
+		{"flags", file},
+		{"clone into namespaces", ""},
 		{"io_uring", ""},
 		{"a new call", ""},
 	} {
@@ -354,20 +404,76 @@ func TestSandboxRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "/no/such/folder") {
 		t.Errorf("New() = %v, want an error that names the folder", err)
 	}
-	// It is there when New looks, and gone when a worker starts.
-	folder := filepath.Join(t.TempDir(), "folder")
-	if err := os.Mkdir(folder, 0o777); err != nil {
+}
+
+// swap puts a symbolic link in the place of a folder.
+var swap = concert.Register("processes_test.swap", func(_ context.Context, paths [2]string) (int, error) {
+	if err := os.Rename(paths[0], paths[0]+".old"); err != nil {
+		return 0, err
+	}
+	return 0, os.Symlink(paths[1], paths[0])
+})
+
+// TestSandboxSwapped: a folder that was given stays what it was, also for workers that
+// start when something else has its name.
+func TestSandboxSwapped(t *testing.T) {
+	leftovers(t)
+	secret, job := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(pathIn(secret, "file"), []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{folder}}, Init: processes.Initialize(removeFolder, folder)})
-	if err == nil || !strings.Contains(err.Error(), "cannot be confined") || !strings.Contains(err.Error(), folder) {
-		t.Errorf("New() = %v, want an error that says why", err)
+	in := pathIn(job, "in")
+	if err := os.Mkdir(in, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	confined, _ := sandboxed(t, &processes.Sandbox{Read: []string{in}, Write: []string{job, in}})
+	if _, err := submit(t, confined, swap, [2]string{in, secret}).Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // the spare was confined before
+		for _, d := range []deed{{"read", pathIn(secret, "file")}, {"append", pathIn(secret, "file")}, {"create", pathIn(secret, "made")}} {
+			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
+				t.Errorf("%s %s: %s, %v; want denied", d.What, d.On, got, err)
+			}
+		}
+		submit(t, confined, misdeed, "exit 5").Result(t.Context())
 	}
 }
 
-var removeFolder = concert.Register("processes_test.removeFolder", func(_ context.Context, path string) (int, error) {
-	return 0, os.RemoveAll(path)
-})
+// TestSandboxInherited: a file that the program was started with, and does not know
+// of, does not reach a confined worker.
+func TestSandboxInherited(t *testing.T) {
+	path := pathIn(t.TempDir(), "file")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := program(t, "inherited")
+	for range 20 { // the pool's own take the place of some
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if text, err := os.ReadFile(path); len(text) > 0 || err != nil {
+		t.Errorf("it was written to: %q, %v", text, err)
+	}
+}
+
+// programInherits has a confined worker write to the file that this program has by
+// inheritance, and others that it finds.
+func programInherits([]string) error {
+	p, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{}})
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer p.Close()
+	_, err = concert.Submit(context.Background(), p, attempt, deed{"write to what is open", ""}).Result(context.Background())
+	return err
+}
 
 // TestSandboxWorks: a confined worker is one like others.
 func TestSandboxWorks(t *testing.T) {

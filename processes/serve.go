@@ -70,6 +70,12 @@ func serve(text string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return exitProtocol
 	}
+	if setup.sandbox != nil {
+		if err := setup.sandbox.closeInherited(setup.files); err != nil {
+			fmt.Fprintln(os.Stderr, "processes: what is open cannot be seen:", err)
+			return exitProtocol
+		}
+	}
 	files, err := openPassed(setup.files)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

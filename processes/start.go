@@ -197,11 +197,11 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	}
 	cmd.Dir = p.opts.Dir
 	setAttributes(cmd)
-	names, err := passFiles(cmd, passed)
+	names, err := passFiles(cmd, append(passed, p.confined.files()...))
 	if err != nil {
 		return nil, err
 	}
-	setup := workerSetup{depth: depth + 1, files: names, prepare: p.opts.Init != nil, report: p.opts.Observer != nil, sandbox: p.opts.Sandbox}
+	setup := workerSetup{depth: depth + 1, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, sandbox: p.confined.in(names[len(passed):])}
 	cmd.Env = slices.Clone(p.opts.Env)
 	if p.opts.Env == nil {
 		cmd.Env = os.Environ()

@@ -172,9 +172,12 @@ const (
 	inArena = 16 << 20         // or so many if it has an arena
 	lookOut = 5 * time.Millisecond
 
-	trimAfter  = time.Second
 	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
+
+// trimAfter is how long a worker has nothing to do before the memory of its arena is
+// given back. A test has it otherwise.
+var trimAfter = time.Second
 
 // all yields the flights that have calls, the oldest first. The caller holds mu,
 // and may withdraw calls meanwhile.
@@ -362,6 +365,10 @@ func (w *worker) cancel(f *flight, cause error) {
 	call, last := f.got, f.n // without slots any of them may be next
 	if w.slots {
 		call = max(call, w.journal.begun(f.seq, f.n)-1)
+		last = call + 1
+	}
+	if !w.slots && cause == ErrTimeout {
+		call = max(call, f.begun) // those after it have time of their own
 		last = call + 1
 	}
 	c := f.timed(call)
