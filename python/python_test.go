@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func TestValues(t *testing.T) {
 	same[int8](t, p, -128, 127)
 	same[uint16](t, p, 65535)
 	same[uint64](t, p, math.MaxUint64, 1<<63, 0)
-	same(t, p, 0.5, math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat64, math.SmallestNonzeroFloat64, -0.0)
+	same(t, p, 0.5, math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat64, math.SmallestNonzeroFloat64, math.Copysign(0, -1))
 	same[float32](t, p, 0.25)
 	same(t, p, complex(1, -2))
 	same(t, p, true, false)
@@ -346,5 +347,36 @@ func TestNew(t *testing.T) {
 				t.Errorf("%s: %v; want an error with %q", what, err, want)
 			}
 		}
+	}
+}
+
+// TestCancelled: tasks that are cancelled at any moment, while they say how far they are,
+// settle once, and what the worker says is never torn.
+func TestCancelled(t *testing.T) {
+	var reports atomic.Int64
+	p := newPool(t, 1, &python.Options{Options: processes.Options{Observer: func(e concert.Event) {
+		if e.Kind == concert.TaskProgress {
+			reports.Add(1)
+		}
+	}}})
+	pid := python.Func[python.None, int]("os:getpid")
+	before, err := call(t, p, pid, python.None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := python.Func[float64, int]("tasks:busy")
+	for i := range 300 {
+		f := concert.Submit(t.Context(), p, busy, 0.002)
+		time.Sleep(time.Duration(i%30) * 100 * time.Microsecond)
+		f.Cancel()
+		if got, err := f.Result(t.Context()); err != nil && !errors.Is(err, concert.ErrCancelled) || err == nil && got != 7 {
+			t.Fatalf("task %d: %d, %v", i, got, err)
+		}
+	}
+	if after, err := call(t, p, pid, python.None{}); after != before || err != nil {
+		t.Errorf("the worker was %d and is %d, %v", before, after, err)
+	}
+	if reports.Load() == 0 {
+		t.Error("nobody said how far it was")
 	}
 }

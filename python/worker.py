@@ -386,8 +386,8 @@ class Worker:
             if self.running and self.id == call:
                 self.interrupted = True
                 set_async_exception(self.main, Cancelled)
-            elif call > self.id:
-                self.cancelled[call] = why
+            elif call >= self.id:
+                self.cancelled[call] = why  # it begins soon, or has just ended
 
     def take_back(self, seq, index):
         with self.lock:
@@ -462,37 +462,42 @@ class Worker:
                     return
                 self.id = call
                 dropped = self.cancelled.pop(call, None) is not None
-                self.running = not dropped
             self.call(call, name, arg, dropped)
 
     def call(self, call, name, arg, dropped):
-        """Runs one call. A cancellation comes as an exception, at any place until
-        running is False; the loop must not die of it."""
+        """Runs one call. A cancellation is an exception that comes between any two steps while
+        running is True; what is outside of that must not be torn by it."""
         head = struct.pack("<II", *call)
-        done = False
-        begun = time.perf_counter_ns()
         outcome = None
-        try:
+        begun = time.perf_counter_ns()
+        if not dropped:
+            self.out.put(ord("S"), head)
+            begun = time.perf_counter_ns()
             try:
-                if dropped:
-                    raise Cancelled()
-                self.out.put(ord("S"), head)
-                begun = time.perf_counter_ns()
-                kind, value = encode(self.function(name)(self.argument(arg)))
-                outcome = (ord("R"), kind, value)
-            except BaseException as e:
-                outcome = (ord("F"), 0, describe(e))
-            with self.lock:
-                self.running = False
-                done = True
-        except Cancelled as e:  # it came after all
-            with self.lock:
-                self.running = False
-            if outcome is None:
-                outcome = (ord("F"), 0, describe(e))
-        if self.interrupted:
-            self.interrupted = False
-            set_async_exception(self.main, None)
+                try:
+                    with self.lock:
+                        self.running = True
+                        dropped = self.cancelled.pop(call, None) is not None
+                    if dropped:
+                        raise Cancelled()
+                    kind, value = encode(self.function(name)(self.argument(arg)))
+                    outcome = (ord("R"), kind, value)
+                except BaseException as e:
+                    outcome = (ord("F"), 0, describe(e))
+            except Cancelled:
+                pass  # while it was described
+            while True:
+                try:
+                    with self.lock:
+                        self.running = False
+                    if self.interrupted:
+                        set_async_exception(self.main, None)  # it may not have come yet
+                        self.interrupted = False
+                    break
+                except Cancelled:
+                    pass
+        if outcome is None:
+            outcome = (ord("F"), 0, describe(Cancelled()))
         ran = time.perf_counter_ns() - begun
         flush_standard()
         kind, how, value = outcome
@@ -600,8 +605,8 @@ def concert_module(worker):
     module = type(sys)("concert", "What a task can say to the pool that it runs in.")
 
     def progress(done, total=0):
-        with worker.lock:
-            if worker.running and worker.report:
+        with worker.lock:  # meanwhile nobody interrupts, and who has been is not to tear a frame
+            if worker.running and worker.report and not worker.interrupted:
                 worker.out.put(ord("P"), struct.pack("<IIqq", *worker.id, int(done), int(total)))
 
     progress.__doc__ = "Says how far the task is: so many of so many units, 0 if that is not known."
