@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/rpc"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,18 +18,13 @@ import (
 )
 
 // Tasks in worker processes: concert beside Python's ProcessPoolExecutor and
-// multiprocessing.Pool, each with two workers, beside hashicorp/go-plugin, which has
-// one, and beside two bare pipes. Each benchmark does a fixed amount of work: run with
-// -benchtime 1x.
+// multiprocessing.Pool, each with two workers, and beside two bare pipes; package goplugin
+// has one more peer. Each benchmark does a fixed amount of work: run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	processes.Main()
 	if len(os.Args) == 2 && os.Args[1] == "echo" { // the other side of the pipes
 		io.Copy(os.Stdout, os.Stdin)
-		return
-	}
-	if len(os.Args) == 2 && os.Args[1] == "plugin" {
-		servePlugin()
 		return
 	}
 	os.Exit(m.Run())
@@ -109,26 +103,10 @@ func BenchmarkProcesses(b *testing.B) {
 		in.Close()
 		cmd.Wait()
 	})
-	b.Run("one at a time/go-plugin", func(b *testing.B) {
-		withPlugin(b, 10_000, func(c *rpc.Client) {
-			var n int
-			for i := range 10_000 {
-				c.Call("Plugin.Nop", i, &n)
-			}
-		})
-	})
 	for _, k := range []int{16, 64, 1024} {
 		b.Run(fmt.Sprint(k, " in flight/concert"), func(b *testing.B) {
 			pool(b, 100_000, func(p *processes.Pool) {
 				each(k, 100_000, func(i int) { concert.Submit(ctx, p, remoteNop, i).Result(ctx) })
-			})
-		})
-		b.Run(fmt.Sprint(k, " in flight/go-plugin"), func(b *testing.B) {
-			withPlugin(b, 100_000, func(c *rpc.Client) {
-				each(k, 100_000, func(i int) {
-					var n int
-					c.Call("Plugin.Nop", i, &n)
-				})
 			})
 		})
 		b.Run(fmt.Sprint(k, " in flight/ProcessPoolExecutor"), func(b *testing.B) { python(b, fmt.Sprint("flight ", k), 5000) })
@@ -167,15 +145,6 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 		})
 	})
-	b.Run("64 MiB both ways/go-plugin", func(b *testing.B) {
-		big := make([]byte, 64<<20)
-		withPlugin(b, 2, func(c *rpc.Client) {
-			for range 2 {
-				var back []byte
-				c.Call("Plugin.Echo", big, &back)
-			}
-		})
-	})
 	b.Run("64 MiB both ways/ProcessPoolExecutor", func(b *testing.B) { python(b, "large", 5) })
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {
@@ -190,21 +159,6 @@ func BenchmarkProcesses(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("first result/ProcessPoolExecutor, fork", func(b *testing.B) { python(b, "first", 1) })
-	b.Run("first result/go-plugin", func(b *testing.B) {
-		for b.Loop() {
-			c, kill, err := newPlugin()
-			if err != nil {
-				b.Fatal(err)
-			}
-			var n int
-			c.Call("Plugin.Nop", 1, &n)
-			b.StopTimer()
-			kill()
-			b.StartTimer()
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/task")
-		b.ReportMetric(0, "ns/op")
-	})
 	// From a task that ends its worker to the result of the next, with one worker.
 	b.Run("after a death/concert", func(b *testing.B) {
 		p, err := processes.New(1, nil)
@@ -225,28 +179,6 @@ func BenchmarkProcesses(b *testing.B) {
 		b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/task")
 		b.ReportMetric(0, "ns/op")
 	})
-	b.Run("after a death/go-plugin, started again", func(b *testing.B) {
-		var took time.Duration
-		for range b.N {
-			c, kill, err := newPlugin()
-			if err != nil {
-				b.Fatal(err)
-			}
-			begin := time.Now()
-			var n int
-			c.Call("Plugin.Exit", 1, &n)
-			again, killAgain, err := newPlugin()
-			if err != nil {
-				b.Fatal(err)
-			}
-			again.Call("Plugin.Nop", 1, &n)
-			took += time.Since(begin)
-			kill()
-			killAgain()
-		}
-		b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/task")
-		b.ReportMetric(0, "ns/op")
-	})
 }
 
 // each does n things, k at a time.
@@ -261,22 +193,4 @@ func each(k, n int, do func(i int)) {
 		})
 	}
 	all.Wait()
-}
-
-// withPlugin has go-plugin do it n times.
-func withPlugin(b *testing.B, n int, run func(*rpc.Client)) {
-	c, kill, err := newPlugin()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer kill()
-	var out int
-	if err := c.Call("Plugin.Nop", 1, &out); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		run(c)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
-	b.ReportMetric(0, "ns/op")
 }

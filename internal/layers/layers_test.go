@@ -24,17 +24,18 @@ var allowed = map[string][]string{
 	"concert/goroutines":    {"concert"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "golang.org/x/sys/unix",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
-	"concert/python":            {"concert", "concert/processes"},
-	"concert/internal/frame":    {"concert"},
-	"concert/progress":          {"concert", "golang.org/x/term"},
-	"concert/download":          {},
-	"concert/executortest":      {"concert"},
-	"concert/internal/loopback": {"concert"},
-	"concert/internal/layers":   {},
-	"concert/internal/guide":    {}, // tests only
-	"concert/benchmarks":        {}, // tests only
-	"concert/cmd/concert":       {"concert", "concert/"},
-	"concert/examples/":         {"concert", "concert/", "golang.org/x/image/"},
+	"concert/python":              {"concert", "concert/processes"},
+	"concert/internal/frame":      {"concert"},
+	"concert/progress":            {"concert", "golang.org/x/term"},
+	"concert/download":            {},
+	"concert/executortest":        {"concert"},
+	"concert/internal/loopback":   {"concert"},
+	"concert/internal/layers":     {},
+	"concert/internal/guide":      {}, // tests only
+	"concert/benchmarks":          {}, // tests only
+	"concert/benchmarks/goplugin": {}, // tests only
+	"concert/cmd/concert":         {"concert", "concert/"},
+	"concert/examples/":           {"concert", "concert/", "golang.org/x/image/"},
 }
 
 // modules lists the modules that make up the whole of the root module's
