@@ -15,10 +15,14 @@ func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo 
 	return func() { shareMemory = before }
 }
 
-// TrimAfter has pools give the memory of large values back after another time, until
-// undo.
-func TrimAfter(d time.Duration) (undo func()) {
+// Trim has pools give the memory of large values back after another time, and take some
+// time for it, until undo.
+func Trim(after, slow time.Duration) (undo func()) {
 	before := trimAfter
-	trimAfter = d
-	return func() { trimAfter = before }
+	trimAfter = after
+	giveBack = func(mem []byte) {
+		time.Sleep(slow)
+		trimShared(mem)
+	}
+	return func() { trimAfter, giveBack = before, trimShared }
 }

@@ -493,7 +493,7 @@ func (a *lazyArg) UnmarshalCBOR([]byte) error { return nil }
 
 var sevens = concert.Register("processes_test.sevens", func(context.Context, lazyArg) ([]byte, error) {
 	if manySevens == nil {
-		manySevens = bytes.Repeat([]byte{7}, 32<<20)
+		manySevens = bytes.Repeat([]byte{7}, 1<<20)
 	}
 	return manySevens, nil
 })
@@ -503,11 +503,11 @@ var manySevens []byte
 // TestTrimAndClaim: memory is not given back under a call that was just being claimed.
 func TestTrimAndClaim(t *testing.T) {
 	leftovers(t)
-	t.Cleanup(processes.TrimAfter(5 * time.Millisecond))
+	t.Cleanup(processes.Trim(5*time.Millisecond, 50*time.Millisecond))
 	p := newPool(t, 1, nil)
-	for try := range 30 {
-		got, err := submit(t, p, sevens, lazyArg{5*time.Millisecond + time.Duration(try%15)*300*time.Microsecond}).Result(t.Context())
-		if err != nil || len(got) != 32<<20 || bytes.Count(got, []byte{7}) != len(got) {
+	for try := range 5 {
+		got, err := submit(t, p, sevens, lazyArg{20 * time.Millisecond}).Result(t.Context())
+		if err != nil || len(got) != 1<<20 || bytes.Count(got, []byte{7}) != len(got) {
 			t.Fatalf("try %d: %d sevens of %d, %v", try, bytes.Count(got, []byte{7}), len(got), err)
 		}
 	}
