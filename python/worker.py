@@ -406,6 +406,8 @@ class Worker:
         self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, 0))
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
+            if sys.version_info < (3, 8):
+                raise RuntimeError("Python %s is too old: it takes 3.8 or later" % sys.version.split()[0])
             if marshal.dumps(SAMPLE, 2) != SAMPLE_BYTES:
                 raise RuntimeError("the marshal module of Python %s writes another format than version 2" % sys.version.split()[0])
             sys.path[0:0] = [p for p in os.environ.pop("CONCERT_PYTHON_PATH", "").split(os.pathsep) if p]
