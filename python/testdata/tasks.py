@@ -180,3 +180,26 @@ def busy(seconds):
 
 def twice(numbers):
     return array.array("d", [2 * x for x in numbers])
+
+
+def say(text):
+    print(text + " of Python")
+    os.write(1, (text + " of the system\n").encode())
+    libc = ctypes.CDLL(None)
+    libc.puts((text + " of C").encode())
+    libc.fflush(None)
+
+
+def leave_a_thread(_):
+    import threading
+    import time
+
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    return threading.active_count()
+
+
+def pool_inside(n):
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return sum(pool.map(square, range(n)))
