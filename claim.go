@@ -113,24 +113,10 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 			err = newPanicError(v)
 		}
 	}()
-	if f.codec == nil {
-		e, buf, err = encodeTo(buf, arg)
-	} else {
-		e, buf, err = encodeDeclared(buf, f.codec, arg)
-	}
+	e, buf, err = encodeTo(buf, arg, f.codec)
 	if err != nil {
 		err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
 	}
-	return e, buf, err
-}
-
-// encodeDeclared is encodeTo for the argument of a declared function.
-func encodeDeclared[In any](buf []byte, codec Codec, arg In) (e Encoded, _ []byte, err error) {
-	start := len(buf)
-	if kind, buf := encodeScalar(buf, arg); kind != asNil {
-		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
-	}
-	e, err = encodeLarge(arg, codec)
 	return e, buf, err
 }
 

@@ -69,18 +69,18 @@ func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 // encode returns v as it travels. int and uint travel as 64 bits. The bytes
 // of a []byte, a string or a slice of numbers are v's own, not a copy.
 func encode[T any](v T) (Encoded, error) {
-	e, _, err := encodeTo(nil, v)
+	e, _, err := encodeTo(nil, v, nil)
 	return e, err
 }
 
 // encodeTo is encode, with a buffer to put small values into; it returns the
 // buffer for the next one.
-func encodeTo[T any](buf []byte, v T) (Encoded, []byte, error) {
+func encodeTo[T any](buf []byte, v T, codec Codec) (Encoded, []byte, error) {
 	start := len(buf)
 	if kind, buf := encodeScalar(buf, v); kind != asNil {
 		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
 	}
-	e, err := encodeLarge(v, nil)
+	e, err := encodeLarge(v, codec)
 	return e, buf, err
 }
 
