@@ -317,28 +317,26 @@ func (w *worker) begin(f *flight, call int) {
 	again := f.deaths > 0 // it has been told so before
 	w.pool.mu.Unlock()
 
-	if !again && !batch.Start(i, id) {
+	vain := !again && !batch.Start(i, id)
+	ctx := batch.Context()
+	if vain || batch.Task() == nil { // one of a Map is cancelled by its parent
+		if !vain && ctx.Err() == nil {
+			return
+		}
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		if f := w.flight(seq); f.batch == batch {
+		f := w.flight(seq)
+		if f.batch != batch {
+			return
+		}
+		if vain {
 			f.vain = call
-			if f.got <= call && batch.Context().Err() != nil {
-				w.cancel(f, context.Cause(batch.Context())) // who cancelled did not see it begin
-			}
+		}
+		if f.got <= call && ctx.Err() != nil {
+			w.cancel(f, context.Cause(ctx)) // who cancelled did not see it begin
 		}
 		return
 	}
-	if batch.Task() == nil { // of a Map: it is cancelled by its parent
-		if ctx := batch.Parent(); ctx.Err() != nil { // which did not see this one begin
-			w.pool.mu.Lock()
-			defer w.pool.mu.Unlock()
-			if f := w.flight(seq); f.batch == batch && f.got <= call {
-				w.cancel(f, context.Cause(ctx))
-			}
-		}
-		return
-	}
-	ctx := batch.Context()
 	stop := context.AfterFunc(ctx, func() {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
