@@ -49,11 +49,11 @@ func Main() {
 
 // workerSetup is what a worker is told in its environment.
 type workerSetup struct {
-	depth   int      // pools above it
-	files   []string // of tasks, results and control, and of the journal and the arena if there are
-	prepare bool     // the first call is the initializer
-	report  bool     // somebody wants to know how far tasks are
-	sandbox *places  // nil: it is not confined
+	depth   int            // pools above it
+	files   []string       // of tasks, results and control, and of the journal and the arena if there are
+	prepare bool           // the first call is the initializer
+	report  bool           // somebody wants to know how far tasks are
+	sandbox *passedSandbox // nil: it is not confined
 }
 
 func (s workerSetup) String() string {
@@ -66,7 +66,7 @@ func parseSetup(text string) (s workerSetup, err error) {
 	if _, err := fmt.Sscanf(text, "%d depth=%d prepare=%t report=%t sandbox=%s files=%s", &version, &s.depth, &s.prepare, &s.report, &sandbox, &files); err != nil {
 		return s, fmt.Errorf("processes: %s=%q is not understood: %w", workerEnv, text, err)
 	}
-	if s.sandbox, err = parsePlaces(sandbox); err != nil {
+	if s.sandbox, err = parseSandbox(sandbox); err != nil {
 		return s, fmt.Errorf("processes: %s=%q has a sandbox that is not understood: %w", workerEnv, text, err)
 	}
 	s.files = strings.Split(files, ",")

@@ -97,26 +97,26 @@ func (c *confinement) close() {
 	}
 }
 
-// places is a confinement as a worker is told of it: the names of its files there.
-type places struct{ read, write []string }
+// passedSandbox is a confinement as a worker is told of it: the names of its files there.
+type passedSandbox struct{ read, write []string }
 
-// in returns the places of c, whose files have those names.
-func (c *confinement) in(names []string) *places {
+// in returns c as a worker is told of it, where the files have those names.
+func (c *confinement) in(names []string) *passedSandbox {
 	if c == nil {
 		return nil
 	}
-	return &places{names[:len(c.read)], names[len(c.read):]}
+	return &passedSandbox{names[:len(c.read)], names[len(c.read):]}
 }
 
 // String is "-" for nil, and else as in "8+9:10": two to be read, one to be written.
-func (p *places) String() string {
+func (p *passedSandbox) String() string {
 	if p == nil {
 		return "-"
 	}
 	return strings.Join(p.read, "+") + ":" + strings.Join(p.write, "+")
 }
 
-func parsePlaces(text string) (*places, error) {
+func parseSandbox(text string) (*passedSandbox, error) {
 	if text == "-" {
 		return nil, nil
 	}
@@ -127,5 +127,5 @@ func parsePlaces(text string) (*places, error) {
 	list := func(s string) []string {
 		return slices.DeleteFunc(strings.Split(s, "+"), func(name string) bool { return name == "" })
 	}
-	return &places{list(read), list(write)}, nil
+	return &passedSandbox{list(read), list(write)}, nil
 }

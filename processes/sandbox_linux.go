@@ -50,7 +50,7 @@ func canConfine() error {
 //  2. Seccomp, while it can be seen in /proc that all threads are bound.
 //  3. Landlock, which the library binds thread by thread, with a signal to each.
 //  4. Seccomp again: that signal cannot be told from one to another process.
-func (p *places) confine() error {
+func (p *passedSandbox) confine() error {
 	if err := dropCapabilities(); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
 	}
@@ -96,7 +96,7 @@ func openPlace(path string) (*os.File, error) {
 
 // closeInherited closes the files that this process has and nobody in it opened: those that
 // are neither passed by the pool nor closed on exec, as all are that Go opens.
-func (p *places) closeInherited(passed []string) error {
+func (p *passedSandbox) closeInherited(passed []string) error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err

@@ -12,6 +12,6 @@ func canConfine() error { return fmt.Errorf("%s cannot confine workers", runtime
 
 func openPlace(string) (*os.File, error) { return nil, canConfine() }
 
-func (*places) confine() error { return canConfine() }
+func (*passedSandbox) confine() error { return canConfine() }
 
-func (*places) closeInherited([]string) error { return canConfine() }
+func (*passedSandbox) closeInherited([]string) error { return canConfine() }
