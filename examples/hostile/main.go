@@ -36,41 +36,49 @@ var unpack = concert.Register("hostile.unpack", unpackBelieving)
 func main() {
 	processes.Main() // a worker does not go past it
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	into, err := os.MkdirTemp("", "unpacked-")
+	code, err := show(ctx, os.Args[1:])
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostile:", err)
-		os.Exit(2)
 	}
-	archives := os.Args[1:]
-	if len(archives) == 0 {
+	os.Exit(code)
+}
+
+// show unpacks archives, its own if there are none, and prints what became of each. It
+// returns the exit code.
+func show(ctx context.Context, archives []string) (code int, err error) {
+	into, err := os.MkdirTemp("", "unpacked-")
+	if err != nil {
+		return 2, err
+	}
+	own := len(archives) == 0
+	if own {
 		defer os.RemoveAll(into)
 		if archives, err = makeArchives(into); err != nil {
-			fmt.Fprintln(os.Stderr, "hostile:", err)
-			os.Exit(2)
+			return 2, err
 		}
 	}
 	outcomes, err := run(ctx, into, archives)
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		fmt.Fprintln(os.Stderr, "hostile: nothing was unpacked:", err)
-		os.Exit(3)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "hostile:", err)
-		os.Exit(2)
+	if err != nil {
+		os.RemoveAll(into)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return 3, fmt.Errorf("nothing was unpacked: %w", err)
+		}
+		return 2, err
 	}
-	code := 0
 	for i, err := range outcomes {
 		outcome := "unpacked"
 		if err != nil {
-			outcome, code = err.Error(), 1
+			outcome = err.Error()
+			code = 1
 		}
 		fmt.Printf("%-14s %s\n", filepath.Base(archives[i]), outcome)
 	}
-	if len(os.Args) == 1 {
-		code = 0 // they are meant to fail
+	if own {
+		return 0, nil // some are meant to fail
 	}
-	os.Exit(code)
+	fmt.Println("into", filepath.Join(into, "files"))
+	return code, nil
 }
 
 // run unpacks archives, each into a folder of its own in into, and returns what
@@ -80,8 +88,7 @@ func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Archives are read by the workers, so their folders have to be seen.
-	read := []string{}
+	read := []string{} // the archives, and nothing else
 	var jobs []job
 	for i, archive := range archives {
 		path, err := filepath.Abs(archive)
