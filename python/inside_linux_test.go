@@ -4,34 +4,15 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"concert/processes"
 	"concert/python"
 )
 
-// lockedBuffer collects output of several goroutines.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // TestPrints: what a task prints, from wherever, is collected, and results are unharmed.
 func TestPrints(t *testing.T) {
-	var out lockedBuffer
+	var out bytes.Buffer // one handler writes to it, a record at a time, until the pool is closed
 	p := newPool(t, 1, &python.Options{Options: processes.Options{Output: slog.New(slog.NewTextHandler(&out, nil))}})
 	if _, err := call(t, p, python.Func[string, any]("tasks:say"), "words"); err != nil {
 		t.Fatal(err)

@@ -417,7 +417,7 @@ class Worker:
                 frame = self.next()
                 if frame is None:
                     return 0
-                _, name, _, args = self.parse(frame)
+                _, name, args = self.parse(frame)
                 self.function(name)(self.argument(args[0]))
         except BaseException as e:
             self.out.put(ord("B"), describe(e))
@@ -440,7 +440,7 @@ class Worker:
             os._exit(code)
 
     def parse(self, frame):
-        seq, left, n = struct.unpack_from("<IqH", frame, 1)
+        seq, _, n = struct.unpack_from("<IqH", frame, 1)  # the pool sees to the deadline
         name = str(frame[15 : 15 + n], "utf-8")
         (count,) = struct.unpack_from("<H", frame, 15 + n)
         at = 17 + n
@@ -450,10 +450,10 @@ class Worker:
             (size,) = struct.unpack_from("<I", frame, at)
             args.append(view[at + 4 : at + 4 + size])
             at += 4 + size
-        return seq, name, left, args
+        return seq, name, args
 
     def calls(self, frame):
-        seq, name, _, args = self.parse(frame)
+        seq, name, args = self.parse(frame)
         with self.lock:
             self.cancelled = {c: why for c, why in self.cancelled.items() if c[0] >= seq}
             self.given_back = {s: i for s, i in self.given_back.items() if s >= seq}
