@@ -319,11 +319,3 @@ func (p *Pool) steal(w *worker) bool {
 	p.putBack(spans...)
 	return len(spans) > 0
 }
-
-// retire has a worker that has run its number of tasks leave, and another one
-// take its seat. The caller holds mu.
-func (p *Pool) retire(w *worker) {
-	w.state = leaving
-	w.letEnd()
-	p.refill(w.id)
-}

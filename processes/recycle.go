@@ -41,10 +41,16 @@ func (p *Pool) weigh() {
 				w.heavy++
 			}
 			if w.heavy >= mostHeavy && w.total > w.heavyAt && w.state == seated {
-				w.release()
-				p.refill(w.id)
+				p.retire(w)
 			}
 			p.mu.Unlock()
 		}
 	}
+}
+
+// retire has a worker leave, when it has finished what it has, and another one take
+// its seat. The caller holds mu.
+func (p *Pool) retire(w *worker) {
+	w.release()
+	p.refill(w.id)
 }
