@@ -72,7 +72,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	var back []span
 	p.mu.Lock()
 	var victims []victim
-	for f := range w.all {
+	for f := range w.flights.all {
 		begun := f.hasBegun(w)
 		for call := f.got; call < begun; call++ {
 			i := f.from + call
@@ -88,7 +88,7 @@ func (w *worker) bury(state *os.ProcessState) {
 		f.stopClock()
 	}
 	before, id := w.state, w.id
-	w.state, w.first, w.count = buried, w.next, 0
+	w.state, w.flights, w.count = buried, flights{}, 0
 	mem := w.journal.mem
 	w.journal.mem, w.slots = nil, false
 	w.limit(0, "")

@@ -118,7 +118,7 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	}
 	for w := range p.all {
 		begin := len(batches)
-		for f := range w.all {
+		for f := range w.flights.all {
 			if f.clock == nil || !f.clock.told {
 				batches = append(batches, f.batch)
 			}

@@ -229,13 +229,11 @@ func (p *Pool) refuseLarge(s span) span {
 func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
-	f := w.flight(w.next)
-	*f = flight{batch: s.batch, parent: p.watch(s.batch.Parent()), seq: w.next, from: s.from, n: s.len(), begun: -1, vain: -1, deaths: s.deaths}
+	f := w.flights.add(flight{batch: s.batch, parent: p.watch(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, vain: -1, deaths: s.deaths})
 	f.parent.flights++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)
 	}
-	w.next++
 	w.count += s.len()
 	w.bytes += f.bytes
 	before := len(w.places.taken)
@@ -296,11 +294,8 @@ func (p *Pool) steal(w *worker) bool {
 	}
 	var spans []span
 	want := victim.count / 2
-	for seq := victim.next - 1; want > 0 && seq != victim.first-1; seq-- {
-		f := victim.flight(seq)
-		if f.batch == nil {
-			continue
-		}
+	for i := len(victim.flights.list) - 1; want > 0 && i >= 0; i-- {
+		f := victim.flights.list[i]
 		if !victim.slots {
 			if keep := max(0, f.n-want); !f.asked {
 				victim.withdraw(f, keep)

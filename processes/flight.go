@@ -2,6 +2,8 @@ package processes
 
 import (
 	"fmt"
+	"slices"
+	"sort"
 	"time"
 
 	"concert"
@@ -30,7 +32,7 @@ func (s span) drop(i int, cause error) {
 // flight is calls that are with a worker: those that went in one frame. They
 // begin and end one after the other, and are numbered from 0 up here.
 type flight struct {
-	batch  *concert.Batch // nil: all have settled, or were withdrawn
+	batch  *concert.Batch
 	parent *parent
 	clock  *clock // nil until it is needed
 	seq    uint32
@@ -42,7 +44,7 @@ type flight struct {
 	asked  bool // for some of them, without slots
 	kept   bool // it is one call, of which Withdraw has said that it runs
 	bytes  int
-	places int // in the arena, which it keeps when its calls have ended, until those before it have
+	places int // in the arena: its own, and those of flights after it that have ended
 	deaths int // of workers under it, when it is one call that runs again
 }
 
@@ -88,25 +90,92 @@ func (f *flight) hasBegun(w *worker) int {
 	return max(begun, f.got)
 }
 
-// all yields the flights that have calls, the oldest first. The caller holds mu,
-// and may withdraw calls meanwhile.
-func (w *worker) all(yield func(*flight) bool) {
-	for seq := w.first; seq != w.next; seq++ {
-		if f := w.flight(seq); f.batch != nil && !yield(f) {
+// flights are those that a worker has, the oldest first. They end in any order.
+type flights struct {
+	list []*flight
+	next uint32    // number of the next one
+	free []*flight // to be used again
+}
+
+// add enters a flight, which gets the next number.
+func (t *flights) add(f flight) *flight {
+	f.seq = t.next
+	t.next++
+	var p *flight
+	if n := len(t.free); n > 0 {
+		p, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		p = new(flight)
+	}
+	*p = f
+	t.list = append(t.list, p)
+	return p
+}
+
+// index returns where in the list the flight of a number is, or would be.
+func (t *flights) index(seq uint32) int {
+	if len(t.list) == 0 || t.list[0].seq == seq {
+		return 0
+	}
+	first := t.list[0].seq // numbers begin again after the largest
+	return sort.Search(len(t.list), func(i int) bool { return t.list[i].seq-first >= seq-first })
+}
+
+// get returns the flight of a number; nil if all of its calls have settled, or were
+// withdrawn.
+func (t *flights) get(seq uint32) *flight {
+	if i := t.index(seq); i < len(t.list) && t.list[i].seq == seq {
+		return t.list[i]
+	}
+	return nil
+}
+
+// remove takes a flight out, and returns how many places in the arena are free
+// now: of those that were taken first, as many as belong to it, unless flights before it
+// are still there. Then the one before it keeps them.
+func (t *flights) remove(f *flight) (places int) {
+	i := t.index(f.seq)
+	if i > 0 {
+		t.list[i-1].places += f.places
+		t.list = slices.Delete(t.list, i, i+1)
+	} else {
+		places = f.places
+		t.list[0] = nil
+		t.list = t.list[1:]
+	}
+	*f = flight{}
+	t.free = append(t.free, f)
+	return places
+}
+
+// window is how many numbers there are from the oldest flight to the next.
+func (t *flights) window() int {
+	if len(t.list) == 0 {
+		return 0
+	}
+	return int(t.next - t.list[0].seq)
+}
+
+// all yields the flights, the oldest first. The one that it has just yielded may be
+// removed meanwhile.
+func (t *flights) all(yield func(*flight) bool) {
+	for i := 0; i < len(t.list); {
+		f := t.list[i]
+		if !yield(f) {
 			return
+		}
+		if i < len(t.list) && t.list[i] == f {
+			i++
 		}
 	}
 }
-
-// flight returns the place of a flight. The caller holds mu.
-func (w *worker) flight(seq uint32) *flight { return &w.flights[seq%slots] }
 
 // find returns the flight of a call about which the worker says something, or an
 // error: it has to be the oldest of its flight that has not settled. The caller
 // holds mu.
 func (w *worker) find(id frame.ID) (*flight, error) {
-	f := w.flight(id.Seq)
-	if f.batch == nil || f.seq != id.Seq || int(id.Index) != f.got {
+	f := w.flights.get(id.Seq)
+	if f == nil || int(id.Index) != f.got {
 		return nil, fmt.Errorf("%w: it speaks of call %d of %d, which it does not have", frame.ErrFrame, id.Index, id.Seq)
 	}
 	return f, nil

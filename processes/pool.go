@@ -206,7 +206,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 		}
 	}
 	for w := range p.all {
-		for f := range w.all {
+		for f := range w.flights.all {
 			if f.batch.Task() != t {
 				continue
 			}

@@ -274,8 +274,8 @@ func (w *worker) started(id frame.ID) error {
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()
-	f := w.flight(id.Seq)
-	if f.batch == nil || f.seq != id.Seq || int64(id.Index) >= int64(f.n) {
+	f := w.flights.get(id.Seq)
+	if f == nil || int64(id.Index) >= int64(f.n) {
 		p.mu.Unlock()
 		return nil // it had begun with all of them when it was asked
 	}
@@ -325,8 +325,8 @@ func (w *worker) begin(f *flight, call int) {
 		}
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		f := w.flight(seq)
-		if f.batch != batch {
+		f := w.flights.get(seq)
+		if f == nil {
 			return
 		}
 		if vain {
@@ -340,13 +340,13 @@ func (w *worker) begin(f *flight, call int) {
 	stop := context.AfterFunc(ctx, func() {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		if f := w.flight(seq); f.batch == batch {
+		if f := w.flights.get(seq); f != nil {
 			w.cancel(f, context.Cause(ctx))
 		}
 	})
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f := w.flight(seq); f.batch == batch && f.got <= call {
+	if f := w.flights.get(seq); f != nil && f.got <= call {
 		f.timed(call).stop = stop
 	} else {
 		stop()
@@ -407,7 +407,7 @@ func (w *worker) look() bool {
 	case !w.slots && w.count > 1:
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
-	if w.touched && w.first == w.next {
+	if w.touched && w.count == 0 {
 		if over := w.idle.Add(trimAfter); now.Before(over) {
 			w.wakeAt(over)
 		} else {

@@ -61,7 +61,7 @@ func (p *Pool) parentEnded(ended *parent) {
 		return false
 	})
 	for w := range p.all {
-		for f := range w.all {
+		for f := range w.flights.all {
 			if f.parent != ended {
 				continue
 			}
@@ -69,7 +69,7 @@ func (p *Pool) parentEnded(ended *parent) {
 				dropped = append(dropped, back)
 			}
 		}
-		for f := range w.all { // not before: when one has ended, the next begins
+		for f := range w.flights.all { // not before: when one has ended, the next begins
 			if f.parent == ended {
 				w.cancel(f, cause)
 			}

@@ -62,9 +62,7 @@ type worker struct {
 	state    workerState
 	slots    bool          // it keeps to the slots of the journal
 	asleep   bool          // feed waits for wake
-	first    uint32        // flights before this one have ended
-	next     uint32        // number of the next flight
-	flights  []flight      // those from first to next, by number modulo slots
+	flights  flights       // that it has
 	count    int           // of their calls, not settled
 	bytes    int           // of their arguments
 	places   spans         // of these, in the arena
@@ -124,7 +122,7 @@ func (w *worker) room() int {
 	if m := w.pool.opts.MaxTasks; m > 0 {
 		want = min(want, m-w.total)
 	}
-	room := min(want-w.count, slots-1-int(w.next-w.first))
+	room := min(want-w.count, slots-1-w.flights.window())
 	if w.count > 0 && room < want/4 {
 		return 0 // it has enough, and many at a time cost less
 	}
@@ -175,7 +173,7 @@ func (w *worker) rouse() {
 // there; nil if it runs none. Calls before it may have ended, with their results on the
 // way. The caller holds mu.
 func (w *worker) running() (newest *flight, call int) {
-	for f := range w.all {
+	for f := range w.flights.all {
 		begun := f.hasBegun(w)
 		if begun == f.got {
 			break
@@ -239,12 +237,8 @@ func (w *worker) ended(f *flight) {
 		w.pool.unwatch(f.parent)
 		f.stopClock()
 		w.bytes -= f.bytes
-		*f = flight{places: f.places}
-		for w.first != w.next && w.flight(w.first).batch == nil {
-			w.places.give(w.flight(w.first).places)
-			w.first++
-		}
-		if w.first == w.next && w.touched {
+		w.places.give(w.flights.remove(f))
+		if w.count == 0 && w.touched {
 			w.idle = time.Now()
 			w.wakeAt(w.idle.Add(trimAfter))
 		}

@@ -1,0 +1,63 @@
+package processes
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestFlights compares the table with a slow one, as flights come and end in any order:
+// which are there, and which places are free.
+func TestFlights(t *testing.T) {
+	type slow struct {
+		seq    uint32
+		places int
+		there  bool
+	}
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		table := flights{next: math.MaxUint32 - 20} // numbers begin again
+		var all []slow                              // but those whose places were given
+		for range 300 {
+			if n := len(table.list); n == 0 || rng.IntN(2) == 0 && n < 40 {
+				places := rng.IntN(3)
+				f := table.add(flight{places: places})
+				all = append(all, slow{f.seq, places, true})
+			} else {
+				f := table.list[rng.IntN(n)]
+				if rng.IntN(2) == 0 {
+					f = table.list[0]
+				}
+				for i := range all {
+					if all[i].seq == f.seq {
+						all[i].there = false
+					}
+				}
+				want := 0
+				for len(all) > 0 && !all[0].there {
+					want += all[0].places
+					all = all[1:]
+				}
+				if got := table.remove(f); got != want {
+					t.Fatalf("seed %d: %d places are free, want %d", seed, got, want)
+				}
+			}
+			there := 0
+			for _, f := range all {
+				got := table.get(f.seq)
+				if f.there != (got != nil) || got != nil && got.seq != f.seq {
+					t.Fatalf("seed %d: flight %d: got %v, want it there: %t", seed, f.seq, got, f.there)
+				}
+				if f.there {
+					there++
+				}
+			}
+			if there != len(table.list) {
+				t.Fatalf("seed %d: %d flights, want %d", seed, len(table.list), there)
+			}
+			if w := table.window(); len(all) > 0 && w != int(table.next-all[0].seq) || there == 0 && w != 0 {
+				t.Fatalf("seed %d: window %d", seed, w)
+			}
+		}
+	}
+}
