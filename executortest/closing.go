@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"concert"
@@ -147,7 +148,11 @@ var closeCases = []testCase{
 	}},
 
 	{"CloseStorm", "submitters, cancellers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
-		for round := range 20 {
+		rounds := 20
+		if testing.Short() {
+			rounds = 5
+		}
+		for round := range rounds {
 			ex := s.executor(Config{Workers: 2, Queue: 4, Grace: time.Second})
 			var wg sync.WaitGroup
 			var mu sync.Mutex

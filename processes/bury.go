@@ -72,20 +72,31 @@ func (w *worker) bury(state *os.ProcessState) {
 	var back []span
 	p.mu.Lock()
 	var victims []victim
+	guilty := false // one of them is, and the others are not
+	for f := range w.flights.all {
+		guilty = guilty || f.guilty
+	}
 	for f := range w.flights.all {
 		begun := f.hasBegun(w)
 		for call := f.got; call < begun; call++ {
 			i := f.from + call
-			victims = append(victims, victim{
+			v := victim{
 				span:  span{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
 				begun: call == f.begun || f.deaths > 0, vain: call == f.vain, err: w.newWorkerError(f.batch.Name, state),
-			})
+			}
+			if guilty && !f.guilty {
+				v.err.Err = ErrNeighbor
+			}
+			victims = append(victims, v)
 		}
 		if rest := f.rest(begun); rest.len() > 0 {
 			back = append(back, rest)
 		}
 		p.unwatch(f.parent)
 		f.stopClock()
+	}
+	for _, v := range victims {
+		v.err.Running = len(victims)
 	}
 	before, id := w.state, w.id
 	w.state, w.flights, w.count = buried, flights{}, 0

@@ -147,7 +147,7 @@ func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for w := range p.all {
-		if f, _ := w.running(); f != nil {
+		for f := range w.running {
 			running = append(running, f.batch.Name)
 		}
 		w.kill(fmt.Errorf("shutdown: %w", cause))

@@ -19,8 +19,12 @@ type WorkerError struct {
 	Signal syscall.Signal
 	// Stderr is the end of what the process wrote to its standard error.
 	Stderr string
+	// Running is how many tasks the process ran when it died. If that is more than
+	// one, which Options.Threads allows, and Err is nil, then nobody knows which of them
+	// did it.
+	Running int
 	// Err says why the pool killed it: ErrTimeout, the cause of the task's
-	// context, a protocol error; or it is ErrMemory. Else it is nil.
+	// context, ErrNeighbor, a protocol error; or it is ErrMemory. Else it is nil.
 	Err error
 }
 
@@ -41,6 +45,9 @@ func (e *WorkerError) Error() string {
 		}
 	default:
 		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
+	}
+	if e.Running > 1 && e.Err == nil {
+		fmt.Fprintf(&b, " while it ran %d tasks", e.Running)
 	}
 	if line := e.reason(); line != "" {
 		fmt.Fprintf(&b, ": %s", line)

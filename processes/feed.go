@@ -132,7 +132,7 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 				p.again = slices.Delete(p.again, 0, 1)
 			}
 			continue
-		case len(p.queue) > 0 && (w.count == 0 || !p.idleElsewhere(w)):
+		case len(p.queue) > 0 && !p.idleElsewhere(w):
 			s := p.claim(w, room)
 			switch {
 			case s.len() == 0:
@@ -142,7 +142,7 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 				p.putBack(s)
 			}
 			continue
-		case w.count == 0 && p.steal(w):
+		case w.idle() && p.steal(w):
 			continue
 		}
 		if len(b.buf) > 0 {
@@ -256,12 +256,12 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	}
 }
 
-// idleElsewhere reports whether another worker has nothing to do, and wakes
-// it: the task at the head of the queue is for that one, which then wakes
-// others. The caller holds mu.
+// idleElsewhere reports whether another worker has a thread with nothing to do, and less
+// to do than this one, and wakes it: the task at the head of the queue is for that one,
+// which then wakes others. The caller holds mu.
 func (p *Pool) idleElsewhere(w *worker) bool {
 	for _, other := range p.seats {
-		if other != nil && other != w && other.state == seated && other.count == 0 {
+		if other != nil && other.state == seated && other.idle() && len(other.flights.list) < len(w.flights.list) {
 			if other.asleep {
 				other.rouse()
 			}
@@ -272,18 +272,24 @@ func (p *Pool) idleElsewhere(w *worker) bool {
 }
 
 // steal takes calls that have not begun from the worker that has most work
-// before it, for one that has none. The caller holds mu.
+// before it, for one that has none, or a thread of it. The caller holds mu.
 func (p *Pool) steal(w *worker) bool {
 	var victim *worker
 	load := atHand / 4 // not worth it below
 	now := time.Now()
 	for other := range p.all { // those that leave as well
-		if other.count < 2 {
-			continue
+		threads := p.opts.Threads
+		if other.count <= min(threads, len(other.flights.list)) {
+			continue // no call waits behind another one
 		}
-		ahead := time.Duration(other.count) * other.runTime
-		if f, call := other.running(); f != nil && f.begun == call && (other.slots || other.isLong(now)) {
-			ahead = max(ahead, time.Second) // it has run for some time, and who knows
+		ahead := time.Duration(other.count) * other.runTime / time.Duration(threads)
+		long := 0
+		for f, call := range other.running {
+			if f.begun == call && (other.slots || f.isLong(now)) {
+				if long++; long == threads || f.n > call+1 {
+					ahead = max(ahead, time.Second) // it has run for some time, and who knows
+				}
+			}
 		}
 		if ahead > load {
 			victim, load = other, ahead

@@ -34,7 +34,8 @@ func (s span) drop(i int, cause error) {
 type flight struct {
 	batch  *concert.Batch
 	parent *parent
-	clock  *clock // nil until it is needed
+	clock  *clock    // nil until it is needed
+	since  time.Time // when the newest call began, of a worker without slots
 	seq    uint32
 	from   int  // number in batch of the first
 	n      int  // how many there are; fewer when some are withdrawn
@@ -43,6 +44,7 @@ type flight struct {
 	vain   int  // the one of which Start said that nobody wants it, or -1
 	asked  bool // for some of them, without slots
 	kept   bool // it is one call, of which Withdraw has said that it runs
+	guilty bool // the worker is killed for its sake
 	bytes  int
 	places int // in the arena: its own, and those of flights after it that have ended
 	deaths int // of workers under it, when it is one call that runs again
@@ -79,6 +81,10 @@ func (f *flight) stopClock() {
 func (f *flight) rest(number int) span {
 	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths}
 }
+
+// isLong reports whether the call that runs has been doing so for some time: who
+// knows how long it will. It is for workers without slots. The caller holds mu.
+func (f *flight) isLong(now time.Time) bool { return now.Sub(f.since) >= lookOut }
 
 // hasBegun returns how many of the calls have begun, those that settled
 // included. The caller holds mu.

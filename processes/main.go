@@ -50,6 +50,7 @@ func Main() {
 // workerSetup is what a worker is told in its environment.
 type workerSetup struct {
 	depth   int            // pools above it
+	threads int            // tasks that it may run at a time
 	files   []string       // of tasks, results and control, and of the journal and the arena if there are
 	prepare bool           // the first call is the initializer
 	report  bool           // somebody wants to know how far tasks are
@@ -57,13 +58,13 @@ type workerSetup struct {
 }
 
 func (s workerSetup) String() string {
-	return fmt.Sprintf("1 depth=%d prepare=%t report=%t sandbox=%s files=%s", s.depth, s.prepare, s.report, s.sandbox, strings.Join(s.files, ","))
+	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t sandbox=%s files=%s", s.depth, s.threads, s.prepare, s.report, s.sandbox, strings.Join(s.files, ","))
 }
 
 func parseSetup(text string) (s workerSetup, err error) {
 	var version int
 	var files, sandbox string
-	if _, err := fmt.Sscanf(text, "%d depth=%d prepare=%t report=%t sandbox=%s files=%s", &version, &s.depth, &s.prepare, &s.report, &sandbox, &files); err != nil {
+	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t sandbox=%s files=%s", &version, &s.depth, &s.threads, &s.prepare, &s.report, &sandbox, &files); err != nil {
 		return s, fmt.Errorf("processes: %s=%q is not understood: %w", workerEnv, text, err)
 	}
 	if s.sandbox, err = parseSandbox(sandbox); err != nil {

@@ -16,7 +16,7 @@ import (
 // for a process.
 type Pool struct {
 	opts     Options
-	width    int
+	width    int // workers
 	group    *concert.WorkerGroup
 	ooms     oomCounter
 	confined *confinement // nil: workers are not
@@ -65,7 +65,7 @@ func newPool(n int, o Options, c *confinement) *Pool {
 }
 
 // Width implements [concert.Executor].
-func (p *Pool) Width() int { return p.width }
+func (p *Pool) Width() int { return p.width * p.opts.Threads }
 
 // Execute implements [concert.Executor].
 func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {

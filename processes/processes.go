@@ -29,7 +29,7 @@
 //
 // # The rules
 //
-//   - A worker runs one task at a time. A few more wait in it, so that it need not
+//   - A worker runs one task at a time, but see Options.Threads. A few more wait in it, so that it need not
 //     wait for them: two when tasks are long, up to 256 when they are quick. Those
 //     count as pending: they can be cancelled, and go to another worker when
 //     one has nothing to do.
@@ -133,6 +133,11 @@ type Options struct {
 	// Memory is not told to the program, and Sandbox cannot be set.
 	Command []string
 
+	// Threads is how many tasks each worker runs at a time, if Command is set; the program
+	// is told, see docs/wire.md. They share a process: when it dies, all that it ran fail,
+	// those beside one that had to be killed with [ErrNeighbor]. Zero means 1.
+	Threads int
+
 	// Env is the environment of the workers, as in os/exec; nil means this
 	// process's. Dir is their working directory; empty means this process's.
 	Env []string
@@ -181,6 +186,10 @@ var (
 	// had none.
 	ErrMemory = errors.New("processes: out of memory")
 
+	// ErrNeighbor is wrapped by the error of a task whose worker was killed for the sake of
+	// another task that it ran; see Options.Threads.
+	ErrNeighbor = errors.New("processes: another task in the same process had to be killed")
+
 	// ErrNested is the error of New in a worker that is three pools deep.
 	ErrNested = errors.New("processes: a pool in a worker of a pool in a worker of a pool in a worker: that is deep enough")
 )
@@ -196,6 +205,7 @@ func init() {
 	concert.RegisterError("processes.ErrBroken", ErrBroken)
 	concert.RegisterError("processes.ErrTimeout", ErrTimeout)
 	concert.RegisterError("processes.ErrMemory", ErrMemory)
+	concert.RegisterError("processes.ErrNeighbor", ErrNeighbor)
 	concert.RegisterError("processes.ErrNested", ErrNested)
 	concert.RegisterError("processes.ErrNoMain", ErrNoMain)
 }
@@ -208,6 +218,7 @@ const (
 	maxPayload = 1 << 30
 	maxFrame   = maxPayload + frame.Overhead
 	maxDepth   = 3
+	maxThreads = 1000      // of Options.Threads
 	leastBound = 192 << 20 // of Options.Memory
 	mostDeaths = 5         // under one task
 )
@@ -227,7 +238,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 || o.MaxResident < 0 || o.Memory < 0 {
+	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 || o.MaxResident < 0 || o.Memory < 0 || o.Threads < 0 {
 		panic(fmt.Sprintf("processes: New(%d) with a negative number", n))
 	}
 	if o.Command == nil && !mainCalled.Load() {
@@ -238,6 +249,12 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Command != nil && o.Sandbox != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: workers of another program cannot be confined: %w", errors.ErrUnsupported)
+	}
+	if o.Command == nil && o.Threads > 1 {
+		return nil, fmt.Errorf("processes: Options.Threads: workers of this program run one task at a time, which may use goroutines: %w", errors.ErrUnsupported)
+	}
+	if o.Threads > maxThreads {
+		return nil, fmt.Errorf("processes: Options.Threads is %d, more than %d", o.Threads, maxThreads)
 	}
 	if depth >= maxDepth {
 		return nil, ErrNested
@@ -268,6 +285,9 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Queue == 0 {
 		o.Queue = defaultQueue
+	}
+	if o.Threads == 0 {
+		o.Threads = 1
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace

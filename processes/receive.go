@@ -262,8 +262,8 @@ func (w *worker) started(id frame.ID) error {
 		w.pool.mu.Unlock()
 		return err
 	}
-	if w.since = time.Now(); w.count > 1 {
-		w.wakeAt(w.since.Add(lookOut))
+	if f.since = time.Now(); w.count > 1 {
+		w.wakeAt(f.since.Add(lookOut))
 	}
 	w.begin(f, f.got)
 	return nil
@@ -371,7 +371,7 @@ func (w *worker) progress(b frame.ProgressBody) error {
 	return nil
 }
 
-// look sees which call the worker has begun, kills it when its time is over, and
+// look sees which calls the worker has begun, kills it when the time of one is over, and
 // says when to look again. It reports false when the worker has been dead for long
 // enough to read what it left.
 func (w *worker) look() bool {
@@ -383,32 +383,22 @@ func (w *worker) look() bool {
 		return now.Before(w.drain) // or it was an alarm of before
 	}
 	w.alarm = time.Time{}
-	newest, call := w.running()
-	if newest != nil && newest.clock != nil && newest.clock.call == call {
-		c := newest.clock
-		if !c.expires.IsZero() && !now.Before(c.expires) {
-			c.expires = time.Time{}
-			w.cancel(newest, ErrTimeout)
-		}
-		switch {
-		case !c.killAt.IsZero() && !now.Before(c.killAt):
-			w.kill(c.why)
-		case !c.killAt.IsZero():
-			w.wakeAt(c.killAt)
-		case !c.expires.IsZero():
-			w.wakeAt(c.expires)
+	var newest *flight
+	call, young := 0, false
+	for newest, call = range w.running {
+		w.checkClock(newest, call, now)
+		if young = !w.slots && !newest.isLong(now); young && w.count > 1 {
+			w.wakeAt(newest.since.Add(lookOut))
 		}
 	}
 	switch {
 	case w.slots && w.count > 0 && newest == nil:
 		w.wakeAt(now.Add(lookOut))
-	case !w.slots && w.count > 1 && newest != nil && !w.isLong(now):
-		w.wakeAt(w.since.Add(lookOut))
-	case !w.slots && w.count > 1:
+	case !w.slots && w.count > 1 && !young:
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
 	if w.touched && w.count == 0 {
-		if over := w.idle.Add(trimAfter); now.Before(over) {
+		if over := w.quiet.Add(trimAfter); now.Before(over) {
 			w.wakeAt(over)
 		} else {
 			w.trim()
@@ -417,7 +407,7 @@ func (w *worker) look() bool {
 	if w.alarm.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})
 	}
-	if newest == nil || newest.begun == call {
+	if newest == nil || newest.begun == call { // always, without slots
 		p.mu.Unlock()
 		return true
 	}
@@ -426,4 +416,26 @@ func (w *worker) look() bool {
 	}
 	w.begin(newest, call)
 	return true
+}
+
+// checkClock cancels a call that has run for too long, and kills the worker when it goes
+// on; or sees to it that somebody looks again when it is time. The caller holds mu.
+func (w *worker) checkClock(f *flight, call int, now time.Time) {
+	c := f.clock
+	if c == nil || c.call != call {
+		return
+	}
+	if !c.expires.IsZero() && !now.Before(c.expires) {
+		c.expires = time.Time{}
+		w.cancel(f, ErrTimeout)
+	}
+	switch {
+	case !c.killAt.IsZero() && !now.Before(c.killAt):
+		f.guilty = true
+		w.kill(c.why)
+	case !c.killAt.IsZero():
+		w.wakeAt(c.killAt)
+	case !c.expires.IsZero():
+		w.wakeAt(c.expires)
+	}
 }

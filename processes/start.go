@@ -201,7 +201,7 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	setup := workerSetup{depth: depth + 1, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, sandbox: p.confined.in(names[len(passed):])}
+	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, sandbox: p.confined.in(names[len(passed):])}
 	cmd.Env = slices.Clone(p.opts.Env)
 	if p.opts.Env == nil {
 		cmd.Env = os.Environ()

@@ -68,10 +68,9 @@ type worker struct {
 	places   spans         // of these, in the arena
 	touched  bool          // the arena has been, since it was trimmed
 	trimming bool          // and just is; then the worker gets no calls
-	idle     time.Time     // since when there are no calls, if touched
+	quiet    time.Time     // since when there are no calls, if touched
 	runTime  time.Duration // of a call, smoothed; 0 if unknown
 	total    int           // calls that have ended
-	since    time.Time     // when it began with a call, without slots
 	heavy    int           // looks in a row at which it had too much memory
 	heavyAt  int           // total at the first of these
 	drain    time.Time     // when what it left has been waited for, once it is dead
@@ -112,22 +111,32 @@ func (w *worker) room() int {
 	if w.state != seated || w.trimming || w.bytes >= w.hold() && w.count > 0 {
 		return 0
 	}
-	want := fewest
+	want := fewest // for each thread
 	if !w.slots {
 		want = 1
 	}
 	if w.runTime > 0 {
 		want = max(want, int(min(most, atHand/w.runTime)))
 	}
-	if m := w.pool.opts.MaxTasks; m > 0 {
-		want = min(want, m-w.total)
+	room := want*w.pool.opts.Threads - w.count
+	if w.slots {
+		room = min(room, slots-1-w.flights.window())
 	}
-	room := min(want-w.count, slots-1-w.flights.window())
-	if w.count > 0 && room < want/4 {
+	if w.idle() {
+		room = max(room, 1) // whatever waits for other threads
+	}
+	if m := w.pool.opts.MaxTasks; m > 0 {
+		room = min(room, m-w.total-w.count)
+	}
+	if !w.idle() && room < want/4 {
 		return 0 // it has enough, and many at a time cost less
 	}
-	return room
+	return min(want, room)
 }
+
+// idle reports whether a thread of the worker has nothing to do: the calls of a flight
+// run on one. The caller holds mu.
+func (w *worker) idle() bool { return len(w.flights.list) < w.pool.opts.Threads }
 
 // hold is how many bytes of arguments the worker may have at hand.
 func (w *worker) hold() int {
@@ -169,26 +178,45 @@ func (w *worker) rouse() {
 	}
 }
 
-// running returns the call that the worker runs: its flight and its number
-// there; nil if it runs none. Calls before it may have ended, with their results on the
-// way. The caller holds mu.
-func (w *worker) running() (newest *flight, call int) {
+// running yields the calls that the worker runs: the flight of each and its number
+// there. Those before them may have ended, with their results on the way; if it runs
+// several at a time, also some that are yielded. The caller holds mu.
+func (w *worker) running(yield func(f *flight, call int) bool) {
+	var newest *flight
+	call := 0
 	for f := range w.flights.all {
 		begun := f.hasBegun(w)
-		if begun == f.got {
-			break
+		switch {
+		case w.pool.opts.Threads > 1:
+			if begun > f.got && !yield(f, begun-1) {
+				return
+			}
+		case begun == f.got:
+			if newest != nil {
+				yield(newest, call)
+			}
+			return
+		default:
+			newest, call = f, begun-1
 		}
-		newest, call = f, begun-1
 	}
-	return newest, call
+	if newest != nil {
+		yield(newest, call)
+	}
 }
 
-// doing returns the worker's number, and the name of the task that it runs.
+// doing returns the worker's number, and the name of the task that it runs, if
+// that is one.
 func (w *worker) doing() (id int, task string) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f, _ := w.running(); f != nil {
+	n := 0
+	for f := range w.running {
 		task = f.batch.Name
+		n++
+	}
+	if n > 1 {
+		task = ""
 	}
 	return w.id, task
 }
@@ -239,8 +267,8 @@ func (w *worker) ended(f *flight) {
 		w.bytes -= f.bytes
 		w.places.give(w.flights.remove(f))
 		if w.count == 0 && w.touched {
-			w.idle = time.Now()
-			w.wakeAt(w.idle.Add(trimAfter))
+			w.quiet = time.Now()
+			w.wakeAt(w.quiet.Add(trimAfter))
 		}
 		w.letEnd()
 	}
@@ -290,10 +318,6 @@ func (w *worker) say(b []byte) bool {
 		return false
 	}
 }
-
-// isLong reports whether the call that runs has been doing so for some time: who
-// knows how long it will. It is for workers without slots. The caller holds mu.
-func (w *worker) isLong(now time.Time) bool { return now.Sub(w.since) >= lookOut }
 
 // wakeAt sees to it that receive looks around then, at the latest. The caller
 // holds mu.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"concert"
+	"concert/processes"
 	"concert/python"
 )
 
@@ -15,6 +17,7 @@ import (
 var (
 	fmean   = python.Func[[]float64, float64]("statistics:fmean")
 	title   = python.Func[string, string]("string:capwords")
+	sleep   = python.Func[float64, any]("time:sleep")
 	replace = python.Func[python.Args, string]("re:sub")
 	parse   = python.Func[string, map[string]any]("json:loads")
 	collatz = python.Source[int, int]("steps", `
@@ -36,6 +39,31 @@ func Example() {
 	// Output:
 	// <nil>
 	// 3 <nil>
+}
+
+// Eight threads in one interpreter: enough for work that waits. Its lock is the real one,
+// so work that computes takes as long as on one thread.
+func ExampleNew_threads() {
+	ctx := context.Background()
+	ex, err := python.New(1, &python.Options{Options: processes.Options{Threads: 8}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	info, err := python.Describe(ctx, ex)
+	fmt.Println(info.Implementation, "with the GIL:", info.GIL, err)
+
+	begun := time.Now()
+	for _, err := range concert.Map(ctx, ex, sleep, slices.Values(slices.Repeat([]float64{0.25}, 8))) {
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println("eight quarters of a second in less than two:", time.Since(begun) < 2*time.Second)
+	// Output:
+	// CPython with the GIL: true <nil>
+	// eight quarters of a second in less than two: true
 }
 
 // Computing in Python, on all processors: each interpreter has a lock of its own.

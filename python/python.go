@@ -98,8 +98,8 @@ const loader = `import os; exec(compile(os.environ.pop("CONCERT_PYTHON_WORKER"),
 // that is too old, a module that cannot be imported. Close the pool when done with it.
 //
 // Libraries that have threads of their own for computing (BLAS, OpenMP) are told, by
-// their environment variables, to use as many as leave room for n workers, unless
-// the environment says something itself.
+// their environment variables, to use as many as leave room for n workers, and all tasks
+// that each of them runs at a time, unless the environment says something itself.
 func New(n int, opts *Options) (*processes.Pool, error) {
 	var o Options
 	if opts != nil {
@@ -136,7 +136,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if env == nil {
 		env = os.Environ()
 	}
-	o.Env = append(threadCaps(env, n),
+	o.Env = append(threadCaps(env, n*max(1, o.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
 		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
@@ -170,7 +170,7 @@ func interpreter(name string) (string, error) {
 	return program, nil
 }
 
-// threadCaps adds to an environment what keeps n workers from having n times as many
+// threadCaps adds to an environment what keeps n tasks from having n times as many
 // threads as there are processors.
 func threadCaps(env []string, n int) []string {
 	each := max(1, runtime.GOMAXPROCS(0)/n)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -43,11 +44,17 @@ func interpreters(t *testing.T) (pids []int) {
 // TestSoak has tasks of all kinds flow while interpreters are killed at random. Each
 // settles with the right value, or an error that its fate explains; and nothing is left.
 func TestSoak(t *testing.T) {
+	for _, threads := range []int{1, 4} {
+		t.Run(fmt.Sprint(threads), func(t *testing.T) { soak(t, threads) })
+	}
+}
+
+func soak(t *testing.T, threads int) {
 	length := 8 * time.Second
 	if testing.Short() {
 		length = 2 * time.Second
 	}
-	p := newPool(t, 2, &python.Options{Options: processes.Options{MaxTasks: 500, Timeout: 2 * time.Second, Grace: 100 * time.Millisecond}})
+	p := newPool(t, 2, &python.Options{Options: processes.Options{Threads: threads, MaxTasks: 500, Timeout: 2 * time.Second, Grace: 100 * time.Millisecond}})
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var tasks, died, cancelled, failed, kills atomic.Int64

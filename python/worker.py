@@ -9,6 +9,7 @@ import importlib
 import marshal
 import mmap
 import os
+import queue
 import signal
 import struct
 import sys
@@ -145,6 +146,11 @@ class Results:
                 self.words[WRITTEN] = self.written  # the frame is complete
             if flush:
                 self.flush()
+
+    def say(self):
+        """Puts what is not there yet into the pipe."""
+        with self.lock:
+            self.flush()
 
     def flush(self):
         if self.buf:
@@ -312,7 +318,24 @@ def plain(v, path, depth):
 # -- the worker -----------------------------------------------------------------------
 
 
+class Lane:
+    """A thread that runs calls, one after the other."""
+
+    def __init__(self):
+        self.id = None  # the call that runs, or the last one
+        self.running = False
+        self.interrupted = False
+        self.thread = 0  # its number
+
+
 class Worker:
+    """Calls come in frames, and each frame goes to one lane:
+
+    one thread    the main thread reads a frame, and runs its calls
+    several       the main thread reads frames for the others, the lanes
+
+    In both cases one more thread, listen, hears what the pool says about calls meanwhile."""
+
     def __init__(self):
         setup = dict(part.split("=", 1) for part in os.environ.pop("CONCERT_WORKER").split()[1:])
         files = [int(fd) for fd in setup["files"].split(",")]
@@ -332,16 +355,19 @@ class Worker:
             os.close(fd)
         self.prepare = setup["prepare"] == "true"
         self.report = setup["report"] == "true"
+        self.threads = int(setup["threads"])
         self.read = bytearray()
+        self.frames = queue.SimpleQueue()  # for lanes that are not the main thread
         self.functions = {}
         self.instances = {}
-        self.lock = threading.Lock()
-        self.id = (-1, 0)  # the call that runs, or the last one
-        self.running = False
-        self.interrupted = False
-        self.cancelled = {}
-        self.given_back = {}
-        self.main = threading.get_ident()
+        self.finding = threading.RLock()  # held to find a function
+        self.sending = threading.Lock()  # held to send a result by the arena
+        self.lock = threading.Lock()  # guards what is below, and what lanes run
+        self.lanes = {}  # by number of thread
+        self.expected = 0  # the number of the next frame
+        self.begin = {}  # of frames that have come and not ended: the next call
+        self.cancelled = {}  # calls that have not begun
+        self.given_back = {}  # of frames, from which call on
 
     # Frames in.
 
@@ -353,6 +379,7 @@ class Worker:
 
     def next(self):
         while not self.whole():
+            self.out.say()  # what came of the calls before
             need = 4 + int.from_bytes(self.read[:4], "little") - len(self.read) if len(self.read) >= 4 else 0
             b = os.read(self.tasks, min(max(64 << 10, need), 1 << 20))
             if not b:
@@ -381,22 +408,26 @@ class Worker:
                 elif kind == b"T" and len(body) == 8:
                     self.take_back(*struct.unpack("<II", body))
 
+    def to_come(self, seq):
+        return (seq - self.expected) & 0xFFFFFFFF < 1 << 31
+
     def cancel(self, call, why):
+        seq, index = call
         with self.lock:
-            if self.running and self.id == call:
-                self.interrupted = True
-                set_async_exception(self.main, Cancelled)
-            elif call >= self.id:
+            for lane in self.lanes.values():
+                if lane.running and lane.id == call:
+                    lane.interrupted = True
+                    set_async_exception(lane.thread, Cancelled)
+                    return
+            if self.to_come(seq) or index >= self.begin.get(seq, 1 << 40) - 1:
                 self.cancelled[call] = why  # it begins soon, or has just ended
 
     def take_back(self, seq, index):
         with self.lock:
-            if seq < self.id[0]:
-                index = 0xFFFFFFFF
+            if seq in self.begin or self.to_come(seq):
+                index = self.given_back[seq] = max(index, self.begin.get(seq, 0))
             else:
-                if seq == self.id[0]:
-                    index = max(index, self.id[1] + 1)
-                self.given_back[seq] = index
+                index = 0xFFFFFFFF
         self.out.put(ord("G"), struct.pack("<II", seq, index))
 
     # Life.
@@ -423,19 +454,65 @@ class Worker:
             self.out.put(ord("B"), describe(e))
             self.end(111)
         self.out.put(ord("Y"))
+        lanes = [threading.Thread(target=self.lane, daemon=True, name="concert-%d" % i) for i in range(self.threads)]
+        if self.threads > 1:
+            for lane in lanes:
+                lane.start()
+        else:
+            lane = self.new_lane()
         while True:
             frame = self.next()
             if frame is None:
-                self.end(0)
+                break
             if frame[:1] != b"C":
                 raise Gone("a frame of type %r" % frame[:1])
-            self.calls(frame)
+            with self.lock:
+                (self.expected,) = struct.unpack_from("<I", frame, 1)
+                self.begin[self.expected] = 0
+                self.expected += 1
+            if self.threads > 1:
+                self.frames.put(frame)
+            else:
+                self.calls(lane, frame)
+        if self.threads > 1:
+            for lane in lanes:
+                self.frames.put(None)
+            for lane in lanes:
+                lane.join()
+        self.end(0)
+
+    def new_lane(self):
+        lane = Lane()
+        lane.thread = threading.get_ident()
+        with self.lock:
+            self.lanes[lane.thread] = lane
+        return lane
+
+    def lane(self):
+        lane = self.new_lane()
+        try:
+            while True:
+                if self.frames.empty():
+                    self.out.say()
+                frame = self.frames.get()
+                if frame is None:
+                    return  # it says the rest
+                self.calls(lane, frame)
+        except Gone as e:
+            self.gone(e)
+        except BaseException:
+            traceback.print_exc()
+            self.end(1)
+
+    def gone(self, e):
+        print("concert: from the pool came", e, file=sys.stderr)
+        self.end(112)
 
     def end(self, code):
         """Exits, without waiting for threads that tasks have left."""
         try:
             flush_standard()
-            self.out.flush()
+            self.out.say()
         finally:
             os._exit(code)
 
@@ -452,23 +529,26 @@ class Worker:
             at += 4 + size
         return seq, name, args
 
-    def calls(self, frame):
+    def calls(self, lane, frame):
         seq, name, args = self.parse(frame)
-        with self.lock:
-            self.cancelled = {c: why for c, why in self.cancelled.items() if c[0] >= seq}
-            self.given_back = {s: i for s, i in self.given_back.items() if s >= seq}
         for index, arg in enumerate(args):
             call = (seq, index)
             with self.lock:
                 if index >= self.given_back.get(seq, 1 << 40):
-                    return
-                self.id = call
+                    break
+                lane.id = call
+                self.begin[seq] = index + 1
                 dropped = self.cancelled.pop(call, None) is not None
-            self.call(call, name, arg, dropped)
+            self.call(lane, call, name, arg, dropped)
+        with self.lock:
+            del self.begin[seq]
+            self.given_back.pop(seq, None)
+            if self.cancelled:
+                self.cancelled = {c: why for c, why in self.cancelled.items() if c[0] != seq}
 
-    def call(self, call, name, arg, dropped):
+    def call(self, lane, call, name, arg, dropped):
         """Runs one call. A cancellation is an exception that comes between any two steps while
-        running is True; what is outside of that must not be torn by it."""
+        lane.running is True; what is outside of that must not be torn by it."""
         head = struct.pack("<II", *call)
         outcome = None
         begun = time.perf_counter_ns()
@@ -478,7 +558,7 @@ class Worker:
             try:
                 try:
                     with self.lock:
-                        self.running = True
+                        lane.running = True
                         dropped = self.cancelled.pop(call, None) is not None
                     if dropped:
                         raise Cancelled()
@@ -491,10 +571,12 @@ class Worker:
             while True:
                 try:
                     with self.lock:
-                        self.running = False
-                    if self.interrupted:
-                        set_async_exception(self.main, None)  # it may not have come yet
-                        self.interrupted = False
+                        lane.running = False
+                    if lane.interrupted:
+                        set_async_exception(lane.thread, None)  # it may not have come yet
+                        lane.interrupted = False
+                        while self.finding._is_owned():
+                            self.finding.release()  # it came just before try, or in finally
                     break
                 except Cancelled:
                     pass
@@ -504,22 +586,22 @@ class Worker:
         flush_standard()
         kind, how, value = outcome
         head += struct.pack("<q", ran)
-        last = not self.whole()
         if kind == ord("F"):
-            self.out.put(kind, head, value, flush=last)
+            self.out.put(kind, head, value, flush=False)
             return
         n = len(value)
         if n > 1 << 30:
             e = ValueError("the result has %d bytes, more than %d" % (n, 1 << 30))
-            self.out.put(ord("F"), head, describe(e), flush=last)
+            self.out.put(ord("F"), head, describe(e), flush=False)
             return
         if self.places is not None and n > LARGE:
-            at = self.places.take(n)
-            if at is not None:
-                self.arena[self.half + at : self.half + at + n] = value
-                self.out.put(kind, head, struct.pack("<BBQQ", 1, how, at, n), flush=last)
-                return
-        self.out.put(kind, head, bytes((0, how)), value, flush=last)
+            with self.sending:  # places are given back in the order of the results
+                at = self.places.take(n)
+                if at is not None:
+                    self.arena[self.half + at : self.half + at + n] = value
+                    self.out.put(kind, head, struct.pack("<BBQQ", 1, how, at, n), flush=False)
+                    return
+        self.out.put(kind, head, bytes((0, how)), value, flush=False)
 
     def argument(self, arg):
         if arg[0] == 0:
@@ -534,7 +616,14 @@ class Worker:
     def function(self, name):
         f = self.functions.get(name)
         if f is None:
-            f = self.functions[name] = self.find(name)
+            while not self.finding.acquire(timeout=0.05):
+                pass  # here a task that waits for another one can be interrupted
+            try:
+                f = self.functions.get(name)
+                if f is None:
+                    f = self.functions[name] = self.find(name)
+            finally:
+                self.finding.release()
         return f
 
     def find(self, name):
@@ -608,8 +697,11 @@ def concert_module(worker):
 
     def progress(done, total=0):
         with worker.lock:  # meanwhile nobody interrupts, and who has been is not to tear a frame
-            if worker.running and worker.report and not worker.interrupted:
-                worker.out.put(ord("P"), struct.pack("<IIqq", *worker.id, int(done), int(total)))
+            lane = worker.lanes.get(threading.get_ident())
+            if lane is None and worker.threads == 1:
+                (lane,) = worker.lanes.values()  # a thread of the task's own
+            if lane and lane.running and worker.report and not lane.interrupted:
+                worker.out.put(ord("P"), struct.pack("<IIqq", *lane.id, int(done), int(total)))
 
     progress.__doc__ = "Says how far the task is: so many of so many units, 0 if that is not known."
     module.progress = progress
@@ -633,8 +725,7 @@ def main():
     try:
         worker.run()
     except Gone as e:
-        print("concert: from the pool came", e, file=sys.stderr)
-        worker.end(112)
+        worker.gone(e)
 
 
 main()

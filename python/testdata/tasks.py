@@ -5,8 +5,11 @@ import collections
 import ctypes
 import dataclasses
 import enum
+import glob
 import os
 import signal
+import threading
+import time
 
 NUMBER = 5
 
@@ -168,14 +171,76 @@ def spin(_):
 
 
 def busy(seconds):
-    import time
-
     import concert
 
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         concert.progress(1, 2)
     return 7
+
+
+together = threading.Barrier(4)
+
+
+def meet(n):
+    """Waits for three others in this interpreter."""
+    together.wait(60)
+    return os.getpid()
+
+
+class Slow:
+    """What takes its time to be made, and is made once."""
+
+    made = 0
+
+    def __init__(self):
+        Slow.made += 1
+        time.sleep(0.2)
+
+    def count(self):
+        return Slow.made
+
+
+def nap(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def wait_for(path):
+    """Waits until a file is there, in steps at which it can be interrupted."""
+    open(path + ".in.%d" % threading.get_ident(), "w").close()
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return path
+
+
+def pid_when(path):
+    """The process, once a file is there; at once if there is no path."""
+    if path:
+        wait_for(path)
+    return os.getpid()
+
+
+def stuck(path):
+    """One step of C that never ends, while others run."""
+    open(path + ".in.%d" % threading.get_ident(), "w").close()
+    ctypes.CDLL(None).pause()
+
+
+def end_beside(path):
+    """Ends the interpreter when three others wait."""
+    while len(glob.glob(path + ".in.*")) < 3:
+        time.sleep(0.001)
+    os._exit(7)
+
+
+def report(n):
+    import concert
+
+    for i in range(n):
+        concert.progress(i + 1, n)
+        time.sleep(0.001)
+    return n
 
 
 def twice(numbers):
@@ -191,9 +256,6 @@ def say(text):
 
 
 def leave_a_thread(_):
-    import threading
-    import time
-
     threading.Thread(target=time.sleep, args=(3600,)).start()
     return threading.active_count()
 

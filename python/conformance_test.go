@@ -1,0 +1,37 @@
+package python_test
+
+import (
+	"testing"
+
+	"concert"
+	"concert/executortest"
+	"concert/processes"
+	"concert/python"
+)
+
+// TestConformance holds the worker to the suite, whose functions are there in Python: see
+// testdata/conformance.py.
+func TestConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestConformanceThreads has the same cases")
+	}
+	newPool(t, 1, nil).Close() // the first one leaves behind what others use
+	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+		return newPool(t, c.Workers, &python.Options{
+			Options: processes.Options{Queue: c.Queue, Grace: c.Grace, Observer: c.Observer},
+			Import:  []string{"conformance"},
+		})
+	})
+}
+
+// TestConformanceThreads has several threads in one interpreter where TestConformance has
+// several interpreters.
+func TestConformanceThreads(t *testing.T) {
+	newPool(t, 1, nil).Close()
+	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+		return newPool(t, 1, &python.Options{
+			Options: processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Observer: c.Observer},
+			Import:  []string{"conformance"},
+		})
+	})
+}

@@ -1,0 +1,152 @@
+"""The functions of concert/executortest in Python, so that its cases hold the worker to
+account. The worker imports this; it then knows those names, and the values of Go."""
+
+import itertools
+import os
+import struct
+import threading
+import time
+
+import __main__ as worker
+import concert
+
+
+def uncbor(b, at=0):
+    """The value at a place of CBOR, and where the next one is."""
+    major, n = b[at] >> 5, b[at] & 31
+    at += 1
+    if n > 23:
+        size = 1 << n - 24
+        n = int.from_bytes(b[at : at + size], "big")
+        at += size
+    if major == 0:
+        return n, at
+    if major == 1:
+        return -1 - n, at
+    if major in (2, 3):
+        v = bytes(b[at : at + n])
+        return (v if major == 2 else v.decode()), at + n
+    if major == 4:
+        items = []
+        for _ in range(n):
+            v, at = uncbor(b, at)
+            items.append(v)
+        return items, at
+    if major == 5:
+        pairs = {}
+        for _ in range(n):
+            k, at = uncbor(b, at)
+            pairs[k], at = uncbor(b, at)
+        return pairs, at
+    return {20: False, 21: True}.get(n), at
+
+
+def decode(kind, b, before=worker.decode):
+    return uncbor(bytes(b))[0] if kind == 0 else before(kind, b)
+
+
+def encode(v, before=worker.encode):
+    return (0, worker.cbor(v)) if type(v) is list else before(v)
+
+
+class Failure(Exception):
+    """An error as the pool is told of it."""
+
+
+def describe(e, before=worker.describe):
+    return worker.cbor(e.args[0]) if type(e) is Failure else before(e)
+
+
+numbers = itertools.count()
+
+
+def hold(gate, stubborn=False):
+    """Waits at a gate until it is open, or the task is cancelled. That can come between any two
+    steps, so each can be done again; it comes once."""
+    entered, left = ("%s.%s.%d-%d" % (gate["Path"], what, os.getpid(), next(numbers)) for what in ("in", "out"))
+    cancelled = False
+    while True:
+        try:
+            if stubborn or not cancelled:
+                open(entered, "w").close()
+                while not os.path.exists(gate["Path"] + ".open"):
+                    time.sleep(0.001)
+            if os.path.exists(entered):
+                open(left, "w").close()
+            break
+        except concert.Cancelled:
+            cancelled = True
+    if cancelled and not stubborn:
+        raise concert.Cancelled()
+    return "passed"
+
+
+def stubborn(gate):
+    return hold(gate, stubborn=True)
+
+
+def fail(how):
+    if how == "error":
+        raise Failure({2: "a plain error"})
+    if how == "eof":
+        raise Failure({2: "reading the test: unexpected EOF", 3: ["io.ErrUnexpectedEOF"]})
+    if how == "sentinel":
+        raise Failure({2: "wrapped: one of ours", 3: ["executortest.errOurs"]})
+    if how == "type":
+        code = worker.cbor({"Code": 99, "Note": "teapot"})
+        raise Failure({2: "wrapped: code 99: teapot", 4: {"executortest.codeError": b"\0" + code}})
+    if how == "panic":
+        raise Failure({2: "out of cheese", 5: True, 6: "the stack of failFunc"})
+    if how == "panic error":
+        raise Failure({2: "wrapped: one of ours", 3: ["executortest.errOurs"], 5: True})
+    if how == "goexit":
+        raise Failure({2: "concert: the task's function called runtime.Goexit", 3: ["concert.ErrGoexit"]})
+    return "no failure: " + how
+
+
+def blob(size):
+    b = bytearray(size)
+    for i in range(0, size, 4096):
+        b[i] = i >> 12 & 255
+    return b
+
+
+def scribble(numbers):
+    numbers[0] = 42
+    return numbers
+
+
+here = threading.local()  # with what was left for the calls of this thread
+
+
+def milestone(n):
+    for i in range(n):
+        concert.progress(i + 1, n)
+    return n
+
+
+FUNCTIONS = {
+    "square": lambda n: n * n,
+    "hold": hold,
+    "stubborn": stubborn,
+    "fail": fail,
+    "blob": blob,
+    "scribble": scribble,
+    "deadline": lambda _: here.left != 0,
+    "milestone": milestone,
+    "sizeOf": len,
+}
+
+
+def find(self, name, before=worker.Worker.find):
+    suite, _, function = name.partition(".")
+    return FUNCTIONS[function] if suite == "executortest" else before(self, name)
+
+
+def parse(self, frame, before=worker.Worker.parse):
+    (here.left,) = struct.unpack_from("<q", frame, 5)
+    return before(self, frame)
+
+
+worker.decode, worker.encode, worker.describe = decode, encode, describe
+worker.Worker.find, worker.Worker.parse = find, parse

@@ -1,0 +1,336 @@
+package python_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+	"concert/python"
+)
+
+// threads returns a pool of one interpreter that runs several tasks at a time.
+func threads(t *testing.T, k int, o processes.Options) *processes.Pool {
+	o.Threads = k
+	return newPool(t, 1, &python.Options{Options: o})
+}
+
+// await waits until so many files are there.
+func await(t *testing.T, pattern string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if files, _ := filepath.Glob(pattern); len(files) >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("there are no %d %s", n, pattern)
+		}
+	}
+}
+
+var (
+	waitFor = python.Func[string, string]("tasks:wait_for")
+	pidWhen = python.Func[string, int]("tasks:pid_when")
+)
+
+// TestThreads: tasks meet in one interpreter, and share what it has loaded.
+func TestThreads(t *testing.T) {
+	p := threads(t, 4, processes.Options{})
+	if p.Width() != 4 {
+		t.Errorf("Width() = %d, want 4", p.Width())
+	}
+	pids := map[int]bool{}
+	for pid, err := range concert.Map(t.Context(), p, python.Func[int, int]("tasks:meet"), slices.Values([]int{1, 2, 3, 4})) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids[pid] = true
+	}
+	if len(pids) != 1 {
+		t.Errorf("they met in %d processes, want one", len(pids))
+	}
+	var futures []*concert.Future[int]
+	for range 4 {
+		futures = append(futures, concert.Submit(t.Context(), p, python.Func[python.None, int]("tasks:Slow().count"), python.None{}))
+	}
+	made, err := concert.Gather(t.Context(), futures...)
+	if err != nil || slices.Max(made) != 1 {
+		t.Errorf("instances made: %v, %v; want one", made, err)
+	}
+}
+
+// TestThreadsBehindSlow: calls behind a slow one go to other threads, of the same worker if
+// there is no other, and any number passes it.
+func TestThreadsBehindSlow(t *testing.T) {
+	p := threads(t, 2, processes.Options{})
+	square := python.Func[int, int]("tasks:square")
+	for range 200 { // so that many are sent at a time
+		if _, err := call(t, p, square, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "gate")
+	held := concert.Submit(t.Context(), p, waitFor, path)
+	n := 0
+	for got, err := range concert.Map(t.Context(), p, square, func(yield func(int) bool) {
+		for i := range 5000 {
+			if !yield(i) {
+				return
+			}
+		}
+	}) {
+		if err != nil || got != n*n {
+			t.Fatalf("square(%d) = %d, %v", n, got, err)
+		}
+		n++
+	}
+	var futures []*concert.Future[int]
+	for i := range 2000 {
+		futures = append(futures, concert.Submit(t.Context(), p, square, i))
+	}
+	if _, err := concert.Gather(t.Context(), futures...); err != nil {
+		t.Fatal(err)
+	}
+	if held.State() != concert.Running {
+		t.Errorf("the slow one is %v", held.State())
+	}
+	touch(t, path)
+	if _, err := held.Result(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestThreadsBehindSlowInMap: those of a Map that were sent together with a slow one go to
+// another thread.
+func TestThreadsBehindSlowInMap(t *testing.T) {
+	p := threads(t, 2, processes.Options{})
+	path := filepath.Join(t.TempDir(), "gate")
+	n := 0
+	for _, err := range concert.MapUnordered(t.Context(), p, pidWhen, func(yield func(string) bool) {
+		for i := range 5000 {
+			where := ""
+			if i == 1000 {
+				where = path
+			}
+			if !yield(where) {
+				return
+			}
+		}
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 4999 {
+			touch(t, path)
+		}
+	}
+	if n != 5000 {
+		t.Errorf("%d results, want 5000", n)
+	}
+}
+
+// TestThreadsSpread: interpreters get tasks in equal numbers, as each has a lock of its own.
+func TestThreadsSpread(t *testing.T) {
+	p := newPool(t, 2, &python.Options{Options: processes.Options{Threads: 4}})
+	path := filepath.Join(t.TempDir(), "gate")
+	var futures []*concert.Future[int]
+	for range 4 {
+		futures = append(futures, concert.Submit(t.Context(), p, pidWhen, path))
+	}
+	await(t, path+".in.*", 4)
+	touch(t, path)
+	pids, err := concert.Gather(t.Context(), futures...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return pid != pids[0] })); n != 2 {
+		t.Errorf("of 4 tasks %d are in one of 2 interpreters: %v", n, pids)
+	}
+}
+
+// TestThreadsCancel: one task is interrupted, its neighbours go on.
+func TestThreadsCancel(t *testing.T) {
+	p := threads(t, 3, processes.Options{})
+	path := filepath.Join(t.TempDir(), "gate")
+	var futures []*concert.Future[string]
+	for range 3 {
+		futures = append(futures, concert.Submit(t.Context(), p, waitFor, path))
+	}
+	await(t, path+".in.*", 3)
+	futures[1].Cancel()
+	if _, err := futures[1].Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
+		t.Errorf("Result() = %v, want ErrCancelled", err)
+	}
+	touch(t, path)
+	for _, i := range []int{0, 2} {
+		if _, err := futures[i].Result(t.Context()); err != nil {
+			t.Errorf("task %d: %v", i, err)
+		}
+	}
+}
+
+// TestThreadsKill: what cannot be interrupted is killed, and its neighbours are told that it
+// was not for them.
+func TestThreadsKill(t *testing.T) {
+	var retried atomic.Int64
+	p := threads(t, 3, processes.Options{Timeout: time.Second, Grace: 50 * time.Millisecond, Retry: func(err *processes.WorkerError, _ int) bool {
+		if errors.Is(err, processes.ErrNeighbor) {
+			retried.Add(1)
+			return true
+		}
+		return false
+	}})
+	// They begin when this one has run for a while, as they have a second, too.
+	path := filepath.Join(t.TempDir(), "gate")
+	stuck := concert.Submit(t.Context(), p, python.Func[string, any]("tasks:stuck"), path)
+	await(t, path+".in.*", 1)
+	time.Sleep(500 * time.Millisecond)
+	a, b := concert.Submit(t.Context(), p, waitFor, path), concert.Submit(t.Context(), p, waitFor, path)
+	await(t, path+".in.*", 3)
+	_, err := stuck.Result(t.Context())
+	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !errors.Is(err, processes.ErrTimeout) || e.Running != 3 {
+		t.Errorf("Result() = %v, want a WorkerError with ErrTimeout, while it ran 3", err)
+	}
+	touch(t, path)
+	for _, f := range []*concert.Future[string]{a, b} {
+		if _, err := f.Result(t.Context()); err != nil {
+			t.Errorf("a neighbour that may run again: %v", err)
+		}
+	}
+	if retried.Load() != 2 {
+		t.Errorf("%d neighbours, want 2", retried.Load())
+	}
+}
+
+// TestThreadsDeath: all tasks of an interpreter that ends are told, none is lost.
+func TestThreadsDeath(t *testing.T) {
+	p := threads(t, 4, processes.Options{})
+	path := filepath.Join(t.TempDir(), "gate")
+	var futures []*concert.Future[string]
+	for range 3 {
+		futures = append(futures, concert.Submit(t.Context(), p, waitFor, path))
+	}
+	await(t, path+".in.*", 3)
+	futures = append(futures, concert.Submit(t.Context(), p, python.Func[string, string]("tasks:end_beside"), path))
+	for i, f := range futures {
+		_, err := f.Result(t.Context())
+		if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.ExitCode != 7 || e.Running != 4 || e.Err != nil {
+			t.Errorf("task %d: %v; want a WorkerError with exit code 7, while it ran 4", i, err)
+		}
+	}
+	if n, err := call(t, p, python.Func[int, int]("tasks:square"), 3); n != 9 || err != nil {
+		t.Errorf("afterwards square(3) = %d, %v", n, err)
+	}
+}
+
+// TestThreadsLarge: values of many threads in one arena do not get into each other's way.
+func TestThreadsLarge(t *testing.T) {
+	p := threads(t, 4, processes.Options{})
+	echo := python.Func[[]byte, []byte]("tasks:echo")
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 30 {
+				b := bytes.Repeat([]byte{byte(i*30 + j)}, 20_000+i*100_000)
+				if got, err := call(t, p, echo, b); err != nil || !bytes.Equal(got, b) {
+					t.Errorf("%d bytes came back as %d, %v", len(b), len(got), err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestThreadsProgress: each task's progress is its own.
+func TestThreadsProgress(t *testing.T) {
+	var mu sync.Mutex
+	last := map[uint64]int64{} // guarded by mu
+	p := threads(t, 4, processes.Options{Observer: func(e concert.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Kind == concert.TaskProgress {
+			if e.Done != last[e.Task]+1 {
+				t.Errorf("task %d: progress %d after %d", e.Task, e.Done, last[e.Task])
+			}
+			last[e.Task] = e.Done
+		}
+	}})
+	var futures []*concert.Future[int]
+	for i := range 4 {
+		futures = append(futures, concert.Submit(t.Context(), p, python.Func[int, int]("tasks:report"), 20+i))
+	}
+	if _, err := concert.Gather(t.Context(), futures...); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(last) != 4 {
+		t.Errorf("progress of %d tasks, want 4", len(last))
+	}
+}
+
+// TestThreadsOptions: what cannot be is said.
+func TestThreadsOptions(t *testing.T) {
+	if _, err := python.New(1, &python.Options{Options: processes.Options{Threads: 10_000}}); err == nil {
+		t.Error("10,000 threads are no error")
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("Threads of -1 does not panic")
+			}
+		}()
+		python.New(1, &python.Options{Options: processes.Options{Threads: -1}})
+	}()
+}
+
+// TestDescribe: an interpreter says what it is; a build without the lock says that.
+func TestDescribe(t *testing.T) {
+	p := newPool(t, 1, nil)
+	info, err := python.Describe(t.Context(), p)
+	if err != nil || info.Implementation != "CPython" || !strings.HasPrefix(info.Version, "3.") || !filepath.IsAbs(info.Executable) {
+		t.Errorf("Describe() = %+v, %v", info, err)
+	}
+	lock := python.Source[bool, any]("lock", "def lock(on):\n    import sys\n    sys._is_gil_enabled = lambda: on\n")
+	for _, on := range []bool{false, true} { // what sys says from 3.13 on
+		if _, err := call(t, p, lock, on); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := python.Describe(t.Context(), p); err != nil || info.GIL != on {
+			t.Errorf("Describe() = %+v, %v; want GIL to be %t", info, err, on)
+		}
+	}
+}
+
+// TestThreadsEnd: what runs when the pool is closed is waited for.
+func TestThreadsEnd(t *testing.T) {
+	p := threads(t, 4, processes.Options{})
+	var futures []*concert.Future[float64]
+	for range 8 {
+		futures = append(futures, concert.Submit(context.Background(), p, python.Func[float64, float64]("tasks:nap"), 0.1))
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, f := range futures {
+		if _, err := f.Result(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
