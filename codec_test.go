@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -132,6 +133,19 @@ func TestErrorTravels(t *testing.T) {
 	}
 	if got := DecodeError([]byte("\xff")); got == nil || !strings.Contains(got.Error(), "cannot be decoded") {
 		t.Errorf("DecodeError of nonsense = %v", got)
+	}
+}
+
+// TestRegisteredErrorsAreDocumented: who writes a worker in another language has to know their names.
+func TestRegisteredErrorsAreDocumented(t *testing.T) {
+	wire, err := os.ReadFile("docs/wire.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range errorNames.sentinels {
+		if !strings.HasPrefix(name, "test.") && !strings.Contains(string(wire), "`"+name+"`") {
+			t.Errorf("docs/wire.md does not name %s", name)
+		}
 	}
 }
 

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+
+	"concert"
+	"concert/processes"
+)
+
+//go:embed *.js
+var scripts embed.FS
+
+// Func returns a function of JavaScript as one of Go, for pools of open.
+func Func[In, Out any](name string) func(context.Context, In) (Out, error) {
+	return concert.Declare[In, Out](name, jsonText{})
+}
+
+// Error is what a function in JavaScript has thrown.
+type Error struct{ Name, Message, Stack string }
+
+// Error returns the name and the message.
+func (e *Error) Error() string { return e.Name + ": " + e.Message }
+
+func init() { concert.RegisterErrorType[*Error]("javascript.Error") }
+
+// jsonText is the codec for what is no number, text or array of numbers.
+type jsonText struct{}
+
+func (jsonText) Encode(v any) ([]byte, error) { return json.Marshal(v) }
+
+func (jsonText) Decode(result concert.Encoded, v any) error {
+	if result.Foreign() {
+		return json.Unmarshal(result.Bytes, v)
+	}
+	plain, err := result.Plain() // JavaScript has one type of numbers: 3 comes as an int64
+	if err != nil {
+		return err
+	}
+	from, to := reflect.ValueOf(plain), reflect.ValueOf(v).Elem()
+	switch {
+	case !from.IsValid():
+		to.SetZero()
+		return nil
+	case from.Type().AssignableTo(to.Type()):
+		to.Set(from)
+		return nil
+	case from.CanInt() && to.CanFloat():
+		to.SetFloat(float64(from.Int()))
+		return nil
+	case from.CanInt() && to.CanInt() && !to.OverflowInt(from.Int()):
+		to.SetInt(from.Int())
+		return nil
+	case from.CanInt() && to.CanUint() && from.Int() >= 0 && !to.OverflowUint(uint64(from.Int())):
+		to.SetUint(uint64(from.Int()))
+		return nil
+	}
+	return fmt.Errorf("%T %v does not fit into %T", plain, plain, to.Interface())
+}
+
+// open starts n Node.js with the functions of a script, each with so many threads. Call
+// closed when done with the pool.
+func open(n, threads int, functions string) (ex *processes.Pool, closed func() error, err error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, nil, fmt.Errorf("no Node.js: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "concert-node-")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err = os.CopyFS(dir, scripts); err == nil {
+		ex, err = processes.New(n, &processes.Options{
+			Command: []string{node, filepath.Join(dir, "worker.js"), filepath.Join(dir, functions)},
+			Threads: threads,
+		})
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, err
+	}
+	return ex, func() error {
+		err := ex.Close()
+		if gone := os.RemoveAll(dir); err == nil {
+			err = gone
+		}
+		return err
+	}, nil
+}

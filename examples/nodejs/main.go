@@ -1,0 +1,91 @@
+// Nodejs calls JavaScript from Go: it writes prices as people do in their countries, for
+// which every Node.js has the tables of ICU, and Go has not.
+//
+//	go run ./examples/nodejs                1234567.891
+//	go run ./examples/nodejs 9.99 0.5       yours
+//
+// The workers are Node.js with worker.js, which was written from docs/wire.md alone: any
+// language can have such a worker, and its functions then are concert's, with
+// everything that a pool of processes promises.
+//
+// Exit codes: 0 all were written, 1 some were not, 2 it cannot work.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+
+	"concert"
+)
+
+// price is the argument of money, in prices.js.
+type price struct {
+	Amount   float64 `json:"amount"`
+	Currency string  `json:"currency"`
+	Locale   string  `json:"locale"`
+}
+
+var money = Func[price, string]("money")
+
+var countries = []struct{ name, locale, currency string }{
+	{"Germany", "de-DE", "EUR"},
+	{"France", "fr-FR", "EUR"},
+	{"Switzerland", "de-CH", "CHF"},
+	{"India", "en-IN", "INR"},
+	{"Japan", "ja-JP", "JPY"},
+	{"Brazil", "pt-BR", "BRL"},
+	{"Poland", "pl-PL", "PLN"},
+	{"United States", "en-US", "USD"},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code, err := show(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "nodejs:", err)
+	}
+	os.Exit(code)
+}
+
+// show prints amounts, and returns the exit code.
+func show(ctx context.Context, amounts []string) (code int, err error) {
+	if len(amounts) == 0 {
+		amounts = []string{"1234567.891"}
+	}
+	var prices []price
+	for _, text := range amounts {
+		amount, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 2, fmt.Errorf("%q is no amount: give numbers, such as 9.99", text)
+		}
+		for _, c := range countries {
+			prices = append(prices, price{amount, c.currency, c.locale})
+		}
+	}
+	ex, closed, err := open(2, 1, "prices.js")
+	if err != nil {
+		return 2, err
+	}
+	defer func() { err = errors.Join(err, closed()) }()
+
+	i := 0
+	for text, err := range concert.Map(ctx, ex, money, slices.Values(prices)) {
+		if ctx.Err() != nil {
+			return 1, context.Cause(ctx)
+		}
+		if err != nil {
+			text, code = err.Error(), 1
+		}
+		fmt.Printf("%-14s %s\n", countries[i%len(countries)].name, text)
+		if i++; i%len(countries) == 0 && i < len(prices) {
+			fmt.Println()
+		}
+	}
+	return code, nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os/exec"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/executortest"
+	"concert/processes"
+)
+
+// command is the workers' for the tests; without Node.js a test is skipped.
+func command(t *testing.T, functions string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("there is no node")
+	}
+	return []string{"node", "worker.js", functions}
+}
+
+func newPool(t *testing.T, n int, functions string, o processes.Options) *processes.Pool {
+	t.Helper()
+	o.Command = command(t, functions)
+	ex, err := processes.New(n, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ex.Close() })
+	return ex
+}
+
+// TestConformance holds the worker in JavaScript to the suite that concert's own executors
+// pass, with several threads in one process; its functions are in testdata/conformance.js.
+func TestConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first one leaves behind what others use
+	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+		return newPool(t, 1, "testdata/conformance.js", processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Observer: c.Observer})
+	})
+}
+
+func TestPrices(t *testing.T) {
+	command(t, "")
+	ex, closed, err := open(1, 1, "prices.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := concert.Submit(t.Context(), ex, money, price{1234.5, "EUR", "de-DE"}).Result(t.Context())
+	if want := "1.234,50\u00a0€"; text != want || err != nil {
+		t.Errorf("money() = %q, %v; want %q", text, err, want)
+	}
+	_, err = concert.Submit(t.Context(), ex, money, price{1, "EURO", "de-DE"}).Result(t.Context())
+	if e, ok := errors.AsType[*Error](err); !ok || e.Name != "RangeError" || !strings.Contains(e.Stack, "prices.js") {
+		t.Errorf("error = %v, want a RangeError in prices.js", err)
+	}
+	if err := closed(); err != nil {
+		t.Error(err)
+	}
+	if code, err := show(t.Context(), []string{"1,5"}); code != 2 || err == nil {
+		t.Errorf("show() of a text that is no number = %d, %v", code, err)
+	}
+}
+
+// same sends values to JavaScript and back.
+func same[T any](t *testing.T, ex *processes.Pool, vs ...T) {
+	t.Helper()
+	echo := Func[T, T](fmt.Sprintf("echo %T", *new(T)))
+	for _, v := range vs {
+		got, err := concert.Submit(t.Context(), ex, echo, v).Result(t.Context())
+		if err != nil || !reflect.DeepEqual(got, v) {
+			t.Errorf("%T %v came back as %v, %v", v, v, got, err)
+		}
+	}
+}
+
+// TestValues: what goes there and back is the same.
+func TestValues(t *testing.T) {
+	ex := newPool(t, 1, "testdata/functions.js", processes.Options{})
+	same[any](t, ex, nil, "x", map[string]any{"a": []any{true, nil, 1.5}})
+	same(t, ex, 0, -1, 1<<53+1, math.MaxInt64, math.MinInt64)
+	same[uint64](t, ex, 0, 1<<63, math.MaxUint64)
+	same(t, ex, 0.5, 3, math.Inf(-1), math.MaxFloat64)
+	same(t, ex, true, false)
+	same(t, ex, "", "héllo ☃ 𝄞")
+	same(t, ex, []byte("a\xff\x00"), []byte{}, bytes.Repeat([]byte("long"), 1<<20))
+	same(t, ex, []float64{1, math.Inf(1), -2.5}, []float64{})
+	same(t, ex, []int64{math.MinInt64, 5})
+	same(t, ex, []int32{math.MinInt32, 5})
+	same(t, ex, price{1.5, "EUR", "de-DE"})
+	half := Func[[]float64, []float64]("half")
+	big := make([]float64, 1<<20)
+	for i := range big {
+		big[i] = float64(2 * i)
+	}
+	got, err := concert.Submit(t.Context(), ex, half, big).Result(t.Context())
+	if err != nil || len(got) != len(big) || got[77777] != 77777 {
+		t.Errorf("half() = %d numbers, %v", len(got), err)
+	}
+}
+
+var fail = Func[string, any]("fail")
+
+// TestFailures: whatever a function does costs its own task.
+func TestFailures(t *testing.T) {
+	ex := newPool(t, 1, "testdata/functions.js", processes.Options{Timeout: 2 * time.Second, Grace: 100 * time.Millisecond})
+	for how, want := range map[string]string{
+		"throw":    "RangeError: too far",
+		"text":     "string: only text",
+		"exit":     "Error: the function ended its thread",
+		"later":    "Error: when nobody asks",
+		"function": "TypeError: a function cannot be sent: return plain data",
+		"circle":   "TypeError: Converting circular structure to JSON",
+	} {
+		_, err := concert.Submit(t.Context(), ex, fail, how).Result(t.Context())
+		if e, ok := errors.AsType[*Error](err); !ok || !strings.HasPrefix(e.Error(), want) {
+			t.Errorf("%s: %v; want %q", how, err, want)
+		}
+	}
+	_, err := concert.Submit(t.Context(), ex, Func[int, int]("missing"), 1).Result(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "there is no function missing") {
+		t.Errorf("a function that is missing: %v", err)
+	}
+	_, err = concert.Submit(t.Context(), ex, fail, "abort").Result(t.Context())
+	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Signal != syscall.SIGABRT {
+		t.Errorf("abort: %v; want a WorkerError", err)
+	}
+	_, err = concert.Submit(t.Context(), ex, fail, "spin").Result(t.Context())
+	if !errors.Is(err, processes.ErrTimeout) {
+		t.Errorf("spin: %v; want ErrTimeout", err)
+	}
+	if v, err := concert.Submit(t.Context(), ex, fail, "nothing").Result(t.Context()); v != "nothing" || err != nil {
+		t.Errorf("afterwards: %v, %v", v, err)
+	}
+}
+
+// TestModule: one that cannot be loaded fails New with the reason.
+func TestModule(t *testing.T) {
+	_, err := processes.New(1, &processes.Options{Command: command(t, "testdata/missing.js")})
+	if err == nil || !strings.Contains(err.Error(), "Cannot find module") {
+		t.Errorf("New() = %v", err)
+	}
+}

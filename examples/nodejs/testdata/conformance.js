@@ -1,0 +1,82 @@
+// The functions of concert/executortest in JavaScript.
+"use strict";
+
+const fs = require("node:fs");
+const { setTimeout: sleep } = require("node:timers/promises");
+const cbor = require("../cbor.js");
+
+// An error as the wire has it.
+function failure(text, { names, types, panicked, stack } = {}) {
+  const wire = new Map([[2, text]]);
+  if (names) wire.set(3, names);
+  if (types) wire.set(4, types);
+  if (panicked) wire.set(5, true);
+  if (stack) wire.set(6, stack);
+  return Object.assign(new Error(text), { wire });
+}
+
+let marks = 0;
+
+function mark(prefix) {
+  fs.writeFileSync(`${prefix}.${process.pid}-${require("node:worker_threads").threadId}-${marks++}`, "");
+}
+
+async function hold(gate, { signal }) {
+  mark(gate.Path + ".in");
+  try {
+    while (!fs.existsSync(gate.Path + ".open")) {
+      if (signal?.aborted) throw new Error("cancelled");
+      await sleep(1);
+    }
+  } finally {
+    mark(gate.Path + ".out");
+  }
+  return "passed";
+}
+
+function fail(how) {
+  const ours = { names: ["executortest.errOurs"] };
+  switch (how) {
+    case "error":
+      throw failure("a plain error");
+    case "eof":
+      throw failure("reading the test: unexpected EOF", { names: ["io.ErrUnexpectedEOF"] });
+    case "sentinel":
+      throw failure("wrapped: one of ours", ours);
+    case "type": {
+      const code = Buffer.concat([Buffer.of(0), cbor.encode({ Code: 99, Note: "teapot" })]);
+      throw failure("wrapped: code 99: teapot", { types: { "executortest.codeError": code } });
+    }
+    case "panic":
+      throw failure("out of cheese", { panicked: true, stack: "the stack of failFunc" });
+    case "panic error":
+      throw failure("wrapped: one of ours", { ...ours, panicked: true });
+    case "goexit":
+      throw failure("the function ended its goroutine", { names: ["concert.ErrGoexit"] });
+  }
+  return "no failure: " + how;
+}
+
+function blob(size) {
+  const b = Buffer.alloc(size);
+  for (let i = 0; i < size; i += 4096) b[i] = i >> 12;
+  return b;
+}
+
+module.exports = {
+  "executortest.square": (n) => n * n,
+  "executortest.hold": hold,
+  "executortest.stubborn": (gate) => hold(gate, {}),
+  "executortest.fail": fail,
+  "executortest.blob": blob,
+  "executortest.scribble": (numbers) => {
+    numbers[0] = 42;
+    return numbers;
+  },
+  "executortest.deadline": (_, { deadline }) => deadline,
+  "executortest.milestone": (n, { progress }) => {
+    for (let i = 1; i <= n; i++) progress(i, n);
+    return n;
+  },
+  "executortest.sizeOf": (b) => b.length,
+};

@@ -1,0 +1,38 @@
+// Functions for the tests.
+"use strict";
+
+for (const type of ["<nil>", "int", "uint64", "float64", "bool", "string", "[]uint8", "[]float64", "[]int64", "[]int32", "main.price"]) {
+  exports["echo " + type] = (v) => v;
+}
+
+exports.half = (numbers) => numbers.map((n) => n / 2);
+
+exports.fail = (how) => {
+  switch (how) {
+    case "throw":
+      throw new RangeError("too far");
+    case "text":
+      throw "only text";
+    case "exit":
+      process.exit(3); // ends the thread
+      break;
+    case "later":
+      setImmediate(() => {
+        throw new Error("when nobody asks");
+      });
+      return new Promise(() => {});
+    case "abort":
+      process.kill(process.pid, "SIGABRT");
+      break;
+    case "function":
+      return () => 1;
+    case "circle": {
+      const v = {};
+      v.v = v;
+      return v;
+    }
+    case "spin":
+      for (;;);
+  }
+  return how;
+};
