@@ -1,7 +1,9 @@
 """What Python's own pools need for a task, beside concert's processes.
 
-python3 pool.py KIND N prints nanoseconds a task.
+python3 pool.py KIND N prints nanoseconds a task; python3 pool.py now METHOD a line, once a
+pool has given its first result.
 """
+import array
 import concurrent.futures
 import multiprocessing
 import sys
@@ -48,13 +50,22 @@ def run(kind, n):
         elif kind.startswith("map"):
             for _ in pool.map(nop, range(n), chunksize=int(kind.split()[1])):
                 pass
-        elif kind == "large":
+        elif kind == "large" or kind == "floats":
             b = bytes(64 << 20)
+            if kind == "floats":
+                b = array.array("d", b)
             begin = time.perf_counter_ns()
             for _ in range(n):
                 pool.submit(echo, b).result()
         return (time.perf_counter_ns() - begin) / n
 
 
-if __name__ == "__main__":
+def now(method):
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        print(pool.submit(nop, 1).result(), flush=True)
+
+
+if __name__ == "__main__" and sys.argv[1] == "now":
+    now(sys.argv[2])
+elif __name__ == "__main__":
     print(run(sys.argv[1], int(sys.argv[2])))
