@@ -245,10 +245,10 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	}
 	b.add(h, args, w.place)
 	f.places = len(w.places.taken) - before
-	if w.slots {
+	if w.seen() {
 		w.journal.offer(f.seq, f.n)
 	}
-	if w.slots || w.count > s.len() {
+	if w.seen() || w.count > s.len() {
 		w.wakeAt(now.Add(lookOut)) // it begins, or these wait behind a slow one
 	}
 	if len(p.queue)+len(p.again) > 0 {

@@ -35,7 +35,7 @@ type flight struct {
 	batch  *concert.Batch
 	parent *parent
 	clock  *clock    // nil until it is needed
-	since  time.Time // when the newest call began, of a worker without slots
+	since  time.Time // when the newest call began, at the latest; of a worker without slots
 	seq    uint32
 	from   int  // number in batch of the first
 	n      int  // how many there are; fewer when some are withdrawn
@@ -90,8 +90,11 @@ func (f *flight) isLong(now time.Time) bool { return now.Sub(f.since) >= lookOut
 // included. The caller holds mu.
 func (f *flight) hasBegun(w *worker) int {
 	begun := f.begun + 1
-	if w.slots {
+	switch {
+	case w.slots:
 		begun = max(begun, w.journal.begun(f.seq, f.n))
+	case w.marks:
+		begun = max(begun, w.journal.marked(f.seq, f.n))
 	}
 	return max(begun, f.got)
 }

@@ -34,6 +34,9 @@ import (
 // when all calls of the one before it have settled or were withdrawn; the worker may still have
 // that one before it, and sees that the number in the slot is another.
 //
+// A worker in a language without compare-and-swap writes its next call into the slot, and
+// nobody else does meanwhile: what it begins can be seen, and calls are taken back by asking.
+//
 // The worker is not trusted. It can write what it likes: the pool believes
 // written only within the ring's size, and a wrong slot makes the worker's own
 // tasks fail.
@@ -52,8 +55,8 @@ func (j journal) word(offset int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&j.mem[offset]))
 }
 
-// mark makes new memory a journal.
-func (j journal) mark() { binary.LittleEndian.PutUint64(j.mem, journalMagic) }
+// sign makes new memory a journal.
+func (j journal) sign() { binary.LittleEndian.PutUint64(j.mem, journalMagic) }
 
 // valid reports whether the memory is a journal.
 func (j journal) valid() bool {
@@ -98,6 +101,15 @@ func (j journal) begun(seq uint32, n int) int {
 		return n
 	}
 	return next
+}
+
+// marked returns how many of n calls a worker that only writes slots has begun; the pool's.
+func (j journal) marked(seq uint32, n int) int {
+	word := j.slot(seq).Load()
+	if uint32(word>>32) != seq {
+		return n
+	}
+	return min(n, int(uint16(word>>16)))
 }
 
 // withdraw is the pool's right to take calls back: of n, those from keep on that have

@@ -22,7 +22,7 @@ func TestJournalLost(t *testing.T) {
 	defer file.Close()
 	defer unmapShared(mem)
 	j := journal{mem}
-	j.mark()
+	j.sign()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -108,6 +108,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 		return fmt.Errorf("%w: it was ready, and says hello", frame.ErrFrame)
 	}
 	w.slots = w.journal.mem != nil && h.Flags&frame.Slots != 0
+	w.marks = w.journal.mem != nil && !w.slots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
 	return nil
 }
 
@@ -227,7 +228,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		w.took(f)
 		known++
 	}
-	if w.count > 0 && w.slots {
+	if w.count > 0 && w.seen() {
 		w.wakeAt(time.Now().Add(lookOut)) // it begins with the next one
 	}
 	return known, w.id, nil
@@ -392,7 +393,7 @@ func (w *worker) look() bool {
 		}
 	}
 	switch {
-	case w.slots && w.count > 0 && newest == nil:
+	case w.seen() && w.count > 0 && newest == nil:
 		w.wakeAt(now.Add(lookOut))
 	case !w.slots && w.count > 1 && !young:
 		p.nudge() // what waits behind it may be for somebody who is idle
@@ -407,13 +408,14 @@ func (w *worker) look() bool {
 	if w.alarm.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})
 	}
-	if newest == nil || newest.begun == call { // always, without slots
+	if newest == nil || newest.begun == call { // always, if it is not seen in the journal
 		p.mu.Unlock()
 		return true
 	}
 	if w.count > 1 {
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
+	newest.since = now.Add(-lookOut) // or longer
 	w.begin(newest, call)
 	return true
 }

@@ -154,7 +154,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	switch {
 	case err == nil:
 		w.journal = journal{mem}
-		w.journal.mark()
+		w.journal.sign()
 		theirs = append(theirs, file)
 		passed = append(passed, file)
 		// Without an arena large values are slower, and that is all.

@@ -60,7 +60,8 @@ type worker struct {
 	// Guarded by the pool's mu:
 	id       int // seat; -1 for none yet
 	state    workerState
-	slots    bool          // it keeps to the slots of the journal
+	slots    bool          // it keeps to the slots of the journal, or else
+	marks    bool          // says there which call it begins
 	asleep   bool          // feed waits for wake
 	flights  flights       // that it has
 	count    int           // of their calls, not settled
@@ -119,7 +120,7 @@ func (w *worker) room() int {
 		want = max(want, int(min(most, atHand/w.runTime)))
 	}
 	room := want*w.pool.opts.Threads - w.count
-	if w.slots {
+	if w.seen() {
 		room = min(room, slots-1-w.flights.window())
 	}
 	if w.idle() {
@@ -133,6 +134,10 @@ func (w *worker) room() int {
 	}
 	return min(want, room)
 }
+
+// seen reports whether the journal says which call the worker has begun. The caller
+// holds mu.
+func (w *worker) seen() bool { return w.slots || w.marks }
 
 // idle reports whether a thread of the worker has nothing to do: the calls of a flight
 // run on one. The caller holds mu.
@@ -286,7 +291,7 @@ func (w *worker) cancel(f *flight, cause error) {
 		last = call + 1
 	}
 	if !w.slots && cause == ErrTimeout {
-		call = max(call, f.begun) // those after it have time of their own
+		call = max(call, f.hasBegun(w)-1) // those after it have time of their own
 		last = call + 1
 	}
 	c := f.timed(call)

@@ -48,18 +48,19 @@
 // like others. What ends the interpreter, such as os._exit or a crash of an extension, is
 // a [*processes.WorkerError]. Of a task that is cancelled, by Cancel, a timeout or the end of
 // its context, the function is interrupted by an exception at its next step in Python; C
-// code that goes on for longer than Options.Grace is killed.
+// code, or an import, that goes on for longer than Options.Grace is killed.
 package python
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -86,12 +87,35 @@ type Options struct {
 	Import []string
 }
 
-//go:embed worker.py
-var workerSource string
+//go:embed worker/*.py
+var workerFiles embed.FS
+
+// workerSource is the worker's modules, in the order in which one needs the other: the name
+// of each, a line's end, its text, and separator.
+var workerSource = func() string {
+	var b strings.Builder
+	for _, name := range []string{"errors", "values", "results", "functions", "worker"} {
+		text, err := workerFiles.ReadFile("worker/" + name + ".py")
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		fmt.Fprintf(&b, "%s\n%s\x1e", name, text)
+	}
+	return b.String()
+}()
 
 // loader has the worker's source out of the environment, where it does not fill the
-// listings of processes.
-const loader = `import os; exec(compile(os.environ.pop("CONCERT_PYTHON_WORKER"), "<concert worker>", "exec"))`
+// listings of processes. Its modules are in a package that tasks can import, too.
+const loader = `import os, sys
+concert = sys.modules["concert"] = type(sys)("concert", "What a task can say to the pool that it runs in.")
+concert.__path__ = []
+for part in os.environ.pop("CONCERT_PYTHON_WORKER").split("\x1e")[:-1]:
+    name, text = part.split("\n", 1)
+    module = type(sys)("concert." + name)
+    sys.modules[module.__name__] = module
+    setattr(concert, name, module)
+    exec(compile(text, "<%s>" % module.__name__, "exec"), module.__dict__)
+`
 
 // New starts n interpreters, waits until they are ready, and returns their pool. For n of
 // 0 there are GOMAXPROCS. The error says why it cannot be: no such interpreter, a Python
@@ -136,6 +160,10 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if env == nil {
 		env = os.Environ()
 	}
+	if runtime.GOOS == "linux" && !has(env, "GLIBC_TUNABLES") {
+		// Memory for large values comes in large pages, in half the time.
+		env = append(slices.Clip(env), tunables, "CONCERT_PYTHON_TUNED=1")
+	}
 	o.Env = append(threadCaps(env, n*max(1, o.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
 		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
@@ -176,16 +204,20 @@ func threadCaps(env []string, n int) []string {
 	each := max(1, runtime.GOMAXPROCS(0)/n)
 	env = append([]string(nil), env...)
 	for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"} {
-		known := false
-		for _, entry := range env {
-			known = known || strings.HasPrefix(entry, name+"=")
-		}
-		if !known {
+		if !has(env, name) {
 			env = append(env, fmt.Sprintf("%s=%d", name, each))
 		}
 	}
 	return env
 }
+
+// has reports whether an environment has a variable.
+func has(env []string, name string) bool {
+	return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+}
+
+// tunables is for the C library of the workers, which takes it out of what their tasks start.
+const tunables = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
 
 // None is the argument of a Python function that takes none, and the result of one
 // that returns None.

@@ -224,6 +224,10 @@ type HelloBody struct {
 // One that does not is asked for calls by TakeBack.
 const Slots = 1
 
+// Marks, of HelloBody.Flags, says that the worker writes into the slots of the journal with
+// which call it begins, and that the pool must leave them alone meanwhile.
+const Marks = 2
+
 // AppendHello appends a Hello.
 func AppendHello(b []byte, h HelloBody) []byte {
 	start := len(b)

@@ -7,8 +7,8 @@ import struct
 import threading
 import time
 
-import __main__ as worker
 import concert
+from concert import errors, functions, values, worker
 
 
 def uncbor(b, at=0):
@@ -41,20 +41,20 @@ def uncbor(b, at=0):
     return {20: False, 21: True}.get(n), at
 
 
-def decode(kind, b, before=worker.decode):
+def decode(kind, b, before=values.decode):
     return uncbor(bytes(b))[0] if kind == 0 else before(kind, b)
 
 
-def encode(v, before=worker.encode):
-    return (0, worker.cbor(v)) if type(v) is list else before(v)
+def encode(v, before=values.encode):
+    return (0, errors.cbor(v)) if type(v) is list else before(v)
 
 
 class Failure(Exception):
     """An error as the pool is told of it."""
 
 
-def describe(e, before=worker.describe):
-    return worker.cbor(e.args[0]) if type(e) is Failure else before(e)
+def describe(e, before=errors.describe):
+    return errors.cbor(e.args[0]) if type(e) is Failure else before(e)
 
 
 numbers = itertools.count()
@@ -93,7 +93,7 @@ def fail(how):
     if how == "sentinel":
         raise Failure({2: "wrapped: one of ours", 3: ["executortest.errOurs"]})
     if how == "type":
-        code = worker.cbor({"Code": 99, "Note": "teapot"})
+        code = errors.cbor({"Code": 99, "Note": "teapot"})
         raise Failure({2: "wrapped: code 99: teapot", 4: {"executortest.codeError": b"\0" + code}})
     if how == "panic":
         raise Failure({2: "out of cheese", 5: True, 6: "the stack of failFunc"})
@@ -138,7 +138,7 @@ FUNCTIONS = {
 }
 
 
-def find(self, name, before=worker.Worker.find):
+def look_up(self, name, before=functions.Functions.look_up):
     suite, _, function = name.partition(".")
     return FUNCTIONS[function] if suite == "executortest" else before(self, name)
 
@@ -148,5 +148,5 @@ def parse(self, frame, before=worker.Worker.parse):
     return before(self, frame)
 
 
-worker.decode, worker.encode, worker.describe = decode, encode, describe
-worker.Worker.find, worker.Worker.parse = find, parse
+values.decode, values.encode, errors.describe = decode, encode, describe
+functions.Functions.look_up, worker.Worker.parse = look_up, parse

@@ -1,0 +1,70 @@
+"""Exceptions, as the pool is told of them."""
+
+import struct
+
+
+class Cancelled(BaseException):
+    """Raised in a task that nobody waits for any more."""
+
+
+Cancelled.__module__ = "concert"
+
+
+class Gone(Exception):
+    """The pool sent what this worker does not understand."""
+
+
+def cbor_head(major, n):
+    for extra, (limit, form) in enumerate(((1 << 8, ">B"), (1 << 16, ">H"), (1 << 32, ">I"))):
+        if n < 24:
+            return bytes([major << 5 | n])
+        if n < limit:
+            return bytes([major << 5 | 24 + extra]) + struct.pack(form, n)
+    return bytes([major << 5 | 27]) + struct.pack(">Q", n)
+
+
+def cbor(v):
+    if isinstance(v, bool):
+        return b"\xf5" if v else b"\xf4"
+    if isinstance(v, int):
+        return cbor_head(0, v)
+    if isinstance(v, bytes):
+        return cbor_head(2, len(v)) + v
+    if isinstance(v, str):
+        b = v.encode("utf-8", "backslashreplace")
+        return cbor_head(3, len(b)) + b
+    if isinstance(v, (list, tuple)):
+        return cbor_head(4, len(v)) + b"".join(map(cbor, v))
+    return cbor_head(5, len(v)) + b"".join(cbor(k) + cbor(x) for k, x in v.items())
+
+
+def type_name(t):
+    return t.__qualname__ if t.__module__ == "builtins" else t.__module__ + "." + t.__qualname__
+
+
+def describe(e):
+    """An exception as the pool wants it: concert's python.Error."""
+    try:
+        text = str(e)
+    except BaseException as another:
+        text = "<%s whose __str__ raised %s>" % (type_name(type(e)), type_name(type(another)))
+    try:
+        import traceback  # only now, as it takes its time
+
+        tb = e.__traceback__
+        while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
+            tb = tb.tb_next
+        trace = "".join(traceback.format_exception(type(e), e, tb))
+    except BaseException as another:
+        trace = "no traceback: formatting it raised " + type_name(type(another))
+    notes = [n for n in getattr(e, "__notes__", None) or [] if isinstance(n, str)]
+    fields = {
+        "Type": type_name(type(e)),
+        "Message": text,
+        "Traceback": trace[-(64 << 10) :],
+        "Notes": notes[:100],
+        "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
+    }
+    names = ["context.Canceled", "concert.ErrCancelled"] if isinstance(e, Cancelled) else []
+    short = fields["Type"] + (": " + text if text else "")
+    return cbor({1: "python." + fields["Type"], 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})

@@ -1,0 +1,433 @@
+"""A worker of concert's process pool: reads calls, runs them, writes what came of them.
+
+It needs CPython 3.8 or later and the standard library. What it says and hears is
+described in concert's docs/wire.md; values and names in python/python.go.
+"""
+
+import contextlib
+import importlib
+import mmap
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+import time
+
+from concert import errors, functions, results, values
+from concert.errors import Cancelled, Gone
+
+VERSION, MARKS = 1, 2
+SLOTS_AT, SLOTS = 512, 1024  # words of the journal
+LARGE = 16 << 10
+RESULT = struct.Struct("<IBIIqBB")
+SHARED = struct.Struct("<IBIIqBBQQ")
+FAILURE = struct.Struct("<IBIIq")
+UINT32 = struct.Struct("<I")
+EVER = 1 << 40
+
+
+class Lane:
+    """A thread that runs calls, one after the other."""
+
+    def __init__(self):
+        self.id = None  # the call that runs, or the last one
+        self.running = False
+        self.interrupted = False
+        self.thread = 0  # its number
+
+
+class Worker:
+    """Calls come in frames, and each frame goes to one lane:
+
+    one thread    the main thread reads a frame, and runs its calls
+    several       the main thread reads frames for the others, the lanes
+
+    Two more threads: listen hears what the pool says about calls meanwhile, and attend sees to it
+    that outcomes do not wait in memory while a call runs."""
+
+    def __init__(self):
+        setup = dict(part.split("=", 1) for part in os.environ.pop("CONCERT_WORKER").split()[1:])
+        if os.environ.pop("CONCERT_PYTHON_TUNED", None):
+            os.environ.pop("GLIBC_TUNABLES", None)  # what this process had to know
+        files = [int(fd) for fd in setup["files"].split(",")]
+        for fd in files:
+            os.set_inheritable(fd, False)
+        for fd in files[:3]:
+            os.set_blocking(fd, True)
+        self.tasks, out, self.control = files[:3]
+        journal = mmap.mmap(files[3], 0) if len(files) > 3 else None
+        self.out = results.Results(out, journal)
+        self.arena = self.places = None
+        if len(files) > 4:
+            self.arena = memoryview(mmap.mmap(files[4], 0))
+            self.half = len(self.arena) // 2
+            self.places = results.Places(self.half, self.out.words)
+        for fd in files[3:]:
+            os.close(fd)
+        self.prepare = setup["prepare"] == "true"
+        self.report = setup["report"] == "true"
+        self.threads = int(setup["threads"])
+        # Without the GIL what one thread writes others may see later, but for locks.
+        self.free = not getattr(sys, "_is_gil_enabled", lambda: True)()
+        # With one thread the journal says which call begins, else a frame does.
+        self.marks = self.out.words if self.threads == 1 else None
+        self.read = bytearray()
+        self.frames = queue.SimpleQueue()  # for lanes that are not the main thread
+        self.functions = functions.Functions()
+        self.sending = threading.Lock()  # held to send a result by the arena
+        self.gathering = threading.Event()  # attend is awake
+        self.lock = threading.Lock()  # guards what is below, and what lanes run; see calls
+        self.heard = False  # while listen looks at it
+        self.lanes = {}  # by number of thread
+        self.expected = 0  # the number of the next frame
+        self.begin = {}  # of frames that have come and not ended: the next call
+        self.cancelled = {}  # calls that have not begun
+        self.given_back = {}  # of frames, from which call on
+
+    # Frames in.
+
+    def next(self):
+        """The next frame; None at the end."""
+        while True:
+            have = len(self.read)
+            need = 4 + int.from_bytes(self.read[:4], "little") if have >= 4 else 4
+            if have >= need > 4:
+                frame = bytes(self.read[4:need])
+                del self.read[:need]
+                return frame
+            flush_standard()
+            self.out.say()  # what came of the calls before
+            b = os.read(self.tasks, min(max(64 << 10, need - have), 1 << 20))
+            if not b:
+                if self.read:
+                    raise Gone("the end of the calls, in the middle of one")
+                return None
+            self.read += b
+
+    def listen(self):
+        """Reads what the pool says about calls, until the pool has gone."""
+        buf = b""
+        while True:
+            b = os.read(self.control, 4096)
+            if not b:
+                os._exit(113)
+            buf += b
+            while len(buf) >= 4 and len(buf) >= 4 + int.from_bytes(buf[:4], "little"):
+                n = int.from_bytes(buf[:4], "little")
+                kind, body, buf = buf[4:5], buf[5 : 4 + n], buf[4 + n :]
+                if kind == b"X" and len(body) == 9:
+                    self.cancel(struct.unpack("<II", body[:8]), body[8])
+                elif kind == b"T" and len(body) == 8:
+                    self.take_back(*struct.unpack("<II", body))
+
+    def attend(self):
+        """Puts outcomes into the pipe that have waited for a moment.
+
+        1. A lane leaves an outcome in memory, and then looks whether gathering is set.
+        2. Here gathering is cleared, and then looked whether there are outcomes.
+
+        One of the two sees the other, so none is left behind."""
+        while True:
+            self.gathering.wait()
+            quiet = 0
+            while quiet < 10:
+                time.sleep(0.002)
+                quiet = 0 if self.out.say() else quiet + 1
+                flush_standard()
+            self.gathering.clear()
+            if self.out.say():
+                self.gathering.set()
+
+    @contextlib.contextmanager
+    def hearing(self):
+        self.heard = True
+        try:
+            yield
+        finally:
+            self.heard = False
+
+    def to_come(self, seq):
+        return (seq - self.expected) & 0xFFFFFFFF < 1 << 31
+
+    def cancel(self, call, why):
+        seq, index = call
+        with self.lock, self.hearing():
+            for lane in self.lanes.values():
+                if lane.running and lane.id == call:
+                    lane.interrupted = True
+                    set_async_exception(lane.thread, Cancelled)
+                    return
+            if self.to_come(seq) or index >= self.begin.get(seq, EVER) - 1:
+                self.cancelled[call] = why  # it begins soon, or has just ended
+
+    def take_back(self, seq, index):
+        with self.lock, self.hearing():
+            if seq in self.begin or self.to_come(seq):
+                index = self.given_back[seq] = max(index, self.begin.get(seq, 0))
+            else:
+                index = 0xFFFFFFFF
+        self.out.put(ord("G"), struct.pack("<II", seq, index))
+
+    # Life.
+
+    def run(self):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool decides
+        self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, MARKS if self.marks is not None else 0))
+        threading.Thread(target=self.listen, daemon=True, name="concert").start()
+        try:
+            if sys.version_info < (3, 8):
+                raise RuntimeError("Python %s is too old: it takes 3.8 or later" % sys.version.split()[0])
+            values.check()
+            sys.path[0:0] = [p for p in os.environ.pop("CONCERT_PYTHON_PATH", "").split(os.pathsep) if p]
+            for name in os.environ.pop("CONCERT_PYTHON_IMPORT", "").split():
+                importlib.import_module(name)
+            if self.prepare:
+                frame = self.next()
+                if frame is None:
+                    return
+                _, name, args = self.parse(frame)
+                self.functions.find(name)(self.argument(args[0]))
+        except BaseException as e:
+            self.out.put(ord("B"), errors.describe(e))
+            self.end(111)
+        threading.Thread(target=self.attend, daemon=True, name="concert-out").start()
+        self.out.put(ord("Y"))
+        lanes = [threading.Thread(target=self.lane, daemon=True, name="concert-%d" % i) for i in range(self.threads)]
+        if self.threads > 1:
+            for lane in lanes:
+                lane.start()
+        else:
+            lane = self.new_lane()
+        while True:
+            frame = self.next()
+            if frame is None:
+                break
+            if frame[:1] != b"C":
+                raise Gone("a frame of type %r" % frame[:1])
+            with self.lock:
+                (self.expected,) = struct.unpack_from("<I", frame, 1)
+                self.begin[self.expected] = 0
+                self.expected += 1
+            if self.threads > 1:
+                self.frames.put(frame)
+            else:
+                self.calls(lane, frame)
+        if self.threads > 1:
+            for lane in lanes:
+                self.frames.put(None)
+            for lane in lanes:
+                lane.join()
+        self.end(0)
+
+    def new_lane(self):
+        lane = Lane()
+        lane.thread = threading.get_ident()
+        with self.lock:
+            self.lanes[lane.thread] = lane
+        return lane
+
+    def lane(self):
+        lane = self.new_lane()
+        try:
+            while True:
+                if self.frames.empty():
+                    self.out.say()
+                frame = self.frames.get()
+                if frame is None:
+                    return  # the main thread says the rest
+                self.calls(lane, frame)
+        except Gone as e:
+            self.gone(e)
+        except BaseException as e:
+            sys.excepthook(type(e), e, e.__traceback__)
+            self.end(1)
+
+    def gone(self, e):
+        print("concert: from the pool came", e, file=sys.stderr)
+        self.end(112)
+
+    def end(self, code):
+        """Exits, without waiting for threads that tasks have left."""
+        try:
+            flush_standard()
+            self.out.say()
+        finally:
+            os._exit(code)
+
+    # Calls.
+
+    def parse(self, frame):
+        seq, _, n = struct.unpack_from("<IqH", frame, 1)  # the pool sees to the deadline
+        name = str(frame[15 : 15 + n], "utf-8")
+        (count,) = struct.unpack_from("<H", frame, 15 + n)
+        at = 17 + n
+        args = []
+        view = memoryview(frame)
+        for _ in range(count):
+            (size,) = UINT32.unpack_from(frame, at)
+            end = at + 4 + size
+            args.append(frame[at + 4 : end] if size <= LARGE else view[at + 4 : end])
+            at = end
+        return seq, name, args
+
+    def calls(self, lane, frame):
+        """Runs the calls of a frame.
+
+        A small call takes less time than a few locks, so there is none where listen has said
+        nothing. This is how a lane and listen get along:
+
+        1. The lane writes which call it begins, and then looks whether listen is at it, or has
+           left word about calls. If so it asks again, with the lock.
+        2. Listen, with the lock, says that it is at it, and then looks what the lane runs.
+        3. The lane writes that it runs nothing any more, and then looks whether listen is at it.
+
+        One of the two sees the other. That takes the GIL: without it there is always the lock."""
+        seq, name, args = self.parse(frame)
+        mark = SLOTS_AT + seq % SLOTS
+        begun = time.perf_counter_ns()
+        for index, arg in enumerate(args):
+            lane.id = call = seq, index
+            self.begin[seq] = index + 1
+            dropped = False
+            if self.heard or self.given_back or self.cancelled or self.free:
+                with self.lock:
+                    if index >= self.given_back.get(seq, EVER):
+                        break
+                    dropped = self.cancelled.pop(call, None) is not None
+            if self.marks is not None:
+                self.marks[mark] = seq << 32 | index + 1 << 16
+            elif not dropped:
+                self.out.put(ord("S"), struct.pack("<II", seq, index))
+            begun = self.call(lane, call, name, arg, dropped, begun)
+        with self.lock:
+            del self.begin[seq]
+            self.given_back.pop(seq, None)
+            if self.cancelled:
+                self.cancelled = {c: why for c, why in self.cancelled.items() if c[0] != seq}
+
+    def call(self, lane, call, name, arg, dropped, begun):
+        """Runs one call, and returns when it ended. A cancellation is an exception that comes between
+        any two steps while lane.running is True; what is outside of that must not be torn by it."""
+        kind = value = failure = None
+        f = self.functions.known.get(name)
+        if f is None and not dropped:
+            try:
+                f = self.functions.find(name)  # not to be interrupted: half a module is of no use
+            except BaseException as e:
+                return self.answer(call, begun, None, None, errors.describe(e))
+        try:
+            try:
+                lane.running = True
+                if self.heard or self.cancelled or self.free:
+                    with self.lock:
+                        dropped = dropped or self.cancelled.pop(call, None) is not None
+                if dropped:
+                    raise Cancelled()
+                kind, value = values.encode(f(self.argument(arg)))
+            except BaseException as e:
+                failure = errors.describe(e)
+        except Cancelled:
+            kind = None  # while it was described
+        while True:
+            try:
+                lane.running = False
+                if self.heard or lane.interrupted or self.free:
+                    with self.lock:  # listen has done what it was at
+                        lane.running = False
+                    if lane.interrupted:
+                        set_async_exception(lane.thread, None)  # it may not have come yet
+                        lane.interrupted = False
+                break
+            except Cancelled:
+                pass
+        return self.answer(call, begun, kind, value, failure)
+
+    def answer(self, call, begun, kind, value, failure):
+        """Says what came of a call, and returns when it ended."""
+        now = time.perf_counter_ns()
+        if self.outcome(call, now, now - begun, kind, value, failure):
+            flush_standard()
+        elif not self.gathering.is_set():
+            self.gathering.set()
+        return now
+
+    def outcome(self, call, now, ran, kind, value, failure):
+        """Puts the frame together; True if all that was to be said is in the pipe."""
+        seq, index = call
+        if failure is None and kind is None:
+            failure = errors.describe(Cancelled())
+        if failure is None and len(value) > 1 << 30:
+            failure = errors.describe(ValueError("the result has %d bytes, more than %d" % (len(value), 1 << 30)))
+        if failure is not None:
+            return self.out.outcome(now, FAILURE.pack(17 + len(failure), ord("F"), seq, index, ran), failure)
+        n = len(value)
+        if n > LARGE and self.places is not None:
+            with self.sending:  # places are given back in the order of the results
+                at = self.places.take(n)
+                if at is not None:
+                    self.arena[self.half + at : self.half + at + n] = value
+                    return self.out.outcome(now, SHARED.pack(35, ord("R"), seq, index, ran, 1, kind, at, n))
+        head = RESULT.pack(19 + n, ord("R"), seq, index, ran, 0, kind)
+        return self.out.outcome(now, head + value) if n < 4096 else self.out.outcome(now, head, value)
+
+    def argument(self, arg):
+        if not arg[0]:
+            return values.decode(arg[1], arg[2:])
+        offset, n = struct.unpack_from("<QQ", arg, 2)
+        if self.arena is None or offset + n > self.half:
+            raise Gone("an argument where no memory is")
+        return values.decode(arg[1], self.arena[offset : offset + n])
+
+
+def set_async_exception(thread, kind):
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
+
+
+def flush_standard():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+def equip(concert, worker):
+    """Gives the module that tasks can import what they use: progress, and Cancelled."""
+
+    def progress(done, total=0):
+        """Says how far the task is: so many of so many units, 0 if that is not known."""
+        with worker.lock:  # meanwhile nobody interrupts, and who has been is not to tear a frame
+            lane = worker.lanes.get(threading.get_ident())
+            if lane is None and worker.threads == 1:
+                (lane,) = worker.lanes.values()  # a thread of the task's own
+            if lane and lane.running and worker.report and not lane.interrupted:
+                worker.out.put(ord("P"), struct.pack("<IIqq", *lane.id, int(done), int(total)))
+
+    concert.progress = progress
+    concert.Cancelled = Cancelled
+
+
+def main():
+    try:
+        import faulthandler
+
+        faulthandler.enable()
+    except Exception:
+        pass
+    try:
+        sys.stdout.reconfigure(line_buffering=True)
+    except Exception:
+        pass
+    worker = Worker()
+    equip(sys.modules["concert"], worker)
+    try:
+        worker.run()
+    except Gone as e:
+        worker.gone(e)
+
+
+main()
