@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,7 +24,7 @@ func TestTour(t *testing.T) {
 	if code != exitOK || errOut != "" {
 		t.Fatalf("exit %d: %s", code, errOut)
 	}
-	for _, want := range []string{
+	wants := []string{
 		`concert.Map on 8 goroutines +[0-9.]+ m?s`,
 		`they came as [0-7]( [0-7]){7}\n`,
 		`Every file was read back and is right`,
@@ -36,7 +37,18 @@ func TestTour(t *testing.T) {
 		`a task that hangs .*it ran for too long`,
 		`may crash, hang or leak .* [0-9.]+x\n`,
 		`computes \(math, parsing\) .* [0-9.]+x\n`,
-	} {
+	}
+	if _, err := exec.LookPath("python3"); err == nil {
+		wants = append(wants,
+			`the interpreter +CPython 3`,
+			`4 sums, one after another .*\n  on 4 threads .*\n  on [0-9]+ interpreters`,
+			`4 pages, one after another .*\n  on 4 threads `,
+			`4 checksums, one after another .*\n  on 4 threads `,
+			`20 tasks, one crashes in C +19 results, 1 error`,
+			`computes in Python .* [0-9.]+x\n`,
+			`waits in Python .* [0-9.]+x\n`)
+	}
+	for _, want := range wants {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("the tour does not say %q:\n%s", want, out)
 		}
@@ -61,6 +73,15 @@ func TestTourInterrupted(t *testing.T) {
 	cancel()
 	if code, _, errOut := call(ctx, "tour"); code != exitSignal || !strings.Contains(errOut, "interrupted") {
 		t.Errorf("exit %d, %q; want %d, interrupted", code, errOut, exitSignal)
+	}
+}
+
+// TestTourWithoutPython: the tour says so, and goes on.
+func TestTourWithoutPython(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	code, out, errOut := call(t.Context(), "tour")
+	if code != exitOK || errOut != "" || !regexp.MustCompile(`left out +python: no interpreter`).MatchString(out) {
+		t.Errorf("exit %d: %s\n%s", code, errOut, out)
 	}
 }
 

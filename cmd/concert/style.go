@@ -17,7 +17,7 @@ func styleFor(w io.Writer) style {
 }
 
 func (s style) in(code, text string) string {
-	if !s.on {
+	if !s.on || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"

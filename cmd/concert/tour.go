@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"concert/progress"
@@ -29,7 +30,7 @@ Example:
 type station struct {
 	title string
 	intro string
-	run   func(ctx context.Context, t *tour) (row, error)
+	run   func(ctx context.Context, t *tour) ([]row, error)
 }
 
 // row is what the closing table says of a station.
@@ -43,6 +44,7 @@ var stations = []station{
 	{"Data that threads share needs a lock", "Four goroutines count to 40,000 together.", tourLock},
 	{"All processors, for work that computes", "Sums of squares, on one processor and on all.", tourCompute},
 	{"Processes, for work that may crash", "The same program again, with memory of its own: what dies there, dies there.", tourProcesses},
+	{"The global interpreter lock, in Python itself", "In one interpreter one thread computes at a time, and any number waits.", tourPython},
 }
 
 // tour is the state that stations share.
@@ -77,7 +79,7 @@ func runTour(ctx context.Context, args []string, out, errOut io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
-		rows = append(rows, r)
+		rows = append(rows, r...)
 	}
 	t.table(rows)
 	fmt.Fprintf(out, "\nAll of this ran just now, in %s. The code is in docs/guide.md.\n", progress.Duration(time.Since(begin)))
@@ -86,7 +88,7 @@ func runTour(ctx context.Context, args []string, out, errOut io.Writer) error {
 
 // measured prints one line of a station.
 func (t *tour) measured(what string, d time.Duration, note string) {
-	fmt.Fprintf(t.out, "  %-32s %8s  %s\n", what, progress.Duration(d), t.style.dim(note))
+	fmt.Fprintln(t.out, strings.TrimRight(fmt.Sprintf("  %-32s %8s  %s", what, progress.Duration(d), t.style.dim(note)), " "))
 }
 
 // noted prints one line of a station about something that has no time.

@@ -116,10 +116,10 @@ func (s saver) check() error {
 	return nil
 }
 
-func tourDownloads(ctx context.Context, t *tour) (row, error) {
+func tourDownloads(ctx context.Context, t *tour) ([]row, error) {
 	site, stop, err := serve()
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer stop()
 	transport := &http.Transport{MaxIdleConnsPerHost: pages}
@@ -133,12 +133,12 @@ func tourDownloads(ctx context.Context, t *tour) (row, error) {
 	begin := time.Now()
 	for _, url := range urls {
 		if _, err := s.save(ctx, url); err != nil {
-			return row{}, err
+			return nil, err
 		}
 	}
 	alone := time.Since(begin)
 	if err := s.check(); err != nil {
-		return row{}, err
+		return nil, err
 	}
 	t.measured("one after another", alone, "mostly waiting")
 
@@ -147,12 +147,12 @@ func tourDownloads(ctx context.Context, t *tour) (row, error) {
 	begin = time.Now()
 	for _, err := range concert.Map(ctx, ex, s.save, slices.Values(urls)) {
 		if err != nil {
-			return row{}, err
+			return nil, err
 		}
 	}
 	mapped := time.Since(begin)
 	if err := s.check(); err != nil {
-		return row{}, err
+		return nil, err
 	}
 	t.measured("concert.Map on 8 goroutines", mapped, "results in the order of the pages")
 
@@ -167,18 +167,18 @@ func tourDownloads(ctx context.Context, t *tour) (row, error) {
 	var order []string
 	for f := range concert.AsCompleted(ctx, futures...) {
 		if _, err := f.Result(ctx); err != nil {
-			return row{}, err
+			return nil, err
 		}
 		order = append(order, fmt.Sprint(asked[f]))
 	}
 	if ctx.Err() != nil {
-		return row{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	completed := time.Since(begin)
 	if err := s.check(); err != nil {
-		return row{}, err
+		return nil, err
 	}
 	t.measured("concert.AsCompleted", completed, "they came as "+strings.Join(order, " "))
 	fmt.Fprintf(t.out, "  Every file was read back and is right.\n")
-	return row{"waits (HTTP, files)", "many goroutines", alone, mapped}, nil
+	return []row{{"waits (HTTP, files)", "many goroutines", alone, mapped}}, nil
 }

@@ -45,25 +45,25 @@ var global int
 // program is built for the race detector, whose own memory does not fit into it.
 var tourBounds = runtime.GOOS == "linux"
 
-func tourProcesses(ctx context.Context, t *tour) (row, error) {
+func tourProcesses(ctx context.Context, t *tour) ([]row, error) {
 	quiet := slog.New(slog.DiscardHandler) // what the Go runtime says when it dies of want is long
 	o := &processes.Options{Output: quiet, Timeout: 10 * time.Second, Grace: 100 * time.Millisecond}
 	n := runtime.GOMAXPROCS(0)
 	begin := time.Now()
 	ex, err := processes.New(n, o)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer ex.Close()
 	squares, err := collect(concert.Map(ctx, ex, tourSquare, slices.Values([]int{1, 2, 3, 4})))
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	t.measured(fmt.Sprintf("squares %v", squares), time.Since(begin), fmt.Sprintf("%d workers, from start to result", n))
 
 	there, err := concert.Submit(ctx, ex, tourGlobal, 42).Result(ctx)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	t.noted("a global variable", fmt.Sprintf("%d in a worker that set it, %d here", there, global))
 
@@ -72,20 +72,20 @@ func tourProcesses(ctx context.Context, t *tour) (row, error) {
 		if _, died := errors.AsType[*processes.WorkerError](err); died {
 			failed++
 		} else if err != nil {
-			return row{}, err
+			return nil, err
 		}
 	}
 	if failed != 1 {
-		return row{}, fmt.Errorf("%d tasks failed of one crash", failed)
+		return nil, fmt.Errorf("%d tasks failed of one crash", failed)
 	}
 	t.noted("20 tasks, one of which exits", "19 results, 1 error: the others do not notice")
 
 	if err := stopped(ctx, t, "a task that hangs", processes.Options{Output: quiet, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond}, tourHang, processes.ErrTimeout, "stopped: it ran for too long"); err != nil {
-		return row{}, err
+		return nil, err
 	}
 	if tourBounds {
 		if err := stopped(ctx, t, "a task that hoards memory", processes.Options{Output: quiet, Memory: 256 << 20}, tourHoard, processes.ErrMemory, "stopped: out of memory"); err != nil {
-			return row{}, err
+			return nil, err
 		}
 	}
 
@@ -93,20 +93,20 @@ func tourProcesses(ctx context.Context, t *tour) (row, error) {
 	inputs := slices.Repeat([]int{size}, tasks)
 	one, err := processes.New(1, o)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer one.Close()
 	times := make([]time.Duration, 2)
 	for i, pool := range []*processes.Pool{one, ex} {
 		begin := time.Now()
 		if _, err := collect(concert.Map(ctx, pool, tourSum, slices.Values(inputs))); err != nil {
-			return row{}, err
+			return nil, err
 		}
 		times[i] = time.Since(begin)
 	}
 	t.measured("sums of squares on 1 process", times[0], "one processor")
 	t.measured(fmt.Sprintf("on %d processes", n), times[1], "as many as there are processors")
-	return row{"may crash, hang or leak", fmt.Sprintf("%d processes", n), times[0], times[1]}, nil
+	return []row{{"may crash, hang or leak", fmt.Sprintf("%d processes", n), times[0], times[1]}}, nil
 }
 
 // stopped runs a task that has to be stopped with an error.

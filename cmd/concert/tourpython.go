@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"time"
+
+	"concert"
+	"concert/processes"
+	"concert/python"
+)
+
+// What the tour runs in Python.
+var (
+	tourCPUTask = python.Source[int, int]("cpu_task", `
+def cpu_task(n):
+    return sum(i * i for i in range(n))
+`)
+	tourFetch = python.Source[string, int]("fetch", `
+def fetch(url):
+    import urllib.request
+
+    with urllib.request.urlopen(url) as page:
+        return len(page.read())
+`)
+	tourChecksum = python.Source[int, string]("checksum", `
+import hashlib
+
+page = bytes(1 << 20)
+
+def checksum(n):
+    sum = hashlib.sha256()
+    for _ in range(n):
+        sum.update(page)
+    return sum.hexdigest()
+`)
+	tourExtension = python.Source[int, int]("extension", `
+def extension(n):
+    if n == 7:
+        import ctypes
+
+        ctypes.string_at(0)  # as an extension in C with a mistake
+    return n
+`)
+)
+
+func tourPython(ctx context.Context, t *tour) ([]row, error) {
+	const threads = 4
+	quiet := slog.New(slog.DiscardHandler) // what an interpreter says when it crashes is long
+	one, err := python.New(1, &python.Options{Options: processes.Options{Threads: threads, Output: quiet}})
+	if err != nil {
+		t.noted("left out", err.Error())
+		return nil, nil
+	}
+	defer one.Close()
+	n := runtime.GOMAXPROCS(0)
+	many, err := python.New(n, &python.Options{Options: processes.Options{Output: quiet}})
+	if err != nil {
+		return nil, err
+	}
+	defer many.Close()
+	info, err := python.Describe(ctx, one)
+	if err != nil {
+		return nil, err
+	}
+	lock := "nothing gained: one has the lock"
+	if !info.GIL {
+		lock = "this build has no lock"
+	}
+	t.noted("the interpreter", fmt.Sprintf("%s %s", info.Implementation, info.Version))
+
+	const size = 1_000_000
+	sums := slices.Repeat([]int{size}, threads)
+	right := func(got int) bool { return got == (size-1)*size*(2*size-1)/6 }
+	alone, err := onThreads(ctx, t, one, "sums", tourCPUTask, sums, right, lock)
+	if err != nil {
+		return nil, err
+	}
+	parallel, err := took(ctx, many, tourCPUTask, sums, right)
+	if err != nil {
+		return nil, err
+	}
+	t.measured(fmt.Sprintf("on %d interpreters", n), parallel, "each has a lock of its own")
+
+	site, stop, err := serve()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	var urls []string
+	for i := range threads {
+		urls = append(urls, fmt.Sprintf("%s/page/%d", site, i))
+	}
+	fetched, err := onThreads(ctx, t, one, "pages", tourFetch, urls, func(n int) bool { return n == pageSize }, "who waits lets go of the lock")
+	if err != nil {
+		return nil, err
+	}
+	megabytes := slices.Repeat([]int{32}, threads)
+	zeros := sha256.Sum256(make([]byte, 32<<20))
+	if _, err := onThreads(ctx, t, one, "checksums", tourChecksum, megabytes, func(sum string) bool { return sum == hex.EncodeToString(zeros[:]) }, "and so does hashlib, in C"); err != nil {
+		return nil, err
+	}
+
+	failed := 0
+	for _, err := range concert.MapUnordered(ctx, many, tourExtension, upTo(20)) {
+		if _, died := errors.AsType[*processes.WorkerError](err); died {
+			failed++
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if failed != 1 {
+		return nil, fmt.Errorf("%d tasks failed of one crash", failed)
+	}
+	t.noted("20 tasks, one crashes in C", "19 results, 1 error")
+	return []row{
+		{"computes in Python", fmt.Sprintf("%d interpreters", n), alone.one, parallel},
+		{"waits in Python", "4 threads, 1 interpreter", fetched.one, fetched.all},
+	}, nil
+}
+
+// times are those of tasks one after another, and all at a time.
+type times struct{ one, all time.Duration }
+
+// onThreads measures tasks in an interpreter with threads, and prints it.
+func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, note string) (d times, err error) {
+	for i := range len(inputs) + 1 {
+		one, err := took(ctx, ex, f, inputs[max(0, i-1):][:1], right)
+		if err != nil {
+			return d, err
+		}
+		if i > 0 { // the first time it imports what it needs
+			d.one += one
+		}
+	}
+	t.measured(fmt.Sprintf("%d %s, one after another", len(inputs), what), d.one, "")
+	if d.all, err = took(ctx, ex, f, inputs, right); err == nil {
+		t.measured(fmt.Sprintf("on %d threads", len(inputs)), d.all, note)
+	}
+	return d, err
+}
+
+// took is how long tasks take, all at a time; each has to have the right result.
+func took[In, Out any](ctx context.Context, ex concert.Executor, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool) (time.Duration, error) {
+	begin := time.Now()
+	for got, err := range concert.Map(ctx, ex, f, slices.Values(inputs)) {
+		if err != nil {
+			return 0, err
+		}
+		if !right(got) {
+			return 0, fmt.Errorf("%v is not the result", got)
+		}
+	}
+	return time.Since(begin), nil
+}
