@@ -4,16 +4,16 @@ It needs CPython 3.8 or later and the standard library. What it says and hears i
 described in concert's docs/wire.md; values and names in python/python.go.
 """
 
-import contextlib
 import importlib
 import mmap
 import os
-import queue
-import signal
 import struct
 import sys
 import threading
 import time
+from _queue import SimpleQueue  # and not by modules that take their time to import
+from _signal import SIG_IGN, SIGINT
+from _signal import signal as handle
 
 from concert import errors, functions, results, values
 from concert.errors import Cancelled, Gone
@@ -74,7 +74,7 @@ class Worker:
         # With one thread the journal says which call begins, else a frame does.
         self.marks = self.out.words if self.threads == 1 else None
         self.read = bytearray()
-        self.frames = queue.SimpleQueue()  # for lanes that are not the main thread
+        self.frames = SimpleQueue()  # for lanes that are not the main thread
         self.functions = functions.Functions()
         self.sending = threading.Lock()  # held to send a result by the arena
         self.gathering = threading.Event()  # attend is awake
@@ -140,40 +140,35 @@ class Worker:
             if self.out.say():
                 self.gathering.set()
 
-    @contextlib.contextmanager
-    def hearing(self):
-        self.heard = True
-        try:
-            yield
-        finally:
-            self.heard = False
-
     def to_come(self, seq):
         return (seq - self.expected) & 0xFFFFFFFF < 1 << 31
 
     def cancel(self, call, why):
         seq, index = call
-        with self.lock, self.hearing():
+        with self.lock:
+            self.heard = True
             for lane in self.lanes.values():
                 if lane.running and lane.id == call:
                     lane.interrupted = True
                     set_async_exception(lane.thread, Cancelled)
-                    return
             if self.to_come(seq) or index >= self.begin.get(seq, EVER) - 1:
-                self.cancelled[call] = why  # it begins soon, or has just ended
+                self.cancelled[call] = why  # it begins soon, is just interrupted, or has ended
+            self.heard = False
 
     def take_back(self, seq, index):
-        with self.lock, self.hearing():
+        with self.lock:
+            self.heard = True
             if seq in self.begin or self.to_come(seq):
                 index = self.given_back[seq] = max(index, self.begin.get(seq, 0))
             else:
                 index = 0xFFFFFFFF
+            self.heard = False
         self.out.put(ord("G"), struct.pack("<II", seq, index))
 
     # Life.
 
     def run(self):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool decides
+        handle(SIGINT, SIG_IGN)  # the pool decides
         self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, MARKS if self.marks is not None else 0))
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
