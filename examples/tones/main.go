@@ -1,0 +1,113 @@
+// Tones hears which notes recordings are, with numpy, in as many Python interpreters as
+// there are processors:
+//
+//	go run ./examples/tones                 300 recordings that it makes itself
+//	go run ./examples/tones *.wav           yours
+//	go run ./examples/tones -python ./venv  with the interpreter of a virtual environment
+//
+// It needs Python with numpy (Debian: apt install python3-numpy). A recording that
+// cannot be read costs its own note, and is named with Python's reason.
+//
+// Exit codes: 0 all were heard, 1 some were not, 2 it cannot work.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"concert"
+	"concert/processes"
+	"concert/progress"
+	"concert/python"
+)
+
+//go:embed tones.py
+var source string
+
+// tone is the function of tones.py.
+var tone = python.Source[string, sound]("tone", source)
+
+type sound struct{ Hertz, Seconds float64 }
+
+func main() {
+	interpreter := flag.String("python", "", "interpreter, or folder of a virtual environment (default: python3)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code, err := run(ctx, *interpreter, flag.Args())
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tones:", err)
+	}
+	os.Exit(code)
+}
+
+// run prints what was heard, and returns the exit code.
+func run(ctx context.Context, interpreter string, recordings []string) (code int, err error) {
+	own := len(recordings) == 0
+	if own {
+		folder, err := os.MkdirTemp("", "recordings-")
+		if err != nil {
+			return 2, err
+		}
+		defer os.RemoveAll(folder)
+		if recordings, err = record(folder, 300); err != nil {
+			return 2, err
+		}
+	}
+	display := progress.New(os.Stderr, &progress.Options{Total: len(recordings), Noun: "recordings"})
+	ex, err := python.New(0, &python.Options{
+		Options:     processes.Options{Observer: display.Observe},
+		Interpreter: interpreter,
+		Import:      []string{"numpy"},
+	})
+	if errors.Is(err, python.Type("ModuleNotFoundError")) {
+		return 2, fmt.Errorf("%w\ninstall it (Debian: apt install python3-numpy), or say which Python has it with -python", err)
+	}
+	if err != nil {
+		return 2, err
+	}
+	defer display.Close() // not before: there would be nothing to sum up
+	defer ex.Close()
+
+	heard := map[string]int{}
+	i := 0
+	for s, err := range concert.Map(ctx, ex, tone, slices.Values(recordings)) {
+		name := filepath.Base(recordings[i])
+		i++
+		switch {
+		case ctx.Err() != nil:
+			return 1, context.Cause(ctx)
+		case err != nil:
+			code = 1
+			fmt.Printf("%-24s %v\n", name, err)
+		case own:
+			heard[note(s.Hertz)]++
+		default:
+			fmt.Printf("%-24s %7.1f Hz  %-3s  %.1f s\n", name, s.Hertz, note(s.Hertz), s.Seconds)
+		}
+	}
+	if own {
+		for _, name := range scale() {
+			fmt.Printf("%-3s %3d %s\n", name, heard[name], strings.Repeat("*", heard[name]))
+		}
+		return 0, nil // two of them are meant to fail
+	}
+	return code, nil
+}
+
+var notes = []string{"C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"}
+
+// note is the name of the note that is nearest to a frequency, on a piano that has A4 at 440.
+func note(hertz float64) string {
+	key := int(math.Round(12*math.Log2(hertz/440))) + 57 // keys from C0 up
+	return fmt.Sprint(notes[((key%12)+12)%12], int(math.Floor(float64(key)/12)))
+}
