@@ -4,6 +4,8 @@ go 1.26.0
 
 require concert v0.0.0
 
+require golang.org/x/term v0.47.0 // indirect
+
 require (
 	github.com/elastic/go-seccomp-bpf v1.6.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.6 // indirect
