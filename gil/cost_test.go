@@ -1,0 +1,164 @@
+package gil_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert/gil"
+)
+
+// What the lock costs beside a sync.Mutex that is locked and unlocked.
+func BenchmarkUncontended(b *testing.B) {
+	b.Run("sync.Mutex", func(b *testing.B) {
+		var mu sync.Mutex
+		n := 0
+		for b.Loop() {
+			mu.Lock()
+			n++
+			mu.Unlock()
+		}
+	})
+	b.Run("Do", func(b *testing.B) {
+		l := gil.New(nil)
+		n := 0
+		for b.Loop() {
+			l.Do(func(gil.Held) { n++ })
+		}
+	})
+	b.Run("Do, timed", func(b *testing.B) {
+		l := gil.New(&gil.Options{Times: true})
+		n := 0
+		for b.Loop() {
+			l.Do(func(gil.Held) { n++ })
+		}
+	})
+	b.Run("Run", func(b *testing.B) {
+		l := gil.New(nil)
+		n := 0
+		for b.Loop() {
+			l.Run(b.Context(), func(context.Context) error { n++; return nil })
+		}
+	})
+	b.Run("Checkpoint", func(b *testing.B) {
+		gil.New(nil).Do(func(h gil.Held) {
+			for b.Loop() {
+				h.Checkpoint()
+			}
+		})
+	})
+	b.Run("Checkpoint, one waits", func(b *testing.B) {
+		l := gil.New(&gil.Options{Interval: time.Hour})
+		done := make(chan struct{})
+		l.Do(func(h gil.Held) {
+			go func() { l.Do(func(gil.Held) {}); close(done) }()
+			for l.Stats().Waiting == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			for b.Loop() {
+				h.Checkpoint()
+			}
+		})
+		<-done
+	})
+	b.Run("Release", func(b *testing.B) {
+		gil.New(nil).Do(func(h gil.Held) {
+			for b.Loop() {
+				h.Release(func() {})
+			}
+		})
+	})
+}
+
+// Four goroutines that want it all the time.
+func BenchmarkContended(b *testing.B) {
+	contend := func(b *testing.B, do func(fn func())) {
+		var left atomic.Int64
+		left.Store(int64(b.N))
+		var all sync.WaitGroup
+		n := 0
+		for range 4 {
+			all.Go(func() {
+				for left.Add(-1) >= 0 {
+					do(func() { n++ })
+				}
+			})
+		}
+		all.Wait()
+	}
+	b.Run("sync.Mutex", func(b *testing.B) {
+		var mu sync.Mutex
+		contend(b, func(fn func()) { mu.Lock(); fn(); mu.Unlock() })
+	})
+	b.Run("Do", func(b *testing.B) {
+		l := gil.New(nil)
+		contend(b, func(fn func()) { l.Do(func(gil.Held) { fn() }) })
+	})
+}
+
+// A message there and back on loopback, under a lock, while another goroutine computes under
+// it: with the priority of those who come back, and as long as for everybody else, which is
+// CPython's convoy.
+func BenchmarkConvoy(b *testing.B) {
+	echo := func(b *testing.B, round func(c net.Conn)) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer listener.Close()
+		go func() {
+			c, err := listener.Accept()
+			if err == nil {
+				io.Copy(c, c)
+				c.Close()
+			}
+		}()
+		c, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		for b.Loop() {
+			round(c)
+		}
+	}
+	exchange := func(c net.Conn) {
+		var buf [1]byte
+		c.Write(buf[:])
+		io.ReadFull(c, buf[:])
+	}
+	b.Run("nobody computes", func(b *testing.B) {
+		gil.New(nil).Do(func(h gil.Held) {
+			echo(b, func(c net.Conn) { exchange(h.Conn(c)) })
+		})
+	})
+	beside := func(b *testing.B, l *gil.Lock) {
+		var stop atomic.Bool
+		var all sync.WaitGroup
+		all.Go(func() {
+			l.Do(func(h gil.Held) {
+				for !stop.Load() {
+					for i := range 1000 {
+						sink += i
+					}
+					h.Checkpoint()
+				}
+			})
+		})
+		l.Do(func(h gil.Held) { echo(b, func(c net.Conn) { exchange(h.Conn(c)) }) })
+		stop.Store(true)
+		all.Wait()
+	}
+	b.Run("one computes", func(b *testing.B) { beside(b, gil.New(nil)) })
+	b.Run("one computes, and no priority", func(b *testing.B) {
+		l := gil.New(nil)
+		gil.NoPriority(l)
+		beside(b, l)
+	})
+}
+
+var sink int

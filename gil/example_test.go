@@ -1,0 +1,79 @@
+package gil_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"concert/gil"
+)
+
+// engine is what one goroutine at a time may use.
+type engine struct{ steps int }
+
+func (e *engine) step() { e.steps++ }
+
+func Example() {
+	lock := gil.New(nil)
+	var shared engine
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			lock.Do(func(held gil.Held) {
+				for range 1000 {
+					shared.step()
+					held.Checkpoint()
+				}
+			})
+		})
+	}
+	all.Wait()
+	fmt.Println(shared.steps)
+	// Output: 4000
+}
+
+// One waits for a message that another one sends: both need the lock, and have it in turn.
+func ExampleHeld_Conn() {
+	lock := gil.New(nil)
+	here, there := net.Pipe()
+	var all sync.WaitGroup
+	all.Go(func() {
+		lock.Do(func(held gil.Held) {
+			message := make([]byte, 5)
+			n, err := held.Conn(here).Read(message) // lets go of the lock
+			fmt.Println(string(message[:n]), err)
+		})
+	})
+	lock.Do(func(held gil.Held) {
+		held.Conn(there).Write([]byte("hello"))
+	})
+	all.Wait()
+	// Output: hello <nil>
+}
+
+// A function that blocks releases whatever lock its context carries, or none.
+func ExampleRelease() {
+	fetch := func(ctx context.Context) (page string) {
+		gil.Release(ctx, func() { page = "what took its time" })
+		return page
+	}
+	lock := gil.New(nil)
+	err := lock.Run(context.Background(), func(ctx context.Context) error {
+		fmt.Println(fetch(ctx))
+		return nil
+	})
+	fmt.Println(fetch(context.Background()), err)
+	// Output:
+	// what took its time
+	// what took its time <nil>
+}
+
+func ExampleLock_Stats() {
+	lock := gil.New(nil)
+	for range 3 {
+		lock.Do(func(gil.Held) {})
+	}
+	fmt.Println(lock.Stats().Switches)
+	// Output: 3
+}

@@ -1,0 +1,290 @@
+// Package gil is a lock with the rules of CPython's global interpreter lock: for engines
+// that may be used by one goroutine at a time, such as embedded interpreters and C
+// libraries, whose users should not wait for each other while they wait for something
+// else.
+//
+//	lock := gil.New(nil)
+//	lock.Do(func(held gil.Held) {
+//		for step := range steps {
+//			engine.Run(step)
+//			held.Checkpoint() // who has waited for long gets his turn
+//		}
+//		held.Release(func() { page = fetch(url) }) // others go on meanwhile
+//		engine.Use(page)
+//	})
+//
+// # The model
+//
+//	Do ------------> [ holder ] -- Do returns, Release begins --> the next, or free
+//	Release ends --> [        ] -- Checkpoint, when one is due --> back into the queue
+//
+//	queue   who came by Do, or was made to switch     due after the interval, 5 ms
+//	        who comes back from Release               due after 50 us
+//
+// One goroutine holds the lock. The others wait, and each of them falls due after some
+// time. A holder that comes to a Checkpoint hands the lock to the one that has been due
+// for longest, if there is one, and waits for its own next turn: that is a forced switch.
+// A holder that lets go of it by itself hands it to the one that is due first.
+//
+// # The rules
+//
+//   - The lock cannot be left held, nor be let go of twice: Do and Release are
+//     around functions, and put things right when those panic or call
+//     runtime.Goexit.
+//   - The lock is handed over, and never taken past one who waits. So whoever waits gets it
+//     when those that are due before him have had it; nobody starves.
+//   - Those who come back from blocking fall due sooner, as they mostly need it for a
+//     moment, to begin to block again. In CPython they wait 5 ms like everybody else, which
+//     is known as the convoy effect (bpo-7946).
+//   - A holder reads the clock at a checkpoint only while somebody waits.
+//
+// # The corners
+//
+// A [Held] is good for the goroutine that Do called, until Do returns, and not inside of
+// Release. Another use panics, as far as it can be seen: a goroutine that was given the
+// Held of one that holds the lock just then cannot be told from it. A Do inside a Do of the
+// same lock waits for itself; [Lock.Run] sees that, given the context.
+//
+// A holder that neither comes to a checkpoint nor lets go keeps the lock, as C code does that
+// does not release Python's.
+//
+// The source of these rules is CPython's Python/ceval_gil.c (of 3.2 and later), and
+// sys.setswitchinterval.
+package gil
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options tunes a Lock. The zero value, and nil, are ready to use.
+type Options struct {
+	// Interval is how long a goroutine waits until the holder has to switch at its next
+	// checkpoint. Zero means 5 milliseconds, as sys.getswitchinterval has it. The
+	// least is a microsecond.
+	Interval time.Duration
+
+	// Times has Stats say how long the lock was held and waited for, at the cost of
+	// reading the clock at each change.
+	Times bool
+}
+
+const (
+	defaultInterval = 5 * time.Millisecond
+	comeBack        = 50 * time.Microsecond // until one who comes back from Release is due
+)
+
+// Lock is a lock with the rules of the package comment. Its methods are safe for
+// concurrent use. Make one with New; it must not be copied.
+type Lock struct {
+	after [2]time.Duration // one is due, by line
+	timed bool
+	epoch time.Time
+
+	// free --> held --> contended, with arrows back: from held to free when the holder
+	// finds it held, from contended to held when the last who waits has got the lock. From
+	// held to contended, and from contended, it is changed under mu.
+	state  atomic.Int32
+	due    atomic.Int64  // while contended: when the first who waits is due, since epoch
+	holder atomic.Uint64 // the turn of who holds it; 0 if nobody does, or is about to
+
+	// Of the holder:
+	turns uint64        // that there were
+	last  uint64        // the turn of who held it before
+	since time.Duration // when the holder got it, if timed
+
+	// Written by the holder:
+	switches, forced atomic.Uint64
+	heldFor          atomic.Int64
+
+	mu sync.Mutex
+
+	// Guarded by mu:
+	waiting   queue
+	waitedFor time.Duration
+}
+
+const (
+	free = iota
+	held
+	contended
+)
+
+// New returns a lock that nobody holds. It panics if the interval is negative.
+func New(opts *Options) *Lock {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Interval < 0 {
+		panic("gil: New with a negative interval")
+	}
+	if o.Interval == 0 {
+		o.Interval = defaultInterval
+	}
+	o.Interval = max(o.Interval, time.Microsecond)
+	return &Lock{after: [2]time.Duration{fresh: o.Interval, back: min(comeBack, o.Interval)}, timed: o.Times, epoch: time.Now()}
+}
+
+// Do waits for the lock, calls fn while it is held, and lets go of it when fn returns,
+// panics or calls runtime.Goexit.
+func (l *Lock) Do(fn func(Held)) {
+	l.acquire(nil, fresh)
+	h := l.enter()
+	defer l.leave()
+	fn(h)
+}
+
+// Run is Do for a function that takes a context: the one that fn gets carries the
+// Held, for [Release] and [Checkpoint]. If ctx ends while Run waits for the lock, fn is not
+// called and the cause is returned; else what fn returns is. Run panics inside a Do
+// or Run of the same lock, as far as ctx says so.
+func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
+	if h, ok := Of(ctx); ok && h.lock == l && l.holder.Load() == h.turn {
+		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")
+	}
+	if !l.acquire(ctx.Done(), fresh) {
+		return context.Cause(ctx)
+	}
+	h := l.enter()
+	defer l.leave()
+	return fn(h.Context(ctx))
+}
+
+// enter begins the turn of a goroutine that has got the lock.
+func (l *Lock) enter() Held {
+	l.turns++
+	h := Held{l, l.turns}
+	l.begin(h.turn)
+	return h
+}
+
+// begin says who holds the lock from now on.
+func (l *Lock) begin(turn uint64) {
+	if l.last != turn {
+		l.last = turn
+		l.switches.Store(l.switches.Load() + 1)
+	}
+	if l.timed {
+		l.since = l.now()
+	}
+	l.holder.Store(turn)
+}
+
+// end is called before the lock is let go of.
+func (l *Lock) end() {
+	l.holder.Store(0)
+	if l.timed {
+		l.heldFor.Store(l.heldFor.Load() + int64(l.now()-l.since))
+	}
+}
+
+func (l *Lock) leave() {
+	l.end()
+	l.release()
+}
+
+// now is the time since the lock was made.
+func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
+
+// acquire gets the lock, or waits for it in a line. It reports false if done, unless nil,
+// is closed before.
+func (l *Lock) acquire(done <-chan struct{}, in line) bool {
+	if l.state.CompareAndSwap(free, held) {
+		return true
+	}
+	l.mu.Lock()
+	for !l.state.CompareAndSwap(held, contended) && l.state.Load() != contended {
+		if l.state.CompareAndSwap(free, held) {
+			l.mu.Unlock()
+			return true
+		}
+	}
+	w := l.enqueue(in)
+	l.mu.Unlock()
+	return l.wait(done, w)
+}
+
+// wait waits for a turn.
+func (l *Lock) wait(done <-chan struct{}, w *waiter) bool {
+	select {
+	case <-w.granted:
+		return true
+	case <-done:
+	}
+	l.mu.Lock()
+	gone := l.waiting.remove(w)
+	if gone {
+		l.recount()
+	}
+	l.mu.Unlock()
+	if !gone { // it was granted in the same instant
+		<-w.granted
+		l.release()
+	}
+	return false
+}
+
+// release lets go of the lock.
+func (l *Lock) release() {
+	if l.state.CompareAndSwap(held, free) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handOver()
+}
+
+// handOver gives the lock to who is due first. The caller holds mu, and the lock, which is
+// contended.
+func (l *Lock) handOver() {
+	w := l.waiting.pop()
+	if l.timed {
+		l.waitedFor += l.now() - w.since
+	}
+	l.recount()
+	w.granted <- struct{}{}
+}
+
+// enqueue adds one who waits. The caller holds mu.
+func (l *Lock) enqueue(in line) *waiter {
+	now := l.now()
+	w := &waiter{granted: make(chan struct{}, 1), since: now, due: now + l.after[in]}
+	l.waiting.push(in, w)
+	l.recount()
+	return w
+}
+
+// recount brings state and due up to date with those who wait; somebody holds the lock. The
+// caller holds mu.
+func (l *Lock) recount() {
+	first := l.waiting.first()
+	if first == nil {
+		l.state.Store(held)
+		return
+	}
+	l.due.Store(int64(first.due))
+	l.state.Store(contended)
+}
+
+// checkpoint lets somebody else have the lock, if one is due.
+func (l *Lock) checkpoint(turn uint64) {
+	now := l.now()
+	if int64(now) < l.due.Load() {
+		return
+	}
+	l.mu.Lock()
+	if first := l.waiting.first(); first == nil || now < first.due { // he has given up meanwhile
+		l.mu.Unlock()
+		return
+	}
+	l.end()
+	l.forced.Store(l.forced.Load() + 1)
+	w := l.enqueue(fresh)
+	l.handOver()
+	l.mu.Unlock()
+	l.wait(nil, w)
+	l.begin(turn)
+}

@@ -1,0 +1,338 @@
+package gil_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert/gil"
+)
+
+// TestExclusion: whatever goroutines do, one at a time has the lock. The counter has no lock
+// but this one, so the race detector looks, too.
+func TestExclusion(t *testing.T) {
+	l := gil.New(&gil.Options{Interval: 10 * time.Microsecond, Times: true})
+	inside, count := 0, 0
+	step := func() {
+		inside++
+		if inside != 1 {
+			t.Errorf("%d are inside", inside)
+		}
+		count++
+		inside--
+	}
+	const each = 2000
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), 0))
+			for n := 0; n < each; {
+				err := l.Run(t.Context(), func(ctx context.Context) error {
+					for range 1 + r.IntN(20) {
+						if n++; n > each {
+							break
+						}
+						step()
+						switch r.IntN(4) {
+						case 0:
+							gil.Checkpoint(ctx)
+						case 1:
+							gil.Release(ctx, runtime.Gosched)
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if count != 8*each {
+		t.Errorf("%d steps, want %d", count, 8*each)
+	}
+	if s := l.Stats(); s.Switches == 0 || s.Waiting != 0 || s.Held <= 0 {
+		t.Errorf("Stats() = %+v", s)
+	}
+}
+
+// compute holds the lock for a time, in steps of a millisecond with a checkpoint after each.
+func compute(h gil.Held, d time.Duration) {
+	for range d / time.Millisecond {
+		time.Sleep(time.Millisecond) // in virtual time, and it counts as computing
+		h.Checkpoint()
+	}
+}
+
+// at is when something happens, from now on.
+type clock time.Time
+
+func (c clock) since() time.Duration { return time.Since(time.Time(c)) }
+
+// TestInterval: who waits gets the lock at the first checkpoint after five milliseconds,
+// and who had it gets it back in the same way.
+func TestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(nil)
+		begin := clock(time.Now())
+		var got, back, done time.Duration
+		go l.Do(func(h gil.Held) {
+			compute(h, 20*time.Millisecond)
+			done = begin.since()
+		})
+		time.Sleep(500 * time.Microsecond)
+		l.Do(func(h gil.Held) {
+			got = begin.since()
+			compute(h, 7*time.Millisecond)
+			back = begin.since()
+		})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		// Due at 5.5 ms: at 6 it changes hands. The other is due at 11: at 11 it changes back,
+		// and again at 16; then 2 ms are left here, and 9 there.
+		if got != 6*time.Millisecond || back != 18*time.Millisecond || done != 27*time.Millisecond {
+			t.Errorf("got it at %v, was done with 7 ms at %v, the other with 20 at %v; want 6, 18 and 27 ms", got, back, done)
+		}
+		if s := l.Stats(); s.Forced != 3 || s.Switches != 5 {
+			t.Errorf("Stats() = %+v; want 3 forced switches and 5 in all", s)
+		}
+	})
+}
+
+// TestComeBack: who comes back from blocking does not wait for five milliseconds.
+func TestComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(nil)
+		go l.Do(func(h gil.Held) {
+			for range 1000 {
+				time.Sleep(20 * time.Microsecond)
+				h.Checkpoint()
+			}
+		})
+		var worst time.Duration
+		l.Do(func(h gil.Held) {
+			for range 20 {
+				var ready time.Time
+				h.Release(func() {
+					time.Sleep(100 * time.Microsecond)
+					ready = time.Now()
+				})
+				worst = max(worst, time.Since(ready))
+			}
+		})
+		time.Sleep(time.Second) // the other is done then
+		synctest.Wait()
+		if worst > 80*time.Microsecond {
+			t.Errorf("it took up to %v to get the lock back, want 50us and a step", worst)
+		}
+	})
+}
+
+// TestNobodyStarves: those who come back all the time do not keep others from getting
+// the lock.
+func TestNobodyStarves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(nil)
+		stop := false
+		for range 4 {
+			go l.Do(func(h gil.Held) {
+				for !stop {
+					time.Sleep(100 * time.Microsecond) // always more than enough for the next
+					h.Release(func() { time.Sleep(10 * time.Microsecond) })
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		begin := clock(time.Now())
+		l.Do(func(gil.Held) {
+			if took := begin.since(); took > 6*time.Millisecond {
+				t.Errorf("it took %v to get the lock, want 5 ms and a turn", took)
+			}
+			stop = true
+		})
+		time.Sleep(time.Second)
+	})
+}
+
+// TestOrder: who came first is served first.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(nil)
+		var order []int
+		l.Do(func(gil.Held) {
+			for i := range 10 {
+				go l.Do(func(gil.Held) { order = append(order, i) })
+				synctest.Wait()
+			}
+			if n := l.Stats().Waiting; n != 10 {
+				t.Errorf("%d wait, want 10", n)
+			}
+		})
+		synctest.Wait()
+		if fmt.Sprint(order) != "[0 1 2 3 4 5 6 7 8 9]" {
+			t.Errorf("served in the order %v", order)
+		}
+	})
+}
+
+// isFree fails the test if somebody holds the lock.
+func isFree(t *testing.T, l *gil.Lock) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := l.Run(ctx, func(context.Context) error { return nil }); err != nil {
+		t.Fatal("the lock is held")
+	}
+}
+
+// TestNotLeftHeld: however a function ends, the lock is as it was before.
+func TestNotLeftHeld(t *testing.T) {
+	l := gil.New(nil)
+	end := map[string]func(){"panic": func() { panic("on purpose") }, "Goexit": runtime.Goexit}
+	for name, end := range end {
+		for where, do := range map[string]func(h gil.Held){
+			"Do":      func(gil.Held) { end() },
+			"Release": func(h gil.Held) { h.Release(end) },
+			"a recovered Release": func(h gil.Held) {
+				defer h.Checkpoint() // it holds the lock
+				h.Release(end)
+			},
+		} {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer func() {
+					if v := recover(); v != nil && v != "on purpose" {
+						t.Errorf("%s in %s: panic: %v", name, where, v)
+					}
+				}()
+				l.Do(do)
+			}()
+			<-done
+			isFree(t, l)
+		}
+	}
+}
+
+// TestMisuse: what can be seen to be wrong panics, and says which rule it breaks.
+func TestMisuse(t *testing.T) {
+	l, other := gil.New(nil), gil.New(nil)
+	var kept gil.Held
+	l.Do(func(h gil.Held) { kept = h })
+	for what, c := range map[string]struct {
+		do   func()
+		want string
+	}{
+		"a zero Held":        {func() { gil.Held{}.Checkpoint() }, "no Do or Run"},
+		"after Do":           {func() { kept.Checkpoint() }, "until its Do returns"},
+		"Release after Do":   {func() { kept.Release(func() {}) }, "until its Do returns"},
+		"in a later Do":      {func() { l.Do(func(gil.Held) { kept.Checkpoint() }) }, "until its Do returns"},
+		"inside Release":     {func() { l.Do(func(h gil.Held) { h.Release(func() { h.Checkpoint() }) }) }, "not inside of Release"},
+		"Release in Release": {func() { l.Do(func(h gil.Held) { h.Release(func() { h.Release(func() {}) }) }) }, "not inside of Release"},
+		"Run in Run": {func() {
+			l.Run(t.Context(), func(ctx context.Context) error { return l.Run(ctx, nil) })
+		}, "wait for itself"},
+		"a negative interval": {func() { gil.New(&gil.Options{Interval: -1}) }, "negative"},
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), c.want) {
+					t.Errorf("%s: panic %v; want one with %q", what, v, c.want)
+				}
+			}()
+			c.do()
+		}()
+		isFree(t, l)
+	}
+	// Two locks may be held at the same time, and one in Release of itself.
+	if err := l.Run(t.Context(), func(ctx context.Context) error {
+		return other.Run(ctx, func(inner context.Context) error {
+			h, _ := gil.Of(ctx)
+			h.Release(func() { isFree(t, l) })
+			return nil
+		})
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunCancelled: a wait for the lock ends with its context, and nobody's turn is lost.
+func TestRunCancelled(t *testing.T) {
+	why := errors.New("enough")
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(nil)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		served := false
+		l.Do(func(h gil.Held) {
+			go func() {
+				if err := l.Run(ctx, func(context.Context) error { t.Error("it ran"); return nil }); err != why {
+					t.Errorf("Run() = %v, want the cause", err)
+				}
+			}()
+			synctest.Wait()
+			go l.Do(func(gil.Held) { served = true })
+			synctest.Wait()
+			cancel(why)
+			synctest.Wait()
+			if n := l.Stats().Waiting; n != 1 {
+				t.Errorf("%d wait, want 1", n)
+			}
+		})
+		synctest.Wait()
+		if !served {
+			t.Error("who waited behind was not served")
+		}
+		l.Do(func(h gil.Held) { // the only one who waits gives up
+			ctx, cancel := context.WithCancelCause(t.Context())
+			go l.Run(ctx, nil)
+			synctest.Wait()
+			cancel(why)
+			synctest.Wait()
+			time.Sleep(time.Second) // and would have been due
+			h.Checkpoint()
+		})
+		l.Do(func(gil.Held) {})
+	})
+	l := gil.New(nil)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 500 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(30))*time.Microsecond)
+				l.Run(ctx, func(ctx context.Context) error {
+					gil.Release(ctx, runtime.Gosched)
+					return nil
+				})
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	isFree(t, l)
+}
+
+// TestTimes: the lock says for how long it was held and waited for.
+func TestTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(&gil.Options{Times: true})
+		l.Do(func(h gil.Held) {
+			go l.Do(func(gil.Held) { time.Sleep(2 * time.Second) })
+			synctest.Wait()
+			time.Sleep(time.Second)
+		})
+		time.Sleep(time.Minute)
+		l.Do(func(h gil.Held) { h.Release(func() { time.Sleep(time.Hour) }) })
+		if s := l.Stats(); s.Held != 3*time.Second || s.Waited != time.Second {
+			t.Errorf("Stats() = %+v; want 3 s held, 1 s waited", s)
+		}
+	})
+}

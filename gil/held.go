@@ -1,0 +1,77 @@
+package gil
+
+import "context"
+
+// Held is what a goroutine has that holds a lock. It is good for that goroutine, until
+// the Do or Run returns that made it, but for what runs inside of its Release. Its methods
+// panic elsewhere, and those of the zero value always do.
+type Held struct {
+	lock *Lock
+	turn uint64
+}
+
+// check panics if h does not hold the lock.
+func (h Held) check(method string) {
+	if h.lock == nil {
+		panic("gil: " + method + " of a Held that no Do or Run has made")
+	}
+	if h.lock.holder.Load() != h.turn {
+		panic("gil: " + method + " by a goroutine that does not hold the lock: a Held is good until its Do returns, not inside of Release, and for one goroutine")
+	}
+}
+
+// Checkpoint is called now and then by a goroutine that goes on for long. If somebody has
+// waited for the lock for long enough, it hands the lock over, and returns when it is
+// this goroutine's turn again. Else it costs some nanoseconds.
+func (h Held) Checkpoint() {
+	h.check("Checkpoint")
+	if h.lock.state.Load() == contended {
+		h.lock.checkpoint(h.turn)
+	}
+}
+
+// Release lets go of the lock, calls fn, which should do what blocks, and waits for the lock
+// again. It has it when Release returns, and also if fn panics or calls runtime.Goexit. What
+// the lock guards is not to be touched in fn.
+func (h Held) Release(fn func()) {
+	h.check("Release")
+	l := h.lock
+	l.leave()
+	defer func() {
+		l.acquire(nil, back)
+		l.begin(h.turn)
+	}()
+	fn()
+}
+
+type key struct{}
+
+// Context returns a context that carries h, for [Release], [Checkpoint] and [Of].
+func (h Held) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, key{}, h)
+}
+
+// Of returns the Held that a context carries. Whether it is good there is
+// for its methods to say.
+func Of(ctx context.Context) (Held, bool) {
+	h, ok := ctx.Value(key{}).(Held)
+	return h, ok
+}
+
+// Release calls fn without the lock that ctx carries, see [Held.Release]; if it carries none
+// it just calls fn. So a function that blocks need not know whether it runs under a lock.
+func Release(ctx context.Context, fn func()) {
+	if h, ok := Of(ctx); ok {
+		h.Release(fn)
+		return
+	}
+	fn()
+}
+
+// Checkpoint is that of the Held that ctx carries, see [Held.Checkpoint]; if it carries
+// none it does nothing.
+func Checkpoint(ctx context.Context) {
+	if h, ok := Of(ctx); ok {
+		h.Checkpoint()
+	}
+}
