@@ -2,7 +2,10 @@ module concert/examples
 
 go 1.26.0
 
-require concert v0.0.0
+require (
+	concert v0.0.0
+	go.starlark.net v0.0.0-20260908191801-89a6a09411d5
+)
 
 require golang.org/x/term v0.47.0 // indirect
 

@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks":          {}, // tests only
 	"concert/benchmarks/goplugin": {}, // tests only
 	"concert/cmd/concert":         {"concert", "concert/"},
-	"concert/examples/":           {"concert", "concert/", "golang.org/x/image/"},
+	"concert/examples/":           {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 }
 
 // modules lists the modules that make up the whole of the root module's
