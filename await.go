@@ -8,6 +8,13 @@ func (t *Task) wait(ctx context.Context) error {
 	if t.settled() {
 		return nil
 	}
+	if r := ReleaserOf(ctx); r != nil {
+		return released(r, func() error { return t.waitUnlocked(ctx) })
+	}
+	return t.waitUnlocked(ctx)
+}
+
+func (t *Task) waitUnlocked(ctx context.Context) error {
 	s, self := standing(ctx)
 	if s == nil {
 		return t.waitOutside(ctx)
@@ -93,6 +100,13 @@ func (s *strand) tryNested(t *Task) bool {
 // closed, or has something in its buffer, or ctx ends, with its cause. If ctx
 // marks a worker, the wait takes part in the search for deadlocks.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
+	if r := ReleaserOf(ctx); r != nil {
+		return released(r, func() error { return g.waitRoom(ctx, ready) })
+	}
+	return g.waitRoom(ctx, ready)
+}
+
+func (g *WorkerGroup) waitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if s, self := standing(ctx); s != nil {
 		return s.block(ctx, self, ready, nil, g)
 	}

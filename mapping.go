@@ -289,6 +289,14 @@ func (m *mapping[In, Out]) consume(yield func(Out, error) bool) {
 // will be none, with the error that ends the sequence, if any. index is that
 // of the next result.
 func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
+	if r := ReleaserOf(m.outer); r != nil {
+		r.Release(func() { more, err = m.sleepUnlocked(index) })
+		return more, err
+	}
+	return m.sleepUnlocked(index)
+}
+
+func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	m.needed.Store(index)
 	m.asleep.Store(drowsy)
 	defer m.asleep.Store(awake)
@@ -406,6 +414,14 @@ func (m *mapping[In, Out]) rouse() {
 
 // stop ends what is still going on and returns when it has ended.
 func (m *mapping[In, Out]) stop() {
+	if r := ReleaserOf(m.outer); r != nil {
+		r.Release(m.stopUnlocked)
+		return
+	}
+	m.stopUnlocked()
+}
+
+func (m *mapping[In, Out]) stopUnlocked() {
 	m.stopped.Store(true)
 	m.cancel(nil)
 	m.mu.Lock()

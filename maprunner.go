@@ -174,7 +174,7 @@ func (r *runner[In, Out]) call(it *item[In, Out]) {
 			r.m.rouse() // run will not
 		}
 	}()
-	it.out, it.err = r.m.fn(r.ctx, it.in)
+	it.out, it.err = locked(r.task.lock(), r.ctx, r.m.fn, it.in)
 	returned = true
 }
 

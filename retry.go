@@ -80,13 +80,27 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 					return out, err
 				}
 			}
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			if sleep(ctx, pause); ctx.Err() != nil {
 				return out, errors.Join(err, context.Cause(ctx))
 			}
 		}
+	}
+}
+
+// sleep waits for a time, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	if r := ReleaserOf(ctx); r != nil {
+		r.Release(func() { sleepUnlocked(ctx, d) })
+		return
+	}
+	sleepUnlocked(ctx, d)
+}
+
+func sleepUnlocked(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

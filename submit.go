@@ -89,7 +89,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 		}
 		c.end(finished, t.strand.Load(), -1)
 	}()
-	c.future.value, c.future.err = c.fn(t.context(), c.arg)
+	c.future.value, c.future.err = locked(t.lock(), t.context(), c.fn, c.arg)
 	returned = true
 	return false
 }

@@ -162,6 +162,13 @@ func (a *arrivals[T]) next(ctx context.Context) (int, error) {
 
 // wait blocks until there may be something in the inbox.
 func (a *arrivals[T]) wait(ctx context.Context) error {
+	if r := ReleaserOf(ctx); r != nil {
+		return released(r, func() error { return a.waitUnlocked(ctx) })
+	}
+	return a.waitUnlocked(ctx)
+}
+
+func (a *arrivals[T]) waitUnlocked(ctx context.Context) error {
 	s, self := standing(ctx)
 	if s == nil {
 		return waitFor(ctx, a.inbox.more)

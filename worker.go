@@ -37,6 +37,9 @@ type Queue interface {
 // WorkerGroup is the set of workers that serve one executor, as the search
 // for deadlocks and the observer see it.
 type WorkerGroup struct {
+	// Lock, unless nil, is held by tasks while they run. It is set before the first Join.
+	Lock Lock
+
 	queue    Queue
 	observer Observer
 

@@ -38,6 +38,10 @@
 //     is known as the convoy effect (bpo-7946).
 //   - A holder reads the clock at a checkpoint only while somebody waits.
 //
+// Waits of package concert that are given the context of Run (or [Held.Context]) let go of the
+// lock: a goroutine that waits for a future does not keep others from computing it. A
+// pool of package concert/goroutines has its tasks hold a lock by Options.Lock.
+//
 // # The corners
 //
 // A [Held] is good for the goroutine that Do called, until Do returns, and not inside of
@@ -83,9 +87,9 @@ type Lock struct {
 	timed bool
 	epoch time.Time
 
-	// free --> held --> contended, with arrows back: from held to free when the holder
-	// finds it held, from contended to held when the last who waits has got the lock. From
-	// held to contended, and from contended, it is changed under mu.
+	// free --> held --> contended, with arrows back: from held to free by the holder, from
+	// contended to held when the last who waits has got the lock or has given up. To
+	// contended and from there it is changed under mu.
 	state  atomic.Int32
 	due    atomic.Int64  // while contended: when the first who waits is due, since epoch
 	holder atomic.Uint64 // the turn of who holds it; 0 if nobody does, or is about to
@@ -234,6 +238,10 @@ func (l *Lock) release() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.waiting.first() == nil { // he has given up just now
+		l.state.Store(free)
+		return
+	}
 	l.handOver()
 }
 

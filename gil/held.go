@@ -1,6 +1,10 @@
 package gil
 
-import "context"
+import (
+	"context"
+
+	"concert"
+)
 
 // Held is what a goroutine has that holds a lock. It is good for that goroutine, until
 // the Do or Run returns that made it, but for what runs inside of its Release. Its methods
@@ -44,18 +48,28 @@ func (h Held) Release(fn func()) {
 	fn()
 }
 
-type key struct{}
-
-// Context returns a context that carries h, for [Release], [Checkpoint] and [Of].
+// Context returns a context that carries h, for [Release], [Checkpoint] and [Of]. Waits of
+// package concert that are given it let go of the lock.
 func (h Held) Context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, key{}, h)
+	return concert.WithReleaser(ctx, waiting(h))
 }
 
-// Of returns the Held that a context carries. Whether it is good there is
-// for its methods to say.
+// Of returns the Held that a context carries. Whether it is good there is for its methods
+// to say. The context of a task does not carry that of the task which submitted it.
 func Of(ctx context.Context) (Held, bool) {
-	h, ok := ctx.Value(key{}).(Held)
-	return h, ok
+	w, ok := concert.ReleaserOf(ctx).(waiting)
+	return Held(w), ok
+}
+
+// waiting is a Held as a wait sees it: it may wait inside of Release, too.
+type waiting Held
+
+func (w waiting) Release(fn func()) {
+	if h := Held(w); h.lock.holder.Load() == h.turn {
+		h.Release(fn)
+		return
+	}
+	fn()
 }
 
 // Release calls fn without the lock that ctx carries, see [Held.Release]; if it carries none

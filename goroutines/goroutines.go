@@ -65,6 +65,11 @@ type Options struct {
 	// lent to are on another thread; those with state should not wait.
 	LockOSThread bool
 
+	// Lock, if set, is held by each task while it runs, and let go of while it waits through
+	// package concert: with one of concert/gil, the pool's tasks are threads under an
+	// interpreter lock. Tasks let go of it around other things that block by gil.Release.
+	Lock concert.Lock
+
 	// Grace is how long Shutdown waits for tasks whose context it has
 	// cancelled. Zero means 5 seconds; negative, not at all.
 	Grace time.Duration
@@ -110,6 +115,7 @@ func New(n int, opts *Options) *Pool {
 		p.opts.Grace = defaultGrace
 	}
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
+	p.group.Lock = p.opts.Lock
 	p.queue.init()
 	p.target.Store(int32(n))
 	p.initCtx, p.cancelInit = context.WithCancelCause(context.Background())

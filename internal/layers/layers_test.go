@@ -21,7 +21,7 @@ import (
 var allowed = map[string][]string{
 	"concert":               {"concert/internal/lazy", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy": {},
-	"concert/gil":           {},
+	"concert/gil":           {"concert"},
 	"concert/goroutines":    {"concert"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "golang.org/x/sys/unix",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
