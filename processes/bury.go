@@ -74,7 +74,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	var victims []victim
 	guilty := false // one of them is, and the others are not
 	for f := range w.flights.all {
-		guilty = guilty || f.guilty
+		guilty = guilty || f.doom != nil
 	}
 	for f := range w.flights.all {
 		begun := f.hasBegun(w)
@@ -84,7 +84,10 @@ func (w *worker) bury(state *os.ProcessState) {
 				span:  span{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
 				begun: call == f.begun || f.deaths > 0, vain: call == f.vain, err: w.newWorkerError(f.batch.Name, state),
 			}
-			if guilty && !f.guilty {
+			switch {
+			case f.doom != nil:
+				v.err.Err = f.doom
+			case guilty:
 				v.err.Err = ErrNeighbor
 			}
 			victims = append(victims, v)

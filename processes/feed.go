@@ -261,7 +261,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 // which then wakes others. The caller holds mu.
 func (p *Pool) idleElsewhere(w *worker) bool {
 	for _, other := range p.seats {
-		if other != nil && other.state == seated && other.idle() && len(other.flights.list) < len(w.flights.list) {
+		if other != nil && other.idle() && other.room() > 0 && len(other.flights.list) < len(w.flights.list) {
 			if other.asleep {
 				other.rouse()
 			}

@@ -37,14 +37,14 @@ type flight struct {
 	clock  *clock    // nil until it is needed
 	since  time.Time // when the newest call began, at the latest; of a worker without slots
 	seq    uint32
-	from   int  // number in batch of the first
-	n      int  // how many there are; fewer when some are withdrawn
-	got    int  // of these, settled: the first so many
-	begun  int  // the one whose Start has been called before it settled, or -1
-	vain   int  // the one of which Start said that nobody wants it, or -1
-	asked  bool // for some of them, without slots
-	kept   bool // it is one call, of which Withdraw has said that it runs
-	guilty bool // the worker is killed for its sake
+	from   int   // number in batch of the first
+	n      int   // how many there are; fewer when some are withdrawn
+	got    int   // of these, settled: the first so many
+	begun  int   // the one whose Start has been called before it settled, or -1
+	vain   int   // the one of which Start said that nobody wants it, or -1
+	asked  bool  // for some of them, without slots
+	kept   bool  // it is one call, of which Withdraw has said that it runs
+	doom   error // why the worker is killed for its sake
 	bytes  int
 	places int // in the arena: its own, and those of flights after it that have ended
 	deaths int // of workers under it, when it is one call that runs again

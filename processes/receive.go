@@ -429,11 +429,11 @@ func (w *worker) checkClock(f *flight, call int, now time.Time) {
 	}
 	if !c.expires.IsZero() && !now.Before(c.expires) {
 		c.expires = time.Time{}
-		w.cancel(f, ErrTimeout)
+		w.cancelCalls(f, call, call+1, ErrTimeout) // those after it have time of their own
 	}
 	switch {
 	case !c.killAt.IsZero() && !now.Before(c.killAt):
-		f.guilty = true
+		f.doom = c.why
 		w.kill(c.why)
 	case !c.killAt.IsZero():
 		w.wakeAt(c.killAt)

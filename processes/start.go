@@ -103,7 +103,7 @@ func (p *Pool) launch(id int) {
 // newWorker starts a process, and two goroutines that collect what it prints.
 func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
-		pool: p, id: id, cancels: make(chan []byte, slots),
+		pool: p, id: id, speak: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), dead: make(chan struct{}), received: make(chan struct{}), printed: make(chan struct{}),
 		said: make([]outcome, 0, together), ids: make([]timedID, 0, together),
 	}

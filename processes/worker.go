@@ -51,7 +51,7 @@ type worker struct {
 	ids     []timedID // and for whose they are
 	copied  uint64    // results in the arena, ever
 
-	cancels  chan []byte   // to tell
+	speak    chan struct{} // holds one; rouses tell
 	wake     chan struct{} // holds one; rouses feed
 	dead     chan struct{} // closed when the process has ended
 	received chan struct{} // closed when receive has ended
@@ -76,6 +76,7 @@ type worker struct {
 	heavyAt  int           // total at the first of these
 	drain    time.Time     // when what it left has been waited for, once it is dead
 	alarm    time.Time     // when receive will wake by itself; zero for never
+	unsaid   []byte        // for tell
 	killed   error         // why the pool killed it
 	deadline *time.Timer   // kills it when it does not become ready, or does not leave
 }
@@ -98,7 +99,9 @@ const (
 	atHand  = time.Millisecond // of work with a worker
 	inPipe  = 1 << 20          // bytes of arguments with a worker,
 	inArena = 16 << 20         // or so many if it has an arena
-	lookOut = 5 * time.Millisecond
+
+	mostUnsaid = 16 << 20 // bytes of cancellations that a worker has not read
+	lookOut    = 5 * time.Millisecond
 
 	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
@@ -109,7 +112,7 @@ var trimAfter = time.Second
 
 // room is how many more calls the worker should have. The caller holds mu.
 func (w *worker) room() int {
-	if w.state != seated || w.trimming || w.bytes >= w.hold() && w.count > 0 {
+	if w.state != seated || w.trimming || w.bytes >= w.hold() && !w.idle() {
 		return 0
 	}
 	want := fewest // for each thread
@@ -286,14 +289,18 @@ func (w *worker) ended(f *flight) {
 // when it will be killed. The caller holds mu.
 func (w *worker) cancel(f *flight, cause error) {
 	call, last := f.got, f.n // without slots any of them may be next
+	if w.seen() {
+		call = max(call, f.hasBegun(w)-1)
+	}
 	if w.slots {
-		call = max(call, w.journal.begun(f.seq, f.n)-1)
 		last = call + 1
 	}
-	if !w.slots && cause == ErrTimeout {
-		call = max(call, f.hasBegun(w)-1) // those after it have time of their own
-		last = call + 1
-	}
+	w.cancelCalls(f, call, last, cause)
+}
+
+// cancelCalls is cancel for calls of which the first one runs, as far as is known. The
+// caller holds mu.
+func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
 	c := f.timed(call)
 	if c.told {
 		return
@@ -312,16 +319,19 @@ func (w *worker) cancel(f *flight, cause error) {
 	w.wakeAt(c.killAt)
 }
 
-// say has tell write a frame. If it cannot, the worker is killed. The caller holds
-// mu.
+// say has tell write a frame. If too much waits for that, the worker is killed. The
+// caller holds mu.
 func (w *worker) say(b []byte) bool {
-	select {
-	case w.cancels <- b:
-		return true
-	default:
+	if len(w.unsaid) > mostUnsaid {
 		w.kill(errors.New("it does not read what it is told"))
 		return false
 	}
+	w.unsaid = append(w.unsaid, b...)
+	select {
+	case w.speak <- struct{}{}:
+	default:
+	}
+	return true
 }
 
 // wakeAt sees to it that receive looks around then, at the latest. The caller
@@ -400,11 +410,15 @@ func (w *worker) limit(d time.Duration, why string) {
 	})
 }
 
-// tell writes cancellations to the worker.
+// tell writes to the worker what there is to say.
 func (w *worker) tell() {
 	for {
 		select {
-		case b := <-w.cancels:
+		case <-w.speak:
+			w.pool.mu.Lock()
+			b := w.unsaid
+			w.unsaid = nil
+			w.pool.mu.Unlock()
 			w.control.Write(b) // if it fails, the worker is dead
 		case <-w.dead:
 			w.control.Close()

@@ -49,6 +49,10 @@
 // a [*processes.WorkerError]. Of a task that is cancelled, by Cancel, a timeout or the end of
 // its context, the function is interrupted by an exception at its next step in Python; C
 // code, or an import, that goes on for longer than Options.Grace is killed.
+//
+// C code that keeps the interpreter lock also keeps the worker from hearing what the
+// pool says: calls that wait behind it stay there, and cannot be cancelled, until it
+// lets go. Options.Timeout bounds that.
 package python
 
 import (

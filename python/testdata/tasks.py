@@ -223,8 +223,14 @@ def pid_when(path):
 
 def stuck(path):
     """One step of C that never ends, while others run."""
-    open(path + ".in.%d" % threading.get_ident(), "w").close()
-    ctypes.CDLL(None).pause()
+    import concert
+
+    while True:
+        try:
+            open(path + ".in.%d" % threading.get_ident(), "w").close()
+            ctypes.CDLL(None).pause()
+        except concert.Cancelled:
+            pass  # it came just before
 
 
 def end_beside(path):
@@ -265,3 +271,97 @@ def pool_inside(n):
 
     with multiprocessing.get_context("fork").Pool(2) as pool:
         return sum(pool.map(square, range(n)))
+
+
+def meet_large(b):
+    """Waits for another one with the same path, which the argument begins with."""
+    path = b[:200].rstrip(b"\0").decode()
+    open(path + ".in.%d" % threading.get_ident(), "w").close()
+    end = time.perf_counter() + 60
+    while len(glob.glob(path + ".in.*")) < 2:
+        if time.perf_counter() > end:
+            raise TimeoutError("nobody came")
+        time.sleep(0.005)
+    return 1
+
+
+def odd_exception(kind):
+    """Raises one that cannot be described, perhaps with a thread left behind."""
+    if kind == "thread":
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+
+    class Odd(Exception):
+        __module__ = 5
+
+    e = ValueError("notes that are none") if kind != "module" else Odd("no module")
+    e.__notes__ = 5
+    raise e
+
+
+def end_later(_):
+    """Has the thread that reads calls meet an error that is nobody's."""
+    from concert import values
+
+    def broken(kind, b):
+        raise MemoryError("as if there were none")
+
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    import concert.worker
+
+    concert.worker.Worker.outcome = broken
+
+
+class SlowNumber:
+    def __int__(self):
+        time.sleep(0.05)
+        return 1
+
+
+def progress_late(n):
+    """A thread of the task says progress when the task has ended."""
+    import concert
+
+    threading.Thread(target=lambda: concert.progress(SlowNumber(), 2), daemon=True).start()
+    time.sleep(0.01)
+    return n
+
+
+shared = bytearray(8000)
+
+
+def grow(seconds):
+    """Changes the length of what give_shared returns all the time."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        try:
+            shared.extend(b"x")
+            if len(shared) > 12000:
+                del shared[8000:]
+        except BufferError:
+            pass
+    return 1
+
+
+def give_shared(_):
+    return shared
+
+
+def clean_up(path):
+    """Counts how often it is interrupted within a tenth of a second; at once without a path."""
+    import concert
+
+    if not path:
+        return 0
+    times = 0
+    end = time.perf_counter() + 60
+    while time.perf_counter() < end:
+        try:
+            open(path + ".in", "w").close()
+            while time.perf_counter() < end:
+                pass
+        except concert.Cancelled:
+            if times == 0:
+                end = time.perf_counter() + 0.1
+            times += 1
+    open(path + ".times.%d" % times, "w").close()
+    return times

@@ -43,28 +43,39 @@ def type_name(t):
 
 
 def describe(e):
-    """An exception as the pool wants it: concert's python.Error."""
+    """An exception as the pool wants it: concert's python.Error. Whatever it is made of may
+    raise another one."""
     try:
-        text = str(e)
-    except BaseException as another:
-        text = "<%s whose __str__ raised %s>" % (type_name(type(e)), type_name(type(another)))
-    try:
-        import traceback  # only now, as it takes its time
+        name = type_name(type(e))
+        try:
+            text = str(e)
+        except Exception as another:
+            text = "<%s whose __str__ raised %s>" % (name, type_name(type(another)))
+        try:
+            trace = format_traceback(e)
+        except Exception as another:
+            trace = "no traceback: formatting it raised " + type_name(type(another))
+        notes = getattr(e, "__notes__", None)
+        fields = {
+            "Type": name,
+            "Message": text,
+            "Traceback": trace[-(64 << 10) :],
+            "Notes": [n for n in notes if isinstance(n, str)][:100] if isinstance(notes, list) else [],
+            "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
+        }
+        names = ["context.Canceled", "concert.ErrCancelled"] if isinstance(e, Cancelled) else []
+        short = name + (": " + text if text else "")
+        return cbor({1: "python." + name, 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
+    except Exception as another:
+        name = type(e).__qualname__
+        fields = {"Type": name, "Message": "an exception that raises %s when it is described" % type(another).__qualname__}
+        return cbor({1: "python." + name, 2: name + ": " + fields["Message"], 4: {"python.Error": b"\x00" + cbor(fields)}})
 
-        tb = e.__traceback__
-        while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
-            tb = tb.tb_next
-        trace = "".join(traceback.format_exception(type(e), e, tb))
-    except BaseException as another:
-        trace = "no traceback: formatting it raised " + type_name(type(another))
-    notes = [n for n in getattr(e, "__notes__", None) or [] if isinstance(n, str)]
-    fields = {
-        "Type": type_name(type(e)),
-        "Message": text,
-        "Traceback": trace[-(64 << 10) :],
-        "Notes": notes[:100],
-        "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
-    }
-    names = ["context.Canceled", "concert.ErrCancelled"] if isinstance(e, Cancelled) else []
-    short = fields["Type"] + (": " + text if text else "")
-    return cbor({1: "python." + fields["Type"], 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
+
+def format_traceback(e):
+    import traceback  # only now, as it takes its time
+
+    tb = e.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
+        tb = tb.tb_next
+    return "".join(traceback.format_exception(type(e), e, tb))

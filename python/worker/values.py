@@ -74,8 +74,10 @@ def encode(v):
         return 15, DOUBLE.pack(v)
     elif t is str:
         return 2, v.encode("utf-8")
-    elif t is bytes or t is bytearray:
+    elif t is bytes:
         return 1, v
+    elif t is bytearray:  # another thread may change its length, but for a view
+        return 1, bytes(v) if len(v) < 1 << 16 else memoryview(v)
     elif t is memoryview or t is array.array or t.__module__ == "numpy" and t.__name__ == "ndarray":
         buffer = encode_buffer(v)
         if buffer is not None:

@@ -108,6 +108,12 @@ class Worker:
 
     def listen(self):
         """Reads what the pool says about calls, until the pool has gone."""
+        try:
+            self.hear()
+        except BaseException as e:
+            self.fail(e)
+
+    def hear(self):
         buf = b""
         while True:
             b = os.read(self.control, 4096)
@@ -148,7 +154,7 @@ class Worker:
         with self.lock:
             self.heard = True
             for lane in self.lanes.values():
-                if lane.running and lane.id == call:
+                if lane.running and lane.id == call and not lane.interrupted:
                     lane.interrupted = True
                     set_async_exception(lane.thread, Cancelled)
             if self.to_come(seq) or index >= self.begin.get(seq, EVER) - 1:
@@ -233,15 +239,16 @@ class Worker:
                 if frame is None:
                     return  # the main thread says the rest
                 self.calls(lane, frame)
-        except Gone as e:
-            self.gone(e)
         except BaseException as e:
-            sys.excepthook(type(e), e, e.__traceback__)
-            self.end(1)
+            self.fail(e)
 
-    def gone(self, e):
-        print("concert: from the pool came", e, file=sys.stderr)
-        self.end(112)
+    def fail(self, e):
+        """Ends the process, whatever threads there are, as this one cannot go on."""
+        if isinstance(e, Gone):
+            print("concert: from the pool came", e, file=sys.stderr)
+            self.end(112)
+        sys.excepthook(type(e), e, e.__traceback__)
+        self.end(1)
 
     def end(self, code):
         """Exits, without waiting for threads that tasks have left."""
@@ -312,21 +319,25 @@ class Worker:
                 f = self.functions.find(name)  # not to be interrupted: half a module is of no use
             except BaseException as e:
                 return self.answer(call, begun, None, None, errors.describe(e))
-        try:
+        step = 0  # 1: run, 2: described, 3: not to be interrupted any more
+        while step < 3:
             try:
-                lane.running = True
-                if self.heard or self.cancelled or self.free:
-                    with self.lock:
-                        dropped = dropped or self.cancelled.pop(call, None) is not None
-                if dropped:
-                    raise Cancelled()
-                kind, value = values.encode(f(self.argument(arg)))
-            except BaseException as e:
-                failure = errors.describe(e)
-        except Cancelled:
-            kind = None  # while it was described
-        while True:
-            try:
+                if step == 0:
+                    step = 1
+                    lane.interrupted = dropped  # then nobody else does it: it comes once
+                    lane.running = True
+                    if self.heard or self.cancelled or self.free:
+                        with self.lock:
+                            dropped = dropped or self.cancelled.pop(call, None) is not None
+                            lane.interrupted = lane.interrupted or dropped
+                    if dropped:
+                        raise Cancelled()
+                    try:
+                        kind, value = values.encode(f(self.argument(arg)))
+                    except BaseException as e:
+                        kind = None
+                        failure = errors.describe(e)
+                    step = 2
                 lane.running = False
                 if self.heard or lane.interrupted or self.free:
                     with self.lock:  # listen has done what it was at
@@ -334,9 +345,11 @@ class Worker:
                     if lane.interrupted:
                         set_async_exception(lane.thread, None)  # it may not have come yet
                         lane.interrupted = False
-                break
+                step = 3
             except Cancelled:
-                pass
+                if step == 1:
+                    kind = None  # before it ran, or while it was described
+                    step = 2
         return self.answer(call, begun, kind, value, failure)
 
     def answer(self, call, begun, kind, value, failure):
@@ -377,7 +390,10 @@ class Worker:
 
 
 def set_async_exception(thread, kind):
-    import ctypes
+    try:
+        import ctypes
+    except ImportError:
+        return  # a Python without it: the pool's patience ends, and it kills
 
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
 
@@ -395,12 +411,15 @@ def equip(concert, worker):
 
     def progress(done, total=0):
         """Says how far the task is: so many of so many units, 0 if that is not known."""
+        amounts = struct.pack("<qq", int(done), int(total))
         with worker.lock:  # meanwhile nobody interrupts, and who has been is not to tear a frame
             lane = worker.lanes.get(threading.get_ident())
             if lane is None and worker.threads == 1:
-                (lane,) = worker.lanes.values()  # a thread of the task's own
+                (lane,) = worker.lanes.values()  # a thread of the task's own: the task is not to end now
+                worker.heard = True
             if lane and lane.running and worker.report and not lane.interrupted:
-                worker.out.put(ord("P"), struct.pack("<IIqq", *lane.id, int(done), int(total)))
+                worker.out.put(ord("P"), struct.pack("<II", *lane.id), amounts)
+            worker.heard = False
 
     concert.progress = progress
     concert.Cancelled = Cancelled
@@ -421,8 +440,8 @@ def main():
     equip(sys.modules["concert"], worker)
     try:
         worker.run()
-    except Gone as e:
-        worker.gone(e)
+    except BaseException as e:
+        worker.fail(e)
 
 
 main()
