@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 
+	"concert"
 	"concert/gil"
+	"concert/goroutines"
 )
 
 // engine is what one goroutine at a time may use.
@@ -67,6 +70,33 @@ func ExampleRelease() {
 	// Output:
 	// what took its time
 	// what took its time <nil>
+}
+
+// Tasks of a pool as threads under an interpreter lock: one uses the engine at a time, and
+// a task that waits for another one lets it have the lock.
+func Example_pool() {
+	ctx := context.Background()
+	ex := goroutines.New(4, &goroutines.Options{Lock: gil.New(nil)})
+	defer ex.Close()
+	var shared engine
+	step := func(_ context.Context, n int) (int, error) {
+		shared.step()
+		return n * n, nil
+	}
+	sum := func(ctx context.Context, n int) (sum int, err error) {
+		for square, err := range concert.Map(ctx, ex, step, slices.Values([]int{1, 2, n})) {
+			if err != nil {
+				return 0, err
+			}
+			sum += square
+		}
+		return sum, nil
+	}
+	fmt.Println(concert.Submit(ctx, ex, sum, 3).Result(ctx))
+	fmt.Println(shared.steps)
+	// Output:
+	// 14 <nil>
+	// 3
 }
 
 func ExampleLock_Stats() {
