@@ -13,7 +13,7 @@ import (
 // testdata/conformance.py.
 func TestConformance(t *testing.T) {
 	if testing.Short() {
-		t.Skip("TestConformanceThreads has the same cases")
+		t.Skip("starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close() // the first one leaves behind what others use
 	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
@@ -27,6 +27,9 @@ func TestConformance(t *testing.T) {
 // TestConformanceThreads has several threads in one interpreter where TestConformance has
 // several interpreters.
 func TestConformanceThreads(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starting interpreters for each case takes most of a minute")
+	}
 	newPool(t, 1, nil).Close()
 	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, &python.Options{
