@@ -1,0 +1,95 @@
+package python_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"concert/processes"
+	"concert/python"
+)
+
+var (
+	getenv = python.Func[string, any]("os:getenv")
+	put    = python.Source[string, any]("put", "import builtins\ndef put(v):\n    builtins.kept = v\n")
+	kept   = python.Source[python.None, string]("get", "import builtins\ndef get():\n    return builtins.kept\n")
+	prefix = python.Source[python.None, string]("prefix", "import sys\ndef prefix():\n    return sys.prefix\n")
+)
+
+// TestSurroundings: workers are prepared, and have the folder and the environment that they
+// are told.
+func TestSurroundings(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, 2, &python.Options{Options: processes.Options{
+		Init: processes.Initialize(put, "prepared"),
+		Dir:  dir,
+		Env:  append(os.Environ(), "CONCERT_TEST=there", "OPENBLAS_NUM_THREADS=7"),
+	}})
+	if got, err := call(t, p, kept, python.None{}); got != "prepared" || err != nil {
+		t.Errorf("what the initializer kept is %q, %v", got, err)
+	}
+	if got, err := call(t, p, python.Func[python.None, string]("os:getcwd"), python.None{}); got != dir || err != nil {
+		t.Errorf("working directory %q, %v; want %q", got, err, dir)
+	}
+	for name, want := range map[string]any{
+		"CONCERT_TEST":         "there",
+		"OPENBLAS_NUM_THREADS": "7", // as told
+		"OMP_NUM_THREADS":      fmt.Sprint(max(1, runtime.GOMAXPROCS(0)/2)),
+		"CONCERT_WORKER":       nil, // what the task starts is no worker
+		"CONCERT_PYTHON_TUNED": nil,
+		"GLIBC_TUNABLES":       nil,
+	} {
+		if got, err := call(t, p, getenv, name); got != want || err != nil {
+			t.Errorf("%s = %v, %v; want %v", name, got, err, want)
+		}
+	}
+	_, err = python.New(1, &python.Options{Options: processes.Options{Init: processes.Initialize(python.Func[string, any]("json:loads"), "no JSON")}})
+	if !errors.Is(err, python.Type("ValueError")) {
+		t.Errorf("New() with an initializer that fails = %v, want its exception", err)
+	}
+}
+
+// TestVirtualEnvironment: the folder of one is as good as its interpreter, and so is the
+// variable that an activated one sets.
+func TestVirtualEnvironment(t *testing.T) {
+	newPool(t, 1, nil).Close() // or there is no Python
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("python3", "-m", "venv", "--without-pip", dir).CombinedOutput(); err != nil {
+		t.Skipf("this Python makes no virtual environments: %s", out)
+	}
+	p := newPool(t, 1, &python.Options{Interpreter: dir})
+	if got, err := call(t, p, prefix, python.None{}); got != dir || err != nil {
+		t.Errorf("by Options: sys.prefix = %q, %v; want %q", got, err, dir)
+	}
+	t.Setenv("VIRTUAL_ENV", dir)
+	p = newPool(t, 1, nil)
+	if got, err := call(t, p, prefix, python.None{}); got != dir || err != nil {
+		t.Errorf("by VIRTUAL_ENV: sys.prefix = %q, %v; want %q", got, err, dir)
+	}
+}
+
+// TestMemory: a task that wants more memory than there may be has Python's error, and the
+// worker goes on.
+func TestMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux bounds the memory of a process")
+	}
+	p := newPool(t, 1, &python.Options{Options: processes.Options{Memory: 512 << 20}})
+	hoard := python.Source[int, int]("hoard", "def hoard(n):\n    return len(bytearray(n))\n")
+	if _, err := call(t, p, hoard, 2<<30); !errors.Is(err, python.Type("MemoryError")) {
+		t.Errorf("2 GiB within 512 MiB: %v", err)
+	}
+	if n, err := call(t, p, hoard, 1<<20); n != 1<<20 || err != nil {
+		t.Errorf("1 MiB afterwards: %d, %v", n, err)
+	}
+}
