@@ -67,16 +67,8 @@ func tourProcesses(ctx context.Context, t *tour) ([]row, error) {
 	}
 	t.noted("a global variable", fmt.Sprintf("%d in a worker that set it, %d here", there, global))
 
-	failed := 0
-	for _, err := range concert.MapUnordered(ctx, ex, tourCrash, upTo(20)) {
-		if _, died := errors.AsType[*processes.WorkerError](err); died {
-			failed++
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if failed != 1 {
-		return nil, fmt.Errorf("%d tasks failed of one crash", failed)
+	if err := crashOne(ctx, ex, tourCrash); err != nil {
+		return nil, err
 	}
 	t.noted("20 tasks, one of which exits", "19 results, 1 error: the others do not notice")
 
@@ -125,6 +117,22 @@ func stopped(ctx context.Context, t *tour, what string, o processes.Options, tas
 		return fmt.Errorf("%s ended with %v, not with %v", what, err, want)
 	}
 	t.measured(what, time.Since(begin), note)
+	return nil
+}
+
+// crashOne runs 20 tasks, one of which crashes, and fails unless that costs the one task.
+func crashOne(ctx context.Context, ex concert.Executor, task func(context.Context, int) (int, error)) error {
+	failed := 0
+	for _, err := range concert.MapUnordered(ctx, ex, task, upTo(20)) {
+		if _, died := errors.AsType[*processes.WorkerError](err); died {
+			failed++
+		} else if err != nil {
+			return err
+		}
+	}
+	if failed != 1 {
+		return fmt.Errorf("%d tasks failed of one crash", failed)
+	}
 	return nil
 }
 
