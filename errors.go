@@ -32,18 +32,26 @@ var (
 // cancelled is the type of ErrCancelled.
 type cancelled struct{}
 
-func (cancelled) Error() string        { return "concert: task cancelled before it started" }
+// Error says that the task did not start.
+func (cancelled) Error() string { return "concert: task cancelled before it started" }
+
+// Is reports that the error is also context.Canceled.
 func (cancelled) Is(target error) bool { return target == context.Canceled }
 
 // neverStarted is the error of a task whose context ended, or whose executor
 // was shut down, before it started. It is ErrCancelled and its cause.
 type neverStarted struct{ cause error }
 
+// Error says that the task did not start, and why.
 func (e *neverStarted) Error() string {
 	return "concert: task cancelled before it started: " + e.cause.Error()
 }
+
+// Is reports that the error is also ErrCancelled.
 func (e *neverStarted) Is(target error) bool { return target == ErrCancelled }
-func (e *neverStarted) Unwrap() error        { return e.cause }
+
+// Unwrap returns the cause.
+func (e *neverStarted) Unwrap() error { return e.cause }
 
 // ShutdownError is returned by Shutdown when it had to cancel tasks.
 type ShutdownError struct {

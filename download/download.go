@@ -352,4 +352,5 @@ func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp 
 // readerFunc is a function as an io.Reader.
 type readerFunc func([]byte) (int, error)
 
+// Read calls the function.
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

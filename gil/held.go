@@ -64,6 +64,7 @@ func Of(ctx context.Context) (Held, bool) {
 // waiting is a Held as a wait sees it: it may wait inside of Release, too.
 type waiting Held
 
+// Release is that of the Held if it holds the lock, and else just calls fn.
 func (w waiting) Release(fn func()) {
 	if h := Held(w); h.lock.holder.Load() == h.turn {
 		h.Release(fn)

@@ -33,8 +33,10 @@ func init() { concert.RegisterErrorType[*Error]("javascript.Error") }
 // jsonText is the codec for what is no number, text or array of numbers.
 type jsonText struct{}
 
+// Encode implements [concert.Codec].
 func (jsonText) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
+// Decode implements [concert.Codec]. A plain value has to fit into the type that is wanted.
 func (jsonText) Decode(result concert.Encoded, v any) error {
 	if result.Foreign() {
 		return json.Unmarshal(result.Bytes, v)
