@@ -13,7 +13,7 @@ import (
 // testdata/conformance.py.
 func TestConformance(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starting interpreters for each case takes most of a minute")
+		t.Skip("not with -short: starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close() // the first one leaves behind what others use
 	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 // several interpreters.
 func TestConformanceThreads(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starting interpreters for each case takes most of a minute")
+		t.Skip("not with -short: starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close()
 	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {

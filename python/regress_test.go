@@ -23,11 +23,7 @@ import (
 func TestManyCancelled(t *testing.T) {
 	p := threads(t, 8, processes.Options{})
 	square := python.Func[int, int]("tasks:square")
-	for range 500 { // so that many are sent at a time
-		if _, err := call(t, p, square, 1); err != nil {
-			t.Fatal(err)
-		}
-	}
+	warm(t, p, square, 1)
 	path := filepath.Join(t.TempDir(), "gate")
 	held := concert.Submit(t.Context(), p, waitFor, path)
 	await(t, path+".in.*", 1)
@@ -175,11 +171,7 @@ func TestSharedBytes(t *testing.T) {
 func TestInterruptedOnce(t *testing.T) {
 	p := newPool(t, 1, nil)
 	cleanUp := python.Func[string, int]("tasks:clean_up")
-	for range 300 { // so that many are sent at a time
-		if _, err := call(t, p, cleanUp, ""); err != nil {
-			t.Fatal(err)
-		}
-	}
+	warm(t, p, cleanUp, "")
 	for range 5 {
 		path := filepath.Join(t.TempDir(), "x")
 		ctx, cancel := context.WithCancel(t.Context())

@@ -65,7 +65,7 @@ func TestVirtualEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("python3", "-m", "venv", "--without-pip", dir).CombinedOutput(); err != nil {
-		t.Skipf("this Python makes no virtual environments: %s", out)
+		t.Fatalf("venv: %v: %s", err, out)
 	}
 	p := newPool(t, 1, &python.Options{Interpreter: dir})
 	if got, err := call(t, p, prefix, python.None{}); got != dir || err != nil {

@@ -18,6 +18,16 @@ import (
 	"concert/python"
 )
 
+// warm calls fn until the pool knows that it is quick, and sends many calls at a time.
+func warm[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context, In) (Out, error), in In) {
+	t.Helper()
+	for range 500 {
+		if _, err := call(t, p, fn, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // threads returns a pool of one interpreter that runs several tasks at a time.
 func threads(t *testing.T, k int, o processes.Options) *processes.Pool {
 	o.Threads = k
@@ -73,11 +83,7 @@ func TestThreads(t *testing.T) {
 func TestThreadsBehindSlow(t *testing.T) {
 	p := threads(t, 2, processes.Options{})
 	square := python.Func[int, int]("tasks:square")
-	for range 200 { // so that many are sent at a time
-		if _, err := call(t, p, square, 1); err != nil {
-			t.Fatal(err)
-		}
-	}
+	warm(t, p, square, 1)
 	path := filepath.Join(t.TempDir(), "gate")
 	held := concert.Submit(t.Context(), p, waitFor, path)
 	n := 0
@@ -182,20 +188,19 @@ func TestThreadsCancel(t *testing.T) {
 // was not for them.
 func TestThreadsKill(t *testing.T) {
 	var retried atomic.Int64
-	p := threads(t, 3, processes.Options{Timeout: time.Second, Grace: 50 * time.Millisecond, Retry: func(err *processes.WorkerError, _ int) bool {
+	p := threads(t, 3, processes.Options{Timeout: 2 * time.Second, Grace: time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
 		if errors.Is(err, processes.ErrNeighbor) {
 			retried.Add(1)
 			return true
 		}
 		return false
 	}})
-	// They begin when this one has run for a while, as they have a second, too.
+	// They begin when this one's time is over, as they have as much.
 	path := filepath.Join(t.TempDir(), "gate")
-	stuck := concert.Submit(t.Context(), p, python.Func[string, any]("tasks:stuck"), path)
-	await(t, path+".in.*", 1)
-	time.Sleep(500 * time.Millisecond)
+	stuck := concert.Submit(t.Context(), p, python.Func[string, any]("tasks:stubborn"), path)
+	await(t, path+".told", 1)
 	a, b := concert.Submit(t.Context(), p, waitFor, path), concert.Submit(t.Context(), p, waitFor, path)
-	await(t, path+".in.*", 3)
+	await(t, path+".in.*", 2)
 	_, err := stuck.Result(t.Context())
 	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !errors.Is(err, processes.ErrTimeout) || e.Running != 3 {
 		t.Errorf("Result() = %v, want a WorkerError with ErrTimeout, while it ran 3", err)

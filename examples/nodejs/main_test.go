@@ -41,7 +41,7 @@ func newPool(t *testing.T, n int, functions string, o processes.Options) *proces
 // pass, with several threads in one process; its functions are in testdata/conformance.js.
 func TestConformance(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes half a minute")
+		t.Skip("not with -short: it takes half a minute")
 	}
 	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first one leaves behind what others use
 	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {

@@ -233,6 +233,17 @@ def stuck(path):
             pass  # it came just before
 
 
+def stubborn(path):
+    """Does not end when it is cancelled."""
+    import concert
+
+    while True:
+        try:
+            time.sleep(0.01)
+        except concert.Cancelled:
+            open(path + ".told", "w").close()
+
+
 def end_beside(path):
     """Ends the interpreter when three others wait."""
     while len(glob.glob(path + ".in.*")) < 3:
@@ -300,8 +311,6 @@ def odd_exception(kind):
 
 def end_later(_):
     """Has the thread that reads calls meet an error that is nobody's."""
-    from concert import values
-
     def broken(kind, b):
         raise MemoryError("as if there were none")
 
