@@ -110,7 +110,7 @@ func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (na
 func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = newPanicError(v)
+			err = NewPanicError(v)
 		}
 	}()
 	e, buf, err = encodeTo(buf, arg, f.codec)
@@ -127,7 +127,7 @@ func decodeResult[Out any](codec Codec, result Encoded, failure error) (out Out,
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = newPanicError(v)
+			err = NewPanicError(v)
 		}
 	}()
 	if codec == nil {

@@ -151,7 +151,7 @@ func TestRegisteredErrorsAreDocumented(t *testing.T) {
 
 func FuzzDecodeError(f *testing.F) {
 	f.Add(EncodeError(fmt.Errorf("x: %w", testError{7})))
-	f.Add(EncodeError(newPanicError("boom")))
+	f.Add(EncodeError(NewPanicError("boom")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		err := DecodeError(b)
 		if err == nil {

@@ -167,7 +167,7 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		m.taken.Store(n)
 		if !returned {
 			if v := recover(); v != nil {
-				m.inputPanic = newPanicError(v)
+				m.inputPanic = NewPanicError(v)
 			} else {
 				m.inputGoexit = true
 			}

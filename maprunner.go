@@ -162,7 +162,7 @@ func (r *runner[In, Out]) call(it *item[In, Out]) {
 		goexit := false
 		if !returned {
 			if v := recover(); v != nil {
-				it.err = newPanicError(v)
+				it.err = NewPanicError(v)
 			} else {
 				it.err, goexit = ErrGoexit, true
 			}

@@ -20,9 +20,10 @@ type PanicError struct {
 	text    string    // the stack, when it came from another process
 }
 
-// newPanicError must be called by the deferred function that recovered, so
-// that the frames that panicked are still on the stack.
-func newPanicError(value any) *PanicError {
+// NewPanicError is for those who write executors. It must be called by the
+// deferred function that recovered the value, itself, so that the frames that
+// panicked are still on the stack.
+func NewPanicError(value any) *PanicError {
 	var pcs [64]uintptr
 	n := runtime.Callers(3, pcs[:]) // past Callers, this and the deferred function
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}

@@ -166,7 +166,7 @@ func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err
 		if !returned {
 			err = ErrGoexit
 			if v := recover(); v != nil {
-				err = newPanicError(v)
+				err = NewPanicError(v)
 			}
 		}
 	}()

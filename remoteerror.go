@@ -119,7 +119,7 @@ func RegisterErrorType[E error](name string) {
 		decode: func(b []byte) (err, failure error) {
 			defer func() {
 				if v := recover(); v != nil { // unmarshalers are anybody's code
-					failure = newPanicError(v)
+					failure = NewPanicError(v)
 				}
 			}()
 			if len(b) == 0 {

@@ -84,7 +84,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 		if !returned {
 			c.future.err = ErrGoexit
 			if v := recover(); v != nil {
-				c.future.err = newPanicError(v)
+				c.future.err = NewPanicError(v)
 			}
 		}
 		c.end(finished, t.strand.Load(), -1)

@@ -109,7 +109,7 @@ func (t *Task) runCallbacks(list *watcher, s *strand, self *Task) {
 		ctx.over.Store(true)
 		err := ErrGoexit
 		if v := recover(); v != nil {
-			err = newPanicError(v)
+			err = NewPanicError(v)
 		}
 		slog.Error("concert: a callback failed", "of", t.Name(), "error", err)
 		t.runCallbacks(list.next, s, self)

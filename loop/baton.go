@@ -1,0 +1,268 @@
+package loop
+
+// This file is the heart of the package: who may run.
+//
+// The baton is the right to run as a coroutine. It is one lock, in effect: mu guards what it
+// is made of, and is itself never held for longer than it takes to say who is next.
+//
+//	         grant                    park: wait for something
+//	ready ------------> running --------------------------------> parked
+//	  ^                  |   |                                      |
+//	  |   yield          |   | leave: do what blocks                | wake
+//	  +------------------+   +-----------> outside                  |
+//	  |                                      | come back            |
+//	  +--------------------------------------+----------------------+
+//
+// 1. Who has the baton and needs it no more takes the first of the ready line, under mu
+//    (nextLocked), lets go of mu, and wakes that one (resume). So the baton is handed over,
+//    never put down while somebody is ready: nobody can take it past those who wait.
+// 2. If nobody is ready it is put down: held becomes false. From then on, whoever makes a
+//    coroutine ready, from wherever, takes it up for the first of them, still under mu
+//    (unlock does so). So when held is false the ready line is empty.
+// 3. A coroutine that is woken has had its state changed under mu by the one who woke it, once:
+//    who finds it not parked any more has come too late, and knows so. That is what keeps an
+//    item that is handed to a coroutine from being lost when the coroutine is cancelled in the
+//    same instant: whoever was first decides.
+// 4. Contexts that package context made, and conns that a coroutine blocks on, are told of
+//    an end after mu is let go of (aftermath), as that runs foreign code.
+
+// What a coroutine is doing; guarded by Loop.mu. The arrows are drawn above; from any state
+// but ready and parked a coroutine gets to ended, once, by returning.
+type state uint8
+
+const (
+	ready   state = iota // in the line
+	running              // has the baton
+	parked               // waits for wakeLocked, or has not begun, as one of Group.After
+	outside              // blocks elsewhere, and will come back by itself
+	ended
+)
+
+// grantLocked gives a coroutine the baton.
+func (l *Loop) grantLocked(t *Task) *Task {
+	t.state, t.begun = running, true
+	l.held = true
+	l.steps++
+	l.current.Store(t)
+	return t
+}
+
+// nextLocked is called by the one who has the baton and gives it up. It returns the coroutine that
+// has it now, to be passed to unlock, or nil.
+func (l *Loop) nextLocked() *Task {
+	for {
+		if l.ready.n > 0 {
+			return l.grantLocked(l.pickLocked())
+		}
+		if !l.jumpLocked() && !l.deadlockLocked() {
+			break
+		}
+	}
+	l.held = false
+	l.current.Store(nil)
+	return nil
+}
+
+// pickLocked takes a coroutine out of the ready line: the first, or by the seed any.
+func (l *Loop) pickLocked() *Task {
+	if l.random != nil {
+		return l.ready.remove(l.random.IntN(l.ready.n))
+	}
+	return l.ready.pop()
+}
+
+// unlock ends what was done under mu. next is what nextLocked returned, or nil; if the baton lies
+// there and somebody is ready, that one gets it.
+func (l *Loop) unlock(next *Task) {
+	if next == nil && !l.held && l.ready.n > 0 {
+		next = l.grantLocked(l.pickLocked())
+		l.watchLocked()
+	}
+	l.release()
+	if next != nil {
+		next.resume()
+	}
+}
+
+// release lets go of mu, and does what had to wait for that.
+func (l *Loop) release() {
+	after := l.after
+	l.after = nil
+	l.mu.Unlock()
+	if after != nil {
+		after.run(l)
+	}
+}
+
+// resume has the goroutine of a coroutine go on that was granted the baton.
+func (t *Task) resume() {
+	if t.host != nil {
+		t.host.wake <- struct{}{}
+		return
+	}
+	t.host = t.loop.newHost()
+	go t.host.work(t)
+}
+
+// wakeLocked makes a parked coroutine ready, with what its wait is to return. It reports false
+// if somebody else has done so already.
+func (l *Loop) wakeLocked(t *Task, err error) bool {
+	if t.state != parked {
+		return false
+	}
+	t.state = ready
+	t.woken = err
+	t.in, t.on = nil, nil
+	if t.timer.set() {
+		l.timers.remove(&t.timer)
+	}
+	if t.abroad {
+		t.abroad = false
+		l.abroad--
+	}
+	l.ready.push(t)
+	return true
+}
+
+// wake is wakeLocked for one who has the baton.
+func (l *Loop) wake(t *Task, err error) bool {
+	l.mu.Lock()
+	ok := l.wakeLocked(t, err)
+	l.unlock(nil)
+	return ok
+}
+
+// parkLocked gives up the baton and returns when the coroutine was woken, with what wakeLocked
+// was told, or at once if what could end the wait has ended. It lets go of mu.
+func (c caller) parkLocked(op string, on any) error {
+	t, l := c.task, c.task.loop
+	if err := c.ended(); err != nil {
+		if t.timer.set() {
+			l.timers.remove(&t.timer)
+		}
+		l.unlock(nil)
+		return err
+	}
+	t.parks++
+	t.state = parked
+	t.in = c.in
+	if c.foreign != nil {
+		t.abroad = true
+		l.abroad++
+	}
+	t.op, t.on, t.since = op, on, l.coarseLocked()
+	next := l.nextLocked()
+	if next == t { // it was the next to be woken itself
+		next = nil
+		l.unlock(nil)
+	} else {
+		l.unlock(next)
+		<-t.host.wake
+	}
+	if dl, ok := t.woken.(*DeadlockError); ok {
+		dl.locate(t)
+	}
+	return t.woken
+}
+
+// yield lets every coroutine that is ready run once.
+func (t *Task) yield() {
+	l := t.loop
+	l.mu.Lock()
+	if l.ready.n == 0 {
+		l.steps++
+		l.mu.Unlock()
+		return
+	}
+	t.state = ready
+	l.ready.push(t)
+	next := l.nextLocked()
+	if next == t {
+		l.unlock(nil)
+		return
+	}
+	l.unlock(next)
+	<-t.host.wake
+}
+
+// leave gives up the baton for as long as fn runs. If the coroutine's scope in ends
+// meanwhile, stop is called, once and on another goroutine; when leave has returned it
+// is not running any more.
+func (t *Task) leave(in *scope, stop interrupter, fn func()) {
+	l := t.loop
+	l.mu.Lock()
+	t.state = outside
+	l.outside++
+	if in != nil && in.over.Load() {
+		in, stop = nil, nil // the caller has seen to that
+	}
+	t.in, t.stop = in, stop
+	t.since = l.coarseLocked()
+	l.unlock(l.nextLocked())
+	defer t.comeBack()
+	fn()
+}
+
+func (t *Task) comeBack() {
+	l := t.loop
+	l.mu.Lock()
+	t.in, t.stop = nil, nil
+	if t.stopping {
+		t.state = parked // until aftermath.run is done with it
+		l.mu.Unlock()
+		<-t.host.wake
+		return
+	}
+	l.outside--
+	l.joinLocked(t)
+}
+
+// joinLocked waits for the baton, for a goroutine that comes from elsewhere. It lets go of mu.
+func (l *Loop) joinLocked(t *Task) {
+	if !l.held {
+		l.grantLocked(t)
+		l.watchLocked()
+		l.unlock(nil)
+		return
+	}
+	t.state = ready
+	l.ready.push(t)
+	l.unlock(nil)
+	<-t.host.wake
+}
+
+// interrupter ends what a coroutine is blocked on.
+type interrupter interface{ interrupt() }
+
+// aftermath is what remains to be done when mu is let go of.
+type aftermath struct {
+	opened  []*scope // contexts that package context knows of
+	stopped []stopped
+}
+
+type stopped struct {
+	task *Task
+	stop interrupter
+}
+
+func (l *Loop) aftermathLocked() *aftermath {
+	if l.after == nil {
+		l.after = new(aftermath)
+	}
+	return l.after
+}
+
+func (a *aftermath) run(l *Loop) {
+	for _, s := range a.opened {
+		s.lazy.Cancel(s.cause)
+	}
+	for _, s := range a.stopped {
+		s.stop.interrupt()
+		l.mu.Lock()
+		s.task.stopping = false
+		if l.wakeLocked(s.task, nil) { // it came back meanwhile
+			l.outside--
+		}
+		l.unlock(nil)
+	}
+}

@@ -1,0 +1,104 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"concert"
+)
+
+// DeadlockError says that all coroutines of a loop waited, and nothing was left that could wake one: no
+// timer, no coroutine in Block, no open [Portal]. It is the cause with which all waits then fail. It is
+// [concert.ErrDeadlock] for errors.Is.
+//
+// The end of Run's context, or a cancel function that another goroutine calls, does not count as something
+// that could wake a coroutine: a program that waits for nothing but its cancellation does so in
+// [Block].
+type DeadlockError struct {
+	// Waits has a line for each coroutine, the oldest first: who waits for what, since when, where.
+	Waits []Wait
+}
+
+// Wait is one coroutine that waits.
+type Wait struct {
+	Coroutine string // its name
+	Spawned   string // where it was started, as file:line
+	For       string // what it waits for
+	At        string // where, as file:line; empty if it has not had the time to say
+
+	task *Task
+}
+
+// mostWaits is how many coroutines a DeadlockError tells of.
+const mostWaits = 100
+
+// Error names the coroutines, each on a line.
+func (e *DeadlockError) Error() string {
+	var b strings.Builder
+	b.WriteString("loop: deadlock: all coroutines wait, and nothing can wake them")
+	for _, w := range e.Waits {
+		fmt.Fprintf(&b, "\n\t%s (%s) waits in %s", w.Coroutine, shorten(w.Spawned), w.For)
+		if w.At != "" {
+			fmt.Fprintf(&b, " at %s", shorten(w.At))
+		}
+	}
+	return b.String()
+}
+
+// Is makes it concert.ErrDeadlock for errors.Is.
+func (e *DeadlockError) Is(target error) bool { return target == concert.ErrDeadlock }
+
+// shorten leaves of a file:line the last folder.
+func shorten(place string) string {
+	dir, file := filepath.Split(place)
+	return filepath.Join(filepath.Base(dir), file)
+}
+
+// deadlockLocked is called when nobody is ready. If nothing can change that, it ends all waits and
+// reports true.
+func (l *Loop) deadlockLocked() bool {
+	if l.live == 0 || l.outside > 0 || l.abroad > 0 || l.portals > 0 || len(l.timers.heap) > 0 {
+		return false
+	}
+	if l.deadlock == nil {
+		l.deadlock = new(DeadlockError)
+		l.eachLocked(func(t *Task, _ int) bool {
+			l.deadlock.Waits = append(l.deadlock.Waits, Wait{Coroutine: t.nameLocked(), Spawned: t.where(), For: t.waitsLocked(), task: t})
+			return len(l.deadlock.Waits) < mostWaits
+		})
+		l.root.endLocked(context.Canceled, l.deadlock)
+		if l.ready.n > 0 {
+			return true
+		}
+	}
+	// What is left is shielded.
+	l.eachLocked(func(t *Task, _ int) bool {
+		l.wakeLocked(t, l.deadlock)
+		return true
+	})
+	return l.ready.n > 0
+}
+
+// locate is called by a coroutine that was woken by the error, to say where it waited.
+func (e *DeadlockError) locate(t *Task) {
+	for i := range e.Waits {
+		if w := &e.Waits[i]; w.task == t {
+			w.task = nil
+			var pcs [16]uintptr
+			frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+			for {
+				f, more := frames.Next()
+				if !strings.HasPrefix(f.Function, "concert/loop.") {
+					w.At = fmt.Sprintf("%s:%d", f.File, f.Line)
+					return
+				}
+				if !more {
+					return
+				}
+			}
+		}
+	}
+}

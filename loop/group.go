@@ -1,0 +1,225 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// A Group owns coroutines, its children: it does not end before all of them have. See
+// [WithGroup].
+type Group struct {
+	ctx   scope
+	owner *Task // the coroutine that called WithGroup
+
+	// Belong to the one who has the baton:
+	live       int  // children that have not ended
+	background int  // of those, the ones that do not keep it from ending
+	joining    bool // the owner is parked until they have ended
+	left       bool // WithGroup has returned
+	failures   []error
+	echo       error // of one that only reported the cancellation
+
+	function, site uintptr // of the last child
+}
+
+// WithGroup calls body with a group, in which it and the group's children may start more
+// children, waits for all of them, and returns the errors of body and children, joined. When it
+// returns none of them runs any more: a function that starts coroutines leaves none
+// behind.
+//
+// The first error, of body or of a child, ends the context of the group and so those of all its
+// children; their awaits fail with a cause that is [context.Canceled] and says who failed. An
+// error that only reports the end of the context is left out, unless there is no other and the end
+// has come from outside: then it is that. A panic in a child is its error, a [*concert.PanicError]; one in body
+// goes on when the children have ended.
+//
+// This is the task group of Python's asyncio, and the nursery of trio.
+func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) error) error {
+	if body == nil {
+		panic("loop: WithGroup with a nil function")
+	}
+	c := runs(ctx, "WithGroup")
+	g := &Group{owner: c.task}
+	detach := g.ctx.begin(c.task, c.scope, ctx)
+	if detach != nil {
+		defer detach()
+	}
+	return g.do(func() error { return body(&g.ctx, g) })
+}
+
+func (g *Group) do(body func() error) error {
+	returned := false
+	defer func() {
+		if !returned { // a panic or a Goexit
+			g.end(errCancelled)
+			g.join()
+		}
+		g.left = true
+		g.ctx.leave()
+	}()
+	g.failed(body(), nil)
+	g.join()
+	returned = true
+	if len(g.failures) > 0 {
+		return errors.Join(g.failures...)
+	}
+	if g.ctx.cause != errDone {
+		return g.echo
+	}
+	return nil
+}
+
+// errDone is the cause for background children to end, and for those of Cancel.
+var errDone error = cancelled("loop: the group is done")
+
+// join waits until the children have ended: first those that are waited for, then, cancelled, the rest.
+func (g *Group) join() {
+	g.wait(func() bool { return g.live == g.background })
+	if g.live > 0 {
+		g.end(errDone)
+		g.wait(func() bool { return g.live == 0 })
+	}
+}
+
+func (g *Group) wait(ended func() bool) {
+	for !ended() {
+		g.joining = true
+		g.owner.loop.mu.Lock()
+		caller{task: g.owner}.parkLocked("WithGroup", g)
+		g.joining = false
+	}
+}
+
+// end ends the group's context.
+func (g *Group) end(cause error) { g.ctx.end(context.Canceled, cause) }
+
+// Cancel ends the context of the group, and so those of its children. WithGroup returns when
+// they have ended, with nil if they say nothing but that they were cancelled. Any goroutine
+// may call it.
+func (g *Group) Cancel() { g.end(errDone) }
+
+// Go starts a coroutine in the group. It does not run before the caller's next await. A child of a group
+// whose context has ended never runs; it has the cause as its error.
+//
+// Go must be called by a coroutine of the loop, before the group has ended; it panics
+// otherwise.
+func (g *Group) Go(fn func(ctx context.Context) error) *Task {
+	if fn == nil {
+		panic("loop: Group.Go with a nil function")
+	}
+	return g.spawn(plain(fn), entry(fn))
+}
+
+// Background is Go for a coroutine that the group does not wait for: a ticker, a
+// listener, a watcher. It is cancelled when body and all others have ended, and then
+// waited for.
+func (g *Group) Background(fn func(ctx context.Context) error) *Task {
+	if fn == nil {
+		panic("loop: Group.Background with a nil function")
+	}
+	t := g.spawn(plain(fn), entry(fn))
+	t.background = true
+	g.background++
+	return t
+}
+
+// After is Go for a coroutine that begins after d: asyncio's call_later. Its Cancel calls it
+// off. Until it begins it costs no goroutine.
+func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task {
+	if fn == nil {
+		panic("loop: Group.After with a nil function")
+	}
+	l := g.owner.loop
+	at := l.elapsed() + max(d, 0)
+	if at < 0 {
+		at = noAlarm
+	}
+	t := g.make(plain(fn), entry(fn), 3)
+	l.mu.Lock()
+	t.ctx.linkLocked(&g.ctx)
+	l.live++
+	t.state = parked
+	t.op, t.since = "Group.After", l.coarseLocked()
+	if t.in = &t.ctx; t.ctx.over.Load() {
+		l.wakeLocked(t, nil)
+	} else {
+		l.timers.add(&t.timer, at)
+		l.alarmLocked()
+	}
+	l.unlock(nil)
+	return t
+}
+
+func (g *Group) spawn(b body, function uintptr) *Task {
+	t := g.make(b, function, 4)
+	l := t.loop
+	l.mu.Lock()
+	t.ctx.linkLocked(&g.ctx)
+	l.live++
+	l.ready.push(t)
+	l.unlock(nil)
+	return t
+}
+
+// make returns a child that is in no line yet. The one who makes it is skip calls up.
+func (g *Group) make(b body, function uintptr, skip int) *Task {
+	l := g.owner.loop
+	switch {
+	case g.left:
+		panic("loop: a coroutine was to be started in a group that has ended")
+	case l.current.Load() == nil:
+		panic("loop: a coroutine was to be started from outside of the loop: use a Portal")
+	}
+	if g.function != function { // looking is not cheap, and who starts many starts them in one place
+		var pcs [1]uintptr
+		runtime.Callers(skip, pcs[:])
+		g.function, g.site = function, pcs[0]
+	}
+	t := l.newTask(&g.ctx)
+	t.group, t.body, t.function, t.site = g, b, function, g.site
+	g.live++
+	return t
+}
+
+// childEnded is called by a child at its end.
+func (g *Group) childEnded(t *Task) {
+	if !t.contained {
+		g.failed(t.err, t)
+	}
+	g.live--
+	if t.background {
+		g.background--
+	}
+	if g.joining && (g.live == g.background || g.live == 0) {
+		g.owner.loop.wake(g.owner, nil)
+	}
+}
+
+// failed takes note of the error of a child, or with nil of body.
+func (g *Group) failed(err error, t *Task) {
+	switch {
+	case err == nil:
+	case t != nil && t.ctx.over.Load() && !g.ctx.over.Load() && echoes(err, t.ctx.cause):
+		// It alone was cancelled.
+	case g.ctx.over.Load() && echoes(err, g.ctx.cause):
+		if g.echo == nil {
+			g.echo = err
+		}
+	default:
+		g.failures = append(g.failures, err)
+		if t != nil {
+			g.end(cancelled(fmt.Sprintf("loop: cancelled, because %s failed: %v", t, err)))
+		} else {
+			g.end(cancelled(fmt.Sprintf("loop: cancelled, because the function of its group failed: %v", err)))
+		}
+	}
+}
+
+// echoes reports whether an error says no more than that a context has ended.
+func echoes(err, cause error) bool {
+	return errors.Is(err, cause) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded)
+}

@@ -1,0 +1,111 @@
+package loop
+
+import (
+	"context"
+	"reflect"
+	"runtime/pprof"
+
+	"concert"
+)
+
+// host is a goroutine that coroutines run on. One that has ended leaves it to another which has
+// not begun, if that is the next to run: so a thousand short coroutines need one goroutine, and no
+// switch between them.
+type host struct {
+	wake chan struct{} // room for one; a token means: you have the baton
+}
+
+// newHost returns a host for which a goroutine is to be started.
+func (l *Loop) newHost() *host {
+	if n := len(l.hosts); n > 0 {
+		h := l.hosts[n-1]
+		l.hosts = l.hosts[:n-1]
+		return h
+	}
+	return &host{wake: make(chan struct{}, 1)}
+}
+
+// spareHosts is how many hosts are kept whose goroutine has ended.
+const spareHosts = 64
+
+// freeHost keeps the host for another goroutine. The caller has the baton.
+func (l *Loop) freeHost(h *host) {
+	if len(l.hosts) < spareHosts {
+		l.hosts = append(l.hosts, h)
+	}
+}
+
+// work is the goroutine of a host.
+func (h *host) work(t *Task) {
+	pprof.SetGoroutineLabels(t.loop.labels)
+	for t != nil {
+		t = t.run(true)
+	}
+}
+
+// run runs the coroutine to its end, and returns the next one if that is to run on this goroutine; else the
+// baton has been handed on. again says whether it can.
+func (t *Task) run(again bool) (next *Task) {
+	returned := false
+	var err error
+	defer func() {
+		if !returned {
+			err = concert.ErrGoexit
+			if v := recover(); v != nil {
+				err = concert.NewPanicError(v)
+			} else {
+				again = false // this goroutine ends
+			}
+		}
+		next = t.finish(err, again)
+	}()
+	b := t.body
+	t.body = nil
+	if t.ctx.over.Load() {
+		err = t.ctx.cause // it was cancelled before it began
+		if d, ok := b.(dropper); ok {
+			d.drop()
+		}
+	} else {
+		err = b.call(&t.ctx)
+	}
+	returned = true
+	return nil
+}
+
+// finish ends the coroutine and gives up the baton. If the next one has not begun and may run on
+// this goroutine, it is returned.
+func (t *Task) finish(err error, again bool) (next *Task) {
+	l := t.loop
+	t.err = err
+	t.done.Store(true)
+	t.joiners.wakeAll()
+	if t.group != nil {
+		t.group.childEnded(t)
+	}
+	h := t.host
+	l.mu.Lock()
+	t.state = ended
+	t.host = nil
+	t.ctx.leaveLocked()
+	l.live--
+	next = l.nextLocked()
+	if next != nil && next.host == nil && again {
+		next.host = h
+		l.release()
+		return next
+	}
+	if again {
+		l.freeHost(h)
+	}
+	l.unlock(next)
+	return nil
+}
+
+// entry returns the code pointer of a function, for its name.
+func entry(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
+
+// labelled returns the context whose labels the goroutines of a loop have in profiles.
+func labelled(name string, number string) context.Context {
+	return pprof.WithLabels(context.Background(), pprof.Labels("loop", name, "loop.number", number))
+}

@@ -1,0 +1,119 @@
+package loop
+
+// line is a queue of coroutines that are ready, linked through Task.next.
+type line struct {
+	first, last *Task
+	n           int
+}
+
+func (q *line) push(t *Task) {
+	t.next = nil
+	if q.last == nil {
+		q.first = t
+	} else {
+		q.last.next = t
+	}
+	q.last = t
+	q.n++
+}
+
+func (q *line) pop() *Task {
+	t := q.first
+	q.first = t.next
+	if q.first == nil {
+		q.last = nil
+	}
+	t.next = nil
+	q.n--
+	return t
+}
+
+// remove takes out the one at place i.
+func (q *line) remove(i int) *Task {
+	if i == 0 {
+		return q.pop()
+	}
+	before := q.first
+	for range i - 1 {
+		before = before.next
+	}
+	t := before.next
+	before.next = t.next
+	if q.last == t {
+		q.last = before
+	}
+	t.next = nil
+	q.n--
+	return t
+}
+
+// waiters is a queue of parked coroutines, first come first served, linked through
+// Task.before and Task.behind. It belongs to the one who has the baton. One that was cancelled
+// is still in it until it has had the baton, and is passed over.
+type waiters struct{ first, last *Task }
+
+func (w *waiters) push(t *Task) {
+	t.line, t.before, t.behind = w, w.last, nil
+	if w.last == nil {
+		w.first = t
+	} else {
+		w.last.behind = t
+	}
+	w.last = t
+}
+
+// remove takes out t, if it is still there.
+func (w *waiters) remove(t *Task) {
+	if t.line != w {
+		return
+	}
+	if t.before == nil {
+		w.first = t.behind
+	} else {
+		t.before.behind = t.behind
+	}
+	if t.behind == nil {
+		w.last = t.before
+	} else {
+		t.behind.before = t.before
+	}
+	t.line, t.before, t.behind = nil, nil, nil
+}
+
+// wait parks the caller until wakeOne or wakeAll comes to it, or its context ends.
+func (w *waiters) wait(c caller, op string, on any) error {
+	stop := c.attend()
+	w.push(c.task)
+	c.task.loop.mu.Lock()
+	err := c.parkLocked(op, on)
+	w.remove(c.task)
+	stop.end()
+	return err
+}
+
+// wakeOne wakes the first, and returns it, or nil if nobody waits.
+func (w *waiters) wakeOne() *Task { return w.failOne(nil) }
+
+// failOne is wakeOne with an error that the wait returns.
+func (w *waiters) failOne(err error) *Task {
+	for t := w.first; t != nil; t = w.first {
+		w.remove(t)
+		if t.loop.wake(t, err) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (w *waiters) failAll(err error) {
+	for w.failOne(err) != nil {
+	}
+}
+
+// wakeAll wakes those who wait, and returns how many they were.
+func (w *waiters) wakeAll() (n int) {
+	for w.wakeOne() != nil {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,196 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/pprof"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concert"
+)
+
+// Options tunes a loop. The zero value, and nil, are ready to use.
+type Options struct {
+	// Name is how the loop is called in reports, and in profiles, where its goroutines carry the
+	// label "loop". Empty means "loop".
+	Name string
+
+	// Stall is how long a coroutine may hold the loop, from one await to the next, until it is
+	// reported. Zero means 100 milliseconds, as asyncio's slow_callback_duration; negative,
+	// never.
+	Stall time.Duration
+
+	// OnStall, if set, is told of a coroutine that holds the loop, while it does so and once, on
+	// a goroutine of its own. If nil, it is logged with package slog.
+	OnStall func(*StallReport)
+
+	// Virtual has the loop's time jump to the next timer whenever all coroutines wait, and stand
+	// still otherwise: a test of an hour takes no time. While a coroutine is in Block, or waits for
+	// a future, the time stands still. It starts at the time at which the loop does.
+	Virtual bool
+
+	// Seed, if not zero, has the loop choose at random, by the seed, which coroutine runs next, and
+	// switch at awaits that need not wait: the same seed makes the same choices. It implies
+	// Virtual. See package concert/loop/looptest.
+	Seed uint64
+}
+
+// Loop is what coroutines run in. Its methods, and those of [Portal], may be called from any goroutine;
+// nearly everything else in this package is for coroutines only.
+type Loop struct {
+	opts   Options
+	epoch  time.Time
+	labels context.Context // with the labels of its goroutines
+	number string          // distinguishes it from others in the process
+	random *rand.Rand      // by Options.Seed, or nil; belongs to the one who has the baton
+
+	current atomic.Pointer[Task] // who has the baton; written under mu
+
+	mu sync.Mutex
+
+	// Guarded by mu:
+	held     bool       // somebody has the baton, or is about to
+	ready    line       // who waits for it
+	steps    uint64     // how often it was granted
+	live     int        // coroutines that have not ended
+	outside  int        // of those, the ones that will come back by themselves
+	abroad   int        // of those, the ones that a context of package context may wake
+	portals  int        // ways in that are open
+	timers   timers     //
+	after    *aftermath // of what was done since mu was taken, or nil
+	root     *scope     // of Run's coroutine
+	deadlock *DeadlockError
+	closed   bool // Run has returned
+
+	virtual time.Duration // the virtual time; written under mu, by the one who has the baton
+	alarm   *time.Timer   // the runtime's timer that ring is called by
+	alarmAt time.Duration // when
+	watch   watch
+
+	hosts []*host // without a goroutine; belongs to the one who has the baton
+}
+
+var loops atomic.Uint64
+
+// Run runs main as the first coroutine of a loop of its own, on the calling goroutine, and
+// returns its error when it and all other coroutines of the loop have ended. g is a group like that of
+// [WithGroup]: main's, whose children Run waits for.
+//
+// ctx gives the coroutines their values, and its end is the end of their contexts. If all
+// coroutines wait and nothing can wake them, their waits fail with a [*DeadlockError], which then is
+// part of Run's error.
+//
+// Run panics if ctx is that of a running coroutine: a loop in a loop would keep the outer one
+// from running. Within [Block] it may be called.
+func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *Group) error) error {
+	if ctx == nil || main == nil {
+		panic("loop: Run with a nil context or function")
+	}
+	if s, ok := ctx.Value(scopeKey{}).(*scope); ok && s.task.loop.current.Load() == s.task {
+		panic("loop: Run in a coroutine, " + s.task.String() + ": use WithGroup, or call Run in Block")
+	}
+	l := newLoop(opts)
+	defer l.close()
+	defer pprof.SetGoroutineLabels(ctx)
+	pprof.SetGoroutineLabels(l.labels)
+
+	t := l.newTask(ctx)
+	t.function = entry(main)
+	l.root = &t.ctx
+	defer context.AfterFunc(ctx, func() { l.root.end(ctx.Err(), context.Cause(ctx)) })()
+	if ctx.Err() != nil {
+		l.root.end(ctx.Err(), context.Cause(ctx))
+	}
+	var err error
+	l.enter(t, func() { err = WithGroup(&t.ctx, main) })
+	if l.deadlock != nil && !errors.Is(err, l.deadlock) {
+		err = errors.Join(err, l.deadlock)
+	}
+	return err
+}
+
+func newLoop(opts *Options) *Loop {
+	l := &Loop{epoch: time.Now(), alarmAt: noAlarm}
+	if opts != nil {
+		l.opts = *opts
+	}
+	if l.opts.Name == "" {
+		l.opts.Name = "loop"
+	}
+	if l.opts.Stall == 0 {
+		l.opts.Stall = defaultStall
+	}
+	if seed := l.opts.Seed; seed != 0 {
+		l.opts.Virtual = true
+		l.random = rand.New(rand.NewPCG(seed, seed))
+	}
+	l.number = fmt.Sprint(loops.Add(1))
+	l.labels = labelled(l.opts.Name, l.number)
+	return l
+}
+
+// enter has the calling goroutine be the coroutine t for as long as fn runs.
+func (l *Loop) enter(t *Task, fn func()) {
+	t.host = &host{wake: make(chan struct{}, 1)}
+	l.mu.Lock()
+	l.live++
+	l.joinLocked(t)
+	defer func() { t.finish(nil, false) }()
+	fn()
+}
+
+// close is called when no coroutine is left.
+func (l *Loop) close() {
+	l.mu.Lock()
+	l.closed = true
+	if l.alarm != nil {
+		l.alarm.Stop()
+	}
+	l.watch.stop()
+	l.mu.Unlock()
+}
+
+// Of returns the loop to which ctx belongs, or nil. Any goroutine may call it.
+func Of(ctx context.Context) *Loop {
+	if s, ok := ctx.Value(scopeKey{}).(*scope); ok {
+		return s.task.loop
+	}
+	return nil
+}
+
+// String returns the loop's name.
+func (l *Loop) String() string { return l.opts.Name }
+
+// Block calls fn, which may block, outside of the loop: other coroutines run meanwhile. It
+// returns what fn returns, when it is the coroutine's turn again. What belongs to the loop must not be
+// touched in fn, nor functions of this package be called with ctx.
+//
+// Block cannot end fn: what ends with a context should be given ctx. It is the to_thread of
+// Python's asyncio; for work on the processors [Offload] is better, which bounds how much of it
+// goes on at a time.
+func Block(ctx context.Context, fn func() error) (err error) {
+	c, err := awaits(ctx, "Block")
+	if err != nil {
+		return err
+	}
+	c.task.leave(nil, nil, func() { err = fn() })
+	return err
+}
+
+// Offload has an executor run fn(ctx, arg), and waits for the outcome while other
+// coroutines run: for work that would hold the loop for long. The executor may be any: goroutines,
+// processes, Python. If ctx ends the task is cancelled, and Offload returns the cause at once.
+//
+// A future of any executor can be awaited: its Result, given the coroutine's context, lets the loop go
+// on, and so do all waits of package concert. Offload is Submit and Result.
+func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
+	if _, err := awaits(ctx, "Offload"); err != nil {
+		var zero Out
+		return zero, err
+	}
+	return concert.Submit(ctx, ex, fn, arg).Result(ctx)
+}

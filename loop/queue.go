@@ -1,0 +1,151 @@
+package loop
+
+import (
+	"context"
+	"iter"
+)
+
+// Queue passes items from coroutines to coroutines, first in, first out, also among those who
+// wait. An item that was put is got exactly once, or is still in the queue: a Get that is
+// cancelled has taken nothing, and a Put that is has put nothing.
+type Queue[T any] struct {
+	capacity int // 0 is no bound
+	items    ring[T]
+	getters  waiters // with a *T in Task.slot to be filled; if there are any, items is empty
+	putters  waiters // with a *T in Task.slot to be taken; if there are any, items is full
+	closed   bool
+}
+
+// NewQueue returns a queue that holds up to capacity items; Put waits when it is full. For a
+// capacity of zero there is no bound, as in Python. It panics if capacity is negative.
+func NewQueue[T any](capacity int) *Queue[T] {
+	if capacity < 0 {
+		panic("loop: NewQueue with a negative capacity")
+	}
+	return &Queue[T]{capacity: capacity}
+}
+
+// Put adds an item, or hands it to the Get that has waited for longest. It waits while the queue
+// is full, until there is room or ctx ends, whose cause it then returns. In a closed
+// queue, or one that is closed meanwhile, it returns [ErrClosed].
+func (q *Queue[T]) Put(ctx context.Context, v T) error {
+	c, err := awaits(ctx, "Queue.Put")
+	if err != nil {
+		return err
+	}
+	if q.closed {
+		return ErrClosed
+	}
+	if q.TryPut(v) {
+		return nil
+	}
+	return q.waitToPut(c, v)
+}
+
+// waitToPut is apart from Put, as what it keeps of v is allocated.
+func (q *Queue[T]) waitToPut(c caller, v T) error {
+	c.task.slot = &v
+	err := q.putters.wait(c, "Queue.Put", q)
+	c.task.slot = nil
+	return err
+}
+
+// TryPut is Put if that need not wait. It reports whether it did; a closed queue takes nothing.
+func (q *Queue[T]) TryPut(v T) bool {
+	if q.closed {
+		return false
+	}
+	if t := q.getters.wakeOne(); t != nil {
+		*t.slot.(*T) = v
+		return true
+	}
+	if q.capacity > 0 && q.items.n >= q.capacity {
+		return false
+	}
+	q.items.push(v)
+	return true
+}
+
+// Get removes the first item. It waits while there is none, until there is or ctx ends, whose cause
+// it then returns. When the queue is closed and empty it returns [ErrClosed].
+func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
+	c, err := awaits(ctx, "Queue.Get")
+	if err != nil {
+		return v, err
+	}
+	if v, ok := q.TryGet(); ok {
+		return v, nil
+	}
+	if q.closed {
+		return v, ErrClosed
+	}
+	return q.waitToGet(c)
+}
+
+func (q *Queue[T]) waitToGet(c caller) (T, error) {
+	v := new(T)
+	c.task.slot = v
+	err := q.getters.wait(c, "Queue.Get", q)
+	c.task.slot = nil
+	return *v, err
+}
+
+// TryGet is Get if that need not wait. It reports whether there was an item.
+func (q *Queue[T]) TryGet() (v T, ok bool) {
+	if q.items.n == 0 {
+		return v, false
+	}
+	v = q.items.pop()
+	if t := q.putters.wakeOne(); t != nil {
+		q.items.push(*t.slot.(*T))
+	}
+	return v, true
+}
+
+// All returns the items one after another, as Get does, until the queue is closed and empty. If
+// ctx ends, the last pair has its cause.
+func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			v, err := q.Get(ctx)
+			if err == ErrClosed || !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Close says that no more items come. Those that are in the queue can still be got; who waits for
+// more, or for room, gets [ErrClosed]. Later calls do nothing.
+func (q *Queue[T]) Close() {
+	q.closed = true
+	q.getters.failAll(ErrClosed)
+	q.putters.failAll(ErrClosed)
+}
+
+// Len returns the number of items in the queue.
+func (q *Queue[T]) Len() int { return q.items.n }
+
+// ring is a queue in a slice that is used in turn, and grows.
+type ring[T any] struct {
+	slots    []T
+	first, n int
+}
+
+func (r *ring[T]) push(v T) {
+	if r.n == len(r.slots) {
+		grown := make([]T, max(8, 2*r.n))
+		n := copy(grown, r.slots[r.first:])
+		copy(grown[n:], r.slots[:r.first])
+		r.slots, r.first = grown, 0
+	}
+	r.slots[(r.first+r.n)%len(r.slots)] = v
+	r.n++
+}
+
+func (r *ring[T]) pop() (v T) {
+	r.slots[r.first], v = v, r.slots[r.first]
+	r.first = (r.first + 1) % len(r.slots)
+	r.n--
+	return v
+}

@@ -1,0 +1,277 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"concert/internal/lazy"
+)
+
+// scope is a context of a coroutine. Scopes form a tree: that of a coroutine stands below that
+// of its group, that of a group or of a WithTimeout below the one that it was made from. The
+// end of a scope ends those below it, and wakes the coroutine if it waits in it.
+//
+// To package context it is a context like any other: once somebody asks for Done there is a
+// standard one inside (lazy), to which children of package context attach.
+type scope struct {
+	lazy lazy.Context
+	task *Task // whose it is
+
+	over atomic.Bool // err and cause are there
+
+	// Written once under Loop.mu, before over.
+	err, cause error
+
+	// Guarded by Loop.mu:
+	above              *scope // nil for that of Run, and for those that have been left
+	first, left, right *scope // the first of those below, and its neighbours in the list of those
+	apart              bool   // the end of what is above is not its end
+
+	limit *limit // of WithTimeout and WithDeadline, else nil
+}
+
+// limit is when a scope ends by itself.
+type limit struct {
+	timer timer
+	at    time.Time
+}
+
+type scopeKey struct{}
+
+// begin puts the scope below another, with ctx, which is that one or made from it. The
+// returned function is to be called when the scope has been left.
+func (s *scope) begin(t *Task, above *scope, ctx context.Context) (detach func() bool) {
+	s.task = t
+	s.lazy.Parent = ctx
+	if _, ok := ctx.(*scope); !ok {
+		// What package context has made of it: one with values only, one that ends earlier, or one that does not end.
+		s.apart = ctx.Done() != above.Done()
+	}
+	t.loop.mu.Lock()
+	s.linkLocked(above)
+	t.loop.mu.Unlock()
+	if !s.apart || ctx.Done() == nil {
+		return nil
+	}
+	return context.AfterFunc(ctx, func() { s.end(ctx.Err(), context.Cause(ctx)) })
+}
+
+// linkLocked puts the scope into the tree. If what is above has ended, so has this one.
+func (s *scope) linkLocked(above *scope) {
+	s.above, s.right = above, above.first
+	if above.first != nil {
+		above.first.left = s
+	}
+	above.first = s
+	if above.over.Load() && !s.apart {
+		s.endLocked(above.err, above.cause)
+	}
+}
+
+// leave ends the scope, when those who use it are gone, and takes it out of the tree.
+func (s *scope) leave() {
+	l := s.task.loop
+	l.mu.Lock()
+	s.leaveLocked()
+	l.unlock(nil)
+}
+
+func (s *scope) leaveLocked() {
+	s.endLocked(context.Canceled, errLeft)
+	if s.above == nil {
+		return
+	}
+	if s.left == nil {
+		s.above.first = s.right
+	} else {
+		s.left.right = s.right
+	}
+	if s.right != nil {
+		s.right.left = s.left
+	}
+	s.above, s.left, s.right = nil, nil, nil
+}
+
+// end ends the scope with an error, which is context.Canceled or context.DeadlineExceeded, and
+// its cause.
+func (s *scope) end(err, cause error) {
+	if s.over.Load() {
+		return
+	}
+	l := s.task.loop
+	l.mu.Lock()
+	s.endLocked(err, cause)
+	l.unlock(nil)
+}
+
+func (s *scope) endLocked(err, cause error) {
+	if s.over.Load() {
+		return
+	}
+	l := s.task.loop
+	s.err, s.cause = err, cause
+	s.over.Store(true)
+	if s.limit != nil && s.limit.timer.set() {
+		l.timers.remove(&s.limit.timer)
+	}
+	if s.lazy.Opened() { // one who opens it now sees that it is over
+		l.aftermathLocked().opened = append(l.aftermathLocked().opened, s)
+	}
+	if t := s.task; t.in == s {
+		switch t.state {
+		case parked:
+			l.wakeLocked(t, cause)
+		case outside:
+			if t.stop != nil {
+				t.stopping = true
+				l.aftermathLocked().stopped = append(l.aftermathLocked().stopped, stopped{t, t.stop})
+				t.in, t.stop = nil, nil
+			}
+		}
+	}
+	for below := s.first; below != nil; below = below.right {
+		if !below.apart {
+			below.endLocked(err, cause)
+		}
+	}
+}
+
+// Done is that of a [context.Context].
+func (s *scope) Done() <-chan struct{} {
+	done := s.lazy.Done(never)
+	if s.over.Load() {
+		s.lazy.Cancel(s.cause)
+	}
+	return done
+}
+
+func never() bool { return false }
+
+// Err is that of a [context.Context].
+func (s *scope) Err() error {
+	if s.over.Load() {
+		return s.err
+	}
+	return nil
+}
+
+// Deadline is that of a [context.Context], by the loop's clock.
+func (s *scope) Deadline() (time.Time, bool) {
+	at, ok := s.lazy.Parent.Deadline()
+	if s.limit != nil && (!ok || s.limit.at.Before(at)) {
+		return s.limit.at, true
+	}
+	return at, ok
+}
+
+// Value is that of a [context.Context].
+func (s *scope) Value(key any) any {
+	if key == (scopeKey{}) {
+		return s
+	}
+	return s.lazy.Value(key)
+}
+
+// String is for %v.
+func (s *scope) String() string { return "context of coroutine " + s.task.String() }
+
+// errLeft is the cause of contexts that have been left.
+var errLeft = errors.New("loop: the context's function has returned")
+
+// errCancelled is the cause where none was given.
+var errCancelled error = cancelled("loop: cancelled")
+
+// cancelled is the cause of an end that is as good as context.Canceled.
+type cancelled string
+
+func (e cancelled) Error() string { return string(e) }
+
+// Is makes it context.Canceled for errors.Is.
+func (e cancelled) Is(target error) bool { return target == context.Canceled }
+
+// WithCancel returns a context for the calling coroutine that ends when cancel is called,
+// with its argument as cause, or when ctx ends. A nil cause stands for an error that is
+// context.Canceled. Cancel must be called in the end, and may be called from any goroutine, any
+// number of times.
+//
+// From then on every await that is given the context, or one made from it, fails with the
+// cause, those that wait now included: a cancellation cannot be missed or used up. In package context
+// there is [context.WithCancelCause]; its contexts work as well, at a higher price.
+func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
+	c := runs(ctx, "WithCancel")
+	s := new(scope)
+	detach := s.begin(c.task, c.scope, ctx)
+	return s, func(cause error) { s.cancel(cause, detach) }
+}
+
+// cancel ends and leaves the scope.
+func (s *scope) cancel(cause error, detach func() bool) {
+	if cause == nil {
+		cause = errCancelled
+	}
+	if detach != nil {
+		detach()
+	}
+	l := s.task.loop
+	l.mu.Lock()
+	s.endLocked(context.Canceled, cause)
+	s.leaveLocked()
+	l.unlock(nil)
+}
+
+// WithTimeout returns a context for the calling coroutine that ends after d, with
+// [context.DeadlineExceeded], or when ctx does. Cancel must be called when it is not
+// needed any more, and may be called from any goroutine.
+//
+// The time is the loop's, which may be virtual. Contexts of [context.WithTimeout] work as well, at a higher
+// price, and by the real time.
+func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
+	c := runs(ctx, "WithTimeout")
+	return withLimit(c, ctx, c.task.loop.elapsed()+max(d, 0))
+}
+
+// WithDeadline is WithTimeout up to a time, of the loop's clock, see [Now].
+func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
+	c := runs(ctx, "WithDeadline")
+	return withLimit(c, ctx, max(at.Sub(c.task.loop.epoch), 0))
+}
+
+func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context, context.CancelFunc) {
+	l := c.task.loop
+	if at < 0 {
+		at = 1<<63 - 1 // beyond what a Duration can say
+	}
+	s := &scope{limit: &limit{at: l.epoch.Add(at)}}
+	s.limit.timer.scope = s
+	detach := s.begin(c.task, c.scope, ctx)
+	l.mu.Lock()
+	if !s.over.Load() {
+		l.timers.add(&s.limit.timer, at)
+		l.alarmLocked()
+	}
+	l.mu.Unlock()
+	return s, func() { s.cancel(nil, detach) }
+}
+
+// Shield returns a context for the calling coroutine that does not end when ctx does: for
+// cleaning up after a cancellation. Bound the time of it:
+//
+//	defer func() {
+//		ctx, cancel := loop.WithTimeout(loop.Shield(ctx), time.Second)
+//		defer cancel()
+//		conn.goodbye(ctx)
+//	}()
+//
+// It is [context.WithoutCancel], after a check that ctx is the calling coroutine's.
+func Shield(ctx context.Context) context.Context {
+	runs(ctx, "Shield")
+	return context.WithoutCancel(ctx)
+}
+
+// Now returns the time of the loop, which may be virtual.
+func Now(ctx context.Context) time.Time {
+	l := runs(ctx, "Now").task.loop
+	return l.epoch.Add(l.elapsed())
+}

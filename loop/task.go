@@ -1,0 +1,233 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"concert"
+)
+
+// A Task is a coroutine: a function that runs in a loop, in turn with others. It is made by
+// [Group.Go], [Group.Background] and [Group.After].
+type Task struct {
+	loop  *Loop
+	group *Group // whose it is; nil for those of Run and Portal.Run
+	body  body   // nil once it has begun
+	ctx   scope  // the context of its function
+	host  *host  // its goroutine, from when it begins until it has ended
+
+	outer  context.Context                 // what its context's values are from
+	values atomic.Pointer[context.Context] // the same with what lets go of the loop, see carrier
+
+	// Guarded by loop.mu:
+	state    state
+	begun    bool          // it has run, or is about to
+	next     *Task         // in the ready line
+	timer    timer         // of Sleep and After
+	in       *scope        // while parked or outside: whose end wakes or stops it
+	stop     interrupter   // while outside: how to stop it
+	stopping bool          // stop is being called
+	abroad   bool          // its wait may be ended by a context of package context
+	parks    uint64        // how often it was parked
+	woken    error         // what its wait is to return
+	op       string        // what it is parked in
+	on       any           // and for, or nil
+	since    time.Duration // and since when, roughly
+	name     string        // that SetName gave, or ""
+
+	// Belong to the one who has the baton:
+	line           *waiters // it waits in
+	before, behind *Task    // in that
+	slot           any      // what it gives or gets there
+	joiners        waiters  // who wait for its end
+	background     bool     // does not keep its group from ending
+	contained      bool     // its error is nobody's but those who wait for it
+	err            error    // of its function, once done
+	done           atomic.Bool
+
+	function uintptr // for its name
+	site     uintptr // where it was made, or 0
+}
+
+// body is what a coroutine runs.
+type body interface {
+	call(ctx context.Context) error
+}
+
+// dropper is a body that has something to do if it is never called.
+type dropper interface{ drop() }
+
+type plain func(ctx context.Context) error
+
+func (fn plain) call(ctx context.Context) error { return fn(ctx) }
+
+// newTask returns a coroutine that is in no line yet.
+func (l *Loop) newTask(outer context.Context) *Task {
+	t := &Task{loop: l, outer: outer}
+	t.timer.task = t
+	t.ctx.task = t
+	t.ctx.lazy.Parent = (*carrier)(t)
+	return t
+}
+
+// isDone reports whether the coroutine has ended; any goroutine may ask.
+func (t *Task) isDone() bool { return t.done.Load() }
+
+// Wait waits until the coroutine has ended, and returns the error of its function. If ctx
+// ends first it returns the cause for that, and the coroutine goes on.
+//
+// A panic in the function is a [*concert.PanicError], a runtime.Goexit [concert.ErrGoexit], and
+// one that was cancelled before it began has the cause as its error.
+func (t *Task) Wait(ctx context.Context) error {
+	if err := t.wait(ctx, "Task.Wait"); err != nil {
+		return err
+	}
+	return t.err
+}
+
+func (t *Task) wait(ctx context.Context, op string) error {
+	if t.isDone() {
+		runs(ctx, op)
+		return nil
+	}
+	c, err := awaits(ctx, op)
+	if t.isDone() || err != nil {
+		return err
+	}
+	if c.task == t {
+		return fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock)
+	}
+	return t.joiners.wait(c, op, t)
+}
+
+// Done reports whether the coroutine has ended. Any goroutine may ask.
+func (t *Task) Done() bool { return t.isDone() }
+
+// Cancel ends the coroutine's context: all its awaits fail from now on. If it has not begun it
+// never will. Its group goes on, unless the function makes another error of it. Any goroutine
+// may call it.
+func (t *Task) Cancel() { t.ctx.end(context.Canceled, errCancelled) }
+
+// SetName gives the coroutine a name, for reports and [Loop.Tree]. Without one it has that of its
+// function. Any goroutine may call it.
+func (t *Task) SetName(format string, args ...any) *Task {
+	name := fmt.Sprintf(format, args...)
+	t.loop.mu.Lock()
+	t.name = name
+	t.loop.mu.Unlock()
+	return t
+}
+
+// Current returns the running coroutine, to which ctx must belong.
+func Current(ctx context.Context) *Task { return runs(ctx, "Current").task }
+
+// String returns the coroutine's name.
+func (t *Task) String() string {
+	t.loop.mu.Lock()
+	defer t.loop.mu.Unlock()
+	return t.nameLocked()
+}
+
+func (t *Task) nameLocked() string {
+	if t.name != "" {
+		return t.name
+	}
+	if f := runtime.FuncForPC(t.function); f != nil {
+		name := f.Name()
+		name = name[strings.LastIndexByte(name, '/')+1:]
+		return strings.TrimSuffix(strings.ReplaceAll(name, "[...]", ""), "-fm")
+	}
+	return "a coroutine"
+}
+
+// where returns the place where the coroutine was made, or that of its function, as file:line.
+func (t *Task) where() string {
+	if t.site != 0 {
+		if f, _ := runtime.CallersFrames([]uintptr{t.site}).Next(); f.File != "" {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
+	if f := runtime.FuncForPC(t.function); f != nil {
+		file, line := f.FileLine(t.function)
+		return fmt.Sprintf("%s:%d", file, line)
+	}
+	return ""
+}
+
+// A Future is a coroutine with a result. It is made by [Spawn].
+type Future[T any] struct {
+	*Task
+	fn    func(context.Context) (T, error)
+	value T
+}
+
+// Spawn starts a coroutine in the group whose function has a result. As with [Group.Go], an
+// error of the function cancels the group.
+func Spawn[T any](g *Group, fn func(ctx context.Context) (T, error)) *Future[T] {
+	if fn == nil {
+		panic("loop: Spawn with a nil function")
+	}
+	f := &Future[T]{fn: fn}
+	f.Task = g.spawn(f, entry(fn))
+	return f
+}
+
+func (f *Future[T]) call(ctx context.Context) (err error) {
+	fn := f.fn
+	f.fn = nil
+	f.value, err = fn(ctx)
+	return err
+}
+
+// Result waits until the coroutine has ended, and returns what its function did. If ctx ends
+// first it returns the cause for that, and the coroutine goes on.
+func (f *Future[T]) Result(ctx context.Context) (T, error) {
+	if err := f.wait(ctx, "Future.Result"); err != nil {
+		var zero T
+		return zero, err
+	}
+	return f.value, f.err
+}
+
+// carrier is what a coroutine's own context stands on: the values of the context that it was
+// given, and what has waits of package concert let go of the loop, which is made when
+// a key is looked up that is not this package's.
+type carrier Task
+
+// Deadline is that of a [context.Context].
+func (c *carrier) Deadline() (time.Time, bool) { return c.outer.Deadline() }
+
+// Done is that of a [context.Context].
+func (c *carrier) Done() <-chan struct{} { return c.outer.Done() }
+
+// Err is that of a [context.Context].
+func (c *carrier) Err() error { return c.outer.Err() }
+
+// Value is that of a [context.Context].
+func (c *carrier) Value(key any) any {
+	values := c.values.Load()
+	if values == nil {
+		ctx := concert.WithReleaser(c.outer, (*releaser)(c))
+		if values = &ctx; !c.values.CompareAndSwap(nil, values) {
+			values = c.values.Load()
+		}
+	}
+	return (*values).Value(key)
+}
+
+// releaser lets waits of package concert go on outside of the loop.
+type releaser Task
+
+// Release calls fn outside of the loop, if the coroutine runs, and else just calls it.
+func (r *releaser) Release(fn func()) {
+	t := (*Task)(r)
+	if t.loop.current.Load() != t {
+		fn()
+		return
+	}
+	t.leave(nil, nil, fn)
+}

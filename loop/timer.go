@@ -1,0 +1,167 @@
+package loop
+
+import (
+	"container/heap"
+	"context"
+	"math"
+	"time"
+)
+
+// timer is a coroutine that is to be woken, or a scope that is to end, at some time.
+type timer struct {
+	at    time.Duration // since Loop.epoch
+	seq   uint64        // of two with the same time the one that was set first is first
+	place int           // in the heap, from 1; 0 if it is not set
+	task  *Task         // one of them
+	scope *scope
+}
+
+// set reports whether the timer is in the heap.
+func (t *timer) set() bool { return t.place != 0 }
+
+// timers is a heap, the soonest first; guarded by Loop.mu.
+type timers struct {
+	heap []*timer
+	seq  uint64
+}
+
+func (ts *timers) add(t *timer, at time.Duration) {
+	ts.seq++
+	t.at, t.seq = at, ts.seq
+	heap.Push(ts, t)
+}
+
+func (ts *timers) remove(t *timer) { heap.Remove(ts, t.place-1) }
+
+// Len is for package heap.
+func (ts *timers) Len() int { return len(ts.heap) }
+
+// Less is for package heap.
+func (ts *timers) Less(i, j int) bool {
+	a, b := ts.heap[i], ts.heap[j]
+	return a.at < b.at || a.at == b.at && a.seq < b.seq
+}
+
+// Swap is for package heap.
+func (ts *timers) Swap(i, j int) {
+	ts.heap[i], ts.heap[j] = ts.heap[j], ts.heap[i]
+	ts.heap[i].place, ts.heap[j].place = i+1, j+1
+}
+
+// Push is for package heap.
+func (ts *timers) Push(x any) {
+	t := x.(*timer)
+	ts.heap = append(ts.heap, t)
+	t.place = len(ts.heap)
+}
+
+// Pop is for package heap.
+func (ts *timers) Pop() any {
+	last := len(ts.heap) - 1
+	t := ts.heap[last]
+	ts.heap[last] = nil
+	ts.heap = ts.heap[:last]
+	t.place = 0
+	return t
+}
+
+// elapsed is the time of the loop, since its epoch.
+func (l *Loop) elapsed() time.Duration {
+	if l.opts.Virtual {
+		return l.virtual
+	}
+	return time.Since(l.epoch)
+}
+
+// fireLocked does what is due at a time.
+func (l *Loop) fireLocked(now time.Duration) {
+	for len(l.timers.heap) > 0 && l.timers.heap[0].at <= now {
+		t := l.timers.heap[0]
+		l.timers.remove(t)
+		if t.task != nil {
+			l.wakeLocked(t.task, nil)
+		} else {
+			t.scope.endLocked(context.DeadlineExceeded, context.DeadlineExceeded)
+		}
+	}
+}
+
+// jumpLocked is called when nobody is ready. It has the virtual time go on to the next timer, and
+// reports whether it did.
+func (l *Loop) jumpLocked() bool {
+	if !l.opts.Virtual || l.outside > 0 || len(l.timers.heap) == 0 {
+		return false
+	}
+	l.virtual = l.timers.heap[0].at
+	l.fireLocked(l.virtual)
+	return true
+}
+
+// alarmLocked sets the one timer of the runtime to the soonest of ours. It is called when a timer has
+// been added. One that was removed leaves the alarm as it is: it finds nothing due, then.
+func (l *Loop) alarmLocked() {
+	if l.opts.Virtual || len(l.timers.heap) == 0 {
+		return
+	}
+	at := l.timers.heap[0].at
+	if at >= l.alarmAt {
+		return
+	}
+	l.alarmAt = at
+	d := at - l.elapsed()
+	if l.alarm == nil {
+		l.alarm = time.AfterFunc(d, l.ring)
+	} else {
+		l.alarm.Reset(d)
+	}
+}
+
+const noAlarm = time.Duration(math.MaxInt64)
+
+// ring is the alarm's function, on a goroutine of its own.
+func (l *Loop) ring() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.fireLocked(l.elapsed())
+	l.alarmAt = noAlarm
+	l.alarmLocked()
+	l.unlock(nil)
+}
+
+// Sleep waits for d, or until ctx ends, whose cause it then returns. A d of zero or less lets
+// those run who are ready, as [Yield].
+func Sleep(ctx context.Context, d time.Duration) error {
+	c, err := awaits(ctx, "Sleep")
+	if err != nil {
+		return err
+	}
+	if d <= 0 {
+		c.task.yield()
+		return nil
+	}
+	l := c.task.loop
+	at := l.elapsed() + d
+	if at < 0 {
+		at = noAlarm
+	}
+	stop := c.attend()
+	l.mu.Lock()
+	l.timers.add(&c.task.timer, at)
+	l.alarmLocked()
+	err = c.parkLocked("Sleep", nil)
+	stop.end()
+	return err
+}
+
+// Yield lets the other coroutines run that are ready, each up to its next await. A coroutine
+// that computes for long may call it now and then; better, it hands the work to [Offload].
+func Yield(ctx context.Context) error {
+	c, err := awaits(ctx, "Yield")
+	if err == nil {
+		c.task.yield()
+	}
+	return err
+}
