@@ -30,7 +30,7 @@ type Options struct {
 
 	// Virtual has the loop's time jump to the next timer whenever all coroutines wait, and stand
 	// still otherwise: a test of an hour takes no time. While a coroutine is in Block, or waits for
-	// a future, the time stands still. It starts at the time at which the loop does.
+	// a future, the time stands still. It starts at midnight UTC 2000-01-01, as that of testing/synctest.
 	Virtual bool
 
 	// Seed, if not zero, has the loop choose at random, by the seed, which coroutine runs next, and
@@ -42,11 +42,12 @@ type Options struct {
 // Loop is what coroutines run in. Its methods, and those of [Portal], may be called from any goroutine;
 // nearly everything else in this package is for coroutines only.
 type Loop struct {
-	opts   Options
-	epoch  time.Time
-	labels context.Context // with the labels of its goroutines
-	number string          // distinguishes it from others in the process
-	random *rand.Rand      // by Options.Seed, or nil; belongs to the one who has the baton
+	opts    Options
+	started time.Time       // by the real clock
+	epoch   time.Time       // the same, or where virtual time begins
+	labels  context.Context // with the labels of its goroutines
+	number  string          // distinguishes it from others in the process
+	random  *rand.Rand      // by Options.Seed, or nil; belongs to the one who has the baton
 
 	current atomic.Pointer[Task] // who has the baton; written under mu
 
@@ -114,7 +115,8 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 }
 
 func newLoop(opts *Options) *Loop {
-	l := &Loop{epoch: time.Now(), alarmAt: noAlarm}
+	l := &Loop{started: time.Now(), alarmAt: noAlarm}
+	l.epoch = l.started
 	if opts != nil {
 		l.opts = *opts
 	}
@@ -127,6 +129,9 @@ func newLoop(opts *Options) *Loop {
 	if seed := l.opts.Seed; seed != 0 {
 		l.opts.Virtual = true
 		l.random = rand.New(rand.NewPCG(seed, seed))
+	}
+	if l.opts.Virtual {
+		l.epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	l.number = fmt.Sprint(loops.Add(1))
 	l.labels = labelled(l.opts.Name, l.number)

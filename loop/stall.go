@@ -61,7 +61,7 @@ func (l *Loop) watchLocked() {
 		return
 	}
 	w.armed = true
-	w.now = time.Since(l.epoch)
+	w.now = time.Since(l.started)
 	w.steps, w.since, w.reported = l.steps, w.now, false
 	if w.timer == nil {
 		w.timer = time.AfterFunc(l.period(), l.look)
@@ -80,7 +80,7 @@ func (l *Loop) look() {
 		return
 	}
 	before := w.now
-	w.now = time.Since(l.epoch)
+	w.now = time.Since(l.started)
 	late := w.now-before > 2*l.period() // the whole process was kept from running
 	if w.steps != l.steps || late {
 		w.steps, w.since, w.reported = l.steps, w.now, false

@@ -16,6 +16,7 @@ package looptest
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
@@ -60,8 +61,20 @@ func Find(ctx context.Context, n int, test func(ctx context.Context, g *loop.Gro
 	return Failure{}
 }
 
+// Rand returns the random numbers of a seed, for what the function itself chooses. ctx is that of a coroutine.
+func Rand(ctx context.Context) *rand.Rand {
+	r, ok := ctx.Value(randKey{}).(*rand.Rand)
+	if !ok {
+		panic("looptest: Rand with a context that is not from Explore or Find")
+	}
+	return r
+}
+
+type randKey struct{}
+
 // run runs the test as a child, so that its panic is an error.
 func run(ctx context.Context, seed uint64, test func(ctx context.Context, g *loop.Group) error) error {
+	ctx = context.WithValue(ctx, randKey{}, rand.New(rand.NewPCG(seed, 1)))
 	return loop.Run(ctx, &loop.Options{Name: "seed " + strconv.FormatUint(seed, 10), Seed: seed}, func(_ context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error { return loop.WithGroup(ctx, test) })
 		return nil

@@ -1,0 +1,106 @@
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/loop"
+)
+
+// TestDeadlock: when all wait for each other, all are told, with who waits for what and where.
+func TestDeadlock(t *testing.T) {
+	err := run(t, func(ctx context.Context, g *loop.Group) error {
+		var a, b loop.Mutex
+		take := func(first, second *loop.Mutex) func(ctx context.Context) error {
+			return func(ctx context.Context) error {
+				if err := first.Lock(ctx); err != nil {
+					return err
+				}
+				defer first.Unlock()
+				if err := loop.Sleep(ctx, time.Hour); err != nil {
+					return err
+				}
+				if err := second.Lock(ctx); err != nil {
+					return err
+				}
+				second.Unlock()
+				return nil
+			}
+		}
+		g.Go(take(&a, &b)).SetName("left")
+		right := g.Go(take(&b, &a)).SetName("right")
+		g.Go(func(ctx context.Context) error { return right.Wait(ctx) }).SetName("third")
+		return nil
+	})
+	dl, ok := errors.AsType[*loop.DeadlockError](err)
+	if !ok || !errors.Is(err, concert.ErrDeadlock) {
+		t.Fatalf("Run() = %v, want a DeadlockError", err)
+	}
+	for i, want := range []string{
+		"TestDeadlock.func1 (loop/deadlock_test.go:18) waits in WithGroup for its children",
+		"left (loop/deadlock_test.go:37) waits in Mutex.Lock, which right holds at loop/deadlock_test.go:30",
+		"right (loop/deadlock_test.go:38) waits in Mutex.Lock, which left holds at loop/deadlock_test.go:30",
+		"third (loop/deadlock_test.go:39) waits in Task.Wait for right at loop/deadlock_test.go:39",
+	} {
+		if lines := strings.Split(dl.Error(), "\n"); len(lines) != 5 || !strings.HasSuffix(lines[i+1], want) {
+			t.Errorf("line %d of\n%v\nwant it to end with %s", i+1, dl, want)
+		}
+	}
+}
+
+// TestDeadlockShielded: who has shielded himself is told, too, and who swallows it does not hide it.
+func TestDeadlockShielded(t *testing.T) {
+	told := 0
+	err := run(t, func(ctx context.Context, g *loop.Group) error {
+		g.Go(func(ctx context.Context) error {
+			var e loop.Event
+			for range 3 {
+				if errors.Is(e.Wait(loop.Shield(ctx)), concert.ErrDeadlock) {
+					told++
+				}
+			}
+			return nil
+		})
+		return nil
+	})
+	if told != 3 || !errors.Is(err, concert.ErrDeadlock) {
+		t.Errorf("told %d times; Run() = %v", told, err)
+	}
+}
+
+// TestNoDeadlock: what something can still wake is none.
+func TestNoDeadlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			var e loop.Event
+			waits := func() *loop.Task { return g.Go(e.Wait) }
+			// One in Block will come back.
+			w := waits()
+			loop.Block(ctx, func() error { time.Sleep(time.Hour); return nil })
+			// So will one that waits for a future.
+			concert.Go(ctx, func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil }).Result(ctx)
+			// A context of package context may end.
+			short, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			if err := new(loop.Event).Wait(short); err != context.DeadlineExceeded {
+				t.Errorf("Wait() = %v", err)
+			}
+			// There is a portal.
+			p := g.Portal()
+			go func() {
+				time.Sleep(time.Hour)
+				p.Run(context.Background(), func(context.Context) error { e.Set(); return nil })
+				p.Close()
+			}()
+			return w.Wait(ctx)
+		})
+		if err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package loop_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert/loop"
+)
+
+// hold is the culprit.
+func hold(d time.Duration) { time.Sleep(d) }
+
+// TestStall: a step that holds the loop is reported once, while it does so, with its stack.
+func TestStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports []*loop.StallReport
+		during := false
+		holding := false
+		opts := &loop.Options{Name: "mine", OnStall: func(r *loop.StallReport) {
+			reports = append(reports, r)
+			during = holding
+		}}
+		loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
+			g.Go(func(ctx context.Context) error { // waits
+				return loop.Sleep(ctx, time.Minute)
+			})
+			g.Go(func(ctx context.Context) error { // blocks where it may
+				return loop.Block(ctx, func() error { hold(time.Minute); return nil })
+			})
+			loop.Sleep(ctx, time.Second)
+			g.Go(func(ctx context.Context) error {
+				hold(70 * time.Millisecond)
+				loop.Yield(ctx)
+				hold(70 * time.Millisecond) // neither is long enough
+				loop.Sleep(ctx, time.Second)
+				holding = true
+				hold(time.Second)
+				holding = false
+				return nil
+			}).SetName("culprit")
+			return nil
+		})
+		synctest.Wait()
+		if len(reports) != 1 || !during {
+			t.Fatalf("%d reports, the last while it held: %v", len(reports), during)
+		}
+		r := reports[0]
+		if r.Loop != "mine" || r.Coroutine != "culprit" || r.For < 100*time.Millisecond || r.For > 150*time.Millisecond || !strings.Contains(r.Spawned, "stall_test.go:40") {
+			t.Errorf("report %+v", r)
+		}
+		if lines := strings.Split(r.Stack, "\n"); len(lines) < 2 || !strings.Contains(r.Stack, "loop_test.hold ") || !strings.Contains(r.Stack, "stall_test.go:18") || strings.Contains(r.Stack, "Block") {
+			t.Errorf("stack:\n%s", r.Stack)
+		}
+		if text := r.String(); !strings.Contains(text, `culprit has held the loop "mine" for 1`) || !strings.Contains(text, "Offload") {
+			t.Errorf("as text: %s", text)
+		}
+	})
+}
+
+// TestStallComputing: one that computes is seen, too; here for real, and in main and a portal as well.
+func TestStallComputing(t *testing.T) {
+	reports := make(chan *loop.StallReport, 1)
+	opts := &loop.Options{Stall: 20 * time.Millisecond, OnStall: func(r *loop.StallReport) { reports <- r }}
+	spin := func() {
+		for len(reports) == 0 {
+		}
+	}
+	check := func(where, coroutine string) {
+		t.Helper()
+		r := <-reports
+		if !strings.Contains(r.Coroutine, coroutine) || !strings.Contains(r.Stack, "TestStallComputing") {
+			t.Errorf("in %s: %v", where, r)
+		}
+	}
+	loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
+		spin()
+		check("main", "TestStallComputing")
+		return g.Go(func(ctx context.Context) error { spin(); return nil }).SetName("child").Wait(ctx)
+	})
+	check("a child", "child")
+	p := loop.Open(t.Context(), opts)
+	p.Run(t.Context(), func(context.Context) error { spin(); return nil })
+	check("a portal", "TestStallComputing")
+	p.Close()
+}
+
+// TestStallLogged: without OnStall it is logged; with a negative threshold nothing is said.
+func TestStallLogged(t *testing.T) {
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	for _, threshold := range []time.Duration{-1, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			err := loop.Run(t.Context(), &loop.Options{Stall: threshold}, func(ctx context.Context, g *loop.Group) error {
+				hold(time.Second)
+				return nil
+			})
+			synctest.Wait() // for the log
+			if err != nil || (log.Len() > 0) != (threshold == 0) {
+				t.Errorf("threshold %v: %q", threshold, log.String())
+			}
+		})
+	}
+	if text := log.String(); !strings.Contains(text, "Offload") || !strings.Contains(text, "hold") {
+		t.Errorf("logged: %s", text)
+	}
+}
+
+// TestWatchRests: an idle loop does not look at the clock.
+func TestWatchRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := runtime.NumGoroutine()
+		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			loop.Sleep(ctx, 100*365*24*time.Hour) // it would take long, 40 times a second
+			return nil
+		})
+		if n := runtime.NumGoroutine(); n > start {
+			t.Errorf("%d goroutines more", n-start)
+		}
+	})
+}
+
+// TestTree: who is there, below whom, and what they do, to be asked by any goroutine.
+func TestTree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trees := make(chan string, 1)
+		var m loop.Mutex
+		loop.Run(t.Context(), &loop.Options{Name: "mine"}, func(ctx context.Context, g *loop.Group) error {
+			m.Lock(ctx)
+			g.Go(func(ctx context.Context) error {
+				return loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+					g.Go(m.Lock).SetName("child %d", 1)
+					g.Go(sleeps(time.Hour, nil)).SetName("child 2")
+					g.After(time.Hour, sleeps(0, nil)).SetName("child 3")
+					g.Go(func(ctx context.Context) error {
+						return loop.Block(ctx, func() error { time.Sleep(time.Hour); return nil })
+					}).SetName("child 4")
+					return nil
+				})
+			}).SetName("parent")
+			loop.Yield(ctx)
+			loop.Yield(ctx)
+			g.Go(sleeps(0, nil)).SetName("new")
+			l := loop.Of(ctx)
+			loop.Block(ctx, func() error { time.Sleep(time.Minute); trees <- l.Tree(); return nil })
+			m.Unlock()
+			return nil
+		})
+		tree := regexp.MustCompile(`:\d+\)`).ReplaceAllString(<-trees, ")")
+		for _, want := range []string{
+			"mine: 6 coroutines\n",
+			"\n    parent (loop/stall_test.go): waits in WithGroup for its children, 1m0s\n",
+			"\n        child 1 (loop/stall_test.go): waits in Mutex.Lock, which loop_test.TestTree.func1.1 holds, 1m0s\n",
+			"\n        child 2 (loop/stall_test.go): waits in Sleep, 1m0s\n",
+			"\n        child 3 (loop/stall_test.go): waits in Group.After, 1m0s\n",
+			"\n        child 4 (loop/stall_test.go): is in Block, 1m0s\n",
+		} {
+			if !strings.Contains(tree, want) {
+				t.Errorf("there is no %q in\n%s", want, tree)
+			}
+		}
+	})
+}

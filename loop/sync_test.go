@@ -1,0 +1,239 @@
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/loop"
+)
+
+// TestEvent: Set wakes all who wait; later ones need not wait, until it is cleared.
+func TestEvent(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		var e loop.Event
+		woken := 0
+		for range 3 {
+			g.Go(func(ctx context.Context) error {
+				err := e.Wait(ctx)
+				woken++
+				return err
+			})
+		}
+		loop.Yield(ctx)
+		e.Set()
+		e.Set()
+		if err := e.Wait(ctx); woken != 0 || err != nil || !e.IsSet() {
+			t.Errorf("Wait() of an event that is set let %d others run, %v", woken, err)
+		}
+		e.Clear()
+		short, cancel := loop.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := e.Wait(short); err == nil || woken != 3 || e.IsSet() {
+			t.Errorf("Wait() of an event that was cleared = %v; %d were woken", err, woken)
+		}
+		return nil
+	})
+}
+
+// TestFairness: locks and semaphores are handed over in order, past those who were cancelled; nobody gets
+// in between.
+func TestFairness(t *testing.T) {
+	type lock interface {
+		acquire(context.Context) error
+		release()
+	}
+	for name, make := range map[string]func() lock{
+		"Mutex":     func() lock { return mutex{new(loop.Mutex)} },
+		"Semaphore": func() lock { return semaphore{loop.NewSemaphore(1)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []int
+			ok(t, func(ctx context.Context, g *loop.Group) error {
+				l := make()
+				l.acquire(ctx)
+				var tasks []*loop.Task
+				for i := range 6 {
+					tasks = append(tasks, g.Go(func(ctx context.Context) error {
+						if err := l.acquire(ctx); err != nil {
+							return err
+						}
+						got = append(got, i)
+						loop.Sleep(ctx, time.Second)
+						l.release()
+						return nil
+					}))
+				}
+				loop.Yield(ctx)
+				tasks[0].Cancel()
+				l.release() // to 1, as 0 was cancelled first
+				tasks[1].Cancel()
+				tasks[3].Cancel()
+				if err := l.acquire(ctx); err != nil { // behind 5
+					return err
+				}
+				got = append(got, 9)
+				l.release()
+				return nil
+			})
+			if want := []int{1, 2, 4, 5, 9}; !slices.Equal(got, want) {
+				t.Errorf("acquired by %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+type mutex struct{ *loop.Mutex }
+
+func (m mutex) acquire(ctx context.Context) error { return m.Lock(ctx) }
+func (m mutex) release()                          { m.Unlock() }
+
+type semaphore struct{ *loop.Semaphore }
+
+func (s semaphore) acquire(ctx context.Context) error { return s.Acquire(ctx) }
+func (s semaphore) release()                          { s.Release() }
+
+// TestMutexMisuse: what can be seen is said.
+func TestMutexMisuse(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		var m loop.Mutex
+		if text := panics(m.Unlock); !strings.Contains(text, "not locked") {
+			t.Errorf("Unlock: %s", text)
+		}
+		m.Lock(ctx)
+		if err := m.Lock(ctx); !errors.Is(err, concert.ErrDeadlock) {
+			t.Errorf("the second Lock() = %v", err)
+		}
+		if m.TryLock(ctx) {
+			t.Error("TryLock() of a locked one")
+		}
+		m.Unlock()
+		if text := panics(func() { loop.NewSemaphore(-1) }); !strings.Contains(text, "negative") {
+			t.Errorf("NewSemaphore(-1): %s", text)
+		}
+		return nil
+	})
+}
+
+// TestSemaphore: as many as there are places; Release without Acquire adds one.
+func TestSemaphore(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		s := loop.NewSemaphore(2)
+		inside, most := 0, 0
+		for range 10 {
+			g.Go(func(ctx context.Context) error {
+				if err := s.Acquire(ctx); err != nil {
+					return err
+				}
+				defer s.Release()
+				inside++
+				most = max(most, inside)
+				defer func() { inside-- }()
+				return loop.Sleep(ctx, time.Second)
+			})
+		}
+		start := time.Now()
+		loop.Yield(ctx)
+		if s.TryAcquire() {
+			t.Error("TryAcquire() when all places are taken")
+		}
+		if err := s.Acquire(ctx); err != nil || time.Since(start) != 5*time.Second || most != 2 {
+			t.Errorf("Acquire() = %v after %v; at most %d inside", err, time.Since(start), most)
+		}
+		s.Release()
+		s.Release()
+		for i := range 3 {
+			if !s.TryAcquire() {
+				t.Errorf("there are %d places, want 3", i)
+			}
+		}
+		return nil
+	})
+}
+
+// TestCond: Notify wakes the first ones, Broadcast all; one that is cancelled takes no notification with it.
+func TestCond(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		t.Run(fmt.Sprintf("locked=%v", locked), func(t *testing.T) {
+			var got []int
+			ok(t, func(ctx context.Context, g *loop.Group) error {
+				var c loop.Cond
+				var m loop.Mutex
+				if locked {
+					c.L = &m
+				}
+				lock := func(ctx context.Context) {
+					if locked {
+						m.Lock(loop.Shield(ctx))
+					}
+				}
+				unlock := func() {
+					if locked {
+						m.Unlock()
+					}
+				}
+				var tasks []*loop.Task
+				for i := range 6 {
+					tasks = append(tasks, g.Go(func(ctx context.Context) error {
+						lock(ctx)
+						defer unlock()
+						err := c.Wait(ctx)
+						if err == nil {
+							got = append(got, i)
+						}
+						return err
+					}))
+				}
+				loop.Sleep(ctx, time.Second)
+				lock(ctx)
+				tasks[0].Cancel()
+				if n := c.Notify(1); n != 1 { // 1, as 0 was cancelled first
+					t.Errorf("Notify(1) = %d", n)
+				}
+				tasks[1].Cancel() // too late
+				if n := c.Notify(2); n != 2 {
+					t.Errorf("Notify(2) = %d", n)
+				}
+				unlock()
+				loop.Sleep(ctx, time.Second)
+				if want := []int{1, 2, 3}; !slices.Equal(got, want) {
+					t.Errorf("woken: %v, want %v", got, want)
+				}
+				if n := c.Broadcast(); n != 2 {
+					t.Errorf("Broadcast() = %d", n)
+				}
+				if n := c.Notify(5); n != 0 {
+					t.Errorf("Notify(5) with nobody there = %d", n)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestWaitFor: the condition is looked at first and after each notification.
+func TestWaitFor(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		var c loop.Cond
+		n := 0
+		waiting := g.Go(func(ctx context.Context) error { return c.WaitFor(ctx, func() bool { return n >= 3 }) })
+		for range 3 {
+			loop.Sleep(ctx, time.Second)
+			if waiting.Done() {
+				t.Errorf("it went on at %d", n)
+			}
+			n++
+			c.Broadcast()
+		}
+		loop.Yield(ctx)
+		if !waiting.Done() {
+			t.Error("it did not go on")
+		}
+		return c.WaitFor(ctx, func() bool { return true })
+	})
+}
