@@ -3,6 +3,8 @@ package loop_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,14 @@ import (
 
 // TestDeadlock: when all wait for each other, all are told, with who waits for what and where.
 func TestDeadlock(t *testing.T) {
+	_, _, here, _ := runtime.Caller(0)
+	at := func(format string, offsets ...int) string { // with lines counted from here
+		var places []any
+		for _, n := range offsets {
+			places = append(places, fmt.Sprintf("loop/deadlock_test.go:%d", here+n))
+		}
+		return fmt.Sprintf(format, places...)
+	}
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		var a, b loop.Mutex
 		take := func(first, second *loop.Mutex) func(ctx context.Context) error {
@@ -42,10 +52,10 @@ func TestDeadlock(t *testing.T) {
 		t.Fatalf("Run() = %v, want a DeadlockError", err)
 	}
 	for i, want := range []string{
-		"TestDeadlock.func1 (loop/deadlock_test.go:18) waits in WithGroup for its children",
-		"left (loop/deadlock_test.go:37) waits in Mutex.Lock, which right holds at loop/deadlock_test.go:30",
-		"right (loop/deadlock_test.go:38) waits in Mutex.Lock, which left holds at loop/deadlock_test.go:30",
-		"third (loop/deadlock_test.go:39) waits in Task.Wait for right at loop/deadlock_test.go:39",
+		at("TestDeadlock.func2 (%s) waits in WithGroup for its children", 8),
+		at("left (%s) waits in Mutex.Lock, which right holds at %s", 26, 19),
+		at("right (%s) waits in Mutex.Lock, which left holds at %s", 27, 19),
+		at("third (%s) waits in Task.Wait for right at %s", 28, 28),
 	} {
 		if lines := strings.Split(dl.Error(), "\n"); len(lines) != 5 || !strings.HasSuffix(lines[i+1], want) {
 			t.Errorf("line %d of\n%v\nwant it to end with %s", i+1, dl, want)

