@@ -54,7 +54,7 @@ func (l *Loop) nextLocked() *Task {
 		if l.ready.n > 0 {
 			return l.grantLocked(l.pickLocked())
 		}
-		if !l.jumpLocked() && !l.deadlockLocked() {
+		if !l.jumpLocked() && !(l.stuckLocked() && l.breakLocked()) {
 			break
 		}
 	}
@@ -97,11 +97,11 @@ func (l *Loop) release() {
 // resume has the goroutine of a coroutine go on that was granted the baton.
 func (t *Task) resume() {
 	if t.host != nil {
-		t.host.wake <- struct{}{}
+		t.host <- struct{}{}
 		return
 	}
-	t.host = t.loop.newHost()
-	go t.host.work(t)
+	t.host = t.loop.spareHost()
+	go work(t)
 }
 
 // wakeLocked makes a parked coroutine ready, with what its wait is to return. It reports false
@@ -111,8 +111,8 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 		return false
 	}
 	t.state = ready
-	t.woken = err
-	t.in, t.on = nil, nil
+	t.err = err
+	t.in = nil
 	if t.timer.set() {
 		l.timers.remove(&t.timer)
 	}
@@ -134,8 +134,9 @@ func (l *Loop) wake(t *Task, err error) bool {
 
 // parkLocked gives up the baton and returns when the coroutine was woken, with what wakeLocked
 // was told, or at once if what could end the wait has ended. It lets go of mu.
-func (c caller) parkLocked(op string, on any) error {
-	t, l := c.task, c.task.loop
+func (c caller) parkLocked(op op, on any) error {
+	t := c.task()
+	l := t.loop
 	if err := c.ended(); err != nil {
 		if t.timer.set() {
 			l.timers.remove(&t.timer)
@@ -145,7 +146,7 @@ func (c caller) parkLocked(op string, on any) error {
 	}
 	t.parks++
 	t.state = parked
-	t.in = c.in
+	t.in = c.in()
 	if c.foreign != nil {
 		t.abroad = true
 		l.abroad++
@@ -157,12 +158,12 @@ func (c caller) parkLocked(op string, on any) error {
 		l.unlock(nil)
 	} else {
 		l.unlock(next)
-		<-t.host.wake
+		<-t.host
 	}
-	if dl, ok := t.woken.(*DeadlockError); ok {
+	if dl, ok := t.err.(*DeadlockError); ok {
 		dl.locate(t)
 	}
-	return t.woken
+	return t.err
 }
 
 // yield lets every coroutine that is ready run once.
@@ -182,35 +183,35 @@ func (t *Task) yield() {
 		return
 	}
 	l.unlock(next)
-	<-t.host.wake
+	<-t.host
 }
 
-// leave gives up the baton for as long as fn runs. If the coroutine's scope in ends
-// meanwhile, stop is called, once and on another goroutine; when leave has returned it
+// leave gives up the baton, for as long as it takes until comeBack. If the coroutine's scope in ends
+// meanwhile, stop is called, once, maybe on another goroutine; when comeBack has returned it
 // is not running any more.
-func (t *Task) leave(in *scope, stop interrupter, fn func()) {
+func (t *Task) leave(op op, in *scope, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
 	t.state = outside
 	l.outside++
-	if in != nil && in.over.Load() {
-		in, stop = nil, nil // the caller has seen to that
+	if in != nil && in.over.Load() { // since the caller looked
+		t.stopping = true
+		l.aftermathLocked().stopped = append(l.aftermathLocked().stopped, stopped{t, stop})
+		in, stop = nil, nil
 	}
-	t.in, t.stop = in, stop
-	t.since = l.coarseLocked()
+	t.in, t.on = in, stop
+	t.op, t.since = op, l.coarseLocked()
 	l.unlock(l.nextLocked())
-	defer t.comeBack()
-	fn()
 }
 
 func (t *Task) comeBack() {
 	l := t.loop
 	l.mu.Lock()
-	t.in, t.stop = nil, nil
+	t.in, t.on = nil, nil
 	if t.stopping {
 		t.state = parked // until aftermath.run is done with it
 		l.mu.Unlock()
-		<-t.host.wake
+		<-t.host
 		return
 	}
 	l.outside--
@@ -228,7 +229,7 @@ func (l *Loop) joinLocked(t *Task) {
 	t.state = ready
 	l.ready.push(t)
 	l.unlock(nil)
-	<-t.host.wake
+	<-t.host
 }
 
 // interrupter ends what a coroutine is blocked on.

@@ -5,54 +5,62 @@ import (
 	"fmt"
 )
 
-// caller is a coroutine that calls a function of this package, and what may end its waits.
+// caller is a coroutine that calls a function of this package, and what may end its waits: the
+// scope, or foreign, or nothing.
 type caller struct {
-	task  *Task
-	scope *scope // the innermost of its contexts that is this package's
+	scope    *scope          // the innermost of its contexts that is this package's
+	foreign  context.Context // made from it by package context, and may end earlier; else nil
+	shielded bool            // made from it by context.WithoutCancel
+}
 
-	// What ends the wait: a scope, or a context that package context has made from it and that
-	// may end earlier, or neither.
-	in      *scope
-	foreign context.Context
+func (c caller) task() *Task { return c.scope.task }
+
+// in returns the scope that ends the wait, or nil.
+func (c caller) in() *scope {
+	if c.foreign != nil || c.shielded {
+		return nil
+	}
+	return c.scope
 }
 
 // runs returns the running coroutine, whose context ctx must be.
-func runs(ctx context.Context, op string) caller {
+func runs(ctx context.Context, op op) caller {
 	s, ok := ctx.(*scope)
 	if ok {
 		s.task.check(op)
-		return caller{s.task, s, s, nil}
+		return caller{scope: s}
 	}
 	return runsDerived(ctx, op)
 }
 
 // runsDerived is runs for a context that somebody has made from a coroutine's.
-func runsDerived(ctx context.Context, op string) caller {
+func runsDerived(ctx context.Context, op op) caller {
 	if ctx == nil {
-		panic("loop: " + op + " with a nil context")
+		panic("loop: " + op.String() + " with a nil context")
 	}
 	s, ok := ctx.Value(scopeKey{}).(*scope)
 	if !ok {
-		panic("loop: " + op + " with a context that is no coroutine's: pass on the one that the coroutine's function was given")
+		panic("loop: " + op.String() + " with a context that is no coroutine's: pass on the one that the coroutine's function was given")
 	}
 	s.task.check(op)
-	c := caller{s.task, s, nil, nil}
 	switch done := ctx.Done(); {
-	case done == nil: // of context.WithoutCancel
+	case done == nil:
+		return caller{scope: s, shielded: true}
 	case done == s.Done():
-		c.in = s
-	default:
-		c.foreign = ctx
+		return caller{scope: s}
 	}
-	return c
+	return caller{scope: s, foreign: ctx}
 }
 
 // check panics unless the coroutine is the one that runs.
-func (t *Task) check(op string) {
-	now := t.loop.current.Load()
-	if now == t {
-		return
+func (t *Task) check(op op) {
+	if t.loop.current.Load() != t {
+		t.misused(op)
 	}
+}
+
+func (t *Task) misused(op op) {
+	now := t.loop.current.Load()
 	switch {
 	case t.isDone():
 		panic(fmt.Sprintf("loop: %s with the context of %s, which has returned", op, t))
@@ -64,23 +72,30 @@ func (t *Task) check(op string) {
 
 // awaits is runs for a function that may wait: it fails if the context has ended, after the others had
 // their turn, so that not even a coroutine that ignores it keeps them from running.
-func awaits(ctx context.Context, op string) (caller, error) {
+func awaits(ctx context.Context, op op) (caller, error) {
 	c := runs(ctx, op)
+	return c, c.await()
+}
+
+// await is awaits for a caller that is known to run.
+func (c caller) await() error {
 	err := c.ended()
-	if err != nil || c.task.loop.random != nil && c.task.loop.random.IntN(4) == 0 {
-		c.task.yield()
+	if t := c.task(); err != nil || t.loop.random != nil && t.loop.random.IntN(4) == 0 {
+		t.yield()
 		err = c.ended()
 	}
-	return c, err
+	return err
 }
 
 // ended returns the cause for which the caller's waits end, or nil.
 func (c caller) ended() error {
 	switch {
-	case c.in != nil && c.in.over.Load():
-		return c.in.cause
-	case c.foreign != nil && c.foreign.Err() != nil:
-		return context.Cause(c.foreign)
+	case c.foreign != nil:
+		if c.foreign.Err() != nil {
+			return context.Cause(c.foreign)
+		}
+	case !c.shielded && c.scope.over.Load():
+		return c.scope.cause
 	}
 	return nil
 }
@@ -93,7 +108,8 @@ func (c caller) attend() attention {
 	if c.foreign == nil {
 		return attention{}
 	}
-	t, ticket := c.task, c.task.parks+1
+	t := c.task()
+	ticket := t.parks + 1
 	return attention{context.AfterFunc(c.foreign, func() {
 		l := t.loop
 		l.mu.Lock()

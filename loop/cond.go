@@ -15,19 +15,19 @@ type Cond struct {
 // Wait waits for a Notify or a Broadcast, or until ctx ends, whose cause it then returns.
 // With L, which the caller must have, Wait has it again when it returns, whatever becomes of ctx.
 func (c *Cond) Wait(ctx context.Context) error {
-	caller, err := awaits(ctx, "Cond.Wait")
+	caller, err := awaits(ctx, opCondWait)
 	if err != nil {
 		return err
 	}
 	if c.L == nil {
-		return c.waiters.wait(caller, "Cond.Wait", c)
+		return c.waiters.wait(caller, opCondWait, c)
 	}
 	shielded := caller
-	shielded.in, shielded.foreign = nil, nil
+	shielded.foreign, shielded.shielded = nil, true
 	c.L.Unlock()
-	err = c.waiters.wait(caller, "Cond.Wait", c)
+	err = c.waiters.wait(caller, opCondWait, c)
 	if !c.L.TryLock(ctx) {
-		if stuck := c.L.waiters.wait(shielded, "Cond.Wait for its lock", c.L); stuck != nil {
+		if stuck := c.L.waiters.wait(shielded, opCondLock, c.L); stuck != nil {
 			return stuck // the loop is, nobody will ever unlock it
 		}
 	}

@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -57,19 +56,20 @@ func shorten(place string) string {
 	return filepath.Join(filepath.Base(dir), file)
 }
 
-// deadlockLocked is called when nobody is ready. If nothing can change that, it ends all waits and
-// reports true.
-func (l *Loop) deadlockLocked() bool {
-	if l.live == 0 || l.outside > 0 || l.abroad > 0 || l.portals > 0 || len(l.timers.heap) > 0 {
-		return false
-	}
+// stuckLocked reports, when nobody is ready, whether nothing can change that.
+func (l *Loop) stuckLocked() bool {
+	return l.live > 0 && l.outside == 0 && l.abroad == 0 && l.portals == 0 && len(l.timers.heap) == 0
+}
+
+// breakLocked is called when the loop is stuck. It ends all waits, and reports whether there were any.
+func (l *Loop) breakLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
 		l.eachLocked(func(t *Task, _ int) bool {
-			l.deadlock.Waits = append(l.deadlock.Waits, Wait{Coroutine: t.nameLocked(), Spawned: t.where(), For: t.waitsLocked(), task: t})
+			l.deadlock.Waits = append(l.deadlock.Waits, Wait{Coroutine: t.nameLocked(), Spawned: t.origin.where(), For: t.waitsLocked(), task: t})
 			return len(l.deadlock.Waits) < mostWaits
 		})
-		l.root.endLocked(context.Canceled, l.deadlock)
+		l.root.endLocked(l.deadlock)
 		if l.ready.n > 0 {
 			return true
 		}

@@ -24,9 +24,9 @@ func (e *Event) IsSet() bool { return e.set }
 // Wait waits until the event is set, or ctx ends, whose cause it then returns. It does not
 // let others run if the event is set already.
 func (e *Event) Wait(ctx context.Context) error {
-	c, err := awaits(ctx, "Event.Wait")
+	c, err := awaits(ctx, opEventWait)
 	if err != nil || e.set {
 		return err
 	}
-	return e.waiters.wait(c, "Event.Wait", e)
+	return e.waiters.wait(c, opEventWait, e)
 }

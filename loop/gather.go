@@ -12,7 +12,7 @@ func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, err
 			g.spawn(plain(func(ctx context.Context) (err error) {
 				values[i], err = fn(ctx)
 				return err
-			}), entry(fn)).site = 0 // that of the function tells more
+			}), entry(fn), 0)
 		}
 		return nil
 	})
@@ -38,8 +38,8 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 			tasks[i] = g.spawn(plain(func(ctx context.Context) (err error) {
 				outcomes[i].Value, err = fn(ctx)
 				return err
-			}), entry(fn))
-			tasks[i].site, tasks[i].contained = 0, true
+			}), entry(fn), 0)
+			tasks[i].contained = true
 		}
 		return nil
 	})
@@ -71,8 +71,8 @@ func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, erro
 				}()
 				values[i], err = fn(ctx)
 				return err
-			}), entry(fn))
-			tasks[i].site, tasks[i].contained = 0, true
+			}), entry(fn), 0)
+			tasks[i].contained = true
 		}
 		return nil
 	})

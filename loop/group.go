@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 )
 
@@ -22,7 +21,7 @@ type Group struct {
 	failures   []error
 	echo       error // of one that only reported the cancellation
 
-	function, site uintptr // of the last child
+	origin *origin // of the last child
 }
 
 // WithGroup calls body with a group, in which it and the group's children may start more
@@ -41,9 +40,9 @@ func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 	if body == nil {
 		panic("loop: WithGroup with a nil function")
 	}
-	c := runs(ctx, "WithGroup")
-	g := &Group{owner: c.task}
-	detach := g.ctx.begin(c.task, c.scope, ctx)
+	c := runs(ctx, opWithGroup)
+	g := &Group{owner: c.task()}
+	detach := g.ctx.begin(c.task(), c.scope, ctx)
 	if detach != nil {
 		defer detach()
 	}
@@ -88,13 +87,13 @@ func (g *Group) wait(ended func() bool) {
 	for !ended() {
 		g.joining = true
 		g.owner.loop.mu.Lock()
-		caller{task: g.owner}.parkLocked("WithGroup", g)
+		caller{scope: &g.owner.ctx, shielded: true}.parkLocked(opWithGroup, g)
 		g.joining = false
 	}
 }
 
 // end ends the group's context.
-func (g *Group) end(cause error) { g.ctx.end(context.Canceled, cause) }
+func (g *Group) end(cause error) { g.ctx.end(cause) }
 
 // Cancel ends the context of the group, and so those of its children. WithGroup returns when
 // they have ended, with nil if they say nothing but that they were cancelled. Any goroutine
@@ -110,7 +109,7 @@ func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Go with a nil function")
 	}
-	return g.spawn(plain(fn), entry(fn))
+	return g.spawn(plain(fn), entry(fn), 4)
 }
 
 // Background is Go for a coroutine that the group does not wait for: a ticker, a
@@ -120,7 +119,7 @@ func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Background with a nil function")
 	}
-	t := g.spawn(plain(fn), entry(fn))
+	t := g.spawn(plain(fn), entry(fn), 4)
 	t.background = true
 	g.background++
 	return t
@@ -142,7 +141,7 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	t.ctx.linkLocked(&g.ctx)
 	l.live++
 	t.state = parked
-	t.op, t.since = "Group.After", l.coarseLocked()
+	t.op, t.since = opAfter, l.coarseLocked()
 	if t.in = &t.ctx; t.ctx.over.Load() {
 		l.wakeLocked(t, nil)
 	} else {
@@ -153,8 +152,9 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	return t
 }
 
-func (g *Group) spawn(b body, function uintptr) *Task {
-	t := g.make(b, function, 4)
+// spawn starts a coroutine. The one who wants it is skip calls up, or 0, if the place of its function says more.
+func (g *Group) spawn(b body, function uintptr, skip int) *Task {
+	t := g.make(b, function, skip)
 	l := t.loop
 	l.mu.Lock()
 	t.ctx.linkLocked(&g.ctx)
@@ -173,13 +173,14 @@ func (g *Group) make(b body, function uintptr, skip int) *Task {
 	case l.current.Load() == nil:
 		panic("loop: a coroutine was to be started from outside of the loop: use a Portal")
 	}
-	if g.function != function { // looking is not cheap, and who starts many starts them in one place
-		var pcs [1]uintptr
-		runtime.Callers(skip, pcs[:])
-		g.function, g.site = function, pcs[0]
+	if g.origin == nil || g.origin.function != function { // looking is not cheap, and who starts many starts them in one place
+		g.origin = &origin{function: function}
+		if skip > 0 {
+			g.origin.look(skip)
+		}
 	}
-	t := l.newTask(&g.ctx)
-	t.group, t.body, t.function, t.site = g, b, function, g.site
+	t := &Task{loop: l, group: g, body: b, origin: g.origin}
+	t.begin()
 	g.live++
 	return t
 }

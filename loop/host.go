@@ -2,7 +2,6 @@ package loop
 
 import (
 	"context"
-	"reflect"
 	"runtime/pprof"
 
 	"concert"
@@ -11,32 +10,34 @@ import (
 // host is a goroutine that coroutines run on. One that has ended leaves it to another which has
 // not begun, if that is the next to run: so a thousand short coroutines need one goroutine, and no
 // switch between them.
-type host struct {
-	wake chan struct{} // room for one; a token means: you have the baton
-}
+//
+// It is a channel with room for one; a token means: you have the baton.
+type host chan struct{}
 
-// newHost returns a host for which a goroutine is to be started.
-func (l *Loop) newHost() *host {
+func newHost() host { return make(host, 1) }
+
+// spareHost returns a host for which a goroutine is to be started.
+func (l *Loop) spareHost() host {
 	if n := len(l.hosts); n > 0 {
 		h := l.hosts[n-1]
 		l.hosts = l.hosts[:n-1]
 		return h
 	}
-	return &host{wake: make(chan struct{}, 1)}
+	return newHost()
 }
 
 // spareHosts is how many hosts are kept whose goroutine has ended.
 const spareHosts = 64
 
 // freeHost keeps the host for another goroutine. The caller has the baton.
-func (l *Loop) freeHost(h *host) {
+func (l *Loop) freeHost(h host) {
 	if len(l.hosts) < spareHosts {
 		l.hosts = append(l.hosts, h)
 	}
 }
 
 // work is the goroutine of a host.
-func (h *host) work(t *Task) {
+func work(t *Task) {
 	pprof.SetGoroutineLabels(t.loop.labels)
 	for t != nil {
 		t = t.run(true)
@@ -48,6 +49,8 @@ func (h *host) work(t *Task) {
 func (t *Task) run(again bool) (next *Task) {
 	returned := false
 	var err error
+	b := t.body
+	t.body = nil
 	defer func() {
 		if !returned {
 			err = concert.ErrGoexit
@@ -57,15 +60,13 @@ func (t *Task) run(again bool) (next *Task) {
 				again = false // this goroutine ends
 			}
 		}
+		if f, ok := b.(finisher); ok {
+			f.finish(err)
+		}
 		next = t.finish(err, again)
 	}()
-	b := t.body
-	t.body = nil
 	if t.ctx.over.Load() {
 		err = t.ctx.cause // it was cancelled before it began
-		if d, ok := b.(dropper); ok {
-			d.drop()
-		}
 	} else {
 		err = b.call(&t.ctx)
 	}
@@ -101,9 +102,6 @@ func (t *Task) finish(err error, again bool) (next *Task) {
 	l.unlock(next)
 	return nil
 }
-
-// entry returns the code pointer of a function, for its name.
-func entry(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
 // labelled returns the context whose labels the goroutines of a loop have in profiles.
 func labelled(name string, number string) context.Context {

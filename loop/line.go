@@ -81,12 +81,12 @@ func (w *waiters) remove(t *Task) {
 }
 
 // wait parks the caller until wakeOne or wakeAll comes to it, or its context ends.
-func (w *waiters) wait(c caller, op string, on any) error {
+func (w *waiters) wait(c caller, op op, on any) error {
 	stop := c.attend()
-	w.push(c.task)
-	c.task.loop.mu.Lock()
+	w.push(c.task())
+	c.task().loop.mu.Lock()
 	err := c.parkLocked(op, on)
-	w.remove(c.task)
+	w.remove(c.task())
 	stop.end()
 	return err
 }

@@ -72,7 +72,7 @@ type Loop struct {
 	alarmAt time.Duration // when
 	watch   watch
 
-	hosts []*host // without a goroutine; belongs to the one who has the baton
+	hosts []host // without a goroutine; belongs to the one who has the baton
 }
 
 var loops atomic.Uint64
@@ -99,12 +99,11 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	defer pprof.SetGoroutineLabels(ctx)
 	pprof.SetGoroutineLabels(l.labels)
 
-	t := l.newTask(ctx)
-	t.function = entry(main)
+	t := l.newTask(ctx, main)
 	l.root = &t.ctx
-	defer context.AfterFunc(ctx, func() { l.root.end(ctx.Err(), context.Cause(ctx)) })()
+	defer context.AfterFunc(ctx, func() { l.root.end(context.Cause(ctx)) })()
 	if ctx.Err() != nil {
-		l.root.end(ctx.Err(), context.Cause(ctx))
+		l.root.end(context.Cause(ctx))
 	}
 	var err error
 	l.enter(t, func() { err = WithGroup(&t.ctx, main) })
@@ -140,7 +139,7 @@ func newLoop(opts *Options) *Loop {
 
 // enter has the calling goroutine be the coroutine t for as long as fn runs.
 func (l *Loop) enter(t *Task, fn func()) {
-	t.host = &host{wake: make(chan struct{}, 1)}
+	t.host = newHost()
 	l.mu.Lock()
 	l.live++
 	l.joinLocked(t)
@@ -177,13 +176,15 @@ func (l *Loop) String() string { return l.opts.Name }
 // Block cannot end fn: what ends with a context should be given ctx. It is the to_thread of
 // Python's asyncio; for work on the processors [Offload] is better, which bounds how much of it
 // goes on at a time.
-func Block(ctx context.Context, fn func() error) (err error) {
-	c, err := awaits(ctx, "Block")
+func Block(ctx context.Context, fn func() error) error {
+	c, err := awaits(ctx, opBlock)
 	if err != nil {
 		return err
 	}
-	c.task.leave(nil, nil, func() { err = fn() })
-	return err
+	t := c.task()
+	t.leave(opBlock, nil, nil)
+	defer t.comeBack()
+	return fn()
 }
 
 // Offload has an executor run fn(ctx, arg), and waits for the outcome while other
@@ -193,7 +194,7 @@ func Block(ctx context.Context, fn func() error) (err error) {
 // A future of any executor can be awaited: its Result, given the coroutine's context, lets the loop go
 // on, and so do all waits of package concert. Offload is Submit and Result.
 func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
-	if _, err := awaits(ctx, "Offload"); err != nil {
+	if _, err := awaits(ctx, opOffload); err != nil {
 		var zero Out
 		return zero, err
 	}

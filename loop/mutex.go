@@ -19,19 +19,19 @@ type Mutex struct {
 // Lock waits for the lock, or until ctx ends, whose cause it then returns. Of a coroutine
 // that has it already, it is a [concert.ErrDeadlock].
 func (m *Mutex) Lock(ctx context.Context) error {
-	c, err := awaits(ctx, "Mutex.Lock")
+	c, err := awaits(ctx, opMutexLock)
 	if err != nil || m.TryLock(ctx) {
 		return err
 	}
-	if m.holder.Load() == c.task {
-		return fmt.Errorf("loop: Mutex.Lock by %s, which has it: %w", c.task, concert.ErrDeadlock)
+	if m.holder.Load() == c.task() {
+		return fmt.Errorf("loop: Mutex.Lock by %s, which has it: %w", c.task(), concert.ErrDeadlock)
 	}
-	return m.waiters.wait(c, "Mutex.Lock", m) // Unlock has made us the holder
+	return m.waiters.wait(c, opMutexLock, m) // Unlock has made us the holder
 }
 
 // TryLock takes the lock if it is free, and reports whether it did. It does not wait.
 func (m *Mutex) TryLock(ctx context.Context) bool {
-	t := runs(ctx, "Mutex.TryLock").task
+	t := runs(ctx, opMutexTryLock).task()
 	if m.holder.Load() != nil {
 		return false
 	}

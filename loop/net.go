@@ -19,20 +19,23 @@ import (
 // goes on. What a Read had got by then is returned, and no error. A Write that ended may have written part. Deadlines are set
 // through the Conn, or not at all, as it needs those of c itself.
 func Conn(ctx context.Context, c net.Conn) net.Conn {
-	runs(ctx, "Conn")
 	if view, ok := c.(*conn); ok {
 		c = view.Conn
 	}
-	return &conn{Conn: c, ctx: ctx}
+	return &conn{Conn: c, blocker: blockerOf(runs(ctx, opConn))}
 }
 
-// conn is a Conn. Its fields belong to its coroutine.
+// conn is a Conn. Its fields belong to its coroutine. An idle connection is to need little: a
+// Read has few and small frames on the stack, so that a goroutine's first two kilobytes are enough.
 type conn struct {
 	net.Conn
-	ctx           context.Context
-	read, written time.Time // deadlines that the user has set
+	blocker
+	deadlines *deadlines // that the user has set, or nil
 }
 
+type deadlines struct{ read, write time.Time }
+
+// past is a deadline that ends what goes on.
 var past = time.Unix(1, 0)
 
 // readSide and writeSide are what a cancellation acts on.
@@ -41,80 +44,71 @@ type (
 	writeSide conn
 )
 
-func (c *readSide) interrupt()  { c.SetReadDeadline(past) }
-func (c *writeSide) interrupt() { c.SetWriteDeadline(past) }
+func (c *readSide) interrupt()  { c.Conn.SetReadDeadline(past) }
+func (c *writeSide) interrupt() { c.Conn.SetWriteDeadline(past) }
 
 // Read is that of a [net.Conn].
 func (c *conn) Read(p []byte) (n int, err error) {
-	cause := c.wait("Conn.Read", (*readSide)(c), func() { n, err = c.Conn.Read(p) })
-	if cause != nil {
-		c.Conn.SetReadDeadline(c.read)
-		if n == 0 {
-			err = cause
-		} else {
-			err = nil
-		}
+	if err := c.start(opConnRead, (*readSide)(c)); err != nil {
+		return 0, err
 	}
-	return n, err
+	defer c.endRead(&n, &err)
+	return c.Conn.Read(p)
+}
+
+func (c *conn) endRead(n *int, err *error) {
+	cause := c.end()
+	if cause == nil {
+		return
+	}
+	c.Conn.SetReadDeadline(c.user().read)
+	if *err = cause; *n > 0 {
+		*err = nil
+	}
 }
 
 // Write is that of a [net.Conn].
 func (c *conn) Write(p []byte) (n int, err error) {
-	cause := c.wait("Conn.Write", (*writeSide)(c), func() { n, err = c.Conn.Write(p) })
-	if cause != nil {
-		c.Conn.SetWriteDeadline(c.written)
-		if err != nil || n < len(p) {
-			err = cause
-		}
+	if err := c.start(opConnWrite, (*writeSide)(c)); err != nil {
+		return 0, err
 	}
-	return n, err
+	defer c.endWrite(len(p), &n, &err)
+	return c.Conn.Write(p)
 }
 
-// wait calls fn outside of the loop, with stop to end it, and returns the cause if the context ended before or
-// meanwhile.
-func (c *conn) wait(op string, stop interrupter, fn func()) error {
-	return blockUntil(c.ctx, op, stop, fn)
+func (c *conn) endWrite(all int, n *int, err *error) {
+	cause := c.end()
+	if cause == nil {
+		return
+	}
+	c.Conn.SetWriteDeadline(c.user().write)
+	if *n < all {
+		*err = cause
+	}
 }
 
-// blockUntil calls fn outside of the loop. If ctx ends before, fn is not called; if it ends
-// meanwhile, stop is called. In both cases it returns the cause.
-func blockUntil(ctx context.Context, op string, stop interrupter, fn func()) error {
-	c, err := awaits(ctx, op)
-	if err != nil {
-		return err
+func (c *conn) user() deadlines {
+	if c.deadlines == nil {
+		return deadlines{}
 	}
-	if c.foreign != nil {
-		stopped := make(chan struct{})
-		detach := context.AfterFunc(c.foreign, func() { stop.interrupt(); close(stopped) })
-		c.task.leave(nil, nil, func() {
-			defer func() {
-				if !detach() {
-					<-stopped
-				}
-			}()
-			fn()
-		})
-	} else {
-		c.task.leave(c.in, stop, fn)
-	}
-	return c.ended()
+	return *c.deadlines
 }
 
 // SetDeadline is that of a [net.Conn].
 func (c *conn) SetDeadline(t time.Time) error {
-	c.read, c.written = t, t
+	c.deadlines = &deadlines{t, t}
 	return c.Conn.SetDeadline(t)
 }
 
 // SetReadDeadline is that of a [net.Conn].
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.read = t
+	c.deadlines = &deadlines{t, c.user().write}
 	return c.Conn.SetReadDeadline(t)
 }
 
 // SetWriteDeadline is that of a [net.Conn].
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.written = t
+	c.deadlines = &deadlines{c.user().read, t}
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -146,16 +140,9 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 	defer listener.Close()
 	return WithGroup(ctx, func(ctx context.Context, g *Group) error {
 		for pause := time.Duration(0); ; {
-			var c net.Conn
-			var err error
-			if cause := blockUntil(ctx, "Serve", closing{listener}, func() { c, err = listener.Accept() }); cause != nil {
-				if c != nil {
-					c.Close()
-				}
-				return cause
-			}
+			c, err := accept(ctx, listener)
 			if err != nil {
-				if !temporary(err) {
+				if ctx.Err() != nil || !temporary(err) {
 					return err
 				}
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
@@ -166,9 +153,25 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 				continue
 			}
 			pause = 0
-			g.spawn(&connection{c, handle}, entry(handle))
+			g.spawn(&connection{conn{Conn: c}, handle}, entry(handle), 0).contained = true
 		}
 	})
+}
+
+func accept(ctx context.Context, listener net.Listener) (c net.Conn, err error) {
+	b := blockerOf(runs(ctx, opServe))
+	if err := b.start(opServe, closing{listener}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cause := b.end(); cause != nil {
+			if c != nil {
+				c.Close()
+			}
+			c, err = nil, cause
+		}
+	}()
+	return listener.Accept()
 }
 
 // closing interrupts an Accept.
@@ -182,22 +185,21 @@ func temporary(err error) bool {
 	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
 }
 
-// connection is a connection that is handled.
+// connection is a connection that is handled, by a coroutine of its own.
 type connection struct {
-	net.Conn
+	conn
 	handle func(context.Context, net.Conn)
 }
 
 func (c *connection) call(ctx context.Context) error {
-	defer c.Close()
-	defer func() {
-		if v := recover(); v != nil {
-			err := concert.NewPanicError(v)
-			slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", err, "stack", err.Stack())
-		}
-	}()
-	c.handle(ctx, Conn(ctx, c.Conn))
+	c.blocker = blockerOf(runs(ctx, opServe))
+	c.handle(ctx, &c.conn)
 	return nil
 }
 
-func (c *connection) drop() { c.Close() }
+func (c *connection) finish(err error) {
+	c.Close()
+	if e, ok := err.(*concert.PanicError); ok {
+		slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", e, "stack", e.Stack())
+	}
+}

@@ -27,7 +27,7 @@ type Portal struct {
 func (g *Group) Portal() *Portal {
 	p := &Portal{group: g}
 	l := g.owner.loop
-	p.task = g.spawn((*gate)(p), 0).SetName("portal")
+	p.task = g.spawn((*gate)(p), 0, 4).SetName("portal")
 	l.mu.Lock()
 	l.portals++
 	l.mu.Unlock()
@@ -38,18 +38,17 @@ func (g *Group) Portal() *Portal {
 type gate Portal
 
 func (p *gate) call(ctx context.Context) (err error) {
-	defer p.drop()
-	c := runs(ctx, "Portal")
-	l := c.task.loop
+	c := runs(ctx, opPortal)
+	l := c.task().loop
 	l.mu.Lock()
 	if p.closed {
 		l.mu.Unlock()
 		return nil
 	}
-	return c.parkLocked("Portal to be closed", nil)
+	return c.parkLocked(opPortal, nil)
 }
 
-func (p *gate) drop() {
+func (p *gate) finish(error) {
 	l := p.group.owner.loop
 	l.mu.Lock()
 	(*Portal)(p).closeLocked()
@@ -98,15 +97,14 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	if s, ok := ctx.Value(scopeKey{}).(*scope); ok && l.current.Load() == s.task {
 		return fn(ctx) // it is in the loop already
 	}
-	t := l.newTask(ctx)
-	t.function = entry(fn)
+	t := l.newTask(ctx, fn)
 	t.contained = true
 	l.mu.Lock()
 	if p.closed || l.closed {
 		l.mu.Unlock()
 		return ErrClosed
 	}
-	t.host = &host{wake: make(chan struct{}, 1)}
+	t.host = newHost()
 	l.live++
 	l.joinLocked(t)
 	defer func() { t.finish(err, false) }()
@@ -123,7 +121,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	t.group = g
 	g.live++
 	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { t.ctx.end(ctx.Err(), context.Cause(ctx)) })()
+		defer context.AfterFunc(ctx, func() { t.ctx.end(context.Cause(ctx)) })()
 	}
 	return fn(&t.ctx)
 }

@@ -11,8 +11,8 @@ import (
 type Queue[T any] struct {
 	capacity int // 0 is no bound
 	items    ring[T]
-	getters  waiters // with a *T in Task.slot to be filled; if there are any, items is empty
-	putters  waiters // with a *T in Task.slot to be taken; if there are any, items is full
+	getters  waiters // for a *T to be filled, in Task.on; if there are any, items is empty
+	putters  waiters // for a *T to be taken, in Task.on; if there are any, items is full
 	closed   bool
 }
 
@@ -29,7 +29,7 @@ func NewQueue[T any](capacity int) *Queue[T] {
 // is full, until there is room or ctx ends, whose cause it then returns. In a closed
 // queue, or one that is closed meanwhile, it returns [ErrClosed].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	c, err := awaits(ctx, "Queue.Put")
+	c, err := awaits(ctx, opQueuePut)
 	if err != nil {
 		return err
 	}
@@ -44,10 +44,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 
 // waitToPut is apart from Put, as what it keeps of v is allocated.
 func (q *Queue[T]) waitToPut(c caller, v T) error {
-	c.task.slot = &v
-	err := q.putters.wait(c, "Queue.Put", q)
-	c.task.slot = nil
-	return err
+	return q.putters.wait(c, opQueuePut, &v)
 }
 
 // TryPut is Put if that need not wait. It reports whether it did; a closed queue takes nothing.
@@ -56,7 +53,7 @@ func (q *Queue[T]) TryPut(v T) bool {
 		return false
 	}
 	if t := q.getters.wakeOne(); t != nil {
-		*t.slot.(*T) = v
+		*t.on.(*T) = v
 		return true
 	}
 	if q.capacity > 0 && q.items.n >= q.capacity {
@@ -69,7 +66,7 @@ func (q *Queue[T]) TryPut(v T) bool {
 // Get removes the first item. It waits while there is none, until there is or ctx ends, whose cause
 // it then returns. When the queue is closed and empty it returns [ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
-	c, err := awaits(ctx, "Queue.Get")
+	c, err := awaits(ctx, opQueueGet)
 	if err != nil {
 		return v, err
 	}
@@ -84,9 +81,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 
 func (q *Queue[T]) waitToGet(c caller) (T, error) {
 	v := new(T)
-	c.task.slot = v
-	err := q.getters.wait(c, "Queue.Get", q)
-	c.task.slot = nil
+	err := q.getters.wait(c, opQueueGet, v)
 	return *v, err
 }
 
@@ -97,7 +92,7 @@ func (q *Queue[T]) TryGet() (v T, ok bool) {
 	}
 	v = q.items.pop()
 	if t := q.putters.wakeOne(); t != nil {
-		q.items.push(*t.slot.(*T))
+		q.items.push(*t.on.(*T))
 	}
 	return v, true
 }

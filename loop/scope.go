@@ -19,15 +19,13 @@ type scope struct {
 	lazy lazy.Context
 	task *Task // whose it is
 
-	over atomic.Bool // err and cause are there
-
-	// Written once under Loop.mu, before over.
-	err, cause error
+	over  atomic.Bool // cause is there
+	cause error       // written once under Loop.mu, before over
 
 	// Guarded by Loop.mu:
 	above              *scope // nil for that of Run, and for those that have been left
 	first, left, right *scope // the first of those below, and its neighbours in the list of those
-	apart              bool   // the end of what is above is not its end
+	apart              bool   // the end of what is above is not its end; written before it is linked
 
 	limit *limit // of WithTimeout and WithDeadline, else nil
 }
@@ -55,7 +53,7 @@ func (s *scope) begin(t *Task, above *scope, ctx context.Context) (detach func()
 	if !s.apart || ctx.Done() == nil {
 		return nil
 	}
-	return context.AfterFunc(ctx, func() { s.end(ctx.Err(), context.Cause(ctx)) })
+	return context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })
 }
 
 // linkLocked puts the scope into the tree. If what is above has ended, so has this one.
@@ -66,7 +64,7 @@ func (s *scope) linkLocked(above *scope) {
 	}
 	above.first = s
 	if above.over.Load() && !s.apart {
-		s.endLocked(above.err, above.cause)
+		s.endLocked(above.cause)
 	}
 }
 
@@ -79,7 +77,7 @@ func (s *scope) leave() {
 }
 
 func (s *scope) leaveLocked() {
-	s.endLocked(context.Canceled, errLeft)
+	s.endLocked(errLeft)
 	if s.above == nil {
 		return
 	}
@@ -94,24 +92,23 @@ func (s *scope) leaveLocked() {
 	s.above, s.left, s.right = nil, nil, nil
 }
 
-// end ends the scope with an error, which is context.Canceled or context.DeadlineExceeded, and
-// its cause.
-func (s *scope) end(err, cause error) {
+// end ends the scope with a cause.
+func (s *scope) end(cause error) {
 	if s.over.Load() {
 		return
 	}
 	l := s.task.loop
 	l.mu.Lock()
-	s.endLocked(err, cause)
+	s.endLocked(cause)
 	l.unlock(nil)
 }
 
-func (s *scope) endLocked(err, cause error) {
+func (s *scope) endLocked(cause error) {
 	if s.over.Load() {
 		return
 	}
 	l := s.task.loop
-	s.err, s.cause = err, cause
+	s.cause = cause
 	s.over.Store(true)
 	if s.limit != nil && s.limit.timer.set() {
 		l.timers.remove(&s.limit.timer)
@@ -124,16 +121,16 @@ func (s *scope) endLocked(err, cause error) {
 		case parked:
 			l.wakeLocked(t, cause)
 		case outside:
-			if t.stop != nil {
+			if stop, ok := t.on.(interrupter); ok {
 				t.stopping = true
-				l.aftermathLocked().stopped = append(l.aftermathLocked().stopped, stopped{t, t.stop})
-				t.in, t.stop = nil, nil
+				l.aftermathLocked().stopped = append(l.aftermathLocked().stopped, stopped{t, stop})
+				t.in, t.on = nil, nil
 			}
 		}
 	}
 	for below := s.first; below != nil; below = below.right {
 		if !below.apart {
-			below.endLocked(err, cause)
+			below.endLocked(cause)
 		}
 	}
 }
@@ -151,10 +148,13 @@ func never() bool { return false }
 
 // Err is that of a [context.Context].
 func (s *scope) Err() error {
-	if s.over.Load() {
-		return s.err
+	switch {
+	case !s.over.Load():
+		return nil
+	case s.cause == context.DeadlineExceeded:
+		return context.DeadlineExceeded
 	}
-	return nil
+	return context.Canceled
 }
 
 // Deadline is that of a [context.Context], by the loop's clock.
@@ -200,9 +200,9 @@ func (e cancelled) Is(target error) bool { return target == context.Canceled }
 // cause, those that wait now included: a cancellation cannot be missed or used up. In package context
 // there is [context.WithCancelCause]; its contexts work as well, at a higher price.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
-	c := runs(ctx, "WithCancel")
+	c := runs(ctx, opWithCancel)
 	s := new(scope)
-	detach := s.begin(c.task, c.scope, ctx)
+	detach := s.begin(c.task(), c.scope, ctx)
 	return s, func(cause error) { s.cancel(cause, detach) }
 }
 
@@ -216,7 +216,7 @@ func (s *scope) cancel(cause error, detach func() bool) {
 	}
 	l := s.task.loop
 	l.mu.Lock()
-	s.endLocked(context.Canceled, cause)
+	s.endLocked(cause)
 	s.leaveLocked()
 	l.unlock(nil)
 }
@@ -228,24 +228,24 @@ func (s *scope) cancel(cause error, detach func() bool) {
 // The time is the loop's, which may be virtual. Contexts of [context.WithTimeout] work as well, at a higher
 // price, and by the real time.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
-	c := runs(ctx, "WithTimeout")
-	return withLimit(c, ctx, c.task.loop.elapsed()+max(d, 0))
+	c := runs(ctx, opWithTimeout)
+	return withLimit(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
 // WithDeadline is WithTimeout up to a time, of the loop's clock, see [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
-	c := runs(ctx, "WithDeadline")
-	return withLimit(c, ctx, max(at.Sub(c.task.loop.epoch), 0))
+	c := runs(ctx, opWithDeadline)
+	return withLimit(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
 }
 
 func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context, context.CancelFunc) {
-	l := c.task.loop
+	l := c.task().loop
 	if at < 0 {
 		at = 1<<63 - 1 // beyond what a Duration can say
 	}
 	s := &scope{limit: &limit{at: l.epoch.Add(at)}}
 	s.limit.timer.scope = s
-	detach := s.begin(c.task, c.scope, ctx)
+	detach := s.begin(c.task(), c.scope, ctx)
 	l.mu.Lock()
 	if !s.over.Load() {
 		l.timers.add(&s.limit.timer, at)
@@ -266,12 +266,12 @@ func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context
 //
 // It is [context.WithoutCancel], after a check that ctx is the calling coroutine's.
 func Shield(ctx context.Context) context.Context {
-	runs(ctx, "Shield")
+	runs(ctx, opShield)
 	return context.WithoutCancel(ctx)
 }
 
 // Now returns the time of the loop, which may be virtual.
 func Now(ctx context.Context) time.Time {
-	l := runs(ctx, "Now").task.loop
+	l := runs(ctx, opNow).task().loop
 	return l.epoch.Add(l.elapsed())
 }

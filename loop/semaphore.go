@@ -18,11 +18,11 @@ func NewSemaphore(n int) *Semaphore {
 
 // Acquire waits for a place, or until ctx ends, whose cause it then returns.
 func (s *Semaphore) Acquire(ctx context.Context) error {
-	c, err := awaits(ctx, "Semaphore.Acquire")
+	c, err := awaits(ctx, opSemaphoreAcquire)
 	if err != nil || s.TryAcquire() {
 		return err
 	}
-	return s.waiters.wait(c, "Semaphore.Acquire", s) // Release has given us its place
+	return s.waiters.wait(c, opSemaphoreAcquire, s) // Release has given us its place
 }
 
 // TryAcquire takes a place if there is one and nobody waits, and reports whether it did.

@@ -93,7 +93,7 @@ func (l *Loop) look() {
 	}
 	w.reported = true
 	t, step := l.current.Load(), l.steps
-	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.where(), For: held}
+	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.origin.where(), For: held}
 	l.mu.Unlock()
 
 	stack := l.culprit()

@@ -160,7 +160,7 @@ func TestTree(t *testing.T) {
 			"\n        child 1 (loop/stall_test.go): waits in Mutex.Lock, which loop_test.TestTree.func1.1 holds, 1m0s\n",
 			"\n        child 2 (loop/stall_test.go): waits in Sleep, 1m0s\n",
 			"\n        child 3 (loop/stall_test.go): waits in Group.After, 1m0s\n",
-			"\n        child 4 (loop/stall_test.go): is in Block, 1m0s\n",
+			"\n        child 4 (loop/stall_test.go): is outside in Block, 1m0s\n",
 		} {
 			if !strings.Contains(tree, want) {
 				t.Errorf("there is no %q in\n%s", want, tree)

@@ -3,8 +3,6 @@ package loop
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,44 +11,44 @@ import (
 
 // A Task is a coroutine: a function that runs in a loop, in turn with others. It is made by
 // [Group.Go], [Group.Background] and [Group.After].
+//
+// There may be a million, so it is packed: what is told rarely is behind a pointer.
 type Task struct {
-	loop  *Loop
-	group *Group // whose it is; nil for those of Run and Portal.Run
-	body  body   // nil once it has begun
-	ctx   scope  // the context of its function
-	host  *host  // its goroutine, from when it begins until it has ended
+	loop   *Loop
+	group  *Group  // whose it is; nil for that of Run
+	body   body    // nil once it has begun
+	host   host    // its goroutine, from when it begins until it has ended
+	origin *origin // for its name; others may have the same
+	ctx    scope   // the context of its function
 
-	outer  context.Context                 // what its context's values are from
-	values atomic.Pointer[context.Context] // the same with what lets go of the loop, see carrier
+	// What its context's values are from, with what lets go of the loop; nil until it is needed, and then
+	// made from the group's. See carrier.
+	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
-	state    state
-	begun    bool          // it has run, or is about to
 	next     *Task         // in the ready line
 	timer    timer         // of Sleep and After
 	in       *scope        // while parked or outside: whose end wakes or stops it
-	stop     interrupter   // while outside: how to stop it
-	stopping bool          // stop is being called
-	abroad   bool          // its wait may be ended by a context of package context
-	parks    uint64        // how often it was parked
-	woken    error         // what its wait is to return
-	op       string        // what it is parked in
-	on       any           // and for, or nil
-	since    time.Duration // and since when, roughly
-	name     string        // that SetName gave, or ""
+	on       any           // while parked: what for; while outside: the interrupter that stops it; or nil
+	since    time.Duration // when its wait began, roughly
+	name     *string       // that SetName gave, or nil
+	parks    uint32        // how often it was parked
+	op       op            // what it is parked in
+	state    state
+	begun    bool // it has run, or is about to
+	stopping bool // stop is being called
+	abroad   bool // its wait may be ended by a context of package context
+
+	// What the last wait is to return, guarded by loop.mu. Once done, the error of its function.
+	err  error
+	done atomic.Bool
 
 	// Belong to the one who has the baton:
-	line           *waiters // it waits in
-	before, behind *Task    // in that
-	slot           any      // what it gives or gets there
-	joiners        waiters  // who wait for its end
 	background     bool     // does not keep its group from ending
 	contained      bool     // its error is nobody's but those who wait for it
-	err            error    // of its function, once done
-	done           atomic.Bool
-
-	function uintptr // for its name
-	site     uintptr // where it was made, or 0
+	line           *waiters // it waits in
+	before, behind *Task    // in that
+	joiners        waiters  // who wait for its end
 }
 
 // body is what a coroutine runs.
@@ -58,19 +56,26 @@ type body interface {
 	call(ctx context.Context) error
 }
 
-// dropper is a body that has something to do if it is never called.
-type dropper interface{ drop() }
+// finisher is a body that has something to do at its end, also if it was never called.
+type finisher interface{ finish(err error) }
 
 type plain func(ctx context.Context) error
 
 func (fn plain) call(ctx context.Context) error { return fn(ctx) }
 
-// newTask returns a coroutine that is in no line yet.
-func (l *Loop) newTask(outer context.Context) *Task {
-	t := &Task{loop: l, outer: outer}
-	t.timer.task = t
+// begin ties the parts of a new coroutine together.
+func (t *Task) begin() {
 	t.ctx.task = t
+	t.timer.scope = &t.ctx
 	t.ctx.lazy.Parent = (*carrier)(t)
+}
+
+// newTask returns a coroutine for a goroutine that comes from outside.
+func (l *Loop) newTask(ctx context.Context, fn any) *Task {
+	t := &Task{loop: l, origin: &origin{function: entry(fn)}}
+	t.begin()
+	ctx = concert.WithReleaser(ctx, (*releaser)(t))
+	t.values.Store(&ctx)
 	return t
 }
 
@@ -83,13 +88,13 @@ func (t *Task) isDone() bool { return t.done.Load() }
 // A panic in the function is a [*concert.PanicError], a runtime.Goexit [concert.ErrGoexit], and
 // one that was cancelled before it began has the cause as its error.
 func (t *Task) Wait(ctx context.Context) error {
-	if err := t.wait(ctx, "Task.Wait"); err != nil {
+	if err := t.wait(ctx, opTaskWait); err != nil {
 		return err
 	}
 	return t.err
 }
 
-func (t *Task) wait(ctx context.Context, op string) error {
+func (t *Task) wait(ctx context.Context, op op) error {
 	if t.isDone() {
 		runs(ctx, op)
 		return nil
@@ -98,7 +103,7 @@ func (t *Task) wait(ctx context.Context, op string) error {
 	if t.isDone() || err != nil {
 		return err
 	}
-	if c.task == t {
+	if c.task() == t {
 		return fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock)
 	}
 	return t.joiners.wait(c, op, t)
@@ -110,20 +115,20 @@ func (t *Task) Done() bool { return t.isDone() }
 // Cancel ends the coroutine's context: all its awaits fail from now on. If it has not begun it
 // never will. Its group goes on, unless the function makes another error of it. Any goroutine
 // may call it.
-func (t *Task) Cancel() { t.ctx.end(context.Canceled, errCancelled) }
+func (t *Task) Cancel() { t.ctx.end(errCancelled) }
 
 // SetName gives the coroutine a name, for reports and [Loop.Tree]. Without one it has that of its
 // function. Any goroutine may call it.
 func (t *Task) SetName(format string, args ...any) *Task {
 	name := fmt.Sprintf(format, args...)
 	t.loop.mu.Lock()
-	t.name = name
+	t.name = &name
 	t.loop.mu.Unlock()
 	return t
 }
 
 // Current returns the running coroutine, to which ctx must belong.
-func Current(ctx context.Context) *Task { return runs(ctx, "Current").task }
+func Current(ctx context.Context) *Task { return runs(ctx, opCurrent).task() }
 
 // String returns the coroutine's name.
 func (t *Task) String() string {
@@ -133,29 +138,10 @@ func (t *Task) String() string {
 }
 
 func (t *Task) nameLocked() string {
-	if t.name != "" {
-		return t.name
+	if t.name != nil {
+		return *t.name
 	}
-	if f := runtime.FuncForPC(t.function); f != nil {
-		name := f.Name()
-		name = name[strings.LastIndexByte(name, '/')+1:]
-		return strings.TrimSuffix(strings.ReplaceAll(name, "[...]", ""), "-fm")
-	}
-	return "a coroutine"
-}
-
-// where returns the place where the coroutine was made, or that of its function, as file:line.
-func (t *Task) where() string {
-	if t.site != 0 {
-		if f, _ := runtime.CallersFrames([]uintptr{t.site}).Next(); f.File != "" {
-			return fmt.Sprintf("%s:%d", f.File, f.Line)
-		}
-	}
-	if f := runtime.FuncForPC(t.function); f != nil {
-		file, line := f.FileLine(t.function)
-		return fmt.Sprintf("%s:%d", file, line)
-	}
-	return ""
+	return t.origin.name()
 }
 
 // A Future is a coroutine with a result. It is made by [Spawn].
@@ -172,7 +158,7 @@ func Spawn[T any](g *Group, fn func(ctx context.Context) (T, error)) *Future[T] 
 		panic("loop: Spawn with a nil function")
 	}
 	f := &Future[T]{fn: fn}
-	f.Task = g.spawn(f, entry(fn))
+	f.Task = g.spawn(f, entry(fn), 4)
 	return f
 }
 
@@ -186,7 +172,7 @@ func (f *Future[T]) call(ctx context.Context) (err error) {
 // Result waits until the coroutine has ended, and returns what its function did. If ctx ends
 // first it returns the cause for that, and the coroutine goes on.
 func (f *Future[T]) Result(ctx context.Context) (T, error) {
-	if err := f.wait(ctx, "Future.Result"); err != nil {
+	if err := f.wait(ctx, opFutureResult); err != nil {
 		var zero T
 		return zero, err
 	}
@@ -198,20 +184,28 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 // a key is looked up that is not this package's.
 type carrier Task
 
+// outer is the context that the coroutine was given.
+func (c *carrier) outer() context.Context {
+	if values := c.values.Load(); values != nil {
+		return *values
+	}
+	return &c.group.ctx
+}
+
 // Deadline is that of a [context.Context].
-func (c *carrier) Deadline() (time.Time, bool) { return c.outer.Deadline() }
+func (c *carrier) Deadline() (time.Time, bool) { return c.outer().Deadline() }
 
 // Done is that of a [context.Context].
-func (c *carrier) Done() <-chan struct{} { return c.outer.Done() }
+func (c *carrier) Done() <-chan struct{} { return c.outer().Done() }
 
 // Err is that of a [context.Context].
-func (c *carrier) Err() error { return c.outer.Err() }
+func (c *carrier) Err() error { return c.outer().Err() }
 
 // Value is that of a [context.Context].
 func (c *carrier) Value(key any) any {
 	values := c.values.Load()
 	if values == nil {
-		ctx := concert.WithReleaser(c.outer, (*releaser)(c))
+		ctx := concert.WithReleaser(&c.group.ctx, (*releaser)(c))
 		if values = &ctx; !c.values.CompareAndSwap(nil, values) {
 			values = c.values.Load()
 		}
@@ -229,5 +223,7 @@ func (r *releaser) Release(fn func()) {
 		fn()
 		return
 	}
-	t.leave(nil, nil, fn)
+	t.leave(opBlock, nil, nil)
+	defer t.comeBack()
+	fn()
 }

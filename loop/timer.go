@@ -11,9 +11,8 @@ import (
 type timer struct {
 	at    time.Duration // since Loop.epoch
 	seq   uint64        // of two with the same time the one that was set first is first
-	place int           // in the heap, from 1; 0 if it is not set
-	task  *Task         // one of them
-	scope *scope
+	scope *scope        // that is to end, or that of the coroutine
+	place int32         // in the heap, from 1; 0 if it is not set
 }
 
 // set reports whether the timer is in the heap.
@@ -31,7 +30,7 @@ func (ts *timers) add(t *timer, at time.Duration) {
 	heap.Push(ts, t)
 }
 
-func (ts *timers) remove(t *timer) { heap.Remove(ts, t.place-1) }
+func (ts *timers) remove(t *timer) { heap.Remove(ts, int(t.place)-1) }
 
 // Len is for package heap.
 func (ts *timers) Len() int { return len(ts.heap) }
@@ -45,14 +44,14 @@ func (ts *timers) Less(i, j int) bool {
 // Swap is for package heap.
 func (ts *timers) Swap(i, j int) {
 	ts.heap[i], ts.heap[j] = ts.heap[j], ts.heap[i]
-	ts.heap[i].place, ts.heap[j].place = i+1, j+1
+	ts.heap[i].place, ts.heap[j].place = int32(i+1), int32(j+1)
 }
 
 // Push is for package heap.
 func (ts *timers) Push(x any) {
 	t := x.(*timer)
 	ts.heap = append(ts.heap, t)
-	t.place = len(ts.heap)
+	t.place = int32(len(ts.heap))
 }
 
 // Pop is for package heap.
@@ -78,10 +77,10 @@ func (l *Loop) fireLocked(now time.Duration) {
 	for len(l.timers.heap) > 0 && l.timers.heap[0].at <= now {
 		t := l.timers.heap[0]
 		l.timers.remove(t)
-		if t.task != nil {
-			l.wakeLocked(t.task, nil)
+		if s := t.scope; s.limit == nil {
+			l.wakeLocked(s.task, nil)
 		} else {
-			t.scope.endLocked(context.DeadlineExceeded, context.DeadlineExceeded)
+			s.endLocked(context.DeadlineExceeded)
 		}
 	}
 }
@@ -134,24 +133,24 @@ func (l *Loop) ring() {
 // Sleep waits for d, or until ctx ends, whose cause it then returns. A d of zero or less lets
 // those run who are ready, as [Yield].
 func Sleep(ctx context.Context, d time.Duration) error {
-	c, err := awaits(ctx, "Sleep")
+	c, err := awaits(ctx, opSleep)
 	if err != nil {
 		return err
 	}
 	if d <= 0 {
-		c.task.yield()
+		c.task().yield()
 		return nil
 	}
-	l := c.task.loop
+	l := c.task().loop
 	at := l.elapsed() + d
 	if at < 0 {
 		at = noAlarm
 	}
 	stop := c.attend()
 	l.mu.Lock()
-	l.timers.add(&c.task.timer, at)
+	l.timers.add(&c.task().timer, at)
 	l.alarmLocked()
-	err = c.parkLocked("Sleep", nil)
+	err = c.parkLocked(opSleep, nil)
 	stop.end()
 	return err
 }
@@ -159,9 +158,9 @@ func Sleep(ctx context.Context, d time.Duration) error {
 // Yield lets the other coroutines run that are ready, each up to its next await. A coroutine
 // that computes for long may call it now and then; better, it hands the work to [Offload].
 func Yield(ctx context.Context) error {
-	c, err := awaits(ctx, "Yield")
+	c, err := awaits(ctx, opYield)
 	if err == nil {
-		c.task.yield()
+		c.task().yield()
 	}
 	return err
 }

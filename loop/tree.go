@@ -20,7 +20,7 @@ func (l *Loop) Tree() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d coroutines\n", l.opts.Name, l.live)
 	l.eachLocked(func(t *Task, depth int) bool {
-		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", depth), t.nameLocked(), shorten(t.where()), t.doesLocked())
+		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", depth), t.nameLocked(), shorten(t.origin.where()), t.doesLocked())
 		return true
 	})
 	return b.String()
@@ -65,7 +65,7 @@ func (t *Task) doesLocked() string {
 		}
 		return "is ready"
 	case outside:
-		return "is in Block, " + t.sinceLocked()
+		return "is outside in " + t.op.String() + ", " + t.sinceLocked()
 	case parked:
 		return "waits in " + t.waitsLocked() + ", " + t.sinceLocked()
 	}
@@ -84,7 +84,7 @@ func (t *Task) waitsLocked() string {
 			return fmt.Sprintf("%s, which %s holds", t.op, holder.nameLocked())
 		}
 	}
-	return t.op
+	return t.op.String()
 }
 
 func (t *Task) sinceLocked() string {

@@ -1,0 +1,225 @@
+package loop_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"concert/goroutines"
+	"concert/loop"
+)
+
+// inLoop runs a benchmark as the main coroutine of a loop.
+func inLoop(b *testing.B, main func(ctx context.Context, g *loop.Group)) {
+	b.ReportAllocs()
+	loop.Run(b.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		main(ctx, g)
+		g.Cancel()
+		return nil
+	})
+}
+
+func nothing(context.Context) error { return nil }
+
+// A coroutine is created and awaited, or a goroutine with a channel.
+func BenchmarkCreate(b *testing.B) {
+	b.Run("loop", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			for b.Loop() {
+				g.Go(nothing).Wait(ctx)
+			}
+		})
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			done := make(chan error, 1)
+			go func() { done <- nothing(nil) }()
+			<-done
+		}
+	})
+}
+
+// A group of a thousand, per coroutine.
+func BenchmarkGroup(b *testing.B) {
+	const n = 1000
+	perTask := func(b *testing.B) { b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/task") }
+	b.Run("loop", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			for b.Loop() {
+				loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+					for range n {
+						g.Go(nothing)
+					}
+					return nil
+				})
+			}
+		})
+		perTask(b)
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var all sync.WaitGroup
+			for range n {
+				all.Go(func() { nothing(nil) })
+			}
+			all.Wait()
+		}
+		perTask(b)
+	})
+}
+
+// Two take turns; per turn.
+func BenchmarkYield(b *testing.B) {
+	b.Run("loop", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			turns := b.N / 2
+			other := g.Go(func(ctx context.Context) error {
+				for range turns {
+					loop.Yield(ctx)
+				}
+				return nil
+			})
+			b.ResetTimer()
+			for range turns {
+				loop.Yield(ctx)
+			}
+			other.Wait(ctx)
+		})
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		turns := b.N / 2
+		ping, pong := make(chan struct{}, 1), make(chan struct{}, 1)
+		go func() {
+			for range turns {
+				<-ping
+				pong <- struct{}{}
+			}
+		}()
+		b.ResetTimer()
+		for range turns {
+			ping <- struct{}{}
+			<-pong
+		}
+	})
+	b.Run("nobody else", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			for b.Loop() {
+				loop.Yield(ctx)
+			}
+		})
+	})
+}
+
+// An item goes from one to the other through a queue for one.
+func BenchmarkQueue(b *testing.B) {
+	b.Run("loop", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			q := loop.NewQueue[int](1)
+			n := 0
+			getter := g.Go(func(ctx context.Context) error {
+				for range q.All(ctx) {
+					n++
+				}
+				return nil
+			})
+			for b.Loop() {
+				q.Put(ctx, 1)
+			}
+			q.Close()
+			getter.Wait(ctx)
+		})
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		b.ReportAllocs()
+		q, done := make(chan int, 1), make(chan int)
+		go func() {
+			n := 0
+			for range q {
+				n++
+			}
+			done <- n
+		}()
+		for b.Loop() {
+			q <- 1
+		}
+		close(q)
+		<-done
+	})
+}
+
+// A flag is set for one who waits, who answers by another.
+func BenchmarkEvent(b *testing.B) {
+	b.Run("loop", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			var ask, answer loop.Event
+			g.Background(func(ctx context.Context) error {
+				for ask.Wait(ctx) == nil {
+					ask.Clear()
+					answer.Set()
+				}
+				return nil
+			})
+			for b.Loop() {
+				ask.Set()
+				answer.Wait(ctx)
+				answer.Clear()
+			}
+		})
+	})
+	b.Run("goroutine", func(b *testing.B) {
+		b.ReportAllocs()
+		ask, answer := make(chan struct{}), make(chan struct{})
+		go func() {
+			for range ask {
+				answer <- struct{}{}
+			}
+		}()
+		for b.Loop() {
+			ask <- struct{}{}
+			<-answer
+		}
+		close(ask)
+	})
+}
+
+// A function is run by a pool of goroutines, and awaited.
+func BenchmarkOffload(b *testing.B) {
+	inLoop(b, func(ctx context.Context, g *loop.Group) {
+		pool := goroutines.New(2, nil)
+		defer pool.Close()
+		for b.Loop() {
+			loop.Offload(ctx, pool, func(_ context.Context, n int) (int, error) { return n, nil }, 1)
+		}
+	})
+}
+
+// What blocks, but not for long.
+func BenchmarkBlock(b *testing.B) {
+	inLoop(b, func(ctx context.Context, g *loop.Group) {
+		for b.Loop() {
+			loop.Block(ctx, func() error { return nil })
+		}
+	})
+}
+
+// A timeout that does not come to pass.
+func BenchmarkTimeout(b *testing.B) {
+	b.Run("loop", func(b *testing.B) {
+		inLoop(b, func(ctx context.Context, g *loop.Group) {
+			for b.Loop() {
+				_, cancel := loop.WithTimeout(ctx, time.Hour)
+				cancel()
+			}
+		})
+	})
+	b.Run("context", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, cancel := context.WithTimeout(b.Context(), time.Hour)
+			cancel()
+		}
+	})
+}

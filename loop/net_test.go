@@ -1,0 +1,324 @@
+package loop_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert/loop"
+)
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// quiet fails the test if goroutines are left.
+func quiet(t testing.TB) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for i := 0; runtime.NumGoroutine() > before; i++ {
+			if i == 5000 {
+				buf := make([]byte, 1<<16)
+				t.Fatalf("%d goroutines are left:\n%s", runtime.NumGoroutine()-before, buf[:runtime.Stack(buf, true)])
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+// TestServe: connections share state without a lock, through packages that know nothing of loops.
+func TestServe(t *testing.T) {
+	quiet(t)
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		l := listen(t)
+		visits := map[string]int{}
+		server := g.Background(func(ctx context.Context) error {
+			return loop.Serve(ctx, l, func(ctx context.Context, c net.Conn) {
+				in := bufio.NewScanner(c)
+				for in.Scan() {
+					visits[in.Text()]++
+					if json.NewEncoder(c).Encode(visits[in.Text()]) != nil {
+						return
+					}
+				}
+			})
+		})
+		sum := 0
+		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+			for i := range 20 {
+				g.Go(func(ctx context.Context) error {
+					c, err := loop.Dial(ctx, "tcp", l.Addr().String())
+					if err != nil {
+						return err
+					}
+					defer c.Close()
+					in := json.NewDecoder(c)
+					for range 10 {
+						fmt.Fprintf(c, "name %d\n", i%3)
+						var n int
+						if err := in.Decode(&n); err != nil {
+							return err
+						}
+						sum += n
+					}
+					return nil
+				})
+			}
+			return nil
+		})
+		// 7, 7 and 6 clients with 10 visits each.
+		if want := 70*71/2*2 + 60*61/2; sum != want {
+			t.Errorf("the numbers of the visits come to %d, want %d", sum, want)
+		}
+		server.Cancel()
+		if err := server.Wait(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Serve() = %v", err)
+		}
+		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			t.Error("the listener is open")
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("Run() = %v", err)
+	}
+}
+
+// TestConnCancel: a Read and a Write that are cancelled end, and the connection goes on with another context. Nothing
+// that was read is lost.
+func TestConnCancel(t *testing.T) {
+	quiet(t)
+	l := listen(t)
+	defer l.Close()
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		c, err := loop.Dial(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		peer, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		defer peer.Close()
+		for name, makes := range map[string]func() (context.Context, func()){
+			"loop":    func() (context.Context, func()) { c, f := loop.WithTimeout(ctx, 10*time.Millisecond); return c, f },
+			"context": func() (context.Context, func()) { c, f := context.WithTimeout(ctx, 10*time.Millisecond); return c, f },
+		} {
+			short, cancel := makes()
+			b := make([]byte, 10)
+			if n, err := loop.Conn(short, c).Read(b); n != 0 || err != context.DeadlineExceeded {
+				t.Errorf("%s: Read() = %d, %v", name, n, err)
+			}
+			if n, err := loop.Conn(short, c).Read(b); n != 0 || err != context.DeadlineExceeded {
+				t.Errorf("%s: Read() in a context that has ended = %d, %v", name, n, err)
+			}
+			cancel()
+			io.WriteString(peer, "hello")
+			if n, err := c.Read(b); string(b[:n]) != "hello" || err != nil {
+				t.Errorf("%s: Read() afterwards = %q, %v", name, b[:n], err)
+			}
+
+			short, cancel = makes()
+			large := bytes.Repeat([]byte("x"), 64<<20)
+			n, err := loop.Conn(short, c).Write(large)
+			if n == len(large) || err != context.DeadlineExceeded {
+				t.Errorf("%s: Write() = %d, %v", name, n, err)
+			}
+			cancel()
+			drained := make(chan int64)
+			go func() {
+				m, _ := io.CopyN(io.Discard, peer, int64(n)+5)
+				drained <- m
+			}()
+			if m, err := c.Write([]byte("hello")); m != 5 || err != nil {
+				t.Errorf("%s: Write() afterwards = %d, %v", name, m, err)
+			}
+			if m := <-drained; m != int64(n)+5 {
+				t.Errorf("%s: %d bytes came, want %d", name, m, n+5)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Run() = %v", err)
+	}
+}
+
+// TestConnDeadline: a deadline that the user has set is one, before and after a Read that was cancelled.
+func TestConnDeadline(t *testing.T) {
+	quiet(t)
+	l := listen(t)
+	defer l.Close()
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		raw, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer raw.Close()
+		short, cancel := loop.WithCancel(ctx)
+		c := loop.Conn(short, raw)
+		c.SetDeadline(time.Now().Add(-time.Second))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Read() after the deadline = %v", err)
+		}
+		if _, err := c.Write(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Write() after the deadline = %v", err)
+		}
+		c.SetReadDeadline(time.Now().Add(time.Hour))
+		c.SetWriteDeadline(time.Time{})
+		g.After(time.Millisecond, func(context.Context) error { cancel(errTest); return nil })
+		if _, err := c.Read(make([]byte, 1)); err != errTest {
+			t.Errorf("Read() that is cancelled = %v", err)
+		}
+		if _, err := c.Write(make([]byte, 1)); err != errTest {
+			t.Errorf("Write() in a context that has ended = %v", err)
+		}
+		if n, err := loop.Conn(ctx, c).Write(make([]byte, 1)); n != 1 || err != nil {
+			t.Errorf("Write() with another context = %d, %v", n, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Run() = %v", err)
+	}
+}
+
+// TestServePanic: the panic of one handler ends its connection, and no other.
+func TestServePanic(t *testing.T) {
+	quiet(t)
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		l := listen(t)
+		g.Background(func(ctx context.Context) error {
+			return loop.Serve(ctx, l, func(ctx context.Context, c net.Conn) {
+				b := make([]byte, 1)
+				for {
+					if _, err := c.Read(b); err != nil {
+						return
+					}
+					if b[0] == '!' {
+						panic("boom")
+					}
+					c.Write(b)
+				}
+			})
+		})
+		steady, err := loop.Dial(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer steady.Close()
+		bad, err := loop.Dial(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer bad.Close()
+		io.WriteString(bad, "!")
+		if n, err := bad.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("its connection: %d, %v", n, err)
+		}
+		io.WriteString(steady, "x")
+		if n, err := steady.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Errorf("another connection: %d, %v", n, err)
+		}
+		return nil
+	})
+	if text := log.String(); !strings.Contains(text, "boom") || !strings.Contains(text, "TestServePanic") {
+		t.Errorf("logged: %s", text)
+	}
+}
+
+// failing is a listener whose first Accepts fail.
+type failing struct {
+	net.Listener
+	errs chan error
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	select {
+	case err := <-l.errs:
+		return nil, err
+	default:
+		return l.Listener.Accept()
+	}
+}
+
+// TestServeErrors: with too many open files it tries again; a listener that fails for good is an error, and ends those
+// that are handled.
+func TestServeErrors(t *testing.T) {
+	quiet(t)
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		many := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept", syscall.EMFILE)}
+		l := &failing{listen(t), make(chan error, 2)}
+		l.errs <- many
+		l.errs <- many
+		ended := false
+		var accepted loop.Event
+		server := g.Go(func(ctx context.Context) error {
+			err := loop.Serve(ctx, l, func(ctx context.Context, c net.Conn) {
+				accepted.Set()
+				_, err := c.Read(make([]byte, 1))
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("Read() = %v", err)
+				}
+				ended = true
+			})
+			if !errors.Is(err, errTest) || !ended {
+				t.Errorf("Serve() = %v; the handler has ended: %v", err, ended)
+			}
+			return nil
+		})
+		c, err := loop.Dial(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		accepted.Wait(ctx)
+		l.errs <- errTest
+		again, err := loop.Dial(ctx, "tcp", l.Addr().String())
+		if err == nil {
+			defer again.Close()
+		}
+		return server.Wait(ctx)
+	})
+	if n := strings.Count(log.String(), "too many open files"); n != 2 {
+		t.Errorf("%d times logged that there were too many files: %s", n, log.String())
+	}
+}
+
+// TestDial: an error is one, and a context that ends ends it.
+func TestDial(t *testing.T) {
+	quiet(t)
+	l := listen(t)
+	l.Close()
+	loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		if c, err := loop.Dial(ctx, "tcp", l.Addr().String()); c != nil || !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("Dial() of nobody = %v, %v", c, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,49 @@
+package loop
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+)
+
+// origin is where coroutines come from: their function, and who started them.
+type origin struct {
+	function uintptr // its code pointer, or 0
+	site     uintptr // who started it, or 0
+}
+
+// entry returns the code pointer of a function.
+func entry(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
+
+// look takes down the one who is skip calls above the caller of look.
+func (o *origin) look(skip int) {
+	var pcs [1]uintptr
+	runtime.Callers(skip+1, pcs[:])
+	o.site = pcs[0]
+}
+
+// name returns the function's name, as package.Function.
+func (o *origin) name() string {
+	f := runtime.FuncForPC(o.function)
+	if f == nil {
+		return "a coroutine"
+	}
+	name := f.Name()
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	return strings.TrimSuffix(strings.ReplaceAll(name, "[...]", ""), "-fm")
+}
+
+// where returns the place where the coroutine was started, or that of its function, as file:line.
+func (o *origin) where() string {
+	if o.site != 0 {
+		if f, _ := runtime.CallersFrames([]uintptr{o.site}).Next(); f.File != "" {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
+	if f := runtime.FuncForPC(o.function); f != nil {
+		file, line := f.FileLine(o.function)
+		return fmt.Sprintf("%s:%d", file, line)
+	}
+	return "unknown"
+}

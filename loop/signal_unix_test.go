@@ -1,0 +1,47 @@
+//go:build unix
+
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert/loop"
+)
+
+// TestSignals: signals come one after another, those that come while one is handled too, until the context ends.
+func TestSignals(t *testing.T) {
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, syscall.SIGUSR1) // the first one starts a goroutine that stays
+	signal.Stop(got)
+	quiet(t)
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		send := func() { syscall.Kill(os.Getpid(), syscall.SIGUSR1) }
+		n := 0
+		short, cancel := loop.WithCancel(ctx)
+		g.After(time.Millisecond, func(context.Context) error { send(); return nil })
+		for s := range loop.Signals(short, syscall.SIGUSR1) {
+			if s != syscall.SIGUSR1 {
+				t.Errorf("signal %v", s)
+			}
+			switch n++; n {
+			case 1:
+				send() // while this is handled
+			case 2:
+				g.After(time.Millisecond, func(context.Context) error { cancel(errTest); return nil })
+			}
+		}
+		if n != 2 || !errors.Is(context.Cause(short), errTest) {
+			t.Errorf("%d signals, want 2; %v", n, context.Cause(short))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
