@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		io.Copy(os.Stdout, os.Stdin)
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == "serve" {
+		serve(os.Args[2])
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -36,13 +40,13 @@ var (
 	remoteEcho = concert.Register("echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 )
 
-// inPython has pool.py do it n times, and reports what it says.
-func inPython(b *testing.B, kind string, n int) {
+// inPython has a program do it n times, and reports what it says.
+func inPython(b *testing.B, program, kind string, n int) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		b.Skip("there is no python3 to compare with")
 	}
 	for range b.N {
-		out, err := exec.CommandContext(b.Context(), "python3", "pool.py", kind, strconv.Itoa(n)).Output()
+		out, err := exec.CommandContext(b.Context(), "python3", program, kind, strconv.Itoa(n)).Output()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -87,7 +91,7 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 		})
 	})
-	b.Run("one at a time/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "round", 2000) })
+	b.Run("one at a time/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "round", 2000) })
 	b.Run("one at a time/two pipes", func(b *testing.B) {
 		self, err := os.Executable()
 		if err != nil {
@@ -117,7 +121,7 @@ func BenchmarkProcesses(b *testing.B) {
 				each(k, 100_000, func(i int) { concert.Submit(ctx, p, remoteNop, i).Result(ctx) })
 			})
 		})
-		b.Run(fmt.Sprint(k, " in flight/ProcessPoolExecutor"), func(b *testing.B) { inPython(b, fmt.Sprint("flight ", k), 5000) })
+		b.Run(fmt.Sprint(k, " in flight/ProcessPoolExecutor"), func(b *testing.B) { inPython(b, "pool.py", fmt.Sprint("flight ", k), 5000) })
 	}
 	b.Run("outstanding/concert", func(b *testing.B) {
 		pool(b, 100_000, func(p *processes.Pool) {
@@ -130,7 +134,7 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 		})
 	})
-	b.Run("outstanding/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "outstanding", 10_000) })
+	b.Run("outstanding/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "outstanding", 10_000) })
 	b.Run("map/concert", func(b *testing.B) {
 		pool(b, 500_000, func(p *processes.Pool) {
 			for range concert.Map(ctx, p, remoteNop, numbers(500_000)) {
@@ -142,9 +146,9 @@ func BenchmarkProcesses(b *testing.B) {
 		if kind == "map 1" {
 			n = 10_000
 		}
-		b.Run(strings.Replace(kind, "map ", "map/ProcessPoolExecutor, chunks of ", 1), func(b *testing.B) { inPython(b, kind, n) })
+		b.Run(strings.Replace(kind, "map ", "map/ProcessPoolExecutor, chunks of ", 1), func(b *testing.B) { inPython(b, "pool.py", kind, n) })
 	}
-	b.Run("map/Pool, chunks of 10000", func(b *testing.B) { inPython(b, "Pool.map 10000", 500_000) })
+	b.Run("map/Pool, chunks of 10000", func(b *testing.B) { inPython(b, "pool.py", "Pool.map 10000", 500_000) })
 	b.Run("64 MiB both ways/concert", func(b *testing.B) {
 		big := make([]byte, 64<<20)
 		pool(b, 5, func(p *processes.Pool) {
@@ -153,7 +157,7 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 		})
 	})
-	b.Run("64 MiB both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "large", 5) })
+	b.Run("64 MiB both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "large", 5) })
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {
 			p, err := processes.New(2, nil)
@@ -166,7 +170,7 @@ func BenchmarkProcesses(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/task")
 		b.ReportMetric(0, "ns/op")
 	})
-	b.Run("first result/ProcessPoolExecutor, fork", func(b *testing.B) { inPython(b, "first", 1) })
+	b.Run("first result/ProcessPoolExecutor, fork", func(b *testing.B) { inPython(b, "pool.py", "first", 1) })
 	// From a task that ends its worker to the result of the next, with one worker.
 	b.Run("after a death/concert", func(b *testing.B) {
 		p, err := processes.New(1, nil)

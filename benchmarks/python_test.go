@@ -117,7 +117,7 @@ func BenchmarkPython(b *testing.B) {
 			}
 		})
 	})
-	b.Run("one at a time/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "round", 2000) })
+	b.Run("one at a time/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "round", 2000) })
 	b.Run("outstanding/concert", func(b *testing.B) {
 		interpreters(b, 50_000, func(p *processes.Pool) {
 			futures := make([]*concert.Future[int], 50_000)
@@ -134,14 +134,14 @@ func BenchmarkPython(b *testing.B) {
 			each(64, 5000, func(i int) { call(i, "nop", i, new(int)) })
 		})
 	})
-	b.Run("outstanding/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "outstanding", 10_000) })
+	b.Run("outstanding/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "outstanding", 10_000) })
 	b.Run("map/concert", func(b *testing.B) {
 		interpreters(b, 200_000, func(p *processes.Pool) {
 			for range concert.Map(ctx, p, pythonNop, numbers(200_000)) {
 			}
 		})
 	})
-	b.Run("map/ProcessPoolExecutor, chunks of 1000", func(b *testing.B) { inPython(b, "map 1000", 200_000) })
+	b.Run("map/ProcessPoolExecutor, chunks of 1000", func(b *testing.B) { inPython(b, "pool.py", "map 1000", 200_000) })
 	big := make([]float64, 64<<20/8)
 	for i := range big {
 		big[i] = float64(i) / 3
@@ -158,7 +158,7 @@ func BenchmarkPython(b *testing.B) {
 			call(0, "echo", big, new([]float64))
 		})
 	})
-	b.Run("64 MiB of float64 both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "floats", 5) })
+	b.Run("64 MiB of float64 both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "floats", 5) })
 	// From nothing: with the start of the interpreters, that of the pool's own included.
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {

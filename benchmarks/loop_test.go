@@ -1,0 +1,433 @@
+package benchmarks
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert/gil"
+	"concert/goroutines"
+	"concert/loop"
+)
+
+// The event loop beside CPython's asyncio (loop.py) and plain goroutines. Run with -benchtime 1x.
+
+// timedLoop reports what each of n costs in a loop.
+func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group, n int)) {
+	for range b.N {
+		loop.Run(b.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			main(ctx, g, n/10+1) // to warm up
+			begin := time.Now()
+			main(ctx, g, n)
+			b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "ns/task")
+			return nil
+		})
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// timedPlain is timedLoop without one.
+func timedPlain(b *testing.B, n int, main func(n int)) {
+	for range b.N {
+		main(n/10 + 1)
+		begin := time.Now()
+		main(n)
+		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "ns/task")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func nothing(context.Context) error { return nil }
+
+func BenchmarkLoop(b *testing.B) {
+	const many, few = 500_000, 20_000
+	compare := func(name, kind string, inLoop func(ctx context.Context, g *loop.Group, n int), plain func(n int)) {
+		b.Run(name+"/loop", func(b *testing.B) { timedLoop(b, many, inLoop) })
+		if plain != nil {
+			b.Run(name+"/goroutines", func(b *testing.B) { timedPlain(b, many, plain) })
+		}
+		b.Run(name+"/asyncio", func(b *testing.B) { inPython(b, "loop.py", kind, few) })
+	}
+
+	compare("create and await", "create", func(ctx context.Context, g *loop.Group, n int) {
+		for range n {
+			g.Go(nothing).Wait(ctx)
+		}
+	}, func(n int) {
+		for range n {
+			done := make(chan error, 1)
+			go func() { done <- nothing(nil) }()
+			<-done
+		}
+	})
+
+	compare("group, each", "group", func(ctx context.Context, _ *loop.Group, n int) {
+		for range n / 1000 {
+			loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+				for range 1000 {
+					g.Go(nothing)
+				}
+				return nil
+			})
+		}
+	}, func(n int) {
+		for range n / 1000 {
+			var all sync.WaitGroup
+			for range 1000 {
+				all.Go(func() { nothing(nil) })
+			}
+			all.Wait()
+		}
+	})
+
+	compare("yield", "yield", func(ctx context.Context, g *loop.Group, n int) {
+		turns := func(ctx context.Context) error {
+			for range n / 2 {
+				loop.Yield(ctx)
+			}
+			return nil
+		}
+		other := g.Go(turns)
+		turns(ctx)
+		other.Wait(ctx)
+	}, func(n int) {
+		ping, pong := make(chan struct{}, 1), make(chan struct{}, 1)
+		go func() {
+			for range n / 2 {
+				<-ping
+				pong <- struct{}{}
+			}
+		}()
+		for range n / 2 {
+			ping <- struct{}{}
+			<-pong
+		}
+	})
+
+	compare("queue", "queue", func(ctx context.Context, g *loop.Group, n int) {
+		q := loop.NewQueue[int](1)
+		getter := g.Go(func(ctx context.Context) error {
+			for range n {
+				q.Get(ctx)
+			}
+			return nil
+		})
+		for i := range n {
+			q.Put(ctx, i)
+		}
+		getter.Wait(ctx)
+	}, func(n int) {
+		q, done := make(chan int, 1), make(chan struct{})
+		go func() {
+			defer close(done)
+			for range n {
+				<-q
+			}
+		}()
+		for i := range n {
+			q <- i
+		}
+		<-done
+	})
+
+	compare("event and answer", "event", func(ctx context.Context, g *loop.Group, n int) {
+		var ask, answer loop.Event
+		replier := g.Go(func(ctx context.Context) error {
+			for ask.Wait(ctx) == nil {
+				ask.Clear()
+				answer.Set()
+			}
+			return nil
+		})
+		for range n {
+			ask.Set()
+			answer.Wait(ctx)
+			answer.Clear()
+		}
+		replier.Cancel()
+	}, func(n int) {
+		ask, answer := make(chan struct{}, 1), make(chan struct{}, 1)
+		go func() {
+			for range ask {
+				answer <- struct{}{}
+			}
+		}()
+		for range n {
+			ask <- struct{}{}
+			<-answer
+		}
+		close(ask)
+	})
+
+	pool := goroutines.New(2, nil)
+	defer pool.Close()
+	compare("offload", "offload", func(ctx context.Context, _ *loop.Group, n int) {
+		for i := range n {
+			loop.Offload(ctx, pool, func(_ context.Context, n int) (int, error) { return n, nil }, i)
+		}
+	}, nil)
+}
+
+// BenchmarkMillion: a million coroutines that sleep, and are cancelled.
+func BenchmarkMillion(b *testing.B) {
+	const n = 1_000_000
+	b.Run("loop", func(b *testing.B) {
+		for range b.N {
+			sleepers(b, n, func(slept, cancelled func()) {
+				loop.Run(b.Context(), &loop.Options{Stall: -1}, func(ctx context.Context, g *loop.Group) error {
+					for range n {
+						g.Go(func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) })
+					}
+					loop.Yield(ctx)
+					slept()
+					g.Cancel()
+					return nil
+				})
+				cancelled()
+			})
+		}
+	})
+	b.Run("goroutines", func(b *testing.B) {
+		for range b.N {
+			sleepers(b, n, func(slept, cancelled func()) {
+				ctx, cancel := context.WithCancel(b.Context())
+				var all, asleep sync.WaitGroup
+				asleep.Add(n)
+				for range n {
+					all.Go(func() {
+						t := time.NewTimer(time.Hour)
+						defer t.Stop()
+						asleep.Done()
+						select {
+						case <-t.C:
+						case <-ctx.Done():
+						}
+					})
+				}
+				asleep.Wait()
+				slept()
+				cancel()
+				all.Wait()
+				cancelled()
+			})
+		}
+	})
+	for _, what := range []string{"created", "cancelled", "bytes"} { // which its ns/task then is
+		b.Run("asyncio/"+what, func(b *testing.B) { inPython(b, "loop.py", "sleepers "+what, n) })
+	}
+}
+
+// sleepers times what run says, and how much more memory the process has then.
+func sleepers(b *testing.B, n int, run func(slept, cancelled func())) {
+	before := resident(b, os.Getpid())
+	begin := time.Now()
+	run(func() {
+		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "ns/created")
+		b.ReportMetric(float64(resident(b, os.Getpid())-before)/float64(n), "B/sleeper")
+		begin = time.Now()
+	}, func() {
+		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "ns/cancelled")
+	})
+	b.ReportMetric(0, "ns/op")
+}
+
+// resident returns how much memory a process has, in bytes.
+func resident(b *testing.B, pid int) int {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		b.Skip("this system does not tell how much memory a process has")
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
+
+// serve is an echo server, in a process of its own: it prints its port, and ends with its input.
+func serve(kind string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(l.Addr().(*net.TCPAddr).Port)
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	echo := func(c net.Conn) {
+		b := make([]byte, 4096)
+		for {
+			n, err := c.Read(b)
+			if err != nil {
+				return
+			}
+			if kind == "slow" {
+				time.Sleep(time.Millisecond)
+			}
+			if _, err := c.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}
+	if kind == "loop" {
+		loop.Run(context.Background(), nil, func(ctx context.Context, _ *loop.Group) error {
+			return loop.Serve(ctx, l, func(ctx context.Context, c net.Conn) { echo(c) })
+		})
+		return
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			defer c.Close()
+			echo(c)
+		}()
+	}
+}
+
+// server starts an echo server of some kind.
+func server(b *testing.B, kind string) (pid int, address string) {
+	cmd := exec.Command(os.Args[0], "serve", kind)
+	if kind == "asyncio" {
+		if _, err := exec.LookPath("python3"); err != nil {
+			b.Skip("there is no python3 to compare with")
+		}
+		cmd = exec.Command("python3", "loop.py", "serve")
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	port, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return cmd.Process.Pid, "127.0.0.1:" + strings.TrimSpace(port)
+}
+
+// BenchmarkEcho: requests of 64 bytes by 64 connections, which goroutines of this process send one after another, and
+// the memory of a server with 10,000 connections, the size of its buffers, 4 KiB each in Go, included.
+func BenchmarkEcho(b *testing.B) {
+	for _, kind := range []string{"loop", "goroutines", "asyncio"} {
+		b.Run(kind, func(b *testing.B) {
+			for range b.N {
+				pid, address := server(b, kind)
+				dial := func() net.Conn {
+					c, err := net.Dial("tcp", address)
+					if err != nil {
+						b.Fatal(err)
+					}
+					return c
+				}
+				ask := func(c net.Conn, n int) {
+					var b [64]byte
+					for range n {
+						c.Write(b[:])
+						if _, err := io.ReadFull(c, b[:]); err != nil {
+							panic(err)
+						}
+					}
+				}
+				const connections, requests = 64, 2000
+				var all sync.WaitGroup
+				begin := time.Now()
+				for range connections {
+					c := dial()
+					defer c.Close()
+					all.Go(func() { ask(c, requests) })
+				}
+				all.Wait()
+				b.ReportMetric(connections*requests/time.Since(begin).Seconds(), "req/s")
+
+				const idle = 10_000
+				before := resident(b, pid)
+				for range idle {
+					c := dial()
+					defer c.Close()
+					ask(c, 1)
+				}
+				b.ReportMetric(float64(resident(b, pid)-before)/idle, "B/connection")
+				b.ReportMetric(0, "ns/op")
+			}
+		})
+	}
+}
+
+// BenchmarkGIL: a round trip to a server in another process, which answers after a millisecond, while another goroutine
+// or thread computes under the interpreter lock; the median. (When the answer comes at once, CPython's thread mostly has the
+// lock back before the other one has woken up, and that one hardly computes at all.)
+func BenchmarkGIL(b *testing.B) {
+	const n = 200
+	b.Run("round trip/gil", func(b *testing.B) {
+		_, address := server(b, "slow")
+		for range b.N {
+			lock := gil.New(nil)
+			var done atomic.Bool
+			var hog sync.WaitGroup
+			hog.Go(func() {
+				lock.Do(func(h gil.Held) {
+					for !done.Load() {
+						for x := range 1000 {
+							spun += x
+						}
+						h.Checkpoint()
+					}
+				})
+			})
+			raw, err := net.Dial("tcp", address)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var times []time.Duration
+			lock.Do(func(h gil.Held) {
+				c := h.Conn(raw)
+				for range n {
+					begin := time.Now()
+					c.Write([]byte{1})
+					c.Read(make([]byte, 1))
+					times = append(times, time.Since(begin))
+				}
+			})
+			done.Store(true)
+			raw.Close()
+			hog.Wait()
+			slices.Sort(times)
+			b.ReportMetric(float64(times[n/2].Nanoseconds()), "ns/task")
+			b.ReportMetric(0, "ns/op")
+		}
+	})
+	b.Run("round trip/CPython", func(b *testing.B) {
+		_, address := server(b, "slow")
+		_, port, _ := net.SplitHostPort(address)
+		inPython(b, "loop.py", "beside "+port, n)
+	})
+}
+
+var spun int // so that the sum is not left out
