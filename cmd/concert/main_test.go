@@ -37,6 +37,13 @@ func TestTour(t *testing.T) {
 		`a task that hangs .*it ran for too long`,
 		`may crash, hang or leak .* [0-9.]+x\n`,
 		`computes \(math, parsing\) .* [0-9.]+x\n`,
+		`4 sums, one after another .*\n  4 goroutines under the lock .*\n  4 goroutines without it `,
+		`4 waits, one after another .*\n  4 goroutines under the lock `,
+		`single-threaded engine .* [0-9.]+x\n`,
+		`400 at the same time .*without a lock`,
+		`a coroutine computes +[0-9.]+ m?s +its neighbour waited for [0-9.]+ m?s\n  which was (not )?reported `,
+		`the same with loop.Offload +[0-9.]+ m?s +its neighbour waited for [0-9.]+ .?s\n`,
+		`many connections .* [0-9.]+x\n`,
 	}
 	if _, err := exec.LookPath("python3"); err == nil {
 		wants = append(wants,

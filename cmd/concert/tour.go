@@ -45,6 +45,8 @@ var stations = []station{
 	{"All processors, for work that computes", "Sums of squares, on one processor and on all.", tourCompute},
 	{"Processes, for work that may crash", "The same program again, with memory of its own: what dies there, dies there.", tourProcesses},
 	{"The global interpreter lock, in Python itself", "In one interpreter one thread computes at a time, and any number waits.", tourPython},
+	{"The same lock in Go, for engines that need one", "An embedded interpreter, a C library: one goroutine at a time computes in it.", tourGIL},
+	{"An event loop, for many connections", "Coroutines take turns, and switch only where they wait.", tourLoop},
 }
 
 // tour is the state that stations share.

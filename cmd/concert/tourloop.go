@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"concert/goroutines"
+	"concert/loop"
+	"concert/progress"
+)
+
+const answerDelay = 10 * time.Millisecond // for which the loop's server waits, as for a database
+
+func tourLoop(ctx context.Context, t *tour) (rows []row, err error) {
+	stalls := make(chan *loop.StallReport, 1)
+	opts := &loop.Options{OnStall: func(r *loop.StallReport) {
+		select {
+		case stalls <- r:
+		default:
+		}
+	}}
+	err = loop.Run(ctx, opts, func(ctx context.Context, g *loop.Group) error {
+		alone, all, err := tourConnections(ctx, t, g)
+		if err != nil {
+			return err
+		}
+		rows = []row{{"many connections", "an event loop", alone, all}}
+		return tourStall(ctx, t, g, stalls)
+	})
+	return rows, err
+}
+
+// tourConnections has connections of one loop count visits in a map that they share.
+func tourConnections(ctx context.Context, t *tour, g *loop.Group) (alone, all time.Duration, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, 0, fmt.Errorf("no server for the connections: %w", err)
+	}
+	visits := map[byte]int{} // of all connections, without a lock
+	g.Background(func(ctx context.Context) error {
+		return loop.Serve(ctx, listener, func(ctx context.Context, c net.Conn) {
+			var b [1]byte
+			if _, err := c.Read(b[:]); err != nil {
+				return
+			}
+			before := visits[b[0]]
+			visits[b[0]] = before + 1
+			if loop.Sleep(ctx, answerDelay) == nil {
+				c.Write(b[:])
+			}
+		})
+	})
+	visit := func(ctx context.Context) error {
+		c, err := loop.Dial(ctx, "tcp", listener.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("v")); err != nil {
+			return err
+		}
+		_, err = c.Read(make([]byte, 1))
+		return err
+	}
+	const few, many = 40, 400
+	begin := time.Now()
+	for range few {
+		if err := visit(ctx); err != nil {
+			return 0, 0, err
+		}
+	}
+	alone = time.Since(begin)
+	together := func(n int) (time.Duration, error) {
+		begin := time.Now()
+		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+			for range n {
+				g.Go(visit)
+			}
+			return nil
+		})
+		return time.Since(begin), err
+	}
+	if all, err = together(few); err != nil {
+		return 0, 0, err
+	}
+	lot, err := together(many)
+	if err != nil {
+		return 0, 0, err
+	}
+	if n := visits['v']; n != 2*few+many {
+		return 0, 0, fmt.Errorf("%d visits were counted, not %d", n, 2*few+many)
+	}
+	t.measured(fmt.Sprintf("%d visits, one after another", few), alone, "the server waits 10 ms each")
+	t.measured("at the same time", all, "one thread, in turn")
+	t.measured(fmt.Sprintf("%d at the same time", many), lot, "counted in one map, without a lock")
+	return alone, all, nil
+}
+
+// tourStall has a coroutine compute, beside one that ticks.
+func tourStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.StallReport) error {
+	var longest time.Duration
+	ticker := g.Background(func(ctx context.Context) error {
+		for last := time.Now(); ; {
+			if err := loop.Sleep(ctx, time.Millisecond); err != nil {
+				return nil
+			}
+			now := time.Now()
+			longest = max(longest, now.Sub(last))
+			last = now
+		}
+	})
+	defer ticker.Cancel()
+	const size = 300_000_000
+	compute := func(what string, compute func() error) (waited time.Duration, err error) {
+		loop.Sleep(ctx, 10*time.Millisecond) // for the ticker to tick
+		longest = 0
+		begin := time.Now()
+		if err := compute(); err != nil {
+			return 0, err
+		}
+		took := time.Since(begin)
+		loop.Sleep(ctx, 2*time.Millisecond)
+		waited = longest
+		t.measured(what, took, fmt.Sprintf("its neighbour waited for %s", progress.Duration(waited)))
+		return waited, nil
+	}
+	if _, err := compute("a coroutine computes", func() error { _, err := sumOfSquares(ctx, size); return err }); err != nil {
+		return err
+	}
+	select {
+	case r := <-stalls:
+		t.noted("which was reported meanwhile", "at "+place(r.Stack))
+	default:
+		t.noted("which was not reported", "as it took less than 100 ms")
+	}
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	_, err := compute("the same with loop.Offload", func() error { _, err := loop.Offload(ctx, pool, sumOfSquares, size); return err })
+	return err
+}
+
+// place is the innermost place of a stack, as file:line.
+func place(stack string) string {
+	line, _, _ := strings.Cut(stack, "\n")
+	return filepath.Base(line[strings.LastIndexByte(line, ' ')+1:])
+}
