@@ -23,8 +23,8 @@ package loop
 //    who finds it not parked any more has come too late, and knows so. That is what keeps an
 //    item that is handed to a coroutine from being lost when the coroutine is cancelled in the
 //    same instant: whoever was first decides.
-// 4. Contexts that package context made, and conns that a coroutine blocks on, are told of
-//    an end after mu is let go of (aftermath), as that runs foreign code.
+// 4. What a coroutine blocks on is interrupted after mu was let go of (release), as that is foreign code. The
+//    coroutine does not go on before that has returned, or the interrupt could hit what it does next.
 
 // What a coroutine is doing; guarded by Loop.mu. The arrows are drawn above; from any state
 // but ready and parked a coroutine gets to ended, once, by returning.
@@ -54,9 +54,14 @@ func (l *Loop) nextLocked() *Task {
 		if l.ready.n > 0 {
 			return l.grantLocked(l.pickLocked())
 		}
-		if !l.jumpLocked() && !(l.stuckLocked() && l.breakLocked()) {
-			break
+		switch {
+		case l.live == 0:
+		case l.opts.Virtual && len(l.strangers.of) > 0 && l.heedLocked():
+			continue
+		case l.jumpLocked() || l.stuckLocked() && l.breakLocked():
+			continue
 		}
+		break
 	}
 	l.held = false
 	l.current.Store(nil)
@@ -72,11 +77,12 @@ func (l *Loop) pickLocked() *Task {
 }
 
 // unlock ends what was done under mu. next is what nextLocked returned, or nil; if the baton lies
-// there and somebody is ready, that one gets it.
+// there, what was done may have made somebody ready, or have left nothing that could.
 func (l *Loop) unlock(next *Task) {
-	if next == nil && !l.held && l.ready.n > 0 {
-		next = l.grantLocked(l.pickLocked())
-		l.watchLocked()
+	if next == nil && !l.held {
+		if next = l.nextLocked(); next != nil {
+			l.watchLocked()
+		}
 	}
 	l.release()
 	if next != nil {
@@ -86,11 +92,11 @@ func (l *Loop) unlock(next *Task) {
 
 // release lets go of mu, and does what had to wait for that.
 func (l *Loop) release() {
-	after := l.after
-	l.after = nil
+	all := l.stopped
+	l.stopped = nil
 	l.mu.Unlock()
-	if after != nil {
-		after.run(l)
+	if all != nil {
+		l.interrupt(all)
 	}
 }
 
@@ -118,7 +124,7 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 	}
 	if t.abroad {
 		t.abroad = false
-		l.abroad--
+		l.ignoreLocked(t)
 	}
 	l.ready.push(t)
 	return true
@@ -137,19 +143,18 @@ func (l *Loop) wake(t *Task, err error) bool {
 func (c caller) parkLocked(op op, on any) error {
 	t := c.task()
 	l := t.loop
-	if err := c.ended(); err != nil {
+	if err := c.overLocked(); err != nil {
 		if t.timer.set() {
 			l.timers.remove(&t.timer)
 		}
 		l.unlock(nil)
 		return err
 	}
-	t.parks++
 	t.state = parked
 	t.in = c.in()
 	if c.foreign != nil {
 		t.abroad = true
-		l.abroad++
+		l.listenLocked(t, c.foreign)
 	}
 	t.op, t.on, t.since = op, on, l.coarseLocked()
 	next := l.nextLocked()
@@ -195,11 +200,10 @@ func (t *Task) leave(op op, in *scope, stop interrupter) {
 	t.state = outside
 	l.outside++
 	if in != nil && in.over.Load() { // since the caller looked
-		t.stopping = true
-		l.aftermathLocked().stopped = append(l.aftermathLocked().stopped, stopped{t, stop})
-		in, stop = nil, nil
+		l.stopLocked(t, stop)
+	} else {
+		t.in, t.on = in, stop
 	}
-	t.in, t.on = in, stop
 	t.op, t.since = op, l.coarseLocked()
 	l.unlock(l.nextLocked())
 }
@@ -209,7 +213,7 @@ func (t *Task) comeBack() {
 	l.mu.Lock()
 	t.in, t.on = nil, nil
 	if t.stopping {
-		t.state = parked // until aftermath.run is done with it
+		t.state = parked // until interrupt is done with it
 		l.mu.Unlock()
 		<-t.host
 		return
@@ -235,29 +239,21 @@ func (l *Loop) joinLocked(t *Task) {
 // interrupter ends what a coroutine is blocked on.
 type interrupter interface{ interrupt() }
 
-// aftermath is what remains to be done when mu is let go of.
-type aftermath struct {
-	opened  []*scope // contexts that package context knows of
-	stopped []stopped
-}
-
+// stopped is what remains to be done when mu is let go of: an interrupt, which is foreign code.
 type stopped struct {
 	task *Task
 	stop interrupter
 }
 
-func (l *Loop) aftermathLocked() *aftermath {
-	if l.after == nil {
-		l.after = new(aftermath)
-	}
-	return l.after
+// stopLocked has a coroutine be interrupted that is outside.
+func (l *Loop) stopLocked(t *Task, stop interrupter) {
+	t.stopping = true
+	t.in, t.on = nil, nil
+	l.stopped = append(l.stopped, stopped{t, stop})
 }
 
-func (a *aftermath) run(l *Loop) {
-	for _, s := range a.opened {
-		s.lazy.Cancel(s.cause)
-	}
-	for _, s := range a.stopped {
+func (l *Loop) interrupt(all []stopped) {
+	for _, s := range all {
 		s.stop.interrupt()
 		l.mu.Lock()
 		s.task.stopping = false

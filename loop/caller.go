@@ -3,6 +3,8 @@ package loop
 import (
 	"context"
 	"fmt"
+
+	"concert"
 )
 
 // caller is a coroutine that calls a function of this package, and what may end its waits: the
@@ -39,7 +41,7 @@ func runsDerived(ctx context.Context, op op) caller {
 		panic("loop: " + op.String() + " with a nil context")
 	}
 	s, ok := ctx.Value(scopeKey{}).(*scope)
-	if !ok {
+	if !ok || concert.ReleaserOf(ctx) != (*releaser)(s.task) { // a task that a coroutine has submitted is no part of it
 		panic("loop: " + op.String() + " with a context that is no coroutine's: pass on the one that the coroutine's function was given")
 	}
 	s.task.check(op)
@@ -87,8 +89,22 @@ func (c caller) await() error {
 	return err
 }
 
+// fail lets others run before an await fails, so that not even a coroutine that tries again and again keeps them from it.
+func (c caller) fail(err error) error {
+	c.task().yield()
+	return err
+}
+
 // ended returns the cause for which the caller's waits end, or nil.
 func (c caller) ended() error {
+	if c.foreign == nil && !c.shielded && c.scope.exposed {
+		c.scope.expose()
+	}
+	return c.overLocked()
+}
+
+// overLocked is ended for one who has locked mu, and has called ended before.
+func (c caller) overLocked() error {
 	switch {
 	case c.foreign != nil:
 		if c.foreign.Err() != nil {
@@ -100,28 +116,15 @@ func (c caller) ended() error {
 	return nil
 }
 
-// attention has a context of package context end a wait. Its end must be called after it.
-type attention struct{ stop func() bool }
-
-// attend is called before mu is taken for parkLocked.
-func (c caller) attend() attention {
-	if c.foreign == nil {
-		return attention{}
-	}
-	t := c.task()
-	ticket := t.parks + 1
-	return attention{context.AfterFunc(c.foreign, func() {
-		l := t.loop
-		l.mu.Lock()
-		if t.parks == ticket {
-			l.wakeLocked(t, context.Cause(c.foreign))
+// expose is for a scope with a parent of package context, here or further up, which may have ended just now, and
+// whose goroutine has not told us yet.
+func (s *scope) expose() {
+	l := s.task.loop
+	l.mu.Lock()
+	for up := s; up != nil && up.exposed; up = up.above {
+		if up.apart && up.parent.Err() != nil {
+			up.endLocked(context.Cause(up.parent))
 		}
-		l.unlock(nil)
-	})}
-}
-
-func (a attention) end() {
-	if a.stop != nil {
-		a.stop()
 	}
+	l.unlock(nil)
 }

@@ -15,9 +15,9 @@ type Cond struct {
 // Wait waits for a Notify or a Broadcast, or until ctx ends, whose cause it then returns.
 // With L, which the caller must have, Wait has it again when it returns, whatever becomes of ctx.
 func (c *Cond) Wait(ctx context.Context) error {
-	caller, err := awaits(ctx, opCondWait)
-	if err != nil {
-		return err
+	caller := runs(ctx, opCondWait)
+	if caller.ended() != nil { // no switch otherwise, or a notification could come before we wait
+		return caller.await()
 	}
 	if c.L == nil {
 		return c.waiters.wait(caller, opCondWait, c)
@@ -25,11 +25,16 @@ func (c *Cond) Wait(ctx context.Context) error {
 	shielded := caller
 	shielded.foreign, shielded.shielded = nil, true
 	c.L.Unlock()
-	err = c.waiters.wait(caller, opCondWait, c)
-	if !c.L.TryLock(ctx) {
-		if stuck := c.L.waiters.wait(shielded, opCondLock, c.L); stuck != nil {
-			return stuck // the loop is, nobody will ever unlock it
+	err := c.waiters.wait(caller, opCondWait, c)
+	for range 2 {
+		if c.L.TryLock(ctx) {
+			return err
 		}
+		stuck := c.L.waiters.wait(shielded, opCondLock, c.L)
+		if stuck == nil {
+			return err
+		}
+		err = stuck // the loop is; who holds the lock has been told so, too
 	}
 	return err
 }

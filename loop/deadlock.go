@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"concert"
 )
@@ -17,8 +19,16 @@ import (
 // that could wake a coroutine: a program that waits for nothing but its cancellation does so in
 // [Block].
 type DeadlockError struct {
-	// Waits has a line for each coroutine, the oldest first: who waits for what, since when, where.
-	Waits []Wait
+	mu    sync.Mutex
+	waits []Wait // guarded by mu; the coroutines say where they wait when they are told
+}
+
+// Waits returns who waits for what and where, parents first, of a hundred coroutines at most. It
+// is complete once Run has returned.
+func (e *DeadlockError) Waits() []Wait {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.waits)
 }
 
 // Wait is one coroutine that waits.
@@ -34,11 +44,11 @@ type Wait struct {
 // mostWaits is how many coroutines a DeadlockError tells of.
 const mostWaits = 100
 
-// Error names the coroutines, each on a line.
+// Error names the coroutines, each on a line, a hundred at most.
 func (e *DeadlockError) Error() string {
 	var b strings.Builder
 	b.WriteString("loop: deadlock: all coroutines wait, and nothing can wake them")
-	for _, w := range e.Waits {
+	for _, w := range e.Waits() {
 		fmt.Fprintf(&b, "\n\t%s (%s) waits in %s", w.Coroutine, shorten(w.Spawned), w.For)
 		if w.At != "" {
 			fmt.Fprintf(&b, " at %s", shorten(w.At))
@@ -58,7 +68,7 @@ func shorten(place string) string {
 
 // stuckLocked reports, when nobody is ready, whether nothing can change that.
 func (l *Loop) stuckLocked() bool {
-	return l.live > 0 && l.outside == 0 && l.abroad == 0 && l.portals == 0 && len(l.timers.heap) == 0
+	return l.live > 0 && l.outside == 0 && len(l.strangers.of) == 0 && l.portals == 0 && len(l.timers.heap) == 0
 }
 
 // breakLocked is called when the loop is stuck. It ends all waits, and reports whether there were any.
@@ -66,8 +76,8 @@ func (l *Loop) breakLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
 		l.eachLocked(func(t *Task, _ int) bool {
-			l.deadlock.Waits = append(l.deadlock.Waits, Wait{Coroutine: t.nameLocked(), Spawned: t.origin.where(), For: t.waitsLocked(), task: t})
-			return len(l.deadlock.Waits) < mostWaits
+			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.origin.where(), For: t.waitsLocked(), task: t})
+			return len(l.deadlock.waits) < mostWaits
 		})
 		l.root.endLocked(l.deadlock)
 		if l.ready.n > 0 {
@@ -84,8 +94,10 @@ func (l *Loop) breakLocked() bool {
 
 // locate is called by a coroutine that was woken by the error, to say where it waited.
 func (e *DeadlockError) locate(t *Task) {
-	for i := range e.Waits {
-		if w := &e.Waits[i]; w.task == t {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.waits {
+		if w := &e.waits[i]; w.task == t {
 			w.task = nil
 			var pcs [16]uintptr
 			frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])

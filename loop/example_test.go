@@ -475,7 +475,7 @@ func ExampleDeadlockError() {
 		return nil
 	})
 	if dl, ok := errors.AsType[*loop.DeadlockError](err); ok {
-		for _, w := range dl.Waits[1:] {
+		for _, w := range dl.Waits()[1:] {
 			fmt.Println(w.Coroutine, "waits in", w.For)
 		}
 	}

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"sync/atomic"
 	"time"
+
+	"concert"
 )
 
 // A Group owns coroutines, its children: it does not end before all of them have. See
@@ -12,6 +16,8 @@ import (
 type Group struct {
 	ctx   scope
 	owner *Task // the coroutine that called WithGroup
+
+	done atomic.Bool // its context was ended by itself, and not for a failure
 
 	// Belong to the one who has the baton:
 	live       int  // children that have not ended
@@ -42,10 +48,7 @@ func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 	}
 	c := runs(ctx, opWithGroup)
 	g := &Group{owner: c.task()}
-	detach := g.ctx.begin(c.task(), c.scope, ctx)
-	if detach != nil {
-		defer detach()
-	}
+	g.ctx.begin(c.task(), c.scope, ctx)
 	return g.do(func() error { return body(&g.ctx, g) })
 }
 
@@ -57,18 +60,25 @@ func (g *Group) do(body func() error) error {
 			g.join()
 		}
 		g.left = true
-		g.ctx.leave()
+		l := g.owner.loop
+		l.mu.Lock()
+		g.ctx.leaveLocked()
+		l.unlock(nil)
 	}()
 	g.failed(body(), nil)
 	g.join()
 	returned = true
-	if len(g.failures) > 0 {
+	switch len(g.failures) {
+	case 0:
+	case 1:
+		return g.failures[0]
+	default:
 		return errors.Join(g.failures...)
 	}
-	if g.ctx.cause != errDone {
-		return g.echo
+	if g.done.Load() {
+		return nil
 	}
-	return nil
+	return g.echo // if the end has come from outside
 }
 
 // errDone is the cause for background children to end, and for those of Cancel.
@@ -78,7 +88,7 @@ var errDone error = cancelled("loop: the group is done")
 func (g *Group) join() {
 	g.wait(func() bool { return g.live == g.background })
 	if g.live > 0 {
-		g.end(errDone)
+		g.Cancel()
 		g.wait(func() bool { return g.live == 0 })
 	}
 }
@@ -98,13 +108,20 @@ func (g *Group) end(cause error) { g.ctx.end(cause) }
 // Cancel ends the context of the group, and so those of its children. WithGroup returns when
 // they have ended, with nil if they say nothing but that they were cancelled. Any goroutine
 // may call it.
-func (g *Group) Cancel() { g.end(errDone) }
+func (g *Group) Cancel() {
+	l := g.owner.loop
+	l.mu.Lock()
+	if g.ctx.endLocked(errDone) {
+		g.done.Store(true)
+	}
+	l.unlock(nil)
+}
 
 // Go starts a coroutine in the group. It does not run before the caller's next await. A child of a group
 // whose context has ended never runs; it has the cause as its error.
 //
 // Go must be called by a coroutine of the loop, before the group has ended; it panics
-// otherwise.
+// if it sees that it is not so.
 func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Go with a nil function")
@@ -142,7 +159,7 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	l.live++
 	t.state = parked
 	t.op, t.since = opAfter, l.coarseLocked()
-	if t.in = &t.ctx; t.ctx.over.Load() {
+	if t.in = &t.ctx; t.ctx.over.Load() || d <= 0 {
 		l.wakeLocked(t, nil)
 	} else {
 		l.timers.add(&t.timer, at)
@@ -219,8 +236,32 @@ func (g *Group) failed(err error, t *Task) {
 	}
 }
 
-// echoes reports whether an error says no more than that a context has ended.
+// echoes reports whether an error says no more than that a context has ended with a cause. Of one that
+// joins several all have to; a panic says more.
 func echoes(err, cause error) bool {
-	return errors.Is(err, cause) || errors.Is(err, context.Canceled) ||
-		errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded)
+	switch e := err.(type) {
+	case *concert.PanicError:
+		return false
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if !echoes(err, cause) {
+				return false
+			}
+		}
+		return true
+	}
+	if says(err, cause) || says(err, context.Canceled) || says(err, context.DeadlineExceeded) && says(cause, context.DeadlineExceeded) {
+		return true
+	}
+	below := errors.Unwrap(err)
+	return below != nil && echoes(below, cause)
+}
+
+// says is errors.Is without what the error wraps.
+func says(err, target error) bool {
+	if reflect.TypeOf(target).Comparable() && err == target {
+		return true
+	}
+	e, ok := err.(interface{ Is(error) bool })
+	return ok && e.Is(target)
 }

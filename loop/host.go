@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"context"
 	"runtime/pprof"
 
 	"concert"
@@ -88,7 +87,7 @@ func (t *Task) finish(err error, again bool) (next *Task) {
 	l.mu.Lock()
 	t.state = ended
 	t.host = nil
-	t.ctx.leaveLocked()
+	t.ctx.dropLocked()
 	l.live--
 	next = l.nextLocked()
 	if next != nil && next.host == nil && again {
@@ -101,9 +100,4 @@ func (t *Task) finish(err error, again bool) (next *Task) {
 	}
 	l.unlock(next)
 	return nil
-}
-
-// labelled returns the context whose labels the goroutines of a loop have in profiles.
-func labelled(name string, number string) context.Context {
-	return pprof.WithLabels(context.Background(), pprof.Labels("loop", name, "loop.number", number))
 }

@@ -54,18 +54,18 @@ type Loop struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	held     bool       // somebody has the baton, or is about to
-	ready    line       // who waits for it
-	steps    uint64     // how often it was granted
-	live     int        // coroutines that have not ended
-	outside  int        // of those, the ones that will come back by themselves
-	abroad   int        // of those, the ones that a context of package context may wake
-	portals  int        // ways in that are open
-	timers   timers     //
-	after    *aftermath // of what was done since mu was taken, or nil
-	root     *scope     // of Run's coroutine
-	deadlock *DeadlockError
-	closed   bool // Run has returned
+	held      bool   // somebody has the baton, or is about to
+	ready     line   // who waits for it
+	steps     uint64 // how often it was granted
+	live      int    // coroutines that have not ended
+	outside   int    // of those, the ones that will come back by themselves
+	portals   int    // ways in that are open
+	timers    timers //
+	strangers strangers
+	stopped   []stopped // since mu was taken
+	root      *scope    // of Run's coroutine
+	deadlock  *DeadlockError
+	closed    bool // Run has returned
 
 	virtual time.Duration // the virtual time; written under mu, by the one who has the baton
 	alarm   *time.Timer   // the runtime's timer that ring is called by
@@ -86,18 +86,19 @@ var loops atomic.Uint64
 // part of Run's error.
 //
 // Run panics if ctx is that of a running coroutine: a loop in a loop would keep the outer one
-// from running. Within [Block] it may be called.
+// from running. Within [Block] it may be called. In a task that holds a lock, by Options.Lock of
+// concert/goroutines, let go of it first: the loop does not.
 func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *Group) error) error {
-	if ctx == nil || main == nil {
-		panic("loop: Run with a nil context or function")
+	if main == nil {
+		panic("loop: Run with a nil function")
 	}
-	if s, ok := ctx.Value(scopeKey{}).(*scope); ok && s.task.loop.current.Load() == s.task {
-		panic("loop: Run in a coroutine, " + s.task.String() + ": use WithGroup, or call Run in Block")
-	}
+	checkRun(ctx, "Run")
 	l := newLoop(opts)
 	defer l.close()
 	defer pprof.SetGoroutineLabels(ctx)
-	pprof.SetGoroutineLabels(l.labels)
+	ctx = pprof.WithLabels(ctx, pprof.Labels("loop", l.opts.Name, "loop.number", l.number))
+	l.labels = ctx
+	pprof.SetGoroutineLabels(ctx)
 
 	t := l.newTask(ctx, main)
 	l.root = &t.ctx
@@ -111,6 +112,25 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 		err = errors.Join(err, l.deadlock)
 	}
 	return err
+}
+
+// checkRun panics where no loop can be run.
+func checkRun(ctx context.Context, name string) {
+	if ctx == nil {
+		panic("loop: " + name + " with a nil context")
+	}
+	if t := runningOf(ctx); t != nil {
+		panic("loop: " + name + " in a coroutine, " + t.String() + ": use WithGroup, or call it in Block")
+	}
+}
+
+// runningOf returns the coroutine to which ctx belongs, if that runs.
+func runningOf(ctx context.Context) *Task {
+	s, ok := ctx.Value(scopeKey{}).(*scope)
+	if ok && s.task.loop.current.Load() == s.task && concert.ReleaserOf(ctx) == (*releaser)(s.task) {
+		return s.task
+	}
+	return nil
 }
 
 func newLoop(opts *Options) *Loop {
@@ -133,7 +153,6 @@ func newLoop(opts *Options) *Loop {
 		l.epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	l.number = fmt.Sprint(loops.Add(1))
-	l.labels = labelled(l.opts.Name, l.number)
 	return l
 }
 

@@ -11,18 +11,20 @@ import (
 )
 
 // Conn returns c as the calling coroutine uses it: a Read and a Write let other coroutines run while they
-// wait, and end when ctx does, with its cause. So whatever reads from a [net.Conn] can be used in a coroutine:
-// package bufio, encoding/json, net/http. It is for the coroutine to which ctx belongs; another makes
-// a Conn of its own, from c or from this one.
+// wait, and end when ctx does, with its cause. So whatever reads from a [net.Conn] can be used in a coroutine,
+// package bufio and encoding/json for example, unless it does so on goroutines of its own, as an http.Client does: that
+// is for [Block]. It is for the coroutine to which ctx belongs; another makes
+// a Conn of its own, from c or from this one. One coroutine at a time may read, and one write.
 //
 // A Read or Write that has ended with ctx leaves c usable: with another context, a timeout of one request say, it
 // goes on. What a Read had got by then is returned, and no error. A Write that ended may have written part. Deadlines are set
-// through the Conn, or not at all, as it needs those of c itself.
+// through this Conn, or not at all, as it needs those of c itself.
 func Conn(ctx context.Context, c net.Conn) net.Conn {
+	var set *deadlines
 	if view, ok := c.(*conn); ok {
-		c = view.Conn
+		c, set = view.Conn, view.deadlines
 	}
-	return &conn{Conn: c, blocker: blockerOf(runs(ctx, opConn))}
+	return &conn{Conn: c, blocker: blockerOf(runs(ctx, opConn)), deadlines: set}
 }
 
 // conn is a Conn. Its fields belong to its coroutine. An idle connection is to need little: a
@@ -121,6 +123,9 @@ func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 		return err
 	})
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return nil, err
 	}
 	return Conn(ctx, c), nil

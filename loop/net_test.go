@@ -108,6 +108,7 @@ func TestConnCancel(t *testing.T) {
 	quiet(t)
 	l := listen(t)
 	defer l.Close()
+	large := make([]byte, 64<<20)
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		c, err := loop.Dial(ctx, "tcp", l.Addr().String())
 		if err != nil {
@@ -138,7 +139,6 @@ func TestConnCancel(t *testing.T) {
 			}
 
 			short, cancel = makes()
-			large := bytes.Repeat([]byte("x"), 64<<20)
 			n, err := loop.Conn(short, c).Write(large)
 			if n == len(large) || err != context.DeadlineExceeded {
 				t.Errorf("%s: Write() = %d, %v", name, n, err)

@@ -55,6 +55,13 @@ func (p *gate) finish(error) {
 	l.unlock(nil)
 }
 
+func (p *Portal) isClosed() bool {
+	l := p.group.owner.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return p.closed
+}
+
 func (p *Portal) closeLocked() {
 	if !p.closed {
 		p.closed = true
@@ -68,6 +75,7 @@ func (p *Portal) closeLocked() {
 //	portal := loop.Open(ctx, nil)
 //	defer portal.Close()
 func Open(ctx context.Context, opts *Options) *Portal {
+	checkRun(ctx, "Open")
 	opened := make(chan *Portal)
 	go func() {
 		var p *Portal
@@ -94,8 +102,11 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	}
 	g := p.group
 	l := g.owner.loop
-	if s, ok := ctx.Value(scopeKey{}).(*scope); ok && l.current.Load() == s.task {
-		return fn(ctx) // it is in the loop already
+	if t := runningOf(ctx); t != nil && t.loop == l { // it is in the loop already
+		if p.isClosed() {
+			return ErrClosed
+		}
+		return fn(ctx)
 	}
 	t := l.newTask(ctx, fn)
 	t.contained = true
@@ -127,7 +138,8 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 }
 
 // Close closes the portal: nobody comes in any more. Its group waits for those who are inside. That of [Open]
-// ends the loop, waits for them, and returns the error of the loop, if there is one. Later calls do the same.
+// ends the loop, waits for them, and returns the error of the loop, if there is one; a coroutine of the loop must not call
+// it, as it would wait for itself. Later calls do the same.
 func (p *Portal) Close() error {
 	l := p.group.owner.loop
 	l.mu.Lock()

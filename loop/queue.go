@@ -34,7 +34,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 		return err
 	}
 	if q.closed {
-		return ErrClosed
+		return c.fail(ErrClosed)
 	}
 	if q.TryPut(v) {
 		return nil
@@ -74,7 +74,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 		return v, nil
 	}
 	if q.closed {
-		return v, ErrClosed
+		return v, c.fail(ErrClosed)
 	}
 	return q.waitToGet(c)
 }

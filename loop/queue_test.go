@@ -121,7 +121,11 @@ func TestQueueGetters(t *testing.T) {
 // TestQueueAgainstModel: whatever is cancelled when, an item is got once or still there, and each
 // producer's come in order. Puts that failed have put nothing.
 func TestQueueAgainstModel(t *testing.T) {
-	looptest.Explore(t, 2000, func(ctx context.Context, g *loop.Group) error {
+	seeds := 2000
+	if raceEnabled {
+		seeds = 200
+	}
+	looptest.Explore(t, seeds, func(ctx context.Context, g *loop.Group) error {
 		random := looptest.Rand(ctx)
 		q := loop.NewQueue[[2]int](random.IntN(3))
 		put, got := map[[2]int]bool{}, map[[2]int]int{}

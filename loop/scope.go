@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
-
-	"concert/internal/lazy"
 )
 
 // scope is a context of a coroutine. Scopes form a tree: that of a coroutine stands below that
@@ -14,18 +12,24 @@ import (
 // end of a scope ends those below it, and wakes the coroutine if it waits in it.
 //
 // To package context it is a context like any other: once somebody asks for Done there is a
-// standard one inside (lazy), to which children of package context attach.
+// standard one inside, to which children of package context attach. That one knows nothing of what is
+// above it, so that it ends just when the scope does; otherwise a Done could be closed before Err has an error.
 type scope struct {
-	lazy lazy.Context
-	task *Task // whose it is
+	parent context.Context // values and deadline are from it
+	inner  atomic.Pointer[inner]
+	task   *Task // whose it is
 
 	over  atomic.Bool // cause is there
 	cause error       // written once under Loop.mu, before over
 
 	// Guarded by Loop.mu:
-	above              *scope // nil for that of Run, and for those that have been left
+	above              *scope // nil for that of Run
 	first, left, right *scope // the first of those below, and its neighbours in the list of those
-	apart              bool   // the end of what is above is not its end; written before it is linked
+	gone               bool   // it has been left; what is made from it stands below what is above it
+
+	// Written before it is linked:
+	apart   bool // the end of what is above is not its end
+	exposed bool // it or one above it has a parent that may end by itself, see stranger
 
 	limit *limit // of WithTimeout and WithDeadline, else nil
 }
@@ -36,50 +40,86 @@ type limit struct {
 	at    time.Time
 }
 
+// inner is a standard context and its cancel function.
+type inner struct {
+	context.Context
+	cancel context.CancelCauseFunc
+}
+
+// open returns the inner context, making it if need be.
+func (s *scope) open() *inner {
+	in := s.inner.Load()
+	if in == nil {
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(s.parent))
+		if in = (&inner{ctx, cancel}); !s.inner.CompareAndSwap(nil, in) {
+			in = s.inner.Load()
+		}
+	}
+	// Who opens it looks whether it is over after that; who ends it looks whether it is open after
+	// that: one of them sees the other.
+	if s.over.Load() {
+		in.cancel(s.cause)
+	}
+	return in
+}
+
 type scopeKey struct{}
 
-// begin puts the scope below another, with ctx, which is that one or made from it. The
-// returned function is to be called when the scope has been left.
-func (s *scope) begin(t *Task, above *scope, ctx context.Context) (detach func() bool) {
+// begin puts the scope below another, with ctx, which is that one or made from it.
+func (s *scope) begin(t *Task, above *scope, ctx context.Context) {
 	s.task = t
-	s.lazy.Parent = ctx
+	s.parent = ctx
+	var done <-chan struct{}
 	if _, ok := ctx.(*scope); !ok {
 		// What package context has made of it: one with values only, one that ends earlier, or one that does not end.
-		s.apart = ctx.Done() != above.Done()
+		done = ctx.Done()
+		s.apart = done != above.Done()
 	}
-	t.loop.mu.Lock()
+	l := t.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	s.linkLocked(above)
-	t.loop.mu.Unlock()
-	if !s.apart || ctx.Done() == nil {
-		return nil
+	if s.apart && done != nil && !s.over.Load() {
+		s.exposed = true
+		l.listenLocked(s, ctx)
 	}
-	return context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })
 }
 
 // linkLocked puts the scope into the tree. If what is above has ended, so has this one.
 func (s *scope) linkLocked(above *scope) {
-	s.above, s.right = above, above.first
+	s.exposed = above.exposed && !s.apart
+	over := above.over.Load() && !s.apart
+	cause := above.cause
+	for above.gone {
+		above = above.above
+	}
+	s.attachLocked(above)
+	if over {
+		s.endLocked(cause)
+	}
+}
+
+func (s *scope) attachLocked(above *scope) {
+	s.above, s.left, s.right = above, nil, above.first
 	if above.first != nil {
 		above.first.left = s
 	}
 	above.first = s
-	if above.over.Load() && !s.apart {
-		s.endLocked(above.cause)
-	}
 }
 
-// leave ends the scope, when those who use it are gone, and takes it out of the tree.
-func (s *scope) leave() {
-	l := s.task.loop
-	l.mu.Lock()
-	s.leaveLocked()
-	l.unlock(nil)
-}
-
+// leaveLocked ends the scope and takes it out of the tree. What is still below it, it hands to the one above.
 func (s *scope) leaveLocked() {
+	if s.gone {
+		return
+	}
 	s.endLocked(errLeft)
 	if s.above == nil {
 		return
+	}
+	for s.first != nil {
+		below := s.first
+		s.first = below.right
+		below.attachLocked(s.above)
 	}
 	if s.left == nil {
 		s.above.first = s.right
@@ -89,7 +129,15 @@ func (s *scope) leaveLocked() {
 	if s.right != nil {
 		s.right.left = s.left
 	}
-	s.above, s.left, s.right = nil, nil, nil
+	s.left, s.right, s.gone = nil, nil, true
+}
+
+// dropLocked is leaveLocked for a coroutine that has ended, and has left behind contexts that nobody has cancelled.
+func (s *scope) dropLocked() {
+	for s.first != nil {
+		s.first.dropLocked()
+	}
+	s.leaveLocked()
 }
 
 // end ends the scope with a cause.
@@ -103,9 +151,10 @@ func (s *scope) end(cause error) {
 	l.unlock(nil)
 }
 
-func (s *scope) endLocked(cause error) {
+// endLocked ends the scope and those below it. It reports whether it has not ended before.
+func (s *scope) endLocked(cause error) bool {
 	if s.over.Load() {
-		return
+		return false
 	}
 	l := s.task.loop
 	s.cause = cause
@@ -113,8 +162,8 @@ func (s *scope) endLocked(cause error) {
 	if s.limit != nil && s.limit.timer.set() {
 		l.timers.remove(&s.limit.timer)
 	}
-	if s.lazy.Opened() { // one who opens it now sees that it is over
-		l.aftermathLocked().opened = append(l.aftermathLocked().opened, s)
+	if in := s.inner.Load(); in != nil {
+		in.cancel(cause) // package context calls nobody back meanwhile, but starts goroutines
 	}
 	if t := s.task; t.in == s {
 		switch t.state {
@@ -122,9 +171,7 @@ func (s *scope) endLocked(cause error) {
 			l.wakeLocked(t, cause)
 		case outside:
 			if stop, ok := t.on.(interrupter); ok {
-				t.stopping = true
-				l.aftermathLocked().stopped = append(l.aftermathLocked().stopped, stopped{t, stop})
-				t.in, t.on = nil, nil
+				l.stopLocked(t, stop)
 			}
 		}
 	}
@@ -133,18 +180,14 @@ func (s *scope) endLocked(cause error) {
 			below.endLocked(cause)
 		}
 	}
+	if s.apart && s.exposed {
+		l.ignoreLocked(s)
+	}
+	return true
 }
 
 // Done is that of a [context.Context].
-func (s *scope) Done() <-chan struct{} {
-	done := s.lazy.Done(never)
-	if s.over.Load() {
-		s.lazy.Cancel(s.cause)
-	}
-	return done
-}
-
-func never() bool { return false }
+func (s *scope) Done() <-chan struct{} { return s.open().Done() }
 
 // Err is that of a [context.Context].
 func (s *scope) Err() error {
@@ -159,7 +202,7 @@ func (s *scope) Err() error {
 
 // Deadline is that of a [context.Context], by the loop's clock.
 func (s *scope) Deadline() (time.Time, bool) {
-	at, ok := s.lazy.Parent.Deadline()
+	at, ok := s.parent.Deadline()
 	if s.limit != nil && (!ok || s.limit.at.Before(at)) {
 		return s.limit.at, true
 	}
@@ -171,7 +214,10 @@ func (s *scope) Value(key any) any {
 	if key == (scopeKey{}) {
 		return s
 	}
-	return s.lazy.Value(key)
+	if s.over.Load() || s.inner.Load() != nil {
+		return s.open().Value(key) // where package context finds the cause
+	}
+	return s.parent.Value(key)
 }
 
 // String is for %v.
@@ -202,17 +248,14 @@ func (e cancelled) Is(target error) bool { return target == context.Canceled }
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
 	c := runs(ctx, opWithCancel)
 	s := new(scope)
-	detach := s.begin(c.task(), c.scope, ctx)
-	return s, func(cause error) { s.cancel(cause, detach) }
+	s.begin(c.task(), c.scope, ctx)
+	return s, s.cancel
 }
 
 // cancel ends and leaves the scope.
-func (s *scope) cancel(cause error, detach func() bool) {
+func (s *scope) cancel(cause error) {
 	if cause == nil {
 		cause = errCancelled
-	}
-	if detach != nil {
-		detach()
 	}
 	l := s.task.loop
 	l.mu.Lock()
@@ -226,7 +269,8 @@ func (s *scope) cancel(cause error, detach func() bool) {
 // needed any more, and may be called from any goroutine.
 //
 // The time is the loop's, which may be virtual. Contexts of [context.WithTimeout] work as well, at a higher
-// price, and by the real time.
+// price, and by the real time. One that package context makes from this one ends as cancelled, with
+// DeadlineExceeded as its [context.Cause].
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := runs(ctx, opWithTimeout)
 	return withLimit(c, ctx, c.task().loop.elapsed()+max(d, 0))
@@ -245,14 +289,18 @@ func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context
 	}
 	s := &scope{limit: &limit{at: l.epoch.Add(at)}}
 	s.limit.timer.scope = s
-	detach := s.begin(c.task(), c.scope, ctx)
+	s.begin(c.task(), c.scope, ctx)
 	l.mu.Lock()
-	if !s.over.Load() {
+	switch {
+	case s.over.Load():
+	case at <= l.elapsed():
+		s.endLocked(context.DeadlineExceeded)
+	default:
 		l.timers.add(&s.limit.timer, at)
 		l.alarmLocked()
 	}
 	l.mu.Unlock()
-	return s, func() { s.cancel(nil, detach) }
+	return s, func() { s.cancel(nil) }
 }
 
 // Shield returns a context for the calling coroutine that does not end when ctx does: for

@@ -139,8 +139,8 @@ func (l *Loop) culprit() string {
 			switch f.function {
 			case "concert/loop.(*Task).run", "concert/loop.(*Loop).enter":
 				coroutine = true
-			case "concert/loop.caller.parkLocked", "concert/loop.(*Task).leave", "concert/loop.(*Task).yield", "concert/loop.(*Loop).joinLocked":
-				waits = true
+			case "concert/loop.caller.parkLocked", "concert/loop.(*Task).leave", "concert/loop.(*Task).yield", "concert/loop.(*Loop).joinLocked", "concert/loop.(*Task).finish":
+				waits = waits || !coroutine // else it is another loop's, in which this one runs in Block
 			}
 			if f.function == "concert/loop.(*Portal).Run" { // on somebody else's goroutine, with his labels
 				ours, coroutine = true, true

@@ -32,7 +32,6 @@ type Task struct {
 	on       any           // while parked: what for; while outside: the interrupter that stops it; or nil
 	since    time.Duration // when its wait began, roughly
 	name     *string       // that SetName gave, or nil
-	parks    uint32        // how often it was parked
 	op       op            // what it is parked in
 	state    state
 	begun    bool // it has run, or is about to
@@ -67,7 +66,7 @@ func (fn plain) call(ctx context.Context) error { return fn(ctx) }
 func (t *Task) begin() {
 	t.ctx.task = t
 	t.timer.scope = &t.ctx
-	t.ctx.lazy.Parent = (*carrier)(t)
+	t.ctx.parent = (*carrier)(t)
 }
 
 // newTask returns a coroutine for a goroutine that comes from outside.
@@ -104,7 +103,7 @@ func (t *Task) wait(ctx context.Context, op op) error {
 		return err
 	}
 	if c.task() == t {
-		return fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock)
+		return c.fail(fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock))
 	}
 	return t.joiners.wait(c, op, t)
 }

@@ -91,7 +91,7 @@ func (l *Loop) jumpLocked() bool {
 	if !l.opts.Virtual || l.outside > 0 || len(l.timers.heap) == 0 {
 		return false
 	}
-	l.virtual = l.timers.heap[0].at
+	l.virtual = max(l.virtual, l.timers.heap[0].at)
 	l.fireLocked(l.virtual)
 	return true
 }
@@ -146,13 +146,10 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	if at < 0 {
 		at = noAlarm
 	}
-	stop := c.attend()
 	l.mu.Lock()
 	l.timers.add(&c.task().timer, at)
 	l.alarmLocked()
-	err = c.parkLocked(opSleep, nil)
-	stop.end()
-	return err
+	return c.parkLocked(opSleep, nil)
 }
 
 // Yield lets the other coroutines run that are ready, each up to its next await. A coroutine

@@ -11,8 +11,8 @@ import (
 // call it.
 //
 //	loop: 3 coroutines
-//	main.run (app/main.go:31): waits in WithGroup for 2 children, 1.2s
-//	    client 7 (app/main.go:40): waits in Conn.Read, 3ms
+//	main.run (app/main.go:31): waits in WithGroup for its children, 1.2s
+//	    client 7 (app/main.go:40): is outside in Conn.Read, 3ms
 //	    main.tick (app/main.go:35): waits in Sleep, 800ms
 func (l *Loop) Tree() string {
 	l.mu.Lock()

@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"concert/internal/lazy": {},
 	"concert/gil":           {"concert"},
 	"concert/goroutines":    {"concert"},
-	"concert/loop":          {"concert", "concert/internal/lazy"},
+	"concert/loop":          {"concert"},
 	"concert/loop/looptest": {"concert/loop"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "golang.org/x/sys/unix",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
