@@ -247,16 +247,6 @@ func TestCondStuck(t *testing.T) {
 func TestEchoes(t *testing.T) {
 	cleanup := errors.New("cleanup failed")
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
-		g.Go(func(context.Context) error { return errTest })
-		g.Go(func(ctx context.Context) error { return errors.Join(loop.Sleep(ctx, time.Hour), cleanup) })
-		loop.Yield(ctx)
-		return nil
-	})
-	if !errors.Is(err, cleanup) {
-		// The second has begun before the first failed only if it was there first.
-		t.Logf("Run() = %v", err)
-	}
-	err = run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error { return errors.Join(loop.Sleep(ctx, time.Hour), cleanup) })
 		g.Go(func(context.Context) error { return errTest })
 		g.Go(func(ctx context.Context) error { return errors.Join(loop.Sleep(ctx, time.Hour), context.Canceled) })
