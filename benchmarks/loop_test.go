@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,6 +231,7 @@ func BenchmarkMillion(b *testing.B) {
 
 // sleepers times what run says, and how much more memory the process has then.
 func sleepers(b *testing.B, n int, run func(slept, cancelled func())) {
+	debug.FreeOSMemory() // what another run had
 	before := resident(b, os.Getpid())
 	begin := time.Now()
 	run(func() {
