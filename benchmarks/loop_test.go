@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"concert"
 	"concert/gil"
 	"concert/goroutines"
 	"concert/loop"
@@ -51,13 +52,13 @@ func timedPlain(b *testing.B, n int, main func(n int)) {
 
 func nothing(context.Context) error { return nil }
 
+func identity(_ context.Context, n int) (int, error) { return n, nil }
+
 func BenchmarkLoop(b *testing.B) {
 	const many, few = 500_000, 20_000
 	compare := func(name, kind string, inLoop func(ctx context.Context, g *loop.Group, n int), plain func(n int)) {
 		b.Run(name+"/loop", func(b *testing.B) { timedLoop(b, many, inLoop) })
-		if plain != nil {
-			b.Run(name+"/goroutines", func(b *testing.B) { timedPlain(b, many, plain) })
-		}
+		b.Run(name+"/goroutines", func(b *testing.B) { timedPlain(b, many, plain) })
 		b.Run(name+"/asyncio", func(b *testing.B) { inPython(b, "loop.py", kind, few) })
 	}
 
@@ -175,9 +176,13 @@ func BenchmarkLoop(b *testing.B) {
 	defer pool.Close()
 	compare("offload", "offload", func(ctx context.Context, _ *loop.Group, n int) {
 		for i := range n {
-			loop.Offload(ctx, pool, func(_ context.Context, n int) (int, error) { return n, nil }, i)
+			loop.Offload(ctx, pool, identity, i)
 		}
-	}, nil)
+	}, func(n int) {
+		for i := range n {
+			concert.Submit(b.Context(), pool, identity, i).Result(b.Context())
+		}
+	})
 }
 
 // BenchmarkMillion: a million coroutines that sleep, and are cancelled.

@@ -2,8 +2,11 @@ package gil_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -162,3 +165,44 @@ func BenchmarkConvoy(b *testing.B) {
 }
 
 var sink int
+
+// How long one holds the lock while another waits, who computes as well: the median and the 99th percentile, in
+// milliseconds. It should be the interval, 5.
+func BenchmarkInterval(b *testing.B) {
+	for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
+		b.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			const switches = 300
+			l := gil.New(nil)
+			var held []time.Duration // guarded by l, and so are the others
+			var since time.Time
+			last, x := -1, 0
+			var all sync.WaitGroup
+			for me := range 2 {
+				all.Go(func() {
+					l.Do(func(h gil.Held) {
+						for len(held) < switches {
+							for i := range 1000 {
+								x += i
+							}
+							h.Checkpoint()
+							if last != me {
+								now := time.Now()
+								if last >= 0 {
+									held = append(held, now.Sub(since))
+								}
+								last, since = me, now
+							}
+						}
+					})
+				})
+			}
+			all.Wait()
+			held = held[1:] // the other one came some time after the first
+			slices.Sort(held)
+			b.ReportMetric(held[len(held)/2].Seconds()*1000, "p50-ms")
+			b.ReportMetric(held[len(held)*99/100].Seconds()*1000, "p99-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
