@@ -87,21 +87,19 @@ type Lock struct {
 	timed bool
 	epoch time.Time
 
-	// free --> held --> contended, with arrows back: from held to free by the holder, from
-	// contended to held when the last who waits has got the lock or has given up. To
-	// contended and from there it is changed under mu.
-	state  atomic.Int32
-	due    atomic.Int64  // while contended: when the first who waits is due, since epoch
-	holder atomic.Uint64 // the turn of who holds it; 0 if nobody does, or is about to
+	word atomic.Uint64 // who holds it and whether somebody waits, see word.go
 
 	// Of the holder:
-	turns uint64        // that there were
-	last  uint64        // the turn of who held it before
+	last  uint64        // the turn of who last came back
 	since time.Duration // when the holder got it, if timed
 
 	// Written by the holder:
-	switches, forced atomic.Uint64
-	heldFor          atomic.Int64
+	issued  atomic.Uint64 // how many turns there were when he came back
+	returns atomic.Uint64 // how often one came back after another
+	forced  atomic.Uint64
+	heldFor atomic.Int64
+
+	due atomic.Int64 // while contended: when the first who waits is due, since epoch
 
 	mu sync.Mutex
 
@@ -109,12 +107,6 @@ type Lock struct {
 	waiting   queue
 	waitedFor time.Duration
 }
-
-const (
-	free = iota
-	held
-	contended
-)
 
 // New returns a lock that nobody holds. It panics if the interval is negative.
 func New(opts *Options) *Lock {
@@ -135,10 +127,9 @@ func New(opts *Options) *Lock {
 // Do waits for the lock, calls fn while it is held, and lets go of it when fn returns,
 // panics or calls runtime.Goexit.
 func (l *Lock) Do(fn func(Held)) {
-	l.acquire(nil, fresh)
-	h := l.enter()
+	l.acquire(nil, 0)
 	defer l.leave()
-	fn(h)
+	fn(l.begin())
 }
 
 // Run is Do for a function that takes a context: the one that fn gets carries the
@@ -146,40 +137,26 @@ func (l *Lock) Do(fn func(Held)) {
 // called and the cause is returned; else what fn returns is. Run panics inside a Do
 // or Run of the same lock, as far as ctx says so.
 func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
-	if h, ok := Of(ctx); ok && h.lock == l && l.holder.Load() == h.turn {
+	if h, ok := Of(ctx); ok && h.lock == l && h.holds() {
 		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")
 	}
-	if !l.acquire(ctx.Done(), fresh) {
+	if !l.acquire(ctx.Done(), 0) {
 		return context.Cause(ctx)
 	}
-	h := l.enter()
 	defer l.leave()
-	return fn(h.Context(ctx))
+	return fn(l.begin().Context(ctx))
 }
 
-// enter begins the turn of a goroutine that has got the lock.
-func (l *Lock) enter() Held {
-	l.turns++
-	h := Held{l, l.turns}
-	l.begin(h.turn)
-	return h
-}
-
-// begin says who holds the lock from now on.
-func (l *Lock) begin(turn uint64) {
-	if l.last != turn {
-		l.last = turn
-		l.switches.Store(l.switches.Load() + 1)
-	}
+// begin is called by a goroutine that has got the lock.
+func (l *Lock) begin() Held {
 	if l.timed {
 		l.since = l.now()
 	}
-	l.holder.Store(turn)
+	return Held{l, turnOf(l.word.Load())}
 }
 
 // end is called before the lock is let go of.
 func (l *Lock) end() {
-	l.holder.Store(0)
 	if l.timed {
 		l.heldFor.Store(l.heldFor.Load() + int64(l.now()-l.since))
 	}
@@ -193,20 +170,28 @@ func (l *Lock) leave() {
 // now is the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire gets the lock, or waits for it in a line. It reports false if done, unless nil,
-// is closed before.
-func (l *Lock) acquire(done <-chan struct{}, in line) bool {
-	if l.state.CompareAndSwap(free, held) {
+// acquire gets the lock for somebody who comes back for his turn, or for a new turn if that is 0, or waits for
+// it in a line. It reports false if done, unless nil, is closed before.
+func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
+	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true
 	}
 	l.mu.Lock()
-	for !l.state.CompareAndSwap(held, contended) && l.state.Load() != contended {
-		if l.state.CompareAndSwap(free, held) {
+	for {
+		w := l.word.Load()
+		if stateOf(w) == free && l.take(w, turn) {
 			l.mu.Unlock()
 			return true
 		}
+		if stateOf(w) == contended || stateOf(w) == held && l.word.CompareAndSwap(w, wordOf(turnOf(w), contended)) {
+			break
+		}
 	}
-	w := l.enqueue(in)
+	in := fresh
+	if turn != 0 {
+		in = back
+	}
+	w := l.enqueue(in, turn)
 	l.mu.Unlock()
 	return l.wait(done, w)
 }
@@ -233,13 +218,15 @@ func (l *Lock) wait(done <-chan struct{}, w *waiter) bool {
 
 // release lets go of the lock.
 func (l *Lock) release() {
-	if l.state.CompareAndSwap(held, free) {
+	w := l.word.Load()
+	freed := wordOf(l.turns(w), free)
+	if stateOf(w) == held && l.word.CompareAndSwap(w, freed) {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting.first() == nil { // he has given up just now
-		l.state.Store(free)
+		l.word.Store(freed)
 		return
 	}
 	l.handOver()
@@ -252,29 +239,30 @@ func (l *Lock) handOver() {
 	if l.timed {
 		l.waitedFor += l.now() - w.since
 	}
+	l.pass(w.turn)
 	l.recount()
 	w.granted <- struct{}{}
 }
 
 // enqueue adds one who waits. The caller holds mu.
-func (l *Lock) enqueue(in line) *waiter {
+func (l *Lock) enqueue(in line, turn uint64) *waiter {
 	now := l.now()
-	w := &waiter{granted: make(chan struct{}, 1), since: now, due: now + l.after[in]}
+	w := &waiter{granted: make(chan struct{}, 1), turn: turn, since: now, due: now + l.after[in]}
 	l.waiting.push(in, w)
 	l.recount()
 	return w
 }
 
-// recount brings state and due up to date with those who wait; somebody holds the lock. The
+// recount brings the state and due up to date with those who wait; somebody holds the lock. The
 // caller holds mu.
 func (l *Lock) recount() {
 	first := l.waiting.first()
 	if first == nil {
-		l.state.Store(held)
+		l.setState(held)
 		return
 	}
 	l.due.Store(int64(first.due))
-	l.state.Store(contended)
+	l.setState(contended)
 }
 
 // checkpoint lets somebody else have the lock, if one is due.
@@ -290,9 +278,9 @@ func (l *Lock) checkpoint(turn uint64) {
 	}
 	l.end()
 	l.forced.Store(l.forced.Load() + 1)
-	w := l.enqueue(fresh)
+	w := l.enqueue(fresh, turn)
 	l.handOver()
 	l.mu.Unlock()
 	l.wait(nil, w)
-	l.begin(turn)
+	l.begin()
 }

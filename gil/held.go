@@ -19,9 +19,15 @@ func (h Held) check(method string) {
 	if h.lock == nil {
 		panic("gil: " + method + " of a Held that no Do or Run has made")
 	}
-	if h.lock.holder.Load() != h.turn {
+	if !h.holds() {
 		panic("gil: " + method + " by a goroutine that does not hold the lock: a Held is good until its Do returns, not inside of Release, and for one goroutine")
 	}
+}
+
+// holds reports whether it is the turn of h.
+func (h Held) holds() bool {
+	w := h.lock.word.Load()
+	return turnOf(w) == h.turn && stateOf(w) != free
 }
 
 // Checkpoint is called now and then by a goroutine that goes on for long. If somebody has
@@ -29,7 +35,7 @@ func (h Held) check(method string) {
 // this goroutine's turn again. Else it costs some nanoseconds.
 func (h Held) Checkpoint() {
 	h.check("Checkpoint")
-	if h.lock.state.Load() == contended {
+	if stateOf(h.lock.word.Load()) == contended {
 		h.lock.checkpoint(h.turn)
 	}
 }
@@ -42,8 +48,8 @@ func (h Held) Release(fn func()) {
 	l := h.lock
 	l.leave()
 	defer func() {
-		l.acquire(nil, back)
-		l.begin(h.turn)
+		l.acquire(nil, h.turn)
+		l.begin()
 	}()
 	fn()
 }
@@ -66,7 +72,7 @@ type waiting Held
 
 // Release is that of the Held if it holds the lock, and else just calls fn.
 func (w waiting) Release(fn func()) {
-	if h := Held(w); h.lock.holder.Load() == h.turn {
+	if h := Held(w); h.holds() {
 		h.Release(fn)
 		return
 	}

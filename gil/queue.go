@@ -8,6 +8,7 @@ import (
 // waiter is a goroutine that waits for the lock.
 type waiter struct {
 	granted    chan struct{} // room for one: the lock is yours
+	turn       uint64        // that goes on, or 0 for a new one
 	since, due time.Duration
 }
 

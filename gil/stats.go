@@ -19,7 +19,7 @@ func (l *Lock) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{
-		Switches: l.switches.Load(), Forced: l.forced.Load(), Waiting: l.waiting.len(),
+		Switches: l.turns(l.word.Load()) + l.returns.Load(), Forced: l.forced.Load(), Waiting: l.waiting.len(),
 		Held: time.Duration(l.heldFor.Load()), Waited: l.waitedFor,
 	}
 }
