@@ -336,3 +336,25 @@ func TestTimes(t *testing.T) {
 		}
 	})
 }
+
+// TestSwitches: who comes back after another is a switch, who comes back to a lock that nobody had meanwhile is none.
+func TestSwitches(t *testing.T) {
+	l := gil.New(nil)
+	l.Do(func(h gil.Held) {
+		for _, c := range []struct {
+			between func()
+			want    uint64
+		}{
+			{func() {}, 1},
+			{func() {}, 1},
+			{func() { l.Do(func(gil.Held) {}) }, 3},
+			{func() {}, 3},
+			{func() { l.Do(func(h gil.Held) { h.Release(func() {}) }) }, 5},
+		} {
+			h.Release(c.between)
+			if n := l.Stats().Switches; n != c.want {
+				t.Errorf("%d switches, want %d", n, c.want)
+			}
+		}
+	})
+}
