@@ -46,6 +46,30 @@ func TestReadRacesCancel(t *testing.T) {
 	}
 }
 
+// TestWaitRacesCancel: nor does a wait go on that begins just when its context ends.
+func TestWaitRacesCancel(t *testing.T) {
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		g.Background(sleeps(20*time.Second, errors.New("a wait goes on")))
+		for range 20000 {
+			inner, cancel := loop.WithCancel(ctx)
+			var started atomic.Bool
+			go func() {
+				started.Store(true)
+				cancel(errTest)
+			}()
+			for !started.Load() {
+			}
+			if err := new(loop.Event).Wait(inner); err != errTest {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDoneAndErr: a context whose Done is closed has an error, in whatever instant.
 func TestDoneAndErr(t *testing.T) {
 	for range 100 {
@@ -111,9 +135,17 @@ func TestNestedEnds(t *testing.T) {
 			if v, err := loop.Gather(ctx, long, long); v != nil || !errors.Is(err, context.Canceled) {
 				t.Errorf("Gather() = %v, %v", v, err)
 			}
-			never := func(ctx context.Context, _ *loop.Group) error { return loop.Sleep(ctx, time.Hour) }
-			if err := loop.WithGroup(ctx, never); !errors.Is(err, context.Canceled) {
-				t.Errorf("WithGroup() = %v", err)
+			for _, cancels := range []bool{false, true} {
+				err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+					err := loop.Sleep(ctx, time.Hour)
+					if cancels {
+						g.Cancel() // too late
+					}
+					return err
+				})
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("WithGroup() = %v; it cancels itself: %v", err, cancels)
+				}
 			}
 			return nil
 		})
@@ -316,12 +348,20 @@ func (c slow) SetReadDeadline(at time.Time) error {
 // TestSlowInterrupt: a coroutine does not go on before what interrupts it is done, which then does not touch its next
 // wait.
 func TestSlowInterrupt(t *testing.T) {
+	for name, make := range map[string]func(context.Context) (context.Context, context.CancelCauseFunc){
+		"loop": loop.WithCancel, "context": context.WithCancelCause,
+	} {
+		t.Run(name, func(t *testing.T) { testSlowInterrupt(t, make) })
+	}
+}
+
+func testSlowInterrupt(t *testing.T, withCancel func(context.Context) (context.Context, context.CancelCauseFunc)) {
 	synctest.Test(t, func(t *testing.T) {
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			a, b := net.Pipe()
 			defer b.Close()
 			set := make(chan struct{})
-			inner, cancel := loop.WithCancel(ctx)
+			inner, cancel := withCancel(ctx)
 			time.AfterFunc(time.Second, func() { cancel(errTest) })
 			time.AfterFunc(time.Hour, func() { close(set) })
 			start := time.Now()
@@ -330,6 +370,74 @@ func TestSlowInterrupt(t *testing.T) {
 			}
 			if err := new(loop.Event).Wait(ctx); !errors.Is(err, concert.ErrDeadlock) {
 				t.Errorf("the next wait: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+// TestLateEnd: a context of package context that ended together with an earlier wait has nothing to do with the next one.
+func TestLateEnd(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		var first, second loop.Event
+		derived, cancel := context.WithCancel(ctx)
+		g.Go(func(context.Context) error {
+			cancel() // which is told on a goroutine
+			first.Set()
+			return nil
+		})
+		g.After(time.Second, func(context.Context) error { second.Set(); return nil })
+		if err := first.Wait(derived); err != nil {
+			t.Errorf("the first wait: %v", err)
+		}
+		return second.Wait(ctx)
+	})
+}
+
+// TestReadInTime: what a Read has got when its context ends is not lost.
+func TestReadInTime(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		inner, cancel := loop.WithCancel(ctx)
+		b := make([]byte, 10)
+		if n, err := loop.Conn(inner, late{cancel: cancel}).Read(b); string(b[:n]) != "hello" || err != nil {
+			t.Errorf("Read() = %q, %v", b[:n], err)
+		}
+		return nil
+	})
+}
+
+// late is a connection whose Read has its context end before it returns.
+type late struct {
+	net.Conn
+	cancel context.CancelCauseFunc
+}
+
+func (c late) Read(b []byte) (int, error) {
+	c.cancel(nil)
+	return copy(b, "hello"), nil
+}
+
+func (c late) SetReadDeadline(time.Time) error { return nil }
+
+// TestPortalClosesMeanwhile: who waits to come in by a portal that is closed meanwhile does not.
+func TestPortalClosesMeanwhile(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		p := g.Portal()
+		result := make(chan error, 1)
+		go func() {
+			result <- p.Run(context.Background(), func(context.Context) error { t.Error("it came in"); return nil })
+		}()
+		go func() {
+			synctest.Wait() // until it stands in line, as this coroutine has the loop
+			p.Close()
+			result <- errTest
+		}()
+		if err := <-result; err != errTest {
+			t.Errorf("it did not wait: %v", err)
+		}
+		return loop.Block(ctx, func() error {
+			if err := <-result; err != loop.ErrClosed {
+				t.Errorf("Run() = %v", err)
 			}
 			return nil
 		})
