@@ -1,0 +1,168 @@
+// Chat is a server for conversations by lines, on an event loop:
+//
+//	go run ./examples/chat                      on 127.0.0.1:7777
+//	go run ./examples/chat -listen :9000
+//
+// Talk to it with nc 127.0.0.1 7777, in two windows or more: the first line is your name, each other one is for all.
+// A line that is just /who tells who is there. Ctrl-C says goodbye to all.
+//
+// What all connections share, who is there and what was said last, changes in one step between two awaits, so
+// nobody sees half of it, and there is no lock. Who does not read is not waited for: when 64 lines wait for him he
+// is gone.
+//
+// Exit codes: 0 ended by Ctrl-C, 1 it could not listen, or failed later, 2 wrong usage.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"concert/loop"
+)
+
+const (
+	longest   = 1000            // bytes of a line
+	unread    = 64              // lines that may wait for somebody
+	remember  = 5               // lines that who comes is told
+	patience  = time.Minute     // for a name
+	goodbye   = 2 * time.Second // for the last line
+	shortName = 20              // bytes of a name
+)
+
+func main() {
+	address := flag.String("listen", "127.0.0.1:7777", "the address to listen on")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "chat: unexpected argument %q; see -help\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	listener, err := net.Listen("tcp", *address)
+	if err == nil {
+		fmt.Println("listening on", listener.Addr())
+		err = serve(ctx, listener)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "chat:", err)
+		os.Exit(1)
+	}
+}
+
+// serve has a room at a listener, until ctx ends.
+func serve(ctx context.Context, listener net.Listener) error {
+	return loop.Run(ctx, &loop.Options{Name: "chat"}, func(ctx context.Context, _ *loop.Group) error {
+		r := &room{members: map[string]*loop.Queue[string]{}}
+		return loop.Serve(ctx, listener, r.welcome)
+	})
+}
+
+// room is what all connections share.
+type room struct {
+	members map[string]*loop.Queue[string] // lines for each, by name
+	said    []string                       // the last ones
+}
+
+// welcome is the coroutine of a connection, which reads.
+func (r *room) welcome(ctx context.Context, c net.Conn) {
+	fmt.Fprintln(c, "your name?")
+	c.SetReadDeadline(time.Now().Add(patience))
+	lines := bufio.NewScanner(c)
+	lines.Buffer(make([]byte, 0, 256), longest)
+	if !lines.Scan() {
+		return
+	}
+	c.SetReadDeadline(time.Time{})
+	name, mine, err := r.enter(lines.Text())
+	if err != nil {
+		fmt.Fprintln(c, err)
+		return
+	}
+	loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+		loop.Current(ctx).SetName("reads from %s", name)
+		writer := g.Go(func(ctx context.Context) error { return write(ctx, c, mine) })
+		writer.SetName("writes to %s", name)
+		for lines.Scan() {
+			if line := strings.TrimSpace(lines.Text()); line == "/who" {
+				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
+			} else if line != "" {
+				r.say(name+": "+line, mine)
+				if err := mine.Put(ctx, name+": "+line); err != nil { // he says no more than he hears
+					break
+				}
+			}
+		}
+		r.leave(name, mine)
+		return nil
+	})
+}
+
+// enter lets somebody in. It does not await, so no other can have the same name meanwhile.
+func (r *room) enter(line string) (name string, mine *loop.Queue[string], err error) {
+	name = strings.TrimSpace(line)
+	switch {
+	case name == "" || len(name) > shortName:
+		return "", nil, fmt.Errorf("a name has up to %d letters", shortName)
+	case r.members[name] != nil:
+		return "", nil, fmt.Errorf("there is a %s already", name)
+	}
+	r.say(name+" comes", nil)
+	mine = loop.NewQueue[string](unread)
+	for _, line := range r.said {
+		mine.TryPut(line)
+	}
+	r.members[name] = mine
+	return name, mine, nil
+}
+
+// say tells all who are here, but one. Who has not read for long is not waited for.
+func (r *room) say(line string, but *loop.Queue[string]) {
+	if r.said = append(r.said, line); len(r.said) > remember {
+		r.said = slices.Delete(r.said, 0, 1)
+	}
+	for name, lines := range r.members {
+		if lines != but && !lines.TryPut(line) {
+			r.leave(name, lines)
+		}
+	}
+}
+
+// leave is for who goes, or is gone already.
+func (r *room) leave(name string, lines *loop.Queue[string]) {
+	if r.members[name] == lines {
+		delete(r.members, name)
+		lines.Close()
+		r.say(name+" leaves", nil)
+	}
+}
+
+// write is the coroutine that writes to a connection, until it has nothing more, and then closes it, so that the one
+// who reads ends, too.
+func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
+	raw := c
+	defer raw.Close()
+	c = loop.Conn(ctx, c)
+	for line, err := range lines.All(ctx) {
+		if err != nil { // the server ends
+			ctx, cancel := loop.WithTimeout(loop.Shield(ctx), goodbye)
+			defer cancel()
+			io.WriteString(loop.Conn(ctx, c), "goodbye\n")
+			return err
+		}
+		if _, err := fmt.Fprintln(c, line); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
