@@ -69,7 +69,7 @@ func BenchmarkLoop(b *testing.B) {
 	}, func(n int) {
 		for range n {
 			done := make(chan error, 1)
-			go func() { done <- nothing(nil) }()
+			go func() { done <- nothing(context.Background()) }()
 			<-done
 		}
 	})
@@ -87,7 +87,7 @@ func BenchmarkLoop(b *testing.B) {
 		for range n / 1000 {
 			var all sync.WaitGroup
 			for range 1000 {
-				all.Go(func() { nothing(nil) })
+				all.Go(func() { nothing(context.Background()) })
 			}
 			all.Wait()
 		}

@@ -35,7 +35,7 @@ func BenchmarkCreate(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			done := make(chan error, 1)
-			go func() { done <- nothing(nil) }()
+			go func() { done <- nothing(context.Background()) }()
 			<-done
 		}
 	})
@@ -63,7 +63,7 @@ func BenchmarkGroup(b *testing.B) {
 		for b.Loop() {
 			var all sync.WaitGroup
 			for range n {
-				all.Go(func() { nothing(nil) })
+				all.Go(func() { nothing(context.Background()) })
 			}
 			all.Wait()
 		}

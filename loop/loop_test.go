@@ -15,6 +15,8 @@ import (
 	"concert/loop"
 )
 
+type testKey struct{}
+
 // run runs main in a loop in a synctest bubble, which also sees to it that no goroutine is left.
 func run(t *testing.T, main func(ctx context.Context, g *loop.Group) error) (err error) {
 	t.Helper()
@@ -130,13 +132,13 @@ func TestSleepForEver(t *testing.T) {
 func TestRunContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		why := errors.New("why")
-		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), "key", "value"))
+		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), testKey{}, "value"))
 		time.AfterFunc(time.Minute, func() { cancel(why) })
 		cleaned := 0
 		err := loop.Run(ctx, nil, func(ctx context.Context, g *loop.Group) error {
 			for range 3 {
 				g.Go(func(ctx context.Context) error {
-					if v := ctx.Value("key"); v != "value" {
+					if v := ctx.Value(testKey{}); v != "value" {
 						t.Errorf("value %v in a coroutine", v)
 					}
 					defer func() {

@@ -66,10 +66,10 @@ func TestPortalEnds(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		p := loop.Open(ctx, nil)
 		sleep := func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) }
-		short, stop := context.WithTimeout(context.WithValue(t.Context(), "key", 7), time.Minute)
+		short, stop := context.WithTimeout(context.WithValue(t.Context(), testKey{}, 7), time.Minute)
 		defer stop()
 		err := p.Run(short, func(ctx context.Context) error {
-			if v := ctx.Value("key"); v != 7 {
+			if v := ctx.Value(testKey{}); v != 7 {
 				t.Errorf("its value is %v", v)
 			}
 			return sleep(ctx)

@@ -509,7 +509,8 @@ func TestOpenMisuse(t *testing.T) {
 		}
 		return nil
 	})
-	if text := panics(func() { loop.Open(nil, nil) }); !strings.Contains(text, "nil context") {
+	var none context.Context
+	if text := panics(func() { loop.Open(none, nil) }); !strings.Contains(text, "nil context") {
 		t.Errorf("Open without a context: %s", text)
 	}
 }

@@ -90,13 +90,11 @@ func TestCompletionWins(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, setFirst := range []bool{true, false} {
 			var e loop.Event
-			inner, cancel := loop.WithCancel(ctx)
-			waiter := g.Go(func(ctx context.Context) error { return nil })
+			var cancel context.CancelCauseFunc
 			first, second := error(nil), error(nil)
-			waiter = g.Go(func(ctx context.Context) error {
+			waiter := g.Go(func(ctx context.Context) error {
 				mine, stop := loop.WithCancel(ctx)
 				defer stop(nil)
-				context.AfterFunc(inner, func() {}) // a listener of package context makes no difference
 				cancel = stop
 				first = e.Wait(mine)
 				second = loop.Yield(mine)
