@@ -49,19 +49,27 @@ func (l *Loop) grantLocked(t *Task) *Task {
 
 // nextLocked is called by the one who has the baton and gives it up. It returns the coroutine that
 // has it now, to be passed to unlock, or nil.
-func (l *Loop) nextLocked() *Task {
-	for {
+func (l *Loop) nextLocked() *Task { return l.nextHeededLocked(false) }
+
+// nextHeededLocked is nextLocked for one who may have looked at strangers just now.
+func (l *Loop) nextHeededLocked(heeded bool) *Task {
+	for ; ; heeded = false {
 		if l.ready.n > 0 {
 			return l.grantLocked(l.pickLocked())
 		}
-		switch {
-		case l.live == 0:
-		case l.opts.Virtual && len(l.strangers.of) > 0 && l.heedLocked():
-			continue
-		case l.jumpLocked() || l.stuckLocked() && l.breakLocked():
-			continue
+		jump, stuck := l.jumpsLocked(), l.stuckLocked()
+		if !jump && !stuck || l.heeding != heedless {
+			break
 		}
-		break
+		if !heeded && l.strangeLocked() {
+			l.heeding = wanted
+			break
+		}
+		if jump {
+			l.jumpLocked()
+		} else if !l.breakLocked() {
+			break
+		}
 	}
 	l.held = false
 	l.current.Store(nil)
@@ -79,24 +87,39 @@ func (l *Loop) pickLocked() *Task {
 // unlock ends what was done under mu. next is what nextLocked returned, or nil; if the baton lies
 // there, what was done may have made somebody ready, or have left nothing that could.
 func (l *Loop) unlock(next *Task) {
-	if next == nil && !l.held {
-		if next = l.nextLocked(); next != nil {
-			l.watchLocked()
+	for heeded := false; ; heeded = true {
+		if next == nil && !l.held {
+			if next = l.nextHeededLocked(heeded); next != nil {
+				l.watchLocked()
+			}
 		}
-	}
-	l.release()
-	if next != nil {
-		next.resume()
+		mine := l.heeding == wanted
+		if mine {
+			l.heeding = going
+		}
+		l.release()
+		if next != nil {
+			next.resume()
+			next = nil
+		}
+		if !mine {
+			return
+		}
+		l.heed()
+		l.heeding = heedless
 	}
 }
 
 // release lets go of mu, and does what had to wait for that.
 func (l *Loop) release() {
-	all := l.stopped
-	l.stopped = nil
+	all, ears := l.stopped, l.ears
+	l.stopped, l.ears = nil, nil
 	l.mu.Unlock()
 	if all != nil {
-		l.interrupt(all)
+		go l.interrupt(all) // it may take its time
+	}
+	for _, s := range ears {
+		s.stop()
 	}
 }
 
@@ -124,7 +147,7 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 	}
 	if t.abroad {
 		t.abroad = false
-		l.ignoreLocked(t)
+		l.strangers.remove(t)
 	}
 	l.ready.push(t)
 	return true
@@ -140,21 +163,30 @@ func (l *Loop) wake(t *Task, err error) bool {
 
 // parkLocked gives up the baton and returns when the coroutine was woken, with what wakeLocked
 // was told, or at once if what could end the wait has ended. It lets go of mu.
-func (c caller) parkLocked(op op, on any) error {
+//
+// Before mu is taken for it, attend is called, if c can have a foreign context.
+func (c caller) parkLocked(op op, on any, ear *stranger) error {
 	t := c.task()
 	l := t.loop
-	if err := c.overLocked(); err != nil {
+	err := c.overLocked()
+	if ear != nil && ear.ended {
+		err = ear.cause
+	}
+	if err != nil {
 		if t.timer.set() {
 			l.timers.remove(&t.timer)
 		}
 		l.unlock(nil)
+		if ear != nil {
+			ear.stop()
+		}
 		return err
 	}
 	t.state = parked
 	t.in = c.in()
-	if c.foreign != nil {
+	if ear != nil {
 		t.abroad = true
-		l.listenLocked(t, c.foreign)
+		l.strangers.add(ear)
 	}
 	t.op, t.on, t.since = op, on, l.coarseLocked()
 	next := l.nextLocked()
@@ -164,6 +196,9 @@ func (c caller) parkLocked(op op, on any) error {
 	} else {
 		l.unlock(next)
 		<-t.host
+	}
+	if ear != nil {
+		ear.stop()
 	}
 	if dl, ok := t.err.(*DeadlockError); ok {
 		dl.locate(t)

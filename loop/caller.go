@@ -97,34 +97,53 @@ func (c caller) fail(err error) error {
 
 // ended returns the cause for which the caller's waits end, or nil.
 func (c caller) ended() error {
-	if c.foreign == nil && !c.shielded && c.scope.exposed {
-		c.scope.expose()
-	}
-	return c.overLocked()
-}
-
-// overLocked is ended for one who has locked mu, and has called ended before.
-func (c caller) overLocked() error {
 	switch {
 	case c.foreign != nil:
 		if c.foreign.Err() != nil {
 			return context.Cause(c.foreign)
 		}
-	case !c.shielded && c.scope.over.Load():
+		return nil
+	case c.shielded:
+		return nil
+	case c.scope.exposed:
+		c.scope.expose()
+	}
+	if c.scope.over.Load() {
 		return c.scope.cause
 	}
 	return nil
 }
 
-// expose is for a scope with a parent of package context, here or further up, which may have ended just now, and
-// whose goroutine has not told us yet.
+// overLocked is whether the scope has ended, for one who has locked mu and asked ended before.
+func (c caller) overLocked() error {
+	if s := c.in(); s != nil && s.over.Load() {
+		return s.cause
+	}
+	return nil
+}
+
+// attend listens to the context that may end a wait, if that is a foreign one.
+func (c caller) attend() *stranger {
+	if c.foreign == nil {
+		return nil
+	}
+	return c.task().loop.listen(c.task(), c.foreign)
+}
+
+// expose is for a scope with a stranger above, which may have ended just now, and whose goroutine has not told us yet.
 func (s *scope) expose() {
 	l := s.task.loop
+	var above []*stranger
 	l.mu.Lock()
 	for up := s; up != nil && up.exposed; up = up.above {
-		if up.apart && up.parent.Err() != nil {
-			up.endLocked(context.Cause(up.parent))
+		if up.ear != nil {
+			above = append(above, up.ear)
 		}
 	}
-	l.unlock(nil)
+	l.mu.Unlock()
+	for _, ear := range above {
+		if ear.ctx.Err() != nil {
+			ear.tell()
+		}
+	}
 }

@@ -97,7 +97,7 @@ func (g *Group) wait(ended func() bool) {
 	for !ended() {
 		g.joining = true
 		g.owner.loop.mu.Lock()
-		caller{scope: &g.owner.ctx, shielded: true}.parkLocked(opWithGroup, g)
+		caller{scope: &g.owner.ctx, shielded: true}.parkLocked(opWithGroup, g, nil)
 		g.joining = false
 	}
 }
@@ -184,6 +184,9 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 // make returns a child that is in no line yet. The one who makes it is skip calls up.
 func (g *Group) make(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
+	if g.ctx.exposed {
+		g.ctx.expose()
+	}
 	switch {
 	case g.left:
 		panic("loop: a coroutine was to be started in a group that has ended")
@@ -220,9 +223,9 @@ func (g *Group) childEnded(t *Task) {
 func (g *Group) failed(err error, t *Task) {
 	switch {
 	case err == nil:
-	case t != nil && t.ctx.over.Load() && !g.ctx.over.Load() && echoes(err, t.ctx.cause):
+	case t != nil && t.ctx.over.Load() && !g.ctx.over.Load() && isEcho(err, t.ctx.cause):
 		// It alone was cancelled.
-	case g.ctx.over.Load() && echoes(err, g.ctx.cause):
+	case g.ctx.over.Load() && isEcho(err, g.ctx.cause):
 		if g.echo == nil {
 			g.echo = err
 		}
@@ -234,6 +237,16 @@ func (g *Group) failed(err error, t *Task) {
 			g.end(cancelled(fmt.Sprintf("loop: cancelled, because the function of its group failed: %v", err)))
 		}
 	}
+}
+
+// isEcho is echoes for errors of anybody, whose methods may panic.
+func isEcho(err, cause error) (echo bool) {
+	defer func() {
+		if recover() != nil {
+			echo = false
+		}
+	}()
+	return echoes(err, cause)
 }
 
 // echoes reports whether an error says no more than that a context has ended with a cause. Of one that
@@ -259,7 +272,7 @@ func echoes(err, cause error) bool {
 
 // says is errors.Is without what the error wraps.
 func says(err, target error) bool {
-	if reflect.TypeOf(target).Comparable() && err == target {
+	if reflect.ValueOf(target).Comparable() && reflect.ValueOf(err).Comparable() && err == target {
 		return true
 	}
 	e, ok := err.(interface{ Is(error) bool })

@@ -82,9 +82,10 @@ func (w *waiters) remove(t *Task) {
 
 // wait parks the caller until wakeOne or wakeAll comes to it, or its context ends.
 func (w *waiters) wait(c caller, op op, on any) error {
+	ear := c.attend()
 	w.push(c.task())
 	c.task().loop.mu.Lock()
-	err := c.parkLocked(op, on)
+	err := c.parkLocked(op, on, ear)
 	w.remove(c.task())
 	return err
 }

@@ -62,8 +62,11 @@ type Loop struct {
 	portals   int    // ways in that are open
 	timers    timers //
 	strangers strangers
-	stopped   []stopped // since mu was taken
-	root      *scope    // of Run's coroutine
+	spread    bool // a scope's end has been told to package context since strangers were looked at
+	heeding   heeding
+	stopped   []stopped   // since mu was taken
+	ears      []*stranger // to be stopped, since then
+	root      *scope      // of Run's coroutine
 	deadlock  *DeadlockError
 	closed    bool // Run has returned
 
@@ -102,9 +105,15 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 
 	t := l.newTask(ctx, main)
 	l.root = &t.ctx
-	defer context.AfterFunc(ctx, func() { l.root.end(context.Cause(ctx)) })()
-	if ctx.Err() != nil {
-		l.root.end(context.Cause(ctx))
+	if ctx.Done() != nil {
+		l.root.ear = l.listen(l.root, ctx)
+		l.mu.Lock()
+		l.root.ear.active = true // but not among strangers: its end is no hope in a deadlock
+		l.mu.Unlock()
+		defer l.root.ear.stop()
+		if ctx.Err() != nil {
+			l.root.ear.tell()
+		}
 	}
 	var err error
 	l.enter(t, func() { err = WithGroup(&t.ctx, main) })

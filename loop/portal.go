@@ -1,6 +1,9 @@
 package loop
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Portal is the way into a loop from other goroutines. It is open until its Close, or until the context of the
 // group that it belongs to ends. Its methods may be called from any goroutine.
@@ -45,7 +48,7 @@ func (p *gate) call(ctx context.Context) (err error) {
 		l.mu.Unlock()
 		return nil
 	}
-	return c.parkLocked(opPortal, nil)
+	return c.parkLocked(opPortal, nil, nil)
 }
 
 func (p *gate) finish(error) {
@@ -110,32 +113,41 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	}
 	t := l.newTask(ctx, fn)
 	t.contained = true
+	t.host = newHost()
+	var ear *stranger
+	if ctx.Done() != nil {
+		ear = l.listen(&t.ctx, ctx)
+	}
 	l.mu.Lock()
 	if p.closed || l.closed {
 		l.mu.Unlock()
+		if ear != nil {
+			ear.stop()
+		}
 		return ErrClosed
 	}
-	t.host = newHost()
 	l.live++
-	l.joinLocked(t)
-	defer func() { t.finish(err, false) }()
-	l.mu.Lock()
-	if p.closed { // while we waited
-		l.mu.Unlock()
-		return ErrClosed
-	}
 	t.ctx.linkLocked(&g.ctx)
-	l.mu.Unlock()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	t.ctx.hearLocked(ear)
+	l.joinLocked(t)
+	err = errNotReturned
+	defer func() { t.finish(err, false) }()
+	if p.isClosed() { // while we waited
+		err = ErrClosed
+		return err
 	}
 	t.group = g
 	g.live++
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { t.ctx.end(context.Cause(ctx)) })()
+	if err = (caller{scope: &t.ctx}).ended(); err != nil {
+		return err
 	}
-	return fn(&t.ctx)
+	err = errNotReturned
+	err = fn(&t.ctx)
+	return err
 }
+
+// errNotReturned is what those see who wait for a coroutine whose panic goes on in the caller of Portal.Run.
+var errNotReturned = errors.New("loop: the function has panicked or called runtime.Goexit")
 
 // Close closes the portal: nobody comes in any more. Its group waits for those who are inside. That of [Open]
 // ends the loop, waits for them, and returns the error of the loop, if there is one; a coroutine of the loop must not call

@@ -27,9 +27,10 @@ type scope struct {
 	first, left, right *scope // the first of those below, and its neighbours in the list of those
 	gone               bool   // it has been left; what is made from it stands below what is above it
 
-	// Written before it is linked:
-	apart   bool // the end of what is above is not its end
-	exposed bool // it or one above it has a parent that may end by itself, see stranger
+	// Written before its context is given to anybody:
+	apart   bool      // the end of what is above is not its end
+	exposed bool      // it or one above it has an ear
+	ear     *stranger // its parent, if that may end by itself; else nil
 
 	limit *limit // of WithTimeout and WithDeadline, else nil
 }
@@ -76,12 +77,30 @@ func (s *scope) begin(t *Task, above *scope, ctx context.Context) {
 		s.apart = done != above.Done()
 	}
 	l := t.loop
+	var ear *stranger
+	if s.apart && done != nil {
+		ear = l.listen(s, ctx)
+		if ctx.Err() != nil {
+			ear.tell()
+		}
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	s.linkLocked(above)
-	if s.apart && done != nil && !s.over.Load() {
-		s.exposed = true
-		l.listenLocked(s, ctx)
+	s.hearLocked(ear)
+	l.mu.Unlock()
+}
+
+// hearLocked has the end of a stranger be the scope's.
+func (s *scope) hearLocked(ear *stranger) {
+	switch {
+	case ear == nil:
+	case ear.ended:
+		s.endLocked(ear.cause)
+	case s.over.Load():
+		s.task.loop.ears = append(s.task.loop.ears, ear)
+	default:
+		s.ear, s.exposed = ear, true
+		s.task.loop.strangers.add(ear)
 	}
 }
 
@@ -113,12 +132,19 @@ func (s *scope) leaveLocked() {
 		return
 	}
 	s.endLocked(errLeft)
+	if s.ear != nil {
+		s.task.loop.ears = append(s.task.loop.ears, s.ear)
+	}
 	if s.above == nil {
 		return
 	}
 	for s.first != nil {
 		below := s.first
 		s.first = below.right
+		if below.over.Load() && below.first == nil && below != &below.task.ctx {
+			below.above, below.gone = s.above, true // forgotten, and good for nothing
+			continue
+		}
 		below.attachLocked(s.above)
 	}
 	if s.left == nil {
@@ -164,6 +190,7 @@ func (s *scope) endLocked(cause error) bool {
 	}
 	if in := s.inner.Load(); in != nil {
 		in.cancel(cause) // package context calls nobody back meanwhile, but starts goroutines
+		l.spread = true
 	}
 	if t := s.task; t.in == s {
 		switch t.state {
@@ -180,8 +207,8 @@ func (s *scope) endLocked(cause error) bool {
 			below.endLocked(cause)
 		}
 	}
-	if s.apart && s.exposed {
-		l.ignoreLocked(s)
+	if s.ear != nil {
+		l.strangers.remove(s)
 	}
 	return true
 }
@@ -200,10 +227,11 @@ func (s *scope) Err() error {
 	return context.Canceled
 }
 
-// Deadline is that of a [context.Context], by the loop's clock.
+// Deadline is that of a [context.Context]. One of virtual time is nobody's business but the loop's: package context and
+// net would take it for one of real time.
 func (s *scope) Deadline() (time.Time, bool) {
 	at, ok := s.parent.Deadline()
-	if s.limit != nil && (!ok || s.limit.at.Before(at)) {
+	if s.limit != nil && !s.task.loop.opts.Virtual && (!ok || s.limit.at.Before(at)) {
 		return s.limit.at, true
 	}
 	return at, ok
@@ -268,7 +296,7 @@ func (s *scope) cancel(cause error) {
 // [context.DeadlineExceeded], or when ctx does. Cancel must be called when it is not
 // needed any more, and may be called from any goroutine.
 //
-// The time is the loop's, which may be virtual. Contexts of [context.WithTimeout] work as well, at a higher
+// The time is the loop's, which may be virtual; the context has no Deadline then, as others would take it for real. Contexts of [context.WithTimeout] work as well, at a higher
 // price, and by the real time. One that package context makes from this one ends as cancelled, with
 // DeadlineExceeded as its [context.Cause].
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {

@@ -85,15 +85,15 @@ func (l *Loop) fireLocked(now time.Duration) {
 	}
 }
 
-// jumpLocked is called when nobody is ready. It has the virtual time go on to the next timer, and
-// reports whether it did.
-func (l *Loop) jumpLocked() bool {
-	if !l.opts.Virtual || l.outside > 0 || len(l.timers.heap) == 0 {
-		return false
-	}
+// jumpsLocked reports, when nobody is ready, whether the virtual time can go on.
+func (l *Loop) jumpsLocked() bool {
+	return l.opts.Virtual && l.outside == 0 && len(l.timers.heap) > 0
+}
+
+// jumpLocked has the virtual time go on to the next timer.
+func (l *Loop) jumpLocked() {
 	l.virtual = max(l.virtual, l.timers.heap[0].at)
 	l.fireLocked(l.virtual)
-	return true
 }
 
 // alarmLocked sets the one timer of the runtime to the soonest of ours. It is called when a timer has
@@ -146,10 +146,11 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	if at < 0 {
 		at = noAlarm
 	}
+	ear := c.attend()
 	l.mu.Lock()
 	l.timers.add(&c.task().timer, at)
 	l.alarmLocked()
-	return c.parkLocked(opSleep, nil)
+	return c.parkLocked(opSleep, nil, ear)
 }
 
 // Yield lets the other coroutines run that are ready, each up to its next await. A coroutine
