@@ -55,7 +55,7 @@ func (l *Loop) nextLocked() *Task { return l.nextHeededLocked(false) }
 func (l *Loop) nextHeededLocked(heeded bool) *Task {
 	for ; ; heeded = false {
 		if l.ready.n > 0 {
-			return l.grantLocked(l.pickLocked())
+			return l.grantLocked(l.ready.pop())
 		}
 		jump, stuck := l.jumpsLocked(), l.stuckLocked()
 		if !jump && !stuck || l.heeding != heedless {
@@ -74,14 +74,6 @@ func (l *Loop) nextHeededLocked(heeded bool) *Task {
 	l.held = false
 	l.current.Store(nil)
 	return nil
-}
-
-// pickLocked takes a coroutine out of the ready line: the first, or by the seed any.
-func (l *Loop) pickLocked() *Task {
-	if l.random != nil {
-		return l.ready.remove(l.random.IntN(l.ready.n))
-	}
-	return l.ready.pop()
 }
 
 // unlock ends what was done under mu. next is what nextLocked returned, or nil; if the baton lies

@@ -60,7 +60,7 @@ func (t *Task) run(again bool) (next *Task) {
 			}
 		}
 		if f, ok := b.(finisher); ok {
-			f.finish(err)
+			f.finish(t, err)
 		}
 		next = t.finish(err, again)
 	}()

@@ -1,12 +1,23 @@
 package loop
 
-// line is a queue of coroutines that are ready, linked through Task.next.
+import "math/rand/v2"
+
+// line is a queue of coroutines that are ready, linked through Task.next. If they are to be taken at random they are in a
+// slice instead.
 type line struct {
 	first, last *Task
 	n           int
+
+	random *rand.Rand // or nil
+	all    []*Task
 }
 
 func (q *line) push(t *Task) {
+	if q.random != nil {
+		q.all = append(q.all, t)
+		q.n++
+		return
+	}
 	t.next = nil
 	if q.last == nil {
 		q.first = t
@@ -18,29 +29,18 @@ func (q *line) push(t *Task) {
 }
 
 func (q *line) pop() *Task {
+	if q.random != nil {
+		i := q.random.IntN(q.n)
+		q.n--
+		t := q.all[i]
+		q.all[i], q.all[q.n] = q.all[q.n], nil
+		q.all = q.all[:q.n]
+		return t
+	}
 	t := q.first
 	q.first = t.next
 	if q.first == nil {
 		q.last = nil
-	}
-	t.next = nil
-	q.n--
-	return t
-}
-
-// remove takes out the one at place i.
-func (q *line) remove(i int) *Task {
-	if i == 0 {
-		return q.pop()
-	}
-	before := q.first
-	for range i - 1 {
-		before = before.next
-	}
-	t := before.next
-	before.next = t.next
-	if q.last == t {
-		q.last = before
 	}
 	t.next = nil
 	q.n--

@@ -157,6 +157,7 @@ func newLoop(opts *Options) *Loop {
 	if seed := l.opts.Seed; seed != 0 {
 		l.opts.Virtual = true
 		l.random = rand.New(rand.NewPCG(seed, seed))
+		l.ready.random = l.random
 	}
 	if l.opts.Virtual {
 		l.epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)

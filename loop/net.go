@@ -89,6 +89,21 @@ func (c *conn) endWrite(all int, n *int, err *error) {
 	}
 }
 
+// Close is that of a [net.Conn]. One that may take its time, as a TLS connection's, lets others run meanwhile.
+func (c *conn) Close() error {
+	t := c.scope.task
+	switch c.Conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return c.Conn.Close()
+	}
+	if t.loop.current.Load() != t { // somebody else closes it
+		return c.Conn.Close()
+	}
+	t.leave(opConnClose, nil, nil)
+	defer t.comeBack()
+	return c.Conn.Close()
+}
+
 func (c *conn) user() deadlines {
 	if c.deadlines == nil {
 		return deadlines{}
@@ -142,8 +157,8 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 	if listener == nil || handle == nil {
 		panic("loop: Serve with a nil listener or function")
 	}
-	defer listener.Close()
 	return WithGroup(ctx, func(ctx context.Context, g *Group) error {
+		defer listener.Close() // before those who are handled are waited for
 		for pause := time.Duration(0); ; {
 			c, err := accept(ctx, listener)
 			if err != nil {
@@ -202,7 +217,8 @@ func (c *connection) call(ctx context.Context) error {
 	return nil
 }
 
-func (c *connection) finish(err error) {
+func (c *connection) finish(t *Task, err error) {
+	c.scope = &t.ctx // also if it was never called
 	c.Close()
 	if e, ok := err.(*concert.PanicError); ok {
 		slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", e, "stack", e.Stack())

@@ -32,6 +32,7 @@ const (
 	opConn
 	opConnRead
 	opConnWrite
+	opConnClose
 	opServe
 )
 
@@ -66,5 +67,6 @@ var opNames = [...]string{
 	opConn:             "Conn",
 	opConnRead:         "Conn.Read",
 	opConnWrite:        "Conn.Write",
+	opConnClose:        "Conn.Close",
 	opServe:            "Serve",
 }

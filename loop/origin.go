@@ -5,12 +5,16 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 // origin is where coroutines come from: their function, and who started them.
 type origin struct {
 	function uintptr // its code pointer, or 0
 	site     uintptr // who started it, or 0
+
+	once        sync.Once
+	name, place string // for people, once they were asked for
 }
 
 // entry returns the code pointer of a function.
@@ -23,8 +27,14 @@ func (o *origin) look(skip int) {
 	o.site = pcs[0]
 }
 
-// name returns the function's name, as package.Function.
-func (o *origin) name() string {
+// describe returns the function's name, as package.Function, and the place where the coroutine was started, or that of
+// its function, as file:line.
+func (o *origin) describe() (name, place string) {
+	o.once.Do(func() { o.name, o.place = o.called(), o.where() })
+	return o.name, o.place
+}
+
+func (o *origin) called() string {
 	f := runtime.FuncForPC(o.function)
 	if f == nil {
 		return "a coroutine"
@@ -34,7 +44,6 @@ func (o *origin) name() string {
 	return strings.TrimSuffix(strings.ReplaceAll(name, "[...]", ""), "-fm")
 }
 
-// where returns the place where the coroutine was started, or that of its function, as file:line.
 func (o *origin) where() string {
 	if o.site != 0 {
 		if f, _ := runtime.CallersFrames([]uintptr{o.site}).Next(); f.File != "" {

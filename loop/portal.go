@@ -51,7 +51,7 @@ func (p *gate) call(ctx context.Context) (err error) {
 	return c.parkLocked(opPortal, nil, nil)
 }
 
-func (p *gate) finish(error) {
+func (p *gate) finish(*Task, error) {
 	l := p.group.owner.loop
 	l.mu.Lock()
 	(*Portal)(p).closeLocked()
@@ -112,7 +112,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 		return fn(ctx)
 	}
 	t := l.newTask(ctx, fn)
-	t.contained = true
+	t.contained, t.visitor = true, true
 	t.host = newHost()
 	var ear *stranger
 	if ctx.Done() != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,9 +82,10 @@ func (l *Loop) look() {
 	}
 	before := w.now
 	w.now = time.Since(l.started)
-	late := w.now-before > 2*l.period() // the whole process was kept from running
-	if w.steps != l.steps || late {
+	if w.steps != l.steps {
 		w.steps, w.since, w.reported = l.steps, w.now, false
+	} else if late := w.now - before - 2*l.period(); late > 0 {
+		w.since += late // the whole process was kept from running
 	}
 	w.timer.Reset(l.period())
 	held := w.now - w.since
@@ -93,15 +95,20 @@ func (l *Loop) look() {
 	}
 	w.reported = true
 	t, step := l.current.Load(), l.steps
-	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.origin.where(), For: held}
+	visitor := t.visitor
+	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.place(), For: held}
 	l.mu.Unlock()
 
-	stack := l.culprit()
+	stack := l.culprit(visitor)
 	l.mu.Lock()
 	if l.steps == step {
 		r.Stack = stack
 	}
+	closed := l.closed
 	l.mu.Unlock()
+	if closed {
+		return // nobody wants to know any more
+	}
 	if l.opts.OnStall != nil {
 		l.opts.OnStall(r)
 		return
@@ -119,50 +126,60 @@ func (l *Loop) coarseLocked() time.Duration {
 }
 
 // culprit returns the stack of the goroutine that has the baton: of those of the loop, the one
-// that runs a coroutine and is neither parked nor in Block. A goroutine profile stops the world for
-// much less time than a dump of all stacks.
-func (l *Loop) culprit() string {
+// that runs a coroutine and is neither parked nor outside. A goroutine profile stops the world for
+// much less time than a dump of all stacks. A visitor has come in by a portal, on a goroutine with other labels.
+func (l *Loop) culprit(visitor bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
 		return ""
 	}
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
+	found := ""
 	for record := range strings.SplitSeq(profile.String(), "\n\n") {
-		var frames []stackFrame
-		coroutine, waits := false, false
-		ours := strings.Contains(record, label)
+		if visitor != strings.Contains(record, "concert/loop.(*Portal).Run+") || !visitor && !strings.Contains(record, label) {
+			continue
+		}
+		var frames []stackFrame // of the coroutine, the innermost first
+		begun, waits := false, false
 		for line := range strings.Lines(record) {
 			f, ok := frame(line)
-			if !ok {
-				continue
-			}
-			switch f.function {
-			case "concert/loop.(*Task).run", "concert/loop.(*Loop).enter":
-				coroutine = true
-			case "concert/loop.caller.parkLocked", "concert/loop.(*Task).leave", "concert/loop.(*Task).yield", "concert/loop.(*Loop).joinLocked", "concert/loop.(*Task).finish":
-				waits = waits || !coroutine // else it is another loop's, in which this one runs in Block
-			}
-			if f.function == "concert/loop.(*Portal).Run" { // on somebody else's goroutine, with his labels
-				ours, coroutine = true, true
-			}
-			if !coroutine {
+			switch {
+			case !ok || begun: // what is further out is no business of the coroutine's
+			case slices.Contains(begins, f.function):
+				begun = true
+			default:
 				frames = append(frames, f)
+				waits = waits || slices.Contains(pauses, f.function)
 			}
 		}
-		if !ours || !coroutine || waits {
+		if waits || !begun && len(frames) < deepest {
 			continue
+		}
+		if found != "" {
+			return "" // a visitor of another loop, perhaps
 		}
 		for n := len(frames); n > 0 && strings.HasPrefix(frames[n-1].function, "concert/loop."); n-- {
 			frames = frames[:n-1] // how it was called
 		}
-		var stack strings.Builder
 		for _, f := range frames {
-			fmt.Fprintf(&stack, "\t%s %s\n", f.function, f.place)
+			found += fmt.Sprintf("\t%s %s\n", f.function, f.place)
 		}
-		return stack.String()
 	}
-	return ""
+	return found
 }
+
+// deepest is how many frames of a stack a profile has, at least, of one that it cuts off.
+const deepest = 100
+
+// begins are the functions that call that of a coroutine, and pauses those that a coroutine is in which does not have the baton.
+var (
+	begins = []string{"concert/loop.(*Task).run", "concert/loop.(*Loop).enter", "concert/loop.(*Portal).Run"}
+	pauses = []string{
+		"concert/loop.caller.parkLocked", "concert/loop.(*Task).yield", "concert/loop.(*Task).finish", "concert/loop.(*Loop).joinLocked",
+		"concert/loop.(*Task).comeBack", "concert/loop.Block", "concert/loop.(*releaser).Release", "concert/loop.accept",
+		"concert/loop.(*conn).Read", "concert/loop.(*conn).Write", "concert/loop.(*conn).Close",
+	}
+)
 
 type stackFrame struct{ function, place string }
 

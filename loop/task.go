@@ -37,6 +37,7 @@ type Task struct {
 	begun    bool // it has run, or is about to
 	stopping bool // stop is being called
 	abroad   bool // its wait may be ended by a context of package context
+	visitor  bool // it is on a goroutine that has come in by a portal
 
 	// What the last wait is to return, guarded by loop.mu. Once done, the error of its function.
 	err  error
@@ -56,7 +57,7 @@ type body interface {
 }
 
 // finisher is a body that has something to do at its end, also if it was never called.
-type finisher interface{ finish(err error) }
+type finisher interface{ finish(t *Task, err error) }
 
 type plain func(ctx context.Context) error
 
@@ -82,7 +83,8 @@ func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 func (t *Task) isDone() bool { return t.done.Load() }
 
 // Wait waits until the coroutine has ended, and returns the error of its function. If ctx
-// ends first it returns the cause for that, and the coroutine goes on.
+// ends first it returns the cause for that, and the coroutine goes on. An outcome that is there already
+// is returned whatever ctx is.
 //
 // A panic in the function is a [*concert.PanicError], a runtime.Goexit [concert.ErrGoexit], and
 // one that was cancelled before it began has the cause as its error.
@@ -140,7 +142,14 @@ func (t *Task) nameLocked() string {
 	if t.name != nil {
 		return *t.name
 	}
-	return t.origin.name()
+	name, _ := t.origin.describe()
+	return name
+}
+
+// place is where it was started.
+func (t *Task) place() string {
+	_, place := t.origin.describe()
+	return place
 }
 
 // A Future is a coroutine with a result. It is made by [Spawn].

@@ -20,7 +20,7 @@ func (l *Loop) Tree() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d coroutines\n", l.opts.Name, l.live)
 	l.eachLocked(func(t *Task, depth int) bool {
-		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", depth), t.nameLocked(), shorten(t.origin.where()), t.doesLocked())
+		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", depth), t.nameLocked(), shorten(t.place()), t.doesLocked())
 		return true
 	})
 	return b.String()
