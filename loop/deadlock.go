@@ -76,7 +76,7 @@ func (l *Loop) breakLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
 		l.eachLocked(func(t *Task, _ int) bool {
-			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.place(), For: t.waitsLocked(), task: t})
+			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.place(), For: t.op.String() + t.onLocked(), task: t})
 			return len(l.deadlock.waits) < mostWaits
 		})
 		l.root.endLocked(l.deadlock)

@@ -189,8 +189,8 @@ func (s *scope) endLocked(cause error) bool {
 		l.timers.remove(&s.limit.timer)
 	}
 	if in := s.inner.Load(); in != nil {
-		in.cancel(cause) // package context calls nobody back meanwhile, but starts goroutines
-		l.spread = true
+		in.cancel(cause)                        // package context calls nobody back meanwhile, but starts goroutines
+		l.spread = l.spread || cause != errLeft // nobody waits in one that is left
 	}
 	if t := s.task; t.in == s {
 		switch t.state {

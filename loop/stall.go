@@ -134,38 +134,56 @@ func (l *Loop) culprit(visitor bool) string {
 		return ""
 	}
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
-	found := ""
-	for record := range strings.SplitSeq(profile.String(), "\n\n") {
-		if visitor != strings.Contains(record, "concert/loop.(*Portal).Run+") || !visitor && !strings.Contains(record, label) {
-			continue
-		}
-		var frames []stackFrame // of the coroutine, the innermost first
-		begun, waits := false, false
-		for line := range strings.Lines(record) {
-			f, ok := frame(line)
-			switch {
-			case !ok || begun: // what is further out is no business of the coroutine's
-			case slices.Contains(begins, f.function):
-				begun = true
-			default:
-				frames = append(frames, f)
-				waits = waits || slices.Contains(pauses, f.function)
+	// If its goroutine has got other labels meanwhile, it is one without.
+	for _, mine := range []func(record string) bool{
+		func(record string) bool { return strings.Contains(record, label) },
+		func(record string) bool { return !strings.Contains(record, `"loop.number"`) },
+	} {
+		found := ""
+		for record := range strings.SplitSeq(profile.String(), "\n\n") {
+			if visitor != strings.Contains(record, "concert/loop.(*Portal).Run+") || !visitor && !mine(record) {
+				continue
 			}
-		}
-		if waits || !begun && len(frames) < deepest {
-			continue
+			stack := holding(record)
+			if stack != "" && found != "" {
+				return "" // one of them is of another loop
+			}
+			found += stack
 		}
 		if found != "" {
-			return "" // a visitor of another loop, perhaps
-		}
-		for n := len(frames); n > 0 && strings.HasPrefix(frames[n-1].function, "concert/loop."); n-- {
-			frames = frames[:n-1] // how it was called
-		}
-		for _, f := range frames {
-			found += fmt.Sprintf("\t%s %s\n", f.function, f.place)
+			return found
 		}
 	}
-	return found
+	return ""
+}
+
+// holding returns the stack of a coroutine, from the record of a profile, or "" if that is of something else, or of one
+// that does not have the baton.
+func holding(record string) string {
+	var frames []stackFrame // the innermost first
+	begun, waits := false, false
+	for line := range strings.Lines(record) {
+		f, ok := frame(line)
+		switch {
+		case !ok || begun: // what is further out is no business of the coroutine's
+		case slices.Contains(begins, f.function):
+			begun = true
+		default:
+			frames = append(frames, f)
+			waits = waits || slices.Contains(pauses, f.function)
+		}
+	}
+	if waits || !begun && len(frames) < deepest {
+		return ""
+	}
+	for n := len(frames); n > 0 && strings.HasPrefix(frames[n-1].function, "concert/loop."); n-- {
+		frames = frames[:n-1] // how it was called
+	}
+	var stack strings.Builder
+	for _, f := range frames {
+		fmt.Fprintf(&stack, "\t%s %s\n", f.function, f.place)
+	}
+	return stack.String()
 }
 
 // deepest is how many frames of a stack a profile has, at least, of one that it cuts off.

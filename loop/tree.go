@@ -16,14 +16,69 @@ import (
 //	    main.tick (app/main.go:35): waits in Sleep, 800ms
 func (l *Loop) Tree() string {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d coroutines\n", l.opts.Name, l.live)
+	rows := make([]row, 0, l.live)
 	l.eachLocked(func(t *Task, depth int) bool {
-		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", depth), t.nameLocked(), shorten(t.place()), t.doesLocked())
+		rows = append(rows, t.rowLocked(depth))
 		return true
 	})
+	l.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d coroutines\n", l.opts.Name, len(rows))
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", r.depth), r.name, shorten(r.place), r.does())
+	}
 	return b.String()
+}
+
+// row is a coroutine in the tree, and what can be said of it without the lock.
+type row struct {
+	depth       int
+	name, place string
+	state       state
+	begun       bool
+	op          op
+	on          string // what it waits for, or ""
+	since       time.Duration
+}
+
+func (t *Task) rowLocked(depth int) row {
+	r := row{depth: depth, name: t.nameLocked(), place: t.place(), state: t.state, begun: t.begun, op: t.op, since: t.loop.elapsed() - t.since}
+	if t.state == parked {
+		r.on = t.onLocked()
+	}
+	return r
+}
+
+func (r *row) does() string {
+	switch since := r.since.Round(time.Millisecond); r.state {
+	case running:
+		return "runs"
+	case ready:
+		if !r.begun {
+			return "is to begin"
+		}
+		return "is ready"
+	case outside:
+		return fmt.Sprintf("is outside in %s, %s", r.op, since)
+	case parked:
+		return fmt.Sprintf("waits in %s%s, %s", r.op, r.on, since)
+	}
+	return "has ended"
+}
+
+// onLocked says for what a parked coroutine waits, as the rest of a sentence.
+func (t *Task) onLocked() string {
+	switch on := t.on.(type) {
+	case *Group:
+		return " for its children"
+	case *Task:
+		return " for " + on.nameLocked()
+	case *Mutex:
+		if holder := on.holder.Load(); holder != nil {
+			return ", which " + holder.nameLocked() + " holds"
+		}
+	}
+	return ""
 }
 
 // eachLocked calls fn for each coroutine of the loop, parents first, until it returns false.
@@ -53,40 +108,4 @@ func (s *scope) eachLocked(depth int, fn func(t *Task, depth int) bool) bool {
 		}
 	}
 	return true
-}
-
-func (t *Task) doesLocked() string {
-	switch t.state {
-	case running:
-		return "runs"
-	case ready:
-		if !t.begun {
-			return "is to begin"
-		}
-		return "is ready"
-	case outside:
-		return "is outside in " + t.op.String() + ", " + t.sinceLocked()
-	case parked:
-		return "waits in " + t.waitsLocked() + ", " + t.sinceLocked()
-	}
-	return "has ended"
-}
-
-// waitsLocked says what a parked coroutine waits for.
-func (t *Task) waitsLocked() string {
-	switch on := t.on.(type) {
-	case *Group:
-		return fmt.Sprintf("%s for its children", t.op)
-	case *Task:
-		return fmt.Sprintf("%s for %s", t.op, on.nameLocked())
-	case *Mutex:
-		if holder := on.holder.Load(); holder != nil {
-			return fmt.Sprintf("%s, which %s holds", t.op, holder.nameLocked())
-		}
-	}
-	return t.op.String()
-}
-
-func (t *Task) sinceLocked() string {
-	return (t.loop.elapsed() - t.since).Round(time.Millisecond).String()
 }
