@@ -47,8 +47,10 @@ func (e *neverStarted) Error() string {
 	return "concert: task cancelled before it started: " + e.cause.Error()
 }
 
-// Is reports that the error is also ErrCancelled.
-func (e *neverStarted) Is(target error) bool { return target == ErrCancelled }
+// Is reports that the error is also ErrCancelled, and so context.Canceled.
+func (e *neverStarted) Is(target error) bool {
+	return target == ErrCancelled || target == context.Canceled
+}
 
 // Unwrap returns the cause.
 func (e *neverStarted) Unwrap() error { return e.cause }

@@ -116,15 +116,21 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for _, s := range p.again {
 		batches = append(batches, s.batch)
 	}
+	// Those that run come last, or when one has ended, the next begins, there or at another worker.
+	var running []*concert.Batch
 	for w := range p.all {
-		begin := len(batches)
 		for f := range w.flights.all {
-			if f.clock == nil || !f.clock.told {
+			switch {
+			case f.clock != nil && f.clock.told:
+			case f.hasBegun(w) > f.got:
+				running = append(running, f.batch)
+			default:
 				batches = append(batches, f.batch)
 			}
 		}
-		slices.Reverse(batches[begin:]) // or when one has ended, the next begins
 	}
+	slices.Reverse(batches)
+	batches = append(batches, running...)
 	p.mu.Unlock()
 	for _, t := range queue {
 		if t.Cancel(cause) {
