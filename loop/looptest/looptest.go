@@ -11,7 +11,7 @@
 //	}
 //
 // Choices are repeatable as long as all that coroutines wait for is the loop's: Block, Offload, connections and portals
-// come back when they come back.
+// come back when they come back, and package context tells of the end of contexts that it has made when it gets to it.
 package looptest
 
 import (
