@@ -84,7 +84,7 @@ var loops atomic.Uint64
 // returns its error when it and all other coroutines of the loop have ended. g is a group like that of
 // [WithGroup]: main's, whose children Run waits for.
 //
-// ctx gives the coroutines their values, and its end is the end of their contexts. If all
+// ctx gives the coroutines their values, and its end is, a moment later, that of their contexts. If all
 // coroutines wait and nothing can wake them, their waits fail with a [*DeadlockError], which then is
 // part of Run's error.
 //

@@ -132,9 +132,7 @@ func (s *scope) leaveLocked() {
 		return
 	}
 	s.endLocked(errLeft)
-	if s.ear != nil {
-		s.task.loop.ears = append(s.task.loop.ears, s.ear)
-	}
+	s.deafenLocked()
 	if s.above == nil {
 		return
 	}
@@ -143,6 +141,7 @@ func (s *scope) leaveLocked() {
 		s.first = below.right
 		if below.over.Load() && below.first == nil && below != &below.task.ctx {
 			below.above, below.gone = s.above, true // forgotten, and good for nothing
+			below.deafenLocked()
 			continue
 		}
 		below.attachLocked(s.above)
@@ -156,6 +155,13 @@ func (s *scope) leaveLocked() {
 		s.right.left = s.left
 	}
 	s.left, s.right, s.gone = nil, nil, true
+}
+
+// deafenLocked ends the listening to the scope's parent.
+func (s *scope) deafenLocked() {
+	if s.ear != nil {
+		s.task.loop.ears = append(s.task.loop.ears, s.ear)
+	}
 }
 
 // dropLocked is leaveLocked for a coroutine that has ended, and has left behind contexts that nobody has cancelled.
