@@ -79,7 +79,7 @@ func (l *Loop) nextHeededLocked(heeded bool) *Task {
 // unlock ends what was done under mu. next is what nextLocked returned, or nil; if the baton lies
 // there, what was done may have made somebody ready, or have left nothing that could.
 func (l *Loop) unlock(next *Task) {
-	for heeded := false; ; heeded = true {
+	for heeded := false; ; {
 		if next == nil && !l.held {
 			if next = l.nextHeededLocked(heeded); next != nil {
 				l.watchLocked()
@@ -89,30 +89,35 @@ func (l *Loop) unlock(next *Task) {
 		if mine {
 			l.heeding = going
 		}
-		l.release()
+		ears := l.release()
 		if next != nil {
 			next.resume()
 			next = nil
 		}
+		for _, s := range ears {
+			s.stop()
+		}
 		if !mine {
 			return
 		}
-		l.heed()
+		l.mu.Lock()
+		steps := l.steps
+		l.mu.Unlock()
+		ended := l.heed()
 		l.heeding = heedless
+		heeded = !ended && l.steps == steps // else there may be more to see
 	}
 }
 
-// release lets go of mu, and does what had to wait for that.
-func (l *Loop) release() {
+// release lets go of mu, and does what had to wait for that. The strangers that it returns are to be stopped.
+func (l *Loop) release() []*stranger {
 	all, ears := l.stopped, l.ears
 	l.stopped, l.ears = nil, nil
 	l.mu.Unlock()
-	if all != nil {
-		go l.interrupt(all) // it may take its time
+	for _, s := range all {
+		go l.interrupt(s) // it may take its time
 	}
-	for _, s := range ears {
-		s.stop()
-	}
+	return ears
 }
 
 // resume has the goroutine of a coroutine go on that was granted the baton.
@@ -279,14 +284,12 @@ func (l *Loop) stopLocked(t *Task, stop interrupter) {
 	l.stopped = append(l.stopped, stopped{t, stop})
 }
 
-func (l *Loop) interrupt(all []stopped) {
-	for _, s := range all {
-		s.stop.interrupt()
-		l.mu.Lock()
-		s.task.stopping = false
-		if l.wakeLocked(s.task, nil) { // it came back meanwhile
-			l.outside--
-		}
-		l.unlock(nil)
+func (l *Loop) interrupt(s stopped) {
+	s.stop.interrupt()
+	l.mu.Lock()
+	s.task.stopping = false
+	if l.wakeLocked(s.task, nil) { // it came back meanwhile
+		l.outside--
 	}
+	l.unlock(nil)
 }

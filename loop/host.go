@@ -92,7 +92,9 @@ func (t *Task) finish(err error, again bool) (next *Task) {
 	next = l.nextLocked()
 	if next != nil && next.host == nil && again {
 		next.host = h
-		l.release()
+		for _, s := range l.release() {
+			s.stop()
+		}
 		return next
 	}
 	if again {

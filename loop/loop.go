@@ -63,7 +63,6 @@ type Loop struct {
 	portals   int    // ways in that are open
 	timers    timers //
 	strangers strangers
-	spread    bool // a scope's end has been told to package context since strangers were looked at
 	heeding   heeding
 	stopped   []stopped   // since mu was taken
 	ears      []*stranger // to be stopped, since then
@@ -107,13 +106,13 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	t := l.newTask(ctx, main)
 	l.root = &t.ctx
 	if ctx.Done() != nil {
-		l.root.ear = l.listen(l.root, ctx)
-		l.mu.Lock()
-		l.root.ear.active = true // but not among strangers: its end is no hope in a deadlock
-		l.mu.Unlock()
-		defer l.root.ear.stop()
+		// It is not among the strangers: its end is no hope in a deadlock.
+		ear := &stranger{loop: l, to: l.root, ctx: ctx, active: true}
+		l.root.ear = ear
+		ear.stop = context.AfterFunc(ctx, ear.tell)
+		defer ear.stop()
 		if ctx.Err() != nil {
-			l.root.ear.tell()
+			ear.tell()
 		}
 	}
 	var err error

@@ -14,7 +14,8 @@ import (
 // wait, and end when ctx does, with its cause. So whatever reads from a [net.Conn] can be used in a coroutine,
 // package bufio and encoding/json for example, unless it does so on goroutines of its own, as an http.Client does: that
 // is for [Block]. It is for the coroutine to which ctx belongs; another makes
-// a Conn of its own, from c or from this one. One coroutine at a time may read, and one write.
+// a Conn of its own, from c or from this one. One coroutine at a time may read, and one write. Close may be called by
+// anybody; one that may take its time, as that of a TLS connection, is better called in [Block].
 //
 // A Read or Write that has ended with ctx leaves c usable: with another context, a timeout of one request say, it
 // goes on. What a Read had got by then is returned, and no error. A Write that ended may have written part. Deadlines are set
@@ -87,21 +88,6 @@ func (c *conn) endWrite(all int, n *int, err *error) {
 	if *n < all {
 		*err = cause
 	}
-}
-
-// Close is that of a [net.Conn]. One that may take its time, as a TLS connection's, lets others run meanwhile.
-func (c *conn) Close() error {
-	t := c.scope.task
-	switch c.Conn.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		return c.Conn.Close()
-	}
-	if t.loop.current.Load() != t { // somebody else closes it
-		return c.Conn.Close()
-	}
-	t.leave(opConnClose, nil, nil)
-	defer t.comeBack()
-	return c.Conn.Close()
 }
 
 func (c *conn) user() deadlines {
@@ -218,8 +204,14 @@ func (c *connection) call(ctx context.Context) error {
 }
 
 func (c *connection) finish(t *Task, err error) {
-	c.scope = &t.ctx // also if it was never called
-	c.Close()
+	switch c.Conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		c.Close()
+	default: // TLS says goodbye, and the other side may not listen
+		t.leave(opServe, nil, nil)
+		c.Close()
+		t.comeBack()
+	}
 	if e, ok := err.(*concert.PanicError); ok {
 		slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", e, "stack", e.Stack())
 	}

@@ -32,7 +32,6 @@ const (
 	opConn
 	opConnRead
 	opConnWrite
-	opConnClose
 	opServe
 )
 
@@ -67,6 +66,5 @@ var opNames = [...]string{
 	opConn:             "Conn",
 	opConnRead:         "Conn.Read",
 	opConnWrite:        "Conn.Write",
-	opConnClose:        "Conn.Close",
 	opServe:            "Serve",
 }

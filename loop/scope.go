@@ -136,15 +136,19 @@ func (s *scope) leaveLocked() {
 	if s.above == nil {
 		return
 	}
-	for s.first != nil {
-		below := s.first
-		s.first = below.right
+	below := s.first
+	for below != nil && below.right != nil {
+		below = below.right
+	}
+	for s.first = nil; below != nil; { // the oldest first, as attaching turns them round
+		next := below.left
 		if below.over.Load() && below.first == nil && below != &below.task.ctx {
 			below.above, below.gone = s.above, true // forgotten, and good for nothing
 			below.deafenLocked()
-			continue
+		} else {
+			below.attachLocked(s.above)
 		}
-		below.attachLocked(s.above)
+		below = next
 	}
 	if s.left == nil {
 		s.above.first = s.right
@@ -195,8 +199,7 @@ func (s *scope) endLocked(cause error) bool {
 		l.timers.remove(&s.limit.timer)
 	}
 	if in := s.inner.Load(); in != nil {
-		in.cancel(cause)                        // package context calls nobody back meanwhile, but starts goroutines
-		l.spread = l.spread || cause != errLeft // nobody waits in one that is left
+		in.cancel(cause) // package context calls nobody back meanwhile, but starts goroutines
 	}
 	if t := s.task; t.in == s {
 		switch t.state {

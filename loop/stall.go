@@ -195,7 +195,7 @@ var (
 	pauses = []string{
 		"concert/loop.caller.parkLocked", "concert/loop.(*Task).yield", "concert/loop.(*Task).finish", "concert/loop.(*Loop).joinLocked",
 		"concert/loop.(*Task).comeBack", "concert/loop.Block", "concert/loop.(*releaser).Release", "concert/loop.accept",
-		"concert/loop.(*conn).Read", "concert/loop.(*conn).Write", "concert/loop.(*conn).Close",
+		"concert/loop.(*conn).Read", "concert/loop.(*conn).Write", "concert/loop.(*connection).finish",
 	}
 )
 

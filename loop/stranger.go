@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"cmp"
 	"context"
 	"slices"
 )
@@ -20,9 +19,9 @@ type stranger struct {
 
 	// Guarded by Loop.mu:
 	ended  bool
-	cause  error  // once ended
-	active bool   // its end is that of to
-	seq    uint64 // in the order in which they became active
+	cause  error // once ended
+	active bool  // its end is that of to
+	place  int   // in strangers.all
 }
 
 // listen begins to listen to a context. It is called without mu.
@@ -57,26 +56,34 @@ func (s *stranger) endLocked(cause error) {
 	}
 }
 
-// strangers are those of a loop that are active; guarded by Loop.mu.
+// strangers are those of a loop that are active; guarded by Loop.mu. The order of all depends on nothing but that of
+// what was done.
 type strangers struct {
 	of  map[any]*stranger
-	seq uint64
+	all []*stranger
 }
 
 func (ss *strangers) add(s *stranger) {
 	if ss.of == nil {
 		ss.of = make(map[any]*stranger)
 	}
-	ss.seq++
-	s.active, s.seq = true, ss.seq
+	s.active, s.place = true, len(ss.all)
 	ss.of[s.to] = s
+	ss.all = append(ss.all, s)
 }
 
 func (ss *strangers) remove(to any) {
-	if s := ss.of[to]; s != nil {
-		s.active = false
-		delete(ss.of, to)
+	s := ss.of[to]
+	if s == nil {
+		return
 	}
+	s.active = false
+	delete(ss.of, to)
+	last := len(ss.all) - 1
+	ss.all[s.place] = ss.all[last]
+	ss.all[s.place].place = s.place
+	ss.all[last] = nil
+	ss.all = ss.all[:last]
 }
 
 // Whether the loop looks at strangers; guarded by Loop.mu. It is wanted by the one who puts the baton
@@ -89,37 +96,32 @@ const (
 	going
 )
 
-// strangeLocked reports whether a context may have ended that has not told so yet: that of Run at any time, others
-// when a scope has ended since we looked.
+// strangeLocked reports whether a context may have ended that has not told so yet.
 func (l *Loop) strangeLocked() bool {
-	return l.root.ear != nil && !l.root.ear.ended || l.spread && len(l.strangers.of) > 0
+	return l.root.ear != nil && !l.root.ear.ended || len(l.strangers.all) > 0
 }
 
-// heed looks for contexts that have ended. It is called without mu, and returns with it.
-func (l *Loop) heed() {
+// heed looks for contexts that have ended, and reports whether there were any. It is called without mu, and returns
+// with it.
+func (l *Loop) heed() (any bool) {
 	l.mu.Lock()
-	var all []*stranger
-	if l.spread {
-		for _, s := range l.strangers.of {
-			all = append(all, s)
-		}
-	}
-	l.spread = false
+	all := slices.Clone(l.strangers.all)
 	if l.root.ear != nil {
 		all = append(all, l.root.ear)
 	}
-	slices.SortFunc(all, func(a, b *stranger) int { return cmp.Compare(a.seq, b.seq) })
 	l.mu.Unlock()
-	ended := make([]error, len(all))
-	for i, s := range all {
+	ended := all[:0]
+	var causes []error
+	for _, s := range all {
 		if s.ctx.Err() != nil {
-			ended[i] = context.Cause(s.ctx)
+			ended = append(ended, s)
+			causes = append(causes, context.Cause(s.ctx))
 		}
 	}
 	l.mu.Lock()
-	for i, s := range all {
-		if ended[i] != nil {
-			s.endLocked(ended[i])
-		}
+	for i, s := range ended {
+		any = any || !s.ended
+		s.endLocked(causes[i])
 	}
+	return any
 }
