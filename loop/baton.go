@@ -100,12 +100,8 @@ func (l *Loop) unlock(next *Task) {
 		if !mine {
 			return
 		}
-		l.mu.Lock()
-		steps := l.steps
-		l.mu.Unlock()
-		ended := l.heed()
+		heeded = l.heed()
 		l.heeding = heedless
-		heeded = !ended && l.steps == steps // else there may be more to see
 	}
 }
 

@@ -58,6 +58,7 @@ type Loop struct {
 	held      bool   // somebody has the baton, or is about to
 	ready     line   // who waits for it
 	steps     uint64 // how often it was granted
+	ends      uint64 // how many scopes have ended
 	live      int    // coroutines that have not ended
 	outside   int    // of those, the ones that will come back by themselves
 	portals   int    // ways in that are open

@@ -195,6 +195,7 @@ func (s *scope) endLocked(cause error) bool {
 	l := s.task.loop
 	s.cause = cause
 	s.over.Store(true)
+	l.ends++
 	if s.limit != nil && s.limit.timer.set() {
 		l.timers.remove(&s.limit.timer)
 	}

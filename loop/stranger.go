@@ -101,10 +101,11 @@ func (l *Loop) strangeLocked() bool {
 	return l.root.ear != nil && !l.root.ear.ended || len(l.strangers.all) > 0
 }
 
-// heed looks for contexts that have ended, and reports whether there were any. It is called without mu, and returns
-// with it.
-func (l *Loop) heed() (any bool) {
+// heed looks for contexts that have ended. It reports whether nothing has happened meanwhile, or else there may be more to see.
+// It is called without mu, and returns with it.
+func (l *Loop) heed() (quiet bool) {
 	l.mu.Lock()
+	steps, ends := l.steps, l.ends
 	all := slices.Clone(l.strangers.all)
 	if l.root.ear != nil {
 		all = append(all, l.root.ear)
@@ -120,8 +121,7 @@ func (l *Loop) heed() (any bool) {
 	}
 	l.mu.Lock()
 	for i, s := range ended {
-		any = any || !s.ended
 		s.endLocked(causes[i])
 	}
-	return any
+	return l.steps == steps && l.ends == ends
 }
