@@ -3,6 +3,7 @@ package benchmarks
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -311,11 +312,14 @@ func serve(kind string) {
 func server(b *testing.B, kind string) (pid int, address string) {
 	cmd := exec.Command(os.Args[0], "serve", kind)
 	if kind == "asyncio" {
-		if _, err := exec.LookPath("python3"); err != nil {
-			b.Skip("there is no python3 to compare with")
-		}
 		cmd = exec.Command("python3", "loop.py", "serve")
 	}
+	address = start(b, cmd)
+	return cmd.Process.Pid, address
+}
+
+// start starts a server that prints its port and ends with its input, as it does when the benchmark has ended.
+func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -325,7 +329,9 @@ func server(b *testing.B, kind string) (pid int, address string) {
 		b.Fatal(err)
 	}
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Start(); errors.Is(err, exec.ErrNotFound) {
+		b.Skip("there is no ", cmd.Args[0])
+	} else if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
@@ -336,7 +342,7 @@ func server(b *testing.B, kind string) (pid int, address string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return cmd.Process.Pid, "127.0.0.1:" + strings.TrimSpace(port)
+	return "127.0.0.1:" + strings.TrimSpace(port)
 }
 
 // BenchmarkEcho: requests of 64 bytes by 64 connections, which goroutines of this process send one after another, and

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -49,26 +47,7 @@ func newInterpreters(b *testing.B) *processes.Pool {
 func servers(b *testing.B, n int, run func(call func(i int, function string, argument, result any))) {
 	var urls []string
 	for range 2 {
-		cmd := exec.Command("python3", "server.py")
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			b.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			b.Fatal(err)
-		}
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			b.Skip("there is no python3")
-		}
-		defer cmd.Wait()
-		defer in.Close()
-		port, err := bufio.NewReader(out).ReadString('\n')
-		if err != nil {
-			b.Fatal(err)
-		}
-		urls = append(urls, "http://127.0.0.1:"+strings.TrimSpace(port))
+		urls = append(urls, "http://"+start(b, exec.Command("python3", "server.py")))
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	call := func(i int, function string, argument, result any) {

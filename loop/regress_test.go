@@ -18,6 +18,19 @@ import (
 
 // Cases that once failed.
 
+// endsNow returns a context that another goroutine is about to cancel.
+func endsNow(ctx context.Context) context.Context {
+	inner, cancel := loop.WithCancel(ctx)
+	var started atomic.Bool
+	go func() {
+		started.Store(true)
+		cancel(errTest)
+	}()
+	for !started.Load() {
+	}
+	return inner
+}
+
 // TestReadRacesCancel: a context that ends just when a Read begins ends it.
 func TestReadRacesCancel(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -27,14 +40,7 @@ func TestReadRacesCancel(t *testing.T) {
 		late := time.AfterFunc(20*time.Second, func() { t.Error("a Read goes on"); a.Close() })
 		defer late.Stop()
 		for range 5000 {
-			inner, cancel := loop.WithCancel(ctx)
-			var started atomic.Bool
-			go func() {
-				started.Store(true)
-				cancel(errTest)
-			}()
-			for !started.Load() {
-			}
+			inner := endsNow(ctx)
 			if _, err := loop.Conn(inner, a).Read(make([]byte, 1)); err != errTest {
 				t.Fatalf("Read() = %v", err)
 			}
@@ -51,14 +57,7 @@ func TestWaitRacesCancel(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Background(sleeps(20*time.Second, errors.New("a wait goes on")))
 		for range 20000 {
-			inner, cancel := loop.WithCancel(ctx)
-			var started atomic.Bool
-			go func() {
-				started.Store(true)
-				cancel(errTest)
-			}()
-			for !started.Load() {
-			}
+			inner := endsNow(ctx)
 			if err := new(loop.Event).Wait(inner); err != errTest {
 				return err
 			}
