@@ -62,7 +62,7 @@ type Loop struct {
 	live      int    // coroutines that have not ended
 	outside   int    // of those, the ones that will come back by themselves
 	portals   int    // ways in that are open
-	timers    timers //
+	timers    timers // of sleepers and deadlines
 	strangers strangers
 	heeding   heeding
 	stopped   []stopped   // since mu was taken
