@@ -14,11 +14,13 @@ type conn struct {
 	held Held
 }
 
+// Read lets go of the lock while it reads.
 func (c conn) Read(b []byte) (n int, err error) {
 	c.held.Release(func() { n, err = c.Conn.Read(b) })
 	return n, err
 }
 
+// Write lets go of the lock while it writes.
 func (c conn) Write(b []byte) (n int, err error) {
 	c.held.Release(func() { n, err = c.Conn.Write(b) })
 	return n, err

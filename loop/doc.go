@@ -28,7 +28,7 @@
 //
 // So the loop is one fair lock around goroutines: [Block], for what waits elsewhere, is unlock, call, lock. All of Go
 // works inside of it as it does outside: stacks, panics, defer, locked threads. The alternative, coroutines on
-// iter.Pull, switches three times as fast, and breaks on runtime.LockOSThread, runtime.Goexit and panics, and leaks
+// iter.Pull, switches two to three times as fast, and breaks on runtime.LockOSThread, runtime.Goexit and panics, and leaks
 // what is not run to its end.
 //
 // # The rules

@@ -141,7 +141,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	if err = (caller{scope: &t.ctx}).ended(); err != nil {
 		return err
 	}
-	err = errNotReturned
+	err = errNotReturned // what stays, if fn does not return
 	err = fn(&t.ctx)
 	return err
 }

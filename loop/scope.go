@@ -270,6 +270,7 @@ var errCancelled error = cancelled("loop: cancelled")
 // cancelled is the cause of an end that is as good as context.Canceled.
 type cancelled string
 
+// Error is the text.
 func (e cancelled) Error() string { return string(e) }
 
 // Is makes it context.Canceled for errors.Is.
