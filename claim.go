@@ -35,6 +35,7 @@ type remote interface {
 	context() context.Context
 	parent() context.Context
 	cancel(cause error) bool
+	index(i int) int64
 	drop(i int, cause error)
 	start(i, worker int) bool
 	progress(i, worker int, done, total int64)
@@ -56,6 +57,9 @@ func (b *Batch) Parent() context.Context { return b.job.parent() }
 // or the whole Map, which then ends with ErrClosed and the cause. It reports
 // whether it had not started.
 func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
+
+// Index returns which input of its Map call i is, from 0 up; 0 for the one of a Submit.
+func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 
 // Drop settles call i as never started, because of the cause with which its
 // Parent ended. The executor must be certain of it.
@@ -141,6 +145,8 @@ func decodeResult[Out any](codec Codec, result Encoded, failure error) (out Out,
 	return out, err
 }
 
+func (c *call[In, Out]) function(t *Task) string { return registry.nameOf(valuePointer(c.fn), t.pc) }
+
 func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	if !t.move(pending, copying) {
 		return nil, false
@@ -189,6 +195,8 @@ func (r *remoteCall[In, Out]) context() context.Context { return r.future.task.c
 func (r *remoteCall[In, Out]) parent() context.Context { return r.future.task.ctx.Parent }
 
 func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Cancel(cause) }
+
+func (r *remoteCall[In, Out]) index(int) int64 { return 0 }
 
 func (r *remoteCall[In, Out]) drop(_ int, cause error) {
 	if t := &r.future.task; t.move(claimed, settling) {
@@ -248,6 +256,10 @@ type remoteItem[In, Out any] struct {
 	index  int64
 	number uint64 // 0 unless observed
 	state  uint8  // pending --> running --> finished, or pending --> finished
+}
+
+func (r *runner[In, Out]) function(*Task) string {
+	return registry.nameOf(valuePointer(r.m.fn), r.m.pc)
 }
 
 // claim hands out items as calls, and parks when there are no more. How many
@@ -326,6 +338,8 @@ func (r *remoteItems[In, Out]) cancel(cause error) bool {
 	r.m.interrupt(cause)
 	return false
 }
+
+func (r *remoteItems[In, Out]) index(i int) int64 { return r.items[i].index }
 
 func (r *remoteItems[In, Out]) drop(i int, cause error) {
 	r.settle(i, -1, Encoded{}, &neverStarted{cause})

@@ -29,6 +29,7 @@ func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (O
 		call: func(context.Context, Encoded) (Encoded, error) {
 			return Encoded{}, fmt.Errorf("%w: %s", ErrElsewhere, name)
 		},
+		types: func() string { return fmt.Sprintf("%T", codec) },
 	}, valuePointer(fn), codePointer(fn))
 	return fn
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/gil"
 	"concert/goroutines"
 )
 
@@ -252,6 +253,35 @@ func ExampleRegister() {
 	defer ex.Close()
 	fmt.Println(concert.Submit(ctx, ex, makeThumb, make([]byte, 800)).Result(ctx))
 	// Output: 100 <nil>
+}
+
+// A function that waits for something that is not of this package, and need not know whether it runs under a lock.
+func ExampleRelease() {
+	ctx := context.Background()
+	door := make(chan string) // of two that meet, each waits for the other
+	meet := func(ctx context.Context, name string) (met string, err error) {
+		concert.Release(ctx, func() {
+			select {
+			case door <- name:
+				met = <-door
+			case met = <-door:
+				door <- name
+			}
+		})
+		return name + " met " + met, nil
+	}
+	for _, opts := range []*goroutines.Options{nil, {Lock: gil.New(nil)}} {
+		ex := goroutines.New(2, opts)
+		for s, err := range concert.Map(ctx, ex, meet, slices.Values([]string{"Ann", "Bob"})) {
+			fmt.Println(s, err)
+		}
+		ex.Close()
+	}
+	// Output:
+	// Ann met Bob <nil>
+	// Bob met Ann <nil>
+	// Ann met Bob <nil>
+	// Bob met Ann <nil>
 }
 
 // An observer sees every task; Progress lets a task say how far it is.

@@ -35,6 +35,17 @@ func ReleaserOf(ctx context.Context) Releaser {
 	return nil
 }
 
+// Release calls fn without the lock that ctx carries, of whatever kind it is, and has it again when it returns; if it
+// carries none, or does not hold it, it just calls fn. With it a function that waits lets others go on meanwhile, on an event
+// loop as under an interpreter lock, and need not know where it runs. fn should not touch what the lock guards.
+func Release(ctx context.Context, fn func()) {
+	if r := ReleaserOf(ctx); r != nil {
+		r.Release(fn)
+		return
+	}
+	fn()
+}
+
 type releaserKey struct{}
 
 // releasing is a context with a Releaser, and with what runs there: a task, a callback, or nil.
@@ -44,6 +55,7 @@ type releasing struct {
 	owner    any
 }
 
+// Value finds the releaser, and what is around it.
 func (c *releasing) Value(key any) any {
 	if key == (releaserKey{}) {
 		return c

@@ -26,7 +26,8 @@ import (
 //     sees the other; an item is never left lying.
 //   - The feeder sleeps when the window is full: 1. says so, 2. looks again. The
 //     consumer: 1. counts a result as yielded, 2. wakes a sleeping feeder once
-//     a quarter of the window is free, so that they do not alternate.
+//     a quarter of the window is free, so that they do not alternate. Who claims for workers elsewhere:
+//     1. fits the window, 2. wakes a sleeping feeder if that has room now.
 //   - The consumer sleeps when the result that is next is not done: 1. says
 //     which one it needs, and that it is asleep, 2. looks again. A runner:
 //     1. marks an item done, 2. wakes the consumer if it needed that one, at the
@@ -74,6 +75,7 @@ type mapping[In, Out any] struct {
 	// The feeder's:
 	taken        atomic.Int64 // inputs in the line; stored when it sleeps and when it ends
 	feederAsleep atomic.Bool
+	fedWidth     int // the executor's, when it was looked at last
 	_            cacheLine
 
 	// The consumer's:
@@ -120,6 +122,7 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 	m.onWorker = s != nil
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	m.line.init()
+	m.fedWidth = ex.Width()
 	m.widen(1)
 	return m
 }
@@ -147,6 +150,11 @@ func (m *mapping[In, Out]) reach(most int) {
 	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), largestAhead, heaviest/max(1, m.weight.Load()))
 	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
 		m.window.Store(ahead)
+		// The executor may be wider than when the feeder went to sleep, and the consumer wait for an item that takes long.
+		if m.feederAsleep.Load() && m.taken.Load()-m.yielded.Load() < ahead {
+			m.feederAsleep.Store(false)
+			m.room.tell(nil)
+		}
 	}
 }
 
@@ -187,6 +195,10 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		// The input is asked for its next value only when there is room.
 		if n < limit {
 			continue
+		}
+		if wide := m.ex.Width(); wide != m.fedWidth { // it was resized meanwhile
+			m.window.Store(max(m.window.Load()*int64(wide)/int64(m.fedWidth), 4*int64(wide)))
+			m.fedWidth = wide
 		}
 		if limit = m.yielded.Load() + m.window.Load(); n >= limit && !m.awaitRoom(n) {
 			break

@@ -208,6 +208,7 @@ type itemContext struct {
 	number uint64 // 0 unless observed
 }
 
+// Deadline, Done, Err and Value are those of a context; Value gives the item what is its own.
 func (c *itemContext) Deadline() (time.Time, bool) { return c.lazy.Parent.Deadline() }
 func (c *itemContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
 func (c *itemContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
@@ -220,6 +221,8 @@ func (c *itemContext) Value(key any) any {
 	}
 	return c.lazy.Value(key)
 }
+
+// String names the function of the Map.
 func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
 
 func (c *itemContext) event(kind EventKind, worker int) Event {

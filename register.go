@@ -54,6 +54,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 			}
 			return result, nil
 		},
+		types: sync.OnceValue(func() string { return signature(reflect.TypeFor[In]()) + " -> " + signature(reflect.TypeFor[Out]()) }),
 	}, valuePointer(fn), codePointer(fn))
 	return fn
 }
@@ -63,7 +64,8 @@ type Function struct {
 	name  string
 	keep  any // the function value, whose address is a key and must stay its own
 	call  func(ctx context.Context, arg Encoded) (result Encoded, err error)
-	codec Codec // nil unless it is declared
+	codec Codec         // nil unless it is declared
+	types func() string // see Signature
 }
 
 // registry holds the registered functions. It is written at start-up and read
@@ -120,6 +122,19 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) 
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
 
+// nameOf is find for those who want the name only: "" if there is none.
+func (r *functions) nameOf(value unsafe.Pointer, code uintptr) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if f := r.byValue[value]; f != nil {
+		return f.name
+	}
+	if f := r.byCode[code]; f != nil {
+		return f.name
+	}
+	return ""
+}
+
 func (r *functions) named(name string) *Function {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -156,6 +171,9 @@ func Find(name string) (*Function, error) {
 	}
 	return f, nil
 }
+
+// Declared reports whether the function runs only elsewhere: see [Declare].
+func (f *Function) Declared() bool { return f.codec != nil }
 
 // Invoke calls the function with an encoded argument: it is the other end of a [Batch], in the
 // worker. Whatever the function does becomes an error: a panic a

@@ -24,6 +24,7 @@ type RemoteError struct {
 	values    []error // that the original had in its chain, by their type
 }
 
+// Error is the text of the original.
 func (e *RemoteError) Error() string { return e.Text }
 
 // Is reports whether the original was the target.
@@ -147,6 +148,9 @@ type wireError struct {
 func EncodeError(err error) []byte {
 	w := wireError{Type: fmt.Sprintf("%T", err)}
 	w.Text = errorText(err)
+	if r, ok := err.(*RemoteError); ok {
+		w.Type = r.Type // it goes on, from worker to worker
+	}
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		w.Panic, w.Stack = true, p.Stack()
 		w.Text = fmt.Sprint(p.Value)

@@ -69,12 +69,17 @@ type call[In, Out any] struct {
 }
 
 func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), arg In) *call[In, Out] {
-	c := &call[In, Out]{fn: fn, arg: arg}
+	c := &call[In, Out]{}
+	c.init(ctx, fn, arg)
+	return c
+}
+
+func (c *call[In, Out]) init(ctx context.Context, fn func(context.Context, In) (Out, error), arg In) {
+	c.fn, c.arg = fn, arg
 	t := &c.future.task
 	t.ctx.Parent = ctx
 	t.job = c
 	t.pc = codePointer(fn)
-	return c
 }
 
 func (c *call[In, Out]) run(t *Task) bool {

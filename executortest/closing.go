@@ -94,7 +94,9 @@ var closeCases = []testCase{
 		for range 6 {
 			futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
 		}
-		s.eventually("two tasks start", func() bool { return g.entered() == 2 })
+		s.eventually("two tasks start", func() bool { // and that is known here
+			return g.entered() == 2 && futures[0].State() == concert.Running && futures[1].State() == concert.Running
+		})
 		why := errors.New("time to go")
 		ctx, cancel := context.WithCancelCause(s.ctx)
 		cancel(why)
@@ -121,7 +123,7 @@ var closeCases = []testCase{
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, stubborn, g)
-		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		s.eventually("the task starts", func() bool { return g.entered() == 1 && f.State() == concert.Running })
 		ctx, cancel := context.WithCancel(s.ctx)
 		cancel()
 		err := ex.Shutdown(ctx)
@@ -149,7 +151,7 @@ var closeCases = []testCase{
 
 	{"CloseStorm", "submitters, cancellers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
 		rounds := 20
-		if testing.Short() {
+		if testing.Short() || s.Far {
 			rounds = 5
 		}
 		for round := range rounds {

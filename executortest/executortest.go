@@ -38,6 +38,9 @@ type Traits struct {
 	// Kills says that a task which ignores its cancelled context is ended by
 	// force, and its future settles with an error.
 	Kills bool
+
+	// Far says that tasks cross a network, each on its own: cases of very many tasks have a tenth of them.
+	Far bool
 }
 
 // Config is what a case wants of the executor it is given.
@@ -112,6 +115,14 @@ func (s *suite) executor(c Config) concert.Executor {
 	ex := s.open(c)
 	s.opened = append(s.opened, ex)
 	return ex
+}
+
+// many is n, or a tenth of it where tasks cross a network.
+func (s *suite) many(n int) int {
+	if s.Far {
+		return n / 10
+	}
+	return n
 }
 
 // must is for what a case only prepares with.

@@ -162,7 +162,7 @@ var futureCases = []testCase{
 	{"CancelRace", "cancellation and completion in the same instant must leave exactly one outcome", func(s *suite) {
 		ex := s.executor(Config{})
 		var ran, cancelled int
-		for i := range 10_000 {
+		for i := range s.many(10_000) {
 			f := concert.Submit(s.ctx, ex, square, i)
 			var calls atomic.Int32
 			called := make(chan struct{})

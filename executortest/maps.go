@@ -31,7 +31,7 @@ func counting(taken *atomic.Int64) iter.Seq[int] {
 var mapCases = []testCase{
 	{"MapOrder", "results belong to inputs", func(s *suite) {
 		ex := s.executor(Config{Workers: 3})
-		for _, n := range []int{0, 1, 2, 15, 16, 17, 1000, 5000} {
+		for _, n := range []int{0, 1, 2, 15, 16, 17, 1000, s.many(5000)} {
 			inputs := make([]int, n)
 			for i := range inputs {
 				inputs[i] = i
@@ -93,7 +93,7 @@ var mapCases = []testCase{
 	{"MapLazy", "Python's map takes all inputs before the first result; an endless input then never ends", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		var taken atomic.Int64
-		n := 0
+		n, all := 0, s.many(50_000)
 		for got, err := range concert.Map(s.ctx, ex, square, counting(&taken)) {
 			if err != nil || got != n*n {
 				s.Fatalf("result %d = %d, %v", n, got, err)
@@ -102,11 +102,11 @@ var mapCases = []testCase{
 			if ahead := taken.Load() - int64(n); ahead > 1<<15 {
 				s.Fatalf("Map() is %d inputs ahead of the results", ahead)
 			}
-			if n == 50_000 {
+			if n == all {
 				break
 			}
 		}
-		if n != 50_000 {
+		if n != all {
 			s.Fatalf("Map() over an endless input ended after %d", n)
 		}
 		// Slow calls must not be taken far ahead of.
@@ -350,10 +350,10 @@ var mapCases = []testCase{
 			if err != nil {
 				s.Fatal(err)
 			}
-			if n++; n%1000 == 0 {
+			if n++; n%s.many(1000) == 0 {
 				must[int](s)(concert.Submit(s.ctx, ex, square, n).Result(s.ctx))
 			}
-			if n == 10_000 {
+			if n == s.many(10_000) {
 				break
 			}
 		}

@@ -80,7 +80,8 @@ func (w waiting) Release(fn func()) {
 }
 
 // Release calls fn without the lock that ctx carries, see [Held.Release]; if it carries none
-// it just calls fn. So a function that blocks need not know whether it runs under a lock.
+// it just calls fn. So a function that blocks need not know whether it runs under a lock; [concert.Release]
+// is for locks of any kind.
 func Release(ctx context.Context, fn func()) {
 	if h, ok := Of(ctx); ok {
 		h.Release(fn)

@@ -70,6 +70,11 @@ type Options struct {
 	// interpreter lock. Tasks let go of it around other things that block by gil.Release.
 	Lock concert.Lock
 
+	// Limit, if set, decides how many workers there are, and may decide anew whenever a task starts or
+	// ends; n is then their largest number, if it is not 0. With the one of concert/choose
+	// their number follows what is gained.
+	Limit Limit
+
 	// Grace is how long Shutdown waits for tasks whose context it has
 	// cancelled. Zero means 5 seconds; negative, not at all.
 	Grace time.Duration
@@ -95,7 +100,7 @@ func New(n int, opts *Options) *Pool {
 	if n < 0 {
 		panic(fmt.Sprintf("goroutines: New with %d workers", n))
 	}
-	if n == 0 {
+	if n == 0 && (opts == nil || opts.Limit == nil) {
 		n = min(32, runtime.GOMAXPROCS(0)+4)
 	}
 	p := &Pool{gone: make(chan struct{})}
@@ -113,6 +118,9 @@ func New(n int, opts *Options) *Pool {
 	}
 	if p.opts.Grace == 0 {
 		p.opts.Grace = defaultGrace
+	}
+	if p.opts.Limit != nil {
+		n = p.limited(n)
 	}
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
 	p.group.Lock = p.opts.Lock

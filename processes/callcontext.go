@@ -28,6 +28,7 @@ func (c *callContext) end() {
 	c.lazy.End()
 }
 
+// Deadline, Done, Err and Value are those of a context.
 func (c *callContext) Deadline() (time.Time, bool) { return c.lazy.Parent.Deadline() }
 func (c *callContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
 func (c *callContext) Err() error                  { return c.lazy.Err(c.over.Load()) }

@@ -26,3 +26,15 @@ func Trim(after, slow time.Duration) (undo func()) {
 	}
 	return func() { trimAfter, giveBack = before, trimShared }
 }
+
+// Calls returns how many calls each worker has, how many more it would take, and whether it waits for them.
+func (p *Pool) Calls() (calls, room []int, asleep []bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.seats {
+		if w != nil {
+			calls, room, asleep = append(calls, w.count), append(room, w.room()), append(asleep, w.asleep)
+		}
+	}
+	return calls, room, asleep
+}

@@ -57,6 +57,7 @@ type workerSetup struct {
 	sandbox *passedSandbox // nil: it is not confined
 }
 
+// String is the setup as it travels, for parseSetup.
 func (s workerSetup) String() string {
 	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t sandbox=%s files=%s", s.depth, s.threads, s.prepare, s.report, s.sandbox, strings.Join(s.files, ","))
 }

@@ -395,7 +395,7 @@ func (w *worker) look() bool {
 	switch {
 	case w.seen() && w.count > 0 && newest == nil:
 		w.wakeAt(now.Add(lookOut))
-	case !w.slots && w.count > 1 && !young:
+	case w.count > 1 && !young:
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
 	if w.touched && w.count == 0 {
@@ -411,9 +411,6 @@ func (w *worker) look() bool {
 	if newest == nil || newest.begun == call { // always, if it is not seen in the journal
 		p.mu.Unlock()
 		return true
-	}
-	if w.count > 1 {
-		p.nudge() // what waits behind it may be for somebody who is idle
 	}
 	newest.since = now.Add(-lookOut) // or longer
 	w.begin(newest, call)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"concert/internal/units"
 )
 
 // text is the view in words: "21 of 50 files, 2 failed, 3.2 MB/s, 12 s left".
@@ -70,30 +72,11 @@ func (v view) bar(columns int) string {
 
 // Bytes formats an amount of bytes with three digits and a decimal prefix, as
 // in "3.21 MB". It is meant for Options.Unit.
-func Bytes(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, i := float64(n)/unit, 0
-	for ; f >= 999.5 && i < 5; i++ {
-		f /= unit
-	}
-	return fmt.Sprintf("%.3g %cB", f, "kMGTPE"[i])
-}
+func Bytes(n int64) string { return units.Bytes(n) }
 
 // Duration formats a time that something took with three digits, as in
 // "12.3 ms" or "4.56 s", and from a minute on as in "2m5s".
-func Duration(d time.Duration) string {
-	if d >= time.Minute {
-		return d.Round(time.Second).String()
-	}
-	f, i := float64(d)/float64(time.Microsecond), 0
-	for ; f >= 999.5 && i < 2; i++ {
-		f /= 1000
-	}
-	return fmt.Sprintf("%.3g %s", f, [...]string{"us", "ms", "s"}[i])
-}
+func Duration(d time.Duration) string { return units.Duration(d) }
 
 // coarse formats an estimate: no more digits than it deserves.
 func coarse(d time.Duration) string {

@@ -1,0 +1,159 @@
+package goroutines_test
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+func endless(yield func(int) bool) {
+	for i := 0; yield(i); i++ {
+	}
+}
+
+// raise has v be n at least.
+func raise(v *atomic.Int64, n int64) {
+	for old := v.Load(); n > old && !v.CompareAndSwap(old, n); old = v.Load() {
+	}
+}
+
+// TestMapGrows has a pool get many more workers while a Map goes on: they all get work.
+func TestMapGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := goroutines.New(1, nil)
+		defer ex.Close()
+		var in, most atomic.Int64
+		nap := func(context.Context, int) (int, error) {
+			raise(&most, in.Add(1))
+			time.Sleep(time.Second)
+			in.Add(-1)
+			return 0, nil
+		}
+		n := 0
+		for range concert.MapUnordered(t.Context(), ex, nap, iter.Seq[int](endless)) {
+			switch n++; n {
+			case 10:
+				ex.Resize(100)
+			case 1000:
+				if most.Load() != 100 {
+					t.Errorf("%d tasks at a time, on 100 workers", most.Load())
+				}
+				return
+			}
+		}
+	})
+}
+
+// ladder is a Limit that goes up with each task that ends, to a top.
+type ladder struct {
+	top   int64
+	steps atomic.Int64
+}
+
+func (l *ladder) Limit(e concert.Event) int {
+	if e.Kind == concert.TaskFinished {
+		return int(min(l.top, 1+l.steps.Add(1)))
+	}
+	return int(min(l.top, 1+l.steps.Load()))
+}
+
+func TestLimit(t *testing.T) {
+	for _, c := range []struct{ n, top, want int64 }{{0, 7, 7}, {5, 7, 5}, {20, 7, 7}, {0, -3, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			seen := 0
+			ex := goroutines.New(int(c.n), &goroutines.Options{Limit: &ladder{top: c.top}, Observer: func(e concert.Event) {
+				if e.Kind == concert.TaskSubmitted {
+					seen++ // by this goroutine
+				}
+			}})
+			defer ex.Close()
+			if ex.Width() != 1 {
+				t.Errorf("it begins with %d workers, and not what the limit says", ex.Width())
+			}
+			var in, most atomic.Int64
+			var all []*concert.Future[int]
+			for range 50 {
+				all = append(all, concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) {
+					raise(&most, in.Add(1))
+					time.Sleep(time.Second)
+					in.Add(-1)
+					return 0, nil
+				}, 0))
+			}
+			if _, err := concert.Gather(t.Context(), all...); err != nil {
+				t.Error(err)
+			}
+			if most.Load() != c.want || ex.Width() != int(c.want) {
+				t.Errorf("New(%d) with a limit that climbs to %d ran %d at a time, and is %d wide; want %d", c.n, c.top, most.Load(), ex.Width(), c.want)
+			}
+			if seen != 50 {
+				t.Errorf("the observer saw %d tasks, not 50", seen)
+			}
+		})
+	}
+}
+
+// TestMapFollows has a pool shrink and grow back, with batches of quick items in between.
+func TestMapFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := goroutines.New(100, nil)
+		defer ex.Close()
+		var in, most atomic.Int64
+		work := func(_ context.Context, i int) (int, error) {
+			if i <= 500 || i >= 5000 {
+				raise(&most, in.Add(1))
+				time.Sleep(time.Second)
+				in.Add(-1)
+			}
+			return 0, nil
+		}
+		n := 0
+		for range concert.MapUnordered(t.Context(), ex, work, iter.Seq[int](endless)) {
+			switch n++; n {
+			case 400:
+				ex.Resize(1)
+			case 6000:
+				ex.Resize(100)
+				most.Store(0)
+			case 12_000:
+				if most.Load() != 100 {
+					t.Errorf("%d tasks at a time, on 100 workers", most.Load())
+				}
+				return
+			}
+		}
+	})
+}
+
+// wheel is a Limit that says something else at each event.
+type wheel struct{ last atomic.Int64 }
+
+func (w *wheel) Limit(e concert.Event) int {
+	if e.Kind == concert.TaskFinished {
+		return int(w.last.Add(1)%50) + 1
+	}
+	return int(w.last.Load()%50) + 1
+}
+
+// TestLimitLast: what a pool comes to rest at is what its limit has said last.
+func TestLimitLast(t *testing.T) {
+	for range 100 {
+		w := &wheel{}
+		ex := goroutines.New(0, &goroutines.Options{Limit: w})
+		for range concert.Map(t.Context(), ex, func(context.Context, int) (int, error) { return 0, nil }, func(yield func(int) bool) {
+			for i := 0; i < 300 && yield(i); i++ {
+			}
+		}) {
+		}
+		ex.Close() // waits for the last event
+		if got, want := ex.Width(), int(w.last.Load()%50)+1; got != want {
+			t.Fatalf("the pool is %d wide, and its limit said %d", got, want)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+// Package page is the frame of this project's HTML pages: one file with everything in it, no scripts, nothing
+// fetched from anywhere, that looks right in light and dark, on paper and on a phone.
+package page
+
+import (
+	_ "embed"
+	"html/template"
+	"io"
+)
+
+// Page is what goes into the frame.
+type Page struct {
+	Title string
+	Body  template.HTML
+}
+
+//go:embed page.css
+var style string
+
+var frame = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{{.Title}}</title>
+<style>
+{{.Style}}</style>
+</head>
+<body>
+<main>
+{{.Body}}</main>
+</body>
+</html>
+`))
+
+// Write writes the page.
+func Write(w io.Writer, p Page) error {
+	return frame.Execute(w, struct {
+		Page
+		Style template.CSS
+	}{p, template.CSS(style)})
+}

@@ -1,0 +1,45 @@
+// Package units puts measured numbers into words, with three digits, in one way for all of the project.
+package units
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Bytes is an amount of bytes, as in "3.21 MB".
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/unit, 0
+	for ; f >= 999.5 && i < 5; i++ {
+		f /= unit
+	}
+	return fmt.Sprintf("%.3g %cB", f, "kMGTPE"[i])
+}
+
+// Duration is a time, as in "12.3 ms" or "4.56 s", and from a minute on as in "2m5s".
+func Duration(d time.Duration) string {
+	if d >= time.Minute {
+		return d.Round(time.Second).String()
+	}
+	f, i := float64(d)/float64(time.Microsecond), 0
+	for ; f >= 999.5 && i < 2; i++ {
+		f /= 1000
+	}
+	return fmt.Sprintf("%.3g %s", f, [...]string{"us", "ms", "s"}[i])
+}
+
+// Times is a gain, as in "1.93x", "28.4x" or "256x".
+func Times(x float64) string {
+	digits := 1
+	switch {
+	case x < 1.995:
+		digits = 2
+	case x >= 99.95:
+		digits = 0
+	}
+	return strconv.FormatFloat(x, 'f', digits, 64) + "x"
+}

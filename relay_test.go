@@ -1,0 +1,139 @@
+package concert_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"concert"
+	"concert/goroutines"
+	"concert/internal/loopback"
+)
+
+type relayed struct {
+	Name  string
+	Sizes []int
+}
+
+var (
+	errRelayed = concert.RegisterError("test.errRelayed", errors.New("of the one that was relayed"))
+
+	lengthen = concert.Register("concert_test.lengthen", func(ctx context.Context, r relayed) (relayed, error) {
+		concert.Progress(ctx, 1, 2)
+		if r.Name == "" {
+			return r, errRelayed
+		}
+		r.Sizes = append(r.Sizes, len(r.Sizes))
+		return r, nil
+	})
+)
+
+// TestRelay: what a call is given, says and returns is the same, whatever executors carry it.
+func TestRelay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ex   concert.Executor
+	}{
+		{"shared", goroutines.New(2, nil)},
+		{"elsewhere", loopback.New(2, loopback.Options{})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer c.ex.Close()
+			name, arg, err := concert.Prepare(lengthen, relayed{"a", []int{7}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var started, progress atomic.Int64
+			fut := concert.Relay(t.Context(), c.ex, concert.Call{
+				Name: name, Arg: arg,
+				Started:  func() { started.Add(1) },
+				Progress: func(done, total int64) { progress.Add(10*done + total) },
+			})
+			result, err := fut.Result(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, want, _ := concert.Prepare(lengthen, relayed{"a", []int{7, 1}}); !slices.Equal(result.Bytes, want.Bytes) || result.Kind != want.Kind {
+				t.Errorf("result %x of kind %d, want %x of kind %d", result.Bytes, result.Kind, want.Bytes, want.Kind)
+			}
+			if started.Load() != 1 || c.name == "shared" && progress.Load() != 12 {
+				t.Errorf("it started %d times, and its progress was %d", started.Load(), progress.Load())
+			}
+			if got := fut.String(); !strings.HasPrefix(got, "concert_test.lengthen") {
+				t.Errorf("the future is %s", got)
+			}
+			_, arg, _ = concert.Prepare(lengthen, relayed{})
+			if _, err := concert.Relay(t.Context(), c.ex, concert.Call{Name: name, Arg: arg}).Result(t.Context()); !errors.Is(err, errRelayed) {
+				t.Errorf("error %v, want errRelayed", err)
+			}
+			if _, err := concert.Relay(t.Context(), c.ex, concert.Call{Name: "no such function"}).Result(t.Context()); !errors.Is(err, concert.ErrNotRegistered) {
+				t.Errorf("error %v, want ErrNotRegistered", err)
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			why := errors.New("not any more")
+			cancel(why)
+			if _, err := concert.Relay(ctx, c.ex, concert.Call{Name: name, Arg: arg}).Result(t.Context()); !errors.Is(err, why) {
+				t.Errorf("error %v, want the cause", err)
+			}
+		})
+	}
+}
+
+// TestRemoteErrorGoesOn: an error that is carried on and on stays what it is.
+func TestRemoteErrorGoesOn(t *testing.T) {
+	once := concert.DecodeError(concert.EncodeError(errRelayed))
+	twice := concert.DecodeError(concert.EncodeError(once))
+	var a, b *concert.RemoteError
+	if !errors.As(once, &a) || !errors.As(twice, &b) || a.Type != b.Type || a.Text != b.Text || !errors.Is(twice, errRelayed) {
+		t.Errorf("%#v, and then %#v", once, twice)
+	}
+}
+
+func TestSignature(t *testing.T) {
+	type tree struct {
+		Left, Right *tree
+		Value       int
+	}
+	type tagged struct {
+		A       string `json:"a,omitempty"`
+		B       []byte `cbor:"2,keyasint"`
+		hidden  int
+		Skipped int `json:"-"`
+	}
+	_ = tagged{hidden: 1}
+	concert.Register("concert_test.signature.tree", func(context.Context, tree) (map[string]int32, error) { return nil, nil })
+	concert.Register("concert_test.signature.tagged", func(context.Context, []tagged) (int64, error) { return 0, nil })
+	concert.Register("concert_test.signature.same", func(context.Context, []struct {
+		A string `json:"a,omitempty"`
+		B []byte `cbor:"2,keyasint"`
+	}) (int, error) {
+		return 0, nil
+	})
+	want := map[string]string{
+		"concert_test.signature.tree":   "{Left *^2;Right *^2;Value int64;} -> [string]int32",
+		"concert_test.signature.tagged": "[]{a,omitempty string;2,keyasint []uint8;} -> int64",
+		"concert_test.signature.same":   "[]{a,omitempty string;2,keyasint []uint8;} -> int64",
+	}
+	last := ""
+	for _, f := range concert.Functions() {
+		if f.Name() <= last {
+			t.Errorf("%s after %s", f.Name(), last)
+		}
+		last = f.Name()
+		if w, ok := want[f.Name()]; ok {
+			if got := f.Signature(); got != w {
+				t.Errorf("%s: %s, want %s", f.Name(), got, w)
+			}
+			delete(want, f.Name())
+		}
+		if f.Declared() && !strings.Contains(f.Name(), "declared") && f.Signature() == "" {
+			t.Errorf("%s is declared, and has no signature", f.Name())
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
+	}
+}

@@ -1,0 +1,158 @@
+// Package trace writes what happens to tasks as a file for a trace viewer: which worker ran what, and when.
+//
+//	file, err := os.Create("trace.json")
+//	...
+//	tracer := trace.New(file)
+//	defer tracer.Close()
+//	ex := goroutines.New(8, &goroutines.Options{Observer: tracer.Observer("downloads")})
+//
+// Open it at https://ui.perfetto.dev, or in Chrome at chrome://tracing. Nothing is sent anywhere by that.
+//
+// # The model
+//
+//	executor "a" --Observer--> tasks that run --> one line for each that ends --> writer
+//	executor "b" --Observer-->
+//
+// The format is the JSON of the Trace Event Format (Google, 2016). Each Observer is a process in it, each
+// worker a thread, and each task a complete event (ph X), with its number, and its error if it failed. Tasks that
+// never started are instants (ph i).
+//
+// A line is written when its task ends, and forgotten: memory is for what runs at the moment, however many
+// tasks there are. A writer that is slower than the tasks slows them down.
+//
+// # The rules
+//
+// In a viewer the tasks of one thread have to lie beside or inside each other. Those of a worker do, mostly:
+// when a task waits for another of its pool, its worker may run that one meanwhile. Where
+// two tasks of a worker overlap otherwise, as they do in a Python interpreter with threads, or when the one that
+// was run meanwhile waits in its turn, the second one is on a further track of that worker.
+package trace
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"concert"
+)
+
+// Writer writes a trace. Make one with New; its methods are safe for concurrent use.
+type Writer struct {
+	begin time.Time
+
+	mu        sync.Mutex
+	w         *bufio.Writer        // guarded by mu
+	line      []byte               // guarded by mu: the one being put together
+	lines     int                  // guarded by mu: written so far
+	processes int                  // guarded by mu
+	open      map[uint64]running   // guarded by mu: tasks that run, by number; nil when closed
+	tracks    map[workerID]*tracks // guarded by mu
+	quoted    map[string][]byte    // guarded by mu: names as JSON
+	err       error                // guarded by mu: the first of the writer
+}
+
+// New returns a Writer that writes to w until Close, from the goroutines of tasks, with a buffer. It panics if w
+// is nil.
+func New(w io.Writer) *Writer {
+	if w == nil {
+		panic("trace: New without a writer")
+	}
+	t := &Writer{
+		begin: time.Now(), w: bufio.NewWriterSize(w, 64<<10),
+		open: map[uint64]running{}, tracks: map[workerID]*tracks{}, quoted: map[string][]byte{},
+	}
+	t.w.WriteString(`{"displayTimeUnit":"ms","traceEvents":[`)
+	return t
+}
+
+// Observer returns an observer for the options of one executor, which has that name in the trace. Several executors
+// with one observer would share the tracks of their workers.
+func (t *Writer) Observer(name string) concert.Observer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.processes++
+	process := t.processes
+	if t.open != nil {
+		t.meta("process_name", process, 0, name)
+	}
+	return func(e concert.Event) { t.observe(process, e) }
+}
+
+// Close completes the file, with the tasks that still run as if they ended now, and returns the first error of
+// the writer given to New, which it does not close. Events that come later are dropped. It
+// may be called again.
+func (t *Writer) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		return t.err
+	}
+	now := time.Now()
+	for task, r := range t.open {
+		t.complete(task, r, now, "it still ran when the trace was closed")
+	}
+	t.open, t.tracks = nil, nil
+	t.w.WriteString("\n]}\n")
+	if err := t.w.Flush(); t.err == nil {
+		t.err = err
+	}
+	return t.err
+}
+
+func (t *Writer) observe(process int, e concert.Event) {
+	if e.Kind != concert.TaskStarted && e.Kind != concert.TaskFinished {
+		return
+	}
+	text := textOf(e.Err) // before anything is locked: it is somebody's code
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil || t.err != nil {
+		return
+	}
+	r, running := t.open[e.Task]
+	switch {
+	case e.Kind == concert.TaskStarted:
+		if running { // elsewhere, where it has come to nothing
+			t.complete(e.Task, r, e.Time, "it was started again")
+		}
+		t.start(workerID{process, e.Worker}, e)
+	case running:
+		delete(t.open, e.Task)
+		t.complete(e.Task, r, e.Time, text)
+	default:
+		t.dropped(process, e, text)
+	}
+}
+
+// start takes note of a task that starts.
+func (t *Writer) start(at workerID, e concert.Event) {
+	tr := t.tracks[at]
+	if tr == nil {
+		tr = &tracks{}
+		t.tracks[at] = tr
+	}
+	r := running{at, e.Name, e.Time}
+	if r.start.Before(t.begin) {
+		r.start = t.begin
+	}
+	t.open[e.Task] = r
+	tr.begin(r.start)
+}
+
+// textOf is what an error says: empty for nil, and something for one that cannot be asked.
+func textOf(err error) (text string) {
+	if err == nil {
+		return ""
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			text = fmt.Sprintf("an error of type %T", err)
+		}
+	}()
+	if text = err.Error(); text == "" {
+		return "an error without a text"
+	}
+	return text
+}
