@@ -15,6 +15,7 @@ import (
 	"concert"
 	"concert/download"
 	"concert/goroutines"
+	"concert/trace"
 )
 
 const getHelp = `Usage: concert get [flags] URL...
@@ -42,6 +43,8 @@ Flags:
   --stall-timeout D     for the next byte (default 30s)
   --overwrite           replace files that are there
   --json                events on the standard output, a line each
+  --trace FILE          what was downloaded when and beside what, for a trace
+                        viewer such as ui.perfetto.dev
   --quiet               say only what failed
 
 The paths of finished files go to the standard output, everything else to the
@@ -58,7 +61,7 @@ Examples:
 
 // getOptions is what the flags say.
 type getOptions struct {
-	dir, list              string
+	dir, list, trace       string
 	jobs, perHost, retries int
 	connect, header, stall time.Duration
 	retryDelay             time.Duration
@@ -81,6 +84,7 @@ func getFlags(o *getOptions) *flag.FlagSet {
 	flags.BoolVar(&o.overwrite, "overwrite", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.BoolVar(&o.quiet, "quiet", false, "")
+	flags.StringVar(&o.trace, "trace", "", "")
 	return flags
 }
 
@@ -106,7 +110,7 @@ func parseGet(args []string) (o getOptions, urls []string, err error) {
 	return o, flags.Args(), err
 }
 
-func runGet(ctx context.Context, args []string, out, errOut io.Writer) error {
+func runGet(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
 	o, urls, err := parseGet(args)
 	if err != nil {
 		return err
@@ -129,7 +133,22 @@ func runGet(ctx context.Context, args []string, out, errOut io.Writer) error {
 			g.hosts[w.host] = make(chan struct{}, o.perHost)
 		}
 	}
-	return g.getAll(list, newReport(o, len(list), out, errOut))
+	events, err := newOutput(o.trace)
+	if err != nil {
+		return err
+	}
+	defer events.abandon()
+	r := newReport(o, len(list), out, errOut)
+	if events != nil {
+		tracer := trace.New(events)
+		r.trace = tracer.Observer("concert get")
+		defer func() {
+			if e := events.keep(tracer.Close()); e != nil && (err == nil || errors.Is(err, errNotAll)) {
+				err = e // that files failed has been said
+			}
+		}()
+	}
+	return g.getAll(list, r)
 }
 
 // gatherList reads all that is wanted, and refuses it as a whole if a part of

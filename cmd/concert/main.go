@@ -1,5 +1,6 @@
 // Command concert runs many things at once and shows what that is worth.
 //
+//	concert choose   say how to run your work concurrently, by trying it
 //	concert get      download many files at once, whole and checked
 //	concert tour     every idea of the guide, run and measured on this machine
 //	concert version  what was built
@@ -27,6 +28,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1   // the work failed; what and why is on stderr
 	exitUsage  = 2   // the command line could not be understood
+	exitGuess  = 3   // of choose: the answer is no more than a guess
 	exitSignal = 130 // interrupted by Ctrl-C
 )
 
@@ -39,6 +41,7 @@ type command struct {
 }
 
 var commands = []command{
+	{"choose", "say how to run your work concurrently, by trying it", chooseHelp, runChoose},
 	{"get", "download many files at once, whole and checked", getHelp, runGet},
 	{"tour", "every idea of the guide, run and measured on this machine", tourHelp, runTour},
 	{"version", "what was built", versionHelp, runVersion},
@@ -57,9 +60,18 @@ func (e usageError) Error() string { return e.text }
 
 func main() {
 	processes.Main() // a worker of the tour does not go past this
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second Ctrl-C stops at once.
-	context.AfterFunc(ctx, stop)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, _ := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, func() { // a second Ctrl-C stops at once
+		second := make(chan os.Signal, 1)
+		signal.Notify(second, signals...)
+		<-second
+		undoAll()
+		os.Exit(exitSignal)
+	})
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -95,6 +107,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		case errors.As(err, &usage):
 			fmt.Fprintf(errOut, "concert %s: %v\nRun 'concert %s -h' for help.\n", c.name, err, c.name)
 			return exitUsage
+		}
+		if errors.Is(err, errGuess) { // it says so
+			return exitGuess
 		}
 		if !errors.Is(err, errNotAll) { // that has been said, and in detail
 			fmt.Fprintf(errOut, "concert %s: %v\n", c.name, err)

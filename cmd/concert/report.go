@@ -19,6 +19,7 @@ type report struct {
 	out, errOut io.Writer // with nothing of a bar between the lines
 	begin       time.Time
 	show        *progress.Display // nil when quiet, and with JSON
+	trace       concert.Observer  // nil without
 	each        bool              // a line for each file
 	failed      []outcome
 }
@@ -36,10 +37,16 @@ func newReport(o getOptions, total int, out, errOut io.Writer) *report {
 
 // observer is what the executor's events go to.
 func (r *report) observer() concert.Observer {
-	if r.show == nil {
-		return nil
+	switch {
+	case r.show == nil:
+		return r.trace
+	case r.trace == nil:
+		return r.show.Observe
 	}
-	return r.show.Observe
+	return func(e concert.Event) {
+		r.show.Observe(e)
+		r.trace(e)
+	}
 }
 
 // event is a line of --json.

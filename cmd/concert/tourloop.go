@@ -15,7 +15,7 @@ import (
 
 const answerDelay = 10 * time.Millisecond // for which the loop's server waits, as for a database
 
-func tourLoop(ctx context.Context, t *tour) (rows []row, err error) {
+func tourLoop(ctx context.Context, t *tour) error {
 	stalls := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{OnStall: func(r *loop.StallReport) {
 		select {
@@ -23,22 +23,19 @@ func tourLoop(ctx context.Context, t *tour) (rows []row, err error) {
 		default:
 		}
 	}}
-	err = loop.Run(ctx, opts, func(ctx context.Context, g *loop.Group) error {
-		alone, all, err := tourConnections(ctx, t, g)
-		if err != nil {
+	return loop.Run(ctx, opts, func(ctx context.Context, g *loop.Group) error {
+		if err := tourConnections(ctx, t, g); err != nil {
 			return err
 		}
-		rows = []row{{"many connections", "an event loop", alone, all}}
 		return tourStall(ctx, t, g, stalls)
 	})
-	return rows, err
 }
 
 // tourConnections has connections of one loop count visits in a map that they share.
-func tourConnections(ctx context.Context, t *tour, g *loop.Group) (alone, all time.Duration, err error) {
+func tourConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, 0, fmt.Errorf("no server for the connections: %w", err)
+		return fmt.Errorf("no server for the connections: %w", err)
 	}
 	visits := map[byte]int{} // of all connections, without a lock
 	g.Background(func(ctx context.Context) error {
@@ -70,10 +67,10 @@ func tourConnections(ctx context.Context, t *tour, g *loop.Group) (alone, all ti
 	begin := time.Now()
 	for range few {
 		if err := visit(ctx); err != nil {
-			return 0, 0, err
+			return err
 		}
 	}
-	alone = time.Since(begin)
+	alone := time.Since(begin)
 	together := func(n int) (time.Duration, error) {
 		begin := time.Now()
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
@@ -84,20 +81,21 @@ func tourConnections(ctx context.Context, t *tour, g *loop.Group) (alone, all ti
 		})
 		return time.Since(begin), err
 	}
-	if all, err = together(few); err != nil {
-		return 0, 0, err
+	all, err := together(few)
+	if err != nil {
+		return err
 	}
 	lot, err := together(many)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	if n := visits['v']; n != 2*few+many {
-		return 0, 0, fmt.Errorf("%d visits were counted, not %d", n, 2*few+many)
+		return fmt.Errorf("%d visits were counted, not %d", n, 2*few+many)
 	}
 	t.measured(fmt.Sprintf("%d visits, one after another", few), alone, "the server waits 10 ms each")
 	t.measured("at the same time", all, "one thread, in turn")
 	t.measured(fmt.Sprintf("%d at the same time", many), lot, "counted in one map, without a lock")
-	return alone, all, nil
+	return nil
 }
 
 // tourStall has a coroutine compute, beside one that ticks.

@@ -15,19 +15,25 @@ import (
 	"concert/python"
 )
 
-// What the tour runs in Python.
-var (
-	tourCPUTask = python.Source[int, int]("cpu_task", `
+// The text of those that choose tries, too.
+const (
+	cpuTaskText = `
 def cpu_task(n):
     return sum(i * i for i in range(n))
-`)
-	tourFetch = python.Source[string, int]("fetch", `
+`
+	fetchText = `
 def fetch(url):
     import urllib.request
 
     with urllib.request.urlopen(url) as page:
         return len(page.read())
-`)
+`
+)
+
+// What the tour runs in Python.
+var (
+	tourCPUTask  = python.Source[int, int]("cpu_task", cpuTaskText)
+	tourFetch    = python.Source[string, int]("fetch", fetchText)
 	tourChecksum = python.Source[int, string]("checksum", `
 import hashlib
 
@@ -49,24 +55,24 @@ def extension(n):
 `)
 )
 
-func tourPython(ctx context.Context, t *tour) ([]row, error) {
+func tourPython(ctx context.Context, t *tour) error {
 	const threads = 4
 	quiet := slog.New(slog.DiscardHandler) // what an interpreter says when it crashes is long
 	one, err := python.New(1, &python.Options{Options: processes.Options{Threads: threads, Output: quiet}})
 	if err != nil {
 		t.noted("left out", err.Error())
-		return nil, nil
+		return nil
 	}
 	defer one.Close()
 	n := runtime.GOMAXPROCS(0)
 	many, err := python.New(n, &python.Options{Options: processes.Options{Output: quiet}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer many.Close()
 	info, err := python.Describe(ctx, one)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	lock := "nothing gained: one has the lock"
 	if !info.GIL {
@@ -77,64 +83,59 @@ func tourPython(ctx context.Context, t *tour) ([]row, error) {
 	const size = 1_000_000
 	sums := slices.Repeat([]int{size}, threads)
 	right := func(got int) bool { return got == (size-1)*size*(2*size-1)/6 }
-	alone, err := onThreads(ctx, t, one, "sums", tourCPUTask, sums, right, lock)
-	if err != nil {
-		return nil, err
+	if err := onThreads(ctx, t, one, "sums", tourCPUTask, sums, right, lock); err != nil {
+		return err
 	}
 	parallel, err := took(ctx, many, tourCPUTask, sums, right)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t.measured(fmt.Sprintf("on %d interpreters", n), parallel, "each has a lock of its own")
 
 	site, stop, err := serve()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer stop()
 	var urls []string
 	for i := range threads {
 		urls = append(urls, fmt.Sprintf("%s/page/%d", site, i))
 	}
-	fetched, err := onThreads(ctx, t, one, "pages", tourFetch, urls, func(n int) bool { return n == pageSize }, "who waits lets go of the lock")
-	if err != nil {
-		return nil, err
+	if err := onThreads(ctx, t, one, "pages", tourFetch, urls, func(n int) bool { return n == pageSize }, "who waits lets go of the lock"); err != nil {
+		return err
 	}
 	megabytes := slices.Repeat([]int{32}, threads)
 	zeros := sha256.Sum256(make([]byte, 32<<20))
-	if _, err := onThreads(ctx, t, one, "checksums", tourChecksum, megabytes, func(sum string) bool { return sum == hex.EncodeToString(zeros[:]) }, "and so does hashlib, in C"); err != nil {
-		return nil, err
+	if err := onThreads(ctx, t, one, "checksums", tourChecksum, megabytes, func(sum string) bool { return sum == hex.EncodeToString(zeros[:]) }, "and so does hashlib, in C"); err != nil {
+		return err
 	}
 
 	if err := crashOne(ctx, many, tourExtension); err != nil {
-		return nil, err
+		return err
 	}
 	t.noted("20 tasks, one crashes in C", "19 results, 1 error")
-	return []row{
-		{"computes in Python", fmt.Sprintf("%d interpreters", n), alone.one, parallel},
-		{"waits in Python", "4 threads, 1 interpreter", fetched.one, fetched.all},
-	}, nil
+	return nil
 }
 
-// times are those of tasks one after another, and all at a time.
-type times struct{ one, all time.Duration }
-
-// onThreads measures tasks in an interpreter with threads, and prints it.
-func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, note string) (d times, err error) {
+// onThreads measures tasks in an interpreter with threads, one after another and all at a time, and prints it.
+func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, note string) error {
+	var alone time.Duration
 	for i := range len(inputs) + 1 {
 		one, err := took(ctx, ex, f, inputs[max(0, i-1):][:1], right)
 		if err != nil {
-			return d, err
+			return err
 		}
 		if i > 0 { // the first time it imports what it needs
-			d.one += one
+			alone += one
 		}
 	}
-	t.measured(fmt.Sprintf("%d %s, one after another", len(inputs), what), d.one, "")
-	if d.all, err = took(ctx, ex, f, inputs, right); err == nil {
-		t.measured(fmt.Sprintf("on %d threads", len(inputs)), d.all, note)
+	t.measured(fmt.Sprintf("%d %s, one after another", len(inputs), what), alone, "")
+	all, err := took(ctx, ex, f, inputs, right)
+	if err != nil {
+		return err
 	}
-	return d, err
+	t.measured(fmt.Sprintf("on %d threads", len(inputs)), all, note)
+	return nil
 }
 
 // took is how long tasks take, all at a time; each has to have the right result.

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+// stat is the time of all processors, in the unit of /proc/stat; zero where there is no such file.
+type stat struct{ total, stolen int64 }
+
+func readStat() (s stat) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return s
+	}
+	var user, nice, system, idle, iowait, irq, softirq int64
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &iowait, &irq, &softirq, &s.stolen); err != nil {
+		return stat{}
+	}
+	s.total = user + nice + system + idle + iowait + irq + softirq + s.stolen
+	return s
+}
+
+// stolenSince returns the share of the processors that the host of a virtual machine took.
+func (s stat) stolenSince(before stat) float64 {
+	if s.total <= before.total {
+		return 0
+	}
+	return float64(s.stolen-before.stolen) / float64(s.total-before.total)
+}

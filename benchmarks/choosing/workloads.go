@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/choose/models"
+	"concert/python"
+)
+
+// spin computes for about as long as that takes on this machine.
+func spin(rounds int) (sum uint64) {
+	for i := range uint64(rounds) * 1000 {
+		sum += i * i
+	}
+	return sum
+}
+
+func nap(ctx context.Context, d time.Duration) { concert.Release(ctx, func() { time.Sleep(d) }) }
+
+var (
+	shared sync.Mutex
+	block  = sync.OnceValue(func() []uint64 { return make([]uint64, 8<<20) }) // 64 MiB
+	client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
+)
+
+// The functions; each takes a number, or where to go.
+var (
+	cpu = concert.Register("cpu", func(_ context.Context, n int) (uint64, error) { return spin(n), nil })
+
+	wait = concert.Register("wait", func(ctx context.Context, ms int) (int, error) {
+		nap(ctx, time.Duration(ms)*time.Millisecond)
+		return ms, nil
+	})
+
+	half = concert.Register("half", func(ctx context.Context, ms int) (uint64, error) {
+		sum := spin(4000)
+		nap(ctx, time.Duration(ms)*time.Millisecond)
+		return sum, nil
+	})
+
+	tenth = concert.Register("tenth", func(ctx context.Context, ms int) (uint64, error) {
+		sum := spin(2000)
+		nap(ctx, time.Duration(ms)*time.Millisecond)
+		return sum, nil
+	})
+
+	locked = concert.Register("locked", func(_ context.Context, n int) (uint64, error) {
+		shared.Lock()
+		defer shared.Unlock()
+		return spin(n), nil
+	})
+
+	visit = concert.Register("visit", func(ctx context.Context, url string) (n int64, err error) {
+		concert.Release(ctx, func() {
+			var resp *http.Response
+			if resp, err = client.Get(url); err != nil {
+				return
+			}
+			defer resp.Body.Close()
+			n, err = io.Copy(io.Discard, resp.Body)
+		})
+		return n, err
+	})
+
+	memory = concert.Register("memory", func(_ context.Context, step int) (sum uint64, err error) {
+		b := block()
+		for i := 0; i < len(b); i += step { // a cache line at a time
+			sum += b[i]
+		}
+		return sum, nil
+	})
+
+	tiny = concert.Register("tiny", func(_ context.Context, n int) (int, error) { return n * n, nil })
+)
+
+// What the functions in Python are.
+const pythonText = `
+import time
+
+
+def compute(n):
+    return sum(i * i for i in range(n))
+
+
+def wait(s):
+    time.sleep(s)
+`
+
+func workloads() (all []*workload, done func(), err error) {
+	dir, err := os.MkdirTemp("", "choosing-")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "choosing.py"), []byte(pythonText), 0o666); err != nil {
+		return nil, nil, err
+	}
+	places := make(chan struct{}, 6)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		places <- struct{}{}
+		time.Sleep(20 * time.Millisecond)
+		<-places
+		fmt.Fprintln(w, "done")
+	}))
+	opts := &python.Options{Path: []string{dir}}
+	prober, err := python.New(1, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	done = func() {
+		prober.Close()
+		server.Close()
+		os.RemoveAll(dir)
+	}
+	return []*workload{
+		inGo("cpu", "computes, 5 ms", few, cpu, 8000),
+		inGo("wait", "waits, 20 ms", many, wait, 20),
+		inGo("half", "computes 2.5 ms, waits 2.5 ms", many, half, 3),
+		inGo("tenth", "computes 1 ms, waits 10 ms", many, tenth, 10),
+		inGo("lock", "computes under a lock", few, locked, 3000),
+		inGo("server", "a server that does 6 at a time", many, visit, server.URL),
+		inGo("memory", "reads 64 MiB of memory", few, memory, 8),
+		inGo("tiny", "a multiplication", few, tiny, 7),
+		inPython("python-cpu", "computes in Python, 5 ms", opts, prober, "choosing:compute", 60_000),
+		inPython("python-wait", "waits in Python, 20 ms", opts, prober, "choosing:wait", 0.02),
+	}, done, nil
+}
+
+var (
+	few  = []int{1, 2, 3, 4, 6, 8, 12, 16}
+	many = []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}
+)
+
+// inGo is work of a Go function.
+func inGo[In, Out any](name, about string, levels []int, fn func(context.Context, In) (Out, error), in In) *workload {
+	return &workload{
+		name: name, about: about, levels: levels, models: models.Go(),
+		run: func(ctx context.Context, ex concert.Executor, tasks int) error {
+			if ex == nil {
+				for range tasks {
+					if _, err := fn(ctx, in); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			return mapped(ctx, ex, fn, in, tasks)
+		},
+		ask: func(ctx context.Context, opts *choose.Options) (*choose.Report, error) {
+			return choose.Run(ctx, fn, []In{in}, models.Go(), opts)
+		},
+	}
+}
+
+// inPython is work of a function in Python.
+func inPython[In any](name, about string, opts *python.Options, prober concert.Executor, where string, in In) *workload {
+	fn := python.Func[In, any](where)
+	return &workload{
+		name: name, about: about, models: models.Python(opts),
+		run: func(ctx context.Context, ex concert.Executor, tasks int) error {
+			return mapped(ctx, ex, fn, in, tasks)
+		},
+		ask: func(ctx context.Context, with *choose.Options) (*choose.Report, error) {
+			with.Profile = models.PythonProfile(prober, where, []In{in})
+			return choose.Run(ctx, fn, []In{in}, models.Python(opts), with)
+		},
+	}
+}
+
+func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), in In, tasks int) error {
+	for _, err := range concert.Map(ctx, ex, fn, slices.Values(slices.Repeat([]In{in}, tasks))) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// annoy starts a program that computes on all processors but one, for half of the time, until it is stopped.
+func annoy() (stop func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, "-annoy")
+	life, err := cmd.StdinPipe() // it ends with this program, however that ends
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		life.Close()
+		cmd.Wait()
+	}, nil
+}
+
+// beAnnoying is that program.
+func beAnnoying() {
+	for range max(1, runtime.GOMAXPROCS(0)-1) {
+		go func() {
+			for {
+				sum := uint64(0)
+				for begin := time.Now(); time.Since(begin) < 700*time.Millisecond; {
+					sum += spin(100)
+				}
+				time.Sleep(700*time.Millisecond + time.Duration(sum%2))
+			}
+		}()
+	}
+	io.Copy(io.Discard, os.Stdin)
+}

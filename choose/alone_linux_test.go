@@ -1,0 +1,97 @@
+package choose_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"concert/choose"
+)
+
+// compute uses so much CPU time of the thread it runs on, however long that takes.
+func compute(d time.Duration) (sum int) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	used := func() time.Duration {
+		var t unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+			panic(err)
+		}
+		return time.Duration(t.Nano())
+	}
+	for begin := used(); used()-begin < d; {
+		for i := range 1000 {
+			sum += i
+		}
+	}
+	return sum
+}
+
+func TestAlone(t *testing.T) {
+	measure := func(f func()) choose.Usage {
+		_, used, err := choose.Alone(t.Context(), func(context.Context, int) (int, error) { f(); return 0, nil }, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return used
+	}
+	if u := measure(func() { time.Sleep(100 * time.Millisecond) }); u.Wall < 100*time.Millisecond || u.CPU > 50*time.Millisecond || u.Wait() < 50*time.Millisecond || u.Switches < 1 {
+		t.Errorf("a sleep: %+v", u)
+	}
+	if u := measure(func() { compute(50 * time.Millisecond) }); u.CPU < 50*time.Millisecond || u.CPU > u.Wall+u.Wall/10 {
+		t.Errorf("computing: %+v", u)
+	}
+	name := t.TempDir() + "/file"
+	if u := measure(func() {
+		if err := os.WriteFile(name, make([]byte, 1<<20), 0o666); err != nil {
+			t.Error(err)
+		}
+	}); u.Knows(choose.Bytes) && (u.Written != 1<<20 || u.Read != 0) {
+		t.Errorf("a megabyte written: %+v", u)
+	}
+	debug.FreeOSMemory() // else it may get pages that the process has already
+	var kept []byte
+	if u := measure(func() {
+		kept = make([]byte, 64<<20)
+		for i := 0; i < len(kept); i += os.Getpagesize() {
+			kept[i] = 1
+		}
+	}); u.Knows(choose.PeakMemory) && u.Memory < 60<<20 {
+		t.Errorf("64 megabytes: %+v", u)
+	}
+	runtime.KeepAlive(kept)
+	// Goroutines of its own count.
+	if u := measure(func() {
+		done := make(chan int)
+		for range 2 {
+			go func() { done <- compute(50 * time.Millisecond) }()
+		}
+		<-done
+		<-done
+	}); u.CPU < 100*time.Millisecond {
+		t.Errorf("goroutines that compute: %+v", u)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	u, err := choose.Command(exec.Command("sh", "-c", "dd if=/dev/zero of=/dev/null bs=1M count=3 2>/dev/null; sleep 0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Wall < 100*time.Millisecond || u.CPU > u.Wall || u.Wait() < 50*time.Millisecond || u.Knows(choose.Bytes) && u.Read < 3<<20 {
+		t.Errorf("%+v", u)
+	}
+	u, err = choose.Command(exec.Command("sh", "-c", "exit 3"))
+	if err == nil || u.Wall <= 0 {
+		t.Errorf("%v, %+v", err, u)
+	}
+	if _, err := choose.Command(exec.Command("/no/such/program")); err == nil {
+		t.Error("no error for a program that is not there")
+	}
+}

@@ -1,0 +1,203 @@
+package choose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"concert/internal/units"
+)
+
+const (
+	cpuBound = 0.75 // share of CPU time from which on work is called CPU-bound
+	ioBound  = 0.25 // and up to which it is called I/O-bound
+)
+
+// finish makes the report of what was measured.
+func (t *trial) finish(interrupted bool) {
+	r := &t.report
+	r.Runs, r.Inputs, r.Budget = t.runs, t.inputs, t.Budget
+	r.Took = t.since()
+	if t.last > 0 {
+		if first := t.base.samples[0].rate; first > 0 {
+			r.Drift = t.last/first - 1
+		}
+	}
+	final := t.finalists()
+	chosen := t.simplest(final)
+	t.answer(chosen, final, interrupted)
+	r.Points = nil
+	for _, p := range t.points {
+		r.Points = append(r.Points, t.describe(p, p == chosen))
+	}
+	r.Fits = map[string]*Fit{}
+	for i, m := range t.models {
+		var levels []int
+		var rates []float64
+		for _, p := range t.points {
+			if rate := p.rate().Middle; p.model == i && rate > 0 {
+				levels, rates = append(levels, p.level), append(rates, rate)
+			}
+		}
+		if fit := fitUSL(levels, rates); fit != nil {
+			r.Fits[m.Name] = fit
+		}
+	}
+}
+
+// finalists are the points that an answer may name: those that took part in rounds.
+func (t *trial) finalists() (final []*point) {
+	for _, p := range t.points {
+		if t.failsMore(p) {
+			continue
+		}
+		if p == t.base || t.report.Rounds == 0 || p.samples[len(p.samples)-1].round > 0 {
+			final = append(final, p)
+		}
+	}
+	return final
+}
+
+// rate is what the point did in rounds, or when it was explored if there were none.
+func (p *point) rate() Interval {
+	var rates []float64
+	for _, s := range p.samples {
+		if s.round > 0 {
+			rates = append(rates, s.rate)
+		}
+	}
+	if rates == nil {
+		rates = []float64{p.samples[0].rate}
+	}
+	return intervalOf(rates)
+}
+
+func (t *trial) describe(p *point, chosen bool) Point {
+	d := Point{
+		Model: t.models[p.model].Name, Level: p.level, Rate: p.rate(), Gain: t.gain(p),
+		Rounds: len(p.samples) - 1, Tasks: p.tasks, Failed: p.failed, Busy: p.busy,
+	}
+	if base := t.base.rate().Middle; d.Rounds == 0 && base > 0 {
+		d.Gain = Interval{Middle: d.Rate.Middle / base}
+	}
+	if p.err != nil {
+		d.FirstErr = said(p.err)
+	}
+	if alone := &t.report.Profile.Usage; p.mean > 0 && alone.Knows(CPUTime) {
+		s := Split{CPU: min(alone.CPU, p.mean), Queue: max(0, p.mean-alone.Wall)}
+		s.Wait = max(0, p.mean-s.CPU-s.Queue)
+		d.Split = &s
+	}
+	if chosen {
+		d.Spans = p.spans
+		slices.SortFunc(d.Spans, func(a, b Span) int { return int(a.Start - b.Start) })
+		d.Spans = d.Spans[:min(len(d.Spans), 1000)]
+	}
+	return d
+}
+
+// answer says which point to take.
+func (t *trial) answer(chosen *point, final []*point, interrupted bool) {
+	m := &t.models[chosen.model]
+	a := &t.report.Answer
+	*a = Answer{Verdict: Clear, Model: m.Name, Level: chosen.level, Gain: t.gain(chosen), Reasons: []string{}, Caveats: []string{}}
+	if m.Code != nil {
+		a.Code = m.Code(chosen.level)
+	}
+	equals := t.equals(chosen, final)
+	if len(equals) > 0 {
+		a.Verdict = Tie
+	}
+	doubts := t.doubts(chosen, final, interrupted)
+	if len(doubts) > 0 {
+		a.Verdict = Unclear
+	}
+	a.Sentence = t.sentence(chosen, equals, doubts)
+	a.Reasons = t.reasons(chosen, final)
+	a.Caveats = t.caveats(chosen)
+	if m.Note != "" {
+		a.Caveats = append(a.Caveats, m.Note)
+	}
+}
+
+// equals returns the names of other models that are as good.
+func (t *trial) equals(chosen *point, final []*point) (names []string) {
+	best := t.best(final)
+	for _, p := range final {
+		if p.model == chosen.model {
+			continue
+		}
+		name := t.models[p.model].Name
+		r := intervalOf(ratios(p, best))
+		if (r.Middle >= asGood || r.Middle >= noWorse && r.High >= 1) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (t *trial) sentence(chosen *point, equals, doubts []string) string {
+	var b strings.Builder
+	if u := &t.report.Profile.Usage; u.Knows(CPUTime) {
+		b.WriteString(kind(u) + ". ")
+	}
+	if len(doubts) > 0 {
+		fmt.Fprintf(&b, "Cannot tell: %s. ", strings.Join(doubts, ", and "))
+	}
+	m := &t.models[chosen.model]
+	base := at(t.models[t.base.model].Name, t.base.level)
+	best := t.best(t.finalists())
+	switch {
+	case chosen == t.base && len(doubts) > 0:
+		fmt.Fprintf(&b, "The best guess: %s.", base)
+	case chosen == t.base && best == chosen:
+		fmt.Fprintf(&b, "Take %s: nothing that was tried gains anything.", base)
+	case chosen == t.base && len(equals) > 0:
+		fmt.Fprintf(&b, "No clear winner, take the simpler: %s. The best gain was %s, of %s.", base, units.Times(t.gain(best).Middle), at(t.models[best.model].Name, best.level))
+	case chosen == t.base:
+		fmt.Fprintf(&b, "Take %s: nothing that was tried gains more than %s.", base, units.Times(t.gain(best).Middle))
+	default:
+		verb := "Use"
+		if len(doubts) > 0 {
+			verb = "The best guess:"
+		}
+		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, at(m.Name, chosen.level), spelled(t.gain(chosen)), base, t.beyond(chosen))
+		if len(equals) > 0 && len(doubts) == 0 {
+			fmt.Fprintf(&b, " No clear winner: %s did as well, and this is the simplest.", list(equals))
+		}
+	}
+	return b.String()
+}
+
+// beyond says what was seen at higher levels of the same model.
+func (t *trial) beyond(chosen *point) string {
+	highest := chosen.level
+	for _, p := range t.points {
+		if p.model == chosen.model {
+			highest = max(highest, p.level)
+		}
+	}
+	levels := t.models[chosen.model].levels(t.Most)
+	switch {
+	case highest > chosen.level:
+		return fmt.Sprintf("; more, up to %d, gains nothing measurable", highest)
+	case len(levels) > 1 && chosen.level == levels[len(levels)-1]:
+		return fmt.Sprintf("; no peak was seen up to %d, the most that was tried", chosen.level)
+	case len(levels) > 1:
+		return "; more was not tried"
+	}
+	return ""
+}
+
+// kind says what the work mostly does.
+func kind(u *Usage) string {
+	share := u.CPUShare()
+	name := "Mixed"
+	switch {
+	case share >= cpuBound:
+		name = "CPU-bound"
+	case share <= ioBound:
+		name = "I/O-bound"
+	}
+	return fmt.Sprintf("%s: %s CPU", name, percent(share))
+}

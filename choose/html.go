@@ -1,0 +1,58 @@
+package choose
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"time"
+
+	"concert/internal/page"
+	"concert/internal/units"
+)
+
+//go:embed report.html
+var reportText string
+
+var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
+	"length": length, "number": number, "times": units.Times, "spelled": spelled, "percent": percent, "size": units.Bytes, "count": count,
+	"chosen": (*Report).chosen, "total": (*Split).total, "text": func(p Profile, q Quantity) string { return p.text(q) },
+	"share": func(part, all time.Duration) string {
+		return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(max(1, all)))
+	},
+}).Parse(reportText))
+
+// HTML writes the report as a page: one file, without scripts, and nothing fetched from anywhere. about says
+// what was measured, for the title: "gzip -k".
+func (r *Report) HTML(w io.Writer, about string) error {
+	var body bytes.Buffer
+	about = strings.ToValidUTF8(about, "?")
+	err := reportBody.Execute(&body, struct {
+		*Report
+		About    string
+		Curves   *chart
+		Timeline *timeline
+		Split    bool
+	}{r, about, r.curves(), r.timeline(), r.hasSplit()})
+	if err != nil {
+		return err
+	}
+	return page.Write(w, page.Page{Title: "concert choose: " + about, Body: template.HTML(body.String())})
+}
+
+func (r *Report) hasSplit() bool {
+	for _, p := range r.Points {
+		if p.Split != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// chosen reports whether the answer names the point.
+func (r *Report) chosen(p Point) bool { return p.Model == r.Answer.Model && p.Level == r.Answer.Level }
+
+// total is the time of a task.
+func (s *Split) total() time.Duration { return s.CPU + s.Wait + s.Queue }

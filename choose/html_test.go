@@ -1,0 +1,36 @@
+package choose_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert/choose"
+	"concert/internal/page/pagetest"
+)
+
+// TestPage has the page of a report looked at.
+func TestPage(t *testing.T) {
+	var page bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		server := make(places, 20)
+		work := func(_ context.Context, n int) (int, error) {
+			server.use(time.Duration(20+n%3) * time.Millisecond)
+			return n, nil
+		}
+		report, err := choose.Run(t.Context(), work, []int{1, 2, 3}, []choose.Model{choose.OneAfterAnother(), onGoroutines(), underLock()}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Fits) == 0 {
+			t.Error("no law was fitted to the levels of goroutines")
+		}
+		// What a name may do to a page.
+		if err := report.HTML(&page, `<script>alert("work")</script> & more`); err != nil {
+			t.Fatal(err)
+		}
+	})
+	pagetest.Check(t, page.String())
+}

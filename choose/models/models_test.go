@@ -1,0 +1,174 @@
+package models_test
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/choose/models"
+	"concert/processes"
+	"concert/python"
+)
+
+func TestMain(m *testing.M) {
+	processes.Main()
+	m.Run()
+}
+
+var square = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
+
+// try opens a model and has it run a few tasks.
+func try[In, Out any](t *testing.T, m choose.Model, n int, fn func(context.Context, In) (Out, error), in In) {
+	t.Helper()
+	seen := make(chan concert.Event, 100)
+	ex, err := m.Open(n, func(e concert.Event) { seen <- e })
+	if err != nil {
+		t.Fatalf("%s at %d: %v", m.Name, n, err)
+	}
+	for _, err := range concert.Map(t.Context(), ex, fn, slices.Values(slices.Repeat([]In{in}, 3))) {
+		if err != nil {
+			t.Errorf("%s at %d: %v", m.Name, n, err)
+		}
+	}
+	if err := ex.Close(); err != nil {
+		t.Errorf("%s at %d: %v", m.Name, n, err)
+	}
+	if len(seen) != 9 { // submitted, started and finished
+		t.Errorf("%s at %d: the observer saw %d events of 3 tasks", m.Name, n, len(seen))
+	}
+	if code := m.Code(n); !strings.Contains(code, "New(") {
+		t.Errorf("%s is made by %q", m.Name, code)
+	}
+}
+
+func TestGo(t *testing.T) {
+	all := models.Go()
+	if all[0].Open != nil {
+		t.Error("the first is not the plain loop")
+	}
+	for _, m := range all[1:] {
+		try(t, m, 2, square, 5)
+	}
+}
+
+func TestPython(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("no python3")
+	}
+	for _, m := range models.Python(nil) {
+		try(t, m, m.Levels[0], python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6})
+	}
+}
+
+// TestUnregistered: a function without a name cannot go to processes. The answer does without them, and says so.
+func TestUnregistered(t *testing.T) {
+	all := models.Go()
+	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+		time.Sleep(5 * time.Millisecond)
+		return 0, nil
+	}, []int{1}, []choose.Model{all[0], all[len(all)-1]}, &choose.Options{Budget: 10 * time.Second, Most: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := report.String(); !strings.Contains(text, "not registered") || report.Answer.Model == "processes" {
+		t.Errorf("%s", text)
+	}
+}
+
+// TestPythonProfile measures functions of which one knows what they use.
+func TestPythonProfile(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("no python3")
+	}
+	ex, err := python.New(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	const text = `:work
+import os, threading, time
+
+def work(what):
+    if what == "sleep":
+        time.sleep(0.1)
+    elif what == "compute":
+        end = time.thread_time() + 0.1
+        while time.thread_time() < end:
+            pass
+    elif what == "read":
+        with open("/dev/zero", "rb", buffering=0) as f:
+            f.read(1 << 20)
+    elif what == "hold":
+        bytearray(os.urandom(1 << 20) * 64)
+    elif what == "fail":
+        raise KeyError("no such thing")
+`
+	measure := models.PythonProfile(ex, text, []string{"sleep", "compute", "read", "hold", "fail"})
+	get := func(i int) choose.Usage {
+		u, err := measure(t.Context(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range u.Sources {
+			if s.From == "" {
+				t.Logf("no %s: %s", s.What, s.Why)
+			}
+		}
+		return u
+	}
+	if u := get(0); u.Wall < 100*time.Millisecond || u.CPU > 50*time.Millisecond || u.Wait() < 50*time.Millisecond {
+		t.Errorf("a sleep: %+v", u)
+	}
+	if u := get(1); u.CPU < 90*time.Millisecond || u.CPU > u.Wall+u.Wall/10 {
+		t.Errorf("computing: %+v", u)
+	}
+	if u := get(2); u.Knows(choose.Bytes) && (u.Read < 1<<20 || u.Read > 1<<20+4096) {
+		t.Errorf("a read of a megabyte: %+v", u)
+	}
+	if u := get(3); u.Knows(choose.PeakMemory) && u.Memory < 60<<20 {
+		t.Errorf("a hold of 64 megabytes: %+v", u)
+	}
+	if _, err := measure(t.Context(), 4); err == nil || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("a function that raises: %v", err)
+	}
+}
+
+func ExampleGo() {
+	report, err := choose.Run(context.Background(), square, []int{2, 3}, models.Go(), &choose.Options{Budget: time.Second})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// So short a task is done before another goroutine has heard of it.
+	fmt.Println(report.Answer.Model)
+	// Output: one after another
+}
+
+func ExamplePython() {
+	for _, m := range models.Python(nil)[:3] {
+		fmt.Println(m.Name+":", m.Code(m.Levels[0]))
+	}
+	// Output:
+	// one interpreter: ex, err := python.New(1, nil)
+	// threads: ex, err := python.New(1, &python.Options{Options: processes.Options{Threads: 2}})
+	// interpreters: ex, err := python.New(2, nil)
+}
+
+func ExamplePythonProfile() {
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	profile := models.PythonProfile(ex, "time:sleep", []float64{0.05})
+	used, err := profile(context.Background(), 0)
+	fmt.Println(used.Wall >= 50*time.Millisecond, used.CPUShare() < 0.5, err)
+	// Output: true true <nil>
+}

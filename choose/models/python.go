@@ -1,0 +1,146 @@
+package models
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/python"
+)
+
+// Python returns the ways to run a function in Python, from the simplest to the least simple: in one
+// interpreter, on threads of one interpreter, in several interpreters, and on threads of as many interpreters as
+// there are processors. opts are for all of them; Threads and Observer are set here, and what functions print
+// is thrown away unless Output says where it goes. Nil means the zero value.
+func Python(opts *python.Options) []choose.Model {
+	var o python.Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Output == nil {
+		o.Output = slog.New(slog.DiscardHandler)
+	}
+	open := func(n, threads int, observer concert.Observer) (concert.Executor, error) {
+		with := o
+		with.Threads, with.Observer = threads, observer
+		return python.New(n, &with)
+	}
+	n := runtime.GOMAXPROCS(0)
+	all := []choose.Model{
+		{
+			Name: "one interpreter", Levels: []int{1},
+			Open: func(_ int, o concert.Observer) (concert.Executor, error) { return open(1, 1, o) },
+			Code: func(int) string { return pythonLine(1, 1) },
+		},
+		{
+			Name: "threads", Levels: doubling(2, mostThreads),
+			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(1, k, o) },
+			Code: func(k int) string { return pythonLine(1, k) },
+			Note: "Threads of one interpreter take turns at its lock, the GIL, unless the build has none: they help with what lets go of it, such as I/O.",
+		},
+		{
+			Name: "interpreters", Levels: doubling(2, max(4*n, 4)),
+			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(k, 1, o) },
+			Code: func(k int) string { return pythonLine(k, 1) },
+		},
+	}
+	if n > 1 {
+		all = append(all, choose.Model{
+			Name: fmt.Sprintf("threads of %d interpreters", n), Levels: doubling(2*n, mostThreads),
+			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(n, k/n, o) },
+			Code: func(k int) string { return pythonLine(n, k/n) },
+		})
+	}
+	return all
+}
+
+const mostThreads = 1024
+
+// doubling returns from, twice from, ... up to most.
+func doubling(from, most int) (all []int) {
+	for k := from; k <= most; k *= 2 {
+		all = append(all, k)
+	}
+	return all
+}
+
+// pythonLine is Go that makes a pool.
+func pythonLine(n, threads int) string {
+	if threads == 1 {
+		return fmt.Sprintf("ex, err := python.New(%d, nil)", n)
+	}
+	return fmt.Sprintf("ex, err := python.New(%d, &python.Options{Options: processes.Options{Threads: %d}})", n, threads)
+}
+
+// PythonProfile returns a Profile for choose.Options: it calls the function in Python that where names, as
+// for python.Func (or, for one of python.Source, ":NAME", a line's end and the text), with the argument of that number, in an interpreter of ex, and reads the
+// interpreter's own clocks around the call.
+func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (choose.Usage, error) {
+	how := "1"
+	switch any((*In)(nil)).(type) {
+	case *python.None:
+		how = "0"
+	case *python.Args:
+		how = "*"
+	}
+	return func(ctx context.Context, input int) (choose.Usage, error) {
+		used, err := concert.Submit(ctx, ex, measured, pythonCall{how, where, args[input]}).Result(ctx)
+		return used.usage(), err
+	}
+}
+
+//go:embed measured.py
+var measuredSource string
+
+// measured calls a function in Python with clocks around it.
+var measured = python.Source[pythonCall, pythonUsage]("measured", measuredSource)
+
+type pythonCall struct {
+	How   string `json:"how"` // as in the names of python.Func: 1 for one argument, 0 for none, * for python.Args
+	Where string `json:"where"`
+	Arg   any    `json:"arg"`
+}
+
+// pythonUsage is what measured.py returns; times are in nanoseconds.
+type pythonUsage struct {
+	Wall     int64             `json:"wall"`
+	CPU      int64             `json:"cpu"`
+	Delay    int64             `json:"delay"`
+	Read     int64             `json:"read"`
+	Written  int64             `json:"written"`
+	Memory   int64             `json:"memory"`
+	Switches int64             `json:"switches"`
+	Forced   int64             `json:"forced"`
+	Threads  bool              `json:"threads"` // CPU is the process's
+	Missing  map[string]string `json:"missing"` // by choose.Quantity
+}
+
+func (u pythonUsage) usage() choose.Usage {
+	used := choose.Usage{
+		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
+		Read: u.Read, Written: u.Written, Memory: u.Memory, Switches: u.Switches, Forced: u.Forced,
+	}
+	clock := "time.thread_time"
+	if u.Threads {
+		clock = "time.process_time: more than its thread computed"
+	}
+	for _, s := range []choose.Source{
+		{What: choose.CPUTime, From: clock},
+		{What: choose.RunDelay, From: "/proc/thread-self/schedstat"},
+		{What: choose.Bytes, From: "/proc/thread-self/io"},
+		{What: choose.PeakMemory, From: "VmHWM of /proc/self/status, what it grew by"},
+		{What: choose.Switches, From: "getrusage(RUSAGE_THREAD)"},
+	} {
+		if why := u.Missing[string(s.What)]; why != "" {
+			s = choose.Source{What: s.What, Why: strings.TrimSpace(why)}
+		}
+		used.Sources = append(used.Sources, s)
+	}
+	return used
+}

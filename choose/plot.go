@@ -1,0 +1,292 @@
+package choose
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"concert/internal/units"
+)
+
+// chart is throughput against level, in the units of a picture 480 wide.
+type chart struct {
+	Height  int
+	FootY   int
+	Log     bool
+	Rows    []gridRow
+	Columns []label
+	Series  []series
+	Fits    []string
+}
+
+type gridRow struct {
+	X1, X2, Y, TextX, TextY float64
+	Text                    string
+}
+
+type label struct {
+	X, Y float64
+	Text string
+}
+
+type series struct {
+	Name, Class, Path, Fit, Sample string
+	Marks                          []mark
+}
+
+type mark struct {
+	X, Y, Low, High  float64
+	Interval, Chosen bool
+	Shape, Text      string
+}
+
+const (
+	chartHeight   = 290
+	left, right   = 52.0, 470.0
+	top, bottom   = 22.0, 248.0
+	steepest      = 20 // largest over smallest throughput, above which the scale is logarithmic
+	seriesColours = 6
+)
+
+// scale takes values to places: in proportion, or to their logarithms.
+type scale struct {
+	from, to  float64 // values
+	low, high float64 // their places
+	log       bool
+}
+
+func (s scale) at(v float64) float64 {
+	if s.log {
+		v = max(v, s.from)
+		return round(s.low + (s.high-s.low)*math.Log(v/s.from)/math.Log(s.to/s.from))
+	}
+	return round(s.low + (s.high-s.low)*(v-s.from)/(s.to-s.from))
+}
+
+func round(x float64) float64 { return math.Round(10*x) / 10 }
+
+// curves draws the points, or returns nil if there is no more than one level.
+func (r *Report) curves() *chart {
+	models := r.models()
+	highest, most, least := 1, 0.0, math.Inf(1)
+	for _, p := range r.Points {
+		highest = max(highest, p.Level)
+		most = max(most, p.Rate.Middle, p.Rate.High)
+		if p.Rate.Middle > 0 {
+			least = min(least, p.Rate.Middle)
+		}
+	}
+	if highest == 1 || most == 0 {
+		return nil
+	}
+	c := &chart{Height: chartHeight, FootY: chartHeight - 4, Log: most > steepest*least}
+	x := scale{1, float64(highest), left, right, true}
+	y := scale{0, most * 1.08, bottom, top, false}
+	if c.Log {
+		y = scale{least / 1.3, most * 1.3, bottom, top, true}
+	}
+	for _, v := range ticks(y) {
+		at := y.at(v)
+		c.Rows = append(c.Rows, gridRow{left, right, at, left - 6, at + 4, number(v)})
+	}
+	for n := 1; n <= highest; n *= 2 {
+		c.Columns = append(c.Columns, label{x.at(float64(n)), bottom + 18, fmt.Sprint(n)})
+	}
+	for i, name := range models {
+		s := series{Name: name, Class: fmt.Sprintf("s%d", i%seriesColours), Sample: symbol(i, 7, 5, 4)}
+		var path strings.Builder
+		for _, p := range r.Points {
+			if p.Model != name {
+				continue
+			}
+			m := mark{
+				X: x.at(float64(p.Level)), Y: y.at(p.Rate.Middle), Low: y.at(p.Rate.Low), High: y.at(p.Rate.High),
+				Interval: p.Rate.Confidence > 0, Chosen: r.chosen(p),
+				Text: fmt.Sprintf("%s: %s a second, %s", at(name, p.Level), number(p.Rate.Middle), spelled(p.Gain)),
+			}
+			m.Shape = symbol(i, m.X, m.Y, 3.5)
+			s.Marks = append(s.Marks, m)
+			fmt.Fprintf(&path, "%s%g %g", map[bool]string{true: "M", false: "L"}[path.Len() == 0], m.X, m.Y)
+		}
+		s.Path = path.String()
+		if fit := r.Fits[name]; fit != nil {
+			s.Fit = fitPath(fit, s.Marks, r, name, x, y)
+			c.Fits = append(c.Fits, fmt.Sprintf("%s, contention %s, coherency %.2g", name, percent(fit.Contention), fit.Coherency))
+		}
+		c.Series = append(c.Series, s)
+	}
+	return c
+}
+
+// fitPath draws a law between the lowest and the highest level that were measured, and no further.
+func fitPath(f *Fit, marks []mark, r *Report, model string, x, y scale) string {
+	var levels []float64
+	for _, p := range r.Points {
+		if p.Model == model {
+			levels = append(levels, float64(p.Level))
+		}
+	}
+	var path strings.Builder
+	lowest, highest := slices.Min(levels), slices.Max(levels)
+	const steps = 40
+	for i := range steps + 1 {
+		n := lowest * math.Pow(highest/lowest, float64(i)/steps)
+		fmt.Fprintf(&path, "%s%g %g", map[bool]string{true: "M", false: "L"}[i == 0], x.at(n), y.at(f.At(n)))
+	}
+	return path.String()
+}
+
+// models lists the models that have points.
+func (r *Report) models() (names []string) {
+	for _, p := range r.Points {
+		if !slices.Contains(names, p.Model) {
+			names = append(names, p.Model)
+		}
+	}
+	return names
+}
+
+// ticks are round values on a scale: powers of ten, or four to eight in a row.
+func ticks(s scale) (all []float64) {
+	if s.log {
+		for _, factors := range [][]float64{{1, 2, 5}, {1, 3}, {1}} {
+			all = all[:0]
+			for p := math.Pow(10, math.Floor(math.Log10(s.from))); p <= s.to; p *= 10 {
+				for _, f := range factors {
+					if v := p * f; v >= s.from && v <= s.to {
+						all = append(all, v)
+					}
+				}
+			}
+			if len(all) <= 8 {
+				break
+			}
+		}
+		return all
+	}
+	step := math.Pow(10, math.Floor(math.Log10(s.to/4)))
+	for _, f := range []float64{1, 2, 5, 10} {
+		if s.to/(step*f) <= 7 {
+			step *= f
+			break
+		}
+	}
+	for v := 0.0; v <= s.to; v += step {
+		all = append(all, v)
+	}
+	return all
+}
+
+// symbol is the mark of a series, so that colour is not all there is to tell them apart.
+func symbol(i int, x, y, r float64) string {
+	switch i % 5 {
+	case 0: // square
+		return fmt.Sprintf("M%g %gh%gv%gh%gz", x-r, y-r, 2*r, 2*r, -2*r)
+	case 1: // disc
+		return fmt.Sprintf("M%g %ga%g %g 0 1 0 %g 0a%g %g 0 1 0 %g 0z", x-r, y, r, r, 2*r, r, r, -2*r)
+	case 2: // triangle
+		return fmt.Sprintf("M%g %gl%g %gh%gz", x, y-1.2*r, 1.2*r, 2.1*r, -2.4*r)
+	case 3: // diamond
+		return fmt.Sprintf("M%g %gl%g %gl%g %gl%g %gz", x, y-1.3*r, 1.3*r, 1.3*r, -1.3*r, 1.3*r, -1.3*r, -1.3*r)
+	}
+	return fmt.Sprintf("M%g %gl%g %gh%gz", x, y+1.2*r, 1.2*r, -2.1*r, -2.4*r) // triangle, upside down
+}
+
+// timeline is who did what in the last slice of the point that the answer names.
+type timeline struct {
+	Height float64
+	Ticks  []tick
+	Bars   []bar
+	Text   string
+}
+
+type tick struct {
+	X, Y, TextY float64
+	Text        string
+}
+
+type bar struct {
+	Class               string
+	X, Y, Width, Height float64
+}
+
+const mostRows = 64 // workers that are drawn
+
+func (r *Report) timeline() *timeline {
+	p := r.point(r.Answer.Model, r.Answer.Level)
+	if p == nil || len(p.Spans) == 0 {
+		return nil
+	}
+	spans := p.Spans
+	var end time.Duration
+	rows := 0
+	type row struct {
+		worker int
+		until  time.Duration
+	}
+	var busy []row // a worker that runs several at a time has a row for each
+	placed := make([]int, len(spans))
+	for i, s := range spans {
+		placed[i] = slices.IndexFunc(busy, func(r row) bool { return r.worker == s.Worker && r.until <= s.Start })
+		if placed[i] < 0 {
+			placed[i] = len(busy)
+			busy = append(busy, row{worker: s.Worker})
+		}
+		busy[placed[i]].until = s.End
+		end = max(end, s.End)
+	}
+	rows = min(len(busy), mostRows)
+	// No more tasks than fit: the first few of each.
+	if wanted := spans[min(len(spans), 12*rows)-1].End; wanted < end {
+		end = wanted
+	}
+	if end <= 0 {
+		return nil // a clock that is too coarse
+	}
+	height := max(3, min(12, 260/float64(rows)))
+	t := &timeline{Height: round(height*float64(rows) + 22)}
+	x := scale{0, max(1, end.Seconds()), 6, 474, false}
+	x.to = end.Seconds()
+	for i, s := range spans {
+		if placed[i] >= rows || s.Start >= end {
+			continue
+		}
+		class := "fill"
+		if s.Failed {
+			class = "failed"
+		}
+		from, to := x.at(s.Start.Seconds()), x.at(min(s.End, end).Seconds())
+		t.Bars = append(t.Bars, bar{class, from, round(float64(placed[i]) * height), round(max(0.4, to-from-0.6)), round(height * 0.8)})
+	}
+	for _, v := range ticks(scale{0, end.Seconds(), 0, 1, false}) {
+		at := x.at(v)
+		if v > end.Seconds()*0.97 {
+			continue
+		}
+		t.Ticks = append(t.Ticks, tick{at, round(height * float64(rows)), round(height*float64(rows) + 15), length(time.Duration(v * 1e9))})
+	}
+	t.Text = fmt.Sprintf("%s: a row for each, a bar for each task, in the first %s of its last slice.", capital(at(p.Model, p.Level)), length(end))
+	if len(busy) > rows {
+		t.Text += fmt.Sprintf(" The first %d of %d.", rows, len(busy))
+	}
+	return t
+}
+
+// text is a quantity in words.
+func (u *Usage) text(what Quantity) string {
+	switch what {
+	case CPUTime:
+		return fmt.Sprintf("%s (%s)", length(u.CPU), percent(u.CPUShare()))
+	case RunDelay:
+		return length(u.RunDelay)
+	case Bytes:
+		return fmt.Sprintf("%s, %s", units.Bytes(u.Read), units.Bytes(u.Written))
+	case PeakMemory:
+		return units.Bytes(u.Memory)
+	case Switches:
+		return fmt.Sprintf("%d, %d forced", u.Switches, u.Forced)
+	}
+	return ""
+}

@@ -1,0 +1,171 @@
+package choose_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/gil"
+	"concert/goroutines"
+)
+
+// Workloads of which the truth is known, in virtual time.
+
+func onGoroutines() choose.Model {
+	return choose.Model{Name: "goroutines", Open: func(n int, o concert.Observer) (concert.Executor, error) {
+		return goroutines.New(n, &goroutines.Options{Observer: o}), nil
+	}}
+}
+
+func underLock() choose.Model {
+	return choose.Model{Name: "goroutines under a lock", Open: func(n int, o concert.Observer) (concert.Executor, error) {
+		return goroutines.New(n, &goroutines.Options{Observer: o, Lock: gil.New(nil)}), nil
+	}}
+}
+
+// places is something that n can use at a time, for as long as they need it.
+type places chan struct{}
+
+func (p places) use(d time.Duration) {
+	p <- struct{}{}
+	time.Sleep(d)
+	<-p
+}
+
+func TestSimulated(t *testing.T) {
+	processors := runtime.GOMAXPROCS(0)
+	for _, c := range []struct {
+		name   string
+		budget time.Duration
+		work   func() func(context.Context, int) (int, error)
+		rate   func(level int) float64 // the truth, for goroutines; tasks a second
+		model  string
+		least  int
+		most   int
+	}{
+		{
+			"wait", 0,
+			func() func(context.Context, int) (int, error) {
+				return func(context.Context, int) (int, error) { time.Sleep(20 * time.Millisecond); return 0, nil }
+			},
+			func(n int) float64 { return float64(n) / 0.02 }, "goroutines", 256, 256,
+		},
+		{
+			"long waits", 0,
+			func() func(context.Context, int) (int, error) {
+				return func(context.Context, int) (int, error) { time.Sleep(time.Second); return 0, nil }
+			},
+			func(n int) float64 { return float64(n) }, "goroutines", 128, 256,
+		},
+		{
+			"compute", 0,
+			func() func(context.Context, int) (int, error) {
+				cpu := make(places, processors)
+				return func(context.Context, int) (int, error) {
+					for range 10 {
+						cpu.use(time.Millisecond)
+					}
+					return 0, nil
+				}
+			},
+			func(n int) float64 { return float64(min(n, processors)) / 0.01 }, "goroutines", processors, processors,
+		},
+		{
+			"a server of six", 0,
+			func() func(context.Context, int) (int, error) {
+				server := make(places, 6)
+				return func(context.Context, int) (int, error) { server.use(30 * time.Millisecond); return 0, nil }
+			},
+			func(n int) float64 { return float64(min(n, 6)) / 0.03 }, "goroutines", 6, 6,
+		},
+		{
+			"one lock", 0,
+			func() func(context.Context, int) (int, error) {
+				lock := make(places, 1)
+				return func(context.Context, int) (int, error) { lock.use(10 * time.Millisecond); return 0, nil }
+			},
+			func(int) float64 { return 100 }, "one after another", 1, 1,
+		},
+		{
+			"half compute, half wait", 0,
+			func() func(context.Context, int) (int, error) {
+				cpu := make(places, processors)
+				return func(context.Context, int) (int, error) {
+					cpu.use(5 * time.Millisecond)
+					time.Sleep(5 * time.Millisecond)
+					return 0, nil
+				}
+			},
+			func(n int) float64 { return min(float64(n)/0.01, float64(processors)/0.005) }, "goroutines", 2 * processors, 2 * processors,
+		},
+		{
+			"a server that thrashes beyond ten", 0,
+			func() func(context.Context, int) (int, error) {
+				var in atomic.Int64
+				return func(context.Context, int) (int, error) {
+					time.Sleep(20 * time.Millisecond * time.Duration(max(1, in.Add(1)-10)))
+					in.Add(-1)
+					return 0, nil
+				}
+			},
+			nil, "goroutines", 8, 11,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				report, err := choose.Run(t.Context(), c.work(), []int{1, 2, 3}, []choose.Model{choose.OneAfterAnother(), onGoroutines(), underLock()}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := report.Answer
+				t.Log(a.Sentence)
+				if a.Model != c.model || a.Level < c.least || a.Level > c.most {
+					t.Errorf("it says %s, %d at a time; want %s, %d to %d\n%s", a.Model, a.Level, c.model, c.least, c.most, report)
+				}
+				if c.rate != nil {
+					if want := c.rate(a.Level) / c.rate(1); a.Gain.Middle < 0.96*want || a.Gain.Middle > 1.04*want {
+						t.Errorf("it says a gain of %.2f, want %.2f", a.Gain.Middle, want)
+					}
+				}
+				if report.Took > 20*time.Second {
+					t.Errorf("it took %v", report.Took)
+				}
+				for _, p := range report.Points {
+					if p.Model == "goroutines" && c.rate != nil {
+						if want := c.rate(p.Level); p.Rate.Middle < 0.96*want || p.Rate.Middle > 1.04*want {
+							t.Errorf("at %d it measured %.1f a second, want %.1f", p.Level, p.Rate.Middle, want)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestFailing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var in atomic.Int64
+		refuses := errors.New("too many at once")
+		work := func(context.Context, int) (int, error) {
+			defer in.Add(-1)
+			if in.Add(1) > 8 {
+				return 0, refuses
+			}
+			time.Sleep(20 * time.Millisecond)
+			return 0, nil
+		}
+		report, err := choose.Run(t.Context(), work, []int{1}, []choose.Model{choose.OneAfterAnother(), onGoroutines()}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := report.Answer; a.Level != 8 {
+			t.Errorf("it says %d at a time\n%s", a.Level, report)
+		}
+	})
+}

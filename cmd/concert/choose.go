@@ -1,0 +1,374 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/progress"
+	"concert/trace"
+)
+
+const chooseHelp = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPUT...
+       concert choose [flags] --py MODULE:FUNCTION ::: INPUT...
+       concert choose [flags] --get ::: URL...
+
+Says how to run your work concurrently, by trying it: which model, how many at
+a time, what that gains, and how sure it is. It runs a sample of the work under
+each model that applies, at rising levels, and compares.
+
+The work is run again and again, with the inputs in turn, so it has to be work
+that may be repeated. Without ::: the inputs are lines of the standard input,
+the first 10000 of them.
+
+  a command       {} in its arguments stands for the input; without any {} the
+                  input is added at the end. No shell is involved. What it prints
+                  is thrown away; an exit code other than 0 is a failure.
+  --py            a Python function of one argument: inputs that are JSON are
+                  that, and others are text. Modules of this folder are found.
+  --get           downloads, into a folder that is removed afterwards.
+
+Flags:
+  --budget D            how long it may take (default 20s)
+  --runs N              how often it runs the work at most (default 10000; 1000
+                        with --get)
+  --most N              the most at a time that it tries (default 256; 64 with
+                        --get and --py)
+  --py FUNCTION         the work is a Python function
+  --python PROGRAM      the interpreter, or the folder of a virtual environment
+  --get                 the work is to download
+  --json                the report as JSON
+  --html FILE           the report as a page as well
+  --trace FILE          what ran where and when, for a trace viewer such as
+                        ui.perfetto.dev
+  --quiet               the answer alone
+
+The answer goes to the standard output, everything else to the standard error.
+After Ctrl-C it says what it has found so far.
+
+Exit codes: 0 it has an answer; 1 the work fails, or there is none; 2 the command
+line is wrong, nothing was run; 3 the answer is only a guess, as it says;
+130 interrupted.
+
+Examples:
+  concert choose convert {} -resize 50% /tmp/small.png ::: *.jpg
+  ls *.log | concert choose gzip -kc
+  concert choose --py statistics:fmean ::: '[1, 2, 4]' '[8.5, 9]'
+  concert choose --get --budget 1m ::: https://example.com/a https://example.com/b
+`
+
+// errGuess says that the answer is no more than that; the report has been printed.
+var errGuess = errors.New("the answer is only a guess")
+
+// chooseOptions is what the flags say.
+type chooseOptions struct {
+	choose.Options
+	py, python       string
+	html, trace      string
+	get, json, quiet bool
+}
+
+// separator stands between a command and its inputs.
+const separator = ":::"
+
+// parseChoose reads the command line. inputs is nil if they come from the standard input.
+func parseChoose(args []string) (o chooseOptions, command, inputs []string, err error) {
+	flags := flag.NewFlagSet("choose", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.DurationVar(&o.Budget, "budget", 20*time.Second, "")
+	flags.IntVar(&o.Runs, "runs", 0, "")
+	flags.IntVar(&o.Most, "most", 0, "")
+	flags.StringVar(&o.py, "py", "", "")
+	flags.StringVar(&o.python, "python", "", "")
+	flags.BoolVar(&o.get, "get", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.StringVar(&o.html, "html", "", "")
+	flags.StringVar(&o.trace, "trace", "", "")
+	flags.BoolVar(&o.quiet, "quiet", false, "")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return o, nil, nil, err
+	} else if err != nil {
+		return o, nil, nil, usageError{err.Error()}
+	}
+	command = flags.Args()
+	for i, a := range command {
+		if a == separator {
+			command, inputs = command[:i], append([]string{}, command[i+1:]...)
+			break
+		}
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if !given["runs"] {
+		o.Runs = 10_000
+		if o.get {
+			o.Runs = 1000
+		}
+	}
+	if !given["most"] {
+		o.Most = 256
+		if o.get || o.py != "" {
+			o.Most = 64
+		}
+	}
+	switch {
+	case o.Budget < time.Second:
+		err = usageError{"--budget takes a second or more, as in 20s or 2m"}
+	case o.Runs < 1:
+		err = usageError{"--runs takes 1 or more"}
+	case o.Most < 1 || o.Most > 10_000:
+		err = usageError{"--most takes 1 to 10000"}
+	case o.html != "" && o.html == o.trace:
+		err = usageError{"--html and --trace are two files"}
+	case o.py != "" && o.get:
+		err = usageError{"--py and --get are two kinds of work: take one"}
+	case o.python != "" && o.py == "":
+		err = usageError{"--python says which interpreter is for --py"}
+	case (o.py != "" || o.get) && len(command) > 0:
+		err = usageError{fmt.Sprintf("unexpected argument %q: inputs come after %s", command[0], separator)}
+	case o.py == "" && !o.get && len(command) == 0:
+		err = usageError{"no command, and neither --py nor --get"}
+	case inputs != nil && len(inputs) == 0:
+		err = usageError{"nothing after " + separator}
+	}
+	return o, command, inputs, err
+}
+
+// mostInputs is how many lines of the standard input are used: it is a sample that is wanted.
+const mostInputs = 10_000
+
+// readInputs reads lines, for inputs that are not on the command line, until ctx ends.
+func readInputs(ctx context.Context, in io.Reader) (inputs []string, err error) {
+	type result struct {
+		inputs []string
+		err    error
+	}
+	read := make(chan result, 1)
+	go func() { // a read of a terminal or a pipe cannot be interrupted
+		inputs, err := readLines(in)
+		read <- result{inputs, err}
+	}()
+	select {
+	case r := <-read:
+		return r.inputs, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func readLines(in io.Reader) (inputs []string, err error) {
+	if progress.IsTerminal(os.Stdin) && in == os.Stdin {
+		return nil, usageError{"no inputs: give them after " + separator + ", or as lines of the standard input"}
+	}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 1<<20)
+	for len(inputs) < mostInputs && lines.Scan() {
+		if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" {
+			inputs = append(inputs, line)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, usageError{fmt.Sprintf("standard input, line %d: %v", len(inputs)+1, err)}
+	}
+	if len(inputs) == 0 {
+		return nil, usageError{"no inputs: the standard input has no lines"}
+	}
+	return inputs, nil
+}
+
+// job is work to choose for: what Run takes, put together for one kind.
+type job struct {
+	what  string // for messages
+	run   func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
+	close func() // undoes what was prepared
+}
+
+func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	o, command, inputs, err := parseChoose(args)
+	if err != nil {
+		return err
+	}
+	if inputs == nil {
+		if inputs, err = readInputs(ctx, os.Stdin); err != nil {
+			return err
+		}
+	}
+	var j *job
+	switch {
+	case o.get:
+		j, err = getJob(inputs)
+	case o.py != "":
+		j, err = pythonJob(o, inputs)
+	default:
+		j, err = commandJob(command, inputs)
+	}
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	// What it writes is opened first: not to find out after a minute that it cannot be written.
+	page, err := newOutput(o.html)
+	if err != nil {
+		return err
+	}
+	defer page.abandon()
+	events, err := newOutput(o.trace)
+	if err != nil {
+		return err
+	}
+	defer events.abandon()
+	if events != nil {
+		tracer := trace.New(events)
+		defer func() {
+			if e := events.keep(tracer.Close()); e != nil && (err == nil || errors.Is(err, errGuess)) {
+				err = e
+			}
+		}()
+		o.Observer = func(model string, level int) concert.Observer {
+			return tracer.Observer(choose.Step{Model: model, Level: level}.String())
+		}
+	}
+	follow := newFollower(errOut, o)
+	follow.announce(j.what, len(inputs))
+	o.Follow = follow.step
+	report, err := j.run(ctx, &o.Options)
+	follow.clear()
+	if report == nil {
+		return err
+	}
+	var failed error
+	if o.json {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		failed = e.Encode(report)
+	} else {
+		failed = printReport(out, report, o.quiet)
+	}
+	if page != nil {
+		failed = errors.Join(failed, page.keep(report.HTML(page, j.what)))
+	}
+	if failed != nil {
+		return failed
+	}
+	if err == nil && report.Answer.Verdict == choose.Unclear {
+		err = errGuess
+	}
+	return err
+}
+
+// follower says what is being tried, on a terminal.
+type follower struct {
+	chooseOptions
+	w       io.Writer
+	line    bool // lines can change
+	showing bool
+	said    bool
+}
+
+func newFollower(w io.Writer, o chooseOptions) *follower {
+	return &follower{chooseOptions: o, w: w, line: progress.IsTerminal(w)}
+}
+
+// announce says what is going to be done, before it is.
+func (f *follower) announce(what string, inputs int) {
+	if f.quiet {
+		return
+	}
+	with := fmt.Sprintf("%d inputs in turn", inputs)
+	if inputs == 1 {
+		with = "one input"
+	}
+	fmt.Fprintf(f.w, "Running %s again and again, with %s: for up to %s,\nat most %s times, up to %d at a time.\n",
+		what, with, shortTime(f.Budget), thousands(int64(f.Runs)), f.Most)
+}
+
+func (f *follower) step(s choose.Step) {
+	if f.quiet {
+		return
+	}
+	if s.Profile != nil && !f.said {
+		f.said = true
+		f.clear()
+		fmt.Fprintf(f.w, "One run takes %s when it is alone.\n", progress.Duration(s.Profile.Wall))
+	}
+	if !f.line {
+		return
+	}
+	f.clear()
+	fmt.Fprintf(f.w, "%3.0f s of %s, %s runs: %.50s", s.Elapsed.Seconds(), shortTime(f.Budget), thousands(int64(s.Runs)), s)
+	f.showing = true
+}
+
+func (f *follower) clear() {
+	if f.showing {
+		fmt.Fprint(f.w, "\r\x1b[K")
+		f.showing = false
+	}
+}
+
+// shortTime is a time as one would give it to a flag.
+func shortTime(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// printReport prints the report for people.
+func printReport(w io.Writer, r *choose.Report, quiet bool) error {
+	style := styleFor(w)
+	if quiet {
+		_, err := fmt.Fprintln(w, r.Answer.Sentence)
+		return err
+	}
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "\n%s\n", style.bold(wrap(r.Answer.Sentence, 80)))
+	if r.Answer.Code != "" {
+		fmt.Fprintf(out, "\n  %s\n", style.good(r.Answer.Code))
+	}
+	fmt.Fprintf(out, "\n%s\n", r.Table())
+	for _, line := range r.Answer.Reasons {
+		fmt.Fprintln(out, wrap(line, 80))
+	}
+	if len(r.Answer.Caveats) > 0 {
+		fmt.Fprintln(out)
+		for _, line := range r.Answer.Caveats {
+			fmt.Fprintln(out, style.dim(wrap(line, 80)))
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// wrap breaks a line between words.
+func wrap(text string, columns int) string {
+	var b strings.Builder
+	at := 0
+	for i, word := range strings.Fields(text) {
+		switch n := len([]rune(word)); {
+		case i == 0:
+			at = n
+		case at+1+n > columns:
+			b.WriteByte('\n')
+			at = n
+		default:
+			b.WriteByte(' ')
+			at += 1 + n
+		}
+		b.WriteString(word)
+	}
+	return b.String()
+}

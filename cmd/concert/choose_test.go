@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"concert/choose"
+)
+
+func TestChooseWrong(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "no command, and neither --py nor --get"},
+		{[]string{"true"}, "no inputs"}, // a test's standard input is empty
+		{[]string{"true", ":::"}, "nothing after :::"},
+		{[]string{"no-such-program", ":::", "a"}, `"no-such-program": executable file not found`},
+		{[]string{"{}", ":::", "true"}, "the program itself cannot be {}"},
+		{[]string{"--budget", "10ms", "true", ":::", "a"}, "--budget takes a second or more"},
+		{[]string{"--runs", "0", "true", ":::", "a"}, "--runs takes 1 or more"},
+		{[]string{"--most", "0", "true", ":::", "a"}, "--most takes 1 to 10000"},
+		{[]string{"--py", "statistics", ":::", "a"}, "want MODULE:FUNCTION"},
+		{[]string{"--py", "a:b", "--get", ":::", "a"}, "take one"},
+		{[]string{"--python", "python3", "true", ":::", "a"}, "--python says which interpreter is for --py"},
+		{[]string{"--py", "a:b", "c", ":::", "a"}, `unexpected argument "c"`},
+		{[]string{"--get", ":::", "example.com/a"}, "input 1"},
+		{[]string{"--frob", "true", ":::", "a"}, "frob"},
+	} {
+		code, out, errOut := call(t.Context(), append([]string{"choose"}, c.args...)...)
+		if code != exitUsage || out != "" || !strings.Contains(errOut, c.want) {
+			t.Errorf("choose %q: exit %d, %q, %q; want 2 and %q", c.args, code, out, errOut, c.want)
+		}
+	}
+}
+
+// chosen runs choose with --json, which may have an answer that is a guess: the machine may be busy.
+func chosen(t *testing.T, args ...string) (r choose.Report) {
+	t.Helper()
+	code, out, errOut := call(t.Context(), append([]string{"choose", "--json"}, args...)...)
+	if code != exitOK && code != exitGuess {
+		t.Fatalf("exit %d: %s", code, errOut)
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if (code == exitGuess) != (r.Answer.Verdict == choose.Unclear) {
+		t.Errorf("exit %d, and the verdict is %s", code, r.Answer.Verdict)
+	}
+	if !strings.Contains(errOut, "again and again") || !strings.Contains(errOut, "One run takes") {
+		t.Errorf("it does not say what it is going to do: %s", errOut)
+	}
+	return r
+}
+
+func TestChooseCommand(t *testing.T) {
+	dir := t.TempDir()
+	page, events, log := filepath.Join(dir, "page.html"), filepath.Join(dir, "trace.json"), filepath.Join(dir, "log")
+	// An input with what a shell would take for something else.
+	input := "it's $HOME; `true`"
+	script := `sleep 0.02; [ "$1" = "$2" ] && echo run >> "$3"`
+	r := chosen(t, "--budget", "2s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
+	if r.Answer.Model != "processes" || r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, `xargs -d '\n' -P `) {
+		t.Errorf("work that sleeps: %+v", r.Answer)
+	}
+	if p := r.Profile; p.Wall < 20*time.Millisecond || !p.Knows(choose.CPUTime) || p.CPU > p.Wall || p.Failed > 0 {
+		t.Errorf("the profile is %+v", p)
+	}
+	runs, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(runs), "run\n"); n != r.Runs || n > 150 {
+		t.Errorf("it ran %d times, says %d, and may 150 times", n, r.Runs)
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "</html>") {
+		t.Errorf("the page: %v", err)
+	}
+	var file struct{ TraceEvents []map[string]any }
+	text, err := os.ReadFile(events)
+	if err == nil {
+		err = json.Unmarshal(text, &file)
+	}
+	if err != nil || len(file.TraceEvents) < 20 {
+		t.Errorf("the trace has %d events: %v", len(file.TraceEvents), err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestChooseFailing(t *testing.T) {
+	code, out, errOut := call(t.Context(), "choose", "--budget", "1s", "sh", "-c", "echo oh no >&2; exit 3", ":::", "a")
+	if code != exitFailed || out != "" || !strings.Contains(errOut, "the work fails when it runs alone") || !strings.Contains(errOut, "exit status 3: oh no") {
+		t.Errorf("exit %d, %q, %q", code, out, errOut)
+	}
+	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "sleep", ":::", "60")
+	if code != exitFailed || !strings.Contains(errOut, "one run takes longer than the budget") {
+		t.Errorf("exit %d, %q", code, errOut)
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	code, _, errOut = call(t.Context(), "choose", "--html", "/no/such/folder/page.html", "touch", ":::", ran)
+	if code != exitFailed || !strings.Contains(errOut, "cannot write /no/such/folder/page.html") {
+		t.Errorf("exit %d, %q", code, errOut)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("it ran the work before it found out that it cannot write")
+	}
+}
+
+// TestChooseInterrupted ends it in the middle: it says what it has found, and leaves no process behind.
+func TestChooseInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const mark, some = "0.0423", 80 // runs, after which more than the profile is known
+	ran := filepath.Join(t.TempDir(), "ran")
+	go func() {
+		for ctx.Err() == nil {
+			if text, _ := os.ReadFile(ran); len(text) >= some {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	code, out, _ := call(ctx, "choose", "--budget", "20s", "sh", "-c", "printf . >>"+ran+"; exec sleep {}", ":::", mark)
+	if code != exitSignal || !strings.Contains(out, "it was interrupted after") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if pids, err := exec.Command("pgrep", "-f", "^sleep "+mark).Output(); err == nil {
+		t.Errorf("left running: %s", pids)
+	}
+}
+
+func TestChoosePython(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("no python3")
+	}
+	t.Chdir(t.TempDir())
+	text := "import time\n\ndef nap(s):\n    print('nothing to see')\n    time.sleep(s['for'])\n"
+	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r := chosen(t, "--budget", "3s", "--most", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
+	if r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, "ex, err := python.New(") {
+		t.Errorf("work that sleeps: %+v", r.Answer)
+	}
+	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
+		t.Errorf("the profile is %+v", p)
+	}
+	code, _, errOut := call(t.Context(), "choose", "--budget", "3s", "--py", "naps:none", ":::", "1")
+	if code != exitFailed || !strings.Contains(errOut, "AttributeError") {
+		t.Errorf("exit %d, %q", code, errOut)
+	}
+}
+
+func TestChooseGet(t *testing.T) {
+	f := newFaulty()
+	defer f.Close()
+	t.Setenv("TMPDIR", t.TempDir())
+	r := chosen(t, "--budget", "2s", "--most", "4", "--runs", "400", "--get", ":::", f.URL+"/plain/a", f.URL+"/plain/b")
+	if r.Profile.Failed > 0 || r.Answer.Model == "" {
+		t.Errorf("%+v", r)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestPythonValue(t *testing.T) {
+	for text, want := range map[string]string{
+		"5":                        "int64 5",
+		"-3":                       "int64 -3",
+		"123456789012345678901234": "*big.Int 123456789012345678901234",
+		"1.5":                      "float64 1.5",
+		"1e400":                    "string 1e400",
+		`"5"`:                      "string 5",
+		"five":                     "string five",
+		"5 6":                      "string 5 6",
+		"[1, 2.5, null]":           "[]interface {} [1 2.5 <nil>]",
+		`{"a": [1]}`:               "map[string]interface {} map[a:[1]]",
+		"true":                     "bool true",
+		"":                         "string ",
+	} {
+		if got := strings.TrimSpace(fmt.Sprintf("%T %v", pythonValue(text), pythonValue(text))); got != strings.TrimSpace(want) {
+			t.Errorf("%q is %s, want %s", text, got, want)
+		}
+	}
+}

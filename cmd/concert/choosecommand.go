@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/goroutines"
+)
+
+// placeholder stands for the input in a command's arguments.
+const placeholder = "{}"
+
+// fill puts the input into a command.
+func fill(command []string, input string) []string {
+	filled := make([]string, len(command), len(command)+1)
+	found := false
+	for i, a := range command {
+		filled[i] = strings.ReplaceAll(a, placeholder, input)
+		found = found || i > 0 && strings.Contains(a, placeholder)
+	}
+	if !found {
+		filled = append(filled, input)
+	}
+	return filled
+}
+
+// stderrGrace is how long the end of what a command said may take to come, if others still have the pipe open.
+const stderrGrace = 20 * time.Millisecond
+
+// commandGrace is how long a command that is stopped may take to end.
+const commandGrace = 2 * time.Second
+
+// runCommand runs a command to its end with run, in a process group of its own that is stopped as a whole when
+// ctx ends: first asked to, and then killed. What it prints is thrown away but for the end of its errors.
+func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	// Not by way of a Writer: Wait would wait for whatever the command leaves behind that has it open.
+	cmd.Stderr = w
+	stderr := &tail{most: 1000}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		io.Copy(stderr, r)
+	}()
+	ownGroup(cmd)
+	cmd.WaitDelay = commandGrace
+	atOnce(cmd, func() { killGroup(cmd) })
+	err = run(cmd)
+	forget(cmd)
+	w.Close()
+	r.SetReadDeadline(time.Now().Add(stderrGrace))
+	<-read
+	if ctx.Err() != nil {
+		killGroup(cmd)
+		return context.Cause(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	if said := stderr.lastLine(); said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	most int
+	text []byte
+}
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	t.text = append(t.text, b...)
+	if extra := len(t.text) - t.most; extra > 0 {
+		t.text = append(t.text[:0], t.text[extra:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) lastLine() string {
+	lines := bytes.Split(bytes.TrimSpace(t.text), []byte("\n"))
+	return strings.ToValidUTF8(string(lines[len(lines)-1]), "?")
+}
+
+// commandJob is to run a command.
+func commandJob(command, inputs []string) (*job, error) {
+	if strings.Contains(command[0], placeholder) {
+		return nil, usageError{"the program itself cannot be " + placeholder}
+	}
+	program, err := exec.LookPath(command[0])
+	if err != nil {
+		return nil, usageError{err.Error()}
+	}
+	resolved := append([]string{program}, command[1:]...)
+	run := func(ctx context.Context, input string) (struct{}, error) {
+		err := runCommand(ctx, fill(resolved, input), (*exec.Cmd).Run)
+		return struct{}{}, err
+	}
+	models := []choose.Model{
+		{Name: "one after another", Code: func(int) string { return xargs(command, 1) }},
+		{
+			Name: "processes",
+			Open: func(n int, o concert.Observer) (concert.Executor, error) {
+				return goroutines.New(n, &goroutines.Options{Observer: o}), nil
+			},
+			Code: func(n int) string { return xargs(command, n) },
+			Note: "Each run is a process of its own. Threads, an event loop or a lock around what waits for them would change nothing, so they were not tried.",
+		},
+	}
+	return &job{
+		what: strings.Join(command, " "),
+		run: func(ctx context.Context, opts *choose.Options) (*choose.Report, error) {
+			opts.Profile = func(ctx context.Context, i int) (used choose.Usage, err error) {
+				err = runCommand(ctx, fill(resolved, inputs[i]), func(cmd *exec.Cmd) (err error) {
+					used, err = choose.Command(cmd)
+					return err
+				})
+				return used, err
+			}
+			return choose.Run(ctx, run, inputs, models, opts)
+		},
+		close: func() {},
+	}, nil
+}
+
+// xargs is a line for a shell that runs the command so many at a time.
+func xargs(command []string, n int) string {
+	var words []string
+	found := false
+	for _, w := range command {
+		found = found || strings.Contains(w, placeholder)
+		words = append(words, quoted(w))
+	}
+	each := "-n 1"
+	if found {
+		each = "-I {}"
+	}
+	return fmt.Sprintf(`xargs -d '\n' -P %d %s %s < inputs`, n, each, strings.Join(words, " "))
+}
+
+// quoted is a word as a shell wants it.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./-_", r)
+	}
+	if word == placeholder || word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,136 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestChooseAtOnce ends it with two signals, or by closing its terminal: the commands that it runs end with it, though they ignore
+// what asks them to, and files that are not complete are removed.
+func TestChooseAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		signals []syscall.Signal
+	}{
+		{"Ctrl-C twice", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}},
+		{"terminal closed", []syscall.Signal{syscall.SIGHUP}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			pids := filepath.Join(dir, "pids")
+			cmd := process(t, "choose", "--html", filepath.Join(dir, "page.html"), "sh", "-c",
+				`trap 'touch "$1.asked"' TERM; echo $$ > "$1"; while :; do sleep 1; done`, "sh", "{}", ":::", pids)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var pid int
+			for pid == 0 { // the test's own time is the bound
+				time.Sleep(time.Millisecond)
+				if text, err := os.ReadFile(pids); err == nil {
+					pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+				}
+			}
+			for i, s := range c.signals {
+				if i > 0 { // once it has heard the first one, and asked the command to end
+					for _, err := os.Stat(pids + ".asked"); err != nil; _, err = os.Stat(pids + ".asked") {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				cmd.Process.Signal(s)
+			}
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != exitSignal {
+				t.Errorf("exit %d, want %d", code, exitSignal)
+			}
+			for alive(pid) { // killed, but perhaps not gone yet
+				time.Sleep(time.Millisecond)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+// alive reports whether a process of the group runs. One that nobody has waited for does not: what the first process of
+// the machine does about orphans is its affair.
+func alive(group int) bool {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	if stats == nil {
+		return syscall.Kill(-group, 0) == nil
+	}
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		// pid (name) state parent group
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if f := strings.Fields(rest); len(f) > 2 && f[0] != "Z" && f[2] == strconv.Itoa(group) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestChooseQuiet reads inputs from the standard input, and says the answer and nothing else.
+func TestChooseQuiet(t *testing.T) {
+	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
+	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code != exitOK && code != exitGuess {
+		t.Errorf("exit %d", code)
+	}
+	if strings.Count(stdout.String(), "\n") != 1 || strings.Contains(stdout.String(), "failed") || stderr.String() != "" {
+		t.Errorf("it says %q, and %q", stdout.String(), stderr.String())
+	}
+}
+
+// TestChooseBackground: what a command leaves running holds up neither it nor the measurement.
+func TestChooseBackground(t *testing.T) {
+	r := chosen(t, "--budget", "2s", "--most", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
+	if r.Runs < 10 {
+		t.Errorf("it ran %d times", r.Runs)
+	}
+}
+
+// TestChooseFullDisk: the answer is not lost with a page that cannot be written.
+func TestChooseFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no device that is always full")
+	}
+	code, out, errOut := call(t.Context(), "choose", "--budget", "1s", "--html", "/dev/full", "sleep", ":::", "0.02")
+	if code != exitFailed || !strings.Contains(out, "a second") || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
+		t.Errorf("exit %d, %q, %q", code, out, errOut)
+	}
+	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "--trace", "/dev/full", "sleep", ":::", "0.02")
+	if code != exitFailed || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
+		t.Errorf("exit %d, %q", code, errOut)
+	}
+}
+
+// TestXargs gives the line of an answer to a shell, which is to run what the command was.
+func TestXargs(t *testing.T) {
+	command := []string{"printf", "%s\n", "a{1..3}", "{x,y}", "it's", "$HOME", "`true`", "a b", "", "~", "*", "{}", "pre{}.txt", "\\"}
+	line := strings.Replace(xargs(command, 2), "< inputs", "", 1)
+	for _, shell := range []string{"bash", "sh"} {
+		cmd := exec.Command(shell, "-c", line)
+		cmd.Stdin = strings.NewReader("in put\n")
+		got, err := cmd.CombinedOutput()
+		want := strings.Join(fill(command, "in put")[2:], "\n") + "\n"
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %v\n%s\ngives %q, want %q", shell, err, line, got, fmt.Sprint(want))
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"strings"
+
+	"concert/choose"
+	"concert/choose/models"
+	"concert/python"
+)
+
+// pythonJob is to call a Python function.
+func pythonJob(o chooseOptions, inputs []string) (*job, error) {
+	module, function, ok := strings.Cut(o.py, ":")
+	if !ok || module == "" || function == "" || strings.ContainsAny(o.py, " \t\n") {
+		return nil, usageError{fmt.Sprintf("--py %s: want MODULE:FUNCTION, as in statistics:fmean", o.py)}
+	}
+	values := make([]any, len(inputs))
+	for i, in := range inputs {
+		values[i] = pythonValue(in)
+	}
+	opts := &python.Options{Interpreter: o.python}
+	opts.Output = slog.New(slog.DiscardHandler)
+	prober, err := python.New(1, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &job{
+		what: o.py,
+		run: func(ctx context.Context, choosing *choose.Options) (*choose.Report, error) {
+			choosing.Profile = models.PythonProfile(prober, o.py, values)
+			return choose.Run(ctx, python.Func[any, any](o.py), values, models.Python(opts), choosing)
+		},
+		close: func() { prober.Close() },
+	}, nil
+}
+
+// pythonValue is an input as Python gets it: what it is as JSON, and else the text.
+func pythonValue(text string) any {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil || d.More() {
+		return text
+	}
+	return exact(v)
+}
+
+// exact has the numbers of JSON as integers of any size, or as floats.
+func exact(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, ok := new(big.Int).SetString(v.String(), 10); ok {
+			if i.IsInt64() {
+				return i.Int64()
+			}
+			return i
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String()
+		}
+		return f
+	case []any:
+		for i := range v {
+			v[i] = exact(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = exact(v[k])
+		}
+	}
+	return v
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"concert"
+	"concert/choose"
+	"concert/choose/models"
+	"concert/processes"
+	"concert/python"
+)
+
+// tourVisit fetches a page, on any executor: while it waits it lets go of a lock that it is under.
+var tourVisit = concert.Register("visit", func(ctx context.Context, url string) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := visitClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	return io.Copy(io.Discard, resp.Body)
+})
+
+var visitClient = releasingClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}})
+
+// tourBudget is that of each trial; tests have less patience.
+var tourBudget = 5 * time.Second
+
+const (
+	tourMost     = 64        // at a time
+	tourCompute5 = 5_000_000 // squares, some milliseconds
+)
+
+// tourChoose has choose try five kinds of work, and keeps what it measured for the closing table.
+func tourChoose(ctx context.Context, t *tour) error {
+	site, stop, err := serve()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	defer visitClient.CloseIdleConnections()
+	url := site + "/quick"
+
+	waits, err := chooseGo(ctx, t, "a page from a server", tourVisit, url)
+	if err != nil {
+		return err
+	}
+	computes, err := chooseGo(ctx, t, "a sum of five million squares", tourSum, tourCompute5)
+	if err != nil {
+		return err
+	}
+	if _, err := chooseGo(ctx, t, "a sum of a hundred squares", tourSum, 100); err != nil {
+		return err
+	}
+	t.addModels(computes, waits, false)
+
+	prober, err := python.New(1, &python.Options{Options: processes.Options{Output: slog.New(slog.DiscardHandler)}})
+	if err != nil {
+		t.noted("Python is left out", err.Error())
+		return nil
+	}
+	defer prober.Close()
+	inPython, err := choosePython(ctx, t, "the same in Python: 50,000 squares", prober, tourCPUTask, ":cpu_task\n"+cpuTaskText, 50_000)
+	if err != nil {
+		return err
+	}
+	fetched, err := choosePython(ctx, t, "a page, in Python", prober, tourFetch, ":fetch\n"+fetchText, url)
+	if err != nil {
+		return err
+	}
+	t.addModels(inPython, fetched, true)
+	return nil
+}
+
+// chooseGo says what choose has to say of a function in Go.
+func chooseGo[In, Out any](ctx context.Context, t *tour, what string, fn func(context.Context, In) (Out, error), in In) (*choose.Report, error) {
+	report, err := choose.Run(ctx, fn, []In{in}, models.Go(), &choose.Options{Budget: tourBudget, Most: tourMost})
+	return t.chosen(what, report, err)
+}
+
+// choosePython says what choose has to say of a function in Python.
+func choosePython[In, Out any](ctx context.Context, t *tour, what string, prober concert.Executor, fn func(context.Context, In) (Out, error), where string, in In) (*choose.Report, error) {
+	report, err := choose.Run(ctx, fn, []In{in}, models.Python(nil), &choose.Options{
+		Budget: tourBudget, Most: tourMost, Profile: models.PythonProfile(prober, where, []In{in}),
+	})
+	return t.chosen(what, report, err)
+}
+
+// chosen prints an answer.
+func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	t.say(tourLine{What: what, Note: r.Answer.Sentence})
+	fmt.Fprintf(t.out, "  %s\n", what)
+	for line := range strings.Lines(wrap(r.Answer.Sentence, 74)) {
+		fmt.Fprintf(t.out, "    %s\n", t.style.dim(strings.TrimSuffix(line, "\n")))
+	}
+	return r, nil
+}
+
+// what the closing table says of models, by their names in reports.
+var aboutModels = map[string]modelRow{
+	"one after another":      {For: "little to do, tiny tasks", Parallel: "no"},
+	"goroutines":             {For: "I/O and computing, in Go", Parallel: "yes"},
+	"goroutines under a GIL": {For: "engines for one thread", Parallel: "while waiting"},
+	"an event loop":          {For: "connections that share", Parallel: "while waiting"},
+	"processes":              {For: "what may crash, or hang", Parallel: "yes"},
+	"one interpreter":        {Name: "Python, one interpreter", For: "little to do", Parallel: "no"},
+	"threads":                {Name: "Python, threads", For: "I/O, in Python", Parallel: "while waiting"},
+	"interpreters":           {Name: "Python, interpreters", For: "computing, in Python", Parallel: "yes"},
+	fmt.Sprintf("threads of %d interpreters", runtime.GOMAXPROCS(0)): {
+		Name: fmt.Sprintf("Python, threads of %d", runtime.GOMAXPROCS(0)), For: "both, in Python", Parallel: "yes",
+	},
+}
+
+// addModels adds to the closing table what two reports say of the same models.
+func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
+	var names []string
+	for _, p := range slices.Concat(computes.Points, waits.Points) {
+		if !slices.Contains(names, p.Model) {
+			names = append(names, p.Model)
+		}
+	}
+	for _, name := range names {
+		about := aboutModels[name]
+		if about.Name == "" {
+			about.Name = name
+		}
+		about.Python, about.Computes, about.Waits = inPython, bestOf(computes, name), bestOf(waits, name)
+		t.models = append(t.models, about)
+	}
+}
+
+// bestOf is the largest gain of a model: of the points measured in rounds, if there are any.
+func bestOf(r *choose.Report, model string) (best gain) {
+	for _, rounds := range []bool{true, false} {
+		for _, p := range r.Points {
+			if p.Model == model && (p.Rounds > 0 || !rounds) {
+				best = max(best, gain(p.Gain.Middle))
+			}
+		}
+		if best > 0 {
+			break
+		}
+	}
+	return best
+}
