@@ -60,6 +60,8 @@ type job interface {
 	// run does the work and reports whether the task wants another turn.
 	// One that ended the goroutine, and left the task running, does.
 	run(*Task) (again bool)
+	// function is the name that its function has elsewhere, or "".
+	function(*Task) string
 	// interrupt cancels the context of a task that runs.
 	interrupt(*Task, error)
 	// claim hands out calls instead, for the caller of Task.Claim.
@@ -194,11 +196,18 @@ func (t *Task) Waiting() bool { s := t.state(); return s < running && s != idle 
 // Name is the name of the task's function: the registered one, or else the
 // one that package runtime knows.
 func (t *Task) Name() string {
+	if r, ok := t.job.(*relay); ok {
+		return r.is.Name
+	}
 	if f := runtime.FuncForPC(t.pc); f != nil {
 		return f.Name()
 	}
 	return "unknown function"
 }
+
+// Function returns the name under which the task's function is registered or declared, "" if it is not. It is for an
+// Execute, before anybody else has the task.
+func (t *Task) Function() string { return t.job.function(t) }
 
 // context returns the context that the task's function is given.
 func (t *Task) context() context.Context { return (*taskContext)(t) }

@@ -25,20 +25,32 @@ var allowed = map[string][]string{
 	"concert/goroutines":    {"concert"},
 	"concert/loop":          {"concert"},
 	"concert/loop/looptest": {"concert/loop"},
+	"concert/choose":        {"concert", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
+	"concert/choose/models": {"concert", "concert/choose", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "golang.org/x/sys/unix",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
-	"concert/python":              {"concert", "concert/processes"},
-	"concert/internal/frame":      {"concert"},
-	"concert/progress":            {"concert", "golang.org/x/term"},
-	"concert/download":            {},
-	"concert/executortest":        {"concert"},
-	"concert/internal/loopback":   {"concert"},
-	"concert/internal/layers":     {},
-	"concert/internal/guide":      {}, // tests only
-	"concert/benchmarks":          {}, // tests only
-	"concert/benchmarks/goplugin": {}, // tests only
-	"concert/cmd/concert":         {"concert", "concert/"},
-	"concert/examples/":           {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
+	"concert/python":                 {"concert", "concert/processes"},
+	"concert/internal/frame":         {"concert"},
+	"concert/trace":                  {"concert"},
+	"concert/internal/page":          {},
+	"concert/internal/units":         {},
+	"concert/internal/page/pagetest": {}, // for tests
+	"concert/progress":               {"concert", "concert/internal/units", "golang.org/x/term"},
+	"concert/download":               {},
+	"concert/executortest":           {"concert"},
+	"concert/internal/loopback":      {"concert"},
+	"concert/internal/layers":        {},
+	"concert/internal/guide":         {}, // tests only
+	"concert/benchmarks":             {}, // tests only
+	"concert/benchmarks/goplugin":    {}, // tests only
+	"concert/benchmarks/choosing":    {"concert", "concert/"},
+	"concert/cmd/concert":            {"concert", "concert/"},
+	"concert/cluster":                {"concert", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
+		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/cluster/cmd/concertd": {"concert/cluster/server"},
+	"concert/examples/":            {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 }
 
 // modules lists the modules that make up the whole of the root module's
@@ -114,7 +126,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./goroutines", "./processes", "./python", "./progress", "./download", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./trace", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}

@@ -1,0 +1,170 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+)
+
+// Access says how to reach the servers, and as whom. The zero value is for servers that ask for nothing.
+type Access struct {
+	// Key is the file with the key that says who one is, as concertd makes them: the seed of an nkey and, in the PEM format, the certificate
+	// by which the servers are known. Empty means that the servers do not ask.
+	Key string
+
+	// TLS is for servers of one's own that have other certificates. Nil means: those of the Key if there are any in it, else what the URL's
+	// scheme says, with the system's certificates.
+	TLS *tls.Config
+
+	// InProcess, unless nil, is a server in this process, such as [concert/cluster/server.Server]; the URL
+	// is ignored then.
+	InProcess interface {
+		InProcessConn() (net.Conn, error)
+	}
+}
+
+// link is a connection to the servers.
+type link struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	key    nkeys.KeyPair // nil unless there is one
+	public string        // its public half
+	tls    *tls.Config   // with the certificates that came with it; nil if there were none
+
+	background sync.WaitGroup // what close waits for
+
+	mu      sync.Mutex
+	refusal error              // guarded by mu: what the key may not do, by the servers' word
+	refused context.CancelFunc // guarded by mu: is told; may be nil
+
+	acked  func(*nats.Msg, *jetstream.PubAck) // is told what has been stored; may be nil
+	failed func(*nats.Msg, error)             // and what has not, as far as it is known
+}
+
+// connect connects to the servers, and stays connected: when a connection is lost it tries again without end.
+func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
+	opts := []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectJitter(50*time.Millisecond, 200*time.Millisecond),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.IgnoreAuthErrorAbort(), // a key that is taken away may be given back
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			slog.Warn("cluster: "+name, "error", err)
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				l.refuse(err)
+			}
+		}),
+	}
+	if a.Key != "" {
+		if err := l.load(a.Key); err != nil {
+			return err
+		}
+		opts = append(opts, nats.Nkey(l.public, l.key.Sign), nats.CustomInboxPrefix("_INBOX_"+l.public))
+	}
+	switch {
+	case a.InProcess != nil:
+		opts = append(opts, nats.InProcessServer(a.InProcess))
+	case a.TLS != nil:
+		opts = append(opts, nats.Secure(a.TLS))
+	case l.tls != nil:
+		opts = append(opts, nats.Secure(l.tls))
+	}
+	patience := stepTime
+	if d, ok := ctx.Deadline(); ok {
+		patience = max(time.Millisecond, min(time.Until(d), patience))
+	}
+	opts = append(opts, nats.Timeout(patience))
+	var err error
+	if l.nc, err = nats.Connect(url, opts...); errors.Is(err, nats.ErrAuthorization) {
+		if a.Key == "" {
+			return fmt.Errorf("cluster: %s asks for a key, and there is none", redacted(url))
+		}
+		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", redacted(url), a.Key, l.public)
+	} else if err != nil {
+		return fmt.Errorf("cluster: no connection to %s: %w", redacted(url), err)
+	}
+	l.js, err = jetstream.New(l.nc, jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14),
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
+			if l.acked != nil {
+				l.acked(msg, ack)
+			}
+		}),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, msg *nats.Msg, err error) {
+			if l.failed != nil {
+				l.failed(msg, err)
+			}
+		}))
+	if err != nil {
+		l.nc.Close()
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
+
+// load reads the seed of an nkey, and the certificates that came with it.
+func (l *link) load(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("cluster: the key: %w", err)
+	}
+	defer clear(text)
+	if l.key, err = nkeys.ParseDecoratedNKey(text); err != nil {
+		return fmt.Errorf("cluster: %s holds no seed of an nkey", file) // and nothing of what it holds is said
+	}
+	if l.public, err = l.key.PublicKey(); err != nil {
+		return fmt.Errorf("cluster: %s: %w", file, err)
+	}
+	if pool := x509.NewCertPool(); pool.AppendCertsFromPEM(text) {
+		l.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return nil
+}
+
+// refuse notes that the servers refuse what was asked of them; requests that wait for an answer would do so in vain.
+func (l *link) refuse(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refusal = err
+	if l.refused != nil {
+		l.refused()
+	}
+}
+
+// redacted is a URL without what may be a password in it.
+func redacted(url string) string {
+	if url == "" {
+		return nats.DefaultURL
+	}
+	parts := strings.Split(url, ",")
+	for i, p := range parts {
+		if _, host, ok := strings.Cut(p, "@"); ok {
+			scheme, _, _ := strings.Cut(p, "://")
+			parts[i] = scheme + "://...@" + host
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// close ends the connection, after what was published has left.
+func (l *link) close() {
+	l.background.Wait()
+	if err := l.nc.FlushTimeout(time.Second); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		slog.Debug("cluster: closing", "error", err)
+	}
+	l.nc.Close()
+}

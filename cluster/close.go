@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// Close implements concert.Executor: it waits until all that was accepted has settled, for as long as it takes.
+func (e *Executor) Close() error {
+	e.refuse()
+	<-e.ended
+	e.release()
+	return nil
+}
+
+// Shutdown implements concert.Executor. What is left is cancelled in the cluster, too.
+func (e *Executor) Shutdown(ctx context.Context) error {
+	e.refuse()
+	select {
+	case <-e.ended:
+		e.release()
+		return nil
+	default:
+	}
+	select {
+	case <-e.ended:
+		e.release()
+		return nil
+	case <-ctx.Done():
+	}
+	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
+	var tasks []*concert.Task
+	var sent []*call
+	e.mu.Lock()
+	for _, l := range e.lanes {
+		tasks = append(tasks, l.queue...)
+	}
+	for _, c := range e.calls {
+		sent = append(sent, c)
+	}
+	e.mu.Unlock()
+	for _, t := range tasks {
+		if t.Cancel(failure.Cause) {
+			failure.Cancelled++
+		}
+	}
+	for _, c := range sent {
+		c.batch.Cancel(failure.Cause)
+		e.unwanted(c)
+	}
+	select {
+	case <-e.ended:
+	case <-time.After(e.opts.Grace):
+	}
+	// What goes on settles when it ends, and then there is nothing left.
+	defer func() { go e.Close() }()
+	for _, c := range sent {
+		c.mu.Lock()
+		switch {
+		case c.settled && c.worker < 0:
+			failure.Cancelled++
+		case !c.settled:
+			failure.Running = append(failure.Running, c.batch.Name)
+		}
+		c.mu.Unlock()
+	}
+	return failure
+}
+
+// refuse lets no more tasks in.
+func (e *Executor) refuse() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for _, l := range e.lanes {
+		for _, w := range l.outside {
+			close(w.in)
+		}
+		l.outside = nil
+	}
+	e.checkEnd()
+}
+
+// checkEnd notices that all that was accepted has settled. The caller holds mu.
+func (e *Executor) checkEnd() {
+	if e.closed && !e.over && e.waiting == 0 && len(e.calls) == 0 && len(e.claims) == 0 {
+		e.over = true
+		close(e.ended)
+	}
+}
+
+// release ends the connection, once.
+func (e *Executor) release() {
+	e.once.Do(func() {
+		e.stop()
+		e.running.Wait()
+		streams := []string{wire.ResultStream}
+		if e.keeps {
+			streams = append(streams, wire.KeptStream)
+		}
+		for _, stream := range streams {
+			if err := e.link.js.DeleteConsumer(context.Background(), stream, e.session); err != nil {
+				e.opts.Notice("the consumer of results is left to the servers: " + err.Error())
+			}
+		}
+		e.link.close()
+	})
+}

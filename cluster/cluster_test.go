@@ -1,0 +1,143 @@
+package cluster_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/executortest"
+	"concert/goroutines"
+)
+
+// TestMain is a server if the test wants this program to be one, until its standard input ends.
+func TestMain(m *testing.M) {
+	folder := os.Getenv("CLUSTER_TEST_SERVER")
+	if folder == "" {
+		os.Exit(m.Run())
+	}
+	if err := beServer(folder, os.Getenv("CLUSTER_TEST_KEYRING")); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+func beServer(folder, keyring string) error {
+	opts := &server.Options{Folder: folder, Listen: "127.0.0.1:0"}
+	replicas := 1
+	if keyring != "" {
+		var err error
+		if opts.Keyring, err = server.OpenKeyring(keyring); err != nil {
+			return err
+		}
+	}
+	if at := os.Getenv("CLUSTER_TEST_JOIN"); at != "" { // all of them, this one first
+		others := strings.Split(at, ",")
+		opts.Join, replicas = &server.Join{Name: "at-" + strings.ReplaceAll(others[0], ".", "-"), Listen: others[0], Others: others[1:]}, 3
+		opts.Listen = os.Getenv("CLUSTER_TEST_LISTEN")
+	}
+	s, err := server.New(opts)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if keyring != "" {
+		if err := s.Setup(context.Background(), replicas); err != nil {
+			return err
+		}
+	}
+	fmt.Println(s.URL())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// startServer starts a server in a process of its own, with a keyring unless that is "".
+func startServer(t *testing.T, keyring string) (url string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "CLUSTER_TEST_SERVER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+keyring)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the server: %v", err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if url = strings.TrimSpace(line); err != nil || !strings.Contains(url, "://") {
+		t.Fatalf("the server says %q, %v", line, err)
+	}
+	return url
+}
+
+// rig is a client of a server with one worker, which end with it.
+type rig struct {
+	*cluster.Executor
+	end func()
+}
+
+// Close closes the client, and then the others.
+func (r *rig) Close() error {
+	err := r.Executor.Close()
+	r.end()
+	return err
+}
+
+func newRig(t *testing.T, url string, client, work cluster.Access, c executortest.Config) *rig {
+	t.Helper()
+	pool := goroutines.New(c.Workers, nil)
+	ctx, stop := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Places: c.Workers, Notice: func(s string) { t.Log(s) }}); err != nil {
+			panic(err) // or those who wait for a worker would wait for ever
+		}
+	})
+	ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: client, Queue: c.Queue, Grace: c.Grace, Observer: c.Observer, Notice: func(s string) { t.Log(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rig{ex, sync.OnceFunc(func() {
+		stop()
+		serving.Wait()
+		pool.Close()
+	})}
+}
+
+// TestConformance: the suite passes on a server of anybody's, and on one that asks for keys and speaks TLS.
+func TestConformance(t *testing.T) {
+	t.Run("open", func(t *testing.T) { // in a process of its own, as the suite measures the memory of this one
+		conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
+	})
+	t.Run("keys", func(t *testing.T) {
+		if testing.Short() || race {
+			t.Skip("it takes as long once more, and without the race detector it runs")
+		}
+		k := newKeyring(t)
+		client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
+		conformance(t, startServer(t, k.folder), client, work)
+	})
+}
+
+func conformance(t *testing.T, url string, client, work cluster.Access) {
+	executortest.Run(t, executortest.Traits{Far: true}, func(c executortest.Config) concert.Executor { return newRig(t, url, client, work, c) })
+}

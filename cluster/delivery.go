@@ -1,0 +1,397 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// delivery is a task that a worker holds.
+//
+//	taken --> ready --> running --> publishing its result --> acknowledged
+//
+// Only what is acknowledged is gone from the servers, and only what has a result there is acknowledged: a worker that is
+// lost at any step loses nothing but time.
+type delivery struct {
+	wire.Envelope
+	key   string
+	seq   uint64 // of its message: one that comes again has the same
+	try   string // under which it is said that it is not wanted any more
+	came  time.Time
+	place int // that it runs in
+
+	// Guarded by the worker's mu:
+	msg    jetstream.Msg           // the last one by which it came: to be acknowledged
+	cancel context.CancelCauseFunc // nil until it runs
+
+	begun time.Time // written before the function, read after it
+}
+
+// take takes a task, as it comes.
+func (w *worker) take(msg jetstream.Msg) {
+	e, err := wire.Open(msg.Data(), msg.Subject(), w.link.key != nil)
+	if err == nil && msg.Subject() != wire.TaskSubject(w.contract, e.ID.Client) {
+		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
+	}
+	if err != nil {
+		w.giveUp(msg, nil, err)
+		return
+	}
+	meta, err := msg.Metadata()
+	if err != nil {
+		return // it is no message of a stream; if it should be, it comes again
+	}
+	d := &delivery{seq: meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1}
+	w.mu.Lock()
+	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
+		same := before.seq == d.seq
+		if same {
+			before.msg, before.came = msg, d.came
+		}
+		w.mu.Unlock()
+		if !same { // it was submitted again: when it comes again, there is a result
+			msg.NakWithDelay(time.Second)
+		}
+		return
+	}
+	if w.done.has(d.seq) { // the acknowledgement was lost
+		w.mu.Unlock()
+		msg.Ack()
+		return
+	}
+	w.held[d.key] = d
+	_, unwanted := w.tombs[d.try]
+	w.mu.Unlock()
+	switch {
+	case unwanted:
+		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)})
+	case d.Deadline != 0 && d.came.UnixMilli() > d.Deadline:
+		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.DeadlineExceeded)})
+	case w.offers.Functions[d.Function] != d.Signature || d.Signature == "":
+		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
+	case meta.NumDelivered > deliveries:
+		w.giveUp(msg, d, fmt.Errorf("%w: %d times", ErrDead, deliveries))
+	default:
+		w.mu.Lock()
+		w.ready = append(w.ready, d)
+		w.mu.Unlock()
+		w.start()
+	}
+}
+
+// start runs what is ready, as far as there are places.
+func (w *worker) start() {
+	for {
+		w.mu.Lock()
+		if len(w.ready) == 0 || len(w.free) == 0 {
+			w.mu.Unlock()
+			return
+		}
+		d := w.ready[0]
+		w.ready[0] = nil
+		w.ready = w.ready[1:]
+		d.place = w.free[len(w.free)-1]
+		w.free = w.free[:len(w.free)-1]
+		ctx, cancel := context.WithCancelCause(w.ctx)
+		if _, unwanted := w.tombs[d.try]; unwanted {
+			cancel(context.Canceled)
+		}
+		d.cancel = cancel
+		quick := w.means[d.Function] > 0 && w.means[d.Function] < time.Millisecond
+		w.mu.Unlock()
+		w.run(ctx, d, quick)
+	}
+}
+
+// run hands a task to the executor. Of tasks that are quick it is not said that they begin.
+func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
+	stop := func() {}
+	if d.Deadline != 0 {
+		ctx, stop = context.WithDeadline(ctx, time.UnixMilli(d.Deadline))
+	}
+	began := false
+	call := concert.Call{Name: d.Function, Started: func() {
+		began, d.begun = true, time.Now()
+		if !quick {
+			w.hint(d, 0, 0)
+		}
+	}, Progress: func(done, total int64) { w.hint(d, done, total) }}
+	submit := func(arg concert.Encoded) {
+		call.Arg = arg
+		fut := concert.Relay(ctx, w.ex, call)
+		fut.OnDone(context.Background(), func(context.Context, *concert.Future[concert.Encoded]) {
+			v, err := fut.Result(context.Background())
+			cause := context.Cause(ctx)
+			stop()
+			d.cancel(nil)
+			w.ended(d, began, v, err, cause)
+		})
+	}
+	if d.Arg.Load == "" && d.ID.Session != "" {
+		submit(concert.Encoded{Kind: d.Arg.Kind, Bytes: d.Arg.Bytes})
+		return
+	}
+	w.link.background.Go(func() {
+		if d.ID.Session == "" {
+			if kept, err := w.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(d.ID), 0); err == nil { // it was submitted twice, and has run
+				stop()
+				d.cancel(nil)
+				w.leave(d)
+				w.forward(d, kept.Data)
+				return
+			}
+		}
+		arg, err := w.link.fetch(ctx, d.ID.Client, d.Arg)
+		if err != nil {
+			stop()
+			d.cancel(nil)
+			w.leave(d)
+			if errors.Is(err, errAbsent) { // its submitter has gone, or does not want it any more
+				w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
+				return
+			}
+			w.back(d)
+			return
+		}
+		submit(arg)
+	})
+}
+
+// forward gives a session the result that is kept of a task with an id of its own. It may have missed it: the server that it asked may
+// have been a moment behind.
+func (w *worker) forward(d *delivery, kept []byte) {
+	to := d.ID
+	to.Session = d.Session
+	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept, Header: nats.Header{keyHeader: {d.key}}})
+}
+
+// hint tells the submitter that a task runs, and how far it is.
+func (w *worker) hint(d *delivery, done, total int64) {
+	text, err := wire.Marshal(&wire.Hint{Number: d.ID.Number, Worker: d.place, At: w.id, Done: done, Total: total})
+	if err == nil {
+		w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), text)
+	}
+}
+
+// leave frees the place of a task.
+func (w *worker) leave(d *delivery) {
+	w.mu.Lock()
+	w.free = append(w.free, d.place)
+	next := len(w.ready) > 0
+	w.mu.Unlock()
+	if next { // elsewhere: this may be a worker of the executor, for which it must not wait
+		w.link.background.Go(w.start)
+	}
+	w.look()
+}
+
+// ended takes the result of a task.
+func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause error) {
+	var took time.Duration
+	if began {
+		took = max(1, time.Since(d.begun))
+	}
+	w.mu.Lock()
+	if began {
+		w.took(d.Function, took)
+		w.finished++
+		if err != nil {
+			w.failed++
+		}
+	}
+	w.mu.Unlock()
+	w.leave(d)
+	if err != nil && cause == errDraining { // it is for another worker
+		w.back(d)
+		return
+	}
+	o := wire.Outcome{Worker: d.place, Took: took, Dropped: !began}
+	if err != nil {
+		o.Err = concert.EncodeError(err)
+		w.publish(d, o)
+		return
+	}
+	if len(v.Bytes) <= wire.InlineBytes {
+		o.Value = wire.Inline(v)
+		w.publish(d, o)
+		return
+	}
+	w.link.background.Go(func() {
+		var err error
+		if o.Value, err = w.link.stow(w.ctx, d.ID.Client, v); err != nil {
+			if !errors.Is(err, ErrTooLarge) {
+				w.back(d)
+				return
+			}
+			o.Value, o.Err = wire.Value{}, concert.EncodeError(fmt.Errorf("result of %s: %w", d.Function, err))
+		}
+		w.publish(d, o)
+	})
+}
+
+// took takes note of how long a task ran. The caller holds mu.
+func (w *worker) took(function string, d time.Duration) {
+	w.mean = smooth(w.mean, d)
+	w.means[function] = smooth(w.means[function], d)
+}
+
+// publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
+func (w *worker) publish(d *delivery, o wire.Outcome) {
+	o.ID, o.At = d.ID, w.id
+	text, err := wire.Marshal(&o)
+	if err != nil {
+		w.opts.Notice("a result cannot be encoded: " + err.Error())
+		w.back(d)
+		return
+	}
+	to := d.ID
+	if o.Dropped {
+		to.Session = d.Session // there is nothing to keep
+	}
+	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: text, Header: nats.Header{keyHeader: {d.key}}})
+}
+
+func (w *worker) post(msg *nats.Msg) {
+	if _, err := w.link.js.PublishMsgAsync(msg); err != nil {
+		w.unstored(msg, err)
+	}
+}
+
+// stored is told that a result is stored.
+func (w *worker) stored(msg *nats.Msg, _ *jetstream.PubAck) {
+	key := msg.Header.Get(keyHeader)
+	w.mu.Lock()
+	d := w.held[key]
+	if d == nil {
+		w.mu.Unlock()
+		return
+	}
+	delete(w.held, key)
+	w.done.add(d.seq)
+	ack := d.msg
+	w.checkIdle()
+	w.mu.Unlock()
+	ack.Ack()
+	w.look()
+}
+
+const alreadyThere = 10077 // of the servers: maximum messages per subject exceeded
+
+// unstored is told that a message was not stored, or that nothing was heard of it. If another worker's result for the task is
+// there already, that one counts.
+func (w *worker) unstored(msg *nats.Msg, why error) {
+	var api *jetstream.APIError
+	if errors.As(why, &api) && api.ErrorCode == alreadyThere {
+		w.second(msg)
+		return
+	}
+	if msg.Header.Get(keyHeader) == "" || w.link.nc.IsClosed() {
+		return // a part of something large, whose end is waited for
+	}
+	time.AfterFunc(postAgain, func() {
+		w.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: nats.Header{keyHeader: msg.Header[keyHeader]}})
+	})
+}
+
+// second is told that a result was not taken, as there is one already: that one counts. It may be the same one, whose
+// acknowledgement was lost; so parts of it stay. If it is a kept one, the session that waits has to get it.
+func (w *worker) second(msg *nats.Msg) {
+	w.mu.Lock()
+	d := w.held[msg.Header.Get(keyHeader)]
+	w.mu.Unlock()
+	if d == nil {
+		return
+	}
+	if d.ID.Session != "" || msg.Subject != wire.ResultSubject(d.ID) {
+		w.stored(msg, nil)
+		return
+	}
+	w.link.background.Go(func() {
+		kept, err := w.link.lastOf(w.ctx, wire.KeptStream, msg.Subject, absence)
+		if err != nil { // it has gone meanwhile, or the servers have
+			w.back(d)
+			return
+		}
+		w.forward(d, kept.Data)
+	})
+}
+
+// back gives a task back to the servers, for this worker or another one.
+func (w *worker) back(d *delivery) {
+	w.mu.Lock()
+	delete(w.held, d.key)
+	msg := d.msg
+	w.checkIdle()
+	w.mu.Unlock()
+	msg.NakWithDelay(200 * time.Millisecond)
+	w.look()
+}
+
+// What a dead letter says beside the task.
+const (
+	reasonHeader = "Concert-Reason"
+	workerHeader = "Concert-Worker"
+)
+
+// oneLine is text as it may be in a header.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' }), " ")
+}
+
+// giveUp makes a dead letter of a task, and tells its submitter if it is known who that is.
+func (w *worker) giveUp(msg jetstream.Msg, d *delivery, why error) {
+	letter := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
+	subject := strings.Replace(msg.Subject(), "concert.task.", "concert.dead.", 1)
+	if meta, err := msg.Metadata(); err == nil {
+		letter.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d", meta.Sequence.Stream))
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	defer cancel()
+	if _, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.Data(), Header: letter}); err != nil {
+		w.opts.Notice(fmt.Sprintf("a task that is given up (%v) could not be put among the dead letters: %v", why, err))
+		msg.NakWithDelay(time.Second)
+		if d != nil {
+			w.mu.Lock()
+			delete(w.held, d.key)
+			w.checkIdle()
+			w.mu.Unlock()
+		}
+		return
+	}
+	if d == nil {
+		msg.TermWithReason(why.Error())
+		return
+	}
+	w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
+}
+
+// recent is a set of the numbers that came last.
+type recent struct {
+	ring []uint64
+	next int
+	set  map[uint64]struct{}
+}
+
+func (r *recent) has(key uint64) bool { _, ok := r.set[key]; return ok }
+
+func (r *recent) add(key uint64) {
+	if r.set == nil {
+		r.set = map[uint64]struct{}{}
+	}
+	if len(r.ring) < settled {
+		r.ring = append(r.ring, key)
+	} else {
+		delete(r.set, r.ring[r.next])
+		r.ring[r.next] = key
+		r.next = (r.next + 1) % settled
+	}
+	r.set[key] = struct{}{}
+}

@@ -1,0 +1,229 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// Options tunes an [Executor]; nil means the zero value.
+type Options struct {
+	Access
+
+	// Client is who the tasks are from, where servers do not ask for keys: letters, digits, "-" and "_". Clients of the same
+	// name share the ids of tasks. Empty means "anyone". With a key it is the key's public half, and this is not used.
+	Client string
+
+	// Queue is how many tasks of a function may wait in this process, beside those that have been sent to the cluster. Zero means 1024.
+	Queue int
+
+	// Grace is how long a Shutdown waits for tasks that it has cancelled, and how long one that is cancelled waits for word
+	// from the cluster before it settles with [ErrLost]. Zero means 10 seconds.
+	Grace time.Duration
+
+	// Observer is told what happens to tasks. Workers are numbered in the order in which they appear.
+	Observer concert.Observer
+
+	// Notice is told when tasks have nobody to run them, and when they have again, as a line of text. Nil means that
+	// package slog is.
+	Notice func(text string)
+}
+
+const (
+	defaultQueue = 1024
+	defaultGrace = 10 * time.Second
+)
+
+// Errors of tasks, beside those that their functions return.
+var (
+	// ErrLost is wrapped by the error of a task that was cancelled and of which the cluster has said nothing for the
+	// grace period. It may have run, or run still.
+	ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no word of the task"))
+
+	// ErrDead is wrapped by the error of a task that was given up after its workers were lost time and again. It is among
+	// the dead letters.
+	ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: given up, its workers were lost"))
+
+	// ErrTooLarge is wrapped by the error of a task whose argument or result has more than a gigabyte.
+	ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: too large to travel"))
+)
+
+// Executor is a concert.Executor whose workers are those of a cluster. Make one with [Dial]. Its methods are
+// safe for concurrent use.
+type Executor struct {
+	opts    Options
+	link    *link
+	client  string
+	session string
+	group   *concert.WorkerGroup
+	roster  *roster
+	stop    context.CancelFunc // ends what runs in the background
+	ctx     context.Context    // and is ended by it
+	running sync.WaitGroup
+	once    sync.Once // of release
+
+	keeping sync.Mutex
+	keeps   bool // guarded by keeping: there is a consumer of results of tasks with ids
+
+	mu       sync.Mutex
+	lanes    map[string]*lane        // guarded by mu: by the name of the function
+	order    []*lane                 // guarded by mu: all of them, in turn
+	calls    map[string]*call        // guarded by mu: sent or about to be, by number
+	tasks    map[*concert.Task]*call // guarded by mu: of these, those that are a Submit's
+	claims   map[*concert.Task]bool  // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	inflight map[string]int          // guarded by mu: of calls, by contract
+	last     uint64                  // guarded by mu: number of the newest call
+	waiting  int                     // guarded by mu: tasks in lanes
+	closed   bool                    // guarded by mu
+	over     bool                    // guarded by mu: all has settled, and Close may return
+	ended    chan struct{}           // closed when it is
+	wake     chan struct{}           // has room for one: the dispatcher should look again
+	workers  map[workerPlace]int     // guarded by mu: numbers of workers
+}
+
+// Dial connects to a cluster, of which the URL names a server or several with commas between them
+// ("nats://host:4222", "tls://host:4222"). When it cannot be reached Dial fails; later, when a connection is lost, tasks wait until
+// there is one again.
+func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
+	e := &Executor{
+		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		lanes: map[string]*lane{}, calls: map[string]*call{},
+		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, inflight: map[string]int{}, workers: map[workerPlace]int{},
+	}
+	if opts != nil {
+		e.opts = *opts
+	}
+	if e.opts.Queue < 0 || e.opts.Grace < 0 {
+		panic("cluster: Dial with a negative number in the options")
+	}
+	if e.opts.Queue == 0 {
+		e.opts.Queue = defaultQueue
+	}
+	if e.opts.Grace == 0 {
+		e.opts.Grace = defaultGrace
+	}
+	if e.opts.Client == "" {
+		e.opts.Client = "anyone"
+	}
+	if !wire.ValidToken(e.opts.Client) {
+		return nil, fmt.Errorf("cluster: the name of the client, %q, has other signs than letters, digits, - and _, or more than 64", e.opts.Client)
+	}
+	if e.opts.Notice == nil {
+		e.opts.Notice = func(text string) { slog.Warn("cluster: " + text) }
+	}
+	e.link = &link{failed: e.unposted}
+	if err := e.opts.connect(ctx, url, "concert client", e.link); err != nil {
+		return nil, err
+	}
+	e.client = e.opts.Client
+	if e.link.public != "" {
+		e.client = e.link.public
+	}
+	e.ctx, e.stop = context.WithCancel(context.Background())
+	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
+	if err := e.begin(ctx); err != nil {
+		e.stop()
+		e.link.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// begin starts what goes on in the background.
+func (e *Executor) begin(ctx context.Context) error {
+	if err := e.link.ensure(ctx); err != nil {
+		return fmt.Errorf("cluster: setting up: %w", err)
+	}
+	var consumer jetstream.Consumer
+	err := e.link.patiently(ctx, func(ctx context.Context) (err error) {
+		consumer, err = e.link.js.CreateOrUpdateConsumer(ctx, wire.ResultStream, jetstream.ConsumerConfig{
+			Name: e.session, FilterSubject: "concert.result." + e.client + "." + e.session + ".*",
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: resultWait, MaxAckPending: -1, InactiveThreshold: wire.ResultAge,
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: results: %w", err)
+	}
+	consuming, err := consumer.Consume(e.result, pulling...)
+	if err != nil {
+		return fmt.Errorf("cluster: results: %w", err)
+	}
+	context.AfterFunc(e.ctx, consuming.Stop)
+	hints, err := e.link.nc.Subscribe(wire.HintSubject(e.client, e.session), func(m *nats.Msg) { e.hinted(m.Data) })
+	if err != nil {
+		consuming.Stop()
+		return fmt.Errorf("cluster: hints: %w", err)
+	}
+	hints.SetPendingLimits(1<<16, 1<<24)
+	e.roster = newRoster(e.rouse)
+	if err := e.roster.follow(ctx, e.ctx, e.link); err != nil {
+		return err
+	}
+	e.running.Go(e.dispatch)
+	return nil
+}
+
+// pulling is how results are pulled: many at a time, with heartbeats so that a server that is gone is soon missed.
+var pulling = []jetstream.PullConsumeOpt{
+	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
+}
+
+// rouse has the dispatcher look again.
+func (e *Executor) rouse() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// groupQueue is the Executor as its concert.WorkerGroup sees it.
+type groupQueue Executor
+
+// Next implements concert.Queue; it is for workers whose tasks are run.
+func (*groupQueue) Next() *concert.Task { panic("cluster: no worker here") }
+
+// Again implements concert.Queue; likewise.
+func (*groupQueue) Again(*concert.Task) { panic("cluster: no worker here") }
+
+// Withdraw implements concert.Queue. Steps: 1. the dispatcher enters a task in claims, 2. claims its call, 3. and at once takes it
+// out of claims and enters the call, or forgets that if the task was withdrawn. So a task is found here in one of the two
+// as soon as its call is claimed, and what was sent may have begun.
+func (g *groupQueue) Withdraw(t *concert.Task) bool {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	if _, claiming := e.claims[t]; claiming {
+		e.claims[t] = true
+		e.mu.Unlock()
+		return true
+	}
+	c := e.tasks[t]
+	e.mu.Unlock()
+	if c != nil {
+		c.mu.Lock()
+		c.kept = true
+		c.mu.Unlock()
+		e.unwanted(c)
+	}
+	return false
+}
+
+// Dropped implements concert.Queue: cancelled tasks leave the queue.
+func (g *groupQueue) Dropped() {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.lanes {
+		e.sweep(l)
+	}
+	e.checkEnd()
+}

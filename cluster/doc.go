@@ -1,0 +1,64 @@
+// Package cluster runs tasks on as many machines as there are: an executor for package concert whose workers are
+// other programs, and the worker. Streams, replication, leases and deduplication are those of NATS JetStream; nothing here
+// replaces them.
+//
+//	ex, err := cluster.Dial(ctx, "nats://one:4222,two:4222,three:4222", nil)
+//	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
+//
+// and on each machine that is to work, a program in which square is registered, too:
+//
+//	cluster.Serve(ctx, "nats://one:4222,two:4222,three:4222", goroutines.New(8, nil), nil)
+//
+// # The model
+//
+//	client                         servers                            worker
+//	Submit, Map
+//	   |
+//	lane of the function,
+//	   | as there are places
+//	   +----- task ------------->  CONCERT_TASKS    ---- pull ------>  place 1..n
+//	   |                           one for all of                        | the executor that it was given
+//	   |                           a contract                            |
+//	future <-- result, ack ------  CONCERT_RESULTS  <--- result, ack --- +
+//	                               the first counts                      |
+//	                               CONCERT_TASKS    <--- ack of the task-+
+//
+// A worker offers the functions that are registered in its program. All of them together, with the types of their
+// arguments and results, are its contract; programs of another version may have another one, and both can work at the same time. A
+// client knows the contracts and how many places the workers of each have, from what these say every few seconds. It sends as
+// many tasks of a function as there are places, and more only if they are quick; the others wait in its own process, where
+// they can still be cancelled for certain. So one client does not keep another one waiting: of tasks that are not quick, no more of it
+// are before the other one's than there are places.
+//
+// While no worker has a function its tasks wait, and Options.Notice is told.
+//
+// # The rules
+//
+//   - A task runs at least once, unless it is cancelled first: twice if a worker is lost, or its word, after it has begun. Functions with
+//     effects outside should bear that: by writing under the name of what they make, by an id that the receiver
+//     remembers.
+//   - Its result is shown exactly once: the first one that the servers store counts.
+//   - A worker publishes a result, waits until that is stored, and then acknowledges the task. Whatever it has not acknowledged
+//     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up: its
+//     error is ErrDead, and it is a dead letter.
+//   - What a function returns, an error as well, is its result: no retries. See [concert.Retry].
+//   - A task whose context ends is dropped, or the context of its function is cancelled, wherever it is. The deadline of a context
+//     travels; so clocks should agree.
+//   - Arguments and results of more than 256 KiB go through an object store, and are removed when they have been read.
+//   - The client is told that a task runs, and how far it is, by messages that may be lost: they are for show.
+//   - [WithID] gives tasks ids of their own, by which a program that was stopped finds their results again.
+//   - When there are no workers of a contract any more, its tasks go to those of another one that has the function.
+//
+// # The corners
+//
+// A task that is cancelled, and of which nothing is heard for the grace period, settles with ErrLost: the servers, or
+// all workers, are out of reach, and it may run still.
+//
+// Results of a client that is gone are kept for two hours, and then removed; those of tasks with ids for a week.
+//
+// A task that was on its way to a worker whose connection broke at that instant is held by nobody until its lease ends: half
+// a minute.
+//
+// Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task
+// has started only when it has finished.
+package cluster

@@ -1,0 +1,128 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"slices"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/goroutines"
+)
+
+var cube = concert.Register("cluster_test.cube", func(_ context.Context, n int) (int, error) { return n * n * n, nil })
+
+// machine is a server and a worker in this process, instead of others: where there are servers, their URL takes the place of the
+// access.
+func machine() (access cluster.Access, stop func()) {
+	s, err := server.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	access = cluster.Access{InProcess: s}
+	ctx, cancel := context.WithCancel(context.Background())
+	worker := concert.Go(ctx, func(ctx context.Context) (struct{}, error) {
+		pool := goroutines.New(2, nil)
+		defer pool.Close()
+		if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access}); err != nil {
+			log.Fatal(err) // or those who wait for it would wait for ever
+		}
+		return struct{}{}, nil
+	})
+	return access, func() {
+		cancel()
+		worker.Result(context.Background())
+		s.Close()
+	}
+}
+
+func quiet(string) {}
+
+// The only line that says where tasks run is that of Dial.
+func ExampleDial() {
+	access, stop := machine()
+	defer stop()
+	ctx := context.Background()
+	ex, err := cluster.Dial(ctx, "", &cluster.Options{Access: access, Notice: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	for n, err := range concert.Map(ctx, ex, cube, slices.Values([]int{1, 2, 3})) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 1 <nil>
+	// 8 <nil>
+	// 27 <nil>
+}
+
+// A worker, until its context ends; here it does at once.
+func ExampleServe() {
+	s, err := server.New(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	pool := goroutines.New(8, nil) // or processes, or Python
+	defer pool.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	fmt.Println(cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: cluster.Access{InProcess: s}}))
+	// Output: <nil>
+}
+
+// A program that was stopped finds what it had done already.
+func ExampleWithID() {
+	access, stop := machine()
+	defer stop()
+	ctx := cluster.WithID(context.Background(), "cubes of 2026-11-23")
+	for range 2 { // runs of the program
+		ex, err := cluster.Dial(ctx, "", &cluster.Options{Access: access, Notice: quiet})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(concert.Submit(ctx, ex, cube, 4).Result(ctx))
+		ex.Close()
+	}
+	// Output:
+	// 64 <nil>
+	// 64 <nil>
+}
+
+func ExampleInspect() {
+	access, stop := machine()
+	defer stop()
+	ctx := context.Background()
+	in, err := cluster.Inspect(ctx, "", &access)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer in.Close()
+	letters, err := in.DeadLetters(ctx, 0, 100)
+	fmt.Println(len(letters), "dead letters", err)
+	for _, l := range letters {
+		fmt.Println(l.Number, l.Function, l.Reason)
+		in.Replay(ctx, l.Number)
+	}
+	// Output: 0 dead letters <nil>
+}
+
+// Streams for servers of one's own; on three that are joined one would say 3.
+func ExampleSetup() {
+	s, err := server.New(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	access := &cluster.Access{InProcess: s}
+	fmt.Println(cluster.Setup(context.Background(), "", 1, access))
+	// Output: <nil>
+}

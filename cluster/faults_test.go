@@ -1,0 +1,553 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/goroutines"
+)
+
+// network is the way to a server in this process, which can be cut.
+type network struct {
+	mu    sync.Mutex
+	to    *server.Server // guarded by mu; nil while it is cut
+	conns []net.Conn     // guarded by mu
+}
+
+func (n *network) InProcessConn() (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.to == nil {
+		return nil, errors.New("the network is cut")
+	}
+	c, err := n.to.InProcessConn()
+	if err == nil {
+		n.conns = append(n.conns, c)
+	}
+	return c, err
+}
+
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.to = nil
+	for _, c := range n.conns {
+		c.Close()
+	}
+	n.conns = nil
+}
+
+func (n *network) heal(s *server.Server) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.to = s
+}
+
+func embedded(t *testing.T, dir string) *server.Server {
+	t.Helper()
+	s, err := server.New(&server.Options{Folder: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// dial is a client that ends with the test.
+func dial(t *testing.T, access cluster.Access) *cluster.Executor {
+	t.Helper()
+	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: access, Notice: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ex.Close() })
+	return ex
+}
+
+// serve is a worker, which ends with the test or before.
+func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
+	t.Helper()
+	pool := goroutines.New(places, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Places: places, Notice: func(string) {}}); err != nil {
+			panic(err) // or those who wait for a worker would wait for ever
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		cancel()
+		serving.Wait()
+		pool.Close()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+var (
+	runs  sync.Map // of count, by argument
+	count = concert.Register("cluster_test.count", func(_ context.Context, n int) (int, error) {
+		runs.LoadOrStore(n, new(atomic.Int64))
+		v, _ := runs.Load(n)
+		v.(*atomic.Int64).Add(1)
+		return n * n, nil
+	})
+
+	holding sync.Map // channels, by name
+	held    = concert.Register("cluster_test.held", func(ctx context.Context, name string) (string, error) {
+		c, _ := holding.Load(name)
+		h := c.(*hold)
+		h.began <- struct{}{}
+		select {
+		case <-h.let:
+			return name, nil
+		case <-ctx.Done():
+			h.cancelled.Add(1)
+			return "", context.Cause(ctx)
+		}
+	})
+
+	reverse = concert.Register("cluster_test.reverse", func(_ context.Context, b []byte) ([]byte, error) {
+		b = slices.Clone(b)
+		slices.Reverse(b)
+		return b, nil
+	})
+)
+
+// hold is where tasks of held wait.
+type hold struct {
+	began     chan struct{}
+	let       chan struct{}
+	cancelled atomic.Int64
+}
+
+func newHold(t *testing.T) (name string, h *hold) {
+	h = &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
+	holding.Store(t.Name(), h)
+	return t.Name(), h
+}
+
+// TestNoWorker: a task that nobody can run waits, the submitter is told, and it runs when somebody comes.
+func TestNoWorker(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	notices := make(chan string, 10)
+	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: s}, Notice: func(s string) { notices <- s }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	fut := concert.Submit(t.Context(), ex, count, 1_000_001)
+	if got := <-notices; got != "no worker has the function cluster_test.count: its tasks wait" {
+		t.Errorf("notice %q", got)
+	}
+	gone := concert.Submit(t.Context(), ex, count, 1_000_002)
+	if !gone.Cancel() {
+		t.Error("a task that waits in this process cannot be cancelled")
+	}
+	serve(t, cluster.Access{InProcess: s}, 1)
+	if n, err := fut.Result(t.Context()); n != 1_000_001*1_000_001 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, ran := runs.Load(1_000_002); ran {
+		t.Error("the cancelled task ran")
+	}
+}
+
+// TestWorkerLost: the tasks of a worker that is cut off run on another one, and what the first one says later does not
+// count.
+func TestWorkerLost(t *testing.T) {
+	cluster.ShortLease(t, 600*time.Millisecond)
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	direct := cluster.Access{InProcess: s}
+	lost := &network{to: s}
+	ex := dial(t, direct)
+	name, h := newHold(t)
+	serve(t, cluster.Access{InProcess: lost}, 1)
+	fut := concert.Submit(t.Context(), ex, held, name)
+	<-h.began
+	lost.cut()
+	serve(t, direct, 1)
+	<-h.began // again, by the other one
+	close(h.let)
+	if got, err := fut.Result(t.Context()); got != name || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	lost.heal(s) // now it tells what it has
+	drained(t, ex)
+}
+
+// drained waits until the servers hold nothing.
+func drained(t *testing.T, ex *cluster.Executor) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		tasks, results := ex.Stored(t)
+		if tasks == 0 && results == 0 {
+			return
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the servers still hold %d tasks and %d results", tasks, results)
+		}
+	}
+}
+
+// TestDrain: workers come and go, and every task runs once, and no result is lost.
+func TestDrain(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	const tasks = 3000
+	stop := serve(t, access, 4)
+	n := 0
+	for got, err := range concert.Map(t.Context(), ex, count, func(yield func(int) bool) {
+		for i := range tasks {
+			if !yield(i) {
+				return
+			}
+		}
+	}) {
+		if err != nil || got != n*n {
+			t.Fatalf("result %d: %d, %v", n, got, err)
+		}
+		if n++; n%500 == 0 {
+			next := serve(t, access, 4)
+			stop()
+			stop = next
+		}
+	}
+	for i := range tasks {
+		v, _ := runs.Load(i)
+		if got := v.(*atomic.Int64).Load(); got != 1 {
+			t.Errorf("task %d ran %d times", i, got)
+		}
+	}
+	drained(t, ex)
+}
+
+// TestServerRestart: the servers are gone for a while, and come back with what they had stored.
+func TestServerRestart(t *testing.T) {
+	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
+	dir := t.TempDir()
+	s := embedded(t, dir)
+	n := &network{to: s}
+	access := cluster.Access{InProcess: n}
+	ex := dial(t, access)
+	stop := serve(t, access, 2)
+	results := 0
+	for got, err := range concert.Map(t.Context(), ex, reverse, func(yield func([]byte) bool) {
+		for i := range 400 {
+			if !yield(fmt.Append(nil, i, "!")) {
+				return
+			}
+		}
+	}) {
+		if want := fmt.Append(nil, results, "!"); err != nil || len(got) != len(want) || got[0] != '!' {
+			t.Fatalf("result %d: %q, %v", results, got, err)
+		}
+		if results++; results == 100 {
+			n.cut()
+			s.Close()
+			s = embedded(t, dir)
+			n.heal(s)
+		}
+	}
+	if results != 400 {
+		t.Errorf("%d results", results)
+	}
+	drained(t, ex)
+	stop()
+	ex.Close()
+	s.Close()
+}
+
+// TestCancelRunning: the context of a function that runs elsewhere ends with its submitter's.
+func TestCancelRunning(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	serve(t, access, 3)
+	name, h := newHold(t)
+	one := concert.Submit(t.Context(), ex, held, name)
+	ctx, cancel := context.WithCancel(t.Context())
+	two := concert.Submit(ctx, ex, held, name)
+	late, over := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer over()
+	three := concert.Submit(late, ex, held, name)
+	for range 3 {
+		<-h.began
+	}
+	one.Cancel()
+	cancel()
+	for _, f := range []*concert.Future[string]{one, two} {
+		if _, err := f.Result(t.Context()); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := three.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if n := h.cancelled.Load(); n != 3 {
+		t.Errorf("%d were cancelled where they ran", n)
+	}
+}
+
+// TestOutOfReach: a task that is cancelled settles, though nobody can be told.
+func TestOutOfReach(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	n := &network{to: s}
+	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: n}, Grace: 50 * time.Millisecond, Notice: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, h := newHold(t)
+	serve(t, cluster.Access{InProcess: s}, 1)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	fut := concert.Submit(ctx, ex, held, name)
+	<-h.began
+	n.cut()
+	why := errors.New("nobody wants to know")
+	cancel(why)
+	if _, err := fut.Result(t.Context()); !errors.Is(err, cluster.ErrLost) || !strings.Contains(err.Error(), why.Error()) {
+		t.Errorf("%v", err)
+	}
+	close(h.let)
+	n.heal(s)
+	ex.Close()
+}
+
+// TestLarge: what is too large for a message goes another way, and nothing of it stays.
+func TestLarge(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	serve(t, access, 2)
+	inputs := [][]byte{make([]byte, 3<<20), {1, 2, 3}, make([]byte, 256<<10+1), make([]byte, 256<<10)}
+	for _, b := range inputs {
+		for i := range b {
+			b[i] = byte(i * 7)
+		}
+	}
+	i := 0
+	for got, err := range concert.Map(t.Context(), ex, reverse, slices.Values(inputs)) {
+		want := slices.Clone(inputs[i])
+		slices.Reverse(want)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("input %d: %d bytes, %v", i, len(got), err)
+		}
+		i++
+	}
+	drained(t, ex)
+	for begin := time.Now(); ex.Loads(t) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%d parts are left", ex.Loads(t))
+		}
+	}
+}
+
+// TestWithID: what has run under an id does not run again, for nobody of the same client.
+func TestWithID(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 2)
+	first := dial(t, access)
+	id := cluster.WithID(t.Context(), "the only one")
+	twins := []*concert.Future[int]{concert.Submit(id, first, count, 2_000_001), concert.Submit(id, first, count, 2_000_001)}
+	for _, f := range twins {
+		if n, err := f.Result(t.Context()); n != 2_000_001*2_000_001 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	second := dial(t, access) // as after a crash
+	if n, err := concert.Submit(id, second, count, 2_000_002).Result(t.Context()); n != 2_000_001*2_000_001 || err != nil {
+		t.Errorf("%d, %v; want the outcome of the first", n, err)
+	}
+	if _, ran := runs.Load(2_000_002); ran {
+		t.Error("it ran again")
+	}
+	v, _ := runs.Load(2_000_001)
+	if n := v.(*atomic.Int64).Load(); n > 2 {
+		t.Errorf("it ran %d times", n)
+	}
+	// Each input of a Map has an id of its own.
+	for range 2 {
+		i := 0
+		for n, err := range concert.Map(id, second, count, slices.Values([]int{2_000_010, 2_000_011})) {
+			if want := 2_000_010 + i; n != want*want || err != nil {
+				t.Errorf("input %d: %d, %v", i, n, err)
+			}
+			i++
+		}
+	}
+	// One that was cancelled has no outcome, and runs when it is wanted again.
+	name, h := newHold(t)
+	ctx, cancel := context.WithCancel(cluster.WithID(t.Context(), "another one"))
+	gone := concert.Submit(ctx, first, held, name)
+	<-h.began
+	cancel()
+	if _, err := gone.Result(t.Context()); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	drained(t, first)
+}
+
+// TestReroute: tasks that were sent to workers which are gone for good go to those of another program that has the function.
+func TestReroute(t *testing.T) {
+	cluster.ShortSilence(t, 100*time.Millisecond)
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	ex := dial(t, cluster.Access{InProcess: s})
+	lost := &network{to: s}
+	serve(t, cluster.Access{InProcess: lost}, 1)
+	name, h := newHold(t)
+	fut := concert.Submit(t.Context(), ex, held, name)
+	<-h.began
+	lost.cut()
+	concert.Register("cluster_test.anything", func(context.Context, int) (int, error) { return 0, nil }) // makes it another contract
+	serve(t, cluster.Access{InProcess: s}, 1)
+	<-h.began
+	close(h.let)
+	if got, err := fut.Result(t.Context()); got != name || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	lost.heal(s)
+}
+
+// TestDeadLetter: a task whose workers are lost time and again is given up, and can be tried once more.
+func TestDeadLetter(t *testing.T) {
+	cluster.ShortLease(t, 300*time.Millisecond)
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	direct := cluster.Access{InProcess: s}
+	ex := dial(t, direct)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), "deadly")
+	fut := concert.Submit(id, ex, held, name)
+	var lost []*network
+	for range 5 {
+		n := &network{to: s}
+		lost = append(lost, n)
+		serve(t, cluster.Access{InProcess: n}, 1)
+		<-h.began
+		n.cut()
+	}
+	serve(t, direct, 1)
+	if _, err := fut.Result(t.Context()); !errors.Is(err, cluster.ErrDead) {
+		t.Errorf("%v, want ErrDead", err)
+	}
+	in, err := cluster.Inspect(t.Context(), "", &direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	letters, err := in.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(letters) != 1 {
+		t.Fatalf("%+v, %v; want one", letters, err)
+	}
+	l := letters[0]
+	if l.Function != "cluster_test.held" || l.Client != "anyone" || !strings.Contains(l.Reason, "5 times") || l.At.IsZero() {
+		t.Errorf("%+v", l)
+	}
+	workers := in.Workers()
+	if i := slices.IndexFunc(workers, func(w cluster.Worker) bool { return w.ID == l.Worker }); i < 0 || !slices.Contains(workers[i].Functions, "cluster_test.held") {
+		t.Errorf("the worker that gave it up is not among %+v", workers)
+	}
+	if err := in.Replay(t.Context(), l.Number); err != nil {
+		t.Fatal(err)
+	}
+	<-h.began
+	if queues, err := in.Queues(t.Context()); err != nil || len(queues) != 1 || queues[0].Tasks != 1 || queues[0].Client != "anyone" {
+		t.Errorf("%+v, %v", queues, err)
+	}
+	again := concert.Submit(id, ex, held, name) // waits for what runs, or finds it
+	close(h.let)
+	if got, err := again.Result(t.Context()); got != name || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if letters, err := in.DeadLetters(t.Context(), 0, 10); err != nil || len(letters) != 0 {
+		t.Errorf("%+v, %v", letters, err)
+	}
+	if err := in.Replay(t.Context(), l.Number); err == nil {
+		t.Error("it can be replayed twice")
+	}
+	for _, n := range lost {
+		n.heal(s)
+	}
+}
+
+// TestTwinCancelled: of two that wait for the same id one can give up, and says so; the other one has the outcome.
+func TestTwinCancelled(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	serve(t, access, 2)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), "of two")
+	stays := concert.Submit(id, ex, held, name)
+	<-h.began
+	leaves := concert.Submit(id, ex, held, name)
+	for ex.Sent() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	leaves.Cancel()
+	if got, err := leaves.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
+		t.Errorf("%q, %v; want ErrCancelled", got, err)
+	}
+	close(h.let)
+	if got, err := stays.Result(t.Context()); got != name || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestFair: a client with many tasks keeps another one waiting for no more of them than there are places.
+func TestFair(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 1)
+	many, one := dial(t, access), dial(t, access)
+	holdAt := func(name string) *hold {
+		h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
+		holding.Store(name, h)
+		return h
+	}
+	first, second := holdAt("many"), holdAt("one")
+	var futures []*concert.Future[string]
+	for range 5 {
+		futures = append(futures, concert.Submit(t.Context(), many, held, "many"))
+	}
+	<-first.began
+	futures = append(futures, concert.Submit(t.Context(), one, held, "one"))
+	for tasks := uint64(0); tasks < 2; tasks, _ = one.Stored(t) {
+		time.Sleep(time.Millisecond)
+	}
+	first.let <- struct{}{} // one of them ends
+	select {
+	case <-second.began:
+	case <-first.began:
+		t.Error("another one of many comes first")
+	}
+	close(first.let)
+	close(second.let)
+	for _, f := range futures {
+		if _, err := f.Result(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}

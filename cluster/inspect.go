@@ -1,0 +1,198 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// Inspector looks after a cluster: who works, what waits, and what was given up. Make one with [Inspect]. Its methods are safe for
+// concurrent use, and block until the servers have answered or ctx ends.
+type Inspector struct {
+	link   *link
+	roster *roster
+	end    context.CancelFunc
+}
+
+// Inspect connects to a cluster, as Dial does.
+func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error) {
+	if access == nil {
+		access = &Access{}
+	}
+	in := &Inspector{link: &link{}, roster: newRoster(func() {})}
+	if err := access.connect(ctx, url, "concert inspector", in.link); err != nil {
+		return nil, err
+	}
+	life, end := context.WithCancel(context.Background())
+	in.end = end
+	err := in.link.ensure(ctx)
+	if err == nil {
+		err = in.roster.follow(ctx, life, in.link)
+	}
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// Close ends the connection. It returns nil.
+func (in *Inspector) Close() error {
+	in.end()
+	in.link.close()
+	return nil
+}
+
+// Worker is a worker that was heard of in the last seconds.
+type Worker struct {
+	ID        string
+	Host      string
+	Pid       int
+	Contract  string   // it has the same as others that have the same functions
+	Functions []string // by name
+	Places    int      // how many tasks it runs at a time
+	Running   int      // and does now
+	Finished  int64    // tasks so far
+	Failed    int64    // of these, those whose function returned an error
+	Since     time.Time
+	Draining  bool // it takes no more
+}
+
+// Workers returns those that are there, by host and then by when they began.
+func (in *Inspector) Workers() []Worker {
+	in.roster.mu.Lock()
+	defer in.roster.mu.Unlock()
+	var all []Worker
+	for id, w := range in.roster.workers {
+		all = append(all, Worker{
+			ID: id, Host: w.Host, Pid: w.Pid, Contract: w.Contract, Functions: sortedKeys(in.roster.contracts[w.Contract].Functions),
+			Places: w.Places, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
+		})
+	}
+	slices.SortFunc(all, func(a, b Worker) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// Queue is the tasks of a client that were sent to the workers of a contract and have no result yet, those that run
+// included. What waits in the client is not among them.
+type Queue struct {
+	Contract string
+	Client   string
+	Tasks    uint64
+}
+
+// Queues returns those that are not empty, by contract and client.
+func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
+	stream, err := in.link.js.Stream(ctx, wire.TaskStream)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: tasks: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(wire.TaskSubject("*", "*")))
+	if err != nil {
+		return nil, fmt.Errorf("cluster: tasks: %w", err)
+	}
+	var all []Queue
+	for subject, n := range info.State.Subjects {
+		if parts := strings.Split(subject, "."); len(parts) == 4 {
+			all = append(all, Queue{Contract: parts[2], Client: parts[3], Tasks: n})
+		}
+	}
+	slices.SortFunc(all, func(a, b Queue) int {
+		return cmp.Or(strings.Compare(a.Contract, b.Contract), strings.Compare(a.Client, b.Client))
+	})
+	return all, nil
+}
+
+// DeadLetter is a task that was given up: its workers were lost time and again, or it was no task.
+type DeadLetter struct {
+	Number   uint64 // by which it is replayed or discarded
+	Function string // "" if it was no task
+	Contract string
+	Client   string
+	Reason   string
+	Worker   string // that gave it up
+	At       time.Time
+	Bytes    int // of its message
+}
+
+// DeadLetters returns the first so many whose number is not below from.
+func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (all []DeadLetter, err error) {
+	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: dead letters: %w", err)
+	}
+	for next := max(from, 1); len(all) < most; {
+		msg, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("concert.dead.*.*"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return all, fmt.Errorf("cluster: dead letters: %w", err)
+		}
+		all = append(all, newDeadLetter(msg))
+		next = msg.Sequence + 1
+	}
+	return all, nil
+}
+
+func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
+	d := DeadLetter{
+		Number: msg.Sequence, Reason: msg.Header.Get(reasonHeader), Worker: msg.Header.Get(workerHeader),
+		At: msg.Time, Bytes: len(msg.Data),
+	}
+	if parts := strings.Split(msg.Subject, "."); len(parts) == 4 {
+		d.Contract, d.Client = parts[2], parts[3]
+	}
+	if e, err := wire.Open(msg.Data, wire.TaskSubject(d.Contract, d.Client), false); err == nil {
+		d.Function = e.Function
+	}
+	return d
+}
+
+// Replay has a dead letter run once more, by workers of the contract that it was for, and removes it. Its submitter was told that it was
+// given up, and is told nothing now; but the result of a task with an id of its own is found by that, see [WithID].
+func (in *Inspector) Replay(ctx context.Context, number uint64) error {
+	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	if err != nil {
+		return fmt.Errorf("cluster: dead letters: %w", err)
+	}
+	msg, err := stream.GetMsg(ctx, number)
+	if err != nil {
+		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
+	}
+	d := newDeadLetter(msg)
+	if d.Function == "" {
+		return fmt.Errorf("cluster: dead letter %d is no task (%s): it can only be discarded", number, d.Reason)
+	}
+	_, err = in.link.js.PublishMsg(ctx, &nats.Msg{
+		Subject: wire.TaskSubject(d.Contract, d.Client), Data: msg.Data,
+		Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprintf("replay.%d", number)}},
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
+	}
+	return in.Discard(ctx, number)
+}
+
+// Discard removes a dead letter.
+func (in *Inspector) Discard(ctx context.Context, number uint64) error {
+	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, number)
+	}
+	if err != nil {
+		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package wire
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"strconv"
+	"strings"
+)
+
+// The streams and buckets, and who writes and reads each:
+//
+//	CONCERT_TASKS      concert.task.CONTRACT.CLIENT              clients --> workers, one consumer for each contract
+//	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      workers --> one session of a client, until it has taken it
+//	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id, for days
+//	CONCERT_DEAD       concert.dead.CONTRACT.CLIENT              workers --> whoever looks after the cluster
+//	CONCERT_CONTRACTS  one key for each contract: its functions
+//	CONCERT_WORKERS    one key for each worker: how many tasks it runs at a time, and how it gets on
+//	CONCERT_CANCEL     CLIENT.SESSION.NUMBER: tasks that are not wanted any more
+//	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART           arguments and results too large for a message, in parts
+//	concert.hint.CLIENT.SESSION                                  no stream: that a task has begun, how far it is
+const (
+	TaskStream     = "CONCERT_TASKS"
+	ResultStream   = "CONCERT_RESULTS"
+	KeptStream     = "CONCERT_KEPT"
+	DeadStream     = "CONCERT_DEAD"
+	ContractBucket = "CONCERT_CONTRACTS"
+	WorkerBucket   = "CONCERT_WORKERS"
+	CancelBucket   = "CONCERT_CANCEL"
+	LoadStream     = "CONCERT_LOAD"
+)
+
+// TaskSubject is where a client's tasks for a contract go.
+func TaskSubject(contract, client string) string { return "concert.task." + contract + "." + client }
+
+// ResultSubject is where the result of a task goes: to the session that waits for it or, if the task has an id of its own, to be kept.
+func ResultSubject(id TaskID) string {
+	if id.Session == "" {
+		return "concert.kept." + id.Client + "." + id.Number
+	}
+	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
+}
+
+// LoadName is a new name of something large of a client.
+func LoadName(client string) string { return client + "." + Random() }
+
+// LoadSubject is where a part of something large goes.
+func LoadSubject(name string, part int) string {
+	return "concert.load." + name + "." + strconv.Itoa(part)
+}
+
+// HintSubject is where it is said how a session's tasks get on.
+func HintSubject(client, session string) string { return "concert.hint." + client + "." + session }
+
+// TaskID names a task. One that its submitter has given an id has no session: its number is a hash of that.
+type TaskID struct {
+	Client  string `cbor:"1,keyasint"`
+	Session string `cbor:"2,keyasint,omitempty"`
+	Number  string `cbor:"3,keyasint"`
+}
+
+// Key is the id as a key of a bucket, and as the id by which the server drops what is published twice.
+func (id TaskID) Key() string {
+	if id.Session == "" {
+		return id.Client + ".kept." + id.Number
+	}
+	return id.Client + "." + id.Session + "." + id.Number
+}
+
+// TryKey names one submission of a task: a task with an id of its own may be submitted, cancelled, and submitted again. It is the key
+// under which the session says that it does not want it any more, and by which the servers know what is published twice.
+func TryKey(client, session, try string) string { return client + "." + session + "." + try }
+
+var lower32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// Random is a token that nobody can guess: 130 bits.
+func Random() string {
+	var b [17]byte
+	rand.Read(b[:])
+	return lower32.EncodeToString(b[:])[:26]
+}
+
+// Digest is a short hash that may be a token of a subject: 130 bits.
+func Digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return lower32.EncodeToString(sum[:])[:26]
+}
+
+// ValidToken reports whether s may be a token of a subject, and a part of a key.
+func ValidToken(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+}

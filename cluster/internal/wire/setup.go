@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Limits of what the streams hold.
+const (
+	PerClient   = 4096                // tasks of one client for one contract that may wait
+	LargestPost = 1 << 20             // bytes of a message
+	InlineBytes = 256 << 10           // of an argument or a result that travels in one
+	PartBytes   = 512 << 10           // and of a part of a larger one
+	ResultAge   = 2 * time.Hour       // of a result that nobody takes
+	KeptAge     = 7 * 24 * time.Hour  // of a result of a task with an id
+	DeadAge     = 30 * 24 * time.Hour // of a dead letter
+	DedupeTime  = 2 * time.Minute     // in which a message that is published twice counts once
+	Silence     = 10 * time.Second    // after which a worker that says nothing is taken to be gone
+)
+
+// Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas each. Workers that
+// have said nothing for the time silence are forgotten.
+func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
+	for _, c := range []jetstream.StreamConfig{
+		{
+			Name: TaskStream, Description: "tasks that wait for a worker", Subjects: []string{"concert.task.*.*"},
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: PerClient, DiscardNewPerSubject: true,
+		},
+		{
+			Name: ResultStream, Description: "results until they are taken", Subjects: []string{"concert.result.*.*.*"},
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, MaxAge: ResultAge,
+		},
+		{
+			Name: KeptStream, Description: "results of tasks with an id", Subjects: []string{"concert.kept.*.*"},
+			Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, MaxAge: KeptAge, AllowDirect: true,
+		},
+		{
+			Name: LoadStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*"},
+			MaxMsgsPerSubject: 1, MaxAge: KeptAge, AllowDirect: true, AllowMsgTTL: true,
+		},
+		{Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"}, MaxMsgs: 100_000, MaxAge: DeadAge},
+	} {
+		c.Storage, c.Replicas, c.MaxMsgSize, c.Duplicates = jetstream.FileStorage, replicas, LargestPost, DedupeTime
+		_, err := js.CreateStream(ctx, c)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			_, err = js.UpdateStream(ctx, c)
+		}
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", c.Name, err)
+		}
+	}
+	for _, c := range []jetstream.KeyValueConfig{
+		{Bucket: WorkerBucket, Description: "workers, and how they get on", TTL: silence},
+		{Bucket: CancelBucket, Description: "tasks that are not wanted any more", TTL: ResultAge},
+		{Bucket: ContractBucket, Description: "which functions a contract has", TTL: 24 * time.Hour},
+	} {
+		c.Storage, c.Replicas, c.History = jetstream.FileStorage, replicas, 1
+		if _, err := js.CreateOrUpdateKeyValue(ctx, c); err != nil {
+			return fmt.Errorf("bucket %s: %w", c.Bucket, err)
+		}
+	}
+	return nil
+}
+
+// IsSetUp reports whether all of that is there.
+func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
+	_, err := js.KeyValue(ctx, ContractBucket) // which is made last
+	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}

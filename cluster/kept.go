@@ -1,0 +1,103 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+type idKey struct{}
+
+// WithID returns a context that gives tasks which are submitted with it an id, by which their results are found again: for a
+// week, whatever becomes of the program. A Submit of the same function with the same id, by the same client, has the outcome
+// that the first one had, or will have, without running it again, unless both are on their way at the same moment; what the
+// argument is does not count. Of a Map each input has an id of its own, by the number of the input.
+//
+//	fut := concert.Submit(cluster.WithID(ctx, "thumbnails of 2026-11-23"), ex, makeThumbnails, day)
+//
+// A program that was stopped just does the same once more. An error is an outcome like any other; a task that was cancelled has
+// none, and runs when it is submitted again.
+func WithID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, idKey{}, id)
+}
+
+// name returns the id of a call: unique, or what its submitter wants.
+func (e *Executor) name(c *call) wire.TaskID {
+	if id, ok := c.batch.Parent().Value(idKey{}).(string); ok {
+		index := c.batch.Index(c.i)
+		if c.batch.Task() != nil {
+			index = -1 // of a Submit, which is no Map of one
+		}
+		return wire.TaskID{Client: e.client, Number: wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", c.lane.function, index, id))}
+	}
+	return wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
+}
+
+// seek settles a call by the result that its id has already. Else it sends it.
+//
+// 1. A consumer that gets new results is there. 2. What is stored is looked up: if it is stored after that, the consumer gets it.
+func (e *Executor) seek(c *call) {
+	if err := e.watchKept(); err != nil {
+		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: results of tasks with an id: %w", err))
+		return
+	}
+	if !e.lookUp(c) {
+		e.send(c)
+	}
+}
+
+// watchKept makes the consumer of results of tasks with ids, once.
+func (e *Executor) watchKept() error {
+	e.keeping.Lock()
+	defer e.keeping.Unlock()
+	if e.keeps {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
+	defer cancel()
+	consumer, err := e.link.js.CreateOrUpdateConsumer(ctx, wire.KeptStream, jetstream.ConsumerConfig{
+		Name: e.session, FilterSubject: "concert.kept." + e.client + ".*",
+		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: resultWait,
+		MaxAckPending: -1, InactiveThreshold: wire.ResultAge,
+	})
+	if err != nil {
+		return err
+	}
+	consuming, err := consumer.Consume(e.result, pulling...)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(e.ctx, consuming.Stop)
+	e.keeps = true
+	return nil
+}
+
+// lookUp settles a call by what is stored under its id, and reports whether there was something.
+func (e *Executor) lookUp(c *call) bool {
+	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
+	defer cancel()
+	msg, err := e.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
+	if errors.Is(err, errAbsent) {
+		return false
+	}
+	var o wire.Outcome
+	if err == nil {
+		err = wire.Unmarshal(msg.Data, &o)
+	}
+	var v concert.Encoded
+	if err == nil {
+		v, err = e.link.fetch(ctx, e.client, o.Value)
+	}
+	if err == nil {
+		e.finish(c, &o, v)
+		return true
+	}
+	e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
+	return true
+}

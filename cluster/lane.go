@@ -1,0 +1,296 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"concert"
+)
+
+// lane is the tasks of one function that have not been claimed, and what is known of those that were.
+//
+//	Submit, Map --> lane --Claim--> calls --> the cluster
+//
+// A lane has as many calls out as there are places for them in the workers that have the function, and, if they are
+// quick, some more, so that a worker need not wait for the next one. So most of what can still be cancelled for certain is
+// here, and what one client has sent does not keep another one waiting for longer than each of its places takes.
+type lane struct {
+	function  string
+	signature string // digest of its types
+	queue     []*concert.Task
+	outside   []*entrant    // those that wait for room, in turn
+	mean      time.Duration // about what a call runs; 0 if none has ended
+	limit     int           // of quick calls that are out
+	trips     int           // of calls that came back since the limit was set
+	travelled time.Duration // what they took in all, from here to here
+	asleep    bool          // there is nobody to run it
+	told      bool          // and that was said
+}
+
+const (
+	lead      = 20 * time.Millisecond // so much work a worker should have ahead
+	mostAhead = 256                   // calls for each place
+
+	leastLimit = 16
+	mostLimit  = 1 << 14
+	slow       = 100 * time.Millisecond
+	patience   = time.Second // before it is said that there is nobody
+)
+
+// ahead is how many calls there should be for each place, beyond the one in it.
+func (l *lane) ahead() int {
+	switch {
+	case l.mean == 0 || l.mean > slow:
+		return 0
+	case l.mean > lead:
+		return 1
+	}
+	return int(min(mostAhead, lead/max(l.mean, lead/mostAhead)))
+}
+
+// took takes note of how long a call ran, and how long it was out for that. The network may be slower than the workers:
+// more calls than come back within the lead, and some, would only be ahead of others.
+func (l *lane) took(ran, out time.Duration) {
+	l.mean = smooth(l.mean, ran)
+	l.trips++
+	l.travelled += out
+	if l.trips < l.limit {
+		return
+	}
+	switch trip := l.travelled / time.Duration(l.trips); {
+	case trip > 2*lead+l.mean:
+		l.limit = max(leastLimit, l.limit*3/4)
+	case trip < lead+l.mean:
+		l.limit = min(mostLimit, l.limit*2)
+	}
+	l.trips, l.travelled = 0, 0
+}
+
+// smooth is a mean when one more has taken so long. It is never 0.
+func smooth(mean, d time.Duration) time.Duration {
+	if mean == 0 {
+		mean = d
+	}
+	return max(1, mean+(d-mean)/8)
+}
+
+// entrant is a task that its submitter waits with for room.
+type entrant struct {
+	task     *concert.Task
+	in       chan struct{} // closed when it need not wait any more
+	accepted bool          // guarded by mu: it is in the queue; else the executor has closed
+}
+
+// sweep removes tasks that were cancelled. The caller holds mu.
+func (e *Executor) sweep(l *lane) {
+	before := len(l.queue)
+	l.queue = slices.DeleteFunc(l.queue, func(t *concert.Task) bool { return !t.Waiting() })
+	e.waiting -= before - len(l.queue)
+	e.letIn(l)
+}
+
+// letIn lets those in that there is room for. The caller holds mu.
+func (e *Executor) letIn(l *lane) {
+	for len(l.outside) > 0 && len(l.queue) < e.opts.Queue && !e.closed {
+		e.letOneIn(l)
+	}
+}
+
+func (e *Executor) letOneIn(l *lane) {
+	first := l.outside[0]
+	l.outside[0] = nil
+	l.outside = l.outside[1:]
+	first.accepted = true
+	e.enqueue(l, first.task)
+	close(first.in)
+}
+
+func (e *Executor) enqueue(l *lane, t *concert.Task) {
+	l.queue = append(l.queue, t)
+	e.waiting++
+}
+
+// Execute implements concert.Executor.
+func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
+	function := t.Function() // before anybody else has the task
+	e.group.Adopt(t)
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return concert.ErrClosed
+	}
+	l := e.lane(function)
+	if len(l.queue) < e.opts.Queue {
+		e.enqueue(l, t)
+		e.mu.Unlock()
+		e.rouse()
+		return nil
+	}
+	w := &entrant{task: t, in: make(chan struct{})}
+	l.outside = append(l.outside, w)
+	e.mu.Unlock()
+	err := e.group.WaitRoom(ctx, w.in)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case w.accepted:
+		e.rouse()
+		return nil
+	case err != nil:
+		l.outside = slices.DeleteFunc(l.outside, func(o *entrant) bool { return o == w })
+		return err
+	}
+	return concert.ErrClosed
+}
+
+// lane returns the lane of a function. The caller holds mu.
+func (e *Executor) lane(function string) *lane {
+	l := e.lanes[function]
+	if l == nil {
+		l = &lane{function: function, signature: e.signature(function), limit: leastLimit}
+		e.lanes[function] = l
+		e.order = append(e.order, l)
+	}
+	return l
+}
+
+// Width implements concert.Executor: twice the places of all workers that are there.
+func (e *Executor) Width() int { return max(1, 2*e.roster.places()) }
+
+// dispatch claims calls and sends them, as long as there are places for them.
+func (e *Executor) dispatch() {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	without := map[string]time.Time{}
+	for {
+		for e.dispatchOne() {
+		}
+		select {
+		case <-e.wake:
+		case <-tick.C:
+			e.reroute(without)
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+// dispatchOne claims calls of one task, and reports whether there was one.
+func (e *Executor) dispatchOne() bool {
+	e.mu.Lock()
+	for i, l := range e.order {
+		if len(l.queue) == 0 {
+			continue
+		}
+		contract, room := e.route(l)
+		if room <= 0 {
+			continue
+		}
+		// The others come first the next time.
+		copy(e.order[i:], e.order[i+1:])
+		e.order[len(e.order)-1] = l
+		t := l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		e.waiting--
+		e.letIn(l)
+		e.claims[t] = false
+		e.mu.Unlock()
+		e.claim(l, t, contract, room)
+		return true
+	}
+	e.mu.Unlock()
+	return false
+}
+
+// route returns the contract with most room for calls of the lane, and how much that is. Calls of functions that have no
+// name are claimed at once, as that is how they fail. The caller holds mu.
+func (e *Executor) route(l *lane) (contract string, room int) {
+	if l.function == "" {
+		return "", 1
+	}
+	found := false
+	for c, places := range e.roster.offers(l.function, l.signature) {
+		found = true
+		if free := max(places, min(places*(1+l.ahead()), l.limit)) - e.inflight[c]; free > room {
+			contract, room = c, free
+		}
+	}
+	switch {
+	case !found && !l.asleep:
+		l.asleep = true
+		time.AfterFunc(patience, func() { e.tellAsleep(l) })
+	case found && l.asleep:
+		l.asleep = false
+		if l.told {
+			l.told = false
+			go e.opts.Notice("workers for " + l.function + " are there again")
+		}
+	}
+	return contract, room
+}
+
+// tellAsleep says that nobody runs tasks of the lane, if that has not changed.
+func (e *Executor) tellAsleep(l *lane) {
+	e.mu.Lock()
+	tell := l.asleep && !l.told && e.ctx.Err() == nil
+	l.told = l.told || tell
+	e.mu.Unlock()
+	if tell {
+		e.opts.Notice("no worker has the function " + l.function + ": its tasks wait")
+	}
+}
+
+const claimBytes = 4 << 20
+
+// claim takes calls from a task and sends them.
+func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
+	returned := false
+	defer func() {
+		if !returned { // a marshaler has ended the goroutine
+			e.mu.Lock()
+			delete(e.claims, t)
+			e.checkEnd()
+			e.mu.Unlock()
+			e.running.Go(e.dispatch)
+		}
+	}()
+	batch, again := t.Claim(room, claimBytes)
+	returned = true
+	var calls []*call
+	e.mu.Lock()
+	if batch != nil && !e.claims[t] {
+		for i := range batch.Args {
+			calls = append(calls, e.enter(l, batch, i, contract))
+		}
+	}
+	delete(e.claims, t)
+	e.checkEnd()
+	e.mu.Unlock()
+	for _, c := range calls {
+		c.watch(e)
+		switch {
+		case c.id.Session != "":
+			e.send(c)
+		default:
+			e.running.Go(func() { e.seek(c) })
+		}
+	}
+	if !again {
+		return
+	}
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		t.Fail(concert.ErrClosed)
+		return
+	}
+	// A Map's task is not refused for want of room, but stands behind one that waits for it: or a few Maps could keep
+	// the queue full for good.
+	if len(l.outside) > 0 {
+		e.letOneIn(l)
+	}
+	e.enqueue(l, t)
+	e.mu.Unlock()
+}

@@ -1,0 +1,134 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+const (
+	largestLoad = 1 << 30         // bytes of an argument or a result
+	partsAhead  = 16              // that are on their way at a time
+	absence     = 2 * time.Second // that a server may be behind the others
+)
+
+// errAbsent is wrapped by the error of something large that is not there any more.
+var errAbsent = errors.New("cluster: it is not there any more")
+
+// stow puts what is too large for a message into the stream for that, in parts, and returns how it travels.
+func (l *link) stow(ctx context.Context, client string, v concert.Encoded) (wire.Value, error) {
+	if len(v.Bytes) > largestLoad {
+		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
+	}
+	sum := sha256.Sum256(v.Bytes)
+	to := wire.Value{Kind: v.Kind, Load: wire.LoadName(client), Size: len(v.Bytes), Sum: sum[:]}
+	var acks []jetstream.PubAckFuture
+	n := 0
+	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
+		ack, err := l.js.PublishAsync(wire.LoadSubject(to.Load, n), part)
+		if err != nil {
+			return wire.Value{}, err
+		}
+		acks = append(acks, ack)
+		if n++; len(acks) < partsAhead {
+			continue
+		}
+		if err := stored(ctx, acks[0]); err != nil {
+			return wire.Value{}, err
+		}
+		acks = acks[1:]
+	}
+	for _, ack := range acks {
+		if err := stored(ctx, ack); err != nil {
+			return wire.Value{}, err
+		}
+	}
+	return to, nil
+}
+
+func stored(ctx context.Context, ack jetstream.PubAckFuture) error {
+	select {
+	case <-ack.Ok():
+		return nil
+	case err := <-ack.Err():
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// fetch returns a value, whose parts it gets if it did not travel in the message. They have to be the client's: who names the
+// parts of others in a task would have them read to it. An error that wraps errAbsent is for good.
+func (l *link) fetch(ctx context.Context, client string, v wire.Value) (concert.Encoded, error) {
+	if v.Load == "" {
+		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
+	}
+	if owner, name, _ := strings.Cut(v.Load, "."); owner != client || !wire.ValidToken(name) {
+		return concert.Encoded{}, fmt.Errorf("%w: %q is none of %s", errAbsent, v.Load, client)
+	}
+	if v.Size < 0 || v.Size > largestLoad {
+		return concert.Encoded{}, fmt.Errorf("%w: %w: %d bytes", errAbsent, ErrTooLarge, v.Size)
+	}
+	var b []byte // which grows as parts come: nobody has to be believed about the size
+	for n := 0; len(b) < v.Size; n++ {
+		part, err := l.lastOf(ctx, wire.LoadStream, wire.LoadSubject(v.Load, n), absence)
+		if err != nil {
+			return concert.Encoded{}, err
+		}
+		if len(part.Data) == 0 {
+			return concert.Encoded{}, fmt.Errorf("%w: part %d of %s", errAbsent, n, v.Load)
+		}
+		if n == 0 && len(part.Data) == wire.PartBytes {
+			b = make([]byte, 0, min(v.Size, 64<<20))
+		}
+		b = append(b, part.Data...)
+	}
+	if sum := sha256.Sum256(b); len(b) != v.Size || !bytes.Equal(sum[:], v.Sum) {
+		return concert.Encoded{}, fmt.Errorf("%w: %s is not what was stored", errAbsent, v.Load)
+	}
+	return concert.Encoded{Kind: v.Kind, Bytes: b}, nil
+}
+
+// lastOf returns the last message of a subject. It asks any of the servers that have the stream, of which one may be a moment behind:
+// so if there has to be one, that there is none counts only after a while.
+func (l *link) lastOf(ctx context.Context, stream, subject string, patience time.Duration) (*nats.Msg, error) {
+	for begin := time.Now(); ; {
+		once, cancel := context.WithTimeout(ctx, stepTime)
+		msg, err := l.nc.RequestWithContext(once, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+		cancel()
+		switch {
+		case err != nil:
+			return nil, err
+		case msg.Header.Get("Status") == "":
+			return msg, nil
+		case msg.Header.Get("Status") != "404":
+			return nil, fmt.Errorf("cluster: %s: %s %s", subject, msg.Header.Get("Status"), msg.Header.Get("Description"))
+		case time.Since(begin) >= patience:
+			return nil, fmt.Errorf("%w: %s", errAbsent, subject)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// discard removes what stow has put there: an empty message takes the place of each part, and goes by itself. What does not get to the
+// servers is removed by age.
+func (l *link) discard(v wire.Value) {
+	for n := 0; n*wire.PartBytes < v.Size; n++ {
+		l.nc.PublishMsg(&nats.Msg{Subject: wire.LoadSubject(v.Load, n), Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}})
+	}
+}

@@ -1,0 +1,201 @@
+package cluster
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// contract is the functions that a kind of worker has: their names, with the digests of their signatures. Workers of one contract can
+// run the same tasks, and share a consumer. It is named by a digest of all of it, so a program of another version, with
+// another set of functions, is another contract; a client sends a task to any that has its function.
+type contract struct {
+	Functions map[string]string `cbor:"1,keyasint"`
+}
+
+// advert is what a worker says of itself every few seconds.
+type advert struct {
+	Contract string    `cbor:"1,keyasint"`
+	Host     string    `cbor:"2,keyasint"`
+	Pid      int       `cbor:"3,keyasint"`
+	Places   int       `cbor:"4,keyasint"` // tasks at a time
+	Running  int       `cbor:"5,keyasint"`
+	Finished int64     `cbor:"6,keyasint"`
+	Failed   int64     `cbor:"7,keyasint"`
+	Since    time.Time `cbor:"8,keyasint"`
+	Draining bool      `cbor:"9,keyasint,omitempty"` // it takes no more
+}
+
+// name of the contract: what it holds decides it.
+func (c *contract) name() string {
+	text := ""
+	for _, f := range sortedKeys(c.Functions) {
+		text += f + "\x00" + c.Functions[f] + "\n"
+	}
+	return wire.Digest(text)
+}
+
+// roster is what is known of the workers: a copy of the two buckets, kept up to date.
+type roster struct {
+	changed func() // is told
+
+	mu        sync.Mutex
+	contracts map[string]contract // guarded by mu: by name
+	workers   map[string]seen     // guarded by mu: by id
+	offered   map[string][]string // guarded by mu: contracts that have a function, by name and digest of its signature
+	staff     map[string]staff    // guarded by mu: by contract, of what workers says
+
+	total atomic.Int64 // places of all
+}
+
+// staff is the workers of a contract.
+type staff struct {
+	workers int // those that drain included
+	places  int // of those that do not
+}
+
+type seen struct {
+	advert
+	at time.Time // by this process's clock
+}
+
+func newRoster(changed func()) *roster {
+	return &roster{changed: changed, contracts: map[string]contract{}, workers: map[string]seen{}, offered: map[string][]string{}, staff: map[string]staff{}}
+}
+
+// follow watches the workers until life ends. It returns once it knows those that are there.
+func (r *roster) follow(ctx, life context.Context, l *link) error {
+	if err := l.follow(ctx, life, wire.ContractBucket, r.contract); err != nil {
+		return err
+	}
+	if err := l.follow(ctx, life, wire.WorkerBucket, r.worker); err != nil {
+		return err
+	}
+	l.background.Go(func() { r.age(life) })
+	return nil
+}
+
+func (r *roster) contract(entry jetstream.KeyValueEntry) {
+	var c contract
+	if entry.Operation() != jetstream.KeyValuePut || wire.Unmarshal(entry.Value(), &c) != nil || c.name() != entry.Key() {
+		return // a contract is for good
+	}
+	r.mu.Lock()
+	if _, known := r.contracts[entry.Key()]; !known {
+		r.contracts[entry.Key()] = c
+		for function, signature := range c.Functions {
+			key := function + "\x00" + signature
+			r.offered[key] = append(r.offered[key], entry.Key())
+		}
+	}
+	r.mu.Unlock()
+	r.changed()
+}
+
+func (r *roster) worker(entry jetstream.KeyValueEntry) {
+	r.mu.Lock()
+	before, known := r.workers[entry.Key()]
+	var a advert
+	if entry.Operation() == jetstream.KeyValuePut && wire.Unmarshal(entry.Value(), &a) == nil {
+		r.workers[entry.Key()] = seen{a, time.Now()}
+	} else {
+		delete(r.workers, entry.Key())
+	}
+	r.count()
+	r.mu.Unlock()
+	if !known || before.Places != a.Places || before.Draining != a.Draining {
+		r.changed()
+	}
+}
+
+// age forgets workers that have been silent.
+func (r *roster) age(life context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-life.Done():
+			return
+		}
+		r.mu.Lock()
+		before := len(r.workers)
+		maps.DeleteFunc(r.workers, func(_ string, s seen) bool { return time.Since(s.at) > silence })
+		gone := len(r.workers) < before
+		r.count()
+		r.mu.Unlock()
+		if gone {
+			r.changed()
+		}
+	}
+}
+
+// count counts the workers of each contract. The caller holds mu.
+func (r *roster) count() {
+	clear(r.staff)
+	total := 0
+	for _, w := range r.workers {
+		s := r.staff[w.Contract]
+		s.workers++
+		if !w.Draining {
+			s.places += w.Places
+			total += w.Places
+		}
+		r.staff[w.Contract] = s
+	}
+	r.total.Store(int64(total))
+}
+
+// offers yields the contracts that have a function and places for it, with the number of these. It must not be called by what it
+// yields to.
+func (r *roster) offers(function, signature string) iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, c := range r.offered[function+"\x00"+signature] {
+			if n := r.staff[c].places; n > 0 && !yield(c, n) {
+				return
+			}
+		}
+	}
+}
+
+// staffed reports whether a contract has workers.
+func (r *roster) staffed(contract string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.staff[contract].workers > 0
+}
+
+// alive reports whether a worker has been heard of lately.
+func (r *roster) alive(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w, known := r.workers[id]
+	return known && time.Since(w.at) <= silence
+}
+
+// places is how many tasks all workers run at a time.
+func (r *roster) places() int { return int(r.total.Load()) }
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
+// ownFunctions is the contract of this program: all that is registered, but not what is only declared.
+func ownFunctions() contract {
+	c := contract{map[string]string{}}
+	for _, f := range concert.Functions() {
+		if !f.Declared() {
+			c.Functions[f.Name()] = wire.Digest(f.Signature())
+		}
+	}
+	return c
+}

@@ -1,0 +1,215 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// call is one call of a batch that is with the cluster, or on its way there.
+//
+//	entered --> posted --> started --> settled
+//	   |           |          ^  |        ^
+//	   |           +----------|--+--------+      what comes back settles it, or that nothing does
+//	   +----------------------+------------      unwanted before it was posted
+type call struct {
+	batch    *concert.Batch
+	i        int
+	id       wire.TaskID
+	try      string // unique in the session
+	lane     *lane
+	begin    time.Time
+	contract string // guarded by the executor's mu
+	posted   bool   // likewise
+	twin     *call  // likewise: another call of the same id
+
+	mu       sync.Mutex    // guards the following, and is held while something is said about the call
+	arg      wire.Value    // does not change once it is posted
+	worker   int           // that it is known to have begun on, -1 if none
+	at       string        // the id of that, as far as it is known
+	kept     bool          // Withdraw has said that it runs
+	unwanted bool          // a tombstone is there, or on its way
+	fetching bool          // its result is large, and on its way
+	settled  bool          // which it does once
+	timer    *time.Timer   // of what is unwanted: then it settles without word
+	stops    []func() bool // of watches over contexts
+}
+
+// enter registers a call. The caller holds mu.
+func (e *Executor) enter(l *lane, batch *concert.Batch, i int, contract string) *call {
+	c := &call{batch: batch, i: i, lane: l, contract: contract, begin: time.Now(), worker: -1}
+	e.last++
+	c.try = strconv.FormatUint(e.last, 36)
+	c.id = e.name(c)
+	c.twin = e.calls[c.id.Number]
+	e.calls[c.id.Number] = c
+	if t := batch.Task(); t != nil {
+		e.tasks[t] = c
+	}
+	e.inflight[contract]++
+	return c
+}
+
+// watch has the call be cancelled when the context of its submitter ends.
+func (c *call) watch(e *Executor) {
+	if parent := c.batch.Parent(); parent.Done() != nil {
+		stop := context.AfterFunc(parent, func() { e.unwanted(c) })
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.settled {
+			stop()
+			return
+		}
+		c.stops = append(c.stops, stop)
+	}
+}
+
+// send publishes a call.
+func (e *Executor) send(c *call) {
+	if c.batch.Context().Err() != nil { // cancelled meanwhile
+		e.drop(c)
+		return
+	}
+	arg := c.batch.Args[c.i]
+	if len(arg.Bytes) <= wire.InlineBytes {
+		c.mu.Lock()
+		c.arg = wire.Inline(arg)
+		c.mu.Unlock()
+		e.post(c)
+		return
+	}
+	// It goes by another way first, which takes its time.
+	e.running.Go(func() {
+		stowed, err := e.link.stow(e.ctx, e.client, arg)
+		if err != nil {
+			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", c.batch.Name, err))
+			return
+		}
+		c.mu.Lock()
+		c.arg = stowed
+		settled := c.settled
+		c.mu.Unlock()
+		if settled { // nobody else knows of it
+			e.link.discard(stowed)
+			return
+		}
+		e.post(c)
+	})
+}
+
+// keyHeader has the key of a task in messages about it.
+const keyHeader = "Concert-Task"
+
+// post publishes the message of a call. Whether the servers have it is known later: see unposted.
+func (e *Executor) post(c *call) {
+	e.mu.Lock()
+	contract := c.contract
+	c.posted = true
+	e.mu.Unlock()
+	env := wire.Envelope{ID: c.id, Function: c.lane.function, Signature: c.lane.signature, Arg: c.arg, Session: e.session, Try: c.try}
+	if d, ok := c.batch.Context().Deadline(); ok {
+		env.Deadline = d.UnixMilli()
+	}
+	subject := wire.TaskSubject(contract, e.client)
+	body, err := env.Seal(subject, e.link.key)
+	if err != nil {
+		e.settle(c, -1, concert.Encoded{}, err)
+		return
+	}
+	e.publish(&nats.Msg{Subject: subject, Data: body, Header: nats.Header{
+		jetstream.MsgIDHeader: {wire.TryKey(e.client, e.session, c.try) + "@" + contract}, keyHeader: {c.id.Key()},
+	}})
+}
+
+func (e *Executor) publish(msg *nats.Msg) {
+	if _, err := e.link.js.PublishMsgAsync(msg); err != nil {
+		e.unposted(msg, err)
+	}
+}
+
+// postAgain is after what time it is tried again to publish what could not be.
+const postAgain = 100 * time.Millisecond
+
+// unposted is told that a message was not stored, or that nothing was heard of it: it is published again until it is, or
+// nobody wants it. If it comes twice, the servers keep one.
+func (e *Executor) unposted(msg *nats.Msg, why error) {
+	c := e.find(msg.Header.Get(keyHeader))
+	if c == nil {
+		return // a tombstone, or it has settled
+	}
+	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
+		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
+		return
+	}
+	if c.batch.Context().Err() != nil {
+		e.unwanted(c)
+	}
+	time.AfterFunc(postAgain, func() {
+		if e.ctx.Err() == nil && e.find(c.id.Key()) == c {
+			e.publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: nats.Header{
+				jetstream.MsgIDHeader: msg.Header[jetstream.MsgIDHeader], keyHeader: {c.id.Key()},
+			}})
+		}
+	})
+}
+
+// find returns the call of a key, nil if it has settled.
+func (e *Executor) find(key string) *call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.calls[key[strings.LastIndexByte(key, '.')+1:]]
+	if c == nil || c.id.Key() != key {
+		return nil
+	}
+	return c
+}
+
+// reroute sends calls to workers of another contract, if there have been none for a while of the one that they were sent
+// to: of an older version of their program, say. What was sent before stays where it is; should somebody run it after all, one result
+// counts. since says how long contracts have been without workers.
+func (e *Executor) reroute(since map[string]time.Time) {
+	var moved []*call
+	e.mu.Lock()
+	for c := range e.inflight {
+		if e.roster.staffed(c) {
+			delete(since, c)
+		} else if _, known := since[c]; !known {
+			since[c] = time.Now()
+		}
+	}
+	for _, c := range e.calls {
+		if began, without := since[c.contract]; !c.posted || !without || time.Since(began) < silence {
+			continue
+		}
+		for to := range e.roster.offers(c.lane.function, c.lane.signature) {
+			e.inflight[c.contract]--
+			e.inflight[to]++
+			c.contract = to
+			moved = append(moved, c)
+			break
+		}
+	}
+	e.mu.Unlock()
+	for _, c := range moved {
+		e.post(c)
+	}
+}
+
+// signature is the digest of the types of a function.
+func (e *Executor) signature(function string) string {
+	f, err := concert.Find(function)
+	if err != nil {
+		return ""
+	}
+	return wire.Digest(f.Signature())
+}

@@ -1,0 +1,376 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// ServeOptions tunes a worker; nil means the zero value.
+type ServeOptions struct {
+	Access
+
+	// Places is how many tasks run at a time. Zero means the Width of the executor.
+	Places int
+
+	// Grace is how long tasks that run may go on when the worker is to end; then they are cancelled, and go to
+	// another worker. Zero means 30 seconds.
+	Grace time.Duration
+
+	// Notice is told what a person who looks after the worker should know, as a line of text. Nil means that package
+	// slog is.
+	Notice func(text string)
+}
+
+const (
+	serveGrace = 30 * time.Second
+	deliveries = 5                      // of a task, after which it is given up
+	pullTime   = 100 * time.Millisecond // that a request for tasks lives, at first
+	idlePull   = 4 * time.Second        // and when there have been none for a while
+	settled    = 1 << 12                // tasks that a worker remembers having run
+)
+
+// lease is how long a worker may say nothing of a task before that goes to another one; it renews it three times as often.
+var lease = 30 * time.Second // a test has it shorter
+
+// errDraining is the cause with which tasks end that a worker which is to end cannot wait for.
+var errDraining = errors.New("cluster: the worker is to end")
+
+// Serve runs tasks of a cluster on an executor, which is any of this program's: goroutines, or processes so that a
+// task which crashes costs itself only. It offers all functions that are registered in this program, see
+// [concert.Register]. It returns when ctx ends: then it takes no more tasks, those that run end, and nothing is lost. The
+// error is nil then; it is not if the cluster cannot be reached at the beginning.
+func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
+	w := &worker{
+		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		tombs: map[string]time.Time{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+	}
+	if opts != nil {
+		w.opts = *opts
+	}
+	if w.opts.Places < 0 || w.opts.Grace < 0 {
+		panic("cluster: Serve with a negative number in the options")
+	}
+	if w.opts.Places == 0 {
+		w.opts.Places = ex.Width()
+	}
+	if w.opts.Grace == 0 {
+		w.opts.Grace = serveGrace
+	}
+	if w.opts.Notice == nil {
+		w.opts.Notice = func(text string) { slog.Warn("cluster: " + text) }
+	}
+	for i := range w.opts.Places {
+		w.free = append(w.free, w.opts.Places-1-i)
+	}
+	w.offers = ownFunctions()
+	w.contract = w.offers.name()
+	w.link = &link{acked: w.stored, failed: w.unstored}
+	if err := w.opts.connect(ctx, url, "concert worker", w.link); err != nil {
+		return err
+	}
+	defer w.link.close()
+	if err := w.serve(ctx); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// worker is a Serve that goes on.
+type worker struct {
+	opts     ServeOptions
+	id       string
+	ex       concert.Executor
+	link     *link
+	offers   contract
+	contract string
+	since    time.Time
+	ctx      context.Context // of the tasks
+	workers  jetstream.KeyValue
+
+	mu       sync.Mutex
+	held     map[string]*delivery     // guarded by mu: by key
+	ready    []*delivery              // guarded by mu: held, and wait for a place
+	free     []int                    // guarded by mu: places
+	asked    int                      // guarded by mu: tasks that have been asked for and have not come
+	fetches  int                      // guarded by mu: requests that live
+	expiry   time.Duration            // guarded by mu: of the next one
+	done     recent                   // guarded by mu: messages of tasks whose results are stored
+	tombs    map[string]time.Time     // guarded by mu: keys of tasks that are not wanted, and since when
+	means    map[string]time.Duration // guarded by mu: about what a function takes
+	mean     time.Duration            // guarded by mu: about what a task takes
+	finished int64                    // guarded by mu
+	failed   int64                    // guarded by mu
+	draining bool                     // guarded by mu
+	idle     chan struct{}            // closed when it drains and holds nothing
+	wake     chan struct{}            // has room for one: look again
+}
+
+func (w *worker) serve(ctx context.Context) error {
+	if err := w.link.ensure(ctx); err != nil {
+		return fmt.Errorf("cluster: setting up: %w", err)
+	}
+	life, end := context.WithCancel(context.Background())
+	defer end()
+	tasks, stop := context.WithCancelCause(life)
+	defer stop(nil)
+	w.ctx = tasks
+	err := w.link.follow(ctx, life, wire.CancelBucket, func(entry jetstream.KeyValueEntry) {
+		if entry.Operation() == jetstream.KeyValuePut {
+			w.bury(entry.Key())
+		}
+	})
+	if err != nil {
+		return err
+	}
+	err = w.link.patiently(ctx, func(ctx context.Context) (err error) {
+		w.workers, err = w.link.js.KeyValue(ctx, wire.WorkerBucket)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: bucket %s: %w", wire.WorkerBucket, err)
+	}
+	defer w.depart()
+	var consumer jetstream.Consumer
+	err = w.link.patiently(ctx, func(ctx context.Context) (err error) {
+		if consumer, err = w.consumer(ctx); err != nil {
+			return err
+		}
+		if err := w.putContract(ctx); err != nil {
+			return err
+		}
+		return w.advert(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	var background sync.WaitGroup
+	background.Go(func() { w.renew(life) })
+	background.Go(func() { w.advertise(life) })
+	w.pull(ctx, consumer)
+
+	// It drains. What has been asked for may still come, and is run.
+	w.mu.Lock()
+	w.draining = true
+	w.checkIdle()
+	w.mu.Unlock()
+	soon, cancel := context.WithTimeout(life, heartbeat)
+	w.advert(soon)
+	cancel()
+	select {
+	case <-w.idle:
+	case <-time.After(w.opts.Grace):
+		stop(errDraining)
+		<-w.idle
+	}
+	end()
+	background.Wait()
+	return nil
+}
+
+// depart says that the worker is not there any more; even if it never said that it was, as far as it knows: it may have.
+func (w *worker) depart() {
+	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
+	defer cancel()
+	if err := w.workers.Purge(ctx, w.id); err != nil {
+		w.opts.Notice("the worker ends, and is missed only in " + silence.String() + ": " + err.Error())
+	}
+}
+
+// consumer is the one of this worker's contract, made if need be.
+func (w *worker) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	c, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
+		Durable: w.contract, FilterSubject: wire.TaskSubject(w.contract, "*"),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: lease, MaxDeliver: -1,
+		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: 24 * time.Hour,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: consumer of tasks: %w", err)
+	}
+	return c, nil
+}
+
+func (w *worker) putContract(ctx context.Context) error {
+	kv, err := w.link.js.KeyValue(ctx, wire.ContractBucket)
+	if err != nil {
+		return fmt.Errorf("cluster: bucket %s: %w", wire.ContractBucket, err)
+	}
+	text, err := wire.Marshal(&w.offers)
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Put(ctx, w.contract, text); err != nil {
+		return fmt.Errorf("cluster: announcing the functions: %w", err)
+	}
+	return nil
+}
+
+// advert says how the worker gets on.
+func (w *worker) advert(ctx context.Context) error {
+	host, _ := os.Hostname()
+	w.mu.Lock()
+	a := advert{
+		Contract: w.contract, Host: host, Pid: os.Getpid(), Places: w.opts.Places, Running: w.opts.Places - len(w.free),
+		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining,
+	}
+	w.mu.Unlock()
+	text, err := wire.Marshal(&a)
+	if err != nil {
+		return err
+	}
+	if _, err := w.workers.Put(ctx, w.id, text); err != nil {
+		return fmt.Errorf("cluster: announcing the worker: %w", err)
+	}
+	return nil
+}
+
+// advertise says so every now and then, and once in a while what the functions are.
+func (w *worker) advertise(life context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	announced := time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-life.Done():
+			return
+		}
+		soon, cancel := context.WithTimeout(life, heartbeat)
+		w.advert(soon) // if it fails, those that follow it will notice
+		cancel()
+		if time.Since(announced) > time.Hour {
+			announced = time.Now()
+			w.putContract(life)
+		}
+	}
+}
+
+// bury takes note of a task that is not wanted any more.
+func (w *worker) bury(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.tombs[key] = now
+	for _, d := range w.held {
+		if d.try == key && d.cancel != nil {
+			d.cancel(context.Canceled)
+		}
+	}
+	if len(w.tombs)%1024 == 0 {
+		for k, since := range w.tombs {
+			if now.Sub(since) > wire.ResultAge {
+				delete(w.tombs, k)
+			}
+		}
+	}
+}
+
+// pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends.
+func (w *worker) pull(ctx context.Context, consumer jetstream.Consumer) {
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
+		want := capacity - len(w.held) - w.asked
+		if want >= max(1, capacity/4) {
+			w.asked += want
+			w.fetches++
+			w.link.background.Go(func() { w.fetch(consumer, want) })
+		}
+		w.mu.Unlock()
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// fetch asks for tasks once.
+func (w *worker) fetch(consumer jetstream.Consumer, n int) {
+	w.mu.Lock()
+	expiry := w.expiry
+	w.expiry = min(2*expiry, idlePull)
+	w.mu.Unlock()
+	// Without heartbeats: a request lives for seconds only, and a task that came after one was given up for a late
+	// heartbeat would be held by nobody until its lease ends.
+	batch, err := consumer.Fetch(n, jetstream.FetchMaxWait(expiry))
+	if err == nil {
+		for msg := range batch.Messages() {
+			n--
+			w.mu.Lock()
+			w.expiry = pullTime
+			w.asked--
+			w.mu.Unlock()
+			w.take(msg)
+		}
+		err = batch.Error()
+	}
+	if err != nil {
+		if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+			ctx, cancel := context.WithTimeout(w.ctx, pullTime)
+			w.consumer(ctx)
+			cancel()
+		}
+		select { // no servers, or the connection is lost
+		case <-time.After(200 * time.Millisecond):
+		case <-w.ctx.Done():
+		}
+	}
+	w.mu.Lock()
+	w.asked -= n
+	w.fetches--
+	w.checkIdle()
+	w.mu.Unlock()
+	w.look()
+}
+
+// look has the worker look whether there is something to do.
+func (w *worker) look() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// checkIdle notices that a worker which drains holds nothing any more. The caller holds mu.
+func (w *worker) checkIdle() {
+	if w.draining && len(w.held) == 0 && w.fetches == 0 {
+		select {
+		case <-w.idle:
+		default:
+			close(w.idle)
+		}
+	}
+}
+
+// renew keeps the leases of what is held.
+func (w *worker) renew(life context.Context) {
+	tick := time.NewTicker(lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-life.Done():
+			return
+		}
+		w.mu.Lock()
+		var msgs []jetstream.Msg
+		for _, d := range w.held {
+			if time.Since(d.came) >= lease/6 {
+				msgs = append(msgs, d.msg)
+			}
+		}
+		w.mu.Unlock()
+		for _, m := range msgs {
+			m.InProgress()
+		}
+	}
+}

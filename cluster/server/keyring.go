@@ -1,0 +1,269 @@
+package server
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nkeys"
+)
+
+// Role is what somebody may do who has a key.
+type Role string
+
+// The roles.
+const (
+	Client Role = "client" // submits tasks, and reads the results of its own
+	Worker Role = "worker" // runs tasks of all clients, and submits none
+	Admin  Role = "admin"  // may do anything: Setup, Inspect
+)
+
+// Holder is somebody who has been given a key.
+type Holder struct {
+	Role Role
+	Key  string // the public half
+	Name string // for people
+}
+
+// Keyring is a folder that says who may use a cluster. All servers of it have the same one, so it is copied from the first to the others, and
+// as who has it can let anybody in, it is to be read by the servers only.
+//
+//	authority.pem   the certificate by which keys know the servers
+//	authority.key   and what it is signed with, as are those of the servers
+//	keys            one holder a line: role, public key, name
+//
+// Its methods are not for use by several programs at the same time.
+type Keyring struct{ folder string }
+
+const (
+	certificateFile = "authority.pem"
+	signingFile     = "authority.key"
+	holdersFile     = "keys"
+	authorityLife   = 20 * 365 * 24 * time.Hour
+)
+
+// NewKeyring makes a keyring in a folder, which is made unless it is there, or opens the one that is there already.
+func NewKeyring(folder string) (*Keyring, error) {
+	k := &Keyring{folder}
+	switch _, err := os.Stat(k.path(certificateFile)); {
+	case err == nil:
+		return OpenKeyring(folder)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	now := time.Now()
+	c := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "concert authority"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(authorityLife),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	for _, f := range []struct { // the certificate last: by it the keyring is known to be whole
+		name string
+		text []byte
+	}{
+		{signingFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})},
+		{holdersFile, []byte("# role, public key, name; a line that is removed is a key that opens nothing\n")},
+		{certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})},
+	} {
+		if err := k.write(f.name, f.text); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+// OpenKeyring opens a keyring. The error wraps [fs.ErrNotExist] if there is none.
+func OpenKeyring(folder string) (*Keyring, error) {
+	k := &Keyring{folder}
+	if _, err := k.authority(); err != nil {
+		return nil, err
+	}
+	if _, err := k.Holders(); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *Keyring) path(name string) string { return filepath.Join(k.folder, name) }
+
+// write replaces a file, so that who reads it has the one or the other.
+func (k *Keyring) write(name string, text []byte) error {
+	f, err := os.CreateTemp(k.folder, name+".*") // which only its owner may read
+	if err != nil {
+		return fmt.Errorf("server: the keyring: %w", err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("server: the keyring: %w", err)
+	}
+	if err := os.Rename(f.Name(), k.path(name)); err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("server: the keyring: %w", err)
+	}
+	return nil
+}
+
+// Holders returns who has been given a key.
+func (k *Keyring) Holders() ([]Holder, error) {
+	text, err := os.ReadFile(k.path(holdersFile))
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	var holders []Holder
+	for i, line := range strings.Split(string(text), "\n") {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		f := strings.Fields(line)
+		if len(f) != 3 || !Role(f[0]).valid() || !nkeys.IsValidPublicUserKey(f[1]) {
+			return nil, fmt.Errorf("server: %s, line %d: want a role (client, worker, admin), a public key and a name", k.path(holdersFile), i+1)
+		}
+		holders = append(holders, Holder{Role(f[0]), f[1], f[2]})
+	}
+	return holders, nil
+}
+
+func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
+
+// Add makes a key for somebody and returns the file that they are to be given: the secret half of the key, and the certificate by which they know
+// the servers. It is kept nowhere else. The name is for people: letters, digits, ".", "-" and "_", and that of one holder only.
+// Servers that run know the key some seconds later.
+func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
+	if !role.valid() {
+		return nil, fmt.Errorf("server: no role %q: there are client, worker and admin", role)
+	}
+	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
+		return nil, fmt.Errorf("server: the name %q has other signs than letters, digits, \".\", \"-\" and \"_\", or more than 64", name)
+	}
+	holders, err := k.Holders()
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(holders, func(h Holder) bool { return h.Name == name }) {
+		return nil, fmt.Errorf("server: there is a key of %s already; remove that first", name)
+	}
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("server: a key: %w", err)
+	}
+	defer pair.Wipe()
+	public, err := pair.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("server: a key: %w", err)
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		return nil, fmt.Errorf("server: a key: %w", err)
+	}
+	defer clear(seed)
+	authority, err := os.ReadFile(k.path(certificateFile))
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	text, err := os.ReadFile(k.path(holdersFile))
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	if err := k.write(holdersFile, fmt.Appendf(text, "%s %s %s\n", role, public, name)); err != nil {
+		return nil, err
+	}
+	file = fmt.Appendf(nil, "# The key of %s, a %s. Whoever has this file is %s: keep it secret.\n", name, role, name)
+	file = append(append(file, seed...), '\n')
+	return append(file, authority...), nil
+}
+
+// Remove takes a key away from somebody: servers that run close its connections some seconds later.
+func (k *Keyring) Remove(name string) error {
+	holders, err := k.Holders()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(holders, func(h Holder) bool { return h.Name == name }) {
+		return fmt.Errorf("server: there is no key of %q", name)
+	}
+	text, err := os.ReadFile(k.path(holdersFile))
+	if err != nil {
+		return fmt.Errorf("server: the keyring: %w", err)
+	}
+	lines := slices.DeleteFunc(bytes.SplitAfter(text, []byte("\n")), func(line []byte) bool {
+		f := strings.Fields(string(line))
+		return len(f) == 3 && !strings.HasPrefix(f[0], "#") && f[2] == name
+	})
+	return k.write(holdersFile, slices.Concat(lines...))
+}
+
+// authority is the certificate that those of the servers are signed with.
+func (k *Keyring) authority() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(k.path(certificateFile), k.path(signingFile))
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	return &pair, nil
+}
+
+func serial() *big.Int {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		panic(err) // package rand has it never happen
+	}
+	return n
+}
+
+const certificateLife = 90 * 24 * time.Hour
+
+// issue makes a certificate for a server that is reached under some names and addresses.
+func issue(authority *tls.Certificate, hosts []string, now time.Time) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	c := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "concert server"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, h)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, authority.Leaf, key.Public(), authority.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der, authority.Certificate[0]}, PrivateKey: key}, nil
+}

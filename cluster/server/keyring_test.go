@@ -1,0 +1,131 @@
+package server_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"concert/cluster/server"
+)
+
+func TestKeyring(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "keyring")
+	if _, err := server.OpenKeyring(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a keyring that is not there: %v", err)
+	}
+	k, err := server.NewKeyring(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]bool{}
+	for name, role := range map[string]server.Role{"ann": server.Client, "bob.local": server.Worker, "eve-1": server.Admin} {
+		file, err := k.Add(role, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(file), "BEGIN CERTIFICATE") || strings.Contains(string(file), "PRIVATE") {
+			t.Errorf("the file of %s:\n%s", name, file)
+		}
+		for line := range strings.Lines(string(file)) {
+			if strings.HasPrefix(line, "SU") {
+				secrets[strings.TrimSpace(line)] = true
+			}
+		}
+	}
+	again, err := server.NewKeyring(folder) // opens it
+	if err != nil {
+		t.Fatal(err)
+	}
+	holders, err := again.Holders()
+	if err != nil || len(holders) != 3 || len(secrets) != 3 {
+		t.Fatalf("%+v, %v, %d secrets", holders, err, len(secrets))
+	}
+	files, err := os.ReadDir(folder)
+	if err != nil || len(files) != 3 {
+		t.Errorf("%v, %v; want three files", files, err)
+	}
+	for _, f := range files {
+		path := filepath.Join(folder, f.Name())
+		text, _ := os.ReadFile(path)
+		for s := range secrets {
+			if strings.Contains(string(text), s) {
+				t.Errorf("%s has the secret of a holder", f.Name())
+			}
+		}
+		if info, _ := os.Stat(path); info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is for %v to read", f.Name(), info.Mode())
+		}
+	}
+	for name, role := range map[string]server.Role{"ann": server.Client, "": server.Client, "a b": server.Client, "a\nadmin": server.Client, strings.Repeat("x", 65): server.Client, "fred": "king"} {
+		if _, err := k.Add(role, name); err == nil {
+			t.Errorf("it adds %q as %q", name, role)
+		}
+	}
+	if err := k.Remove("nobody"); err == nil {
+		t.Error("it removes nobody")
+	}
+	if err := k.Remove("ann"); err != nil {
+		t.Fatal(err)
+	}
+	left, err := k.Holders()
+	if err != nil || len(left) != 2 || left[0].Name == "ann" || left[1].Name == "ann" {
+		t.Errorf("%+v, %v", left, err)
+	}
+	if _, err := k.Add(server.Client, "ann"); err != nil {
+		t.Error(err)
+	}
+	if back, _ := k.Holders(); reflect.DeepEqual(back, holders) {
+		t.Error("it is the old key")
+	}
+	file := filepath.Join(folder, "keys")
+	text, _ := os.ReadFile(file)
+	for _, bad := range []string{"client", "king UABC fred", "client UABC fred", "client x"} {
+		os.WriteFile(file, append(text, bad...), 0o600)
+		if _, err := k.Holders(); err == nil || !strings.Contains(err.Error(), "line 5") {
+			t.Errorf("%q: %v", bad, err)
+		}
+		if _, err := server.New(&server.Options{Keyring: k}); err == nil {
+			t.Errorf("%q: a server starts", bad)
+		}
+	}
+}
+
+// TestListenAnywhere: with a keyring it may.
+func TestListenAnywhere(t *testing.T) {
+	k, err := server.NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(&server.Options{Listen: "0.0.0.0:0", Keyring: k, Hosts: []string{"one.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJoinRefused(t *testing.T) {
+	k, err := server.NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := []string{"one.example:6222", "two.example:6222"}
+	for name, opts := range map[string]*server.Options{
+		"without a keyring, anywhere": {Join: &server.Join{Name: "a", Listen: "0.0.0.0:6222", Others: others}},
+		"any port":                    {Keyring: k, Join: &server.Join{Name: "a", Listen: "127.0.0.1:0", Others: others}},
+		"no address":                  {Keyring: k, Join: &server.Join{Name: "a", Others: others}},
+		"no name":                     {Keyring: k, Join: &server.Join{Listen: "127.0.0.1:6222", Others: others}},
+		"one other":                   {Keyring: k, Join: &server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}},
+		"no port":                     {Keyring: k, Join: &server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}},
+	} {
+		if s, err := server.New(opts); err == nil {
+			t.Errorf("%s: it starts", name)
+			s.Close()
+		}
+	}
+}

@@ -1,0 +1,228 @@
+// Package server has NATS servers for package cluster: one inside the process, for examples, tests and
+// programs that are to run on one machine today and on many tomorrow, or one that others reach, alone or joined with more.
+//
+// Without a [Keyring] a server listens on nothing, or on this machine only, and whoever reaches it may do anything. With one it asks for
+// keys, speaks TLS only, and may listen anywhere. Who has a key may do what the key's [Role] says; the document docs/security.md has all of it.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	nats "github.com/nats-io/nats-server/v2/server"
+)
+
+// Options says what a server is like; nil means the zero value.
+type Options struct {
+	// Folder is where it stores what it is given. Empty means one that is removed with Close.
+	Folder string
+
+	// Listen is the address to listen on: "127.0.0.1:4222", or with the port 0 for any that is free; without a Keyring of this machine only.
+	// Empty means that it listens on nothing, and is reached as [concert/cluster.Access.InProcess] only.
+	Listen string
+
+	// Keyring says who may use the server; its holders are read again every few seconds. Nil means that anybody may.
+	Keyring *Keyring
+
+	// Hosts are the names and addresses under which others reach it: they are in its certificate. Nil means the name of this machine,
+	// "localhost", and the addresses of this machine. It is used with a Keyring only.
+	Hosts []string
+
+	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them.
+	Join *Join
+}
+
+// Join says how a server joins others: it listens for them at an address of its own, with TLS, and lets in whoever has a
+// certificate by the same Keyring, which all of them have.
+type Join struct {
+	Name   string   // of this server: unlike those of the others, and always the same
+	Listen string   // "0.0.0.0:6222", with a fixed port
+	Others []string // where the others listen for it: "two.example:6222"; it may be among them
+}
+
+// Server is a server in this process. Make one with [New]. Its methods are safe for concurrent use.
+type Server struct {
+	server  *nats.Server
+	options Options
+	issuer  *issuer // nil without a keyring
+	folder  string  // to be removed; "" if it is the user's
+	stop    chan struct{}
+	running sync.WaitGroup
+	once    sync.Once // of Close
+	closed  error
+}
+
+// New starts a server, with JetStream. Of one that joins others it is not waited for that these are there; see [Server.Setup].
+func New(opts *Options) (*Server, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	s := &Server{options: *opts, stop: make(chan struct{})}
+	if s.options.Keyring != nil {
+		var err error
+		if s.issuer, err = newIssuer(s.options.Keyring, s.options.Hosts); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Folder == "" {
+		var err error
+		if s.folder, err = os.MkdirTemp("", "concert-"); err != nil {
+			return nil, fmt.Errorf("server: no room: %w", err)
+		}
+		s.options.Folder = s.folder
+	} else if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("server: the folder: %w", err)
+	}
+	o, err := s.configuration()
+	if err == nil {
+		s.server, err = nats.NewServer(o)
+	}
+	if err != nil {
+		s.remove()
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s.server.Start()
+	if !s.server.ReadyForConnections(10 * time.Second) {
+		s.Close()
+		return nil, errors.New("server: it is not ready after 10 seconds: is the address in use?")
+	}
+	if s.options.Keyring != nil {
+		s.running.Go(s.followKeys)
+	}
+	return s, nil
+}
+
+// configuration is what the options mean for the server.
+func (s *Server) configuration() (*nats.Options, error) {
+	o := &nats.Options{
+		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Folder, MaxPayload: 1 << 20,
+		DontListen: s.options.Listen == "",
+	}
+	if s.options.Listen != "" {
+		at, err := address(s.options.Listen)
+		if err != nil {
+			return nil, err
+		}
+		if s.issuer == nil && !at.Addr().IsLoopback() {
+			return nil, fmt.Errorf("%s can be reached from other machines, and without a keyring the server would let anybody in: take an address like 127.0.0.1", s.options.Listen)
+		}
+		if o.Host, o.Port = at.Addr().String(), int(at.Port()); o.Port == 0 {
+			o.Port = nats.RANDOM_PORT
+		}
+	}
+	if s.issuer != nil {
+		o.TLS, o.TLSConfig, o.TLSTimeout, o.AuthTimeout = true, s.issuer.clients, 5, 10
+		var err error
+		if o.Nkeys, err = s.users(); err != nil {
+			return nil, err
+		}
+	}
+	if j := s.options.Join; j != nil {
+		if err := s.join(o, j); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// address parses one to listen on.
+func address(text string) (netip.AddrPort, error) {
+	at, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return at, fmt.Errorf("the address to listen on, %q: want one like 127.0.0.1:4222, or 0.0.0.0:4222 for all of this machine", text)
+	}
+	return at, nil
+}
+
+// join has the server be one of several.
+func (s *Server) join(o *nats.Options, j *Join) error {
+	at, err := address(j.Listen)
+	switch {
+	case err != nil:
+		return err
+	case at.Port() == 0:
+		return fmt.Errorf("the address to listen on for other servers, %s, has no fixed port", j.Listen)
+	case s.issuer == nil && !at.Addr().IsLoopback():
+		return fmt.Errorf("%s can be reached from other machines, and without a keyring any server could join", j.Listen)
+	case j.Name == "" || strings.ContainsAny(j.Name, " .*>/\\"):
+		return fmt.Errorf("the name of the server, %q: want one without blanks, dots and slashes", j.Name)
+	case len(j.Others) < 2:
+		return errors.New("a server joins two others at least: of two servers none could tell whether it or the other one is cut off")
+	}
+	o.ServerName = j.Name
+	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1}
+	scheme := "nats-route"
+	if s.issuer != nil {
+		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = s.issuer.servers, 5
+		scheme = "tls"
+	}
+	for _, other := range j.Others {
+		if _, _, err := net.SplitHostPort(other); err != nil {
+			return fmt.Errorf("the server to join, %q: want HOST:PORT", other)
+		}
+		o.Routes = append(o.Routes, nats.RoutesFromStr(scheme+"://"+other)...)
+	}
+	return nil
+}
+
+// followKeys has the server know who has been given a key, and who has no longer one.
+func (s *Server) followKeys() {
+	tick := time.NewTicker(keyringPeriod)
+	defer tick.Stop()
+	before, _ := s.options.Keyring.state()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.stop:
+			return
+		}
+		now, err := s.options.Keyring.state()
+		if err == nil && now == before {
+			continue
+		}
+		var o *nats.Options
+		if err == nil {
+			o, err = s.configuration()
+		}
+		if err == nil {
+			err = s.server.ReloadOptions(o)
+		}
+		if err != nil {
+			slog.Error("server: the keys that are known stay as they were", "error", err)
+			continue
+		}
+		before = now
+	}
+}
+
+// URL is the one to dial, if the server listens.
+func (s *Server) URL() string { return s.server.ClientURL() }
+
+// InProcessConn returns a connection to the server; it is for [concert/cluster.Access.InProcess].
+func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }
+
+// Close stops the server. Those who are connected to it try to reach it again from then on, so they are to be closed first.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		close(s.stop)
+		s.running.Wait()
+		s.server.Shutdown()
+		s.server.WaitForShutdown()
+		s.closed = s.remove()
+	})
+	return s.closed
+}
+
+func (s *Server) remove() error {
+	if s.folder == "" {
+		return nil
+	}
+	return os.RemoveAll(s.folder)
+}

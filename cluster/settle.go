@@ -1,0 +1,265 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// result takes a result from the stream. Results come one after the other, and settle what they are of before they
+// are acknowledged: whatever is not acknowledged comes again.
+func (e *Executor) result(msg jetstream.Msg) {
+	var o wire.Outcome
+	if err := wire.Unmarshal(msg.Data(), &o); err != nil {
+		msg.TermWithReason("not a result")
+		return
+	}
+	calls := e.named(o.ID)
+	if len(calls) == 0 { // of one that has settled, by a worker that was thought to be lost
+		msg.Ack()
+		return
+	}
+	if o.Value.Load == "" {
+		for _, c := range calls {
+			e.finish(c, &o, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
+		}
+		msg.Ack()
+		return
+	}
+	first := calls[0]
+	first.mu.Lock()
+	again := first.fetching
+	first.fetching = true
+	first.mu.Unlock()
+	if again {
+		return // it comes once more, in case that fails
+	}
+	e.running.Go(func() { // which takes its time
+		v, err := e.link.fetch(e.ctx, e.client, o.Value)
+		if err != nil {
+			first.mu.Lock()
+			first.fetching = false
+			first.mu.Unlock()
+			return
+		}
+		for _, c := range calls {
+			e.finish(c, &o, v)
+		}
+		msg.Ack()
+		if o.ID.Session != "" {
+			e.link.discard(o.Value)
+		}
+	})
+}
+
+// named returns the calls of an id: one, or some that were given the same.
+func (e *Executor) named(id wire.TaskID) (calls []*call) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := e.calls[id.Number]; c != nil; c = c.twin {
+		if c.id == id {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// remove takes a call out of the table. The caller holds mu.
+func (e *Executor) remove(c *call) {
+	first := e.calls[c.id.Number]
+	switch {
+	case first != c:
+		for ; first != nil; first = first.twin {
+			if first.twin == c {
+				first.twin = c.twin
+			}
+		}
+	case c.twin == nil:
+		delete(e.calls, c.id.Number)
+	default:
+		e.calls[c.id.Number] = c.twin
+	}
+}
+
+// finish settles a call with what a worker said.
+func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
+	worker := e.workerNumber(o.At, o.Worker)
+	var err error
+	if o.Err != nil {
+		err = concert.DecodeError(o.Err)
+	}
+	if o.Dropped {
+		worker = -1
+	}
+	e.mu.Lock()
+	if o.Took > 0 {
+		c.lane.took(o.Took, time.Since(c.begin))
+	}
+	e.mu.Unlock()
+	if o.Dropped && c.batch.Context().Err() != nil {
+		e.drop(c)
+		return
+	}
+	e.settle(c, worker, v, err)
+}
+
+// workerPlace is what an observer takes for a worker.
+type workerPlace struct {
+	worker string // its id
+	place  int
+}
+
+// workerNumber numbers the places of workers as they appear.
+func (e *Executor) workerNumber(worker string, place int) int {
+	key := workerPlace{worker, place}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, known := e.workers[key]
+	if !known {
+		n = len(e.workers)
+		e.workers[key] = n
+	}
+	return n
+}
+
+// end ends a call, once: say tells its batch, with the number of the worker that it is known to have begun on, or -1.
+func (e *Executor) end(c *call, say func(worker int)) {
+	c.mu.Lock()
+	if c.settled {
+		c.mu.Unlock()
+		return
+	}
+	c.settled = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	stops, arg := c.stops, c.arg
+	func() {
+		defer c.mu.Unlock() // a decoder is anybody's code
+		say(c.worker)
+	}()
+	for _, stop := range stops {
+		stop()
+	}
+	if arg.Load != "" {
+		e.link.discard(arg)
+	}
+	e.mu.Lock()
+	e.remove(c)
+	if t := c.batch.Task(); t != nil {
+		delete(e.tasks, t)
+	}
+	if e.inflight[c.contract]--; e.inflight[c.contract] == 0 {
+		delete(e.inflight, c.contract)
+	}
+	e.checkEnd()
+	e.mu.Unlock()
+	e.rouse()
+}
+
+// settle ends a call with its outcome, on a worker of that number, -1 if it ran on none.
+func (e *Executor) settle(c *call, worker int, v concert.Encoded, err error) {
+	e.end(c, func(on int) {
+		if on < 0 && worker >= 0 && c.batch.Start(c.i, worker) {
+			on = worker
+		}
+		c.batch.Settle(c.i, on, v, err)
+	})
+}
+
+// drop ends a call that never started, as its submitter does not want it any more.
+func (e *Executor) drop(c *call) {
+	e.end(c, func(on int) {
+		if cause := c.cause(); on >= 0 || c.kept { // it did start, on a worker that was lost
+			c.batch.Settle(c.i, on, concert.Encoded{}, cause)
+		} else {
+			c.batch.Drop(c.i, cause)
+		}
+	})
+}
+
+// cause is why nobody wants the call: that of its context, which is a moment late when its task is cancelled.
+func (c *call) cause() error {
+	if cause := context.Cause(c.batch.Context()); cause != nil {
+		return cause
+	}
+	return concert.ErrCancelled
+}
+
+// hinted takes a hint.
+func (e *Executor) hinted(msg []byte) {
+	var h wire.Hint
+	if wire.Unmarshal(msg, &h) != nil {
+		return
+	}
+	e.mu.Lock()
+	var calls []*call
+	for c := e.calls[h.Number]; c != nil; c = c.twin {
+		calls = append(calls, c)
+	}
+	e.mu.Unlock()
+	if len(calls) == 0 {
+		return
+	}
+	worker := e.workerNumber(h.At, h.Worker)
+	for _, c := range calls {
+		e.runs(c, worker, &h)
+	}
+}
+
+// runs takes note that a call runs.
+func (e *Executor) runs(c *call, worker int, h *wire.Hint) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settled {
+		return
+	}
+	c.at = h.At
+	if c.worker < 0 && c.batch.Start(c.i, worker) {
+		c.worker = worker
+		if c.batch.Task() != nil { // from now on that is how it is cancelled
+			c.stops = append(c.stops, context.AfterFunc(c.batch.Context(), func() { e.unwanted(c) }))
+		}
+	}
+	if c.worker >= 0 && (h.Done != 0 || h.Total != 0) {
+		c.batch.Progress(c.i, c.worker, h.Done, h.Total)
+	}
+}
+
+// giveUp settles a call that nobody wants without word of it; but not while a worker is there that is known to run it.
+func (e *Executor) giveUp(c *call) {
+	c.mu.Lock()
+	if !c.settled && e.roster.alive(c.at) {
+		c.timer.Reset(silence)
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w, which was cancelled (%w), for %v: it may run still", ErrLost, c.cause(), e.opts.Grace))
+}
+
+// unwanted has the cluster drop a call, or stop it, and settles it without its word if there is none for the grace period.
+func (e *Executor) unwanted(c *call) {
+	c.mu.Lock()
+	if c.settled || c.unwanted {
+		c.mu.Unlock()
+		return
+	}
+	c.unwanted = true
+	c.timer = time.AfterFunc(e.opts.Grace, func() { e.giveUp(c) })
+	c.mu.Unlock()
+	if len(e.named(c.id)) > 1 { // others want it still
+		e.drop(c)
+		return
+	}
+	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: "$KV." + wire.CancelBucket + "." + wire.TryKey(e.client, e.session, c.try), Data: []byte{1}}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		e.opts.Notice("a cancellation could not be sent: " + err.Error())
+	}
+}

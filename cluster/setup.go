@@ -1,0 +1,53 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"concert/cluster/internal/wire"
+)
+
+const resultWait = 5 * time.Second // after which a result that was on its way to a client comes again
+
+// How often workers say that they are there, and after what time one that does not is taken to be gone.
+var (
+	heartbeat = 3 * time.Second // tests have them shorter
+	silence   = wire.Silence
+)
+
+// Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas
+// each: 1, or 3 on at least three servers that are joined. Dial and Serve do it themselves, with one replica, where the
+// servers do not ask for keys, and concertd does; so it is for those who run servers of their own.
+func Setup(ctx context.Context, url string, replicas int, access *Access) error {
+	if access == nil {
+		access = &Access{}
+	}
+	l := &link{}
+	if err := access.connect(ctx, url, "concert setup", l); err != nil {
+		return err
+	}
+	defer l.close()
+	return l.patiently(ctx, func(ctx context.Context) error { return l.setup(ctx, replicas) })
+}
+
+// ensure sets up what is not there, unless the servers ask for keys: then others do it.
+func (l *link) ensure(ctx context.Context) error {
+	if l.key != nil {
+		return nil
+	}
+	return l.patiently(ctx, func(ctx context.Context) error {
+		if there, err := wire.IsSetUp(ctx, l.js); there || err != nil {
+			return err
+		}
+		return l.setup(ctx, 1)
+	})
+}
+
+// setup is Setup on a connection.
+func (l *link) setup(ctx context.Context, replicas int) error {
+	if err := wire.Setup(ctx, l.js, replicas, silence); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
