@@ -16,7 +16,8 @@ import (
 // Numbers, bool, string, []byte and slices of numbers travel as those of registered
 // functions do, everything else as the codec has it.
 //
-// Declare panics if the name is empty or taken, or the codec is nil.
+// A name may be declared several times with the same codec, to be called with other types: these are all the same function.
+// Declare panics if the name is empty or taken otherwise, or the codec is nil.
 func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (Out, error) {
 	if name == "" || codec == nil {
 		panic("concert: Declare with an empty name or without a codec")
@@ -25,7 +26,7 @@ func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (O
 		return out, fmt.Errorf("%w: %s", ErrElsewhere, name)
 	}
 	registry.add(&Function{
-		name: name, keep: fn, codec: codec,
+		name: name, keep: []any{fn}, codec: codec,
 		call: func(context.Context, Encoded) (Encoded, error) {
 			return Encoded{}, fmt.Errorf("%w: %s", ErrElsewhere, name)
 		},

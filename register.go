@@ -38,7 +38,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	}
 	registry.add(&Function{
 		name: name,
-		keep: fn,
+		keep: []any{fn},
 		call: func(ctx context.Context, arg Encoded) (Encoded, error) {
 			in, err := decode[In](arg)
 			if err != nil {
@@ -62,7 +62,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 // Function is a registered function, for workers elsewhere.
 type Function struct {
 	name  string
-	keep  any // the function value, whose address is a key and must stay its own
+	keep  []any // guarded by the registry's mu: function values, whose addresses are keys and must stay theirs
 	call  func(ctx context.Context, arg Encoded) (result Encoded, err error)
 	codec Codec         // nil unless it is declared
 	types func() string // see Signature
@@ -87,14 +87,24 @@ func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
 		r.byValue = make(map[unsafe.Pointer]*Function)
 		r.byCode = make(map[uintptr]*Function)
 	}
-	if _, taken := r.byName[f.name]; taken {
+	switch same := r.byName[f.name]; {
+	case same == nil:
+		r.byName[f.name] = f
+	case f.codec != nil && sameCodec(same.codec, f.codec):
+		same.keep = append(same.keep, f.keep...)
+		f = same
+	default:
 		panic(fmt.Sprintf("concert: Register: the name %q is taken", f.name))
 	}
-	r.byName[f.name] = f
 	r.byValue[value] = f
 	if topLevel(code) {
 		r.byCode[code] = f
 	}
+}
+
+// sameCodec reports whether two codecs are equal; those that cannot be compared are not.
+func sameCodec(a, b Codec) bool {
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && a == b
 }
 
 // find returns the registered function that fn is, or ErrNotRegistered with

@@ -39,7 +39,9 @@ type Access struct {
 type link struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
+	api    string        // how requests to JetStream begin, with a dot
 	key    nkeys.KeyPair // nil unless there is one
+	file   string        // that it is from
 	public string        // its public half
 	tls    *tls.Config   // with the certificates that came with it; nil if there were none
 
@@ -48,6 +50,7 @@ type link struct {
 	mu      sync.Mutex
 	refusal error              // guarded by mu: what the key may not do, by the servers' word
 	refused context.CancelFunc // guarded by mu: is told; may be nil
+	missed  chan struct{}      // guarded by mu: closed when messages may have been missed; nil if nobody asks
 
 	acked  func(*nats.Msg, *jetstream.PubAck) // is told what has been stored; may be nil
 	failed func(*nats.Msg, error)             // and what has not, as far as it is known
@@ -65,10 +68,14 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 		nats.IgnoreAuthErrorAbort(), // a key that is taken away may be given back
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			slog.Warn("cluster: "+name, "error", err)
-			if errors.Is(err, nats.ErrPermissionViolation) {
+			switch {
+			case errors.Is(err, nats.ErrPermissionViolation):
 				l.refuse(err)
+			case errors.Is(err, nats.ErrSlowConsumer):
+				l.miss()
 			}
 		}),
+		nats.ReconnectHandler(func(*nats.Conn) { l.miss() }),
 	}
 	if a.Key != "" {
 		if err := l.load(a.Key); err != nil {
@@ -98,7 +105,17 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 	} else if err != nil {
 		return fmt.Errorf("cluster: no connection to %s: %w", redacted(url), err)
 	}
-	l.js, err = jetstream.New(l.nc, jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14),
+	if err := l.speak("$JS.API"); err != nil {
+		l.nc.Close()
+		return err
+	}
+	return nil
+}
+
+// speak has requests to JetStream begin with a prefix.
+func (l *link) speak(prefix string) (err error) {
+	l.api = prefix + "."
+	l.js, err = jetstream.NewWithAPIPrefix(l.nc, prefix, jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
 			if l.acked != nil {
 				l.acked(msg, ack)
@@ -110,7 +127,6 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 			}
 		}))
 	if err != nil {
-		l.nc.Close()
 		return fmt.Errorf("cluster: %w", err)
 	}
 	return nil
@@ -118,6 +134,7 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 
 // load reads the seed of an nkey, and the certificates that came with it.
 func (l *link) load(file string) error {
+	l.file = file
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("cluster: the key: %w", err)

@@ -2,42 +2,53 @@ package cluster_test
 
 import (
 	"context"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
 	"concert/cluster"
+	"concert/cluster/internal/wire"
 	"concert/cluster/server"
 	"concert/goroutines"
 )
 
-func BenchmarkMap(b *testing.B) {
+// benched is a client with one worker of two places, at a server in this process.
+func benched(b *testing.B) (context.Context, *cluster.Executor) {
+	b.Helper()
 	s, err := server.New(nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	b.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
 	pool := goroutines.New(2, nil)
-	defer pool.Close()
 	done := make(chan error)
 	go func() { done <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Places: 2}) }()
-	defer func() { stop(); <-done }()
+	b.Cleanup(func() {
+		stop()
+		<-done
+		pool.Close()
+	})
 	ex, err := cluster.Dial(ctx, "", &cluster.Options{Access: access})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer ex.Close()
+	b.Cleanup(func() { ex.Close() })
 	concert.Submit(ctx, ex, square, 1).Result(ctx)
+	return ctx, ex
+}
+
+func BenchmarkMap(b *testing.B) {
+	ctx, ex := benched(b)
 	b.ResetTimer()
-	for _, err := range concert.Map(ctx, ex, square, func(yield func(int) bool) {
-		for i := range b.N {
-			if !yield(i) {
-				return
-			}
-		}
-	}) {
+	for _, err := range concert.Map(ctx, ex, square, upTo(b.N)) {
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -45,3 +56,86 @@ func BenchmarkMap(b *testing.B) {
 }
 
 var square = concert.Register("cluster_test.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
+
+// BenchmarkRoundTrip is one task at a time.
+func BenchmarkRoundTrip(b *testing.B) {
+	ctx, ex := benched(b)
+	for b.Loop() {
+		if _, err := concert.Submit(ctx, ex, square, 1).Result(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkBare is what BenchmarkMap does, by hand: a task is published, consumed, its result published, and acknowledged when that is stored; the
+// result is consumed and acknowledged. The streams are the same. It does nothing else: no cancellation, no fairness, no contexts.
+func BenchmarkBare(b *testing.B) {
+	b.Run("map", func(b *testing.B) { bare(b, 1024) })
+	b.Run("roundtrip", func(b *testing.B) { bare(b, 1) })
+}
+
+func bare(b *testing.B, window int) {
+	s, err := server.New(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	var unacked sync.Map // of the worker: messages, by the subject of the result
+	worker := bareJetStream(b, s, func(m *nats.Msg) {
+		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
+			task.(jetstream.Msg).Ack()
+		}
+	})
+	client := bareJetStream(b, s, func(*nats.Msg) {})
+	if err := wire.Setup(ctx, client, 1, time.Minute); err != nil {
+		b.Fatal(err)
+	}
+	consume := func(js jetstream.JetStream, stream string, take func(jetstream.Msg)) {
+		c, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{Name: "bare", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		going, err := c.Consume(take, jetstream.PullMaxMessages(2048))
+		if err != nil {
+			b.Fatal(err)
+		}
+		context.AfterFunc(ctx, going.Stop)
+	}
+	consume(worker, wire.TaskStream, func(m jetstream.Msg) {
+		subject := "concert.result.anyone.session." + strings.TrimPrefix(m.Headers().Get(jetstream.MsgIDHeader), "task")
+		unacked.Store(subject, m)
+		worker.PublishMsgAsync(&nats.Msg{Subject: subject, Data: m.Data()})
+	})
+	places := make(chan struct{}, window)
+	var left sync.WaitGroup
+	left.Add(b.N)
+	consume(client, wire.ResultStream, func(m jetstream.Msg) {
+		m.Ack()
+		<-places
+		left.Done()
+	})
+	body := make([]byte, 200) // about what an envelope has
+	b.ResetTimer()
+	for i := range b.N {
+		places <- struct{}{}
+		client.PublishMsgAsync(&nats.Msg{Subject: "concert.task.bare.anyone", Data: body, Header: nats.Header{jetstream.MsgIDHeader: {"task" + strconv.Itoa(i)}}})
+	}
+	left.Wait()
+}
+
+func bareJetStream(b *testing.B, s *server.Server, acked func(*nats.Msg)) jetstream.JetStream {
+	b.Helper()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<14),
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, _ *jetstream.PubAck) { acked(m) }))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return js
+}

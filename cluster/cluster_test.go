@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,21 +19,26 @@ import (
 	"concert/goroutines"
 )
 
-// TestMain is a server if the test wants this program to be one, until its standard input ends.
+// TestMain is a server, a worker or a client, if the test wants this program to be one.
 func TestMain(m *testing.M) {
-	folder := os.Getenv("CLUSTER_TEST_SERVER")
-	if folder == "" {
+	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
+	if !other {
 		os.Exit(m.Run())
 	}
-	if err := beServer(folder, os.Getenv("CLUSTER_TEST_KEYRING")); err != nil {
+	if err := be(); err != nil {
 		fmt.Println(err)
+		fmt.Fprintln(os.Stderr, os.Getenv("CLUSTER_TEST_ROLE")+":", err)
 		os.Exit(1)
 	}
 }
 
-func beServer(folder, keyring string) error {
-	opts := &server.Options{Folder: folder, Listen: "127.0.0.1:0"}
+var roles = map[string]func() error{"server": beServer}
+
+// beServer is a server until its standard input ends.
+func beServer() error {
+	opts := &server.Options{Folder: os.Getenv("CLUSTER_TEST_FOLDER"), Listen: "127.0.0.1:0"}
 	replicas := 1
+	keyring := os.Getenv("CLUSTER_TEST_KEYRING")
 	if keyring != "" {
 		var err error
 		if opts.Keyring, err = server.OpenKeyring(keyring); err != nil {
@@ -43,6 +49,7 @@ func beServer(folder, keyring string) error {
 		others := strings.Split(at, ",")
 		opts.Join, replicas = &server.Join{Name: "at-" + strings.ReplaceAll(others[0], ".", "-"), Listen: others[0], Others: others[1:]}, 3
 		opts.Listen = os.Getenv("CLUSTER_TEST_LISTEN")
+		opts.Advertise, opts.Join.Advertise, _ = strings.Cut(os.Getenv("CLUSTER_TEST_ADVERTISE"), ",")
 	}
 	s, err := server.New(opts)
 	if err != nil {
@@ -63,7 +70,7 @@ func beServer(folder, keyring string) error {
 func startServer(t *testing.T, keyring string) (url string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "CLUSTER_TEST_SERVER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+keyring)
+	cmd.Env = append(os.Environ(), "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_FOLDER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+keyring)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -140,4 +147,15 @@ func TestConformance(t *testing.T) {
 
 func conformance(t *testing.T, url string, client, work cluster.Access) {
 	executortest.Run(t, executortest.Traits{Far: true}, func(c executortest.Config) concert.Executor { return newRig(t, url, client, work, c) })
+}
+
+// upTo yields numbers below n.
+func upTo(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,11 +21,12 @@ import (
 // lost at any step loses nothing but time.
 type delivery struct {
 	wire.Envelope
-	key   string
-	seq   uint64 // of its message: one that comes again has the same
-	try   string // under which it is said that it is not wanted any more
-	came  time.Time
-	place int // that it runs in
+	key     string
+	seq     uint64 // of its message: one that comes again has the same
+	try     string // under which it is said that it is not wanted any more
+	came    time.Time
+	attempt int // 1 for the first
+	place   int // that it runs in
 
 	// Guarded by the worker's mu:
 	msg    jetstream.Msg           // the last one by which it came: to be acknowledged
@@ -42,14 +42,14 @@ func (w *worker) take(msg jetstream.Msg) {
 		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
 	}
 	if err != nil {
-		w.giveUp(msg, nil, err)
+		w.bury(msg, err)
 		return
 	}
 	meta, err := msg.Metadata()
 	if err != nil {
 		return // it is no message of a stream; if it should be, it comes again
 	}
-	d := &delivery{seq: meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1}
+	d := &delivery{seq: meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(meta.NumDelivered)}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
 		same := before.seq == d.seq
@@ -77,8 +77,9 @@ func (w *worker) take(msg jetstream.Msg) {
 		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.DeadlineExceeded)})
 	case w.offers.Functions[d.Function] != d.Signature || d.Signature == "":
 		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
-	case meta.NumDelivered > deliveries:
-		w.giveUp(msg, d, fmt.Errorf("%w: %d times", ErrDead, deliveries))
+	case d.attempt > deliveries+max(0, min(d.Attempts, mostAttempts)-1):
+		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
+		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
 	default:
 		w.mu.Lock()
 		w.ready = append(w.ready, d)
@@ -216,7 +217,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	o := wire.Outcome{Worker: d.place, Took: took, Dropped: !began}
 	if err != nil {
 		o.Err = concert.EncodeError(err)
-		w.publish(d, o)
+		w.erred(d, began, err, o)
 		return
 	}
 	if len(v.Bytes) <= wire.InlineBytes {
@@ -253,8 +254,8 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 		return
 	}
 	to := d.ID
-	if o.Dropped {
-		to.Session = d.Session // there is nothing to keep
+	if o.Dropped || o.Dead {
+		to.Session = d.Session // there is nothing to keep, or it is to be tried again
 	}
 	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: text, Header: nats.Header{keyHeader: {d.key}}})
 }
@@ -333,44 +334,6 @@ func (w *worker) back(d *delivery) {
 	w.mu.Unlock()
 	msg.NakWithDelay(200 * time.Millisecond)
 	w.look()
-}
-
-// What a dead letter says beside the task.
-const (
-	reasonHeader = "Concert-Reason"
-	workerHeader = "Concert-Worker"
-)
-
-// oneLine is text as it may be in a header.
-func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' }), " ")
-}
-
-// giveUp makes a dead letter of a task, and tells its submitter if it is known who that is.
-func (w *worker) giveUp(msg jetstream.Msg, d *delivery, why error) {
-	letter := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
-	subject := strings.Replace(msg.Subject(), "concert.task.", "concert.dead.", 1)
-	if meta, err := msg.Metadata(); err == nil {
-		letter.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d", meta.Sequence.Stream))
-	}
-	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
-	defer cancel()
-	if _, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.Data(), Header: letter}); err != nil {
-		w.opts.Notice(fmt.Sprintf("a task that is given up (%v) could not be put among the dead letters: %v", why, err))
-		msg.NakWithDelay(time.Second)
-		if d != nil {
-			w.mu.Lock()
-			delete(w.held, d.key)
-			w.checkIdle()
-			w.mu.Unlock()
-		}
-		return
-	}
-	if d == nil {
-		msg.TermWithReason(why.Error())
-		return
-	}
-	w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
 }
 
 // recent is a set of the numbers that came last.

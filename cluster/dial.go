@@ -81,6 +81,7 @@ type Executor struct {
 	tasks    map[*concert.Task]*call // guarded by mu: of these, those that are a Submit's
 	claims   map[*concert.Task]bool  // guarded by mu: tasks that are being claimed, and whether they were withdrawn
 	inflight map[string]int          // guarded by mu: of calls, by contract
+	away     map[string]int          // guarded by mu: of these, those that are in no worker but wait for another attempt
 	last     uint64                  // guarded by mu: number of the newest call
 	waiting  int                     // guarded by mu: tasks in lanes
 	closed   bool                    // guarded by mu
@@ -97,7 +98,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, inflight: map[string]int{}, workers: map[workerPlace]int{},
+		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, inflight: map[string]int{}, away: map[string]int{}, workers: map[workerPlace]int{},
 	}
 	if opts != nil {
 		e.opts = *opts
@@ -140,17 +141,10 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 
 // begin starts what goes on in the background.
 func (e *Executor) begin(ctx context.Context) error {
-	if err := e.link.ensure(ctx); err != nil {
+	if err := e.link.ensure(ctx, wire.ClientRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
 	}
-	var consumer jetstream.Consumer
-	err := e.link.patiently(ctx, func(ctx context.Context) (err error) {
-		consumer, err = e.link.js.CreateOrUpdateConsumer(ctx, wire.ResultStream, jetstream.ConsumerConfig{
-			Name: e.session, FilterSubject: "concert.result." + e.client + "." + e.session + ".*",
-			AckPolicy: jetstream.AckExplicitPolicy, AckWait: resultWait, MaxAckPending: -1, InactiveThreshold: wire.ResultAge,
-		})
-		return err
-	})
+	consumer, err := e.link.sessionConsumer(ctx, wire.ResultStream, e.client, e.session)
 	if err != nil {
 		return fmt.Errorf("cluster: results: %w", err)
 	}

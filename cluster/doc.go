@@ -40,11 +40,12 @@
 //   - Its result is shown exactly once: the first one that the servers store counts.
 //   - A worker publishes a result, waits until that is stored, and then acknowledges the task. Whatever it has not acknowledged
 //     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up: its
-//     error is ErrDead, and it is a dead letter.
-//   - What a function returns, an error as well, is its result: no retries. See [concert.Retry].
+//     error is ErrDead, and it is a dead letter, which [Inspector] lists and replays.
+//   - What a function returns, an error as well, is its result; unless its submitter has it tried again, see [WithRetry].
 //   - A task whose context ends is dropped, or the context of its function is cancelled, wherever it is. The deadline of a context
 //     travels; so clocks should agree.
-//   - Arguments and results of more than 256 KiB go through an object store, and are removed when they have been read.
+//   - Arguments and results of more than 256 KiB travel in parts, by a stream of their own, and are removed when they have been read; of tasks
+//     with ids, after a week.
 //   - The client is told that a task runs, and how far it is, by messages that may be lost: they are for show.
 //   - [WithID] gives tasks ids of their own, by which a program that was stopped finds their results again.
 //   - When there are no workers of a contract any more, its tasks go to those of another one that has the function.
@@ -58,6 +59,8 @@
 //
 // A task that was on its way to a worker whose connection broke at that instant is held by nobody until its lease ends: half
 // a minute.
+//
+// Who may do what, where servers ask for keys, is in docs/security.md.
 //
 // Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task
 // has started only when it has finished.

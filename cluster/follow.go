@@ -2,53 +2,131 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// follow gives take the entries of a bucket, one after the other, until life ends: those that are there, and then each change. It
-// returns when take has had those that are there, or ctx ends, which is no error: an entry that ends while it is on its way is waited
-// for in vain.
-func (l *link) follow(ctx, life context.Context, bucket string, take func(jetstream.KeyValueEntry)) error {
-	return l.patiently(ctx, func(ctx context.Context) error { return l.followOnce(ctx, life, bucket, take) })
-}
+const (
+	changesAhead = 1 << 12 // that wait here
+	batchSize    = 512     // messages of a snapshot that are asked for at a time
+)
 
-func (l *link) followOnce(ctx, life context.Context, bucket string, take func(jetstream.KeyValueEntry)) error {
-	kv, err := l.js.KeyValue(ctx, bucket)
+// follow gives take what a stream has under subjects that begin with a prefix, one message after the other: the rest of the
+// subject, the content, and whether that says that it is gone. First come those that are there, until then it blocks; then, until life ends, each as it is
+// published.
+//
+// Steps: 1. it subscribes to the subjects themselves, 2. reads what the stream has, 3. and then takes what has been published since 1. So of a subject the
+// last one that take is given is the newest there is. It does 2 once more whenever a message may have been missed: after the connection was lost, or if
+// there were too many. What is published may not be stored in the end, if servers are lost at that moment: it is for news that are repeated, or
+// wishes. It takes nothing from the servers but that subscription.
+func (l *link) follow(ctx, life context.Context, stream, prefix string, take func(key string, value []byte, gone bool)) error {
+	changes := make(chan *nats.Msg, changesAhead)
+	missed := l.missing()
+	sub, err := l.nc.ChanSubscribe(prefix+".>", changes)
 	if err != nil {
-		return fmt.Errorf("cluster: bucket %s: %w", bucket, err)
+		return fmt.Errorf("cluster: following %s: %w", stream, err)
 	}
-	watcher, err := kv.WatchAll(life)
-	if err != nil {
-		return fmt.Errorf("cluster: bucket %s: %w", bucket, err)
+	give := func(subject string, m *nats.Msg) {
+		op := m.Header.Get("KV-Operation")
+		take(strings.TrimPrefix(subject, prefix+"."), m.Data, op == "PURGE" || op == "DEL")
 	}
-	known := make(chan struct{})
+	snapshot := func(ctx context.Context) error {
+		return l.patiently(ctx, func(ctx context.Context) error { return l.snapshot(ctx, stream, prefix, give) })
+	}
+	if err := snapshot(ctx); err != nil {
+		sub.Unsubscribe()
+		return fmt.Errorf("cluster: reading %s: %w", stream, err)
+	}
 	l.background.Go(func() {
-		defer func() {
-			watcher.Stop()
-			for range watcher.Updates() { // what is on its way has to go somewhere
-			}
-		}()
+		defer sub.Unsubscribe()
 		for {
 			select {
-			case entry, ok := <-watcher.Updates():
-				switch {
-				case !ok:
-					return
-				case entry == nil: // once: what was there has come
-					close(known)
-				default:
-					take(entry)
+			case m := <-changes:
+				give(m.Subject, m)
+			case <-missed:
+				missed = l.missing()
+				if snapshot(life) != nil {
+					time.AfterFunc(time.Second, l.miss)
 				}
 			case <-life.Done():
 				return
 			}
 		}
 	})
-	select {
-	case <-known:
-	case <-ctx.Done():
-	}
 	return nil
+}
+
+// snapshot gives take what a stream has now.
+func (l *link) snapshot(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error {
+	for next := uint64(1); ; {
+		n, last, err := l.batch(ctx, stream, prefix, next, take)
+		if err != nil || n < batchSize {
+			return err
+		}
+		next = last + 1
+	}
+}
+
+// batch reads some messages of a stream, from a number on, and returns how many there were, and the number of the last one. See ADR-31 of NATS: "JetStream direct get".
+func (l *link) batch(ctx context.Context, stream, prefix string, from uint64, take func(subject string, m *nats.Msg)) (n int, last uint64, err error) {
+	inbox := l.nc.NewInbox()
+	sub, err := l.nc.SubscribeSync(inbox)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer sub.Unsubscribe()
+	body, err := json.Marshal(map[string]any{"seq": from, "batch": batchSize, "next_by_subj": prefix + ".>"})
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := l.nc.PublishRequest(l.api+"DIRECT.GET."+stream, inbox, body); err != nil {
+		return 0, 0, err
+	}
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "":
+			last, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+			if err != nil {
+				return 0, 0, fmt.Errorf("a message without a number: %w", err)
+			}
+			n++
+			take(m.Header.Get(jetstream.SubjectHeader), m)
+		case "204", "404": // that was all; there is nothing
+			return n, last, nil
+		case "503":
+			return 0, 0, nats.ErrNoResponders
+		default:
+			return 0, 0, fmt.Errorf("%s %s", status, m.Header.Get("Description"))
+		}
+	}
+}
+
+// missing returns what is closed when messages may have been missed.
+func (l *link) missing() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.missed == nil {
+		l.missed = make(chan struct{})
+	}
+	return l.missed
+}
+
+// miss is told that messages may have been missed.
+func (l *link) miss() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.missed != nil {
+		close(l.missed)
+		l.missed = nil
+	}
 }

@@ -34,7 +34,7 @@ func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error
 	}
 	life, end := context.WithCancel(context.Background())
 	in.end = end
-	err := in.link.ensure(ctx)
+	err := in.link.ensure(ctx, wire.AdminRole)
 	if err == nil {
 		err = in.roster.follow(ctx, life, in.link)
 	}
@@ -54,17 +54,17 @@ func (in *Inspector) Close() error {
 
 // Worker is a worker that was heard of in the last seconds.
 type Worker struct {
-	ID        string
-	Host      string
-	Pid       int
-	Contract  string   // it has the same as others that have the same functions
-	Functions []string // by name
-	Places    int      // how many tasks it runs at a time
-	Running   int      // and does now
-	Finished  int64    // tasks so far
-	Failed    int64    // of these, those whose function returned an error
-	Since     time.Time
-	Draining  bool // it takes no more
+	ID        string    `json:"id"`
+	Host      string    `json:"host"`
+	Pid       int       `json:"pid"`
+	Contract  string    `json:"contract"`  // it has the same as others that have the same functions
+	Functions []string  `json:"functions"` // by name
+	Places    int       `json:"places"`    // how many tasks it runs at a time
+	Running   int       `json:"running"`   // and does now
+	Finished  int64     `json:"finished"`  // tasks so far
+	Failed    int64     `json:"failed"`    // of these, those whose function returned an error
+	Since     time.Time `json:"since"`
+	Draining  bool      `json:"draining"` // it takes no more
 }
 
 // Workers returns those that are there, by host and then by when they began.
@@ -87,9 +87,9 @@ func (in *Inspector) Workers() []Worker {
 // Queue is the tasks of a client that were sent to the workers of a contract and have no result yet, those that run
 // included. What waits in the client is not among them.
 type Queue struct {
-	Contract string
-	Client   string
-	Tasks    uint64
+	Contract string `json:"contract"`
+	Client   string `json:"client"`
+	Tasks    uint64 `json:"tasks"`
 }
 
 // Queues returns those that are not empty, by contract and client.
@@ -116,14 +116,23 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 
 // DeadLetter is a task that was given up: its workers were lost time and again, or it was no task.
 type DeadLetter struct {
-	Number   uint64 // by which it is replayed or discarded
-	Function string // "" if it was no task
-	Contract string
-	Client   string
-	Reason   string
-	Worker   string // that gave it up
-	At       time.Time
-	Bytes    int // of its message
+	Number   uint64    `json:"number"`   // by which it is replayed or discarded
+	Function string    `json:"function"` // "" if it was no task
+	Contract string    `json:"contract"`
+	Client   string    `json:"client"`
+	Reason   string    `json:"reason"`
+	Worker   string    `json:"worker"` // that gave it up
+	At       time.Time `json:"at"`
+	Bytes    int       `json:"bytes"` // of its message
+}
+
+// Dead returns how many dead letters there are.
+func (in *Inspector) Dead(ctx context.Context) (int, error) {
+	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	if err != nil {
+		return 0, fmt.Errorf("cluster: dead letters: %w", err)
+	}
+	return int(stream.CachedInfo().State.Msgs), nil
 }
 
 // DeadLetters returns the first so many whose number is not below from.
@@ -177,7 +186,7 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	}
 	_, err = in.link.js.PublishMsg(ctx, &nats.Msg{
 		Subject: wire.TaskSubject(d.Contract, d.Client), Data: msg.Data,
-		Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprintf("replay.%d", number)}},
+		Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprintf("replay.%d.%s", number, wire.Digest(string(msg.Data)))}},
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: dead letter %d: %w", number, err)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"concert"
 	"concert/cluster/internal/wire"
 )
@@ -17,7 +15,7 @@ type idKey struct{}
 // WithID returns a context that gives tasks which are submitted with it an id, by which their results are found again: for a
 // week, whatever becomes of the program. A Submit of the same function with the same id, by the same client, has the outcome
 // that the first one had, or will have, without running it again, unless both are on their way at the same moment; what the
-// argument is does not count. Of a Map each input has an id of its own, by the number of the input.
+// argument is does not count. There has to be a worker for the function, as only then tasks leave the program, even if it has nothing to do. Of a Map each input has an id of its own, by the number of the input.
 //
 //	fut := concert.Submit(cluster.WithID(ctx, "thumbnails of 2026-11-23"), ex, makeThumbnails, day)
 //
@@ -59,13 +57,7 @@ func (e *Executor) watchKept() error {
 	if e.keeps {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
-	defer cancel()
-	consumer, err := e.link.js.CreateOrUpdateConsumer(ctx, wire.KeptStream, jetstream.ConsumerConfig{
-		Name: e.session, FilterSubject: "concert.kept." + e.client + ".*",
-		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: resultWait,
-		MaxAckPending: -1, InactiveThreshold: wire.ResultAge,
-	})
+	consumer, err := e.link.sessionConsumer(e.ctx, wire.KeptStream, e.client, e.session)
 	if err != nil {
 		return err
 	}
@@ -89,6 +81,9 @@ func (e *Executor) lookUp(c *call) bool {
 	var o wire.Outcome
 	if err == nil {
 		err = wire.Unmarshal(msg.Data, &o)
+	}
+	if err == nil && o.ID != c.id {
+		err = errors.New("what is stored there is the result of another task")
 	}
 	var v concert.Encoded
 	if err == nil {

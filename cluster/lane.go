@@ -213,7 +213,7 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 	found := false
 	for c, places := range e.roster.offers(l.function, l.signature) {
 		found = true
-		if free := max(places, min(places*(1+l.ahead()), l.limit)) - e.inflight[c]; free > room {
+		if free := max(places, min(places*(1+l.ahead()), l.limit)) - e.inflight[c] + e.away[c]; free > room {
 			contract, room = c, free
 		}
 	}

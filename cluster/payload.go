@@ -105,7 +105,7 @@ func (l *link) fetch(ctx context.Context, client string, v wire.Value) (concert.
 func (l *link) lastOf(ctx context.Context, stream, subject string, patience time.Duration) (*nats.Msg, error) {
 	for begin := time.Now(); ; {
 		once, cancel := context.WithTimeout(ctx, stepTime)
-		msg, err := l.nc.RequestWithContext(once, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+		msg, err := l.nc.RequestWithContext(once, l.api+"DIRECT.GET."+stream+"."+subject, nil)
 		cancel()
 		switch {
 		case err != nil:

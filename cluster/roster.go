@@ -2,14 +2,13 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
 	"concert/cluster/internal/wire"
@@ -74,41 +73,40 @@ func newRoster(changed func()) *roster {
 
 // follow watches the workers until life ends. It returns once it knows those that are there.
 func (r *roster) follow(ctx, life context.Context, l *link) error {
-	if err := l.follow(ctx, life, wire.ContractBucket, r.contract); err != nil {
-		return err
-	}
-	if err := l.follow(ctx, life, wire.WorkerBucket, r.worker); err != nil {
-		return err
+	for bucket, take := range map[string]func(string, []byte, bool){wire.ContractBucket: r.contract, wire.WorkerBucket: r.worker} {
+		if err := l.follow(ctx, life, wire.BucketStream(bucket), wire.BucketPrefix(bucket), take); err != nil {
+			return err
+		}
 	}
 	l.background.Go(func() { r.age(life) })
 	return nil
 }
 
-func (r *roster) contract(entry jetstream.KeyValueEntry) {
+func (r *roster) contract(name string, text []byte, gone bool) {
 	var c contract
-	if entry.Operation() != jetstream.KeyValuePut || wire.Unmarshal(entry.Value(), &c) != nil || c.name() != entry.Key() {
+	if gone || wire.Unmarshal(text, &c) != nil || c.name() != name {
 		return // a contract is for good
 	}
 	r.mu.Lock()
-	if _, known := r.contracts[entry.Key()]; !known {
-		r.contracts[entry.Key()] = c
+	if _, known := r.contracts[name]; !known {
+		r.contracts[name] = c
 		for function, signature := range c.Functions {
 			key := function + "\x00" + signature
-			r.offered[key] = append(r.offered[key], entry.Key())
+			r.offered[key] = append(r.offered[key], name)
 		}
 	}
 	r.mu.Unlock()
 	r.changed()
 }
 
-func (r *roster) worker(entry jetstream.KeyValueEntry) {
+func (r *roster) worker(id string, text []byte, gone bool) {
 	r.mu.Lock()
-	before, known := r.workers[entry.Key()]
+	before, known := r.workers[id]
 	var a advert
-	if entry.Operation() == jetstream.KeyValuePut && wire.Unmarshal(entry.Value(), &a) == nil {
-		r.workers[entry.Key()] = seen{a, time.Now()}
+	if !gone && wire.Unmarshal(text, &a) == nil {
+		r.workers[id] = seen{a, time.Now()}
 	} else {
-		delete(r.workers, entry.Key())
+		delete(r.workers, id)
 	}
 	r.count()
 	r.mu.Unlock()
@@ -189,13 +187,23 @@ func (r *roster) places() int { return int(r.total.Load()) }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-// ownFunctions is the contract of this program: all that is registered, but not what is only declared.
-func ownFunctions() contract {
+// offered is the contract of a worker that offers functions of these names; of nil all that are registered, but not what is only declared.
+func offered(names []string) (contract, error) {
 	c := contract{map[string]string{}}
-	for _, f := range concert.Functions() {
-		if !f.Declared() {
-			c.Functions[f.Name()] = wire.Digest(f.Signature())
+	if names == nil {
+		for _, f := range concert.Functions() {
+			if !f.Declared() {
+				c.Functions[f.Name()] = wire.Digest(f.Signature())
+			}
 		}
+		return c, nil
 	}
-	return c
+	for _, name := range names {
+		f, err := concert.Find(name)
+		if err != nil {
+			return c, fmt.Errorf("cluster: a function to offer: %w", err)
+		}
+		c.Functions[name] = wire.Digest(f.Signature())
+	}
+	return c, nil
 }

@@ -32,6 +32,7 @@ type call struct {
 	contract string // guarded by the executor's mu
 	posted   bool   // likewise
 	twin     *call  // likewise: another call of the same id
+	away     bool   // likewise: it has failed, and waits for another attempt
 
 	mu       sync.Mutex    // guards the following, and is held while something is said about the call
 	arg      wire.Value    // does not change once it is posted
@@ -120,6 +121,9 @@ func (e *Executor) post(c *call) {
 	if d, ok := c.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}
+	if r := retryOf(c.batch.Parent()); r.attempts > 1 {
+		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.most.Milliseconds()
+	}
 	subject := wire.TaskSubject(contract, e.client)
 	body, err := env.Seal(subject, e.link.key)
 	if err != nil {
@@ -192,6 +196,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 			continue
 		}
 		for to := range e.roster.offers(c.lane.function, c.lane.signature) {
+			e.setAway(c, false)
 			e.inflight[c.contract]--
 			e.inflight[to]++
 			c.contract = to

@@ -19,12 +19,20 @@ import (
 type ServeOptions struct {
 	Access
 
+	// Functions are the names of those that it offers. Nil means all that are registered in this program. Functions that
+	// are only declared, see [concert.Declare], have to be named, as only who serves knows whether the executor has them:
+	// those in Python by [concert/python.Names].
+	Functions []string
+
 	// Places is how many tasks run at a time. Zero means the Width of the executor.
 	Places int
 
 	// Grace is how long tasks that run may go on when the worker is to end; then they are cancelled, and go to
 	// another worker. Zero means 30 seconds.
 	Grace time.Duration
+
+	// Ready is called when the worker is there, and takes tasks. It may be nil.
+	Ready func()
 
 	// Notice is told what a person who looks after the worker should know, as a line of text. Nil means that package
 	// slog is.
@@ -47,12 +55,12 @@ var errDraining = errors.New("cluster: the worker is to end")
 
 // Serve runs tasks of a cluster on an executor, which is any of this program's: goroutines, or processes so that a
 // task which crashes costs itself only. It offers all functions that are registered in this program, see
-// [concert.Register]. It returns when ctx ends: then it takes no more tasks, those that run end, and nothing is lost. The
+// [concert.Register], or those of the options. It returns when ctx ends: then it takes no more tasks, those that run end, and nothing is lost. The
 // error is nil then; it is not if the cluster cannot be reached at the beginning.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		tombs: map[string]time.Time{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*delivery{}, tombs: map[string]time.Time{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -72,7 +80,10 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	for i := range w.opts.Places {
 		w.free = append(w.free, w.opts.Places-1-i)
 	}
-	w.offers = ownFunctions()
+	var err error
+	if w.offers, err = offered(w.opts.Functions); err != nil {
+		return err
+	}
 	w.contract = w.offers.name()
 	w.link = &link{acked: w.stored, failed: w.unstored}
 	if err := w.opts.connect(ctx, url, "concert worker", w.link); err != nil {
@@ -105,6 +116,7 @@ type worker struct {
 	fetches  int                      // guarded by mu: requests that live
 	expiry   time.Duration            // guarded by mu: of the next one
 	done     recent                   // guarded by mu: messages of tasks whose results are stored
+	paused   map[string]*delivery     // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
 	tombs    map[string]time.Time     // guarded by mu: keys of tasks that are not wanted, and since when
 	means    map[string]time.Duration // guarded by mu: about what a function takes
 	mean     time.Duration            // guarded by mu: about what a task takes
@@ -116,7 +128,7 @@ type worker struct {
 }
 
 func (w *worker) serve(ctx context.Context) error {
-	if err := w.link.ensure(ctx); err != nil {
+	if err := w.link.ensure(ctx, wire.WorkerRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
 	}
 	life, end := context.WithCancel(context.Background())
@@ -124,11 +136,7 @@ func (w *worker) serve(ctx context.Context) error {
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
 	w.ctx = tasks
-	err := w.link.follow(ctx, life, wire.CancelBucket, func(entry jetstream.KeyValueEntry) {
-		if entry.Operation() == jetstream.KeyValuePut {
-			w.bury(entry.Key())
-		}
-	})
+	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, func(key string, _ []byte, _ bool) { w.cancelled(key) })
 	if err != nil {
 		return err
 	}
@@ -156,6 +164,9 @@ func (w *worker) serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.renew(life) })
 	background.Go(func() { w.advertise(life) })
+	if w.opts.Ready != nil {
+		w.opts.Ready()
+	}
 	w.pull(ctx, consumer)
 
 	// It drains. What has been asked for may still come, and is run.
@@ -254,10 +265,14 @@ func (w *worker) advertise(life context.Context) {
 	}
 }
 
-// bury takes note of a task that is not wanted any more.
-func (w *worker) bury(key string) {
+// cancelled takes note of a task that is not wanted any more.
+func (w *worker) cancelled(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if d := w.paused[key]; d != nil { // nobody has it now who would say so
+		delete(w.paused, key)
+		w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
+	}
 	now := time.Now()
 	w.tombs[key] = now
 	for _, d := range w.held {

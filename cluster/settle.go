@@ -103,6 +103,11 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 		c.lane.took(o.Took, time.Since(c.begin))
 	}
 	e.mu.Unlock()
+	if o.Dead { // its argument is needed when it is replayed
+		c.mu.Lock()
+		c.arg = wire.Value{}
+		c.mu.Unlock()
+	}
 	if o.Dropped && c.batch.Context().Err() != nil {
 		e.drop(c)
 		return
@@ -156,6 +161,7 @@ func (e *Executor) end(c *call, say func(worker int)) {
 	if t := c.batch.Task(); t != nil {
 		delete(e.tasks, t)
 	}
+	e.setAway(c, false)
 	if e.inflight[c.contract]--; e.inflight[c.contract] == 0 {
 		delete(e.inflight, c.contract)
 	}
@@ -202,9 +208,13 @@ func (e *Executor) hinted(msg []byte) {
 	e.mu.Lock()
 	var calls []*call
 	for c := e.calls[h.Number]; c != nil; c = c.twin {
+		e.setAway(c, h.Away)
 		calls = append(calls, c)
 	}
 	e.mu.Unlock()
+	if h.Away {
+		e.rouse()
+	}
 	if len(calls) == 0 {
 		return
 	}
@@ -212,6 +222,20 @@ func (e *Executor) hinted(msg []byte) {
 	for _, c := range calls {
 		e.runs(c, worker, &h)
 	}
+}
+
+// setAway takes note of whether a call is in no worker but waits for another attempt: then there is a place for one more. The caller holds mu.
+func (e *Executor) setAway(c *call, away bool) {
+	switch {
+	case away == c.away:
+	case away:
+		e.away[c.contract]++
+	default:
+		if e.away[c.contract]--; e.away[c.contract] == 0 {
+			delete(e.away, c.contract)
+		}
+	}
+	c.away = away
 }
 
 // runs takes note that a call runs.
@@ -259,7 +283,7 @@ func (e *Executor) unwanted(c *call) {
 		e.drop(c)
 		return
 	}
-	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: "$KV." + wire.CancelBucket + "." + wire.TryKey(e.client, e.session, c.try), Data: []byte{1}}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.CancelPrefix + "." + wire.TryKey(e.client, e.session, c.try), Data: []byte{1}}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		e.opts.Notice("a cancellation could not be sent: " + err.Error())
 	}
 }

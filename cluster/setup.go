@@ -8,8 +8,6 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-const resultWait = 5 * time.Second // after which a result that was on its way to a client comes again
-
 // How often workers say that they are there, and after what time one that does not is taken to be gone.
 var (
 	heartbeat = 3 * time.Second // tests have them shorter
@@ -31,10 +29,11 @@ func Setup(ctx context.Context, url string, replicas int, access *Access) error 
 	return l.patiently(ctx, func(ctx context.Context) error { return l.setup(ctx, replicas) })
 }
 
-// ensure sets up what is not there, unless the servers ask for keys: then others do it.
-func (l *link) ensure(ctx context.Context) error {
+// ensure sets up what is not there. Where servers ask for keys they do it themselves; then it makes sure that the key is for one of the
+// roles, of which the first is what it takes.
+func (l *link) ensure(ctx context.Context, roles ...string) error {
 	if l.key != nil {
-		return nil
+		return l.enter(ctx, roles)
 	}
 	return l.patiently(ctx, func(ctx context.Context) error {
 		if there, err := wire.IsSetUp(ctx, l.js); there || err != nil {

@@ -254,6 +254,18 @@ func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	return declare[In, Out](where)
 }
 
+// Names returns the names that the function has in programs that call it by Func: one for each form of its argument. A program that
+// runs it for others, as a worker of a cluster, offers it by these. Where is as for Func, which panics if it is not.
+func Names(where string) []string {
+	Func[any, any](where)
+	Func[None, any](where)
+	Func[Args, any](where)
+	return []string{nameOf("1", where), nameOf("0", where), nameOf("*", where)}
+}
+
+// nameOf is the name of a function in the registry.
+func nameOf(how, where string) string { return "python:" + how + ":" + where }
+
 // Source is [Func] for a function in source text, which defines it by name. The text goes
 // along with the calls, so this is for a few lines.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
@@ -270,7 +282,6 @@ func Source[In, Out any](name, text string) func(context.Context, In) (Out, erro
 var declared struct {
 	mu        sync.Mutex
 	functions map[string]any // guarded by mu: by type and place
-	times     map[string]int // guarded by mu: how many there are of a place
 }
 
 func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
@@ -291,11 +302,8 @@ func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
 	}
 	if declared.functions == nil {
 		declared.functions = make(map[string]any)
-		declared.times = make(map[string]int)
 	}
-	// The registry has a name once, and the same function may be wanted with several types.
-	declared.times[where]++
-	f = concert.Declare[In, Out](fmt.Sprintf("python:%s%d:%s", how, declared.times[where], where), codec{})
+	f = concert.Declare[In, Out](nameOf(how, where), codec{})
 	declared.functions[key] = f
 	return f
 }

@@ -8,7 +8,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -35,6 +34,10 @@ type Options struct {
 	// "localhost", and the addresses of this machine. It is used with a Keyring only.
 	Hosts []string
 
+	// Advertise is where clients that are connected to one of several servers find this one, HOST:PORT, if that is not where it listens: behind
+	// a proxy, or in a container.
+	Advertise string
+
 	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them.
 	Join *Join
 }
@@ -42,9 +45,10 @@ type Options struct {
 // Join says how a server joins others: it listens for them at an address of its own, with TLS, and lets in whoever has a
 // certificate by the same Keyring, which all of them have.
 type Join struct {
-	Name   string   // of this server: unlike those of the others, and always the same
-	Listen string   // "0.0.0.0:6222", with a fixed port
-	Others []string // where the others listen for it: "two.example:6222"; it may be among them
+	Name      string   // of this server: unlike those of the others, and always the same
+	Listen    string   // "0.0.0.0:6222", with a fixed port
+	Advertise string   // where others find it, HOST:PORT, if that is not where it listens
+	Others    []string // where the others listen for it: "two.example:6222"; it may be among them
 }
 
 // Server is a server in this process. Make one with [New]. Its methods are safe for concurrent use.
@@ -52,6 +56,7 @@ type Server struct {
 	server  *nats.Server
 	options Options
 	issuer  *issuer // nil without a keyring
+	door    *door   // likewise
 	folder  string  // to be removed; "" if it is the user's
 	stop    chan struct{}
 	running sync.WaitGroup
@@ -94,6 +99,10 @@ func New(opts *Options) (*Server, error) {
 		return nil, errors.New("server: it is not ready after 10 seconds: is the address in use?")
 	}
 	if s.options.Keyring != nil {
+		if s.door, err = s.openDoor(); err != nil {
+			s.Close()
+			return nil, err
+		}
 		s.running.Go(s.followKeys)
 	}
 	return s, nil
@@ -117,10 +126,17 @@ func (s *Server) configuration() (*nats.Options, error) {
 			o.Port = nats.RANDOM_PORT
 		}
 	}
+	var err error
+	if o.ClientAdvertise, err = advertised(s.options.Advertise); err != nil {
+		return nil, err
+	}
 	if s.issuer != nil {
 		o.TLS, o.TLSConfig, o.TLSTimeout, o.AuthTimeout = true, s.issuer.clients, 5, 10
-		var err error
-		if o.Nkeys, err = s.users(); err != nil {
+		holders, err := s.options.Keyring.Holders()
+		if err != nil {
+			return nil, err
+		}
+		if err := configure(o, s.issuer.public, holders); err != nil {
 			return nil, err
 		}
 	}
@@ -137,6 +153,17 @@ func address(text string) (netip.AddrPort, error) {
 	at, err := netip.ParseAddrPort(text)
 	if err != nil {
 		return at, fmt.Errorf("the address to listen on, %q: want one like 127.0.0.1:4222, or 0.0.0.0:4222 for all of this machine", text)
+	}
+	return at, nil
+}
+
+// advertised checks where others find a server, if that is given.
+func advertised(at string) (string, error) {
+	if at == "" {
+		return "", nil
+	}
+	if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
+		return "", fmt.Errorf("where others find the server, %q: want HOST:PORT", at)
 	}
 	return at, nil
 }
@@ -158,6 +185,9 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	}
 	o.ServerName = j.Name
 	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1}
+	if o.Cluster.Advertise, err = advertised(j.Advertise); err != nil {
+		return err
+	}
 	scheme := "nats-route"
 	if s.issuer != nil {
 		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = s.issuer.servers, 5
@@ -172,36 +202,6 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	return nil
 }
 
-// followKeys has the server know who has been given a key, and who has no longer one.
-func (s *Server) followKeys() {
-	tick := time.NewTicker(keyringPeriod)
-	defer tick.Stop()
-	before, _ := s.options.Keyring.state()
-	for {
-		select {
-		case <-tick.C:
-		case <-s.stop:
-			return
-		}
-		now, err := s.options.Keyring.state()
-		if err == nil && now == before {
-			continue
-		}
-		var o *nats.Options
-		if err == nil {
-			o, err = s.configuration()
-		}
-		if err == nil {
-			err = s.server.ReloadOptions(o)
-		}
-		if err != nil {
-			slog.Error("server: the keys that are known stay as they were", "error", err)
-			continue
-		}
-		before = now
-	}
-}
-
 // URL is the one to dial, if the server listens.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
@@ -213,6 +213,9 @@ func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.stop)
 		s.running.Wait()
+		if s.door != nil {
+			s.door.close()
+		}
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
 		s.closed = s.remove()

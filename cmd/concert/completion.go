@@ -34,7 +34,7 @@ func runCompletion(_ context.Context, args []string, out, _ io.Writer) error {
 // helpFlag is a flag as the help has it.
 type helpFlag struct {
 	name  string // with its dashes
-	value string // DIR, LIST, N, D; empty for a switch
+	value string // DIR, LIST, FILE, N, D; empty for a switch
 	about string // the first line
 }
 
@@ -60,8 +60,8 @@ func bashCompletion(commands []command) string {
 			words = append(words, f.name)
 			switch f.value {
 			case "":
-			case "DIR", "LIST":
-				kind := map[string]string{"DIR": "-d", "LIST": "-f"}[f.value]
+			case "DIR", "LIST", "FILE":
+				kind := map[string]string{"DIR": "-d", "LIST": "-f", "FILE": "-f"}[f.value]
 				fmt.Fprintf(&cases, "\t%s\\ %s) compopt -o filenames; mapfile -t COMPREPLY < <(compgen %s -- \"$word\") ;;\n", c.name, f.name, kind)
 			default:
 				values = append(values, c.name+"\\ "+f.name)
@@ -97,7 +97,7 @@ func zshCompletion(commands []command) string {
 		fmt.Fprintf(&names, "\t\t'%s:%s'\n", c.name, quote(c.summary))
 		fmt.Fprintf(&cases, "\t%s) _arguments", c.name)
 		for _, f := range flagsOf(c.help) {
-			value := map[string]string{"": "", "DIR": ":folder:_files -/", "LIST": ":list:_files"}[f.value]
+			value := map[string]string{"": "", "DIR": ":folder:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.value]
 			if f.value != "" && value == "" {
 				value = ":" + f.value + ": "
 			}
@@ -142,7 +142,7 @@ func fishCompletion(commands []command) string {
 			if name, long := strings.CutPrefix(f.name, "--"); long {
 				form = "-l " + name
 			}
-			value := map[string]string{"": "", "DIR": " -x -a '(__fish_complete_directories)'", "LIST": " -r -F"}[f.value]
+			value := map[string]string{"": "", "DIR": " -x -a '(__fish_complete_directories)'", "LIST": " -r -F", "FILE": " -r -F"}[f.value]
 			if f.value != "" && value == "" {
 				value = " -x"
 			}

@@ -2,7 +2,9 @@
 //
 //	concert choose   say how to run your work concurrently, by trying it
 //	concert get      download many files at once, whole and checked
+//	concert status   who works in a cluster, what waits, and what was given up
 //	concert tour     every idea of the guide, run and measured on this machine
+//	concert worker   run Python functions for a cluster
 //	concert version  what was built
 //
 // and help and completion, which say what there is. Each subcommand is a file
@@ -43,7 +45,9 @@ type command struct {
 var commands = []command{
 	{"choose", "say how to run your work concurrently, by trying it", chooseHelp, runChoose},
 	{"get", "download many files at once, whole and checked", getHelp, runGet},
+	{"status", "who works in a cluster, what waits, and what was given up", statusHelp, runStatus},
 	{"tour", "every idea of the guide, run and measured on this machine", tourHelp, runTour},
+	{"worker", "run Python functions for a cluster", workerHelp, runWorker},
 	{"version", "what was built", versionHelp, runVersion},
 }
 

@@ -4,13 +4,20 @@
 //	go run ./examples/thumbnails                       of photographs that it makes itself
 //	go run ./examples/thumbnails -into small *.jpg     of yours
 //
-// An image that cannot be read costs its own thumbnail; so would one that
+// or on other machines, where the second of these runs:
+//
+//	go run ./examples/thumbnails -cluster tls://one.example:4222 -key ann.key *.jpg
+//	go run ./examples/thumbnails -cluster tls://one.example:4222 -key box.key -work
+//
+// Images travel to the workers, and thumbnails back, so only this program touches files. An image that cannot be read costs its own thumbnail; so would one that
 // crashes the decoder, or takes it a minute. What failed is named, and the exit code
 // is 1 then.
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"image"
@@ -28,17 +35,22 @@ import (
 	_ "golang.org/x/image/webp"
 
 	"concert"
+	"concert/cluster"
 	"concert/processes"
 )
 
 // job is what a worker is told, and made what it answers. They travel, so their
 // fields are exported.
 type job struct {
-	Path, Into string
-	Size       int // of the longer side, in pixels
+	Photo      []byte
+	Size       int    // of the longer side, in pixels
+	Unreadable string // why there is no photo
 }
 
-type made struct{ Path, From, To string }
+type made struct {
+	Small    []byte
+	From, To string // in pixels
+}
 
 // thumbnail runs in the workers.
 var thumbnail = concert.Register("thumbnails.thumbnail", makeThumbnail)
@@ -48,10 +60,25 @@ func main() {
 	into := flag.String("into", "", "folder for the thumbnails; made if there is none (default: a temporary one)")
 	size := flag.Int("size", 160, "longer side of a thumbnail, in pixels")
 	workers := flag.Int("workers", 0, "processes (default: one for each processor)")
+	servers := flag.String("cluster", "", "URL of the servers of a cluster, to use its workers")
+	key := flag.String("key", "", "file with the key for them")
+	work := flag.Bool("work", false, "be a worker of the cluster")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	failed, err := run(ctx, *into, *size, *workers, flag.Args())
+	access := cluster.Access{Key: *key}
+	ex, err := executor(ctx, *workers, *servers, access, *work)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "thumbnails:", err)
+		os.Exit(2)
+	}
+	failed := 0
+	if *work {
+		err = cluster.Serve(ctx, *servers, ex, &cluster.ServeOptions{Access: access})
+	} else {
+		failed, err = run(ctx, ex, *into, *size, flag.Args())
+	}
+	err = errors.Join(err, ex.Close())
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "thumbnails:", err)
@@ -61,8 +88,16 @@ func main() {
 	}
 }
 
+// executor says where thumbnails are made: in processes of this machine, or by the workers of a cluster.
+func executor(ctx context.Context, workers int, servers string, access cluster.Access, work bool) (concert.Executor, error) {
+	if servers == "" || work {
+		return processes.New(workers, &processes.Options{Timeout: time.Minute, Memory: 1 << 30})
+	}
+	return cluster.Dial(ctx, servers, &cluster.Options{Access: access})
+}
+
 // run returns how many images failed.
-func run(ctx context.Context, into string, size, workers int, paths []string) (failed int, err error) {
+func run(ctx context.Context, ex concert.Executor, into string, size int, paths []string) (failed int, err error) {
 	if len(paths) == 0 {
 		folder, err := os.MkdirTemp("", "photographs-")
 		if err != nil {
@@ -81,34 +116,39 @@ func run(ctx context.Context, into string, size, workers int, paths []string) (f
 	if err := os.MkdirAll(into, 0o777); err != nil {
 		return 0, err
 	}
-	pool, err := processes.New(workers, &processes.Options{Timeout: time.Minute, Memory: 1 << 30})
-	if err != nil {
-		return 0, err
-	}
-	defer pool.Close()
 
 	start := time.Now()
 	jobs := func(yield func(job) bool) {
-		for _, path := range paths {
-			if !yield(job{path, into, size}) {
+		for _, path := range paths { // one by one, as there is room for more
+			j := job{Size: size}
+			var err error
+			if j.Photo, err = os.ReadFile(path); err != nil {
+				j.Unreadable = err.Error()
+			}
+			if !yield(j) {
 				return
 			}
 		}
 	}
 	n := 0
-	for m, err := range concert.Map(ctx, pool, thumbnail, jobs) {
-		switch {
-		case ctx.Err() != nil:
+	for m, err := range concert.Map(ctx, ex, thumbnail, jobs) {
+		if ctx.Err() != nil {
 			return failed, context.Cause(ctx)
-		case err != nil:
+		}
+		name := filepath.Base(paths[n])
+		small := filepath.Join(into, strings.TrimSuffix(name, filepath.Ext(name))+".jpg")
+		if err == nil {
+			err = save(small, m.Small)
+		}
+		if err != nil {
 			failed++
-			fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(paths[n]), err)
-		default:
-			fmt.Printf("%s  %s -> %s\n", filepath.Base(m.Path), m.From, m.To)
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		} else {
+			fmt.Printf("%s  %s -> %s\n", filepath.Base(small), m.From, m.To)
 		}
 		n++
 	}
-	fmt.Printf("%d thumbnails in %s, %d failed, %.1f s, %d processes\n", n-failed, into, failed, time.Since(start).Seconds(), pool.Width())
+	fmt.Printf("%d thumbnails in %s, %d failed, %.1f s\n", n-failed, into, failed, time.Since(start).Seconds())
 	return failed, nil
 }
 
@@ -117,22 +157,17 @@ const mostPixels = 100_000_000
 
 func makeThumbnail(ctx context.Context, j job) (made, error) {
 	m := made{}
-	f, err := os.Open(j.Path)
-	if err != nil {
-		return m, err
+	if j.Unreadable != "" {
+		return m, errors.New(j.Unreadable)
 	}
-	defer f.Close()
-	config, _, err := image.DecodeConfig(f)
+	config, _, err := image.DecodeConfig(bytes.NewReader(j.Photo))
 	if err != nil {
 		return m, err
 	}
 	if int64(config.Width)*int64(config.Height) > mostPixels {
 		return m, fmt.Errorf("%d x %d pixels are too many", config.Width, config.Height)
 	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return m, err
-	}
-	photo, _, err := image.Decode(f)
+	photo, _, err := image.Decode(bytes.NewReader(j.Photo))
 	if err != nil {
 		return m, err
 	}
@@ -141,8 +176,7 @@ func makeThumbnail(ctx context.Context, j job) (made, error) {
 	small := image.NewRGBA(image.Rect(0, 0, max(1, int(float64(from.Dx())*scale)), max(1, int(float64(from.Dy())*scale))))
 	draw.CatmullRom.Scale(small, small.Bounds(), photo, from, draw.Src, nil)
 
-	m.Path = filepath.Join(j.Into, strings.TrimSuffix(filepath.Base(j.Path), filepath.Ext(j.Path))+".jpg")
-	if err := save(m.Path, small); err != nil {
+	if m.Small, err = encode(small); err != nil {
 		return m, err
 	}
 	m.From = fmt.Sprintf("%d x %d", from.Dx(), from.Dy())
@@ -150,18 +184,21 @@ func makeThumbnail(ctx context.Context, j job) (made, error) {
 	return m, nil
 }
 
+func encode(img image.Image) ([]byte, error) {
+	var b bytes.Buffer
+	err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 85})
+	return b.Bytes(), err
+}
+
 // save writes an image to a file that is whole or not there.
-func save(path string, img image.Image) error {
+func save(path string, img []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".thumbnail-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	if err := jpeg.Encode(f, img, &jpeg.Options{Quality: 85}); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
+	_, err = f.Write(img)
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"image"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
 	"concert/processes"
 )
 
@@ -24,7 +28,41 @@ func TestRun(t *testing.T) {
 	if err := os.WriteFile(text, []byte("not an image"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	failed, err := run(t.Context(), into, 100, 2, append(paths, text, filepath.Join(photographs, "missing.png")))
+	ex, err := executor(t.Context(), 2, "", cluster.Access{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	paths = append(paths, text, filepath.Join(photographs, "missing.png"))
+	check(t, ex, into, paths)
+
+	// And over a cluster, the worker of which has the same processes.
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- cluster.Serve(ctx, s.URL(), ex, nil) }()
+	far, err := executor(t.Context(), 2, s.URL(), cluster.Access{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, far, t.TempDir(), paths)
+	if err := far.Close(); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// check has thumbnails made of five images, of which three cannot be.
+func check(t *testing.T, ex concert.Executor, into string, paths []string) {
+	t.Helper()
+	failed, err := run(t.Context(), ex, into, 100, paths)
 	if failed != 3 || err != nil {
 		t.Errorf("run() = %d, %v; want 3 failed: the damaged one, the text and the missing one", failed, err)
 	}

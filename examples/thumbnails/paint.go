@@ -37,5 +37,9 @@ func paint(_ context.Context, path string) (int, error) {
 			img.SetRGBA(x, y, c)
 		}
 	}
-	return 0, save(path, img)
+	b, err := encode(img)
+	if err != nil {
+		return 0, err
+	}
+	return 0, save(path, b)
 }

@@ -21,8 +21,8 @@ class Functions:
             return f
 
     def look_up(self, name):
-        """python:HOW:MODULE:NAME, or python:HOW::NAME and a line's end and source text. HOW begins
-        with 1 for one argument, 0 for none, * for those of python.Args; the rest keeps functions apart."""
+        """python:HOW:MODULE:NAME, or python:HOW::NAME and a line's end and source text. HOW is
+        1 for one argument, 0 for none, * for those of python.Args."""
         try:
             language, how, where = name.split(":", 2)
             module, target = where.split(":", 1)
@@ -51,7 +51,7 @@ class Functions:
                 found = getattr(found, part)
         if not callable(found):
             raise TypeError("%s is no function: it is of type %s" % (name, type_name(type(found))))
-        return adapt(found, how[0])
+        return adapt(found, how)
 
 
 async def nothing():

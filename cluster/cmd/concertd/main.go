@@ -156,26 +156,29 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Write
 	folder := folderFlag(flags)
 	listen := flags.String("listen", "127.0.0.1:4222", "the `ADDRESS` to listen on for clients and workers")
 	hosts := flags.String("hosts", "", "the `NAMES` and addresses under which others reach it, with commas between them (default: those of this machine)")
+	advertise := flags.String("advertise", "", "`HOST:PORT` by which clients of the other servers find this one, if that is not where it listens")
 	name := flags.String("name", "", "the `NAME` of this server among those that it joins")
 	joinListen := flags.String("join-listen", "", "the `ADDRESS` to listen on for other servers")
+	joinAdvertise := flags.String("join-advertise", "", "`HOST:PORT` by which other servers find this one, if that is not where it listens")
 	join := flags.String("join", "", "where the other `SERVERS` listen for it, HOST:PORT, with commas between them")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	opts := &server.Options{Folder: filepath.Join(*folder, "data"), Listen: *listen, Hosts: list(*hosts)}
+	opts := &server.Options{Folder: filepath.Join(*folder, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise}
 	replicas := 1
 	switch {
 	case *join != "":
-		opts.Join, replicas = &server.Join{Name: *name, Listen: *joinListen, Others: list(*join)}, 3
-	case *name != "" || *joinListen != "":
-		return usageError{"--name and --join-listen are for a server that joins others: with --join"}
+		opts.Join, replicas = &server.Join{Name: *name, Listen: *joinListen, Advertise: *joinAdvertise, Others: list(*join)}, 3
+	case *name != "" || *joinListen != "" || *joinAdvertise != "":
+		return usageError{"--name, --join-listen and --join-advertise are for a server that joins others: with --join"}
 	}
-	k, err := keyring(*folder)
+	find := server.NewKeyring
 	if opts.Join != nil { // it has to be that of the others
-		k, err = server.OpenKeyring(filepath.Join(*folder, "keyring"))
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("there is no %s: copy that of the servers to join", filepath.Join(*folder, "keyring"))
-		}
+		find = server.OpenKeyring
+	}
+	k, err := find(filepath.Join(*folder, "keyring"))
+	if opts.Join != nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s: copy that of the servers to join", filepath.Join(*folder, "keyring"))
 	}
 	if err != nil {
 		return err

@@ -28,6 +28,10 @@ type Envelope struct {
 	Session string `cbor:"6,keyasint,omitempty"`
 	// Try is unique among the submissions of the session.
 	Try string `cbor:"7,keyasint,omitempty"`
+	// Attempts is how often it is tried if its function fails, and the others the pause between two of them, in milliseconds: the first and the longest.
+	Attempts int   `cbor:"8,keyasint,omitempty"`
+	Delay    int64 `cbor:"9,keyasint,omitempty"`
+	MaxDelay int64 `cbor:"10,keyasint,omitempty"`
 }
 
 // Value is an argument or a result: here, or in the stream for what is large.
@@ -48,6 +52,7 @@ type Outcome struct {
 	Worker  int           `cbor:"5,keyasint,omitempty"` // the number of its place there
 	Took    time.Duration `cbor:"6,keyasint,omitempty"`
 	At      string        `cbor:"7,keyasint,omitempty"` // the worker's id
+	Dead    bool          `cbor:"8,keyasint,omitempty"` // it is a dead letter
 }
 
 // Hint is what a worker tells of a task that runs. It may be lost.
@@ -57,6 +62,7 @@ type Hint struct {
 	Done   int64  `cbor:"3,keyasint,omitempty"`
 	Total  int64  `cbor:"4,keyasint,omitempty"`
 	At     string `cbor:"5,keyasint,omitempty"` // the worker's id
+	Away   bool   `cbor:"6,keyasint,omitempty"` // it has failed there, and waits for another attempt
 }
 
 const (

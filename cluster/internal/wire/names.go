@@ -16,9 +16,10 @@ import (
 //	CONCERT_DEAD       concert.dead.CONTRACT.CLIENT              workers --> whoever looks after the cluster
 //	CONCERT_CONTRACTS  one key for each contract: its functions
 //	CONCERT_WORKERS    one key for each worker: how many tasks it runs at a time, and how it gets on
-//	CONCERT_CANCEL     CLIENT.SESSION.NUMBER: tasks that are not wanted any more
+//	CONCERT_CANCEL     concert.cancel.CLIENT.SESSION.TRY         clients --> workers: tasks that are not wanted any more
 //	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART           arguments and results too large for a message, in parts
 //	concert.hint.CLIENT.SESSION                                  no stream: that a task has begun, how far it is
+//	concert.door.KEY                                             no stream: what a server does for who has a key, see Knock
 const (
 	TaskStream     = "CONCERT_TASKS"
 	ResultStream   = "CONCERT_RESULTS"
@@ -26,9 +27,21 @@ const (
 	DeadStream     = "CONCERT_DEAD"
 	ContractBucket = "CONCERT_CONTRACTS"
 	WorkerBucket   = "CONCERT_WORKERS"
-	CancelBucket   = "CONCERT_CANCEL"
+	CancelStream   = "CONCERT_CANCEL"
 	LoadStream     = "CONCERT_LOAD"
 )
+
+// CancelPrefix is what the subjects of cancellations begin with; the rest is a TryKey.
+const CancelPrefix = "concert.cancel"
+
+// BucketPrefix is what the subjects of a bucket begin with; the rest is a key.
+func BucketPrefix(bucket string) string { return "$KV." + bucket }
+
+// BucketStream is the stream that a bucket is.
+func BucketStream(bucket string) string { return "KV_" + bucket }
+
+// DoorSubject is where the holder of a key knocks.
+func DoorSubject(key string) string { return "concert.door." + key }
 
 // TaskSubject is where a client's tasks for a contract go.
 func TaskSubject(contract, client string) string { return "concert.task." + contract + "." + client }
@@ -67,8 +80,8 @@ func (id TaskID) Key() string {
 	return id.Client + "." + id.Session + "." + id.Number
 }
 
-// TryKey names one submission of a task: a task with an id of its own may be submitted, cancelled, and submitted again. It is the key
-// under which the session says that it does not want it any more, and by which the servers know what is published twice.
+// TryKey names one submission of a task: a task with an id of its own may be submitted, cancelled, and submitted again. By it the session
+// says that it does not want it any more, and the servers know what is published twice.
 func TryKey(client, session, try string) string { return client + "." + session + "." + try }
 
 var lower32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

@@ -20,6 +20,7 @@ const (
 	DeadAge     = 30 * 24 * time.Hour // of a dead letter
 	DedupeTime  = 2 * time.Minute     // in which a message that is published twice counts once
 	Silence     = 10 * time.Second    // after which a worker that says nothing is taken to be gone
+	resultWait  = 5 * time.Second     // after which a result that was on its way to a client comes again
 )
 
 // Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas each. Workers that
@@ -42,6 +43,10 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 			Name: LoadStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*"},
 			MaxMsgsPerSubject: 1, MaxAge: KeptAge, AllowDirect: true, AllowMsgTTL: true,
 		},
+		{
+			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*.*.*"},
+			MaxMsgsPerSubject: 1, MaxAge: ResultAge, AllowDirect: true,
+		},
 		{Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"}, MaxMsgs: 100_000, MaxAge: DeadAge},
 	} {
 		c.Storage, c.Replicas, c.MaxMsgSize, c.Duplicates = jetstream.FileStorage, replicas, LargestPost, DedupeTime
@@ -55,7 +60,6 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 	}
 	for _, c := range []jetstream.KeyValueConfig{
 		{Bucket: WorkerBucket, Description: "workers, and how they get on", TTL: silence},
-		{Bucket: CancelBucket, Description: "tasks that are not wanted any more", TTL: ResultAge},
 		{Bucket: ContractBucket, Description: "which functions a contract has", TTL: 24 * time.Hour},
 	} {
 		c.Storage, c.Replicas, c.History = jetstream.FileStorage, replicas, 1
@@ -73,4 +77,17 @@ func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// SessionConsumer is the consumer, of ResultStream or KeptStream, by which a session of a client gets its results: all of those that are
+// addressed to it, or those of the client's tasks with ids from now on.
+func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		Name: session, FilterSubject: "concert.result." + client + "." + session + ".*",
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: resultWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
+	}
+	if stream == KeptStream {
+		c.FilterSubject, c.DeliverPolicy = "concert.kept."+client+".*", jetstream.DeliverNewPolicy
+	}
+	return c
 }

@@ -1,0 +1,200 @@
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/nats-io/nats.go"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+)
+
+// wiretap is a connection by the key of somebody, which notes all that it hears.
+type wiretap struct {
+	*nats.Conn
+	t   *testing.T
+	key string
+
+	mu    sync.Mutex
+	heard []*nats.Msg // guarded by mu
+}
+
+func tap(t *testing.T, s *server.Server, file string) *wiretap {
+	t.Helper()
+	public, pair := keyOf(t, file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := x509.NewCertPool()
+	authority.AppendCertsFromPEM(text)
+	w := &wiretap{t: t, key: public}
+	w.Conn, err = nats.Connect(s.URL(), nats.Secure(&tls.Config{RootCAs: authority}), nats.Nkey(public, pair.Sign), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	_, err = w.Subscribe(">", func(m *nats.Msg) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.heard = append(w.heard, m)
+	})
+	if err != nil || w.Flush() != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// about are the subjects of what it has heard that are about something, after first, unless that is "", and until last, which is waited for.
+func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subjects []string) {
+	w.t.Helper()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		w.mu.Lock()
+		begun, over := first == "", false
+		subjects = nil
+		for _, m := range w.heard {
+			begun = begun || m.Subject == first
+			over = over || m.Subject == last
+			if begun && which(m) {
+				subjects = append(subjects, m.Subject)
+			}
+		}
+		w.mu.Unlock()
+		if over {
+			return subjects
+		}
+		if time.Since(begin) > 20*time.Second {
+			w.t.Fatalf("%s was not heard", last)
+		}
+	}
+}
+
+// TestClientsApart: with the key of a client, by whatever means, nobody reads or writes what is another client's.
+func TestClientsApart(t *testing.T) {
+	k := newKeyring(t)
+	victim, rogue, work, boss := k.access(server.Client, "victim"), k.access(server.Client, "rogue"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
+	s := guarded(t, k)
+	serveAt(t, s.URL(), work, 2)
+	r, all := tap(t, s, rogue.Key), tap(t, s, boss.Key)
+	v, _ := keyOf(t, victim.Key)
+
+	// The victim works.
+	ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: victim, Notice: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	for _, ctx := range []context.Context{t.Context(), cluster.WithID(t.Context(), "secret")} {
+		for _, size := range []int{10, 1 << 20} {
+			secret := bytes.Repeat([]byte("!SECRET!"), size)
+			if _, err := concert.Submit(ctx, ex, reverse, secret).Result(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+
+	first, last := "concert.load."+r.key+".first.0", "concert.load."+r.key+".last.0"
+	if _, err := r.Request(first, nil, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	// The rogue says what only others may say, with and without asking for an answer.
+	others := []string{
+		"concert.task.anything." + v, "concert.result." + v + ".session.1", "concert.result." + r.key + ".session.1", "concert.kept." + v + ".1",
+		"concert.kept." + r.key + ".1", "concert.load." + v + ".x.0", "concert.cancel." + v + ".session.1", "$KV.CONCERT_WORKERS.me", "$KV.CONCERT_CONTRACTS.mine",
+		"concert.dead.anything." + v, "concert.dead.anything." + r.key, "concert.hint." + v + ".session", "concert.door." + v,
+		"$JS.API.INFO", "$JS.API.STREAM.INFO.CONCERT_RESULTS", "$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.NAMES.CONCERT_RESULTS", "$JS.API.CONSUMER.LIST.CONCERT_RESULTS",
+		"$JS.API.STREAM.MSG.GET.CONCERT_RESULTS", "$JS.API.STREAM.MSG.GET.CONCERT_LOAD", "$JS.API.STREAM.PURGE.CONCERT_RESULTS", "$JS.API.STREAM.DELETE.CONCERT_TASKS",
+		"$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.UPDATE.CONCERT_RESULTS",
+		"$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept." + v + ".1", "$JS.API.DIRECT.GET.CONCERT_LOAD.concert.load." + v + ".x.0", "$JS.API.DIRECT.GET.CONCERT_LOAD",
+		"$JS.API.CONSUMER.CREATE.CONCERT_TASKS.x", "$JS.API.CONSUMER.CREATE.CONCERT_RESULTS.x", "$JS.API.CONSUMER.DURABLE.CREATE.CONCERT_RESULTS.x",
+		"$JS.API.CONSUMER.CREATE.CONCERT_RESULTS.x.concert.result." + r.key + ".>", "$JS.API.CONSUMER.CREATE.KV_CONCERT_WORKERS.x",
+		"$JS.API.CONSUMER.MSG.NEXT.CONCERT_TASKS.x", "$SYS.REQ.SERVER.PING", "$JS.ACK.CONCERT_TASKS.x.1.1.1.1.1", "_INBOX_" + v + ".x",
+	}
+	for _, subject := range others {
+		r.Publish(subject, []byte("rogue"))
+		r.PublishRequest(subject, r.NewInbox(), []byte("rogue"))
+	}
+	// What is stored for others does not go when it says that what is stored should.
+	for _, subject := range []string{"concert.load." + r.key + ".y.0", "concert.cancel." + r.key + ".session.1", "concert.task.anything." + r.key} {
+		for _, which := range []string{"all", "sub"} {
+			m := &nats.Msg{Subject: subject, Data: []byte("x"), Header: nats.Header{"Nats-Rollup": {which}}}
+			if answer, err := r.RequestMsg(m, 5*time.Second); err != nil || !bytes.Contains(answer.Data, []byte(`"error"`)) {
+				t.Errorf("%s, rolling up %s: %v, %v", subject, which, answer, err)
+			}
+		}
+	}
+	// And what it may say, with answers to go where it may not: an answer has the right to go anywhere.
+	mine := "concert.load." + r.key + ".x.0"
+	if _, err := r.Request(mine, nil, 5*time.Second); err != nil { // something of its own, to be sent about
+		t.Fatal(err)
+	}
+	for _, subject := range []string{
+		mine, "concert.task.anything." + r.key, "concert.cancel." + r.key + ".session.1", "concert.door." + r.key,
+		"$JS.API.DIRECT.GET.CONCERT_LOAD." + mine, "$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept." + r.key + ".1", "$JS.API.DIRECT.GET.KV_CONCERT_WORKERS",
+		"$JS.API.CONSUMER.INFO.CONCERT_RESULTS.x", "$JS.API.CONSUMER.MSG.NEXT.CONCERT_RESULTS.x", "$JS.ACK.CONCERT_RESULTS.x.1.1.1.1.1",
+	} {
+		for _, target := range others {
+			r.PublishRequest(subject, target, nil)
+		}
+	}
+	if _, err := r.Request(last, []byte("over"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	forbidden := map[string]bool{}
+	for _, subject := range others {
+		forbidden[subject] = true
+	}
+	if went := all.about(first, last, func(m *nats.Msg) bool { return forbidden[m.Subject] }); len(went) > 0 {
+		t.Errorf("where the streams are, this came from the rogue: %q", went)
+	}
+	if heard := r.about("", last, func(m *nats.Msg) bool {
+		return !forbidden[m.Subject] && strings.Contains(m.Subject, v) || bytes.Contains(m.Data, []byte("SECRET")) || bytes.Contains(m.Data, []byte("!TERCES"))
+	}); len(heard) > 0 {
+		t.Errorf("the rogue hears of the victim: %q", heard)
+	}
+	for _, stream := range []string{"CONCERT_TASKS", "CONCERT_RESULTS", "CONCERT_KEPT", "CONCERT_LOAD", "CONCERT_DEAD"} {
+		if info, err := all.Request("$JS.API.STREAM.INFO."+stream, nil, 5*time.Second); err != nil || bytes.Contains(info.Data, []byte(`"error"`)) {
+			t.Errorf("%s is not there: %v", stream, err)
+		}
+	}
+
+	// Servers open no session to it but one of its own.
+	sessions, err := all.Request("$JS.API.CONSUMER.NAMES.CONCERT_RESULTS", nil, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, names, _ := strings.Cut(string(sessions.Data), `"consumers":["`)
+	session, _, found := strings.Cut(names, `"`)
+	if !found {
+		t.Fatalf("no session: %s", sessions.Data)
+	}
+	for _, knock := range []map[int]string{
+		{1: session, 2: "CONCERT_RESULTS"}, {1: "x", 2: "CONCERT_TASKS"}, {1: "x.y", 2: "CONCERT_RESULTS"}, {1: "x", 2: ""},
+	} {
+		body, err := cbor.Marshal(knock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := r.Request("concert.door."+r.key, body, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var w struct {
+			Role  string `cbor:"1,keyasint"`
+			Error string `cbor:"2,keyasint"`
+		}
+		if err := cbor.Unmarshal(answer.Data, &w); err != nil || w.Error == "" || w.Role != "client" {
+			t.Errorf("%v: %+v, %v", knock, w, err)
+		}
+	}
+}

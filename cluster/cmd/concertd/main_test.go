@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/goroutines"
+)
+
+var doubled atomic.Int32
+
+var double = concert.Register("concertd.test.double", func(_ context.Context, n int) (int, error) {
+	doubled.Add(1)
+	return 2 * n, nil
+})
+
+// concertd runs a command that ends.
+func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // or a server would go on
+	defer cancel()
+	var o, e bytes.Buffer
+	code = run(ctx, args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+// serving is a server that runs until stop is called, which waits until it has ended.
+func serving(t *testing.T, args ...string) (url string, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	var errOut bytes.Buffer
+	go func() {
+		c := run(ctx, append([]string{"serve"}, args...), w, &errOut)
+		w.Close()
+		code <- c
+	}()
+	lines := bufio.NewScanner(r)
+	ready := false
+	for !ready && lines.Scan() {
+		if at, ok := strings.CutPrefix(lines.Text(), "concertd: listening on "); ok {
+			url = at
+		}
+		ready = lines.Text() == "concertd: ready"
+	}
+	if !ready {
+		t.Fatalf("it is not ready: exit code %d, %s", <-code, errOut.String())
+	}
+	go io.Copy(io.Discard, r)
+	stopped := false
+	stop = func() int {
+		if stopped {
+			return 0
+		}
+		stopped = true
+		cancel()
+		select {
+		case c := <-code:
+			return c
+		case <-time.After(30 * time.Second):
+			t.Error("the server does not stop")
+			return -1
+		}
+	}
+	t.Cleanup(func() { stop() })
+	return url, stop
+}
+
+// TestServe: who has a key works with a server, which keeps what it has when it is stopped and started again.
+func TestServe(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "one")
+	access := func(role, name string) cluster.Access {
+		t.Helper()
+		code, out, errOut := concertd(t, "key", "--folder", folder, role, name)
+		if code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") {
+			t.Fatalf("%d, %s%s", code, out, errOut)
+		}
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return cluster.Access{Key: file}
+	}
+	ann, box := access("client", "ann"), access("worker", "box")
+	if code, out, _ := concertd(t, "keys", "--folder", folder); code != exitOK || strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "client U") || !strings.HasSuffix(out, " box\n") {
+		t.Errorf("keys: %d, %q", code, out)
+	}
+
+	url, stop := serving(t, "--folder", folder, "--listen", "127.0.0.1:0")
+	ask := func(url string) int {
+		t.Helper()
+		pool := goroutines.New(2, nil)
+		defer pool.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() {
+			served <- cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: box, Notice: func(string) {}})
+		}()
+		defer func() {
+			cancel()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		}()
+		ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: ann, Notice: func(string) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ex.Close()
+		n, err := concert.Submit(cluster.WithID(t.Context(), "once"), ex, double, 21).Result(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	if n := ask(url); n != 42 {
+		t.Errorf("%d", n)
+	}
+	if code := stop(); code != exitOK {
+		t.Errorf("it stops with %d", code)
+	}
+
+	// What is answered now was stored.
+	url, stop = serving(t, "--folder", folder, "--listen", "127.0.0.1:0")
+	if n := ask(url); n != 42 {
+		t.Errorf("%d after a restart", n)
+	}
+	if n := doubled.Load(); n != 1 {
+		t.Errorf("it ran %d times", n)
+	}
+	stop()
+	if code, _, errOut := concertd(t, "revoke", "--folder", folder, "ann"); code != exitOK {
+		t.Errorf("revoke: %d, %s", code, errOut)
+	}
+	url, _ = serving(t, "--folder", folder, "--listen", "127.0.0.1:0")
+	if ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: ann}); err == nil || !strings.Contains(err.Error(), "does not know the key") {
+		t.Errorf("ann, who has no key any more: %v", err)
+		if err == nil {
+			ex.Close()
+		}
+	}
+}
+
+// TestWrong: what is wrong is said, with what to do, and an exit code.
+func TestWrong(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errOut := concertd(t, "key", "--folder", folder, "client", "ann"); code != exitOK {
+		t.Fatal(code, errOut)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"", exitUsage, "Usage:"},
+		{"dance", exitUsage, `no command "dance"`},
+		{"serve --nonsense", exitUsage, "nonsense"},
+		{"serve now", exitUsage, "1 arguments beside the flags, want 0"},
+		{"serve --folder F --name one", exitUsage, "with --join"},
+		{"serve --folder F --listen here", exitFailed, "want one like 127.0.0.1:4222"},
+		{"serve --folder F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy that of the servers to join"},
+		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "joins two others at least"},
+		{"serve --folder F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitFailed, "no fixed port"},
+		{"serve --folder F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "without blanks, dots and slashes"},
+		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a,b", exitFailed, "want HOST:PORT"},
+		{"serve --folder F/file", exitFailed, "not a directory"},
+		{"key --folder F client", exitUsage, "1 arguments beside the flags, want 2"},
+		{"key --folder F king ann", exitFailed, `no role "king"`},
+		{"key --folder F client ann", exitFailed, "there is a key of ann already"},
+		{"key --folder F client a/b", exitFailed, "has other signs"},
+		{"revoke --folder F bob", exitFailed, `no key of "bob"`},
+		{"revoke --folder F/none ann", exitFailed, "no such file"},
+		{"keys --folder F/file", exitFailed, "not a directory"},
+	} {
+		args := strings.Fields(strings.ReplaceAll(c.args, "F", folder))
+		code, out, errOut := concertd(t, args...)
+		if code != c.code || out != "" || !strings.Contains(errOut, c.says) {
+			t.Errorf("%s: exit code %d, output %q, %q; want %d and %q", c.args, code, out, errOut, c.code, c.says)
+		}
+	}
+	for _, c := range commands {
+		if code, out, errOut := concertd(t, c.name, "-h"); code != exitOK || !strings.Contains(out, "Usage: concertd "+c.name) || errOut != "" {
+			t.Errorf("%s -h: %d, %q, %q", c.name, code, out, errOut)
+		}
+	}
+	// A key that could not be printed is nobody's.
+	if code := run(t.Context(), []string{"key", "--folder", folder, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
+		t.Errorf("a key that could not be printed: exit code %d", code)
+	}
+	if _, out, _ := concertd(t, "keys", "--folder", folder); strings.Contains(out, "bob") {
+		t.Errorf("it is known: %s", out)
+	}
+}
+
+// broken is a full disk.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

@@ -1,0 +1,115 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// What a dead letter says beside the task.
+const (
+	reasonHeader = "Concert-Reason"
+	workerHeader = "Concert-Worker"
+)
+
+const longestReason = 1000 // bytes
+
+// oneLine is text as it may be in a header.
+func oneLine(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' }), " ")
+	if len(text) > longestReason {
+		text = strings.ToValidUTF8(text[:longestReason], "") + "..."
+	}
+	return text
+}
+
+// bury makes a dead letter of a message that is no task.
+func (w *worker) bury(msg jetstream.Msg, why error) {
+	if w.letter(msg, why) {
+		msg.TermWithReason(why.Error())
+		return
+	}
+	msg.NakWithDelay(time.Second)
+}
+
+// giveUp makes a dead letter of a task, and tells its submitter the outcome. It does not wait for that.
+func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
+	w.link.background.Go(func() {
+		w.mu.Lock()
+		msg := d.msg
+		w.mu.Unlock()
+		if !w.letter(msg, why) {
+			w.back(d)
+			return
+		}
+		o.Dead = true
+		w.publish(d, o)
+	})
+}
+
+// letter publishes a dead letter, and reports whether it is stored.
+func (w *worker) letter(msg jetstream.Msg, why error) bool {
+	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
+	subject := strings.Replace(msg.Subject(), "concert.task.", "concert.dead.", 1)
+	if meta, err := msg.Metadata(); err == nil {
+		header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d", meta.Sequence.Stream))
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+	defer cancel()
+	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.Data(), Header: header})
+	if err != nil {
+		w.opts.Notice(fmt.Sprintf("a task that is given up (%v) could not be put among the dead letters: %v", why, err))
+	}
+	return err == nil
+}
+
+// erred takes the outcome of a task whose function has returned an error, or was not called. If its submitter wants that, it runs once more
+// later; if it has for the last time, it is a dead letter.
+func (w *worker) erred(d *delivery, began bool, err error, o wire.Outcome) {
+	if !began || d.Attempts <= 1 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		w.publish(d, o)
+		return
+	}
+	retry := retrying{attempts: d.Attempts, delay: time.Duration(d.Delay) * time.Millisecond, most: time.Duration(d.MaxDelay) * time.Millisecond}
+	pause, again := retry.after(d.attempt, err)
+	if again && (d.Deadline == 0 || time.Now().Add(pause).UnixMilli() < d.Deadline) {
+		w.later(d, pause)
+		return
+	}
+	w.giveUp(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
+}
+
+// later gives a task back to the servers, to be had again after a pause. If it is cancelled in the pause, this worker says so.
+func (w *worker) later(d *delivery, pause time.Duration) {
+	w.mu.Lock()
+	delete(w.held, d.key)
+	_, unwanted := w.tombs[d.try]
+	if !unwanted {
+		w.paused[d.try] = d
+		time.AfterFunc(pause, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.paused[d.try] == d {
+				delete(w.paused, d.try)
+			}
+		})
+	}
+	msg := d.msg
+	w.checkIdle()
+	w.mu.Unlock()
+	if unwanted {
+		pause = 0 // whoever gets it drops it
+	}
+	msg.NakWithDelay(pause)
+	if text, err := wire.Marshal(&wire.Hint{Number: d.ID.Number, Worker: d.place, At: w.id, Away: true}); err == nil {
+		w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), text)
+	}
+	w.look()
+}

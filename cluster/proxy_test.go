@@ -1,0 +1,134 @@
+package cluster_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// proxy is a way to a server over TCP that can be cut, and healed.
+//
+//	open --> cut --> open        connections end, and new ones too
+//	open --> silent --> open     connections stay, and nothing comes through: as when a machine or a cable is gone
+type proxy struct {
+	to string
+	l  net.Listener
+
+	mu    sync.Mutex
+	state proxyState            // guarded by mu
+	turn  *sync.Cond            // on mu: the state has changed
+	conns map[net.Conn]struct{} // guarded by mu
+	over  bool                  // guarded by mu: the test has ended
+}
+
+type proxyState int
+
+const (
+	open proxyState = iota
+	cut
+	silent
+)
+
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{to: to, l: l, conns: map[net.Conn]struct{}{}}
+	p.turn = sync.NewCond(&p.mu)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { p.serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.mu.Lock()
+		p.over = true
+		p.mu.Unlock()
+		p.set(cut)
+		running.Wait()
+	})
+	return p
+}
+
+func (p *proxy) address() string { return p.l.Addr().String() }
+
+// set has the network be so.
+func (p *proxy) set(s proxyState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = s
+	p.turn.Broadcast()
+	if s == silent {
+		return
+	}
+	for c := range p.conns { // those that were silent for a while are of no use
+		c.Close()
+	}
+	clear(p.conns)
+}
+
+func (p *proxy) serve(from net.Conn) {
+	defer from.Close()
+	if !p.enter(from) {
+		return
+	}
+	to, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	if !p.enter(to) {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { p.pass(to, from) })
+	both.Go(func() { p.pass(from, to) })
+	both.Wait()
+}
+
+// enter notes a connection, unless the way is cut; while it is silent it waits.
+func (p *proxy) enter(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[c] = struct{}{}
+	for p.state == silent {
+		p.turn.Wait()
+	}
+	if p.state == cut || p.over {
+		delete(p.conns, c)
+		return false
+	}
+	return true
+}
+
+// pass copies from one connection to the other, as far as the network lets it.
+func (p *proxy) pass(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		p.mu.Lock()
+		for p.state == silent {
+			p.turn.Wait()
+		}
+		p.mu.Unlock()
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if err == io.EOF || err != nil {
+			return
+		}
+	}
+}

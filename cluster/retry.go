@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"concert"
+)
+
+const (
+	mostAttempts = 1000           // of a task
+	mostDelay    = 24 * time.Hour // between two of them
+)
+
+type retryKey struct{}
+
+// WithRetry returns a context that has tasks which are submitted with it run again when their function fails, as [concert.Retry] does; but between
+// two attempts they are with the servers, and take up no place in a worker, so pauses may be long: up to a day. Another worker may
+// take the next attempt, and those that end as a worker is lost count too. A task whose last attempt has failed is a dead letter, which can be
+// replayed, and its error that of its function.
+//
+// Of the options, Attempts may be up to 1000, and If has to be nil: it is the worker that decides, and all errors but those of a context are worth another
+// attempt. A task whose deadline comes before the next attempt has none. WithRetry panics if an option is not as it should be.
+func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context {
+	var o concert.RetryOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Attempts < 0 || o.Attempts > mostAttempts || o.Delay < 0 || o.MaxDelay < 0 || o.Delay > mostDelay || o.MaxDelay > mostDelay || o.If != nil {
+		panic(fmt.Sprintf("cluster: WithRetry with an option that it does not have: %+v", o))
+	}
+	r := retrying{attempts: o.Attempts, delay: o.Delay, most: o.MaxDelay}
+	if r.attempts == 0 {
+		r.attempts = 3
+	}
+	if r.delay == 0 {
+		r.delay = 100 * time.Millisecond
+	}
+	if r.most == 0 {
+		r.most = max(30*time.Second, r.delay)
+	}
+	return context.WithValue(ctx, retryKey{}, r)
+}
+
+// retrying is how a task is to be tried again.
+type retrying struct {
+	attempts    int
+	delay, most time.Duration
+}
+
+// retryOf is what WithRetry has said; the zero value if nothing.
+func retryOf(ctx context.Context) retrying {
+	r, _ := ctx.Value(retryKey{}).(retrying)
+	return r
+}
+
+// after returns the pause after an attempt that has failed, and whether there is another one. It does not trust what it is.
+func (r retrying) after(attempt int, err error) (time.Duration, bool) {
+	if attempt >= min(r.attempts, mostAttempts) {
+		return 0, false
+	}
+	most := max(0, min(r.most, mostDelay))
+	pause := max(0, min(r.delay, most))
+	for range attempt - 1 {
+		if pause = min(2*pause, most); pause == most {
+			break
+		}
+	}
+	pause -= rand.N(pause/2 + 1)
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) && asked.RetryAfter() > 0 {
+		pause = asked.RetryAfter()
+		return pause, pause <= most
+	}
+	return pause, true
+}

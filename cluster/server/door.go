@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+const (
+	doorTime = 4 * time.Second // for what somebody who knocks asks for; it asks again after five
+	atDoor   = 64              // that are served at a time; the others wait
+)
+
+// door is what a server does for who has a key: it says what that is for, and makes the consumers of a client's sessions.
+type door struct {
+	server *Server
+	nc     *client.Conn
+	js     jetstream.JetStream
+	places chan struct{}
+}
+
+// openDoor serves those who knock, one server of all each.
+func (s *Server) openDoor() (*door, error) {
+	nc, err := s.connect(client.MaxReconnects(-1))
+	if err != nil {
+		return nil, err
+	}
+	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor)}
+	d.js, err = jetstream.New(nc)
+	if err == nil {
+		_, err = nc.QueueSubscribe(wire.DoorSubject("*"), "servers", func(m *client.Msg) {
+			d.places <- struct{}{}
+			go func() {
+				defer func() { <-d.places }()
+				d.answer(m)
+			}()
+		})
+	}
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	return d, nil
+}
+
+// answer answers one who knocks. Who that is is in the subject, and only the holder of that key can publish to it: see accounts.go.
+func (d *door) answer(m *client.Msg) {
+	key := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	w, err := d.welcome(key, m.Data)
+	if err != nil {
+		w.Error = err.Error()
+	}
+	if body, err := wire.Marshal(&w); err == nil {
+		m.Respond(body)
+	}
+}
+
+func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
+	var k wire.Knock
+	if err := wire.Unmarshal(body, &k); err != nil {
+		return w, fmt.Errorf("what was asked is not known here: %w", err)
+	}
+	holders, err := d.server.options.Keyring.Holders()
+	if err != nil {
+		return w, err
+	}
+	i := slices.IndexFunc(holders, func(h Holder) bool { return h.Key == key })
+	if i < 0 {
+		return w, fmt.Errorf("%s is nobody's key", key)
+	}
+	w.Role = string(holders[i].Role)
+	if k.Session == "" {
+		return w, nil
+	}
+	switch {
+	case holders[i].Role == Worker:
+		return w, fmt.Errorf("a worker has no session")
+	case !wire.ValidToken(k.Session):
+		return w, fmt.Errorf("a session cannot be called %q", k.Session)
+	case k.Stream != wire.ResultStream && k.Stream != wire.KeptStream:
+		return w, fmt.Errorf("there are no results in %q", k.Stream)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
+	defer cancel()
+	// It makes one and changes none: the name of a session that is another client's is refused.
+	_, err = d.js.CreateConsumer(ctx, k.Stream, wire.SessionConsumer(k.Stream, key, k.Session))
+	return w, err
+}
+
+func (d *door) close() { d.nc.Close() }

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/python"
+)
+
+// screen is what a command says, while it runs.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// await waits until it says something.
+func (s *screen) await(t *testing.T, what string) {
+	t.Helper()
+	for begin := time.Now(); !strings.Contains(s.String(), what); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("it does not say %q: %s", what, s)
+		}
+	}
+}
+
+// startWorker runs concert worker until stop is called, which returns its exit code.
+func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
+	t.Helper()
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("there is no python3")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	says = &screen{}
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, append([]string{"worker"}, args...), &bytes.Buffer{}, says) }()
+	stop = sync.OnceValue(func() int {
+		cancel()
+		return <-code
+	})
+	t.Cleanup(func() { stop() })
+	says.await(t, "ready at")
+	return says, stop
+}
+
+// TestWorker: Python functions of a cluster, with several types, and what status says of it.
+func TestWorker(t *testing.T) {
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	folder := t.TempDir()
+	module := "import time\ndef greet(name):\n    return 'hello ' + name\n" +
+		"def add(a, b):\n    return a + b\ndef nothing():\n    return 'nothing'\nclass Model:\n    def predict(self, x):\n        return [x, x]\n"
+	if err := os.WriteFile(filepath.Join(folder, "worker_module.py"), []byte(module), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says, stop := startWorker(t, "--url", s.URL(), "-n", "1", "--threads", "2", "--path", folder,
+		"statistics:fmean", "worker_module:greet", "worker_module:add", "worker_module:nothing", "worker_module:Model().predict")
+
+	ex, err := cluster.Dial(t.Context(), s.URL(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	if v, err := concert.Submit(t.Context(), ex, python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6}).Result(t.Context()); v != 3 || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if v, err := concert.Submit(t.Context(), ex, python.Func[[]int, any]("statistics:fmean"), []int{1, 3}).Result(t.Context()); v != 2.0 || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if v, err := concert.Submit(t.Context(), ex, python.Func[string, string]("worker_module:greet"), "Ann").Result(t.Context()); v != "hello Ann" || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if v, err := concert.Submit(t.Context(), ex, python.Func[python.Args, int]("worker_module:add"), python.Args{Args: []any{1, 2}}).Result(t.Context()); v != 3 || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if v, err := concert.Submit(t.Context(), ex, python.Func[python.None, string]("worker_module:nothing"), python.None{}).Result(t.Context()); v != "nothing" || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if v, err := concert.Submit(t.Context(), ex, python.Func[int, []int]("worker_module:Model().predict"), 7).Result(t.Context()); len(v) != 2 || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	var failed *python.Error
+	if _, err := concert.Submit(t.Context(), ex, python.Func[int, string]("worker_module:greet"), 7).Result(t.Context()); !errors.As(err, &failed) || failed.Type != "TypeError" {
+		t.Errorf("%v, want a TypeError", err)
+	}
+
+	var out, errOut bytes.Buffer
+	if code := run(t.Context(), []string{"status", "--url", s.URL()}, &out, &errOut); code != exitOK {
+		t.Fatalf("%d, %s", code, errOut.String())
+	}
+	for _, want := range []string{"1 worker, 0 of 2 places taken\n", " 0 of 2 ", "statistics:fmean, worker_module:Model().predict, worker_module:add and 2 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("status has no %q:\n%s", want, out.String())
+		}
+	}
+	if code := stop(); code != exitOK || !strings.Contains(says.String(), "stopping") {
+		t.Errorf("the worker ends with %d: %s", code, says)
+	}
+}
+
+// TestWorkerWrong: what a worker cannot run, it says before it takes anything.
+func TestWorkerWrong(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("there is no python3")
+	}
+	for args, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"":                                      {exitUsage, "no function"},
+		"fmean":                                 {exitUsage, "want MODULE:FUNCTION"},
+		"-n 0 statistics:fmean":                 {exitUsage, "-n takes"},
+		"--grace 0s statistics:fmean":           {exitUsage, "--grace takes"},
+		"--threads 0 statistics:fmean":          {exitUsage, "--threads takes"},
+		"-n 1 statistics:nonesuch":              {exitFailed, "statistics:nonesuch"},
+		"-n 1 no_such_module:f":                 {exitFailed, "no_such_module"},
+		"-n 1 string:digits":                    {exitFailed, "string:digits is no function"},
+		"-n 1 --python /no/python os:nice":      {exitFailed, "no interpreter"},
+		"-n 1 --key /no/key os:nice":            {exitFailed, "/no/key"},
+		"-n 1 --url nats://127.0.0.1:1 os:nice": {exitFailed, "no connection to nats://127.0.0.1:1"},
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(t.Context(), append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {
+			t.Errorf("%s: exit code %d, %q; want %d and %q", args, code, errOut.String(), want.code, want.says)
+		}
+	}
+}
+
+// TestStatus: dead letters are listed, run once more, and removed.
+func TestStatus(t *testing.T) {
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := cluster.Setup(t.Context(), s.URL(), 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	status := func(args ...string) (int, string, string) {
+		var out, errOut bytes.Buffer
+		code := run(t.Context(), append([]string{"status", "--url", s.URL()}, args...), &out, &errOut)
+		return code, out.String(), errOut.String()
+	}
+	if code, out, _ := status("--dead"); code != exitOK || out != "no dead letters\n" {
+		t.Errorf("%d, %q", code, out)
+	}
+	publishDead(t, s.URL(), 3)
+	code, out, errOut := status("--dead")
+	if code != exitOK || strings.Count(out, "\n") != 4 || !strings.Contains(out, "no task") || !strings.Contains(out, "made up") {
+		t.Errorf("%d, %q, %q", code, out, errOut)
+	}
+	if code, out, _ := status(); code != exitOK || !strings.Contains(out, "3 dead letters: concert status --dead lists them") {
+		t.Errorf("%d, %q", code, out)
+	}
+	if code, out, errOut := status("--replay", "1"); code != exitFailed || out != "0 dead letters replayed\n" || !strings.Contains(errOut, "is no task") {
+		t.Errorf("%d, %q, %q", code, out, errOut)
+	}
+	if code, out, errOut := status("--discard", "1,99"); code != exitFailed || out != "1 dead letter discarded\n" || !strings.Contains(errOut, "dead letter 99") {
+		t.Errorf("%d, %q, %q", code, out, errOut)
+	}
+	if code, out, errOut := status("--discard", "all"); code != exitOK || out != "2 dead letters discarded\n" {
+		t.Errorf("%d, %q, %q", code, out, errOut)
+	}
+	code, out, _ = status("--json")
+	var v struct {
+		Workers, Queues []any
+		Dead            int
+	}
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitOK || v.Dead != 0 {
+		t.Errorf("%d, %q, %v", code, out, err)
+	}
+	for _, args := range []string{"now", "--replay x", "--replay 0", "--dead --watch", "--json --replay all", "--nonsense"} {
+		if code, _, errOut := status(strings.Fields(args)...); code != exitUsage {
+			t.Errorf("%s: %d, %q", args, code, errOut)
+		}
+	}
+}
+
+// publishDead has servers keep dead letters that are no tasks.
+func publishDead(t *testing.T, url string, n int) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		m := &nats.Msg{Subject: "concert.dead.contract.client", Data: fmt.Append(nil, i), Header: nats.Header{"Concert-Reason": {"made up"}}}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"concert/cluster"
+)
+
+const statusHelp = `Usage: concert status [flags]
+
+Shows who works in a cluster, what waits, and what was given up. Where servers ask
+for keys it takes that of an admin.
+
+Flags:
+  --url URL         of the servers, with commas between them
+                    (default $CONCERT_URL, or nats://127.0.0.1:4222)
+  --key FILE        the file with the key, as concertd makes it
+                    (default $CONCERT_KEY)
+  --watch           again every two seconds, until Ctrl-C
+  --dead            list the dead letters: tasks that were given up, as their
+                    workers were lost five times or the last of their attempts
+                    failed, and what was no task
+  --replay WHICH    have dead letters run once more: 4,7 or all
+  --discard WHICH   remove dead letters: 4,7 or all
+  --json            everything as JSON
+
+Tasks that wait are those that have been sent and have no result, so those that
+run are among them. What a client still holds back only the client knows.
+
+Exit codes: 0 fine; 1 no connection, or some letters could not be replayed; 2 the
+command line is wrong; 130 interrupted.
+
+Examples:
+  concert status
+  concert status --url tls://one.example:4222 --key boss.key --watch
+  concert status --dead
+  concert status --replay all
+`
+
+type statusOptions struct {
+	clusterFlags
+	watch, dead, json bool
+	replay, discard   string
+}
+
+const (
+	statusPeriod = 2 * time.Second
+	letterBatch  = 1000
+)
+
+func parseStatus(args []string) (o statusOptions, err error) {
+	flags := flag.NewFlagSet("status", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	o.add(flags)
+	flags.BoolVar(&o.watch, "watch", false, "")
+	flags.BoolVar(&o.dead, "dead", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.StringVar(&o.replay, "replay", "", "")
+	flags.StringVar(&o.discard, "discard", "", "")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return o, err
+	} else if err != nil {
+		return o, usageError{err.Error()}
+	}
+	does := 0
+	for _, on := range []bool{o.watch, o.dead, o.replay != "", o.discard != ""} {
+		if on {
+			does++
+		}
+	}
+	switch {
+	case flags.NArg() > 0:
+		err = usageError{fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
+	case does > 1:
+		err = usageError{"--watch, --dead, --replay and --discard do not go together"}
+	case o.json && (o.replay != "" || o.discard != ""):
+		err = usageError{"--json is for what is shown"}
+	}
+	for _, numbers := range []string{o.replay, o.discard} {
+		if _, _, bad := letterNumbers(numbers); bad != nil {
+			err = usageError{bad.Error()}
+		}
+	}
+	return o, err
+}
+
+// letterNumbers are what a flag says: numbers, or all.
+func letterNumbers(text string) (numbers []uint64, all bool, err error) {
+	if text == "" || text == "all" {
+		return nil, text == "all", nil
+	}
+	for _, part := range strings.Split(text, ",") {
+		n, err := strconv.ParseUint(part, 10, 64)
+		if err != nil || n == 0 {
+			return nil, false, fmt.Errorf("%q: want numbers of dead letters with commas between them, or all", text)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, false, nil
+}
+
+// status is what is shown, and its JSON.
+type status struct {
+	Time    time.Time        `json:"time"`
+	Workers []cluster.Worker `json:"workers"`
+	Queues  []cluster.Queue  `json:"queues"`
+	Dead    int              `json:"dead"`
+}
+
+func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error {
+	o, err := parseStatus(args)
+	if err != nil {
+		return err
+	}
+	access := o.access()
+	in, err := cluster.Inspect(ctx, o.url, &access)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	switch {
+	case o.dead:
+		return listLetters(ctx, in, o.json, out)
+	case o.replay != "":
+		return eachLetter(ctx, in, o.replay, "replayed", in.Replay, out, errOut)
+	case o.discard != "":
+		return eachLetter(ctx, in, o.discard, "discarded", in.Discard, out, errOut)
+	}
+	st := styleFor(out)
+	for {
+		s, err := statusOf(ctx, in)
+		if err != nil {
+			return err
+		}
+		if o.watch && st.on {
+			fmt.Fprint(out, "\x1b[H\x1b[2J")
+		}
+		if o.json {
+			err = json.NewEncoder(out).Encode(s)
+		} else {
+			err = s.print(out, st)
+		}
+		if err != nil || !o.watch {
+			return err
+		}
+		select {
+		case <-time.After(statusPeriod):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s.Time, s.Workers, s.Queues = time.Now(), in.Workers(), []cluster.Queue{}
+	if s.Workers == nil { // in JSON they are lists
+		s.Workers = []cluster.Worker{}
+	}
+	queues, err := in.Queues(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Queues = append(s.Queues, queues...)
+	s.Dead, err = in.Dead(ctx)
+	return s, err
+}
+
+func (s *status) print(out io.Writer, st style) error {
+	contracts := map[string]string{} // what the workers of a contract do
+	running, places := 0, 0
+	for _, w := range s.Workers {
+		contracts[w.Contract] = functionList(w.Functions)
+		running += w.Running
+		places += w.Places
+	}
+	fmt.Fprintln(out, st.bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(places, "place"))))
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(s.Workers) > 0 {
+		fmt.Fprintln(t, "  host\tpid\trunning\tfinished\tfailed\tup\tfunctions")
+	}
+	for _, w := range s.Workers {
+		up := s.Time.Sub(w.Since).Round(time.Second).String()
+		if w.Draining {
+			up += ", drains"
+		}
+		fmt.Fprintf(t, "  %s\t%d\t%d of %d\t%d\t%d\t%s\t%s\n", w.Host, w.Pid, w.Running, w.Places, w.Finished, w.Failed, up, functionList(w.Functions))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	var tasks uint64
+	for _, q := range s.Queues {
+		tasks += q.Tasks
+	}
+	fmt.Fprintln(out, st.bold(fmt.Sprintf("%s waiting", count(int(tasks), "task"))))
+	t = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(s.Queues) > 0 {
+		fmt.Fprintln(t, "  client\ttasks\tfor")
+	}
+	for _, q := range s.Queues {
+		to, there := contracts[q.Contract]
+		if !there {
+			to = "workers that are not there"
+		}
+		fmt.Fprintf(t, "  %s\t%d\t%s\n", q.Client, q.Tasks, to)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	letters := st.bold(count(s.Dead, "dead letter"))
+	if s.Dead > 0 {
+		letters += ": concert status --dead lists them"
+	}
+	_, err := fmt.Fprintln(out, letters)
+	return err
+}
+
+// functionList is the first of them, and how many more there are.
+func functionList(names []string) string {
+	var shown []string
+	for _, n := range names {
+		if rest, ok := strings.CutPrefix(n, "python:"); ok { // of the forms that it has, one says it
+			if _, n, _ = strings.Cut(rest, ":"); slices.Contains(shown, n) {
+				continue
+			}
+		}
+		shown = append(shown, n)
+	}
+	if more := len(shown) - 3; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(shown[:3], ", "), more)
+	}
+	return strings.Join(shown, ", ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// letters gives take all dead letters.
+func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadLetter)) error {
+	for next := uint64(1); ; {
+		batch, err := in.DeadLetters(ctx, next, letterBatch)
+		if err != nil {
+			return err
+		}
+		for _, d := range batch {
+			take(d)
+			next = d.Number + 1
+		}
+		if len(batch) < letterBatch {
+			return nil
+		}
+	}
+}
+
+func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io.Writer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	n := 0
+	err := letters(ctx, in, func(d cluster.DeadLetter) {
+		if asJSON {
+			json.NewEncoder(out).Encode(d)
+			return
+		}
+		if n++; n == 1 {
+			fmt.Fprintln(t, "number\twhen\tfunction\tclient\treason")
+		}
+		function := d.Function
+		if function == "" {
+			function = "no task"
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", d.Number, d.At.Format(time.DateTime), function, d.Client, d.Reason)
+	})
+	if err == nil {
+		err = t.Flush()
+	}
+	if err == nil && n == 0 && !asJSON {
+		fmt.Fprintln(out, "no dead letters")
+	}
+	return err
+}
+
+// eachLetter does something with dead letters. One that cannot be done does not keep the others from it.
+func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
+	numbers, all, err := letterNumbers(which)
+	if err != nil {
+		return err
+	}
+	if all {
+		if err := letters(ctx, in, func(d cluster.DeadLetter) { numbers = append(numbers, d.Number) }); err != nil {
+			return err
+		}
+	}
+	failed := 0
+	for _, n := range numbers {
+		if err := do(ctx, n); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			failed++
+			fmt.Fprintf(errOut, "concert status: %v\n", err)
+		}
+	}
+	fmt.Fprintf(out, "%s %s\n", count(len(numbers)-failed, "dead letter"), done)
+	if failed > 0 {
+		return errNotAll
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/processes"
+	"concert/python"
+)
+
+const workerHelp = `Usage: concert worker [flags] MODULE:FUNCTION...
+
+Runs Python functions for the clients of a cluster, in interpreters of this
+machine. Programs in Go that call them have them by python.Func("MODULE:FUNCTION")
+and run them on cluster.Dial. (A Go program offers functions of its own by
+cluster.Serve.)
+
+Flags:
+  --url URL         of the servers, with commas between them
+                    (default $CONCERT_URL, or nats://127.0.0.1:4222)
+  --key FILE        the file with the worker's key, as concertd makes it
+                    (default $CONCERT_KEY)
+  -n N              interpreters (default as many as there are processors)
+  --threads N       tasks at a time in each of them (default 1)
+  --python PROGRAM  the interpreter, or the folder of a virtual environment
+                    (default $VIRTUAL_ENV, or python3)
+  --path DIR        folder in which modules are looked for first
+  --grace D         for tasks that run when it is to end; then they go to
+                    another worker (default 30s)
+
+Ctrl-C, or SIGTERM, lets the tasks that run end, and takes no more; a second one
+stops at once, and what ran goes to another worker half a minute later.
+
+Exit codes: 0 told to stop, and nothing was lost; 1 it cannot work; 2 the command
+line is wrong; 130 stopped at once.
+
+Examples:
+  concert worker statistics:fmean
+  concert worker --url tls://one.example:4222 --key box1.key \
+      --path models -n 4 'classify:Model().predict'
+`
+
+type workerOptions struct {
+	clusterFlags
+	n, threads   int
+	python, path string
+	grace        time.Duration
+}
+
+func parseWorker(args []string) (o workerOptions, functions []string, err error) {
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	o.add(flags)
+	flags.IntVar(&o.n, "n", runtime.GOMAXPROCS(0), "")
+	flags.IntVar(&o.threads, "threads", 1, "")
+	flags.StringVar(&o.python, "python", "", "")
+	flags.StringVar(&o.path, "path", "", "")
+	flags.DurationVar(&o.grace, "grace", 30*time.Second, "")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return o, nil, err
+	} else if err != nil {
+		return o, nil, usageError{err.Error()}
+	}
+	switch {
+	case o.n < 1 || o.n > 1000:
+		err = usageError{"-n takes 1 to 1000"}
+	case o.threads < 1 || o.threads > 1000:
+		err = usageError{"--threads takes 1 to 1000"}
+	case o.grace <= 0:
+		err = usageError{"--grace takes a time above zero, as in 30s or 2m"}
+	case flags.NArg() == 0:
+		err = usageError{"no function: name some, as in statistics:fmean"}
+	}
+	for _, f := range flags.Args() {
+		if module, name, ok := strings.Cut(f, ":"); !ok || module == "" || name == "" || strings.ContainsAny(f, " \t\n") {
+			err = usageError{fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean", f)}
+		}
+	}
+	return o, flags.Args(), err
+}
+
+// lookUp finds a function without calling it: what is made by a call is made with the first task.
+var lookUp = python.Source[string, python.None]("look_up", `
+def look_up(where):
+    import importlib
+    module, target = where.split(":", 1)
+    found = importlib.import_module(module)
+    for part in target.split("."):
+        if part.endswith("()"):
+            getattr(found, part[:-2])
+            return
+        found = getattr(found, part)
+    if not callable(found):
+        raise TypeError("%s is no function" % where)
+`)
+
+func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
+	o, functions, err := parseWorker(args)
+	if err != nil {
+		return err
+	}
+	opts := &python.Options{Interpreter: o.python, Options: processes.Options{Threads: o.threads}}
+	if o.path != "" {
+		opts.Path = []string{o.path}
+	}
+	pool, err := python.New(o.n, opts)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	var names []string
+	for _, f := range functions {
+		if _, err := concert.Submit(ctx, pool, lookUp, f).Result(ctx); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+		names = append(names, python.Names(f)...)
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(errOut, "concert worker: "+format+"\n", args...) }
+	stopping := context.AfterFunc(ctx, func() {
+		say("stopping: tasks that run have %v to end", o.grace)
+	})
+	defer stopping()
+	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{
+		Access: o.access(), Functions: names, Places: o.n * o.threads, Grace: o.grace,
+		Ready: func() {
+			say("ready at %s: %d tasks at a time of %s", o.url, o.n*o.threads, strings.Join(functions, ", "))
+		},
+		Notice: func(text string) { say("%s", text) },
+	})
+}

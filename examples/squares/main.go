@@ -1,0 +1,47 @@
+// Squares is the program of the README with one line changed: it runs on the workers of a cluster.
+//
+//	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     on the others
+//	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           here
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+
+	"concert"
+	"concert/cluster"
+	"concert/goroutines"
+)
+
+// A function that leaves the process has a name.
+var square = concert.Register("squares.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
+
+func main() {
+	url := flag.String("cluster", "nats://127.0.0.1:4222", "URL of the servers")
+	key := flag.String("key", "", "file with the key for them")
+	work := flag.Bool("work", false, "be a worker")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	access := cluster.Access{Key: *key}
+	if *work {
+		if err := cluster.Serve(ctx, *url, goroutines.New(8, nil), &cluster.ServeOptions{Access: access}); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+
+	ex, err := cluster.Dial(ctx, *url, &cluster.Options{Access: access}) // the line
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	for n, err := range concert.Map(ctx, ex, square, slices.Values([]int{1, 2, 3})) {
+		fmt.Println(n, err)
+	}
+}
