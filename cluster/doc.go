@@ -60,6 +60,11 @@
 // A task that was on its way to a worker whose connection broke at that instant is held by nobody until its lease ends: half
 // a minute.
 //
+// Results of tasks with ids are looked for when there is a worker for the function: only then tasks leave the program.
+//
+// Of three servers one may be lost. Nothing comes while those that are left choose who leads: 4 to 10 seconds in the project's tests, which kill and cut off each in turn. Tasks that
+// a lost worker held come half a minute later.
+//
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //
 // Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task

@@ -37,16 +37,34 @@ func (e *Executor) name(c *call) wire.TaskID {
 	return wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
 }
 
-// seek settles a call by the result that its id has already. Else it sends it.
+// seek settles a call by the result that its id has already. Else it sends it. While the servers do not answer it asks again, as long as the call is wanted.
 //
 // 1. A consumer that gets new results is there. 2. What is stored is looked up: if it is stored after that, the consumer gets it.
 func (e *Executor) seek(c *call) {
-	if err := e.watchKept(); err != nil {
-		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: results of tasks with an id: %w", err))
-		return
-	}
-	if !e.lookUp(c) {
-		e.send(c)
+	for {
+		err := e.watchKept()
+		found := false
+		if err == nil {
+			found, err = e.lookUp(c)
+		}
+		switch {
+		case found:
+			return
+		case err == nil:
+			e.send(c)
+			return
+		case !silent(err) && e.link.nc.IsConnected():
+			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
+			return
+		}
+		select {
+		case <-time.After(postAgain):
+		case <-c.batch.Context().Done():
+			e.drop(c)
+			return
+		case <-e.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -71,12 +89,12 @@ func (e *Executor) watchKept() error {
 }
 
 // lookUp settles a call by what is stored under its id, and reports whether there was something.
-func (e *Executor) lookUp(c *call) bool {
-	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
+func (e *Executor) lookUp(c *call) (bool, error) {
+	ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime)
 	defer cancel()
 	msg, err := e.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, errAbsent) {
-		return false
+		return false, nil
 	}
 	var o wire.Outcome
 	if err == nil {
@@ -89,10 +107,9 @@ func (e *Executor) lookUp(c *call) bool {
 	if err == nil {
 		v, err = e.link.fetch(ctx, e.client, o.Value)
 	}
-	if err == nil {
-		e.finish(c, &o, v)
-		return true
+	if err != nil {
+		return false, err
 	}
-	e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
-	return true
+	e.finish(c, &o, v)
+	return true, nil
 }

@@ -99,10 +99,20 @@ func (n *node) wait() error {
 
 func init() { roles["worker"], roles["client"] = beWorker, beClient }
 
+const (
+	stormWorkers = 4
+	stormPlaces  = 2                // of each
+	stormTime    = 30 * time.Second // that all of the work takes, if nothing goes wrong
+)
+
 // mark is a task that says that it ran, in a file of the worker's.
 var mark = concert.Register("cluster.test.mark", func(ctx context.Context, i int) (int, error) {
+	pause, err := time.ParseDuration(os.Getenv("CLUSTER_TEST_PAUSE"))
+	if err != nil {
+		return 0, err
+	}
 	select {
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(pause):
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
@@ -140,7 +150,7 @@ func linesOf(file string) (counts map[int]int, lines int, err error) {
 
 // beWorker serves until its standard input ends.
 func beWorker() error {
-	pool := goroutines.New(2, nil)
+	pool := goroutines.New(stormPlaces, nil)
 	defer pool.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {

@@ -97,9 +97,9 @@ func TestStorm(t *testing.T) {
 	w := newWeather(t, k)
 	dir := t.TempDir()
 	var workers []*node
-	for i := range 4 {
+	for i := range stormWorkers {
 		workers = append(workers, newNode(t, "CLUSTER_TEST_ROLE=worker", "CLUSTER_TEST_URL="+w.url(), "CLUSTER_TEST_KEY="+work.Key,
-			"CLUSTER_TEST_FILE="+filepath.Join(dir, fmt.Sprint("ran", i))))
+			"CLUSTER_TEST_FILE="+filepath.Join(dir, fmt.Sprint("ran", i)), fmt.Sprint("CLUSTER_TEST_PAUSE=", stormTime*stormPlaces*stormWorkers/time.Duration(*storm))))
 	}
 	for _, n := range workers {
 		n.await()
@@ -112,6 +112,7 @@ func TestStorm(t *testing.T) {
 	reached := 0
 	until := func(n int) (stall time.Duration) {
 		t.Helper()
+		n = min(n, *storm)
 		last := time.Now()
 		for begin := last; reached < n; time.Sleep(10 * time.Millisecond) {
 			_, lines, err := linesOf(shown)
@@ -122,7 +123,7 @@ func TestStorm(t *testing.T) {
 				reached, last = lines, time.Now()
 			}
 			stall = max(stall, time.Since(last))
-			if time.Since(begin) > 3*time.Minute {
+			if time.Since(begin) > 2*time.Minute {
 				t.Fatalf("after %d of %d results nothing has come for %v", reached, *storm, time.Since(last))
 			}
 		}

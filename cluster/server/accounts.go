@@ -53,6 +53,8 @@ var clientRights = []right{
 	sameAPI("DIRECT.GET."+wire.BucketStream(wire.ContractBucket), manyAnswers),
 	sameAPI("CONSUMER.INFO."+wire.ResultStream+".*", oneAnswer),
 	sameAPI("CONSUMER.INFO."+wire.KeptStream+".*", oneAnswer),
+	sameAPI("CONSUMER.DELETE."+wire.ResultStream+".*", oneAnswer),
+	sameAPI("CONSUMER.DELETE."+wire.KeptStream+".*", oneAnswer),
 	sameAPI("CONSUMER.MSG.NEXT."+wire.ResultStream+".*", manyAnswers),
 	sameAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
 }

@@ -184,7 +184,9 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 		return errors.New("a server joins two others at least: of two servers none could tell whether it or the other one is cut off")
 	}
 	o.ServerName = j.Name
-	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1}
+	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1,
+		// One that says nothing any more is left in ten seconds, instead of minutes: until then what is asked may be sent to it.
+		PingInterval: 3 * time.Second, MaxPingsOut: 2}
 	if o.Cluster.Advertise, err = advertised(j.Advertise); err != nil {
 		return err
 	}

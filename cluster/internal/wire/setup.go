@@ -83,8 +83,9 @@ func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
 // addressed to it, or those of the client's tasks with ids from now on.
 func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
-		Name: session, FilterSubject: "concert.result." + client + "." + session + ".*",
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: resultWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
+		Durable:       session, // or it would be on one server only, whatever the stream is
+		FilterSubject: "concert.result." + client + "." + session + ".*",
+		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: resultWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
 	}
 	if stream == KeptStream {
 		c.FilterSubject, c.DeliverPolicy = "concert.kept."+client+".*", jetstream.DeliverNewPolicy
