@@ -103,6 +103,9 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 		}
 		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", redacted(url), a.Key, l.public)
 	} else if err != nil {
+		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
+			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", redacted(url), err)
+		}
 		return fmt.Errorf("cluster: no connection to %s: %w", redacted(url), err)
 	}
 	if err := l.speak("$JS.API"); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,7 +23,7 @@ func (l *link) enter(ctx context.Context, roles []string) error {
 		return err
 	}
 	if !slices.Contains(roles, w.Role) {
-		return fmt.Errorf("%w: %s is the key of a %s, and this takes that of a %s", errRole, l.file, w.Role, roles[0])
+		return fmt.Errorf("%w: %s has the role %s, and this takes %s", errRole, l.file, w.Role, strings.Join(roles, " or "))
 	}
 	if w.Role == wire.ClientRole {
 		return l.speak(wire.ClientAPI)
@@ -44,6 +45,9 @@ func (l *link) knock(ctx context.Context, k wire.Knock) (w wire.Welcome, err err
 		w = wire.Welcome{}
 		if err := wire.Unmarshal(answer.Data, &w); err != nil {
 			return err
+		}
+		if w.Error != "" && w.Later {
+			return fmt.Errorf("the servers: %w: %s", wire.ErrLater, w.Error)
 		}
 		if w.Error != "" {
 			return fmt.Errorf("the servers: %s", w.Error)

@@ -2,12 +2,10 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"concert/cluster/internal/wire"
 )
 
 const (
@@ -28,7 +26,7 @@ func (l *link) patiently(ctx context.Context, step func(ctx context.Context) err
 		once, stop := context.WithTimeout(ctx, stepTime)
 		err := step(once)
 		stop()
-		if err != nil && silent(err) {
+		if err != nil && wire.Passing(err) {
 			select {
 			case <-time.After(200 * time.Millisecond):
 				continue
@@ -43,16 +41,4 @@ func (l *link) patiently(ctx context.Context, step func(ctx context.Context) err
 		}
 		return err
 	}
-}
-
-// silent reports whether an error is that nobody answered, who may answer later.
-func silent(err error) bool {
-	for _, e := range []error{
-		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound, jetstream.ErrBucketNotFound,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }

@@ -58,7 +58,7 @@ func (d *door) answer(m *client.Msg) {
 	key := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	w, err := d.welcome(key, m.Data)
 	if err != nil {
-		w.Error = err.Error()
+		w.Error, w.Later = err.Error(), wire.Passing(err)
 	}
 	if body, err := wire.Marshal(&w); err == nil {
 		m.Respond(body)

@@ -22,4 +22,5 @@ type Knock struct {
 type Welcome struct {
 	Role  string `cbor:"1,keyasint"`
 	Error string `cbor:"2,keyasint,omitempty"` // why there is no consumer
+	Later bool   `cbor:"3,keyasint,omitempty"` // there may be one later
 }

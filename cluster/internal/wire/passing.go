@@ -1,0 +1,34 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrLater is an error of a server's that may pass.
+var ErrLater = errors.New("not now")
+
+// passing are the errors of servers that nobody answered for, who may later.
+var passing = []error{
+	ErrLater, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
+	jetstream.ErrBucketNotFound,
+}
+
+// The codes of errors that are called "unavailable" and stay: JetStream is not enabled, on the server or for the account.
+const (
+	notEnabled           = 10076
+	notEnabledForAccount = 10039
+)
+
+// Passing reports whether an error is that nobody answered, or that servers are about to choose who leads: asked later, they may.
+func Passing(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Code == 503 {
+		return api.ErrorCode != notEnabled && api.ErrorCode != notEnabledForAccount
+	}
+	return slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) })
+}

@@ -1,0 +1,31 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestPassing(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nats.ErrNoResponders, true},
+		{fmt.Errorf("asking: %w", context.DeadlineExceeded), true},
+		{fmt.Errorf("asking: %w", ErrLater), true},
+		{&jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "temporarily unavailable"}, true},
+		{&jetstream.APIError{Code: 503, ErrorCode: 10039, Description: "not enabled for account"}, false},
+		{&jetstream.APIError{Code: 400, ErrorCode: 10012, Description: "wrong"}, false},
+		{errors.New("something else"), false},
+		{context.Canceled, false},
+	} {
+		if got := Passing(c.err); got != c.want {
+			t.Errorf("Passing(%v) = %v", c.err, got)
+		}
+	}
+}
