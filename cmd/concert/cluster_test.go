@@ -114,9 +114,12 @@ func TestWorker(t *testing.T) {
 		t.Errorf("%v, want a TypeError", err)
 	}
 
-	// That the last task is done, the servers hear a moment after its client.
+	// That the last task is done, the servers hear a moment after its client; and what a worker says of itself is some seconds old.
 	var out, errOut bytes.Buffer
-	for begin := time.Now(); !strings.Contains(out.String(), "0 tasks waiting\n") && time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
+	settled := func() bool {
+		return strings.Contains(out.String(), "0 tasks waiting\n") && strings.Contains(out.String(), ", 0 of 2 places taken\n")
+	}
+	for begin := time.Now(); !settled() && time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
 		out.Reset()
 		if code := run(t.Context(), []string{"status", "--url", s.URL()}, &out, &errOut); code != exitOK {
 			t.Fatalf("%d, %s", code, errOut.String())
