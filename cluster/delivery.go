@@ -68,7 +68,7 @@ func (w *worker) take(msg jetstream.Msg) {
 		return
 	}
 	w.held[d.key] = d
-	_, unwanted := w.tombs[d.try]
+	unwanted := w.tombs.has(d.try)
 	w.mu.Unlock()
 	switch {
 	case unwanted:
@@ -102,7 +102,7 @@ func (w *worker) start() {
 		d.place = w.free[len(w.free)-1]
 		w.free = w.free[:len(w.free)-1]
 		ctx, cancel := context.WithCancelCause(w.ctx)
-		if _, unwanted := w.tombs[d.try]; unwanted {
+		if w.tombs.has(d.try) {
 			cancel(context.Canceled)
 		}
 		d.cancel = cancel
@@ -280,7 +280,9 @@ func (w *worker) stored(msg *nats.Msg, _ *jetstream.PubAck) {
 	ack := d.msg
 	w.checkIdle()
 	w.mu.Unlock()
-	ack.Ack()
+	if errors.Is(ack.Ack(), jetstream.ErrMsgAlreadyAckd) { // it was given back for a pause, and cancelled in it
+		w.link.nc.Publish(ack.Reply(), []byte("+ACK"))
+	}
 	w.look()
 }
 
@@ -334,27 +336,4 @@ func (w *worker) back(d *delivery) {
 	w.mu.Unlock()
 	msg.NakWithDelay(200 * time.Millisecond)
 	w.look()
-}
-
-// recent is a set of the numbers that came last.
-type recent struct {
-	ring []uint64
-	next int
-	set  map[uint64]struct{}
-}
-
-func (r *recent) has(key uint64) bool { _, ok := r.set[key]; return ok }
-
-func (r *recent) add(key uint64) {
-	if r.set == nil {
-		r.set = map[uint64]struct{}{}
-	}
-	if len(r.ring) < settled {
-		r.ring = append(r.ring, key)
-	} else {
-		delete(r.set, r.ring[r.next])
-		r.ring[r.next] = key
-		r.next = (r.next + 1) % settled
-	}
-	r.set[key] = struct{}{}
 }

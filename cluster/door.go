@@ -13,9 +13,6 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// errRole is wrapped by the error of a key that is for something else.
-var errRole = errors.New("cluster: the key is for something else")
-
 // enter makes sure that the key is for one of the roles.
 func (l *link) enter(ctx context.Context, roles []string) error {
 	w, err := l.knock(ctx, wire.Knock{})
@@ -23,7 +20,7 @@ func (l *link) enter(ctx context.Context, roles []string) error {
 		return err
 	}
 	if !slices.Contains(roles, w.Role) {
-		return fmt.Errorf("%w: %s has the role %s, and this takes %s", errRole, l.file, w.Role, strings.Join(roles, " or "))
+		return fmt.Errorf("%s has the role %s, and this takes %s", l.file, w.Role, strings.Join(roles, " or "))
 	}
 	if w.Role == wire.ClientRole {
 		return l.speak(wire.ClientAPI)

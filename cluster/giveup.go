@@ -90,7 +90,7 @@ func (w *worker) erred(d *delivery, began bool, err error, o wire.Outcome) {
 func (w *worker) later(d *delivery, pause time.Duration) {
 	w.mu.Lock()
 	delete(w.held, d.key)
-	_, unwanted := w.tombs[d.try]
+	unwanted := w.tombs.has(d.try)
 	if !unwanted {
 		w.paused[d.try] = d
 		time.AfterFunc(pause, func() {

@@ -120,6 +120,14 @@ func TestRetryEnds(t *testing.T) {
 		t.Errorf("%v, want that it was cancelled for certain", err)
 	}
 
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the servers forget it, or it would run when all have forgotten that it was cancelled
+		if tasks, _ := ex.Stored(t); tasks == 0 {
+			break
+		} else if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%d tasks are with the servers still", tasks)
+		}
+	}
+
 	soon, cancel := context.WithTimeout(slow, time.Minute)
 	defer cancel()
 	if _, err := concert.Submit(soon, ex, fussy, trial{t.Name() + "deadline", 9}).Result(t.Context()); !errors.Is(err, errFussy) || tried(t.Name()+"deadline") != 1 {

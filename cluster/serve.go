@@ -60,7 +60,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		paused: map[string]*delivery{}, tombs: map[string]time.Time{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*delivery{}, done: recent[uint64]{most: settled}, tombs: recent[string]{most: wire.MostCancels}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -115,9 +115,9 @@ type worker struct {
 	asked    int                      // guarded by mu: tasks that have been asked for and have not come
 	fetches  int                      // guarded by mu: requests that live
 	expiry   time.Duration            // guarded by mu: of the next one
-	done     recent                   // guarded by mu: messages of tasks whose results are stored
+	done     recent[uint64]           // guarded by mu: messages of tasks whose results are stored
 	paused   map[string]*delivery     // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
-	tombs    map[string]time.Time     // guarded by mu: keys of tasks that are not wanted, and since when
+	tombs    recent[string]           // guarded by mu: keys of tasks that are not wanted
 	means    map[string]time.Duration // guarded by mu: about what a function takes
 	mean     time.Duration            // guarded by mu: about what a task takes
 	finished int64                    // guarded by mu
@@ -269,24 +269,20 @@ func (w *worker) advertise(life context.Context) {
 func (w *worker) cancelled(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if d := w.paused[key]; d != nil { // nobody has it now who would say so
-		delete(w.paused, key)
-		w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
-	}
-	now := time.Now()
-	w.tombs[key] = now
+	w.tombs.add(key)
 	for _, d := range w.held {
 		if d.try == key && d.cancel != nil {
 			d.cancel(context.Canceled)
 		}
 	}
-	if len(w.tombs)%1024 == 0 {
-		for k, since := range w.tombs {
-			if now.Sub(since) > wire.ResultAge {
-				delete(w.tombs, k)
-			}
-		}
+	d := w.paused[key]
+	delete(w.paused, key)
+	if d == nil || w.held[d.key] != nil {
+		return
 	}
+	// Nobody has it now who would say so. It is held again until that is stored, so that it is acknowledged then.
+	w.held[d.key] = d
+	w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
 }
 
 // pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends.

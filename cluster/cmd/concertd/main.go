@@ -78,6 +78,7 @@ seconds later; each of three has to get the changed folder "keyring", too.
 // usageError is an error of the command line.
 type usageError struct{ text string }
 
+// Error returns what is wrong, in words.
 func (e usageError) Error() string { return e.text }
 
 func main() {

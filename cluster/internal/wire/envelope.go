@@ -92,7 +92,7 @@ func Unmarshal(b []byte, v any) error { return decoder.Unmarshal(b, v) }
 // ErrEnvelope is wrapped by the errors of what cannot be a task.
 var ErrEnvelope = errors.New("cluster: not a task")
 
-// seal returns a message for the subject; key is nil if nothing is signed.
+// Seal returns a message for the subject; key is nil if nothing is signed.
 func (e *Envelope) Seal(subject string, key nkeys.KeyPair) ([]byte, error) {
 	body, err := encoder.Marshal(e)
 	if err != nil {
@@ -117,7 +117,7 @@ func signedText(msg []byte, subject string) []byte {
 	return append(append(make([]byte, 0, len(msg)+len(subject)), msg...), subject...)
 }
 
-// open is the reverse of seal. A task that has to be signed is one by the client whose name it bears.
+// Open is the reverse of Seal. A task that has to be signed is one by the client whose name it bears.
 func Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: version or flags are unknown", ErrEnvelope)

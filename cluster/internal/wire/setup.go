@@ -17,6 +17,8 @@ const (
 	PartBytes   = 512 << 10           // and of a part of a larger one
 	ResultAge   = 2 * time.Hour       // of a result that nobody takes
 	KeptAge     = 7 * 24 * time.Hour  // of a result of a task with an id
+	CancelAge   = 25 * time.Hour      // of a cancellation: longer than any pause between two attempts
+	MostCancels = 1 << 17             // of all clients that are remembered
 	DeadAge     = 30 * 24 * time.Hour // of a dead letter
 	DedupeTime  = 2 * time.Minute     // in which a message that is published twice counts once
 	Silence     = 10 * time.Second    // after which a worker that says nothing is taken to be gone
@@ -45,7 +47,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		},
 		{
 			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*.*.*"},
-			MaxMsgsPerSubject: 1, MaxAge: ResultAge, AllowDirect: true,
+			MaxMsgsPerSubject: 1, MaxMsgs: MostCancels, MaxAge: CancelAge, AllowDirect: true,
 		},
 		{Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"}, MaxMsgs: 100_000, MaxAge: DeadAge},
 	} {
