@@ -115,16 +115,25 @@ func TestJoinRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	others := []string{"one.example:6222", "two.example:6222"}
-	for name, opts := range map[string]*server.Options{
-		"without a keyring, anywhere": {Join: &server.Join{Name: "a", Listen: "0.0.0.0:6222", Others: others}},
-		"any port":                    {Keyring: k, Join: &server.Join{Name: "a", Listen: "127.0.0.1:0", Others: others}},
-		"no address":                  {Keyring: k, Join: &server.Join{Name: "a", Others: others}},
-		"no name":                     {Keyring: k, Join: &server.Join{Listen: "127.0.0.1:6222", Others: others}},
-		"one other":                   {Keyring: k, Join: &server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}},
-		"no port":                     {Keyring: k, Join: &server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}},
+	for _, c := range []struct {
+		keyring *server.Keyring
+		listen  string
+		join    server.Join
+		want    string
+	}{
+		{nil, "127.0.0.1:0", server.Join{Name: "a", Listen: "0.0.0.0:6222", Others: others}, "without a keyring"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:0", Others: others}, "no fixed port"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Others: others}, "the address to listen on"},
+		{k, "127.0.0.1:0", server.Join{Listen: "127.0.0.1:6222", Others: others}, "the name of the server"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}, "two others at least"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}, "want HOST:PORT"},
+		{k, "", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others}, "listens for clients, too"},
 	} {
-		if s, err := server.New(opts); err == nil {
-			t.Errorf("%s: it starts", name)
+		s, err := server.New(&server.Options{Keyring: c.keyring, Listen: c.listen, Join: &c.join})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+		if err == nil {
 			s.Close()
 		}
 	}

@@ -21,11 +21,10 @@ func (k *Keyring) state() (string, error) {
 	return fmt.Sprint(info.ModTime().UnixNano(), info.Size()), nil
 }
 
-// followKeys has the server know who has been given a key, and who has no longer one.
-func (s *Server) followKeys() {
+// followKeys has the server know who has been given a key since the keyring had a state, and who has no longer one.
+func (s *Server) followKeys(before string) {
 	tick := time.NewTicker(keyringPeriod)
 	defer tick.Stop()
-	before, _ := s.options.Keyring.state()
 	for {
 		select {
 		case <-tick.C:

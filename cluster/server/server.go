@@ -38,7 +38,7 @@ type Options struct {
 	// a proxy, or in a container.
 	Advertise string
 
-	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them.
+	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them. Then it has to Listen.
 	Join *Join
 }
 
@@ -85,6 +85,10 @@ func New(opts *Options) (*Server, error) {
 	} else if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("server: the folder: %w", err)
 	}
+	before := ""
+	if s.options.Keyring != nil {
+		before, _ = s.options.Keyring.state() // first: what is changed while the holders are read is read again
+	}
 	o, err := s.configuration()
 	if err == nil {
 		s.server, err = nats.NewServer(o)
@@ -103,7 +107,7 @@ func New(opts *Options) (*Server, error) {
 			s.Close()
 			return nil, err
 		}
-		s.running.Go(s.followKeys)
+		s.running.Go(func() { s.followKeys(before) })
 	}
 	return s, nil
 }
@@ -174,6 +178,8 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	switch {
 	case err != nil:
 		return err
+	case s.options.Listen == "": // NATS would wait for its first listener for ever
+		return errors.New("a server that joins others listens for clients, too: it has no address for that")
 	case at.Port() == 0:
 		return fmt.Errorf("the address to listen on for other servers, %s, has no fixed port", j.Listen)
 	case s.issuer == nil && !at.Addr().IsLoopback():

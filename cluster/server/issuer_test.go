@@ -1,0 +1,115 @@
+package server
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func newTestIssuer(t *testing.T) (*Keyring, *issuer) {
+	t.Helper()
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := newIssuer(k, []string{"localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, i
+}
+
+// TestCertificates: a server that runs for long has a certificate that is valid, a new one every 45 days.
+func TestCertificates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, i := newTestIssuer(t)
+		var before *tls.Certificate
+		changes := 0
+		for range 200 {
+			c, err := i.certificate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf, err := x509.ParseCertificate(c.Certificate[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := time.Until(leaf.NotAfter); left < certificateLife/2-24*time.Hour {
+				t.Fatalf("it is valid for %v more", left)
+			}
+			if _, err := leaf.Verify(x509.VerifyOptions{Roots: i.clientsRoots(), CurrentTime: time.Now(), DNSName: "localhost"}); err != nil {
+				t.Fatal(err)
+			}
+			if c != before {
+				changes++
+				before = c
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		if changes != 5 {
+			t.Errorf("%d certificates in 200 days, want 5", changes)
+		}
+	})
+}
+
+// clientsRoots is what a client knows the servers by.
+func (i *issuer) clientsRoots() *x509.CertPool { return i.servers.RootCAs }
+
+// TestServersAskServers: who connects where other servers are listened for has to show a certificate by the same authority.
+func TestServersAskServers(t *testing.T) {
+	k, own := newTestIssuer(t)
+	_, other := newTestIssuer(t)
+	at := freeAddress(t)
+	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k, Hosts: []string{"localhost"}, Join: &Join{Name: "one", Listen: at, Others: []string{"127.0.0.1:1", "127.0.0.1:2"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, c := range []struct {
+		who  string
+		show func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+		in   bool
+	}{
+		{"a server of this cluster", own.servers.GetClientCertificate, true},
+		{"nobody", func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }, false},
+		{"a server of another cluster", other.servers.GetClientCertificate, false},
+	} {
+		err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.servers.RootCAs, ServerName: "localhost"})
+		if (err == nil) != c.in || err != nil && !strings.Contains(err.Error(), "tls:") {
+			t.Errorf("%s: %v; want that it gets in: %v", c.who, err, c.in)
+		}
+	}
+	// Nor does a server talk to one of another authority.
+	err = greet(at, &tls.Config{GetClientCertificate: other.servers.GetClientCertificate, RootCAs: other.servers.RootCAs, ServerName: "localhost"})
+	if !errors.As(err, new(x509.UnknownAuthorityError)) {
+		t.Errorf("%v, want that the authority is unknown", err)
+	}
+}
+
+// greet connects as a server does to another one, and waits for its first word.
+func greet(at string, config *tls.Config) error {
+	raw, err := net.Dial("tcp", at)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	raw.SetDeadline(time.Now().Add(20 * time.Second))
+	_, err = bufio.NewReader(tls.Client(raw, config)).ReadString('\n')
+	return err
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
