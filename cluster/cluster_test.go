@@ -130,9 +130,21 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	})}
 }
 
-// TestConformance: the suite passes on a server of anybody's, and on one that asks for keys and speaks TLS.
+// TestConformance: the suite passes on a server in this process, on one of anybody's, and on one that asks for keys and speaks TLS.
 func TestConformance(t *testing.T) {
-	t.Run("open", func(t *testing.T) { // in a process of its own, as the suite measures the memory of this one
+	t.Run("embedded", func(t *testing.T) {
+		s := embedded(t, "")
+		defer s.Close()
+		access := cluster.Access{InProcess: s}
+		// The suite counts goroutines, also the server's, which starts some with its first work.
+		first := newRig(t, "", access, access, executortest.Config{Workers: 1, Queue: 1})
+		if _, err := concert.Submit(t.Context(), first, square, 1).Result(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		first.Close()
+		conformance(t, "", access, access)
+	})
+	t.Run("open", func(t *testing.T) {
 		conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
 	})
 	t.Run("keys", func(t *testing.T) {
