@@ -2,9 +2,12 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"concert"
 	"concert/cluster"
@@ -93,6 +96,31 @@ func ExampleWithID() {
 	// Output:
 	// 64 <nil>
 	// 64 <nil>
+}
+
+var flaky = concert.Register("cluster_test.flaky", func(_ context.Context, name string) (string, error) {
+	if calls.Add(1) < 3 {
+		return "", errors.New("the server it asks is busy")
+	}
+	return "at last: " + name, nil
+})
+
+var calls atomic.Int32
+
+// Between two attempts the task is with the servers, and no worker waits for it.
+func ExampleWithRetry() {
+	access, stop := machine()
+	defer stop()
+	ctx := context.Background()
+	ex, err := cluster.Dial(ctx, "", &cluster.Options{Access: access, Notice: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	again := cluster.WithRetry(ctx, &concert.RetryOptions{Attempts: 5, Delay: 10 * time.Millisecond})
+	fmt.Println(concert.Submit(again, ex, flaky, "flaky").Result(ctx))
+	// Output: at last: flaky <nil>
 }
 
 func ExampleInspect() {

@@ -54,6 +54,53 @@ func ExampleNew() {
 	// <nil>
 }
 
+// A server that asks for keys: ann may submit tasks, and nothing else.
+func ExampleKeyring_Add() {
+	folder, err := os.MkdirTemp("", "keyring-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(folder)
+	keyring, err := server.NewKeyring(filepath.Join(folder, "keyring"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	secret, err := keyring.Add(server.Client, "ann") // is ann's, and kept nowhere else
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	file := filepath.Join(folder, "ann.key")
+	if err := os.WriteFile(file, secret, 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0", Keyring: keyring})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	ctx := context.Background()
+	if err := s.Setup(ctx, 1); err != nil {
+		fmt.Println(err)
+		return
+	}
+	ex, err := cluster.Dial(ctx, s.URL(), &cluster.Options{Access: cluster.Access{Key: file}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(ex.Close())
+	holders, err := keyring.Holders()
+	fmt.Println(holders[0].Role, holders[0].Name, err)
+	// Output:
+	// <nil>
+	// client ann <nil>
+}
+
 func TestListen(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", "192.0.2.1:4222", "localhost", "[::]:0", "127.0.0.1"} {
 		if s, err := server.New(&server.Options{Listen: address}); err == nil {
