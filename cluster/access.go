@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +57,9 @@ type link struct {
 
 // connect connects to the servers, and stays connected: when a connection is lost it tries again without end.
 func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
+	if err := checkURLs(url); err != nil {
+		return err
+	}
 	opts := []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
@@ -163,21 +165,6 @@ func (l *link) refuse(err error) {
 	if l.refused != nil {
 		l.refused()
 	}
-}
-
-// redacted is a URL without what may be a password in it.
-func redacted(url string) string {
-	if url == "" {
-		return nats.DefaultURL
-	}
-	parts := strings.Split(url, ",")
-	for i, p := range parts {
-		if _, host, ok := strings.Cut(p, "@"); ok {
-			scheme, _, _ := strings.Cut(p, "://")
-			parts[i] = scheme + "://...@" + host
-		}
-	}
-	return strings.Join(parts, ",")
 }
 
 // close ends the connection, after what was published has left.

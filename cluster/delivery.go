@@ -29,7 +29,8 @@ type delivery struct {
 	place   int // that it runs in
 
 	// Guarded by the worker's mu:
-	msg    jetstream.Msg           // the last one by which it came: to be acknowledged
+	msg    jetstream.Msg           // the last one by which it came: to be acknowledged; nil while it is given back
+	reply  string                  // where it is acknowledged then
 	cancel context.CancelCauseFunc // nil until it runs
 
 	begun time.Time // written before the function, read after it
@@ -68,7 +69,7 @@ func (w *worker) take(msg jetstream.Msg) {
 		return
 	}
 	w.held[d.key] = d
-	unwanted := w.tombs.has(d.try)
+	unwanted := w.unwanted(d)
 	w.mu.Unlock()
 	switch {
 	case unwanted:
@@ -102,7 +103,7 @@ func (w *worker) start() {
 		d.place = w.free[len(w.free)-1]
 		w.free = w.free[:len(w.free)-1]
 		ctx, cancel := context.WithCancelCause(w.ctx)
-		if w.tombs.has(d.try) {
+		if w.unwanted(d) {
 			cancel(context.Canceled)
 		}
 		d.cancel = cancel
@@ -277,11 +278,13 @@ func (w *worker) stored(msg *nats.Msg, _ *jetstream.PubAck) {
 	}
 	delete(w.held, key)
 	w.done.add(d.seq)
-	ack := d.msg
+	came, reply := d.msg, d.reply
 	w.checkIdle()
 	w.mu.Unlock()
-	if errors.Is(ack.Ack(), jetstream.ErrMsgAlreadyAckd) { // it was given back for a pause, and cancelled in it
-		w.link.nc.Publish(ack.Reply(), []byte("+ACK"))
+	if came != nil {
+		came.Ack()
+	} else { // it was cancelled in a pause
+		w.link.nc.Publish(reply, []byte("+ACK"))
 	}
 	w.look()
 }
@@ -334,6 +337,8 @@ func (w *worker) back(d *delivery) {
 	msg := d.msg
 	w.checkIdle()
 	w.mu.Unlock()
-	msg.NakWithDelay(200 * time.Millisecond)
+	if msg != nil { // else it is given back already
+		msg.NakWithDelay(200 * time.Millisecond)
+	}
 	w.look()
 }

@@ -55,7 +55,7 @@
 // A task that is cancelled, and of which nothing is heard for the grace period, settles with ErrLost: the servers, or
 // all workers, are out of reach, and it may run still.
 //
-// The last 131,072 cancellations are remembered, for 25 hours. A cancelled task that no worker could take in that time, as there was none for it,
+// The last 16,384 cancellations of a client are remembered, for 25 hours. A cancelled task that no worker could take in that time, as there was none for it,
 // runs when there is one.
 //
 // Results of a client that is gone are kept for two hours, and then removed; those of tasks with ids for a week.

@@ -1,8 +1,12 @@
 package cluster
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"concert/cluster/internal/wire"
 )
@@ -50,4 +54,20 @@ func (e *Executor) Sent() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return int(e.last)
+}
+
+// Snapshot returns what there is in a stream under a prefix, a line for each message: the rest of the subject and what it says, as far as that is short.
+func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
+	l := &link{}
+	if err := a.connect(t.Context(), "", "test", l); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	err := l.snapshot(t.Context(), stream, prefix, func(subject string, m *nats.Msg) {
+		all = append(all, fmt.Sprintf("%s: %.100s", strings.TrimPrefix(subject, prefix+"."), m.Data))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

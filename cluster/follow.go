@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,10 +37,7 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, take fun
 		op := m.Header.Get("KV-Operation")
 		take(strings.TrimPrefix(subject, prefix+"."), m.Data, op == "PURGE" || op == "DEL")
 	}
-	snapshot := func(ctx context.Context) error {
-		return l.patiently(ctx, func(ctx context.Context) error { return l.snapshot(ctx, stream, prefix, give) })
-	}
-	if err := snapshot(ctx); err != nil {
+	if err := l.snapshot(ctx, stream, prefix, give); err != nil {
 		sub.Unsubscribe()
 		return fmt.Errorf("cluster: reading %s: %w", stream, err)
 	}
@@ -51,7 +49,7 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, take fun
 				give(m.Subject, m)
 			case <-missed:
 				missed = l.missing()
-				if snapshot(life) != nil {
+				if l.snapshot(life, stream, prefix, give) != nil {
 					time.AfterFunc(time.Second, l.miss)
 				}
 			case <-life.Done():
@@ -64,49 +62,61 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, take fun
 
 // snapshot gives take what a stream has now.
 func (l *link) snapshot(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error {
-	for next := uint64(1); ; {
-		n, last, err := l.batch(ctx, stream, prefix, next, take)
-		if err != nil || n < batchSize {
+	for next, more := uint64(1), true; more; {
+		err := l.patiently(ctx, func(ctx context.Context) error {
+			last, pending, err := l.batch(ctx, stream, prefix, next, take)
+			if err == nil && pending && last < next {
+				err = errors.New("the servers say that there is more, and give nothing")
+			}
+			if err == nil {
+				next, more = last+1, pending
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		next = last + 1
 	}
+	return nil
 }
 
-// batch reads some messages of a stream, from a number on, and returns how many there were, and the number of the last one. See ADR-31 of NATS: "JetStream direct get".
-func (l *link) batch(ctx context.Context, stream, prefix string, from uint64, take func(subject string, m *nats.Msg)) (n int, last uint64, err error) {
+// batch reads some messages of a stream, from a number on, and returns the number of the last one, and whether there are more: it is the servers that
+// decide how many they give at a time. See ADR-31 of NATS: "JetStream direct get".
+func (l *link) batch(ctx context.Context, stream, prefix string, from uint64, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
 	inbox := l.nc.NewInbox()
 	sub, err := l.nc.SubscribeSync(inbox)
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	defer sub.Unsubscribe()
 	body, err := json.Marshal(map[string]any{"seq": from, "batch": batchSize, "next_by_subj": prefix + ".>"})
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	if err := l.nc.PublishRequest(l.api+"DIRECT.GET."+stream, inbox, body); err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return 0, 0, err
+			return 0, false, err
 		}
 		switch status := m.Header.Get("Status"); status {
 		case "":
 			last, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 			if err != nil {
-				return 0, 0, fmt.Errorf("a message without a number: %w", err)
+				return 0, false, fmt.Errorf("a message without a number: %w", err)
 			}
-			n++
 			take(m.Header.Get(jetstream.SubjectHeader), m)
-		case "204", "404": // that was all; there is nothing
-			return n, last, nil
+		case "204": // the end of what it gives
+			pending := m.Header.Get("Nats-Num-Pending")
+			return last, pending != "" && pending != "0", nil
+		case "404": // there is nothing
+			return last, false, nil
 		case "503":
-			return 0, 0, nats.ErrNoResponders
+			return 0, false, nats.ErrNoResponders
 		default:
-			return 0, 0, fmt.Errorf("%s %s", status, m.Header.Get("Description"))
+			return 0, false, fmt.Errorf("%s %s", status, m.Header.Get("Description"))
 		}
 	}
 }

@@ -86,28 +86,34 @@ func (w *worker) erred(d *delivery, began bool, err error, o wire.Outcome) {
 	w.giveUp(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
 }
 
-// later gives a task back to the servers, to be had again after a pause. If it is cancelled in the pause, this worker says so.
-func (w *worker) later(d *delivery, pause time.Duration) {
+// pause is a task that has failed, and is with the servers until it is tried again. There may be many, so what it holds is what one has to
+// know to say that it is cancelled: neither the argument nor the message.
+type pause struct {
+	task *delivery
+	over *time.Timer
+}
+
+// later gives a task back to the servers, to be had again after a delay. If it is cancelled in that time, this worker says so.
+func (w *worker) later(d *delivery, delay time.Duration) {
 	w.mu.Lock()
 	delete(w.held, d.key)
-	unwanted := w.tombs.has(d.try)
-	if !unwanted {
-		w.paused[d.try] = d
-		time.AfterFunc(pause, func() {
+	msg := d.msg
+	if w.unwanted(d) {
+		delay = 0 // whoever gets it drops it
+	} else {
+		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, seq: d.seq, try: d.try, reply: msg.Reply()}}
+		p.over = time.AfterFunc(delay, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if w.paused[d.try] == d {
-				delete(w.paused, d.try)
+			if w.paused[p.task.try] == p {
+				delete(w.paused, p.task.try)
 			}
 		})
+		w.paused[d.try] = p
 	}
-	msg := d.msg
 	w.checkIdle()
 	w.mu.Unlock()
-	if unwanted {
-		pause = 0 // whoever gets it drops it
-	}
-	msg.NakWithDelay(pause)
+	msg.NakWithDelay(delay)
 	if text, err := wire.Marshal(&wire.Hint{Number: d.ID.Number, Worker: d.place, At: w.id, Away: true}); err == nil {
 		w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), text)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -74,7 +75,7 @@ func (in *Inspector) Workers() []Worker {
 	var all []Worker
 	for id, w := range in.roster.workers {
 		all = append(all, Worker{
-			ID: id, Host: w.Host, Pid: w.Pid, Contract: w.Contract, Functions: sortedKeys(in.roster.contracts[w.Contract].Functions),
+			ID: id, Host: printable(w.Host), Pid: w.Pid, Contract: w.Contract, Functions: sortedKeys(in.roster.contracts[w.Contract].Functions),
 			Places: w.Places, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
 		})
 	}
@@ -105,7 +106,7 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	var all []Queue
 	for subject, n := range info.State.Subjects {
 		if parts := strings.Split(subject, "."); len(parts) == 4 {
-			all = append(all, Queue{Contract: parts[2], Client: parts[3], Tasks: n})
+			all = append(all, Queue{Contract: printable(parts[2]), Client: printable(parts[3]), Tasks: n})
 		}
 	}
 	slices.SortFunc(all, func(a, b Queue) int {
@@ -157,16 +158,36 @@ func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (al
 
 func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 	d := DeadLetter{
-		Number: msg.Sequence, Reason: msg.Header.Get(reasonHeader), Worker: msg.Header.Get(workerHeader),
+		Number: msg.Sequence, Reason: printable(msg.Header.Get(reasonHeader)), Worker: printable(msg.Header.Get(workerHeader)),
 		At: msg.Time, Bytes: len(msg.Data),
 	}
 	if parts := strings.Split(msg.Subject, "."); len(parts) == 4 {
-		d.Contract, d.Client = parts[2], parts[3]
+		d.Contract, d.Client = printable(parts[2]), printable(parts[3])
 	}
-	if e, err := wire.Open(msg.Data, wire.TaskSubject(d.Contract, d.Client), false); err == nil {
-		d.Function = e.Function
+	if e, err := wire.Open(msg.Data, taskSubject(msg), false); err == nil {
+		d.Function = printable(e.Function)
 	}
 	return d
+}
+
+// taskSubject is where a dead letter came from.
+func taskSubject(letter *jetstream.RawStreamMsg) string {
+	return strings.Replace(letter.Subject, "concert.dead.", "concert.task.", 1)
+}
+
+const longestText = 1100 // bytes
+
+// printable is what anybody may have written as it may be shown: in a line, without the signs by which terminals are told what to do.
+func printable(text string) string {
+	if len(text) > longestText {
+		text = text[:longestText] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // Replay has a dead letter run once more, by workers of the contract that it was for, and removes it. Its submitter was told that it was
@@ -185,7 +206,7 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 		return fmt.Errorf("cluster: dead letter %d is no task (%s): it can only be discarded", number, d.Reason)
 	}
 	_, err = in.link.js.PublishMsg(ctx, &nats.Msg{
-		Subject: wire.TaskSubject(d.Contract, d.Client), Data: msg.Data,
+		Subject: taskSubject(msg), Data: msg.Data,
 		Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprintf("replay.%d.%s", number, wire.Digest(string(msg.Data)))}},
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		paused: map[string]*delivery{}, done: recent[uint64]{most: settled}, tombs: recent[string]{most: wire.MostCancels}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*pause{}, done: recent[uint64]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -109,22 +109,22 @@ type worker struct {
 	workers  jetstream.KeyValue
 
 	mu       sync.Mutex
-	held     map[string]*delivery     // guarded by mu: by key
-	ready    []*delivery              // guarded by mu: held, and wait for a place
-	free     []int                    // guarded by mu: places
-	asked    int                      // guarded by mu: tasks that have been asked for and have not come
-	fetches  int                      // guarded by mu: requests that live
-	expiry   time.Duration            // guarded by mu: of the next one
-	done     recent[uint64]           // guarded by mu: messages of tasks whose results are stored
-	paused   map[string]*delivery     // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
-	tombs    recent[string]           // guarded by mu: keys of tasks that are not wanted
-	means    map[string]time.Duration // guarded by mu: about what a function takes
-	mean     time.Duration            // guarded by mu: about what a task takes
-	finished int64                    // guarded by mu
-	failed   int64                    // guarded by mu
-	draining bool                     // guarded by mu
-	idle     chan struct{}            // closed when it drains and holds nothing
-	wake     chan struct{}            // has room for one: look again
+	held     map[string]*delivery       // guarded by mu: by key
+	ready    []*delivery                // guarded by mu: held, and wait for a place
+	free     []int                      // guarded by mu: places
+	asked    int                        // guarded by mu: tasks that have been asked for and have not come
+	fetches  int                        // guarded by mu: requests that live
+	expiry   time.Duration              // guarded by mu: of the next one
+	done     recent[uint64]             // guarded by mu: messages of tasks whose results are stored
+	paused   map[string]*pause          // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
+	tombs    map[string]*recent[string] // guarded by mu: tasks that are not wanted, by client: their tries
+	means    map[string]time.Duration   // guarded by mu: about what a function takes
+	mean     time.Duration              // guarded by mu: about what a task takes
+	finished int64                      // guarded by mu
+	failed   int64                      // guarded by mu
+	draining bool                       // guarded by mu
+	idle     chan struct{}              // closed when it drains and holds nothing
+	wake     chan struct{}              // has room for one: look again
 }
 
 func (w *worker) serve(ctx context.Context) error {
@@ -136,7 +136,7 @@ func (w *worker) serve(ctx context.Context) error {
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
 	w.ctx = tasks
-	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, func(key string, _ []byte, _ bool) { w.cancelled(key) })
+	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
 	if err != nil {
 		return err
 	}
@@ -265,24 +265,44 @@ func (w *worker) advertise(life context.Context) {
 	}
 }
 
-// cancelled takes note of a task that is not wanted any more.
-func (w *worker) cancelled(key string) {
+// cancelled takes note of a task that a client does not want any more.
+func (w *worker) cancelled(client string, body []byte) {
+	key, ok := wire.CancelledKey(client, body)
+	if !ok {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.tombs.add(key)
+	tombs := w.tombs[client]
+	if tombs == nil {
+		tombs = &recent[string]{most: wire.CancelsKept}
+		w.tombs[client] = tombs
+	}
+	tombs.add(key)
 	for _, d := range w.held {
 		if d.try == key && d.cancel != nil {
 			d.cancel(context.Canceled)
 		}
 	}
-	d := w.paused[key]
+	p := w.paused[key]
+	if p == nil {
+		return
+	}
 	delete(w.paused, key)
-	if d == nil || w.held[d.key] != nil {
+	p.over.Stop()
+	d := p.task
+	if w.held[d.key] != nil {
 		return
 	}
 	// Nobody has it now who would say so. It is held again until that is stored, so that it is acknowledged then.
 	w.held[d.key] = d
 	w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
+}
+
+// unwanted reports whether a task has been cancelled. The caller holds mu.
+func (w *worker) unwanted(d *delivery) bool {
+	tombs := w.tombs[d.ID.Client]
+	return tombs != nil && tombs.has(d.try)
 }
 
 // pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends.
@@ -375,7 +395,7 @@ func (w *worker) renew(life context.Context) {
 		w.mu.Lock()
 		var msgs []jetstream.Msg
 		for _, d := range w.held {
-			if time.Since(d.came) >= lease/6 {
+			if d.msg != nil && time.Since(d.came) >= lease/6 {
 				msgs = append(msgs, d.msg)
 			}
 		}

@@ -283,7 +283,8 @@ func (e *Executor) unwanted(c *call) {
 		e.drop(c)
 		return
 	}
-	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.CancelPrefix + "." + wire.TryKey(e.client, e.session, c.try), Data: []byte{1}}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+	subject, body := wire.Cancellation(e.client, e.session, c.try)
+	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: body}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		e.opts.Notice("a cancellation could not be sent: " + err.Error())
 	}
 }

@@ -41,7 +41,7 @@ var clientRights = []right{
 	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
 	own("concert.task.*.%s", "concert.task.*.*", oneAnswer),
 	own("concert.load.%s.>", "concert.load.>", oneAnswer),
-	own(wire.CancelPrefix+".%s.>", wire.CancelPrefix+".>", oneAnswer),
+	own(wire.CancelPrefix+".%s", wire.CancelPrefix+".*", oneAnswer),
 	own("concert.hint.%s.>", "concert.hint.>", hear),
 	same(wire.BucketPrefix(wire.WorkerBucket)+".>", hear),
 	same(wire.BucketPrefix(wire.ContractBucket)+".>", hear),

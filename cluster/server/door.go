@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	client "github.com/nats-io/nats.go"
@@ -24,6 +25,9 @@ type door struct {
 	nc     *client.Conn
 	js     jetstream.JetStream
 	places chan struct{}
+
+	mu       sync.Mutex
+	sessions map[string]map[session]bool // guarded by mu: see session.go
 }
 
 // openDoor serves those who knock, one server of all each.
@@ -32,7 +36,7 @@ func (s *Server) openDoor() (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor)}
+	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor), sessions: map[string]map[session]bool{}}
 	d.js, err = jetstream.New(nc)
 	if err == nil {
 		_, err = nc.QueueSubscribe(wire.DoorSubject("*"), "servers", func(m *client.Msg) {
@@ -92,9 +96,7 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
 	defer cancel()
-	// It makes one and changes none: the name of a session that is another client's is refused.
-	_, err = d.js.CreateConsumer(ctx, k.Stream, wire.SessionConsumer(k.Stream, key, k.Session))
-	return w, err
+	return w, d.admit(ctx, key, session{k.Stream, k.Session})
 }
 
 func (d *door) close() { d.nc.Close() }

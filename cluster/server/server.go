@@ -118,6 +118,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Folder, MaxPayload: 1 << 20,
 		DontListen: s.options.Listen == "",
 	}
+	o.JetStreamLimits.DefaultMaxConsumers = mostConsumers // which are sessions; it is a thousand else
 	if s.options.Listen != "" {
 		at, err := address(s.options.Listen)
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 //	CONCERT_DEAD       concert.dead.CONTRACT.CLIENT              workers --> whoever looks after the cluster
 //	CONCERT_CONTRACTS  one key for each contract: its functions
 //	CONCERT_WORKERS    one key for each worker: how many tasks it runs at a time, and how it gets on
-//	CONCERT_CANCEL     concert.cancel.CLIENT.SESSION.TRY         clients --> workers: tasks that are not wanted any more
+//	CONCERT_CANCEL     concert.cancel.CLIENT                     clients --> workers: tasks that are not wanted any more
 //	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART           arguments and results too large for a message, in parts
 //	concert.hint.CLIENT.SESSION                                  no stream: that a task has begun, how far it is
 //	concert.door.KEY                                             no stream: what a server does for who has a key, see Knock
@@ -31,7 +31,7 @@ const (
 	LoadStream     = "CONCERT_LOAD"
 )
 
-// CancelPrefix is what the subjects of cancellations begin with; the rest is a TryKey.
+// CancelPrefix is what the subjects of cancellations begin with; the rest is the client.
 const CancelPrefix = "concert.cancel"
 
 // BucketPrefix is what the subjects of a bucket begin with; the rest is a key.
@@ -83,6 +83,20 @@ func (id TaskID) Key() string {
 // TryKey names one submission of a task: a task with an id of its own may be submitted, cancelled, and submitted again. By it the session
 // says that it does not want it any more, and the servers know what is published twice.
 func TryKey(client, session, try string) string { return client + "." + session + "." + try }
+
+// Cancellation is what a client says of a submission that it does not want any more.
+func Cancellation(client, session, try string) (subject string, body []byte) {
+	return CancelPrefix + "." + client, []byte(session + "." + try)
+}
+
+// CancelledKey is the TryKey that a cancellation of a client names; not ok if it names none.
+func CancelledKey(client string, body []byte) (key string, ok bool) {
+	session, try, ok := strings.Cut(string(body[:min(len(body), longestCancel+1)]), ".")
+	if !ok || !ValidToken(client) || !ValidToken(session) || !ValidToken(try) {
+		return "", false
+	}
+	return TryKey(client, session, try), true
+}
 
 var lower32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 

@@ -18,11 +18,17 @@ const (
 	ResultAge   = 2 * time.Hour       // of a result that nobody takes
 	KeptAge     = 7 * 24 * time.Hour  // of a result of a task with an id
 	CancelAge   = 25 * time.Hour      // of a cancellation: longer than any pause between two attempts
-	MostCancels = 1 << 17             // of all clients that are remembered
+	CancelsKept = 1 << 14             // of a client that are remembered
 	DeadAge     = 30 * 24 * time.Hour // of a dead letter
 	DedupeTime  = 2 * time.Minute     // in which a message that is published twice counts once
 	Silence     = 10 * time.Second    // after which a worker that says nothing is taken to be gone
+	letterBytes = 4 << 10             // that a dead letter may have beside the task
 	resultWait  = 5 * time.Second     // after which a result that was on its way to a client comes again
+)
+
+const (
+	longestCancel = 129                 // bytes: two tokens and a dot
+	cancelBytes   = longestCancel + 256 // with the headers that come with it
 )
 
 // Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas each. Workers that
@@ -32,6 +38,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		{
 			Name: TaskStream, Description: "tasks that wait for a worker", Subjects: []string{"concert.task.*.*"},
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: PerClient, DiscardNewPerSubject: true,
+			MaxMsgSize: LargestPost - letterBytes,
 		},
 		{
 			Name: ResultStream, Description: "results until they are taken", Subjects: []string{"concert.result.*.*.*"},
@@ -46,12 +53,15 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 			MaxMsgsPerSubject: 1, MaxAge: KeptAge, AllowDirect: true, AllowMsgTTL: true,
 		},
 		{
-			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*.*.*"},
-			MaxMsgsPerSubject: 1, MaxMsgs: MostCancels, MaxAge: CancelAge, AllowDirect: true,
+			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*"},
+			MaxMsgsPerSubject: CancelsKept, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
 		},
 		{Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"}, MaxMsgs: 100_000, MaxAge: DeadAge},
 	} {
-		c.Storage, c.Replicas, c.MaxMsgSize, c.Duplicates = jetstream.FileStorage, replicas, LargestPost, DedupeTime
+		c.Storage, c.Replicas, c.Duplicates = jetstream.FileStorage, replicas, DedupeTime
+		if c.MaxMsgSize == 0 {
+			c.MaxMsgSize = LargestPost
+		}
 		_, err := js.CreateStream(ctx, c)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			_, err = js.UpdateStream(ctx, c)

@@ -1,0 +1,185 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/internal/wire"
+	"concert/cluster/server"
+)
+
+// raw is a connection to a server in this process, by which anything is published.
+func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
+}
+
+// TestPrintable: what somebody has written who means harm tells no terminal what to do.
+func TestPrintable(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	const evil = "\x1b]0;owned\x07\x1b[2J\u202ename"
+	e := wire.Envelope{ID: wire.TaskID{Client: "c", Session: "s", Number: "1"}, Function: evil, Signature: "s", Session: "s", Try: "1"}
+	body, err := e.Seal(wire.TaskSubject("contract", "c"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, js := raw(t, s)
+	letter := &nats.Msg{Subject: "concert.dead.contract.c", Data: body, Header: nats.Header{"Concert-Reason": {evil}, "Concert-Worker": {evil + strings.Repeat("x", 5000)}}}
+	if _, err := js.PublishMsg(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "concert.task."+evil[:9]+".c", body); err != nil {
+		t.Fatal(err)
+	}
+	letters, err := in.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(letters) != 1 {
+		t.Fatalf("%d letters, %v", len(letters), err)
+	}
+	queues, err := in.Queues(t.Context())
+	if err != nil || len(queues) != 1 {
+		t.Fatalf("%d queues, %v", len(queues), err)
+	}
+	for _, text := range []string{fmt.Sprint(letters[0]), fmt.Sprint(queues[0])} {
+		if strings.ContainsAny(text, "\x1b\x07\u202e") || !strings.Contains(text, "owned") && !strings.Contains(text, "]0;") || len(text) > 3000 {
+			t.Errorf("%q", text)
+		}
+	}
+	if letters[0].Function == "" {
+		t.Error("it is a task, and is not taken for one")
+	}
+}
+
+// TestManyContracts: who comes late knows all that there is, also if that is more than servers give at a time.
+func TestManyContracts(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	if err := cluster.Setup(t.Context(), "", 1, &cluster.Access{InProcess: s}); err != nil {
+		t.Fatal(err)
+	}
+	_, js := raw(t, s)
+	kv, err := js.KeyValue(t.Context(), wire.ContractBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 80 // of nearly a megabyte each: servers give 64 at a time
+	for i := range n {
+		if _, err := kv.Put(t.Context(), fmt.Sprint("contract", i), make([]byte, 1<<20-1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := cluster.Snapshot(t, cluster.Access{InProcess: s}, wire.BucketStream(wire.ContractBucket), wire.BucketPrefix(wire.ContractBucket)); len(got) != n {
+		t.Errorf("it knows %d of %d", len(got), n)
+	}
+}
+
+// TestCancellationsApart: a client that cancels without end has none of another one's cancellations be forgotten.
+func TestCancellationsApart(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
+		t.Fatal(err)
+	}
+	_, js := raw(t, s)
+	cancel := func(client, try string) {
+		t.Helper()
+		subject, body := wire.Cancellation(client, "session", try)
+		if _, err := js.PublishAsync(subject, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel("modest", "1")
+	for i := range wire.CancelsKept + 10 {
+		cancel("wasteful", fmt.Sprint(i))
+	}
+	<-js.PublishAsyncComplete()
+	found := false
+	all := cluster.Snapshot(t, access, wire.CancelStream, wire.CancelPrefix)
+	for _, c := range all {
+		found = found || c == "modest: session.1"
+	}
+	if len(all) != wire.CancelsKept+1 || !found {
+		t.Errorf("%d cancellations, the one of the modest client among them: %v", len(all), found)
+	}
+}
+
+// TestWrongTask: what is no task is a dead letter, however large it is, and its worker goes on.
+func TestWrongTask(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 1)
+	ex := dial(t, access)
+	if n, err := concert.Submit(t.Context(), ex, count, 3_000_001).Result(t.Context()); n == 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	workers := in.Workers()
+	if len(workers) != 1 {
+		t.Fatalf("%d workers", len(workers))
+	}
+	subject := wire.TaskSubject(workers[0].Contract, "anyone")
+	_, js := raw(t, s)
+	largest := 0
+	for size := wire.LargestPost; largest == 0; size -= 1 << 10 { // the largest that the servers take
+		if _, err := js.Publish(t.Context(), subject, make([]byte, size)); err == nil {
+			largest = size
+		} else if size < wire.LargestPost/2 {
+			t.Fatal(err)
+		}
+	}
+	if _, err := js.Publish(t.Context(), subject, nil); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		n, err := in.Dead(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%d dead letters, want 2; the larger one has %d bytes", n, largest)
+		}
+	}
+	letters, err := in.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(letters) != 2 || letters[0].Function != "" || letters[0].Reason == "" {
+		t.Errorf("%+v, %v", letters, err)
+	}
+	if err := in.Replay(t.Context(), letters[0].Number); err == nil || !strings.Contains(err.Error(), "it can only be discarded") {
+		t.Errorf("%v", err)
+	}
+	if n, err := concert.Submit(t.Context(), ex, count, 3_000_002).Result(t.Context()); n == 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	drained(t, ex)
+}

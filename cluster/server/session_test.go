@@ -1,0 +1,127 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"concert/cluster/internal/wire"
+)
+
+// TestSessions: a client has only so many sessions at a time, and one that has ended makes room for another one.
+func TestSessions(t *testing.T) {
+	before := mostSessions
+	mostSessions = 4
+	t.Cleanup(func() { mostSessions = before })
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	greedy, other := holder(t, k, "greedy"), holder(t, k, "other")
+	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	greedy.connect(s)
+	other.connect(s)
+
+	for _, c := range []struct {
+		stream, name, refused string
+	}{
+		{wire.ResultStream, "a", ""},
+		{wire.KeptStream, "a", ""},
+		{wire.ResultStream, "b", ""},
+		{wire.ResultStream, "c", ""},
+		{wire.ResultStream, "d", "there are 4 sessions of this key already"},
+		{wire.KeptStream, "c", "there are 4 sessions of this key already"},
+		{wire.ResultStream, "a", ""}, // it is there
+		{wire.KeptStream, "a", ""},
+	} {
+		if got := greedy.knock(c.stream, c.name); c.refused == "" && got != "" || !strings.HasPrefix(got, c.refused) {
+			t.Errorf("session %s of %s: %q, want %q", c.name, c.stream, got, c.refused)
+		}
+	}
+	if got := other.knock(wire.ResultStream, "e"); got != "" {
+		t.Errorf("another client: %s", got)
+	}
+	if got := other.knock(wire.ResultStream, "a"); got == "" {
+		t.Error("it has the session of another client")
+	}
+	if err := greedy.js.DeleteConsumer(t.Context(), wire.ResultStream, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if got := greedy.knock(wire.ResultStream, "d"); got != "" {
+		t.Errorf("one has ended: %s", got)
+	}
+	if got := greedy.knock(wire.ResultStream, "f"); got == "" {
+		t.Error("one has ended, and two have come")
+	}
+}
+
+// visitor is who has a client's key.
+type visitor struct {
+	*testing.T
+	public string
+	pair   nkeys.KeyPair
+	tls    *tls.Config
+	nc     *client.Conn
+	js     jetstream.JetStream
+}
+
+func holder(t *testing.T, k *Keyring, name string) *visitor {
+	t.Helper()
+	text, err := k.Add(Client, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{T: t, tls: &tls.Config{RootCAs: x509.NewCertPool()}}
+	v.tls.RootCAs.AppendCertsFromPEM(text)
+	if v.pair, err = nkeys.ParseDecoratedNKey(text); err != nil {
+		t.Fatal(err)
+	}
+	if v.public, err = v.pair.PublicKey(); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (v *visitor) connect(s *Server) {
+	v.Helper()
+	var err error
+	v.nc, err = client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign))
+	if err != nil {
+		v.Fatal(err)
+	}
+	v.Cleanup(v.nc.Close)
+	if v.js, err = jetstream.NewWithAPIPrefix(v.nc, wire.ClientAPI); err != nil {
+		v.Fatal(err)
+	}
+}
+
+// knock asks for a session, and returns why there is none.
+func (v *visitor) knock(stream, session string) string {
+	v.Helper()
+	body, err := wire.Marshal(&wire.Knock{Session: session, Stream: stream})
+	if err != nil {
+		v.Fatal(err)
+	}
+	answer, err := v.nc.Request(wire.DoorSubject(v.public), body, 5*time.Second)
+	if err != nil {
+		v.Fatal(err)
+	}
+	var w wire.Welcome
+	if err := wire.Unmarshal(answer.Data, &w); err != nil {
+		v.Fatal(err)
+	}
+	return w.Error
+}
