@@ -51,8 +51,11 @@ type link struct {
 	refused context.CancelFunc // guarded by mu: is told; may be nil
 	missed  chan struct{}      // guarded by mu: closed when messages may have been missed; nil if nobody asks
 
-	acked  func(*nats.Msg, *jetstream.PubAck) // is told what has been stored; may be nil
-	failed func(*nats.Msg, error)             // and what has not, as far as it is known
+	acked  func(msg *nats.Msg, key string)            // is told what was posted and has been stored; may be nil
+	failed func(msg *nats.Msg, key string, why error) // and what has not, as far as it is known
+
+	posting sync.Mutex
+	posted  map[*nats.Msg]string // guarded by posting: the keys of tasks, by messages about them of which it is not known yet whether they are stored
 }
 
 // connect connects to the servers, and stays connected: when a connection is lost it tries again without end.
@@ -120,17 +123,9 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 // speak has requests to JetStream begin with a prefix.
 func (l *link) speak(prefix string) (err error) {
 	l.api = prefix + "."
-	l.js, err = jetstream.NewWithAPIPrefix(l.nc, prefix, jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14),
-		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
-			if l.acked != nil {
-				l.acked(msg, ack)
-			}
-		}),
-		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, msg *nats.Msg, err error) {
-			if l.failed != nil {
-				l.failed(msg, err)
-			}
-		}))
+	l.posted = map[*nats.Msg]string{}
+	opts := append(l.watchPostings(), jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14))
+	l.js, err = jetstream.NewWithAPIPrefix(l.nc, prefix, opts...)
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

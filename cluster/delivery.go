@@ -172,7 +172,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 func (w *worker) forward(d *delivery, kept []byte) {
 	to := d.ID
 	to.Session = d.Session
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept, Header: nats.Header{keyHeader: {d.key}}})
+	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept}, d.key)
 }
 
 // hint tells the submitter that a task runs, and how far it is.
@@ -258,18 +258,17 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	if o.Dropped || o.Dead {
 		to.Session = d.Session // there is nothing to keep, or it is to be tried again
 	}
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: text, Header: nats.Header{keyHeader: {d.key}}})
+	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: text}, d.key)
 }
 
-func (w *worker) post(msg *nats.Msg) {
-	if _, err := w.link.js.PublishMsgAsync(msg); err != nil {
-		w.unstored(msg, err)
+func (w *worker) post(msg *nats.Msg, key string) {
+	if err := w.link.post(msg, key); err != nil {
+		w.unstored(msg, key, err)
 	}
 }
 
-// stored is told that a result is stored.
-func (w *worker) stored(msg *nats.Msg, _ *jetstream.PubAck) {
-	key := msg.Header.Get(keyHeader)
+// stored is told that the result of a task is stored.
+func (w *worker) stored(_ *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]
 	if d == nil {
@@ -293,31 +292,29 @@ const alreadyThere = 10077 // of the servers: maximum messages per subject excee
 
 // unstored is told that a message was not stored, or that nothing was heard of it. If another worker's result for the task is
 // there already, that one counts.
-func (w *worker) unstored(msg *nats.Msg, why error) {
+func (w *worker) unstored(msg *nats.Msg, key string, why error) {
 	var api *jetstream.APIError
 	if errors.As(why, &api) && api.ErrorCode == alreadyThere {
-		w.second(msg)
+		w.second(msg, key)
 		return
 	}
-	if msg.Header.Get(keyHeader) == "" || w.link.nc.IsClosed() {
-		return // a part of something large, whose end is waited for
+	if w.link.nc.IsClosed() {
+		return
 	}
-	time.AfterFunc(postAgain, func() {
-		w.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: nats.Header{keyHeader: msg.Header[keyHeader]}})
-	})
+	time.AfterFunc(postAgain, func() { w.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key) })
 }
 
 // second is told that a result was not taken, as there is one already: that one counts. It may be the same one, whose
 // acknowledgement was lost; so parts of it stay. If it is a kept one, the session that waits has to get it.
-func (w *worker) second(msg *nats.Msg) {
+func (w *worker) second(msg *nats.Msg, key string) {
 	w.mu.Lock()
-	d := w.held[msg.Header.Get(keyHeader)]
+	d := w.held[key]
 	w.mu.Unlock()
 	if d == nil {
 		return
 	}
 	if d.ID.Session != "" || msg.Subject != wire.ResultSubject(d.ID) {
-		w.stored(msg, nil)
+		w.stored(msg, key)
 		return
 	}
 	w.link.background.Go(func() {

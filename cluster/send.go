@@ -108,9 +108,6 @@ func (e *Executor) send(c *call) {
 	})
 }
 
-// keyHeader has the key of a task in messages about it.
-const keyHeader = "Concert-Task"
-
 // post publishes the message of a call. Whether the servers have it is known later: see unposted.
 func (e *Executor) post(c *call) {
 	e.mu.Lock()
@@ -130,14 +127,13 @@ func (e *Executor) post(c *call) {
 		e.settle(c, -1, concert.Encoded{}, err)
 		return
 	}
-	e.publish(&nats.Msg{Subject: subject, Data: body, Header: nats.Header{
-		jetstream.MsgIDHeader: {wire.TryKey(e.client, e.session, c.try) + "@" + contract}, keyHeader: {c.id.Key()},
-	}})
+	// By this the servers know what comes twice. The session is random, so nobody else says the same.
+	e.publish(&nats.Msg{Subject: subject, Data: body, Header: nats.Header{jetstream.MsgIDHeader: {e.session + "." + c.try + "@" + contract}}}, c.id.Key())
 }
 
-func (e *Executor) publish(msg *nats.Msg) {
-	if _, err := e.link.js.PublishMsgAsync(msg); err != nil {
-		e.unposted(msg, err)
+func (e *Executor) publish(msg *nats.Msg, key string) {
+	if err := e.link.post(msg, key); err != nil {
+		e.unposted(msg, key, err)
 	}
 }
 
@@ -146,10 +142,10 @@ const postAgain = 100 * time.Millisecond
 
 // unposted is told that a message was not stored, or that nothing was heard of it: it is published again until it is, or
 // nobody wants it. If it comes twice, the servers keep one.
-func (e *Executor) unposted(msg *nats.Msg, why error) {
-	c := e.find(msg.Header.Get(keyHeader))
+func (e *Executor) unposted(msg *nats.Msg, key string, why error) {
+	c := e.find(key)
 	if c == nil {
-		return // a tombstone, or it has settled
+		return // it has settled
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
 		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
@@ -159,10 +155,8 @@ func (e *Executor) unposted(msg *nats.Msg, why error) {
 		e.unwanted(c)
 	}
 	time.AfterFunc(postAgain, func() {
-		if e.ctx.Err() == nil && e.find(c.id.Key()) == c {
-			e.publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: nats.Header{
-				jetstream.MsgIDHeader: msg.Header[jetstream.MsgIDHeader], keyHeader: {c.id.Key()},
-			}})
+		if e.ctx.Err() == nil && e.find(key) == c {
+			e.publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, key)
 		}
 	})
 }

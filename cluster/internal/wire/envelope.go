@@ -15,7 +15,7 @@ import (
 //
 //	version   1 byte
 //	flags     1 byte     1: signed
-//	CBOR      the envelope
+//	CBOR      the envelope; the Number of its ID is left out if it is the Try: then the Session is that of the ID, too
 //	signature 64 bytes   if signed: Ed25519 over everything before it, and the subject, by the client's key
 type Envelope struct {
 	ID        TaskID `cbor:"1,keyasint"`
@@ -93,8 +93,11 @@ func Unmarshal(b []byte, v any) error { return decoder.Unmarshal(b, v) }
 var ErrEnvelope = errors.New("cluster: not a task")
 
 // Seal returns a message for the subject; key is nil if nothing is signed.
-func (e *Envelope) Seal(subject string, key nkeys.KeyPair) ([]byte, error) {
-	body, err := encoder.Marshal(e)
+func (e Envelope) Seal(subject string, key nkeys.KeyPair) ([]byte, error) {
+	if e.ID.Number == e.Try && e.ID.Session == e.Session {
+		e.ID.Number, e.ID.Session = "", ""
+	}
+	body, err := encoder.Marshal(&e)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +134,9 @@ func Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	}
 	if err := decoder.Unmarshal(body[2:], &e); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrEnvelope, err)
+	}
+	if e.ID.Number == "" && e.ID.Session == "" {
+		e.ID.Number, e.ID.Session = e.Try, e.Session
 	}
 	if !ValidToken(e.ID.Client) || !ValidToken(e.ID.Number) || !ValidToken(e.Session) || !ValidToken(e.Try) || e.ID.Session != "" && e.ID.Session != e.Session {
 		return e, fmt.Errorf("%w: its id is none", ErrEnvelope)

@@ -69,7 +69,7 @@ func HintSubject(client, session string) string { return "concert.hint." + clien
 type TaskID struct {
 	Client  string `cbor:"1,keyasint"`
 	Session string `cbor:"2,keyasint,omitempty"`
-	Number  string `cbor:"3,keyasint"`
+	Number  string `cbor:"3,keyasint,omitempty"`
 }
 
 // Key is the id as a key of a bucket, and as the id by which the server drops what is published twice.

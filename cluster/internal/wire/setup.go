@@ -20,7 +20,7 @@ const (
 	CancelAge   = 25 * time.Hour      // of a cancellation: longer than any pause between two attempts
 	CancelsKept = 1 << 14             // of a client that are remembered
 	DeadAge     = 30 * 24 * time.Hour // of a dead letter
-	DedupeTime  = 2 * time.Minute     // in which a message that is published twice counts once
+	DedupeTime  = 30 * time.Second    // in which a message that is published twice counts once: servers remember all ids of it, a few hundred bytes each
 	Silence     = 10 * time.Second    // after which a worker that says nothing is taken to be gone
 	letterBytes = 4 << 10             // that a dead letter may have beside the task
 	resultWait  = 5 * time.Second     // after which a result that was on its way to a client comes again
