@@ -111,6 +111,9 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
 			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", redacted(url), err)
 		}
+		if errors.Is(err, nats.ErrNoServers) {
+			return fmt.Errorf("cluster: nobody answers at %s: is there a server, concertd or another one of NATS, and is the port right? %w", redacted(url), err)
+		}
 		return fmt.Errorf("cluster: no connection to %s: %w", redacted(url), err)
 	}
 	if err := l.speak("$JS.API"); err != nil {

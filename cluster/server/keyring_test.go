@@ -100,12 +100,31 @@ func TestListenAnywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(&server.Options{Listen: "0.0.0.0:0", Keyring: k, Hosts: []string{"one.example"}})
+	self, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	for _, c := range []struct {
+		opts server.Options
+		want string // how its URL begins
+	}{
+		{server.Options{Listen: "0.0.0.0:0", Hosts: []string{"one.example"}}, "tls://one.example:"},
+		{server.Options{Listen: "0.0.0.0:0", Hosts: []string{"one.example"}, Advertise: "proxy.example:99"}, "tls://proxy.example:99"},
+		{server.Options{Listen: "[::]:0", Hosts: []string{"2001:db8::1"}}, "tls://[2001:db8::1]:"},
+		{server.Options{Listen: "0.0.0.0:0"}, "tls://" + self + ":"},
+		{server.Options{Listen: "127.0.0.1:0", Hosts: []string{"one.example"}}, "tls://127.0.0.1:"},
+	} {
+		c.opts.Keyring = k
+		s, err := server.New(&c.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u := s.URL(); !strings.HasPrefix(u, c.want) || strings.HasSuffix(u, ":0") {
+			t.Errorf("%s, want %s...", u, c.want)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

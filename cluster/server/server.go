@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -211,8 +212,25 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	return nil
 }
 
-// URL is the one to dial, if the server listens.
-func (s *Server) URL() string { return s.server.ClientURL() }
+// URL is the one to dial, if the server listens: with the address that it advertises, or listens on. If it listens on all of this machine's, that is the
+// first of the Hosts, or the name of this machine.
+func (s *Server) URL() string {
+	u, err := url.Parse(s.server.ClientURL())
+	if err != nil { // the server has made it
+		return s.server.ClientURL()
+	}
+	switch ip, err := netip.ParseAddr(u.Hostname()); {
+	case s.options.Advertise != "":
+		u.Host = s.options.Advertise
+	case err == nil && ip.IsUnspecified() && len(s.options.Hosts) > 0:
+		u.Host = net.JoinHostPort(s.options.Hosts[0], u.Port())
+	case err == nil && ip.IsUnspecified():
+		if name, err := os.Hostname(); err == nil {
+			u.Host = net.JoinHostPort(name, u.Port())
+		}
+	}
+	return u.String()
+}
 
 // InProcessConn returns a connection to the server; it is for [concert/cluster.Access.InProcess].
 func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }

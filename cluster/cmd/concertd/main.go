@@ -2,7 +2,7 @@
 // key.
 //
 //	concertd serve --folder one --listen 0.0.0.0:4222     a server, with keys and TLS
-//	concertd key --folder one client ann >ann.key         a key for somebody
+//	concertd key --folder one --out ann.key client ann    a key for somebody
 //	concertd keys --folder one                            who has one
 //	concertd revoke --folder one ann                      and has none any more
 //
@@ -40,7 +40,7 @@ type command struct {
 
 var commands = []command{
 	{"serve", "", "be a server, until it is told to stop", serveHelp, serve},
-	{"key", "ROLE NAME", "make a key for somebody, and print it", keyHelp, key},
+	{"key", "ROLE NAME", "make a key for somebody", keyHelp, key},
 	{"keys", "", "who has a key", keysHelp, keys},
 	{"revoke", "NAME", "take a key away", revokeHelp, revoke},
 }
@@ -66,10 +66,11 @@ Ctrl-C stops it; what it has is on disk. A second one stops at once.
   worker   runs tasks of all clients, and submits none
   admin    may do anything
 
-The key is printed once and kept nowhere: give it to NAME in a way that nobody else reads. Servers that run know it two
+The key is written once and kept nowhere else: give it to NAME in a way that nobody else reads. Servers that run know it two
 seconds later; each of three has to get the changed folder "keyring", too.
 
-  concertd key --folder /var/lib/concert client ann >ann.key
+  concertd key --folder /var/lib/concert --out ann.key client ann
+  concertd key --folder /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
 `
 	keysHelp   = "One a line: role, public key, name. Makes the keyring if there is none.\n"
 	revokeHelp = "Servers that run close its connections two seconds later.\n"
@@ -190,9 +191,9 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Write
 		return err
 	}
 	defer s.Close()
-	fmt.Fprintf(out, "concertd: listening on %s\n", s.URL())
+	fmt.Fprintf(out, "concertd: listening; the URL is %s\n", s.URL())
 	if holders, err := k.Holders(); err == nil && len(holders) == 0 {
-		fmt.Fprintf(out, "concertd: nobody has a key yet; make one: concertd key --folder %s client NAME >NAME.key\n", *folder)
+		fmt.Fprintf(out, "concertd: nobody has a key yet; make one: concertd key --folder %s --out NAME.key client NAME\n", *folder)
 	}
 	waiting := time.AfterFunc(5*time.Second, func() { fmt.Fprintln(out, "concertd: waiting for the other servers") })
 	err = s.Setup(ctx, replicas)
@@ -218,6 +219,7 @@ func list(text string) []string {
 
 func key(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
 	folder := folderFlag(flags)
+	to := flags.String("out", "", "the new `FILE` to write it to, which only its owner may read (default: it is printed)")
 	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
@@ -225,14 +227,32 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) e
 	if err != nil {
 		return err
 	}
-	file, err := k.Add(server.Role(flags.Arg(0)), flags.Arg(1))
+	text, err := k.Add(server.Role(flags.Arg(0)), flags.Arg(1))
 	if err != nil {
 		return err
 	}
-	if _, err := out.Write(file); err != nil { // then nobody has it
-		return errors.Join(fmt.Errorf("printing the key, which is taken back: %w", err), k.Remove(flags.Arg(1)))
+	if *to == "" {
+		_, err = out.Write(text)
+	} else {
+		err = writeNew(*to, text)
+	}
+	if err != nil { // then nobody has it
+		return errors.Join(fmt.Errorf("writing the key, which is taken back: %w", err), k.Remove(flags.Arg(1)))
 	}
 	return nil
+}
+
+// writeNew writes a file that was not there, or leaves none.
+func writeNew(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(name)
+	}
+	return err
 }
 
 func keys(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,7 +50,7 @@ func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	lines := bufio.NewScanner(r)
 	ready := false
 	for !ready && lines.Scan() {
-		if at, ok := strings.CutPrefix(lines.Text(), "concertd: listening on "); ok {
+		if at, ok := strings.CutPrefix(lines.Text(), "concertd: listening; the URL is "); ok {
 			url = at
 		}
 		ready = lines.Text() == "concertd: ready"
@@ -82,13 +83,14 @@ func TestServe(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "one")
 	access := func(role, name string) cluster.Access {
 		t.Helper()
-		code, out, errOut := concertd(t, "key", "--folder", folder, role, name)
-		if code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") {
-			t.Fatalf("%d, %s%s", code, out, errOut)
-		}
 		file := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
-			t.Fatal(err)
+		code, out, errOut := concertd(t, "key", "--folder", folder, "--out", file, role, name)
+		text, err := os.ReadFile(file)
+		if code != exitOK || out != "" || !strings.Contains(string(text), "BEGIN CERTIFICATE") {
+			t.Fatalf("%d, %q, %s, %s, %v", code, text, out, errOut, err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+			t.Errorf("%v, %v", info, err)
 		}
 		return cluster.Access{Key: file}
 	}
@@ -159,8 +161,8 @@ func TestWrong(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errOut := concertd(t, "key", "--folder", folder, "client", "ann"); code != exitOK {
-		t.Fatal(code, errOut)
+	if code, out, errOut := concertd(t, "key", "--folder", folder, "client", "ann"); code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") {
+		t.Fatal(code, out, errOut)
 	}
 	for _, c := range []struct {
 		args string
@@ -201,6 +203,9 @@ func TestWrong(t *testing.T) {
 	// A key that could not be printed is nobody's.
 	if code := run(t.Context(), []string{"key", "--folder", folder, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
 		t.Errorf("a key that could not be printed: exit code %d", code)
+	}
+	if code, _, errOut := concertd(t, "key", "--folder", folder, "--out", file, "client", "bob"); code != exitFailed || !strings.Contains(errOut, "taken back") {
+		t.Errorf("a file that is there: exit code %d, %q", code, errOut)
 	}
 	if _, out, _ := concertd(t, "keys", "--folder", folder); strings.Contains(out, "bob") {
 		t.Errorf("it is known: %s", out)
