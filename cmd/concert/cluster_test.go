@@ -154,7 +154,7 @@ func TestWorkerWrong(t *testing.T) {
 		"-n 1 string:digits":                    {exitFailed, "string:digits is no function"},
 		"-n 1 --python /no/python os:nice":      {exitFailed, "no interpreter"},
 		"-n 1 --key /no/key os:nice":            {exitFailed, "/no/key"},
-		"-n 1 --url nats://127.0.0.1:1 os:nice": {exitFailed, "no connection to nats://127.0.0.1:1"},
+		"-n 1 --url nats://127.0.0.1:1 os:nice": {exitFailed, "nobody answers at nats://127.0.0.1:1"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(t.Context(), append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {

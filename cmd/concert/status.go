@@ -227,16 +227,21 @@ func (s *status) print(out io.Writer, st style) error {
 	return err
 }
 
+// functionName is what a function is called by those who use it.
+func functionName(n string) string {
+	if rest, ok := strings.CutPrefix(n, "python:"); ok { // and the form of its arguments
+		_, n, _ = strings.Cut(rest, ":")
+	}
+	return n
+}
+
 // functionList is the first of them, and how many more there are.
 func functionList(names []string) string {
 	var shown []string
 	for _, n := range names {
-		if rest, ok := strings.CutPrefix(n, "python:"); ok { // of the forms that it has, one says it
-			if _, n, _ = strings.Cut(rest, ":"); slices.Contains(shown, n) {
-				continue
-			}
+		if n = functionName(n); !slices.Contains(shown, n) { // a Python function has several
+			shown = append(shown, n)
 		}
-		shown = append(shown, n)
 	}
 	if more := len(shown) - 3; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(shown[:3], ", "), more)
@@ -279,7 +284,7 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 		if n++; n == 1 {
 			fmt.Fprintln(t, "number\twhen\tfunction\tclient\treason")
 		}
-		function := d.Function
+		function := functionName(d.Function)
 		if function == "" {
 			function = "no task"
 		}
