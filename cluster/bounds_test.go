@@ -183,3 +183,42 @@ func TestWrongTask(t *testing.T) {
 	}
 	drained(t, ex)
 }
+
+// TestFull: a client has only so many tasks with the servers at a time, however many places there are. The others wait, and run in the end.
+func TestFull(t *testing.T) {
+	s := embedded(t, "")
+	t.Cleanup(func() { s.Close() })
+	access := cluster.Access{InProcess: s}
+	const places, tasks = 5000, wire.PerClient + 300
+	serve(t, access, places)
+	ex := dial(t, access)
+	name, h := newHold(t)
+	h.began = make(chan struct{}, tasks)
+	var futures []*concert.Future[string]
+	for range tasks {
+		futures = append(futures, concert.Submit(t.Context(), ex, held, name))
+	}
+	for range wire.PerClient {
+		<-h.began
+	}
+	for begin := time.Now(); ex.Sent() < tasks; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%d were sent", ex.Sent())
+		}
+	}
+	if n, _ := ex.Stored(t); n != wire.PerClient {
+		t.Errorf("the servers have %d tasks, want %d", n, wire.PerClient)
+	}
+	select {
+	case <-h.began:
+		t.Error("one more runs")
+	default:
+	}
+	close(h.let)
+	for i, f := range futures {
+		if got, err := f.Result(t.Context()); got != name || err != nil {
+			t.Fatalf("%d: %q, %v", i, got, err)
+		}
+	}
+	drained(t, ex)
+}

@@ -67,6 +67,8 @@ type seen struct {
 	at time.Time // by this process's clock
 }
 
+const mostPlaces = 1 << 20 // that a worker is believed to have
+
 func newRoster(changed func()) *roster {
 	return &roster{changed: changed, contracts: map[string]contract{}, workers: map[string]seen{}, offered: map[string][]string{}, staff: map[string]staff{}}
 }
@@ -100,15 +102,20 @@ func (r *roster) contract(name string, text []byte, gone bool) {
 }
 
 func (r *roster) worker(id string, text []byte, gone bool) {
+	var a advert
+	gone = gone || wire.Unmarshal(text, &a) != nil
+	a.Places = min(max(a.Places, 0), mostPlaces)
 	r.mu.Lock()
 	before, known := r.workers[id]
-	var a advert
-	if !gone && wire.Unmarshal(text, &a) == nil {
-		r.workers[id] = seen{a, time.Now()}
-	} else {
-		delete(r.workers, id)
+	if known {
+		r.count(before.advert, -1)
 	}
-	r.count()
+	if gone {
+		delete(r.workers, id)
+	} else {
+		r.workers[id] = seen{a, time.Now()}
+		r.count(a, 1)
+	}
 	r.mu.Unlock()
 	if !known || before.Places != a.Places || before.Draining != a.Draining {
 		r.changed()
@@ -126,10 +133,15 @@ func (r *roster) age(life context.Context) {
 			return
 		}
 		r.mu.Lock()
-		before := len(r.workers)
-		maps.DeleteFunc(r.workers, func(_ string, s seen) bool { return time.Since(s.at) > silence })
-		gone := len(r.workers) < before
-		r.count()
+		gone := false
+		maps.DeleteFunc(r.workers, func(_ string, s seen) bool {
+			silent := time.Since(s.at) > silence
+			if silent {
+				gone = true
+				r.count(s.advert, -1)
+			}
+			return silent
+		})
 		r.mu.Unlock()
 		if gone {
 			r.changed()
@@ -137,20 +149,18 @@ func (r *roster) age(life context.Context) {
 	}
 }
 
-// count counts the workers of each contract. The caller holds mu.
-func (r *roster) count() {
-	clear(r.staff)
-	total := 0
-	for _, w := range r.workers {
-		s := r.staff[w.Contract]
-		s.workers++
-		if !w.Draining {
-			s.places += w.Places
-			total += w.Places
-		}
-		r.staff[w.Contract] = s
+// count counts a worker among the staff of its contract: n is 1, or -1 when it is not there any more. All of them are never counted anew, as each of
+// thousands of workers says every few seconds how it gets on. The caller holds mu.
+func (r *roster) count(w advert, n int) {
+	s := r.staff[w.Contract]
+	s.workers += n
+	if !w.Draining {
+		s.places += n * w.Places
+		r.total.Add(int64(n * w.Places))
 	}
-	r.total.Store(int64(total))
+	if r.staff[w.Contract] = s; s.workers == 0 {
+		delete(r.staff, w.Contract)
+	}
 }
 
 // offers yields the contracts that have a function and places for it, with the number of these. It must not be called by what it

@@ -43,7 +43,9 @@ var allowed = map[string][]string{
 	"concert/internal/guide":         {}, // tests only
 	"concert/benchmarks":             {}, // tests only
 	"concert/benchmarks/goplugin":    {}, // tests only
+	"concert/benchmarks/cluster":     {}, // tests only
 	"concert/benchmarks/choosing":    {"concert", "concert/"},
+	"concert/benchmarks/scale":       {"concert", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cmd/concert":            {"concert", "concert/"},
 	"concert/cluster":                {"concert", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
