@@ -34,7 +34,6 @@ func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 // TestPrintable: what somebody has written who means harm tells no terminal what to do.
 func TestPrintable(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	in, err := cluster.Inspect(t.Context(), "", &access)
 	if err != nil {
@@ -76,7 +75,6 @@ func TestPrintable(t *testing.T) {
 // TestManyContracts: who comes late knows all that there is, also if that is more than servers give at a time.
 func TestManyContracts(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	if err := cluster.Setup(t.Context(), "", 1, &cluster.Access{InProcess: s}); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +97,6 @@ func TestManyContracts(t *testing.T) {
 // TestCancellationsApart: a client that cancels without end has none of another one's cancellations be forgotten.
 func TestCancellationsApart(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
 		t.Fatal(err)
@@ -130,7 +127,6 @@ func TestCancellationsApart(t *testing.T) {
 // TestWrongTask: what is no task is a dead letter, however large it is, and its worker goes on.
 func TestWrongTask(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)
 	ex := dial(t, access)
@@ -187,7 +183,6 @@ func TestWrongTask(t *testing.T) {
 // TestFull: a client has only so many tasks with the servers at a time, however many places there are. The others wait, and run in the end.
 func TestFull(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	const places, tasks = 5000, wire.PerClient + 300
 	serve(t, access, places)

@@ -23,13 +23,30 @@ import (
 func TestMain(m *testing.M) {
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
-		os.Exit(m.Run())
+		os.Exit(tidily(m))
 	}
 	if err := be(); err != nil {
 		fmt.Println(err)
 		fmt.Fprintln(os.Stderr, os.Getenv("CLUSTER_TEST_ROLE")+":", err)
 		os.Exit(1)
 	}
+}
+
+// tidily runs the tests, and fails if they leave files behind.
+func tidily(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cluster-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv("TMPDIR", dir)
+	code := m.Run()
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		fmt.Fprintf(os.Stderr, "the tests leave behind: %v, %v\n", left, err)
+		return 1
+	}
+	return code
 }
 
 var roles = map[string]func() error{"server": beServer}

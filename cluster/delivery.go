@@ -176,11 +176,11 @@ func (w *worker) forward(d *delivery, kept []byte) {
 }
 
 // hint tells the submitter that a task runs, and how far it is.
-func (w *worker) hint(d *delivery, done, total int64) {
-	text, err := wire.Marshal(&wire.Hint{Number: d.ID.Number, Worker: d.place, At: w.id, Done: done, Total: total})
-	if err == nil {
-		w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), text)
-	}
+func (w *worker) hint(d *delivery, done, total int64) { w.tell(d, wire.Hint{Done: done, Total: total}) }
+
+func (w *worker) tell(d *delivery, h wire.Hint) {
+	h.Number, h.Worker, h.At = d.ID.Number, d.place, w.id
+	w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), h.Encode())
 }
 
 // leave frees the place of a task.
@@ -248,17 +248,11 @@ func (w *worker) took(function string, d time.Duration) {
 // publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
 func (w *worker) publish(d *delivery, o wire.Outcome) {
 	o.ID, o.At = d.ID, w.id
-	text, err := wire.Marshal(&o)
-	if err != nil {
-		w.opts.Notice("a result cannot be encoded: " + err.Error())
-		w.back(d)
-		return
-	}
 	to := d.ID
 	if o.Dropped || o.Dead {
 		to.Session = d.Session // there is nothing to keep, or it is to be tried again
 	}
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: text}, d.key)
+	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: o.Encode()}, d.key)
 }
 
 func (w *worker) post(msg *nats.Msg, key string) {

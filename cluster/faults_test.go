@@ -54,12 +54,14 @@ func (n *network) heal(s *server.Server) {
 	n.to = s
 }
 
+// embedded is a server in this process, which ends with the test.
 func embedded(t *testing.T, dir string) *server.Server {
 	t.Helper()
 	s, err := server.New(&server.Options{Folder: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 
@@ -140,7 +142,6 @@ func newHold(t *testing.T) (name string, h *hold) {
 // TestNoWorker: a task that nobody can run waits, the submitter is told, and it runs when somebody comes.
 func TestNoWorker(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	notices := make(chan string, 10)
 	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: s}, Notice: func(s string) { notices <- s }})
 	if err != nil {
@@ -169,7 +170,6 @@ func TestNoWorker(t *testing.T) {
 func TestWorkerLost(t *testing.T) {
 	cluster.ShortLease(t, 600*time.Millisecond)
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	direct := cluster.Access{InProcess: s}
 	lost := &network{to: s}
 	ex := dial(t, direct)
@@ -205,7 +205,6 @@ func drained(t *testing.T, ex *cluster.Executor) {
 // TestDrain: workers come and go, and every task runs once, and no result is lost.
 func TestDrain(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
 	const tasks = 3000
@@ -275,7 +274,6 @@ func TestServerRestart(t *testing.T) {
 // TestCancelRunning: the context of a function that runs elsewhere ends with its submitter's.
 func TestCancelRunning(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
 	serve(t, access, 3)
@@ -307,7 +305,6 @@ func TestCancelRunning(t *testing.T) {
 // TestOutOfReach: a task that is cancelled settles, though nobody can be told.
 func TestOutOfReach(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	n := &network{to: s}
 	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: n}, Grace: 50 * time.Millisecond, Notice: func(string) {}})
 	if err != nil {
@@ -332,7 +329,6 @@ func TestOutOfReach(t *testing.T) {
 // TestLarge: what is too large for a message goes another way, and nothing of it stays.
 func TestLarge(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
 	serve(t, access, 2)
@@ -362,7 +358,6 @@ func TestLarge(t *testing.T) {
 // TestWithID: what has run under an id does not run again, for nobody of the same client.
 func TestWithID(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 2)
 	first := dial(t, access)
@@ -410,7 +405,6 @@ func TestWithID(t *testing.T) {
 func TestReroute(t *testing.T) {
 	cluster.ShortSilence(t, 100*time.Millisecond)
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	ex := dial(t, cluster.Access{InProcess: s})
 	lost := &network{to: s}
 	serve(t, cluster.Access{InProcess: lost}, 1)
@@ -432,7 +426,6 @@ func TestReroute(t *testing.T) {
 func TestDeadLetter(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	direct := cluster.Access{InProcess: s}
 	ex := dial(t, direct)
 	name, h := newHold(t)
@@ -493,7 +486,6 @@ func TestDeadLetter(t *testing.T) {
 // TestTwinCancelled: of two that wait for the same id one can give up, and says so; the other one has the outcome.
 func TestTwinCancelled(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	ex := dial(t, access)
 	serve(t, access, 2)
@@ -518,7 +510,6 @@ func TestTwinCancelled(t *testing.T) {
 // TestFair: a client with many tasks keeps another one waiting for no more of them than there are places.
 func TestFair(t *testing.T) {
 	s := embedded(t, "")
-	t.Cleanup(func() { s.Close() })
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)
 	many, one := dial(t, access), dial(t, access)

@@ -114,8 +114,6 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	w.checkIdle()
 	w.mu.Unlock()
 	msg.NakWithDelay(delay)
-	if text, err := wire.Marshal(&wire.Hint{Number: d.ID.Number, Worker: d.place, At: w.id, Away: true}); err == nil {
-		w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), text)
-	}
+	w.tell(d, wire.Hint{Away: true})
 	w.look()
 }

@@ -98,7 +98,7 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	}
 	var o wire.Outcome
 	if err == nil {
-		err = wire.Unmarshal(msg.Data, &o)
+		o, err = wire.DecodeOutcome(msg.Data)
 	}
 	if err == nil && o.ID != c.id {
 		err = errors.New("what is stored there is the result of another task")

@@ -268,8 +268,8 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 	delete(e.claims, t)
 	e.checkEnd()
 	e.mu.Unlock()
+	e.watch(calls)
 	for _, c := range calls {
-		c.watch(e)
 		switch {
 		case c.id.Session != "":
 			e.send(c)

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -34,16 +33,17 @@ type call struct {
 	twin     *call  // likewise: another call of the same id
 	away     bool   // likewise: it has failed, and waits for another attempt
 
-	mu       sync.Mutex    // guards the following, and is held while something is said about the call
-	arg      wire.Value    // does not change once it is posted
-	worker   int           // that it is known to have begun on, -1 if none
-	at       string        // the id of that, as far as it is known
-	kept     bool          // Withdraw has said that it runs
-	unwanted bool          // a tombstone is there, or on its way
-	fetching bool          // its result is large, and on its way
-	settled  bool          // which it does once
-	timer    *time.Timer   // of what is unwanted: then it settles without word
-	stops    []func() bool // of watches over contexts
+	mu       sync.Mutex  // guards the following, and is held while something is said about the call
+	arg      wire.Value  // does not change once it is posted
+	worker   int         // that it is known to have begun on, -1 if none
+	at       string      // the id of that, as far as it is known
+	kept     bool        // Withdraw has said that it runs
+	unwanted bool        // a tombstone is there, or on its way
+	fetching bool        // its result is large, and on its way
+	settled  bool        // which it does once
+	timer    *time.Timer // of what is unwanted: then it settles without word
+	watch    *watch      // over the context of its submitter; nil if that never ends
+	unwatch  func() bool // ends the one over its own, which is there once it runs; may be nil
 }
 
 // enter registers a call. The caller holds mu.
@@ -59,20 +59,6 @@ func (e *Executor) enter(l *lane, batch *concert.Batch, i int, contract string) 
 	}
 	e.inflight[contract]++
 	return c
-}
-
-// watch has the call be cancelled when the context of its submitter ends.
-func (c *call) watch(e *Executor) {
-	if parent := c.batch.Parent(); parent.Done() != nil {
-		stop := context.AfterFunc(parent, func() { e.unwanted(c) })
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.settled {
-			stop()
-			return
-		}
-		c.stops = append(c.stops, stop)
-	}
 }
 
 // send publishes a call.

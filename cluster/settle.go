@@ -16,8 +16,8 @@ import (
 // result takes a result from the stream. Results come one after the other, and settle what they are of before they
 // are acknowledged: whatever is not acknowledged comes again.
 func (e *Executor) result(msg jetstream.Msg) {
-	var o wire.Outcome
-	if err := wire.Unmarshal(msg.Data(), &o); err != nil {
+	o, err := wire.DecodeOutcome(msg.Data())
+	if err != nil {
 		msg.TermWithReason("not a result")
 		return
 	}
@@ -145,13 +145,16 @@ func (e *Executor) end(c *call, say func(worker int)) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	stops, arg := c.stops, c.arg
+	watch, unwatch, arg := c.watch, c.unwatch, c.arg
 	func() {
 		defer c.mu.Unlock() // a decoder is anybody's code
 		say(c.worker)
 	}()
-	for _, stop := range stops {
-		stop()
+	if watch != nil {
+		watch.release()
+	}
+	if unwatch != nil {
+		unwatch()
 	}
 	if arg.Load != "" {
 		e.link.discard(arg)
@@ -201,8 +204,8 @@ func (c *call) cause() error {
 
 // hinted takes a hint.
 func (e *Executor) hinted(msg []byte) {
-	var h wire.Hint
-	if wire.Unmarshal(msg, &h) != nil {
+	h, err := wire.DecodeHint(msg)
+	if err != nil {
 		return
 	}
 	e.mu.Lock()
@@ -249,7 +252,7 @@ func (e *Executor) runs(c *call, worker int, h *wire.Hint) {
 	if c.worker < 0 && c.batch.Start(c.i, worker) {
 		c.worker = worker
 		if c.batch.Task() != nil { // from now on that is how it is cancelled
-			c.stops = append(c.stops, context.AfterFunc(c.batch.Context(), func() { e.unwanted(c) }))
+			c.unwatch = context.AfterFunc(c.batch.Context(), func() { e.unwanted(c) })
 		}
 	}
 	if c.worker >= 0 && (h.Done != 0 || h.Total != 0) {

@@ -80,9 +80,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(e.Arg.Bytes) == 0 {
-			e.Arg.Bytes = nil
-		}
+		e.Arg.Bytes, e.Arg.Sum = orNil(e.Arg.Bytes), orNil(e.Arg.Sum)
 		again, err := e.Seal("concert.task.c.anyone", nil)
 		if err != nil {
 			t.Fatal(err)

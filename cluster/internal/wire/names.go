@@ -6,6 +6,8 @@ import (
 	"encoding/base32"
 	"strconv"
 	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // The streams and buckets, and who writes and reads each:
@@ -67,9 +69,26 @@ func HintSubject(client, session string) string { return "concert.hint." + clien
 
 // TaskID names a task. One that its submitter has given an id has no session: its number is a hash of that.
 type TaskID struct {
-	Client  string `cbor:"1,keyasint"`
-	Session string `cbor:"2,keyasint,omitempty"`
-	Number  string `cbor:"3,keyasint,omitempty"`
+	Client  string
+	Session string
+	Number  string
+}
+
+func (id *TaskID) put(f *fields) {
+	f.text(1, id.Client)
+	f.text(2, id.Session)
+	f.text(3, id.Number)
+}
+
+func (id *TaskID) take(n protowire.Number, b []byte) {
+	switch n {
+	case 1:
+		id.Client = string(b)
+	case 2:
+		id.Session = string(b)
+	case 3:
+		id.Number = string(b)
+	}
 }
 
 // Key is the id as a key of a bucket, and as the id by which the server drops what is published twice.
@@ -115,5 +134,15 @@ func Digest(text string) string {
 
 // ValidToken reports whether s may be a token of a subject, and a part of a key.
 func ValidToken(s string) bool {
-	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,42 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"concert"
+)
+
+// Value is an argument or a result: here, or in the stream for what is large.
+type Value struct {
+	Kind  byte   // 16
+	Bytes []byte // 17
+	Load  string // 18: the name of what is in parts, in the stream for that
+	Size  int    // 19: of all of it
+	Sum   []byte // 20: SHA-256
+}
+
+// Inline is a value that travels in the message.
+func Inline(v concert.Encoded) Value { return Value{Kind: v.Kind, Bytes: v.Bytes} }
+
+func (v *Value) put(f *fields) {
+	f.number(16, int64(v.Kind))
+	f.bytes(17, v.Bytes)
+	f.text(18, v.Load)
+	f.number(19, int64(v.Size))
+	f.bytes(20, v.Sum)
+}
+
+func (v *Value) take(n protowire.Number, b []byte, number int64) {
+	switch n {
+	case 16:
+		v.Kind = byte(number)
+	case 17:
+		v.Bytes = b
+	case 18:
+		v.Load = string(b)
+	case 19:
+		v.Size = int(number)
+	case 20:
+		v.Sum = b
+	}
+}
