@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+// newAsynq is a client of asynq with so many servers, as it calls its workers, each of which runs so many tasks at a time, and has handle told
+// of each. asynq polls: interval is how long a server sleeps, on the average, when it has found its queue empty.
+//
+// Nothing is handed back. A handler may store a result with its task, and the submitter has to ask for it by the task's id
+// until it is there; that would be one more write, and some reads, a task, and is not done here. The handler
+// itself says that it is done, in the same process and before that is stored: that favours asynq.
+func newAsynq(b *testing.B, servers, concurrency int, interval time.Duration, handle func()) *asynq.Client {
+	b.Helper()
+	redis := asynq.RedisClientOpt{Addr: start(b, "redis", redisServer(b))}
+	for range servers {
+		worker := asynq.NewServer(redis, asynq.Config{Concurrency: concurrency, TaskCheckInterval: interval, LogLevel: asynq.FatalLevel})
+		err := worker.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+			handle()
+			return nil
+		}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(worker.Shutdown)
+	}
+	client := asynq.NewClient(redis)
+	b.Cleanup(func() { client.Close() })
+	return client
+}
+
+func enqueue(c *asynq.Client, n int) {
+	_, err := c.EnqueueContext(ctx, asynq.NewTask("nop", []byte(strconv.Itoa(n))))
+	check(err)
+}
+
+func BenchmarkAsynq(b *testing.B) {
+	// Two places as concert's worker has, and ten times as many: a place is taken, too, while it is stored that its task is done. One
+	// goroutine of a server takes all its tasks out of Redis, one by one, so still more do not help, but more servers do.
+	for _, c := range []struct{ servers, concurrency int }{{1, 2}, {1, 20}, {4, 20}} {
+		b.Run(fmt.Sprint("outstanding/servers ", c.servers, ", concurrency ", c.concurrency), func(b *testing.B) {
+			var left sync.WaitGroup
+			client := newAsynq(b, c.servers, c.concurrency, time.Millisecond, left.Done)
+			timed(b, *tasks, func(n int) {
+				left.Add(n)
+				each(submitters, n, func(i int) { enqueue(client, i) })
+				left.Wait()
+			})
+		})
+	}
+	// The interval is what counts here. A second is asynq's default; the shorter it is the more often Redis is asked for nothing.
+	for _, interval := range []time.Duration{time.Second, time.Millisecond} {
+		b.Run(fmt.Sprint("one at a time/interval ", interval), func(b *testing.B) {
+			n := *tasks / 10
+			if interval == time.Second {
+				n = max(1, *tasks/2000)
+			}
+			done := make(chan struct{})
+			client := newAsynq(b, 1, 2, interval, func() { done <- struct{}{} })
+			timed(b, n, func(n int) {
+				for i := range n {
+					enqueue(client, i)
+					<-done
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// bare does by hand what concert does with a task and nothing else, so it is what remains of concert's time if all of its own work
+// took none: a task is published, consumed, its result published, and the task acknowledged when that is stored; the result is
+// consumed and acknowledged. There are no cancellations, no fairness, no contexts, no codec, and no pool: the worker answers where it reads.
+type bare struct {
+	client jetstream.JetStream
+	places chan struct{} // as many as may be outstanding
+	left   sync.WaitGroup
+	last   int // number of the newest task; no two are the same, or they would be taken for duplicates
+}
+
+const (
+	taskStream   = "BARE_TASKS"
+	resultStream = "BARE_RESULTS"
+)
+
+func newBare(b *testing.B, outstanding int) *bare {
+	b.Helper()
+	url := start(b, "server")
+	life, stop := context.WithCancel(ctx)
+	b.Cleanup(stop)
+	var unacked sync.Map // of the worker: tasks, by the subject of the result
+	worker := connect(b, url, func(m *nats.Msg) {
+		if task, ok := unacked.LoadAndDelete(m.Subject); ok {
+			task.(jetstream.Msg).Ack() // which may be late for the end: the last results are there before
+		}
+	})
+	p := &bare{client: connect(b, url, func(*nats.Msg) {}), places: make(chan struct{}, outstanding)}
+
+	// Streams and consumers have the settings of concert's.
+	for _, c := range []jetstream.StreamConfig{
+		{Name: taskStream, Subjects: []string{"bare.task.*.*"}, MaxMsgsPerSubject: 4096},
+		{Name: resultStream, Subjects: []string{"bare.result.*.*.*"}, MaxMsgsPerSubject: 1, MaxAge: 2 * time.Hour},
+	} {
+		c.Storage, c.Retention, c.Duplicates, c.MaxMsgSize = jetstream.FileStorage, jetstream.WorkQueuePolicy, 30*time.Second, 1<<20
+		c.Discard, c.DiscardNewPerSubject = jetstream.DiscardNew, true
+		if _, err := p.client.CreateStream(ctx, c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	consume := func(js jetstream.JetStream, stream string, c jetstream.ConsumerConfig, take func(jetstream.Msg)) {
+		c.Durable, c.AckPolicy, c.MaxAckPending = "bare", jetstream.AckExplicitPolicy, -1
+		consumer, err := js.CreateConsumer(ctx, stream, c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		consuming, err := consumer.Consume(take, jetstream.PullMaxMessages(2048))
+		if err != nil {
+			b.Fatal(err)
+		}
+		context.AfterFunc(life, consuming.Stop)
+	}
+	tasks := jetstream.ConsumerConfig{FilterSubject: "bare.task.contract.*", AckWait: 30 * time.Second, MaxDeliver: -1, MaxWaiting: 1 << 13}
+	consume(worker, taskStream, tasks, func(m jetstream.Msg) {
+		subject := "bare.result.anyone.session." + strings.TrimPrefix(m.Headers().Get(jetstream.MsgIDHeader), "task")
+		unacked.Store(subject, m)
+		_, err := worker.PublishMsgAsync(&nats.Msg{Subject: subject, Data: m.Data()})
+		check(err)
+	})
+	results := jetstream.ConsumerConfig{FilterSubject: "bare.result.anyone.session.*", AckWait: 5 * time.Second}
+	consume(p.client, resultStream, results, func(m jetstream.Msg) {
+		check(m.Ack())
+		<-p.places
+		p.left.Done()
+	})
+	return p
+}
+
+// run has n tasks run.
+func (p *bare) run(n int) {
+	body := make([]byte, 200) // about what concert's messages have
+	p.left.Add(n)
+	for range n {
+		p.places <- struct{}{}
+		p.last++
+		id := "task" + strconv.Itoa(p.last)
+		_, err := p.client.PublishMsgAsync(&nats.Msg{Subject: "bare.task.contract.anyone", Data: body, Header: nats.Header{jetstream.MsgIDHeader: {id}}})
+		check(err)
+	}
+	p.left.Wait()
+}
+
+// connect is told what has been stored.
+func connect(b *testing.B, url string, stored func(*nats.Msg)) jetstream.JetStream {
+	b.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<14),
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, _ *jetstream.PubAck) { stored(m) }),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, _ *nats.Msg, err error) { check(err) }))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return js
+}
+
+func BenchmarkJetStream(b *testing.B) {
+	b.Run("outstanding", func(b *testing.B) { timed(b, *tasks, newBare(b, 1024).run) })
+	b.Run("one at a time", func(b *testing.B) { timed(b, *tasks/10, newBare(b, 1).run) })
+}

@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// redisServer is the program, or the benchmark is skipped.
+func redisServer(b *testing.B) string {
+	b.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		b.Skip("there is no redis-server to compare with: install Debian's package redis-server")
+	}
+	return path
+}
+
+// postgresPrograms is the folder with PostgreSQL's programs, which Debian does not have in the PATH, or the benchmark is skipped.
+func postgresPrograms(b *testing.B) string {
+	b.Helper()
+	if path, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(path)
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if len(found) == 0 {
+		b.Skip("there is no PostgreSQL to compare with: install Debian's package postgresql")
+	}
+	return filepath.Dir(found[len(found)-1])
+}
+
+// beRedis is Redis; its program is given. What it acknowledges is in a file, which is synced every second: that is asked for here, as Redis by itself would write a
+// snapshot now and then.
+func beRedis(args []string) error {
+	folder, err := os.MkdirTemp("", "concert-redis-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	at := net.JoinHostPort("127.0.0.1", port)
+	return keep(at, func(context.Context) error {
+		conn, err := net.Dial("tcp", at)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}, folder, args[0], "--bind", "127.0.0.1", "--port", port, "--dir", folder, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
+}
+
+// bePostgres is PostgreSQL with the settings that initdb makes; the folder with its programs is given, and synchronous_commit.
+func bePostgres(args []string) error {
+	folder, err := os.MkdirTemp("", "concert-postgres-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	var as []string
+	if os.Getuid() == 0 { // as whom PostgreSQL refuses to run
+		if err := give(folder, "postgres"); err != nil {
+			return err
+		}
+		as = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"}
+	}
+	data := filepath.Join(folder, "data")
+	initdb := append(as, filepath.Join(args[0], "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	cmd := exec.Command(initdb[0], initdb[1:]...)
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	url := "postgres://postgres@127.0.0.1:" + port + "/postgres?sslmode=disable"
+	return keep(url, func(ctx context.Context) error {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return err
+		}
+		return conn.Close(ctx)
+	}, folder, append(as, filepath.Join(args[0], "postgres"), "-D", data, "-h", "127.0.0.1", "-p", port,
+		"-c", "unix_socket_directories=", "-c", "synchronous_commit="+args[1])...)
+}
+
+// keep runs a program until this one is to end, when it is interrupted: Redis and PostgreSQL end by that at once, whoever is
+// connected. Until it is ready, what it says is what is wrong.
+func keep(at string, ready func(context.Context) error, folder string, command ...string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second // and then it is killed
+	cmd.Dir = folder
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for late := time.After(time.Minute); ready(ctx) != nil; {
+		select {
+		case err := <-ended:
+			return fmt.Errorf("it ended: %w\n%s", err, said.Bytes())
+		case <-late:
+			cancel()
+			<-ended
+			return fmt.Errorf("it is not ready after a minute\n%s", said.Bytes())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	untilTheEnd(at)
+	cancel()
+	<-ended
+	return nil
+}
+
+// freePort is one on which nobody listens, or did not a moment ago.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// give makes a folder somebody else's.
+func give(folder, name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(folder, uid, gid)
+}

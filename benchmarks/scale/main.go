@@ -1,0 +1,176 @@
+// Command scale has many light workers at a cluster of one server or three, each a process of its own on this machine, and says what that costs whom:
+// docs/scale.md has what came of it.
+//
+//	go run ./benchmarks/scale                                          three servers, 300 workers
+//	go run ./benchmarks/scale -servers 1 -workers 1000 -clients 10
+//	go run ./benchmarks/scale -workers 300 -nap 100ms -tasks 30000     tasks that wait
+//
+// All workers are in one process, with a connection each; all clients are in this one. The processors are shared by all of that, so what it measures is
+// processor time for each task and each worker at each server. It needs Linux.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"concert"
+	"concert/cluster"
+)
+
+type settings struct {
+	servers, workers, places, clients, tasks, trips int
+	nap, idle                                       time.Duration
+	keys                                            bool
+}
+
+func main() {
+	log.SetFlags(0)
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := roles[role](); err != nil {
+			log.Fatalf("%s: %v", role, err)
+		}
+		return
+	}
+	var s settings
+	flag.IntVar(&s.servers, "servers", 3, "how many servers: 1 or 3")
+	flag.IntVar(&s.workers, "workers", 300, "how many workers")
+	flag.IntVar(&s.places, "places", 1, "how many tasks each runs at a time")
+	flag.IntVar(&s.clients, "clients", 1, "how many clients")
+	flag.IntVar(&s.tasks, "tasks", 30_000, "how many tasks they submit in all")
+	flag.IntVar(&s.trips, "trips", 300, "how many tasks one of them submits one by one, when that is over")
+	flag.DurationVar(&s.nap, "nap", 0, "what a task waits")
+	flag.DurationVar(&s.idle, "idle", 10*time.Second, "how long to look at all when there is nothing to do")
+	flag.BoolVar(&s.keys, "keys", true, "with keys and TLS")
+	flag.Parse()
+	if err := s.run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// nap is the task: it waits as many nanoseconds as it is told.
+var nap = concert.Register("scale.nap", func(ctx context.Context, ns int64) (int64, error) {
+	if ns == 0 {
+		return 0, nil
+	}
+	select {
+	case <-time.After(time.Duration(ns)):
+		return ns, nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+})
+
+func (s *settings) run() (err error) {
+	if s.servers != 1 && s.servers != 3 {
+		return fmt.Errorf("%d servers: want 1 or 3", s.servers)
+	}
+	site, err := newSite(s)
+	if err != nil {
+		return err
+	}
+	defer site.close()
+	fmt.Printf("%s, %s/%s, %d processors; %d servers, %d workers with %d places, %d clients; keys and TLS: %v\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.servers, s.workers, s.places, s.clients, s.keys)
+	ctx := context.Background()
+
+	begin := time.Now()
+	if err := site.startWorkers(s); err != nil {
+		return err
+	}
+	fmt.Printf("all workers are there after %v\n", time.Since(begin).Round(time.Millisecond))
+	clients := make([]*cluster.Executor, s.clients)
+	for i := range clients {
+		if clients[i], err = cluster.Dial(ctx, site.url, &cluster.Options{Access: site.client, Client: fmt.Sprint("client", i)}); err != nil {
+			return err
+		}
+		defer clients[i].Close()
+	}
+	if err := s.work(ctx, clients, s.workers*s.places); err != nil { // they learn how quick that is
+		return err
+	}
+
+	before := site.usage()
+	time.Sleep(s.idle)
+	site.report(fmt.Sprintf("\nnothing to do, for %v", s.idle), before, s.idle, 0)
+
+	before, begin = site.usage(), time.Now()
+	if err := s.work(ctx, clients, s.tasks); err != nil {
+		return err
+	}
+	took := time.Since(begin)
+	ideal := time.Duration(s.tasks) * s.nap / time.Duration(s.workers*s.places)
+	site.report(fmt.Sprintf("\n%d tasks of %v in %v, %.0f a second; ideal %v", s.tasks, s.nap, took.Round(time.Millisecond), float64(s.tasks)/took.Seconds(), ideal), before, took, s.tasks)
+
+	var trips []time.Duration
+	for range s.trips {
+		begin := time.Now()
+		if _, err := concert.Submit(ctx, clients[0], nap, 0).Result(ctx); err != nil {
+			return err
+		}
+		trips = append(trips, time.Since(begin))
+	}
+	if slices.Sort(trips); len(trips) > 0 {
+		fmt.Printf("\none by one: median %v, 99th percentile %v\n", trips[len(trips)/2].Round(time.Microsecond), trips[len(trips)*99/100].Round(time.Microsecond))
+	}
+	return nil
+}
+
+// work has the clients submit so many tasks in all, and waits for them.
+func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks int) error {
+	errs := make([]error, len(clients))
+	var all sync.WaitGroup
+	for i, ex := range clients {
+		all.Go(func() {
+			for _, err := range concert.MapUnordered(ctx, ex, nap, func(yield func(int64) bool) {
+				for n := i; n < tasks; n += len(clients) {
+					if !yield(int64(s.nap)) {
+						return
+					}
+				}
+			}) {
+				if err != nil {
+					errs[i] = err
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// report prints what each process has used since, for each task if there were any, and in all.
+func (s *site) report(title string, before map[string]usage, took time.Duration, tasks int) {
+	fmt.Println(title)
+	now := s.usage()
+	fmt.Println("\n| process | of one processor | us a task | memory, MiB | tasks stream | results stream |")
+	fmt.Println("|---|---|---|---|---|---|")
+	leaders := s.leaders()
+	for _, name := range append(slices.Clone(s.names), clients) {
+		cpu := now[name].cpu - before[name].cpu
+		each := ""
+		if tasks > 0 {
+			each = fmt.Sprintf("%.1f", float64(cpu.Microseconds())/float64(tasks))
+		}
+		var leads [2]string
+		for i, l := range leaders {
+			if strings.HasPrefix(name, "server") && l == name {
+				leads[i] = "leads"
+			}
+		}
+		fmt.Printf("| %s | %.1f%% | %s | %.0f | %s | %s |\n", name, 100*cpu.Seconds()/took.Seconds(), each, float64(now[name].memory)/(1<<20), leads[0], leads[1])
+	}
+}
