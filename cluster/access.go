@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
+
+	"concert/cluster/internal/wire"
 )
 
 // Access says how to reach the servers, and as whom. The zero value is for servers that ask for nothing.
@@ -40,6 +42,7 @@ type link struct {
 	js     jetstream.JetStream
 	api    string        // how requests to JetStream begin, with a dot
 	key    nkeys.KeyPair // nil unless there is one
+	signer *wire.Signer  // by that; likewise
 	file   string        // that it is from
 	public string        // its public half
 	tls    *tls.Config   // with the certificates that came with it; nil if there were none
@@ -147,6 +150,9 @@ func (l *link) load(file string) error {
 		return fmt.Errorf("cluster: %s holds no seed of an nkey", file) // and nothing of what it holds is said
 	}
 	if l.public, err = l.key.PublicKey(); err != nil {
+		return fmt.Errorf("cluster: %s: %w", file, err)
+	}
+	if l.signer, err = wire.NewSigner(l.key); err != nil {
 		return fmt.Errorf("cluster: %s: %w", file, err)
 	}
 	if pool := x509.NewCertPool(); pool.AppendCertsFromPEM(text) {

@@ -42,10 +42,11 @@ func TestPrintable(t *testing.T) {
 	defer in.Close()
 	const evil = "\x1b]0;owned\x07\x1b[2J\u202ename"
 	e := wire.Envelope{ID: wire.TaskID{Client: "c", Session: "s", Number: "1"}, Function: evil, Signature: "s", Session: "s", Try: "1"}
-	body, err := e.Seal(wire.TaskSubject("contract", "c"), nil)
+	bodies, err := wire.Seal([]wire.Post{{Envelope: e, Subject: wire.TaskSubject("contract", "c")}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	body := bodies[0]
 	_, js := raw(t, s)
 	letter := &nats.Msg{Subject: "concert.dead.contract.c", Data: body, Header: nats.Header{"Concert-Reason": {evil}, "Concert-Worker": {evil + strings.Repeat("x", 5000)}}}
 	if _, err := js.PublishMsg(t.Context(), letter); err != nil {

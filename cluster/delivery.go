@@ -38,7 +38,7 @@ type delivery struct {
 
 // take takes a task, as it comes.
 func (w *worker) take(msg jetstream.Msg) {
-	e, err := wire.Open(msg.Data(), msg.Subject(), w.link.key != nil)
+	e, err := w.verifier.Open(msg.Data(), msg.Subject(), w.link.key != nil)
 	if err == nil && msg.Subject() != wire.TaskSubject(w.contract, e.ID.Client) {
 		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
 	}

@@ -164,7 +164,7 @@ func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 	if parts := strings.Split(msg.Subject, "."); len(parts) == 4 {
 		d.Contract, d.Client = printable(parts[2]), printable(parts[3])
 	}
-	if e, err := wire.Open(msg.Data, taskSubject(msg), false); err == nil {
+	if e, err := new(wire.Verifier).Open(msg.Data, taskSubject(msg), false); err == nil {
 		d.Function = printable(e.Function)
 	}
 	return d

@@ -269,14 +269,15 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 	e.checkEnd()
 	e.mu.Unlock()
 	e.watch(calls)
+	unsought := calls[:0:0]
 	for _, c := range calls {
-		switch {
-		case c.id.Session != "":
-			e.send(c)
-		default:
+		if c.id.Session == "" {
 			e.running.Go(func() { e.seek(c) })
+		} else {
+			unsought = append(unsought, c)
 		}
 	}
+	e.sendAll(unsought)
 	if !again {
 		return
 	}

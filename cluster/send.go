@@ -67,39 +67,86 @@ func (e *Executor) send(c *call) {
 		e.drop(c)
 		return
 	}
-	arg := c.batch.Args[c.i]
-	if len(arg.Bytes) <= wire.InlineBytes {
-		c.mu.Lock()
-		c.arg = wire.Inline(arg)
-		c.mu.Unlock()
-		e.post(c)
+	if !e.attach(c) {
+		// It goes by another way first, which takes its time.
+		e.running.Go(func() { e.stow(c) })
 		return
 	}
-	// It goes by another way first, which takes its time.
-	e.running.Go(func() {
-		stowed, err := e.link.stow(e.ctx, e.client, arg)
-		if err != nil {
-			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", c.batch.Name, err))
-			return
-		}
-		c.mu.Lock()
-		c.arg = stowed
-		settled := c.settled
-		c.mu.Unlock()
-		if settled { // nobody else knows of it
-			e.link.discard(stowed)
-			return
-		}
-		e.post(c)
-	})
+	e.post(c)
 }
 
-// post publishes the message of a call. Whether the servers have it is known later: see unposted.
-func (e *Executor) post(c *call) {
+// sendAll publishes calls, as many of them as possible together.
+func (e *Executor) sendAll(calls []*call) {
+	var together []*call
+	for _, c := range calls {
+		if c.batch.Context().Err() == nil && e.attach(c) {
+			together = append(together, c)
+		} else {
+			e.send(c)
+		}
+	}
+	e.post(together...)
+}
+
+// attach has an argument travel in the message, unless it is too large for that.
+func (e *Executor) attach(c *call) bool {
+	arg := c.batch.Args[c.i]
+	if len(arg.Bytes) > wire.InlineBytes {
+		return false
+	}
+	c.mu.Lock()
+	c.arg = wire.Inline(arg)
+	c.mu.Unlock()
+	return true
+}
+
+// stow publishes a call after its large argument.
+func (e *Executor) stow(c *call) {
+	stowed, err := e.link.stow(e.ctx, e.client, c.batch.Args[c.i])
+	if err != nil {
+		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", c.batch.Name, err))
+		return
+	}
+	c.mu.Lock()
+	c.arg = stowed
+	settled := c.settled
+	c.mu.Unlock()
+	if settled { // nobody else knows of it
+		e.link.discard(stowed)
+		return
+	}
+	e.post(c)
+}
+
+// post publishes the messages of calls, signed together. Whether the servers have them is known later: see unposted.
+func (e *Executor) post(calls ...*call) {
+	if len(calls) == 0 {
+		return
+	}
+	posts := make([]wire.Post, len(calls))
+	ids := make([]string, len(calls)) // by which the servers know what comes twice: the session is random, so nobody else says the same
 	e.mu.Lock()
-	contract := c.contract
-	c.posted = true
+	for i, c := range calls {
+		c.posted = true
+		posts[i].Subject = wire.TaskSubject(c.contract, e.client)
+		ids[i] = e.session + "." + c.try + "@" + c.contract
+	}
 	e.mu.Unlock()
+	for i, c := range calls {
+		posts[i].Envelope = e.envelope(c)
+	}
+	msgs, err := wire.Seal(posts, e.link.signer)
+	for i, c := range calls {
+		if err != nil {
+			e.settle(c, -1, concert.Encoded{}, err)
+			continue
+		}
+		e.publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c.id.Key())
+	}
+}
+
+// envelope is a call as it travels.
+func (e *Executor) envelope(c *call) wire.Envelope {
 	env := wire.Envelope{ID: c.id, Function: c.lane.function, Signature: c.lane.signature, Arg: c.arg, Session: e.session, Try: c.try}
 	if d, ok := c.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
@@ -107,14 +154,7 @@ func (e *Executor) post(c *call) {
 	if r := retryOf(c.batch.Parent()); r.attempts > 1 {
 		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.most.Milliseconds()
 	}
-	subject := wire.TaskSubject(contract, e.client)
-	body, err := env.Seal(subject, e.link.key)
-	if err != nil {
-		e.settle(c, -1, concert.Encoded{}, err)
-		return
-	}
-	// By this the servers know what comes twice. The session is random, so nobody else says the same.
-	e.publish(&nats.Msg{Subject: subject, Data: body, Header: nats.Header{jetstream.MsgIDHeader: {e.session + "." + c.try + "@" + contract}}}, c.id.Key())
+	return env
 }
 
 func (e *Executor) publish(msg *nats.Msg, key string) {
@@ -185,9 +225,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 		}
 	}
 	e.mu.Unlock()
-	for _, c := range moved {
-		e.post(c)
-	}
+	e.post(moved...)
 }
 
 // signature is the digest of the types of a function.

@@ -107,6 +107,7 @@ type worker struct {
 	since    time.Time
 	ctx      context.Context // of the tasks
 	workers  jetstream.KeyValue
+	verifier wire.Verifier
 
 	mu       sync.Mutex
 	held     map[string]*delivery       // guarded by mu: by key

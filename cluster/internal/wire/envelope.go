@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nkeys"
+	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -13,7 +13,7 @@ import (
 //	version   1 byte
 //	flags     1 byte     1: signed
 //	fields    see fields.go; the ID's Number and Session are left out if they are Try and Session
-//	signature 64 bytes   if signed: Ed25519 over everything before it, and the subject, by the client's key
+//	seal                 if signed, over all of that and the subject, by the client's key: see seal.go
 type Envelope struct {
 	ID        TaskID // 1 to 3
 	Function  string // 4
@@ -28,21 +28,42 @@ type Envelope struct {
 }
 
 const (
-	version      = 1
-	signedFlag   = 1
-	signatureLen = 64
+	version    = 1
+	signedFlag = 1
 )
 
 // ErrEnvelope is wrapped by the errors of what cannot be a task.
 var ErrEnvelope = errors.New("cluster: not a task")
 
-// Seal returns a message for the subject; key is nil if nothing is signed.
-func (e *Envelope) Seal(subject string, key nkeys.KeyPair) ([]byte, error) {
-	room := 160 + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
-	if key != nil {
-		room += signatureLen
+// Post is a task and where it goes.
+type Post struct {
+	Envelope
+	Subject string
+}
+
+// Seal returns the messages of tasks, which are signed together if there is a signer.
+func Seal(posts []Post, signer *Signer) ([][]byte, error) {
+	msgs, subjects := make([][]byte, len(posts)), make([]string, len(posts))
+	for i := range posts {
+		msgs[i], subjects[i] = posts[i].encode(signer != nil), posts[i].Subject
 	}
-	msg := append(make(fields, 0, room), version, 0)
+	if signer != nil {
+		if err := signer.seal(msgs, subjects); err != nil {
+			return nil, fmt.Errorf("cluster: signing: %w", err)
+		}
+	}
+	return msgs, nil
+}
+
+// encode returns the message without the signature, with room for it.
+func (e *Envelope) encode(signed bool) []byte {
+	room := 160 + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
+	flags := byte(0)
+	if signed {
+		room += 6*tlog.HashSize + sealEnd
+		flags = signedFlag
+	}
+	msg := append(make(fields, 0, room), version, flags)
 	id := e.ID
 	if id.Number == e.Try && id.Session == e.Session {
 		id.Number, id.Session = "", ""
@@ -57,15 +78,7 @@ func (e *Envelope) Seal(subject string, key nkeys.KeyPair) ([]byte, error) {
 	msg.number(10, e.Delay)
 	msg.number(11, e.MaxDelay)
 	e.Arg.put(&msg)
-	if key == nil {
-		return msg, nil
-	}
-	msg[1] = signedFlag
-	signature, err := key.Sign(signedText(msg, subject))
-	if err != nil {
-		return nil, fmt.Errorf("cluster: signing: %w", err)
-	}
-	return append(msg, signature...), nil
+	return msg
 }
 
 // read reads the fields of an envelope.
@@ -95,22 +108,17 @@ func (e *Envelope) read(msg []byte) error {
 	})
 }
 
-// signedText is what the signature is of.
-func signedText(msg []byte, subject string) []byte {
-	return append(append(make([]byte, 0, len(msg)+len(subject)), msg...), subject...)
-}
-
-// Open is the reverse of Seal. A task that has to be signed is one by the client whose name it bears.
-func Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
+// Open is the reverse of Seal for one message. A task that has to be signed is one by the client whose name it bears; one that is signed is
+// checked in any case.
+func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: version or flags are unknown", ErrEnvelope)
 	}
-	body, signature := msg, []byte(nil)
+	body, seal := msg, []byte(nil)
 	if msg[1]&signedFlag != 0 {
-		if len(msg) < 2+signatureLen {
-			return e, fmt.Errorf("%w: it is too short", ErrEnvelope)
+		if body, seal, err = unseal(msg); err != nil {
+			return e, fmt.Errorf("%w: %w", ErrEnvelope, err)
 		}
-		body, signature = msg[:len(msg)-signatureLen], msg[len(msg)-signatureLen:]
 	}
 	if err := e.read(body[2:]); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrEnvelope, err)
@@ -121,18 +129,14 @@ func Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if !ValidToken(e.ID.Client) || !ValidToken(e.ID.Number) || !ValidToken(e.Session) || !ValidToken(e.Try) || e.ID.Session != "" && e.ID.Session != e.Session {
 		return e, fmt.Errorf("%w: its id is none", ErrEnvelope)
 	}
-	if signature == nil {
+	if seal == nil {
 		if signed {
 			return e, fmt.Errorf("%w: it is not signed", ErrEnvelope)
 		}
 		return e, nil
 	}
-	key, err := nkeys.FromPublicKey(e.ID.Client)
-	if err != nil {
-		return e, fmt.Errorf("%w: its client is no key: %w", ErrEnvelope, err)
-	}
-	if err := key.Verify(signedText(body, subject), signature); err != nil {
-		return e, fmt.Errorf("%w: its signature is not by its client", ErrEnvelope)
+	if err := v.check(e.ID.Client, body, seal, subject); err != nil {
+		return e, fmt.Errorf("%w: its signature is not by its client: %w", ErrEnvelope, err)
 	}
 	return e, nil
 }

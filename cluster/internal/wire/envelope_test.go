@@ -21,21 +21,19 @@ func TestEnvelope(t *testing.T) {
 		Arg: Value{Kind: 3, Bytes: []byte("argument")},
 	}
 	subject := TaskSubject("contract", public)
-	msg, err := e.Seal(subject, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := Open(msg, subject, true)
+	msg := seal1(t, e, subject, key)
+	verifier := &Verifier{}
+	got, err := verifier.Open(msg, subject, true)
 	if err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("open() = %+v, %v; want %+v", got, err, e)
 	}
-	plain, _ := e.Seal(subject, nil)
-	if got, err := Open(plain, subject, false); err != nil || !reflect.DeepEqual(got, e) {
+	plain := seal1(t, e, subject, nil)
+	if got, err := verifier.Open(plain, subject, false); err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("open() of what is not signed = %+v, %v", got, err)
 	}
 	forged := e
 	forged.ID.Client = stranger
-	byAnother, _ := forged.Seal(subject, key)
+	byAnother := seal1(t, forged, subject, key)
 	for name, bad := range map[string]struct {
 		msg     []byte
 		subject string
@@ -43,28 +41,31 @@ func TestEnvelope(t *testing.T) {
 		"not signed":              {plain, subject},
 		"for another contract":    {msg, TaskSubject("another", public)},
 		"in another one's name":   {byAnother, subject},
-		"signature left out":      {msg[:len(msg)-signatureLen], subject},
+		"signature left out":      {msg[:len(msg)-sealEnd], subject},
 		"cut":                     {msg[:len(msg)-1], subject},
 		"empty":                   {nil, subject},
 		"of an unknown version":   {append([]byte{2}, msg[1:]...), subject},
 		"with unknown flags":      {append([]byte{1, 3}, msg[2:]...), subject},
-		"signed and nothing else": {append([]byte{1, 1}, make([]byte, signatureLen)...), subject},
+		"signed and nothing else": {append([]byte{1, 1}, make([]byte, sealEnd-1)...), subject},
+		"of none":                 {append(append([]byte{}, msg[:len(msg)-2]...), 0, 0), subject},
+		"beyond the last":         {append(append([]byte{}, msg[:len(msg)-2]...), 1, 1), subject},
+		"of too many":             {append(append([]byte{}, msg[:len(msg)-2]...), 65, 0), subject},
 	} {
-		if got, err := Open(bad.msg, bad.subject, true); !errors.Is(err, ErrEnvelope) {
+		if got, err := verifier.Open(bad.msg, bad.subject, true); !errors.Is(err, ErrEnvelope) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	for i := range msg { // whatever is changed is noticed
 		bad := append([]byte(nil), msg...)
 		bad[i] ^= 1
-		if _, err := Open(bad, subject, true); !errors.Is(err, ErrEnvelope) {
+		if _, err := verifier.Open(bad, subject, true); !errors.Is(err, ErrEnvelope) {
 			t.Errorf("byte %d was changed: %v", i, err)
 		}
 	}
 	for _, id := range []TaskID{{"a.b", "s", "1"}, {"a", "*", "1"}, {"a", "s", ">"}, {"", "s", "1"}, {"a", "s", ""}, {"a b", "s", "1"}} {
 		bad := Envelope{ID: id, Session: "s", Try: "1"}
-		msg, _ := bad.Seal(subject, nil)
-		if _, err := Open(msg, subject, false); !errors.Is(err, ErrEnvelope) {
+		msg := seal1(t, bad, subject, nil)
+		if _, err := verifier.Open(msg, subject, false); !errors.Is(err, ErrEnvelope) {
 			t.Errorf("the id %+v: %v", id, err)
 		}
 	}
@@ -72,24 +73,54 @@ func TestEnvelope(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Arg: Value{Kind: 1, Bytes: []byte("x")}}
-	msg, _ := e.Seal("concert.task.c.anyone", nil)
-	f.Add(msg)
+	f.Add(seal1(f, e, "concert.task.c.anyone", nil))
 	f.Add([]byte{1, 1})
+	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, make([]byte, 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	e.ID.Client, _ = key.PublicKey()
+	signer, err := NewSigner(key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	signed, err := Seal([]Post{{e, "concert.task.c.anyone"}, {e, "concert.task.c.anyone"}, {e, "concert.task.c.anyone"}}, signer)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, msg := range signed {
+		f.Add(msg)
+	}
+	verifier := &Verifier{}
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		e, err := Open(msg, "concert.task.c.anyone", false)
+		e, err := verifier.Open(msg, "concert.task.c.anyone", false)
 		if err != nil {
 			return
 		}
 		e.Arg.Bytes, e.Arg.Sum = orNil(e.Arg.Bytes), orNil(e.Arg.Sum)
-		again, err := e.Seal("concert.task.c.anyone", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back, err := Open(again, "concert.task.c.anyone", true); err == nil {
+		again := seal1(t, e, "concert.task.c.anyone", nil)
+		if back, err := verifier.Open(again, "concert.task.c.anyone", true); err == nil {
 			t.Fatalf("%+v is not signed", back)
 		}
-		if back, err := Open(again, "concert.task.c.anyone", false); err != nil || !reflect.DeepEqual(back, e) {
+		if back, err := verifier.Open(again, "concert.task.c.anyone", false); err != nil || !reflect.DeepEqual(back, e) {
 			t.Fatalf("%+v became %+v, %v", e, back, err)
 		}
 	})
+}
+
+// seal1 seals one task, signed unless there is no key.
+func seal1(t testing.TB, e Envelope, subject string, key nkeys.KeyPair) []byte {
+	t.Helper()
+	var signer *Signer
+	if key != nil {
+		var err error
+		if signer, err = NewSigner(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	msgs, err := Seal([]Post{{e, subject}}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msgs[0]
 }

@@ -1,0 +1,193 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nkeys"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A signature takes 30 microseconds, and to check one 65, which is more than all else that is done for a quick task. So tasks that are
+// sent together are signed together: their digests are the leaves of a Merkle tree (RFC 6962, as Certificate Transparency and Go's checksum database
+// have it), whose root is signed. Each message has what proves that it is in the tree, so each can be checked without the others; and of those that come to
+// one worker the signature is checked once.
+//
+//	message 1 --+
+//	            +--+
+//	message 2 --+  |             behind message 3:  what is beside its way to the root, from below: 4, and that of 1 and 2
+//	               +-- root
+//	message 3 --+  |                                the root, its signature, how many there are, and which one this is
+//	            +--+
+//	message 4 --+
+
+// together is how many messages one signature is for at most: a proof has 32 bytes for each doubling.
+const together = 64
+
+// sealEnd is what each signed message ends with, after the proof.
+const sealEnd = tlog.HashSize + ed25519.SignatureSize + 2
+
+// Signer signs what a client submits.
+type Signer struct{ key ed25519.PrivateKey }
+
+// NewSigner returns one for a key. The library of that makes the private key anew for each signature.
+func NewSigner(pair nkeys.KeyPair) (*Signer, error) {
+	seed, err := pair.Seed()
+	if err != nil {
+		return nil, err
+	}
+	_, raw, err := nkeys.DecodeSeed(seed) // which stays the pair's
+	if err != nil {
+		return nil, err
+	}
+	defer clear(raw)
+	return &Signer{ed25519.NewKeyFromSeed(raw)}, nil
+}
+
+// seal adds signatures to messages that go to these subjects.
+func (s *Signer) seal(msgs [][]byte, subjects []string) error {
+	for len(msgs) > 0 {
+		n := min(len(msgs), together)
+		if err := s.sealTogether(msgs[:n], subjects[:n]); err != nil {
+			return err
+		}
+		msgs, subjects = msgs[n:], subjects[n:]
+	}
+	return nil
+}
+
+func (s *Signer) sealTogether(msgs [][]byte, subjects []string) error {
+	var stored []tlog.Hash
+	read := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) {
+		found := make([]tlog.Hash, len(at))
+		for i, n := range at {
+			found[i] = stored[n]
+		}
+		return found, nil
+	})
+	for i, msg := range msgs {
+		more, err := tlog.StoredHashesForRecordHash(int64(i), leaf(msg, subjects[i]), read)
+		if err != nil {
+			return err
+		}
+		stored = append(stored, more...)
+	}
+	size := int64(len(msgs))
+	root, err := tlog.TreeHash(size, read)
+	if err != nil {
+		return err
+	}
+	signature := ed25519.Sign(s.key, signedText(size, root))
+	for i := range msgs {
+		proof, err := tlog.ProveRecord(size, int64(i), read)
+		if err != nil {
+			return err
+		}
+		for _, h := range proof {
+			msgs[i] = append(msgs[i], h[:]...)
+		}
+		msgs[i] = append(append(append(msgs[i], root[:]...), signature...), byte(size), byte(i))
+	}
+	return nil
+}
+
+// leaf is the digest of a message, and of where it goes.
+func leaf(msg []byte, subject string) tlog.Hash {
+	text := make([]byte, 0, 8+len(msg)+len(subject))
+	text = binary.BigEndian.AppendUint64(text, uint64(len(msg)))
+	return tlog.RecordHash(append(append(text, msg...), subject...))
+}
+
+// signedText is what the signature is of: nothing else that is signed with such a key begins like it.
+func signedText(size int64, root tlog.Hash) []byte {
+	return fmt.Appendf(nil, "concert: %d tasks, %x", size, root[:])
+}
+
+// unseal cuts a message from its seal.
+func unseal(sealed []byte) (msg, seal []byte, err error) {
+	if len(sealed) < sealEnd {
+		return nil, nil, errors.New("it is too short to be signed")
+	}
+	size, index := int(sealed[len(sealed)-2]), int(sealed[len(sealed)-1])
+	if size < 1 || size > together || index >= size {
+		return nil, nil, errors.New("it is signed as one of none")
+	}
+	long := sealEnd + tlog.HashSize*proofLength(index, size)
+	if len(sealed) < 2+long { // version and flags are there, too
+		return nil, nil, errors.New("it is too short to be signed")
+	}
+	return sealed[:len(sealed)-long], sealed[len(sealed)-long:], nil
+}
+
+// proofLength is how many hashes a proof has: see RFC 6962, section 2.1.1.
+func proofLength(index, size int) (n int) {
+	for ; size > 1; n++ {
+		half := 1
+		for 2*half < size {
+			half *= 2
+		}
+		if index < half {
+			size = half
+		} else {
+			index, size = index-half, size-half
+		}
+	}
+	return n
+}
+
+// Verifier checks signatures, and remembers those that were right. Its zero value is ready to use; its method is safe for concurrent use.
+type Verifier struct {
+	mu         sync.Mutex
+	right, old map[[sha256.Size]byte]bool // guarded by mu: by digest of who, what and the signature; old gives way to right when that is full
+}
+
+const rightOnes = 4096 // that are remembered, and as many older ones
+
+// check checks that a message for a subject was signed by the holder of a key.
+func (v *Verifier) check(client string, msg, seal []byte, subject string) error {
+	size, index := int64(seal[len(seal)-2]), int64(seal[len(seal)-1])
+	end := seal[len(seal)-sealEnd:]
+	root := tlog.Hash(end[:tlog.HashSize])
+	signature := end[tlog.HashSize : tlog.HashSize+ed25519.SignatureSize]
+	var proof tlog.RecordProof
+	for rest := seal[:len(seal)-sealEnd]; len(rest) > 0; rest = rest[tlog.HashSize:] {
+		proof = append(proof, tlog.Hash(rest[:tlog.HashSize]))
+	}
+	if err := tlog.CheckRecord(proof, size, root, index, leaf(msg, subject)); err != nil {
+		return err
+	}
+	text := signedText(size, root)
+	what := sha256.Sum256(bytes.Join([][]byte{[]byte(client), text, signature}, []byte{0}))
+	if v.known(what) {
+		return nil
+	}
+	key, err := nkeys.FromPublicKey(client)
+	if err != nil {
+		return err
+	}
+	if err := key.Verify(text, signature); err != nil {
+		return err
+	}
+	v.remember(what)
+	return nil
+}
+
+func (v *Verifier) known(what [sha256.Size]byte) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.right[what] || v.old[what]
+}
+
+func (v *Verifier) remember(what [sha256.Size]byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.right == nil || len(v.right) >= rightOnes {
+		v.right, v.old = map[[sha256.Size]byte]bool{}, v.right
+	}
+	v.right[what] = true
+}

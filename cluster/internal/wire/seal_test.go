@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/nats-io/nkeys"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// TestSealTogether: of tasks that are signed together each can be checked by itself, and nothing of it can be put to another use.
+func TestSealTogether(t *testing.T) {
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := key.PublicKey()
+	signer, err := NewSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 2, 3, 4, 5, 7, 8, 13, 63, 64, 65, 130} {
+		posts := make([]Post, n)
+		for i := range posts {
+			posts[i] = Post{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
+		}
+		msgs, err := Seal(posts, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &Verifier{}
+		for i, msg := range msgs {
+			got, err := v.Open(msg, posts[i].Subject, true)
+			if err != nil || got.Try != posts[i].Try {
+				t.Fatalf("%d of %d: %+v, %v", i, n, got, err)
+			}
+		}
+		if want := (n + together - 1) / together; len(v.right) != want {
+			t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.right), n, want)
+		}
+		// Now that the signature is known, what is in the tree still is, and what is not is not.
+		for i, msg := range msgs {
+			if _, err := v.Open(msg, TaskSubject("other", public), true); !errors.Is(err, ErrEnvelope) {
+				t.Fatalf("%d of %d, to another subject: %v", i, n, err)
+			}
+			for at := range msg[:len(msg)*min(1, 16/max(n, 1)+(i+1)/n)] { // of many, all bytes of the last one
+				bad := slices.Clone(msg)
+				bad[at] ^= 4
+				if _, err := v.Open(bad, posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+					t.Fatalf("%d of %d, byte %d was changed: %v", i, n, at, err)
+				}
+			}
+			if j := (i + 1) % n; j != i { // with the seal of another one
+				body, _, err := unseal(msg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, seal, err := unseal(msgs[j])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := v.Open(append(slices.Clone(body), seal...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+					t.Fatalf("%d of %d, with the seal of %d: %v", i, n, j, err)
+				}
+			}
+		}
+	}
+}
+
+// TestVerifier: a signature of another key is not known for being that of this one, and it remembers only so many.
+func TestVerifier(t *testing.T) {
+	v := &Verifier{}
+	var keys [2]string
+	var msgs [2][]byte
+	subject := "concert.task.c.x"
+	for i := range keys {
+		key, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[i], _ = key.PublicKey()
+		msgs[i] = seal1(t, Envelope{ID: TaskID{keys[i], "s", "1"}, Session: "s", Try: "1"}, subject, key)
+		if _, err := v.Open(msgs[i], subject, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, _, _ := unseal(msgs[0])
+	_, seal, _ := unseal(msgs[1])
+	if err := v.check(keys[0], body, seal, subject); err == nil {
+		t.Error("the seal of another message is taken")
+	}
+	own, ownSeal, _ := unseal(msgs[1])
+	if err := v.check(keys[0], own, ownSeal, subject); err == nil {
+		t.Error("what another key has signed is taken for this one's")
+	}
+	for i := range 3 * rightOnes {
+		v.remember([32]byte{byte(i), byte(i >> 8)})
+	}
+	if n := len(v.right) + len(v.old); n > 2*rightOnes {
+		t.Errorf("it remembers %d", n)
+	}
+}
+
+func TestProofLength(t *testing.T) {
+	for size := 1; size <= together; size++ {
+		var stored []tlog.Hash
+		read := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) {
+			var found []tlog.Hash
+			for _, n := range at {
+				found = append(found, stored[n])
+			}
+			return found, nil
+		})
+		for i := range size {
+			more, err := tlog.StoredHashes(int64(i), []byte{byte(i)}, read)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored = append(stored, more...)
+		}
+		for i := range size {
+			proof, err := tlog.ProveRecord(int64(size), int64(i), read)
+			if err != nil || len(proof) != proofLength(i, size) {
+				t.Fatalf("%d of %d: %d hashes, want %d, %v", i, size, proofLength(i, size), len(proof), err)
+			}
+		}
+	}
+}
+
+// BenchmarkSeal is what it takes to sign a task, and to check it, by how many are signed together.
+func BenchmarkSeal(b *testing.B) {
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		b.Fatal(err)
+	}
+	public, _ := key.PublicKey()
+	signer, err := NewSigner(key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, 8, 64} {
+		posts := make([]Post, n)
+		for i := range posts {
+			posts[i] = Post{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Bytes: make([]byte, 100)}}, "subject"}
+		}
+		b.Run(fmt.Sprint("sign/", n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Seal(posts, signer); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
+		})
+		msgs, err := Seal(posts, signer)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprint("check/", n), func(b *testing.B) {
+			for b.Loop() {
+				v := &Verifier{}
+				for _, m := range msgs {
+					if _, err := v.Open(m, "subject", true); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
+		})
+	}
+}
