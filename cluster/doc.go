@@ -68,6 +68,9 @@
 // Of three servers one may be lost. Nothing comes while those that are left choose who leads: 4 to 10 seconds in the project's test of it (go test ./cluster -run TestStorm -storm 2000), which kills and cuts off each in turn. Tasks that
 // a lost worker held come half a minute later.
 //
+// What a server says is stored is in its files, and survives the end of its process; the disk has it up to two minutes later, unless concertd is
+// told --sync. So one server that loses its power may forget tasks and results of that time; of three, each with its own power, one may lose it.
+//
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //
 // Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -153,4 +154,45 @@ func ExampleSetup() {
 	access := &cluster.Access{InProcess: s}
 	fmt.Println(cluster.Setup(context.Background(), "", 1, access))
 	// Output: <nil>
+}
+
+// Two clusters share the work, where one has not servers enough: see docs/scale.md. A worker serves both with one pool, and a client divides its
+// tasks among them.
+func Example_shards() {
+	ctx, stop := context.WithCancel(context.Background())
+	pool := goroutines.New(2, nil)
+	var shards []*cluster.Executor
+	var serving sync.WaitGroup
+	for range 2 {
+		s, err := server.New(nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer s.Close()
+		access := cluster.Access{InProcess: s}
+		serving.Go(func() {
+			if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access}); err != nil {
+				log.Fatal(err)
+			}
+		})
+		ex, err := cluster.Dial(ctx, "", &cluster.Options{Access: access, Notice: quiet})
+		if err != nil {
+			log.Fatal(err)
+		}
+		shards = append(shards, ex)
+	}
+
+	var cubes []*concert.Future[int]
+	for n := range 6 {
+		cubes = append(cubes, concert.Submit(ctx, shards[n%len(shards)], cube, n))
+	}
+	fmt.Println(concert.Gather(ctx, cubes...))
+
+	for _, ex := range shards {
+		ex.Close()
+	}
+	stop()
+	serving.Wait()
+	pool.Close()
+	// Output: [0 1 8 27 64 125] <nil>
 }

@@ -28,7 +28,7 @@ import (
 type settings struct {
 	servers, workers, places, clients, tasks, trips int
 	nap, idle                                       time.Duration
-	keys                                            bool
+	keys, sync                                      bool
 }
 
 func main() {
@@ -49,6 +49,7 @@ func main() {
 	flag.DurationVar(&s.nap, "nap", 0, "what a task waits")
 	flag.DurationVar(&s.idle, "idle", 10*time.Second, "how long to look at all when there is nothing to do")
 	flag.BoolVar(&s.keys, "keys", true, "with keys and TLS")
+	flag.BoolVar(&s.sync, "sync", false, "servers write through to the disk")
 	flag.Parse()
 	if err := s.run(); err != nil {
 		log.Fatal(err)
@@ -77,8 +78,8 @@ func (s *settings) run() (err error) {
 		return err
 	}
 	defer site.close()
-	fmt.Printf("%s, %s/%s, %d processors; %d servers, %d workers with %d places, %d clients; keys and TLS: %v\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.servers, s.workers, s.places, s.clients, s.keys)
+	fmt.Printf("%s, %s/%s, %d processors; %d servers, %d workers with %d places, %d clients; keys and TLS: %v; through to the disk: %v\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), s.servers, s.workers, s.places, s.clients, s.keys, s.sync)
 	ctx := context.Background()
 
 	begin := time.Now()

@@ -74,7 +74,7 @@ func newSite(s *settings) (_ *site, err error) {
 		if s.servers > 1 {
 			join = strings.Join(others, ",")
 		}
-		if lines[i], err = site.start(name, "server", "SCALE_FOLDER="+filepath.Join(folder, name), "SCALE_KEYRING="+ring, "SCALE_NAME="+name, "SCALE_JOIN="+join); err != nil {
+		if lines[i], err = site.start(name, "server", "SCALE_FOLDER="+filepath.Join(folder, name), "SCALE_KEYRING="+ring, "SCALE_NAME="+name, "SCALE_JOIN="+join, fmt.Sprint("SCALE_SYNC=", s.sync)); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +195,7 @@ func (s *site) leaders() (leaders [2]string) {
 
 // beServer is a server until its standard input ends.
 func beServer() error {
-	opts := &server.Options{Folder: os.Getenv("SCALE_FOLDER"), Listen: "127.0.0.1:0"}
+	opts := &server.Options{Folder: os.Getenv("SCALE_FOLDER"), Listen: "127.0.0.1:0", SyncAlways: os.Getenv("SCALE_SYNC") == "true"}
 	replicas := 1
 	ring := os.Getenv("SCALE_KEYRING")
 	if ring != "" {

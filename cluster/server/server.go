@@ -28,6 +28,11 @@ type Options struct {
 	// Empty means that it listens on nothing, and is reached as [concert/cluster.Access.InProcess] only.
 	Listen string
 
+	// SyncAlways has it write through to the disk before it says that something is stored, so that nothing of that is lost with the power. Else it does so
+	// every two minutes: what a process that ends leaves is all there, but of a machine that loses its power up to that may not be. Of three servers, each
+	// with its own power, one may lose it either way. What it costs is in docs/scale.md.
+	SyncAlways bool
+
 	// Keyring says who may use the server; its holders are read again every few seconds. Nil means that anybody may.
 	Keyring *Keyring
 
@@ -119,6 +124,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Folder, MaxPayload: 1 << 20,
 		DontListen: s.options.Listen == "",
 	}
+	o.SyncAlways = s.options.SyncAlways
 	o.JetStreamLimits.DefaultMaxConsumers = mostConsumers // which are sessions; it is a thousand else
 	if s.options.Listen != "" {
 		at, err := address(s.options.Listen)

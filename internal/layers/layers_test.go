@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks/scale":       {"concert", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cmd/concert":            {"concert", "concert/"},
 	"concert/cluster":                {"concert", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
-	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server"},

@@ -134,7 +134,7 @@ func TestServe(t *testing.T) {
 	}
 
 	// What is answered now was stored.
-	url, stop = serving(t, "--folder", folder, "--listen", "127.0.0.1:0")
+	url, stop = serving(t, "--folder", folder, "--listen", "127.0.0.1:0", "--sync")
 	if n := ask(url); n != 42 {
 		t.Errorf("%d after a restart", n)
 	}
