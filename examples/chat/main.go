@@ -97,8 +97,9 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 			if line := strings.TrimSpace(lines.Text()); line == "/who" {
 				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
 			} else if line != "" {
-				r.say(name+": "+line, mine)
-				if err := mine.Put(ctx, name+": "+line); err != nil { // he says no more than he hears
+				// He says no more than he hears: for all that comes of it he waits until there is room.
+				heard := append([]string{name + ": " + line}, r.say(name+": "+line, mine)...)
+				if !putAll(ctx, mine, heard) {
 					break
 				}
 			}
@@ -126,16 +127,32 @@ func (r *room) enter(line string) (name string, mine *loop.Queue[string], err er
 	return name, mine, nil
 }
 
-// say tells all who are here, but one. Who has not read for long is not waited for.
-func (r *room) say(line string, but *loop.Queue[string]) {
+// putAll puts lines into a queue, waiting for room, and reports whether that is open.
+func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
+	for _, line := range lines {
+		if to.Put(ctx, line) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// say tells all who are here, but one. Who has not read for long is not waited for, and leaves; it returns what all but that one were told of it.
+func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)
 	}
 	for name, lines := range r.members {
 		if lines != but && !lines.TryPut(line) {
-			r.leave(name, lines)
+			delete(r.members, name)
+			lines.Close()
+			notices = append(notices, name+" leaves")
 		}
 	}
+	for _, n := range slices.Clone(notices) {
+		notices = append(notices, r.say(n, but)...)
+	}
+	return notices
 }
 
 // leave is for who goes, or is gone already.

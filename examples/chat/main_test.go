@@ -104,6 +104,7 @@ func TestNotReading(t *testing.T) {
 	address, _ := start(t)
 	idle, busy := dial(t, address), dial(t, address)
 	idle.say("idle")
+	idle.hear("your name?", "idle comes") // and reads no more
 	busy.hear("your name?")
 	busy.say("busy")
 	go func() {
