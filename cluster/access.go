@@ -49,10 +49,11 @@ type link struct {
 
 	background sync.WaitGroup // what close waits for
 
+	missed      signal // messages of a subscription may have been missed
+	reconnected signal // the connection was lost, and is there again: what was asked on the old one is not answered
+
 	mu      sync.Mutex
-	refusal error              // guarded by mu: what the key may not do, by the servers' word
-	refused context.CancelFunc // guarded by mu: is told; may be nil
-	missed  chan struct{}      // guarded by mu: closed when messages may have been missed; nil if nobody asks
+	refused map[*context.CancelCauseFunc]struct{} // guarded by mu: those who are told what the key may not do: see hearRefusals
 
 	acked  func(msg *nats.Msg, key string)            // is told what was posted and has been stored; may be nil
 	failed func(msg *nats.Msg, key string, why error) // and what has not, as far as it is known
@@ -80,10 +81,13 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 			case errors.Is(err, nats.ErrPermissionViolation):
 				l.refuse(err)
 			case errors.Is(err, nats.ErrSlowConsumer):
-				l.miss()
+				l.missed.fire()
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { l.miss() }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			l.reconnected.fire()
+			l.missed.fire()
+		}),
 	}
 	if a.Key != "" {
 		if err := l.load(a.Key); err != nil {
@@ -107,17 +111,17 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 	var err error
 	if l.nc, err = nats.Connect(url, opts...); errors.Is(err, nats.ErrAuthorization) {
 		if a.Key == "" {
-			return fmt.Errorf("cluster: %s asks for a key, and there is none", redacted(url))
+			return fmt.Errorf("cluster: %s asks for a key, and there is none", Redacted(url))
 		}
-		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", redacted(url), a.Key, l.public)
+		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, l.public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", redacted(url), err)
+			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", Redacted(url), err)
 		}
 		if errors.Is(err, nats.ErrNoServers) {
-			return fmt.Errorf("cluster: nobody answers at %s: is there a server, concertd or another one of NATS, and is the port right? %w", redacted(url), err)
+			return fmt.Errorf("cluster: nobody answers at %s: is there a server, concertd or another one of NATS, and is the port right? %w", Redacted(url), err)
 		}
-		return fmt.Errorf("cluster: no connection to %s: %w", redacted(url), err)
+		return fmt.Errorf("cluster: no connection to %s: %w", Redacted(url), err)
 	}
 	if err := l.speak("$JS.API"); err != nil {
 		l.nc.Close()
@@ -159,16 +163,6 @@ func (l *link) load(file string) error {
 		l.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	return nil
-}
-
-// refuse notes that the servers refuse what was asked of them; requests that wait for an answer would do so in vain.
-func (l *link) refuse(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.refusal = err
-	if l.refused != nil {
-		l.refused()
-	}
 }
 
 // close ends the connection, after what was published has left.

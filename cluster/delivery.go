@@ -29,7 +29,7 @@ type delivery struct {
 	place   int // that it runs in
 
 	// Guarded by the worker's mu:
-	msg    jetstream.Msg           // the last one by which it came: to be acknowledged; nil while it is given back
+	msg    *message                // the last one by which it came: to be acknowledged; nil while it is given back
 	reply  string                  // where it is acknowledged then
 	cancel context.CancelCauseFunc // nil until it runs
 
@@ -37,20 +37,16 @@ type delivery struct {
 }
 
 // take takes a task, as it comes.
-func (w *worker) take(msg jetstream.Msg) {
-	e, err := w.verifier.Open(msg.Data(), msg.Subject(), w.link.key != nil)
-	if err == nil && msg.Subject() != wire.TaskSubject(w.contract, e.ID.Client) {
-		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
+func (w *worker) take(msg *message) {
+	e, err := w.verifier.Open(msg.data(), msg.subject(), w.link.key != nil)
+	if err == nil && msg.subject() != wire.TaskSubject(w.contract, e.ID.Client) {
+		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.subject())
 	}
 	if err != nil {
 		w.bury(msg, err)
 		return
 	}
-	meta, err := msg.Metadata()
-	if err != nil {
-		return // it is no message of a stream; if it should be, it comes again
-	}
-	d := &delivery{seq: meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(meta.NumDelivered)}
+	d := &delivery{seq: msg.meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered)}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
 		same := before.seq == d.seq
@@ -59,13 +55,13 @@ func (w *worker) take(msg jetstream.Msg) {
 		}
 		w.mu.Unlock()
 		if !same { // it was submitted again: when it comes again, there is a result
-			msg.NakWithDelay(time.Second)
+			msg.again(time.Second)
 		}
 		return
 	}
 	if w.done.has(d.seq) { // the acknowledgement was lost
 		w.mu.Unlock()
-		msg.Ack()
+		msg.say(acknowledged)
 		return
 	}
 	w.held[d.key] = d
@@ -248,11 +244,16 @@ func (w *worker) took(function string, d time.Duration) {
 // publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
 func (w *worker) publish(d *delivery, o wire.Outcome) {
 	o.ID, o.At = d.ID, w.id
+	msg := o.Encode()
+	if len(msg) > longestOutcome { // it can only be the error that is
+		o.Err = shortened(o.Err)
+		msg = o.Encode()
+	}
 	to := d.ID
 	if o.Dropped || o.Dead {
 		to.Session = d.Session // there is nothing to keep, or it is to be tried again
 	}
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: o.Encode()}, d.key)
+	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
 }
 
 func (w *worker) post(msg *nats.Msg, key string) {
@@ -275,9 +276,9 @@ func (w *worker) stored(_ *nats.Msg, key string) {
 	w.checkIdle()
 	w.mu.Unlock()
 	if came != nil {
-		came.Ack()
+		came.say(acknowledged)
 	} else { // it was cancelled in a pause
-		w.link.nc.Publish(reply, []byte("+ACK"))
+		w.link.nc.Publish(reply, []byte(acknowledged))
 	}
 	w.look()
 }
@@ -329,7 +330,7 @@ func (w *worker) back(d *delivery) {
 	w.checkIdle()
 	w.mu.Unlock()
 	if msg != nil { // else it is given back already
-		msg.NakWithDelay(200 * time.Millisecond)
+		msg.again(200 * time.Millisecond)
 	}
 	w.look()
 }

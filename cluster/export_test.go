@@ -63,7 +63,11 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 		t.Fatal(err)
 	}
 	defer l.close()
-	err := l.snapshot(t.Context(), stream, prefix, func(subject string, m *nats.Msg) {
+	read := l.snapshot
+	if stream == wire.CancelStream {
+		read = l.replay
+	}
+	err := read(t.Context(), stream, prefix, func(subject string, m *nats.Msg) {
 		all = append(all, fmt.Sprintf("%s: %.100s", strings.TrimPrefix(subject, prefix+"."), m.Data))
 	})
 	if err != nil {

@@ -271,6 +271,44 @@ func TestServerRestart(t *testing.T) {
 	s.Close()
 }
 
+// TestLargeAway: large arguments and results wait for servers that are away, as small ones do; what is cancelled meanwhile is so at once, as nobody else has it.
+func TestLargeAway(t *testing.T) {
+	s := embedded(t, "")
+	client, work := &network{to: s}, &network{to: s}
+	ex := dial(t, cluster.Access{InProcess: client})
+	serve(t, cluster.Access{InProcess: work}, 2)
+	if _, err := concert.Submit(t.Context(), ex, reverse, []byte("small")).Result(t.Context()); err != nil { // it knows the worker
+		t.Fatal(err)
+	}
+	name, h := newHold(t)
+	large := strings.Repeat("large", 1<<18)
+	holding.Store(large, h)
+
+	client.cut()
+	stays, leaves := concert.Submit(t.Context(), ex, held, large), concert.Submit(t.Context(), ex, held, name+large)
+	for ex.Sent() < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	leaves.Cancel()
+	if _, err := leaves.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) || errors.Is(err, cluster.ErrLost) {
+		t.Errorf("%v, want that it was cancelled for certain", err)
+	}
+	client.heal(s)
+	<-h.began
+	work.cut()
+	close(h.let)
+	time.AfterFunc(100*time.Millisecond, func() { work.heal(s) })
+	if got, err := stays.Result(t.Context()); got != large || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	select {
+	case <-h.began:
+		t.Error("it ran once more")
+	default:
+	}
+	drained(t, ex)
+}
+
 // TestCancelRunning: the context of a function that runs elsewhere ends with its submitter's.
 func TestCancelRunning(t *testing.T) {
 	s := embedded(t, "")

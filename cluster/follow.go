@@ -18,6 +18,9 @@ const (
 	batchSize    = 512     // messages of a snapshot that are asked for at a time
 )
 
+// reader gives take what a stream has now: link.snapshot or, if clients write to it, link.replay.
+type reader func(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error
+
 // follow gives take what a stream has under subjects that begin with a prefix, one message after the other: the rest of the
 // subject, the content, and whether that says that it is gone. First come those that are there, until then it blocks; then, until life ends, each as it is
 // published.
@@ -26,9 +29,9 @@ const (
 // last one that take is given is the newest there is. It does 2 once more whenever a message may have been missed: after the connection was lost, or if
 // there were too many. What is published may not be stored in the end, if servers are lost at that moment: it is for news that are repeated, or
 // wishes. It takes nothing from the servers but that subscription.
-func (l *link) follow(ctx, life context.Context, stream, prefix string, take func(key string, value []byte, gone bool)) error {
+func (l *link) follow(ctx, life context.Context, stream, prefix string, read reader, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, changesAhead)
-	missed := l.missing()
+	missed := l.missed.wait()
 	sub, err := l.nc.ChanSubscribe(prefix+".>", changes)
 	if err != nil {
 		return fmt.Errorf("cluster: following %s: %w", stream, err)
@@ -37,7 +40,7 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, take fun
 		op := m.Header.Get("KV-Operation")
 		take(strings.TrimPrefix(subject, prefix+"."), m.Data, op == "PURGE" || op == "DEL")
 	}
-	if err := l.snapshot(ctx, stream, prefix, give); err != nil {
+	if err := read(ctx, stream, prefix, give); err != nil {
 		sub.Unsubscribe()
 		return fmt.Errorf("cluster: reading %s: %w", stream, err)
 	}
@@ -48,9 +51,9 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, take fun
 			case m := <-changes:
 				give(m.Subject, m)
 			case <-missed:
-				missed = l.missing()
-				if l.snapshot(life, stream, prefix, give) != nil {
-					time.AfterFunc(time.Second, l.miss)
+				missed = l.missed.wait()
+				if read(life, stream, prefix, give) != nil {
+					time.AfterFunc(time.Second, l.missed.fire)
 				}
 			case <-life.Done():
 				return
@@ -60,7 +63,7 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, take fun
 	return nil
 }
 
-// snapshot gives take what a stream has now.
+// snapshot gives take what a stream has now. It takes headers for the servers' word, so it is for what workers and servers have written.
 func (l *link) snapshot(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error {
 	for next, more := uint64(1), true; more; {
 		err := l.patiently(ctx, func(ctx context.Context) error {
@@ -118,25 +121,5 @@ func (l *link) batch(ctx context.Context, stream, prefix string, from uint64, ta
 		default:
 			return 0, false, fmt.Errorf("%s %s", status, m.Header.Get("Description"))
 		}
-	}
-}
-
-// missing returns what is closed when messages may have been missed.
-func (l *link) missing() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.missed == nil {
-		l.missed = make(chan struct{})
-	}
-	return l.missed
-}
-
-// miss is told that messages may have been missed.
-func (l *link) miss() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.missed != nil {
-		close(l.missed)
-		l.missed = nil
 	}
 }

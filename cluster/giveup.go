@@ -31,12 +31,12 @@ func oneLine(text string) string {
 }
 
 // bury makes a dead letter of a message that is no task.
-func (w *worker) bury(msg jetstream.Msg, why error) {
+func (w *worker) bury(msg *message, why error) {
 	if w.letter(msg, why) {
-		msg.TermWithReason(why.Error())
+		msg.say(neverAgain + " " + oneLine(why.Error()))
 		return
 	}
-	msg.NakWithDelay(time.Second)
+	msg.again(time.Second)
 }
 
 // giveUp makes a dead letter of a task, and tells its submitter the outcome. It does not wait for that.
@@ -55,15 +55,13 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 }
 
 // letter publishes a dead letter, and reports whether it is stored.
-func (w *worker) letter(msg jetstream.Msg, why error) bool {
+func (w *worker) letter(msg *message, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
-	subject := strings.Replace(msg.Subject(), "concert.task.", "concert.dead.", 1)
-	if meta, err := msg.Metadata(); err == nil {
-		header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d", meta.Sequence.Stream))
-	}
+	subject := strings.Replace(msg.subject(), "concert.task.", "concert.dead.", 1)
+	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d", msg.meta.Sequence.Stream))
 	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
 	defer cancel()
-	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.Data(), Header: header})
+	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.data(), Header: header})
 	if err != nil {
 		w.opts.Notice(fmt.Sprintf("a task that is given up (%v) could not be put among the dead letters: %v", why, err))
 	}
@@ -101,7 +99,7 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	if w.unwanted(d) {
 		delay = 0 // whoever gets it drops it
 	} else {
-		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, seq: d.seq, try: d.try, reply: msg.Reply()}}
+		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, seq: d.seq, try: d.try, reply: msg.reply()}}
 		p.over = time.AfterFunc(delay, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -113,7 +111,7 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	}
 	w.checkIdle()
 	w.mu.Unlock()
-	msg.NakWithDelay(delay)
+	msg.again(delay)
 	w.tell(d, wire.Hint{Away: true})
 	w.look()
 }

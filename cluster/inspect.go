@@ -74,8 +74,12 @@ func (in *Inspector) Workers() []Worker {
 	defer in.roster.mu.Unlock()
 	var all []Worker
 	for id, w := range in.roster.workers {
+		functions := sortedKeys(in.roster.contracts[w.Contract].Functions)
+		for i := range functions {
+			functions[i] = printable(functions[i])
+		}
 		all = append(all, Worker{
-			ID: id, Host: printable(w.Host), Pid: w.Pid, Contract: w.Contract, Functions: sortedKeys(in.roster.contracts[w.Contract].Functions),
+			ID: printable(id), Host: printable(w.Host), Pid: w.Pid, Contract: printable(w.Contract), Functions: functions,
 			Places: w.Places, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
 		})
 	}

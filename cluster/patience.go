@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"concert/cluster/internal/wire"
@@ -19,9 +19,9 @@ const (
 func (l *link) patiently(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, beginTime)
 	defer cancel()
-	l.mu.Lock()
-	l.refused = cancel
-	l.mu.Unlock()
+	ctx, refused := context.WithCancelCause(ctx)
+	defer refused(nil)
+	defer l.hearRefusals(refused)()
 	for {
 		once, stop := context.WithTimeout(ctx, stepTime)
 		err := step(once)
@@ -33,12 +33,68 @@ func (l *link) patiently(ctx context.Context, step func(ctx context.Context) err
 			case <-ctx.Done():
 			}
 		}
-		l.mu.Lock()
-		refusal := l.refusal
-		l.mu.Unlock()
-		if err != nil && refusal != nil {
-			return fmt.Errorf("the servers do not let this key do it: %w", refusal)
+		var refusal *refusal
+		if err != nil && errors.As(context.Cause(ctx), &refusal) {
+			return refusal
 		}
 		return err
+	}
+}
+
+// persistently does step until it succeeds, for as long as servers are away: it is for what is done when all has begun. It ends with ctx, or when an error is one that
+// does not pass. A step must be one that may be done twice.
+func (l *link) persistently(ctx context.Context, step func(ctx context.Context) error) error {
+	for {
+		once, stop := context.WithTimeout(ctx, stepTime)
+		err := step(once)
+		stop()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !wire.Passing(err):
+			return err
+		}
+		select {
+		case <-time.After(postAgain):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// refusal is the servers' word that a key may not do something.
+type refusal struct{ err error }
+
+// Error implements error.
+func (r *refusal) Error() string {
+	return "the servers do not let this key do it: " + r.err.Error()
+}
+
+// Unwrap returns the servers' error.
+func (r *refusal) Unwrap() error { return r.err }
+
+// hearRefusals has somebody be told of refusals, who waits for an answer in vain then, until it is over. The servers do not say what they refer to; they come at once.
+func (l *link) hearRefusals(refused context.CancelCauseFunc) (over func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused == nil {
+		l.refused = map[*context.CancelCauseFunc]struct{}{}
+	}
+	l.refused[&refused] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.refused, &refused)
+	}
+}
+
+// refuse tells those who wait for an answer that the servers refuse something.
+func (l *link) refuse(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for refused := range l.refused {
+		(*refused)(&refusal{err})
 	}
 }

@@ -46,3 +46,62 @@ func TestPatiently(t *testing.T) {
 		}
 	})
 }
+
+// TestPersistently: it goes on for as long as servers are away, and ends with its context, or by an error that stays.
+func TestPersistently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, n := time.Now(), 0
+		err := new(link).persistently(t.Context(), func(context.Context) error {
+			if n++; time.Since(start) < time.Hour {
+				return nats.ErrNoResponders
+			}
+			return nil
+		})
+		if err != nil || time.Since(start) < time.Hour {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		no := errors.New("no")
+		if err := new(link).persistently(t.Context(), func(context.Context) error { return no }); err != no {
+			t.Errorf("%v", err)
+		}
+		why := errors.New("not wanted")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Minute, func() { cancel(why) })
+		err = new(link).persistently(ctx, func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if err != why {
+			t.Errorf("%v, want the cause", err)
+		}
+	})
+}
+
+// TestRefusal: who waits for an answer is told that servers refuse something, and who asks later is not.
+func TestRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := new(link)
+		waits := func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		errs := make(chan error, 2)
+		for range 2 {
+			go func() { errs <- l.patiently(t.Context(), waits) }()
+		}
+		synctest.Wait()
+		l.refuse(nats.ErrPermissionViolation)
+		for range 2 {
+			if err := <-errs; !errors.Is(err, nats.ErrPermissionViolation) {
+				t.Errorf("%v", err)
+			}
+		}
+		no := errors.New("no")
+		if err := l.patiently(t.Context(), func(context.Context) error { return no }); err != no {
+			t.Errorf("%v", err)
+		}
+		if len(l.refused) > 0 {
+			t.Errorf("%d are told still", len(l.refused))
+		}
+	})
+}

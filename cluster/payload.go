@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,49 +27,42 @@ const (
 // errAbsent is wrapped by the error of something large that is not there any more.
 var errAbsent = errors.New("cluster: it is not there any more")
 
-// stow puts what is too large for a message into the stream for that, in parts, and returns how it travels.
+// stow puts what is too large for a message into the stream for that, in parts, and returns how it travels. While servers are away it waits.
 func (l *link) stow(ctx context.Context, client string, v concert.Encoded) (wire.Value, error) {
 	if len(v.Bytes) > largestLoad {
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
 	}
 	sum := sha256.Sum256(v.Bytes)
 	to := wire.Value{Kind: v.Kind, Load: wire.LoadName(client), Size: len(v.Bytes), Sum: sum[:]}
-	var acks []jetstream.PubAckFuture
+	ctx, fail := context.WithCancelCause(ctx) // the first part that cannot be stored ends the others
+	defer fail(nil)
+	places := make(chan struct{}, partsAhead)
+	var storing sync.WaitGroup
 	n := 0
 	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
-		ack, err := l.js.PublishAsync(wire.LoadSubject(to.Load, n), part)
-		if err != nil {
-			return wire.Value{}, err
-		}
-		acks = append(acks, ack)
-		if n++; len(acks) < partsAhead {
-			continue
-		}
-		if err := stored(ctx, acks[0]); err != nil {
-			return wire.Value{}, err
-		}
-		acks = acks[1:]
+		msg := &nats.Msg{Subject: wire.LoadSubject(to.Load, n), Data: part}
+		n++
+		places <- struct{}{}
+		storing.Go(func() {
+			defer func() { <-places }()
+			err := l.persistently(ctx, func(ctx context.Context) error {
+				_, err := l.js.PublishMsg(ctx, msg) // if it comes twice, the second one takes the place of the first
+				return err
+			})
+			if err != nil {
+				fail(err)
+			}
+		})
 	}
-	for _, ack := range acks {
-		if err := stored(ctx, ack); err != nil {
-			return wire.Value{}, err
-		}
+	storing.Wait()
+	if ctx.Err() != nil {
+		l.discard(to)
+		return wire.Value{}, context.Cause(ctx)
 	}
 	return to, nil
 }
 
-func stored(ctx context.Context, ack jetstream.PubAckFuture) error {
-	select {
-	case <-ack.Ok():
-		return nil
-	case err := <-ack.Err():
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// fetch returns a value, whose parts it gets if it did not travel in the message. They have to be the client's: who names the
+// fetch returns a value, whose parts it gets if it did not travel in the message; while servers are away it waits. They have to be the client's: who names the
 // parts of others in a task would have them read to it. An error that wraps errAbsent is for good.
 func (l *link) fetch(ctx context.Context, client string, v wire.Value) (concert.Encoded, error) {
 	if v.Load == "" {
@@ -82,15 +76,16 @@ func (l *link) fetch(ctx context.Context, client string, v wire.Value) (concert.
 	}
 	var b []byte // which grows as parts come: nobody has to be believed about the size
 	for n := 0; len(b) < v.Size; n++ {
-		part, err := l.lastOf(ctx, wire.LoadStream, wire.LoadSubject(v.Load, n), absence)
+		var part *nats.Msg
+		err := l.persistently(ctx, func(ctx context.Context) (err error) {
+			part, err = l.lastOf(ctx, wire.LoadStream, wire.LoadSubject(v.Load, n), absence)
+			return err
+		})
 		if err != nil {
 			return concert.Encoded{}, err
 		}
 		if len(part.Data) == 0 {
 			return concert.Encoded{}, fmt.Errorf("%w: part %d of %s", errAbsent, n, v.Load)
-		}
-		if n == 0 && len(part.Data) == wire.PartBytes {
-			b = make([]byte, 0, min(v.Size, 64<<20))
 		}
 		b = append(b, part.Data...)
 	}

@@ -76,7 +76,7 @@ func newRoster(changed func()) *roster {
 // follow watches the workers until life ends. It returns once it knows those that are there.
 func (r *roster) follow(ctx, life context.Context, l *link) error {
 	for bucket, take := range map[string]func(string, []byte, bool){wire.ContractBucket: r.contract, wire.WorkerBucket: r.worker} {
-		if err := l.follow(ctx, life, wire.BucketStream(bucket), wire.BucketPrefix(bucket), take); err != nil {
+		if err := l.follow(ctx, life, wire.BucketStream(bucket), wire.BucketPrefix(bucket), l.snapshot, take); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -102,8 +103,15 @@ func (e *Executor) attach(c *call) bool {
 
 // stow publishes a call after its large argument.
 func (e *Executor) stow(c *call) {
-	stowed, err := e.link.stow(e.ctx, e.client, c.batch.Args[c.i])
-	if err != nil {
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	defer context.AfterFunc(c.batch.Context(), cancel)()
+	stowed, err := e.link.stow(ctx, e.client, c.batch.Args[c.i])
+	switch {
+	case err != nil && c.batch.Context().Err() != nil: // nobody wants it any more, and nobody else has it
+		e.drop(c)
+		return
+	case err != nil:
 		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", c.batch.Name, err))
 		return
 	}

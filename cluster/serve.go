@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
@@ -85,6 +86,9 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	w.contract = w.offers.name()
+	if text, err := wire.Marshal(&w.offers); err != nil || len(text) > wire.LargestPost/2 {
+		return fmt.Errorf("cluster: %d functions are more than a worker can announce: offer some of them, by ServeOptions.Functions, from several workers", len(w.offers.Functions))
+	}
 	w.link = &link{acked: w.stored, failed: w.unstored}
 	if err := w.opts.connect(ctx, url, "concert worker", w.link); err != nil {
 		return err
@@ -137,7 +141,7 @@ func (w *worker) serve(ctx context.Context) error {
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
 	w.ctx = tasks
-	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
+	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, w.link.replay, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
 	if err != nil {
 		return err
 	}
@@ -149,9 +153,8 @@ func (w *worker) serve(ctx context.Context) error {
 		return fmt.Errorf("cluster: bucket %s: %w", wire.WorkerBucket, err)
 	}
 	defer w.depart()
-	var consumer jetstream.Consumer
-	err = w.link.patiently(ctx, func(ctx context.Context) (err error) {
-		if consumer, err = w.consumer(ctx); err != nil {
+	err = w.link.patiently(ctx, func(ctx context.Context) error {
+		if err := w.makeConsumer(ctx); err != nil {
 			return err
 		}
 		if err := w.putContract(ctx); err != nil {
@@ -168,7 +171,7 @@ func (w *worker) serve(ctx context.Context) error {
 	if w.opts.Ready != nil {
 		w.opts.Ready()
 	}
-	w.pull(ctx, consumer)
+	w.pull(ctx)
 
 	// It drains. What has been asked for may still come, and is run.
 	w.mu.Lock()
@@ -198,17 +201,17 @@ func (w *worker) depart() {
 	}
 }
 
-// consumer is the one of this worker's contract, made if need be.
-func (w *worker) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	c, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
+// makeConsumer makes the one of this worker's contract, if need be.
+func (w *worker) makeConsumer(ctx context.Context) error {
+	_, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
 		Durable: w.contract, FilterSubject: wire.TaskSubject(w.contract, "*"),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: lease, MaxDeliver: -1,
 		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: 24 * time.Hour,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cluster: consumer of tasks: %w", err)
+		return fmt.Errorf("cluster: consumer of tasks: %w", err)
 	}
-	return c, nil
+	return nil
 }
 
 func (w *worker) putContract(ctx context.Context) error {
@@ -306,16 +309,18 @@ func (w *worker) unwanted(d *delivery) bool {
 	return tombs != nil && tombs.has(d.try)
 }
 
-// pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends.
-func (w *worker) pull(ctx context.Context, consumer jetstream.Consumer) {
+// pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends. A few that are missing are not asked for as long as
+// there is something to do for each place.
+func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
 		want := capacity - len(w.held) - w.asked
-		if want >= max(1, capacity/4) {
+		idle := len(w.free) > len(w.ready)+w.asked
+		if want > 0 && (idle || want >= capacity/4) {
 			w.asked += want
 			w.fetches++
-			w.link.background.Go(func() { w.fetch(consumer, want) })
+			w.link.background.Go(func() { w.fetch(want) })
 		}
 		w.mu.Unlock()
 		select {
@@ -326,29 +331,25 @@ func (w *worker) pull(ctx context.Context, consumer jetstream.Consumer) {
 }
 
 // fetch asks for tasks once.
-func (w *worker) fetch(consumer jetstream.Consumer, n int) {
+func (w *worker) fetch(n int) {
 	w.mu.Lock()
 	expiry := w.expiry
 	w.expiry = min(2*expiry, idlePull)
 	w.mu.Unlock()
 	// Without heartbeats: a request lives for seconds only, and a task that came after one was given up for a late
 	// heartbeat would be held by nobody until its lease ends.
-	batch, err := consumer.Fetch(n, jetstream.FetchMaxWait(expiry))
-	if err == nil {
-		for msg := range batch.Messages() {
-			n--
-			w.mu.Lock()
-			w.expiry = pullTime
-			w.asked--
-			w.mu.Unlock()
-			w.take(msg)
-		}
-		err = batch.Error()
-	}
+	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, n, expiry, func(m *message) {
+		n--
+		w.mu.Lock()
+		w.expiry = pullTime
+		w.asked--
+		w.mu.Unlock()
+		w.take(m)
+	})
 	if err != nil {
-		if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-			ctx, cancel := context.WithTimeout(w.ctx, pullTime)
-			w.consumer(ctx)
+		if errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders) { // the consumer is not there, or its servers are not
+			ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+			w.makeConsumer(ctx)
 			cancel()
 		}
 		select { // no servers, or the connection is lost
@@ -394,7 +395,7 @@ func (w *worker) renew(life context.Context) {
 			return
 		}
 		w.mu.Lock()
-		var msgs []jetstream.Msg
+		var msgs []*message
 		for _, d := range w.held {
 			if d.msg != nil && time.Since(d.came) >= lease/6 {
 				msgs = append(msgs, d.msg)
@@ -402,7 +403,7 @@ func (w *worker) renew(life context.Context) {
 		}
 		w.mu.Unlock()
 		for _, m := range msgs {
-			m.InProgress()
+			m.say(inProgress)
 		}
 	}
 }

@@ -43,13 +43,17 @@ func (e *Executor) result(msg jetstream.Msg) {
 	}
 	e.running.Go(func() { // which takes its time
 		v, err := e.link.fetch(e.ctx, e.client, o.Value)
-		if err != nil {
+		if err != nil && !errors.Is(err, errAbsent) { // it comes again
 			first.mu.Lock()
 			first.fetching = false
 			first.mu.Unlock()
 			return
 		}
 		for _, c := range calls {
+			if err != nil {
+				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.batch.Name, err))
+				continue
+			}
 			e.finish(c, &o, v)
 		}
 		msg.Ack()

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -18,30 +19,48 @@ func checkURLs(list string) error {
 		return nil
 	}
 	for _, one := range strings.Split(list, ",") {
-		one = strings.TrimSpace(one)
-		if !strings.Contains(one, "://") {
-			one = "nats://" + one
-		}
-		u, err := url.Parse(one)
-		if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.Contains(one, "@") != (u.User != nil) {
-			return fmt.Errorf("cluster: %s is no URL like nats://host:4222, or several with commas between them; in a password signs like / and , are written %%2F and %%2C", redacted(list))
+		if _, err := parseURL(one); err != nil {
+			return fmt.Errorf("cluster: %s is no URL like nats://host:4222, or several with commas between them; in a password signs like / and , are written %%2F and %%2C", Redacted(list))
 		}
 	}
 	return nil
 }
 
-// redacted is a list of URLs without what may be a password in it, which is all before the last @.
-func redacted(list string) string {
+// Redacted is a list of URLs of servers as it may be shown: without what may be a password in it. Of one that is not as it should be nothing is
+// shown, as what is wrong may be in the password.
+func Redacted(list string) string {
 	if list == "" {
 		return nats.DefaultURL
 	}
-	at := strings.LastIndexByte(list, '@')
-	if at < 0 {
-		return list
+	all := strings.Split(list, ",")
+	for i, one := range all {
+		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // it may be the rest of a password with a comma in it
+			all[i] = "..."
+			continue
+		}
+		u, err := parseURL(one)
+		if err != nil {
+			all[i] = "..."
+			continue
+		}
+		shown := url.URL{Scheme: u.Scheme, Host: u.Host}
+		if u.User != nil {
+			shown.Host = "...@" + u.Host
+		}
+		all[i] = shown.Scheme + "://" + shown.Host
 	}
-	scheme, _, ok := strings.Cut(list[:at], "://")
-	if !ok || !slices.Contains(schemes, scheme) {
-		return "..." + list[at:]
+	return strings.Join(all, ",")
+}
+
+// parseURL parses one of the list.
+func parseURL(one string) (*url.URL, error) {
+	one = strings.TrimSpace(one)
+	if !strings.Contains(one, "://") {
+		one = "nats://" + one
 	}
-	return scheme + "://..." + list[at:]
+	u, err := url.Parse(one)
+	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.Contains(one, "@") != (u.User != nil) || strings.ContainsAny(one, "?#") {
+		return nil, errors.New("it is no URL of a server")
+	}
+	return u, nil
 }

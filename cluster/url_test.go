@@ -16,6 +16,7 @@ func TestPasswords(t *testing.T) {
 		"nats://user:s3,cret@127.0.0.1:1", "nats://user:s3/cret@127.0.0.1:1", "nats://user:s3#cret@127.0.0.1:1", "nats://user:s3%cret@127.0.0.1:1",
 		"nats://user:s3 cret@127.0.0.1:1", "nats://a:s3cret@127.0.0.1:1,nats://b:s3cret@127.0.0.1:2", "http://user:s3cret@127.0.0.1:1", "s3cret://x@y:1",
 		"nats://user:s3?cret@127.0.0.1:1", "nats://s3cret@", "nats://user:123@h:s3cret@127.0.0.1:x",
+		"nats://user:s3cret%40host:1", "nats://user:s3cret", "nats://user:s3cret@127.0.0.1:1?x=s3cret", "nats://user:s3cret@127.0.0.1:1#s3cret",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		ex, err := cluster.Dial(ctx, url, nil)

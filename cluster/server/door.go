@@ -17,6 +17,7 @@ import (
 const (
 	doorTime = 4 * time.Second // for what somebody who knocks asks for; it asks again after five
 	atDoor   = 64              // that are served at a time; the others wait
+	byKey    = 2               // of these, of one key; its others are told to come later
 )
 
 // door is what a server does for who has a key: it says what that is for, and makes the consumers of a client's sessions.
@@ -26,8 +27,10 @@ type door struct {
 	js     jetstream.JetStream
 	places chan struct{}
 
-	mu       sync.Mutex
-	sessions map[string]map[session]bool // guarded by mu: see session.go
+	mu        sync.Mutex
+	sessions  map[string]map[session]bool // guarded by mu: see session.go
+	recounted map[string]time.Time        // guarded by mu: when those of a key were counted anew
+	served    map[string]int              // guarded by mu: how many are, by key
 }
 
 // openDoor serves those who knock, one server of all each.
@@ -36,16 +39,10 @@ func (s *Server) openDoor() (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor), sessions: map[string]map[session]bool{}}
+	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor), sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, served: map[string]int{}}
 	d.js, err = jetstream.New(nc)
 	if err == nil {
-		_, err = nc.QueueSubscribe(wire.DoorSubject("*"), "servers", func(m *client.Msg) {
-			d.places <- struct{}{}
-			go func() {
-				defer func() { <-d.places }()
-				d.answer(m)
-			}()
-		})
+		_, err = nc.QueueSubscribe(wire.DoorSubject("*"), "servers", d.knocked)
 	}
 	if err == nil {
 		err = nc.Flush()
@@ -57,10 +54,51 @@ func (s *Server) openDoor() (*door, error) {
 	return d, nil
 }
 
-// answer answers one who knocks. Who that is is in the subject, and only the holder of that key can publish to it: see accounts.go.
-func (d *door) answer(m *client.Msg) {
+// knocked takes those who knock, one after the other. Who that is is in the subject, and only the holder of that key can publish to it: see accounts.go. Somebody
+// who knocks without end must not keep others waiting, so there are only so many of one key inside.
+func (d *door) knocked(m *client.Msg) {
+	if m.Reply == "" {
+		return
+	}
 	key := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	w, err := d.welcome(key, m.Data)
+	if !d.enter(key) {
+		d.answer(m, wire.Welcome{}, errBusy)
+		return
+	}
+	d.places <- struct{}{}
+	go func() {
+		defer func() {
+			<-d.places
+			d.leave(key)
+		}()
+		w, err := d.welcome(key, m.Data)
+		d.answer(m, w, err)
+	}()
+}
+
+// errBusy is what more are told than are served of a key.
+var errBusy = fmt.Errorf("%w: others with this key are at the door", wire.ErrLater)
+
+func (d *door) enter(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.served[key] >= byKey {
+		return false
+	}
+	d.served[key]++
+	return true
+}
+
+func (d *door) leave(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.served[key]--; d.served[key] == 0 {
+		delete(d.served, key)
+	}
+}
+
+// answer answers one who knocks.
+func (d *door) answer(m *client.Msg, w wire.Welcome, err error) {
 	if err != nil {
 		w.Error, w.Later = err.Error(), wire.Passing(err)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"concert/cluster/internal/wire"
 )
@@ -26,6 +27,9 @@ type session struct{ stream, name string }
 // admit makes the consumer of a session of a key, unless there are too many. It changes none: the name of a session that is another client's is refused.
 func (d *door) admit(ctx context.Context, key string, s session) error {
 	if !d.count(key, s) {
+		if !d.mayRecount(key) {
+			return fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrLater)
+		}
 		if err := d.recount(ctx, key); err != nil {
 			return err
 		}
@@ -60,6 +64,19 @@ func (d *door) count(key string, s session) bool {
 		return false
 	}
 	counted[s] = false
+	return true
+}
+
+// recountPeriod is how often sessions of a key are counted anew at most: that takes the servers some time.
+const recountPeriod = time.Second
+
+func (d *door) mayRecount(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.recounted[key]) < recountPeriod {
+		return false
+	}
+	d.recounted[key] = time.Now()
 	return true
 }
 

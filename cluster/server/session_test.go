@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -115,13 +116,64 @@ func (v *visitor) knock(stream, session string) string {
 	if err != nil {
 		v.Fatal(err)
 	}
-	answer, err := v.nc.Request(wire.DoorSubject(v.public), body, 5*time.Second)
+	for {
+		answer, err := v.nc.Request(wire.DoorSubject(v.public), body, 5*time.Second)
+		if err != nil {
+			v.Fatal(err)
+		}
+		var w wire.Welcome
+		if err := wire.Unmarshal(answer.Data, &w); err != nil {
+			v.Fatal(err)
+		}
+		if !w.Later {
+			return w.Error
+		}
+		time.Sleep(100 * time.Millisecond) // as it was told
+	}
+}
+
+// TestKnocks: who knocks without end keeps nobody waiting.
+func TestKnocks(t *testing.T) {
+	before := mostSessions
+	mostSessions = 4
+	t.Cleanup(func() { mostSessions = before })
+	k, err := NewKeyring(t.TempDir())
 	if err != nil {
-		v.Fatal(err)
+		t.Fatal(err)
 	}
-	var w wire.Welcome
-	if err := wire.Unmarshal(answer.Data, &w); err != nil {
-		v.Fatal(err)
+	rude, other := holder(t, k, "rude"), holder(t, k, "other")
+	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return w.Error
+	defer s.Close()
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	rude.connect(s)
+	other.connect(s)
+	for i := range 5 {
+		rude.knock(wire.ResultStream, fmt.Sprint("first", i))
+	}
+	const knocks = 20_000
+	for i := range knocks {
+		body, err := wire.Marshal(&wire.Knock{Session: fmt.Sprint("s", i), Stream: wire.ResultStream})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rude.nc.PublishRequest(wire.DoorSubject(rude.public), rude.nc.NewInbox(), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rude.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := other.knock(wire.ResultStream, "e"); got != "" {
+		t.Error(got)
+	}
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	if n := len(s.door.sessions[rude.public]); n > mostSessions {
+		t.Errorf("%d sessions of one key", n)
+	}
 }

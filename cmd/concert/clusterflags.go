@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"flag"
 	"os"
-	"strings"
 
 	"concert/cluster"
 )
@@ -16,8 +15,5 @@ func (c *clusterFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&c.url, "url", cmp.Or(os.Getenv("CONCERT_URL"), "nats://127.0.0.1:4222"), "")
 	flags.StringVar(&c.key, "key", os.Getenv("CONCERT_KEY"), "")
 }
-
-// servers is the URL as it may be shown: without what may be a password, which is before the last @.
-func (c *clusterFlags) servers() string { return c.url[strings.LastIndexByte(c.url, '@')+1:] }
 
 func (c *clusterFlags) access() cluster.Access { return cluster.Access{Key: c.key} }

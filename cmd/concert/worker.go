@@ -131,7 +131,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{
 		Access: o.access(), Functions: names, Places: o.n * o.threads, Grace: o.grace,
 		Ready: func() {
-			say("ready at %s: %s at a time of %s", o.servers(), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
+			say("ready at %s: %s at a time of %s", cluster.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
 		},
 		Notice: func(text string) { say("%s", text) },
 	})

@@ -30,6 +30,9 @@ type Envelope struct {
 const (
 	version    = 1
 	signedFlag = 1
+
+	longestFunction = 16 << 10 // bytes
+	longestLoad     = 129      // two tokens and a dot
 )
 
 // ErrEnvelope is wrapped by the errors of what cannot be a task.
@@ -128,6 +131,9 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 	}
 	if !ValidToken(e.ID.Client) || !ValidToken(e.ID.Number) || !ValidToken(e.Session) || !ValidToken(e.Try) || e.ID.Session != "" && e.ID.Session != e.Session {
 		return e, fmt.Errorf("%w: its id is none", ErrEnvelope)
+	}
+	if len(e.Function) > longestFunction || len(e.Arg.Load) > longestLoad {
+		return e, fmt.Errorf("%w: it has a name that is too long", ErrEnvelope)
 	}
 	if seal == nil {
 		if signed {

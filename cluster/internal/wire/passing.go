@@ -15,7 +15,7 @@ var ErrLater = errors.New("not now")
 // passing are the errors of servers that nobody answered for, who may later.
 var passing = []error{
 	ErrLater, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
-	jetstream.ErrBucketNotFound,
+	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,
 }
 
 // The codes of errors that are called "unavailable" and stay: JetStream is not enabled, on the server or for the account.

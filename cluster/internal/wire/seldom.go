@@ -4,7 +4,7 @@ import "github.com/fxamacker/cbor/v2"
 
 var (
 	encoder = mustMode(cbor.EncOptions{}.EncMode())
-	decoder = mustMode(cbor.DecOptions{MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 64}.DecMode())
+	decoder = mustMode(cbor.DecOptions{MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 1 << 16}.DecMode())
 )
 
 func mustMode[M any](m M, err error) M {

@@ -11,19 +11,22 @@ import (
 
 // Limits of what the streams hold.
 const (
-	PerClient   = 4096                // tasks of one client for one contract that may wait
-	LargestPost = 1 << 20             // bytes of a message
-	InlineBytes = 256 << 10           // of an argument or a result that travels in one
-	PartBytes   = 512 << 10           // and of a part of a larger one
-	ResultAge   = 2 * time.Hour       // of a result that nobody takes
-	KeptAge     = 7 * 24 * time.Hour  // of a result of a task with an id
-	CancelAge   = 25 * time.Hour      // of a cancellation: longer than any pause between two attempts
-	CancelsKept = 1 << 14             // of a client that are remembered
-	DeadAge     = 30 * 24 * time.Hour // of a dead letter
-	DedupeTime  = 30 * time.Second    // in which a message that is published twice counts once: servers remember all ids of it, a few hundred bytes each
-	Silence     = 10 * time.Second    // after which a worker that says nothing is taken to be gone
-	letterBytes = 4 << 10             // that a dead letter may have beside the task
-	resultWait  = 5 * time.Second     // after which a result that was on its way to a client comes again
+	PerClient   = 4096                   // tasks of one client for one contract that may wait
+	LargestPost = 1 << 20                // bytes of a message
+	InlineBytes = 256 << 10              // of an argument or a result that travels in one
+	PartBytes   = 512 << 10              // and of a part of a larger one
+	TaskAge     = 30 * 24 * time.Hour    // of a task that nobody runs
+	ResultAge   = 2 * time.Hour          // of a result that nobody takes
+	KeptAge     = 7 * 24 * time.Hour     // of a result of a task with an id
+	CancelAge   = 25 * time.Hour         // of a cancellation: longer than any pause between two attempts
+	CancelsKept = 1 << 14                // of a client that are remembered
+	DeadAge     = 30 * 24 * time.Hour    // of a dead letter
+	DedupeTime  = 30 * time.Second       // in which a message that is published twice counts once: servers remember all ids of it, a few hundred bytes each
+	noDedupe    = 100 * time.Millisecond // where messages have no ids; less is not possible
+	MostDead    = 1000                   // dead letters of a client for one contract
+	Silence     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
+	letterBytes = 4 << 10                // that a dead letter may have beside the task
+	resultWait  = 5 * time.Second        // after which a result that was on its way to a client comes again
 )
 
 const (
@@ -38,7 +41,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		{
 			Name: TaskStream, Description: "tasks that wait for a worker", Subjects: []string{"concert.task.*.*"},
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: PerClient, DiscardNewPerSubject: true,
-			MaxMsgSize: LargestPost - letterBytes,
+			MaxMsgSize: LargestPost - letterBytes, MaxAge: TaskAge, Duplicates: DedupeTime,
 		},
 		{
 			Name: ResultStream, Description: "results until they are taken", Subjects: []string{"concert.result.*.*.*"},
@@ -56,9 +59,15 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*"},
 			MaxMsgsPerSubject: CancelsKept, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
 		},
-		{Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"}, MaxMsgs: 100_000, MaxAge: DeadAge},
+		{
+			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"},
+			MaxMsgsPerSubject: MostDead, MaxAge: DeadAge, Duplicates: DedupeTime,
+		},
 	} {
-		c.Storage, c.Replicas, c.Duplicates = jetstream.FileStorage, replicas, DedupeTime
+		c.Storage, c.Replicas = jetstream.FileStorage, replicas
+		if c.Duplicates == 0 {
+			c.Duplicates = noDedupe
+		}
 		if c.MaxMsgSize == 0 {
 			c.MaxMsgSize = LargestPost
 		}

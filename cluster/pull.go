@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// What clients have stored is pulled by requests of our own, instead of the library's. That takes a message without content that has a header Status for
+// the servers' word, and so it ends a request, or a consumer, by whatever a client writes there; and what a client writes may be no header at all. Here
+// headers are not read: what has an acknowledgement subject as its reply is a message of the stream, and what has none is the servers' word, since nobody
+// else can send to this inbox. See ADR-13 of NATS, "pull consumers".
+
+// message is one of a stream, as a consumer has it.
+type message struct {
+	nc   *nats.Conn
+	msg  *nats.Msg
+	meta *nats.MsgMetadata
+}
+
+// The words by which a message is acknowledged: see "Consumers" in the NATS documentation.
+const (
+	acknowledged = "+ACK"
+	notNow       = "-NAK"
+	inProgress   = "+WPI"
+	neverAgain   = "+TERM"
+)
+
+func (m *message) subject() string { return m.msg.Subject }
+func (m *message) data() []byte    { return m.msg.Data }
+func (m *message) reply() string   { return m.msg.Reply }
+
+// say answers the servers. What does not get to them is known by the lease.
+func (m *message) say(word string) { m.nc.Publish(m.msg.Reply, []byte(word)) }
+
+// again has the message come again after a delay.
+func (m *message) again(delay time.Duration) {
+	m.say(fmt.Sprintf(`%s {"delay": %d}`, notNow, delay.Nanoseconds()))
+}
+
+const ackPrefix = "$JS.ACK."
+
+// wordTime is how long after a request's end the servers' word of it is waited for.
+const wordTime = 2 * time.Second
+
+// errGone is the servers' word that there is no such consumer.
+var errGone = errors.New("cluster: the consumer is gone")
+
+// pull asks a consumer for up to n messages, and gives them to take as they come: until there are so many, for a time, or, if that is 0, those that are there. It
+// returns when the servers have said that the request is over, or an error if they have not, or the connection was lost.
+func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.Duration, take func(*message)) error {
+	lost := l.reconnected.wait()
+	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, n+1) // and a word
+	sub, err := l.nc.ChanSubscribe(inbox, came)
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe()
+	body, err := json.Marshal(map[string]any{"batch": n, "expires": d.Nanoseconds(), "no_wait": d == 0})
+	if err != nil {
+		return err
+	}
+	if err := l.nc.PublishRequest(l.api+"CONSUMER.MSG.NEXT."+stream+"."+consumer, inbox, body); err != nil {
+		return err
+	}
+	late := time.NewTimer(d + wordTime)
+	defer late.Stop()
+	for left := n; left > 0; {
+		select {
+		case m := <-came:
+			if !strings.HasPrefix(m.Reply, ackPrefix) {
+				return overBy(m)
+			}
+			left--
+			meta, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			take(&message{l.nc, m, meta})
+		case <-late.C:
+			return nats.ErrTimeout
+		case <-lost:
+			return nats.ErrDisconnected
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// overBy is what the servers' word means: nil if the request is just over.
+func overBy(m *nats.Msg) error {
+	switch status := m.Header.Get("Status"); {
+	case status == "404" || status == "408": // there is nothing, or no more in that time
+		return nil
+	case status == "503":
+		return nats.ErrNoResponders
+	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "consumer deleted"):
+		return errGone
+	default:
+		return fmt.Errorf("cluster: %s %s", status, m.Header.Get("Description"))
+	}
+}
+
+// replay gives take what a stream has now that clients have written, as snapshot does for what they have not.
+func (l *link) replay(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error {
+	return l.patiently(ctx, func(ctx context.Context) error {
+		c, err := l.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+			Name: wire.Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
+		})
+		if err != nil {
+			return err
+		}
+		defer l.forget(ctx, stream, c.CachedInfo().Name)
+		for pending := c.CachedInfo().NumPending; pending > 0; {
+			n := 0
+			most := int(min(pending, batchSize)) // so that it is over with the last one
+			err := l.pull(ctx, stream, c.CachedInfo().Name, most, 0, func(m *message) {
+				n++
+				pending = m.meta.NumPending
+				take(m.subject(), m.msg)
+			})
+			if err != nil {
+				return err
+			}
+			if n == 0 { // what there was has been removed
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+// forget removes a consumer, also when the context of what it was for has ended. If the servers do not hear of it, it goes by itself.
+func (l *link) forget(ctx context.Context, stream, consumer string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	l.js.DeleteConsumer(ctx, stream, consumer)
+}
