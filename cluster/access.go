@@ -55,11 +55,11 @@ type link struct {
 	mu      sync.Mutex
 	refused map[*context.CancelCauseFunc]struct{} // guarded by mu: those who are told what the key may not do: see hearRefusals
 
-	acked  func(msg *nats.Msg, key string)            // is told what was posted and has been stored; may be nil
-	failed func(msg *nats.Msg, key string, why error) // and what has not, as far as it is known
+	acked  func(msg *nats.Msg, note any)            // is told what was posted and has been stored; may be nil
+	failed func(msg *nats.Msg, note any, why error) // and what has not, as far as it is known
 
 	posting sync.Mutex
-	posted  map[*nats.Msg]string // guarded by posting: the keys of tasks, by messages about them of which it is not known yet whether they are stored
+	posted  map[*nats.Msg]any // guarded by posting: what messages are about of which it is not known yet whether they are stored
 }
 
 // connect connects to the servers, and stays connected: when a connection is lost it tries again without end.
@@ -133,7 +133,7 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 // speak has requests to JetStream begin with a prefix.
 func (l *link) speak(prefix string) (err error) {
 	l.api = prefix + "."
-	l.posted = map[*nats.Msg]string{}
+	l.posted = map[*nats.Msg]any{}
 	opts := append(l.watchPostings(), jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14))
 	l.js, err = jetstream.NewWithAPIPrefix(l.nc, prefix, opts...)
 	if err != nil {

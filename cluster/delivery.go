@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,6 +33,8 @@ type delivery struct {
 	msg    *message                // the last one by which it came: to be acknowledged; nil while it is given back
 	reply  string                  // where it is acknowledged then
 	cancel context.CancelCauseFunc // nil until it runs
+	stop   func() bool             // takes it out of the executor's queue; nil until it is in it
+	twins  []*message              // of the same id, that wait until it is done
 
 	begun time.Time // written before the function, read after it
 }
@@ -49,13 +52,18 @@ func (w *worker) take(msg *message) {
 	d := &delivery{seq: msg.meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered)}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
-		same := before.seq == d.seq
-		if same {
+		unwanted := false
+		switch {
+		case before.seq == d.seq:
 			before.msg, before.came = msg, d.came
+		case w.unwanted(d):
+			unwanted = true
+		default: // it was submitted again, and waits: when it comes again, there is a result
+			before.wait(msg)
 		}
 		w.mu.Unlock()
-		if !same { // it was submitted again: when it comes again, there is a result
-			msg.again(time.Second)
+		if unwanted {
+			w.refuse(d)
 		}
 		return
 	}
@@ -125,6 +133,13 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 	submit := func(arg concert.Encoded) {
 		call.Arg = arg
 		fut := concert.Relay(ctx, w.ex, call)
+		w.mu.Lock()
+		d.stop = fut.Cancel
+		unwanted := w.unwanted(d)
+		w.mu.Unlock()
+		if unwanted { // meanwhile
+			fut.Cancel()
+		}
 		fut.OnDone(context.Background(), func(context.Context, *concert.Future[concert.Encoded]) {
 			v, err := fut.Result(context.Background())
 			cause := context.Cause(ctx)
@@ -207,11 +222,16 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	}
 	w.mu.Unlock()
 	w.leave(d)
-	if err != nil && cause == errDraining { // it is for another worker
+	switch {
+	case err != nil && cause == errDraining: // it is for another worker
+		w.back(d)
+		return
+	case !began && errors.Is(err, concert.ErrClosed):
+		w.opts.Notice("the executor that tasks are run on is closed: they go to other workers")
 		w.back(d)
 		return
 	}
-	o := wire.Outcome{Worker: d.place, Took: took, Dropped: !began}
+	o := wire.Outcome{Worker: d.place, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
 	if err != nil {
 		o.Err = concert.EncodeError(err)
 		w.erred(d, began, err, o)
@@ -244,13 +264,16 @@ func (w *worker) took(function string, d time.Duration) {
 // publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
 func (w *worker) publish(d *delivery, o wire.Outcome) {
 	o.ID, o.At = d.ID, w.id
+	if o.Dropped || o.Stopped {
+		o.Try = d.Try
+	}
 	msg := o.Encode()
 	if len(msg) > longestOutcome { // it can only be the error that is
 		o.Err = shortened(o.Err)
 		msg = o.Encode()
 	}
 	to := d.ID
-	if o.Dropped || o.Dead {
+	if o.Dropped || o.Dead || o.Stopped {
 		to.Session = d.Session // there is nothing to keep, or it is to be tried again
 	}
 	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
@@ -263,7 +286,8 @@ func (w *worker) post(msg *nats.Msg, key string) {
 }
 
 // stored is told that the result of a task is stored.
-func (w *worker) stored(_ *nats.Msg, key string) {
+func (w *worker) stored(_ *nats.Msg, note any) {
+	key := note.(string)
 	w.mu.Lock()
 	d := w.held[key]
 	if d == nil {
@@ -272,22 +296,47 @@ func (w *worker) stored(_ *nats.Msg, key string) {
 	}
 	delete(w.held, key)
 	w.done.add(d.seq)
-	came, reply := d.msg, d.reply
+	// Before it is noticed that nothing is held: then the connection ends.
+	if d.msg != nil {
+		d.msg.say(acknowledged)
+	} else { // it was cancelled in a pause
+		w.link.nc.Publish(d.reply, []byte(acknowledged))
+	}
+	d.release()
 	w.checkIdle()
 	w.mu.Unlock()
-	if came != nil {
-		came.say(acknowledged)
-	} else { // it was cancelled in a pause
-		w.link.nc.Publish(reply, []byte(acknowledged))
-	}
 	w.look()
+}
+
+// wait has a message of the same id wait until the task is done. The caller holds mu.
+func (d *delivery) wait(msg *message) {
+	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.meta.Sequence.Stream == msg.meta.Sequence.Stream }) // it comes again
+	d.twins = append(d.twins, msg)
+}
+
+// release has those that waited come again. The caller holds mu.
+func (d *delivery) release() {
+	for _, m := range d.twins {
+		m.again(0)
+	}
+	d.twins = nil
+}
+
+// refuse drops a task of an id of which another one runs. If that is not heard, its submitter settles without word.
+func (w *worker) refuse(d *delivery) {
+	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
+	to := d.ID
+	to.Session = d.Session
+	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(to), Data: o.Encode()})
+	d.msg.say(acknowledged)
 }
 
 const alreadyThere = 10077 // of the servers: maximum messages per subject exceeded
 
 // unstored is told that a message was not stored, or that nothing was heard of it. If another worker's result for the task is
 // there already, that one counts.
-func (w *worker) unstored(msg *nats.Msg, key string, why error) {
+func (w *worker) unstored(msg *nats.Msg, note any, why error) {
+	key := note.(string)
 	var api *jetstream.APIError
 	if errors.As(why, &api) && api.ErrorCode == alreadyThere {
 		w.second(msg, key)
@@ -326,11 +375,11 @@ func (w *worker) second(msg *nats.Msg, key string) {
 func (w *worker) back(d *delivery) {
 	w.mu.Lock()
 	delete(w.held, d.key)
-	msg := d.msg
-	w.checkIdle()
-	w.mu.Unlock()
-	if msg != nil { // else it is given back already
-		msg.again(200 * time.Millisecond)
+	if d.msg != nil { // else it is given back already
+		d.msg.again(200 * time.Millisecond)
 	}
+	d.release()
+	w.checkIdle() // after that: then the connection ends
+	w.mu.Unlock()
 	w.look()
 }

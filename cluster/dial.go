@@ -133,6 +133,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
 	if err := e.begin(ctx); err != nil {
 		e.stop()
+		e.link.forget(ctx, wire.ResultStream, e.session) // if it is there
 		e.link.close()
 		return nil, err
 	}

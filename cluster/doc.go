@@ -27,8 +27,8 @@
 // arguments and results, are its contract; programs of another version may have another one, and both can work at the same time. A
 // client knows the contracts and how many places the workers of each have, from what these say every few seconds. It sends as
 // many tasks of a function as there are places, and more only if they are quick; the others wait in its own process, where
-// they can still be cancelled for certain. So one client does not keep another one waiting: of tasks that are not quick, no more of it
-// are before the other one's than there are places.
+// they can still be cancelled for certain. So one client does not keep another one waiting: of each function whose tasks are not quick, no more
+// of them are before the other one's than there are places.
 //
 // While no worker has a function its tasks wait, and Options.Notice is told.
 //
@@ -39,8 +39,8 @@
 //     remembers.
 //   - Its result is shown exactly once: the first one that the servers store counts.
 //   - A worker publishes a result, waits until that is stored, and then acknowledges the task. Whatever it has not acknowledged
-//     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up: its
-//     error is ErrDead, and it is a dead letter, which [Inspector] lists and replays.
+//     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up, where one that a worker gives back as
+//     it ends, since it takes longer than the worker's grace, counts as well: its error is ErrDead, and it is a dead letter, which [Inspector] lists and replays.
 //   - What a function returns, an error as well, is its result; unless its submitter has it tried again, see [WithRetry].
 //   - A task whose context ends is dropped, or the context of its function is cancelled, wherever it is. The deadline of a context
 //     travels; so clocks should agree.
@@ -70,6 +70,8 @@
 //
 // What a server says is stored is in its files, and survives the end of its process; the disk has it up to two minutes later, unless concertd is
 // told --sync. So one server that loses its power may forget tasks and results of that time; of three, each with its own power, one may lose it.
+//
+// A task that waits in the client for a worker is dropped when its context ends only once there is a worker, or by Cancel or Shutdown.
 //
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //

@@ -109,9 +109,10 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 		})
 		w.paused[d.try] = p
 	}
-	w.checkIdle()
-	w.mu.Unlock()
 	msg.again(delay)
 	w.tell(d, wire.Hint{Away: true})
+	d.release()
+	w.checkIdle() // after that: then the connection ends
+	w.mu.Unlock()
 	w.look()
 }

@@ -15,7 +15,7 @@ type idKey struct{}
 // WithID returns a context that gives tasks which are submitted with it an id, by which their results are found again: for a
 // week, whatever becomes of the program. A Submit of the same function with the same id, by the same client, has the outcome
 // that the first one had, or will have, without running it again, unless both are on their way at the same moment; what the
-// argument is does not count. There has to be a worker for the function, as only then tasks leave the program, even if it has nothing to do. Of a Map each input has an id of its own, by the number of the input.
+// argument is does not count: all Submits of a function with one such context are the same task, so a loop over arguments needs an id for each. There has to be a worker for the function, as only then tasks leave the program, even if it has nothing to do. Of a Map each input has an id of its own, by the number of the input.
 //
 //	fut := concert.Submit(cluster.WithID(ctx, "thumbnails of 2026-11-23"), ex, makeThumbnails, day)
 //

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cluster/internal/wire"
 )
 
 // lane is the tasks of one function that have not been claimed, and what is known of those that were.
@@ -19,13 +20,14 @@ type lane struct {
 	function  string
 	signature string // digest of its types
 	queue     []*concert.Task
-	outside   []*entrant    // those that wait for room, in turn
-	mean      time.Duration // about what a call runs; 0 if none has ended
-	limit     int           // of quick calls that are out
-	trips     int           // of calls that came back since the limit was set
-	travelled time.Duration // what they took in all, from here to here
-	asleep    bool          // there is nobody to run it
-	told      bool          // and that was said
+	outside   []*entrant     // those that wait for room, in turn
+	mean      time.Duration  // about what a call runs; 0 if none has ended
+	limit     int            // of quick calls that are out
+	trips     int            // of calls that came back since the limit was set
+	travelled time.Duration  // what they took in all, from here to here
+	out       map[string]int // calls that are out, by contract
+	asleep    bool           // there is nobody to run it
+	told      bool           // and that was said
 }
 
 const (
@@ -148,7 +150,7 @@ func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
 func (e *Executor) lane(function string) *lane {
 	l := e.lanes[function]
 	if l == nil {
-		l = &lane{function: function, signature: e.signature(function), limit: leastLimit}
+		l = &lane{function: function, signature: e.signature(function), limit: leastLimit, out: map[string]int{}}
 		e.lanes[function] = l
 		e.order = append(e.order, l)
 	}
@@ -213,7 +215,9 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 	found := false
 	for c, places := range e.roster.offers(l.function, l.signature) {
 		found = true
-		if free := max(places, min(places*(1+l.ahead()), l.limit)) - e.inflight[c] + e.away[c]; free > room {
+		// As many of a function as there are places, whatever there is of others, or the quick ones would leave no room for the slow ones.
+		free := max(places-l.out[c], max(places, min(places*(1+l.ahead()), l.limit))-e.inflight[c]) + e.away[c]
+		if free = min(free, wire.PerClient-e.inflight[c]); free > room { // more the servers do not take
 			contract, room = c, free
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,10 +28,13 @@ type call struct {
 	try      string // unique in the session
 	lane     *lane
 	begin    time.Time
-	contract string // guarded by the executor's mu
-	posted   bool   // likewise
-	twin     *call  // likewise: another call of the same id
-	away     bool   // likewise: it has failed, and waits for another attempt
+	contract string   // guarded by the executor's mu
+	posted   bool     // likewise
+	twin     *call    // likewise: another call of the same id
+	rerouted bool     // likewise: a message of it is left that nobody has to run
+	gone     bool     // likewise: nobody wants it any more
+	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
+	away     bool     // likewise: it has failed, and waits for another attempt
 
 	mu       sync.Mutex  // guards the following, and is held while something is said about the call
 	arg      wire.Value  // does not change once it is posted
@@ -59,6 +61,7 @@ func (e *Executor) enter(l *lane, batch *concert.Batch, i int, contract string) 
 		e.tasks[t] = c
 	}
 	e.inflight[contract]++
+	l.out[contract]++
 	return c
 }
 
@@ -149,7 +152,7 @@ func (e *Executor) post(calls ...*call) {
 			e.settle(c, -1, concert.Encoded{}, err)
 			continue
 		}
-		e.publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c.id.Key())
+		e.publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
 	}
 }
 
@@ -165,9 +168,9 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	return env
 }
 
-func (e *Executor) publish(msg *nats.Msg, key string) {
-	if err := e.link.post(msg, key); err != nil {
-		e.unposted(msg, key, err)
+func (e *Executor) publish(msg *nats.Msg, c *call) {
+	if err := e.link.post(msg, c); err != nil {
+		e.unposted(msg, c, err)
 	}
 }
 
@@ -176,10 +179,10 @@ const postAgain = 100 * time.Millisecond
 
 // unposted is told that a message was not stored, or that nothing was heard of it: it is published again until it is, or
 // nobody wants it. If it comes twice, the servers keep one.
-func (e *Executor) unposted(msg *nats.Msg, key string, why error) {
-	c := e.find(key)
-	if c == nil {
-		return // it has settled
+func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
+	c := note.(*call)
+	if c.isSettled() {
+		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
 		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
@@ -189,21 +192,16 @@ func (e *Executor) unposted(msg *nats.Msg, key string, why error) {
 		e.unwanted(c)
 	}
 	time.AfterFunc(postAgain, func() {
-		if e.ctx.Err() == nil && e.find(key) == c {
-			e.publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, key)
+		if e.ctx.Err() == nil && !c.isSettled() {
+			e.publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
 		}
 	})
 }
 
-// find returns the call of a key, nil if it has settled.
-func (e *Executor) find(key string) *call {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	c := e.calls[key[strings.LastIndexByte(key, '.')+1:]]
-	if c == nil || c.id.Key() != key {
-		return nil
-	}
-	return c
+func (c *call) isSettled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.settled
 }
 
 // reroute sends calls to workers of another contract, if there have been none for a while of the one that they were sent
@@ -227,7 +225,9 @@ func (e *Executor) reroute(since map[string]time.Time) {
 			e.setAway(c, false)
 			e.inflight[c.contract]--
 			e.inflight[to]++
-			c.contract = to
+			c.lane.out[c.contract]--
+			c.lane.out[to]++
+			c.contract, c.rerouted = to, true
 			moved = append(moved, c)
 			break
 		}

@@ -185,11 +185,26 @@ func (w *worker) serve(ctx context.Context) error {
 	case <-w.idle:
 	case <-time.After(w.opts.Grace):
 		stop(errDraining)
-		<-w.idle
+		w.awaitIdle()
 	}
 	end()
 	background.Wait()
 	return nil
+}
+
+// awaitIdle waits until nothing is held, or the servers are away: what they have not heard of goes to another worker when its lease ends.
+func (w *worker) awaitIdle() {
+	for {
+		select {
+		case <-w.idle:
+			return
+		case <-time.After(silence):
+			if !w.link.nc.IsConnected() {
+				w.opts.Notice("the servers are away at the end: what was held here comes to another worker half a minute later")
+				return
+			}
+		}
+	}
 }
 
 // depart says that the worker is not there any more; even if it never said that it was, as far as it knows: it may have.
@@ -286,6 +301,9 @@ func (w *worker) cancelled(client string, body []byte) {
 	for _, d := range w.held {
 		if d.try == key && d.cancel != nil {
 			d.cancel(context.Canceled)
+			if d.stop != nil {
+				go d.stop() // it may still wait in the executor
+			}
 		}
 	}
 	p := w.paused[key]
@@ -400,6 +418,7 @@ func (w *worker) renew(life context.Context) {
 			if d.msg != nil && time.Since(d.came) >= lease/6 {
 				msgs = append(msgs, d.msg)
 			}
+			msgs = append(msgs, d.twins...)
 		}
 		w.mu.Unlock()
 		for _, m := range msgs {

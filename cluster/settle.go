@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,8 +23,14 @@ func (e *Executor) result(msg jetstream.Msg) {
 		return
 	}
 	calls := e.named(o.ID)
+	if o.Try != "" { // it is about this one, not about others of the same id
+		calls = slices.DeleteFunc(calls, func(c *call) bool { return c.try != o.Try })
+	}
 	if len(calls) == 0 { // of one that has settled, by a worker that was thought to be lost
 		msg.Ack()
+		if o.ID.Session != "" {
+			e.link.discard(o.Value)
+		}
 		return
 	}
 	if o.Value.Load == "" {
@@ -172,8 +179,15 @@ func (e *Executor) end(c *call, say func(worker int)) {
 	if e.inflight[c.contract]--; e.inflight[c.contract] == 0 {
 		delete(e.inflight, c.contract)
 	}
+	if c.lane.out[c.contract]--; c.lane.out[c.contract] == 0 {
+		delete(c.lane.out, c.contract)
+	}
+	rerouted := c.rerouted
 	e.checkEnd()
 	e.mu.Unlock()
+	if rerouted { // or it would run once more when there are workers again as those that it was sent to first
+		e.cancel(c.try)
+	}
 	e.rouse()
 }
 
@@ -286,11 +300,35 @@ func (e *Executor) unwanted(c *call) {
 	c.unwanted = true
 	c.timer = time.AfterFunc(e.opts.Grace, func() { e.giveUp(c) })
 	c.mu.Unlock()
-	if len(e.named(c.id)) > 1 { // others want it still
+	tries, wanted := e.bequeath(c)
+	if wanted {
 		e.drop(c)
 		return
 	}
-	subject, body := wire.Cancellation(e.client, e.session, c.try)
+	for _, try := range tries {
+		e.cancel(try)
+	}
+}
+
+// bequeath reports whether others want what a call is of, which nobody does any more, or returns the tries by which it may run. One of others that were not wanted
+// before may be what runs: so the last one has all of them cancelled.
+func (e *Executor) bequeath(c *call) (tries []string, wanted bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.gone = true
+	tries, c.also = append(c.also, c.try), nil
+	for o := e.calls[c.id.Number]; o != nil; o = o.twin {
+		if o.id == c.id && !o.gone {
+			o.also = append(o.also, tries...)
+			return nil, true
+		}
+	}
+	return tries, false
+}
+
+// cancel has the cluster drop a try, or stop it.
+func (e *Executor) cancel(try string) {
+	subject, body := wire.Cancellation(e.client, e.session, try)
 	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: body}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		e.opts.Notice("a cancellation could not be sent: " + err.Error())
 	}

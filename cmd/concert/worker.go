@@ -34,7 +34,8 @@ Flags:
                     (default $VIRTUAL_ENV, or python3)
   --path DIR        folder in which modules are looked for first
   --grace D         for tasks that run when it is to end; then they go to
-                    another worker (default 30s)
+                    another worker (default 30s); some seconds more when the
+                    servers are away
 
 Ctrl-C, or SIGTERM, lets the tasks that run end, and takes no more; a second one
 stops at once, and what ran goes to another worker half a minute later.

@@ -74,7 +74,7 @@ seconds later; each of three has to get the changed folder "keyring", too.
   concertd key --folder /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
 `
 	keysHelp   = "One a line: role, public key, name. Makes the keyring if there is none.\n"
-	revokeHelp = "Servers that run close its connections two seconds later.\n"
+	revokeHelp = "Servers that run close its connections two seconds later. Tasks that it has submitted still run.\n"
 )
 
 // usageError is an error of the command line.

@@ -15,6 +15,8 @@ type Outcome struct {
 	Worker  int           // 7: the number of its place there
 	At      string        // 8: the worker's id
 	Took    time.Duration // 9: in nanoseconds
+	Try     string        // 10: if it is about one submission only, and not kept: that was dropped, or stopped
+	Stopped bool          // 11: its context had ended
 	Value   Value         // 16 to 20
 }
 
@@ -28,6 +30,8 @@ func (o *Outcome) Encode() []byte {
 	msg.number(7, int64(o.Worker))
 	msg.text(8, o.At)
 	msg.number(9, int64(o.Took))
+	msg.text(10, o.Try)
+	msg.truth(11, o.Stopped)
 	o.Value.put(&msg)
 	return msg
 }
@@ -48,6 +52,10 @@ func DecodeOutcome(msg []byte) (o Outcome, err error) {
 			o.At = string(b)
 		case 9:
 			o.Took = time.Duration(v)
+		case 10:
+			o.Try = string(b)
+		case 11:
+			o.Stopped = v != 0
 		default:
 			o.ID.take(n, b)
 			o.Value.take(n, b, v)

@@ -10,7 +10,7 @@ import (
 
 func TestOutcome(t *testing.T) {
 	full := Outcome{
-		ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Dropped: true, Dead: true, Worker: 3, At: "worker", Took: time.Second,
+		ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Dropped: true, Dead: true, Worker: 3, At: "worker", Took: time.Second, Try: "1", Stopped: true,
 		Value: Value{Kind: 2, Bytes: []byte("value"), Load: "client.x", Size: 1 << 30, Sum: []byte("sum")},
 	}
 	for _, o := range []Outcome{{}, full, {ID: TaskID{Client: "client", Number: "1"}, Worker: -1}} {
