@@ -133,6 +133,12 @@ func (t *Task) settle(to uint64, s *strand) {
 // it is.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
+// Expire settles a task that waits, if its submitter's context has ended, as running or claiming it would; and reports whether it did. An
+// executor whose tasks may wait for long, since there may be nobody to run them, calls it now and then, without locks that settling needs.
+func (t *Task) Expire() bool {
+	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
+}
+
 // fail is Fail on the goroutine of strand s, if not nil.
 func (t *Task) fail(err error, s *strand) bool {
 	if !t.move(pending, settling) {

@@ -71,8 +71,6 @@
 // What a server says is stored is in its files, and survives the end of its process; the disk has it up to two minutes later, unless concertd is
 // told --sync. So one server that loses its power may forget tasks and results of that time; of three, each with its own power, one may lose it.
 //
-// A task that waits in the client for a worker is dropped when its context ends only once there is a worker, or by Cancel or Shutdown.
-//
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //
 // Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task

@@ -165,6 +165,29 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
+// TestExpires: a task for which there is nobody is dropped when its context ends, and keeps no Close waiting.
+func TestExpires(t *testing.T) {
+	ex := dial(t, cluster.Access{InProcess: embedded(t, "")})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	why := errors.New("nobody wants it")
+	other, stop := context.WithCancelCause(t.Context())
+	late, unwanted := concert.Submit(ctx, ex, count, 5_000_001), concert.Submit(other, ex, count, 5_000_002)
+	stop(why)
+	if _, err := late.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	if _, err := unwanted.Result(t.Context()); !errors.Is(err, why) {
+		t.Errorf("%v", err)
+	}
+	for _, err := range concert.Map(ctx, ex, count, slices.Values([]int{1, 2, 3})) {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+	}
+	ex.Close()
+}
+
 // TestWorkerLost: the tasks of a worker that is cut off run on another one, and what the first one says later does not
 // count.
 func TestWorkerLost(t *testing.T) {

@@ -162,8 +162,9 @@ func (e *Executor) Width() int { return max(1, 2*e.roster.places()) }
 
 // dispatch claims calls and sends them, as long as there are places for them.
 func (e *Executor) dispatch() {
-	tick := time.NewTicker(heartbeat)
+	tick, look := time.NewTicker(heartbeat), time.NewTicker(expiryPeriod)
 	defer tick.Stop()
+	defer look.Stop()
 	without := map[string]time.Time{}
 	for {
 		for e.dispatchOne() {
@@ -172,9 +173,32 @@ func (e *Executor) dispatch() {
 		case <-e.wake:
 		case <-tick.C:
 			e.reroute(without)
+		case <-look.C:
+			e.expire()
 		case <-e.ctx.Done():
 			return
 		}
+	}
+}
+
+// expiryPeriod is how often it is looked for tasks that wait though their submitters' contexts have ended: there may be nobody to run them for long. To watch each of
+// these contexts would cost the tasks that do not wait.
+const expiryPeriod = 100 * time.Millisecond
+
+// expire drops them.
+func (e *Executor) expire() {
+	var waiting []*concert.Task
+	e.mu.Lock()
+	for _, l := range e.lanes {
+		waiting = append(waiting, l.queue...)
+	}
+	e.mu.Unlock()
+	expired := false
+	for _, t := range waiting {
+		expired = t.Expire() || expired
+	}
+	if expired {
+		(*groupQueue)(e).Dropped()
 	}
 }
 
