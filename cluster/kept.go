@@ -53,7 +53,7 @@ func (e *Executor) seek(c *call) {
 		case err == nil:
 			e.send(c)
 			return
-		case !wire.Passing(err) && e.link.nc.IsConnected():
+		case lasts(err):
 			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
 			return
 		}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"concert/cluster/internal/wire"
 )
 
@@ -53,7 +56,7 @@ func (l *link) persistently(ctx context.Context, step func(ctx context.Context) 
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case !wire.Passing(err):
+		case lasts(err):
 			return err
 		}
 		select {
@@ -62,6 +65,12 @@ func (l *link) persistently(ctx context.Context, step func(ctx context.Context) 
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// lasts reports whether an error is one for good: the servers' word, or that there is nothing to ask for. All others come with connections that break, and these have many.
+func lasts(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && !wire.Passing(err) || errors.Is(err, errAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }
 
 // refusal is the servers' word that a key may not do something.

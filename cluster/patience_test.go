@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // TestPatiently: servers that say nothing for a while are asked again, those that say no are not, and it ends.
@@ -60,9 +62,20 @@ func TestPersistently(t *testing.T) {
 		if err != nil || time.Since(start) < time.Hour {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		no := errors.New("no")
-		if err := new(link).persistently(t.Context(), func(context.Context) error { return no }); err != no {
-			t.Errorf("%v", err)
+		for _, no := range []error{errAbsent, &jetstream.APIError{Code: 400, ErrorCode: 10012}, nats.ErrConnectionClosed} {
+			if err := new(link).persistently(t.Context(), func(context.Context) error { return no }); err != no {
+				t.Errorf("%v", err)
+			}
+		}
+		n = 0
+		err = new(link).persistently(t.Context(), func(context.Context) error {
+			if n++; n < 3 {
+				return io.ErrClosedPipe // of a connection that breaks
+			}
+			return nil
+		})
+		if err != nil || n != 3 {
+			t.Errorf("%v, asked %d times", err, n)
 		}
 		why := errors.New("not wanted")
 		ctx, cancel := context.WithCancelCause(t.Context())

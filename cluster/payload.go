@@ -108,7 +108,7 @@ func (l *link) lastOf(ctx context.Context, stream, subject string, patience time
 		case msg.Header.Get("Status") == "":
 			return msg, nil
 		case msg.Header.Get("Status") != "404":
-			return nil, fmt.Errorf("cluster: %s: %s %s", subject, msg.Header.Get("Status"), msg.Header.Get("Description"))
+			return nil, fmt.Errorf("%w: %s: %s %s", errAbsent, subject, msg.Header.Get("Status"), msg.Header.Get("Description"))
 		case time.Since(begin) >= patience:
 			return nil, fmt.Errorf("%w: %s", errAbsent, subject)
 		}
