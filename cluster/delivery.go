@@ -274,7 +274,7 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	}
 	to := d.ID
 	if o.Dropped || o.Dead || o.Stopped {
-		to.Session = d.Session // there is nothing to keep, or it is to be tried again
+		to = d.unkept()
 	}
 	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
 }
@@ -322,12 +322,15 @@ func (d *delivery) release() {
 	d.twins = nil
 }
 
+// unkept is where it is said of a task that there is nothing to keep, or that it is to be tried again: to its session, apart from what is said of others of the same id.
+func (d *delivery) unkept() wire.TaskID {
+	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
+}
+
 // refuse drops a task of an id of which another one runs. If that is not heard, its submitter settles without word.
 func (w *worker) refuse(d *delivery) {
 	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
-	to := d.ID
-	to.Session = d.Session
-	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(to), Data: o.Encode()})
+	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
 	d.msg.say(acknowledged)
 }
 

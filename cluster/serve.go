@@ -41,11 +41,12 @@ type ServeOptions struct {
 }
 
 const (
-	serveGrace = 30 * time.Second
-	deliveries = 5                      // of a task, after which it is given up
-	pullTime   = 100 * time.Millisecond // that a request for tasks lives, at first
-	idlePull   = 4 * time.Second        // and when there have been none for a while
-	settled    = 1 << 12                // tasks that a worker remembers having run
+	serveGrace  = 30 * time.Second
+	deliveries  = 5                      // of a task, after which it is given up
+	pullTime    = 100 * time.Millisecond // that a request for tasks lives, at first
+	idlePull    = 4 * time.Second        // and when there have been none for a while
+	mostFetches = 4                      // requests for tasks at a time
+	settled     = 1 << 12                // tasks that a worker remembers having run
 )
 
 // lease is how long a worker may say nothing of a task before that goes to another one; it renews it three times as often.
@@ -118,6 +119,7 @@ type worker struct {
 	ready    []*delivery                // guarded by mu: held, and wait for a place
 	free     []int                      // guarded by mu: places
 	asked    int                        // guarded by mu: tasks that have been asked for and have not come
+	quiet    bool                       // guarded by mu: the last request that ended has brought nothing
 	fetches  int                        // guarded by mu: requests that live
 	expiry   time.Duration              // guarded by mu: of the next one
 	done     recent[uint64]             // guarded by mu: messages of tasks whose results are stored
@@ -335,7 +337,8 @@ func (w *worker) pull(ctx context.Context) {
 		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
 		want := capacity - len(w.held) - w.asked
 		idle := len(w.free) > len(w.ready)+w.asked
-		if want > 0 && (idle || want >= capacity/4) {
+		few := w.fetches == 0 || !w.quiet && w.fetches < mostFetches // when there is nothing to do, one request asks for all
+		if want > 0 && few && (idle || want >= capacity/4) {
 			w.asked += want
 			w.fetches++
 			w.link.background.Go(func() { w.fetch(want) })
@@ -350,6 +353,7 @@ func (w *worker) pull(ctx context.Context) {
 
 // fetch asks for tasks once.
 func (w *worker) fetch(n int) {
+	asked := n
 	w.mu.Lock()
 	expiry := w.expiry
 	w.expiry = min(2*expiry, idlePull)
@@ -359,7 +363,7 @@ func (w *worker) fetch(n int) {
 	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, n, expiry, func(m *message) {
 		n--
 		w.mu.Lock()
-		w.expiry = pullTime
+		w.expiry, w.quiet = pullTime, false
 		w.asked--
 		w.mu.Unlock()
 		w.take(m)
@@ -376,6 +380,7 @@ func (w *worker) fetch(n int) {
 		}
 	}
 	w.mu.Lock()
+	w.quiet = w.quiet || n == asked
 	w.asked -= n
 	w.fetches--
 	w.checkIdle()

@@ -182,11 +182,19 @@ func (e *Executor) end(c *call, say func(worker int)) {
 	if c.lane.out[c.contract]--; c.lane.out[c.contract] == 0 {
 		delete(c.lane.out, c.contract)
 	}
-	rerouted := c.rerouted
+	var left []string // that have to be cancelled
+	if c.rerouted {   // or it would run once more when there are workers again as those that it was sent to first
+		left = append(left, c.try)
+	}
+	if heir := e.heir(c); heir != nil {
+		heir.also = append(heir.also, c.also...)
+	} else {
+		left = append(left, c.also...)
+	}
 	e.checkEnd()
 	e.mu.Unlock()
-	if rerouted { // or it would run once more when there are workers again as those that it was sent to first
-		e.cancel(c.try)
+	for _, try := range left {
+		e.cancel(try)
 	}
 	e.rouse()
 }
@@ -317,13 +325,21 @@ func (e *Executor) bequeath(c *call) (tries []string, wanted bool) {
 	defer e.mu.Unlock()
 	c.gone = true
 	tries, c.also = append(c.also, c.try), nil
-	for o := e.calls[c.id.Number]; o != nil; o = o.twin {
-		if o.id == c.id && !o.gone {
-			o.also = append(o.also, tries...)
-			return nil, true
-		}
+	if heir := e.heir(c); heir != nil {
+		heir.also = append(heir.also, tries...)
+		return nil, true
 	}
 	return tries, false
+}
+
+// heir is another call of the same id that is wanted; nil if there is none. The caller holds mu.
+func (e *Executor) heir(c *call) *call {
+	for o := e.calls[c.id.Number]; o != nil; o = o.twin {
+		if o != c && o.id == c.id && !o.gone {
+			return o
+		}
+	}
+	return nil
 }
 
 // cancel has the cluster drop a try, or stop it.
