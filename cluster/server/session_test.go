@@ -17,24 +17,7 @@ import (
 
 // TestSessions: a client has only so many sessions at a time, and one that has ended makes room for another one.
 func TestSessions(t *testing.T) {
-	before := mostSessions
-	mostSessions = 4
-	t.Cleanup(func() { mostSessions = before })
-	k, err := NewKeyring(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	greedy, other := holder(t, k, "greedy"), holder(t, k, "other")
-	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Setup(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	greedy.connect(s)
-	other.connect(s)
+	_, greedy, other := fourSessions(t)
 
 	for _, c := range []struct {
 		stream, name, refused string
@@ -67,6 +50,29 @@ func TestSessions(t *testing.T) {
 	if got := greedy.knock(wire.ResultStream, "f"); got == "" {
 		t.Error("one has ended, and two have come")
 	}
+}
+
+// fourSessions is a server that lets in four sessions of a key, and two clients that are connected to it.
+func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
+	t.Helper()
+	before := mostSessions
+	mostSessions = 4
+	t.Cleanup(func() { mostSessions = before })
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other = holder(t, k, "one"), holder(t, k, "other")
+	if s, err = New(&Options{Listen: "127.0.0.1:0", Keyring: k}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	one.connect(s)
+	other.connect(s)
+	return s, one, other
 }
 
 // visitor is who has a client's key.
@@ -134,24 +140,7 @@ func (v *visitor) knock(stream, session string) string {
 
 // TestKnocks: who knocks without end keeps nobody waiting.
 func TestKnocks(t *testing.T) {
-	before := mostSessions
-	mostSessions = 4
-	t.Cleanup(func() { mostSessions = before })
-	k, err := NewKeyring(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rude, other := holder(t, k, "rude"), holder(t, k, "other")
-	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Setup(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	rude.connect(s)
-	other.connect(s)
+	s, rude, other := fourSessions(t)
 	for i := range 5 {
 		rude.knock(wire.ResultStream, fmt.Sprint("first", i))
 	}
