@@ -318,7 +318,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		}
 		batch.Args = append(batch.Args, e)
 		bytes += len(e.Bytes)
-		m.weigh(len(e.Bytes))
+		m.args.note(len(e.Bytes))
 	}
 	if m.stopped.Load() {
 		r.leave(t, idle)
@@ -367,7 +367,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	}
 	it.state = uint8(finished)
 	m := r.m
-	m.weigh(len(result.Bytes))
+	m.results.note(len(result.Bytes))
 	it.item.out, it.item.err = decodeResult[Out](r.codec, result, err)
 	r.observe(i, TaskFinished, worker, it.item.err)
 	m.line.markDone(it.item, m.ordered)

@@ -56,7 +56,8 @@ type mapping[In, Out any] struct {
 	window  atomic.Int64  // how far taken may be ahead of yielded
 	away    atomic.Int64  // items in the hands of workers elsewhere
 	claims  atomic.Int64  // about how many of these a worker asks for at a time
-	weight  atomic.Int64  // about the bytes of one of these, argument or result
+	args    weight        // of one of these
+	results weight        // likewise
 	active  atomic.Int32  // runners that are in the executor; changed under mu
 	room    signal        // wakes the feeder
 	wake    signal        // wakes the consumer
@@ -147,7 +148,7 @@ func (m *mapping[In, Out]) reach(most int) {
 	claims := max(int64(most), before-before/16) // it does not always have room for as many
 	m.claims.Store(claims)
 	width := int64(m.ex.Width())
-	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), largestAhead, heaviest/max(1, m.weight.Load()))
+	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), largestAhead, heaviest/max(1, m.args.bytes.Load()+m.results.bytes.Load()))
 	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
 		m.window.Store(ahead)
 		// The executor may be wider than when the feeder went to sleep, and the consumer wait for an item that takes long.
@@ -158,13 +159,16 @@ func (m *mapping[In, Out]) reach(most int) {
 	}
 }
 
-// weigh takes note of the size of an item, in bytes.
-func (m *mapping[In, Out]) weigh(bytes int) {
-	if bytes < 1<<10 && m.weight.Load() == 0 {
+// weight is about the bytes of a large one of the latest values of a kind. Arguments and results have one each,
+// as there can be many small ones of the one kind between two large ones of the other.
+type weight struct{ bytes atomic.Int64 }
+
+func (w *weight) note(bytes int) {
+	before := w.bytes.Load()
+	if bytes < 1<<10 && before == 0 {
 		return // even a full window of them is nothing
 	}
-	before := m.weight.Load()
-	m.weight.Store(max(int64(bytes), before-before/16)) // near enough if two do it at once
+	w.bytes.Store(max(int64(bytes), before-before/16)) // near enough if two do it at once
 }
 
 // feed takes inputs until they end or the loop does.
