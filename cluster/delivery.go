@@ -7,9 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"concert"
 	"concert/cluster/internal/wire"
 )
@@ -178,14 +175,6 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 	})
 }
 
-// forward gives a session the result that is kept of a task with an id of its own. It may have missed it: the server that it asked may
-// have been a moment behind.
-func (w *worker) forward(d *delivery, kept []byte) {
-	to := d.ID
-	to.Session = d.Session
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept}, d.key)
-}
-
 // hint tells the submitter that a task runs, and how far it is.
 func (w *worker) hint(d *delivery, done, total int64) { w.tell(d, wire.Hint{Done: done, Total: total}) }
 
@@ -261,53 +250,6 @@ func (w *worker) took(function string, d time.Duration) {
 	w.means[function] = smooth(w.means[function], d)
 }
 
-// publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
-func (w *worker) publish(d *delivery, o wire.Outcome) {
-	o.ID, o.At = d.ID, w.id
-	if o.Dropped || o.Stopped {
-		o.Try = d.Try
-	}
-	msg := o.Encode()
-	if len(msg) > longestOutcome { // it can only be the error that is
-		o.Err = shortened(o.Err)
-		msg = o.Encode()
-	}
-	to := d.ID
-	if o.Dropped || o.Dead || o.Stopped {
-		to = d.unkept()
-	}
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
-}
-
-func (w *worker) post(msg *nats.Msg, key string) {
-	if err := w.link.post(msg, key); err != nil {
-		w.unstored(msg, key, err)
-	}
-}
-
-// stored is told that the result of a task is stored.
-func (w *worker) stored(_ *nats.Msg, note any) {
-	key := note.(string)
-	w.mu.Lock()
-	d := w.held[key]
-	if d == nil {
-		w.mu.Unlock()
-		return
-	}
-	delete(w.held, key)
-	w.done.add(d.seq)
-	// Before it is noticed that nothing is held: then the connection ends.
-	if d.msg != nil {
-		d.msg.say(acknowledged)
-	} else { // it was cancelled in a pause
-		w.link.nc.Publish(d.reply, []byte(acknowledged))
-	}
-	d.release()
-	w.checkIdle()
-	w.mu.Unlock()
-	w.look()
-}
-
 // wait has a message of the same id wait until the task is done. The caller holds mu.
 func (d *delivery) wait(msg *message) {
 	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.meta.Sequence.Stream == msg.meta.Sequence.Stream }) // it comes again
@@ -325,64 +267,4 @@ func (d *delivery) release() {
 // unkept is where it is said of a task that there is nothing to keep, or that it is to be tried again: to its session, apart from what is said of others of the same id.
 func (d *delivery) unkept() wire.TaskID {
 	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
-}
-
-// refuse drops a task of an id of which another one runs. If that is not heard, its submitter settles without word.
-func (w *worker) refuse(d *delivery) {
-	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
-	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
-	d.msg.say(acknowledged)
-}
-
-const alreadyThere = 10077 // of the servers: maximum messages per subject exceeded
-
-// unstored is told that a message was not stored, or that nothing was heard of it. If another worker's result for the task is
-// there already, that one counts.
-func (w *worker) unstored(msg *nats.Msg, note any, why error) {
-	key := note.(string)
-	var api *jetstream.APIError
-	if errors.As(why, &api) && api.ErrorCode == alreadyThere {
-		w.second(msg, key)
-		return
-	}
-	if w.link.nc.IsClosed() {
-		return
-	}
-	time.AfterFunc(postAgain, func() { w.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key) })
-}
-
-// second is told that a result was not taken, as there is one already: that one counts. It may be the same one, whose
-// acknowledgement was lost; so parts of it stay. If it is a kept one, the session that waits has to get it.
-func (w *worker) second(msg *nats.Msg, key string) {
-	w.mu.Lock()
-	d := w.held[key]
-	w.mu.Unlock()
-	if d == nil {
-		return
-	}
-	if d.ID.Session != "" || msg.Subject != wire.ResultSubject(d.ID) {
-		w.stored(msg, key)
-		return
-	}
-	w.link.background.Go(func() {
-		kept, err := w.link.lastOf(w.ctx, wire.KeptStream, msg.Subject, absence)
-		if err != nil { // it has gone meanwhile, or the servers have
-			w.back(d)
-			return
-		}
-		w.forward(d, kept.Data)
-	})
-}
-
-// back gives a task back to the servers, for this worker or another one.
-func (w *worker) back(d *delivery) {
-	w.mu.Lock()
-	delete(w.held, d.key)
-	if d.msg != nil { // else it is given back already
-		d.msg.again(200 * time.Millisecond)
-	}
-	d.release()
-	w.checkIdle() // after that: then the connection ends
-	w.mu.Unlock()
-	w.look()
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
@@ -209,15 +207,6 @@ func (w *worker) awaitIdle() {
 	}
 }
 
-// depart says that the worker is not there any more; even if it never said that it was, as far as it knows: it may have.
-func (w *worker) depart() {
-	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
-	defer cancel()
-	if err := w.workers.Purge(ctx, w.id); err != nil {
-		w.opts.Notice("the worker ends, and is missed only in " + silence.String() + ": " + err.Error())
-	}
-}
-
 // makeConsumer makes the one of this worker's contract, if need be.
 func (w *worker) makeConsumer(ctx context.Context) error {
 	_, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
@@ -229,61 +218,6 @@ func (w *worker) makeConsumer(ctx context.Context) error {
 		return fmt.Errorf("cluster: consumer of tasks: %w", err)
 	}
 	return nil
-}
-
-func (w *worker) putContract(ctx context.Context) error {
-	kv, err := w.link.js.KeyValue(ctx, wire.ContractBucket)
-	if err != nil {
-		return fmt.Errorf("cluster: bucket %s: %w", wire.ContractBucket, err)
-	}
-	text, err := wire.Marshal(&w.offers)
-	if err != nil {
-		return err
-	}
-	if _, err := kv.Put(ctx, w.contract, text); err != nil {
-		return fmt.Errorf("cluster: announcing the functions: %w", err)
-	}
-	return nil
-}
-
-// advert says how the worker gets on.
-func (w *worker) advert(ctx context.Context) error {
-	host, _ := os.Hostname()
-	w.mu.Lock()
-	a := advert{
-		Contract: w.contract, Host: host, Pid: os.Getpid(), Places: w.opts.Places, Running: w.opts.Places - len(w.free),
-		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining,
-	}
-	w.mu.Unlock()
-	text, err := wire.Marshal(&a)
-	if err != nil {
-		return err
-	}
-	if _, err := w.workers.Put(ctx, w.id, text); err != nil {
-		return fmt.Errorf("cluster: announcing the worker: %w", err)
-	}
-	return nil
-}
-
-// advertise says so every now and then, and once in a while what the functions are.
-func (w *worker) advertise(life context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	announced := time.Now()
-	for {
-		select {
-		case <-tick.C:
-		case <-life.Done():
-			return
-		}
-		soon, cancel := context.WithTimeout(life, heartbeat)
-		w.advert(soon) // if it fails, those that follow it will notice
-		cancel()
-		if time.Since(announced) > time.Hour {
-			announced = time.Now()
-			w.putContract(life)
-		}
-	}
 }
 
 // cancelled takes note of a task that a client does not want any more.
@@ -327,73 +261,6 @@ func (w *worker) cancelled(client string, body []byte) {
 func (w *worker) unwanted(d *delivery) bool {
 	tombs := w.tombs[d.ID.Client]
 	return tombs != nil && tombs.has(d.try)
-}
-
-// pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends. A few that are missing are not asked for as long as
-// there is something to do for each place.
-func (w *worker) pull(ctx context.Context) {
-	for ctx.Err() == nil {
-		w.mu.Lock()
-		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
-		want := capacity - len(w.held) - w.asked
-		idle := len(w.free) > len(w.ready)+w.asked
-		few := w.fetches == 0 || !w.quiet && w.fetches < mostFetches // when there is nothing to do, one request asks for all
-		if want > 0 && few && (idle || want >= capacity/4) {
-			w.asked += want
-			w.fetches++
-			w.link.background.Go(func() { w.fetch(want) })
-		}
-		w.mu.Unlock()
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// fetch asks for tasks once.
-func (w *worker) fetch(n int) {
-	asked := n
-	w.mu.Lock()
-	expiry := w.expiry
-	w.expiry = min(2*expiry, idlePull)
-	w.mu.Unlock()
-	// Without heartbeats: a request lives for seconds only, and a task that came after one was given up for a late
-	// heartbeat would be held by nobody until its lease ends.
-	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, n, expiry, func(m *message) {
-		n--
-		w.mu.Lock()
-		w.expiry, w.quiet = pullTime, false
-		w.asked--
-		w.mu.Unlock()
-		w.take(m)
-	})
-	if err != nil {
-		if errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders) { // the consumer is not there, or its servers are not
-			ctx, cancel := context.WithTimeout(w.ctx, stepTime)
-			w.makeConsumer(ctx)
-			cancel()
-		}
-		select { // no servers, or the connection is lost
-		case <-time.After(200 * time.Millisecond):
-		case <-w.ctx.Done():
-		}
-	}
-	w.mu.Lock()
-	w.quiet = w.quiet || n == asked
-	w.asked -= n
-	w.fetches--
-	w.checkIdle()
-	w.mu.Unlock()
-	w.look()
-}
-
-// look has the worker look whether there is something to do.
-func (w *worker) look() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
 }
 
 // checkIdle notices that a worker which drains holds nothing any more. The caller holds mu.

@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"concert/cluster/internal/wire"
+)
+
+func (w *worker) putContract(ctx context.Context) error {
+	kv, err := w.link.js.KeyValue(ctx, wire.ContractBucket)
+	if err != nil {
+		return fmt.Errorf("cluster: bucket %s: %w", wire.ContractBucket, err)
+	}
+	text, err := wire.Marshal(&w.offers)
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Put(ctx, w.contract, text); err != nil {
+		return fmt.Errorf("cluster: announcing the functions: %w", err)
+	}
+	return nil
+}
+
+// advert says how the worker gets on.
+func (w *worker) advert(ctx context.Context) error {
+	host, _ := os.Hostname()
+	w.mu.Lock()
+	a := advert{
+		Contract: w.contract, Host: host, Pid: os.Getpid(), Places: w.opts.Places, Running: w.opts.Places - len(w.free),
+		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining,
+	}
+	w.mu.Unlock()
+	text, err := wire.Marshal(&a)
+	if err != nil {
+		return err
+	}
+	if _, err := w.workers.Put(ctx, w.id, text); err != nil {
+		return fmt.Errorf("cluster: announcing the worker: %w", err)
+	}
+	return nil
+}
+
+// advertise says so every now and then, and once in a while what the functions are.
+func (w *worker) advertise(life context.Context) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	announced := time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-life.Done():
+			return
+		}
+		soon, cancel := context.WithTimeout(life, heartbeat)
+		w.advert(soon) // if it fails, those that follow it will notice
+		cancel()
+		if time.Since(announced) > time.Hour {
+			announced = time.Now()
+			w.putContract(life)
+		}
+	}
+}
+
+// depart says that the worker is not there any more; even if it never said that it was, as far as it knows: it may have.
+func (w *worker) depart() {
+	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
+	defer cancel()
+	if err := w.workers.Purge(ctx, w.id); err != nil {
+		w.opts.Notice("the worker ends, and is missed only in " + silence.String() + ": " + err.Error())
+	}
+}

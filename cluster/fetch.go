@@ -1,0 +1,78 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert/cluster/internal/wire"
+)
+
+// pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends. A few that are missing are not asked for as long as
+// there is something to do for each place.
+func (w *worker) pull(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
+		want := capacity - len(w.held) - w.asked
+		idle := len(w.free) > len(w.ready)+w.asked
+		few := w.fetches == 0 || !w.quiet && w.fetches < mostFetches // when there is nothing to do, one request asks for all
+		if want > 0 && few && (idle || want >= capacity/4) {
+			w.asked += want
+			w.fetches++
+			w.link.background.Go(func() { w.fetch(want) })
+		}
+		w.mu.Unlock()
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// fetch asks for tasks once.
+func (w *worker) fetch(n int) {
+	asked := n
+	w.mu.Lock()
+	expiry := w.expiry
+	w.expiry = min(2*expiry, idlePull)
+	w.mu.Unlock()
+	// Without heartbeats: a request lives for seconds only, and a task that came after one was given up for a late
+	// heartbeat would be held by nobody until its lease ends.
+	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, n, expiry, func(m *message) {
+		n--
+		w.mu.Lock()
+		w.expiry, w.quiet = pullTime, false
+		w.asked--
+		w.mu.Unlock()
+		w.take(m)
+	})
+	if err != nil {
+		if errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders) { // the consumer is not there, or its servers are not
+			ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+			w.makeConsumer(ctx)
+			cancel()
+		}
+		select { // no servers, or the connection is lost
+		case <-time.After(200 * time.Millisecond):
+		case <-w.ctx.Done():
+		}
+	}
+	w.mu.Lock()
+	w.quiet = w.quiet || n == asked
+	w.asked -= n
+	w.fetches--
+	w.checkIdle()
+	w.mu.Unlock()
+	w.look()
+}
+
+// look has the worker look whether there is something to do.
+func (w *worker) look() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
