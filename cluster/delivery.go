@@ -23,7 +23,8 @@ type delivery struct {
 	seq     uint64 // of its message: one that comes again has the same
 	try     string // under which it is said that it is not wanted any more
 	came    time.Time
-	attempt int // 1 for the first
+	attempt int // 1 for the first; not counting those that ended as the worker was to end
+	yields  int // of these; known once it waits for a place
 	place   int // that it runs in
 
 	// Guarded by the worker's mu:
@@ -72,6 +73,18 @@ func (w *worker) take(msg *message) {
 	w.held[d.key] = d
 	unwanted := w.unwanted(d)
 	w.mu.Unlock()
+	if !unwanted && d.attempt > 1 {
+		w.link.background.Go(func() {
+			w.discount(d)
+			w.admit(d, false)
+		})
+		return
+	}
+	w.admit(d, unwanted)
+}
+
+// admit has a task that is held wait for a place, or ends it.
+func (w *worker) admit(d *delivery, unwanted bool) {
 	switch {
 	case unwanted:
 		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)})
@@ -213,11 +226,11 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	w.leave(d)
 	switch {
 	case err != nil && cause == errDraining: // it is for another worker
-		w.back(d)
+		w.yield(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):
-		w.opts.Notice("the executor that tasks are run on is closed: they go to other workers")
-		w.back(d)
+		w.quit(fmt.Errorf("cluster: the executor that tasks are run on: %w", err))
+		w.yield(d)
 		return
 	}
 	o := wire.Outcome{Worker: d.place, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
@@ -254,14 +267,6 @@ func (w *worker) took(function string, d time.Duration) {
 func (d *delivery) wait(msg *message) {
 	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.meta.Sequence.Stream == msg.meta.Sequence.Stream }) // it comes again
 	d.twins = append(d.twins, msg)
-}
-
-// release has those that waited come again. The caller holds mu.
-func (d *delivery) release() {
-	for _, m := range d.twins {
-		m.again(0)
-	}
-	d.twins = nil
 }
 
 // unkept is where it is said of a task that there is nothing to keep, or that it is to be tried again: to its session, apart from what is said of others of the same id.

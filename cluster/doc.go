@@ -39,8 +39,8 @@
 //     remembers.
 //   - Its result is shown exactly once: the first one that the servers store counts.
 //   - A worker publishes a result, waits until that is stored, and then acknowledges the task. Whatever it has not acknowledged
-//     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up, where one that a worker gives back as
-//     it ends, since it takes longer than the worker's grace, counts as well: its error is ErrDead, and it is a dead letter, which [Inspector] lists and replays.
+//     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up: its error is ErrDead,
+//     and it is a dead letter, which [Inspector] lists and replays. One that a worker gives back as it ends, since it takes longer than the worker's grace, is no loss.
 //   - What a function returns, an error as well, is its result; unless its submitter has it tried again, see [WithRetry].
 //   - A task whose context ends is dropped, or the context of its function is cancelled, wherever it is. The deadline of a context
 //     travels; so clocks should agree.

@@ -94,8 +94,7 @@ type pause struct {
 // later gives a task back to the servers, to be had again after a delay. If it is cancelled in that time, this worker says so.
 func (w *worker) later(d *delivery, delay time.Duration) {
 	w.mu.Lock()
-	delete(w.held, d.key)
-	msg := d.msg
+	msg, twins := w.unhold(d)
 	if w.unwanted(d) {
 		delay = 0 // whoever gets it drops it
 	} else {
@@ -109,10 +108,8 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 		})
 		w.paused[d.try] = p
 	}
+	w.mu.Unlock()
 	msg.again(delay)
 	w.tell(d, wire.Hint{Away: true})
-	d.release()
-	w.checkIdle() // after that: then the connection ends
-	w.mu.Unlock()
-	w.look()
+	w.said(twins)
 }

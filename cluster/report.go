@@ -60,15 +60,33 @@ func (w *worker) stored(_ *nats.Msg, note any) {
 		w.mu.Unlock()
 		return
 	}
-	delete(w.held, key)
 	w.done.add(d.seq)
-	// Before it is noticed that nothing is held: then the connection ends.
-	if d.msg != nil {
-		d.msg.say(acknowledged)
+	msg, twins := w.unhold(d)
+	w.mu.Unlock()
+	if msg != nil {
+		msg.say(acknowledged)
 	} else { // it was cancelled in a pause
 		w.link.nc.Publish(d.reply, []byte(acknowledged))
 	}
-	d.release()
+	w.said(twins)
+}
+
+// unhold takes a task from what is held, and returns its message, and those that waited until it is done. What the servers are to know of it is
+// said without the lock, as a connection may be slow. Until said the worker is not idle: then the connection ends. The caller holds mu.
+func (w *worker) unhold(d *delivery) (msg *message, twins []*message) {
+	delete(w.held, d.key)
+	w.saying++
+	msg, twins, d.twins = d.msg, d.twins, nil
+	return msg, twins
+}
+
+// said is called after unhold, when the servers have been told of the task: now what waited for it is to come again.
+func (w *worker) said(twins []*message) {
+	for _, m := range twins {
+		m.again(0)
+	}
+	w.mu.Lock()
+	w.saying--
 	w.checkIdle()
 	w.mu.Unlock()
 	w.look()
@@ -117,12 +135,10 @@ func (w *worker) second(msg *nats.Msg, key string) {
 // back gives a task back to the servers, for this worker or another one.
 func (w *worker) back(d *delivery) {
 	w.mu.Lock()
-	delete(w.held, d.key)
-	if d.msg != nil { // else it is given back already
-		d.msg.again(200 * time.Millisecond)
-	}
-	d.release()
-	w.checkIdle() // after that: then the connection ends
+	msg, twins := w.unhold(d)
 	w.mu.Unlock()
-	w.look()
+	if msg != nil { // else it is given back already
+		msg.again(200 * time.Millisecond)
+	}
+	w.said(twins)
 }

@@ -56,7 +56,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 // Serve runs tasks of a cluster on an executor, which is any of this program's: goroutines, or processes so that a
 // task which crashes costs itself only. It offers all functions that are registered in this program, see
 // [concert.Register], or those of the options. It returns when ctx ends: then it takes no more tasks, those that run end, and nothing is lost. The
-// error is nil then; it is not if the cluster cannot be reached at the beginning.
+// error is nil then; it is not if the cluster cannot be reached at the beginning, or the executor is closed while there are tasks: these go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
@@ -108,7 +108,8 @@ type worker struct {
 	offers   contract
 	contract string
 	since    time.Time
-	ctx      context.Context // of the tasks
+	ctx      context.Context         // of the tasks
+	quit     context.CancelCauseFunc // has the worker take no more tasks
 	workers  jetstream.KeyValue
 	verifier wire.Verifier
 
@@ -128,6 +129,7 @@ type worker struct {
 	finished int64                      // guarded by mu
 	failed   int64                      // guarded by mu
 	draining bool                       // guarded by mu
+	saying   int                        // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
 	idle     chan struct{}              // closed when it drains and holds nothing
 	wake     chan struct{}              // has room for one: look again
 }
@@ -171,7 +173,10 @@ func (w *worker) serve(ctx context.Context) error {
 	if w.opts.Ready != nil {
 		w.opts.Ready()
 	}
-	w.pull(ctx)
+	taking, quit := context.WithCancelCause(ctx)
+	defer quit(nil)
+	w.quit = quit
+	w.pull(taking)
 
 	// It drains. What has been asked for may still come, and is run.
 	w.mu.Lock()
@@ -189,7 +194,7 @@ func (w *worker) serve(ctx context.Context) error {
 	}
 	end()
 	background.Wait()
-	return nil
+	return context.Cause(taking)
 }
 
 // awaitIdle waits until nothing is held, or the servers are away: what they have not heard of goes to another worker when its lease ends.
@@ -263,9 +268,9 @@ func (w *worker) unwanted(d *delivery) bool {
 	return tombs != nil && tombs.has(d.try)
 }
 
-// checkIdle notices that a worker which drains holds nothing any more. The caller holds mu.
+// checkIdle notices that a worker which drains holds nothing any more, and has said so. The caller holds mu.
 func (w *worker) checkIdle() {
-	if w.draining && len(w.held) == 0 && w.fetches == 0 {
+	if w.draining && len(w.held) == 0 && w.saying == 0 && w.fetches == 0 {
 		select {
 		case <-w.idle:
 		default:

@@ -79,13 +79,14 @@ func sameAPI(request, kind string) right { return api(request, request, kind) }
 // submit tasks: others take none that are not signed by a client, and it has the key of none.
 var workerPublishes = []string{
 	wire.DoorSubject("%s"),
-	"concert.result.>", "concert.kept.>", "concert.dead.>", "concert.load.>", "concert.hint.>",
+	"concert.result.>", "concert.kept.>", "concert.dead.>", "concert.load.>", "concert.hint.>", "concert.yield.>",
 	wire.BucketPrefix(wire.WorkerBucket) + ".>",
 	wire.BucketPrefix(wire.ContractBucket) + ".>",
 	"$JS.API.STREAM.INFO." + wire.BucketStream(wire.WorkerBucket),
 	"$JS.API.STREAM.INFO." + wire.BucketStream(wire.ContractBucket),
 	"$JS.API.DIRECT.GET." + wire.KeptStream + ".>",
 	"$JS.API.DIRECT.GET." + wire.LoadStream + ".>",
+	"$JS.API.DIRECT.GET." + wire.YieldStream + ".>",
 	"$JS.API.CONSUMER.CREATE." + wire.CancelStream + ".*",
 	"$JS.API.CONSUMER.MSG.NEXT." + wire.CancelStream + ".*",
 	"$JS.API.CONSUMER.DELETE." + wire.CancelStream + ".*",

@@ -20,6 +20,7 @@ const (
 	KeptAge     = 7 * 24 * time.Hour     // of a result of a task with an id
 	CancelAge   = 25 * time.Hour         // of a cancellation: longer than any pause between two attempts
 	CancelsKept = 1 << 14                // of a client that are remembered
+	YieldsKept  = 1 << 20                // of all tasks together, that were given back: the newest
 	DeadAge     = 30 * 24 * time.Hour    // of a dead letter
 	DedupeTime  = 30 * time.Second       // in which a message that is published twice counts once: servers remember all ids of it, a few hundred bytes each
 	noDedupe    = 100 * time.Millisecond // where messages have no ids; less is not possible
@@ -32,6 +33,7 @@ const (
 const (
 	longestCancel = 129                 // bytes: two tokens and a dot
 	cancelBytes   = longestCancel + 256 // with the headers that come with it
+	yieldBytes    = 256                 // likewise
 )
 
 // Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas each. Workers that
@@ -62,6 +64,10 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		{
 			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"},
 			MaxMsgsPerSubject: MostDead, MaxAge: DeadAge, Duplicates: DedupeTime,
+		},
+		{
+			Name: YieldStream, Description: "how often tasks were given back", Subjects: []string{"concert.yield.*.*.*"},
+			MaxMsgsPerSubject: 1, MaxMsgs: YieldsKept, MaxMsgSize: yieldBytes, MaxAge: TaskAge, AllowDirect: true,
 		},
 	} {
 		c.Storage, c.Replicas = jetstream.FileStorage, replicas

@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"concert/cluster/internal/wire"
+)
+
+// The servers count how often a task was delivered, for whatever reason it came again. A task of which a worker is lost time and again has to be given
+// up some day; one that workers have given back of their own accord, as they were to end before it did, has harmed nobody. So these times are counted apart:
+//
+//	yield: 1. store the count  2. give the task back  -->  take, in another worker: 3. read the count
+//
+// If 1 fails, or is too old to be there still, it counts like a loss.
+
+// yield gives a task back of the worker's own accord.
+func (w *worker) yield(d *delivery) {
+	w.link.background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stepTime) // that of tasks has ended
+		defer cancel()
+		if _, err := w.link.js.Publish(ctx, wire.YieldSubject(d.try), []byte(strconv.Itoa(d.yields+1))); err != nil {
+			w.opts.Notice(fmt.Sprintf("that the worker gives back a task of %s counts as if it were lost with it: %v", d.Function, err))
+		}
+		w.back(d)
+	})
+}
+
+// discount reads how often a task that has come again was given back: these are no attempts.
+func (w *worker) discount(d *delivery) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*stepTime)
+	defer cancel()
+	err := w.link.persistently(ctx, func(ctx context.Context) error {
+		m, err := w.link.lastOf(ctx, wire.YieldStream, wire.YieldSubject(d.try), 0)
+		if errors.Is(err, errAbsent) {
+			return nil
+		}
+		if err == nil {
+			n, _ := strconv.Atoi(string(m.Data))
+			d.yields = max(0, min(n, d.attempt-1))
+		}
+		return err
+	})
+	if err != nil {
+		w.opts.Notice(fmt.Sprintf("it is not known whether workers have given back a task of %s: each time that it came counts as an attempt: %v", d.Function, err))
+	}
+	d.attempt -= d.yields
+}

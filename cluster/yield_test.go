@@ -1,0 +1,99 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/goroutines"
+)
+
+var (
+	visits atomic.Int64 // that resident has had
+	begun  = make(chan struct{}, 100)
+
+	// resident outlives its workers at first, then fails once, and then is done.
+	resident = concert.Register("cluster_test.resident", func(ctx context.Context, stays int64) (int64, error) {
+		n := visits.Add(1)
+		begun <- struct{}{}
+		switch {
+		case n <= stays:
+			<-ctx.Done()
+			return n, context.Cause(ctx)
+		case n == stays+1:
+			return n, errors.New("the first one that it was given time for")
+		}
+		return n, nil
+	})
+)
+
+// TestYields: a task that takes longer than its workers have is no task that they are lost by, and that is no attempt.
+func TestYields(t *testing.T) {
+	k := newKeyring(t)
+	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
+	s := guarded(t, k)
+	ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: client, Notice: func(s string) { t.Log(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	visits.Store(0)
+	const stays = 8 // more than a task has lives
+	retry := cluster.WithRetry(t.Context(), &concert.RetryOptions{Attempts: 2, Delay: time.Millisecond})
+	fut := concert.Submit(retry, ex, resident, stays)
+	awaitVisit := func() {
+		select {
+		case <-begun:
+		case <-fut.Done(): // too early
+		}
+	}
+	for range stays + 1 {
+		pool := goroutines.New(1, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			err := cluster.Serve(ctx, s.URL(), pool, &cluster.ServeOptions{Access: work, Grace: time.Millisecond, Notice: func(s string) { t.Error(s) }})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		awaitVisit()
+		if visits.Load() > stays { // it has failed, and is tried once more
+			awaitVisit()
+		}
+		stop()
+		serving.Wait()
+		pool.Close()
+	}
+	if n, err := fut.Result(t.Context()); n != stays+2 || err != nil {
+		t.Errorf("%d, %v; want %d, nil", n, err, stays+2)
+	}
+}
+
+// TestExecutorClosed: a worker whose executor is closed ends with an error, and what it was given goes to others.
+func TestExecutorClosed(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	closed := goroutines.New(1, nil)
+	closed.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cluster.Serve(t.Context(), "", closed, &cluster.ServeOptions{Access: access, Places: 1}) }()
+	fut := concert.Submit(t.Context(), ex, count, 7_000_001)
+	select {
+	case err := <-ended:
+		if !errors.Is(err, concert.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	case <-t.Context().Done():
+	}
+	serve(t, access, 1)
+	if n, err := fut.Result(t.Context()); n != 7_000_001*7_000_001 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
