@@ -83,7 +83,9 @@ func TestExecutorClosed(t *testing.T) {
 	closed := goroutines.New(1, nil)
 	closed.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- cluster.Serve(t.Context(), "", closed, &cluster.ServeOptions{Access: access, Places: 1}) }()
+	go func() {
+		ended <- cluster.Serve(t.Context(), "", closed, &cluster.ServeOptions{Access: access, Places: 1})
+	}()
 	fut := concert.Submit(t.Context(), ex, count, 7_000_001)
 	select {
 	case err := <-ended:
