@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"concert"
@@ -33,14 +35,12 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
 	var tasks []*concert.Task
-	var sent []*call
 	e.mu.Lock()
 	for _, l := range e.lanes {
 		tasks = append(tasks, l.queue...)
 	}
-	for _, c := range e.calls {
-		sent = append(sent, c)
-	}
+	tasks = slices.AppendSeq(tasks, maps.Keys(e.claims)) // whose arguments are being encoded
+	sent := slices.Collect(e.entered())
 	e.mu.Unlock()
 	for _, t := range tasks {
 		if t.Cancel(failure.Cause) {

@@ -20,8 +20,8 @@ import (
 type delivery struct {
 	wire.Envelope
 	key     string
-	seq     uint64 // of its message: one that comes again has the same
-	try     string // under which it is said that it is not wanted any more
+	in      position // of its message
+	try     string   // under which it is said that it is not wanted any more
 	came    time.Time
 	attempt int // 1 for the first; not counting those that ended as the worker was to end
 	yields  int // of these; known once it waits for a place
@@ -47,12 +47,12 @@ func (w *worker) take(msg *message) {
 		w.bury(msg, err)
 		return
 	}
-	d := &delivery{seq: msg.meta.Sequence.Stream, Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered)}
+	d := &delivery{in: msg.position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered)}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
 		unwanted := false
 		switch {
-		case before.seq == d.seq:
+		case before.in == d.in:
 			before.msg, before.came = msg, d.came
 		case w.unwanted(d):
 			unwanted = true
@@ -65,7 +65,7 @@ func (w *worker) take(msg *message) {
 		}
 		return
 	}
-	if w.done.has(d.seq) { // the acknowledgement was lost
+	if w.done.has(d.in) { // the acknowledgement was lost
 		w.mu.Unlock()
 		msg.say(acknowledged)
 		return
@@ -265,7 +265,7 @@ func (w *worker) took(function string, d time.Duration) {
 
 // wait has a message of the same id wait until the task is done. The caller holds mu.
 func (d *delivery) wait(msg *message) {
-	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.meta.Sequence.Stream == msg.meta.Sequence.Stream }) // it comes again
+	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.position() == msg.position() }) // it comes again
 	d.twins = append(d.twins, msg)
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
 	"concert/cluster/internal/wire"
@@ -133,6 +132,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
 	if err := e.begin(ctx); err != nil {
 		e.stop()
+		e.running.Wait()
 		e.link.forget(ctx, wire.ResultStream, e.session) // if it is there
 		e.link.close()
 		return nil, err
@@ -145,18 +145,11 @@ func (e *Executor) begin(ctx context.Context) error {
 	if err := e.link.ensure(ctx, wire.ClientRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
 	}
-	consumer, err := e.link.sessionConsumer(ctx, wire.ResultStream, e.client, e.session)
-	if err != nil {
-		return fmt.Errorf("cluster: results: %w", err)
+	if err := e.receive(ctx, wire.ResultStream); err != nil {
+		return err
 	}
-	consuming, err := consumer.Consume(e.result, pulling...)
-	if err != nil {
-		return fmt.Errorf("cluster: results: %w", err)
-	}
-	context.AfterFunc(e.ctx, consuming.Stop)
 	hints, err := e.link.nc.Subscribe(wire.HintSubject(e.client, e.session), func(m *nats.Msg) { e.hinted(m.Data) })
 	if err != nil {
-		consuming.Stop()
 		return fmt.Errorf("cluster: hints: %w", err)
 	}
 	hints.SetPendingLimits(1<<16, 1<<24)
@@ -166,11 +159,6 @@ func (e *Executor) begin(ctx context.Context) error {
 	}
 	e.running.Go(e.dispatch)
 	return nil
-}
-
-// pulling is how results are pulled: many at a time, with heartbeats so that a server that is gone is soon missed.
-var pulling = []jetstream.PullConsumeOpt{
-	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
 }
 
 // rouse has the dispatcher look again.

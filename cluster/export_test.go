@@ -75,3 +75,40 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	}
 	return all
 }
+
+// Forget has the servers forget the session of an executor, by a connection of its own.
+func (e *Executor) Forget(t *testing.T, a Access) {
+	l := &link{}
+	if err := a.connect(t.Context(), "", "test", l); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	for _, stream := range []string{wire.ResultStream, wire.KeptStream} {
+		if err := l.js.DeleteConsumer(t.Context(), stream, e.session); err != nil {
+			t.Fatal(stream, err)
+		}
+	}
+}
+
+// Purge removes all that a stream holds, by a connection of its own, once there are so many messages in another one.
+func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
+	l := &link{}
+	if err := a.connect(t.Context(), "", "test", l); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	for there := uint64(0); there < msgs; time.Sleep(time.Millisecond) {
+		stream, err := l.js.Stream(t.Context(), once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there = stream.CachedInfo().State.Msgs
+	}
+	stream, err := l.js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -51,9 +51,7 @@ func (w *worker) fetch(n int) {
 	})
 	if err != nil {
 		if errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders) { // the consumer is not there, or its servers are not
-			ctx, cancel := context.WithTimeout(w.ctx, stepTime)
-			w.makeConsumer(ctx)
-			cancel()
+			w.registerAgain()
 		}
 		select { // no servers, or the connection is lost
 		case <-time.After(200 * time.Millisecond):
@@ -67,6 +65,18 @@ func (w *worker) fetch(n int) {
 	w.checkIdle()
 	w.mu.Unlock()
 	w.look()
+}
+
+// registerAgain does so when the servers know nothing of the worker any more: if they have lost their disks, say. If it fails it is done again.
+func (w *worker) registerAgain() {
+	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+	defer cancel()
+	if w.link.key == nil { // else the servers see to it
+		if w.link.ensure(ctx) != nil {
+			return
+		}
+	}
+	w.register(ctx)
 }
 
 // look has the worker look whether there is something to do.

@@ -58,7 +58,7 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 func (w *worker) letter(msg *message, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
 	subject := strings.Replace(msg.subject(), "concert.task.", "concert.dead.", 1)
-	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d", msg.meta.Sequence.Stream))
+	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d.%d", msg.position().seq, msg.position().time))
 	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
 	defer cancel()
 	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.data(), Header: header})
@@ -98,7 +98,7 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	if w.unwanted(d) {
 		delay = 0 // whoever gets it drops it
 	} else {
-		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, seq: d.seq, try: d.try, reply: msg.reply()}}
+		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, in: d.in, try: d.try, reply: msg.reply()}}
 		p.over = time.AfterFunc(delay, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()

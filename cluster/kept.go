@@ -75,15 +75,9 @@ func (e *Executor) watchKept() error {
 	if e.keeps {
 		return nil
 	}
-	consumer, err := e.link.sessionConsumer(e.ctx, wire.KeptStream, e.client, e.session)
-	if err != nil {
+	if err := e.receive(e.ctx, wire.KeptStream); err != nil {
 		return err
 	}
-	consuming, err := consumer.Consume(e.result, pulling...)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(e.ctx, consuming.Stop)
 	e.keeps = true
 	return nil
 }

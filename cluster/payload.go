@@ -24,8 +24,8 @@ const (
 	absence     = 2 * time.Second // that a server may be behind the others
 )
 
-// errAbsent is wrapped by the error of something large that is not there any more.
-var errAbsent = errors.New("cluster: it is not there any more")
+// errAbsent is wrapped by the error of something large that is not there any more. It is registered, as workers tell clients.
+var errAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: it is not there any more"))
 
 // stow puts what is too large for a message into the stream for that, in parts, and returns how it travels. While servers are away it waits.
 func (l *link) stow(ctx context.Context, client string, v concert.Encoded) (wire.Value, error) {

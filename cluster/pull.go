@@ -34,6 +34,16 @@ const (
 	neverAgain   = "+TERM"
 )
 
+// position is where a message is. It stays the same if the message comes again; the time tells it from one at that number of a stream that was made anew.
+type position struct {
+	seq  uint64
+	time int64 // Unix, nanoseconds
+}
+
+func (m *message) position() position {
+	return position{m.meta.Sequence.Stream, m.meta.Timestamp.UnixNano()}
+}
+
 func (m *message) subject() string { return m.msg.Subject }
 func (m *message) data() []byte    { return m.msg.Data }
 func (m *message) reply() string   { return m.msg.Reply }

@@ -60,7 +60,7 @@ func (w *worker) stored(_ *nats.Msg, note any) {
 		w.mu.Unlock()
 		return
 	}
-	w.done.add(d.seq)
+	w.done.add(d.in)
 	msg, twins := w.unhold(d)
 	w.mu.Unlock()
 	if msg != nil {

@@ -35,9 +35,10 @@ type call struct {
 	gone     bool     // likewise: nobody wants it any more
 	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
 	away     bool     // likewise: it has failed, and waits for another attempt
+	missed   int      // likewise: arguments and results that were lost
 
 	mu       sync.Mutex  // guards the following, and is held while something is said about the call
-	arg      wire.Value  // does not change once it is posted
+	arg      wire.Value  // does not change once it is posted, unless the servers lose it
 	worker   int         // that it is known to have begun on, -1 if none
 	at       string      // the id of that, as far as it is known
 	kept     bool        // Withdraw has said that it runs
@@ -141,6 +142,9 @@ func (e *Executor) post(calls ...*call) {
 		c.posted = true
 		posts[i].Subject = wire.TaskSubject(c.contract, e.client)
 		ids[i] = e.session + "." + c.try + "@" + c.contract
+		if c.missed > 0 {
+			ids[i] += "#" + strconv.Itoa(c.missed)
+		}
 	}
 	e.mu.Unlock()
 	for i, c := range calls {

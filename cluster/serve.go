@@ -60,7 +60,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		paused: map[string]*pause{}, done: recent[uint64]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*pause{}, done: recent[position]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -121,7 +121,7 @@ type worker struct {
 	quiet    bool                       // guarded by mu: the last request that ended has brought nothing
 	fetches  int                        // guarded by mu: requests that live
 	expiry   time.Duration              // guarded by mu: of the next one
-	done     recent[uint64]             // guarded by mu: messages of tasks whose results are stored
+	done     recent[position]           // guarded by mu: messages of tasks whose results are stored
 	paused   map[string]*pause          // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
 	tombs    map[string]*recent[string] // guarded by mu: tasks that are not wanted, by client: their tries
 	means    map[string]time.Duration   // guarded by mu: about what a function takes
@@ -156,13 +156,7 @@ func (w *worker) serve(ctx context.Context) error {
 	}
 	defer w.depart()
 	err = w.link.patiently(ctx, func(ctx context.Context) error {
-		if err := w.makeConsumer(ctx); err != nil {
-			return err
-		}
-		if err := w.putContract(ctx); err != nil {
-			return err
-		}
-		return w.advert(ctx)
+		return w.register(ctx)
 	})
 	if err != nil {
 		return err
@@ -210,6 +204,17 @@ func (w *worker) awaitIdle() {
 			}
 		}
 	}
+}
+
+// register has the servers know the worker: its consumer of tasks, what it offers, and that it is there.
+func (w *worker) register(ctx context.Context) error {
+	if err := w.makeConsumer(ctx); err != nil {
+		return err
+	}
+	if err := w.putContract(ctx); err != nil {
+		return err
+	}
+	return w.advert(ctx)
 }
 
 // makeConsumer makes the one of this worker's contract, if need be.

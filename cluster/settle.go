@@ -33,6 +33,10 @@ func (e *Executor) result(msg jetstream.Msg) {
 		}
 		return
 	}
+	if o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent) && e.runAgain(calls[0], "the argument") {
+		msg.Ack()
+		return
+	}
 	if o.Value.Load == "" {
 		for _, c := range calls {
 			e.finish(c, &o, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
@@ -54,6 +58,10 @@ func (e *Executor) result(msg jetstream.Msg) {
 			first.mu.Lock()
 			first.fetching = false
 			first.mu.Unlock()
+			return
+		}
+		if err != nil && o.ID.Session != "" && e.runAgain(first, "the result") {
+			msg.Ack()
 			return
 		}
 		for _, c := range calls {

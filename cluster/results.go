@@ -1,0 +1,193 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// pulling is how results are pulled: many at a time, with heartbeats so that a server that is gone is soon missed.
+var pulling = []jetstream.PullConsumeOpt{
+	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
+}
+
+// receive takes results from a stream until the executor ends. There is a consumer for the session then, of which the servers may know nothing some day: they
+// forget one whose client was without connection for two hours, and those that have lost their disks know of none. By then results may have been removed,
+// and tasks be lost. So 1. it is made again, and gets the results from then on and those that are still there, and 2. what is with the cluster is sent once more, or looked
+// up if it has an id. What is there still runs twice then, and one result counts.
+func (e *Executor) receive(ctx context.Context, stream string) error {
+	trouble := make(chan struct{}, 1)
+	consuming, err := e.consume(ctx, stream, trouble)
+	if err != nil {
+		return fmt.Errorf("cluster: results: %w", err)
+	}
+	e.running.Go(func() {
+		for {
+			select {
+			case <-trouble:
+			case <-consuming.Closed():
+			case <-e.ctx.Done():
+				consuming.Stop()
+				return
+			}
+			forgotten := e.forgotten(stream)
+			if forgotten || isClosed(consuming.Closed()) {
+				consuming.Stop()
+				<-consuming.Closed()
+				if consuming = e.consumeAgain(stream, trouble); consuming == nil {
+					return
+				}
+			}
+			if forgotten {
+				e.sendOut(stream)
+			}
+			e.pause(time.Second)
+		}
+	})
+	return nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// consume has the session's consumer of a stream give its results, and trouble be told when something may be wrong with it.
+func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
+	consumer, err := e.link.sessionConsumer(ctx, stream, e.client, e.session)
+	if err != nil {
+		return nil, err
+	}
+	opts := append(pulling[:len(pulling):len(pulling)], jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {
+		select {
+		case trouble <- struct{}{}:
+		default:
+		}
+	}))
+	return consumer.Consume(e.result, opts...)
+}
+
+// forgotten reports whether the servers know nothing of the session's consumer.
+func (e *Executor) forgotten(stream string) bool {
+	ctx, cancel := context.WithTimeout(e.ctx, stepTime)
+	defer cancel()
+	_, err := e.link.js.Consumer(ctx, stream, e.session)
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
+}
+
+// consumeAgain is consume when the servers have forgotten the session. It returns nil if the executor ends first.
+func (e *Executor) consumeAgain(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
+	for told := false; ; {
+		var err error
+		if e.link.key == nil { // else the servers see to it
+			err = e.link.ensure(e.ctx)
+		}
+		if err == nil {
+			var consuming jetstream.ConsumeContext
+			if consuming, err = e.consume(e.ctx, stream, trouble); err == nil {
+				return consuming
+			}
+		}
+		if e.ctx.Err() != nil {
+			return nil
+		}
+		if !told {
+			told = true
+			e.opts.Notice("the servers have forgotten this session, and there is no new one yet: " + err.Error())
+		}
+		e.pause(time.Second)
+	}
+}
+
+// pause waits, unless the executor ends.
+func (e *Executor) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-e.ctx.Done():
+	}
+}
+
+// sendOut sends calls once more whose results may have been missed in a stream, or looks these up.
+func (e *Executor) sendOut(stream string) {
+	var out []*call
+	e.mu.Lock()
+	for c := range e.entered() {
+		if c.posted && !c.gone && (stream == wire.ResultStream || c.id.Session == "") {
+			out = append(out, c)
+		}
+	}
+	e.mu.Unlock()
+	if len(out) == 0 {
+		return
+	}
+	e.opts.Notice(fmt.Sprintf("the servers have forgotten this session: %d of its tasks, of which there may be no word any more, are sent once more", len(out)))
+	for _, c := range out {
+		e.running.Go(func() {
+			if c.id.Session == "" {
+				e.seek(c)
+			} else {
+				e.sendAgain(c)
+			}
+		})
+	}
+}
+
+const mostMissed = 3 // arguments and results of a task
+
+// runAgain has a call run once more whose argument or result was lost after it was stored. It reports false if that has happened too often.
+func (e *Executor) runAgain(c *call, what string) bool {
+	e.mu.Lock()
+	c.missed++
+	again := c.missed <= mostMissed
+	e.mu.Unlock()
+	if !again {
+		return false
+	}
+	c.mu.Lock()
+	c.fetching = false
+	c.mu.Unlock()
+	e.opts.Notice(what + " of a task of " + c.batch.Name + " was stored, and is not there any more: it is sent once more")
+	e.running.Go(func() { e.sendAgain(c) })
+	return true
+}
+
+// sendAgain publishes a call once more: its large argument only if that is not there any more, as the first message names it, too.
+func (e *Executor) sendAgain(c *call) {
+	c.mu.Lock()
+	arg := c.arg
+	c.mu.Unlock()
+	if arg.Load != "" {
+		err := e.link.persistently(e.ctx, func(ctx context.Context) error {
+			_, err := e.link.lastOf(ctx, wire.LoadStream, wire.LoadSubject(arg.Load, 0), absence)
+			return err
+		})
+		if !errors.Is(err, errAbsent) {
+			e.post(c)
+			return
+		}
+	}
+	e.send(c)
+}
+
+// entered yields all calls that have not settled. The caller holds mu.
+func (e *Executor) entered() iter.Seq[*call] {
+	return func(yield func(*call) bool) {
+		for _, first := range e.calls {
+			for c := first; c != nil; c = c.twin {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/internal/wire"
+)
+
+// TestSessionForgotten: a client that was away for so long that the servers have forgotten it has its results all the same.
+func TestSessionForgotten(t *testing.T) {
+	s := embedded(t, "")
+	direct := cluster.Access{InProcess: s}
+	for _, away := range []bool{true, false} {
+		way := &network{to: s}
+		notices := make(chan string, 10)
+		ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: cluster.Access{InProcess: way}, Notice: func(s string) { notices <- s }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ex.Close()
+		name, h := newHold(t)
+		stop := serve(t, direct, 2)
+		one := concert.Submit(t.Context(), ex, held, name)
+		named := concert.Submit(cluster.WithID(t.Context(), "named"+time.Now().String()), ex, held, name)
+		<-h.began
+		<-h.began
+		if away {
+			way.cut()
+		}
+		ex.Forget(t, direct)
+		close(h.let)
+		if away {
+			stop() // the results are stored
+			way.heal(s)
+			serve(t, direct, 2)
+		}
+		for _, fut := range []*concert.Future[string]{one, named} {
+			if got, err := fut.Result(t.Context()); got != name || err != nil {
+				t.Errorf("away %v: %q, %v", away, got, err)
+			}
+		}
+		if away {
+			t.Log(<-notices)
+		}
+		ex.Close()
+		stop()
+	}
+}
+
+// TestDisksLost: servers that are set up anew, with nothing, are given everything once more, and no task is lost.
+func TestDisksLost(t *testing.T) {
+	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
+	s := embedded(t, "")
+	n := &network{to: s}
+	access := cluster.Access{InProcess: n}
+	ex := dial(t, access)
+	stop := serve(t, access, 2)
+	large := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i%7/6*300_000) }
+	results := 0
+	for got, err := range concert.Map(t.Context(), ex, reverse, func(yield func([]byte) bool) {
+		for i := range 200 {
+			if !yield(large(i)) {
+				return
+			}
+		}
+	}) {
+		if want := large(results); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("result %d: %d bytes, %v; want %d", results, len(got), err, len(want))
+		}
+		if results++; results == 50 {
+			n.cut()
+			s.Close()
+			s = embedded(t, "")
+			n.heal(s)
+		}
+	}
+	if results != 200 {
+		t.Errorf("%d results", results)
+	}
+	drained(t, ex)
+	stop() // before the server, which the cleanup ends first
+	ex.Close()
+}
+
+// TestPartsLost: a task whose large argument or result the servers have lost runs once more.
+func TestPartsLost(t *testing.T) {
+	s := embedded(t, "")
+	direct := cluster.Access{InProcess: s}
+	client, work := &network{to: s}, &network{to: s}
+	ex := dial(t, cluster.Access{InProcess: client})
+	stop := serve(t, cluster.Access{InProcess: work}, 1)
+	large := bytes.Repeat([]byte("large"), 100_000)
+	if _, err := concert.Submit(t.Context(), ex, reverse, large).Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, ex)
+	work.cut()
+	fut := concert.Submit(t.Context(), ex, reverse, large)
+	cluster.Purge(t, direct, wire.LoadStream, wire.TaskStream, 1)
+	work.heal(s)
+	if got, err := fut.Result(t.Context()); err != nil || len(got) != len(large) {
+		t.Errorf("an argument that was lost: %d bytes, %v", len(got), err)
+	}
+	name, h := newHold(t)
+	fut = concert.Submit(t.Context(), ex, heavy, name)
+	<-h.began
+	client.cut()
+	close(h.let)
+	cluster.Purge(t, direct, wire.LoadStream, wire.ResultStream, 1)
+	client.heal(s)
+	if got, err := fut.Result(t.Context()); err != nil || len(got) != 1<<20 {
+		t.Errorf("a result that was lost: %d bytes, %v", len(got), err)
+	}
+	stop()
+	ex.Close()
+}
+
+// heavy returns a large value when it is let.
+var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name string) ([]byte, error) {
+	c, _ := holding.Load(name)
+	h := c.(*hold)
+	h.began <- struct{}{}
+	<-h.let
+	return make([]byte, 1<<20), nil
+})
