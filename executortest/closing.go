@@ -119,6 +119,33 @@ var closeCases = []testCase{
 		}
 	}},
 
+	{"ShutdownEncoding", "a task is not overlooked because its argument is just being encoded", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		g, encoding, may := s.gate(), make(chan struct{}), make(chan struct{})
+		running := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the first task starts", func() bool { return running.State() == concert.Running })
+		f := concert.Submit(s.ctx, ex, holdSlow, slowGate{g, sync.OnceFunc(func() { close(encoding) }), may})
+		if s.Shared { // it is passed as it is
+			s.eventually("the second task starts", func() bool { return f.State() == concert.Running })
+		} else {
+			<-encoding
+		}
+		why := errors.New("time to go")
+		ctx, cancel := context.WithCancelCause(s.ctx)
+		cancel(why)
+		shut := make(chan error, 1)
+		go func() { shut <- ex.Shutdown(ctx) }()
+		running.Result(s.ctx) // it has been cancelled: whatever Shutdown looks at, it has seen
+		close(may)
+		if _, err := f.Result(s.ctx); !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
+			s.Errorf("Result() of the task that was being encoded: %v, want the cause", err)
+		}
+		var failure *concert.ShutdownError
+		if err := <-shut; !errors.As(err, &failure) || len(failure.Running) != 0 {
+			s.Errorf("Shutdown() = %v; want that nothing runs", err)
+		}
+	}},
+
 	{"ShutdownStubborn", "who does not stop is named", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		g := s.gate()

@@ -20,6 +20,7 @@ var errPatience = errors.New("executortest: it took too long")
 var (
 	square    = concert.Register("executortest.square", squareFunc)
 	hold      = concert.Register("executortest.hold", holdFunc)
+	holdSlow  = concert.Register("executortest.holdSlow", holdSlowFunc)
 	stubborn  = concert.Register("executortest.stubborn", stubbornFunc)
 	fail      = concert.Register("executortest.fail", failFunc)
 	blob      = concert.Register("executortest.blob", blobFunc)
@@ -99,6 +100,25 @@ func holdFunc(ctx context.Context, g gate) (string, error) {
 	}
 	return "passed", nil
 }
+
+// slowGate is a gate that is not encoded until it may be.
+type slowGate struct {
+	gate
+	begun func() // is told that it is being encoded; nil in the worker
+	may   <-chan struct{}
+}
+
+// MarshalCBOR encodes the gate as what it is, a map with its Path.
+func (g slowGate) MarshalCBOR() ([]byte, error) {
+	g.begun()
+	<-g.may
+	const textOf16 = 0x79 // a text, with two bytes that say how long it is: RFC 8949, section 3
+	b := append([]byte{0xa1, 0x64}, "Path"...)
+	b = append(b, textOf16, byte(len(g.Path)>>8), byte(len(g.Path)))
+	return append(b, g.Path...), nil
+}
+
+func holdSlowFunc(ctx context.Context, g slowGate) (string, error) { return holdFunc(ctx, g.gate) }
 
 // stubbornFunc waits at a gate and does not look at its context.
 func stubbornFunc(_ context.Context, g gate) (string, error) {

@@ -37,6 +37,7 @@ type Executor struct {
 	ready    []*call         // guarded by mu: claimed, for any worker
 	calls    map[*call]bool  // guarded by mu: claimed and not settled
 	closed   bool            // guarded by mu
+	hurried  bool            // guarded by mu: Shutdown has cancelled what there was
 	workers  int             // guarded by mu: not ended
 	room     []chan struct{} // guarded by mu: closed when there may be room
 	gone     chan struct{}   // closed when all workers have ended
@@ -127,6 +128,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
 	e.mu.Lock()
+	e.hurried = true
 	queue := e.queue
 	e.queue = nil
 	for c := range e.calls {
@@ -228,6 +230,9 @@ func (e *Executor) claim(t *concert.Task) {
 	if claimed != nil {
 		for i := range claimed.Args {
 			fresh := newCall(claimed, i)
+			if e.hurried { // it was not there to be cancelled
+				fresh.cancel()
+			}
 			e.calls[fresh] = true
 			e.ready = append(e.ready, fresh)
 		}

@@ -128,6 +128,7 @@ def milestone(n):
 FUNCTIONS = {
     "square": lambda n: n * n,
     "hold": hold,
+    "holdSlow": hold,
     "stubborn": stubborn,
     "fail": fail,
     "blob": blob,

@@ -66,6 +66,7 @@ function blob(size) {
 module.exports = {
   "executortest.square": (n) => n * n,
   "executortest.hold": hold,
+  "executortest.holdSlow": hold,
   "executortest.stubborn": (gate) => hold(gate, {}),
   "executortest.fail": fail,
   "executortest.blob": blob,
