@@ -162,6 +162,9 @@ func TestConformance(t *testing.T) {
 		conformance(t, "", access, access)
 	})
 	t.Run("open", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("it takes as long once more, and differs by the network only")
+		}
 		conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
 	})
 	t.Run("keys", func(t *testing.T) {

@@ -168,7 +168,7 @@ func (e *Executor) sendAgain(c *call) {
 	c.mu.Unlock()
 	if arg.Load != "" {
 		err := e.link.persistently(e.ctx, func(ctx context.Context) error {
-			_, err := e.link.lastOf(ctx, wire.LoadStream, wire.LoadSubject(arg.Load, 0), absence)
+			_, err := e.link.lastOf(ctx, wire.LoadStream, wire.LoadSubject(arg.Load, 0), 0)
 			return err
 		})
 		if !errors.Is(err, errAbsent) {

@@ -54,6 +54,9 @@ func TestSessionForgotten(t *testing.T) {
 
 // TestDisksLost: servers that are set up anew, with nothing, are given everything once more, and no task is lost.
 func TestDisksLost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits ten seconds for answers of servers that are not there any more")
+	}
 	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
 	s := embedded(t, "")
 	n := &network{to: s}
