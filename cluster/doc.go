@@ -58,7 +58,9 @@
 // The last 16,384 cancellations of a client are remembered, for 25 hours. A cancelled task that no worker could take in that time, as there was none for it,
 // runs when there is one.
 //
-// Results of a client that is gone are kept for two hours, and then removed; those of tasks with ids for a week.
+// Results of a client that is gone are kept for two hours, and then removed; those of tasks with ids for a week. A client that is there, but was without connection for so
+// long that the servers have forgotten it, sends what it waits for once more, and so it does when servers have lost their disks and are set up anew: then workers
+// announce themselves anew, too. What the servers did still have runs twice.
 //
 // A task that was on its way to a worker whose connection broke at that instant is held by nobody until its lease ends: half
 // a minute.
