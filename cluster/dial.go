@@ -29,7 +29,7 @@ type Options struct {
 	// from the cluster before it settles with [ErrLost]. Zero means 10 seconds.
 	Grace time.Duration
 
-	// Observer is told what happens to tasks. Workers are numbered in the order in which they appear.
+	// Observer is told what happens to tasks. The places of workers are numbered in the order in which they appear.
 	Observer concert.Observer
 
 	// Notice is told when tasks have nobody to run them, and when they have again, as a line of text. Nil means that
@@ -87,7 +87,7 @@ type Executor struct {
 	over     bool                    // guarded by mu: all has settled, and Close may return
 	ended    chan struct{}           // closed when it is
 	wake     chan struct{}           // has room for one: the dispatcher should look again
-	workers  map[workerPlace]int     // guarded by mu: numbers of workers
+	numbers  numbers                 // guarded by mu: of places of workers
 }
 
 // Dial connects to a cluster, of which the URL names a server or several with commas between them
@@ -97,7 +97,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, inflight: map[string]int{}, away: map[string]int{}, workers: map[workerPlace]int{},
+		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, inflight: map[string]int{}, away: map[string]int{},
 	}
 	if opts != nil {
 		e.opts = *opts

@@ -134,23 +134,11 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 	e.settle(c, worker, v, err)
 }
 
-// workerPlace is what an observer takes for a worker.
-type workerPlace struct {
-	worker string // its id
-	place  int
-}
-
-// workerNumber numbers the places of workers as they appear.
+// workerNumber is the number that an observer is told of a place of a worker.
 func (e *Executor) workerNumber(worker string, place int) int {
-	key := workerPlace{worker, place}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n, known := e.workers[key]
-	if !known {
-		n = len(e.workers)
-		e.workers[key] = n
-	}
-	return n
+	return e.numbers.of(workerPlace{worker, place}, e.roster.alive)
 }
 
 // end ends a call, once: say tells its batch, with the number of the worker that it is known to have begun on, or -1.

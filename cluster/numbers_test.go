@@ -1,0 +1,31 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestNumbers: places keep their numbers as long as their workers are there, and those of workers that come and go do not pile up.
+func TestNumbers(t *testing.T) {
+	var n numbers
+	there := map[string]bool{"stays": true}
+	alive := func(worker string) bool { return there[worker] }
+	seen := map[int]bool{}
+	stays := n.of(workerPlace{"stays", 7}, alive)
+	for i := range 20 * leastNumbers {
+		passing := fmt.Sprint("passing", i)
+		there[passing] = true
+		number := n.of(workerPlace{passing, 0}, alive)
+		if again := n.of(workerPlace{passing, 0}, alive); again != number || seen[number] {
+			t.Fatalf("a worker has the numbers %d and %d; another one has that: %v", number, again, seen[number])
+		}
+		seen[number] = true
+		delete(there, passing)
+		if len(n.given) > leastNumbers {
+			t.Fatalf("%d numbers for two workers that are there", len(n.given))
+		}
+	}
+	if got := n.of(workerPlace{"stays", 7}, alive); got != stays {
+		t.Errorf("the worker that stays has number %d, and had %d", got, stays)
+	}
+}
