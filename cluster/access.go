@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,7 +48,9 @@ type link struct {
 	public string        // its public half
 	tls    *tls.Config   // with the certificates that came with it; nil if there were none
 
-	background sync.WaitGroup // what close waits for
+	background crew // what close waits for
+
+	era atomic.Int64 // of the consumer that is pulled from: how often it was made anew, see message
 
 	missed      signal // messages of a subscription may have been missed
 	reconnected signal // the connection was lost, and is there again: what was asked on the old one is not answered
@@ -134,7 +137,7 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 func (l *link) speak(prefix string) (err error) {
 	l.api = prefix + "."
 	l.posted = map[*nats.Msg]any{}
-	opts := append(l.watchPostings(), jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithPublishAsyncMaxPending(1<<14))
+	opts := append(l.watchPostings(), jetstream.WithPublishAsyncTimeout(postTime), jetstream.WithPublishAsyncMaxPending(1<<14))
 	l.js, err = jetstream.NewWithAPIPrefix(l.nc, prefix, opts...)
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)

@@ -48,9 +48,18 @@ func (w *worker) advertise(life context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	announced := time.Now()
+	reconnected := w.link.reconnected.wait()
 	for {
 		select {
 		case <-tick.C:
+		case <-reconnected:
+			reconnected = w.link.reconnected.wait()
+			w.link.background.Go(func() { // it may take longer than workers may be silent
+				if w.isForgotten() {
+					w.registerAgain()
+				}
+			})
+			continue
 		case <-life.Done():
 			return
 		}

@@ -29,7 +29,7 @@ type delivery struct {
 
 	// Guarded by the worker's mu:
 	msg    *message                // the last one by which it came: to be acknowledged; nil while it is given back
-	reply  string                  // where it is acknowledged then
+	left   receipt                 // by which it is acknowledged then
 	cancel context.CancelCauseFunc // nil until it runs
 	stop   func() bool             // takes it out of the executor's queue; nil until it is in it
 	twins  []*message              // of the same id, that wait until it is done
@@ -88,7 +88,7 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 	switch {
 	case unwanted:
 		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)})
-	case d.Deadline != 0 && d.came.UnixMilli() > d.Deadline:
+	case d.Deadline != 0 && time.Now().UnixMilli() > d.Deadline:
 		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.DeadlineExceeded)})
 	case w.offers.Functions[d.Function] != d.Signature || d.Signature == "":
 		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
@@ -226,7 +226,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	w.leave(d)
 	switch {
 	case err != nil && cause == errDraining: // it is for another worker
-		w.yield(d)
+		w.back(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):
 		w.quit(fmt.Errorf("cluster: the executor that tasks are run on: %w", err))

@@ -67,7 +67,7 @@ type Executor struct {
 	roster  *roster
 	stop    context.CancelFunc // ends what runs in the background
 	ctx     context.Context    // and is ended by it
-	running sync.WaitGroup
+	running crew
 	once    sync.Once // of release
 
 	keeping sync.Mutex

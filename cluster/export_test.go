@@ -112,3 +112,32 @@ func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 		t.Fatal(err)
 	}
 }
+
+// Remake makes the stream of tasks anew, with nothing in it, by a connection of its own.
+func Remake(t *testing.T, a Access) {
+	l := &link{}
+	if err := a.connect(t.Context(), "", "test", l); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if err := l.js.DeleteStream(t.Context(), wire.TaskStream); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Registered reports whether a worker has made the consumer of its contract.
+func Registered(t *testing.T, a Access) bool {
+	l := &link{}
+	if err := a.connect(t.Context(), "", "test", l); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	stream, err := l.js.Stream(t.Context(), wire.TaskStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.CachedInfo().State.Consumers > 0
+}

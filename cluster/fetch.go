@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"concert/cluster/internal/wire"
 )
@@ -77,6 +78,19 @@ func (w *worker) registerAgain() {
 		}
 	}
 	w.register(ctx)
+}
+
+// isForgotten reports whether the servers know nothing of the worker any more, or another one of its contract has registered anew since this one has.
+func (w *worker) isForgotten() bool {
+	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+	defer cancel()
+	c, err := w.link.js.Consumer(ctx, wire.TaskStream, w.contract)
+	if err != nil {
+		return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !c.CachedInfo().Created.Equal(w.made)
 }
 
 // look has the worker look whether there is something to do.

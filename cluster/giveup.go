@@ -98,7 +98,7 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	if w.unwanted(d) {
 		delay = 0 // whoever gets it drops it
 	} else {
-		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, in: d.in, try: d.try, reply: msg.reply()}}
+		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, in: d.in, try: d.try, left: msg.receipt}}
 		p.over = time.AfterFunc(delay, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -51,7 +51,7 @@ func (e *Executor) seek(c *call) {
 		case found:
 			return
 		case err == nil:
-			e.send(c)
+			e.sendAgain(c)
 			return
 		case lasts(err):
 			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
@@ -60,7 +60,7 @@ func (e *Executor) seek(c *call) {
 		select {
 		case <-time.After(postAgain):
 		case <-c.batch.Context().Done():
-			e.drop(c)
+			e.abandon(c)
 			return
 		case <-e.ctx.Done():
 			return
@@ -84,8 +84,9 @@ func (e *Executor) watchKept() error {
 
 // lookUp settles a call by what is stored under its id, and reports whether there was something.
 func (e *Executor) lookUp(c *call) (bool, error) {
-	ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime)
+	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
+	defer context.AfterFunc(c.batch.Context(), cancel)()
 	msg, err := e.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, errAbsent) {
 		return false, nil

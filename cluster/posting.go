@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"time"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -10,16 +12,27 @@ import (
 //
 // Steps: 1. it is noted, 2. the message is published, 3. the word takes the note. So no word comes before the note.
 
-// post publishes a message about a task. An error means that no word of it will come.
-func (l *link) post(msg *nats.Msg, note any) error {
+// postAgain is after what time those who posted a message are told that it was not stored: most post it again then.
+const postAgain = 100 * time.Millisecond
+
+// postTime is how long the word is waited for.
+var postTime = stepTime // a test has it shorter
+
+// post publishes a message about a task.
+func (l *link) post(msg *nats.Msg, note any) {
 	l.posting.Lock()
 	l.posted[msg] = note
 	l.posting.Unlock()
-	_, err := l.js.PublishMsgAsync(msg)
-	if err != nil {
-		l.about(msg)
+	if _, err := l.js.PublishMsgAsync(msg); err != nil {
+		l.unposted(msg, err)
 	}
-	return err
+}
+
+// unposted has it be told that a message was not stored; not by the caller, who may be the library with its lock, which it needs to publish.
+func (l *link) unposted(msg *nats.Msg, why error) {
+	if note := l.about(msg); note != nil && l.failed != nil {
+		time.AfterFunc(postAgain, func() { l.failed(msg, note, why) })
+	}
 }
 
 // about takes the note of what a message is about: nil if it is about no task.
@@ -39,10 +52,6 @@ func (l *link) watchPostings() []jetstream.JetStreamOpt {
 				l.acked(msg, note)
 			}
 		}),
-		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, msg *nats.Msg, err error) {
-			if note := l.about(msg); note != nil && l.failed != nil {
-				l.failed(msg, note, err)
-			}
-		}),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, msg *nats.Msg, err error) { l.unposted(msg, err) }),
 	}
 }

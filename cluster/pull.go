@@ -21,9 +21,16 @@ import (
 
 // message is one of a stream, as a consumer has it.
 type message struct {
-	nc   *nats.Conn
+	receipt
 	msg  *nats.Msg
 	meta *nats.MsgMetadata
+}
+
+// receipt is what the servers are told of a message by.
+type receipt struct {
+	link  *link
+	era   int64 // in which it came
+	reply string
 }
 
 // The words by which a message is acknowledged: see "Consumers" in the NATS documentation.
@@ -46,14 +53,18 @@ func (m *message) position() position {
 
 func (m *message) subject() string { return m.msg.Subject }
 func (m *message) data() []byte    { return m.msg.Data }
-func (m *message) reply() string   { return m.msg.Reply }
 
-// say answers the servers. What does not get to them is known by the lease.
-func (m *message) say(word string) { m.nc.Publish(m.msg.Reply, []byte(word)) }
+// say answers the servers. What does not get to them is known by the lease. Nothing is said of a message of an earlier era: the consumer was made anew since, perhaps
+// with its stream, and the servers would take it for the message that has that number now.
+func (r *receipt) say(word string) {
+	if r.era == r.link.era.Load() {
+		r.link.nc.Publish(r.reply, []byte(word))
+	}
+}
 
 // again has the message come again after a delay.
-func (m *message) again(delay time.Duration) {
-	m.say(fmt.Sprintf(`%s {"delay": %d}`, notNow, delay.Nanoseconds()))
+func (r *receipt) again(delay time.Duration) {
+	r.say(fmt.Sprintf(`%s {"delay": %d}`, notNow, delay.Nanoseconds()))
 }
 
 const ackPrefix = "$JS.ACK."
@@ -67,7 +78,7 @@ var errGone = errors.New("cluster: the consumer is gone")
 // pull asks a consumer for up to n messages, and gives them to take as they come: until there are so many, for a time, or, if that is 0, those that are there. It
 // returns when the servers have said that the request is over, or an error if they have not, or the connection was lost.
 func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.Duration, take func(*message)) error {
-	lost := l.reconnected.wait()
+	lost, era := l.reconnected.wait(), l.era.Load()
 	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, n+1) // and a word
 	sub, err := l.nc.ChanSubscribe(inbox, came)
 	if err != nil {
@@ -94,7 +105,7 @@ func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.
 			if err != nil {
 				return err
 			}
-			take(&message{l.nc, m, meta})
+			take(&message{receipt{l, era, m.Reply}, m, meta})
 		case <-late.C:
 			return nats.ErrTimeout
 		case <-lost:

@@ -27,7 +27,7 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	if o.Dropped || o.Dead || o.Stopped {
 		to = d.unkept()
 	}
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
+	w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
 }
 
 // forward gives a session the result that is kept of a task with an id of its own. It may have missed it: the server that it asked may
@@ -35,7 +35,7 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 func (w *worker) forward(d *delivery, kept []byte) {
 	to := d.ID
 	to.Session = d.Session
-	w.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept}, d.key)
+	w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept}, d.key)
 }
 
 // refuse drops a task of an id of which another one runs. If that is not heard, its submitter settles without word.
@@ -43,12 +43,6 @@ func (w *worker) refuse(d *delivery) {
 	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
 	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
 	d.msg.say(acknowledged)
-}
-
-func (w *worker) post(msg *nats.Msg, key string) {
-	if err := w.link.post(msg, key); err != nil {
-		w.unstored(msg, key, err)
-	}
 }
 
 // stored is told that the result of a task is stored.
@@ -66,7 +60,7 @@ func (w *worker) stored(_ *nats.Msg, note any) {
 	if msg != nil {
 		msg.say(acknowledged)
 	} else { // it was cancelled in a pause
-		w.link.nc.Publish(d.reply, []byte(acknowledged))
+		d.left.say(acknowledged)
 	}
 	w.said(twins)
 }
@@ -106,7 +100,7 @@ func (w *worker) unstored(msg *nats.Msg, note any, why error) {
 	if w.link.nc.IsClosed() {
 		return
 	}
-	time.AfterFunc(postAgain, func() { w.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key) })
+	w.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
 }
 
 // second is told that a result was not taken, as there is one already: that one counts. It may be the same one, whose
@@ -132,8 +126,16 @@ func (w *worker) second(msg *nats.Msg, key string) {
 	})
 }
 
-// back gives a task back to the servers, for this worker or another one.
+// back gives a task back to the servers, for this worker or another one, as it could not be done. If that is because the worker is to end, it is no attempt.
 func (w *worker) back(d *delivery) {
+	if w.ctx.Err() != nil {
+		w.yield(d)
+	} else {
+		w.giveBack(d)
+	}
+}
+
+func (w *worker) giveBack(d *delivery) {
 	w.mu.Lock()
 	msg, twins := w.unhold(d)
 	w.mu.Unlock()

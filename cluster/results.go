@@ -28,23 +28,23 @@ func (e *Executor) receive(ctx context.Context, stream string) error {
 		return fmt.Errorf("cluster: results: %w", err)
 	}
 	e.running.Go(func() {
+		closed := consuming.Closed() // when the last result has been taken; one that is asked for later may be closed before
 		for {
 			select {
 			case <-trouble:
-			case <-consuming.Closed():
+			case <-closed:
 			case <-e.ctx.Done():
 				consuming.Stop()
+				<-closed
 				return
 			}
-			forgotten := e.forgotten(stream)
-			if forgotten || isClosed(consuming.Closed()) {
+			if isClosed(closed) || e.forgotten(stream) {
 				consuming.Stop()
-				<-consuming.Closed()
+				<-closed
 				if consuming = e.consumeAgain(stream, trouble); consuming == nil {
 					return
 				}
-			}
-			if forgotten {
+				closed = consuming.Closed()
 				e.sendOut(stream)
 			}
 			e.pause(time.Second)
@@ -122,7 +122,8 @@ func (e *Executor) sendOut(stream string) {
 	var out []*call
 	e.mu.Lock()
 	for c := range e.entered() {
-		if c.posted && !c.gone && (stream == wire.ResultStream || c.id.Session == "") {
+		if c.posted && !c.gone && !c.again && (stream == wire.ResultStream || c.id.Session == "") {
+			c.again = true
 			out = append(out, c)
 		}
 	}
@@ -138,14 +139,21 @@ func (e *Executor) sendOut(stream string) {
 			} else {
 				e.sendAgain(c)
 			}
+			e.mu.Lock()
+			c.again = false
+			e.mu.Unlock()
 		})
 	}
 }
 
 const mostMissed = 3 // arguments and results of a task
 
-// runAgain has a call run once more whose argument or result was lost after it was stored. It reports false if that has happened too often.
-func (e *Executor) runAgain(c *call, what string) bool {
+// removalTime is how long after it was acknowledged a message may still be there, on several servers.
+const removalTime = time.Second
+
+// runAgain has a call run once more whose argument or result was lost after it was stored, as the message says. It reports false if that has happened
+// too often. Steps: 1. the message is acknowledged, and so removed, 2. and then the call is sent: its next result has the same subject, which has room for one.
+func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string) bool {
 	e.mu.Lock()
 	c.missed++
 	again := c.missed <= mostMissed
@@ -153,19 +161,26 @@ func (e *Executor) runAgain(c *call, what string) bool {
 	if !again {
 		return false
 	}
-	c.mu.Lock()
-	c.fetching = false
-	c.mu.Unlock()
 	e.opts.Notice(what + " of a task of " + c.batch.Name + " was stored, and is not there any more: it is sent once more")
-	e.running.Go(func() { e.sendAgain(c) })
+	e.running.Go(func() {
+		e.link.persistently(e.ctx, msg.DoubleAck)
+		e.pause(removalTime)
+		c.mu.Lock()
+		c.fetching = false
+		c.mu.Unlock()
+		e.sendAgain(c)
+	})
 	return true
 }
 
 // sendAgain publishes a call once more: its large argument only if that is not there any more, as the first message names it, too.
 func (e *Executor) sendAgain(c *call) {
 	c.mu.Lock()
-	arg := c.arg
+	arg, settled := c.arg, c.settled
 	c.mu.Unlock()
+	if settled { // by a result that was still there
+		return
+	}
 	if arg.Load != "" {
 		err := e.link.persistently(e.ctx, func(ctx context.Context) error {
 			_, err := e.link.lastOf(ctx, wire.LoadStream, wire.LoadSubject(arg.Load, 0), 0)

@@ -131,3 +131,41 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 	<-h.let
 	return make([]byte, 1<<20), nil
 })
+
+// TestEras: what a worker says of a task that was lost with its stream is not taken for word of the one that has its number now.
+func TestEras(t *testing.T) {
+	s := embedded(t, "")
+	direct := cluster.Access{InProcess: s}
+	way := &network{to: s}
+	ex := dial(t, direct)
+	hold := func(name string) *hold {
+		h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
+		holding.Store(name, h)
+		return h
+	}
+	old, now := hold("old"), hold("new")
+	stop := serve(t, cluster.Access{InProcess: way}, 1)
+	first := concert.Submit(t.Context(), ex, held, "old")
+	<-old.began
+	cluster.Remake(t, direct)
+	way.cut()
+	way.heal(s)
+	for !cluster.Registered(t, direct) { // the worker has not noticed
+		time.Sleep(time.Millisecond)
+	}
+	serve(t, direct, 1)
+	second := concert.Submit(t.Context(), ex, held, "new") // as the first one of the stream
+	<-now.began
+	close(old.let)
+	if got, err := first.Result(t.Context()); got != "old" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	stop() // all has been said
+	if tasks, _ := ex.Stored(t); tasks != 1 {
+		t.Errorf("the servers hold %d tasks, and one runs", tasks)
+	}
+	close(now.let)
+	if got, err := second.Result(t.Context()); got != "new" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -35,6 +35,7 @@ type call struct {
 	gone     bool     // likewise: nobody wants it any more
 	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
 	away     bool     // likewise: it has failed, and waits for another attempt
+	again    bool     // likewise: it is being sent once more
 	missed   int      // likewise: arguments and results that were lost
 
 	mu       sync.Mutex  // guards the following, and is held while something is said about the call
@@ -69,7 +70,7 @@ func (e *Executor) enter(l *lane, batch *concert.Batch, i int, contract string) 
 // send publishes a call.
 func (e *Executor) send(c *call) {
 	if c.batch.Context().Err() != nil { // cancelled meanwhile
-		e.drop(c)
+		e.abandon(c)
 		return
 	}
 	if !e.attach(c) {
@@ -112,8 +113,8 @@ func (e *Executor) stow(c *call) {
 	defer context.AfterFunc(c.batch.Context(), cancel)()
 	stowed, err := e.link.stow(ctx, e.client, c.batch.Args[c.i])
 	switch {
-	case err != nil && c.batch.Context().Err() != nil: // nobody wants it any more, and nobody else has it
-		e.drop(c)
+	case err != nil && c.batch.Context().Err() != nil:
+		e.abandon(c)
 		return
 	case err != nil:
 		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", c.batch.Name, err))
@@ -156,13 +157,16 @@ func (e *Executor) post(calls ...*call) {
 			e.settle(c, -1, concert.Encoded{}, err)
 			continue
 		}
-		e.publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
+		e.link.post(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
 	}
 }
 
 // envelope is a call as it travels.
 func (e *Executor) envelope(c *call) wire.Envelope {
-	env := wire.Envelope{ID: c.id, Function: c.lane.function, Signature: c.lane.signature, Arg: c.arg, Session: e.session, Try: c.try}
+	c.mu.Lock()
+	arg := c.arg
+	c.mu.Unlock()
+	env := wire.Envelope{ID: c.id, Function: c.lane.function, Signature: c.lane.signature, Arg: arg, Session: e.session, Try: c.try}
 	if d, ok := c.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}
@@ -172,20 +176,11 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	return env
 }
 
-func (e *Executor) publish(msg *nats.Msg, c *call) {
-	if err := e.link.post(msg, c); err != nil {
-		e.unposted(msg, c, err)
-	}
-}
-
-// postAgain is after what time it is tried again to publish what could not be.
-const postAgain = 100 * time.Millisecond
-
 // unposted is told that a message was not stored, or that nothing was heard of it: it is published again until it is, or
 // nobody wants it. If it comes twice, the servers keep one.
 func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 	c := note.(*call)
-	if c.isSettled() {
+	if e.ctx.Err() != nil || c.isSettled() {
 		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
@@ -195,11 +190,7 @@ func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 	if c.batch.Context().Err() != nil {
 		e.unwanted(c)
 	}
-	time.AfterFunc(postAgain, func() {
-		if e.ctx.Err() == nil && !c.isSettled() {
-			e.publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
-		}
-	})
+	e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
 }
 
 func (c *call) isSettled() bool {

@@ -93,7 +93,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	defer w.link.close()
-	if err := w.serve(ctx); ctx.Err() == nil {
+	if err := w.serve(ctx); ctx.Err() == nil || errors.Is(err, concert.ErrClosed) {
 		return err
 	}
 	return nil
@@ -129,6 +129,7 @@ type worker struct {
 	finished int64                      // guarded by mu
 	failed   int64                      // guarded by mu
 	draining bool                       // guarded by mu
+	made     time.Time                  // guarded by mu: when the consumer was, by the servers' clock
 	saying   int                        // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
 	idle     chan struct{}              // closed when it drains and holds nothing
 	wake     chan struct{}              // has room for one: look again
@@ -155,10 +156,7 @@ func (w *worker) serve(ctx context.Context) error {
 		return fmt.Errorf("cluster: bucket %s: %w", wire.WorkerBucket, err)
 	}
 	defer w.depart()
-	err = w.link.patiently(ctx, func(ctx context.Context) error {
-		return w.register(ctx)
-	})
-	if err != nil {
+	if err := w.link.patiently(ctx, w.register); err != nil {
 		return err
 	}
 	var background sync.WaitGroup
@@ -206,26 +204,33 @@ func (w *worker) awaitIdle() {
 	}
 }
 
-// register has the servers know the worker: its consumer of tasks, what it offers, and that it is there.
+// register has the servers know the worker: what it offers, that it is there, and its consumer of tasks. That comes last: as long as it is missing, all
+// of it is done again.
 func (w *worker) register(ctx context.Context) error {
-	if err := w.makeConsumer(ctx); err != nil {
-		return err
-	}
 	if err := w.putContract(ctx); err != nil {
 		return err
 	}
-	return w.advert(ctx)
+	if err := w.advert(ctx); err != nil {
+		return err
+	}
+	return w.makeConsumer(ctx)
 }
 
 // makeConsumer makes the one of this worker's contract, if need be.
 func (w *worker) makeConsumer(ctx context.Context) error {
-	_, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
+	c, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
 		Durable: w.contract, FilterSubject: wire.TaskSubject(w.contract, "*"),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: lease, MaxDeliver: -1,
 		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: 24 * time.Hour,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: consumer of tasks: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if made := c.CachedInfo().Created; !made.Equal(w.made) {
+		w.made = made
+		w.link.era.Add(1)
 	}
 	return nil
 }

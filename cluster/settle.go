@@ -33,8 +33,9 @@ func (e *Executor) result(msg jetstream.Msg) {
 		}
 		return
 	}
-	if o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent) && e.runAgain(calls[0], "the argument") {
-		msg.Ack()
+	first := calls[0]
+	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent)
+	if absent && first.fetches() || absent && e.runAgain(first, msg, "the argument") {
 		return
 	}
 	if o.Value.Load == "" {
@@ -44,12 +45,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 		msg.Ack()
 		return
 	}
-	first := calls[0]
-	first.mu.Lock()
-	again := first.fetching
-	first.fetching = true
-	first.mu.Unlock()
-	if again {
+	if first.fetches() {
 		return // it comes once more, in case that fails
 	}
 	e.running.Go(func() { // which takes its time
@@ -60,8 +56,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 			first.mu.Unlock()
 			return
 		}
-		if err != nil && o.ID.Session != "" && e.runAgain(first, "the result") {
-			msg.Ack()
+		if err != nil && o.ID.Session != "" && e.runAgain(first, msg, "the result") {
 			return
 		}
 		for _, c := range calls {
@@ -76,6 +71,15 @@ func (e *Executor) result(msg jetstream.Msg) {
 			e.link.discard(o.Value)
 		}
 	})
+}
+
+// fetches reports whether something that its result depends on is on its way already; from now on it is.
+func (c *call) fetches() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.fetching
+	c.fetching = true
+	return before
 }
 
 // named returns the calls of an id: one, or some that were given the same.
@@ -203,6 +207,18 @@ func (e *Executor) settle(c *call, worker int, v concert.Encoded, err error) {
 		}
 		c.batch.Settle(c.i, on, v, err)
 	})
+}
+
+// abandon ends a call that nobody wants any more: at once if nobody else has it.
+func (e *Executor) abandon(c *call) {
+	e.mu.Lock()
+	posted := c.posted
+	e.mu.Unlock()
+	if posted {
+		e.unwanted(c)
+	} else {
+		e.drop(c)
+	}
 }
 
 // drop ends a call that never started, as its submitter does not want it any more.

@@ -14,17 +14,17 @@ import (
 //
 //	yield: 1. store the count  2. give the task back  -->  take, in another worker: 3. read the count
 //
-// If 1 fails, or is too old to be there still, it counts like a loss.
+// If 1 fails it counts like a loss. If 3 does, the task has an attempt more.
 
 // yield gives a task back of the worker's own accord.
 func (w *worker) yield(d *delivery) {
 	w.link.background.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepTime) // that of tasks has ended
 		defer cancel()
-		if _, err := w.link.js.Publish(ctx, wire.YieldSubject(d.try), []byte(strconv.Itoa(d.yields+1))); err != nil {
+		if _, err := w.link.js.Publish(ctx, wire.YieldSubject(w.contract, d.in.seq, d.in.time), []byte(strconv.Itoa(d.yields+1))); err != nil {
 			w.opts.Notice(fmt.Sprintf("that the worker gives back a task of %s counts as if it were lost with it: %v", d.Function, err))
 		}
-		w.back(d)
+		w.giveBack(d)
 	})
 }
 
@@ -33,7 +33,7 @@ func (w *worker) discount(d *delivery) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*stepTime)
 	defer cancel()
 	err := w.link.persistently(ctx, func(ctx context.Context) error {
-		m, err := w.link.lastOf(ctx, wire.YieldStream, wire.YieldSubject(d.try), 0)
+		m, err := w.link.lastOf(ctx, wire.YieldStream, wire.YieldSubject(w.contract, d.in.seq, d.in.time), 0)
 		if errors.Is(err, errAbsent) {
 			return nil
 		}
@@ -43,8 +43,9 @@ func (w *worker) discount(d *delivery) {
 		}
 		return err
 	})
-	if err != nil {
-		w.opts.Notice(fmt.Sprintf("it is not known whether workers have given back a task of %s: each time that it came counts as an attempt: %v", d.Function, err))
+	if err != nil { // rather one attempt too many than one too few
+		d.yields = d.attempt - 1
+		w.opts.Notice(fmt.Sprintf("it is not known how often workers have given back a task of %s, which came %d times: it is taken for the first attempt: %v", d.Function, d.attempt, err))
 	}
 	d.attempt -= d.yields
 }

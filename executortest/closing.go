@@ -265,8 +265,8 @@ var closeCases = []testCase{
 		g := s.gate()
 		first := concert.Submit(s.ctx, ex, hold, g)
 		s.eventually("the first task starts", func() bool { return g.entered() == 1 })
-		for range 200 {
-			if !concert.Submit(s.ctx, ex, square, 1).Cancel() {
+		for range 200 { // of the same function, as an executor may send one of each to where it will run
+			if !concert.Submit(s.ctx, ex, hold, g).Cancel() {
 				s.Fatal("Cancel() of a waiting task = false")
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 //	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      workers --> one session of a client, until it has taken it
 //	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id, for days
 //	CONCERT_DEAD       concert.dead.CONTRACT.CLIENT              workers --> whoever looks after the cluster
-//	CONCERT_YIELDS     concert.yield.CLIENT.SESSION.TRY          workers --> workers: how often they gave a task back of their own accord
+//	CONCERT_YIELDS     concert.yield.CONTRACT.SEQUENCE.TIME      workers --> workers: how often they gave a task back of their own accord
 //	CONCERT_CONTRACTS  one key for each contract: its functions
 //	CONCERT_WORKERS    one key for each worker: how many tasks it runs at a time, and how it gets on
 //	CONCERT_CANCEL     concert.cancel.CLIENT                     clients --> workers: tasks that are not wanted any more
@@ -101,8 +102,10 @@ func (id TaskID) Key() string {
 	return id.Client + "." + id.Session + "." + id.Number
 }
 
-// YieldSubject is where it is said how often a submission, of that TryKey, was given back.
-func YieldSubject(try string) string { return "concert.yield." + try }
+// YieldSubject is where it is said how often a task was given back, which is the message of that number and time, in Unix nanoseconds, for a contract.
+func YieldSubject(contract string, sequence uint64, time int64) string {
+	return fmt.Sprintf("concert.yield.%s.%d.%d", contract, sequence, time)
+}
 
 // TryKey names one submission of a task: a task with an id of its own may be submitted, cancelled, and submitted again. By it the session
 // says that it does not want it any more, and the servers know what is published twice.

@@ -100,6 +100,9 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 // IsSetUp reports whether all of that is there.
 func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	_, err := js.KeyValue(ctx, ContractBucket) // which is made last
+	if err == nil {
+		_, err = js.Stream(ctx, YieldStream) // which an earlier version did not have
+	}
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return false, nil
 	}
