@@ -67,7 +67,7 @@
 //
 // Results of tasks with ids are looked for when there is a worker for the function: only then tasks leave the program.
 //
-// Of three servers one may be lost. Nothing comes while those that are left choose who leads: 4 to 10 seconds in the project's test of it (go test ./cluster -run TestStorm -storm 2000), which kills and cuts off each in turn. Tasks that
+// Of three servers one may be lost. Nothing comes while those that are left choose who leads: 4 to 14 seconds in the project's test of it (go test ./cluster -run TestStorm -storm 2000), which kills and cuts off each in turn. Tasks that
 // a lost worker held come half a minute later.
 //
 // What a server says is stored is in its files, and survives the end of its process; the disk has it up to two minutes later, unless concertd is
