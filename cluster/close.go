@@ -34,20 +34,23 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	var tasks []*concert.Task
+	// Steps: 1. what is being claimed is cancelled, and what waits, 2. what has been sent, until then or meanwhile.
 	e.mu.Lock()
+	tasks := slices.Collect(maps.Keys(e.claims))
 	for _, l := range e.lanes {
 		tasks = append(tasks, l.queue...)
 	}
-	tasks = slices.AppendSeq(tasks, maps.Keys(e.claims)) // whose arguments are being encoded
-	sent := slices.Collect(e.entered())
+	sent := maps.Collect(e.entered())
 	e.mu.Unlock()
 	for _, t := range tasks {
 		if t.Cancel(failure.Cause) {
 			failure.Cancelled++
 		}
 	}
-	for _, c := range sent {
+	e.mu.Lock()
+	maps.Insert(sent, e.entered())
+	e.mu.Unlock()
+	for c := range sent {
 		c.batch.Cancel(failure.Cause)
 		e.unwanted(c)
 	}
@@ -57,7 +60,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	}
 	// What goes on settles when it ends, and then there is nothing left.
 	defer func() { go e.Close() }()
-	for _, c := range sent {
+	for c := range sent {
 		c.mu.Lock()
 		switch {
 		case c.settled && c.worker < 0:

@@ -75,8 +75,11 @@ func (w *worker) take(msg *message) {
 	w.mu.Unlock()
 	if !unwanted && d.attempt > 1 {
 		w.link.background.Go(func() {
-			w.discount(d)
-			w.admit(d, false)
+			if w.discount(d) {
+				w.admit(d, false)
+			} else {
+				w.giveBack(d)
+			}
 		})
 		return
 	}
@@ -246,7 +249,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	}
 	w.link.background.Go(func() {
 		var err error
-		if o.Value, err = w.link.stow(w.ctx, d.ID.Client, v); err != nil {
+		if o.Value, err = w.link.stow(w.life, d.ID.Client, v); err != nil {
 			if !errors.Is(err, ErrTooLarge) {
 				w.back(d)
 				return

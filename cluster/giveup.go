@@ -59,7 +59,7 @@ func (w *worker) letter(msg *message, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
 	subject := strings.Replace(msg.subject(), "concert.task.", "concert.dead.", 1)
 	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d.%d", msg.position().seq, msg.position().time))
-	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+	ctx, cancel := context.WithTimeout(w.life, stepTime)
 	defer cancel()
 	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.data(), Header: header})
 	if err != nil {

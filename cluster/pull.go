@@ -78,7 +78,10 @@ var errGone = errors.New("cluster: the consumer is gone")
 // pull asks a consumer for up to n messages, and gives them to take as they come: until there are so many, for a time, or, if that is 0, those that are there. It
 // returns when the servers have said that the request is over, or an error if they have not, or the connection was lost.
 func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.Duration, take func(*message)) error {
-	lost, era := l.reconnected.wait(), l.era.Load()
+	if !l.nc.IsConnected() { // a request that is sent as the connection comes back would be given up at that moment, and what it brings be held by nobody
+		return nats.ErrDisconnected
+	}
+	lost := l.reconnected.wait()
 	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, n+1) // and a word
 	sub, err := l.nc.ChanSubscribe(inbox, came)
 	if err != nil {
@@ -105,7 +108,7 @@ func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.
 			if err != nil {
 				return err
 			}
-			take(&message{receipt{l, era, m.Reply}, m, meta})
+			take(&message{receipt{l, l.era.Load(), m.Reply}, m, meta})
 		case <-late.C:
 			return nats.ErrTimeout
 		case <-lost:

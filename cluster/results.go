@@ -152,8 +152,8 @@ const mostMissed = 3 // arguments and results of a task
 const removalTime = time.Second
 
 // runAgain has a call run once more whose argument or result was lost after it was stored, as the message says. It reports false if that has happened
-// too often. Steps: 1. the message is acknowledged, and so removed, 2. and then the call is sent: its next result has the same subject, which has room for one.
-func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string) bool {
+// too often. Steps: 1. the message is acknowledged, and so removed, 2. and then the call is sent again: its next result has the same subject, which has room for one.
+func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
 	e.mu.Lock()
 	c.missed++
 	again := c.missed <= mostMissed
@@ -163,12 +163,14 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string) bool {
 	}
 	e.opts.Notice(what + " of a task of " + c.batch.Name + " was stored, and is not there any more: it is sent once more")
 	e.running.Go(func() {
-		e.link.persistently(e.ctx, msg.DoubleAck)
+		ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime) // of a message that was lost, too, there is no word
+		e.link.persistently(ctx, msg.DoubleAck)
+		cancel()
 		e.pause(removalTime)
 		c.mu.Lock()
 		c.fetching = false
 		c.mu.Unlock()
-		e.sendAgain(c)
+		send(c)
 	})
 	return true
 }
@@ -194,12 +196,12 @@ func (e *Executor) sendAgain(c *call) {
 	e.send(c)
 }
 
-// entered yields all calls that have not settled. The caller holds mu.
-func (e *Executor) entered() iter.Seq[*call] {
-	return func(yield func(*call) bool) {
+// entered yields all calls that have not settled, as the keys of a set. The caller holds mu.
+func (e *Executor) entered() iter.Seq2[*call, struct{}] {
+	return func(yield func(*call, struct{}) bool) {
 		for _, first := range e.calls {
 			for c := first; c != nil; c = c.twin {
-				if !yield(c) {
+				if !yield(c, struct{}{}) {
 					return
 				}
 			}

@@ -108,7 +108,8 @@ type worker struct {
 	offers   contract
 	contract string
 	since    time.Time
-	ctx      context.Context         // of the tasks
+	life     context.Context         // of all but the connection
+	ctx      context.Context         // of the tasks, which end before
 	quit     context.CancelCauseFunc // has the worker take no more tasks
 	workers  jetstream.KeyValue
 	verifier wire.Verifier
@@ -143,7 +144,7 @@ func (w *worker) serve(ctx context.Context) error {
 	defer end()
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
-	w.ctx = tasks
+	w.life, w.ctx = life, tasks
 	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, w.link.replay, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
 	if err != nil {
 		return err
@@ -186,20 +187,38 @@ func (w *worker) serve(ctx context.Context) error {
 	}
 	end()
 	background.Wait()
+	w.forgetPaused()
 	return context.Cause(taking)
 }
 
-// awaitIdle waits until nothing is held, or the servers are away: what they have not heard of goes to another worker when its lease ends.
+// forgetPaused forgets tasks that are tried again later, elsewhere.
+func (w *worker) forgetPaused() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for try, p := range w.paused {
+		p.over.Stop()
+		delete(w.paused, try)
+	}
+}
+
+// awaitIdle waits until nothing is held, or the servers are away, or do not answer for longer than they need to choose who leads: what they have not heard of goes
+// to another worker when its lease ends.
 func (w *worker) awaitIdle() {
-	for {
+	for unheard := 0; ; {
 		select {
 		case <-w.idle:
 			return
 		case <-time.After(silence):
-			if !w.link.nc.IsConnected() {
-				w.opts.Notice("the servers are away at the end: what was held here comes to another worker half a minute later")
-				return
-			}
+		}
+		ctx, cancel := context.WithTimeout(w.life, stepTime)
+		err := w.advert(ctx)
+		cancel()
+		if unheard++; err == nil {
+			unheard = 0
+		}
+		if unheard > 1 || !w.link.nc.IsConnected() {
+			w.opts.Notice("the servers are away at the end: what was held here comes to another worker half a minute later")
+			return
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 	}
 	first := calls[0]
 	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent)
-	if absent && first.fetches() || absent && e.runAgain(first, msg, "the argument") {
+	if absent && first.fetches() || absent && e.runAgain(first, msg, "the argument", e.send) {
 		return
 	}
 	if o.Value.Load == "" {
@@ -56,7 +56,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 			first.mu.Unlock()
 			return
 		}
-		if err != nil && o.ID.Session != "" && e.runAgain(first, msg, "the result") {
+		if err != nil && o.ID.Session != "" && e.runAgain(first, msg, "the result", e.sendAgain) {
 			return
 		}
 		for _, c := range calls {

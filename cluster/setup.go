@@ -29,7 +29,7 @@ func Setup(ctx context.Context, url string, replicas int, access *Access) error 
 	return l.patiently(ctx, func(ctx context.Context) error { return l.setup(ctx, replicas) })
 }
 
-// ensure sets up what is not there. Where servers ask for keys they do it themselves; then it makes sure that the key is for one of the
+// ensure sets up what is not there, with as many replicas as there is a part with already. Where servers ask for keys they do it themselves; then it makes sure that the key is for one of the
 // roles, of which the first is what it takes.
 func (l *link) ensure(ctx context.Context, roles ...string) error {
 	if l.key != nil {
@@ -39,7 +39,11 @@ func (l *link) ensure(ctx context.Context, roles ...string) error {
 		if there, err := wire.IsSetUp(ctx, l.js); there || err != nil {
 			return err
 		}
-		return l.setup(ctx, 1)
+		replicas, err := wire.Replicas(ctx, l.js)
+		if err != nil {
+			return err
+		}
+		return l.setup(ctx, replicas)
 	})
 }
 

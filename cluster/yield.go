@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"concert/cluster/internal/wire"
 )
@@ -14,7 +15,10 @@ import (
 //
 //	yield: 1. store the count  2. give the task back  -->  take, in another worker: 3. read the count
 //
-// If 1 fails it counts like a loss. If 3 does, the task has an attempt more.
+// If 1 fails it counts like a loss. If 3 does for a minute, all count.
+
+// discountTime is how long the servers are asked for the count. The task is held meanwhile.
+const discountTime = time.Minute
 
 // yield gives a task back of the worker's own accord.
 func (w *worker) yield(d *delivery) {
@@ -28,9 +32,9 @@ func (w *worker) yield(d *delivery) {
 	})
 }
 
-// discount reads how often a task that has come again was given back: these are no attempts.
-func (w *worker) discount(d *delivery) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*stepTime)
+// discount reads how often a task that has come again was given back: these are no attempts. It reports false if the worker is to end meanwhile.
+func (w *worker) discount(d *delivery) bool {
+	ctx, cancel := context.WithTimeout(w.ctx, discountTime)
 	defer cancel()
 	err := w.link.persistently(ctx, func(ctx context.Context) error {
 		m, err := w.link.lastOf(ctx, wire.YieldStream, wire.YieldSubject(w.contract, d.in.seq, d.in.time), 0)
@@ -43,9 +47,12 @@ func (w *worker) discount(d *delivery) {
 		}
 		return err
 	})
-	if err != nil { // rather one attempt too many than one too few
-		d.yields = d.attempt - 1
-		w.opts.Notice(fmt.Sprintf("it is not known how often workers have given back a task of %s, which came %d times: it is taken for the first attempt: %v", d.Function, d.attempt, err))
+	if w.ctx.Err() != nil {
+		return false
+	}
+	if err != nil {
+		w.opts.Notice(fmt.Sprintf("it is not known how often workers have given back a task of %s: all %d times that it came count: %v", d.Function, d.attempt, err))
 	}
 	d.attempt -= d.yields
+	return true
 }

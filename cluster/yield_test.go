@@ -76,6 +76,38 @@ func TestYields(t *testing.T) {
 	}
 }
 
+// late is done only when it is told to stop, and has something large to say then.
+var late = concert.Register("cluster_test.late", func(ctx context.Context, size int) ([]byte, error) {
+	visits.Add(1)
+	begun <- struct{}{}
+	<-ctx.Done()
+	return make([]byte, size), nil
+})
+
+// TestLateResult: a result that comes after the grace is a result, also if it does not fit a message.
+func TestLateResult(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	serving := make(chan error, 1)
+	go func() {
+		serving <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Grace: time.Millisecond, Notice: func(s string) { t.Error(s) }})
+	}()
+	visits.Store(0)
+	fut := concert.Submit(t.Context(), ex, late, 1<<20)
+	<-begun
+	stop()
+	if err := <-serving; err != nil {
+		t.Error(err)
+	}
+	serve(t, access, 1) // for what it has given back
+	if b, err := fut.Result(t.Context()); err != nil || len(b) != 1<<20 || visits.Load() != 1 {
+		t.Errorf("%d bytes, %v, after %d attempts", len(b), err, visits.Load())
+	}
+}
+
 // TestExecutorClosed: a worker whose executor is closed ends with an error, and what it was given goes to others.
 func TestExecutorClosed(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}

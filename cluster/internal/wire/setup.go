@@ -109,6 +109,18 @@ func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	return err == nil, err
 }
 
+// Replicas is how many there are of the tasks; 1 if they are not there yet.
+func Replicas(ctx context.Context, js jetstream.JetStream) (int, error) {
+	tasks, err := js.Stream(ctx, TaskStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return tasks.CachedInfo().Config.Replicas, nil
+}
+
 // SessionConsumer is the consumer, of ResultStream or KeptStream, by which a session of a client gets its results: all of those that are
 // addressed to it, or those of the client's tasks with ids from now on.
 func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
