@@ -28,8 +28,8 @@ Flags:
                     (default $CONCERT_KEY)
   --watch           again every two seconds, until Ctrl-C
   --dead            list the dead letters: tasks that were given up, as their
-                    workers were lost, or ended, five times or the last of their
-                    attempts failed, and what was no task
+                    workers were lost five times or the last of their attempts
+                    failed, and what was no task
   --replay WHICH    have dead letters run once more: 4,7 or all
   --discard WHICH   remove dead letters: 4,7 or all
   --json            everything as JSON
