@@ -8,7 +8,7 @@ import (
 )
 
 // A message about a task is published without waiting for the servers' word, which comes later: acked or failed are told then, with what was
-// noted of it: the call, or the key of a task. That does not travel. A header for it would cost a fifth of all that is allocated for a task, as headers are maps, made on both sides.
+// noted of it: the call, the key of a task, or that it is a cancellation. That does not travel. A header for it would cost a fifth of all that is allocated for a task, as headers are maps, made on both sides.
 //
 // Steps: 1. it is noted, 2. the message is published, 3. the word takes the note. So no word comes before the note.
 

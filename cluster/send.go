@@ -177,10 +177,17 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 }
 
 // unposted is told that a message was not stored, or that nothing was heard of it: it is published again until it is, or
-// nobody wants it. If it comes twice, the servers keep one.
+// nobody wants it. If that of a call comes twice, the servers keep one; of a cancellation both, which is no harm.
 func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
-	c := note.(*call)
-	if e.ctx.Err() != nil || c.isSettled() {
+	if e.ctx.Err() != nil {
+		return
+	}
+	c, ok := note.(*call)
+	if !ok {
+		e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, note)
+		return
+	}
+	if c.isSettled() {
 		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {

@@ -357,7 +357,8 @@ func (e *Executor) heir(c *call) *call {
 // cancel has the cluster drop a try, or stop it.
 func (e *Executor) cancel(try string) {
 	subject, body := wire.Cancellation(e.client, e.session, try)
-	if _, err := e.link.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: body}); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		e.opts.Notice("a cancellation could not be sent: " + err.Error())
-	}
+	e.link.post(&nats.Msg{Subject: subject, Data: body}, cancellation{})
 }
+
+// cancellation is what is noted of one that was posted.
+type cancellation struct{}
