@@ -58,10 +58,7 @@ func (e *Executor) Sent() int {
 
 // Snapshot returns what there is in a stream under a prefix, a line for each message: the rest of the subject and what it says, as far as that is short.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
-	l := &link{}
-	if err := a.connect(t.Context(), "", "test", l); err != nil {
-		t.Fatal(err)
-	}
+	l := linked(t, a)
 	defer l.close()
 	read := l.snapshot
 	if stream == wire.CancelStream {
@@ -78,10 +75,7 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 
 // Forget has the servers forget the session of an executor, by a connection of its own.
 func (e *Executor) Forget(t *testing.T, a Access) {
-	l := &link{}
-	if err := a.connect(t.Context(), "", "test", l); err != nil {
-		t.Fatal(err)
-	}
+	l := linked(t, a)
 	defer l.close()
 	for _, stream := range []string{wire.ResultStream, wire.KeptStream} {
 		if err := l.js.DeleteConsumer(t.Context(), stream, e.session); err != nil {
@@ -92,10 +86,7 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 
 // Purge removes all that a stream holds, by a connection of its own, once there are so many messages in another one.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
-	l := &link{}
-	if err := a.connect(t.Context(), "", "test", l); err != nil {
-		t.Fatal(err)
-	}
+	l := linked(t, a)
 	defer l.close()
 	for there := uint64(0); there < msgs; time.Sleep(time.Millisecond) {
 		stream, err := l.js.Stream(t.Context(), once)
@@ -115,10 +106,7 @@ func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 
 // Remake makes the stream of tasks anew, with nothing in it, by a connection of its own.
 func Remake(t *testing.T, a Access) {
-	l := &link{}
-	if err := a.connect(t.Context(), "", "test", l); err != nil {
-		t.Fatal(err)
-	}
+	l := linked(t, a)
 	defer l.close()
 	if err := l.js.DeleteStream(t.Context(), wire.TaskStream); err != nil {
 		t.Fatal(err)
@@ -130,14 +118,21 @@ func Remake(t *testing.T, a Access) {
 
 // Registered reports whether a worker has made the consumer of its contract.
 func Registered(t *testing.T, a Access) bool {
-	l := &link{}
-	if err := a.connect(t.Context(), "", "test", l); err != nil {
-		t.Fatal(err)
-	}
+	l := linked(t, a)
 	defer l.close()
 	stream, err := l.js.Stream(t.Context(), wire.TaskStream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stream.CachedInfo().State.Consumers > 0
+}
+
+// linked is a connection of the test's own.
+func linked(t *testing.T, a Access) *link {
+	t.Helper()
+	l := &link{}
+	if err := a.connect(t.Context(), "", "test", l); err != nil {
+		t.Fatal(err)
+	}
+	return l
 }

@@ -133,10 +133,13 @@ type hold struct {
 	cancelled atomic.Int64
 }
 
-func newHold(t *testing.T) (name string, h *hold) {
-	h = &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
-	holding.Store(t.Name(), h)
-	return t.Name(), h
+func newHold(t *testing.T) (name string, h *hold) { return t.Name(), holdOf(t.Name()) }
+
+// holdOf is a new one of that name.
+func holdOf(name string) *hold {
+	h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
+	holding.Store(name, h)
+	return h
 }
 
 // TestNoWorker: a task that nobody can run waits, the submitter is told, and it runs when somebody comes.

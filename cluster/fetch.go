@@ -72,12 +72,9 @@ func (w *worker) fetch(n int) {
 func (w *worker) registerAgain() {
 	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
 	defer cancel()
-	if w.link.key == nil { // else the servers see to it
-		if w.link.ensure(ctx) != nil {
-			return
-		}
+	if w.link.ensureAgain(ctx) == nil {
+		w.register(ctx)
 	}
-	w.register(ctx)
 }
 
 // isForgotten reports whether the servers know nothing of the worker any more, or another one of its contract has registered anew since this one has.

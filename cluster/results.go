@@ -88,10 +88,7 @@ func (e *Executor) forgotten(stream string) bool {
 // consumeAgain is consume when the servers have forgotten the session. It returns nil if the executor ends first.
 func (e *Executor) consumeAgain(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
 	for told := false; ; {
-		var err error
-		if e.link.key == nil { // else the servers see to it
-			err = e.link.ensure(e.ctx)
-		}
+		err := e.link.ensureAgain(e.ctx)
 		if err == nil {
 			var consuming jetstream.ConsumeContext
 			if consuming, err = e.consume(e.ctx, stream, trouble); err == nil {

@@ -138,12 +138,7 @@ func TestEras(t *testing.T) {
 	direct := cluster.Access{InProcess: s}
 	way := &network{to: s}
 	ex := dial(t, direct)
-	hold := func(name string) *hold {
-		h := &hold{began: make(chan struct{}, 100), let: make(chan struct{})}
-		holding.Store(name, h)
-		return h
-	}
-	old, now := hold("old"), hold("new")
+	old, now := holdOf("old"), holdOf("new")
 	stop := serve(t, cluster.Access{InProcess: way}, 1)
 	first := concert.Submit(t.Context(), ex, held, "old")
 	<-old.began

@@ -47,6 +47,14 @@ func (l *link) ensure(ctx context.Context, roles ...string) error {
 	})
 }
 
+// ensureAgain sets up what is not there any more. Where servers ask for keys they do it, and who has come in once need not again.
+func (l *link) ensureAgain(ctx context.Context) error {
+	if l.key != nil {
+		return nil
+	}
+	return l.ensure(ctx)
+}
+
 // setup is Setup on a connection.
 func (l *link) setup(ctx context.Context, replicas int) error {
 	if err := wire.Setup(ctx, l.js, replicas, silence); err != nil {
