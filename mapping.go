@@ -76,7 +76,7 @@ type mapping[In, Out any] struct {
 	// The feeder's:
 	taken        atomic.Int64 // inputs in the line; stored when it sleeps and when it ends
 	feederAsleep atomic.Bool
-	fedWidth     int // the executor's, when it was looked at last
+	fedWidth     int64 // the executor's, when it was looked at last
 	_            cacheLine
 
 	// The consumer's:
@@ -100,6 +100,7 @@ const (
 	turn         = 100 * time.Microsecond // what a runner works before it lets others have a turn
 	largestBatch = 128                    // items between two looks at the clock
 	largestAhead = 1 << 14                // items the window of quick items may have
+	largestWidth = 1 << 24                // workers that a Map uses
 	heaviest     = 32 << 20               // bytes that the window of items from elsewhere may have
 	inputGrace   = 100 * time.Millisecond // for inputs that block when the loop is left
 )
@@ -123,14 +124,17 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 	m.onWorker = s != nil
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	m.line.init()
-	m.fedWidth = ex.Width()
+	m.fedWidth = m.width()
 	m.widen(1)
 	return m
 }
 
+// width is the executor's width, as far as the arithmetic of the window goes.
+func (m *mapping[In, Out]) width() int64 { return int64(min(max(m.ex.Width(), 1), largestWidth)) }
+
 // widen fits the window to batches of that many items.
 func (m *mapping[In, Out]) widen(batch int) {
-	width := int64(m.ex.Width())
+	width := m.width()
 	ahead := 4 * width
 	if batch > 1 {
 		ahead = max(ahead, min(16*width*int64(batch), largestAhead))
@@ -145,9 +149,9 @@ func (m *mapping[In, Out]) widen(batch int) {
 // far ahead of.
 func (m *mapping[In, Out]) reach(most int) {
 	before := m.claims.Load()
-	claims := max(int64(most), before-before/16) // it does not always have room for as many
+	claims := max(int64(min(most, largestAhead)), before-before/16) // it does not always have room for as many
 	m.claims.Store(claims)
-	width := int64(m.ex.Width())
+	width := m.width()
 	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), largestAhead, heaviest/max(1, m.args.bytes.Load()+m.results.bytes.Load()))
 	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
 		m.window.Store(ahead)
@@ -193,15 +197,15 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		}
 		m.line.append(in)
 		n++
-		if int(m.active.Load()) < m.ex.Width() && m.line.unclaimed() {
+		if int64(m.active.Load()) < m.width() && m.line.unclaimed() {
 			m.start(noWait)
 		}
 		// The input is asked for its next value only when there is room.
 		if n < limit {
 			continue
 		}
-		if wide := m.ex.Width(); wide != m.fedWidth { // it was resized meanwhile
-			m.window.Store(max(m.window.Load()*int64(wide)/int64(m.fedWidth), 4*int64(wide)))
+		if wide := m.width(); wide != m.fedWidth { // it was resized meanwhile
+			m.window.Store(max(m.window.Load()*wide/m.fedWidth, 4*wide))
 			m.fedWidth = wide
 		}
 		if limit = m.yielded.Load() + m.window.Load(); n >= limit && !m.awaitRoom(n) {

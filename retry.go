@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"concert/internal/option"
 )
 
 // RetryOptions tunes Retry. The zero value, and nil, are ready to use.
@@ -45,9 +47,12 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 	if opts != nil {
 		o = *opts
 	}
-	if fn == nil || o.Attempts < 0 || o.Delay < 0 || o.MaxDelay < 0 {
-		panic("concert: Retry with a nil function or a negative option")
+	if fn == nil {
+		panic("concert: Retry with a nil function")
 	}
+	option.NotNegative("concert: Retry", "RetryOptions.Attempts", o.Attempts)
+	option.NotNegative("concert: Retry", "RetryOptions.Delay", o.Delay)
+	option.NotNegative("concert: Retry", "RetryOptions.MaxDelay", o.MaxDelay)
 	if o.Attempts == 0 {
 		o.Attempts = 3
 	}
@@ -71,8 +76,10 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 			}
 			pause := min(delay, o.MaxDelay)
 			pause -= rand.N(pause/2 + 1)
-			if delay < o.MaxDelay {
+			if delay < o.MaxDelay/2 {
 				delay *= 2
+			} else {
+				delay = o.MaxDelay
 			}
 			var asked interface{ RetryAfter() time.Duration }
 			if errors.As(err, &asked) && asked.RetryAfter() > 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +38,10 @@ func TestRetry(t *testing.T) {
 			[]error{bad, permanent, bad}, 2, 50 * time.Millisecond, 100 * time.Millisecond, permanent},
 		{"context errors", nil, []error{context.DeadlineExceeded}, 1, 0, 0, context.DeadlineExceeded},
 		{"asked", nil, []error{fmt.Errorf("wrapped: %w", askingError{7 * time.Second})}, 2, 7 * time.Second, 7 * time.Second, nil},
+		{"longest", &concert.RetryOptions{Attempts: 4, Delay: math.MaxInt64/2 + 1, MaxDelay: math.MaxInt64},
+			[]error{askingError{1}, askingError{1}, askingError{1}}, 4, 3, 3, nil},
+		{"attempts without end", &concert.RetryOptions{Attempts: math.MaxInt, Delay: 1, MaxDelay: math.MaxInt64},
+			slices.Repeat([]error{askingError{1}}, 100), 101, 100, 100, nil},
 		{"asked too much", nil, []error{askingError{time.Hour}}, 1, 0, 0, askingError{time.Hour}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

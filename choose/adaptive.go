@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/option"
 )
 
 // AdaptiveLimit finds out, while a pool works, how many tasks at a time are worth it, and keeps to that. It is for
@@ -78,7 +79,7 @@ const (
 
 // AdaptiveOptions tunes an AdaptiveLimit. The zero value, and nil, are ready to use.
 type AdaptiveOptions struct {
-	// Least and Most bound the limit. Zero means 1 and 256.
+	// Least and Most bound the limit. Zero means 1 and 256, and more than 1<<24 means that.
 	Least, Most int
 
 	// Start is where it begins. Zero means the number of processors that Go uses. It is kept between Least and Most.
@@ -110,6 +111,7 @@ func (d Decision) String() string {
 
 const (
 	defaultMostLimit = 256
+	highestLimit     = 1 << 24
 	climbGain        = 1.2 // doubling has to gain that
 	largestStep      = 0.5 // up; down it is half of that
 	leastStep        = 0.125
@@ -137,15 +139,15 @@ func Adaptive(opts *AdaptiveOptions) *AdaptiveLimit {
 		l.opts = *opts
 	}
 	o := &l.opts
-	if o.Least < 0 || o.Most < 0 || o.Start < 0 {
-		panic(fmt.Sprintf("choose: Adaptive with %d to %d, from %d", o.Least, o.Most, o.Start))
-	}
-	o.Least = max(o.Least, 1)
+	option.NotNegative("choose: Adaptive", "AdaptiveOptions.Least", o.Least)
+	option.NotNegative("choose: Adaptive", "AdaptiveOptions.Most", o.Most)
+	option.NotNegative("choose: Adaptive", "AdaptiveOptions.Start", o.Start)
+	o.Least, o.Most = max(min(o.Least, highestLimit), 1), min(o.Most, highestLimit)
 	if o.Most == 0 {
 		o.Most = max(defaultMostLimit, o.Least)
 	}
 	if o.Least > o.Most {
-		panic(fmt.Sprintf("choose: Adaptive with %d to %d", o.Least, o.Most))
+		panic(fmt.Sprintf("choose: Adaptive: AdaptiveOptions.Least is %d, above Most, which is %d", o.Least, o.Most))
 	}
 	if o.Start == 0 {
 		o.Start = runtime.GOMAXPROCS(0)

@@ -3,23 +3,23 @@ package choose
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
 	"concert"
+	"concert/internal/option"
 )
 
 // Options tunes Run. The zero value, and nil, are ready to use.
 type Options struct {
-	// Budget is how long it may take. Zero means 20 seconds. It is exceeded by what is being
+	// Budget is how long it may take. Zero means 20 seconds, and more than a year a year. It is exceeded by what is being
 	// measured when it is over; contexts of tasks end when twice the time is.
 	Budget time.Duration
 
 	// Runs bounds how often the work is run. Zero means no bound.
 	Runs int
 
-	// Most is the highest level that is tried. Zero means 256.
+	// Most is the highest level that is tried. Zero means 256, and more than 1<<20 means that.
 	Most int
 
 	// Profile runs the work with the input of that number, from 0 up, while nothing else goes on, and says what
@@ -54,6 +54,8 @@ func (s Step) String() string {
 const (
 	defaultBudget = 20 * time.Second
 	defaultMost   = 256
+	longestBudget = 365 * 24 * time.Hour
+	highestLevel  = 1 << 20
 )
 
 // ErrFails is wrapped by the error of Run for work that fails when it runs alone, whatever the input.
@@ -86,15 +88,16 @@ func Run[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, er
 	if opts != nil {
 		t.Options = *opts
 	}
-	if t.Budget < 0 || t.Runs < 0 || t.Most < 0 {
-		panic(fmt.Sprintf("choose: negative options: %+v", t.Options))
-	}
+	option.NotNegative("choose: Run", "Options.Budget", t.Budget)
+	option.NotNegative("choose: Run", "Options.Runs", t.Runs)
+	option.NotNegative("choose: Run", "Options.Most", t.Most)
 	if t.Budget == 0 {
 		t.Budget = defaultBudget
 	}
 	if t.Most == 0 {
 		t.Most = defaultMost
 	}
+	t.Budget, t.Most = min(t.Budget, longestBudget), min(t.Most, highestLevel)
 	chosen := make([]In, len(sample))
 	for i, n := range sample {
 		chosen[i] = inputs[n]

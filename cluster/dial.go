@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/internal/option"
 )
 
 // Options tunes an [Executor]; nil means the zero value.
@@ -102,9 +103,8 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if opts != nil {
 		e.opts = *opts
 	}
-	if e.opts.Queue < 0 || e.opts.Grace < 0 {
-		panic("cluster: Dial with a negative number in the options")
-	}
+	option.NotNegative("cluster: Dial", "Options.Queue", e.opts.Queue)
+	option.NotNegative("cluster: Dial", "Options.Grace", e.opts.Grace)
 	if e.opts.Queue == 0 {
 		e.opts.Queue = defaultQueue
 	}

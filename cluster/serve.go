@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/internal/option"
 )
 
 // ServeOptions tunes a worker; nil means the zero value.
@@ -23,7 +24,7 @@ type ServeOptions struct {
 	// those in Python by [concert/python.Names].
 	Functions []string
 
-	// Places is how many tasks run at a time. Zero means the Width of the executor.
+	// Places is how many tasks run at a time. Zero means the Width of the executor. More than 65,536 means that many.
 	Places int
 
 	// Grace is how long tasks that run may go on when the worker is to end; then they are cancelled, and go to
@@ -40,6 +41,7 @@ type ServeOptions struct {
 
 const (
 	serveGrace  = 30 * time.Second
+	placesLimit = 1 << 16
 	deliveries  = 5                      // of a task, after which it is given up
 	pullTime    = 100 * time.Millisecond // that a request for tasks lives, at first
 	idlePull    = 4 * time.Second        // and when there have been none for a while
@@ -65,12 +67,12 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if opts != nil {
 		w.opts = *opts
 	}
-	if w.opts.Places < 0 || w.opts.Grace < 0 {
-		panic("cluster: Serve with a negative number in the options")
-	}
+	option.NotNegative("cluster: Serve", "ServeOptions.Places", w.opts.Places)
+	option.NotNegative("cluster: Serve", "ServeOptions.Grace", w.opts.Grace)
 	if w.opts.Places == 0 {
 		w.opts.Places = ex.Width()
 	}
+	w.opts.Places = min(w.opts.Places, placesLimit)
 	if w.opts.Grace == 0 {
 		w.opts.Grace = serveGrace
 	}

@@ -61,6 +61,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"concert/internal/option"
 )
 
 // Options tunes a Lock. The zero value, and nil, are ready to use.
@@ -77,6 +79,7 @@ type Options struct {
 
 const (
 	defaultInterval = 5 * time.Millisecond
+	longestInterval = 1 << 62               // can be added to the time since the lock was made
 	comeBack        = 50 * time.Microsecond // until one who comes back from Release is due
 )
 
@@ -114,13 +117,11 @@ func New(opts *Options) *Lock {
 	if opts != nil {
 		o = *opts
 	}
-	if o.Interval < 0 {
-		panic("gil: New with a negative interval")
-	}
+	option.NotNegative("gil: New", "Options.Interval", o.Interval)
 	if o.Interval == 0 {
 		o.Interval = defaultInterval
 	}
-	o.Interval = max(o.Interval, time.Microsecond)
+	o.Interval = min(max(o.Interval, time.Microsecond), longestInterval)
 	return &Lock{after: [2]time.Duration{fresh: o.Interval, back: min(comeBack, o.Interval)}, timed: o.Times, epoch: time.Now()}
 }
 

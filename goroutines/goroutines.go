@@ -35,11 +35,12 @@ package goroutines
 
 import (
 	"context"
-	"fmt"
+	"math"
 	"runtime"
 	"time"
 
 	"concert"
+	"concert/internal/option"
 )
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
@@ -93,13 +94,13 @@ const (
 
 // New returns a pool of n workers. For n of 0 it has GOMAXPROCS + 4, at most
 // 32, as Python's ThreadPoolExecutor, since it is meant for tasks that wait.
-// No goroutine is started before the first task. New panics if n is negative.
+// No goroutine is started before the first task, and more than there are tasks
+// to run are never started, so any n may be given: math.MaxInt for as many
+// as there are tasks. Width then says 1<<31 - 1. New panics if n is negative.
 //
 // Close the pool when done with it, or its idle goroutines stay.
 func New(n int, opts *Options) *Pool {
-	if n < 0 {
-		panic(fmt.Sprintf("goroutines: New with %d workers", n))
-	}
+	option.NotNegative("goroutines: New", "n", n)
 	if n == 0 && (opts == nil || opts.Limit == nil) {
 		n = min(32, runtime.GOMAXPROCS(0)+4)
 	}
@@ -125,10 +126,13 @@ func New(n int, opts *Options) *Pool {
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
 	p.group.Lock = p.opts.Lock
 	p.queue.init()
-	p.target.Store(int32(n))
+	p.target.Store(clampWorkers(n))
 	p.initCtx, p.cancelInit = context.WithCancelCause(context.Background())
 	return p
 }
+
+// clampWorkers returns the number of workers as a pool keeps it.
+func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // State returns the state of the worker that runs the task to which ctx
 // belongs, as Options.Init returned it. It reports false when ctx belongs to

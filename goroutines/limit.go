@@ -30,7 +30,7 @@ func (p *Pool) limited(most int) int {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if n := bounded(e); int32(n) != p.target.Load() {
+		if n := bounded(e); n != p.Width() {
 			p.Resize(n)
 		}
 	}

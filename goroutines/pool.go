@@ -2,6 +2,7 @@ package goroutines
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -224,11 +225,11 @@ func (p *Pool) Width() int { return int(p.target.Load()) }
 // surplus ones end when their task does. It panics if n is below 1.
 func (p *Pool) Resize(n int) {
 	if n < 1 {
-		panic("goroutines: Resize to fewer than one worker")
+		panic(fmt.Sprintf("goroutines: Resize: n is %d; it must be at least 1", n))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.target.Store(int32(n))
+	p.target.Store(clampWorkers(n))
 	for range min(p.queue.len()-len(p.idle), n-len(p.workers)) {
 		p.startWorker()
 	}

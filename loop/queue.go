@@ -3,6 +3,8 @@ package loop
 import (
 	"context"
 	"iter"
+
+	"concert/internal/option"
 )
 
 // Queue passes items from coroutines to coroutines, first in, first out, also among those who
@@ -19,9 +21,7 @@ type Queue[T any] struct {
 // NewQueue returns a queue that holds up to capacity items; Put waits when it is full. For a
 // capacity of zero there is no bound, as in Python. It panics if capacity is negative.
 func NewQueue[T any](capacity int) *Queue[T] {
-	if capacity < 0 {
-		panic("loop: NewQueue with a negative capacity")
-	}
+	option.NotNegative("loop: NewQueue", "capacity", capacity)
 	return &Queue[T]{capacity: capacity}
 }
 

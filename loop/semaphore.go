@@ -1,6 +1,10 @@
 package loop
 
-import "context"
+import (
+	"context"
+
+	"concert/internal/option"
+)
 
 // Semaphore lets a number of coroutines in at a time. It is handed over first come, first served.
 type Semaphore struct {
@@ -10,9 +14,7 @@ type Semaphore struct {
 
 // NewSemaphore returns a semaphore with n places. It panics if n is negative.
 func NewSemaphore(n int) *Semaphore {
-	if n < 0 {
-		panic("loop: NewSemaphore with a negative number")
-	}
+	option.NotNegative("loop: NewSemaphore", "n", n)
 	return &Semaphore{free: n}
 }
 

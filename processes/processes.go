@@ -70,6 +70,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/internal/option"
 )
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
@@ -219,6 +220,7 @@ const (
 	maxFrame   = maxPayload + frame.Overhead
 	maxDepth   = 3
 	maxThreads = 1000      // of Options.Threads
+	maxWorkers = 1 << 16   // of a pool
 	leastBound = 192 << 20 // of Options.Memory
 	mostDeaths = 5         // under one task
 )
@@ -226,21 +228,32 @@ const (
 // depth is how many pools are above this process.
 var depth int
 
+// check panics if a number that cannot be negative is.
+func (o *Options) check(n int) {
+	const call = "processes: New"
+	option.NotNegative(call, "n", n)
+	option.NotNegative(call, "Options.Queue", o.Queue)
+	option.NotNegative(call, "Options.Timeout", o.Timeout)
+	option.NotNegative(call, "Options.StartTimeout", o.StartTimeout)
+	option.NotNegative(call, "Options.MaxTasks", o.MaxTasks)
+	option.NotNegative(call, "Options.MaxResident", o.MaxResident)
+	option.NotNegative(call, "Options.Memory", o.Memory)
+	option.NotNegative(call, "Options.Threads", o.Threads)
+}
+
 // New starts n workers, waits until they are ready, and returns their pool. For n of 0
 // there are GOMAXPROCS, as processes are meant for tasks that compute.
 // The error says why workers could not be started or prepared; then none are
 // left. It is [ErrNoMain] in a program that does not call [Main].
 //
-// New panics if n or an option that cannot be is negative. Close the pool when
-// done with it.
+// New panics if n or a number in the options, other than Grace, is negative; the
+// text names it. Close the pool when done with it.
 func New(n int, opts *Options) (*Pool, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
-	if n < 0 || o.Queue < 0 || o.Timeout < 0 || o.StartTimeout < 0 || o.MaxTasks < 0 || o.MaxResident < 0 || o.Memory < 0 || o.Threads < 0 {
-		panic(fmt.Sprintf("processes: New(%d) with a negative number", n))
-	}
+	o.check(n)
 	if o.Command == nil && !mainCalled.Load() {
 		return nil, ErrNoMain
 	}
@@ -255,6 +268,9 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Threads > maxThreads {
 		return nil, fmt.Errorf("processes: Options.Threads is %d, more than %d", o.Threads, maxThreads)
+	}
+	if n > maxWorkers {
+		return nil, fmt.Errorf("processes: New with n of %d, more than %d", n, maxWorkers)
 	}
 	if depth >= maxDepth {
 		return nil, ErrNested

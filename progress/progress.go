@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/option"
 )
 
 // Format says what a Display looks like.
@@ -84,9 +85,10 @@ func New(w io.Writer, o *Options) *Display {
 	if o == nil {
 		o = new(Options)
 	}
-	if w == nil || o.Total < 0 {
-		panic("progress: New with a nil writer or a negative total")
+	if w == nil {
+		panic("progress: New with a nil writer")
 	}
+	option.NotNegative("progress: New", "Options.Total", o.Total)
 	d := &Display{format: o.Format, every: max(o.Every, time.Second), quit: make(chan struct{}), ended: make(chan struct{})}
 	if o.Every == 0 {
 		d.every = 10 * time.Second
