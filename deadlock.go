@@ -22,7 +22,8 @@ import (
 //     holds the way up is lent to a new strand, which serves the queue with
 //     it. A task whose wait is over takes its worker back before it goes on.
 //  3. If a task is stuck and no queue holds the way up, tasks wait for each
-//     other in a circle, and the wait that closes it fails with ErrDeadlock.
+//     other in a circle, and the wait that closes it fails with ErrDeadlock,
+//     unless a wait of the circle can end without the others (wait.canEnd).
 //
 // A worker is lent for its own group's tasks only, and has one holder at a
 // time, so a group of n workers never has more than n tasks that advance, and
@@ -47,6 +48,10 @@ import (
 // The alive ones are the smallest set that satisfies these lines, found by
 // repeating them until nothing changes; that is only done when a wait finds
 // nothing in its way that surely moves.
+//
+// A wait that can end by its own context, at a deadline for example, does not
+// make its strand alive for rules 1 and 2: what it waits for shall happen
+// before that. Only rule 3 counts it, when no worker would help.
 //
 // Why no deadlock is missed: what is alive becomes stuck only when a strand
 // that was not suspended blocks, or ends and leaves its worker free, or a
@@ -194,6 +199,27 @@ func (b *wait) ended() bool {
 	}
 }
 
+// canEnd reports whether the wait ends without what it is for: at a deadline,
+// or when a context ends that was made from the task's own to be canceled. That
+// the whole task may be canceled does not count, as every task can.
+func (b *wait) canEnd() bool {
+	if _, ok := b.ctx.Deadline(); ok {
+		return true
+	}
+	done := b.ctx.Done()
+	own, ok := b.ctx.Value(ownKey{}).(context.Context)
+	return done != nil && (!ok || done != own.Done())
+}
+
+// ownKey is the context key under which the context that a function of this
+// package gave to a task, to an item of a Map or to a callback gives itself.
+type ownKey struct{}
+
+// canEnd reports whether the strand continues when a context ends.
+func (s *strand) canEnd() bool {
+	return s.wait.canEnd() || s.wait.input() && slices.ContainsFunc(s.beside, (*wait).canEnd)
+}
+
 // whereLocked returns the group in whose queue a task waits, or the strand on
 // whose stack it is, or neither when it needs neither to get on.
 func (t *Task) whereLocked() (*WorkerGroup, *strand) {
@@ -265,6 +291,15 @@ func (q *search) rescue(from []*strand) error {
 				return nil
 			}
 		}
+	}
+	for _, s := range q.strands {
+		if !s.alive && s.canEnd() {
+			q.enliven(s)
+		}
+	}
+	q.spreadFresh()
+	if !slices.ContainsFunc(from, func(s *strand) bool { return !s.alive }) {
+		return nil
 	}
 	return ErrDeadlock
 }
@@ -352,6 +387,11 @@ func (q *search) spread() {
 			q.enliven(g.front...)
 		}
 	}
+	q.spreadFresh()
+}
+
+// spreadFresh marks those in front of strands that were found to be alive.
+func (q *search) spreadFresh() {
 	for len(q.fresh) > 0 {
 		s := q.fresh[len(q.fresh)-1]
 		q.fresh = q.fresh[:len(q.fresh)-1]

@@ -38,7 +38,9 @@
 //     however full its queue, and wait for the outcome: what has not started
 //     its worker runs in between. The same holds for executors whose tasks
 //     wait for each other's. Only tasks that wait for each other in a circle
-//     can never go on: the wait that closes it gets [ErrDeadlock].
+//     can never go on: the wait that closes it gets [ErrDeadlock]. If a wait
+//     of the circle has a deadline, or a context that the task has made to be
+//     canceled, the circle ends with that wait and there is no error.
 //   - An executor of n workers never has more than n tasks that advance.
 //   - The submission of a task synchronizes before the call of its function,
 //     whose return synchronizes before the return of any wait for it.

@@ -20,8 +20,10 @@ var (
 	// [runtime.Goexit], as testing.T.FailNow does.
 	ErrGoexit = errors.New("concert: task called runtime.Goexit")
 
-	// ErrDeadlock is the error of a wait that could never end, because what it
-	// waits for waits itself for the task that asks.
+	// ErrDeadlock is returned by a wait that could never end, because the
+	// awaited task waits for the caller, itself or through others. A wait with
+	// a deadline, or with a context that was made from the task's own to be
+	// canceled, can end: a circle that has one is no deadlock.
 	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
 
 	// ErrNotRegistered is wrapped by the error of a task whose function has

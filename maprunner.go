@@ -216,7 +216,7 @@ func (c *itemContext) Value(key any) any {
 	switch key {
 	case workerKey{}:
 		return c.task
-	case numberKey{}:
+	case numberKey{}, ownKey{}:
 		return c
 	}
 	return c.lazy.Value(key)

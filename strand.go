@@ -218,7 +218,7 @@ func (s *strand) suspend(b *wait, self *Task) (changed <-chan struct{}, err erro
 			s.changed = make(chan struct{})
 		}
 		s.beside = append(s.beside, b)
-		if err := s.rescueLocked(); err != nil {
+		if err := s.rescueLocked(); err != nil && !b.canEnd() {
 			s.leaveLocked(b)
 			return nil, err
 		}

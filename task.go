@@ -229,6 +229,8 @@ func (c *taskContext) Value(key any) any {
 	switch key {
 	case workerKey{}, numberKey{}:
 		return (*Task)(c)
+	case ownKey{}:
+		return c
 	}
 	return c.ctx.Value(key)
 }

@@ -269,7 +269,8 @@ type callbackContext struct {
 }
 
 func (c *callbackContext) Value(key any) any {
-	if key == (workerKey{}) {
+	switch key {
+	case workerKey{}, ownKey{}:
 		return c
 	}
 	return c.Context.Value(key)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"concert"
 )
@@ -164,10 +165,21 @@ var nestedCases = []testCase{
 	{"NestedCircle", "a task that waits for itself is told, not hung", nested(func(s *suite, ex concert.Executor) {
 		self := make(chan *concert.Future[int], 1)
 		own := func(ctx context.Context, _ int) (int, error) { return (<-self).Result(ctx) }
-		f := concert.Submit(s.ctx, ex, own, 0)
+		f := concert.Submit(context.WithoutCancel(s.ctx), ex, own, 0) // without the deadline of s.ctx
 		self <- f
 		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrDeadlock) {
 			s.Errorf("Result() of oneself = %v, want ErrDeadlock", err)
+		}
+
+		soon := func(ctx context.Context, _ int) (int, error) {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			return (<-self).Result(ctx)
+		}
+		f = concert.Submit(context.WithoutCancel(s.ctx), ex, soon, 0)
+		self <- f
+		if _, err := f.Result(s.ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, concert.ErrDeadlock) {
+			s.Errorf("Result() of oneself with a deadline = %v, want DeadlineExceeded", err)
 		}
 	})},
 }

@@ -1,0 +1,231 @@
+package goroutines_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// circleWait is one wait of a circle: task i waits for task i+1.
+type circleWait struct {
+	own    time.Duration // deadline of the task, from its submission; 0 for none
+	within time.Duration // deadline of the wait; 0 for none
+	cancel time.Duration // when a goroutine cancels the wait's context; 0 for never
+}
+
+// circle runs tasks that wait for each other, each on a pool of its own, in
+// the order given, a second apart. A task whose wait fails returns its number.
+// It returns what the waits returned, and after how long.
+func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []time.Duration) {
+	n := len(waits)
+	futures := make([]*concert.Future[int], n)
+	turn := make([]chan struct{}, n)
+	errs, took = make([]error, n), make([]time.Duration, n)
+	for i, w := range waits {
+		ex := goroutines.New(1, nil)
+		defer ex.Close()
+		turn[i] = make(chan struct{})
+		ctx := context.WithoutCancel(t.Context())
+		if w.own > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, w.own)
+			defer cancel()
+		}
+		futures[i] = concert.Submit(ctx, ex, func(ctx context.Context, _ int) (int, error) {
+			<-turn[i]
+			if w.within > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, w.within)
+				defer cancel()
+			}
+			if w.cancel > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				time.AfterFunc(w.cancel, cancel)
+			}
+			begin := time.Now()
+			got, err := futures[(i+1)%n].Result(ctx)
+			errs[i], took[i] = err, time.Since(begin)
+			if err != nil {
+				return i, nil
+			}
+			return got, nil
+		}, 0)
+	}
+	synctest.Wait()
+	for i := range n {
+		close(turn[(first+i)%n])
+		synctest.Wait()
+		time.Sleep(time.Second)
+	}
+	for _, f := range futures {
+		f.Result(t.Context())
+	}
+	return errs, took
+}
+
+// TestCircle_CanEnd: a circle in which a wait can end without the others is no
+// deadlock, whichever wait closes it: that wait ends in its time, and the
+// others get the results.
+func TestCircle_CanEnd(t *testing.T) {
+	const hour = time.Hour
+	for _, c := range []struct {
+		name  string
+		waits []circleWait
+		ends  int // the wait that does
+		err   error
+	}{
+		{"a deadline of the wait", []circleWait{{within: hour}, {}}, 0, context.DeadlineExceeded},
+		{"of one of three", []circleWait{{}, {}, {within: hour}}, 2, context.DeadlineExceeded},
+		{"a deadline of the task", []circleWait{{own: hour}, {}}, 0, context.DeadlineExceeded},
+		{"several", []circleWait{{within: 2 * hour}, {own: hour}, {within: 3 * hour}}, 1, context.DeadlineExceeded},
+		{"a cancellation of the wait", []circleWait{{}, {cancel: hour}}, 1, context.Canceled},
+		{"of a task that waits for itself", []circleWait{{within: hour}}, 0, context.DeadlineExceeded},
+	} {
+		for first := range c.waits {
+			t.Run(fmt.Sprint(c.name, " ", first), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					errs, took := circle(t, c.waits, first)
+					for i, err := range errs {
+						if i == c.ends {
+							if !errors.Is(err, c.err) || errors.Is(err, concert.ErrDeadlock) || took[i] < hour-3*time.Second {
+								t.Errorf("the wait of task %d returned %v after %v; want %v after an hour", i, err, took[i], c.err)
+							}
+						} else if err != nil {
+							t.Errorf("the wait of task %d returned %v after %v", i, err, took[i])
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestCircle_CannotEnd: without such a wait exactly one fails, the one that
+// closes the circle. That a task can be canceled as a whole changes nothing.
+func TestCircle_CannotEnd(t *testing.T) {
+	for n := range 4 {
+		waits := make([]circleWait, n+1)
+		for first := range waits {
+			synctest.Test(t, func(t *testing.T) {
+				errs, took := circle(t, waits, first)
+				last := (first + n) % (n + 1)
+				for i, err := range errs {
+					if i == last != errors.Is(err, concert.ErrDeadlock) || i == last && took[i] != 0 {
+						t.Errorf("%d tasks, from task %d: the wait of task %d returned %v after %v", n+1, first, i, err, took[i])
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestCircle_AfterDeadline: the circle of which a wait had a deadline is one
+// again when the task waits once more, without.
+func TestCircle_AfterDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer a.Close()
+		defer b.Close()
+		var g *concert.Future[int]
+		begin := make(chan struct{})
+		f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
+			<-begin
+			soon, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			if _, err := g.Result(soon); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the wait with a deadline returned %v", err)
+			}
+			return g.Result(ctx)
+		}, 0)
+		g = concert.Submit(t.Context(), b, func(ctx context.Context, _ int) (int, error) { return f.Result(ctx) }, 0)
+		close(begin)
+		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrDeadlock) {
+			t.Errorf("the wait without one returned %v, want ErrDeadlock", err)
+		}
+	})
+}
+
+// TestCircle_Ways: what holds for Result holds for the other waits, for a Map,
+// and for a Submit into a full queue.
+func TestCircle_Ways(t *testing.T) {
+	for name, wait := range map[string]func(ctx context.Context, f *concert.Future[int]) error{
+		"Wait": func(ctx context.Context, f *concert.Future[int]) error {
+			concert.Wait(ctx, concert.AllCompleted, f)
+			return context.Cause(ctx)
+		},
+		"AsCompleted": func(ctx context.Context, f *concert.Future[int]) error {
+			for range concert.AsCompleted(ctx, f) {
+			}
+			return context.Cause(ctx)
+		},
+		"Gather": func(ctx context.Context, f *concert.Future[int]) error {
+			_, err := concert.Gather(ctx, f)
+			return err
+		},
+		"Map": func(ctx context.Context, f *concert.Future[int]) (last error) {
+			ex := goroutines.New(1, nil)
+			defer ex.Close()
+			wait := func(ctx context.Context, _ int) (int, error) { return f.Result(ctx) }
+			for _, err := range concert.Map(ctx, ex, wait, slices.Values([]int{1})) {
+				last = err
+			}
+			return last
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+				defer a.Close()
+				defer b.Close()
+				var g *concert.Future[int]
+				begin := make(chan struct{})
+				f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
+					<-begin
+					soon, cancel := context.WithTimeout(ctx, time.Hour)
+					defer cancel()
+					if err := wait(soon, g); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, concert.ErrDeadlock) {
+						t.Errorf("the wait with a deadline returned %v", err)
+					}
+					return 1, nil
+				}, 0)
+				g = concert.Submit(t.Context(), b, func(ctx context.Context, _ int) (int, error) {
+					<-begin
+					return f.Result(ctx)
+				}, 0)
+				close(begin)
+				if got, err := g.Result(t.Context()); got != 1 || err != nil {
+					t.Errorf("the wait without one returned %d, %v; want the result", got, err)
+				}
+			})
+		})
+	}
+}
+
+// TestCircle_RescueFirst: a deadline is no reason to leave a task without a
+// worker that can be lent.
+func TestCircle_RescueFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer a.Close()
+		defer b.Close()
+		begin := time.Now()
+		f := concert.Submit(t.Context(), a, func(ctx context.Context, n int) (int, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			return concert.Submit(ctx, b, func(ctx context.Context, n int) (int, error) {
+				return concert.Submit(ctx, a, square, n).Result(ctx)
+			}, n).Result(ctx)
+		}, 3)
+		if got, err := f.Result(t.Context()); got != 9 || err != nil || time.Since(begin) != 0 {
+			t.Errorf("Result() = %d, %v after %v; want 9 at once", got, err, time.Since(begin))
+		}
+	})
+}
