@@ -28,9 +28,10 @@ func (w *worker) putContract(ctx context.Context) error {
 func (w *worker) advert(ctx context.Context) error {
 	host, _ := os.Hostname()
 	w.mu.Lock()
+	w.adverts++
 	a := advert{
 		Contract: w.contract, Host: host, Pid: os.Getpid(), Places: w.opts.Places, Running: w.opts.Places - len(w.free),
-		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining,
+		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining, Number: w.adverts,
 	}
 	w.mu.Unlock()
 	text, err := wire.Marshal(&a)

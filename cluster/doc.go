@@ -73,6 +73,14 @@
 // What a server says is stored is in its files, and survives the end of its process; the disk has it up to two minutes later, unless concertd is
 // told --sync. So one server that loses its power may forget tasks and results of that time; of three, each with its own power, one may lose it.
 //
+// A client knows a worker and its functions, and a worker knows a cancellation,
+// usually as soon as the servers have stored them. Whatever starts first,
+// whatever restarts, and whenever the servers store what: a worker and its
+// functions are known 30 seconds later at the latest, and 3 seconds later
+// unless its heartbeats are lost too; a cancellation is known 3 seconds later.
+// Add the time in which the servers answer a read, and the time for which they
+// are away.
+//
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //
 // Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task

@@ -56,15 +56,29 @@ func (e *Executor) Sent() int {
 	return int(e.last)
 }
 
+// Cancellations returns what the executor would say to cancel the calls that
+// are on their way.
+func (e *Executor) Cancellations() (client string, bodies [][]byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		_, body := wire.Cancellation(e.client, e.session, c.try)
+		bodies = append(bodies, body)
+	}
+	return e.client, bodies
+}
+
 // Snapshot returns what there is in a stream under a prefix, a line for each message: the rest of the subject and what it says, as far as that is short.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	l := linked(t, a)
 	defer l.close()
-	read := l.snapshot
+	read := l.snapshot(stream, prefix)
 	if stream == wire.CancelStream {
-		read = l.replay
+		r := &replay{link: l, stream: stream}
+		defer r.close(t.Context())
+		read = r.read
 	}
-	err := read(t.Context(), stream, prefix, func(subject string, m *nats.Msg) {
+	err := read(t.Context(), func(subject string, m *nats.Msg) {
 		all = append(all, fmt.Sprintf("%s: %.100s", strings.TrimPrefix(subject, prefix+"."), m.Data))
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,35 +15,80 @@ import (
 )
 
 const (
-	changesAhead = 1 << 12 // that wait here
-	batchSize    = 512     // messages of a snapshot that are asked for at a time
+	changesAhead = 1 << 12                // messages that wait for take
+	batchSize    = 512                    // messages of a snapshot in one request
+	firstReread  = 100 * time.Millisecond // from a read to the second one
+	rereadFailed = time.Second            // at most, from a read that failed to the next one
 )
 
-// reader gives take what a stream has now: link.snapshot or, if clients write to it, link.replay.
-type reader func(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error
+// reader calls take with what a stream holds. It may leave out what it has
+// passed to take in an earlier read.
+type reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
-// follow gives take what a stream has under subjects that begin with a prefix, one message after the other: the rest of the
-// subject, the content, and whether that says that it is gone. First come those that are there, until then it blocks; then, until life ends, each as it is
-// published.
+// followed is a stream that is followed.
+type followed struct {
+	stream string
+	prefix string                    // of its subjects, without the dot
+	read   reader                    // reads the stream; never called concurrently
+	close  func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
+	reread time.Duration             // the longest pause between two reads
+}
+
+func (f *followed) end(ctx context.Context) {
+	if f.close != nil {
+		f.close(ctx)
+	}
+}
+
+// follow calls take with each message of a stream: the subject after the
+// prefix, the content, and whether the subject was deleted. It blocks until
+// take has been called with the messages that the stream holds at first. Until
+// life ends, take is then called with each message as it is published. The
+// calls never overlap.
 //
-// Steps: 1. it subscribes to the subjects themselves, 2. reads what the stream has, 3. and then takes what has been published since 1. So of a subject the
-// last one that take is given is the newest there is. It does 2 once more whenever a message may have been missed: after the connection was lost, or if
-// there were too many. What is published may not be stored in the end, if servers are lost at that moment: it is for news that are repeated, or
-// wishes. It takes nothing from the servers but that subscription.
-func (l *link) follow(ctx, life context.Context, stream, prefix string, read reader, take func(key string, value []byte, gone bool)) error {
+// Usually a message arrives at once, by the subscription. At the latest it
+// arrives f.reread and the duration of one read after the stream has stored it,
+// in whatever order its publisher, the servers and this link did their parts;
+// while the servers are away, after they are back. The steps:
+//
+//  1. follow subscribes to the subjects,
+//  2. and then reads the stream.
+//  3. It reads the stream again after firstReread, after twice that, and so on
+//     up to f.reread, and then each time after f.reread.
+//  4. It begins with the first pause again when the connection was lost, or
+//     when the subscription had too many messages.
+//
+// Steps 1 and 2 alone miss a message that the servers handed to their
+// subscribers before step 1 and stored after step 2: they hand it over as it
+// arrives, store it later, and do not say when. The same holds for a replica
+// that lags behind the others and answers the read, for a message that one
+// server passed on before it knew of the subscription at another one, and for
+// one that was lost between two servers. Step 3 finds all of them.
+//
+// take may be called with a message repeatedly, and with an old message of a
+// subject after a newer one: a read can return what was stored last while the
+// next one, which the subscription has delivered, is not stored yet. What take
+// is called with must say itself which is newer, if that matters. A message
+// that is published may never be stored, if servers are lost at that moment; so
+// the publisher must repeat what is not acknowledged.
+func (l *link) follow(ctx, life context.Context, f followed, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, changesAhead)
 	missed := l.missed.wait()
-	sub, err := l.nc.ChanSubscribe(prefix+".>", changes)
+	sub, err := l.nc.ChanSubscribe(f.prefix+".>", changes)
 	if err != nil {
-		return fmt.Errorf("cluster: following %s: %w", stream, err)
+		return fmt.Errorf("cluster: following %s: %w", f.stream, err)
 	}
+	var taking sync.Mutex
 	give := func(subject string, m *nats.Msg) {
 		op := m.Header.Get("KV-Operation")
-		take(strings.TrimPrefix(subject, prefix+"."), m.Data, op == "PURGE" || op == "DEL")
+		taking.Lock()
+		defer taking.Unlock()
+		take(strings.TrimPrefix(subject, f.prefix+"."), m.Data, op == "PURGE" || op == "DEL")
 	}
-	if err := read(ctx, stream, prefix, give); err != nil {
+	if err := f.read(ctx, give); err != nil {
 		sub.Unsubscribe()
-		return fmt.Errorf("cluster: reading %s: %w", stream, err)
+		f.end(ctx)
+		return fmt.Errorf("cluster: reading %s: %w", f.stream, err)
 	}
 	l.background.Go(func() {
 		defer sub.Unsubscribe()
@@ -50,49 +96,83 @@ func (l *link) follow(ctx, life context.Context, stream, prefix string, read rea
 			select {
 			case m := <-changes:
 				give(m.Subject, m)
-			case <-missed:
-				missed = l.missed.wait()
-				if read(life, stream, prefix, give) != nil {
-					time.AfterFunc(time.Second, l.missed.fire)
-				}
 			case <-life.Done():
 				return
 			}
 		}
 	})
+	l.background.Go(func() { l.reread(life, missed, f, give) })
 	return nil
 }
 
-// snapshot gives take what a stream has now. It takes headers for the servers' word, so it is for what workers and servers have written.
-func (l *link) snapshot(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error {
-	for next, more := uint64(1), true; more; {
-		err := l.patiently(ctx, func(ctx context.Context) error {
-			last, pending, err := l.batch(ctx, stream, prefix, next, take)
-			if err == nil && pending && last < next {
-				err = errors.New("the servers say that there is more, and give nothing")
-			}
-			if err == nil {
-				next, more = last+1, pending
-			}
-			return err
-		})
-		if err != nil {
-			return err
+// reread reads a stream again and again, as follow says, until life ends. It
+// has a goroutine of its own, so that a read that takes long holds up nothing.
+func (l *link) reread(life context.Context, missed <-chan struct{}, f followed, give func(subject string, m *nats.Msg)) {
+	defer f.end(life)
+	pause := min(firstReread, f.reread)
+	for {
+		next := time.NewTimer(pause)
+		select {
+		case <-next.C:
+			pause = min(2*pause, f.reread)
+		case <-missed:
+			next.Stop()
+			missed = l.missed.wait()
+			pause = min(firstReread, f.reread)
+		case <-life.Done():
+			next.Stop()
+			return
+		}
+		if f.read(life, give) != nil {
+			pause = min(pause, rereadFailed)
 		}
 	}
-	return nil
 }
 
-// batch reads some messages of a stream, from a number on, and returns the number of the last one, and whether there are more: it is the servers that
+// snapshot reads all that a stream holds under a prefix. It trusts the
+// messages' headers, so it is for streams that only workers and servers write
+// to.
+func (l *link) snapshot(stream, prefix string) reader {
+	return func(ctx context.Context, take func(subject string, m *nats.Msg)) error {
+		for next, more := uint64(1), true; more; {
+			err := l.patiently(ctx, func(ctx context.Context) error {
+				last, pending, err := l.batch(ctx, stream, map[string]any{"seq": next, "batch": batchSize, "next_by_subj": prefix + ".>"}, take)
+				if err == nil && pending && last < next {
+					err = errors.New("the servers say that there is more, and give nothing")
+				}
+				if err == nil {
+					next, more = last+1, pending
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// newest reads the newest messages of at most batchSize subjects; it leaves out
+// subjects without a message. It trusts headers, as snapshot does.
+func (l *link) newest(ctx context.Context, stream string, subjects []string, take func(subject string, m *nats.Msg)) error {
+	return l.patiently(ctx, func(ctx context.Context) error {
+		_, _, err := l.batch(ctx, stream, map[string]any{"multi_last": subjects}, take)
+		return err
+	})
+}
+
+// batch asks a stream for messages, and returns the number of the last one, and
+// whether there are more: it is the servers that
 // decide how many they give at a time. See ADR-31 of NATS: "JetStream direct get".
-func (l *link) batch(ctx context.Context, stream, prefix string, from uint64, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
+func (l *link) batch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
 	inbox := l.nc.NewInbox()
 	sub, err := l.nc.SubscribeSync(inbox)
 	if err != nil {
 		return 0, false, err
 	}
 	defer sub.Unsubscribe()
-	body, err := json.Marshal(map[string]any{"seq": from, "batch": batchSize, "next_by_subj": prefix + ".>"})
+	body, err := json.Marshal(request)
 	if err != nil {
 		return 0, false, err
 	}

@@ -134,33 +134,61 @@ func overBy(m *nats.Msg) error {
 	}
 }
 
-// replay gives take what a stream has now that clients have written, as snapshot does for what they have not.
-func (l *link) replay(ctx context.Context, stream, prefix string, take func(subject string, m *nats.Msg)) error {
-	return l.patiently(ctx, func(ctx context.Context) error {
-		c, err := l.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-			Name: wire.Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
+// replay reads a stream that clients write to, by a consumer of its own.
+type replay struct {
+	link     *link
+	stream   string
+	consumer string // "" before it is made
+}
+
+// replayIdle is how long the servers keep the consumer of a replay that reads
+// nothing. It is longer than all pauses between two reads.
+const replayIdle = time.Minute
+
+// read is a reader. It leaves out the messages that an earlier read has passed
+// to take, as its consumer is past them. After an error, or when the servers
+// have removed the consumer, it begins with the first message again. It must
+// not be called concurrently.
+func (r *replay) read(ctx context.Context, take func(subject string, m *nats.Msg)) error {
+	for n := batchSize; n == batchSize; { // fewer are all that there are
+		err := r.link.patiently(ctx, func(ctx context.Context) (err error) {
+			n, err = r.readBatch(ctx, take)
+			if err != nil { // messages on their way are lost: the servers send each once
+				r.close(ctx)
+			}
+			return err
 		})
 		if err != nil {
 			return err
 		}
-		defer l.forget(ctx, stream, c.CachedInfo().Name)
-		for pending := c.CachedInfo().NumPending; pending > 0; {
-			n := 0
-			most := int(min(pending, batchSize)) // so that it is over with the last one
-			err := l.pull(ctx, stream, c.CachedInfo().Name, most, 0, func(m *message) {
-				n++
-				pending = m.meta.NumPending
-				take(m.subject(), m.msg)
-			})
-			if err != nil {
-				return err
-			}
-			if n == 0 { // what there was has been removed
-				return nil
-			}
+	}
+	return nil
+}
+
+// readBatch reads up to batchSize messages, and returns how many.
+func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
+	if r.consumer == "" {
+		c, err := r.link.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
+			Name: wire.Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: replayIdle,
+		})
+		if err != nil {
+			return 0, err
 		}
-		return nil
+		r.consumer = c.CachedInfo().Name
+	}
+	err = r.link.pull(ctx, r.stream, r.consumer, batchSize, 0, func(m *message) {
+		n++
+		take(m.subject(), m.msg)
 	})
+	return n, err
+}
+
+// close removes the consumer, also when ctx has ended.
+func (r *replay) close(ctx context.Context) {
+	if r.consumer != "" {
+		r.link.forget(ctx, r.stream, r.consumer)
+		r.consumer = ""
+	}
 }
 
 // forget removes a consumer, also when the context of what it was for has ended. If the servers do not hear of it, it goes by itself.

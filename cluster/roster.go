@@ -6,9 +6,12 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"concert"
 	"concert/cluster/internal/wire"
@@ -31,7 +34,8 @@ type advert struct {
 	Finished int64     `cbor:"6,keyasint"`
 	Failed   int64     `cbor:"7,keyasint"`
 	Since    time.Time `cbor:"8,keyasint"`
-	Draining bool      `cbor:"9,keyasint,omitempty"` // it takes no more
+	Draining bool      `cbor:"9,keyasint,omitempty"`  // it takes no more
+	Number   uint64    `cbor:"10,keyasint,omitempty"` // of the worker's adverts, from 1: the highest is the newest; 0 from workers that do not count them
 }
 
 // name of the contract: what it holds decides it.
@@ -45,13 +49,15 @@ func (c *contract) name() string {
 
 // roster is what is known of the workers: a copy of the two buckets, kept up to date.
 type roster struct {
-	changed func() // is told
+	changed func()        // is told
+	unknown chan struct{} // has room for one: a worker has a contract that is not known
 
 	mu        sync.Mutex
 	contracts map[string]contract // guarded by mu: by name
 	workers   map[string]seen     // guarded by mu: by id
 	offered   map[string][]string // guarded by mu: contracts that have a function, by name and digest of its signature
 	staff     map[string]staff    // guarded by mu: by contract, of what workers says
+	departed  recent[string]      // guarded by mu: workers that have deregistered; their ids are never used again
 
 	total atomic.Int64 // places of all
 }
@@ -67,21 +73,90 @@ type seen struct {
 	at time.Time // by this process's clock
 }
 
-const mostPlaces = 1 << 20 // that a worker is believed to have
+const (
+	mostPlaces   = 1 << 20          // that a worker is believed to have
+	mostDeparted = 1 << 12          // ids of workers that have deregistered
+	rosterReread = 30 * time.Second // the longest pause between two reads: each heartbeat repeats an advert, and unknown contracts are looked up
+)
 
 func newRoster(changed func()) *roster {
-	return &roster{changed: changed, contracts: map[string]contract{}, workers: map[string]seen{}, offered: map[string][]string{}, staff: map[string]staff{}}
+	return &roster{
+		changed: changed, unknown: make(chan struct{}, 1), contracts: map[string]contract{}, workers: map[string]seen{}, offered: map[string][]string{},
+		staff: map[string]staff{}, departed: recent[string]{most: mostDeparted},
+	}
 }
 
 // follow watches the workers until life ends. It returns once it knows those that are there.
+//
+// A worker is known as soon as one of its adverts arrives, which it sends every
+// heartbeat, and at the latest rosterReread after the servers have stored one.
+// Its functions are known as soon as it is itself: if they are not, the servers
+// are asked for them, see lookUp.
 func (r *roster) follow(ctx, life context.Context, l *link) error {
 	for bucket, take := range map[string]func(string, []byte, bool){wire.ContractBucket: r.contract, wire.WorkerBucket: r.worker} {
-		if err := l.follow(ctx, life, wire.BucketStream(bucket), wire.BucketPrefix(bucket), l.snapshot, take); err != nil {
+		stream, prefix := wire.BucketStream(bucket), wire.BucketPrefix(bucket)
+		f := followed{stream: stream, prefix: prefix, read: l.snapshot(stream, prefix), reread: rosterReread}
+		if err := l.follow(ctx, life, f, take); err != nil {
 			return err
 		}
 	}
 	l.background.Go(func() { r.age(life) })
+	l.background.Go(func() {
+		r.lookUp(life, func(names []string) { l.contracts(life, names, r.contract) })
+	})
 	return nil
+}
+
+// contracts asks the servers for contracts, and calls take with those that they
+// have. It reports no error: the caller asks again until the contracts are
+// known.
+func (l *link) contracts(ctx context.Context, names []string, take func(name string, text []byte, gone bool)) {
+	prefix := wire.BucketPrefix(wire.ContractBucket) + "."
+	subjects := make([]string, len(names))
+	for i, name := range names {
+		subjects[i] = prefix + name
+	}
+	l.newest(ctx, wire.BucketStream(wire.ContractBucket), subjects, func(subject string, m *nats.Msg) {
+		take(strings.TrimPrefix(subject, prefix), m.Data, false)
+	})
+}
+
+// lookUp calls ask with the contracts that workers have and that are not known,
+// until life ends: at once, and again after a pause that grows up to a
+// heartbeat as long as there are any.
+func (r *roster) lookUp(life context.Context, ask func(names []string)) {
+	for {
+		select {
+		case <-r.unknown:
+		case <-life.Done():
+			return
+		}
+		for pause := firstReread; ; pause = min(2*pause, heartbeat) {
+			names := r.unknownContracts()
+			if len(names) == 0 {
+				break
+			}
+			ask(names)
+			select {
+			case <-time.After(pause):
+			case <-life.Done():
+				return
+			}
+		}
+	}
+}
+
+// unknownContracts returns up to batchSize contracts that workers have and that
+// are not known.
+func (r *roster) unknownContracts() (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.staff {
+		if _, known := r.contracts[name]; !known && wire.ValidToken(name) && len(names) < batchSize {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (r *roster) contract(name string, text []byte, gone bool) {
@@ -101,22 +176,39 @@ func (r *roster) contract(name string, text []byte, gone bool) {
 	r.changed()
 }
 
+// worker enters an advert of a worker, or removes the worker. It ignores an
+// advert that is older than the last one, as follow of link does not keep the
+// order.
 func (r *roster) worker(id string, text []byte, gone bool) {
 	var a advert
-	gone = gone || wire.Unmarshal(text, &a) != nil
+	broken := !gone && wire.Unmarshal(text, &a) != nil
 	a.Places = min(max(a.Places, 0), mostPlaces)
 	r.mu.Lock()
 	before, known := r.workers[id]
+	if r.departed.has(id) || known && !gone && !broken && a.Number != 0 && a.Number <= before.Number {
+		r.mu.Unlock()
+		return
+	}
 	if known {
 		r.count(before.advert, -1)
 	}
 	if gone {
+		r.departed.add(id)
+	}
+	_, understood := r.contracts[a.Contract]
+	if gone || broken {
 		delete(r.workers, id)
 	} else {
 		r.workers[id] = seen{a, time.Now()}
 		r.count(a, 1)
 	}
 	r.mu.Unlock()
+	if !gone && !broken && !understood {
+		select {
+		case r.unknown <- struct{}{}:
+		default:
+		}
+	}
 	if !known || before.Places != a.Places || before.Draining != a.Draining {
 		r.changed()
 	}

@@ -17,9 +17,9 @@ func TestRoster(t *testing.T) {
 		life := t.Context()
 		go r.age(life)
 		rng := rand.New(rand.NewPCG(1, 2))
-		for range 5000 {
-			id := fmt.Sprint("worker", rng.IntN(40))
-			text, err := wire.Marshal(&advert{Contract: fmt.Sprint("contract", rng.IntN(5)), Places: rng.IntN(8), Draining: rng.IntN(4) == 0})
+		for i := range 5000 {
+			id := fmt.Sprint("worker", i/250*20+rng.IntN(40)) // none comes again after its end
+			text, err := wire.Marshal(&advert{Contract: fmt.Sprint("contract", rng.IntN(5)), Places: rng.IntN(8), Draining: rng.IntN(4) == 0, Number: uint64(i + 1)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -132,6 +132,7 @@ type worker struct {
 	finished int64                      // guarded by mu
 	failed   int64                      // guarded by mu
 	draining bool                       // guarded by mu
+	adverts  uint64                     // guarded by mu: how many there have been
 	made     time.Time                  // guarded by mu: when the consumer was, by the servers' clock
 	saying   int                        // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
 	idle     chan struct{}              // closed when it drains and holds nothing
@@ -147,7 +148,10 @@ func (w *worker) serve(ctx context.Context) error {
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
 	w.life, w.ctx = life, tasks
-	err := w.link.follow(ctx, life, wire.CancelStream, wire.CancelPrefix, w.link.replay, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
+	cancellations := &replay{link: w.link, stream: wire.CancelStream}
+	err := w.link.follow(ctx, life, followed{
+		stream: wire.CancelStream, prefix: wire.CancelPrefix, read: cancellations.read, close: cancellations.close, reread: heartbeat,
+	}, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
 	if err != nil {
 		return err
 	}
