@@ -2,8 +2,7 @@ package processes
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"syscall"
@@ -20,7 +19,9 @@ const drainTime = 100 * time.Millisecond
 //
 //  1. It is dead, and still has its number: kill what it started.
 //  2. Take what it left in the pipe, and then what only the journal has.
-//  3. A call that it had begun fails; one that it had not goes to another worker.
+//  3. A call that it had begun fails; one that it had not goes to another worker. If
+//     it ran none, the one that it was to begin next may have killed it: that fails
+//     as well after the death of mostDeaths workers.
 func (w *worker) wait() {
 	awaitExit(w.cmd)
 	p := w.pool
@@ -101,6 +102,13 @@ func (w *worker) bury(state *os.ProcessState) {
 	for _, v := range victims {
 		v.err.Running = len(victims)
 	}
+	inTask, blamed := len(victims) > 0, false
+	if !inTask && len(back) > 0 {
+		var culprit *victim
+		if back, culprit = w.suspect(back, state); culprit != nil {
+			victims, blamed = append(victims, *culprit), true
+		}
+	}
 	before, id := w.state, w.id
 	w.state, w.flights, w.count = buried, flights{}, 0
 	mem := w.journal.mem
@@ -109,19 +117,35 @@ func (w *worker) bury(state *os.ProcessState) {
 	w.rouse()
 	delete(p.all, w)
 	p.putBack(back...)
+	if blamed {
+		p.restarts.blame(mostDeaths)
+	}
+	var why error
+	if len(victims) > 0 {
+		why = victims[0].err
+	} else {
+		why = w.deathOf(state, before)
+	}
+	level := slog.LevelWarn
+	if guilty || w.killed != nil && p.closed != nil { // the pool killed it, as it was asked to
+		level = slog.LevelDebug
+	}
+	logged := true
 	switch before {
 	case starting:
 		w.tasks.Close()
-		p.failed(id, w.stillborn(state))
+		logged = p.failed(id, w.generation, why)
 	case spare:
 		w.tasks.Close()
 		p.spares = slices.DeleteFunc(p.spares, func(other *worker) bool { return other == w })
-		if !p.ended {
-			p.spawn(noSeat)
-		}
+		p.lost(noSeat, w.generation, w.isGood(), false, why)
 	case seated:
-		p.refill(id)
+		p.seats[id] = nil
+		p.lost(id, w.generation, w.isGood(), inTask, why)
+	case leaving:
+		logged = !state.Success()
 	}
+	deaths, pause := p.restarts.inRow, p.restarts.pause()
 	p.checkGone()
 	p.mu.Unlock()
 
@@ -131,7 +155,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	}
 	for _, v := range victims {
 		worker := id
-		if v.vain || !v.begun && !v.batch.Start(v.from, worker) {
+		if v.err.Unbegun > 0 || v.vain || !v.begun && !v.batch.Start(v.from, worker) {
 			worker = -1
 		} else if p.opts.Retry != nil && w.mayAgain(v) {
 			p.mu.Lock()
@@ -143,6 +167,13 @@ func (w *worker) bury(state *os.ProcessState) {
 		w.owed++
 	}
 	w.payUp()
+	if logged {
+		task := ""
+		if len(victims) == 1 {
+			task = victims[0].batch.Name
+		}
+		p.logDeath(level, id, w.pid, task, why, deaths, pause)
+	}
 }
 
 // victim is a call under which a worker died.
@@ -153,6 +184,26 @@ type victim struct {
 	err   *WorkerError
 }
 
+// suspect blames the next call that the worker was to begin, the first of back, for
+// the death of the worker, which ran none. That call goes to another worker after
+// all others, and alone; or it is returned, if enough workers have died so. The
+// caller holds mu.
+func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, culprit *victim) {
+	first := back[0]
+	first.to = first.from + 1
+	first.unbegun++
+	others = back[1:]
+	if back[0].from++; back[0].len() > 0 {
+		others = back
+	}
+	if first.unbegun < mostDeaths {
+		return append(others, first), nil
+	}
+	err := w.newWorkerError(first.batch.Name, state)
+	err.Unbegun = first.unbegun
+	return others, &victim{span: first, begun: first.deaths > 0, err: err}
+}
+
 // mayAgain reports whether the call runs again on another worker.
 func (w *worker) mayAgain(v victim) bool {
 	if v.deaths >= mostDeaths || v.batch.Context().Err() != nil {
@@ -160,17 +211,4 @@ func (w *worker) mayAgain(v victim) bool {
 	}
 	defer func() { recover() }() // a Retry that panics says no
 	return w.pool.opts.Retry(v.err, v.deaths)
-}
-
-// stillborn is the error of a worker that died before it was ready.
-func (w *worker) stillborn(state *os.ProcessState) error {
-	if w.killed != nil {
-		return fmt.Errorf("processes: a worker was not ready: %w", w.killed)
-	}
-	e := w.newWorkerError("", state)
-	text := fmt.Sprintf("processes: a worker died before it was ready: %v", state)
-	if r := e.reason(); r != "" {
-		text += ": " + r
-	}
-	return errors.New(text)
 }

@@ -59,6 +59,9 @@ func (p *Pool) checkEnd() {
 
 // checkGone closes gone when nothing will happen any more. The caller holds mu.
 func (p *Pool) checkGone() {
+	if p.ended {
+		p.stopPauses()
+	}
 	if !p.ended || len(p.all) > 0 || p.starting > 0 {
 		return
 	}
@@ -178,7 +181,8 @@ func (p *Pool) breakLocked(reason error) {
 			close(e.in)
 		}
 	}
-	go func() { // user code may be told
+	go func() { // loggers and tasks call user code
+		p.logger().Error("processes: the pool is broken", "reason", reason.Error())
 		for _, t := range queue {
 			t.Fail(err)
 		}

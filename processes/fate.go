@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// WorkerError is the error of a task whose worker process died while it ran.
+// WorkerError is the error of a task whose worker process died while it ran, or of one
+// that could not be begun, since the workers that had it next died.
 type WorkerError struct {
 	// Task is the name of the task's function.
 	Task string
@@ -23,6 +24,10 @@ type WorkerError struct {
 	// one, which Options.Threads allows, and Err is nil, then nobody knows which of them
 	// did it.
 	Running int
+	// Unbegun is 0 for a task that ran. Else it is how many workers died one after the
+	// other when this task was the next that they were to begin: it may be what kills
+	// them, so it is not given to another one.
+	Unbegun int
 	// Err says why the pool killed it: ErrTimeout, the cause of the task's
 	// context, ErrNeighbor, a protocol error; or it is ErrMemory. Else it is nil.
 	Err error
@@ -48,6 +53,9 @@ func (e *WorkerError) Error() string {
 	}
 	if e.Running > 1 && e.Err == nil {
 		fmt.Fprintf(&b, " while it ran %d tasks", e.Running)
+	}
+	if e.Unbegun > 0 {
+		fmt.Fprintf(&b, " before it began the task, as did %d workers before it", e.Unbegun-1)
 	}
 	if line := e.reason(); line != "" {
 		fmt.Fprintf(&b, ": %s", line)

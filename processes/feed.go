@@ -123,10 +123,11 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 		room := w.room()
 		switch {
 		case room <= 0 || len(b.buf) >= inPipe/4:
-		case len(p.again) > 0:
+		case len(p.again) > 0 && (!p.suspect || p.again[0].unbegun == 0 || len(p.queue) == 0):
 			s := &p.again[0]
 			n := min(room, s.len())
-			p.enroll(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths})
+			p.suspect = s.unbegun > 0 // other tasks come between
+			p.enroll(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
 			if s.from += n; s.len() == 0 {
 				p.unwatch(s.parent)
 				p.again = slices.Delete(p.again, 0, 1)
@@ -134,6 +135,7 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 			continue
 		case len(p.queue) > 0 && !p.idleElsewhere(w):
 			s := p.claim(w, room)
+			p.suspect = false
 			switch {
 			case s.len() == 0:
 			case w.state == seated && !w.trimming: // which it may do meanwhile
@@ -191,7 +193,7 @@ func (p *Pool) claim(w *worker, room int) span {
 			p.nudge()
 		}
 	}
-	s = p.refuseLarge(s)
+	s = p.refuseName(p.refuseLarge(s))
 	p.checkEnd()
 	return s
 }
@@ -224,12 +226,33 @@ func (p *Pool) refuseLarge(s span) span {
 	return s
 }
 
+// refuseName settles the calls of a span if their function has a name that does
+// not fit into a frame. The caller holds mu, which is free meanwhile.
+func (p *Pool) refuseName(s span) span {
+	if s.len() == 0 || len(s.batch.Name) <= frame.MaxName {
+		return s
+	}
+	err := longName(s.batch.Name)
+	p.mu.Unlock()
+	for i := s.from; i < s.to; i++ {
+		s.batch.Settle(i, -1, concert.Encoded{}, err)
+	}
+	p.mu.Lock()
+	p.unsettled -= s.len()
+	return span{}
+}
+
+// longName is the error of a function whose name does not fit into a frame.
+func longName(name string) error {
+	return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register it under a shorter one", ErrTooLarge, name, len(name), frame.MaxName)
+}
+
 // enroll enters calls into the worker's table and encodes them. The caller
 // holds mu.
 func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
-	f := w.flights.add(flight{batch: s.batch, parent: p.watch(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, vain: -1, deaths: s.deaths})
+	f := w.flights.add(flight{batch: s.batch, parent: p.watch(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, vain: -1, deaths: s.deaths, unbegun: s.unbegun})
 	f.parent.flights++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)

@@ -15,6 +15,7 @@ type span struct {
 	batch    *concert.Batch
 	from, to int
 	deaths   int     // of workers under the one call that it then is
+	unbegun  int     // workers that died when that one call was the next to begin
 	parent   *parent // counted while the span is in the pool's again; else nil
 }
 
@@ -32,22 +33,23 @@ func (s span) drop(i int, cause error) {
 // flight is calls that are with a worker: those that went in one frame. They
 // begin and end one after the other, and are numbered from 0 up here.
 type flight struct {
-	batch  *concert.Batch
-	parent *parent
-	clock  *clock    // nil until it is needed
-	since  time.Time // when the newest call began, at the latest; of a worker without slots
-	seq    uint32
-	from   int   // number in batch of the first
-	n      int   // how many there are; fewer when some are withdrawn
-	got    int   // of these, settled: the first so many
-	begun  int   // the one whose Start has been called before it settled, or -1
-	vain   int   // the one of which Start said that nobody wants it, or -1
-	asked  bool  // for some of them, without slots
-	kept   bool  // it is one call, of which Withdraw has said that it runs
-	doom   error // why the worker is killed for its sake
-	bytes  int
-	places int // in the arena: its own, and those of flights after it that have ended
-	deaths int // of workers under it, when it is one call that runs again
+	batch   *concert.Batch
+	parent  *parent
+	clock   *clock    // nil until it is needed
+	since   time.Time // when the newest call began, at the latest; of a worker without slots
+	seq     uint32
+	from    int   // number in batch of the first
+	n       int   // how many there are; fewer when some are withdrawn
+	got     int   // of these, settled: the first so many
+	begun   int   // the one whose Start has been called before it settled, or -1
+	vain    int   // the one of which Start said that nobody wants it, or -1
+	asked   bool  // for some of them, without slots
+	kept    bool  // it is one call, of which Withdraw has said that it runs
+	doom    error // why the worker is killed for its sake
+	bytes   int
+	places  int // in the arena: its own, and those of flights after it that have ended
+	deaths  int // of workers under it, when it is one call that runs again
+	unbegun int // workers that died before they began it, when it is one call
 }
 
 // clock is what a call has that runs for some time, or is cancelled.
@@ -79,7 +81,7 @@ func (f *flight) stopClock() {
 
 // rest is the calls that have not settled, from number on.
 func (f *flight) rest(number int) span {
-	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths}
+	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
 }
 
 // isLong reports whether the call that runs has been doing so for some time: who

@@ -16,6 +16,8 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv("CONCERT_WORKER") == "" {
 		beProgram()
+	} else if os.Getenv(fakeEnv) != "" {
+		fake()
 	}
 	processes.Main()
 	os.Exit(m.Run())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"concert"
 )
@@ -38,10 +39,11 @@ type Pool struct {
 	all       map[*worker]bool            // processes that have not been buried
 	starting  int                         // processes about to be made, which are not in all
 	oomKills  int                         // that ooms has counted, and were others, or known deaths
-	failures  int                         // workers in a row that did not become ready
+	restarts  restarts                    // deaths of workers in a row
 	broken    error                       // why there will be no workers any more
 	closed    error                       // why tasks are refused; nil if they are not
 	ended     bool                        // nothing is left to do, and workers are let go
+	suspect   bool                        // what was given out last of again had workers die before it began
 	gone      chan struct{}               // closed when ended and no worker is left
 }
 
@@ -58,6 +60,7 @@ func newPool(n int, o Options, c *confinement) *Pool {
 		opts: o, width: n, confined: c, claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
+	p.restarts.paused = make(map[*time.Timer]bool)
 	p.ooms = findOOMCounter()
 	p.oomKills = p.ooms.count()
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)

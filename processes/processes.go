@@ -38,7 +38,13 @@
 //   - A task whose context ends, or that ran for longer than Options.Timeout, is
 //     told so by its context. If it has not returned after Options.Grace, its
 //     process is killed, with all that it started.
-//   - A task is never run twice, unless Options.Retry says that it may be.
+//   - A task is never run twice, unless Options.Retry says that it may be. A task that five workers
+//     in a row did not live to begin is not given to a sixth: it fails with a [*WorkerError].
+//   - Whatever ends a worker, another one is started: at once if the first did some work, and
+//     else after a pause that doubles from 20 milliseconds to a second, or to 160 milliseconds if
+//     the worker died in a task. After eight deaths in a row that no task explains the pool is
+//     broken if it has no worker left: its tasks fail with [ErrBroken] and the reason. Each
+//     death is logged.
 //   - Options.Sandbox confines workers, for tasks that parse what may be hostile.
 //   - Workers end when the pool is closed, and when this process dies in
 //     whatever way.
@@ -81,8 +87,8 @@ type Options struct {
 
 	// Init, if set, is run by each worker before its first task, to load what
 	// all tasks need into variables of the worker; see Initialize. A worker that
-	// cannot be prepared takes no tasks. When that happens at New, New fails;
-	// when it happens again and again later, the pool is broken: all its tasks fail.
+	// cannot be prepared takes no tasks. When that happens at New, New fails; when
+	// it happens again and again later, the pool is broken, see [ErrBroken].
 	Init *Initializer
 
 	// Timeout bounds the time that a task may run, from its start. Zero means
@@ -147,6 +153,12 @@ type Options struct {
 	// Output, if set, is given each line that workers print, with the
 	// attributes worker, pid, stream and, if one ran, task. Nil writes the lines
 	// as they are to this process's standard error.
+	//
+	// It is also where the pool logs that a worker died, as a warning with the attributes
+	// worker, pid, task, reason, deaths (how many in a row) and pause (before the next
+	// start), and that the pool is broken, as an error. A worker that was killed for a
+	// task's sake, by a Cancel, a deadline or Timeout, or by Shutdown is logged at
+	// debug level. Nil logs to slog.Default().
 	Output *slog.Logger
 
 	// Observer, if set, is told what happens to each task.
@@ -173,9 +185,11 @@ var (
 	// has more than 1 GiB.
 	ErrTooLarge = errors.New("processes: value too large")
 
-	// ErrBroken is wrapped by the errors of tasks in a pool whose workers
-	// cannot be started any more, together with the reason.
-	ErrBroken = errors.New("processes: workers cannot be started")
+	// ErrBroken is wrapped by the errors of tasks in a pool that is broken, together with
+	// the reason: eight times in a row a worker could not be started, or died without having
+	// finished a task, and no task was to blame, and none is left. Such a pool stays broken;
+	// Close returns the same error. Mend the reason and make another pool.
+	ErrBroken = errors.New("processes: the pool is broken")
 
 	// ErrTimeout is wrapped by the error of a task that ran for longer than
 	// Options.Timeout and had to be killed. It is also
@@ -288,6 +302,12 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Init != nil && o.Init.err != nil {
 		return nil, fmt.Errorf("processes: initializer: %w", o.Init.err)
+	}
+	if i := o.Init; i != nil && len(i.name) > frame.MaxName {
+		return nil, fmt.Errorf("processes: initializer: %w", longName(i.name))
+	}
+	if i := o.Init; i != nil && len(i.arg.Bytes) > maxPayload {
+		return nil, fmt.Errorf("processes: initializer: %w: the argument of %s has %d bytes, more than %d", ErrTooLarge, i.name, len(i.arg.Bytes), maxPayload)
 	}
 	var c *confinement
 	if o.Sandbox != nil {

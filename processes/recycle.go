@@ -52,5 +52,6 @@ func (p *Pool) weigh() {
 // its seat. The caller holds mu.
 func (p *Pool) retire(w *worker) {
 	w.release()
+	p.seats[w.id] = nil
 	p.refill(w.id)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,22 +20,16 @@ import (
 // How workers come to their seats
 //
 //	open, refill --> spawn --> launch --ready--> a seat, or a spare
-//	                   ^          |
-//	                   +--pause---+ it failed; five in a row break the pool,
-//	                                if nobody else has a seat
+//	          ^                   |                  |
+//	          +-------pause-------+------------------+ it died; see restart.go
 //
 // A seat that becomes empty is given to the spare, and a new spare is started. Only
-// without a spare does the seat wait for a process to start.
+// without a spare does the seat wait for the next process that is ready.
 
 const noSeat = -1
 
 // shareMemory is newShared, unless a test has it otherwise.
 var shareMemory = newShared
-
-const (
-	maxFailures = 5 // workers in a row that do not become ready, before the pool is broken
-	firstPause  = 20 * time.Millisecond
-)
 
 // open starts the workers and waits until they are ready.
 func (p *Pool) open() error {
@@ -71,19 +66,25 @@ func (p *Pool) open() error {
 // spawn starts a worker for a seat, or a spare. The caller holds mu.
 func (p *Pool) spawn(id int) {
 	p.starting++
-	go p.launch(id)
+	go p.launch(id, p.restarts.generation)
 }
 
 // launch makes a worker and its goroutines.
-func (p *Pool) launch(id int) {
+func (p *Pool) launch(id, generation int) {
 	w, err := p.newWorker(id)
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.starting--
 	if err != nil {
-		p.failed(id, err)
+		logged := p.failed(id, generation, err)
+		deaths, pause := p.restarts.inRow, p.restarts.pause()
+		p.mu.Unlock()
+		if logged {
+			p.logDeath(slog.LevelWarn, id, 0, "", err, deaths, pause)
+		}
 		return
 	}
+	defer p.mu.Unlock()
+	w.generation = generation
 	p.all[w] = true
 	w.limit(p.opts.StartTimeout, "it was not ready")
 	go w.receive()
@@ -245,8 +246,15 @@ func (p *Pool) ready(w *worker) error {
 	if w.state != starting {
 		return fmt.Errorf("%w: ready twice", frame.ErrFrame)
 	}
-	p.failures = 0
 	w.limit(0, "")
+	w.readySince = time.Now()
+	if p.broken != nil {
+		w.release()
+		return nil
+	}
+	if w.id == noSeat || p.seats[w.id] != nil {
+		w.id = slices.Index(p.seats, nil) // one whose worker takes longer; or noSeat
+	}
 	if w.id == noSeat {
 		w.state = spare
 		p.spares = append(p.spares, w)
@@ -269,23 +277,20 @@ func (p *Pool) seat(w *worker, id int) {
 	go w.feed()
 }
 
-// refill finds another worker for a seat. The caller holds mu.
+// refill finds another worker for a seat, or for a spare. The caller holds mu.
 func (p *Pool) refill(id int) {
-	p.seats[id] = nil
-	if p.ended {
-		return
-	}
-	if n := len(p.spares); n > 0 {
+	if n := len(p.spares); id != noSeat && !p.ended && n > 0 && p.seats[id] == nil {
 		w := p.spares[n-1]
 		p.spares = p.spares[:n-1]
 		p.seat(w, id)
 		id = noSeat
 	}
-	p.spawn(id)
+	p.startAgain(id)
 }
 
-// failed takes note of a worker that did not become ready. The caller holds mu.
-func (p *Pool) failed(id int, err error) {
+// failed takes note of a worker that did not become ready, and reports whether
+// that is to be logged. The caller holds mu.
+func (p *Pool) failed(id, generation int, err error) bool {
 	if p.boot != nil {
 		select {
 		case p.boot <- err:
@@ -294,22 +299,8 @@ func (p *Pool) failed(id int, err error) {
 	}
 	if p.boot != nil || p.ended {
 		p.checkGone()
-		return
+		return false // New says it
 	}
-	if p.failures++; p.failures >= maxFailures && !slices.ContainsFunc(p.seats, func(w *worker) bool { return w != nil }) {
-		p.breakLocked(err)
-		p.checkEnd()
-		return
-	}
-	p.starting++
-	time.AfterFunc(firstPause<<min(p.failures, maxFailures), func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.starting--
-		if p.ended {
-			p.checkGone()
-			return
-		}
-		p.spawn(id)
-	})
+	p.lost(id, generation, false, false, err)
+	return true
 }

@@ -58,27 +58,29 @@ type worker struct {
 	printed  chan struct{} // closed when both collects have ended
 
 	// Guarded by the pool's mu:
-	id       int // seat; -1 for none yet
-	state    workerState
-	slots    bool          // it keeps to the slots of the journal, or else
-	marks    bool          // says there which call it begins
-	asleep   bool          // feed waits for wake
-	flights  flights       // that it has
-	count    int           // of their calls, not settled
-	bytes    int           // of their arguments
-	places   spans         // of these, in the arena
-	touched  bool          // the arena has been, since it was trimmed
-	trimming bool          // and just is; then the worker gets no calls
-	quiet    time.Time     // since when there are no calls, if touched
-	runTime  time.Duration // of a call, smoothed; 0 if unknown
-	total    int           // calls that have ended
-	heavy    int           // looks in a row at which it had too much memory
-	heavyAt  int           // total at the first of these
-	drain    time.Time     // when what it left has been waited for, once it is dead
-	alarm    time.Time     // when receive will wake by itself; zero for never
-	unsaid   []byte        // for tell
-	killed   error         // why the pool killed it
-	deadline *time.Timer   // kills it when it does not become ready, or does not leave
+	id         int       // seat; -1 for none yet
+	generation int       // see restarts
+	readySince time.Time // when it was ready; zero before
+	state      workerState
+	slots      bool          // it keeps to the slots of the journal, or else
+	marks      bool          // says there which call it begins
+	asleep     bool          // feed waits for wake
+	flights    flights       // that it has
+	count      int           // of their calls, not settled
+	bytes      int           // of their arguments
+	places     spans         // of these, in the arena
+	touched    bool          // the arena has been, since it was trimmed
+	trimming   bool          // and just is; then the worker gets no calls
+	quiet      time.Time     // since when there are no calls, if touched
+	runTime    time.Duration // of a call, smoothed; 0 if unknown
+	total      int           // calls that have ended
+	heavy      int           // looks in a row at which it had too much memory
+	heavyAt    int           // total at the first of these
+	drain      time.Time     // when what it left has been waited for, once it is dead
+	alarm      time.Time     // when receive will wake by itself; zero for never
+	unsaid     []byte        // for tell
+	killed     error         // why the pool killed it
+	deadline   *time.Timer   // kills it when it does not become ready, or does not leave
 }
 
 type workerState uint8
@@ -260,6 +262,9 @@ func (w *worker) took(f *flight) {
 	f.got++
 	if f.clock != nil && f.clock.call < f.got {
 		f.stopClock()
+	}
+	if w.total == 0 {
+		w.pool.restarts.good(w.generation)
 	}
 	w.total++
 	w.count--

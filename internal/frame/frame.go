@@ -118,13 +118,14 @@ type CallHead struct {
 }
 
 // Overhead bounds the bytes of a frame with one payload that are not the payload's.
-const Overhead = 64 + maxName
+const Overhead = 64 + MaxName
 
-const maxName = 1<<16 - 1
+// MaxName is how many bytes the name of a function may have.
+const MaxName = 1<<16 - 1
 
 // AppendCall appends the beginning of a Call. AppendArg appends each argument,
-// and EndCall completes the frame that begins at start. The name is at most 65,535
-// bytes long.
+// and EndCall completes the frame that begins at start. The name has at most
+// MaxName bytes.
 func AppendCall(b []byte, h CallHead) []byte {
 	b = begin(b, Call)
 	b = le.AppendUint32(b, h.Seq)

@@ -1,0 +1,53 @@
+package processes_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"concert/internal/frame"
+)
+
+// fakeEnv makes this test binary a worker that speaks the protocol by itself, without a
+// journal, and does to a pool what package processes would not; see fake.
+const fakeEnv = "CONCERT_TEST_FAKE"
+
+// fake is a worker that answers each call with its argument. One of a function whose
+// name ends in "fatal" ends it before it begins that call.
+func fake() {
+	setup := os.Getenv("CONCERT_WORKER")
+	_, list, _ := strings.Cut(setup, "files=")
+	var files []*os.File
+	for _, name := range strings.Split(list, ",") {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			os.Exit(2)
+		}
+		files = append(files, os.NewFile(uintptr(fd), name))
+	}
+	out := files[1]
+	out.Write(frame.AppendReady(frame.AppendHello(nil, frame.HelloBody{Version: frame.Version})))
+	for in := frame.NewReader(files[0], 1<<30); ; {
+		_, body, err := in.Next()
+		if err != nil {
+			os.Exit(0)
+		}
+		h, rest, err := frame.ParseCall(body, "")
+		if err != nil {
+			os.Exit(3)
+		}
+		if strings.HasSuffix(h.Name, "fatal") {
+			os.Stderr.WriteString("no such thing\n")
+			os.Exit(9)
+		}
+		for i := range uint32(h.Count) {
+			var arg frame.Payload
+			if arg, rest, err = frame.NextArg(rest); err != nil {
+				os.Exit(3)
+			}
+			id := frame.ID{Seq: h.Seq, Index: i}
+			b := frame.AppendID(nil, frame.Started, id)
+			out.Write(frame.AppendResult(b, frame.Outcome{ID: id, Value: arg}))
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package processes
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+)
+
+// One rule says when another worker is started in the place of one that is
+// gone, whatever its end was: it could not be started, it died while it was
+// idle, before it began a task, or in a task.
+//
+//   - A worker that has finished a call, or has been ready for provenAfter,
+//     was a good one. The next is started at once.
+//   - Else its death counts. Each death in a row doubles the pause before the
+//     next start. A death in a task costs that task, so the tasks bound such
+//     deaths, and their pause stays short.
+//   - After maxDeaths deaths in a row that no task explains, the pool is broken
+//     if no worker has a seat: all its tasks fail, with the reason.
+//
+// Workers of one generation are those that were started since the last death
+// that counted. If many of them die together, that counts as one death.
+//
+// Every death is logged, see Options.Output.
+
+const (
+	maxDeaths   = 8                      // in a row, not in a task: then the pool is broken
+	firstPause  = 20 * time.Millisecond  // before the second start in a row
+	longPause   = time.Second            // the longest
+	taskPause   = 160 * time.Millisecond // the longest after deaths in tasks only
+	provenAfter = 10 * time.Second
+)
+
+// restarts counts the deaths of workers. The pool's mu guards it.
+type restarts struct {
+	generation  int // of workers that are started now
+	inRow       int // deaths that counted since a worker of this generation was a good one
+	unexplained int // of these, those outside of tasks
+	paused      map[*time.Timer]bool
+}
+
+// pause is how long to wait before the next start.
+func (r *restarts) pause() time.Duration {
+	if r.inRow == 0 {
+		return 0
+	}
+	longest := longPause
+	if r.unexplained == 0 {
+		longest = taskPause
+	}
+	return min(longest, firstPause<<min(r.inRow-1, 16))
+}
+
+// good takes note that a worker of that generation was a good one.
+func (r *restarts) good(generation int) {
+	if generation == r.generation {
+		r.inRow, r.unexplained = 0, 0
+	}
+}
+
+// died counts the death of a worker of that generation that was not a good one.
+func (r *restarts) died(generation int, inTask bool) {
+	if generation != r.generation {
+		return
+	}
+	r.generation++
+	r.inRow++
+	if !inTask {
+		r.unexplained++
+	}
+}
+
+// blame takes note that the last so many deaths are those of one task's workers:
+// they count as one.
+func (r *restarts) blame(deaths int) { r.unexplained = max(1, r.unexplained-deaths+1) }
+
+// isGood reports whether the worker was a good one. The caller holds mu.
+func (w *worker) isGood() bool {
+	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= provenAfter
+}
+
+// lost takes note that a worker is gone which the pool did not let go, and has
+// another one started. seat is the one that it had, or was to get. The caller
+// holds mu.
+func (p *Pool) lost(seat, generation int, good, inTask bool, why error) {
+	if good {
+		p.restarts.good(generation)
+	} else {
+		p.restarts.died(generation, inTask)
+	}
+	p.refill(seat)
+	if good || inTask || p.restarts.unexplained < maxDeaths || p.broken != nil || p.ended {
+		return
+	}
+	if !slices.ContainsFunc(p.seats, func(w *worker) bool { return w != nil }) {
+		p.breakLocked(fmt.Errorf("%d workers in a row did not start or died without having finished a task; the last one: %w", p.restarts.unexplained, why))
+		p.checkEnd()
+	}
+}
+
+// startAgain starts a worker for a seat, or a spare, when the pause is over. The
+// caller holds mu.
+func (p *Pool) startAgain(seat int) {
+	if p.ended || p.broken != nil {
+		return
+	}
+	pause := p.restarts.pause()
+	if pause == 0 {
+		p.spawn(seat)
+		return
+	}
+	p.starting++
+	var timer *time.Timer
+	timer = time.AfterFunc(pause, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.restarts.paused[timer] {
+			return // it was stopped
+		}
+		delete(p.restarts.paused, timer)
+		p.starting--
+		if p.ended || p.broken != nil {
+			p.checkGone()
+			return
+		}
+		p.spawn(seat)
+	})
+	p.restarts.paused[timer] = true
+}
+
+// stopPauses calls off the starts that wait. The caller holds mu.
+func (p *Pool) stopPauses() {
+	for timer := range p.restarts.paused {
+		timer.Stop()
+		delete(p.restarts.paused, timer)
+		p.starting--
+	}
+}
+
+// logDeath logs that a worker is gone. It is called without mu: handlers are
+// user code.
+func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, why error, deaths int, pause time.Duration) {
+	attrs := make([]slog.Attr, 0, 6)
+	if seat != noSeat {
+		attrs = append(attrs, slog.Int("worker", seat))
+	}
+	if pid != 0 {
+		attrs = append(attrs, slog.Int("pid", pid))
+	}
+	if task != "" {
+		attrs = append(attrs, slog.String("task", task))
+	}
+	attrs = append(attrs, slog.String("reason", why.Error()), slog.Int("deaths", deaths), slog.Duration("pause", pause))
+	p.logger().LogAttrs(context.Background(), level, "processes: a worker died", attrs...)
+}
+
+// logger is where the pool logs what happens to it.
+func (p *Pool) logger() *slog.Logger {
+	if p.opts.Output != nil {
+		return p.opts.Output
+	}
+	return slog.Default()
+}
+
+// deathOf is the error of a worker that died outside of a task.
+func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
+	when := "at its end"
+	switch before {
+	case starting:
+		when = "before it was ready"
+	case spare:
+		when = "while it was idle"
+	case seated:
+		when = "while it ran no task"
+	}
+	if w.killed != nil && before == starting {
+		return fmt.Errorf("processes: a worker was not ready: %w", w.killed)
+	}
+	if w.killed != nil {
+		return fmt.Errorf("processes: a worker was killed %s: %w", when, w.killed)
+	}
+	text := ""
+	if r := w.newWorkerError("", state).reason(); r != "" {
+		text = ": " + r
+	}
+	return fmt.Errorf("processes: a worker died %s: %v%s", when, state, text)
+}

@@ -1,0 +1,187 @@
+package processes_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// fakeFatal kills a fake worker before it begins.
+var fakeFatal = concert.Register("processes_test.fatal", func(_ context.Context, n int) (int, error) { return n, nil })
+
+// dieIdle is an initializer after which the worker ends as soon as a file is there.
+var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context, path string) (int, error) {
+	go func() {
+		for {
+			time.Sleep(5 * time.Millisecond)
+			if _, err := os.Stat(path); err == nil {
+				fmt.Fprintln(os.Stderr, "the licence has expired")
+				os.Exit(3)
+			}
+		}
+	}()
+	return 0, nil
+})
+
+// records are the log records of a pool about itself.
+func (l *lines) records(t *testing.T, msg string) (found []map[string]any) {
+	t.Helper()
+	for _, line := range l.all() {
+		r := map[string]any{}
+		if line == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if r["msg"] == msg {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// fakes returns a pool of fake workers.
+func fakes(t *testing.T, n int, log *lines) *processes.Pool {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newPool(t, n, &processes.Options{
+		Command: []string{self}, Env: append(os.Environ(), fakeEnv+"=1"), Output: slog.New(slog.NewJSONHandler(log, nil)),
+	})
+}
+
+// TestPool_UnbegunTask: a task that kills its workers before they begin it fails after
+// five of them, and those that wait behind it run.
+func TestPool_UnbegunTask(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
+			leftovers(t)
+			var log lines
+			p := fakes(t, n, &log)
+			culprit := submit(t, p, fakeFatal, 1)
+			var innocent []*concert.Future[int]
+			for i := range 20 {
+				innocent = append(innocent, submit(t, p, nop, i))
+			}
+			for i, f := range innocent {
+				if got, err := f.Result(t.Context()); got != i || err != nil {
+					t.Errorf("task %d: %d, %v", i, got, err)
+				}
+			}
+			_, err := culprit.Result(t.Context())
+			if e := died(t, err); e.Unbegun != 5 || e.ExitCode != 9 || !strings.Contains(e.Error(), "before it began the task, as did 4 workers before it: no such thing") {
+				t.Errorf("%v\n%+v", err, *e)
+			}
+			works(t, p)
+			eventually(t, "each death is logged", func() bool { return len(log.records(t, "processes: a worker died")) == 5 })
+			for _, r := range log.records(t, "processes: a worker died") {
+				if r["level"] != "WARN" || r["pid"] == nil || r["reason"] == nil || r["deaths"] == nil || r["pause"] == nil {
+					t.Errorf("record %v", r)
+				}
+			}
+		})
+	}
+	t.Run("in a Map", func(t *testing.T) {
+		leftovers(t)
+		var log lines
+		p := fakes(t, 1, &log)
+		for n, err := range concert.Map(t.Context(), p, fakeFatal, slices.Values([]int{1, 2})) {
+			if e := died(t, err); e.Unbegun != 5 {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		works(t, p)
+	})
+}
+
+// TestPool_IdleDeaths: workers that die although they do nothing are started again
+// with pauses, and at last the pool is broken, with the reason.
+func TestPool_IdleDeaths(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
+			leftovers(t)
+			var log lines
+			flag := pathIn(t.TempDir(), "flag")
+			p := newPool(t, n, &processes.Options{Init: processes.Initialize(dieIdle, flag), Output: slog.New(slog.NewJSONHandler(&log, nil))})
+			works(t, p)
+			leave(flag, "")
+			eventually(t, "the pool is broken", func() bool { return len(log.records(t, "processes: the pool is broken")) == 1 })
+			_, err := submit(t, p, nop, 1).Result(t.Context())
+			if !errors.Is(err, processes.ErrBroken) || !strings.Contains(err.Error(), "exit status 3: the licence has expired") {
+				t.Errorf("a task: %v, want ErrBroken and the reason", err)
+			}
+			if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
+				t.Errorf("Close() = %v, want ErrBroken", err)
+			}
+			// Eight times all of them, and one more each, at most.
+			if deaths := len(log.records(t, "processes: a worker died")); deaths > 9*(n+1) {
+				t.Errorf("%d workers died", deaths)
+			}
+			if r := log.records(t, "processes: the pool is broken")[0]; r["level"] != "ERROR" || !strings.Contains(fmt.Sprint(r["reason"]), "the licence has expired") {
+				t.Errorf("record %v", r)
+			}
+		})
+	}
+}
+
+// TestPool_DeathsInTasks: tasks that kill their workers, more in a row than break a
+// pool, cost themselves and nothing else.
+func TestPool_DeathsInTasks(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
+	var futures []*concert.Future[string]
+	for range 12 {
+		futures = append(futures, submit(t, p, misdeed, "exit 1"))
+	}
+	after := submit(t, p, nop, 7)
+	for _, f := range futures {
+		_, err := f.Result(t.Context())
+		if e := died(t, err); e.ExitCode != 1 || e.Unbegun != 0 {
+			t.Errorf("%+v", *e)
+		}
+	}
+	if got, err := after.Result(t.Context()); got != 7 || err != nil {
+		t.Errorf("the task behind them: %d, %v", got, err)
+	}
+}
+
+// TestPool_LongName: a function whose name does not fit into a frame is refused.
+func TestPool_LongName(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	arg := encodedInt(t)
+	for _, size := range []int{1 << 16, 1<<16 + 4, 1 << 20} {
+		_, err := concert.Relay(t.Context(), p, concert.Call{Name: strings.Repeat("x", size), Arg: arg}).Result(t.Context())
+		if !errors.Is(err, processes.ErrTooLarge) || len(err.Error()) > 400 || !strings.Contains(err.Error(), fmt.Sprint(size)) {
+			t.Errorf("a name of %d bytes: %.400v", size, err)
+		}
+		works(t, p)
+	}
+	// The longest there may be is not known in the worker, and arrives.
+	if _, err := concert.Relay(t.Context(), p, concert.Call{Name: strings.Repeat("x", 1<<16-1), Arg: arg}).Result(t.Context()); !errors.Is(err, concert.ErrNotRegistered) {
+		t.Errorf("a name of 65535 bytes: %.400v", err)
+	}
+	works(t, p)
+}
+
+func encodedInt(t *testing.T) concert.Encoded {
+	t.Helper()
+	_, arg, err := concert.Prepare(nop, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arg
+}

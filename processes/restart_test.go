@@ -1,0 +1,62 @@
+package processes
+
+import (
+	"testing"
+	"time"
+)
+
+// TestRestarts is the rule for starting workers again, as a table.
+func TestRestarts(t *testing.T) {
+	const ms = time.Millisecond
+	type step struct {
+		what  string // "idle" or "task": a death of the newest generation; "old": of the one before; "good"; "blame"
+		pause time.Duration
+	}
+	for name, steps := range map[string][]step{
+		"idle deaths": {{"idle", 20 * ms}, {"idle", 40 * ms}, {"idle", 80 * ms}, {"idle", 160 * ms}, {"idle", 320 * ms}, {"idle", 640 * ms},
+			{"idle", time.Second}, {"idle", time.Second}},
+		"deaths in tasks":         {{"task", 20 * ms}, {"task", 40 * ms}, {"task", 80 * ms}, {"task", 160 * ms}, {"task", 160 * ms}, {"task", 160 * ms}},
+		"both":                    {{"task", 20 * ms}, {"idle", 40 * ms}, {"task", 80 * ms}, {"task", 160 * ms}, {"task", 320 * ms}},
+		"many that die together":  {{"idle", 20 * ms}, {"old", 20 * ms}, {"old", 20 * ms}, {"idle", 40 * ms}},
+		"a good one":              {{"idle", 20 * ms}, {"idle", 40 * ms}, {"good", 0}, {"idle", 20 * ms}},
+		"a good one of before":    {{"idle", 20 * ms}, {"idle", 40 * ms}, {"good before", 40 * ms}, {"idle", 80 * ms}},
+		"a call that is to blame": {{"idle", 20 * ms}, {"idle", 40 * ms}, {"idle", 80 * ms}, {"blame", 80 * ms}, {"idle", 160 * ms}},
+		"very many":               nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r restarts
+			if steps == nil {
+				for range 10_000 {
+					r.died(r.generation, false)
+				}
+				steps = []step{{"idle", time.Second}}
+			}
+			for i, s := range steps {
+				before := r.unexplained
+				switch s.what {
+				case "idle":
+					r.died(r.generation, false)
+				case "task":
+					r.died(r.generation, true)
+				case "old":
+					r.died(r.generation-1, false)
+				case "good":
+					r.good(r.generation)
+				case "good before":
+					r.good(r.generation - 1)
+				case "blame":
+					if r.blame(3); r.unexplained != 1 {
+						t.Errorf("step %d: %d deaths are unexplained, want 1", i, r.unexplained)
+					}
+					continue
+				}
+				if got := r.pause(); got != s.pause {
+					t.Errorf("step %d, %s: a pause of %v, want %v", i, s.what, got, s.pause)
+				}
+				if want := before + 1; s.what == "idle" && r.unexplained != want || s.what == "task" && r.unexplained != before {
+					t.Errorf("step %d, %s: %d deaths are unexplained, and %d were before", i, s.what, r.unexplained, before)
+				}
+			}
+		})
+	}
+}
