@@ -12,8 +12,11 @@ var (
 	// Close or Shutdown.
 	ErrClosed = errors.New("concert: executor closed")
 
-	// ErrCancelled is the error of a task that was cancelled before it
-	// started. It is also [context.Canceled] to errors.Is.
+	// ErrCancelled is wrapped by the error of a task that was canceled before
+	// it started, whose text says so. It is also the cause with which the
+	// context of a running task ends when the task is canceled. [Future.State]
+	// tells the two apart: Cancelled or Finished. To errors.Is it is also
+	// [context.Canceled].
 	ErrCancelled error = cancelled{}
 
 	// ErrGoexit is the error of a task that ended its goroutine with
@@ -34,19 +37,24 @@ var (
 // cancelled is the type of ErrCancelled.
 type cancelled struct{}
 
-// Error says that the task did not start.
-func (cancelled) Error() string { return "concert: task cancelled before it started" }
+// Error does not say whether the task had started.
+func (cancelled) Error() string { return "concert: task cancelled" }
 
 // Is reports that the error is also context.Canceled.
 func (cancelled) Is(target error) bool { return target == context.Canceled }
 
-// neverStarted is the error of a task whose context ended, or whose executor
-// was shut down, before it started. It is ErrCancelled and its cause.
+// neverStarted is the error of a task that was canceled, whose context ended,
+// or whose executor was shut down, before it started. It is ErrCancelled and
+// its cause, which is nil for a plain Cancel.
 type neverStarted struct{ cause error }
 
 // Error says that the task did not start, and why.
 func (e *neverStarted) Error() string {
-	return "concert: task cancelled before it started: " + e.cause.Error()
+	const text = "concert: task cancelled before it started"
+	if e.cause == nil || e.cause == ErrCancelled {
+		return text
+	}
+	return text + ": " + e.cause.Error()
 }
 
 // Is reports that the error is also ErrCancelled, and so context.Canceled.

@@ -69,7 +69,7 @@ func (f *Future[T]) State() State {
 }
 
 // Cancel asks the task to end. A task that has not started never will: its
-// error is [ErrCancelled], and Cancel returns true, now and at later calls.
+// error wraps [ErrCancelled], and Cancel returns true, now and at later calls.
 // The context of a running task is cancelled, with cause ErrCancelled, and
 // Cancel returns false: what the function then returns is the outcome. On a
 // finished task Cancel does nothing and returns false. It never blocks.

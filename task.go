@@ -149,17 +149,13 @@ func (t *Task) fail(err error, s *strand) bool {
 }
 
 // Cancel asks the task to end: one that has not started never will, its error
-// being ErrCancelled and cause (nil for none); a running one has its context
+// being ErrCancelled and cause (nil for none) to errors.Is; a running one has its context
 // cancelled. It reports whether the task had not started.
 func (t *Task) Cancel(cause error) bool {
-	err := ErrCancelled
-	if cause != nil && cause != ErrCancelled {
-		err = &neverStarted{cause}
-	}
 	for {
 		switch t.state() {
 		case pending:
-			if !t.Fail(err) {
+			if !t.Fail(&neverStarted{cause}) {
 				continue
 			}
 			if t.group != nil {
@@ -180,7 +176,7 @@ func (t *Task) Cancel(cause error) bool {
 			if !t.move(claimed, settling) {
 				continue
 			}
-			t.job.drop(t, err, nil)
+			t.job.drop(t, &neverStarted{cause}, nil)
 			t.group.queue.Dropped()
 			return true
 		case settling:

@@ -121,7 +121,7 @@ func (w *worker) start() {
 		w.free = w.free[:len(w.free)-1]
 		ctx, cancel := context.WithCancelCause(w.ctx)
 		if w.unwanted(d) {
-			cancel(context.Canceled)
+			cancel(concert.ErrCancelled)
 		}
 		d.cancel = cancel
 		quick := w.means[d.Function] > 0 && w.means[d.Function] < time.Millisecond

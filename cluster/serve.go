@@ -276,7 +276,7 @@ func (w *worker) cancelled(client string, body []byte) {
 	tombs.add(key)
 	for _, d := range w.held {
 		if d.try == key && d.cancel != nil {
-			d.cancel(context.Canceled)
+			d.cancel(concert.ErrCancelled)
 			if d.stop != nil {
 				go d.stop() // it may still wait in the executor
 			}

@@ -47,16 +47,19 @@ type call struct {
 	batch   *concert.Batch
 	i       int             // its number there
 	ctx     context.Context // the worker's, for the function
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	running bool // guarded by mu
 }
 
 func newCall(b *concert.Batch, i int) *call {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := &call{batch: b, i: i, ctx: ctx, cancel: cancel}
 	if d, ok := b.Context().Deadline(); ok {
-		ctx, cancel = context.WithDeadline(context.Background(), d)
+		var stop context.CancelFunc
+		c.ctx, stop = context.WithDeadline(ctx, d)
+		c.cancel = func(cause error) { cancel(cause); stop() }
 	}
-	return &call{batch: b, i: i, ctx: ctx, cancel: cancel}
+	return c
 }
 
 // New returns an executor with n workers.
@@ -132,7 +135,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	queue := e.queue
 	e.queue = nil
 	for c := range e.calls {
-		c.cancel()
+		c.cancel(concert.ErrCancelled)
 	}
 	e.mu.Unlock()
 	for _, t := range queue {
@@ -231,7 +234,7 @@ func (e *Executor) claim(t *concert.Task) {
 		for i := range claimed.Args {
 			fresh := newCall(claimed, i)
 			if e.hurried { // it was not there to be cancelled
-				fresh.cancel()
+				fresh.cancel(concert.ErrCancelled)
 			}
 			e.calls[fresh] = true
 			e.ready = append(e.ready, fresh)
@@ -256,10 +259,14 @@ func (e *Executor) work(id int) {
 
 // invoke runs one call as another process would: from bytes to bytes.
 func (e *Executor) invoke(id int, c *call) {
-	defer c.cancel()
-	// Only the end of the caller's context reaches the worker, neither its
-	// cause nor its values.
-	stop := context.AfterFunc(c.batch.Context(), c.cancel)
+	defer c.cancel(nil)
+	// Of the caller's context only its deadline and its end reach the worker,
+	// neither the cause nor the values.
+	stop := context.AfterFunc(c.batch.Context(), func() {
+		if c.batch.Context().Err() == context.Canceled { // the other context has the deadline itself
+			c.cancel(concert.ErrCancelled)
+		}
+	})
 	defer stop()
 	if !c.batch.Start(c.i, id) {
 		e.settle(c, -1, concert.Encoded{}, concert.ErrCancelled)
