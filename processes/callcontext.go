@@ -2,6 +2,7 @@ package processes
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,13 +13,15 @@ import (
 // its Done goes on to the next call: only a goroutine that a call leaves behind
 // could tell, by its Err.
 type callContext struct {
-	lazy lazy.Context // its parent has the deadline of the calls of a frame
-	over atomic.Bool
+	lazy  lazy.Context // its parent is limit
+	limit limit
+	over  atomic.Bool
 }
 
 func newCallContext(parent context.Context) *callContext {
 	c := new(callContext)
-	c.lazy.Parent = parent
+	c.limit.Context = parent
+	c.lazy.Parent = &c.limit
 	return c
 }
 
@@ -29,7 +32,71 @@ func (c *callContext) end() {
 }
 
 // Deadline, Done, Err and Value are those of a context.
-func (c *callContext) Deadline() (time.Time, bool) { return c.lazy.Parent.Deadline() }
+func (c *callContext) Deadline() (time.Time, bool) { return c.limit.Deadline() }
 func (c *callContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
 func (c *callContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
 func (c *callContext) Value(key any) any           { return c.lazy.Value(key) }
+
+// limit is the parent of the context of a call. It has the deadline of the calls
+// of a frame, and ends as one whose deadline passes when the pool says that the
+// time of the call is over. (A context of package context can be canceled from
+// outside, and then its Err is [context.Canceled].)
+type limit struct {
+	context.Context // of the frame
+	mu              sync.Mutex
+	passed          atomic.Bool // written under mu
+	ends            []func()    // guarded by mu: of the contexts below, in this package one
+}
+
+// pass ends the context and those below.
+func (l *limit) pass() {
+	l.mu.Lock()
+	l.passed.Store(true)
+	ends := l.ends
+	l.ends = nil
+	l.mu.Unlock()
+	for _, end := range ends {
+		end()
+	}
+}
+
+// Err implements [context.Context].
+func (l *limit) Err() error {
+	if err := l.Context.Err(); err != nil {
+		return err
+	}
+	if l.passed.Load() {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+var (
+	never  = make(chan struct{})
+	always = make(chan struct{})
+)
+
+func init() { close(always) }
+
+// Done is for package context, which asks AfterFunc when it finds the context alive.
+func (l *limit) Done() <-chan struct{} {
+	if l.Err() != nil {
+		return always
+	}
+	return never
+}
+
+// AfterFunc is how package context ends the contexts below.
+func (l *limit) AfterFunc(end func()) (stop func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.passed.Load() {
+		go end() // not here: the caller holds a lock that it takes
+		return func() bool { return false }
+	}
+	l.ends = append(l.ends, end)
+	if l.Context.Done() == nil {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(l.Context, end)
+}

@@ -193,7 +193,7 @@ func (p *Pool) claim(w *worker, room int) span {
 			p.nudge()
 		}
 	}
-	s = p.refuseName(p.refuseLarge(s))
+	s = p.refuseFunction(w, p.refuseLarge(s))
 	p.checkEnd()
 	return s
 }
@@ -226,13 +226,17 @@ func (p *Pool) refuseLarge(s span) span {
 	return s
 }
 
-// refuseName settles the calls of a span if their function has a name that does
-// not fit into a frame. The caller holds mu, which is free meanwhile.
-func (p *Pool) refuseName(s span) span {
-	if s.len() == 0 || len(s.batch.Name) <= frame.MaxName {
+// refuseFunction settles the calls of a span if their function cannot be called in
+// the worker. The caller holds mu, which is free meanwhile.
+func (p *Pool) refuseFunction(w *worker, s span) span {
+	if s.len() == 0 || s.batch.Name == w.callable {
 		return s
 	}
-	err := longName(s.batch.Name)
+	err := p.checkFunction(s.batch.Name)
+	if err == nil {
+		w.callable = s.batch.Name
+		return s
+	}
 	p.mu.Unlock()
 	for i := s.from; i < s.to; i++ {
 		s.batch.Settle(i, -1, concert.Encoded{}, err)
@@ -242,9 +246,16 @@ func (p *Pool) refuseName(s span) span {
 	return span{}
 }
 
-// longName is the error of a function whose name does not fit into a frame.
-func longName(name string) error {
-	return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register it under a shorter one", ErrTooLarge, name, len(name), frame.MaxName)
+// checkFunction returns why workers cannot call the function of a name, as far as is
+// known here.
+func (p *Pool) checkFunction(name string) error {
+	if len(name) > frame.MaxName {
+		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register it under a shorter one", ErrTooLarge, name, len(name), frame.MaxName)
+	}
+	if p.opts.Command != nil {
+		return nil // of another program
+	}
+	return isLate(name)
 }
 
 // enroll enters calls into the worker's table and encodes them. The caller

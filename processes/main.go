@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+
+	"concert"
 )
 
 // workerEnv is the environment variable that tells a process that it is a
@@ -15,6 +17,27 @@ const workerEnv = "CONCERT_WORKER"
 
 // mainCalled says that Main has been called.
 var mainCalled atomic.Bool
+
+// inWorkers has the names of the functions that were registered when Main was called,
+// which are those that workers have.
+var inWorkers atomic.Pointer[map[string]bool]
+
+// isLate returns the error of a function that was registered after Main; nil if it was
+// before, or this process does not know it.
+func isLate(name string) error {
+	if names := inWorkers.Load(); names == nil || (*names)[name] {
+		return nil
+	}
+	f, err := concert.Find(name)
+	switch {
+	case err != nil:
+		return nil // the worker will say so
+	case f.Declared():
+		return fmt.Errorf("%w: %s: a pool has such workers by Options.Command", concert.ErrElsewhere, name)
+	}
+	return fmt.Errorf("%w in the workers: %q was registered after processes.Main, and workers do not get past Main: "+
+		"register it at package level, var f = concert.Register(%q, ...), or before Main", concert.ErrNotRegistered, name, name)
+}
 
 // ErrNoMain is the error of New in a program that has not called Main.
 var ErrNoMain = errors.New("processes: this program does not call processes.Main() first thing in main (for tests: in TestMain), " +
@@ -35,8 +58,17 @@ var ErrNoMain = errors.New("processes: this program does not call processes.Main
 // too; that is how functions get registered there.
 //
 // A program without it cannot start workers by accident: New is [ErrNoMain].
+//
+// A function that is registered after Main has been called is unknown in the workers, which
+// never get so far: a task of it fails with [concert.ErrNotRegistered], and says so.
 func Main() {
-	mainCalled.Store(true)
+	if mainCalled.CompareAndSwap(false, true) {
+		names := make(map[string]bool)
+		for _, f := range concert.Functions() {
+			names[f.Name()] = true
+		}
+		inWorkers.Store(&names)
+	}
 	setup, worker := os.LookupEnv(workerEnv)
 	if !worker {
 		beginStarter()

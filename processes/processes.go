@@ -303,9 +303,6 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.Init != nil && o.Init.err != nil {
 		return nil, fmt.Errorf("processes: initializer: %w", o.Init.err)
 	}
-	if i := o.Init; i != nil && len(i.name) > frame.MaxName {
-		return nil, fmt.Errorf("processes: initializer: %w", longName(i.name))
-	}
 	if i := o.Init; i != nil && len(i.arg.Bytes) > maxPayload {
 		return nil, fmt.Errorf("processes: initializer: %w: the argument of %s has %d bytes, more than %d", ErrTooLarge, i.name, len(i.arg.Bytes), maxPayload)
 	}
@@ -332,6 +329,12 @@ func New(n int, opts *Options) (*Pool, error) {
 		o.StartTimeout = defaultStartTimeout
 	}
 	p := newPool(n, o, c)
+	if o.Init != nil {
+		if err := p.checkFunction(o.Init.name); err != nil {
+			c.close()
+			return nil, fmt.Errorf("processes: initializer: %w", err)
+		}
+	}
 	go func() { // workers start until then
 		<-p.gone
 		c.close()

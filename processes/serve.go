@@ -160,6 +160,8 @@ func (s *server) cancel(id frame.ID, why frame.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case s.ctx != nil && s.id == id && why == frame.Expired:
+		s.ctx.limit.pass()
 	case s.ctx != nil && s.id == id:
 		s.ctx.lazy.Cancel(causeOf(why))
 	case s.journal.mem == nil && (int32(id.Seq-s.id.Seq) > 0 || id.Seq == s.id.Seq && id.Index > s.id.Index):
@@ -356,7 +358,7 @@ func (s *server) begin(id frame.ID) bool {
 	}
 	ctx := s.spare
 	s.spare = nil
-	if ctx == nil || ctx.lazy.Parent != s.parent {
+	if ctx == nil || ctx.limit.Context != s.parent {
 		ctx = newCallContext(s.parent)
 	}
 	s.mu.Lock()
@@ -388,9 +390,10 @@ func (s *server) finish(result concert.Encoded, err error) {
 	o := frame.Outcome{ID: s.id, Ran: now - s.begun, Value: frame.Inline(result)}
 	s.ctx = nil
 	s.mu.Unlock()
-	if ctx.lazy.Opened() {
+	switch {
+	case ctx.lazy.Opened():
 		ctx.end()
-	} else {
+	case !ctx.limit.passed.Load():
 		s.spare = ctx
 	}
 	if err == nil && len(result.Bytes) > maxPayload {

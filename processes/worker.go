@@ -41,8 +41,9 @@ type worker struct {
 	stderr  tail
 
 	// Of feed:
-	bundle bundle        // what it is about to send
-	claims *concert.Task // from which it claims calls
+	bundle   bundle        // what it is about to send
+	claims   *concert.Task // from which it claims calls
+	callable string        // the function of the last call, which checkFunction has passed
 
 	// Of receive, and after it of wait:
 	owed    int       // calls that are settled, and not counted
