@@ -54,7 +54,7 @@ func (b *Batch) Context() context.Context { return b.job.context() }
 func (b *Batch) Parent() context.Context { return b.job.parent() }
 
 // Cancel cancels what the calls are of, as [Task.Cancel]: the task of a Submit,
-// or the whole Map, which then ends with ErrClosed and the cause. It reports
+// or the whole Map, which then ends with [ErrClosed]. It reports
 // whether it had not started.
 func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
 

@@ -17,7 +17,7 @@ import (
 // Leaving the loop early cancels the context of the calls in flight, and the
 // loop statement ends when they have returned. When ctx ends, the calls in
 // flight are cancelled as well, and the sequence ends with a last error, the
-// cause; when the executor is closed under it, with [ErrClosed]. A panic in fn
+// cause; when the executor is closed or shut down under it, with [ErrClosed]. A panic in fn
 // is that item's [*PanicError]; one in inputs is raised again, as a
 // *PanicError, in the loop, after the results of the inputs before it.
 //

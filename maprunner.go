@@ -2,7 +2,7 @@ package concert
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -125,7 +125,7 @@ func (r *runner[In, Out]) interrupt(_ *Task, cause error) { r.m.interrupt(cause)
 func (m *mapping[In, Out]) interrupt(cause error) {
 	m.mu.Lock()
 	if m.failure == nil {
-		m.failure = fmt.Errorf("%w: %w", ErrClosed, cause)
+		m.failure = &closedError{cause}
 	}
 	m.mu.Unlock()
 	m.cancel(cause)
@@ -134,6 +134,10 @@ func (m *mapping[In, Out]) interrupt(cause error) {
 // drop is called instead of run when the executor, or stop, gives the runner up.
 func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 	m := r.m
+	var cancelled *neverStarted
+	if errors.As(err, &cancelled) { // the executor has canceled it, as Shutdown does
+		err = &closedError{cancelled.cause}
+	}
 	m.mu.Lock()
 	if m.failure == nil {
 		m.failure = err

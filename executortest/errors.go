@@ -3,6 +3,8 @@ package executortest
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +55,47 @@ var errorCases = []testCase{
 			}
 			if way.name != "Cancel" && !errors.Is(err, why) {
 				s.Errorf("%s of a waiting task: %v, want the cause in it", way.name, err)
+			}
+		}
+	}},
+
+	{"ShutdownMap", "the deadline of a Shutdown is not the deadline of the Maps that it ends", func(s *suite) {
+		why := errors.New("time to go")
+		for _, cause := range []error{context.DeadlineExceeded, context.Canceled, why} {
+			for name, mapping := range map[string]func(context.Context, concert.Executor, func(context.Context, gate) (string, error), iter.Seq[gate]) iter.Seq2[string, error]{
+				"Map": concert.Map[gate, string], "MapUnordered": concert.MapUnordered[gate, string],
+			} {
+				ex := s.executor(Config{Workers: 2})
+				g := s.gate()
+				shut := make(chan error, 1)
+				go func() {
+					defer close(shut)
+					for g.entered() < 2 {
+						if s.ctx.Err() != nil {
+							return
+						}
+						time.Sleep(time.Millisecond)
+					}
+					ctx, cancel := context.WithCancelCause(s.ctx)
+					cancel(cause)
+					shut <- ex.Shutdown(ctx)
+				}()
+				results, last := 0, error(nil)
+				for _, err := range mapping(s.ctx, ex, hold, slices.Values(slices.Repeat([]gate{g}, 20))) {
+					if results++; err == nil {
+						s.Errorf("%s: a result of a call that was held", name)
+					}
+					last = err
+				}
+				if !errors.Is(last, concert.ErrClosed) || errors.Is(last, context.DeadlineExceeded) || errors.Is(last, context.Canceled) || cause == why && !errors.Is(last, why) {
+					s.Errorf("%s under a Shutdown whose context ended by %v: ended with %v, want ErrClosed", name, cause, last)
+				}
+				if results > 20 {
+					s.Errorf("%s: %d results of 20 inputs", name, results)
+				}
+				if err := <-shut; !errors.Is(err, cause) {
+					s.Errorf("Shutdown() = %v, want a ShutdownError with %v", err, cause)
+				}
 			}
 		}
 	}},
