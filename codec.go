@@ -45,7 +45,7 @@ const (
 )
 
 var (
-	cborEncoder = must(cbor.EncOptions{Time: cbor.TimeRFC3339NanoUTC}.EncMode())
+	cborEncoder = must(cbor.EncOptions{}.EncMode())
 	cborDecoder = must(cbor.DecOptions{
 		MaxNestedLevels:  256,
 		MaxArrayElements: math.MaxInt32,
@@ -110,40 +110,48 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 
 // encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of its own.
 func encodeLarge[T any](v T, codec Codec) (Encoded, error) {
-	switch v := any(v).(type) {
-	case []byte:
-		return encodeRaw(asBytes, v), nil
-	case string:
-		return Encoded{asString, unsafe.Slice(unsafe.StringData(v), len(v))}, nil
-	case []int8:
-		return encodeRaw(asInt8, v), nil
-	case []int16:
-		return encodeRaw(asInt16, v), nil
-	case []int32:
-		return encodeRaw(asInt32, v), nil
-	case []int64:
-		return encodeRaw(asInt64, v), nil
-	case []uint16:
-		return encodeRaw(asUint16, v), nil
-	case []uint32:
-		return encodeRaw(asUint32, v), nil
-	case []uint64:
-		return encodeRaw(asUint64, v), nil
-	case []float32:
-		return encodeRaw(asFloat32, v), nil
-	case []float64:
-		return encodeRaw(asFloat64, v), nil
-	default:
-		if codec != nil {
-			b, err := codec.Encode(v)
-			return Encoded{asForeign, b}, err
+	// By its static type, as decode does: what an interface holds travels with
+	// the name of its type. A Codec knows no names.
+	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {
+		if e, ok := encodePlain(v); ok {
+			return e, nil
 		}
-		b, err := cborEncoder.Marshal(v)
-		if err != nil {
-			return Encoded{}, fmt.Errorf("%T cannot be encoded: %w", v, err)
-		}
-		return Encoded{asCBOR, b}, nil
 	}
+	if codec != nil {
+		b, err := codec.Encode(v)
+		return Encoded{asForeign, b}, err
+	}
+	b, err := travel.Encode(nil, reflect.ValueOf(&v))
+	return Encoded{asCBOR, b}, err
+}
+
+// encodePlain encodes what has a kind of its own and is no scalar.
+func encodePlain(v any) (e Encoded, ok bool) {
+	switch v := v.(type) {
+	case []byte:
+		return encodeRaw(asBytes, v), true
+	case string:
+		return Encoded{asString, unsafe.Slice(unsafe.StringData(v), len(v))}, true
+	case []int8:
+		return encodeRaw(asInt8, v), true
+	case []int16:
+		return encodeRaw(asInt16, v), true
+	case []int32:
+		return encodeRaw(asInt32, v), true
+	case []int64:
+		return encodeRaw(asInt64, v), true
+	case []uint16:
+		return encodeRaw(asUint16, v), true
+	case []uint32:
+		return encodeRaw(asUint32, v), true
+	case []uint64:
+		return encodeRaw(asUint64, v), true
+	case []float32:
+		return encodeRaw(asFloat32, v), true
+	case []float64:
+		return encodeRaw(asFloat64, v), true
+	}
+	return e, false
 }
 
 // bigEndian says that numbers in memory are not as they travel.
@@ -239,10 +247,8 @@ func decodeLarge[T any](e Encoded) (v T, err error) {
 		return v, decodeNumbers(kind, asFloat64, b, p)
 	default:
 		if kind == asCBOR {
-			if err := cborDecoder.Unmarshal(b, &v); err != nil {
-				return v, fmt.Errorf("%T cannot be decoded: %w", v, err)
-			}
-			return v, nil
+			err := travel.Decode(b, reflect.ValueOf(&v))
+			return v, err
 		}
 	}
 	if _, bytes := any(v).([]byte); bytes && kind == asNil && len(b) == 0 {

@@ -131,7 +131,7 @@ func TestErrorTravels(t *testing.T) {
 	if got := DecodeError(EncodeError(rudeError{})); !strings.Contains(got.Error(), "no text for you") {
 		t.Errorf("an error that panics came as %v", got)
 	}
-	if got := DecodeError([]byte("\xff")); got == nil || !strings.Contains(got.Error(), "cannot be decoded") {
+	if got := DecodeError([]byte("\xff")); got == nil || !strings.Contains(got.Error(), "cannot decode") {
 		t.Errorf("DecodeError of nonsense = %v", got)
 	}
 }

@@ -24,17 +24,41 @@ import (
 // is recognised. The way is the one of Python's pickle: only the name travels.
 //
 // There the argument and the result travel as copies: what a task does to its
-// argument is not seen by the submitter. []byte, string and slices of numbers
-// travel as they are in memory; everything else as CBOR (RFC 8949), by the
-// rules of encoding/json for exported fields (tags cbor or json); pointers
-// become copies of what they point to, channels and functions are an error. The
-// copy is made some time between the Submit and the start of the task: leave
-// the argument alone until it has settled.
+// argument is not seen by the submitter. The copy is made some time between the
+// Submit and the start of the task: leave the argument alone until it has
+// settled.
 //
-// Register panics if name or fn is empty, or the name is taken.
+// A copy is exact, or there is an error that names the part which cannot
+// travel, as in "main.Job.Files[2].Handle". Types with MarshalBinary, GobEncode
+// or MarshalCBOR, and the method that reverses it, travel as these say.
+// Structs travel as their exported fields, under the names of their cbor or
+// json tags. A value with an unexported field that is not zero is an error,
+// unless its type has MarshalText or MarshalJSON and the reverse. What an
+// interface holds travels with the name of its type, see [RegisterType]. Values
+// may be nested 20,000 deep. These are lost:
+//
+//   - that two pointers point to one variable: they become pointers to two
+//     copies, and a value that contains itself is an error;
+//   - fields with the tag cbor:"-" or json:"-", which arrive as zero;
+//   - spare capacity of slices, and the monotonic clock reading of a time;
+//   - a time's *Location: it arrives as one of that name, or as a fixed zone
+//     with its name and offset if the worker has no such zone;
+//   - the type of an error in an interface, unless it or the error itself is
+//     registered: it arrives as a [*RemoteError];
+//   - what the methods of a type leave out.
+//
+// Register panics if name or fn is empty, the name is taken, or In or Out
+// contain a channel, a function or an unsafe pointer: no value of such a type
+// can travel.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
 	if name == "" || fn == nil {
 		panic("concert: Register with an empty name or a nil function")
+	}
+	for what, t := range map[string]reflect.Type{"argument": reflect.TypeFor[In](), "result": reflect.TypeFor[Out]()} {
+		if err := travel.Check(t); err != nil {
+			panic(fmt.Sprintf("concert: Register(%q): %s %v", name, what, err))
+		}
+		travel.Learn(t)
 	}
 	registry.add(&Function{
 		name: name,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,18 @@ func TestRegisterMisuse(t *testing.T) {
 		"error taken": func() { concert.RegisterError("io.EOF", errors.New("another")) },
 		"nil error":   func() { concert.RegisterError("test.nilError", nil) },
 		"empty type":  func() { concert.RegisterErrorType[*concert.ShutdownError]("") },
+		"channel": func() {
+			concert.Register("test.channel", func(context.Context, struct{ C []chan int }) (int, error) { return 0, nil })
+		},
+		"function": func() {
+			concert.Register("test.function", func(context.Context, int) (func(), error) { return nil, nil })
+		},
+		"two names": func() {
+			concert.Register("test.twoNames", func(context.Context, twoNames) (int, error) { return 0, nil })
+		},
+		"mute error":  func() { concert.RegisterErrorType[*muteError]("test.muteError") },
+		"type's name": func() { concert.RegisterType[record]("[]x") },
+		"type":        func() { concert.RegisterType[chan int]("test.chan") },
 	} {
 		func() {
 			defer func() {
@@ -82,6 +95,15 @@ func TestRegisterMisuse(t *testing.T) {
 		t.Errorf("Invoke of an unknown name = %v, want ErrNotRegistered", err)
 	}
 }
+
+type twoNames struct {
+	A int `json:"b"`
+	B int `cbor:"b"`
+}
+
+type muteError struct{ text string }
+
+func (e *muteError) Error() string { return e.text }
 
 type record struct {
 	Name   string
@@ -98,13 +120,14 @@ func TestStructTravels(t *testing.T) {
 	ex := loopback.New(1, loopback.Options{})
 	defer ex.Close()
 	in := record{Name: "x\xff", When: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC),
-		Inner: map[string][]float64{"a": {1.5, 2}}, Ptr: &record{Name: "y"}, Any: []any{uint64(1), "z", nil}, hidden: 9}
+		Inner: map[string][]float64{"a": {1.5, 2}}, Ptr: &record{Name: "y"}, Any: []any{uint64(1), "z", nil}}
 	got, err := concert.Submit(t.Context(), ex, echoRecord, in).Result(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || !reflect.DeepEqual(got, in) {
+		t.Errorf("echoRecord(%+v) = %+v, %v", in, got, err)
 	}
-	if got.Name != in.Name || !got.When.Equal(in.When) || got.Inner["a"][1] != 2 || got.Ptr.Name != "y" || got.hidden != 0 ||
-		fmt.Sprint(got.Any) != "[1 z <nil>]" {
-		t.Errorf("got %+v, sent %+v", got, in)
+	in.Ptr.hidden = 9
+	_, err = concert.Submit(t.Context(), ex, echoRecord, in).Result(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "record.Ptr.hidden") {
+		t.Errorf("with an unexported field that is not zero: %v; want an error with its path", err)
 	}
 }

@@ -114,8 +114,8 @@ func TestSignature(t *testing.T) {
 	})
 	want := map[string]string{
 		"concert_test.signature.tree":   "{Left *^2;Right *^2;Value int64;} -> [string]int32",
-		"concert_test.signature.tagged": "[]{a,omitempty string;2,keyasint []uint8;} -> int64",
-		"concert_test.signature.same":   "[]{a,omitempty string;2,keyasint []uint8;} -> int64",
+		"concert_test.signature.tagged": "[]{a string;2 []uint8;} -> int64",
+		"concert_test.signature.same":   "[]{a string;2 []uint8;} -> int64",
 	}
 	last := ""
 	for _, f := range concert.Functions() {

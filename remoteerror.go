@@ -5,23 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"reflect"
+	"slices"
 	"sync"
 )
 
 // RemoteError is an error that a task returned in another process. Its text
 // is the original's. [errors.Is] finds in it what it would have found in the
 // original, for the sentinels of the standard library and those given to
-// [RegisterError]; [errors.As] likewise for types given to [RegisterErrorType].
+// [RegisterError]; [errors.As] does so for types given to [RegisterErrorType].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string
-	// Text is what its Error method returned.
+	// Text is what its Error method returned, at most a megabyte of it.
 	Text string
 
-	sentinels []error // that the original was
-	values    []error // that the original had in its chain, by their type
+	sentinels []error        // that the original was
+	values    func() []error // those that the original had in its chain, by their type; may be nil
 }
 
 // Error is the text of the original.
@@ -37,8 +40,15 @@ func (e *RemoteError) Is(target error) bool {
 	return false
 }
 
-// Unwrap returns the errors that travelled by their type.
-func (e *RemoteError) Unwrap() []error { return e.values }
+// Unwrap returns the errors that travelled by their type. They are decoded at
+// the first call, on its goroutine: their methods are the program's. In place
+// of one that cannot be decoded there is an error that says why.
+func (e *RemoteError) Unwrap() []error {
+	if e.values == nil {
+		return nil
+	}
+	return e.values()
+}
 
 // errorNames holds the errors that are recognised across processes.
 var errorNames = struct {
@@ -73,9 +83,11 @@ var errorNames = struct {
 	types: map[string]errorType{},
 }
 
-// errorType finds an error of one type in a chain and carries it.
+// errorType carries errors of one type.
 type errorType struct {
-	encode func(error) (value []byte, found bool)
+	// encode encodes an error if it is of the type, or says with its As method
+	// that it can be.
+	encode func(error) (value []byte, found bool, err error)
 	decode func([]byte) (error, error)
 }
 
@@ -98,31 +110,38 @@ func RegisterError(name string, err error) error {
 
 // RegisterErrorType makes errors of type E travel between processes with
 // their fields, as arguments do (see [Register]), so that errors.As finds
-// them. It panics if the name is empty or taken.
+// them. In a field of type error, errors of registered types and registered
+// sentinels arrive as they are, others as a [*RemoteError]. An error that
+// cannot be encoded travels as text, and [RemoteError.Unwrap] says why.
+//
+// It panics if the name is empty or taken, or no value of E can travel.
 func RegisterErrorType[E error](name string) {
 	if name == "" {
 		panic("concert: RegisterErrorType with an empty name")
 	}
+	t := reflect.TypeFor[E]()
+	if err := travel.CheckContents(t); err != nil {
+		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v", name, err))
+	}
+	travel.Learn(t)
 	errorNames.mu.Lock()
 	defer errorNames.mu.Unlock()
 	if _, taken := errorNames.types[name]; taken {
 		panic(fmt.Sprintf("concert: RegisterErrorType: the name %q is taken", name))
 	}
 	errorNames.types[name] = errorType{
-		encode: func(err error) ([]byte, bool) {
-			var e E
-			if !errors.As(err, &e) {
-				return nil, false
+		encode: func(err error) (b []byte, found bool, failure error) {
+			e, found := err.(E)
+			if !found {
+				as, ok := err.(interface{ As(any) bool })
+				if found = ok && as.As(&e); !found {
+					return nil, false, nil
+				}
 			}
-			v, err := encode(e)
-			return append([]byte{v.Kind}, v.Bytes...), err == nil // one that does not encode travels as text
+			v, failure := encode(e)
+			return append([]byte{v.Kind}, v.Bytes...), true, failure
 		},
 		decode: func(b []byte) (err, failure error) {
-			defer func() {
-				if v := recover(); v != nil { // unmarshalers are anybody's code
-					failure = NewPanicError(v)
-				}
-			}()
 			if len(b) == 0 {
 				return nil, io.ErrUnexpectedEOF
 			}
@@ -140,34 +159,44 @@ type wireError struct {
 	Values    map[string][]byte `cbor:"4,keyasint,omitempty"`
 	Panic     bool              `cbor:"5,keyasint,omitempty"` // Text is the value's
 	Stack     string            `cbor:"6,keyasint,omitempty"`
+	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // registered types that could not be encoded: why
 }
 
-// EncodeError returns the bytes of an error, for the trip from a worker. Its
-// methods are called, so it must not be called under a lock; one that panics
-// in its Error method travels as that panic.
+// maxErrorText bounds the bytes of each part of an error that travels.
+const maxErrorText = 1 << 20
+
+// EncodeError returns the bytes of an error, for the trip from a worker. The
+// error's methods are the program's: each is called on a goroutine of its own,
+// so one that panics or calls runtime.Goexit costs what it would have said and
+// nothing else. EncodeError blocks as long as they do.
 func EncodeError(err error) []byte {
 	w := wireError{Type: fmt.Sprintf("%T", err)}
-	w.Text = errorText(err)
 	if r, ok := err.(*RemoteError); ok {
 		w.Type = r.Type // it goes on, from worker to worker
 	}
-	if p, ok := errors.AsType[*PanicError](err); ok {
-		w.Panic, w.Stack = true, p.Stack()
-		w.Text = fmt.Sprint(p.Value)
+	w.Text = bounded(errorText(err))
+	all := errorChain(err)
+	for _, e := range all {
+		if p, ok := e.(*PanicError); ok {
+			w.Panic, w.Stack = true, bounded(p.Stack())
+			w.Text = bounded(guardedText(p.Value, "String or Error", func() string { return fmt.Sprint(p.Value) }))
+			break
+		}
 	}
 	errorNames.mu.RLock()
-	defer errorNames.mu.RUnlock()
-	for name, s := range errorNames.sentinels {
-		if errors.Is(err, s) {
+	sentinels, types := maps.Clone(errorNames.sentinels), maps.Clone(errorNames.types)
+	errorNames.mu.RUnlock()
+	for name, s := range sentinels {
+		if slices.ContainsFunc(all, func(e error) bool { return errorIs(e, s) }) {
 			w.Sentinels = append(w.Sentinels, name)
 		}
 	}
-	for name, t := range errorNames.types {
-		if b, found := t.encode(err); found {
-			if w.Values == nil {
-				w.Values = make(map[string][]byte)
+	slices.Sort(w.Sentinels)
+	for name, t := range types {
+		for _, e := range all {
+			if w.add(name, t, e) {
+				break
 			}
-			w.Values[name] = b
 		}
 	}
 	b, err := cborEncoder.Marshal(w)
@@ -177,22 +206,40 @@ func EncodeError(err error) []byte {
 	return b
 }
 
-func errorText(err error) (text string) {
-	defer func() {
-		if v := recover(); v != nil {
-			text = fmt.Sprintf("%T whose Error method panicked: %v", err, v)
+// add adds the value of an error if it is of the type.
+func (w *wireError) add(name string, t errorType, e error) (found bool) {
+	var b []byte
+	var why error
+	if failure := guarded(func() { b, found, why = t.encode(e) }); failure != nil {
+		found, why = true, failure
+	}
+	if !found {
+		return false
+	}
+	if why == nil && len(b) > maxErrorText {
+		why = fmt.Errorf("it has %d bytes, more than %d", len(b), maxErrorText)
+	}
+	if why != nil {
+		if w.Lost == nil {
+			w.Lost = make(map[string]string)
 		}
-	}()
-	return err.Error()
+		w.Lost[name] = bounded(fmt.Sprintf("%T: %s", e, errorText(why)))
+		return true
+	}
+	if w.Values == nil {
+		w.Values = make(map[string][]byte)
+	}
+	w.Values[name] = b
+	return true
 }
 
 // DecodeError returns the error that EncodeError was given, as a
 // [*RemoteError] or [*PanicError]. Bytes that are not an error's give an error
-// that says so.
+// that says so. It calls no method of the program's.
 func DecodeError(b []byte) error {
 	var w wireError
 	if err := cborDecoder.Unmarshal(b, &w); err != nil {
-		return fmt.Errorf("concert: an error came that cannot be decoded: %w", err)
+		return fmt.Errorf("concert: cannot decode the error of a task: %w", err)
 	}
 	e := &RemoteError{Type: w.Type, Text: w.Text}
 	errorNames.mu.RLock()
@@ -202,19 +249,39 @@ func DecodeError(b []byte) error {
 			e.sentinels = append(e.sentinels, s)
 		}
 	}
-	for name, value := range w.Values {
-		if t, known := errorNames.types[name]; known {
-			if v, err := t.decode(value); err == nil {
-				e.values = append(e.values, v)
-			}
-		}
+	if len(w.Values)+len(w.Lost) > 0 {
+		e.values = sync.OnceValue(func() []error { return decodeErrorValues(w.Values, w.Lost) })
 	}
 	if !w.Panic {
 		return e
 	}
 	p := &PanicError{Value: w.Text, text: w.Stack}
-	if len(e.sentinels)+len(e.values) > 0 {
+	if len(e.sentinels) > 0 || e.values != nil {
 		p.Value = e // it panicked with an error
 	}
 	return p
+}
+
+// decodeErrorValues decodes the values of registered types, by name.
+func decodeErrorValues(values map[string][]byte, lost map[string]string) (all []error) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		errorNames.mu.RLock()
+		t, known := errorNames.types[name]
+		errorNames.mu.RUnlock()
+		if !known {
+			continue
+		}
+		var v, why error
+		if failure := guarded(func() { v, why = t.decode(values[name]) }); failure != nil {
+			why = failure
+		}
+		if why != nil {
+			v = fmt.Errorf("concert: cannot decode the error of type %q: %w", name, why)
+		}
+		all = append(all, v)
+	}
+	for _, name := range slices.Sorted(maps.Keys(lost)) {
+		all = append(all, fmt.Errorf("concert: the error of type %q could not be encoded: %s", name, lost[name]))
+	}
+	return all
 }

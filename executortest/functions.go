@@ -118,6 +118,16 @@ func (g slowGate) MarshalCBOR() ([]byte, error) {
 	return append(b, g.Path...), nil
 }
 
+// UnmarshalCBOR decodes what MarshalCBOR encodes: the text is all from the
+// ninth byte on.
+func (g *slowGate) UnmarshalCBOR(b []byte) error {
+	if len(b) < 9 {
+		return io.ErrUnexpectedEOF
+	}
+	g.Path = string(b[9:])
+	return nil
+}
+
 func holdSlowFunc(ctx context.Context, g slowGate) (string, error) { return holdFunc(ctx, g.gate) }
 
 // stubbornFunc waits at a gate and does not look at its context.

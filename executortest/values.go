@@ -56,7 +56,7 @@ var valueCases = []testCase{
 
 	{"Unencodable", "an argument that cannot travel is one future's error", func(s *suite) {
 		ex := s.executor(Config{})
-		got, err := concert.Submit(s.ctx, ex, callIt, func() int { return 7 }).Result(s.ctx)
+		got, err := concert.Submit(s.ctx, ex, callIt, any(func() int { return 7 })).Result(s.ctx)
 		if s.Shared {
 			if got != 7 || err != nil {
 				s.Errorf("callIt() = %d, %v; want 7", got, err)
@@ -150,4 +150,4 @@ var valueCases = []testCase{
 	}},
 }
 
-var callIt = concert.Register("executortest.callIt", func(_ context.Context, f func() int) (int, error) { return f(), nil })
+var callIt = concert.Register("executortest.callIt", func(_ context.Context, f any) (int, error) { return f.(func() int)(), nil })

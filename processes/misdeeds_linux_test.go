@@ -240,7 +240,7 @@ func shared(name string) []byte {
 }
 
 // unspeakable returns what cannot be encoded.
-var unspeakable = concert.Register("processes_test.unspeakable", func(context.Context, int) (chan int, error) { return make(chan int), nil })
+var unspeakable = concert.Register("processes_test.unspeakable", func(context.Context, int) (any, error) { return make(chan int), nil })
 
 // pathIn is for tasks that leave a file.
 func pathIn(dir string, name any) string { return filepath.Join(dir, fmt.Sprint(name)) }

@@ -19,9 +19,10 @@ import (
 // the standard library. A name that ends in a slash stands for all below it.
 // Tests are not held to it, except that they may not form cycles.
 var allowed = map[string][]string{
-	"concert":                 {"concert/internal/lazy", "concert/internal/option", "github.com/fxamacker/cbor/v2"},
+	"concert":                 {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":   {},
 	"concert/internal/option": {},
+	"concert/internal/values": {},
 	"concert/gil":             {"concert", "concert/internal/option"},
 	"concert/goroutines":      {"concert", "concert/internal/option"},
 	"concert/loop":            {"concert", "concert/internal/option"},

@@ -1,0 +1,94 @@
+package concert
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// maxChain bounds the errors of a chain that are looked at: an Unwrap method
+// may return its own error.
+const maxChain = 1000
+
+// errorChain returns the errors that err is made of, itself first, in the
+// order in which errors.Is looks at them.
+func errorChain(err error) []error {
+	var all []error
+	var add func(error)
+	add = func(e error) {
+		if e == nil || len(all) >= maxChain {
+			return
+		}
+		all = append(all, e)
+		switch u := e.(type) {
+		case interface{ Unwrap() error }:
+			var inner error
+			if guarded(func() { inner = u.Unwrap() }) == nil {
+				add(inner)
+			}
+		case interface{ Unwrap() []error }:
+			var inner []error
+			if guarded(func() { inner = u.Unwrap() }) != nil {
+				return
+			}
+			for _, e := range inner {
+				add(e)
+			}
+		}
+	}
+	add(err)
+	return all
+}
+
+// errorIs reports whether one error of a chain is the target to errors.Is.
+func errorIs(e, target error) bool {
+	if reflect.TypeOf(target).Comparable() && reflect.TypeOf(e) == reflect.TypeOf(target) && guardedTrue(func() bool { return e == target }) {
+		return true
+	}
+	is, ok := e.(interface{ Is(error) bool })
+	return ok && guardedTrue(func() bool { return is.Is(target) })
+}
+
+func guardedTrue(fn func() bool) (ok bool) {
+	return guarded(func() { ok = fn() }) == nil && ok
+}
+
+// errorText is what the Error method returns, or what became of it.
+func errorText(err error) string { return guardedText(err, "Error", err.Error) }
+
+// guardedText is what a method returns that says what v is.
+func guardedText(v any, method string, text func() string) (s string) {
+	if failure := guarded(func() { s = text() }); failure != nil {
+		if p, ok := failure.(*PanicError); ok {
+			return fmt.Sprintf("%T whose %s method panicked: %v", v, method, p.Value)
+		}
+		return fmt.Sprintf("%T whose %s method called runtime.Goexit", v, method)
+	}
+	return s
+}
+
+// guarded calls fn, which calls methods of the program, on a goroutine of its
+// own. The error is nil if fn returned, a [*PanicError] if it panicked, and
+// ErrGoexit if it ended the goroutine.
+func guarded(fn func()) (failure error) {
+	done := make(chan error, 1)
+	go func() {
+		failure := ErrGoexit
+		defer func() {
+			if v := recover(); v != nil {
+				failure = NewPanicError(v)
+			}
+			done <- failure
+		}()
+		fn()
+		failure = nil
+	}()
+	return <-done
+}
+
+// bounded is a text that travels: at most maxErrorText bytes of it.
+func bounded(s string) string {
+	if len(s) <= maxErrorText {
+		return s
+	}
+	return fmt.Sprintf("%s ... (%d bytes more)", s[:maxErrorText], len(s)-maxErrorText)
+}

@@ -1,0 +1,299 @@
+package values
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+)
+
+// The major types of CBOR, and what else of RFC 8949 is used here.
+const (
+	majorUint  = 0
+	majorInt   = 1
+	majorBytes = 2
+	majorText  = 3
+	majorArray = 4
+	majorMap   = 5
+	majorTag   = 6
+	majorOther = 7
+
+	itemFalse     = 0xf4
+	itemTrue      = 0xf5
+	itemNull      = 0xf6
+	itemUndefined = 0xf7
+	itemFloat16   = 0xf9
+	itemFloat32   = 0xfa
+	itemFloat64   = 0xfb
+
+	tagTimeText = 0
+	tagTime     = 1
+	tagObject   = 27  // [type name, value]
+	tagJSON     = 262 // JSON in bytes
+)
+
+// encoder is one Encode.
+type encoder struct {
+	codec *Codec
+	b     []byte
+	depth int
+	// around are the references that the place is within: always if it is not
+	// nil, else from watchedDepth on.
+	around map[visit]bool
+}
+
+// visit is a pointer, a map or a slice that is being encoded.
+type visit struct {
+	at  uintptr
+	len int
+	typ reflect.Type
+}
+
+const watchedDepth = 500
+
+// encode appends a value. Every level of it comes through here.
+func (e *encoder) encode(c *coder, v reflect.Value) error {
+	if e.depth++; e.depth > MaxDepth {
+		return errDeep
+	}
+	defer func() { e.depth-- }()
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice:
+		if e.around == nil && e.depth < watchedDepth || v.IsNil() {
+			break
+		}
+		at := visit{at: v.Pointer(), typ: v.Type()}
+		if v.Kind() == reflect.Slice {
+			if at.len = v.Len(); at.len == 0 {
+				break
+			}
+		}
+		if e.around == nil {
+			e.around = make(map[visit]bool)
+		}
+		if e.around[at] {
+			return errCycle
+		}
+		e.around[at] = true
+		defer delete(e.around, at)
+	}
+	return c.encode(e, v)
+}
+
+// head appends the beginning of an item.
+func (e *encoder) head(major byte, n uint64) {
+	major <<= 5
+	switch {
+	case n < 24:
+		e.b = append(e.b, major|byte(n))
+	case n <= math.MaxUint8:
+		e.b = append(e.b, major|24, byte(n))
+	case n <= math.MaxUint16:
+		e.b = binary.BigEndian.AppendUint16(append(e.b, major|25), uint16(n))
+	case n <= math.MaxUint32:
+		e.b = binary.BigEndian.AppendUint32(append(e.b, major|26), uint32(n))
+	default:
+		e.b = binary.BigEndian.AppendUint64(append(e.b, major|27), n)
+	}
+}
+
+func (e *encoder) int(n int64) {
+	if n < 0 {
+		e.head(majorInt, uint64(^n))
+	} else {
+		e.head(majorUint, uint64(n))
+	}
+}
+
+func (e *encoder) text(s string) { e.head(majorText, uint64(len(s))); e.b = append(e.b, s...) }
+
+func (e *encoder) bytes(b []byte) { e.head(majorBytes, uint64(len(b))); e.b = append(e.b, b...) }
+
+// decoder is one Decode.
+type decoder struct {
+	codec  *Codec
+	b      []byte
+	at     int
+	depth  int
+	budget int  // bytes that may still be allocated
+	named  bool // within a value that has its type's name, which only Go sends
+}
+
+// What a Decode may allocate: this much, and this much for each byte that it
+// is given. A string header and the slot of a map are the largest things that
+// a byte can stand for.
+const (
+	freeBytes  = 1 << 20
+	costOfByte = 64
+)
+
+var errEnd = errors.New("the bytes end within it")
+
+// decode decodes a value. Every level of it comes through here.
+func (d *decoder) decode(c *coder, v reflect.Value) error {
+	if d.depth++; d.depth > MaxDepth {
+		return errDeep
+	}
+	defer func() { d.depth-- }()
+	return c.decode(d, v)
+}
+
+// spend counts memory before it is allocated.
+func (d *decoder) spend(n, size int) error {
+	if size > 0 && n > d.budget/size {
+		return fmt.Errorf("%d bytes would become more than %d bytes of memory", len(d.b), freeBytes+costOfByte*len(d.b))
+	}
+	d.budget -= n * size
+	return nil
+}
+
+// left is the number of bytes that are left.
+func (d *decoder) left() int { return len(d.b) - d.at }
+
+// head reads the beginning of an item: its first byte, and the number in it.
+// Floats have their bits as number.
+func (d *decoder) head() (first byte, n uint64, err error) {
+	if d.left() == 0 {
+		return 0, 0, errEnd
+	}
+	first = d.b[d.at]
+	d.at++
+	size := 0
+	switch low := first & 31; {
+	case low < 24:
+		return first, uint64(low), nil
+	case low > 27:
+		return first, 0, fmt.Errorf("CBOR item 0x%02x: items of indefinite length are not accepted", first)
+	default:
+		size = 1 << (low - 24)
+	}
+	if d.left() < size {
+		return first, 0, errEnd
+	}
+	for _, b := range d.b[d.at : d.at+size] {
+		n = n<<8 | uint64(b)
+	}
+	d.at += size
+	return first, n, nil
+}
+
+// peek is the first byte of the next item, or undefined at the end.
+func (d *decoder) peek() byte {
+	if d.left() == 0 {
+		return itemUndefined
+	}
+	return d.b[d.at]
+}
+
+// null reads null, if it is next.
+func (d *decoder) null() bool {
+	if d.left() == 0 || d.b[d.at] != itemNull && d.b[d.at] != itemUndefined {
+		return false
+	}
+	d.at++
+	return true
+}
+
+// expect reads the beginning of an item of one major type. what is for the
+// error.
+func (d *decoder) expect(major byte, what string) (n uint64, err error) {
+	first, n, err := d.head()
+	if err != nil {
+		return 0, err
+	}
+	if first>>5 != major {
+		return 0, fmt.Errorf("%s expected, not %s", what, itemText(first))
+	}
+	return n, nil
+}
+
+// length is expect for items whose number counts what follows, each of which
+// takes at least so many bytes.
+func (d *decoder) length(major byte, each int, what string) (int, error) {
+	n, err := d.expect(major, what)
+	if err == nil && n > uint64(d.left()/each) {
+		err = errEnd
+	}
+	return int(n), err
+}
+
+// raw reads the contents of bytes or text, in place.
+func (d *decoder) raw(major byte, what string) ([]byte, error) {
+	n, err := d.length(major, 1, what)
+	if err != nil {
+		return nil, err
+	}
+	d.at += n
+	return d.b[d.at-n : d.at], nil
+}
+
+// str reads text.
+func (d *decoder) str(what string) (string, error) {
+	b, err := d.raw(majorText, what)
+	if err != nil {
+		return "", err
+	}
+	return string(b), d.spend(len(b), 1)
+}
+
+// skip passes over an item and returns it.
+func (d *decoder) skip() ([]byte, error) {
+	start := d.at
+	for items := uint64(1); items > 0; items-- {
+		first, n, err := d.head()
+		if err != nil {
+			return nil, err
+		}
+		more := uint64(0)
+		switch first >> 5 {
+		case majorBytes, majorText:
+			if n > uint64(d.left()) {
+				return nil, errEnd
+			}
+			d.at += int(n)
+		case majorArray:
+			more = n
+		case majorMap:
+			if n > uint64(d.left()) {
+				return nil, errEnd
+			}
+			more = 2 * n
+		case majorTag:
+			more = 1
+		}
+		if more > uint64(d.left()) {
+			return nil, errEnd
+		}
+		items += more
+	}
+	return d.b[start:d.at], nil
+}
+
+// itemText says in a word what an item is that begins with a byte.
+func itemText(first byte) string {
+	switch first >> 5 {
+	case majorUint, majorInt:
+		return "an integer"
+	case majorBytes:
+		return "bytes"
+	case majorText:
+		return "text"
+	case majorArray:
+		return "an array"
+	case majorMap:
+		return "a map"
+	case majorTag:
+		return "a value with a tag"
+	}
+	switch first {
+	case itemFalse, itemTrue:
+		return "a boolean"
+	case itemNull, itemUndefined:
+		return "null"
+	case itemFloat16, itemFloat32, itemFloat64:
+		return "a float"
+	}
+	return "CBOR item 0x" + strconv.FormatUint(uint64(first), 16)
+}

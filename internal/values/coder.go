@@ -1,0 +1,271 @@
+package values
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// A coder encodes and decodes the values of one type. The values that it is
+// given have an address.
+type coder struct {
+	typ    reflect.Type
+	encode func(*encoder, reflect.Value) error
+	decode func(*decoder, reflect.Value) error
+
+	null    bool // it may encode a value as null
+	methods bool // it may call methods that are not the standard library's
+}
+
+// coder returns the coder of a type.
+func (c *Codec) coder(t reflect.Type) *coder {
+	if got, ok := c.coders.Load(t); ok {
+		return got.(*coder)
+	}
+	b := &builder{codec: c, building: make(map[reflect.Type]*coder)}
+	made := b.coder(t)
+	// methods of types in a cycle are known when all have been built.
+	for _, part := range b.building {
+		part.methods = c.anyMethods(part.typ, make(map[reflect.Type]bool))
+	}
+	for typ, part := range b.building {
+		c.coders.LoadOrStore(typ, part)
+	}
+	return made
+}
+
+// builder makes the coders of a type and of what it is made of.
+type builder struct {
+	codec    *Codec
+	building map[reflect.Type]*coder
+}
+
+func (b *builder) coder(t reflect.Type) *coder {
+	if got, ok := b.codec.coders.Load(t); ok {
+		return got.(*coder)
+	}
+	if c := b.building[t]; c != nil {
+		return c
+	}
+	c := &coder{typ: t}
+	b.building[t] = c
+	b.build(c)
+	return c
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// build chooses by the rules of the package comment.
+func (b *builder) build(c *coder) {
+	t := c.typ
+	if t == timeType {
+		c.encode, c.decode = encodeTime, decodeTime
+		return
+	}
+	if m := methodsOf(t); m != nil {
+		c.null = m.mayBeNull
+		c.encode, c.decode = m.encode, m.decode
+		return
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		c.encode, c.decode = encodeBool, decodeBool
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		c.encode, c.decode = encodeInt, decodeInt
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		c.encode, c.decode = encodeUint, decodeUint
+	case reflect.Float32:
+		c.encode, c.decode = encodeFloat32, decodeFloat
+	case reflect.Float64:
+		c.encode, c.decode = encodeFloat64, decodeFloat
+	case reflect.Complex64, reflect.Complex128:
+		c.encode, c.decode = encodeComplex, decodeComplex
+	case reflect.String:
+		c.encode, c.decode = encodeString, decodeString
+	case reflect.Pointer:
+		c.null = true
+		b.pointer(c)
+	case reflect.Slice:
+		c.null = true
+		b.slice(c)
+	case reflect.Array:
+		b.array(c)
+	case reflect.Map:
+		c.null = true
+		b.mapping(c)
+	case reflect.Struct:
+		b.structure(c)
+	case reflect.Interface:
+		c.null = true
+		c.encode, c.decode = encodeInterface, decodeInterface
+	default:
+		err := unsupported(t)
+		c.encode = func(*encoder, reflect.Value) error { return err }
+		c.decode = func(*decoder, reflect.Value) error { return err }
+	}
+}
+
+// unsupported is the error of a type of which no value travels.
+func unsupported(t reflect.Type) error {
+	what := "unsafe pointers"
+	switch t.Kind() {
+	case reflect.Chan:
+		what = "channels"
+	case reflect.Func:
+		what = "functions"
+	}
+	return fmt.Errorf("%s: %s cannot be copied to another process", typeText(t), what)
+}
+
+// Check returns an error if no value of the type can travel, or a part of
+// every value cannot: a channel, a function, an unsafe pointer, or two fields
+// of one name. What depends on the value is left to Encode.
+func (c *Codec) Check(t reflect.Type) error {
+	if err := check(t, make(map[reflect.Type]bool)); err != nil {
+		return rooted(t, err)
+	}
+	return nil
+}
+
+// CheckContents is Check for a type whose values are told apart by what is in
+// them: a struct must have an exported field, or methods.
+func (c *Codec) CheckContents(t reflect.Type) error {
+	if err := c.Check(t); err != nil {
+		return err
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == timeType || methodsOf(t) != nil {
+		return nil
+	}
+	if fs, err := fieldsOf(t); err == nil && len(fs.travel) == 0 && len(fs.silent) > 0 {
+		return fmt.Errorf("%s: it has no exported field: export one, or give it the methods MarshalBinary and UnmarshalBinary", typeText(t))
+	}
+	return nil
+}
+
+func check(t reflect.Type, seen map[reflect.Type]bool) error {
+	if seen[t] || t == timeType || methodsOf(t) != nil {
+		return nil
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer:
+		return check(t.Elem(), seen)
+	case reflect.Slice, reflect.Array:
+		return within("[...]", check(t.Elem(), seen))
+	case reflect.Map:
+		if err := check(t.Key(), seen); err != nil {
+			return within("[key]", err)
+		}
+		return within("[...]", check(t.Elem(), seen))
+	case reflect.Struct:
+		fields, err := fieldsOf(t)
+		if err != nil {
+			return err
+		}
+		for _, f := range fields.travel {
+			if err := check(t.Field(f.index).Type, seen); err != nil {
+				return within("."+t.Field(f.index).Name, err)
+			}
+		}
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return unsupported(t)
+	}
+	return nil
+}
+
+// anyMethods reports whether a type, or what it is made of, has methods that
+// coders call and that are not the standard library's. What an interface holds
+// may have.
+func (c *Codec) anyMethods(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] || t == timeType {
+		return false
+	}
+	seen[t] = true
+	if methodsOf(t) != nil {
+		return !standardPackages[t.PkgPath()]
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return c.anyMethods(t.Elem(), seen)
+	case reflect.Map:
+		return c.anyMethods(t.Key(), seen) || c.anyMethods(t.Elem(), seen)
+	case reflect.Struct:
+		fields, err := fieldsOf(t)
+		if err != nil {
+			return false
+		}
+		for _, f := range fields.travel {
+			if c.anyMethods(t.Field(f.index).Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// standardPackages are those of the standard library whose types have methods
+// that coders call. Theirs return soon and do not panic.
+var standardPackages = map[string]bool{
+	"crypto/x509": true, "encoding/asn1": true, "encoding/json": true, "go/token": true, "log/slog": true, "math/big": true, "math/rand/v2": true,
+	"net": true, "net/http": true, "net/netip": true, "net/url": true, "reflect": true, "regexp": true, "sync/atomic": true, "time": true,
+}
+
+// pointer makes the coder of a pointer: null, or the value, in an array of one
+// if that may be null itself.
+func (b *builder) pointer(c *coder) {
+	elem := b.coder(c.typ.Elem())
+	wrap := elem.null
+	size := int(c.typ.Elem().Size())
+	c.encode = func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			e.b = append(e.b, itemNull)
+			return nil
+		}
+		if wrap {
+			e.head(majorArray, 1)
+		}
+		return e.encode(elem, v.Elem())
+	}
+	c.decode = func(d *decoder, v reflect.Value) error {
+		if d.null() {
+			v.SetZero()
+			return nil
+		}
+		// Other languages do not wrap.
+		if wrap && d.peek() == majorArray<<5|1 {
+			d.at++
+		}
+		if err := d.spend(1, size); err != nil {
+			return err
+		}
+		p := reflect.New(elem.typ)
+		if err := d.decode(elem, p.Elem()); err != nil {
+			return err
+		}
+		v.Set(p.Convert(v.Type()))
+		return nil
+	}
+}
+
+// travelName is the name under which a field travels; skip says that a tag
+// leaves it out, optional that it may be missing.
+func travelName(f reflect.StructField) (name string, optional, skip bool) {
+	tag := f.Tag.Get("cbor")
+	if tag == "" {
+		tag = f.Tag.Get("json")
+	}
+	if tag == "-" {
+		return "", false, true
+	}
+	name, options, _ := strings.Cut(tag, ",")
+	if name == "" {
+		name = f.Name
+	}
+	return name, strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero"), false
+}

@@ -1,0 +1,248 @@
+package values
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"time"
+)
+
+var (
+	anyType     = reflect.TypeFor[any]()
+	errorType   = reflect.TypeFor[error]()
+	boolType    = reflect.TypeFor[bool]()
+	intType     = reflect.TypeFor[int]()
+	int64Type   = reflect.TypeFor[int64]()
+	uint64Type  = reflect.TypeFor[uint64]()
+	floatType   = reflect.TypeFor[float64]()
+	stringType  = reflect.TypeFor[string]()
+	bytesType   = reflect.TypeFor[[]byte]()
+	listType    = reflect.TypeFor[[]any]()
+	objectType  = reflect.TypeFor[map[string]any]()
+	bigIntType  = reflect.TypeFor[*big.Int]()
+	plainInAny  = map[reflect.Type]bool{boolType: true, intType: true, floatType: true, stringType: true, bytesType: true, listType: true, objectType: true}
+	typedInAny  = map[uint64]reflect.Type{}
+	remoteError = "error"    // name of an error that travels as EncodeError has it
+	namedError  = "sentinel" // name of an error that exists on both sides
+)
+
+func init() {
+	for _, t := range []reflect.Type{reflect.TypeFor[[]uint16](), reflect.TypeFor[[]uint32](), reflect.TypeFor[[]uint64](), reflect.TypeFor[[]int8](),
+		reflect.TypeFor[[]int16](), reflect.TypeFor[[]int32](), reflect.TypeFor[[]int64](), reflect.TypeFor[[]float32](), reflect.TypeFor[[]float64]()} {
+		typedInAny[typedTags[t.Elem().Kind()]] = t
+	}
+}
+
+// encodeInterface appends what an interface holds: plain, or with its name.
+func encodeInterface(e *encoder, v reflect.Value) error {
+	if v.IsNil() {
+		e.b = append(e.b, itemNull)
+		return nil
+	}
+	x := v.Elem()
+	t := x.Type()
+	if v.Type() == errorType || t.Implements(errorType) && v.Type() != anyType {
+		return encodeErrorIn(e, x)
+	}
+	plain := plainInAny[t] || t == timeType // whose coder says what it is
+	if plain {
+		switch t.Kind() {
+		case reflect.Slice, reflect.Map:
+			plain = !x.IsNil()
+		}
+	}
+	if plain {
+		return e.encode(e.codec.coder(t), addressable(x))
+	}
+	name, err := e.codec.nameOf(t)
+	if err != nil {
+		if t.Implements(errorType) {
+			return encodeErrorIn(e, x)
+		}
+		return err
+	}
+	return within(".("+typeText(t)+")", e.object(name, t, x))
+}
+
+func (e *encoder) object(name string, t reflect.Type, x reflect.Value) error {
+	e.head(majorTag, tagObject)
+	e.head(majorArray, 2)
+	e.text(name)
+	return e.encode(e.codec.coder(t), addressable(x))
+}
+
+// encodeErrorIn appends an error: by its name, by its type, or as text and
+// what it is to errors.Is.
+func encodeErrorIn(e *encoder, x reflect.Value) error {
+	err := x.Interface().(error)
+	if name, ok := e.codec.errors.Name(err); ok {
+		e.head(majorTag, tagObject)
+		e.head(majorArray, 2)
+		e.text(namedError)
+		e.text(name)
+		return nil
+	}
+	if name, failure := e.codec.nameOf(x.Type()); failure == nil {
+		start := len(e.b)
+		failure := e.object(name, x.Type(), x)
+		if failure == nil || cyclic(failure) {
+			return failure
+		}
+		e.b = e.b[:start]
+	}
+	b := e.codec.errors.Encode(err)
+	e.head(majorTag, tagObject)
+	e.head(majorArray, 2)
+	e.text(remoteError)
+	e.bytes(b)
+	return nil
+}
+
+// decodeInterface decodes what an interface holds.
+func decodeInterface(d *decoder, v reflect.Value) error {
+	if d.null() {
+		v.SetZero()
+		return nil
+	}
+	x, err := d.dynamic()
+	if err != nil {
+		return err
+	}
+	if !x.Type().AssignableTo(v.Type()) {
+		return fmt.Errorf("%s is no %s", typeText(x.Type()), typeText(v.Type()))
+	}
+	v.Set(x)
+	return nil
+}
+
+// dynamic decodes an item whose type the bytes say.
+func (d *decoder) dynamic() (reflect.Value, error) {
+	switch first := d.peek(); first >> 5 {
+	case majorUint, majorInt:
+		return d.integer()
+	case majorBytes:
+		return d.as(bytesType)
+	case majorText:
+		return d.as(stringType)
+	case majorArray:
+		return d.as(listType)
+	case majorMap:
+		return d.as(objectType)
+	case majorTag:
+		return d.tagged()
+	default:
+		if first == itemFalse || first == itemTrue {
+			return d.as(boolType)
+		}
+		return d.as(floatType)
+	}
+}
+
+// as decodes an item as a value of a type.
+func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
+	if err := d.spend(1, int(t.Size())); err != nil {
+		return reflect.Value{}, err
+	}
+	x := reflect.New(t).Elem()
+	return x, d.decode(d.codec.coder(t), x)
+}
+
+// integer decodes an int, or from other languages the smallest type that has
+// it: int64 where int has 32 bits, uint64.
+func (d *decoder) integer() (reflect.Value, error) {
+	at := d.at
+	first, n, err := d.head()
+	if err != nil {
+		return reflect.Value{}, err
+	}
+	d.at = at
+	switch {
+	case first>>5 == majorUint && n > math.MaxInt64:
+		return d.as(uint64Type)
+	case n > math.MaxInt:
+		return d.as(int64Type)
+	}
+	return d.as(intType)
+}
+
+// tagged decodes an item with a tag.
+func (d *decoder) tagged() (reflect.Value, error) {
+	at := d.at
+	_, tag, err := d.head()
+	if err != nil {
+		return reflect.Value{}, err
+	}
+	if t := typedInAny[tag]; t != nil {
+		d.at = at
+		return d.as(t)
+	}
+	switch tag {
+	case tagTimeText, tagTime:
+		d.at = at
+		return d.as(timeType)
+	case tagObject:
+		return d.objectAt(at)
+	}
+	return reflect.Value{}, fmt.Errorf("a value with tag %d", tag)
+}
+
+// objectAt decodes a value with its name, whose tag is at a place.
+func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
+	n, err := d.length(majorArray, 1, "a name and a value")
+	if err != nil {
+		return none, err
+	}
+	if n < 2 {
+		return none, fmt.Errorf("a name and a value expected, not %d values", n)
+	}
+	name, err := d.str("the name of a type")
+	if err != nil {
+		return none, err
+	}
+	if name == timeName {
+		d.at = at
+		return d.as(timeType)
+	}
+	if n != 2 {
+		return none, fmt.Errorf("a name and a value expected, not %d values", n)
+	}
+	switch name {
+	case remoteError:
+		b, err := d.raw(majorBytes, "an error")
+		if err == nil {
+			err = d.spend(len(b), 2)
+		}
+		if err != nil {
+			return none, err
+		}
+		return reflect.ValueOf(d.codec.errors.Decode(append([]byte{}, b...))), nil
+	case namedError:
+		s, err := d.str("the name of an error")
+		if err != nil {
+			return none, err
+		}
+		found, ok := d.codec.errors.Named(s)
+		if !ok {
+			return none, fmt.Errorf("no error is registered under the name %q here", shortened([]byte(s)))
+		}
+		return reflect.ValueOf(found), nil
+	}
+	t, err := d.codec.typeOf(name)
+	if err != nil {
+		return none, err
+	}
+	outer := d.named
+	d.named = true
+	x, err := d.as(t)
+	d.named = outer
+	return x, within(".("+typeText(t)+")", err)
+}
+
+// standardTypes are those of the standard library that interfaces may hold.
+var standardTypes = []reflect.Type{
+	reflect.TypeFor[int8](), reflect.TypeFor[int16](), reflect.TypeFor[int32](), reflect.TypeFor[int64](), reflect.TypeFor[uint](), reflect.TypeFor[uint8](), reflect.TypeFor[uint16](),
+	reflect.TypeFor[uint32](), reflect.TypeFor[uint64](), reflect.TypeFor[uintptr](), reflect.TypeFor[float32](), reflect.TypeFor[complex64](), reflect.TypeFor[complex128](),
+	boolType, intType, floatType, stringType, anyType, errorType, reflect.TypeFor[struct{}](), timeType, reflect.TypeFor[time.Duration](), reflect.TypeFor[time.Month](), reflect.TypeFor[time.Weekday](),
+	bigIntType, reflect.TypeFor[big.Rat](), reflect.TypeFor[big.Float](),
+}

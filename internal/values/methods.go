@@ -1,0 +1,248 @@
+package values
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// The methods that github.com/fxamacker/cbor, encoding/gob and encoding/json
+// look for, whose packages are not needed for that.
+type (
+	cborMarshaler   interface{ MarshalCBOR() ([]byte, error) }
+	cborUnmarshaler interface{ UnmarshalCBOR([]byte) error }
+	gobEncoder      interface{ GobEncode() ([]byte, error) }
+	gobDecoder      interface{ GobDecode([]byte) error }
+	jsonMarshaler   interface{ MarshalJSON() ([]byte, error) }
+	jsonUnmarshaler interface{ UnmarshalJSON([]byte) error }
+)
+
+// pair is two methods that turn a value into bytes and back.
+type pair struct {
+	marshal, unmarshal string // names of the methods
+	out, in            reflect.Type
+	binary             bool // always preferred to the contents
+	major              byte // of the item that holds the bytes
+	tag                uint64
+	call               func(any) ([]byte, error)
+	back               func(any, []byte) error
+}
+
+// pairs are those that are looked for, in this order.
+var pairs = []*pair{
+	{
+		marshal: "MarshalCBOR", out: reflect.TypeFor[cborMarshaler](), unmarshal: "UnmarshalCBOR", in: reflect.TypeFor[cborUnmarshaler](), binary: true,
+		call: func(v any) ([]byte, error) { return v.(cborMarshaler).MarshalCBOR() },
+		back: func(v any, b []byte) error { return v.(cborUnmarshaler).UnmarshalCBOR(b) },
+	},
+	{
+		marshal: "MarshalBinary", out: reflect.TypeFor[encoding.BinaryMarshaler](), unmarshal: "UnmarshalBinary", in: reflect.TypeFor[encoding.BinaryUnmarshaler](), binary: true, major: majorBytes,
+		call: func(v any) ([]byte, error) { return v.(encoding.BinaryMarshaler).MarshalBinary() },
+		back: func(v any, b []byte) error { return v.(encoding.BinaryUnmarshaler).UnmarshalBinary(b) },
+	},
+	{
+		marshal: "GobEncode", out: reflect.TypeFor[gobEncoder](), unmarshal: "GobDecode", in: reflect.TypeFor[gobDecoder](), binary: true, major: majorBytes,
+		call: func(v any) ([]byte, error) { return v.(gobEncoder).GobEncode() },
+		back: func(v any, b []byte) error { return v.(gobDecoder).GobDecode(b) },
+	},
+	{
+		marshal: "MarshalText", out: reflect.TypeFor[encoding.TextMarshaler](), unmarshal: "UnmarshalText", in: reflect.TypeFor[encoding.TextUnmarshaler](), major: majorText,
+		call: func(v any) ([]byte, error) { return v.(encoding.TextMarshaler).MarshalText() },
+		back: func(v any, b []byte) error { return v.(encoding.TextUnmarshaler).UnmarshalText(b) },
+	},
+	{
+		marshal: "MarshalJSON", out: reflect.TypeFor[jsonMarshaler](), unmarshal: "UnmarshalJSON", in: reflect.TypeFor[jsonUnmarshaler](), major: majorBytes, tag: tagJSON,
+		call: func(v any) ([]byte, error) { return v.(jsonMarshaler).MarshalJSON() },
+		back: func(v any, b []byte) error { return v.(jsonUnmarshaler).UnmarshalJSON(b) },
+	},
+}
+
+// methods are how a type with such a pair travels.
+type methods struct {
+	*pair
+	mayBeNull bool // MarshalCBOR may return any item
+	half      bool // the reverse is missing
+}
+
+var methodsKnown sync.Map // reflect.Type to *methods, nil for none
+
+// methodsOf returns the methods with which values of a type travel, or nil if
+// they do so by their contents.
+func methodsOf(t reflect.Type) *methods {
+	switch t.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		return nil // those of what it points to count
+	}
+	if t.Name() == "" && t.Kind() != reflect.Struct || t == timeType {
+		return nil // it has no methods
+	}
+	if m, ok := methodsKnown.Load(t); ok {
+		return m.(*methods)
+	}
+	var found *methods
+	for _, p := range pairs {
+		if whole, half := p.of(t); whole && (p.binary || !complete(t)) || half && p.binary {
+			found = &methods{p, p.major == 0, half}
+			break
+		}
+	}
+	methodsKnown.Store(t, found)
+	return found
+}
+
+// complete reports whether the contents of a type are all there is to it.
+func complete(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return false
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			_, _, skip := travelName(f)
+			if skip || !f.IsExported() && f.Name != "_" {
+				return false
+			}
+			switch f.Type.Kind() {
+			case reflect.Chan, reflect.Func, reflect.UnsafePointer:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// of reports whether the type has both methods, or only the first, and not by
+// embedding.
+func (p *pair) of(t reflect.Type) (whole, half bool) {
+	ptr := reflect.PointerTo(t)
+	if !ptr.Implements(p.out) || t.Kind() == reflect.Struct && !own(t, p.marshal) {
+		return false, false
+	}
+	whole = ptr.Implements(p.in) && (t.Kind() != reflect.Struct || own(t, p.unmarshal))
+	return whole, !whole
+}
+
+// own reports whether a struct has the method itself: those of an embedded
+// field leave out the other fields. The compiler makes the methods that embed
+// ones, in no file.
+func own(t reflect.Type, name string) bool {
+	embeds := false
+	for i := range t.NumField() {
+		embeds = embeds || t.Field(i).Anonymous
+	}
+	if !embeds {
+		return true
+	}
+	var m reflect.Method
+	var ok bool
+	ptr := reflect.PointerTo(t)
+	// By constant names, so that the linker can leave out all other methods.
+	switch name {
+	case "MarshalCBOR":
+		if m, ok = t.MethodByName("MarshalCBOR"); !ok {
+			m, _ = ptr.MethodByName("MarshalCBOR")
+		}
+	case "UnmarshalCBOR":
+		if m, ok = t.MethodByName("UnmarshalCBOR"); !ok {
+			m, _ = ptr.MethodByName("UnmarshalCBOR")
+		}
+	case "MarshalBinary":
+		if m, ok = t.MethodByName("MarshalBinary"); !ok {
+			m, _ = ptr.MethodByName("MarshalBinary")
+		}
+	case "UnmarshalBinary":
+		if m, ok = t.MethodByName("UnmarshalBinary"); !ok {
+			m, _ = ptr.MethodByName("UnmarshalBinary")
+		}
+	case "GobEncode":
+		if m, ok = t.MethodByName("GobEncode"); !ok {
+			m, _ = ptr.MethodByName("GobEncode")
+		}
+	case "GobDecode":
+		if m, ok = t.MethodByName("GobDecode"); !ok {
+			m, _ = ptr.MethodByName("GobDecode")
+		}
+	case "MarshalText":
+		if m, ok = t.MethodByName("MarshalText"); !ok {
+			m, _ = ptr.MethodByName("MarshalText")
+		}
+	case "UnmarshalText":
+		if m, ok = t.MethodByName("UnmarshalText"); !ok {
+			m, _ = ptr.MethodByName("UnmarshalText")
+		}
+	case "MarshalJSON":
+		if m, ok = t.MethodByName("MarshalJSON"); !ok {
+			m, _ = ptr.MethodByName("MarshalJSON")
+		}
+	case "UnmarshalJSON":
+		if m, ok = t.MethodByName("UnmarshalJSON"); !ok {
+			m, _ = ptr.MethodByName("UnmarshalJSON")
+		}
+	}
+	f := runtime.FuncForPC(m.Func.Pointer())
+	if f == nil {
+		return false
+	}
+	file, _ := f.FileLine(f.Entry())
+	return !strings.HasPrefix(file, "<")
+}
+
+func (m *methods) encode(e *encoder, v reflect.Value) error {
+	b, err := m.call(v.Addr().Interface())
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", m.marshal, typeText(v.Type()), err)
+	}
+	if m.half {
+		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(v.Type()), m.marshal, m.unmarshal)
+	}
+	if m.major == 0 {
+		one := &decoder{b: b}
+		if _, err := one.skip(); err != nil || one.left() > 0 {
+			return fmt.Errorf("%s of %s: the %d bytes that it returned are not one CBOR item of definite length", m.marshal, typeText(v.Type()), len(b))
+		}
+		e.b = append(e.b, b...)
+		return nil
+	}
+	if m.tag != 0 {
+		e.head(majorTag, m.tag)
+	}
+	e.head(m.major, uint64(len(b)))
+	e.b = append(e.b, b...)
+	return nil
+}
+
+func (m *methods) decode(d *decoder, v reflect.Value) error {
+	if m.half {
+		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(v.Type()), m.marshal, m.unmarshal)
+	}
+	var b []byte
+	var err error
+	if m.major == 0 {
+		b, err = d.skip()
+	} else {
+		if m.tag != 0 {
+			n, err := d.expect(majorTag, "embedded JSON")
+			if err == nil && n != m.tag {
+				err = fmt.Errorf("embedded JSON expected, not tag %d", n)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		b, err = d.raw(m.major, "what "+m.unmarshal+" of "+typeText(v.Type())+" reads")
+	}
+	if err == nil {
+		err = d.spend(len(b), 1)
+	}
+	if err != nil {
+		return err
+	}
+	own := append([]byte{}, b...) // it may keep them
+	if err := m.back(v.Addr().Interface(), own); err != nil {
+		return fmt.Errorf("%s of %s: %w", m.unmarshal, typeText(v.Type()), err)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package values
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// pathError is an error at some place within a value.
+type pathError struct {
+	path []string // from the inside out: ".Name", "[3]", "[key]"
+	err  error
+}
+
+// Error begins with the path.
+func (e *pathError) Error() string { return e.text() + ": " + e.err.Error() }
+
+// Unwrap returns the error without the path.
+func (e *pathError) Unwrap() error { return e.err }
+
+// shownSteps is how many steps of a long path are printed, at each end.
+const shownSteps = 8
+
+func (e *pathError) text() string {
+	var b strings.Builder
+	for i := len(e.path) - 1; i >= 0; i-- {
+		if i == len(e.path)-1-shownSteps && i > shownSteps {
+			fmt.Fprintf(&b, " ...%d more... ", i-shownSteps)
+			i = shownSteps
+		}
+		b.WriteString(e.path[i])
+	}
+	return b.String()
+}
+
+// within adds a step to the path of an error, which may be nil.
+func within(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if p, ok := err.(*pathError); ok {
+		p.path = append(p.path, step)
+		return p
+	}
+	return &pathError{[]string{step}, err}
+}
+
+// rooted adds the type of the whole value.
+func rooted(t reflect.Type, err error) error {
+	root := typeText(t)
+	if t.Kind() == reflect.Pointer {
+		root = "(" + root + ")"
+	}
+	if p, ok := err.(*pathError); ok {
+		p.path = append(p.path, root)
+		return p
+	}
+	return fmt.Errorf("%s: %w", typeText(t), err)
+}
+
+// typeText is a type as an error shows it.
+func typeText(t reflect.Type) string {
+	if t == nil {
+		return "nil"
+	}
+	if s := t.String(); len(s) <= 200 {
+		return s
+	}
+	return t.Kind().String() + " type"
+}
+
+var errCycle = errors.New("the value contains itself: only values without cycles can be copied to another process")
+
+func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
+
+var errDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
+
+// keyStep is the step to the entry of a map.
+func keyStep(k reflect.Value) string {
+	switch k.Kind() {
+	case reflect.String:
+		s := k.String()
+		if len(s) > 40 {
+			s = s[:40] + "..."
+		}
+		return fmt.Sprintf("[%q]", s)
+	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr, reflect.Float32, reflect.Float64:
+		return fmt.Sprintf("[%v]", k)
+	}
+	return "[a " + typeText(k.Type()) + "]"
+}

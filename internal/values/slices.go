@@ -1,0 +1,240 @@
+package values
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"strconv"
+	"unsafe"
+)
+
+// numbersInRow is how many numbers in a row are a typed array: below, an array
+// of small numbers is shorter.
+const numbersInRow = 16
+
+// typedTags are the tags of RFC 8746 for numbers, little endian.
+var typedTags = map[reflect.Kind]uint64{
+	reflect.Uint16: 69, reflect.Uint32: 70, reflect.Uint64: 71, reflect.Uint: 71,
+	reflect.Int8: 72, reflect.Int16: 77, reflect.Int32: 78, reflect.Int64: 79, reflect.Int: 79,
+	reflect.Float32: 85, reflect.Float64: 86,
+}
+
+var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1
+
+// memoryOf returns the memory of n numbers from v on, which has an address.
+func memoryOf(v reflect.Value, n int) []byte {
+	return unsafe.Slice((*byte)(v.Addr().UnsafePointer()), n*int(v.Type().Size()))
+}
+
+// elements is what slices and arrays have in common.
+type elements struct {
+	elem  *coder
+	size  int
+	bytes bool   // byte strings
+	tag   uint64 // of a typed array, or 0
+	wide  bool   // an int or uint of 32 bits, which travels as 64
+}
+
+func (b *builder) elements(t reflect.Type) *elements {
+	el := &elements{elem: b.coder(t.Elem()), size: int(t.Elem().Size())}
+	if methodsOf(t.Elem()) == nil {
+		kind := t.Elem().Kind()
+		el.bytes = kind == reflect.Uint8
+		el.tag = typedTags[kind]
+		el.wide = strconv.IntSize == 32 && (kind == reflect.Int || kind == reflect.Uint)
+	}
+	return el
+}
+
+// encode appends the elements of a slice or an array.
+func (el *elements) encode(e *encoder, v reflect.Value) error {
+	n := v.Len()
+	switch {
+	case el.bytes:
+		e.head(majorBytes, uint64(n))
+		if n > 0 {
+			e.b = append(e.b, memoryOf(v.Index(0), n)...)
+		}
+		return nil
+	case el.tag != 0 && n >= numbersInRow && !el.wide:
+		e.head(majorTag, el.tag)
+		e.head(majorBytes, uint64(n*el.size))
+		from := len(e.b)
+		e.b = append(e.b, memoryOf(v.Index(0), n)...)
+		if bigEndian {
+			swap(e.b[from:], el.size)
+		}
+		return nil
+	}
+	e.head(majorArray, uint64(n))
+	for i := range n {
+		if err := e.encode(el.elem, v.Index(i)); err != nil {
+			return within("["+strconv.Itoa(i)+"]", err)
+		}
+	}
+	return nil
+}
+
+// begin reads the beginning of elements and returns how many there are. If
+// they are in a row, raw has their bytes.
+func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
+	first, size, err := d.head()
+	if err != nil {
+		return 0, nil, err
+	}
+	switch major := first >> 5; {
+	case major == majorBytes && el.bytes:
+		if size > uint64(d.left()) {
+			return 0, nil, errEnd
+		}
+		d.at += int(size)
+		return int(size), d.b[d.at-int(size) : d.at], nil
+	case major == majorTag && size == el.tag && el.tag != 0 && !el.wide:
+		raw, err := d.raw(majorBytes, "the bytes of numbers")
+		if err == nil && len(raw)%el.size != 0 {
+			err = fmt.Errorf("%d bytes are no numbers of %d bytes", len(raw), el.size)
+		}
+		return len(raw) / el.size, raw, err
+	case major == majorArray:
+		if size > uint64(d.left()) {
+			return 0, nil, errEnd
+		}
+		return int(size), nil, nil
+	}
+	return 0, nil, fmt.Errorf("an array expected, not %s", itemText(first))
+}
+
+// fill decodes the elements into v, which has as many.
+func (el *elements) fill(d *decoder, v reflect.Value, raw []byte) error {
+	n := v.Len()
+	if raw != nil {
+		if n > 0 {
+			to := memoryOf(v.Index(0), n)
+			copy(to, raw)
+			if bigEndian {
+				swap(to, el.size)
+			}
+		}
+		return nil
+	}
+	for i := range n {
+		if err := d.decode(el.elem, v.Index(i)); err != nil {
+			return within("["+strconv.Itoa(i)+"]", err)
+		}
+	}
+	return nil
+}
+
+// swap reverses the bytes of each number.
+func swap(b []byte, size int) {
+	for ; len(b) >= size; b = b[size:] {
+		for i := range size / 2 {
+			b[i], b[size-1-i] = b[size-1-i], b[i]
+		}
+	}
+}
+
+func (b *builder) slice(c *coder) {
+	el := b.elements(c.typ)
+	c.encode = func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			e.b = append(e.b, itemNull)
+			return nil
+		}
+		return el.encode(e, v)
+	}
+	c.decode = func(d *decoder, v reflect.Value) error {
+		if d.null() {
+			v.SetZero()
+			return nil
+		}
+		n, raw, err := el.begin(d)
+		if err == nil {
+			err = d.spend(n, el.size)
+		}
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
+		return el.fill(d, v, raw)
+	}
+}
+
+func (b *builder) array(c *coder) {
+	el := b.elements(c.typ)
+	c.encode = el.encode
+	c.decode = func(d *decoder, v reflect.Value) error {
+		n, raw, err := el.begin(d)
+		if err == nil && n != v.Len() {
+			err = fmt.Errorf("%d elements for an array of %d", n, v.Len())
+		}
+		if err != nil {
+			return err
+		}
+		return el.fill(d, v, raw)
+	}
+}
+
+// mapping makes the coder of a map.
+func (b *builder) mapping(c *coder) {
+	key, elem := b.coder(c.typ.Key()), b.coder(c.typ.Elem())
+	size := int(c.typ.Key().Size()+c.typ.Elem().Size()) + 8
+	const header = 48
+	c.encode = func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			e.b = append(e.b, itemNull)
+			return nil
+		}
+		e.head(majorMap, uint64(v.Len()))
+		k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
+		for it := v.MapRange(); it.Next(); {
+			k.SetIterKey(it)
+			if err := e.encode(key, k); err != nil {
+				return within(keyStep(k)+" (key)", err)
+			}
+			x.SetIterValue(it)
+			if err := e.encode(elem, x); err != nil {
+				return within(keyStep(k), err)
+			}
+		}
+		return nil
+	}
+	c.decode = func(d *decoder, v reflect.Value) error {
+		if d.null() {
+			v.SetZero()
+			return nil
+		}
+		n, err := d.length(majorMap, 2, "a map")
+		if err == nil {
+			err = d.spend(1, header)
+		}
+		if err == nil {
+			err = d.spend(n, size)
+		}
+		if err != nil {
+			return err
+		}
+		m := reflect.MakeMapWithSize(v.Type(), n)
+		for range n {
+			k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
+			if err := d.decode(key, k); err != nil {
+				return within("[key]", err)
+			}
+			if err := d.decode(elem, x); err != nil {
+				return within(keyStep(k), err)
+			}
+			if !hashable(k) {
+				return within("[key]", fmt.Errorf("%s cannot be the key of a map", typeText(k.Type())))
+			}
+			m.SetMapIndex(k, x)
+		}
+		if m.Len() != n {
+			return fmt.Errorf("%d entries have only %d different keys", n, m.Len())
+		}
+		v.Set(m)
+		return nil
+	}
+}
+
+// hashable reports whether a value can be the key of a map.
+func hashable(k reflect.Value) bool { return k.Comparable() }

@@ -1,0 +1,128 @@
+package values
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// field is a field that travels.
+type field struct {
+	index    int
+	name     string
+	optional bool // it may be missing
+}
+
+// fields are those of a struct.
+type fields struct {
+	travel []field
+	silent []int // unexported: they must be zero
+}
+
+// fieldsOf sorts the fields of a struct type.
+func fieldsOf(t reflect.Type) (*fields, error) {
+	fs := &fields{}
+	names := make(map[string]string)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, optional, skip := travelName(f)
+		switch {
+		case skip:
+		case f.Name == "_":
+		case f.IsExported() || f.Anonymous && f.Type.Kind() == reflect.Struct && methodsOf(f.Type) == nil:
+			// The exported fields of an embedded struct can be set, whatever the
+			// name of its type.
+			if other, taken := names[name]; taken {
+				return nil, fmt.Errorf("the fields %s and %s are both named %q: give one another tag", other, f.Name, name)
+			}
+			names[name] = f.Name
+			fs.travel = append(fs.travel, field{i, name, optional})
+		default:
+			fs.silent = append(fs.silent, i)
+		}
+	}
+	return fs, nil
+}
+
+// structure makes the coder of a struct: a map of its fields by name.
+func (b *builder) structure(c *coder) {
+	t := c.typ
+	fs, err := fieldsOf(t)
+	if err != nil {
+		c.encode = func(*encoder, reflect.Value) error { return err }
+		c.decode = func(*decoder, reflect.Value) error { return err }
+		return
+	}
+	coders := make([]*coder, len(fs.travel))
+	index := make(map[string]int, len(fs.travel))
+	for i, f := range fs.travel {
+		coders[i] = b.coder(t.Field(f.index).Type)
+		index[f.name] = i
+	}
+	c.encode = func(e *encoder, v reflect.Value) error {
+		for _, i := range fs.silent {
+			if !v.Field(i).IsZero() {
+				return within("."+t.Field(i).Name, fmt.Errorf("the field is unexported and not zero: "+
+					"export it, leave it out by the tag cbor:\"-\", or give %s the methods MarshalBinary and UnmarshalBinary", typeText(t)))
+			}
+		}
+		e.head(majorMap, uint64(len(fs.travel)))
+		for i, f := range fs.travel {
+			e.text(f.name)
+			if err := e.encode(coders[i], v.Field(f.index)); err != nil {
+				return within("."+t.Field(f.index).Name, err)
+			}
+		}
+		return nil
+	}
+	c.decode = func(d *decoder, v reflect.Value) error {
+		n, err := d.length(majorMap, 2, "a map of fields")
+		if err != nil {
+			return err
+		}
+		var found [64]bool
+		seen := found[:]
+		if len(fs.travel) > len(seen) {
+			seen = make([]bool, len(fs.travel))
+		}
+		count := 0
+		for next := range n {
+			name, err := d.raw(majorText, "the name of a field")
+			if err != nil {
+				return err
+			}
+			i := next // mostly they come in order
+			if i >= len(fs.travel) || fs.travel[i].name != string(name) {
+				var ok bool
+				if i, ok = index[string(name)]; !ok {
+					return fmt.Errorf("there is no field %q", shortened(name))
+				}
+			}
+			if seen[i] {
+				return fmt.Errorf("the field %q comes twice", shortened(name))
+			}
+			seen[i] = true
+			count++
+			f := v.Field(fs.travel[i].index)
+			if err := d.decode(coders[i], f); err != nil {
+				return within("."+t.Field(fs.travel[i].index).Name, err)
+			}
+		}
+		if count == len(fs.travel) || !d.named {
+			return nil // programs in other languages may leave out fields
+		}
+		for i, f := range fs.travel {
+			if !seen[i] && !f.optional {
+				return fmt.Errorf("the field %q is missing", f.name)
+			}
+		}
+		return nil
+	}
+}
+
+// shortened is a name for an error.
+func shortened(name []byte) string {
+	if len(name) > 40 {
+		return string(name[:40]) + "..."
+	}
+	return string(name)
+}

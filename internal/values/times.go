@@ -1,0 +1,158 @@
+package values
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// A time travels as tag 27 of an array: its seconds since 1970, nanoseconds,
+// and unless it is in UTC the name of its location, its abbreviation and its
+// offset from UTC in seconds.
+const timeName = "time.Time"
+
+func encodeTime(e *encoder, v reflect.Value) error {
+	t := *(*time.Time)(v.Addr().UnsafePointer())
+	e.head(majorTag, tagObject)
+	if t.Location() == time.UTC {
+		e.head(majorArray, 3)
+	} else {
+		e.head(majorArray, 6)
+	}
+	e.text(timeName)
+	e.int(t.Unix())
+	e.int(int64(t.Nanosecond()))
+	if t.Location() == time.UTC {
+		return nil
+	}
+	abbreviation, offset := t.Zone()
+	e.text(t.Location().String())
+	e.text(abbreviation)
+	e.int(int64(offset))
+	return nil
+}
+
+func decodeTime(d *decoder, v reflect.Value) error {
+	tag, err := d.expect(majorTag, "a time")
+	if err != nil {
+		return err
+	}
+	var t time.Time
+	switch tag {
+	case tagTimeText:
+		s, err := d.str("a time as text")
+		if err != nil {
+			return err
+		}
+		if t, err = time.Parse(time.RFC3339Nano, s); err != nil {
+			return fmt.Errorf("a time: %w", err)
+		}
+		if _, offset := t.Zone(); offset == 0 {
+			t = t.UTC()
+		}
+	case tagTime:
+		var f float64
+		if err := decodeFloat(d, reflect.ValueOf(&f).Elem()); err != nil {
+			return err
+		}
+		whole := math.Floor(f)
+		if !(math.Abs(whole) < 1<<60) {
+			return fmt.Errorf("a time of %v seconds", f)
+		}
+		t = time.Unix(int64(whole), int64((f-whole)*1e9)).UTC()
+	case tagObject:
+		n, err := d.length(majorArray, 1, "the parts of a time")
+		if err != nil {
+			return err
+		}
+		name, err := d.str("the name of a type")
+		if err != nil {
+			return err
+		}
+		if name != timeName {
+			return fmt.Errorf("a time expected, not %q", name)
+		}
+		if t, err = d.timeParts(n - 1); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("a time expected, not tag %d", tag)
+	}
+	*(*time.Time)(v.Addr().UnsafePointer()) = t
+	return nil
+}
+
+// timeParts reads what follows the name.
+func (d *decoder) timeParts(n int) (t time.Time, err error) {
+	var seconds, nanoseconds, offset int64
+	var location, abbreviation string
+	for i, part := range []any{&seconds, &nanoseconds, &location, &abbreviation, &offset} {
+		if i == 2 && n == 2 {
+			break
+		}
+		p := reflect.ValueOf(part).Elem()
+		if p.Kind() == reflect.String {
+			err = decodeString(d, p)
+		} else {
+			err = decodeInt(d, p)
+		}
+		if err != nil {
+			return t, err
+		}
+	}
+	if n != 2 && n != 5 || nanoseconds < 0 || nanoseconds >= 1e9 || offset < -1<<30 || offset > 1<<30 {
+		return t, fmt.Errorf("a time of %d parts, %d nanoseconds and an offset of %d seconds", n, nanoseconds, offset)
+	}
+	t = time.Unix(seconds, nanoseconds).UTC()
+	if n == 2 {
+		return t, nil
+	}
+	return t.In(locationAt(t, location, abbreviation, int(offset))), nil
+}
+
+// locationAt is the location of that name if it agrees at that moment, or else
+// a fixed zone.
+func locationAt(t time.Time, name, abbreviation string, offset int) *time.Location {
+	if loc := location(name); loc != nil {
+		if a, o := t.In(loc).Zone(); a == abbreviation && o == offset && loc.String() == name {
+			return loc
+		}
+	}
+	// A fixed zone has one name; the location's is the one with more to it.
+	if name != "Local" && name != "" && name != abbreviation {
+		return time.FixedZone(name, offset)
+	}
+	return time.FixedZone(abbreviation, offset)
+}
+
+// locations keeps what time.LoadLocation found, nil for nothing, as it reads a
+// file each time. It is bounded: names may come from anywhere.
+var locations struct {
+	sync.Mutex
+	byName map[string]*time.Location // guarded by the mutex
+}
+
+const maxLocations = 1024
+
+// location returns the location of a name, or nil.
+func location(name string) *time.Location {
+	switch name {
+	case "":
+		return nil
+	case "Local":
+		return time.Local
+	}
+	locations.Lock()
+	defer locations.Unlock()
+	loc, known := locations.byName[name]
+	if !known {
+		loc, _ = time.LoadLocation(name)
+		if len(locations.byName) >= maxLocations || locations.byName == nil {
+			locations.byName = make(map[string]*time.Location)
+		}
+		locations.byName[name] = loc
+	}
+	return loc
+}

@@ -1,0 +1,453 @@
+package values
+
+import (
+	"bytes"
+	"container/list"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// newCodec returns a Codec whose errors travel as text.
+func newCodec() *Codec {
+	return New(Errors{
+		Encode: func(err error) []byte { return []byte(err.Error()) },
+		Decode: func(b []byte) error { return errors.New(string(b)) },
+		Name:   func(err error) (string, bool) { return "io.EOF", err == io.EOF },
+		Named:  func(name string) (error, bool) { return io.EOF, name == "io.EOF" },
+	})
+}
+
+type (
+	celsius float64
+	names   []string
+	money   struct{ cents int64 } // text methods
+	secret  struct{ b []byte }    // binary methods
+	gobbed  struct{ n int }       // gob methods
+	jsoned  struct{ n int }       // JSON methods
+	base    struct{ ID int }      // to embed
+	Outer   struct {
+		base
+		Name string
+	}
+	wrapped struct {
+		time.Time
+		N int
+	} // methods by embedding only
+	generic[T any] struct{ V T }
+	node           struct {
+		Next *node
+		V    int
+	}
+	half  struct{ A int } // one binary method
+	level int             // text methods, but nothing that is not exported
+)
+
+func (m money) MarshalText() ([]byte, error)  { return fmt.Append(nil, m.cents), nil }
+func (m *money) UnmarshalText(b []byte) error { _, err := fmt.Sscan(string(b), &m.cents); return err }
+
+func (s secret) MarshalBinary() ([]byte, error)  { return s.b, nil }
+func (s *secret) UnmarshalBinary(b []byte) error { s.b = append([]byte(nil), b...); return nil }
+func (g gobbed) GobEncode() ([]byte, error)      { return []byte{byte(g.n)}, nil }
+func (g *gobbed) GobDecode(b []byte) error       { g.n = int(b[0]); return nil }
+func (j jsoned) MarshalJSON() ([]byte, error)    { return json.Marshal(j.n) }
+func (j *jsoned) UnmarshalJSON(b []byte) error   { return json.Unmarshal(b, &j.n) }
+func (level) MarshalText() ([]byte, error)       { return []byte("high"), nil }
+func (l *level) UnmarshalText(b []byte) error    { *l = 1; return nil }
+
+func (half) MarshalBinary() ([]byte, error) { return nil, nil }
+
+func ptr[T any](v T) *T { return &v }
+
+// exact are values that must arrive as they are.
+var exact = []any{
+	true, 7, -7, int8(-128), int16(-32768), int32(math.MinInt32), int64(math.MinInt64), uint(7), uint8(255), uint16(65535), uint32(math.MaxUint32),
+	uint64(math.MaxUint64), uintptr(9), float32(1.5), 1e300, math.Inf(-1), math.Copysign(0, -1), complex64(1 + 2i), complex(1, -0.5), "", "text", "not \xff UTF-8",
+	celsius(1.5), names{"a", ""}, names(nil), names{}, level(3), time.Second, time.March,
+	[]byte{1, 0}, []byte(nil), []byte{}, [3]byte{1, 2, 3}, [0]int{}, [2]string{"a", "b"}, []bool{true, false}, []int{1, -2}, make([]int, 100), make([]uint, 16), make([]float32, 17),
+	[]celsius{1, 2.5}, make([]celsius, 40), [][]float64{{1}, nil, {}}, [20]int16{19: -1}, []complex128{1i}, []*int{nil, ptr(1)}, []any{nil, 1, "a", []byte{1}, []any{}, map[string]any{"k": 1.5}},
+	map[string]int{"a": 1}, map[string]int(nil), map[string]int{}, map[int][]string{1: nil, 2: {}}, map[[2]int]bool{{1, 2}: true}, map[money]int{{1}: 1, {2}: 2}, map[any]int{1: 1, "a": 2, int8(3): 3},
+	map[float64]string{-0.5: "x"}, map[bool]int{true: 1}, map[struct{ A, B int }]string{{1, 2}: "x"}, map[time.Duration]int{time.Second: 1}, map[netip.Addr]int{netip.MustParseAddr("::1"): 1},
+	struct{}{}, struct{ A *int }{}, struct{ A **int }{ptr((*int)(nil))}, struct{ A *[]int }{ptr([]int(nil))}, struct{ A *any }{new(any)}, struct{ A *map[string]int }{new(map[string]int)},
+	ptr(ptr(ptr(1))), Outer{base{1}, "n"}, generic[celsius]{2}, generic[any]{celsius(2)}, generic[generic[*int]]{}, &node{&node{nil, 2}, 1},
+	money{999}, secret{[]byte{1}}, gobbed{7}, jsoned{8}, []money{{1}, {2}}, ptr(money{3}), (*money)(nil), generic[*secret]{&secret{}}, map[string]money{"a": {1}},
+	struct {
+		A int `json:"-"`
+		B int `json:"b,omitempty"`
+	}{B: 0},
+	big.NewInt(-1), big.NewRat(1, 3), big.NewFloat(1.5), *big.NewInt(1).Lsh(big.NewInt(1), 200), (*big.Int)(nil),
+	net.IPv4(1, 2, 3, 4), net.IP{1, 2, 3, 4}, net.IP(nil), net.HardwareAddr{1, 2}, netip.MustParseAddrPort("1.2.3.4:5"), netip.MustParsePrefix("10.0.0.0/8"), netip.Addr{}, netip.MustParseAddr("fe80::1%eth0"),
+	url.Values{"a": {"b"}}, must(url.Parse("https://u:p@h/p?q#f")), json.RawMessage(`{"a":1}`), json.Number("1.50"),
+	time.Time{}, &time.Time{}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(60000, 1, 1, 0, 0, 0, 0, time.UTC),
+	sync.Mutex{}, struct{ M sync.Mutex }{}, atomic.Int64{}, bytes.Buffer{},
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// trip sends what p points to through bytes, and returns a pointer to what
+// arrives.
+func trip(c *Codec, p reflect.Value) (reflect.Value, error) {
+	b, err := c.Encode(nil, p)
+	if err != nil {
+		return p, err
+	}
+	to := reflect.New(p.Type().Elem())
+	return to, c.Decode(b, to)
+}
+
+// TestExact sends each value alone, by pointer, in slices, arrays, maps,
+// fields and interfaces.
+func TestExact(t *testing.T) {
+	c := newCodec()
+	for _, v := range exact {
+		x := reflect.ValueOf(v)
+		c.Learn(x.Type())
+		field := reflect.StructOf([]reflect.StructField{{Name: "F", Type: x.Type()}, {Name: "Last", Type: stringType}})
+		slice := reflect.Append(reflect.MakeSlice(reflect.SliceOf(x.Type()), 0, 1), x, reflect.Zero(x.Type()))
+		array := reflect.New(reflect.ArrayOf(2, x.Type())).Elem()
+		array.Index(1).Set(x)
+		m := reflect.MakeMap(reflect.MapOf(stringType, x.Type()))
+		m.SetMapIndex(reflect.ValueOf("k"), x)
+		p := reflect.New(x.Type())
+		p.Elem().Set(x)
+		st := reflect.New(field).Elem()
+		st.Field(0).Set(x)
+		st.Field(1).SetString("end")
+		pp := reflect.New(p.Type())
+		pp.Elem().Set(p)
+		holder := reflect.New(anyType)
+		holder.Elem().Set(x)
+		held := reflect.ValueOf(&[]any{v, map[string]any{"k": v}, []any{v}})
+		for name, way := range map[string]reflect.Value{"alone": p, "pointer": pp, "slice": reflectPtr(slice), "array": array.Addr(), "map": reflectPtr(m), "field": st.Addr(), "any": holder, "within any": held} {
+			got, err := trip(c, way)
+			if err != nil || !reflect.DeepEqual(got.Interface(), way.Interface()) {
+				t.Errorf("%T %#v, %s: %v, %#v", v, v, name, err, got.Elem())
+			}
+		}
+		if err := c.Check(x.Type()); err != nil {
+			t.Errorf("Check(%T) = %v", v, err)
+		}
+	}
+}
+
+func reflectPtr(v reflect.Value) reflect.Value {
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	return p
+}
+
+// TestExact_NaN keeps the bits of numbers that equal nothing.
+func TestExact_NaN(t *testing.T) {
+	type nans struct {
+		F32  float32
+		F64  float64
+		C    complex64
+		Keys map[float64]int
+		Any  any
+		Row  []float32
+	}
+	odd32, odd64 := math.Float32frombits(0x7fa00001), math.Float64frombits(0x7ff0000000000123)
+	in := nans{odd32, odd64, complex(odd32, 1), map[float64]int{math.NaN(): 1, math.Float64frombits(0x7ff8000000000002): 2}, odd64, []float32{odd32}}
+	got, err := trip(newCodec(), reflect.ValueOf(&in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := got.Elem().Interface().(nans)
+	if math.Float32bits(out.F32) != 0x7fa00001 || math.Float64bits(out.F64) != 0x7ff0000000000123 || math.Float32bits(real(out.C)) != math.Float32bits(real(in.C)) ||
+		len(out.Keys) != 2 || math.Float64bits(out.Any.(float64)) != 0x7ff0000000000123 || math.Float32bits(out.Row[0]) != 0x7fa00001 {
+		t.Errorf("got %#v", out)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []time.Time{
+		time.Date(2026, 7, 1, 9, 0, 0, 1, berlin), time.Date(2026, 1, 1, 9, 0, 0, 1, berlin), time.Now(), time.Now().Round(0), time.Now().UTC(),
+		time.Date(2026, 1, 2, 9, 0, 0, 0, time.FixedZone("", 7200)), time.Date(2026, 1, 2, 9, 0, 0, 0, time.FixedZone("XYZ", -60)), time.Unix(0, 0),
+		time.Date(2026, 1, 2, 9, 0, 0, 0, time.FixedZone("Europe/Berlin", 1)), time.Date(1, 1, 1, 0, 0, 0, 0, berlin),
+	} {
+		type event struct{ At any }
+		got, err := trip(newCodec(), reflect.ValueOf(&event{in}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := got.Elem().Interface().(event).At.(time.Time)
+		name, offset := in.Zone()
+		gotName, gotOffset := out.Zone()
+		if !out.Equal(in) || name != gotName || offset != gotOffset || out.Location().String() != in.Location().String() || out.String() != in.Round(0).String() {
+			t.Errorf("%v in %v became %v in %v", in, in.Location(), out, out.Location())
+		}
+	}
+}
+
+// TestRefused names the path of what cannot travel.
+func TestRefused(t *testing.T) {
+	type unregistered struct{ A int }
+	full := list.New()
+	full.PushBack(1)
+	n := atomic.Int64{}
+	n.Store(7)
+	loop := map[string]any{}
+	loop["self"] = []any{loop}
+	ring := &node{V: 1}
+	ring.Next = &node{V: 2, Next: ring}
+	slice := []any{1, nil}
+	slice[1] = slice
+	deep := &node{}
+	for range MaxDepth {
+		deep = &node{Next: deep}
+	}
+	var locked struct{ M sync.Mutex }
+	locked.M.Lock()
+	for _, c := range []struct {
+		v    any
+		want string
+	}{
+		{full, "(*list.List).root"},
+		{&n, "(*atomic.Int64).v"},
+		{half{}, "has the method MarshalBinary and not its reverse: add UnmarshalBinary"},
+		{bytes.NewBufferString("x"), "(*bytes.Buffer).buf"},
+		{&locked, ".M."},
+		{struct{ A []any }{[]any{1, func() {}}}, ".A[1]: func(): functions"},
+		{map[string]any{"k": make(chan int)}, `["k"]: chan int: channels`},
+		{[]any{unregistered{1}}, `[0]: the other side does not know the type values.unregistered`},
+		{struct{ R io.Reader }{strings.NewReader("x")}, ".R: "},
+		{struct{ wrapped }{wrapped{time.Now(), 1}}, ""},
+		{loop, `["self"][0]: the value contains itself`},
+		{ring, `(*values.node).Next.Next: the value contains itself`},
+		{slice, `[]interface {}[1]: the value contains itself`},
+		{deep, "nested more than"},
+		{map[string]any{"a": []any{map[string]any{"b": complex(1, 1), "c": struct{ m map[string]int }{map[string]int{}}}}}, ""},
+	} {
+		codec := newCodec()
+		codec.Learn(reflect.TypeFor[node]())
+		_, err := trip(codec, reflectPtr(reflect.ValueOf(c.v)))
+		if c.want == "" && err == nil {
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 500 {
+			t.Errorf("%T: %v; want an error with %q", c.v, err, c.want)
+		}
+	}
+}
+
+// TestCheck refuses types of which no value can travel.
+func TestCheck(t *testing.T) {
+	type twoNames struct {
+		A int `json:"x"`
+		X int `cbor:"x"`
+	}
+	for _, c := range []struct {
+		typ  reflect.Type
+		want string
+	}{
+		{reflect.TypeFor[func() int](), "func() int: functions"},
+		{reflect.TypeFor[struct {
+			A map[string][]*struct{ C chan int }
+		}](), ".A[...][...].C: chan int"},
+		{reflect.TypeFor[map[twoNames]int](), `A and X are both named "x"`},
+	} {
+		if err := newCodec().Check(c.typ); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Check(%v) = %v; want %q", c.typ, err, c.want)
+		}
+	}
+}
+
+// TestPromotedMethods keeps all fields of a struct that has a time's methods.
+func TestPromotedMethods(t *testing.T) {
+	in := wrapped{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7}
+	got, err := trip(newCodec(), reflect.ValueOf(&in))
+	if err != nil || got.Elem().Interface() != in {
+		t.Errorf("%v became %v, %v", in, got.Elem(), err)
+	}
+}
+
+func TestErrorsWithin(t *testing.T) {
+	type failure struct {
+		Op  string
+		Err error
+	}
+	got, err := trip(newCodec(), reflect.ValueOf(&[]failure{{"a", io.EOF}, {"b", errors.New("plain")}, {"c", nil}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := got.Elem().Interface().([]failure)
+	if out[0].Err != io.EOF || out[1].Err.Error() != "plain" || out[2].Err != nil {
+		t.Errorf("got %v", out)
+	}
+}
+
+// TestForeign accepts what programs in other languages send.
+func TestForeign(t *testing.T) {
+	var got struct {
+		F    float64
+		T    time.Time
+		Opt  string `json:"opt,omitempty"`
+		Any  any
+		List []int32
+		P    *[]int
+	}
+	b := []byte{0xa5, 0x61, 'F', 0x03, 0x61, 'T', 0xc0, 0x74}
+	b = append(b, "2026-01-02T03:04:05Z"...)
+	b = append(b, 0x63, 'A', 'n', 'y', 0x82, 0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf9, 0x3e, 0x00)
+	b = append(b, 0x64, 'L', 'i', 's', 't', 0x82, 1, 0x20, 0x61, 'P', 0x82, 1, 2)
+	if err := newCodec().Decode(b, reflect.ValueOf(&got)); err != nil {
+		t.Fatal(err)
+	}
+	if got.F != 3 || !got.T.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) || fmt.Sprint(got.Any) != "[18446744073709551615 1.5]" || got.List[1] != -1 || len(*got.P) != 2 {
+		t.Errorf("got %+v", got)
+	}
+	for what, b := range map[string][]byte{
+		`no field "Z"`:  {0xa1, 0x61, 'Z', 0},
+		"comes twice":   {0xa2, 0x61, 'F', 1, 0x61, 'F', 1},
+		"without round": {0xa1, 0x61, 'F', 0x1b, 0, 0x20, 0, 0, 0, 0, 0, 1},
+		"bytes end":     {0xa1},
+		"indefinite":    {0xbf},
+		"not text":      {0xa1, 0x64, 'L', 'i', 's', 't', 0x61, 'x'},
+	} {
+		if err := newCodec().Decode(b, reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(what, "not ")) {
+			t.Errorf("%x: %v; want %q", b, err, what)
+		}
+	}
+}
+
+// TestForeign_NamedType holds a value that has its type's name, which only Go
+// sends, to all its fields: they are missing if the programs differ.
+func TestForeign_NamedType(t *testing.T) {
+	c := newCodec()
+	c.Learn(reflect.TypeFor[node]())
+	b := append([]byte{0xd8, 27, 0x82, 0x78, 28}, "concert/internal/values.node"...)
+	var got any
+	if err := c.Decode(append(b, 0xa1, 0x61, 'V', 1), reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), `.(values.node): the field "Next" is missing`) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// TestBudget bounds the memory that a few bytes ask for.
+func TestBudget(t *testing.T) {
+	type large struct {
+		_ [1 << 10]byte
+		m sync.Mutex
+	}
+	b := append([]byte{0x9a, 0, 0x10, 0, 0}, bytes.Repeat([]byte{0xa0}, 1<<20)...) // a million of them
+	var got []large
+	if err := newCodec().Decode(b, reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("1 MiB became %d structs of 1 KiB, error %v", len(got), err)
+	}
+}
+
+// TestConcurrentTypes builds coders of types that contain each other from
+// several goroutines.
+func TestConcurrentTypes(t *testing.T) {
+	type b struct{ A any }
+	type a struct {
+		B  *b
+		As []a
+		M  map[string]*a
+	}
+	for range 50 {
+		c := newCodec()
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				in := a{B: &b{1}, As: []a{{}}, M: map[string]*a{"k": {}}}
+				if got, err := trip(c, reflect.ValueOf(&in)); err != nil || !reflect.DeepEqual(got.Elem().Interface(), in) {
+					t.Errorf("got %+v, %v", got, err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	c := newCodec()
+	type all struct {
+		A any
+		B []int
+		C map[string]*[]string
+		D time.Time
+		E error
+		F [3]float32
+		G *big.Int
+		H money
+	}
+	for _, v := range exact {
+		b, err := c.Encode(nil, reflectPtr(reflect.ValueOf(&v).Elem()))
+		if err != nil {
+			continue
+		}
+		f.Add(b)
+	}
+	b, err := c.Encode(nil, reflect.ValueOf(&all{A: []any{time.Now(), io.EOF, errors.New("x"), [2]int{}, map[int]string{1: "a"}}, B: make([]int, 20), C: map[string]*[]string{"a": {}}}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, typ := range []reflect.Type{anyType, reflect.TypeFor[all](), errorType, reflect.TypeFor[map[any]any]()} {
+			p := reflect.New(typ)
+			if c.Decode(b, p) != nil {
+				continue
+			}
+			again, err := c.Encode(nil, p)
+			if err != nil {
+				t.Fatalf("%x decodes to %#v, and that does not encode: %v", b, p.Elem(), err)
+			}
+			q := reflect.New(typ)
+			if err := c.Decode(again, q); err != nil {
+				t.Fatalf("%x decodes to %#v, and that encodes to %x, which does not decode: %v", b, p.Elem(), again, err)
+			}
+		}
+	})
+}
+
+func BenchmarkStruct(b *testing.B) {
+	type point struct {
+		X, Y float64
+		Name string
+		Tags []string
+	}
+	c, in := newCodec(), point{1, 2, "somewhere", []string{"a", "b"}}
+	b.ReportAllocs()
+	var buf []byte
+	for b.Loop() {
+		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in))
+		var out point
+		if err := c.Decode(buf, reflect.ValueOf(&out)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNumbers(b *testing.B) {
+	c, in := newCodec(), struct{ V []float64 }{make([]float64, 1e6)}
+	var buf []byte
+	for b.Loop() {
+		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in))
+		out := in
+		if err := c.Decode(buf, reflect.ValueOf(&out)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
