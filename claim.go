@@ -145,7 +145,9 @@ func decodeResult[Out any](codec Codec, result Encoded, failure error) (out Out,
 	return out, err
 }
 
-func (c *call[In, Out]) function(t *Task) string { return registry.nameOf(valuePointer(c.fn), t.pc) }
+func (c *call[In, Out]) function(t *Task) string {
+	return registry.nameOf(valuePointer(c.fn), t.fn.code)
+}
 
 func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	if !t.move(pending, copying) {
@@ -159,7 +161,7 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 			c.drop(t, ErrGoexit, nil) // a marshaler ended the goroutine
 		}
 	}()
-	f, err := registry.find(valuePointer(fn), t.pc)
+	f, err := registry.find(valuePointer(fn), t.fn.code)
 	b := &single{}
 	if err == nil {
 		b.arg[0], _, err = encodeArg(b.small[:0], f, arg)
@@ -259,7 +261,7 @@ type remoteItem[In, Out any] struct {
 }
 
 func (r *runner[In, Out]) function(*Task) string {
-	return registry.nameOf(valuePointer(r.m.fn), r.m.pc)
+	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
 }
 
 // claim hands out items as calls, and parks when there are no more. How many
@@ -270,7 +272,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	}
 	m := r.m
 	m.reach(most)
-	f, missing := registry.find(valuePointer(m.fn), m.pc)
+	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	var b *remoteItems[In, Out]
 	var buf []byte
 	encoding := false

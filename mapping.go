@@ -49,7 +49,7 @@ type mapping[In, Out any] struct {
 	cancel   context.CancelCauseFunc
 	ex       Executor
 	fn       func(context.Context, In) (Out, error)
-	pc       uintptr
+	id       identity // of fn
 	ordered  bool
 
 	stopped atomic.Bool   // the loop has ended
@@ -117,7 +117,7 @@ var noWait = func() context.Context {
 
 func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), ordered bool) *mapping[In, Out] {
 	m := &mapping[In, Out]{
-		outer: ctx, ex: ex, fn: fn, pc: codePointer(fn), ordered: ordered,
+		outer: ctx, ex: ex, fn: fn, id: identityOf(fn), ordered: ordered,
 		room: make(signal, 1), wake: make(signal, 1), fed: make(chan struct{}),
 	}
 	s, _ := standing(ctx)

@@ -24,7 +24,7 @@ func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
 	r.task.word.Store(idle)
 	r.task.ctx.Parent = m.ctx
 	r.task.job = r
-	r.task.pc = m.pc
+	r.task.fn = m.id
 	return r
 }
 

@@ -121,9 +121,11 @@ func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
 		panic(fmt.Sprintf("concert: Register: the name %q is taken", f.name))
 	}
 	r.byValue[value] = f
-	if topLevel(code) {
+	top := topLevel(code)
+	if top {
 		r.byCode[code] = f
 	}
+	learnName(identity{uintptr(value), code}, top, f.name)
 }
 
 // sameCodec reports whether two codecs are equal; those that cannot be compared are not.

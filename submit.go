@@ -44,7 +44,7 @@ func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Fu
 	}
 	c := newCall(ctx, func(ctx context.Context, _ struct{}) (Out, error) { return fn(ctx) }, struct{}{})
 	t := &c.future.task
-	t.pc = codePointer(fn)
+	t.fn = identityOf(fn)
 	t.group = alone
 	go newWorker(alone, 0).Run(t)
 	return &c.future
@@ -79,7 +79,7 @@ func (c *call[In, Out]) init(ctx context.Context, fn func(context.Context, In) (
 	t := &c.future.task
 	t.ctx.Parent = ctx
 	t.job = c
-	t.pc = codePointer(fn)
+	t.fn = identityOf(fn)
 }
 
 func (c *call[In, Out]) run(t *Task) bool {

@@ -51,8 +51,8 @@ type Task struct {
 	mu       sync.Mutex // guards watchers, and the watched bit together with them
 	watchers *watcher   // newest first
 
-	job job     // set before the task is shown to anyone
-	pc  uintptr // the code of the function, for its name; likewise
+	job job      // set before the task is shown to anyone
+	fn  identity // the function, for its name; likewise
 }
 
 // job is what a task does: a call or a runner of a Map.
@@ -201,10 +201,7 @@ func (t *Task) Name() string {
 	if r, ok := t.job.(*relay); ok {
 		return r.is.Name
 	}
-	if f := runtime.FuncForPC(t.pc); f != nil {
-		return f.Name()
-	}
-	return "unknown function"
+	return t.fn.name()
 }
 
 // Function returns the name under which the task's function is registered or declared, "" if it is not. It is for an

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,8 +163,8 @@ var closeCases = []testCase{
 			}
 			return
 		}
-		if !slices.ContainsFunc(shut.Running, func(name string) bool { return strings.Contains(name, "stubborn") }) {
-			s.Errorf("Shutdown() says that these are running: %q; want stubborn", shut.Running)
+		if want := []string{"executortest.stubborn"}; !slices.Equal(shut.Running, want) {
+			s.Errorf("Shutdown() says that these are running: %q; want %q", shut.Running, want)
 		}
 		if f.State() != concert.Running {
 			s.Errorf("state = %v, want running", f.State())

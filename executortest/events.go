@@ -86,6 +86,33 @@ var eventCases = []testCase{
 		}
 	}},
 
+	{"Names", "a name that a program has chosen is found in its code; main.init.func1 is not", func(s *suite) {
+		var r record
+		ex := s.executor(Config{Observer: r.observe})
+		const want = "executortest.sizeOf" // a literal
+		f := concert.Submit(s.ctx, ex, sizeOf, &[]byte{1})
+		must[int](s)(f.Result(s.ctx))
+		if got := f.String(); got != want+" (finished)" {
+			s.Errorf("String() of a future = %q, want %q in it", got, want)
+		}
+		for _, err := range concert.Map(s.ctx, ex, sizeOf, slices.Values([]*[]byte{{1}, {2}})) {
+			if err != nil {
+				s.Error(err)
+			}
+		}
+		ex.Close()
+		if got := r.check(s); got["[submitted started finished]"] != 3 {
+			s.Errorf("sequences: %v; want 3 that ran", got)
+		}
+		for _, events := range r.events {
+			for _, e := range events {
+				if e.Name != want {
+					s.Errorf("event %v has the name %q, want %q", e.Kind, e.Name, want)
+				}
+			}
+		}
+	}},
+
 	{"Progress", "a task can tell how far it is", func(s *suite) {
 		if !s.Shared {
 			return // an executor elsewhere has its own way to carry progress
