@@ -2,6 +2,7 @@ package processes
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -16,9 +17,13 @@ type WorkerError struct {
 	Worker, Pid int
 	// ExitCode is the process's, -1 if a signal ended it.
 	ExitCode int
-	// Signal is the signal that ended it, 0 if none did.
+	// Signal is the signal that ended it, 0 if none did. Go's runtime answers a signal such as
+	// SIGSEGV in C code, or SIGABRT, with a traceback and exit code 2: then it is the signal
+	// that the traceback names, if that has been written.
 	Signal syscall.Signal
-	// Stderr is the end of what the process wrote to its standard error.
+	// Stderr is the end of what the process wrote to its standard error: 4 KiB, or, if
+	// Go's runtime said why it ended, 64 KiB from there on, which is the traceback. Control
+	// characters but tabs and ends of lines are escaped, as in \x1b.
 	Stderr string
 	// Running is how many tasks the process ran when it died. If that is more than
 	// one, which Options.Threads allows, and Err is nil, then nobody knows which of them
@@ -57,10 +62,23 @@ func (e *WorkerError) Error() string {
 	if e.Unbegun > 0 {
 		fmt.Fprintf(&b, " before it began the task, as did %d workers before it", e.Unbegun-1)
 	}
-	if line := e.reason(); line != "" {
+	if line := printable(e.reason()); line != "" && (e.Signal == 0 || !strings.HasPrefix(line, "SIG")) {
 		fmt.Fprintf(&b, ": %s", line)
 	}
 	return b.String()
+}
+
+// Format prints Error for all verbs, and for %+v Stderr after it, with the traceback if
+// there is one.
+func (e *WorkerError) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'q':
+		fmt.Fprintf(f, "%q", e.Error())
+	case verb == 'v' && f.Flag('+') && e.Stderr != "":
+		fmt.Fprintf(f, "%s\n%s", e.Error(), strings.TrimSuffix(e.Stderr, "\n"))
+	default:
+		io.WriteString(f, e.Error())
+	}
 }
 
 // Unwrap returns Err.
@@ -74,6 +92,28 @@ func (e *WorkerError) reason() string {
 		return strings.TrimSpace(line)
 	}
 	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// signals are those for which Go's runtime ends the process by itself.
+var signals = map[string]syscall.Signal{
+	"SIGABRT": syscall.SIGABRT, "SIGBUS": syscall.SIGBUS, "SIGFPE": syscall.SIGFPE, "SIGILL": syscall.SIGILL,
+	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
+}
+
+// signalIn returns the signal for which Go's runtime says that it ends, 0 if it does
+// not. A panic is none, though a nil pointer is a signal at first.
+func signalIn(stderr string) syscall.Signal {
+	first := true
+	for line := range strings.Lines(stderr) {
+		if first && (!lastWords([]byte(line)) || strings.HasPrefix(line, "panic: ")) {
+			return 0
+		}
+		first = false
+		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "[signal "), ": "); ok && signals[name] != 0 {
+			return signals[name]
+		}
+	}
+	return 0
 }
 
 // outOfMemory reports whether the Go runtime ended for want of memory, or the race
@@ -100,6 +140,9 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 			if e.Signal = s.Signal(); e.Err == nil && w.starved {
 				e.Err = ErrMemory
 			}
+		}
+		if e.ExitCode == 2 {
+			e.Signal = signalIn(e.Stderr)
 		}
 	}
 	return e

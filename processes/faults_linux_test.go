@@ -189,8 +189,10 @@ func TestDeaths(t *testing.T) {
 		"exit 0":    {0, 0, "exited with code 0"},
 		"exit 99":   {99, 0, "exited with code 99"},
 		"kill":      {-1, syscall.SIGKILL, "signal: killed"},
-		"segv":      {2, 0, "fault"},
-		"abort":     {2, 0, "SIGABRT"},
+		"segv":      {2, syscall.SIGSEGV, "fault"},
+		"abort":     {2, syscall.SIGABRT, "SIGABRT"},
+		"raise":     {2, syscall.SIGSEGV, "signal: segmentation fault"},
+		"nil":       {2, 0, "nil pointer dereference"},
 		"goroutine": {2, 0, "panic: from a goroutine"},
 		"overflow":  {2, 0, "stack overflow"},
 	} {
@@ -219,6 +221,7 @@ func TestTimeout(t *testing.T) {
 		works(t, p)
 	}
 	// One that listens is not killed.
+	p = newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: time.Minute})
 	path := pathIn(t.TempDir(), "met")
 	_, err := submit(t, p, meet, path).Result(t.Context())
 	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())

@@ -75,6 +75,12 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 	case "abort":
 		syscall.Kill(os.Getpid(), syscall.SIGABRT)
 		time.Sleep(time.Minute)
+	case "raise": // as a fault in C code, which no Go code can handle
+		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		time.Sleep(time.Minute)
+	case "nil":
+		go func() { fmt.Println(*(*string)(nil)) }()
+		time.Sleep(time.Minute)
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		time.Sleep(time.Minute)

@@ -8,14 +8,22 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
+	"time"
+
+	"golang.org/x/term"
 )
 
-// What workers print never touches the protocol: it has pipes of its own.
+// What workers print never touches the protocol: it has pipes of its own. It is not
+// trusted: nothing of it goes anywhere but through printable.
 
 const (
 	longestLine = 64 << 10 // longer ones are cut into several
-	tailSize    = 4 << 10  // of standard error, for the error of a task
+	tailSize    = 4 << 10  // of standard error, for the error of a task,
+	deathSize   = 64 << 10 // or so much from the line on that says why the process dies
+
+	holdTime = 2 * time.Second // that a process may take to die after it has said why
 )
 
 // tail keeps what was written last: from the line on with which the Go runtime
@@ -33,7 +41,7 @@ func (t *tail) add(line []byte) {
 		t.buf, t.dying = t.buf[:0], true
 	}
 	if t.dying {
-		t.buf = append(t.buf, line[:min(len(line), tailSize-len(t.buf))]...)
+		t.buf = append(t.buf, line[:min(len(line), deathSize-len(t.buf))]...)
 		return
 	}
 	t.buf = append(t.buf, line...)
@@ -53,10 +61,18 @@ func lastWords(line []byte) bool {
 	return ok && bytes.HasPrefix(name, []byte("SIG")) && !bytes.ContainsAny(name, " \t")
 }
 
+// isDying reports whether the process has begun to say why it dies.
+func (t *tail) isDying() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.dying
+}
+
+// String returns what was kept, as it may be shown on a terminal.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.buf)
+	return printable(string(t.buf))
 }
 
 // console is where lines of all workers of this process go, unless a pool has a logger.
@@ -65,6 +81,10 @@ var console sync.Mutex // held while writing a line to os.Stderr
 // collect reads what a worker prints, line by line, until the end.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
 	defer pipe.Close()
+	var held holdback
+	if keep != nil {
+		defer held.end(w)
+	}
 	in := bufio.NewReaderSize(pipe, longestLine)
 	for {
 		line, err := in.ReadSlice('\n')
@@ -72,7 +92,9 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
 			if keep != nil {
 				keep.add(line)
 			}
-			w.print(stream, line)
+			if keep == nil || !held.hold(w, keep, line) {
+				w.print(stream, line)
+			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
@@ -80,23 +102,80 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
 	}
 }
 
+// holdback keeps what a dying process says from a terminal: a traceback of hundreds
+// of lines, of which the error of the task has the beginning, and the pool's log
+// one line. If the process does not die, the lines come after holdTime.
+type holdback struct {
+	mu    sync.Mutex
+	lines [][]byte    // guarded by mu
+	bytes int         // guarded by mu
+	timer *time.Timer // guarded by mu: nil if nothing is held
+	over  bool        // guarded by mu: the process did not die
+}
+
+// hold reports whether it holds a line back.
+func (h *holdback) hold(w *worker, keep *tail, line []byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || w.pool.opts.Output != nil || !keep.isDying() || h.timer == nil && !term.IsTerminal(int(os.Stderr.Fd())) {
+		return false
+	}
+	if h.timer == nil {
+		h.timer = time.AfterFunc(holdTime, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.release(w)
+		})
+	}
+	if h.bytes += len(line); h.bytes <= deathSize {
+		h.lines = append(h.lines, bytes.Clone(line))
+	}
+	return true
+}
+
+// release prints what is held. The caller holds mu.
+func (h *holdback) release(w *worker) {
+	for _, line := range h.lines {
+		w.print("stderr", line)
+	}
+	h.lines, h.over = nil, true
+}
+
+// end drops what is held when the process has died of it.
+func (h *holdback) end(w *worker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.timer == nil {
+		return
+	}
+	h.timer.Stop()
+	select {
+	case <-w.dead:
+		if w.cmd.ProcessState.Success() { // it was no end
+			h.release(w)
+		}
+	case <-time.After(drainTime): // it has only closed its standard error
+		h.release(w)
+	}
+	h.lines, h.over = nil, true
+}
+
 func (w *worker) print(stream string, line []byte) {
+	text, ended := strings.CutSuffix(string(line), "\n")
+	if ended {
+		text = strings.TrimSuffix(text, "\r")
+	}
+	text = printable(text)
 	if w.pool.opts.Output == nil {
 		console.Lock()
 		defer console.Unlock()
-		os.Stderr.Write(line)
-		if line[len(line)-1] != '\n' {
-			io.WriteString(os.Stderr, "\n")
-		}
+		io.WriteString(os.Stderr, text+"\n")
 		return
-	}
-	if line[len(line)-1] == '\n' {
-		line = line[:len(line)-1]
 	}
 	id, task := w.doing()
 	attrs := []slog.Attr{slog.Int("worker", id), slog.Int("pid", w.pid), slog.String("stream", stream)}
 	if task != "" {
 		attrs = append(attrs, slog.String("task", task))
 	}
-	w.pool.opts.Output.LogAttrs(context.Background(), slog.LevelInfo, string(line), attrs...)
+	w.pool.opts.Output.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
 }

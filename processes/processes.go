@@ -152,7 +152,9 @@ type Options struct {
 
 	// Output, if set, is given each line that workers print, with the
 	// attributes worker, pid, stream and, if one ran, task. Nil writes the lines
-	// as they are to this process's standard error.
+	// to this process's standard error; if that is a terminal, not the traceback of a
+	// process that dies, which WorkerError.Stderr has. Control characters are
+	// escaped, as in \x1b: what a worker prints cannot tell a terminal what to do.
 	//
 	// It is also where the pool logs that a worker died, as a warning with the attributes
 	// worker, pid, task, reason, deaths (how many in a row) and pause (before the next

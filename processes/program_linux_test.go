@@ -30,6 +30,7 @@ var programs = map[string]func(args []string) error{
 	"chld":      programWorks,
 	"starve":    programStarves,
 	"inherited": programInherits,
+	"crashes":   programCrashes,
 }
 
 // beProgram is called by TestMain.
