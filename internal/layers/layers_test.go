@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"concert/loop/looptest":   {"concert/loop"},
 	"concert/choose":          {"concert", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
 	"concert/choose/models":   {"concert", "concert/choose", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
-	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "golang.org/x/sys/unix",
+	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "golang.org/x/sys/unix", "golang.org/x/term",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 	"concert/python":                 {"concert", "concert/processes"},
 	"concert/internal/frame":         {"concert"},
