@@ -2,15 +2,37 @@ package python
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // field is a field of a struct, as an entry of a dict.
 type field struct {
-	name      string
-	index     []int
-	omitEmpty bool
+	name                string
+	index               []int
+	t                   reflect.Type
+	omitEmpty, omitZero bool
+}
+
+// omit reports whether a field with this value is left out.
+func (f *field) omit(v reflect.Value) bool {
+	if f.omitEmpty {
+		switch v.Kind() {
+		case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
+			return v.Len() == 0
+		case reflect.Struct:
+		default:
+			return v.IsZero()
+		}
+	}
+	if !f.omitZero {
+		return false
+	}
+	if z, ok := v.Interface().(interface{ IsZero() bool }); ok && (v.Kind() != reflect.Pointer || !v.IsNil()) {
+		return z.IsZero()
+	}
+	return v.IsZero()
 }
 
 type fields struct {
@@ -21,35 +43,53 @@ type fields struct {
 var fieldCache sync.Map // from reflect.Type to *fields
 
 // fieldsOf returns the exported fields of a struct, by the rules of encoding/json:
-// the tag json gives another name, "-" leaves the field out, and the fields of
-// embedded structs count as the struct's own unless it has one of that name.
+// the tag json gives another name, "-" leaves the field out, omitempty and
+// omitzero leave some values out, and the fields of embedded structs count as
+// the struct's own unless it has one of that name.
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
 		return known.(*fields)
 	}
 	fs := &fields{byName: make(map[string]int)}
 	depth := make(map[string]int) // of the field with a name
+	var whole [][]int             // indexes of embedded structs that are fields
 	for _, f := range reflect.VisibleFields(t) {
 		if !f.IsExported() {
 			continue
 		}
+		if slices.ContainsFunc(whole, func(index []int) bool {
+			return len(index) < len(f.Index) && slices.Equal(index, f.Index[:len(index)])
+		}) {
+			continue // of an embedded struct that is one value
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Tag.Get("json") == "-" || f.Anonymous && name == "" && structOf(f.Type) {
+		if f.Tag.Get("json") == "-" {
 			continue
+		}
+		if f.Anonymous && structOf(f.Type) {
+			if name == "" && hooked(deref(f.Type)) == nil {
+				continue // its fields follow
+			}
+			whole = append(whole, f.Index)
 		}
 		if name == "" {
 			name = f.Name
 		}
+		own := field{name: name, index: f.Index, t: f.Type}
+		for option := range strings.SplitSeq(options, ",") {
+			own.omitEmpty = own.omitEmpty || option == "omitempty"
+			own.omitZero = own.omitZero || option == "omitzero"
+		}
 		if at, taken := fs.byName[name]; taken {
 			if depth[name] > len(f.Index) {
-				fs.list[at] = field{name, f.Index, strings.Contains(options, "omitempty")}
+				fs.list[at] = own
 				depth[name] = len(f.Index)
 			}
 			continue
 		}
 		depth[name] = len(f.Index)
 		fs.byName[name] = len(fs.list)
-		fs.list = append(fs.list, field{name, f.Index, strings.Contains(options, "omitempty")})
+		fs.list = append(fs.list, own)
 	}
 	for i, f := range fs.list {
 		if lower := strings.ToLower(f.name); lower != f.name {
@@ -62,11 +102,13 @@ func fieldsOf(t reflect.Type) *fields {
 	return known.(*fields)
 }
 
-func structOf(t reflect.Type) bool {
+func structOf(t reflect.Type) bool { return deref(t).Kind() == reflect.Struct }
+
+func deref(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+		return t.Elem()
 	}
-	return t.Kind() == reflect.Struct
+	return t
 }
 
 // find returns the field for a key: of that name, or else of that name in other case.

@@ -1,23 +1,22 @@
 package python
 
 import (
-	"encoding"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
 	"reflect"
 	"slices"
-	"strings"
+	"strconv"
 	"unicode/utf8"
 )
 
-// Plain data travels in the format of Python's marshal module, version 2, which CPython
-// reads and writes in C. That version has been the same since Python 2.5, has no
-// references, so nothing is read twice or in circles, and holds just what plain data
-// is made of. (The module's documentation does not promise the format to other
-// programs; a worker whose marshal writes a sample otherwise refuses to start.)
+// Plain data travels in the format of Python's marshal module, version 2, which
+// CPython reads and writes in C. That version has been the same since Python
+// 2.5, has no references, so no value is read twice or contains itself, and
+// holds just what plain data is made of. (The documentation of marshal does not
+// promise the format to other programs. A worker whose marshal writes a sample
+// differently refuses to start.)
 //
 //	N                    None
 //	T, F                 True, False
@@ -30,306 +29,204 @@ import (
 //	[ ( count items      list, tuple
 //	< > count items      set, frozenset
 //	{ key value ... 0    dict
+//	.                    Ellipsis
 //
 // All numbers are little endian, lengths and counts int32.
+//
+// Everything else is a form: a tuple that begins with Ellipsis, which no plain
+// value does, and the number of the form.
+//
+//	Ellipsis 0 typecode offset count          array.array, only in arguments
+//	Ellipsis 1 dtype shape offset             numpy.ndarray, in arguments
+//	Ellipsis 1 dtype shape bytes              array of any kind, in results
+//	Ellipsis 2 year month day hour minute second microsecond nanosecond offset name
+//	                                          datetime.datetime; the last two are those of
+//	                                          its zone, in seconds, or None
+//	Ellipsis 3 days seconds microseconds nanoseconds
+//	                                          datetime.timedelta
+//	Ellipsis 4 kind text                      date, time, Decimal, Fraction, UUID, Path
+//
+// An argument that has forms begins with a byte 1 and the length of its marshal
+// data, a uint32. After the data come the bytes of arrays, in the order of their
+// forms. An offset counts from the first of these.
+const (
+	formArray = iota
+	formNumpy
+	formTime
+	formDuration
+	formText
+)
 
-// deepest is how deep values may be nested; marshal itself stops at 2,000.
+const (
+	// extended is the first byte of an argument that has forms.
+	extended = 1
+	// extendedHead is the length of what precedes the marshal data of one.
+	extendedHead = 5
+)
+
+// deepest is how deep values may be nested. marshal itself stops at 2,000.
 const deepest = 1000
 
 var le = binary.LittleEndian
 
-// encoder appends values.
-type encoder struct {
-	buf  []byte
-	path []string // where in the value it is, for errors
-}
-
-// Encode implements concert.Codec.
-func (codec) Encode(v any) ([]byte, error) {
-	var e encoder
-	if err := e.encode(reflect.ValueOf(v)); err != nil {
-		return nil, err
-	}
-	return e.buf, nil
-}
-
-func (e *encoder) fail(format string, args ...any) error {
-	where := ""
-	if len(e.path) > 0 {
-		where = strings.Join(e.path, "") + ": "
-	}
-	return fmt.Errorf("python: "+where+format, args...)
-}
-
-// in encodes what is at a place within the value.
-func (e *encoder) in(place string, v reflect.Value) error {
-	e.path = append(e.path, place)
-	defer func() { e.path = e.path[:len(e.path)-1] }()
-	return e.encode(v)
-}
-
-func (e *encoder) encode(v reflect.Value) error {
-	if len(e.path) > deepest {
-		return fmt.Errorf("python: %s...: nested deeper than %d, or contains itself", strings.Join(e.path[:3], ""), deepest)
-	}
-	if !v.IsValid() {
-		e.buf = append(e.buf, 'N')
-		return nil
-	}
-	if done, err := e.encodeKnown(v); done || err != nil {
-		return err
-	}
-	switch v.Kind() {
-	case reflect.Bool:
-		e.buf = append(e.buf, map[bool]byte{true: 'T', false: 'F'}[v.Bool()])
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		e.encodeInt(v.Int())
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		e.encodeUint(v.Uint())
-	case reflect.Float32, reflect.Float64:
-		e.buf = le.AppendUint64(append(e.buf, 'g'), math.Float64bits(v.Float()))
-	case reflect.Complex64, reflect.Complex128:
-		c := v.Complex()
-		e.buf = le.AppendUint64(append(e.buf, 'y'), math.Float64bits(real(c)))
-		e.buf = le.AppendUint64(e.buf, math.Float64bits(imag(c)))
-	case reflect.String:
-		return e.encodeString(v.String())
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			e.buf = append(e.buf, 'N')
-			return nil
-		}
-		return e.in("", v.Elem())
-	case reflect.Slice:
-		if v.IsNil() {
-			e.buf = append(e.buf, 'N')
-			return nil
-		}
-		return e.encodeList(v)
-	case reflect.Array:
-		return e.encodeList(v)
-	case reflect.Map:
-		return e.encodeMap(v)
-	case reflect.Struct:
-		return e.encodeStruct(v)
-	default:
-		return e.fail("a Go %s cannot be sent", v.Type())
-	}
-	return nil
-}
-
-var (
-	bigInt        = reflect.TypeFor[big.Int]()
-	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
-	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-)
-
-// encodeKnown encodes types that know how, or that are known here.
-func (e *encoder) encodeKnown(v reflect.Value) (done bool, err error) {
-	t := v.Type()
-	switch {
-	case t == bigInt:
-		n := v.Interface().(big.Int)
-		return true, e.encodeBig(&n)
-	case v.Kind() == reflect.Pointer && v.IsNil(), v.Kind() == reflect.Interface:
-		return false, nil
-	case t.Kind() == reflect.Pointer && t.Elem() == bigInt:
-		return true, e.encodeBig(v.Interface().(*big.Int))
-	case t.Implements(textMarshaler):
-		text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
-		if err != nil {
-			return true, e.fail("%w", err)
-		}
-		return true, e.encodeString(string(text))
-	case t.Implements(jsonMarshaler):
-		text, err := v.Interface().(json.Marshaler).MarshalJSON()
-		if err != nil {
-			return true, e.fail("%w", err)
-		}
-		plain, err := fromJSON(text)
-		if err != nil {
-			return true, e.fail("%w", err)
-		}
-		return true, e.encode(reflect.ValueOf(plain))
-	}
-	return false, nil
-}
-
-// fromJSON is what JSON says, with integers as such.
-func fromJSON(text []byte) (any, error) {
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	return numbers(v), nil
-}
-
-// numbers turns each json.Number into a number.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, ok := new(big.Int).SetString(v.String(), 10); ok {
-			return n
-		}
-		f, _ := v.Float64()
-		return f
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = numbers(v[k])
-		}
-	}
-	return v
-}
-
-func (e *encoder) length(n int) error {
+func appendHead(b []byte, kind byte, n int) ([]byte, error) {
 	if n > math.MaxInt32 {
-		return e.fail("%d elements or bytes are more than Python's marshal can hold", n)
+		return b, fail("%d elements or bytes are more than Python's marshal can hold", n)
 	}
-	e.buf = le.AppendUint32(e.buf, uint32(n))
-	return nil
+	return le.AppendUint32(append(b, kind), uint32(n)), nil
 }
 
-func (e *encoder) encodeInt(n int64) {
+// appendForm begins a form that has n items after its number.
+func appendForm(b []byte, form, n int) []byte {
+	b = le.AppendUint32(append(b, '('), uint32(2+n))
+	return appendInt(append(b, '.'), int64(form))
+}
+
+func appendInt(b []byte, n int64) []byte {
 	if int64(int32(n)) == n {
-		e.buf = le.AppendUint32(append(e.buf, 'i'), uint32(n))
-		return
+		return le.AppendUint32(append(b, 'i'), uint32(n))
 	}
 	magnitude := uint64(n)
 	if n < 0 {
 		magnitude = -magnitude
 	}
-	e.encodeDigits(magnitude, n < 0)
+	return appendDigits(b, magnitude, n < 0)
 }
 
-func (e *encoder) encodeUint(n uint64) {
+func appendUint(b []byte, n uint64) []byte {
 	if n <= math.MaxInt32 {
-		e.encodeInt(int64(n))
-		return
+		return appendInt(b, int64(n))
 	}
-	e.encodeDigits(n, false)
+	return appendDigits(b, n, false)
 }
 
-func (e *encoder) encodeDigits(magnitude uint64, negative bool) {
-	start := len(e.buf)
-	e.buf = append(e.buf, 'l', 0, 0, 0, 0)
+func appendDigits(b []byte, magnitude uint64, negative bool) []byte {
+	start := len(b)
+	b = append(b, 'l', 0, 0, 0, 0)
 	count := int32(0)
 	for ; magnitude > 0; magnitude >>= 15 {
-		e.buf = le.AppendUint16(e.buf, uint16(magnitude&0x7fff))
+		b = le.AppendUint16(b, uint16(magnitude&0x7fff))
 		count++
 	}
 	if negative {
 		count = -count
 	}
-	le.PutUint32(e.buf[start+1:], uint32(count))
+	le.PutUint32(b[start+1:], uint32(count))
+	return b
 }
 
-func (e *encoder) encodeBig(n *big.Int) error {
+func appendBig(b []byte, n *big.Int) ([]byte, error) {
 	if n.IsInt64() {
-		e.encodeInt(n.Int64())
-		return nil
+		return appendInt(b, n.Int64()), nil
 	}
 	count := (n.BitLen() + 14) / 15
 	if count > math.MaxInt32 {
-		return e.fail("an integer of %d bits is too large", n.BitLen())
+		return b, fail("an integer of %d bits is too large", n.BitLen())
 	}
 	signed := int32(count)
 	if n.Sign() < 0 {
 		signed = -signed
 	}
-	e.buf = le.AppendUint32(append(e.buf, 'l'), uint32(signed))
+	b = le.AppendUint32(append(b, 'l'), uint32(signed))
 	// Digits of 15 bits out of bytes, the least first.
 	bytes := new(big.Int).Abs(n).Bytes()
 	slices.Reverse(bytes)
 	bits, have := uint32(0), 0
-	for _, b := range bytes {
-		bits |= uint32(b) << have
+	for _, x := range bytes {
+		bits |= uint32(x) << have
 		if have += 8; have >= 15 {
-			e.buf = le.AppendUint16(e.buf, uint16(bits&0x7fff))
+			b = le.AppendUint16(b, uint16(bits&0x7fff))
 			bits, have, count = bits>>15, have-15, count-1
 		}
 	}
 	if count > 0 {
-		e.buf = le.AppendUint16(e.buf, uint16(bits&0x7fff))
+		b = le.AppendUint16(b, uint16(bits&0x7fff))
 	}
-	return nil
+	return b, nil
 }
 
-func (e *encoder) encodeString(s string) error {
+func appendFloat(b []byte, f float64) []byte {
+	return le.AppendUint64(append(b, 'g'), math.Float64bits(f))
+}
+
+func appendComplex(b []byte, c complex128) []byte {
+	b = le.AppendUint64(append(b, 'y'), math.Float64bits(real(c)))
+	return le.AppendUint64(b, math.Float64bits(imag(c)))
+}
+
+func appendString(b []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return e.fail("text that is not UTF-8 cannot be a Python str: send it as []byte")
+		return b, fail("text that is not UTF-8 cannot be a Python str: send it as []byte")
 	}
-	e.buf = append(e.buf, 'u')
-	if err := e.length(len(s)); err != nil {
-		return err
-	}
-	e.buf = append(e.buf, s...)
-	return nil
+	b, err := appendHead(b, 'u', len(s))
+	return append(b, s...), err
 }
 
-func (e *encoder) encodeList(v reflect.Value) error {
-	if v.Type().Elem().Kind() == reflect.Uint8 {
-		e.buf = append(e.buf, 's')
-		if err := e.length(v.Len()); err != nil {
-			return err
+// valueError is the error of a value. Each function that descended into the
+// value adds where it was when it returns the error.
+type valueError struct {
+	path []string // innermost first
+	err  error
+}
+
+func (e *valueError) Error() string { return e.where("") + ": " + e.err.Error() }
+
+func (e *valueError) Unwrap() error { return e.err }
+
+// where names the place, from root down, in not too many words.
+func (e *valueError) where(root string) string {
+	where, path := root, slices.Clone(e.path)
+	slices.Reverse(path)
+	const most = 12
+	for i, p := range path {
+		if i == most {
+			return where + "..."
 		}
-		if v.Kind() == reflect.Array && !v.CanAddr() {
-			addressable := reflect.New(v.Type()).Elem()
-			addressable.Set(v)
-			v = addressable
+		where += p
+	}
+	return where
+}
+
+func fail(format string, args ...any) error {
+	return &valueError{err: fmt.Errorf(format, args...)}
+}
+
+// within adds a place to an error's path. It is called on errors of this package only.
+func within(err error, place string) error {
+	if e, ok := err.(*valueError); ok {
+		if len(e.path) < 2*deepest {
+			e.path = append(e.path, place)
 		}
-		e.buf = append(e.buf, v.Bytes()...)
+		return e
+	}
+	return &valueError{path: []string{place}, err: err}
+}
+
+// finish is the error as the caller of the package sees it.
+func finish(err error, root string) error {
+	if err == nil {
 		return nil
 	}
-	e.buf = append(e.buf, '[')
-	if err := e.length(v.Len()); err != nil {
-		return err
+	e, ok := err.(*valueError)
+	if !ok {
+		e = &valueError{err: err}
 	}
-	for i := range v.Len() {
-		if err := e.in("[]", v.Index(i)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return fmt.Errorf("python: %s: %w", e.where(root), e.err)
 }
 
-func (e *encoder) encodeMap(v reflect.Value) error {
-	if v.IsNil() {
-		e.buf = append(e.buf, 'N')
-		return nil
+// keyed names the value of a key.
+func keyed(key reflect.Value) string {
+	for key.Kind() == reflect.Interface && !key.IsNil() {
+		key = key.Elem()
 	}
-	e.buf = append(e.buf, '{')
-	for entries := v.MapRange(); entries.Next(); {
-		if err := e.in("key of a map", entries.Key()); err != nil {
-			return err
-		}
-		if err := e.in("[]", entries.Value()); err != nil {
-			return err
-		}
+	s := ""
+	if key.Kind() == reflect.String {
+		s = strconv.Quote(key.String())
+	} else {
+		s = fmt.Sprint(key)
 	}
-	e.buf = append(e.buf, '0')
-	return nil
-}
-
-func (e *encoder) encodeStruct(v reflect.Value) error {
-	e.buf = append(e.buf, '{')
-	for _, f := range fieldsOf(v.Type()).list {
-		value, err := v.FieldByIndexErr(f.index)
-		if err != nil || f.omitEmpty && value.IsZero() {
-			continue // of an embedded struct that is not there
-		}
-		if err := e.encodeString(f.name); err != nil {
-			return err
-		}
-		if err := e.in("."+f.name, value); err != nil {
-			return err
-		}
+	if len(s) > 80 {
+		s = s[:80] + "..."
 	}
-	e.buf = append(e.buf, '0')
-	return nil
+	return "[" + s + "]"
 }

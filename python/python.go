@@ -23,23 +23,66 @@
 //	Go                                    Python
 //	bool, string, float64, ...            bool, str, float
 //	int, uint64, *big.Int, ...            int, of any size
-//	[]byte                                bytes
+//	[]byte, [4]byte                       bytes
 //	nil pointer, slice, map, any          None
-//	[]float64, []int32, ... (not []int)   array.array; numpy.ndarray where numpy is loaded
+//	[]float64, [3]int32, ... (not []int)  array.array
 //	other slices and arrays               list
 //	map, struct                           dict
+//	Array                                 numpy.ndarray
+//	time.Time, time.Duration              datetime.datetime, datetime.timedelta
+//	big.Rat                               fractions.Fraction
+//	Date, TimeOfDay                       datetime.date, datetime.time
+//	Decimal, UUID, Path                   decimal.Decimal, uuid.UUID, pathlib.Path
 //
-// and back likewise, with tuples, sets and frozensets as slices, tuples also as arrays and as
-// structs with as many fields. Fields have the names that encoding/json gives them. What has
-// MarshalText or MarshalJSON is sent as that says. An any is given bool, int64 or *big.Int,
-// float64, complex128, string, []byte, []any, map[string]any, or map[any]any where keys are
-// not all str. In results, dataclasses are dicts, and values of numpy the numbers that they
-// hold.
+// The Python type of an argument follows from its Go type alone, at any depth. It
+// does not depend on what the interpreter has imported: a []float64 is an
+// array.array also where numpy is loaded, and numpy.asarray has an ndarray of the
+// same memory. An [Array] is an ndarray at once.
 //
-// A value arrives exactly, or there is an error that says where in it the trouble is: an
-// int that is too large for its Go type, a float where an int is expected, text that is not
-// UTF-8, an object that is not plain data. Numbers in a row, in slices of a sized type, cost
-// no more than a copy. Large values pass through shared memory (on Linux).
+// Results follow the same table in reverse. Tuples, sets and frozensets fit into
+// slices, tuples also into arrays and into structs with as many fields. A
+// dataclass is a dict, a member of an Enum its value, and a number of numpy the
+// number. Arrays of numpy, array.array and memoryview keep their type of number
+// and their shape: one of two dimensions fits into a [][]float64, an image into a
+// [][][3]uint8, and each into an Array. numpy's datetime64 is a time.Time in UTC, its timedelta64
+// a time.Duration. An any is given bool, int64 or *big.Int, float64, complex128, string,
+// []byte, []any, map[string]any, or map[any]any where keys are not all str; for an
+// array of one dimension a slice of its type of number, for others an Array; and
+// the types of the table for the rest.
+//
+// Numbers in slices of a sized type, in arrays and in an Array cost about as much
+// as a copy, at any depth. Large values pass through shared memory (on Linux).
+//
+// Fields have the names that encoding/json gives them, and its tags omitempty and
+// omitzero leave fields out. As with encoding/json, unexported fields are not
+// sent, and keys of a dict that a struct has no field for are ignored. All else
+// arrives exactly, or there is an error that says where in the value the cause is, as
+// in result[3].price: an int that is too large for its Go type, a float where an
+// int is expected, text that is not Unicode, keys that are one in Python, an object
+// that is not plain data.
+//
+// A time.Time arrives with the offset and the name of its zone; see [Naive] for
+// datetimes without one. Nanoseconds that a datetime or a timedelta has no room
+// for are in the attribute nanosecond (nanoseconds) of a subclass, as in pandas,
+// and come back from there.
+//
+// # Conversions
+//
+// A Go type with MarshalText is sent as a str, and received by UnmarshalText; one
+// with MarshalJSON is sent as what that JSON is, and received by UnmarshalJSON. A
+// type that has only the first of a pair can only be sent.
+//
+// A Python class is sent as what a function returns that is registered for it, in
+// a module that the tasks import:
+//
+//	import concert
+//
+//	@concert.converts(Money)
+//	def plain_money(m):
+//	    return {"amount": m.amount, "currency": m.currency}
+//
+// The function is also called for classes that are derived from it, at any depth of
+// a result. It may return what another such function converts.
 //
 // # Errors
 //
@@ -98,7 +141,7 @@ var workerFiles embed.FS
 // of each, a line's end, its text, and separator.
 var workerSource = func() string {
 	var b strings.Builder
-	for _, name := range []string{"errors", "values", "results", "functions", "worker"} {
+	for _, name := range []string{"errors", "forms", "values", "results", "functions", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
 		if err != nil {
 			panic(err) // it is embedded

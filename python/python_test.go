@@ -132,15 +132,15 @@ func TestMismatch(t *testing.T) {
 	_, err = call(t, p, python.Func[python.None, int]("tasks:nothing"), python.None{})
 	fails("None for an int", err, "None", "int")
 	_, err = call(t, p, python.Func[map[string]any, map[string]point]("tasks:echo"), map[string]any{"a": map[string]any{"Y": "text"}})
-	fails("deep inside", err, "[].Y: a str", "int")
+	fails("deep inside", err, `result["a"].Y: a str`, "int")
 	_, err = call(t, p, python.Func[string, string]("tasks:echo"), "a\xff")
 	fails("text that is not UTF-8", err, "UnicodeDecodeError")
 	_, err = call(t, p, python.Func[[]string, string]("tasks:echo"), []string{"a\xff"})
-	fails("text that is not UTF-8, inside", err, "[]: text that is not UTF-8")
+	fails("text that is not UTF-8, inside", err, "argument[0]: text that is not UTF-8")
 	_, err = call(t, p, python.Func[python.None, string]("tasks:surrogate"), python.None{})
 	fails("text that is no Unicode", err, "UnicodeEncodeError")
 	_, err = call(t, p, python.Func[map[string]any, int]("tasks:echo"), map[string]any{"f": func() {}})
-	fails("a function", err, "[]: a Go func() cannot be sent")
+	fails("a function", err, `argument["f"]: a Go func() cannot be sent`)
 	type loop struct{ Next *loop }
 	l := &loop{}
 	l.Next = l
@@ -173,7 +173,7 @@ func TestResults(t *testing.T) {
 	one("tasks:keys", map[any]any{int64(1): "a", "b": int64(2)})
 	one("tasks:huge", new(big.Int).Lsh(big.NewInt(1), 100))
 	one("tasks:nothing", nil)
-	one("tasks:nested_array", []any{[]any{1.5, 2.5}})
+	one("tasks:nested_array", []any{[]float64{1.5, 2.5}})
 	one("tasks:view", []byte("bc"))
 	type pair struct {
 		N int

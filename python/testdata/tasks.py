@@ -374,3 +374,68 @@ def clean_up(path):
             times += 1
     open(path + ".times.%d" % times, "w").close()
     return times
+
+
+def kind_of(v):
+    """The types of an argument, down to its parts; of numbers in an array what they are."""
+    t = type(v)
+    name = t.__module__ + "." + t.__qualname__
+    if t is list or t is tuple:
+        return "%s[%s]" % (name, ", ".join(map(kind_of, v)))
+    if t is dict:
+        return "%s{%s}" % (name, ", ".join(sorted("%s: %s" % (kind_of(k), kind_of(x)) for k, x in v.items())))
+    if name == "array.array":
+        return "%s %s %d" % (name, v.typecode, len(v))
+    if name == "numpy.ndarray":
+        return "%s %s %s %s" % (name, v.dtype, v.shape, v.flags.writeable)
+    return name
+
+
+def evaluate(text):
+    scope = {}
+    for name in "array collections dataclasses datetime decimal enum fractions pathlib uuid ctypes".split():
+        if name in text:
+            scope[name] = __import__(name)
+    if "np." in text:
+        import numpy
+
+        scope["np"] = numpy
+    if "tz(" in text:
+        import datetime
+
+        scope["tz"] = lambda seconds, *name: datetime.timezone(datetime.timedelta(seconds=seconds), *name)
+    scope.update(Data=Data, Color=Color, Plain=Plain, Point=Point, Money=Money, nest=nest, circle=circle, Thing=Thing, Nested=Nested)
+    return eval(text, scope)
+
+
+class Plain(enum.Enum):
+    A = "first"
+    B = (1, 2)
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+@dataclasses.dataclass
+class Nested:
+    inner: object
+    price: object = None
+
+
+class Money:
+    def __init__(self, cents):
+        self.cents = cents
+
+
+def nest(depth, v=None, kind=list):
+    for _ in range(depth):
+        v = kind((v,)) if kind is not dict else {"k": v}
+    return v
+
+
+def equip():
+    import concert
+
+    @concert.converts(Money)
+    def plain_money(m):
+        return {"cents": m.cents}

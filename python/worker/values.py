@@ -5,13 +5,13 @@ import marshal
 import struct
 import sys
 
-from concert.errors import type_name
+from concert import forms
 
-FOREIGN = 17
-SAMPLE = {"a": [None, True, False, -1, 1 << 40, 0.5, b"\x00", "\u00e9"], "b": ()}
+FOREIGN, EXTENDED = 17, 1
+SAMPLE = {"a": [None, True, False, -1, 1 << 40, 0.5, b"\x00", "\u00e9"], "b": (Ellipsis,)}
 SAMPLE_BYTES = (
     b"{u\x01\x00\x00\x00a[\x08\x00\x00\x00NTFi\xff\xff\xff\xffl\x03\x00\x00\x00\x00\x00\x00\x00\x00\x04"
-    b"g\x00\x00\x00\x00\x00\x00\xe0?s\x01\x00\x00\x00\x00u\x02\x00\x00\x00\xc3\xa9u\x01\x00\x00\x00b(\x00\x00\x00\x000"
+    b"g\x00\x00\x00\x00\x00\x00\xe0?s\x01\x00\x00\x00\x00u\x02\x00\x00\x00\xc3\xa9u\x01\x00\x00\x00b(\x01\x00\x00\x00.0"
 )
 
 # Kinds of numbers in a row: of the wire, and the typecode of array.
@@ -36,15 +36,20 @@ def decode(kind, b):
     if kind == 13:
         return INT64.unpack(b)[0]
     if kind == FOREIGN:
-        return marshal.loads(b)
+        if b[0] != EXTENDED:
+            return marshal.loads(b)
+        view = memoryview(b)
+        end = 5 + int.from_bytes(view[1:5], "little")
+        return forms.revive(marshal.loads(view[5:end]), view[end:])
     if kind == 1:
         return bytes(b)
     if kind == 2:
-        return str(b, "utf-8")
+        try:
+            return str(b, "utf-8")
+        except UnicodeDecodeError as e:
+            e.reason += ": the argument is not UTF-8; send it as []byte"
+            raise
     if kind in TYPECODES:
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            return numpy.frombuffer(bytearray(b), dtype=TYPECODES[kind] if kind != 6 and kind != 9 else {6: "i8", 9: "u8"}[kind])
         a = array.array(TYPECODES[kind])
         a.frombytes(b)
         if sys.byteorder == "big":
@@ -73,21 +78,22 @@ def encode(v):
     elif t is float:
         return 15, DOUBLE.pack(v)
     elif t is str:
-        return 2, v.encode("utf-8")
+        try:
+            return 2, v.encode("utf-8")
+        except UnicodeEncodeError as e:
+            e.reason += ": the result is not Unicode text; return bytes, as by os.fsencode"
+            raise
     elif t is bytes:
         return 1, v
     elif t is bytearray:  # another thread may change its length, but for a view
         return 1, bytes(v) if len(v) < 1 << 16 else memoryview(v)
-    elif t is memoryview or t is array.array or t.__module__ == "numpy" and t.__name__ == "ndarray":
+    elif t is memoryview or t is array.array or getattr(t, "__module__", "") == "numpy" and t.__name__ == "ndarray":
         buffer = encode_buffer(v)
         if buffer is not None:
             return buffer
-    try:
-        if not is_plain(v):
-            v = plain(v, "the result", 0)
-        return FOREIGN, marshal.dumps(v, 2)
-    except (RecursionError, ValueError):
-        raise ValueError("the result is nested too deeply, or contains itself") from None
+    if t not in forms.PLAIN or t in forms.CONTAINERS and not forms.is_plain(v):
+        v = forms.plain(v)
+    return FOREIGN, marshal.dumps(v, 2)
 
 
 def encode_buffer(v):
@@ -96,58 +102,13 @@ def encode_buffer(v):
         view = memoryview(v)
     except (TypeError, ValueError, BufferError):
         return None
-    if view.ndim != 1 or not view.c_contiguous:
+    if view.ndim != 1:
         return None
     code = view.format.lstrip("@=<" if sys.byteorder == "little" else "@=")
     if code == "B" or code == "c":
-        return 1, view.cast("B")
-    if code not in KINDS or sys.byteorder == "big":
+        kind = 1
+    elif code not in KINDS or sys.byteorder == "big":
         return None
-    return KINDS[code], view.cast("B")
-
-
-SCALARS = {type(None), bool, int, float, complex, str, bytes, bytearray}
-
-
-def is_plain(v):
-    """Whether marshal writes v as what it is. It would write whatever has a buffer, such
-    as a number of numpy, as bytes. For a list of numbers this is one loop in C."""
-    t = type(v)
-    if t is dict:
-        return is_plain(list(v)) and is_plain(list(v.values()))
-    if t not in (list, tuple, set, frozenset):
-        return t in SCALARS
-    if set(map(type, v)) <= SCALARS:
-        return True
-    return all(is_plain(x) for x in v if type(x) not in SCALARS)
-
-
-def plain(v, path, depth):
-    """v out of what is_plain knows, or a TypeError that names what is not."""
-    if depth > 900:
-        raise RecursionError()
-    if v is None or v is True or v is False or type(v) in (int, float, complex, str, bytes):
-        return v
-    if isinstance(v, (bytes, bytearray)):
-        return bytes(v)
-    if isinstance(v, str):
-        return str.__str__(v)
-    if isinstance(v, int):
-        return int(v)
-    if isinstance(v, float):
-        return float(v)
-    if isinstance(v, dict):
-        return {plain(k, "a key of " + path, depth + 1): plain(x, "%s[%r]" % (path, k), depth + 1) for k, x in v.items()}
-    if isinstance(v, (list, tuple)):
-        items = [plain(x, "%s[%d]" % (path, i), depth + 1) for i, x in enumerate(v)]
-        return tuple(items) if isinstance(v, tuple) else items
-    if isinstance(v, (set, frozenset)):
-        return {plain(x, "an item of " + path, depth + 1) for x in v}
-    if isinstance(v, (array.array, memoryview)):
-        return v.tolist()
-    fields = getattr(type(v), "__dataclass_fields__", None)
-    if fields is not None:
-        return {k: plain(getattr(v, k), path + "." + k, depth + 1) for k in fields}
-    if type(v).__module__ == "numpy" and hasattr(v, "tolist"):
-        return plain(v.tolist(), path, depth + 1)
-    raise TypeError("%s cannot be sent: it is of type %s; return plain data" % (path, type_name(type(v))))
+    else:
+        kind = KINDS[code]
+    return kind, view.cast("B") if view.c_contiguous else view.tobytes()

@@ -1,0 +1,106 @@
+package python
+
+import (
+	"reflect"
+	"strconv"
+)
+
+// Element is what an [Array] holds.
+type Element interface {
+	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64 | complex64 | complex128
+}
+
+// Array is an array with a shape. As an argument, at any depth, it is a
+// numpy.ndarray of its own memory, of the dtype that T is; a call whose
+// interpreter has no numpy fails. An array of numpy fits into an Array as a
+// result, if T holds each of its numbers exactly.
+//
+// An Array is also the way to have a numpy.ndarray of one dimension: a []float64
+// is an array.array wherever it is sent.
+type Array[T Element] struct {
+	// Shape is the length of each dimension. Nil means one dimension of
+	// len(Data); empty and not nil means none, a single number.
+	Shape []int
+
+	// Data is the elements, those of the last dimension next to each other.
+	// There are as many as the product of Shape.
+	Data []T
+}
+
+// shaped is an Array of any type.
+type shaped interface {
+	parts() (shape []int, data reflect.Value)
+}
+
+func (a Array[T]) parts() ([]int, reflect.Value) { return a.Shape, reflect.ValueOf(a.Data) }
+
+// arrayTypes are the types of Array, by the type of element.
+var arrayTypes = map[reflect.Kind]reflect.Type{
+	reflect.Bool: reflect.TypeFor[Array[bool]](),
+	reflect.Int8: reflect.TypeFor[Array[int8]](), reflect.Int16: reflect.TypeFor[Array[int16]](),
+	reflect.Int32: reflect.TypeFor[Array[int32]](), reflect.Int64: reflect.TypeFor[Array[int64]](),
+	reflect.Uint8: reflect.TypeFor[Array[uint8]](), reflect.Uint16: reflect.TypeFor[Array[uint16]](),
+	reflect.Uint32: reflect.TypeFor[Array[uint32]](), reflect.Uint64: reflect.TypeFor[Array[uint64]](),
+	reflect.Float32: reflect.TypeFor[Array[float32]](), reflect.Float64: reflect.TypeFor[Array[float64]](),
+	reflect.Complex64: reflect.TypeFor[Array[complex64]](), reflect.Complex128: reflect.TypeFor[Array[complex128]](),
+}
+
+func isArray(t reflect.Type) bool {
+	for _, a := range arrayTypes {
+		if a == t {
+			return true
+		}
+	}
+	return false
+}
+
+// maxDims is the most dimensions that every numpy has.
+const maxDims = 32
+
+func (e *encoder) encodeArray(a shaped) error {
+	shape, data := a.parts()
+	if shape == nil {
+		shape = []int{data.Len()}
+	}
+	n, ok := elements(shape)
+	if !ok || n != data.Len() {
+		return fail("an Array of shape %v cannot have %d elements", shape, data.Len())
+	}
+	d := dtypeOf(data.Type().Elem().Kind())
+	e.form(formNumpy, 3)
+	if err := e.text(d.name); err != nil {
+		return err
+	}
+	e.buf, _ = appendHead(e.buf, '(', len(shape))
+	for _, n := range shape {
+		e.buf = appendInt(e.buf, int64(n))
+	}
+	e.later(littleEndian(memory(data, d.size), d.unit()))
+	return nil
+}
+
+// elements is the product of a shape; false if it is no shape of an array.
+func elements(shape []int) (int, bool) {
+	if len(shape) > maxDims {
+		return 0, false
+	}
+	n, empty := 1, false
+	for _, dim := range shape {
+		if dim < 0 {
+			return 0, false
+		}
+		if empty = empty || dim == 0; dim == 0 {
+			continue
+		}
+		if n > 1<<40/dim {
+			return 0, false
+		}
+		n *= dim
+	}
+	if empty {
+		return 0, true
+	}
+	return n, true
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

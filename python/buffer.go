@@ -1,0 +1,324 @@
+package python
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// dtype is a kind of number in arrays.
+type dtype struct {
+	name     string // numpy's, without the order of bytes
+	kind     reflect.Kind
+	size     int
+	typecode string // of Python's array, if a slice of the kind is one
+}
+
+var dtypes = []dtype{
+	{"b1", reflect.Bool, 1, ""},
+	{"i1", reflect.Int8, 1, "b"},
+	{"i2", reflect.Int16, 2, "h"},
+	{"i4", reflect.Int32, 4, "i"},
+	{"i8", reflect.Int64, 8, "q"},
+	{"u1", reflect.Uint8, 1, ""},
+	{"u2", reflect.Uint16, 2, "H"},
+	{"u4", reflect.Uint32, 4, "I"},
+	{"u8", reflect.Uint64, 8, "Q"},
+	{"f4", reflect.Float32, 4, "f"},
+	{"f8", reflect.Float64, 8, "d"},
+	{"c8", reflect.Complex64, 8, ""},
+	{"c16", reflect.Complex128, 16, ""},
+}
+
+func dtypeOf(kind reflect.Kind) *dtype {
+	for i := range dtypes {
+		if dtypes[i].kind == kind {
+			return &dtypes[i]
+		}
+	}
+	return nil
+}
+
+// unit is the size of what has an order of bytes.
+func (d *dtype) unit() int {
+	if d.kind == reflect.Complex64 || d.kind == reflect.Complex128 {
+		return d.size / 2
+	}
+	return d.size
+}
+
+var native = binary.NativeEndian
+
+// bigEndian says that numbers in memory are not as they travel.
+var bigEndian = native.Uint16([]byte{1, 0}) != 1
+
+// littleEndian returns b, numbers as they are in memory, as they travel; or the reverse.
+func littleEndian(b []byte, unit int) []byte {
+	if !bigEndian || unit == 1 {
+		return b
+	}
+	b = slices.Clone(b)
+	for number := range slices.Chunk(b, unit) {
+		slices.Reverse(number)
+	}
+	return b
+}
+
+// buffer is the numbers of an array, as they came from Python.
+type buffer struct {
+	dtype
+	tick  time.Duration // of times; less than 0 for durations
+	shape []int
+	b     []byte // in the order of this machine
+	bytes bool   // it is a bytes of Python
+}
+
+// what is the array, for errors.
+func (a *buffer) what() string {
+	name := a.name
+	switch {
+	case a.bytes:
+		return fmt.Sprintf("bytes, %d of them,", len(a.b))
+	case a.tick > 0:
+		name = "times"
+	case a.tick < 0:
+		name = "durations"
+	}
+	return fmt.Sprintf("an array of %s and shape %s", name, shapeText(a.shape))
+}
+
+// ticks are the units of times in arrays.
+var ticks = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": 1}
+
+// notATime is numpy's NaT.
+const notATime = -1 << 63
+
+// newBuffer checks what it is given.
+func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
+	a := &buffer{shape: shape}
+	if len(name) > 4 && (name[:3] == "M8[" || name[:3] == "m8[") {
+		a.dtype = *dtypeOf(reflect.Int64)
+		if a.tick = ticks[name[3:len(name)-1]]; name[0] == 'm' {
+			a.tick = -a.tick
+		}
+		if a.tick == 0 {
+			return nil, fmt.Errorf("times in %s", strconv.Quote(name))
+		}
+	} else if i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.name == name }); i >= 0 {
+		a.dtype = dtypes[i]
+	} else {
+		return nil, fmt.Errorf("an array of %s", strconv.Quote(name))
+	}
+	n, ok := elements(shape)
+	if !ok || len(b)/a.size != n || len(b)%a.size != 0 {
+		return nil, fmt.Errorf("%s in %d bytes", a.what(), len(b))
+	}
+	a.b = littleEndian(b, a.unit())
+	return a, nil
+}
+
+// shapeText is a shape as Python writes it.
+func shapeText(shape []int) string {
+	s := "("
+	for i, n := range shape {
+		if i > 0 {
+			s += ", "
+		}
+		s += itoa(n)
+	}
+	if len(shape) == 1 {
+		s += ","
+	}
+	return s + ")"
+}
+
+// same reports whether items of a type are in memory as the buffer's are. int
+// and int64 are where they have the same size.
+func (a *buffer) same(t reflect.Type) bool {
+	if a.tick != 0 || infoOf(t).class != byKind {
+		return false
+	}
+	switch k := t.Kind(); {
+	case k == a.kind:
+		return true
+	case k == reflect.Int:
+		return a.kind == reflect.Int64 && t.Size() == 8
+	case k == reflect.Uint:
+		return a.kind == reflect.Uint64 && t.Size() == 8
+	}
+	return false
+}
+
+// flat reports whether a value of a type is, in memory, the buffer's items in a
+// shape: t is an array of arrays, or a single number.
+func (a *buffer) flat(t reflect.Type, shape []int) bool {
+	for _, n := range shape {
+		if t.Kind() != reflect.Array || t.Len() != n || infoOf(t).class != byKind {
+			return false
+		}
+		t = t.Elem()
+	}
+	return a.same(t)
+}
+
+// natural is the type that an any is given, if there is a dimension.
+func (a *buffer) natural() reflect.Type {
+	switch {
+	case a.tick != 0:
+		t := timeType
+		if a.tick < 0 {
+			t = durationType
+		}
+		for range a.shape {
+			t = reflect.SliceOf(t)
+		}
+		return t
+	case len(a.shape) == 1:
+		return arrayTypes[a.kind].Field(1).Type
+	}
+	return arrayTypes[a.kind]
+}
+
+// decode stores the array in to.
+func (a *buffer) decode(to reflect.Value) error {
+	info := infoOf(to.Type())
+	switch {
+	case to.Kind() == reflect.Pointer && info.class == byKind:
+		if to.IsNil() {
+			if len(a.shape) == 0 && a.tick != 0 && a.int(0) == notATime {
+				return nil // a time that is not there
+			}
+			to.Set(reflect.New(to.Type().Elem()))
+		}
+		return a.decode(to.Elem())
+	case info.class == arrayClass:
+		return a.decodeArray(to)
+	case len(a.shape) == 0:
+		return a.decodeItem(to)
+	case to.Kind() == reflect.Interface && to.NumMethod() == 0:
+		v := reflect.New(a.natural()).Elem()
+		err := a.decode(v)
+		if err == nil {
+			to.Set(v)
+		}
+		return err
+	case info.class != byKind || to.Kind() != reflect.Slice && to.Kind() != reflect.Array:
+		return mismatch(a.what(), to)
+	}
+	n := a.shape[0]
+	if to.Kind() == reflect.Slice {
+		if n > len(a.b)+1<<16 {
+			return fail("%s has nothing in it and is too large", a.what())
+		}
+		to.Set(reflect.MakeSlice(to.Type(), n, n))
+	} else if to.Len() != n {
+		return mismatch(a.what(), to)
+	}
+	elem := to.Type().Elem()
+	if n == 0 {
+		return nil
+	}
+	if a.flat(elem, a.shape[1:]) {
+		copy(memory(to, int(elem.Size())), a.b)
+		return nil
+	}
+	if len(a.shape) > 1 && elem.Kind() == reflect.Slice && infoOf(elem).class == byKind && a.flat(elem.Elem(), a.shape[2:]) {
+		// One allocation for all rows.
+		row := a.shape[1]
+		all := reflect.MakeSlice(elem, n*row, n*row)
+		copy(memory(all, int(elem.Elem().Size())), a.b)
+		for i := range n {
+			to.Index(i).Set(all.Slice3(i*row, (i+1)*row, (i+1)*row))
+		}
+		return nil
+	}
+	part, size := *a, len(a.b)/n
+	part.shape = a.shape[1:]
+	for i := range n {
+		part.b = a.b[i*size : (i+1)*size]
+		if err := part.decode(to.Index(i)); err != nil {
+			return within(err, "["+itoa(i)+"]")
+		}
+	}
+	return nil
+}
+
+// decodeArray stores the array in an Array.
+func (a *buffer) decodeArray(to reflect.Value) error {
+	if a.tick != 0 {
+		return mismatch(a.what(), to)
+	}
+	flat := *a
+	n, _ := elements(a.shape)
+	flat.shape = []int{n}
+	data := reflect.New(to.Field(1).Type()).Elem()
+	if err := flat.decode(data); err != nil {
+		return err
+	}
+	to.Field(0).Set(reflect.ValueOf(append([]int{}, a.shape...)))
+	to.Field(1).Set(data)
+	return nil
+}
+
+// int is the i-th item, as the bits of an integer.
+func (a *buffer) int(i int) int64 {
+	b := a.b[i*a.size:]
+	switch a.size {
+	case 1:
+		if a.kind == reflect.Int8 {
+			return int64(int8(b[0]))
+		}
+		return int64(b[0])
+	case 2:
+		if n := native.Uint16(b); a.kind == reflect.Int16 {
+			return int64(int16(n))
+		} else {
+			return int64(n)
+		}
+	case 4:
+		if n := native.Uint32(b); a.kind == reflect.Int32 {
+			return int64(int32(n))
+		} else {
+			return int64(n)
+		}
+	}
+	return int64(native.Uint64(b))
+}
+
+// decodeItem stores a single number in to.
+func (a *buffer) decodeItem(to reflect.Value) error {
+	n := a.int(0)
+	switch {
+	case a.tick != 0 && n == notATime:
+		return mismatch("NaT, which is no time,", to)
+	case a.tick > 0:
+		per := int64(time.Second / a.tick)
+		seconds, rest := n/per, n%per
+		return setTime(to, time.Unix(seconds, rest*int64(a.tick)).UTC())
+	case a.tick < 0:
+		d := time.Duration(n) * -a.tick
+		if d/-a.tick != time.Duration(n) {
+			return mismatch(fmt.Sprintf("a duration of %d times %v", n, -a.tick), to)
+		}
+		return setDuration(to, d)
+	}
+	switch a.kind {
+	case reflect.Bool:
+		return setBool(to, n != 0)
+	case reflect.Uint64:
+		return setUint(to, uint64(n))
+	case reflect.Float32:
+		return setFloat(to, float64(math.Float32frombits(uint32(n))))
+	case reflect.Float64:
+		return setFloat(to, math.Float64frombits(uint64(n)))
+	case reflect.Complex64:
+		return setComplex(to, complex(float64(math.Float32frombits(native.Uint32(a.b))), float64(math.Float32frombits(native.Uint32(a.b[4:])))))
+	case reflect.Complex128:
+		return setComplex(to, complex(math.Float64frombits(native.Uint64(a.b)), math.Float64frombits(native.Uint64(a.b[8:]))))
+	}
+	return setInt(to, n)
+}

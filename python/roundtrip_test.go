@@ -1,0 +1,267 @@
+package python
+
+import (
+	"container/list"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// interpreters are those that a test of values runs on: a worker that has loaded
+// nothing, one that has loaded all that values are made of, and the oldest and
+// the newest Python that are here.
+func interpreters(t *testing.T) map[string]*Options {
+	t.Helper()
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("there is no python3")
+	}
+	all := []string{"array", "dataclasses", "datetime", "decimal", "enum", "fractions", "pathlib", "uuid"}
+	with := map[string]*Options{"fresh": {}, "loaded": {Import: all}}
+	for _, program := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(program, "-c", "import numpy").Run() == nil {
+			with["numpy"] = &Options{Interpreter: program}
+			with["numpy loaded"] = &Options{Interpreter: program, Import: append([]string{"numpy", "numpy.ma"}, all...)}
+			break
+		}
+	}
+	home, _ := os.UserHomeDir()
+	for _, version := range []string{"3.8", "3.13"} {
+		candidates, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", version+"*", "bin", "python3"))
+		for _, program := range append(candidates, "python"+version) {
+			if exec.Command(program, "-c", "").Run() == nil {
+				with[version] = &Options{Interpreter: program}
+				break
+			}
+		}
+	}
+	for _, o := range with {
+		o.Path = []string{"testdata"}
+	}
+	return with
+}
+
+func eachInterpreter(t *testing.T, test func(t *testing.T, p *processes.Pool, numpy bool)) {
+	for name, o := range interpreters(t) {
+		t.Run(name, func(t *testing.T) {
+			p, err := New(1, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			test(t, p, strings.Contains(name, "numpy"))
+		})
+	}
+}
+
+// relay calls a Python function with an argument of any type, and stores the
+// result in what out points to.
+func relay(t *testing.T, p *processes.Pool, where string, arg any, out reflect.Value) error {
+	t.Helper()
+	b, err := codec{}.Encode(arg)
+	if err != nil {
+		return err
+	}
+	declare[any, any](where)
+	result, err := concert.Relay(t.Context(), p, concert.Call{Name: nameOf("1", where), Arg: concert.Encoded{Kind: 17, Bytes: b}}).Result(t.Context())
+	if err != nil {
+		return err
+	}
+	return codec{}.Decode(result, out.Interface())
+}
+
+type (
+	celsius   float64
+	flags     uint8
+	label     string
+	numbers64 []float64
+	inner64   struct {
+		Values []float64
+		Grid   [][]float32
+		At     time.Time
+	}
+	outer64 struct {
+		inner64
+		Name  string   `json:"name"`
+		Inner *inner64 `json:"inner,omitempty"`
+	}
+	stamped struct { // MarshalText of time.Time knows nothing of Name
+		time.Time
+		Name string
+	}
+	level int
+	sent  struct{ X int }
+	both  struct{ x, y int }
+	loop  struct{ Next *loop }
+)
+
+func (l level) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "level %d", int(l)), nil }
+func (l *level) UnmarshalText(b []byte) error {
+	_, err := fmt.Sscanf(string(b), "level %d", (*int)(l))
+	return err
+}
+func (s sent) MarshalJSON() ([]byte, error) { return []byte(`{"other": 1}`), nil }
+func (b both) MarshalJSON() ([]byte, error) { return json.Marshal([]int{b.x, b.y}) }
+func (b *both) UnmarshalJSON(text []byte) error {
+	var xy [2]int
+	err := json.Unmarshal(text, &xy)
+	b.x, b.y = xy[0], xy[1]
+	return err
+}
+
+// kinds are values of which each comes back as it was, in whatever it is held.
+func kinds() []any {
+	zone := time.FixedZone("CET", 3600)
+	odd := time.FixedZone("", -(3600 + 62))
+	huge, _ := new(big.Int).SetString("-123456789012345678901234567890", 10)
+	return []any{
+		true, false, -5, int8(-128), int16(math.MinInt16), int32(math.MaxInt32), int64(math.MinInt64), int64(1) << 40,
+		uint(7), uint8(255), uint16(65535), uint32(math.MaxUint32), uint64(math.MaxUint64), uintptr(9),
+		float32(0.25), 0.1, math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64, complex64(1 - 2i), 0.1 + 2i,
+		"", "h\u00e9llo \x00 \u2603 \U0001d11e", label("named"), celsius(36.6), flags(3), level(4),
+		[]byte("a\xff\x00"), [3]byte{1, 2, 3}, []flags{1, 2}, []int8{-1}, []int16{-1, 1}, []int32{5}, []int64{math.MinInt64}, []uint16{9},
+		[]uint32{math.MaxUint32}, []uint64{math.MaxUint64}, []float32{1.5}, []float64{0.1, math.Inf(1)}, []celsius{1, 2}, numbers64{1},
+		[2]float64{1, 2}, [2][3]int16{{1, 2, 3}, {4, 5, 6}}, []int{1, 1 << 50, -1}, []uint{1}, []bool{true, false}, []complex128{1i}, []complex64{2i},
+		[]string{"a", ""}, []any{int64(1), "x", nil, 2.5, []float64{1}, []any{}}, [][]float64{{1, 2}, {}, {3}}, [][]byte{{1}, {}}, [][3]uint8{{1, 2, 3}},
+		map[string]any{"a": int64(1), "b": []int32{1}, "c": map[string]any{}, "t": time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)},
+		map[int]string{-1: "x"}, map[bool]int{true: 1, false: 0}, map[float64]int{0.5: 1}, map[uint64]int{math.MaxUint64: 1}, map[[2]int]string{{1, 2}: "tuple"},
+		map[[2]byte]int{{1, 2}: 3}, map[level]int{1: 2}, map[Date]int{"2024-01-31": 1}, map[time.Duration]int{time.Microsecond: 2}, map[any]any{int64(1): "a", "b": int64(2), true: 1.5, 1.5: nil}[nil],
+		map[any]int{int64(2): 1, "b": 2, 1.5: 3}, map[netip.Addr]int{netip.MustParseAddr("::1"): 1},
+		struct{}{}, struct{ X int }{5}, outer64{inner64: inner64{Values: []float64{1}, At: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)}, Name: "n", Inner: &inner64{Grid: [][]float32{{1}}}},
+		stamped{time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), "n"}, both{1, 2}, json.RawMessage(`{"a":[1,2.5,"x",null]}`), json.Number("12"),
+		time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 456789123, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, zone),
+		time.Date(9999, 12, 31, 23, 59, 59, 999999999, odd), time.Date(2024, 1, 1, 0, 0, 0, 1000, Naive),
+		time.Duration(0), time.Hour, -time.Nanosecond, time.Duration(math.MinInt64), time.Duration(math.MaxInt64),
+		*big.NewInt(1 << 62), *huge, *big.NewRat(-1, 3), Date("0001-01-01"), TimeOfDay("23:59:59"), TimeOfDay("01:02:03.000400+05:30"), Decimal("-1.20"), Decimal("1E+30"),
+		Decimal("NaN"), UUID("00112233-4455-6677-8899-aabbccddeeff"), Path("/usr/lib"), Path("caf\u00e9"), netip.MustParseAddr("192.0.2.1"),
+	}
+}
+
+// arrays are values for which there has to be numpy.
+func arrays() []any {
+	return []any{
+		Array[bool]{[]int{2}, []bool{true, false}}, Array[int8]{[]int{1, 2}, []int8{-1, 1}}, Array[int16]{[]int{1}, []int16{-1}}, Array[int32]{[]int{2, 1}, []int32{-1, 1}},
+		Array[int64]{[]int{1, 1, 1}, []int64{math.MinInt64}}, Array[uint8]{[]int{2, 3}, []uint8{1, 2, 3, 4, 5, 6}}, Array[uint16]{[]int{0, 3}, []uint16{}},
+		Array[uint32]{[]int{1}, []uint32{9}}, Array[uint64]{[]int{}, []uint64{math.MaxUint64}}, Array[float32]{[]int{2, 2}, []float32{1, 2, 3, 4}},
+		Array[float64]{[]int{3}, []float64{1, 2, 3}}, Array[complex64]{[]int{1}, []complex64{1i}}, Array[complex128]{[]int{2, 1}, []complex128{1i, 2}},
+	}
+}
+
+// holders put a value into others.
+func holders(v reflect.Value) map[string]reflect.Value {
+	t := v.Type()
+	pointer := reflect.New(t)
+	pointer.Elem().Set(v)
+	slice := reflect.MakeSlice(reflect.SliceOf(t), 2, 2)
+	slice.Index(1).Set(v)
+	slice.Index(0).Set(v)
+	array := reflect.New(reflect.ArrayOf(1, t)).Elem()
+	array.Index(0).Set(v)
+	entry := reflect.MakeMap(reflect.MapOf(reflect.TypeFor[string](), t))
+	entry.SetMapIndex(reflect.ValueOf("key"), v)
+	field := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "First", Type: reflect.TypeFor[int]()}, {Name: "Second", Type: t, Tag: `json:"second"`}})).Elem()
+	field.Field(1).Set(v)
+	return map[string]reflect.Value{"itself": v, "a pointer": pointer, "a slice": slice, "an array": array, "a map": entry, "a struct": field}
+}
+
+// TestRoundTrip_Go: a value of Go comes back as it was, whatever it is held in and
+// whatever the worker has loaded.
+func TestRoundTrip_Go(t *testing.T) {
+	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
+		all, n := kinds(), 0
+		if numpy {
+			all = append(all, arrays()...)
+		}
+		for _, v := range all {
+			if v == nil {
+				continue
+			}
+			for how, held := range holders(reflect.ValueOf(v)) {
+				n++
+				back := reflect.New(held.Type())
+				if err := relay(t, p, "tasks:echo", held.Interface(), back); err != nil {
+					t.Errorf("%T %v in %s: %v", v, v, how, err)
+				} else if !reflect.DeepEqual(back.Elem().Interface(), held.Interface()) {
+					t.Errorf("%T %#v in %s came back as %#v", v, v, how, back.Elem().Interface())
+				}
+			}
+		}
+		if n < 200 {
+			t.Errorf("only %d values", n)
+		}
+		if numpy {
+			return
+		}
+		var back Array[int8]
+		if err := relay(t, p, "tasks:echo", []any{Array[int8]{}}, reflect.ValueOf(&back)); err == nil || !strings.Contains(err.Error(), "numpy") {
+			t.Errorf("an Array without numpy: %v", err)
+		}
+	})
+}
+
+// TestRefused_Go: what Python cannot have is refused before it is sent, with its path.
+func TestRefused_Go(t *testing.T) {
+	circle := &loop{}
+	circle.Next = circle
+	deep := any("x")
+	for range 1100 {
+		deep = []any{deep}
+	}
+	type pointerKey map[*int]int
+	for _, c := range []struct {
+		v    any
+		want string
+	}{
+		{func() {}, "a Go func()"}, {make(chan int), "chan int"}, {list.New(), "list.List"}, {sync.Mutex{}, "sync.Mutex"}, {fmt.Errorf("x"), "no exported fields"},
+		{big.NewFloat(0.1), "big.Float"}, {*big.NewFloat(0.1), "big.Float"}, {"a\xff", "not UTF-8"}, {label("\xed\xb3\xa9"), "not UTF-8"}, {level(1), ""},
+		{map[string]int{"a\xff": 1}, "not UTF-8"}, {[]string{"\xc3"}, "not UTF-8"}, {struct{ X label }{"\xff"}, ".X: text that is not UTF-8"},
+		{circle, "contains itself"}, {deep, "nested deeper than 1000"}, {map[any]int{1: 1, 1.0: 2}, "the same in Python"}, {map[any]int{1: 1, true: 2}, "the same in Python"},
+		{map[any]int{big.NewInt(1).String(): 1, 2: 2}, ""}, {map[time.Time]int{time.Unix(0, 0).UTC(): 1, time.Unix(0, 0).In(time.FixedZone("X", 60)): 2}, "the same in Python"},
+		{map[struct{ X int }]int{{1}: 1}, "cannot be the key"}, {pointerKey{new(int): 1}, "cannot be the key"}, {map[both]int{{1, 2}: 1}, "cannot be the key"},
+		{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "years 1 to 9999"}, {time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), "years 1 to 9999"},
+		{time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("X", 86400)), "offset of a day"},
+		{Date("2024-02-30"), "2024-02-30"}, {Date("x"), `"x" is no date`}, {TimeOfDay("24:00:00"), "is no time"}, {TimeOfDay("12:00"), "is no time"}, {Decimal("1,5"), "is no Decimal"},
+		{UUID("x"), "is no UUID"}, {Path("a\x00"), "is no Path"}, {Array[int8]{[]int{2}, []int8{1}}, "shape [2] cannot have 1"}, {Array[int8]{[]int{-1}, nil}, "shape [-1]"},
+		{Array[bool]{[]int{1 << 40, 1 << 40}, nil}, "cannot have 0"},
+	} {
+		for how, held := range holders(reflect.ValueOf(c.v)) {
+			_, err := codec{}.Encode(held.Interface())
+			if c.want == "" {
+				if err != nil {
+					t.Errorf("%T in %s: %v", c.v, how, err)
+				}
+				continue
+			}
+			path := map[string]string{"itself": "argument", "a pointer": "argument", "a slice": "argument[0]", "an array": "argument[0]", "a map": `argument["key"]`, "a struct": "argument.second"}[how]
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "python: "+path) {
+				t.Errorf("%T in %s: %v; want an error that begins with %q and has %q", c.v, how, err, path, c.want)
+			}
+		}
+	}
+	var s sent
+	var m struct{ M sync.Mutex }
+	b, _ := codec{}.Encode(map[string]any{"other": 1, "M": map[string]any{"state": 1}})
+	for _, to := range []any{&s, &m} {
+		if err := decodeAll(b, reflect.ValueOf(to).Elem()); err == nil || !strings.Contains(err.Error(), "cannot be received") {
+			t.Errorf("into a %T: %v", to, err)
+		}
+	}
+}
+
+func submit[In, Out any](t *testing.T, p *processes.Pool, f func(context.Context, In) (Out, error), in In) (Out, error) {
+	t.Helper()
+	return concert.Submit(t.Context(), p, f, in).Result(t.Context())
+}
