@@ -15,8 +15,8 @@ type Element interface {
 // interpreter has no numpy fails. An array of numpy fits into an Array as a
 // result, if T holds each of its numbers exactly.
 //
-// An Array is also the way to have a numpy.ndarray of one dimension: a []float64
-// is an array.array wherever it is sent.
+// To send a numpy.ndarray of one dimension, use an Array as well: a []float64 is
+// always sent as an array.array.
 type Array[T Element] struct {
 	// Shape is the length of each dimension. Nil means one dimension of
 	// len(Data); empty and not nil means none, a single number.

@@ -82,7 +82,7 @@ func (a *buffer) what() string {
 	name := a.name
 	switch {
 	case a.bytes:
-		return fmt.Sprintf("bytes, %d of them,", len(a.b))
+		return fmt.Sprintf("a bytes object of length %d", len(a.b))
 	case a.tick > 0:
 		name = "times"
 	case a.tick < 0:

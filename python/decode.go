@@ -371,7 +371,7 @@ func (d *decoder) decodeBytes(to reflect.Value) error {
 		a := buffer{dtype: *dtypeOf(reflect.Uint8), shape: []int{len(b)}, b: b, bytes: true}
 		return a.decode(to)
 	}
-	return mismatch(fmt.Sprintf("bytes, %d of them,", len(b)), to)
+	return mismatch(fmt.Sprintf("a bytes object of length %d", len(b)), to)
 }
 
 func (d *decoder) decodeString(to reflect.Value) error {

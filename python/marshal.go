@@ -60,7 +60,7 @@ const (
 const (
 	// extended is the first byte of an argument that has forms.
 	extended = 1
-	// extendedHead is the length of what precedes the marshal data of one.
+	// extendedHead is the length of an argument's head before its marshal data.
 	extendedHead = 5
 )
 

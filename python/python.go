@@ -46,9 +46,9 @@
 // and their shape: one of two dimensions fits into a [][]float64, an image into a
 // [][][3]uint8, and each into an Array. numpy's datetime64 is a time.Time in UTC, its timedelta64
 // a time.Duration. An any is given bool, int64 or *big.Int, float64, complex128, string,
-// []byte, []any, map[string]any, or map[any]any where keys are not all str; for an
-// array of one dimension a slice of its type of number, for others an Array; and
-// the types of the table for the rest.
+// []byte, []any, map[string]any, or map[any]any where keys are not all str; a
+// slice of numbers for an array of one dimension, an Array for other arrays, and
+// otherwise the types of the table.
 //
 // Numbers in slices of a sized type, in arrays and in an Array cost about as much
 // as a copy, at any depth. Large values pass through shared memory (on Linux).

@@ -215,7 +215,8 @@ def plain(v):
 
 
 def convert(v, trail):
-    """trail is what v is in. What has parts adds itself, with enter, and takes itself off."""
+    """trail lists the values that v is part of. A converter of a container calls enter, and
+    removes the container at the end."""
     return (known.get(type(v)) or find(type(v)))(v, trail)
 
 
@@ -227,8 +228,8 @@ def enter(v, trail):
     trail.append(v)
 
 
-known = {}  # what converts values of a type
-hooks = {}  # of these, what converts registers
+known = {}  # from a type to the function that converts its values
+hooks = {}  # the functions that converts has registered
 
 
 def find(t):
