@@ -85,19 +85,20 @@ type workerSetup struct {
 	threads int            // tasks that it may run at a time
 	files   []string       // of tasks, results and control, and of the journal and the arena if there are
 	prepare bool           // the first call is the initializer
+	result  int64          // bytes that a result may have
 	report  bool           // somebody wants to know how far tasks are
 	sandbox *passedSandbox // nil: it is not confined
 }
 
 // String is the setup as it travels, for parseSetup.
 func (s workerSetup) String() string {
-	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t sandbox=%s files=%s", s.depth, s.threads, s.prepare, s.report, s.sandbox, strings.Join(s.files, ","))
+	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", s.depth, s.threads, s.prepare, s.report, s.result, s.sandbox, strings.Join(s.files, ","))
 }
 
 func parseSetup(text string) (s workerSetup, err error) {
 	var version int
 	var files, sandbox string
-	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t sandbox=%s files=%s", &version, &s.depth, &s.threads, &s.prepare, &s.report, &sandbox, &files); err != nil {
+	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", &version, &s.depth, &s.threads, &s.prepare, &s.report, &s.result, &sandbox, &files); err != nil {
 		return s, fmt.Errorf("processes: %s=%q is not understood: %w", workerEnv, text, err)
 	}
 	if s.sandbox, err = parseSandbox(sandbox); err != nil {

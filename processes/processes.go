@@ -122,6 +122,12 @@ type Options struct {
 	// bound; the least is 192 MiB. Only on Linux; elsewhere New fails.
 	Memory int64
 
+	// MaxResult bounds the result of a task, in bytes as it travels (for a []byte or a string as many
+	// as it has), and so what a worker can make this process allocate. A task with a larger one fails
+	// with [ErrTooLarge]; nothing of it is kept here. An error may have a megabyte all the
+	// same. Zero means 1 GiB, which is also the most; with a Sandbox, zero means 16 MiB.
+	MaxResult int64
+
 	// Sandbox, if set, confines each worker: no writing of files but in given
 	// folders, no network, no other programs. Where the system cannot, New fails.
 	Sandbox *Sandbox
@@ -183,8 +189,9 @@ func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) 
 }
 
 var (
-	// ErrTooLarge is wrapped by the error of a task whose argument or result
-	// has more than 1 GiB.
+	// ErrTooLarge is wrapped by the error of a task whose argument has more than 1 GiB, whose
+	// result has more bytes than Options.MaxResult, or whose function has a name of more
+	// than 65,535.
 	ErrTooLarge = errors.New("processes: value too large")
 
 	// ErrBroken is wrapped by the errors of tasks in a pool that is broken, together with
@@ -231,8 +238,10 @@ const (
 	defaultQueue        = 1024
 	defaultGrace        = 5 * time.Second
 	defaultStartTimeout = 30 * time.Second
+	defaultConfined     = 16 << 20 // Options.MaxResult with a Sandbox
 
 	maxPayload = 1 << 30
+	maxError   = 1 << 20 // an error, whatever Options.MaxResult is
 	maxFrame   = maxPayload + frame.Overhead
 	maxDepth   = 3
 	maxThreads = 1000      // of Options.Threads
@@ -254,6 +263,7 @@ func (o *Options) check(n int) {
 	option.NotNegative(call, "Options.MaxTasks", o.MaxTasks)
 	option.NotNegative(call, "Options.MaxResident", o.MaxResident)
 	option.NotNegative(call, "Options.Memory", o.Memory)
+	option.NotNegative(call, "Options.MaxResult", o.MaxResult)
 	option.NotNegative(call, "Options.Threads", o.Threads)
 }
 
@@ -284,6 +294,9 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Threads > maxThreads {
 		return nil, fmt.Errorf("processes: Options.Threads is %d, more than %d", o.Threads, maxThreads)
+	}
+	if o.MaxResult > maxPayload {
+		return nil, fmt.Errorf("processes: Options.MaxResult is %d bytes, more than %d", o.MaxResult, maxPayload)
 	}
 	if n > maxWorkers {
 		return nil, fmt.Errorf("processes: New with n of %d, more than %d", n, maxWorkers)
@@ -323,6 +336,13 @@ func New(n int, opts *Options) (*Pool, error) {
 	}
 	if o.Threads == 0 {
 		o.Threads = 1
+	}
+	switch {
+	case o.MaxResult > 0:
+	case o.Sandbox != nil:
+		o.MaxResult = defaultConfined
+	default:
+		o.MaxResult = maxPayload
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -54,6 +55,9 @@ func (w *worker) step() error {
 	kind, body, err := w.in.Next()
 	if err != nil {
 		return err
+	}
+	if n := w.in.Cut(); n > 0 && kind != frame.Result && kind != frame.Failure {
+		return fmt.Errorf("%w: type %q of %d bytes", frame.ErrFrame, kind, n)
 	}
 	switch kind {
 	case frame.Result, frame.Failure:
@@ -128,6 +132,7 @@ type outcome struct {
 	value concert.Encoded
 	err   error
 	there bool // the value is in the arena
+	large int  // bytes of a value or an error of which there are too many
 }
 
 // outcomes settles calls with what the worker says: that of one frame and of those
@@ -137,19 +142,21 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 	said := w.said[:0]
 	for ids := w.ids[:0]; ; kind, body, _ = w.in.Next() {
 		var o frame.Outcome
-		if kind == frame.Result {
+		large := w.in.Cut()
+		if kind == frame.Result && large == 0 {
 			o, err = frame.ParseResult(body)
+			large = w.tooLarge(o.Value)
 		} else {
 			o, err = frame.ParseFailure(body)
 		}
 		var value concert.Encoded
-		if err == nil {
+		if err == nil && large == 0 {
 			value, err = w.valueOf(o.Value)
 		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
-			said = append(said, outcome{value: value, there: o.Value.Shared})
-			if kind == frame.Failure {
+			said = append(said, outcome{value: value, there: o.Value.Shared, large: large})
+			if kind == frame.Failure && large == 0 {
 				said[len(said)-1].err = concert.DecodeError(o.Error)
 			}
 		}
@@ -167,6 +174,9 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			if o.vain || !o.begun && !o.batch.Start(o.i, worker) {
 				worker = -1 // nobody wants it any more
 			}
+			if o.large > 0 {
+				o.err = fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, w.pool.opts.MaxResult)
+			}
 			o.batch.Settle(o.i, worker, o.value, o.err)
 			if o.there {
 				w.copied++
@@ -179,6 +189,19 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		return err
 	}
+}
+
+// tooLarge returns how many bytes a result has if these are too many, and else 0. It looks
+// at none of them.
+func (w *worker) tooLarge(v frame.Payload) int {
+	n := uint64(len(v.Bytes))
+	if v.Shared {
+		n = v.Span.Length
+	}
+	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && w.arena == nil {
+		return 0
+	}
+	return int(min(n, math.MaxInt))
 }
 
 // valueOf returns the result that the worker sent, or wrote into the arena. There it

@@ -396,12 +396,15 @@ func (s *server) finish(result concert.Encoded, err error) {
 	case !ctx.limit.passed.Load():
 		s.spare = ctx
 	}
-	if err == nil && len(result.Bytes) > maxPayload {
-		err = fmt.Errorf("%w: the result has %d bytes, more than %d", ErrTooLarge, len(result.Bytes), maxPayload)
+	if n := int64(len(result.Bytes)); err == nil && n > s.setup.result {
+		err = fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, s.name, n, s.setup.result)
 	}
 	switch {
 	case err != nil:
 		o.Error = concert.EncodeError(err)
+		if n := int64(len(o.Error)); n > max(s.setup.result, maxError) {
+			o.Error = concert.EncodeError(fmt.Errorf("%w: the error of %s has %d bytes, more than Options.MaxResult allows", ErrTooLarge, s.name, n))
+		}
 		s.out.outcome(now, frame.AppendFailure(s.scratch[:0], o))
 	case s.place(result.Bytes, &o.Value):
 		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))

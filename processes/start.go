@@ -150,6 +150,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	widen(results)
 	w.source = &source{pipe: results}
 	w.in = frame.NewReader(w.source, maxFrame)
+	w.in.Limit(max(int(p.opts.MaxResult), maxError) + frame.Overhead)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}
 	mem, file, err := shareMemory("concert-journal", journalSize)
 	switch {
@@ -202,7 +203,7 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, sandbox: p.confined.in(names[len(passed):])}
+	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, result: p.opts.MaxResult, sandbox: p.confined.in(names[len(passed):])}
 	cmd.Env = slices.Clone(p.opts.Env)
 	if p.opts.Env == nil {
 		cmd.Env = os.Environ()

@@ -341,6 +341,9 @@ func ParseFailure(b []byte) (o Outcome, err error) {
 type Reader struct {
 	r     io.Reader
 	max   int
+	limit int    // of frames that are returned whole
+	skip  uint64 // bytes of the last frame that are to be read and dropped
+	cut   int    // length of the body of the last frame, if that was cut
 	buf   []byte
 	first int // buf[first:last] has been read and not returned
 	last  int
@@ -351,13 +354,24 @@ const readSize = 64 << 10
 
 // NewReader returns a Reader that refuses frames longer than max bytes.
 func NewReader(r io.Reader, max int) *Reader {
-	return &Reader{r: r, max: max, buf: make([]byte, readSize)}
+	return &Reader{r: r, max: max, limit: max, buf: make([]byte, readSize)}
 }
+
+// Limit has the Reader cut frames of more than so many bytes: Next returns the first
+// cutSize bytes of the body, and reads and drops the rest. One that can be had without
+// another read is not cut.
+func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
+
+const cutSize = 64
+
+// Cut is the length of the whole body of the last frame if Next returned only its
+// beginning, and else 0.
+func (r *Reader) Cut() int { return r.cut }
 
 // Buffered reports whether a whole frame can be had without a read.
 func (r *Reader) Buffered() bool {
 	have := r.last - r.first
-	return have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
+	return r.skip == 0 && have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
 }
 
 // Peek returns the type of the next frame if it can be had without a read. While
@@ -377,13 +391,23 @@ func (r *Reader) Count() int64 { return r.count }
 // was; the end of the file within a frame is io.ErrUnexpectedEOF.
 func (r *Reader) Next() (Type, []byte, error) {
 	for !r.Buffered() {
+		if r.drop() {
+			continue
+		}
+		if n := r.long(); n > 0 && r.last-r.first >= 4+1+cutSize {
+			f := r.buf[r.first+4 : r.first+4+1+cutSize]
+			r.first += len(f) + 4
+			r.skip, r.cut = uint64(n-len(f)), n-1
+			return Type(f[0]), f[1:], nil
+		}
 		if err := r.fill(); err != nil {
-			if err == io.EOF && r.last > r.first {
+			if err == io.EOF && (r.last > r.first || r.skip > 0) {
 				err = io.ErrUnexpectedEOF
 			}
 			return 0, nil, err
 		}
 	}
+	r.cut = 0
 	n := int(le.Uint32(r.buf[r.first:]))
 	if n < 1 {
 		return 0, nil, bad("length 0")
@@ -393,15 +417,37 @@ func (r *Reader) Next() (Type, []byte, error) {
 	return Type(f[0]), f[1:], nil
 }
 
+// drop drops what is there of a frame that was cut, and reports whether it was some.
+func (r *Reader) drop() bool {
+	n := min(r.skip, uint64(r.last-r.first))
+	r.skip -= n
+	r.first += int(n)
+	return n > 0
+}
+
+// long returns the length of the next frame if that is above the limit, and else 0.
+func (r *Reader) long() int {
+	if r.skip > 0 || r.last-r.first < 4 {
+		return 0
+	}
+	if n := uint64(le.Uint32(r.buf[r.first:])); n > uint64(r.limit) && n <= uint64(r.max) {
+		return int(n)
+	}
+	return 0
+}
+
 // fill reads once.
 func (r *Reader) fill() error {
 	need := 4
-	if have := r.last - r.first; have >= 4 {
+	if have := r.last - r.first; r.skip == 0 && have >= 4 {
 		n := uint64(le.Uint32(r.buf[r.first:]))
 		if n > uint64(r.max) {
 			return bad("length %d, more than %d", n, r.max)
 		}
 		need = 4 + int(n)
+		if n > uint64(r.limit) {
+			need = 4 + 1 + cutSize
+		}
 	}
 	if r.first == r.last {
 		r.first, r.last = 0, 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -221,6 +222,83 @@ func FuzzReader(f *testing.F) {
 			// What was understood says all that was there.
 			if len(again) > 0 && !bytes.Equal(again[frame.HeaderSize:], body) {
 				t.Errorf("%c %x was understood as %x", kind, body, again[frame.HeaderSize:])
+			}
+		}
+	})
+}
+
+// TestReader_Limit: frames above the limit are cut, at little cost, and those after them
+// arrive, however the bytes come.
+func TestReader_Limit(t *testing.T) {
+	const limit = 100 << 10
+	var stream []byte
+	sizes := []int{10, limit - 17, limit, 3 * limit, 5, 0, 20 * limit, 20 * limit, limit + 1, 1}
+	for i, size := range sizes {
+		stream = frame.AppendFailure(stream, frame.Outcome{ID: frame.ID{Seq: uint32(i)}, Error: bytes.Repeat([]byte{byte(i)}, size)})
+	}
+	for name, wrap := range map[string]func(io.Reader) io.Reader{
+		"at once":     func(r io.Reader) io.Reader { return r },
+		"halves":      iotest.HalfReader,
+		"single":      iotest.OneByteReader,
+		"interrupted": func(r io.Reader) io.Reader { return iotest.TimeoutReader(r) },
+		"at the end":  iotest.DataErrReader,
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := frame.NewReader(wrap(bytes.NewReader(stream)), 1<<30)
+			in.Limit(limit)
+			for i, size := range sizes {
+				kind, body, err := in.Next()
+				for err == iotest.ErrTimeout {
+					kind, body, err = in.Next()
+				}
+				if err != nil || kind != frame.Failure {
+					t.Fatalf("frame %d: %c, %v", i, kind, err)
+				}
+				o, err := frame.ParseFailure(body)
+				if err != nil || o.ID.Seq != uint32(i) {
+					t.Fatalf("frame %d: %+v, %v", i, o, err)
+				}
+				whole := 16 + size
+				if got := in.Cut(); whole+1 > limit && got != whole || whole+1 <= limit && got != 0 {
+					t.Errorf("frame %d of %d bytes: Cut() = %d", i, whole, got)
+				}
+				if in.Cut() == 0 && len(body) != whole {
+					t.Errorf("frame %d: %d bytes, want %d", i, len(body), whole)
+				}
+			}
+			if _, _, err := in.Next(); err != io.EOF {
+				t.Errorf("at the end: %v, want EOF", err)
+			}
+			if in.Count() != int64(len(stream)) {
+				t.Errorf("Count() = %d, want %d", in.Count(), len(stream))
+			}
+		})
+	}
+	t.Run("memory", func(t *testing.T) {
+		var before, after runtime.MemStats
+		in := frame.NewReader(bytes.NewReader(stream), 1<<30)
+		in.Limit(limit)
+		runtime.ReadMemStats(&before)
+		for {
+			if _, _, err := in.Next(); err != nil {
+				break
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 6*limit {
+			t.Errorf("%d bytes were allocated for frames of at most %d", n, limit)
+		}
+	})
+	t.Run("the end within", func(t *testing.T) {
+		in := frame.NewReader(bytes.NewReader(stream[:len(stream)-limit]), 1<<30)
+		in.Limit(limit)
+		for {
+			_, _, err := in.Next()
+			if err == io.ErrUnexpectedEOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("error %v, want ErrUnexpectedEOF", err)
 			}
 		}
 	})
