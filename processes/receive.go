@@ -198,8 +198,8 @@ func (w *worker) tooLarge(v frame.Payload) int {
 	if v.Shared {
 		n = v.Span.Length
 	}
-	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && w.arena == nil {
-		return 0
+	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > arenaSize) {
+		return 0 // or it is nowhere, which valueOf sees
 	}
 	return int(min(n, math.MaxInt))
 }
