@@ -3,7 +3,6 @@ package choose
 import (
 	"context"
 	"runtime"
-	"time"
 )
 
 // Alone calls fn with in, on an operating system thread that does nothing else meanwhile, and
@@ -25,13 +24,10 @@ func alone(times int, f func()) Usage {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	m := newMeter()
-	begin := time.Now()
 	for range times {
 		f()
 	}
-	wall := time.Since(begin)
 	used := m.stop()
-	used.Wall = wall
 	used.bound()
 	return used
 }

@@ -18,39 +18,57 @@ import (
 // is the whole process's, made to start anew by writing to clear_refs.
 type meter struct {
 	begin, end counters
+	schedstat  int                 // file descriptor, open so that reading it takes little time; -1 if there is none
 	own        int64               // bytes that reading them has read
 	missing    map[Quantity]string // why
 	resident   int64               // bytes, at the beginning
 }
 
+const schedstat = "/proc/thread-self/schedstat"
+
 type counters struct {
+	instant
+	read, written int64
+	own           int64 // of read
+	voluntary     int64
+	forced        int64
+}
+
+// instant is what the clocks said at one instant.
+type instant struct {
+	wall            time.Time
 	thread, process time.Duration // CPU time
 	delay           time.Duration
-	read, written   int64
-	own             int64 // of read
-	voluntary       int64
-	forced          int64
 }
 
 func newMeter() *meter {
 	m := &meter{missing: map[Quantity]string{}}
+	var err error
+	if m.schedstat, err = unix.Open(schedstat, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		m.missing[RunDelay] = (&os.PathError{Op: "open", Path: schedstat, Err: err}).Error()
+	}
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		m.missing[PeakMemory] = err.Error()
 	} else if m.resident, err = statusBytes("/proc/self/status", "VmRSS"); err != nil {
 		m.missing[PeakMemory] = err.Error()
 	}
 	m.files(&m.begin)
-	m.clocks(&m.begin)
+	m.begin.instant = instantOf(m.clocks, m.delay)
 	return m
 }
 
-// stop returns what was used since newMeter, but the wall time.
+// stop returns what was used since newMeter.
 func (m *meter) stop() Usage {
-	m.clocks(&m.end)
+	m.end.instant = m.clocks()
+	later := instantOf(m.clocks, m.delay)
 	m.files(&m.end)
+	if m.schedstat >= 0 {
+		unix.Close(m.schedstat)
+	}
 	used := Usage{
+		Wall:     m.end.wall.Sub(m.begin.wall),
 		CPU:      m.end.thread - m.begin.thread,
-		RunDelay: m.end.delay - m.begin.delay,
+		RunDelay: m.begin.delayUntil(m.end.instant, later),
 		Read:     m.end.read - m.begin.read - (m.end.own - m.begin.own),
 		Written:  m.end.written - m.begin.written,
 		Switches: m.end.voluntary - m.begin.voluntary,
@@ -70,7 +88,7 @@ func (m *meter) stop() Usage {
 	}
 	for _, s := range []Source{
 		{CPUTime, from, ""},
-		{RunDelay, "/proc/thread-self/schedstat", ""},
+		{RunDelay, schedstat, ""},
 		{Bytes, "/proc/thread-self/io", ""},
 		{PeakMemory, "VmHWM of /proc/self/status, what it grew by", ""},
 		{Switches, "getrusage(RUSAGE_THREAD)", ""},
@@ -84,12 +102,34 @@ func (m *meter) stop() Usage {
 	return used
 }
 
+// instantOf reads the clocks and the run-queue delay until both are of one
+// instant: the delay was the same before and after the clocks were read. On a
+// busy machine the thread may lose its processor between the two, and a delay
+// that is not part of the work would count as one. It tries ten times.
+func instantOf(clocks func() instant, delay func() time.Duration) (now instant) {
+	after := delay()
+	for range 10 {
+		before := after
+		now, after = clocks(), delay()
+		if now.delay = after; before == after {
+			break
+		}
+	}
+	return now
+}
+
+// delayUntil returns the run-queue delay from an instant to the end of the
+// work, where only the clocks were read. The delay was read later, when the
+// thread had done nothing but reading: between the two it had a processor or
+// waited for one.
+func (i instant) delayUntil(end, later instant) time.Duration {
+	reading := later.wall.Sub(end.wall) - (later.thread - end.thread)
+	return max(0, later.delay-i.delay-max(0, reading))
+}
+
 // files reads what takes long to read.
 func (m *meter) files(c *counters) {
 	var err error
-	if c.delay, err = runDelay("/proc/thread-self/schedstat", m.readFile); err != nil {
-		m.missing[RunDelay] = err.Error()
-	}
 	c.own = m.own // the counters of a read are raised when it has ended
 	if c.read, c.written, err = ioBytes("/proc/thread-self/io", m.readFile); err != nil {
 		m.missing[Bytes] = err.Error()
@@ -108,15 +148,37 @@ func (m *meter) readFile(name string) ([]byte, error) {
 	return b, err
 }
 
-// clocks reads the CPU clocks, next to the work.
-func (m *meter) clocks(c *counters) {
+// clocks reads the clocks, next to the work.
+func (m *meter) clocks() (now instant) {
 	var err error
-	if c.thread, err = cpuClock(unix.CLOCK_THREAD_CPUTIME_ID); err != nil {
+	if now.thread, err = cpuClock(unix.CLOCK_THREAD_CPUTIME_ID); err != nil {
 		m.missing[CPUTime] = err.Error()
 	}
-	if c.process, err = cpuClock(unix.CLOCK_PROCESS_CPUTIME_ID); err != nil {
+	if now.process, err = cpuClock(unix.CLOCK_PROCESS_CPUTIME_ID); err != nil {
 		m.missing[CPUTime] = err.Error()
 	}
+	now.wall = time.Now()
+	return now
+}
+
+// delay reads the run-queue delay.
+func (m *meter) delay() time.Duration {
+	if m.schedstat < 0 {
+		return 0
+	}
+	d, err := runDelay(schedstat, func(file string) ([]byte, error) {
+		b := make([]byte, 100)
+		n, err := unix.Pread(m.schedstat, b, 0)
+		if err != nil {
+			return nil, &os.PathError{Op: "pread", Path: file, Err: err}
+		}
+		m.own += int64(n)
+		return b[:n], nil
+	})
+	if err != nil {
+		m.missing[RunDelay] = err.Error()
+	}
+	return d
 }
 
 func cpuClock(id int32) (time.Duration, error) {

@@ -6,15 +6,18 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"concert/internal/pythontest"
 )
 
-// TestMain leaves out what cannot be on a machine without Python. Tests say so by
-// themselves; examples cannot.
+// TestMain leaves out the examples on a machine without Python: unlike tests,
+// they cannot skip themselves.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if _, err := exec.LookPath("python3"); err != nil {
 		fmt.Println("without the examples:", err)
 		flag.Set("test.skip", "^Example")
 	}
+	pythontest.Direct()
 	os.Exit(m.Run())
 }

@@ -1,3 +1,4 @@
+import os
 import resource
 import time
 
@@ -10,9 +11,30 @@ def clocks():
     return time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
 
 
-def delay():
-    with open("/proc/thread-self/schedstat") as f:
-        return int(f.read().split()[1])
+class Delay:
+    """The run-queue delay of this thread. Its file stays open, so that reading it takes little time."""
+
+    def __init__(self):
+        self.file = open("/proc/thread-self/schedstat", "rb", buffering=0)
+        self.bytes = 0
+        self.read()
+        self.bytes = 0  # read since
+
+    def read(self):
+        text = os.pread(self.file.fileno(), 100, 0)
+        self.bytes += len(text)
+        return int(text.split()[1])
+
+
+def instant(delay):
+    """Returns the clocks and the run-queue delay of one instant: the delay was the same before and after the clocks
+    were read. On a busy machine the thread may lose its processor between the two. It tries ten times."""
+    after = delay.read() if delay else 0
+    for _ in range(10):
+        before, now, after = after, clocks(), delay.read() if delay else 0
+        if before == after:
+            break
+    return now, after
 
 
 def moved():
@@ -48,13 +70,14 @@ def measured(job):
             return None
 
     resident = attempt("peak memory", restart_peak)
-    delayed = attempt("run-queue delay", delay)
+    delay = attempt("run-queue delay", Delay)
     before = attempt("bytes read and written", moved)
     bytes_before = attempt("bytes read and written", moved)
     switches = attempt("context switches", lambda: resource.getrusage(resource.RUSAGE_THREAD))
-    wall, thread, process = clocks()
+    (wall, thread, process), delayed = instant(delay)
     call(job["arg"])
     wall_after, thread_after, process_after = clocks()
+    (wall_later, thread_later, _), delayed_later = instant(delay)
     used = {"wall": wall_after - wall, "cpu": thread_after - thread, "missing": missing, "threads": False}
     if process_after - process > used["cpu"] * 1.1 + 100_000:  # it has threads of its own
         used["cpu"], used["threads"] = process_after - process, True
@@ -63,11 +86,13 @@ def measured(job):
         used["switches"], used["forced"] = after.ru_nvcsw - switches.ru_nvcsw, after.ru_nivcsw - switches.ru_nivcsw
     bytes_after = attempt("bytes read and written", moved)
     if before and bytes_before and bytes_after:  # reading this counts as well: it is what lies between the first two
-        used["read"] = bytes_after[0] - 2 * bytes_before[0] + before[0]
+        used["read"] = bytes_after[0] - 2 * bytes_before[0] + before[0] - (delay.bytes if delay else 0)
         used["written"] = bytes_after[1] - 2 * bytes_before[1] + before[1]
-    delayed_after = attempt("run-queue delay", delay)
-    if delayed is not None and delayed_after is not None:
-        used["delay"] = delayed_after - delayed
+    if delay:
+        # Since the call the thread has only read clocks: it had a processor or waited for one.
+        reading = (wall_later - wall_after) - (thread_later - thread_after)
+        used["delay"] = max(0, delayed_later - delayed - max(0, reading))
+        delay.file.close()
     if resident is not None:
         peak = attempt("peak memory", memory, "VmHWM")
         used["memory"] = max(0, (peak or resident) - resident)

@@ -3,7 +3,9 @@ package models_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -12,12 +14,14 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
+	"concert/internal/pythontest"
 	"concert/processes"
 	"concert/python"
 )
 
 func TestMain(m *testing.M) {
 	processes.Main()
+	pythontest.Direct()
 	m.Run()
 }
 
@@ -171,4 +175,71 @@ func ExamplePythonProfile() {
 	used, err := profile(context.Background(), 0)
 	fmt.Println(used.Wall >= 50*time.Millisecond, used.CPUShare() < 0.5, err)
 	// Output: true true <nil>
+}
+
+// preempted is added to measured.py: a processor that other programs take for
+// 40 ms while measured reads the run-queue delay for the n-th time.
+const preempted = `
+
+class Machine:
+    def __init__(self, calls):
+        self.now, self.cpu, self.delay, self.left = 0, 0, 0, calls
+
+    def perf_counter_ns(self):
+        return self.now
+
+    def thread_time_ns(self):
+        return self.cpu
+
+    process_time_ns = thread_time_ns
+
+    def pread(self, *_):
+        self.left -= 1
+        if self.left == 0:
+            self.now += 40_000_000
+            self.delay += 40_000_000
+        self.now += 1000
+        self.cpu += 1000
+        return b"1 %d 1" % self.delay
+
+
+def preempted(calls):
+    global os, time
+    kept = os, time
+    os = time = machine = Machine(calls)
+    try:
+        used = measured({"how": "1", "where": ":nap\ndef nap(machine):\n    machine.now += 30_000_000\n    machine.cpu += 50_000\n", "arg": machine})
+    finally:
+        os, time = kept
+    return [used["wall"], used["cpu"], used["delay"]]
+`
+
+// TestPythonProfile_Preempted: what other programs take while the clocks are
+// read is no run-queue delay of the work.
+func TestPythonProfile_Preempted(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("no python3")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no run-queue delay to read")
+	}
+	text, err := os.ReadFile("measured.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex, err := python.New(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	work := python.Source[int, []int64]("preempted", string(text)+preempted)
+	for calls := range 8 {
+		got, err := concert.Submit(t.Context(), ex, work, calls).Result(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []int64{30_001_000, 51_000, 0}; !slices.Equal(got, want) {
+			t.Errorf("the processor is gone at read %d: wall, CPU and delay are %v, want %v", calls, got, want)
+		}
+	}
 }

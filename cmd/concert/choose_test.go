@@ -66,7 +66,7 @@ func TestChooseCommand(t *testing.T) {
 	// An input with what a shell would take for something else.
 	input := "it's $HOME; `true`"
 	script := `sleep 0.02; [ "$1" = "$2" ] && echo run >> "$3"`
-	r := chosen(t, "--budget", "2s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
+	r := chosen(t, "--budget", "60s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
 	if r.Answer.Model != "processes" || r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, `xargs -d '\n' -P `) {
 		t.Errorf("work that sleeps: %+v", r.Answer)
 	}
@@ -97,7 +97,7 @@ func TestChooseCommand(t *testing.T) {
 }
 
 func TestChooseFailing(t *testing.T) {
-	code, out, errOut := call(t.Context(), "choose", "--budget", "1s", "sh", "-c", "echo oh no >&2; exit 3", ":::", "a")
+	code, out, errOut := call(t.Context(), "choose", "sh", "-c", "echo oh no >&2; exit 3", ":::", "a")
 	if code != exitFailed || out != "" || !strings.Contains(errOut, "the work fails when it runs alone") || !strings.Contains(errOut, "exit status 3: oh no") {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
 	}
@@ -147,14 +147,16 @@ func TestChoosePython(t *testing.T) {
 	if err := os.WriteFile("naps.py", []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	r := chosen(t, "--budget", "3s", "--most", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
+	// The runs end it; on a busy machine it takes seconds to start each
+	// interpreter, which a small budget would not leave.
+	r := chosen(t, "--budget", "60s", "--runs", "200", "--most", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
 	if r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, "ex, err := python.New(") {
 		t.Errorf("work that sleeps: %+v", r.Answer)
 	}
 	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
 		t.Errorf("the profile is %+v", p)
 	}
-	code, _, errOut := call(t.Context(), "choose", "--budget", "3s", "--py", "naps:none", ":::", "1")
+	code, _, errOut := call(t.Context(), "choose", "--py", "naps:none", ":::", "1")
 	if code != exitFailed || !strings.Contains(errOut, "AttributeError") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}

@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"concert/internal/page":          {},
 	"concert/internal/units":         {},
 	"concert/internal/page/pagetest": {}, // for tests
+	"concert/internal/pythontest":    {}, // for tests
 	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
 	"concert/executortest":           {"concert"},
