@@ -25,6 +25,9 @@ type Batch struct {
 	Name string
 	// Args are the encoded arguments, one for each call, for Invoke.
 	Args []Encoded
+	// Relayed says that the arguments are those of a [Relay]: another process may
+	// have encoded them, and they may be anything.
+	Relayed bool
 
 	job remote
 }

@@ -61,7 +61,7 @@ func (r *relay) claim(t *Task, _, _ int) (*Batch, bool) {
 	}
 	arg := r.arg
 	t.move(copying, claimed)
-	return &Batch{Name: r.is.Name, Args: []Encoded{arg}, job: (*relayed)(r)}, false
+	return &Batch{Name: r.is.Name, Args: []Encoded{arg}, Relayed: true, job: (*relayed)(r)}, false
 }
 
 // relayed is a relay in the hands of a worker.

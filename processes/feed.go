@@ -193,7 +193,7 @@ func (p *Pool) claim(w *worker, room int) span {
 			p.nudge()
 		}
 	}
-	s = p.refuseFunction(w, p.refuseLarge(s))
+	s = p.refuseFunction(w, p.refuseArgument(p.refuseLarge(s)))
 	p.checkEnd()
 	return s
 }
@@ -223,6 +223,25 @@ func (p *Pool) refuseLarge(s span) span {
 	p.mu.Lock()
 	p.unsettled--
 	s.to = last
+	return s
+}
+
+// refuseArgument settles the call of a Relay if Options.Check refuses its argument.
+// The caller holds mu, which is free while Check runs.
+func (p *Pool) refuseArgument(s span) span {
+	if s.len() == 0 || !s.batch.Relayed || p.opts.Check == nil {
+		return s
+	}
+	p.mu.Unlock()
+	err := p.opts.Check(s.batch.Args[s.from])
+	if err != nil {
+		s.batch.Settle(s.from, -1, concert.Encoded{}, err)
+	}
+	p.mu.Lock()
+	if err != nil {
+		p.unsettled--
+		return span{}
+	}
 	return s
 }
 

@@ -146,6 +146,11 @@ type Options struct {
 	// Memory is not told to the program, and Sandbox cannot be set.
 	Command []string
 
+	// Check, if set, is called with the argument of each [concert.Relay], which another
+	// process may have encoded, before a worker receives it. An error is the task's
+	// error, and no worker receives the argument. Check may be called from several goroutines.
+	Check func(arg concert.Encoded) error
+
 	// Threads is how many tasks each worker runs at a time, if Command is set; the program
 	// is told, see docs/wire.md. They share a process: when it dies, all that it ran fail,
 	// those beside one that had to be killed with [ErrNeighbor]. Zero means 1.

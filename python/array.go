@@ -1,6 +1,7 @@
 package python
 
 import (
+	"math"
 	"reflect"
 	"strconv"
 )
@@ -86,7 +87,7 @@ func elements(shape []int) (int, bool) {
 	}
 	n, empty := 1, false
 	for _, dim := range shape {
-		if dim < 0 {
+		if dim < 0 || dim > math.MaxInt32 {
 			return 0, false
 		}
 		if empty = empty || dim == 0; dim == 0 {

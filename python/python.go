@@ -117,8 +117,8 @@ import (
 
 // Options tunes a pool of interpreters. The zero value, and nil, are ready to use.
 type Options struct {
-	// Options are those of the pool; of Init the function is one of Func. Command and
-	// Sandbox cannot be set.
+	// Options are those of the pool; of Init the function is one of Func. Command, Check
+	// and Sandbox cannot be set.
 	processes.Options
 
 	// Interpreter is the program, or the folder of a virtual environment. Empty
@@ -176,9 +176,10 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if o.Command != nil || o.Sandbox != nil {
-		return nil, fmt.Errorf("python: Command and Sandbox cannot be set: %w", errors.ErrUnsupported)
+	if o.Command != nil || o.Sandbox != nil || o.Check != nil {
+		return nil, fmt.Errorf("python: Command, Check and Sandbox cannot be set: %w", errors.ErrUnsupported)
 	}
+	o.Check = validate
 	if n < 0 {
 		panic(fmt.Sprintf("python: New(%d)", n))
 	}

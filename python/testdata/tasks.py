@@ -439,3 +439,32 @@ def equip():
     @concert.converts(Money)
     def plain_money(m):
         return {"cents": m.cents}
+
+
+calls = 0
+
+
+def count_calls(v=None):
+    global calls
+    calls += 1
+    return calls
+
+
+def memory_of(b):
+    """The most memory that a worker allocates for an argument, beside its bytes."""
+    import gc
+    import tracemalloc
+
+    import concert.values
+
+    concert.values.decode(17, b)  # imports what it needs
+    view = memoryview(b)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        v = concert.values.decode(17, view)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        gc.enable()

@@ -1,0 +1,50 @@
+package processes_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"concert"
+	"concert/processes"
+)
+
+// TestPool_Check: the argument of a Relay is looked at before a worker has it, and
+// those of other tasks are not; a task that is refused leaves nothing behind.
+func TestPool_Check(t *testing.T) {
+	refused := errors.New("refused")
+	var checked, refuse atomic.Int64
+	p := newPool(t, 1, &processes.Options{Check: func(arg concert.Encoded) error {
+		checked.Add(1)
+		if refuse.Load() > 0 {
+			return refused
+		}
+		return nil
+	}})
+	name, arg, err := concert.Prepare(nop, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := concert.Call{Name: name, Arg: arg}
+	works(t, p)
+	if checked.Load() != 0 {
+		t.Error("arguments of this process were checked")
+	}
+	if got, err := concert.Relay(t.Context(), p, call).Result(t.Context()); err != nil || string(got.Bytes) != string(arg.Bytes) {
+		t.Errorf("Relay() = %v, %v", got, err)
+	}
+	refuse.Store(1)
+	for range 3 {
+		call.Started = func() { t.Error("a refused task has started") }
+		if _, err := concert.Relay(t.Context(), p, call).Result(t.Context()); !errors.Is(err, refused) {
+			t.Errorf("Relay() = %v, want %v", err, refused)
+		}
+	}
+	if checked.Load() != 4 {
+		t.Errorf("%d arguments checked, want 4", checked.Load())
+	}
+	works(t, p)
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown() = %v", err)
+	}
+}
