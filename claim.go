@@ -112,14 +112,9 @@ func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (na
 	return f.name, encoded, err
 }
 
-// encodeArg encodes an argument of f, with a buffer as encodeTo. Marshalers
-// are anybody's code: a panic in one is an error.
+// encodeArg encodes an argument of f, with a buffer as encodeTo.
 func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = NewPanicError(v)
-		}
-	}()
+	defer recoverMethod("argument of ", f.name, &err)
 	e, buf, err = encodeTo(buf, arg, f.codec)
 	if err != nil {
 		err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
@@ -127,26 +122,44 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 	return e, buf, err
 }
 
-// decodeResult decodes what came back, of a declared function with its codec.
-func decodeResult[Out any](codec Codec, result Encoded, failure error) (out Out, err error) {
+// decodeResult decodes a worker's result, of a declared function with its
+// codec.
+func decodeResult[Out any](name string, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = NewPanicError(v)
-		}
-	}()
+	defer recoverMethod("result of ", name, &err)
 	if codec == nil {
 		out, err = decode[Out](result)
 	} else if out, err = decode[Out](result); err != nil {
 		err = codec.Decode(result, &out)
 	}
 	if err != nil {
-		err = fmt.Errorf("concert: result of the worker: %w", err)
+		err = fmt.Errorf("concert: result of %s: %w", name, err)
 	}
 	return out, err
 }
+
+// recoverMethod turns the panic of a method that encodes or decodes a value
+// into an error. It must be deferred itself.
+func recoverMethod(what, name string, err *error) {
+	if v := recover(); v != nil {
+		*err = &methodError{fmt.Sprintf("concert: %s%s: a method that encodes or decodes it panicked: %v", what, name, v), NewPanicError(v)}
+	}
+}
+
+// methodError is the error of a value whose methods failed: a [*PanicError]
+// whose text does not blame the task.
+type methodError struct {
+	text string
+	err  error
+}
+
+// Error says which value it was.
+func (e *methodError) Error() string { return e.text }
+
+// Unwrap returns the PanicError.
+func (e *methodError) Unwrap() error { return e.err }
 
 func (c *call[In, Out]) function(t *Task) string {
 	return registry.nameOf(valuePointer(c.fn), t.fn.code)
@@ -156,31 +169,80 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	if !t.move(pending, copying) {
 		return nil, false
 	}
-	fn, arg := c.fn, c.arg
-	t.move(copying, claimed)
-	returned := false
-	defer func() {
-		if !returned && t.move(claimed, settling) {
-			c.drop(t, ErrGoexit, nil) // a marshaler ended the goroutine
-		}
-	}()
-	f, err := registry.find(valuePointer(fn), t.fn.code)
-	b := &single{}
-	if err == nil {
-		b.arg[0], _, err = encodeArg(b.small[:0], f, arg)
+	if b := c.encoded; b != nil {
+		c.encoded = nil
+		t.move(copying, claimed)
+		return &b.Batch, false
 	}
-	returned = true
+	fn, arg := c.fn, c.arg
+	f, err := registry.find(valuePointer(fn), t.fn.code)
+	if err == nil && encodeRunsUserCode(f.codec, arg) {
+		t.move(copying, encoding)
+		c.encodeApart(f, arg)
+		return nil, false
+	}
+	t.move(copying, claimed)
+	var b *single
+	if err == nil {
+		b, err = c.encode(f, arg)
+	}
 	if err != nil {
 		if t.move(claimed, settling) {
 			c.drop(t, err, nil)
 		}
 		return nil, false
 	}
+	return &b.Batch, false
+}
+
+// encode makes the batch of the call.
+func (c *call[In, Out]) encode(f *Function, arg In) (b *single, err error) {
+	b = &single{}
+	if b.arg[0], _, err = encodeArg(b.small[:0], f, arg); err != nil {
+		return nil, err
+	}
 	b.Name, b.Args, b.job = f.name, b.arg[:], (*remoteCall[In, Out])(c)
 	if f.codec != nil {
 		b.job = declaredCall[In, Out]{(*remoteCall[In, Out])(c), f.codec}
 	}
-	return &b.Batch, false
+	return b, nil
+}
+
+// encodeApart encodes the argument on a goroutine of its own and then gives the
+// task back to its executor.
+func (c *call[In, Out]) encodeApart(f *Function, arg In) {
+	t := &c.future.task
+	settled := make(signal, 1)
+	if !t.watch(&watcher{tell: settled}) {
+		return // it was cancelled at this moment
+	}
+	ctx := t.ctx.Parent
+	t.group.runUserCode(&userCode{
+		name: f.name, ctx: ctx, settled: settled, cancel: t.Cancel,
+		run: func() func() {
+			b, err := c.encode(f, arg)
+			return func() {
+				if err != nil {
+					t.Fail(err)
+					return
+				}
+				if !t.move(encoding, copying) {
+					return // it was cancelled
+				}
+				c.encoded = b
+				t.move(copying, pending)
+				t.group.queue.Again(t)
+			}
+		},
+		fail: func(err error) {
+			if ctx.Err() != nil {
+				err = &neverStarted{context.Cause(ctx)}
+			} else {
+				err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
+			}
+			t.Fail(err)
+		},
+	})
 }
 
 // single is a Batch of one call, in one object.
@@ -241,11 +303,47 @@ func (d declaredCall[In, Out]) settle(_, worker int, result Encoded, err error) 
 
 func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, err error) {
 	t := &r.future.task
-	if !t.move(running, finishing) && !t.move(claimed, finishing) {
+	if err == nil && decodeRunsUserCode[Out](codec) {
+		r.decodeApart(codec, worker, result)
 		return
 	}
-	r.future.value, r.future.err = decodeResult[Out](codec, result, err)
-	(*call[In, Out])(r).end(finished, nil, worker)
+	out, err := decodeResult[Out](t.Name(), codec, result, err)
+	r.finish(worker, out, err)
+}
+
+// finish settles the call, unless that has happened.
+func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
+	t := &r.future.task
+	if t.move(running, finishing) || t.move(claimed, finishing) {
+		r.future.value, r.future.err = out, err
+		(*call[In, Out])(r).end(finished, nil, worker)
+	}
+}
+
+// decodeApart decodes the result on a goroutine of its own.
+func (r *remoteCall[In, Out]) decodeApart(codec Codec, worker int, result Encoded) {
+	t := &r.future.task
+	t.move(claimed, running) // no worker can be asked for it any longer
+	if t.state() != running {
+		return
+	}
+	result.Bytes = cloned(result.Bytes) // they are the executor's
+	settled := make(signal, 1)
+	if !t.watch(&watcher{tell: settled}) {
+		return
+	}
+	name := t.Name()
+	t.group.runUserCode(&userCode{
+		name: name, ctx: t.context(), grace: t.group.Limits.Grace, settled: settled, cancel: t.Cancel,
+		run: func() func() {
+			out, err := decodeResult[Out](name, codec, result, nil)
+			return func() { r.finish(worker, out, err) }
+		},
+		fail: func(err error) {
+			var none Out
+			r.finish(worker, none, fmt.Errorf("concert: result of %s: %w", name, err))
+		},
+	})
 }
 
 // remoteItems is items of a Map in the hands of workers.
@@ -276,17 +374,13 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	m := r.m
 	m.reach(most)
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
+	if missing == nil {
+		if always, depends := methodsOf[In](f.codec); always || depends {
+			return r.claimApart(t, f, always, most, size)
+		}
+	}
 	var b *remoteItems[In, Out]
 	var buf []byte
-	encoding := false
-	defer func() {
-		if encoding { // a marshaler ended the goroutine
-			for i := range b.items {
-				b.settle(i, -1, Encoded{}, ErrGoexit)
-			}
-			r.leave(t, idle)
-		}
-	}()
 	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
 		it, index := m.line.claim(&r.seen)
 		if it == nil {
@@ -307,9 +401,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		var e Encoded
 		err := missing
 		if err == nil {
-			encoding = true
 			e, buf, err = encodeArg(buf, f, it.in)
-			encoding = false
 		}
 		var zero In
 		it.in = zero
@@ -371,13 +463,24 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 		return
 	}
 	it.state = uint8(finished)
-	m := r.m
-	m.results.note(len(result.Bytes))
-	it.item.out, it.item.err = decodeResult[Out](r.codec, result, err)
-	r.observe(i, TaskFinished, worker, it.item.err)
-	m.line.markDone(it.item, m.ordered)
+	r.m.results.note(len(result.Bytes))
+	item := it.item
 	it.item = nil // the batch may live as long as its slowest call
-	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == it.index {
+	if err == nil && decodeRunsUserCode[Out](r.codec) {
+		r.decodeApart(i, worker, item, result)
+		return
+	}
+	out, err := decodeResult[Out](r.task.Name(), r.codec, result, err)
+	r.finish(i, worker, item, out, err)
+}
+
+// finish gives an item's outcome to the consumer.
+func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Out, err error) {
+	m := r.m
+	item.out, item.err = out, err
+	r.observe(i, TaskFinished, worker, err)
+	m.line.markDone(item, m.ordered)
+	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index {
 		m.rouse()
 	}
 }

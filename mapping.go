@@ -71,6 +71,8 @@ type mapping[In, Out any] struct {
 	runners []*runner[In, Out] // guarded by mu: all
 	failure error              // guarded by mu: why the executor dropped a runner
 
+	encoded []encodedItem[In, Out] // guarded by mu: items that methods of the program have encoded, and that are not away
+
 	line line[In, Out]
 
 	// The feeder's:
@@ -336,7 +338,7 @@ func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 			return true, nil
 		}
 		return false, failure
-	case failure == nil && !active && m.line.unclaimed():
+	case failure == nil && !active && (m.hasEncoded() || m.line.unclaimed()):
 		m.start(m.outer)
 		return true, nil
 	}

@@ -64,23 +64,36 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 		name: name,
 		keep: []any{fn},
 		call: func(ctx context.Context, arg Encoded) (Encoded, error) {
-			in, err := decode[In](arg)
+			in, err := decodeArg[In](name, arg)
 			if err != nil {
-				return Encoded{}, fmt.Errorf("concert: argument of %s: %w", name, err)
+				return Encoded{}, err
 			}
 			out, err := fn(ctx, in)
 			if err != nil {
 				return Encoded{}, err
 			}
-			result, err := encode(out)
-			if err != nil {
-				return Encoded{}, fmt.Errorf("concert: result of %s: %w", name, err)
-			}
-			return result, nil
+			return encodeResult(name, out)
 		},
 		types: sync.OnceValue(func() string { return signature(reflect.TypeFor[In]()) + " -> " + signature(reflect.TypeFor[Out]()) }),
 	}, valuePointer(fn), codePointer(fn))
 	return fn
+}
+
+// decodeArg and encodeResult are for the worker.
+func decodeArg[In any](name string, arg Encoded) (in In, err error) {
+	defer recoverMethod("argument of ", name, &err)
+	if in, err = decode[In](arg); err != nil {
+		err = fmt.Errorf("concert: argument of %s: %w", name, err)
+	}
+	return in, err
+}
+
+func encodeResult[Out any](name string, out Out) (result Encoded, err error) {
+	defer recoverMethod("result of ", name, &err)
+	if result, err = encode(out); err != nil {
+		err = fmt.Errorf("concert: result of %s: %w", name, err)
+	}
+	return result, err
 }
 
 // Function is a registered function, for workers elsewhere.

@@ -66,6 +66,9 @@ type call[In, Out any] struct {
 	future Future[Out]
 	fn     func(context.Context, In) (Out, error) // nil once it has settled
 	arg    In                                     // zero once it has settled
+	// encoded is the call as it travels, if methods of the program encoded it.
+	// Written and read while the task is copying.
+	encoded *single
 }
 
 func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), arg In) *call[In, Out] {

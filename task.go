@@ -37,7 +37,8 @@ type Task struct {
 	//	pending --> running --> finished                        run here
 	//	pending --> copying --> claimed --> running --> finishing --> finished
 	//	                                                        run elsewhere
-	//	pending, claimed --> settling --> cancelled             dropped
+	//	pending --> encoding --> copying --> pending            its argument is encoded, see usercode.go
+	//	pending, encoding, claimed --> settling --> cancelled   dropped
 	//	running --> pending                                     a Map's task, giving others a turn
 	//	running --> idle --> pending                            a Map's task, until there is input
 	//
@@ -75,6 +76,7 @@ type job interface {
 const (
 	pending uint64 = iota
 	idle
+	encoding
 	copying
 	claimed
 	settling
@@ -141,7 +143,7 @@ func (t *Task) Expire() bool {
 
 // fail is Fail on the goroutine of strand s, if not nil.
 func (t *Task) fail(err error, s *strand) bool {
-	if !t.move(pending, settling) {
+	if !t.move(pending, settling) && !t.move(encoding, settling) {
 		return false
 	}
 	t.job.drop(t, err, s)
@@ -154,7 +156,7 @@ func (t *Task) fail(err error, s *strand) bool {
 func (t *Task) Cancel(cause error) bool {
 	for {
 		switch t.state() {
-		case pending:
+		case pending, encoding:
 			if !t.Fail(&neverStarted{cause}) {
 				continue
 			}

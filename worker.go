@@ -13,17 +13,21 @@ import (
 
 // A Queue is what a [WorkerGroup] asks of its executor. The methods never
 // block and may be called from any goroutine. An executor whose workers are
-// not goroutines of this process is only ever asked for Withdraw and Dropped.
+// not goroutines of this process is never asked for Next.
 type Queue interface {
 	// Next takes the task that is next in turn out of the queue, or returns
 	// nil. It is called while a worker of the group is blocked in a wait, for
 	// the goroutine that stands in for it.
 	Next() *Task
 	// Again puts a task that had a turn at the end of the queue, whatever
-	// the bound of the queue; after Close it fails the task with ErrClosed.
+	// the bound of the queue; after Close it fails the task with ErrClosed. A
+	// remote executor is called with a task of a Submit that it accepted before,
+	// whose argument has been encoded by methods of the program since: it
+	// queues the task also after Close, as Close waits for it.
 	Again(*Task)
 	// Dropped says that a task was cancelled, or run by the worker that
-	// waits for it, while it stood in the queue: its place can be used.
+	// waits for it, while it stood in the queue: its place can be used. It is
+	// also called when UserCode of the group has become less.
 	Dropped()
 	// Withdraw is asked when a task is cancelled whose call has been claimed
 	// and, as far as the task knows, not been started. It reports whether the call
@@ -39,9 +43,12 @@ type Queue interface {
 type WorkerGroup struct {
 	// Lock, unless nil, is held by tasks while they run. It is set before the first Join.
 	Lock Lock
+	// Limits are those of a remote executor. They are set before the first Adopt.
+	Limits Limits
 
 	queue    Queue
 	observer Observer
+	code     userCodes
 
 	// Guarded by graph.mu:
 	workers map[*Worker]struct{}

@@ -41,12 +41,14 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 		tasks = append(tasks, l.queue...)
 	}
 	sent := maps.Collect(e.entered())
+	e.hurried = true
 	e.mu.Unlock()
 	for _, t := range tasks {
 		if t.Cancel(failure.Cause) {
 			failure.Cancelled++
 		}
 	}
+	failure.Cancelled += e.group.CancelUserCode(failure.Cause)
 	e.mu.Lock()
 	maps.Insert(sent, e.entered())
 	e.mu.Unlock()
@@ -60,6 +62,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	}
 	// What goes on settles when it ends, and then there is nothing left.
 	defer func() { go e.Close() }()
+	failure.Running = e.group.UserCode()
 	for c := range sent {
 		c.mu.Lock()
 		switch {
@@ -89,7 +92,7 @@ func (e *Executor) refuse() {
 
 // checkEnd notices that all that was accepted has settled. The caller holds mu.
 func (e *Executor) checkEnd() {
-	if e.closed && !e.over && e.waiting == 0 && len(e.calls) == 0 && len(e.claims) == 0 {
+	if e.closed && !e.over && e.waiting == 0 && len(e.calls) == 0 && len(e.claims) == 0 && len(e.group.UserCode()) == 0 {
 		e.over = true
 		close(e.ended)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -80,6 +81,8 @@ type Executor struct {
 	calls    map[string]*call        // guarded by mu: sent or about to be, by number
 	tasks    map[*concert.Task]*call // guarded by mu: of these, those that are a Submit's
 	claims   map[*concert.Task]bool  // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	encoding map[*concert.Task]*lane // guarded by mu: tasks whose argument methods of the program encode
+	hurried  bool                    // guarded by mu: Shutdown has canceled what there was
 	inflight map[string]int          // guarded by mu: of calls, by contract
 	away     map[string]int          // guarded by mu: of these, those that are in no worker but wait for another attempt
 	last     uint64                  // guarded by mu: number of the newest call
@@ -98,7 +101,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, inflight: map[string]int{}, away: map[string]int{},
+		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
 	}
 	if opts != nil {
 		e.opts = *opts
@@ -130,6 +133,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
+	e.group.Limits.Grace = e.opts.Grace
 	if err := e.begin(ctx); err != nil {
 		e.stop()
 		e.running.Wait()
@@ -175,8 +179,20 @@ type groupQueue Executor
 // Next implements concert.Queue; it is for workers whose tasks are run.
 func (*groupQueue) Next() *concert.Task { panic("cluster: no worker here") }
 
-// Again implements concert.Queue; likewise.
-func (*groupQueue) Again(*concert.Task) { panic("cluster: no worker here") }
+// Again implements concert.Queue: the argument of a task has been encoded.
+func (g *groupQueue) Again(t *concert.Task) {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.encoding[t]
+	delete(e.encoding, t)
+	if e.hurried || l == nil {
+		go t.Cancel(nil) // callbacks must not run under the lock
+		return
+	}
+	e.enqueue(l, t)
+	e.rouse()
+}
 
 // Withdraw implements concert.Queue. Steps: 1. the dispatcher enters a task in claims, 2. claims its call, 3. and at once takes it
 // out of claims and enters the call, or forgets that if the task was withdrawn. So a task is found here in one of the two
@@ -208,5 +224,6 @@ func (g *groupQueue) Dropped() {
 	for _, l := range e.lanes {
 		e.sweep(l)
 	}
+	maps.DeleteFunc(e.encoding, func(t *concert.Task, _ *lane) bool { return !t.Waiting() })
 	e.checkEnd()
 }

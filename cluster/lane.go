@@ -222,6 +222,7 @@ func (e *Executor) dispatchOne() bool {
 		e.waiting--
 		e.letIn(l)
 		e.claims[t] = false
+		e.encoding[t] = l // perhaps: Claim decides
 		e.mu.Unlock()
 		e.claim(l, t, contract, room)
 		return true
@@ -274,18 +275,7 @@ const claimBytes = 4 << 20
 
 // claim takes calls from a task and sends them.
 func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
-	returned := false
-	defer func() {
-		if !returned { // a marshaler has ended the goroutine
-			e.mu.Lock()
-			delete(e.claims, t)
-			e.checkEnd()
-			e.mu.Unlock()
-			e.running.Go(e.dispatch)
-		}
-	}()
 	batch, again := t.Claim(room, claimBytes)
-	returned = true
 	var calls []*call
 	e.mu.Lock()
 	if batch != nil && !e.claims[t] {
@@ -294,6 +284,9 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 		}
 	}
 	delete(e.claims, t)
+	if batch != nil || again || !t.Waiting() {
+		delete(e.encoding, t)
+	}
 	e.checkEnd()
 	e.mu.Unlock()
 	e.watch(calls)

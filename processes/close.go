@@ -47,7 +47,7 @@ func (p *Pool) checkEnd() {
 	if len(p.queue) > 0 && p.stale > 0 {
 		p.compact()
 	}
-	if len(p.queue) > 0 || len(p.again) > 0 || len(p.claims) > 0 || p.unsettled > 0 {
+	if len(p.queue) > 0 || len(p.again) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
 		return
 	}
 	p.ended = true
@@ -145,6 +145,7 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 			dropped++
 		}
 	}
+	dropped += p.group.CancelUserCode(cause)
 	p.mu.Lock()
 	p.checkEnd()
 	p.mu.Unlock()
@@ -161,7 +162,7 @@ func (p *Pool) killAll(cause error) (running []string) {
 		}
 		w.kill(fmt.Errorf("shutdown: %w", cause))
 	}
-	return running
+	return append(running, p.group.UserCode()...)
 }
 
 // breakLocked gives the pool up: it cannot start workers. The caller holds mu.

@@ -11,17 +11,6 @@ import (
 
 // feed gives the worker calls until it shall leave, or is dead.
 func (w *worker) feed() {
-	ended := false
-	defer func() {
-		if !ended { // a marshaler has ended the goroutine, in claim
-			p := w.pool
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			delete(p.claims, w.claims)
-			p.checkEnd()
-			go w.feed()
-		}
-	}()
 	b := &w.bundle
 	for len(b.buf) > 0 || w.pool.next(w, b) {
 		if err := w.send(b); err != nil {
@@ -34,7 +23,6 @@ func (w *worker) feed() {
 		}
 		b.reset()
 	}
-	ended = true
 	w.tasks.Close()
 }
 
@@ -169,9 +157,11 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
 	p.makeRoom()
-	p.claims[t], w.claims = false, t
+	p.claims[t] = false
 	size := max(large, w.hold()-w.bytes)
-	batch, again := p.claimUnlocked(t, room, size)
+	p.mu.Unlock()
+	batch, again := t.Claim(room, size)
+	p.mu.Lock()
 	withdrawn := p.claims[t]
 	delete(p.claims, t)
 	var s span
@@ -196,14 +186,6 @@ func (p *Pool) claim(w *worker, room int) span {
 	s = p.refuseFunction(w, p.refuseArgument(p.refuseLarge(s)))
 	p.checkEnd()
 	return s
-}
-
-// claimUnlocked is t.Claim without the lock, which it takes again even when a
-// marshaler ends the goroutine.
-func (p *Pool) claimUnlocked(t *concert.Task, room, size int) (*concert.Batch, bool) {
-	p.mu.Unlock()
-	defer p.mu.Lock()
-	return t.Claim(room, size)
 }
 
 // refuseLarge settles the last call of a span if its argument is too large: a

@@ -64,6 +64,7 @@ func newPool(n int, o Options, c *confinement) *Pool {
 	p.ooms = findOOMCounter()
 	p.oomKills = p.ooms.count()
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
+	p.group.Limits = concert.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}
 	return p
 }
 
@@ -179,8 +180,20 @@ type groupQueue Pool
 // Next implements [concert.Queue]; it is for workers in this process.
 func (*groupQueue) Next() *concert.Task { panic("processes: no worker here") }
 
-// Again implements [concert.Queue]; likewise.
-func (*groupQueue) Again(*concert.Task) { panic("processes: no worker here") }
+// Again implements [concert.Queue]: methods of the program have encoded the
+// argument of a task that was in the queue before. It is the next in turn.
+func (g *groupQueue) Again(t *concert.Task) {
+	p := (*Pool)(g)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.broken != nil {
+		err := p.broken
+		go t.Fail(err) // callbacks must not run under the lock
+		return
+	}
+	p.queue = slices.Insert(p.queue, 0, t)
+	p.nudge()
+}
 
 // Dropped implements [concert.Queue].
 func (g *groupQueue) Dropped() {

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"time"
 
-	"concert"
 	"concert/internal/frame"
 )
 
@@ -41,9 +40,8 @@ type worker struct {
 	stderr  tail
 
 	// Of feed:
-	bundle   bundle        // what it is about to send
-	claims   *concert.Task // from which it claims calls
-	callable string        // the function of the last call, which checkFunction has passed
+	bundle   bundle // what it is about to send
+	callable string // the function of the last call, which checkFunction has passed
 
 	// Of receive, and after it of wait:
 	owed    int       // calls that are settled, and not counted

@@ -9,6 +9,7 @@ package loopback
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -20,9 +21,12 @@ import (
 type Options struct {
 	Queue    int           // tasks that may wait; zero means 16
 	Claim    int           // calls that a worker claims at once; zero means 4
+	Timeout  time.Duration // of methods that encode or decode a value; zero means none
 	Grace    time.Duration // after Shutdown has cancelled; zero means 5 seconds
 	Observer concert.Observer
 }
+
+var errTimeout = errors.New("loopback: timeout")
 
 // Executor is a concert.Executor. Make one with New.
 type Executor struct {
@@ -39,7 +43,7 @@ type Executor struct {
 	closed   bool            // guarded by mu
 	hurried  bool            // guarded by mu: Shutdown has cancelled what there was
 	workers  int             // guarded by mu: not ended
-	room     []chan struct{} // guarded by mu: closed when there may be room
+	waiters  []*waiter       // guarded by mu: submitters that wait for room, oldest first
 	gone     chan struct{}   // closed when all workers have ended
 }
 
@@ -76,34 +80,49 @@ func New(n int, opts Options) *Executor {
 	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
 	e.changed.L = &e.mu
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), opts.Observer)
+	e.group.Limits = concert.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}
 	for i := range n {
 		go e.work(i)
 	}
 	return e
 }
 
-// Execute implements concert.Executor.
+// waiter is a submitter that waits for room.
+type waiter struct {
+	task *concert.Task
+	in   chan struct{} // closed when the task is in the queue, or refused
+	err  error         // written before
+}
+
+// Execute implements concert.Executor. Submitters are let in in the order in
+// which they came, so that tasks which come again and again, as those of Maps
+// do, cannot take the room of one that waits.
 func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
 	e.group.Adopt(t)
-	for {
-		e.mu.Lock()
-		if e.closed {
-			e.mu.Unlock()
-			return concert.ErrClosed
-		}
-		if len(e.queue) < e.opts.Queue {
-			e.queue = append(e.queue, t)
-			e.changed.Signal()
-			e.mu.Unlock()
-			return nil
-		}
-		room := make(chan struct{})
-		e.room = append(e.room, room)
+	e.mu.Lock()
+	if e.closed {
+		defer e.mu.Unlock()
+		return concert.ErrClosed
+	}
+	if len(e.waiters) == 0 && len(e.queue) < e.opts.Queue {
+		e.queue = append(e.queue, t)
+		e.changed.Signal()
 		e.mu.Unlock()
-		if err := e.group.WaitRoom(ctx, room); err != nil {
+		return nil
+	}
+	w := &waiter{task: t, in: make(chan struct{})}
+	e.waiters = append(e.waiters, w)
+	e.mu.Unlock()
+	if err := e.group.WaitRoom(ctx, w.in); err != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if i := slices.Index(e.waiters, w); i >= 0 {
+			e.waiters = slices.Delete(e.waiters, i, i+1)
 			return err
 		}
 	}
+	<-w.in
+	return w.err
 }
 
 // Width implements concert.Executor.
@@ -143,6 +162,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 			failure.Cancelled++
 		}
 	}
+	failure.Cancelled += e.group.CancelUserCode(failure.Cause)
 	select {
 	case <-e.gone:
 	case <-time.After(e.opts.Grace):
@@ -153,6 +173,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 				failure.Running = append(failure.Running, c.batch.Name)
 			}
 		}
+		failure.Running = append(failure.Running, e.group.UserCode()...)
 	}
 	return failure
 }
@@ -162,15 +183,31 @@ func (e *Executor) refuse() {
 	defer e.mu.Unlock()
 	e.closed = true
 	e.changed.Broadcast()
-	e.makeRoom()
+	for _, w := range e.waiters {
+		w.err = concert.ErrClosed
+		close(w.in)
+	}
+	e.waiters = nil
 }
 
-// makeRoom lets those who wait look again. The caller holds mu.
+// makeRoom lets in submitters while there is room. The caller holds mu.
 func (e *Executor) makeRoom() {
-	for _, room := range e.room {
-		close(room)
+	for len(e.waiters) > 0 && len(e.queue) < e.opts.Queue {
+		e.letIn()
 	}
-	e.room = nil
+}
+
+// letIn lets in the submitter that has waited longest, if there is one,
+// whatever the bound of the queue. The caller holds mu.
+func (e *Executor) letIn() {
+	if len(e.waiters) == 0 {
+		return
+	}
+	w := e.waiters[0]
+	e.waiters = e.waiters[1:]
+	e.queue = append(e.queue, w.task)
+	close(w.in)
+	e.changed.Signal()
 }
 
 // groupQueue is the Executor as its concert.WorkerGroup sees it.
@@ -179,8 +216,18 @@ type groupQueue Executor
 // Next implements concert.Queue; it is for workers whose tasks are run.
 func (*groupQueue) Next() *concert.Task { panic("loopback: no worker here") }
 
-// Again implements concert.Queue; likewise.
-func (*groupQueue) Again(*concert.Task) { panic("loopback: no worker here") }
+// Again implements concert.Queue.
+func (g *groupQueue) Again(t *concert.Task) {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hurried {
+		go t.Cancel(nil) // it was not there to be canceled
+		return
+	}
+	e.queue = append(e.queue, t)
+	e.changed.Broadcast()
+}
 
 // Withdraw implements concert.Queue: Start comes before the function.
 func (*groupQueue) Withdraw(*concert.Task) bool { return true }
@@ -192,6 +239,7 @@ func (g *groupQueue) Dropped() {
 	defer e.mu.Unlock()
 	e.queue = slices.DeleteFunc(e.queue, func(t *concert.Task) bool { return !t.Waiting() })
 	e.makeRoom()
+	e.changed.Broadcast() // the last method of the program may have returned
 }
 
 // next waits for a call to run, claiming more from the queue when none is at
@@ -211,7 +259,7 @@ func (e *Executor) next() *call {
 			e.queue = e.queue[1:]
 			e.makeRoom()
 			e.claim(t)
-		case e.closed && !e.claiming:
+		case e.closed && !e.claiming && len(e.group.UserCode()) == 0:
 			if e.workers--; e.workers == 0 {
 				close(e.gone)
 			}
@@ -246,6 +294,9 @@ func (e *Executor) claim(t *concert.Task) {
 		t.Fail(concert.ErrClosed)
 		e.mu.Lock()
 	case again:
+		// It may not be refused for want of room, but stands behind one that
+		// waits, or a few Maps could keep the queue full.
+		e.letIn()
 		e.queue = append(e.queue, t)
 	}
 	e.changed.Broadcast()

@@ -15,7 +15,8 @@ type coder struct {
 	decode func(*decoder, reflect.Value) error
 
 	null    bool // it may encode a value as null
-	methods bool // it may call methods that are not the standard library's
+	methods bool // it calls methods that are not the standard library's
+	dynamic bool // what it calls depends on what interfaces hold
 }
 
 // coder returns the coder of a type.
@@ -27,7 +28,7 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	made := b.coder(t)
 	// methods of types in a cycle are known when all have been built.
 	for _, part := range b.building {
-		part.methods = c.anyMethods(part.typ, make(map[reflect.Type]bool))
+		part.methods, part.dynamic = methodsIn(part.typ, make(map[reflect.Type]bool))
 	}
 	for typ, part := range b.building {
 		c.coders.LoadOrStore(typ, part)
@@ -175,45 +176,6 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 		return unsupported(t)
 	}
 	return nil
-}
-
-// anyMethods reports whether a type, or what it is made of, has methods that
-// coders call and that are not the standard library's. What an interface holds
-// may have.
-func (c *Codec) anyMethods(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] || t == timeType {
-		return false
-	}
-	seen[t] = true
-	if methodsOf(t) != nil {
-		return !standardPackages[t.PkgPath()]
-	}
-	switch t.Kind() {
-	case reflect.Interface:
-		return true
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return c.anyMethods(t.Elem(), seen)
-	case reflect.Map:
-		return c.anyMethods(t.Key(), seen) || c.anyMethods(t.Elem(), seen)
-	case reflect.Struct:
-		fields, err := fieldsOf(t)
-		if err != nil {
-			return false
-		}
-		for _, f := range fields.travel {
-			if c.anyMethods(t.Field(f.index).Type, seen) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// standardPackages are those of the standard library whose types have methods
-// that coders call. Theirs return soon and do not panic.
-var standardPackages = map[string]bool{
-	"crypto/x509": true, "encoding/asn1": true, "encoding/json": true, "go/token": true, "log/slog": true, "math/big": true, "math/rand/v2": true,
-	"net": true, "net/http": true, "net/netip": true, "net/url": true, "reflect": true, "regexp": true, "sync/atomic": true, "time": true,
 }
 
 // pointer makes the coder of a pointer: null, or the value, in an array of one

@@ -41,6 +41,9 @@ func (c *Codec) learnLocked(t reflect.Type) {
 		return
 	}
 	c.seen[t] = true
+	if methodsOf(t) != nil && !standardPackages[t.PkgPath()] {
+		c.named.Store(true)
+	}
 	if name := ownName(t); name != "" {
 		switch other := c.byName[name]; {
 		case other != nil && other != t: // declared within functions

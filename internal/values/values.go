@@ -64,6 +64,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 )
 
 // MaxDepth is how deep values may be nested: each pointer, struct, element of
@@ -88,7 +89,8 @@ type Errors struct {
 // concurrent use.
 type Codec struct {
 	errors Errors
-	coders sync.Map // reflect.Type to *coder
+	coders sync.Map    // reflect.Type to *coder
+	named  atomic.Bool // a named type has methods that are not the standard library's
 
 	mu       sync.RWMutex
 	byName   map[string]reflect.Type // guarded by mu
@@ -143,7 +145,3 @@ func (c *Codec) Decode(b []byte, p reflect.Value) error {
 	}
 	return nil
 }
-
-// RunsUserCode reports whether to encode or decode values of the type may call
-// methods that are not the standard library's.
-func (c *Codec) RunsUserCode(t reflect.Type) bool { return c.coder(t).methods }

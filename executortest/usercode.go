@@ -1,0 +1,314 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"concert"
+)
+
+// rogue is a value whose methods misbehave: How, where it is At.
+type rogue struct{ at, how string }
+
+// Where a rogue misbehaves.
+const (
+	encodingArgument = "encoding the argument" // in the submitter
+	decodingArgument = "decoding the argument" // in the worker
+	encodingResult   = "encoding the result"   // in the worker
+	decodingResult   = "decoding the result"   // in the submitter
+)
+
+// hanging lets go on what hangs in this process.
+var hanging struct {
+	sync.Mutex
+	release chan struct{} // guarded by the mutex: closed by release
+	inside  int           // guarded by the mutex: that hang
+}
+
+// hang blocks until the case is over; in a worker process for good.
+func hang() {
+	hanging.Lock()
+	if hanging.release == nil {
+		hanging.release = make(chan struct{})
+	}
+	release := hanging.release
+	hanging.inside++
+	hanging.Unlock()
+	<-release
+}
+
+// hangs is how many hang in this process.
+func hangs() int {
+	hanging.Lock()
+	defer hanging.Unlock()
+	return hanging.inside
+}
+
+// letGo ends what hangs.
+func letGo() {
+	hanging.Lock()
+	defer hanging.Unlock()
+	if hanging.release != nil {
+		close(hanging.release)
+	}
+	hanging.release, hanging.inside = nil, 0
+}
+
+func (r rogue) misbehave(at string) error {
+	if r.at != at {
+		return nil
+	}
+	switch r.how {
+	case "panic":
+		panic("rogue: out of cheese")
+	case "goexit":
+		runtime.Goexit()
+	case "hang":
+		hang()
+	case "error":
+		return errors.New("rogue: refused")
+	}
+	return nil
+}
+
+// rogueArgument and rogueResult are rogues on their way to a worker and back.
+type (
+	rogueArgument struct{ rogue }
+	rogueResult   struct{ rogue }
+)
+
+// MarshalBinary runs in the submitter.
+func (r rogueArgument) MarshalBinary() ([]byte, error) { return r.encode(encodingArgument) }
+
+// UnmarshalBinary runs in the worker.
+func (r *rogueArgument) UnmarshalBinary(b []byte) error { return r.decode(decodingArgument, b) }
+
+// MarshalBinary runs in the worker.
+func (r rogueResult) MarshalBinary() ([]byte, error) { return r.encode(encodingResult) }
+
+// UnmarshalBinary runs in the submitter.
+func (r *rogueResult) UnmarshalBinary(b []byte) error { return r.decode(decodingResult, b) }
+
+func (r rogue) encode(at string) ([]byte, error) {
+	return []byte(r.at + "|" + r.how), r.misbehave(at)
+}
+
+func (r *rogue) decode(at string, b []byte) error {
+	r.at, r.how, _ = strings.Cut(string(b), "|")
+	return r.misbehave(at)
+}
+
+// oddError is an error with methods that misbehave.
+type oddError struct{ how string }
+
+// Error panics, or ends its goroutine.
+func (e *oddError) Error() string {
+	switch e.how {
+	case "Error panics":
+		panic("no text")
+	case "Error exits":
+		runtime.Goexit()
+	}
+	return "odd: " + e.how
+}
+
+// Is panics, or ends its goroutine.
+func (e *oddError) Is(error) bool {
+	switch e.how {
+	case "Is panics":
+		panic("no comparison")
+	case "Is exits":
+		runtime.Goexit()
+	}
+	return false
+}
+
+// As panics.
+func (e *oddError) As(any) bool {
+	if e.how == "As panics" {
+		panic("no conversion")
+	}
+	return false
+}
+
+// Unwrap panics, or returns the error itself.
+func (e *oddError) Unwrap() error {
+	switch e.how {
+	case "Unwrap panics":
+		panic("no cause")
+	case "Unwrap circles":
+		return e
+	}
+	return nil
+}
+
+var (
+	misbehave = concert.Register("executortest.misbehave", func(_ context.Context, r rogueArgument) (rogueResult, error) { return rogueResult(r), nil })
+	failOddly = concert.Register("executortest.failOddly", func(_ context.Context, how string) (int, error) {
+		if how == "panic value" {
+			panic(fmt.Errorf("wrapped: %w", &oddError{"Error panics"}))
+		}
+		return 0, &oddError{how}
+	})
+)
+
+var userCodeCases = []testCase{
+	{"MethodsFail", "a method that encodes or decodes a value costs its own task", func(s *suite) {
+		if s.Shared {
+			return // values are passed as they are
+		}
+		ex := s.executor(Config{Workers: 1})
+		for _, at := range []string{encodingArgument, decodingArgument, encodingResult, decodingResult} {
+			for _, how := range []string{"panic", "goexit", "error"} {
+				r := rogueArgument{rogue{at, how}}
+				s.misbehaved(at, how, second(concert.Submit(s.ctx, ex, misbehave, r).Result(s.ctx)))
+				must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
+				n, failed := 0, 0
+				for _, err := range concert.MapUnordered(s.ctx, ex, misbehave, slices.Values([]rogueArgument{{}, r, {}, r, {}})) {
+					if n++; err != nil {
+						failed++
+						s.misbehaved(at, how, err)
+					}
+				}
+				if n != 5 || failed != 2 {
+					s.Errorf("%s, %s: a Map of 5 with 2 such values has %d results and %d errors", at, how, n, failed)
+				}
+			}
+		}
+	}},
+
+	{"MethodsHang", "a method that hangs costs its own task, within the task's limits", func(s *suite) {
+		if s.Shared {
+			return
+		}
+		defer letGo()
+		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
+		for i, at := range []string{encodingArgument, decodingResult} {
+			r := rogueArgument{rogue{at, "hang"}}
+			ctx, cancel := context.WithCancel(s.ctx)
+			byContext := concert.Submit(ctx, ex, misbehave, r)
+			byCancel := concert.Submit(s.ctx, ex, misbehave, r)
+			s.eventually("both hang", func() bool { return hangs() == 2*i+2 })
+			for range 10 {
+				must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
+			}
+			cancel()
+			if _, err := byContext.Result(s.ctx); !errors.Is(err, context.Canceled) {
+				s.Errorf("%s: %v; want that of its context", at, err)
+			}
+			if byCancel.Cancel() != (at == encodingArgument) {
+				s.Errorf("%s: Cancel reports whether the task had not started", at)
+			}
+			if _, err := byCancel.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) {
+				s.Errorf("%s: %v after a Cancel; want ErrCancelled", at, err)
+			}
+		}
+	}},
+
+	{"MethodsHangMap", "an item that hangs holds up neither the others nor the end of the loop", func(s *suite) {
+		if s.Shared {
+			return
+		}
+		defer letGo()
+		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
+		for _, at := range []string{encodingArgument, decodingResult} {
+			inputs := slices.Repeat([]rogueArgument{{}}, 20)
+			inputs[0] = rogueArgument{rogue{at, "hang"}}
+			n := 0
+			for _, err := range concert.MapUnordered(s.ctx, ex, misbehave, slices.Values(inputs)) {
+				if err != nil {
+					s.Errorf("%s: %v", at, err)
+				}
+				if n++; n == len(inputs)-1 {
+					break
+				}
+			}
+			if n != len(inputs)-1 {
+				s.Errorf("%s: %d results beside one that hangs, want %d", at, n, len(inputs)-1)
+			}
+		}
+	}},
+
+	{"MethodsHangShutdown", "Shutdown ends, whatever hangs", func(s *suite) {
+		if s.Shared {
+			return
+		}
+		defer letGo()
+		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
+		var futures []*concert.Future[rogueResult]
+		for _, at := range []string{encodingArgument, decodingResult} {
+			futures = append(futures, concert.Submit(s.ctx, ex, misbehave, rogueArgument{rogue{at, "hang"}}))
+		}
+		mapped := make(chan error, 1)
+		go func() {
+			var last error
+			for _, err := range concert.Map(s.ctx, ex, misbehave, slices.Values([]rogueArgument{{rogue{encodingArgument, "hang"}}})) {
+				last = err
+			}
+			mapped <- last
+		}()
+		s.eventually("all hang", func() bool { return hangs() == 3 })
+		ctx, cancel := context.WithCancel(s.ctx)
+		cancel()
+		var failure *concert.ShutdownError
+		if err := ex.Shutdown(ctx); !errors.As(err, &failure) {
+			s.Errorf("Shutdown() = %v, want a ShutdownError", err)
+		}
+		for i, f := range futures {
+			if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) {
+				s.Errorf("future %d: %v, want that it was canceled", i, err)
+			}
+		}
+		if err := <-mapped; err == nil {
+			s.Errorf("the Map ended without an error")
+		}
+	}},
+
+	{"OddErrors", "methods of an error cost what they would have said, and no worker", func(s *suite) {
+		if s.Shared {
+			return // the error is the caller's as it is
+		}
+		ex := s.executor(Config{Workers: 1})
+		for _, how := range []string{"Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "panic value"} {
+			_, err := concert.Submit(s.ctx, ex, failOddly, how).Result(s.ctx)
+			if err == nil || !strings.Contains(err.Error(), "odd") && !strings.Contains(err.Error(), "no text") {
+				s.Errorf("%s: %v; want an error that says what it was, or what became of it", how, err)
+			}
+			var remote *concert.RemoteError
+			if how != "panic value" && (!errors.As(err, &remote) || remote.Type != "*executortest.oddError") {
+				s.Errorf("%s: %#v; want a RemoteError of an oddError", how, err)
+			}
+			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
+		}
+	}},
+}
+
+// misbehaved checks the error of a call whose methods failed.
+func (s *suite) misbehaved(at, how string, err error) {
+	s.Helper()
+	if err == nil {
+		s.Errorf("%s, %s: no error", at, how)
+		return
+	}
+	ok := false
+	switch how {
+	case "panic":
+		var p *concert.PanicError
+		ok = errors.As(err, &p) && strings.Contains(err.Error(), "out of cheese")
+	case "goexit":
+		ok = errors.Is(err, concert.ErrGoexit)
+	case "error":
+		ok = strings.Contains(err.Error(), "rogue: refused") && strings.Contains(err.Error(), "executortest.misbehave")
+	}
+	if !ok {
+		s.Errorf("%s, %s: %v", at, how, err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

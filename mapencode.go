@@ -1,0 +1,173 @@
+package concert
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+)
+
+// This file is the claim of a Map whose inputs are encoded by methods of the
+// program: see usercode.go.
+//
+//	line --claim--> encoding, each on a goroutine of its own --> encoded --claim--> worker
+//
+// A runner that finds nothing encoded leaves the executor, as one that finds no
+// inputs does. The goroutine that has encoded an item starts it again. The
+// Map's window bounds how many items are in all of these places.
+
+// encodedItem is an item that is encoded, or about to be.
+type encodedItem[In, Out any] struct {
+	remoteItem[In, Out]
+	arg Encoded
+}
+
+// claimApart is claim for such inputs: for all of them, or else for those that
+// hold a value with methods.
+func (r *runner[In, Out]) claimApart(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
+	m := r.m
+	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
+	batch := &Batch{Name: f.name, job: b}
+	bytes := 0
+	add := func(x encodedItem[In, Out]) {
+		m.away.Add(1)
+		b.items = append(b.items, x.remoteItem)
+		batch.Args = append(batch.Args, x.arg)
+		bytes += len(x.arg.Bytes)
+		m.args.note(len(x.arg.Bytes))
+	}
+	full := func() bool { return len(b.items) >= most || bytes >= size }
+	for !full() && !m.stopped.Load() {
+		if x, ok := m.takeEncoded(); ok {
+			add(x)
+			continue
+		}
+		it, index := m.line.claim(&r.seen)
+		if it == nil {
+			break
+		}
+		x := encodedItem[In, Out]{remoteItem: remoteItem[In, Out]{item: it, index: index}}
+		m.away.Add(1)
+		one := b.alone(x.remoteItem)
+		one.observe(0, TaskSubmitted, -1, nil)
+		x.remoteItem = one.items[0]
+		if always || travel.HoldsMethods(reflect.ValueOf(&it.in)) {
+			m.encodeApart(t, f, one, x)
+			continue
+		}
+		var err error
+		x.arg, _, err = encodeArg(nil, f, it.in)
+		var zero In
+		it.in = zero
+		if err != nil {
+			one.settle(0, -1, Encoded{}, err)
+			continue
+		}
+		m.away.Add(-1)
+		add(x)
+	}
+	if len(b.items) == 0 {
+		batch = nil
+	}
+	switch {
+	case m.stopped.Load():
+		r.leave(t, idle)
+		return batch, false
+	case !full() && r.parkApart(t):
+		return batch, false
+	}
+	t.move(running, pending)
+	return batch, true
+}
+
+// alone is the items of b with one item only.
+func (r *remoteItems[In, Out]) alone(x remoteItem[In, Out]) *remoteItems[In, Out] {
+	return &remoteItems[In, Out]{m: r.m, task: r.task, codec: r.codec, items: []remoteItem[In, Out]{x}}
+}
+
+func (m *mapping[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.encoded) == 0 {
+		return x, false
+	}
+	x = m.encoded[0]
+	m.encoded[0] = encodedItem[In, Out]{}
+	m.encoded = m.encoded[1:]
+	return x, true
+}
+
+// hasEncoded reports whether a runner would find an item that is encoded.
+func (m *mapping[In, Out]) hasEncoded() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.encoded) > 0
+}
+
+// parkApart is park for a runner of claimApart.
+func (r *runner[In, Out]) parkApart(t *Task) bool {
+	m := r.m
+	m.mu.Lock()
+	if (len(m.encoded) > 0 || m.line.unclaimed()) && !m.stopped.Load() {
+		m.mu.Unlock()
+		return false
+	}
+	m.active.Add(-1)
+	r.endContext()
+	t.strand.Store(nil)
+	t.move(running, idle)
+	m.parked = append(m.parked, r)
+	m.mu.Unlock()
+	m.rouse()
+	return true
+}
+
+// encodeApart encodes an item, which counts as away, on a goroutine of its own.
+func (m *mapping[In, Out]) encodeApart(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
+	in := x.item.in
+	var zero In
+	x.item.in = zero
+	fail := func(err error) { one.settle(0, -1, Encoded{}, err) }
+	t.group.runUserCode(&userCode{
+		name: f.name, ctx: m.ctx, cancel: one.cancel,
+		run: func() func() {
+			arg, _, err := encodeArg(nil, f, in)
+			if err != nil {
+				return func() { fail(err) }
+			}
+			return func() {
+				x.arg = arg
+				m.mu.Lock()
+				m.encoded = append(m.encoded, x)
+				m.mu.Unlock()
+				m.away.Add(-1) // the consumer starts a runner for it, if this does not
+				m.start(noWait)
+				m.rouse()
+			}
+		},
+		fail: func(err error) {
+			if m.ctx.Err() != nil {
+				fail(&neverStarted{context.Cause(m.ctx)})
+			} else {
+				fail(fmt.Errorf("concert: argument of %s: %w", f.name, err))
+			}
+		},
+	})
+}
+
+// decodeApart decodes the result of an item, which has been taken out of
+// r.items, on a goroutine of its own.
+func (r *remoteItems[In, Out]) decodeApart(i, worker int, item *item[In, Out], result Encoded) {
+	result.Bytes = cloned(result.Bytes) // they are the executor's
+	name := r.task.Name()
+	r.task.group.runUserCode(&userCode{
+		name: name, ctx: r.m.ctx, grace: r.task.group.Limits.Grace, cancel: r.cancel,
+		run: func() func() {
+			out, err := decodeResult[Out](name, r.codec, result, nil)
+			return func() { r.finish(i, worker, item, out, err) }
+		},
+		fail: func(err error) {
+			var none Out
+			r.finish(i, worker, item, none, fmt.Errorf("concert: result of %s: %w", name, err))
+		},
+	})
+}

@@ -1,0 +1,54 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// stuck is an argument, or a result, whose methods do not return in this
+// process until they may.
+type stuck struct{ AsResult bool }
+
+var (
+	unstuck  = make(chan struct{})
+	getStuck = concert.Register("processes_test.getStuck", func(_ context.Context, s stuckArg) (stuckResult, error) { return stuckResult(s), nil })
+)
+
+type (
+	stuckArg    struct{ stuck }
+	stuckResult struct{ stuck }
+)
+
+func (s stuckArg) MarshalBinary() ([]byte, error) {
+	if !s.AsResult {
+		<-unstuck
+	}
+	return nil, nil
+}
+
+func (s *stuckArg) UnmarshalBinary([]byte) error      { s.AsResult = true; return nil }
+func (s stuckResult) MarshalBinary() ([]byte, error)  { return nil, nil }
+func (s *stuckResult) UnmarshalBinary(b []byte) error { <-unstuck; return nil }
+
+// TestTimeout_Methods bounds methods that encode and decode by Options.Timeout
+// as it bounds functions.
+func TestTimeout_Methods(t *testing.T) {
+	leftovers(t)
+	defer func() { close(unstuck); unstuck = make(chan struct{}) }()
+	p := newPool(t, 1, &processes.Options{Timeout: 100 * time.Millisecond, Grace: time.Millisecond})
+	for _, s := range []stuckArg{{stuck{}}, {stuck{AsResult: true}}} {
+		f := submit(t, p, getStuck, s)
+		if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.Result(t.Context())
+		if !errors.Is(err, processes.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%+v: %v, want ErrTimeout", s, err)
+		}
+	}
+}
