@@ -120,6 +120,12 @@ type Options struct {
 	// needs more dies with its worker, with [ErrMemory]. The runtime is told of
 	// the bound, by GOMEMLIMIT, and collects more eagerly near it. Zero means no
 	// bound; the least is 192 MiB. Only on Linux; elsewhere New fails.
+	//
+	// The system does not count memory that is shared (with the pool, or mapped with MAP_SHARED,
+	// or a file in memory), the stack of the first thread, and what the kernel itself keeps
+	// for a process; and a process that the worker forks or starts has a bound of its own, as large. A
+	// Sandbox denies the worker shared memory, stacks and forks: there only docs/security.md
+	// names what is left.
 	Memory int64
 
 	// MaxResult bounds the result of a task, in bytes as it travels (for a []byte or a string as many
@@ -329,7 +335,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	var c *confinement
 	if o.Sandbox != nil {
 		var err error
-		if c, err = o.Sandbox.open(); err != nil {
+		if c, err = o.Sandbox.open(o.Memory > 0); err != nil {
 			return nil, err
 		}
 	}

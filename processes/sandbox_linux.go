@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,10 +53,20 @@ func (p *passedSandbox) confine() error {
 	if err := dropCapabilities(); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
 	}
-	if err := limitCalls(); err != nil {
+	if err := lowerLimits(); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	if err := p.limitCalls(); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
 	rules := []landlock.Rule{landlock.PathAccess(writeFile, os.DevNull)}
+	if p.all {
+		all, err := readAll()
+		if err != nil {
+			return fmt.Errorf("landlock: %w", err)
+		}
+		rules = append(rules, all...)
+	}
 	for _, name := range p.read {
 		rules = append(rules, rule(name, readFile, readFolder))
 	}
@@ -67,12 +76,9 @@ func (p *passedSandbox) confine() error {
 	if err := landlock.V9.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("landlock: %w", err)
 	}
-	err := load(seccomp.Policy{
-		DefaultAction: seccomp.ActionAllow,
-		Syscalls:      []seccomp.SyscallGroup{{Action: seccomp.ActionErrno, Names: []string{"tkill"}}},
-	})
+	table, err := arch.GetInfo("")
 	if err == nil {
-		err = hideClone3()
+		err = withoutTkill(table).bind()
 	}
 	if err != nil {
 		return fmt.Errorf("seccomp: %w", err)
@@ -80,6 +86,61 @@ func (p *passedSandbox) confine() error {
 	for _, name := range slices.Concat(p.read, p.write) {
 		if fd, err := strconv.Atoi(name); err == nil {
 			unix.Close(fd)
+		}
+	}
+	return nil
+}
+
+// ofMachine are the files of /proc that say nothing about other processes.
+var ofMachine = []string{"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version"}
+
+// readAll returns the rules by which all files can be read but those of /proc that
+// are about other processes.
+func readAll() ([]landlock.Rule, error) {
+	entries, err := os.ReadDir("/")
+	if err != nil {
+		return nil, err
+	}
+	var rules []landlock.Rule
+	for _, entry := range entries {
+		path := "/" + entry.Name()
+		if info, err := os.Stat(path); err != nil || path == "/proc" {
+			continue // a link that leads nowhere
+		} else if info.IsDir() {
+			rules = append(rules, landlock.PathAccess(readFolder, path))
+		} else {
+			rules = append(rules, landlock.PathAccess(readFile, path))
+		}
+	}
+	for _, name := range append([]string{"self"}, ofMachine...) {
+		// What /proc has is made anew when nobody has used it for some time, and a rule
+		// is about what there was. So it stays open.
+		fd, err := unix.Open("/proc/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("/proc/%s: %w", name, err)
+		}
+		rules = append(rules, rule(strconv.Itoa(fd), readFile, readFolder))
+	}
+	return rules, nil
+}
+
+// mostFiles is how many files a confined worker may have open. Each pipe among them is
+// memory that no limit counts.
+const mostFiles = 4096
+
+// lowerLimits lowers the limits of resources that are memory, and for good.
+func lowerLimits() error {
+	for what, most := range map[int]uint64{unix.RLIMIT_NOFILE: mostFiles, unix.RLIMIT_STACK: 8 << 20, unix.RLIMIT_CORE: 0} {
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(what, &limit); err != nil {
+			return err
+		}
+		limit.Cur = min(limit.Cur, most)
+		limit.Max = limit.Cur
+		if err := unix.Setrlimit(what, &limit); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -157,7 +218,8 @@ func rule(name string, file, folder landlock.AccessFSSet) landlock.Rule {
 // table knows are allowed but these; any that it does not know, those of newer systems
 // and of other instruction sets, are not.
 var denied = regexp.MustCompile("^(?:" +
-	"execve|execveat|uselib" + // programs
+	"execve|execveat|uselib|fork|vfork" + // programs, and processes
+	"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory; most of these with some arguments only
 	"|socket|socketpair|socketcall|connect|bind|listen|accept4?|send(to|msg|mmsg)|io_uring_.*" + // sockets; io_uring makes calls that nobody filters
 	"|f?chmod.*|[fl]?chown.*|.*setxattr.*|.*removexattr.*|utime|utimes|utimensat.*|futimesat|ioctl_.*" + // of files, where Landlock does not look
 	"|kill|tgkill|fcntl(64)?|ioctl|clone|inotify_.*|rt_(tg)?sigqueueinfo|pidfd_.*|ptrace|process_.*|kcmp" + // other processes
@@ -181,85 +243,75 @@ const (
 	fioclex  = 0x5451
 )
 
+// advice is what may be said by madvise: all but MADV_REMOVE, by which the pages of
+// shared memory would vanish under the pool, and what makes errors of memory.
+var advice = []uint32{
+	unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL, unix.MADV_WILLNEED, unix.MADV_DONTNEED, unix.MADV_FREE,
+	unix.MADV_DONTFORK, unix.MADV_DOFORK, unix.MADV_MERGEABLE, unix.MADV_UNMERGEABLE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE,
+	unix.MADV_DONTDUMP, unix.MADV_DODUMP, unix.MADV_WIPEONFORK, unix.MADV_KEEPONFORK, unix.MADV_COLD, unix.MADV_PAGEOUT,
+	unix.MADV_POPULATE_READ, unix.MADV_POPULATE_WRITE, unix.MADV_COLLAPSE,
+}
+
+// rules are what the worker may call.
+func (p *passedSandbox) rules(table *arch.Info, pid int) rules {
+	is := func(argument int, values ...uint32) (lists [][]condition) {
+		for _, v := range values {
+			lists = append(lists, []condition{{argument, equals, v}})
+		}
+		return lists
+	}
+	files := is(1, unix.F_DUPFD, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_GETLK, unix.F_SETLK, // not whose process a signal goes to
+		unix.F_SETLKW, unix.F_DUPFD_CLOEXEC, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ, unix.F_ADD_SEALS, unix.F_GET_SEALS)
+	// Memory that RLIMIT_DATA does not count is that which is shared, and stacks.
+	const shared = unix.MAP_SHARED & unix.MAP_SHARED_VALIDATE // the bit that no private one has
+	mappings := [][]condition{{{3, hasNone, shared | unix.MAP_GROWSDOWN}}}
+	if !p.memory {
+		mappings = append(mappings, []condition{{3, hasNone, unix.MAP_ANONYMOUS | unix.MAP_GROWSDOWN}})
+	}
+	r := rules{table, map[string][][]condition{
+		"tgkill":    is(0, uint32(pid)), // Go stops its own threads so
+		"kill":      is(0, uint32(pid)),
+		"prlimit64": is(0, 0),                                                                         // itself
+		"clone":     {{{0, hasAny, unix.CLONE_THREAD}, {0, hasNone, namespaces | unix.CLONE_PARENT}}}, // a thread
+		"fcntl":     files, "fcntl64": files,
+		"ioctl":   is(1, fionread, fionbio, fioclex, fionclex, unix.TCGETS, unix.TIOCGWINSZ),
+		"madvise": is(2, advice...),
+		"mmap":    mappings,
+	}}
+	if _, known := table.SyscallNames["mmap2"]; known {
+		r.some["mmap2"] = mappings
+		delete(r.some, "mmap") // its arguments are in memory: denied
+	}
+	return r
+}
+
 // limitCalls binds all threads of this process, and sees to it that it did.
-func limitCalls() error {
+func (p *passedSandbox) limitCalls() error {
 	table, err := arch.GetInfo("")
 	if err != nil {
 		return err
 	}
-	allowed := slices.DeleteFunc(slices.Sorted(maps.Keys(table.SyscallNames)), denied.MatchString)
-	self := uint64(os.Getpid())
-	var some []seccomp.NameWithConditions
-	allow := func(name string, argument uint32, operation seccomp.Operation, values ...uint64) {
-		if _, known := table.SyscallNames[name]; !known {
-			return
-		}
-		for _, value := range values {
-			some = append(some, seccomp.NameWithConditions{Name: name, Conditions: seccomp.ArgumentConditions{
-				{Argument: argument, Operation: operation, Value: value},
-			}})
-		}
-	}
-	allow("tgkill", 0, seccomp.Equal, self) // Go stops its own threads so
-	allow("kill", 0, seccomp.Equal, self)
-	allow("prlimit64", 0, seccomp.Equal, 0) // itself
-	allow("clone", 0, seccomp.BitsNotSet, namespaces|unix.CLONE_PARENT)
-	for _, name := range []string{"fcntl", "fcntl64"} { // not whose process a signal goes to
-		allow(name, 1, seccomp.Equal, unix.F_DUPFD, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_GETLK, unix.F_SETLK,
-			unix.F_SETLKW, unix.F_DUPFD_CLOEXEC, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ, unix.F_ADD_SEALS, unix.F_GET_SEALS)
-	}
-	allow("ioctl", 1, seccomp.Equal, fionread, fionbio, fioclex, fionclex, unix.TCGETS, unix.TIOCGWINSZ)
-	err = load(seccomp.Policy{
-		DefaultAction: seccomp.ActionErrno, // EPERM
-		Syscalls: []seccomp.SyscallGroup{{
-			Action:             seccomp.ActionAllow,
-			Names:              allowed,
-			NamesWithCondtions: some,
-		}},
-	})
-	if err != nil {
+	if err := p.rules(table, os.Getpid()).filter().bind(); err != nil {
 		return err
 	}
 	threads, err := filepath.Glob("/proc/self/task/*/status")
-	if err != nil || len(threads) == 0 {
-		return fmt.Errorf("it cannot be seen whether all threads are bound: %w", err)
+	if err != nil {
+		return fmt.Errorf("whether all threads are bound cannot be seen: %w", err)
+	}
+	if len(threads) == 0 {
+		return errors.New("whether all threads are bound cannot be seen: /proc/self/task has none")
 	}
 	for _, path := range threads {
 		status, err := os.ReadFile(path)
-		if errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 			continue // it has ended
 		}
-		if !bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n")) || !bytes.Contains(status, []byte("\nSeccomp:\t2\n")) {
-			return fmt.Errorf("thread %s is not bound: %w", filepath.Base(filepath.Dir(path)), err)
+		if err != nil {
+			return fmt.Errorf("whether all threads are bound cannot be seen: %w", err)
 		}
-	}
-	return nil
-}
-
-// load binds all threads to a policy.
-func load(p seccomp.Policy) error {
-	runtime.LockOSThread() // the right to do so is the thread's
-	defer runtime.UnlockOSThread()
-	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: p})
-}
-
-// hideClone3 has clone3 say that there is no such call: its flags are in memory,
-// where no filter sees them, and the C library then uses clone. The library of filters has
-// no answer but EPERM, which would be the end of a C program that makes a thread.
-func hideClone3() error {
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number of the call
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_CLONE3, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	thread, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
-	if e != 0 {
-		return e
-	}
-	if thread != 0 {
-		return fmt.Errorf("thread %d could not be bound", thread)
+		if !bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n")) || !bytes.Contains(status, []byte("\nSeccomp:\t2\n")) {
+			return fmt.Errorf("thread %s is not bound", filepath.Base(filepath.Dir(path)))
+		}
 	}
 	return nil
 }

@@ -186,6 +186,50 @@ func (d deed) do() error {
 			return e
 		}
 		return nil
+	case "fork":
+		child, _, e := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if e != 0 {
+			return e
+		}
+		if child == 0 {
+			syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+		}
+		syscall.Wait4(int(child), nil, 0, nil)
+		return nil
+	case "share memory":
+		return mapping(-1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	case "share and check":
+		return mapping(-1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED_VALIDATE|unix.MAP_ANONYMOUS)
+	case "map a stack":
+		return mapping(-1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_GROWSDOWN)
+	case "make a file in memory":
+		fd, err := unix.MemfdCreate("memory", 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	case "share a file", "map a file":
+		f, err := os.Open(d.On)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		flags := unix.MAP_SHARED
+		if d.What == "map a file" {
+			flags = unix.MAP_PRIVATE
+		}
+		return mapping(int(f.Fd()), unix.PROT_READ, flags)
+	case "free shared memory":
+		mem := shared("concert-arena")
+		return unix.Madvise(mem[:4096], unix.MADV_REMOVE)
+	case "raise a limit":
+		what, _ := strconv.Atoi(d.On)
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(what, &limit); err != nil {
+			return err
+		}
+		limit.Max++
+		return unix.Setrlimit(what, &limit)
 	case "a new call":
 		if _, _, e := syscall.Syscall(9999, 0, 0, 0); e != 0 {
 			return e
@@ -193,6 +237,15 @@ func (d deed) do() error {
 		return nil
 	}
 	return fmt.Errorf("no deed %q", d.What)
+}
+
+// mapping maps a page, and unmaps it.
+func mapping(fd, prot, flags int) error {
+	mem, err := unix.Mmap(fd, 0, 4096, prot, flags)
+	if err == nil {
+		unix.Munmap(mem)
+	}
+	return err
 }
 
 // sandboxed returns a pool of one confined worker, and the same without.
@@ -264,6 +317,14 @@ func TestSandbox(t *testing.T) {
 		{"have a signal sent", fmt.Sprint(os.Getpid())},
 		{"watch", ""},
 		{"read", fmt.Sprintf("/proc/%d/environ", os.Getpid())},
+		{"read", fmt.Sprintf("/proc/%d/cmdline", os.Getpid())},
+		{"read", fmt.Sprintf("/proc/%d/stat", os.Getpid())},
+		{"list", "/proc"},
+		{"fork", ""},
+		{"share memory", ""},
+		{"map a stack", ""},
+		{"make a file in memory", ""},
+		{"free shared memory", ""},
 	} {
 		fresh()
 		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
@@ -288,6 +349,7 @@ func TestSandbox(t *testing.T) {
 		{"clone into namespaces", ""},
 		{"io_uring", ""},
 		{"a new call", ""},
+		{"share and check", ""},
 	} {
 		fresh()
 		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
@@ -296,7 +358,8 @@ func TestSandbox(t *testing.T) {
 	}
 	// What it may.
 	fresh()
-	for _, d := range []deed{{"read", file}, {"list", folder}, {"create", os.DevNull}, {"signal", "self"}} {
+	for _, d := range []deed{{"read", file}, {"list", folder}, {"create", os.DevNull}, {"signal", "self"}, {"share a file", file}, {"map a file", file},
+		{"read", "/proc/self/status"}, {"list", "/proc/self/task"}, {"read", "/proc/cpuinfo"}, {"read", "/etc/passwd"}, {"list", "/usr"}} {
 		if d.On == "self" {
 			pid, err := submit(t, confined, pidOf, 0).Result(t.Context())
 			if err != nil {
@@ -309,6 +372,47 @@ func TestSandbox(t *testing.T) {
 		}
 	}
 	works(t, confined)
+}
+
+// TestSandboxMemory: a confined worker has no memory that Options.Memory does not count.
+func TestSandboxMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
+	}
+	leftovers(t)
+	file := pathIn(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("text"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	sandboxed(t, &processes.Sandbox{}) // or this is skipped
+	p := newPool(t, 1, &processes.Options{Memory: 256 << 20, Sandbox: &processes.Sandbox{}})
+	for _, try := range []struct {
+		deed
+		want string
+	}{
+		{deed{"share memory", ""}, "denied"},
+		{deed{"share and check", ""}, "denied"},
+		{deed{"map a stack", ""}, "denied"},
+		{deed{"make a file in memory", ""}, "denied"},
+		{deed{"share a file", "/dev/zero"}, "denied"}, // which is shared memory without a file
+		{deed{"share a file", file}, "denied"},
+		{deed{"map a file", file}, "done"},
+		{deed{"fork", ""}, "denied"},
+		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_DATA)}, "denied"},
+		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_STACK)}, "denied"},
+		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_NOFILE)}, "denied"},
+		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_CORE)}, "denied"},
+		{deed{"create", "/dev/shm/concert-test"}, "denied"},
+	} {
+		if got, err := submit(t, p, attempt, try.deed).Result(t.Context()); got != try.want || err != nil {
+			t.Errorf("%s %s: %s, %v; want %s", try.What, try.On, got, err, try.want)
+		}
+	}
+	_, err := submit(t, p, misdeed, "memory 1000").Result(t.Context())
+	if e := died(t, err); !errors.Is(e, processes.ErrMemory) {
+		t.Errorf("1000 MiB of 256: %v", e)
+	}
+	works(t, p)
 }
 
 // TestSandboxFolders: what is given, and nothing else.

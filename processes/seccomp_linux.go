@@ -1,0 +1,182 @@
+package processes
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"unsafe"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/sys/unix"
+)
+
+// A callFilter is a program for seccomp, which the kernel runs at each system call: it
+// compares the number, and perhaps arguments, and answers. It is made here, and the library
+// is used for its tables only: that one's long jumps let calls through that have conditions.
+//
+// Every jump leads forward, over at most one block, which ends in an answer.
+type callFilter struct{ code []unix.SockFilter }
+
+// condition is one on an argument of a system call, by the number of the argument.
+type condition struct {
+	argument int
+	test     test
+	value    uint32
+}
+
+type test uint8
+
+const (
+	equals  test = iota // the whole argument is the value
+	hasAny              // one of the bits of the value is set
+	hasNone             // none of them is
+)
+
+// Where seccomp_data has what is looked at.
+const (
+	callAt     = 0
+	machineAt  = 4
+	argumentAt = 16
+)
+
+const (
+	answerDenied  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	answerUnknown = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+)
+
+func (f *callFilter) load(at int) {
+	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(at)})
+}
+
+func (f *callFilter) answer(a uint32) {
+	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: a})
+}
+
+// jump compares what has been loaded, and skips so many instructions.
+func (f *callFilter) jump(how uint16, value uint32, ifTrue, ifFalse int) {
+	if ifTrue > 255 || ifFalse > 255 {
+		panic("processes: a block of a filter is too long")
+	}
+	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_JMP | how | unix.BPF_K, K: value, Jt: uint8(ifTrue), Jf: uint8(ifFalse)})
+}
+
+// begin answers calls of other instruction sets, and loads the number of the call.
+func (f *callFilter) begin(table *arch.Info) {
+	f.load(machineAt)
+	f.jump(unix.BPF_JEQ, uint32(table.ID), 1, 0)
+	f.answer(answerDenied)
+	f.load(callAt)
+	if table.ID == arch.X86_64.ID {
+		f.jump(unix.BPF_JGE, uint32(arch.X32.SeccompMask), 0, 1)
+		f.answer(answerUnknown)
+	}
+}
+
+// call answers a call whatever its arguments are.
+func (f *callFilter) call(number int, a uint32) {
+	f.jump(unix.BPF_JEQ, uint32(number), 0, 1)
+	f.answer(a)
+}
+
+// allowIf allows a call if all conditions of one of the lists hold, and else denies it.
+func (f *callFilter) allowIf(number int, lists ...[]condition) {
+	var block callFilter
+	for _, list := range lists {
+		block.allowList(list)
+	}
+	block.answer(answerDenied)
+	f.jump(unix.BPF_JEQ, uint32(number), 0, len(block.code))
+	f.code = append(f.code, block.code...)
+}
+
+// allowList allows if all conditions hold, and else goes on after that.
+func (f *callFilter) allowList(list []condition) {
+	left := 1 // instructions from here to the end of the list
+	for _, c := range list {
+		left += 2
+		if c.test == equals {
+			left += 2
+		}
+	}
+	for _, c := range list {
+		low := argumentAt + 8*c.argument // all machines with a table are little endian
+		f.load(low)
+		left--
+		switch c.test {
+		case equals:
+			left--
+			f.jump(unix.BPF_JEQ, c.value, 0, left)
+			f.load(low + 4)
+			left -= 2
+			f.jump(unix.BPF_JEQ, 0, 0, left)
+		case hasAny:
+			left--
+			f.jump(unix.BPF_JSET, c.value, 0, left)
+		case hasNone:
+			left--
+			f.jump(unix.BPF_JSET, c.value, left, 0)
+		}
+	}
+	f.answer(unix.SECCOMP_RET_ALLOW)
+}
+
+// bind binds all threads of this process to the filter.
+func (f *callFilter) bind() error {
+	runtime.LockOSThread() // the right to do so is the thread's
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	program := unix.SockFprog{Len: uint16(len(f.code)), Filter: &f.code[0]}
+	thread, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	runtime.KeepAlive(f)
+	if e != 0 {
+		return e
+	}
+	if thread != 0 {
+		return fmt.Errorf("thread %d could not be bound", thread)
+	}
+	return nil
+}
+
+// rules are what a confined worker may call: some calls with conditions, and all others
+// that are known and not denied.
+type rules struct {
+	table *arch.Info
+	some  map[string][][]condition // denied unless all conditions of one of the lists hold
+}
+
+// filter is the rules as a program. The flags of clone3 are in memory, where no filter sees
+// them: it is answered as a call that there is not, and the C library then uses clone.
+func (r rules) filter() *callFilter {
+	f := new(callFilter)
+	f.begin(r.table)
+	for _, name := range slices.Sorted(maps.Keys(r.some)) {
+		if number, known := r.table.SyscallNames[name]; known {
+			f.allowIf(number, r.some[name]...)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.table.SyscallNames)) {
+		number := r.table.SyscallNames[name]
+		switch {
+		case name == "clone3":
+			f.call(number, answerUnknown)
+		case !denied.MatchString(name):
+			f.call(number, unix.SECCOMP_RET_ALLOW)
+		}
+	}
+	f.answer(answerDenied)
+	return f
+}
+
+// withoutTkill denies tkill, which can signal the threads of other processes.
+func withoutTkill(table *arch.Info) *callFilter {
+	f := new(callFilter)
+	f.begin(table)
+	if number, known := table.SyscallNames["tkill"]; known {
+		f.call(number, answerDenied)
+	}
+	f.answer(unix.SECCOMP_RET_ALLOW)
+	return f
+}
