@@ -30,6 +30,12 @@ Flags:
                     (default $CONCERT_KEY)
   -n N              interpreters (default as many as there are processors)
   --threads N       tasks at a time in each of them (default 1)
+  --memory SIZE     that each interpreter may use, as in 512M or 2G; 0 means no
+                    limit (default on Linux three quarters of the machine's
+                    memory, or of the container's, divided among the
+                    interpreters, but 1G at least; elsewhere no limit). A task
+                    that needs more fails with MemoryError, or its interpreter
+                    is replaced
   --python PROGRAM  the interpreter, or the folder of a virtual environment
                     (default $VIRTUAL_ENV, or python3)
   --path DIR        folder in which modules are looked for first
@@ -52,6 +58,7 @@ Examples:
 type workerOptions struct {
 	clusterFlags
 	n, threads   int
+	memory       memoryFlag
 	python, path string
 	grace        time.Duration
 }
@@ -62,6 +69,7 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	o.add(flags)
 	flags.IntVar(&o.n, "n", runtime.GOMAXPROCS(0), "")
 	flags.IntVar(&o.threads, "threads", 1, "")
+	flags.Var(&o.memory, "memory", "")
 	flags.StringVar(&o.python, "python", "", "")
 	flags.StringVar(&o.path, "path", "", "")
 	flags.DurationVar(&o.grace, "grace", 30*time.Second, "")
@@ -108,7 +116,10 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	opts := &python.Options{Interpreter: o.python, Options: processes.Options{Threads: o.threads}}
+	if !o.memory.set {
+		o.memory.bytes = defaultMemory(machineMemory(), o.n, o.threads)
+	}
+	opts := &python.Options{Interpreter: o.python, Options: processes.Options{Threads: o.threads, Memory: o.memory.bytes}}
 	if o.path != "" {
 		opts.Path = []string{o.path}
 	}

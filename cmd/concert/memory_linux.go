@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// machineMemory is how many bytes of memory this process and its children may
+// use: those of the machine, or of its control groups if that is less. 0 means
+// that it is not known.
+func machineMemory() int64 {
+	least := int64(0)
+	take := func(n int64) {
+		if n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	info, _ := os.ReadFile("/proc/meminfo")
+	for line := range bytes.Lines(info) {
+		if f := strings.Fields(string(line)); len(f) == 3 && f[0] == "MemTotal:" {
+			kib, _ := strconv.ParseInt(f[1], 10, 64)
+			take(kib << 10)
+		}
+	}
+	groups, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range bytes.Lines(groups) {
+		root, name := "/sys/fs/cgroup", "memory.max"
+		_, path, ok := strings.Cut(strings.TrimSpace(string(line)), "::") // version 2
+		if !ok {
+			if _, path, ok = strings.Cut(strings.TrimSpace(string(line)), ":memory:"); !ok {
+				continue
+			}
+			root, name = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		}
+		for ; ; path = filepath.Dir(path) {
+			text, _ := os.ReadFile(filepath.Join(root, path, name))
+			limit, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 for max
+			take(limit)
+			if path == "/" || path == "." {
+				break
+			}
+		}
+	}
+	return least
+}

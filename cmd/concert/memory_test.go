@@ -1,0 +1,80 @@
+package main
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/python"
+)
+
+func TestMemoryFlag(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "512": 512, "512M": 512 << 20, "2g": 2 << 30, "1.5G": 3 << 29, "1KiB": 1024, "1KB": 1024, "1T": 1 << 40} {
+		var m memoryFlag
+		if err := m.Set(text); err != nil || m.bytes != want || !m.set {
+			t.Errorf("%s is %d, %v; want %d", text, m.bytes, err, want)
+		}
+	}
+	for _, text := range []string{"", "M", "-1", "x", "1X", "1MM", "NaN", "Inf", "1e30", "1IB", "9999999999G"} {
+		var m memoryFlag
+		if err := m.Set(text); err == nil || m.set {
+			t.Errorf("%q is %d", text, m.bytes)
+		}
+	}
+}
+
+func TestDefaultMemory(t *testing.T) {
+	for _, c := range []struct {
+		machine    int64
+		n, threads int
+		want       int64
+	}{
+		{0, 4, 1, 0}, {16 << 30, 4, 1, 3<<30 + 16<<20}, {16 << 30, 100, 1, 1<<30 + 16<<20}, {16 << 30, 1, 100, 12<<30 + 1600<<20},
+	} {
+		if got := defaultMemory(c.machine, c.n, c.threads); got != c.want {
+			t.Errorf("defaultMemory(%d, %d, %d) = %d, want %d", c.machine, c.n, c.threads, got, c.want)
+		}
+	}
+}
+
+// TestWorker_Memory: interpreters have a limit of memory if nothing is said, and the
+// one that is said.
+func TestWorker_Memory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the memory of a process cannot be limited here")
+	}
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const limitData = 2 // RLIMIT_DATA
+	limit := python.Func[int, []int64]("resource:getrlimit")
+	for _, c := range []struct {
+		args []string
+		want int64
+	}{
+		{nil, defaultMemory(machineMemory(), 1, 1)}, {[]string{"--memory", "300M"}, 300 << 20}, {[]string{"--memory", "0"}, -1},
+	} {
+		_, stop := startWorker(t, append(c.args, "--url", s.URL(), "-n", "1", "resource:getrlimit", "builtins:bytearray")...)
+		ex, err := cluster.Dial(t.Context(), s.URL(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := concert.Submit(t.Context(), ex, limit, limitData).Result(t.Context())
+		if err != nil || len(got) != 2 || got[0] != c.want {
+			t.Errorf("%v: the limit is %d, %v; want %d", c.args, got, err, c.want)
+		}
+		if c.want > 0 && c.want < 1<<30 {
+			_, err := concert.Submit(t.Context(), ex, python.Func[int, []byte]("builtins:bytearray"), 600<<20).Result(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "MemoryError") {
+				t.Errorf("%v: 600 MiB: %v, want MemoryError", c.args, err)
+			}
+		}
+		ex.Close()
+		stop()
+	}
+}
