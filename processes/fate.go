@@ -62,6 +62,11 @@ func (e *WorkerError) Error() string {
 	if e.Unbegun > 0 {
 		fmt.Fprintf(&b, " before it began the task, as did %d workers before it", e.Unbegun-1)
 	}
+	if e.Err == nil && e.Signal != 0 && e.Signal != syscall.SIGKILL {
+		if crash := pythonCrash(e.Stderr); crash != "" {
+			return b.String() + " " + printable(crash)
+		}
+	}
 	if line := printable(e.reason()); line != "" && (e.Signal == 0 || !strings.HasPrefix(line, "SIG")) {
 		fmt.Fprintf(&b, ": %s", line)
 	}

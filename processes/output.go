@@ -50,9 +50,9 @@ func (t *tail) add(line []byte) {
 	}
 }
 
-// lastWords reports whether a line is what the Go runtime begins its end with.
+// lastWords reports whether a line is what the Go runtime, or Python's, begins its end with.
 func lastWords(line []byte) bool {
-	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds "} {
+	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds ", fatalPython} {
 		if bytes.HasPrefix(line, []byte(start)) {
 			return true
 		}

@@ -212,8 +212,8 @@ var (
 	ErrBroken = errors.New("processes: the pool is broken")
 
 	// ErrTimeout is wrapped by the error of a task that ran for longer than
-	// Options.Timeout and had to be killed. It is also
-	// [context.DeadlineExceeded].
+	// Options.Timeout: that had to be killed, or returned the error of its context.
+	// It is also [context.DeadlineExceeded].
 	ErrTimeout error = timeoutError{}
 
 	// ErrMemory is wrapped by the error of a task whose worker had no memory

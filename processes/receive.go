@@ -129,10 +129,20 @@ type outcome struct {
 	i     int // its number there
 	begun bool
 	vain  bool
+	late  bool // it was cancelled since it ran for too long
 	value concert.Encoded
 	err   error
 	there bool // the value is in the arena
 	large int  // bytes of a value or an error of which there are too many
+}
+
+// failure returns the error of the call. One that ended since Options.Timeout was over is
+// that, too.
+func (o *outcome) failure() error {
+	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", ErrTimeout, o.err)
+	}
+	return o.err
 }
 
 // outcomes settles calls with what the worker says: that of one frame and of those
@@ -177,7 +187,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			if o.large > 0 {
 				o.err = fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, w.pool.opts.MaxResult)
 			}
-			o.batch.Settle(o.i, worker, o.value, o.err)
+			o.batch.Settle(o.i, worker, o.value, o.failure())
 			if o.there {
 				w.copied++
 				w.journal.taken().Store(w.copied)
@@ -246,6 +256,7 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 			return known, w.id, err
 		}
 		said[i].batch, said[i].i, said[i].begun, said[i].vain = f.batch, f.from+f.got, f.begun == f.got || f.deaths > 0, f.vain == f.got
+		said[i].late = f.clock != nil && f.clock.call == f.got && f.clock.why == ErrTimeout
 		w.runTime = smooth(w.runTime, ended.ran)
 		w.touched = w.touched || said[i].there
 		w.took(f)

@@ -311,7 +311,7 @@ func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
 	}
 	c.told = true
 	reason := frame.Cancelled
-	if cause == context.DeadlineExceeded || cause == ErrTimeout {
+	if cause == context.DeadlineExceeded || cause == ErrTimeout || f.batch.Context().Err() == context.DeadlineExceeded {
 		reason = frame.Expired
 	}
 	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))

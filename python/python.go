@@ -89,22 +89,60 @@
 // A Python exception is an [*Error], with its traceback; [errors.Is] finds it by the name of
 // its type or of a base of that, see [Type]. SystemExit and KeyboardInterrupt are exceptions
 // like others. What ends the interpreter, such as os._exit or a crash of an extension, is
-// a [*processes.WorkerError]. Of a task that is cancelled, by Cancel, a timeout or the end of
-// its context, the function is interrupted by an exception at its next step in Python; C
-// code, or an import, that goes on for longer than Options.Grace is killed.
+// a [*processes.WorkerError], which names the line in Python where an extension crashed.
+//
+// # The end of a task
+//
+// When a task is cancelled, by Cancel, a timeout or the end of its context, its function is
+// interrupted by the exception concert.Cancelled at its next step in Python. It derives from
+// BaseException, so "except Exception" does not catch it, and "finally" runs. A coroutine that waits
+// is cancelled as asyncio does it, by asyncio.CancelledError at its await. C code,
+// or an import, that runs for longer than Options.Grace is killed. Either way the error is
+// [context.Canceled]; or [context.DeadlineExceeded], if the deadline of the context has passed or the
+// task ran for longer than Options.Timeout, and in this case also [processes.ErrTimeout]. A function that
+// catches the exception and returns has its result instead, and one that raises another exception
+// has that.
 //
 // C code that keeps the interpreter lock also keeps the worker from hearing what the
 // pool says: calls that wait behind it stay there, and cannot be cancelled, until it
 // lets go. Options.Timeout bounds that.
+//
+// # What a task can use
+//
+// The module concert, which tasks can import in a worker and nowhere else, has
+//
+//	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
+//	concert.Cancelled                  the exception that interrupts a task
+//
+// Coroutines run on an event loop that stays: connections that one call has opened serve the
+// next, and asyncio's tasks that a call leaves go on while the next coroutine runs. Each thread
+// of Options.Threads has a loop of its own. It is closed, its tasks being cancelled, when the
+// worker ends.
+//
+// A task may start processes, with subprocess, multiprocessing or os.fork. A child that a task forks ends
+// where the task's function ends: with code 0 when that returns, and as a program would
+// when it raises an exception. Its parent alone answers for the task. Children die with their
+// worker unless they begin a session of their own. Starting by "spawn" or "forkserver" works for
+// functions of modules, and not for those of [Source].
+//
+// # The end of a worker
+//
+// When the pool is closed, or replaces a worker, the interpreter ends as after a program: event loops
+// are closed, threads that tasks have left are waited for (half of Options.Grace at most), the functions of
+// atexit run, temporary directories, shared memory and semaphores are removed, and what is in
+// buffers is written, of C as well. After Options.Grace it is killed.
+//
+// None of this happens in a worker that is killed, or dies: temporary files and directories stay, as do
+// segments of multiprocessing.shared_memory and named semaphores (files in /dev/shm on Linux), and
+// what was not flushed is lost. Its children are killed with it.
 package python
 
 import (
 	"context"
-	"embed"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -112,6 +150,7 @@ import (
 	"sync"
 
 	"concert"
+	"concert/internal/frame"
 	"concert/processes"
 )
 
@@ -121,48 +160,21 @@ type Options struct {
 	// and Sandbox cannot be set.
 	processes.Options
 
-	// Interpreter is the program, or the folder of a virtual environment. Empty
-	// means the environment variable VIRTUAL_ENV's if it is set, and else python3.
+	// Interpreter is the program, by its name or its path, or the directory of a virtual
+	// environment. A relative path is one from this process's working directory, whatever
+	// Dir is. Empty means the environment variable VIRTUAL_ENV's if it is set, and else python3.
 	Interpreter string
 
-	// Path lists folders in which modules are looked for first, as PYTHONPATH
-	// does. The working directory comes after them.
+	// Path lists directories in which modules are looked for first, as PYTHONPATH
+	// does. The working directory comes after them. The worker itself uses modules of the
+	// standard library only: a file that has the name of one of those, such as types.py, does
+	// not break it, and is not what "import types" finds.
 	Path []string
 
 	// Import lists modules that each worker imports before its first task. One that
 	// cannot be imported fails New, with Python's error.
 	Import []string
 }
-
-//go:embed worker/*.py
-var workerFiles embed.FS
-
-// workerSource is the worker's modules, in the order in which one needs the other: the name
-// of each, a line's end, its text, and separator.
-var workerSource = func() string {
-	var b strings.Builder
-	for _, name := range []string{"errors", "forms", "values", "results", "functions", "worker"} {
-		text, err := workerFiles.ReadFile("worker/" + name + ".py")
-		if err != nil {
-			panic(err) // it is embedded
-		}
-		fmt.Fprintf(&b, "%s\n%s\x1e", name, text)
-	}
-	return b.String()
-}()
-
-// loader has the worker's source out of the environment, where it does not fill the
-// listings of processes. Its modules are in a package that tasks can import, too.
-const loader = `import os, sys
-concert = sys.modules["concert"] = type(sys)("concert", "What a task can say to the pool that it runs in.")
-concert.__path__ = []
-for part in os.environ.pop("CONCERT_PYTHON_WORKER").split("\x1e")[:-1]:
-    name, text = part.split("\n", 1)
-    module = type(sys)("concert." + name)
-    sys.modules[module.__name__] = module
-    setattr(concert, name, module)
-    exec(compile(text, "<%s>" % module.__name__, "exec"), module.__dict__)
-`
 
 // New starts n interpreters, waits until they are ready, and returns their pool. For n of
 // 0 there are GOMAXPROCS. The error says why it cannot be: no such interpreter, a Python
@@ -214,6 +226,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	}
 	o.Env = append(threadCaps(env, n*max(1, o.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
+		fmt.Sprintf("CONCERT_PYTHON_PATIENCE=%g", patience(o.Grace).Seconds()),
 		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
 	pool, err := processes.New(n, &o.Options)
@@ -222,50 +235,6 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	}
 	return pool, nil
 }
-
-// interpreter returns the program that a name stands for.
-func interpreter(name string) (string, error) {
-	if name == "" {
-		name = os.Getenv("VIRTUAL_ENV")
-	}
-	if info, err := os.Stat(name); name != "" && err == nil && info.IsDir() {
-		for _, program := range []string{filepath.Join(name, "bin", "python3"), filepath.Join(name, "bin", "python"), filepath.Join(name, "Scripts", "python.exe")} {
-			if _, err := os.Stat(program); err == nil {
-				return filepath.Abs(program)
-			}
-		}
-		return "", fmt.Errorf("python: %s is a folder without an interpreter in it: no virtual environment", name)
-	}
-	if name == "" {
-		name = "python3"
-	}
-	program, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("python: no interpreter: %w", err)
-	}
-	return program, nil
-}
-
-// threadCaps adds to an environment what keeps n tasks from having n times as many
-// threads as there are processors.
-func threadCaps(env []string, n int) []string {
-	each := max(1, runtime.GOMAXPROCS(0)/n)
-	env = append([]string(nil), env...)
-	for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"} {
-		if !has(env, name) {
-			env = append(env, fmt.Sprintf("%s=%d", name, each))
-		}
-	}
-	return env
-}
-
-// has reports whether an environment has a variable.
-func has(env []string, name string) bool {
-	return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
-}
-
-// tunables is for the C library of the workers, which takes it out of what their tasks start.
-const tunables = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
 
 // None is the argument of a Python function that takes none, and the result of one
 // that returns None.
@@ -282,20 +251,32 @@ type Args struct {
 // of New. Where says which: the name of a module, a colon, and what it has there, with
 // dots: "statistics:fmean", "numpy:linalg.norm". A name with () after it is called first, once
 // in each worker, and what it returns is kept: "models:Model().predict" loads the model
-// once. The module is imported when a worker first needs it, see Options.Import.
+// once. Between the parentheses there may be literals of Python, by position and by name:
+// "models:Model('large', layers=3).predict". Each list of arguments makes another instance. The
+// module is imported when a worker first needs it, see Options.Import.
 //
 // The function is called with one argument, the value of type In; with none if In is
-// [None], and with those that it holds if In is [Args]. A coroutine function is run to
-// its end.
+// [None], and with those that it holds if In is [Args]. What it returns is awaited if it is a
+// coroutine or another awaitable.
 //
 // Func may be called at any time and from any goroutine; for the same types and place it
 // returns the same function. It panics if where is not of that form.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	module, name, ok := strings.Cut(where, ":")
-	if !ok || module == "" || name == "" || strings.ContainsAny(where, " \t\n") {
+	if !ok || module == "" || strings.ContainsAny(module, " \t\n") || !isName(name) {
 		panic(fmt.Sprintf("python: Func(%q): want \"module:function\"", where))
 	}
 	return declare[In, Out](where)
+}
+
+// isName reports whether a text may name a function: it is one line, and has spaces and colons only
+// in arguments. Python looks at the rest.
+func isName(name string) bool {
+	outside := name
+	if from, to := strings.Index(name, "("), strings.LastIndex(name, ")"); from >= 0 && from < to {
+		outside = name[:from] + name[to:]
+	}
+	return name != "" && !strings.ContainsAny(outside, ": \t") && !strings.ContainsAny(name, "\r\n\x00")
 }
 
 // Names returns the names that the function has in programs that call it by Func: one for each form of its argument. A program that
@@ -310,16 +291,23 @@ func Names(where string) []string {
 // nameOf is the name of a function in the registry.
 func nameOf(how, where string) string { return "python:" + how + ":" + where }
 
-// Source is [Func] for a function in source text, which defines it by name. The text goes
-// along with the calls, so this is for a few lines.
+// Source is [Func] for a function in source text, which defines it by name. The text is a module,
+// which runs once in each worker, and all functions of the same text are of the same module. It may be indented
+// as a whole. Errors, events and logs name the function and a digest of the text, which is also
+// the module's name: "python:1:source_4f2a91c3:name". The text goes along with the calls, so this is for
+// a few lines. Source panics if name is not that of a function, or the text has more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
-	if name == "" || strings.ContainsAny(name, ": \t\n") {
+	if !isName(name) {
 		panic(fmt.Sprintf("python: Source(%q): want the name of a function", name))
 	}
-	if len(text) > 32<<10 {
+	if len(name)+len(text) > 32<<10 {
 		panic(fmt.Sprintf("python: Source(%q): %d bytes of text are more than %d: make it a module", name, len(text), 32<<10))
 	}
-	return declare[In, Out](":" + name + "\n" + text)
+	if text == "" {
+		text = "\n" // which defines nothing, as Python will say
+	}
+	sum := sha256.Sum256([]byte(text))
+	return declareText[In, Out](fmt.Sprintf("source_%x:%s", sum[:4], name), text)
 }
 
 // declared holds the functions, by their names in the registry.
@@ -329,6 +317,11 @@ var declared struct {
 }
 
 func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
+	return declareText[In, Out](where, "")
+}
+
+// declareText declares a function whose module goes along with its calls, unless text is empty.
+func declareText[In, Out any](where, text string) func(context.Context, In) (Out, error) {
 	how := "1"
 	var in *In
 	switch any(in).(type) {
@@ -347,7 +340,11 @@ func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
 	if declared.functions == nil {
 		declared.functions = make(map[string]any)
 	}
-	f = concert.Declare[In, Out](nameOf(how, where), codec{})
+	name := nameOf(how, where)
+	if text != "" {
+		frame.SetWireName(name, name+"\n"+text)
+	}
+	f = concert.Declare[In, Out](name, codec{})
 	declared.functions[key] = f
 	return f
 }

@@ -93,3 +93,10 @@ func TestMemory(t *testing.T) {
 		t.Errorf("1 MiB afterwards: %d, %v", n, err)
 	}
 }
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}

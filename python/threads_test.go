@@ -339,3 +339,8 @@ func touch(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+func submit[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context, In) (Out, error), in In) *concert.Future[Out] {
+	t.Helper()
+	return concert.Submit(t.Context(), p, fn, in)
+}

@@ -124,14 +124,15 @@ const Overhead = 64 + MaxName
 const MaxName = 1<<16 - 1
 
 // AppendCall appends the beginning of a Call. AppendArg appends each argument,
-// and EndCall completes the frame that begins at start. The name has at most
-// MaxName bytes.
+// and EndCall completes the frame that begins at start. The name, or what SetWireName has
+// in its place, has at most MaxName bytes.
 func AppendCall(b []byte, h CallHead) []byte {
 	b = begin(b, Call)
 	b = le.AppendUint32(b, h.Seq)
 	b = le.AppendUint64(b, uint64(h.Left))
-	b = le.AppendUint16(b, uint16(len(h.Name)))
-	b = append(b, h.Name...)
+	name := wireName(h.Name)
+	b = le.AppendUint16(b, uint16(len(name)))
+	b = append(b, name...)
 	return le.AppendUint16(b, h.Count)
 }
 

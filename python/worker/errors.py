@@ -2,9 +2,13 @@
 
 import struct
 
+from concert.imports import own
+
 
 class Cancelled(BaseException):
-    """Raised in a task that nobody waits for any more."""
+    """Raised in a task that is to end."""
+
+    why = 0  # the reason that the pool gave; see REASONS
 
 
 Cancelled.__module__ = "concert"
@@ -12,6 +16,17 @@ Cancelled.__module__ = "concert"
 
 class Gone(Exception):
     """The pool sent what this worker does not understand."""
+
+
+# By the reason that the pool gives for a cancellation: its text, and what it is in Go. Without one a task has
+# raised Cancelled itself.
+REASONS = {
+    0: ("", ["context.Canceled", "concert.ErrCancelled"]),
+    1: ("the task was canceled", ["context.Canceled", "concert.ErrCancelled"]),
+    2: ("the deadline of the task has passed", ["context.DeadlineExceeded"]),
+}
+
+SOURCES = set()  # modules of python.Source, whose types are named as those of a program
 
 
 def cbor_head(major, n):
@@ -39,7 +54,9 @@ def cbor(v):
 
 
 def type_name(t):
-    return t.__qualname__ if t.__module__ == "builtins" else t.__module__ + "." + t.__qualname__
+    if t.__module__ == "builtins" or t.__module__ in SOURCES:
+        return t.__qualname__
+    return t.__module__ + "." + t.__qualname__
 
 
 def describe(e):
@@ -51,6 +68,10 @@ def describe(e):
             text = str(e)
         except Exception as another:
             text = "<%s whose __str__ raised %s>" % (name, type_name(type(another)))
+        names = []
+        if isinstance(e, Cancelled):
+            reason, names = REASONS.get(e.why, REASONS[1])
+            text = text or reason
         try:
             trace = format_traceback(e)
         except Exception as another:
@@ -63,7 +84,6 @@ def describe(e):
             "Notes": [n for n in notes if isinstance(n, str)][:100] if isinstance(notes, list) else [],
             "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
         }
-        names = ["context.Canceled", "concert.ErrCancelled"] if isinstance(e, Cancelled) else []
         short = name + (": " + text if text else "")
         return cbor({1: "python." + name, 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
     except Exception as another:
@@ -73,8 +93,7 @@ def describe(e):
 
 
 def format_traceback(e):
-    import traceback  # only now, as it takes its time
-
+    traceback = own("traceback")  # only now, as it takes its time
     tb = e.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
         tb = tb.tb_next

@@ -21,7 +21,7 @@ class Functions:
             return f
 
     def look_up(self, name):
-        """python:HOW:MODULE:NAME, or python:HOW::NAME and a line's end and source text. HOW is
+        """python:HOW:MODULE:NAME, and for source text a line's end and the text; its MODULE may be empty. HOW is
         1 for one argument, 0 for none, * for those of python.Args."""
         try:
             language, how, where = name.split(":", 2)
@@ -30,52 +30,96 @@ class Functions:
             language = ""
         if language != "python":
             raise LookupError("%r is a function of Go: only those of python.Func run here" % name)
-        if module:
-            found = importlib.import_module(module)
+        target, line, text = target.partition("\n")
+        if line:
+            from concert import sources
+
+            found = sources.load(module, text)
+            module = found.__name__
         else:
-            target, source = target.split("\n", 1)
-            scope = {"__name__": "__concert__"}
-            exec(compile(source, "<source of %s>" % target, "exec"), scope)
-            parts = target.split(".")
-            if parts[0] not in scope:
-                raise AttributeError("the source defines no %r" % parts[0])
-            found, target = scope[parts[0]], ".".join(parts[1:])
+            found = importlib.import_module(module)
+        parts = target.split(".") if target.count("(") == target.count("()") else split(target)
+        if line and not hasattr(found, parts[0].partition("(")[0]):
+            raise AttributeError("the source defines no %r" % parts[0].partition("(")[0])
         key = module
-        for part in target.split(".") if target else ():
+        for part in parts:
             key += ":" + part
-            if part.endswith("()"):  # one for each worker
+            if part.endswith(")"):  # one for each worker
                 if key not in self.instances:
-                    self.instances[key] = getattr(found, part[:-2])()
+                    name, _, arguments = part[:-1].partition("(")
+                    self.instances[key] = construct(getattr(found, name), arguments)
                 found = self.instances[key]
             else:
                 found = getattr(found, part)
         if not callable(found):
-            raise TypeError("%s is no function: it is of type %s" % (name, type_name(type(found))))
+            raise TypeError("%s:%s is no function: it is of type %s" % (module, target, type_name(type(found))))
         return adapt(found, how)
 
 
-async def nothing():
-    pass
+def split(target):
+    """The parts of a name, of which some are calls with arguments: dots in those separate nothing."""
+    import ast
+
+    try:
+        node = ast.parse(target, mode="eval").body
+    except SyntaxError as e:
+        raise ValueError("%s is no name of a function: %s" % (target, e)) from None
+    parts = []
+    while True:
+        suffix = ""
+        if isinstance(node, ast.Call):
+            given = ["*" for a in node.args if isinstance(a, ast.Starred)] + ["**" for k in node.keywords if k.arg is None]
+            if given:
+                raise ValueError("%s: only literals can be arguments" % target)
+            values = [repr(literal(a, target)) for a in node.args]
+            values += ["%s=%r" % (k.arg, literal(k.value, target)) for k in node.keywords]
+            suffix = "(%s)" % ", ".join(values)
+            node = node.func
+        if isinstance(node, ast.Attribute):
+            parts.append(node.attr + suffix)
+            node = node.value
+        elif isinstance(node, ast.Name):
+            parts.append(node.id + suffix)
+            return parts[::-1]
+        else:
+            raise ValueError("%s is no name of a function: want names with dots, and calls of them with literals" % target)
 
 
-coroutine = nothing()
-Coroutine = type(coroutine)
-coroutine.close()
+def literal(node, target):
+    import ast
+
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError("%s: only literals can be arguments" % target) from None
+
+
+def construct(f, arguments):
+    """Calls f with arguments that split has written."""
+    if not arguments.strip():
+        return f()
+    import ast
+
+    call = ast.parse("f(%s)" % arguments, mode="eval").body
+    return f(*map(ast.literal_eval, call.args), **{k.arg: ast.literal_eval(k.value) for k in call.keywords})
+
+
+PLAIN = {type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, dict}
 
 
 def adapt(f, how):
     """f with one argument, as it comes, and a result that is no coroutine."""
 
     def finish(result):
-        if type(result) is Coroutine:
-            import asyncio
+        if type(result) not in PLAIN and hasattr(type(result), "__await__"):
+            from concert import coroutines
 
-            return asyncio.run(result)
+            return coroutines.run(result)
         return result
 
     def one(a):
         result = f(a)
-        return result if type(result) is not Coroutine else finish(result)
+        return result if type(result) in PLAIN else finish(result)
 
     if how == "0":
         return lambda _: finish(f())

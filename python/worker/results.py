@@ -29,6 +29,18 @@ class Results:
         self.flushed = 0  # of these, in the pipe
         self.last = 0  # when the last outcome was written to the pipe
 
+    def abandon(self):
+        """Is called in a child of the process, whose frames would be taken for the worker's."""
+        self.fd = -1
+        self.lock = threading.Lock()  # another thread may have held it
+        try:
+            if self.words is not None:
+                self.words.release()
+                self.journal.release()
+        except BufferError:
+            pass  # another thread was using it
+        self.words = self.journal = None
+
     def put(self, kind, *parts):
         """Says something at once."""
         head = struct.pack("<IB", 1 + sum(map(len, parts)), kind)

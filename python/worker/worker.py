@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from _queue import SimpleQueue  # and not by modules that take their time to import
-from _signal import SIG_IGN, SIGINT
+from _signal import SIGINT
 from _signal import signal as handle
 
-from concert import errors, functions, results, values
+from concert import errors, finish, forks, functions, results, values
 from concert.errors import Cancelled, Gone
+from concert.forks import flush_standard
+from concert.imports import own
 
 VERSION, MARKS = 1, 2
 SLOTS_AT, SLOTS = 512, 1024  # words of the journal
@@ -26,6 +28,7 @@ SHARED = struct.Struct("<IBIIqBBQQ")
 FAILURE = struct.Struct("<IBIIq")
 UINT32 = struct.Struct("<I")
 EVER = 1 << 40
+COMPUTES = 0.05  # seconds in which an event loop that waits has cancelled its task
 
 
 class Lane:
@@ -35,6 +38,7 @@ class Lane:
         self.id = None  # the call that runs, or the last one
         self.running = False
         self.interrupted = False
+        self.why = 0  # and the reason, if the pool gave one
         self.thread = 0  # its number
 
 
@@ -51,12 +55,14 @@ class Worker:
         setup = dict(part.split("=", 1) for part in os.environ.pop("CONCERT_WORKER").split()[1:])
         if os.environ.pop("CONCERT_PYTHON_TUNED", None):
             os.environ.pop("GLIBC_TUNABLES", None)  # what this process had to know
+        self.patience = float(os.environ.pop("CONCERT_PYTHON_PATIENCE", "1"))
+        self.here = forks.mark()
         files = [int(fd) for fd in setup["files"].split(",")]
         for fd in files:
             os.set_inheritable(fd, False)
         for fd in files[:3]:
             os.set_blocking(fd, True)
-        self.tasks, out, self.control = files[:3]
+        self.tasks, out, self.control = self.files = files[:3]
         journal = mmap.mmap(files[3], 0) if len(files) > 3 else None
         self.out = results.Results(out, journal)
         self.arena = self.places = None
@@ -78,6 +84,8 @@ class Worker:
         self.functions = functions.Functions()
         self.sending = threading.Lock()  # held to send a result by the arena
         self.gathering = threading.Event()  # attend is awake
+        self.attending = True
+        self.over = SimpleQueue()  # lanes that have ended their last call
         self.lock = threading.Lock()  # guards what is below, and what lanes run; see calls
         self.heard = False  # while listen looks at it
         self.lanes = {}  # by number of thread
@@ -124,7 +132,7 @@ class Worker:
                 n = int.from_bytes(buf[:4], "little")
                 kind, body, buf = buf[4:5], buf[5 : 4 + n], buf[4 + n :]
                 if kind == b"X" and len(body) == 9:
-                    self.cancel(struct.unpack("<II", body[:8]), body[8])
+                    self.cancel(struct.unpack("<II", body[:8]), body[8] or 1)
                 elif kind == b"T" and len(body) == 8:
                     self.take_back(*struct.unpack("<II", body))
 
@@ -135,10 +143,10 @@ class Worker:
         2. Here gathering is cleared, and then looked whether there are outcomes.
 
         One of the two sees the other, so none is left behind."""
-        while True:
+        while self.attending:
             self.gathering.wait()
             quiet = 0
-            while quiet < 10:
+            while quiet < 10 and self.attending:
                 time.sleep(0.002)
                 quiet = 0 if self.out.say() else quiet + 1
                 flush_standard()
@@ -156,9 +164,31 @@ class Worker:
             for lane in self.lanes.values():
                 if lane.running and lane.id == call and not lane.interrupted:
                     lane.interrupted = True
-                    set_async_exception(lane.thread, Cancelled)
+                    lane.why = why
+                    self.interrupt(lane, call)
             if self.to_come(seq) or index >= self.begin.get(seq, EVER) - 1:
                 self.cancelled[call] = why  # it begins soon, is just interrupted, or has ended
+            self.heard = False
+
+    def interrupt(self, lane, call):
+        """Has the function of a call end: by an exception at its next step, or, of a coroutine that waits, by
+        asyncio's own cancellation. The caller holds the lock."""
+        coroutines = sys.modules.get("concert.coroutines")
+        run = coroutines.running.get(lane.thread) if coroutines is not None else None
+        if run is None:
+            set_async_exception(lane.thread, Cancelled)
+            return
+        run.cancel()
+        threading.Thread(target=self.insist, args=(lane, call, run), daemon=True, name="concert-cancel").start()
+
+    def insist(self, lane, call, run):
+        """Interrupts a coroutine that computes: its loop cannot cancel it."""
+        if run.heard.wait(COMPUTES):
+            return
+        with self.lock:
+            self.heard = True
+            if lane.running and lane.id == call and not run.heard.is_set():
+                set_async_exception(lane.thread, Cancelled)
             self.heard = False
 
     def take_back(self, seq, index):
@@ -174,23 +204,24 @@ class Worker:
     # Life.
 
     def run(self):
-        handle(SIGINT, SIG_IGN)  # the pool decides
+        handle(SIGINT, lambda *_: None)  # the pool decides; what tasks start does not inherit this
         self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, MARKS if self.marks is not None else 0))
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
-            if sys.version_info < (3, 8):
-                raise RuntimeError("Python %s is too old: it takes 3.8 or later" % sys.version.split()[0])
             values.check()
             sys.path[0:0] = [p for p in os.environ.pop("CONCERT_PYTHON_PATH", "").split(os.pathsep) if p]
             for name in os.environ.pop("CONCERT_PYTHON_IMPORT", "").split():
                 importlib.import_module(name)
+                self.stay()
             if self.prepare:
                 frame = self.next()
                 if frame is None:
                     return
                 _, name, args = self.parse(frame)
                 self.functions.find(name)(self.argument(args[0]))
+                self.stay()
         except BaseException as e:
+            self.stay(e)
             self.out.put(ord("B"), errors.describe(e))
             self.end(111)
         threading.Thread(target=self.attend, daemon=True, name="concert-out").start()
@@ -218,9 +249,28 @@ class Worker:
         if self.threads > 1:
             for lane in lanes:
                 self.frames.put(None)
+            for _ in lanes:
+                self.over.get()
+        self.release(lanes)
+
+    def release(self, lanes):
+        """Leaves the end of the process to the interpreter."""
+        flush_standard()
+        self.out.say()
+        self.attending = False
+        self.gathering.set()
+        finish.begin(self.patience)
+        if self.threads > 1:
             for lane in lanes:
                 lane.join()
-        self.end(0)
+        else:
+            close_loop()
+        self.functions.__init__()  # the modules of tasks are taken apart, with the files that they have open
+
+    def stay(self, e=None):
+        """Returns in the worker. In a child that a task has forked it does not."""
+        if not self.here[0]:
+            forks.leave(e)
 
     def new_lane(self):
         lane = Lane()
@@ -237,13 +287,16 @@ class Worker:
                     self.out.say()
                 frame = self.frames.get()
                 if frame is None:
-                    return  # the main thread says the rest
+                    break  # the main thread says the rest
                 self.calls(lane, frame)
         except BaseException as e:
             self.fail(e)
+        self.over.put(lane)
+        close_loop()
 
     def fail(self, e):
         """Ends the process, whatever threads there are, as this one cannot go on."""
+        self.stay(e)
         if isinstance(e, Gone):
             print("concert: from the pool came", e, file=sys.stderr)
             self.end(112)
@@ -251,7 +304,7 @@ class Worker:
         self.end(1)
 
     def end(self, code):
-        """Exits, without waiting for threads that tasks have left."""
+        """Exits at once: the worker is of no use."""
         try:
             flush_standard()
             self.out.say()
@@ -262,7 +315,7 @@ class Worker:
 
     def parse(self, frame):
         seq, _, n = struct.unpack_from("<IqH", frame, 1)  # the pool sees to the deadline
-        name = str(frame[15 : 15 + n], "utf-8")
+        name = str(frame[15 : 15 + n], "utf-8", "surrogateescape")  # no function has a name that is not UTF-8
         (count,) = struct.unpack_from("<H", frame, 15 + n)
         at = 17 + n
         args = []
@@ -292,12 +345,12 @@ class Worker:
         for index, arg in enumerate(args):
             lane.id = call = seq, index
             self.begin[seq] = index + 1
-            dropped = False
+            dropped = 0
             if self.heard or self.given_back or self.cancelled or self.free:
                 with self.lock:
                     if index >= self.given_back.get(seq, EVER):
                         break
-                    dropped = self.cancelled.pop(call, None) is not None
+                    dropped = self.cancelled.pop(call, 0)
             if self.marks is not None:
                 self.marks[mark] = seq << 32 | index + 1 << 16
             elif not dropped:
@@ -310,32 +363,44 @@ class Worker:
                 self.cancelled = {c: why for c, why in self.cancelled.items() if c[0] != seq}
 
     def call(self, lane, call, name, arg, dropped, begun):
-        """Runs one call, and returns when it ended. A cancellation is an exception that comes between
-        any two steps while lane.running is True; what is outside of that must not be torn by it."""
+        """Runs one call, and returns when it ended; dropped is the reason if it is cancelled already, or 0. A
+        cancellation is an exception that comes between any two steps while lane.running is True; what is outside
+        of that must not be torn by it."""
         kind = value = failure = None
         f = self.functions.known.get(name)
         if f is None and not dropped:
             try:
                 f = self.functions.find(name)  # not to be interrupted: half a module is of no use
+                self.stay()
             except BaseException as e:
-                return self.answer(call, begun, None, None, errors.describe(e))
+                self.stay(e)
+                return self.answer(lane, call, begun, None, None, errors.describe(e))
         step = 0  # 1: run, 2: described, 3: not to be interrupted any more
         while step < 3:
             try:
                 if step == 0:
                     step = 1
-                    lane.interrupted = dropped  # then nobody else does it: it comes once
+                    lane.why = dropped
+                    lane.interrupted = dropped > 0  # then listen does not: it comes once
                     lane.running = True
                     if self.heard or self.cancelled or self.free:
                         with self.lock:
-                            dropped = dropped or self.cancelled.pop(call, None) is not None
-                            lane.interrupted = lane.interrupted or dropped
+                            dropped = dropped or self.cancelled.pop(call, 0)
+                            if dropped:
+                                lane.interrupted, lane.why = True, dropped
                     if dropped:
                         raise Cancelled()
                     try:
-                        kind, value = values.encode(f(self.argument(arg)))
+                        result = f(self.argument(arg))
+                        if not self.here[0]:
+                            forks.leave()
+                        kind, value = values.encode(result)
                     except BaseException as e:
+                        if not self.here[0]:
+                            forks.leave(e)
                         kind = None
+                        if isinstance(e, Cancelled):
+                            e.why = lane.why
                         failure = errors.describe(e)
                     step = 2
                 lane.running = False
@@ -350,11 +415,15 @@ class Worker:
                 if step == 1:
                     kind = None  # before it ran, or while it was described
                     step = 2
-        return self.answer(call, begun, kind, value, failure)
+        return self.answer(lane, call, begun, kind, value, failure)
 
-    def answer(self, call, begun, kind, value, failure):
+    def answer(self, lane, call, begun, kind, value, failure):
         """Says what came of a call, and returns when it ended."""
         now = time.perf_counter_ns()
+        if failure is None and kind is None:
+            e = Cancelled()
+            e.why = lane.why
+            failure = errors.describe(e)
         if self.outcome(call, now, now - begun, kind, value, failure):
             flush_standard()
         elif not self.gathering.is_set():
@@ -364,8 +433,6 @@ class Worker:
     def outcome(self, call, now, ran, kind, value, failure):
         """Puts the frame together; True if all that was to be said is in the pipe."""
         seq, index = call
-        if failure is None and kind is None:
-            failure = errors.describe(Cancelled())
         if failure is None and len(value) > 1 << 30:
             failure = errors.describe(ValueError("the result has %d bytes, more than %d" % (len(value), 1 << 30)))
         if failure is not None:
@@ -391,19 +458,20 @@ class Worker:
 
 def set_async_exception(thread, kind):
     try:
-        import ctypes
-    except ImportError:
-        return  # a Python without it: the pool's patience ends, and it kills
+        ctypes = own("ctypes")
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
+    except (ImportError, AttributeError):
+        pass  # a Python without it: the pool's patience ends, and it kills
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None)
 
-
-def flush_standard():
-    for stream in (sys.stdout, sys.stderr):
+def close_loop():
+    """Ends the event loop of this thread, if it has one."""
+    coroutines = sys.modules.get("concert.coroutines")
+    if coroutines is not None:
         try:
-            stream.flush()
-        except Exception:
-            pass
+            coroutines.close()
+        except BaseException as e:
+            sys.excepthook(type(e), e, e.__traceback__)
 
 
 def equip(concert, worker):
@@ -412,6 +480,8 @@ def equip(concert, worker):
     def progress(done, total=0):
         """Says how far the task is: so many of so many units, 0 if that is not known."""
         amounts = struct.pack("<qq", int(done), int(total))
+        if not worker.here[0]:
+            return  # in a child, which is no task
         with worker.lock:  # meanwhile nobody interrupts, and who has been is not to tear a frame
             lane = worker.lanes.get(threading.get_ident())
             if lane is None and worker.threads == 1:
@@ -429,7 +499,7 @@ def main():
     try:
         import faulthandler
 
-        faulthandler.enable()
+        faulthandler.enable(all_threads=False)
     except Exception:
         pass
     try:
@@ -438,10 +508,9 @@ def main():
         pass
     worker = Worker()
     equip(sys.modules["concert"], worker)
+    forks.register(worker)
+    finish.register()
     try:
         worker.run()
     except BaseException as e:
         worker.fail(e)
-
-
-main()

@@ -1,0 +1,33 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+var returnsContextError = concert.Register("processes_test.returnsContextError", func(ctx context.Context, wrap bool) (int, error) {
+	<-ctx.Done()
+	if wrap {
+		return 0, errors.New("an error of its own")
+	}
+	return 0, ctx.Err()
+})
+
+// TestPool_TimeoutReturned: a task that ends with the error of its context since it ran for longer than
+// Options.Timeout has ErrTimeout, as one that has to be killed; an error of its own stays that.
+func TestPool_TimeoutReturned(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Timeout: 20 * time.Millisecond, Grace: time.Minute})
+	_, err := submit(t, p, returnsContextError, false).Result(t.Context())
+	if !errors.Is(err, processes.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		t.Errorf("Result() error = %v, want ErrTimeout", err)
+	}
+	if _, err := submit(t, p, returnsContextError, true).Result(t.Context()); errors.Is(err, processes.ErrTimeout) || err == nil || err.Error() != "an error of its own" {
+		t.Errorf("Result() error = %v, want the task's own", err)
+	}
+}

@@ -1,0 +1,159 @@
+package python_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"concert"
+	"concert/processes"
+	"concert/python"
+)
+
+const coroutines = `
+import asyncio, os, threading
+
+class Client:
+    """Belongs to the loop in which it was first used, as connections do."""
+
+    def __init__(self):
+        self.lock = self.loop = None
+
+    async def use(self):
+        loop = asyncio.get_running_loop()
+        if self.loop is None:
+            self.loop, self.lock = loop, asyncio.Lock()
+        if self.loop is not loop or loop.is_closed():
+            raise RuntimeError("another loop")
+        async with self.lock:
+            await asyncio.sleep(0)
+        return threading.get_ident()
+
+left = []
+
+async def leave():
+    async def count():
+        while True:
+            left.append(1)
+            await asyncio.sleep(0)
+    leave.task = asyncio.ensure_future(count())
+    await asyncio.sleep(0)
+
+async def see():
+    before = len(left)
+    while len(left) < before + 3:
+        await asyncio.sleep(0)
+    return not leave.task.done()
+
+class Waits:
+    def __await__(self):
+        yield from asyncio.sleep(0).__await__()
+        return "awaited"
+
+def awaitable():
+    return Waits()
+
+async def breaks():
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(3600)
+
+def closes():
+    asyncio.get_event_loop().close()
+
+async def fine():
+    return "fine"
+
+def runs():
+    return asyncio.run(fine())
+
+async def ends_late(path):
+    async def clean():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            with open(path, "w") as f:
+                f.write("closed %s" % asyncio.get_running_loop().is_running())
+    ends_late.task = asyncio.ensure_future(clean())
+    await asyncio.sleep(0)
+
+async def executor():
+    return await asyncio.get_running_loop().run_in_executor(None, threading.get_ident) != threading.get_ident()
+`
+
+// TestCoroutines: the coroutines of an interpreter, or of each thread of it, run on one event loop.
+func TestCoroutines(t *testing.T) {
+	p := newPool(t, 1, nil)
+	use := python.Source[python.None, int]("Client().use", coroutines)
+	for range 3 {
+		if _, err := call(t, p, use, python.None{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	none := func(name string) func(*testing.T, any) {
+		return func(t *testing.T, want any) {
+			t.Helper()
+			if got, err := call(t, p, python.Source[python.None, any](name, coroutines), python.None{}); got != want || err != nil {
+				t.Errorf("%s() = %v, %v; want %v", name, got, err, want)
+			}
+		}
+	}
+	none("leave")(t, nil)
+	none("see")(t, true) // what the one has left goes on in the next
+	none("awaitable")(t, "awaited")
+	none("executor")(t, true)
+	none("runs")(t, "fine") // a loop of the task's own is its own
+	if _, err := call(t, p, use, python.None{}); err != nil {
+		t.Errorf("after asyncio.run: %v", err)
+	}
+	if _, err := call(t, p, python.Source[python.None, any]("breaks", coroutines), python.None{}); !errors.Is(err, python.Type("RuntimeError")) {
+		t.Errorf("a task that stops the loop: %v, want RuntimeError", err)
+	}
+	none("fine")(t, "fine")
+}
+
+// TestCoroutines_Threads: threads have loops of their own.
+func TestCoroutines_Threads(t *testing.T) {
+	p := threads(t, 3, processes.Options{})
+	where := python.Source[int, []int]("where", `
+import asyncio, threading
+barrier = threading.Barrier(3)
+loops = {}
+async def where(_):
+    barrier.wait(60)
+    loop = loops.setdefault(threading.get_ident(), asyncio.get_running_loop())
+    await asyncio.sleep(0)
+    return [id(loop), int(loop is asyncio.get_running_loop())]
+`)
+	loops := map[int]bool{}
+	for range 4 {
+		got, err := concert.Gather(t.Context(), submit(t, p, where, 1), submit(t, p, where, 2), submit(t, p, where, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, loop := range got {
+			if loops[loop[0]] = true; loop[1] != 1 {
+				t.Error("a thread has another loop than before")
+			}
+		}
+	}
+	if len(loops) != 3 {
+		t.Errorf("%d loops, want 3", len(loops))
+	}
+}
+
+// TestCoroutines_Close: tasks that are left are canceled when the pool is closed, and clean up.
+func TestCoroutines_Close(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		p := newPool(t, 1, &python.Options{Options: processes.Options{Threads: threads}})
+		path := filepath.Join(t.TempDir(), "x")
+		if _, err := call(t, p, python.Source[string, any]("ends_late", coroutines), path); err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if text, err := os.ReadFile(path); string(text) != "closed True" || err != nil {
+			t.Errorf("%d threads: %q, %v", threads, text, err)
+		}
+	}
+}

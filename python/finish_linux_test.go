@@ -1,0 +1,169 @@
+package python_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"concert/processes"
+	"concert/python"
+)
+
+const finishing = `
+import atexit, concurrent.futures, ctypes, multiprocessing, os, tempfile, threading, time, weakref
+
+def say(path, text):
+    with open(path, "a") as f:
+        f.write(text + "\n")
+
+def at_exit(path):
+    atexit.register(say, path, "atexit")
+
+def finalizer(path):
+    finalizer.held = held = type("Held", (), {})()
+    weakref.finalize(held, say, path, "finalizer")
+
+def directory(path):
+    directory.held = tempfile.TemporaryDirectory(dir=os.path.dirname(path))
+    return directory.held.name
+
+def shared_memory(path):
+    from multiprocessing.shared_memory import SharedMemory
+    shared_memory.held = SharedMemory(create=True, size=10)
+    return "/dev/shm/" + shared_memory.held.name.lstrip("/")
+
+def semaphore(path):
+    from multiprocessing import resource_tracker
+    resource_tracker.ensure_running()
+    name = "/concert-test-%d" % os.getpid()
+    import _multiprocessing
+    semaphore.held = _multiprocessing.SemLock(1, 1, 1, name, False)
+    resource_tracker.register(name, "semaphore")
+    return "/dev/shm/sem." + name[1:]
+
+def prints_in_c(path):
+    ctypes.CDLL(None).printf(b"words of C")
+
+def executor(path):
+    executor.held = concurrent.futures.ThreadPoolExecutor(1)
+    executor.held.submit(len, ()).result()
+    atexit.register(say, path, "atexit")
+
+def thread_ends(path):
+    at_exit(path)
+    def end():
+        say(path + ".in", "")
+        while not os.path.exists(path + ".gate"):
+            time.sleep(0.001)
+        say(path, "thread")
+    threading.Thread(target=end).start()
+
+def thread_stays(path):
+    at_exit(path)
+    prints_in_c(path)
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+
+def at_exit_fails(path):
+    at_exit(path)
+    atexit.register(int, "none")
+
+def file_not_closed(path):
+    global file
+    file = open(path, "w")
+    file.write("left\n")
+`
+
+// TestClose: an interpreter that is released ends as one that has run a program does. What tasks
+// have left is cleaned up.
+func TestClose(t *testing.T) {
+	for name, want := range map[string]struct {
+		text    string // in the file
+		printed string
+	}{
+		"at_exit": {text: "atexit\n"}, "finalizer": {text: "finalizer\n"}, "directory": {}, "shared_memory": {}, "semaphore": {},
+		"prints_in_c": {printed: "words of C"}, "executor": {text: "atexit\n"}, "at_exit_fails": {text: "atexit\n", printed: "ValueError"},
+		"file_not_closed": {text: "left\n"}, "thread_stays": {text: "atexit\n", printed: "words of C"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			grace := 2 * time.Minute
+			if name == "thread_stays" {
+				grace = 4 * time.Second // of which half is for the thread, and half for the rest
+			}
+			p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))}})
+			path := filepath.Join(t.TempDir(), "x")
+			result, err := call(t, p, python.Source[string, any](name, finishing), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			left, _ := result.(string) // the name of a file, or none
+			if left != "" {
+				if _, err := os.Stat(left); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.Close()
+			if text, err := os.ReadFile(path); string(text) != want.text || err != nil && want.text != "" {
+				t.Errorf("written: %q, %v; want %q", text, err, want.text)
+			}
+			if !strings.Contains(out.String(), want.printed) {
+				t.Errorf("printed: %q, want %q", out.String(), want.printed)
+			}
+			if left != "" {
+				if _, err := os.Stat(left); !os.IsNotExist(err) {
+					t.Errorf("%s is left: %v", left, err)
+				}
+			}
+		})
+	}
+}
+
+// TestClose_Thread: a thread that a task has left can end its work.
+func TestClose_Thread(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: 2 * time.Minute}})
+	path := filepath.Join(t.TempDir(), "x")
+	if _, err := call(t, p, python.Source[string, any]("thread_ends", finishing), path); err != nil {
+		t.Fatal(err)
+	}
+	await(t, path+".in", 1)
+	closed := make(chan struct{})
+	go func() {
+		p.Close()
+		close(closed)
+	}()
+	touch(t, path+".gate")
+	<-closed
+	if text, err := os.ReadFile(path); string(text) != "thread\natexit\n" || err != nil {
+		t.Errorf("written: %q, %v", text, err)
+	}
+}
+
+// TestClose_Recycled: a worker that is replaced ends like one of a pool that is closed.
+func TestClose_Recycled(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Options: processes.Options{MaxTasks: 1}})
+	path := filepath.Join(t.TempDir(), "x")
+	if _, err := call(t, p, python.Source[string, any]("at_exit", finishing), path); err != nil {
+		t.Fatal(err)
+	}
+	same(t, p, 5)
+	p.Close()
+	if text, err := os.ReadFile(path); string(text) != "atexit\n" || err != nil {
+		t.Errorf("written: %q, %v", text, err)
+	}
+}
+
+// TestClose_Bound: what does not end is killed.
+func TestClose_Bound(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: 200 * time.Millisecond}})
+	hangs := python.Source[python.None, any]("f", "import atexit, time\ndef f():\n    atexit.register(time.sleep, 3600)\n")
+	if _, err := call(t, p, hangs, python.None{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}

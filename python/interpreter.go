@@ -1,0 +1,79 @@
+package python
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// interpreter returns the absolute path of the program that a name stands for: workers may
+// have another working directory.
+func interpreter(name string) (string, error) {
+	if name == "" {
+		name = os.Getenv("VIRTUAL_ENV")
+	}
+	if name == "" {
+		return lookPath("python3")
+	}
+	info, err := os.Stat(name)
+	if err != nil || !info.IsDir() {
+		return lookPath(name)
+	}
+	for _, program := range []string{filepath.Join("bin", "python3"), filepath.Join("bin", "python"), filepath.Join("Scripts", "python.exe")} {
+		program = filepath.Join(name, program)
+		if info, err := os.Stat(program); err == nil && !info.IsDir() {
+			return absolute(program)
+		}
+	}
+	if program, err := lookPath(name); err == nil {
+		return program, nil // the directory only has the name of a program
+	}
+	return "", fmt.Errorf("python: %s is a directory without an interpreter in it: no virtual environment", name)
+}
+
+// lookPath finds a program as a shell does.
+func lookPath(name string) (string, error) {
+	program, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("python: no interpreter: %w", err)
+	}
+	return absolute(program)
+}
+
+// absolute leaves links alone: a virtual environment is known by the path of its
+// interpreter, which is a link to another one.
+func absolute(program string) (string, error) {
+	path, err := filepath.Abs(program)
+	if err != nil {
+		return "", fmt.Errorf("python: interpreter %s: %w", program, err)
+	}
+	return path, nil
+}
+
+// threadCaps adds to an environment what keeps n tasks from having n times as many
+// threads as there are processors.
+func threadCaps(env []string, n int) []string {
+	each := max(1, runtime.GOMAXPROCS(0)/n)
+	env = append([]string(nil), env...)
+	for _, name := range []string{
+		"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+		"NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+	} {
+		if !has(env, name) {
+			env = append(env, fmt.Sprintf("%s=%d", name, each))
+		}
+	}
+	return env
+}
+
+// has reports whether an environment has a variable.
+func has(env []string, name string) bool {
+	return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+}
+
+// tunables is for the C library of the workers, which takes it out of what their tasks start.
+const tunables = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"

@@ -1,0 +1,60 @@
+"""The end of a worker that the pool has released: that of a Python program, within a bound."""
+
+import atexit
+import os
+import sys
+import threading
+
+from concert import forks
+from concert.imports import own
+
+pid = os.getpid()
+waited = threading.Event()  # the interpreter has waited for the threads that there are
+
+
+def register():
+    """Has last called after all other functions of atexit: they run in reverse order."""
+    atexit.register(last)
+
+
+def last():
+    """Ends the processes that remove shared memory and semaphores which tasks have left. The pool kills what
+    this process has started as soon as it has ended."""
+    if os.getpid() != pid:
+        return
+    for name, module in list(sys.modules.items()):
+        if name.rpartition(".")[2] != "resource_tracker":
+            continue
+        tracker = getattr(module, "_resource_tracker", None)
+        try:
+            if hasattr(tracker, "_stop"):
+                tracker._stop()
+            elif getattr(tracker, "_fd", None) is not None:
+                os.close(tracker._fd)
+                tracker._fd = None
+                os.waitpid(tracker._pid, 0)
+        except Exception:
+            pass
+
+
+def begin(patience):
+    """Is called when nothing is left to do, before the main thread ends. The interpreter would then wait for
+    threads that tasks have left: they get so many seconds."""
+    atexit.register(waited.set)
+    threading.Thread(target=insist, args=(patience,), daemon=True, name="concert-end").start()
+
+
+def insist(patience):
+    """Does the rest without the main thread if that waits for too long."""
+    if waited.wait(patience):
+        return
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    forks.flush_standard()
+    try:
+        own("ctypes").CDLL(None).fflush(None)  # what code in C has printed
+    except Exception:
+        pass
+    os._exit(0)

@@ -1,0 +1,58 @@
+"""Imports of the worker's own modules, and of those that it needs from the standard library.
+
+A file of the user's may have the name of a module of the standard library: types.py in the
+working directory, or queue.py in Options.Path. The worker never takes those for its own."""
+
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import PathFinder
+from _thread import _local
+
+
+class Finder:
+    """Finds the modules of the package concert, which have no files. For a thread that is within own,
+    it finds all others where the standard library is."""
+
+    def __init__(self, parts, path):
+        self.parts = parts  # by name: the source text
+        self.path = path
+        self.local = _local()
+
+    def find_spec(self, name, path=None, target=None):
+        if name in self.parts:
+            return ModuleSpec(name, self, origin="<%s>" % name)
+        if path is None and getattr(self.local, "own", False):
+            return PathFinder.find_spec(name, self.path)
+        return None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        name = module.__name__
+        self.local.own, before = True, getattr(self.local, "own", False)
+        try:
+            exec(compile(self.parts[name], "<%s>" % name, "exec"), module.__dict__)
+        finally:
+            self.local.own = before
+
+
+def own(name):
+    """Imports a module for the worker's own use."""
+    module = sys.modules.get(name)
+    if module is not None:
+        return module
+    local = finder.local
+    local.own, before = True, getattr(local, "own", False)
+    try:
+        __import__(name)
+    finally:
+        local.own = before
+    return sys.modules[name]
+
+
+def install(parts, path):
+    """Makes the package concert importable. Tasks can import it, too."""
+    global finder
+    finder = Finder(parts, path)
+    sys.meta_path.insert(0, finder)

@@ -1,0 +1,66 @@
+"""Modules whose text came with a call: those of python.Source."""
+
+import sys
+from binascii import crc32
+
+from concert import errors
+from concert.imports import own
+
+
+class Loader:
+    """Has the text for inspect and linecache."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        pass  # it is made by load
+
+    def get_source(self, name):
+        return self.text
+
+
+def load(name, text):
+    """Returns the module of a text, which runs once in each worker. The name is one for it in sys.modules, so
+    that pickle, dataclasses and typing find there what it defines; None, for one that load makes."""
+    text = dedent(text)
+    name = name or "source_%08x" % crc32(text.encode("utf-8", "surrogatepass"))
+    known = sys.modules.get(name)
+    if known is not None and getattr(getattr(known, "__loader__", None), "text", None) == text:
+        return known
+    file = "<%s>" % name
+    code = compile(text, file, "exec", dont_inherit=True)
+    module = type(sys)(name)
+    module.__file__ = file
+    module.__loader__ = Loader(text)
+    module.__spec__ = own("importlib.machinery").ModuleSpec(name, module.__loader__, origin=file)
+    lines = [line + "\n" for line in text.split("\n")]
+    own("linecache").cache[file] = (len(text), None, lines, file)  # None: no file to compare it with
+    errors.SOURCES.add(name)
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return sys.modules.get(name, module)
+
+
+def dedent(text):
+    """Takes the indentation of the first line off all lines that have it: the text may be indented as the Go
+    around it is."""
+    text = text.replace("\r\n", "\n")
+    for line in text.split("\n"):
+        code = line.lstrip()
+        if code and not code.startswith("#"):
+            margin = line[: len(line) - len(code)]
+            break
+    else:
+        return text
+    if not margin:
+        return text
+    n = len(margin)
+    return "\n".join(line[n:] if line.startswith(margin) else line.lstrip() if not line.strip() else line for line in text.split("\n"))
