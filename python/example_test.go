@@ -20,6 +20,8 @@ var (
 	sleep   = python.Func[float64, any]("time:sleep")
 	replace = python.Func[python.Args, string]("re:sub")
 	parse   = python.Func[string, map[string]any]("json:loads")
+	count   = python.Stream[int, int]("itertools:count") // without end
+	matches = python.Func[string, []string]("re:compile('[0-9]+').findall")
 	collatz = python.Source[int, int]("steps", `
 def steps(n):
     count = 0
@@ -111,6 +113,43 @@ func ExampleSource() {
 	defer ex.Close()
 	fmt.Println(concert.Submit(ctx, ex, collatz, 27).Result(ctx))
 	// Output: 111 <nil>
+}
+
+// A generator is a sequence: its values come as they are made, and no more of them are made
+// than the loop takes.
+func ExampleStream() {
+	ctx := context.Background()
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	for n, err := range count(ctx, ex, 10) {
+		if err != nil || n > 12 {
+			fmt.Println("the last is", n, err)
+			break
+		}
+		fmt.Println(n)
+	}
+	// Output:
+	// 10
+	// 11
+	// 12
+	// the last is 13 <nil>
+}
+
+// A constructor is called once in each worker, with what is between the parentheses.
+func ExampleFunc_constructor() {
+	ctx := context.Background()
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	fmt.Println(concert.Submit(ctx, ex, matches, "b12").Result(ctx))
+	// Output: [12] <nil>
 }
 
 // An exception is an error with Python's traceback.

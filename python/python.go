@@ -262,11 +262,16 @@ type Args struct {
 // Func may be called at any time and from any goroutine; for the same types and place it
 // returns the same function. It panics if where is not of that form.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
+	check("Func", where)
+	return declare[In, Out](where)
+}
+
+// check panics if where is not of the form that Func wants.
+func check(caller, where string) {
 	module, name, ok := strings.Cut(where, ":")
 	if !ok || module == "" || strings.ContainsAny(module, " \t\n") || !isName(name) {
-		panic(fmt.Sprintf("python: Func(%q): want \"module:function\"", where))
+		panic(fmt.Sprintf("python: %s(%q): want \"module:function\"", caller, where))
 	}
-	return declare[In, Out](where)
 }
 
 // isName reports whether a text may name a function: it is one line, and has spaces and colons only
@@ -307,7 +312,7 @@ func Source[In, Out any](name, text string) func(context.Context, In) (Out, erro
 		text = "\n" // which defines nothing, as Python will say
 	}
 	sum := sha256.Sum256([]byte(text))
-	return declareText[In, Out](fmt.Sprintf("source_%x:%s", sum[:4], name), text)
+	return declareText[In, Out](howOf[In](), fmt.Sprintf("source_%x:%s", sum[:4], name), text)
 }
 
 // declared holds the functions, by their names in the registry.
@@ -317,21 +322,25 @@ var declared struct {
 }
 
 func declare[In, Out any](where string) func(context.Context, In) (Out, error) {
-	return declareText[In, Out](where, "")
+	return declareText[In, Out](howOf[In](), where, "")
+}
+
+// howOf says how a function is called with an argument of a type.
+func howOf[In any]() string {
+	switch any((*In)(nil)).(type) {
+	case *None:
+		return "0"
+	case *Args:
+		return "*"
+	}
+	return "1"
 }
 
 // declareText declares a function whose module goes along with its calls, unless text is empty.
-func declareText[In, Out any](where, text string) func(context.Context, In) (Out, error) {
-	how := "1"
-	var in *In
-	switch any(in).(type) {
-	case *None:
-		how = "0"
-	case *Args:
-		how = "*"
-	}
+func declareText[In, Out any](how, where, text string) func(context.Context, In) (Out, error) {
 	var f func(context.Context, In) (Out, error)
-	key := fmt.Sprintf("%T %s", f, where)
+	name := nameOf(how, where)
+	key := fmt.Sprintf("%T %s", f, name)
 	declared.mu.Lock()
 	defer declared.mu.Unlock()
 	if known, ok := declared.functions[key]; ok {
@@ -340,7 +349,6 @@ func declareText[In, Out any](where, text string) func(context.Context, In) (Out
 	if declared.functions == nil {
 		declared.functions = make(map[string]any)
 	}
-	name := nameOf(how, where)
 	if text != "" {
 		frame.SetWireName(name, name+"\n"+text)
 	}

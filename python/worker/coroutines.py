@@ -15,7 +15,7 @@ class Run:
     def __init__(self, loop, task):
         self.loop = loop
         self.task = task
-        self.heard = threading.Event()  # the task has been asked to end
+        self.heard = threading.Event()  # the task has been asked to end, or is not to be any more
 
     def cancel(self):
         """Has the loop cancel the task. It is called by another thread."""
@@ -25,8 +25,9 @@ class Run:
             pass  # the loop was closed by the task
 
     def ask(self):
-        self.heard.set()
-        self.task.cancel()
+        if not self.heard.is_set():
+            self.heard.set()
+            self.task.cancel()
 
 
 def run(awaitable):

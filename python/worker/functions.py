@@ -4,6 +4,7 @@ import importlib
 import threading
 
 from concert.errors import type_name
+from concert.imports import own
 
 
 class Functions:
@@ -22,7 +23,7 @@ class Functions:
 
     def look_up(self, name):
         """python:HOW:MODULE:NAME, and for source text a line's end and the text; its MODULE may be empty. HOW is
-        1 for one argument, 0 for none, * for those of python.Args."""
+        1 for one argument, 0 for none, * for those of python.Args, with an s after it for python.Stream."""
         try:
             language, how, where = name.split(":", 2)
             module, target = where.split(":", 1)
@@ -53,13 +54,17 @@ class Functions:
                 found = getattr(found, part)
         if not callable(found):
             raise TypeError("%s:%s is no function: it is of type %s" % (module, target, type_name(type(found))))
-        return adapt(found, how)
+        f = adapt(found, how[0])
+        if how.endswith("s"):
+            from concert import streams, worker
+
+            return lambda a: streams.stream(f(a["arg"]), a["path"], worker.current)
+        return f
 
 
 def split(target):
     """The parts of a name, of which some are calls with arguments: dots in those separate nothing."""
-    import ast
-
+    ast = own("ast")
     try:
         node = ast.parse(target, mode="eval").body
     except SyntaxError as e:
@@ -86,8 +91,7 @@ def split(target):
 
 
 def literal(node, target):
-    import ast
-
+    ast = own("ast")
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -98,8 +102,7 @@ def construct(f, arguments):
     """Calls f with arguments that split has written."""
     if not arguments.strip():
         return f()
-    import ast
-
+    ast = own("ast")
     call = ast.parse("f(%s)" % arguments, mode="eval").body
     return f(*map(ast.literal_eval, call.args), **{k.arg: ast.literal_eval(k.value) for k in call.keywords})
 

@@ -173,8 +173,7 @@ class Worker:
     def interrupt(self, lane, call):
         """Has the function of a call end: by an exception at its next step, or, of a coroutine that waits, by
         asyncio's own cancellation. The caller holds the lock."""
-        coroutines = sys.modules.get("concert.coroutines")
-        run = coroutines.running.get(lane.thread) if coroutines is not None else None
+        run = running(lane)
         if run is None:
             set_async_exception(lane.thread, Cancelled)
             return
@@ -190,6 +189,19 @@ class Worker:
             if lane.running and lane.id == call and not run.heard.is_set():
                 set_async_exception(lane.thread, Cancelled)
             self.heard = False
+
+    def shield(self):
+        """Keeps the task of this thread from being interrupted from now on."""
+        lane = self.lanes.get(threading.get_ident())
+        if lane is None:
+            return
+        with self.lock:
+            if lane.interrupted:
+                set_async_exception(lane.thread, None)  # it may not have come yet
+            lane.interrupted = True
+            run = running(lane)
+            if run is not None:
+                run.heard.set()
 
     def take_back(self, seq, index):
         with self.lock:
@@ -464,6 +476,12 @@ def set_async_exception(thread, kind):
         pass  # a Python without it: the pool's patience ends, and it kills
 
 
+def running(lane):
+    """The coroutine that a thread runs; None if there is none."""
+    coroutines = sys.modules.get("concert.coroutines")
+    return coroutines.running.get(lane.thread) if coroutines is not None else None
+
+
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
     coroutines = sys.modules.get("concert.coroutines")
@@ -506,7 +524,8 @@ def main():
         sys.stdout.reconfigure(line_buffering=True)
     except Exception:
         pass
-    worker = Worker()
+    global current
+    current = worker = Worker()
     equip(sys.modules["concert"], worker)
     forks.register(worker)
     finish.register()

@@ -1,0 +1,192 @@
+package python
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// streamed is the argument of a function whose results go through a socket.
+type streamed[In any] struct {
+	Path string `json:"path"`
+	Arg  In     `json:"arg"`
+}
+
+const (
+	largestItem = 1 << 30
+	afterEnd    = 100 * time.Millisecond // for what is in the socket when the task has ended
+)
+
+// Stream returns a Python generator, or another function whose result can be iterated, as a
+// Go function: its values come one by one, each as soon as it is there. Where and In are as
+// for [Func], Out is the type of a value.
+//
+//	var tokens = python.Stream[string, string]("models:Model().generate")
+//
+//	for token, err := range tokens(ctx, ex, "Once upon a time") { ... }
+//
+// Each loop is one task of the pool, which runs as long as the loop, its body included:
+// Options.Timeout, Options.Grace and ctx are those of the whole. The generator is at most one value
+// ahead of the loop. When the loop is left, the generator is closed: it is
+// interrupted, or, if it waits at a yield, has GeneratorExit raised there. The loop
+// ends when it has. Generators may be asynchronous.
+//
+// An error is the last that the loop yields: an exception of the generator, a value that does not fit
+// Out, the death of the interpreter, the end of ctx. The values before it have been yielded. The
+// sequence can be iterated more than once, and concurrently: each time the function is called anew.
+//
+// Stream needs sockets of the file system, which Windows does not have for
+// Python; there the error is [errors.ErrUnsupported]. It panics as Func does.
+func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
+	check("Stream", where)
+	call := declareText[streamed[In], int](howOf[In]()+"s", where, "")
+	return func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
+		return func(yield func(Out, error) bool) {
+			ctx, cancel := context.WithCancel(ctx)
+			s, err := openStream()
+			if err != nil {
+				cancel()
+				yield(*new(Out), fmt.Errorf("python: Stream(%q): %w", where, err))
+				return
+			}
+			s.task = concert.Submit(ctx, ex, call, streamed[In]{s.path, in})
+			defer s.close(ctx, cancel)
+			for n := 0; ; n++ {
+				var out Out
+				item, ok, err := s.next(ctx, n > 0)
+				if ok {
+					if err = (codec{}).Decode(item, &out); err != nil {
+						err = fmt.Errorf("python: value %d of %s: %w", n, where, err)
+					}
+				}
+				if err != nil {
+					yield(*new(Out), err)
+					return
+				}
+				if !ok || !yield(out, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// stream is the receiving end of a task that streams.
+type stream struct {
+	dir, path string
+	listener  *net.UnixListener
+	conn      *net.UnixConn // nil until the task has connected
+	task      *concert.Future[int]
+}
+
+func openStream() (*stream, error) {
+	if runtime.GOOS == "windows" {
+		return nil, errors.ErrUnsupported
+	}
+	dir, err := os.MkdirTemp("", "concert")
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{dir: dir, path: filepath.Join(dir, "s")}
+	if s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"}); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+// next returns the next value, and false if there is none, with the error of the task. If ask is
+// true the task is waiting to be asked for it.
+func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok bool, err error) {
+	concert.Release(ctx, func() { item, ok = s.read(ask) })
+	if !ok {
+		_, err = s.task.Result(context.WithoutCancel(ctx))
+	}
+	return item, ok, err
+}
+
+// read returns the next value; false when the task has ended without one.
+func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
+	if s.conn == nil {
+		s.await(s.listener.SetDeadline, func() (err error) {
+			s.conn, err = s.listener.AcceptUnix()
+			return err
+		})
+	}
+	if s.conn == nil {
+		return item, false
+	}
+	if ask {
+		s.conn.Write([]byte{1}) // if it fails, the task has ended
+	}
+	var head [4]byte
+	if s.readFull(head[:]) != nil {
+		return item, false
+	}
+	n := binary.LittleEndian.Uint32(head[:])
+	if n == 0 || n > largestItem {
+		return item, false
+	}
+	var b []byte
+	for len(b) < int(n) { // in parts: nothing is allocated at the worker's word
+		from := len(b)
+		b = append(b, make([]byte, min(int(n)-from, 1<<20))...)
+		if s.readFull(b[from:]) != nil {
+			return item, false
+		}
+	}
+	return concert.Encoded{Kind: b[0], Bytes: b[1:]}, true
+}
+
+func (s *stream) readFull(b []byte) error {
+	return s.await(s.conn.SetReadDeadline, func() error {
+		n, err := io.ReadFull(s.conn, b)
+		b = b[n:]
+		return err
+	})
+}
+
+// await calls do, which waits for the worker, until the task has ended; then once more, for what
+// is there, but not for long: another process may have the worker's end, a child of it.
+func (s *stream) await(deadline func(time.Time) error, do func() error) error {
+	returned, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-s.task.Done():
+			deadline(time.Unix(1, 0))
+		case <-returned:
+		}
+	}()
+	err := do()
+	close(returned)
+	<-watched
+	deadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		deadline(time.Now().Add(afterEnd))
+		err = do()
+	}
+	return err
+}
+
+// close ends the task, if it runs, and waits until it has ended.
+func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
+	cancel()
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	s.listener.Close()
+	s.task.Result(context.WithoutCancel(ctx))
+	os.RemoveAll(s.dir)
+}
