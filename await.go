@@ -77,11 +77,14 @@ func (s *strand) await(ctx context.Context, self, t *Task) error {
 // hurried reports whether the wait has a deadline before that of the task that
 // waits. What the task runs on top of itself would not end for it.
 func hurried(ctx context.Context, self *Task) bool {
+	if ctx == self.context() {
+		return false
+	}
 	d, ok := ctx.Deadline()
 	if !ok {
 		return false
 	}
-	own, ok := self.ctx.Parent.Deadline()
+	own, ok := self.ctx.Deadline()
 	return !ok || d.Before(own)
 }
 

@@ -64,7 +64,12 @@ var graph struct {
 	mu     sync.Mutex
 	search search // guarded by mu
 
-	sources []*strand // guarded by mu: of the search that goes on
+	resumed uint64 // guarded by mu: how many waits have ended
+	chain   uint64 // guarded by mu: how many chains were followed, see lastOf
+
+	sources []*strand     // guarded by mu: of the search that goes on
+	steps   int           // guarded by mu: strands that searches and chains have passed
+	verify  func(ok bool) // guarded by mu: for tests, what a search says where none was made
 }
 
 // wait is what a strand is suspended in.
@@ -121,11 +126,22 @@ var errNotMine = errors.New("concert: not on its strand")
 // rescueLocked lends a worker if the strand is stuck, and fails if that would
 // not help.
 func (s *strand) rescueLocked() error {
+	graph.sources = append(graph.sources[:0], s)
 	if s.easyLocked() {
+		if graph.verify != nil {
+			graph.verify(graph.search.isAlive(s))
+		}
 		return nil
 	}
-	graph.sources = append(graph.sources[:0], s)
 	return graph.search.rescue(graph.sources)
+}
+
+// isAlive is what a search says.
+func (q *search) isAlive(s *strand) bool {
+	defer q.forget()
+	q.collect([]*strand{s})
+	q.spread()
+	return s.alive
 }
 
 // rescueLocked looks after the strands suspended on a worker.
@@ -160,7 +176,7 @@ func (s *strand) easyLocked() bool {
 	if s.wait.input() && len(s.beside) > 0 {
 		return slices.ContainsFunc(s.beside, (*wait).easyLocked)
 	}
-	return s.wait.easyLocked()
+	return s.wait.easyLocked() || s.wait.easyChainLocked()
 }
 
 // input reports whether the wait is for a Map's next input. If the goroutine
@@ -177,6 +193,19 @@ func (b *wait) easyLocked() bool {
 		}
 	}
 	return false
+}
+
+// easyChainLocked is easyLocked for the end of a chain of waits.
+func (b *wait) easyChainLocked() bool {
+	if len(b.on) != 1 || b.room != nil {
+		return false
+	}
+	_, s := b.on[0].whereLocked()
+	if s == nil {
+		return false
+	}
+	last := s.lastOf()
+	return last.wait == nil || !last.wait.input() && len(last.beside) == 0 && last.wait.easyLocked()
 }
 
 // elsewhere reports whether no worker stands in the way: the wait has ended,
@@ -261,6 +290,7 @@ type search struct {
 	strands []*strand // in the order in which they were reached
 	groups  []*WorkerGroup
 	fresh   []*strand // alive, and those in front of them not yet looked at
+	descent descent
 }
 
 // behind is what stands behind a strand's wait.
@@ -287,7 +317,7 @@ func (q *search) rescue(from []*strand) error {
 		}
 		for _, g := range s.behind.groups {
 			if w := g.lendableLocked(from[0].worker); w != nil {
-				w.lendLocked()
+				q.descent.begin(q, w.lendLocked())
 				return nil
 			}
 		}
@@ -325,6 +355,7 @@ func (q *search) collect(from []*strand) {
 
 func (q *search) add(s *strand) {
 	if s.round != q.round {
+		graph.steps++
 		s.round, s.alive = q.round, false
 		q.strands = append(q.strands, s)
 	}

@@ -124,7 +124,8 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 	}
 	s, _ := standing(ctx)
 	m.onWorker = s != nil
-	m.ctx, m.cancel = context.WithCancelCause(ctx)
+	inner, cancel := context.WithCancelCause(ctx)
+	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
 	m.line.init()
 	m.fedWidth = m.width()
 	m.widen(1)

@@ -213,7 +213,7 @@ type itemContext struct {
 }
 
 // Deadline, Done, Err and Value are those of a context; Value gives the item what is its own.
-func (c *itemContext) Deadline() (time.Time, bool) { return c.lazy.Parent.Deadline() }
+func (c *itemContext) Deadline() (time.Time, bool) { return c.lazy.Deadline() }
 func (c *itemContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
 func (c *itemContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
 func (c *itemContext) Value(key any) any {
@@ -222,9 +222,31 @@ func (c *itemContext) Value(key any) any {
 		return c.task
 	case numberKey{}, ownKey{}:
 		return c
+	case releaserKey{}:
+		return nil // what is above belongs to the caller of Map
 	}
 	return c.lazy.Value(key)
 }
+
+// Source is for contexts below.
+func (c *itemContext) Source() context.Context { return c.lazy.Source() }
+
+// mapContext is the context of a Map: it ends with the loop.
+type mapContext struct {
+	context.Context // made from outer
+	outer           context.Context
+}
+
+// Value asks the caller's context for all but what package context asks for.
+func (c *mapContext) Value(key any) any {
+	if lazy.IsCancelKey(key) {
+		return c.Context.Value(key)
+	}
+	return c.outer.Value(key)
+}
+
+// Source is for contexts below.
+func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.outer) }
 
 // String names the function of the Map.
 func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }

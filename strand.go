@@ -39,6 +39,11 @@ type strand struct {
 	behind  behind        // what stands behind its waits, in that search
 	front   []*strand     // those that wait for this one
 	alive   bool          // what it found
+	chain   uint64        // see lastOf
+	last    *strand       // likewise
+	lastAt  uint64        // graph.resumed then
+
+	ended atomic.Uint32 // tasks that have ended on it; see descent
 }
 
 // start takes a waiting task to running, unless its context has ended.
@@ -72,6 +77,10 @@ func (s *strand) run(t *Task) {
 	again = t.job.run(t)
 }
 
+// openEvery is how many tasks on a stack leave their contexts as they are until
+// one opens its own, so that these do not become a long chain (see package lazy).
+const openEvery = 16
+
 // runNested runs a waiting task of the worker's group on top of the task that
 // waits for it. It reports whether the task was still waiting.
 func (s *strand) runNested(t *Task) bool {
@@ -80,14 +89,19 @@ func (s *strand) runNested(t *Task) bool {
 	}
 	s.mu.Lock()
 	s.nested = append(s.nested, t)
+	n := len(s.nested)
 	s.mu.Unlock()
+	if n%openEvery == 0 {
+		t.context().Done()
+	}
 	again := true // so it stays when run does not return
 	defer func() {
 		if s.suspended.Load() {
 			s.reclaim()
 		}
+		s.ended.Add(1)
 		s.mu.Lock()
-		i := slices.Index(s.nested, t)
+		i := lastIndex(s.nested, t)
 		s.nested = slices.Delete(s.nested, i, i+1)
 		s.mu.Unlock()
 		if again {
@@ -115,6 +129,15 @@ func (s *strand) again(t *Task) {
 		return
 	}
 	s.worker.group.queue.Again(t)
+}
+
+// lastIndex is slices.Index from the end, where what came last is.
+func lastIndex[T comparable](list []T, v T) int {
+	i := len(list) - 1
+	for i >= 0 && list[i] != v {
+		i--
+	}
+	return i
 }
 
 // tasks appends the tasks on the stack.
@@ -160,7 +183,8 @@ type claim struct {
 func (w *Worker) releaseLocked() {
 	if len(w.resuming) > 0 {
 		next := w.resuming[0]
-		w.resuming = slices.Delete(w.resuming, 0, 1)
+		w.resuming[0] = nil
+		w.resuming = w.resuming[1:]
 		w.wanted.Store(len(w.resuming) > 0)
 		next.granted <- struct{}{}
 	} else {
@@ -212,8 +236,10 @@ func (w *Worker) yield() {
 func (s *strand) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
+	descending := graph.search.descent.holds(s)
 	switch {
 	case s.wait != nil:
+		s.worker.group.epoch++
 		if s.changed == nil {
 			s.changed = make(chan struct{})
 		}
@@ -229,6 +255,10 @@ func (s *strand) suspend(b *wait, self *Task) (changed <-chan struct{}, err erro
 	s.wait = b
 	s.suspended.Store(true)
 	s.worker.releaseLocked()
+	s.worker.group.epoch++
+	if descending && !s.easyLocked() && graph.search.descent.next() {
+		return nil, nil
+	}
 	return nil, s.rescueLocked()
 }
 
@@ -242,6 +272,7 @@ func (s *strand) leave(b *wait) {
 func (s *strand) leaveLocked(b *wait) {
 	if i := slices.Index(s.beside, b); i >= 0 {
 		s.beside = slices.Delete(s.beside, i, i+1)
+		s.worker.group.epoch++
 	}
 }
 
@@ -255,6 +286,7 @@ func (s *strand) goOn(b *wait) {
 		return
 	}
 	b.over = true
+	s.worker.group.epoch++
 	if s.claim = s.worker.claimLocked(); s.claim == nil {
 		s.clearLocked()
 		graph.mu.Unlock()
@@ -276,6 +308,9 @@ func (s *strand) goOn(b *wait) {
 // clearLocked ends the suspension.
 func (s *strand) clearLocked() {
 	s.wait, s.claim = nil, nil
+	s.last = nil
+	graph.resumed++
+	s.worker.group.epoch++
 	s.suspended.Store(false)
 	if s.changed != nil {
 		close(s.changed)
@@ -316,14 +351,15 @@ func (s *strand) reclaim() {
 }
 
 // lendLocked starts a strand that serves the queue with the worker, which
-// nobody has.
-func (w *Worker) lendLocked() {
+// nobody has, and returns it.
+func (w *Worker) lendLocked() *strand {
 	s := &strand{worker: w}
 	w.lent = append(w.lent, s)
 	w.others.Add(1)
 	w.held = true
 	w.recountLocked()
 	go s.serve()
+	return s
 }
 
 // serve runs tasks from the queue until there is none, or somebody wants the
@@ -336,6 +372,7 @@ func (s *strand) serve() {
 			return
 		}
 		s.run(t)
+		s.ended.Add(1)
 		if s.worker.wanted.Load() {
 			return
 		}
@@ -348,13 +385,20 @@ func (s *strand) end() {
 	w := s.worker
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
-	i := slices.Index(w.lent, s)
+	i := lastIndex(w.lent, s)
 	w.lent = slices.Delete(w.lent, i, i+1)
+	w.group.epoch++
+	if graph.search.descent.heir == s {
+		graph.search.descent.forget()
+	}
 	w.others.Add(-1)
 	if len(w.lent) == 0 && w.vacant != nil {
 		close(w.vacant)
 		w.vacant = nil
 	}
 	w.releaseLocked()
+	if w.group.movesLocked(w) {
+		return // what waits for the group can go on waiting
+	}
 	w.rescueLocked()
 }

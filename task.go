@@ -214,10 +214,11 @@ func (t *Task) Function() string { return t.job.function(t) }
 func (t *Task) context() context.Context { return (*taskContext)(t) }
 
 // taskContext is a Task as the context of its own function. Under workerKey
-// it gives the task, which marks the worker that runs it.
+// it gives the task, which marks the worker that runs it. What this package
+// asks for is answered here, without asking the contexts above.
 type taskContext Task
 
-func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Parent.Deadline() }
+func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
 func (c *taskContext) Done() <-chan struct{}       { return c.ctx.Done((*Task)(c).settled) }
 func (c *taskContext) Err() error                  { return c.ctx.Err((*Task)(c).settled()) }
 func (c *taskContext) Value(key any) any {
@@ -226,7 +227,10 @@ func (c *taskContext) Value(key any) any {
 		return (*Task)(c)
 	case ownKey{}:
 		return c
+	case releaserKey{}:
+		return nil // what is above belongs to the submitter
 	}
 	return c.ctx.Value(key)
 }
-func (c *taskContext) String() string { return "concert.Task(" + (*Task)(c).Name() + ")" }
+func (c *taskContext) Source() context.Context { return c.ctx.Source() }
+func (c *taskContext) String() string          { return "concert.Task(" + (*Task)(c).Name() + ")" }

@@ -51,11 +51,14 @@ type WorkerGroup struct {
 	code     userCodes
 
 	// Guarded by graph.mu:
-	workers map[*Worker]struct{}
-	blocked int       // workers that are counted
-	round   uint64    // of the search that was here last
-	front   []*strand // those that wait for this group, in that search
-	alive   bool      // what it found
+	workers   map[*Worker]struct{}
+	blocked   int       // workers that are counted
+	round     uint64    // of the search that was here last
+	front     []*strand // those that wait for this group, in that search
+	alive     bool      // what it found
+	epoch     uint64    // changes whenever one of its strands may have come to be alive
+	descended uint64    // of the descent that it was added to last
+	stuck     bool      // all of its suspended strands are, in that descent
 }
 
 // NewWorkerGroup returns a group without workers. An executor whose workers
@@ -128,6 +131,7 @@ func (w *Worker) Leave() {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
 	delete(w.group.workers, w)
+	w.group.epoch++
 	// Those who stay may all be blocked, and had relied on this one.
 	if !w.group.freeLocked() {
 		for other := range w.group.workers {
@@ -279,6 +283,8 @@ func (c *callbackContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}:
 		return c
+	case releaserKey{}:
+		return nil // it belongs to the goroutine that called OnDone
 	}
 	return c.Context.Value(key)
 }

@@ -1,0 +1,28 @@
+package concert
+
+// GraphSteps returns how many strands the searches for deadlocks have passed
+// since the program began.
+func GraphSteps() int {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	return graph.steps
+}
+
+// VerifyGraph has every shortcut checked by a search until the returned
+// function is called, which returns how many were, and how many were wrong.
+func VerifyGraph() (stop func() (all, wrong int)) {
+	all, wrong := 0, 0
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	graph.verify = func(ok bool) {
+		if all++; !ok {
+			wrong++
+		}
+	}
+	return func() (int, int) {
+		graph.mu.Lock()
+		defer graph.mu.Unlock()
+		graph.verify = nil
+		return all, wrong
+	}
+}
