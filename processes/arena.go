@@ -2,6 +2,7 @@ package processes
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -20,7 +21,8 @@ import (
 // it until the pool has copied it, and has said so in the journal: taken. What finds
 // no place goes through the pipe.
 //
-// Memory that was never touched is none. What was is given back when the worker
+// Memory that was never touched is none, and there may be none to be had when it is: then a value
+// goes through the pipe. What was is given back when the worker
 // has had nothing to do for a while.
 //
 // The worker is not trusted. It can change the memory at any time, so the pool
@@ -49,16 +51,44 @@ func within(half []byte, at frame.Span) ([]byte, error) {
 	return half[at.Offset : at.Offset+at.Length : at.Offset+at.Length], nil
 }
 
-// fill copies bytes into the arena, unless it is gone.
-func (a *arena) fill(copies []placed) {
+// fill copies bytes into the arena, unless it is gone. It returns which of them could not be
+// copied, the last first, as the system has no memory for the pages.
+func (a *arena) fill(copies []placed) (failed []int) {
+	if len(copies) == 0 {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.mem == nil {
-		return
+		return nil
 	}
-	for _, c := range copies {
-		put(a.arguments(), c.at, c.bytes)
+	for i := len(copies) - 1; i >= 0; i-- {
+		if touch(func() { put(a.arguments(), copies[i].at, copies[i].bytes) }) != nil {
+			failed = append(failed, i)
+		}
 	}
+	return failed
+}
+
+// errNoPage says that memory that is shared cannot be used, as the system has none for its
+// pages: its mapping alone reserves nothing.
+var errNoPage = fmt.Errorf("%w: the system has no memory for what is shared with a worker", ErrMemory)
+
+// touch does something with shared memory. If a page of that cannot be had, which is a
+// signal that would end this process, it returns errNoPage.
+func touch(do func()) (err error) {
+	before := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(before)
+	defer func() {
+		v := recover()
+		if _, fault := v.(interface{ Addr() uintptr }); fault {
+			err = errNoPage
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	do()
+	return nil
 }
 
 // put copies bytes to their place in a half, in parts: the garbage collector cannot
@@ -72,8 +102,38 @@ func put(half []byte, at frame.Span, bytes []byte) {
 
 // placed is bytes that have a place in the arena, and are not there yet.
 type placed struct {
-	at    frame.Span
-	bytes []byte
+	at         frame.Span
+	kind       byte
+	bytes      []byte
+	frame, arg int // where in the bundle the frame begins, and the argument that says where they are
+}
+
+// inline has an argument that was to be in the arena follow in the frame. Those that were placed
+// after it must have been put right before.
+func (b *bundle) inline(number int) {
+	p := b.placed[number]
+	here := frame.AppendArg(nil, frame.Payload{Kind: p.kind}, len(p.bytes))
+	there := frame.AppendArg(nil, frame.Payload{Kind: p.kind, Shared: true, Span: p.at}, 0)
+	shorter := len(there) - len(here)
+	b.buf = slices.Delete(b.buf, p.arg+len(here), p.arg+len(there))
+	copy(b.buf[p.arg:], here)
+	frame.Lengthen(b.buf, p.frame, len(p.bytes)-shorter)
+	at := len(b.parts)
+	for i := range b.parts {
+		if b.parts[i].after > p.arg {
+			b.parts[i].after -= shorter
+			at = min(at, i)
+		}
+	}
+	b.parts = slices.Insert(b.parts, at, part{p.arg + len(here), p.bytes})
+	for i := range b.placed {
+		if b.placed[i].arg > p.arg {
+			b.placed[i].arg -= shorter
+		}
+		if b.placed[i].frame > p.arg {
+			b.placed[i].frame -= shorter
+		}
+	}
 }
 
 // trim gives back what was touched. Both halves are full of zeros then.
@@ -133,3 +193,6 @@ func (s *spans) give(n int) {
 		s.taken = nil
 	}
 }
+
+// undo undoes the last take.
+func (s *spans) undo() { s.taken = s.taken[:len(s.taken)-1] }

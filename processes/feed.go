@@ -64,8 +64,8 @@ func (b *bundle) add(h frame.CallHead, args []concert.Encoded, take func(bytes i
 		}
 		if take != nil {
 			if at, ok := take(len(arg.Bytes)); ok {
+				b.placed = append(b.placed, placed{at: at, kind: arg.Kind, bytes: arg.Bytes, frame: start, arg: len(b.buf)})
 				b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind, Shared: true, Span: at}, 0)
-				b.placed = append(b.placed, placed{at, arg.Bytes})
 				continue
 			}
 		}
@@ -77,8 +77,8 @@ func (b *bundle) add(h frame.CallHead, args []concert.Encoded, take func(bytes i
 }
 
 func (w *worker) send(b *bundle) error {
-	if len(b.placed) > 0 {
-		w.arena.fill(b.placed)
+	for _, failed := range w.arena.fill(b.placed) {
+		b.inline(failed)
 	}
 	sent := 0
 	for _, p := range b.parts {

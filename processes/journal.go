@@ -55,8 +55,13 @@ func (j journal) word(offset int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&j.mem[offset]))
 }
 
-// sign makes new memory a journal.
-func (j journal) sign() { binary.LittleEndian.PutUint64(j.mem, journalMagic) }
+// sign makes new memory a journal, and has all of its pages be there.
+func (j journal) sign() {
+	for i := 0; i < len(j.mem); i += 4096 {
+		j.mem[i] = 0
+	}
+	binary.LittleEndian.PutUint64(j.mem, journalMagic)
+}
 
 // valid reports whether the memory is a journal.
 func (j journal) valid() bool {

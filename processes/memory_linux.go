@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,19 @@ func mapShared(file *os.File) ([]byte, error) {
 		return nil, fmt.Errorf("processes: shared memory cannot be mapped: %w", err)
 	}
 	return mem, nil
+}
+
+// populate has the pages of shared memory be there, and reports whether they are: they can
+// be read without a fault then. Linux before 5.14 cannot.
+func populate(mem []byte) bool {
+	if len(mem) == 0 {
+		return true
+	}
+	page := uintptr(os.Getpagesize())
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	aligned := first &^ (page - 1)
+	_, _, e := unix.Syscall(unix.SYS_MADVISE, aligned, first-aligned+uintptr(len(mem)), unix.MADV_POPULATE_READ)
+	return e == 0
 }
 
 // trimShared gives back the pages that were touched. If it cannot, they stay.

@@ -12,6 +12,8 @@ func newShared(string, int) ([]byte, *os.File, error) { return nil, nil, errors.
 
 func mapShared(*os.File) ([]byte, error) { return nil, errors.ErrUnsupported }
 
+func populate([]byte) bool { return false }
+
 func trimShared([]byte) {}
 
 func unmapShared([]byte) {}

@@ -218,7 +218,7 @@ var (
 
 	// ErrMemory is wrapped by the error of a task whose worker had no memory
 	// left within Options.Memory, or was killed by the kernel when its control group
-	// had none.
+	// had none; or for whose result the system had none, where that is shared.
 	ErrMemory = errors.New("processes: out of memory")
 
 	// ErrNeighbor is wrapped by the error of a task whose worker was killed for the sake of

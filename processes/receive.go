@@ -163,9 +163,13 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		if err == nil && large == 0 {
 			value, err = w.valueOf(o.Value)
 		}
+		var failure error
+		if err == errNoPage {
+			failure, err = err, nil
+		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
-			said = append(said, outcome{value: value, there: o.Value.Shared, large: large})
+			said = append(said, outcome{value: value, err: failure, there: o.Value.Shared, large: large})
 			if kind == frame.Failure && large == 0 {
 				said[len(said)-1].err = concert.DecodeError(o.Error)
 			}
@@ -216,7 +220,7 @@ func (w *worker) tooLarge(v frame.Payload) int {
 
 // valueOf returns the result that the worker sent, or wrote into the arena. There it
 // can change at any time: Settle copies raw values first of all, and anything that
-// has to be parsed is copied here.
+// has to be parsed is copied here. So is what may have pages that cannot be had.
 func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
 	v := concert.Encoded{Kind: p.Kind, Bytes: p.Bytes}
 	if !p.Shared {
@@ -229,10 +233,10 @@ func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
 	if v.Bytes, err = within(w.arena.results(), p.Span); err != nil {
 		return v, err
 	}
-	if !v.Raw() {
-		v.Bytes = bytes.Clone(v.Bytes)
+	if !v.Raw() || !populate(v.Bytes) {
+		err = touch(func() { v.Bytes = bytes.Clone(v.Bytes) })
 	}
-	return v, nil
+	return v, err
 }
 
 // timedID is a call that has ended, and how long it ran.

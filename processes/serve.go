@@ -427,8 +427,11 @@ func (s *server) place(result []byte, p *frame.Payload) bool {
 	if !ok {
 		return false
 	}
+	if touch(func() { put(s.arena.results(), at, result) }) != nil {
+		s.places.undo()
+		return false
+	}
 	s.placed++
-	put(s.arena.results(), at, result)
 	p.Shared, p.Span, p.Bytes = true, at, nil
 	return true
 }

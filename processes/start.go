@@ -156,7 +156,10 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	switch {
 	case err == nil:
 		w.journal = journal{mem}
-		w.journal.sign()
+		if err = touch(w.journal.sign); err != nil {
+			file.Close()
+			return nil, err
+		}
 		theirs = append(theirs, file)
 		passed = append(passed, file)
 		// Without an arena large values are slower, and that is all.

@@ -152,6 +152,11 @@ func EndCall(b []byte, start, bytes int) []byte {
 	return b
 }
 
+// Lengthen adds to the length of the frame that begins at start.
+func Lengthen(b []byte, start, bytes int) {
+	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
+}
+
 // ParseCall parses the beginning of the body of a Call; NextArg parses the
 // arguments, which are the rest. If the name is the last one it is not made anew.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
