@@ -20,8 +20,9 @@ type Pool struct {
 	width    int // workers
 	group    *concert.WorkerGroup
 	ooms     oomCounter
-	confined *confinement // nil: workers are not
-	boot     chan error   // what became of the first workers; written under mu, nil after New
+	confined *confinement  // nil: workers are not
+	around   *surroundings // of the workers
+	boot     chan error    // what became of the first workers; written under mu, nil after New
 
 	mu sync.Mutex
 

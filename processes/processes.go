@@ -67,6 +67,7 @@
 package processes
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,11 @@ type Options struct {
 
 	// Env is the environment of the workers, as in os/exec; nil means this
 	// process's. Dir is their working directory; empty means this process's.
+	//
+	// All workers start with what there was when New was called: these two, the program
+	// of Command, GOMAXPROCS and, on Linux, the mask for the modes of new files and the limits of
+	// resources (as far as the system lets them be raised again), whatever this process
+	// changes later.
 	Env []string
 	Dir string
 
@@ -196,6 +202,7 @@ type Initializer struct {
 func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) *Initializer {
 	var i Initializer
 	i.name, i.arg, i.err = concert.Prepare(fn, arg)
+	i.arg.Bytes = bytes.Clone(i.arg.Bytes) // which may be the caller's
 	return &i
 }
 
@@ -368,9 +375,15 @@ func New(n int, opts *Options) (*Pool, error) {
 			return nil, fmt.Errorf("processes: initializer: %w", err)
 		}
 	}
+	var err error
+	if p.around, err = o.surround(n); err != nil {
+		c.close()
+		return nil, err
+	}
 	go func() { // workers start until then
 		<-p.gone
 		c.close()
+		p.around.dir.close()
 	}()
 	if err := p.open(); err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ var programs = map[string]func(args []string) error{
 	"starve":    programStarves,
 	"inherited": programInherits,
 	"crashes":   programCrashes,
+	"changes":   programChanges,
 }
 
 // beProgram is called by TestMain.

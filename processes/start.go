@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -176,9 +174,10 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	w.cmd.Stdout, w.cmd.Stderr = stdoutEnd, stderrEnd
-	if err = start(w.cmd); err != nil {
+	if err = start(w.cmd, p.around.mask); err != nil {
 		return nil, err
 	}
+	p.around.limits.give(w.cmd.Process)
 	w.pid = w.cmd.Process.Pid
 	if p.opts.Memory > 0 {
 		if err = boundMemory(w.cmd.Process, p.opts.Memory); err != nil {
@@ -196,47 +195,17 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 
 // command is the process of a worker, which is given files.
 func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
-	cmd, err := p.program()
+	cmd, err := p.around.command()
 	if err != nil {
 		return nil, err
 	}
-	cmd.Dir = p.opts.Dir
 	setAttributes(cmd)
 	names, err := passFiles(cmd, append(passed, p.confined.files()...))
 	if err != nil {
 		return nil, err
 	}
 	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, result: p.opts.MaxResult, sandbox: p.confined.in(names[len(passed):])}
-	cmd.Env = slices.Clone(p.opts.Env)
-	if p.opts.Env == nil {
-		cmd.Env = os.Environ()
-	}
-	if p.opts.Command == nil {
-		if !slices.ContainsFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, "GOMAXPROCS=") }) {
-			cmd.Env = append(cmd.Env, fmt.Sprint("GOMAXPROCS=", max(1, runtime.GOMAXPROCS(0)/p.width)))
-		}
-		if p.opts.Memory > 0 {
-			cmd.Env = append(cmd.Env, fmt.Sprint("GOMEMLIMIT=", (p.opts.Memory-64<<20)*9/10)) // it does not count what is reserved
-		}
-	}
 	cmd.Env = append(cmd.Env, workerEnv+"="+setup.String())
-	return cmd, nil
-}
-
-// program is what workers run: this program, or another one.
-func (p *Pool) program() (*exec.Cmd, error) {
-	if c := p.opts.Command; c != nil {
-		return exec.Command(c[0], c[1:]...), nil
-	}
-	path := image
-	if path == "" {
-		var err error
-		if path, err = os.Executable(); err != nil {
-			return nil, err
-		}
-	}
-	cmd := exec.Command(path, ownArgs()...)
-	cmd.Args[0] = os.Args[0]
 	return cmd, nil
 }
 

@@ -35,10 +35,11 @@ func killGroup(p *os.Process) error {
 
 // The signal at this process's death is tied to the thread that started the
 // worker: were that thread to end, the worker would be killed. So workers are
-// started from one thread that never ends.
+// started from one thread that never ends. It has a mask for the modes of new files of its own.
 var starter struct {
 	once sync.Once
 	work chan func()
+	own  bool // it has; written before work is read
 }
 
 func beginStarter() {
@@ -46,6 +47,7 @@ func beginStarter() {
 		starter.work = make(chan func())
 		go func() {
 			runtime.LockOSThread()
+			starter.own = unix.Unshare(unix.CLONE_FS) == nil
 			for f := range starter.work {
 				f()
 			}
@@ -93,10 +95,17 @@ func awaitExit(cmd *exec.Cmd) {
 	}
 }
 
-// start starts a process.
-func start(cmd *exec.Cmd) (err error) {
+// start starts a process with a mask for the modes of new files; negative for that which this
+// process has.
+func start(cmd *exec.Cmd, mask int) (err error) {
 	done := make(chan struct{})
-	starter.work <- func() { err = cmd.Start(); close(done) }
+	starter.work <- func() {
+		defer close(done)
+		if mask >= 0 && starter.own {
+			unix.Umask(mask)
+		}
+		err = cmd.Start()
+	}
 	<-done
 	return err
 }

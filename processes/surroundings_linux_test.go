@@ -1,0 +1,146 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"concert"
+	"concert/processes"
+)
+
+// what a worker has when it starts.
+var atStart = func() string {
+	dir, err := os.Getwd()
+	mask := unix.Umask(0)
+	unix.Umask(mask)
+	var files, stack unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
+	unix.Getrlimit(unix.RLIMIT_STACK, &stack)
+	return fmt.Sprintln(dir, err, mask, files.Cur, stack.Cur, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
+}()
+
+var initialized []byte
+
+// surroundings returns what its worker had when it started, with what its initializer was given.
+var (
+	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
+		return string(initialized) + " " + atStart, nil
+	})
+	initializeWith = concert.Register("processes_test.initializeWith", func(_ context.Context, b []byte) (int, error) {
+		initialized = b
+		return 0, nil
+	})
+)
+
+// programChanges has pools, changes all that workers could get from this process, and looks
+// at what workers have that start later.
+func programChanges(args []string) error {
+	dir, err := os.MkdirTemp("", "concert-test-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	inner := filepath.Join(dir, "inner")
+	if err := os.Mkdir(inner, 0o777); err != nil {
+		return err
+	}
+	if err := os.Chdir(inner); err != nil {
+		return err
+	}
+	os.Setenv("CONCERT_TEST_GIVEN", "given")
+	syscall.Umask(0o027)
+	quiet := slog.New(slog.DiscardHandler)
+	env := append(os.Environ(), "CONCERT_TEST_GIVEN=listed")
+	arg := []byte("model")
+	type one struct {
+		pool  *processes.Pool
+		first string
+	}
+	var pools []one
+	for _, o := range []*processes.Options{
+		{Output: quiet},
+		{Output: quiet, Env: env, Dir: "..", Init: processes.Initialize(initializeWith, arg)},
+		{Output: quiet, Env: env, Dir: dir, Command: []string{os.Args[0]}},
+	} {
+		p, err := processes.New(1, o)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		first, err := concert.Submit(context.Background(), p, surroundings, 0).Result(context.Background())
+		if err != nil {
+			return err
+		}
+		pools = append(pools, one{p, first})
+	}
+	for i, want := range []string{" " + inner + " <nil> 23 ", "model " + dir + " <nil> 23 ", " " + dir + " <nil> 23 "} {
+		if !strings.HasPrefix(pools[i].first, want) {
+			return fmt.Errorf("pool %d has %q, want %q first", i, pools[i].first, want)
+		}
+	}
+
+	os.Setenv("CONCERT_TEST_GIVEN", "changed")
+	os.Setenv("CONCERT_TEST_LATER", "later")
+	for i := range env {
+		env[i] = "CONCERT_TEST_GIVEN=scribbled"
+	}
+	copy(arg, "trash")
+	syscall.Umask(0o077)
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 3)
+	for _, what := range []int{unix.RLIMIT_FSIZE, unix.RLIMIT_STACK} {
+		var limit unix.Rlimit
+		unix.Getrlimit(what, &limit)
+		limit.Cur = min(limit.Max, 7<<20)
+		if err := unix.Setrlimit(what, &limit); err != nil {
+			return err
+		}
+	}
+	os.Args[0] = "another name"
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if err := os.Rename(inner, inner+".old"); err != nil {
+		return err
+	}
+
+	for i, one := range pools {
+		want := strings.Replace(one.first, inner, inner+".old", 1)
+		for range 3 { // the spare, and two that start now
+			got, err := concert.Submit(context.Background(), one.pool, surroundings, 0).Result(context.Background())
+			if err != nil || got != want && got != one.first {
+				return fmt.Errorf("pool %d: a worker that starts later has %q, %w; want %q", i, got, err, want)
+			}
+			if _, err := concert.Submit(context.Background(), one.pool, misdeed, "exit 1").Result(context.Background()); err == nil {
+				return errors.New("no error")
+			}
+		}
+	}
+	return nil
+}
+
+// TestPool_Alike: all workers of a pool start with the same, whatever this process changes after
+// New.
+func TestPool_Alike(t *testing.T) {
+	if out, err := program(t, "changes").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestPool_NoDir: a directory that does not exist is named.
+func TestPool_NoDir(t *testing.T) {
+	leftovers(t)
+	if _, err := processes.New(1, &processes.Options{Dir: "/no/such/directory"}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "Options.Dir") || !strings.Contains(err.Error(), "/no/such/directory") {
+		t.Errorf("New() = %v, want an error that names the option and the directory", err)
+	}
+}

@@ -1,0 +1,28 @@
+//go:build !linux
+
+package processes
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// directory is one by its name.
+type directory struct{ path string }
+
+// openDirectory names a directory; empty means the current one.
+func openDirectory(name string) (directory, error) {
+	path, err := filepath.Abs(name)
+	return directory{path}, err
+}
+
+func (directory) close() {}
+
+func currentMask() int { return -1 }
+
+// limits are none: those of a worker are those of this process when it starts.
+type limits struct{}
+
+func currentLimits() limits { return limits{} }
+
+func (*limits) give(*os.Process) {}
