@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"concert/processes"
 	"concert/python"
@@ -79,7 +80,7 @@ func TestInterpreter_TooOld(t *testing.T) {
 // wherever they are looked for; tasks find the modules of the user's that they ask for.
 func TestShadows(t *testing.T) {
 	newPool(t, 1, nil).Close()
-	names := []string{"asyncio", "ctypes", "faulthandler", "importlib", "inspect", "linecache", "mmap", "queue", "struct", "threading", "traceback", "types", "_queue"}
+	names := []string{"ast", "asyncio", "atexit", "ctypes", "dataclasses", "datetime", "decimal", "faulthandler", "importlib", "inspect", "linecache", "mmap", "queue", "socket", "struct", "threading", "traceback", "types", "_queue"}
 	shadows := func(t *testing.T, names ...string) string {
 		dir := t.TempDir()
 		for _, name := range names {
@@ -122,7 +123,17 @@ func TestShadows(t *testing.T) {
 			if want := map[string]string{"Path": dir}[what]; len(got) == 2 && got[1] != want {
 				t.Errorf("sys.path[0] = %q, want %q", got[1], want)
 			}
-			// The worker's own needs: a traceback, and the end of a task.
+			if got, err := call(t, p, getenv, "PYTHONSAFEPATH"); got != nil || err != nil {
+				t.Errorf("PYTHONSAFEPATH = %v, %v", got, err)
+			}
+			// The worker's own needs: values, a name, a traceback, and the end of a task.
+			at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+			if got, err := call(t, p, python.Source[time.Time, time.Time]("f", "def f(v):\n    return v\n"), at); !got.Equal(at) || err != nil {
+				t.Errorf("a time came back as %v, %v", got, err)
+			}
+			if got, err := call(t, p, python.Source[python.None, int]("C(5).f", "class C:\n    def __init__(self, n):\n        self.f = lambda: n\n"), python.None{}); got != 5 || err != nil {
+				t.Errorf("C(5).f() = %d, %v", got, err)
+			}
 			_, err = call(t, p, python.Source[python.None, any]("f", "def f():\n    raise ValueError('x')\n"), python.None{})
 			if e, ok := errors.AsType[*python.Error](err); !ok || !strings.Contains(e.Traceback, "in f") {
 				t.Errorf("a traceback: %v", err)

@@ -29,7 +29,9 @@ var workerSource = func() string {
 // say to the pool what they are, in frames of docs/wire.md.
 //
 // The worker imports what it needs from the standard library only, and not from the
-// working directory or PYTHONPATH, where tasks look first.
+// working directory or PYTHONPATH, where tasks look first. The interpreter does so, too,
+// before it runs this: since 3.11 PYTHONSAFEPATH keeps the working directory out of the path,
+// and here it is put back.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):
@@ -38,6 +40,10 @@ def start():
         for frame in b"Hconcert\1\0\0\0\0\0\0\0", b"B\xa1\2\x78" + bytes(bytearray([len(text)])) + text:
             os.write(out, bytes(bytearray([len(frame), 0, 0, 0])) + frame)
         os._exit(111)
+    if os.environ.pop("CONCERT_PYTHON_UNSAFE", None):
+        del os.environ["PYTHONSAFEPATH"]
+        if sys.path[:1] != [""]:
+            sys.path.insert(0, "")
     user = [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     own = [os.path.dirname(os.__file__)] + [p for p in sys.path if p and os.path.abspath(p) not in user]
     concert = sys.modules["concert"] = type(sys)("concert", "What a task can say to the pool that it runs in.")

@@ -224,6 +224,9 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		// Memory for large values comes in large pages, in half the time.
 		env = append(slices.Clip(env), tunables, "CONCERT_PYTHON_TUNED=1")
 	}
+	if !has(env, "PYTHONSAFEPATH") {
+		env = append(slices.Clip(env), "PYTHONSAFEPATH=1", "CONCERT_PYTHON_UNSAFE=1")
+	}
 	o.Env = append(threadCaps(env, n*max(1, o.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
 		fmt.Sprintf("CONCERT_PYTHON_PATIENCE=%g", patience(o.Grace).Seconds()),

@@ -7,6 +7,7 @@ import struct
 import sys
 
 from concert.errors import type_name
+from concert.imports import own
 
 ARRAY, NUMPY, TIME, DURATION, TEXT = range(5)
 
@@ -84,7 +85,7 @@ zones = {}  # of offsets and names
 
 
 def build_time(arrays, year, month, day, hour, minute, second, microsecond, nanosecond, offset, name):
-    import datetime
+    datetime = own("datetime")
 
     zone = zones.get((offset, name))
     if zone is None and offset is not None:
@@ -102,7 +103,7 @@ def build_time(arrays, year, month, day, hour, minute, second, microsecond, nano
 
 
 def build_duration(arrays, days, seconds, microseconds, nanoseconds):
-    import datetime
+    datetime = own("datetime")
 
     if nanoseconds == 0:
         return datetime.timedelta(days, seconds, microseconds)
@@ -115,7 +116,7 @@ def precise():
     """The module concert, with classes for times that have nanoseconds."""
     concert = sys.modules["concert"]
     if not hasattr(concert, "Datetime"):
-        import datetime
+        datetime = own("datetime")
 
         class Datetime(datetime.datetime):
             """A datetime with an attribute nanosecond, 1 to 999, which arithmetic and comparison leave out."""
@@ -141,22 +142,22 @@ def precise():
 
 def build_text(arrays, kind, text):
     if kind == "date" or kind == "time":
-        import datetime
+        datetime = own("datetime")
 
         return getattr(datetime, kind).fromisoformat(text)
     if kind == "Decimal":
-        import decimal
+        decimal = own("decimal")
 
         return decimal.Decimal(text)
     if kind == "Fraction":
-        import fractions
+        fractions = own("fractions")
 
         return fractions.Fraction(text)
     if kind == "UUID":
-        import uuid
+        uuid = own("uuid")
 
         return uuid.UUID(text)
-    import pathlib
+    pathlib = own("pathlib")
 
     path = pathlib.Path(text)
     if str(path) != text:
@@ -331,7 +332,7 @@ def convert_dict(v, trail):
 
 
 def convert_dataclass(v, trail):
-    import dataclasses
+    dataclasses = own("dataclasses")
 
     enter(v, trail)
     out = {}
