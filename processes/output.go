@@ -1,10 +1,8 @@
 package processes
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -76,7 +74,29 @@ func (t *tail) String() string {
 }
 
 // console is where lines of all workers of this process go, unless a pool has a logger.
-var console sync.Mutex // held while writing a line to os.Stderr
+var console struct {
+	sync.Mutex      // held while writing a line to os.Stderr
+	over       bool // guarded by Mutex: there is a line that the next one overwrites
+}
+
+// writeConsole writes a line; on a terminal an update stays until the next line comes, elsewhere
+// each is a line of its own.
+func writeConsole(text string, kind lineKind) {
+	console.Lock()
+	defer console.Unlock()
+	const clear = "\x1b[K" // the rest of the line
+	switch inPlace := (kind != whole || console.over) && term.IsTerminal(int(os.Stderr.Fd())); {
+	case !inPlace && kind == repeat:
+	case !inPlace:
+		io.WriteString(os.Stderr, text+"\n")
+	case kind == update:
+		io.WriteString(os.Stderr, text+clear+"\r")
+		console.over = true
+	default:
+		io.WriteString(os.Stderr, text+clear+"\n")
+		console.over = false
+	}
+}
 
 // collect reads what a worker prints, line by line, until the end.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
@@ -85,18 +105,20 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
 	if keep != nil {
 		defer held.end(w)
 	}
-	in := bufio.NewReaderSize(pipe, longestLine)
-	for {
-		line, err := in.ReadSlice('\n')
-		if len(line) > 0 {
-			if keep != nil {
-				keep.add(line)
-			}
-			if keep == nil || !held.hold(w, keep, line) {
-				w.print(stream, line)
-			}
+	lines := lineCutter{emit: func(line []byte, kind lineKind) {
+		if keep != nil && kind != update {
+			keep.add(line)
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		if keep == nil || !held.hold(w, keep, line) {
+			w.print(stream, line, kind)
+		}
+	}}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := pipe.Read(buf)
+		lines.add(buf[:n])
+		if err != nil {
+			lines.end()
 			return
 		}
 	}
@@ -136,7 +158,7 @@ func (h *holdback) hold(w *worker, keep *tail, line []byte) bool {
 // release prints what is held. The caller holds mu.
 func (h *holdback) release(w *worker) {
 	for _, line := range h.lines {
-		w.print("stderr", line)
+		w.print("stderr", line, whole)
 	}
 	h.lines, h.over = nil, true
 }
@@ -160,16 +182,13 @@ func (h *holdback) end(w *worker) {
 	h.lines, h.over = nil, true
 }
 
-func (w *worker) print(stream string, line []byte) {
-	text, ended := strings.CutSuffix(string(line), "\n")
-	if ended {
-		text = strings.TrimSuffix(text, "\r")
-	}
-	text = printable(text)
+func (w *worker) print(stream string, line []byte, kind lineKind) {
+	text := printable(strings.TrimSuffix(string(line), "\n"))
 	if w.pool.opts.Output == nil {
-		console.Lock()
-		defer console.Unlock()
-		io.WriteString(os.Stderr, text+"\n")
+		writeConsole(text, kind)
+		return
+	}
+	if kind == repeat {
 		return
 	}
 	id, task := w.doing()

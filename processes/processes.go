@@ -174,7 +174,8 @@ type Options struct {
 	Dir string
 
 	// Output, if set, is given each line that workers print, with the
-	// attributes worker, pid, stream and, if one ran, task. Nil writes the lines
+	// attributes worker, pid, stream and, if one ran, task. Each state of a progress
+	// bar, which begins or ends with "\r", is a line as well. Nil writes the lines
 	// to this process's standard error; if that is a terminal, not the traceback of a
 	// process that dies, which WorkerError.Stderr has. Control characters are
 	// escaped, as in \x1b: what a worker prints cannot tell a terminal what to do.

@@ -92,6 +92,9 @@ func (w *worker) step() error {
 		why := concert.DecodeError(body)
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
+		if w.state == leaving {
+			return nil // the pool was closed while it started
+		}
 		if w.state != starting {
 			return fmt.Errorf("%w: it was ready, and says that it cannot be prepared", frame.ErrFrame)
 		}
@@ -108,6 +111,9 @@ func (w *worker) hello(h frame.HelloBody) error {
 	}
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
+	if w.state == leaving {
+		return nil // the pool was closed while it started
+	}
 	if w.state != starting {
 		return fmt.Errorf("%w: it was ready, and says hello", frame.ErrFrame)
 	}

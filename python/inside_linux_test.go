@@ -2,7 +2,10 @@ package python_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,4 +48,55 @@ func TestPoolInside(t *testing.T) {
 		t.Errorf("%d, %v", got, err)
 	}
 	same(t, p, 5)
+}
+
+// seen is a handler that says which texts it has been given.
+type seen struct {
+	slog.Handler
+	texts chan string
+}
+
+func (seen) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s seen) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "reason" { // a death
+			text += ": " + a.Value.String()
+		}
+		return true
+	})
+	s.texts <- text
+	return nil
+}
+
+// TestPrints_Bar: a progress bar is shown while the task runs, update by update.
+func TestPrints_Bar(t *testing.T) {
+	log := seen{slog.DiscardHandler, make(chan string, 10)}
+	p := newPool(t, 1, &python.Options{Options: processes.Options{Output: slog.New(log)}})
+	bar := python.Source[string, any]("bar", `
+import os, sys, time
+def bar(path):
+    for i in range(3):
+        sys.stderr.write("\r%d of 3" % i)
+        sys.stderr.flush()
+        while not os.path.exists(path + str(i)):
+            time.sleep(0.001)
+    sys.stderr.write("\n")
+`)
+	path := filepath.Join(t.TempDir(), "gate")
+	f := submit(t, p, bar, path)
+	for i, want := range []string{"0 of 3", "1 of 3", "2 of 3"} {
+		if got := <-log.texts; got != want {
+			t.Errorf("update %d is %q, want %q", i, got, want)
+		}
+		touch(t, path+strconv.Itoa(i))
+	}
+	if _, err := f.Result(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.Close()
+	if n := len(log.texts); n != 0 {
+		t.Errorf("%d more, the first is %q", n, <-log.texts)
+	}
 }
