@@ -38,3 +38,6 @@ func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	}
 	return calls, room, asleep
 }
+
+// SetIdle has this process, if it is a worker, give memory back after another time.
+func SetIdle(after time.Duration) { idleAfter = after }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"testing"
+	"time"
 
 	"concert/processes"
 )
@@ -18,6 +19,9 @@ func TestMain(m *testing.M) {
 		beProgram()
 	} else if os.Getenv(fakeEnv) != "" {
 		fake()
+	}
+	if after, err := time.ParseDuration(os.Getenv("CONCERT_TEST_IDLE")); err == nil {
+		processes.SetIdle(after)
 	}
 	processes.Main()
 	os.Exit(m.Run())

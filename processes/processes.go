@@ -57,7 +57,9 @@
 //
 // An argument or a result of more than 16 KiB goes through memory that is shared with
 // the worker; so much of it as was needed is kept until the worker has had nothing
-// to do for a second. Options.Memory does not count it.
+// to do for a second. Options.Memory does not count it. A worker of this program that has had
+// nothing to do for five seconds collects its garbage and gives back all memory that it does
+// not need; one of another program does what that does.
 //
 // Linux has everything described here. On other systems there is no memory that is
 // shared and sealed: results are written one by one, large values through pipes,

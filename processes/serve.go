@@ -48,6 +48,7 @@ type server struct {
 	now      time.Duration      // when the last call ended, if there was no wait since; else 0
 	places   spans              // of results in the arena that the pool has not copied, as far as is known
 	placed   uint64             // results in the arena, ever
+	tidy     *tidy
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the call that runs, or the last one
@@ -84,7 +85,7 @@ func serve(text string) int {
 	// Ctrl-C is for the pool, which decides what becomes of its workers.
 	signal.Ignore(os.Interrupt)
 
-	s := &server{id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10)}
+	s := &server{tidy: newTidy(), id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10)}
 	depth = setup.depth
 	if len(files) > 3 {
 		mem, err := mapShared(files[3])
@@ -208,11 +209,17 @@ func (s *server) loop(first bool) {
 		return
 	}
 	for {
-		if !s.in.Buffered() {
+		waits := !s.in.Buffered()
+		if waits {
 			s.out.flush()
 			s.now = 0
+			s.rest = nil // of the last frame, which may be large
+			s.tidy.begin()
 		}
 		kind, body, err := s.in.Next()
+		if waits {
+			s.tidy.end()
+		}
 		switch {
 		case err == io.EOF:
 			s.out.flush()

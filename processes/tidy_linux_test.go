@@ -1,0 +1,56 @@
+package processes_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"concert"
+	"concert/processes"
+)
+
+// waste needs so many MiB, and nothing of them when it has returned.
+var waste = concert.Register("processes_test.waste", func(_ context.Context, n int) (int, error) {
+	b := make([]byte, n<<20)
+	for i := range b {
+		b[i] = 1
+	}
+	return os.Getpid(), nil
+})
+
+// residentOf returns the memory of a process, in MiB.
+func residentOf(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int
+	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize() >> 20
+}
+
+// TestPool_IdleMemory: a worker that has nothing to do gives back the memory of its last tasks, each
+// time, also that of a large argument.
+func TestPool_IdleMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("what the race detector keeps for itself is not given back; this runs without it")
+	}
+	leftovers(t)
+	t.Cleanup(processes.ShareMemory(nothingShared)) // the argument goes through the pipe
+	p := newPool(t, 1, &processes.Options{Env: append(os.Environ(), "CONCERT_TEST_IDLE=20ms")})
+	for range 2 {
+		if _, err := submit(t, p, echo, make([]byte, 100<<20)).Result(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pid, err := submit(t, p, waste, 100).Result(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it has less than 70 MiB", func() bool { return residentOf(t, pid) < 70 })
+		works(t, p)
+	}
+}
