@@ -283,7 +283,9 @@ func (r *remoteCall[In, Out]) start(_, worker int) bool {
 func (r *remoteCall[In, Out]) progress(_, worker int, done, total int64) {
 	t := &r.future.task
 	if o, _ := t.observer(); o != nil && t.state() == running {
-		o(Event{Kind: TaskProgress, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
+		e := t.event(TaskProgress, worker, nil)
+		e.Done, e.Total = done, total
+		o.tellApart(e)
 	}
 }
 
@@ -453,7 +455,7 @@ func (r *remoteItems[In, Out]) start(i, worker int) bool {
 
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
 	if o, _ := r.task.observer(); o != nil && uint64(r.items[i].state) == running {
-		o(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
+		o.tellApart(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
@@ -494,7 +496,7 @@ func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err er
 	if it.number == 0 {
 		it.number = lastNumber.Add(1)
 	}
-	o(Event{Kind: kind, Task: it.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
+	o.tellApart(Event{Kind: kind, Task: it.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
 }
 
 func codecOf(f *Function) Codec {

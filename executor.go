@@ -28,7 +28,9 @@ type Executor interface {
 
 	// Close refuses new tasks, waits for all accepted ones to settle, and
 	// releases what the executor holds. A second call waits for the first.
-	// A task that closes its own executor waits for itself: it must not.
+	// A task, or a callback, that closes its own executor would wait for itself:
+	// an executor whose workers are goroutines of this process refuses new tasks
+	// then, and returns an error that wraps [ErrDeadlock] at once.
 	Close() error
 
 	// Shutdown is a Close that ends. It drains until ctx ends; then it

@@ -156,11 +156,6 @@ func (r *runner[In, Out]) call(it *item[In, Out]) {
 		r.ctx = &itemContext{task: &r.task}
 		r.ctx.lazy.Parent = r.m.ctx
 	}
-	if o, id := r.task.observer(); o != nil {
-		r.ctx.number = lastNumber.Add(1)
-		o(r.ctx.event(TaskSubmitted, -1))
-		o(r.ctx.event(TaskStarted, id))
-	}
 	returned := false
 	defer func() {
 		goexit := false
@@ -173,25 +168,45 @@ func (r *runner[In, Out]) call(it *item[In, Out]) {
 		}
 		var zero In
 		it.in = zero
-		r.done(it)
 		if goexit {
-			r.m.rouse() // run will not
+			defer r.m.rouse() // run will not
 		}
+		r.done(it)
 	}()
+	if o, id := r.task.observer(); o != nil {
+		r.ctx.number = lastNumber.Add(1)
+		o(r.ctx.event(TaskSubmitted, -1))
+		o(r.ctx.event(TaskStarted, id))
+	}
 	it.out, it.err = locked(r.task.lock(), r.ctx, r.m.fn, it.in)
 	returned = true
 }
 
 func (r *runner[In, Out]) done(it *item[In, Out]) {
 	if o, id := r.task.observer(); o != nil {
-		e := r.ctx.event(TaskFinished, id)
-		e.Err = it.err
-		o(e)
+		r.doneObserved(it, o, id)
+		return
 	}
-	if o, _ := r.task.observer(); o != nil || r.ctx.lazy.Opened() {
+	if r.ctx.lazy.Opened() {
 		r.endContext()
 	}
 	r.m.line.markDone(it, r.m.ordered)
+}
+
+// doneObserved is done with an observer, which may end the goroutine.
+func (r *runner[In, Out]) doneObserved(it *item[In, Out], o Observer, worker int) {
+	e := r.ctx.event(TaskFinished, worker)
+	e.Err = it.err
+	returned := false
+	defer func() {
+		r.endContext()
+		r.m.line.markDone(it, r.m.ordered)
+		if !returned {
+			r.m.rouse() // run will not
+		}
+	}()
+	o(e)
+	returned = true
 }
 
 func (r *runner[In, Out]) endContext() {

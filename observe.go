@@ -7,9 +7,17 @@ import (
 )
 
 // An Observer is told what happens to the tasks of an executor; it is set in
-// the executor's options. It is called on the goroutine in which the event
-// happens, from many at once: it must be safe for concurrent use and quick, and must
-// not wait for a task. The events of one task come in the order of their kinds.
+// the executor's options. It is called where the event happens, from many
+// goroutines concurrently: it must be safe for concurrent use and return soon,
+// and must not wait for a task. The events of one task come in the order of
+// their kinds.
+//
+// What an Observer does wrong costs no task its outcome, with one exception. A
+// panic is contained; the first one is logged with package slog. The executor
+// waits for an Observer that does not return, as nothing can stop it. One that
+// calls [runtime.Goexit], as testing.T.FailNow does, ends the goroutine on
+// which the event happens, if that is a task's or the submitter's; the exception
+// is a task that is about to begin, whose error is then [ErrGoexit].
 type Observer func(Event)
 
 // Event is one step in the life of a task.
@@ -112,18 +120,28 @@ func (t *Task) observer() (Observer, int) {
 }
 
 // observe tells the observer, if there is one, about a step of the task.
-func (t *Task) observe(kind EventKind, err error) { t.observeOn(-1, kind, err) }
+func (t *Task) observe(kind EventKind, err error) {
+	if o, id := t.observer(); o != nil {
+		o(t.event(kind, id, err))
+	}
+}
 
-// observeOn is observe for a task on a worker elsewhere, if remote is not -1.
+// observeOn is observe on a goroutine that is no task's, for a task on a worker
+// elsewhere, if remote is not -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
-		id = max(id, remote)
-		o(Event{Kind: kind, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: id, Time: time.Now(), Err: err})
+		o.tellApart(t.event(kind, max(id, remote), err))
 	}
+}
+
+func (t *Task) event(kind EventKind, worker int, err error) Event {
+	return Event{Kind: kind, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: worker, Time: time.Now(), Err: err}
 }
 
 func (t *Task) progress(done, total int64) {
 	if o, id := t.observer(); o != nil && t.state() == running {
-		o(Event{Kind: TaskProgress, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: id, Time: time.Now(), Done: done, Total: total})
+		e := t.event(TaskProgress, id, nil)
+		e.Done, e.Total = done, total
+		o(e)
 	}
 }

@@ -86,7 +86,6 @@ func (c *call[In, Out]) init(ctx context.Context, fn func(context.Context, In) (
 }
 
 func (c *call[In, Out]) run(t *Task) bool {
-	t.observe(TaskStarted, nil)
 	returned := false
 	defer func() {
 		if !returned {
@@ -97,6 +96,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 		}
 		c.end(finished, t.strand.Load(), -1)
 	}()
+	t.observe(TaskStarted, nil)
 	c.future.value, c.future.err = locked(t.lock(), t.context(), c.fn, c.arg)
 	returned = true
 	return false
@@ -114,13 +114,22 @@ func (c *call[In, Out]) drop(_ *Task, err error, s *strand) {
 // it, or -1.
 func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
 	t := &c.future.task
-	t.observeOn(remote, TaskFinished, c.future.err)
+	defer t.ctx.End() // also when a callback ends the goroutine
+	defer c.settle(to, s)
+	if s != nil {
+		t.observe(TaskFinished, c.future.err)
+	} else {
+		t.observeOn(remote, TaskFinished, c.future.err)
+	}
+}
+
+// settle is the end of end, also when an observer ends the goroutine.
+func (c *call[In, Out]) settle(to uint64, s *strand) {
 	c.fn = nil
 	var zero In
 	c.arg = zero
 	if s != nil && to == finished {
 		s.worker.done.Add(1)
 	}
-	defer t.ctx.End() // also when a callback ends the goroutine
-	t.settle(to, s)
+	c.future.task.settle(to, s)
 }

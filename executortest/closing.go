@@ -175,6 +175,34 @@ var closeCases = []testCase{
 		}
 	}},
 
+	{"CloseInCallback", "the last task of a program closes what it ran on", func(s *suite) {
+		for name, end := range map[string]func(concert.Executor) error{
+			"Close":    concert.Executor.Close,
+			"Shutdown": func(ex concert.Executor) error { return ex.Shutdown(context.Background()) },
+		} {
+			ex := s.executor(Config{Workers: 1})
+			ended := make(chan error, 1)
+			g := s.gate()
+			f := concert.Submit(s.ctx, ex, hold, g)
+			f.OnDone(s.ctx, func(context.Context, *concert.Future[string]) { ended <- end(ex) })
+			g.open()
+			select {
+			case err := <-ended:
+				if err != nil && !errors.Is(err, concert.ErrDeadlock) {
+					s.Errorf("%s() in a callback = %v, want nil or ErrDeadlock", name, err)
+				}
+			case <-s.ctx.Done():
+				s.Fatalf("%s() in a callback hangs", name)
+			}
+			if err := ex.Close(); err != nil {
+				s.Errorf("Close() after that = %v", err)
+			}
+			if _, err := concert.Submit(s.ctx, ex, square, 1).Result(s.ctx); !errors.Is(err, concert.ErrClosed) {
+				s.Errorf("Submit() after that: %v, want ErrClosed", err)
+			}
+		}
+	}},
+
 	{"CloseStorm", "submitters, cancellers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
 		rounds := 20
 		if testing.Short() || s.Far {

@@ -104,7 +104,7 @@ func New(n int, opts *Options) *Pool {
 	if n == 0 && (opts == nil || opts.Limit == nil) {
 		n = min(32, runtime.GOMAXPROCS(0)+4)
 	}
-	p := &Pool{gone: make(chan struct{})}
+	p := &Pool{gone: make(chan struct{}), goroutines: make(map[uint64]struct{})}
 	if opts != nil {
 		p.opts = *opts
 	}

@@ -26,7 +26,7 @@ func (p *Pool) limited(most int) int {
 	var mu sync.Mutex // so that an older answer does not come after a newer one
 	p.opts.Observer = func(e concert.Event) {
 		if observer != nil {
-			observer(e)
+			defer observer(e) // the limit counts, also when it panics
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -27,14 +27,15 @@ type Pool struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	stale   int       // about how many tasks in queue were dropped since
-	line    line      // submitters that wait for room
-	workers []*worker // all there are
-	idle    []*worker // those that sleep, the last to fall asleep last
-	waking  bool      // one was woken and has not looked at the queue yet
-	free    []int     // numbers of workers that left
-	left    int64     // tasks that they ran
-	closed  error     // why tasks are refused; nil if they are not
+	stale      int                 // about how many tasks in queue were dropped since
+	line       line                // submitters that wait for room
+	workers    []*worker           // all there are
+	idle       []*worker           // those that sleep, the last to fall asleep last
+	waking     bool                // one was woken and has not looked at the queue yet
+	free       []int               // numbers of workers that left
+	goroutines map[uint64]struct{} // the numbers of the workers' goroutines
+	left       int64               // tasks that they ran
+	closed     error               // why tasks are refused; nil if they are not
 
 	gone chan struct{} // closed when the pool is closed and has no workers
 }
@@ -278,20 +279,28 @@ func (p *Pool) endLocked() {
 	}
 }
 
-// Close implements [concert.Executor]. It always returns nil.
+// Close implements [concert.Executor]. It returns nil, except in a task or a
+// callback of the pool itself, as it would wait for itself there: then the pool
+// refuses new tasks, its goroutines end when all tasks are done, and Close
+// returns an error that wraps [concert.ErrDeadlock] at once.
 func (p *Pool) Close() error {
+	within := p.within()
 	p.refuse(concert.ErrClosed)
+	if within {
+		return errWithin("Close")
+	}
 	<-p.gone
 	return nil
 }
 
-// Shutdown implements [concert.Executor]. Called by a task of the pool with
-// its own context it only refuses new tasks, and returns
-// [concert.ErrDeadlock], since it would wait for itself.
+// Shutdown implements [concert.Executor]. In a task or a callback of the pool
+// itself, or with the context of one, it only refuses new tasks, and returns an
+// error that wraps [concert.ErrDeadlock], since it would wait for itself.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	within := p.within()
 	p.refuse(concert.ErrClosed)
-	if w := concert.WorkerOf(ctx); w != nil && w.Group() == p.group {
-		return concert.ErrDeadlock
+	if w := concert.WorkerOf(ctx); within || w != nil && w.Group() == p.group {
+		return errWithin("Shutdown")
 	}
 	select {
 	case <-p.gone:

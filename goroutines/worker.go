@@ -44,7 +44,14 @@ func (p *Pool) startWorker() {
 func (w *worker) work(fresh bool) {
 	p := w.pool
 	finished := false
+	id := goroutineID()
+	p.mu.Lock()
+	p.goroutines[id] = struct{}{}
+	p.mu.Unlock()
 	defer func() {
+		p.mu.Lock()
+		delete(p.goroutines, id)
+		p.mu.Unlock()
 		if !finished {
 			go w.work(false) // a task ended this goroutine
 		}

@@ -2,6 +2,8 @@ package processes
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -157,11 +159,19 @@ func (w *worker) bury(state *os.ProcessState) {
 		worker := id
 		if v.err.Unbegun > 0 || v.vain || !v.begun && !v.batch.Start(v.from, worker) {
 			worker = -1
-		} else if p.opts.Retry != nil && w.mayAgain(v) {
-			p.mu.Lock()
-			p.putBack(v.span)
-			p.mu.Unlock()
-			continue
+		} else if p.opts.Retry != nil {
+			again, failure := w.mayAgain(v)
+			if again {
+				p.mu.Lock()
+				p.putBack(v.span)
+				p.mu.Unlock()
+				continue
+			}
+			if failure != nil {
+				v.batch.Settle(v.from, worker, concert.Encoded{}, errors.Join(v.err, failure))
+				w.owed++
+				continue
+			}
 		}
 		v.batch.Settle(v.from, worker, concert.Encoded{}, v.err)
 		w.owed++
@@ -204,11 +214,15 @@ func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, cu
 	return others, &victim{span: first, begun: first.deaths > 0, err: err}
 }
 
-// mayAgain reports whether the call runs again on another worker.
-func (w *worker) mayAgain(v victim) bool {
+// mayAgain reports whether the call runs again on another worker. A Retry that
+// panics is an answer of no, and its failure is part of the task's error.
+func (w *worker) mayAgain(v victim) (again bool, failure error) {
 	if v.deaths >= mostDeaths || v.batch.Context().Err() != nil {
-		return false
+		return false, nil
 	}
-	defer func() { recover() }() // a Retry that panics says no
-	return w.pool.opts.Retry(v.err, v.deaths)
+	failure = apart(func() { again = w.pool.opts.Retry(v.err, v.deaths) })
+	if failure != nil {
+		return false, fmt.Errorf("processes: Options.Retry failed: %w", failure)
+	}
+	return again, nil
 }

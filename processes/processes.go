@@ -146,7 +146,8 @@ type Options struct {
 	// If it returns true the task runs again, on another worker: it has to be one
 	// that may run twice. A task that takes its workers down is stopped by
 	// counting; the fifth death is its error in any case. It is called from many
-	// goroutines, and must not wait for a task.
+	// goroutines, and must not wait for a task. If it panics, the task does not run
+	// again, and its error is also the [*concert.PanicError].
 	Retry func(err *WorkerError, ran int) bool
 
 	// Command, if set, is a program and its arguments that workers run in place of
@@ -187,6 +188,9 @@ type Options struct {
 	// start), and that the pool is broken, as an error. A worker that was killed for a
 	// task's sake, by a Cancel, a deadline or Timeout, or by Shutdown is logged at
 	// debug level. Nil logs to slog.Default().
+	//
+	// A handler that panics loses the line, and nothing else; the first panic is
+	// written to standard error.
 	Output *slog.Logger
 
 	// Observer, if set, is told what happens to each task.
@@ -371,6 +375,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.StartTimeout == 0 {
 		o.StartTimeout = defaultStartTimeout
 	}
+	o.Output = guardedLogger(o.Output)
 	p := newPool(n, o, c)
 	if o.Init != nil {
 		if err := p.checkFunction(o.Init.name); err != nil {

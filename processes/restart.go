@@ -162,7 +162,7 @@ func (p *Pool) logger() *slog.Logger {
 	if p.opts.Output != nil {
 		return p.opts.Output
 	}
-	return slog.Default()
+	return guardedLogger(slog.Default())
 }
 
 // deathOf is the error of a worker that died outside of a task.

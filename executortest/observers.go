@@ -1,0 +1,86 @@
+package executortest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+
+	"concert"
+)
+
+// observerCases are of observers that do what they should not.
+var observerCases = []testCase{
+	{"ObserverPanics", "a program that looks at its tasks must not lose them by that", func(s *suite) {
+		withObserver(s, []concert.EventKind{concert.TaskSubmitted, concert.TaskStarted, concert.TaskProgress, concert.TaskFinished}, func() { panic("out of ink") })
+	}},
+
+	{"ObserverGoexit", "testing.T.FailNow in an observer is a mistake that is easily made", func(s *suite) {
+		// At TaskSubmitted it would end the goroutine of the test, and at
+		// TaskStarted tasks that share memory fail with it, as documented.
+		withObserver(s, []concert.EventKind{concert.TaskProgress, concert.TaskFinished}, runtime.Goexit)
+		if !s.Shared {
+			withObserver(s, []concert.EventKind{concert.TaskStarted}, runtime.Goexit)
+			return
+		}
+		ex := s.executor(Config{Observer: func(e concert.Event) {
+			if e.Kind == concert.TaskStarted {
+				runtime.Goexit()
+			}
+		}})
+		if _, err := concert.Submit(s.ctx, ex, square, 3).Result(s.ctx); !errors.Is(err, concert.ErrGoexit) {
+			s.Errorf("Result() of a task whose start an observer ended: %v, want ErrGoexit", err)
+		}
+		n := 0
+		for _, err := range concert.Map(s.ctx, ex, square, upTo(20)) {
+			if n++; !errors.Is(err, concert.ErrGoexit) {
+				s.Errorf("result of a Map whose start an observer ended: %v, want ErrGoexit", err)
+			}
+		}
+		if n != 20 {
+			s.Errorf("%d results of 20", n)
+		}
+	}},
+}
+
+// withObserver checks that all outcomes are as ever with an observer that does
+// something at events of some kinds.
+func withObserver(s *suite, kinds []concert.EventKind, do func()) {
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	for _, kind := range kinds {
+		ex := s.executor(Config{Workers: 1, Observer: func(e concert.Event) {
+			if e.Kind == kind {
+				do()
+			}
+		}})
+		why := fmt.Sprint("with an observer that fails at ", kind)
+		g := s.gate()
+		held := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		dropped := concert.Submit(s.ctx, ex, square, 1)
+		dropped.Cancel()
+		g.open()
+		if _, err := held.Result(s.ctx); err != nil {
+			s.Errorf("Result() %s: %v", why, err)
+		}
+		if _, err := dropped.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) {
+			s.Errorf("Result() of a canceled task %s: %v, want ErrCancelled", why, err)
+		}
+		if _, err := concert.Submit(s.ctx, ex, fail, "sentinel").Result(s.ctx); !errors.Is(err, errOurs) {
+			s.Errorf("Result() of a task that fails %s: %v", why, err)
+		}
+		n := 0
+		for got, err := range concert.Map(s.ctx, ex, square, upTo(50)) {
+			if got != n*n || err != nil {
+				s.Errorf("result %d of a Map %s: %d, %v", n, why, got, err)
+			}
+			n++
+		}
+		if n != 50 {
+			s.Errorf("a Map %s gave %d results of 50", why, n)
+		}
+		ex.Close()
+	}
+}

@@ -1,0 +1,51 @@
+package goroutines_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// TestClose_Within: a task that closes its own pool is told so, on a worker and
+// on a goroutine that stands in for one; the pool closes when the task is done.
+func TestClose_Within(t *testing.T) {
+	watch(t)
+	closes := func(p *goroutines.Pool) error {
+		if err := p.Shutdown(context.Background()); !errors.Is(err, concert.ErrDeadlock) {
+			t.Errorf("Shutdown() in a task = %v, want ErrDeadlock", err)
+		}
+		return p.Close()
+	}
+	for name, nested := range map[string]bool{"worker": false, "lent": true} {
+		t.Run(name, func(t *testing.T) {
+			a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+			defer b.Close()
+			f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
+				if !nested {
+					return 0, closes(a)
+				}
+				// The worker of a waits for b, whose task waits for a: it is lent.
+				return concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) {
+					return concert.Submit(ctx, a, func(context.Context, int) (int, error) { return 0, closes(a) }, 0).Result(ctx)
+				}, 0).Result(ctx)
+			}, 0)
+			if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrDeadlock) {
+				t.Errorf("Close() in a task = %v, want ErrDeadlock", err)
+			}
+			if err := a.Close(); err != nil {
+				t.Errorf("Close() = %v", err)
+			}
+		})
+	}
+	t.Run("another pool", func(t *testing.T) {
+		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer a.Close()
+		f := concert.Submit(t.Context(), a, func(context.Context, int) (int, error) { return 0, b.Close() }, 0)
+		if _, err := f.Result(t.Context()); err != nil {
+			t.Errorf("Close() of another pool = %v", err)
+		}
+	})
+}

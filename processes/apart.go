@@ -1,0 +1,81 @@
+package processes
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"concert"
+)
+
+// apart calls fn, which is the program's, on a goroutine of its own, and waits
+// for it: so it cannot end one that the pool needs. The error is nil if fn
+// returned, a [*concert.PanicError] if it panicked, and concert.ErrGoexit if it
+// ended the goroutine.
+func apart(fn func()) (failure error) {
+	done := make(chan error, 1)
+	go func() {
+		failure := concert.ErrGoexit
+		defer func() {
+			if v := recover(); v != nil {
+				failure = concert.NewPanicError(v)
+			}
+			done <- failure
+		}()
+		fn()
+		failure = nil
+	}()
+	return <-done
+}
+
+// guardedLogger returns a logger that contains panics of the handler, and nil
+// for nil.
+func guardedLogger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return nil
+	}
+	return slog.New(&guardedHandler{l.Handler(), new(sync.Once)})
+}
+
+// guardedHandler calls the handler of the program apart. The first failure is
+// written to standard error, where it reaches a person even if the handler is that of all
+// logging.
+type guardedHandler struct {
+	inner  slog.Handler
+	failed *sync.Once
+}
+
+func (h *guardedHandler) guard(fn func()) {
+	if err := apart(fn); err != nil {
+		h.failed.Do(func() {
+			console.Lock()
+			defer console.Unlock()
+			fmt.Fprintln(os.Stderr, printable(fmt.Sprintf("processes: the handler of Options.Output failed; further failures are not shown: %+v", err)))
+		})
+	}
+}
+
+// Enabled, Handle, WithAttrs and WithGroup are those of the program's handler.
+func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) (ok bool) {
+	h.guard(func() { ok = h.inner.Enabled(ctx, l) })
+	return ok
+}
+
+func (h *guardedHandler) Handle(ctx context.Context, r slog.Record) (err error) {
+	h.guard(func() { err = h.inner.Handle(ctx, r) })
+	return err
+}
+
+func (h *guardedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	inner := h.inner
+	h.guard(func() { inner = h.inner.WithAttrs(attrs) })
+	return &guardedHandler{inner, h.failed}
+}
+
+func (h *guardedHandler) WithGroup(name string) slog.Handler {
+	inner := h.inner
+	h.guard(func() { inner = h.inner.WithGroup(name) })
+	return &guardedHandler{inner, h.failed}
+}
