@@ -21,8 +21,8 @@ import (
 // it until the pool has copied it, and has said so in the journal: taken. What finds
 // no place goes through the pipe.
 //
-// Memory that was never touched is none, and there may be none to be had when it is: then a value
-// goes through the pipe. What was is given back when the worker
+// The system has memory only for the pages that were touched. If it has none for a page, the
+// value goes through the pipe. Pages that were touched are given back when the worker
 // has had nothing to do for a while.
 //
 // The worker is not trusted. It can change the memory at any time, so the pool

@@ -105,8 +105,8 @@ var signals = map[string]syscall.Signal{
 	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
 }
 
-// signalIn returns the signal for which Go's runtime says that it ends, 0 if it does
-// not. A panic is none, though a nil pointer is a signal at first.
+// signalIn returns the signal that Go's runtime names in its traceback, or 0. It returns 0
+// for a panic, even one that began as a signal, as that of a nil pointer does.
 func signalIn(stderr string) syscall.Signal {
 	first := true
 	for line := range strings.Lines(stderr) {

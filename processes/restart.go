@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// One rule says when another worker is started in the place of one that is
-// gone, whatever its end was: it could not be started, it died while it was
-// idle, before it began a task, or in a task.
+// One rule decides when the pool replaces a worker, however that worker ended: the
+// system could not start it, or it died while it was idle, before it began a
+// task, or in a task.
 //
-//   - A worker that has finished a call, or has been ready for provenAfter,
-//     was a good one. The next is started at once.
-//   - Else its death counts. Each death in a row doubles the pause before the
-//     next start. A death in a task costs that task, so the tasks bound such
-//     deaths, and their pause stays short.
-//   - After maxDeaths deaths in a row that no task explains, the pool is broken
-//     if no worker has a seat: all its tasks fail, with the reason.
+//   - A worker that finished a call, or was ready for provenAfter, was a good
+//     one. The pool starts the next one at once.
+//   - Any other death counts. Each death in a row doubles the pause before the
+//     next start. A death in a task fails that task, so there are at most as
+//     many as tasks, and their pause stays short.
+//   - After maxDeaths deaths in a row outside of tasks the pool is broken if
+//     no worker has a seat: all its tasks fail, with the reason.
 //
-// Workers of one generation are those that were started since the last death
-// that counted. If many of them die together, that counts as one death.
+// A generation is the workers that the pool started since the last death that
+// counted. If many workers of one generation die, that counts as one death.
 //
 // Every death is logged, see Options.Output.
 
@@ -38,7 +38,7 @@ const (
 type restarts struct {
 	generation  int // of workers that are started now
 	inRow       int // deaths that counted since a worker of this generation was a good one
-	unexplained int // of these, those outside of tasks
+	unexplained int // how many of inRow were outside of tasks
 	paused      map[*time.Timer]bool
 }
 
@@ -73,8 +73,7 @@ func (r *restarts) died(generation int, inTask bool) {
 	}
 }
 
-// blame takes note that the last so many deaths are those of one task's workers:
-// they count as one.
+// blame makes the last deaths, of which one call is suspected, count as one.
 func (r *restarts) blame(deaths int) { r.unexplained = max(1, r.unexplained-deaths+1) }
 
 // isGood reports whether the worker was a good one. The caller holds mu.

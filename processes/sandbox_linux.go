@@ -113,8 +113,8 @@ func readAll() ([]landlock.Rule, error) {
 		}
 	}
 	for _, name := range append([]string{"self"}, ofMachine...) {
-		// What /proc has is made anew when nobody has used it for some time, and a rule
-		// is about what there was. So it stays open.
+		// The kernel drops files of /proc that are not in use and makes them anew, and a
+		// rule holds for the file that there was. So these stay open.
 		fd, err := unix.Open("/proc/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT {
 			continue
@@ -130,7 +130,7 @@ func readAll() ([]landlock.Rule, error) {
 // memory that no limit counts.
 const mostFiles = 4096
 
-// lowerLimits lowers the limits of resources that are memory, and for good.
+// lowerLimits permanently lowers the limits of resources that cost memory or files.
 func lowerLimits() error {
 	for what, most := range map[int]uint64{unix.RLIMIT_NOFILE: mostFiles, unix.RLIMIT_STACK: 8 << 20, unix.RLIMIT_CORE: 0} {
 		var limit unix.Rlimit

@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// idleAfter is how long a worker has nothing to do before it gives back the memory that its
-// last tasks needed. A test has it otherwise.
+// idleAfter is how long a worker is idle before it returns memory to the system. A test
+// sets another time.
 var idleAfter = 5 * time.Second
 
-// tidy has a worker give back memory when it has had nothing to do for some time: until
-// then Go's runtime keeps what it has, as the next task may need as much, and what
-// nobody uses any more is found only by a collection, for which an idle worker has
-// no reason. A worker that stays idle does nothing more.
+// tidy returns memory to the system after a worker has been idle for idleAfter. Go's runtime
+// keeps the memory of the last tasks for the next one, and finds garbage only by a
+// collection, which an idle process does not start. A worker that stays idle does this once.
 type tidy struct {
 	idle  atomic.Int64 // uptime since when there is nothing to do; 0 if there is
 	armed atomic.Bool  // the timer runs
