@@ -49,7 +49,7 @@ func (w *worker) fetch(n int) {
 		w.asked--
 		w.mu.Unlock()
 		w.take(m)
-	})
+	}, w.takeLate)
 	if err != nil {
 		if errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders) { // the consumer is not there, or its servers are not
 			w.registerAgain()
@@ -66,6 +66,24 @@ func (w *worker) fetch(n int) {
 	w.checkIdle()
 	w.mu.Unlock()
 	w.look()
+}
+
+// takeLate takes a task of a request that fetch has given up. A worker that
+// drains leaves it to its lease.
+func (w *worker) takeLate(m *message) {
+	w.mu.Lock()
+	if w.draining {
+		w.mu.Unlock()
+		return
+	}
+	w.fetches++ // a drain that begins now waits for it
+	w.expiry, w.quiet = pullTime, false
+	w.mu.Unlock()
+	w.take(m)
+	w.mu.Lock()
+	w.fetches--
+	w.checkIdle()
+	w.mu.Unlock()
 }
 
 // registerAgain does so when the servers know nothing of the worker any more: if they have lost their disks, say. If it fails it is done again.

@@ -77,17 +77,27 @@ var errGone = errors.New("cluster: the consumer is gone")
 
 // pull asks a consumer for up to n messages, and gives them to take as they come: until there are so many, for a time, or, if that is 0, those that are there. It
 // returns when the servers have said that the request is over, or an error if they have not, or the connection was lost.
-func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.Duration, take func(*message)) error {
+//
+// Messages can arrive after the servers' word is overdue: this process or a
+// server had no processor for seconds. Until a lease has passed, late is called
+// with each of them, on another goroutine, as they would be held by no worker
+// for that time. late may be nil, if the consumer is not used again.
+func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.Duration, take, late func(*message)) error {
 	if !l.nc.IsConnected() { // a request that is sent as the connection comes back would be given up at that moment, and what it brings be held by nobody
 		return nats.ErrDisconnected
 	}
-	lost := l.reconnected.wait()
+	lost, era := l.reconnected.wait(), l.era.Load()
 	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, n+1) // and a word
 	sub, err := l.nc.ChanSubscribe(inbox, came)
 	if err != nil {
 		return err
 	}
-	defer sub.Unsubscribe()
+	waits := false // for late messages
+	defer func() {
+		if !waits {
+			sub.Unsubscribe()
+		}
+	}()
 	body, err := json.Marshal(map[string]any{"batch": n, "expires": d.Nanoseconds(), "no_wait": d == 0})
 	if err != nil {
 		return err
@@ -95,8 +105,8 @@ func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.
 	if err := l.nc.PublishRequest(l.api+"CONSUMER.MSG.NEXT."+stream+"."+consumer, inbox, body); err != nil {
 		return err
 	}
-	late := time.NewTimer(d + wordTime)
-	defer late.Stop()
+	overdue := time.NewTimer(d + wordTime)
+	defer overdue.Stop()
 	for left := n; left > 0; {
 		select {
 		case m := <-came:
@@ -104,12 +114,16 @@ func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.
 				return overBy(m)
 			}
 			left--
-			meta, err := m.Metadata()
-			if err != nil {
+			if err := l.take(m, take); err != nil {
 				return err
 			}
-			take(&message{receipt{l, l.era.Load(), m.Reply}, m, meta})
-		case <-late.C:
+		case <-overdue.C:
+			if waits = late != nil; waits {
+				l.background.Go(func() {
+					defer sub.Unsubscribe()
+					l.takeLate(ctx, lost, era, left, came, late)
+				})
+			}
 			return nats.ErrTimeout
 		case <-lost:
 			return nats.ErrDisconnected
@@ -118,6 +132,38 @@ func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.
 		}
 	}
 	return nil
+}
+
+// take gives take a message of a stream.
+func (l *link) take(m *nats.Msg, take func(*message)) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	take(&message{receipt{l, l.era.Load(), m.Reply}, m, meta})
+	return nil
+}
+
+// takeLate takes up to n messages of a request whose end is overdue, until the
+// servers say that it is over, a lease has passed, the connection is lost, or
+// the consumer was made anew.
+func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, n int, came <-chan *nats.Msg, take func(*message)) {
+	end := time.NewTimer(lease)
+	defer end.Stop()
+	for ; n > 0; n-- {
+		select {
+		case m := <-came:
+			if !strings.HasPrefix(m.Reply, ackPrefix) || era != l.era.Load() || l.take(m, take) != nil {
+				return
+			}
+		case <-end.C:
+			return
+		case <-lost:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // overBy is what the servers' word means: nil if the request is just over.
@@ -179,7 +225,7 @@ func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nat
 	err = r.link.pull(ctx, r.stream, r.consumer, batchSize, 0, func(m *message) {
 		n++
 		take(m.subject(), m.msg)
-	})
+	}, nil)
 	return n, err
 }
 

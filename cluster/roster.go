@@ -214,15 +214,22 @@ func (r *roster) worker(id string, text []byte, gone bool) {
 	}
 }
 
-// age forgets workers that have been silent.
+// age forgets workers that have been silent. It does so at regular times, but
+// not right after this process had no processor for a while: what the workers
+// said in that time has arrived, and is read before the next time.
 func (r *roster) age(life context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
-	for {
+	for last := time.Now(); ; {
 		select {
 		case <-tick.C:
 		case <-life.Done():
 			return
+		}
+		stalled := time.Since(last) > 2*heartbeat
+		if last = time.Now(); stalled {
+			tick.Reset(heartbeat)
+			continue
 		}
 		r.mu.Lock()
 		gone := false

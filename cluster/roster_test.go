@@ -3,12 +3,49 @@ package cluster
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"concert/cluster/internal/wire"
 )
+
+// TestRoster_Stalled: a process that had no processor for a while does not take
+// workers for gone that were not silent: what they said has only not been read.
+func TestRoster_Stalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stall atomic.Int64
+		r := newRoster(func() { time.Sleep(time.Duration(stall.Load())) })
+		go r.age(t.Context())
+		says := func(id string, number uint64) {
+			r.worker(id, advertised(t, advert{Contract: "c", Places: 1, Number: number}), false)
+		}
+		says("gone", 1)
+		time.Sleep(silence - heartbeat)
+		says("there", 1)
+		stall.Store(int64(2 * silence))
+		time.Sleep(2 * heartbeat) // age has found that one is gone, and stalls
+		if r.alive("gone") {
+			t.Error("a silent worker is not gone")
+		}
+		time.Sleep(2 * silence) // it has looked again
+		synctest.Wait()
+		if r.places() != 1 {
+			t.Error("a worker is gone although nothing could be read of it")
+		}
+		stall.Store(0)
+		says("there", 2)
+		time.Sleep(silence - time.Second)
+		if !r.alive("there") || r.places() != 1 {
+			t.Error("a worker is gone before it was silent for long enough")
+		}
+		time.Sleep(2*heartbeat + time.Second)
+		if r.places() != 0 {
+			t.Error("a silent worker is never gone")
+		}
+	})
+}
 
 // TestRoster: what is counted as workers come, change, go and fall silent is what one gets by counting all of them.
 func TestRoster(t *testing.T) {
