@@ -185,3 +185,23 @@ func encodedInt(t *testing.T) concert.Encoded {
 	}
 	return arg
 }
+
+// TestPool_DeathsAtNew: New returns though its first workers die as soon as they are ready, or before,
+// while others are being started; and so does Close.
+func TestPool_DeathsAtNew(t *testing.T) {
+	leftovers(t)
+	flag := pathIn(t.TempDir(), "flag")
+	leave(flag, "")
+	for range 5 {
+		p, err := processes.New(3, &processes.Options{Init: processes.Initialize(dieIdle, flag), Output: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			if !strings.Contains(err.Error(), "the licence has expired") {
+				t.Errorf("New() = %v, want the reason", err)
+			}
+			continue
+		}
+		if err := p.Close(); err != nil && !errors.Is(err, processes.ErrBroken) {
+			t.Errorf("Close() = %v", err)
+		}
+	}
+}

@@ -223,6 +223,7 @@ func (p *Pool) ready(w *worker) error {
 	w.readySince = time.Now()
 	if p.broken != nil {
 		w.release()
+		p.booted(p.broken)
 		return nil
 	}
 	if w.id == noSeat || p.seats[w.id] != nil {
@@ -234,13 +235,19 @@ func (p *Pool) ready(w *worker) error {
 		return nil
 	}
 	p.seat(w, w.id)
+	p.booted(nil)
+	return nil
+}
+
+// booted says what became of a worker, while New waits for the first ones. The caller holds
+// mu.
+func (p *Pool) booted(err error) {
 	if p.boot != nil {
 		select {
-		case p.boot <- nil:
+		case p.boot <- err:
 		default: // more came than are waited for, as others died
 		}
 	}
-	return nil
 }
 
 // seat gives a worker a seat. The caller holds mu.
@@ -264,12 +271,7 @@ func (p *Pool) refill(id int) {
 // failed takes note of a worker that did not become ready, and reports whether
 // that is to be logged. The caller holds mu.
 func (p *Pool) failed(id, generation int, err error) bool {
-	if p.boot != nil {
-		select {
-		case p.boot <- err:
-		default: // enough is known
-		}
-	}
+	p.booted(err)
 	if p.boot != nil || p.ended {
 		p.checkGone()
 		return false // New says it
