@@ -1,7 +1,6 @@
 package python_test
 
 import (
-	"bytes"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -89,7 +88,7 @@ func TestClose(t *testing.T) {
 		"file_not_closed": {text: "left\n"}, "thread_stays": {text: "atexit\n", printed: "words of C"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
+			var out printed
 			grace := 2 * time.Minute
 			if name == "thread_stays" {
 				grace = 4 * time.Second // of which half is for the thread, and half for the rest

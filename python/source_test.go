@@ -1,7 +1,6 @@
 package python_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -61,7 +60,7 @@ func TestSource_Shared(t *testing.T) {
 
 // TestSource_Errors: what is wrong with a text is said with its lines, and without all of it.
 func TestSource_Errors(t *testing.T) {
-	var out bytes.Buffer
+	var out printed
 	p := newPool(t, 1, &python.Options{Options: processes.Options{Output: slog.New(slog.NewTextHandler(&out, nil))}})
 	const secret = "# a secret of the text\n"
 	for what, c := range map[string]struct{ name, text, kind, message, traceback string }{
@@ -103,7 +102,7 @@ func TestSource_Errors(t *testing.T) {
 	}
 	p.Close()
 	if strings.Contains(out.String(), "secret") || !strings.Contains(out.String(), "words") {
-		t.Errorf("printed:\n%s", &out)
+		t.Errorf("printed:\n%s", out.String())
 	}
 }
 
