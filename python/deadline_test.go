@@ -93,26 +93,27 @@ def f(_):
 		"timeout":  {deadline: true, timeout: true},
 		"cancel":   {canceled: true},
 	} {
+		gate := filepath.Join(t.TempDir(), "gate")
+		o := processes.Options{Grace: time.Minute, Env: append(os.Environ(), "CONCERT_TEST_GATE="+gate)}
+		if why == "timeout" {
+			o.Timeout = 500 * time.Millisecond
+		}
+		lives := newPool(t, 1, &python.Options{Path: []string{slow}, Options: o})
+		o.Grace = 100 * time.Millisecond
+		dies := newPool(t, 1, &python.Options{Options: o})
 		for _, name := range []string{"computes", "cleans_up", "awaits", "awaits_others", "computes_in_coroutine", "stuck", "import"} {
 			t.Run(why+"/"+name, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "x")
-				gate := path + ".gate"
-				t.Setenv("CONCERT_TEST_GATE", gate)
-				o := processes.Options{Grace: time.Minute}
 				in := path + ".in"
 				f := python.Source[string, any](name, endings)
-				killed := false
+				p, killed := lives, false
 				switch name {
 				case "stuck": // in C
-					f, in, killed = python.Func[string, any]("tasks:stuck"), path+".in.*", true
-					o.Grace = 100 * time.Millisecond
+					f, in = python.Func[string, any]("tasks:stuck"), path+".in.*"
+					p, killed = dies, true
 				case "import":
 					f, in = python.Func[string, any]("slow_import:f"), gate+".in"
 				}
-				if why == "timeout" {
-					o.Timeout = 500 * time.Millisecond
-				}
-				p := newPool(t, 1, &python.Options{Path: []string{slow}, Options: o})
 				pid := python.Func[python.None, int]("os:getpid")
 				before, err := call(t, p, pid, python.None{})
 				if err != nil {
@@ -120,9 +121,6 @@ def f(_):
 				}
 				ctx := &expiring{Context: t.Context(), done: make(chan struct{})}
 				future := concert.Submit[string, any](ctx, p, f, path)
-				if why == "timeout" {
-					touch(t, gate)
-				}
 				switch why {
 				case "deadline":
 					await(t, in, 1)
@@ -131,6 +129,7 @@ def f(_):
 					await(t, in, 1)
 					future.Cancel()
 				case "timeout":
+					touch(t, gate)
 					<-future.Done() // its time may be over before it has begun
 				}
 				touch(t, gate) // an import goes on to its end
@@ -151,6 +150,8 @@ def f(_):
 				}
 			})
 		}
+		lives.Close()
+		dies.Close()
 	}
 }
 
