@@ -44,6 +44,16 @@ def semaphore(path):
     resource_tracker.register(name, "semaphore")
     return "/dev/shm/sem." + name[1:]
 
+def child_lives(path):
+    at_exit(path)
+    from multiprocessing import resource_tracker
+    resource_tracker.ensure_running()
+    if os.fork() == 0:
+        os.setsid()
+        while os.path.exists(os.path.dirname(path)):
+            time.sleep(0.005)
+        os._exit(0)
+
 def prints_in_c(path):
     ctypes.CDLL(None).printf(b"words of C")
 
@@ -85,12 +95,12 @@ func TestClose(t *testing.T) {
 	}{
 		"at_exit": {text: "atexit\n"}, "finalizer": {text: "finalizer\n"}, "directory": {}, "shared_memory": {}, "semaphore": {},
 		"prints_in_c": {printed: "words of C"}, "executor": {text: "atexit\n"}, "at_exit_fails": {text: "atexit\n", printed: "ValueError"},
-		"file_not_closed": {text: "left\n"}, "thread_stays": {text: "atexit\n", printed: "words of C"},
+		"file_not_closed": {text: "left\n"}, "child_lives": {text: "atexit\n"}, "thread_stays": {text: "atexit\n", printed: "words of C"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out printed
 			grace := 2 * time.Minute
-			if name == "thread_stays" {
+			if name == "thread_stays" || name == "child_lives" {
 				grace = 4 * time.Second // of which half is for the thread, and half for the rest
 			}
 			p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))}})

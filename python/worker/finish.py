@@ -4,11 +4,13 @@ import atexit
 import os
 import sys
 import threading
+import time
 
 from concert import forks
 from concert.imports import own
 
 pid = os.getpid()
+bound = 1.0  # seconds
 waited = threading.Event()  # the interpreter has waited for the threads that there are
 
 
@@ -19,20 +21,23 @@ def register():
 
 def last():
     """Ends the processes that remove shared memory and semaphores which tasks have left. The pool kills what
-    this process has started as soon as it has ended."""
+    this process has started as soon as it has ended. They end when no process uses them, and a child that a
+    task has forked may do so for long."""
     if os.getpid() != pid:
         return
+    end = time.monotonic() + bound
     for name, module in list(sys.modules.items()):
         if name.rpartition(".")[2] != "resource_tracker":
             continue
         tracker = getattr(module, "_resource_tracker", None)
+        fd, child = getattr(tracker, "_fd", None), getattr(tracker, "_pid", None)
+        if fd is None or child is None:
+            continue
         try:
-            if hasattr(tracker, "_stop"):
-                tracker._stop()
-            elif getattr(tracker, "_fd", None) is not None:
-                os.close(tracker._fd)
-                tracker._fd = None
-                os.waitpid(tracker._pid, 0)
+            tracker._fd = tracker._pid = None
+            os.close(fd)
+            while os.waitpid(child, os.WNOHANG)[0] == 0 and time.monotonic() < end:
+                time.sleep(0.002)
         except Exception:
             pass
 
@@ -40,6 +45,8 @@ def last():
 def begin(patience):
     """Is called when nothing is left to do, before the main thread ends. The interpreter would then wait for
     threads that tasks have left: they get so many seconds."""
+    global bound
+    bound = patience / 2
     atexit.register(waited.set)
     threading.Thread(target=insist, args=(patience,), daemon=True, name="concert-end").start()
 

@@ -275,8 +275,7 @@ class Worker:
         if self.threads > 1:
             for lane in lanes:
                 lane.join()
-        else:
-            close_loop()
+        close_loop()  # that of the only lane, or of Options.Init
         self.functions.__init__()  # the modules of tasks are taken apart, with the files that they have open
 
     def stay(self, e=None):
