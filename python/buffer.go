@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // dtype is a kind of number in arrays.
@@ -227,13 +228,10 @@ func (a *buffer) decode(to reflect.Value) error {
 		return nil
 	}
 	if len(a.shape) > 1 && elem.Kind() == reflect.Slice && infoOf(elem).class == byKind && a.flat(elem.Elem(), a.shape[2:]) {
-		// One allocation for all rows.
-		row := a.shape[1]
-		all := reflect.MakeSlice(elem, n*row, n*row)
-		copy(memory(all, int(elem.Elem().Size())), a.b)
-		for i := range n {
-			to.Index(i).Set(all.Slice3(i*row, (i+1)*row, (i+1)*row))
-		}
+		a.decodeRows(to)
+		return nil
+	}
+	if len(a.shape) == 1 && a.decodeNumbers(to) {
 		return nil
 	}
 	part, size := *a, len(a.b)/n
@@ -245,6 +243,83 @@ func (a *buffer) decode(to reflect.Value) error {
 		}
 	}
 	return nil
+}
+
+// decodeRows stores the array in a slice of slices, whose items are in memory as
+// the buffer's are. One allocation holds all items.
+func (a *buffer) decodeRows(to reflect.Value) {
+	n, row := a.shape[0], a.shape[1]
+	all := reflect.MakeSlice(to.Type().Elem(), n*row, n*row)
+	size := int(all.Type().Elem().Size())
+	b := memory(all, size)
+	copy(b, a.b)
+	if row == 0 || size == 0 {
+		for i := range n {
+			to.Index(i).Set(all)
+		}
+		return
+	}
+	// A slice is a pointer and two numbers of items, whatever these are.
+	rows := unsafe.Slice((*[]byte)(to.UnsafePointer()), n)
+	for i := range n {
+		rows[i] = b[i*row*size:][:row:row]
+	}
+}
+
+// decodeNumbers stores the items of one dimension in items of another kind of
+// number or in times. It reports false if an item needs more attention.
+func (a *buffer) decodeNumbers(to reflect.Value) bool {
+	elem := to.Type().Elem()
+	if a.tick > 0 && elem == timeType {
+		for i := range a.shape[0] {
+			n := a.int(i)
+			if n == notATime {
+				return false
+			}
+			*(*time.Time)(to.Index(i).Addr().UnsafePointer()) = timeOf(n, a.tick)
+		}
+		return true
+	}
+	if a.tick != 0 || infoOf(elem).class != byKind {
+		return false
+	}
+	switch a.kind {
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		switch zero := reflect.Zero(elem); {
+		case zero.CanInt():
+			for i := range a.shape[0] {
+				n := a.int(i)
+				if zero.OverflowInt(n) {
+					return false
+				}
+				to.Index(i).SetInt(n)
+			}
+			return true
+		case zero.CanUint():
+			for i := range a.shape[0] {
+				n := a.int(i)
+				if n < 0 || zero.OverflowUint(uint64(n)) {
+					return false
+				}
+				to.Index(i).SetUint(uint64(n))
+			}
+			return true
+		}
+	case reflect.Float32:
+		if elem.Kind() == reflect.Float64 {
+			for i := range a.shape[0] {
+				to.Index(i).SetFloat(float64(math.Float32frombits(uint32(a.int(i)))))
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// timeOf is a number of ticks since 1970.
+func timeOf(n int64, tick time.Duration) time.Time {
+	per := int64(time.Second / tick)
+	return time.Unix(n/per, n%per*int64(tick)).UTC()
 }
 
 // decodeArray stores the array in an Array.
@@ -296,9 +371,7 @@ func (a *buffer) decodeItem(to reflect.Value) error {
 	case a.tick != 0 && n == notATime:
 		return mismatch("NaT, which is no time,", to)
 	case a.tick > 0:
-		per := int64(time.Second / a.tick)
-		seconds, rest := n/per, n%per
-		return setTime(to, time.Unix(seconds, rest*int64(a.tick)).UTC())
+		return setTime(to, timeOf(n, a.tick))
 	case a.tick < 0:
 		d := time.Duration(n) * -a.tick
 		if d/-a.tick != time.Duration(n) {

@@ -62,6 +62,10 @@ func (e *encoder) form(form, n int) {
 // later has bytes follow the marshal data, and appends their offset.
 func (e *encoder) later(b []byte) {
 	e.buf = appendInt(e.buf, int64(e.size))
+	e.store(b)
+}
+
+func (e *encoder) store(b []byte) {
 	e.arrays = append(e.arrays, b)
 	e.size += len(b)
 }
@@ -244,7 +248,14 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 			return err
 		}
 		defer e.shallower(v)
-		return elem()(e, v.Elem())
+		start := len(e.buf)
+		if err := elem()(e, v.Elem()); err != nil {
+			return err
+		}
+		if string(e.buf[start:]) == "N" {
+			return fail("a pointer to a nil %s would arrive as a nil pointer", t.Elem())
+		}
+		return nil
 	}
 }
 
@@ -287,6 +298,9 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 			return nil
 		}
 	}
+	if f := rowsEncoder(t); f != nil {
+		return f
+	}
 	elem := inner(t.Elem())
 	return func(e *encoder, v reflect.Value) (err error) {
 		if err := e.deeper(v); err != nil {
@@ -319,6 +333,60 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 			if err := f(e, v.Index(i)); err != nil {
 				return within(err, "["+itoa(i)+"]")
 			}
+		}
+		return nil
+	}
+}
+
+// rowsEncoder is the encoder of a slice or an array whose items are rows of
+// numbers, or nil. There may be many, and short ones.
+func rowsEncoder(t reflect.Type) encodeFunc {
+	row := t.Elem()
+	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {
+		return nil
+	}
+	d := dtypeOf(row.Elem().Kind())
+	if d == nil || d.typecode == "" && (d.kind != reflect.Uint8 || row.Kind() != reflect.Array) {
+		return nil
+	}
+	size := int(row.Elem().Size())
+	if d.kind == reflect.Uint8 {
+		return func(e *encoder, v reflect.Value) (err error) {
+			if e.buf, err = appendHead(e.buf, '[', v.Len()); err != nil {
+				return err
+			}
+			all, n := memory(v, row.Len()), row.Len()
+			for i := range v.Len() {
+				e.buf, _ = appendHead(e.buf, 's', n)
+				e.buf = append(e.buf, all[i*n:(i+1)*n]...)
+			}
+			return nil
+		}
+	}
+	return func(e *encoder, v reflect.Value) (err error) {
+		e.form(formRows, 3)
+		if err := e.text(d.typecode); err != nil {
+			return err
+		}
+		e.buf = appendInt(e.buf, int64(e.size))
+		if e.buf, err = appendHead(e.buf, '[', v.Len()); err != nil {
+			return err
+		}
+		if row.Kind() == reflect.Array {
+			for range v.Len() {
+				e.buf = appendInt(e.buf, int64(row.Len()))
+			}
+			e.store(littleEndian(memory(v, size*row.Len()), d.unit()))
+			return nil
+		}
+		for i := range v.Len() {
+			item := v.Index(i)
+			if item.IsNil() {
+				e.buf = appendInt(e.buf, -1)
+				continue
+			}
+			e.buf = appendInt(e.buf, int64(item.Len()))
+			e.store(littleEndian(memory(item, size), d.unit()))
 		}
 		return nil
 	}

@@ -45,6 +45,8 @@ import (
 //	Ellipsis 3 days seconds microseconds nanoseconds
 //	                                          datetime.timedelta
 //	Ellipsis 4 kind text                      date, time, Decimal, Fraction, UUID, Path
+//	Ellipsis 5 typecode offset counts         list of array.array, next to each other, only in
+//	                                          arguments; a count of -1 is None
 //
 // An argument that has forms begins with a byte 1 and the length of its marshal
 // data, a uint32. After the data come the bytes of arrays, in the order of their
@@ -55,6 +57,7 @@ const (
 	formTime
 	formDuration
 	formText
+	formRows
 )
 
 const (

@@ -135,7 +135,7 @@ func kinds() []any {
 		[]byte("a\xff\x00"), [3]byte{1, 2, 3}, []flags{1, 2}, []int8{-1}, []int16{-1, 1}, []int32{5}, []int64{math.MinInt64}, []uint16{9},
 		[]uint32{math.MaxUint32}, []uint64{math.MaxUint64}, []float32{1.5}, []float64{0.1, math.Inf(1)}, []celsius{1, 2}, numbers64{1},
 		[2]float64{1, 2}, [2][3]int16{{1, 2, 3}, {4, 5, 6}}, []int{1, 1 << 50, -1}, []uint{1}, []bool{true, false}, []complex128{1i}, []complex64{2i},
-		[]string{"a", ""}, []any{int64(1), "x", nil, 2.5, []float64{1}, []any{}}, [][]float64{{1, 2}, {}, {3}}, [][]byte{{1}, {}}, [][3]uint8{{1, 2, 3}},
+		[]string{"a", ""}, []any{int64(1), "x", nil, 2.5, []float64{1}, []any{}}, [][]float64{{1, 2}, {}, {3}}, [][]byte{{1}, {}}, [][3]uint8{{1, 2, 3}}, [][]float64{nil, {1}, {}, nil}, [2][]int16{{1}, {2, 3}}, [][2]celsius{{1, 2}, {3, 4}}, [][]celsius{{1}}, [][0]int32{{}, {}},
 		map[string]any{"a": int64(1), "b": []int32{1}, "c": map[string]any{}, "t": time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)},
 		map[int]string{-1: "x"}, map[bool]int{true: 1, false: 0}, map[float64]int{0.5: 1}, map[uint64]int{math.MaxUint64: 1}, map[[2]int]string{{1, 2}: "tuple"},
 		map[[2]byte]int{{1, 2}: 3}, map[level]int{1: 2}, map[Date]int{"2024-01-31": 1}, map[time.Duration]int{time.Microsecond: 2}, map[any]any{int64(1): "a", "b": int64(2), true: 1.5, 1.5: nil}[nil],
@@ -235,6 +235,7 @@ func TestRefused_Go(t *testing.T) {
 		{time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("X", 86400)), "offset of a day"},
 		{Date("2024-02-30"), "2024-02-30"}, {Date("x"), `"x" is no date`}, {TimeOfDay("24:00:00"), "is no time"}, {TimeOfDay("12:00"), "is no time"}, {Decimal("1,5"), "is no Decimal"},
 		{UUID("x"), "is no UUID"}, {Path("a\x00"), "is no Path"}, {Array[int8]{[]int{2}, []int8{1}}, "shape [2] cannot have 1"}, {Array[int8]{[]int{-1}, nil}, "shape [-1]"},
+		{new([]int), "a pointer to a nil []int"}, {new(map[string]int), "a pointer to a nil map"}, {new(*int), "a pointer to a nil *int"}, {[]*any{new(any)}, "a pointer to a nil interface"},
 		{Array[bool]{[]int{1 << 40, 1 << 40}, nil}, "cannot have 0"},
 	} {
 		for how, held := range holders(reflect.ValueOf(c.v)) {

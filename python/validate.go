@@ -120,6 +120,7 @@ const (
 	sizeDictKeys = 208 // with five entries
 	sizeDictItem = 200 // from the sixth on
 	sizeForm     = 1024
+	sizeRow      = 160
 )
 
 // value checks the value that follows.
@@ -284,6 +285,8 @@ func (c *checker) form(items int) error {
 		return c.array()
 	case form == formNumpy && items == 3:
 		return c.numpy()
+	case form == formRows && items == 3:
+		return c.rows()
 	case form == formTime && items == 10:
 		return c.time()
 	case form == formDuration && items == 4:
@@ -351,15 +354,7 @@ func (c *checker) time() error {
 
 // array checks a form of array.array, whose bytes have to be the next ones.
 func (c *checker) array() error {
-	typecode, err := c.string()
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.typecode == typecode && typecode != "" })
-	if i < 0 {
-		return fmt.Errorf("an array of typecode %q", shorten([]byte(typecode)))
-	}
-	offset, err := c.small()
+	size, offset, err := c.place()
 	if err != nil {
 		return err
 	}
@@ -367,7 +362,56 @@ func (c *checker) array() error {
 	if err != nil {
 		return err
 	}
-	return c.data(offset, n, dtypes[i].size)
+	return c.data(offset, n, size)
+}
+
+// place reads the typecode of a form, and returns the size of its items and where they are.
+func (c *checker) place() (size, offset int, err error) {
+	typecode, err := c.string()
+	if err != nil {
+		return 0, 0, err
+	}
+	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.typecode == typecode && typecode != "" })
+	if i < 0 {
+		return 0, 0, fmt.Errorf("an array of typecode %q", shorten([]byte(typecode)))
+	}
+	offset, err = c.small()
+	return dtypes[i].size, offset, err
+}
+
+// rows checks a form of a list of array.array.
+func (c *checker) rows() error {
+	size, offset, err := c.place()
+	if err != nil {
+		return err
+	}
+	if kind, err := c.take(1); err != nil || kind[0] != '[' {
+		return fmt.Errorf("rows without counts")
+	}
+	rows, err := c.count()
+	if err != nil {
+		return err
+	}
+	for range rows {
+		n, err := c.small()
+		if err != nil {
+			return err
+		}
+		if err := c.need(sizeRow); err != nil {
+			return err
+		}
+		if n == -1 {
+			continue
+		}
+		if err := c.data(offset, n, size); err != nil {
+			return err
+		}
+		offset = c.used
+	}
+	if offset != c.used {
+		return fmt.Errorf("rows at %d, which begin at %d", offset, c.used)
+	}
+	return nil
 }
 
 func (c *checker) numpy() error {

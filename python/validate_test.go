@@ -80,12 +80,14 @@ func hostile() map[string]string {
 		extend(form(5, i(1)+u("f8")+"("+u32(2)+i(1<<30)+i(1<<30)+i(0)), ""):    "shape",
 		extend(form(5, i(1)+u("f8")+"["+u32(0)+i(0)), ""):                      "without a shape",
 		extend(form(5, i(1)+u("i1")+"("+u32(33)+strings.Repeat(i(0), 34)), ""): "shape",
-		extend(form(4, i(4)+u("date")+u("2024-13-01")), ""):                    "is no",
-		extend(form(4, i(4)+u("eval")+u("1")), ""):                             "is no",
-		extend(form(4, i(5)+u("date")+u("2024-13-01")), ""):                    "form 5",
-		extend(form(4, i(0)+u("date")+u("2024-13-01")), ""):                    "form 0",
-		extend(form(6, i(3)+i(0)+i(0)+i(0)+"N"), ""):                           "of a form",
-		extend(form(12, i(2)+strings.Repeat(i(1), 8)+i(0)+"N"), ""):            "of a form",
+		extend(form(5, i(5)+u("d")+i(0)+"["+u32(1)+i(1)), "1234567"):           "an array of 1 items", extend(form(5, i(5)+u("d")+i(0)+"["+u32(1)+i(0xfffffffe)), ""): "an array of",
+		extend(form(5, i(5)+u("d")+i(8)+"["+u32(0)), ""): "rows at 8", extend(form(5, i(5)+u("d")+i(0)+"("+u32(0)), ""): "without counts", extend(form(5, i(5)+u("d")+i(0)+"["+u32(9)), ""): "9 items",
+		extend(form(4, i(4)+u("date")+u("2024-13-01")), ""):         "is no",
+		extend(form(4, i(4)+u("eval")+u("1")), ""):                  "is no",
+		extend(form(4, i(6)+u("date")+u("2024-13-01")), ""):         "form 6",
+		extend(form(4, i(0)+u("date")+u("2024-13-01")), ""):         "form 0",
+		extend(form(6, i(3)+i(0)+i(0)+i(0)+"N"), ""):                "of a form",
+		extend(form(12, i(2)+strings.Repeat(i(1), 8)+i(0)+"N"), ""): "of a form",
 	}
 	for _, kind := range "([<>su" { // a count that is not there
 		for _, n := range []uint32{60_000_000, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
@@ -176,7 +178,7 @@ func TestValidate_Memory(t *testing.T) {
 		"wide text": each("u" + u32(6) + "\u00e9\U0001d11e"), "a wide text": "u" + u32(100_004) + strings.Repeat("x", 100_000) + "\U0001d11e", "huge ints": list(100, func(int) string { return string(huge) }),
 		"a set": "<" + u32(100_000) + ints(100_000, ""), "a frozenset": ">" + u32(30_000) + ints(30_000, ""), "a dict": "{" + ints(100_000, "N") + "0", "a dict of pairs": "{" + ints(43_691, "T") + "0", "a tuple": "(" + u32(10_000) + ints(10_000, ""),
 		"sets of items": each("<" + u32(5) + ints(5, "")), "dicts of items": each("{" + ints(7, "N") + "0"), "times": encoded(times(5000)), "durations": encoded(make([]time.Duration, 5000)), "decimals": encoded(decimals(5000)),
-		"arrays": encoded(make([][1]float64, 5000)), "paths": encoded([]Path{"a", "b"}), "keys": encoded(keyTimes(2000)), "tuple keys": encoded(keyTuples(20_000)),
+		"arrays": encoded(make([][1]float64, 5000)), "points": encoded(make([][2]float64, 3000)), "rows": encoded([][]int8{nil, {}, {1}}), "rows of nothing": encoded(make([][]float64, 5000)), "paths": encoded([]Path{"a", "b"}), "keys": encoded(keyTimes(2000)), "tuple keys": encoded(keyTuples(20_000)),
 	}
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		if strings.Contains(t.Name(), "loaded") {

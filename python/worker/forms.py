@@ -9,7 +9,7 @@ import sys
 from concert.errors import type_name
 from concert.imports import own
 
-ARRAY, NUMPY, TIME, DURATION, TEXT = range(5)
+ARRAY, NUMPY, TIME, DURATION, TEXT, ROWS = range(6)
 
 DEEPEST = 900
 SCALARS = {type(None), bool, int, float, complex, str, bytes, bytearray}
@@ -64,6 +64,21 @@ def build_array(arrays, typecode, offset, count):
     if sys.byteorder == "big":
         a.byteswap()
     return a
+
+
+def build_rows(arrays, typecode, offset, counts):
+    rows = []
+    size = array.array(typecode).itemsize
+    for n in counts:
+        if n < 0:
+            rows.append(None)
+            continue
+        row = array.array(typecode, bytes(arrays[offset : offset + n * size]))
+        if sys.byteorder == "big":
+            row.byteswap()
+        rows.append(row)
+        offset += n * size
+    return rows
 
 
 def build_numpy(arrays, dtype, shape, offset):
@@ -165,7 +180,7 @@ def build_text(arrays, kind, text):
     return path
 
 
-BUILDERS = {ARRAY: build_array, NUMPY: build_numpy, TIME: build_time, DURATION: build_duration, TEXT: build_text}
+BUILDERS = {ARRAY: build_array, NUMPY: build_numpy, TIME: build_time, DURATION: build_duration, TEXT: build_text, ROWS: build_rows}
 
 
 # Results.
