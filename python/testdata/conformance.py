@@ -41,11 +41,21 @@ def uncbor(b, at=0):
     return {20: False, 21: True}.get(n), at
 
 
+here = threading.local()  # with what was left for the calls of this thread, and the argument of the last one
+
+
+class Encoded(tuple):
+    """A kind, and bytes: a value as it travels."""
+
+
 def decode(kind, b, before=values.decode):
+    here.argument = Encoded((kind, bytes(b)))
     return uncbor(bytes(b))[0] if kind == 0 else before(kind, b)
 
 
 def encode(v, before=values.encode):
+    if type(v) is Encoded:
+        return v
     return (0, errors.cbor(v)) if type(v) is list else before(v)
 
 
@@ -111,12 +121,32 @@ def blob(size):
     return b
 
 
-def scribble(numbers):
-    numbers[0] = 42
-    return numbers
+def scribble(pointer):
+    pointer[0][0] = 42  # a pointer to a slice is an array of one
+    return pointer
 
 
-here = threading.local()  # with what was left for the calls of this thread
+def misbehave(rogue):
+    """What a worker says of a value whose methods fail there."""
+    at, _, how = rogue.decode().partition("|")
+    if at in ("decoding the argument", "encoding the result"):
+        text = "concert: %s of executortest.misbehave: " % at.split()[-1]
+        raise Failure({
+            "panic": {2: text + "rogue: out of cheese", 5: True, 6: "the stack"},
+            "goexit": {2: text + "runtime.Goexit", 3: ["concert.ErrGoexit"]},
+            "error": {2: text + "rogue: refused"},
+        }[how])
+    return here.argument
+
+
+def fail_oddly(how):
+    if how == "panic value":
+        raise Failure({2: "wrapped: no text", 5: True, 6: "the stack"})
+    raise Failure({1: "*executortest.oddError", 2: "odd: " + how})
+
+
+def echo(_):
+    return here.argument
 
 
 def milestone(n):
@@ -133,6 +163,8 @@ FUNCTIONS = {
     "fail": fail,
     "blob": blob,
     "scribble": scribble,
+    "misbehave": misbehave,
+    "failOddly": fail_oddly,
     "deadline": lambda _: here.left != 0,
     "milestone": milestone,
     "sizeOf": len,
@@ -141,6 +173,8 @@ FUNCTIONS = {
 
 def look_up(self, name, before=functions.Functions.look_up):
     suite, _, function = name.partition(".")
+    if suite == "executortest" and function.startswith("echo "):
+        return echo
     return FUNCTIONS[function] if suite == "executortest" else before(self, name)
 
 
