@@ -143,6 +143,7 @@ type Options struct {
 
 	// Retry, if set, is asked when a worker has died under a task, with the error
 	// that the task would have and the number of times that it has run, from 1 up.
+	// It is not asked about a task that never began, see WorkerError.Unbegun.
 	// If it returns true the task runs again, on another worker: it has to be one
 	// that may run twice. A task that takes its workers down is stopped by
 	// counting; the fifth death is its error in any case. It is called from many
