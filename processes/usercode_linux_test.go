@@ -3,6 +3,7 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 type stuck struct{ AsResult bool }
 
 var (
-	unstuck  = make(chan struct{})
+	unstuck  atomic.Value // of a chan struct{}: of the test that runs
 	getStuck = concert.Register("processes_test.getStuck", func(_ context.Context, s stuckArg) (stuckResult, error) { return stuckResult(s), nil })
 )
 
@@ -26,20 +27,25 @@ type (
 
 func (s stuckArg) MarshalBinary() ([]byte, error) {
 	if !s.AsResult {
-		<-unstuck
+		<-unstuck.Load().(chan struct{})
 	}
 	return nil, nil
 }
 
-func (s *stuckArg) UnmarshalBinary([]byte) error      { s.AsResult = true; return nil }
-func (s stuckResult) MarshalBinary() ([]byte, error)  { return nil, nil }
-func (s *stuckResult) UnmarshalBinary(b []byte) error { <-unstuck; return nil }
+func (s *stuckArg) UnmarshalBinary([]byte) error     { s.AsResult = true; return nil }
+func (s stuckResult) MarshalBinary() ([]byte, error) { return nil, nil }
+func (s *stuckResult) UnmarshalBinary(b []byte) error {
+	<-unstuck.Load().(chan struct{})
+	return nil
+}
 
 // TestTimeout_Methods bounds methods that encode and decode by Options.Timeout
 // as it bounds functions.
 func TestTimeout_Methods(t *testing.T) {
 	leftovers(t)
-	defer func() { close(unstuck); unstuck = make(chan struct{}) }()
+	release := make(chan struct{})
+	unstuck.Store(release)
+	defer close(release)
 	p := newPool(t, 1, &processes.Options{Timeout: 100 * time.Millisecond, Grace: time.Millisecond})
 	for _, s := range []stuckArg{{stuck{}}, {stuck{AsResult: true}}} {
 		f := submit(t, p, getStuck, s)
