@@ -79,12 +79,14 @@ func TestWorker(t *testing.T) {
 	defer s.Close()
 	folder := t.TempDir()
 	module := "import time\ndef greet(name):\n    return 'hello ' + name\n" +
-		"def add(a, b):\n    return a + b\ndef nothing():\n    return 'nothing'\nclass Model:\n    def predict(self, x):\n        return [x, x]\n"
+		"def add(a, b):\n    return a + b\ndef nothing():\n    return 'nothing'\nclass Model:\n    def predict(self, x):\n        return [x, x]\n" +
+		"class Scale:\n    def __init__(self, unit, times=1):\n        self.unit, self.times = unit, times\n    def f(self, x):\n        return '%d %s' % (x * self.times, self.unit)\n"
 	if err := os.WriteFile(filepath.Join(folder, "worker_module.py"), []byte(module), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	says, stop := startWorker(t, "--url", s.URL(), "-n", "1", "--threads", "2", "--path", folder,
-		"statistics:fmean", "worker_module:greet", "worker_module:add", "worker_module:nothing", "worker_module:Model().predict")
+		"statistics:fmean", "worker_module:greet", "worker_module:add", "worker_module:nothing", "worker_module:Model().predict",
+		"worker_module:Scale('m. a', times=3).f")
 
 	ex, err := cluster.Dial(t.Context(), s.URL(), nil)
 	if err != nil {
@@ -109,6 +111,9 @@ func TestWorker(t *testing.T) {
 	if v, err := concert.Submit(t.Context(), ex, python.Func[int, []int]("worker_module:Model().predict"), 7).Result(t.Context()); len(v) != 2 || err != nil {
 		t.Errorf("%v, %v", v, err)
 	}
+	if v, err := concert.Submit(t.Context(), ex, python.Func[int, string]("worker_module:Scale('m. a', times=3).f"), 7).Result(t.Context()); v != "21 m. a" || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
 	var failed *python.Error
 	if _, err := concert.Submit(t.Context(), ex, python.Func[int, string]("worker_module:greet"), 7).Result(t.Context()); !errors.As(err, &failed) || failed.Type != "TypeError" {
 		t.Errorf("%v, want a TypeError", err)
@@ -125,7 +130,7 @@ func TestWorker(t *testing.T) {
 			t.Fatalf("%d, %s", code, errOut.String())
 		}
 	}
-	for _, want := range []string{"1 worker, 0 of 2 places taken\n", " 0 of 2 ", "statistics:fmean, worker_module:Model().predict, worker_module:add and 2 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
+	for _, want := range []string{"1 worker, 0 of 2 places taken\n", " 0 of 2 ", "statistics:fmean, worker_module:Model().predict, worker_module:Scale('m. a', times=3).f and 3 more\n", "0 tasks waiting\n", "0 dead letters\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("status has no %q:\n%s", want, out.String())
 		}

@@ -89,7 +89,11 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 		err = usageError{"no function: name some, as in statistics:fmean"}
 	}
 	for _, f := range flags.Args() {
-		if module, name, ok := strings.Cut(f, ":"); !ok || module == "" || name == "" || strings.ContainsAny(f, " \t\n") {
+		outside := f // of the arguments of constructors, as in models:Model('large', layers=3).predict
+		if from, to := strings.Index(f, "("), strings.LastIndex(f, ")"); from >= 0 && from < to {
+			outside = f[:from] + f[to:]
+		}
+		if module, name, ok := strings.Cut(f, ":"); !ok || module == "" || name == "" || strings.ContainsAny(outside, " \t") || strings.ContainsAny(f, "\r\n\x00") {
 			err = usageError{fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean", f)}
 		}
 	}
@@ -100,11 +104,12 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 var lookUp = python.Source[string, python.None]("look_up", `
 def look_up(where):
     import importlib
+    from concert.functions import split
     module, target = where.split(":", 1)
     found = importlib.import_module(module)
-    for part in target.split("."):
-        if part.endswith("()"):
-            getattr(found, part[:-2])
+    for part in split(target):
+        if part.endswith(")"):
+            getattr(found, part.partition("(")[0])
             return
         found = getattr(found, part)
     if not callable(found):
