@@ -93,48 +93,49 @@
 //
 // # The end of a task
 //
-// When a task is cancelled, by Cancel, a timeout or the end of its context, its function is
-// interrupted by the exception concert.Cancelled at its next step in Python. It derives from
-// BaseException, so "except Exception" does not catch it, and "finally" runs. A coroutine that waits
-// is cancelled as asyncio does it, by asyncio.CancelledError at its await. C code,
-// or an import, that runs for longer than Options.Grace is killed. Either way the error is
-// [context.Canceled]; or [context.DeadlineExceeded], if the deadline of the context has passed or the
-// task ran for longer than Options.Timeout, and in this case also [processes.ErrTimeout]. A function that
-// catches the exception and returns has its result instead, and one that raises another exception
-// has that.
+// A task ends early by Cancel, by Options.Timeout or with its context. Its function is then
+// interrupted by the exception concert.Cancelled at its next step in Python. The exception
+// derives from BaseException: "except Exception" does not catch it, and "finally" runs. A
+// coroutine that waits gets asyncio.CancelledError at its await instead. C code, or an
+// import, that runs for longer than Options.Grace is killed.
 //
-// C code that keeps the interpreter lock also keeps the worker from hearing what the
-// pool says: calls that wait behind it stay there, and cannot be cancelled, until it
-// lets go. Options.Timeout bounds that.
+// The error of the task is [context.Canceled] after a Cancel, and [context.DeadlineExceeded]
+// after a deadline or Options.Timeout; the latter is also [processes.ErrTimeout]. A function
+// that catches the exception and returns has its result instead. One that raises another
+// exception has that one.
+//
+// C code that keeps the interpreter lock also keeps the worker from reading what the pool
+// sends. Calls that wait in that worker stay there, and cannot be canceled, until the code
+// releases the lock. Options.Timeout bounds that.
 //
 // # What a task can use
 //
-// The module concert, which tasks can import in a worker and nowhere else, has
+// Tasks can import the module concert. It exists in workers only, and has
 //
 //	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
 //	concert.Cancelled                  the exception that interrupts a task
 //
-// Coroutines run on an event loop that stays: connections that one call has opened serve the
-// next, and asyncio's tasks that a call leaves go on while the next coroutine runs. Each thread
-// of Options.Threads has a loop of its own. It is closed, its tasks being cancelled, when the
-// worker ends.
+// Coroutines run on an event loop that stays. A connection that one call has opened serves
+// the next one, and a task of asyncio that a call leaves continues while the next coroutine
+// runs. Each thread of Options.Threads has its own loop. When the worker ends, the tasks of
+// the loop are canceled, and the loop is closed.
 //
-// A task may start processes, with subprocess, multiprocessing or os.fork. A child that a task forks ends
-// where the task's function ends: with code 0 when that returns, and as a program would
-// when it raises an exception. Its parent alone answers for the task. Children die with their
-// worker unless they begin a session of their own. Starting by "spawn" or "forkserver" works for
-// functions of modules, and not for those of [Source].
+// A task may start processes by subprocess, multiprocessing or os.fork. A child of os.fork
+// ends where the task's function ends: with code 0 when that returns, and as a program would
+// when it raises an exception. Only the parent answers for the task. Children die with their
+// worker unless they begin a session of their own. The start methods "spawn" and
+// "forkserver" work for functions of modules, and not for those of [Source].
 //
 // # The end of a worker
 //
-// When the pool is closed, or replaces a worker, the interpreter ends as after a program: event loops
-// are closed, threads that tasks have left are waited for (half of Options.Grace at most), the functions of
-// atexit run, temporary directories, shared memory and semaphores are removed, and what is in
-// buffers is written, of C as well. After Options.Grace it is killed.
+// When the pool is closed, or replaces a worker, the interpreter ends as after a program:
+// it closes event loops, waits for threads that tasks have left (half of Options.Grace at
+// most), runs the functions of atexit, removes temporary directories, shared memory and
+// semaphores, and writes what is in buffers, of C as well. After Options.Grace it is killed.
 //
-// None of this happens in a worker that is killed, or dies: temporary files and directories stay, as do
-// segments of multiprocessing.shared_memory and named semaphores (files in /dev/shm on Linux), and
-// what was not flushed is lost. Its children are killed with it.
+// A worker that is killed, or dies, does none of this. Temporary files and directories stay,
+// as do segments of multiprocessing.shared_memory and named semaphores (files in /dev/shm on
+// Linux). What was not flushed is lost. Its children are killed with it.
 package python
 
 import (
@@ -299,11 +300,12 @@ func Names(where string) []string {
 // nameOf is the name of a function in the registry.
 func nameOf(how, where string) string { return "python:" + how + ":" + where }
 
-// Source is [Func] for a function in source text, which defines it by name. The text is a module,
-// which runs once in each worker, and all functions of the same text are of the same module. It may be indented
-// as a whole. Errors, events and logs name the function and a digest of the text, which is also
-// the module's name: "python:1:source_4f2a91c3:name". The text goes along with the calls, so this is for
-// a few lines. Source panics if name is not that of a function, or the text has more than 32 KiB.
+// Source is [Func] for a function in source text, which defines it by name. The text is a
+// module that runs once in each worker, and functions of the same text share it. It may be
+// indented as a whole. Errors, events and logs name the function and the module, whose name
+// is a digest of the text: "python:1:source_4f2a91c3:name". Calls carry the text, so this is
+// for a few lines. Source panics if name is not that of a function, or if both have more than
+// 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
 	if !isName(name) {
 		panic(fmt.Sprintf("python: Source(%q): want the name of a function", name))

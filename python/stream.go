@@ -29,25 +29,28 @@ const (
 )
 
 // Stream returns a Python generator, or another function whose result can be iterated, as a
-// Go function: its values come one by one, each as soon as it is there. Where and In are as
-// for [Func], Out is the type of a value.
+// Go function. Its values come one by one. Where and In are as for [Func], and Out is the
+// type of a value.
 //
 //	var tokens = python.Stream[string, string]("models:Model().generate")
 //
 //	for token, err := range tokens(ctx, ex, "Once upon a time") { ... }
 //
-// Each loop is one task of the pool, which runs as long as the loop, its body included:
-// Options.Timeout, Options.Grace and ctx are those of the whole. The generator is at most one value
-// ahead of the loop. When the loop is left, the generator is closed: it is
-// interrupted, or, if it waits at a yield, has GeneratorExit raised there. The loop
-// ends when it has. Generators may be asynchronous.
+// Each loop is one task of the pool. It runs as long as the loop, the loop's body included,
+// and Options.Timeout and ctx bound the whole. The generator is at most one value ahead of
+// the loop. Asynchronous generators run on the event loop of their thread.
 //
-// An error is the last that the loop yields: an exception of the generator, a value that does not fit
-// Out, the death of the interpreter, the end of ctx. The values before it have been yielded. The
-// sequence can be iterated more than once, and concurrently: each time the function is called anew.
+// When the loop is left, the generator is closed: one that waits at a yield gets
+// GeneratorExit there, and one that computes is interrupted like any task. The loop returns
+// when the generator has ended, or has been killed after Options.Grace.
 //
-// Stream needs sockets of the file system, which Windows does not have for
-// Python; there the error is [errors.ErrUnsupported]. It panics as Func does.
+// An error is the last thing that the loop yields: an exception of the generator, a value
+// that does not fit Out, the death of the interpreter, or the end of ctx. The values before
+// it have been yielded. A sequence can be iterated several times, also concurrently: each
+// loop calls the function anew.
+//
+// Stream needs Unix sockets. Python has none on Windows, and the error there is
+// [errors.ErrUnsupported]. Stream panics as Func does.
 func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	check("Stream", where)
 	call := declareText[streamed[In], int](howOf[In]()+"s", where, "")
