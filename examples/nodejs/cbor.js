@@ -24,6 +24,7 @@ function encode(v) {
   }
   if (typeof v === "string") return text(3, Buffer.from(v));
   if (v instanceof Uint8Array) return text(2, v);
+  if (v instanceof Date) return Buffer.concat([Buffer.of(0xc0), encode(v.toISOString())]);
   if (Array.isArray(v)) return Buffer.concat([head(4, v.length), ...v.map(encode)]);
   if (typeof v !== "object") throw new TypeError(`a ${typeof v} cannot be sent: return plain data`);
   const pairs = v instanceof Map ? [...v] : Object.entries(v);
@@ -76,9 +77,8 @@ function decode(b) {
         }
         return map;
       }
-      case 6: // a tag, such as that of a time
-        number(extra);
-        return item(depth + 1);
+      case 6:
+        return tagged(number(extra), item(depth + 1));
     }
     if (extra === 20 || extra === 21) return extra === 21;
     if (extra === 22 || extra === 23) return null;
@@ -89,6 +89,34 @@ function decode(b) {
   }
   const v = item(0);
   if (at !== b.length) throw new RangeError("CBOR with more than one value");
+  return v;
+}
+
+// Sixteen numbers or more in a row come as their memory, with one of these tags
+// (RFC 8746, little endian).
+const ARRAYS = new Map([
+  [69, Uint16Array],
+  [70, Uint32Array],
+  [71, BigUint64Array],
+  [72, Int8Array],
+  [77, Int16Array],
+  [78, Int32Array],
+  [79, BigInt64Array],
+  [85, Float32Array],
+  [86, Float64Array],
+]);
+
+// tagged returns the value of an item with a tag: numbers as a list, as fewer
+// of them come, a time as a Date, what an interface holds without its type.
+function tagged(tag, v) {
+  const array = ARRAYS.get(tag);
+  if (array) {
+    const list = Array.from(new array(new Uint8Array(v).buffer)); // a copy, so that it is aligned
+    return typeof list[0] === "bigint" ? list.map((n) => (Number.isSafeInteger(Number(n)) ? Number(n) : n)) : list;
+  }
+  if (tag === 27 && v[0] === "time.Time") return new Date(v[1] * 1000 + v[2] / 1e6);
+  if (tag === 27) return v[1];
+  if (tag === 262) return JSON.parse(v.toString());
   return v;
 }
 

@@ -108,6 +108,32 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// series has what CBOR has no plain items for: a row of numbers, a time, and an
+// interface that holds a named type.
+type series struct {
+	Values []float64
+	Counts [20]int32
+	At     time.Time
+	Unit   any
+}
+
+type unit string
+
+var describe = concert.Register("describe", func(_ context.Context, s series) (string, error) { return string(s.Unit.(unit)), nil })
+
+func init() { concert.RegisterType[unit]("unit") }
+
+// TestValues_Tags sends a function of Go what only tags can say.
+func TestValues_Tags(t *testing.T) {
+	ex := newPool(t, 1, "testdata/functions.js", processes.Options{})
+	in := series{make([]float64, 100), [20]int32{19: 7}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), unit("EUR")}
+	in.Values[99] = 1.5
+	got, err := concert.Submit(t.Context(), ex, describe, in).Result(t.Context())
+	if want := "100 1.5 20 7 2026-01-02T03:04:05.000Z EUR"; got != want || err != nil {
+		t.Errorf("describe() = %q, %v; want %q", got, err, want)
+	}
+}
+
 var fail = Func[string, any]("fail")
 
 // TestFailures: whatever a function does costs its own task.

@@ -7,6 +7,9 @@ for (const type of ["<nil>", "int", "uint64", "float64", "bool", "string", "[]ui
 
 exports.half = (numbers) => numbers.map((n) => n / 2);
 
+exports.describe = (s) =>
+  [s.Values.length, s.Values[99], s.Counts.length, s.Counts[19], s.At.toISOString(), s.Unit].join(" ");
+
 exports.fail = (how) => {
   switch (how) {
     case "throw":
