@@ -39,6 +39,7 @@ type remote interface {
 	parent() context.Context
 	cancel(cause error) bool
 	index(i int) int64
+	input(i int) *Input
 	drop(i int, cause error)
 	start(i, worker int) bool
 	progress(i, worker int, done, total int64)
@@ -63,6 +64,10 @@ func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
 
 // Index returns which input of its Map call i is, from 0 up; 0 for the one of a Submit.
 func (b *Batch) Index(i int) int64 { return b.job.index(i) }
+
+// Input returns which input of its Map call i is, with its label; nil for the call
+// of a Submit without a label. It may call methods of the submitter's context.
+func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 
 // Drop settles call i as never started, because of the cause with which its
 // Parent ended. The executor must be certain of it.
@@ -265,6 +270,8 @@ func (r *remoteCall[In, Out]) cancel(cause error) bool { return r.future.task.Ca
 
 func (r *remoteCall[In, Out]) index(int) int64 { return 0 }
 
+func (r *remoteCall[In, Out]) input(int) *Input { return r.future.task.input() }
+
 func (r *remoteCall[In, Out]) drop(_ int, cause error) {
 	if t := &r.future.task; t.move(claimed, settling) {
 		(*call[In, Out])(r).drop(t, &neverStarted{cause}, nil)
@@ -317,7 +324,7 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
 	t := &r.future.task
 	if t.move(running, finishing) || t.move(claimed, finishing) {
-		r.future.value, r.future.err = out, err
+		r.future.value, r.future.err = out, withInput(err, t.input)
 		(*call[In, Out])(r).end(finished, nil, worker)
 	}
 }
@@ -360,6 +367,7 @@ type remoteItem[In, Out any] struct {
 	item   *item[In, Out]
 	index  int64
 	number uint64 // 0 unless observed
+	input  *Input // nil unless observed
 	state  uint8  // pending --> running --> finished, or pending --> finished
 }
 
@@ -440,6 +448,8 @@ func (r *remoteItems[In, Out]) cancel(cause error) bool {
 
 func (r *remoteItems[In, Out]) index(i int) int64 { return r.items[i].index }
 
+func (r *remoteItems[In, Out]) input(i int) *Input { return r.m.input(r.items[i].index) }
+
 func (r *remoteItems[In, Out]) drop(i int, cause error) {
 	r.settle(i, -1, Encoded{}, &neverStarted{cause})
 }
@@ -455,7 +465,7 @@ func (r *remoteItems[In, Out]) start(i, worker int) bool {
 
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
 	if o, _ := r.task.observer(); o != nil && uint64(r.items[i].state) == running {
-		o.tellApart(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Done: done, Total: total})
+		o.tellApart(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Input: r.items[i].input, Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
@@ -479,6 +489,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 // finish gives an item's outcome to the consumer.
 func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Out, err error) {
 	m := r.m
+	err = withInput(err, func() *Input { return r.input(i) })
 	item.out, item.err = out, err
 	r.observe(i, TaskFinished, worker, err)
 	m.line.markDone(item, m.ordered)
@@ -494,9 +505,9 @@ func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err er
 	}
 	it := &r.items[i]
 	if it.number == 0 {
-		it.number = lastNumber.Add(1)
+		it.number, it.input = lastNumber.Add(1), r.input(i)
 	}
-	o.tellApart(Event{Kind: kind, Task: it.number, Name: r.task.Name(), Worker: worker, Time: time.Now(), Err: err})
+	o.tellApart(Event{Kind: kind, Task: it.number, Name: it.input.Name, Input: it.input, Worker: worker, Time: time.Now(), Err: err})
 }
 
 func codecOf(f *Function) Codec {

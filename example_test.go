@@ -110,6 +110,33 @@ func ExampleAsCompleted() {
 	// "b": "B!" <nil>
 }
 
+// Results that come as they finish say which input they are of, and errors
+// have the label that it was given.
+func ExampleMapIndexed() {
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	paths := []string{"cat.jpg", "dog.jpg", "broken.jpg"}
+	size := func(_ context.Context, path string) (int, error) {
+		if path == "broken.jpg" {
+			panic("no JPEG")
+		}
+		return len(path), nil
+	}
+	ctx := concert.WithInputLabels(context.Background(), func(path string) string { return path })
+	sizes := make([]int, len(paths))
+	for got, err := range concert.MapIndexed(ctx, ex, size, slices.Values(paths)) {
+		if p, ok := errors.AsType[*concert.PanicError](err); ok {
+			fmt.Printf("input %d, %s: %v\n", p.Input.Index, p.Input.Label, p.Value)
+		}
+		sizes[got.Index] = got.Value
+	}
+	fmt.Println(sizes)
+	// Output:
+	// input 2, broken.jpg: no JPEG
+	// [7 7 0]
+}
+
 // Wait for the first failure, and call off the rest.
 func ExampleWait() {
 	ctx := context.Background()

@@ -31,24 +31,56 @@ import (
 // everything anew. Like [Future.Result] it cannot deadlock in a task, given
 // the task's context. Map panics if ctx, ex, fn or inputs is nil.
 func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
-	return mapSeq(ctx, ex, fn, inputs, true)
+	return withoutIndexes(mapSeq(ctx, ex, fn, inputs, true))
 }
 
 // MapUnordered is [Map] with the results in the order in which the calls
 // finish, so that a slow one holds nothing up. Where the result does not say
-// which input it is of, have fn return both.
+// which input it is of, [MapIndexed] does.
 func MapUnordered[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
+	return withoutIndexes(mapSeq(ctx, ex, fn, inputs, false))
+}
+
+// Indexed is a result that says which input it is of.
+type Indexed[Out any] struct {
+	// Index is which input it is of, from 0 up, and -1 with the last error of
+	// the sequence, if that is of the whole Map.
+	Index int64
+	// Value is the result; zero with an error.
+	Value Out
+}
+
+// MapIndexed is [MapUnordered] whose results, and errors, come with the index of
+// their input.
+//
+//	for got, err := range concert.MapIndexed(ctx, ex, thumbnail, slices.Values(paths)) {
+//		if err != nil {
+//			log.Printf("%s: %v", paths[got.Index], err)
+//		}
+//	}
+func MapIndexed[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Indexed[Out], error] {
 	return mapSeq(ctx, ex, fn, inputs, false)
 }
 
-func mapSeq[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In], ordered bool) iter.Seq2[Out, error] {
+// withoutIndexes is a sequence without the indexes.
+func withoutIndexes[Out any](results iter.Seq2[Indexed[Out], error]) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		for r, err := range results {
+			if !yield(r.Value, err) {
+				return
+			}
+		}
+	}
+}
+
+func mapSeq[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In], ordered bool) iter.Seq2[Indexed[Out], error] {
 	if ctx == nil || ex == nil || fn == nil || inputs == nil {
 		panic("concert: Map with a nil context, executor, function or inputs")
 	}
-	return func(yield func(Out, error) bool) {
+	return func(yield func(Indexed[Out], error) bool) {
 		m := newMapping(ctx, ex, fn, ordered)
 		go m.feed(inputs)
 		defer m.stop()
-		m.consume(yield)
+		m.consume(func(index int64, out Out, err error) bool { return yield(Indexed[Out]{index, out}, err) })
 	}
 }

@@ -50,7 +50,9 @@ type item[In, Out any] struct {
 	out  Out
 	err  error
 	done atomic.Bool
-	next *item[In, Out] // below it in finished
+	// index is which input it is. Written by the feeder with the input.
+	index int64
+	next  *item[In, Out] // below it in finished
 }
 
 const (
@@ -77,7 +79,7 @@ func (l *line[In, Out]) append(in In) {
 		c.next.Store(fresh)
 		c, n, l.last = fresh, 0, fresh
 	}
-	c.items[n].in = in
+	c.items[n].in, c.items[n].index = in, c.base+int64(n)
 	c.filled.Store(int32(n + 1))
 }
 

@@ -51,6 +51,7 @@ type mapping[In, Out any] struct {
 	fn       func(context.Context, In) (Out, error)
 	id       identity // of fn
 	ordered  bool
+	labels   *labels[In]
 
 	stopped atomic.Bool   // the loop has ended
 	window  atomic.Int64  // how far taken may be ahead of yielded
@@ -126,6 +127,7 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 	m.onWorker = s != nil
 	inner, cancel := context.WithCancelCause(ctx)
 	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
+	m.labels = newLabels[In](ctx)
 	m.line.init()
 	m.fedWidth = m.width()
 	m.widen(1)
@@ -198,6 +200,7 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		if m.stopped.Load() {
 			break
 		}
+		m.labels.add(n, in)
 		m.line.append(in)
 		n++
 		if int64(m.active.Load()) < m.width() && m.line.unclaimed() {
@@ -280,14 +283,14 @@ func (m *mapping[In, Out]) start(ctx context.Context) bool {
 }
 
 // consume yields results until there are no more.
-func (m *mapping[In, Out]) consume(yield func(Out, error) bool) {
+func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) bool) {
 	var zero Out
 	for yielded := int64(0); ; {
 		it := m.line.next(m.ordered)
 		if it == nil {
 			more, err := m.sleep(yielded)
 			if err != nil {
-				yield(zero, err)
+				yield(-1, zero, err)
 			}
 			if !more {
 				return
@@ -296,13 +299,14 @@ func (m *mapping[In, Out]) consume(yield func(Out, error) bool) {
 		}
 		out, err := it.out, it.err
 		it.out, it.err = zero, nil // the line must not keep it alive
+		m.labels.remove(it.index)
 		yielded++
 		m.yielded.Store(yielded)
 		if m.feederAsleep.Load() && m.taken.Load()-yielded <= m.window.Load()*3/4 {
 			m.feederAsleep.Store(false)
 			m.room.tell(nil)
 		}
-		if !yield(out, err) {
+		if !yield(it.index, out, err) {
 			return
 		}
 	}

@@ -42,7 +42,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 			if it == nil {
 				break
 			}
-			r.call(it)
+			r.call(it, index)
 			if m.asleep.Load() != awake && (!m.ordered || m.needed.Load() == index) {
 				hit = true
 				if m.asleep.Load() == deep {
@@ -151,7 +151,7 @@ func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 
 // call calls the function on one item. If the function ends the goroutine,
 // the item is done and the runner goes back to the queue.
-func (r *runner[In, Out]) call(it *item[In, Out]) {
+func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 	if r.ctx == nil {
 		r.ctx = &itemContext{task: &r.task}
 		r.ctx.lazy.Parent = r.m.ctx
@@ -161,7 +161,9 @@ func (r *runner[In, Out]) call(it *item[In, Out]) {
 		goexit := false
 		if !returned {
 			if v := recover(); v != nil {
-				it.err = NewPanicError(v)
+				p := NewPanicError(v)
+				p.Input = r.m.input(index)
+				it.err = p
 			} else {
 				it.err, goexit = ErrGoexit, true
 			}
@@ -174,7 +176,7 @@ func (r *runner[In, Out]) call(it *item[In, Out]) {
 		r.done(it)
 	}()
 	if o, id := r.task.observer(); o != nil {
-		r.ctx.number = lastNumber.Add(1)
+		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
 		o(r.ctx.event(TaskSubmitted, -1))
 		o(r.ctx.event(TaskStarted, id))
 	}
@@ -225,6 +227,7 @@ type itemContext struct {
 	over   atomic.Bool
 	task   *Task
 	number uint64 // 0 unless observed
+	input  *Input // nil unless observed
 }
 
 // Deadline, Done, Err and Value are those of a context; Value gives the item what is its own.
@@ -237,7 +240,7 @@ func (c *itemContext) Value(key any) any {
 		return c.task
 	case numberKey{}, ownKey{}:
 		return c
-	case releaserKey{}:
+	case releaserKey{}, labelKey{}:
 		return nil // what is above belongs to the caller of Map
 	}
 	return c.lazy.Value(key)
@@ -267,7 +270,7 @@ func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.outer) }
 func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
 
 func (c *itemContext) event(kind EventKind, worker int) Event {
-	return Event{Kind: kind, Task: c.number, Name: c.task.Name(), Worker: worker, Time: time.Now()}
+	return Event{Kind: kind, Task: c.number, Name: c.input.Name, Input: c.input, Worker: worker, Time: time.Now()}
 }
 
 func (c *itemContext) progress(done, total int64) {

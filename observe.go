@@ -28,6 +28,9 @@ type Event struct {
 	Task uint64
 	// Name is the name of the task's function, as [Task.Name].
 	Name string
+	// Input is which input of a Map the task is, and its label; nil for a task
+	// of Submit or Go without a label.
+	Input *Input
 	// Worker is the worker's number, from 0 up. It is -1 in TaskSubmitted, and in
 	// TaskFinished for a task that never started.
 	Worker int
@@ -135,7 +138,7 @@ func (t *Task) observeOn(remote int, kind EventKind, err error) {
 }
 
 func (t *Task) event(kind EventKind, worker int, err error) Event {
-	return Event{Kind: kind, Task: t.word.Load() >> idShift, Name: t.Name(), Worker: worker, Time: time.Now(), Err: err}
+	return Event{Kind: kind, Task: t.word.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err}
 }
 
 func (t *Task) progress(done, total int64) {

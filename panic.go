@@ -15,6 +15,9 @@ import (
 type PanicError struct {
 	// Value is the argument of panic. From another process it is the text.
 	Value any
+	// Input is which input of a Map it was, and its label; nil for a task of
+	// Submit or Go without a label.
+	Input *Input
 
 	callers []uintptr // where it panicked; formatted only on demand
 	text    string    // the stack, when it came from another process
@@ -29,8 +32,13 @@ func NewPanicError(value any) *PanicError {
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Error names the value, not the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("concert: task panicked: %v", e.Value) }
+// Error names the input, if it is known, and the value, not the stack.
+func (e *PanicError) Error() string {
+	if e.Input != nil {
+		return fmt.Sprintf("concert: %v: task panicked: %v", e.Input, e.Value)
+	}
+	return fmt.Sprintf("concert: task panicked: %v", e.Value)
+}
 
 // Unwrap returns the value when it is an error.
 func (e *PanicError) Unwrap() error { err, _ := e.Value.(error); return err }

@@ -76,6 +76,7 @@ func (r *relayed) context() context.Context { return r.remote().context() }
 func (r *relayed) parent() context.Context  { return r.remote().parent() }
 func (r *relayed) cancel(cause error) bool  { return r.remote().cancel(cause) }
 func (r *relayed) index(int) int64          { return 0 }
+func (r *relayed) input(i int) *Input       { return r.remote().input(i) }
 func (r *relayed) drop(i int, cause error)  { r.remote().drop(i, cause) }
 
 func (r *relayed) start(i, worker int) bool {

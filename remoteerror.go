@@ -22,6 +22,9 @@ type RemoteError struct {
 	Type string
 	// Text is what its Error method returned, at most a megabyte of it.
 	Text string
+	// Input is which input of a Map the task was, and its label; nil for a task
+	// of Submit or Go without a label.
+	Input *Input
 
 	sentinels []error        // that the original was
 	values    func() []error // those that the original had in its chain, by their type; may be nil

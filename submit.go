@@ -91,7 +91,9 @@ func (c *call[In, Out]) run(t *Task) bool {
 		if !returned {
 			c.future.err = ErrGoexit
 			if v := recover(); v != nil {
-				c.future.err = NewPanicError(v)
+				p := NewPanicError(v)
+				p.Input = t.input()
+				c.future.err = p
 			}
 		}
 		c.end(finished, t.strand.Load(), -1)

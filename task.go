@@ -227,7 +227,7 @@ func (c *taskContext) Value(key any) any {
 		return (*Task)(c)
 	case ownKey{}:
 		return c
-	case releaserKey{}:
+	case releaserKey{}, labelKey{}:
 		return nil // what is above belongs to the submitter
 	}
 	return c.ctx.Value(key)

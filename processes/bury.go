@@ -156,6 +156,7 @@ func (w *worker) bury(state *os.ProcessState) {
 		w.arena.release()
 	}
 	for _, v := range victims {
+		v.err.Input = v.batch.Input(v.from)
 		worker := id
 		if v.err.Unbegun > 0 || v.vain || !v.begun && !v.batch.Start(v.from, worker) {
 			worker = -1
@@ -178,11 +179,11 @@ func (w *worker) bury(state *os.ProcessState) {
 	}
 	w.payUp()
 	if logged {
-		task := ""
+		task, input := "", (*concert.Input)(nil)
 		if len(victims) == 1 {
-			task = victims[0].batch.Name
+			task, input = victims[0].batch.Name, victims[0].err.Input
 		}
-		p.logDeath(level, id, w.pid, task, why, deaths, pause)
+		p.logDeath(level, id, w.pid, task, input, why, deaths, pause)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"concert"
 )
 
 // WorkerError is the error of a task whose worker process died while it ran, or of one
@@ -13,6 +15,9 @@ import (
 type WorkerError struct {
 	// Task is the name of the task's function.
 	Task string
+	// Input is which input of a Map the task was, and its label; nil for a task of
+	// Submit without a label.
+	Input *concert.Input
 	// Worker is the number of the worker in its pool, Pid that of the process.
 	Worker, Pid int
 	// ExitCode is the process's, -1 if a signal ended it.
@@ -41,7 +46,11 @@ type WorkerError struct {
 // Error says which task died how, and the last line that it wrote.
 func (e *WorkerError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "processes: %s: worker %d (pid %d) ", e.Task, e.Worker, e.Pid)
+	task := e.Task
+	if e.Input != nil {
+		task = e.Input.String()
+	}
+	fmt.Fprintf(&b, "processes: %s: worker %d (pid %d) ", task, e.Worker, e.Pid)
 	switch {
 	case e.Err == ErrMemory:
 		b.WriteString("died: out of memory")

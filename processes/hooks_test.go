@@ -14,6 +14,12 @@ import (
 )
 
 var (
+	exitAt17 = concert.Register("processes.exitAt17", func(_ context.Context, n int) (int, error) {
+		if n == 17 {
+			os.Exit(3)
+		}
+		return n, nil
+	})
 	exitWith = concert.Register("processes.exitWith", func(_ context.Context, code int) (int, error) { os.Exit(code); return 0, nil })
 	speak    = concert.Register("processes.speak", func(_ context.Context, lines int) (int, error) {
 		for i := range lines {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"concert"
 )
 
 // What workers print never touches the protocol: it has pipes of its own. It is not
@@ -191,10 +193,26 @@ func (w *worker) print(stream string, line []byte, kind lineKind) {
 	if kind == repeat {
 		return
 	}
-	id, task := w.doing()
+	id, task, doing := w.doing()
 	attrs := []slog.Attr{slog.Int("worker", id), slog.Int("pid", w.pid), slog.String("stream", stream)}
 	if task != "" {
 		attrs = append(attrs, slog.String("task", task))
 	}
+	if doing.batch != nil {
+		if input := doing.batch.Input(doing.from); input != nil { // without mu: it is the submitter's context that says so
+			attrs = append(attrs, inputAttrs(input)...)
+		}
+	}
 	w.pool.opts.Output.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
+}
+
+// inputAttrs is what a task is of, in the log.
+func inputAttrs(in *concert.Input) (attrs []slog.Attr) {
+	if in.Index >= 0 {
+		attrs = append(attrs, slog.Int64("input", in.Index))
+	}
+	if in.Label != "" {
+		attrs = append(attrs, slog.String("label", in.Label))
+	}
+	return attrs
 }

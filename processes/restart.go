@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"concert"
 )
 
 // One rule decides when the pool replaces a worker, however that worker ended: the
@@ -141,7 +143,7 @@ func (p *Pool) stopPauses() {
 
 // logDeath logs that a worker is gone. It is called without mu: handlers are
 // user code.
-func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, why error, deaths int, pause time.Duration) {
+func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *concert.Input, why error, deaths int, pause time.Duration) {
 	attrs := make([]slog.Attr, 0, 6)
 	if seat != noSeat {
 		attrs = append(attrs, slog.Int("worker", seat))
@@ -151,6 +153,9 @@ func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, why error,
 	}
 	if task != "" {
 		attrs = append(attrs, slog.String("task", task))
+	}
+	if input != nil {
+		attrs = append(attrs, inputAttrs(input)...)
 	}
 	attrs = append(attrs, slog.String("reason", why.Error()), slog.Int("deaths", deaths), slog.Duration("pause", pause))
 	p.logger().LogAttrs(context.Background(), level, "processes: a worker died", attrs...)

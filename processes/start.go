@@ -77,7 +77,7 @@ func (p *Pool) launch(id, generation int) {
 		deaths, pause := p.restarts.inRow, p.restarts.pause()
 		p.mu.Unlock()
 		if logged {
-			p.logDeath(slog.LevelWarn, id, 0, "", err, deaths, pause)
+			p.logDeath(slog.LevelWarn, id, 0, "", nil, err, deaths, pause)
 		}
 		return
 	}

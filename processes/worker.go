@@ -216,18 +216,21 @@ func (w *worker) running(yield func(f *flight, call int) bool) {
 
 // doing returns the worker's number, and the name of the task that it runs, if
 // that is one.
-func (w *worker) doing() (id int, task string) {
+func (w *worker) doing() (id int, task string, call span) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	n := 0
 	for f := range w.running {
 		task = f.batch.Name
+		if f.begun >= 0 && f.begun < f.n {
+			call = span{batch: f.batch, from: f.from + f.begun}
+		}
 		n++
 	}
 	if n > 1 {
-		task = ""
+		task, call = "", span{}
 	}
-	return w.id, task
+	return w.id, task, call
 }
 
 // withdraw takes calls back that the worker has not begun: those from number keep

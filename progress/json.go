@@ -14,6 +14,8 @@ type Record struct {
 	Event  string    `json:"event"` // submitted, started, progress or finished
 	Task   uint64    `json:"task"`  // its number in this process, from 1 up
 	Name   string    `json:"name,omitempty"`
+	Input  *int64    `json:"input,omitempty"`  // which input of its Map it is, from 0 up
+	Label  string    `json:"label,omitempty"`  // see concert.WithLabel
 	Worker *int      `json:"worker,omitempty"` // from 0 up
 	Time   time.Time `json:"time"`
 	Done   int64     `json:"done,omitempty"`  // in progress: how far it is,
@@ -23,6 +25,12 @@ type Record struct {
 
 func newRecord(e concert.Event) Record {
 	r := Record{Event: e.Kind.String(), Task: e.Task, Name: e.Name, Time: e.Time, Done: e.Done, Total: e.Total}
+	if e.Input != nil {
+		r.Label = e.Input.Label
+		if e.Input.Index >= 0 {
+			r.Input = &e.Input.Index
+		}
+	}
 	if e.Worker >= 0 {
 		r.Worker = &e.Worker
 	}

@@ -29,6 +29,7 @@ func (t *Writer) complete(task uint64, r running, end time.Time, text string) {
 	b = appendMicroseconds(b, end.Sub(r.start))
 	b = append(b, `,"args":{"task":`...)
 	b = strconv.AppendUint(b, task, 10)
+	b = appendInput(b, r.input)
 	if text != "" {
 		b = append(b, `,"error":`...)
 		b = append(b, quote(text)...)
@@ -49,9 +50,26 @@ func (t *Writer) dropped(process int, e concert.Event, text string) {
 	b = appendMicroseconds(b, e.Time.Sub(t.begin))
 	b = append(b, `,"args":{"task":`...)
 	b = strconv.AppendUint(b, e.Task, 10)
+	b = appendInput(b, e.Input)
 	b = append(b, `,"error":`...)
 	b = append(b, quote(text)...)
 	t.write(append(b, "}}"...))
+}
+
+// appendInput appends which input the task is of, if that is known.
+func appendInput(b []byte, in *concert.Input) []byte {
+	if in == nil {
+		return b
+	}
+	if in.Index >= 0 {
+		b = append(b, `,"input":`...)
+		b = strconv.AppendInt(b, in.Index, 10)
+	}
+	if in.Label != "" {
+		b = append(b, `,"label":`...)
+		b = append(b, quote(in.Label)...)
+	}
+	return b
 }
 
 // named says what a track is called, the first time.

@@ -133,7 +133,7 @@ func (t *Writer) start(at workerID, e concert.Event) {
 		tr = &tracks{}
 		t.tracks[at] = tr
 	}
-	r := running{at, e.Name, e.Time}
+	r := running{at, e.Name, e.Input, e.Time}
 	if r.start.Before(t.begin) {
 		r.start = t.begin
 	}

@@ -3,12 +3,15 @@ package trace
 import (
 	"slices"
 	"time"
+
+	"concert"
 )
 
 // running is a task that has started.
 type running struct {
 	at    workerID
 	name  string
+	input *concert.Input
 	start time.Time
 }
 

@@ -1,0 +1,169 @@
+package concert
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// Input says which input a task is of, for errors, events and logs: the index in
+// its Map, and the label that the caller has given it. Tasks of [Submit] and
+// [Go] without a label have none, so it is nil there.
+type Input struct {
+	// Name is the name of the task's function, as [Task.Name].
+	Name string
+	// Index is which input of its Map it is, from 0 up, and -1 for a task of
+	// Submit or Go.
+	Index int64
+	// Label is what [WithLabel] or [WithInputLabels] has given it, or empty.
+	Label string
+}
+
+// String returns it as errors have it: "thumbnail: input 17 (cat.jpg)". Control
+// characters of the label are escaped.
+func (in *Input) String() string {
+	if in == nil {
+		return ""
+	}
+	text := in.Name
+	if in.Index >= 0 {
+		text += fmt.Sprintf(": input %d", in.Index)
+	}
+	if in.Label != "" {
+		text += " (" + escaped(in.Label) + ")"
+	}
+	return text
+}
+
+// escaped is a text without characters that a terminal acts on.
+func escaped(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return text
+	}
+	quoted := fmt.Sprintf("%+q", text)
+	return quoted[1 : len(quoted)-1]
+}
+
+// labelKey is the context key of labels: a string, or a func(In) string for the
+// inputs of a Map.
+type labelKey struct{}
+
+// WithLabel returns a context that gives a label to the tasks that are submitted
+// with it, by [Submit], [Go] or a Map: the file that a task is about, say. The
+// label is in their events and in the errors that say which task failed:
+// [PanicError], [RemoteError] and processes.WorkerError. Tasks that these tasks
+// submit in their turn do not have it. WithLabel panics if ctx is nil.
+func WithLabel(ctx context.Context, label string) context.Context {
+	if ctx == nil {
+		panic("concert: WithLabel with a nil context")
+	}
+	return context.WithValue(ctx, labelKey{}, label)
+}
+
+// WithInputLabels returns a context for [Map], [MapUnordered] and [MapIndexed],
+// which gives each of their inputs the label that the function returns for it:
+//
+//	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
+//
+// label is called once for each input, on the goroutine that iterates the inputs;
+// a panic in it counts as one in the inputs. A Map over inputs of another type
+// has no labels. WithInputLabels panics if ctx or label is nil.
+func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
+	if ctx == nil || label == nil {
+		panic("concert: WithInputLabels with a nil context or function")
+	}
+	return context.WithValue(ctx, labelKey{}, label)
+}
+
+// input returns what the task of a Submit or Go is of, nil without a label.
+func (t *Task) input() *Input {
+	label, _ := t.ctx.Parent.Value(labelKey{}).(string)
+	if label == "" {
+		return nil
+	}
+	return &Input{t.Name(), -1, label}
+}
+
+// labels are those of the inputs of a Map that are on their way. Nil if they
+// have none.
+type labels[In any] struct {
+	of func(In) string
+
+	mu     sync.Mutex
+	labels map[int64]string // guarded by mu, by index
+}
+
+// newLabels returns the labels that a context has for inputs.
+func newLabels[In any](ctx context.Context) *labels[In] {
+	switch of := ctx.Value(labelKey{}).(type) {
+	case string:
+		if of != "" {
+			return &labels[In]{of: func(In) string { return of }}
+		}
+	case func(In) string:
+		return &labels[In]{of: of, labels: make(map[int64]string)}
+	}
+	return nil
+}
+
+// add makes the label of an input.
+func (l *labels[In]) add(index int64, in In) {
+	if l == nil || l.labels == nil {
+		return
+	}
+	label := l.of(in)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.labels[index] = label
+}
+
+// get returns the label of an input.
+func (l *labels[In]) get(index int64) string {
+	switch {
+	case l == nil:
+		return ""
+	case l.labels == nil:
+		var none In
+		return l.of(none)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.labels[index]
+}
+
+// remove forgets the label of an input whose result the consumer has.
+func (l *labels[In]) remove(index int64) {
+	if l == nil || l.labels == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.labels, index)
+}
+
+// input returns what an item of the Map is of.
+func (m *mapping[In, Out]) input(index int64) *Input {
+	return &Input{m.id.name(), index, m.labels.get(index)}
+}
+
+// withInput returns the error of a task from elsewhere with what the task is of, if it is
+// one that says so. The error itself may belong to others.
+func withInput(err error, input func() *Input) error {
+	switch e := err.(type) {
+	case *PanicError:
+		if in := input(); in != nil && e.Input == nil {
+			c := *e
+			c.Input = in
+			return &c
+		}
+	case *RemoteError:
+		if in := input(); in != nil && e.Input == nil {
+			c := *e
+			c.Input = in
+			return &c
+		}
+	}
+	return err
+}
