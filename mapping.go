@@ -47,11 +47,13 @@ type mapping[In, Out any] struct {
 	onWorker bool            // it does
 	ctx      context.Context // ends with the loop; parent of every call's
 	cancel   context.CancelCauseFunc
-	ex       Executor
-	fn       func(context.Context, In) (Out, error)
-	id       identity // of fn
-	ordered  bool
-	labels   *labels[In]
+	// endForeign, unless nil, ends the stand-in for the caller's context.
+	endForeign func()
+	ex         Executor
+	fn         func(context.Context, In) (Out, error)
+	id         identity // of fn
+	ordered    bool
+	labels     *labels[In]
 
 	stopped atomic.Bool   // the loop has ended
 	window  atomic.Int64  // how far taken may be ahead of yielded
@@ -451,6 +453,9 @@ func (m *mapping[In, Out]) stop() {
 func (m *mapping[In, Out]) stopUnlocked() {
 	m.stopped.Store(true)
 	m.cancel(nil)
+	if m.endForeign != nil {
+		m.endForeign()
+	}
 	m.mu.Lock()
 	runners := m.runners
 	m.mu.Unlock()

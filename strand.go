@@ -48,8 +48,8 @@ type strand struct {
 
 // start takes a waiting task to running, unless its context has ended.
 func (s *strand) start(t *Task) bool {
-	if t.ctx.Parent.Err() != nil {
-		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
+	if cause, ended := t.parentEnd(s); ended {
+		t.fail(&neverStarted{cause}, s)
 		return false
 	}
 	if !t.move(pending, running) {

@@ -116,6 +116,9 @@ func (c *call[In, Out]) drop(_ *Task, err error, s *strand) {
 // it, or -1.
 func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
 	t := &c.future.task
+	if f, ok := t.ctx.Parent.(*foreignContext); ok {
+		defer f.stop()
+	}
 	defer t.ctx.End() // also when a callback ends the goroutine
 	defer c.settle(to, s)
 	if s != nil {

@@ -43,7 +43,9 @@ type Queue interface {
 type WorkerGroup struct {
 	// Lock, unless nil, is held by tasks while they run. It is set before the first Join.
 	Lock Lock
-	// Limits are those of a remote executor. They are set before the first Adopt.
+	// Remote says that tasks run elsewhere, and Limits what they may do here.
+	// Both are set before the first Adopt.
+	Remote bool
 	Limits Limits
 
 	queue    Queue
@@ -76,6 +78,9 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	}
 	if t.move(idle, pending) {
 		return // a Map's task, back with new input
+	}
+	if g.Remote && foreign(t.ctx.Parent) {
+		t.ctx.Parent = standIn(t.ctx.Parent)
 	}
 	if g.observer != nil {
 		t.number()

@@ -133,6 +133,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
+	e.group.Remote = true
 	e.group.Limits.Grace = e.opts.Grace
 	if err := e.begin(ctx); err != nil {
 		e.stop()

@@ -83,7 +83,7 @@ type testCase struct {
 }
 
 var cases = func() (all []testCase) {
-	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, closeCases, eventCases, errorCases, observerCases, labelCases} {
+	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, errorCases, observerCases, labelCases} {
 		all = append(all, list...)
 	}
 	return all

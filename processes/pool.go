@@ -65,6 +65,7 @@ func newPool(n int, o Options, c *confinement) *Pool {
 	p.ooms = findOOMCounter()
 	p.oomKills = p.ooms.count()
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
+	p.group.Remote = true
 	p.group.Limits = concert.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}
 	return p
 }

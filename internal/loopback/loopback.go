@@ -80,6 +80,7 @@ func New(n int, opts Options) *Executor {
 	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
 	e.changed.L = &e.mu
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), opts.Observer)
+	e.group.Remote = true
 	e.group.Limits = concert.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}
 	for i := range n {
 		go e.work(i)

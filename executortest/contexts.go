@@ -1,0 +1,92 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"concert"
+)
+
+// oddContext is a context of the program's own, whose methods misbehave from a
+// moment on.
+type oddContext struct {
+	context.Context
+	how   string
+	armed *atomic.Bool
+}
+
+func (c oddContext) misbehave(method string) {
+	if !c.armed.Load() {
+		return
+	}
+	switch c.how {
+	case method + " panics":
+		panic("out of cheese")
+	case method + " exits":
+		runtime.Goexit()
+	}
+}
+
+// Err panics or ends its goroutine.
+func (c oddContext) Err() error { c.misbehave("Err"); return c.Context.Err() }
+
+// Deadline panics or ends its goroutine.
+func (c oddContext) Deadline() (time.Time, bool) {
+	c.misbehave("Deadline")
+	return c.Context.Deadline()
+}
+
+var contextCases = []testCase{
+	{"OddContexts", "a context whose methods fail costs its own task", func(s *suite) {
+		for _, how := range []string{"Err panics", "Err exits", "Deadline panics"} {
+			ex := s.executor(Config{Workers: 1, Queue: 8})
+			g := s.gate()
+			held := concert.Submit(s.ctx, ex, hold, g)
+			s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+			odd := oddContext{s.ctx, how, new(atomic.Bool)}
+			f := concert.Submit(odd, ex, square, 3)
+			behind := concert.Submit(s.ctx, ex, square, 4)
+			odd.armed.Store(true)
+			g.open()
+			must[string](s)(held.Result(s.ctx))
+			if n, err := behind.Result(s.ctx); n != 16 || err != nil {
+				s.Errorf("%s: the task behind it = %d, %v", how, n, err)
+			}
+			n, err := f.Result(s.ctx)
+			switch {
+			case err == nil && n == 9: // nothing asked it
+			case err == nil || !errors.Is(err, concert.ErrCancelled) && !errors.Is(err, concert.ErrGoexit):
+				s.Errorf("%s: %d, %v; want the result, or that it never started", how, n, err)
+			}
+			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
+		}
+	}},
+
+	{"OwnContexts", "a context of the program's own type ends its task as any other", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Queue: 8})
+		g := s.gate()
+		held := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+		cause := errors.New("enough")
+		inner, cancel := context.WithCancelCause(s.ctx)
+		own := oddContext{inner, "", new(atomic.Bool)}
+		waiting := concert.Submit(own, ex, square, 3)
+		cancel(cause)
+		g.open()
+		must[string](s)(held.Result(s.ctx))
+		if _, err := waiting.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, cause) {
+			s.Errorf("Result() = %v; want ErrCancelled and the cause", err)
+		}
+		g2 := s.gate()
+		inner, cancel = context.WithCancelCause(s.ctx)
+		running := concert.Submit(oddContext{inner, "", new(atomic.Bool)}, ex, hold, g2)
+		s.eventually("the task runs", func() bool { return g2.entered() == 1 })
+		cancel(cause)
+		if _, err := running.Result(s.ctx); err == nil {
+			s.Errorf("a running task whose context ended has no error")
+		}
+	}},
+}
