@@ -9,7 +9,8 @@
 //     progress(done, total)
 //     deadline        whether there is one
 //
-// It may return a promise. Here is who does what:
+// It may return a promise. A function with a property raw is given the argument as it
+// travels, {kind, bytes}, and returns such a value. Here is who does what:
 //
 //     main thread     reads calls and what the pool says of them, writes results. It runs no
 //                     functions, so it always listens.
@@ -333,8 +334,9 @@ function lane() {
       const f = Object.hasOwn(functions, name) ? functions[name] : undefined;
       if (typeof f !== "function") throw new ReferenceError(`there is no function ${name}`);
       const progress = (done, total = 0) => parentPort.postMessage({ progress: [done, total] });
-      const v = await f(values.decode(kind, Buffer.from(bytes)), { signal: abort.signal, progress, deadline });
-      const [as, b] = values.encode(v, kind);
+      const arg = f.raw ? { kind, bytes: Buffer.from(bytes) } : values.decode(kind, Buffer.from(bytes));
+      const v = await f(arg, { signal: abort.signal, progress, deadline });
+      const [as, b] = f.raw ? [v.kind, v.bytes] : values.encode(v, kind);
       parentPort.postMessage({ kind: as, bytes: b, ran: ran() });
     } catch (e) {
       parentPort.postMessage({ failure: describe(e, reason), ran: ran() });

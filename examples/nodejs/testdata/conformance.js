@@ -6,8 +6,9 @@ const { setTimeout: sleep } = require("node:timers/promises");
 const cbor = require("../cbor.js");
 
 // An error as the wire has it.
-function failure(text, { names, types, panicked, stack } = {}) {
+function failure(text, { type, names, types, panicked, stack } = {}) {
   const wire = new Map([[2, text]]);
+  if (type) wire.set(1, type);
   if (names) wire.set(3, names);
   if (types) wire.set(4, types);
   if (panicked) wire.set(5, true);
@@ -63,15 +64,44 @@ function blob(size) {
   return b;
 }
 
-module.exports = {
+// misbehave fails as the methods of a value would in a worker that is a program of Go.
+function misbehave(rogue) {
+  const [at, how] = cbor.decode(rogue.bytes).toString().split("|");
+  if (at !== "decoding the argument" && at !== "encoding the result") return rogue;
+  const text = `concert: ${at.split(" ").pop()} of executortest.misbehave: `;
+  switch (how) {
+    case "panic":
+      throw failure(text + "rogue: out of cheese", { panicked: true, stack: "the stack" });
+    case "goexit":
+      throw failure(text + "runtime.Goexit", { names: ["concert.ErrGoexit"] });
+    case "error":
+      throw failure(text + "rogue: refused");
+  }
+  return rogue;
+}
+
+misbehave.raw = true;
+
+// echo returns values that JavaScript cannot read as they came.
+const echo = (v) => v;
+echo.raw = true;
+
+function failOddly(how) {
+  if (how === "panic value") throw failure("wrapped: no text", { panicked: true, stack: "the stack" });
+  throw failure("odd: " + how, { type: "*executortest.oddError" });
+}
+
+const functions = {
   "executortest.square": (n) => n * n,
   "executortest.hold": hold,
   "executortest.holdSlow": hold,
   "executortest.stubborn": (gate) => hold(gate, {}),
   "executortest.fail": fail,
   "executortest.blob": blob,
+  "executortest.misbehave": misbehave,
+  "executortest.failOddly": failOddly,
   "executortest.scribble": (numbers) => {
-    numbers[0] = 42;
+    numbers[0][0] = 42; // a pointer to a slice is an array of one
     return numbers;
   },
   "executortest.deadline": (_, { deadline }) => deadline,
@@ -81,3 +111,13 @@ module.exports = {
   },
   "executortest.sizeOf": (b) => b.length,
 };
+
+// The suite has an echo for each type.
+const one = (target, name) => (String(name).startsWith("executortest.echo") ? echo : target[name]);
+module.exports = new Proxy(functions, {
+  get: one,
+  getOwnPropertyDescriptor(target, name) {
+    const value = one(target, name);
+    return value && { value, configurable: true, enumerable: true, writable: true };
+  },
+});
