@@ -347,7 +347,6 @@ func TestForeign_NamedType(t *testing.T) {
 func TestBudget(t *testing.T) {
 	type large struct {
 		_ [1 << 10]byte
-		m sync.Mutex
 	}
 	b := append([]byte{0x9a, 0, 0x10, 0, 0}, bytes.Repeat([]byte{0xa0}, 1<<20)...) // a million of them
 	var got []large
