@@ -25,8 +25,8 @@ type Batch struct {
 	Name string
 	// Args are the encoded arguments, one for each call, for Invoke.
 	Args []Encoded
-	// Relayed says that the arguments are those of a [Relay]: another process may
-	// have encoded them, and they may be anything.
+	// Relayed means that the arguments come from a [Relay]. Another process may
+	// have encoded them, so their bytes are not trusted.
 	Relayed bool
 
 	job remote
@@ -57,16 +57,17 @@ func (b *Batch) Context() context.Context { return b.job.context() }
 // common: that of Context, or its parent.
 func (b *Batch) Parent() context.Context { return b.job.parent() }
 
-// Cancel cancels what the calls are of, as [Task.Cancel]: the task of a Submit,
-// or the whole Map, which then ends with [ErrClosed]. It reports
-// whether it had not started.
+// Cancel cancels the task of a Submit, like [Task.Cancel], or the whole Map,
+// which then ends with [ErrClosed]. It reports whether the task or the Map had
+// not started.
 func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
 
 // Index returns which input of its Map call i is, from 0 up; 0 for the one of a Submit.
 func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 
-// Input returns which input of its Map call i is, with its label; nil for the call
-// of a Submit without a label. It may call methods of the submitter's context.
+// Input returns the index and the label of the input of call i. It returns nil
+// for the call of a Submit without a label. It may call methods of the
+// submitter's context.
 func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 
 // Drop settles call i as never started, because of the cause with which its
@@ -117,7 +118,7 @@ func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (na
 	return f.name, encoded, err
 }
 
-// encodeArg encodes an argument of f, with a buffer as encodeTo.
+// encodeArg encodes an argument of f. It uses the buffer like encodeTo.
 func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
 	defer recoverMethod("argument of ", f.name, &err)
 	e, buf, err = encodeTo(buf, arg, f.codec)
@@ -127,8 +128,8 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 	return e, buf, err
 }
 
-// decodeResult decodes a worker's result, of a declared function with its
-// codec.
+// decodeResult decodes a worker's result. The codec is that of a declared
+// function, and else nil.
 func decodeResult[Out any](name string, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
@@ -146,24 +147,25 @@ func decodeResult[Out any](name string, codec Codec, result Encoded, failure err
 }
 
 // recoverMethod turns the panic of a method that encodes or decodes a value
-// into an error. It must be deferred itself.
+// into an error. It calls recover, so callers must defer it directly.
 func recoverMethod(what, name string, err *error) {
 	if v := recover(); v != nil {
 		*err = &methodError{fmt.Sprintf("concert: %s%s: a method that encodes or decodes it panicked: %v", what, name, v), NewPanicError(v)}
 	}
 }
 
-// methodError is the error of a value whose methods failed: a [*PanicError]
-// whose text does not blame the task.
+// methodError reports that a method of the program failed outside the task's
+// function. It wraps the failure, such as a [*PanicError]. Its text does not
+// say that the task panicked.
 type methodError struct {
 	text string
 	err  error
 }
 
-// Error says which value it was.
+// Error says which method failed, and how.
 func (e *methodError) Error() string { return e.text }
 
-// Unwrap returns the PanicError.
+// Unwrap returns the failure.
 func (e *methodError) Unwrap() error { return e.err }
 
 func (c *call[In, Out]) function(t *Task) string {
@@ -183,7 +185,7 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	f, err := registry.find(valuePointer(fn), t.fn.code)
 	if err == nil && encodeRunsUserCode(f.codec, arg) {
 		t.move(copying, encoding)
-		c.encodeApart(f, arg)
+		c.encodeAsync(f, arg)
 		return nil, false
 	}
 	t.move(copying, claimed)
@@ -200,7 +202,7 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	return &b.Batch, false
 }
 
-// encode makes the batch of the call.
+// encode encodes the argument and returns the call as a batch.
 func (c *call[In, Out]) encode(f *Function, arg In) (b *single, err error) {
 	b = &single{}
 	if b.arg[0], _, err = encodeArg(b.small[:0], f, arg); err != nil {
@@ -213,13 +215,13 @@ func (c *call[In, Out]) encode(f *Function, arg In) (b *single, err error) {
 	return b, nil
 }
 
-// encodeApart encodes the argument on a goroutine of its own and then gives the
-// task back to its executor.
-func (c *call[In, Out]) encodeApart(f *Function, arg In) {
+// encodeAsync encodes the argument on another goroutine, which then returns the
+// task to the executor's queue.
+func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 	t := &c.future.task
 	settled := make(signal, 1)
 	if !t.watch(&watcher{tell: settled}) {
-		return // it was cancelled at this moment
+		return // it has just been canceled
 	}
 	ctx := t.ctx.Parent
 	t.group.runUserCode(&userCode{
@@ -232,7 +234,7 @@ func (c *call[In, Out]) encodeApart(f *Function, arg In) {
 					return
 				}
 				if !t.move(encoding, copying) {
-					return // it was cancelled
+					return // it was canceled
 				}
 				c.encoded = b
 				t.move(copying, pending)
@@ -313,14 +315,14 @@ func (d declaredCall[In, Out]) settle(_, worker int, result Encoded, err error) 
 func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, err error) {
 	t := &r.future.task
 	if err == nil && decodeRunsUserCode[Out](codec) {
-		r.decodeApart(codec, worker, result)
+		r.decodeAsync(codec, worker, result)
 		return
 	}
 	out, err := decodeResult[Out](t.Name(), codec, result, err)
 	r.finish(worker, out, err)
 }
 
-// finish settles the call, unless that has happened.
+// finish settles the call, unless it has settled already.
 func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
 	t := &r.future.task
 	if t.move(running, finishing) || t.move(claimed, finishing) {
@@ -329,14 +331,14 @@ func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
 	}
 }
 
-// decodeApart decodes the result on a goroutine of its own.
-func (r *remoteCall[In, Out]) decodeApart(codec Codec, worker int, result Encoded) {
+// decodeAsync decodes the result on another goroutine.
+func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encoded) {
 	t := &r.future.task
-	t.move(claimed, running) // no worker can be asked for it any longer
+	t.move(claimed, running) // the call can no longer be withdrawn from a worker
 	if t.state() != running {
 		return
 	}
-	result.Bytes = cloned(result.Bytes) // they are the executor's
+	result.Bytes = cloned(result.Bytes) // the bytes belong to the executor
 	settled := make(signal, 1)
 	if !t.watch(&watcher{tell: settled}) {
 		return
@@ -386,7 +388,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	if missing == nil {
 		if always, depends := methodsOf[In](f.codec); always || depends {
-			return r.claimApart(t, f, always, most, size)
+			return r.claimAsync(t, f, always, most, size)
 		}
 	}
 	var b *remoteItems[In, Out]
@@ -479,14 +481,14 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 	item := it.item
 	it.item = nil // the batch may live as long as its slowest call
 	if err == nil && decodeRunsUserCode[Out](r.codec) {
-		r.decodeApart(i, worker, item, result)
+		r.decodeAsync(i, worker, item, result)
 		return
 	}
 	out, err := decodeResult[Out](r.task.Name(), r.codec, result, err)
 	r.finish(i, worker, item, out, err)
 }
 
-// finish gives an item's outcome to the consumer.
+// finish passes the outcome of an item to the consumer.
 func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Out, err error) {
 	m := r.m
 	err = withInput(err, func() *Input { return r.input(i) })

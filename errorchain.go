@@ -5,12 +5,12 @@ import (
 	"reflect"
 )
 
-// maxChain bounds the errors of a chain that are looked at: an Unwrap method
-// may return its own error.
+// maxChain bounds the length of a chain: an Unwrap method may return its own
+// error.
 const maxChain = 1000
 
-// errorChain returns the errors that err is made of, itself first, in the
-// order in which errors.Is looks at them.
+// errorChain returns err and the errors that it wraps, in the order in which
+// errors.Is examines them.
 func errorChain(err error) []error {
 	var all []error
 	var add func(error)
@@ -39,7 +39,8 @@ func errorChain(err error) []error {
 	return all
 }
 
-// errorIs reports whether one error of a chain is the target to errors.Is.
+// errorIs reports whether errors.Is would match e, one error of a chain, with
+// the target.
 func errorIs(e, target error) bool {
 	if reflect.TypeOf(target).Comparable() && reflect.TypeOf(e) == reflect.TypeOf(target) && guardedTrue(func() bool { return e == target }) {
 		return true
@@ -48,14 +49,17 @@ func errorIs(e, target error) bool {
 	return ok && guardedTrue(func() bool { return is.Is(target) })
 }
 
+// guardedTrue returns the result of fn, or false if fn did not return.
 func guardedTrue(fn func() bool) (ok bool) {
 	return guarded(func() { ok = fn() }) == nil && ok
 }
 
-// errorText is what the Error method returns, or what became of it.
+// errorText returns the text of the Error method, or a text that says how the
+// method failed.
 func errorText(err error) string { return guardedText(err, "Error", err.Error) }
 
-// guardedText is what a method returns that says what v is.
+// guardedText returns the result of text, which calls the method of v. If the
+// method fails, guardedText returns a text that says so.
 func guardedText(v any, method string, text func() string) (s string) {
 	if failure := guarded(func() { s = text() }); failure != nil {
 		if p, ok := failure.(*PanicError); ok {
@@ -66,9 +70,9 @@ func guardedText(v any, method string, text func() string) (s string) {
 	return s
 }
 
-// guarded calls fn, which calls methods of the program, on a goroutine of its
-// own. The error is nil if fn returned, a [*PanicError] if it panicked, and
-// ErrGoexit if it ended the goroutine.
+// guarded calls fn, which calls methods of the program, on another goroutine
+// and waits for it. The error is nil if fn returned, a [*PanicError] if it
+// panicked, and ErrGoexit if it called runtime.Goexit.
 func guarded(fn func()) (failure error) {
 	done := make(chan error, 1)
 	go func() {
@@ -85,7 +89,7 @@ func guarded(fn func()) (failure error) {
 	return <-done
 }
 
-// bounded is a text that travels: at most maxErrorText bytes of it.
+// bounded returns at most maxErrorText bytes of a text, for another process.
 func bounded(s string) string {
 	if len(s) <= maxErrorText {
 		return s

@@ -8,26 +8,28 @@ import (
 	"time"
 )
 
-// A context may be of a type of the program, whose methods may panic, end
-// their goroutine or never return. Executors on goroutines ask a task's context
-// on the goroutine that runs the task. Remote executors ask the contexts of all
-// tasks, under their locks; so a context of such a type is replaced by a
-// foreignContext when the task comes.
+// A program may implement context.Context with a type of its own. The methods
+// of such a foreign context may panic, end their goroutine or never return. An
+// executor on goroutines calls them on the goroutine that runs the task. A
+// remote executor calls the methods of all tasks' contexts under its locks. So
+// when a remote executor accepts a task, a foreignContext replaces the task's
+// context if that is foreign.
 
-// foreignContext stands in for a context of the program's. Its Err, Done and
-// Deadline call no method of it.
+// foreignContext replaces a context of the program's own type. Its Err, Done
+// and Deadline call no method of the replaced context.
 type foreignContext struct {
-	context.Context // a cancel context of its own
-	values          context.Context
+	context.Context                 // canceled when the replaced context is done
+	values          context.Context // the replaced context
 	deadline        time.Time
 	hasDeadline     bool
-	stop            func() // ends the goroutine that waits for values' end
+	stop            func() // ends the goroutine that waits until values is done
 }
 
-// Deadline is the one that the context had at the beginning.
+// Deadline returns the deadline that the replaced context had at first.
 func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
 
-// Value asks the context of the program, unless it is about cancellation.
+// Value calls the Value method of the replaced context, except for keys that
+// package context uses for cancellation.
 func (c *foreignContext) Value(key any) any {
 	if v := c.Context.Value(key); v != nil {
 		return v
@@ -35,9 +37,9 @@ func (c *foreignContext) Value(key any) any {
 	return c.values.Value(key)
 }
 
-// standIn returns a foreignContext for ctx. It calls the methods of ctx, on
-// the goroutine of the submitter and then on one of its own.
-func standIn(ctx context.Context) *foreignContext {
+// newForeignContext returns a foreignContext that replaces ctx. It calls
+// methods of ctx on another goroutine and blocks until they return.
+func newForeignContext(ctx context.Context) *foreignContext {
 	inner, cancel := context.WithCancelCause(context.Background())
 	c := &foreignContext{Context: inner, values: ctx, stop: func() { cancel(nil) }}
 	var done <-chan struct{}
@@ -73,7 +75,8 @@ func standIn(ctx context.Context) *foreignContext {
 	return c
 }
 
-// contextFailure is the error of a task whose context's methods failed.
+// contextFailure returns the error of a task whose context has a method that
+// failed.
 func contextFailure(ctx context.Context, failure error) error {
 	if p, ok := failure.(*PanicError); ok {
 		return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, panicked: %v", ctx, p.Value), failure}
@@ -81,10 +84,11 @@ func contextFailure(ctx context.Context, failure error) error {
 	return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, called runtime.Goexit", ctx), failure}
 }
 
-// maxContexts is how many contexts one inside another are looked at.
+// maxContexts bounds how many nested contexts foreign examines.
 const maxContexts = 64
 
-// foreign reports whether a method of ctx may be the program's.
+// foreign reports whether a method of ctx, or of a context that it wraps, may
+// be the program's.
 func foreign(ctx context.Context) bool {
 	for range maxContexts {
 		switch c := ctx.(type) {
@@ -114,7 +118,7 @@ func foreign(ctx context.Context) bool {
 		if v.Kind() != reflect.Struct {
 			return true
 		}
-		inner := v.FieldByName("Context") // what package context embeds
+		inner := v.FieldByName("Context") // types of package context embed it
 		if !inner.IsValid() || !inner.CanInterface() {
 			return true
 		}
@@ -126,11 +130,12 @@ func foreign(ctx context.Context) bool {
 	return true
 }
 
-// loopPath is the package whose contexts can be relied on as well.
+// loopPath is the path of package loop, whose contexts are not foreign.
 var loopPath = reflect.TypeFor[Task]().PkgPath() + "/loop"
 
-// parentEnd reports whether the context of the submitter has ended, and its
-// cause. A method of it that fails ends it.
+// parentEnd reports whether the submitter's context is done, and the cause. A
+// context with a method that panics counts as done. If a method ends the
+// goroutine, parentEnd fails the task.
 func (t *Task) parentEnd(s *strand) (cause error, ended bool) {
 	parent := t.ctx.Parent
 	returned := false

@@ -6,24 +6,25 @@ import (
 	"reflect"
 )
 
-// This file is the claim of a Map whose inputs are encoded by methods of the
-// program: see usercode.go.
+// This file implements claim for a Map whose inputs are encoded by user code,
+// see usercode.go.
 //
-//	line --claim--> encoding, each on a goroutine of its own --> encoded --claim--> worker
+//	line --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //
-// A runner that finds nothing encoded leaves the executor, as one that finds no
-// inputs does. The goroutine that has encoded an item starts it again. The
-// Map's window bounds how many items are in all of these places.
+// A runner that finds no encoded item leaves the executor, like a runner that
+// finds no input. The goroutine that has encoded an item starts a runner again.
+// The Map's window bounds the total number of items in these stages.
 
-// encodedItem is an item that is encoded, or about to be.
+// encodedItem is an item that is encoded, or about to be encoded.
 type encodedItem[In, Out any] struct {
 	remoteItem[In, Out]
 	arg Encoded
 }
 
-// claimApart is claim for such inputs: for all of them, or else for those that
-// hold a value with methods.
-func (r *runner[In, Out]) claimApart(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
+// claimAsync is claim for inputs that user code may encode. If always is set,
+// user code encodes every input; otherwise, only the inputs that hold a value
+// with such methods. Those inputs are encoded on other goroutines.
+func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
 	m := r.m
 	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
 	batch := &Batch{Name: f.name, job: b}
@@ -51,7 +52,7 @@ func (r *runner[In, Out]) claimApart(t *Task, f *Function, always bool, most, si
 		one.observe(0, TaskSubmitted, -1, nil)
 		x.remoteItem = one.items[0]
 		if always || travel.HoldsMethods(reflect.ValueOf(&it.in)) {
-			m.encodeApart(t, f, one, x)
+			m.encodeAsync(t, f, one, x)
 			continue
 		}
 		var err error
@@ -72,14 +73,14 @@ func (r *runner[In, Out]) claimApart(t *Task, f *Function, always bool, most, si
 	case m.stopped.Load():
 		r.leave(t, idle)
 		return batch, false
-	case !full() && r.parkApart(t):
+	case !full() && r.parkAsync(t):
 		return batch, false
 	}
 	t.move(running, pending)
 	return batch, true
 }
 
-// alone is the items of b with one item only.
+// alone returns a copy of r that contains only the item x.
 func (r *remoteItems[In, Out]) alone(x remoteItem[In, Out]) *remoteItems[In, Out] {
 	return &remoteItems[In, Out]{m: r.m, task: r.task, codec: r.codec, items: []remoteItem[In, Out]{x}}
 }
@@ -96,15 +97,15 @@ func (m *mapping[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 	return x, true
 }
 
-// hasEncoded reports whether a runner would find an item that is encoded.
+// hasEncoded reports whether there is an encoded item for a runner.
 func (m *mapping[In, Out]) hasEncoded() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.encoded) > 0
 }
 
-// parkApart is park for a runner of claimApart.
-func (r *runner[In, Out]) parkApart(t *Task) bool {
+// parkAsync is park for a runner that uses claimAsync.
+func (r *runner[In, Out]) parkAsync(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
 	if (len(m.encoded) > 0 || m.line.unclaimed()) && !m.stopped.Load() {
@@ -121,8 +122,9 @@ func (r *runner[In, Out]) parkApart(t *Task) bool {
 	return true
 }
 
-// encodeApart encodes an item, which counts as away, on a goroutine of its own.
-func (m *mapping[In, Out]) encodeApart(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
+// encodeAsync encodes an item on another goroutine. The caller has counted the
+// item as away.
+func (m *mapping[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
 	in := x.item.in
 	var zero In
 	x.item.in = zero
@@ -139,7 +141,7 @@ func (m *mapping[In, Out]) encodeApart(t *Task, f *Function, one *remoteItems[In
 				m.mu.Lock()
 				m.encoded = append(m.encoded, x)
 				m.mu.Unlock()
-				m.away.Add(-1) // the consumer starts a runner for it, if this does not
+				m.away.Add(-1) // if start starts no runner, the consumer does
 				m.start(noWait)
 				m.rouse()
 			}
@@ -154,10 +156,10 @@ func (m *mapping[In, Out]) encodeApart(t *Task, f *Function, one *remoteItems[In
 	})
 }
 
-// decodeApart decodes the result of an item, which has been taken out of
-// r.items, on a goroutine of its own.
-func (r *remoteItems[In, Out]) decodeApart(i, worker int, item *item[In, Out], result Encoded) {
-	result.Bytes = cloned(result.Bytes) // they are the executor's
+// decodeAsync decodes the result of an item on another goroutine. The caller
+// has removed the item from r.items.
+func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], result Encoded) {
+	result.Bytes = cloned(result.Bytes) // the bytes belong to the executor
 	name := r.task.Name()
 	r.task.group.runUserCode(&userCode{
 		name: name, ctx: r.m.ctx, grace: r.task.group.Limits.Grace, cancel: r.cancel,

@@ -17,39 +17,46 @@ import (
 //	var thumbnail = concert.Register("thumbnail", makeThumbnail)
 //
 // A function that is submitted to an executor whose workers do not share
-// memory must have been registered. Functions at package level are recognised
+// memory must have been registered. Functions at package level are recognized
 // by their code, so both thumbnail and makeThumbnail above may be submitted.
 // Closures, method values and instances of generic functions share their code
-// with others of their kind: of these only the value that Register returned
-// is recognised. The way is the one of Python's pickle: only the name travels.
+// with others of their kind, so only the value that Register returned is
+// recognized. As with Python's pickle, only the name of a function is sent.
 //
-// There the argument and the result travel as copies: what a task does to its
-// argument is not seen by the submitter. The copy is made some time between the
-// Submit and the start of the task: leave the argument alone until it has
-// settled.
+// The function in the other process receives a copy of the argument, and the
+// submitter receives a copy of the result. So the submitter does not see
+// changes that a task makes to its argument. The argument is copied at some
+// time between the Submit and the start of the task: do not change it until the
+// task has settled.
 //
-// A copy is exact, or there is an error that names the part which cannot
-// travel, as in "main.Job.Files[2].Handle". Types with MarshalBinary, GobEncode
-// or MarshalCBOR, and the method that reverses it, travel as these say.
-// Structs travel as their exported fields, under the names of their cbor or
-// json tags. A value with an unexported field that is not zero is an error,
-// unless its type has MarshalText or MarshalJSON and the reverse. What an
-// interface holds travels with the name of its type, see [RegisterType]. Values
-// may be nested 20,000 deep. These are lost:
+// A copy is exact. If a value cannot be copied exactly, the task fails with an
+// error that names the part, as in "main.Job.Files[2].Handle". The rules are:
 //
-//   - that two pointers point to one variable: they become pointers to two
-//     copies, and a value that contains itself is an error;
-//   - fields with the tag cbor:"-" or json:"-", which arrive as zero;
-//   - spare capacity of slices, and the monotonic clock reading of a time;
-//   - a time's *Location: it arrives as one of that name, or as a fixed zone
-//     with its name and offset if the worker has no such zone;
-//   - the type of an error in an interface, unless it or the error itself is
-//     registered: it arrives as a [*RemoteError];
-//   - what the methods of a type leave out.
+//   - A type with MarshalBinary, GobEncode or MarshalCBOR and the reverse
+//     method is encoded by these methods.
+//   - A struct is encoded as its exported fields, under the names of their cbor
+//     or json tags.
+//   - A value with an unexported field that is not zero is an error, unless its
+//     type has MarshalText or MarshalJSON and the reverse method.
+//   - The value in an interface is sent with the name of its type, see
+//     [RegisterType].
+//   - Values may be nested 20,000 deep.
 //
-// Register panics if name or fn is empty, the name is taken, or In or Out
-// contain a channel, a function or an unsafe pointer: no value of such a type
-// can travel.
+// A copy does not preserve the following:
+//
+//   - Shared variables: two pointers to one variable become pointers to two
+//     copies. A value that contains itself is an error.
+//   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
+//   - Spare capacity of slices, and the monotonic clock reading of a time.
+//   - The *Location of a time, which becomes a location of the same name. If
+//     the worker has no such zone, it becomes a fixed zone with the same name
+//     and offset.
+//   - The type of an error in an interface, unless the type or the error itself
+//     is registered. The error arrives as a [*RemoteError].
+//   - Data that the methods of a type do not encode.
+//
+// Register panics if name is empty or taken, if fn is nil, or if In or Out
+// contain a channel, a function or an unsafe pointer, which cannot be copied.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
 	if name == "" || fn == nil {
 		panic("concert: Register with an empty name or a nil function")
@@ -79,7 +86,7 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	return fn
 }
 
-// decodeArg and encodeResult are for the worker.
+// decodeArg decodes an argument in the worker.
 func decodeArg[In any](name string, arg Encoded) (in In, err error) {
 	defer recoverMethod("argument of ", name, &err)
 	if in, err = decode[In](arg); err != nil {
@@ -88,6 +95,7 @@ func decodeArg[In any](name string, arg Encoded) (in In, err error) {
 	return in, err
 }
 
+// encodeResult encodes a result in the worker.
 func encodeResult[Out any](name string, out Out) (result Encoded, err error) {
 	defer recoverMethod("result of ", name, &err)
 	if result, err = encode(out); err != nil {
@@ -171,7 +179,7 @@ func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) 
 	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
 }
 
-// nameOf is find for those who want the name only: "" if there is none.
+// nameOf returns only the name of the function that find returns, or "".
 func (r *functions) nameOf(value unsafe.Pointer, code uintptr) string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -13,27 +13,27 @@ import (
 	"sync"
 )
 
-// RemoteError is an error that a task returned in another process. Its text
-// is the original's. [errors.Is] finds in it what it would have found in the
-// original, for the sentinels of the standard library and those given to
-// [RegisterError]; [errors.As] does so for types given to [RegisterErrorType].
+// RemoteError is an error that a task returned in another process. It has the
+// text of the original error. [errors.Is] returns the same as for the original,
+// for sentinels of the standard library and those passed to [RegisterError].
+// [errors.As] does so for types passed to [RegisterErrorType].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string
-	// Text is what its Error method returned, at most a megabyte of it.
+	// Text is the text of the original, at most 1 MiB of it.
 	Text string
-	// Input is which input of a Map the task was, and its label; nil for a task
-	// of Submit or Go without a label.
+	// Input is the index and the label of the task's input. It is nil for a
+	// task of Submit or Go without a label.
 	Input *Input
 
-	sentinels []error        // that the original was
-	values    func() []error // those that the original had in its chain, by their type; may be nil
+	sentinels []error        // sentinels that the original was to errors.Is
+	values    func() []error // decodes errors of registered types in the original's chain; may be nil
 }
 
-// Error is the text of the original.
+// Error returns the text of the original.
 func (e *RemoteError) Error() string { return e.Text }
 
-// Is reports whether the original was the target.
+// Is reports whether errors.Is matched the original with the target.
 func (e *RemoteError) Is(target error) bool {
 	for _, s := range e.sentinels {
 		if s == target {
@@ -43,9 +43,10 @@ func (e *RemoteError) Is(target error) bool {
 	return false
 }
 
-// Unwrap returns the errors that travelled by their type. They are decoded at
-// the first call, on its goroutine: their methods are the program's. In place
-// of one that cannot be decoded there is an error that says why.
+// Unwrap returns the errors of registered types in the original's chain. The
+// first call decodes them, which may run methods of the program; it waits for
+// them. If an error cannot be decoded, the slice has an error with the reason
+// in its place.
 func (e *RemoteError) Unwrap() []error {
 	if e.values == nil {
 		return nil
@@ -53,7 +54,7 @@ func (e *RemoteError) Unwrap() []error {
 	return e.values()
 }
 
-// errorNames holds the errors that are recognised across processes.
+// errorNames holds the errors that keep their identity in another process.
 var errorNames = struct {
 	mu        sync.RWMutex
 	sentinels map[string]error     // guarded by mu
@@ -86,18 +87,19 @@ var errorNames = struct {
 	types: map[string]errorType{},
 }
 
-// errorType carries errors of one type.
+// errorType encodes and decodes errors of one type.
 type errorType struct {
-	// encode encodes an error if it is of the type, or says with its As method
-	// that it can be.
+	// encode encodes an error if it is of the type, or if its As method
+	// converts it to the type.
 	encode func(error) (value []byte, found bool, err error)
 	decode func([]byte) (error, error)
 }
 
-// RegisterError makes a sentinel error keep its identity between processes:
-// a task's error that errors.Is it there errors.Is it here. Like [Register] it
-// belongs at package level. It returns err, and panics if the name is empty
-// or taken, or err is nil.
+// RegisterError lets a sentinel error keep its identity between processes: if
+// errors.Is matches a task's error with it in the worker, errors.Is matches the
+// error with it in the submitter as well. Like [Register], it belongs at
+// package level. It returns err. It panics if the name is empty or taken, or if
+// err is nil.
 func RegisterError(name string, err error) error {
 	if name == "" || err == nil {
 		panic("concert: RegisterError with an empty name or a nil error")
@@ -111,13 +113,15 @@ func RegisterError(name string, err error) error {
 	return err
 }
 
-// RegisterErrorType makes errors of type E travel between processes with
-// their fields, as arguments do (see [Register]), so that errors.As finds
-// them. In a field of type error, errors of registered types and registered
-// sentinels arrive as they are, others as a [*RemoteError]. An error that
-// cannot be encoded travels as text, and [RemoteError.Unwrap] says why.
+// RegisterErrorType lets errors of type E keep their type and fields between
+// processes, so that errors.As finds them. They are copied like arguments, see
+// [Register]. In a field of type error, registered sentinels and errors of
+// registered types arrive unchanged, and other errors arrive as a
+// [*RemoteError]. If an error cannot be encoded, only its text is sent, and
+// [RemoteError.Unwrap] returns the reason.
 //
-// It panics if the name is empty or taken, or no value of E can travel.
+// RegisterErrorType panics if the name is empty or taken, or if no value of E
+// can be copied to another process.
 func RegisterErrorType[E error](name string) {
 	if name == "" {
 		panic("concert: RegisterErrorType with an empty name")
@@ -154,28 +158,28 @@ func RegisterErrorType[E error](name string) {
 	}
 }
 
-// wireError is an error as it travels.
+// wireError is an error in the form in which it is sent to another process.
 type wireError struct {
 	Type      string            `cbor:"1,keyasint,omitempty"`
 	Text      string            `cbor:"2,keyasint,omitempty"`
 	Sentinels []string          `cbor:"3,keyasint,omitempty"`
 	Values    map[string][]byte `cbor:"4,keyasint,omitempty"`
-	Panic     bool              `cbor:"5,keyasint,omitempty"` // Text is the value's
+	Panic     bool              `cbor:"5,keyasint,omitempty"` // it was a panic; Text is that of the panic's value
 	Stack     string            `cbor:"6,keyasint,omitempty"`
-	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // registered types that could not be encoded: why
+	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // by registered type: why the error could not be encoded
 }
 
-// maxErrorText bounds the bytes of each part of an error that travels.
+// maxErrorText bounds the bytes of each part of an encoded error.
 const maxErrorText = 1 << 20
 
-// EncodeError returns the bytes of an error, for the trip from a worker. The
-// error's methods are the program's: each is called on a goroutine of its own,
-// so one that panics or calls runtime.Goexit costs what it would have said and
-// nothing else. EncodeError blocks as long as they do.
+// EncodeError encodes an error, so that a worker can send it to another
+// process. It calls each method of the error on another goroutine and waits for
+// it. If a method panics or calls runtime.Goexit, only the information from
+// this method is missing.
 func EncodeError(err error) []byte {
 	w := wireError{Type: fmt.Sprintf("%T", err)}
 	if r, ok := err.(*RemoteError); ok {
-		w.Type = r.Type // it goes on, from worker to worker
+		w.Type = r.Type // another worker has sent it to this one
 	}
 	w.Text = bounded(errorText(err))
 	all := errorChain(err)
@@ -209,7 +213,7 @@ func EncodeError(err error) []byte {
 	return b
 }
 
-// add adds the value of an error if it is of the type.
+// add adds the encoded error e if it is of the registered type.
 func (w *wireError) add(name string, t errorType, e error) (found bool) {
 	var b []byte
 	var why error
@@ -220,7 +224,7 @@ func (w *wireError) add(name string, t errorType, e error) (found bool) {
 		return false
 	}
 	if why == nil && len(b) > maxErrorText {
-		why = fmt.Errorf("it has %d bytes, more than %d", len(b), maxErrorText)
+		why = fmt.Errorf("the encoded error has %d bytes, at most %d are allowed", len(b), maxErrorText)
 	}
 	if why != nil {
 		if w.Lost == nil {
@@ -236,9 +240,9 @@ func (w *wireError) add(name string, t errorType, e error) (found bool) {
 	return true
 }
 
-// DecodeError returns the error that EncodeError was given, as a
-// [*RemoteError] or [*PanicError]. Bytes that are not an error's give an error
-// that says so. It calls no method of the program's.
+// DecodeError decodes an error from EncodeError, as a [*RemoteError] or a
+// [*PanicError]. If it cannot decode the bytes, it returns an error that says
+// so. It calls no method of the program.
 func DecodeError(b []byte) error {
 	var w wireError
 	if err := cborDecoder.Unmarshal(b, &w); err != nil {
@@ -265,7 +269,8 @@ func DecodeError(b []byte) error {
 	return p
 }
 
-// decodeErrorValues decodes the values of registered types, by name.
+// decodeErrorValues decodes the errors of registered types. For each error that
+// could not be encoded or decoded, it returns an error with the reason.
 func decodeErrorValues(values map[string][]byte, lost map[string]string) (all []error) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		errorNames.mu.RLock()

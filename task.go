@@ -37,8 +37,8 @@ type Task struct {
 	//	pending --> running --> finished                        run here
 	//	pending --> copying --> claimed --> running --> finishing --> finished
 	//	                                                        run elsewhere
-	//	pending --> encoding --> copying --> pending            its argument is encoded, see usercode.go
-	//	pending, encoding, claimed --> settling --> cancelled   dropped
+	//	pending --> encoding --> copying --> pending            user code encodes the argument
+	//	pending, encoding, claimed --> settling --> canceled    dropped
 	//	running --> pending                                     a Map's task, giving others a turn
 	//	running --> idle --> pending                            a Map's task, until there is input
 	//
@@ -46,14 +46,14 @@ type Task struct {
 	// the next arrow. Copying, settling and finishing are the instants in
 	// which the owner reads the argument or writes the outcome; outside they
 	// read as the state before. Outcomes are written before finished or
-	// cancelled is stored, and read only after it was loaded.
+	// canceled is stored, and read only after it was loaded.
 	word atomic.Uint64
 
 	mu       sync.Mutex // guards watchers, and the watched bit together with them
 	watchers *watcher   // newest first
 
-	job job      // set before the task is shown to anyone
-	fn  identity // the function, for its name; likewise
+	job job      // set before another goroutine has the task
+	fn  identity // the function, for its name; set at the same time as job
 }
 
 // job is what a task does: a call or a runner of a Map.
@@ -108,8 +108,8 @@ func (t *Task) move(from, to uint64) bool {
 	}
 }
 
-// settle takes the last arrow, to finished or cancelled, and tells whoever
-// watches. The caller owns the task and has written the outcome. s is the
+// settle takes the last arrow, to finished or canceled, and notifies the
+// watchers. The caller owns the task and has written the outcome. s is the
 // strand whose goroutine this is, nil for any other goroutine.
 func (t *Task) settle(to uint64, s *strand) {
 	for {
@@ -135,8 +135,9 @@ func (t *Task) settle(to uint64, s *strand) {
 // it is.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
-// Expire settles a task that waits, if its submitter's context has ended, as running or claiming it would; and reports whether it did. An
-// executor whose tasks may wait for long, since there may be nobody to run them, calls it now and then, without locks that settling needs.
+// Expire cancels a queued task whose submitter's context is done. It reports
+// whether it did. An executor that may have no workers for a long time calls it
+// periodically, without holding locks that settling needs.
 func (t *Task) Expire() bool {
 	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
 }
@@ -150,9 +151,10 @@ func (t *Task) fail(err error, s *strand) bool {
 	return true
 }
 
-// Cancel asks the task to end: one that has not started never will, its error
-// being ErrCancelled and cause (nil for none) to errors.Is; a running one has its context
-// cancelled. It reports whether the task had not started.
+// Cancel asks the task to end. A task that has not started never starts; its
+// error is ErrCancelled and cause (nil for none) to errors.Is. For a running
+// task, Cancel cancels the context. It reports whether the task had not
+// started.
 func (t *Task) Cancel(cause error) bool {
 	for {
 		switch t.state() {
@@ -206,16 +208,17 @@ func (t *Task) Name() string {
 	return t.fn.name()
 }
 
-// Function returns the name under which the task's function is registered or declared, "" if it is not. It is for an
-// Execute, before anybody else has the task.
+// Function returns the name under which the task's function is registered or
+// declared, or "" if it is neither. Execute may call it before another
+// goroutine has the task.
 func (t *Task) Function() string { return t.job.function(t) }
 
 // context returns the context that the task's function is given.
 func (t *Task) context() context.Context { return (*taskContext)(t) }
 
 // taskContext is a Task as the context of its own function. Under workerKey
-// it gives the task, which marks the worker that runs it. What this package
-// asks for is answered here, without asking the contexts above.
+// it gives the task, which marks the worker that runs it. Keys of this package
+// are answered here, without a search of the parent contexts.
 type taskContext Task
 
 func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
@@ -228,7 +231,7 @@ func (c *taskContext) Value(key any) any {
 	case ownKey{}:
 		return c
 	case releaserKey{}, labelKey{}:
-		return nil // what is above belongs to the submitter
+		return nil // the parents' values belong to the submitter
 	}
 	return c.ctx.Value(key)
 }

@@ -11,8 +11,8 @@ import (
 	"concert/internal/values"
 )
 
-// travel encodes and decodes what has no kind of its own. Package values has
-// the rules.
+// travel encodes and decodes values whose type has no kind of its own in
+// [Encoded]. Package values describes the rules.
 var travel = func() *values.Codec {
 	c := values.New(values.Errors{Encode: EncodeError, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed})
 	for _, t := range []reflect.Type{
@@ -27,7 +27,7 @@ var travel = func() *values.Codec {
 	return c
 }()
 
-// sentinelName returns the name of an error that is registered itself.
+// sentinelName returns the name under which the error itself is registered.
 func sentinelName(err error) (string, bool) {
 	errorNames.mu.RLock()
 	defer errorNames.mu.RUnlock()
@@ -42,6 +42,7 @@ func sentinelName(err error) (string, bool) {
 	return "", false
 }
 
+// sentinelNamed returns the error that is registered under the name.
 func sentinelNamed(name string) (error, bool) {
 	errorNames.mu.RLock()
 	defer errorNames.mu.RUnlock()
@@ -49,16 +50,16 @@ func sentinelNamed(name string) (error, bool) {
 	return err, ok
 }
 
-// RegisterType gives a type a name under which an interface may hold it in a
-// value that travels, see [Register]. The named types that registered
-// functions and errors are made of have a name already, and so have those of
-// Go itself, time.Time, time.Duration, and errors and addresses of the
-// packages fs, net, os and syscall. RegisterType is for others, and for
-// programs in which one type has different names. Like Register it belongs at
-// package level.
+// RegisterType gives a type a name. An interface that is copied to another
+// process can hold values of types with a name, see [Register]. Some types have
+// a name already: the named types within registered arguments, results and
+// errors; Go's predeclared types; time.Time and time.Duration; and errors and
+// addresses of the packages fs, net, os and syscall. RegisterType is for other
+// types, and for programs in which one type has different names. Like Register,
+// it belongs at package level.
 //
-// It panics if the name is empty, taken, or has one of the characters []*, or
-// no value of T can travel.
+// RegisterType panics if the name is empty or taken, if it contains one of the
+// characters []*, or if no value of T can be copied.
 func RegisterType[T any](name string) {
 	if err := travel.Register(name, reflect.TypeFor[T]()); err != nil {
 		panic("concert: RegisterType: " + err.Error())

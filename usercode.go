@@ -11,61 +11,64 @@ import (
 	"time"
 )
 
-// This file keeps methods of the program's types, which encode arguments and
-// decode results, off the goroutines of remote executors. Such a method may
-// panic, end its goroutine, or never return; then it costs its own call, and
-// no other call waits.
+// User code, in this file, means methods of the program's types that encode an
+// argument or decode a result, such as MarshalBinary. User code may panic, end
+// its goroutine, or never return. So it does not run on a remote executor's
+// goroutines: if it fails, only its own call fails, and no other call waits.
 //
-//	Claim:  pending --> encoding --method returns--> pending, Queue.Again; the next Claim has the bytes
-//	Settle: running ------------ --method returns--> finished
+//	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
+//	                                    the next Claim returns the bytes
+//	Settle: running --user code returns--> finished
 //
-// Each call of such methods has two goroutines. One runs the methods. The other
-// waits for it, and for whatever ends the call earlier: the end of its context,
-// Limits.Timeout, or a Cancel. A method that has not returned by then is left
-// behind, as no goroutine can be stopped from outside.
+// Each run of user code has two goroutines. One runs the methods. The other
+// waits until the methods return or the call ends, whichever is first. A call
+// ends when its context is done, after Limits.Timeout, or by Cancel. Go cannot
+// stop a goroutine from outside, so a method that has not returned by then
+// keeps its goroutine.
 //
 // Values of types without such methods are encoded by Claim and decoded by
 // Settle, on the executor's own goroutine.
 
-// Limits bound what a remote executor's calls do in this process: methods of
-// the program that encode arguments and decode results.
+// Limits bound the time that methods of the program may take in this process to
+// encode the argument or to decode the result of a remote executor's call.
 type Limits struct {
 	// Timeout bounds the methods of one value; zero or less means no bound.
-	// Expired is the error of a call whose methods take longer.
+	// The error of a call whose methods take longer wraps Expired.
 	Timeout time.Duration
 	Expired error
-	// Grace is how long the methods that decode a result have after the call's
-	// context has ended; negative counts as zero.
+	// Grace is how long the methods that decode a result may continue after the
+	// call's context is done; negative counts as zero.
 	Grace time.Duration
 }
 
-// userCode is one run of such methods.
+// userCode is one run of user code.
 type userCode struct {
-	name string          // of the call's function
-	ctx  context.Context // of the call
-	// grace is how long the methods have when ctx has ended.
+	name string          // the name of the call's function
+	ctx  context.Context // the context of the call
+	// grace is how long the methods may continue after ctx is done.
 	grace time.Duration
-	// settled, unless nil, receives when the call has settled by other means.
+	// settled, unless nil, receives when something else has settled the call.
 	settled <-chan struct{}
-	// run calls the methods. It returns what is to be done with what they
-	// returned; fail is called instead if they end otherwise. Both are called
-	// by the goroutine that waits.
+	// run calls the methods. The function that it returns handles their
+	// results. If the methods panic, end their goroutine or take too long, fail
+	// is called instead. The waiting goroutine calls done or fail.
 	run  func() (done func())
 	fail func(error)
-	// cancel cancels the call, as Batch.Cancel.
+	// cancel cancels the call, like Batch.Cancel.
 	cancel func(cause error) (notStarted bool)
 }
 
-// userCodes are those that run for a group.
+// userCodes are the runs of user code that a group has not finished.
 type userCodes struct {
 	mu      sync.Mutex
 	running map[*userCode]bool // guarded by mu
 }
 
-// UserCode returns the names of the functions of calls whose argument is being
-// encoded, or whose result is being decoded, by methods of the program. An
-// executor has not drained while there are any. It is told of their end by
-// [Queue.Dropped], and may call UserCode with its lock held.
+// UserCode lists the calls whose argument is being encoded, or whose result is
+// being decoded, by methods of the program. It returns the names of their
+// functions. An executor is not drained while there are such calls. The group
+// calls [Queue.Dropped] when one of them ends. UserCode may be called with the
+// executor's lock held.
 func (g *WorkerGroup) UserCode() (names []string) {
 	g.code.mu.Lock()
 	defer g.code.mu.Unlock()
@@ -75,9 +78,9 @@ func (g *WorkerGroup) UserCode() (names []string) {
 	return names
 }
 
-// CancelUserCode cancels the calls that [WorkerGroup.UserCode] counts, for
-// Shutdown. It returns how many had not started. They settle within
-// Limits.Grace.
+// CancelUserCode cancels the calls that [WorkerGroup.UserCode] lists. Shutdown
+// calls it. It returns how many of them had not started. The canceled calls
+// settle within Limits.Grace.
 func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	g.code.mu.Lock()
 	running := slices.Collect(maps.Keys(g.code.running))
@@ -90,8 +93,8 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	return notStarted
 }
 
-// errLeft is wrapped by errors of methods that did not return in time.
-var errLeft = errors.New("its methods did not return")
+// errNoReturn is wrapped by errors of methods that did not return in time.
+var errNoReturn = errors.New("its methods did not return")
 
 // runUserCode starts u.
 func (g *WorkerGroup) runUserCode(u *userCode) {
@@ -114,8 +117,7 @@ func (g *WorkerGroup) endUserCode(u *userCode) {
 	g.queue.Dropped()
 }
 
-// wait runs the methods and acts on the first of their return and the end of
-// the call.
+// wait runs the methods, and waits until they return or the call ends.
 func (u *userCode) wait(l Limits) {
 	returned := make(chan func(), 1)
 	go func() {
@@ -142,11 +144,11 @@ func (u *userCode) wait(l Limits) {
 	case <-u.settled:
 		return
 	case <-timeout:
-		u.fail(fmt.Errorf("%w within %v: %w", errLeft, l.Timeout, l.Expired))
+		u.fail(fmt.Errorf("%w within %v: %w", errNoReturn, l.Timeout, l.Expired))
 		return
 	case <-u.ctx.Done():
 	}
-	// Both may have happened: what they returned comes first.
+	// If the methods have returned as well, their results count.
 	t := time.NewTimer(max(0, u.grace))
 	defer t.Stop()
 	select {
@@ -158,19 +160,18 @@ func (u *userCode) wait(l Limits) {
 		case done := <-returned:
 			done()
 		default:
-			u.fail(fmt.Errorf("%w before the call's context ended: %w", errLeft, context.Cause(u.ctx)))
+			u.fail(fmt.Errorf("%w before the call's context ended: %w", errNoReturn, context.Cause(u.ctx)))
 		}
 	}
 }
 
-// pureCodec is a Codec that says for which types it calls methods of the
-// program. Of another Codec, Encode and Decode count as such methods.
+// pureCodec is a Codec that reports for which types it runs user code. Any
+// other Codec counts as user code itself.
 type pureCodec interface {
 	RunsUserCode(t reflect.Type) bool
 }
 
-// encodeRunsUserCode reports whether to encode arg may call methods of the
-// program.
+// encodeRunsUserCode reports whether encoding arg may run user code.
 func encodeRunsUserCode[In any](codec Codec, arg In) bool {
 	always, depends := methodsOf[In](codec)
 	if always || !depends {
@@ -179,15 +180,14 @@ func encodeRunsUserCode[In any](codec Codec, arg In) bool {
 	return travel.HoldsMethods(reflect.ValueOf(&arg))
 }
 
-// decodeRunsUserCode reports whether to decode an Out may call methods of the
-// program.
+// decodeRunsUserCode reports whether decoding an Out may run user code.
 func decodeRunsUserCode[Out any](codec Codec) bool {
 	always, depends := methodsOf[Out](codec)
 	return always || depends && travel.KnowsMethods()
 }
 
-// methodsOf reports whether a T is encoded and decoded by methods of the
-// program, or depending on what interfaces in it hold.
+// methodsOf reports whether encoding or decoding a T always runs user code, or
+// only depending on the values that interfaces within it hold.
 func methodsOf[T any](codec Codec) (always, depends bool) {
 	switch any((*T)(nil)).(type) {
 	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:

@@ -19,15 +19,15 @@ type Queue interface {
 	// nil. It is called while a worker of the group is blocked in a wait, for
 	// the goroutine that stands in for it.
 	Next() *Task
-	// Again puts a task that had a turn at the end of the queue, whatever
-	// the bound of the queue; after Close it fails the task with ErrClosed. A
-	// remote executor is called with a task of a Submit that it accepted before,
-	// whose argument has been encoded by methods of the program since: it
-	// queues the task also after Close, as Close waits for it.
+	// Again puts a task that had a turn at the end of the queue, whatever the
+	// bound of the queue; after Close it fails the task with ErrClosed. In a
+	// remote executor, Again also receives a task of a Submit after methods of
+	// the program have encoded its argument. The executor accepted this task
+	// before and queues it even after Close, because Close waits for it.
 	Again(*Task)
-	// Dropped says that a task was cancelled, or run by the worker that
-	// waits for it, while it stood in the queue: its place can be used. It is
-	// also called when UserCode of the group has become less.
+	// Dropped is called when a queued task was canceled, or run by the worker
+	// that waits for it: its slot in the queue is free. It is also called when
+	// a call leaves the list that [WorkerGroup.UserCode] returns.
 	Dropped()
 	// Withdraw is asked when a task is cancelled whose call has been claimed
 	// and, as far as the task knows, not been started. It reports whether the call
@@ -43,8 +43,9 @@ type Queue interface {
 type WorkerGroup struct {
 	// Lock, unless nil, is held by tasks while they run. It is set before the first Join.
 	Lock Lock
-	// Remote says that tasks run elsewhere, and Limits what they may do here.
-	// Both are set before the first Adopt.
+	// Remote means that tasks run in other processes. Limits bounds the methods
+	// that encode and decode their values in this process. Both are set before
+	// the first Adopt.
 	Remote bool
 	Limits Limits
 
@@ -58,9 +59,9 @@ type WorkerGroup struct {
 	round     uint64    // of the search that was here last
 	front     []*strand // those that wait for this group, in that search
 	alive     bool      // what it found
-	epoch     uint64    // changes whenever one of its strands may have come to be alive
-	descended uint64    // of the descent that it was added to last
-	stuck     bool      // all of its suspended strands are, in that descent
+	epoch     uint64    // changes whenever one of its strands may have become alive
+	descended uint64    // the number of the last descent that it was added to
+	stuck     bool      // all its suspended strands are stuck, in that descent
 }
 
 // NewWorkerGroup returns a group without workers. An executor whose workers
@@ -80,7 +81,7 @@ func (g *WorkerGroup) Adopt(t *Task) {
 		return // a Map's task, back with new input
 	}
 	if g.Remote && foreign(t.ctx.Parent) {
-		t.ctx.Parent = standIn(t.ctx.Parent)
+		t.ctx.Parent = newForeignContext(t.ctx.Parent)
 	}
 	if g.observer != nil {
 		t.number()
@@ -137,7 +138,7 @@ func (w *Worker) Leave() {
 	defer graph.mu.Unlock()
 	delete(w.group.workers, w)
 	w.group.epoch++
-	// Those who stay may all be blocked, and had relied on this one.
+	// The workers that stay may all be blocked and depend on this worker.
 	if !w.group.freeLocked() {
 		for other := range w.group.workers {
 			other.rescueLocked()

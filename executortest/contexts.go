@@ -10,8 +10,8 @@ import (
 	"concert"
 )
 
-// oddContext is a context of the program's own, whose methods misbehave from a
-// moment on.
+// oddContext is a context of the program's own type. Its methods misbehave once
+// it is armed.
 type oddContext struct {
 	context.Context
 	how   string
@@ -40,7 +40,7 @@ func (c oddContext) Deadline() (time.Time, bool) {
 }
 
 var contextCases = []testCase{
-	{"OddContexts", "a context whose methods fail costs its own task", func(s *suite) {
+	{"OddContexts", "a context with methods that fail affects only its own task", func(s *suite) {
 		for _, how := range []string{"Err panics", "Err exits", "Deadline panics"} {
 			ex := s.executor(Config{Workers: 1, Queue: 8})
 			g := s.gate()
@@ -53,11 +53,11 @@ var contextCases = []testCase{
 			g.open()
 			must[string](s)(held.Result(s.ctx))
 			if n, err := behind.Result(s.ctx); n != 16 || err != nil {
-				s.Errorf("%s: the task behind it = %d, %v", how, n, err)
+				s.Errorf("%s: the next task = %d, %v", how, n, err)
 			}
 			n, err := f.Result(s.ctx)
 			switch {
-			case err == nil && n == 9: // nothing asked it
+			case err == nil && n == 9: // no method of the context was called
 			case err == nil || !errors.Is(err, concert.ErrCancelled) && !errors.Is(err, concert.ErrGoexit):
 				s.Errorf("%s: %d, %v; want the result, or that it never started", how, n, err)
 			}
@@ -65,7 +65,7 @@ var contextCases = []testCase{
 		}
 	}},
 
-	{"OwnContexts", "a context of the program's own type ends its task as any other", func(s *suite) {
+	{"OwnContexts", "a context of the program's own type ends its task like any other", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 8})
 		g := s.gate()
 		held := concert.Submit(s.ctx, ex, hold, g)

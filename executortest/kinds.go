@@ -24,17 +24,20 @@ import (
 	"concert"
 )
 
-// kindOf is a kind of value, with a function that returns it as it came.
+// kindOf is a kind of value that a case sends through an executor and back.
+// trip returns the value that came back (got) and the value that was sent
+// (want).
 type kindOf struct {
 	name string
 	trip func(*suite, concert.Executor) (got, want any, err error)
 }
 
-// kinds are those that every executor passes exactly: see shapes.
+// kinds are the values that every executor must copy exactly.
 var kinds []kindOf
 
-// kind adds one by a function of its own type. The compiler makes Submit anew
-// for each such type, so there are few of them.
+// kind adds a value that is sent through a function of its own type. The
+// compiler instantiates Submit for each such type, so only a few values are
+// added so.
 func kind[T any](name string, v T) {
 	echo := concert.Register("executortest.echo "+name, func(_ context.Context, v T) (T, error) { return v, nil })
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {
@@ -43,7 +46,7 @@ func kind[T any](name string, v T) {
 	}})
 }
 
-// kindIn adds one in an interface.
+// kindIn adds a value that is sent in an interface.
 func kindIn(name string, v any) {
 	kinds = append(kinds, kindOf{name, func(s *suite, ex concert.Executor) (got, want any, err error) {
 		got, err = concert.Submit(s.ctx, ex, echoAny, v).Result(s.ctx)
@@ -51,13 +54,13 @@ func kindIn(name string, v any) {
 	}})
 }
 
-// holder is a field of a kind, next to another one.
+// holder has a field of type T, and another field.
 type holder[T any] struct {
 	Value T
 	End   string
 }
 
-// shapes are the kinds that are made from a basic one.
+// shapes has fields of several types that contain a T.
 type shapes[T any] struct {
 	Alone   T
 	Pointer *T
@@ -70,8 +73,8 @@ type shapes[T any] struct {
 	Anys    []any
 }
 
-// allKinds adds a basic kind, and those made from it: as fields, and in an
-// interface.
+// allKinds adds the value v, and pointers, slices, arrays, maps, fields and
+// interfaces that contain it, as the fields of one struct.
 func allKinds[T any](v T) {
 	name := reflect.TypeFor[T]().String()
 	p := &v
@@ -86,10 +89,10 @@ func allKinds[T any](v T) {
 	kindIn("pointer to shapes of "+name, &all)
 }
 
-// shaped are the types whose shapes are registered.
+// shaped has the instances of shapes that are registered.
 var shaped = map[reflect.Type]bool{}
 
-// keyKind adds a map with keys of a kind.
+// keyKind adds a map with these keys.
 func keyKind[K comparable](keys ...K) {
 	m := make(map[K]int)
 	for i, k := range keys {
@@ -104,7 +107,7 @@ type (
 	flags   uint8
 	texts   []string
 	table   map[string][]int
-	money   struct{ cents int64 } // text methods
+	money   struct{ cents int64 } // encoded by its text methods
 	point   struct{ X, Y int32 }
 	base    struct{ ID int }
 	derived struct {
@@ -112,7 +115,7 @@ type (
 		Name string
 	}
 	event struct {
-		time.Time // whose methods must not hide the name
+		time.Time // its methods must not encode an event without the name
 		Name      string
 	}
 	tree struct {
@@ -129,10 +132,10 @@ type (
 	}
 )
 
-// MarshalText and UnmarshalText are how a money travels.
+// MarshalText encodes a money.
 func (m money) MarshalText() ([]byte, error) { return fmt.Append(nil, m.cents), nil }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText decodes a money.
 func (m *money) UnmarshalText(b []byte) error { _, err := fmt.Sscan(string(b), &m.cents); return err }
 
 func init() {
@@ -239,7 +242,7 @@ var (
 )
 
 var kindCases = []testCase{
-	{"Kinds", "a value arrives as it was sent, whatever its type", func(s *suite) {
+	{"Kinds", "a value of any type arrives unchanged", func(s *suite) {
 		ex := s.executor(Config{})
 		if len(kinds) < 250 {
 			s.Errorf("%d kinds", len(kinds))
@@ -256,7 +259,7 @@ var kindCases = []testCase{
 		}
 	}},
 
-	{"Zones", "a time keeps its zone, as calendars depend on it", func(s *suite) {
+	{"Zones", "a time keeps its zone", func(s *suite) {
 		ex := s.executor(Config{})
 		times := []time.Time{time.Now(), time.Date(2026, 7, 1, 9, 0, 0, 0, time.FixedZone("", 7200)), time.Date(-1, 1, 1, 0, 0, 0, 0, time.FixedZone("X", -3601))}
 		if berlin, err := time.LoadLocation("Europe/Berlin"); err == nil {
@@ -269,7 +272,7 @@ var kindCases = []testCase{
 		}
 	}},
 
-	{"ErrorValues", "errors in arguments and results are what they were", func(s *suite) {
+	{"ErrorValues", "errors in arguments and results keep their type and identity", func(s *suite) {
 		ex := s.executor(Config{})
 		sent := []error{io.EOF, errOurs, &codeError{7, "seven"}, nil, fmt.Errorf("wrapped: %w", errors.Join(fs.ErrNotExist, &codeError{8, "eight"}))}
 		got := must[[]error](s)(concert.Submit(s.ctx, ex, echoError, sent).Result(s.ctx))
@@ -282,9 +285,9 @@ var kindCases = []testCase{
 		}
 	}},
 
-	{"Refused", "what cannot travel is an error that says where it is, not another value", func(s *suite) {
+	{"Refused", "a value that cannot be copied is an error with its path", func(s *suite) {
 		if s.Shared {
-			return // it does not travel
+			return // values are not copied
 		}
 		ex := s.executor(Config{})
 		full := list.New()

@@ -13,10 +13,11 @@ import (
 	"concert"
 )
 
-// rogue is a value whose methods misbehave: How, where it is At.
+// rogue is a value with methods that misbehave at one step: at is the step, and
+// how is the kind of failure.
 type rogue struct{ at, how string }
 
-// Where a rogue misbehaves.
+// The steps at which a rogue can misbehave.
 const (
 	encodingArgument = "encoding the argument" // in the submitter
 	decodingArgument = "decoding the argument" // in the worker
@@ -24,14 +25,14 @@ const (
 	decodingResult   = "decoding the result"   // in the submitter
 )
 
-// hanging lets go on what hangs in this process.
+// hanging counts and releases the methods that hang in this process.
 var hanging struct {
 	sync.Mutex
-	release chan struct{} // guarded by the mutex: closed by release
-	inside  int           // guarded by the mutex: that hang
+	release chan struct{} // guarded by the mutex: closed by releaseHung
+	inside  int           // guarded by the mutex: number of methods that hang
 }
 
-// hang blocks until the case is over; in a worker process for good.
+// hang blocks until releaseHung. In a worker process, it never returns.
 func hang() {
 	hanging.Lock()
 	if hanging.release == nil {
@@ -43,15 +44,15 @@ func hang() {
 	<-release
 }
 
-// hangs is how many hang in this process.
+// hangs returns how many methods hang in this process.
 func hangs() int {
 	hanging.Lock()
 	defer hanging.Unlock()
 	return hanging.inside
 }
 
-// letGo ends what hangs.
-func letGo() {
+// releaseHung lets all methods that hang in this process return.
+func releaseHung() {
 	hanging.Lock()
 	defer hanging.Unlock()
 	if hanging.release != nil {
@@ -77,7 +78,7 @@ func (r rogue) misbehave(at string) error {
 	return nil
 }
 
-// rogueArgument and rogueResult are rogues on their way to a worker and back.
+// rogueArgument is a rogue sent to a worker, and rogueResult one sent back.
 type (
 	rogueArgument struct{ rogue }
 	rogueResult   struct{ rogue }
@@ -104,7 +105,7 @@ func (r *rogue) decode(at string, b []byte) error {
 	return r.misbehave(at)
 }
 
-// oddError is an error with methods that misbehave.
+// oddError is an error with methods that misbehave, as how says.
 type oddError struct{ how string }
 
 // Error panics, or ends its goroutine.
@@ -159,7 +160,7 @@ var (
 )
 
 var userCodeCases = []testCase{
-	{"MethodsFail", "a method that encodes or decodes a value costs its own task", func(s *suite) {
+	{"MethodsFail", "a method that fails to encode or decode a value fails only its own task", func(s *suite) {
 		if s.Shared {
 			return // values are passed as they are
 		}
@@ -183,11 +184,11 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"MethodsHang", "a method that hangs costs its own task, within the task's limits", func(s *suite) {
+	{"MethodsHang", "a method that hangs fails only its own task, within the task's limits", func(s *suite) {
 		if s.Shared {
 			return
 		}
-		defer letGo()
+		defer releaseHung()
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		for i, at := range []string{encodingArgument, decodingResult} {
 			r := rogueArgument{rogue{at, "hang"}}
@@ -200,10 +201,10 @@ var userCodeCases = []testCase{
 			}
 			cancel()
 			if _, err := byContext.Result(s.ctx); !errors.Is(err, context.Canceled) {
-				s.Errorf("%s: %v; want that of its context", at, err)
+				s.Errorf("%s: %v; want the error of its context", at, err)
 			}
 			if byCancel.Cancel() != (at == encodingArgument) {
-				s.Errorf("%s: Cancel reports whether the task had not started", at)
+				s.Errorf("%s: Cancel does not report correctly whether the task had started", at)
 			}
 			if _, err := byCancel.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) {
 				s.Errorf("%s: %v after a Cancel; want ErrCancelled", at, err)
@@ -211,11 +212,11 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"MethodsHangMap", "an item that hangs holds up neither the others nor the end of the loop", func(s *suite) {
+	{"MethodsHangMap", "an item that hangs delays neither other items nor the end of the loop", func(s *suite) {
 		if s.Shared {
 			return
 		}
-		defer letGo()
+		defer releaseHung()
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		for _, at := range []string{encodingArgument, decodingResult} {
 			inputs := slices.Repeat([]rogueArgument{{}}, 20)
@@ -230,16 +231,16 @@ var userCodeCases = []testCase{
 				}
 			}
 			if n != len(inputs)-1 {
-				s.Errorf("%s: %d results beside one that hangs, want %d", at, n, len(inputs)-1)
+				s.Errorf("%s: %d results of items that do not hang, want %d", at, n, len(inputs)-1)
 			}
 		}
 	}},
 
-	{"MethodsHangShutdown", "Shutdown ends, whatever hangs", func(s *suite) {
+	{"MethodsHangShutdown", "Shutdown returns even if methods hang", func(s *suite) {
 		if s.Shared {
 			return
 		}
-		defer letGo()
+		defer releaseHung()
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		var futures []*concert.Future[rogueResult]
 		for _, at := range []string{encodingArgument, decodingResult} {
@@ -262,7 +263,7 @@ var userCodeCases = []testCase{
 		}
 		for i, f := range futures {
 			if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) {
-				s.Errorf("future %d: %v, want that it was canceled", i, err)
+				s.Errorf("future %d: %v, want context.Canceled", i, err)
 			}
 		}
 		if err := <-mapped; err == nil {
@@ -270,15 +271,15 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"OddErrors", "methods of an error cost what they would have said, and no worker", func(s *suite) {
+	{"OddErrors", "if a method of an error fails, its result is missing and the worker continues", func(s *suite) {
 		if s.Shared {
-			return // the error is the caller's as it is
+			return // the caller receives the error itself
 		}
 		ex := s.executor(Config{Workers: 1})
 		for _, how := range []string{"Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "panic value"} {
 			_, err := concert.Submit(s.ctx, ex, failOddly, how).Result(s.ctx)
 			if err == nil || !strings.Contains(err.Error(), "odd") && !strings.Contains(err.Error(), "no text") {
-				s.Errorf("%s: %v; want an error that says what it was, or what became of it", how, err)
+				s.Errorf("%s: %v; want an error with its text, or one that says how its method failed", how, err)
 			}
 			var remote *concert.RemoteError
 			if how != "panic value" && (!errors.As(err, &remote) || remote.Type != "*executortest.oddError") {

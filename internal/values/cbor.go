@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// The major types of CBOR, and what else of RFC 8949 is used here.
+// The major types of CBOR, and other constants of RFC 8949.
 const (
 	majorUint  = 0
 	majorInt   = 1
@@ -34,26 +34,28 @@ const (
 	tagJSON     = 262 // JSON in bytes
 )
 
-// encoder is one Encode.
+// encoder is the state of one Encode.
 type encoder struct {
 	codec *Codec
 	b     []byte
 	depth int
-	// around are the references that the place is within: always if it is not
-	// nil, else from watchedDepth on.
-	around map[visit]bool
+	// enclosing has the references that enclose the current value, to detect
+	// cycles. It is nil until the depth is watchedDepth, because a map costs
+	// time. If it is not nil at the start, it is used at every depth.
+	enclosing map[visit]bool
 }
 
-// visit is a pointer, a map or a slice that is being encoded.
+// visit identifies a pointer, a map or a slice that is being encoded.
 type visit struct {
 	at  uintptr
 	len int
 	typ reflect.Type
 }
 
+// watchedDepth is the depth from which encode looks for cycles.
 const watchedDepth = 500
 
-// encode appends a value. Every level of it comes through here.
+// encode appends a value. Coders call it for each nested value.
 func (e *encoder) encode(c *coder, v reflect.Value) error {
 	if e.depth++; e.depth > MaxDepth {
 		return errDeep
@@ -61,7 +63,7 @@ func (e *encoder) encode(c *coder, v reflect.Value) error {
 	defer func() { e.depth-- }()
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
-		if e.around == nil && e.depth < watchedDepth || v.IsNil() {
+		if e.enclosing == nil && e.depth < watchedDepth || v.IsNil() {
 			break
 		}
 		at := visit{at: v.Pointer(), typ: v.Type()}
@@ -70,19 +72,19 @@ func (e *encoder) encode(c *coder, v reflect.Value) error {
 				break
 			}
 		}
-		if e.around == nil {
-			e.around = make(map[visit]bool)
+		if e.enclosing == nil {
+			e.enclosing = make(map[visit]bool)
 		}
-		if e.around[at] {
+		if e.enclosing[at] {
 			return errCycle
 		}
-		e.around[at] = true
-		defer delete(e.around, at)
+		e.enclosing[at] = true
+		defer delete(e.enclosing, at)
 	}
 	return c.encode(e, v)
 }
 
-// head appends the beginning of an item.
+// head appends the head of an item: its major type and a number.
 func (e *encoder) head(major byte, n uint64) {
 	major <<= 5
 	switch {
@@ -111,27 +113,27 @@ func (e *encoder) text(s string) { e.head(majorText, uint64(len(s))); e.b = appe
 
 func (e *encoder) bytes(b []byte) { e.head(majorBytes, uint64(len(b))); e.b = append(e.b, b...) }
 
-// decoder is one Decode.
+// decoder is the state of one Decode.
 type decoder struct {
 	codec  *Codec
 	b      []byte
 	at     int
 	depth  int
 	budget int  // bytes that may still be allocated
-	named  bool // within a value that has its type's name, which only Go sends
+	named  bool // within an object with a type name, which only Go programs send
 }
 
-// What a Decode may allocate: this much, and this much for each byte that it
-// is given. A string header and the slot of a map are the largest things that
-// a byte can stand for.
+// A Decode may allocate baseBudget bytes of memory, and budgetPerByte bytes for
+// each byte of input. One byte of input needs most memory if it becomes a
+// string header or an entry of a map.
 const (
-	freeBytes  = 1 << 20
-	costOfByte = 64
+	baseBudget    = 1 << 20
+	budgetPerByte = 64
 )
 
-var errEnd = errors.New("the bytes end within it")
+var errEnd = errors.New("the bytes end inside the value")
 
-// decode decodes a value. Every level of it comes through here.
+// decode decodes a value. Coders call it for each nested value.
 func (d *decoder) decode(c *coder, v reflect.Value) error {
 	if d.depth++; d.depth > MaxDepth {
 		return errDeep
@@ -140,20 +142,21 @@ func (d *decoder) decode(c *coder, v reflect.Value) error {
 	return c.decode(d, v)
 }
 
-// spend counts memory before it is allocated.
+// spend takes n*size bytes from the budget, before they are allocated. It
+// returns an error if the budget is too small.
 func (d *decoder) spend(n, size int) error {
 	if size > 0 && n > d.budget/size {
-		return fmt.Errorf("%d bytes would become more than %d bytes of memory", len(d.b), freeBytes+costOfByte*len(d.b))
+		return fmt.Errorf("decoding %d bytes would need more than %d bytes of memory", len(d.b), baseBudget+budgetPerByte*len(d.b))
 	}
 	d.budget -= n * size
 	return nil
 }
 
-// left is the number of bytes that are left.
+// left returns the number of bytes that have not been read.
 func (d *decoder) left() int { return len(d.b) - d.at }
 
-// head reads the beginning of an item: its first byte, and the number in it.
-// Floats have their bits as number.
+// head reads the head of an item. It returns the first byte and the number. The
+// number of a float is its bits.
 func (d *decoder) head() (first byte, n uint64, err error) {
 	if d.left() == 0 {
 		return 0, 0, errEnd
@@ -179,7 +182,7 @@ func (d *decoder) head() (first byte, n uint64, err error) {
 	return first, n, nil
 }
 
-// peek is the first byte of the next item, or undefined at the end.
+// peek returns the first byte of the next item, or itemUndefined at the end.
 func (d *decoder) peek() byte {
 	if d.left() == 0 {
 		return itemUndefined
@@ -187,7 +190,7 @@ func (d *decoder) peek() byte {
 	return d.b[d.at]
 }
 
-// null reads null, if it is next.
+// null reads the next item if it is null. It reports whether it is.
 func (d *decoder) null() bool {
 	if d.left() == 0 || d.b[d.at] != itemNull && d.b[d.at] != itemUndefined {
 		return false
@@ -196,8 +199,8 @@ func (d *decoder) null() bool {
 	return true
 }
 
-// expect reads the beginning of an item of one major type. what is for the
-// error.
+// expect reads the head of an item and returns its number. If the item is not
+// of the major type, it returns an error that says what was expected.
 func (d *decoder) expect(major byte, what string) (n uint64, err error) {
 	first, n, err := d.head()
 	if err != nil {
@@ -209,8 +212,8 @@ func (d *decoder) expect(major byte, what string) (n uint64, err error) {
 	return n, nil
 }
 
-// length is expect for items whose number counts what follows, each of which
-// takes at least so many bytes.
+// length is like expect, for an item whose number is a count of elements. An
+// element has at least each bytes.
 func (d *decoder) length(major byte, each int, what string) (int, error) {
 	n, err := d.expect(major, what)
 	if err == nil && n > uint64(d.left()/each) {
@@ -219,7 +222,7 @@ func (d *decoder) length(major byte, each int, what string) (int, error) {
 	return int(n), err
 }
 
-// raw reads the contents of bytes or text, in place.
+// raw reads bytes or text. It does not copy them.
 func (d *decoder) raw(major byte, what string) ([]byte, error) {
 	n, err := d.length(major, 1, what)
 	if err != nil {
@@ -238,7 +241,7 @@ func (d *decoder) str(what string) (string, error) {
 	return string(b), d.spend(len(b), 1)
 }
 
-// skip passes over an item and returns it.
+// skip reads an item of any type and returns its bytes.
 func (d *decoder) skip() ([]byte, error) {
 	start := d.at
 	for items := uint64(1); items > 0; items-- {
@@ -271,7 +274,7 @@ func (d *decoder) skip() ([]byte, error) {
 	return d.b[start:d.at], nil
 }
 
-// itemText says in a word what an item is that begins with a byte.
+// itemText describes the item that begins with this byte, for an error.
 func itemText(first byte) string {
 	switch first >> 5 {
 	case majorUint, majorInt:

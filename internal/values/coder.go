@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A coder encodes and decodes the values of one type. The values that it is
-// given have an address.
+// A coder encodes and decodes the values of one type. Its functions require
+// addressable values.
 type coder struct {
 	typ    reflect.Type
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
 
 	null    bool // it may encode a value as null
-	methods bool // it calls methods that are not the standard library's
-	dynamic bool // what it calls depends on what interfaces hold
+	methods bool // it always runs user code, see usercode.go
+	dynamic bool // it may run user code, depending on the values in interfaces
 }
 
 // coder returns the coder of a type.
@@ -26,7 +26,7 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	}
 	b := &builder{codec: c, building: make(map[reflect.Type]*coder)}
 	made := b.coder(t)
-	// methods of types in a cycle are known when all have been built.
+	// For types that contain each other, all coders must exist first.
 	for _, part := range b.building {
 		part.methods, part.dynamic = methodsIn(part.typ, make(map[reflect.Type]bool))
 	}
@@ -36,7 +36,7 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	return made
 }
 
-// builder makes the coders of a type and of what it is made of.
+// builder builds the coders of a type and of the types within it.
 type builder struct {
 	codec    *Codec
 	building map[reflect.Type]*coder
@@ -57,7 +57,7 @@ func (b *builder) coder(t reflect.Type) *coder {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// build chooses by the rules of the package comment.
+// build sets the functions of c by the rules of the package comment.
 func (b *builder) build(c *coder) {
 	t := c.typ
 	if t == timeType {
@@ -107,7 +107,7 @@ func (b *builder) build(c *coder) {
 	}
 }
 
-// unsupported is the error of a type of which no value travels.
+// unsupported returns the error of a type whose values cannot be encoded.
 func unsupported(t reflect.Type) error {
 	what := "unsafe pointers"
 	switch t.Kind() {
@@ -119,9 +119,9 @@ func unsupported(t reflect.Type) error {
 	return fmt.Errorf("%s: %s cannot be copied to another process", typeText(t), what)
 }
 
-// Check returns an error if no value of the type can travel, or a part of
-// every value cannot: a channel, a function, an unsafe pointer, or two fields
-// of one name. What depends on the value is left to Encode.
+// Check returns an error if the type contains a channel, a function, an unsafe
+// pointer, or a struct with two fields of the same name. Encode checks all that
+// depends on the value.
 func (c *Codec) Check(t reflect.Type) error {
 	if err := check(t, make(map[reflect.Type]bool)); err != nil {
 		return rooted(t, err)
@@ -129,8 +129,9 @@ func (c *Codec) Check(t reflect.Type) error {
 	return nil
 }
 
-// CheckContents is Check for a type whose values are told apart by what is in
-// them: a struct must have an exported field, or methods.
+// CheckContents is like Check, and also returns an error if all information of
+// a struct would be lost: a struct with unexported fields must have an exported
+// field or methods.
 func (c *Codec) CheckContents(t reflect.Type) error {
 	if err := c.Check(t); err != nil {
 		return err
@@ -141,7 +142,7 @@ func (c *Codec) CheckContents(t reflect.Type) error {
 	if t.Kind() != reflect.Struct || t == timeType || methodsOf(t) != nil {
 		return nil
 	}
-	if fs, err := fieldsOf(t); err == nil && len(fs.travel) == 0 && len(fs.silent) > 0 {
+	if fs, err := fieldsOf(t); err == nil && len(fs.encoded) == 0 && len(fs.unexported) > 0 {
 		return fmt.Errorf("%s: it has no exported field: export one, or give it the methods MarshalBinary and UnmarshalBinary", typeText(t))
 	}
 	return nil
@@ -167,7 +168,7 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range fields.travel {
+		for _, f := range fields.encoded {
 			if err := check(t.Field(f.index).Type, seen); err != nil {
 				return within("."+t.Field(f.index).Name, err)
 			}
@@ -178,8 +179,9 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 	return nil
 }
 
-// pointer makes the coder of a pointer: null, or the value, in an array of one
-// if that may be null itself.
+// pointer builds the coder of a pointer type. A nil pointer is null; any other
+// is encoded as its element. If the encoding of an element may be null, the
+// element is put into an array of one item.
 func (b *builder) pointer(c *coder) {
 	elem := b.coder(c.typ.Elem())
 	wrap := elem.null
@@ -199,7 +201,7 @@ func (b *builder) pointer(c *coder) {
 			v.SetZero()
 			return nil
 		}
-		// Other languages do not wrap.
+		// Programs in other languages do not send this array.
 		if wrap && d.peek() == majorArray<<5|1 {
 			d.at++
 		}
@@ -215,9 +217,9 @@ func (b *builder) pointer(c *coder) {
 	}
 }
 
-// travelName is the name under which a field travels; skip says that a tag
-// leaves it out, optional that it may be missing.
-func travelName(f reflect.StructField) (name string, optional, skip bool) {
+// encodedName returns the name of a field in the encoding. If skip is set, a
+// tag excludes the field. If optional is set, the field may be missing.
+func encodedName(f reflect.StructField) (name string, optional, skip bool) {
 	tag := f.Tag.Get("cbor")
 	if tag == "" {
 		tag = f.Tag.Get("json")

@@ -7,18 +7,17 @@ import (
 	"strings"
 )
 
-// Describe describes a type as it travels. Two types with one description
-// understand each other. Names of types do not count, except of those with
-// methods of their own; those of fields do.
+// Describe returns a description of a type's encoding. If two types have the
+// same description, values of one can be decoded as the other. The description
+// has the names of fields. It has the name of a type only if methods encode it.
 func (c *Codec) Describe(t reflect.Type) string {
 	var b strings.Builder
 	describe(&b, t, nil)
 	return b.String()
 }
 
-// describe writes the description of t; around are the types that it is a part
-// of.
-func describe(b *strings.Builder, t reflect.Type, around []reflect.Type) {
+// describe writes the description of t. The types in enclosing contain t.
+func describe(b *strings.Builder, t reflect.Type, enclosing []reflect.Type) {
 	if m := methodsOf(t); m != nil {
 		fmt.Fprintf(b, "%s.%s by %s", t.PkgPath(), t.Name(), m.marshal)
 		return
@@ -27,30 +26,30 @@ func describe(b *strings.Builder, t reflect.Type, around []reflect.Type) {
 		b.WriteString(timeName)
 		return
 	}
-	if i := slices.Index(around, t); i >= 0 {
-		fmt.Fprintf(b, "^%d", len(around)-i)
+	if i := slices.Index(enclosing, t); i >= 0 {
+		fmt.Fprintf(b, "^%d", len(enclosing)-i)
 		return
 	}
-	around = append(slices.Clip(around), t)
+	enclosing = append(slices.Clip(enclosing), t)
 	switch t.Kind() {
 	case reflect.Int:
-		b.WriteString("int64") // it travels as one
+		b.WriteString("int64") // same encoding
 	case reflect.Uint:
 		b.WriteString("uint64")
 	case reflect.Pointer:
 		b.WriteByte('*')
-		describe(b, t.Elem(), around)
+		describe(b, t.Elem(), enclosing)
 	case reflect.Slice:
 		b.WriteString("[]")
-		describe(b, t.Elem(), around)
+		describe(b, t.Elem(), enclosing)
 	case reflect.Array:
 		fmt.Fprintf(b, "[%d]", t.Len())
-		describe(b, t.Elem(), around)
+		describe(b, t.Elem(), enclosing)
 	case reflect.Map:
 		b.WriteByte('[')
-		describe(b, t.Key(), around)
+		describe(b, t.Key(), enclosing)
 		b.WriteByte(']')
-		describe(b, t.Elem(), around)
+		describe(b, t.Elem(), enclosing)
 	case reflect.Struct:
 		fs, err := fieldsOf(t)
 		if err != nil {
@@ -58,10 +57,10 @@ func describe(b *strings.Builder, t reflect.Type, around []reflect.Type) {
 			return
 		}
 		b.WriteByte('{')
-		for _, f := range fs.travel {
+		for _, f := range fs.encoded {
 			b.WriteString(f.name)
 			b.WriteByte(' ')
-			describe(b, t.Field(f.index).Type, around)
+			describe(b, t.Field(f.index).Type, enclosing)
 			b.WriteByte(';')
 		}
 		b.WriteByte('}')

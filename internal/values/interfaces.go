@@ -23,8 +23,8 @@ var (
 	bigIntType  = reflect.TypeFor[*big.Int]()
 	plainInAny  = map[reflect.Type]bool{boolType: true, intType: true, floatType: true, stringType: true, bytesType: true, listType: true, objectType: true}
 	typedInAny  = map[uint64]reflect.Type{}
-	remoteError = "error"    // name of an error that travels as EncodeError has it
-	namedError  = "sentinel" // name of an error that exists on both sides
+	remoteError = "error"    // the name in an object that Errors.Encode has encoded
+	namedError  = "sentinel" // the name in an object with the name of a sentinel error
 )
 
 func init() {
@@ -34,7 +34,8 @@ func init() {
 	}
 }
 
-// encodeInterface appends what an interface holds: plain, or with its name.
+// encodeInterface appends the value in an interface, as a plain item or with
+// the name of its type.
 func encodeInterface(e *encoder, v reflect.Value) error {
 	if v.IsNil() {
 		e.b = append(e.b, itemNull)
@@ -45,7 +46,7 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 	if v.Type() == errorType || t.Implements(errorType) && v.Type() != anyType {
 		return encodeErrorIn(e, x)
 	}
-	plain := plainInAny[t] || t == timeType // whose coder says what it is
+	plain := plainInAny[t] || t == timeType // a time has its name in its own encoding
 	if plain {
 		switch t.Kind() {
 		case reflect.Slice, reflect.Map:
@@ -65,6 +66,7 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 	return within(".("+typeText(t)+")", e.object(name, t, x))
 }
 
+// object appends a value with the name of its type.
 func (e *encoder) object(name string, t reflect.Type, x reflect.Value) error {
 	e.head(majorTag, tagObject)
 	e.head(majorArray, 2)
@@ -72,8 +74,8 @@ func (e *encoder) object(name string, t reflect.Type, x reflect.Value) error {
 	return e.encode(e.codec.coder(t), addressable(x))
 }
 
-// encodeErrorIn appends an error: by its name, by its type, or as text and
-// what it is to errors.Is.
+// encodeErrorIn appends an error: the name of a sentinel, or a value with the
+// name of its type, or else the bytes of Errors.Encode.
 func encodeErrorIn(e *encoder, x reflect.Value) error {
 	err := x.Interface().(error)
 	if name, ok := e.codec.errors.Name(err); ok {
@@ -99,7 +101,7 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 	return nil
 }
 
-// decodeInterface decodes what an interface holds.
+// decodeInterface decodes the value in an interface.
 func decodeInterface(d *decoder, v reflect.Value) error {
 	if d.null() {
 		v.SetZero()
@@ -110,13 +112,13 @@ func decodeInterface(d *decoder, v reflect.Value) error {
 		return err
 	}
 	if !x.Type().AssignableTo(v.Type()) {
-		return fmt.Errorf("%s is no %s", typeText(x.Type()), typeText(v.Type()))
+		return fmt.Errorf("a %s cannot be stored in a %s", typeText(x.Type()), typeText(v.Type()))
 	}
 	v.Set(x)
 	return nil
 }
 
-// dynamic decodes an item whose type the bytes say.
+// dynamic decodes the next item. Its bytes decide the type.
 func (d *decoder) dynamic() (reflect.Value, error) {
 	switch first := d.peek(); first >> 5 {
 	case majorUint, majorInt:
@@ -139,7 +141,7 @@ func (d *decoder) dynamic() (reflect.Value, error) {
 	}
 }
 
-// as decodes an item as a value of a type.
+// as decodes the next item as a value of type t.
 func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
 	if err := d.spend(1, int(t.Size())); err != nil {
 		return reflect.Value{}, err
@@ -148,8 +150,8 @@ func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
 	return x, d.decode(d.codec.coder(t), x)
 }
 
-// integer decodes an int, or from other languages the smallest type that has
-// it: int64 where int has 32 bits, uint64.
+// integer decodes an int. Other languages may send an integer that does not
+// fit: it becomes an int64 (if int has 32 bits) or a uint64.
 func (d *decoder) integer() (reflect.Value, error) {
 	at := d.at
 	first, n, err := d.head()
@@ -184,10 +186,11 @@ func (d *decoder) tagged() (reflect.Value, error) {
 	case tagObject:
 		return d.objectAt(at)
 	}
-	return reflect.Value{}, fmt.Errorf("a value with tag %d", tag)
+	return reflect.Value{}, fmt.Errorf("unknown CBOR tag %d", tag)
 }
 
-// objectAt decodes a value with its name, whose tag is at a place.
+// objectAt decodes an object, a value with the name of its type. The offset of
+// its tag is at.
 func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	n, err := d.length(majorArray, 1, "a name and a value")
 	if err != nil {
@@ -239,7 +242,8 @@ func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	return x, within(".("+typeText(t)+")", err)
 }
 
-// standardTypes are those of the standard library that interfaces may hold.
+// standardTypes are the types of Go and its standard library that interfaces
+// may hold without registration.
 var standardTypes = []reflect.Type{
 	reflect.TypeFor[int8](), reflect.TypeFor[int16](), reflect.TypeFor[int32](), reflect.TypeFor[int64](), reflect.TypeFor[uint](), reflect.TypeFor[uint8](), reflect.TypeFor[uint16](),
 	reflect.TypeFor[uint32](), reflect.TypeFor[uint64](), reflect.TypeFor[uintptr](), reflect.TypeFor[float32](), reflect.TypeFor[complex64](), reflect.TypeFor[complex128](),

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// The methods that github.com/fxamacker/cbor, encoding/gob and encoding/json
-// look for, whose packages are not needed for that.
+// The interfaces of github.com/fxamacker/cbor, encoding/gob and encoding/json.
+// They are declared here so that this package need not import those.
 type (
 	cborMarshaler   interface{ MarshalCBOR() ([]byte, error) }
 	cborUnmarshaler interface{ UnmarshalCBOR([]byte) error }
@@ -20,18 +20,18 @@ type (
 	jsonUnmarshaler interface{ UnmarshalJSON([]byte) error }
 )
 
-// pair is two methods that turn a value into bytes and back.
+// pair is a method that encodes a value as bytes and the reverse method.
 type pair struct {
 	marshal, unmarshal string // names of the methods
 	out, in            reflect.Type
-	binary             bool // always preferred to the contents
-	major              byte // of the item that holds the bytes
+	binary             bool // used even if all contents can be encoded
+	major              byte // major type of the item with the bytes; 0 if they are an item
 	tag                uint64
 	call               func(any) ([]byte, error)
 	back               func(any, []byte) error
 }
 
-// pairs are those that are looked for, in this order.
+// pairs are all pairs, the preferred ones first.
 var pairs = []*pair{
 	{
 		marshal: "MarshalCBOR", out: reflect.TypeFor[cborMarshaler](), unmarshal: "UnmarshalCBOR", in: reflect.TypeFor[cborUnmarshaler](), binary: true,
@@ -60,21 +60,21 @@ var pairs = []*pair{
 	},
 }
 
-// methods are how a type with such a pair travels.
+// methods is the pair that encodes a type.
 type methods struct {
 	*pair
 	mayBeNull bool // MarshalCBOR may return any item
-	half      bool // the reverse is missing
+	half      bool // the type does not have the reverse method
 }
 
 var methodsKnown sync.Map // reflect.Type to *methods, nil for none
 
-// methodsOf returns the methods with which values of a type travel, or nil if
-// they do so by their contents.
+// methodsOf returns the methods that encode values of the type, or nil if they
+// are encoded by their contents.
 func methodsOf(t reflect.Type) *methods {
 	switch t.Kind() {
 	case reflect.Interface, reflect.Pointer:
-		return nil // those of what it points to count
+		return nil // the methods of the element or the dynamic type count
 	}
 	if t.Name() == "" && t.Kind() != reflect.Struct || t == timeType {
 		return nil // it has no methods
@@ -84,7 +84,7 @@ func methodsOf(t reflect.Type) *methods {
 	}
 	var found *methods
 	for _, p := range pairs {
-		if whole, half := p.of(t); whole && (p.binary || !complete(t)) || half && p.binary {
+		if whole, half := p.of(t); whole && (p.binary || !encodesAll(t)) || half && p.binary {
 			found = &methods{p, p.major == 0, half}
 			break
 		}
@@ -93,15 +93,15 @@ func methodsOf(t reflect.Type) *methods {
 	return found
 }
 
-// complete reports whether the contents of a type are all there is to it.
-func complete(t reflect.Type) bool {
+// encodesAll reports whether an encoding by contents includes all fields of t.
+func encodesAll(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
 		return false
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)
-			_, _, skip := travelName(f)
+			_, _, skip := encodedName(f)
 			if skip || !f.IsExported() && f.Name != "_" {
 				return false
 			}
@@ -114,21 +114,21 @@ func complete(t reflect.Type) bool {
 	return true
 }
 
-// of reports whether the type has both methods, or only the first, and not by
-// embedding.
+// of reports whether the type itself has both methods (whole) or only the first
+// (half). Methods of embedded fields do not count.
 func (p *pair) of(t reflect.Type) (whole, half bool) {
 	ptr := reflect.PointerTo(t)
-	if !ptr.Implements(p.out) || t.Kind() == reflect.Struct && !own(t, p.marshal) {
+	if !ptr.Implements(p.out) || t.Kind() == reflect.Struct && !declares(t, p.marshal) {
 		return false, false
 	}
-	whole = ptr.Implements(p.in) && (t.Kind() != reflect.Struct || own(t, p.unmarshal))
+	whole = ptr.Implements(p.in) && (t.Kind() != reflect.Struct || declares(t, p.unmarshal))
 	return whole, !whole
 }
 
-// own reports whether a struct has the method itself: those of an embedded
-// field leave out the other fields. The compiler makes the methods that embed
-// ones, in no file.
-func own(t reflect.Type, name string) bool {
+// declares reports whether a struct type declares the method itself. A method
+// that it has by embedding would omit the other fields. The compiler generates
+// such a method, and its position is not in a source file.
+func declares(t reflect.Type, name string) bool {
 	embeds := false
 	for i := range t.NumField() {
 		embeds = embeds || t.Field(i).Anonymous
@@ -139,7 +139,7 @@ func own(t reflect.Type, name string) bool {
 	var m reflect.Method
 	var ok bool
 	ptr := reflect.PointerTo(t)
-	// By constant names, so that the linker can leave out all other methods.
+	// With constant names, the linker can remove all other methods.
 	switch name {
 	case "MarshalCBOR":
 		if m, ok = t.MethodByName("MarshalCBOR"); !ok {
@@ -232,7 +232,7 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 				return err
 			}
 		}
-		b, err = d.raw(m.major, "what "+m.unmarshal+" of "+typeText(v.Type())+" reads")
+		b, err = d.raw(m.major, "the input of "+m.unmarshal+" of "+typeText(v.Type()))
 	}
 	if err == nil {
 		err = d.spend(len(b), 1)
@@ -240,7 +240,7 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	own := append([]byte{}, b...) // it may keep them
+	own := append([]byte{}, b...) // the method may keep the bytes
 	if err := m.back(v.Addr().Interface(), own); err != nil {
 		return fmt.Errorf("%s of %s: %w", m.unmarshal, typeText(v.Type()), err)
 	}

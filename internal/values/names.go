@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Register gives a type a name under which interfaces may hold it. It returns
-// an error if the name is taken, or cannot be told from an expression such as
+// Register gives a type a name, so that interfaces may hold its values. It
+// returns an error if the name is taken, or could be an expression such as
 // []int.
 func (c *Codec) Register(name string, t reflect.Type) error {
 	if name == "" || strings.ContainsAny(name, "[]*") || name == timeName || name == remoteError || name == namedError {
-		return fmt.Errorf("the name %q of a type is empty, reserved, or has one of []*", name)
+		return fmt.Errorf("the type name %q is empty, reserved, or contains one of []*", name)
 	}
 	if err := c.Check(t); err != nil {
 		return err
@@ -21,13 +21,14 @@ func (c *Codec) Register(name string, t reflect.Type) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if other := c.byName[name]; other != nil && other != t {
-		return fmt.Errorf("the name %q is that of %s", name, typeText(other))
+		return fmt.Errorf("the type name %q is already the name of %s", name, typeText(other))
 	}
 	c.byName[name], c.names[t] = t, name
 	return nil
 }
 
-// Learn makes the named types that a type is made of known by their own names.
+// Learn registers t and the types within it under their own names, if they have
+// one.
 func (c *Codec) Learn(t reflect.Type) { c.learn(t) }
 
 func (c *Codec) learn(t reflect.Type) {
@@ -46,7 +47,7 @@ func (c *Codec) learnLocked(t reflect.Type) {
 	}
 	if name := ownName(t); name != "" {
 		switch other := c.byName[name]; {
-		case other != nil && other != t: // declared within functions
+		case other != nil && other != t: // types that functions declare can have one name
 			c.clashes[name] = true
 		default:
 			c.byName[name] = t
@@ -66,14 +67,14 @@ func (c *Codec) learnLocked(t reflect.Type) {
 			return
 		}
 		if fs, err := fieldsOf(t); err == nil {
-			for _, f := range fs.travel {
+			for _, f := range fs.encoded {
 				c.learnLocked(t.Field(f.index).Type)
 			}
 		}
 	}
 }
 
-// ownName is the name of a type that is not composed of others, "" if it is.
+// ownName returns the name of a type, or "" for a composed type such as []int.
 func ownName(t reflect.Type) string {
 	switch {
 	case t == anyType:
@@ -83,12 +84,12 @@ func ownName(t reflect.Type) string {
 	case t.Name() != "":
 		return t.PkgPath() + "." + t.Name()
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Interface:
-		return t.String() // the name of one type only, but for those of packages of one name
+		return t.String() // unique, unless two packages have the same name
 	}
 	return ""
 }
 
-// nameOf returns the name or expression of a type that an interface holds.
+// nameOf returns the name or the expression of a type.
 func (c *Codec) nameOf(t reflect.Type) (string, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -130,7 +131,8 @@ func (c *Codec) nameLocked(t reflect.Type) (string, error) {
 		"call concert.RegisterType[%s](\"a name\") at package level", typeText(t), typeText(t))
 }
 
-// Bounds of types that bytes may ask for: package reflect keeps them for ever.
+// Bounds of composed types. The bytes of a value can name any of them, and
+// package reflect never frees a type.
 const (
 	maxComposed   = 4096
 	maxExpression = 1024    // bytes
@@ -159,7 +161,7 @@ func (c *Codec) typeLocked(name string) (t reflect.Type, err error) {
 		return t, nil
 	}
 	if len(name) > maxExpression {
-		return nil, fmt.Errorf("its name has %d bytes", len(name))
+		return nil, fmt.Errorf("the name has %d bytes, at most %d are allowed", len(name), maxExpression)
 	}
 	switch {
 	case strings.HasPrefix(name, "*"):
@@ -175,13 +177,13 @@ func (c *Codec) typeLocked(name string) (t reflect.Type, err error) {
 	case strings.HasPrefix(name, "map["):
 		t, err = c.mapLocked(name)
 	default:
-		return nil, fmt.Errorf("it is not known here: call concert.RegisterType in both programs")
+		return nil, fmt.Errorf("this program does not know the name: call concert.RegisterType in both programs")
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(c.composed) >= maxComposed {
-		return nil, fmt.Errorf("more than %d composed types", maxComposed)
+		return nil, fmt.Errorf("too many composed types, at most %d are allowed", maxComposed)
 	}
 	c.composed[name] = t
 	return t, nil
@@ -191,14 +193,14 @@ func (c *Codec) arrayLocked(name string) (reflect.Type, error) {
 	length, elem, found := strings.Cut(name[1:], "]")
 	n, err := strconv.Atoi(length)
 	if !found || err != nil || n < 0 || n > maxArray {
-		return nil, fmt.Errorf("an array of %q elements", length)
+		return nil, fmt.Errorf("invalid array length %q, at most %d is allowed", length, maxArray)
 	}
 	t, err := c.typeLocked(elem)
 	if err != nil {
 		return nil, err
 	}
 	if size := int(t.Size()); size > 0 && n > maxArray/size {
-		return nil, fmt.Errorf("an array of %d elements of %d bytes", n, size)
+		return nil, fmt.Errorf("the array is too large: %d elements of %d bytes", n, size)
 	}
 	return reflect.ArrayOf(n, t), nil
 }

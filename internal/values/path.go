@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// pathError is an error at some place within a value.
+// pathError is an error with the path of the part of a value that it is about.
 type pathError struct {
-	path []string // from the inside out: ".Name", "[3]", "[key]"
+	path []string // steps such as ".Name", "[3]", "[key]", the innermost first
 	err  error
 }
 
-// Error begins with the path.
+// Error returns the path and the text of the error.
 func (e *pathError) Error() string { return e.text() + ": " + e.err.Error() }
 
 // Unwrap returns the error without the path.
 func (e *pathError) Unwrap() error { return e.err }
 
-// shownSteps is how many steps of a long path are printed, at each end.
+// shownSteps is how many steps of a long path Error prints at each end.
 const shownSteps = 8
 
 func (e *pathError) text() string {
@@ -34,7 +34,7 @@ func (e *pathError) text() string {
 	return b.String()
 }
 
-// within adds a step to the path of an error, which may be nil.
+// within adds an outer step to the path of an error. The error may be nil.
 func within(step string, err error) error {
 	if err == nil {
 		return nil
@@ -46,7 +46,7 @@ func within(step string, err error) error {
 	return &pathError{[]string{step}, err}
 }
 
-// rooted adds the type of the whole value.
+// rooted adds the type of the whole value to the path of an error.
 func rooted(t reflect.Type, err error) error {
 	root := typeText(t)
 	if t.Kind() == reflect.Pointer {
@@ -59,7 +59,7 @@ func rooted(t reflect.Type, err error) error {
 	return fmt.Errorf("%s: %w", typeText(t), err)
 }
 
-// typeText is a type as an error shows it.
+// typeText returns a type as text, for an error.
 func typeText(t reflect.Type) string {
 	if t == nil {
 		return "nil"
@@ -76,7 +76,7 @@ func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
 
 var errDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
 
-// keyStep is the step to the entry of a map.
+// keyStep returns the step of a path for the key k of a map.
 func keyStep(k reflect.Value) string {
 	switch k.Kind() {
 	case reflect.String:
@@ -89,5 +89,5 @@ func keyStep(k reflect.Value) string {
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr, reflect.Float32, reflect.Float64:
 		return fmt.Sprintf("[%v]", k)
 	}
-	return "[a " + typeText(k.Type()) + "]"
+	return "[key of type " + typeText(k.Type()) + "]"
 }

@@ -68,8 +68,8 @@ func decodeUint(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// encodeFloat32 keeps all bits, also those of a NaN, which a conversion to
-// float64 would change.
+// encodeFloat32 appends all bits. A conversion to float64 would change the bits
+// of some NaNs.
 func encodeFloat32(e *encoder, v reflect.Value) error {
 	e.b = binary.BigEndian.AppendUint32(append(e.b, itemFloat32), math.Float32bits(float32Of(v)))
 	return nil
@@ -80,7 +80,8 @@ func encodeFloat64(e *encoder, v reflect.Value) error {
 	return nil
 }
 
-// float32Of reads a float32 by its memory where that can be addressed.
+// float32Of returns the float32 in v. It reads the memory of v if v is
+// addressable.
 func float32Of(v reflect.Value) float32 {
 	if v.CanAddr() {
 		return *(*float32)(v.Addr().UnsafePointer())
@@ -107,24 +108,25 @@ func decodeFloat(d *decoder, v reflect.Value) error {
 		f = float16(uint16(n))
 	case first>>5 == majorUint:
 		if f = float64(n); f >= 1<<64 || uint64(f) != n {
-			return fmt.Errorf("%d is no %s without rounding", n, v.Kind())
+			return fmt.Errorf("%d cannot be a %s without rounding", n, v.Kind())
 		}
 	case first>>5 == majorInt:
 		if f = float64(n); f >= 1<<64 || uint64(f) != n {
-			return fmt.Errorf("-%d-1 is no %s without rounding", n, v.Kind())
+			return fmt.Errorf("-%d-1 cannot be a %s without rounding", n, v.Kind())
 		}
 		f = -1 - f
 	default:
 		return fmt.Errorf("a number expected, not %s", itemText(first))
 	}
 	if v.Kind() == reflect.Float32 && f == f && float64(float32(f)) != f {
-		return fmt.Errorf("%v is no float32 without rounding", f)
+		return fmt.Errorf("%v cannot be a float32 without rounding", f)
 	}
 	v.SetFloat(f)
 	return nil
 }
 
-// float16 converts IEEE 754's binary16, which other languages may send.
+// float16 converts an IEEE 754 binary16 number. Other languages may send such
+// numbers.
 func float16(bits uint16) float64 {
 	exp, frac := int(bits>>10&31), float64(bits&1023)
 	var f float64
@@ -144,7 +146,7 @@ func float16(bits uint16) float64 {
 	return f
 }
 
-// encodeComplex appends an array of the two parts.
+// encodeComplex appends an array of the real and the imaginary part.
 func encodeComplex(e *encoder, v reflect.Value) error {
 	e.head(majorArray, 2)
 	part := func(kind reflect.Type, p reflect.Value) error {
@@ -178,8 +180,8 @@ func decodeComplex(d *decoder, v reflect.Value) error {
 	return decodeFloat(d, im)
 }
 
-// complexParts returns the type of the parts of a complex number and the
-// parts, by its memory.
+// complexParts returns the real and the imaginary part of a complex number, and
+// their type. The parts refer to the memory of v.
 func complexParts(v reflect.Value) (t reflect.Type, re, im reflect.Value) {
 	p := v.Addr().UnsafePointer()
 	if v.Kind() == reflect.Complex64 {

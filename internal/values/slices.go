@@ -8,11 +8,11 @@ import (
 	"unsafe"
 )
 
-// numbersInRow is how many numbers in a row are a typed array: below, an array
-// of small numbers is shorter.
-const numbersInRow = 16
+// minTypedArray is the number of elements from which numbers are encoded as a
+// typed array. With fewer elements, an array of small numbers is shorter.
+const minTypedArray = 16
 
-// typedTags are the tags of RFC 8746 for numbers, little endian.
+// typedTags are the tags of RFC 8746 for little-endian numbers.
 var typedTags = map[reflect.Kind]uint64{
 	reflect.Uint16: 69, reflect.Uint32: 70, reflect.Uint64: 71, reflect.Uint: 71,
 	reflect.Int8: 72, reflect.Int16: 77, reflect.Int32: 78, reflect.Int64: 79, reflect.Int: 79,
@@ -21,18 +21,19 @@ var typedTags = map[reflect.Kind]uint64{
 
 var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1
 
-// memoryOf returns the memory of n numbers from v on, which has an address.
+// memoryOf returns the memory of n numbers, the first of which is v. v must be
+// addressable.
 func memoryOf(v reflect.Value, n int) []byte {
 	return unsafe.Slice((*byte)(v.Addr().UnsafePointer()), n*int(v.Type().Size()))
 }
 
-// elements is what slices and arrays have in common.
+// elements encodes and decodes the elements of a slice or an array type.
 type elements struct {
 	elem  *coder
 	size  int
-	bytes bool   // byte strings
-	tag   uint64 // of a typed array, or 0
-	wide  bool   // an int or uint of 32 bits, which travels as 64
+	bytes bool   // they are encoded as a byte string
+	tag   uint64 // the tag of a typed array, or 0
+	wide  bool   // an int or uint of 32 bits, which is encoded with 64 bits
 }
 
 func (b *builder) elements(t reflect.Type) *elements {
@@ -56,7 +57,7 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 			e.b = append(e.b, memoryOf(v.Index(0), n)...)
 		}
 		return nil
-	case el.tag != 0 && n >= numbersInRow && !el.wide:
+	case el.tag != 0 && n >= minTypedArray && !el.wide:
 		e.head(majorTag, el.tag)
 		e.head(majorBytes, uint64(n*el.size))
 		from := len(e.b)
@@ -75,8 +76,8 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 	return nil
 }
 
-// begin reads the beginning of elements and returns how many there are. If
-// they are in a row, raw has their bytes.
+// begin reads the head and returns the number of elements. For a byte string or
+// a typed array, raw has the bytes of all elements.
 func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	first, size, err := d.head()
 	if err != nil {
@@ -92,7 +93,7 @@ func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	case major == majorTag && size == el.tag && el.tag != 0 && !el.wide:
 		raw, err := d.raw(majorBytes, "the bytes of numbers")
 		if err == nil && len(raw)%el.size != 0 {
-			err = fmt.Errorf("%d bytes are no numbers of %d bytes", len(raw), el.size)
+			err = fmt.Errorf("%d bytes cannot be numbers of %d bytes", len(raw), el.size)
 		}
 		return len(raw) / el.size, raw, err
 	case major == majorArray:
@@ -104,7 +105,7 @@ func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	return 0, nil, fmt.Errorf("an array expected, not %s", itemText(first))
 }
 
-// fill decodes the elements into v, which has as many.
+// fill decodes the elements into v, whose length is their number.
 func (el *elements) fill(d *decoder, v reflect.Value, raw []byte) error {
 	n := v.Len()
 	if raw != nil {
@@ -166,7 +167,7 @@ func (b *builder) array(c *coder) {
 	c.decode = func(d *decoder, v reflect.Value) error {
 		n, raw, err := el.begin(d)
 		if err == nil && n != v.Len() {
-			err = fmt.Errorf("%d elements for an array of %d", n, v.Len())
+			err = fmt.Errorf("%d elements do not fit an array of %d", n, v.Len())
 		}
 		if err != nil {
 			return err
@@ -175,7 +176,7 @@ func (b *builder) array(c *coder) {
 	}
 }
 
-// mapping makes the coder of a map.
+// mapping builds the coder of a map type.
 func (b *builder) mapping(c *coder) {
 	key, elem := b.coder(c.typ.Key()), b.coder(c.typ.Elem())
 	size := int(c.typ.Key().Size()+c.typ.Elem().Size()) + 8

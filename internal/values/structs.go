@@ -5,26 +5,26 @@ import (
 	"reflect"
 )
 
-// field is a field that travels.
+// field is a field of a struct that is encoded.
 type field struct {
 	index    int
 	name     string
-	optional bool // it may be missing
+	optional bool // the encoding may omit it
 }
 
-// fields are those of a struct.
+// fields are the fields of a struct type.
 type fields struct {
-	travel []field
-	silent []int // unexported: they must be zero
+	encoded    []field
+	unexported []int // indexes; the values of these fields must be zero
 }
 
-// fieldsOf sorts the fields of a struct type.
+// fieldsOf returns the fields of a struct type.
 func fieldsOf(t reflect.Type) (*fields, error) {
 	fs := &fields{}
 	names := make(map[string]string)
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, optional, skip := travelName(f)
+		name, optional, skip := encodedName(f)
 		switch {
 		case skip:
 		case f.Name == "_":
@@ -32,18 +32,19 @@ func fieldsOf(t reflect.Type) (*fields, error) {
 			// The exported fields of an embedded struct can be set, whatever the
 			// name of its type.
 			if other, taken := names[name]; taken {
-				return nil, fmt.Errorf("the fields %s and %s are both named %q: give one another tag", other, f.Name, name)
+				return nil, fmt.Errorf("the fields %s and %s are both named %q: give one of them another tag", other, f.Name, name)
 			}
 			names[name] = f.Name
-			fs.travel = append(fs.travel, field{i, name, optional})
+			fs.encoded = append(fs.encoded, field{i, name, optional})
 		default:
-			fs.silent = append(fs.silent, i)
+			fs.unexported = append(fs.unexported, i)
 		}
 	}
 	return fs, nil
 }
 
-// structure makes the coder of a struct: a map of its fields by name.
+// structure builds the coder of a struct type. The encoding is a map from the
+// names of the fields to their values.
 func (b *builder) structure(c *coder) {
 	t := c.typ
 	fs, err := fieldsOf(t)
@@ -52,21 +53,21 @@ func (b *builder) structure(c *coder) {
 		c.decode = func(*decoder, reflect.Value) error { return err }
 		return
 	}
-	coders := make([]*coder, len(fs.travel))
-	index := make(map[string]int, len(fs.travel))
-	for i, f := range fs.travel {
+	coders := make([]*coder, len(fs.encoded))
+	index := make(map[string]int, len(fs.encoded))
+	for i, f := range fs.encoded {
 		coders[i] = b.coder(t.Field(f.index).Type)
 		index[f.name] = i
 	}
 	c.encode = func(e *encoder, v reflect.Value) error {
-		for _, i := range fs.silent {
+		for _, i := range fs.unexported {
 			if !v.Field(i).IsZero() {
 				return within("."+t.Field(i).Name, fmt.Errorf("the field is unexported and not zero: "+
 					"export it, leave it out by the tag cbor:\"-\", or give %s the methods MarshalBinary and UnmarshalBinary", typeText(t)))
 			}
 		}
-		e.head(majorMap, uint64(len(fs.travel)))
-		for i, f := range fs.travel {
+		e.head(majorMap, uint64(len(fs.encoded)))
+		for i, f := range fs.encoded {
 			e.text(f.name)
 			if err := e.encode(coders[i], v.Field(f.index)); err != nil {
 				return within("."+t.Field(f.index).Name, err)
@@ -81,8 +82,8 @@ func (b *builder) structure(c *coder) {
 		}
 		var found [64]bool
 		seen := found[:]
-		if len(fs.travel) > len(seen) {
-			seen = make([]bool, len(fs.travel))
+		if len(fs.encoded) > len(seen) {
+			seen = make([]bool, len(fs.encoded))
 		}
 		count := 0
 		for next := range n {
@@ -90,8 +91,8 @@ func (b *builder) structure(c *coder) {
 			if err != nil {
 				return err
 			}
-			i := next // mostly they come in order
-			if i >= len(fs.travel) || fs.travel[i].name != string(name) {
+			i := next // most encodings have the fields in order
+			if i >= len(fs.encoded) || fs.encoded[i].name != string(name) {
 				var ok bool
 				if i, ok = index[string(name)]; !ok {
 					return fmt.Errorf("there is no field %q", shortened(name))
@@ -102,15 +103,15 @@ func (b *builder) structure(c *coder) {
 			}
 			seen[i] = true
 			count++
-			f := v.Field(fs.travel[i].index)
+			f := v.Field(fs.encoded[i].index)
 			if err := d.decode(coders[i], f); err != nil {
-				return within("."+t.Field(fs.travel[i].index).Name, err)
+				return within("."+t.Field(fs.encoded[i].index).Name, err)
 			}
 		}
-		if count == len(fs.travel) || !d.named {
-			return nil // programs in other languages may leave out fields
+		if count == len(fs.encoded) || !d.named {
+			return nil // programs in other languages may omit fields
 		}
-		for i, f := range fs.travel {
+		for i, f := range fs.encoded {
 			if !seen[i] && !f.optional {
 				return fmt.Errorf("the field %q is missing", f.name)
 			}
@@ -119,7 +120,7 @@ func (b *builder) structure(c *coder) {
 	}
 }
 
-// shortened is a name for an error.
+// shortened returns at most 40 bytes of a name, for an error.
 func shortened(name []byte) string {
 	if len(name) > 40 {
 		return string(name[:40]) + "..."

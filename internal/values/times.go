@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// A time travels as tag 27 of an array: its seconds since 1970, nanoseconds,
-// and unless it is in UTC the name of its location, its abbreviation and its
-// offset from UTC in seconds.
+// A time is encoded as tag 27 with an array: this name, the seconds since 1970
+// and the nanoseconds. If the time is not in UTC, the array also has the name
+// of its location, the abbreviation of the zone, and the offset from UTC in
+// seconds.
 const timeName = "time.Time"
 
 func encodeTime(e *encoder, v reflect.Value) error {
@@ -59,7 +60,7 @@ func decodeTime(d *decoder, v reflect.Value) error {
 		}
 		whole := math.Floor(f)
 		if !(math.Abs(whole) < 1<<60) {
-			return fmt.Errorf("a time of %v seconds", f)
+			return fmt.Errorf("the time is out of range: %v seconds", f)
 		}
 		t = time.Unix(int64(whole), int64((f-whole)*1e9)).UTC()
 	case tagObject:
@@ -84,7 +85,7 @@ func decodeTime(d *decoder, v reflect.Value) error {
 	return nil
 }
 
-// timeParts reads what follows the name.
+// timeParts reads the n items that follow the name.
 func (d *decoder) timeParts(n int) (t time.Time, err error) {
 	var seconds, nanoseconds, offset int64
 	var location, abbreviation string
@@ -103,7 +104,7 @@ func (d *decoder) timeParts(n int) (t time.Time, err error) {
 		}
 	}
 	if n != 2 && n != 5 || nanoseconds < 0 || nanoseconds >= 1e9 || offset < -1<<30 || offset > 1<<30 {
-		return t, fmt.Errorf("a time of %d parts, %d nanoseconds and an offset of %d seconds", n, nanoseconds, offset)
+		return t, fmt.Errorf("invalid time: %d parts, %d nanoseconds, an offset of %d seconds", n, nanoseconds, offset)
 	}
 	t = time.Unix(seconds, nanoseconds).UTC()
 	if n == 2 {
@@ -112,23 +113,24 @@ func (d *decoder) timeParts(n int) (t time.Time, err error) {
 	return t.In(locationAt(t, location, abbreviation, int(offset))), nil
 }
 
-// locationAt is the location of that name if it agrees at that moment, or else
-// a fixed zone.
+// locationAt returns the location with the name if it has the abbreviation and
+// the offset at time t. Otherwise, it returns a fixed zone.
 func locationAt(t time.Time, name, abbreviation string, offset int) *time.Location {
 	if loc := location(name); loc != nil {
 		if a, o := t.In(loc).Zone(); a == abbreviation && o == offset && loc.String() == name {
 			return loc
 		}
 	}
-	// A fixed zone has one name; the location's is the one with more to it.
+	// A fixed zone has only one name. The location's name says more.
 	if name != "Local" && name != "" && name != abbreviation {
 		return time.FixedZone(name, offset)
 	}
 	return time.FixedZone(abbreviation, offset)
 }
 
-// locations keeps what time.LoadLocation found, nil for nothing, as it reads a
-// file each time. It is bounded: names may come from anywhere.
+// locations caches the results of time.LoadLocation, which reads a file at each
+// call. A nil location means that none has the name. The cache is bounded, as
+// the names are not trusted.
 var locations struct {
 	sync.Mutex
 	byName map[string]*time.Location // guarded by the mutex
@@ -136,7 +138,7 @@ var locations struct {
 
 const maxLocations = 1024
 
-// location returns the location of a name, or nil.
+// location returns the location with the name, or nil if there is none.
 func location(name string) *time.Location {
 	switch name {
 	case "":

@@ -2,17 +2,20 @@ package values
 
 import "reflect"
 
-// standardPackages are those of the standard library whose types have methods
-// that coders call. Theirs return soon and do not panic.
+// User code, in this file, means methods that coders call and that are not from
+// the standard library.
+
+// standardPackages are the packages of the standard library whose types have
+// methods that coders call. These methods return soon and do not panic.
 var standardPackages = map[string]bool{
 	"crypto/x509": true, "encoding/asn1": true, "encoding/json": true, "go/token": true, "log/slog": true, "math/big": true, "math/rand/v2": true,
 	"net": true, "net/http": true, "net/netip": true, "net/url": true, "reflect": true, "regexp": true, "sync/atomic": true, "time": true,
 	"errors": true, "fmt": true, "io/fs": true, "os": true, "syscall": true, "strconv": true,
 }
 
-// methodsIn reports whether coders of a type, or of what it is made of, call
-// methods that are not the standard library's, and whether that depends on
-// what interfaces hold.
+// methodsIn reports whether the coders of a type and of the types within it run
+// user code (methods), and whether they may do so depending on the values in
+// interfaces (dynamic).
 func methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic bool) {
 	if seen[t] || t == timeType {
 		return false, false
@@ -35,7 +38,7 @@ func methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic boo
 		add(t.Elem())
 	case reflect.Struct:
 		if fs, err := fieldsOf(t); err == nil {
-			for _, f := range fs.travel {
+			for _, f := range fs.encoded {
 				add(t.Field(f.index).Type)
 			}
 		}
@@ -43,35 +46,34 @@ func methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic boo
 	return methods, dynamic
 }
 
-// Methods reports whether to encode or decode values of the type always may
-// call methods that are not the standard library's, or depending on what
-// interfaces hold.
+// Methods reports whether encoding or decoding a value of the type may run user
+// code: for any value (always), or depending on the values in interfaces
+// (depends).
 func (c *Codec) Methods(t reflect.Type) (always, depends bool) {
 	coder := c.coder(t)
 	return coder.methods, coder.dynamic
 }
 
-// HoldsMethods reports whether to encode the value that p points to may call
-// methods that are not the standard library's.
+// HoldsMethods reports whether encoding *p may run user code.
 func (c *Codec) HoldsMethods(p reflect.Value) bool {
-	looks := maxLooks
-	return c.holdsMethods(p.Elem(), &looks)
+	budget := maxInspected
+	return c.holdsMethods(p.Elem(), &budget)
 }
 
-// KnowsMethods reports whether what an interface holds may have methods that
-// are called when it is decoded.
+// KnowsMethods reports whether decoding the value in an interface may run user
+// code.
 func (c *Codec) KnowsMethods() bool { return c.named.Load() }
 
-// maxLooks is how many values are looked at within one: with more, it is
-// taken to have such methods.
-const maxLooks = 64
+// maxInspected bounds how many parts of a value HoldsMethods inspects. It
+// assumes that a value with more parts has user code.
+const maxInspected = 64
 
-func (c *Codec) holdsMethods(v reflect.Value, looks *int) bool {
+func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
 	coder := c.coder(v.Type())
 	if coder.methods || !coder.dynamic {
 		return coder.methods
 	}
-	if *looks--; *looks < 0 {
+	if *budget--; *budget < 0 {
 		return true
 	}
 	switch v.Kind() {
@@ -83,29 +85,29 @@ func (c *Codec) holdsMethods(v reflect.Value, looks *int) bool {
 		for t := x.Type(); ; t = t.Elem() {
 			if t.Kind() != reflect.Pointer {
 				if x.Type().Implements(errorType) && !standardPackages[t.PkgPath()] {
-					return true // its Error method is called
+					return true // encodeErrorIn calls its Error method
 				}
 				break
 			}
 		}
-		return c.holdsMethods(x, looks)
+		return c.holdsMethods(x, budget)
 	case reflect.Pointer:
-		return !v.IsNil() && c.holdsMethods(v.Elem(), looks)
+		return !v.IsNil() && c.holdsMethods(v.Elem(), budget)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			if c.holdsMethods(v.Index(i), looks) {
+			if c.holdsMethods(v.Index(i), budget) {
 				return true
 			}
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			if c.holdsMethods(it.Key(), looks) || c.holdsMethods(it.Value(), looks) {
+			if c.holdsMethods(it.Key(), budget) || c.holdsMethods(it.Value(), budget) {
 				return true
 			}
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if c.holdsMethods(v.Field(i), looks) {
+			if c.holdsMethods(v.Field(i), budget) {
 				return true
 			}
 		}
