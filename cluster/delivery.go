@@ -130,16 +130,24 @@ func (w *worker) start() {
 	}
 }
 
-// run hands a task to the executor. Of tasks that are quick it is not said that they begin.
+// startDelay is how long a task of a function that is mostly quick runs before
+// its submitter is told that it has started.
+const startDelay = 20 * time.Millisecond
+
+// run hands a task to the executor. It tells the submitter when the task
+// starts; for a quick function only if the task has not ended soon after.
 func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 	stop := func() {}
+	var delayed *time.Timer
 	if d.Deadline != 0 {
 		ctx, stop = context.WithDeadline(ctx, time.UnixMilli(d.Deadline))
 	}
 	began := false
 	call := concert.Call{Name: d.Function, Started: func() {
 		began, d.begun = true, time.Now()
-		if !quick {
+		if quick {
+			delayed = time.AfterFunc(startDelay, func() { w.hint(d, 0, 0) })
+		} else {
 			w.hint(d, 0, 0)
 		}
 	}, Progress: func(done, total int64) { w.hint(d, done, total) }}
@@ -155,6 +163,9 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		}
 		fut.OnDone(context.Background(), func(context.Context, *concert.Future[concert.Encoded]) {
 			v, err := fut.Result(context.Background())
+			if delayed != nil {
+				delayed.Stop()
+			}
 			cause := context.Cause(ctx)
 			stop()
 			d.cancel(nil)

@@ -77,8 +77,12 @@ var contextCases = []testCase{
 		cancel(cause)
 		g.open()
 		must[string](s)(held.Result(s.ctx))
-		if _, err := waiting.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, cause) {
-			s.Errorf("Result() = %v; want ErrCancelled and the cause", err)
+		// A remote executor notices the end a moment later, when it may have sent
+		// the task to a worker.
+		n, err := waiting.Result(s.ctx)
+		ran := err == nil && n == 9 && !s.Shared
+		if !ran && (!errors.Is(err, concert.ErrCancelled) || !errors.Is(err, cause)) {
+			s.Errorf("Result() = %d, %v; want ErrCancelled and the cause", n, err)
 		}
 		g2 := s.gate()
 		inner, cancel = context.WithCancelCause(s.ctx)
