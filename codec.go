@@ -121,7 +121,7 @@ func encodeLarge[T any](v T, codec Codec) (Encoded, error) {
 		b, err := codec.Encode(v)
 		return Encoded{asForeign, b}, err
 	}
-	b, err := travel.Encode(nil, reflect.ValueOf(&v))
+	b, err := travel.Encode(nil, reflect.ValueOf(&v), nil)
 	return Encoded{asCBOR, b}, err
 }
 

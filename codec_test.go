@@ -108,6 +108,43 @@ func (e testError) Error() string { return fmt.Sprint("code ", e.Code) }
 
 func init() { RegisterErrorType[testError]("concert.testError") }
 
+// nested is an error with another one in a field.
+type nestedA struct {
+	N   int
+	Err error
+}
+
+func (e *nestedA) Error() string { return "a" }
+func (e *nestedA) Unwrap() error { return e.Err }
+
+type nestedB struct{ Err error }
+
+func (e *nestedB) Error() string { return "b" }
+func (e *nestedB) Unwrap() error { return e.Err }
+
+func init() {
+	RegisterErrorType[*nestedA]("concert.nestedA")
+	RegisterErrorType[*nestedB]("concert.nestedB")
+}
+
+// TestEncodeError_Nested encodes errors in fields of each other with a bound:
+// one that wraps itself, and one whose parts double at each level.
+func TestEncodeError_Nested(t *testing.T) {
+	a := &nestedA{N: 7}
+	a.Err = fmt.Errorf("x: %w", a)
+	var got *nestedA
+	if err := DecodeError(EncodeError(a)); !errors.As(err, &got) && !strings.Contains(fmt.Sprint(err.(*RemoteError).Unwrap()), "nested") {
+		t.Errorf("an error that wraps itself became %v, %v", err, err.(*RemoteError).Unwrap())
+	}
+	var e error = io.EOF
+	for range 40 {
+		e = fmt.Errorf("x: %w", &nestedB{fmt.Errorf("y: %w", &nestedA{Err: e})})
+	}
+	if err := DecodeError(EncodeError(e)); !errors.Is(err, io.EOF) || err.Error() != e.Error() {
+		t.Errorf("80 errors in each other became %v", err)
+	}
+}
+
 type rudeError struct{}
 
 func (rudeError) Error() string { panic("no text for you") }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,19 +23,49 @@ type foreignContext struct {
 	values          context.Context // the replaced context
 	deadline        time.Time
 	hasDeadline     bool
-	stop            func() // ends the goroutine that waits until values is done
+	label           any         // the value of labelKey
+	mute            atomic.Bool // a Value of the replaced context has not returned
+	stop            func()      // ends the goroutine that waits until values is done
 }
+
+// valueTime bounds a call of the replaced context's Value. An executor asks
+// for a few values of its own.
+const valueTime = time.Second
 
 // Deadline returns the deadline that the replaced context had at first.
 func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
 
-// Value calls the Value method of the replaced context, except for keys that
-// package context uses for cancellation.
+// Value calls the Value method of the replaced context on a goroutine of its
+// own, except for keys that package context uses for cancellation. It returns
+// nil if the method fails, or does not return within a second; then it is not
+// called again.
 func (c *foreignContext) Value(key any) any {
 	if v := c.Context.Value(key); v != nil {
 		return v
 	}
-	return c.values.Value(key)
+	if key == (labelKey{}) {
+		return c.label
+	}
+	if c.mute.Load() {
+		return nil
+	}
+	found := make(chan any, 1)
+	go func() {
+		var v any
+		if guarded(func() { v = c.values.Value(key) }) != nil {
+			v = nil
+		}
+		found <- v
+	}()
+	t := time.NewTimer(valueTime)
+	defer t.Stop()
+	select {
+	case v := <-found:
+		return v
+	case <-t.C:
+		c.mute.Store(true)
+		return nil
+	}
 }
 
 // newForeignContext returns a foreignContext that replaces ctx. It calls
@@ -46,6 +77,7 @@ func newForeignContext(ctx context.Context) *foreignContext {
 	var early error
 	failure := guarded(func() {
 		c.deadline, c.hasDeadline = ctx.Deadline()
+		c.label = ctx.Value(labelKey{})
 		done = ctx.Done()
 		if ctx.Err() != nil {
 			early = context.Cause(ctx)

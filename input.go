@@ -78,7 +78,12 @@ func WithInputLabels[In any](ctx context.Context, label func(In) string) context
 }
 
 // input returns what the task of a Submit or Go is of, nil without a label.
-func (t *Task) input() *Input {
+func (t *Task) input() (in *Input) {
+	defer func() {
+		if recover() != nil { // the context may be of a type of the program
+			in = nil
+		}
+	}()
 	label, _ := t.ctx.Parent.Value(labelKey{}).(string)
 	if label == "" {
 		return nil

@@ -127,9 +127,13 @@ func newMapping[In, Out any](ctx context.Context, ex Executor, fn func(context.C
 	}
 	s, _ := standing(ctx)
 	m.onWorker = s != nil
+	m.labels = newLabels[In](ctx)
+	if foreign(ctx) {
+		f := newForeignContext(ctx)
+		ctx, m.outer, m.endForeign = f, f, f.stop
+	}
 	inner, cancel := context.WithCancelCause(ctx)
 	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
-	m.labels = newLabels[In](ctx)
 	m.line.init()
 	m.fedWidth = m.width()
 	m.widen(1)

@@ -78,7 +78,13 @@ func TestRegisterMisuse(t *testing.T) {
 		"two names": func() {
 			concert.Register("test.twoNames", func(context.Context, twoNames) (int, error) { return 0, nil })
 		},
-		"mute error":  func() { concert.RegisterErrorType[*muteError]("test.muteError") },
+		"mute error": func() { concert.RegisterErrorType[*muteError]("test.muteError") },
+		"interface": func() {
+			concert.RegisterErrorType[interface {
+				error
+				Code() int
+			}]("test.interface")
+		},
 		"type's name": func() { concert.RegisterType[record]("[]x") },
 		"type":        func() { concert.RegisterType[chan int]("test.chan") },
 	} {

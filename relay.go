@@ -84,7 +84,7 @@ func (r *relayed) start(i, worker int) bool {
 		return false
 	}
 	if r.is.Started != nil {
-		r.is.Started()
+		guarded(r.is.Started) // this goroutine serves all tasks of a worker
 	}
 	return true
 }
@@ -92,7 +92,7 @@ func (r *relayed) start(i, worker int) bool {
 func (r *relayed) progress(i, worker int, done, total int64) {
 	r.remote().progress(i, worker, done, total)
 	if r.is.Progress != nil {
-		r.is.Progress(done, total)
+		guarded(func() { r.is.Progress(done, total) })
 	}
 }
 

@@ -91,7 +91,7 @@ var errorNames = struct {
 type errorType struct {
 	// encode encodes an error if it is of the type, or if its As method
 	// converts it to the type.
-	encode func(error) (value []byte, found bool, err error)
+	encode func(err error, n *nesting) (value []byte, found bool, failure error)
 	decode func([]byte) (error, error)
 }
 
@@ -120,13 +120,16 @@ func RegisterError(name string, err error) error {
 // [*RemoteError]. If an error cannot be encoded, only its text is sent, and
 // [RemoteError.Unwrap] returns the reason.
 //
-// RegisterErrorType panics if the name is empty or taken, or if no value of E
-// can be copied to another process.
+// RegisterErrorType panics if the name is empty or taken, if E is an interface,
+// or if no value of E can be copied to another process.
 func RegisterErrorType[E error](name string) {
 	if name == "" {
 		panic("concert: RegisterErrorType with an empty name")
 	}
 	t := reflect.TypeFor[E]()
+	if t.Kind() == reflect.Interface {
+		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v is an interface: register the types that implement it", name, t))
+	}
 	if err := travel.CheckContents(t); err != nil {
 		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v", name, err))
 	}
@@ -137,7 +140,7 @@ func RegisterErrorType[E error](name string) {
 		panic(fmt.Sprintf("concert: RegisterErrorType: the name %q is taken", name))
 	}
 	errorNames.types[name] = errorType{
-		encode: func(err error) (b []byte, found bool, failure error) {
+		encode: func(err error, n *nesting) (b []byte, found bool, failure error) {
 			e, found := err.(E)
 			if !found {
 				as, ok := err.(interface{ As(any) bool })
@@ -145,7 +148,7 @@ func RegisterErrorType[E error](name string) {
 					return nil, false, nil
 				}
 			}
-			v, failure := encode(e)
+			v, failure := n.encode(reflect.ValueOf(&e))
 			return append([]byte{v.Kind}, v.Bytes...), true, failure
 		},
 		decode: func(b []byte) (err, failure error) {
@@ -176,7 +179,33 @@ const maxErrorText = 1 << 20
 // process. It calls each method of the error on another goroutine and waits for
 // it. If a method panics or calls runtime.Goexit, only the information from
 // this method is missing.
-func EncodeError(err error) []byte {
+func EncodeError(err error) []byte { return encodeNested(err, nil) }
+
+// nesting bounds the errors of registered types that are encoded within one
+// error, as fields of each other. Without a bound an error that wraps itself
+// would be encoded without end.
+type nesting struct{ left int }
+
+const maxNested = 100
+
+var errNested = fmt.Errorf("more than %d errors are nested in it", maxNested)
+
+// encode encodes *p, which is an error of a registered type.
+func (n *nesting) encode(p reflect.Value) (Encoded, error) {
+	if n.left--; n.left < 0 {
+		return Encoded{}, errNested
+	}
+	b, err := travel.Encode(nil, p, n)
+	return Encoded{asCBOR, b}, err
+}
+
+// encodeNested is EncodeError for an error in a field of another one. outer is
+// the *nesting of that one, or nil.
+func encodeNested(err error, outer any) []byte {
+	n, _ := outer.(*nesting)
+	if n == nil {
+		n = &nesting{left: maxNested}
+	}
 	w := wireError{Type: fmt.Sprintf("%T", err)}
 	if r, ok := err.(*RemoteError); ok {
 		w.Type = r.Type // another worker has sent it to this one
@@ -201,7 +230,7 @@ func EncodeError(err error) []byte {
 	slices.Sort(w.Sentinels)
 	for name, t := range types {
 		for _, e := range all {
-			if w.add(name, t, e) {
+			if w.add(name, t, e, n) {
 				break
 			}
 		}
@@ -214,10 +243,10 @@ func EncodeError(err error) []byte {
 }
 
 // add adds the encoded error e if it is of the registered type.
-func (w *wireError) add(name string, t errorType, e error) (found bool) {
+func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bool) {
 	var b []byte
 	var why error
-	if failure := guarded(func() { b, found, why = t.encode(e) }); failure != nil {
+	if failure := guarded(func() { b, found, why = t.encode(e, n) }); failure != nil {
 		found, why = true, failure
 	}
 	if !found {

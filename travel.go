@@ -14,7 +14,7 @@ import (
 // travel encodes and decodes values whose type has no kind of its own in
 // [Encoded]. Package values describes the rules.
 var travel = func() *values.Codec {
-	c := values.New(values.Errors{Encode: EncodeError, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed})
+	c := values.New(values.Errors{Encode: encodeNested, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed})
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[*fs.PathError](), reflect.TypeFor[*os.LinkError](), reflect.TypeFor[*os.SyscallError](), reflect.TypeFor[syscall.Errno](),
 		reflect.TypeFor[*strconv.NumError](),

@@ -33,6 +33,9 @@ func (c oddContext) misbehave(method string) {
 // Err panics or ends its goroutine.
 func (c oddContext) Err() error { c.misbehave("Err"); return c.Context.Err() }
 
+// Value panics or ends its goroutine.
+func (c oddContext) Value(key any) any { c.misbehave("Value"); return c.Context.Value(key) }
+
 // Deadline panics or ends its goroutine.
 func (c oddContext) Deadline() (time.Time, bool) {
 	c.misbehave("Deadline")
@@ -41,7 +44,7 @@ func (c oddContext) Deadline() (time.Time, bool) {
 
 var contextCases = []testCase{
 	{"OddContexts", "a context with methods that fail affects only its own task", func(s *suite) {
-		for _, how := range []string{"Err panics", "Err exits", "Deadline panics"} {
+		for _, how := range []string{"Err panics", "Err exits", "Deadline panics", "Value panics"} {
 			ex := s.executor(Config{Workers: 1, Queue: 8})
 			g := s.gate()
 			held := concert.Submit(s.ctx, ex, hold, g)
@@ -60,6 +63,27 @@ var contextCases = []testCase{
 			case err == nil && n == 9: // no method of the context was called
 			case err == nil || !errors.Is(err, concert.ErrCancelled) && !errors.Is(err, concert.ErrGoexit):
 				s.Errorf("%s: %d, %v; want the result, or that it never started", how, n, err)
+			}
+			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
+		}
+	}},
+
+	{"OddContextOfMap", "a Map whose context's methods fail costs no other task", func(s *suite) {
+		if s.Shared {
+			return // the methods are called by the loop and by the Map's own calls
+		}
+		for _, how := range []string{"Deadline panics", "Deadline exits", "Value panics"} {
+			ex := s.executor(Config{Workers: 1, Queue: 8})
+			odd := oddContext{s.ctx, how, new(atomic.Bool)}
+			inputs := func(yield func(int) bool) {
+				odd.armed.Store(true)
+				for i := range 20 {
+					if !yield(i) {
+						return
+					}
+				}
+			}
+			for range concert.Map(odd, ex, square, inputs) {
 			}
 			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 		}

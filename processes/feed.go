@@ -215,7 +215,7 @@ func (p *Pool) refuseArgument(s span) span {
 		return s
 	}
 	p.mu.Unlock()
-	err := p.opts.Check(s.batch.Args[s.from])
+	err := p.check(s.batch.Args[s.from])
 	if err != nil {
 		s.batch.Settle(s.from, -1, concert.Encoded{}, err)
 	}
@@ -225,6 +225,25 @@ func (p *Pool) refuseArgument(s span) span {
 		return span{}
 	}
 	return s
+}
+
+// check calls Options.Check. A panic in it, or its Goexit, refuses the argument.
+func (p *Pool) check(arg concert.Encoded) error {
+	done := make(chan error, 1)
+	go func() {
+		err := concert.ErrGoexit
+		defer func() {
+			if v := recover(); v != nil {
+				err = concert.NewPanicError(v)
+			}
+			if err != nil {
+				err = fmt.Errorf("processes: Options.Check: %w", err)
+			}
+			done <- err
+		}()
+		err = p.opts.Check(arg)
+	}()
+	return <-done
 }
 
 // refuseFunction settles the calls of a span if their function cannot be called in

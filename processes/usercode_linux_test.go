@@ -3,6 +3,8 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,6 +57,24 @@ func TestTimeout_Methods(t *testing.T) {
 		_, err := f.Result(t.Context())
 		if !errors.Is(err, processes.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v: %v, want ErrTimeout", s, err)
+		}
+	}
+}
+
+// TestCheck_Fails contains Options.Check: its failure refuses the argument.
+func TestCheck_Fails(t *testing.T) {
+	leftovers(t)
+	name, arg, err := concert.Prepare(nop, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for how, check := range map[string]func(){"panic": func() { panic("no check") }, "goexit": runtime.Goexit} {
+		p := newPool(t, 1, &processes.Options{Check: func(concert.Encoded) error { check(); return nil }})
+		if _, err := concert.Relay(t.Context(), p, concert.Call{Name: name, Arg: arg}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "Options.Check") {
+			t.Errorf("%s: %v; want an error that names Options.Check", how, err)
+		}
+		if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
+			t.Errorf("%s: a task behind it: %v", how, err)
 		}
 	}
 }

@@ -36,9 +36,10 @@ const (
 
 // encoder is the state of one Encode.
 type encoder struct {
-	codec *Codec
-	b     []byte
-	depth int
+	codec  *Codec
+	b      []byte
+	depth  int
+	nested any // see Codec.Encode
 	// enclosing has the references that enclose the current value, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
 	// time. If it is not nil at the start, it is used at every depth.
@@ -59,6 +60,9 @@ const watchedDepth = 500
 func (e *encoder) encode(c *coder, v reflect.Value) error {
 	if e.depth++; e.depth > MaxDepth {
 		return errDeep
+	}
+	if len(e.b) > MaxBytes {
+		return errLarge
 	}
 	defer func() { e.depth-- }()
 	switch v.Kind() {

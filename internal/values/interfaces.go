@@ -93,7 +93,7 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 		}
 		e.b = e.b[:start]
 	}
-	b := e.codec.errors.Encode(err)
+	b := e.codec.errors.Encode(err, e.nested)
 	e.head(majorTag, tagObject)
 	e.head(majorArray, 2)
 	e.text(remoteError)

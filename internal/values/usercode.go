@@ -82,13 +82,8 @@ func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
 			return false
 		}
 		x := v.Elem()
-		for t := x.Type(); ; t = t.Elem() {
-			if t.Kind() != reflect.Pointer {
-				if x.Type().Implements(errorType) && !standardPackages[t.PkgPath()] {
-					return true // encodeErrorIn calls its Error method
-				}
-				break
-			}
+		if x.Type().Implements(errorType) && !plainError(x.Type()) {
+			return true // encodeErrorIn calls methods of it, or of errors that it wraps
 		}
 		return c.holdsMethods(x, budget)
 	case reflect.Pointer:
@@ -113,4 +108,22 @@ func (c *Codec) holdsMethods(v reflect.Value, budget *int) bool {
 		}
 	}
 	return false
+}
+
+// wrapper and joiner are the types of errors that wrap others.
+var (
+	wrapper = reflect.TypeFor[interface{ Unwrap() error }]()
+	joiner  = reflect.TypeFor[interface{ Unwrap() []error }]()
+)
+
+// plainError reports whether the methods of an error type belong to the
+// standard library and call no method of another error.
+func plainError(t reflect.Type) bool {
+	if t.Implements(wrapper) || t.Implements(joiner) {
+		return false
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return standardPackages[t.PkgPath()]
 }

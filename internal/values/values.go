@@ -70,11 +70,16 @@ import (
 // an array, slice or map, and content of an interface counts as one.
 const MaxDepth = 20_000
 
+// MaxBytes bounds the encoding of a value. It stops a value whose pointers
+// share what they point to, and which grows with each copy of it.
+const MaxBytes = 1 << 30
+
 // Errors are the functions that encode and decode errors in interfaces.
 type Errors struct {
 	// Encode encodes an error whose type is not registered. Decode is the
-	// reverse; it must accept any bytes.
-	Encode func(error) []byte
+	// reverse; it must accept any bytes. nested is the argument of the
+	// Codec.Encode that calls it.
+	Encode func(err error, nested any) []byte
 	Decode func([]byte) error
 	// Name returns the name of a registered sentinel error. Named returns the
 	// sentinel error with a name.
@@ -112,13 +117,14 @@ func New(errors Errors) *Codec {
 	return c
 }
 
-// Encode appends the encoding of *p to b.
-func (c *Codec) Encode(b []byte, p reflect.Value) ([]byte, error) {
+// Encode appends the encoding of *p to b. If Errors.Encode calls it, nested says
+// within which error; else it is nil.
+func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
-	e := &encoder{codec: c, b: b}
+	e := &encoder{codec: c, b: b, nested: nested}
 	err := e.encode(c.coder(v.Type()), v)
 	if cyclic(err) { // a deep level found it: encode again to find the shortest path
-		e = &encoder{codec: c, b: b, enclosing: make(map[visit]bool)}
+		e = &encoder{codec: c, b: b, nested: nested, enclosing: make(map[visit]bool)}
 		if again := e.encode(c.coder(v.Type()), v); again != nil {
 			err = again
 		}

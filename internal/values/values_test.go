@@ -23,7 +23,7 @@ import (
 // newCodec returns a Codec whose errors travel as text.
 func newCodec() *Codec {
 	return New(Errors{
-		Encode: func(err error) []byte { return []byte(err.Error()) },
+		Encode: func(err error, _ any) []byte { return []byte(err.Error()) },
 		Decode: func(b []byte) error { return errors.New(string(b)) },
 		Name:   func(err error) (string, bool) { return "io.EOF", err == io.EOF },
 		Named:  func(name string) (error, bool) { return io.EOF, name == "io.EOF" },
@@ -104,7 +104,7 @@ func must[T any](v T, err error) T {
 // trip sends what p points to through bytes, and returns a pointer to what
 // arrives.
 func trip(c *Codec, p reflect.Value) (reflect.Value, error) {
-	b, err := c.Encode(nil, p)
+	b, err := c.Encode(nil, p, nil)
 	if err != nil {
 		return p, err
 	}
@@ -355,6 +355,27 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestHoldsMethods finds user code in errors that standard errors wrap.
+func TestHoldsMethods(t *testing.T) {
+	type field struct{ E error }
+	for _, c := range []struct {
+		v    any
+		want bool
+	}{
+		{field{io.EOF}, false}, {field{nil}, false}, {field{errors.New("x")}, false}, {field{fmt.Errorf("x: %w", errOwn{})}, true},
+		{field{errors.Join(errOwn{})}, true}, {field{errOwn{}}, true}, {[]any{1, "a", []any{2.5}}, false}, {[]any{money{1}}, true},
+		{map[string]any{"k": &money{1}}, true}, {make([]any, 100), true},
+	} {
+		if got := newCodec().HoldsMethods(reflectPtr(reflect.ValueOf(c.v))); got != c.want {
+			t.Errorf("HoldsMethods(%#v) = %v", c.v, got)
+		}
+	}
+}
+
+type errOwn struct{}
+
+func (errOwn) Error() string { return "own" }
+
 // TestConcurrentTypes builds coders of types that contain each other from
 // several goroutines.
 func TestConcurrentTypes(t *testing.T) {
@@ -392,13 +413,13 @@ func FuzzDecode(f *testing.F) {
 		H money
 	}
 	for _, v := range exact {
-		b, err := c.Encode(nil, reflectPtr(reflect.ValueOf(&v).Elem()))
+		b, err := c.Encode(nil, reflectPtr(reflect.ValueOf(&v).Elem()), nil)
 		if err != nil {
 			continue
 		}
 		f.Add(b)
 	}
-	b, err := c.Encode(nil, reflect.ValueOf(&all{A: []any{time.Now(), io.EOF, errors.New("x"), [2]int{}, map[int]string{1: "a"}}, B: make([]int, 20), C: map[string]*[]string{"a": {}}}))
+	b, err := c.Encode(nil, reflect.ValueOf(&all{A: []any{time.Now(), io.EOF, errors.New("x"), [2]int{}, map[int]string{1: "a"}}, B: make([]int, 20), C: map[string]*[]string{"a": {}}}), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -409,7 +430,7 @@ func FuzzDecode(f *testing.F) {
 			if c.Decode(b, p) != nil {
 				continue
 			}
-			again, err := c.Encode(nil, p)
+			again, err := c.Encode(nil, p, nil)
 			if err != nil {
 				t.Fatalf("%x decodes to %#v, and that does not encode: %v", b, p.Elem(), err)
 			}
@@ -431,7 +452,7 @@ func BenchmarkStruct(b *testing.B) {
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {
-		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in))
+		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in), nil)
 		var out point
 		if err := c.Decode(buf, reflect.ValueOf(&out)); err != nil {
 			b.Fatal(err)
@@ -443,7 +464,7 @@ func BenchmarkNumbers(b *testing.B) {
 	c, in := newCodec(), struct{ V []float64 }{make([]float64, 1e6)}
 	var buf []byte
 	for b.Loop() {
-		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in))
+		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in), nil)
 		out := in
 		if err := c.Decode(buf, reflect.ValueOf(&out)); err != nil {
 			b.Fatal(err)

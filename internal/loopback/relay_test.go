@@ -1,0 +1,30 @@
+package loopback_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+
+	"concert"
+	"concert/internal/loopback"
+)
+
+var plusOne = concert.Register("loopback_test.plusOne", func(_ context.Context, n int) (int, error) { return n + 1, nil })
+
+// TestRelay_StartedFails contains the functions of a Call.
+func TestRelay_StartedFails(t *testing.T) {
+	ex := loopback.New(1, loopback.Options{})
+	defer ex.Close()
+	name, arg, err := concert.Prepare(plusOne, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, started := range []func(){func() { panic("started") }, runtime.Goexit} {
+		if _, err := concert.Relay(t.Context(), ex, concert.Call{Name: name, Arg: arg, Started: started}).Result(t.Context()); err != nil {
+			t.Errorf("Result() = %v", err)
+		}
+	}
+	if n, err := concert.Submit(t.Context(), ex, plusOne, 1).Result(t.Context()); n != 2 || err != nil {
+		t.Errorf("a task behind them = %d, %v", n, err)
+	}
+}
