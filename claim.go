@@ -123,7 +123,7 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 	defer recoverMethod("argument of ", f.name, &err)
 	e, buf, err = encodeTo(buf, arg, f.codec)
 	if err != nil {
-		err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
+		err = &valueError{"argument of ", f.name, nil, err}
 	}
 	return e, buf, err
 }
@@ -141,7 +141,7 @@ func decodeResult[Out any](name string, codec Codec, result Encoded, failure err
 		err = codec.Decode(result, &out)
 	}
 	if err != nil {
-		err = fmt.Errorf("concert: result of %s: %w", name, err)
+		err = &valueError{"result of ", name, nil, err}
 	}
 	return out, err
 }
@@ -150,7 +150,8 @@ func decodeResult[Out any](name string, codec Codec, result Encoded, failure err
 // into an error. It calls recover, so callers must defer it directly.
 func recoverMethod(what, name string, err *error) {
 	if v := recover(); v != nil {
-		*err = &methodError{fmt.Sprintf("concert: %s%s: a method that encodes or decodes it panicked: %v", what, name, v), NewPanicError(v)}
+		failure := &methodError{fmt.Sprintf("a method that encodes or decodes it panicked: %v", v), NewPanicError(v)}
+		*err = &valueError{what, name, nil, failure}
 	}
 }
 
@@ -167,6 +168,26 @@ func (e *methodError) Error() string { return e.text }
 
 // Unwrap returns the failure.
 func (e *methodError) Unwrap() error { return e.err }
+
+// valueError says that an argument or a result could not be encoded or decoded.
+type valueError struct {
+	what string // "argument of " or "result of "
+	name string // of the function
+	in   *Input // nil unless withInput has set it
+	err  error
+}
+
+// Error names the function, the input of a Map, and the part of the value.
+func (e *valueError) Error() string {
+	of := e.name
+	if e.in != nil {
+		of = e.in.String()
+	}
+	return "concert: " + e.what + of + ": " + e.err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *valueError) Unwrap() error { return e.err }
 
 func (c *call[In, Out]) function(t *Task) string {
 	return registry.nameOf(valuePointer(c.fn), t.fn.code)
@@ -245,7 +266,7 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 			if ctx.Err() != nil {
 				err = &neverStarted{context.Cause(ctx)}
 			} else {
-				err = fmt.Errorf("concert: argument of %s: %w", f.name, err)
+				err = &valueError{"argument of ", f.name, nil, err}
 			}
 			t.Fail(err)
 		},
@@ -352,7 +373,7 @@ func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encode
 		},
 		fail: func(err error) {
 			var none Out
-			r.finish(worker, none, fmt.Errorf("concert: result of %s: %w", name, err))
+			r.finish(worker, none, &valueError{"result of ", name, nil, err})
 		},
 	})
 }

@@ -163,6 +163,10 @@ func withInput(err error, input func() *Input) error {
 			c.Input = in
 			return &c
 		}
+	case *valueError:
+		if in := input(); in != nil && e.in == nil {
+			return &valueError{e.what, e.name, in, e.err}
+		}
 	case *RemoteError:
 		if in := input(); in != nil && e.Input == nil {
 			c := *e

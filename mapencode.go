@@ -2,7 +2,6 @@ package concert
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 )
 
@@ -150,7 +149,7 @@ func (m *mapping[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In
 			if m.ctx.Err() != nil {
 				fail(&neverStarted{context.Cause(m.ctx)})
 			} else {
-				fail(fmt.Errorf("concert: argument of %s: %w", f.name, err))
+				fail(&valueError{"argument of ", f.name, nil, err})
 			}
 		},
 	})
@@ -169,7 +168,7 @@ func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], r
 		},
 		fail: func(err error) {
 			var none Out
-			r.finish(i, worker, item, none, fmt.Errorf("concert: result of %s: %w", name, err))
+			r.finish(i, worker, item, none, &valueError{"result of ", name, nil, err})
 		},
 	})
 }

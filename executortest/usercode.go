@@ -175,6 +175,9 @@ var userCodeCases = []testCase{
 					if n++; err != nil {
 						failed++
 						s.misbehaved(at, how, err)
+						if (at == encodingArgument || at == decodingResult) && !strings.Contains(err.Error(), "input 1") && !strings.Contains(err.Error(), "input 3") {
+							s.Errorf("%s, %s: %v; want an error that names the input", at, how, err)
+						}
 					}
 				}
 				if n != 5 || failed != 2 {
