@@ -69,3 +69,13 @@ func (l *limits) give(p *os.Process) {
 		}
 	}
 }
+
+// giveStack gives a process that runs the limit of its stack again. The kernel
+// sets that limit at the end of exec to what it was at the beginning, which can
+// be after the call of give.
+func (l *limits) giveStack(p *os.Process) {
+	var now unix.Rlimit
+	if unix.Prlimit(p.Pid, unix.RLIMIT_STACK, nil, &now) == nil && now != l[unix.RLIMIT_STACK] {
+		unix.Prlimit(p.Pid, unix.RLIMIT_STACK, &l[unix.RLIMIT_STACK], nil)
+	}
+}

@@ -24,18 +24,20 @@ var atStart = func() string {
 	dir, err := os.Getwd()
 	mask := unix.Umask(0)
 	unix.Umask(mask)
-	var files, stack unix.Rlimit
+	var files unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
-	unix.Getrlimit(unix.RLIMIT_STACK, &stack)
-	return fmt.Sprintln(dir, err, mask, files.Cur, stack.Cur, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
+	return fmt.Sprintln(dir, err, mask, files.Cur, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
 }()
 
 var initialized []byte
 
-// surroundings returns what its worker had when it started, with what its initializer was given.
+// surroundings returns what its worker had when it started, with what its initializer was given, and
+// the limit of its stack.
 var (
 	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
-		return string(initialized) + " " + atStart, nil
+		var stack unix.Rlimit // which the pool can give only after exec
+		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
+		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur), nil
 	})
 	initializeWith = concert.Register("processes_test.initializeWith", func(_ context.Context, b []byte) (int, error) {
 		initialized = b

@@ -26,3 +26,6 @@ type limits struct{}
 func currentLimits() limits { return limits{} }
 
 func (*limits) give(*os.Process) {}
+
+// giveStack does nothing.
+func (*limits) giveStack(*os.Process) {}
