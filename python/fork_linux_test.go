@@ -209,7 +209,7 @@ def f(gate):
         os.write(pipe[1], "\n".join(files).encode())
         os.close(pipe[0])
         os.close(pipe[1])
-        while not os.path.exists(gate):
+        while os.path.exists(os.path.dirname(gate)) and not os.path.exists(gate):
             time.sleep(0.005)
         os._exit(0)
     os.close(pipe[1])

@@ -83,7 +83,7 @@ def dies_with_child(path):
     if os.fork() == 0:
         os.setsid()
         open(path + ".child", "w").close()
-        while not os.path.exists(path + ".gate"):
+        while os.path.exists(os.path.dirname(path)) and not os.path.exists(path + ".gate"):
             time.sleep(0.001)
         os._exit(0)
     while not os.path.exists(path + ".child"):
