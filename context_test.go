@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +13,44 @@ import (
 	"concert"
 	"concert/goroutines"
 )
+
+// TestContexts_NotForeign: a context of this package is not replaced as if it
+// were of the program's own type, which would cost goroutines.
+func TestContexts_NotForeign(t *testing.T) {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	check := func(what string, ctx context.Context) {
+		t.Helper()
+		for what, ctx := range map[string]context.Context{what: ctx, what + " with a label": concert.WithLabel(ctx, "x")} {
+			if concert.Foreign(ctx) {
+				t.Errorf("the context of a %s counts as foreign", what)
+			}
+		}
+	}
+	ctx := context.Background()
+	f := concert.Submit(ctx, ex, func(ctx context.Context, _ int) (int, error) { check("task", ctx); return 0, nil }, 0)
+	called := make(chan struct{})
+	f.OnDone(ctx, func(ctx context.Context, _ *concert.Future[int]) { check("callback", ctx); close(called) })
+	<-called
+	item := func(ctx context.Context, _ int) (int, error) {
+		check("call of a Map", ctx)
+		for _, err := range concert.Map(ctx, ex, func(ctx context.Context, _ int) (int, error) {
+			check("call of a Map within a Map", ctx)
+			return 0, nil
+		}, slices.Values([]int{1})) {
+			return 0, err
+		}
+		return 0, nil
+	}
+	for _, err := range concert.Map(ctx, ex, item, slices.Values([]int{1})) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if !concert.Foreign(counted{ctx, new(atomic.Int64)}) {
+		t.Error("a context of the program's own type does not count as foreign")
+	}
+}
 
 // TestTaskContextChildren: contexts made from a task's own attach to it
 // without a goroutine, see its cause, and end with it.

@@ -1,5 +1,7 @@
 package concert
 
+import "context"
+
 // GraphSteps returns how many strands the searches for deadlocks have passed
 // since the program began.
 func GraphSteps() int {
@@ -26,3 +28,6 @@ func VerifyGraph() (stop func() (all, wrong int)) {
 		return all, wrong
 	}
 }
+
+// Foreign reports whether a remote executor would replace ctx.
+func Foreign(ctx context.Context) bool { return foreign(ctx) }

@@ -124,7 +124,7 @@ const maxContexts = 64
 func foreign(ctx context.Context) bool {
 	for range maxContexts {
 		switch c := ctx.(type) {
-		case *foreignContext:
+		case *foreignContext, *mapContext: // newMapping replaces a foreign one
 			return false
 		case *taskContext:
 			ctx = c.ctx.Parent
