@@ -41,6 +41,9 @@ import (
 //   - The value in an interface is sent with the name of its type, see
 //     [RegisterType].
 //   - Values may be nested 20,000 deep.
+//   - An encoded value may have 1 GiB. It has at least 1 byte for each 64 bytes of
+//     memory that the value has beyond 1 MiB: zero bytes are added if
+//     necessary.
 //
 // A copy does not preserve the following:
 //

@@ -130,6 +130,10 @@ type (
 		A int    `json:"a,omitempty"`
 		B string `cbor:"b"`
 	}
+	cached struct {
+		N int
+		_ [64]int
+	}
 )
 
 // MarshalText encodes a money.
@@ -214,6 +218,7 @@ func init() {
 	kind("pointer to a pointer", new(new("x")))
 	kind("text methods", money{999})
 	kind("struct", derived{base{1}, "n"})
+	kind("structs that are mostly zero", make([]cached, 10_000))
 	kind("tree", &tree{Kids: []*tree{{}, nil}, Data: map[string]any{"a": 1, "b": []any{-1.5, nil, "c"}}})
 	kind("time", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
 	kind("big number", big.NewRat(1, 3))

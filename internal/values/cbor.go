@@ -39,7 +39,8 @@ type encoder struct {
 	codec  *Codec
 	b      []byte
 	depth  int
-	nested any // see Codec.Encode
+	nested any    // see Codec.Encode
+	memory memory // what the decoder will need
 	// enclosing has the references that enclose the current value, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
 	// time. If it is not nil at the start, it is used at every depth.
@@ -59,10 +60,11 @@ const watchedDepth = 500
 // encode appends a value. Coders call it for each nested value.
 func (e *encoder) encode(c *coder, v reflect.Value) error {
 	if e.depth++; e.depth > MaxDepth {
+		e.depth--
 		return errDeep
 	}
-	if len(e.b) > MaxBytes {
-		return errLarge
+	if err := e.fits(0); err != nil {
+		return err
 	}
 	defer func() { e.depth-- }()
 	switch v.Kind() {
@@ -113,9 +115,27 @@ func (e *encoder) int(n int64) {
 	}
 }
 
+// text appends a name, or the contents of a string if the caller counts its
+// memory.
 func (e *encoder) text(s string) { e.head(majorText, uint64(len(s))); e.b = append(e.b, s...) }
 
-func (e *encoder) bytes(b []byte) { e.head(majorBytes, uint64(len(b))); e.b = append(e.b, b...) }
+// bytes appends the head of bytes or text, and the bytes.
+func (e *encoder) bytes(major byte, b []byte) error {
+	if err := e.fits(len(b)); err != nil {
+		return err
+	}
+	e.head(major, uint64(len(b)))
+	e.b = append(e.b, b...)
+	return nil
+}
+
+// fits returns an error if the encoding cannot have n more bytes.
+func (e *encoder) fits(n int) error {
+	if most := e.codec.maxBytes; n > most-len(e.b) {
+		return fmt.Errorf("the value has more than %d bytes when it is encoded", most)
+	}
+	return nil
+}
 
 // decoder is the state of one Decode.
 type decoder struct {
@@ -123,17 +143,9 @@ type decoder struct {
 	b      []byte
 	at     int
 	depth  int
-	budget int  // bytes that may still be allocated
+	memory memory
 	named  bool // within an object with a type name, which only Go programs send
 }
-
-// A Decode may allocate baseBudget bytes of memory, and budgetPerByte bytes for
-// each byte of input. One byte of input needs most memory if it becomes a
-// string header or an entry of a map.
-const (
-	baseBudget    = 1 << 20
-	budgetPerByte = 64
-)
 
 var errEnd = errors.New("the bytes end inside the value")
 
@@ -144,16 +156,6 @@ func (d *decoder) decode(c *coder, v reflect.Value) error {
 	}
 	defer func() { d.depth-- }()
 	return c.decode(d, v)
-}
-
-// spend takes n*size bytes from the budget, before they are allocated. It
-// returns an error if the budget is too small.
-func (d *decoder) spend(n, size int) error {
-	if size > 0 && n > d.budget/size {
-		return fmt.Errorf("decoding %d bytes would need more than %d bytes of memory", len(d.b), baseBudget+budgetPerByte*len(d.b))
-	}
-	d.budget -= n * size
-	return nil
 }
 
 // left returns the number of bytes that have not been read.
@@ -236,13 +238,19 @@ func (d *decoder) raw(major byte, what string) ([]byte, error) {
 	return d.b[d.at-n : d.at], nil
 }
 
+// name reads text that the decoder does not keep.
+func (d *decoder) name(what string) (string, error) {
+	b, err := d.raw(majorText, what)
+	return string(b), err
+}
+
 // str reads text.
 func (d *decoder) str(what string) (string, error) {
 	b, err := d.raw(majorText, what)
 	if err != nil {
 		return "", err
 	}
-	return string(b), d.spend(len(b), 1)
+	return string(b), d.memory.str(len(b))
 }
 
 // skip reads an item of any type and returns its bytes.

@@ -185,7 +185,6 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 func (b *builder) pointer(c *coder) {
 	elem := b.coder(c.typ.Elem())
 	wrap := elem.null
-	size := int(c.typ.Elem().Size())
 	c.encode = func(e *encoder, v reflect.Value) error {
 		if v.IsNil() {
 			e.b = append(e.b, itemNull)
@@ -193,6 +192,9 @@ func (b *builder) pointer(c *coder) {
 		}
 		if wrap {
 			e.head(majorArray, 1)
+		}
+		if err := e.memory.pointed(elem.typ); err != nil {
+			return err
 		}
 		return e.encode(elem, v.Elem())
 	}
@@ -205,7 +207,7 @@ func (b *builder) pointer(c *coder) {
 		if wrap && d.peek() == majorArray<<5|1 {
 			d.at++
 		}
-		if err := d.spend(1, size); err != nil {
+		if err := d.memory.pointed(elem.typ); err != nil {
 			return err
 		}
 		p := reflect.New(elem.typ)

@@ -54,7 +54,7 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 		}
 	}
 	if plain {
-		return e.encode(e.codec.coder(t), addressable(x))
+		return e.pointed(x)
 	}
 	name, err := e.codec.nameOf(t)
 	if err != nil {
@@ -63,15 +63,23 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 		}
 		return err
 	}
-	return within(".("+typeText(t)+")", e.object(name, t, x))
+	return within(".("+typeText(t)+")", e.object(name, x))
 }
 
 // object appends a value with the name of its type.
-func (e *encoder) object(name string, t reflect.Type, x reflect.Value) error {
+func (e *encoder) object(name string, x reflect.Value) error {
 	e.head(majorTag, tagObject)
 	e.head(majorArray, 2)
 	e.text(name)
-	return e.encode(e.codec.coder(t), addressable(x))
+	return e.pointed(x)
+}
+
+// pointed appends the value that an interface holds.
+func (e *encoder) pointed(x reflect.Value) error {
+	if err := e.memory.pointed(x.Type()); err != nil {
+		return err
+	}
+	return e.encode(e.codec.coder(x.Type()), addressable(x))
 }
 
 // encodeErrorIn appends an error: the name of a sentinel, or a value with the
@@ -86,19 +94,21 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 		return nil
 	}
 	if name, failure := e.codec.nameOf(x.Type()); failure == nil {
-		start := len(e.b)
-		failure := e.object(name, x.Type(), x)
+		start, used := len(e.b), e.memory.used
+		failure := e.object(name, x)
 		if failure == nil || cyclic(failure) {
 			return failure
 		}
-		e.b = e.b[:start]
+		e.b, e.memory.used = e.b[:start], used
 	}
 	b := e.codec.errors.Encode(err, e.nested)
 	e.head(majorTag, tagObject)
 	e.head(majorArray, 2)
 	e.text(remoteError)
-	e.bytes(b)
-	return nil
+	if err := e.memory.errorBytes(len(b)); err != nil {
+		return err
+	}
+	return e.bytes(majorBytes, b)
 }
 
 // decodeInterface decodes the value in an interface.
@@ -143,7 +153,7 @@ func (d *decoder) dynamic() (reflect.Value, error) {
 
 // as decodes the next item as a value of type t.
 func (d *decoder) as(t reflect.Type) (reflect.Value, error) {
-	if err := d.spend(1, int(t.Size())); err != nil {
+	if err := d.memory.pointed(t); err != nil {
 		return reflect.Value{}, err
 	}
 	x := reflect.New(t).Elem()
@@ -199,7 +209,7 @@ func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	if n < 2 {
 		return none, fmt.Errorf("a name and a value expected, not %d values", n)
 	}
-	name, err := d.str("the name of a type")
+	name, err := d.name("the name of a type")
 	if err != nil {
 		return none, err
 	}
@@ -214,14 +224,14 @@ func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
 	case remoteError:
 		b, err := d.raw(majorBytes, "an error")
 		if err == nil {
-			err = d.spend(len(b), 2)
+			err = d.memory.errorBytes(len(b))
 		}
 		if err != nil {
 			return none, err
 		}
 		return reflect.ValueOf(d.codec.errors.Decode(append([]byte{}, b...))), nil
 	case namedError:
-		s, err := d.str("the name of an error")
+		s, err := d.name("the name of an error")
 		if err != nil {
 			return none, err
 		}

@@ -198,10 +198,16 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 	if m.half {
 		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(v.Type()), m.marshal, m.unmarshal)
 	}
+	if err := e.memory.methodBytes(len(b)); err != nil {
+		return err
+	}
 	if m.major == 0 {
 		one := &decoder{b: b}
 		if _, err := one.skip(); err != nil || one.left() > 0 {
 			return fmt.Errorf("%s of %s: the %d bytes that it returned are not one CBOR item of definite length", m.marshal, typeText(v.Type()), len(b))
+		}
+		if err := e.fits(len(b)); err != nil {
+			return err
 		}
 		e.b = append(e.b, b...)
 		return nil
@@ -209,9 +215,7 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 	if m.tag != 0 {
 		e.head(majorTag, m.tag)
 	}
-	e.head(m.major, uint64(len(b)))
-	e.b = append(e.b, b...)
-	return nil
+	return e.bytes(m.major, b)
 }
 
 func (m *methods) decode(d *decoder, v reflect.Value) error {
@@ -235,7 +239,7 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 		b, err = d.raw(m.major, "the input of "+m.unmarshal+" of "+typeText(v.Type()))
 	}
 	if err == nil {
-		err = d.spend(len(b), 1)
+		err = d.memory.methodBytes(len(b))
 	}
 	if err != nil {
 		return err

@@ -74,8 +74,6 @@ var errCycle = errors.New("the value contains itself: only values without cycles
 
 func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
 
-var errLarge = fmt.Errorf("the value has more than %d bytes when it is encoded", MaxBytes)
-
 var errDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
 
 // keyStep returns the step of a path for the key k of a map.

@@ -199,7 +199,14 @@ func addressable(v reflect.Value) reflect.Value {
 	return p
 }
 
-func encodeString(e *encoder, v reflect.Value) error { e.text(v.String()); return nil }
+func encodeString(e *encoder, v reflect.Value) error {
+	s := v.String()
+	if err := e.fits(len(s)); err != nil {
+		return err
+	}
+	e.text(s)
+	return e.memory.str(len(s))
+}
 
 func decodeString(d *decoder, v reflect.Value) error {
 	s, err := d.str("text")

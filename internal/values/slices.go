@@ -52,20 +52,17 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 	n := v.Len()
 	switch {
 	case el.bytes:
-		e.head(majorBytes, uint64(n))
-		if n > 0 {
-			e.b = append(e.b, memoryOf(v.Index(0), n)...)
+		if n == 0 {
+			return e.bytes(majorBytes, nil)
 		}
-		return nil
+		return e.bytes(majorBytes, memoryOf(v.Index(0), n))
 	case el.tag != 0 && n >= minTypedArray && !el.wide:
 		e.head(majorTag, el.tag)
-		e.head(majorBytes, uint64(n*el.size))
-		from := len(e.b)
-		e.b = append(e.b, memoryOf(v.Index(0), n)...)
-		if bigEndian {
-			swap(e.b[from:], el.size)
+		err := e.bytes(majorBytes, memoryOf(v.Index(0), n))
+		if bigEndian && err == nil {
+			swap(e.b[len(e.b)-n*el.size:], el.size)
 		}
-		return nil
+		return err
 	}
 	e.head(majorArray, uint64(n))
 	for i := range n {
@@ -142,6 +139,9 @@ func (b *builder) slice(c *coder) {
 			e.b = append(e.b, itemNull)
 			return nil
 		}
+		if err := e.memory.spend(v.Len(), el.size); err != nil {
+			return err
+		}
 		return el.encode(e, v)
 	}
 	c.decode = func(d *decoder, v reflect.Value) error {
@@ -151,7 +151,7 @@ func (b *builder) slice(c *coder) {
 		}
 		n, raw, err := el.begin(d)
 		if err == nil {
-			err = d.spend(n, el.size)
+			err = d.memory.spend(n, el.size)
 		}
 		if err != nil {
 			return err
@@ -179,12 +179,13 @@ func (b *builder) array(c *coder) {
 // mapping builds the coder of a map type.
 func (b *builder) mapping(c *coder) {
 	key, elem := b.coder(c.typ.Key()), b.coder(c.typ.Elem())
-	size := int(c.typ.Key().Size()+c.typ.Elem().Size()) + 8
-	const header = 48
 	c.encode = func(e *encoder, v reflect.Value) error {
 		if v.IsNil() {
 			e.b = append(e.b, itemNull)
 			return nil
+		}
+		if err := e.memory.entries(v.Len(), key.typ, elem.typ); err != nil {
+			return err
 		}
 		e.head(majorMap, uint64(v.Len()))
 		k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
@@ -207,17 +208,16 @@ func (b *builder) mapping(c *coder) {
 		}
 		n, err := d.length(majorMap, 2, "a map")
 		if err == nil {
-			err = d.spend(1, header)
-		}
-		if err == nil {
-			err = d.spend(n, size)
+			err = d.memory.entries(n, key.typ, elem.typ)
 		}
 		if err != nil {
 			return err
 		}
 		m := reflect.MakeMapWithSize(v.Type(), n)
+		k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
 		for range n {
-			k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
+			k.SetZero()
+			x.SetZero()
 			if err := d.decode(key, k); err != nil {
 				return within("[key]", err)
 			}

@@ -29,10 +29,14 @@ func encodeTime(e *encoder, v reflect.Value) error {
 		return nil
 	}
 	abbreviation, offset := t.Zone()
-	e.text(t.Location().String())
-	e.text(abbreviation)
+	for _, name := range []string{t.Location().String(), abbreviation} {
+		e.text(name)
+		if err := e.memory.str(len(name)); err != nil {
+			return err
+		}
+	}
 	e.int(int64(offset))
-	return nil
+	return e.memory.zone()
 }
 
 func decodeTime(d *decoder, v reflect.Value) error {
@@ -43,7 +47,7 @@ func decodeTime(d *decoder, v reflect.Value) error {
 	var t time.Time
 	switch tag {
 	case tagTimeText:
-		s, err := d.str("a time as text")
+		s, err := d.name("a time as text")
 		if err != nil {
 			return err
 		}
@@ -68,7 +72,7 @@ func decodeTime(d *decoder, v reflect.Value) error {
 		if err != nil {
 			return err
 		}
-		name, err := d.str("the name of a type")
+		name, err := d.name("the name of a type")
 		if err != nil {
 			return err
 		}
@@ -109,6 +113,9 @@ func (d *decoder) timeParts(n int) (t time.Time, err error) {
 	t = time.Unix(seconds, nanoseconds).UTC()
 	if n == 2 {
 		return t, nil
+	}
+	if err := d.memory.zone(); err != nil {
+		return t, err
 	}
 	return t.In(locationAt(t, location, abbreviation, int(offset))), nil
 }

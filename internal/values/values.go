@@ -55,12 +55,21 @@
 // # Bounds
 //
 // Bytes are not trusted. Decode compares a length with the number of remaining
-// bytes before it allocates memory. Nesting is limited to [MaxDepth]. The
-// memory that a Decode allocates is bounded by a fixed multiple of its bytes.
+// bytes before it allocates memory. Nesting is limited to [MaxDepth]. A decoded
+// value has at most 1 MiB of memory, and 64 bytes for each byte of its
+// encoding; memory that a type's own methods allocate is not counted.
+//
+// Some values need more memory than that, because most of it is zero and not
+// encoded: unexported fields, fields that a tag excludes, maps with few
+// entries. Encode counts the memory of a copy with the methods of memory that
+// Decode uses. If it is too much, Encode appends zero bytes to the encoding, 1
+// for each 64 bytes. So Decode never refuses what Encode returned.
 package values
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -95,6 +104,8 @@ type Codec struct {
 	coders sync.Map    // reflect.Type to *coder
 	named  atomic.Bool // a type with a name is encoded by user code
 
+	maxBytes int // see MaxBytes
+
 	mu       sync.RWMutex
 	byName   map[string]reflect.Type // guarded by mu
 	names    map[reflect.Type]string // guarded by mu
@@ -107,8 +118,9 @@ type Codec struct {
 // types of the standard library.
 func New(errors Errors) *Codec {
 	c := &Codec{
-		errors: errors,
-		byName: make(map[string]reflect.Type), names: make(map[reflect.Type]string),
+		errors:   errors,
+		maxBytes: MaxBytes,
+		byName:   make(map[string]reflect.Type), names: make(map[reflect.Type]string),
 		seen: make(map[reflect.Type]bool), composed: make(map[string]reflect.Type), clashes: make(map[string]bool),
 	}
 	for _, t := range standardTypes {
@@ -121,13 +133,17 @@ func New(errors Errors) *Codec {
 // within which error; else it is nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
-	e := &encoder{codec: c, b: b, nested: nested}
-	err := e.encode(c.coder(v.Type()), v)
+	coder := c.coder(v.Type())
+	e := &encoder{codec: c, b: b, nested: nested, memory: memory{limit: math.MaxInt}}
+	err := e.encode(coder, v)
 	if cyclic(err) { // a deep level found it: encode again to find the shortest path
-		e = &encoder{codec: c, b: b, nested: nested, enclosing: make(map[visit]bool)}
-		if again := e.encode(c.coder(v.Type()), v); again != nil {
+		e = &encoder{codec: c, b: b, nested: nested, memory: memory{limit: math.MaxInt}, enclosing: make(map[visit]bool)}
+		if again := e.encode(coder, v); again != nil {
 			err = again
 		}
+	}
+	if err == nil {
+		err = e.pad(len(b))
 	}
 	if err != nil {
 		return b, rooted(v.Type(), err)
@@ -135,13 +151,25 @@ func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	return e.b, nil
 }
 
-// Decode decodes the bytes into *p. It returns an error if bytes are left over.
+// pad appends the zero bytes that the decoder requires. The value begins at
+// start.
+func (e *encoder) pad(start int) error {
+	n := e.memory.padding(len(e.b) - start)
+	if err := e.fits(n); err != nil {
+		return fmt.Errorf("%w, for the %d bytes of memory that a copy needs", err, e.memory.used)
+	}
+	e.b = append(e.b, make([]byte, n)...)
+	return nil
+}
+
+// Decode decodes the bytes into *p. It returns an error if bytes are left over
+// that are not zero.
 func (c *Codec) Decode(b []byte, p reflect.Value) error {
 	v := p.Elem()
-	d := &decoder{codec: c, b: b, budget: baseBudget + budgetPerByte*len(b)}
+	d := &decoder{codec: c, b: b, memory: memoryFor(len(b))}
 	err := d.decode(c.coder(v.Type()), v)
-	if err == nil && d.at < len(b) {
-		err = fmt.Errorf("%d extra bytes after the value", len(b)-d.at)
+	if extra := bytes.TrimLeft(b[d.at:], "\x00"); err == nil && len(extra) > 0 {
+		err = fmt.Errorf("%d extra bytes after the value", len(extra))
 	}
 	if err != nil {
 		return rooted(v.Type(), err)

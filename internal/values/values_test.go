@@ -441,33 +441,3 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkStruct(b *testing.B) {
-	type point struct {
-		X, Y float64
-		Name string
-		Tags []string
-	}
-	c, in := newCodec(), point{1, 2, "somewhere", []string{"a", "b"}}
-	b.ReportAllocs()
-	var buf []byte
-	for b.Loop() {
-		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in), nil)
-		var out point
-		if err := c.Decode(buf, reflect.ValueOf(&out)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkNumbers(b *testing.B) {
-	c, in := newCodec(), struct{ V []float64 }{make([]float64, 1e6)}
-	var buf []byte
-	for b.Loop() {
-		buf, _ = c.Encode(buf[:0], reflect.ValueOf(&in), nil)
-		out := in
-		if err := c.Decode(buf, reflect.ValueOf(&out)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -1,0 +1,90 @@
+package values
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"reflect"
+)
+
+// memory counts the memory that a decoded value needs. A decoder counts it
+// before it allocates memory. An encoder counts, by the same methods, what the
+// decoder will count.
+type memory struct {
+	used  int
+	limit int // the most that used may be
+}
+
+// A value may need baseMemory bytes of memory, and memoryPerByte bytes for each
+// byte of its encoding. One byte needs most memory if it becomes a string
+// header or an entry of a map.
+const (
+	baseMemory    = 1 << 20
+	memoryPerByte = 64
+)
+
+// memoryFor returns the counter for decoding n bytes.
+func memoryFor(n int) memory {
+	return memory{limit: baseMemory + memoryPerByte*min(n, (math.MaxInt-baseMemory)/memoryPerByte)}
+}
+
+// padding returns how many bytes have to be added to an encoding of n bytes so
+// that its decoder may use the memory that m has counted.
+func (m *memory) padding(n int) int {
+	missing := m.used - memoryFor(n).limit
+	if missing <= 0 {
+		return 0
+	}
+	return (missing-1)/memoryPerByte + 1
+}
+
+// spend counts n parts of size bytes each.
+func (m *memory) spend(n, size int) error {
+	if size > 0 && n > (m.limit-m.used)/size {
+		return fmt.Errorf("the value needs more than %d bytes of memory, the most for an encoding of its length (%d, and %d for each byte): "+
+			"send fewer elements, or add bytes that are zero", m.limit, baseMemory, memoryPerByte)
+	}
+	m.used += n * size
+	return nil
+}
+
+// str counts the contents of a string.
+func (m *memory) str(n int) error { return m.spend(n, 1) }
+
+// methodBytes counts the bytes that a method of a type decodes.
+func (m *memory) methodBytes(n int) error { return m.spend(n, 1) }
+
+// errorBytes counts an error that Errors.Decode decodes.
+func (m *memory) errorBytes(n int) error { return m.spend(n, 2) }
+
+// zone counts the fixed zone of a time.
+func (m *memory) zone() error { return m.spend(1, 160) }
+
+// pointed counts a variable that a pointer or an interface holds.
+func (m *memory) pointed(t reflect.Type) error { return m.spend(1, int(t.Size())) }
+
+// entries counts a map of n entries. Its memory has eight slots, or a larger
+// power of two of which at most 7/8 are used. A large key or element has memory
+// of its own.
+func (m *memory) entries(n int, key, elem reflect.Type) error {
+	const header = 48
+	if err := m.spend(1, header); err != nil || n == 0 {
+		return err
+	}
+	slot := 1
+	for _, t := range [...]reflect.Type{key, elem} {
+		if size := int(t.Size()); size <= 128 {
+			slot += size
+		} else {
+			slot += 8
+			if err := m.spend(n, size); err != nil {
+				return err
+			}
+		}
+	}
+	slots := 8
+	if n > slots {
+		slots = 1 << bits.Len(uint(n+n/7))
+	}
+	return m.spend(slots, slot)
+}
