@@ -60,6 +60,7 @@ func decodeAll(b []byte, to reflect.Value) error {
 type decoder struct {
 	rest  []byte
 	depth int
+	json  bool // the value is for JSON, which has no text but UTF-8
 }
 
 func (d *decoder) bad(format string, args ...any) error {
@@ -379,16 +380,20 @@ func (d *decoder) decodeString(to reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	if !utf8.Valid(b) {
-		return fail("a str that is not Unicode text, %+q, cannot be a Go string: return bytes, as by os.fsencode", shorten(b))
+	text, ok := unescape(b)
+	if !ok {
+		return fail("a str with surrogates that os.fsdecode does not make, %s, cannot be a Go string: return bytes", quotePython(b))
+	}
+	if d.json && !utf8.ValidString(text) {
+		return fail("a str with surrogates, %s, cannot be JSON", quotePython(b))
 	}
 	if c := infoOf(to.Type()).class; c == textClass || c == timeClass {
-		return unmarshalText(to, b)
+		return unmarshalText(to, []byte(text))
 	}
 	if to.Kind() != reflect.String || infoOf(to.Type()).class != byKind {
 		return mismatch("a str", to)
 	}
-	to.SetString(string(b))
+	to.SetString(text)
 	return nil
 }
 
@@ -399,9 +404,9 @@ func shorten(b []byte) []byte {
 	return b
 }
 
-// unmarshalText gives text to a value that has UnmarshalText.
+// unmarshalText gives text to a value that has UnmarshalText, which may change b.
 func unmarshalText(to reflect.Value, b []byte) error {
-	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(slices.Clone(b)); err != nil {
+	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(b); err != nil {
 		return fail("the str %q does not fit into a Go %s: %w", shorten(b), to.Type(), err)
 	}
 	return nil
@@ -410,6 +415,8 @@ func unmarshalText(to reflect.Value, b []byte) error {
 // decodeJSON gives a value to one that has UnmarshalJSON.
 func (d *decoder) decodeJSON(kind byte, to reflect.Value) error {
 	var v any
+	defer func(before bool) { d.json = before }(d.json)
+	d.json = true
 	if err := d.decodeKind(kind, reflect.ValueOf(&v).Elem()); err != nil {
 		return err
 	}

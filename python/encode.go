@@ -1,15 +1,19 @@
 package python
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"reflect"
+	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -588,15 +592,41 @@ func (e *encoder) encodeJSON(v json.Marshaler) error {
 	return e.encode(reflect.ValueOf(plain))
 }
 
-// fromJSON reads JSON, with integers as such.
+// fromJSON reads JSON, with integers as such. It refuses text that encoding/json
+// would replace by U+FFFD: what is not UTF-8, and escapes of lone surrogates.
 func fromJSON(text []byte) (any, error) {
-	d := json.NewDecoder(strings.NewReader(string(text)))
+	if !utf8.Valid(text) {
+		return nil, errors.New("its JSON is not UTF-8")
+	}
+	if lone := loneSurrogate(text); lone != "" {
+		return nil, fmt.Errorf("its JSON has the lone surrogate %s", lone)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
 		return nil, err
 	}
+	if d.More() {
+		return nil, errors.New("its JSON has more than one value")
+	}
 	return numbers(v)
+}
+
+// jsonEscape is an escape in JSON: two that are one character, or another one.
+var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)`)
+
+// loneSurrogate returns an escape in JSON that is half of a character, or "".
+func loneSurrogate(text []byte) string {
+	if !bytes.Contains(text, []byte(`\u`)) {
+		return ""
+	}
+	for _, escape := range jsonEscape.FindAll(text, -1) {
+		if len(escape) == 6 && (escape[2] == 'd' || escape[2] == 'D') && escape[3] >= '8' {
+			return string(escape)
+		}
+	}
+	return ""
 }
 
 // numbers turns each json.Number into a number.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // field is a field of a struct, as an entry of a dict.
@@ -115,6 +116,9 @@ func deref(t reflect.Type) reflect.Type {
 func (fs *fields) find(key string) (field, bool) {
 	i, ok := fs.byName[key]
 	if !ok {
+		if !utf8.ValidString(key) {
+			return field{}, false // ToLower would replace what is not UTF-8
+		}
 		if i, ok = fs.byName[strings.ToLower(key)]; !ok {
 			return field{}, false
 		}

@@ -25,7 +25,7 @@ import (
 //	g float64            float
 //	y float64 float64    complex
 //	s length bytes       bytes
-//	u length bytes       str, as UTF-8
+//	u length bytes       str, as UTF-8; a lone surrogate has three bytes, see text.go
 //	[ ( count items      list, tuple
 //	< > count items      set, frozenset
 //	{ key value ... 0    dict
@@ -158,11 +158,13 @@ func appendComplex(b []byte, c complex128) []byte {
 }
 
 func appendString(b []byte, s string) ([]byte, error) {
-	if !utf8.ValidString(s) {
-		return b, fail("text that is not UTF-8 cannot be a Python str: send it as []byte")
+	if utf8.ValidString(s) {
+		b, err := appendHead(b, 'u', len(s))
+		return append(b, s...), err
 	}
-	b, err := appendHead(b, 'u', len(s))
-	return append(b, s...), err
+	escaped := appendEscaped(nil, s)
+	b, err := appendHead(b, 'u', len(escaped))
+	return append(b, escaped...), err
 }
 
 // valueError is the error of a value. Each function that descended into the

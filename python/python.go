@@ -58,8 +58,12 @@
 // sent, and keys of a dict that a struct has no field for are ignored. All else
 // arrives exactly, or there is an error that says where in the value the cause is, as
 // in result[3].price: an int that is too large for its Go type, a float where an
-// int is expected, text that is not Unicode, keys that are one in Python, an object
-// that is not plain data.
+// int is expected, keys that are one in Python, an object that is not plain data.
+//
+// A Go string that is not UTF-8, such as the name of a file in Latin-1, is the str that
+// os.fsdecode makes of its bytes: each byte that is not UTF-8 is a surrogate, U+DC80 to
+// U+DCFF. It comes back as the same bytes, and open finds the file. A str with other
+// surrogates cannot be a Go string.
 //
 // A time.Time arrives with the offset and the name of its zone; see [Naive] for
 // datetimes without one. Nanoseconds that a datetime or a timedelta has no room

@@ -135,6 +135,7 @@ func kinds() []any {
 		[]byte("a\xff\x00"), [3]byte{1, 2, 3}, []flags{1, 2}, []int8{-1}, []int16{-1, 1}, []int32{5}, []int64{math.MinInt64}, []uint16{9},
 		[]uint32{math.MaxUint32}, []uint64{math.MaxUint64}, []float32{1.5}, []float64{0.1, math.Inf(1)}, []celsius{1, 2}, numbers64{1},
 		[2]float64{1, 2}, [2][3]int16{{1, 2, 3}, {4, 5, 6}}, []int{1, 1 << 50, -1}, []uint{1}, []bool{true, false}, []complex128{1i}, []complex64{2i},
+		"caf\xe9", label("\xed\xb3\xa9"), map[string]string{"\xff": "\xff", "\uFFFD": "\xc3"}, [1]string{"\xe2\x82"}, Path("caf\xe9"), struct{ X label }{"\x80\u00e9"},
 		[]string{"a", ""}, []any{int64(1), "x", nil, 2.5, []float64{1}, []any{}}, [][]float64{{1, 2}, {}, {3}}, [][]byte{{1}, {}}, [][3]uint8{{1, 2, 3}}, [][]float64{nil, {1}, {}, nil}, [2][]int16{{1}, {2, 3}}, [][2]celsius{{1, 2}, {3, 4}}, [][]celsius{{1}}, [][0]int32{{}, {}},
 		map[string]any{"a": int64(1), "b": []int32{1}, "c": map[string]any{}, "t": time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)},
 		map[int]string{-1: "x"}, map[bool]int{true: 1, false: 0}, map[float64]int{0.5: 1}, map[uint64]int{math.MaxUint64: 1}, map[[2]int]string{{1, 2}: "tuple"},
@@ -226,8 +227,9 @@ func TestRefused_Go(t *testing.T) {
 		want string
 	}{
 		{func() {}, "a Go func()"}, {make(chan int), "chan int"}, {list.New(), "list.List"}, {sync.Mutex{}, "sync.Mutex"}, {fmt.Errorf("x"), "no exported fields"},
-		{big.NewFloat(0.1), "big.Float"}, {*big.NewFloat(0.1), "big.Float"}, {"a\xff", "not UTF-8"}, {label("\xed\xb3\xa9"), "not UTF-8"}, {level(1), ""},
-		{map[string]int{"a\xff": 1}, "not UTF-8"}, {[]string{"\xc3"}, "not UTF-8"}, {struct{ X label }{"\xff"}, ".X: text that is not UTF-8"},
+		{big.NewFloat(0.1), "big.Float"}, {*big.NewFloat(0.1), "big.Float"}, {level(1), ""},
+		{json.RawMessage("\"\xff\""), "not UTF-8"}, {json.RawMessage(`["\\ud800"]`), ""}, {json.RawMessage(`["\ud800"]`), `lone surrogate \ud800`}, {json.RawMessage(`{"\uDFFF": 1}`), `lone surrogate \uDFFF`},
+		{json.RawMessage(`"\udc00\ud800"`), "lone surrogate"}, {json.RawMessage(`"\ud83d\ude00 \u00e9 \ufffd"`), ""}, {json.RawMessage(`1 2`), "more than one value"},
 		{circle, "contains itself"}, {deep, "nested deeper than 1000"}, {map[any]int{1: 1, 1.0: 2}, "the same in Python"}, {map[any]int{1: 1, true: 2}, "the same in Python"},
 		{map[any]int{big.NewInt(1).String(): 1, 2: 2}, ""}, {map[time.Time]int{time.Unix(0, 0).UTC(): 1, time.Unix(0, 0).In(time.FixedZone("X", 60)): 2}, "the same in Python"},
 		{map[struct{ X int }]int{{1}: 1}, "cannot be the key"}, {pointerKey{new(int): 1}, "cannot be the key"}, {map[both]int{{1, 2}: 1}, "cannot be the key"},

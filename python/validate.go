@@ -201,14 +201,15 @@ func (c *checker) text() (string, error) {
 		return "", err
 	}
 	b, _ := c.take(n)
-	if !utf8.Valid(b) {
-		return "", fmt.Errorf("a str that is not UTF-8")
+	text, ok := unescape(b)
+	if !ok {
+		return "", fmt.Errorf("a str that is neither UTF-8 nor escaped, %s", quotePython(b))
 	}
 	wide := 1
 	if slices.ContainsFunc(b, func(x byte) bool { return x >= utf8.RuneSelf }) {
 		wide = 6 // four for each character, and it grows
 	}
-	return string(b), c.need(sizeText + wide*n)
+	return text, c.need(sizeText + wide*n)
 }
 
 func (c *checker) container(kind byte) error {

@@ -44,7 +44,7 @@ func TestValidate_Own(t *testing.T) {
 			}
 		}
 	}
-	for _, plain := range []string{"(\x01\x00\x00\x00N", "<\x01\x00\x00\x00i\x00\x00\x00\x00", ">\x00\x00\x00\x00", "l\x00\x00\x00\x00", "((\x00\x00\x00\x00"[1:]} {
+	for _, plain := range []string{"(\x01\x00\x00\x00N", "<\x01\x00\x00\x00i\x00\x00\x00\x00", ">\x00\x00\x00\x00", "l\x00\x00\x00\x00", "((\x00\x00\x00\x00"[1:], "u\x03\x00\x00\x00\xed\xb3\xa9"} {
 		if err := validate(foreign([]byte(plain))); err != nil {
 			t.Errorf("%q: %v", plain, err)
 		}
@@ -66,7 +66,7 @@ func hostile() map[string]string {
 	i := func(n uint32) string { return "i" + u32(n) }
 	u := func(s string) string { return "u" + u32(uint32(len(s))) + s }
 	m := map[string]string{
-		"": "wanted", "X": "not among", "N" + "N": "follow", "0": "not among", "[" + u32(1) + "0": "not among", "u" + u32(1) + "\xff": "not UTF-8", "u" + u32(3) + "\xed\xa0\x80": "not UTF-8",
+		"": "wanted", "X": "not among", "N" + "N": "follow", "0": "not among", "[" + u32(1) + "0": "not among", "u" + u32(1) + "\xff": "neither UTF-8", "u" + u32(3) + "\xed\xa0\x80": `neither UTF-8 nor escaped, "\ud800"`, "u" + u32(6) + "\xed\xb3\x83\xed\xb2\xa9": `"\udcc3\udca9"`,
 		"l" + u32(1<<31): "wanted", "l" + u32(1) + "\x00\x80": "digit of 32768", "l" + u32(1) + "\x00\x00": "first digit is zero", "l" + u32(0xffffffff) + "\x00": "wanted",
 		"{N": "wanted", "{": "wanted", ".": "not among", form(1, ""): "without a head", strings.Repeat("["+u32(1), 1001) + "N": "nested deeper", strings.Repeat("{N", 500) + strings.Repeat("["+u32(1), 501): "nested deeper",
 		"\x01": "within its head", "\x01" + u32(2) + "N": "2 bytes in 1 bytes", extend("N", "x"): "1 bytes of arrays", extend("", ""): "wanted", extend(".", ""): "not among",

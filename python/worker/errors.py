@@ -46,11 +46,27 @@ def cbor(v):
     if isinstance(v, bytes):
         return cbor_head(2, len(v)) + v
     if isinstance(v, str):
-        b = v.encode("utf-8", "backslashreplace")
+        b = text_bytes(v)
+        if b is None:
+            b = v.encode("utf-8", "backslashreplace")
         return cbor_head(3, len(b)) + b
     if isinstance(v, (list, tuple)):
         return cbor_head(4, len(v)) + b"".join(map(cbor, v))
     return cbor_head(5, len(v)) + b"".join(cbor(k) + cbor(x) for k, x in v.items())
+
+
+def text_bytes(v):
+    """The bytes of a str, which Go strings consist of: UTF-8, and the bytes that surrogates stand for; see
+    text.go. None if no bytes are that str."""
+    try:
+        return v.encode("utf-8")
+    except UnicodeEncodeError:
+        pass
+    try:
+        b = v.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return None
+    return b if b.decode("utf-8", "surrogateescape") == v else None
 
 
 def type_name(t):

@@ -6,6 +6,7 @@ import struct
 import sys
 
 from concert import forms
+from concert.errors import text_bytes
 
 FOREIGN, EXTENDED = 17, 1
 SAMPLE = {"a": [None, True, False, -1, 1 << 40, 0.5, b"\x00", "\u00e9"], "b": (Ellipsis,)}
@@ -44,11 +45,7 @@ def decode(kind, b):
     if kind == 1:
         return bytes(b)
     if kind == 2:
-        try:
-            return str(b, "utf-8")
-        except UnicodeDecodeError as e:
-            e.reason += ": the argument is not UTF-8; send it as []byte"
-            raise
+        return str(b, "utf-8", "surrogateescape")
     if kind in TYPECODES:
         a = array.array(TYPECODES[kind])
         a.frombytes(b)
@@ -78,11 +75,9 @@ def encode(v):
     elif t is float:
         return 15, DOUBLE.pack(v)
     elif t is str:
-        try:
-            return 2, v.encode("utf-8")
-        except UnicodeEncodeError as e:
-            e.reason += ": the result is not Unicode text; return bytes, as by os.fsencode"
-            raise
+        b = text_bytes(v)
+        if b is not None:
+            return 2, b  # and else the pool's process refuses it, as within other values
     elif t is bytes:
         return 1, v
     elif t is bytearray:  # another thread may change its length, but for a view

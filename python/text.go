@@ -1,0 +1,76 @@
+package python
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Go string is bytes, and a str of Python is code points. Text in UTF-8 is the
+// same in both. For a byte that is not UTF-8, such as one in a name of a file in
+// Latin-1, Python has a lone surrogate: U+DC80 to U+DCFF stand for the bytes 0x80
+// to 0xFF (PEP 383, the error handler surrogateescape of os.fsdecode). So each Go
+// string is one str, and comes back from it. In marshal data surrogates are three
+// bytes each, as the handler surrogatepass has it.
+//
+//	Go       "caf\xe9"
+//	Python   "caf\udce9"
+//	marshal  "caf\xed\xb3\xa9"
+//
+// Each other str with surrogates is no Go string: one with surrogates outside of
+// that range, or one whose surrogates together stand for UTF-8, since the text
+// that they stand for is another str.
+
+// appendEscaped appends a Go string as marshal data has it.
+func appendEscaped(b []byte, s string) []byte {
+	for i, r := range s {
+		if r != utf8.RuneError || strings.HasPrefix(s[i:], "\uFFFD") {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		b = append(b, 0xed, 0xb0|s[i]>>6, 0x80|s[i]&0x3f)
+	}
+	return b
+}
+
+// unescape is the reverse of appendEscaped. It reports false if no Go string is
+// that str.
+func unescape(b []byte) (string, bool) {
+	if utf8.Valid(b) {
+		return string(b), true
+	}
+	s := make([]byte, 0, len(b))
+	for rest := b; len(rest) > 0; {
+		if _, size := utf8.DecodeRune(rest); size > 1 || rest[0] < utf8.RuneSelf {
+			s, rest = append(s, rest[:size]...), rest[size:]
+			continue
+		}
+		if len(rest) < 3 || rest[0] != 0xed || rest[1] != 0xb2 && rest[1] != 0xb3 || rest[2]&0xc0 != 0x80 {
+			return "", false
+		}
+		s, rest = append(s, rest[1]<<6|rest[2]&0x3f), rest[3:]
+	}
+	text := string(s)
+	return text, string(appendEscaped(nil, text)) == string(b)
+}
+
+// quotePython quotes the text of a str for errors, with its surrogates as Python writes
+// them.
+func quotePython(b []byte) string {
+	b = shorten(b)
+	var q strings.Builder
+	q.WriteByte('"')
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 && len(b) > 2 && b[0] == 0xed {
+			fmt.Fprintf(&q, `\u%04x`, 0xd000|int(b[1]&0x3f)<<6|int(b[2]&0x3f))
+			b = b[3:]
+			continue
+		}
+		quoted := fmt.Sprintf("%+q", b[:size])
+		q.WriteString(quoted[1 : len(quoted)-1])
+		b = b[size:]
+	}
+	q.WriteByte('"')
+	return q.String()
+}
