@@ -70,6 +70,9 @@ func newPool(n int, o Options, c *confinement) *Pool {
 	return p
 }
 
+// Options returns the options of the pool. They have the defaults in place of zeros.
+func (p *Pool) Options() Options { return p.opts }
+
 // Width implements [concert.Executor].
 func (p *Pool) Width() int { return p.width * p.opts.Threads }
 

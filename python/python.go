@@ -311,17 +311,24 @@ func nameOf(how, where string) string { return "python:" + how + ":" + where }
 // for a few lines. Source panics if name is not that of a function, or if both have more than
 // 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
+	where, text := checkSource("Source", name, text)
+	return declareText[In, Out](howOf[In](), where, text)
+}
+
+// checkSource returns the place of a function in source text, and the text as it is sent.
+// It panics if they are not what Source wants.
+func checkSource(caller, name, text string) (where, sent string) {
 	if !isName(name) {
-		panic(fmt.Sprintf("python: Source(%q): want the name of a function", name))
+		panic(fmt.Sprintf("python: %s(%q): want the name of a function", caller, name))
 	}
 	if len(name)+len(text) > 32<<10 {
-		panic(fmt.Sprintf("python: Source(%q): %d bytes of text are more than %d: make it a module", name, len(text), 32<<10))
+		panic(fmt.Sprintf("python: %s(%q): %d bytes of text are more than %d: make it a module", caller, name, len(text), 32<<10))
 	}
 	if text == "" {
 		text = "\n" // which defines nothing, as Python will say
 	}
 	sum := sha256.Sum256([]byte(text))
-	return declareText[In, Out](howOf[In](), fmt.Sprintf("source_%x:%s", sum[:4], name), text)
+	return fmt.Sprintf("source_%x:%s", sum[:4], name), text
 }
 
 // declared holds the functions, by their names in the registry.

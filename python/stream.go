@@ -23,10 +23,7 @@ type streamed[In any] struct {
 	Arg  In     `json:"arg"`
 }
 
-const (
-	largestItem = 1 << 30
-	afterEnd    = 100 * time.Millisecond // for what is in the socket when the task has ended
-)
+const afterEnd = 100 * time.Millisecond // for what is in the socket when the task has ended
 
 // Stream returns a Python generator, or another function whose result can be iterated, as a
 // Go function. Its values come one by one. Where and In are as for [Func], and Out is the
@@ -45,19 +42,34 @@ const (
 // when the generator has ended, or has been killed after Options.Grace.
 //
 // An error is the last thing that the loop yields: an exception of the generator, a value
-// that does not fit Out, the death of the interpreter, or the end of ctx. The values before
-// it have been yielded. A sequence can be iterated several times, also concurrently: each
-// loop calls the function anew.
+// that does not fit Out or has more bytes than Options.MaxResult, the death of the
+// interpreter, or the end of ctx. The values before it have been yielded. A sequence can be
+// iterated several times, also concurrently: each loop calls the function anew.
+//
+// Methods of Out that decode a value, such as UnmarshalText, run on a goroutine of their own.
+// If they panic, the error is a [*concert.PanicError]. If they do not return within
+// Options.Timeout, or within Options.Grace after the task or ctx has ended, the loop ends
+// without them.
 //
 // Stream needs Unix sockets. Python has none on Windows, and the error there is
 // [errors.ErrUnsupported]. Stream panics as Func does.
 func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	check("Stream", where)
-	call := declareText[streamed[In], int](howOf[In]()+"s", where, "")
+	return declareStream[In, Out](where, "")
+}
+
+// StreamSource is [Stream] for a generator in source text, which is as for [Source].
+func StreamSource[In, Out any](name, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
+	return declareStream[In, Out](checkSource("StreamSource", name, text))
+}
+
+// declareStream declares a generator, whose module goes along with its calls unless text is empty.
+func declareStream[In, Out any](where, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
+	call := declareText[streamed[In], int](howOf[In]()+"s", where, text)
 	return func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 		return func(yield func(Out, error) bool) {
 			ctx, cancel := context.WithCancel(ctx)
-			s, err := openStream()
+			s, err := openStream(ex.Options())
 			if err != nil {
 				cancel()
 				yield(*new(Out), fmt.Errorf("python: Stream(%q): %w", where, err))
@@ -66,14 +78,18 @@ func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.P
 			s.task = concert.Submit(ctx, ex, call, streamed[In]{s.path, in})
 			defer s.close(ctx, cancel)
 			for n := 0; ; n++ {
-				var out Out
 				item, ok, err := s.next(ctx, n > 0)
+				var out Out
 				if ok {
-					if err = (codec{}).Decode(item, &out); err != nil {
-						err = fmt.Errorf("python: value %d of %s: %w", n, where, err)
-					}
+					out, err = decodeItem[Out](ctx, s, item)
+				}
+				if s.large > 0 {
+					err = fmt.Errorf("%w: it has %d bytes, more than %d, which Options.MaxResult allows", processes.ErrTooLarge, s.large, s.opts.MaxResult)
 				}
 				if err != nil {
+					if ok || s.large > 0 {
+						err = fmt.Errorf("python: value %d of %s: %w", n, where, err)
+					}
 					yield(*new(Out), err)
 					return
 				}
@@ -91,9 +107,11 @@ type stream struct {
 	listener  *net.UnixListener
 	conn      *net.UnixConn // nil until the task has connected
 	task      *concert.Future[int]
+	opts      processes.Options // of the pool
+	large     int64             // the bytes of a value that has too many, which is not read
 }
 
-func openStream() (*stream, error) {
+func openStream(o processes.Options) (*stream, error) {
 	if runtime.GOOS == "windows" {
 		return nil, errors.ErrUnsupported
 	}
@@ -101,7 +119,7 @@ func openStream() (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{dir: dir, path: filepath.Join(dir, "s")}
+	s := &stream{dir: dir, path: filepath.Join(dir, "s"), opts: o}
 	if s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"}); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -113,13 +131,14 @@ func openStream() (*stream, error) {
 // true the task is waiting to be asked for it.
 func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
-	if !ok {
+	if !ok && s.large == 0 {
 		_, err = s.task.Result(context.WithoutCancel(ctx))
 	}
 	return item, ok, err
 }
 
-// read returns the next value; false when the task has ended without one.
+// read returns the next value; false when the task has ended without one, or when large
+// says that the value is too large.
 func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {
@@ -138,7 +157,11 @@ func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
 		return item, false
 	}
 	n := binary.LittleEndian.Uint32(head[:])
-	if n == 0 || n > largestItem {
+	if n == 0 {
+		return item, false
+	}
+	if size := int64(n) - 1; size > s.opts.MaxResult {
+		s.large = size
 		return item, false
 	}
 	var b []byte

@@ -188,7 +188,7 @@ func TestThreadsCancel(t *testing.T) {
 // was not for them.
 func TestThreadsKill(t *testing.T) {
 	var retried atomic.Int64
-	p := threads(t, 3, processes.Options{Timeout: 2 * time.Second, Grace: time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
+	p := threads(t, 3, processes.Options{Timeout: 4 * time.Second, Grace: 3 * time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
 		if errors.Is(err, processes.ErrNeighbor) {
 			retried.Add(1)
 			return true

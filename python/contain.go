@@ -1,0 +1,82 @@
+package python
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// decoded is a value of a stream, or why there is none.
+type decoded[Out any] struct {
+	v   Out
+	err error
+}
+
+// decodeItem decodes a value of a stream. Methods of the program may do so, and these may
+// panic, end their goroutine, or not return: they have a goroutine of their own, and
+// decodeItem waits for it no longer than the pool waits for methods that decode a result.
+func decodeItem[Out any](ctx context.Context, s *stream, item concert.Encoded) (Out, error) {
+	returned := make(chan decoded[Out], 1)
+	go func() {
+		d := decoded[Out]{err: concert.ErrGoexit}
+		defer func() {
+			if v := recover(); v != nil {
+				d.err = concert.NewPanicError(v)
+			}
+			returned <- d
+		}()
+		var v Out
+		if d.err = (codec{}).Decode(item, &v); d.err == nil {
+			d.v = v
+		}
+	}()
+	var d decoded[Out]
+	concert.Release(ctx, func() { d = awaitDecoded(ctx, s, returned) })
+	return d.v, d.err
+}
+
+func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decoded[Out]) decoded[Out] {
+	var timeout <-chan time.Time
+	if s.opts.Timeout > 0 {
+		t := time.NewTimer(s.opts.Timeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	ended := s.task.Done()
+	var why error
+	for why == nil {
+		select {
+		case d := <-returned:
+			return d
+		case <-timeout:
+			return decoded[Out]{err: fmt.Errorf("its methods did not return within %v: %w", s.opts.Timeout, processes.ErrTimeout)}
+		case <-ctx.Done():
+			why = context.Cause(ctx)
+		case <-ended:
+			ended = nil
+			why = s.cutShort(ctx)
+		}
+	}
+	t := time.NewTimer(max(0, s.opts.Grace))
+	defer t.Stop()
+	select {
+	case d := <-returned:
+		return d
+	case <-t.C:
+		return decoded[Out]{err: fmt.Errorf("its methods did not return before the task ended: %w", why)}
+	}
+}
+
+// cutShort returns the error of the task, which has ended, unless the generator has
+// returned or raised an exception after the value.
+func (s *stream) cutShort(ctx context.Context) error {
+	_, err := s.task.Result(context.WithoutCancel(ctx))
+	if _, raised := errors.AsType[*Error](err); raised && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
