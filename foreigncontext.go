@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"concert/internal/lazy"
 )
 
 // A program may implement context.Context with a type of its own. The methods
@@ -19,8 +21,10 @@ import (
 // foreignContext replaces a context of the program's own type. Its Err, Done
 // and Deadline call no method of the replaced context.
 type foreignContext struct {
-	context.Context                 // canceled when the replaced context is done
+	context.Context                 // ends with ending
+	ending          *lazy.Ending    // has the Err and the cause of the replaced context
 	values          context.Context // the replaced context
+	done            <-chan struct{} // that of the replaced context; may be nil
 	deadline        time.Time
 	hasDeadline     bool
 	label           any         // the value of labelKey
@@ -28,12 +32,40 @@ type foreignContext struct {
 	stop            func()      // ends the goroutine that waits until values is done
 }
 
+// endTime bounds how long Err waits for the methods that say how the replaced
+// context has ended.
+const endTime = 100 * time.Millisecond
+
 // valueTime bounds a call of the replaced context's Value. An executor asks
 // for a few values of its own.
 const valueTime = time.Second
 
 // Deadline returns the deadline that the replaced context had at first.
 func (c *foreignContext) Deadline() (time.Time, bool) { return c.deadline, c.hasDeadline }
+
+// Err returns the error of the replaced context as soon as its Done channel is
+// closed, and not only when another goroutine has noticed: an executor that
+// calls Err before it starts a task does not start one whose context has ended.
+// If the methods of the replaced context do not say within endTime how it has
+// ended, it counts as canceled.
+func (c *foreignContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+	default:
+		return nil
+	}
+	t := time.NewTimer(endTime)
+	defer t.Stop()
+	select {
+	case <-c.Context.Done():
+	case <-t.C:
+		c.ending.End(context.Canceled, nil)
+	}
+	return c.Context.Err()
+}
 
 // Value calls the Value method of the replaced context on a goroutine of its
 // own, except for keys that package context uses for cancellation. It returns
@@ -71,40 +103,42 @@ func (c *foreignContext) Value(key any) any {
 // newForeignContext returns a foreignContext that replaces ctx. It calls
 // methods of ctx on another goroutine and blocks until they return.
 func newForeignContext(ctx context.Context) *foreignContext {
-	inner, cancel := context.WithCancelCause(context.Background())
-	c := &foreignContext{Context: inner, values: ctx, stop: func() { cancel(nil) }}
-	var done <-chan struct{}
-	var early error
+	ending := lazy.NewEnding()
+	inner, cancel := context.WithCancelCause(ending)
+	c := &foreignContext{Context: inner, ending: ending, values: ctx, stop: func() { cancel(nil) }}
+	early := false
 	failure := guarded(func() {
 		c.deadline, c.hasDeadline = ctx.Deadline()
 		c.label = ctx.Value(labelKey{})
-		done = ctx.Done()
-		if ctx.Err() != nil {
-			early = context.Cause(ctx)
-		}
+		c.done = ctx.Done()
+		early = ctx.Err() != nil
 	})
 	switch {
 	case failure != nil:
-		cancel(contextFailure(ctx, failure))
-	case early != nil:
-		cancel(early)
-	case done != nil:
+		ending.End(context.Canceled, contextFailure(ctx, failure))
+	case early:
+		c.end()
+	case c.done != nil:
 		stopped := make(chan struct{})
 		c.stop = sync.OnceFunc(func() { close(stopped); cancel(nil) })
 		go func() {
 			select {
 			case <-stopped:
-				return
-			case <-done:
+			case <-c.done:
+				c.end()
 			}
-			cause := context.Canceled
-			if failure := guarded(func() { cause = context.Cause(ctx) }); failure != nil {
-				cause = contextFailure(ctx, failure)
-			}
-			cancel(cause)
 		}()
 	}
 	return c
+}
+
+// end ends the context as the replaced context has ended.
+func (c *foreignContext) end() {
+	var err, cause error
+	if failure := guarded(func() { err, cause = c.values.Err(), context.Cause(c.values) }); failure != nil {
+		err, cause = context.Canceled, contextFailure(c.values, failure)
+	}
+	c.ending.End(err, cause)
 }
 
 // contextFailure returns the error of a task whose context has a method that

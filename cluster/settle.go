@@ -116,7 +116,7 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 	worker := e.workerNumber(o.At, o.Worker)
 	var err error
 	if o.Err != nil {
-		err = concert.DecodeError(o.Err)
+		err = c.deadline(o, concert.DecodeError(o.Err))
 	}
 	if o.Dropped {
 		worker = -1
@@ -136,6 +136,17 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 		return
 	}
 	e.settle(c, worker, v, err)
+}
+
+// deadline returns the error of a call, which is that of its deadline if the
+// worker has ended it as canceled since the deadline had passed here. The
+// worker has the deadline as well, but its clock may be behind.
+func (c *call) deadline(o *wire.Outcome, err error) error {
+	ctx := c.batch.Context()
+	if r, ok := err.(*concert.RemoteError); ok && o.Stopped && r.Is(context.Canceled) && ctx.Err() == context.DeadlineExceeded {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // workerNumber is the number that an observer is told of a place of a worker.

@@ -94,6 +94,12 @@ var contextCases = []testCase{
 		g := s.gate()
 		held := concert.Submit(s.ctx, ex, hold, g)
 		s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+		// Some executors send tasks to a worker ahead. When the context of such a
+		// task ends, they take it back, and the worker may begin with it first.
+		// So there are others to be sent ahead.
+		for range 4 {
+			concert.Submit(s.ctx, ex, square, 2)
+		}
 		cause := errors.New("enough")
 		inner, cancel := context.WithCancelCause(s.ctx)
 		own := oddContext{inner, "", new(atomic.Bool)}
@@ -101,11 +107,8 @@ var contextCases = []testCase{
 		cancel(cause)
 		g.open()
 		must[string](s)(held.Result(s.ctx))
-		// A remote executor notices the end a moment later, when it may have sent
-		// the task to a worker.
 		n, err := waiting.Result(s.ctx)
-		ran := err == nil && n == 9 && !s.Shared
-		if !ran && (!errors.Is(err, concert.ErrCancelled) || !errors.Is(err, cause)) {
+		if !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, cause) {
 			s.Errorf("Result() = %d, %v; want ErrCancelled and the cause", n, err)
 		}
 		g2 := s.gate()

@@ -115,6 +115,121 @@ var errorCases = []testCase{
 			s.Errorf("Result() of a running task that was killed: %v; want that it was canceled, not %q", err, beforeItStarted)
 		}
 	}},
+
+	{"DeadlineRunning", "a deadline is not a cancellation: a caller may retry the one and not the other", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		// The deadline of a clock passes when the case says so: when the task runs.
+		ctx := newClock(s.ctx)
+		f := s.start(ctx, ex)
+		ctx.strike()
+		s.expired("a deadline of a clock", f, true)
+
+		// A deadline of package context passes by itself, perhaps before the task
+		// runs. Then the next one is later.
+		for left, ran := 20*time.Millisecond, false; !ran; left *= 2 {
+			g := s.gate()
+			ctx, cancel := context.WithTimeout(s.ctx, left)
+			f := concert.Submit(ctx, ex, hold, g)
+			f.Result(s.ctx)
+			cancel()
+			ran = g.entered() > 0
+			s.expired("a deadline of package context", f, ran || f.State() == concert.Finished)
+		}
+
+		past, cancel := context.WithTimeout(s.ctx, -time.Second)
+		defer cancel()
+		s.expired("a deadline in the past", concert.Submit(past, ex, hold, s.gate()), false)
+
+		ctx, g := newClock(s.ctx), s.gate()
+		go func() {
+			for g.entered() == 0 && s.ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			ctx.strike()
+		}()
+		for _, err := range concert.Map(ctx, ex, hold, slices.Values([]gate{g})) {
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, concert.ErrCancelled) {
+				s.Errorf("Map() whose deadline passes: %v, want DeadlineExceeded", err)
+			}
+		}
+	}},
+
+	{"DeadlineIgnored", "a task that has to be killed at its deadline was not canceled", func(s *suite) {
+		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
+		g, ctx := s.gate(), newClock(s.ctx)
+		f := concert.Submit(ctx, ex, stubborn, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 && f.State() == concert.Running })
+		ctx.strike()
+		if !s.Kills {
+			g.open()
+			must[string](s)(f.Result(s.ctx))
+			return
+		}
+		s.expired("a deadline that the task ignores", f, true)
+	}},
+
+	{"TimeoutRunning", "an executor's bound on the time of a task is a deadline of that task", func(s *suite) {
+		if s.Expired == nil {
+			return // the executor has no such option
+		}
+		ex := s.executor(Config{Workers: 1, Timeout: 100 * time.Millisecond, Grace: 20 * time.Millisecond})
+		for name, fn := range map[string]func(context.Context, gate) (string, error){"one that ends": hold, "one that is killed": stubborn} {
+			f := concert.Submit(s.ctx, ex, fn, s.gate())
+			s.expired("the Timeout of "+name, f, true)
+			if _, err := f.Result(s.ctx); !errors.Is(err, s.Expired) {
+				s.Errorf("the Timeout of %s: %v, want also %v", name, err, s.Expired)
+			}
+		}
+		for _, err := range concert.Map(s.ctx, ex, hold, slices.Values([]gate{s.gate()})) {
+			if !errors.Is(err, s.Expired) || !errors.Is(err, context.DeadlineExceeded) {
+				s.Errorf("the Timeout of an item of a Map: %v, want %v", err, s.Expired)
+			}
+		}
+	}},
+}
+
+// expired checks the error of a task whose deadline has passed, after it had
+// started or before.
+func (s *suite) expired(what string, f *concert.Future[string], started bool) {
+	s.Helper()
+	_, err := f.Result(s.ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		s.Errorf("%s: %v, want DeadlineExceeded", what, err)
+		return
+	}
+	state := concert.Cancelled
+	if started {
+		state = concert.Finished
+	}
+	if f.State() != state || errors.Is(err, concert.ErrCancelled) == started || errors.Is(err, context.Canceled) == started || strings.Contains(err.Error(), beforeItStarted) == started {
+		s.Errorf("%s: %v, %v; want %v, and if it did not start ErrCancelled and %q", what, f.State(), err, state, beforeItStarted)
+	}
+}
+
+// clock is a context whose deadline passes when the case says so.
+type clock struct {
+	context.Context
+	struck chan struct{}
+}
+
+func newClock(ctx context.Context) *clock { return &clock{ctx, make(chan struct{})} }
+
+func (c *clock) strike() { close(c.struck) }
+
+// Deadline is far away.
+func (c *clock) Deadline() (time.Time, bool) { return time.Now().Add(time.Hour), true }
+
+// Done is closed by strike.
+func (c *clock) Done() <-chan struct{} { return c.struck }
+
+// Err is DeadlineExceeded after strike.
+func (c *clock) Err() error {
+	select {
+	case <-c.struck:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // isCancelled reports whether err is context.Canceled, or the cause that a

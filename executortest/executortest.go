@@ -41,6 +41,10 @@ type Traits struct {
 
 	// Far says that tasks cross a network, each on its own: cases of very many tasks have a tenth of them.
 	Far bool
+
+	// Expired is wrapped by the error of a task that ran for longer than
+	// Config.Timeout. Nil means that the executor has no such bound.
+	Expired error
 }
 
 // Config is what a case wants of the executor it is given.
@@ -48,6 +52,7 @@ type Config struct {
 	Workers  int              // how many tasks run at the same time, exactly
 	Queue    int              // how many may wait besides; an executor may add what its workers fetch ahead
 	Grace    time.Duration    // how long Shutdown waits for tasks that it cancelled
+	Timeout  time.Duration    // how long a task may run; zero means no bound; for an executor with Traits.Expired
 	Observer concert.Observer // may be nil
 }
 

@@ -113,8 +113,8 @@ func nothingShared(string, int) ([]byte, *os.File, error) { return nil, nil, err
 // shared and sealed.
 func TestConformanceUnshared(t *testing.T) {
 	t.Cleanup(processes.ShareMemory(nothingShared))
-	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
-		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Observer: c.Observer})
+	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 		if err != nil {
 			t.Fatal(err)
 		}

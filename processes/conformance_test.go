@@ -9,8 +9,8 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
-		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Observer: c.Observer})
+	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,9 +16,9 @@ func TestConformance(t *testing.T) {
 		t.Skip("not with -short: starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close() // the first one leaves behind what others use
-	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, c.Workers, &python.Options{
-			Options: processes.Options{Queue: c.Queue, Grace: c.Grace, Observer: c.Observer},
+			Options: processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer},
 			Import:  []string{"conformance"},
 		})
 	})
@@ -31,9 +31,9 @@ func TestConformanceThreads(t *testing.T) {
 		t.Skip("not with -short: starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close()
-	executortest.Run(t, executortest.Traits{Kills: true}, func(c executortest.Config) concert.Executor {
+	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, &python.Options{
-			Options: processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Observer: c.Observer},
+			Options: processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer},
 			Import:  []string{"conformance"},
 		})
 	})

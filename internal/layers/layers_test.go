@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
 	"concert/executortest":           {"concert"},
-	"concert/internal/loopback":      {"concert"},
+	"concert/internal/loopback":      {"concert", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
 	"concert/internal/guide":         {}, // tests only
 	"concert/benchmarks":             {}, // tests only

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/lazy"
 )
 
 // Options tunes an Executor.
@@ -52,12 +53,14 @@ type call struct {
 	i       int             // its number there
 	ctx     context.Context // the worker's, for the function
 	cancel  context.CancelCauseFunc
-	running bool // guarded by mu
+	expire  func() // ends ctx as its deadline does
+	running bool   // guarded by mu
 }
 
 func newCall(b *concert.Batch, i int) *call {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	c := &call{batch: b, i: i, ctx: ctx, cancel: cancel}
+	ending := lazy.NewEnding()
+	ctx, cancel := context.WithCancelCause(ending)
+	c := &call{batch: b, i: i, ctx: ctx, cancel: cancel, expire: func() { ending.End(context.DeadlineExceeded, nil) }}
 	if d, ok := b.Context().Deadline(); ok {
 		var stop context.CancelFunc
 		c.ctx, stop = context.WithDeadline(ctx, d)
@@ -315,7 +318,9 @@ func (e *Executor) invoke(id int, c *call) {
 	// Of the caller's context only its deadline and its end reach the worker,
 	// neither the cause nor the values.
 	stop := context.AfterFunc(c.batch.Context(), func() {
-		if c.batch.Context().Err() == context.Canceled { // the other context has the deadline itself
+		if c.batch.Context().Err() == context.DeadlineExceeded {
+			c.expire()
+		} else {
 			c.cancel(concert.ErrCancelled)
 		}
 	})

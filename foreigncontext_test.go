@@ -1,0 +1,91 @@
+package concert_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+)
+
+// ownContext is a context of a type that package context does not know. Once
+// its gate is set, its Err waits there.
+type ownContext struct {
+	context.Context
+	gate chan struct{}
+}
+
+// Err blocks at the gate.
+func (c *ownContext) Err() error {
+	if c.gate != nil {
+		<-c.gate
+	}
+	return c.Context.Err()
+}
+
+// TestForeignContext_End: the context that replaces one of the program's own
+// type has its Err and its cause as soon as that has ended, and so has a
+// context below.
+func TestForeignContext_End(t *testing.T) {
+	why := errors.New("enough")
+	canceled := func(ctx context.Context) (context.Context, func()) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		return ctx, func() { cancel(why) }
+	}
+	expired := func(ctx context.Context) (context.Context, func()) {
+		ctx, cancel := context.WithDeadlineCause(ctx, time.Now().Add(time.Hour), why)
+		return ctx, func() { <-ctx.Done(); cancel() }
+	}
+	for name, c := range map[string]struct {
+		begin func(context.Context) (context.Context, func())
+		want  error
+	}{"canceled": {canceled, context.Canceled}, "expired": {expired, context.DeadlineExceeded}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for range 100 {
+					inner, end := c.begin(t.Context())
+					ctx, stop := concert.ReplaceContext(&ownContext{Context: inner})
+					below, cancel := context.WithCancel(ctx)
+					if err := ctx.Err(); err != nil {
+						t.Fatalf("before the end: %v", err)
+					}
+					end()
+					if err := ctx.Err(); err != c.want || context.Cause(ctx) != why {
+						t.Fatalf("just after the end: %v, %v; want %v, %v", err, context.Cause(ctx), c.want, why)
+					}
+					<-below.Done()
+					if err := below.Err(); err != c.want || context.Cause(below) != why {
+						t.Fatalf("below: %v, %v; want %v, %v", err, context.Cause(below), c.want, why)
+					}
+					cancel()
+					stop()
+				}
+			})
+		})
+	}
+}
+
+// TestForeignContext_ErrHangs: a context that has ended, and does not say how,
+// counts as canceled after a while.
+func TestForeignContext_ErrHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, cancel := context.WithCancel(t.Context())
+		own := &ownContext{Context: inner}
+		ctx, stop := concert.ReplaceContext(own)
+		defer stop()
+		own.gate = make(chan struct{})
+		cancel()
+		begin := time.Now()
+		for range 2 {
+			if err := ctx.Err(); err != context.Canceled {
+				t.Errorf("Err() = %v, want Canceled", err)
+			}
+		}
+		if took := time.Since(begin); took == 0 || took > time.Second {
+			t.Errorf("Err() waited for %v", took)
+		}
+		close(own.gate)
+	})
+}

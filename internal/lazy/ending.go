@@ -1,0 +1,96 @@
+package lazy
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Ending is a context that ends when End is called, with any Err and cause. (A
+// context of package context that is canceled from outside has the Err
+// [context.Canceled], whatever the cause.) It has no deadline and no values. Make
+// one with NewEnding.
+type Ending struct {
+	done chan struct{} // closed when as is set
+
+	mu    sync.Mutex
+	as    context.Context // guarded by mu: a context that has ended likewise; nil before the end
+	below []func()        // guarded by mu: they end the contexts below
+}
+
+// NewEnding returns an Ending that has not ended.
+func NewEnding() *Ending { return &Ending{done: make(chan struct{})} }
+
+// End ends the context. cause is what [context.Cause] returns from now on; nil
+// means err. An err that is not [context.DeadlineExceeded] means
+// [context.Canceled]. Only the first End counts.
+func (e *Ending) End(err, cause error) {
+	as := endedContext(err, cause)
+	e.mu.Lock()
+	if e.as != nil {
+		e.mu.Unlock()
+		return
+	}
+	e.as = as
+	below := e.below
+	e.below = nil
+	close(e.done)
+	e.mu.Unlock()
+	for _, end := range below {
+		end()
+	}
+}
+
+// endedContext returns a context that has ended with an error and a cause.
+func endedContext(err, cause error) context.Context {
+	if err == context.DeadlineExceeded {
+		ctx, cancel := context.WithDeadlineCause(context.Background(), time.Unix(0, 0), cause)
+		cancel()
+		return ctx
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	return ctx
+}
+
+// ended returns the context that has ended likewise, or nil.
+func (e *Ending) ended() context.Context {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.as
+}
+
+// Deadline reports that there is none.
+func (*Ending) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done is closed by End.
+func (e *Ending) Done() <-chan struct{} { return e.done }
+
+// Err is nil before the end.
+func (e *Ending) Err() error {
+	if as := e.ended(); as != nil {
+		return as.Err()
+	}
+	return nil
+}
+
+// Value is for package context, which asks for the cause after the end.
+func (e *Ending) Value(key any) any {
+	if as := e.ended(); as != nil {
+		return as.Value(key)
+	}
+	return nil
+}
+
+// AfterFunc is how package context ends the contexts below, without a goroutine
+// for each.
+func (e *Ending) AfterFunc(end func()) (stop func() bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.as != nil {
+		go end() // not here: the caller holds a lock that it takes
+		return func() bool { return false }
+	}
+	e.below = append(e.below, end)
+	return func() bool { return true } // it would cancel a context that has ended
+}
