@@ -3,6 +3,8 @@ package concert_test
 import (
 	"context"
 	"errors"
+	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -14,19 +16,35 @@ import (
 	"concert/goroutines"
 )
 
-// TestContexts_NotForeign: a context of this package is not replaced as if it
-// were of the program's own type, which would cost goroutines.
+// standardContexts are contexts that the standard library makes from ctx.
+func standardContexts(t *testing.T, ctx context.Context) map[string]context.Context {
+	canceled, cancel := context.WithCancel(ctx)
+	t.Cleanup(cancel)
+	timed, cancel := context.WithTimeout(ctx, time.Hour)
+	t.Cleanup(cancel)
+	notified, stop := signal.NotifyContext(ctx, os.Interrupt)
+	t.Cleanup(stop)
+	return map[string]context.Context{
+		"itself": ctx, "WithCancel": canceled, "WithTimeout": timed, "NotifyContext": notified,
+		"WithoutCancel": context.WithoutCancel(ctx), "WithValue": context.WithValue(ctx, t, 1),
+		"WithLabel": concert.WithLabel(ctx, "x"), "all": context.WithoutCancel(context.WithValue(notified, t, 1)),
+	}
+}
+
+// TestContexts_NotForeign: a context of this package or of the standard library
+// is not replaced as if it were of the program's own type, which would cost
+// goroutines. A context that wraps one of the program's own is.
 func TestContexts_NotForeign(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	check := func(what string, ctx context.Context) {
-		t.Helper()
-		for what, ctx := range map[string]context.Context{what: ctx, what + " with a label": concert.WithLabel(ctx, "x")} {
+		for name, ctx := range standardContexts(t, ctx) {
 			if concert.Foreign(ctx) {
-				t.Errorf("the context of a %s counts as foreign", what)
+				t.Errorf("the context of a %s (%s) counts as foreign", what, name)
 			}
 		}
 	}
+	check("program", context.Background())
 	ctx := context.Background()
 	f := concert.Submit(ctx, ex, func(ctx context.Context, _ int) (int, error) { check("task", ctx); return 0, nil }, 0)
 	called := make(chan struct{})
@@ -47,8 +65,14 @@ func TestContexts_NotForeign(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if !concert.Foreign(counted{ctx, new(atomic.Int64)}) {
-		t.Error("a context of the program's own type does not count as foreign")
+	own := counted{ctx, new(atomic.Int64)}
+	for name, ctx := range standardContexts(t, &own) {
+		if !concert.Foreign(ctx) {
+			t.Errorf("a context of the program's own type (%s) does not count as foreign", name)
+		}
+	}
+	if !concert.Foreign((*counted)(nil)) {
+		t.Error("a nil pointer does not count as foreign")
 	}
 }
 

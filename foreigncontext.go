@@ -156,48 +156,80 @@ const maxContexts = 64
 // foreign reports whether a method of ctx, or of a context that it wraps, may
 // be the program's.
 func foreign(ctx context.Context) bool {
+	v := reflect.ValueOf(ctx)
 	for range maxContexts {
-		switch c := ctx.(type) {
-		case *foreignContext, *mapContext: // newMapping replaces a foreign one
-			return false
-		case *taskContext:
-			ctx = c.ctx.Parent
-			continue
-		case *itemContext:
-			ctx = c.lazy.Parent
-			continue
-		case *callbackContext:
-			ctx = c.Context
-			continue
-		case *releasing:
-			ctx = c.Context
-			continue
+		v = reflect.Indirect(v)
+		if !v.IsValid() {
+			return true // a nil pointer
 		}
-		v := reflect.Indirect(reflect.ValueOf(ctx))
-		if path := v.Type().PkgPath(); path != "context" {
-			return path != loopPath
+		wraps, ok := wrappers.Load(v.Type())
+		if !ok {
+			wraps, _ = wrappers.LoadOrStore(v.Type(), wrapperOf(v.Type()))
 		}
-		switch v.Type().Name() {
-		case "backgroundCtx", "todoCtx", "withoutCancelCtx":
-			return false
+		w := wraps.(wrapper)
+		if w.field == nil {
+			return w.foreign
 		}
-		if v.Kind() != reflect.Struct {
-			return true
-		}
-		inner := v.FieldByName("Context") // types of package context embed it
-		if !inner.IsValid() || !inner.CanInterface() {
-			return true
-		}
-		var ok bool
-		if ctx, ok = inner.Interface().(context.Context); !ok {
-			return true
-		}
+		v = v.FieldByIndex(w.field).Elem()
 	}
 	return true
 }
 
-// loopPath is the path of package loop, whose contexts are not foreign.
-var loopPath = reflect.TypeFor[Task]().PkgPath() + "/loop"
+// wrapper says how a type of contexts is made.
+type wrapper struct {
+	field   []int // of the context inside; nil if foreign is the answer
+	foreign bool
+}
+
+// wrappers has the wrapper of each reflect.Type that foreign has met.
+var wrappers sync.Map
+
+// ownPath is the path of this package.
+var ownPath = reflect.TypeFor[Task]().PkgPath()
+
+// wrapperOf returns the wrapper of a type.
+func wrapperOf(t reflect.Type) wrapper {
+	var names []string
+	switch t.PkgPath() {
+	case ownPath:
+		switch t {
+		case reflect.TypeFor[foreignContext](), reflect.TypeFor[mapContext]():
+			return wrapper{} // newMapping replaces a foreign context
+		case reflect.TypeFor[taskContext]():
+			names = []string{"ctx", "Parent"}
+		case reflect.TypeFor[itemContext]():
+			names = []string{"lazy", "Parent"}
+		case reflect.TypeFor[callbackContext](), reflect.TypeFor[releasing]():
+			names = []string{"Context"}
+		}
+	case ownPath + "/loop":
+		return wrapper{}
+	case "context", "os/signal":
+		switch t.Name() {
+		case "backgroundCtx", "todoCtx":
+			return wrapper{}
+		case "withoutCancelCtx":
+			names = []string{"c"}
+		default:
+			names = []string{"Context"} // other types embed it
+		}
+	}
+	var path []int
+	for _, name := range names {
+		if t.Kind() != reflect.Struct {
+			break
+		}
+		f, ok := t.FieldByName(name)
+		if !ok {
+			break
+		}
+		path, t = append(path, f.Index...), f.Type
+	}
+	if t != reflect.TypeFor[context.Context]() {
+		return wrapper{foreign: true}
+	}
+	return wrapper{field: path}
+}
 
 // parentEnd reports whether the submitter's context is done, and the cause. A
 // context with a method that panics counts as done. If a method ends the

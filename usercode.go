@@ -177,8 +177,12 @@ func encodeRunsUserCode[In any](codec Codec, arg In) bool {
 	if always || !depends {
 		return always
 	}
-	return travel.HoldsMethods(reflect.ValueOf(&arg))
+	return holdsMethods(arg)
 }
+
+// holdsMethods is a function of its own so that only these arguments escape to
+// the heap.
+func holdsMethods[In any](arg In) bool { return travel.HoldsMethods(reflect.ValueOf(&arg)) }
 
 // decodeRunsUserCode reports whether decoding an Out may run user code.
 func decodeRunsUserCode[Out any](codec Codec) bool {
