@@ -515,7 +515,7 @@ func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Ou
 	err = withInput(err, func() *Input { return r.input(i) })
 	item.out, item.err = out, err
 	r.observe(i, TaskFinished, worker, err)
-	m.line.markDone(item, m.ordered)
+	m.line.markDone(item, r.index(i), m.ordered)
 	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index {
 		m.rouse()
 	}

@@ -49,11 +49,12 @@ type item[In, Out any] struct {
 	in   In
 	out  Out
 	err  error
-	done atomic.Bool
-	// index is which input it is. Written by the feeder with the input.
-	index int64
-	next  *item[In, Out] // below it in finished
+	done atomic.Int64   // 0 until it is done, then its index + 1
+	next *item[In, Out] // below it in finished
 }
+
+// index returns which input a done item is, from 0 up.
+func (it *item[In, Out]) index() int64 { return it.done.Load() - 1 }
 
 const (
 	firstChunk   = 16  // a Map of a few items should not pay for many
@@ -79,7 +80,7 @@ func (l *line[In, Out]) append(in In) {
 		c.next.Store(fresh)
 		c, n, l.last = fresh, 0, fresh
 	}
-	c.items[n].in, c.items[n].index = in, c.base+int64(n)
+	c.items[n].in = in
 	c.filled.Store(int32(n + 1))
 }
 
@@ -166,12 +167,12 @@ func (l *line[In, Out]) ready(ordered bool) bool {
 		}
 		l.first, l.read = next, 0
 	}
-	return l.first.items[l.read].done.Load()
+	return l.first.items[l.read].done.Load() != 0
 }
 
 // markDone gives an item, whose result has been written, to the consumer.
-func (l *line[In, Out]) markDone(it *item[In, Out], ordered bool) {
-	it.done.Store(true)
+func (l *line[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
+	it.done.Store(index + 1)
 	for !ordered {
 		top := l.finished.Load()
 		it.next = top

@@ -206,7 +206,9 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		if m.stopped.Load() {
 			break
 		}
-		m.labels.add(n, in)
+		if m.labels != nil {
+			m.labels.add(n, in)
+		}
 		m.line.append(in)
 		n++
 		if int64(m.active.Load()) < m.width() && m.line.unclaimed() {
@@ -305,14 +307,16 @@ func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) b
 		}
 		out, err := it.out, it.err
 		it.out, it.err = zero, nil // the line must not keep it alive
-		m.labels.remove(it.index)
+		if m.labels != nil {
+			m.labels.remove(it.index())
+		}
 		yielded++
 		m.yielded.Store(yielded)
 		if m.feederAsleep.Load() && m.taken.Load()-yielded <= m.window.Load()*3/4 {
 			m.feederAsleep.Store(false)
 			m.room.tell(nil)
 		}
-		if !yield(it.index, out, err) {
+		if !yield(it.index(), out, err) {
 			return
 		}
 	}

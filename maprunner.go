@@ -173,7 +173,7 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		if goexit {
 			defer r.m.rouse() // run will not
 		}
-		r.done(it)
+		r.done(it, index)
 	}()
 	if o, id := r.task.observer(); o != nil {
 		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
@@ -184,25 +184,25 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 	returned = true
 }
 
-func (r *runner[In, Out]) done(it *item[In, Out]) {
+func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	if o, id := r.task.observer(); o != nil {
-		r.doneObserved(it, o, id)
+		r.doneObserved(it, index, o, id)
 		return
 	}
 	if r.ctx.lazy.Opened() {
 		r.endContext()
 	}
-	r.m.line.markDone(it, r.m.ordered)
+	r.m.line.markDone(it, index, r.m.ordered)
 }
 
 // doneObserved is done with an observer, which may end the goroutine.
-func (r *runner[In, Out]) doneObserved(it *item[In, Out], o Observer, worker int) {
+func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o Observer, worker int) {
 	e := r.ctx.event(TaskFinished, worker)
 	e.Err = it.err
 	returned := false
 	defer func() {
 		r.endContext()
-		r.m.line.markDone(it, r.m.ordered)
+		r.m.line.markDone(it, index, r.m.ordered)
 		if !returned {
 			r.m.rouse() // run will not
 		}
