@@ -130,18 +130,22 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 
 // decodeResult decodes a worker's result. The codec is that of a declared
 // function, and else nil.
-func decodeResult[Out any](name string, codec Codec, result Encoded, failure error) (out Out, err error) {
+func decodeResult[Out any](fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
 	}
-	defer recoverMethod("result of ", name, &err)
+	defer func() { // the name is looked up only if it is needed
+		if v := recover(); v != nil {
+			err = methodPanic("result of ", fn.name(), v)
+		}
+	}()
 	if codec == nil {
 		out, err = decode[Out](result)
 	} else if out, err = decode[Out](result); err != nil {
 		err = codec.Decode(result, &out)
 	}
 	if err != nil {
-		err = &valueError{"result of ", name, nil, err}
+		err = &valueError{"result of ", fn.name(), nil, err}
 	}
 	return out, err
 }
@@ -150,9 +154,14 @@ func decodeResult[Out any](name string, codec Codec, result Encoded, failure err
 // into an error. It calls recover, so callers must defer it directly.
 func recoverMethod(what, name string, err *error) {
 	if v := recover(); v != nil {
-		failure := &methodError{fmt.Sprintf("a method that encodes or decodes it panicked: %v", v), NewPanicError(v)}
-		*err = &valueError{what, name, nil, failure}
+		*err = methodPanic(what, name, v)
 	}
+}
+
+// methodPanic returns the error of a value with a method that panicked with v.
+func methodPanic(what, name string, v any) error {
+	failure := &methodError{fmt.Sprintf("a method that encodes or decodes it panicked: %v", v), NewPanicError(v)}
+	return &valueError{what, name, nil, failure}
 }
 
 // methodError reports that a method of the program failed outside the task's
@@ -339,7 +348,7 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 		r.decodeAsync(codec, worker, result)
 		return
 	}
-	out, err := decodeResult[Out](t.Name(), codec, result, err)
+	out, err := decodeResult[Out](t.fn, codec, result, err)
 	r.finish(worker, out, err)
 }
 
@@ -368,7 +377,7 @@ func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encode
 	t.group.runUserCode(&userCode{
 		name: name, ctx: t.context(), grace: t.group.Limits.Grace, settled: settled, cancel: t.Cancel,
 		run: func() func() {
-			out, err := decodeResult[Out](name, codec, result, nil)
+			out, err := decodeResult[Out](t.fn, codec, result, nil)
 			return func() { r.finish(worker, out, err) }
 		},
 		fail: func(err error) {
@@ -505,14 +514,16 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 		r.decodeAsync(i, worker, item, result)
 		return
 	}
-	out, err := decodeResult[Out](r.task.Name(), r.codec, result, err)
+	out, err := decodeResult[Out](r.task.fn, r.codec, result, err)
 	r.finish(i, worker, item, out, err)
 }
 
 // finish passes the outcome of an item to the consumer.
 func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Out, err error) {
 	m := r.m
-	err = withInput(err, func() *Input { return r.input(i) })
+	if err != nil {
+		err = withInput(err, func() *Input { return r.input(i) })
+	}
 	item.out, item.err = out, err
 	r.observe(i, TaskFinished, worker, err)
 	m.line.markDone(item, r.index(i), m.ordered)

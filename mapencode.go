@@ -163,7 +163,7 @@ func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], r
 	r.task.group.runUserCode(&userCode{
 		name: name, ctx: r.m.ctx, grace: r.task.group.Limits.Grace, cancel: r.cancel,
 		run: func() func() {
-			out, err := decodeResult[Out](name, r.codec, result, nil)
+			out, err := decodeResult[Out](r.task.fn, r.codec, result, nil)
 			return func() { r.finish(i, worker, item, out, err) }
 		},
 		fail: func(err error) {
