@@ -18,8 +18,8 @@ func TestConformance(t *testing.T) {
 	newPool(t, 1, nil).Close() // the first one leaves behind what others use
 	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, c.Workers, &python.Options{
-			Options: processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer},
-			Import:  []string{"conformance"},
+			Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer,
+			Import: []string{"conformance"},
 		})
 	})
 }
@@ -33,8 +33,8 @@ func TestConformanceThreads(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, &python.Options{
-			Options: processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer},
-			Import:  []string{"conformance"},
+			Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer,
+			Import: []string{"conformance"},
 		})
 	})
 }

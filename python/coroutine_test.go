@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"concert"
-	"concert/processes"
 	"concert/python"
 )
 
@@ -115,7 +114,7 @@ func TestCoroutines(t *testing.T) {
 
 // TestCoroutines_Threads: threads have loops of their own.
 func TestCoroutines_Threads(t *testing.T) {
-	p := threads(t, 3, processes.Options{})
+	p := threads(t, 3, python.Options{})
 	where := python.Source[int, []int]("where", `
 import asyncio, threading
 barrier = threading.Barrier(3)
@@ -146,7 +145,7 @@ async def where(_):
 // TestCoroutines_Close: tasks that are left are canceled when the pool is closed, and clean up.
 func TestCoroutines_Close(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		p := newPool(t, 1, &python.Options{Options: processes.Options{Threads: threads}})
+		p := newPool(t, 1, &python.Options{Threads: threads})
 		path := filepath.Join(t.TempDir(), "x")
 		if _, err := call(t, p, python.Source[string, any]("ends_late", coroutines), path); err != nil {
 			t.Fatal(err)

@@ -94,13 +94,13 @@ def f(_):
 		"cancel":   {canceled: true},
 	} {
 		gate := filepath.Join(t.TempDir(), "gate")
-		o := processes.Options{Grace: time.Minute, Env: append(os.Environ(), "CONCERT_TEST_GATE="+gate)}
+		o := python.Options{Grace: time.Minute, Env: append(os.Environ(), "CONCERT_TEST_GATE="+gate)}
 		if why == "timeout" {
 			o.Timeout = 500 * time.Millisecond
 		}
-		lives := newPool(t, 1, &python.Options{Path: []string{slow}, Options: o})
-		o.Grace = 100 * time.Millisecond
-		dies := newPool(t, 1, &python.Options{Options: o})
+		patient, hasty := o, o
+		patient.Path, hasty.Grace = []string{slow}, 100*time.Millisecond
+		lives, dies := newPool(t, 1, &patient), newPool(t, 1, &hasty)
 		for _, name := range []string{"computes", "cleans_up", "awaits", "awaits_others", "computes_in_coroutine", "stuck", "import"} {
 			t.Run(why+"/"+name, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "x")

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"concert"
-	"concert/processes"
 	"concert/python"
 )
 
@@ -47,7 +46,7 @@ func Example() {
 // so work that computes takes as long as on one thread.
 func ExampleNew_threads() {
 	ctx := context.Background()
-	ex, err := python.New(1, &python.Options{Options: processes.Options{Threads: 8}})
+	ex, err := python.New(1, &python.Options{Threads: 8})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"concert/processes"
 	"concert/python"
 )
 
@@ -103,7 +102,7 @@ func TestClose(t *testing.T) {
 			if name == "thread_stays" || name == "child_lives" {
 				grace = 4 * time.Second // of which half is for the thread, and half for the rest
 			}
-			p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))}})
+			p := newPool(t, 1, &python.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))})
 			path := filepath.Join(t.TempDir(), "x")
 			result, err := call(t, p, python.Source[string, any](name, finishing), path)
 			if err != nil {
@@ -133,7 +132,7 @@ func TestClose(t *testing.T) {
 
 // TestClose_Thread: a thread that a task has left can end its work.
 func TestClose_Thread(t *testing.T) {
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: 2 * time.Minute}})
+	p := newPool(t, 1, &python.Options{Grace: 2 * time.Minute})
 	path := filepath.Join(t.TempDir(), "x")
 	if _, err := call(t, p, python.Source[string, any]("thread_ends", finishing), path); err != nil {
 		t.Fatal(err)
@@ -153,7 +152,7 @@ func TestClose_Thread(t *testing.T) {
 
 // TestClose_Recycled: a worker that is replaced ends like one of a pool that is closed.
 func TestClose_Recycled(t *testing.T) {
-	p := newPool(t, 1, &python.Options{Options: processes.Options{MaxTasks: 1}})
+	p := newPool(t, 1, &python.Options{MaxTasks: 1})
 	path := filepath.Join(t.TempDir(), "x")
 	if _, err := call(t, p, python.Source[string, any]("at_exit", finishing), path); err != nil {
 		t.Fatal(err)
@@ -167,7 +166,7 @@ func TestClose_Recycled(t *testing.T) {
 
 // TestClose_Bound: what does not end is killed.
 func TestClose_Bound(t *testing.T) {
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: 200 * time.Millisecond}})
+	p := newPool(t, 1, &python.Options{Grace: 200 * time.Millisecond})
 	hangs := python.Source[python.None, any]("f", "import atexit, time\ndef f():\n    atexit.register(time.sleep, 3600)\n")
 	if _, err := call(t, p, hangs, python.None{}); err != nil {
 		t.Fatal(err)

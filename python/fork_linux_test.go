@@ -130,7 +130,7 @@ def interrupted():
 // worker: neither then nor by the tasks that follow.
 func TestFork(t *testing.T) {
 	for _, threads := range []int{1, 3} {
-		p := newPool(t, 1, &python.Options{Options: processes.Options{Threads: threads}})
+		p := newPool(t, 1, &python.Options{Threads: threads})
 		pid := python.Func[python.None, int]("os:getpid")
 		before, err := call(t, p, pid, python.None{})
 		if err != nil {
@@ -262,7 +262,7 @@ func TestFork_Import(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := newPool(t, 1, &python.Options{Path: []string{dir}, Import: []string{"forking_first"}, Options: processes.Options{StartTimeout: time.Minute}})
+	p := newPool(t, 1, &python.Options{Path: []string{dir}, Import: []string{"forking_first"}, StartTimeout: time.Minute})
 	for _, where := range []string{"forking_first:f", "forking:f", "forking:C().f"} {
 		for range 2 {
 			if got, err := concert.Submit(t.Context(), p, python.Func[python.None, string](where), python.None{}).Result(t.Context()); got != "parent" || err != nil {

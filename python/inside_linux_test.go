@@ -9,14 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"concert/processes"
 	"concert/python"
 )
 
 // TestPrints: what a task prints, from wherever, is collected, and results are unharmed.
 func TestPrints(t *testing.T) {
 	var out bytes.Buffer // one handler writes to it, a record at a time, until the pool is closed
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Output: slog.New(slog.NewTextHandler(&out, nil))}})
+	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	if _, err := call(t, p, python.Func[string, any]("tasks:say"), "words"); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +72,7 @@ func (s seen) Handle(_ context.Context, r slog.Record) error {
 // TestPrints_Bar: a progress bar is shown while the task runs, update by update.
 func TestPrints_Bar(t *testing.T) {
 	log := seen{slog.DiscardHandler, make(chan string, 10)}
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Output: slog.New(log)}})
+	p := newPool(t, 1, &python.Options{Output: slog.New(log)})
 	bar := python.Source[string, any]("bar", `
 import os, sys, time
 def bar(path):

@@ -40,7 +40,7 @@ func TestInterpreter(t *testing.T) {
 	for name, wantPrefix := range map[string]string{
 		"": "", "python3": "", "./link": "", python3: "", "env": "env", "./env/": "env", "env/bin/python3": "env", filepath.Join(dir, "env", "bin", "python"): "env",
 	} {
-		p := newPool(t, 1, &python.Options{Interpreter: name, Options: processes.Options{Dir: "/"}})
+		p := newPool(t, 1, &python.Options{Interpreter: name, Dir: "/"})
 		got, err := call(t, p, prefix, python.None{})
 		if inEnv := filepath.Base(got) == "env"; inEnv != (wantPrefix == "env") || err != nil {
 			t.Errorf("Interpreter %q: sys.prefix = %q, %v; want %q", name, got, err, wantPrefix)
@@ -97,7 +97,7 @@ func TestShadows(t *testing.T) {
 		},
 		"Dir": func(t *testing.T) (string, python.Options) {
 			dir := shadows(t, names...)
-			return dir, python.Options{Options: processes.Options{Dir: dir}}
+			return dir, python.Options{Dir: dir}
 		},
 		"Path": func(t *testing.T) (string, python.Options) {
 			dir := shadows(t, names...)

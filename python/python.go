@@ -145,7 +145,6 @@ package python
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -159,28 +158,6 @@ import (
 	"concert/processes"
 )
 
-// Options tunes a pool of interpreters. The zero value, and nil, are ready to use.
-type Options struct {
-	// Options are those of the pool; of Init the function is one of Func. Command, Check
-	// and Sandbox cannot be set.
-	processes.Options
-
-	// Interpreter is the program, by its name or its path, or the directory of a virtual
-	// environment. A relative path is one from this process's working directory, whatever
-	// Dir is. Empty means the environment variable VIRTUAL_ENV's if it is set, and else python3.
-	Interpreter string
-
-	// Path lists directories in which modules are looked for first, as PYTHONPATH
-	// does. The working directory comes after them. The worker itself uses modules of the
-	// standard library only: a file that has the name of one of those, such as types.py, does
-	// not break it, and is not what "import types" finds.
-	Path []string
-
-	// Import lists modules that each worker imports before its first task. One that
-	// cannot be imported fails New, with Python's error.
-	Import []string
-}
-
 // New starts n interpreters, waits until they are ready, and returns their pool. For n of
 // 0 there are GOMAXPROCS. The error says why it cannot be: no such interpreter, a Python
 // that is too old, a module that cannot be imported. Close the pool when done with it.
@@ -193,10 +170,6 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if o.Command != nil || o.Sandbox != nil || o.Check != nil {
-		return nil, fmt.Errorf("python: Command, Check and Sandbox cannot be set: %w", errors.ErrUnsupported)
-	}
-	o.Check = validate
 	if n < 0 {
 		panic(fmt.Sprintf("python: New(%d)", n))
 	}
@@ -220,7 +193,6 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		}
 		path = append(path, absolute)
 	}
-	o.Options.Command = []string{program, "-c", loader}
 	env := o.Env
 	if env == nil {
 		env = os.Environ()
@@ -232,12 +204,14 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if !has(env, "PYTHONSAFEPATH") {
 		env = append(slices.Clip(env), "PYTHONSAFEPATH=1", "CONCERT_PYTHON_UNSAFE=1")
 	}
-	o.Env = append(threadCaps(env, n*max(1, o.Threads)),
+	all := o.pool()
+	all.Command, all.Check = []string{program, "-c", loader}, validate
+	all.Env = append(threadCaps(env, n*max(1, o.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
 		fmt.Sprintf("CONCERT_PYTHON_PATIENCE=%g", patience(o.Grace).Seconds()),
 		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
-	pool, err := processes.New(n, &o.Options)
+	pool, err := processes.New(n, &all)
 	if err != nil {
 		return nil, fmt.Errorf("python: %s: %w", program, err)
 	}

@@ -299,7 +299,7 @@ func TestDeaths(t *testing.T) {
 
 // TestStops: a task that goes on for too long is interrupted, or killed.
 func TestStops(t *testing.T) {
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Timeout: 200 * time.Millisecond, Grace: 2 * time.Second}})
+	p := newPool(t, 1, &python.Options{Timeout: 200 * time.Millisecond, Grace: 2 * time.Second})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, _ := call(t, p, pid, python.None{})
 	_, err := call(t, p, python.Func[string, any]("tasks:spin"), "")
@@ -350,11 +350,11 @@ func TestNew(t *testing.T) {
 // settle once, and what the worker says is never torn.
 func TestCancelled(t *testing.T) {
 	var reports atomic.Int64
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Observer: func(e concert.Event) {
+	p := newPool(t, 1, &python.Options{Observer: func(e concert.Event) {
 		if e.Kind == concert.TaskProgress {
 			reports.Add(1)
 		}
-	}}})
+	}})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
 	if err != nil {

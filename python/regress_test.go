@@ -21,7 +21,7 @@ import (
 // TestManyCancelled: a Map that is called off does not end what runs beside it, however many
 // calls the interpreter has.
 func TestManyCancelled(t *testing.T) {
-	p := threads(t, 8, processes.Options{})
+	p := threads(t, 8, python.Options{})
 	square := python.Func[int, int]("tasks:square")
 	warm(t, p, square, 1)
 	path := filepath.Join(t.TempDir(), "gate")
@@ -46,7 +46,7 @@ func TestManyCancelled(t *testing.T) {
 
 // TestLargeBeside: large arguments of calls that run keep no thread from others.
 func TestLargeBeside(t *testing.T) {
-	p := newPool(t, 2, &python.Options{Options: processes.Options{Threads: 4}})
+	p := newPool(t, 2, &python.Options{Threads: 4})
 	large := func() []byte {
 		b := make([]byte, 17<<20)
 		copy(b, filepath.Join(t.TempDir(), "large"))
@@ -68,7 +68,7 @@ func TestLargeBeside(t *testing.T) {
 	if _, err := concert.Gather(t.Context(), held, concert.Submit(t.Context(), p, meet, b)); err != nil {
 		t.Error(err)
 	}
-	one := threads(t, 2, processes.Options{})
+	one := threads(t, 2, python.Options{})
 	b = large()
 	if _, err := concert.Gather(t.Context(), concert.Submit(t.Context(), one, meet, b), concert.Submit(t.Context(), one, meet, b)); err != nil {
 		t.Error(err)
@@ -77,7 +77,7 @@ func TestLargeBeside(t *testing.T) {
 
 // TestOddExceptions: one that raises others when it is described is an error all the same.
 func TestOddExceptions(t *testing.T) {
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Grace: 100 * time.Millisecond}})
+	p := newPool(t, 1, &python.Options{Grace: 100 * time.Millisecond})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
 	if err != nil {
@@ -106,7 +106,7 @@ func TestWorkerFails(t *testing.T) {
 
 // TestProgressLate: what a thread says when its task has ended harms nobody.
 func TestProgressLate(t *testing.T) {
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Observer: func(concert.Event) {}}})
+	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
 	if err != nil {
@@ -127,7 +127,7 @@ func TestProgressLate(t *testing.T) {
 
 // TestReasons: of two calls that are killed together each has its own reason.
 func TestReasons(t *testing.T) {
-	p := threads(t, 2, processes.Options{Grace: 200 * time.Millisecond})
+	p := threads(t, 2, python.Options{Grace: 200 * time.Millisecond})
 	dir := t.TempDir()
 	stuck := python.Func[string, any]("tasks:stuck")
 	var futures []*concert.Future[any]
@@ -152,7 +152,7 @@ func TestReasons(t *testing.T) {
 
 // TestSharedBytes: a result whose length another thread changes is whole.
 func TestSharedBytes(t *testing.T) {
-	p := threads(t, 3, processes.Options{})
+	p := threads(t, 3, python.Options{})
 	growing := concert.Submit(t.Context(), p, python.Func[float64, int]("tasks:grow"), 1)
 	give := python.Func[int, []byte]("tasks:give_shared")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

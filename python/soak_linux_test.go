@@ -54,7 +54,7 @@ func soak(t *testing.T, threads int) {
 	if testing.Short() {
 		length = 2 * time.Second
 	}
-	p := newPool(t, 2, &python.Options{Options: processes.Options{Threads: threads, MaxTasks: 500, Timeout: 2 * time.Second, Grace: 100 * time.Millisecond}})
+	p := newPool(t, 2, &python.Options{Threads: threads, MaxTasks: 500, Timeout: 2 * time.Second, Grace: 100 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var tasks, died, cancelled, failed, kills atomic.Int64

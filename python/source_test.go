@@ -61,7 +61,7 @@ func TestSource_Shared(t *testing.T) {
 // TestSource_Errors: what is wrong with a text is said with its lines, and without all of it.
 func TestSource_Errors(t *testing.T) {
 	var out printed
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Output: slog.New(slog.NewTextHandler(&out, nil))}})
+	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	const secret = "# a secret of the text\n"
 	for what, c := range map[string]struct{ name, text, kind, message, traceback string }{
 		"syntax":     {"f", "def f(:\n", "SyntaxError", "", "def f(:"},

@@ -133,14 +133,15 @@ async def waits(path):
 `
 
 // streamPool returns a pool with the module streaming.
-func streamPool(t *testing.T, n int, o processes.Options) *processes.Pool {
+func streamPool(t *testing.T, n int, o python.Options) *processes.Pool {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("no sockets of the file system")
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "streaming.py"), streaming)
-	return newPool(t, n, &python.Options{Path: []string{dir}, Options: o})
+	o.Path = []string{dir}
+	return newPool(t, n, &o)
 }
 
 // collect returns what a stream yields, and its error.
@@ -160,7 +161,7 @@ func collect[In, Out any](t *testing.T, p *processes.Pool, where string, in In) 
 // TestStream: all values come, in order, of whatever the function returns.
 func TestStream(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		p := streamPool(t, 1, processes.Options{Threads: threads})
+		p := streamPool(t, 1, python.Options{Threads: threads})
 		for where, n := range map[string]int{"count": 5, "later": 5, "as_list": 3, "made": 4, "forks": 4} {
 			for _, n := range []int{n, 0} {
 				got, err := collect[int, int](t, p, where, n)
@@ -204,7 +205,7 @@ func TestStream(t *testing.T) {
 
 // TestStream_Errors: what went well comes before the error, and the pool goes on.
 func TestStream_Errors(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{})
+	p := streamPool(t, 1, python.Options{})
 	for where, check := range map[string]func(error) bool{
 		"fails":     func(err error) bool { return errors.Is(err, python.Type("LookupError")) },
 		"object_at": func(err error) bool { return errors.Is(err, python.Type("TypeError")) },
@@ -243,7 +244,7 @@ func TestStream_Errors(t *testing.T) {
 
 // TestStream_Ahead: a generator is at most one value ahead of the loop, and is closed when that is left.
 func TestStream_Ahead(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{Grace: time.Minute})
+	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
 	if err != nil {
@@ -277,7 +278,7 @@ func TestStream_Ahead(t *testing.T) {
 // TestStream_Left: a generator that computes, or waits, is interrupted when its loop is left, or its
 // context ends.
 func TestStream_Left(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{Grace: time.Minute})
+	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
 	if err != nil {
@@ -316,7 +317,7 @@ func TestStream_Left(t *testing.T) {
 
 // TestStream_Concurrent: several loops share a pool, and one sequence can be iterated again.
 func TestStream_Concurrent(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{Threads: 3})
+	p := streamPool(t, 1, python.Options{Threads: 3})
 	seq := python.Stream[int, int]("streaming:count")(t.Context(), p, 3)
 	n := 0
 	for a, err := range seq {

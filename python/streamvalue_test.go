@@ -75,7 +75,7 @@ def sizes(ns):
 // TestStream_Misdeeds: methods that decode a value of a stream end its loop with an error
 // that names the value, whatever they do, and the pool continues.
 func TestStream_Misdeeds(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{Timeout: time.Second, Grace: time.Millisecond})
+	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())
 	for deed, check := range map[string]func(error) bool{
 		"panic": func(err error) bool {
@@ -124,7 +124,7 @@ func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Po
 // TestStream_MisdeedsEnd: a method that does not return keeps no loop beyond the end of its
 // context, or the death of its worker.
 func TestStream_MisdeedsEnd(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{Grace: time.Millisecond})
+	p := streamPool(t, 1, python.Options{Grace: time.Millisecond})
 	defer close(newGate())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -156,7 +156,7 @@ func TestStream_MisdeedsEnd(t *testing.T) {
 // TestStream_LateException: an exception that comes while a method decodes the value before it
 // does not end that: Options.Timeout does.
 func TestStream_LateException(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{Timeout: time.Second, Grace: time.Millisecond})
+	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())
 	n, failed := drain(t, python.StreamSource[string, misdeeds]("then_raises", misdeedsSource), p, "hang")
 	if n != 0 || !errors.Is(failed, processes.ErrTimeout) || errors.Is(failed, python.Type("LookupError")) {
@@ -170,7 +170,7 @@ func TestStream_LateException(t *testing.T) {
 
 // TestStream_MaxResult: each value counts as a result does.
 func TestStream_MaxResult(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{MaxResult: 100_000})
+	p := streamPool(t, 1, python.Options{MaxResult: 100_000})
 	sizes := python.StreamSource[[]int, []byte]("sizes", misdeedsSource)
 	for _, c := range []struct {
 		sizes []int
@@ -189,7 +189,7 @@ func TestStream_MaxResult(t *testing.T) {
 
 // TestStreamSource: generators of source text work as those of modules.
 func TestStreamSource(t *testing.T) {
-	p := streamPool(t, 1, processes.Options{})
+	p := streamPool(t, 1, python.Options{})
 	const text = `
         from __future__ import annotations
         import asyncio

@@ -29,11 +29,11 @@ func TestSurroundings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPool(t, 2, &python.Options{Options: processes.Options{
+	p := newPool(t, 2, &python.Options{
 		Init: processes.Initialize(put, "prepared"),
 		Dir:  dir,
 		Env:  append(os.Environ(), "CONCERT_TEST=there", "OPENBLAS_NUM_THREADS=7"),
-	}})
+	})
 	if got, err := call(t, p, kept, python.None{}); got != "prepared" || err != nil {
 		t.Errorf("what the initializer kept is %q, %v", got, err)
 	}
@@ -52,7 +52,7 @@ func TestSurroundings(t *testing.T) {
 			t.Errorf("%s = %v, %v; want %v", name, got, err, want)
 		}
 	}
-	_, err = python.New(1, &python.Options{Options: processes.Options{Init: processes.Initialize(python.Func[string, any]("json:loads"), "no JSON")}})
+	_, err = python.New(1, &python.Options{Init: processes.Initialize(python.Func[string, any]("json:loads"), "no JSON")})
 	if !errors.Is(err, python.Type("ValueError")) {
 		t.Errorf("New() with an initializer that fails = %v, want its exception", err)
 	}
@@ -86,7 +86,7 @@ func TestMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux bounds the memory of a process")
 	}
-	p := newPool(t, 1, &python.Options{Options: processes.Options{Memory: 512 << 20}})
+	p := newPool(t, 1, &python.Options{Memory: 512 << 20})
 	hoard := python.Source[int, int]("hoard", "def hoard(n):\n    return len(bytearray(n))\n")
 	if _, err := call(t, p, hoard, 2<<30); !errors.Is(err, python.Type("MemoryError")) {
 		t.Errorf("2 GiB within 512 MiB: %v", err)

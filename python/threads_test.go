@@ -29,9 +29,9 @@ func warm[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context,
 }
 
 // threads returns a pool of one interpreter that runs several tasks at a time.
-func threads(t *testing.T, k int, o processes.Options) *processes.Pool {
+func threads(t *testing.T, k int, o python.Options) *processes.Pool {
 	o.Threads = k
-	return newPool(t, 1, &python.Options{Options: o})
+	return newPool(t, 1, &o)
 }
 
 // await waits until so many files are there.
@@ -54,7 +54,7 @@ var (
 
 // TestThreads: tasks meet in one interpreter, and share what it has loaded.
 func TestThreads(t *testing.T) {
-	p := threads(t, 4, processes.Options{})
+	p := threads(t, 4, python.Options{})
 	if p.Width() != 4 {
 		t.Errorf("Width() = %d, want 4", p.Width())
 	}
@@ -81,7 +81,7 @@ func TestThreads(t *testing.T) {
 // TestThreadsBehindSlow: calls behind a slow one go to other threads, of the same worker if
 // there is no other, and any number passes it.
 func TestThreadsBehindSlow(t *testing.T) {
-	p := threads(t, 2, processes.Options{})
+	p := threads(t, 2, python.Options{})
 	square := python.Func[int, int]("tasks:square")
 	warm(t, p, square, 1)
 	path := filepath.Join(t.TempDir(), "gate")
@@ -118,7 +118,7 @@ func TestThreadsBehindSlow(t *testing.T) {
 // TestThreadsBehindSlowInMap: those of a Map that were sent together with a slow one go to
 // another thread.
 func TestThreadsBehindSlowInMap(t *testing.T) {
-	p := threads(t, 2, processes.Options{})
+	p := threads(t, 2, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	n := 0
 	for _, err := range concert.MapUnordered(t.Context(), p, pidWhen, func(yield func(string) bool) {
@@ -146,7 +146,7 @@ func TestThreadsBehindSlowInMap(t *testing.T) {
 
 // TestThreadsSpread: interpreters get tasks in equal numbers, as each has a lock of its own.
 func TestThreadsSpread(t *testing.T) {
-	p := newPool(t, 2, &python.Options{Options: processes.Options{Threads: 4}})
+	p := newPool(t, 2, &python.Options{Threads: 4})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[int]
 	for range 4 {
@@ -165,7 +165,7 @@ func TestThreadsSpread(t *testing.T) {
 
 // TestThreadsCancel: one task is interrupted, its neighbours go on.
 func TestThreadsCancel(t *testing.T) {
-	p := threads(t, 3, processes.Options{})
+	p := threads(t, 3, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[string]
 	for range 3 {
@@ -188,7 +188,7 @@ func TestThreadsCancel(t *testing.T) {
 // was not for them.
 func TestThreadsKill(t *testing.T) {
 	var retried atomic.Int64
-	p := threads(t, 3, processes.Options{Timeout: 4 * time.Second, Grace: 3 * time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
+	p := threads(t, 3, python.Options{Timeout: 4 * time.Second, Grace: 3 * time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
 		if errors.Is(err, processes.ErrNeighbor) {
 			retried.Add(1)
 			return true
@@ -218,7 +218,7 @@ func TestThreadsKill(t *testing.T) {
 
 // TestThreadsDeath: all tasks of an interpreter that ends are told, none is lost.
 func TestThreadsDeath(t *testing.T) {
-	p := threads(t, 4, processes.Options{})
+	p := threads(t, 4, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[string]
 	for range 3 {
@@ -239,7 +239,7 @@ func TestThreadsDeath(t *testing.T) {
 
 // TestThreadsLarge: values of many threads in one arena do not get into each other's way.
 func TestThreadsLarge(t *testing.T) {
-	p := threads(t, 4, processes.Options{})
+	p := threads(t, 4, python.Options{})
 	echo := python.Func[[]byte, []byte]("tasks:echo")
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -259,7 +259,7 @@ func TestThreadsLarge(t *testing.T) {
 func TestThreadsProgress(t *testing.T) {
 	var mu sync.Mutex
 	last := map[uint64]int64{} // guarded by mu
-	p := threads(t, 4, processes.Options{Observer: func(e concert.Event) {
+	p := threads(t, 4, python.Options{Observer: func(e concert.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		if e.Kind == concert.TaskProgress {
@@ -285,7 +285,7 @@ func TestThreadsProgress(t *testing.T) {
 
 // TestThreadsOptions: what cannot be is said.
 func TestThreadsOptions(t *testing.T) {
-	if _, err := python.New(1, &python.Options{Options: processes.Options{Threads: 10_000}}); err == nil {
+	if _, err := python.New(1, &python.Options{Threads: 10_000}); err == nil {
 		t.Error("10,000 threads are no error")
 	}
 	func() {
@@ -294,7 +294,7 @@ func TestThreadsOptions(t *testing.T) {
 				t.Error("Threads of -1 does not panic")
 			}
 		}()
-		python.New(1, &python.Options{Options: processes.Options{Threads: -1}})
+		python.New(1, &python.Options{Threads: -1})
 	}()
 }
 
@@ -318,7 +318,7 @@ func TestDescribe(t *testing.T) {
 
 // TestThreadsEnd: what runs when the pool is closed is waited for.
 func TestThreadsEnd(t *testing.T) {
-	p := threads(t, 4, processes.Options{})
+	p := threads(t, 4, python.Options{})
 	var futures []*concert.Future[float64]
 	for range 8 {
 		futures = append(futures, concert.Submit(context.Background(), p, python.Func[float64, float64]("tasks:nap"), 0.1))

@@ -160,7 +160,7 @@ func ExamplePython() {
 	}
 	// Output:
 	// one interpreter: ex, err := python.New(1, nil)
-	// threads: ex, err := python.New(1, &python.Options{Options: processes.Options{Threads: 2}})
+	// threads: ex, err := python.New(1, &python.Options{Threads: 2})
 	// interpreters: ex, err := python.New(2, nil)
 }
 

@@ -75,7 +75,7 @@ func pythonLine(n, threads int) string {
 	if threads == 1 {
 		return fmt.Sprintf("ex, err := python.New(%d, nil)", n)
 	}
-	return fmt.Sprintf("ex, err := python.New(%d, &python.Options{Options: processes.Options{Threads: %d}})", n, threads)
+	return fmt.Sprintf("ex, err := python.New(%d, &python.Options{Threads: %d})", n, threads)
 }
 
 // PythonProfile returns a Profile for choose.Options: it calls the function in Python that where names, as

@@ -14,7 +14,6 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
-	"concert/processes"
 	"concert/python"
 )
 
@@ -65,7 +64,7 @@ func tourChoose(ctx context.Context, t *tour) error {
 	}
 	t.addModels(computes, waits, false)
 
-	prober, err := python.New(1, &python.Options{Options: processes.Options{Output: slog.New(slog.DiscardHandler)}})
+	prober, err := python.New(1, &python.Options{Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.noted("Python is left out", err.Error())
 		return nil

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"concert"
-	"concert/processes"
 	"concert/python"
 )
 
@@ -58,14 +57,14 @@ def extension(n):
 func tourPython(ctx context.Context, t *tour) error {
 	const threads = 4
 	quiet := slog.New(slog.DiscardHandler) // what an interpreter says when it crashes is long
-	one, err := python.New(1, &python.Options{Options: processes.Options{Threads: threads, Output: quiet}})
+	one, err := python.New(1, &python.Options{Threads: threads, Output: quiet})
 	if err != nil {
 		t.noted("left out", err.Error())
 		return nil
 	}
 	defer one.Close()
 	n := runtime.GOMAXPROCS(0)
-	many, err := python.New(n, &python.Options{Options: processes.Options{Output: quiet}})
+	many, err := python.New(n, &python.Options{Output: quiet})
 	if err != nil {
 		return err
 	}

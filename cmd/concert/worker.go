@@ -12,7 +12,6 @@ import (
 
 	"concert"
 	"concert/cluster"
-	"concert/processes"
 	"concert/python"
 )
 
@@ -124,7 +123,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	if !o.memory.set {
 		o.memory.bytes = defaultMemory(machineMemory(), o.n, o.threads)
 	}
-	opts := &python.Options{Interpreter: o.python, Options: processes.Options{Threads: o.threads, Memory: o.memory.bytes}}
+	opts := &python.Options{Interpreter: o.python, Threads: o.threads, Memory: o.memory.bytes}
 	if o.path != "" {
 		opts.Path = []string{o.path}
 	}

@@ -25,7 +25,6 @@ import (
 	"strings"
 
 	"concert"
-	"concert/processes"
 	"concert/progress"
 	"concert/python"
 )
@@ -65,7 +64,7 @@ func run(ctx context.Context, interpreter string, recordings []string) (code int
 	}
 	display := progress.New(os.Stderr, &progress.Options{Total: len(recordings), Noun: "recordings"})
 	ex, err := python.New(0, &python.Options{
-		Options:     processes.Options{Observer: display.Observe},
+		Observer:    display.Observe,
 		Interpreter: interpreter,
 		Import:      []string{"numpy"},
 	})

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"concert"
-	"concert/processes"
 	"concert/python"
 )
 
@@ -32,7 +31,7 @@ func TestTones(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ex, err := python.New(2, &python.Options{Options: processes.Options{}, Interpreter: name})
+	ex, err := python.New(2, &python.Options{Interpreter: name})
 	if err != nil {
 		t.Fatal(err)
 	}

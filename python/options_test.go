@@ -1,0 +1,53 @@
+package python
+
+import (
+	"log/slog"
+	"reflect"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// TestOptions: each option of a pool of processes is one of a pool of interpreters and
+// arrives there, or is listed here with the reason why there is none.
+func TestOptions(t *testing.T) {
+	without := map[string]string{
+		"Command": "it is the interpreter",
+		"Check":   "the package checks arguments that other processes have encoded",
+		"Sandbox": "an interpreter cannot be confined: it starts as a program of its own",
+	}
+	o := &Options{
+		Init: processes.Initialize(Func[int, int]("tasks:square"), 1), Threads: 2, Env: []string{"A=b"}, Dir: "/", Queue: 3,
+		Timeout: 4, Grace: 5, StartTimeout: 6 * time.Second, MaxTasks: 7, MaxResident: 8, Memory: 9, MaxResult: 10,
+		Retry: func(*processes.WorkerError, int) bool { return true }, Output: slog.New(slog.DiscardHandler), Observer: func(concert.Event) {},
+	}
+	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(o.pool())
+	for f := range to.Type().Fields() {
+		own, ok := from.Type().FieldByName(f.Name)
+		if why := without[f.Name]; ok == (why != "") {
+			t.Errorf("processes.Options.%s: python.Options has it: %t, and the reason why not is %q", f.Name, ok, why)
+		}
+		if !ok {
+			continue
+		}
+		if own.Type != f.Type {
+			t.Errorf("%s is a %v, want a %v", f.Name, own.Type, f.Type)
+			continue
+		}
+		a, b := from.FieldByName(f.Name), to.FieldByName(f.Name)
+		same := reflect.DeepEqual(a.Interface(), b.Interface())
+		if f.Type.Kind() == reflect.Func {
+			same = a.Pointer() == b.Pointer()
+		}
+		if a.IsZero() || !same {
+			t.Errorf("%s: %v arrives as %v; want another value than zero, and the same", f.Name, a, b)
+		}
+	}
+	for f := range from.Type().Fields() {
+		if _, ok := to.Type().FieldByName(f.Name); !ok && f.Name != "Interpreter" && f.Name != "Path" && f.Name != "Import" {
+			t.Errorf("python.Options.%s is neither an option of processes nor one that New reads", f.Name)
+		}
+	}
+}
