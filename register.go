@@ -48,7 +48,8 @@ import (
 // A copy does not preserve the following:
 //
 //   - Shared variables: two pointers to one variable become pointers to two
-//     copies. A value that contains itself is an error.
+//     copies. A value that contains itself is an error, and so is a value whose
+//     encoding has more than 32 MiB and consists almost only of such copies.
 //   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
 //   - Spare capacity of slices, and the monotonic clock reading of a time.
 //   - The *Location of a time, which becomes a location of the same name. If

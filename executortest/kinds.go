@@ -309,6 +309,10 @@ var kindCases = []testCase{
 		for range 100_000 {
 			deep = []any{deep}
 		}
+		twice, twiceAny := &tree{}, any("end")
+		for range 60 {
+			twice, twiceAny = &tree{Kids: []*tree{twice, twice}}, []any{twiceAny, twiceAny}
+		}
 		type local struct{ A int }
 		var m sync.Map
 		m.Store(1, 1)
@@ -325,6 +329,8 @@ var kindCases = []testCase{
 			{circle, ".Kids[0].Kids[0]"},
 			{self, `["self"]`},
 			{deep, "nested more than"},
+			{twice, ".Kids[1]"},
+			{twiceAny, "refers many times to the same data"},
 			{[]any{local{1}}, "[0]"},
 			{holder[any]{strings.NewReader("x"), ""}, ".Value"},
 			{[]any{context.Background()}, "[0]"},

@@ -38,6 +38,7 @@ const (
 type encoder struct {
 	codec  *Codec
 	b      []byte
+	most   int // how long b may become
 	depth  int
 	nested any    // see Codec.Encode
 	memory memory // what the decoder will need
@@ -45,13 +46,10 @@ type encoder struct {
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
 	// time. If it is not nil at the start, it is used at every depth.
 	enclosing map[visit]bool
-}
-
-// visit identifies a pointer, a map or a slice that is being encoded.
-type visit struct {
-	at  uintptr
-	len int
-	typ reflect.Type
+	// See shared.go.
+	parts   *parts
+	copied  int // bytes
+	deepest int // the deepest level within the reference that is being encoded
 }
 
 // watchedDepth is the depth from which encode looks for cycles.
@@ -59,33 +57,22 @@ const watchedDepth = 500
 
 // encode appends a value. Coders call it for each nested value.
 func (e *encoder) encode(c *coder, v reflect.Value) error {
-	if e.depth++; e.depth > MaxDepth {
-		e.depth--
+	if e.depth == MaxDepth {
 		return errDeep
 	}
 	if err := e.fits(0); err != nil {
 		return err
 	}
+	e.depth++
 	defer func() { e.depth-- }()
+	if e.depth > e.deepest {
+		e.deepest = e.depth
+	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
-		if e.enclosing == nil && e.depth < watchedDepth || v.IsNil() {
-			break
+		if !v.IsNil() && (e.enclosing != nil || e.depth >= watchedDepth || len(e.b) >= e.codec.sharedFrom) {
+			return e.reference(c, v)
 		}
-		at := visit{at: v.Pointer(), typ: v.Type()}
-		if v.Kind() == reflect.Slice {
-			if at.len = v.Len(); at.len == 0 {
-				break
-			}
-		}
-		if e.enclosing == nil {
-			e.enclosing = make(map[visit]bool)
-		}
-		if e.enclosing[at] {
-			return errCycle
-		}
-		e.enclosing[at] = true
-		defer delete(e.enclosing, at)
 	}
 	return c.encode(e, v)
 }
@@ -131,10 +118,14 @@ func (e *encoder) bytes(major byte, b []byte) error {
 
 // fits returns an error if the encoding cannot have n more bytes.
 func (e *encoder) fits(n int) error {
-	if most := e.codec.maxBytes; n > most-len(e.b) {
-		return fmt.Errorf("the value has more than %d bytes when it is encoded", most)
+	if n > e.most-len(e.b) {
+		return e.tooLong()
 	}
 	return nil
+}
+
+func (e *encoder) tooLong() error {
+	return fmt.Errorf("the value has more than %d bytes when it is encoded", e.most)
 }
 
 // decoder is the state of one Decode.

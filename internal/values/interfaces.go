@@ -100,6 +100,7 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 			return failure
 		}
 		e.b, e.memory.used = e.b[:start], used
+		e.parts = nil // some may be in the removed bytes
 	}
 	b := e.codec.errors.Encode(err, e.nested)
 	e.head(majorTag, tagObject)

@@ -41,15 +41,25 @@ func (m *memory) padding(n int) int {
 // spend counts n parts of size bytes each.
 func (m *memory) spend(n, size int) error {
 	if size > 0 && n > (m.limit-m.used)/size {
-		return fmt.Errorf("the value needs more than %d bytes of memory, the most for an encoding of its length (%d, and %d for each byte): "+
-			"send fewer elements, or add bytes that are zero", m.limit, baseMemory, memoryPerByte)
+		return m.exceeded()
 	}
 	m.used += n * size
 	return nil
 }
 
+func (m *memory) exceeded() error {
+	return fmt.Errorf("the value needs more than %d bytes of memory, the most for an encoding of its length (%d, and %d for each byte): "+
+		"send fewer elements, or add bytes that are zero", m.limit, baseMemory, memoryPerByte)
+}
+
 // str counts the contents of a string.
-func (m *memory) str(n int) error { return m.spend(n, 1) }
+func (m *memory) str(n int) error {
+	if n > m.limit-m.used {
+		return m.exceeded()
+	}
+	m.used += n
+	return nil
+}
 
 // methodBytes counts the bytes that a method of a type decodes.
 func (m *memory) methodBytes(n int) error { return m.spend(n, 1) }

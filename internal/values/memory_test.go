@@ -150,7 +150,7 @@ func (r random) fill(v reflect.Value, depth int) {
 func sameMemory(t *testing.T, c *Codec, p reflect.Value) {
 	t.Helper()
 	coder := c.coder(p.Type().Elem())
-	e := &encoder{codec: c, memory: memory{limit: math.MaxInt}}
+	e := c.encoder(nil, nil)
 	if err := e.encode(coder, p.Elem()); err != nil {
 		t.Fatalf("%v: %v", p.Type(), err)
 	}

@@ -33,7 +33,8 @@
 // # What a copy does not preserve
 //
 //   - Shared variables: two pointers to one variable become pointers to two
-//     copies. A value that contains itself is an error.
+//     copies. A value that contains itself is an error, and so is a value whose
+//     encoding consists almost only of such copies and has more than 32 MiB.
 //   - Fields with the tag cbor:"-" or json:"-", which arrive as zero.
 //   - Spare capacity of slices, and a time's monotonic clock reading.
 //   - The *Location of a time. It becomes the decoder's location of the same
@@ -79,8 +80,7 @@ import (
 // an array, slice or map, and content of an interface counts as one.
 const MaxDepth = 20_000
 
-// MaxBytes bounds the encoding of a value. It stops a value whose pointers
-// share what they point to, and which grows with each copy of it.
+// MaxBytes bounds the encoding of a value.
 const MaxBytes = 1 << 30
 
 // Errors are the functions that encode and decode errors in interfaces.
@@ -104,7 +104,8 @@ type Codec struct {
 	coders sync.Map    // reflect.Type to *coder
 	named  atomic.Bool // a type with a name is encoded by user code
 
-	maxBytes int // see MaxBytes
+	maxBytes              int // see MaxBytes
+	sharedFrom, maxCopied int // see shared.go
 
 	mu       sync.RWMutex
 	byName   map[string]reflect.Type // guarded by mu
@@ -119,8 +120,8 @@ type Codec struct {
 func New(errors Errors) *Codec {
 	c := &Codec{
 		errors:   errors,
-		maxBytes: MaxBytes,
-		byName:   make(map[string]reflect.Type), names: make(map[reflect.Type]string),
+		maxBytes: MaxBytes, sharedFrom: sharedFrom, maxCopied: maxCopied,
+		byName: make(map[string]reflect.Type), names: make(map[reflect.Type]string),
 		seen: make(map[reflect.Type]bool), composed: make(map[string]reflect.Type), clashes: make(map[string]bool),
 	}
 	for _, t := range standardTypes {
@@ -134,10 +135,12 @@ func New(errors Errors) *Codec {
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
 	coder := c.coder(v.Type())
-	e := &encoder{codec: c, b: b, nested: nested, memory: memory{limit: math.MaxInt}}
+	e := encoders.Get().(*encoder)
+	*e = c.encoder(b, nested)
 	err := e.encode(coder, v)
 	if cyclic(err) { // a deep level found it: encode again to find the shortest path
-		e = &encoder{codec: c, b: b, nested: nested, memory: memory{limit: math.MaxInt}, enclosing: make(map[visit]bool)}
+		*e = c.encoder(b, nested)
+		e.enclosing = make(map[visit]bool)
 		if again := e.encode(coder, v); again != nil {
 			err = again
 		}
@@ -148,7 +151,18 @@ func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	if err != nil {
 		return b, rooted(v.Type(), err)
 	}
-	return e.b, nil
+	b = e.b
+	*e = encoder{}
+	encoders.Put(e)
+	return b, nil
+}
+
+// encoders keeps encoders that are not in use, as an allocation costs time.
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// encoder returns an encoder that appends to b.
+func (c *Codec) encoder(b []byte, nested any) encoder {
+	return encoder{codec: c, b: b, most: c.maxBytes, nested: nested, memory: memory{limit: math.MaxInt}}
 }
 
 // pad appends the zero bytes that the decoder requires. The value begins at

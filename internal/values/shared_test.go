@@ -1,0 +1,227 @@
+package values
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// Types whose values can refer twice to the same data.
+type (
+	twoPointers   struct{ Left, Right *twoPointers }
+	twoInArray    struct{ Kids [2]*twoInArray }
+	manyKids      struct{ Kids []*manyKids }
+	twoInMap      map[int]twoInMap
+	pairOf[T any] struct{ A, B *T }
+	four[T any]   = pairOf[pairOf[pairOf[pairOf[T]]]]
+)
+
+// levels returns values of n levels, each of which refers twice to the next one.
+func levels(n int) map[string]any {
+	pointers, array, kids, m, list, object := &twoPointers{}, &twoInArray{}, &manyKids{}, twoInMap{}, any("the end"), any(1.5)
+	for range n {
+		pointers = &twoPointers{pointers, pointers}
+		array = &twoInArray{[2]*twoInArray{array, array}}
+		kids = &manyKids{[]*manyKids{kids, kids}}
+		m = twoInMap{1: m, 2: m}
+		list = []any{list, list}
+		object = map[string]any{"left": object, "right": object}
+	}
+	return map[string]any{"pointers": pointers, "array": array, "slices": kids, "map": m, "list": list, "object": object}
+}
+
+// TestShared_Refused refuses values that have far too many copies of the same
+// data. It would not end if the encoder made them.
+func TestShared_Refused(t *testing.T) {
+	all := levels(60)
+	large := make([]byte, 1<<20)
+	rows := make([][]byte, 100)
+	for i := range rows {
+		rows[i] = large
+	}
+	all["rows"] = rows
+	all["end"] = struct {
+		A any
+		L *twoPointers
+	}{1, all["pointers"].(*twoPointers)}
+	for name, v := range all {
+		t.Run(name, func(t *testing.T) {
+			c := newCodec()
+			c.Learn(reflect.TypeOf(v))
+			b, err := c.Encode(nil, reflectPtr(reflect.ValueOf(v)), nil)
+			if err == nil || !strings.Contains(err.Error(), "refers many times to the same data") || !strings.Contains(err.Error(), "keep shared data once") || b != nil {
+				t.Errorf("%d bytes, %v", len(b), err)
+			}
+			if path := map[string]string{"pointers": ".Right", "array": ".Kids[1]", "slices": ".Kids[1]", "list": "[1]", "rows": "[3", "end": ".L.Left"}[name]; err != nil && !strings.Contains(err.Error(), path) {
+				t.Errorf("%v; want the path %s", err, path)
+			}
+		})
+	}
+}
+
+// TestShared_Exact copies values with shared data, and less of it than is
+// refused.
+func TestShared_Exact(t *testing.T) {
+	all := levels(12)
+	large := make([]byte, 1<<20)
+	all["rows"] = [][]byte{large, large, large, large, large[:100], large[:1000]}
+	texts := make([]string, 40)
+	for i := range texts {
+		texts[i] = strings.Repeat("x", 1<<20)
+	}
+	all["texts"] = texts // equal, but no references
+	all["generic"] = four[four[int]]{}
+	for name, v := range all {
+		t.Run(name, func(t *testing.T) {
+			c := newCodec()
+			c.sharedFrom = 1000
+			c.Learn(reflect.TypeOf(v))
+			sameMemory(t, c, reflectPtr(reflect.ValueOf(v)))
+		})
+	}
+}
+
+// TestShared_Random copies parts of random values from the first byte on.
+func TestShared_Random(t *testing.T) {
+	c := newCodec()
+	c.sharedFrom = 0
+	for seed := range uint64(1000) {
+		r := random{rand.New(rand.NewPCG(seed, 0))}
+		one := randomValue(seed).Elem()
+		all := reflect.New(reflect.SliceOf(one.Type()))
+		for range 3 {
+			all.Elem().Set(reflect.Append(all.Elem(), one))
+		}
+		if r.IntN(2) == 0 {
+			all = reflectPtr(reflect.ValueOf([]any{all.Interface(), all.Interface()}))
+			if _, err := c.nameOf(reflect.PointerTo(reflect.SliceOf(one.Type()))); err != nil {
+				continue
+			}
+		}
+		if sameMemory(t, c, all); t.Failed() {
+			t.Fatal("seed ", seed)
+		}
+	}
+}
+
+// TestShared_Once encodes shared data once.
+func TestShared_Once(t *testing.T) {
+	c := newCodec()
+	c.sharedFrom = 1
+	count := 0
+	x := &counted{&count, strings.Repeat("x", 2*minPart)}
+	small := &counted{&count, ""}
+	in := []any{1, x, x, []*counted{x, x}, &x, small, small}
+	c.Learn(reflect.TypeFor[counted]())
+	sameMemory(t, c, reflect.ValueOf(&[]any{1}))
+	if _, err := c.Encode(nil, reflect.ValueOf(&in), nil); err != nil || count != 3 {
+		t.Errorf("the method was called %d times, %v; want once for the large value and twice for the small one", count, err)
+	}
+}
+
+type counted struct {
+	count *int
+	text  string
+}
+
+func (c counted) MarshalText() ([]byte, error) { *c.count++; return []byte(c.text), nil }
+func (c *counted) UnmarshalText([]byte) error  { return nil }
+
+// TestShared_Depth counts the levels of a copied part.
+func TestShared_Depth(t *testing.T) {
+	deep := &node{}
+	for range MaxDepth / 4 {
+		deep = &node{Next: deep}
+	}
+	c := newCodec()
+	c.Learn(reflect.TypeFor[node]())
+	c.sharedFrom = 0
+	for _, x := range []struct {
+		above int
+		want  string
+	}{{10, ""}, {MaxDepth - 100, "nested more than"}} {
+		var second any = deep
+		for range x.above {
+			second = []any{second}
+		}
+		_, err := c.Encode(nil, reflect.ValueOf(&[]any{deep, []any{deep}, second}), nil)
+		if (err == nil) != (x.want == "") || err != nil && !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%d levels above: %v; want %q", x.above, err, x.want)
+		}
+	}
+	// The second deep is a part of another part.
+	wrapped := []any{deep}
+	var third any = wrapped
+	for range MaxDepth - 100 {
+		third = []any{third}
+	}
+	if _, err := c.Encode(nil, reflect.ValueOf(&[]any{deep, wrapped, third}), nil); err == nil || !strings.Contains(err.Error(), "nested more than") {
+		t.Errorf("a part of a part: %v", err)
+	}
+}
+
+// errShared is an error that cannot be encoded by its fields.
+type errShared struct {
+	Data []string
+	Func any
+}
+
+func (*errShared) Error() string { return "shared" }
+
+// TestShared_Removed does not copy bytes that were removed from the encoding.
+func TestShared_Removed(t *testing.T) {
+	c := newCodec()
+	c.sharedFrom = 0
+	c.Learn(reflect.TypeFor[errShared]())
+	data := []string{strings.Repeat("x", 1000)}
+	in := []any{error(&errShared{data, func() {}}), data, data}
+	c.Learn(reflect.TypeOf(data))
+	got, err := trip(c, reflect.ValueOf(&struct {
+		E    error
+		List []any
+	}{in[0].(error), in[1:]}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := got.Elem().Field(1).Interface(); !reflect.DeepEqual(list, in[1:]) || got.Elem().Field(0).Interface().(error).Error() != "shared" {
+		t.Errorf("%#v became %#v", in, got.Elem())
+	}
+}
+
+// TestMaxBytes bounds the encoding before it has more bytes.
+func TestMaxBytes(t *testing.T) {
+	c := newCodec()
+	c.maxBytes = 1000
+	c.sharedFrom = 1
+	text := strings.Repeat("x", 600)
+	for name, x := range map[string]struct {
+		v    any
+		path string
+	}{
+		"text":     {[]string{text, text}, "[1]"},
+		"bytes":    {[][]byte{make([]byte, 600), make([]byte, 600)}, "[1]"},
+		"numbers":  {[][]int64{make([]int64, 60), make([]int64, 80)}, "[1]"},
+		"elements": {make([]bool, 2000), ""},
+		"methods":  {[]secret{{make([]byte, 600)}, {make([]byte, 600)}}, "[1]"},
+		"error":    {[]error{io.EOF, errors.New(text), errors.New(text)}, "[2]"},
+		"copies":   {[]*[]string{{text}, {"a"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "copies" {
+				l := x.v.([]*[]string)
+				x.v, x.path = []*[]string{l[0], l[0]}, "[1]"
+			}
+			b, err := c.Encode([]byte("kept"), reflectPtr(reflect.ValueOf(x.v)), nil)
+			if err == nil || !strings.Contains(err.Error(), "more than 1000 bytes when it is encoded") || !strings.Contains(err.Error(), x.path) || !bytes.Equal(b, []byte("kept")) {
+				t.Errorf("%d bytes, %v; want an error with %q", len(b), err, x.path)
+			}
+		})
+	}
+	if _, err := c.Encode(nil, reflect.ValueOf(&[]string{text, text[:390]}), nil); err != nil {
+		t.Errorf("998 bytes: %v", err)
+	}
+}
