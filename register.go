@@ -60,7 +60,11 @@ import (
 //   - Data that the methods of a type do not encode.
 //
 // Register panics if name is empty or taken, if fn is nil, or if In or Out
-// contain a channel, a function or an unsafe pointer, which cannot be copied.
+// contain a type whose values cannot be copied. These are channels, functions
+// and unsafe pointers; types with MarshalBinary, GobEncode or MarshalCBOR and
+// without the reverse method; and types without exported fields that have
+// MarshalText or MarshalJSON and not the reverse method. An UnmarshalBinary with
+// a value receiver counts as missing, unless the type is a map.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
 	if name == "" || fn == nil {
 		panic("concert: Register with an empty name or a nil function")

@@ -61,6 +61,11 @@ func TestRegisteredFunctions(t *testing.T) {
 	}
 }
 
+// halfText is a type that cannot be decoded.
+type halfText struct{ text string }
+
+func (h halfText) MarshalText() ([]byte, error) { return []byte(h.text), nil }
+
 func TestRegisterMisuse(t *testing.T) {
 	for name, misuse := range map[string]func(){
 		"taken":       func() { concert.Register("test.plain", plain) },
@@ -69,6 +74,9 @@ func TestRegisterMisuse(t *testing.T) {
 		"error taken": func() { concert.RegisterError("io.EOF", errors.New("another")) },
 		"nil error":   func() { concert.RegisterError("test.nilError", nil) },
 		"empty type":  func() { concert.RegisterErrorType[*concert.ShutdownError]("") },
+		"half": func() {
+			concert.Register("test.half", func(context.Context, map[string]halfText) (int, error) { return 0, nil })
+		},
 		"channel": func() {
 			concert.Register("test.channel", func(context.Context, struct{ C []chan int }) (int, error) { return 0, nil })
 		},

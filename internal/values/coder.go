@@ -65,7 +65,7 @@ func (b *builder) build(c *coder) {
 		return
 	}
 	if m := methodsOf(t); m != nil {
-		c.null = m.mayBeNull
+		c.null = m.null
 		c.encode, c.decode = m.encode, m.decode
 		return
 	}
@@ -120,8 +120,9 @@ func unsupported(t reflect.Type) error {
 }
 
 // Check returns an error if the type contains a channel, a function, an unsafe
-// pointer, or a struct with two fields of the same name. Encode checks all that
-// depends on the value.
+// pointer, a struct with two fields of the same name, or a type whose values
+// only a missing method could decode. Encode checks all that depends on the
+// value.
 func (c *Codec) Check(t reflect.Type) error {
 	if err := check(t, make(map[reflect.Type]bool)); err != nil {
 		return rooted(t, err)
@@ -149,8 +150,11 @@ func (c *Codec) CheckContents(t reflect.Type) error {
 }
 
 func check(t reflect.Type, seen map[reflect.Type]bool) error {
-	if seen[t] || t == timeType || methodsOf(t) != nil {
+	if seen[t] || t == timeType {
 		return nil
+	}
+	if m := methodsOf(t); m != nil {
+		return m.refused
 	}
 	seen[t] = true
 	switch t.Kind() {
@@ -167,6 +171,9 @@ func check(t reflect.Type, seen map[reflect.Type]bool) error {
 		fields, err := fieldsOf(t)
 		if err != nil {
 			return err
+		}
+		if len(fields.encoded) == 0 && len(fields.unexported) > 0 {
+			return halfPair(t)
 		}
 		for _, f := range fields.encoded {
 			if err := check(t.Field(f.index).Type, seen); err != nil {

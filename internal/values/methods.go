@@ -2,6 +2,7 @@ package values
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -24,6 +25,7 @@ type (
 type pair struct {
 	marshal, unmarshal string // names of the methods
 	out, in            reflect.Type
+	find, findReverse  finder
 	binary             bool // used even if all contents can be encoded
 	major              byte // major type of the item with the bytes; 0 if they are an item
 	tag                uint64
@@ -31,40 +33,56 @@ type pair struct {
 	back               func(any, []byte) error
 }
 
+// finder finds a method of a type. Its name is a constant in the function, as
+// the linker keeps all methods of all types if a name is computed.
+type finder func(reflect.Type) (reflect.Method, bool)
+
 // pairs are all pairs, the preferred ones first.
 var pairs = []*pair{
 	{
 		marshal: "MarshalCBOR", out: reflect.TypeFor[cborMarshaler](), unmarshal: "UnmarshalCBOR", in: reflect.TypeFor[cborUnmarshaler](), binary: true,
-		call: func(v any) ([]byte, error) { return v.(cborMarshaler).MarshalCBOR() },
-		back: func(v any, b []byte) error { return v.(cborUnmarshaler).UnmarshalCBOR(b) },
+		find:        func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalCBOR") },
+		findReverse: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("UnmarshalCBOR") },
+		call:        func(v any) ([]byte, error) { return v.(cborMarshaler).MarshalCBOR() },
+		back:        func(v any, b []byte) error { return v.(cborUnmarshaler).UnmarshalCBOR(b) },
 	},
 	{
 		marshal: "MarshalBinary", out: reflect.TypeFor[encoding.BinaryMarshaler](), unmarshal: "UnmarshalBinary", in: reflect.TypeFor[encoding.BinaryUnmarshaler](), binary: true, major: majorBytes,
-		call: func(v any) ([]byte, error) { return v.(encoding.BinaryMarshaler).MarshalBinary() },
-		back: func(v any, b []byte) error { return v.(encoding.BinaryUnmarshaler).UnmarshalBinary(b) },
+		find:        func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalBinary") },
+		findReverse: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("UnmarshalBinary") },
+		call:        func(v any) ([]byte, error) { return v.(encoding.BinaryMarshaler).MarshalBinary() },
+		back:        func(v any, b []byte) error { return v.(encoding.BinaryUnmarshaler).UnmarshalBinary(b) },
 	},
 	{
 		marshal: "GobEncode", out: reflect.TypeFor[gobEncoder](), unmarshal: "GobDecode", in: reflect.TypeFor[gobDecoder](), binary: true, major: majorBytes,
-		call: func(v any) ([]byte, error) { return v.(gobEncoder).GobEncode() },
-		back: func(v any, b []byte) error { return v.(gobDecoder).GobDecode(b) },
+		find:        func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("GobEncode") },
+		findReverse: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("GobDecode") },
+		call:        func(v any) ([]byte, error) { return v.(gobEncoder).GobEncode() },
+		back:        func(v any, b []byte) error { return v.(gobDecoder).GobDecode(b) },
 	},
 	{
 		marshal: "MarshalText", out: reflect.TypeFor[encoding.TextMarshaler](), unmarshal: "UnmarshalText", in: reflect.TypeFor[encoding.TextUnmarshaler](), major: majorText,
-		call: func(v any) ([]byte, error) { return v.(encoding.TextMarshaler).MarshalText() },
-		back: func(v any, b []byte) error { return v.(encoding.TextUnmarshaler).UnmarshalText(b) },
+		find:        func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalText") },
+		findReverse: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("UnmarshalText") },
+		call:        func(v any) ([]byte, error) { return v.(encoding.TextMarshaler).MarshalText() },
+		back:        func(v any, b []byte) error { return v.(encoding.TextUnmarshaler).UnmarshalText(b) },
 	},
 	{
 		marshal: "MarshalJSON", out: reflect.TypeFor[jsonMarshaler](), unmarshal: "UnmarshalJSON", in: reflect.TypeFor[jsonUnmarshaler](), major: majorBytes, tag: tagJSON,
-		call: func(v any) ([]byte, error) { return v.(jsonMarshaler).MarshalJSON() },
-		back: func(v any, b []byte) error { return v.(jsonUnmarshaler).UnmarshalJSON(b) },
+		find:        func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalJSON") },
+		findReverse: func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("UnmarshalJSON") },
+		call:        func(v any) ([]byte, error) { return v.(jsonMarshaler).MarshalJSON() },
+		back:        func(v any, b []byte) error { return v.(jsonUnmarshaler).UnmarshalJSON(b) },
 	},
 }
 
 // methods is the pair that encodes a type.
 type methods struct {
 	*pair
-	mayBeNull bool // MarshalCBOR may return any item
-	half      bool // the type does not have the reverse method
+	null    bool // a value may be encoded as null
+	nilable bool // nil is encoded as null, without the methods
+	// refused says why all values of the type are errors; nil if they are not.
+	refused error
 }
 
 var methodsKnown sync.Map // reflect.Type to *methods, nil for none
@@ -84,13 +102,29 @@ func methodsOf(t reflect.Type) *methods {
 	}
 	var found *methods
 	for _, p := range pairs {
-		if whole, half := p.of(t); whole && (p.binary || !encodesAll(t)) || half && p.binary {
-			found = &methods{p, p.major == 0, half}
+		refused := p.of(t)
+		switch {
+		case refused == nil && (p.binary || !encodesAll(t)):
+			found = newMethods(t, p)
+		case refused != nil && refused != errNoPair && p.binary && found == nil:
+			found = &methods{pair: p, refused: refused}
+		}
+		if found != nil && found.refused == nil {
 			break
 		}
 	}
 	methodsKnown.Store(t, found)
 	return found
+}
+
+func newMethods(t reflect.Type, p *pair) *methods {
+	m := &methods{pair: p, null: p.major == 0}
+	switch t.Kind() {
+	case reflect.Map, reflect.Slice, reflect.Chan, reflect.Func:
+		m.nilable = p.major != 0 // an item of MarshalCBOR can be null itself
+		m.null = true
+	}
+	return m
 }
 
 // encodesAll reports whether an encoding by contents includes all fields of t.
@@ -114,73 +148,49 @@ func encodesAll(t reflect.Type) bool {
 	return true
 }
 
-// of reports whether the type itself has both methods (whole) or only the first
-// (half). Methods of embedded fields do not count.
-func (p *pair) of(t reflect.Type) (whole, half bool) {
+var errNoPair = errors.New("no method")
+
+// of returns nil if the type itself has both methods. It returns errNoPair if it
+// does not have the first one, and otherwise what is wrong with the second one.
+// Methods of embedded fields do not count.
+func (p *pair) of(t reflect.Type) error {
 	ptr := reflect.PointerTo(t)
-	if !ptr.Implements(p.out) || t.Kind() == reflect.Struct && !declares(t, p.marshal) {
-		return false, false
+	switch {
+	case !ptr.Implements(p.out) || !declares(t, p.find):
+		return errNoPair
+	case !ptr.Implements(p.in) || !declares(t, p.findReverse):
+		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(t), p.marshal, p.unmarshal)
+	case t.Implements(p.in) && t.Kind() != reflect.Map && t.Size() > 0:
+		return fmt.Errorf("%s has the method %s with a value receiver, which cannot set the value: declare it for *%s", typeText(t), p.unmarshal, typeText(t))
 	}
-	whole = ptr.Implements(p.in) && (t.Kind() != reflect.Struct || declares(t, p.unmarshal))
-	return whole, !whole
+	return nil
 }
 
-// declares reports whether a struct type declares the method itself. A method
-// that it has by embedding would omit the other fields. The compiler generates
+// halfPair returns an error if the type has a method of a pair and not the other
+// one. The type must have no complete pair.
+func halfPair(t reflect.Type) error {
+	for _, p := range pairs {
+		if err := p.of(t); err != nil && err != errNoPair {
+			return err
+		}
+	}
+	return nil
+}
+
+// declares reports whether a type declares the method itself. A method that a
+// struct has by embedding would omit the other fields. The compiler generates
 // such a method, and its position is not in a source file.
-func declares(t reflect.Type, name string) bool {
+func declares(t reflect.Type, find finder) bool {
 	embeds := false
-	for i := range t.NumField() {
+	for i := 0; t.Kind() == reflect.Struct && i < t.NumField(); i++ {
 		embeds = embeds || t.Field(i).Anonymous
 	}
 	if !embeds {
 		return true
 	}
-	var m reflect.Method
-	var ok bool
-	ptr := reflect.PointerTo(t)
-	// With constant names, the linker can remove all other methods.
-	switch name {
-	case "MarshalCBOR":
-		if m, ok = t.MethodByName("MarshalCBOR"); !ok {
-			m, _ = ptr.MethodByName("MarshalCBOR")
-		}
-	case "UnmarshalCBOR":
-		if m, ok = t.MethodByName("UnmarshalCBOR"); !ok {
-			m, _ = ptr.MethodByName("UnmarshalCBOR")
-		}
-	case "MarshalBinary":
-		if m, ok = t.MethodByName("MarshalBinary"); !ok {
-			m, _ = ptr.MethodByName("MarshalBinary")
-		}
-	case "UnmarshalBinary":
-		if m, ok = t.MethodByName("UnmarshalBinary"); !ok {
-			m, _ = ptr.MethodByName("UnmarshalBinary")
-		}
-	case "GobEncode":
-		if m, ok = t.MethodByName("GobEncode"); !ok {
-			m, _ = ptr.MethodByName("GobEncode")
-		}
-	case "GobDecode":
-		if m, ok = t.MethodByName("GobDecode"); !ok {
-			m, _ = ptr.MethodByName("GobDecode")
-		}
-	case "MarshalText":
-		if m, ok = t.MethodByName("MarshalText"); !ok {
-			m, _ = ptr.MethodByName("MarshalText")
-		}
-	case "UnmarshalText":
-		if m, ok = t.MethodByName("UnmarshalText"); !ok {
-			m, _ = ptr.MethodByName("UnmarshalText")
-		}
-	case "MarshalJSON":
-		if m, ok = t.MethodByName("MarshalJSON"); !ok {
-			m, _ = ptr.MethodByName("MarshalJSON")
-		}
-	case "UnmarshalJSON":
-		if m, ok = t.MethodByName("UnmarshalJSON"); !ok {
-			m, _ = ptr.MethodByName("UnmarshalJSON")
-		}
+	m, ok := find(t)
+	if !ok {
+		m, _ = find(reflect.PointerTo(t))
 	}
 	f := runtime.FuncForPC(m.Func.Pointer())
 	if f == nil {
@@ -191,12 +201,16 @@ func declares(t reflect.Type, name string) bool {
 }
 
 func (m *methods) encode(e *encoder, v reflect.Value) error {
+	if m.refused != nil {
+		return m.refused
+	}
+	if m.nilable && v.IsNil() {
+		e.b = append(e.b, itemNull)
+		return nil
+	}
 	b, err := m.call(v.Addr().Interface())
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", m.marshal, typeText(v.Type()), err)
-	}
-	if m.half {
-		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(v.Type()), m.marshal, m.unmarshal)
 	}
 	if err := e.memory.methodBytes(len(b)); err != nil {
 		return err
@@ -219,8 +233,12 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 }
 
 func (m *methods) decode(d *decoder, v reflect.Value) error {
-	if m.half {
-		return fmt.Errorf("%s has the method %s and not its reverse: add %s", typeText(v.Type()), m.marshal, m.unmarshal)
+	if m.refused != nil {
+		return m.refused
+	}
+	if m.nilable && d.null() {
+		v.SetZero()
+		return nil
 	}
 	var b []byte
 	var err error
@@ -243,6 +261,9 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 	}
 	if err != nil {
 		return err
+	}
+	if v.Kind() == reflect.Map {
+		v.Set(reflect.MakeMap(v.Type())) // a method with a value receiver cannot make it
 	}
 	own := append([]byte{}, b...) // the method may keep the bytes
 	if err := m.back(v.Addr().Interface(), own); err != nil {

@@ -15,7 +15,10 @@
 //
 //  1. time.Time has a coder of its own, which keeps the zone.
 //  2. A type with a pair of binary methods is encoded by these methods:
-//     MarshalCBOR, MarshalBinary or GobEncode, and the reverse method.
+//     MarshalCBOR, MarshalBinary or GobEncode, and the reverse method. If the
+//     reverse method is missing, or cannot set a value because it has a value
+//     receiver, all values of the type are errors. (The reverse method of a map
+//     may have a value receiver.)
 //  3. Booleans, numbers, strings, arrays, slices, maps and pointers are encoded
 //     by their contents. Nil and empty are different.
 //  4. A struct is encoded as its exported fields; an embedded struct is one
