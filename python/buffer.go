@@ -119,7 +119,23 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 		return nil, fmt.Errorf("%s in %d bytes", a.what(), len(b))
 	}
 	a.b = littleEndian(b, a.unit())
+	if a.kind == reflect.Bool {
+		a.b = ones(a.b)
+	}
 	return a, nil
+}
+
+// ones returns bools as Go has them: any byte but 0 is true in Python.
+func ones(b []byte) []byte {
+	at := slices.IndexFunc(b, func(x byte) bool { return x > 1 })
+	if at < 0 {
+		return b
+	}
+	b = slices.Clone(b)
+	for i := range b[at:] {
+		b[at+i] = min(b[at+i], 1)
+	}
+	return b
 }
 
 // shapeText is a shape as Python writes it.

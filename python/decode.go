@@ -538,14 +538,18 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 	case reflect.Struct:
 		fs := fieldsOf(to.Type())
 		named := func(key reflect.Value) string { return "." + fmt.Sprint(key) }
+		var filled bits
 		return d.entries(reflect.TypeFor[any](), named, func(key reflect.Value) error {
 			name, _ := key.Interface().(string)
-			f, ok := fs.find(name)
+			i, ok := fs.find(name)
 			if !ok {
 				var ignored any
 				return d.decode(reflect.ValueOf(&ignored).Elem())
 			}
-			field, err := at(to, f.index)
+			if filled.set(i) {
+				return fail("another key of the dict is for the same field of a Go %s", to.Type())
+			}
+			field, err := at(to, fs.list[i].index)
 			if err != nil {
 				return err
 			}

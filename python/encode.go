@@ -166,7 +166,8 @@ func hooked(t reflect.Type) encodeFunc {
 		return nil
 	case t == bigRat:
 		return func(e *encoder, v reflect.Value) error {
-			return e.encodeTextForm("Fraction", pointer(v).(*big.Rat).String())
+			r := pointer(v).(*big.Rat)
+			return e.encodeTextForm("Fraction", r.Num().Text(16)+"/"+r.Denom().Text(16))
 		}
 	case t == bigFloat:
 		return func(*encoder, reflect.Value) error { return fail("%s", infoOf(t).why) }

@@ -112,16 +112,33 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// find returns the field for a key: of that name, or else of that name in other case.
-func (fs *fields) find(key string) (field, bool) {
+// find returns the number of the field for a key: of that name, or else of that name in
+// other case.
+func (fs *fields) find(key string) (int, bool) {
 	i, ok := fs.byName[key]
-	if !ok {
-		if !utf8.ValidString(key) {
-			return field{}, false // ToLower would replace what is not UTF-8
-		}
-		if i, ok = fs.byName[strings.ToLower(key)]; !ok {
-			return field{}, false
-		}
+	if !ok && utf8.ValidString(key) { // ToLower would replace what is not UTF-8
+		i, ok = fs.byName[strings.ToLower(key)]
 	}
-	return fs.list[i], true
+	return i, ok
+}
+
+// bits is a set of small numbers.
+type bits struct {
+	low  uint64
+	more map[int]bool
+}
+
+// set adds a number, and reports whether it was there.
+func (b *bits) set(i int) bool {
+	if i < 64 {
+		was := b.low>>i&1 == 1
+		b.low |= 1 << i
+		return was
+	}
+	was := b.more[i]
+	if b.more == nil {
+		b.more = make(map[int]bool)
+	}
+	b.more[i] = true
+	return was
 }

@@ -44,7 +44,8 @@ import (
 //	                                          its zone, in seconds, or None
 //	Ellipsis 3 days seconds microseconds nanoseconds
 //	                                          datetime.timedelta
-//	Ellipsis 4 kind text                      date, time, Decimal, Fraction, UUID, Path
+//	Ellipsis 4 kind text                      date, time, Decimal, UUID, Path, and Fraction, of
+//	                                          which both parts have hexadecimal digits
 //	Ellipsis 5 typecode offset counts         list of array.array, next to each other, only in
 //	                                          arguments; a count of -1 is None
 //

@@ -2,6 +2,7 @@ package python
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/big"
 	"reflect"
@@ -82,6 +83,26 @@ func TestFields(t *testing.T) {
 	var back all
 	if err := decodeAll(b, reflect.ValueOf(&back).Elem()); err != nil || back.Name != "outer" || back.Deep != 5 || back.embedded.Name != "" {
 		t.Errorf("back: %+v, %v", back, err)
+	}
+	b, _ = codec{}.Encode(map[string]any{"NAME": "x", "Name": "y"})
+	if err := decodeAll(b, reflect.ValueOf(&back).Elem()); err == nil || !strings.Contains(err.Error(), "another key of the dict is for the same field") {
+		t.Errorf("two keys for a field: %+v, %v", back, err)
+	}
+	var list []reflect.StructField
+	wide := make(map[string]any)
+	for i := range 70 {
+		list = append(list, reflect.StructField{Name: fmt.Sprint("F", i), Type: reflect.TypeFor[int]()})
+		wide[fmt.Sprint("f", i)] = i
+	}
+	to := reflect.New(reflect.StructOf(list)).Elem()
+	b, _ = codec{}.Encode(wide)
+	if err := decodeAll(b, to); err != nil || to.Field(69).Int() != 69 {
+		t.Errorf("a struct with many fields: %v, %v", to, err)
+	}
+	wide["F69"] = 1
+	b, _ = codec{}.Encode(wide)
+	if err := decodeAll(b, to); err == nil || !strings.Contains(err.Error(), "another key") {
+		t.Errorf("two keys for one of many fields: %v", err)
 	}
 	b, _ = codec{}.Encode(map[string]any{"NAME": "x", "unknown": []any{1}})
 	if err := decodeAll(b, reflect.ValueOf(&back).Elem()); err != nil || back.Name != "x" {

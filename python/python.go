@@ -54,11 +54,22 @@
 // as a copy, at any depth. Large values pass through shared memory (on Linux).
 //
 // Fields have the names that encoding/json gives them, and its tags omitempty and
-// omitzero leave fields out. As with encoding/json, unexported fields are not
-// sent, and keys of a dict that a struct has no field for are ignored. All else
-// arrives exactly, or there is an error that says where in the value the cause is, as
-// in result[3].price: an int that is too large for its Go type, a float where an
-// int is expected, keys that are one in Python, an object that is not plain data.
+// omitzero leave fields out. A value arrives exactly, or there is an error that says where in
+// the value the cause is, as in result[3].price: an int that is too large for its Go type, a
+// float where an int is expected, keys that are one in Python, a datetime without a zone that
+// has fold=1, an object that is not plain data. Only this is lost:
+//
+//   - unexported fields, and keys of a dict that a struct has no field for, as with
+//     encoding/json
+//   - the monotonic clock of a time.Time
+//   - the rules of a zone: a time keeps its offset and the name of its zone, a TimeOfDay the
+//     offset
+//   - the class of a result, beyond the table: an instance of a derived class is one of its
+//     base, a namedtuple and a structure of numpy a tuple, a dataclass the dict of its fields,
+//     a member of an Enum its value
+//   - the order of a dict, and that of a set
+//   - how an array is in memory: its strides, the order of its bytes, and that it was read-only
+//   - JSON between the values: order, duplicate keys and digits that a float64 does not have
 //
 // A Go string that is not UTF-8, such as the name of a file in Latin-1, is the str that
 // os.fsdecode makes of its bytes: each byte that is not UTF-8 is a surrogate, U+DC80 to

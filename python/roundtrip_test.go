@@ -146,7 +146,8 @@ func kinds() []any {
 		time.Date(2024, 2, 29, 1, 2, 3, 0, time.UTC), time.Date(2024, 2, 29, 1, 2, 3, 456789123, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, zone),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999999, odd), time.Date(2024, 1, 1, 0, 0, 0, 1000, Naive),
 		time.Duration(0), time.Hour, -time.Nanosecond, time.Duration(math.MinInt64), time.Duration(math.MaxInt64),
-		*big.NewInt(1 << 62), *huge, *big.NewRat(-1, 3), Date("0001-01-01"), TimeOfDay("23:59:59"), TimeOfDay("01:02:03.000400+05:30"), Decimal("-1.20"), Decimal("1E+30"),
+		*big.NewInt(1 << 62), *huge, *big.NewRat(-1, 3), Date("0001-01-01"), TimeOfDay("23:59:59"), TimeOfDay("01:02:03.000400+05:30"), Decimal("-1.20"), Decimal("1E+30"), Decimal("-0"), Decimal("0E+3"), Decimal("0.000001"), Decimal("1.50E-7"), Decimal("sNaN123"), Decimal("-Infinity"), Decimal("9E+999999999999999999"), Date("9999-12-31"),
+		TimeOfDay("00:00:00+00:00"), TimeOfDay("01:02:03-23:59:59"), *new(big.Rat).SetFrac(new(big.Int).Lsh(big.NewInt(-1), 100_000), big.NewInt(3)), *big.NewRat(-255, 254),
 		Decimal("NaN"), UUID("00112233-4455-6677-8899-aabbccddeeff"), Path("/usr/lib"), Path("caf\u00e9"), netip.MustParseAddr("192.0.2.1"),
 	}
 }
@@ -236,6 +237,9 @@ func TestRefused_Go(t *testing.T) {
 		{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "years 1 to 9999"}, {time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), "years 1 to 9999"},
 		{time.Date(2000, 1, 1, 0, 0, 0, 0, time.FixedZone("X", 86400)), "offset of a day"},
 		{Date("2024-02-30"), "2024-02-30"}, {Date("x"), `"x" is no date`}, {TimeOfDay("24:00:00"), "is no time"}, {TimeOfDay("12:00"), "is no time"}, {Decimal("1,5"), "is no Decimal"},
+		{Decimal("01.0"), "is no Decimal as Python writes it"}, {Decimal("1E5"), "is no Decimal"}, {Decimal("0.0000001"), "is no Decimal"}, {Decimal("NaN0"), "is no Decimal"}, {Decimal("+1"), "is no Decimal"}, {Decimal(""), "is no Decimal"},
+		{TimeOfDay("12:00:00-00:00"), "is no time"}, {TimeOfDay("12:00:00+01:00:00"), "is no time"}, {TimeOfDay("12:00:00.000000"), "is no time"}, {TimeOfDay("12:00:00.5"), "is no time"}, {Date("0000-01-01"), "is no date"}, {Date("10000-01-01"), "is no date"},
+		{UUID("00112233-4455-6677-8899-AABBCCDDEEFF"), "is no UUID"},
 		{UUID("x"), "is no UUID"}, {Path("a\x00"), "is no Path"}, {Array[int8]{[]int{2}, []int8{1}}, "shape [2] cannot have 1"}, {Array[int8]{[]int{-1}, nil}, "shape [-1]"},
 		{new([]int), "a pointer to a nil []int"}, {new(map[string]int), "a pointer to a nil map"}, {new(*int), "a pointer to a nil *int"}, {[]*any{new(any)}, "a pointer to a nil interface"},
 		{Array[bool]{[]int{1 << 40, 1 << 40}, nil}, "cannot have 0"},

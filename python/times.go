@@ -4,86 +4,12 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
-	"regexp"
-	"strings"
 	"time"
 )
 
 // Naive is the location of a time.Time that is a datetime.datetime without a
 // zone, as a result and as an argument.
 var Naive = time.FixedZone("naive", 0)
-
-// Values of Python's standard library that Go has no type for are their text.
-// As arguments they are checked, so that they come back as they were sent. Each
-// also fits into a string, and into what has UnmarshalText.
-type (
-	// Date is a datetime.date, as 2006-01-02.
-	Date string
-	// TimeOfDay is a datetime.time, as 15:04:05, with six digits of a second
-	// after a point unless they are zero, and the offset of its zone, as +01:00,
-	// if it has one.
-	TimeOfDay string
-	// Decimal is a decimal.Decimal, as 1.20 or 1E+3.
-	Decimal string
-	// UUID is a uuid.UUID, in lower case.
-	UUID string
-	// Path is a pathlib.Path.
-	Path string
-)
-
-// textForms are the types of text, and what they are called in forms.
-var textForms = map[reflect.Type]string{
-	reflect.TypeFor[Date]():      "date",
-	reflect.TypeFor[TimeOfDay](): "time",
-	reflect.TypeFor[Decimal]():   "Decimal",
-	reflect.TypeFor[UUID]():      "UUID",
-	reflect.TypeFor[Path]():      "Path",
-}
-
-// textTypes is the reverse of textForms.
-var textTypes = func() map[string]reflect.Type {
-	m := make(map[string]reflect.Type)
-	for t, name := range textForms {
-		m[name] = t
-	}
-	return m
-}()
-
-// textSyntax is what a text has to look like, to be what Python would write.
-var textSyntax = map[string]*regexp.Regexp{
-	"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
-	"time":     regexp.MustCompile(`^([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?)?$`),
-	"Decimal":  regexp.MustCompile(`^-?(\d+(\.\d+)?(E[+-]\d{1,17})?|Infinity|s?NaN\d*)$`),
-	"UUID":     regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
-	"Path":     regexp.MustCompile(`^[^\x00]+$`),
-	"Fraction": regexp.MustCompile(`^-?\d+(/\d+)?$`),
-}
-
-// checkText reports whether text is one of a form.
-func checkText(form, text string) bool {
-	if syntax := textSyntax[form]; syntax == nil || !syntax.MatchString(text) {
-		return false
-	}
-	switch form {
-	case "date":
-		t, err := time.Parse(time.DateOnly, text)
-		return err == nil && t.Year() >= 1
-	case "time":
-		return !strings.Contains(text, ".000000")
-	}
-	return true
-}
-
-func (e *encoder) encodeTextForm(form, text string) error {
-	if !checkText(form, text) {
-		return fail("%q is no %s as Python writes it", text, form)
-	}
-	e.form(formText, 2)
-	if err := e.text(form); err != nil {
-		return err
-	}
-	return e.text(text)
-}
 
 func (e *encoder) encodeTime(t time.Time) error {
 	if y := t.Year(); y < 1 || y > 9999 {
@@ -239,48 +165,4 @@ func (d *decoder) decodeDuration(to reflect.Value) error {
 		return mismatch(fmt.Sprintf("a timedelta of %d days", n[0]), to)
 	}
 	return setDuration(to, time.Duration(total.Int64()))
-}
-
-func (d *decoder) decodeTextForm(to reflect.Value) error {
-	form, _, err := d.string()
-	if err != nil {
-		return err
-	}
-	text, _, err := d.string()
-	if err != nil {
-		return err
-	}
-	t := textTypes[form]
-	if t == nil && form != "Fraction" {
-		return d.bad("a text of kind %q", form)
-	}
-	var natural any
-	if t == nil {
-		r, ok := new(big.Rat).SetString(text)
-		if !ok {
-			return d.bad("a Fraction of %q", shorten([]byte(text)))
-		}
-		natural = r
-	} else {
-		natural = reflect.ValueOf(text).Convert(t).Interface()
-	}
-	to, done := settled(to, natural)
-	if done {
-		return nil
-	}
-	switch {
-	case to.Type() == t, to.Kind() == reflect.String && infoOf(to.Type()).class == byKind:
-		to.SetString(text)
-		return nil
-	case form == "date" && to.Type() == timeType:
-		day, err := time.ParseInLocation(time.DateOnly, text, Naive)
-		if err != nil {
-			return d.bad("a date of %q", text)
-		}
-		to.Set(reflect.ValueOf(day))
-		return nil
-	case infoOf(to.Type()).class == textClass:
-		return unmarshalText(to, []byte(text))
-	}
-	return mismatch(fmt.Sprintf("the %s %q", form, shorten([]byte(text))), to)
 }

@@ -393,24 +393,47 @@ def kind_of(v):
 
 def evaluate(text):
     scope = {}
-    for name in "array collections dataclasses datetime decimal enum fractions pathlib uuid ctypes".split():
+    for name in "array collections dataclasses datetime decimal enum fractions pathlib uuid ctypes types".split():
         if name in text:
             scope[name] = __import__(name)
     if "np." in text:
         import numpy
 
         scope["np"] = numpy
+    if "NoOffset" in text:
+        import datetime
+
+        class NoOffset(datetime.tzinfo):
+            def utcoffset(self, when):
+                return None
+
+        scope["NoOffset"] = NoOffset
     if "tz(" in text:
         import datetime
 
         scope["tz"] = lambda seconds, *name: datetime.timezone(datetime.timedelta(seconds=seconds), *name)
-    scope.update(Data=Data, Color=Color, Plain=Plain, Point=Point, Money=Money, nest=nest, circle=circle, Thing=Thing, Nested=Nested)
+    scope.update(Data=Data, DataDict=DataDict, Perm=Perm, Whole=Whole, Color=Color, Plain=Plain, Point=Point, Money=Money, nest=nest, circle=circle, Thing=Thing, Nested=Nested)
     return eval(text, scope)
 
 
 class Plain(enum.Enum):
     A = "first"
     B = (1, 2)
+
+
+class Perm(enum.Flag):
+    R = 1
+    W = 2
+
+
+class Whole(enum.IntFlag):
+    X = 4
+    Y = 8
+
+
+@dataclasses.dataclass
+class DataDict(dict):
+    x: int
 
 
 Point = collections.namedtuple("Point", "x y")

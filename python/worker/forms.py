@@ -167,7 +167,7 @@ def build_text(arrays, kind, text):
     if kind == "Fraction":
         fractions = own("fractions")
 
-        return fractions.Fraction(text)
+        return fractions.Fraction(*[int(n, 16) for n in text.split("/")])
     if kind == "UUID":
         uuid = own("uuid")
 
@@ -258,7 +258,7 @@ def find(t):
         if f is not unknown:
             break
         if "__dataclass_fields__" in c.__dict__:
-            f = convert_dataclass
+            f = convert_dataclass if PLAIN.isdisjoint(t.__mro__) else ambiguous
             break
     if len(known) > 1000:
         known.clear()  # classes that were made in passing
@@ -296,6 +296,11 @@ def unknown(v, trail):
     raise Trouble("it is of type %s; return plain data, or register its class with concert.converts" % name)
 
 
+def ambiguous(v, trail):
+    kinds = [c.__name__ for c in type(v).__mro__ if c in PLAIN]
+    raise Trouble("it is of type %s, a dataclass and a %s; register its class with concert.converts" % (type_name(type(v)), kinds[0]))
+
+
 def same(v, trail):
     return v
 
@@ -319,7 +324,10 @@ def convert_set(v, trail):
     out = set()
     try:
         for x in v:
+            n = len(out)
             out.add(convert(x, trail))
+            if len(out) == n:
+                raise Trouble("another item, %.80r, is the same when it is sent" % (x,))
     except Trouble as e:
         e.path.append("[an item]")
         raise
@@ -370,34 +378,65 @@ def convert_enum(v, trail):
 
 def convert_datetime(v, trail):
     offset, name = v.utcoffset(), None
-    if offset is not None:
+    if offset is None:
+        if v.tzinfo is not None:
+            raise Trouble("its zone, %s, has no offset" % v.tzinfo)
+        if v.fold:
+            raise Trouble("it is a datetime without a zone that has fold=1, which no time of Go has; give it a zone")
+    else:
         if offset.microseconds:
             raise Trouble("the offset of its zone, %s, has a fraction of a second" % offset)
         offset, name = offset.days * 86400 + offset.seconds, v.tzname() or ""
-    nanosecond = getattr(v, "nanosecond", 0)
-    return (Ellipsis, TIME, v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, nanosecond, offset, name)
+    return (Ellipsis, TIME, v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, extra(v, "nanosecond"), offset, name)
 
 
 def convert_timedelta(v, trail):
-    return Ellipsis, DURATION, v.days, v.seconds, v.microseconds, getattr(v, "nanoseconds", 0)
+    return Ellipsis, DURATION, v.days, v.seconds, v.microseconds, extra(v, "nanoseconds")
+
+
+def extra(v, name):
+    """The nanoseconds that a derived class has beyond the microseconds of its base."""
+    n = getattr(v, name, 0)
+    if type(n) is not int or not 0 <= n < 1000:
+        raise Trouble("its attribute %s is %.80r, and not an int from 0 to 999" % (name, n))
+    return n
 
 
 def convert_time(v, trail):
     if v.tzinfo is not None and v.utcoffset() is None:
         raise Trouble("its zone, %s, has no offset without a date" % v.tzinfo)
-    return Ellipsis, TEXT, "time", v.isoformat()
+    if v.fold and v.tzinfo is None:
+        raise Trouble("it is a time without a zone that has fold=1, which python.TimeOfDay does not have")
+    return Ellipsis, TEXT, "time", own("datetime").time.isoformat(v)
+
+
+# A derived class may have a __str__ and an isoformat of its own: the text is that of the base.
 
 
 def convert_date(v, trail):
-    return Ellipsis, TEXT, "date", v.isoformat()
+    return Ellipsis, TEXT, "date", own("datetime").date.isoformat(v)
 
 
-def as_text(kind):
-    return lambda v, trail: (Ellipsis, TEXT, kind, str(v))
+def convert_decimal(v, trail):
+    # A context may ask for a small e.
+    return Ellipsis, TEXT, "Decimal", own("decimal").Decimal.__str__(v).replace("e", "E")
+
+
+def convert_uuid(v, trail):
+    return Ellipsis, TEXT, "UUID", own("uuid").UUID.__str__(v)
+
+
+def convert_path(v, trail):
+    pathlib = own("pathlib")
+
+    here = type(pathlib.PurePath())
+    if not isinstance(v, here):
+        raise Trouble("it is of type %s, and the paths of this system are of type %s; return its str" % (type_name(type(v)), here.__name__))
+    return Ellipsis, TEXT, "Path", here.__str__(v)
 
 
 def convert_fraction(v, trail):
-    return Ellipsis, TEXT, "Fraction", "%d/%d" % (v.numerator, v.denominator)
+    return Ellipsis, TEXT, "Fraction", "%x/%x" % (v.numerator, v.denominator)  # decimal digits have a limit
 
 
 # Arrays.
@@ -413,7 +452,11 @@ def convert_buffer(v, trail):
     view = memoryview(v)
     dtype = FORMATS.get(view.format.lstrip("@=<" if sys.byteorder == "little" else "@"))
     if dtype is None or sys.byteorder == "big":
-        return convert(v.tolist(), trail)
+        try:
+            items = v.tolist()
+        except NotImplementedError:
+            raise Trouble("it is a memoryview of format %r" % view.format) from None
+        return convert(items, trail)
     if dtype == "u1" and view.ndim == 1:
         return view.tobytes()
     return Ellipsis, NUMPY, dtype, view.shape, view if view.c_contiguous else view.tobytes()
@@ -514,6 +557,7 @@ def convert_void(v, trail):
     return tuple(out)
 
 
+# Those of the builtin types are for derived classes, whose methods may return anything.
 CONVERTERS = {
     ("builtins", "NoneType"): same,
     ("builtins", "bool"): same,
@@ -523,11 +567,11 @@ CONVERTERS = {
     ("builtins", "set"): convert_set,
     ("builtins", "frozenset"): lambda v, trail: frozenset(convert_set(v, trail)),
     ("builtins", "str"): lambda v, trail: str.__str__(v),
-    ("builtins", "bytes"): lambda v, trail: bytes(v),
-    ("builtins", "bytearray"): lambda v, trail: bytes(v),
-    ("builtins", "int"): lambda v, trail: int(v),
-    ("builtins", "float"): lambda v, trail: float(v),
-    ("builtins", "complex"): lambda v, trail: complex(v),
+    ("builtins", "bytes"): lambda v, trail: bytes.__getitem__(v, slice(None)),
+    ("builtins", "bytearray"): lambda v, trail: bytes(bytearray.__getitem__(v, slice(None))),
+    ("builtins", "int"): lambda v, trail: int.__int__(v),
+    ("builtins", "float"): lambda v, trail: float.__float__(v),
+    ("builtins", "complex"): lambda v, trail: complex.__pos__(v),
     ("builtins", "memoryview"): convert_buffer,
     ("array", "array"): convert_buffer,
     ("enum", "Enum"): convert_enum,
@@ -535,11 +579,11 @@ CONVERTERS = {
     ("datetime", "date"): convert_date,
     ("datetime", "time"): convert_time,
     ("datetime", "timedelta"): convert_timedelta,
-    ("decimal", "Decimal"): as_text("Decimal"),
+    ("decimal", "Decimal"): convert_decimal,
     ("fractions", "Fraction"): convert_fraction,
-    ("uuid", "UUID"): as_text("UUID"),
-    ("pathlib", "PurePath"): as_text("Path"),
-    ("pathlib._local", "PurePath"): as_text("Path"),
+    ("uuid", "UUID"): convert_uuid,
+    ("pathlib", "PurePath"): convert_path,
+    ("pathlib._local", "PurePath"): convert_path,
     ("numpy", "ndarray"): convert_ndarray,
     ("numpy", "generic"): convert_scalar,
     ("numpy", "void"): convert_void,
