@@ -29,9 +29,10 @@
 //     a [*PanicError] if it panicked; with [ErrGoexit] if it ended its
 //     goroutine; with [ErrCancelled], [ErrClosed] or the executor's own error
 //     if it never ran.
-//   - The error of a task that panicked, or that comes from another process, says
-//     which input of a Map the task was, and the label that [WithLabel] or
-//     [WithInputLabels] has given it. Events say it of all tasks.
+//   - The error of a task says which input of a Map the task was, and the label
+//     that [WithLabel] or [WithInputLabels] has given it: see [InputOf]. Only an
+//     error that a function in this process has returned is passed on as it is.
+//     Events say it of all tasks.
 //   - The context given to Submit or Map is the parent of the one that the
 //     function gets. A task whose context ends before it starts never does; one
 //     that runs is told by its context, and its own return decides the outcome.

@@ -137,6 +137,21 @@ func ExampleMapIndexed() {
 	// [7 7 0]
 }
 
+// A label says what a task is about, and is found in its error.
+func ExampleInputOf() {
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	ctx := concert.WithLabel(context.Background(), "cat.jpg")
+	resize := func(_ context.Context, width int) (int, error) { return 1000 / width, nil }
+	_, err := concert.Submit(ctx, ex, resize, 0).Result(ctx)
+	if in := concert.InputOf(err); in != nil {
+		fmt.Println(in.Label, "failed")
+	}
+	// Output:
+	// cat.jpg failed
+}
+
 // Wait for the first failure, and call off the rest.
 func ExampleWait() {
 	ctx := context.Background()

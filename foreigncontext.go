@@ -81,10 +81,21 @@ func (c *foreignContext) Value(key any) any {
 	if c.mute.Load() {
 		return nil
 	}
+	v, ok := foreignValue(c.values, key)
+	if !ok {
+		c.mute.Store(true)
+	}
+	return v
+}
+
+// foreignValue calls the Value method of a context of the program's own type on
+// another goroutine. The value is nil if the method fails, or does not return
+// within valueTime, for which ok is false.
+func foreignValue(ctx context.Context, key any) (v any, ok bool) {
 	found := make(chan any, 1)
 	go func() {
 		var v any
-		if guarded(func() { v = c.values.Value(key) }) != nil {
+		if guarded(func() { v = ctx.Value(key) }) != nil {
 			v = nil
 		}
 		found <- v
@@ -93,10 +104,9 @@ func (c *foreignContext) Value(key any) any {
 	defer t.Stop()
 	select {
 	case v := <-found:
-		return v
+		return v, true
 	case <-t.C:
-		c.mute.Store(true)
-		return nil
+		return nil, false
 	}
 }
 

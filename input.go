@@ -10,7 +10,8 @@ import (
 
 // Input says which input a task is of, for errors, events and logs: the index in
 // its Map, and the label that the caller has given it. Tasks of [Submit] and
-// [Go] without a label have none, so it is nil there.
+// [Go] without a label have none, so it is nil there. [InputOf] finds it in an
+// error.
 type Input struct {
 	// Name is the name of the task's function, as [Task.Name].
 	Name string
@@ -52,9 +53,10 @@ type labelKey struct{}
 
 // WithLabel returns a context that gives a label to the tasks that are submitted
 // with it, by [Submit], [Go] or a Map: the file that a task is about, say. The
-// label is in their events and in the errors that say which task failed:
-// [PanicError], [RemoteError] and processes.WorkerError. Tasks that these tasks
-// submit in their turn do not have it. WithLabel panics if ctx is nil.
+// label is in their events, and in the errors that [InputOf] finds it in. Tasks
+// that these tasks submit in their turn do not have it. A cluster sends the first
+// 256 bytes of it with the task, for the logs and errors of workers and for dead
+// letters. WithLabel panics if ctx is nil.
 func WithLabel(ctx context.Context, label string) context.Context {
 	if ctx == nil {
 		panic("concert: WithLabel with a nil context")
@@ -77,14 +79,19 @@ func WithInputLabels[In any](ctx context.Context, label func(In) string) context
 	return context.WithValue(ctx, labelKey{}, label)
 }
 
-// input returns what the task of a Submit or Go is of, nil without a label.
-func (t *Task) input() (in *Input) {
-	defer func() {
-		if recover() != nil { // the context may be of a type of the program
-			in = nil
-		}
-	}()
-	label, _ := t.ctx.Parent.Value(labelKey{}).(string)
+// input returns what the task of a Submit, Go or Relay is of, nil without a
+// label.
+func (t *Task) input() *Input {
+	if r, ok := t.job.(*relay); ok && r.is.Input != nil {
+		return r.is.Input
+	}
+	var v any
+	if parent := t.ctx.Parent; foreign(parent) {
+		v, _ = foreignValue(parent, labelKey{})
+	} else {
+		v = parent.Value(labelKey{})
+	}
+	label, _ := v.(string)
 	if label == "" {
 		return nil
 	}
@@ -151,28 +158,4 @@ func (l *labels[In]) remove(index int64) {
 // input returns what an item of the Map is of.
 func (m *mapping[In, Out]) input(index int64) *Input {
 	return &Input{m.id.name(), index, m.labels.get(index)}
-}
-
-// withInput returns the error of a task from elsewhere with what the task is of, if it is
-// one that says so. The error itself may belong to others.
-func withInput(err error, input func() *Input) error {
-	switch e := err.(type) {
-	case *PanicError:
-		if in := input(); in != nil && e.Input == nil {
-			c := *e
-			c.Input = in
-			return &c
-		}
-	case *valueError:
-		if in := input(); in != nil && e.in == nil {
-			return &valueError{e.what, e.name, in, e.err}
-		}
-	case *RemoteError:
-		if in := input(); in != nil && e.Input == nil {
-			c := *e
-			c.Input = in
-			return &c
-		}
-	}
-	return err
 }

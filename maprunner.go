@@ -161,12 +161,11 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		goexit := false
 		if !returned {
 			if v := recover(); v != nil {
-				p := NewPanicError(v)
-				p.Input = r.m.input(index)
-				it.err = p
+				it.err = NewPanicError(v)
 			} else {
 				it.err, goexit = ErrGoexit, true
 			}
+			it.err = withInput(it.err, func() *Input { return r.m.input(index) })
 		}
 		var zero In
 		it.in = zero

@@ -89,12 +89,11 @@ func (c *call[In, Out]) run(t *Task) bool {
 	returned := false
 	defer func() {
 		if !returned {
-			c.future.err = ErrGoexit
+			err := ErrGoexit
 			if v := recover(); v != nil {
-				p := NewPanicError(v)
-				p.Input = t.input()
-				c.future.err = p
+				err = NewPanicError(v)
 			}
+			c.future.err = withInput(err, t.input)
 		}
 		c.end(finished, t.strand.Load(), -1)
 	}()
@@ -106,8 +105,8 @@ func (c *call[In, Out]) run(t *Task) bool {
 
 func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
 
-func (c *call[In, Out]) drop(_ *Task, err error, s *strand) {
-	c.future.err = err
+func (c *call[In, Out]) drop(t *Task, err error, s *strand) {
+	c.future.err = withInput(err, t.input)
 	c.end(cancelledState, s, -1)
 }
 

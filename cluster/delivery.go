@@ -37,6 +37,23 @@ type delivery struct {
 	begun time.Time // written before the function, read after it
 }
 
+// input returns which input of a Map the task is at its submitter, and its
+// label, or nil.
+func (d *delivery) input() *concert.Input {
+	if d.Input == 0 && d.Label == "" {
+		return nil
+	}
+	return &concert.Input{Name: d.Function, Index: d.Input - 1, Label: d.Label}
+}
+
+// String names the task in what a person reads.
+func (d *delivery) String() string {
+	if in := d.input(); in != nil {
+		return printable(in.String())
+	}
+	return printable(d.Function)
+}
+
 // take takes a task, as it comes.
 func (w *worker) take(msg *message) {
 	e, err := w.verifier.Open(msg.data(), msg.subject(), w.link.key != nil)
@@ -143,7 +160,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		ctx, stop = context.WithDeadline(ctx, time.UnixMilli(d.Deadline))
 	}
 	began := false
-	call := concert.Call{Name: d.Function, Started: func() {
+	call := concert.Call{Name: d.Function, Input: d.input(), Started: func() {
 		began, d.begun = true, time.Now()
 		if quick {
 			delayed = time.AfterFunc(startDelay, func() { w.hint(d, 0, 0) })

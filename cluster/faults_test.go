@@ -79,11 +79,16 @@ func dial(t *testing.T, access cluster.Access) *cluster.Executor {
 // serve is a worker, which ends with the test or before.
 func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
 	t.Helper()
-	pool := goroutines.New(places, nil)
+	return serveOn(t, access, goroutines.New(places, nil))
+}
+
+// serveOn is a worker that runs tasks on a pool, which ends with it.
+func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Places: places, Notice: func(string) {}}); err != nil {
+		if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Notice: func(string) {}}); err != nil {
 			panic(err) // or those who wait for a worker would wait for ever
 		}
 	})

@@ -32,7 +32,7 @@ func oneLine(text string) string {
 
 // bury makes a dead letter of a message that is no task.
 func (w *worker) bury(msg *message, why error) {
-	if w.letter(msg, why) {
+	if w.letter(msg, "a message that is no task", why) {
 		msg.say(neverAgain + " " + oneLine(why.Error()))
 		return
 	}
@@ -45,7 +45,7 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 		w.mu.Lock()
 		msg := d.msg
 		w.mu.Unlock()
-		if !w.letter(msg, why) {
+		if !w.letter(msg, "a task of "+d.String(), why) {
 			w.back(d)
 			return
 		}
@@ -54,8 +54,9 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 	})
 }
 
-// letter publishes a dead letter, and reports whether it is stored.
-func (w *worker) letter(msg *message, why error) bool {
+// letter publishes a dead letter, and reports whether it is stored. what is for
+// the notice if it is not.
+func (w *worker) letter(msg *message, what string, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
 	subject := strings.Replace(msg.subject(), "concert.task.", "concert.dead.", 1)
 	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d.%d", msg.position().seq, msg.position().time))
@@ -63,7 +64,7 @@ func (w *worker) letter(msg *message, why error) bool {
 	defer cancel()
 	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.data(), Header: header})
 	if err != nil {
-		w.opts.Notice(fmt.Sprintf("a task that is given up (%v) could not be put among the dead letters: %v", why, err))
+		w.opts.Notice(fmt.Sprintf("%s is given up (%s), and could not be put among the dead letters: %v", what, oneLine(why.Error()), err))
 	}
 	return err == nil
 }

@@ -123,6 +123,8 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 type DeadLetter struct {
 	Number   uint64    `json:"number"`   // by which it is replayed or discarded
 	Function string    `json:"function"` // "" if it was no task
+	Index    int64     `json:"index"`    // which input of its Map it is, from 0 up; -1 for a task of Submit, and if it is not known
+	Label    string    `json:"label"`    // that its submitter gave it, its first 256 bytes; or ""
 	Contract string    `json:"contract"`
 	Client   string    `json:"client"`
 	Reason   string    `json:"reason"`
@@ -163,13 +165,13 @@ func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (al
 func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 	d := DeadLetter{
 		Number: msg.Sequence, Reason: printable(msg.Header.Get(reasonHeader)), Worker: printable(msg.Header.Get(workerHeader)),
-		At: msg.Time, Bytes: len(msg.Data),
+		At: msg.Time, Bytes: len(msg.Data), Index: -1,
 	}
 	if parts := strings.Split(msg.Subject, "."); len(parts) == 4 {
 		d.Contract, d.Client = printable(parts[2]), printable(parts[3])
 	}
 	if e, err := new(wire.Verifier).Open(msg.Data, taskSubject(msg), false); err == nil {
-		d.Function = printable(e.Function)
+		d.Function, d.Index, d.Label = printable(e.Function), e.Input-1, printable(e.Label)
 	}
 	return d
 }

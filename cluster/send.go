@@ -170,6 +170,9 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	if d, ok := c.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}
+	if in := c.batch.Input(c.i); in != nil {
+		env.Input, env.Label = in.Index+1, in.Label
+	}
 	if r := retryOf(c.batch.Parent()); r.attempts > 1 {
 		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.most.Milliseconds()
 	}
@@ -198,6 +201,14 @@ func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 		e.unwanted(c)
 	}
 	e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
+}
+
+// String names the task in what a person reads.
+func (c *call) String() string {
+	if in := c.batch.Input(c.i); in != nil {
+		return in.String()
+	}
+	return c.batch.Name
 }
 
 func (c *call) isSettled() bool {

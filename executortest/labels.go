@@ -1,26 +1,19 @@
 package executortest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"concert"
+	"concert/progress"
+	"concert/trace"
 )
-
-// inputOf is what an error says of the input, nil if it does not.
-func inputOf(err error) *concert.Input {
-	if p, ok := errors.AsType[*concert.PanicError](err); ok {
-		return p.Input
-	}
-	if r, ok := errors.AsType[*concert.RemoteError](err); ok {
-		return r.Input
-	}
-	return nil
-}
 
 // isInput reports whether an input is what a case has submitted.
 func isInput(in *concert.Input, name string, index int64, label string) bool {
@@ -77,7 +70,7 @@ var labelCases = []testCase{
 					if failed := how != "not at all"; failed != (err != nil) || !failed && got.Value != "no failure: "+how {
 						s.Errorf("input %d, %q, gave %q, %v", got.Index, how, got.Value, err)
 					}
-					in := inputOf(err)
+					in := concert.InputOf(err)
 					if (how == "panic" || how == "error" && !s.Shared) && !isInput(in, name, got.Index, label(got.Index)) {
 						s.Errorf("the error of input %d, %v, is of %+v", got.Index, err, in)
 					}
@@ -111,7 +104,7 @@ var labelCases = []testCase{
 		ctx := concert.WithLabel(s.ctx, label)
 		for _, how := range []string{"panic", "error"} {
 			_, err := concert.Submit(ctx, ex, fail, how).Result(s.ctx)
-			in := inputOf(err)
+			in := concert.InputOf(err)
 			if (how == "panic" || !s.Shared) && !isInput(in, name, -1, label) {
 				s.Errorf("the error %v is of %+v", err, in)
 			}
@@ -119,12 +112,12 @@ var labelCases = []testCase{
 				s.Errorf("the error says %q; want the label in it, escaped", err)
 			}
 			_, err = concert.Submit(s.ctx, ex, fail, how).Result(s.ctx)
-			if in := inputOf(err); in != nil {
+			if in := concert.InputOf(err); in != nil {
 				s.Errorf("the error of a task without a label, %v, is of %+v", err, in)
 			}
 		}
 		for _, err := range concert.Map(ctx, ex, fail, slices.Values([]string{"panic"})) {
-			if in := inputOf(err); !isInput(in, name, 0, label) {
+			if in := concert.InputOf(err); !isInput(in, name, 0, label) {
 				s.Errorf("the error of a Map, %v, is of %+v", err, in)
 			}
 		}
@@ -140,6 +133,77 @@ var labelCases = []testCase{
 		}
 		if labeled != 9 {
 			s.Errorf("%d events with the label, want 9, those of 3 tasks", labeled)
+		}
+	}},
+
+	{"InputPlaces", "whoever reads an error, a log, a trace or a progress line asks: of which input?", func(s *suite) {
+		const label = "dog.jpg \x1b[31m"
+		ways := []struct {
+			name  string
+			index int64
+			label string
+		}{{"Submit", -1, label}, {"Map", 1, ""}, {"Map with WithLabel", 1, label}, {"Map with WithInputLabels", 1, label}}
+		for _, failure := range inputFailures {
+			for _, way := range ways {
+				if !failure.applies(s) || failure.submit && way.name != "Submit" {
+					continue
+				}
+				var r record
+				var traced, lines bytes.Buffer
+				tracer := trace.New(&traced)
+				display := progress.New(&lines, &progress.Options{Format: progress.JSON})
+				observers := []concert.Observer{r.observe, tracer.Observer("suite"), display.Observe}
+				c := Config{Workers: 1, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
+					for _, observe := range observers {
+						observe(e)
+					}
+				}}
+				if failure.timeout {
+					c.Timeout = 100 * time.Millisecond
+				}
+				ex := s.executor(c)
+				ctx := s.ctx
+				if way.label != "" {
+					ctx = concert.WithLabel(ctx, way.label)
+				}
+				if way.name == "Map with WithInputLabels" {
+					ctx = failure.label(s.ctx, way.label)
+				}
+				err := failure.fail(s, ctx, ex, way.name != "Submit")
+				in := concert.InputOf(err)
+				if err == nil || !isInput(in, failure.function, way.index, way.label) {
+					s.Errorf("%s, %s: the error %v is of %+v, want input %d, label %q", way.name, failure.name, err, in, way.index, way.label)
+				} else if failure.named && (!strings.Contains(err.Error(), in.String()) || strings.Contains(err.Error(), "\x1b")) {
+					s.Errorf("%s, %s: the error says %q, want %q in it", way.name, failure.name, err, in)
+				}
+				ex.Close()
+				tracer.Close()
+				display.Close()
+				want := ""
+				if way.index >= 0 {
+					want += fmt.Sprintf(`,"input":%d`, way.index)
+				}
+				if way.label != "" {
+					want += `,"label":"dog.jpg \u001b[31m"`
+				}
+				if !strings.Contains(traced.String(), want) {
+					s.Errorf("%s, %s: the trace has no %s:\n%s", way.name, failure.name, want, traced.String())
+				}
+				if !strings.Contains(lines.String(), want) {
+					s.Errorf("%s, %s: the progress has no %s:\n%s", way.name, failure.name, want, lines.String())
+				}
+				n := 0
+				for _, events := range r.events {
+					for _, e := range events {
+						if isInput(e.Input, failure.function, way.index, way.label) {
+							n++
+						}
+					}
+				}
+				if n < 2 {
+					s.Errorf("%s, %s: %d events are of the input, want 2 or more", way.name, failure.name, n)
+				}
+			}
 		}
 	}},
 
@@ -171,3 +235,85 @@ var labelCases = []testCase{
 		}
 	}},
 }
+
+// inputFailure is a way in which a task fails, whose error says of which input
+// it is.
+type inputFailure struct {
+	name, function string
+	named          bool // the text of the error names the input
+	submit         bool // a Map has none
+	timeout        bool // the executor has a Timeout
+	applies        func(*suite) bool
+	label          func(ctx context.Context, label string) context.Context
+	// fail returns the error of the task with the second of three arguments, of
+	// which the others do not fail; or of the only one, if not in a Map.
+	fail func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error
+}
+
+// failing returns a failure for arguments good and bad of a function.
+func failing[In, Out any](name, function string, named bool, applies func(*suite) bool, fn func(context.Context, In) (Out, error), good, bad In) inputFailure {
+	return inputFailure{
+		name: name, function: function, named: named, applies: applies,
+		label: labelsAll[In],
+		fail: func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error {
+			return second(outcomeOf(s, ctx, ex, mapped, fn, good, bad))
+		},
+	}
+}
+
+// labelsAll gives the same label to all inputs of a Map.
+func labelsAll[In any](ctx context.Context, label string) context.Context {
+	return concert.WithInputLabels(ctx, func(In) string { return label })
+}
+
+// outcomeOf is that of bad, in a Map between two that are good.
+func outcomeOf[In, Out any](s *suite, ctx context.Context, ex concert.Executor, mapped bool, fn func(context.Context, In) (Out, error), good, bad In) (out Out, err error) {
+	if !mapped {
+		return concert.Submit(ctx, ex, fn, bad).Result(s.ctx)
+	}
+	n := 0
+	for got, e := range concert.Map(ctx, ex, fn, slices.Values([]In{good, bad, good})) {
+		if n++; n == 2 {
+			out, err = got, e
+		} else if e != nil {
+			s.Errorf("a result next to one that fails: %v", e)
+		}
+	}
+	return out, err
+}
+
+var inputFailures = func() []inputFailure {
+	all := func(*suite) bool { return true }
+	remote := func(s *suite) bool { return !s.Shared }
+	const never = "not at all"
+	failures := []inputFailure{
+		failing("panic", "executortest.fail", true, all, fail, never, "panic"),
+		failing("Goexit", "executortest.fail", false, all, fail, never, "goexit"),
+		failing("error", "executortest.fail", false, remote, fail, never, "error"),
+		failing("panicking encoder", "executortest.misbehave", true, remote, misbehave, rogueArgument{}, rogueArgument{rogue{encodingArgument, "panic"}}),
+		failing("failing decoder", "executortest.misbehave", true, remote, misbehave, rogueArgument{}, rogueArgument{rogue{decodingResult, "error"}}),
+	}
+	timeout := inputFailure{
+		name: "timeout", function: "executortest.stubborn", named: true, timeout: true, applies: func(s *suite) bool { return s.Expired != nil },
+		label: labelsAll[gate],
+		fail: func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error {
+			good := s.gate()
+			good.open()
+			return second(outcomeOf(s, ctx, ex, mapped, stubborn, good, s.gate()))
+		},
+	}
+	canceled := inputFailure{
+		name: "cancel before the start", function: "executortest.hold", named: true, submit: true, applies: all,
+		fail: func(s *suite, ctx context.Context, ex concert.Executor, _ bool) error {
+			g := s.gate()
+			held := concert.Submit(s.ctx, ex, hold, g)
+			s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+			f := concert.Submit(ctx, ex, hold, g)
+			f.Cancel()
+			g.open()
+			must[string](s)(held.Result(s.ctx))
+			return second(f.Result(s.ctx))
+		},
+	}
+	return append(failures, timeout, canceled)
+}()

@@ -95,6 +95,9 @@ func (e *WorkerError) Format(f fmt.State, verb rune) {
 	}
 }
 
+// TaskInput returns e.Input, for [concert.InputOf].
+func (e *WorkerError) TaskInput() *concert.Input { return e.Input }
+
 // Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 

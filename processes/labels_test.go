@@ -57,6 +57,51 @@ func TestWorkerError_Input(t *testing.T) {
 	}
 }
 
+// TestWorkerError_InputOf: the input is found in the error of a task whose worker
+// died, also if Options.Retry panicked when it was asked.
+func TestWorkerError_InputOf(t *testing.T) {
+	for name, retry := range map[string]func(*processes.WorkerError, int) bool{
+		"no Retry": nil, "a Retry that panics": func(*processes.WorkerError, int) bool { panic("out of cheese") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler), Retry: retry})
+			_, err := concert.Submit(concert.WithLabel(t.Context(), "one"), p, exitAt17, 17).Result(t.Context())
+			if in := concert.InputOf(err); in == nil || *in != (concert.Input{Name: "processes.exitAt17", Index: -1, Label: "one"}) {
+				t.Errorf("the error %v is of %+v", err, in)
+			}
+			if n := strings.Count(err.Error(), "processes.exitAt17 (one)"); n != 1 {
+				t.Errorf("the error %q names the input %d times", err, n)
+			}
+		})
+	}
+}
+
+// TestPool_RelayInput: a call that was submitted elsewhere has the input that it
+// is of there in the log and in its error.
+func TestPool_RelayInput(t *testing.T) {
+	var mu sync.Mutex
+	var log strings.Builder
+	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, arg, err := concert.Prepare(exitAt17, 17)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &concert.Input{Name: name, Index: 3, Label: "cat.jpg"}
+	_, err = concert.Relay(t.Context(), p, concert.Call{Name: name, Arg: arg, Input: in}).Result(t.Context())
+	if of := concert.InputOf(err); of == nil || *of != *in {
+		t.Errorf("the error %v is of %+v, want %+v", err, of, in)
+	}
+	p.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if text := log.String(); !strings.Contains(text, "task=processes.exitAt17 input=3 label=cat.jpg") {
+		t.Errorf("the log does not say which input it was:\n%s", text)
+	}
+}
+
 // lockedWriter is a writer for several goroutines.
 type lockedWriter struct {
 	mu *sync.Mutex

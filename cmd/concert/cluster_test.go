@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"concert"
 	"concert/cluster"
 	"concert/cluster/server"
+	"concert/goroutines"
 	"concert/python"
 )
 
@@ -218,6 +220,61 @@ func TestStatus(t *testing.T) {
 		if code, _, errOut := status(strings.Fields(args)...); code != exitUsage {
 			t.Errorf("%s: %d, %q", args, code, errOut)
 		}
+	}
+}
+
+var spoiled = concert.Register("main_test.spoiled", func(_ context.Context, name string) (int, error) {
+	return 0, errors.New("no JPEG: " + name)
+})
+
+// TestStatus_Input: a dead letter says which input of which task it is.
+func TestStatus_Input(t *testing.T) {
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- cluster.Serve(ctx, s.URL(), pool, &cluster.ServeOptions{Functions: []string{"main_test.spoiled"}})
+	}()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	ex, err := cluster.Dial(t.Context(), s.URL(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	twice := cluster.WithRetry(t.Context(), &concert.RetryOptions{Attempts: 2, Delay: time.Millisecond})
+	labeled := concert.WithInputLabels(twice, func(name string) string { return name })
+	for range concert.Map(labeled, ex, spoiled, slices.Values([]string{"cat.jpg\x1b[2J"})) {
+	}
+	for range concert.Map(twice, ex, spoiled, slices.Values([]string{"dog.jpg"})) {
+	}
+	concert.Submit(concert.WithLabel(twice, "the last"), ex, spoiled, "cow.jpg").Result(t.Context())
+	concert.Submit(twice, ex, spoiled, "hen.jpg").Result(t.Context())
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"status", "--url", s.URL(), "--dead"}, &out, &out); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range []string{`input`, "spoiled 0 (cat.jpg\ufffd[2J) anyone failed", "spoiled 0 anyone", "spoiled the last anyone", "spoiled anyone"} {
+		if i >= len(lines) || !strings.Contains(strings.Join(strings.Fields(lines[i]), " "), want) {
+			t.Errorf("line %d has no %q:\n%s", i, want, out.String())
+		}
+	}
+	out.Reset()
+	run(t.Context(), []string{"status", "--url", s.URL(), "--dead", "--json"}, &out, &out)
+	first, _, _ := strings.Cut(out.String(), "\n")
+	if !strings.Contains(first, `"index":0,"label":"cat.jpg�[2J"`) {
+		t.Errorf("as JSON: %s", out.String())
 	}
 }
 

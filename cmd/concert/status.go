@@ -282,13 +282,13 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 			return
 		}
 		if n++; n == 1 {
-			fmt.Fprintln(t, "number\twhen\tfunction\tclient\treason")
+			fmt.Fprintln(t, "number\twhen\tfunction\tinput\tclient\treason")
 		}
 		function := functionName(d.Function)
 		if function == "" {
 			function = "no task"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", d.Number, d.At.Format(time.DateTime), function, d.Client, d.Reason)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", d.Number, d.At.Format(time.DateTime), function, letterInput(d), d.Client, d.Reason)
 	})
 	if err == nil {
 		err = t.Flush()
@@ -297,6 +297,17 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 		fmt.Fprintln(out, "no dead letters")
 	}
 	return err
+}
+
+// letterInput is which input a dead letter is of, and its label: "17 (cat.jpg)".
+func letterInput(d cluster.DeadLetter) string {
+	switch {
+	case d.Index < 0:
+		return d.Label
+	case d.Label == "":
+		return strconv.FormatInt(d.Index, 10)
+	}
+	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
 }
 
 // eachLetter does something with dead letters. One that cannot be done does not keep the others from it.

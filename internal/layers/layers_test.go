@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"concert/internal/pythontest":    {}, // for tests
 	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
-	"concert/executortest":           {"concert"},
+	"concert/executortest":           {"concert", "concert/progress", "concert/trace"},
 	"concert/internal/loopback":      {"concert", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
 	"concert/internal/guide":         {}, // tests only

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -24,6 +25,8 @@ type Envelope struct {
 	Attempts  int    // 9: how often it is tried if its function fails
 	Delay     int64  // 10: the first pause between two attempts, in milliseconds
 	MaxDelay  int64  // 11: and the longest
+	Input     int64  // 12: which input of its Map it is, from 1 up; 0 for none
+	Label     string // 13: of its submitter, for a person to read; at most LongestLabel bytes
 	Arg       Value  // 16 to 20
 }
 
@@ -34,6 +37,23 @@ const (
 	longestFunction = 16 << 10 // bytes
 	longestLoad     = 129      // two tokens and a dot
 )
+
+// LongestLabel is how many bytes of a label travel.
+const LongestLabel = 256
+
+// cutLabel returns what of a label travels: all of it, or as many whole
+// characters as fit, and an ellipsis.
+func cutLabel(label string) string {
+	if len(label) <= LongestLabel {
+		return label
+	}
+	const more = "\u2026"
+	end := LongestLabel - len(more)
+	for end > LongestLabel-len(more)-utf8.UTFMax && !utf8.RuneStart(label[end]) {
+		end--
+	}
+	return label[:end] + more
+}
 
 // ErrEnvelope is wrapped by the errors of what cannot be a task.
 var ErrEnvelope = errors.New("cluster: not a task")
@@ -60,7 +80,7 @@ func Seal(posts []Post, signer *Signer) ([][]byte, error) {
 
 // encode returns the message without the signature, with room for it.
 func (e *Envelope) encode(signed bool) []byte {
-	room := 160 + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
+	room := 160 + len(e.Label) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
 	flags := byte(0)
 	if signed {
 		room += 6*tlog.HashSize + sealEnd
@@ -80,6 +100,8 @@ func (e *Envelope) encode(signed bool) []byte {
 	msg.number(9, int64(e.Attempts))
 	msg.number(10, e.Delay)
 	msg.number(11, e.MaxDelay)
+	msg.number(12, e.Input)
+	msg.text(13, cutLabel(e.Label))
 	e.Arg.put(&msg)
 	return msg
 }
@@ -104,6 +126,10 @@ func (e *Envelope) read(msg []byte) error {
 			e.Delay = v
 		case 11:
 			e.MaxDelay = v
+		case 12:
+			e.Input = max(0, v)
+		case 13:
+			e.Label = cutLabel(string(b))
 		default:
 			e.ID.take(n, b)
 			e.Arg.take(n, b, v)

@@ -3,9 +3,11 @@ package wire
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nkeys"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 func TestEnvelope(t *testing.T) {
@@ -18,7 +20,7 @@ func TestEnvelope(t *testing.T) {
 	stranger, _ := other.PublicKey()
 	e := Envelope{
 		ID: TaskID{public, "session", "1a"}, Function: "f", Signature: "s", Deadline: 12345, Session: "session", Try: "1",
-		Arg: Value{Kind: 3, Bytes: []byte("argument")},
+		Input: 18, Label: "cat.jpg", Arg: Value{Kind: 3, Bytes: []byte("argument")},
 	}
 	subject := TaskSubject("contract", public)
 	msg := seal1(t, e, subject, key)
@@ -71,8 +73,47 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
+// TestEnvelope_Label: a label that is too long is cut between characters, by
+// either side, and an envelope without one is as it was before there were any.
+func TestEnvelope_Label(t *testing.T) {
+	const subject = "concert.task.c.anyone"
+	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Session: "session", Try: "1", Input: 5}
+	for _, c := range []struct{ name, label, want string }{
+		{"none", "", ""},
+		{"short", "cat\x1b.jpg", "cat\x1b.jpg"},
+		{"longest", strings.Repeat("x", 256), strings.Repeat("x", 256)},
+		{"too long", strings.Repeat("x", 257), strings.Repeat("x", 253) + "…"},
+		{"of long characters", strings.Repeat("é", 200), strings.Repeat("é", 126) + "…"},
+		{"of the longest characters", strings.Repeat("\U0001f600", 100), strings.Repeat("\U0001f600", 63) + "…"},
+		{"no UTF-8", strings.Repeat("\x80", 300), strings.Repeat("\x80", 249) + "…"},
+		{"huge", strings.Repeat("ab ", 1<<20), strings.Repeat("ab ", 84) + "a…"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e.Label = c.label
+			got, err := new(Verifier).Open(seal1(t, e, subject, nil), subject, false)
+			if err != nil || got.Label != c.want || got.Input != 5 {
+				t.Errorf("%d, %q, %v; want input 5, %q", got.Input, got.Label, err, c.want)
+			}
+		})
+	}
+	msg := fields(seal1(t, Envelope{ID: e.ID, Function: "f", Session: "session", Try: "1"}, subject, nil))
+	long := msg
+	long.text(13, strings.Repeat("x", 1000)) // by a client that does not cut
+	long.number(12, -7)
+	if got, err := new(Verifier).Open(long, subject, false); err != nil || len(got.Label) != LongestLabel || got.Input != 0 {
+		t.Errorf("a label of 1000 bytes and a negative index: %d bytes, input %d, %v", len(got.Label), got.Input, err)
+	}
+	if err := eachField(msg[2:], func(n protowire.Number, _ []byte, _ int64) {
+		if n == 12 || n == 13 {
+			t.Errorf("field %d of a task without a label", n)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzOpen(f *testing.F) {
-	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Arg: Value{Kind: 1, Bytes: []byte("x")}}
+	e := Envelope{ID: TaskID{"anyone", "session", "1"}, Function: "f", Signature: "s", Session: "session", Try: "1", Input: 1, Label: "one", Arg: Value{Kind: 1, Bytes: []byte("x")}}
 	f.Add(seal1(f, e, "concert.task.c.anyone", nil))
 	f.Add([]byte{1, 1})
 	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, make([]byte, 32))
