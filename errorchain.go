@@ -42,11 +42,17 @@ func errorChain(err error) []error {
 // errorIs reports whether errors.Is would match e, one error of a chain, with
 // the target.
 func errorIs(e, target error) bool {
-	if reflect.TypeOf(target).Comparable() && reflect.TypeOf(e) == reflect.TypeOf(target) && guardedTrue(func() bool { return e == target }) {
+	if sameError(e, target) {
 		return true
 	}
 	is, ok := e.(interface{ Is(error) bool })
 	return ok && guardedTrue(func() bool { return is.Is(target) })
+}
+
+// sameError reports whether two errors are equal. Errors that cannot be compared
+// are not.
+func sameError(a, b error) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // guardedTrue returns the result of fn, or false if fn did not return.

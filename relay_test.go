@@ -92,7 +92,7 @@ func TestRemoteErrorGoesOn(t *testing.T) {
 	}
 }
 
-func TestSignature(t *testing.T) {
+func init() {
 	type tree struct {
 		Left, Right *tree
 		Value       int
@@ -112,6 +112,9 @@ func TestSignature(t *testing.T) {
 	}) (int, error) {
 		return 0, nil
 	})
+}
+
+func TestSignature(t *testing.T) {
 	want := map[string]string{
 		"concert_test.signature.tree":   "{Left *^2;Right *^2;Value int64;} -> [string]int32",
 		"concert_test.signature.tagged": "[]{a string;2 []uint8;} -> int64",

@@ -1,21 +1,24 @@
 package concert
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 )
 
 // RemoteError is an error that a task returned in another process. It has the
 // text of the original error. [errors.Is] returns the same as for the original,
-// for sentinels of the standard library and those passed to [RegisterError].
+// for sentinels that are registered, see [RegisterError].
 // [errors.As] does so for types passed to [RegisterErrorType].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
@@ -36,7 +39,7 @@ func (e *RemoteError) Error() string { return e.Text }
 // Is reports whether errors.Is matched the original with the target.
 func (e *RemoteError) Is(target error) bool {
 	for _, s := range e.sentinels {
-		if s == target {
+		if sameError(s, target) {
 			return true
 		}
 	}
@@ -67,8 +70,18 @@ var errorNames = struct {
 		"io.EOF":                   io.EOF,
 		"io.ErrUnexpectedEOF":      io.ErrUnexpectedEOF,
 		"io.ErrShortWrite":         io.ErrShortWrite,
+		"io.ErrShortBuffer":        io.ErrShortBuffer,
+		"io.ErrNoProgress":         io.ErrNoProgress,
 		"io.ErrClosedPipe":         io.ErrClosedPipe,
+		"bufio.ErrTooLong":         bufio.ErrTooLong,
+		"bufio.ErrBufferFull":      bufio.ErrBufferFull,
+		"bufio.ErrNegativeCount":   bufio.ErrNegativeCount,
+		"strconv.ErrRange":         strconv.ErrRange,
+		"strconv.ErrSyntax":        strconv.ErrSyntax,
+		"fs.SkipDir":               fs.SkipDir,
+		"fs.SkipAll":               fs.SkipAll,
 		"net.ErrClosed":            net.ErrClosed,
+		"net.ErrWriteToConnected":  net.ErrWriteToConnected,
 		"os.ErrInvalid":            os.ErrInvalid,
 		"os.ErrPermission":         os.ErrPermission,
 		"os.ErrExist":              os.ErrExist,
@@ -98,15 +111,24 @@ type errorType struct {
 // RegisterError lets a sentinel error keep its identity between processes: if
 // errors.Is matches a task's error with it in the worker, errors.Is matches the
 // error with it in the submitter as well. Like [Register], it belongs at
-// package level. It returns err. It panics if the name is empty or taken, or if
-// err is nil.
+// package level. It returns err. It panics if the name is empty or belongs to
+// another error, or if err is nil.
+//
+// The sentinel errors of this module and of the packages bufio, context, errors,
+// fs, io, net, os and strconv are registered. Register those of other packages
+// that the program compares with:
+//
+//	var (
+//		_ = concert.RegisterError("sql.ErrNoRows", sql.ErrNoRows)
+//		_ = concert.RegisterError("exec.ErrNotFound", exec.ErrNotFound)
+//	)
 func RegisterError(name string, err error) error {
 	if name == "" || err == nil {
 		panic("concert: RegisterError with an empty name or a nil error")
 	}
 	errorNames.mu.Lock()
 	defer errorNames.mu.Unlock()
-	if _, taken := errorNames.sentinels[name]; taken {
+	if other, taken := errorNames.sentinels[name]; taken && !sameError(err, other) {
 		panic(fmt.Sprintf("concert: RegisterError: the name %q is taken", name))
 	}
 	errorNames.sentinels[name] = err

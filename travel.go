@@ -31,11 +31,8 @@ var travel = func() *values.Codec {
 func sentinelName(err error) (string, bool) {
 	errorNames.mu.RLock()
 	defer errorNames.mu.RUnlock()
-	if !reflect.ValueOf(err).Comparable() {
-		return "", false
-	}
 	for name, s := range errorNames.sentinels {
-		if reflect.ValueOf(s).Comparable() && s == err {
+		if sameError(s, err) {
 			return name, true
 		}
 	}
