@@ -74,6 +74,8 @@ func (w *worker) bury(state *os.ProcessState) {
 	p := w.pool
 	var back []span
 	p.mu.Lock()
+	p.logging.Add(1)
+	defer p.logging.Done()
 	var victims []victim
 	guilty := false // one of them is, and the others are not
 	for f := range w.flights.all {

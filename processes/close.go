@@ -14,10 +14,31 @@ import (
 func (p *Pool) Close() error {
 	p.refuse(concert.ErrClosed)
 	<-p.gone
+	p.awaitLog()
 	if p.closed != concert.ErrClosed {
 		return p.closed
 	}
 	return nil
+}
+
+// logTime is how long Close and Shutdown wait for the handler of Options.Output.
+const logTime = time.Second
+
+// awaitLog waits until what happened to the pool has been logged, so that no
+// record comes after Close, unless the handler takes too long. The caller has
+// waited until the pool is gone.
+func (p *Pool) awaitLog() {
+	done := make(chan struct{})
+	go func() {
+		p.logging.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(logTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
 }
 
 // refuse makes the pool refuse tasks from now on.
@@ -78,11 +99,13 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	p.refuse(concert.ErrClosed)
 	select {
 	case <-p.gone:
+		p.awaitLog()
 		return nil
 	default:
 	}
 	select {
 	case <-p.gone:
+		p.awaitLog()
 		return nil
 	case <-ctx.Done():
 	}
@@ -97,6 +120,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	for {
 		select {
 		case <-p.gone:
+			p.awaitLog()
 			return failure
 		case <-tick.C:
 			failure.Cancelled += p.cancelAll(failure.Cause)
@@ -182,8 +206,10 @@ func (p *Pool) breakLocked(reason error) {
 			close(e.in)
 		}
 	}
+	p.logging.Add(1)
 	go func() { // loggers and tasks call user code
 		p.logger().Error("processes: the pool is broken", "reason", reason.Error())
+		p.logging.Done()
 		for _, t := range queue {
 			t.Fail(err)
 		}

@@ -46,6 +46,8 @@ type Pool struct {
 	ended     bool                        // nothing is left to do, and workers are let go
 	suspect   bool                        // what was given out last of again had workers die before it began
 	gone      chan struct{}               // closed when ended and no worker is left
+
+	logging sync.WaitGroup // log records that are due; added to under mu, before gone is closed
 }
 
 // entry is a submitter that waits for room.

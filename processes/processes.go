@@ -191,7 +191,8 @@ type Options struct {
 	// debug level. Nil logs to slog.Default().
 	//
 	// A handler that panics loses the line, and nothing else; the first panic is
-	// written to standard error.
+	// written to standard error. Close and Shutdown wait until these records are
+	// handled, for a second at most.
 	Output *slog.Logger
 
 	// Observer, if set, is told what happens to each task.

@@ -73,6 +73,8 @@ func (p *Pool) launch(id, generation int) {
 	p.mu.Lock()
 	p.starting--
 	if err != nil {
+		p.logging.Add(1)
+		defer p.logging.Done()
 		logged := p.failed(id, generation, err)
 		deaths, pause := p.restarts.inRow, p.restarts.pause()
 		p.mu.Unlock()
