@@ -100,6 +100,108 @@ async def in_coroutine():
     await asyncio.sleep(0)
     return "child" if pid == 0 else status(pid)
 
+async def coroutine_returns():
+    pid = os.fork()
+    return "child" if pid == 0 else status(pid)
+
+async def coroutine_raises():
+    pid = os.fork()
+    if pid == 0:
+        raise ValueError("of the child")
+    return status(pid)
+
+async def coroutine_exits():
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(3)
+    return status(pid)
+
+async def coroutine_is_canceled():
+    pid = os.fork()
+    if pid == 0:
+        raise asyncio.CancelledError()
+    return status(pid)
+
+async def coroutine_continues():
+    pid = os.fork()
+    if pid == 0:
+        for i in range(3):
+            await asyncio.sleep(i / 1000)
+        p = await asyncio.create_subprocess_exec("true")
+        sys.exit(4 + await p.wait())
+    return status(pid)
+
+async def coroutine_fails_later():
+    pid = os.fork()
+    if pid == 0:
+        await asyncio.sleep(0)
+        raise ValueError("of the child")
+    return status(pid)
+
+async def of_task():
+    async def forks():
+        await asyncio.sleep(0)
+        return os.fork()
+    pid = await asyncio.create_task(forks())
+    if pid == 0:
+        os._exit(9)  # this is for the parent only
+    return status(pid)
+
+async def of_callback():
+    found = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: found.set_result(os.fork()))
+    pid = await found
+    if pid == 0:
+        os._exit(9)
+    return status(pid)
+
+async def beside_others():
+    ran = []
+    async def other():
+        while True:
+            ran.append(os.getpid())
+            await asyncio.sleep(0)
+    async def sleeper():
+        await asyncio.sleep(0.001)
+        ran.append(os.getpid())
+    r, w = os.pipe()
+    others = [asyncio.create_task(other()), asyncio.create_task(sleeper())]
+    asyncio.get_running_loop().add_reader(r, lambda: ran.append(os.getpid()))
+    await asyncio.sleep(0)
+    pid = os.fork()
+    if pid == 0:
+        os.write(w, b"x")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
+        sys.exit(9 if os.getpid() in ran else 0)
+    said = status(pid)
+    asyncio.get_running_loop().remove_reader(r)
+    await others[1]
+    os.close(r)
+    os.close(w)
+    others[0].cancel()
+    return said if os.getpid() in ran else "nothing ran"
+
+async def quick(n):
+    await asyncio.sleep(0.001)
+    return n
+
+async def own_loop():
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(asyncio.run(quick(7)))
+    return status(pid)
+
+def uses_asyncio():
+    sys.exit(asyncio.run(quick(7)))
+
+async def process_with_loop():
+    p = multiprocessing.get_context("fork").Process(target=uses_asyncio)
+    p.start()
+    p.join()
+    return "parent %d" % p.exitcode
+
 def square(n):
     return n * n
 
@@ -139,7 +241,10 @@ func TestFork(t *testing.T) {
 		for name, want := range map[string]string{
 			"returns": "parent 0", "not_awaited": "parent 0", "exits": "parent 3", "exits_with_text": "parent 1", "raises": "parent 1",
 			"returns_nonsense": "parent 0", "reports": "parent 0", "in_c": "parent 0", "terminal": "parent 0", "in_thread": "parent 0",
-			"twice": "parent 0", "in_generator": "parent 0", "in_coroutine": "parent 0", "pool": "parent 0", "executor": "parent 0",
+			"twice": "parent 0", "in_generator": "parent 0", "in_coroutine": "parent 0",
+			"coroutine_returns": "parent 0", "coroutine_raises": "parent 1", "coroutine_exits": "parent 3", "coroutine_is_canceled": "parent 1",
+			"coroutine_continues": "parent 4", "coroutine_fails_later": "parent 1", "of_task": "parent 0", "of_callback": "parent 0",
+			"beside_others": "parent 0", "own_loop": "parent 7", "process_with_loop": "parent 7", "pool": "parent 0", "executor": "parent 0",
 			"process": "parent 0", "program": "parent 0", "interrupted": "parent, signal 2",
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -137,7 +137,8 @@
 //
 // A task may start processes by subprocess, multiprocessing or os.fork. A child of os.fork
 // ends where the task's function ends: with code 0 when that returns, and as a program would
-// when it raises an exception. Only the parent answers for the task. Children die with their
+// when it raises an exception. If a coroutine forks, only its own task of asyncio continues in
+// the child. Only the parent answers for the task. Children die with their
 // worker unless they begin a session of their own. The start methods "spawn" and
 // "forkserver" work for functions of modules, and not for those of [Source].
 //

@@ -78,6 +78,13 @@ def forks(n):
             sys.exit(0) if i % 2 else None
         yield i
 
+async def forks_later(n):
+    for i in range(n):
+        if os.fork() == 0:
+            sys.exit(0) if i % 2 else None
+        await asyncio.sleep(0)
+        yield i
+
 def dies_with_child(path):
     yield 0
     if os.fork() == 0:
@@ -162,7 +169,7 @@ func collect[In, Out any](t *testing.T, p *processes.Pool, where string, in In) 
 func TestStream(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		p := streamPool(t, 1, python.Options{Threads: threads})
-		for where, n := range map[string]int{"count": 5, "later": 5, "as_list": 3, "made": 4, "forks": 4} {
+		for where, n := range map[string]int{"count": 5, "later": 5, "as_list": 3, "made": 4, "forks": 4, "forks_later": 4} {
 			for _, n := range []int{n, 0} {
 				got, err := collect[int, int](t, p, where, n)
 				want := slices.Collect(func(yield func(int) bool) {

@@ -1,8 +1,11 @@
 """Coroutines, each run to its end on the event loop of its thread."""
 
 import asyncio
+import os
+import selectors
 import threading
 
+from concert import forks
 from concert.errors import Cancelled
 
 local = threading.local()  # loop: of each thread that has run a coroutine
@@ -53,6 +56,57 @@ def run(awaitable):
         raise
     finally:
         running.pop(thread, None)
+
+
+def forked():
+    """Is called in a child that a coroutine, or a callback of its loop, has forked. The child has a copy of the
+    loop, which would run the parent's other tasks, and wake one that waits for the task that forked. So only that
+    task continues in the child:
+
+    1. Callbacks that are due, and timers, are canceled. Those of the task are replaced by one that ends the child.
+    2. The loop gets a selector of its own, without the parent's files: the old one is shared with the parent.
+    3. The step that forked continues while no loop is running, so the child may call asyncio.run. When the step
+       is over, apart has the loop run again.
+
+    A loop that is not asyncio's own has no _ready, and only the end of its task ends the child."""
+    run = running.get(threading.get_ident())
+    if run is None:
+        return
+    running.clear()
+    loop, task = run.loop, asyncio.current_task(run.loop)
+    ready = getattr(loop, "_ready", None)
+    if ready is not None:
+        for handle in list(ready) + list(loop._scheduled):
+            handle.cancel()
+        ready.appendleft(asyncio.Handle(apart, (loop, task), loop))
+        loop._selector.close()
+        loop._selector = selectors.DefaultSelector()
+        parents = loop._ssock, loop._csock  # by which threads wake the loop
+        loop._make_self_pipe()
+        for socket in parents:
+            socket.close()
+    if task is not None:
+        for callback, _ in list(getattr(task, "_callbacks", None) or ()):
+            task.remove_done_callback(callback)
+        task.add_done_callback(left)
+
+
+def apart(loop, task):
+    """Is the first callback of the loop in a child."""
+    if task is None:
+        forks.leave()
+    if task.done():
+        left(task)
+    asyncio._set_running_loop(loop)
+
+
+def left(task):
+    """Ends a child, whose task is done."""
+    forks.leave(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forked)  # after asyncio's own
 
 
 def close():
