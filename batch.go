@@ -12,10 +12,10 @@ import "context"
 // A call that was claimed and has not started can be sent to another worker
 // if the first one dies.
 
-// A Batch is calls of one registered function that were claimed together,
-// ready to be sent: the one of a Submit, or some of a Map. They are numbered
-// from 0 up, and each goes its own way. What is said about one call must be
-// said by one goroutine at a time.
+// A Batch is calls of one registered function that were claimed together and
+// are ready to be sent: the call of a Submit, or some calls of a Map. They are
+// numbered from 0 up, and each starts and settles by itself. The methods about
+// one call must not be called concurrently.
 type Batch struct {
 	// Name is the name of the function, for Invoke in the worker.
 	Name string
@@ -71,8 +71,8 @@ func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
 
 // Start says that the worker of that number begins with call i. It reports
-// false if the call was cancelled meanwhile, or has started or settled before:
-// then it must not be run.
+// false if the call was canceled, or has started or settled before: then it
+// must not be run.
 func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
 
 // Progress says how far call i, which has started, is; see [Progress].
@@ -87,9 +87,8 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
-// Claim takes calls from the task: that of a Submit, or as many as there are
-// of a Map's, up to most calls and about size bytes, always at least one if
-// there are any. Calls whose function is not registered, or whose argument
+// Claim takes calls from the task: the call of a Submit, or calls of a Map, up
+// to most calls and about size bytes, but at least one if there are any. Calls whose function is not registered, or whose argument
 // cannot be encoded, are settled with that error and not returned; the batch is nil
 // when no calls are left. If again is true the task is still pending and has, or had
 // a moment ago, more to claim; if not, the executor is done with it, until it

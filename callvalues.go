@@ -15,8 +15,8 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 	return e, buf, err
 }
 
-// decodeResult decodes a worker's result. The codec is that of a declared
-// function, and else nil.
+// decodeResult decodes a worker's result. The codec is nil unless the function
+// is declared.
 func decodeResult[Out any](fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure

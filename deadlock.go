@@ -67,7 +67,7 @@ var graph struct {
 	resumed uint64 // guarded by mu: how many waits have ended
 	chain   uint64 // guarded by mu: how many chains were followed, see lastOf
 
-	sources []*strand     // guarded by mu: of the search that goes on
+	sources []*strand     // guarded by mu: where the present search begins
 	steps   int           // guarded by mu: strands that searches and chains have passed
 	verify  func(ok bool) // guarded by mu: for tests, what a search says where none was made
 }

@@ -8,8 +8,8 @@ import "slices"
 // search is the part of the graph that one suspended strand can reach, and
 // the marks of the search in it: they are in strands and groups themselves,
 // since a search may pass thousands. Tasks that wait in queues change their
-// state while it goes on, so each is looked at once. What suspended strands
-// run does not change.
+// state during the search, so each is looked at once. The tasks of suspended
+// strands do not change.
 type search struct {
 	round   uint64    // of this search; older marks do not count
 	strands []*strand // in the order in which they were reached
@@ -22,7 +22,7 @@ type search struct {
 type behind struct {
 	elsewhere bool           // something outside
 	groups    []*WorkerGroup // one of these groups serving its queue
-	strands   []*strand      // one of these, that are suspended, getting on
+	strands   []*strand      // one of these suspended strands resuming
 }
 
 // rescue lends one worker if one of the strands is stuck, and fails if that
@@ -168,7 +168,7 @@ func (q *search) enliven(list ...*strand) {
 	}
 }
 
-// forget lets go of everything.
+// forget removes the marks and references of the search.
 func (q *search) forget() {
 	for _, s := range q.strands {
 		clear(s.front)

@@ -24,7 +24,7 @@ type foreignContext struct {
 	context.Context                 // ends with ending
 	ending          *lazy.Ending    // has the Err and the cause of the replaced context
 	values          context.Context // the replaced context
-	done            <-chan struct{} // that of the replaced context; may be nil
+	done            <-chan struct{} // Done of the replaced context; may be nil
 	deadline        time.Time
 	hasDeadline     bool
 	label           any         // the value of labelKey

@@ -167,7 +167,7 @@ func (m *mapping[In, Out]) rouse() {
 	}
 }
 
-// stop ends what is still going on and returns when it has ended.
+// stop ends the feeder and the runners, and returns when they have ended.
 func (m *mapping[In, Out]) stop() {
 	if r := ReleaserOf(m.outer); r != nil {
 		r.Release(m.stopUnlocked)

@@ -217,7 +217,7 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		if n < limit {
 			continue
 		}
-		if wide := m.width(); wide != m.fedWidth { // it was resized meanwhile
+		if wide := m.width(); wide != m.fedWidth { // it has been resized
 			m.window.Store(max(m.window.Load()*wide/m.fedWidth, 4*wide))
 			m.fedWidth = wide
 		}

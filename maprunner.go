@@ -218,9 +218,9 @@ func (r *runner[In, Out]) endContext() {
 	}
 }
 
-// itemContext is the context of one call of a Map. One that nobody has asked
-// for its Done goes on to the next item: only a goroutine that a call leaves
-// behind could tell, by its Err.
+// itemContext is the context of one call of a Map. If its Done was not called,
+// the next call has the same one: only a goroutine that the first call has left
+// behind could notice, by Err.
 type itemContext struct {
 	lazy   lazy.Context
 	over   atomic.Bool
@@ -229,10 +229,18 @@ type itemContext struct {
 	input  *Input // nil unless observed
 }
 
-// Deadline, Done, Err and Value are those of a context; Value gives the item what is its own.
+// Deadline returns the deadline of the Map's context.
 func (c *itemContext) Deadline() (time.Time, bool) { return c.lazy.Deadline() }
-func (c *itemContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
-func (c *itemContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
+
+// Done returns a channel that is closed when the call has returned, or before
+// if the Map's context ends.
+func (c *itemContext) Done() <-chan struct{} { return c.lazy.Done(c.over.Load) }
+
+// Err is not nil when the call has returned or the Map's context has ended.
+func (c *itemContext) Err() error { return c.lazy.Err(c.over.Load()) }
+
+// Value answers this package's keys for the item, without a search of the
+// parent contexts, and asks the Map's context for all others.
 func (c *itemContext) Value(key any) any {
 	switch key {
 	case workerKey{}:

@@ -9,8 +9,9 @@ type Call struct {
 	Name string
 	// Arg is the argument, as a [Batch] holds it. Its bytes have to stay as they are until the future has settled.
 	Arg Encoded
-	// Input is which input of a Map the call is at its submitter, and its label; nil if there is neither. It is in the events,
-	// errors and logs of the executor, as that of a task that was submitted here.
+	// Input is which input of a Map the call is at its submitter, and its
+	// label; nil if there is neither. It is in the events, errors and logs of
+	// the executor, as that of a task that was submitted here.
 	Input *Input
 	// Started is called when the function is about to begin, Progress with what it says with the function of that name. Both may
 	// be nil, and should return soon.

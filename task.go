@@ -221,9 +221,18 @@ func (t *Task) context() context.Context { return (*taskContext)(t) }
 // are answered here, without a search of the parent contexts.
 type taskContext Task
 
+// Deadline returns the deadline of the submitter's context.
 func (c *taskContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
-func (c *taskContext) Done() <-chan struct{}       { return c.ctx.Done((*Task)(c).settled) }
-func (c *taskContext) Err() error                  { return c.ctx.Err((*Task)(c).settled()) }
+
+// Done returns a channel that is closed when the task has settled, or is
+// canceled.
+func (c *taskContext) Done() <-chan struct{} { return c.ctx.Done((*Task)(c).settled) }
+
+// Err is not nil when the task has settled, or is canceled.
+func (c *taskContext) Err() error { return c.ctx.Err((*Task)(c).settled()) }
+
+// Value answers this package's keys, and asks the submitter's context for all
+// others.
 func (c *taskContext) Value(key any) any {
 	switch key {
 	case workerKey{}, numberKey{}:
@@ -235,5 +244,9 @@ func (c *taskContext) Value(key any) any {
 	}
 	return c.ctx.Value(key)
 }
+
+// Source is for contexts below.
 func (c *taskContext) Source() context.Context { return c.ctx.Source() }
+
+// String names the function of the task.
 func (c *taskContext) String() string          { return "concert.Task(" + (*Task)(c).Name() + ")" }

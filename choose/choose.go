@@ -12,8 +12,9 @@ import (
 
 // Options tunes Run. The zero value, and nil, are ready to use.
 type Options struct {
-	// Budget is how long it may take. Zero means 20 seconds, and more than a year a year. It is exceeded by what is being
-	// measured when it is over; contexts of tasks end when twice the time is.
+	// Budget is how long it may take. Zero means 20 seconds; a year is the
+	// longest. A measurement that has begun when the time is over is finished.
+	// After twice the time the contexts of its tasks end.
 	Budget time.Duration
 
 	// Runs bounds how often the work is run. Zero means no bound.

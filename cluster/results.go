@@ -158,7 +158,7 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*
 	if !again {
 		return false
 	}
-	e.opts.Notice(what + " of a task of " + c.String() + " was stored, and is not there any more: it is sent once more")
+	e.opts.Notice(what + " of a task of " + c.String() + " is no longer stored: the task is sent again")
 	e.running.Go(func() {
 		ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime) // of a message that was lost, too, there is no word
 		e.link.persistently(ctx, msg.DoubleAck)

@@ -24,7 +24,8 @@ type ServeOptions struct {
 	// those in Python by [concert/python.Names].
 	Functions []string
 
-	// Places is how many tasks run at a time. Zero means the Width of the executor. More than 65,536 means that many.
+	// Places is how many tasks run concurrently, 65,536 at most. Zero means the
+	// Width of the executor.
 	Places int
 
 	// Grace is how long tasks that run may go on when the worker is to end; then they are cancelled, and go to

@@ -217,7 +217,7 @@ var labelCases = []testCase{
 		}
 		got := must[string](s)(concert.Submit(concert.WithLabel(s.ctx, "outer"), ex, outer, "panic").Result(s.ctx))
 		if strings.Contains(got, "outer)") || strings.Count(got, "panicked") != 2 {
-			s.Errorf("errors of tasks inside of one with a label: %s; want it in none", got)
+			s.Errorf("errors of tasks that a task with a label has submitted: %s; want the label in none", got)
 		}
 	})},
 

@@ -57,23 +57,29 @@ func (h *guardedHandler) guard(fn func()) {
 	}
 }
 
-// Enabled, Handle, WithAttrs and WithGroup are those of the program's handler.
+// Enabled asks the program's handler. It reports false if that fails.
 func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) (ok bool) {
 	h.guard(func() { ok = h.inner.Enabled(ctx, l) })
 	return ok
 }
 
+// Handle passes the record to the program's handler. If that fails, the record is
+// lost.
 func (h *guardedHandler) Handle(ctx context.Context, r slog.Record) (err error) {
 	h.guard(func() { err = h.inner.Handle(ctx, r) })
 	return err
 }
 
+// WithAttrs returns a guarded handler with the attributes, or without them if the
+// program's handler fails.
 func (h *guardedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	inner := h.inner
 	h.guard(func() { inner = h.inner.WithAttrs(attrs) })
 	return &guardedHandler{inner, h.failed}
 }
 
+// WithGroup returns a guarded handler with the group, or without it if the
+// program's handler fails.
 func (h *guardedHandler) WithGroup(name string) slog.Handler {
 	inner := h.inner
 	h.guard(func() { inner = h.inner.WithGroup(name) })

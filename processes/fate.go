@@ -10,8 +10,8 @@ import (
 	"concert"
 )
 
-// WorkerError is the error of a task whose worker process died while it ran, or of one
-// that could not be begun, since the workers that had it next died.
+// WorkerError is the error of a task whose worker process died while the task ran, or
+// whose workers died before they could begin it.
 type WorkerError struct {
 	// Task is the name of the task's function.
 	Task string
@@ -118,7 +118,7 @@ var signals = map[string]syscall.Signal{
 }
 
 // signalIn returns the signal that Go's runtime names in its traceback, or 0. It returns 0
-// for a panic, even one that began as a signal, as that of a nil pointer does.
+// for a panic, even if a signal caused it, as for a nil pointer.
 func signalIn(stderr string) syscall.Signal {
 	first := true
 	for line := range strings.Lines(stderr) {

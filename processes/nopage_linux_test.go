@@ -36,8 +36,9 @@ func without(arguments, results bool, behind int) func(string, int) ([]byte, *os
 	}
 }
 
-// TestNoPage: memory for a page that is shared cannot be had, which is a signal at its first touch: an
-// argument goes through the pipe, a result is an error of its task, and this process lives.
+// TestNoPage: if the system has no memory for a shared page, its first use is a
+// signal. An argument is then sent through the pipe, a result fails its task,
+// and this process survives.
 func TestNoPage(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, behind := range []int{0, 256 << 10} {

@@ -58,7 +58,7 @@
 // An argument or a result of more than 16 KiB goes through memory that is shared with
 // the worker; so much of it as was needed is kept until the worker has had nothing
 // to do for a second. Options.Memory does not count it. A worker of this program that has had
-// nothing to do for five seconds collects its garbage and gives back all memory that it does
+// nothing to do for five seconds collects its garbage and returns all memory that it does
 // not need; one of another program does what that does.
 //
 // Linux has everything described here. On other systems there is no memory that is
@@ -124,17 +124,20 @@ type Options struct {
 	// the bound, by GOMEMLIMIT, and collects more eagerly near it. Zero means no
 	// bound; the least is 192 MiB. Only on Linux; elsewhere New fails.
 	//
-	// The system does not count memory that is shared (with the pool, or mapped with MAP_SHARED,
-	// or a file in memory), the stack of the first thread, and what the kernel itself keeps
-	// for a process; and a process that the worker forks or starts has a bound of its own, as large. A
-	// Sandbox denies the worker shared memory, stacks and forks: there only docs/security.md
-	// names what is left.
+	// The system does not count memory that is shared (with the pool, or mapped
+	// with MAP_SHARED, or a file in memory), the stack of the first thread, and
+	// what the kernel itself keeps for a process. A process that the worker
+	// forks or starts has a bound of its own, as large. A Sandbox denies the
+	// worker shared memory, larger stacks and forks; docs/security.md lists what
+	// is not bounded even then.
 	Memory int64
 
-	// MaxResult bounds the result of a task, in bytes as it travels (for a []byte or a string as many
-	// as it has), and so what a worker can make this process allocate. A task with a larger one fails
-	// with [ErrTooLarge]; nothing of it is kept here. An error may have a megabyte all the
-	// same. Zero means 1 GiB, which is also the most; with a Sandbox, zero means 16 MiB.
+	// MaxResult bounds the result of a task, in bytes as it travels (for a
+	// []byte or a string, its length). So it also bounds what a worker can make
+	// this process allocate. A task with a larger result fails with
+	// [ErrTooLarge], and this process stores nothing of the result. An error may
+	// have a megabyte whatever the bound is. Zero means 1 GiB, which is also the
+	// maximum; with a Sandbox, zero means 16 MiB.
 	MaxResult int64
 
 	// Sandbox, if set, confines each worker: no writing of files but in given

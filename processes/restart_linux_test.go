@@ -186,8 +186,8 @@ func encodedInt(t *testing.T) concert.Encoded {
 	return arg
 }
 
-// TestPool_DeathsAtNew: New returns though its first workers die as soon as they are ready, or before,
-// while others are being started; and so does Close.
+// TestPool_DeathsAtNew: New and Close return although the first workers die as
+// soon as they are ready, or before, while others are being started.
 func TestPool_DeathsAtNew(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")

@@ -79,7 +79,7 @@ func (f *callFilter) call(number int, a uint32) {
 	f.answer(a)
 }
 
-// allowIf allows a call if all conditions of one of the lists hold, and else denies it.
+// allowIf allows a call if all conditions of at least one list hold, and denies it otherwise.
 func (f *callFilter) allowIf(number int, lists ...[]condition) {
 	var block callFilter
 	for _, list := range lists {
@@ -90,7 +90,7 @@ func (f *callFilter) allowIf(number int, lists ...[]condition) {
 	f.code = append(f.code, block.code...)
 }
 
-// allowList allows if all conditions hold, and else goes on after that.
+// allowList allows the call if all conditions hold, and otherwise continues behind the list.
 func (f *callFilter) allowList(list []condition) {
 	left := 1 // instructions from here to the end of the list
 	for _, c := range list {
@@ -144,7 +144,7 @@ func (f *callFilter) bind() error {
 // that are known and not denied.
 type rules struct {
 	table *arch.Info
-	some  map[string][][]condition // denied unless all conditions of one of the lists hold
+	some  map[string][][]condition // allowed if all conditions of at least one list hold
 }
 
 // filter is the rules as a program. The flags of clone3 are in memory, where no filter sees

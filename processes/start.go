@@ -270,7 +270,7 @@ func (p *Pool) refill(id int) {
 	p.startAgain(id)
 }
 
-// failed takes note of a worker that did not become ready, and reports whether
+// failed counts a worker that did not become ready, and reports whether
 // that is to be logged. The caller holds mu.
 func (p *Pool) failed(id, generation int, err error) bool {
 	p.booted(err)

@@ -31,8 +31,8 @@ var atStart = func() string {
 
 var initialized []byte
 
-// surroundings returns what its worker had when it started, with what its initializer was given, and
-// the limit of its stack.
+// surroundings returns the argument of the worker's initializer, the state with
+// which the worker started, and the limit of its stack.
 var (
 	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
 		var stack unix.Rlimit // which the pool can give only after exec

@@ -20,7 +20,7 @@ func (directory) close() {}
 
 func currentMask() int { return -1 }
 
-// limits are none: those of a worker are those of this process when it starts.
+// limits is empty: a worker has the limits that this process has when it starts it.
 type limits struct{}
 
 func currentLimits() limits { return limits{} }

@@ -64,7 +64,7 @@ func programCrashes([]string) error {
 	return p.Close()
 }
 
-// lie prints what Go's runtime prints when it ends, and escapes, and goes on.
+// lie prints escapes and the text with which Go's runtime ends, and continues.
 var lie = concert.Register("processes_test.lie", func(context.Context, int) (int, error) {
 	fmt.Fprintln(os.Stderr, "panic: not at all\n\x1b[2Jand on")
 	return 0, nil

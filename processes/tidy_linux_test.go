@@ -33,8 +33,8 @@ func residentOf(t *testing.T, pid int) int {
 	return pages * os.Getpagesize() >> 20
 }
 
-// TestPool_IdleMemory: a worker that has nothing to do gives back the memory of its last tasks, each
-// time, also that of a large argument.
+// TestPool_IdleMemory: whenever a worker is idle, it returns the memory of its
+// last tasks to the system, including the memory of a large argument.
 func TestPool_IdleMemory(t *testing.T) {
 	if raceDetector {
 		t.Skip("what the race detector keeps for itself is not given back; this runs without it")

@@ -13,8 +13,11 @@ type memoryFlag struct {
 	set   bool
 }
 
+// String returns the amount in bytes.
 func (m *memoryFlag) String() string { return strconv.FormatInt(m.bytes, 10) }
 
+// Set parses an amount: a number and, unless it is in bytes, one of the units K,
+// M, G and T, which are powers of 1024 and may be followed by B or iB.
 func (m *memoryFlag) Set(text string) error {
 	number, unit := strings.TrimRight(strings.ToUpper(text), "KMGTIB"), 1.0
 	if rest := strings.ToUpper(text)[len(number):]; rest != "" {

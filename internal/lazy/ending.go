@@ -14,7 +14,7 @@ type Ending struct {
 	done chan struct{} // closed when as is set
 
 	mu    sync.Mutex
-	as    context.Context // guarded by mu: a context that has ended likewise; nil before the end
+	as    context.Context // guarded by mu: a context with the same Err and cause; nil before the end
 	below []func()        // guarded by mu: they end the contexts below
 }
 
@@ -53,7 +53,7 @@ func endedContext(err, cause error) context.Context {
 	return ctx
 }
 
-// ended returns the context that has ended likewise, or nil.
+// ended returns a context with the same Err and cause, or nil before the end.
 func (e *Ending) ended() context.Context {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -150,10 +150,16 @@ type recorder struct {
 	key  any
 }
 
-// Deadline, Done, Err and Value are those of a context that does not end.
+// Deadline reports that there is none.
 func (r *recorder) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (r *recorder) Done() <-chan struct{}       { return r.done }
-func (r *recorder) Err() error                  { return nil }
+
+// Done returns a channel that is never closed.
+func (r *recorder) Done() <-chan struct{} { return r.done }
+
+// Err returns nil.
+func (r *recorder) Err() error { return nil }
+
+// Value notes the key.
 func (r *recorder) Value(key any) any {
 	r.key = key
 	return nil

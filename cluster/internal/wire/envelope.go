@@ -38,11 +38,11 @@ const (
 	longestLoad     = 129      // two tokens and a dot
 )
 
-// LongestLabel is how many bytes of a label travel.
+// LongestLabel is how many bytes of a label are sent with a task.
 const LongestLabel = 256
 
-// cutLabel returns what of a label travels: all of it, or as many whole
-// characters as fit, and an ellipsis.
+// cutLabel shortens a label to LongestLabel bytes: it cuts between two
+// characters, and adds an ellipsis.
 func cutLabel(label string) string {
 	if len(label) <= LongestLabel {
 		return label
