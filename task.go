@@ -249,4 +249,4 @@ func (c *taskContext) Value(key any) any {
 func (c *taskContext) Source() context.Context { return c.ctx.Source() }
 
 // String names the function of the task.
-func (c *taskContext) String() string          { return "concert.Task(" + (*Task)(c).Name() + ")" }
+func (c *taskContext) String() string { return "concert.Task(" + (*Task)(c).Name() + ")" }
