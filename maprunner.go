@@ -176,8 +176,8 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 	}()
 	if o, id := r.task.observer(); o != nil {
 		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
-		o(r.ctx.event(TaskSubmitted, -1))
-		o(r.ctx.event(TaskStarted, id))
+		o.tell(r.ctx.event(TaskSubmitted, -1))
+		o.tell(r.ctx.event(TaskStarted, id))
 	}
 	it.out, it.err = locked(r.task.lock(), r.ctx, r.m.fn, it.in)
 	returned = true
@@ -195,7 +195,7 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 }
 
 // doneObserved is done with an observer, which may end the goroutine.
-func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o Observer, worker int) {
+func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guardedObserver, worker int) {
 	e := r.ctx.event(TaskFinished, worker)
 	e.Err = it.err
 	returned := false
@@ -206,7 +206,7 @@ func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o Observe
 			r.m.rouse() // run will not
 		}
 	}()
-	o(e)
+	o.tell(e)
 	returned = true
 }
 
@@ -284,7 +284,7 @@ func (c *itemContext) progress(done, total int64) {
 	if o, id := c.task.observer(); o != nil && c.number != 0 {
 		e := c.event(TaskProgress, id)
 		e.Done, e.Total = done, total
-		o(e)
+		o.tell(e)
 	}
 }
 

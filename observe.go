@@ -12,12 +12,18 @@ import (
 // and must not wait for a task. The events of one task come in the order of
 // their kinds.
 //
-// What an Observer does wrong costs no task its outcome, with one exception. A
-// panic is contained; the first one is logged with package slog. The executor
-// waits for an Observer that does not return, as nothing can stop it. One that
-// calls [runtime.Goexit], as testing.T.FailNow does, ends the goroutine on
-// which the event happens, if that is a task's or the submitter's; the exception
-// is a task that is about to begin, whose error is then [ErrGoexit].
+// What an Observer does wrong costs no task its outcome, with these exceptions. A
+// panic is contained; the first one is logged with package slog. One that calls
+// [runtime.Goexit], as testing.T.FailNow does, ends the goroutine on which the
+// event happens, if that is a task's or the submitter's; the exception is a task
+// that is about to begin, whose error is then [ErrGoexit].
+//
+// An Observer that does not return blocks the goroutine that calls it if that is
+// a task's or the submitter's, as a function of a task would. Events of tasks in
+// other processes, and of tasks that are canceled, happen on goroutines that
+// other tasks need. Such a goroutine waits for the Observer for a second at
+// most. Then the executor logs this, and until the Observer returns, it
+// drops all events of such goroutines. At the end it logs how many.
 type Observer func(Event)
 
 // Event is one step in the life of a task.
@@ -112,7 +118,7 @@ func (t *Task) number() {
 
 // observer returns the observer of the executor that has the task, and the
 // number of the worker, -1 if none runs it.
-func (t *Task) observer() (Observer, int) {
+func (t *Task) observer() (*guardedObserver, int) {
 	if t.group == nil || t.group.observer == nil {
 		return nil, -1
 	}
@@ -125,7 +131,7 @@ func (t *Task) observer() (Observer, int) {
 // observe tells the observer, if there is one, about a step of the task.
 func (t *Task) observe(kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
-		o(t.event(kind, id, err))
+		o.tell(t.event(kind, id, err))
 	}
 }
 
@@ -145,6 +151,6 @@ func (t *Task) progress(done, total int64) {
 	if o, id := t.observer(); o != nil && t.state() == running {
 		e := t.event(TaskProgress, id, nil)
 		e.Done, e.Total = done, total
-		o(e)
+		o.tell(e)
 	}
 }

@@ -50,7 +50,7 @@ type WorkerGroup struct {
 	Limits Limits
 
 	queue    Queue
-	observer Observer
+	observer *guardedObserver
 	code     userCodes
 
 	// Guarded by graph.mu:
@@ -68,7 +68,7 @@ type WorkerGroup struct {
 // are not goroutines of this process never calls Join: its tasks are taken to
 // be able to start at any time. The observer may be nil.
 func NewWorkerGroup(queue Queue, observer Observer) *WorkerGroup {
-	return &WorkerGroup{queue: queue, observer: guardedObserver(observer), workers: make(map[*Worker]struct{})}
+	return &WorkerGroup{queue: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
 }
 
 // Adopt is the first thing an Execute does with a task, before it takes any

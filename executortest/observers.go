@@ -1,11 +1,13 @@
 package executortest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"concert"
 )
@@ -42,13 +44,60 @@ var observerCases = []testCase{
 			s.Errorf("%d results of 20", n)
 		}
 	}},
+
+	{"ObserverHangs", "an observer that hangs must not stop all tasks, nor Shutdown", func(s *suite) {
+		defer quietly()()
+		for _, kind := range []concert.EventKind{concert.TaskStarted, concert.TaskFinished} {
+			release := make(chan struct{})
+			hung := make(chan struct{}, 1)
+			ex := s.executor(Config{Workers: 2, Grace: time.Millisecond, Observer: func(e concert.Event) {
+				if e.Kind == kind && e.Input != nil && e.Input.Label == "culprit" {
+					hung <- struct{}{}
+					<-release
+				}
+			}})
+			culprit := concert.Submit(concert.WithLabel(s.ctx, "culprit"), ex, square, 3)
+			<-hung
+			for n := range 20 {
+				if got, err := concert.Submit(s.ctx, ex, square, n).Result(s.ctx); got != n*n || err != nil {
+					s.Errorf("an observer hangs when a task has %v: another task has the result %d, %v", kind, got, err)
+				}
+			}
+			n := 0
+			for got, err := range concert.Map(s.ctx, ex, square, upTo(50)) {
+				if got != n*n || err != nil {
+					s.Errorf("an observer hangs when a task has %v: result %d of a Map is %d, %v", kind, n, got, err)
+				}
+				n++
+			}
+			if !s.Shared { // else it hangs on the goroutine of the task
+				if got, err := culprit.Result(s.ctx); got != 9 || err != nil {
+					s.Errorf("an observer hangs when a task has %v: its result is %d, %v", kind, got, err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(s.ctx, 10*time.Millisecond)
+			ex.Shutdown(ctx)
+			cancel()
+			close(release)
+			if _, err := culprit.Result(s.ctx); err != nil {
+				s.Errorf("an observer hangs when a task has %v, and returns: %v", kind, err)
+			}
+			ex.Close()
+		}
+	}},
+}
+
+// quietly discards what package slog logs until the returned function is called.
+func quietly() (restore func()) {
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return func() { slog.SetDefault(before) }
 }
 
 // withObserver checks that all outcomes are as ever with an observer that does
 // something at events of some kinds.
 func withObserver(s *suite, kinds []concert.EventKind, do func()) {
-	defer slog.SetDefault(slog.Default())
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	defer quietly()()
 	for _, kind := range kinds {
 		ex := s.executor(Config{Workers: 1, Observer: func(e concert.Event) {
 			if e.Kind == kind {
