@@ -13,9 +13,14 @@ import (
 	"concert"
 )
 
-// drainTime is how long what a dead worker left in its pipes is waited for,
-// when somebody else keeps them open.
-const drainTime = 100 * time.Millisecond
+const (
+	drainTime  = 100 * time.Millisecond // in which a process that has closed a pipe dies, if it does
+	outputTime = 2 * time.Second        // for what a dead worker has printed, if Options.Output blocks
+)
+
+// errEmpty says that a pipe of a dead worker is empty, and has no end since
+// another process has it open.
+var errEmpty = errors.New("processes: the pipe is empty")
 
 // wait waits for the end of the process, and buries it:
 //
@@ -31,10 +36,12 @@ func (w *worker) wait() {
 	killGroup(w.cmd.Process)
 	w.cmd.Wait()
 	close(w.dead)
-	w.drain = time.Now().Add(drainTime)
-	w.source.pipe.SetReadDeadline(w.drain)
-	w.tasks.SetWriteDeadline(time.Now())
-	w.control.SetWriteDeadline(time.Now())
+	now := time.Now() // other processes may have the pipes open, so they may have no end
+	w.source.pipe.SetReadDeadline(now)
+	w.stdout.SetReadDeadline(now)
+	w.errors.SetReadDeadline(now)
+	w.tasks.SetWriteDeadline(now)
+	w.control.SetWriteDeadline(now)
 	p.mu.Unlock()
 
 	<-w.received
@@ -46,7 +53,7 @@ func (w *worker) wait() {
 	w.source.pipe.Close()
 	select {
 	case <-w.printed:
-	case <-time.After(drainTime):
+	case <-time.After(outputTime):
 	}
 	w.starved = w.isStarved(w.cmd.ProcessState)
 	w.bury(w.cmd.ProcessState)

@@ -3,6 +3,7 @@ package processes
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -100,8 +101,12 @@ func writeConsole(text string, kind lineKind) {
 	}
 }
 
-// collect reads what a worker prints, line by line, until the end.
-func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
+// collect passes on what a worker prints, line by line, until the pipe ends. It
+// calls passed when it has passed on all that the worker printed before it died.
+// Other processes may have the pipe open and print more.
+func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
+	passed = sync.OnceFunc(passed)
+	defer passed()
 	defer pipe.Close()
 	var held holdback
 	if keep != nil {
@@ -116,10 +121,23 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail) {
 		}
 	}}
 	buf := make([]byte, 32<<10)
+	dead := false
 	for {
-		n, err := pipe.Read(buf)
+		read := pipe.Read
+		if dead {
+			read = func(b []byte) (int, error) { return readLeftover(pipe, b) }
+		}
+		n, err := read(buf)
 		lines.add(buf[:n])
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			dead = true
+		case errors.Is(err, errEmpty): // what follows is by other processes
+			lines.end()
+			passed()
+			dead = false
+		default:
 			lines.end()
 			return
 		}

@@ -18,12 +18,16 @@ import (
 // those that its journal has and the pipe had not.
 type source struct {
 	pipe *os.File
+	dead bool          // the worker is: what is in the pipe is all that comes
 	rest *bytes.Reader // set when the pipe is at its end, and the worker dead
 }
 
 func (s *source) Read(b []byte) (int, error) {
-	if s.rest != nil {
+	switch {
+	case s.rest != nil:
 		return s.rest.Read(b)
+	case s.dead:
+		return readLeftover(s.pipe, b)
 	}
 	return s.pipe.Read(b)
 }
@@ -38,10 +42,8 @@ func (w *worker) receive() {
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if !w.look() {
-				return // it is dead, and somebody else keeps the pipe open
-			}
-		case err == io.EOF || errors.Is(err, os.ErrClosed):
+			w.source.dead = !w.look() // then another process may keep the pipe open
+		case err == io.EOF || errors.Is(err, errEmpty) || errors.Is(err, os.ErrClosed):
 			return
 		default:
 			w.distrust(err)
@@ -420,15 +422,14 @@ func (w *worker) progress(b frame.ProgressBody) error {
 }
 
 // look sees which calls the worker has begun, kills it when the time of one is over, and
-// says when to look again. It reports false when the worker has been dead for long
-// enough to read what it left.
+// says when to look again. It reports false when the worker is dead.
 func (w *worker) look() bool {
 	p := w.pool
 	now := time.Now()
 	p.mu.Lock()
 	if w.isDead() {
-		defer p.mu.Unlock()
-		return now.Before(w.drain) // or it was an alarm of before
+		p.mu.Unlock()
+		return false
 	}
 	w.alarm = time.Time{}
 	var newest *flight

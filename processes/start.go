@@ -189,8 +189,10 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		}
 	}
 	var printing sync.WaitGroup
-	printing.Go(func() { w.collect("stdout", stdout, nil) })
-	printing.Go(func() { w.collect("stderr", stderr, &w.stderr) })
+	printing.Add(2)
+	w.stdout, w.errors = stdout, stderr
+	go w.collect("stdout", stdout, nil, printing.Done)
+	go w.collect("stderr", stderr, &w.stderr, printing.Done)
 	go func() { printing.Wait(); close(w.printed) }()
 	return w, nil
 }

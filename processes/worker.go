@@ -37,6 +37,8 @@ type worker struct {
 	source  *source
 	tasks   *os.File // written by feed only, closed when it ends
 	control *os.File
+	stdout  *os.File // what it prints, as of collect
+	errors  *os.File // and on standard error
 	stderr  tail
 
 	// Of feed:
@@ -54,7 +56,7 @@ type worker struct {
 	wake     chan struct{} // holds one; rouses feed
 	dead     chan struct{} // closed when the process has ended
 	received chan struct{} // closed when receive has ended
-	printed  chan struct{} // closed when both collects have ended
+	printed  chan struct{} // closed when both collects have passed on all that it printed
 
 	// Guarded by the pool's mu:
 	id         int       // seat; -1 for none yet
@@ -75,7 +77,6 @@ type worker struct {
 	total      int           // calls that have ended
 	heavy      int           // looks in a row at which it had too much memory
 	heavyAt    int           // total at the first of these
-	drain      time.Time     // when what it left has been waited for, once it is dead
 	alarm      time.Time     // when receive will wake by itself; zero for never
 	unsaid     []byte        // for tell
 	killed     error         // why the pool killed it

@@ -1,0 +1,74 @@
+package processes_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// lastSpeech prints lines and ends its process. A process that it has started
+// lives on and keeps the pipes open.
+var lastSpeech = concert.Register("processes_test.lastSpeech", func(_ context.Context, lines int) (int, error) {
+	cmd := exec.Command("sleep", "60")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		fmt.Fprintln(f, "started", cmd.Process.Pid)
+		for n := range lines {
+			fmt.Fprintln(f, "line", n)
+		}
+		fmt.Fprint(f, "end")
+	}
+	os.Exit(3)
+	return 0, nil
+})
+
+// slowly is a handler that is slow with its first record.
+type slowly struct {
+	slog.Handler
+	first sync.Once
+}
+
+func (h *slowly) Handle(ctx context.Context, r slog.Record) error {
+	h.first.Do(func() { time.Sleep(300 * time.Millisecond) })
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestOutput_Leftover: all that a dead worker has printed is passed on, also if
+// Output is slow, and if the pipes have no end.
+func TestOutput_Leftover(t *testing.T) {
+	var log lines
+	p := newPool(t, 1, &processes.Options{Output: slog.New(&slowly{Handler: slog.NewTextHandler(&log, nil)})})
+	const printed = 50
+	_, err := concert.Submit(t.Context(), p, lastSpeech, printed).Result(t.Context())
+	p.Close()
+	counts := map[string]int{}
+	for _, line := range log.all() {
+		var pid int
+		_, words, _ := strings.Cut(line, " msg=")
+		if n, _ := fmt.Sscanf(words, `"started %d"`, &pid); n == 1 && counts["started"] == 0 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		word, _, _ := strings.Cut(strings.Trim(words, `"`), " ")
+		counts[word]++
+	}
+	if counts["started"] != 2 || counts["line"] != 2*printed || counts["end"] != 2 {
+		t.Errorf("%v of what a worker printed before it died was passed on", counts)
+	}
+	if e, ok := err.(*processes.WorkerError); !ok || !strings.HasSuffix(e.Stderr, "line 49\nend") {
+		t.Errorf("Result() = %v, want a WorkerError with all that was printed", err)
+	}
+}
