@@ -14,7 +14,7 @@ var workerFiles embed.FS
 // a separator. The first makes the others importable.
 var workerSource = func() string {
 	var b strings.Builder
-	for _, name := range []string{"imports", "errors", "forms", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "worker"} {
+	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "worker"} {
 		text, err := workerFiles.ReadFile("worker/" + name + ".py")
 		if err != nil {
 			panic(err) // it is embedded

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"unicode/utf8"
 )
 
 // Plain data travels in the format of Python's marshal module, version 2, which
@@ -156,16 +155,6 @@ func appendFloat(b []byte, f float64) []byte {
 func appendComplex(b []byte, c complex128) []byte {
 	b = le.AppendUint64(append(b, 'y'), math.Float64bits(real(c)))
 	return le.AppendUint64(b, math.Float64bits(imag(c)))
-}
-
-func appendString(b []byte, s string) ([]byte, error) {
-	if utf8.ValidString(s) {
-		b, err := appendHead(b, 'u', len(s))
-		return append(b, s...), err
-	}
-	escaped := appendEscaped(nil, s)
-	b, err := appendHead(b, 'u', len(escaped))
-	return append(b, escaped...), err
 }
 
 // valueError is the error of a value. Each function that descended into the

@@ -1,7 +1,10 @@
 package python
 
 import (
+	"encoding"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -31,6 +34,16 @@ func appendEscaped(b []byte, s string) []byte {
 		b = append(b, 0xed, 0xb0|s[i]>>6, 0x80|s[i]&0x3f)
 	}
 	return b
+}
+
+func appendString(b []byte, s string) ([]byte, error) {
+	if utf8.ValidString(s) {
+		b, err := appendHead(b, 'u', len(s))
+		return append(b, s...), err
+	}
+	escaped := appendEscaped(nil, s)
+	b, err := appendHead(b, 'u', len(escaped))
+	return append(b, escaped...), err
 }
 
 // unescape is the reverse of appendEscaped. It reports false if no Go string is
@@ -73,4 +86,50 @@ func quotePython(b []byte) string {
 	}
 	q.WriteByte('"')
 	return q.String()
+}
+
+func (d *decoder) decodeString(to reflect.Value) error {
+	b, err := d.sized()
+	if err != nil {
+		return err
+	}
+	text, ok := unescape(b)
+	if !ok {
+		return fail("a str with surrogates that os.fsdecode does not make, %s, cannot be a Go string: return bytes", quotePython(b))
+	}
+	if d.json && !utf8.ValidString(text) {
+		return fail("a str with surrogates, %s, cannot be JSON", quotePython(b))
+	}
+	if c := infoOf(to.Type()).class; c == textClass || c == timeClass {
+		return unmarshalText(to, []byte(text))
+	}
+	if to.Kind() != reflect.String || infoOf(to.Type()).class != byKind {
+		return mismatch("a str", to)
+	}
+	to.SetString(text)
+	return nil
+}
+
+func shorten(b []byte) []byte {
+	if len(b) > 60 {
+		return append(slices.Clone(b[:60]), "..."...)
+	}
+	return b
+}
+
+// unmarshalText gives text to a value that has UnmarshalText, which may change b.
+func unmarshalText(to reflect.Value, b []byte) error {
+	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(b); err != nil {
+		return fail("the str %q does not fit into a Go %s: %w", shorten(b), to.Type(), err)
+	}
+	return nil
+}
+
+// encodeMarshaled encodes what MarshalText returns.
+func (e *encoder) encodeMarshaled(v encoding.TextMarshaler) error {
+	text, err := v.MarshalText()
+	if err != nil {
+		return &valueError{err: err}
+	}
+	return e.text(string(text))
 }

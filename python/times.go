@@ -166,3 +166,30 @@ func (d *decoder) decodeDuration(to reflect.Value) error {
 	}
 	return setDuration(to, time.Duration(total.Int64()))
 }
+
+func setTime(to reflect.Value, t time.Time) error {
+	to, done := settled(to, t)
+	if done {
+		return nil
+	}
+	switch infoOf(to.Type()).class {
+	case timeClass:
+		to.Set(reflect.ValueOf(t))
+		return nil
+	case textClass:
+		return unmarshalText(to, t.AppendFormat(nil, time.RFC3339Nano))
+	}
+	return mismatch("a datetime", to)
+}
+
+func setDuration(to reflect.Value, d time.Duration) error {
+	to, done := settled(to, d)
+	if done {
+		return nil
+	}
+	if infoOf(to.Type()).class != durationClass {
+		return mismatch("a timedelta", to)
+	}
+	to.SetInt(int64(d))
+	return nil
+}

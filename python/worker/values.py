@@ -5,7 +5,7 @@ import marshal
 import struct
 import sys
 
-from concert import forms
+from concert import arrays, forms, plain, times
 from concert.errors import text_bytes
 
 FOREIGN, EXTENDED = 17, 1
@@ -86,8 +86,8 @@ def encode(v):
         buffer = encode_buffer(v)
         if buffer is not None:
             return buffer
-    if t not in forms.PLAIN or t in forms.CONTAINERS and not forms.is_plain(v):
-        v = forms.plain(v)
+    if t not in plain.PLAIN or t in plain.CONTAINERS and not plain.is_plain(v):
+        v = plain.plain(v)
     return FOREIGN, marshal.dumps(v, 2)
 
 

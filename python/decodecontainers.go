@@ -1,0 +1,181 @@
+package python
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+)
+
+// entries reads the entries of a dict: a key of a type, for whose value value
+// is called. name names the value in errors.
+func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string, value func(key reflect.Value) error) error {
+	if d.depth++; d.depth > deepest {
+		return fail("it is nested deeper than %d", deepest)
+	}
+	defer func() { d.depth-- }()
+	for {
+		kind, err := d.byte()
+		if err != nil {
+			return err
+		}
+		if kind == '0' {
+			return nil
+		}
+		k := reflect.New(keys).Elem()
+		if err := d.decodeKind(kind, k); err != nil {
+			return within(err, "[a key]")
+		}
+		if !k.Comparable() {
+			return within(fail("a Go map cannot have a %T as a key", k.Interface()), "[a key]")
+		}
+		if err := value(k); err != nil {
+			return within(err, name(k))
+		}
+	}
+}
+
+var listNames = map[byte]string{'(': "a tuple", '[': "a list", '<': "a set", '>': "a frozenset"}
+
+func (d *decoder) decodeList(kind byte, to reflect.Value) error {
+	if d.atForm(kind) {
+		return d.decodeForm(to)
+	}
+	n, err := d.count()
+	if err != nil {
+		return err
+	}
+	if d.depth++; d.depth > deepest {
+		return fail("it is nested deeper than %d", deepest)
+	}
+	defer func() { d.depth-- }()
+	what := func() string { return fmt.Sprintf("%s of %d", listNames[kind], n) }
+	if infoOf(to.Type()).class != byKind {
+		return mismatch(what(), to)
+	}
+	switch to.Kind() {
+	case reflect.Slice:
+		return d.decodeSlice(n, to)
+	case reflect.Array:
+		if to.Len() != n {
+			return mismatch(what(), to)
+		}
+		for i := range n {
+			if err := d.decode(to.Index(i)); err != nil {
+				return within(err, "["+itoa(i)+"]")
+			}
+		}
+		return nil
+	case reflect.Struct:
+		fs := fieldsOf(to.Type())
+		if kind != '(' || len(fs.list) != n {
+			return mismatch(what(), to)
+		}
+		for _, f := range fs.list {
+			field, err := at(to, f.index)
+			if err == nil {
+				err = d.decode(field)
+			}
+			if err != nil {
+				return within(err, "."+f.name)
+			}
+		}
+		return nil
+	}
+	return mismatch(what(), to)
+}
+
+// decodeSlice reads n items. What an item takes in Go may be much more than a
+// byte, so the slice grows.
+func (d *decoder) decodeSlice(n int, to reflect.Value) error {
+	elem := to.Type().Elem()
+	most := max(64, 16*len(d.rest)/max(1, int(elem.Size())))
+	list := reflect.MakeSlice(to.Type(), min(n, most), min(n, most))
+	kind := reflect.Invalid
+	if infoOf(elem).class == byKind {
+		kind = elem.Kind()
+	}
+	for i := range n {
+		if i == list.Len() {
+			list.Grow(1)
+			list.SetLen(min(n, list.Cap()))
+		}
+		item := list.Index(i)
+		switch { // the first two are frequent
+		case kind == reflect.Float64 && len(d.rest) >= 9 && d.rest[0] == 'g':
+			item.SetFloat(math.Float64frombits(le.Uint64(d.rest[1:])))
+			d.rest = d.rest[9:]
+		case (kind == reflect.Int || kind == reflect.Int64) && len(d.rest) >= 5 && d.rest[0] == 'i':
+			item.SetInt(int64(int32(le.Uint32(d.rest[1:]))))
+			d.rest = d.rest[5:]
+		default:
+			if err := d.decode(item); err != nil {
+				return within(err, "["+itoa(i)+"]")
+			}
+		}
+	}
+	to.Set(list)
+	return nil
+}
+
+func (d *decoder) decodeDict(to reflect.Value) error {
+	if infoOf(to.Type()).class != byKind {
+		return mismatch("a dict", to)
+	}
+	switch to.Kind() {
+	case reflect.Map:
+		m, n := reflect.MakeMap(to.Type()), 0
+		err := d.entries(to.Type().Key(), keyed, func(k reflect.Value) error {
+			v := reflect.New(to.Type().Elem()).Elem()
+			if err := d.decode(v); err != nil {
+				return err
+			}
+			m.SetMapIndex(k, v)
+			if n++; m.Len() != n {
+				return fail("two keys of the dict are the same as a Go %s", k.Type())
+			}
+			return nil
+		})
+		if err == nil {
+			to.Set(m)
+		}
+		return err
+	case reflect.Struct:
+		fs := fieldsOf(to.Type())
+		named := func(key reflect.Value) string { return "." + fmt.Sprint(key) }
+		var filled bits
+		return d.entries(reflect.TypeFor[any](), named, func(key reflect.Value) error {
+			name, _ := key.Interface().(string)
+			i, ok := fs.find(name)
+			if !ok {
+				var ignored any
+				return d.decode(reflect.ValueOf(&ignored).Elem())
+			}
+			if filled.set(i) {
+				return fail("another key of the dict is for the same field of a Go %s", to.Type())
+			}
+			field, err := at(to, fs.list[i].index)
+			if err != nil {
+				return err
+			}
+			return d.decode(field)
+		})
+	}
+	return mismatch("a dict", to)
+}
+
+// at returns a field, and makes the embedded structs on the way that are not there.
+func at(v reflect.Value, index []int) (reflect.Value, error) {
+	for i, x := range index {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				if !v.CanSet() {
+					return v, fail("the embedded pointer to %s cannot be set: its type is not exported", v.Type().Elem())
+				}
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(x)
+	}
+	return v, nil
+}

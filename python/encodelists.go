@@ -1,0 +1,151 @@
+package python
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+func listEncoder(t reflect.Type) encodeFunc {
+	f := itemsEncoder(t)
+	if t.Kind() == reflect.Array {
+		return f
+	}
+	return func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			e.buf = append(e.buf, 'N')
+			return nil
+		}
+		return f(e, v)
+	}
+}
+
+// itemsEncoder is the encoder of a slice that is not nil, or an array.
+func itemsEncoder(t reflect.Type) encodeFunc {
+	kind := t.Elem().Kind()
+	if hooked(t.Elem()) != nil {
+		kind = reflect.Invalid
+	}
+	if kind == reflect.Uint8 {
+		return func(e *encoder, v reflect.Value) (err error) {
+			if e.buf, err = appendHead(e.buf, 's', v.Len()); err == nil {
+				e.buf = append(e.buf, memory(v, 1)...)
+			}
+			return err
+		}
+	}
+	if d := dtypeOf(kind); d != nil && d.typecode != "" {
+		return func(e *encoder, v reflect.Value) error {
+			e.form(formArray, 3)
+			if err := e.text(d.typecode); err != nil {
+				return err
+			}
+			e.later(littleEndian(memory(v, d.size), d.unit()))
+			e.buf = appendInt(e.buf, int64(v.Len()))
+			return nil
+		}
+	}
+	if f := rowsEncoder(t); f != nil {
+		return f
+	}
+	elem := inner(t.Elem())
+	return func(e *encoder, v reflect.Value) (err error) {
+		if err := e.deeper(v); err != nil {
+			return err
+		}
+		defer e.shallower(v)
+		n := v.Len()
+		if e.buf, err = appendHead(e.buf, '[', n); err != nil {
+			return err
+		}
+		switch kind { // these are frequent
+		case reflect.Int:
+			for i := range n {
+				e.buf = appendInt(e.buf, v.Index(i).Int())
+			}
+			return nil
+		case reflect.Bool:
+			for i := range n {
+				e.buf = append(e.buf, letter(v.Index(i).Bool()))
+			}
+			return nil
+		case reflect.Complex64, reflect.Complex128:
+			for i := range n {
+				e.buf = appendComplex(e.buf, v.Index(i).Complex())
+			}
+			return nil
+		}
+		f := elem()
+		for i := range n {
+			if err := f(e, v.Index(i)); err != nil {
+				return within(err, "["+itoa(i)+"]")
+			}
+		}
+		return nil
+	}
+}
+
+// rowsEncoder is the encoder of a slice or an array whose items are rows of
+// numbers, or nil. There may be many, and short ones.
+func rowsEncoder(t reflect.Type) encodeFunc {
+	row := t.Elem()
+	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {
+		return nil
+	}
+	d := dtypeOf(row.Elem().Kind())
+	if d == nil || d.typecode == "" && (d.kind != reflect.Uint8 || row.Kind() != reflect.Array) {
+		return nil
+	}
+	size := int(row.Elem().Size())
+	if d.kind == reflect.Uint8 {
+		return func(e *encoder, v reflect.Value) (err error) {
+			if e.buf, err = appendHead(e.buf, '[', v.Len()); err != nil {
+				return err
+			}
+			all, n := memory(v, row.Len()), row.Len()
+			for i := range v.Len() {
+				e.buf, _ = appendHead(e.buf, 's', n)
+				e.buf = append(e.buf, all[i*n:(i+1)*n]...)
+			}
+			return nil
+		}
+	}
+	return func(e *encoder, v reflect.Value) (err error) {
+		e.form(formRows, 3)
+		if err := e.text(d.typecode); err != nil {
+			return err
+		}
+		e.buf = appendInt(e.buf, int64(e.size))
+		if e.buf, err = appendHead(e.buf, '[', v.Len()); err != nil {
+			return err
+		}
+		if row.Kind() == reflect.Array {
+			for range v.Len() {
+				e.buf = appendInt(e.buf, int64(row.Len()))
+			}
+			e.store(littleEndian(memory(v, size*row.Len()), d.unit()))
+			return nil
+		}
+		for i := range v.Len() {
+			item := v.Index(i)
+			if item.IsNil() {
+				e.buf = appendInt(e.buf, -1)
+				continue
+			}
+			e.buf = appendInt(e.buf, int64(item.Len()))
+			e.store(littleEndian(memory(item, size), d.unit()))
+		}
+		return nil
+	}
+}
+
+// memory is the memory of a slice or an array whose items have so many bytes.
+func memory(v reflect.Value, size int) []byte {
+	if v.Len() == 0 {
+		return nil
+	}
+	at := v
+	if v.Kind() == reflect.Array {
+		at = addressable(v).Addr()
+	}
+	return unsafe.Slice((*byte)(at.UnsafePointer()), v.Len()*size)
+}

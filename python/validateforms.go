@@ -1,0 +1,194 @@
+package python
+
+import (
+	"fmt"
+	"slices"
+)
+
+// form checks a form that the codec writes in arguments, after the count of its tuple.
+func (c *checker) form(items int) error {
+	c.rest = c.rest[1:] // the Ellipsis
+	form, err := c.small()
+	if err != nil {
+		return err
+	}
+	if err := c.need(sizeForm); err != nil {
+		return err
+	}
+	switch items -= 2; {
+	case form == formArray && items == 3:
+		return c.array()
+	case form == formNumpy && items == 3:
+		return c.numpy()
+	case form == formRows && items == 3:
+		return c.rows()
+	case form == formTime && items == 10:
+		return c.time()
+	case form == formDuration && items == 4:
+		return c.ints(4)
+	case form == formText && items == 2:
+		kind, err := c.string()
+		if err != nil {
+			return err
+		}
+		text, err := c.string()
+		if err == nil && !checkText(kind, text) {
+			err = fmt.Errorf("%q is no %q", shorten([]byte(text)), shorten([]byte(kind)))
+		}
+		return err
+	}
+	return fmt.Errorf("form %d with %d items", form, items)
+}
+
+// small reads an int of 32 bits, string a str, and ints so many ints, of a form.
+func (c *checker) small() (int, error) {
+	kind, err := c.take(1)
+	if err != nil {
+		return 0, err
+	}
+	if kind[0] != 'i' {
+		return 0, fmt.Errorf("type %q for an int of a form", kind[0])
+	}
+	return c.int32()
+}
+
+func (c *checker) string() (string, error) {
+	kind, err := c.take(1)
+	if err != nil {
+		return "", err
+	}
+	if kind[0] != 'u' {
+		return "", fmt.Errorf("type %q for a str of a form", kind[0])
+	}
+	return c.text()
+}
+
+func (c *checker) ints(n int) error {
+	for range n {
+		if _, err := c.small(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) time() error {
+	if err := c.ints(8); err != nil {
+		return err
+	}
+	if len(c.rest) > 1 && c.rest[0] == 'N' && c.rest[1] == 'N' {
+		c.rest = c.rest[2:]
+		return nil
+	}
+	if _, err := c.small(); err != nil {
+		return err
+	}
+	_, err := c.string()
+	return err
+}
+
+// array checks a form of array.array, whose bytes have to be the next ones.
+func (c *checker) array() error {
+	size, offset, err := c.place()
+	if err != nil {
+		return err
+	}
+	n, err := c.small()
+	if err != nil {
+		return err
+	}
+	return c.data(offset, n, size)
+}
+
+// place reads the typecode of a form, and returns the size of its items and where they are.
+func (c *checker) place() (size, offset int, err error) {
+	typecode, err := c.string()
+	if err != nil {
+		return 0, 0, err
+	}
+	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.typecode == typecode && typecode != "" })
+	if i < 0 {
+		return 0, 0, fmt.Errorf("an array of typecode %q", shorten([]byte(typecode)))
+	}
+	offset, err = c.small()
+	return dtypes[i].size, offset, err
+}
+
+// rows checks a form of a list of array.array.
+func (c *checker) rows() error {
+	size, offset, err := c.place()
+	if err != nil {
+		return err
+	}
+	if kind, err := c.take(1); err != nil || kind[0] != '[' {
+		return fmt.Errorf("rows without counts")
+	}
+	rows, err := c.count()
+	if err != nil {
+		return err
+	}
+	for range rows {
+		n, err := c.small()
+		if err != nil {
+			return err
+		}
+		if err := c.need(sizeRow); err != nil {
+			return err
+		}
+		if n == -1 {
+			continue
+		}
+		if err := c.data(offset, n, size); err != nil {
+			return err
+		}
+		offset = c.used
+	}
+	if offset != c.used {
+		return fmt.Errorf("rows at %d, which begin at %d", offset, c.used)
+	}
+	return nil
+}
+
+func (c *checker) numpy() error {
+	name, err := c.string()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.name == name })
+	if i < 0 {
+		return fmt.Errorf("an array of dtype %q", shorten([]byte(name)))
+	}
+	if kind, err := c.take(1); err != nil || kind[0] != '(' {
+		return fmt.Errorf("an array without a shape")
+	}
+	dims, err := c.count()
+	if err != nil {
+		return err
+	}
+	var shape []int
+	for range dims {
+		dim, err := c.small()
+		if err != nil {
+			return err
+		}
+		shape = append(shape, dim)
+	}
+	n, ok := elements(shape)
+	if !ok {
+		return fmt.Errorf("an array of shape %v", shape)
+	}
+	offset, err := c.small()
+	if err != nil {
+		return err
+	}
+	return c.data(offset, n, dtypes[i].size)
+}
+
+// data checks where the bytes of an array are.
+func (c *checker) data(offset, n, size int) error {
+	if left := c.arrays - c.used; offset != c.used || n < 0 || n > left/size {
+		return fmt.Errorf("an array of %d items of %d bytes at %d, where %d bytes are left at %d", n, size, offset, left, c.used)
+	}
+	c.used += n * size
+	return c.need(2 * n * size)
+}
