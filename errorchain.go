@@ -94,11 +94,3 @@ func guarded(fn func()) (failure error) {
 	}()
 	return <-done
 }
-
-// bounded returns at most maxErrorText bytes of a text, for another process.
-func bounded(s string) string {
-	if len(s) <= maxErrorText {
-		return s
-	}
-	return fmt.Sprintf("%s ... (%d bytes more)", s[:maxErrorText], len(s)-maxErrorText)
-}

@@ -12,6 +12,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
+// longestOutcome is how many bytes the message of a result may have: a value that travels in it is shorter, an error may not be.
+const longestOutcome = wire.LargestPost / 2
+
 // publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
 func (w *worker) publish(d *delivery, o wire.Outcome) {
 	o.ID, o.At = d.ID, w.id
@@ -20,7 +23,7 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	}
 	msg := o.Encode()
 	if len(msg) > longestOutcome { // it can only be the error that is
-		o.Err = shortened(o.Err)
+		o.Err = concert.ShortenError(o.Err, longestOutcome/2)
 		msg = o.Encode()
 	}
 	to := d.ID

@@ -99,8 +99,15 @@ func TestMaxResult(t *testing.T) {
 				if _, err := submit(t, p, failsWith, 4000).Result(t.Context()); err == nil || len(err.Error()) != 4000 {
 					t.Errorf("an error of 4000 bytes: %.100v", err)
 				}
-				_, err = submit(t, p, failsWith, 3<<20).Result(t.Context())
-				tooLarge(t, err, "processes_test.failsWith")
+				const long = 3 << 20
+				if _, err = submit(t, p, failsWith, long).Result(t.Context()); errors.Is(err, processes.ErrTooLarge) {
+					t.Errorf("an error of 3 MiB: %v", err)
+				}
+				var missing int
+				start, note, _ := strings.Cut(err.Error(), " ... (")
+				if _, err := fmt.Sscanf(note, "%d bytes more)", &missing); err != nil || len(start) < 1<<19 || len(start)+missing != long {
+					t.Errorf("an error of 3 MiB: %d bytes and the note %q", len(start), note)
+				}
 				if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
 					t.Errorf("the worker was %d and is %d, %v", pid, again, err)
 				}

@@ -136,8 +136,9 @@ type Options struct {
 	// []byte or a string, its length). So it also bounds what a worker can make
 	// this process allocate. A task with a larger result fails with
 	// [ErrTooLarge], and this process stores nothing of the result. An error may
-	// have a megabyte whatever the bound is. Zero means 1 GiB, which is also the
-	// maximum; with a Sandbox, zero means 16 MiB.
+	// have 1 MiB whatever the bound is; of a longer one, the beginning of the
+	// text arrives. Zero means 1 GiB, which is also the maximum; with a Sandbox,
+	// zero means 16 MiB.
 	MaxResult int64
 
 	// Sandbox, if set, confines each worker: no writing of files but in given

@@ -145,6 +145,8 @@ type outcome struct {
 	err   error
 	there bool // the value is in the arena
 	large int  // bytes of a value or an error of which there are too many
+	// failed reports whether the worker sent an error and not a value.
+	failed bool
 }
 
 // failure returns the error of the call. One that ended since Options.Timeout was over is
@@ -180,7 +182,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
-			said = append(said, outcome{value: value, err: failure, there: o.Value.Shared, large: large})
+			said = append(said, outcome{value: value, err: failure, there: o.Value.Shared, large: large, failed: kind == frame.Failure})
 			if kind == frame.Failure && large == 0 {
 				said[len(said)-1].err = concert.DecodeError(o.Error)
 			}
@@ -200,7 +202,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 				worker = -1 // nobody wants it any more
 			}
 			if o.large > 0 {
-				o.err = fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, w.pool.opts.MaxResult)
+				o.err = w.pool.tooLarge(&o)
 			}
 			o.batch.Settle(o.i, worker, o.value, o.failure())
 			if o.there {
@@ -214,6 +216,14 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		return err
 	}
+}
+
+// tooLarge is the error of a call whose value or error has too many bytes.
+func (p *Pool) tooLarge(o *outcome) error {
+	if o.failed {
+		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, max(p.opts.MaxResult, maxError))
+	}
+	return fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
 }
 
 // tooLarge returns how many bytes a result has if these are too many, and else 0. It looks

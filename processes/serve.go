@@ -322,7 +322,7 @@ func (s *server) prepare() int {
 
 // broken tells the pool why there will be no worker here.
 func (s *server) broken(err error) int {
-	s.out.put(frame.AppendBroken(nil, concert.EncodeError(err)))
+	s.out.put(frame.AppendBroken(nil, s.encodeError(err)))
 	s.out.flush()
 	return exitBroken
 }
@@ -408,10 +408,7 @@ func (s *server) finish(result concert.Encoded, err error) {
 	}
 	switch {
 	case err != nil:
-		o.Error = concert.EncodeError(err)
-		if n := int64(len(o.Error)); n > max(s.setup.result, maxError) {
-			o.Error = concert.EncodeError(fmt.Errorf("%w: the error of %s has %d bytes, more than Options.MaxResult allows", ErrTooLarge, s.name, n))
-		}
+		o.Error = s.encodeError(err)
 		s.out.outcome(now, frame.AppendFailure(s.scratch[:0], o))
 	case s.place(result.Bytes, &o.Value):
 		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
@@ -420,6 +417,11 @@ func (s *server) finish(result concert.Encoded, err error) {
 	default:
 		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
 	}
+}
+
+// encodeError encodes an error, with as many bytes as the pool accepts.
+func (s *server) encodeError(err error) []byte {
+	return concert.ShortenError(concert.EncodeError(err), int(max(s.setup.result, maxError)))
 }
 
 // place copies a large result into the arena, if there is one with a place for it, and

@@ -75,6 +75,13 @@ def type_name(t):
     return t.__module__ + "." + t.__qualname__
 
 
+LARGEST = 1 << 20  # bytes of an error that every pool accepts, whatever its MaxResult
+
+
+def shortened(text, most):
+    return text if len(text) <= most else "%s ... (%d characters more)" % (text[:most], len(text) - most)
+
+
 def describe(e):
     """An exception as the pool wants it: concert's python.Error. Whatever it is made of may
     raise another one."""
@@ -93,15 +100,23 @@ def describe(e):
         except Exception as another:
             trace = "no traceback: formatting it raised " + type_name(type(another))
         notes = getattr(e, "__notes__", None)
-        fields = {
-            "Type": name,
-            "Message": text,
-            "Traceback": trace[-(64 << 10) :],
-            "Notes": [n for n in notes if isinstance(n, str)][:100] if isinstance(notes, list) else [],
-            "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
-        }
-        short = name + (": " + text if text else "")
-        return cbor({1: "python." + name, 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
+        notes = [n for n in notes if isinstance(n, str)][:100] if isinstance(notes, list) else []
+
+        def encoded(text, notes):
+            fields = {
+                "Type": name,
+                "Message": text,
+                "Traceback": trace[-(64 << 10) :],
+                "Notes": notes,
+                "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
+            }
+            short = name + (": " + text if text else "")
+            return cbor({1: "python." + name, 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
+
+        b = encoded(text, notes)
+        if len(b) > LARGEST:
+            b = encoded(shortened(text, 64 << 10), [shortened(n, 500) for n in notes])
+        return b
     except Exception as another:
         name = type(e).__qualname__
         fields = {"Type": name, "Message": "an exception that raises %s when it is described" % type(another).__qualname__}

@@ -1,0 +1,165 @@
+package concert
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+)
+
+// wireError is an error in the form in which it is sent to another process.
+type wireError struct {
+	Type      string            `cbor:"1,keyasint,omitempty"`
+	Text      string            `cbor:"2,keyasint,omitempty"`
+	Sentinels []string          `cbor:"3,keyasint,omitempty"`
+	Values    map[string][]byte `cbor:"4,keyasint,omitempty"`
+	Panic     bool              `cbor:"5,keyasint,omitempty"` // it was a panic; Text is that of the panic's value
+	Stack     string            `cbor:"6,keyasint,omitempty"`
+	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // by registered type: why the error could not be encoded
+}
+
+// maxErrorText bounds the bytes of each part of an encoded error. ShortenError
+// bounds them all together.
+const maxErrorText = 1 << 20
+
+// EncodeError encodes an error, so that a worker can send it to another
+// process. It calls each method of the error on another goroutine and waits for
+// it. If a method panics or calls runtime.Goexit, only the information from
+// this method is missing.
+func EncodeError(err error) []byte { return encodeNested(err, nil) }
+
+// nesting bounds the errors of registered types that are encoded within one
+// error, as fields of each other. Without a bound an error that wraps itself
+// would be encoded without end.
+type nesting struct{ left int }
+
+const maxNested = 100
+
+var errNested = fmt.Errorf("more than %d errors are nested in it", maxNested)
+
+// encode encodes *p, which is an error of a registered type.
+func (n *nesting) encode(p reflect.Value) (Encoded, error) {
+	if n.left--; n.left < 0 {
+		return Encoded{}, errNested
+	}
+	b, err := travel.Encode(nil, p, n)
+	return Encoded{asCBOR, b}, err
+}
+
+// encodeNested is EncodeError for an error in a field of another one. outer is
+// the *nesting of that one, or nil.
+func encodeNested(err error, outer any) []byte {
+	n, _ := outer.(*nesting)
+	if n == nil {
+		n = &nesting{left: maxNested}
+	}
+	w := wireError{Type: fmt.Sprintf("%T", err)}
+	if r, ok := err.(*RemoteError); ok {
+		w.Type = r.Type // another worker has sent it to this one
+	}
+	w.Text = bounded(errorText(err))
+	all := errorChain(err)
+	for _, e := range all {
+		if p, ok := e.(*PanicError); ok {
+			w.Panic, w.Stack = true, bounded(p.Stack())
+			w.Text = bounded(guardedText(p.Value, "String or Error", func() string { return fmt.Sprint(p.Value) }))
+			break
+		}
+	}
+	errorNames.mu.RLock()
+	sentinels, types := maps.Clone(errorNames.sentinels), maps.Clone(errorNames.types)
+	errorNames.mu.RUnlock()
+	for name, s := range sentinels {
+		if slices.ContainsFunc(all, func(e error) bool { return errorIs(e, s) }) {
+			w.Sentinels = append(w.Sentinels, name)
+		}
+	}
+	slices.Sort(w.Sentinels)
+	for name, t := range types {
+		for _, e := range all {
+			if w.add(name, t, e, n) {
+				break
+			}
+		}
+	}
+	return w.encode()
+}
+
+// add adds the encoded error e if it is of the registered type.
+func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bool) {
+	var b []byte
+	var why error
+	if failure := guarded(func() { b, found, why = t.encode(e, n) }); failure != nil {
+		found, why = true, failure
+	}
+	if !found {
+		return false
+	}
+	if why == nil && len(b) > maxErrorText {
+		why = fmt.Errorf("the encoded error has %d bytes, at most %d are allowed", len(b), maxErrorText)
+	}
+	if why != nil {
+		w.lose(name, fmt.Sprintf("%T: %s", e, errorText(why)))
+		return true
+	}
+	if w.Values == nil {
+		w.Values = make(map[string][]byte)
+	}
+	w.Values[name] = b
+	return true
+}
+
+// DecodeError decodes an error from EncodeError, as a [*RemoteError] or a
+// [*PanicError]. If it cannot decode the bytes, it returns an error that says
+// so. It calls no method of the program.
+func DecodeError(b []byte) error {
+	var w wireError
+	if err := cborDecoder.Unmarshal(b, &w); err != nil {
+		return fmt.Errorf("concert: cannot decode the error of a task: %w", err)
+	}
+	e := &RemoteError{Type: w.Type, Text: w.Text}
+	errorNames.mu.RLock()
+	defer errorNames.mu.RUnlock()
+	for _, name := range w.Sentinels {
+		if s, known := errorNames.sentinels[name]; known {
+			e.sentinels = append(e.sentinels, s)
+		}
+	}
+	if len(w.Values)+len(w.Lost) > 0 {
+		e.values = sync.OnceValue(func() []error { return decodeErrorValues(w.Values, w.Lost) })
+	}
+	if !w.Panic {
+		return e
+	}
+	p := &PanicError{Value: w.Text, text: w.Stack}
+	if len(e.sentinels) > 0 || e.values != nil {
+		p.Value = e // it panicked with an error
+	}
+	return p
+}
+
+// decodeErrorValues decodes the errors of registered types. For each error that
+// could not be encoded or decoded, it returns an error with the reason.
+func decodeErrorValues(values map[string][]byte, lost map[string]string) (all []error) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		errorNames.mu.RLock()
+		t, known := errorNames.types[name]
+		errorNames.mu.RUnlock()
+		if !known {
+			continue
+		}
+		var v, why error
+		if failure := guarded(func() { v, why = t.decode(values[name]) }); failure != nil {
+			why = failure
+		}
+		if why != nil {
+			v = fmt.Errorf("concert: cannot decode the error of type %q: %w", name, why)
+		}
+		all = append(all, v)
+	}
+	for _, name := range slices.Sorted(maps.Keys(lost)) {
+		all = append(all, fmt.Errorf("concert: the error of type %q could not be encoded: %s", name, lost[name]))
+	}
+	return all
+}
