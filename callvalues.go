@@ -1,7 +1,5 @@
 package concert
 
-import "fmt"
-
 // This file encodes the argument and decodes the result of a call that runs
 // elsewhere. What fails on the way is an error of this call.
 
@@ -47,7 +45,7 @@ func recoverMethod(what, name string, err *error) {
 
 // methodPanic returns the error of a value with a method that panicked with v.
 func methodPanic(what, name string, v any) error {
-	failure := &methodError{fmt.Sprintf("a method that encodes or decodes it panicked: %v", v), NewPanicError(v)}
+	failure := &methodError{"a method that encodes or decodes it panicked: " + panicText(v), NewPanicError(v)}
 	return &valueError{what, name, nil, failure}
 }
 

@@ -69,7 +69,7 @@ func errorText(err error) string { return guardedText(err, "Error", err.Error) }
 func guardedText(v any, method string, text func() string) (s string) {
 	if failure := guarded(func() { s = text() }); failure != nil {
 		if p, ok := failure.(*PanicError); ok {
-			return fmt.Sprintf("%T whose %s method panicked: %v", v, method, p.Value)
+			return fmt.Sprintf("%T whose %s method panicked: %s", v, method, panicText(p.Value))
 		}
 		return fmt.Sprintf("%T whose %s method called runtime.Goexit", v, method)
 	}

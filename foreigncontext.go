@@ -155,7 +155,7 @@ func (c *foreignContext) end() {
 // failed.
 func contextFailure(ctx context.Context, failure error) error {
 	if p, ok := failure.(*PanicError); ok {
-		return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, panicked: %v", ctx, p.Value), failure}
+		return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, panicked: %s", ctx, panicText(p.Value)), failure}
 	}
 	return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, called runtime.Goexit", ctx), failure}
 }

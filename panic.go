@@ -35,9 +35,9 @@ func NewPanicError(value any) *PanicError {
 // Error names the input, if it is known, and the value, not the stack.
 func (e *PanicError) Error() string {
 	if e.Input != nil {
-		return fmt.Sprintf("concert: %v: task panicked: %v", e.Input, e.Value)
+		return "concert: " + e.Input.String() + ": task panicked: " + panicText(e.Value)
 	}
-	return fmt.Sprintf("concert: task panicked: %v", e.Value)
+	return "concert: task panicked: " + panicText(e.Value)
 }
 
 // Unwrap returns the value when it is an error.

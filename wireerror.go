@@ -63,7 +63,7 @@ func encodeNested(err error, outer any) []byte {
 	for _, e := range all {
 		if p, ok := e.(*PanicError); ok {
 			w.Panic, w.Stack = true, bounded(p.Stack())
-			w.Text = bounded(guardedText(p.Value, "String or Error", func() string { return fmt.Sprint(p.Value) }))
+			w.Text = bounded(guardedText(p.Value, "String or Error", func() string { return panicText(p.Value) }))
 			break
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"slices"
+	"strings"
 
 	"concert"
 )
@@ -178,7 +178,9 @@ func (w *worker) init() {
 	err := errors.New("initializer called runtime.Goexit")
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("initializer panicked: %v\n%s", v, debug.Stack())
+			p := concert.NewPanicError(v)
+			text := strings.TrimPrefix(p.Error(), "concert: task panicked: ")
+			err = fmt.Errorf("initializer panicked: %s\n%s", text, p.Stack())
 		}
 		if err != nil {
 			w.pool.breakDown(err)
