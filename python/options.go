@@ -1,7 +1,10 @@
 package python
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"concert"
@@ -87,15 +90,27 @@ type Options struct {
 
 	// Observer, if set, is called with each step of each task.
 	Observer concert.Observer
+
+	// Options sets the options of the pool that are zero above.
+	//
+	// Deprecated: set the fields above.
+	Options processes.Options
 }
 
-// pool returns the options of the pool of processes. New adds the program, its environment,
-// and the check of arguments.
-func (o *Options) pool() processes.Options {
-	return processes.Options{
-		Init: o.Init, Threads: o.Threads, Env: o.Env, Dir: o.Dir, Queue: o.Queue,
-		Timeout: o.Timeout, Grace: o.Grace, StartTimeout: o.StartTimeout,
-		MaxTasks: o.MaxTasks, MaxResident: o.MaxResident, Memory: o.Memory, MaxResult: o.MaxResult,
-		Retry: o.Retry, Output: o.Output, Observer: o.Observer,
+// pool returns the options of the pool of processes, without those that New
+// adds: the program, its environment, and the check of arguments. An option of
+// the pool is the field of Options with its name, or else that in
+// Options.Options.
+func (o *Options) pool() (processes.Options, error) {
+	all := o.Options
+	if all.Command != nil || all.Sandbox != nil || all.Check != nil {
+		return all, fmt.Errorf("python: Options: Command, Check and Sandbox cannot be set: %w", errors.ErrUnsupported)
 	}
+	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(&all).Elem()
+	for f, v := range to.Fields() {
+		if own := from.FieldByName(f.Name); own.IsValid() && !own.IsZero() {
+			v.Set(own)
+		}
+	}
+	return all, nil
 }

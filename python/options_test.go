@@ -1,6 +1,7 @@
 package python
 
 import (
+	"errors"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -23,7 +24,11 @@ func TestOptions(t *testing.T) {
 		Timeout: 4, Grace: 5, StartTimeout: 6 * time.Second, MaxTasks: 7, MaxResident: 8, Memory: 9, MaxResult: 10,
 		Retry: func(*processes.WorkerError, int) bool { return true }, Output: slog.New(slog.DiscardHandler), Observer: func(concert.Event) {},
 	}
-	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(o.pool())
+	pool, err := o.pool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(pool)
 	for f := range to.Type().Fields() {
 		own, ok := from.Type().FieldByName(f.Name)
 		if why := without[f.Name]; ok == (why != "") {
@@ -46,8 +51,23 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	for f := range from.Type().Fields() {
-		if _, ok := to.Type().FieldByName(f.Name); !ok && f.Name != "Interpreter" && f.Name != "Path" && f.Name != "Import" {
+		if _, ok := to.Type().FieldByName(f.Name); !ok && f.Name != "Interpreter" && f.Name != "Path" && f.Name != "Import" && f.Name != "Options" {
 			t.Errorf("python.Options.%s is neither an option of processes nor one that New reads", f.Name)
+		}
+	}
+}
+
+// TestOptions_Deprecated: a program that sets the options of the pool in the
+// field Options still has them.
+func TestOptions_Deprecated(t *testing.T) {
+	o := &Options{Threads: 2, Options: processes.Options{Threads: 3, Timeout: 4}}
+	pool, err := o.pool()
+	if pool.Threads != 2 || pool.Timeout != 4 || err != nil {
+		t.Errorf("%d threads and a timeout of %d, %v; want 2, and 4", pool.Threads, pool.Timeout, err)
+	}
+	for _, own := range []processes.Options{{Command: []string{"x"}}, {Sandbox: &processes.Sandbox{}}, {Check: func(concert.Encoded) error { return nil }}} {
+		if _, err := New(1, &Options{Options: own}); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("New with %+v: %v, want ErrUnsupported", own, err)
 		}
 	}
 }

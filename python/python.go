@@ -188,6 +188,10 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
+	all, err := o.pool()
+	if err != nil {
+		return nil, err
+	}
 	program, err := interpreter(o.Interpreter)
 	if err != nil {
 		return nil, err
@@ -205,7 +209,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		}
 		path = append(path, absolute)
 	}
-	env := o.Env
+	env := all.Env
 	if env == nil {
 		env = os.Environ()
 	}
@@ -216,11 +220,10 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if !has(env, "PYTHONSAFEPATH") {
 		env = append(slices.Clip(env), "PYTHONSAFEPATH=1", "CONCERT_PYTHON_UNSAFE=1")
 	}
-	all := o.pool()
 	all.Command, all.Check = []string{program, "-c", loader}, validate
-	all.Env = append(threadCaps(env, n*max(1, o.Threads)),
+	all.Env = append(threadCaps(env, n*max(1, all.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
-		fmt.Sprintf("CONCERT_PYTHON_PATIENCE=%g", patience(o.Grace).Seconds()),
+		fmt.Sprintf("CONCERT_PYTHON_PATIENCE=%g", patience(all.Grace).Seconds()),
 		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
 	pool, err := processes.New(n, &all)
