@@ -3,6 +3,7 @@ package concert_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,4 +89,64 @@ func TestForeignContext_ErrHangs(t *testing.T) {
 		}
 		close(own.gate)
 	})
+}
+
+// muteContext is a context whose Value does not return while its gate is closed,
+// and which counts the calls.
+type muteContext struct {
+	context.Context
+	gate  chan struct{}
+	calls *atomic.Int64
+}
+
+// Value waits at the gate.
+func (c muteContext) Value(key any) any {
+	if key == (muteKey{}) {
+		c.calls.Add(1)
+		<-c.gate
+	}
+	return c.Context.Value(key)
+}
+
+type muteKey struct{}
+
+// TestForeignContext_ValueHangs: a Value that does not return is waited for
+// once.
+func TestForeignContext_ValueHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muteContext{context.WithValue(t.Context(), muteKey{}, "found"), make(chan struct{}), new(atomic.Int64)}
+		ctx, stop := concert.ReplaceContext(c)
+		defer stop()
+		begin := time.Now()
+		for range 3 {
+			if v := ctx.Value(muteKey{}); v != nil {
+				t.Errorf("Value() = %v, want nil", v)
+			}
+		}
+		if n, took := c.calls.Load(), time.Since(begin); n != 1 || took > 2*time.Second {
+			t.Errorf("%d calls, in %v; want one", n, took)
+		}
+		close(c.gate)
+	})
+}
+
+// silent is a context that has ended, and never says so by Done.
+type silent struct{ context.Context }
+
+// Done returns nil.
+func (silent) Done() <-chan struct{} { return nil }
+
+// TestForeignContext_EndedBefore: a context that has ended when it is replaced
+// has ended in the replacement, however it says so.
+func TestForeignContext_EndedBefore(t *testing.T) {
+	why := errors.New("enough")
+	canceled, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	for _, own := range []context.Context{&ownContext{Context: canceled}, silent{canceled}} {
+		ctx, stop := concert.ReplaceContext(own)
+		if ctx.Err() != context.Canceled || context.Cause(ctx) != why {
+			t.Errorf("%T: %v, %v; want Canceled, %v", own, ctx.Err(), context.Cause(ctx), why)
+		}
+		stop()
+	}
 }
