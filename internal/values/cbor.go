@@ -209,11 +209,11 @@ func (d *decoder) expect(major byte, what string) (n uint64, err error) {
 	return n, nil
 }
 
-// length is like expect, for an item whose number is a count of elements. An
-// element has at least each bytes.
-func (d *decoder) length(major byte, each int, what string) (int, error) {
+// length is like expect, for an item whose number is a count of bytes or of
+// elements, which have at least one byte.
+func (d *decoder) length(major byte, what string) (int, error) {
 	n, err := d.expect(major, what)
-	if err == nil && n > uint64(d.left()/each) {
+	if err == nil && n > uint64(d.left()) {
 		err = errEnd
 	}
 	return int(n), err
@@ -221,7 +221,7 @@ func (d *decoder) length(major byte, each int, what string) (int, error) {
 
 // raw reads bytes or text. It does not copy them.
 func (d *decoder) raw(major byte, what string) ([]byte, error) {
-	n, err := d.length(major, 1, what)
+	n, err := d.length(major, what)
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +252,6 @@ func (d *decoder) skip() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		more := uint64(0)
 		switch first >> 5 {
 		case majorBytes, majorText:
 			if n > uint64(d.left()) {
@@ -260,19 +259,18 @@ func (d *decoder) skip() ([]byte, error) {
 			}
 			d.at += int(n)
 		case majorArray:
-			more = n
+			if n > uint64(d.left()) {
+				return nil, errEnd
+			}
+			items += n
 		case majorMap:
 			if n > uint64(d.left()) {
 				return nil, errEnd
 			}
-			more = 2 * n
+			items += 2 * n
 		case majorTag:
-			more = 1
+			items++
 		}
-		if more > uint64(d.left()) {
-			return nil, errEnd
-		}
-		items += more
 	}
 	return d.b[start:d.at], nil
 }

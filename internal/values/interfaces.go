@@ -203,7 +203,7 @@ func (d *decoder) tagged() (reflect.Value, error) {
 // objectAt decodes an object, a value with the name of its type. The offset of
 // its tag is at.
 func (d *decoder) objectAt(at int) (none reflect.Value, _ error) {
-	n, err := d.length(majorArray, 1, "a name and a value")
+	n, err := d.length(majorArray, "a name and a value")
 	if err != nil {
 		return none, err
 	}

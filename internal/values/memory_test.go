@@ -222,7 +222,7 @@ type (
 // TestMemory_MostlyZero sends values whose memory is much larger than their
 // encoding.
 func TestMemory_MostlyZero(t *testing.T) {
-	pointers, entries, nested := make([]*cached, 10_000), make(map[int]cached), make([]map[string]int, 50_000)
+	pointers, entries, nested := make([]*cached, 10_000), make(map[int]cached), make([]map[string]int, 20_000)
 	for i := range pointers {
 		pointers[i], entries[i] = &cached{N: i}, cached{i, [64]int{}}
 	}
@@ -233,8 +233,8 @@ func TestMemory_MostlyZero(t *testing.T) {
 	c.Learn(reflect.TypeFor[[]cached]())
 	for name, v := range map[string]any{
 		"slice": make([]cached, 10_000), "skipped field": make([]skipping, 10_000), "array": [10_000]cached{}, "pointer to an array": &[10_000]cached{{N: 1}}, "slice of arrays": make([][100]cached, 100),
-		"empty": make([][0]int, 1<<20), "pointers": pointers, "map": entries, "small maps": nested, "any": any(make([]cached, 10_000)), "pointer": &huge{1, [1 << 17]int{}}, "huge": make([]huge, 50), "no fields": make([]struct{ _ [64]int }, 10_000),
-		"texts": make([]string, 1<<20), "nil slices": make([][]int, 1<<20),
+		"empty": make([][0]int, 1<<20), "pointers": pointers, "map": entries, "small maps": nested, "any": any(make([]cached, 10_000)), "pointer": &huge{1, [1 << 17]int{}}, "huge": make([]huge, 5), "no fields": make([]struct{ _ [64]int }, 10_000),
+		"texts": make([]string, 1<<17), "nil slices": make([][]int, 1<<17),
 	} {
 		t.Run(name, func(t *testing.T) { sameMemory(t, c, reflectPtr(reflect.ValueOf(v))) })
 	}
@@ -272,6 +272,27 @@ func TestMemory_Padding(t *testing.T) {
 	c.maxBytes = len(b) - 1
 	if _, err := c.Encode(nil, reflect.ValueOf(&in), nil); err == nil || !strings.Contains(err.Error(), "bytes of memory that a copy needs") {
 		t.Errorf("one byte too many: %v", err)
+	}
+}
+
+// TestMemory_Rules has the memory that is counted for each kind of value.
+func TestMemory_Rules(t *testing.T) {
+	type two struct{ A, B int }
+	for _, x := range []struct {
+		v    any
+		want int
+	}{
+		{1, 0}, {"text", 4}, {[]byte{1, 2}, 2}, {[]string{"a", "bc"}, 2*16 + 3}, {[2]string{"a"}, 1}, {&two{}, 16}, {[]*two{nil, {}}, 2*8 + 16}, {[]any{nil, 1, "abc", two{}}, 4*16 + 8 + (16 + 3) + 16},
+		{map[int8]bool(nil), 0}, {map[int8]bool{}, 48}, {map[int8]bool{1: true}, 48 + 8*(1+1+1)}, {map[string]two{"abc": {}}, 48 + 8*(1+16+16) + 3}, {map[int8][129]bool{1: {}, 2: {}}, 48 + 8*(1+1+8) + 2*129},
+		{secret{make([]byte, 5)}, 5}, {money{123}, 3}, {jsoned{12}, 2}, {[]error{io.EOF, errors.New("abc")}, 2*16 + 2*3},
+		{time.Unix(0, 0).UTC(), 0}, {time.Unix(0, 0).In(time.FixedZone("ABC", 1)), 160 + 6}, {[]any{time.Unix(0, 0).UTC()}, 16 + 24},
+	} {
+		c := newCodec()
+		c.Learn(reflect.TypeFor[two]())
+		e := c.encoder(nil, nil)
+		if err := e.encode(c.coder(reflect.TypeOf(x.v)), reflectPtr(reflect.ValueOf(x.v)).Elem()); err != nil || e.memory.used != x.want {
+			t.Errorf("%T %v: %d bytes, %v; want %d", x.v, x.v, e.memory.used, err, x.want)
+		}
 	}
 }
 

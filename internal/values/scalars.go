@@ -111,10 +111,10 @@ func decodeFloat(d *decoder, v reflect.Value) error {
 			return fmt.Errorf("%d cannot be a %s without rounding", n, v.Kind())
 		}
 	case first>>5 == majorInt:
-		if f = float64(n); f >= 1<<64 || uint64(f) != n {
+		m := n + 1 // the number is -m
+		if f = -float64(m); m == 0 || f <= -1<<64 || uint64(-f) != m {
 			return fmt.Errorf("-%d-1 cannot be a %s without rounding", n, v.Kind())
 		}
-		f = -1 - f
 	default:
 		return fmt.Errorf("a number expected, not %s", itemText(first))
 	}
@@ -166,7 +166,7 @@ func encodeComplex(e *encoder, v reflect.Value) error {
 }
 
 func decodeComplex(d *decoder, v reflect.Value) error {
-	n, err := d.length(majorArray, 1, "an array of two numbers")
+	n, err := d.length(majorArray, "an array of two numbers")
 	if err == nil && n != 2 {
 		err = fmt.Errorf("a complex number is an array of 2 numbers, not %d", n)
 	}

@@ -51,12 +51,15 @@ func TestShared_Refused(t *testing.T) {
 	for name, v := range all {
 		t.Run(name, func(t *testing.T) {
 			c := newCodec()
+			if name != "pointers" && name != "end" {
+				c.maxCopied = 1 << 20
+			}
 			c.Learn(reflect.TypeOf(v))
 			b, err := c.Encode(nil, reflectPtr(reflect.ValueOf(v)), nil)
 			if err == nil || !strings.Contains(err.Error(), "refers many times to the same data") || !strings.Contains(err.Error(), "keep shared data once") || b != nil {
 				t.Errorf("%d bytes, %v", len(b), err)
 			}
-			if path := map[string]string{"pointers": ".Right", "array": ".Kids[1]", "slices": ".Kids[1]", "list": "[1]", "rows": "[3", "end": ".L.Left"}[name]; err != nil && !strings.Contains(err.Error(), path) {
+			if path := map[string]string{"pointers": ".Right", "array": ".Kids[1]", "slices": ".Kids[1]", "list": "[1]", "rows": "[", "end": ".L.Left"}[name]; err != nil && !strings.Contains(err.Error(), path) {
 				t.Errorf("%v; want the path %s", err, path)
 			}
 		})
@@ -69,9 +72,9 @@ func TestShared_Exact(t *testing.T) {
 	all := levels(12)
 	large := make([]byte, 1<<20)
 	all["rows"] = [][]byte{large, large, large, large, large[:100], large[:1000]}
-	texts := make([]string, 40)
+	texts := make([]string, 4)
 	for i := range texts {
-		texts[i] = strings.Repeat("x", 1<<20)
+		texts[i] = strings.Repeat("x", 1<<19)
 	}
 	all["texts"] = texts // equal, but no references
 	all["generic"] = four[four[int]]{}
@@ -104,6 +107,30 @@ func TestShared_Random(t *testing.T) {
 		}
 		if sameMemory(t, c, all); t.Failed() {
 			t.Fatal("seed ", seed)
+		}
+	}
+}
+
+// TestShared_Share accepts many copies if there are other data, and a few copies
+// alone.
+func TestShared_Share(t *testing.T) {
+	c := newCodec()
+	c.sharedFrom, c.maxCopied = 1, 10_000
+	row := func() []byte { return make([]byte, 1000) }
+	shared := row()
+	for _, x := range []struct {
+		own, copies int
+		want        bool
+	}{{1, 20, true}, {1, 40, false}, {10, 80, true}, {10, 150, false}} {
+		in := [][]byte{row(), shared}
+		for range x.own {
+			in = append(in, row())
+		}
+		for range x.copies {
+			in = append(in, shared)
+		}
+		if _, err := c.Encode(nil, reflect.ValueOf(&in), nil); (err == nil) != x.want {
+			t.Errorf("%d rows and %d copies: %v", x.own, x.copies, err)
 		}
 	}
 }
@@ -143,7 +170,7 @@ func TestShared_Depth(t *testing.T) {
 	for _, x := range []struct {
 		above int
 		want  string
-	}{{10, ""}, {MaxDepth - 100, "nested more than"}} {
+	}{{10, ""}, {MaxDepth/4 + 100, "nested more than"}} {
 		var second any = deep
 		for range x.above {
 			second = []any{second}
@@ -156,7 +183,7 @@ func TestShared_Depth(t *testing.T) {
 	// The second deep is a part of another part.
 	wrapped := []any{deep}
 	var third any = wrapped
-	for range MaxDepth - 100 {
+	for range MaxDepth/4 + 100 {
 		third = []any{third}
 	}
 	if _, err := c.Encode(nil, reflect.ValueOf(&[]any{deep, wrapped, third}), nil); err == nil || !strings.Contains(err.Error(), "nested more than") {
@@ -186,6 +213,10 @@ func TestShared_Removed(t *testing.T) {
 	}{in[0].(error), in[1:]}))
 	if err != nil {
 		t.Fatal(err)
+	}
+	reader, err := trip(c, reflect.ValueOf(&struct{ E interface{ Error() string } }{in[0].(error)}))
+	if err != nil || reader.Elem().Field(0).Interface().(error).Error() != "shared" {
+		t.Errorf("in another interface, the error became %v, %v", reader, err)
 	}
 	if list := got.Elem().Field(1).Interface(); !reflect.DeepEqual(list, in[1:]) || got.Elem().Field(0).Interface().(error).Error() != "shared" {
 		t.Errorf("%#v became %#v", in, got.Elem())

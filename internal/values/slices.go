@@ -206,7 +206,7 @@ func (b *builder) mapping(c *coder) {
 			v.SetZero()
 			return nil
 		}
-		n, err := d.length(majorMap, 2, "a map")
+		n, err := d.length(majorMap, "a map")
 		if err == nil {
 			err = d.memory.entries(n, key.typ, elem.typ)
 		}
@@ -225,7 +225,7 @@ func (b *builder) mapping(c *coder) {
 				return within(keyStep(k), err)
 			}
 			if !hashable(k) {
-				return within("[key]", fmt.Errorf("%s cannot be the key of a map", typeText(k.Type())))
+				return within("[key]", fmt.Errorf("a key of type %s that Go cannot compare", typeText(k.Type())))
 			}
 			m.SetMapIndex(k, x)
 		}

@@ -76,7 +76,7 @@ func (b *builder) structure(c *coder) {
 		return nil
 	}
 	c.decode = func(d *decoder, v reflect.Value) error {
-		n, err := d.length(majorMap, 2, "a map of fields")
+		n, err := d.length(majorMap, "a map of fields")
 		if err != nil {
 			return err
 		}

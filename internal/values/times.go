@@ -68,7 +68,7 @@ func decodeTime(d *decoder, v reflect.Value) error {
 		}
 		t = time.Unix(int64(whole), int64((f-whole)*1e9)).UTC()
 	case tagObject:
-		n, err := d.length(majorArray, 1, "the parts of a time")
+		n, err := d.length(majorArray, "the parts of a time")
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (d *decoder) timeParts(n int) (t time.Time, err error) {
 // the offset at time t. Otherwise, it returns a fixed zone.
 func locationAt(t time.Time, name, abbreviation string, offset int) *time.Location {
 	if loc := location(name); loc != nil {
-		if a, o := t.In(loc).Zone(); a == abbreviation && o == offset && loc.String() == name {
+		if a, o := t.In(loc).Zone(); a == abbreviation && o == offset {
 			return loc
 		}
 	}
