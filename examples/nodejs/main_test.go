@@ -139,7 +139,7 @@ var fail = Func[string, any]("fail")
 
 // TestFailures: whatever a function does costs its own task.
 func TestFailures(t *testing.T) {
-	ex := newPool(t, 1, "testdata/functions.js", processes.Options{Timeout: 2 * time.Second, Grace: 100 * time.Millisecond})
+	ex := newPool(t, 1, "testdata/functions.js", processes.Options{Timeout: 2 * time.Second, Grace: 100 * time.Millisecond, MaxResult: 1000})
 	for how, want := range map[string]string{
 		"throw":    "RangeError: too far",
 		"text":     "string: only text",
@@ -156,6 +156,10 @@ func TestFailures(t *testing.T) {
 	_, err := concert.Submit(t.Context(), ex, Func[int, int]("missing"), 1).Result(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "there is no function missing") {
 		t.Errorf("a function that is missing: %v", err)
+	}
+	_, err = concert.Submit(t.Context(), ex, fail, "long").Result(t.Context())
+	if e, ok := errors.AsType[*Error](err); !ok || !strings.HasPrefix(e.Error(), "Error: long long") || !strings.HasSuffix(e.Error(), "long  ... (9900000 characters more)") {
+		t.Errorf("a message of 10 MB: %.30v ... %q", err, e.Error()[max(0, len(e.Error())-60):])
 	}
 	_, err = concert.Submit(t.Context(), ex, fail, "abort").Result(t.Context())
 	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Signal != syscall.SIGABRT {

@@ -304,16 +304,23 @@ function parse(body) {
   return f;
 }
 
+// shortened returns a text that, three times, needs less than the 1 MiB that every pool
+// accepts of an error.
+function shortened(text) {
+  const most = 100_000;
+  return text.length <= most ? text : `${text.slice(0, most)} ... (${text.length - most} characters more)`;
+}
+
 // describe returns an error as frames have it. One that knows better has a property wire.
 function describe(e, reason) {
   if (e?.wire) return cbor.encode(e.wire);
   const known = e instanceof Error;
   const name = known ? e.name : typeof e;
-  const message = known ? e.message : String(e);
+  const message = shortened(known ? e.message : String(e));
   const wire = new Map([
     [1, "javascript." + name],
     [2, `${name}: ${message}`],
-    [4, { "javascript.Error": Buffer.concat([Buffer.of(0), cbor.encode({ Name: name, Message: message, Stack: known ? String(e.stack) : "" })]) }],
+    [4, { "javascript.Error": Buffer.concat([Buffer.of(0), cbor.encode({ Name: name, Message: message, Stack: known ? shortened(String(e.stack)) : "" })]) }],
   ]);
   if (reason) wire.set(3, reason === 2 ? ["context.DeadlineExceeded"] : ["context.Canceled", "concert.ErrCancelled"]);
   return cbor.encode(wire);

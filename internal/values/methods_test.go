@@ -147,3 +147,42 @@ func TestMethods_Exact(t *testing.T) {
 		t.Errorf("a channel and a function with methods became %v, %v", cap(s.C), s.F())
 	}
 }
+
+// nullMap is encoded as null by its method.
+type nullMap map[string]int
+
+func (nullMap) MarshalCBOR() ([]byte, error)   { return []byte{itemNull}, nil }
+func (m nullMap) UnmarshalCBOR(b []byte) error { m["bytes"] = len(b); return nil }
+
+// keeper keeps the bytes that it decodes.
+type keeper struct{ b []byte }
+
+func (k keeper) MarshalBinary() ([]byte, error)  { return k.b, nil }
+func (k *keeper) UnmarshalBinary(b []byte) error { k.b = b; return nil }
+
+// TestMethods_Null calls MarshalCBOR and its reverse for every value, as null can
+// be what it returns.
+func TestMethods_Null(t *testing.T) {
+	for _, v := range []nullMap{nil, {"a": 1}} {
+		in := []*nullMap{&v, nil}
+		got, err := trip(newCodec(), reflect.ValueOf(&in))
+		if err != nil || !reflect.DeepEqual(got.Elem().Interface(), []*nullMap{{"bytes": 1}, nil}) {
+			t.Errorf("%v became %v, %v", v, got.Elem(), err)
+		}
+	}
+}
+
+// TestMethods_OwnBytes gives methods bytes that they may keep.
+func TestMethods_OwnBytes(t *testing.T) {
+	c, got := newCodec(), keeper{}
+	b, err := c.Encode(nil, reflect.ValueOf(&keeper{[]byte("abc")}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Decode(b, reflect.ValueOf(&got)); err != nil {
+		t.Fatal(err)
+	}
+	if clear(b); string(got.b) != "abc" {
+		t.Errorf("the bytes became %q", got.b)
+	}
+}

@@ -14,6 +14,8 @@ exports.fail = (how) => {
   switch (how) {
     case "throw":
       throw new RangeError("too far");
+    case "long":
+      throw new Error("long ".repeat(2_000_000));
     case "text":
       throw "only text";
     case "exit":
