@@ -153,6 +153,29 @@ func TestStream_MisdeedsEnd(t *testing.T) {
 	same(t, p, 5)
 }
 
+// TestStream_MisdeedsLast: a method that does not return keeps no loop when the generator has
+// ended, so that only the context is left to end it.
+func TestStream_MisdeedsLast(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	why := errors.New("the reason")
+	p := streamPool(t, 1, python.Options{Grace: time.Millisecond, Observer: func(e concert.Event) {
+		if e.Kind == concert.TaskFinished {
+			cancel(why)
+		}
+	}})
+	defer close(newGate())
+	n := 0
+	for v, err := range python.StreamSource[string, misdeeds]("last", misdeedsSource)(ctx, p, "hang") {
+		if n++; !errors.Is(err, why) || !strings.Contains(err.Error(), "value 0 of source_") {
+			t.Errorf("step %d: %v, %v", n, v, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d steps, want 1", n)
+	}
+}
+
 // TestStream_LateException: an exception that comes while a method decodes the value before it
 // does not end that: Options.Timeout does.
 func TestStream_LateException(t *testing.T) {

@@ -58,10 +58,10 @@ func unescape(b []byte) (string, bool) {
 			s, rest = append(s, rest[:size]...), rest[size:]
 			continue
 		}
-		if len(rest) < 3 || rest[0] != 0xed || rest[1] != 0xb2 && rest[1] != 0xb3 || rest[2]&0xc0 != 0x80 {
+		if len(rest) < 3 {
 			return "", false
 		}
-		s, rest = append(s, rest[1]<<6|rest[2]&0x3f), rest[3:]
+		s, rest = append(s, rest[1]<<6|rest[2]&0x3f), rest[3:] // if it is a surrogate
 	}
 	text := string(s)
 	return text, string(appendEscaped(nil, text)) == string(b)
