@@ -60,3 +60,24 @@ func TestRestarts(t *testing.T) {
 		})
 	}
 }
+
+// TestWorker_IsGood: a worker was a good one if it has finished a call, or was
+// ready for long enough.
+func TestWorker_IsGood(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		w    *worker
+		want bool
+	}{
+		"never ready":     {&worker{}, false},
+		"just ready":      {&worker{readySince: now}, false},
+		"ready for long":  {&worker{readySince: now.Add(-provenAfter)}, true},
+		"finished a call": {&worker{readySince: now, total: 1}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.w.isGood(); got != c.want {
+				t.Errorf("isGood() = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
