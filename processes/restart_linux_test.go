@@ -137,6 +137,56 @@ func TestPool_IdleDeaths(t *testing.T) {
 	}
 }
 
+// refuse is an initializer that fails while a file is there.
+var refuse = concert.Register("processes_test.refuse", func(_ context.Context, path string) (int, error) {
+	if _, err := os.Stat(path); err == nil {
+		return 0, errors.New("closed for lunch")
+	}
+	return 0, nil
+})
+
+// awaitFile says that it runs by one file, and waits until there is another one.
+var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Context, path string) (int, error) {
+	leave(path+".in", "")
+	for ctx.Err() == nil {
+		if _, err := os.Stat(path); err == nil {
+			return 7, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return 0, ctx.Err()
+})
+
+// TestPool_DeathsBesideWorker: a pool in which a worker lives is not broken,
+// however many others in a row do not start.
+func TestPool_DeathsBesideWorker(t *testing.T) {
+	leftovers(t)
+	var log lines
+	flag, gate := pathIn(t.TempDir(), "flag"), pathIn(t.TempDir(), "gate")
+	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(refuse, flag), Output: slog.New(slog.NewJSONHandler(&log, nil))})
+	held := submit(t, p, awaitFile, gate)
+	read(t, gate+".in")
+	leave(flag, "")
+	// The seat and the spare that a pool keeps: both end, and are not replaced.
+	for range 2 {
+		submit(t, p, misdeed, "exit 1")
+	}
+	eventually(t, "ten deaths in a row", func() bool {
+		return slices.ContainsFunc(log.records(t, "processes: a worker died"), func(r map[string]any) bool { return r["deaths"] == 10.0 })
+	})
+	if n := len(log.records(t, "processes: the pool is broken")); n != 0 {
+		t.Errorf("the pool is broken although a worker lives")
+	}
+	leave(gate, "")
+	if n, err := held.Result(t.Context()); n != 7 || err != nil {
+		t.Errorf("the task of the worker that lives: %d, %v", n, err)
+	}
+	if err := os.Remove(flag); err != nil {
+		t.Fatal(err)
+	}
+	works(t, p)
+}
+
 // TestPool_DeathsInTasks: tasks that kill their workers, more in a row than break a
 // pool, cost themselves and nothing else.
 func TestPool_DeathsInTasks(t *testing.T) {
