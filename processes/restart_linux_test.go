@@ -177,6 +177,10 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 	if n := len(log.records(t, "processes: the pool is broken")); n != 0 {
 		t.Errorf("the pool is broken although a worker lives")
 	}
+	deaths := log.records(t, "processes: a worker died")
+	if why, want := deaths[len(deaths)-1]["reason"], "processes: a worker was not ready: initializer: closed for lunch"; why != want {
+		t.Errorf("the reason of the last death is %q, want %q", why, want)
+	}
 	leave(gate, "")
 	if n, err := held.Result(t.Context()); n != 7 || err != nil {
 		t.Errorf("the task of the worker that lives: %d, %v", n, err)

@@ -2,6 +2,7 @@ package processes
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -78,6 +79,37 @@ func TestWorker_IsGood(t *testing.T) {
 			if got := c.w.isGood(); got != c.want {
 				t.Errorf("isGood() = %v, want %v", got, c.want)
 			}
+		})
+	}
+}
+
+// TestPool_PauseEnds: a pool that has broken or ended in the pause before the
+// start of a worker starts none.
+func TestPool_PauseEnds(t *testing.T) {
+	for name, end := range map[string]func(*Pool){
+		"broken":        func(p *Pool) { p.broken = ErrBroken },
+		"ended":         func(p *Pool) { p.ended = true; p.checkGone() },
+		"broken before": func(*Pool) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(1, Options{}, nil)
+				p.restarts.inRow = 3
+				p.mu.Lock()
+				if name == "broken before" {
+					p.restarts.inRow, p.broken = 0, ErrBroken
+				}
+				p.startAgain(0) // it would start a worker, which panics here
+				end(p)
+				p.mu.Unlock()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if p.starting != 0 || len(p.restarts.paused) != 0 || len(p.all) != 0 {
+					t.Errorf("%d workers start, %d pauses, %d workers; want none", p.starting, len(p.restarts.paused), len(p.all))
+				}
+			})
 		})
 	}
 }
