@@ -167,9 +167,9 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 	held := submit(t, p, awaitFile, gate)
 	read(t, gate+".in")
 	leave(flag, "")
-	// The seat and the spare that a pool keeps: both end, and are not replaced.
-	for range 2 {
-		submit(t, p, misdeed, "exit 1")
+	// From now on no worker starts, neither for this seat nor as a spare.
+	if _, err := submit(t, p, misdeed, "exit 1").Result(t.Context()); err == nil {
+		t.Error("no error of a task that ends its worker")
 	}
 	eventually(t, "ten deaths in a row", func() bool {
 		return slices.ContainsFunc(log.records(t, "processes: a worker died"), func(r map[string]any) bool { return r["deaths"] == 10.0 })
