@@ -2,7 +2,9 @@ package concert
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 )
 
 // maxChain bounds the length of a chain: an Unwrap method may return its own
@@ -39,25 +41,45 @@ func errorChain(err error) []error {
 	return all
 }
 
-// errorIs reports whether errors.Is would match e, one error of a chain, with
-// the target.
-func errorIs(e, target error) bool {
-	if sameError(e, target) {
-		return true
+// matched returns the sorted names of the sentinels that errors.Is would match
+// with an error whose chain is all.
+func matched(all []error, sentinels map[string]error) []string {
+	found := make(map[string]bool)
+	for _, e := range all {
+		for name, s := range sentinels {
+			if sameError(e, s) {
+				found[name] = true
+			}
+		}
+		is, ok := e.(interface{ Is(error) bool })
+		if !ok {
+			continue
+		}
+		ask := func(name string) {
+			if is.Is(sentinels[name]) {
+				found[name] = true
+			}
+		}
+		// Goroutines cost time, and errors of package syscall have this method. So
+		// there is one for all sentinels, and one for each only if it fails.
+		failure := guarded(func() {
+			for name := range sentinels {
+				ask(name)
+			}
+		})
+		if failure != nil {
+			for name := range sentinels {
+				guarded(func() { ask(name) })
+			}
+		}
 	}
-	is, ok := e.(interface{ Is(error) bool })
-	return ok && guardedTrue(func() bool { return is.Is(target) })
+	return slices.Sorted(maps.Keys(found))
 }
 
 // sameError reports whether two errors are equal. Errors that cannot be compared
 // are not.
 func sameError(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
-}
-
-// guardedTrue returns the result of fn, or false if fn did not return.
-func guardedTrue(fn func() bool) (ok bool) {
-	return guarded(func() { ok = fn() }) == nil && ok
 }
 
 // errorText returns the text of the Error method, or a text that says how the

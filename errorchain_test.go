@@ -35,11 +35,19 @@ func (o oddUnwrap) Unwrap() error    { failAs(o.how); return io.EOF }
 func (oddUnwraps) Error() string     { return "odd" }
 func (o oddUnwraps) Unwrap() []error { failAs(o.how); return []error{nil, io.EOF} }
 func (oddIs) Error() string          { return "odd" }
-func (o oddIs) Is(target error) bool { failAs(o.how); return target == io.EOF }
-func (oddAs) Error() string          { return "odd" }
-func (o oddText) Error() string      { failAs(o.how); return "odd" }
-func (endless) Error() string        { return "odd" }
-func (e endless) Unwrap() error      { return e }
+
+func (o oddIs) Is(target error) bool {
+	if target == io.ErrNoProgress {
+		return true // whatever the other targets do
+	}
+	failAs(o.how)
+	return target == io.EOF
+}
+
+func (oddAs) Error() string     { return "odd" }
+func (o oddText) Error() string { failAs(o.how); return "odd" }
+func (endless) Error() string   { return "odd" }
+func (e endless) Unwrap() error { return e }
 
 func (o oddAs) As(target any) bool {
 	failAs(o.how)
@@ -60,6 +68,9 @@ func TestErrorChain_Odd(t *testing.T) {
 			_, text := odd.(oddText)
 			if !errors.Is(got, context.Canceled) || !errors.Is(got, io.ErrShortWrite) || errors.Is(got, io.EOF) != (how == "" && !as && !text) {
 				t.Errorf("%T, %q: %v", odd, how, got)
+			}
+			if _, is := odd.(oddIs); errors.Is(got, io.ErrNoProgress) != is {
+				t.Errorf("%T, %q: errors.Is(ErrNoProgress) = %v", odd, how, !is)
 			}
 			var n *noted
 			if errors.As(got, &n) != (as && how == "") || n != nil && n.Note != "made by As" {
@@ -120,7 +131,7 @@ func TestRemoteError_Undecodable(t *testing.T) {
 }
 
 // badDecoder is an error whose decoder panics.
-type badDecoder struct{ n int }
+type badDecoder struct{}
 
 func (badDecoder) Error() string                  { return "bad" }
 func (badDecoder) MarshalBinary() ([]byte, error) { return nil, nil }

@@ -70,12 +70,7 @@ func encodeNested(err error, outer any) []byte {
 	errorNames.mu.RLock()
 	sentinels, types := maps.Clone(errorNames.sentinels), maps.Clone(errorNames.types)
 	errorNames.mu.RUnlock()
-	for name, s := range sentinels {
-		if slices.ContainsFunc(all, func(e error) bool { return errorIs(e, s) }) {
-			w.Sentinels = append(w.Sentinels, name)
-		}
-	}
-	slices.Sort(w.Sentinels)
+	w.Sentinels = matched(all, sentinels)
 	for name, t := range types {
 		for _, e := range all {
 			if w.add(name, t, e, n) {
