@@ -5,15 +5,39 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 )
 
 // maxChain bounds the length of a chain: an Unwrap method may return its own
 // error.
 const maxChain = 1000
 
-// errorChain returns err and the errors that it wraps, in the order in which
+// errorTime bounds the time that the methods of one error may take, all
+// together, when an executor calls them.
+const errorTime = time.Second
+
+// errorMethods calls methods of an error. They may panic, end their goroutine,
+// or never return. After errorTime, it calls no more of them.
+type errorMethods struct{ until time.Time }
+
+func newErrorMethods() *errorMethods { return &errorMethods{time.Now().Add(errorTime)} }
+
+// callMethod calls fn, which calls a method of an error.
+func callMethod[T any](m *errorMethods, fn func() T) (v T, failure error) {
+	left := time.Until(m.until)
+	if left <= 0 {
+		return v, noReturnError(errorTime)
+	}
+	v, failure = CallApart(left, fn)
+	if _, hangs := failure.(noReturnError); hangs {
+		failure = noReturnError(errorTime)
+	}
+	return v, failure
+}
+
+// chain returns err and the errors that it wraps, in the order in which
 // errors.Is examines them.
-func errorChain(err error) []error {
+func (m *errorMethods) chain(err error) []error {
 	var all []error
 	var add func(error)
 	add = func(e error) {
@@ -23,15 +47,10 @@ func errorChain(err error) []error {
 		all = append(all, e)
 		switch u := e.(type) {
 		case interface{ Unwrap() error }:
-			var inner error
-			if guarded(func() { inner = u.Unwrap() }) == nil {
-				add(inner)
-			}
+			inner, _ := callMethod(m, u.Unwrap)
+			add(inner)
 		case interface{ Unwrap() []error }:
-			var inner []error
-			if guarded(func() { inner = u.Unwrap() }) != nil {
-				return
-			}
+			inner, _ := callMethod(m, u.Unwrap)
 			for _, e := range inner {
 				add(e)
 			}
@@ -43,7 +62,7 @@ func errorChain(err error) []error {
 
 // matched returns the sorted names of the sentinels that errors.Is would match
 // with an error whose chain is all.
-func matched(all []error, sentinels map[string]error) []string {
+func (m *errorMethods) matched(all []error, sentinels map[string]error) []string {
 	found := make(map[string]bool)
 	for _, e := range all {
 		for name, s := range sentinels {
@@ -55,21 +74,25 @@ func matched(all []error, sentinels map[string]error) []string {
 		if !ok {
 			continue
 		}
-		ask := func(name string) {
-			if is.Is(sentinels[name]) {
-				found[name] = true
-			}
-		}
 		// Goroutines cost time, and errors of package syscall have this method. So
 		// there is one for all sentinels, and one for each only if it fails.
-		failure := guarded(func() {
-			for name := range sentinels {
-				ask(name)
+		names, failure := callMethod(m, func() (names []string) {
+			for name, s := range sentinels {
+				if is.Is(s) {
+					names = append(names, name)
+				}
 			}
+			return names
 		})
-		if failure != nil {
-			for name := range sentinels {
-				guarded(func() { ask(name) })
+		for _, name := range names {
+			found[name] = true
+		}
+		if failure == nil {
+			continue
+		}
+		for name, s := range sentinels {
+			if is, failure := callMethod(m, func() bool { return is.Is(s) }); failure == nil && is {
+				found[name] = true
 			}
 		}
 	}
@@ -82,37 +105,21 @@ func sameError(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// errorText returns the text of the Error method, or a text that says how the
-// method failed.
-func errorText(err error) string { return guardedText(err, "Error", err.Error) }
+// text returns the text of the Error method, or a text that says how the method
+// failed.
+func (m *errorMethods) text(err error) string { return m.textOf(err, "Error", err.Error) }
 
-// guardedText returns the result of text, which calls the method of v. If the
-// method fails, guardedText returns a text that says so.
-func guardedText(v any, method string, text func() string) (s string) {
-	if failure := guarded(func() { s = text() }); failure != nil {
-		if p, ok := failure.(*PanicError); ok {
-			return fmt.Sprintf("%T whose %s method panicked: %s", v, method, panicText(p.Value))
-		}
-		return fmt.Sprintf("%T whose %s method called runtime.Goexit", v, method)
+// textOf returns the result of text, which calls the method of v. If the method
+// fails, textOf returns a text that says so.
+func (m *errorMethods) textOf(v any, method string, text func() string) string {
+	s, failure := callMethod(m, text)
+	if failure != nil {
+		return fmt.Sprintf("%T whose %s method %s", v, method, howFailed(failure))
 	}
 	return s
 }
 
-// guarded calls fn, which calls methods of the program, on another goroutine
-// and waits for it. The error is nil if fn returned, a [*PanicError] if it
-// panicked, and ErrGoexit if it called runtime.Goexit.
-func guarded(fn func()) (failure error) {
-	done := make(chan error, 1)
-	go func() {
-		failure := ErrGoexit
-		defer func() {
-			if v := recover(); v != nil {
-				failure = NewPanicError(v)
-			}
-			done <- failure
-		}()
-		fn()
-		failure = nil
-	}()
-	return <-done
-}
+// ErrorText returns the text of an error which may have methods of the program,
+// for logs of an executor. If a method fails, or does not return within a second,
+// the text says so. Do not hold a lock while calling ErrorText.
+func ErrorText(err error) string { return newErrorMethods().text(err) }

@@ -86,10 +86,10 @@ func TestErrorChain_Odd(t *testing.T) {
 			}
 		}
 	}
-	if n := len(errorChain(endless{})); n != maxChain {
+	if n := len(newErrorMethods().chain(endless{})); n != maxChain {
 		t.Errorf("the chain of an error that wraps itself has %d errors", n)
 	}
-	if n := len(errorChain(nil)); n != 0 {
+	if n := len(newErrorMethods().chain(nil)); n != 0 {
 		t.Errorf("no error has a chain of %d", n)
 	}
 }

@@ -92,22 +92,9 @@ func (c *foreignContext) Value(key any) any {
 // another goroutine. The value is nil if the method fails, or does not return
 // within valueTime, for which ok is false.
 func foreignValue(ctx context.Context, key any) (v any, ok bool) {
-	found := make(chan any, 1)
-	go func() {
-		var v any
-		if guarded(func() { v = ctx.Value(key) }) != nil {
-			v = nil
-		}
-		found <- v
-	}()
-	t := time.NewTimer(valueTime)
-	defer t.Stop()
-	select {
-	case v := <-found:
-		return v, true
-	case <-t.C:
-		return nil, false
-	}
+	v, failure := CallApart(valueTime, func() any { return ctx.Value(key) })
+	_, hangs := failure.(noReturnError)
+	return v, !hangs
 }
 
 // newForeignContext returns a foreignContext that replaces ctx. It calls
@@ -154,10 +141,7 @@ func (c *foreignContext) end() {
 // contextFailure returns the error of a task whose context has a method that
 // failed.
 func contextFailure(ctx context.Context, failure error) error {
-	if p, ok := failure.(*PanicError); ok {
-		return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, panicked: %s", ctx, panicText(p.Value)), failure}
-	}
-	return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, called runtime.Goexit", ctx), failure}
+	return &methodError{fmt.Sprintf("concert: a method of the task's context, a %T, %s", ctx, howFailed(failure)), failure}
 }
 
 // maxContexts bounds how many nested contexts foreign examines.

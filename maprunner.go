@@ -2,7 +2,6 @@ package concert
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -134,8 +133,7 @@ func (m *mapping[In, Out]) interrupt(cause error) {
 // drop is called instead of run when the executor, or stop, gives the runner up.
 func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 	m := r.m
-	var cancelled *neverStarted
-	if errors.As(err, &cancelled) { // the executor has canceled it, as Shutdown does
+	if cancelled, ok := err.(*neverStarted); ok { // the executor has canceled it, as Shutdown does
 		err = &closedError{cancelled.cause}
 	}
 	m.mu.Lock()

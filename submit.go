@@ -1,6 +1,9 @@
 package concert
 
-import "context"
+import (
+	"context"
+	"reflect"
+)
 
 // Submit hands fn(ctx, arg) to the executor and returns its future. It blocks
 // while the executor's queue is full, until there is room or ctx ends; it
@@ -28,10 +31,16 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 
 // refusal is the error of a task that its executor did not take.
 func refusal(ctx context.Context, err error) error {
-	if ctx.Err() != nil && err == context.Cause(ctx) {
+	if ctx.Err() != nil && isCause(err, context.Cause(ctx)) {
 		return &neverStarted{err}
 	}
 	return err
+}
+
+// isCause reports whether err is the cause, as far as that can be known: the
+// program may use errors that cannot be compared.
+func isCause(err, cause error) bool {
+	return sameError(err, cause) || reflect.TypeOf(err) == reflect.TypeOf(cause) && !reflect.ValueOf(err).Comparable()
 }
 
 // Go runs fn on a goroutine of its own and returns its future: the single

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"concert/internal/lazy"
 )
 
 // User code, in this file, means methods of the program's types that encode an
@@ -160,7 +162,7 @@ func (u *userCode) wait(l Limits) {
 		case done := <-returned:
 			done()
 		default:
-			u.fail(fmt.Errorf("%w before the call's context ended: %w", errNoReturn, context.Cause(u.ctx)))
+			u.fail(lazy.Errorf("%w before the call's context ended: %w", errNoReturn, context.Cause(u.ctx)))
 		}
 	}
 }

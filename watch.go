@@ -1,9 +1,6 @@
 package concert
 
-import (
-	"context"
-	"log/slog"
-)
+import "context"
 
 // A watcher is told once that a task settled. Those who wait are told first,
 // then callbacks run in the order in which they were added: a slow callback
@@ -111,7 +108,7 @@ func (t *Task) runCallbacks(list *watcher, s *strand, self *Task) {
 		if v := recover(); v != nil {
 			err = NewPanicError(v)
 		}
-		slog.Error("concert: a callback failed", "of", t.Name(), "error", err)
+		logApart("concert: a callback failed", "of", t.Name(), "error", err)
 		t.runCallbacks(list.next, s, self)
 	}()
 	for ; list != nil; list = list.next {

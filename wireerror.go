@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // wireError is an error in the form in which it is sent to another process.
@@ -26,13 +27,17 @@ const maxErrorText = 1 << 20
 // EncodeError encodes an error, so that a worker can send it to another
 // process. It calls each method of the error on another goroutine and waits for
 // it. If a method panics or calls runtime.Goexit, only the information from
-// this method is missing.
+// this method is missing. All methods together have a second: if one does not
+// return, its information and that of the methods after it is missing.
 func EncodeError(err error) []byte { return encodeNested(err, nil) }
 
 // nesting bounds the errors of registered types that are encoded within one
 // error, as fields of each other. Without a bound an error that wraps itself
 // would be encoded without end.
-type nesting struct{ left int }
+type nesting struct {
+	*errorMethods
+	left atomic.Int32 // how many more errors may be encoded
+}
 
 const maxNested = 100
 
@@ -40,7 +45,7 @@ var errNested = fmt.Errorf("more than %d errors are nested in it", maxNested)
 
 // encode encodes *p, which is an error of a registered type.
 func (n *nesting) encode(p reflect.Value) (Encoded, error) {
-	if n.left--; n.left < 0 {
+	if n.left.Add(-1) < 0 {
 		return Encoded{}, errNested
 	}
 	b, err := travel.Encode(nil, p, n)
@@ -52,25 +57,26 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 func encodeNested(err error, outer any) []byte {
 	n, _ := outer.(*nesting)
 	if n == nil {
-		n = &nesting{left: maxNested}
+		n = &nesting{errorMethods: newErrorMethods()}
+		n.left.Store(maxNested)
 	}
 	w := wireError{Type: fmt.Sprintf("%T", err)}
 	if r, ok := err.(*RemoteError); ok {
 		w.Type = r.Type // another worker has sent it to this one
 	}
-	w.Text = bounded(errorText(err))
-	all := errorChain(err)
+	w.Text = bounded(n.text(err))
+	all := n.chain(err)
 	for _, e := range all {
 		if p, ok := e.(*PanicError); ok {
 			w.Panic, w.Stack = true, bounded(p.Stack())
-			w.Text = bounded(guardedText(p.Value, "String or Error", func() string { return panicText(p.Value) }))
+			w.Text = bounded(n.textOf(p.Value, "String or Error", func() string { return panicText(p.Value) }))
 			break
 		}
 	}
 	errorNames.mu.RLock()
 	sentinels, types := maps.Clone(errorNames.sentinels), maps.Clone(errorNames.types)
 	errorNames.mu.RUnlock()
-	w.Sentinels = matched(all, sentinels)
+	w.Sentinels = n.matched(all, sentinels)
 	for name, t := range types {
 		for _, e := range all {
 			if w.add(name, t, e, n) {
@@ -83,19 +89,27 @@ func encodeNested(err error, outer any) []byte {
 
 // add adds the encoded error e if it is of the registered type.
 func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bool) {
-	var b []byte
-	var why error
-	if failure := guarded(func() { b, found, why = t.encode(e, n) }); failure != nil {
-		found, why = true, failure
+	type encoded struct {
+		b     []byte
+		found bool
+		why   error
 	}
-	if !found {
+	v, failure := callMethod(n.errorMethods, func() (v encoded) {
+		v.b, v.found, v.why = t.encode(e, n)
+		return v
+	})
+	if failure != nil {
+		v = encoded{found: true, why: failure}
+	}
+	if !v.found {
 		return false
 	}
+	b, why := v.b, v.why
 	if why == nil && len(b) > maxErrorText {
 		why = fmt.Errorf("the encoded error has %d bytes, at most %d are allowed", len(b), maxErrorText)
 	}
 	if why != nil {
-		w.lose(name, fmt.Sprintf("%T: %s", e, errorText(why)))
+		w.lose(name, fmt.Sprintf("%T: %s", e, n.text(why)))
 		return true
 	}
 	if w.Values == nil {

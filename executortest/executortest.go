@@ -68,6 +68,7 @@ func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errPatience)
 			defer cancel()
 			s.ctx = ctx
+			allowHangs()
 			c.run(s)
 			for _, ex := range s.opened {
 				ex.Close()
@@ -88,7 +89,7 @@ type testCase struct {
 }
 
 var cases = func() (all []testCase) {
-	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, errorCases, observerCases, labelCases} {
+	for _, list := range [][]testCase{futureCases, waitCases, mapCases, nestedCases, valueCases, kindCases, userCodeCases, contextCases, closeCases, eventCases, errorCases, observerCases, labelCases, misbehaviorCases, shutdownCauseCases} {
 		all = append(all, list...)
 	}
 	return all

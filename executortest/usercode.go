@@ -30,11 +30,17 @@ var hanging struct {
 	sync.Mutex
 	release chan struct{} // guarded by the mutex: closed by releaseHung
 	inside  int           // guarded by the mutex: number of methods that hang
+	over    bool          // guarded by the mutex: releaseHung was called in this case
 }
 
-// hang blocks until releaseHung. In a worker process, it never returns.
+// hang blocks until releaseHung, after which it returns at once for the rest of the
+// case. In a worker process, it never returns.
 func hang() {
 	hanging.Lock()
+	if hanging.over {
+		hanging.Unlock()
+		return
+	}
 	if hanging.release == nil {
 		hanging.release = make(chan struct{})
 	}
@@ -58,7 +64,14 @@ func releaseHung() {
 	if hanging.release != nil {
 		close(hanging.release)
 	}
-	hanging.release, hanging.inside = nil, 0
+	hanging.release, hanging.inside, hanging.over = nil, 0, true
+}
+
+// allowHangs lets methods hang again, in the next case.
+func allowHangs() {
+	hanging.Lock()
+	defer hanging.Unlock()
+	hanging.over = false
 }
 
 func (r rogue) misbehave(at string) error {
@@ -108,9 +121,11 @@ func (r *rogue) decode(at string, b []byte) error {
 // oddError is an error with methods that misbehave, as how says.
 type oddError struct{ how string }
 
-// Error panics, or ends its goroutine.
+// Error panics, ends its goroutine, or never returns.
 func (e *oddError) Error() string {
 	switch e.how {
+	case "Error hangs":
+		hang()
 	case "Error panics":
 		panic("no text")
 	case "Error exits":
@@ -119,9 +134,11 @@ func (e *oddError) Error() string {
 	return "odd: " + e.how
 }
 
-// Is panics, or ends its goroutine.
+// Is panics, ends its goroutine, or never returns.
 func (e *oddError) Is(error) bool {
 	switch e.how {
+	case "Is hangs":
+		hang()
 	case "Is panics":
 		panic("no comparison")
 	case "Is exits":
@@ -130,17 +147,22 @@ func (e *oddError) Is(error) bool {
 	return false
 }
 
-// As panics.
+// As panics, or never returns.
 func (e *oddError) As(any) bool {
-	if e.how == "As panics" {
+	switch e.how {
+	case "As hangs":
+		hang()
+	case "As panics":
 		panic("no conversion")
 	}
 	return false
 }
 
-// Unwrap panics, or returns the error itself.
+// Unwrap panics, never returns, or returns the error itself.
 func (e *oddError) Unwrap() error {
 	switch e.how {
+	case "Unwrap hangs":
+		hang()
 	case "Unwrap panics":
 		panic("no cause")
 	case "Unwrap circles":
@@ -278,8 +300,9 @@ var userCodeCases = []testCase{
 		if s.Shared {
 			return // the caller receives the error itself
 		}
+		defer releaseHung()
 		ex := s.executor(Config{Workers: 1})
-		for _, how := range []string{"Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "panic value"} {
+		for _, how := range []string{"Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "Error hangs", "Is hangs", "As hangs", "Unwrap hangs", "panic value"} {
 			_, err := concert.Submit(s.ctx, ex, failOddly, how).Result(s.ctx)
 			if err == nil || !strings.Contains(err.Error(), "odd") && !strings.Contains(err.Error(), "no text") {
 				s.Errorf("%s: %v; want an error with its text, or one that says how its method failed", how, err)

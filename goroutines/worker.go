@@ -3,13 +3,13 @@ package goroutines
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
 
 	"concert"
+	"concert/internal/lazy"
 )
 
 // worker is one goroutine of a pool, or several in turn: a task that calls
@@ -178,9 +178,7 @@ func (w *worker) init() {
 	err := errors.New("initializer called runtime.Goexit")
 	defer func() {
 		if v := recover(); v != nil {
-			p := concert.NewPanicError(v)
-			text := strings.TrimPrefix(p.Error(), "concert: task panicked: ")
-			err = fmt.Errorf("initializer panicked: %s\n%s", text, p.Stack())
+			err = &initPanic{concert.NewPanicError(v)}
 		}
 		if err != nil {
 			w.pool.breakDown(err)
@@ -189,9 +187,18 @@ func (w *worker) init() {
 	w.State, err = w.pool.opts.Init(w.pool.initCtx)
 }
 
+// initPanic is the error of an initializer that panicked.
+type initPanic struct{ *concert.PanicError }
+
+// Error has the value and the stack.
+func (e *initPanic) Error() string {
+	text := strings.TrimPrefix(e.PanicError.Error(), "concert: task panicked: ")
+	return "initializer panicked: " + text + "\n" + e.Stack()
+}
+
 // breakDown makes the pool fail everything.
 func (p *Pool) breakDown(reason error) {
-	err := fmt.Errorf("goroutines: no worker: %w", reason)
+	err := lazy.Errorf("goroutines: no worker: %w", reason)
 	p.refuse(err)
 	for t := p.popLocking(); t != nil; t = p.popLocking() {
 		t.Fail(err)

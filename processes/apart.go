@@ -10,26 +10,6 @@ import (
 	"concert"
 )
 
-// apart calls fn, which is the program's, on a goroutine of its own, and waits
-// for it: so it cannot end one that the pool needs. The error is nil if fn
-// returned, a [*concert.PanicError] if it panicked, and concert.ErrGoexit if it
-// ended the goroutine.
-func apart(fn func()) (failure error) {
-	done := make(chan error, 1)
-	go func() {
-		failure := concert.ErrGoexit
-		defer func() {
-			if v := recover(); v != nil {
-				failure = concert.NewPanicError(v)
-			}
-			done <- failure
-		}()
-		fn()
-		failure = nil
-	}()
-	return <-done
-}
-
 // guardedLogger returns a logger that contains panics of the handler, and nil
 // for nil.
 func guardedLogger(l *slog.Logger) *slog.Logger {
@@ -48,11 +28,12 @@ type guardedHandler struct {
 }
 
 func (h *guardedHandler) guard(fn func()) {
-	if err := apart(fn); err != nil {
+	if _, err := concert.CallApart(0, func() struct{} { fn(); return struct{}{} }); err != nil {
 		h.failed.Do(func() {
+			text, _ := concert.CallApart(logTime, func() string { return fmt.Sprintf("%+v", err) })
 			console.Lock()
 			defer console.Unlock()
-			fmt.Fprintln(os.Stderr, printable(fmt.Sprintf("processes: the handler of Options.Output failed; further failures are not shown: %+v", err)))
+			fmt.Fprintln(os.Stderr, printable("processes: the handler of Options.Output failed; further failures are not shown: "+text))
 		})
 	}
 }

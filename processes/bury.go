@@ -3,7 +3,6 @@ package processes
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/lazy"
 )
 
 const (
@@ -230,9 +230,9 @@ func (w *worker) mayAgain(v victim) (again bool, failure error) {
 	if v.deaths >= mostDeaths || v.batch.Context().Err() != nil {
 		return false, nil
 	}
-	failure = apart(func() { again = w.pool.opts.Retry(v.err, v.deaths) })
+	again, failure = concert.CallApart(0, func() bool { return w.pool.opts.Retry(v.err, v.deaths) })
 	if failure != nil {
-		return false, fmt.Errorf("processes: Options.Retry failed: %w", failure)
+		return false, lazy.Errorf("processes: Options.Retry failed: %w", failure)
 	}
 	return again, nil
 }

@@ -3,11 +3,11 @@ package processes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"concert"
+	"concert/internal/lazy"
 )
 
 // Close implements [concert.Executor]. It returns nil, or why the pool was broken.
@@ -184,14 +184,14 @@ func (p *Pool) killAll(cause error) (running []string) {
 		for f := range w.running {
 			running = append(running, f.batch.Name)
 		}
-		w.kill(fmt.Errorf("shutdown: %w", cause))
+		w.kill(lazy.Errorf("shutdown: %w", cause))
 	}
 	return append(running, p.group.UserCode()...)
 }
 
 // breakLocked gives the pool up: it cannot start workers. The caller holds mu.
 func (p *Pool) breakLocked(reason error) {
-	err := fmt.Errorf("%w: %w", ErrBroken, reason)
+	err := lazy.Errorf("%w: %w", ErrBroken, reason)
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
 		p.closed = err
 	}
@@ -208,7 +208,7 @@ func (p *Pool) breakLocked(reason error) {
 	}
 	p.logging.Add(1)
 	go func() { // loggers and tasks call user code
-		p.logger().Error("processes: the pool is broken", "reason", reason.Error())
+		p.logger().Error("processes: the pool is broken", "reason", concert.ErrorText(reason))
 		p.logging.Done()
 		for _, t := range queue {
 			t.Fail(err)

@@ -7,6 +7,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/internal/lazy"
 )
 
 // feed gives the worker calls until it shall leave, or is dead.
@@ -229,21 +230,14 @@ func (p *Pool) refuseArgument(s span) span {
 
 // check calls Options.Check. A panic in it, or its Goexit, refuses the argument.
 func (p *Pool) check(arg concert.Encoded) error {
-	done := make(chan error, 1)
-	go func() {
-		err := concert.ErrGoexit
-		defer func() {
-			if v := recover(); v != nil {
-				err = concert.NewPanicError(v)
-			}
-			if err != nil {
-				err = fmt.Errorf("processes: Options.Check: %w", err)
-			}
-			done <- err
-		}()
-		err = p.opts.Check(arg)
-	}()
-	return <-done
+	err, failure := concert.CallApart(0, func() error { return p.opts.Check(arg) })
+	if failure != nil {
+		err = failure
+	}
+	if err != nil {
+		err = lazy.Errorf("processes: Options.Check: %w", err)
+	}
+	return err
 }
 
 // refuseFunction settles the calls of a span if their function cannot be called in

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/lazy"
 )
 
 // One rule decides when the pool replaces a worker, however that worker ended: the
@@ -97,7 +98,7 @@ func (p *Pool) lost(seat, generation int, good, inTask bool, why error) {
 		return
 	}
 	if !slices.ContainsFunc(p.seats, func(w *worker) bool { return w != nil }) {
-		p.breakLocked(fmt.Errorf("%d workers in a row did not start or died without having finished a task; the last one: %w", p.restarts.unexplained, why))
+		p.breakLocked(lazy.Errorf("%d workers in a row did not start or died without having finished a task; the last one: %w", p.restarts.unexplained, why))
 		p.checkEnd()
 	}
 }
@@ -144,6 +145,10 @@ func (p *Pool) stopPauses() {
 // logDeath logs that a worker is gone. It is called without mu: handlers are
 // user code.
 func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *concert.Input, why error, deaths int, pause time.Duration) {
+	logger := p.logger()
+	if !logger.Enabled(context.Background(), level) {
+		return
+	}
 	attrs := make([]slog.Attr, 0, 6)
 	if seat != noSeat {
 		attrs = append(attrs, slog.Int("worker", seat))
@@ -157,8 +162,8 @@ func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *con
 	if input != nil {
 		attrs = append(attrs, inputAttrs(input)...)
 	}
-	attrs = append(attrs, slog.String("reason", why.Error()), slog.Int("deaths", deaths), slog.Duration("pause", pause))
-	p.logger().LogAttrs(context.Background(), level, "processes: a worker died", attrs...)
+	attrs = append(attrs, slog.String("reason", concert.ErrorText(why)), slog.Int("deaths", deaths), slog.Duration("pause", pause))
+	logger.LogAttrs(context.Background(), level, "processes: a worker died", attrs...)
 }
 
 // logger is where the pool logs what happens to it.
@@ -181,10 +186,10 @@ func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
 		when = "while it ran no task"
 	}
 	if w.killed != nil && before == starting {
-		return fmt.Errorf("processes: a worker was not ready: %w", w.killed)
+		return lazy.Errorf("processes: a worker was not ready: %w", w.killed)
 	}
 	if w.killed != nil {
-		return fmt.Errorf("processes: a worker was killed %s: %w", when, w.killed)
+		return lazy.Errorf("processes: a worker was killed %s: %w", when, w.killed)
 	}
 	text := ""
 	if r := w.newWorkerError("", state).reason(); r != "" {

@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"concert/internal/option": {},
 	"concert/internal/values": {},
 	"concert/gil":             {"concert", "concert/internal/option"},
-	"concert/goroutines":      {"concert", "concert/internal/option"},
+	"concert/goroutines":      {"concert", "concert/internal/lazy", "concert/internal/option"},
 	"concert/loop":            {"concert", "concert/internal/option"},
 	"concert/loop/looptest":   {"concert/loop"},
 	"concert/choose":          {"concert", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},

@@ -1,0 +1,296 @@
+package executortest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"concert"
+)
+
+// misdeeds are the ways in which user code misbehaves.
+var misdeeds = []string{"panics", "exits", "hangs"}
+
+// commit misbehaves. A hang lasts until releaseHung.
+func commit(how string) {
+	switch how {
+	case "panics":
+		panic("out of cheese")
+	case "exits":
+		runtime.Goexit()
+	case "hangs":
+		hang()
+	}
+}
+
+// badError is an error all of whose methods misbehave.
+type badError struct{ how string }
+
+// Error misbehaves.
+func (e badError) Error() string { commit(e.how); return "bad" }
+
+// Is misbehaves.
+func (e badError) Is(error) bool { commit(e.how); return false }
+
+// As misbehaves.
+func (e badError) As(any) bool { commit(e.how); return false }
+
+// Unwrap misbehaves.
+func (e badError) Unwrap() error { commit(e.how); return nil }
+
+// Format misbehaves.
+func (e badError) Format(fmt.State, rune) { commit(e.how) }
+
+// badContext is a context with methods that misbehave once it is armed.
+type badContext struct {
+	context.Context
+	method, how string
+	armed       *atomic.Bool
+}
+
+func (c badContext) misbehave(method string) {
+	if c.method == method && c.armed.Load() {
+		commit(c.how)
+	}
+}
+
+// Err misbehaves.
+func (c badContext) Err() error { c.misbehave("Err"); return c.Context.Err() }
+
+// Done misbehaves.
+func (c badContext) Done() <-chan struct{} { c.misbehave("Done"); return c.Context.Done() }
+
+// Value misbehaves.
+func (c badContext) Value(key any) any { c.misbehave("Value"); return c.Context.Value(key) }
+
+// Deadline misbehaves.
+func (c badContext) Deadline() (time.Time, bool) {
+	c.misbehave("Deadline")
+	return c.Context.Deadline()
+}
+
+// mischief is what a kind of user code works with.
+type mischief struct {
+	*suite
+	ex     concert.Executor
+	how    string
+	ctx    context.Context         // of the tasks whose user code misbehaves
+	cancel context.CancelCauseFunc // ends ctx
+}
+
+// userCodeKind is a kind of code of the program that runs in this process.
+type userCodeKind struct {
+	name string
+	// hangs reports whether the code is certain to be called, so that it hangs.
+	hangs bool
+	// keeps reports whether the code runs on the task's own goroutine where tasks
+	// share memory, and so keeps the worker as long as it hangs.
+	keeps bool
+	// start submits tasks whose user code misbehaves, and returns a function that
+	// waits until they have settled.
+	start func(m *mischief) (wait func())
+}
+
+// userCodeKinds are all kinds of code of the program that every executor calls in
+// this process, except methods that encode and decode, and observers, which have
+// cases of their own.
+var userCodeKinds = []userCodeKind{
+	{"the cause of a running task's context", false, false, func(m *mischief) func() {
+		f := m.start(m.ctx, m.ex)
+		m.cancel(badError{m.how})
+		return func() { <-f.Done() }
+	}},
+	{"the cause of a waiting task's context", false, false, func(m *mischief) func() {
+		g := m.gate()
+		for range 2 {
+			concert.Submit(m.suite.ctx, m.ex, hold, g)
+		}
+		m.eventually("the workers are held", func() bool { return g.entered() == 2 })
+		f := concert.Submit(m.ctx, m.ex, square, 1)
+		m.cancel(badError{m.how})
+		g.open()
+		return func() { <-f.Done() }
+	}},
+	{"the cause of a Map's context", false, false, func(m *mischief) func() {
+		g := m.gate()
+		wait := m.mapping(m.ctx, slices.Values([]gate{g, g, g}))
+		m.eventually("the Map runs", func() bool { return g.entered() > 0 })
+		m.cancel(badError{m.how})
+		return wait
+	}},
+	{"a callback", true, true, func(m *mischief) func() {
+		g := m.gate()
+		f := concert.Submit(m.ctx, m.ex, hold, g)
+		f.OnDone(m.ctx, func(context.Context, *concert.Future[string]) { commit(m.how) })
+		g.open()
+		return func() { <-f.Done() }
+	}},
+	{"the inputs of a Map", true, false, func(m *mischief) func() {
+		g := m.gate()
+		g.open()
+		return m.mapping(m.ctx, func(yield func(gate) bool) {
+			if yield(g) {
+				commit(m.how)
+			}
+		})
+	}},
+	{"the labels of a Map", true, false, func(m *mischief) func() {
+		g := m.gate()
+		g.open()
+		return m.mapping(concert.WithInputLabels(m.ctx, func(gate) string { commit(m.how); return "" }), slices.Values([]gate{g}))
+	}},
+	{"Err of a context", false, true, badContextKind("Err")},
+	{"Done of a context", false, true, badContextKind("Done")},
+	{"Value of a context", false, true, badContextKind("Value")},
+	{"Deadline of a context", false, true, badContextKind("Deadline")},
+}
+
+// badContextKind is for tasks with contexts that have a method which misbehaves.
+func badContextKind(method string) func(*mischief) func() {
+	return func(m *mischief) func() {
+		g := m.gate()
+		held := concert.Submit(m.suite.ctx, m.ex, hold, g)
+		bad := badContext{m.ctx, method, m.how, new(atomic.Bool)}
+		var futures []*concert.Future[int]
+		tasks := 3
+		if m.Shared {
+			tasks = 1 // each one may keep a worker
+		}
+		for n := range tasks {
+			futures = append(futures, concert.Submit(bad, m.ex, square, n))
+		}
+		bad.armed.Store(true)
+		m.cancel(errors.New("time to go"))
+		g.open()
+		return func() {
+			<-held.Done()
+			for _, f := range futures {
+				<-f.Done()
+			}
+		}
+	}
+}
+
+// mapping iterates a Map on another goroutine, which a misdeed may end. The
+// function that it returns waits for that goroutine.
+func (m *mischief) mapping(ctx context.Context, gates func(func(gate) bool)) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { recover() }() // a panic of the inputs reaches the loop
+		for range concert.Map(ctx, m.ex, hold, gates) {
+		}
+	}()
+	return func() { <-done }
+}
+
+var misbehaviorCases = func() (all []testCase) {
+	for _, kind := range userCodeKinds {
+		for _, how := range misdeeds {
+			all = append(all, testCase{"UserCode/" + kind.name + " " + how, "code of the program that misbehaves must cost no other task anything, nor Shutdown", func(s *suite) { s.misbehaves(kind, how) }})
+		}
+	}
+	return all
+}()
+
+// misbehaves checks one kind of user code that misbehaves in one way: other tasks
+// are not delayed, the tasks that it belongs to settle after their context has
+// ended, and Shutdown returns.
+func (s *suite) misbehaves(kind userCodeKind, how string) {
+	defer quietly()()
+	defer releaseHung()
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	defer cancel(nil)
+	m := &mischief{s, s.executor(Config{Workers: 2, Grace: 20 * time.Millisecond}), how, ctx, cancel}
+	wait := kind.start(m)
+	if how == "hangs" && kind.hangs {
+		s.eventually("it hangs", func() bool { return hangs() > 0 })
+	}
+	s.innocents(m.ex)
+	cancel(errors.New("time to go"))
+	kept := how == "hangs" && kind.keeps && s.Shared
+	if !kept {
+		s.returns("the wait for its tasks", wait)
+	}
+	s.innocents(m.ex)
+	s.shutdownReturns(m.ex, errors.New("time to go"))
+	if kept {
+		releaseHung()
+		s.returns("the wait for its tasks", wait)
+	}
+}
+
+// innocents checks that an executor runs tasks.
+func (s *suite) innocents(ex concert.Executor) {
+	s.Helper()
+	s.returns("a Submit and a Map of other tasks", func() {
+		for n := range 4 {
+			if got, err := concert.Submit(s.ctx, ex, square, n).Result(s.ctx); got != n*n || err != nil {
+				s.Errorf("another task = %d, %v; want %d", got, err, n*n)
+			}
+		}
+		n := 0
+		for got, err := range concert.Map(s.ctx, ex, square, upTo(10)) {
+			if got != n*n || err != nil {
+				s.Errorf("result %d of another Map = %d, %v", n, got, err)
+			}
+			n++
+		}
+	})
+}
+
+// shutdownReturns checks that Shutdown with a context that has ended returns.
+func (s *suite) shutdownReturns(ex concert.Executor, cause error) {
+	s.Helper()
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	cancel(cause)
+	s.returns("Shutdown", func() { ex.Shutdown(ctx) })
+}
+
+// returns fails the case if fn does not return, or ends its goroutine.
+func (s *suite) returns(what string, fn func()) {
+	s.Helper()
+	ended := make(chan bool, 1)
+	go func() {
+		returned := false
+		defer func() { ended <- returned }()
+		fn()
+		returned = true
+	}()
+	select {
+	case returned := <-ended:
+		if !returned {
+			s.Fatalf("%s ended its goroutine", what)
+		}
+	case <-s.ctx.Done():
+		s.Fatalf("%s does not return", what)
+	}
+}
+
+var shutdownCauseCases = func() (all []testCase) {
+	for _, how := range misdeeds {
+		all = append(all, testCase{"UserCode/the cause of Shutdown's context " + how, "Shutdown always returns, to its caller", func(s *suite) {
+			defer quietly()()
+			defer releaseHung()
+			ex := s.executor(Config{Workers: 2, Grace: 20 * time.Millisecond})
+			g := s.gate()
+			var futures []*concert.Future[string]
+			for range 4 {
+				futures = append(futures, concert.Submit(s.ctx, ex, hold, g))
+			}
+			s.eventually("two run", func() bool { return g.entered() == 2 })
+			s.shutdownReturns(ex, badError{how})
+			s.returns("the wait for its tasks", func() {
+				for _, f := range futures {
+					<-f.Done()
+				}
+			})
+			s.returns("Close", func() { ex.Close() })
+		}})
+	}
+	return all
+}()
