@@ -147,6 +147,16 @@ async def of_task():
         os._exit(9)  # this is for the parent only
     return status(pid)
 
+async def of_task_later():
+    async def forks():
+        pid = os.fork()
+        await asyncio.sleep(0)
+        return pid
+    pid = await asyncio.create_task(forks())
+    if pid == 0:
+        os._exit(9)  # this is for the parent only
+    return status(pid)
+
 async def of_callback():
     found = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(lambda: found.set_result(os.fork()))
@@ -243,7 +253,7 @@ func TestFork(t *testing.T) {
 			"returns_nonsense": "parent 0", "reports": "parent 0", "in_c": "parent 0", "terminal": "parent 0", "in_thread": "parent 0",
 			"twice": "parent 0", "in_generator": "parent 0", "in_coroutine": "parent 0",
 			"coroutine_returns": "parent 0", "coroutine_raises": "parent 1", "coroutine_exits": "parent 3", "coroutine_is_canceled": "parent 1",
-			"coroutine_continues": "parent 4", "coroutine_fails_later": "parent 1", "of_task": "parent 0", "of_callback": "parent 0",
+			"coroutine_continues": "parent 4", "coroutine_fails_later": "parent 1", "of_task": "parent 0", "of_task_later": "parent 0", "of_callback": "parent 0",
 			"beside_others": "parent 0", "own_loop": "parent 7", "process_with_loop": "parent 7", "pool": "parent 0", "executor": "parent 0",
 			"process": "parent 0", "program": "parent 0", "interrupted": "parent, signal 2",
 		} {

@@ -203,6 +203,10 @@ func TestCalls(t *testing.T) {
 			t.Errorf("Counter().next() = %d, %v; want %d", got, err, want)
 		}
 	}
+	// Another form of call has the same instance.
+	if got, err := call(t, p, python.Func[python.Args, int]("tasks:Counter().next"), python.Args{}); got != 4 || err != nil {
+		t.Errorf("Counter().next() with Args = %d, %v; want 4", got, err)
+	}
 	if got, err := call(t, p, python.Func[int, int]("tasks:Counter.twice"), 4); got != 8 || err != nil {
 		t.Errorf("a static method: %d, %v", got, err)
 	}

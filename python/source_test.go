@@ -134,3 +134,51 @@ func TestFunc_Arguments(t *testing.T) {
 		}()
 	}
 }
+
+// TestSource_FailsFirst: a text that could not be run is run again by the next call, and not
+// taken for the half that it left.
+func TestSource_FailsFirst(t *testing.T) {
+	p := newPool(t, 1, nil)
+	f := python.Source[python.None, int]("f", `
+import sys
+
+def f():
+    return done
+
+if not hasattr(sys, "concert_test_failed"):
+    sys.concert_test_failed = True
+    raise OSError("the first time")
+done = 5
+`)
+	if _, err := call(t, p, f, python.None{}); !errors.Is(err, python.Type("OSError")) {
+		t.Errorf("the first call: %v, want an OSError", err)
+	}
+	if n, err := call(t, p, f, python.None{}); n != 5 || err != nil {
+		t.Errorf("the second call: %d, %v; want 5", n, err)
+	}
+}
+
+// TestConverts_Late: a conversion counts from its registration on, also for a class whose
+// values were refused before.
+func TestConverts_Late(t *testing.T) {
+	p := newPool(t, 1, nil)
+	const text = `
+import concert
+
+class Money:
+    cents = 7
+
+def refused():
+    return [Money()]
+
+def converted():
+    concert.converts(Money)(lambda m: m.cents)
+    return [Money()]
+`
+	if _, err := call(t, p, python.Source[python.None, []int]("refused", text), python.None{}); err == nil || !strings.Contains(err.Error(), "concert.converts") {
+		t.Errorf("before: %v", err)
+	}
+	if got, err := call(t, p, python.Source[python.None, []int]("converted", text), python.None{}); len(got) != 1 || got[0] != 7 || err != nil {
+		t.Errorf("after: %v, %v", got, err)
+	}
+}

@@ -94,9 +94,7 @@ def forked():
 def apart(loop, task):
     """Is the first callback of the loop in a child."""
     if task is None:
-        forks.leave()
-    if task.done():
-        left(task)
+        forks.leave()  # a callback has forked
     asyncio._set_running_loop(loop)
 
 
