@@ -2,7 +2,6 @@ package concert
 
 import (
 	"context"
-	"reflect"
 )
 
 // This file implements claim for a Map whose inputs are encoded by user code,
@@ -50,7 +49,7 @@ func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, si
 		one := b.alone(x.remoteItem)
 		one.observe(0, TaskSubmitted, -1, nil)
 		x.remoteItem = one.items[0]
-		if always || travel.HoldsMethods(reflect.ValueOf(&it.in)) {
+		if always || holdsMethods(f.codec, it.in) {
 			m.encodeAsync(t, f, one, x)
 			continue
 		}

@@ -167,10 +167,24 @@ func (u *userCode) wait(l Limits) {
 	}
 }
 
-// pureCodec is a Codec that reports for which types it runs user code. Any
-// other Codec counts as user code itself.
-type pureCodec interface {
-	RunsUserCode(t reflect.Type) bool
+// inspector reports for which values user code runs. A Codec that is no
+// inspector counts as user code itself.
+type inspector interface {
+	// Methods reports whether encoding or decoding a value of the type may run
+	// user code: for any value (always), or encoding, depending on the values in
+	// interfaces (depends).
+	Methods(t reflect.Type) (always, depends bool)
+	// HoldsMethods reports whether encoding *p may run user code.
+	HoldsMethods(p reflect.Value) bool
+}
+
+// inspectorOf returns the inspector for a codec, or nil if there is none.
+func inspectorOf(codec Codec) inspector {
+	if codec == nil {
+		return travel
+	}
+	i, _ := codec.(inspector)
+	return i
 }
 
 // encodeRunsUserCode reports whether encoding arg may run user code.
@@ -179,17 +193,20 @@ func encodeRunsUserCode[In any](codec Codec, arg In) bool {
 	if always || !depends {
 		return always
 	}
-	return holdsMethods(arg)
+	return holdsMethods(codec, arg)
 }
 
 // holdsMethods is a function of its own so that only these arguments escape to
 // the heap.
-func holdsMethods[In any](arg In) bool { return travel.HoldsMethods(reflect.ValueOf(&arg)) }
+func holdsMethods[In any](codec Codec, arg In) bool {
+	return inspectorOf(codec).HoldsMethods(reflect.ValueOf(&arg))
+}
 
-// decodeRunsUserCode reports whether decoding an Out may run user code.
+// decodeRunsUserCode reports whether decoding an Out may run user code. Only the
+// encoding of this package names the types of values in interfaces.
 func decodeRunsUserCode[Out any](codec Codec) bool {
 	always, depends := methodsOf[Out](codec)
-	return always || depends && travel.KnowsMethods()
+	return always || depends && codec == nil && travel.KnowsMethods()
 }
 
 // methodsOf reports whether encoding or decoding a T always runs user code, or
@@ -199,11 +216,9 @@ func methodsOf[T any](codec Codec) (always, depends bool) {
 	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:
 		return false, false // no Codec sees them
 	}
-	t := reflect.TypeFor[T]()
-	if codec != nil {
-		if p, ok := codec.(pureCodec); !ok || p.RunsUserCode(t) {
-			return true, false
-		}
+	i := inspectorOf(codec)
+	if i == nil {
+		return true, false
 	}
-	return travel.Methods(t)
+	return i.Methods(reflect.TypeFor[T]())
 }

@@ -14,6 +14,7 @@ type field struct {
 	index               []int
 	t                   reflect.Type
 	omitEmpty, omitZero bool
+	isZero              func(v reflect.Value) bool // of omitZero, by the method IsZero of the type
 }
 
 // omit reports whether a field with this value is left out.
@@ -27,13 +28,33 @@ func (f *field) omit(v reflect.Value) bool {
 			return v.IsZero()
 		}
 	}
-	if !f.omitZero {
+	switch {
+	case !f.omitZero:
 		return false
-	}
-	if z, ok := v.Interface().(interface{ IsZero() bool }); ok && (v.Kind() != reflect.Pointer || !v.IsNil()) {
-		return z.IsZero()
+	case f.isZero != nil:
+		return f.isZero(v)
 	}
 	return v.IsZero()
+}
+
+type zeroer interface{ IsZero() bool }
+
+// isZeroOf returns the function that calls the method IsZero of a type, or nil
+// if it has none. It follows encoding/json: a nil pointer is zero.
+func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
+	switch zeroerType := reflect.TypeFor[zeroer](); {
+	case t.Kind() == reflect.Interface && t.Implements(zeroerType):
+		return func(v reflect.Value) bool {
+			return v.IsNil() || v.Elem().Kind() == reflect.Pointer && v.Elem().IsNil() || v.Interface().(zeroer).IsZero()
+		}
+	case t.Kind() == reflect.Pointer && t.Implements(zeroerType):
+		return func(v reflect.Value) bool { return v.IsNil() || v.Interface().(zeroer).IsZero() }
+	case t.Implements(zeroerType):
+		return func(v reflect.Value) bool { return v.Interface().(zeroer).IsZero() }
+	case reflect.PointerTo(t).Implements(zeroerType):
+		return func(v reflect.Value) bool { return addressable(v).Addr().Interface().(zeroer).IsZero() }
+	}
+	return nil
 }
 
 type fields struct {
@@ -80,6 +101,9 @@ func fieldsOf(t reflect.Type) *fields {
 		for option := range strings.SplitSeq(options, ",") {
 			own.omitEmpty = own.omitEmpty || option == "omitempty"
 			own.omitZero = own.omitZero || option == "omitzero"
+		}
+		if own.omitZero {
+			own.isZero = isZeroOf(f.Type)
 		}
 		if at, taken := fs.byName[name]; taken {
 			if depth[name] > len(f.Index) {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Plain data travels in the format of Python's marshal module, version 2, which
@@ -211,17 +212,43 @@ func finish(err error, root string) error {
 
 // keyed names the value of a key.
 func keyed(key reflect.Value) string {
-	for key.Kind() == reflect.Interface && !key.IsNil() {
-		key = key.Elem()
-	}
-	s := ""
-	if key.Kind() == reflect.String {
-		s = strconv.Quote(key.String())
-	} else {
-		s = fmt.Sprint(key)
-	}
+	s := keyText(key)
 	if len(s) > 80 {
 		s = s[:80] + "..."
 	}
 	return "[" + s + "]"
+}
+
+// keyText is a key, for errors. It calls no methods of the program: the errors
+// of types without methods are made on the pool's own goroutines.
+func keyText(key reflect.Value) string {
+	for key.Kind() == reflect.Interface && !key.IsNil() {
+		key = key.Elem()
+	}
+	if standardPackages[key.Type().PkgPath()] && key.CanInterface() {
+		return fmt.Sprint(key)
+	}
+	switch key.Kind() {
+	case reflect.Bool:
+		return strconv.FormatBool(key.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.FormatInt(key.Int(), 10)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return strconv.FormatUint(key.Uint(), 10)
+	case reflect.Float32, reflect.Float64:
+		return strconv.FormatFloat(key.Float(), 'g', -1, key.Type().Bits())
+	case reflect.Complex64, reflect.Complex128:
+		return strconv.FormatComplex(key.Complex(), 'g', -1, key.Type().Bits())
+	case reflect.String:
+		return strconv.Quote(key.String())
+	case reflect.Array:
+		items := make([]string, min(key.Len(), 20))
+		for i := range items {
+			items[i] = keyText(key.Index(i))
+		}
+		return "[" + strings.Join(items, " ") + "]"
+	case reflect.Interface:
+		return "nil"
+	}
+	return key.Type().String()
 }

@@ -1,8 +1,111 @@
 package python
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+)
 
-// RunsUserCode reports whether the codec itself calls code of the program for
-// values of the type: it does not, beyond the methods of their types. Values
-// of types without such methods are then encoded by the pool's own goroutines.
-func (codec) RunsUserCode(reflect.Type) bool { return false }
+// standardPackages are the packages of the standard library whose types have
+// methods that the codec calls. These methods return soon and do not panic.
+var standardPackages = map[string]bool{
+	"crypto/x509": true, "encoding/json": true, "log/slog": true, "math/big": true, "net": true, "net/netip": true, "regexp": true, "time": true,
+}
+
+// methods says whether the codec calls methods of the program for values of a
+// type: MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
+type methods struct {
+	always  bool // for any value
+	depends bool // in encoding, depending on the values in interfaces
+}
+
+var methodCache sync.Map // from reflect.Type to methods
+
+// Methods reports whether encoding or decoding a value of the type may call
+// methods of the program: for any value (always), or encoding, depending on the
+// values in interfaces (depends). Package concert then calls the codec on a
+// goroutine of its own.
+func (codec) Methods(t reflect.Type) (always, depends bool) {
+	if known, ok := methodCache.Load(t); ok {
+		m := known.(methods)
+		return m.always, m.depends
+	}
+	var m methods
+	m.add(t, make(map[reflect.Type]bool))
+	methodCache.Store(t, m)
+	return m.always, m.depends
+}
+
+// add adds the methods of a type and of the types within it.
+func (m *methods) add(t reflect.Type, seen map[reflect.Type]bool) {
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	if hooked(t) != nil || infoOf(t).class != byKind {
+		m.always = m.always || !standardPackages[t.PkgPath()] && hasMethods(t)
+		return
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		m.depends = true
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		m.add(t.Elem(), seen)
+	case reflect.Map:
+		m.add(t.Key(), seen)
+		m.add(t.Elem(), seen)
+	case reflect.Struct:
+		for _, f := range fieldsOf(t).list {
+			m.always = m.always || f.isZero != nil && !standardPackages[deref(f.t).PkgPath()]
+			m.add(f.t, seen)
+		}
+	}
+}
+
+// hasMethods reports whether the codec encodes or decodes a type by its methods.
+func hasMethods(t reflect.Type) bool {
+	return implements(t, textMarshaler, "MarshalText") || implements(t, textUnmarshaler, "UnmarshalText") ||
+		implements(t, jsonMarshaler, "MarshalJSON") || implements(t, jsonUnmarshaler, "UnmarshalJSON")
+}
+
+// HoldsMethods reports whether encoding *p may call methods of the program.
+func (codec) HoldsMethods(p reflect.Value) bool {
+	budget := maxInspected
+	return holdsMethods(p.Elem(), &budget)
+}
+
+// maxInspected bounds how many parts of a value HoldsMethods inspects. It
+// assumes that a value with more parts has methods.
+const maxInspected = 64
+
+func holdsMethods(v reflect.Value, budget *int) bool {
+	always, depends := codec{}.Methods(v.Type())
+	if always || !depends {
+		return always
+	}
+	if *budget--; *budget < 0 {
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		return !v.IsNil() && holdsMethods(v.Elem(), budget)
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if holdsMethods(v.Index(i), budget) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if holdsMethods(it.Key(), budget) || holdsMethods(it.Value(), budget) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for _, f := range fieldsOf(v.Type()).list {
+			if value, err := v.FieldByIndexErr(f.index); err == nil && holdsMethods(value, budget) {
+				return true
+			}
+		}
+	}
+	return false
+}
