@@ -76,8 +76,7 @@ func (e *encoder) encodeArray(a shaped) error {
 	for _, n := range shape {
 		e.buf = appendInt(e.buf, int64(n))
 	}
-	e.later(littleEndian(memory(data, d.size), d.unit()))
-	return nil
+	return e.later(littleEndian(memory(data, d.size), d.unit()))
 }
 
 // elements is the product of a shape; false if it is no shape of an array.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unsafe"
 )
 
 // Encode implements concert.Codec.
@@ -17,9 +16,16 @@ func (codec) Encode(v any) ([]byte, error) {
 	return b, finish(err, "argument")
 }
 
-func encodeValue(v reflect.Value) ([]byte, error) {
-	e := encoder{buf: make([]byte, extendedHead, 64)}
-	if err := e.encode(v); err != nil {
+func encodeValue(v reflect.Value) ([]byte, error) { return encodeFrom(v, sharedFrom, maxEncoded) }
+
+// encodeFrom is encodeValue with other values of sharedFrom and maxEncoded.
+func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
+	e := encoder{buf: make([]byte, extendedHead, 64), sharedFrom: shared, most: most}
+	err := e.encode(v)
+	if err == nil {
+		err = e.fits(0)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if !e.forms {
@@ -42,13 +48,13 @@ type encoder struct {
 	size   int      // and how many they are
 	depth  int
 	seen   map[visit]bool // where the value is so deep that it may contain itself
-}
 
-// visit is a pointer, map or slice on the way to a value.
-type visit struct {
-	at unsafe.Pointer
-	n  int
-	t  reflect.Type
+	offsets    []int // where in buf the offsets of arrays are
+	deepest    int   // the most that depth was since the innermost reference
+	sharedFrom int
+	most       int    // bytes that the encoding may have
+	parts      *parts // nil until there is one
+	copied     int    // bytes that are copies of parts
 }
 
 // form begins a form that has n items after its number.
@@ -58,17 +64,38 @@ func (e *encoder) form(form, n int) {
 }
 
 // later has bytes follow the marshal data, and appends their offset.
-func (e *encoder) later(b []byte) {
-	e.buf = appendInt(e.buf, int64(e.size))
-	e.store(b)
+func (e *encoder) later(b []byte) error {
+	e.offset()
+	return e.store(b)
 }
 
-func (e *encoder) store(b []byte) {
+// offset appends the offset of the bytes that store is called with next.
+func (e *encoder) offset() {
+	e.offsets = append(e.offsets, len(e.buf)+1)
+	e.buf = appendInt(e.buf, int64(e.size))
+}
+
+func (e *encoder) store(b []byte) error {
+	if err := e.fits(len(b)); err != nil {
+		return err
+	}
 	e.arrays = append(e.arrays, b)
 	e.size += len(b)
+	return nil
+}
+
+// head begins a bytes, list or tuple of n items, of size bytes each at least.
+func (e *encoder) head(kind byte, n, size int) (err error) {
+	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
+		err = e.fits(n * size)
+	}
+	return err
 }
 
 func (e *encoder) text(s string) (err error) {
+	if err := e.fits(len(s)); err != nil {
+		return err
+	}
 	e.buf, err = appendString(e.buf, s)
 	return err
 }
@@ -84,18 +111,16 @@ func (e *encoder) encode(v reflect.Value) error {
 // deeper is called before the encoder descends into v, and shallower after.
 func (e *encoder) deeper(v reflect.Value) error {
 	e.depth++
+	e.deepest = max(e.deepest, e.depth)
 	if e.depth < deepest-100 {
-		return nil
+		return e.fits(0)
 	}
 	if e.depth > deepest {
 		return fail("it is nested deeper than %d", deepest)
 	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
-		at := visit{at: v.UnsafePointer(), t: v.Type()}
-		if v.Kind() == reflect.Slice {
-			at.n = v.Len()
-		}
+		at := visitOf(v)
 		if e.seen[at] {
 			return fail("the value contains itself")
 		}
@@ -104,16 +129,14 @@ func (e *encoder) deeper(v reflect.Value) error {
 		}
 		e.seen[at] = true
 	}
-	return nil
+	return e.fits(0)
 }
 
 func (e *encoder) shallower(v reflect.Value) {
 	if e.depth--; e.seen != nil {
 		switch v.Kind() {
-		case reflect.Pointer, reflect.Map:
-			delete(e.seen, visit{at: v.UnsafePointer(), t: v.Type()})
-		case reflect.Slice:
-			delete(e.seen, visit{at: v.UnsafePointer(), t: v.Type(), n: v.Len()})
+		case reflect.Pointer, reflect.Map, reflect.Slice:
+			delete(e.seen, visitOf(v))
 		}
 	}
 }
@@ -218,7 +241,7 @@ func newEncoder(t reflect.Type) encodeFunc {
 	case reflect.Pointer:
 		return pointerEncoder(t)
 	case reflect.Interface:
-		return func(e *encoder, v reflect.Value) error { return e.encode(v.Elem()) }
+		return (*encoder).held
 	case reflect.Slice, reflect.Array:
 		return listEncoder(t)
 	case reflect.Map:
@@ -238,11 +261,7 @@ func letter(b bool) byte {
 
 func pointerEncoder(t reflect.Type) encodeFunc {
 	elem := inner(t.Elem())
-	return func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.buf = append(e.buf, 'N')
-			return nil
-		}
+	pointed := func(e *encoder, v reflect.Value) error {
 		if err := e.deeper(v); err != nil {
 			return err
 		}
@@ -255,5 +274,12 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 			return fail("a pointer to a nil %s would arrive as a nil pointer", t.Elem())
 		}
 		return nil
+	}
+	return func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			e.buf = append(e.buf, 'N')
+			return nil
+		}
+		return e.reference(visitOf(v), v, pointed)
 	}
 }

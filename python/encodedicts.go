@@ -11,11 +11,7 @@ func mapEncoder(t reflect.Type) encodeFunc {
 	elem := inner(t.Elem())
 	key := keyEncoder(t.Key())
 	check := merging(t.Key())
-	return func(e *encoder, v reflect.Value) error {
-		if v.IsNil() {
-			e.buf = append(e.buf, 'N')
-			return nil
-		}
+	entries := func(e *encoder, v reflect.Value) error {
 		if err := e.deeper(v); err != nil {
 			return err
 		}
@@ -38,12 +34,23 @@ func mapEncoder(t reflect.Type) encodeFunc {
 				}
 				seen[same] = true
 			}
-			if err := f(e, entries.Value()); err != nil {
+			err := f(e, entries.Value())
+			if err == nil {
+				err = e.fits(0)
+			}
+			if err != nil {
 				return within(err, keyed(entries.Key()))
 			}
 		}
 		e.buf = append(e.buf, '0')
 		return nil
+	}
+	return func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			e.buf = append(e.buf, 'N')
+			return nil
+		}
+		return e.reference(visitOf(v), v, entries)
 	}
 }
 

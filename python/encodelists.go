@@ -15,7 +15,10 @@ func listEncoder(t reflect.Type) encodeFunc {
 			e.buf = append(e.buf, 'N')
 			return nil
 		}
-		return f(e, v)
+		if v.Len() == 0 {
+			return f(e, v)
+		}
+		return e.reference(visitOf(v), v, f)
 	}
 }
 
@@ -26,11 +29,12 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 		kind = reflect.Invalid
 	}
 	if kind == reflect.Uint8 {
-		return func(e *encoder, v reflect.Value) (err error) {
-			if e.buf, err = appendHead(e.buf, 's', v.Len()); err == nil {
-				e.buf = append(e.buf, memory(v, 1)...)
+		return func(e *encoder, v reflect.Value) error {
+			if err := e.head('s', v.Len(), 1); err != nil {
+				return err
 			}
-			return err
+			e.buf = append(e.buf, memory(v, 1)...)
+			return nil
 		}
 	}
 	if d := dtypeOf(kind); d != nil && d.typecode != "" {
@@ -39,7 +43,9 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 			if err := e.text(d.typecode); err != nil {
 				return err
 			}
-			e.later(littleEndian(memory(v, d.size), d.unit()))
+			if err := e.later(littleEndian(memory(v, d.size), d.unit())); err != nil {
+				return err
+			}
 			e.buf = appendInt(e.buf, int64(v.Len()))
 			return nil
 		}
@@ -48,13 +54,14 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 		return f
 	}
 	elem := inner(t.Elem())
-	return func(e *encoder, v reflect.Value) (err error) {
+	size := smallest(kind)
+	return func(e *encoder, v reflect.Value) error {
 		if err := e.deeper(v); err != nil {
 			return err
 		}
 		defer e.shallower(v)
 		n := v.Len()
-		if e.buf, err = appendHead(e.buf, '[', n); err != nil {
+		if err := e.head('[', n, size); err != nil {
 			return err
 		}
 		switch kind { // these are frequent
@@ -76,12 +83,27 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 		}
 		f := elem()
 		for i := range n {
-			if err := f(e, v.Index(i)); err != nil {
+			err := f(e, v.Index(i))
+			if err == nil {
+				err = e.fits(0)
+			}
+			if err != nil {
 				return within(err, "["+itoa(i)+"]")
 			}
 		}
 		return nil
 	}
+}
+
+// smallest is the length of the shortest encoding of a kind.
+func smallest(kind reflect.Kind) int {
+	switch kind {
+	case reflect.Int, reflect.Uint:
+		return 5
+	case reflect.Complex64, reflect.Complex128:
+		return 17
+	}
+	return 1
 }
 
 // rowsEncoder is the encoder of a slice or an array whose items are rows of
@@ -97,8 +119,8 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 	}
 	size := int(row.Elem().Size())
 	if d.kind == reflect.Uint8 {
-		return func(e *encoder, v reflect.Value) (err error) {
-			if e.buf, err = appendHead(e.buf, '[', v.Len()); err != nil {
+		return func(e *encoder, v reflect.Value) error {
+			if err := e.head('[', v.Len(), 5+row.Len()); err != nil {
 				return err
 			}
 			all, n := memory(v, row.Len()), row.Len()
@@ -109,21 +131,20 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 			return nil
 		}
 	}
-	return func(e *encoder, v reflect.Value) (err error) {
+	return func(e *encoder, v reflect.Value) error {
 		e.form(formRows, 3)
 		if err := e.text(d.typecode); err != nil {
 			return err
 		}
-		e.buf = appendInt(e.buf, int64(e.size))
-		if e.buf, err = appendHead(e.buf, '[', v.Len()); err != nil {
+		e.offset()
+		if err := e.head('[', v.Len(), 5); err != nil {
 			return err
 		}
 		if row.Kind() == reflect.Array {
 			for range v.Len() {
 				e.buf = appendInt(e.buf, int64(row.Len()))
 			}
-			e.store(littleEndian(memory(v, size*row.Len()), d.unit()))
-			return nil
+			return e.store(littleEndian(memory(v, size*row.Len()), d.unit()))
 		}
 		for i := range v.Len() {
 			item := v.Index(i)
@@ -132,7 +153,9 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 				continue
 			}
 			e.buf = appendInt(e.buf, int64(item.Len()))
-			e.store(littleEndian(memory(item, size), d.unit()))
+			if err := e.store(littleEndian(memory(item, size), d.unit())); err != nil {
+				return within(err, "["+itoa(i)+"]")
+			}
 		}
 		return nil
 	}

@@ -1,0 +1,154 @@
+package python
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"concert/processes"
+)
+
+// Types whose values can refer twice to the same data.
+type (
+	twoPointers struct{ Left, Right *twoPointers }
+	twoInArray  struct{ Kids [2]*twoInArray }
+	manyKids    struct{ Kids []*manyKids }
+	twoInMap    map[int]twoInMap
+	boxed       struct{ Left, Right any }
+)
+
+// levels returns values of n levels, each of which refers twice to the next one.
+func levels(n int) map[string]any {
+	pointers, array, kids, m := &twoPointers{}, &twoInArray{}, &manyKids{}, twoInMap{}
+	list, object, box, boxes, numbers := any("the end"), any(1.5), any(1), any(2), any([]float64{1})
+	for range n {
+		pointers = &twoPointers{pointers, pointers}
+		array = &twoInArray{[2]*twoInArray{array, array}}
+		kids = &manyKids{[]*manyKids{kids, kids}}
+		m = twoInMap{1: m, 2: m}
+		list = []any{list, list}
+		object = map[string]any{"left": object, "right": object}
+		box = boxed{box, box}
+		boxes = [2]any{boxes, boxes}
+		numbers = []any{numbers, numbers}
+	}
+	return map[string]any{"pointers": pointers, "array": array, "slices": kids, "map": m, "list": list, "object": object, "structs in interfaces": box, "arrays in interfaces": boxes, "numbers": numbers}
+}
+
+// TestShared_Refused refuses values that have far too many copies of the same
+// data. It would not end if the encoder made them.
+func TestShared_Refused(t *testing.T) {
+	all := levels(60)
+	large := make([]byte, 1<<20)
+	rows := make([][]byte, 100)
+	for i := range rows {
+		rows[i] = large
+	}
+	all["rows"] = rows
+	all["end"] = struct {
+		A any
+		L *twoPointers
+	}{1, all["pointers"].(*twoPointers)}
+	for name, v := range all {
+		t.Run(name, func(t *testing.T) {
+			b, err := codec{}.Encode(v)
+			if err == nil || !strings.Contains(err.Error(), "refers many times to the same data") || !strings.Contains(err.Error(), "keep shared data once") || b != nil {
+				t.Errorf("%d bytes, %v", len(b), err)
+			}
+			if path := map[string]string{"pointers": ".Left", "array": ".Kids[0]", "slices": ".Kids[0]", "list": "[0]", "rows": "[3", "end": ".L.Left"}[name]; err != nil && !strings.Contains(err.Error(), path) {
+				t.Errorf("%v; want the path %s", err, path)
+			}
+		})
+	}
+}
+
+// TestShared_Exact: an encoding that copies parts is the one that does not.
+func TestShared_Exact(t *testing.T) {
+	all := levels(12)
+	delete(all, "map") // Go has no order for the entries of these two
+	delete(all, "object")
+	mixed := []any{
+		[]float64{1, 2}, [][]int16{{1}, nil, {}, {2, 3}}, [2][3]float32{{1}}, Array[complex64]{[]int{2, 1}, []complex64{1i, 2}}, time.Unix(1, 1).UTC(), time.Hour, []byte("bytes"), "text",
+		map[string]any{"a": []uint64{math.MaxUint64}}, []*inner64{{Values: []float64{1}}, nil}, Decimal("1.0"), strings.Repeat("x", minPart), []any{}, []int8{},
+	}
+	all["mixed"] = []any{mixed, &mixed, 1, mixed[:len(mixed)-1], &mixed, []any{mixed, "x", mixed}, map[string]any{"m": mixed}}
+	all["large"] = []any{mixed, make([]float64, 1<<10), mixed, [][]any{mixed}}
+	deep := any(mixed)
+	for range 900 {
+		deep = []any{deep}
+	}
+	all["deep"] = []any{deep, deep}
+	for name, v := range all {
+		t.Run(name, func(t *testing.T) {
+			plain, err := encodeFrom(reflect.ValueOf(v), math.MaxInt, maxEncoded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, from := range []int{0, 1000, 10_000} {
+				shared, err := encodeFrom(reflect.ValueOf(v), from, maxEncoded)
+				if err != nil || !bytes.Equal(shared, plain) {
+					t.Errorf("from %d bytes on: %d bytes, %v; want %d bytes", from, len(shared), err, len(plain))
+				}
+				c := checker{rest: shared, most: math.MaxInt}
+				if err := c.argument(); err != nil {
+					t.Errorf("from %d bytes on: %v", from, err)
+				}
+			}
+		})
+	}
+}
+
+// TestShared_Deep: a copy counts as deep as what it is a copy of.
+func TestShared_Deep(t *testing.T) {
+	deep := any(strings.Repeat("x", minPart))
+	for range 600 {
+		deep = []any{deep}
+	}
+	v := deep
+	for range 500 {
+		v = []any{v}
+	}
+	for _, shared := range []int{0, math.MaxInt} {
+		if b, err := encodeFrom(reflect.ValueOf([]any{deep, v}), shared, maxEncoded); err == nil || !strings.Contains(err.Error(), "nested deeper than 1000") {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
+	}
+}
+
+// TestEncode_TooLarge refuses an argument that the pool would refuse before it
+// needs that memory.
+func TestEncode_TooLarge(t *testing.T) {
+	numbers := make([]float64, 10<<20)
+	rows := make([][]float64, 20)
+	for i := range rows {
+		rows[i] = numbers
+	}
+	check := func(t *testing.T, b []byte, err error) {
+		t.Helper()
+		if !errors.Is(err, processes.ErrTooLarge) || b != nil || !strings.Contains(err.Error(), "has more than") {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
+	}
+	for name, v := range map[string]any{"rows": rows, "empty": make([]struct{}, math.MaxInt32), "ints": make([]int, 1<<28)} {
+		t.Run(name, func(t *testing.T) {
+			b, err := codec{}.Encode(v)
+			check(t, b, err)
+		})
+	}
+	const most = 1 << 10
+	long := strings.Repeat("x", most)
+	ten := make([]time.Time, 50)
+	for name, v := range map[string]any{
+		"text": long, "text in a field": struct{ S string }{long}, "key": map[string]int{long: 1}, "bytes": []byte(long), "[]float64": make([]float64, 200), "Array": Array[int8]{Data: make([]int8, most)},
+		"texts": []string{long[:500], long[:500], long[:500]}, "structs": make([]struct{ A, B, C int }, 100), "times": ten, "arrays": [300][2]uint8{}, "values": map[int][]time.Time{1: ten[:20], 2: ten[:20]}, "pointers": []*[]string{{long[:500]}, {long[:500]}, {long[:500]}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := encodeFrom(reflect.ValueOf(v), 0, most)
+			check(t, b, err)
+		})
+	}
+}
