@@ -33,11 +33,13 @@ import (
 // error that names the part, as in "main.Job.Files[2].Handle". The rules are:
 //
 //   - A type with MarshalBinary, GobEncode or MarshalCBOR and the reverse
-//     method is encoded by these methods.
+//     method is encoded by these methods. A url.URL is encoded by its fields.
 //   - A struct is encoded as its exported fields, under the names of their cbor
 //     or json tags.
 //   - A value with an unexported field that is not zero is an error, unless its
-//     type has MarshalText or MarshalJSON and the reverse method.
+//     type has MarshalText or MarshalJSON and the reverse method. A regular
+//     expression of CompilePOSIX or Longest is an error.
+//   - A syscall.Errno or syscall.Signal is an error on another system.
 //   - The value in an interface is sent with the name of its type, see
 //     [RegisterType].
 //   - Values may be nested 20,000 deep.

@@ -60,8 +60,8 @@ var timeType = reflect.TypeFor[time.Time]()
 // build sets the functions of c by the rules of the package comment.
 func (b *builder) build(c *coder) {
 	t := c.typ
-	if t == timeType {
-		c.encode, c.decode = encodeTime, decodeTime
+	if s, ok := specials[t]; ok {
+		c.encode, c.decode = s.encode, s.decode
 		return
 	}
 	if m := methodsOf(t); m != nil {
@@ -140,7 +140,7 @@ func (c *Codec) CheckContents(t reflect.Type) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || t == timeType || methodsOf(t) != nil {
+	if t.Kind() != reflect.Struct || isSpecial(t) || methodsOf(t) != nil {
 		return nil
 	}
 	if fs, err := fieldsOf(t); err == nil && len(fs.encoded) == 0 && len(fs.unexported) > 0 {
@@ -150,7 +150,7 @@ func (c *Codec) CheckContents(t reflect.Type) error {
 }
 
 func check(t reflect.Type, seen map[reflect.Type]bool) error {
-	if seen[t] || t == timeType {
+	if seen[t] || isSpecial(t) {
 		return nil
 	}
 	if m := methodsOf(t); m != nil {

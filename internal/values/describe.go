@@ -22,8 +22,8 @@ func describe(b *strings.Builder, t reflect.Type, enclosing []reflect.Type) {
 		fmt.Fprintf(b, "%s.%s by %s", t.PkgPath(), t.Name(), m.marshal)
 		return
 	}
-	if t == timeType {
-		b.WriteString(timeName)
+	if isSpecial(t) {
+		b.WriteString(ownName(t))
 		return
 	}
 	if i := slices.Index(enclosing, t); i >= 0 {

@@ -61,8 +61,14 @@ func (m *memory) str(n int) error {
 	return nil
 }
 
-// methodBytes counts the bytes that a method of a type decodes.
-func (m *memory) methodBytes(n int) error { return m.spend(n, 1) }
+// method counts what a method of a type makes of an encoding: the bytes, or for
+// some types of the standard library a bound of the memory.
+func (m *memory) method(of *methods, encoded []byte) error {
+	if of.memory != nil {
+		return m.spend(1, of.memory(encoded))
+	}
+	return m.spend(len(encoded), 1)
+}
 
 // errorBytes counts an error that Errors.Decode decodes.
 func (m *memory) errorBytes(n int) error { return m.spend(n, 2) }

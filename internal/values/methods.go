@@ -81,6 +81,7 @@ type methods struct {
 	*pair
 	null    bool // a value may be encoded as null
 	nilable bool // nil is encoded as null, without the methods
+	*standardType
 	// refused says why all values of the type are errors; nil if they are not.
 	refused error
 }
@@ -94,8 +95,8 @@ func methodsOf(t reflect.Type) *methods {
 	case reflect.Interface, reflect.Pointer:
 		return nil // the methods of the element or the dynamic type count
 	}
-	if t.Name() == "" && t.Kind() != reflect.Struct || t == timeType {
-		return nil // it has no methods
+	if t.Name() == "" && t.Kind() != reflect.Struct || isSpecial(t) || byContents[t] {
+		return nil // it has no methods, or they do not count
 	}
 	if m, ok := methodsKnown.Load(t); ok {
 		return m.(*methods)
@@ -107,7 +108,7 @@ func methodsOf(t reflect.Type) *methods {
 		case refused == nil && (p.binary || !encodesAll(t)):
 			found = newMethods(t, p)
 		case refused != nil && refused != errNoPair && p.binary && found == nil:
-			found = &methods{pair: p, refused: refused}
+			found = &methods{pair: p, refused: refused, standardType: noStandardType}
 		}
 		if found != nil && found.refused == nil {
 			break
@@ -118,7 +119,7 @@ func methodsOf(t reflect.Type) *methods {
 }
 
 func newMethods(t reflect.Type, p *pair) *methods {
-	m := &methods{pair: p, null: p.major == 0}
+	m := &methods{pair: p, null: p.major == 0, standardType: standardTypeOf(t)}
 	switch t.Kind() {
 	case reflect.Map, reflect.Slice, reflect.Chan, reflect.Func:
 		m.nilable = p.major != 0 // an item of MarshalCBOR can be null itself
@@ -208,11 +209,16 @@ func (m *methods) encode(e *encoder, v reflect.Value) error {
 		e.b = append(e.b, itemNull)
 		return nil
 	}
+	if m.inexact != nil {
+		if err := m.inexact(v); err != nil {
+			return err
+		}
+	}
 	b, err := m.call(v.Addr().Interface())
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", m.marshal, typeText(v.Type()), err)
 	}
-	if err := e.memory.methodBytes(len(b)); err != nil {
+	if err := e.memory.method(m, b); err != nil {
 		return err
 	}
 	if m.major == 0 {
@@ -257,7 +263,7 @@ func (m *methods) decode(d *decoder, v reflect.Value) error {
 		b, err = d.raw(m.major, "the input of "+m.unmarshal+" of "+typeText(v.Type()))
 	}
 	if err == nil {
-		err = d.memory.methodBytes(len(b))
+		err = d.memory.method(m, b)
 	}
 	if err != nil {
 		return err

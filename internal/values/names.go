@@ -42,7 +42,7 @@ func (c *Codec) learnLocked(t reflect.Type) {
 		return
 	}
 	c.seen[t] = true
-	if methodsOf(t) != nil && !standardPackages[t.PkgPath()] {
+	if m := methodsOf(t); m != nil && !m.quick {
 		c.named.Store(true)
 	}
 	if name := ownName(t); name != "" {
@@ -63,7 +63,7 @@ func (c *Codec) learnLocked(t reflect.Type) {
 		c.learnLocked(t.Key())
 		c.learnLocked(t.Elem())
 	case reflect.Struct:
-		if methodsOf(t) != nil || t == timeType {
+		if methodsOf(t) != nil || isSpecial(t) {
 			return
 		}
 		if fs, err := fieldsOf(t); err == nil {

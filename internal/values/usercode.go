@@ -2,12 +2,14 @@ package values
 
 import "reflect"
 
-// User code, in this file, means methods that coders call and that are not from
-// the standard library.
+// User code, in this file, means methods that coders call, other than the quick
+// methods of standardMethods. Methods of the standard library that are not quick
+// are treated like those of the program: for 10 bytes, UnmarshalText of a regular
+// expression can need 8 MB of memory and 30 ms.
 
-// standardPackages are the packages of the standard library whose types have
-// methods that coders call. These methods return soon and do not panic.
-var standardPackages = map[string]bool{
+// errorPackages are the packages of the standard library whose error types have
+// methods that return soon and do not panic.
+var errorPackages = map[string]bool{
 	"crypto/x509": true, "encoding/asn1": true, "encoding/json": true, "go/token": true, "log/slog": true, "math/big": true, "math/rand/v2": true,
 	"net": true, "net/http": true, "net/netip": true, "net/url": true, "reflect": true, "regexp": true, "sync/atomic": true, "time": true,
 	"errors": true, "fmt": true, "io/fs": true, "os": true, "syscall": true, "strconv": true,
@@ -17,12 +19,12 @@ var standardPackages = map[string]bool{
 // user code (methods), and whether they may do so depending on the values in
 // interfaces (dynamic).
 func methodsIn(t reflect.Type, seen map[reflect.Type]bool) (methods, dynamic bool) {
-	if seen[t] || t == timeType {
+	if seen[t] || isSpecial(t) {
 		return false, false
 	}
 	seen[t] = true
-	if methodsOf(t) != nil {
-		return !standardPackages[t.PkgPath()], false
+	if m := methodsOf(t); m != nil {
+		return !m.quick, false
 	}
 	add := func(t reflect.Type) {
 		m, d := methodsIn(t, seen)
@@ -125,5 +127,5 @@ func plainError(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return standardPackages[t.PkgPath()]
+	return errorPackages[t.PkgPath()]
 }

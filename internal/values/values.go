@@ -13,7 +13,9 @@
 //
 // The first rule that matches is used:
 //
-//  1. time.Time has a coder of its own, which keeps the zone.
+//  1. time.Time has a coder of its own, which keeps the zone. So have
+//     url.Userinfo, and syscall.Errno and syscall.Signal, whose numbers are
+//     errors on another system. url.URL is encoded by rule 4.
 //  2. A type with a pair of binary methods is encoded by these methods:
 //     MarshalCBOR, MarshalBinary or GobEncode, and the reverse method. If the
 //     reverse method is missing, or cannot set a value because it has a value
@@ -28,7 +30,8 @@
 //  5. An interface is encoded as the name of its dynamic type and the value.
 //     The decoder must know the name: see Codec.Register. An error whose type
 //     has no name is encoded as its text and the sentinels that it matches.
-//  6. Channels, functions and unsafe pointers are errors.
+//  6. Channels, functions and unsafe pointers are errors. So are regular
+//     expressions of CompilePOSIX and Longest, as their text does not say so.
 //
 // Methods that a type has only by embedding another type are ignored: they
 // would omit the other fields.
@@ -61,7 +64,8 @@
 // Bytes are not trusted. Decode compares a length with the number of remaining
 // bytes before it allocates memory. Nesting is limited to [MaxDepth]. A decoded
 // value has at most 1 MiB of memory, and 64 bytes for each byte of its
-// encoding; memory that a type's own methods allocate is not counted.
+// encoding; memory that a type's own methods allocate is not counted. For a
+// regular expression, a bound of its memory is counted.
 //
 // Some values need more memory than that, because most of it is zero and not
 // encoded: unexported fields, fields that a tag excludes, maps with few

@@ -1,0 +1,109 @@
+package values
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"runtime"
+	"syscall"
+)
+
+// special is the coder of a type of the standard library whose contents and
+// methods do not suffice.
+type special struct {
+	encode func(*encoder, reflect.Value) error
+	decode func(*decoder, reflect.Value) error
+}
+
+var specials = map[reflect.Type]special{
+	timeType:                          {encodeTime, decodeTime},
+	reflect.TypeFor[url.Userinfo]():   {encodeUserinfo, decodeUserinfo},
+	reflect.TypeFor[syscall.Errno]():  {encodeSystemNumber, decodeSystemNumber},
+	reflect.TypeFor[syscall.Signal](): {encodeSystemNumber, decodeSystemNumber},
+}
+
+// isSpecial reports whether the type has a special coder.
+func isSpecial(t reflect.Type) bool {
+	_, ok := specials[t]
+	return ok
+}
+
+// byContents are types that are encoded by their contents although they have
+// methods. MarshalBinary of a URL is its text, and different URLs have the same
+// text.
+var byContents = map[reflect.Type]bool{reflect.TypeFor[url.URL](): true}
+
+// encodeUserinfo appends an array of the user name and, if it is set, the
+// password.
+func encodeUserinfo(e *encoder, v reflect.Value) error {
+	u := v.Addr().Interface().(*url.Userinfo)
+	parts := []string{u.Username()}
+	if password, ok := u.Password(); ok {
+		parts = append(parts, password)
+	}
+	e.head(majorArray, uint64(len(parts)))
+	for _, s := range parts {
+		if err := encodeString(e, reflect.ValueOf(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeUserinfo(d *decoder, v reflect.Value) error {
+	n, err := d.length(majorArray, "a user name and a password")
+	if err == nil && (n < 1 || n > 2) {
+		err = fmt.Errorf("a user name and a password expected, not %d values", n)
+	}
+	if err != nil {
+		return err
+	}
+	name, err := d.str("a user name")
+	if err != nil {
+		return err
+	}
+	u := url.User(name)
+	if n == 2 {
+		password, err := d.str("a password")
+		if err != nil {
+			return err
+		}
+		u = url.UserPassword(name, password)
+	}
+	*v.Addr().Interface().(*url.Userinfo) = *u
+	return nil
+}
+
+// system is the name of the set of error numbers and signal numbers.
+const system = runtime.GOOS + "/" + runtime.GOARCH
+
+// encodeSystemNumber appends an error number or a signal number, and the system
+// that defines it.
+func encodeSystemNumber(e *encoder, v reflect.Value) error {
+	e.head(majorArray, 2)
+	e.text(system)
+	if v.CanInt() {
+		return encodeInt(e, v)
+	}
+	return encodeUint(e, v)
+}
+
+func decodeSystemNumber(d *decoder, v reflect.Value) error {
+	n, err := d.length(majorArray, "a system and a number")
+	if err == nil && n != 2 {
+		err = fmt.Errorf("a system and a number expected, not %d values", n)
+	}
+	if err != nil {
+		return err
+	}
+	name, err := d.raw(majorText, "the name of a system")
+	switch {
+	case err != nil:
+		return err
+	case string(name) != system:
+		return fmt.Errorf("it is a number of another system, %s, and has another meaning on %s: send its text or a name", shortened(name), system)
+	case v.CanInt():
+		return decodeInt(d, v)
+	}
+	return decodeUint(d, v)
+}

@@ -1,0 +1,126 @@
+package values
+
+import (
+	"errors"
+	"reflect"
+	"strconv"
+)
+
+// standardType describes a type of the standard library that its own methods
+// encode. Every other type with such methods counts as user code, and so does a
+// type that a later version of Go adds.
+type standardType struct {
+	// quick says that the methods take time and memory in proportion to the
+	// encoding, and do not panic. Only such methods run on the goroutine that
+	// receives from a worker.
+	quick bool
+	// memory returns a bound of the memory that the reverse method allocates
+	// for an encoding. Nil means that it is the length of the encoding.
+	memory func(encoded []byte) int
+	// inexact returns an error if the methods do not preserve the value.
+	inexact func(reflect.Value) error
+}
+
+// standardMethods are keyed by the names of the types. So this package does not import
+// the packages of types that the program does not use.
+var standardMethods = map[string]*standardType{
+	"math/big.Int":         {quick: true},
+	"math/big.Rat":         {quick: true},
+	"math/big.Float":       {quick: true},
+	"math/rand/v2.PCG":     {quick: true},
+	"math/rand/v2.ChaCha8": {quick: true},
+	"net/netip.Addr":       {quick: true},
+	"net/netip.AddrPort":   {quick: true},
+	"net/netip.Prefix":     {quick: true},
+	"log/slog.LevelVar":    {quick: true},
+	"crypto/x509.OID":      {quick: true, inexact: refuseZero},
+	"regexp.Regexp":        {memory: regexpMemory, inexact: inexactRegexp},
+}
+
+// noStandardType is for all other types.
+var noStandardType = new(standardType)
+
+func standardTypeOf(t reflect.Type) *standardType {
+	if s := standardMethods[t.PkgPath()+"."+t.Name()]; s != nil {
+		return s
+	}
+	return noStandardType
+}
+
+func refuseZero(v reflect.Value) error {
+	if v.IsZero() {
+		return errors.New("the zero value has no encoding")
+	}
+	return nil
+}
+
+// inexactRegexp returns an error if a regular expression is not what
+// regexp.Compile makes of its text.
+func inexactRegexp(v reflect.Value) error {
+	if v.IsZero() {
+		return errors.New("the regular expression has not been compiled")
+	}
+	if longest := v.FieldByName("longest"); !longest.IsValid() || longest.Kind() != reflect.Bool || longest.Bool() {
+		return errors.New("the text of a regular expression does not say that it matches the longest text, as those of CompilePOSIX and Longest do: send its text, and compile it in the task")
+	}
+	return nil
+}
+
+// Bounds of the memory of a compiled regular expression, in bytes. The limits of
+// package regexp/syntax allow that a part is repeated a thousand times. All
+// copies of a class such as \pL have one table of up to 700 ranges. But if the
+// expression begins with ^, each of them may have several tables.
+const (
+	regexpBase    = 4 << 10
+	regexpByte    = 1 << 10  // for each byte of the text
+	regexpClass   = 20 << 10 // for each \p and \P
+	regexpCopy    = 64       // for each byte of the text, in each repetition
+	maxRegexpReps = 1000
+)
+
+// regexpMemory returns a bound of the memory that compiling a regular expression
+// needs. It multiplies the numbers of all repetitions, as if they were nested.
+// It also counts those that are escaped or in a class.
+func regexpMemory(expr []byte) int {
+	once, reps := regexpBase+regexpByte*len(expr), 1
+	begins := false
+	for i, c := range expr {
+		switch {
+		case c == '^':
+			begins = true
+		case c == '{':
+			reps = min(reps*repetitions(expr[i+1:]), maxRegexpReps)
+		case c == '\\' && i+1 < len(expr):
+			switch expr[i+1] {
+			case 'p', 'P':
+				once += regexpClass
+			case 'A':
+				begins = true
+			}
+		}
+	}
+	if begins {
+		return once * reps
+	}
+	return once + reps*regexpCopy*len(expr)
+}
+
+// repetitions returns how many copies of a part the text after an opening brace
+// asks for: 1 if it is no repetition.
+func repetitions(s []byte) int {
+	most := 1
+	for i := 0; i < len(s); {
+		end := i
+		for end < len(s) && '0' <= s[end] && s[end] <= '9' {
+			end++
+		}
+		if n, err := strconv.Atoi(string(s[i:min(end, i+5)])); err == nil {
+			most = max(most, min(n, maxRegexpReps)+1)
+		}
+		if end == len(s) || s[end] != ',' {
+			break
+		}
+		i = end + 1
+	}
+	return most
+}
