@@ -1,23 +1,16 @@
 package concert
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
-	"os"
 	"reflect"
-	"strconv"
 	"sync"
 )
 
 // RemoteError is an error that a task returned in another process. It has the
 // text of the original error. [errors.Is] returns the same as for the original,
-// for sentinels that are registered, see [RegisterError].
-// [errors.As] does so for types passed to [RegisterErrorType].
+// for sentinels that are registered, see [RegisterError]. [errors.As] does so
+// for types that are registered, see [RegisterErrorType].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string
@@ -61,41 +54,8 @@ var errorNames = struct {
 	sentinels map[string]error     // guarded by mu
 	types     map[string]errorType // guarded by mu
 }{
-	sentinels: map[string]error{
-		"context.Canceled":         context.Canceled,
-		"context.DeadlineExceeded": context.DeadlineExceeded,
-		"errors.ErrUnsupported":    errors.ErrUnsupported,
-		"io.EOF":                   io.EOF,
-		"io.ErrUnexpectedEOF":      io.ErrUnexpectedEOF,
-		"io.ErrShortWrite":         io.ErrShortWrite,
-		"io.ErrShortBuffer":        io.ErrShortBuffer,
-		"io.ErrNoProgress":         io.ErrNoProgress,
-		"io.ErrClosedPipe":         io.ErrClosedPipe,
-		"bufio.ErrTooLong":         bufio.ErrTooLong,
-		"bufio.ErrBufferFull":      bufio.ErrBufferFull,
-		"bufio.ErrNegativeCount":   bufio.ErrNegativeCount,
-		"strconv.ErrRange":         strconv.ErrRange,
-		"strconv.ErrSyntax":        strconv.ErrSyntax,
-		"fs.SkipDir":               fs.SkipDir,
-		"fs.SkipAll":               fs.SkipAll,
-		"net.ErrClosed":            net.ErrClosed,
-		"net.ErrWriteToConnected":  net.ErrWriteToConnected,
-		"os.ErrInvalid":            os.ErrInvalid,
-		"os.ErrPermission":         os.ErrPermission,
-		"os.ErrExist":              os.ErrExist,
-		"os.ErrNotExist":           os.ErrNotExist,
-		"os.ErrClosed":             os.ErrClosed,
-		"os.ErrNoDeadline":         os.ErrNoDeadline,
-		"os.ErrDeadlineExceeded":   os.ErrDeadlineExceeded,
-		"os.ErrProcessDone":        os.ErrProcessDone,
-		"concert.ErrClosed":        ErrClosed,
-		"concert.ErrCancelled":     ErrCancelled,
-		"concert.ErrGoexit":        ErrGoexit,
-		"concert.ErrDeadlock":      ErrDeadlock,
-		"concert.ErrNotRegistered": ErrNotRegistered,
-		"concert.ErrElsewhere":     ErrElsewhere,
-	},
-	types: map[string]errorType{},
+	sentinels: standardSentinels(),
+	types:     map[string]errorType{},
 }
 
 // errorType encodes and decodes errors of one type.
@@ -112,13 +72,16 @@ type errorType struct {
 // package level. It returns err. It panics if the name is empty or belongs to
 // another error, or if err is nil.
 //
-// The sentinel errors of this module and of the packages bufio, context, errors,
-// fs, io, net, os and strconv are registered. Register those of other packages
-// that the program compares with:
+// The sentinel errors of this module and of the packages bufio, bytes, context,
+// errors, fs, hex, io, net, os, path and strconv are registered. So are those of
+// os/exec in programs that import package processes. A [syscall.Errno] in the
+// chain of an error keeps its identity if both processes run on the same
+// operating system and architecture. Register the sentinels of other packages
+// that the program compares with, such as database/sql and net/http:
 //
 //	var (
 //		_ = concert.RegisterError("sql.ErrNoRows", sql.ErrNoRows)
-//		_ = concert.RegisterError("exec.ErrNotFound", exec.ErrNotFound)
+//		_ = concert.RegisterError("http.ErrServerClosed", http.ErrServerClosed)
 //	)
 func RegisterError(name string, err error) error {
 	if name == "" || err == nil {
@@ -140,6 +103,11 @@ func RegisterError(name string, err error) error {
 // [*RemoteError]. If an error cannot be encoded, only its text is sent, and
 // [RemoteError.Unwrap] returns the reason.
 //
+// These types are registered: fs.PathError, os.LinkError, os.SyscallError,
+// syscall.Errno, strconv.NumError, and net.OpError, net.DNSError, net.AddrError,
+// net.ParseError, net.InvalidAddrError and net.UnknownNetworkError. If an error
+// wraps several errors of one type, errors.As finds the first of them.
+//
 // RegisterErrorType panics if the name is empty or taken, if E is an interface,
 // or if no value of E can be copied to another process.
 func RegisterErrorType[E error](name string) {
@@ -156,10 +124,16 @@ func RegisterErrorType[E error](name string) {
 	travel.Learn(t)
 	errorNames.mu.Lock()
 	defer errorNames.mu.Unlock()
-	if _, taken := errorNames.types[name]; taken {
+	_, taken := errorNames.types[name]
+	if _, standard := standardErrorTypes[name]; taken || standard {
 		panic(fmt.Sprintf("concert: RegisterErrorType: the name %q is taken", name))
 	}
-	errorNames.types[name] = errorType{
+	errorNames.types[name] = errorTypeFor[E]()
+}
+
+// errorTypeFor returns the functions that encode and decode errors of type E.
+func errorTypeFor[E error]() errorType {
+	return errorType{
 		encode: func(err error, n *nesting) (b []byte, found bool, failure error) {
 			e, found := err.(E)
 			if !found {

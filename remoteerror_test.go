@@ -2,14 +2,21 @@ package concert
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
+	"path"
+	"reflect"
+	"runtime"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -28,9 +35,17 @@ func TestRegisterError_Standard(t *testing.T) {
 	all := []error{
 		io.EOF, io.ErrUnexpectedEOF, io.ErrShortWrite, io.ErrShortBuffer, io.ErrNoProgress, io.ErrClosedPipe, bufio.ErrTooLong, bufio.ErrBufferFull, bufio.ErrNegativeCount,
 		strconv.ErrSyntax, strconv.ErrRange, fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid, fs.ErrClosed, fs.SkipDir, fs.SkipAll, net.ErrClosed, net.ErrWriteToConnected,
-		os.ErrDeadlineExceeded, os.ErrNoDeadline, os.ErrProcessDone, errors.ErrUnsupported, context.Canceled, context.DeadlineExceeded,
+		os.ErrDeadlineExceeded, os.ErrNoDeadline, os.ErrProcessDone, os.ErrNoHandle, errors.ErrUnsupported, context.Canceled, context.DeadlineExceeded,
+		bufio.ErrInvalidUnreadByte, bufio.ErrInvalidUnreadRune, bufio.ErrNegativeAdvance, bufio.ErrAdvanceTooFar, bufio.ErrBadReadCount, bufio.ErrFinalToken,
+		bytes.ErrTooLarge, hex.ErrLength, path.ErrBadPattern, syscall.ENOENT, syscall.ENOSPC, syscall.EPERM, syscall.EEXIST, syscall.EAGAIN, syscall.Errno(0), syscall.Errno(1<<31 - 1),
 	}
-	for _, sent := range append([]error{syntax, tooLarge, fmt.Errorf("plain")}, all...) {
+	_, open := os.Open("/nonexistent/file")
+	_, dial := net.Dial("unix", "/nonexistent/socket")
+	chains := []error{
+		syntax, tooLarge, fmt.Errorf("plain"), open, dial, os.Rename("/nonexistent/a", "/nonexistent/b"), os.NewSyscallError("write", syscall.ENOSPC),
+		&fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}, errors.Join(syscall.ENOSPC, syscall.EPERM, syscall.ENOENT), NewPanicError(&os.LinkError{Err: syscall.EEXIST}),
+	}
+	for _, sent := range append(chains, all...) {
 		sent = fmt.Errorf("wrapped: %w", errors.Join(errors.New("another"), sent))
 		got := DecodeError(EncodeError(sent))
 		for _, s := range all {
@@ -39,6 +54,35 @@ func TestRegisterError_Standard(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRegisterErrorType_Standard finds errors of types of the standard library,
+// with their fields.
+func TestRegisterErrorType_Standard(t *testing.T) {
+	_, syntax := strconv.Atoi("x")
+	_, open := os.Open("/nonexistent/file")
+	_, dial := net.Dial("unix", "/nonexistent/socket")
+	for _, sent := range []error{
+		syntax, open, dial, os.Rename("/nonexistent/a", "/nonexistent/b"), os.NewSyscallError("write", syscall.ENOSPC), syscall.EPERM, net.InvalidAddrError("a"), net.UnknownNetworkError("b"),
+		&net.DNSError{Err: "no such host", Name: "n", IsNotFound: true}, &net.AddrError{Err: "e", Addr: "a"}, &net.ParseError{Type: "t", Text: "x"}, &fs.PathError{Op: "o", Path: "p", Err: syscall.ENOSPC},
+		&net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{Port: 3}, Err: os.ErrDeadlineExceeded},
+	} {
+		got := DecodeError(EncodeError(fmt.Errorf("wrapped: %w", errors.Join(errors.New("another"), sent))))
+		as := reflect.New(reflect.TypeOf(sent))
+		if !errors.As(got, as.Interface()) || !reflect.DeepEqual(as.Elem().Interface(), sent) {
+			t.Errorf("%#v became %#v", sent, as.Elem())
+		}
+	}
+	other := strings.ReplaceAll(string(EncodeError(syscall.ENOSPC)), runtime.GOOS+"/", "xyz"+runtime.GOOS[3:]+"/")
+	if got := DecodeError([]byte(other)); errors.Is(got, syscall.ENOSPC) || got.Error() != syscall.ENOSPC.Error() {
+		t.Errorf("the number of another system became %v", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("RegisterErrorType accepts the name of a type of the standard library")
+		}
+	}()
+	RegisterErrorType[*fs.PathError](standardErrors[reflect.TypeFor[*fs.PathError]()])
 }
 
 // TestRegisterError_Again registers the same error under its name again, and

@@ -1,12 +1,8 @@
 package concert
 
 import (
-	"io/fs"
 	"net"
-	"os"
 	"reflect"
-	"strconv"
-	"syscall"
 
 	"concert/internal/values"
 )
@@ -16,10 +12,6 @@ import (
 var travel = func() *values.Codec {
 	c := values.New(values.Errors{Encode: encodeNested, Decode: DecodeError, Name: sentinelName, Named: sentinelNamed})
 	for _, t := range []reflect.Type{
-		reflect.TypeFor[*fs.PathError](), reflect.TypeFor[*os.LinkError](), reflect.TypeFor[*os.SyscallError](), reflect.TypeFor[syscall.Errno](),
-		reflect.TypeFor[*strconv.NumError](),
-		reflect.TypeFor[*net.OpError](), reflect.TypeFor[*net.DNSError](), reflect.TypeFor[*net.AddrError](), reflect.TypeFor[*net.ParseError](),
-		reflect.TypeFor[net.InvalidAddrError](), reflect.TypeFor[net.UnknownNetworkError](),
 		reflect.TypeFor[*net.TCPAddr](), reflect.TypeFor[*net.UDPAddr](), reflect.TypeFor[*net.UnixAddr](), reflect.TypeFor[*net.IPAddr](), reflect.TypeFor[*net.IPNet](),
 	} {
 		c.Learn(t)

@@ -77,6 +77,7 @@ func encodeNested(err error, outer any) []byte {
 	sentinels, types := maps.Clone(errorNames.sentinels), maps.Clone(errorNames.types)
 	errorNames.mu.RUnlock()
 	w.Sentinels = n.matched(all, sentinels)
+	w.addStandard(all, n)
 	for name, t := range types {
 		for _, e := range all {
 			if w.add(name, t, e, n) {
@@ -133,6 +134,8 @@ func DecodeError(b []byte) error {
 	for _, name := range w.Sentinels {
 		if s, known := errorNames.sentinels[name]; known {
 			e.sentinels = append(e.sentinels, s)
+		} else if n, ok := errnoNamed(name); ok {
+			e.sentinels = append(e.sentinels, n)
 		}
 	}
 	if len(w.Values)+len(w.Lost) > 0 {
@@ -155,6 +158,9 @@ func decodeErrorValues(values map[string][]byte, lost map[string]string) (all []
 		errorNames.mu.RLock()
 		t, known := errorNames.types[name]
 		errorNames.mu.RUnlock()
+		if !known {
+			t, known = standardErrorTypes[name]
+		}
 		if !known {
 			continue
 		}

@@ -74,6 +74,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/exec"
 	"runtime"
 	"time"
 
@@ -263,6 +264,9 @@ func init() {
 	concert.RegisterError("processes.ErrNeighbor", ErrNeighbor)
 	concert.RegisterError("processes.ErrNested", ErrNested)
 	concert.RegisterError("processes.ErrNoMain", ErrNoMain)
+	concert.RegisterError("exec.ErrNotFound", exec.ErrNotFound)
+	concert.RegisterError("exec.ErrDot", exec.ErrDot)
+	concert.RegisterError("exec.ErrWaitDelay", exec.ErrWaitDelay)
 }
 
 const (
