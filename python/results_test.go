@@ -19,7 +19,7 @@ func pythonKinds() map[string]any {
 	utc := time.UTC
 	huge := new(big.Int).Lsh(big.NewInt(1), 100)
 	m := map[string]any{
-		"None": nil, "True": true, "5": int64(5), "-(1 << 63)": int64(math.MinInt64), "1 << 63": new(big.Int).SetUint64(1 << 63), "1 << 100": huge, "0.5": 0.5, "2j": 2i,
+		"None": nil, "True": true, "5": int64(5), "-(1 << 63)": int64(math.MinInt64), "-(1 << 63) - 1": new(big.Int).Sub(big.NewInt(math.MinInt64), big.NewInt(1)), "1 << 63": new(big.Int).SetUint64(1 << 63), "1 << 100": huge, "0.5": 0.5, "2j": 2i,
 		"'\\udce9'": "\xe9", "{'\\udcc3\\u00e9': ['a\\udce9']}": map[string]any{"\xc3\u00e9": []any{"a\xe9"}}, "('\\udce9',)": []any{"\xe9"}, "type('S', (str,), {})('\\udc80')": "\x80", "pathlib.Path('\\udce9')": Path("\xe9"),
 		"type('I', (int,), {'__int__': lambda s: 7, '__index__': lambda s: 8})(5)": int64(5), "type('F', (float,), {'__float__': lambda s: 7.0})(-0.0)": math.Copysign(0, -1), "type('C', (complex,), {'__complex__': lambda s: 7j})(2j)": 2i,
 		"type('B', (bytes,), {'__bytes__': lambda s: b'no'})(b'x')": []byte("x"), "type('A', (bytearray,), {'__bytes__': lambda s: b'no'})(b'x')": []byte("x"), "type('S', (str,), {'__str__': lambda s: 'no'})('x')": "x",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,5 +181,20 @@ def converted():
 	}
 	if got, err := call(t, p, python.Source[python.None, []int]("converted", text), python.None{}); len(got) != 1 || got[0] != 7 || err != nil {
 		t.Errorf("after: %v, %v", got, err)
+	}
+}
+
+// TestError_Notes: notes that are not text are left out.
+func TestError_Notes(t *testing.T) {
+	p := newPool(t, 1, nil)
+	f := python.Source[python.None, int]("f", `
+def f():
+    e = ValueError("x")
+    e.__notes__ = [1, "first", None, "second"]
+    raise e
+`)
+	_, err := call(t, p, f, python.None{})
+	if e, ok := errors.AsType[*python.Error](err); !ok || !slices.Equal(e.Notes, []string{"first", "second"}) {
+		t.Errorf("%v, %+v", err, e)
 	}
 }

@@ -87,7 +87,6 @@ def convert_masked(v, trail):
         return convert(numpy.asarray(v), trail)
     if v.dtype.kind in "mMV":
         raise Trouble("it is a masked array of dtype %s" % v.dtype)
-    too_wide(v.dtype)
     return convert(v.tolist(), trail)
 
 
