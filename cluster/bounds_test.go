@@ -128,6 +128,77 @@ func TestCancellationsApart(t *testing.T) {
 	}
 }
 
+// TestWrongTask_Refused: a worker does not run a task that came on the subject of
+// another client, whose function has other types, or whose deadline has passed.
+func TestWrongTask_Refused(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 1)
+	ex := dial(t, access)
+	if n, err := concert.Submit(t.Context(), ex, count, 4_000_000).Result(t.Context()); n == 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	function, err := concert.Find("cluster_test.count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, js := raw(t, s)
+	good := wire.Envelope{Function: "cluster_test.count", Signature: wire.Digest(function.Signature()), Session: "s"}
+	byAnother, ofOtherTypes, late, right := good, good, good, good
+	byAnother.ID.Client = "mallory"
+	ofOtherTypes.Signature = wire.Digest("other types")
+	late.Deadline = 1
+	for i, e := range []wire.Envelope{byAnother, ofOtherTypes, late, right} {
+		_, arg, err := concert.Prepare(count, 4_000_001+i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.ID.Client == "" {
+			e.ID.Client = "anyone"
+		}
+		e.ID.Session, e.ID.Number, e.Try, e.Arg = e.Session, fmt.Sprint(i), fmt.Sprint(i), wire.Inline(arg)
+		subject := wire.TaskSubject(in.Workers()[0].Contract, "anyone")
+		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), subject, msgs[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran := func(i int) bool {
+		_, ok := runs.Load(4_000_001 + i)
+		return ok
+	}
+	for begin := time.Now(); !ran(3); time.Sleep(5 * time.Millisecond) { // it is the last one
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("a task with nothing wrong does not run")
+		}
+	}
+	for i, what := range []string{"of another client", "with other types", "whose deadline has passed"} {
+		if ran(i) {
+			t.Errorf("a task %s runs", what)
+		}
+	}
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		letters, err := in.DeadLetters(t.Context(), 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(letters) == 1 && strings.Contains(letters[0].Reason, "mallory") {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("dead letters: %+v; want the task of another client", letters)
+		}
+	}
+}
+
 // TestWrongTask: what is no task is a dead letter, however large it is, and its worker goes on.
 func TestWrongTask(t *testing.T) {
 	s := embedded(t, "")
