@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	drainTime  = 100 * time.Millisecond // in which a process that has closed a pipe dies, if it does
+	drainTime  = 100 * time.Millisecond // in which a process that has closed its standard error dies, if it does
 	outputTime = 2 * time.Second        // for what a dead worker has printed, if Options.Output blocks
 )
 

@@ -14,12 +14,8 @@ import (
 func (w *worker) feed() {
 	b := &w.bundle
 	for len(b.buf) > 0 || w.pool.next(w, b) {
-		if err := w.send(b); err != nil {
-			select {
-			case <-w.dead: // wait sees to the rest
-			case <-time.After(drainTime): // it only closed the pipe
-				w.distrust(fmt.Errorf("it does not take calls: %w", err))
-			}
+		if w.send(b) != nil {
+			w.hungUp("calls")
 			break
 		}
 		b.reset()

@@ -44,6 +44,7 @@ func (w *worker) receive() {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			w.source.dead = !w.look() // then another process may keep the pipe open
 		case err == io.EOF || errors.Is(err, errEmpty) || errors.Is(err, os.ErrClosed):
+			w.hungUp("results")
 			return
 		default:
 			w.distrust(err)

@@ -1,11 +1,13 @@
 package processes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -63,6 +65,25 @@ func widen(pipe *os.File) {
 		return
 	}
 	conn.Control(func(fd uintptr) { unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
+}
+
+// isExiting reports whether a process has begun to exit, or is a zombie. It may
+// need some time for that on a busy machine.
+func isExiting(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	const (
+		state, flags = 0, 6 // fields after the name
+		pfExiting    = 0x4
+	)
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) <= flags {
+		return false
+	}
+	n, err := strconv.ParseUint(string(fields[flags]), 10, 64)
+	return bytes.ContainsAny(fields[state], "ZX") || err == nil && n&pfExiting != 0
 }
 
 // resident returns the memory of a process that is in use, and its own, in bytes.

@@ -20,6 +20,8 @@ func awaitExit(cmd *exec.Cmd) { cmd.Wait() }
 
 func widen(*os.File) {}
 
+func isExiting(int) bool { return false }
+
 func resident(int) (int64, bool) { return 0, false }
 
 // canBound says that boundMemory and resident can.

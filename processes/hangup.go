@@ -1,0 +1,37 @@
+package processes
+
+import (
+	"fmt"
+	"time"
+)
+
+// A worker has its pipes open as long as its process lives, unless a task has
+// closed them or has replaced the program of the process (exec). Such a process
+// can neither receive calls nor send results. It may live forever, and no
+// Timeout would end it, so the pool kills it.
+
+const (
+	hangUpTime  = 500 * time.Millisecond // in which a process that has closed a pipe has to begin to exit
+	mostHangUps = 20                     // so many times that, if it exits and does not end
+)
+
+// hungUp waits for the end of a worker that has closed the pipe of its calls or
+// its results, as one does that exits. It kills one that does not exit.
+func (w *worker) hungUp(pipe string) {
+	for range mostHangUps {
+		select {
+		case <-w.dead:
+			return
+		case <-time.After(hangUpTime):
+		}
+		if !isExiting(w.pid) {
+			break
+		}
+	}
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if w.isDead() || w.state == leaving && w.count == 0 { // which limit bounds
+		return
+	}
+	w.kill(fmt.Errorf("it closed the pipe of its %s and did not exit: a task replaced the program (exec), or closed files of the worker", pipe))
+}

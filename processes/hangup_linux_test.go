@@ -1,0 +1,119 @@
+package processes_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// A worker's files; see docs/wire.md. Those that this process passes have these numbers.
+const (
+	tasksFile   = 3
+	resultsFile = 4
+	controlFile = 5
+)
+
+// hangUp leaves its worker without pipes, and the process goes on.
+var hangUp = concert.Register("processes_test.hangUp", func(_ context.Context, m howMet) (int, error) {
+	var after sync.WaitGroup
+	if how, later := strings.CutSuffix(m.How, ", after the task"); later {
+		after.Add(1)
+		go func() {
+			for {
+				if _, err := os.Stat(m.Met); err == nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			hangUpBy(how)
+		}()
+		return os.Getpid(), nil
+	}
+	for { // until other calls wait behind this one
+		if _, err := os.Stat(m.Met); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	hangUpBy(m.How)
+	return 0, nil
+})
+
+func hangUpBy(how string) {
+	switch how {
+	case "exec":
+		panic(syscall.Exec("/bin/sleep", []string{"sleep", "1000"}, nil))
+	case "close":
+		syscall.Close(resultsFile)
+	case "close all":
+		for _, file := range []int{tasksFile, resultsFile, controlFile} {
+			syscall.Close(file)
+		}
+	case "replace":
+		null, err := syscall.Open("/dev/null", syscall.O_RDWR, 0)
+		if err != nil {
+			panic(err)
+		}
+		syscall.Dup2(null, resultsFile)
+	}
+	time.Sleep(time.Hour)
+}
+
+// TestPool_HangUp: a worker that lives on without its pipes is killed. Its task
+// fails with an error that says why, those that it had not begun run elsewhere.
+func TestPool_HangUp(t *testing.T) {
+	for _, how := range []string{"exec", "close", "close all", "replace"} {
+		t.Run(how, func(t *testing.T) {
+			sharedOrNot(t, func(t *testing.T) {
+				leftovers(t)
+				p := newPool(t, 1, nil)
+				met := pathIn(t.TempDir(), "met")
+				f := submit(t, p, hangUp, howMet{how, met})
+				eventually(t, "it runs", func() bool { return f.State() == concert.Running })
+				var others []*concert.Future[int]
+				for i := range 5 {
+					others = append(others, submit(t, p, nop, i))
+				}
+				leave(met, "")
+				_, err := f.Result(t.Context())
+				if e := died(t, err); e.Signal != syscall.SIGKILL || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
+					t.Errorf("error %v, want one that names the pipe", e)
+				}
+				for i, f := range others {
+					if got, err := f.Result(t.Context()); got != i || err != nil {
+						t.Errorf("task %d behind it: %d, %v", i, got, err)
+					}
+				}
+			})
+		})
+	}
+	for _, how := range []string{"exec", "close"} {
+		how += ", after the task"
+		t.Run(how, func(t *testing.T) {
+			leftovers(t)
+			p := newPool(t, 1, nil)
+			met := pathIn(t.TempDir(), "met")
+			pid, err := submit(t, p, hangUp, howMet{how, met}).Result(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			leave(met, "")
+			eventually(t, "the worker is killed", func() bool { return !alive(pid) })
+			works(t, p)
+		})
+	}
+	t.Run("in the initializer", func(t *testing.T) {
+		leftovers(t)
+		p, err := processes.New(1, &processes.Options{Init: processes.Initialize(hangUp, howMet{"exec", os.Args[0]})})
+		if err == nil || !strings.Contains(err.Error(), "closed the pipe") {
+			t.Errorf("New() = %v, %v; want an error that names the pipe", p, err)
+		}
+	})
+}
