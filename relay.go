@@ -1,6 +1,10 @@
 package concert
 
-import "context"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // A Call is one that is encoded already.
 type Call struct {
@@ -13,8 +17,13 @@ type Call struct {
 	// label; nil if there is neither. It is in the events, errors and logs of
 	// the executor, as that of a task that was submitted here.
 	Input *Input
-	// Started is called when the function is about to begin, Progress with what it says with the function of that name. Both may
-	// be nil, and should return soon.
+	// Started is called when the function is about to begin, Progress with what it
+	// says with the function of that name. Both may be nil, and should return soon.
+	// Where tasks share memory with their submitter, they run on the goroutine of
+	// the task. Elsewhere they run apart, in order; if a Progress is slow, it is not
+	// called for every step. There, failures are ignored: if one
+	// panics, calls runtime.Goexit, or does not return within a second after the
+	// function has ended, the call has the outcome that it had without.
 	Started  func()
 	Progress func(done, total int64)
 }
@@ -40,7 +49,8 @@ func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 // relay is the job of a Relay: a call whose argument and result are bytes.
 type relay struct {
 	call[Encoded, Encoded]
-	is Call
+	is    Call
+	calls callbacks // of Started and Progress, for a worker that shares no memory
 }
 
 // invoke is the function where tasks share memory.
@@ -88,7 +98,7 @@ func (r *relayed) start(i, worker int) bool {
 		return false
 	}
 	if r.is.Started != nil {
-		guarded(r.is.Started) // this goroutine serves all tasks of a worker
+		r.calls.add(r.is.Started, false)
 	}
 	return true
 }
@@ -96,19 +106,111 @@ func (r *relayed) start(i, worker int) bool {
 func (r *relayed) progress(i, worker int, done, total int64) {
 	r.remote().progress(i, worker, done, total)
 	if r.is.Progress != nil {
-		guarded(func() { r.is.Progress(done, total) })
+		r.calls.add(func() { r.is.Progress(done, total) }, true)
 	}
 }
 
-// settle keeps a copy of the bytes, which are the executor's.
+// settle keeps a copy of the bytes, which are the executor's. It settles the call
+// when Started and Progress have returned; if they do not, callbackTime later.
 func (r *relayed) settle(_, worker int, result Encoded, err error) {
+	if err == nil {
+		result = Encoded{result.Kind, cloned(result.Bytes)}
+	}
+	idle := r.calls.idle()
+	if idle == nil {
+		r.finish(worker, result, err)
+		return
+	}
+	t := r.of()
+	t.move(claimed, running) // the call can no longer be withdrawn from a worker
+	t.group.runUserCode(&userCode{
+		name: r.is.Name, ctx: t.context(), grace: callbackTime, cancel: t.Cancel,
+		run: func() func() {
+			timeout := time.NewTimer(callbackTime)
+			defer timeout.Stop()
+			select {
+			case <-idle:
+			case <-timeout.C:
+			}
+			return func() { r.finish(worker, result, err) }
+		},
+		fail: func(error) { r.finish(worker, result, err) },
+	})
+}
+
+func (r *relayed) finish(worker int, result Encoded, err error) {
 	t := r.of()
 	if !t.move(running, finishing) && !t.move(claimed, finishing) {
 		return
 	}
 	if err == nil {
-		r.future.value = Encoded{result.Kind, cloned(result.Bytes)}
+		r.future.value = result
 	}
 	r.future.err = err
 	r.end(finished, nil, worker)
+}
+
+// callbackTime is how long the end of a call waits for functions of its Call.
+const callbackTime = time.Second
+
+// callbacks calls functions of the program one after another, on a goroutine
+// that exists while there are any. A function that does not return keeps the
+// goroutine, and those after it are not called.
+type callbacks struct {
+	mu      sync.Mutex
+	due     []func()      // guarded by mu
+	merges  bool          // guarded by mu: another one replaces the last of due
+	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if there is none
+}
+
+// mostDue is how many functions may wait until one with merge replaces another.
+const mostDue = 64
+
+// add has fn called, after those before it. If merge is true and many functions
+// wait, the next one with merge replaces fn.
+func (c *callbacks) add(fn func(), merge bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.due); n >= mostDue && merge && c.merges {
+		c.due[n-1] = fn
+		return
+	}
+	c.due, c.merges = append(c.due, fn), merge
+	if c.running == nil {
+		c.running = make(chan struct{})
+		go c.run()
+	}
+}
+
+// run calls functions until none is due. A function that ends the goroutine has
+// another one take over.
+func (c *callbacks) run() {
+	ended := false
+	defer func() {
+		recover() // failures are ignored
+		if !ended {
+			go c.run()
+		}
+	}()
+	for {
+		c.mu.Lock()
+		if len(c.due) == 0 {
+			close(c.running)
+			c.running, ended = nil, true
+			c.mu.Unlock()
+			return
+		}
+		fn := c.due[0]
+		c.due = c.due[1:]
+		c.mu.Unlock()
+		fn()
+	}
+}
+
+// idle returns a channel that is closed when all functions have returned; nil if
+// they have.
+func (c *callbacks) idle() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running
 }

@@ -2,8 +2,6 @@ package concert
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -14,8 +12,9 @@ import (
 )
 
 // User code, in this file, means methods of the program's types that encode an
-// argument or decode a result, such as MarshalBinary. User code may panic, end
-// its goroutine, or never return. So it does not run on a remote executor's
+// argument or decode a result, such as MarshalBinary, and functions of the
+// program that an executor calls for one call, such as one that decides whether
+// it runs again. User code may panic, end its goroutine, or never return. So it does not run on a remote executor's
 // goroutines: if it fails, only its own call fails, and no other call waits.
 //
 //	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
@@ -46,6 +45,7 @@ type Limits struct {
 // userCode is one run of user code.
 type userCode struct {
 	name string          // the name of the call's function
+	what string          // what runs, for errors; empty means its methods
 	ctx  context.Context // the context of the call
 	// grace is how long the methods may continue after ctx is done.
 	grace time.Duration
@@ -95,8 +95,35 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	return notStarted
 }
 
-// errNoReturn is wrapped by errors of methods that did not return in time.
-var errNoReturn = errors.New("its methods did not return")
+// CallFor calls fn, a function of the program that a call of the batch needs, on
+// another goroutine, and returns at once. what names the function in errors. When
+// fn returns, another goroutine calls what fn has returned. If fn panics, calls
+// runtime.Goexit, or has not returned when Limits.Timeout is over or the context
+// of the call ends, that goroutine calls fail instead. While fn runs, the call is
+// one of [WorkerGroup.UserCode]. If something else settles the task of a Submit
+// meanwhile, neither is called.
+//
+// grace is how long fn may continue after the context of the call has ended.
+func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
+	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: fn, fail: fail, cancel: b.Cancel}
+	if t := b.Task(); t != nil {
+		settled := make(signal, 1)
+		if !t.watch(&watcher{tell: settled}) {
+			return
+		}
+		u.settled = settled
+	}
+	g.runUserCode(u)
+}
+
+// noReturn returns the error of user code that did not return in time.
+func (u *userCode) noReturn(when string, cause error) error {
+	what := u.what
+	if what == "" {
+		what = "its methods"
+	}
+	return lazy.Errorf("%s did not return "+when+": %w", what, cause)
+}
 
 // runUserCode starts u.
 func (g *WorkerGroup) runUserCode(u *userCode) {
@@ -146,7 +173,7 @@ func (u *userCode) wait(l Limits) {
 	case <-u.settled:
 		return
 	case <-timeout:
-		u.fail(fmt.Errorf("%w within %v: %w", errNoReturn, l.Timeout, l.Expired))
+		u.fail(u.noReturn("within "+l.Timeout.String(), l.Expired))
 		return
 	case <-u.ctx.Done():
 	}
@@ -162,7 +189,7 @@ func (u *userCode) wait(l Limits) {
 		case done := <-returned:
 			done()
 		default:
-			u.fail(lazy.Errorf("%w before the call's context ended: %w", errNoReturn, context.Cause(u.ctx)))
+			u.fail(u.noReturn("before the call's context ended", context.Cause(u.ctx)))
 		}
 	}
 }

@@ -20,6 +20,7 @@ package executortest
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,21 @@ type Traits struct {
 	// Expired is wrapped by the error of a task that ran for longer than
 	// Config.Timeout. Nil means that the executor has no such bound.
 	Expired error
+
+	// Hooks are the functions of the program that the executor calls in this process
+	// and that the suite does not know.
+	Hooks []Hook
+}
+
+// Hook is a function that a program gives an executor as one of its options.
+type Hook struct {
+	// Name is the name of the option.
+	Name string
+	// Open returns an executor that calls the function as its option.
+	Open func(c Config, fn func()) concert.Executor
+	// Trigger submits tasks with ctx, so that the executor calls the function. It
+	// returns a function that waits until the tasks have settled.
+	Trigger func(ctx context.Context, ex concert.Executor) (wait func())
 }
 
 // Config is what a case wants of the executor it is given.
@@ -61,7 +77,7 @@ const patience = time.Minute
 
 // Run runs the suite; open makes the executor for one case, which closes it.
 func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
-	for _, c := range cases {
+	for _, c := range slices.Concat(cases, hookCases(traits.Hooks)) {
 		t.Run(c.name, func(t *testing.T) {
 			before := runtime.NumGoroutine()
 			s := &suite{T: t, Traits: traits, open: open, dir: t.TempDir()}

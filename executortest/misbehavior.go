@@ -143,6 +143,18 @@ var userCodeKinds = []userCodeKind{
 		g.open()
 		return m.mapping(concert.WithInputLabels(m.ctx, func(gate) string { commit(m.how); return "" }), slices.Values([]gate{g}))
 	}},
+	{"Started of a Relay", true, true, func(m *mischief) func() {
+		name, arg, err := concert.Prepare(square, 3)
+		must[any](m.suite)(nil, err)
+		f := concert.Relay(m.ctx, m.ex, concert.Call{Name: name, Arg: arg, Started: func() { commit(m.how) }})
+		return func() { <-f.Done() }
+	}},
+	{"Progress of a Relay", false, true, func(m *mischief) func() {
+		name, arg, err := concert.Prepare(milestone, 3)
+		must[any](m.suite)(nil, err)
+		f := concert.Relay(m.ctx, m.ex, concert.Call{Name: name, Arg: arg, Progress: func(int64, int64) { commit(m.how) }})
+		return func() { <-f.Done() }
+	}},
 	{"Err of a context", false, true, badContextKind("Err")},
 	{"Done of a context", false, true, badContextKind("Done")},
 	{"Value of a context", false, true, badContextKind("Value")},
@@ -205,7 +217,7 @@ func (s *suite) misbehaves(kind userCodeKind, how string) {
 	defer releaseHung()
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	m := &mischief{s, s.executor(Config{Workers: 2, Grace: 20 * time.Millisecond}), how, ctx, cancel}
+	m := &mischief{s, s.executor(Config{Workers: 2, Grace: 20 * time.Millisecond, Observer: func(concert.Event) {}}), how, ctx, cancel}
 	wait := kind.start(m)
 	if how == "hangs" && kind.hangs {
 		s.eventually("it hangs", func() bool { return hangs() > 0 })
@@ -269,6 +281,19 @@ func (s *suite) returns(what string, fn func()) {
 	case <-s.ctx.Done():
 		s.Fatalf("%s does not return", what)
 	}
+}
+
+// hookCases are the cases of the hooks that the executor has.
+func hookCases(hooks []Hook) (all []testCase) {
+	for _, hook := range hooks {
+		for _, how := range misdeeds {
+			all = append(all, testCase{"UserCode/" + hook.Name + " " + how, "a hook that misbehaves must cost no other task anything, nor Shutdown", func(s *suite) {
+				s.open = func(c Config) concert.Executor { return hook.Open(c, func() { commit(how) }) }
+				s.misbehaves(userCodeKind{name: hook.Name, hangs: true, start: func(m *mischief) func() { return hook.Trigger(m.ctx, m.ex) }}, how)
+			}})
+		}
+	}
+	return all
 }
 
 var shutdownCauseCases = func() (all []testCase) {

@@ -57,7 +57,8 @@ type Options struct {
 	// is the worker's state, which tasks find through State: a connection, a
 	// buffer, a random source, that no two tasks use at the same time. An
 	// error or a panic breaks the pool: all tasks that wait, and all that are
-	// submitted later, fail with it. ctx ends when Shutdown cancels.
+	// submitted later, fail with it. ctx ends when Shutdown cancels. An Init that
+	// does not return keeps its worker, as a task's function would.
 	Init func(ctx context.Context) (state any, err error)
 
 	// LockOSThread gives each worker an operating system thread of its own,

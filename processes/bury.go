@@ -169,19 +169,9 @@ func (w *worker) bury(state *os.ProcessState) {
 		worker := id
 		if v.err.Unbegun > 0 || v.vain || !v.begun && !v.batch.Start(v.from, worker) {
 			worker = -1
-		} else if p.opts.Retry != nil {
-			again, failure := w.mayAgain(v)
-			if again {
-				p.mu.Lock()
-				p.putBack(v.span)
-				p.mu.Unlock()
-				continue
-			}
-			if failure != nil {
-				v.batch.Settle(v.from, worker, concert.Encoded{}, errors.Join(v.err, failure))
-				w.owed++
-				continue
-			}
+		} else if p.mayAgain(v) {
+			p.askRetry(v, worker)
+			continue
 		}
 		v.batch.Settle(v.from, worker, concert.Encoded{}, v.err)
 		w.owed++
@@ -224,15 +214,34 @@ func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, cu
 	return others, &victim{span: first, begun: first.deaths > 0, err: err}
 }
 
-// mayAgain reports whether the call runs again on another worker. A Retry that
-// panics is an answer of no, and its failure is part of the task's error.
-func (w *worker) mayAgain(v victim) (again bool, failure error) {
-	if v.deaths >= mostDeaths || v.batch.Context().Err() != nil {
-		return false, nil
+// mayAgain reports whether Options.Retry is asked if the call runs again.
+func (p *Pool) mayAgain(v victim) bool {
+	return p.opts.Retry != nil && v.deaths < mostDeaths && v.batch.Context().Err() == nil
+}
+
+// askRetry asks Options.Retry whether the call runs again on another worker, and
+// does what it answers. It does not wait for the answer. A Retry that fails, or
+// does not return within the limits of the call, is an answer of no, and its
+// failure is part of the task's error.
+func (p *Pool) askRetry(v victim, worker int) {
+	settle := func(err error) {
+		v.batch.Settle(v.from, worker, concert.Encoded{}, err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.settled(1)
 	}
-	again, failure = concert.CallApart(0, func() bool { return w.pool.opts.Retry(v.err, v.deaths) })
-	if failure != nil {
-		return false, lazy.Errorf("processes: Options.Retry failed: %w", failure)
-	}
-	return again, nil
+	p.group.CallFor(v.batch, "it", p.opts.Grace, func() (done func()) {
+		again := p.opts.Retry(v.err, v.deaths)
+		return func() {
+			if !again || v.batch.Context().Err() != nil {
+				settle(v.err)
+				return
+			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.putBack(v.span)
+		}
+	}, func(failure error) {
+		settle(errors.Join(v.err, lazy.Errorf("processes: Options.Retry failed: %w", failure)))
+	})
 }

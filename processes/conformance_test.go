@@ -1,6 +1,9 @@
 package processes_test
 
 import (
+	"context"
+	"log/slog"
+	"slices"
 	"testing"
 
 	"concert"
@@ -9,11 +12,49 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout, Hooks: hooks(t)}, func(c executortest.Config) concert.Executor {
 		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return ex
 	})
+}
+
+// hooks are the options of a pool that are functions.
+func hooks(t *testing.T) (all []executortest.Hook) {
+	add := func(name string, set func(o *processes.Options, fn func()), trigger func(ctx context.Context, ex concert.Executor) (wait func())) {
+		open := func(c executortest.Config, fn func()) concert.Executor {
+			o := &processes.Options{Queue: c.Queue, Grace: c.Grace, Output: slog.New(slog.DiscardHandler)}
+			set(o, fn)
+			return newPool(t, c.Workers, o)
+		}
+		all = append(all, executortest.Hook{Name: name, Open: open, Trigger: trigger})
+	}
+	add("Options.Retry", func(o *processes.Options, fn func()) {
+		o.Retry = func(*processes.WorkerError, int) bool { fn(); return true }
+	}, func(ctx context.Context, ex concert.Executor) func() {
+		one := concert.Submit(ctx, ex, exitWith, 3)
+		return func() {
+			<-one.Done()
+			for range concert.Map(ctx, ex, exitWith, slices.Values([]int{3})) {
+			}
+		}
+	})
+	add("Options.Check", func(o *processes.Options, fn func()) {
+		o.Check = func(concert.Encoded) error { fn(); return nil }
+	}, func(ctx context.Context, ex concert.Executor) func() {
+		name, arg, err := concert.Prepare(exitWith, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		byContext := concert.Relay(ctx, ex, concert.Call{Name: name, Arg: arg})
+		byCancel := concert.Relay(context.WithoutCancel(ctx), ex, concert.Call{Name: name, Arg: arg})
+		return func() {
+			<-byContext.Done()
+			byCancel.Cancel()
+			<-byCancel.Done()
+		}
+	})
+	return all
 }

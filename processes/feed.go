@@ -7,7 +7,6 @@ import (
 
 	"concert"
 	"concert/internal/frame"
-	"concert/internal/lazy"
 )
 
 // feed gives the worker calls until it shall leave, or is dead.
@@ -180,7 +179,11 @@ func (p *Pool) claim(w *worker, room int) span {
 			p.nudge()
 		}
 	}
-	s = p.refuseFunction(w, p.refuseArgument(p.refuseLarge(s)))
+	s = p.refuseFunction(w, p.refuseLarge(s))
+	if s.len() > 0 && s.batch.Relayed && p.opts.Check != nil {
+		p.checkArgument(t, s)
+		s = span{}
+	}
 	p.checkEnd()
 	return s
 }
@@ -203,37 +206,6 @@ func (p *Pool) refuseLarge(s span) span {
 	p.unsettled--
 	s.to = last
 	return s
-}
-
-// refuseArgument settles the call of a Relay if Options.Check refuses its argument.
-// The caller holds mu, which is free while Check runs.
-func (p *Pool) refuseArgument(s span) span {
-	if s.len() == 0 || !s.batch.Relayed || p.opts.Check == nil {
-		return s
-	}
-	p.mu.Unlock()
-	err := p.check(s.batch.Args[s.from])
-	if err != nil {
-		s.batch.Settle(s.from, -1, concert.Encoded{}, err)
-	}
-	p.mu.Lock()
-	if err != nil {
-		p.unsettled--
-		return span{}
-	}
-	return s
-}
-
-// check calls Options.Check. A panic in it, or its Goexit, refuses the argument.
-func (p *Pool) check(arg concert.Encoded) error {
-	err, failure := concert.CallApart(0, func() error { return p.opts.Check(arg) })
-	if failure != nil {
-		err = failure
-	}
-	if err != nil {
-		err = lazy.Errorf("processes: Options.Check: %w", err)
-	}
-	return err
 }
 
 // refuseFunction settles the calls of a span if their function cannot be called in

@@ -32,6 +32,7 @@ type Pool struct {
 	line      []*entry                    // submitters that wait for room, and stale ones
 	again     []span                      // claimed, and taken back from a worker: first in turn
 	claims    map[*concert.Task]bool      // those that feeders claim calls from; true: cancelled meanwhile
+	checks    map[*concert.Task]bool      // those whose argument Options.Check looks at; all true
 	unsettled int                         // calls that were claimed, and not settled
 	nobody    parent                      // of contexts that never end
 	parents   map[context.Context]*parent // contexts of calls that are with workers
@@ -60,7 +61,7 @@ type entry struct {
 
 func newPool(n int, o Options, c *confinement) *Pool {
 	p := &Pool{
-		opts: o, width: n, confined: c, claims: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, width: n, confined: c, claims: make(map[*concert.Task]bool), checks: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)
@@ -119,11 +120,15 @@ func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
 
 // hasRoom reports whether the queue has room. The caller holds mu.
 func (p *Pool) hasRoom() bool {
-	if len(p.queue) >= p.opts.Queue && p.stale > 0 {
+	if p.waiting() >= p.opts.Queue && p.stale > 0 {
 		p.compact()
 	}
-	return len(p.queue) < p.opts.Queue
+	return p.waiting() < p.opts.Queue
 }
+
+// waiting returns how many tasks count for the bound of the queue. The caller
+// holds mu.
+func (p *Pool) waiting() int { return len(p.queue) + len(p.checks) }
 
 // compact removes from the queue tasks that were dropped. The caller holds mu.
 func (p *Pool) compact() {
@@ -134,7 +139,7 @@ func (p *Pool) compact() {
 // makeRoom lets in those who wait in line, once a quarter of the queue is free:
 // one wake-up for many tasks. The caller holds mu.
 func (p *Pool) makeRoom() {
-	if len(p.line) == 0 || len(p.queue) > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
+	if len(p.line) == 0 || p.waiting() > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
 		return
 	}
 	let := 0
@@ -241,6 +246,11 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 			p.settled(1)
 			return true
 		}
+	}
+	if p.checks[t] {
+		delete(p.checks, t)
+		p.settled(1)
+		return true
 	}
 	if _, claiming := p.claims[t]; claiming {
 		p.claims[t] = true

@@ -152,8 +152,10 @@ type Options struct {
 	// If it returns true the task runs again, on another worker: it has to be one
 	// that may run twice. A task that takes its workers down is stopped by
 	// counting; the fifth death is its error in any case. It is called from many
-	// goroutines, and must not wait for a task. If it panics, the task does not run
-	// again, and its error is also the [*concert.PanicError].
+	// goroutines, and must not wait for a task. If it panics, or does not return
+	// within the task's limits (Timeout, and Grace after the task's context has
+	// ended), the task does not run again, and its error is also the
+	// [*concert.PanicError], or says so.
 	Retry func(err *WorkerError, ran int) bool
 
 	// Command, if set, is a program and its arguments that workers run in place of
@@ -164,7 +166,9 @@ type Options struct {
 
 	// Check, if set, is called with the argument of each [concert.Relay], which another
 	// process may have encoded, before a worker receives it. An error is the task's
-	// error, and no worker receives the argument. Check may be called from several goroutines.
+	// error, and no worker receives the argument. Check may be called from several
+	// goroutines. While it runs, the task counts as one that waits. If it does not
+	// return within Timeout, or before the task's context ends, that is the task's error.
 	Check func(arg concert.Encoded) error
 
 	// Threads is how many tasks each worker runs at a time, if Command is set; the program

@@ -1,0 +1,66 @@
+package processes
+
+import (
+	"context"
+
+	"concert"
+	"concert/internal/lazy"
+)
+
+// How a call of a Relay gets through Options.Check, which is code of the program
+// and may not return:
+//
+//	claim --> checks --Check returns nil--> again --> a worker
+//	            |  \--Check refuses, fails, or takes too long--> settled
+//	            \--Cancel: Withdraw--> settled
+//
+// The call stands in checks while Check runs apart, so no worker waits for it. It
+// counts as one of the queue, so Submit blocks when too many are checked.
+
+// checkArgument starts Options.Check for the call of a task. The caller holds mu.
+func (p *Pool) checkArgument(t *concert.Task, s span) {
+	p.checks[t] = true
+	// end reports whether the call is still to be settled.
+	end := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		checked := p.checks[t]
+		delete(p.checks, t)
+		p.makeRoom()
+		return checked
+	}
+	settle := func(settle func()) {
+		settle()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.settled(1)
+	}
+	refuse := func(why error) {
+		settle(func() {
+			s.batch.Settle(s.from, -1, concert.Encoded{}, lazy.Errorf("processes: Options.Check: %w", why))
+		})
+	}
+	ctx := s.batch.Context()
+	p.group.CallFor(s.batch, "it", 0, func() (done func()) {
+		err := p.opts.Check(s.batch.Args[s.from])
+		return func() {
+			switch {
+			case !end():
+			case err != nil:
+				refuse(err)
+			default:
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.putBack(s)
+			}
+		}
+	}, func(failure error) {
+		switch {
+		case !end():
+		case ctx.Err() != nil:
+			settle(func() { s.drop(s.from, context.Cause(ctx)) })
+		default:
+			refuse(failure)
+		}
+	})
+}
