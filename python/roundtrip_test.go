@@ -231,7 +231,7 @@ func TestRefused_Go(t *testing.T) {
 		{big.NewFloat(0.1), "big.Float"}, {*big.NewFloat(0.1), "big.Float"}, {level(1), ""},
 		{json.RawMessage("\"\xff\""), "not UTF-8"}, {json.RawMessage(`["\\ud800"]`), ""}, {json.RawMessage(`["\ud800"]`), `lone surrogate \ud800`}, {json.RawMessage(`{"\uDFFF": 1}`), `lone surrogate \uDFFF`},
 		{json.RawMessage(`"\udc00\ud800"`), "lone surrogate"}, {json.RawMessage(`"\ud83d\ude00 \u00e9 \ufffd"`), ""}, {json.RawMessage(`1 2`), "more than one value"},
-		{circle, "contains itself"}, {deep, "nested deeper than 1000"}, {map[any]int{1: 1, 1.0: 2}, "the same in Python"}, {map[any]int{1: 1, true: 2}, "the same in Python"},
+		{circle, "contains itself"}, {deep, "nested deeper than 1000"}, {map[any]int{1: 1, 1.0: 2}, "the same in Python"}, {map[any]int{1: 1, true: 2}, "the same in Python"}, {map[any]int{0: 1, false: 2}, "the same in Python"},
 		{map[any]int{big.NewInt(1).String(): 1, 2: 2}, ""}, {map[time.Time]int{time.Unix(0, 0).UTC(): 1, time.Unix(0, 0).In(time.FixedZone("X", 60)): 2}, "the same in Python"},
 		{map[struct{ X int }]int{{1}: 1}, "cannot be the key"}, {pointerKey{new(int): 1}, "cannot be the key"}, {map[both]int{{1, 2}: 1}, "cannot be the key"},
 		{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "years 1 to 9999"}, {time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), "years 1 to 9999"},
