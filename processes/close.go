@@ -176,11 +176,16 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	return dropped
 }
 
-// killAll kills all workers, and returns the names of the tasks that ran.
+// killAll kills the workers that have calls or that leave, and returns the names
+// of the tasks that ran. It kills no others: the pool would start new ones, and
+// be broken when enough of them have been killed.
 func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for w := range p.all {
+		if w.count == 0 && w.state != leaving {
+			continue
+		}
 		for f := range w.running {
 			running = append(running, f.batch.Name)
 		}

@@ -44,3 +44,6 @@ func SetIdle(after time.Duration) { idleAfter = after }
 
 // Gone is closed when no worker of the pool is left.
 func (p *Pool) Gone() <-chan struct{} { return p.gone }
+
+// KillAll kills workers as Shutdown does when the grace period is over.
+func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
