@@ -6,14 +6,15 @@ import (
 )
 
 // CallApart calls fn, which is code of the program, on another goroutine, and
-// returns what fn returns. It is for those who write executors: fn may panic,
-// call runtime.Goexit, or never return, and must not take a goroutine of the
-// executor with it. Do not hold a lock while calling CallApart.
+// returns what fn returns. It is for authors of executors: fn may panic, call
+// runtime.Goexit, or never return, and none of this affects the goroutine that
+// calls CallApart. Do not hold a lock while calling CallApart.
 //
-// The failure is nil if fn returned, a [*PanicError] if it panicked, ErrGoexit
-// if it called runtime.Goexit, and an error that says so if it has not returned
-// within that time. Go cannot stop a goroutine from outside, so such an fn keeps
-// its goroutine. A time of zero or less means no bound.
+// The failure is nil if fn returned, a [*PanicError] if it panicked, and
+// [ErrGoexit] if it called runtime.Goexit. If fn does not return within that
+// time, the failure is an error with the time. Go cannot stop a goroutine from
+// outside, so such an fn keeps its goroutine. A time of zero or less means no
+// bound.
 func CallApart[T any](within time.Duration, fn func() T) (v T, failure error) {
 	type outcome struct {
 		v       T
@@ -45,7 +46,7 @@ func CallApart[T any](within time.Duration, fn func() T) (v T, failure error) {
 	}
 }
 
-// noReturnError is the failure of code that has not returned in time.
+// noReturnError is the failure of code that did not return within this time.
 type noReturnError time.Duration
 
 // Error says how long the code had.
@@ -53,8 +54,8 @@ func (e noReturnError) Error() string {
 	return fmt.Sprintf("it did not return within %v", time.Duration(e))
 }
 
-// guarded calls fn apart, and waits for it without a bound: it is for goroutines
-// that fn may keep.
+// guarded calls fn on another goroutine, and waits for fn without a bound. It is
+// for callers that fn may block forever.
 func guarded(fn func()) (failure error) {
 	_, failure = CallApart(0, func() struct{} { fn(); return struct{}{} })
 	return failure

@@ -2,10 +2,10 @@ package concert
 
 import "context"
 
-// This file is for those who write executors whose workers do not share
-// memory. Such an executor does not Run a task. When a worker is ready it
-// Claims calls from the task at the head of its queue, sends them, and settles
-// each with what comes back:
+// This file is for authors of executors whose workers do not share memory with
+// the caller. Such an executor does not Run a task. When a worker is ready, the
+// executor Claims calls from the task at the head of its queue, sends them, and
+// settles each one with the result or error that the worker returns:
 //
 //	pending --Claim--> claimed --Start--> running --Settle--> finished
 //
@@ -28,7 +28,7 @@ type Batch struct {
 	job remote
 }
 
-// remote is what a Batch stands for: a Submit, or items of a Map.
+// remote has the calls of a Batch: the call of a Submit, or items of a Map.
 type remote interface {
 	of() *Task
 	context() context.Context
@@ -42,15 +42,17 @@ type remote interface {
 	settle(i, worker int, result Encoded, err error)
 }
 
-// Task returns the task of a Submit whose call it is, and nil for items of a Map.
+// Task returns the task if the batch is the call of a Submit, and nil if it has
+// items of a Map.
 func (b *Batch) Task() *Task { return b.job.of() }
 
-// Context is the parent of the context that the function is to be given: a
-// call should be cancelled when it ends, and has its deadline.
+// Context is the parent of the context with which the function is called. The
+// executor should cancel the calls when Context is done. Its deadline is the
+// deadline of the calls.
 func (b *Batch) Context() context.Context { return b.job.context() }
 
-// Parent is the context of the submitter, which many batches may have in
-// common: that of Context, or its parent.
+// Parent is the context of the submitter: Context itself, or its parent. Many
+// batches may have the same Parent.
 func (b *Batch) Parent() context.Context { return b.job.parent() }
 
 // Cancel cancels the task of a Submit, like [Task.Cancel], or the whole Map,
@@ -58,7 +60,8 @@ func (b *Batch) Parent() context.Context { return b.job.parent() }
 // not started.
 func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
 
-// Index returns which input of its Map call i is, from 0 up; 0 for the one of a Submit.
+// Index returns the index of call i among the inputs of its Map, from 0 up. It
+// returns 0 for the call of a Submit.
 func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 
 // Input returns the index and the label of the input of call i. It returns nil
@@ -66,33 +69,35 @@ func (b *Batch) Index(i int) int64 { return b.job.index(i) }
 // submitter's context.
 func (b *Batch) Input(i int) *Input { return b.job.input(i) }
 
-// Drop settles call i as never started, because of the cause with which its
-// Parent ended. The executor must be certain of it.
+// Drop settles call i, whose Parent has ended with the cause, with the error of
+// a task that never started. The executor must be certain that the call has not
+// started.
 func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
 
-// Start says that the worker of that number begins with call i. It reports
-// false if the call was canceled, or has started or settled before: then it
-// must not be run.
+// Start records that the worker with that number begins with call i. It reports
+// false if the call was canceled, or has started or settled before. Then the
+// executor must not run the call.
 func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
 
-// Progress says how far call i, which has started, is; see [Progress].
+// Progress reports the progress of call i, which has started; see [Progress].
 func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, worker, done, total) }
 
-// Settle ends call i with the result or the error that Invoke returned, on the worker
-// of that number, -1 if it never started. A result that cannot be decoded is
-// an error of this call alone. The first Settle of a call counts. Every call must be
-// settled, also one that was not started because it could not be sent, or because
-// Start said so.
+// Settle ends call i with the result or the error that Invoke returned, on the
+// worker with that number. The number is -1 if the call never started. If the
+// result cannot be decoded, only this call fails. The first Settle of a call
+// counts. The executor must settle every call, also if the call could not be
+// sent, or if Start reported false.
 func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 	b.job.settle(i, worker, result, err)
 }
 
-// Claim takes calls from the task: the call of a Submit, or calls of a Map, up
-// to most calls and about size bytes, but at least one if there are any. Calls whose function is not registered, or whose argument
-// cannot be encoded, are settled with that error and not returned; the batch is nil
-// when no calls are left. If again is true the task is still pending and has, or had
-// a moment ago, more to claim; if not, the executor is done with it, until it
-// comes again.
+// Claim takes calls from the task: the call of a Submit, or calls of a Map. It
+// takes at most most calls with about size bytes, but at least one call if there
+// are any. If the function of a call is not registered, or its argument cannot be
+// encoded, Claim settles the call with that error and does not return it. The
+// batch is nil if no calls are left. If again is true, the task is still pending
+// and has more calls to claim, or had a moment ago. If again is false, the
+// executor forgets the task, until it receives the task again.
 func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
@@ -101,9 +106,9 @@ func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
 	return t.job.claim(t, most, size)
 }
 
-// Prepare returns the name under which fn is registered and arg as it travels,
-// for an executor that calls functions of its own accord, such as one that
-// prepares its workers. The errors are those of a Submit of the two.
+// Prepare returns the name under which fn is registered, and the encoded arg. It
+// is for executors that call functions themselves, for example to prepare their
+// workers. The errors are the same as for a Submit of fn and arg.
 func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (name string, encoded Encoded, err error) {
 	f, err := registry.find(valuePointer(fn), codePointer(fn))
 	if err != nil {

@@ -1,7 +1,7 @@
 package concert
 
-// This file encodes the argument and decodes the result of a call that runs
-// elsewhere. What fails on the way is an error of this call.
+// This file encodes the argument and decodes the result of a call that runs in
+// another process. If one of them fails, only this call fails.
 
 // encodeArg encodes an argument of f. It uses the buffer like encodeTo.
 func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {

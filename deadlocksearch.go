@@ -14,15 +14,15 @@ type search struct {
 	round   uint64    // of this search; older marks do not count
 	strands []*strand // in the order in which they were reached
 	groups  []*WorkerGroup
-	fresh   []*strand // alive, and those in front of them not yet looked at
+	fresh   []*strand // alive; the strands in front of them are not yet marked
 	descent descent
 }
 
-// behind is what stands behind a strand's wait.
+// behind has all that can end the wait of a strand.
 type behind struct {
-	elsewhere bool           // something outside
-	groups    []*WorkerGroup // one of these groups serving its queue
-	strands   []*strand      // one of these suspended strands resuming
+	elsewhere bool           // something outside of the graph can end it
+	groups    []*WorkerGroup // it may end when one of these serves its queue
+	strands   []*strand      // it may end when one of these resumes
 }
 
 // rescue lends one worker if one of the strands is stuck, and fails if that
@@ -34,8 +34,9 @@ func (q *search) rescue(from []*strand) error {
 	if !slices.ContainsFunc(from, func(s *strand) bool { return !s.alive }) {
 		return nil
 	}
-	// Collected nearest first, so the nearest group with something to do is
-	// asked; it is stuck as a whole, or those in front of it would be alive.
+	// The strands are in the order of their distance, so this finds the nearest
+	// group that can lend a worker. The whole group is stuck: otherwise the
+	// strands in front of it would be alive.
 	for _, s := range q.strands {
 		if s.alive {
 			continue
@@ -99,7 +100,7 @@ func (q *search) addGroup(g *WorkerGroup) {
 	}
 }
 
-// lookBehind finds what stands behind the waits of a strand.
+// lookBehind finds all that can end the waits of a strand.
 func (s *strand) lookBehind() {
 	v := &s.behind
 	v.elsewhere, v.groups, v.strands = false, v.groups[:0], v.strands[:0]
@@ -129,9 +130,10 @@ func (v *behind) add(b *wait) {
 	}
 }
 
-// spread marks what is alive, from what can happen outside and groups with a
-// worker in action, to those that wait for them. A strand that is alive makes
-// its group so: its worker will take a task from its queue.
+// spread marks the strands and groups that are alive. It begins with strands that
+// something outside of the graph can resume, and with groups that have a free
+// worker, and continues with the strands that wait for these. A strand that is
+// alive makes its group alive: its worker will take a task from the queue.
 func (q *search) spread() {
 	for _, s := range q.strands {
 		if s.behind.elsewhere {
@@ -146,7 +148,7 @@ func (q *search) spread() {
 	q.spreadFresh()
 }
 
-// spreadFresh marks those in front of strands that were found to be alive.
+// spreadFresh marks the strands in front of strands that are alive.
 func (q *search) spreadFresh() {
 	for len(q.fresh) > 0 {
 		s := q.fresh[len(q.fresh)-1]

@@ -32,7 +32,7 @@
 //   - The error of a task says which input of a Map the task was, and the label
 //     that [WithLabel] or [WithInputLabels] has given it: see [InputOf]. Only an
 //     error that a function in this process has returned is passed on as it is.
-//     Events say it of all tasks.
+//     Events have the input and the label of all tasks.
 //   - The context given to Submit or Map is the parent of the one that the
 //     function gets. A task whose context ends before it starts never does; one
 //     that runs is told by its context, and its own return decides the outcome.

@@ -74,8 +74,9 @@ func (m *errorMethods) matched(all []error, sentinels map[string]error) []string
 		if !ok {
 			continue
 		}
-		// Goroutines cost time, and errors of package syscall have this method. So
-		// there is one for all sentinels, and one for each only if it fails.
+		// A goroutine costs time, and errors of package syscall have this method. So
+		// one goroutine calls Is for all sentinels. Only if this fails, there is one
+		// goroutine for each sentinel.
 		names, failure := callMethod(m, func() (names []string) {
 			for name, s := range sentinels {
 				if is.Is(s) {

@@ -129,7 +129,7 @@ func newForeignContext(ctx context.Context) *foreignContext {
 	return c
 }
 
-// end ends the context as the replaced context has ended.
+// end ends the context with the error and the cause of the replaced context.
 func (c *foreignContext) end() {
 	var err, cause error
 	if failure := guarded(func() { err, cause = c.values.Err(), context.Cause(c.values) }); failure != nil {
@@ -169,13 +169,13 @@ func foreign(ctx context.Context) bool {
 	return true
 }
 
-// wrapper says how a type of contexts is made.
+// wrapper describes a type of contexts.
 type wrapper struct {
-	field   []int // of the context inside; nil if foreign is the answer
-	foreign bool
+	field   []int // of the context that it wraps; nil if it wraps none
+	foreign bool  // if field is nil: whether the type is the program's
 }
 
-// wrappers has the wrapper of each reflect.Type that foreign has met.
+// wrappers has the wrapper of each reflect.Type that foreign has examined.
 var wrappers sync.Map
 
 // ownPath is the path of this package.

@@ -83,8 +83,8 @@ func (f *Future[T]) Cancel() bool {
 // Functions added before the task settles are called in the order in which
 // they were added, after those who wait have been woken, and with no lock held.
 // A panic in one is logged with package slog, and the others are called all
-// the same. A function that does not return keeps the goroutine on which it is
-// called, so the worker of a goroutine pool, as a task's function would.
+// the same. A function that does not return blocks the goroutine that calls it.
+// In a goroutine pool, this may be a worker, which then runs no other tasks.
 //
 // fn is given a context with the values of ctx, which does not end with it, and
 // which marks the worker on whose goroutine fn runs: with it fn may submit and

@@ -79,8 +79,8 @@ func WithInputLabels[In any](ctx context.Context, label func(In) string) context
 	return context.WithValue(ctx, labelKey{}, label)
 }
 
-// input returns what the task of a Submit, Go or Relay is of, nil without a
-// label.
+// input returns the Input of a task of Submit, Go or Relay. It returns nil if the
+// task has no label, and no Input from a Call.
 func (t *Task) input() *Input {
 	if r, ok := t.job.(*relay); ok && r.is.Input != nil {
 		return r.is.Input
@@ -98,8 +98,8 @@ func (t *Task) input() *Input {
 	return &Input{t.Name(), -1, label}
 }
 
-// labels are those of the inputs of a Map that are on their way. Nil if they
-// have none.
+// labels has the labels of inputs of a Map whose results the consumer does not
+// have yet. It is nil if the inputs have no labels.
 type labels[In any] struct {
 	of func(In) string
 
@@ -155,7 +155,7 @@ func (l *labels[In]) remove(index int64) {
 	delete(l.labels, index)
 }
 
-// input returns what an item of the Map is of.
+// input returns the Input of an item of the Map.
 func (m *mapping[In, Out]) input(index int64) *Input {
 	return &Input{m.id.name(), index, m.labels.get(index)}
 }

@@ -5,19 +5,18 @@ import (
 	"strings"
 )
 
-// InputOf returns which input of a Map, or which task with a label, an error is
-// about. It is nil if the error does not say so: if the task was one of Submit
-// or Go without a label; and if a function on an executor that shares memory with
-// its caller has returned the error, which is then passed on as it is. For the
+// InputOf returns the input of a Map, or the label of a task, that an error
+// belongs to. It returns nil in two cases: if the task was submitted by Submit or
+// Go without a label, and if a function returned the error on an executor that
+// shares memory with its caller. Such an error is passed on unchanged. For the
 // results of a Map, [MapIndexed] gives the index with any error.
 //
 //	if in := concert.InputOf(err); in != nil {
 //		log.Printf("input %d, %s: %v", in.Index, in.Label, err)
 //	}
 //
-// An error that says so has a method TaskInput, as [PanicError], [RemoteError]
-// and processes.WorkerError do; InputOf finds the first one in the chain of err,
-// by [errors.As].
+// InputOf uses [errors.As] to find the first error in the chain of err that has a
+// method TaskInput, as [PanicError], [RemoteError] and processes.WorkerError do.
 func InputOf(err error) *Input {
 	var e inputCarrier
 	if errors.As(err, &e) {
@@ -26,7 +25,7 @@ func InputOf(err error) *Input {
 	return nil
 }
 
-// inputCarrier is an error that says which input it is about.
+// inputCarrier is an error that knows the input it belongs to.
 type inputCarrier interface {
 	error
 	TaskInput() *Input
@@ -41,8 +40,7 @@ func (e *RemoteError) TaskInput() *Input { return e.Input }
 // TaskInput returns which input the value belongs to, for [InputOf].
 func (e *valueError) TaskInput() *Input { return e.in }
 
-// inputError is the error of a task that does not itself say which input it is
-// about.
+// inputError adds the input to an error that has no field for it.
 type inputError struct {
 	in  *Input
 	err error
@@ -63,9 +61,9 @@ func (e *inputError) Unwrap() error { return e.err }
 // TaskInput returns the input, for [InputOf].
 func (e *inputError) TaskInput() *Input { return e.in }
 
-// withInput returns the error of a task with what the task is of. The error
-// itself may belong to others. It is not for an error that a function of the
-// program has returned in this process.
+// withInput returns the error of a task with the input of the task. It copies
+// err and does not change it, since other code may use the same error. Do not
+// call it for an error that a function of the program returned in this process.
 func withInput(err error, input func() *Input) error {
 	if err == nil {
 		return nil

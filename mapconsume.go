@@ -40,9 +40,9 @@ func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) b
 	}
 }
 
-// sleep waits until there may be another result. It reports false when there
-// will be none, with the error that ends the sequence, if any. index is that
-// of the next result.
+// sleep waits until there may be another result. If there will be no more
+// results, it reports false, and returns the error that ends the sequence, if
+// any. index is the index of the next result.
 func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
 	if r := ReleaserOf(m.outer); r != nil {
 		r.Release(func() { more, err = m.sleepUnlocked(index) })
@@ -106,8 +106,8 @@ func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	return true, nil
 }
 
-// look reports whether runners are active, and whether they are or items are
-// away, and the reason, if any, for which there will be no more.
+// look reports whether runners are active. busy is also true while remote workers
+// have items. failure is nil, or the reason why no more runners will start.
 func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -115,8 +115,8 @@ func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
 	return active, active || m.away.Load() > 0, m.failure
 }
 
-// ended reports whether all inputs have been taken, and index results are all
-// there are. Where inputs panicked or ended the goroutine, so does ended.
+// ended reports whether all inputs have been taken, and there are no more than
+// index results. If the inputs panicked or called runtime.Goexit, so does ended.
 func (m *mapping[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:
@@ -135,9 +135,9 @@ func (m *mapping[In, Out]) ended(index int64) bool {
 	return true
 }
 
-// sleepWorker is the sleep of a consumer that is a worker: it runs a runner
-// that waits for a worker of the same group itself, or blocks where deadlocks
-// are seen.
+// sleepWorker is sleep for a consumer that runs on a worker. If a runner waits for
+// a worker of the same group, the consumer runs it. Otherwise the consumer blocks
+// so that the search for deadlocks sees it.
 func (m *mapping[In, Out]) sleepWorker(ctx context.Context, s *strand, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners

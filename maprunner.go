@@ -216,9 +216,9 @@ func (r *runner[In, Out]) endContext() {
 	}
 }
 
-// itemContext is the context of one call of a Map. If its Done was not called,
-// the next call has the same one: only a goroutine that the first call has left
-// behind could notice, by Err.
+// itemContext is the context of one call of a Map. If the call did not use Done,
+// the next call gets the same itemContext. Only a goroutine that the first call
+// started and left running could notice this, by calling Err.
 type itemContext struct {
 	lazy   lazy.Context
 	over   atomic.Bool

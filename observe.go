@@ -12,18 +12,18 @@ import (
 // and must not wait for a task. The events of one task come in the order of
 // their kinds.
 //
-// What an Observer does wrong costs no task its outcome, with these exceptions. A
-// panic is contained; the first one is logged with package slog. One that calls
-// [runtime.Goexit], as testing.T.FailNow does, ends the goroutine on which the
-// event happens, if that is a task's or the submitter's; the exception is a task
-// that is about to begin, whose error is then [ErrGoexit].
+// A panic of an Observer is contained, and the first one is logged with package
+// slog. If an Observer calls [runtime.Goexit], as testing.T.FailNow does, on the
+// goroutine of a task or of the submitter, that goroutine ends. Neither changes
+// the outcome of a task, with one exception: if Goexit ends the goroutine of a
+// task that is about to begin, the error of the task is [ErrGoexit].
 //
-// An Observer that does not return blocks the goroutine that calls it if that is
-// a task's or the submitter's, as a function of a task would. Events of tasks in
-// other processes, and of tasks that are canceled, happen on goroutines that
-// other tasks need. Such a goroutine waits for the Observer for a second at
-// most. Then the executor logs this, and until the Observer returns, it
-// drops all events of such goroutines. At the end it logs how many.
+// If an Observer does not return, it blocks the goroutine of the task or of the
+// submitter that calls it. But events of tasks in other processes, and of
+// canceled tasks, happen on goroutines that other tasks need. Such a goroutine
+// waits for the Observer for a second at most. Then the executor logs this. Until
+// the Observer returns, the executor drops all events of such goroutines, and
+// then it logs their number.
 type Observer func(Event)
 
 // Event is one step in the life of a task.

@@ -8,7 +8,7 @@ import (
 // maxPanicParts bounds how many parts of the value of a panic are printed.
 const maxPanicParts = 10_000
 
-// panicText returns the text of the argument of a panic, as fmt.Sprint has it.
+// panicText returns the text of the argument of a panic, like fmt.Sprint.
 // For a value that contains itself, fmt would end the program by an overflow of
 // the stack, which cannot be recovered. For such a value, and for one that is
 // very large, panicText returns the type.
@@ -24,8 +24,9 @@ func panicText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// countParts subtracts from left the parts of v that fmt.Sprint prints, until
-// left is negative. Of pointers, fmt follows only an outermost one.
+// countParts subtracts from left the number of parts of v that fmt.Sprint
+// prints. It stops when left is negative. fmt follows a pointer only if the
+// pointer is the printed value itself.
 func countParts(v reflect.Value, outermost bool, left *int) {
 	if *left--; *left < 0 {
 		return

@@ -13,17 +13,18 @@ type Call struct {
 	Name string
 	// Arg is the argument, as a [Batch] holds it. Its bytes have to stay as they are until the future has settled.
 	Arg Encoded
-	// Input is which input of a Map the call is at its submitter, and its
-	// label; nil if there is neither. It is in the events, errors and logs of
-	// the executor, as that of a task that was submitted here.
+	// Input has the index of the call in the Map of its submitter, and its
+	// label; nil if the call has neither. The executor uses it in events, errors
+	// and logs, like the Input of a task that was submitted here.
 	Input *Input
-	// Started is called when the function is about to begin, Progress with what it
-	// says with the function of that name. Both may be nil, and should return soon.
-	// Where tasks share memory with their submitter, they run on the goroutine of
-	// the task. Elsewhere they run apart, in order; if a Progress is slow, it is not
-	// called for every step. There, failures are ignored: if one
-	// panics, calls runtime.Goexit, or does not return within a second after the
-	// function has ended, the call has the outcome that it had without.
+	// Started is called when the function is about to begin. Progress is called
+	// with the progress that the function reports by [Progress]. Both may be nil,
+	// and should return soon. If tasks share memory with their submitter, Started
+	// and Progress run on the goroutine of the task. Otherwise they run on another
+	// goroutine, in order, and a slow Progress misses some steps. Their failures do
+	// not change the outcome of the call there: panics and calls of runtime.Goexit
+	// are ignored, and the call waits for Started and Progress for a second at most
+	// after the function has ended.
 	Started  func()
 	Progress func(done, total int64)
 }
@@ -53,7 +54,7 @@ type relay struct {
 	calls callbacks // of Started and Progress, for a worker that shares no memory
 }
 
-// invoke is the function where tasks share memory.
+// invoke is the task's function if tasks share memory with their submitter.
 func (r *relay) invoke(ctx context.Context, arg Encoded) (Encoded, error) {
 	if r.is.Started != nil {
 		r.is.Started()
@@ -78,7 +79,7 @@ func (r *relay) claim(t *Task, _, _ int) (*Batch, bool) {
 	return &Batch{Name: r.is.Name, Args: []Encoded{arg}, Relayed: true, job: (*relayed)(r)}, false
 }
 
-// relayed is a relay in the hands of a worker.
+// relayed is a relay that was claimed for a worker.
 type relayed relay
 
 func (r *relayed) remote() *remoteCall[Encoded, Encoded] {
@@ -110,8 +111,8 @@ func (r *relayed) progress(i, worker int, done, total int64) {
 	}
 }
 
-// settle keeps a copy of the bytes, which are the executor's. It settles the call
-// when Started and Progress have returned; if they do not, callbackTime later.
+// settle copies the bytes, which belong to the executor. It settles the call when
+// Started and Progress have returned, but after callbackTime at the latest.
 func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	if err == nil {
 		result = Encoded{result.Kind, cloned(result.Bytes)}
@@ -153,21 +154,22 @@ func (r *relayed) finish(worker int, result Encoded, err error) {
 // callbackTime is how long the end of a call waits for functions of its Call.
 const callbackTime = time.Second
 
-// callbacks calls functions of the program one after another, on a goroutine
-// that exists while there are any. A function that does not return keeps the
-// goroutine, and those after it are not called.
+// callbacks calls functions of the program sequentially, on a goroutine that
+// ends when no function is due. A function that does not return keeps the
+// goroutine, and the functions after it are not called.
 type callbacks struct {
 	mu      sync.Mutex
 	due     []func()      // guarded by mu
-	merges  bool          // guarded by mu: another one replaces the last of due
-	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if there is none
+	merges  bool          // guarded by mu: the last of due was added with merge
+	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
 }
 
-// mostDue is how many functions may wait until one with merge replaces another.
+// mostDue is the number of due functions from which on functions are merged.
 const mostDue = 64
 
-// add has fn called, after those before it. If merge is true and many functions
-// wait, the next one with merge replaces fn.
+// add calls fn after the functions that were added before. If mostDue functions
+// are due, and fn and the last one of them were added with merge, fn replaces
+// that one.
 func (c *callbacks) add(fn func(), merge bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,8 +184,8 @@ func (c *callbacks) add(fn func(), merge bool) {
 	}
 }
 
-// run calls functions until none is due. A function that ends the goroutine has
-// another one take over.
+// run calls functions until none is due. If a function ends the goroutine, run
+// continues on a new one.
 func (c *callbacks) run() {
 	ended := false
 	defer func() {
@@ -207,8 +209,8 @@ func (c *callbacks) run() {
 	}
 }
 
-// idle returns a channel that is closed when all functions have returned; nil if
-// they have.
+// idle returns a channel that is closed when all functions have returned. It
+// returns nil if they already have.
 func (c *callbacks) idle() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -96,7 +96,7 @@ type single struct {
 	small [8]byte // room for a small argument
 }
 
-// remoteCall is the call of a Submit in the hands of a worker.
+// remoteCall is the call of a Submit that was claimed for a worker.
 type remoteCall[In, Out any] call[In, Out]
 
 func (r *remoteCall[In, Out]) of() *Task { return &r.future.task }

@@ -8,7 +8,7 @@ import (
 // This file implements claim for a Map, and batches of its items. See also
 // mapencode.go.
 
-// remoteItems is items of a Map in the hands of workers.
+// remoteItems are items of a Map that were claimed for a worker.
 type remoteItems[In, Out any] struct {
 	m     *mapping[In, Out]
 	task  *Task // of the runner, for the observer
@@ -28,8 +28,9 @@ func (r *runner[In, Out]) function(*Task) string {
 	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
 }
 
-// claim hands out items as calls, and parks when there are no more. How many
-// the executor asks for says how far ahead of the results the inputs should be.
+// claim returns items as calls, and parks when there are no more. The more calls
+// the executor asks for, the farther the Map reads its inputs ahead of the
+// results.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// ShortenError returns an error that EncodeError has encoded in at most most
-// bytes, which must be at least 1024. If it has more, its parts are shortened:
-// its text and the stack of a panic end with a note that says how many bytes are
-// missing, and for errors of registered types that are too large, there is the
-// reason. It calls no method of the program.
+// ShortenError shortens an encoded error, which EncodeError returned, to at most
+// most bytes; most must be at least 1024. If the error is too long, its text and
+// the stack of a panic end with a note that says how many bytes are missing. An
+// error of a registered type that does not fit is replaced by the reason.
+// ShortenError calls no method of the program.
 func ShortenError(b []byte, most int) []byte {
 	if len(b) <= most {
 		return b
@@ -79,7 +79,7 @@ func (w *wireError) lose(name, why string) {
 	w.Lost[name] = bounded(why)
 }
 
-// itemHead is the most that the head of a text or of bytes needs.
+// itemHead is the maximum length of the head of a text or of bytes in CBOR.
 const itemHead = 9
 
 // bounded returns at most maxErrorText bytes of a text, for another process.

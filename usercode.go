@@ -97,13 +97,12 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 
 // CallFor calls fn, a function of the program that a call of the batch needs, on
 // another goroutine, and returns at once. what names the function in errors. When
-// fn returns, another goroutine calls what fn has returned. If fn panics, calls
-// runtime.Goexit, or has not returned when Limits.Timeout is over or the context
-// of the call ends, that goroutine calls fail instead. While fn runs, the call is
-// one of [WorkerGroup.UserCode]. If something else settles the task of a Submit
-// meanwhile, neither is called.
-//
-// grace is how long fn may continue after the context of the call has ended.
+// fn has returned, a second goroutine calls done. If fn panics, calls
+// runtime.Goexit, or does not return in time, the second goroutine calls fail
+// instead. fn has the time Limits.Timeout, and grace after the context of the
+// call has ended. While fn runs, the call is one of [WorkerGroup.UserCode]. If
+// something else settles the task of a Submit while fn runs, neither done nor
+// fail is called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: fn, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {

@@ -15,7 +15,7 @@ type wireError struct {
 	Text      string            `cbor:"2,keyasint,omitempty"`
 	Sentinels []string          `cbor:"3,keyasint,omitempty"`
 	Values    map[string][]byte `cbor:"4,keyasint,omitempty"`
-	Panic     bool              `cbor:"5,keyasint,omitempty"` // it was a panic; Text is that of the panic's value
+	Panic     bool              `cbor:"5,keyasint,omitempty"` // the task panicked; Text is the text of the panic's value
 	Stack     string            `cbor:"6,keyasint,omitempty"`
 	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // by registered type: why the error could not be encoded
 }
@@ -27,13 +27,14 @@ const maxErrorText = 1 << 20
 // EncodeError encodes an error, so that a worker can send it to another
 // process. It calls each method of the error on another goroutine and waits for
 // it. If a method panics or calls runtime.Goexit, only the information from
-// this method is missing. All methods together have a second: if one does not
-// return, its information and that of the methods after it is missing.
+// this method is missing. All methods together have a second. If a method does not
+// return by then, its information is missing, and EncodeError does not call the
+// methods after it.
 func EncodeError(err error) []byte { return encodeNested(err, nil) }
 
-// nesting bounds the errors of registered types that are encoded within one
-// error, as fields of each other. Without a bound an error that wraps itself
-// would be encoded without end.
+// nesting bounds how many errors of registered types are encoded within one
+// error, as fields of each other. Without a bound, encoding an error that has
+// itself as a field would never end.
 type nesting struct {
 	*errorMethods
 	left atomic.Int32 // how many more errors may be encoded
@@ -52,8 +53,8 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 	return Encoded{asCBOR, b}, err
 }
 
-// encodeNested is EncodeError for an error in a field of another one. outer is
-// the *nesting of that one, or nil.
+// encodeNested is EncodeError for an error in a field of another error. outer is
+// the *nesting of the other error, or nil.
 func encodeNested(err error, outer any) []byte {
 	n, _ := outer.(*nesting)
 	if n == nil {

@@ -29,12 +29,12 @@ type Queue interface {
 	// that waits for it: its slot in the queue is free. It is also called when
 	// a call leaves the list that [WorkerGroup.UserCode] returns.
 	Dropped()
-	// Withdraw is asked when a task is cancelled whose call has been claimed
-	// and, as far as the task knows, not been started. It reports whether the call
-	// certainly has not started and never will. If not, the task is treated
-	// as one that runs: its context is cancelled, and its outcome is what
-	// comes back. An executor that tells Start before the function begins, so that Start
-	// decides, returns true.
+	// Withdraw is called when a task is canceled after its call was claimed and
+	// before [Batch.Start]. It reports whether the call certainly has not started
+	// and never will. If it reports false, the task counts as running: its context
+	// is canceled, and its outcome is the one that the executor settles. An
+	// executor that calls Start before the function begins, so that Start decides,
+	// returns true.
 	Withdraw(*Task) bool
 }
 

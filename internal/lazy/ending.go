@@ -82,13 +82,13 @@ func (e *Ending) Value(key any) any {
 	return nil
 }
 
-// AfterFunc is how package context ends the contexts below, without a goroutine
-// for each.
+// AfterFunc calls end when the context has ended. Package context calls AfterFunc
+// for each child context, and so needs no goroutine for it.
 func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.as != nil {
-		go end() // not here: the caller holds a lock that it takes
+		go end() // end acquires a lock that the caller of AfterFunc holds
 		return func() bool { return false }
 	}
 	e.below = append(e.below, end)
