@@ -68,8 +68,8 @@ class Failure(Exception):
     """An error as the pool is told of it."""
 
 
-def describe(e, before=errors.describe):
-    return errors.cbor(e.args[0]) if type(e) is Failure else before(e)
+def describe(e, *how, before=errors.describe):
+    return errors.cbor(e.args[0]) if type(e) is Failure else before(e, *how)
 
 
 numbers = itertools.count()

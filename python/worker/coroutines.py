@@ -33,18 +33,28 @@ class Run:
             self.task.cancel()
 
 
-def run(awaitable):
-    """Returns what comes of a coroutine, or of another awaitable. The loop stays, with the tasks that the
-    coroutine leaves: they go on when the next one runs in this thread."""
+def current():
+    """The loop of this thread, which is the one that asyncio.get_event_loop returns in tasks that are no coroutines:
+    what they make for it, such as a gather, runs here. Before each of them, and when a task imports asyncio, the loop
+    is set anew, as asyncio.run leaves none."""
     loop = getattr(local, "loop", None)
     if loop is None or loop.is_closed():
         loop = local.loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def run(awaitable):
+    """Returns what comes of a coroutine, or of another awaitable. The loop stays, with the tasks that the
+    coroutine leaves: they go on when the next one runs in this thread."""
+    loop = current()
+    if asyncio.isfuture(awaitable):
+        loop = awaitable.get_loop()  # perhaps one that the task has made
     task = asyncio.ensure_future(awaitable, loop=loop)
     thread = threading.get_ident()
     running[thread] = this = Run(loop, task)
     try:
-        return loop.run_until_complete(task)
+        return complete(loop, task)
     except asyncio.CancelledError as e:
         if not this.heard.is_set():
             raise
@@ -52,10 +62,44 @@ def run(awaitable):
     except Cancelled:
         if not task.done():  # it came between two steps of the loop
             task.cancel()
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+            complete(loop, asyncio.gather(task, return_exceptions=True))
         raise
     finally:
         running.pop(thread, None)
+
+
+def complete(loop, task):
+    """Runs the loop until a task is done, and returns its result. It is run_until_complete, but only the task itself
+    can end it by stopping the loop, and is cancelled then: it goes on when another one does, or raises SystemExit.
+    And it looks at no exception of the task."""
+    kind, ended, own, cancelled = type(loop), [], [], False
+
+    def stop():
+        if asyncio.current_task(loop) is task:
+            own.append(True)
+        kind.stop(loop)
+
+    def end(_):
+        ended.append(True)
+        kind.stop(loop)
+
+    task.add_done_callback(end)
+    try:
+        loop.stop = stop
+        while not ended:
+            try:
+                loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as e:
+                if not task.done():
+                    loop.call_exception_handler({"message": "another task, or a callback, raised what ends a program", "exception": e})
+            if own and not task.done() and not cancelled:
+                cancelled = task.cancel()
+    finally:
+        del loop.stop
+        task.remove_done_callback(end)
+    if cancelled and task.cancelled():
+        raise RuntimeError("the task has stopped its event loop, and was not done")
+    return task.result()
 
 
 def forked():
@@ -117,15 +161,15 @@ def close():
         for task in tasks:
             task.cancel()
         if tasks:
-            loop.run_until_complete(asyncio.wait(tasks))
+            complete(loop, asyncio.ensure_future(asyncio.wait(tasks), loop=loop))
         for task in tasks:
             if not task.cancelled() and task.exception() is not None:
                 loop.call_exception_handler(
                     {"message": "a task failed when the event loop was closed", "exception": task.exception(), "task": task}
                 )
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        complete(loop, loop.create_task(loop.shutdown_asyncgens()))
         if hasattr(loop, "shutdown_default_executor"):  # since 3.9
-            loop.run_until_complete(loop.shutdown_default_executor())
+            complete(loop, loop.create_task(loop.shutdown_default_executor()))
     finally:
         asyncio.set_event_loop(None)
         loop.close()

@@ -69,10 +69,30 @@ def text_bytes(v):
     return b if b.decode("utf-8", "surrogateescape") == v else None
 
 
+# What Python itself knows of a class. A metaclass may have attributes of its own of these names.
+module_of = type.__dict__["__module__"].__get__
+qualname_of = type.__dict__["__qualname__"].__get__
+mro_of = type.__dict__["__mro__"].__get__
+
+
+def exact(text):
+    """A str that is no instance of a derived class, which may have methods of its own."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def derives(t, base):
+    """Whether a class derives from another one. isinstance would ask the object for its __class__."""
+    return any(c is base for c in mro_of(t))
+
+
 def type_name(t):
-    if t.__module__ == "builtins" or t.__module__ in SOURCES:
-        return t.__qualname__
-    return t.__module__ + "." + t.__qualname__
+    """The name of a class. It runs no code of the class, nor of its metaclass."""
+    name = exact(qualname_of(t))
+    try:
+        module = exact(module_of(t))
+    except (AttributeError, TypeError):
+        return name  # it is no str, or there is none
+    return name if module == "builtins" or module in SOURCES else module + "." + name
 
 
 LARGEST = 1 << 20  # bytes of an error that every pool accepts, whatever its MaxResult
@@ -82,50 +102,68 @@ def shortened(text, most):
     return text if len(text) <= most else "%s ... (%d characters more)" % (text[:most], len(text) - most)
 
 
-def describe(e):
-    """An exception as the pool wants it: concert's python.Error. Whatever it is made of may
-    raise another one."""
+def describe(e, why=0, interrupted=False):
+    """An exception as the pool wants it: concert's python.Error; why is the reason for a Cancelled. Whatever an
+    exception is made of may raise another one, of any class. Where interrupted is true, the pool may raise
+    Cancelled in the meantime, which is then what describe raises."""
+    name = type_name(type(e))
     try:
-        name = type_name(type(e))
-        try:
-            text = str(e)
-        except Exception as another:
-            text = "<%s whose __str__ raised %s>" % (name, type_name(type(another)))
-        names = []
-        if isinstance(e, Cancelled):
-            reason, names = REASONS.get(e.why, REASONS[1])
-            text = text or reason
-        try:
-            trace = format_traceback(e)
-        except Exception as another:
-            trace = "no traceback: formatting it raised " + type_name(type(another))
-        notes = getattr(e, "__notes__", None)
-        notes = [n for n in notes if isinstance(n, str)][:100] if isinstance(notes, list) else []
+        return describe_all(e, name, why)
+    except BaseException as another:
+        if interrupted and derives(type(another), Cancelled):
+            raise
+        text = "an exception that raises %s when it is described" % type_name(type(another))
+        fields = {"Type": name, "Message": text, "Bases": bases(e)}
+        return cbor({1: "python." + name, 2: name + ": " + text, 4: {"python.Error": b"\x00" + cbor(fields)}})
 
-        def encoded(text, notes):
-            fields = {
-                "Type": name,
-                "Message": text,
-                "Traceback": trace[-(64 << 10) :],
-                "Notes": notes,
-                "Bases": [type_name(t) for t in type(e).__mro__[1:-1]],
-            }
-            short = name + (": " + text if text else "")
-            return cbor({1: "python." + name, 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
 
-        b = encoded(text, notes)
-        if len(b) > LARGEST:
-            b = encoded(shortened(text, 64 << 10), [shortened(n, 500) for n in notes])
-        return b
-    except Exception as another:
-        name = type(e).__qualname__
-        fields = {"Type": name, "Message": "an exception that raises %s when it is described" % type(another).__qualname__}
-        return cbor({1: "python." + name, 2: name + ": " + fields["Message"], 4: {"python.Error": b"\x00" + cbor(fields)}})
+def bases(e):
+    return [type_name(t) for t in mro_of(type(e))[1:-1]]
+
+
+def describe_all(e, name, why):
+    names = []
+    text = guarded(lambda: exact(str(e)), "<%s whose __str__ raised %%s>" % name)
+    if derives(type(e), Cancelled):
+        reason, names = REASONS.get(why, REASONS[1])
+        text = text or reason
+    trace = guarded(lambda: format_traceback(e), "no traceback: formatting it raised %s")
+    notes = getattr(e, "__notes__", None)
+    notes = [exact(n) for n in notes[:100] if derives(type(n), str)] if type(notes) is list else []
+
+    def encoded(text, notes):
+        fields = {
+            "Type": name,
+            "Message": text,
+            "Traceback": trace[-(64 << 10) :],
+            "Notes": notes,
+            "Bases": bases(e),
+        }
+        short = name + (": " + text if text else "")
+        return cbor({1: "python." + name, 2: short, 3: names, 4: {"python.Error": b"\x00" + cbor(fields)}})
+
+    b = encoded(text, notes)
+    if len(b) > LARGEST:
+        b = encoded(shortened(text, 64 << 10), [shortened(n, 500) for n in notes])
+    return b
+
+
+def guarded(text, otherwise):
+    """What text returns. If it raises an exception, otherwise has the name of its class."""
+    try:
+        return text()
+    except Cancelled:
+        raise
+    except BaseException as another:
+        return otherwise % type_name(type(another))
 
 
 def format_traceback(e):
     traceback = own("traceback")  # only now, as it takes its time
-    tb = e.__traceback__
+    tb = traceback_of(e)
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith("<concert."):
         tb = tb.tb_next
     return "".join(traceback.format_exception(type(e), e, tb))
+
+
+traceback_of = BaseException.__dict__["__traceback__"].__get__

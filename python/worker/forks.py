@@ -55,7 +55,7 @@ def leave(e=None):
     atexit and the temporary files are the worker's."""
     code = 0
     try:
-        if isinstance(e, SystemExit):
+        if e is not None and errors.derives(type(e), SystemExit):
             code = e.code
             if code is None:
                 code = 0
@@ -76,5 +76,5 @@ def flush_standard():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:
+        except BaseException:  # a task may have replaced it by anything
             pass

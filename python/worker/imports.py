@@ -17,13 +17,28 @@ class Finder:
         self.parts = parts  # by name: the source text
         self.path = path
         self.local = _local()
+        self.imported_asyncio = None  # is called when a task has imported asyncio
 
     def find_spec(self, name, path=None, target=None):
         if name in self.parts:
             return ModuleSpec(name, self, origin="<%s>" % name)
         if path is None and getattr(self.local, "own", False):
             return PathFinder.find_spec(name, self.path)
+        if name == "asyncio" and path is None and self.imported_asyncio is not None:
+            return self.watched(PathFinder.find_spec(name))
         return None
+
+    def watched(self, spec):
+        """A spec whose module makes imported_asyncio be called."""
+        execute = getattr(spec and spec.loader, "exec_module", None)
+        if execute is not None:
+
+            def exec_module(module):
+                execute(module)
+                self.imported_asyncio()
+
+            spec.loader.exec_module = exec_module
+        return spec
 
     def create_module(self, spec):
         return None

@@ -15,7 +15,7 @@ from _queue import SimpleQueue  # and not by modules that take their time to imp
 from _signal import SIGINT
 from _signal import signal as handle
 
-from concert import errors, finish, forks, functions, results, values
+from concert import errors, finish, forks, functions, imports, results, values
 from concert.errors import Cancelled, Gone
 from concert.forks import flush_standard
 from concert.imports import own
@@ -308,11 +308,13 @@ class Worker:
     def fail(self, e):
         """Ends the process, whatever threads there are, as this one cannot go on."""
         self.stay(e)
-        if isinstance(e, Gone):
+        if errors.derives(type(e), Gone):
             print("concert: from the pool came", e, file=sys.stderr)
             self.end(112)
-        sys.excepthook(type(e), e, e.__traceback__)
-        self.end(1)
+        try:
+            sys.excepthook(type(e), e, errors.traceback_of(e))
+        finally:
+            self.end(1)
 
     def end(self, code):
         """Exits at once: the worker is of no use."""
@@ -402,6 +404,8 @@ class Worker:
                     if dropped:
                         raise Cancelled()
                     try:
+                        if "asyncio" in sys.modules:
+                            set_loop()
                         result = f(self.argument(arg))
                         if not self.here[0]:
                             forks.leave()
@@ -410,9 +414,7 @@ class Worker:
                         if not self.here[0]:
                             forks.leave(e)
                         kind = None
-                        if isinstance(e, Cancelled):
-                            e.why = lane.why
-                        failure = errors.describe(e)
+                        failure = errors.describe(e, lane.why, True)
                     step = 2
                 lane.running = False
                 if self.heard or lane.interrupted or self.free:
@@ -432,9 +434,7 @@ class Worker:
         """Says what came of a call, and returns when it ended."""
         now = time.perf_counter_ns()
         if failure is None and kind is None:
-            e = Cancelled()
-            e.why = lane.why
-            failure = errors.describe(e)
+            failure = errors.describe(Cancelled(), lane.why)
         if self.outcome(call, now, now - begun, kind, value, failure):
             flush_standard()
         elif not self.gathering.is_set():
@@ -481,6 +481,15 @@ def running(lane):
     return coroutines.running.get(lane.thread) if coroutines is not None else None
 
 
+def set_loop():
+    """Makes the event loop of a lane the one of asyncio."""
+    if threading.get_ident() in current.lanes:
+        try:
+            own("concert.coroutines").current()
+        except Exception:
+            pass  # there are no more files, or asyncio has another policy: coroutines will say so
+
+
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
     coroutines = sys.modules.get("concert.coroutines")
@@ -525,6 +534,7 @@ def main():
         pass
     global current
     current = worker = Worker()
+    imports.finder.imported_asyncio = set_loop
     equip(sys.modules["concert"], worker)
     forks.register(worker)
     finish.register()
