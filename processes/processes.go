@@ -180,9 +180,13 @@ type Options struct {
 	// process's. Dir is their working directory; empty means this process's.
 	//
 	// All workers start with what there was when New was called: these two, the program
-	// of Command, GOMAXPROCS and, on Linux, the mask for the modes of new files and the limits of
-	// resources (as far as the system lets them be raised again), whatever this process
-	// changes later.
+	// of Command, GOMAXPROCS and, on Linux, the mask for the modes of new files, the limits of
+	// resources, the processors (sched_setaffinity), the priority (nice) and the score for
+	// the killer of processes that need memory (oom_score_adj), whatever this process changes
+	// later. The system does not let every process raise a hard limit, or its priority, again:
+	// without CAP_SYS_RESOURCE and CAP_SYS_NICE, workers have the lower ones. What a process
+	// sets for itself by prctl (as to transparent huge pages or no_new_privs), its control group
+	// and its namespaces are those that this process has when the worker starts.
 	Env []string
 	Dir string
 

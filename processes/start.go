@@ -176,10 +176,11 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	w.cmd.Stdout, w.cmd.Stderr = stdoutEnd, stderrEnd
-	if err = start(w.cmd, p.around.mask); err != nil {
+	if err = start(w.cmd, p.around); err != nil {
 		return nil, err
 	}
 	p.around.limits.give(w.cmd.Process)
+	p.around.times.give(w.cmd.Process)
 	w.pid = w.cmd.Process.Pid
 	if p.opts.Memory > 0 {
 		if err = boundMemory(w.cmd.Process, p.opts.Memory); err != nil {

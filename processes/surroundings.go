@@ -19,12 +19,13 @@ type surroundings struct {
 	dir     directory
 	mask    int // of the modes of new files; negative if unknown
 	limits  limits
+	times   schedule
 	err     error // why the program was not found
 }
 
 // surround returns what workers are to start with. n is their number.
 func (o *Options) surround(n int) (*surroundings, error) {
-	s := &surroundings{mask: currentMask(), limits: currentLimits(), env: slices.Clone(o.Env)}
+	s := &surroundings{mask: currentMask(), limits: currentLimits(), times: currentSchedule(), env: slices.Clone(o.Env)}
 	if o.Env == nil {
 		s.env = os.Environ()
 	}

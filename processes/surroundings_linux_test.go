@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,10 @@ var atStart = func() string {
 	unix.Umask(mask)
 	var files unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
-	return fmt.Sprintln(dir, err, mask, files.Cur, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
+	var cpus unix.CPUSet
+	unix.SchedGetaffinity(0, &cpus)
+	nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	return fmt.Sprintln(dir, err, mask, cpus.Count(), nice, files.Cur, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
 }()
 
 var initialized []byte
@@ -37,7 +41,8 @@ var (
 	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
 		var stack unix.Rlimit // which the pool can give only after exec
 		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
-		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur), nil
+		score, err := os.ReadFile("/proc/self/oom_score_adj") // likewise
+		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur, " ", string(score), err), nil
 	})
 	initializeWith = concert.Register("processes_test.initializeWith", func(_ context.Context, b []byte) (int, error) {
 		initialized = b
@@ -108,6 +113,9 @@ func programChanges(args []string) error {
 			return err
 		}
 	}
+	if err := changeSchedule(); err != nil {
+		return err
+	}
 	os.Args[0] = "another name"
 	if err := os.Chdir("/"); err != nil {
 		return err
@@ -129,6 +137,47 @@ func programChanges(args []string) error {
 		}
 	}
 	return nil
+}
+
+// changeSchedule changes the processors and the priority of all threads, and the
+// score of the process, as far as they can be given back.
+func changeSchedule() error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return err
+	}
+	for cpu := range len(all) * 64 {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+			break
+		}
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(id, &one); err != nil && err != unix.ESRCH {
+			return err
+		}
+		if canRaisePriority() {
+			if err := unix.Setpriority(unix.PRIO_PROCESS, id, 5); err != nil && err != unix.ESRCH {
+				return err
+			}
+		}
+	}
+	return os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
+}
+
+// canRaisePriority reports whether the process has CAP_SYS_NICE.
+func canRaisePriority() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_NICE) != 0
 }
 
 // TestPool_Alike: all workers of a pool start with the same, whatever this process changes after

@@ -20,6 +20,13 @@ func (directory) close() {}
 
 func currentMask() int { return -1 }
 
+// schedule is empty: a worker has what this process has when it starts it.
+type schedule struct{}
+
+func currentSchedule() schedule { return schedule{} }
+
+func (*schedule) give(*os.Process) {}
+
 // limits is empty: a worker has the limits that this process has when it starts it.
 type limits struct{}
 

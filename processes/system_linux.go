@@ -116,17 +116,26 @@ func awaitExit(cmd *exec.Cmd) {
 	}
 }
 
-// start starts a process with a mask for the modes of new files; negative for that which this
-// process has.
-func start(cmd *exec.Cmd, mask int) (err error) {
+// start starts a process with the mask for the modes of new files, the processors and the
+// priority of its surroundings.
+func start(cmd *exec.Cmd, around *surroundings) (err error) {
+	onStarter(func() {
+		if around.mask >= 0 && starter.own {
+			unix.Umask(around.mask)
+		}
+		around.times.setThread()
+		err = cmd.Start()
+	})
+	return err
+}
+
+// onStarter calls f on the thread that starts workers.
+func onStarter(f func()) {
+	beginStarter()
 	done := make(chan struct{})
 	starter.work <- func() {
 		defer close(done)
-		if mask >= 0 && starter.own {
-			unix.Umask(mask)
-		}
-		err = cmd.Start()
+		f()
 	}
 	<-done
-	return err
 }

@@ -13,7 +13,7 @@ const image = ""
 
 func beginStarter() {}
 
-func start(cmd *exec.Cmd, _ int) error { return cmd.Start() }
+func start(cmd *exec.Cmd, _ *surroundings) error { return cmd.Start() }
 
 // awaitExit waits until a process has ended.
 func awaitExit(cmd *exec.Cmd) { cmd.Wait() }
