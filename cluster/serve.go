@@ -29,10 +29,11 @@ type ServeOptions struct {
 	Places int
 
 	// Grace is how long tasks that run may go on when the worker is to end; then they are cancelled, and go to
-	// another worker. Zero means 30 seconds.
+	// another worker. Serve waits for those that are canceled as long again. Zero means 30 seconds.
 	Grace time.Duration
 
-	// Ready is called when the worker is there, and takes tasks. It may be nil.
+	// Ready is called when the worker is there, and takes tasks, on a goroutine of its own, which Serve waits for a
+	// second at most. It may be nil.
 	Ready func()
 
 	// Notice is told what a person who looks after the worker should know, as a line of text. Nil means that package
@@ -42,6 +43,8 @@ type ServeOptions struct {
 
 const (
 	serveGrace  = 30 * time.Second
+	leastGrace  = 100 * time.Millisecond // for tasks that have been canceled
+	readyTime   = time.Second            // that Serve waits for ServeOptions.Ready
 	placesLimit = 1 << 16
 	deliveries  = 5                      // of a task, after which it is given up
 	pullTime    = 100 * time.Millisecond // that a request for tasks lives, at first
@@ -171,7 +174,9 @@ func (w *worker) serve(ctx context.Context) error {
 	background.Go(func() { w.renew(life) })
 	background.Go(func() { w.advertise(life) })
 	if w.opts.Ready != nil {
-		w.opts.Ready()
+		if _, err := concert.CallApart(readyTime, func() struct{} { w.opts.Ready(); return struct{}{} }); err != nil {
+			w.opts.Notice("ServeOptions.Ready failed: " + concert.ErrorText(err))
+		}
 	}
 	taking, quit := context.WithCancelCause(ctx)
 	defer quit(nil)
@@ -210,11 +215,21 @@ func (w *worker) forgetPaused() {
 
 // awaitIdle waits until nothing is held, or the servers are away, or do not answer for longer than they need to choose who leads: what they have not heard of goes
 // to another worker when its lease ends.
+//
+// It waits for tasks that were canceled only as long as the grace period: if the executor has not ended them by then, their functions do not end.
 func (w *worker) awaitIdle() {
+	stuck := time.NewTimer(max(w.opts.Grace, leastGrace))
+	defer stuck.Stop()
 	for unheard := 0; ; {
 		select {
 		case <-w.idle:
 			return
+		case <-stuck.C:
+			if n := w.busy(); n > 0 {
+				w.opts.Notice(fmt.Sprintf("%d tasks were canceled and do not end: they come to another worker half a minute later", n))
+				return
+			}
+			continue
 		case <-time.After(silence):
 		}
 		ctx, cancel := context.WithTimeout(w.life, stepTime)
@@ -228,6 +243,13 @@ func (w *worker) awaitIdle() {
 			return
 		}
 	}
+}
+
+// busy returns how many tasks are with the executor.
+func (w *worker) busy() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opts.Places - len(w.free)
 }
 
 // register has the servers know the worker: what it offers, that it is there, and its consumer of tasks. That comes last: as long as it is missing, all

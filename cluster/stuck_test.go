@@ -1,0 +1,107 @@
+package cluster_test
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/server"
+	"concert/goroutines"
+)
+
+// stuckArgument is an argument whose decoder does not return until released.
+type stuckArgument struct{}
+
+var (
+	stuckDecoders = make(chan struct{}, 1) // has room for one: a decoder has begun
+	stuckRelease  = make(chan struct{})
+)
+
+// MarshalBinary runs in the submitter.
+func (stuckArgument) MarshalBinary() ([]byte, error) { return []byte{1}, nil }
+
+// UnmarshalBinary runs in the worker.
+func (*stuckArgument) UnmarshalBinary([]byte) error {
+	stuckDecoders <- struct{}{}
+	<-stuckRelease
+	return nil
+}
+
+var takeStuck = concert.Register("cluster_test.takeStuck", func(context.Context, stuckArgument) (int, error) { return 1, nil })
+
+// TestServe_Stuck: Serve returns although a task does not end when it is canceled,
+// and Shutdown of the submitter does.
+func TestServe_Stuck(t *testing.T) {
+	s, err := server.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	pool := goroutines.New(2, nil)
+	defer pool.Close()
+	defer close(stuckRelease)
+	access := cluster.Access{InProcess: s}
+	ctx, stop := context.WithCancel(t.Context())
+	notices := make(chan string, 100)
+	served := make(chan error, 1)
+	go func() {
+		served <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Grace: time.Millisecond, Notice: func(text string) { notices <- text }})
+	}()
+	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: access, Grace: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	concert.Submit(t.Context(), ex, takeStuck, stuckArgument{})
+	<-stuckDecoders
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := ex.Shutdown(ended); err == nil || !strings.Contains(err.Error(), "takeStuck") {
+		t.Errorf("Shutdown() = %v, want an error that names the task", err)
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Errorf("Serve() = %v", err)
+	}
+	found := false
+	for len(notices) > 0 {
+		found = strings.Contains(<-notices, "do not end") || found
+	}
+	if !found {
+		t.Error("there is no notice of the task that does not end")
+	}
+}
+
+// TestServe_ReadyFails: a Ready that misbehaves does not stop the worker.
+func TestServe_ReadyFails(t *testing.T) {
+	release := make(chan struct{})
+	for name, ready := range map[string]func(){"panics": func() { panic("out of cheese") }, "exits": runtime.Goexit, "hangs": func() { <-release }} {
+		t.Run(name, func(t *testing.T) {
+			s, err := server.New(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			pool := goroutines.New(1, nil)
+			defer pool.Close()
+			access := cluster.Access{InProcess: s}
+			ctx, stop := context.WithCancel(t.Context())
+			notices := make(chan string, 100)
+			served := make(chan error, 1)
+			go func() {
+				served <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Ready: ready, Notice: func(text string) { notices <- text }})
+			}()
+			if text := <-notices; !strings.Contains(text, "ServeOptions.Ready") {
+				t.Errorf("the notice is %q", text)
+			}
+			stop()
+			if err := <-served; err != nil {
+				t.Errorf("Serve() = %v", err)
+			}
+		})
+	}
+	close(release)
+}
