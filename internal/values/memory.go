@@ -15,8 +15,8 @@ type memory struct {
 	limit int // the most that used may be
 }
 
-// A value may need baseMemory bytes of memory, and memoryPerByte bytes for each
-// byte of its encoding. One byte needs most memory if it becomes a string
+// A value may need baseMemory bytes of memory, plus memoryPerByte bytes for each
+// byte of its encoding. A byte needs the most memory if it becomes a string
 // header or an entry of a map.
 const (
 	baseMemory    = 1 << 20
@@ -48,7 +48,7 @@ func (m *memory) spend(n, size int) error {
 }
 
 func (m *memory) exceeded() error {
-	return fmt.Errorf("the value needs more than %d bytes of memory, the most for an encoding of its length (%d, and %d for each byte): "+
+	return fmt.Errorf("the value needs more than %d bytes of memory, the maximum for an encoding of its length (%d plus %d for each byte): "+
 		"send fewer elements, or add bytes that are zero", m.limit, baseMemory, memoryPerByte)
 }
 

@@ -5,21 +5,21 @@ import (
 	"reflect"
 )
 
-// This file deals with data that several pointers, slices or maps of a value
-// refer to. Each of them becomes a reference to a copy of its own, so a small
-// value can have a long encoding: 25 levels of which each refers twice to the
-// next are 33 million copies of the last one.
+// This file encodes data that several pointers, slices or maps of a value refer
+// to. A copy of the value has a copy of the data for each of these references.
+// So a small value can have a long encoding: if each of 25 levels refers twice to
+// the next level, the copy has the last level 33 million times.
 //
 // The first sharedFrom bytes are encoded without a record of references, as it
 // costs time. From then on, the encoder remembers where in the encoding the data
 // of a reference is, and copies these bytes for another reference to the same
 // data. If almost all of the encoding is such copies, the value is refused. The
-// memory is a table without lists: a part may replace another one, which is
-// then encoded again.
+// record is a table with room for one part in each slot: a new part may replace
+// another one, whose data is then encoded again.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // bytes: shorter parts are not remembered
-	maxCopied  = 32 << 20 // more bytes may be copied if they are less than 90 percent
+	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
 )
 
 // visit identifies a pointer, a map or a slice that is being encoded.

@@ -101,7 +101,7 @@ func decodeSystemNumber(d *decoder, v reflect.Value) error {
 	case err != nil:
 		return err
 	case string(name) != system:
-		return fmt.Errorf("it is a number of another system, %s, and has another meaning on %s: send its text or a name", shortened(name), system)
+		return fmt.Errorf("the number comes from another system, %s, and has another meaning on %s: send its text or a name", shortened(name), system)
 	case v.CanInt():
 		return decodeInt(d, v)
 	}

@@ -21,8 +21,8 @@ type standardType struct {
 	inexact func(reflect.Value) error
 }
 
-// standardMethods are keyed by the names of the types. So this package does not import
-// the packages of types that the program does not use.
+// standardMethods has the names of the types as keys, so that this package does
+// not import packages of types that the program does not use.
 var standardMethods = map[string]*standardType{
 	"math/big.Int":         {quick: true},
 	"math/big.Rat":         {quick: true},
@@ -54,14 +54,14 @@ func refuseZero(v reflect.Value) error {
 	return nil
 }
 
-// inexactRegexp returns an error if a regular expression is not what
-// regexp.Compile makes of its text.
+// inexactRegexp returns an error if regexp.Compile would make a different regular
+// expression from its text.
 func inexactRegexp(v reflect.Value) error {
 	if v.IsZero() {
 		return errors.New("the regular expression has not been compiled")
 	}
 	if longest := v.FieldByName("longest"); !longest.IsValid() || longest.Kind() != reflect.Bool || longest.Bool() {
-		return errors.New("the text of a regular expression does not say that it matches the longest text, as those of CompilePOSIX and Longest do: send its text, and compile it in the task")
+		return errors.New("a regular expression made by CompilePOSIX or Longest loses its preference for the longest match in a copy: send its text, and compile it in the task")
 	}
 	return nil
 }

@@ -31,7 +31,8 @@
 //     The decoder must know the name: see Codec.Register. An error whose type
 //     has no name is encoded as its text and the sentinels that it matches.
 //  6. Channels, functions and unsafe pointers are errors. So are regular
-//     expressions of CompilePOSIX and Longest, as their text does not say so.
+//     expressions made by CompilePOSIX or Longest, since their text does not
+//     show that they prefer the longest match.
 //
 // Methods that a type has only by embedding another type are ignored: they
 // would omit the other fields.
@@ -63,15 +64,16 @@
 //
 // Bytes are not trusted. Decode compares a length with the number of remaining
 // bytes before it allocates memory. Nesting is limited to [MaxDepth]. A decoded
-// value has at most 1 MiB of memory, and 64 bytes for each byte of its
-// encoding; memory that a type's own methods allocate is not counted. For a
-// regular expression, a bound of its memory is counted.
+// value has at most 1 MiB of memory, plus 64 bytes for each byte of its
+// encoding. Memory that a type's own methods allocate is not counted, except for
+// a regular expression: for it, a bound of its memory is counted.
 //
 // Some values need more memory than that, because most of it is zero and not
 // encoded: unexported fields, fields that a tag excludes, maps with few
-// entries. Encode counts the memory of a copy with the methods of memory that
-// Decode uses. If it is too much, Encode appends zero bytes to the encoding, 1
-// for each 64 bytes. So Decode never refuses what Encode returned.
+// entries. Encode counts the memory of a copy with the same code as Decode. If
+// the memory exceeds the bound, Encode appends zero bytes to the encoding, 1 for
+// each 64 bytes that exceed it. So Decode accepts every encoding that Encode
+// returns.
 package values
 
 import (
