@@ -37,8 +37,8 @@ type delivery struct {
 	begun time.Time // written before the function, read after it
 }
 
-// input returns which input of a Map the task is at its submitter, and its
-// label, or nil.
+// input returns the index of the task in the Map of its submitter, and its label.
+// It returns nil if the task has neither.
 func (d *delivery) input() *concert.Input {
 	if d.Input == 0 && d.Label == "" {
 		return nil
@@ -46,7 +46,7 @@ func (d *delivery) input() *concert.Input {
 	return &concert.Input{Name: d.Function, Index: d.Input - 1, Label: d.Label}
 }
 
-// String names the task in what a person reads.
+// String names the task in texts for persons.
 func (d *delivery) String() string {
 	if in := d.input(); in != nil {
 		return printable(in.String())

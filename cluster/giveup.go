@@ -54,8 +54,8 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 	})
 }
 
-// letter publishes a dead letter, and reports whether it is stored. what is for
-// the notice if it is not.
+// letter publishes a dead letter, and reports whether it is stored. If it is not,
+// letter gives a notice that names the message by what.
 func (w *worker) letter(msg *message, what string, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
 	subject := strings.Replace(msg.subject(), "concert.task.", "concert.dead.", 1)

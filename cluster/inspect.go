@@ -123,8 +123,8 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 type DeadLetter struct {
 	Number   uint64    `json:"number"`   // by which it is replayed or discarded
 	Function string    `json:"function"` // "" if it was no task
-	Index    int64     `json:"index"`    // which input of its Map it is, from 0 up; -1 for a task of Submit, and if it is not known
-	Label    string    `json:"label"`    // that its submitter gave it, its first 256 bytes; or ""
+	Index    int64     `json:"index"`    // of the input in its Map, from 0 up; -1 for a task of Submit, or if unknown
+	Label    string    `json:"label"`    // the first 256 bytes of the label that the submitter set; or ""
 	Contract string    `json:"contract"`
 	Client   string    `json:"client"`
 	Reason   string    `json:"reason"`

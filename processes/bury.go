@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	drainTime  = 100 * time.Millisecond // in which a process that has closed its standard error dies, if it does
-	outputTime = 2 * time.Second        // for what a dead worker has printed, if Options.Output blocks
+	drainTime  = 100 * time.Millisecond // how long to wait for the death of a process that has closed its standard error
+	outputTime = 2 * time.Second        // how long to wait for Options.Output to receive the last lines of a dead worker
 )
 
-// errEmpty says that a pipe of a dead worker is empty, and has no end since
-// another process has it open.
+// errEmpty reports that a pipe of a dead worker is empty, but not at its end,
+// since another process has it open.
 var errEmpty = errors.New("processes: the pipe is empty")
 
 // wait waits for the end of the process, and buries it:
@@ -214,15 +214,15 @@ func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, cu
 	return others, &victim{span: first, begun: first.deaths > 0, err: err}
 }
 
-// mayAgain reports whether Options.Retry is asked if the call runs again.
+// mayAgain reports whether Options.Retry decides if the call runs again.
 func (p *Pool) mayAgain(v victim) bool {
 	return p.opts.Retry != nil && v.deaths < mostDeaths && v.batch.Context().Err() == nil
 }
 
-// askRetry asks Options.Retry whether the call runs again on another worker, and
-// does what it answers. It does not wait for the answer. A Retry that fails, or
-// does not return within the limits of the call, is an answer of no, and its
-// failure is part of the task's error.
+// askRetry calls Options.Retry on another goroutine, and returns at once. If Retry
+// returns true, the call runs again on another worker. If Retry fails, or does not
+// return within the limits of the call, the call does not run again, and the
+// failure of Retry is part of the task's error.
 func (p *Pool) askRetry(v victim, worker int) {
 	settle := func(err error) {
 		v.batch.Settle(v.from, worker, concert.Encoded{}, err)

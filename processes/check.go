@@ -7,15 +7,16 @@ import (
 	"concert/internal/lazy"
 )
 
-// How a call of a Relay gets through Options.Check, which is code of the program
-// and may not return:
+// Options.Check is code of the program and may not return. These are the steps of
+// a call of a Relay:
 //
 //	claim --> checks --Check returns nil--> again --> a worker
 //	            |  \--Check refuses, fails, or takes too long--> settled
 //	            \--Cancel: Withdraw--> settled
 //
-// The call stands in checks while Check runs apart, so no worker waits for it. It
-// counts as one of the queue, so Submit blocks when too many are checked.
+// The call is in Pool.checks while Check runs on another goroutine, so no worker
+// waits for Check. The call counts as queued, so Submit blocks when too many calls
+// are in Pool.checks.
 
 // checkArgument starts Options.Check for the call of a task. The caller holds mu.
 func (p *Pool) checkArgument(t *concert.Task, s span) {

@@ -24,9 +24,9 @@ func (p *Pool) Close() error {
 // logTime is how long Close and Shutdown wait for the handler of Options.Output.
 const logTime = time.Second
 
-// awaitLog waits until what happened to the pool has been logged, so that no
-// record comes after Close, unless the handler takes too long. The caller has
-// waited until the pool is gone.
+// awaitLog waits until the handler has received all log records of the pool, for
+// logTime at most. So no record follows after Close, unless the handler takes
+// longer. The caller has waited until the pool is gone.
 func (p *Pool) awaitLog() {
 	done := make(chan struct{})
 	go func() {
@@ -177,8 +177,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 }
 
 // killAll kills the workers that have calls or that leave, and returns the names
-// of the tasks that ran. It kills no others: the pool would start new ones, and
-// be broken when enough of them have been killed.
+// of the tasks that ran. It does not kill other workers: the pool would replace
+// them, and break after enough of them had been killed.
 func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

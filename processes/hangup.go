@@ -11,12 +11,12 @@ import (
 // Timeout would end it, so the pool kills it.
 
 const (
-	hangUpTime  = 500 * time.Millisecond // in which a process that has closed a pipe has to begin to exit
-	mostHangUps = 20                     // so many times that, if it exits and does not end
+	hangUpTime  = 500 * time.Millisecond // a process that has closed a pipe must begin to exit within this time
+	mostHangUps = 20                     // a process that has begun to exit gets at most this many times hangUpTime
 )
 
 // hungUp waits for the end of a worker that has closed the pipe of its calls or
-// its results, as one does that exits. It kills one that does not exit.
+// its results, as a worker that exits does. It kills a worker that does not exit.
 func (w *worker) hungUp(pipe string) {
 	for range mostHangUps {
 		select {
@@ -30,7 +30,7 @@ func (w *worker) hungUp(pipe string) {
 	}
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if w.isDead() || w.state == leaving && w.count == 0 { // which limit bounds
+	if w.isDead() || w.state == leaving && w.count == 0 { // limit kills a worker that leaves
 		return
 	}
 	w.kill(fmt.Errorf("it closed the pipe of its %s and did not exit: a task replaced the program (exec), or closed files of the worker", pipe))

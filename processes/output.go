@@ -133,7 +133,7 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			dead = true
-		case errors.Is(err, errEmpty): // what follows is by other processes
+		case errors.Is(err, errEmpty): // the next bytes are from other processes
 			lines.end()
 			passed()
 			dead = false

@@ -137,9 +137,9 @@ type Options struct {
 	// []byte or a string, its length). So it also bounds what a worker can make
 	// this process allocate. A task with a larger result fails with
 	// [ErrTooLarge], and this process stores nothing of the result. An error may
-	// have 1 MiB whatever the bound is; of a longer one, the beginning of the
-	// text arrives. Zero means 1 GiB, which is also the maximum; with a Sandbox,
-	// zero means 16 MiB.
+	// have as many bytes as a result, but at least 1 MiB. Of a longer error, only
+	// the beginning of the text arrives. Zero means 1 GiB, which is also the
+	// maximum; with a Sandbox, zero means 16 MiB.
 	MaxResult int64
 
 	// Sandbox, if set, confines each worker: no writing of files but in given
@@ -152,10 +152,10 @@ type Options struct {
 	// If it returns true the task runs again, on another worker: it has to be one
 	// that may run twice. A task that takes its workers down is stopped by
 	// counting; the fifth death is its error in any case. It is called from many
-	// goroutines, and must not wait for a task. If it panics, or does not return
-	// within the task's limits (Timeout, and Grace after the task's context has
-	// ended), the task does not run again, and its error is also the
-	// [*concert.PanicError], or says so.
+	// goroutines, and must not wait for a task. It has the time Timeout, and Grace
+	// after the task's context has ended. If it panics or does not return in time,
+	// the task does not run again. The error of the task is then err, joined with
+	// the [*concert.PanicError] or an error that says that Retry did not return.
 	Retry func(err *WorkerError, ran int) bool
 
 	// Command, if set, is a program and its arguments that workers run in place of
@@ -167,8 +167,8 @@ type Options struct {
 	// Check, if set, is called with the argument of each [concert.Relay], which another
 	// process may have encoded, before a worker receives it. An error is the task's
 	// error, and no worker receives the argument. Check may be called from several
-	// goroutines. While it runs, the task counts as one that waits. If it does not
-	// return within Timeout, or before the task's context ends, that is the task's error.
+	// goroutines. While it runs, the task counts as queued. If it does not return
+	// within Timeout, or before the task's context ends, the task fails.
 	Check func(arg concert.Encoded) error
 
 	// Threads is how many tasks each worker runs at a time, if Command is set; the program

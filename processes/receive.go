@@ -18,7 +18,7 @@ import (
 // those that its journal has and the pipe had not.
 type source struct {
 	pipe *os.File
-	dead bool          // the worker is: what is in the pipe is all that comes
+	dead bool          // the worker is dead: it writes no more into the pipe
 	rest *bytes.Reader // set when the pipe is at its end, and the worker dead
 }
 
@@ -219,7 +219,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 	}
 }
 
-// tooLarge is the error of a call whose value or error has too many bytes.
+// tooLarge returns the error of a call whose result or error has too many bytes.
 func (p *Pool) tooLarge(o *outcome) error {
 	if o.failed {
 		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, max(p.opts.MaxResult, maxError))

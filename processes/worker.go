@@ -37,8 +37,8 @@ type worker struct {
 	source  *source
 	tasks   *os.File // written by feed only, closed when it ends
 	control *os.File
-	stdout  *os.File // what it prints, as of collect
-	errors  *os.File // and on standard error
+	stdout  *os.File // standard output of the process; collect reads it
+	errors  *os.File // standard error of the process; collect reads it
 	stderr  tail
 
 	// Of feed:
@@ -56,7 +56,7 @@ type worker struct {
 	wake     chan struct{} // holds one; rouses feed
 	dead     chan struct{} // closed when the process has ended
 	received chan struct{} // closed when receive has ended
-	printed  chan struct{} // closed when both collects have passed on all that it printed
+	printed  chan struct{} // closed when both calls of collect have passed on all output
 
 	// Guarded by the pool's mu:
 	id         int       // seat; -1 for none yet
