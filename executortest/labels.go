@@ -236,8 +236,7 @@ var labelCases = []testCase{
 	}},
 }
 
-// inputFailure is a way in which a task fails, whose error says of which input
-// it is.
+// inputFailure is a way in which a task fails and its error names the input.
 type inputFailure struct {
 	name, function string
 	named          bool // the text of the error names the input
@@ -245,12 +244,13 @@ type inputFailure struct {
 	timeout        bool // the executor has a Timeout
 	applies        func(*suite) bool
 	label          func(ctx context.Context, label string) context.Context
-	// fail returns the error of the task with the second of three arguments, of
-	// which the others do not fail; or of the only one, if not in a Map.
+	// fail returns the error of a task that fails. If mapped is true, the task is
+	// the second of three in a Map, and the others do not fail.
 	fail func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error
 }
 
-// failing returns a failure for arguments good and bad of a function.
+// failing returns an inputFailure: fn fails with the argument bad, and not with
+// good.
 func failing[In, Out any](name, function string, named bool, applies func(*suite) bool, fn func(context.Context, In) (Out, error), good, bad In) inputFailure {
 	return inputFailure{
 		name: name, function: function, named: named, applies: applies,
@@ -266,7 +266,8 @@ func labelsAll[In any](ctx context.Context, label string) context.Context {
 	return concert.WithInputLabels(ctx, func(In) string { return label })
 }
 
-// outcomeOf is that of bad, in a Map between two that are good.
+// outcomeOf returns the outcome of fn(bad). If mapped is true, bad is in a Map
+// between two inputs good.
 func outcomeOf[In, Out any](s *suite, ctx context.Context, ex concert.Executor, mapped bool, fn func(context.Context, In) (Out, error), good, bad In) (out Out, err error) {
 	if !mapped {
 		return concert.Submit(ctx, ex, fn, bad).Result(s.ctx)

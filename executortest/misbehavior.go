@@ -161,7 +161,7 @@ var userCodeKinds = []userCodeKind{
 	{"Deadline of a context", false, true, badContextKind("Deadline")},
 }
 
-// badContextKind is for tasks with contexts that have a method which misbehaves.
+// badContextKind is the kind for contexts with one method that misbehaves.
 func badContextKind(method string) func(*mischief) func() {
 	return func(m *mischief) func() {
 		g := m.gate()
