@@ -10,15 +10,15 @@ import (
 	"concert/processes"
 )
 
-// decoded is a value of a stream, or why there is none.
+// decoded is a value of a stream, or the error of decoding it.
 type decoded[Out any] struct {
 	v   Out
 	err error
 }
 
-// decodeItem decodes a value of a stream. Methods of the program may do so, and these may
-// panic, end their goroutine, or not return: they have a goroutine of their own, and
-// decodeItem waits for it no longer than the pool waits for methods that decode a result.
+// decodeItem decodes a value of a stream on another goroutine, since methods of the program
+// may panic, end their goroutine, or not return. decodeItem waits for this goroutine no longer
+// than the pool waits for methods that decode a result.
 func decodeItem[Out any](ctx context.Context, s *stream, item concert.Encoded) (Out, error) {
 	returned := make(chan decoded[Out], 1)
 	go func() {

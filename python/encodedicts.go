@@ -94,7 +94,7 @@ func unfitKey(t reflect.Type) encodeFunc {
 	return func(*encoder, reflect.Value) error { return fail("a Go %s cannot be the key of a dict", t) }
 }
 
-// merging reports whether two keys of a type may be one in Python.
+// merging reports whether two different keys of a type may be equal in Python.
 func merging(t reflect.Type) bool {
 	switch {
 	case t == durationType || t == bigInt || textForms[t] != "":
@@ -107,8 +107,8 @@ func merging(t reflect.Type) bool {
 	return false
 }
 
-// canonical is the same for keys that are the same in Python: for 1, 1.0 and
-// True, and for a time in two zones.
+// canonical returns the same value for keys that are equal in Python, such as 1,
+// 1.0 and True, or one time in two zones.
 func canonical(b []byte, key reflect.Value) string {
 	for key.Kind() == reflect.Interface && !key.IsNil() {
 		key = key.Elem()

@@ -106,8 +106,8 @@ func smallest(kind reflect.Kind) int {
 	return 1
 }
 
-// rowsEncoder is the encoder of a slice or an array whose items are rows of
-// numbers, or nil. There may be many, and short ones.
+// rowsEncoder returns the encoder of a slice or an array whose items are rows of
+// numbers, and nil for other types. There may be many short rows.
 func rowsEncoder(t reflect.Type) encodeFunc {
 	row := t.Elem()
 	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // Options tunes a pool of interpreters. The zero value, and nil, are ready to use. A field
-// that package processes has as well means there and here the same, defaults included.
+// with the name of a field of [processes.Options] has the same meaning and the same default.
 type Options struct {
 	// Interpreter is the program, by its name or its path, or the directory of a virtual
 	// environment. A relative path is one from this process's working directory, whatever
@@ -21,8 +21,8 @@ type Options struct {
 
 	// Path lists directories in which modules are looked for first, as PYTHONPATH
 	// does. The working directory comes after them. The worker itself uses modules of the
-	// standard library only: a file that has the name of one of those, such as types.py, does
-	// not break it, and is not what "import types" finds.
+	// standard library only. A file with the name of such a module, such as types.py, does not
+	// break the worker, and "import types" does not find the file.
 	Path []string
 
 	// Import lists modules that each worker imports before its first task. One that
@@ -34,8 +34,8 @@ type Options struct {
 	Init *processes.Initializer
 
 	// Threads is how many tasks each interpreter runs concurrently, each on a thread of its
-	// own. With the interpreter lock one of them computes while others wait. If the process
-	// dies, all its tasks fail. Zero means 1.
+	// own. With an interpreter lock, only one thread computes, while others may block on I/O.
+	// If the process dies, all its tasks fail. Zero means 1.
 	Threads int
 
 	// Env is the environment of the workers, as in os/exec; nil means this process's. Dir is
@@ -50,9 +50,9 @@ type Options struct {
 	// Timeout bounds the time that a task may run, from its start. Zero means no bound.
 	Timeout time.Duration
 
-	// Grace is how long a task may continue after it was interrupted, by a Cancel, a
+	// Grace is how long a task may continue after it was interrupted by a Cancel, a
 	// deadline, Timeout or Shutdown, and how long a worker may take to end. Then the process
-	// is killed. Zero means 5 seconds; negative, not at all.
+	// is killed. Zero means 5 seconds; a negative Grace means no time.
 	Grace time.Duration
 
 	// StartTimeout bounds the time from the start of a worker, Import and Init included,
@@ -78,9 +78,9 @@ type Options struct {
 	// sent. A larger one is [processes.ErrTooLarge]. Zero means 1 GiB, which is also the most.
 	MaxResult int64
 
-	// Retry, if set, reports whether a task whose worker has died runs again. It has the
-	// error that the task would have, and the number of times that the task has run, from 1
-	// up. See [processes.Options].
+	// Retry, if set, reports whether a task whose worker has died runs again. err is the
+	// error of the task if it does not, and ran is the number of times that the task has run,
+	// from 1 up. See [processes.Options].
 	Retry func(err *processes.WorkerError, ran int) bool
 
 	// Output, if set, receives each line that workers print, and what the pool logs about
@@ -88,7 +88,7 @@ type Options struct {
 	// [processes.Options] for the attributes.
 	Output *slog.Logger
 
-	// Observer, if set, is called with each step of each task.
+	// Observer, if set, is called for each step of each task.
 	Observer concert.Observer
 
 	// Options sets the options of the pool that are zero above.
@@ -98,9 +98,9 @@ type Options struct {
 }
 
 // pool returns the options of the pool of processes, without those that New
-// adds: the program, its environment, and the check of arguments. An option of
-// the pool is the field of Options with its name, or else that in
-// Options.Options.
+// adds: the program, its environment, and the check of arguments. A field of
+// Options counts if it is not zero. Otherwise the field of the same name in
+// Options.Options counts.
 func (o *Options) pool() (processes.Options, error) {
 	all := o.Options
 	if all.Command != nil || all.Sandbox != nil || all.Check != nil {

@@ -7,11 +7,11 @@ import (
 	"concert/processes"
 )
 
-// This file deals with data that several pointers, slices, maps or interfaces of
-// an argument refer to. Python receives a copy for each of them, so a small
-// value can have a long encoding: 30 levels of which each refers twice to the
-// next are 2^30 copies of the last one. Package internal/values has the same
-// rule, and describes it.
+// This file encodes data that several pointers, slices, maps or interfaces of an
+// argument refer to. Python receives a copy for each of these references. So a
+// small value can have a long encoding: if each of 30 levels refers twice to the
+// next level, Python receives 2^30 copies of the last level. Package
+// internal/values has the same rule.
 //
 // From sharedFrom bytes on, the encoder remembers where in the encoding the data
 // of a reference is, and copies these bytes for another reference to the same
@@ -19,7 +19,7 @@ import (
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // bytes: shorter parts are not remembered
-	maxCopied  = 32 << 20 // more bytes may be copied if they are less than 90 percent
+	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
 	maxEncoded = 1 << 30  // bytes that an argument may have; the pool sends no more
 )
 

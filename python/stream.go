@@ -23,7 +23,7 @@ type streamed[In any] struct {
 	Arg  In     `json:"arg"`
 }
 
-const afterEnd = 100 * time.Millisecond // for what is in the socket when the task has ended
+const afterEnd = 100 * time.Millisecond // how long to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function whose result can be iterated, as a
 // Go function. Its values come one by one. Where and In are as for [Func], and Out is the
@@ -58,7 +58,7 @@ func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.P
 	return declareStream[In, Out](where, "")
 }
 
-// StreamSource is [Stream] for a generator in source text, which is as for [Source].
+// StreamSource is [Stream] for a generator in source text. The text is like that of [Source].
 func StreamSource[In, Out any](name, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	return declareStream[In, Out](checkSource("StreamSource", name, text))
 }
@@ -108,7 +108,7 @@ type stream struct {
 	conn      *net.UnixConn // nil until the task has connected
 	task      *concert.Future[int]
 	opts      processes.Options // of the pool
-	large     int64             // the bytes of a value that has too many, which is not read
+	large     int64             // the size of a value that is too large, which is not read
 }
 
 func openStream(o processes.Options) (*stream, error) {
@@ -137,8 +137,8 @@ func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok b
 	return item, ok, err
 }
 
-// read returns the next value; false when the task has ended without one, or when large
-// says that the value is too large.
+// read returns the next value. It reports false if the task has ended and there is no other
+// value, or if the value is too large, and then sets large.
 func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {

@@ -13,16 +13,16 @@ import (
 // same in both. For a byte that is not UTF-8, such as one in a name of a file in
 // Latin-1, Python has a lone surrogate: U+DC80 to U+DCFF stand for the bytes 0x80
 // to 0xFF (PEP 383, the error handler surrogateescape of os.fsdecode). So each Go
-// string is one str, and comes back from it. In marshal data surrogates are three
-// bytes each, as the handler surrogatepass has it.
+// string has one str, and this str has the same Go string. In marshal data, each
+// surrogate has three bytes, as with the error handler surrogatepass.
 //
 //	Go       "caf\xe9"
 //	Python   "caf\udce9"
 //	marshal  "caf\xed\xb3\xa9"
 //
-// Each other str with surrogates is no Go string: one with surrogates outside of
-// that range, or one whose surrogates together stand for UTF-8, since the text
-// that they stand for is another str.
+// Any other str with surrogates is refused: a str with surrogates outside of that
+// range has no bytes. If the surrogates together stand for bytes that are UTF-8,
+// these bytes would return to Python as a different str.
 
 // appendEscaped appends a Go string as marshal data has it.
 func appendEscaped(b []byte, s string) []byte {

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Values of Python's standard library that Go has no type for are their text.
-// As arguments they are checked, so that they come back as they were sent. Each
-// also fits into a string, and into what has UnmarshalText.
+// These types are the text of values of Python's standard library for which Go
+// has no type. The text of an argument is checked, so that Python would write the
+// same text. As results, such values also fit into a string, and into a type with
+// UnmarshalText.
 type (
 	// Date is a datetime.date, as 2006-01-02.
 	Date string
@@ -46,8 +47,8 @@ var textTypes = func() map[string]reflect.Type {
 	return m
 }()
 
-// textSyntax is what a text has to look like, to be what Python would write; checkText has
-// the rest.
+// textSyntax has the syntax of the texts that Python writes. checkText has the other
+// conditions.
 var textSyntax = map[string]*regexp.Regexp{
 	"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
 	"time":     regexp.MustCompile(`^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?$`),
@@ -80,10 +81,11 @@ func checkText(form, text string) bool {
 	return true
 }
 
-// checkDecimal reports whether Python writes a finite Decimal so: it has digits before a
-// point, after it, and of an exponent with its sign. These say of which coefficient and
-// exponent the Decimal is made, and Python writes an exponent only if that one is above 0, or
-// there would be more than five zeros between the point and the first digit.
+// checkDecimal reports whether Python writes a finite Decimal with these digits before and
+// after the point, and this exponent with its sign. They determine the coefficient and the
+// exponent of the Decimal. Python writes an exponent only if the exponent of the Decimal is
+// above 0, or if the text would have more than five zeros between the point and the first
+// digit of the coefficient.
 func checkDecimal(whole, fraction, exponent string) bool {
 	zeros := len(fraction) - len(strings.TrimLeft(fraction, "0"))
 	if exponent == "" {
