@@ -1,6 +1,10 @@
 package concert
 
-import "context"
+import (
+	"context"
+
+	"concert/internal/values"
+)
 
 // This file is for authors of executors whose workers do not share memory with
 // the caller. Such an executor does not Run a task. When a worker is ready, the
@@ -114,6 +118,6 @@ func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (na
 	if err != nil {
 		return "", encoded, err
 	}
-	encoded, _, err = encodeArg(nil, f, arg)
+	encoded, _, err = encodeArg(values.Work{}, nil, f, arg)
 	return f.name, encoded, err
 }

@@ -1,12 +1,18 @@
 package concert
 
+import (
+	"errors"
+
+	"concert/internal/values"
+)
+
 // This file encodes the argument and decodes the result of a call that runs in
 // another process. If one of them fails, only this call fails.
 
 // encodeArg encodes an argument of f. It uses the buffer like encodeTo.
-func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
+func encodeArg[In any](w values.Work, buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
 	defer recoverMethod("argument of ", f.name, &err)
-	e, buf, err = encodeTo(buf, arg, f.codec)
+	e, buf, err = encodeTo(w, buf, arg, f.codec)
 	if err != nil {
 		err = &valueError{"argument of ", f.name, nil, err}
 	}
@@ -15,7 +21,7 @@ func encodeArg[In any](buf []byte, f *Function, arg In) (e Encoded, _ []byte, er
 
 // decodeResult decodes a worker's result. The codec is nil unless the function
 // is declared.
-func decodeResult[Out any](fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
+func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
 	if failure != nil {
 		return out, failure
 	}
@@ -24,15 +30,25 @@ func decodeResult[Out any](fn identity, codec Codec, result Encoded, failure err
 			err = methodPanic("result of ", fn.name(), v)
 		}
 	}()
-	if codec == nil {
-		out, err = decode[Out](result)
-	} else if out, err = decode[Out](result); err != nil {
-		err = codec.Decode(result, &out)
+	if out, err = decodeWithin[Out](w, result); err != nil && codec != nil {
+		if err = values.ErrLarge; !w.Small || result.Raw() || len(result.Bytes) <= values.SmallBytes {
+			err = codec.Decode(result, &out)
+		}
 	}
 	if err != nil {
 		err = &valueError{"result of ", fn.name(), nil, err}
 	}
 	return out, err
+}
+
+// small bounds the work for one value on the goroutine of an executor.
+var small = values.Work{Small: true}
+
+// isLarge reports whether err is the error of encodeArg or decodeResult for a
+// value that is too large for the bound small.
+func isLarge(err error) bool {
+	v, ok := err.(*valueError)
+	return ok && errors.Is(v.err, values.ErrLarge)
 }
 
 // recoverMethod turns the panic of a method that encodes or decodes a value

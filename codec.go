@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"concert/internal/values"
 )
 
 // Encoded is a value as it travels between processes: how it is encoded, and the
@@ -69,18 +71,18 @@ func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
 // encode returns v as it travels. int and uint travel as 64 bits. The bytes
 // of a []byte, a string or a slice of numbers are v's own, not a copy.
 func encode[T any](v T) (Encoded, error) {
-	e, _, err := encodeTo(nil, v, nil)
+	e, _, err := encodeTo(values.Work{}, nil, v, nil)
 	return e, err
 }
 
 // encodeTo is encode, with a buffer to put small values into; it returns the
 // buffer for the next one.
-func encodeTo[T any](buf []byte, v T, codec Codec) (Encoded, []byte, error) {
+func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
 	start := len(buf)
 	if kind, buf := encodeScalar(buf, v); kind != asNil {
 		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
 	}
-	e, err := encodeLarge(v, codec)
+	e, err := encodeLarge(w, v, codec)
 	return e, buf, err
 }
 
@@ -109,7 +111,7 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 }
 
 // encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of its own.
-func encodeLarge[T any](v T, codec Codec) (Encoded, error) {
+func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	// By its static type, as decode does: what an interface holds travels with
 	// the name of its type. A Codec knows no names.
 	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {
@@ -118,10 +120,13 @@ func encodeLarge[T any](v T, codec Codec) (Encoded, error) {
 		}
 	}
 	if codec != nil {
+		if w.Small && values.Large(reflect.ValueOf(&v).Elem()) {
+			return Encoded{}, values.ErrLarge
+		}
 		b, err := codec.Encode(v)
 		return Encoded{asForeign, b}, err
 	}
-	b, err := travel.Encode(nil, reflect.ValueOf(&v), nil)
+	b, err := travel.EncodeWithin(w, nil, reflect.ValueOf(&v), nil)
 	return Encoded{asCBOR, b}, err
 }
 
@@ -173,11 +178,14 @@ func encodeRaw[N any](kind byte, v []N) Encoded {
 // decode is the reverse of encode; what it returns is a copy. The bytes may
 // come from anywhere: sizes follow from their number, so nothing larger than
 // they are is allocated at their word.
-func decode[T any](e Encoded) (v T, err error) {
+func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.Work{}, e) }
+
+// decodeWithin is decode with bounded work.
+func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
 	if v, ok := decodeScalar[T](e); ok {
 		return v, nil
 	}
-	return decodeLarge[T](e)
+	return decodeLarge[T](w, e)
 }
 
 // decodeScalar is the reverse of encodeScalar.
@@ -214,7 +222,7 @@ func decodeScalar[T any](e Encoded) (v T, ok bool) {
 	return v, false
 }
 
-func decodeLarge[T any](e Encoded) (v T, err error) {
+func decodeLarge[T any](w values.Work, e Encoded) (v T, err error) {
 	kind, b := e.Kind, e.Bytes
 	switch p := any(&v).(type) {
 	case *[]byte:
@@ -247,7 +255,7 @@ func decodeLarge[T any](e Encoded) (v T, err error) {
 		return v, decodeNumbers(kind, asFloat64, b, p)
 	default:
 		if kind == asCBOR {
-			err := travel.Decode(b, reflect.ValueOf(&v))
+			err := travel.DecodeWithin(w, b, reflect.ValueOf(&v))
 			return v, err
 		}
 	}

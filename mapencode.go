@@ -2,10 +2,12 @@ package concert
 
 import (
 	"context"
+
+	"concert/internal/values"
 )
 
-// This file implements claim for a Map whose inputs are encoded by user code,
-// see usercode.go.
+// This file implements claim for a Map whose inputs are encoded by user code, or
+// are large: see usercode.go.
 //
 //	line --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //
@@ -21,7 +23,8 @@ type encodedItem[In, Out any] struct {
 
 // claimAsync is claim for inputs that user code may encode. If always is set,
 // user code encodes every input; otherwise, only the inputs that hold a value
-// with such methods. Those inputs are encoded on other goroutines.
+// with such methods. Those inputs, and large ones, are encoded on other
+// goroutines.
 func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
 	m := r.m
 	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
@@ -54,7 +57,11 @@ func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, si
 			continue
 		}
 		var err error
-		x.arg, _, err = encodeArg(nil, f, it.in)
+		x.arg, _, err = encodeArg(small, nil, f, it.in)
+		if isLarge(err) {
+			m.encodeAsync(t, f, one, x)
+			continue
+		}
 		var zero In
 		it.in = zero
 		if err != nil {
@@ -129,8 +136,8 @@ func (m *mapping[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In
 	fail := func(err error) { one.settle(0, -1, Encoded{}, err) }
 	t.group.runUserCode(&userCode{
 		name: f.name, ctx: m.ctx, cancel: one.cancel,
-		run: func() func() {
-			arg, _, err := encodeArg(nil, f, in)
+		run: func(w values.Work) func() {
+			arg, _, err := encodeArg(w, nil, f, in)
 			if err != nil {
 				return func() { fail(err) }
 			}
@@ -161,8 +168,8 @@ func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], r
 	name := r.task.Name()
 	r.task.group.runUserCode(&userCode{
 		name: name, ctx: r.m.ctx, grace: r.task.group.Limits.Grace, cancel: r.cancel,
-		run: func() func() {
-			out, err := decodeResult[Out](r.task.fn, r.codec, result, nil)
+		run: func(w values.Work) func() {
+			out, err := decodeResult[Out](w, r.task.fn, r.codec, result, nil)
 			return func() { r.finish(i, worker, item, out, err) }
 		},
 		fail: func(err error) {

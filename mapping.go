@@ -55,6 +55,7 @@ type mapping[In, Out any] struct {
 	labels     *labels[In]
 
 	stopped atomic.Bool   // the loop has ended
+	large   atomic.Bool   // an input was large: runners use claimAsync
 	window  atomic.Int64  // how far taken may be ahead of yielded
 	away    atomic.Int64  // items in the hands of workers elsewhere
 	claims  atomic.Int64  // about how many of these a worker asks for at a time

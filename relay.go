@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"concert/internal/values"
 )
 
 // A Call is one that is encoded already.
@@ -126,7 +128,7 @@ func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	t.move(claimed, running) // the call can no longer be withdrawn from a worker
 	t.group.runUserCode(&userCode{
 		name: r.is.Name, ctx: t.context(), grace: callbackTime, cancel: t.Cancel,
-		run: func() func() {
+		run: func(values.Work) func() {
 			timeout := time.NewTimer(callbackTime)
 			defer timeout.Stop()
 			select {

@@ -1,6 +1,10 @@
 package concert
 
-import "context"
+import (
+	"context"
+
+	"concert/internal/values"
+)
 
 // This file implements claim for the task of a Submit, and the batch of its
 // call.
@@ -28,7 +32,13 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 	t.move(copying, claimed)
 	var b *single
 	if err == nil {
-		b, err = c.encode(f, arg)
+		b, err = c.encode(small, f, arg)
+	}
+	if isLarge(err) {
+		if t.move(claimed, encoding) {
+			c.encodeAsync(f, arg)
+		}
+		return nil, false
 	}
 	if err != nil {
 		if t.move(claimed, settling) {
@@ -40,9 +50,9 @@ func (c *call[In, Out]) claim(t *Task, _, _ int) (*Batch, bool) {
 }
 
 // encode encodes the argument and returns the call as a batch.
-func (c *call[In, Out]) encode(f *Function, arg In) (b *single, err error) {
+func (c *call[In, Out]) encode(w values.Work, f *Function, arg In) (b *single, err error) {
 	b = &single{}
-	if b.arg[0], _, err = encodeArg(b.small[:0], f, arg); err != nil {
+	if b.arg[0], _, err = encodeArg(w, b.small[:0], f, arg); err != nil {
 		return nil, err
 	}
 	b.Name, b.Args, b.job = f.name, b.arg[:], (*remoteCall[In, Out])(c)
@@ -63,8 +73,8 @@ func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 	ctx := t.ctx.Parent
 	t.group.runUserCode(&userCode{
 		name: f.name, ctx: ctx, settled: settled, cancel: t.Cancel,
-		run: func() func() {
-			b, err := c.encode(f, arg)
+		run: func(w values.Work) func() {
+			b, err := c.encode(w, f, arg)
 			return func() {
 				if err != nil {
 					t.Fail(err)
@@ -155,7 +165,11 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 		r.decodeAsync(codec, worker, result)
 		return
 	}
-	out, err := decodeResult[Out](t.fn, codec, result, err)
+	out, err := decodeResult[Out](small, t.fn, codec, result, err)
+	if isLarge(err) {
+		r.decodeAsync(codec, worker, result)
+		return
+	}
 	r.finish(worker, out, err)
 }
 
@@ -183,8 +197,8 @@ func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encode
 	name := t.Name()
 	t.group.runUserCode(&userCode{
 		name: name, ctx: t.context(), grace: t.group.Limits.Grace, settled: settled, cancel: t.Cancel,
-		run: func() func() {
-			out, err := decodeResult[Out](t.fn, codec, result, nil)
+		run: func(w values.Work) func() {
+			out, err := decodeResult[Out](w, t.fn, codec, result, nil)
 			return func() { r.finish(worker, out, err) }
 		},
 		fail: func(err error) {

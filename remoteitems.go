@@ -39,7 +39,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	m.reach(most)
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	if missing == nil {
-		if always, depends := methodsOf[In](f.codec); always || depends {
+		if always, depends := methodsOf[In](f.codec); always || depends || m.large.Load() {
 			return r.claimAsync(t, f, always, most, size)
 		}
 	}
@@ -65,7 +65,14 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		var e Encoded
 		err := missing
 		if err == nil {
-			e, buf, err = encodeArg(buf, f, it.in)
+			e, buf, err = encodeArg(small, buf, f, it.in)
+		}
+		if isLarge(err) { // a later claim finds it encoded
+			x := encodedItem[In, Out]{remoteItem: b.items[i]}
+			b.items = b.items[:i]
+			m.large.Store(true)
+			m.encodeAsync(t, f, b.alone(x.remoteItem), x)
+			continue
 		}
 		var zero In
 		it.in = zero
@@ -136,7 +143,11 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 		r.decodeAsync(i, worker, item, result)
 		return
 	}
-	out, err := decodeResult[Out](r.task.fn, r.codec, result, err)
+	out, err := decodeResult[Out](small, r.task.fn, r.codec, result, err)
+	if isLarge(err) {
+		r.decodeAsync(i, worker, item, result)
+		return
+	}
 	r.finish(i, worker, item, out, err)
 }
 

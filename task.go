@@ -37,7 +37,8 @@ type Task struct {
 	//	pending --> running --> finished                        run here
 	//	pending --> copying --> claimed --> running --> finishing --> finished
 	//	                                                        run elsewhere
-	//	pending --> encoding --> copying --> pending            user code encodes the argument
+	//	pending --> copying --> encoding --> copying --> pending    user code encodes the argument
+	//	claimed --> encoding                                    the argument is large
 	//	pending, encoding, claimed --> settling --> canceled    dropped
 	//	running --> pending                                     a Map's task, giving others a turn
 	//	running --> idle --> pending                            a Map's task, until there is input

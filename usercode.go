@@ -6,9 +6,11 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concert/internal/lazy"
+	"concert/internal/values"
 )
 
 // User code, in this file, means methods of the program's types that encode an
@@ -28,21 +30,25 @@ import (
 // keeps its goroutine.
 //
 // Values of types without such methods are encoded by Claim and decoded by
-// Settle, on the executor's own goroutine.
+// Settle, on the executor's own goroutine, if they are small. Encoding or
+// decoding a large value takes time as well. So Claim and Settle stop when they
+// notice that a value is large, and do the same as for user code. The coder of a
+// large value stops when the call is over, so it does not keep its goroutine.
 
-// Limits bound the time that methods of the program may take in this process to
-// encode the argument or to decode the result of a remote executor's call.
+// Limits bound the time that it may take in this process to encode the argument
+// or to decode the result of a remote executor's call, if methods of the program
+// do it or if the value is large.
 type Limits struct {
-	// Timeout bounds the methods of one value; zero or less means no bound.
-	// The error of a call whose methods take longer wraps Expired.
+	// Timeout bounds the time for one value; zero or less means no bound. The
+	// error of a call that needs more time wraps Expired.
 	Timeout time.Duration
 	Expired error
-	// Grace is how long the methods that decode a result may continue after the
-	// call's context is done; negative counts as zero.
+	// Grace is how long the decoding of a result may continue after the call's
+	// context is done; negative counts as zero.
 	Grace time.Duration
 }
 
-// userCode is one run of user code.
+// userCode is one run of user code, or of the coder of a large value.
 type userCode struct {
 	name string          // the name of the call's function
 	what string          // what runs, for errors; empty means its methods
@@ -51,10 +57,10 @@ type userCode struct {
 	grace time.Duration
 	// settled, unless nil, receives when something else has settled the call.
 	settled <-chan struct{}
-	// run calls the methods. The function that it returns handles their
-	// results. If the methods panic, end their goroutine or take too long, fail
-	// is called instead. The waiting goroutine calls done or fail.
-	run  func() (done func())
+	// run encodes or decodes a value. The function that it returns handles the
+	// result. If methods panic or end their goroutine, or if it takes too long,
+	// fail is called instead. The waiting goroutine calls done or fail.
+	run  func(values.Work) (done func())
 	fail func(error)
 	// cancel cancels the call, like Batch.Cancel.
 	cancel func(cause error) (notStarted bool)
@@ -67,7 +73,7 @@ type userCodes struct {
 }
 
 // UserCode lists the calls whose argument is being encoded, or whose result is
-// being decoded, by methods of the program. It returns the names of their
+// being decoded, by methods of the program or since it is large. It returns the names of their
 // functions. An executor is not drained while there are such calls. The group
 // calls [Queue.Dropped] when one of them ends. UserCode may be called with the
 // executor's lock held.
@@ -104,7 +110,7 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 // something else settles the task of a Submit while fn runs, neither done nor
 // fail is called.
 func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
-	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: fn, fail: fail, cancel: b.Cancel}
+	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {
 		settled := make(signal, 1)
 		if !t.watch(&watcher{tell: settled}) {
@@ -115,11 +121,12 @@ func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn fun
 	g.runUserCode(u)
 }
 
-// noReturn returns the error of user code that did not return in time.
+// noReturn returns the error of user code, or of the coder of a large value, that
+// did not return in time.
 func (u *userCode) noReturn(when string, cause error) error {
 	what := u.what
 	if what == "" {
-		what = "its methods"
+		what = "it is too large, or its methods"
 	}
 	return lazy.Errorf("%s did not return "+when+": %w", what, cause)
 }
@@ -148,6 +155,8 @@ func (g *WorkerGroup) endUserCode(u *userCode) {
 // wait runs the methods, and waits until they return or the call ends.
 func (u *userCode) wait(l Limits) {
 	returned := make(chan func(), 1)
+	over := new(atomic.Bool)
+	defer over.Store(true)
 	go func() {
 		done := func() { u.fail(ErrGoexit) }
 		defer func() {
@@ -157,7 +166,7 @@ func (u *userCode) wait(l Limits) {
 			}
 			returned <- done
 		}()
-		done = u.run()
+		done = u.run(values.Work{Over: over})
 	}()
 	var timeout <-chan time.Time
 	if l.Timeout > 0 {

@@ -42,6 +42,7 @@ type encoder struct {
 	depth  int
 	nested any    // see Codec.Encode
 	memory memory // what the decoder will need
+	meter  meter
 	// enclosing has the references that enclose the current value, to detect
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
 	// time. If it is not nil at the start, it is used at every depth.
@@ -61,6 +62,9 @@ func (e *encoder) encode(c *coder, v reflect.Value) error {
 		return errDeep
 	}
 	if err := e.fits(0); err != nil {
+		return err
+	}
+	if err := e.meter.spend(1); err != nil {
 		return err
 	}
 	e.depth++
@@ -125,6 +129,9 @@ func (e *encoder) fits(n int) error {
 }
 
 func (e *encoder) tooLong() error {
+	if e.most < e.codec.maxBytes {
+		return ErrLarge
+	}
 	return fmt.Errorf("the value has more than %d bytes when it is encoded", e.most)
 }
 
@@ -135,6 +142,7 @@ type decoder struct {
 	at     int
 	depth  int
 	memory memory
+	meter  meter
 	named  bool // within an object with a type name, which only Go programs send
 }
 
@@ -144,6 +152,9 @@ var errEnd = errors.New("the bytes end inside the value")
 func (d *decoder) decode(c *coder, v reflect.Value) error {
 	if d.depth++; d.depth > MaxDepth {
 		return errDeep
+	}
+	if err := d.meter.spend(1); err != nil {
+		return err
 	}
 	defer func() { d.depth-- }()
 	return c.decode(d, v)

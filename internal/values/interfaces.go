@@ -96,7 +96,7 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 	if name, failure := e.codec.nameOf(x.Type()); failure == nil {
 		start, used := len(e.b), e.memory.used
 		failure := e.object(name, x)
-		if failure == nil || cyclic(failure) {
+		if failure == nil || cyclic(failure) || bounded(failure) {
 			return failure
 		}
 		e.b, e.memory.used = e.b[:start], used

@@ -150,7 +150,7 @@ func (r random) fill(v reflect.Value, depth int) {
 func sameMemory(t *testing.T, c *Codec, p reflect.Value) {
 	t.Helper()
 	coder := c.coder(p.Type().Elem())
-	e := c.encoder(nil, nil)
+	e := c.encoder(Work{}, nil, nil)
 	if err := e.encode(coder, p.Elem()); err != nil {
 		t.Fatalf("%v: %v", p.Type(), err)
 	}
@@ -289,7 +289,7 @@ func TestMemory_Rules(t *testing.T) {
 	} {
 		c := newCodec()
 		c.Learn(reflect.TypeFor[two]())
-		e := c.encoder(nil, nil)
+		e := c.encoder(Work{}, nil, nil)
 		if err := e.encode(c.coder(reflect.TypeOf(x.v)), reflectPtr(reflect.ValueOf(x.v)).Elem()); err != nil || e.memory.used != x.want {
 			t.Errorf("%T %v: %d bytes, %v; want %d", x.v, x.v, e.memory.used, err, x.want)
 		}

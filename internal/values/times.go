@@ -117,6 +117,11 @@ func (d *decoder) timeParts(n int) (t time.Time, err error) {
 	if err := d.memory.zone(); err != nil {
 		return t, err
 	}
+	if !located(location) {
+		if err := d.meter.spend(partsOfLocation); err != nil {
+			return t, err
+		}
+	}
 	return t.In(locationAt(t, location, abbreviation, int(offset))), nil
 }
 
@@ -144,6 +149,21 @@ var locations struct {
 }
 
 const maxLocations = 1024
+
+// partsOfLocation is how many parts of a value take as long as looking for the
+// file of a location.
+const partsOfLocation = 1024
+
+// located reports whether the location with the name needs no file.
+func located(name string) bool {
+	if name == "" || name == "Local" {
+		return true
+	}
+	locations.Lock()
+	defer locations.Unlock()
+	_, known := locations.byName[name]
+	return known
+}
 
 // location returns the location with the name, or nil if there is none.
 func location(name string) *time.Location {

@@ -142,13 +142,18 @@ func New(errors Errors) *Codec {
 // Encode appends the encoding of *p to b. If Errors.Encode calls it, nested says
 // within which error; else it is nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
+	return c.EncodeWithin(Work{}, b, p, nested)
+}
+
+// EncodeWithin is Encode with bounded work.
+func (c *Codec) EncodeWithin(w Work, b []byte, p reflect.Value, nested any) ([]byte, error) {
 	v := p.Elem()
 	coder := c.coder(v.Type())
 	e := encoders.Get().(*encoder)
-	*e = c.encoder(b, nested)
+	*e = c.encoder(w, b, nested)
 	err := e.encode(coder, v)
 	if cyclic(err) { // a deep level found it: encode again to find the shortest path
-		*e = c.encoder(b, nested)
+		*e = c.encoder(w, b, nested)
 		e.enclosing = make(map[visit]bool)
 		if again := e.encode(coder, v); again != nil {
 			err = again
@@ -170,8 +175,12 @@ func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 // encoder returns an encoder that appends to b.
-func (c *Codec) encoder(b []byte, nested any) encoder {
-	return encoder{codec: c, b: b, most: c.maxBytes, nested: nested, memory: memory{limit: math.MaxInt}}
+func (c *Codec) encoder(w Work, b []byte, nested any) encoder {
+	most := c.maxBytes
+	if w.Small {
+		most = min(most, len(b)+smallCopied)
+	}
+	return encoder{codec: c, b: b, most: most, nested: nested, memory: memory{limit: math.MaxInt}, meter: w.meter()}
 }
 
 // pad appends the zero bytes that the decoder requires. The value begins at
@@ -187,9 +196,16 @@ func (e *encoder) pad(start int) error {
 
 // Decode decodes the bytes into *p. It returns an error if bytes are left over
 // that are not zero.
-func (c *Codec) Decode(b []byte, p reflect.Value) error {
+func (c *Codec) Decode(b []byte, p reflect.Value) error { return c.DecodeWithin(Work{}, b, p) }
+
+// DecodeWithin is Decode with bounded work. It may store a part of the value in
+// *p even if it returns an error.
+func (c *Codec) DecodeWithin(w Work, b []byte, p reflect.Value) error {
+	if w.Small && len(b) > SmallBytes {
+		return ErrLarge
+	}
 	v := p.Elem()
-	d := &decoder{codec: c, b: b, memory: memoryFor(len(b))}
+	d := &decoder{codec: c, b: b, memory: memoryFor(len(b)), meter: w.meter()}
 	err := d.decode(c.coder(v.Type()), v)
 	if extra := bytes.TrimLeft(b[d.at:], "\x00"); err == nil && len(extra) > 0 {
 		err = fmt.Errorf("%d extra bytes after the value", len(extra))

@@ -1,0 +1,121 @@
+package values
+
+import (
+	"errors"
+	"reflect"
+	"sync/atomic"
+)
+
+// Work bounds the work of one Encode or Decode. The zero value sets no bound.
+type Work struct {
+	// Small ends the work with ErrLarge when it turns out that the value is
+	// large. So the caller can repeat it where it delays nothing else.
+	Small bool
+	// Over, unless nil, ends the work soon after it becomes true, with ErrOver.
+	Over *atomic.Bool
+}
+
+var (
+	// ErrLarge is the error of work that is bounded by Work.Small.
+	ErrLarge = errors.New("the value is large")
+	// ErrOver is the error of work that Work.Over has ended.
+	ErrOver = errors.New("encoding or decoding the value was stopped, as its call is over")
+)
+
+// A value is small if its encoding has at most SmallBytes bytes, and at most
+// smallParts parts: each struct, element of a slice, array or map, and so on.
+// The bytes of numbers and texts are copied quickly, and may be more in Encode.
+const (
+	SmallBytes  = 64 << 10
+	smallCopied = 256 << 10
+	smallParts  = 16 << 10
+)
+
+// partsPerLook is how many parts are encoded or decoded between two looks at
+// Work.Over.
+const partsPerLook = 1024
+
+// meter counts the parts of a value until the next look.
+type meter struct {
+	work Work
+	left int
+}
+
+func (w Work) meter() meter {
+	m := meter{work: w, left: partsPerLook}
+	if w.Small {
+		m.left = smallParts
+	}
+	return m
+}
+
+// spend counts n parts.
+func (m *meter) spend(n int) error {
+	if m.left -= n; m.left < 0 {
+		return m.look()
+	}
+	return nil
+}
+
+func (m *meter) look() error {
+	switch {
+	case m.work.Small:
+		return ErrLarge
+	case m.work.Over != nil && m.work.Over.Load():
+		return ErrOver
+	}
+	m.left = partsPerLook
+	return nil
+}
+
+// bounded reports whether an error is not about the value but about the work.
+func bounded(err error) bool {
+	return err != nil && (errors.Is(err, ErrLarge) || errors.Is(err, ErrOver))
+}
+
+// Large reports whether the value in an argument has many parts or bytes, for
+// encoders that do not know Work. It inspects only as much as a small value has.
+func Large(v reflect.Value) bool {
+	s := size{parts: smallParts, bytes: smallCopied}
+	return !s.add(v)
+}
+
+// size is what is left of the size of a small value.
+type size struct{ parts, bytes int }
+
+// add subtracts the size of v. It reports whether v is small.
+func (s *size) add(v reflect.Value) bool {
+	if s.parts--; s.parts < 0 {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.String:
+		s.bytes -= v.Len()
+	case reflect.Interface, reflect.Pointer:
+		return v.IsNil() || s.add(v.Elem())
+	case reflect.Slice, reflect.Array:
+		switch v.Type().Elem().Kind() {
+		case reflect.String, reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+			for i := range v.Len() {
+				if !s.add(v.Index(i)) {
+					return false
+				}
+			}
+		default:
+			s.bytes -= v.Len() * int(v.Type().Elem().Size())
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if !s.add(it.Key()) || !s.add(it.Value()) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !s.add(v.Field(i)) {
+				return false
+			}
+		}
+	}
+	return s.bytes >= 0
+}
