@@ -195,6 +195,7 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 		if !returned {
 			if v := recover(); v != nil {
 				m.inputPanic = NewPanicError(v)
+				m.inputPanic.where = "the inputs or the labels of a Map"
 			} else {
 				m.inputGoexit = true
 			}

@@ -19,6 +19,7 @@ type PanicError struct {
 	// Submit or Go without a label.
 	Input *Input
 
+	where   string    // what panicked, if it was no task; the text has the stack then
 	callers []uintptr // where it panicked; formatted only on demand
 	text    string    // the stack, when it came from another process
 }
@@ -32,8 +33,13 @@ func NewPanicError(value any) *PanicError {
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Error names the input, if it is known, and the value, not the stack.
+// Error names the input, if it is known, and the value. It has no stack, except
+// for a panic that is raised again on another goroutine, as that of the inputs
+// of a Map.
 func (e *PanicError) Error() string {
+	if e.where != "" {
+		return "concert: " + e.where + " panicked: " + panicText(e.Value) + "\n\n" + e.Stack()
+	}
 	if e.Input != nil {
 		return "concert: " + e.Input.String() + ": task panicked: " + panicText(e.Value)
 	}

@@ -66,3 +66,20 @@ func TestPanicError_Endless(t *testing.T) {
 		}
 	}
 }
+
+// TestPanicError_Inputs: a panic of a Map's inputs ends the program with the
+// stack of the inputs, although the loop raises it.
+func TestPanicError_Inputs(t *testing.T) {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	defer func() {
+		err, _ := recover().(error)
+		for _, want := range []string{"concert: the inputs or the labels of a Map panicked: out of cheese\n", "panic_test.go:"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("the loop panicked with %v, want %q in it", err, want)
+			}
+		}
+	}()
+	for range concert.Map(t.Context(), ex, square, func(func(int) bool) { panic("out of cheese") }) {
+	}
+}
