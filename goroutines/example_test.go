@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
 	"slices"
 	"sync"
 	"time"
@@ -199,4 +201,26 @@ func ExamplePool_Stats() {
 	ex.Close()
 	fmt.Println(ex.Stats().Done)
 	// Output: 2
+}
+
+// Ctrl-C ends the work in peace: tasks that run are asked to end, and those that wait never start.
+func ExamplePool_Shutdown_interrupt() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ex := goroutines.New(2, nil)
+	double := func(_ context.Context, n int) (int, error) { return 2 * n, nil }
+	for n, err := range concert.Map(ctx, ex, double, slices.Values([]int{1, 2, 3})) {
+		if err != nil {
+			fmt.Println("stopped:", err) // after Ctrl-C
+			break
+		}
+		fmt.Println(n)
+	}
+	if err := ex.Shutdown(ctx); err != nil { // waits for tasks that run, until ctx ends
+		fmt.Println(err)
+	}
+	// Output:
+	// 2
+	// 4
+	// 6
 }
