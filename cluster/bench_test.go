@@ -18,25 +18,34 @@ import (
 	"concert/goroutines"
 )
 
-// benched is a client with one worker of two places, at a server in this process.
-func benched(b *testing.B) (context.Context, *cluster.Executor) {
+// benched is a client with one worker of two places, at a server in this
+// process, which they reach by keys and TLS if keyed.
+func benched(b *testing.B, keyed bool) (context.Context, *cluster.Executor) {
 	b.Helper()
-	s, err := server.New(nil)
-	if err != nil {
-		b.Fatal(err)
+	var url string
+	var client, work cluster.Access
+	if keyed {
+		k := newKeyring(b)
+		client, work = k.access(server.Client, "client"), k.access(server.Worker, "worker")
+		url = guarded(b, k).URL()
+	} else {
+		s, err := server.New(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { s.Close() })
+		client, work = cluster.Access{InProcess: s}, cluster.Access{InProcess: s}
 	}
-	b.Cleanup(func() { s.Close() })
-	access := cluster.Access{InProcess: s}
 	ctx, stop := context.WithCancel(context.Background())
 	pool := goroutines.New(2, nil)
 	done := make(chan error)
-	go func() { done <- cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Places: 2}) }()
+	go func() { done <- cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Places: 2}) }()
 	b.Cleanup(func() {
 		stop()
 		<-done
 		pool.Close()
 	})
-	ex, err := cluster.Dial(ctx, "", &cluster.Options{Access: access})
+	ex, err := cluster.Dial(ctx, url, &cluster.Options{Access: client})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -46,7 +55,12 @@ func benched(b *testing.B) (context.Context, *cluster.Executor) {
 }
 
 func BenchmarkMap(b *testing.B) {
-	ctx, ex := benched(b)
+	b.Run("open", func(b *testing.B) { benchMap(b, false) })
+	b.Run("keys", func(b *testing.B) { benchMap(b, true) })
+}
+
+func benchMap(b *testing.B, keyed bool) {
+	ctx, ex := benched(b, keyed)
 	b.ResetTimer()
 	for _, err := range concert.Map(ctx, ex, square, upTo(b.N)) {
 		if err != nil {
@@ -59,7 +73,12 @@ var square = concert.Register("cluster_test.square", func(_ context.Context, n i
 
 // BenchmarkRoundTrip is one task at a time.
 func BenchmarkRoundTrip(b *testing.B) {
-	ctx, ex := benched(b)
+	b.Run("open", func(b *testing.B) { benchRoundTrip(b, false) })
+	b.Run("keys", func(b *testing.B) { benchRoundTrip(b, true) })
+}
+
+func benchRoundTrip(b *testing.B, keyed bool) {
+	ctx, ex := benched(b, keyed)
 	for b.Loop() {
 		if _, err := concert.Submit(ctx, ex, square, 1).Result(ctx); err != nil {
 			b.Fatal(err)

@@ -22,11 +22,11 @@ import (
 // keyring is one in a folder of the test.
 type keyring struct {
 	*server.Keyring
-	t      *testing.T
+	t      testing.TB
 	folder string
 }
 
-func newKeyring(t *testing.T) *keyring {
+func newKeyring(t testing.TB) *keyring {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "keyring")
 	k, err := server.NewKeyring(folder)
@@ -51,7 +51,7 @@ func (k *keyring) access(role server.Role, name string) cluster.Access {
 }
 
 // guarded is a server with a keyring in this process, that listens.
-func guarded(t *testing.T, k *keyring) *server.Server {
+func guarded(t testing.TB, k *keyring) *server.Server {
 	t.Helper()
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0", Keyring: k.Keyring})
 	if err != nil {
