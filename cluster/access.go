@@ -168,6 +168,15 @@ func (l *link) load(file string) error {
 	return nil
 }
 
+// owner is what the subjects that belong to this link's worker have in them: the
+// public half of the key, if there is one.
+func (l *link) owner() string {
+	if l.public == "" {
+		return wire.Anyone
+	}
+	return l.public
+}
+
 // close ends the connection, after what was published has left.
 func (l *link) close() {
 	l.background.Wait()

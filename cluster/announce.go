@@ -6,19 +6,22 @@ import (
 	"os"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"concert/cluster/internal/wire"
 )
 
+// putContract announces the functions. Servers that ask for keys do it
+// themselves, when the worker asks for its consumer.
 func (w *worker) putContract(ctx context.Context) error {
-	kv, err := w.link.js.KeyValue(ctx, wire.ContractBucket)
-	if err != nil {
-		return fmt.Errorf("cluster: bucket %s: %w", wire.ContractBucket, err)
+	if w.link.key != nil {
+		return nil
 	}
 	text, err := wire.Marshal(&w.offers)
 	if err != nil {
 		return err
 	}
-	if _, err := kv.Put(ctx, w.contract, text); err != nil {
+	if _, err := w.link.js.Publish(ctx, wire.BucketPrefix(wire.ContractBucket)+"."+w.contract, text); err != nil {
 		return fmt.Errorf("cluster: announcing the functions: %w", err)
 	}
 	return nil
@@ -38,10 +41,19 @@ func (w *worker) advert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.workers.Put(ctx, w.id, text); err != nil {
+	if _, err := w.link.js.Publish(ctx, w.advertSubject(), text); err != nil {
 		return fmt.Errorf("cluster: announcing the worker: %w", err)
 	}
 	return nil
+}
+
+// advertSubject is where the worker's adverts go: directly into the bucket, or to
+// servers that ask for keys, which store them there.
+func (w *worker) advertSubject() string {
+	if w.link.key != nil {
+		return wire.AdvertSubject(w.id)
+	}
+	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
 }
 
 // advertise says so every now and then, and once in a while what the functions are.
@@ -69,8 +81,18 @@ func (w *worker) advertise(life context.Context) {
 		cancel()
 		if time.Since(announced) > time.Hour {
 			announced = time.Now()
-			w.putContract(life)
+			w.link.background.Go(func() { w.announceAgain(life) })
 		}
+	}
+}
+
+// announceAgain announces the functions once more, since the servers forget them
+// after a day.
+func (w *worker) announceAgain(life context.Context) {
+	ctx, cancel := context.WithTimeout(life, stepTime)
+	defer cancel()
+	if w.putContract(ctx) == nil {
+		w.makeConsumer(ctx)
 	}
 }
 
@@ -78,7 +100,11 @@ func (w *worker) advertise(life context.Context) {
 func (w *worker) depart() {
 	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
 	defer cancel()
-	if err := w.workers.Purge(ctx, w.id); err != nil {
+	gone := &nats.Msg{Subject: w.advertSubject()}
+	if w.link.key == nil {
+		gone.Header = wire.Gone()
+	}
+	if _, err := w.link.js.PublishMsg(ctx, gone); err != nil {
 		w.opts.Notice("the worker ends, and is missed only in " + silence.String() + ": " + err.Error())
 	}
 }

@@ -48,7 +48,7 @@ func TestPrintable(t *testing.T) {
 	}
 	body := bodies[0]
 	_, js := raw(t, s)
-	letter := &nats.Msg{Subject: "concert.dead.contract.c", Data: body, Header: nats.Header{"Concert-Reason": {evil}, "Concert-Worker": {evil + strings.Repeat("x", 5000)}}}
+	letter := &nats.Msg{Subject: "concert.dead.contract.c.worker", Data: body, Header: nats.Header{"Concert-Reason": {evil}, "Concert-Worker": {evil + strings.Repeat("x", 5000)}}}
 	if _, err := js.PublishMsg(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}

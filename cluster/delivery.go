@@ -195,15 +195,15 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 	}
 	w.link.background.Go(func() {
 		if d.ID.Session == "" {
-			if kept, err := w.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(d.ID), 0); err == nil { // it was submitted twice, and has run
+			if send, err := w.kept(ctx, d, 0); err == nil { // it was submitted twice, and has run
 				stop()
 				d.cancel(nil)
 				w.leave(d)
-				w.forward(d, kept.Data)
+				send()
 				return
 			}
 		}
-		arg, err := w.link.fetch(ctx, d.ID.Client, d.Arg)
+		arg, err := w.link.fetch(ctx, d.ID.Client, d.Arg, wire.IsArgument)
 		if err != nil {
 			stop()
 			d.cancel(nil)
@@ -224,7 +224,11 @@ func (w *worker) hint(d *delivery, done, total int64) { w.tell(d, wire.Hint{Done
 
 func (w *worker) tell(d *delivery, h wire.Hint) {
 	h.Number, h.Worker, h.At = d.ID.Number, d.place, w.id
-	w.link.nc.Publish(wire.HintSubject(d.ID.Client, d.Session), h.Encode())
+	subject := wire.HintSubject
+	if w.link.key != nil {
+		subject = wire.ReportSubject
+	}
+	w.link.nc.Publish(subject(d.ID.Client, d.Session, w.link.owner()), h.Encode())
 }
 
 // leave frees the place of a task.
@@ -277,7 +281,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	}
 	w.link.background.Go(func() {
 		var err error
-		if o.Value, err = w.link.stow(w.life, d.ID.Client, v); err != nil {
+		if o.Value, err = w.link.stow(w.life, wire.ResultName(d.ID.Client, w.link.owner()), v); err != nil {
 			if !errors.Is(err, ErrTooLarge) {
 				w.back(d)
 				return

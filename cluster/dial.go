@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 		e.opts.Grace = defaultGrace
 	}
 	if e.opts.Client == "" {
-		e.opts.Client = "anyone"
+		e.opts.Client = wire.Anyone
 	}
 	if !wire.ValidToken(e.opts.Client) {
 		return nil, fmt.Errorf("cluster: the name of the client, %q, has other signs than letters, digits, - and _, or more than 64", e.opts.Client)
@@ -153,7 +154,9 @@ func (e *Executor) begin(ctx context.Context) error {
 	if err := e.receive(ctx, wire.ResultStream); err != nil {
 		return err
 	}
-	hints, err := e.link.nc.Subscribe(wire.HintSubject(e.client, e.session), func(m *nats.Msg) { e.hinted(m.Data) })
+	hints, err := e.link.nc.Subscribe(wire.HintSubject(e.client, e.session, "*"), func(m *nats.Msg) {
+		e.hinted(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
+	})
 	if err != nil {
 		return fmt.Errorf("cluster: hints: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,7 +23,7 @@ func (l *link) enter(ctx context.Context, roles []string) error {
 	if !slices.Contains(roles, w.Role) {
 		return fmt.Errorf("%s has the role %s, and this takes %s", l.file, w.Role, strings.Join(roles, " or "))
 	}
-	if w.Role == wire.ClientRole {
+	if w.Role != wire.AdminRole {
 		return l.speak(wire.ClientAPI)
 	}
 	return nil
@@ -73,4 +74,55 @@ func (l *link) sessionConsumer(ctx context.Context, stream, client, session stri
 		return err
 	})
 	return c, err
+}
+
+// taskConsumer makes the consumer by which the workers of a contract get their
+// tasks, if need be, and returns when it was made.
+func (l *link) taskConsumer(ctx context.Context, c *wire.Contract) (made time.Time, err error) {
+	if l.key != nil {
+		w, err := l.knock(ctx, wire.Knock{Contract: c})
+		return w.Made, err
+	}
+	consumer, err := l.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(c.Name(), lease))
+	if err != nil {
+		return made, err
+	}
+	return consumer.CachedInfo().Created, nil
+}
+
+// replayConsumer makes a consumer that reads all cancellations, and returns its
+// name.
+func (l *link) replayConsumer(ctx context.Context) (name string, err error) {
+	if l.key != nil {
+		w, err := l.knock(ctx, wire.Knock{Replay: true})
+		return w.Consumer, err
+	}
+	c, err := l.js.CreateConsumer(ctx, wire.CancelStream, wire.ReplayConsumer())
+	if err != nil {
+		return "", err
+	}
+	return c.CachedInfo().Name, nil
+}
+
+// askResend asks the servers to send a kept result to a session, and reports
+// whether there is one.
+func (l *link) askResend(ctx context.Context, r wire.Resend) (found bool, err error) {
+	body, err := wire.Marshal(&r)
+	if err != nil {
+		return false, err
+	}
+	once, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	answer, err := l.nc.RequestWithContext(once, wire.ResendSubject(l.public), body)
+	if err != nil {
+		return false, err
+	}
+	var said wire.Resent
+	if err := wire.Unmarshal(answer.Data, &said); err != nil {
+		return false, err
+	}
+	if said.Error != "" {
+		return false, fmt.Errorf("the servers: %s", said.Error)
+	}
+	return said.Found, nil
 }

@@ -74,7 +74,7 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	defer l.close()
 	read := l.snapshot(stream, prefix)
 	if stream == wire.CancelStream {
-		r := &replay{link: l, stream: stream}
+		r := &replay{link: l}
 		defer r.close(t.Context())
 		read = r.read
 	}

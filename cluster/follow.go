@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ type reader func(ctx context.Context, take func(subject string, m *nats.Msg)) er
 type followed struct {
 	stream string
 	prefix string                    // of its subjects, without the dot
+	live   string                    // of the subjects at which its messages are published; "" if it is the same
 	read   reader                    // reads the stream; never called concurrently
 	close  func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
 	reread time.Duration             // the longest pause between two reads
@@ -74,7 +76,8 @@ func (f *followed) end(ctx context.Context) {
 func (l *link) follow(ctx, life context.Context, f followed, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, changesAhead)
 	missed := l.missed.wait()
-	sub, err := l.nc.ChanSubscribe(f.prefix+".>", changes)
+	live := cmp.Or(f.live, f.prefix)
+	sub, err := l.nc.ChanSubscribe(live+".>", changes)
 	if err != nil {
 		return fmt.Errorf("cluster: following %s: %w", f.stream, err)
 	}
@@ -95,7 +98,7 @@ func (l *link) follow(ctx, life context.Context, f followed, take func(key strin
 		for {
 			select {
 			case m := <-changes:
-				give(m.Subject, m)
+				give(f.prefix+strings.TrimPrefix(m.Subject, live), m)
 			case <-life.Done():
 				return
 			}

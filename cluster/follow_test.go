@@ -83,7 +83,7 @@ func TestLink_FollowStoredLate(t *testing.T) {
 	}{
 		{wire.BucketStream(wire.ContractBucket), wire.BucketPrefix(wire.ContractBucket), (*link).snapshot},
 		{wire.BucketStream(wire.WorkerBucket), wire.BucketPrefix(wire.WorkerBucket), (*link).snapshot},
-		{wire.CancelStream, wire.CancelPrefix, func(l *link, stream, _ string) reader { return (&replay{link: l, stream: stream}).read }},
+		{wire.CancelStream, wire.CancelPrefix, func(l *link, stream, _ string) reader { return (&replay{link: l}).read }},
 	} {
 		t.Run(row.stream, func(t *testing.T) {
 			a, own := newServer(t)
@@ -134,12 +134,12 @@ func TestRoster_FollowStoredLate(t *testing.T) {
 // encoded is a contract with a function.
 func encoded(t *testing.T, function string) (name string, text []byte) {
 	t.Helper()
-	c := contract{map[string]string{function: "signature"}}
+	c := wire.Contract{Functions: map[string]string{function: "signature"}}
 	text, err := wire.Marshal(&c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.name(), text
+	return c.Name(), text
 }
 
 func advertised(t *testing.T, a advert) []byte {
@@ -204,7 +204,7 @@ func TestLink_FollowReadHangs(t *testing.T) {
 // of them again when its consumer is gone.
 func TestReplay_ConsumerGone(t *testing.T) {
 	_, own := newServer(t)
-	r := &replay{link: own, stream: wire.CancelStream}
+	r := &replay{link: own}
 	defer r.close(t.Context())
 	read := func() (n int) {
 		t.Helper()

@@ -58,7 +58,7 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 // letter gives a notice that names the message by what.
 func (w *worker) letter(msg *message, what string, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
-	subject := strings.Replace(msg.subject(), "concert.task.", "concert.dead.", 1)
+	subject := wire.DeadSubject(msg.subject(), w.link.owner())
 	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d.%d", msg.position().seq, msg.position().time))
 	ctx, cancel := context.WithTimeout(w.life, stepTime)
 	defer cancel()

@@ -149,7 +149,7 @@ func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (al
 		return nil, fmt.Errorf("cluster: dead letters: %w", err)
 	}
 	for next := max(from, 1); len(all) < most; {
-		msg, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("concert.dead.*.*"))
+		msg, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("concert.dead.*.*.*"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}
@@ -167,8 +167,8 @@ func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 		Number: msg.Sequence, Reason: printable(msg.Header.Get(reasonHeader)), Worker: printable(msg.Header.Get(workerHeader)),
 		At: msg.Time, Bytes: len(msg.Data), Index: -1,
 	}
-	if parts := strings.Split(msg.Subject, "."); len(parts) == 4 {
-		d.Contract, d.Client = printable(parts[2]), printable(parts[3])
+	if contract, client, ok := wire.DeadTask(msg.Subject); ok {
+		d.Contract, d.Client = printable(contract), printable(client)
 	}
 	if e, err := new(wire.Verifier).Open(msg.Data, taskSubject(msg), false); err == nil {
 		d.Function, d.Index, d.Label = printable(e.Function), e.Input-1, printable(e.Label)
@@ -178,7 +178,8 @@ func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 
 // taskSubject is where a dead letter came from.
 func taskSubject(letter *jetstream.RawStreamMsg) string {
-	return strings.Replace(letter.Subject, "concert.dead.", "concert.task.", 1)
+	contract, client, _ := wire.DeadTask(letter.Subject)
+	return wire.TaskSubject(contract, client)
 }
 
 const longestText = 1100 // bytes

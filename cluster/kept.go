@@ -100,7 +100,7 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	}
 	var v concert.Encoded
 	if err == nil {
-		v, err = e.link.fetch(ctx, e.client, o.Value)
+		v, err = e.link.fetch(ctx, e.client, o.Value, wire.IsResult)
 	}
 	if err != nil {
 		return false, err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,13 +26,14 @@ const (
 // errAbsent is wrapped by the error of something large that is not there any more. It is registered, as workers tell clients.
 var errAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: it is not there any more"))
 
-// stow puts what is too large for a message into the stream for that, in parts, and returns how it travels. While servers are away it waits.
-func (l *link) stow(ctx context.Context, client string, v concert.Encoded) (wire.Value, error) {
+// stow stores what is too large for a message under a name, in parts, and returns
+// how it travels. While servers are away it waits.
+func (l *link) stow(ctx context.Context, name string, v concert.Encoded) (wire.Value, error) {
 	if len(v.Bytes) > largestLoad {
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
 	}
 	sum := sha256.Sum256(v.Bytes)
-	to := wire.Value{Kind: v.Kind, Load: wire.LoadName(client), Size: len(v.Bytes), Sum: sum[:]}
+	to := wire.Value{Kind: v.Kind, Load: name, Size: len(v.Bytes), Sum: sum[:]}
 	ctx, fail := context.WithCancelCause(ctx) // the first part that cannot be stored ends the others
 	defer fail(nil)
 	places := make(chan struct{}, partsAhead)
@@ -62,13 +62,15 @@ func (l *link) stow(ctx context.Context, client string, v concert.Encoded) (wire
 	return to, nil
 }
 
-// fetch returns a value, whose parts it gets if it did not travel in the message; while servers are away it waits. They have to be the client's: who names the
-// parts of others in a task would have them read to it. An error that wraps errAbsent is for good.
-func (l *link) fetch(ctx context.Context, client string, v wire.Value) (concert.Encoded, error) {
+// fetch returns a value, whose parts it gets if it did not travel in the message;
+// while servers are away it waits. The name of the parts must be one of the
+// client, as owns reports: a task that names the parts of another client would
+// have them read to it. An error that wraps errAbsent is for good.
+func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (concert.Encoded, error) {
 	if v.Load == "" {
 		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
 	}
-	if owner, name, _ := strings.Cut(v.Load, "."); owner != client || !wire.ValidToken(name) {
+	if !owns(client, v.Load) {
 		return concert.Encoded{}, fmt.Errorf("%w: %q is none of %s", errAbsent, v.Load, client)
 	}
 	if v.Size < 0 || v.Size > largestLoad {

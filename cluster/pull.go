@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"concert/cluster/internal/wire"
 )
@@ -180,16 +179,12 @@ func overBy(m *nats.Msg) error {
 	}
 }
 
-// replay reads a stream that clients write to, by a consumer of its own.
+// replay reads the stream of cancellations, which clients write to, by a consumer
+// of its own.
 type replay struct {
 	link     *link
-	stream   string
 	consumer string // "" before it is made
 }
-
-// replayIdle is how long the servers keep the consumer of a replay that reads
-// nothing. It is longer than all pauses between two reads.
-const replayIdle = time.Minute
 
 // read is a reader. It leaves out the messages that an earlier read has passed
 // to take, as its consumer is past them. After an error, or when the servers
@@ -214,15 +209,11 @@ func (r *replay) read(ctx context.Context, take func(subject string, m *nats.Msg
 // readBatch reads up to batchSize messages, and returns how many.
 func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
 	if r.consumer == "" {
-		c, err := r.link.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
-			Name: wire.Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: replayIdle,
-		})
-		if err != nil {
+		if r.consumer, err = r.link.replayConsumer(ctx); err != nil {
 			return 0, err
 		}
-		r.consumer = c.CachedInfo().Name
 	}
-	err = r.link.pull(ctx, r.stream, r.consumer, batchSize, 0, func(m *message) {
+	err = r.link.pull(ctx, wire.CancelStream, r.consumer, batchSize, 0, func(m *message) {
 		n++
 		take(m.subject(), m.msg)
 	}, nil)
@@ -232,7 +223,7 @@ func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nat
 // close removes the consumer, also when ctx has ended.
 func (r *replay) close(ctx context.Context) {
 	if r.consumer != "" {
-		r.link.forget(ctx, r.stream, r.consumer)
+		r.link.forget(ctx, wire.CancelStream, r.consumer)
 		r.consumer = ""
 	}
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,12 +34,39 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
 }
 
-// forward gives a session the result that is kept of a task with an id of its own. It may have missed it: the server that it asked may
-// have been a moment behind.
-func (w *worker) forward(d *delivery, kept []byte) {
+// kept looks for the result that is kept of a task with an id of its own, and
+// returns what sends that to the session that waits. The session may have missed
+// it: the server that it asked may have been a moment behind. A server that asks
+// for keys sends it at once, so that a worker does not read kept results, and send
+// ends the task. An error that wraps errAbsent means that there is none, also after
+// a time of patience.
+func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
-	w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: kept}, d.key)
+	if w.link.key == nil {
+		msg, err := w.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(d.ID), patience)
+		if err != nil {
+			return nil, err
+		}
+		return func() { w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg.Data}, d.key) }, nil
+	}
+	for begin := time.Now(); ; {
+		found, err := w.link.askResend(ctx, wire.Resend{Client: to.Client, Number: to.Number, Session: to.Session})
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			return func() { w.stored(nil, d.key) }, nil
+		}
+		if time.Since(begin) >= patience {
+			return nil, fmt.Errorf("%w: %s", errAbsent, wire.ResultSubject(d.ID))
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // refuse drops a task of an id of which another one runs. If that is not heard, its submitter settles without word.
@@ -120,12 +148,12 @@ func (w *worker) second(msg *nats.Msg, key string) {
 		return
 	}
 	w.link.background.Go(func() {
-		kept, err := w.link.lastOf(w.ctx, wire.KeptStream, msg.Subject, absence)
+		send, err := w.kept(w.ctx, d, absence)
 		if err != nil { // it has gone meanwhile, or the servers have
 			w.back(d)
 			return
 		}
-		w.forward(d, kept.Data)
+		send()
 	})
 }
 

@@ -17,13 +17,6 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// contract is the functions that a kind of worker has: their names, with the digests of their signatures. Workers of one contract can
-// run the same tasks, and share a consumer. It is named by a digest of all of it, so a program of another version, with
-// another set of functions, is another contract; a client sends a task to any that has its function.
-type contract struct {
-	Functions map[string]string `cbor:"1,keyasint"`
-}
-
 // advert is what a worker says of itself every few seconds.
 type advert struct {
 	Contract string    `cbor:"1,keyasint"`
@@ -38,26 +31,17 @@ type advert struct {
 	Number   uint64    `cbor:"10,keyasint,omitempty"` // of the worker's adverts, from 1: the highest is the newest; 0 from workers that do not count them
 }
 
-// name of the contract: what it holds decides it.
-func (c *contract) name() string {
-	text := ""
-	for _, f := range sortedKeys(c.Functions) {
-		text += f + "\x00" + c.Functions[f] + "\n"
-	}
-	return wire.Digest(text)
-}
-
 // roster is what is known of the workers: a copy of the two buckets, kept up to date.
 type roster struct {
 	changed func()        // is told
 	unknown chan struct{} // has room for one: a worker has a contract that is not known
 
 	mu        sync.Mutex
-	contracts map[string]contract // guarded by mu: by name
-	workers   map[string]seen     // guarded by mu: by id
-	offered   map[string][]string // guarded by mu: contracts that have a function, by name and digest of its signature
-	staff     map[string]staff    // guarded by mu: by contract, of what workers says
-	departed  recent[string]      // guarded by mu: workers that have deregistered; their ids are never used again
+	contracts map[string]wire.Contract // guarded by mu: by name
+	workers   map[string]seen          // guarded by mu: by id
+	offered   map[string][]string      // guarded by mu: contracts that have a function, by name and digest of its signature
+	staff     map[string]staff         // guarded by mu: by contract, of what workers says
+	departed  recent[string]           // guarded by mu: workers that have deregistered; their ids are never used again
 
 	total atomic.Int64 // places of all
 }
@@ -81,7 +65,7 @@ const (
 
 func newRoster(changed func()) *roster {
 	return &roster{
-		changed: changed, unknown: make(chan struct{}, 1), contracts: map[string]contract{}, workers: map[string]seen{}, offered: map[string][]string{},
+		changed: changed, unknown: make(chan struct{}, 1), contracts: map[string]wire.Contract{}, workers: map[string]seen{}, offered: map[string][]string{},
 		staff: map[string]staff{}, departed: recent[string]{most: mostDeparted},
 	}
 }
@@ -160,8 +144,8 @@ func (r *roster) unknownContracts() (names []string) {
 }
 
 func (r *roster) contract(name string, text []byte, gone bool) {
-	var c contract
-	if gone || wire.Unmarshal(text, &c) != nil || c.name() != name {
+	var c wire.Contract
+	if gone || wire.Unmarshal(text, &c) != nil || c.Name() != name {
 		return // a contract is for good
 	}
 	r.mu.Lock()
@@ -297,8 +281,8 @@ func (r *roster) places() int { return int(r.total.Load()) }
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // offered is the contract of a worker that offers functions of these names; of nil all that are registered, but not what is only declared.
-func offered(names []string) (contract, error) {
-	c := contract{map[string]string{}}
+func offered(names []string) (wire.Contract, error) {
+	c := wire.Contract{Functions: map[string]string{}}
 	if names == nil {
 		for _, f := range concert.Functions() {
 			if !f.Declared() {

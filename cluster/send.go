@@ -111,7 +111,7 @@ func (e *Executor) stow(c *call) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
 	defer context.AfterFunc(c.batch.Context(), cancel)()
-	stowed, err := e.link.stow(ctx, e.client, c.batch.Args[c.i])
+	stowed, err := e.link.stow(ctx, wire.ArgumentName(e.client), c.batch.Args[c.i])
 	switch {
 	case err != nil && c.batch.Context().Err() != nil:
 		e.abandon(c)

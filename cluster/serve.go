@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"concert"
 	"concert/cluster/internal/wire"
 	"concert/internal/option"
@@ -54,7 +52,7 @@ const (
 )
 
 // lease is how long a worker may say nothing of a task before that goes to another one; it renews it three times as often.
-var lease = 30 * time.Second // a test has it shorter
+var lease = wire.Lease // a test has it shorter
 
 // errDraining is the cause with which tasks end that a worker which is to end cannot wait for.
 var errDraining = errors.New("cluster: the worker is to end")
@@ -65,7 +63,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 // error is nil then; it is not if the cluster cannot be reached at the beginning, or the executor is closed while there are tasks: these go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
-		id: wire.Random(), ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
 		paused: map[string]*pause{}, done: recent[position]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
@@ -90,7 +88,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if w.offers, err = offered(w.opts.Functions); err != nil {
 		return err
 	}
-	w.contract = w.offers.name()
+	w.contract = w.offers.Name()
 	if text, err := wire.Marshal(&w.offers); err != nil || len(text) > wire.LargestPost/2 {
 		return fmt.Errorf("cluster: %d functions are more than a worker can announce: offer some of them, by ServeOptions.Functions, from several workers", len(w.offers.Functions))
 	}
@@ -99,6 +97,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	defer w.link.close()
+	w.id = wire.WorkerID(w.link.owner())
 	if err := w.serve(ctx); ctx.Err() == nil || errors.Is(err, concert.ErrClosed) {
 		return err
 	}
@@ -111,13 +110,12 @@ type worker struct {
 	id       string
 	ex       concert.Executor
 	link     *link
-	offers   contract
+	offers   wire.Contract
 	contract string
 	since    time.Time
 	life     context.Context         // of all but the connection
 	ctx      context.Context         // of the tasks, which end before
 	quit     context.CancelCauseFunc // has the worker take no more tasks
-	workers  jetstream.KeyValue
 	verifier wire.Verifier
 
 	mu       sync.Mutex
@@ -152,19 +150,12 @@ func (w *worker) serve(ctx context.Context) error {
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
 	w.life, w.ctx = life, tasks
-	cancellations := &replay{link: w.link, stream: wire.CancelStream}
+	cancellations := &replay{link: w.link}
 	err := w.link.follow(ctx, life, followed{
-		stream: wire.CancelStream, prefix: wire.CancelPrefix, read: cancellations.read, close: cancellations.close, reread: heartbeat,
+		stream: wire.CancelStream, prefix: wire.CancelPrefix, live: wire.CancelledPrefix, read: cancellations.read, close: cancellations.close, reread: heartbeat,
 	}, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
 	if err != nil {
 		return err
-	}
-	err = w.link.patiently(ctx, func(ctx context.Context) (err error) {
-		w.workers, err = w.link.js.KeyValue(ctx, wire.WorkerBucket)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("cluster: bucket %s: %w", wire.WorkerBucket, err)
 	}
 	defer w.depart()
 	if err := w.link.patiently(ctx, w.register); err != nil {
@@ -252,8 +243,9 @@ func (w *worker) busy() int {
 	return w.opts.Places - len(w.free)
 }
 
-// register has the servers know the worker: what it offers, that it is there, and its consumer of tasks. That comes last: as long as it is missing, all
-// of it is done again.
+// register has the servers know the worker: what it offers, that it is there, and
+// its consumer of tasks. That comes last: as long as it is missing, all of it is
+// done again.
 func (w *worker) register(ctx context.Context) error {
 	if err := w.putContract(ctx); err != nil {
 		return err
@@ -266,17 +258,13 @@ func (w *worker) register(ctx context.Context) error {
 
 // makeConsumer makes the one of this worker's contract, if need be.
 func (w *worker) makeConsumer(ctx context.Context) error {
-	c, err := w.link.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, jetstream.ConsumerConfig{
-		Durable: w.contract, FilterSubject: wire.TaskSubject(w.contract, "*"),
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: lease, MaxDeliver: -1,
-		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: 24 * time.Hour,
-	})
+	made, err := w.link.taskConsumer(ctx, &w.offers)
 	if err != nil {
 		return fmt.Errorf("cluster: consumer of tasks: %w", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if made := c.CachedInfo().Created; !made.Equal(w.made) {
+	if !made.Equal(w.made) {
 		w.made = made
 		w.link.era.Add(1)
 	}

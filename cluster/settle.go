@@ -49,7 +49,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 		return // it comes once more, in case that fails
 	}
 	e.running.Go(func() { // which takes its time
-		v, err := e.link.fetch(e.ctx, e.client, o.Value)
+		v, err := e.link.fetch(e.ctx, e.client, o.Value, wire.IsResult)
 		if err != nil && !errors.Is(err, errAbsent) { // it comes again
 			first.mu.Lock()
 			first.fetching = false
@@ -251,10 +251,10 @@ func (c *call) cause() error {
 	return concert.ErrCancelled
 }
 
-// hinted takes a hint.
-func (e *Executor) hinted(msg []byte) {
+// hinted takes a hint by a worker of an owner.
+func (e *Executor) hinted(owner string, msg []byte) {
 	h, err := wire.DecodeHint(msg)
-	if err != nil {
+	if err != nil || !wire.OwnsWorker(owner, h.At) {
 		return
 	}
 	e.mu.Lock()

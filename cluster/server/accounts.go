@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	nats "github.com/nats-io/nats-server/v2/server"
@@ -9,23 +10,29 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Who may do what is said to the NATS server as accounts, which see nothing of each other but what one exports and the other one imports:
+// The rights of keys are accounts of the NATS server, which see nothing of each other but what one exports and the other one imports:
 //
-//	CONCERT     the streams; the server itself, admins, and workers, who may publish and subscribe to some subjects only
-//	(a key)     one for each client: what it imports of CONCERT is what it may do there
+//	CONCERT     the streams; the server itself, and admins
+//	(a key)     one for each client and each worker: what it imports of CONCERT is what it may do there
 //
-// Permissions alone would not hold a client. A request says itself where its answer is to go, and the servers send answers
+// Permissions alone would not hold a client or a worker. A request says itself where its answer is to go, and the servers send answers
 // anywhere: to the subject by which streams are deleted, too. So whoever may ask a stream for anything, or only publish to it, could have it
-// delete another. An answer to what comes through an import goes back to the account that has asked, and nowhere else. What a client could say in the
-// body of a request that makes a consumer, where what that delivers is to go, it does not say: see the door.
+// delete another, or have a part that it has stored sent to where tasks go. An answer to what comes through an import goes back to the account that has asked, and nowhere else.
+// The body of a request that makes a consumer names the subject that it delivers to. So clients and workers do not make consumers: see the door.
+//
+// NATS does not deliver a message that came by a service import of CONCERT to stream imports of its subject. So what one account says to another
+// is published once more within CONCERT: cancellations by their stream, hints and adverts by the servers.
+//
+// The servers write both buckets themselves, see advertised and contractConsumer. So a worker cannot write there in the name of another one, and readers can trust
+// the headers of what is stored there.
 const commonAccount = "CONCERT"
 
-// right is something that a client may do.
+// right is something that the holder of a key may do.
 type right struct {
 	subject string // where %s is its key
-	export  string // as it is exported: for all clients
+	export  string // as it is exported: for all keys
 	kind    string // of NATS: what may come back
-	as      string // as the client has it; "" for the same subject
+	as      string // as the holder has it; "" for the same subject
 }
 
 const (
@@ -40,15 +47,17 @@ const (
 var clientRights = []right{
 	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
 	own("concert.task.*.%s", "concert.task.*.*", oneAnswer),
-	own("concert.load.%s.>", "concert.load.>", oneAnswer),
+	own("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
+	own("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer), // it removes results that it has
 	own(wire.CancelPrefix+".%s", wire.CancelPrefix+".*", oneAnswer),
-	own("concert.hint.%s.>", "concert.hint.>", hear),
+	own(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), hear),
 	same(wire.BucketPrefix(wire.WorkerBucket)+".>", hear),
 	same(wire.BucketPrefix(wire.ContractBucket)+".>", hear),
 	same("$JS.ACK."+wire.ResultStream+".>", oneAnswer),
 	same("$JS.ACK."+wire.KeptStream+".>", oneAnswer),
 	api("DIRECT.GET."+wire.KeptStream+".concert.kept.%s.*", "DIRECT.GET."+wire.KeptStream+".concert.kept.*.*", oneAnswer),
-	api("DIRECT.GET."+wire.LoadStream+".concert.load.%s.>", "DIRECT.GET."+wire.LoadStream+".concert.load.>", oneAnswer),
+	api("DIRECT.GET."+wire.LoadStream+".concert.load.%s.*.*", "DIRECT.GET."+wire.LoadStream+".concert.load.*.*.*", oneAnswer),
+	api("DIRECT.GET."+wire.LoadStream+".concert.output.%s.*.*.*", "DIRECT.GET."+wire.LoadStream+".concert.output.*.*.*.*", oneAnswer),
 	sameAPI("DIRECT.GET."+wire.BucketStream(wire.WorkerBucket), manyAnswers),
 	sameAPI("DIRECT.GET."+wire.BucketStream(wire.ContractBucket), manyAnswers),
 	sameAPI("CONSUMER.INFO."+wire.ResultStream+".*", oneAnswer),
@@ -59,7 +68,49 @@ var clientRights = []right{
 	sameAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
 }
 
-// own is a right of which each client has its own part.
+// workerRights is what a worker may do: take tasks of any client and contract, with their large arguments, read cancellations, and publish results for any client.
+// It cannot submit tasks, and it cannot read results.
+//
+// A subject has the worker's key in it if readers find it by a wildcard. These do not:
+//
+//   - A task has one result, whichever worker runs it: the stream has room for one message with its subject, and refuses the second one.
+//   - The count of how often a task was given back is stored by one worker, and another worker asks for it by its subject.
+//   - Acknowledgements and requests for tasks are for the consumer of a contract, which all of its workers share.
+//   - The consumers of cancellations have random names, which only the worker learns that has asked for one.
+var workerRights = []right{
+	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
+	own(wire.AdvertSubject("%s.*"), wire.AdvertSubject("*.*"), oneAnswer),
+	own(wire.ResendSubject("%s"), wire.ResendSubject("*"), oneAnswer),
+	own("concert.output.*.%s.*.*", "concert.output.*.*.*.*", oneAnswer),
+	own("concert.dead.*.*.%s", "concert.dead.*.*.*", oneAnswer),
+	own(wire.ReportSubject("*", "*", "%s"), wire.ReportSubject("*", "*", "*"), oneAnswer),
+	same("concert.result.*.*.*", oneAnswer),
+	same("concert.kept.*.*", oneAnswer),
+	same("concert.yield.*.*.*", oneAnswer),
+	same(wire.CancelledPrefix+".*", hear),
+	same("$JS.ACK."+wire.TaskStream+".>", oneAnswer),
+	sameAPI("DIRECT.GET."+wire.LoadStream+".concert.load.*.*.*", oneAnswer),
+	sameAPI("DIRECT.GET."+wire.YieldStream+".concert.yield.*.*.*", oneAnswer),
+	sameAPI("CONSUMER.INFO."+wire.TaskStream+".*", oneAnswer),
+	sameAPI("CONSUMER.MSG.NEXT."+wire.TaskStream+".*", manyAnswers),
+	sameAPI("CONSUMER.MSG.NEXT."+wire.CancelStream+".*", manyAnswers),
+	sameAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
+}
+
+// rights returns the rights of a key with the role; nil for an admin, who may do
+// everything.
+func (r Role) rights() []right {
+	switch r {
+	case Client:
+		return clientRights
+	case Worker:
+		return workerRights
+	default:
+		return nil
+	}
+}
+
+// own is a right of which each key has its own part.
 func own(subject, export, kind string) right {
 	return right{subject: subject, export: export, kind: kind}
 }
@@ -75,77 +126,55 @@ func api(request, export, kind string) right {
 // sameAPI is one for which it does not matter whose it is.
 func sameAPI(request, kind string) right { return api(request, request, kind) }
 
-// workerPublishes and workerSubscribes is what a worker may do: take tasks of any client and contract, and publish results for any client. It cannot
-// submit tasks: others take none that are not signed by a client, and it has the key of none.
-var workerPublishes = []string{
-	wire.DoorSubject("%s"),
-	"concert.result.>", "concert.kept.>", "concert.dead.>", "concert.load.>", "concert.hint.>", "concert.yield.>",
-	wire.BucketPrefix(wire.WorkerBucket) + ".>",
-	wire.BucketPrefix(wire.ContractBucket) + ".>",
-	"$JS.API.STREAM.INFO." + wire.BucketStream(wire.WorkerBucket),
-	"$JS.API.STREAM.INFO." + wire.BucketStream(wire.ContractBucket),
-	"$JS.API.DIRECT.GET." + wire.KeptStream + ".>",
-	"$JS.API.DIRECT.GET." + wire.LoadStream + ".>",
-	"$JS.API.DIRECT.GET." + wire.YieldStream + ".>",
-	"$JS.API.CONSUMER.CREATE." + wire.CancelStream + ".*",
-	"$JS.API.CONSUMER.MSG.NEXT." + wire.CancelStream + ".*",
-	"$JS.API.CONSUMER.DELETE." + wire.CancelStream + ".*",
-	"$JS.API.CONSUMER.DURABLE.CREATE." + wire.TaskStream + ".*",
-	"$JS.API.CONSUMER.CREATE." + wire.TaskStream + ".>",
-	"$JS.API.CONSUMER.INFO." + wire.TaskStream + ".*",
-	"$JS.API.CONSUMER.MSG.NEXT." + wire.TaskStream + ".*",
-	"$JS.ACK." + wire.TaskStream + ".>",
+// exportText returns the right as CONCERT exports it, in the configuration of the
+// server.
+func (r right) exportText() string {
+	if r.kind == hear {
+		return fmt.Sprintf("{stream: %q}\n", r.export)
+	}
+	return fmt.Sprintf("{service: %q, response_type: %s}\n", r.export, r.kind)
 }
 
-var workerSubscribes = []string{"_INBOX_%s.>", wire.CancelPrefix + ".>"}
+// importText returns the right as the account of a key imports it.
+func (r right) importText(key string) string {
+	kind, as := "service", ""
+	if r.kind == hear {
+		kind = "stream"
+	}
+	if r.as != "" {
+		as = fmt.Sprintf(", to: %q", strings.ReplaceAll(r.as, "%s", key))
+	}
+	return fmt.Sprintf("{%s: {account: %s, subject: %q}%s}\n", kind, commonAccount, strings.ReplaceAll(r.subject, "%s", key), as)
+}
 
 // configure has the options say so: see "Accounts" in the NATS documentation.
 func configure(o *nats.Options, own string, holders []Holder) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nusers: [\n{nkey: %s}\n", commonAccount, own)
 	for _, h := range holders {
-		switch h.Role {
-		case Admin:
+		if h.Role == Admin {
 			fmt.Fprintf(&text, "{nkey: %s}\n", h.Key)
-		case Worker:
-			fmt.Fprintf(&text, "{nkey: %s, permissions: {publish: [%s], subscribe: [%s]}}\n", h.Key, subjects(workerPublishes, h.Key), subjects(workerSubscribes, h.Key))
 		}
 	}
 	text.WriteString("]\nexports: [\n")
-	for _, r := range clientRights {
-		if r.kind == hear {
-			fmt.Fprintf(&text, "{stream: %q}\n", r.export)
-		} else {
-			fmt.Fprintf(&text, "{service: %q, response_type: %s}\n", r.export, r.kind)
+	var exported []string
+	for _, r := range slices.Concat(clientRights, workerRights) {
+		if e := r.exportText(); !slices.Contains(exported, e) {
+			exported = append(exported, e)
+			text.WriteString(e)
 		}
 	}
 	text.WriteString("]\n}\n")
 	for _, h := range holders {
-		if h.Role != Client {
+		if h.Role == Admin {
 			continue
 		}
 		fmt.Fprintf(&text, "%s {\nusers: [{nkey: %s}]\nimports: [\n", h.Key, h.Key)
-		for _, r := range clientRights {
-			kind, as := "service", ""
-			if r.kind == hear {
-				kind = "stream"
-			}
-			if r.as != "" {
-				as = fmt.Sprintf(", to: %q", strings.ReplaceAll(r.as, "%s", h.Key))
-			}
-			fmt.Fprintf(&text, "{%s: {account: %s, subject: %q}%s}\n", kind, commonAccount, strings.ReplaceAll(r.subject, "%s", h.Key), as)
+		for _, r := range h.Role.rights() {
+			text.WriteString(r.importText(h.Key))
 		}
 		text.WriteString("]\n}\n")
 	}
 	text.WriteString("}\n")
 	return o.ProcessConfigString(text.String())
-}
-
-// subjects are those of a key, as a list.
-func subjects(all []string, key string) string {
-	quoted := make([]string, len(all))
-	for i, s := range all {
-		quoted[i] = fmt.Sprintf("%q", strings.ReplaceAll(s, "%s", key))
-	}
-	return strings.Join(quoted, ", ")
 }

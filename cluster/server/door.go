@@ -20,12 +20,15 @@ const (
 	byKey    = 2               // of these, of one key; its others are told to come later
 )
 
-// door is what a server does for who has a key: it says what that is for, and makes the consumers of a client's sessions.
+// door is what a server does for the holders of keys: it says what a key is for, makes the consumers of clients and workers, stores what workers say of
+// themselves, and sends kept results to sessions.
 type door struct {
-	server *Server
-	nc     *client.Conn
-	js     jetstream.JetStream
-	places chan struct{}
+	server  *Server
+	nc      *client.Conn
+	js      jetstream.JetStream
+	places  chan struct{}
+	resends chan struct{} // has room for the requests to resend that are served concurrently
+	adverts chan struct{} // and for the adverts that are being stored
 
 	mu        sync.Mutex
 	sessions  map[string]map[session]bool // guarded by mu: see session.go
@@ -39,10 +42,14 @@ func (s *Server) openDoor() (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor), sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, served: map[string]int{}}
+	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor), resends: make(chan struct{}, atDoor), adverts: make(chan struct{}, advertsAtOnce), sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, served: map[string]int{}}
 	d.js, err = jetstream.New(nc)
-	if err == nil {
-		_, err = nc.QueueSubscribe(wire.DoorSubject("*"), "servers", d.knocked)
+	for subject, take := range map[string]client.MsgHandler{
+		wire.DoorSubject("*"): d.knocked, wire.AdvertSubject("*.*"): d.advertised, wire.ResendSubject("*"): d.asked, wire.ReportSubject("*", "*", "*"): d.reported,
+	} {
+		if err == nil {
+			_, err = nc.QueueSubscribe(subject, "servers", take)
+		}
 	}
 	if err == nil {
 		err = nc.Flush()
@@ -120,21 +127,28 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	if i < 0 {
 		return w, fmt.Errorf("%s is nobody's key", key)
 	}
-	w.Role = string(holders[i].Role)
-	if k.Session == "" {
-		return w, nil
-	}
+	role := holders[i].Role
+	w.Role = string(role)
+	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
+	defer cancel()
 	switch {
-	case holders[i].Role == Worker:
+	case k.Contract != nil || k.Replay:
+		if role == Client {
+			return w, fmt.Errorf("a client takes no tasks")
+		}
+		w.Consumer, w.Made, err = d.workerConsumer(ctx, key, &k)
+		return w, err
+	case k.Session == "":
+		return w, nil
+	case role == Worker:
 		return w, fmt.Errorf("a worker has no session")
 	case !wire.ValidToken(k.Session):
 		return w, fmt.Errorf("a session cannot be called %q", k.Session)
 	case k.Stream != wire.ResultStream && k.Stream != wire.KeptStream:
 		return w, fmt.Errorf("there are no results in %q", k.Stream)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
-	defer cancel()
-	return w, d.admit(ctx, key, session{k.Stream, k.Session})
+	_, err = d.admit(ctx, key, session{k.Stream, k.Session}, wire.SessionConsumer(k.Stream, key, k.Session))
+	return w, err
 }
 
 func (d *door) close() { d.nc.Close() }

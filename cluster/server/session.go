@@ -3,19 +3,32 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"concert/cluster/internal/wire"
 )
 
-// mostSessions is how many of a key a server lets in at the same time. A client that is lost and started again every ten seconds has fewer in the
-// two hours after which those that were lost are forgotten.
-var mostSessions = 1024 // tests have fewer
+// These bound the consumers that a server makes for a key and that exist at the same time.
+var (
+	// Sessions of a client. A client that is lost and started again every ten
+	// seconds has fewer in the two hours after which lost ones are forgotten.
+	mostSessions = 1024 // tests have fewer
+
+	// Contracts of workers with one key, in the day after which contracts
+	// without workers are forgotten.
+	mostContracts = 256
+
+	// Readers of cancellations: one for each worker process.
+	mostReplays = 4096
+)
 
 const mostConsumers = 1 << 16 // of a stream
 
-// session is one of a client, with a stream. It is a consumer, of which a stream has only so many. So that no client takes them all,
-// a server counts those that it has made for a key:
+// session is a consumer that a server makes for a key: for a client, of a stream of results; for a worker, of the tasks of its contract or of the cancellations. A stream has only
+// so many consumers. So that no key takes them all, a server counts those that it has made for a key:
 //
 //	counted --> made --> not counted, as it has ended
 //	   |
@@ -24,20 +37,34 @@ const mostConsumers = 1 << 16 // of a stream
 // Servers tell each other nothing of that, and one that starts again knows of none: so the bound is one for each server.
 type session struct{ stream, name string }
 
+// bound returns the streams whose consumers are counted together with this one,
+// how many of them there may be, and why there are no more.
+func (s session) bound() (streams []string, most int, full string) {
+	switch s.stream {
+	case wire.TaskStream:
+		return []string{s.stream}, mostContracts, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until those without workers are forgotten"
+	case wire.CancelStream:
+		return []string{s.stream}, mostReplays, "there are %d workers with this key already: end some, or make another key for others"
+	default:
+		return []string{wire.ResultStream, wire.KeptStream}, mostSessions, "there are %d sessions of this key already: end some, or wait two hours until those that were lost are forgotten"
+	}
+}
+
 // admit makes the consumer of a session of a key, unless there are too many. It changes none: the name of a session that is another client's is refused.
-func (d *door) admit(ctx context.Context, key string, s session) error {
+func (d *door) admit(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if !d.count(key, s) {
 		if !d.mayRecount(key) {
-			return fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrLater)
+			return nil, fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrLater)
 		}
-		if err := d.recount(ctx, key); err != nil {
-			return err
+		streams, most, full := s.bound()
+		if err := d.recount(ctx, key, streams); err != nil {
+			return nil, err
 		}
 		if !d.count(key, s) {
-			return fmt.Errorf("there are %d sessions of this key already: end some, or wait two hours until those that were lost are forgotten", mostSessions)
+			return nil, fmt.Errorf(full, most)
 		}
 	}
-	_, err := d.js.CreateConsumer(ctx, s.stream, wire.SessionConsumer(s.stream, key, s.name))
+	c, err := d.js.CreateConsumer(ctx, s.stream, config)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
@@ -45,7 +72,7 @@ func (d *door) admit(ctx context.Context, key string, s session) error {
 	} else if !d.sessions[key][s] {
 		delete(d.sessions[key], s)
 	}
-	return err
+	return c, err
 }
 
 // count counts a session, unless there is no room.
@@ -60,7 +87,14 @@ func (d *door) count(key string, s session) bool {
 	if _, known := counted[s]; known {
 		return true
 	}
-	if len(counted) >= mostSessions {
+	streams, most, _ := s.bound()
+	n := 0
+	for other := range counted {
+		if slices.Contains(streams, other.stream) {
+			n++
+		}
+	}
+	if n >= most {
 		return false
 	}
 	counted[s] = false
@@ -80,18 +114,18 @@ func (d *door) mayRecount(key string) bool {
 	return true
 }
 
-// recount no longer counts sessions of a key that have ended. Steps: 1. it takes those that were made, 2. asks which there are, 3. and forgets those
+// recount no longer counts sessions of a key with some streams that have ended. Steps: 1. it takes those that were made, 2. asks which there are, 3. and forgets those
 // of 1 that are not: one that was made after 2 is none of them.
-func (d *door) recount(ctx context.Context, key string) error {
+func (d *door) recount(ctx context.Context, key string, streams []string) error {
 	d.mu.Lock()
 	ended := map[session]bool{}
 	for s, made := range d.sessions[key] {
-		if made {
+		if made && slices.Contains(streams, s.stream) {
 			ended[s] = true
 		}
 	}
 	d.mu.Unlock()
-	for _, name := range []string{wire.ResultStream, wire.KeptStream} {
+	for _, name := range streams {
 		stream, err := d.js.Stream(ctx, name)
 		if err != nil {
 			return err

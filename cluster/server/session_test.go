@@ -62,7 +62,7 @@ func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, other = holder(t, k, "one"), holder(t, k, "other")
+	one, other = holder(t, k, Client, "one"), holder(t, k, Client, "other")
 	if s, err = New(&Options{Listen: "127.0.0.1:0", Keyring: k}); err != nil {
 		t.Fatal(err)
 	}
@@ -75,9 +75,10 @@ func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
 	return s, one, other
 }
 
-// visitor is who has a client's key.
+// visitor is who has a key.
 type visitor struct {
 	*testing.T
+	role   Role
 	public string
 	pair   nkeys.KeyPair
 	tls    *tls.Config
@@ -85,13 +86,13 @@ type visitor struct {
 	js     jetstream.JetStream
 }
 
-func holder(t *testing.T, k *Keyring, name string) *visitor {
+func holder(t *testing.T, k *Keyring, role Role, name string) *visitor {
 	t.Helper()
-	text, err := k.Add(Client, name)
+	text, err := k.Add(role, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &visitor{T: t, tls: &tls.Config{RootCAs: x509.NewCertPool()}}
+	v := &visitor{T: t, role: role, tls: &tls.Config{RootCAs: x509.NewCertPool()}}
 	v.tls.RootCAs.AppendCertsFromPEM(text)
 	if v.pair, err = nkeys.ParseDecoratedNKey(text); err != nil {
 		t.Fatal(err)
@@ -105,12 +106,16 @@ func holder(t *testing.T, k *Keyring, name string) *visitor {
 func (v *visitor) connect(s *Server) {
 	v.Helper()
 	var err error
-	v.nc, err = client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign))
+	v.nc, err = client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign), client.ErrorHandler(func(*client.Conn, *client.Subscription, error) {}))
 	if err != nil {
 		v.Fatal(err)
 	}
 	v.Cleanup(v.nc.Close)
-	if v.js, err = jetstream.NewWithAPIPrefix(v.nc, wire.ClientAPI); err != nil {
+	api := wire.ClientAPI
+	if v.role == Admin {
+		api = jetstream.DefaultAPIPrefix
+	}
+	if v.js, err = jetstream.NewWithAPIPrefix(v.nc, api); err != nil {
 		v.Fatal(err)
 	}
 }
@@ -118,7 +123,13 @@ func (v *visitor) connect(s *Server) {
 // knock asks for a session, and returns why there is none.
 func (v *visitor) knock(stream, session string) string {
 	v.Helper()
-	body, err := wire.Marshal(&wire.Knock{Session: session, Stream: stream})
+	return v.knocks(wire.Knock{Session: session, Stream: stream}).Error
+}
+
+// knocks asks for something, and returns the answer.
+func (v *visitor) knocks(k wire.Knock) wire.Welcome {
+	v.Helper()
+	body, err := wire.Marshal(&k)
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -132,7 +143,7 @@ func (v *visitor) knock(stream, session string) string {
 			v.Fatal(err)
 		}
 		if !w.Later {
-			return w.Error
+			return w
 		}
 		time.Sleep(100 * time.Millisecond) // as it was told
 	}

@@ -291,7 +291,7 @@ func publishDead(t *testing.T, url string, n int) {
 		t.Fatal(err)
 	}
 	for i := range n {
-		m := &nats.Msg{Subject: "concert.dead.contract.client", Data: fmt.Append(nil, i), Header: nats.Header{"Concert-Reason": {"made up"}}}
+		m := &nats.Msg{Subject: "concert.dead.contract.client.worker", Data: fmt.Append(nil, i), Header: nats.Header{"Concert-Reason": {"made up"}}}
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}

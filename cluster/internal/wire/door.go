@@ -1,5 +1,7 @@
 package wire
 
+import "time"
+
 // The roles of those who have a key, as servers call them.
 const (
 	ClientRole = "client"
@@ -7,20 +9,47 @@ const (
 	AdminRole  = "admin"
 )
 
-// ClientAPI is how a client's requests to JetStream begin, instead of "$JS.API": those are answered, in an account that has no streams, by
+// ClientAPI is how the requests of clients and workers to JetStream begin,
+// instead of "$JS.API": those are answered, in an account that has no streams, by
 // "not enabled".
 const ClientAPI = "concert.api"
 
-// Knock is what the holder of a key asks a server for: what the key is for and, unless Session is empty, the consumer of SessionConsumer. Servers make it
-// for a client, as who may make consumers may have what they deliver go anywhere.
+// Knock is a request to a server by the holder of a key. The answer has the role
+// of the key. Servers make all consumers for clients and workers, since the
+// holder of a right to make consumers can have them deliver to any subject. A
+// Knock asks for at most one of these:
+//
+//   - Session: the SessionConsumer of a stream, for a client
+//   - Contract: what TaskConsumer is, for a worker. The servers also store the
+//     contract in ContractBucket, by the digest that they compute.
+//   - Replay: a new ReplayConsumer, for a worker
 type Knock struct {
-	Session string `cbor:"1,keyasint,omitempty"`
-	Stream  string `cbor:"2,keyasint,omitempty"` // ResultStream or KeptStream
+	Session  string    `cbor:"1,keyasint,omitempty"`
+	Stream   string    `cbor:"2,keyasint,omitempty"` // ResultStream or KeptStream
+	Contract *Contract `cbor:"3,keyasint,omitempty"`
+	Replay   bool      `cbor:"4,keyasint,omitempty"`
 }
 
 // Welcome is the answer to a Knock.
 type Welcome struct {
-	Role  string `cbor:"1,keyasint"`
-	Error string `cbor:"2,keyasint,omitempty"` // why there is no consumer
-	Later bool   `cbor:"3,keyasint,omitempty"` // there may be one later
+	Role     string    `cbor:"1,keyasint"`
+	Error    string    `cbor:"2,keyasint,omitempty"` // why there is no consumer
+	Later    bool      `cbor:"3,keyasint,omitempty"` // there may be one later
+	Consumer string    `cbor:"4,keyasint,omitempty"` // its name, for a Contract and a Replay
+	Made     time.Time `cbor:"5,keyasint,omitzero"`  // when it was made, for a Contract and a Replay
+}
+
+// Resend is a request to a server by a worker: the session of a client that waits
+// for a task with an id is to get the result that is kept of that id. So workers
+// need not read the kept results of clients.
+type Resend struct {
+	Client  string `cbor:"1,keyasint"`
+	Number  string `cbor:"2,keyasint"`
+	Session string `cbor:"3,keyasint"`
+}
+
+// Resent is the answer to a Resend.
+type Resent struct {
+	Found bool   `cbor:"1,keyasint,omitempty"` // there is a result, and the session gets it
+	Error string `cbor:"2,keyasint,omitempty"`
 }

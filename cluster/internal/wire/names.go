@@ -5,25 +5,34 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The streams and buckets, and who writes and reads each:
+// The streams and buckets, and who writes and reads each. OWNER is the public key
+// of the worker, or Anyone where servers do not ask for keys: a worker with a key
+// can publish to the subjects with its own key only.
 //
-//	CONCERT_TASKS      concert.task.CONTRACT.CLIENT              clients --> workers, one consumer for each contract
-//	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      workers --> one session of a client, until it has taken it
-//	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id, for days
-//	CONCERT_DEAD       concert.dead.CONTRACT.CLIENT              workers --> whoever looks after the cluster
-//	CONCERT_YIELDS     concert.yield.CONTRACT.SEQUENCE.TIME      workers --> workers: how often they gave a task back of their own accord
+//	CONCERT_TASKS      concert.task.CONTRACT.CLIENT               clients --> workers, one consumer for each contract
+//	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER       workers --> one session of a client, until it has taken it
+//	CONCERT_KEPT       concert.kept.CLIENT.KEY                    results of tasks with an id, for days
+//	CONCERT_DEAD       concert.dead.CONTRACT.CLIENT.OWNER         workers --> whoever looks after the cluster
+//	CONCERT_YIELDS     concert.yield.CONTRACT.SEQUENCE.TIME       workers --> workers: how often they gave a task back of their own accord
 //	CONCERT_CONTRACTS  one key for each contract: its functions
-//	CONCERT_WORKERS    one key for each worker: how many tasks it runs at a time, and how it gets on
-//	CONCERT_CANCEL     concert.cancel.CLIENT                     clients --> workers: tasks that are not wanted any more
-//	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART           arguments and results too large for a message, in parts
-//	concert.hint.CLIENT.SESSION                                  no stream: that a task has begun, how far it is
-//	concert.door.KEY                                             no stream: what a server does for who has a key, see Knock
+//	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM: its places, and the numbers of its tasks
+//	CONCERT_CANCEL     concert.cancel.CLIENT                      clients --> workers: tasks that are not wanted any more
+//	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART            arguments too large for a message, in parts
+//	                   concert.output.CLIENT.OWNER.RANDOM.PART    results too large for a message, in parts
+//	concert.cancelled.CLIENT                                      no stream: what CONCERT_CANCEL has stored
+//	concert.hint.CLIENT.SESSION.OWNER                             no stream: that a task has begun, how far it is
+//	concert.report.CLIENT.SESSION.OWNER                           no stream: hints of a worker with a key, which a server publishes as such
+//	concert.door.KEY                                              no stream: requests to a server by the holder of a key, see Knock
+//	concert.advert.KEY.RANDOM                                     no stream: what a server is to store in CONCERT_WORKERS
+//	concert.resend.KEY                                            no stream: requests to a server by a worker, see Resend
 const (
 	TaskStream     = "CONCERT_TASKS"
 	ResultStream   = "CONCERT_RESULTS"
@@ -36,8 +45,17 @@ const (
 	YieldStream    = "CONCERT_YIELDS"
 )
 
-// CancelPrefix is what the subjects of cancellations begin with; the rest is the client.
-const CancelPrefix = "concert.cancel"
+// Anyone is the client, and the owner of workers, where servers do not ask for
+// keys.
+const Anyone = "anyone"
+
+// CancelPrefix is what the subjects of cancellations begin with; the rest is the
+// client. CancelledPrefix is what the subjects begin with at which the stream of
+// cancellations publishes what it has stored.
+const (
+	CancelPrefix    = "concert.cancel"
+	CancelledPrefix = "concert.cancelled"
+)
 
 // BucketPrefix is what the subjects of a bucket begin with; the rest is a key.
 func BucketPrefix(bucket string) string { return "$KV." + bucket }
@@ -49,7 +67,9 @@ func BucketStream(bucket string) string { return "KV_" + bucket }
 func DoorSubject(key string) string { return "concert.door." + key }
 
 // TaskSubject is where a client's tasks for a contract go.
-func TaskSubject(contract, client string) string { return "concert.task." + contract + "." + client }
+func TaskSubject(contract, client string) string { return taskPrefix + contract + "." + client }
+
+const taskPrefix = "concert.task."
 
 // ResultSubject is where the result of a task goes: to the session that waits for it or, if the task has an id of its own, to be kept.
 func ResultSubject(id TaskID) string {
@@ -59,16 +79,88 @@ func ResultSubject(id TaskID) string {
 	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
 }
 
-// LoadName is a new name of something large of a client.
-func LoadName(client string) string { return client + "." + Random() }
+// ArgumentName returns a new name of a large argument of a client.
+func ArgumentName(client string) string { return client + "." + Random() }
 
-// LoadSubject is where a part of something large goes.
+// ResultName returns a new name of a large result for a client, which a worker of
+// an owner stores.
+func ResultName(client, owner string) string { return client + "." + owner + "." + Random() }
+
+// LoadSubject returns the subject of a part of a large argument or result.
 func LoadSubject(name string, part int) string {
-	return "concert.load." + name + "." + strconv.Itoa(part)
+	prefix := "concert.load."
+	if strings.Count(name, ".") == 2 {
+		prefix = "concert.output."
+	}
+	return prefix + name + "." + strconv.Itoa(part)
 }
 
-// HintSubject is where it is said how a session's tasks get on.
-func HintSubject(client, session string) string { return "concert.hint." + client + "." + session }
+// IsArgument reports whether name is the name of a large argument of a client.
+func IsArgument(client, name string) bool { return isLoad(client, name, 2) }
+
+// IsResult reports whether name is the name of a large result for a client.
+func IsResult(client, name string) bool { return isLoad(client, name, 3) }
+
+func isLoad(client, name string, tokens int) bool {
+	parts := strings.Split(name, ".")
+	invalid := func(p string) bool { return !ValidToken(p) }
+	return len(parts) == tokens && parts[0] == client && !slices.ContainsFunc(parts, invalid)
+}
+
+// HintSubject returns the subject of hints by workers of an owner about the tasks
+// of a session.
+func HintSubject(client, session, owner string) string {
+	return "concert.hint." + client + "." + session + "." + owner
+}
+
+// ReportSubject returns the subject at which the servers take the hints of workers
+// of an owner from the holder of the owner's key. They publish them at
+// HintSubject: what comes from the account of one key by a service goes to the
+// account of another one only by way of a server.
+func ReportSubject(client, session, owner string) string {
+	return reportPrefix + client + "." + session + "." + owner
+}
+
+// ReportedHint returns the subject of the hint for a subject of ReportSubject.
+func ReportedHint(report string) string {
+	return "concert.hint." + strings.TrimPrefix(report, reportPrefix)
+}
+
+const reportPrefix = "concert.report."
+
+// DeadSubject returns the subject of dead letters by workers of an owner, for
+// tasks with a subject of TaskSubject.
+func DeadSubject(task, owner string) string {
+	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
+}
+
+// DeadTask returns the contract and the client of the task of a dead letter. It
+// reports false for a subject that is not one of DeadSubject.
+func DeadTask(subject string) (contract, client string, ok bool) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 5 || parts[0] != "concert" || parts[1] != "dead" {
+		return "", "", false
+	}
+	return parts[2], parts[3], true
+}
+
+// WorkerID returns a new id of a worker of an owner, which is its key in
+// WorkerBucket.
+func WorkerID(owner string) string { return owner + "." + Random() }
+
+// OwnsWorker reports whether id is the id of a worker of an owner.
+func OwnsWorker(owner, id string) bool { return strings.HasPrefix(id, owner+".") }
+
+// AdvertSubject returns the subject at which the servers take the adverts of the
+// worker with an id from the holder of its owner's key, and store them in
+// WorkerBucket. An empty message removes the worker.
+func AdvertSubject(id string) string { return "concert.advert." + id }
+
+// Gone returns the header of a message that removes a key of a bucket.
+func Gone() nats.Header { return nats.Header{"KV-Operation": {"DEL"}} }
+
+// ResendSubject returns the subject of Resend requests by the holder of a key.
+func ResendSubject(key string) string { return "concert.resend." + key }
 
 // TaskID names a task. One that its submitter has given an id has no session: its number is a hash of that.
 type TaskID struct {

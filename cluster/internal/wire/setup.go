@@ -24,9 +24,12 @@ const (
 	DeadAge     = 30 * 24 * time.Hour    // of a dead letter
 	DedupeTime  = 30 * time.Second       // in which a message that is published twice counts once: servers remember all ids of it, a few hundred bytes each
 	noDedupe    = 100 * time.Millisecond // where messages have no ids; less is not possible
-	MostDead    = 1000                   // dead letters of a client for one contract
+	MostDead    = 1000                   // dead letters of a client for one contract, by workers of one owner
 	Silence     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
 	letterBytes = 4 << 10                // that a dead letter may have beside the task
+	Lease       = 30 * time.Second       // how long a worker may say nothing of a task before that goes to another one
+	ReplayIdle  = time.Minute            // how long the servers keep the consumer of a replay that reads nothing: longer than all pauses between two reads
+	taskIdle    = 24 * time.Hour         // and the consumer of a contract without workers
 	resultWait  = 5 * time.Second        // after which a result that was on its way to a client comes again
 )
 
@@ -54,15 +57,16 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 			Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, MaxAge: KeptAge, AllowDirect: true,
 		},
 		{
-			Name: LoadStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*"},
+			Name: LoadStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*", "concert.output.*.*.*.*"},
 			MaxMsgsPerSubject: 1, MaxAge: KeptAge, AllowDirect: true, AllowMsgTTL: true,
 		},
 		{
 			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*"},
 			MaxMsgsPerSubject: CancelsKept, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
+			RePublish: &jetstream.RePublish{Source: CancelPrefix + ".*", Destination: CancelledPrefix + ".{{wildcard(1)}}"},
 		},
 		{
-			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*"},
+			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*.*"},
 			MaxMsgsPerSubject: MostDead, MaxAge: DeadAge, Duplicates: DedupeTime,
 		},
 		{
@@ -100,13 +104,17 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 // IsSetUp reports whether all of that is there.
 func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	_, err := js.KeyValue(ctx, ContractBucket) // which is made last
+	var cancels jetstream.Stream
 	if err == nil {
-		_, err = js.Stream(ctx, YieldStream) // which an earlier version did not have
+		cancels, err = js.Stream(ctx, CancelStream)
 	}
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return cancels.CachedInfo().Config.RePublish != nil, nil // which an earlier version had not, nor some of the streams' subjects
 }
 
 // Replicas is how many there are of the tasks; 1 if they are not there yet.
@@ -133,4 +141,23 @@ func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 		c.FilterSubject, c.DeliverPolicy = "concert.kept."+client+".*", jetstream.DeliverNewPolicy
 	}
 	return c
+}
+
+// TaskConsumer is the consumer of TaskStream by which the workers of a contract
+// get their tasks. A task whose worker says nothing of it for the time lease goes
+// to another one.
+func TaskConsumer(contract string, lease time.Duration) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: contract, FilterSubject: TaskSubject(contract, "*"),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: lease, MaxDeliver: -1,
+		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: taskIdle,
+	}
+}
+
+// ReplayConsumer is a new consumer of CancelStream, by which one worker reads all
+// cancellations.
+func ReplayConsumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Name: Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: ReplayIdle,
+	}
 }

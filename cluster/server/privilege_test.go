@@ -1,0 +1,494 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// patience is how long an answer may take on a busy machine.
+const patience = time.Minute
+
+// outcast is a connection of a key whose holder attempts what the role does not
+// permit. It records all messages that it receives.
+type outcast struct {
+	*visitor
+
+	mu    sync.Mutex
+	heard []*client.Msg // guarded by mu
+}
+
+// listen subscribes to everything on the visitor's connection.
+func listen(v *visitor) *outcast {
+	v.Helper()
+	o := &outcast{visitor: v}
+	_, err := o.nc.Subscribe(">", func(m *client.Msg) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.heard = append(o.heard, m)
+	})
+	if err != nil || o.nc.Flush() != nil {
+		v.Fatal(err)
+	}
+	return o
+}
+
+// messages returns what it has heard.
+func (o *outcast) messages() []*client.Msg {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.heard)
+}
+
+// scene is a cluster with a client and a worker who have secrets there, an
+// outcast, and an admin who hears all that is published where the streams are.
+type scene struct {
+	victims
+	outcast *outcast
+	admin   *outcast
+}
+
+func newScene(t *testing.T, role Role) *scene {
+	t.Helper()
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, box := holder(t, k, Client, "ann"), holder(t, k, Worker, "box")
+	rogue, boss := holder(t, k, role, "rogue"), holder(t, k, Admin, "boss")
+	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*visitor{ann, box, rogue, boss} {
+		v.connect(s)
+	}
+	contract := wire.Contract{Functions: map[string]string{"f": "signature"}}
+	if w := box.knocks(wire.Knock{Contract: &contract}); w.Error != "" {
+		t.Fatal(w.Error)
+	}
+	if w := ann.knocks(wire.Knock{Session: secretSession, Stream: wire.ResultStream}); w.Error != "" {
+		t.Fatal(w.Error)
+	}
+	sc := &scene{
+		victims: victims{client: ann.public, worker: box.public, contract: contract.Name()},
+		outcast: listen(rogue), admin: listen(boss),
+	}
+	sc.publishSecrets(boss.nc)
+	return sc
+}
+
+// publishSecrets publishes messages of and for the victims. What their streams
+// have no room for twice is not stored again.
+func (sc *scene) publishSecrets(nc *client.Conn) {
+	sc.admin.Helper()
+	for subject, secret := range sc.secrets() {
+		if err := nc.Publish(subject, []byte(secret)); err != nil {
+			sc.admin.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		sc.admin.Fatal(err)
+	}
+}
+
+// settle waits until the servers have done what the outcast has asked for: what it
+// publishes last has arrived.
+func (sc *scene) settle() {
+	sc.outcast.Helper()
+	last := wire.LoadSubject(wire.ArgumentName(sc.outcast.public), 0)
+	if sc.outcast.role == Worker {
+		last = wire.LoadSubject(wire.ResultName(sc.client, sc.outcast.public), 0)
+	}
+	if _, err := sc.outcast.nc.Request(last, []byte("last"), patience); err != nil {
+		sc.outcast.Fatal(err)
+	}
+	if err := sc.admin.nc.Flush(); err != nil {
+		sc.outcast.Fatal(err)
+	}
+	for begin := time.Now(); !slices.ContainsFunc(sc.admin.messages(), func(m *client.Msg) bool { return m.Subject == last }); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > patience {
+			sc.outcast.Fatalf("%s was not heard", last)
+		}
+	}
+}
+
+// state returns all that the servers hold, as lines: the streams with their
+// configurations, the consumers, and the subjects of messages that the outcast
+// must not write to. It leaves out adverts, which expire.
+func (sc *scene) state() (all []string) {
+	sc.admin.Helper()
+	streams := sc.admin.js.ListStreams(sc.admin.Context(), jetstream.WithStreamListSubject(">"))
+	for info := range streams.Info() {
+		name := info.Config.Name
+		config, err := json.Marshal(info.Config)
+		if err != nil {
+			sc.admin.Fatal(err)
+		}
+		all = append(all, fmt.Sprintf("stream %s %s", name, config))
+		stream, err := sc.admin.js.Stream(sc.admin.Context(), name)
+		if err != nil {
+			sc.admin.Fatal(err)
+		}
+		consumers := stream.ConsumerNames(sc.admin.Context())
+		for c := range consumers.Name() {
+			all = append(all, fmt.Sprintf("consumer %s of %s", c, name))
+		}
+		info, err := stream.Info(sc.admin.Context(), jetstream.WithSubjectFilter(">"))
+		if err = errors.Join(err, consumers.Err()); err != nil {
+			sc.admin.Fatal(err)
+		}
+		for subject := range info.State.Subjects {
+			if name != wire.BucketStream(wire.WorkerBucket) && !matchesAny(mayPublish(sc.outcast.role, sc.outcast.public), subject) {
+				all = append(all, "message "+subject)
+			}
+		}
+	}
+	if err := streams.Err(); err != nil {
+		sc.admin.Fatal(err)
+	}
+	return all
+}
+
+// same checks that the servers hold what they held before.
+func (sc *scene) same(before []string) {
+	sc.outcast.Helper()
+	after := sc.state()
+	for _, line := range after {
+		if !slices.Contains(before, line) {
+			sc.outcast.Errorf("new on the servers, by a %s: %s", sc.outcast.role, line)
+		}
+	}
+	for _, line := range before {
+		if !slices.Contains(after, line) {
+			sc.outcast.Errorf("gone from the servers, by a %s: %s", sc.outcast.role, line)
+		}
+	}
+}
+
+// check checks that all that was published where the streams are is what the
+// outcast may publish, or one of the patterns, and that it has read no secret that
+// it may not read.
+func (sc *scene) check(from int, patterns ...string) {
+	sc.outcast.Helper()
+	forbidden := map[string]int{}
+	for _, m := range sc.admin.messages()[from:] {
+		if isSecret(m.Data) { // the admin has published it
+			continue
+		}
+		if !matchesAny(mayPublish(sc.outcast.role, sc.outcast.public), m.Subject) && !matchesAny(byServers, m.Subject) && !matchesAny(patterns, m.Subject) {
+			forbidden[m.Subject]++
+		}
+	}
+	for subject, n := range forbidden {
+		sc.outcast.Errorf("a %s has had something be published to %s, %d times", sc.outcast.role, subject, n)
+	}
+	read := map[string]bool{}
+	for _, m := range sc.outcast.messages() {
+		for subject, secret := range sc.secrets() {
+			if bytes.Contains(m.Data, []byte(secret)) && !matchesAny(mayRead(sc.outcast.role), subject) {
+				read[subject] = true
+			}
+		}
+	}
+	for subject := range read {
+		sc.outcast.Errorf("a %s reads what is stored at, or published to, %s", sc.outcast.role, subject)
+	}
+}
+
+// bodies are requests by which JetStream gives or makes something.
+func (sc *scene) bodies() [][]byte {
+	return [][]byte{
+		nil,
+		[]byte(`{"batch":100,"no_wait":true}`),
+		[]byte(`{"seq":1,"batch":1000}`),
+		[]byte(`{"seq":1,"batch":1000,"next_by_subj":">"}`),
+		[]byte(`{"multi_last":[">"]}`),
+		[]byte(`{"last_by_subj":">"}`),
+		[]byte("+NXT"),
+		[]byte(`{"name":"ROGUE","subjects":["rogue.>"]}`),
+		fmt.Appendf(nil, `{"stream_name":"CONCERT_RESULTS","config":{"name":"spy","deliver_subject":"_INBOX_%s.x","ack_policy":"none"}}`, sc.outcast.public),
+		fmt.Appendf(nil, `{"stream_name":"CONCERT_TASKS","config":{"durable_name":"spy","ack_policy":"none"}}`),
+	}
+}
+
+// TestPrivileges: whatever the holder of a key publishes, with whatever reply
+// subject, has no effect outside of its role. The test takes the rights from the
+// tables, and their permitted effects from lists of its own.
+func TestPrivileges(t *testing.T) {
+	for _, role := range []Role{Client, Worker} {
+		t.Run(string(role), func(t *testing.T) {
+			sc := newScene(t, role)
+			o := sc.outcast
+			subjects := sc.subjects(o.public)
+			sc.settle()
+			before, from := sc.state(), len(sc.admin.messages())
+
+			// 1. It publishes to every subject, directly, with and without a reply subject.
+			for _, subject := range subjects {
+				o.nc.Publish(subject, []byte("rogue"))
+				for _, body := range sc.bodies() {
+					o.nc.PublishRequest(subject, o.nc.NewInbox(), body)
+				}
+			}
+			// 2. It has the answers to all that it may publish go to every subject. Those
+			// of its own account are none where the streams are.
+			targets := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return strings.HasPrefix(s, wire.ClientAPI) })
+			for _, r := range role.rights() {
+				if r.kind == hear {
+					continue
+				}
+				pattern := r.subject
+				if r.as != "" {
+					pattern = r.as
+				}
+				pattern = strings.ReplaceAll(pattern, "%s", o.public)
+				used := false
+				for _, subject := range subjects {
+					if !matches(pattern, subject) {
+						continue
+					}
+					used = true
+					for _, target := range targets {
+						o.nc.PublishRequest(subject, target, nil)
+					}
+				}
+				if !used {
+					t.Errorf("none of the subjects of the test is one of the right %s", pattern)
+				}
+			}
+			// 3. It listens, while others work.
+			sc.publishSecrets(sc.admin.nc)
+			sc.settle()
+			sc.check(from)
+			sc.same(before)
+		})
+	}
+}
+
+// TestPrivileges_StoredRequest: a message that a key has stored, and that a server
+// then sends to a subject as an answer, is no task, and no request.
+func TestPrivileges_StoredRequest(t *testing.T) {
+	for _, role := range []Role{Client, Worker} {
+		t.Run(string(role), func(t *testing.T) {
+			sc := newScene(t, role)
+			o := sc.outcast
+			sc.settle()
+			before, from := sc.state(), len(sc.admin.messages())
+			stored := map[string]string{ // where it stores, and asks for it
+				wire.LoadSubject(o.public+".x", 0):                              wire.LoadStream,
+				wire.LoadSubject(sc.client+"."+o.public+".x", 0):                wire.LoadStream,
+				wire.YieldSubject(sc.contract, 7, 7):                            wire.YieldStream,
+				wire.ResultSubject(wire.TaskID{Client: o.public, Number: "7"}):  wire.KeptStream,
+				wire.ResultSubject(wire.TaskID{Client: sc.client, Number: "7"}): wire.KeptStream,
+			}
+			targets := map[string][]byte{
+				wire.TaskSubject(sc.contract, sc.client):            []byte("task"),
+				wire.TaskSubject(sc.contract, "stranger"):           []byte("task"),
+				wire.CancelPrefix + "." + sc.client:                 []byte("session.try"),
+				"$JS.API.STREAM.CREATE.ROGUE":                       []byte(`{"name":"ROGUE","subjects":["rogue.>"]}`),
+				"$JS.API.STREAM.DELETE.CONCERT_TASKS":               nil,
+				"$JS.API.CONSUMER.CREATE.CONCERT_RESULTS.spy":       fmt.Appendf(nil, `{"stream_name":"CONCERT_RESULTS","config":{"name":"spy","deliver_subject":"spy","ack_policy":"none"}}`),
+				wire.BucketPrefix(wire.WorkerBucket) + ".victim.id": nil,
+				wire.DoorSubject(sc.client):                         nil,
+			}
+			for target, body := range targets {
+				for subject, stream := range stored {
+					o.nc.Publish(subject, body)
+					for _, prefix := range []string{"$JS.API", wire.ClientAPI} {
+						o.nc.PublishRequest(prefix+".DIRECT.GET."+stream+"."+subject, target, nil)
+						o.nc.PublishRequest(prefix+".DIRECT.GET."+stream, target, fmt.Appendf(nil, `{"last_by_subj":%q}`, subject))
+					}
+				}
+			}
+			sc.settle()
+			sc.check(from)
+			sc.same(before)
+		})
+	}
+}
+
+// TestPrivileges_Door: the door does for a key what its role is for.
+func TestPrivileges_Door(t *testing.T) {
+	contract := &wire.Contract{Functions: map[string]string{"g": "signature"}}
+	for _, c := range []struct {
+		role  Role
+		knock wire.Knock
+		want  string // of the error; "" if there is none
+	}{
+		{Client, wire.Knock{Contract: contract}, "a client takes no tasks"},
+		{Client, wire.Knock{Replay: true}, "a client takes no tasks"},
+		{Client, wire.Knock{Session: secretSession, Stream: wire.ResultStream}, "consumer already exists"},
+		{Client, wire.Knock{Session: "x", Stream: wire.TaskStream}, "there are no results in"},
+		{Client, wire.Knock{Session: "x", Stream: wire.CancelStream}, "there are no results in"},
+		{Client, wire.Knock{Session: "x.>", Stream: wire.ResultStream}, "a session cannot be called"},
+		{Client, wire.Knock{Session: "x", Stream: wire.ResultStream}, ""},
+		{Worker, wire.Knock{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
+		{Worker, wire.Knock{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
+		{Worker, wire.Knock{Contract: contract}, ""},
+		{Worker, wire.Knock{Replay: true}, ""},
+	} {
+		t.Run(fmt.Sprintf("%s/%+v", c.role, c.knock), func(t *testing.T) {
+			sc := newScene(t, c.role)
+			w := sc.outcast.knocks(c.knock)
+			if c.want == "" && w.Error != "" || !strings.Contains(w.Error, c.want) || w.Role != string(c.role) {
+				t.Errorf("%+v, want the error %q", w, c.want)
+			}
+			if c.knock.Contract != nil && c.want == "" && w.Consumer != contract.Name() {
+				t.Errorf("the consumer is %s, want %s", w.Consumer, contract.Name())
+			}
+		})
+	}
+}
+
+// TestPrivileges_Resend: what a worker has a server send again is a client's, and
+// goes to that client.
+func TestPrivileges_Resend(t *testing.T) {
+	sc := newScene(t, Worker)
+	sc.settle()
+	before, from := sc.state(), len(sc.admin.messages())
+	ask := func(r wire.Resend) wire.Resent {
+		t.Helper()
+		body, err := wire.Marshal(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := sc.outcast.nc.Request(wire.ResendSubject(sc.outcast.public), body, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said wire.Resent
+		if err := wire.Unmarshal(answer.Data, &said); err != nil {
+			t.Fatal(err)
+		}
+		return said
+	}
+	for _, r := range []wire.Resend{
+		{Client: sc.client, Number: ">", Session: "x"}, {Client: "*", Number: "1", Session: "x"}, {Client: sc.client, Number: "1", Session: "x.y"},
+		{Client: sc.client, Number: "1", Session: ""}, {Client: sc.client, Number: "none", Session: "x"},
+	} {
+		if said := ask(r); said.Found {
+			t.Errorf("%+v: %+v", r, said)
+		}
+	}
+	if said := ask(wire.Resend{Client: sc.client, Number: "1", Session: "mine"}); !said.Found {
+		t.Errorf("it is not sent: %+v", said)
+	}
+	sc.settle()
+	sc.check(from, "$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept.*.*") // by the servers
+	sc.same(before)
+	result := wire.ResultSubject(wire.TaskID{Client: sc.client, Session: "mine", Number: "1"})
+	sent := slices.ContainsFunc(sc.admin.messages()[from:], func(m *client.Msg) bool { return m.Subject == result && isSecret(m.Data) })
+	if !sent {
+		t.Errorf("nothing at %s", result)
+	}
+}
+
+// TestAdverts: a worker cannot change or withdraw the advert of a worker with
+// another key, and an advert is stored without the worker's headers.
+func TestAdverts(t *testing.T) {
+	sc := newScene(t, Worker)
+	sc.settle()
+	from := len(sc.admin.messages())
+	advert := &client.Msg{Subject: wire.AdvertSubject(sc.outcast.public + ".id"), Data: []byte("advert"), Header: client.Header{
+		"Nats-Rollup": {"all"}, "KV-Operation": {"PURGE"}, "Nats-Subject": {wire.BucketPrefix(wire.WorkerBucket) + "." + sc.worker + ".id"}, "Status": {"404"},
+	}}
+	if _, err := sc.outcast.nc.RequestMsg(advert, patience); err != nil {
+		t.Fatal(err)
+	}
+	sc.settle()
+	sc.check(from)
+	stream, err := sc.admin.js.Stream(t.Context(), wire.BucketStream(wire.WorkerBucket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := wire.BucketPrefix(wire.WorkerBucket) + "." + sc.outcast.public + ".id"
+	m, err := stream.GetLastMsgForSubject(t.Context(), mine)
+	if err != nil || string(m.Data) != "advert" {
+		t.Fatalf("%v, %v", m, err)
+	}
+	for name := range advert.Header {
+		if name != "Nats-Subject" && m.Header.Get(name) != "" || m.Subject != mine {
+			t.Errorf("%s: %q", m.Subject, m.Header)
+		}
+	}
+	if _, err := sc.outcast.nc.Request(advert.Subject, nil, patience); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := stream.GetLastMsgForSubject(t.Context(), mine); err != nil || m.Header.Get("KV-Operation") != "DEL" {
+		t.Errorf("after it was withdrawn: %v, %v", m, err)
+	}
+	if _, err := sc.outcast.nc.Request(advert.Subject, make([]byte, longestAdvert+1), 200*time.Millisecond); err == nil {
+		t.Error("a large one is stored")
+	}
+}
+
+// TestHeard: subscribers with another key receive cancellations, hints and adverts
+// when these are published.
+func TestHeard(t *testing.T) {
+	for _, c := range []struct {
+		from, to  Role
+		say, hear func(client, worker string) string
+	}{
+		{
+			from: Client, to: Worker,
+			say:  func(client, _ string) string { return wire.CancelPrefix + "." + client },
+			hear: func(client, _ string) string { return wire.CancelledPrefix + "." + client },
+		},
+		{
+			from: Worker, to: Client,
+			say:  func(client, worker string) string { return wire.ReportSubject(client, "session", worker) },
+			hear: func(client, worker string) string { return wire.HintSubject(client, "session", worker) },
+		},
+		{
+			from: Worker, to: Client,
+			say:  func(_, worker string) string { return wire.AdvertSubject(worker + ".id") },
+			hear: func(_, worker string) string { return wire.BucketPrefix(wire.WorkerBucket) + "." + worker + ".id" },
+		},
+	} {
+		k, err := NewKeyring(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, to := holder(t, k, c.from, "from"), holder(t, k, c.to, "to")
+		s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		if err := s.Setup(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		from.connect(s)
+		to.connect(s)
+		client, worker := from.public, to.public
+		if c.from == Worker {
+			client, worker = worker, client
+		}
+		sub, err := to.nc.SubscribeSync(c.hear(client, worker))
+		if err != nil || to.nc.Flush() != nil {
+			t.Fatal(err)
+		}
+		if err := from.nc.Publish(c.say(client, worker), []byte("said")); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := sub.NextMsg(patience); err != nil || string(m.Data) != "said" {
+			t.Errorf("what a %s says at %s: %v, %v", c.from, c.say("CLIENT", "WORKER"), m, err)
+		}
+	}
+}

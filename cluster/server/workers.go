@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// workerConsumer makes the consumer that a worker asks for: the one of its
+// contract, or a new one of the cancellations.
+func (d *door) workerConsumer(ctx context.Context, key string, k *wire.Knock) (name string, made time.Time, err error) {
+	var c jetstream.Consumer
+	if k.Contract != nil {
+		c, err = d.contractConsumer(ctx, key, k.Contract)
+	} else {
+		config := wire.ReplayConsumer()
+		c, err = d.admit(ctx, key, session{wire.CancelStream, config.Name}, config)
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return c.CachedInfo().Name, c.CachedInfo().Created, nil
+}
+
+// contractConsumer stores a contract and makes its consumer, if need be. The name
+// of both is the digest of the contract, so what is there with that name is the
+// same.
+func (d *door) contractConsumer(ctx context.Context, key string, contract *wire.Contract) (jetstream.Consumer, error) {
+	text, err := wire.Marshal(contract)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > wire.LargestPost/2 {
+		return nil, fmt.Errorf("the names of %d functions are too long together: %d bytes", len(contract.Functions), len(text))
+	}
+	name := contract.Name()
+	c, err := d.admit(ctx, key, session{wire.TaskStream, name}, wire.TaskConsumer(name, wire.Lease))
+	if errors.Is(err, jetstream.ErrConsumerExists) { // an earlier version of the server made it otherwise
+		c, err = d.js.UpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(name, wire.Lease))
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = d.js.Publish(ctx, wire.BucketPrefix(wire.ContractBucket)+"."+name, text)
+	return c, err
+}
+
+const (
+	longestAdvert = 4 << 10 // bytes
+	advertsAtOnce = 256     // that are being stored; others are dropped: a worker repeats them
+)
+
+// advertised stores an advert of a worker, which is then as the servers have
+// made it: under the worker's key, without headers of its own. An empty one
+// removes the worker. The answer is the stream's.
+func (d *door) advertised(m *client.Msg) {
+	id := strings.TrimPrefix(m.Subject, wire.AdvertSubject(""))
+	owner, name, _ := strings.Cut(id, ".")
+	if !wire.ValidToken(owner) || !wire.ValidToken(name) || len(m.Data) > longestAdvert {
+		return
+	}
+	stored := &client.Msg{Subject: wire.BucketPrefix(wire.WorkerBucket) + "." + id, Data: m.Data}
+	if len(m.Data) == 0 {
+		stored.Header = wire.Gone()
+	}
+	select {
+	case d.adverts <- struct{}{}:
+	default:
+		return
+	}
+	go func() {
+		defer func() { <-d.adverts }()
+		if answer, err := d.nc.RequestMsg(stored, doorTime); err == nil && m.Reply != "" {
+			m.Respond(answer.Data)
+		}
+	}()
+}
+
+// reported publishes a hint of a worker, without headers of its own.
+func (d *door) reported(m *client.Msg) {
+	d.nc.Publish(wire.ReportedHint(m.Subject), m.Data)
+}
+
+// asked serves a request to resend.
+func (d *door) asked(m *client.Msg) {
+	if m.Reply == "" {
+		return
+	}
+	d.resends <- struct{}{}
+	go func() {
+		defer func() { <-d.resends }()
+		var said wire.Resent
+		var err error
+		if said.Found, err = d.resend(m.Data); err != nil {
+			said.Error = err.Error()
+		}
+		if body, err := wire.Marshal(&said); err == nil {
+			m.Respond(body)
+		}
+	}()
+}
+
+const alreadyThere = 10077 // of NATS: maximum messages per subject exceeded
+
+// resend gives a session of a client the result that is kept of an id of that
+// client. It reports whether there is one.
+func (d *door) resend(body []byte) (bool, error) {
+	var r wire.Resend
+	if err := wire.Unmarshal(body, &r); err != nil {
+		return false, fmt.Errorf("what was asked is not known here: %w", err)
+	}
+	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
+		return false, errors.New("there is no such task")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
+	defer cancel()
+	id := wire.TaskID{Client: r.Client, Number: r.Number}
+	kept, err := d.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.KeptStream+"."+wire.ResultSubject(id), nil)
+	if err != nil {
+		return false, err
+	}
+	if kept.Header.Get(jetstream.SubjectHeader) == "" { // which only a message of the stream has
+		if status := kept.Header.Get("Status"); status != "404" {
+			return false, fmt.Errorf("%s: %s %s", wire.ResultSubject(id), status, kept.Header.Get("Description"))
+		}
+		return false, nil
+	}
+	id.Session = r.Session
+	_, err = d.js.Publish(ctx, wire.ResultSubject(id), kept.Data)
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == alreadyThere {
+		err = nil
+	}
+	return err == nil, err
+}
