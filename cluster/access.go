@@ -2,13 +2,13 @@ package cluster
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +23,7 @@ import (
 // Access says how to reach the servers, and as whom. The zero value is for servers that ask for nothing.
 type Access struct {
 	// Key is the file with the key that says who one is, as concertd makes them: the seed of an nkey and, in the PEM format, the certificate
-	// by which the servers are known. Empty means that the servers do not ask.
+	// of the authority, by which servers and clients are known, and the certificate of the key. Empty means that the servers do not ask.
 	Key string
 
 	// TLS is for servers of one's own that have other certificates. Nil means: those of the Key if there are any in it, else what the URL's
@@ -47,6 +47,9 @@ type link struct {
 	file   string        // that it is from
 	public string        // its public half
 	tls    *tls.Config   // with the certificates that came with it; nil if there were none
+
+	authority   *ecdsa.PublicKey // of the first of these; nil if there were none
+	certificate []byte           // of the key, see wire.Certify; nil if there was none
 
 	background crew // what close waits for
 
@@ -141,29 +144,6 @@ func (l *link) speak(prefix string) (err error) {
 	l.js, err = jetstream.NewWithAPIPrefix(l.nc, prefix, opts...)
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
-	}
-	return nil
-}
-
-// load reads the seed of an nkey, and the certificates that came with it.
-func (l *link) load(file string) error {
-	l.file = file
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("cluster: the key: %w", err)
-	}
-	defer clear(text)
-	if l.key, err = nkeys.ParseDecoratedNKey(text); err != nil {
-		return fmt.Errorf("cluster: %s holds no seed of an nkey", file) // and nothing of what it holds is said
-	}
-	if l.public, err = l.key.PublicKey(); err != nil {
-		return fmt.Errorf("cluster: %s: %w", file, err)
-	}
-	if l.signer, err = wire.NewSigner(l.key); err != nil {
-		return fmt.Errorf("cluster: %s: %w", file, err)
-	}
-	if pool := x509.NewCertPool(); pool.AppendCertsFromPEM(text) {
-		l.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	return nil
 }

@@ -128,6 +128,10 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if err := e.opts.connect(ctx, url, "concert client", e.link); err != nil {
 		return nil, err
 	}
+	if err := e.link.checkSubmits(); err != nil {
+		e.link.close()
+		return nil, err
+	}
 	e.client = e.opts.Client
 	if e.link.public != "" {
 		e.client = e.link.public

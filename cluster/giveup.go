@@ -30,8 +30,17 @@ func oneLine(text string) string {
 	return text
 }
 
-// bury makes a dead letter of a message that is no task.
+// bury makes a dead letter of a message that is no task, or by a client that the
+// authority does not know. It gives notice of the first one of each client.
 func (w *worker) bury(msg *message, why error) {
+	client := msg.subject()[strings.LastIndexByte(msg.subject(), '.')+1:]
+	w.mu.Lock()
+	known := w.refused.has(client)
+	w.refused.add(client)
+	w.mu.Unlock()
+	if !known {
+		w.opts.Notice(printable(fmt.Sprintf("a message of the client %s is not run, and is among the dead letters, as are others of that client that are not told here: %v", client, why)))
+	}
 	if w.letter(msg, "a message that is no task", why) {
 		msg.say(neverAgain + " " + oneLine(why.Error()))
 		return

@@ -64,7 +64,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		paused: map[string]*pause{}, done: recent[position]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*pause{}, done: recent[position]{most: settled}, refused: recent[string]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -97,6 +97,10 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	defer w.link.close()
+	if err := w.link.checkServes(); err != nil {
+		return err
+	}
+	w.verifier.Authority = w.link.authority
 	w.id = wire.WorkerID(w.link.owner())
 	if err := w.serve(ctx); ctx.Err() == nil || errors.Is(err, concert.ErrClosed) {
 		return err
@@ -127,6 +131,7 @@ type worker struct {
 	fetches  int                        // guarded by mu: requests that live
 	expiry   time.Duration              // guarded by mu: of the next one
 	done     recent[position]           // guarded by mu: messages of tasks whose results are stored
+	refused  recent[string]             // guarded by mu: clients of which it was noticed that a message is no task
 	paused   map[string]*pause          // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
 	tombs    map[string]*recent[string] // guarded by mu: tasks that are not wanted, by client: their tries
 	means    map[string]time.Duration   // guarded by mu: about what a function takes

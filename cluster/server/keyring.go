@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,6 +22,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+
+	"concert/cluster/internal/wire"
 )
 
 // Role is what somebody may do who has a key.
@@ -43,8 +46,8 @@ type Holder struct {
 // Keyring is a folder that says who may use a cluster. All servers of it have the same one, so it is copied from the first to the others, and
 // as who has it can let anybody in, it is to be read by the servers only.
 //
-//	authority.pem   the certificate by which keys know the servers
-//	authority.key   and what it is signed with, as are those of the servers
+//	authority.pem   the certificate by which keys know the servers, and workers the keys of clients
+//	authority.key   and what it is signed with, as are those of the servers and of the keys
 //	keys            one holder a line: role, public key, name
 //
 // Its methods are not for use by several programs at the same time.
@@ -155,8 +158,8 @@ func (k *Keyring) Holders() ([]Holder, error) {
 
 func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
 
-// Add makes a key for somebody and returns the file that they are to be given: the secret half of the key, and the certificate by which they know
-// the servers. It is kept nowhere else. The name is for people: letters, digits, ".", "-" and "_", and that of one holder only.
+// Add makes a key for somebody and returns the file that they are to be given: the secret half of the key, the certificate of the authority, by which they know
+// the servers and workers know clients, and the certificate of the key, by which workers know that it is a client's. It is kept nowhere else. The name is for people: letters, digits, ".", "-" and "_", and that of one holder only.
 // Servers that run know the key some seconds later.
 func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if !role.valid() {
@@ -186,9 +189,9 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 		return nil, fmt.Errorf("server: a key: %w", err)
 	}
 	defer clear(seed)
-	authority, err := os.ReadFile(k.path(certificateFile))
+	certificates, err := k.certificates(role, public)
 	if err != nil {
-		return nil, fmt.Errorf("server: the keyring: %w", err)
+		return nil, err
 	}
 	text, err := os.ReadFile(k.path(holdersFile))
 	if err != nil {
@@ -202,7 +205,26 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	}
 	file = fmt.Appendf(nil, "# The key of %s, a %s. Whoever has this file is %s: keep it secret.\n", name, role, name)
 	file = append(append(file, seed...), '\n')
-	return append(file, authority...), nil
+	return append(file, certificates...), nil
+}
+
+// certificates returns what is in a key file beside the seed: the certificate of
+// the authority, and that of the key.
+func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
+	authority, err := k.authority()
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := authority.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("server: %s: not a key that signs", k.path(signingFile))
+	}
+	certificate, err := wire.Certify(signer, string(role), public)
+	if err != nil {
+		return nil, fmt.Errorf("server: the certificate of a key: %w", err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]})
+	return append(text, pem.EncodeToMemory(&pem.Block{Type: wire.CertificateBlock, Bytes: certificate})...), nil
 }
 
 // Remove takes a key away from somebody: servers that run close its connections some seconds later.

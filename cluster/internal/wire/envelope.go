@@ -28,6 +28,10 @@ type Envelope struct {
 	Input     int64  // 12: which input of its Map it is, from 1 up; 0 for none
 	Label     string // 13: of its submitter, for a person to read; at most LongestLabel bytes
 	Arg       Value  // 16 to 20
+
+	// Certificate is that of the client's key, by which a worker knows that the
+	// authority has made the client one: field 24. Seal sets it.
+	Certificate []byte
 }
 
 const (
@@ -68,6 +72,9 @@ type Post struct {
 func Seal(posts []Post, signer *Signer) ([][]byte, error) {
 	msgs, subjects := make([][]byte, len(posts)), make([]string, len(posts))
 	for i := range posts {
+		if signer != nil {
+			posts[i].Certificate = signer.certificate
+		}
 		msgs[i], subjects[i] = posts[i].encode(signer != nil), posts[i].Subject
 	}
 	if signer != nil {
@@ -83,7 +90,7 @@ func (e *Envelope) encode(signed bool) []byte {
 	room := 160 + len(e.Label) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
 	flags := byte(0)
 	if signed {
-		room += 6*tlog.HashSize + sealEnd
+		room += 6*tlog.HashSize + sealEnd + len(e.Certificate)
 		flags = signedFlag
 	}
 	msg := append(make(fields, 0, room), version, flags)
@@ -103,6 +110,7 @@ func (e *Envelope) encode(signed bool) []byte {
 	msg.number(12, e.Input)
 	msg.text(13, cutLabel(e.Label))
 	e.Arg.put(&msg)
+	msg.bytes(24, e.Certificate)
 	return msg
 }
 
@@ -130,6 +138,8 @@ func (e *Envelope) read(msg []byte) error {
 			e.Input = max(0, v)
 		case 13:
 			e.Label = cutLabel(string(b))
+		case 24:
+			e.Certificate = b
 		default:
 			e.ID.take(n, b)
 			e.Arg.take(n, b, v)
@@ -137,8 +147,10 @@ func (e *Envelope) read(msg []byte) error {
 	})
 }
 
-// Open is the reverse of Seal for one message. A task that has to be signed is one by the client whose name it bears; one that is signed is
-// checked in any case.
+// Open is the reverse of Seal for one message. A task that has to be signed is one
+// by the client whose name it bears, whose key has a certificate by the verifier's
+// Authority, if there is one. The signature of one that is signed is checked in
+// any case.
 func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: version or flags are unknown", ErrEnvelope)
@@ -169,6 +181,11 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 	}
 	if err := v.check(e.ID.Client, body, seal, subject); err != nil {
 		return e, fmt.Errorf("%w: its signature is not by its client: %w", ErrEnvelope, err)
+	}
+	if signed && v.Authority != nil {
+		if err := v.checkCertificate(e.ID.Client, e.Certificate); err != nil {
+			return e, fmt.Errorf("%w: %w", ErrEnvelope, err)
+		}
 	}
 	return e, nil
 }

@@ -121,7 +121,7 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	e.ID.Client, _ = key.PublicKey()
-	signer, err := NewSigner(key)
+	signer, err := NewSigner(key, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func seal1(t testing.TB, e Envelope, subject string, key nkeys.KeyPair) []byte {
 	var signer *Signer
 	if key != nil {
 		var err error
-		if signer, err = NewSigner(key); err != nil {
+		if signer, err = NewSigner(key, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

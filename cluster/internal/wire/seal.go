@@ -2,11 +2,13 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nkeys"
@@ -33,10 +35,13 @@ const together = 64
 const sealEnd = tlog.HashSize + ed25519.SignatureSize + 2
 
 // Signer signs what a client submits.
-type Signer struct{ key ed25519.PrivateKey }
+type Signer struct {
+	key         ed25519.PrivateKey
+	certificate []byte // of the key: see Certify
+}
 
-// NewSigner returns one for a key. The library of that makes the private key anew for each signature.
-func NewSigner(pair nkeys.KeyPair) (*Signer, error) {
+// NewSigner returns one for a key with its certificate. The library of keys makes the private key anew for each signature.
+func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	seed, err := pair.Seed()
 	if err != nil {
 		return nil, err
@@ -46,7 +51,7 @@ func NewSigner(pair nkeys.KeyPair) (*Signer, error) {
 		return nil, err
 	}
 	defer clear(raw)
-	return &Signer{ed25519.NewKeyFromSeed(raw)}, nil
+	return &Signer{ed25519.NewKeyFromSeed(raw), certificate}, nil
 }
 
 // seal adds signatures to messages that go to these subjects.
@@ -140,10 +145,14 @@ func proofLength(index, size int) (n int) {
 	return n
 }
 
-// Verifier checks signatures, and remembers those that were right. Its zero value is ready to use; its method is safe for concurrent use.
+// Verifier checks signatures and the certificates of keys, and remembers those that were right. Its zero value is ready to use; its method is safe for concurrent use.
 type Verifier struct {
+	// Authority is the key by which the certificates are of keys that may sign
+	// tasks. With nil any key may.
+	Authority *ecdsa.PublicKey
+
 	mu         sync.Mutex
-	right, old map[[sha256.Size]byte]bool // guarded by mu: by digest of who, what and the signature; old gives way to right when that is full
+	right, old map[[sha256.Size]byte]bool // guarded by mu: by digest of who, what and the signature, or of who and the certificate; old gives way to right when that is full
 }
 
 const rightOnes = 4096 // that are remembered, and as many older ones
@@ -172,6 +181,24 @@ func (v *Verifier) check(client string, msg, seal []byte, subject string) error 
 	}
 	if err := key.Verify(text, signature); err != nil {
 		return err
+	}
+	v.remember(what)
+	return nil
+}
+
+// checkCertificate checks that a key has a certificate by which it may submit
+// tasks.
+func (v *Verifier) checkCertificate(key string, certificate []byte) error {
+	what := sha256.Sum256(slices.Concat([]byte("certificate\x00"+key+"\x00"), certificate))
+	if v.known(what) {
+		return nil
+	}
+	role, err := Certified(v.Authority, certificate, key)
+	if err != nil {
+		return err
+	}
+	if role != ClientRole && role != AdminRole {
+		return fmt.Errorf("the key %s has the role %s, which submits no tasks", key, role)
 	}
 	v.remember(what)
 	return nil

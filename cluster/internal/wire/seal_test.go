@@ -17,7 +17,7 @@ func TestSealTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	public, _ := key.PublicKey()
-	signer, err := NewSigner(key)
+	signer, err := NewSigner(key, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func BenchmarkSeal(b *testing.B) {
 		b.Fatal(err)
 	}
 	public, _ := key.PublicKey()
-	signer, err := NewSigner(key)
+	signer, err := NewSigner(key, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
