@@ -49,14 +49,16 @@ type Holder struct {
 //	authority.pem   the certificate by which keys know the servers, and workers the keys of clients
 //	authority.key   and what it is signed with, as are those of the servers and of the keys
 //	keys            one holder a line: role, public key, name
+//	lock            an empty file, which is locked while a program changes the others
 //
-// Its methods are not for use by several programs at the same time.
+// Its methods are safe for concurrent use, also by several programs.
 type Keyring struct{ folder string }
 
 const (
 	certificateFile = "authority.pem"
 	signingFile     = "authority.key"
 	holdersFile     = "keys"
+	lockedFile      = "lock"
 	authorityLife   = 20 * 365 * 24 * time.Hour
 )
 
@@ -71,6 +73,14 @@ func NewKeyring(folder string) (*Keyring, error) {
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	unlock, err := k.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := os.Stat(k.path(certificateFile)); err == nil { // another program has made it meanwhile
+		return OpenKeyring(folder)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -117,6 +127,20 @@ func OpenKeyring(folder string) (*Keyring, error) {
 }
 
 func (k *Keyring) path(name string) string { return filepath.Join(k.folder, name) }
+
+// lock waits until no other program, and no other goroutine, changes the keyring.
+// Then it keeps them out until unlock is called, or the program ends.
+func (k *Keyring) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(k.path(lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("server: the keyring: %w", err)
+	}
+	if err := lockFile(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("server: the keyring: locking %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
 
 // write replaces a file, so that who reads it has the one or the other.
 func (k *Keyring) write(name string, text []byte) error {
@@ -168,6 +192,11 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
 		return nil, fmt.Errorf("server: the name %q has other signs than letters, digits, \".\", \"-\" and \"_\", or more than 64", name)
 	}
+	unlock, err := k.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	holders, err := k.Holders()
 	if err != nil {
 		return nil, err
@@ -229,6 +258,11 @@ func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 
 // Remove takes a key away from somebody: servers that run close its connections some seconds later.
 func (k *Keyring) Remove(name string) error {
+	unlock, err := k.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	holders, err := k.Holders()
 	if err != nil {
 		return err

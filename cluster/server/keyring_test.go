@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"concert/cluster/server"
@@ -45,8 +47,8 @@ func TestKeyring(t *testing.T) {
 		t.Fatalf("%+v, %v, %d secrets", holders, err, len(secrets))
 	}
 	files, err := os.ReadDir(folder)
-	if err != nil || len(files) != 3 {
-		t.Errorf("%v, %v; want three files", files, err)
+	if err != nil || len(files) != 4 {
+		t.Errorf("%v, %v; want four files", files, err)
 	}
 	for _, f := range files {
 		path := filepath.Join(folder, f.Name())
@@ -90,6 +92,74 @@ func TestKeyring(t *testing.T) {
 		}
 		if _, err := server.New(&server.Options{Keyring: k}); err == nil {
 			t.Errorf("%q: a server starts", bad)
+		}
+	}
+}
+
+// TestKeyring_Concurrent: of changes at the same time none is lost. Each is by a
+// keyring that was opened for it, as in a program of its own.
+func TestKeyring_Concurrent(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "keyring")
+	const changes = 100 // and as many new keys
+	var making sync.WaitGroup
+	authorities := make([]string, 8)
+	for i := range authorities { // the first one makes it, the others open it
+		making.Go(func() {
+			if _, err := server.NewKeyring(folder); err != nil {
+				t.Error(err)
+			}
+			text, err := os.ReadFile(filepath.Join(folder, "authority.pem"))
+			if err != nil {
+				t.Error(err)
+			}
+			authorities[i] = string(text)
+		})
+	}
+	making.Wait()
+	for _, a := range authorities {
+		if a != authorities[0] {
+			t.Fatal("two programs have made two authorities")
+		}
+	}
+	k, err := server.OpenKeyring(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range changes {
+		if _, err := k.Add(server.Client, fmt.Sprint("old", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var changing sync.WaitGroup
+	begin := make(chan struct{})
+	change := func(by func(k *server.Keyring) error) {
+		changing.Go(func() {
+			own, err := server.OpenKeyring(folder)
+			<-begin
+			if err == nil {
+				err = by(own)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range changes {
+		change(func(k *server.Keyring) error { return k.Remove(fmt.Sprint("old", i)) })
+		change(func(k *server.Keyring) error {
+			_, err := k.Add(server.Worker, fmt.Sprint("new", i))
+			return err
+		})
+	}
+	close(begin)
+	changing.Wait()
+	holders, err := k.Holders()
+	if err != nil || len(holders) != changes {
+		t.Errorf("%d holders, %v; want %d", len(holders), err, changes)
+	}
+	for _, h := range holders {
+		if !strings.HasPrefix(h.Name, "new") {
+			t.Errorf("%s was removed, and is back", h.Name)
 		}
 	}
 }

@@ -1,0 +1,11 @@
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
+
+package server
+
+import (
+	"errors"
+	"os"
+)
+
+// lockFile returns an error: there are no locks here that other programs respect.
+func lockFile(*os.File) error { return errors.ErrUnsupported }
