@@ -2,9 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,44 +16,59 @@ import (
 )
 
 const (
-	doorTime = 4 * time.Second // for what somebody who knocks asks for; it asks again after five
-	atDoor   = 64              // that are served at a time; the others wait
-	byKey    = 2               // of these, of one key; its others are told to come later
+	doorTime   = 4 * time.Second // for what somebody who knocks asks for; it asks again after five
+	atDoor     = 64              // that are served at a time
+	byKey      = 2               // of these, of one key
+	resends    = 16              // requests to resend of one key that are served at a time
+	adverts    = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
+	queueLimit = 4096            // messages of a key to a subject that wait; more are dropped, and asked again
+	queueBytes = 16 << 20        // and their bytes
 )
 
 // door is what a server does for the holders of keys: it says what a key is for, makes the consumers of clients and workers, stores what workers say of
 // themselves, and sends kept results to sessions.
+//
+// Each key has subscriptions, and so queues, of its own. A key whose messages come
+// faster than they are served fills its own queues only: those of other keys are
+// served as if it were not there, but for the processor.
 type door struct {
-	server  *Server
-	nc      *client.Conn
-	js      jetstream.JetStream
-	places  chan struct{}
-	resends chan struct{} // has room for the requests to resend that are served concurrently
-	adverts chan struct{} // and for the adverts that are being stored
+	server *Server
+	nc     *client.Conn
+	js     jetstream.JetStream
+	places chan struct{} // has room for those who knock and are served concurrently
 
 	mu        sync.Mutex
 	sessions  map[string]map[session]bool // guarded by mu: see session.go
 	recounted map[string]time.Time        // guarded by mu: when those of a key were counted anew
-	served    map[string]int              // guarded by mu: how many are, by key
+
+	queues map[string]*queue // by key; used by openDoor, and then by followKeys only
 }
 
-// openDoor serves those who knock, one server of all each.
-func (s *Server) openDoor() (*door, error) {
-	nc, err := s.connect(client.MaxReconnects(-1))
+// queue is what a server has for a key.
+type queue struct {
+	knocks, resends, adverts chan struct{} // have room for what is served concurrently
+	subs                     []*client.Subscription
+}
+
+// openDoor serves the holders of keys, one server of all each.
+func (s *Server) openDoor(holders []Holder) (*door, error) {
+	nc, err := s.connect(client.MaxReconnects(-1), client.ErrorHandler(func(_ *client.Conn, sub *client.Subscription, err error) {
+		if sub != nil && errors.Is(err, client.ErrSlowConsumer) {
+			slog.Warn("server: messages of a key are dropped: they come faster than they are served", "subject", sub.Subject)
+			return
+		}
+		slog.Warn("server: the server's own connection", "error", err)
+	}))
 	if err != nil {
 		return nil, err
 	}
-	d := &door{server: s, nc: nc, places: make(chan struct{}, atDoor), resends: make(chan struct{}, atDoor), adverts: make(chan struct{}, advertsAtOnce), sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, served: map[string]int{}}
-	d.js, err = jetstream.New(nc)
-	for subject, take := range map[string]client.MsgHandler{
-		wire.DoorSubject("*"): d.knocked, wire.AdvertSubject("*.*"): d.advertised, wire.ResendSubject("*"): d.asked, wire.ReportSubject("*", "*", "*"): d.reported,
-	} {
-		if err == nil {
-			_, err = nc.QueueSubscribe(subject, "servers", take)
-		}
+	d := &door{
+		server: s, nc: nc, places: make(chan struct{}, atDoor),
+		sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, queues: map[string]*queue{},
 	}
+	d.js, err = jetstream.New(nc)
 	if err == nil {
-		err = nc.Flush()
+		err = d.serve(holders)
 	}
 	if err != nil {
 		nc.Close()
@@ -61,47 +77,82 @@ func (s *Server) openDoor() (*door, error) {
 	return d, nil
 }
 
-// knocked takes those who knock, one after the other. Who that is is in the subject, and only the holder of that key can publish to it: see accounts.go. Somebody
-// who knocks without end must not keep others waiting, so there are only so many of one key inside.
-func (d *door) knocked(m *client.Msg) {
-	if m.Reply == "" {
-		return
+// serve serves these holders of keys from now on, and no others.
+func (d *door) serve(holders []Holder) error {
+	here := map[string]bool{}
+	for _, h := range holders {
+		here[h.Key] = true
+		if d.queues[h.Key] != nil {
+			continue
+		}
+		q, err := d.open(h)
+		if err != nil {
+			return err
+		}
+		d.queues[h.Key] = q
 	}
-	key := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	if !d.enter(key) {
-		d.answer(m, wire.Welcome{}, errBusy)
-		return
+	for key, q := range d.queues {
+		if !here[key] {
+			q.close()
+			delete(d.queues, key)
+		}
 	}
-	d.places <- struct{}{}
-	go func() {
-		defer func() {
-			<-d.places
-			d.leave(key)
+	return d.nc.Flush()
+}
+
+// open makes the queue of a key.
+func (d *door) open(h Holder) (*queue, error) {
+	q := &queue{knocks: make(chan struct{}, byKey), resends: make(chan struct{}, resends), adverts: make(chan struct{}, adverts)}
+	takes := map[string]client.MsgHandler{
+		wire.DoorSubject(h.Key): concurrently(q.knocks, func(m *client.Msg) { d.knocked(h.Key, m) }),
+	}
+	if h.Role != Client {
+		takes[wire.AdvertSubject(h.Key+".*")] = func(m *client.Msg) { d.advertised(q, m) }
+		takes[wire.ReportSubject("*", "*", h.Key)] = d.reported
+		takes[wire.ResendSubject(h.Key)] = concurrently(q.resends, d.asked)
+	}
+	for subject, take := range takes {
+		sub, err := d.nc.QueueSubscribe(subject, "servers", take)
+		if err == nil {
+			q.subs = append(q.subs, sub)
+			err = sub.SetPendingLimits(queueLimit, queueBytes)
+		}
+		if err != nil {
+			q.close()
+			return nil, err
+		}
+	}
+	return q, nil
+}
+
+// close ends the subscriptions of a queue.
+func (q *queue) close() {
+	for _, sub := range q.subs {
+		sub.Unsubscribe()
+	}
+}
+
+// concurrently returns a handler that serves requests on goroutines of their own,
+// as many as slots has room for. Others wait in the subscription's queue.
+func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHandler {
+	return func(m *client.Msg) {
+		if m.Reply == "" {
+			return
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			serve(m)
 		}()
-		w, err := d.welcome(key, m.Data)
-		d.answer(m, w, err)
-	}()
+	}
 }
 
-// errBusy is what more are told than are served of a key.
-var errBusy = fmt.Errorf("%w: others with this key are at the door", wire.ErrLater)
-
-func (d *door) enter(key string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.served[key] >= byKey {
-		return false
-	}
-	d.served[key]++
-	return true
-}
-
-func (d *door) leave(key string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.served[key]--; d.served[key] == 0 {
-		delete(d.served, key)
-	}
+// knocked serves the holder of a key, who has knocked. Only the holder of the key can publish to the subject: see accounts.go.
+func (d *door) knocked(key string, m *client.Msg) {
+	d.places <- struct{}{}
+	defer func() { <-d.places }()
+	w, err := d.welcome(key, m.Data)
+	d.answer(m, w, err)
 }
 
 // answer answers one who knocks.

@@ -36,6 +36,13 @@ func (s *Server) followKeys(before string) {
 			continue
 		}
 		var o *nats.Options
+		var holders []Holder
+		if err == nil {
+			holders, err = s.options.Keyring.Holders()
+		}
+		if err == nil {
+			err = s.door.serve(holders)
+		}
 		if err == nil {
 			o, err = s.configuration()
 		}

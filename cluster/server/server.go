@@ -109,7 +109,11 @@ func New(opts *Options) (*Server, error) {
 		return nil, errors.New("server: it is not ready after 10 seconds: is the address in use?")
 	}
 	if s.options.Keyring != nil {
-		if s.door, err = s.openDoor(); err != nil {
+		holders, err := s.options.Keyring.Holders()
+		if err == nil {
+			s.door, err = s.openDoor(holders)
+		}
+		if err != nil {
 			s.Close()
 			return nil, err
 		}

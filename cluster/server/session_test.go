@@ -177,3 +177,41 @@ func TestKnocks(t *testing.T) {
 		t.Errorf("%d sessions of one key", n)
 	}
 }
+
+// TestDoor_QueueForEachKey: a key whose requests are all being served, or wait, has
+// no effect on the requests of another key. A request that comes too much is
+// dropped.
+func TestDoor_QueueForEachKey(t *testing.T) {
+	s, rude, other := fourSessions(t)
+	q := s.door.queues[rude.public]
+	for range cap(q.knocks) { // as if what they ask for took long
+		q.knocks <- struct{}{}
+	}
+	body, err := wire.Marshal(&wire.Knock{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := rude.nc.SubscribeSync("answers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range queueLimit + 1000 {
+		if err := rude.nc.PublishRequest(wire.DoorSubject(rude.public), "answers", body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rude.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := other.knock(wire.ResultStream, "e"); got != "" {
+		t.Error(got)
+	}
+	for range cap(q.knocks) { // now they are served
+		<-q.knocks
+	}
+	for n := 0; n < queueLimit/2; n++ {
+		if _, err := answers.NextMsg(time.Minute); err != nil {
+			t.Fatalf("after %d answers: %v", n, err)
+		}
+	}
+}

@@ -52,15 +52,12 @@ func (d *door) contractConsumer(ctx context.Context, key string, contract *wire.
 	return c, err
 }
 
-const (
-	longestAdvert = 4 << 10 // bytes
-	advertsAtOnce = 256     // that are being stored; others are dropped: a worker repeats them
-)
+const longestAdvert = 4 << 10 // bytes
 
 // advertised stores an advert of a worker, which is then as the servers have
 // made it: under the worker's key, without headers of its own. An empty one
 // removes the worker. The answer is the stream's.
-func (d *door) advertised(m *client.Msg) {
+func (d *door) advertised(q *queue, m *client.Msg) {
 	id := strings.TrimPrefix(m.Subject, wire.AdvertSubject(""))
 	owner, name, _ := strings.Cut(id, ".")
 	if !wire.ValidToken(owner) || !wire.ValidToken(name) || len(m.Data) > longestAdvert {
@@ -71,12 +68,12 @@ func (d *door) advertised(m *client.Msg) {
 		stored.Header = wire.Gone()
 	}
 	select {
-	case d.adverts <- struct{}{}:
+	case q.adverts <- struct{}{}:
 	default:
 		return
 	}
 	go func() {
-		defer func() { <-d.adverts }()
+		defer func() { <-q.adverts }()
 		if answer, err := d.nc.RequestMsg(stored, doorTime); err == nil && m.Reply != "" {
 			m.Respond(answer.Data)
 		}
@@ -90,21 +87,14 @@ func (d *door) reported(m *client.Msg) {
 
 // asked serves a request to resend.
 func (d *door) asked(m *client.Msg) {
-	if m.Reply == "" {
-		return
+	var said wire.Resent
+	var err error
+	if said.Found, err = d.resend(m.Data); err != nil {
+		said.Error = err.Error()
 	}
-	d.resends <- struct{}{}
-	go func() {
-		defer func() { <-d.resends }()
-		var said wire.Resent
-		var err error
-		if said.Found, err = d.resend(m.Data); err != nil {
-			said.Error = err.Error()
-		}
-		if body, err := wire.Marshal(&said); err == nil {
-			m.Respond(body)
-		}
-	}()
+	if body, err := wire.Marshal(&said); err == nil {
+		m.Respond(body)
+	}
 }
 
 const alreadyThere = 10077 // of NATS: maximum messages per subject exceeded
