@@ -44,6 +44,13 @@ type Options struct {
 	// a proxy, or in a container.
 	Advertise string
 
+	// Sessions is how many sessions of a client's key exist on this server at the
+	// same time; more are refused. An executor has one, and a second one if it has
+	// tasks with ids. Sessions of clients that were lost count for two hours. It is
+	// used with a Keyring only. Zero means 64. New returns an error if it is
+	// negative.
+	Sessions int
+
 	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them. Then it has to Listen.
 	Join *Join
 }
@@ -76,6 +83,12 @@ func New(opts *Options) (*Server, error) {
 		opts = &Options{}
 	}
 	s := &Server{options: *opts, stop: make(chan struct{})}
+	if s.options.Sessions < 0 {
+		return nil, fmt.Errorf("server: Options.Sessions is %d: want a positive number, or 0 for %d", s.options.Sessions, defaultSessions)
+	}
+	if s.options.Sessions == 0 {
+		s.options.Sessions = defaultSessions
+	}
 	if s.options.Keyring != nil {
 		var err error
 		if s.issuer, err = newIssuer(s.options.Keyring, s.options.Hosts); err != nil {

@@ -12,10 +12,8 @@ import (
 )
 
 // These bound the consumers that a server makes for a key and that exist at the same time.
-var (
-	// Sessions of a client. A client that is lost and started again every ten
-	// seconds has fewer in the two hours after which lost ones are forgotten.
-	mostSessions = 1024 // tests have fewer
+const (
+	defaultSessions = 64 // of a client: see Options.Sessions
 
 	// Contracts of workers with one key, in the day after which contracts
 	// without workers are forgotten.
@@ -38,15 +36,16 @@ const mostConsumers = 1 << 16 // of a stream
 type session struct{ stream, name string }
 
 // bound returns the streams whose consumers are counted together with this one,
-// how many of them there may be, and why there are no more.
-func (s session) bound() (streams []string, most int, full string) {
+// how many of them there may be, and why there are no more. Clients may have so
+// many sessions.
+func (s session) bound(sessions int) (streams []string, most int, full string) {
 	switch s.stream {
 	case wire.TaskStream:
 		return []string{s.stream}, mostContracts, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until those without workers are forgotten"
 	case wire.CancelStream:
 		return []string{s.stream}, mostReplays, "there are %d workers with this key already: end some, or make another key for others"
 	default:
-		return []string{wire.ResultStream, wire.KeptStream}, mostSessions, "there are %d sessions of this key already: end some, or wait two hours until those that were lost are forgotten"
+		return []string{wire.ResultStream, wire.KeptStream}, sessions, "there are %d sessions of this key already: end some, wait two hours until those that were lost are forgotten, or have the server take more: concertd serve --sessions"
 	}
 }
 
@@ -56,7 +55,7 @@ func (d *door) admit(ctx context.Context, key string, s session, config jetstrea
 		if !d.mayRecount(key) {
 			return nil, fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrLater)
 		}
-		streams, most, full := s.bound()
+		streams, most, full := s.bound(d.server.options.Sessions)
 		if err := d.recount(ctx, key, streams); err != nil {
 			return nil, err
 		}
@@ -87,7 +86,7 @@ func (d *door) count(key string, s session) bool {
 	if _, known := counted[s]; known {
 		return true
 	}
-	streams, most, _ := s.bound()
+	streams, most, _ := s.bound(d.server.options.Sessions)
 	n := 0
 	for other := range counted {
 		if slices.Contains(streams, other.stream) {

@@ -55,15 +55,12 @@ func TestSessions(t *testing.T) {
 // fourSessions is a server that lets in four sessions of a key, and two clients that are connected to it.
 func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
 	t.Helper()
-	before := mostSessions
-	mostSessions = 4
-	t.Cleanup(func() { mostSessions = before })
 	k, err := NewKeyring(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	one, other = holder(t, k, Client, "one"), holder(t, k, Client, "other")
-	if s, err = New(&Options{Listen: "127.0.0.1:0", Keyring: k}); err != nil {
+	if s, err = New(&Options{Listen: "127.0.0.1:0", Keyring: k, Sessions: 4}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
@@ -173,7 +170,7 @@ func TestKnocks(t *testing.T) {
 	}
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
-	if n := len(s.door.sessions[rude.public]); n > mostSessions {
+	if n := len(s.door.sessions[rude.public]); n > s.options.Sessions {
 		t.Errorf("%d sessions of one key", n)
 	}
 }
@@ -213,5 +210,35 @@ func TestDoor_QueueForEachKey(t *testing.T) {
 		if _, err := answers.NextMsg(time.Minute); err != nil {
 			t.Fatalf("after %d answers: %v", n, err)
 		}
+	}
+}
+
+// TestOptions_Sessions: without the option there are 64 sessions of a key, and a
+// negative number is an error.
+func TestOptions_Sessions(t *testing.T) {
+	if s, err := New(&Options{Sessions: -1}); err == nil || !strings.Contains(err.Error(), "Options.Sessions is -1") {
+		t.Errorf("%v, %v", s, err)
+	}
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := holder(t, k, Client, "one")
+	s, err := New(&Options{Listen: "127.0.0.1:0", Keyring: k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	one.connect(s)
+	for i := range 64 {
+		if got := one.knock(wire.ResultStream, fmt.Sprint("s", i)); got != "" {
+			t.Fatalf("session %d: %s", i, got)
+		}
+	}
+	if got := one.knock(wire.KeptStream, "more"); !strings.Contains(got, "there are 64 sessions") {
+		t.Errorf("one more: %q", got)
 	}
 }
