@@ -55,7 +55,17 @@ var (
 		DefaultMapType:   reflect.TypeFor[map[string]any](),
 		UTF8:             cbor.UTF8DecodeInvalid, // Go strings are bytes
 	}.DecMode())
+	// errorDecoder decodes errors on the goroutine that receives from a worker. An
+	// error has few parts, so one with many is refused: decoding it takes long.
+	errorDecoder = must(cbor.DecOptions{
+		MaxNestedLevels:  16,
+		MaxArrayElements: maxErrorParts,
+		MaxMapPairs:      maxErrorParts,
+		UTF8:             cbor.UTF8DecodeInvalid,
+	}.DecMode())
 )
+
+const maxErrorParts = 1 << 16
 
 func must[T any](v T, err error) T {
 	if err != nil {

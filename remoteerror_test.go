@@ -85,6 +85,26 @@ func TestRegisterErrorType_Standard(t *testing.T) {
 	RegisterErrorType[*fs.PathError](standardErrors[reflect.TypeFor[*fs.PathError]()])
 }
 
+// TestDecodeError_ManyParts refuses errors with more parts than any program has
+// registered.
+func TestDecodeError_ManyParts(t *testing.T) {
+	w := wireError{Text: "text", Values: map[string][]byte{}}
+	for i := range maxErrorParts {
+		w.Values[strconv.Itoa(i)] = nil
+	}
+	if got := DecodeError(w.encode()); got.Error() != "text" {
+		t.Errorf("%d parts: %v", len(w.Values), got)
+	}
+	w.Values["one more"] = nil
+	if got := DecodeError(w.encode()); !strings.Contains(got.Error(), "cannot decode the error") {
+		t.Errorf("%d parts: %v", len(w.Values), got)
+	}
+	w = wireError{Text: "text", Sentinels: make([]string, maxErrorParts+1)}
+	if got := DecodeError(w.encode()); !strings.Contains(got.Error(), "cannot decode the error") {
+		t.Errorf("%d sentinels: %v", len(w.Sentinels), got)
+	}
+}
+
 // TestRegisterError_Again registers the same error under its name again, and
 // errors that cannot be compared.
 func TestRegisterError_Again(t *testing.T) {

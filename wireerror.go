@@ -126,7 +126,7 @@ func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bo
 // so. It calls no method of the program.
 func DecodeError(b []byte) error {
 	var w wireError
-	if err := cborDecoder.Unmarshal(b, &w); err != nil {
+	if err := errorDecoder.Unmarshal(b, &w); err != nil {
 		return fmt.Errorf("concert: cannot decode the error of a task: %w", err)
 	}
 	e := &RemoteError{Type: w.Type, Text: w.Text}
