@@ -11,6 +11,13 @@ import (
 // text of the original error. [errors.Is] returns the same as for the original,
 // for sentinels that are registered, see [RegisterError]. [errors.As] does so
 // for types that are registered, see [RegisterErrorType].
+//
+// If a task is canceled and returns [context.Cause] of its context, its error is
+// the cause in the submitter, as in the same process. In two cases it is not. A
+// task that wraps the cause in another error wraps [ErrCancelled], as a worker does
+// not know the cause. And the cause of a deadline, as given to
+// [context.WithTimeoutCause], stays in the submitter: the error is
+// [context.DeadlineExceeded].
 type RemoteError struct {
 	// Type is the type of the original, as %T prints it.
 	Type string

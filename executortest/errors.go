@@ -3,6 +3,7 @@ package executortest
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -55,6 +56,36 @@ var errorCases = []testCase{
 			}
 			if way.name != "Cancel" && !errors.Is(err, why) {
 				s.Errorf("%s of a waiting task: %v, want the cause in it", way.name, err)
+			}
+		}
+	}},
+
+	{"CancelCause", "what errors.Is finds must not depend on where a task runs", func(s *suite) {
+		why := errors.New("time to go")
+		for name, c := range map[string]struct {
+			end  func(f *concert.Future[string], cancel context.CancelCauseFunc)
+			want error
+			text string
+		}{
+			"a cause":    {func(_ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(why) }, why, "time to go"},
+			"no cause":   {func(_ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(nil) }, context.Canceled, "context canceled"},
+			"a sentinel": {func(_ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(io.EOF) }, io.EOF, "EOF"},
+			"Cancel":     {func(f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCancelled, concert.ErrCancelled.Error()},
+		} {
+			ex := s.executor(Config{Workers: 1})
+			ctx, cancel := context.WithCancelCause(s.ctx)
+			f := s.start(ctx, ex)
+			c.end(f, cancel)
+			_, err := f.Result(s.ctx)
+			cancel(nil)
+			if s.Foreign {
+				if !errors.Is(err, context.Canceled) {
+					s.Errorf("%s: %v, want context.Canceled", name, err)
+				}
+				continue
+			}
+			if err == nil || !errors.Is(err, c.want) || errors.Is(err, concert.ErrCancelled) != (c.want == concert.ErrCancelled) || err.Error() != c.text {
+				s.Errorf("%s: %v, ErrCancelled %t; want %v", name, err, errors.Is(err, concert.ErrCancelled), c.want)
 			}
 		}
 	}},

@@ -47,6 +47,10 @@ type Traits struct {
 	// Config.Timeout. Nil means that the executor has no such bound.
 	Expired error
 
+	// Foreign says that the workers are programs in another language, where a canceled
+	// task fails with an exception and not with the cause of its context.
+	Foreign bool
+
 	// Hooks are the functions of the program that the executor calls in this process
 	// and that the suite does not know.
 	Hooks []Hook

@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) {
 		t.Skip("not with -short: starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close() // the first one leaves behind what others use
-	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, c.Workers, &python.Options{
 			Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer,
 			Import: []string{"conformance"},
@@ -31,7 +31,7 @@ func TestConformanceThreads(t *testing.T) {
 		t.Skip("not with -short: starting interpreters for each case takes most of a minute")
 	}
 	newPool(t, 1, nil).Close()
-	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, &python.Options{
 			Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer,
 			Import: []string{"conformance"},

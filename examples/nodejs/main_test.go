@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 		t.Skip("not with -short: it takes half a minute")
 	}
 	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first one leaves behind what others use
-	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, "testdata/conformance.js", processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 	})
 }
