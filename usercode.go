@@ -13,11 +13,13 @@ import (
 	"concert/internal/values"
 )
 
-// User code, in this file, means methods of the program's types that encode an
-// argument or decode a result, such as MarshalBinary, and functions of the
-// program that an executor calls for one call, such as one that decides whether
-// it runs again. User code may panic, end its goroutine, or never return. So it does not run on a remote executor's
-// goroutines: if it fails, only its own call fails, and no other call waits.
+// User code, in this file, means two things. The first is methods of the
+// program's types that encode an argument or decode a result, such as
+// MarshalBinary. The second is functions of the program that an executor calls
+// for one call, for example to decide whether the call runs again. User code may
+// panic, end its goroutine, or never return. So it does not run on a remote
+// executor's goroutines: if it fails, only its own call fails, and no other call
+// waits.
 //
 //	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
 //	                                    the next Claim returns the bytes
@@ -72,9 +74,10 @@ type userCodes struct {
 	running map[*userCode]bool // guarded by mu
 }
 
-// UserCode lists the calls whose argument is being encoded, or whose result is
-// being decoded, by methods of the program or since it is large. It returns the names of their
-// functions. An executor is not drained while there are such calls. The group
+// UserCode lists the calls whose argument or result is being encoded or decoded
+// on another goroutine: by methods of the program, or because the value is large.
+// It returns the names of the functions of the calls. An executor is not drained
+// while there are such calls. The group
 // calls [Queue.Dropped] when one of them ends. UserCode may be called with the
 // executor's lock held.
 func (g *WorkerGroup) UserCode() (names []string) {

@@ -8,8 +8,8 @@ import (
 
 // Work bounds the work of one Encode or Decode. The zero value sets no bound.
 type Work struct {
-	// Small ends the work with ErrLarge when it turns out that the value is
-	// large. So the caller can repeat it where it delays nothing else.
+	// Small ends the work with ErrLarge as soon as the value proves to be large.
+	// The caller can then encode or decode the value on a goroutine of its own.
 	Small bool
 	// Over, unless nil, ends the work soon after it becomes true, with ErrOver.
 	Over *atomic.Bool
@@ -22,9 +22,10 @@ var (
 	ErrOver = errors.New("encoding or decoding the value was stopped, as its call is over")
 )
 
-// A value is small if its encoding has at most SmallBytes bytes, and at most
-// smallParts parts: each struct, element of a slice, array or map, and so on.
-// The bytes of numbers and texts are copied quickly, and may be more in Encode.
+// A value is small if its encoding has at most SmallBytes bytes and smallParts
+// parts. A part is a struct, an element of a slice, an array or a map, and so on.
+// Encode copies the bytes of numbers and texts quickly, so smallCopied bytes are
+// still small for it.
 const (
 	SmallBytes  = 64 << 10
 	smallCopied = 256 << 10
