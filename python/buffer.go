@@ -2,6 +2,7 @@ package python
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -95,6 +96,9 @@ func (a *buffer) what() string {
 // ticks are the units of times in arrays.
 var ticks = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": 1}
 
+// errShape is wrapped by the error of an array that no Go type can hold.
+var errShape = errors.New("it cannot be received")
+
 // notATime is numpy's NaT.
 const notATime = -1 << 63
 
@@ -115,7 +119,10 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 		return nil, fmt.Errorf("an array of %s", strconv.Quote(name))
 	}
 	n, ok := elements(shape)
-	if !ok || len(b)/a.size != n || len(b)%a.size != 0 {
+	if !ok {
+		return nil, fmt.Errorf("%w: %s has a dimension of more than %d, or more than %d dimensions", errShape, a.what(), math.MaxInt32, maxDims)
+	}
+	if len(b)/a.size != n || len(b)%a.size != 0 {
 		return nil, fmt.Errorf("%s in %d bytes", a.what(), len(b))
 	}
 	a.b = littleEndian(b, a.unit())

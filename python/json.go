@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"reflect"
 	"regexp"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -51,16 +54,55 @@ func fromJSON(text []byte) (any, error) {
 	if lone := loneSurrogate(text); lone != "" {
 		return nil, fmt.Errorf("its JSON has the lone surrogate %s", lone)
 	}
+	if !json.Valid(text) {
+		return nil, errors.New("its JSON is not one value")
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	return fromTokens(d)
+}
+
+// fromTokens reads a value. Unlike a Decoder it refuses what it cannot keep: a
+// second entry of a key, and a number that is no float64.
+func fromTokens(d *json.Decoder) (any, error) {
+	token, err := d.Token()
+	if err != nil {
 		return nil, err
 	}
-	if d.More() {
-		return nil, errors.New("its JSON has more than one value")
+	switch token {
+	case json.Delim('['):
+		list := []any{}
+		for d.More() {
+			v, err := fromTokens(d)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err := d.Token()
+		return list, err
+	case json.Delim('{'):
+		object := map[string]any{}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			name := key.(string)
+			if _, there := object[name]; there {
+				return nil, fmt.Errorf("its JSON has two entries for the key %q", shorten([]byte(name)))
+			}
+			if object[name], err = fromTokens(d); err != nil {
+				return nil, err
+			}
+		}
+		_, err := d.Token()
+		return object, err
 	}
-	return numbers(v)
+	if n, ok := token.(json.Number); ok {
+		return number(n.String())
+	}
+	return token, nil
 }
 
 // jsonEscape is an escape in JSON: two that are one character, or another one.
@@ -79,28 +121,27 @@ func loneSurrogate(text []byte) string {
 	return ""
 }
 
-// numbers turns each json.Number into a number.
-func numbers(v any) (any, error) {
-	var err error
-	switch v := v.(type) {
-	case json.Number:
-		if n, ok := new(big.Int).SetString(v.String(), 10); ok {
-			return n, nil
-		}
-		f, err := v.Float64()
-		return f, err
-	case []any:
-		for i := range v {
-			if v[i], err = numbers(v[i]); err != nil {
-				return nil, err
-			}
-		}
-	case map[string]any:
-		for k := range v {
-			if v[k], err = numbers(v[k]); err != nil {
-				return nil, err
-			}
-		}
+// number is a number of JSON: an integer, or a float64 that has all of its digits.
+func number(text string) (any, error) {
+	if n, ok := new(big.Int).SetString(text, 10); ok && text != "-0" {
+		return n, nil
 	}
-	return v, nil
+	f, err := strconv.ParseFloat(text, 64)
+	if err == nil && !hasDigits(f, text) {
+		err = fmt.Errorf("its JSON has the number %s, of which a float64 does not have all digits: make it a string", shorten([]byte(text)))
+	}
+	return f, err
+}
+
+// hasDigits reports whether f, written with as many digits as a text, has those of
+// the text.
+func hasDigits(f float64, text string) bool {
+	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
+	digits := strings.Trim(strings.ReplaceAll(mantissa, ".", ""), "0")
+	const most = 767 // no float64 has more
+	if digits == "" || f == 0 || len(digits) > most {
+		return digits == "" && f == 0
+	}
+	written, _, _ := strings.Cut(strconv.FormatFloat(math.Abs(f), 'e', len(digits)-1, 64), "e")
+	return strings.ReplaceAll(written, ".", "") == digits
 }

@@ -69,7 +69,8 @@
 //     a member of an Enum its value
 //   - the order of a dict, and that of a set
 //   - how an array is in memory: its strides, the order of its bytes, and that it was read-only
-//   - JSON between the values: order, duplicate keys and digits that a float64 does not have
+//   - JSON between the values: the order of keys, and how numbers and texts are written; a
+//     json.RawMessage that is nil comes back as null
 //
 // A Go string that is not UTF-8, such as the name of a file in Latin-1, is the str that
 // os.fsdecode makes of its bytes: each byte that is not UTF-8 is a surrogate, U+DC80 to
@@ -167,11 +168,12 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/internal/option"
 	"concert/processes"
 )
 
 // New starts n interpreters, waits until they are ready, and returns their pool. For n of
-// 0 there are GOMAXPROCS. The error says why it cannot be: no such interpreter, a Python
+// 0 there are GOMAXPROCS, and New panics if n is negative. The error says why it cannot be: no such interpreter, a Python
 // that is too old, a module that cannot be imported. Close the pool when done with it.
 //
 // Libraries that have threads of their own for computing (BLAS, OpenMP) are told, by
@@ -182,9 +184,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if n < 0 {
-		panic(fmt.Sprintf("python: New(%d)", n))
-	}
+	option.NotNegative("python: New", "n", n)
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)
 	}

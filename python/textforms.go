@@ -123,6 +123,9 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	if t == nil && form != "Fraction" {
 		return d.bad("a text of kind %q", form)
 	}
+	if !checkText(form, text) {
+		return fail("the text %q is no %s as Python writes it", shorten([]byte(text)), form)
+	}
 	var natural any
 	if t == nil {
 		m := textSyntax[form].FindStringSubmatch(text)

@@ -1,6 +1,7 @@
 package python
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -115,6 +116,9 @@ func (d *decoder) decodeBuffer(to reflect.Value) error {
 		return err
 	}
 	a, err := newBuffer(name, shape, b)
+	if errors.Is(err, errShape) {
+		return &valueError{err: err}
+	}
 	if err != nil {
 		return d.bad("%w", err)
 	}
@@ -140,6 +144,9 @@ func (d *decoder) decodeTime(to reflect.Value) error {
 		if err != nil {
 			return err
 		}
+		if offset <= -24*60*60 || offset >= 24*60*60 {
+			return fail("a datetime has an offset of %d seconds, which is a day or more", offset)
+		}
 		name, _, err := d.string()
 		if err != nil {
 			return err
@@ -148,7 +155,11 @@ func (d *decoder) decodeTime(to reflect.Value) error {
 			location = time.UTC
 		}
 	}
-	return setTime(to, time.Date(int(n[0]), time.Month(n[1]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]*1000+n[7]), location))
+	t := time.Date(int(n[0]), time.Month(n[1]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]*1000+n[7]), location)
+	if n[0] < 1 || n[0] > 9999 || int(n[1]) != int(t.Month()) || int(n[2]) != t.Day() || int(n[3]) != t.Hour() || int(n[4]) != t.Minute() || int(n[5]) != t.Second() || n[6] < 0 || n[6] > 999_999 || n[7] < 0 || n[7] > 999 {
+		return fail("a datetime says that it is of year, month, day and so on %v, which is no time", n)
+	}
+	return setTime(to, t)
 }
 
 func (d *decoder) decodeDuration(to reflect.Value) error {
