@@ -1,11 +1,6 @@
 package python
 
-import (
-	"math"
-	"math/big"
-	"reflect"
-	"time"
-)
+import "reflect"
 
 func mapEncoder(t reflect.Type) encodeFunc {
 	elem := inner(t.Elem())
@@ -21,18 +16,22 @@ func mapEncoder(t reflect.Type) encodeFunc {
 			seen = make(map[string]bool, v.Len())
 		}
 		e.buf = append(e.buf, '{')
-		f := elem()
-		for entries := v.MapRange(); entries.Next(); {
+		f, n, counted := elem(), 0, false
+		for entries := v.MapRange(); entries.Next(); n++ {
 			start := len(e.buf)
 			if err := key(e, entries.Key()); err != nil {
 				return within(err, keyed(entries.Key())+" (the key)")
 			}
 			if check {
-				same := canonical(e.buf[start:], entries.Key())
-				if seen[same] {
-					return within(fail("two keys of the map are the same in Python"), keyed(entries.Key())+" (the key)")
+				switch b := e.buf[start:]; b[0] {
+				case 'u', 's', 'i', 'l', 'N':
+					if seen[string(b)] {
+						return within(fail("two keys of the map are the same in Python"), keyed(entries.Key())+" (the key)")
+					}
+					seen[string(b)] = true
+				default:
+					counted = true
 				}
-				seen[same] = true
 			}
 			err := f(e, entries.Value())
 			if err == nil {
@@ -41,6 +40,10 @@ func mapEncoder(t reflect.Type) encodeFunc {
 			if err != nil {
 				return within(err, keyed(entries.Key()))
 			}
+		}
+		if counted {
+			e.forms = true
+			e.buf = appendInt(append(e.buf, '.'), int64(n))
 		}
 		e.buf = append(e.buf, '0')
 		return nil
@@ -94,52 +97,19 @@ func unfitKey(t reflect.Type) encodeFunc {
 	return func(*encoder, reflect.Value) error { return fail("a Go %s cannot be the key of a dict", t) }
 }
 
-// merging reports whether two different keys of a type may be equal in Python.
+// merging reports whether two different keys of a type may be equal in Python:
+// 1, 1.0 and True, or two durations of the same microsecond. Texts, bytes, ints and nil
+// are the same if they are encoded alike. If there are other keys, the dict says
+// how many entries it must have, and Python compares: only Python knows all that
+// is equal.
 func merging(t reflect.Type) bool {
 	switch {
-	case t == durationType || t == bigInt || textForms[t] != "":
-		return false
 	case hooked(t) != nil || t.Kind() == reflect.Interface:
 		return true
 	case t.Kind() == reflect.Array:
 		return merging(t.Elem())
 	}
 	return false
-}
-
-// canonical returns the same value for keys that are equal in Python, such as 1,
-// 1.0 and True, or one time in two zones.
-func canonical(b []byte, key reflect.Value) string {
-	for key.Kind() == reflect.Interface && !key.IsNil() {
-		key = key.Elem()
-	}
-	if t, ok := interfaceOf(key).(time.Time); ok && t.Location() != Naive {
-		return "time " + t.UTC().Format(time.RFC3339Nano)
-	}
-	switch b[0] {
-	case 'T':
-		b = appendInt(nil, 1)
-	case 'F':
-		b = appendInt(nil, 0)
-	case 'g', 'y':
-		if b[0] == 'y' && math.Float64frombits(le.Uint64(b[9:])) != 0 {
-			break
-		}
-		if f := math.Float64frombits(le.Uint64(b[1:])); f == math.Trunc(f) && !math.IsInf(f, 0) {
-			n, _ := big.NewFloat(f).Int(nil)
-			b, _ = appendBig(nil, n)
-		} else {
-			b = b[1:9]
-		}
-	}
-	return string(b)
-}
-
-func interfaceOf(v reflect.Value) any {
-	if !v.IsValid() || !v.CanInterface() {
-		return nil
-	}
-	return v.Interface()
 }
 
 func structEncoder(t reflect.Type) encodeFunc {

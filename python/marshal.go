@@ -29,6 +29,8 @@ import (
 //	[ ( count items      list, tuple
 //	< > count items      set, frozenset
 //	{ key value ... 0    dict
+//	{ ... . i count 0    dict whose last key is Ellipsis: it must have so many entries before,
+//	                     or keys of the map were the same in Python; only in arguments
 //	.                    Ellipsis
 //
 // All numbers are little endian, lengths and counts int32.

@@ -254,6 +254,8 @@ func (c *checker) dict() error {
 		switch {
 		case kind[0] == '0':
 			return nil
+		case kind[0] == '.' && c.forms:
+			return c.counted(n)
 		case n == 0:
 			size = sizeDictKeys
 		case n > 4:
@@ -269,4 +271,16 @@ func (c *checker) dict() error {
 			return err
 		}
 	}
+}
+
+// counted checks the end of a dict that says how many entries it has.
+func (c *checker) counted(n int) error {
+	count, err := c.small()
+	if err != nil {
+		return err
+	}
+	if end, err := c.take(1); err != nil || end[0] != '0' || count != n {
+		return fmt.Errorf("a dict of %d entries that says it has %d", n, count)
+	}
+	return c.need(sizeDictKeys + sizeDictItem)
 }

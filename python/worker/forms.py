@@ -19,11 +19,14 @@ def revive(v, arrays):
     while todo:
         c = todo.pop()
         if type(c) is dict:
+            count = c.pop(Ellipsis, None)
             if tuple in set(map(type, c)):
                 entries = list(c.items())
                 c.clear()
                 for k, x in entries:
                     c[revive_key(k, arrays)] = x
+            if count is not None and len(c) != count:
+                raise ValueError("%s: two keys of the map are the same in Python" % where(root[0], c))
             entries = c.items()
         else:
             entries = enumerate(c)
@@ -35,6 +38,23 @@ def revive(v, arrays):
             elif t is list or t is dict:
                 todo.append(x)
     return root[0]
+
+
+def where(root, c):
+    """The place of a container in an argument."""
+    todo = [(root, ())]
+    while todo:
+        x, path = todo.pop()
+        if x is c:
+            break
+        for k, y in x.items() if type(x) is dict else enumerate(x):
+            if type(y) is dict or type(y) is list:
+                todo.append((y, (path, k)))
+    keys = []
+    while path:
+        path, k = path
+        keys.append("[%.80r]" % (k,))
+    return "the argument" + "".join(keys[:-13:-1]) + ("..." if len(keys) > 12 else "")
 
 
 def revive_key(k, arrays):
