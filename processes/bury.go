@@ -123,7 +123,7 @@ func (w *worker) bury(state *os.ProcessState) {
 	before, id := w.state, w.id
 	w.state, w.flights, w.count = buried, flights{}, 0
 	mem := w.journal.mem
-	w.journal.mem, w.slots, w.marks = nil, false, false
+	w.journal.mem, w.slots, w.marks, w.gate = nil, false, false, false
 	w.limit(0, "")
 	w.rouse()
 	delete(p.all, w)

@@ -261,7 +261,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	}
 	b.add(h, args, w.place)
 	f.places = len(w.places.taken) - before
-	if w.seen() {
+	if w.seen() || w.gate {
 		w.journal.offer(f.seq, f.n)
 	}
 	if w.seen() || w.count > s.len() {
@@ -318,7 +318,7 @@ func (p *Pool) steal(w *worker) bool {
 	want := victim.count / 2
 	for i := len(victim.flights.list) - 1; want > 0 && i >= 0; i-- {
 		f := victim.flights.list[i]
-		if !victim.slots {
+		if !victim.exact() {
 			if keep := max(0, f.n-want); !f.asked {
 				victim.withdraw(f, keep)
 				want -= f.n - keep

@@ -13,6 +13,7 @@ import (
 //	8     written: how many bytes of results the worker has completed, ever
 //	16    base: those before it are not in the ring, since a large one went past it
 //	24    taken: how many results in the arena the pool has copied, ever
+//	32    gate: how many times the pool has asked for calls, ever, of a worker with a gate
 //	4096  slots: how far the worker is with the calls that it has
 //	12288 ring: the last ringSize of those bytes
 //
@@ -35,7 +36,16 @@ import (
 // that one before it, and sees that the number in the slot is another.
 //
 // A worker in a language without compare-and-swap writes its next call into the slot, and
-// nobody else does meanwhile: what it begins can be seen, and calls are taken back by asking.
+// nobody else does meanwhile: what it begins can be seen. Its calls are taken back through
+// the gate:
+//
+//	write the slot, then read gate       the worker, before it calls the function; then it
+//	                                     waits until it has received as many TakeBacks
+//	write gate, then read the slot       the pool, to take calls back; then it sends a
+//	                                     TakeBack of those that have not begun
+//
+// Either the pool sees the call in the slot, and leaves it to the worker, or the worker sees
+// the gate, and learns that the call is not for it any more. The worker need not answer.
 //
 // The worker is not trusted. It can write what it likes: the pool believes
 // written only within the ring's size, and a wrong slot makes the worker's own
@@ -73,6 +83,8 @@ func (j journal) written() *atomic.Uint64 { return j.word(8) }
 func (j journal) base() *atomic.Uint64 { return j.word(16) }
 
 func (j journal) taken() *atomic.Uint64 { return j.word(24) }
+
+func (j journal) gate() *atomic.Uint64 { return j.word(32) }
 
 func (j journal) slot(seq uint32) *atomic.Uint64 { return j.word(slotsAt + 8*int(seq%slots)) }
 

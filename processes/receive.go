@@ -125,6 +125,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 	}
 	w.slots = w.journal.mem != nil && h.Flags&frame.Slots != 0
 	w.marks = w.journal.mem != nil && !w.slots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
+	w.gate = w.journal.mem != nil && !w.slots && h.Flags&frame.Gate != 0
 	return nil
 }
 
@@ -335,6 +336,14 @@ func (w *worker) started(id frame.ID) error {
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()
+	if w.gate { // the pool has had them back since it asked
+		w.answered = min(w.answered+1, w.asked)
+		if w.asleep && w.room() > 0 {
+			w.rouse()
+		}
+		p.mu.Unlock()
+		return nil
+	}
 	f := w.flights.get(id.Seq)
 	if f == nil || int64(id.Index) >= int64(f.n) {
 		p.mu.Unlock()

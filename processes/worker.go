@@ -65,6 +65,9 @@ type worker struct {
 	state      workerState
 	slots      bool          // it keeps to the slots of the journal, or else
 	marks      bool          // says there which call it begins
+	gate       bool          // and keeps to the gate, or marks only for that
+	asked      uint64        // how many TakeBacks it was sent, if it keeps to the gate
+	answered   uint64        // and has answered
 	asleep     bool          // feed waits for wake
 	flights    flights       // that it has
 	count      int           // of their calls, not settled
@@ -102,6 +105,7 @@ const (
 	inPipe  = 1 << 20          // bytes of arguments with a worker,
 	inArena = 16 << 20         // or so many if it has an arena
 
+	mostAsked  = 64       // TakeBacks that a worker with a gate has not answered
 	mostUnsaid = 16 << 20 // bytes of cancellations that a worker has not read
 	lookOut    = 5 * time.Millisecond
 
@@ -125,8 +129,11 @@ func (w *worker) room() int {
 		want = max(want, int(min(most, atHand/w.runTime)))
 	}
 	room := want*w.pool.opts.Threads - w.count
-	if w.seen() {
+	if w.seen() || w.gate {
 		room = min(room, slots-1-w.flights.window())
+	}
+	if w.asked-w.answered >= mostAsked {
+		return 0 // it has not read which of its calls are not for it, and may be stopped
 	}
 	if w.idle() {
 		room = max(room, 1) // whatever waits for other threads
@@ -143,6 +150,10 @@ func (w *worker) room() int {
 // seen reports whether the journal says which call the worker has begun. The caller
 // holds mu.
 func (w *worker) seen() bool { return w.slots || w.marks }
+
+// exact reports whether the pool can take calls back without an answer of the worker. The
+// caller holds mu.
+func (w *worker) exact() bool { return w.slots || w.gate }
 
 // idle reports whether a thread of the worker has nothing to do: the calls of a flight
 // run on one. The caller holds mu.
@@ -235,13 +246,23 @@ func (w *worker) doing() (id int, task string, call span) {
 }
 
 // withdraw takes calls back that the worker has not begun: those from number keep
-// on. It returns fewer, or none, when it is too late. Without slots it returns
+// on. It returns fewer, or none, when it is too late. Without slots and gate it returns
 // none, and asks the worker for them, once: see givenBack. The caller holds mu.
 func (w *worker) withdraw(f *flight, keep int) span {
 	if w.slots {
 		return w.keep(f, max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n)))
 	}
 	keep = max(keep, f.got, f.begun+1)
+	if w.gate {
+		if max(keep, w.journal.marked(f.seq, f.n)) >= f.n {
+			return span{}
+		}
+		w.asked++
+		w.journal.gate().Store(w.asked)
+		keep = max(keep, w.journal.marked(f.seq, f.n)) // not before
+		w.say(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
+		return w.keep(f, keep)
+	}
 	if f.asked || keep >= f.n {
 		return span{}
 	}
@@ -296,11 +317,14 @@ func (w *worker) ended(f *flight) {
 // cancel tells the worker to end the context of the call that runs, and says
 // when it will be killed. The caller holds mu.
 func (w *worker) cancel(f *flight, cause error) {
-	call, last := f.got, f.n // without slots any of them may be next
-	if w.seen() {
+	call, last := f.got, f.n // any of them may be next
+	switch {
+	case w.seen():
 		call = max(call, f.hasBegun(w)-1)
+	case w.gate:
+		call = max(call, w.journal.marked(f.seq, f.n)-1)
 	}
-	if w.slots {
+	if w.exact() {
 		last = call + 1
 	}
 	w.cancelCalls(f, call, last, cause)

@@ -235,6 +235,11 @@ const Slots = 1
 // which call it begins, and that the pool must leave them alone meanwhile.
 const Marks = 2
 
+// Gate, of HelloBody.Flags, says that the worker writes into the slots of the journal with
+// which call it begins, and then reads there how often the pool has sent TakeBack. It does
+// not begin the call before it has read as many.
+const Gate = 4
+
 // AppendHello appends a Hello.
 func AppendHello(b []byte, h HelloBody) []byte {
 	start := len(b)

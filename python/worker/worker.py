@@ -20,8 +20,8 @@ from concert.errors import Cancelled, Gone
 from concert.forks import flush_standard
 from concert.imports import own
 
-VERSION, MARKS = 1, 2
-SLOTS_AT, SLOTS = 512, 1024  # words of the journal
+VERSION, MARKS, GATE = 1, 2, 4
+GATE_AT, SLOTS_AT, SLOTS = 4, 512, 1024  # words of the journal
 LARGE = 16 << 10
 RESULT = struct.Struct("<IBIIqBB")
 SHARED = struct.Struct("<IBIIqBBQQ")
@@ -40,6 +40,8 @@ class Lane:
         self.interrupted = False
         self.why = 0  # and the reason, if the pool gave one
         self.thread = 0  # its number
+        self.fence = threading.Lock()  # always held by the lane
+        self.fence.acquire()
 
 
 class Worker:
@@ -77,8 +79,9 @@ class Worker:
         self.threads = int(setup["threads"])
         # Without the GIL what one thread writes others may see later, but for locks.
         self.free = not getattr(sys, "_is_gil_enabled", lambda: True)()
+        self.marks = self.out.words  # None without a journal
         # With one thread the journal says which call begins, else a frame does.
-        self.marks = self.out.words if self.threads == 1 else None
+        self.says_started = self.threads > 1 or self.marks is None
         self.read = bytearray()
         self.frames = SimpleQueue()  # for lanes that are not the main thread
         self.functions = functions.Functions()
@@ -93,6 +96,7 @@ class Worker:
         self.begin = {}  # of frames that have come and not ended: the next call
         self.cancelled = {}  # calls that have not begun
         self.given_back = {}  # of frames, from which call on
+        self.asked = 0  # how often the pool has asked for calls
 
     # Frames in.
 
@@ -206,10 +210,13 @@ class Worker:
     def take_back(self, seq, index):
         with self.lock:
             self.heard = True
-            if seq in self.begin or self.to_come(seq):
-                index = self.given_back[seq] = max(index, self.begin.get(seq, 0))
-            else:
+            if seq not in self.begin and not self.to_come(seq):
                 index = 0xFFFFFFFF
+            elif self.marks is not None:  # the pool has looked which calls have begun
+                index = self.given_back[seq] = min(index, self.given_back.get(seq, EVER))
+            else:
+                index = self.given_back[seq] = max(index, self.begin.get(seq, 0))
+            self.asked += 1
             self.heard = False
         self.out.put(ord("G"), struct.pack("<II", seq, index))
 
@@ -217,7 +224,7 @@ class Worker:
 
     def run(self):
         handle(SIGINT, lambda *_: None)  # the pool decides; what tasks start does not inherit this
-        self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, MARKS if self.marks is not None else 0))
+        self.out.put(ord("H"), b"concert" + struct.pack("<II", VERSION, self.flags()))
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
             values.check()
@@ -264,6 +271,11 @@ class Worker:
             for _ in lanes:
                 self.over.get()
         self.release(lanes)
+
+    def flags(self):
+        if self.marks is None:
+            return 0
+        return GATE if self.says_started else GATE | MARKS
 
     def release(self, lanes):
         """Leaves the end of the process to the interpreter."""
@@ -351,22 +363,40 @@ class Worker:
         2. Listen, with the lock, says that it is at it, and then looks what the lane runs.
         3. The lane writes that it runs nothing any more, and then looks whether listen is at it.
 
-        One of the two sees the other. That takes the GIL: without it there is always the lock."""
+        One of the two sees the other. That takes the GIL: without it there is always the lock.
+
+        So do a lane and the pool, which takes calls back although this process may be stopped:
+
+        1. The lane marks in the journal which call it begins, and then reads there how often the pool
+           has asked for calls. It waits until listen has read as many questions.
+        2. The pool counts its next question there, then reads what is marked, and asks for calls
+           that are not.
+
+        The fence keeps the processor from reading before it writes. A slot with the number of another frame
+        means that the pool has taken all of this one back."""
         seq, name, args = self.parse(frame)
         mark = SLOTS_AT + seq % SLOTS
+        marks = self.marks
+        if marks is not None and marks[mark] >> 32 != seq:
+            args = ()
         begun = time.perf_counter_ns()
         for index, arg in enumerate(args):
             lane.id = call = seq, index
             self.begin[seq] = index + 1
             dropped = 0
+            if marks is not None:
+                marks[mark] = seq << 32 | index + 1 << 16
+                lane.fence.release()
+                lane.fence.acquire()
+                asked = marks[GATE_AT]
+                while self.asked < asked:
+                    time.sleep(0.0005)
             if self.heard or self.given_back or self.cancelled or self.free:
                 with self.lock:
                     if index >= self.given_back.get(seq, EVER):
                         break
                     dropped = self.cancelled.pop(call, 0)
-            if self.marks is not None:
-                self.marks[mark] = seq << 32 | index + 1 << 16
-            elif not dropped:
+            if self.says_started and not dropped:
                 self.out.put(ord("S"), struct.pack("<II", seq, index))
             begun = self.call(lane, call, name, arg, dropped, begun)
         with self.lock:
