@@ -84,7 +84,8 @@ func (w *worker) bury(state *os.ProcessState) {
 	p.logging.Add(1)
 	defer p.logging.Done()
 	var victims []victim
-	guilty := false // one of them is, and the others are not
+	var dropped []span // one call each, which was canceled
+	guilty := false    // one of them is, and the others are not
 	for f := range w.flights.all {
 		guilty = guilty || f.doom != nil
 	}
@@ -104,7 +105,9 @@ func (w *worker) bury(state *os.ProcessState) {
 			}
 			victims = append(victims, v)
 		}
-		if rest := f.rest(begun); rest.len() > 0 {
+		if rest := f.rest(begun); rest.len() > 0 && f.kept {
+			dropped = append(dropped, rest)
+		} else if rest.len() > 0 {
 			back = append(back, rest)
 		}
 		p.unwatch(f.parent)
@@ -174,6 +177,10 @@ func (w *worker) bury(state *os.ProcessState) {
 			continue
 		}
 		v.batch.Settle(v.from, worker, concert.Encoded{}, v.err)
+		w.owed++
+	}
+	for _, s := range dropped {
+		s.batch.Settle(s.from, -1, concert.Encoded{}, concert.ErrCancelled)
 		w.owed++
 	}
 	w.payUp()

@@ -47,3 +47,11 @@ func (p *Pool) Gone() <-chan struct{} { return p.gone }
 
 // KillAll kills workers as Shutdown does when the grace period is over.
 func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
+
+// Silence sets the times after which workers that begin no calls lose them, and are killed,
+// until undo.
+func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
+	a, b, c := silenceTakeBack, silenceStopped, silenceKill
+	silenceTakeBack, silenceStopped, silenceKill = takeBack, stopped, kill
+	return func() { silenceTakeBack, silenceStopped, silenceKill = a, b, c }
+}

@@ -81,13 +81,30 @@ func (w *worker) send(b *bundle) error {
 		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
 			return err
 		}
-		if _, err := w.tasks.Write(p.bytes); err != nil {
+		if err := w.sendLarge(p.bytes); err != nil {
 			return err
 		}
 		sent = p.after
 	}
 	_, err := w.tasks.Write(b.buf[sent:])
 	return err
+}
+
+// sendLarge writes bytes to the worker, and counts those that the worker has read. A
+// MiB may be in the pipe.
+func (w *worker) sendLarge(b []byte) error {
+	for first := true; ; first = false {
+		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
+		if err != nil {
+			return err
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		if !first {
+			w.fed.Add(1)
+		}
+	}
 }
 
 // next fills b with calls for the worker, when there are some. It reports false
@@ -264,8 +281,10 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	if w.seen() || w.gate {
 		w.journal.offer(f.seq, f.n)
 	}
-	if w.seen() || w.count > s.len() {
-		w.wakeAt(now.Add(lookOut)) // it begins, or these wait behind a slow one
+	if w.count > s.len() {
+		w.wakeAt(now.Add(lookOut)) // these may wait behind a slow one
+	} else {
+		w.wakeAt(now.Add(w.untilLook()))
 	}
 	if len(p.queue)+len(p.again) > 0 {
 		p.nudge()

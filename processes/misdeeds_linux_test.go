@@ -182,6 +182,18 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 			return "", err
 		}
 		time.Sleep(time.Minute)
+	case "deaf": // to the calls that come later; the worker lives, and reads what is said about them
+		var empty [2]int
+		if _, err := syscall.Dup(tasksFile); err != nil { // or the pool sees that it is closed
+			return "", err
+		}
+		if err := syscall.Pipe2(empty[:], syscall.O_NONBLOCK); err != nil {
+			return "", err
+		}
+		if err := syscall.Dup2(empty[0], tasksFile); err != nil {
+			return "", err
+		}
+		return strconv.Itoa(os.Getpid()), nil
 	case "stir":
 		mem := shared("concert-arena")
 		for i := range 256 {

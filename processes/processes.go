@@ -40,6 +40,8 @@
 //     process is killed, with all that it started.
 //   - A task is never run twice, unless Options.Retry says that it may be. A task that five workers
 //     in a row did not live to begin is not given to a sixth: it fails with a [*WorkerError].
+//   - A worker that begins none of its tasks for a second loses them to other workers, and is killed if
+//     that lasts; see Options.Timeout.
 //   - Whatever ends a worker, another one is started: at once if the first did some work, and
 //     else after a pause that doubles from 20 milliseconds to a second, or to 160 milliseconds if
 //     the worker died in a task. After eight deaths in a row that no task explains the pool is
@@ -97,6 +99,11 @@ type Options struct {
 
 	// Timeout bounds the time that a task may run, from its start. Zero means
 	// no bound.
+	//
+	// A task that has not begun is bounded by its context. If the worker that it
+	// waits in cannot begin it, since the process is stopped, for example, other
+	// workers get the task after a second. Such a worker is killed after 5 seconds if
+	// it is stopped, and else after 10 seconds; docs/faults.md says which time counts.
 	Timeout time.Duration
 
 	// Grace is how long a task may go on after its context has ended, by a

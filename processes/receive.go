@@ -59,6 +59,12 @@ func (w *worker) step() error {
 	if err != nil {
 		return err
 	}
+	if w.silence.muted {
+		w.unmute()
+	}
+	if kind != frame.GivenBack {
+		w.silence = silence{} // it runs calls
+	}
 	if n := w.in.Cut(); n > 0 && kind != frame.Result && kind != frame.Failure {
 		return fmt.Errorf("%w: type %q of %d bytes", frame.ErrFrame, kind, n)
 	}
@@ -289,8 +295,8 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		w.took(f)
 		known++
 	}
-	if w.count > 0 && w.seen() {
-		w.wakeAt(time.Now().Add(lookOut)) // it begins with the next one
+	if w.count > 0 {
+		w.wakeAt(time.Now().Add(w.untilLook())) // it begins with the next one
 	}
 	return known, w.id, nil
 }
@@ -446,6 +452,7 @@ func (w *worker) progress(b frame.ProgressBody) error {
 func (w *worker) look() bool {
 	p := w.pool
 	now := time.Now()
+	w.measure(now)
 	p.mu.Lock()
 	if w.isDead() {
 		p.mu.Unlock()
@@ -466,6 +473,7 @@ func (w *worker) look() bool {
 	case w.count > 1 && !young:
 		p.nudge() // what waits behind it may be for somebody who is idle
 	}
+	w.checkSilence(now)
 	if w.touched && w.count == 0 {
 		if over := w.quiet.Add(trimAfter); now.Before(over) {
 			w.wakeAt(over)

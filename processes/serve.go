@@ -140,16 +140,17 @@ func (s *server) control(pipe *os.File) {
 	}
 }
 
-// takeBack gives calls back that have not begun. It is what workers without slots are asked.
+// takeBack gives calls back that have not begun. Without slots the pool asks for calls that it
+// wants back; with slots it has taken them, and wants to know whether this process answers.
 func (s *server) takeBack(id frame.ID) {
 	s.mu.Lock()
 	switch ahead := int32(id.Seq - s.id.Seq); {
 	case ahead < 0:
 		id.Index = math.MaxUint32 // all have begun
-	case ahead == 0:
+	case ahead == 0 && s.journal.mem == nil:
 		id.Index = max(id.Index, s.id.Index+1)
 		fallthrough
-	default:
+	case s.journal.mem == nil:
 		s.givenBack[id.Seq] = id.Index
 	}
 	s.mu.Unlock()

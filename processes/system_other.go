@@ -22,6 +22,8 @@ func widen(*os.File) {}
 
 func isExiting(int) bool { return false }
 
+func threadTimes(int) map[int]threadTime { return nil }
+
 func resident(int) (int64, bool) { return 0, false }
 
 // canBound says that boundMemory and resident can.

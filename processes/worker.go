@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"time"
 
 	"concert/internal/frame"
@@ -51,6 +52,9 @@ type worker struct {
 	said    []outcome // room for outcomes,
 	ids     []timedID // and for whose they are
 	copied  uint64    // results in the arena, ever
+	silence silence   // how long it has begun no call
+
+	fed atomic.Int64 // MiB that it has read of frames with more, ever; written by feed
 
 	speak    chan struct{} // holds one; rouses tell
 	wake     chan struct{} // holds one; rouses feed
@@ -69,6 +73,7 @@ type worker struct {
 	asked      uint64        // how many TakeBacks it was sent, if it keeps to the gate
 	answered   uint64        // and has answered
 	asleep     bool          // feed waits for wake
+	muted      bool          // it was silent for too long, and gets no calls before it answers
 	flights    flights       // that it has
 	count      int           // of their calls, not settled
 	bytes      int           // of their arguments
@@ -118,7 +123,7 @@ var trimAfter = time.Second
 
 // room is how many more calls the worker should have. The caller holds mu.
 func (w *worker) room() int {
-	if w.state != seated || w.trimming || w.bytes >= w.hold() && !w.idle() {
+	if w.state != seated || w.trimming || w.muted || w.bytes >= w.hold() && !w.idle() {
 		return 0
 	}
 	want := fewest // for each thread
@@ -154,6 +159,15 @@ func (w *worker) seen() bool { return w.slots || w.marks }
 // exact reports whether the pool can take calls back without an answer of the worker. The
 // caller holds mu.
 func (w *worker) exact() bool { return w.slots || w.gate }
+
+// untilLook is how long after a call receive looks whether the worker has begun the next
+// one. The caller holds mu.
+func (w *worker) untilLook() time.Duration {
+	if w.seen() {
+		return lookOut
+	}
+	return silencePulse()
+}
 
 // idle reports whether a thread of the worker has nothing to do: the calls of a flight
 // run on one. The caller holds mu.

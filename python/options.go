@@ -48,6 +48,11 @@ type Options struct {
 	Queue int
 
 	// Timeout bounds the time that a task may run, from its start. Zero means no bound.
+	//
+	// An interpreter may be unable to begin a task, since a thread that a task left behind
+	// holds the interpreter lock, for example. After a second other interpreters get what
+	// it has. It is killed after 10 seconds, or after 5 seconds if the process is stopped;
+	// docs/faults.md says which time counts.
 	Timeout time.Duration
 
 	// Grace is how long a task may continue after it was interrupted by a Cancel, a

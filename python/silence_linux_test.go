@@ -19,15 +19,25 @@ import (
 )
 
 const stuck = `
-import ctypes, os, threading, time
+import ctypes, os, re, threading, time
 
 def sleep(path): # holds the interpreter lock when the file is there
     while not os.path.exists(path):
         time.sleep(0.001)
     ctypes.PyDLL(None).system(("touch %s.in; exec sleep 1000" % path).encode())
 
+def match(path): # holds it soon
+    while not os.path.exists(path):
+        time.sleep(0.001)
+    open(path + ".in", "w").close()
+    re.match("(a*)*$", "a" * 60 + "b")
+
 def leaves_sleep(path):
     threading.Thread(target=sleep, args=(path,), daemon=True).start()
+    return os.getpid()
+
+def leaves_match(path):
+    threading.Thread(target=match, args=(path,), daemon=True).start()
     return os.getpid()
 
 def stays(path):
@@ -76,6 +86,34 @@ func awaitFile(t *testing.T, path string) {
 		if time.Now().After(end) {
 			t.Fatalf("%s never came", path)
 		}
+	}
+}
+
+// TestStuck: calls that an interpreter has, and cannot begin, go to another one.
+func TestStuck(t *testing.T) {
+	for name, threads := range map[string]int{"leaves_sleep": 1, "leaves_match": 2, "stays": 1} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, 2, &python.Options{Threads: threads, Timeout: time.Minute, Grace: 100 * time.Millisecond})
+			pid := stick(t, p, name)
+			var futures []*concert.Future[int]
+			for range 50 {
+				futures = append(futures, concert.Submit(t.Context(), p, getpid, python.None{}))
+			}
+			for i, f := range futures {
+				if _, err := f.Result(t.Context()); err != nil {
+					t.Errorf("call %d: %v; process %d is stuck", i, err, pid)
+				}
+			}
+		})
+	}
+}
+
+// TestStuck_Only: an interpreter that stays stopped is replaced.
+func TestStuck_Only(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Timeout: time.Minute})
+	pid := stick(t, p, "stays")
+	if by, err := call(t, p, getpid, python.None{}); by == pid || err != nil {
+		t.Errorf("by process %d, %v; %d is stopped", by, err, pid)
 	}
 }
 

@@ -1,0 +1,263 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// stopIdle stops a worker that runs no task, and returns its process.
+func stopIdle(t *testing.T, p *processes.Pool) (pid int) {
+	t.Helper()
+	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, pid)
+	return pid
+}
+
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	syscall.Kill(pid, syscall.SIGSTOP)
+	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
+}
+
+// silence sets the times of a test. Those that never come are an hour.
+func silence(t *testing.T, takeBack, stopped, kill time.Duration) {
+	t.Cleanup(processes.Silence(takeBack, stopped, kill))
+}
+
+// TestPool_Stopped: what a worker that is stopped between tasks has not begun goes
+// elsewhere. The worker is killed if it stays so.
+func TestPool_Stopped(t *testing.T) {
+	t.Run("one worker", func(t *testing.T) {
+		sharedOrNot(t, func(t *testing.T) {
+			leftovers(t)
+			silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
+			p := newPool(t, 1, &processes.Options{Timeout: time.Minute})
+			pid := stopIdle(t, p)
+			path := pathIn(t.TempDir(), "marks")
+			var futures []*concert.Future[int]
+			for i := range 20 {
+				futures = append(futures, submit(t, p, marked, mark{Path: path, N: i}))
+			}
+			once(t, path, futures)
+			eventually(t, "it is killed", func() bool { return !alive(pid) })
+			works(t, p)
+		})
+	})
+	t.Run("two workers", func(t *testing.T) { // the other one does it all
+		leftovers(t)
+		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
+		p := newPool(t, 2, nil)
+		for range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // both are quick
+		}
+		pid := stopIdle(t, p)
+		defer syscall.Kill(pid, syscall.SIGCONT)
+		path := pathIn(t.TempDir(), "marks")
+		var futures []*concert.Future[int]
+		for i := range 50 {
+			futures = append(futures, submit(t, p, marked, mark{Path: path, N: i}))
+		}
+		once(t, path, futures)
+		if state(pid) != "T" {
+			t.Errorf("the stopped worker is in state %q", state(pid))
+		}
+	})
+	t.Run("it continues", func(t *testing.T) {
+		leftovers(t)
+		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
+		p := newPool(t, 1, nil)
+		pid := stopIdle(t, p)
+		path := pathIn(t.TempDir(), "marks")
+		futures := []*concert.Future[int]{submit(t, p, marked, mark{Path: path, N: 0})}
+		eventually(t, "the call is taken back", func() bool {
+			calls, room, _ := p.Calls()
+			return calls[0] == 0 && room[0] == 0
+		})
+		syscall.Kill(pid, syscall.SIGCONT)
+		once(t, path, futures)
+		if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
+			t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+		}
+	})
+	t.Run("while it leaves", func(t *testing.T) {
+		leftovers(t)
+		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
+		p := newPool(t, 1, &processes.Options{MaxTasks: 2, Grace: 20 * time.Millisecond})
+		pid := stopIdle(t, p)
+		for i := range 3 {
+			if got, err := submit(t, p, nop, i).Result(t.Context()); got != i || err != nil {
+				t.Errorf("%d, %v; want %d", got, err, i)
+			}
+		}
+		eventually(t, "it is killed", func() bool { return !alive(pid) })
+	})
+}
+
+// once waits for calls of marked and fails the test unless each has run once.
+func once(t *testing.T, path string, futures []*concert.Future[int]) {
+	t.Helper()
+	var want []string
+	for i, f := range futures {
+		if got, err := f.Result(t.Context()); got != i || err != nil {
+			t.Errorf("task %d: %d, %v", i, got, err)
+		}
+		want = append(want, fmt.Sprint("b", i), fmt.Sprint("e", i))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	marks := strings.Fields(string(b))
+	slices.Sort(marks)
+	slices.Sort(want)
+	if !slices.Equal(marks, want) {
+		t.Errorf("the tasks left %q, want %q", marks, want)
+	}
+}
+
+// TestPool_StoppedCancel: a call that a stopped worker has not begun can be canceled at
+// once. Without a journal that takes until the worker is killed.
+func TestPool_StoppedCancel(t *testing.T) {
+	t.Run("shared", func(t *testing.T) {
+		leftovers(t)
+		silence(t, time.Hour, time.Hour, time.Hour)
+		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
+		pid := stopIdle(t, p)
+		defer syscall.Kill(pid, syscall.SIGCONT)
+		f := submit(t, p, nop, 1)
+		given(t, p)
+		if !f.Cancel() || f.State() != concert.Cancelled {
+			t.Errorf("Cancel() = false, or the state is %v", f.State())
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f = concert.Submit(ctx, p, nop, 1)
+		given(t, p)
+		why := errors.New("why")
+		cancel(why)
+		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Cancelled {
+			t.Errorf("%v, %v; want the cause", f.State(), err)
+		}
+	})
+	t.Run("unshared", func(t *testing.T) {
+		leftovers(t)
+		t.Cleanup(processes.ShareMemory(nothingShared))
+		silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
+		p := newPool(t, 1, nil)
+		stopIdle(t, p)
+		f := submit(t, p, nop, 1)
+		given(t, p)
+		f.Cancel()
+		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
+			t.Errorf("error %v, want ErrCancelled", err)
+		}
+		stopIdle(t, p)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f = concert.Submit(ctx, p, nop, 1)
+		given(t, p)
+		why := errors.New("why")
+		cancel(why)
+		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Cancelled {
+			t.Errorf("%v, %v; want the cause", f.State(), err)
+		}
+	})
+}
+
+// given waits until the only worker has a call.
+func given(t *testing.T, p *processes.Pool) {
+	t.Helper()
+	eventually(t, "the worker has the call", func() bool {
+		calls, _, _ := p.Calls()
+		return len(calls) == 1 && calls[0] == 1
+	})
+}
+
+// TestPool_StoppedClose: Close and Shutdown return although workers are stopped.
+func TestPool_StoppedClose(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
+		o := &processes.Options{Grace: 20 * time.Millisecond}
+		p := newPool(t, 1, o)
+		stopIdle(t, p)
+		f := submit(t, p, nop, 1)
+		given(t, p)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if got, err := f.Result(t.Context()); got != 1 || err != nil {
+			t.Errorf("%d, %v", got, err)
+		}
+		p = newPool(t, 1, o)
+		stopIdle(t, p)
+		if err := p.Close(); err != nil {
+			t.Errorf("with nothing to do: %v", err)
+		}
+		p = newPool(t, 1, o)
+		stopIdle(t, p)
+		f = submit(t, p, nop, 1)
+		given(t, p)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		p.Shutdown(ctx)
+		if _, err := f.Result(t.Context()); !errors.Is(err, context.Canceled) {
+			t.Errorf("after Shutdown: %v, want context.Canceled", err)
+		}
+	})
+}
+
+// TestPool_Silent: a worker that lives, and answers the pool, and begins no call all the same, is
+// replaced. The calls run elsewhere, once.
+func TestPool_Silent(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		silence(t, 20*time.Millisecond, time.Hour, 200*time.Millisecond)
+		p := newPool(t, 1, nil)
+		text, err := submit(t, p, misdeed, "deaf").Result(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := pathIn(t.TempDir(), "marks")
+		var futures []*concert.Future[int]
+		for i := range 20 {
+			futures = append(futures, submit(t, p, marked, mark{Path: path, N: i}))
+		}
+		once(t, path, futures)
+		if pid := number(t, text); alive(pid) {
+			t.Errorf("worker %d is alive", pid)
+		}
+	})
+}
+
+// TestPool_SlowArgument: an argument that a worker reads for longer than it may be silent is
+// no reason to take its call back.
+func TestPool_SlowArgument(t *testing.T) {
+	leftovers(t)
+	t.Cleanup(processes.ShareMemory(nothingShared)) // it goes through the pipe
+	silence(t, 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond)
+	p := newPool(t, 1, nil)
+	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := make([]byte, 256<<20) // which adds four seconds
+	for range 3 {
+		if got, err := submit(t, p, echo, big).Result(t.Context()); len(got) != len(big) || err != nil {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
+		t.Errorf("the worker was %d and is %d, %v", pid, again, err)
+	}
+}
