@@ -29,14 +29,20 @@ func (t *Task) waitOutside(ctx context.Context) error {
 	if !t.watch(watch) {
 		return nil
 	}
-	select {
-	case <-settled:
-		return nil
-	case <-ctx.Done():
-		if !t.unwatch(watch) {
-			return nil // it settled in the same instant
+	ended := t.queuedEnd(ctx)
+	for {
+		select {
+		case <-settled:
+			return nil
+		case <-ended:
+			ended = nil
+			t.expire()
+		case <-ctx.Done():
+			if !t.unwatch(watch) {
+				return nil // it settled in the same instant
+			}
+			return context.Cause(ctx)
 		}
-		return context.Cause(ctx)
 	}
 }
 
@@ -66,6 +72,9 @@ func (s *strand) await(ctx context.Context, self, t *Task) error {
 		if !watching {
 			if watching = t.watch(watch); !watching {
 				return nil
+			}
+			if t.queuedEnd(ctx) != nil {
+				defer expireLater(ctx, []*Task{t})()
 			}
 		}
 		if err := s.block(ctx, self, settled, []*Task{t}, nil); err != nil && !t.settled() {

@@ -51,6 +51,13 @@ func (f *Future[T]) Done() <-chan struct{} {
 	done := make(closer)
 	if !f.task.watch(&watcher{tell: done}) {
 		close(done)
+		return done
+	}
+	if f.task.queuedEnd(nil) != nil {
+		stop := expireLater(nil, []*Task{&f.task})
+		if !f.task.watch(&watcher{tell: stopper(stop)}) {
+			stop()
+		}
 	}
 	return done
 }

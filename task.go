@@ -136,13 +136,6 @@ func (t *Task) settle(to uint64, s *strand) {
 // it is.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
-// Expire cancels a queued task whose submitter's context is done. It reports
-// whether it did. An executor that may have no workers for a long time calls it
-// periodically, without holding locks that settling needs.
-func (t *Task) Expire() bool {
-	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
-}
-
 // fail is Fail on the goroutine of strand s, if not nil.
 func (t *Task) fail(err error, s *strand) bool {
 	if !t.move(pending, settling) && !t.move(encoding, settling) {

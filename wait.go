@@ -30,7 +30,7 @@ const (
 // Like [Future.Result] it cannot deadlock in a task, given the task's context.
 func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
-		a := newArrivals(futures)
+		a := newArrivals(ctx, futures)
 		defer a.forget()
 		for range len(a.futures) {
 			i, err := a.next(ctx)
@@ -47,7 +47,7 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 //
 // Like [Future.Result] it cannot deadlock in a task, given the task's context.
 func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, notDone []*Future[T]) {
-	a := newArrivals(futures)
+	a := newArrivals(ctx, futures)
 	defer a.forget()
 	for range len(a.futures) {
 		i, err := a.next(ctx)
@@ -99,6 +99,7 @@ func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 type arrivals[T any] struct {
 	futures  []*Future[T] // without duplicates
 	watchers []watcher    // one each; forgotten ones are not in any task's list
+	stop     func()       // ends that tasks expire
 
 	// inbox has the futures, by index, that settled and were not taken.
 	inbox inbox
@@ -123,7 +124,7 @@ func (a arrival) tell(*Task) {
 	a.to.more.tell(nil)
 }
 
-func newArrivals[T any](futures []*Future[T]) *arrivals[T] {
+func newArrivals[T any](ctx context.Context, futures []*Future[T]) *arrivals[T] {
 	a := &arrivals[T]{inbox: inbox{more: make(signal, 1)}}
 	seen := make(map[*Future[T]]struct{}, len(futures))
 	for _, f := range futures {
@@ -133,13 +134,16 @@ func newArrivals[T any](futures []*Future[T]) *arrivals[T] {
 		}
 	}
 	a.watchers = make([]watcher, len(a.futures))
+	tasks := make([]*Task, len(a.futures))
 	for i, f := range a.futures {
+		tasks[i] = &f.task
 		here := arrival{&a.inbox, i}
 		a.watchers[i].tell = here
 		if !f.task.watch(&a.watchers[i]) {
 			here.tell(nil)
 		}
 	}
+	a.stop = expireLater(ctx, tasks)
 	return a
 }
 
@@ -188,6 +192,7 @@ func (a *arrivals[T]) waitUnlocked(ctx context.Context) error {
 
 // forget takes back the watchers of futures that have not settled.
 func (a *arrivals[T]) forget() {
+	a.stop()
 	for i, f := range a.futures {
 		f.task.unwatch(&a.watchers[i])
 	}

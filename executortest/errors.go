@@ -147,6 +147,41 @@ var errorCases = []testCase{
 		}
 	}},
 
+	{"DeadlineQueued", "a task that cannot start any more must not keep its caller waiting for a worker", func(s *suite) {
+		ex := s.executor(Config{Workers: 1})
+		g := s.gate()
+		held := concert.Submit(s.ctx, ex, hold, g)
+		s.eventually("the task starts", func() bool { return g.entered() == 1 })
+		type future = *concert.Future[int]
+		for name, wait := range map[string]func(f future){
+			"Result": func(f future) { f.Result(s.ctx) },
+			"Done":   func(f future) { <-f.Done() },
+			"Wait":   func(f future) { concert.Wait(s.ctx, concert.AllCompleted, f) },
+			"Gather": func(f future) { concert.Gather(s.ctx, f) },
+			"AsCompleted": func(f future) {
+				for range concert.AsCompleted(s.ctx, f) {
+				}
+			},
+			"Result in a task": func(f future) {
+				concert.Go(s.ctx, func(ctx context.Context) (int, error) { return f.Result(ctx) }).Result(s.ctx)
+			},
+		} {
+			ctx, cancel := context.WithCancel(s.ctx)
+			var futures []future
+			for range 3 { // workers may fetch some of them ahead
+				futures = append(futures, concert.Submit(ctx, ex, square, 1))
+			}
+			time.AfterFunc(10*time.Millisecond, cancel)
+			for _, f := range futures {
+				wait(f)
+				if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) || f.State() != concert.Cancelled {
+					s.Errorf("%s of a task whose context ended in the queue: %v, %v; want that it was canceled", name, err, f.State())
+				}
+			}
+		}
+		g.open()
+		must[string](s)(held.Result(s.ctx))
+	}},
 	{"DeadlineRunning", "a deadline is not a cancellation: a caller may retry the one and not the other", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		// The deadline of a clock passes when the case says so: when the task runs.
