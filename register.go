@@ -234,7 +234,12 @@ func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe
 func Find(name string) (*Function, error) {
 	f := registry.named(name)
 	if f == nil {
-		return nil, fmt.Errorf("%w in the worker: %q: the worker runs another program, or another version of it", ErrNotRegistered, name)
+		shown, _, _ := strings.Cut(name, "\n") // a name of package python may have a text below
+		why := "the worker runs another program, or another version of it"
+		if strings.HasPrefix(name, "python:") {
+			why = "it is a function in Python, for a pool that python.New returns"
+		}
+		return nil, fmt.Errorf("%w in the worker: %q: %s", ErrNotRegistered, shown, why)
 	}
 	return f, nil
 }

@@ -33,7 +33,7 @@ func isLate(name string) error {
 	case err != nil:
 		return nil // the worker will say so
 	case f.Declared():
-		return fmt.Errorf("%w: %s: a pool has such workers by Options.Command", concert.ErrElsewhere, name)
+		return fmt.Errorf("%w: %s: use a pool that python.New returns, or one with Options.Command", concert.ErrElsewhere, name)
 	}
 	return fmt.Errorf("%w in the workers: %q was registered after processes.Main, and workers do not get past Main: "+
 		"register it at package level, var f = concert.Register(%q, ...), or before Main", concert.ErrNotRegistered, name, name)
