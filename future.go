@@ -53,8 +53,9 @@ func (f *Future[T]) Done() <-chan struct{} {
 		close(done)
 		return done
 	}
-	if f.task.queuedEnd(nil) != nil {
-		stop := expireLater(nil, []*Task{&f.task})
+	forever := context.Background()
+	if f.task.queuedEnd(forever) != nil {
+		stop := expireLater(forever, []*Task{&f.task})
 		if !f.task.watch(&watcher{tell: stopper(stop)}) {
 			stop()
 		}

@@ -28,7 +28,7 @@ func current() *gate { g := <-gates; gates <- g; return g }
 // in the submitter.
 type (
 	slowArgument struct{ slow bool }
-	slowResult   struct{ slow bool }
+	slowResult   struct{}
 )
 
 func (s slowArgument) MarshalBinary() ([]byte, error) {
