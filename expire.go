@@ -41,7 +41,7 @@ func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 // called at its end.
 func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 	var groups [][]*Task
-	known := map[context.Context]int{} // the group of a context
+	var known map[context.Context]int // the group of a context
 	for _, t := range tasks {
 		if t.queuedEnd(ctx) == nil {
 			continue
@@ -51,6 +51,9 @@ func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 			if i, ok := known[parent]; ok {
 				groups[i] = append(groups[i], t)
 				continue
+			}
+			if known == nil {
+				known = map[context.Context]int{}
 			}
 			known[parent] = len(groups)
 		}

@@ -22,8 +22,10 @@ import (
 
 // Access says how to reach the servers, and as whom. The zero value is for servers that ask for nothing.
 type Access struct {
-	// Key is the file with the key that says who one is, as concertd makes them: the seed of an nkey and, in the PEM format, the certificate
-	// of the authority, by which servers and clients are known, and the certificate of the key. Empty means that the servers do not ask.
+	// Key is the file of a key, as concertd makes it. It holds the seed of an
+	// nkey and, in the PEM format, the certificate of the authority, by which
+	// servers and clients are known, and the certificate of the key. Empty
+	// means that the servers ask for no key.
 	Key string
 
 	// TLS is for servers of one's own that have other certificates. Nil means: those of the Key if there are any in it, else what the URL's

@@ -31,11 +31,17 @@ func (c *callContext) end() {
 	c.lazy.End()
 }
 
-// Deadline, Done, Err and Value are those of a context.
+// Deadline returns the deadline of the call's frame.
 func (c *callContext) Deadline() (time.Time, bool) { return c.limit.Deadline() }
-func (c *callContext) Done() <-chan struct{}       { return c.lazy.Done(c.over.Load) }
-func (c *callContext) Err() error                  { return c.lazy.Err(c.over.Load()) }
-func (c *callContext) Value(key any) any           { return c.lazy.Value(key) }
+
+// Done returns a channel that is closed when the call ends or is canceled.
+func (c *callContext) Done() <-chan struct{} { return c.lazy.Done(c.over.Load) }
+
+// Err returns why the context has ended, or nil.
+func (c *callContext) Err() error { return c.lazy.Err(c.over.Load()) }
+
+// Value returns the value of the frame's context.
+func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
 // limit is the parent of the context of a call. It has the deadline of the calls
 // of a frame, and ends as one whose deadline passes when the pool says that the

@@ -265,11 +265,17 @@ var (
 	ErrNested = errors.New("processes: a pool in a worker of a pool in a worker of a pool in a worker: that is deep enough")
 )
 
+// timeoutError is the type of ErrTimeout.
 type timeoutError struct{}
 
-func (timeoutError) Error() string        { return "processes: task ran for too long" }
+// Error says what happened.
+func (timeoutError) Error() string { return "processes: task ran for too long" }
+
+// Is reports whether target is context.DeadlineExceeded.
 func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
-func (timeoutError) Timeout() bool        { return true }
+
+// Timeout returns true, as for errors of package net.
+func (timeoutError) Timeout() bool { return true }
 
 func init() {
 	concert.RegisterError("processes.ErrTooLarge", ErrTooLarge)

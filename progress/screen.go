@@ -64,6 +64,7 @@ type above struct {
 	w io.Writer
 }
 
+// Write erases the line that changes, writes p, and draws the line again.
 func (a above) Write(p []byte) (int, error) {
 	s := &a.d.screen
 	s.mu.Lock()

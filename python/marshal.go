@@ -167,8 +167,10 @@ type valueError struct {
 	err  error
 }
 
+// Error names the place in the value, and what is wrong there.
 func (e *valueError) Error() string { return e.where("") + ": " + e.err.Error() }
 
+// Unwrap returns what is wrong.
 func (e *valueError) Unwrap() error { return e.err }
 
 // where names the place, from root down, in not too many words.

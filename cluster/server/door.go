@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	doorTime   = 4 * time.Second // for what somebody who knocks asks for; it asks again after five
-	atDoor     = 64              // that are served at a time
-	byKey      = 2               // of these, of one key
+	doorTime   = 4 * time.Second // for one request; the holder of the key repeats it after five seconds
+	atDoor     = 64              // requests that are served at a time
+	byKey      = 2               // requests of one key that are served at a time
 	resends    = 16              // requests to resend of one key that are served at a time
 	adverts    = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
 	queueLimit = 4096            // messages of a key to a subject that wait; more are dropped, and asked again
