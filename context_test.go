@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -76,6 +77,19 @@ func TestContexts_NotForeign(t *testing.T) {
 	}
 }
 
+// children counts the goroutines that the calling goroutine has started and
+// that have not ended. It ignores all other goroutines of the program, which
+// tests that ran before may have left to end.
+func children() int {
+	parent, _, _ := strings.Cut(string(stacks(false)), " [")
+	return strings.Count(string(stacks(true))+"\n", " in "+parent+"\n")
+}
+
+func stacks(all bool) []byte {
+	buf := make([]byte, 1<<20)
+	return buf[:runtime.Stack(buf, all)]
+}
+
 // TestTaskContextChildren: contexts made from a task's own attach to it
 // without a goroutine, see its cause, and end with it.
 func TestTaskContextChildren(t *testing.T) {
@@ -86,13 +100,12 @@ func TestTaskContextChildren(t *testing.T) {
 	var child, grandchild context.Context
 	f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
 		type key struct{}
-		before := runtime.NumGoroutine()
 		var cancel context.CancelFunc
 		child, cancel = context.WithCancel(ctx)
 		defer cancel()
 		grandchild, cancel = context.WithTimeout(context.WithValue(child, key{}, 1), time.Hour)
 		defer cancel()
-		started <- runtime.NumGoroutine() - before
+		started <- children()
 		<-grandchild.Done()
 		return 7, context.Cause(grandchild)
 	}, 0)
