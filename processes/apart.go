@@ -2,67 +2,129 @@ package processes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"concert"
 )
 
-// guardedLogger returns a logger that contains panics of the handler, and nil
-// for nil.
-func guardedLogger(l *slog.Logger) *slog.Logger {
+// guardedLogger returns a logger that contains failures of the handler, and nil for
+// nil. The name of the handler is for messages.
+func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	if l == nil {
 		return nil
 	}
-	return slog.New(&guardedHandler{l.Handler(), new(sync.Once)})
+	return slog.New(&guardedHandler{l.Handler(), &handlerGuard{name: name}})
 }
 
-// guardedHandler calls the handler of the program apart. The first failure is
-// written to standard error, where it reaches a person even if the handler is that of all
-// logging.
-type guardedHandler struct {
-	inner  slog.Handler
-	failed *sync.Once
+// handlerGuard calls a slog.Handler of the program on other goroutines. The handler
+// may panic, call runtime.Goexit, or never return; none of this holds up a worker.
+// Steps:
+//
+//  1. It waits for the handler, so that the lines of a worker stay in order.
+//  2. If the handler does not return within logTime, the call is stuck, and the
+//     caller continues.
+//  3. While a call is stuck, lines are dropped: each one would wait too, and with
+//     it the task that prints.
+//  4. When the last stuck call returns, the number of dropped lines is logged.
+//
+// The first failure, and each time that the handler hangs, is written to standard
+// error, where it reaches a person even if the handler is that of all logging.
+type handlerGuard struct {
+	name    string
+	failed  sync.Once    // reports the first failure
+	stuck   atomic.Int32 // calls that have not returned in time
+	dropped atomic.Int64 // lines since stuck was 0
 }
 
-func (h *guardedHandler) guard(fn func()) {
-	if _, err := concert.CallApart(0, func() struct{} { fn(); return struct{}{} }); err != nil {
-		h.failed.Do(func() {
-			text, _ := concert.CallApart(logTime, func() string { return fmt.Sprintf("%+v", err) })
-			console.Lock()
-			defer console.Unlock()
-			fmt.Fprintln(os.Stderr, printable("processes: the handler of Options.Output failed; further failures are not shown: "+text))
-		})
+// callHandler calls fn, a method of the handler, and returns its result. It reports
+// false if fn failed, did not return in time, or was not called. If fn does not
+// return in time, lost lines count as dropped.
+func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok bool) {
+	g := h.guard
+	if g.stuck.Load() > 0 {
+		g.dropped.Add(1)
+		return v, false
 	}
+	done := make(chan struct{})
+	v, err := concert.CallApart(logTime, func() T {
+		defer close(done)
+		return fn()
+	})
+	_, panicked := errors.AsType[*concert.PanicError](err)
+	switch {
+	case err == nil:
+		return v, true
+	case panicked || err == concert.ErrGoexit:
+		g.failed.Do(func() {
+			text, _ := concert.CallApart(logTime, func() string { return fmt.Sprintf("%+v", err) })
+			g.report("processes: %s failed; further failures are not shown: %s", g.name, text)
+		})
+		return v, false
+	}
+	g.dropped.Add(lost)
+	if g.stuck.Add(1) == 1 {
+		g.report("processes: %s has not returned after %v; until it returns, the pool drops lines and log records", g.name, logTime)
+	}
+	go func() {
+		<-done
+		if g.stuck.Add(-1) == 0 {
+			slog.New(h).Warn("processes: "+g.name+" has returned", "dropped", g.dropped.Swap(0))
+		}
+	}()
+	return v, false
+}
+
+// report writes a line to standard error. It does not wait for long if nothing reads
+// that.
+func (g *handlerGuard) report(format string, args ...any) {
+	concert.CallApart(logTime, func() struct{} {
+		console.Lock()
+		defer console.Unlock()
+		fmt.Fprintln(os.Stderr, printable(fmt.Sprintf(format, args...)))
+		return struct{}{}
+	})
+}
+
+// guardedHandler calls the handler of the program by its guard.
+type guardedHandler struct {
+	inner slog.Handler
+	guard *handlerGuard
 }
 
 // Enabled asks the program's handler. It reports false if that fails.
-func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) (ok bool) {
-	h.guard(func() { ok = h.inner.Enabled(ctx, l) })
-	return ok
+func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	enabled, _ := callHandler(h, 1, func() bool { return h.inner.Enabled(ctx, l) })
+	return enabled
 }
 
 // Handle passes the record to the program's handler. If that fails, the record is
 // lost.
-func (h *guardedHandler) Handle(ctx context.Context, r slog.Record) (err error) {
-	h.guard(func() { err = h.inner.Handle(ctx, r) })
+func (h *guardedHandler) Handle(ctx context.Context, r slog.Record) error {
+	err, _ := callHandler(h, 0, func() error { return h.inner.Handle(ctx, r) })
 	return err
 }
 
 // WithAttrs returns a guarded handler with the attributes, or without them if the
 // program's handler fails.
 func (h *guardedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	inner := h.inner
-	h.guard(func() { inner = h.inner.WithAttrs(attrs) })
-	return &guardedHandler{inner, h.failed}
+	return h.with(func() slog.Handler { return h.inner.WithAttrs(attrs) })
 }
 
 // WithGroup returns a guarded handler with the group, or without it if the
 // program's handler fails.
 func (h *guardedHandler) WithGroup(name string) slog.Handler {
-	inner := h.inner
-	h.guard(func() { inner = h.inner.WithGroup(name) })
-	return &guardedHandler{inner, h.failed}
+	return h.with(func() slog.Handler { return h.inner.WithGroup(name) })
+}
+
+func (h *guardedHandler) with(derive func() slog.Handler) slog.Handler {
+	inner, ok := callHandler(h, 0, derive)
+	if !ok || inner == nil {
+		inner = h.inner
+	}
+	return &guardedHandler{inner, h.guard}
 }

@@ -21,7 +21,8 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// logTime is how long Close and Shutdown wait for the handler of Options.Output.
+// logTime is how long the pool waits for a call of the handler of Options.Output, and
+// how long Close and Shutdown wait for the records that are due.
 const logTime = time.Second
 
 // awaitLog waits until the handler has received all log records of the pool, for

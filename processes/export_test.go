@@ -55,3 +55,6 @@ func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
 	silenceTakeBack, silenceStopped, silenceKill = takeBack, stopped, kill
 	return func() { silenceTakeBack, silenceStopped, silenceKill = a, b, c }
 }
+
+// StuckHandlers returns how many calls of the handler of slog.Default do not return.
+func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }

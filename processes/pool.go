@@ -24,6 +24,8 @@ type Pool struct {
 	around   *surroundings // of the workers
 	boot     chan error    // what became of the first workers; written under mu, nil after New
 
+	defaultLog handlerGuard // of the handler of slog.Default
+
 	mu sync.Mutex
 
 	// Guarded by mu:
@@ -61,7 +63,7 @@ type entry struct {
 
 func newPool(n int, o Options, c *confinement) *Pool {
 	p := &Pool{
-		opts: o, width: n, confined: c, claims: make(map[*concert.Task]bool), checks: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, width: n, confined: c, claims: make(map[*concert.Task]bool), checks: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)

@@ -211,8 +211,11 @@ type Options struct {
 	// debug level. Nil logs to slog.Default().
 	//
 	// A handler that panics loses the line, and nothing else; the first panic is
-	// written to standard error. Close and Shutdown wait until these records are
-	// handled, for a second at most.
+	// written to standard error. A slow handler slows the tasks that print. If a call
+	// of the handler takes longer than a second, the pool no longer waits for it: it
+	// drops lines and log records until the call returns, and then logs how many it
+	// dropped, as a warning with the attribute dropped. Close and Shutdown wait until
+	// the records of deaths are handled, for a second at most.
 	Output *slog.Logger
 
 	// Observer, if set, is told what happens to each task.
@@ -406,7 +409,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.StartTimeout == 0 {
 		o.StartTimeout = defaultStartTimeout
 	}
-	o.Output = guardedLogger(o.Output)
+	o.Output = guardedLogger(o.Output, "the handler of Options.Output")
 	p := newPool(n, o, c)
 	if o.Init != nil {
 		if err := p.checkFunction(o.Init.name); err != nil {

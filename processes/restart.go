@@ -171,7 +171,7 @@ func (p *Pool) logger() *slog.Logger {
 	if p.opts.Output != nil {
 		return p.opts.Output
 	}
-	return guardedLogger(slog.Default())
+	return slog.New(&guardedHandler{slog.Default().Handler(), &p.defaultLog})
 }
 
 // deathOf is the error of a worker that died outside of a task.
