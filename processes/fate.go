@@ -45,12 +45,17 @@ type WorkerError struct {
 
 // Error says which task died how, and the last line that it wrote.
 func (e *WorkerError) Error() string {
-	var b strings.Builder
 	task := e.Task
 	if e.Input != nil {
 		task = e.Input.String()
 	}
-	fmt.Fprintf(&b, "processes: %s: worker %d (pid %d) ", task, e.Worker, e.Pid)
+	return fmt.Sprintf("processes: %s: worker %d (pid %d) %s", task, e.Worker, e.Pid, e.how())
+}
+
+// how says how the worker died, and the last line that it wrote. It names neither
+// the task nor the worker.
+func (e *WorkerError) how() string {
+	var b strings.Builder
 	switch {
 	case e.Err == ErrMemory:
 		b.WriteString("died: out of memory")

@@ -205,10 +205,10 @@ type Options struct {
 	// escaped, as in \x1b: what a worker prints cannot tell a terminal what to do.
 	//
 	// It is also where the pool logs that a worker died, as a warning with the attributes
-	// worker, pid, task, reason, deaths (how many in a row) and pause (before the next
-	// start), and that the pool is broken, as an error. A worker that was killed for a
-	// task's sake, by a Cancel, a deadline or Timeout, or by Shutdown is logged at
-	// debug level. Nil logs to slog.Default().
+	// worker, pid, task, input and label (see [concert.Input]), reason, deaths (how
+	// many in a row) and pause (before the next start), and that the pool is broken, as
+	// an error. A worker that was killed for a task's sake, by a Cancel, a deadline or
+	// Timeout, or by Shutdown is logged at debug level. Nil logs to slog.Default().
 	//
 	// A handler that panics loses the line, and nothing else; the first panic is
 	// written to standard error. A slow handler slows the tasks that print. If a call

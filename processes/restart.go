@@ -162,9 +162,23 @@ func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *con
 	if input != nil {
 		attrs = append(attrs, inputAttrs(input)...)
 	}
-	attrs = append(attrs, slog.String("reason", concert.ErrorText(why)), slog.Int("deaths", deaths), slog.Duration("pause", pause))
+	attrs = append(attrs, slog.String("reason", deathText(why)), slog.Int("deaths", deaths), slog.Duration("pause", pause))
 	logger.LogAttrs(context.Background(), level, "processes: a worker died", attrs...)
 }
+
+// deathText is the attribute reason of a record. It does not repeat the others.
+func deathText(why error) string {
+	if e, ok := why.(*WorkerError); ok {
+		why = deathReason{e}
+	}
+	return concert.ErrorText(why)
+}
+
+// deathReason is a WorkerError without the task and the worker in its text.
+type deathReason struct{ *WorkerError }
+
+// Error says how the worker died.
+func (r deathReason) Error() string { return r.how() }
 
 // logger is where the pool logs what happens to it.
 func (p *Pool) logger() *slog.Logger {

@@ -1,0 +1,56 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"concert"
+	"concert/processes"
+)
+
+// TestPool_DeathRecord: the record of a death in a task says each thing once: the
+// attribute reason repeats neither the task, nor its input and label, nor the
+// worker. The error of the task has all of them.
+func TestPool_DeathRecord(t *testing.T) {
+	for name, row := range map[string]struct {
+		task   string
+		cause  error // of the task's context, which ends while the task runs
+		reason string
+	}{
+		"exit":   {"exit 3", nil, "exited with code 3"},
+		"signal": {"raise", nil, "died of a signal: segmentation fault"},
+		"killed": {"spin", errors.New("out of patience"), "was killed: out of patience"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leftovers(t)
+			var log lines
+			p := newPool(t, 1, &processes.Options{
+				Output: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				Grace:  -1,
+			})
+			ctx, cancel := context.WithCancelCause(concert.WithLabel(t.Context(), "a.png"))
+			defer cancel(nil)
+			f := concert.Submit(ctx, p, misdeed, row.task)
+			if row.cause != nil {
+				eventually(t, "the task runs", func() bool { return f.State() == concert.Running })
+				cancel(row.cause)
+			}
+			_, err := f.Result(t.Context())
+			e, ok := errors.AsType[*processes.WorkerError](err)
+			if !ok {
+				t.Fatalf("Result() = %v, want a WorkerError", err)
+			}
+			p.Close()
+			records := log.records(t, "processes: a worker died")
+			if len(records) != 1 {
+				t.Fatalf("records of deaths: %v, want one", records)
+			}
+			r := records[0]
+			if r["reason"] != row.reason || r["task"] != "processes_test.misdeed" || r["label"] != "a.png" || r["worker"] != 0.0 || r["pid"] != float64(e.Pid) {
+				t.Errorf("record %v, want the reason %q, and the task, label, worker and pid", r, row.reason)
+			}
+		})
+	}
+}
