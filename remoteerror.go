@@ -10,7 +10,8 @@ import (
 // RemoteError is an error that a task returned in another process. It has the
 // text of the original error. [errors.Is] returns the same as for the original,
 // for sentinels that are registered, see [RegisterError]. [errors.As] does so
-// for types that are registered, see [RegisterErrorType].
+// for types that are registered, see [RegisterErrorType]. Under %+v, errors of
+// these types print their details, such as a traceback.
 //
 // If a task is canceled and returns [context.Cause] of its context, its error is
 // the cause in the submitter, as in the same process. In two cases it is not. A

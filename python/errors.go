@@ -1,12 +1,16 @@
 package python
 
 import (
+	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"concert"
 )
 
-// Error is a Python exception.
+// Error is a Python exception. To find it in the error of a task, use [errors.As]. To
+// print it with its traceback, use %+v, which also works for the error of a task.
 type Error struct {
 	// Type is the name of its type, with the module unless that is builtins:
 	// "ValueError", "json.decoder.JSONDecodeError".
@@ -27,6 +31,15 @@ func (e *Error) Error() string {
 		return e.Type
 	}
 	return e.Type + ": " + e.Message
+}
+
+// Format prints Error for all verbs, and for %+v Traceback after it.
+func (e *Error) Format(s fmt.State, verb rune) {
+	if verb == 'v' && s.Flag('+') && e.Traceback != "" {
+		io.WriteString(s, e.Error()+"\n"+strings.TrimSuffix(e.Traceback, "\n"))
+		return
+	}
+	fmt.Fprintf(s, strings.ReplaceAll(fmt.FormatString(s, verb), "#", ""), e.Error())
 }
 
 // Is reports whether target is the [Type] of the exception, or of a base of it.

@@ -103,8 +103,8 @@
 // # Errors
 //
 // A Python exception is an [*Error], with its traceback; [errors.Is] finds it by the name of
-// its type or of a base of that, see [Type]. SystemExit and KeyboardInterrupt are exceptions
-// like others. What ends the interpreter, such as os._exit or a crash of an extension, is
+// its type or of a base of that, see [Type]. Under %+v, the error of the task prints the
+// traceback as well. SystemExit and KeyboardInterrupt are exceptions like others. What ends the interpreter, such as os._exit or a crash of an extension, is
 // a [*processes.WorkerError], which names the line in Python where an extension crashed.
 //
 // # The end of a task

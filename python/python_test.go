@@ -273,6 +273,9 @@ func TestErrors(t *testing.T) {
 		if strings.Contains(e.Traceback, "concert worker") {
 			t.Errorf("%s: the traceback shows the worker:\n%s", what, e.Traceback)
 		}
+		if got, want := fmt.Sprintf("%+v", err), err.Error()+"\n"+strings.TrimSuffix(e.Traceback, "\n"); got != want {
+			t.Errorf("%s: %%+v of the task's error is\n%s\nwant\n%s", what, got, want)
+		}
 	}
 	if _, err := call(t, p, goFunction, 1); err == nil || !strings.Contains(err.Error(), "only those of python.Func run here") {
 		t.Errorf("a function of Go: %v", err)
