@@ -240,6 +240,26 @@ func TestReplay_ConsumerGone(t *testing.T) {
 	expect("and then", 0)
 }
 
+// TestReplay_ReadEnds: no consumer is left behind, whenever the context of a read
+// ends: also while the servers create the consumer.
+func TestReplay_ReadEnds(t *testing.T) {
+	_, own := newServer(t)
+	for i := range 100 {
+		r := &replay{link: own}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+		r.read(ctx, func(string, *nats.Msg) {})
+		r.close(ctx)
+		cancel()
+	}
+	stream, err := own.js.Stream(t.Context(), wire.CancelStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Consumers; n != 0 {
+		t.Errorf("%d consumers are left", n)
+	}
+}
+
 // TestRoster_LookUp: the servers are asked for a contract that a worker has and
 // that is not known: at once, and until they have it.
 func TestRoster_LookUp(t *testing.T) {

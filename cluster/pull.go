@@ -209,7 +209,10 @@ func (r *replay) read(ctx context.Context, take func(subject string, m *nats.Msg
 // readBatch reads up to batchSize messages, and returns how many.
 func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
 	if r.consumer == "" {
-		if r.consumer, err = r.link.replayConsumer(ctx); err != nil {
+		create, cancel := lingering(ctx, forgetTime) // a consumer without a name cannot be removed
+		r.consumer, err = r.link.replayConsumer(create)
+		cancel()
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -228,9 +231,20 @@ func (r *replay) close(ctx context.Context) {
 	}
 }
 
-// forget removes a consumer, also when the context of what it was for has ended. If the servers do not hear of it, it goes by itself.
+// forgetTime is how long the removal of a consumer may take.
+const forgetTime = time.Second
+
+// lingering returns a context that ends at a time d after ctx has ended.
+func lingering(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return later, func() { stop(); cancel() }
+}
+
+// forget removes a consumer, also after ctx has ended. If the request does not
+// reach the servers, they remove the consumer when it has been inactive.
 func (l *link) forget(ctx context.Context, stream, consumer string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTime)
 	defer cancel()
 	l.js.DeleteConsumer(ctx, stream, consumer)
 }
