@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"concert"
 	"concert/cluster"
@@ -149,6 +150,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 
 // TestConformance: the suite passes on a server in this process, on one of anybody's, and on one that asks for keys and speaks TLS.
 func TestConformance(t *testing.T) {
+	cluster.ShortPulls(t, 5*time.Millisecond) // each case has a worker of its own, which drains at the end
 	t.Run("embedded", func(t *testing.T) {
 		s := embedded(t, "")
 		defer s.Close()

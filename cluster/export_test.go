@@ -49,6 +49,13 @@ func ShortSilence(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { heartbeat, silence = often, long })
 }
 
+// ShortPulls has workers ask for tasks often at first, so that they drain soon.
+func ShortPulls(t *testing.T, d time.Duration) {
+	before := pullTime
+	pullTime = d
+	t.Cleanup(func() { pullTime = before })
+}
+
 // Sent returns how many calls there have been on their way to the cluster.
 func (e *Executor) Sent() int {
 	e.mu.Lock()

@@ -44,12 +44,15 @@ const (
 	leastGrace  = 100 * time.Millisecond // for tasks that have been canceled
 	readyTime   = time.Second            // that Serve waits for ServeOptions.Ready
 	placesLimit = 1 << 16
-	deliveries  = 5                      // of a task, after which it is given up
-	pullTime    = 100 * time.Millisecond // that a request for tasks lives, at first
-	idlePull    = 4 * time.Second        // and when there have been none for a while
-	mostFetches = 4                      // requests for tasks at a time
-	settled     = 1 << 12                // tasks that a worker remembers having run
+	deliveries  = 5               // of a task, after which it is given up
+	idlePull    = 4 * time.Second // that a request lives when there have been no tasks for a while
+	mostFetches = 4               // requests for tasks at a time
+	settled     = 1 << 12         // tasks that a worker remembers having run
 )
+
+// pullTime is how long a worker's first request for tasks lives. A worker that
+// drains waits until its last request is over.
+var pullTime = 100 * time.Millisecond // tests that start many workers have it shorter
 
 // lease is how long a worker may say nothing of a task before that goes to another one; it renews it three times as often.
 var lease = wire.Lease // a test has it shorter

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"concert"
@@ -47,6 +48,7 @@ var observerCases = []testCase{
 
 	{"ObserverHangs", "an observer that hangs must not stop all tasks, nor Shutdown", func(s *suite) {
 		defer quietly()()
+		var both sync.WaitGroup // each one needs a second to be seen to hang
 		for _, kind := range []concert.EventKind{concert.TaskStarted, concert.TaskFinished} {
 			release := make(chan struct{})
 			hung := make(chan struct{}, 1)
@@ -56,35 +58,41 @@ var observerCases = []testCase{
 					<-release
 				}
 			}})
-			culprit := concert.Submit(concert.WithLabel(s.ctx, "culprit"), ex, square, 3)
-			<-hung
-			for n := range 20 {
-				if got, err := concert.Submit(s.ctx, ex, square, n).Result(s.ctx); got != n*n || err != nil {
-					s.Errorf("an observer hangs when a task has %v: another task has the result %d, %v", kind, got, err)
-				}
-			}
-			n := 0
-			for got, err := range concert.Map(s.ctx, ex, square, upTo(50)) {
-				if got != n*n || err != nil {
-					s.Errorf("an observer hangs when a task has %v: result %d of a Map is %d, %v", kind, n, got, err)
-				}
-				n++
-			}
-			if !s.Shared { // else it hangs on the goroutine of the task
-				if got, err := culprit.Result(s.ctx); got != 9 || err != nil {
-					s.Errorf("an observer hangs when a task has %v: its result is %d, %v", kind, got, err)
-				}
-			}
-			ctx, cancel := context.WithTimeout(s.ctx, 10*time.Millisecond)
-			ex.Shutdown(ctx)
-			cancel()
-			close(release)
-			if _, err := culprit.Result(s.ctx); err != nil {
-				s.Errorf("an observer hangs when a task has %v, and returns: %v", kind, err)
-			}
-			ex.Close()
+			both.Go(func() { s.observerHangs(ex, kind, hung, release) })
 		}
+		both.Wait()
 	}},
+}
+
+// observerHangs checks that an executor runs tasks while its observer hangs.
+func (s *suite) observerHangs(ex concert.Executor, kind concert.EventKind, hung <-chan struct{}, release chan<- struct{}) {
+	culprit := concert.Submit(concert.WithLabel(s.ctx, "culprit"), ex, square, 3)
+	<-hung
+	for n := range 20 {
+		if got, err := concert.Submit(s.ctx, ex, square, n).Result(s.ctx); got != n*n || err != nil {
+			s.Errorf("an observer hangs when a task has %v: another task has the result %d, %v", kind, got, err)
+		}
+	}
+	n := 0
+	for got, err := range concert.Map(s.ctx, ex, square, upTo(50)) {
+		if got != n*n || err != nil {
+			s.Errorf("an observer hangs when a task has %v: result %d of a Map is %d, %v", kind, n, got, err)
+		}
+		n++
+	}
+	if !s.Shared { // else it hangs on the goroutine of the task
+		if got, err := culprit.Result(s.ctx); got != 9 || err != nil {
+			s.Errorf("an observer hangs when a task has %v: its result is %d, %v", kind, got, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Millisecond)
+	ex.Shutdown(ctx)
+	cancel()
+	close(release)
+	if _, err := culprit.Result(s.ctx); err != nil {
+		s.Errorf("an observer hangs when a task has %v, and returns: %v", kind, err)
+	}
+	ex.Close()
 }
 
 // quietly discards what package slog logs until the returned function is called.

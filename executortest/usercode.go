@@ -301,9 +301,15 @@ var userCodeCases = []testCase{
 			return // the caller receives the error itself
 		}
 		defer releaseHung()
-		ex := s.executor(Config{Workers: 1})
-		for _, how := range []string{"Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "Error hangs", "Is hangs", "As hangs", "Unwrap hangs", "panic value"} {
-			_, err := concert.Submit(s.ctx, ex, failOddly, how).Result(s.ctx)
+		const hangs = 4 // the first ones: they wait for their bound at the same time
+		ways := []string{"Error hangs", "Is hangs", "As hangs", "Unwrap hangs", "Error panics", "Error exits", "Is panics", "Is exits", "As panics", "Unwrap panics", "Unwrap circles", "panic value"}
+		ex := s.executor(Config{Workers: hangs})
+		var failed []*concert.Future[int]
+		for _, how := range ways {
+			failed = append(failed, concert.Submit(s.ctx, ex, failOddly, how))
+		}
+		for i, how := range ways {
+			_, err := failed[i].Result(s.ctx)
 			if err == nil || !strings.Contains(err.Error(), "odd") && !strings.Contains(err.Error(), "no text") {
 				s.Errorf("%s: %v; want an error with its text, or one that says how its method failed", how, err)
 			}
@@ -311,6 +317,8 @@ var userCodeCases = []testCase{
 			if how != "panic value" && (!errors.As(err, &remote) || remote.Type != "*executortest.oddError") {
 				s.Errorf("%s: %#v; want a RemoteError of an oddError", how, err)
 			}
+		}
+		for range 2 * hangs {
 			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 		}
 	}},
