@@ -169,6 +169,7 @@ import (
 	"concert"
 	"concert/internal/frame"
 	"concert/internal/option"
+	"concert/internal/pyname"
 	"concert/processes"
 )
 
@@ -197,8 +198,8 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		return nil, err
 	}
 	for _, name := range o.Import {
-		if name == "" || strings.ContainsAny(name, " \t\n\x00") {
-			return nil, fmt.Errorf("python: Options.Import: %q is no name of a module", name)
+		if err := pyname.CheckModule(name); err != nil {
+			return nil, fmt.Errorf("python: Options.Import: %q: %w", name, err)
 		}
 	}
 	var path []string
@@ -257,7 +258,9 @@ type Args struct {
 // coroutine or another awaitable.
 //
 // Func may be called at any time and from any goroutine; for the same types and place it
-// returns the same function. It panics if where is not of that form.
+// returns the same function. It panics if where is not of that form: if there is no colon, a name
+// is empty, or the name of the function is no identifier, with or without dots. Whether there is
+// such a function, the first call says. Each call fails if there is none.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	check("Func", where)
 	return declare[In, Out](where)
@@ -265,20 +268,9 @@ func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 
 // check panics if where is not of the form that Func wants.
 func check(caller, where string) {
-	module, name, ok := strings.Cut(where, ":")
-	if !ok || module == "" || strings.ContainsAny(module, " \t\n") || !isName(name) {
-		panic(fmt.Sprintf("python: %s(%q): want \"module:function\"", caller, where))
+	if err := pyname.Check(where); err != nil {
+		panic(fmt.Sprintf("python: %s(%q): want \"module:function\", as in \"statistics:fmean\": %v", caller, where, err))
 	}
-}
-
-// isName reports whether a text may name a function: it is one line, and has spaces and colons only
-// in arguments. Python looks at the rest.
-func isName(name string) bool {
-	outside := name
-	if from, to := strings.Index(name, "("), strings.LastIndex(name, ")"); from >= 0 && from < to {
-		outside = name[:from] + name[to:]
-	}
-	return name != "" && !strings.ContainsAny(outside, ": \t") && !strings.ContainsAny(name, "\r\n\x00")
 }
 
 // Names returns the names that the function has in programs that call it by Func: one for each form of its argument. A program that
@@ -307,8 +299,8 @@ func Source[In, Out any](name, text string) func(context.Context, In) (Out, erro
 // checkSource returns the place of a function in source text, and the text as it is sent.
 // It panics if they are not what Source wants.
 func checkSource(caller, name, text string) (where, sent string) {
-	if !isName(name) {
-		panic(fmt.Sprintf("python: %s(%q): want the name of a function", caller, name))
+	if err := pyname.CheckFunction(name); err != nil {
+		panic(fmt.Sprintf("python: %s(%q): want the name of a function, as in \"fmean\": %v", caller, name, err))
 	}
 	if len(name)+len(text) > 32<<10 {
 		panic(fmt.Sprintf("python: %s(%q): %d bytes of text are more than %d: make it a module", caller, name, len(text), 32<<10))

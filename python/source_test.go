@@ -2,6 +2,7 @@ package python_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -72,7 +73,6 @@ func TestSource_Errors(t *testing.T) {
 		"raises":     {"f", "class Mine(LookupError):\n    pass\ndef f():\n    raise Mine('x')\n", "Mine", "x", "raise Mine('x')"},
 		"prints":     {"f", "def f():\n    print('words')\n    raise ValueError('x')\n", "ValueError", "x", "raise ValueError('x')"},
 		"no literal": {"F(g()).f", "class F: pass\n", "ValueError", "only literals can be arguments", ""},
-		"no name":    {"f[0]", "f = [len]\n", "AttributeError", "f[0]", ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			text := c.text
@@ -124,15 +124,42 @@ func TestFunc_Arguments(t *testing.T) {
 			t.Errorf("%s() = %v, %v; want %v", where, got, err, want)
 		}
 	}
-	for _, where := range []string{"", "math", "math:", ":f", "math: sqrt", "m n:f", "math:sqrt()\n", "math:f (1)", "math:f('\n').g"} {
-		func() {
+}
+
+// TestFunc_BadName: names that cannot be those of a function panic at once, with
+// the name and the reason; see package pyname for more of them.
+func TestFunc_BadName(t *testing.T) {
+	for _, where := range []string{
+		"", "math", "math:", ":f", "math: sqrt", "m n:f", "math:sqrt()\n", "math:f (1)", "math:f('\n').g", "math:9", "math:a-b", "math:a..b", ".math:f", "math:lambda x: x",
+	} {
+		for caller, declare := range map[string]func(){
+			"Func":   func() { python.Func[int, int](where) },
+			"Stream": func() { python.Stream[int, int](where) },
+			"Names":  func() { python.Names(where) },
+		} {
+			t.Run(fmt.Sprintf("%s(%q)", caller, where), func(t *testing.T) {
+				defer func() {
+					text, _ := recover().(string)
+					if caller == "Names" {
+						caller = "Func"
+					}
+					if want := fmt.Sprintf("python: %s(%q): want ", caller, where); !strings.HasPrefix(text, want) {
+						t.Errorf("panic(%q), want %q and the reason", text, want)
+					}
+				}()
+				declare()
+			})
+		}
+	}
+	for _, name := range []string{"", "9", "a b", "a-b", "f[0]", "f\n", ".f"} {
+		t.Run(fmt.Sprintf("Source(%q)", name), func(t *testing.T) {
 			defer func() {
-				if recover() == nil {
-					t.Errorf("Func(%q) does not panic", where)
+				if text, _ := recover().(string); !strings.HasPrefix(text, fmt.Sprintf("python: Source(%q): want ", name)) {
+					t.Errorf("panic(%q), want the name and the reason", text)
 				}
 			}()
-			python.Func[int, int](where)
-		}()
+			python.Source[int, int](name, "def f(x): return x")
+		})
 	}
 }
 

@@ -10,14 +10,14 @@ import (
 
 	"concert/choose"
 	"concert/choose/models"
+	"concert/internal/pyname"
 	"concert/python"
 )
 
 // pythonJob is to call a Python function.
 func pythonJob(o chooseOptions, inputs []string) (*job, error) {
-	module, function, ok := strings.Cut(o.py, ":")
-	if !ok || module == "" || function == "" || strings.ContainsAny(o.py, " \t\n") {
-		return nil, usageError{fmt.Sprintf("--py %s: want MODULE:FUNCTION, as in statistics:fmean", o.py)}
+	if why := pyname.Check(o.py); why != nil {
+		return nil, usageError{fmt.Sprintf("--py %q: want MODULE:FUNCTION, as in statistics:fmean: %v", o.py, why)}
 	}
 	values := make([]any, len(inputs))
 	for i, in := range inputs {

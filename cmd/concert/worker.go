@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/cluster"
+	"concert/internal/pyname"
 	"concert/python"
 )
 
@@ -88,12 +89,8 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 		err = usageError{"no function: name some, as in statistics:fmean"}
 	}
 	for _, f := range flags.Args() {
-		outside := f // of the arguments of constructors, as in models:Model('large', layers=3).predict
-		if from, to := strings.Index(f, "("), strings.LastIndex(f, ")"); from >= 0 && from < to {
-			outside = f[:from] + f[to:]
-		}
-		if module, name, ok := strings.Cut(f, ":"); !ok || module == "" || name == "" || strings.ContainsAny(outside, " \t") || strings.ContainsAny(f, "\r\n\x00") {
-			err = usageError{fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean", f)}
+		if why := pyname.Check(f); why != nil {
+			err = usageError{fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean: %v", f, why)}
 		}
 	}
 	return o, flags.Args(), err

@@ -31,10 +31,11 @@ var allowed = map[string][]string{
 	"concert/choose/models":   {"concert", "concert/choose", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "golang.org/x/sys/unix", "golang.org/x/term",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
-	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/processes"},
+	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
 	"concert/internal/frame":         {"concert"},
 	"concert/trace":                  {"concert"},
 	"concert/internal/page":          {},
+	"concert/internal/pyname":        {},
 	"concert/internal/units":         {},
 	"concert/internal/page/pagetest": {}, // for tests
 	"concert/internal/pythontest":    {}, // for tests
