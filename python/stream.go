@@ -145,6 +145,7 @@ func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
 			s.conn, err = s.listener.AcceptUnix()
 			return err
 		})
+		s.remove()
 	}
 	if s.conn == nil {
 		return item, false
@@ -212,7 +213,13 @@ func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	if s.conn != nil {
 		s.conn.Close()
 	}
-	s.listener.Close()
+	s.remove()
 	s.task.Result(context.WithoutCancel(ctx))
+}
+
+// remove removes the socket from the file system. The connection does not need it. So
+// a program that is killed during the loop leaves no file.
+func (s *stream) remove() {
+	s.listener.Close()
 	os.RemoveAll(s.dir)
 }

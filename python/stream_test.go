@@ -322,6 +322,43 @@ func TestStream_Left(t *testing.T) {
 	}
 }
 
+// TestStream_NoFile: there is no file of a stream while its loop runs, so none is
+// left if the program is killed there. None is left by a loop whose generator fails
+// before it connects, or whose body breaks, either.
+func TestStream_NoFile(t *testing.T) {
+	p := newPool(t, 1, nil)
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir) // the workers have another one
+	empty := func(when string) {
+		t.Helper()
+		if files, err := os.ReadDir(dir); len(files) > 0 || err != nil {
+			t.Errorf("%s, the directory for temporary files has %v, %v; want nothing", when, files, err)
+		}
+	}
+	n := 0
+	for i, err := range python.StreamSource[int, int]("count", streaming)(t.Context(), p, 3) {
+		if i != n || err != nil {
+			t.Errorf("value %d: %d, %v", n, i, err)
+		}
+		empty(fmt.Sprint("during value ", i))
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d values, want 3", n)
+	}
+	empty("after the loop")
+	for range python.StreamSource[int, int]("count", streaming)(t.Context(), p, 3) {
+		break
+	}
+	empty("after a break")
+	for _, err := range python.StreamSource[int, int]("count", "def count(): pass")(t.Context(), p, 3) {
+		if err == nil {
+			t.Error("no error of a function that takes no argument")
+		}
+	}
+	empty("after an error")
+}
+
 // TestStream_Concurrent: several loops share a pool, and one sequence can be iterated again.
 func TestStream_Concurrent(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Threads: 3})
