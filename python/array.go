@@ -65,7 +65,7 @@ func (e *encoder) encodeArray(a shaped) error {
 	}
 	n, ok := elements(shape)
 	if !ok || n != data.Len() {
-		return fail("an Array of shape %v cannot have %d elements", shape, data.Len())
+		return fail("an Array of shape %v cannot have %d elements: Data must have as many as the product of Shape", shape, data.Len())
 	}
 	d := dtypeOf(data.Type().Elem().Kind())
 	e.form(formNumpy, 3)

@@ -77,11 +77,13 @@ type buffer struct {
 	shape []int
 	b     []byte // in the order of this machine
 	bytes bool   // it is a bytes of Python
+
+	whole *buffer // the array of which this is a part; nil if it is none
 }
 
 // what is the array, for errors.
 func (a *buffer) what() string {
-	name := a.name
+	name := a.numpy()
 	switch {
 	case a.bytes:
 		return fmt.Sprintf("a bytes object of length %d", len(a.b))
@@ -91,6 +93,14 @@ func (a *buffer) what() string {
 		name = "durations"
 	}
 	return fmt.Sprintf("an array of %s and shape %s", name, shapeText(a.shape))
+}
+
+// arrived is the kind of the array, for errors.
+func (a *buffer) arrived() arrived {
+	if a.bytes {
+		return aBytes
+	}
+	return anArray
 }
 
 // ticks are the units of times in arrays.
@@ -231,7 +241,7 @@ func (a *buffer) decode(to reflect.Value) error {
 		}
 		return err
 	case info.class != byKind || to.Kind() != reflect.Slice && to.Kind() != reflect.Array:
-		return mismatch(a.what(), to)
+		return mismatch(a.arrived(), a.what(), to)
 	}
 	n := a.shape[0]
 	if to.Kind() == reflect.Slice {
@@ -240,7 +250,7 @@ func (a *buffer) decode(to reflect.Value) error {
 		}
 		to.Set(reflect.MakeSlice(to.Type(), n, n))
 	} else if to.Len() != n {
-		return mismatch(a.what(), to)
+		return mismatch(a.arrived(), a.what(), to)
 	}
 	elem := to.Type().Elem()
 	if n == 0 {
@@ -258,6 +268,9 @@ func (a *buffer) decode(to reflect.Value) error {
 		return nil
 	}
 	part, size := *a, len(a.b)/n
+	if part.whole == nil {
+		part.whole = a
+	}
 	part.shape = a.shape[1:]
 	for i := range n {
 		part.b = a.b[i*size : (i+1)*size]
@@ -348,9 +361,10 @@ func timeOf(n int64, tick time.Duration) time.Time {
 // decodeArray stores the array in an Array.
 func (a *buffer) decodeArray(to reflect.Value) error {
 	if a.tick != 0 {
-		return mismatch(a.what(), to)
+		return mismatch(anArray, a.what(), to)
 	}
 	flat := *a
+	flat.whole = a
 	n, _ := elements(a.shape)
 	flat.shape = []int{n}
 	data := reflect.New(to.Field(1).Type()).Elem()
@@ -389,16 +403,26 @@ func (a *buffer) int(i int) int64 {
 
 // decodeItem stores a single number in to.
 func (a *buffer) decodeItem(to reflect.Value) error {
+	err := a.setItem(to)
+	if v, ok := err.(*valueError); ok && a.whole != nil {
+		if m, ok := v.err.(*mismatchError); ok {
+			m.array = a.whole
+		}
+	}
+	return err
+}
+
+func (a *buffer) setItem(to reflect.Value) error {
 	n := a.int(0)
 	switch {
 	case a.tick != 0 && n == notATime:
-		return mismatch("NaT, which is no time,", to)
+		return mismatch(aDatetime, "NaT, which is no time,", to)
 	case a.tick > 0:
 		return setTime(to, timeOf(n, a.tick))
 	case a.tick < 0:
 		d := time.Duration(n) * -a.tick
 		if d/-a.tick != time.Duration(n) {
-			return mismatch(fmt.Sprintf("a duration of %d times %v", n, -a.tick), to)
+			return mismatch(aTimedelta, fmt.Sprintf("a duration of %d times %v", n, -a.tick), to)
 		}
 		return setDuration(to, d)
 	}

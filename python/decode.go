@@ -61,11 +61,6 @@ func (d *decoder) bad(format string, args ...any) error {
 	return fail("the worker sent what marshal does not write: "+format, args...)
 }
 
-// mismatch is the error of a Python value that a Go type cannot hold.
-func mismatch(what string, to reflect.Value) error {
-	return fail("%s does not fit into a Go %s", what, to.Type())
-}
-
 func (d *decoder) take(n int) ([]byte, error) {
 	if n < 0 || n > len(d.rest) {
 		return nil, d.bad("%d bytes wanted, %d there", n, len(d.rest))
@@ -141,7 +136,7 @@ func (d *decoder) decodeKind(kind byte, to reflect.Value) error {
 		if to.Type() == reflect.TypeFor[None]() {
 			return nil
 		}
-		return mismatch("None", to)
+		return mismatch(aNone, "None", to)
 	}
 	switch info.class {
 	case refusedClass:
@@ -159,7 +154,7 @@ func (d *decoder) decodeKind(kind byte, to reflect.Value) error {
 		}
 	case reflect.Interface:
 		if to.NumMethod() > 0 {
-			return mismatch("a value", to)
+			return fail("a Go %s cannot be received, since it has methods: use any, or a type that is no interface", to.Type())
 		}
 		v, err := d.natural(kind)
 		if err == nil && v.IsValid() {
@@ -209,5 +204,5 @@ func (d *decoder) decodeBytes(to reflect.Value) error {
 		a := buffer{dtype: *dtypeOf(reflect.Uint8), shape: []int{len(b)}, b: b, bytes: true}
 		return a.decode(to)
 	}
-	return mismatch(fmt.Sprintf("a bytes object of length %d", len(b)), to)
+	return mismatch(aBytes, fmt.Sprintf("a bytes object of length %d", len(b)), to)
 }

@@ -50,14 +50,14 @@ func (d *decoder) decodeList(kind byte, to reflect.Value) error {
 	defer func() { d.depth-- }()
 	what := func() string { return fmt.Sprintf("%s of %d", listNames[kind], n) }
 	if infoOf(to.Type()).class != byKind {
-		return mismatch(what(), to)
+		return mismatch(aList, what(), to)
 	}
 	switch to.Kind() {
 	case reflect.Slice:
 		return d.decodeSlice(n, to)
 	case reflect.Array:
 		if to.Len() != n {
-			return mismatch(what(), to)
+			return mismatch(aList, what(), to)
 		}
 		for i := range n {
 			if err := d.decode(to.Index(i)); err != nil {
@@ -68,7 +68,7 @@ func (d *decoder) decodeList(kind byte, to reflect.Value) error {
 	case reflect.Struct:
 		fs := fieldsOf(to.Type())
 		if kind != '(' || len(fs.list) != n {
-			return mismatch(what(), to)
+			return mismatch(aList, what(), to)
 		}
 		for _, f := range fs.list {
 			field, err := at(to, f.index)
@@ -81,7 +81,7 @@ func (d *decoder) decodeList(kind byte, to reflect.Value) error {
 		}
 		return nil
 	}
-	return mismatch(what(), to)
+	return mismatch(aList, what(), to)
 }
 
 // decodeSlice reads n items. What an item takes in Go may be much more than a
@@ -119,7 +119,7 @@ func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 
 func (d *decoder) decodeDict(to reflect.Value) error {
 	if infoOf(to.Type()).class != byKind {
-		return mismatch("a dict", to)
+		return mismatch(aDict, "a dict", to)
 	}
 	switch to.Kind() {
 	case reflect.Map:
@@ -160,7 +160,7 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 			return d.decode(field)
 		})
 	}
-	return mismatch("a dict", to)
+	return mismatch(aDict, "a dict", to)
 }
 
 // at returns a field. It allocates embedded structs that contain it and are nil.

@@ -122,7 +122,7 @@ func (e *encoder) deeper(v reflect.Value) error {
 	case reflect.Pointer, reflect.Map, reflect.Slice:
 		at := visitOf(v)
 		if e.seen[at] {
-			return fail("the value contains itself")
+			return fail("the value contains itself: send a copy without the cycle")
 		}
 		if e.seen == nil {
 			e.seen = make(map[visit]bool)
@@ -249,7 +249,9 @@ func newEncoder(t reflect.Type) encodeFunc {
 	case reflect.Struct:
 		return structEncoder(t)
 	}
-	return func(*encoder, reflect.Value) error { return fail("a Go %s cannot be sent", t) }
+	return func(*encoder, reflect.Value) error {
+		return fail("a Go %s cannot be sent: Python has no value for it; send plain data, or give the type a method MarshalText or MarshalJSON", t)
+	}
 }
 
 func letter(b bool) byte {
@@ -271,7 +273,7 @@ func pointerEncoder(t reflect.Type) encodeFunc {
 			return err
 		}
 		if string(e.buf[start:]) == "N" {
-			return fail("a pointer to a nil %s would arrive as a nil pointer", t.Elem())
+			return fail("a pointer to a nil %s would arrive as a nil pointer: send a nil pointer, or an empty %s", t.Elem(), t.Elem())
 		}
 		return nil
 	}

@@ -94,7 +94,9 @@ func keyEncoder(t reflect.Type) encodeFunc {
 }
 
 func unfitKey(t reflect.Type) encodeFunc {
-	return func(*encoder, reflect.Value) error { return fail("a Go %s cannot be the key of a dict", t) }
+	return func(*encoder, reflect.Value) error {
+		return fail("a Go %s cannot be the key of a dict: use strings or numbers, or give the type a method MarshalText", t)
+	}
 }
 
 // merging reports whether two different keys of a type may be equal in Python:

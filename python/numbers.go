@@ -89,7 +89,7 @@ func setBool(to reflect.Value, b bool) error {
 		return nil
 	}
 	if to.Kind() != reflect.Bool || infoOf(to.Type()).class == durationClass {
-		return mismatch("a bool", to)
+		return mismatch(aBool, "a bool", to)
 	}
 	to.SetBool(b)
 	return nil
@@ -102,7 +102,7 @@ func setInt(to reflect.Value, n int64) error {
 	}
 	switch {
 	case infoOf(to.Type()).class == durationClass:
-		return mismatch(fmt.Sprint("the int ", n), to)
+		return mismatch(anInt, fmt.Sprint("the int ", n), to)
 	case to.CanInt():
 		if !to.OverflowInt(n) {
 			to.SetInt(n)
@@ -116,7 +116,7 @@ func setInt(to reflect.Value, n int64) error {
 	default:
 		return setBig(to, big.NewInt(n))
 	}
-	return mismatch(fmt.Sprint("the int ", n), to)
+	return mismatch(anInt, fmt.Sprint("the int ", n), to)
 }
 
 func setUint(to reflect.Value, n uint64) error {
@@ -151,10 +151,7 @@ func setBig(to reflect.Value, n *big.Int) error {
 		to.Addr().Interface().(*big.Int).Set(n)
 		return nil
 	}
-	if n.BitLen() > 256 {
-		return mismatch(fmt.Sprintf("an int of %d bits", n.BitLen()), to)
-	}
-	return mismatch("the int "+n.String(), to)
+	return mismatch(anInt, describeInt(n), to)
 }
 
 func setFloat(to reflect.Value, f float64) error {
@@ -163,7 +160,7 @@ func setFloat(to reflect.Value, f float64) error {
 		return nil
 	}
 	if !to.CanFloat() || to.Kind() == reflect.Float32 && !narrow(f) {
-		return mismatch(fmt.Sprint("the float ", f), to)
+		return mismatch(aFloat, fmt.Sprint("the float ", f), to)
 	}
 	to.SetFloat(f)
 	return nil
@@ -178,7 +175,7 @@ func setComplex(to reflect.Value, c complex128) error {
 		return nil
 	}
 	if !to.CanComplex() || to.Kind() == reflect.Complex64 && !(narrow(real(c)) && narrow(imag(c))) {
-		return mismatch(fmt.Sprint("the complex ", c), to)
+		return mismatch(aComplex, fmt.Sprint("the complex ", c), to)
 	}
 	to.SetComplex(c)
 	return nil

@@ -242,7 +242,7 @@ func TestResult_Types(t *testing.T) {
 			A int
 			B string
 		}{{1, "x"}})
-		no("np.zeros((2, 2))", new([]float64), "result[0]: an array of f8 and shape (2,)")
+		no("np.zeros((2, 2))", new([]float64), "result[0]: an array of float64 and shape (2,)")
 		no("np.zeros(2)", new([][]float64), "the float 0 does not fit")
 		no("np.zeros((10**9, 0))", new([][]float64), "too large")
 	})

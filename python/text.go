@@ -104,7 +104,7 @@ func (d *decoder) decodeString(to reflect.Value) error {
 		return unmarshalText(to, []byte(text))
 	}
 	if to.Kind() != reflect.String || infoOf(to.Type()).class != byKind {
-		return mismatch("a str", to)
+		return &valueError{err: &mismatchError{kind: aStr, what: "a str", text: quotePython(b), to: to.Type()}}
 	}
 	to.SetString(text)
 	return nil

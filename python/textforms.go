@@ -58,6 +58,11 @@ var textSyntax = map[string]*regexp.Regexp{
 	"Fraction": regexp.MustCompile(`^(-?[0-9a-f]+)/(0*[1-9a-f][0-9a-f]*)$`), // in hexadecimal digits
 }
 
+// textExamples has a text of each form, for errors.
+var textExamples = map[string]string{
+	"date": "2026-01-02", "time": "15:04:05", "Decimal": "1.20", "UUID": "123e4567-e89b-12d3-a456-426614174000", "Path": "dir/file", "Fraction": "a/3",
+}
+
 // checkText reports whether text is one of a form.
 func checkText(form, text string) bool {
 	syntax := textSyntax[form]
@@ -101,7 +106,7 @@ func checkDecimal(whole, fraction, exponent string) bool {
 
 func (e *encoder) encodeTextForm(form, text string) error {
 	if !checkText(form, text) {
-		return fail("%q is no %s as Python writes it", text, form)
+		return fail("%q is no %s as Python writes it, such as %q", text, form, textExamples[form])
 	}
 	e.form(formText, 2)
 	if err := e.text(form); err != nil {
@@ -124,7 +129,7 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 		return d.bad("a text of kind %q", form)
 	}
 	if !checkText(form, text) {
-		return fail("the text %q is no %s as Python writes it", shorten([]byte(text)), form)
+		return fail("the text %q is no %s as Python writes it, such as %q", shorten([]byte(text)), form, textExamples[form])
 	}
 	var natural any
 	if t == nil {
@@ -157,5 +162,5 @@ func (d *decoder) decodeTextForm(to reflect.Value) error {
 	case infoOf(to.Type()).class == textClass:
 		return unmarshalText(to, []byte(text))
 	}
-	return mismatch(fmt.Sprintf("the %s %q", form, shorten([]byte(text))), to)
+	return mismatch(aText, fmt.Sprintf("the %s %q", form, shorten([]byte(text))), to)
 }

@@ -173,7 +173,7 @@ func (d *decoder) decodeDuration(to reflect.Value) error {
 	total := new(big.Int).SetInt64(n[0]*86400 + n[1])
 	total.Mul(total, big.NewInt(1e9)).Add(total, big.NewInt(n[2]*1000+n[3]))
 	if !total.IsInt64() {
-		return mismatch(fmt.Sprintf("a timedelta of %d days", n[0]), to)
+		return mismatch(aTimedelta, fmt.Sprintf("a timedelta of %d days", n[0]), to)
 	}
 	return setDuration(to, time.Duration(total.Int64()))
 }
@@ -190,7 +190,7 @@ func setTime(to reflect.Value, t time.Time) error {
 	case textClass:
 		return unmarshalText(to, t.AppendFormat(nil, time.RFC3339Nano))
 	}
-	return mismatch("a datetime", to)
+	return mismatch(aDatetime, "a datetime", to)
 }
 
 func setDuration(to reflect.Value, d time.Duration) error {
@@ -199,7 +199,7 @@ func setDuration(to reflect.Value, d time.Duration) error {
 		return nil
 	}
 	if infoOf(to.Type()).class != durationClass {
-		return mismatch("a timedelta", to)
+		return mismatch(aTimedelta, "a timedelta", to)
 	}
 	to.SetInt(int64(d))
 	return nil

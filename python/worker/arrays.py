@@ -20,7 +20,7 @@ def convert_buffer(v, trail):
         try:
             items = v.tolist()
         except NotImplementedError:
-            raise Trouble("it is a memoryview of format %r" % view.format) from None
+            raise Trouble("it is a memoryview of format %r, which no Go type holds; return bytes, or cast it" % view.format) from None
         return convert(items, trail)
     if dtype == "u1" and view.ndim == 1:
         return view.tobytes()
@@ -47,7 +47,7 @@ def convert_ndarray(v, trail):
         name = "%s%d" % (kind, dtype.itemsize)
         too_wide(dtype)
     else:
-        raise Trouble("it is an array of dtype %s" % dtype)
+        raise Trouble("it is an array of dtype %s, which no Go type holds; return a.tolist(), or convert it with astype" % dtype)
     v = v.astype(v.dtype.newbyteorder("<"), order="C", copy=False)
     if kind in "mM":
         v = v.view("<i8")
@@ -71,7 +71,7 @@ def with_unit(numpy, v):
     if to is None and numpy.isnat(v).all():
         to = "ns"
     if to is None:
-        raise Trouble("it is of dtype %s, whose unit has no fixed length" % v.dtype)
+        raise Trouble("it is of dtype %s, whose unit has no fixed length; convert it with astype, to days, say" % v.dtype)
     name = "%s8[%s]" % (v.dtype.kind, to)
     out = v.astype(name)
     if not numpy.array_equal(out.astype(v.dtype).view("i8"), v.view("i8")):
@@ -86,7 +86,7 @@ def convert_masked(v, trail):
     if not numpy.ma.is_masked(v):
         return convert(numpy.asarray(v), trail)
     if v.dtype.kind in "mMV":
-        raise Trouble("it is a masked array of dtype %s" % v.dtype)
+        raise Trouble("it is a masked array of dtype %s; return a.filled(), or the array and the mask" % v.dtype)
     return convert(v.tolist(), trail)
 
 

@@ -66,7 +66,7 @@ def convert(v, trail):
 def enter(v, trail):
     if len(trail) >= DEEPEST:
         if any(x is v for x in trail):
-            raise Trouble("it contains itself")
+            raise Trouble("it contains itself; return a copy without the cycle")
         raise Trouble("it is nested deeper than %d" % DEEPEST)
     trail.append(v)
 
