@@ -27,6 +27,10 @@ type delivery struct {
 	yields  int // of these; known once it waits for a place
 	place   int // that it runs in
 
+	bytes  int64 // that its message takes
+	large  int64 // that its large argument takes; 0 unless its size was checked
+	absent error // why there is no large argument, if that is known
+
 	// Guarded by the worker's mu:
 	msg    *message                // the last one by which it came: to be acknowledged; nil while it is given back
 	left   receipt                 // by which it is acknowledged then
@@ -64,12 +68,16 @@ func (w *worker) take(msg *message) {
 		w.bury(msg, err)
 		return
 	}
-	d := &delivery{in: msg.position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered)}
+	d := &delivery{in: msg.position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered), bytes: msg.size()}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
 		unwanted := false
 		switch {
 		case before.in == d.in:
+			msg.drop() // what is held has the same content
+			if before.msg != nil {
+				msg.msg.Data = before.msg.msg.Data
+			}
 			before.msg, before.came = msg, d.came
 		case w.unwanted(d):
 			unwanted = true
@@ -87,7 +95,7 @@ func (w *worker) take(msg *message) {
 		msg.say(acknowledged)
 		return
 	}
-	w.held[d.key] = d
+	w.hold(d)
 	unwanted := w.unwanted(d)
 	w.mu.Unlock()
 	if !unwanted && d.attempt > 1 {
@@ -115,25 +123,41 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 	case d.attempt > deliveries+max(0, min(d.Attempts, mostAttempts)-1):
 		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
 		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
+	case d.Arg.Load != "":
+		w.link.background.Go(func() { w.check(d) })
 	default:
-		w.mu.Lock()
-		w.ready = append(w.ready, d)
-		w.mu.Unlock()
-		w.start()
+		w.queue(d)
 	}
+}
+
+// check has a task with a large argument wait for a place. If the servers do not
+// have the argument, the task needs no memory for it, and ends when it starts.
+func (w *worker) check(d *delivery) {
+	switch err := w.link.checkSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgument); {
+	case errors.Is(err, errAbsent):
+		d.absent = err
+	case err != nil:
+		w.back(d)
+		return
+	default:
+		d.large = int64(d.Arg.Size)
+	}
+	w.queue(d)
 }
 
 // start runs what is ready, as far as there are places.
 func (w *worker) start() {
 	for {
 		w.mu.Lock()
-		if len(w.ready) == 0 || len(w.free) == 0 {
+		if len(w.free) == 0 {
 			w.mu.Unlock()
 			return
 		}
-		d := w.ready[0]
-		w.ready[0] = nil
-		w.ready = w.ready[1:]
+		d := w.next()
+		if d == nil {
+			w.mu.Unlock()
+			return
+		}
 		d.place = w.free[len(w.free)-1]
 		w.free = w.free[:len(w.free)-1]
 		ctx, cancel := context.WithCancelCause(w.ctx)
@@ -203,7 +227,10 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 				return
 			}
 		}
-		arg, err := w.link.fetch(ctx, d.ID.Client, d.Arg, wire.IsArgument)
+		arg, err := concert.Encoded{}, d.absent
+		if err == nil {
+			arg, err = w.link.fetch(ctx, d.ID.Client, d.Arg, wire.IsArgument)
+		}
 		if err != nil {
 			stop()
 			d.cancel(nil)
@@ -235,7 +262,8 @@ func (w *worker) tell(d *delivery, h wire.Hint) {
 func (w *worker) leave(d *delivery) {
 	w.mu.Lock()
 	w.free = append(w.free, d.place)
-	next := len(w.ready) > 0
+	w.memory.arguments -= d.large
+	next := len(w.ready)+len(w.memory.waiting) > 0
 	w.mu.Unlock()
 	if next { // elsewhere: this may be a worker of the executor, for which it must not wait
 		w.link.background.Go(w.start)
@@ -249,7 +277,12 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	if began {
 		took = max(1, time.Since(d.begun))
 	}
+	large := 0 // bytes of a result that does not travel in the message
+	if err == nil && len(v.Bytes) > wire.InlineBytes {
+		large = len(v.Bytes)
+	}
 	w.mu.Lock()
+	w.memory.results += int64(large)
 	if began {
 		w.took(d.Function, took)
 		w.finished++
@@ -274,12 +307,13 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 		w.erred(d, began, err, o)
 		return
 	}
-	if len(v.Bytes) <= wire.InlineBytes {
+	if large == 0 {
 		o.Value = wire.Inline(v)
 		w.publish(d, o)
 		return
 	}
 	w.link.background.Go(func() {
+		defer w.stowed(large)
 		var err error
 		if o.Value, err = w.link.stow(w.life, wire.ResultName(d.ID.Client, w.link.owner()), v); err != nil {
 			if !errors.Is(err, ErrTooLarge) {
@@ -301,6 +335,7 @@ func (w *worker) took(function string, d time.Duration) {
 // wait has a message of the same id wait until the task is done. The caller holds mu.
 func (d *delivery) wait(msg *message) {
 	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.position() == msg.position() }) // it comes again
+	msg.drop()
 	d.twins = append(d.twins, msg)
 }
 

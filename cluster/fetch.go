@@ -17,13 +17,16 @@ func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
-		want := capacity - len(w.held) - w.asked
+		// Tasks that wait for memory are passed by others, as many of them as there are places.
+		want := capacity + min(w.opts.Places, len(w.memory.waiting)) - len(w.held) - w.asked
 		idle := len(w.free) > len(w.ready)+w.asked
+		bytes := w.memory.askable()
 		few := w.fetches == 0 || !w.quiet && w.fetches < mostFetches // when there is nothing to do, one request asks for all
-		if want > 0 && few && (idle || want >= capacity/4) {
+		if want > 0 && bytes > 0 && few && (idle || want >= capacity/4) {
 			w.asked += want
+			w.memory.asked += bytes
 			w.fetches++
-			w.link.background.Go(func() { w.fetch(want) })
+			w.link.background.Go(func() { w.fetch(want, bytes) })
 		}
 		w.mu.Unlock()
 		select {
@@ -33,8 +36,8 @@ func (w *worker) pull(ctx context.Context) {
 	}
 }
 
-// fetch asks for tasks once.
-func (w *worker) fetch(n int) {
+// fetch asks for tasks once: for up to n, with so many bytes at most.
+func (w *worker) fetch(n int, bytes int64) {
 	asked := n
 	w.mu.Lock()
 	expiry := w.expiry
@@ -42,11 +45,14 @@ func (w *worker) fetch(n int) {
 	w.mu.Unlock()
 	// Without heartbeats: a request lives for seconds only, and a task that came after one was given up for a late
 	// heartbeat would be held by nobody until its lease ends.
-	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, n, expiry, func(m *message) {
+	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, request{n: n, bytes: bytes, lives: expiry}, func(m *message) {
 		n--
+		size := min(m.size(), bytes)
+		bytes -= size
 		w.mu.Lock()
 		w.expiry, w.quiet = pullTime, false
 		w.asked--
+		w.memory.asked -= size
 		w.mu.Unlock()
 		w.take(m)
 	}, w.takeLate)
@@ -62,6 +68,7 @@ func (w *worker) fetch(n int) {
 	w.mu.Lock()
 	w.quiet = w.quiet || n == asked
 	w.asked -= n
+	w.memory.asked -= bytes
 	w.fetches--
 	w.checkIdle()
 	w.mu.Unlock()

@@ -70,31 +70,59 @@ func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func
 	if v.Load == "" {
 		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
 	}
-	if !owns(client, v.Load) {
-		return concert.Encoded{}, fmt.Errorf("%w: %q is none of %s", errAbsent, v.Load, client)
+	last, err := l.lastPart(ctx, client, v, owns)
+	if err != nil {
+		return concert.Encoded{}, err
 	}
-	if v.Size < 0 || v.Size > largestLoad {
-		return concert.Encoded{}, fmt.Errorf("%w: %w: %d bytes", errAbsent, ErrTooLarge, v.Size)
-	}
-	var b []byte // which grows as parts come: nobody has to be believed about the size
-	for n := 0; len(b) < v.Size; n++ {
-		var part *nats.Msg
-		err := l.persistently(ctx, func(ctx context.Context) (err error) {
-			part, err = l.lastOf(ctx, wire.LoadStream, wire.LoadSubject(v.Load, n), absence)
-			return err
-		})
+	b := make([]byte, v.Size) // once, as a buffer that grows would need several times as much
+	end := v.Size - len(last)
+	copy(b[end:], last)
+	for n := 0; n*wire.PartBytes < end; n++ {
+		part, err := l.part(ctx, v, n)
 		if err != nil {
 			return concert.Encoded{}, err
 		}
-		if len(part.Data) == 0 {
-			return concert.Encoded{}, fmt.Errorf("%w: part %d of %s", errAbsent, n, v.Load)
-		}
-		b = append(b, part.Data...)
+		copy(b[n*wire.PartBytes:], part)
 	}
-	if sum := sha256.Sum256(b); len(b) != v.Size || !bytes.Equal(sum[:], v.Sum) {
+	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], v.Sum) {
 		return concert.Encoded{}, fmt.Errorf("%w: %s is not what was stored", errAbsent, v.Load)
 	}
 	return concert.Encoded{Kind: v.Kind, Bytes: b}, nil
+}
+
+// checkSize returns an error unless the last part of a value is stored, as large
+// as it is in a value of that size. So a message that names a size without the
+// parts for it is known before memory is allocated. The errors are those of fetch.
+func (l *link) checkSize(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) error {
+	_, err := l.lastPart(ctx, client, v, owns)
+	return err
+}
+
+// lastPart returns the last part of a value, see checkSize.
+func (l *link) lastPart(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) ([]byte, error) {
+	if !owns(client, v.Load) {
+		return nil, fmt.Errorf("%w: %q is none of %s", errAbsent, v.Load, client)
+	}
+	if v.Size <= 0 || v.Size > largestLoad {
+		return nil, fmt.Errorf("%w: %w: %d bytes", errAbsent, ErrTooLarge, v.Size)
+	}
+	return l.part(ctx, v, (v.Size-1)/wire.PartBytes)
+}
+
+// part returns part n of a value, counted from 0. While servers are away it waits.
+func (l *link) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
+	var part *nats.Msg
+	err := l.persistently(ctx, func(ctx context.Context) (err error) {
+		part, err = l.lastOf(ctx, wire.LoadStream, wire.LoadSubject(v.Load, n), absence)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if want := min(wire.PartBytes, v.Size-n*wire.PartBytes); len(part.Data) != want {
+		return nil, fmt.Errorf("%w: part %d of %s has %d bytes instead of %d", errAbsent, n, v.Load, len(part.Data), want)
+	}
+	return part.Data, nil
 }
 
 // lastOf returns the last message of a subject. It asks any of the servers that have the stream, of which one may be a moment behind:
@@ -119,6 +147,16 @@ func (l *link) lastOf(ctx context.Context, stream, subject string, patience time
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
+	}
+}
+
+// discardUnread is discard for a value of which another program has said how large
+// it is. That is not believed: the value stays if its last part is not there.
+func (l *link) discardUnread(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	if l.checkSize(ctx, client, v, owns) == nil {
+		l.discard(v)
 	}
 }
 

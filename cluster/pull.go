@@ -53,6 +53,13 @@ func (m *message) position() position {
 func (m *message) subject() string { return m.msg.Subject }
 func (m *message) data() []byte    { return m.msg.Data }
 
+// drop drops the content, which takes memory, of a message that is only to be
+// acknowledged.
+func (m *message) drop() { m.msg.Data, m.msg.Header = nil, nil }
+
+// size is about how many bytes of memory the message takes.
+func (m *message) size() int64 { return int64(m.msg.Size()) }
+
 // say answers the servers. What does not get to them is known by the lease. Nothing is said of a message of an earlier era: the consumer was made anew since, perhaps
 // with its stream, and the servers would take it for the message that has that number now.
 func (r *receipt) say(word string) {
@@ -74,19 +81,26 @@ const wordTime = 2 * time.Second
 // errGone is the servers' word that there is no such consumer.
 var errGone = errors.New("cluster: the consumer is gone")
 
-// pull asks a consumer for up to n messages, and gives them to take as they come: until there are so many, for a time, or, if that is 0, those that are there. It
+// request is what is asked of a consumer.
+type request struct {
+	n     int           // messages at most
+	bytes int64         // of all of them at most; 0 for no limit
+	lives time.Duration // how long the servers wait for messages; 0 means that they send what is there
+}
+
+// pull asks a consumer for messages, and gives them to take as they come. It
 // returns when the servers have said that the request is over, or an error if they have not, or the connection was lost.
 //
 // Messages can arrive after the servers' word is overdue: this process or a
 // server had no processor for seconds. Until a lease has passed, late is called
 // with each of them, on another goroutine, as they would be held by no worker
 // for that time. late may be nil, if the consumer is not used again.
-func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.Duration, take, late func(*message)) error {
+func (l *link) pull(ctx context.Context, stream, consumer string, r request, take, late func(*message)) error {
 	if !l.nc.IsConnected() { // a request that is sent as the connection comes back would be given up at that moment, and what it brings be held by nobody
 		return nats.ErrDisconnected
 	}
 	lost, era := l.reconnected.wait(), l.era.Load()
-	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, n+1) // and a word
+	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, r.n+1) // and a word
 	sub, err := l.nc.ChanSubscribe(inbox, came)
 	if err != nil {
 		return err
@@ -97,16 +111,20 @@ func (l *link) pull(ctx context.Context, stream, consumer string, n int, d time.
 			sub.Unsubscribe()
 		}
 	}()
-	body, err := json.Marshal(map[string]any{"batch": n, "expires": d.Nanoseconds(), "no_wait": d == 0})
+	asked := map[string]any{"batch": r.n, "expires": r.lives.Nanoseconds(), "no_wait": r.lives == 0}
+	if r.bytes > 0 {
+		asked["max_bytes"] = r.bytes
+	}
+	body, err := json.Marshal(asked)
 	if err != nil {
 		return err
 	}
 	if err := l.nc.PublishRequest(l.api+"CONSUMER.MSG.NEXT."+stream+"."+consumer, inbox, body); err != nil {
 		return err
 	}
-	overdue := time.NewTimer(d + wordTime)
+	overdue := time.NewTimer(r.lives + wordTime)
 	defer overdue.Stop()
-	for left := n; left > 0; {
+	for left := r.n; left > 0; {
 		select {
 		case m := <-came:
 			if !strings.HasPrefix(m.Reply, ackPrefix) {
@@ -170,6 +188,8 @@ func overBy(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); {
 	case status == "404" || status == "408": // there is nothing, or no more in that time
 		return nil
+	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than what is left
+		return nil
 	case status == "503":
 		return nats.ErrNoResponders
 	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "consumer deleted"):
@@ -216,7 +236,7 @@ func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nat
 			return 0, err
 		}
 	}
-	err = r.link.pull(ctx, wire.CancelStream, r.consumer, batchSize, 0, func(m *message) {
+	err = r.link.pull(ctx, wire.CancelStream, r.consumer, request{n: batchSize}, func(m *message) {
 		n++
 		take(m.subject(), m.msg)
 	}, nil)

@@ -45,7 +45,7 @@ func TestLink_PullLate(t *testing.T) {
 	early, late := make(chan *message, 10), make(chan *message, 10)
 	pull := func() (forward func()) {
 		t.Helper()
-		err := l.pull(t.Context(), "S", "C", 3, time.Second/10, func(m *message) { early <- m }, func(m *message) { late <- m })
+		err := l.pull(t.Context(), "S", "C", request{n: 3, lives: time.Second / 10}, func(m *message) { early <- m }, func(m *message) { late <- m })
 		if !errors.Is(err, nats.ErrTimeout) {
 			t.Fatalf("pull without an answer: %v, want ErrTimeout", err)
 		}

@@ -100,6 +100,7 @@ func (w *worker) stored(_ *nats.Msg, note any) {
 // said without the lock, as a connection may be slow. Until said the worker is not idle: then the connection ends. The caller holds mu.
 func (w *worker) unhold(d *delivery) (msg *message, twins []*message) {
 	delete(w.held, d.key)
+	w.memory.held -= d.bytes
 	w.saying++
 	msg, twins, d.twins = d.msg, d.twins, nil
 	return msg, twins

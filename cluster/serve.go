@@ -30,6 +30,14 @@ type ServeOptions struct {
 	// another worker. Serve waits for those that are canceled as long again. Zero means 30 seconds.
 	Grace time.Duration
 
+	// MaxBytes bounds the bytes of arguments and results that the worker holds,
+	// as they travel: a quarter of it is for messages, and the rest for
+	// arguments and results that do not travel in one. The functions' own values
+	// come on top. Tasks wait for room, and are passed by others that need
+	// less; an argument with more bytes than that is alone. Zero means 128 MiB,
+	// and less than 16 MiB means 16 MiB. Negative means no bound.
+	MaxBytes int64
+
 	// Ready is called when the worker is there, and takes tasks, on a goroutine of its own, which Serve waits for a
 	// second at most. It may be nil.
 	Ready func()
@@ -78,6 +86,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		w.opts.Places = ex.Width()
 	}
 	w.opts.Places = min(w.opts.Places, placesLimit)
+	w.memory = newMemory(w.opts.MaxBytes)
 	if w.opts.Grace == 0 {
 		w.opts.Grace = serveGrace
 	}
@@ -128,6 +137,7 @@ type worker struct {
 	mu       sync.Mutex
 	held     map[string]*delivery       // guarded by mu: by key
 	ready    []*delivery                // guarded by mu: held, and wait for a place
+	memory   memory                     // guarded by mu
 	free     []int                      // guarded by mu: places
 	asked    int                        // guarded by mu: tasks that have been asked for and have not come
 	quiet    bool                       // guarded by mu: the last request that ended has brought nothing
@@ -312,7 +322,7 @@ func (w *worker) cancelled(client string, body []byte) {
 		return
 	}
 	// Nobody has it now who would say so. It is held again until that is stored, so that it is acknowledged then.
-	w.held[d.key] = d
+	w.hold(d)
 	w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
 }
 

@@ -28,8 +28,8 @@ func (e *Executor) result(msg jetstream.Msg) {
 	}
 	if len(calls) == 0 { // of one that has settled, by a worker that was thought to be lost
 		msg.Ack()
-		if o.ID.Session != "" {
-			e.link.discard(o.Value)
+		if o.ID.Session != "" && o.Value.Load != "" {
+			e.running.Go(func() { e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResult) })
 		}
 		return
 	}
@@ -67,8 +67,12 @@ func (e *Executor) result(msg jetstream.Msg) {
 			e.finish(c, &o, v)
 		}
 		msg.Ack()
-		if o.ID.Session != "" {
+		switch {
+		case o.ID.Session == "":
+		case err == nil:
 			e.link.discard(o.Value)
+		default:
+			e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResult)
 		}
 	})
 }

@@ -1,0 +1,204 @@
+package cluster_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/internal/wire"
+)
+
+// What docs/security.md promises of a flood: how long another client waits, and
+// what a flood costs in memory.
+const (
+	floodDelay  = 10 * time.Second
+	floodMemory = 256 << 20 // of a worker with the default ServeOptions.MaxBytes
+)
+
+// heap returns the bytes of the heap that are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what the first one has finalized
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+var weigh = concert.Register("cluster_test.weigh", func(ctx context.Context, b []byte) (int, error) {
+	c, _ := holding.Load("weigh")
+	h := c.(*hold)
+	select {
+	case h.began <- struct{}{}:
+	case <-h.let:
+	}
+	select {
+	case <-h.let:
+		return len(b), nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+})
+
+// storeParts stores the parts of a value, without the library, and returns how a
+// task names it.
+func storeParts(t *testing.T, js jetstream.JetStream, client string, v concert.Encoded) wire.Value {
+	t.Helper()
+	sum := sha256.Sum256(v.Bytes)
+	to := wire.Value{Kind: v.Kind, Load: wire.ArgumentName(client), Size: len(v.Bytes), Sum: sum[:]}
+	n := 0
+	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
+		if _, err := js.Publish(t.Context(), wire.LoadSubject(to.Load, n), part); err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return to
+}
+
+// publishTasks publishes tasks of weigh for a client, without the library.
+func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string, n int, arg wire.Value) {
+	t.Helper()
+	f, err := concert.Find("cluster_test.weigh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		e := wire.Envelope{Function: "cluster_test.weigh", Signature: wire.Digest(f.Signature()), Session: "s", Try: wire.Random(), Arg: arg}
+		e.ID = wire.TaskID{Client: client, Session: e.Session, Number: e.Try}
+		subject := wire.TaskSubject(contract, client)
+		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), subject, msgs[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// allRan waits until the servers hold no task. Nobody takes the rogue's results.
+func allRan(t *testing.T, ex *cluster.Executor) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		tasks, _ := ex.Stored(t)
+		if tasks == 0 {
+			return
+		}
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("the servers still hold %d tasks", tasks)
+		}
+	}
+}
+
+// TestServe_LargeArguments: small tasks that name one large argument, or claim to
+// have one, take no more memory of a worker than ServeOptions.MaxBytes allows, and
+// tasks of another client pass them.
+func TestServe_LargeArguments(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 16)
+	ex := dial(t, access)
+	if n, err := concert.Submit(t.Context(), ex, count, 5_000_000).Result(t.Context()); n == 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	contract := in.Workers()[0].Contract
+	h := holdOf("weigh")
+	let := sync.OnceFunc(func() { close(h.let) })
+	defer let()
+	before := heap()
+	_, js := raw(t, s)
+	_, arg, err := concert.Prepare(weigh, make([]byte, 31<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := storeParts(t, js, "rogue", arg)
+	const fit = 3 // of them in three quarters of 128 MiB
+	claimed := stored
+	claimed.Load, claimed.Size = wire.ArgumentName("rogue"), 1<<30
+	publishTasks(t, js, contract, "rogue", 12, claimed) // these have no parts
+	publishTasks(t, js, contract, "rogue", 12, stored)
+	for range fit {
+		<-h.began
+	}
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), floodDelay)
+	defer cancel()
+	for i := range 100 {
+		if n, err := concert.Submit(ctx, ex, count, 5_000_001+i).Result(ctx); n == 0 || err != nil {
+			t.Fatalf("a task of another client after %v: %d, %v", time.Since(begin), n, err)
+		}
+	}
+	select {
+	case <-h.began:
+		t.Fatalf("more than %d large arguments are held", fit)
+	default:
+	}
+	arg = concert.Encoded{}
+	if got := heap() - before; got > floodMemory {
+		t.Errorf("%d MiB of memory, want %d at most", got>>20, floodMemory>>20)
+	}
+	let()
+	allRan(t, ex)
+}
+
+// TestServe_LargeMessages: a worker that has quick functions, and asks for many
+// tasks, holds no more bytes of messages than ServeOptions.MaxBytes allows.
+func TestServe_LargeMessages(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	const places, messages = 8, 32 << 20 // a quarter of 128 MiB
+	serve(t, access, places)
+	ex := dial(t, access)
+	for i := range 100 { // so that they are known to be quick
+		if n, err := concert.Submit(t.Context(), ex, count, 6_000_000+i).Result(t.Context()); n == 0 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	contract := in.Workers()[0].Contract
+	h := holdOf("weigh")
+	let := sync.OnceFunc(func() { close(h.let) })
+	defer let()
+	_, js := raw(t, s)
+	const size, tasks = 500 << 10, 150
+	_, arg, err := concert.Prepare(weigh, make([]byte, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishTasks(t, js, contract, "rogue", tasks, wire.Inline(arg))
+	for range places {
+		<-h.began
+	}
+	consumer, err := js.Consumer(t.Context(), wire.TaskStream, contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := consumer.Info(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := consumer.CachedInfo().NumAckPending; n*size > messages {
+			t.Fatalf("the worker holds %d messages, %d MiB", n, n*size>>20)
+		}
+		heap() // takes some time
+	}
+	let()
+	allRan(t, ex)
+}
