@@ -9,51 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"concert/internal/sharedtest"
 	"concert/processes"
 )
-
-// Types whose values can refer twice to the same data.
-type (
-	twoPointers struct{ Left, Right *twoPointers }
-	twoInArray  struct{ Kids [2]*twoInArray }
-	manyKids    struct{ Kids []*manyKids }
-	twoInMap    map[int]twoInMap
-	boxed       struct{ Left, Right any }
-)
-
-// levels returns values of n levels, each of which refers twice to the next one.
-func levels(n int) map[string]any {
-	pointers, array, kids, m := &twoPointers{}, &twoInArray{}, &manyKids{}, twoInMap{}
-	list, object, box, boxes, numbers := any("the end"), any(1.5), any(1), any(2), any([]float64{1})
-	for range n {
-		pointers = &twoPointers{pointers, pointers}
-		array = &twoInArray{[2]*twoInArray{array, array}}
-		kids = &manyKids{[]*manyKids{kids, kids}}
-		m = twoInMap{1: m, 2: m}
-		list = []any{list, list}
-		object = map[string]any{"left": object, "right": object}
-		box = boxed{box, box}
-		boxes = [2]any{boxes, boxes}
-		numbers = []any{numbers, numbers}
-	}
-	return map[string]any{"pointers": pointers, "array": array, "slices": kids, "map": m, "list": list, "object": object, "structs in interfaces": box, "arrays in interfaces": boxes, "numbers": numbers}
-}
 
 // TestShared_Refused refuses values that have far too many copies of the same
 // data. It would not end if the encoder made them.
 func TestShared_Refused(t *testing.T) {
-	all := levels(60)
-	large := make([]byte, 1<<20)
-	rows := make([][]byte, 100)
-	for i := range rows {
-		rows[i] = large
-	}
-	all["rows"] = rows
-	all["end"] = struct {
-		A any
-		L *twoPointers
-	}{1, all["pointers"].(*twoPointers)}
-	for name, v := range all {
+	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
 			b, err := codec{}.Encode(v)
 			if err == nil || !strings.Contains(err.Error(), "refers many times to the same data") || !strings.Contains(err.Error(), "keep shared data once") || b != nil {
@@ -68,7 +31,7 @@ func TestShared_Refused(t *testing.T) {
 
 // TestShared_Exact: an encoding that copies parts is the one that does not.
 func TestShared_Exact(t *testing.T) {
-	all := levels(12)
+	all := sharedtest.Levels(12)
 	delete(all, "map") // Go has no order for the entries of these two
 	delete(all, "object")
 	mixed := []any{

@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"concert/internal/units":         {},
 	"concert/internal/page/pagetest": {}, // for tests
 	"concert/internal/pythontest":    {}, // for tests
+	"concert/internal/sharedtest":    {}, // for tests
 	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
 	"concert/executortest":           {"concert", "concert/progress", "concert/trace"},

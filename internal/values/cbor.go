@@ -132,7 +132,15 @@ func (e *encoder) tooLong() error {
 	if e.most < e.codec.maxBytes {
 		return ErrLarge
 	}
-	return fmt.Errorf("the value has more than %d bytes when it is encoded", e.most)
+	return longError(e.most)
+}
+
+// longError is the error of an encoding with more bytes than this.
+type longError int
+
+// Error returns the bound.
+func (e longError) Error() string {
+	return fmt.Sprintf("the value has more than %d bytes when it is encoded", int(e))
 }
 
 // decoder is the state of one Decode.

@@ -1,6 +1,7 @@
 package values
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -44,7 +45,7 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 	x := v.Elem()
 	t := x.Type()
 	if v.Type() == errorType || t.Implements(errorType) && v.Type() != anyType {
-		return encodeErrorIn(e, x)
+		return encodeErrorIn(e, v, x)
 	}
 	plain := plainInAny[t] || t == timeType // a time has its name in its own encoding
 	if plain {
@@ -54,37 +55,29 @@ func encodeInterface(e *encoder, v reflect.Value) error {
 		}
 	}
 	if plain {
-		return e.pointed(x)
+		return e.held(v, x)
 	}
 	name, err := e.codec.nameOf(t)
 	if err != nil {
 		if t.Implements(errorType) {
-			return encodeErrorIn(e, x)
+			return encodeErrorIn(e, v, x)
 		}
 		return err
 	}
-	return within(".("+typeText(t)+")", e.object(name, x))
+	return within(".("+typeText(t)+")", e.object(name, v, x))
 }
 
-// object appends a value with the name of its type.
-func (e *encoder) object(name string, x reflect.Value) error {
+// object appends x, the value in the interface v, with the name of its type.
+func (e *encoder) object(name string, v, x reflect.Value) error {
 	e.head(majorTag, tagObject)
 	e.head(majorArray, 2)
 	e.text(name)
-	return e.pointed(x)
+	return e.held(v, x)
 }
 
-// pointed appends the value that an interface holds.
-func (e *encoder) pointed(x reflect.Value) error {
-	if err := e.memory.pointed(x.Type()); err != nil {
-		return err
-	}
-	return e.encode(e.codec.coder(x.Type()), addressable(x))
-}
-
-// encodeErrorIn appends an error: the name of a sentinel, or a value with the
-// name of its type, or else the bytes of Errors.Encode.
-func encodeErrorIn(e *encoder, x reflect.Value) error {
+// encodeErrorIn appends x, the error in the interface v: the name of a sentinel,
+// or a value with the name of its type, or else the bytes of Errors.Encode.
+func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	err := x.Interface().(error)
 	if name, ok := e.codec.errors.Name(err); ok {
 		e.head(majorTag, tagObject)
@@ -95,12 +88,12 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 	}
 	if name, failure := e.codec.nameOf(x.Type()); failure == nil {
 		start, used := len(e.b), e.memory.used
-		failure := e.object(name, x)
-		if failure == nil || cyclic(failure) || bounded(failure) {
+		failure := e.object(name, v, x)
+		if failure == nil || wholeValue(failure) {
 			return failure
 		}
 		e.b, e.memory.used = e.b[:start], used
-		e.parts = nil // some may be in the removed bytes
+		e.parts.remove(start)
 	}
 	b := e.codec.errors.Encode(err, e.nested)
 	e.head(majorTag, tagObject)
@@ -110,6 +103,14 @@ func encodeErrorIn(e *encoder, x reflect.Value) error {
 		return err
 	}
 	return e.bytes(majorBytes, b)
+}
+
+// wholeValue reports whether an error is not about one error in the value, but
+// about all of the value or about the work.
+func wholeValue(err error) bool {
+	var copies *copiesError
+	var long longError
+	return cyclic(err) || bounded(err) || errors.As(err, &copies) || errors.As(err, &long)
 }
 
 // decodeInterface decodes the value in an interface.

@@ -3,10 +3,11 @@ package values
 import (
 	"fmt"
 	"reflect"
+	"unsafe"
 )
 
-// This file encodes data that several pointers, slices or maps of a value refer
-// to. A copy of the value has a copy of the data for each of these references.
+// This file encodes data that several pointers, slices, maps or interfaces of a
+// value refer to. A copy of the value has a copy of the data for each of these references.
 // So a small value can have a long encoding: if each of 25 levels refers twice to
 // the next level, the copy has the last level 33 million times.
 //
@@ -22,7 +23,7 @@ const (
 	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
 )
 
-// visit identifies a pointer, a map or a slice that is being encoded.
+// visit identifies a pointer, a map, a slice, or what is in an interface.
 type visit struct {
 	at  uintptr
 	len int
@@ -45,6 +46,18 @@ func (p *parts) slot(v visit) *part {
 	return &p[uint64(v.at)*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
+// remove forgets the parts that have bytes from an offset on. p may be nil.
+func (p *parts) remove(from int) {
+	if p == nil {
+		return
+	}
+	for i := range p {
+		if p[i].to > from {
+			p[i] = part{}
+		}
+	}
+}
+
 // reference encodes a value that is a pointer, a map or a slice and not nil.
 func (e *encoder) reference(c *coder, v reflect.Value) error {
 	at := visit{at: v.Pointer(), typ: c}
@@ -53,6 +66,29 @@ func (e *encoder) reference(c *coder, v reflect.Value) error {
 			return c.encode(e, v)
 		}
 	}
+	return e.data(at, v, c.encode)
+}
+
+// held encodes x, the value in the interface v. A struct or an array in an
+// interface is in memory of its own, to which other interfaces may refer.
+func (e *encoder) held(v, x reflect.Value) error {
+	if err := e.memory.pointed(x.Type()); err != nil {
+		return err
+	}
+	if len(e.b) < e.codec.sharedFrom || x.Kind() != reflect.Struct && x.Kind() != reflect.Array {
+		return e.content(x)
+	}
+	words := (*[2]unsafe.Pointer)(v.Addr().UnsafePointer()) // the type or its methods, and the data
+	return e.data(visit{at: uintptr(words[1]), typ: e.codec.coder(x.Type())}, x, (*encoder).content)
+}
+
+// content encodes a copy of x, the value in an interface, as x has no address.
+func (e *encoder) content(x reflect.Value) error {
+	return e.encode(e.codec.coder(x.Type()), addressable(x))
+}
+
+// data encodes v, which refers to the data that at identifies.
+func (e *encoder) data(at visit, v reflect.Value, encode func(*encoder, reflect.Value) error) error {
 	if e.parts != nil {
 		if p := e.parts.slot(at); p.of == at {
 			return e.copyPart(p, v)
@@ -70,7 +106,7 @@ func (e *encoder) reference(c *coder, v reflect.Value) error {
 	}
 	from, used, deepest := len(e.b), e.memory.used, e.deepest
 	e.deepest = e.depth
-	err := c.encode(e, v)
+	err := encode(e, v)
 	if err == nil && len(e.b) >= e.codec.sharedFrom && len(e.b)-from >= minPart {
 		if e.parts == nil {
 			e.parts = new(parts)
@@ -87,8 +123,7 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	n := p.to - p.from
 	e.copied += n
 	if all := len(e.b) + n; e.copied > e.codec.maxCopied && all-e.copied < all/10 {
-		return fmt.Errorf("the value refers many times to the same data, such as this %s, and each reference becomes a copy: %d of the first %d bytes of the encoding are repetitions: "+
-			"keep shared data once, and refer to it by an index or a key", typeText(v.Type()), e.copied, all)
+		return &copiesError{v.Type(), e.copied, all}
 	}
 	if e.depth+p.height > MaxDepth {
 		return errDeep
@@ -99,4 +134,17 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	}
 	e.b = append(e.b, e.b[p.from:p.to]...)
 	return e.memory.spend(1, p.memory)
+}
+
+// copiesError is the error of a value whose encoding would be almost only copies
+// of the same data.
+type copiesError struct {
+	typ         reflect.Type // of a part that is copied
+	copied, all int          // bytes
+}
+
+// Error returns how many bytes are copies, and what to do.
+func (e *copiesError) Error() string {
+	return fmt.Sprintf("the value refers many times to the same data, such as this %s, and each reference becomes a copy: %d of the first %d bytes of the encoding are repetitions: "+
+		"keep shared data once, and refer to it by an index or a key", typeText(e.typ), e.copied, e.all)
 }

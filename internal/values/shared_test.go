@@ -8,58 +8,32 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"concert/internal/sharedtest"
 )
 
-// Types whose values can refer twice to the same data.
 type (
-	twoPointers   struct{ Left, Right *twoPointers }
-	twoInArray    struct{ Kids [2]*twoInArray }
-	manyKids      struct{ Kids []*manyKids }
-	twoInMap      map[int]twoInMap
 	pairOf[T any] struct{ A, B *T }
 	four[T any]   = pairOf[pairOf[pairOf[pairOf[T]]]]
 )
 
-// levels returns values of n levels, each of which refers twice to the next one.
-func levels(n int) map[string]any {
-	pointers, array, kids, m, list, object := &twoPointers{}, &twoInArray{}, &manyKids{}, twoInMap{}, any("the end"), any(1.5)
-	for range n {
-		pointers = &twoPointers{pointers, pointers}
-		array = &twoInArray{[2]*twoInArray{array, array}}
-		kids = &manyKids{[]*manyKids{kids, kids}}
-		m = twoInMap{1: m, 2: m}
-		list = []any{list, list}
-		object = map[string]any{"left": object, "right": object}
-	}
-	return map[string]any{"pointers": pointers, "array": array, "slices": kids, "map": m, "list": list, "object": object}
-}
-
 // TestShared_Refused refuses values that have far too many copies of the same
 // data. It would not end if the encoder made them.
 func TestShared_Refused(t *testing.T) {
-	all := levels(60)
-	large := make([]byte, 1<<20)
-	rows := make([][]byte, 100)
-	for i := range rows {
-		rows[i] = large
-	}
-	all["rows"] = rows
-	all["end"] = struct {
-		A any
-		L *twoPointers
-	}{1, all["pointers"].(*twoPointers)}
-	for name, v := range all {
+	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
 			c := newCodec()
 			if name != "pointers" && name != "end" {
 				c.maxCopied = 1 << 20
 			}
+			c.maxBytes = 1 << 27
+			c.Learn(reflect.TypeFor[sharedtest.Boxes]())
 			c.Learn(reflect.TypeOf(v))
 			b, err := c.Encode(nil, reflectPtr(reflect.ValueOf(v)), nil)
 			if err == nil || !strings.Contains(err.Error(), "refers many times to the same data") || !strings.Contains(err.Error(), "keep shared data once") || b != nil {
 				t.Errorf("%d bytes, %v", len(b), err)
 			}
-			if path := map[string]string{"pointers": ".Right", "array": ".Kids[1]", "slices": ".Kids[1]", "list": "[1]", "rows": "[", "end": ".L.Left"}[name]; err != nil && !strings.Contains(err.Error(), path) {
+			if path := map[string]string{"pointers": ".Right", "array": ".Kids[1]", "slices": ".Kids[1]", "list": "[1]", "rows": "[", "end": ".L.Left", "structs in interfaces": ".Right", "arrays in interfaces": ")[1]"}[name]; err != nil && !strings.Contains(err.Error(), path) {
 				t.Errorf("%v; want the path %s", err, path)
 			}
 		})
@@ -69,7 +43,7 @@ func TestShared_Refused(t *testing.T) {
 // TestShared_Exact copies values with shared data, and less of it than is
 // refused.
 func TestShared_Exact(t *testing.T) {
-	all := levels(12)
+	all := sharedtest.Levels(12)
 	large := make([]byte, 1<<20)
 	all["rows"] = [][]byte{large, large, large, large, large[:100], large[:1000]}
 	texts := make([]string, 4)
@@ -82,11 +56,51 @@ func TestShared_Exact(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCodec()
 			c.sharedFrom = 1000
+			c.Learn(reflect.TypeFor[sharedtest.Boxes]())
 			c.Learn(reflect.TypeOf(v))
 			sameMemory(t, c, reflectPtr(reflect.ValueOf(v)))
 		})
 	}
 }
+
+// TestShared_Error refuses an error in an interface like any other value, also
+// in an interface that has methods.
+func TestShared_Error(t *testing.T) {
+	c := newCodec()
+	c.maxBytes = 1 << 27
+	c.Learn(reflect.TypeFor[errTwo]())
+	c.Learn(reflect.TypeFor[*errShared]())
+	for name, one := range map[string]error{"nil": nil, "lost": &errShared{Func: func() {}}} {
+		for range 60 {
+			one = errTwo{one, one}
+		}
+		if b, err := c.Encode(nil, reflect.ValueOf(&one), nil); err == nil || !strings.Contains(err.Error(), "refers many times to the same data, such as this values.errTwo") || b != nil {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
+	}
+	c.maxBytes = 1000
+	long := error(errTwo{&errText{strings.Repeat("x", 1000)}, nil})
+	c.Learn(reflect.TypeFor[*errText]())
+	if b, err := c.Encode(nil, reflect.ValueOf(&long), nil); err == nil || !strings.Contains(err.Error(), "error.Left.Text: the value has more than 1000 bytes") {
+		t.Errorf("too long: %d bytes, %v", len(b), err)
+	}
+	c = newCodec()
+	c.Learn(reflect.TypeFor[errTwo]())
+	var two error
+	c.sharedFrom = 0
+	for range 12 {
+		two = errTwo{two, two}
+	}
+	sameMemory(t, c, reflect.ValueOf(&two))
+}
+
+type errTwo struct{ Left, Right error }
+
+func (errTwo) Error() string { return "two" }
+
+type errText struct{ Text string }
+
+func (*errText) Error() string { return "text" }
 
 // TestShared_Random copies parts of random values from the first byte on.
 func TestShared_Random(t *testing.T) {

@@ -1,0 +1,64 @@
+// Package sharedtest has values that refer many times to the same data, for
+// tests of encoders. A copy of such a value is much larger than the value.
+package sharedtest
+
+import "strings"
+
+// Types whose values can refer twice to the same data.
+type (
+	Pointers struct{ Left, Right *Pointers }
+	Array    struct{ Kids [2]*Array }
+	Slice    struct{ Kids []*Slice }
+	Map      map[int]Map
+	Boxes    struct{ Left, Right any }
+	One      struct{ Only any }     // an interface holds it in memory of its own
+	Direct   struct{ Next *[2]any } // an interface holds the pointer itself
+)
+
+// Levels returns values of n levels, each of which refers twice to the next
+// one. The keys name the kinds of references.
+func Levels(n int) map[string]any {
+	pointers, array, slice, m := &Pointers{}, &Array{}, &Slice{}, Map{}
+	list, object, boxes, arrays, numbers, one := any("the end"), any(1.5), any(1), any(2), any([]float64{1}), any("the end")
+	direct := any(Direct{&[2]any{1, 2}})
+	for range n {
+		pointers = &Pointers{pointers, pointers}
+		array = &Array{[2]*Array{array, array}}
+		slice = &Slice{[]*Slice{slice, slice}}
+		m = Map{1: m, 2: m}
+		list = []any{list, list}
+		object = map[string]any{"left": object, "right": object}
+		boxes = Boxes{boxes, boxes}
+		arrays = [2]any{arrays, arrays}
+		numbers = []any{numbers, numbers}
+		one = One{Boxes{one, one}}
+		direct = Direct{&[2]any{direct, direct}}
+	}
+	return map[string]any{
+		"pointers": pointers, "array": array, "slices": slice, "map": m, "list": list, "object": object, "numbers": numbers,
+		"structs in interfaces": boxes, "arrays in interfaces": arrays, "structs in structs": one, "pointers in interfaces": direct,
+	}
+}
+
+// Refused returns values that an encoder refuses, since almost all of their
+// encoding would be copies of the same data.
+func Refused() map[string]any {
+	all := Levels(60)
+	rows := make([][]byte, 100)
+	large := make([]byte, 1<<20)
+	for i := range rows {
+		rows[i] = large
+	}
+	all["rows"] = rows
+	all["end"] = struct {
+		A any
+		L *Pointers
+	}{1, all["pointers"].(*Pointers)}
+	all["few levels"] = Levels(25)["structs in interfaces"]
+	wide := any(Boxes{strings.Repeat("x", 1<<10), 1})
+	for range 10 {
+		wide = [10]any{wide, wide, wide, wide, wide, wide, wide, wide, wide, wide}
+	}
+	all["wide"] = wide
+	return all
+}
