@@ -14,6 +14,7 @@ type coder struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
 
+	least   int  // the fewest bytes of an encoding, see least.go
 	null    bool // it may encode a value as null
 	methods bool // it always runs user code, see usercode.go
 	dynamic bool // it may run user code, depending on the values in interfaces
@@ -27,7 +28,9 @@ func (c *Codec) coder(t reflect.Type) *coder {
 	b := &builder{codec: c, building: make(map[reflect.Type]*coder)}
 	made := b.coder(t)
 	// For types that contain each other, all coders must exist first.
+	known := make(map[reflect.Type]int)
 	for _, part := range b.building {
+		part.least = least(part.typ, known)
 		part.methods, part.dynamic = methodsIn(part.typ, make(map[reflect.Type]bool))
 	}
 	for typ, part := range b.building {

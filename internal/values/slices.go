@@ -64,6 +64,9 @@ func (el *elements) encode(e *encoder, v reflect.Value) error {
 		}
 		return err
 	}
+	if err := e.fits(leastTimes(n, el.elem.least)); err != nil {
+		return err
+	}
 	e.head(majorArray, uint64(n))
 	for i := range n {
 		if err := e.encode(el.elem, v.Index(i)); err != nil {

@@ -3,6 +3,7 @@ package values
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // field is a field of a struct that is encoded.
@@ -53,6 +54,8 @@ func (b *builder) structure(c *coder) {
 		c.decode = func(*decoder, reflect.Value) error { return err }
 		return
 	}
+	// A value without bytes is zero. It can have very many elements.
+	unexported := slices.DeleteFunc(fs.unexported, func(i int) bool { return t.Field(i).Type.Size() == 0 })
 	coders := make([]*coder, len(fs.encoded))
 	index := make(map[string]int, len(fs.encoded))
 	for i, f := range fs.encoded {
@@ -60,7 +63,7 @@ func (b *builder) structure(c *coder) {
 		index[f.name] = i
 	}
 	c.encode = func(e *encoder, v reflect.Value) error {
-		for _, i := range fs.unexported {
+		for _, i := range unexported {
 			if !v.Field(i).IsZero() {
 				return within("."+t.Field(i).Name, fmt.Errorf("the field is unexported and not zero: "+
 					"export it, leave it out by the tag cbor:\"-\", or give %s the methods MarshalBinary and UnmarshalBinary", typeText(t)))

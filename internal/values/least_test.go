@@ -1,0 +1,115 @@
+package values
+
+import (
+	"math"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// Types without memory whose values have many elements.
+type (
+	many      [1 << 20]struct{}
+	manyMany  [1 << 20]many
+	manyCubed [1 << 20]manyMany
+	noBytes   struct {
+		hidden [1 << 40][0]func()
+		A      int
+	}
+	manyInside struct {
+		First []manyInside
+		A     [1 << 10]struct{ B manyMany }
+	}
+)
+
+// TestLeast_Refused refuses values that are too long before it encodes their
+// elements. The test would take long if it encoded them.
+func TestLeast_Refused(t *testing.T) {
+	for name, x := range map[string]struct {
+		v    any
+		want string
+	}{
+		"array":            {&manyMany{}, "values.manyMany: the value has more than"},
+		"too many to add":  {&[1 << 20]manyCubed{}, "values.manyCubed: the value has more than"},
+		"slice of nothing": {new(nothing[struct{}](1 << 40)), "[]struct {}: the value has more than"},
+		"most elements":    {new(nothing[[0]int](math.MaxInt)), "[][0]int: the value has more than"},
+		"slice of arrays":  {new(nothing[many](1 << 20)), "[]values.many: the value has more than"},
+		"in a field": {&struct {
+			A any
+			B []manyMany
+		}{1, make([]manyMany, 1)}, ".B: the value has more than"},
+		"in an interface": {&[]any{1, many{}, []manyMany{}, make([]manyMany, 2)}, "[]interface {}[3].([]values.manyMany): the value has more than"},
+		"in a map":        {&map[string]manyMany{"a": {}}, `map[string]values.manyMany["a"]: the value has more than`},
+		"in a pointer":    {&struct{ P *manyMany }{&manyMany{}}, ".P: the value has more than"},
+		"in itself":       {&[]manyInside{{}}, "[]values.manyInside: the value has more than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCodec()
+			c.Learn(reflect.TypeFor[manyMany]())
+			for _, w := range []Work{{}, {Small: true}} {
+				b, err := c.EncodeWithin(w, nil, reflect.ValueOf(x.v), nil)
+				if w.Small {
+					x.want = ErrLarge.Error()
+				}
+				if err == nil || !strings.Contains(err.Error(), x.want) || b != nil {
+					t.Errorf("%d bytes, %v; want %q", len(b), err, x.want)
+				}
+			}
+		})
+	}
+}
+
+func nothing[T any](n int) []T { return make([]T, n) }
+
+// TestLeast_Unexported does not examine the elements of a field without bytes.
+func TestLeast_Unexported(t *testing.T) {
+	got, err := trip(newCodec(), reflect.ValueOf(&noBytes{A: 1}))
+	if err != nil || got.Elem().Field(1).Int() != 1 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestLeast_Bound compares the bound with the encodings of zero values, which
+// are the shortest ones.
+func TestLeast_Bound(t *testing.T) {
+	c := newCodec()
+	for _, x := range []struct {
+		v     any
+		exact bool
+	}{
+		{false, true}, {int8(0), true}, {uint64(0), true}, {"", true}, {float32(0), true}, {0.0, true}, {complex64(0), true}, {complex(0, 0), true}, {struct{}{}, true},
+		{[]int(nil), true}, {map[int]int(nil), true}, {(*int)(nil), true}, {[3]bool{}, true}, {[3]string{}, true}, {[2]float64{}, false}, {[20]float64{}, false}, {[20]int8{}, false},
+		{[20]byte{}, true}, {[2][3][4]struct{}{}, true}, {struct {
+			A    int
+			Long [2]struct{ B, C string }
+		}{}, true},
+		{time.Time{}, false}, {netip.Addr{}, false}, {[3]time.Time{}, false}, {struct {
+			A any `json:"a_name_that_is_longer"`
+			b int
+			C int `cbor:"-"`
+		}{}, true},
+		{struct {
+			A int `cbor:"B"`
+			B int
+		}{}, true},
+	} {
+		p := reflectPtr(reflect.ValueOf(x.v))
+		got := c.coder(p.Elem().Type()).least
+		b, err := c.Encode(nil, p, nil)
+		if err != nil {
+			if got != 1 {
+				t.Errorf("%T: %v, and at least %d bytes", x.v, err, got)
+			}
+			continue
+		}
+		if got > len(b) || got < 1 || x.exact && got < len(b)-1 {
+			t.Errorf("%T: at least %d bytes; the encoding has %d", x.v, got, len(b))
+		}
+	}
+	if unsafe.Sizeof(manyCubed{}) != 0 {
+		t.Error("the types of this test need memory")
+	}
+}
