@@ -87,7 +87,7 @@ func (e *encoder) store(b []byte) error {
 // head begins a bytes, list or tuple of n items, of size bytes each at least.
 func (e *encoder) head(kind byte, n, size int) (err error) {
 	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
-		err = e.fits(n * size)
+		err = e.fits(product(n, size))
 	}
 	return err
 }

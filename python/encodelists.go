@@ -54,7 +54,7 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 		return f
 	}
 	elem := inner(t.Elem())
-	size := smallest(kind)
+	size := smallest(t.Elem(), make(map[reflect.Type]int))
 	return func(e *encoder, v reflect.Value) error {
 		if err := e.deeper(v); err != nil {
 			return err
@@ -93,17 +93,6 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 		}
 		return nil
 	}
-}
-
-// smallest is the length of the shortest encoding of a kind.
-func smallest(kind reflect.Kind) int {
-	switch kind {
-	case reflect.Int, reflect.Uint:
-		return 5
-	case reflect.Complex64, reflect.Complex128:
-		return 17
-	}
-	return 1
 }
 
 // rowsEncoder returns the encoder of a slice or an array whose items are rows of

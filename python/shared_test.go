@@ -96,7 +96,22 @@ func TestEncode_TooLarge(t *testing.T) {
 			t.Errorf("%d bytes, %v", len(b), err)
 		}
 	}
-	for name, v := range map[string]any{"rows": rows, "empty": make([]struct{}, math.MaxInt32), "ints": make([]int, 1<<28)} {
+	type (
+		many     [1 << 20]struct{}
+		manyMany [1 << 20]many
+		embedded struct {
+			A, B many
+			Left int `json:",omitempty"`
+		}
+		in struct {
+			*inner64
+			embedded
+		}
+	)
+	for name, v := range map[string]any{
+		"rows": rows, "empty": make([]struct{}, math.MaxInt32), "ints": make([]int, 1<<28), "array": manyMany{}, "slice of arrays": make([]many, 1<<20), "numbers": make([][1 << 20][0]uint8, 1<<10),
+		"field": struct{ A []manyMany }{make([]manyMany, 1)}, "in an interface": []any{1, manyMany{}}, "embedded": []any{new([1 << 10]in)}, "in a map": map[string]*manyMany{"a": {}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := codec{}.Encode(v)
 			check(t, b, err)

@@ -1,0 +1,66 @@
+package python
+
+import "reflect"
+
+// unsendable is a length that no encoding may have.
+const unsendable = maxEncoded + 1
+
+// smallest returns the fewest bytes of the encoding of a value of type t, at
+// most unsendable. An array of many arrays can need no memory, and have an
+// encoding that is too long. With this bound, the encoder refuses it before it
+// encodes the elements. known has the types that were computed before.
+func smallest(t reflect.Type, known map[reflect.Type]int) int {
+	n, ok := known[t]
+	if !ok {
+		n = smallestOf(t, known)
+		known[t] = n
+	}
+	return n
+}
+
+func smallestOf(t reflect.Type, known map[reflect.Type]int) int {
+	if hooked(t) != nil {
+		return 1
+	}
+	switch t.Kind() {
+	case reflect.Int, reflect.Uint:
+		return 5
+	case reflect.Complex64, reflect.Complex128:
+		return 17
+	case reflect.Array:
+		elem := 1 // numbers may follow each other without heads
+		if d := dtypeOf(t.Elem().Kind()); d == nil || d.typecode == "" && d.kind != reflect.Uint8 {
+			elem = smallest(t.Elem(), known)
+		}
+		return min(unsendable, 2+product(t.Len(), elem))
+	case reflect.Struct:
+		n := 2
+		for _, f := range fieldsOf(t).list {
+			if !f.omitEmpty && !f.omitZero && direct(t, f.index) {
+				n = min(unsendable, n+1+smallest(f.t, known))
+			}
+		}
+		return n
+	}
+	return 1
+}
+
+// direct reports whether a field is in the memory of a struct of type t, and not
+// in that of an embedded pointer.
+func direct(t reflect.Type, index []int) bool {
+	for _, i := range index {
+		if t.Kind() != reflect.Struct {
+			return false
+		}
+		t = t.Field(i).Type
+	}
+	return true
+}
+
+// product returns n times size, at most unsendable. size is positive.
+func product(n, size int) int {
+	if n > unsendable/size {
+		return unsendable
+	}
+	return n * size
+}
