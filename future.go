@@ -76,6 +76,12 @@ func (f *Future[T]) State() State {
 	return Pending
 }
 
+// Input returns the name of the task's function and the label that [WithLabel]
+// has given to the task. It returns nil for a task without a label. It is for
+// packages that return errors of their own for a task, so that [InputOf] finds
+// the label in them: such an error has a method TaskInput.
+func (f *Future[T]) Input() *Input { return f.task.input() }
+
 // Cancel asks the task to end. A task that has not started never will: its
 // error wraps [ErrCancelled], and Cancel returns true, now and at later calls.
 // The context of a running task is cancelled, with cause ErrCancelled, and

@@ -49,7 +49,7 @@ const afterEnd = 100 * time.Millisecond // how long to read from the socket afte
 // Methods of Out that decode a value, such as UnmarshalText, run on a goroutine of their own.
 // If they panic, the error is a [*concert.PanicError]. If they do not return within
 // Options.Timeout, or within Options.Grace after the task or ctx has ended, the loop ends
-// without them.
+// without them. The error of a value names the label that [concert.WithLabel] has given to ctx.
 //
 // Stream needs Unix sockets. Python has none on Windows, and the error there is
 // [errors.ErrUnsupported]. Stream panics as Func does.
@@ -88,7 +88,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 				}
 				if err != nil {
 					if ok || s.large > 0 {
-						err = fmt.Errorf("python: value %d of %s: %w", n, where, err)
+						err = &streamError{where, n, s.task.Input(), err}
 					}
 					yield(*new(Out), err)
 					return
@@ -100,6 +100,29 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 		}
 	}
 }
+
+// streamError is the error of a value that cannot be yielded.
+type streamError struct {
+	where string
+	n     int            // of the value, from 0
+	in    *concert.Input // of the task; nil if the task has no label
+	err   error
+}
+
+// Error names the label of the task, the value and the reason.
+func (e *streamError) Error() string {
+	input := ""
+	if e.in != nil {
+		input = e.in.String() + ": "
+	}
+	return fmt.Sprintf("python: %svalue %d of %s: %v", input, e.n, e.where, e.err)
+}
+
+// Unwrap returns the reason.
+func (e *streamError) Unwrap() error { return e.err }
+
+// TaskInput returns the input of the task, for [concert.InputOf].
+func (e *streamError) TaskInput() *concert.Input { return e.in }
 
 // stream is the receiving end of a task that streams.
 type stream struct {

@@ -269,3 +269,47 @@ func TestStreamSource(t *testing.T) {
 		}()
 	}
 }
+
+// TestStream_Label: each error of a stream names the label of its loop, whether it is about
+// a value or about the generator.
+func TestStream_Label(t *testing.T) {
+	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond, MaxResult: 1000})
+	defer close(newGate())
+	deeds := python.StreamSource[string, misdeeds]("deeds", misdeedsSource)
+	raises := python.StreamSource[string, misdeeds]("then_raises", misdeedsSource)
+	for _, deed := range []string{"panic", "goexit", "hang", "error", strings.Repeat("x", 2000), "fine"} {
+		stream := deeds
+		if deed == "fine" {
+			stream = raises
+		}
+		for _, label := range []string{"", "cat.jpg \x1b[31m"} {
+			ctx := t.Context()
+			if label != "" {
+				ctx = concert.WithLabel(ctx, label)
+			}
+			n := 0
+			for _, err := range stream(ctx, p, deed) {
+				if err == nil {
+					continue
+				}
+				n++
+				in := concert.InputOf(err)
+				if label == "" {
+					if in != nil {
+						t.Errorf("%.10s: the error of a stream without a label, %v, is of %+v", deed, err, in)
+					}
+					continue
+				}
+				if in == nil || in.Label != label || in.Index != -1 || in.Name == "" {
+					t.Errorf("%.10s: the error %v is of %+v", deed, err, in)
+				}
+				if deed != "fine" && (!strings.Contains(err.Error(), `(cat.jpg \x1b[31m): value 1 of source_`) || strings.Contains(err.Error(), "\x1b")) {
+					t.Errorf("%.10s: the error says %q", deed, err)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%.10s: %d errors, want 1", deed, n)
+			}
+		}
+	}
+}
