@@ -120,13 +120,14 @@ func TestForeign_Bytes(t *testing.T) {
 		want  any // its type is that of the target
 		err   string
 	}{
-		{"187f", int8(127), ""}, {"1880", int8(0), "does not fit int8"}, {"387f", int8(-128), ""}, {"3880", int8(0), "does not fit int8"}, {"f5", 0, "an integer expected, not a boolean"},
-		{"1b7fffffffffffffff", int64(math.MaxInt64), ""}, {"1b8000000000000000", int64(0), "does not fit int64"}, {"3b7fffffffffffffff", int64(math.MinInt64), ""}, {"3b8000000000000000", int64(0), "does not fit int64"},
-		{"190100", uint8(0), "256 does not fit uint8"}, {"18ff", uint8(255), ""}, {"20", uint(0), "negative"}, {"60", uint(0), "an integer expected, not text"},
-		{"fb3fb999999999999a", float32(0), "without rounding"}, {"fb3ff8000000000000", float32(1.5), ""}, {"fa3fc00000", 1.5, ""}, {"03", float32(3), ""}, {"1a01000001", float32(0), "without rounding"},
+		{"187f", int8(127), ""}, {"1880", int8(0), "128 does not fit int8"}, {"387f", int8(-128), ""}, {"3880", int8(0), " -129 does not fit int8"}, {"f5", 0, "an integer expected, not a boolean"},
+		{"1b7fffffffffffffff", int64(math.MaxInt64), ""}, {"1b8000000000000000", int64(0), "9223372036854775808 does not fit int64"}, {"3b7fffffffffffffff", int64(math.MinInt64), ""}, {"3b8000000000000000", int64(0), "-9223372036854775809 does not fit int64"}, {"3bffffffffffffffff", int64(0), "-18446744073709551616 does not fit int64"},
+		{"190100", uint8(0), "256 does not fit uint8"}, {"18ff", uint8(255), ""}, {"20", uint(0), " -1 does not fit uint"}, {"60", uint(0), "an integer expected, not text"},
+		{"fb3fb999999999999a", float32(0), " 0.1 cannot be a float32 without rounding"}, {"fb3ff8000000000000", float32(1.5), ""}, {"fa3fc00000", 1.5, ""}, {"03", float32(3), ""}, {"1a01000001", float32(0), " 16777217 cannot be a float32 without rounding"},
 		{"f93e00", 1.5, ""}, {"f90001", math.Ldexp(1, -24), ""}, {"f903ff", math.Ldexp(1023, -24), ""}, {"f90400", math.Ldexp(1, -14), ""}, {"f97c00", math.Inf(1), ""}, {"f9fc00", math.Inf(-1), ""}, {"f9c000", -2.0, ""}, {"f9c000", float32(-2), ""},
-		{"20", -1.0, ""}, {"3863", -100.0, ""}, {"3b001fffffffffffff", -float64(1 << 53), ""}, {"3b0020000000000000", 0.0, "without rounding"}, {"3b1000000000000000", 0.0, "without rounding"}, {"3bffffffffffffffff", 0.0, "without rounding"},
-		{"1b0020000000000001", 0.0, "without rounding"}, {"1bffffffffffffffff", 0.0, "without rounding"}, {"f6", 0.0, "a number expected, not null"}, {"f4", false, ""},
+		{"20", -1.0, ""}, {"3863", -100.0, ""}, {"3b001fffffffffffff", -float64(1 << 53), ""}, {"3b0020000000000000", 0.0, " -9007199254740993 cannot be a float64 without rounding"}, {"3b1000000000000000", 0.0, " -1152921504606846977 cannot be"}, {"3bfffffffffffffffe", 0.0, " -18446744073709551615 cannot be"},
+		{"3bffffffffffffffff", -math.Ldexp(1, 64), ""}, {"3bffffffffffffffff", -float32(math.MaxUint64), ""}, {"3a01000000", float32(0), " -16777217 cannot be a float32"},
+		{"1b0020000000000001", 0.0, " 9007199254740993 cannot be"}, {"1bffffffffffffffff", 0.0, " 18446744073709551615 cannot be"}, {"f6", 0.0, "a number expected, not null"}, {"f4", false, ""},
 		{"820102", 1 + 2i, ""}, {"83010203", 0i, "an array of 2 numbers, not 3"}, {"820102", complex64(1 + 2i), ""}, {"01", false, "a boolean expected, not an integer"},
 		{"820102", [2]int{1, 2}, ""}, {"83010203", [2]int{}, "3 elements do not fit an array of 2"}, {"8101", [2]int{}, "1 elements do not fit an array of 2"}, {"43010203", [2]byte{}, "3 elements do not fit"}, {"820102", []byte{1, 2}, ""}, {"820102", [2]byte{1, 2}, ""},
 		{"d84d4401000200", []int16{1, 2}, ""}, {"d84d43010203", []int16{}, "3 bytes cannot be numbers of 2 bytes"}, {"d84d4401000200", []int32{}, "an array expected, not a value with a tag"}, {"d84d4401000200", inAny{[]int16{1, 2}}, ""},

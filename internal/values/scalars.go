@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 )
 
 func encodeBool(e *encoder, v reflect.Value) error {
@@ -43,7 +44,7 @@ func decodeInt(d *decoder, v reflect.Value) error {
 		return fmt.Errorf("an integer expected, not %s", itemText(first))
 	}
 	if n > math.MaxInt64 || v.OverflowInt(i) {
-		return fmt.Errorf("the integer does not fit %s", v.Kind())
+		return fmt.Errorf("%s does not fit %s", integerText(first, n), v.Kind())
 	}
 	v.SetInt(i)
 	return nil
@@ -58,11 +59,11 @@ func decodeUint(d *decoder, v reflect.Value) error {
 	}
 	switch {
 	case first>>5 == majorInt:
-		return fmt.Errorf("the negative integer does not fit %s", v.Kind())
+		return fmt.Errorf("%s does not fit %s", integerText(first, n), v.Kind())
 	case first>>5 != majorUint:
 		return fmt.Errorf("an integer expected, not %s", itemText(first))
 	case v.OverflowUint(n):
-		return fmt.Errorf("%d does not fit %s", n, v.Kind())
+		return fmt.Errorf("%s does not fit %s", integerText(first, n), v.Kind())
 	}
 	v.SetUint(n)
 	return nil
@@ -108,21 +109,41 @@ func decodeFloat(d *decoder, v reflect.Value) error {
 		f = float16(uint16(n))
 	case first>>5 == majorUint:
 		if f = float64(n); f >= 1<<64 || uint64(f) != n {
-			return fmt.Errorf("%d cannot be a %s without rounding", n, v.Kind())
+			return fmt.Errorf("%s cannot be a %s without rounding", integerText(first, n), v.Kind())
 		}
 	case first>>5 == majorInt:
+		if n == math.MaxUint64 {
+			f = -1 << 64
+			break
+		}
 		m := n + 1 // the number is -m
-		if f = -float64(m); m == 0 || f <= -1<<64 || uint64(-f) != m {
-			return fmt.Errorf("-%d-1 cannot be a %s without rounding", n, v.Kind())
+		if f = -float64(m); f <= -1<<64 || uint64(-f) != m {
+			return fmt.Errorf("%s cannot be a %s without rounding", integerText(first, n), v.Kind())
 		}
 	default:
 		return fmt.Errorf("a number expected, not %s", itemText(first))
 	}
 	if v.Kind() == reflect.Float32 && f == f && float64(float32(f)) != f {
-		return fmt.Errorf("%v cannot be a float32 without rounding", f)
+		number := fmt.Sprint(f)
+		if first>>5 <= majorInt {
+			number = integerText(first, n)
+		}
+		return fmt.Errorf("%s cannot be a float32 without rounding", number)
 	}
 	v.SetFloat(f)
 	return nil
+}
+
+// integerText returns the integer that an item with this first byte and this
+// number is.
+func integerText(first byte, n uint64) string {
+	switch {
+	case first>>5 == majorUint:
+		return strconv.FormatUint(n, 10)
+	case n == math.MaxUint64:
+		return "-18446744073709551616"
+	}
+	return "-" + strconv.FormatUint(n+1, 10)
 }
 
 // float16 converts an IEEE 754 binary16 number. Other languages may send such
