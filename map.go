@@ -75,7 +75,7 @@ func withoutIndexes[Out any](results iter.Seq2[Indexed[Out], error]) iter.Seq2[O
 
 func mapSeq[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In], ordered bool) iter.Seq2[Indexed[Out], error] {
 	if ctx == nil || ex == nil || fn == nil || inputs == nil {
-		panic("concert: Map with a nil context, executor, function or inputs")
+		panic(nilArgument("Map", ctx, ex, "function or inputs"))
 	}
 	return func(yield func(Indexed[Out], error) bool) {
 		m := newMapping(ctx, ex, fn, ordered)

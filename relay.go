@@ -37,7 +37,7 @@ type Call struct {
 // Relay blocks as [Submit] does. It panics if ctx or ex is nil.
 func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
 	if ctx == nil || ex == nil {
-		panic("concert: Relay with a nil context or executor")
+		panic(nilArgument("Relay", ctx, ex, ""))
 	}
 	r := &relay{is: c}
 	r.init(ctx, r.invoke, c.Arg)

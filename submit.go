@@ -17,16 +17,30 @@ import (
 // result as they are; any other passes copies and needs a function that was
 // registered, see [Register].
 //
-// Submit panics if ctx, ex or fn is nil.
+// Submit panics if ctx, ex or fn is nil, or if ex is a nil pointer to a pool of
+// this module.
 func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) *Future[Out] {
 	if ctx == nil || ex == nil || fn == nil {
-		panic("concert: Submit with a nil context, executor or function")
+		panic(nilArgument("Submit", ctx, ex, "function"))
 	}
 	c := newCall(ctx, fn, arg)
 	if err := ex.Execute(ctx, &c.future.task); err != nil {
 		c.future.task.Fail(refusal(ctx, err))
 	}
 	return &c.future
+}
+
+// nilArgument is the text of the panic of a function that was called with a nil
+// argument. rest names those besides the context and the executor.
+func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
+	what := rest
+	switch {
+	case ctx == nil:
+		what = "context"
+	case ex == nil:
+		what = "executor"
+	}
+	return "concert: " + function + " with a nil " + what
 }
 
 // refusal is the error of a task that its executor did not take.

@@ -12,6 +12,7 @@ import (
 
 // Close implements concert.Executor: it waits until all that was accepted has settled, for as long as it takes.
 func (e *Executor) Close() error {
+	e.made()
 	e.refuse()
 	<-e.ended
 	e.release()
@@ -20,6 +21,7 @@ func (e *Executor) Close() error {
 
 // Shutdown implements concert.Executor. What is left is cancelled in the cluster, too.
 func (e *Executor) Shutdown(ctx context.Context) error {
+	e.made()
 	e.refuse()
 	select {
 	case <-e.ended:

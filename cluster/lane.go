@@ -115,6 +115,7 @@ func (e *Executor) enqueue(l *lane, t *concert.Task) {
 
 // Execute implements concert.Executor.
 func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
+	e.made()
 	function := t.Function() // before anybody else has the task
 	e.group.Adopt(t)
 	e.mu.Lock()
@@ -158,7 +159,17 @@ func (e *Executor) lane(function string) *lane {
 }
 
 // Width implements concert.Executor: twice the places of all workers that are there.
-func (e *Executor) Width() int { return max(1, 2*e.roster.places()) }
+func (e *Executor) Width() int {
+	e.made()
+	return max(1, 2*e.roster.places())
+}
+
+// made panics for an Executor that Dial has not made.
+func (e *Executor) made() {
+	if e == nil || e.group == nil {
+		panic("cluster: the Executor is nil or zero: make it with Dial, and check its error")
+	}
+}
 
 // dispatch claims calls and sends them, as long as there are places for them.
 func (e *Executor) dispatch() {

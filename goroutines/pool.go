@@ -40,8 +40,16 @@ type Pool struct {
 	gone chan struct{} // closed when the pool is closed and has no workers
 }
 
+// made panics for a Pool that New has not made.
+func (p *Pool) made() {
+	if p == nil || p.group == nil {
+		panic("goroutines: the Pool is nil or zero: make it with New")
+	}
+}
+
 // Execute implements [concert.Executor].
 func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
+	p.made()
 	p.group.Adopt(t)
 	p.mu.Lock()
 	if p.closed != nil {
@@ -220,7 +228,10 @@ func (p *Pool) pop() *concert.Task {
 }
 
 // Width implements [concert.Executor]: the number of workers wanted.
-func (p *Pool) Width() int { return int(p.target.Load()) }
+func (p *Pool) Width() int {
+	p.made()
+	return int(p.target.Load())
+}
 
 // Resize changes the number of workers. New ones start as tasks come;
 // surplus ones end when their task does. It panics if n is below 1.
@@ -284,6 +295,7 @@ func (p *Pool) endLocked() {
 // refuses new tasks, its goroutines end when all tasks are done, and Close
 // returns an error that wraps [concert.ErrDeadlock] at once.
 func (p *Pool) Close() error {
+	p.made()
 	within := p.within()
 	p.refuse(concert.ErrClosed)
 	if within {
@@ -297,6 +309,7 @@ func (p *Pool) Close() error {
 // itself, or with the context of one, it only refuses new tasks, and returns an
 // error that wraps [concert.ErrDeadlock], since it would wait for itself.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	p.made()
 	within := p.within()
 	p.refuse(concert.ErrClosed)
 	if w := concert.WorkerOf(ctx); within || w != nil && w.Group() == p.group {

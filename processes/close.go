@@ -12,6 +12,7 @@ import (
 
 // Close implements [concert.Executor]. It returns nil, or why the pool was broken.
 func (p *Pool) Close() error {
+	p.made()
 	p.refuse(concert.ErrClosed)
 	<-p.gone
 	p.awaitLog()
@@ -97,6 +98,7 @@ func (p *Pool) checkGone() {
 // Shutdown implements [concert.Executor]. Tasks that go on after
 // Options.Grace are killed, and named in the error.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	p.made()
 	p.refuse(concert.ErrClosed)
 	select {
 	case <-p.gone:

@@ -79,10 +79,21 @@ func newPool(n int, o Options, c *confinement) *Pool {
 func (p *Pool) Options() Options { return p.opts }
 
 // Width implements [concert.Executor].
-func (p *Pool) Width() int { return p.width * p.opts.Threads }
+func (p *Pool) Width() int {
+	p.made()
+	return p.width * p.opts.Threads
+}
+
+// made panics for a Pool that New has not made.
+func (p *Pool) made() {
+	if p == nil || p.group == nil {
+		panic("processes: the Pool is nil or zero: make it with New of package processes or python, and check its error")
+	}
+}
 
 // Execute implements [concert.Executor].
 func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
+	p.made()
 	p.group.Adopt(t)
 	p.mu.Lock()
 	if p.closed != nil {
