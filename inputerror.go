@@ -1,6 +1,7 @@
 package concert
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 )
@@ -40,6 +41,19 @@ func (e *RemoteError) TaskInput() *Input { return e.Input }
 // TaskInput returns which input the value belongs to, for [InputOf].
 func (e *valueError) TaskInput() *Input { return e.in }
 
+// failure returns the error of the task as the future has it: with the input, or
+// with the name of the function that panicked. The restrictions of withInput
+// apply.
+func (t *Task) failure(err error) error {
+	err = withInput(err, t.input)
+	if e, ok := err.(*PanicError); ok && e.Task == "" {
+		c := *e
+		c.Task = t.Name()
+		return &c
+	}
+	return err
+}
+
 // inputError adds the input to an error that has no field for it.
 type inputError struct {
 	in  *Input
@@ -78,7 +92,7 @@ func withInput(err error, input func() *Input) error {
 	switch e := err.(type) {
 	case *PanicError:
 		c := *e
-		c.Input = in
+		c.Input, c.Task = in, cmp.Or(c.Task, in.Name)
 		return &c
 	case *valueError:
 		return &valueError{e.what, e.name, in, e.err}

@@ -15,6 +15,9 @@ import (
 type PanicError struct {
 	// Value is the argument of panic. From another process it is the text.
 	Value any
+	// Task is the name of the task's function, as [Task.Name]. It is empty if
+	// other code panicked.
+	Task string
 	// Input is which input of a Map it was, and its label; nil for a task of
 	// Submit or Go without a label.
 	Input *Input
@@ -33,8 +36,8 @@ func NewPanicError(value any) *PanicError {
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Error names the input, if it is known, and the value. It has no stack, except
-// for a panic that is raised again on another goroutine, as that of the inputs
+// Error names the input or else the function, if it is known, and the value. It
+// has no stack, except for a panic that is raised again on another goroutine, as that of the inputs
 // of a Map.
 func (e *PanicError) Error() string {
 	if e.where != "" {
@@ -42,6 +45,9 @@ func (e *PanicError) Error() string {
 	}
 	if e.Input != nil {
 		return "concert: " + e.Input.String() + ": task panicked: " + panicText(e.Value)
+	}
+	if e.Task != "" {
+		return "concert: " + escaped(e.Task) + ": task panicked: " + panicText(e.Value)
 	}
 	return "concert: task panicked: " + panicText(e.Value)
 }

@@ -83,3 +83,49 @@ func TestPanicError_Inputs(t *testing.T) {
 	for range concert.Map(t.Context(), ex, square, func(func(int) bool) { panic("out of cheese") }) {
 	}
 }
+
+// outerPanic returns the error of a task that panics.
+func outerPanic(ctx context.Context, ex concert.Executor) (int, error) {
+	return concert.Submit(ctx, ex, panicEndless, 0).Result(ctx)
+}
+
+// TestPanicError_Task: the panic of a task names its function, also if another
+// task returns the error, and if the error leaves the process.
+func TestPanicError_Task(t *testing.T) {
+	pool := goroutines.New(1, nil)
+	defer pool.Close()
+	elsewhere := loopback.New(1, loopback.Options{})
+	defer elsewhere.Close()
+	const name = "concert_test.panicEndless"
+	check := func(where string, err error) {
+		t.Helper()
+		p, ok := errors.AsType[*concert.PanicError](err)
+		if !ok || p.Task != name || !strings.HasPrefix(err.Error(), "concert: "+name+": task panicked: ") {
+			t.Errorf("%s: %T, %v", where, err, err)
+		}
+	}
+	for where, ex := range map[string]concert.Executor{"goroutines": pool, "loopback": elsewhere} {
+		_, err := concert.Submit(t.Context(), ex, panicEndless, 0).Result(t.Context())
+		check(where, err)
+		_, err = concert.Submit(t.Context(), pool, outerPanic, ex).Result(t.Context())
+		check(where+", returned by another task", err)
+		check(where+", encoded", concert.DecodeError(concert.EncodeError(err)))
+		for _, err := range concert.Map(t.Context(), ex, panicEndless, slices.Values([]int{0})) {
+			if p, ok := errors.AsType[*concert.PanicError](err); !ok || p.Task != name || p.Input == nil {
+				t.Errorf("%s, in a Map: %T, %v", where, err, err)
+			}
+		}
+	}
+	_, err := concert.Go(t.Context(), func(context.Context) (int, error) { panic("x") }).Result(t.Context())
+	if !strings.HasPrefix(err.Error(), "concert: concert_test.TestPanicError_Task.func") {
+		t.Errorf("Go: %v", err)
+	}
+	long := concert.DecodeError(concert.EncodeError(&concert.PanicError{Value: "x", Task: strings.Repeat("n", 1<<20)}))
+	if p, ok := long.(*concert.PanicError); !ok || len(p.Task) > 256 || !strings.HasPrefix(p.Task, "nnn") {
+		t.Errorf("a long name: %.300v", long)
+	}
+	hooked := &concert.PanicError{Value: "x"}
+	if hooked.Error() != "concert: task panicked: x" {
+		t.Errorf("without a name: %v", hooked)
+	}
+}

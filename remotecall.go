@@ -177,7 +177,7 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 func (r *remoteCall[In, Out]) finish(worker int, out Out, err error) {
 	t := &r.future.task
 	if t.move(running, finishing) || t.move(claimed, finishing) {
-		r.future.value, r.future.err = out, withInput(err, t.input)
+		r.future.value, r.future.err = out, t.failure(err)
 		(*call[In, Out])(r).end(finished, nil, worker)
 	}
 }

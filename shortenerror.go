@@ -24,9 +24,10 @@ func ShortenError(b []byte, most int) []byte {
 	}
 	w.Type = shortenedText(w.Type, most/16)
 	w.Stack = shortenedText(w.Stack, most/4)
+	w.Task = shortenedText(w.Task, most/16)
 	w.keepSentinels(most / 16)
 	const heads = 100 // of the parts
-	w.keepValues(most*3/4 - len(w.Stack) - min(len(w.Text), most/4) - heads)
+	w.keepValues(most*3/4 - len(w.Stack) - len(w.Task) - min(len(w.Text), most/4) - heads)
 	w.keepReasons(most / 8)
 	text := w.Text
 	w.Text = ""

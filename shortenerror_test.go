@@ -78,7 +78,7 @@ func TestShortenError_Random(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	text := func() string { return strings.Repeat("\u00e9", r.IntN(1<<r.IntN(13))) }
 	for range 2000 {
-		w := wireError{Type: text(), Text: text(), Stack: text(), Panic: r.IntN(2) == 0, Values: map[string][]byte{}, Lost: map[string]string{}}
+		w := wireError{Type: text(), Text: text(), Stack: text(), Task: text(), Panic: r.IntN(2) == 0, Values: map[string][]byte{}, Lost: map[string]string{}}
 		for range r.IntN(1 << r.IntN(8)) {
 			w.Sentinels = append(w.Sentinels, fmt.Sprint("name", r.IntN(1000)))
 			w.Values[fmt.Sprint(r.IntN(100))] = []byte(text())

@@ -116,7 +116,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 			if v := recover(); v != nil {
 				err = NewPanicError(v)
 			}
-			c.future.err = withInput(err, t.input)
+			c.future.err = t.failure(err)
 		}
 		c.end(finished, t.strand.Load(), -1)
 	}()
@@ -129,7 +129,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
 
 func (c *call[In, Out]) drop(t *Task, err error, s *strand) {
-	c.future.err = withInput(err, t.input)
+	c.future.err = t.failure(err)
 	c.end(cancelledState, s, -1)
 }
 

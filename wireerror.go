@@ -18,11 +18,14 @@ type wireError struct {
 	Panic     bool              `cbor:"5,keyasint,omitempty"` // the task panicked; Text is the text of the panic's value
 	Stack     string            `cbor:"6,keyasint,omitempty"`
 	Lost      map[string]string `cbor:"7,keyasint,omitempty"` // by registered type: why the error could not be encoded
+	Task      string            `cbor:"8,keyasint,omitempty"` // the name of the function that panicked, at most maxTaskName bytes
 }
 
 // maxErrorText bounds the bytes of each part of an encoded error. ShortenError
 // bounds them all together.
 const maxErrorText = 1 << 20
+
+const maxTaskName = 256
 
 // EncodeError encodes an error, so that a worker can send it to another
 // process. It calls each method of the error on another goroutine and waits for
@@ -69,7 +72,7 @@ func encodeNested(err error, outer any) []byte {
 	all := n.chain(err)
 	for _, e := range all {
 		if p, ok := e.(*PanicError); ok {
-			w.Panic, w.Stack = true, bounded(p.Stack())
+			w.Panic, w.Stack, w.Task = true, bounded(p.Stack()), shortenedText(p.Task, maxTaskName)
 			w.Text = bounded(n.textOf(p.Value, "String or Error", func() string { return panicText(p.Value) }))
 			break
 		}
@@ -145,7 +148,7 @@ func DecodeError(b []byte) error {
 	if !w.Panic {
 		return e
 	}
-	p := &PanicError{Value: w.Text, text: w.Stack}
+	p := &PanicError{Value: w.Text, Task: w.Task, text: w.Stack}
 	if len(e.sentinels) > 0 || e.values != nil {
 		p.Value = e // it panicked with an error
 	}

@@ -115,6 +115,9 @@ var labelCases = []testCase{
 			if in := concert.InputOf(err); in != nil {
 				s.Errorf("the error of a task without a label, %v, is of %+v", err, in)
 			}
+			if p, ok := errors.AsType[*concert.PanicError](err); ok && (p.Task != name || !strings.HasPrefix(err.Error(), "concert: executortest.fail: task panicked: ")) {
+				s.Errorf("the panic of a task without a label names %q, and says %q", p.Task, err)
+			}
 		}
 		for _, err := range concert.Map(ctx, ex, fail, slices.Values([]string{"panic"})) {
 			if in := concert.InputOf(err); !isInput(in, name, 0, label) {
