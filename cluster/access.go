@@ -63,8 +63,8 @@ type link struct {
 	mu      sync.Mutex
 	refused map[*context.CancelCauseFunc]struct{} // guarded by mu: those who are told what the key may not do: see hearRefusals
 
-	acked  func(msg *nats.Msg, note any)            // is told what was posted and has been stored; may be nil
-	failed func(msg *nats.Msg, note any, why error) // and what has not, as far as it is known
+	acked  func(msg *nats.Msg, note any, sequence uint64) // called with what was posted and is stored, and its number in the stream
+	failed func(msg *nats.Msg, note any, why error)       // and with what is not, as far as it is known
 
 	posting sync.Mutex
 	posted  map[*nats.Msg]any // guarded by posting: what messages are about of which it is not known yet whether they are stored

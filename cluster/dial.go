@@ -48,7 +48,8 @@ const (
 // Errors of tasks, beside those that their functions return.
 var (
 	// ErrLost is wrapped by the error of a task that was cancelled and of which the cluster has said nothing for the
-	// grace period. It may have run, or run still.
+	// grace period, and by the error of a task that was sent four times, and each time the servers lost the task or
+	// its result. It may have run, or run still.
 	ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no word of the task"))
 
 	// ErrDead is wrapped by the error of a task that was given up after its workers were lost time and again. It is among
@@ -93,6 +94,12 @@ type Executor struct {
 	ended    chan struct{}           // closed when it is
 	wake     chan struct{}           // has room for one: the dispatcher should look again
 	numbers  numbers                 // guarded by mu: of places of workers
+
+	auditing sync.Mutex // held during an audit
+
+	doubted time.Time     // guarded by mu: the calls that were sent, or audited, before this are audited at once; see doubt
+	doubts  chan struct{} // has room for one: doubt was called
+	renew   chan struct{} // has room for one: the session's consumer of results delivers nothing, and is to be made anew
 }
 
 // Dial connects to a cluster, of which the URL names a server or several with commas between them
@@ -100,7 +107,7 @@ type Executor struct {
 // there is one again.
 func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
-		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
 		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
 	}
@@ -124,7 +131,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if e.opts.Notice == nil {
 		e.opts.Notice = func(text string) { slog.Warn("cluster: " + text) }
 	}
-	e.link = &link{failed: e.unposted}
+	e.link = &link{acked: e.posted, failed: e.unposted}
 	if err := e.opts.connect(ctx, url, "concert client", e.link); err != nil {
 		return nil, err
 	}
@@ -170,6 +177,7 @@ func (e *Executor) begin(ctx context.Context) error {
 		return err
 	}
 	e.running.Go(e.dispatch)
+	e.running.Go(e.audit)
 	return nil
 }
 

@@ -126,3 +126,12 @@ func (l *link) askResend(ctx context.Context, r wire.Resend) (found bool, err er
 	}
 	return said.Found, nil
 }
+
+// audit asks the servers what they have of tasks of a client.
+func (l *link) audit(ctx context.Context, a *wire.Audit, client string) ([]wire.State, error) {
+	if l.key == nil {
+		return a.Find(ctx, l.js, client)
+	}
+	w, err := l.knock(ctx, wire.Knock{Audit: a})
+	return w.States, err
+}

@@ -105,6 +105,55 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 	}
 }
 
+// AuditAfter audits the calls as if a time had passed since they were sent.
+func (e *Executor) AuditAfter(t *testing.T, d time.Duration) {
+	t.Helper()
+	if _, err := e.auditDue(time.Now().Add(d), wire.MostAudited); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Queued returns how many calls the servers have acknowledged.
+func (e *Executor) Queued() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := range e.entered() {
+		if c.sequence > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// AuditAge is how long after it was sent a call is audited.
+const AuditAge = auditAge
+
+// Pause has the consumer of results of a session deliver nothing until a time.
+func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
+	t.Helper()
+	stream, err := e.link.js.Stream(t.Context(), wire.ResultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.PauseConsumer(t.Context(), session.session, until); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// KeepResults changes for how long the servers keep results.
+func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
+	t.Helper()
+	stream, err := e.link.js.Stream(t.Context(), wire.ResultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxAge = age
+	if _, err := e.link.js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Purge removes all that a stream holds, by a connection of its own, once there are so many messages in another one.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)

@@ -37,10 +37,10 @@ func (e *Executor) name(c *call) wire.TaskID {
 	return wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
 }
 
-// seek settles a call by the result that its id has already. Else it sends it. While the servers do not answer it asks again, as long as the call is wanted.
+// seek settles a call by the result that its id has already. Else it calls send. While the servers do not answer it asks again, as long as the call is wanted.
 //
 // 1. A consumer that gets new results is there. 2. What is stored is looked up: if it is stored after that, the consumer gets it.
-func (e *Executor) seek(c *call) {
+func (e *Executor) seek(c *call, send func(*call)) {
 	for {
 		err := e.watchKept()
 		found := false
@@ -51,7 +51,7 @@ func (e *Executor) seek(c *call) {
 		case found:
 			return
 		case err == nil:
-			e.sendAgain(c)
+			send(c)
 			return
 		case lasts(err):
 			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))

@@ -304,7 +304,7 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 	unsought := calls[:0:0]
 	for _, c := range calls {
 		if c.id.Session == "" {
-			e.running.Go(func() { e.seek(c) })
+			e.running.Go(func() { e.seek(c, e.sendAgain) })
 		} else {
 			unsought = append(unsought, c)
 		}

@@ -47,9 +47,9 @@ func (l *link) about(msg *nats.Msg) any {
 // watchPostings are the options by which the word of the servers comes here.
 func (l *link) watchPostings() []jetstream.JetStreamOpt {
 	return []jetstream.JetStreamOpt{
-		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, _ *jetstream.PubAck) {
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
 			if note := l.about(msg); note != nil && l.acked != nil {
-				l.acked(msg, note)
+				l.acked(msg, note, ack.Sequence)
 			}
 		}),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, msg *nats.Msg, err error) { l.unposted(msg, err) }),

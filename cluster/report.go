@@ -56,7 +56,7 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 			return nil, err
 		}
 		if found {
-			return func() { w.stored(nil, d.key) }, nil
+			return func() { w.stored(d.key) }, nil
 		}
 		if time.Since(begin) >= patience {
 			return nil, fmt.Errorf("%w: %s", errAbsent, wire.ResultSubject(d.ID))
@@ -76,9 +76,8 @@ func (w *worker) refuse(d *delivery) {
 	d.msg.say(acknowledged)
 }
 
-// stored is told that the result of a task is stored.
-func (w *worker) stored(_ *nats.Msg, note any) {
-	key := note.(string)
+// stored is called with the key of a task whose result is stored.
+func (w *worker) stored(key string) {
 	w.mu.Lock()
 	d := w.held[key]
 	if d == nil {
@@ -145,7 +144,7 @@ func (w *worker) second(msg *nats.Msg, key string) {
 		return
 	}
 	if d.ID.Session != "" || msg.Subject != wire.ResultSubject(d.ID) {
-		w.stored(msg, key)
+		w.stored(key)
 		return
 	}
 	w.link.background.Go(func() {

@@ -19,19 +19,25 @@ var pulling = []jetstream.PullConsumeOpt{
 
 // receive takes results from a stream until the executor ends. There is a consumer for the session then, of which the servers may know nothing some day: they
 // forget one whose client was without connection for two hours, and those that have lost their disks know of none. By then results may have been removed,
-// and tasks be lost. So 1. it is made again, and gets the results from then on and those that are still there, and 2. what is with the cluster is sent once more, or looked
-// up if it has an id. What is there still runs twice then, and one result counts.
+// and tasks be lost. So 1. it is made again, and gets the results from then on and those that are still there, and 2. the calls that are with the cluster
+// are audited: see audit.go.
 func (e *Executor) receive(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
 	if err != nil {
 		return fmt.Errorf("cluster: results: %w", err)
 	}
+	var renew <-chan struct{} // kept results are looked up
+	if stream == wire.ResultStream {
+		renew = e.renew
+	}
 	e.running.Go(func() {
 		closed := consuming.Closed() // when the last result has been taken; one that is asked for later may be closed before
 		for {
 			select {
 			case <-trouble:
+			case <-renew:
+				e.link.forget(e.ctx, stream, e.session)
 			case <-closed:
 			case <-e.ctx.Done():
 				consuming.Stop()
@@ -45,7 +51,9 @@ func (e *Executor) receive(ctx context.Context, stream string) error {
 					return
 				}
 				closed = consuming.Closed()
-				e.sendOut(stream)
+				if n := e.doubt(); n > 0 {
+					e.opts.Notice(fmt.Sprintf("the servers have forgotten this session, and are asked about %d of its tasks: those that they have lost are sent again", n))
+				}
 			}
 			e.pause(time.Second)
 		}
@@ -114,36 +122,7 @@ func (e *Executor) pause(d time.Duration) {
 	}
 }
 
-// sendOut sends calls once more whose results may have been missed in a stream, or looks these up.
-func (e *Executor) sendOut(stream string) {
-	var out []*call
-	e.mu.Lock()
-	for c := range e.entered() {
-		if c.posted && !c.gone && !c.again && (stream == wire.ResultStream || c.id.Session == "") {
-			c.again = true
-			out = append(out, c)
-		}
-	}
-	e.mu.Unlock()
-	if len(out) == 0 {
-		return
-	}
-	e.opts.Notice(fmt.Sprintf("the servers have forgotten this session: %d of its tasks, of which there may be no word any more, are sent once more", len(out)))
-	for _, c := range out {
-		e.running.Go(func() {
-			if c.id.Session == "" {
-				e.seek(c)
-			} else {
-				e.sendAgain(c)
-			}
-			e.mu.Lock()
-			c.again = false
-			e.mu.Unlock()
-		})
-	}
-}
-
-const mostMissed = 3 // arguments and results of a task
+const mostMissed = 3 // how often a call is sent again as its argument, its result or its task was lost
 
 // removalTime is how long after it was acknowledged a message may still be there, on several servers.
 const removalTime = time.Second

@@ -36,7 +36,10 @@ type call struct {
 	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
 	away     bool     // likewise: it has failed, and waits for another attempt
 	again    bool     // likewise: it is being sent once more
-	missed   int      // likewise: arguments and results that were lost
+	missed   int      // likewise: how often it was sent again as its argument, its result or its task was lost
+	message  string   // likewise: the id of the message that was published last
+	sequence uint64   // likewise: its number in the stream of tasks; 0 until the servers have stored it
+	audited  *finding // of the last audit, nil if there was none; guarded by the executor's auditing
 
 	mu       sync.Mutex  // guards the following, and is held while something is said about the call
 	arg      wire.Value  // does not change once it is posted, unless the servers lose it
@@ -146,6 +149,7 @@ func (e *Executor) post(calls ...*call) {
 		if c.missed > 0 {
 			ids[i] += "#" + strconv.Itoa(c.missed)
 		}
+		c.message, c.sequence = ids[i], 0
 	}
 	e.mu.Unlock()
 	for i, c := range calls {
@@ -158,6 +162,19 @@ func (e *Executor) post(calls ...*call) {
 			continue
 		}
 		e.link.post(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
+	}
+}
+
+// posted is called with a message that the servers have stored.
+func (e *Executor) posted(msg *nats.Msg, note any, sequence uint64) {
+	c, ok := note.(*call)
+	if !ok {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if msg.Header[jetstream.MsgIDHeader][0] == c.message { // it was not sent again since
+		c.sequence = sequence
 	}
 }
 

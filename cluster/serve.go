@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"concert"
 	"concert/cluster/internal/wire"
 	"concert/internal/option"
@@ -104,7 +106,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if text, err := wire.Marshal(&w.offers); err != nil || len(text) > wire.LargestPost/2 {
 		return fmt.Errorf("cluster: %d functions are more than a worker can announce: offer some of them, by ServeOptions.Functions, from several workers", len(w.offers.Functions))
 	}
-	w.link = &link{acked: w.stored, failed: w.unstored}
+	w.link = &link{acked: func(_ *nats.Msg, note any, _ uint64) { w.stored(note.(string)) }, failed: w.unstored}
 	if err := w.opts.connect(ctx, url, "concert worker", w.link); err != nil {
 		return err
 	}

@@ -189,6 +189,9 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 		}
 		w.Consumer, w.Made, err = d.workerConsumer(ctx, key, &k)
 		return w, err
+	case k.Audit != nil:
+		w.States, err = d.audit(ctx, key, role, k.Audit)
+		return w, err
 	case k.Session == "":
 		return w, nil
 	case role == Worker:
@@ -200,6 +203,18 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	}
 	_, err = d.admit(ctx, key, session{k.Stream, k.Session}, wire.SessionConsumer(k.Stream, key, k.Session))
 	return w, err
+}
+
+// audit says what the servers have of tasks of a key. It finds messages of that key
+// only.
+func (d *door) audit(ctx context.Context, key string, role Role, a *wire.Audit) ([]wire.State, error) {
+	if role == Worker {
+		return nil, errors.New("a worker has no tasks of its own")
+	}
+	if err := a.Check(); err != nil {
+		return nil, err
+	}
+	return a.Find(ctx, d.js, key)
 }
 
 func (d *door) close() { d.nc.Close() }

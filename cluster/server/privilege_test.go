@@ -344,6 +344,11 @@ func TestPrivileges_Door(t *testing.T) {
 		{Client, wire.Knock{Session: "x", Stream: wire.CancelStream}, "there are no results in"},
 		{Client, wire.Knock{Session: "x.>", Stream: wire.ResultStream}, "a session cannot be called"},
 		{Client, wire.Knock{Session: "x", Stream: wire.ResultStream}, ""},
+		{Client, wire.Knock{Audit: &wire.Audit{Session: "x.>"}}, "a session cannot be called"},
+		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: ">"}}}}, "a submission cannot be called"},
+		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MostAudited+1)}}, "ask for 256 at most"},
+		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: "1", Sequence: 1}}}}, ""},
+		{Worker, wire.Knock{Audit: &wire.Audit{Session: "x"}}, "a worker has no tasks"},
 		{Worker, wire.Knock{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
 		{Worker, wire.Knock{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
 		{Worker, wire.Knock{Contract: contract}, ""},
@@ -359,6 +364,61 @@ func TestPrivileges_Door(t *testing.T) {
 				t.Errorf("the consumer is %s, want %s", w.Consumer, contract.Name())
 			}
 		})
+	}
+}
+
+// TestPrivileges_Audit: an audit tells a client of its own tasks and results, and
+// not of another client's, whatever it asks for.
+func TestPrivileges_Audit(t *testing.T) {
+	sc := newScene(t, Client)
+	store := func(key string) (sequence uint64) {
+		t.Helper()
+		msg := &client.Msg{Subject: wire.TaskSubject(sc.contract, key), Header: client.Header{jetstream.MsgIDHeader: {"id of " + key}}}
+		ack, err := sc.admin.js.PublishMsg(t.Context(), msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack.Sequence
+	}
+	ask := func(sequence uint64, key, try string) wire.State {
+		t.Helper()
+		w := sc.outcast.knocks(wire.Knock{Audit: &wire.Audit{
+			Session: secretSession, Tasks: []wire.Audited{{Try: try, Sequence: sequence, ID: "id of " + key}},
+		}})
+		if w.Error != "" || len(w.States) != 1 {
+			t.Fatalf("the answer is %+v", w)
+		}
+		return w.States[0]
+	}
+	sc.settle() // there is a result "1" for the client's session
+	theirs, own := store(sc.client), store(sc.outcast.public)
+	before, from := sc.state(), len(sc.admin.messages())
+	for _, c := range []struct {
+		what     string
+		sequence uint64
+		id, try  string
+		want     wire.State
+	}{
+		{"its own task", own, sc.outcast.public, "x", wire.Queued},
+		{"its own task with another id", own, sc.client, "x", wire.Absent},
+		{"another client's task", theirs, sc.client, "x", wire.Absent},
+		{"another client's task by its own id", theirs, sc.outcast.public, "x", wire.Absent},
+		{"another client's result", 0, sc.client, "1", wire.Absent},
+		{"a task that there is not", own + 1, sc.outcast.public, "x", wire.Absent},
+	} {
+		if got := ask(c.sequence, c.id, c.try); got != c.want {
+			t.Errorf("%s: the state is %d, want %d", c.what, got, c.want)
+		}
+	}
+	sc.settle()
+	sc.check(from, "$JS.API.STREAM.MSG.GET."+wire.TaskStream) // by the servers
+	sc.same(before)
+	result := wire.ResultSubject(wire.TaskID{Client: sc.outcast.public, Session: secretSession, Number: "1"})
+	if _, err := sc.admin.js.Publish(t.Context(), result, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(0, "", "1"); got != wire.Answered {
+		t.Errorf("its own result: the state is %d, want %d", got, wire.Answered)
 	}
 }
 

@@ -23,11 +23,13 @@ const ClientAPI = "concert.api"
 //   - Contract: what TaskConsumer is, for a worker. The servers also store the
 //     contract in ContractBucket, by the digest that they compute.
 //   - Replay: a new ReplayConsumer, for a worker
+//   - Audit: what the servers have of tasks, for a client
 type Knock struct {
 	Session  string    `cbor:"1,keyasint,omitempty"`
 	Stream   string    `cbor:"2,keyasint,omitempty"` // ResultStream or KeptStream
 	Contract *Contract `cbor:"3,keyasint,omitempty"`
 	Replay   bool      `cbor:"4,keyasint,omitempty"`
+	Audit    *Audit    `cbor:"5,keyasint,omitempty"`
 }
 
 // Welcome is the answer to a Knock.
@@ -37,6 +39,7 @@ type Welcome struct {
 	Later    bool      `cbor:"3,keyasint,omitempty"` // there may be one later
 	Consumer string    `cbor:"4,keyasint,omitempty"` // its name, for a Contract and a Replay
 	Made     time.Time `cbor:"5,keyasint,omitzero"`  // when it was made, for a Contract and a Replay
+	States   []State   `cbor:"6,keyasint,omitempty"` // for an Audit: of its tasks, in their order
 }
 
 // Resend is a request to a server by a worker: the session of a client that waits

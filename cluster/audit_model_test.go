@@ -1,0 +1,346 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"concert/cluster/internal/wire"
+)
+
+// model is a state of one call, its client, the servers and two workers. Time is
+// left out: what may happen after some time may happen in any state. So a clock of
+// the servers that jumps forward is a result or a task that expires, or a lease that
+// ends; one that jumps backward is one of these later.
+type model struct {
+	client   modelClient
+	unwanted bool       // it is canceled
+	missed   uint8      // as in call
+	found    wire.State // by the last audit, if audited
+	audited  bool
+	knows    uint8 // the worker, from 1, that the client knows to have begun; 0 for none
+
+	away     bool          // the client has no connection
+	down     bool          // the servers are
+	consumer modelConsumer // of the session
+	used     bool          // the servers know the id of the message, and may take one that they are sent for a duplicate
+	queue    modelQueue
+	result   bool // is stored
+
+	workers [2]modelWorker
+}
+
+type modelClient uint8
+
+const (
+	posts modelClient = iota // publishes until it is acknowledged
+	sent
+	settles
+)
+
+type modelConsumer uint8
+
+const (
+	delivers modelConsumer = iota
+	forgotten
+	stuck
+)
+
+type modelQueue uint8
+
+const (
+	empty modelQueue = iota
+	queued
+	leased
+)
+
+// modelWorker is what a worker does with the call. A worker that is lost is idle:
+// another one takes its place.
+type modelWorker struct {
+	does  modelWork
+	holds bool // the message that is in the queue now
+}
+
+type modelWork uint8
+
+const (
+	idle modelWork = iota
+	runs
+	reports // its result is stored, or was refused
+)
+
+// modelEvent returns the state after an event, or the same state if the event does
+// not occur in it.
+type modelEvent struct {
+	name  string
+	after func(m model) model
+}
+
+// if_ is the state after an event that occurs on a condition.
+func (m model) if_(condition bool, change func(m *model)) model {
+	if condition {
+		change(&m)
+	}
+	return m
+}
+
+// reached reports whether the client and the servers have a connection.
+func (m model) reached() bool { return !m.away && !m.down }
+
+// removeTask removes the task from the queue.
+func (m *model) removeTask() {
+	m.queue = empty
+	for i := range m.workers {
+		m.workers[i].holds = false
+	}
+}
+
+// audit is what the client does about the call when it is due.
+func (m *model) audit(judge func(state wire.State, since time.Duration, unwanted bool, missed int) verdict) {
+	state := wire.Absent
+	switch {
+	case m.queue != empty:
+		state = wire.Queued
+	case m.result:
+		state = wire.Answered
+	}
+	since := time.Duration(0)
+	if m.audited && m.found == state {
+		since = auditAge
+	}
+	m.audited, m.found = true, state
+	switch judge(state, since, m.unwanted, int(m.missed)) {
+	case renew:
+		m.consumer = delivers
+	case resend:
+		m.missed++
+		m.client, m.used, m.audited = posts, false, false
+	case fail:
+		m.client = settles
+	}
+}
+
+// progress are the events that occur by themselves when the servers, a worker and
+// the network are there for long enough.
+var progress = append([]modelEvent{
+	{"the servers are there", func(m model) model { m.down = false; return m }},
+	{"the client connects", func(m model) model { m.away = false; return m }},
+	{"the task is stored", func(m model) model {
+		return m.if_(m.client == posts && m.reached(), func(m *model) {
+			if m.queue == empty {
+				m.queue = queued
+			}
+			m.client, m.used = sent, true
+		})
+	}},
+	{"the lease ends", func(m model) model {
+		return m.if_(m.queue == leased && !m.down, func(m *model) { m.queue = queued })
+	}},
+	{"the client makes the consumer anew", func(m model) model {
+		return m.if_(m.consumer == forgotten && m.reached(), func(m *model) { m.consumer = delivers })
+	}},
+	{"the result is delivered", func(m model) model {
+		return m.if_(m.result && m.consumer == delivers && m.reached(), func(m *model) { m.client, m.result = settles, false })
+	}},
+	{"the grace period ends", func(m model) model {
+		return m.if_(m.unwanted && m.knows == 0, func(m *model) { m.client = settles })
+	}},
+}, eachWorker([]workerEvent{
+	{"takes the task", func(m *model, w *modelWorker, i int) {
+		if m.queue == queued && w.does == idle && !m.down {
+			m.queue, *w, m.knows = leased, modelWorker{runs, true}, uint8(i+1)
+		}
+	}},
+	{"has run it, and its result is stored", func(m *model, w *modelWorker, _ int) {
+		if w.does == runs && !m.down {
+			w.does, m.result = reports, true
+		}
+	}},
+	{"acknowledges the task", func(m *model, w *modelWorker, _ int) {
+		if w.does == reports && !m.down {
+			if w.holds {
+				m.removeTask()
+			}
+			*w = modelWorker{}
+		}
+	}},
+})...)
+
+// faults are the events that may occur at any time.
+var faults = append([]modelEvent{
+	{"the servers are down", func(m model) model { m.down = true; return m }},
+	{"the client is away", func(m model) model { m.away = true; return m }},
+	{"the caller cancels", func(m model) model { return m.if_(m.client != settles, func(m *model) { m.unwanted = true }) }},
+	{"the task is stored, and its acknowledgement lost", func(m model) model {
+		return m.if_(m.client == posts && m.reached(), func(m *model) {
+			if m.queue == empty {
+				m.queue = queued
+			}
+			m.used = true
+		})
+	}},
+	{"the task is taken for a duplicate", func(m model) model {
+		return m.if_(m.client == posts && m.reached() && m.used, func(m *model) { m.client = sent })
+	}},
+	{"the task expires, or is purged", func(m model) model { m.removeTask(); return m }},
+	{"the result expires, or is purged", func(m model) model { m.result = false; return m }},
+	{"the result is delivered, and its acknowledgement lost", func(m model) model {
+		return m.if_(m.result && m.consumer == delivers && m.reached(), func(m *model) { m.client = settles })
+	}},
+	{"the disks are lost", func(m model) model {
+		m.removeTask()
+		m.result, m.used, m.consumer = false, false, forgotten
+		return m
+	}},
+	{"the session is forgotten", func(m model) model { m.consumer = forgotten; return m }},
+	{"the consumer is stuck", func(m model) model {
+		return m.if_(m.consumer == delivers, func(m *model) { m.consumer = stuck })
+	}},
+}, eachWorker([]workerEvent{
+	{"is lost", func(m *model, w *modelWorker, i int) {
+		*w = modelWorker{}
+		if m.knows == uint8(i+1) {
+			m.knows = 0
+		}
+	}},
+	{"refuses the task", func(m *model, w *modelWorker, _ int) {
+		if m.queue == queued && w.does == idle && !m.down {
+			m.removeTask()
+		}
+	}},
+})...)
+
+// workerEvent is an event of any worker.
+type workerEvent struct {
+	name  string
+	occur func(m *model, w *modelWorker, i int)
+}
+
+// eachWorker returns the events of each worker.
+func eachWorker(events []workerEvent) (all []modelEvent) {
+	for _, e := range events {
+		for i := range (model{}).workers {
+			all = append(all, modelEvent{fmt.Sprintf("worker %d %s", i+1, e.name), func(m model) model {
+				e.occur(&m, &m.workers[i], i)
+				return m
+			}})
+		}
+	}
+	return all
+}
+
+// exploration is all states that can be reached.
+type exploration struct {
+	states []model  // in the order in which they were reached
+	from   []int    // from which state each was reached first
+	event  []string // and by which event
+	stuck  []int    // those from which progress alone does not settle the call
+}
+
+// explore follows all events from the first state.
+func explore(progress, faults []modelEvent) *exploration {
+	x := &exploration{states: []model{{}}, from: []int{0}, event: []string{""}}
+	number := map[model]int{{}: 0}
+	before := [][]int{nil} // the states from which progress leads to each
+	for i := 0; i < len(x.states); i++ {
+		for n, e := range append(progress[:len(progress):len(progress)], faults...) {
+			next := e.after(x.states[i])
+			if next == x.states[i] {
+				continue
+			}
+			to, known := number[next]
+			if !known {
+				to = len(x.states)
+				number[next] = to
+				x.states, x.from, x.event, before = append(x.states, next), append(x.from, i), append(x.event, e.name), append(before, nil)
+			}
+			if n < len(progress) {
+				before[to] = append(before[to], i)
+			}
+		}
+	}
+	can := make([]bool, len(x.states))
+	var ahead []int
+	for i, m := range x.states {
+		if m.client == settles {
+			can[i] = true
+			ahead = append(ahead, i)
+		}
+	}
+	for ; len(ahead) > 0; ahead = ahead[1:] {
+		for _, i := range before[ahead[0]] {
+			if !can[i] {
+				can[i] = true
+				ahead = append(ahead, i)
+			}
+		}
+	}
+	for i := range x.states {
+		if !can[i] {
+			x.stuck = append(x.stuck, i)
+		}
+	}
+	return x
+}
+
+// path returns the events that lead to a state.
+func (x *exploration) path(state int) string {
+	var events []string
+	for ; state != 0; state = x.from[state] {
+		events = append(events, x.event[state])
+	}
+	slices.Reverse(events)
+	return strings.Join(events, "\n\t")
+}
+
+// TestAudit_Model: from each state that a call can reach, whatever fails in whatever
+// order, the call settles when nothing fails for long enough. Without the audit, or
+// a part of it, there are states from which it does not.
+func TestAudit_Model(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		judge func(state wire.State, since time.Duration, unwanted bool, missed int) verdict
+		safe  bool
+	}{
+		{"as it is", judge, true},
+		{"without an audit", func(wire.State, time.Duration, bool, int) verdict { return wait }, false},
+		{"without renewal of the consumer", func(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
+			return judge(min(state, wire.Queued), since, unwanted, missed)
+		}, false},
+		{"without those that are canceled", func(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
+			if unwanted {
+				return wait
+			}
+			return judge(state, since, unwanted, missed)
+		}, false},
+		{"without an end", func(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
+			if v := judge(state, since, unwanted, missed); v != fail {
+				return v
+			}
+			return wait
+		}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			audit := modelEvent{"the call is audited", func(m model) model {
+				return m.if_(m.client == sent && m.reached(), func(m *model) { m.audit(row.judge) })
+			}}
+			x := explore(append(progress[:len(progress):len(progress)], audit), faults)
+			t.Logf("%d states, %d of which do not settle", len(x.states), len(x.stuck))
+			switch {
+			case row.safe && len(x.stuck) > 0:
+				t.Errorf("the call does not settle after:\n\t%s\nin the state %+v", x.path(x.stuck[0]), x.states[x.stuck[0]])
+			case !row.safe && len(x.stuck) == 0:
+				t.Error("the call settles all the same")
+			case !row.safe:
+				t.Logf("such as after:\n\t%s", x.path(x.stuck[0]))
+			}
+			for _, m := range x.states {
+				if m.missed > mostMissed {
+					t.Fatalf("the call was sent again %d times", m.missed)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,127 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Audit is a question of a client's session: what do the servers have of these
+// tasks?
+type Audit struct {
+	Session string    `cbor:"1,keyasint"`
+	Tasks   []Audited `cbor:"2,keyasint"` // at most MostAudited
+}
+
+// Audited is a task of an Audit, as it was published.
+type Audited struct {
+	Try      string `cbor:"1,keyasint"`
+	Sequence uint64 `cbor:"2,keyasint"` // of its message in TaskStream
+	ID       string `cbor:"3,keyasint"` // of its message, by which the servers drop duplicates
+}
+
+// State is what the servers have of a task.
+type State uint8
+
+// The states of a task. A worker has its result stored before it acknowledges the
+// task, which removes the task. So a task that is Absent has a result that the
+// session has taken, or it was lost.
+const (
+	Absent   State = iota // neither the task nor a result
+	Queued                // the task: it waits for a worker, or a worker runs it
+	Answered              // a result that the session has not taken, and no task
+)
+
+// These bound what an Audit costs.
+const (
+	MostAudited = 256 // tasks
+	auditReads  = 4   // concurrent reads of tasks, each with up to LargestPost bytes
+)
+
+// Check returns an error if an Audit is not one that Find takes.
+func (a *Audit) Check() error {
+	if !ValidToken(a.Session) {
+		return fmt.Errorf("a session cannot be called %q", a.Session)
+	}
+	if len(a.Tasks) > MostAudited {
+		return fmt.Errorf("the audit is of %d tasks: ask for %d at most", len(a.Tasks), MostAudited)
+	}
+	for _, t := range a.Tasks {
+		if !ValidToken(t.Try) {
+			return fmt.Errorf("a submission cannot be called %q", t.Try)
+		}
+	}
+	return nil
+}
+
+// Find returns the states of the tasks of an Audit by a client, in their order. It
+// reads the tasks first, and then the results: one that a worker stores in the
+// meantime is found.
+func (a *Audit) Find(ctx context.Context, js jetstream.JetStream, client string) ([]State, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stream, err := js.Stream(ctx, TaskStream)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]State, len(a.Tasks))
+	slots := make(chan struct{}, auditReads)
+	var reading sync.WaitGroup
+	stored := stream.CachedInfo().State
+	for i, t := range a.Tasks {
+		if t.Sequence < stored.FirstSeq || t.Sequence > stored.LastSeq {
+			continue
+		}
+		slots <- struct{}{}
+		reading.Go(func() {
+			defer func() { <-slots }()
+			msg, err := stream.GetMsg(ctx, t.Sequence)
+			switch {
+			case errors.Is(err, jetstream.ErrMsgNotFound):
+			case err != nil:
+				fail(err)
+			case t.isIn(msg, client):
+				states[i] = Queued
+			}
+		})
+	}
+	reading.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	return states, a.findResults(ctx, js, client, states)
+}
+
+// isIn reports whether a message is the task, by this client. The stream may have
+// been made anew since, with other messages.
+func (t *Audited) isIn(msg *jetstream.RawStreamMsg, client string) bool {
+	return strings.HasSuffix(msg.Subject, "."+client) && msg.Header.Get(jetstream.MsgIDHeader) == t.ID
+}
+
+// findResults sets the states of tasks that are Absent and have a result.
+func (a *Audit) findResults(ctx context.Context, js jetstream.JetStream, client string, states []State) error {
+	if !slices.Contains(states, Absent) {
+		return nil
+	}
+	stream, err := js.Stream(ctx, ResultStream)
+	if err != nil {
+		return err
+	}
+	id := TaskID{Client: client, Session: a.Session, Number: "*"}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(ResultSubject(id)))
+	if err != nil {
+		return err
+	}
+	for i, t := range a.Tasks {
+		id.Number = t.Try
+		if states[i] == Absent && info.State.Subjects[ResultSubject(id)] > 0 {
+			states[i] = Answered
+		}
+	}
+	return nil
+}
