@@ -10,10 +10,11 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// A call settles by a message, and messages can be lost: the servers remove
-// results that nobody takes in time, also because their clock jumps forward; they
-// lose disks; an administrator purges a stream. So the client audits its calls: it
-// asks the servers what they have of each call that it has waited for for long.
+// A call settles by a message, and messages can be lost: results expire before
+// their client has taken them, as during an absence, or when the clock of the
+// servers jumps forward; servers lose disks; an administrator purges a stream. So
+// the client audits its calls: it asks the servers what they have of each call that
+// has been outstanding for long.
 //
 // The states of a call, as its client, the queue, a worker and the store of results
 // see it. In each of them something makes progress, but for the last two:
@@ -39,8 +40,9 @@ import (
 // A call is audited auditAge after it was sent, and then again after each auditAge.
 // After the connection was lost, or the servers have forgotten the session, all
 // calls are audited at once. One request is of wire.MostAudited calls, and there is
-// one in each auditPeriod, or auditPause if more calls are due: so the audit of n
-// calls takes n/256 s.
+// one in each auditPeriod: so n calls are audited every n/50 s, or auditAge if that is
+// longer. After the loss of the connection, and to confirm that a call is absent,
+// there is one in each auditPause.
 const (
 	auditAge    = 30 * time.Second
 	auditPeriod = 5 * time.Second
@@ -65,8 +67,8 @@ const (
 )
 
 // judge returns what is to be done about a call whose audits have had the same
-// state for the duration since. Nobody wants it any more if it is unwanted, and it
-// was sent again missed times.
+// state for the duration since. An unwanted call is canceled. A call was sent again
+// missed times.
 //
 // A server that has begun to lead a moment ago may be behind the one before, so
 // wire.Absent counts when it was found twice.
@@ -83,8 +85,8 @@ func judge(state wire.State, since time.Duration, unwanted bool, missed int) ver
 	}
 }
 
-// due reports whether a call that was sent at a time, and had this finding, is to be
-// audited now. Calls that were sent or audited before doubted are.
+// due reports whether a call is to be audited now: f is its last finding, nil if
+// there is none. A call that was sent or audited before doubted is due.
 func (f *finding) due(sent, doubted, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= auditAge || sent.Before(doubted)
@@ -139,8 +141,8 @@ func (e *Executor) audit() {
 	}
 }
 
-// auditDue audits up to most of the calls that are due at a time, and reports
-// whether others are due soon.
+// auditDue audits up to most of the calls that are due now, and reports whether
+// others are due soon.
 func (e *Executor) auditDue(now time.Time, most int) (soon bool, err error) {
 	e.auditing.Lock()
 	defer e.auditing.Unlock()
@@ -183,7 +185,7 @@ func (e *Executor) overdue(now time.Time, most int) (calls []audited, soon bool)
 	})
 	slices.SortFunc(calls, func(a, b audited) int { return a.call.lastAudit().Compare(b.call.lastAudit()) })
 	if len(calls) > most {
-		return calls[:most], true
+		return calls[:most], soon || calls[most].call.lastAudit().Before(doubted)
 	}
 	return calls, soon
 }
@@ -196,8 +198,8 @@ func (c *call) lastAudit() time.Time {
 	return c.audited.at
 }
 
-// waits reports whether nothing has come of the call that will settle it, and
-// whether nobody wants it. It does not block while the call is being settled, which
+// waits reports whether the client has received no result of the call, and whether
+// the call is canceled. It does not block while the call is being settled, which
 // takes as long as a decoder.
 func (c *call) waits() (waits, unwanted bool) {
 	if !c.mu.TryLock() {

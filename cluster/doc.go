@@ -61,13 +61,13 @@
 // Results that a client does not take are kept for two hours, and then removed; those of tasks with ids for a week.
 //
 // Servers can lose a task or its result: they are restored from empty disks, a
-// result expires before its client has taken it, or somebody purges a stream. The
+// result expires before its client has taken it, or a stream is purged. The
 // client asks the servers about each task 30 seconds after it was sent, and then
 // every 30 seconds; and about all tasks when the connection was lost, or the
 // servers have forgotten the client. So it notices a loss 40 seconds later at the
-// latest, and 2 seconds after it is connected again. Of more than 1,500 tasks it
-// asks about 50 in a second; after it was connected again, about 256. While servers
-// do not answer, and while they choose who leads, it asks again.
+// latest, and 2 seconds after it is connected again. It asks about 50 tasks in a
+// second, and about 256 after it is connected again: with more tasks outstanding it
+// takes as much longer. While servers do not answer it asks again.
 //
 // A task that is lost is sent again, unless it has an id and a result is kept. If a
 // worker still runs it, it runs twice, and one result counts. After three times it

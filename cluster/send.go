@@ -36,9 +36,9 @@ type call struct {
 	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
 	away     bool     // likewise: it has failed, and waits for another attempt
 	again    bool     // likewise: it is being sent once more
-	missed   int      // likewise: how often it was sent again as its argument, its result or its task was lost
-	message  string   // likewise: the id of the message that was published last
-	sequence uint64   // likewise: its number in the stream of tasks; 0 until the servers have stored it
+	missed   int      // guarded by the executor's mu: how often it was sent again, as its argument, its result or its task was lost
+	message  string   // guarded by the executor's mu: the id of the message that was published last
+	sequence uint64   // guarded by the executor's mu: the number of this message in the stream of tasks; 0 until the servers have stored it
 	audited  *finding // of the last audit, nil if there was none; guarded by the executor's auditing
 
 	mu       sync.Mutex  // guards the following, and is held while something is said about the call

@@ -1,0 +1,93 @@
+package cluster
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"concert/cluster/internal/wire"
+)
+
+// TestAudit_Schedule: every call that stays out is audited within the time that the
+// package comment states, however many there are, and no round is of more calls
+// than one request has.
+func TestAudit_Schedule(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for _, row := range []struct {
+		name  string
+		calls int
+		doubt bool          // the connection was lost, a minute later
+		most  time.Duration // to the first audit of all calls, after they were sent or after the doubt
+	}{
+		{"few", 10, false, 35 * time.Second},
+		{"as many as wait for one contract", wire.PerClient, false, 110 * time.Second},
+		{"10,000", 10_000, false, 230 * time.Second},
+		{"after the connection was lost", 10_000, true, 40 * time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			e := &Executor{calls: map[string]*call{}}
+			for i := range row.calls {
+				c := &call{try: strconv.Itoa(i), begin: start, sequence: uint64(i + 1)}
+				e.calls[c.try] = c
+			}
+			now, from := start, start
+			if row.doubt {
+				for _, c := range e.calls {
+					c.audited = &finding{at: start.Add(50 * time.Second), state: wire.Queued}
+				}
+				now = start.Add(time.Minute)
+				from, e.doubted = now, now
+			}
+			left := row.calls
+			for left > 0 {
+				calls, soon := e.overdue(now, wire.MostAudited)
+				if len(calls) > wire.MostAudited {
+					t.Fatalf("a round is of %d calls", len(calls))
+				}
+				for _, a := range calls {
+					if a.call.audited == nil || a.call.audited.at.Before(from) {
+						left--
+					}
+					a.call.audited = &finding{at: now, state: wire.Queued}
+				}
+				if left > 0 && now.Sub(from) > row.most {
+					t.Fatalf("%d calls are not audited after %v", left, now.Sub(from))
+				}
+				now = now.Add(auditPeriod)
+				if soon {
+					now = now.Add(auditPause - auditPeriod)
+				}
+			}
+			t.Logf("all are audited after %v", now.Sub(from))
+		})
+	}
+}
+
+// TestFinding_Due: calls are due after auditAge, after a doubt, and soon to confirm
+// that they were absent.
+func TestFinding_Due(t *testing.T) {
+	sent := time.Unix(1_000_000, 0)
+	at := func(s int) time.Time { return sent.Add(time.Duration(s) * time.Second) }
+	for _, row := range []struct {
+		name         string
+		finding      *finding
+		doubted, now int
+		want         bool
+	}{
+		{"just sent", nil, -1, 0, false},
+		{"sent for long", nil, -1, 30, true},
+		{"sent before a doubt", nil, 1, 2, true},
+		{"audited", &finding{at: at(30), state: wire.Queued}, -1, 59, false},
+		{"audited for long", &finding{at: at(30), state: wire.Queued}, -1, 60, true},
+		{"audited before a doubt", &finding{at: at(30), state: wire.Queued}, 31, 31, true},
+		{"answered", &finding{at: at(30), state: wire.Answered}, -1, 59, false},
+		{"absent", &finding{at: at(30), state: wire.Absent}, -1, 31, true},
+		{"absent a moment ago", &finding{at: at(30), state: wire.Absent}, -1, 30, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := row.finding.due(sent, at(row.doubted), at(row.now)); got != row.want {
+				t.Errorf("due() = %v, want %v", got, row.want)
+			}
+		})
+	}
+}
