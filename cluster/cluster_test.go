@@ -63,10 +63,12 @@ func beServer() error {
 			return err
 		}
 	}
+	if at := os.Getenv("CLUSTER_TEST_LISTEN"); at != "" {
+		opts.Listen = at
+	}
 	if at := os.Getenv("CLUSTER_TEST_JOIN"); at != "" { // all of them, this one first
 		others := strings.Split(at, ",")
 		opts.Join, replicas = &server.Join{Name: "at-" + strings.ReplaceAll(others[0], ".", "-"), Listen: others[0], Others: others[1:]}, 3
-		opts.Listen = os.Getenv("CLUSTER_TEST_LISTEN")
 		opts.Advertise, opts.Join.Advertise, _ = strings.Cut(os.Getenv("CLUSTER_TEST_ADVERTISE"), ",")
 	}
 	s, err := server.New(opts)

@@ -92,6 +92,11 @@
 // Add the time in which the servers answer a read, and the time for which they
 // are away.
 //
+// A server, worker or client that gets no processor for up to nine seconds,
+// because it is stopped or its machine is busy, delays its tasks by that time.
+// No task fails, and none runs twice. A worker that is silent for ten seconds is
+// no longer counted, and after thirty seconds its tasks go to other workers.
+//
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //
 // Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task

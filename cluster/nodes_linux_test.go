@@ -78,6 +78,14 @@ func (n *node) kill() {
 	n.in.Close()
 }
 
+// signal sends the process a signal.
+func (n *node) signal(s os.Signal) {
+	n.t.Helper()
+	if err := n.process.Process.Signal(s); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // again starts it once more after that.
 func (n *node) again() {
 	n.t.Helper()

@@ -1,0 +1,96 @@
+package cluster_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert/cluster/server"
+)
+
+// pauseTime is how long a process is stopped: longer than a heartbeat, and not
+// so long that other processes count it as lost.
+const pauseTime = 5 * time.Second
+
+// site is a server with keys, two workers and a client, each a process.
+type site struct {
+	server, client *node
+	workers        [2]*node
+	ran, shown     string // files: see mark and beClient
+}
+
+func newSite(t *testing.T, tasks int) *site {
+	t.Helper()
+	k := newKeyring(t)
+	client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
+	address, dir := freeAddresses(t, 1)[0], t.TempDir()
+	r := &site{ran: filepath.Join(dir, "ran"), shown: filepath.Join(dir, "shown")}
+	r.server = newNode(t, "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_FOLDER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+k.folder, "CLUSTER_TEST_LISTEN="+address)
+	r.server.await()
+	for i := range r.workers {
+		r.workers[i] = newNode(t, "CLUSTER_TEST_ROLE=worker", "CLUSTER_TEST_URL=tls://"+address, "CLUSTER_TEST_KEY="+work.Key, "CLUSTER_TEST_FILE="+r.ran, "CLUSTER_TEST_PAUSE=20ms")
+	}
+	r.client = newNode(t, "CLUSTER_TEST_ROLE=client", "CLUSTER_TEST_URL=tls://"+address, "CLUSTER_TEST_KEY="+client.Key, "CLUSTER_TEST_FILE="+r.shown, fmt.Sprint("CLUSTER_TEST_TASKS=", tasks))
+	for _, w := range r.workers {
+		w.await()
+	}
+	r.client.await()
+	return r
+}
+
+// TestPaused: a server, a worker or a client that gets no processor for five
+// seconds costs that time, and no task: each one runs once, without an error.
+func TestPaused(t *testing.T) {
+	const tasks = 200
+	counts := func(file string) (of map[int]int, lines int) {
+		t.Helper()
+		of, lines, err := linesOf(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return of, lines
+	}
+	sites := map[string]*site{}
+	for _, role := range []string{"server", "worker", "client"} {
+		sites[role] = newSite(t, tasks)
+	}
+	for role, r := range sites {
+		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			if _, n := counts(r.shown); n >= tasks/10 {
+				break
+			}
+			if time.Since(begin) > time.Minute {
+				t.Fatalf("%s: no results", role)
+			}
+		}
+	}
+	all := func(s os.Signal) {
+		t.Helper()
+		sites["server"].server.signal(s)
+		sites["worker"].workers[0].signal(s)
+		sites["client"].client.signal(s)
+	}
+	all(syscall.SIGSTOP)
+	time.Sleep(pauseTime)
+	all(syscall.SIGCONT)
+	for role, r := range sites {
+		if err := r.client.wait(); err != nil {
+			t.Errorf("after a pause of the %s, the client: %v", role, err)
+		}
+		for _, w := range r.workers {
+			if err := w.stop(); err != nil {
+				t.Errorf("after a pause of the %s, a worker: %v", role, err)
+			}
+		}
+		ran, _ := counts(r.ran)
+		shown, _ := counts(r.shown)
+		for i := range tasks {
+			if ran[i] != 1 || shown[i] != 1 {
+				t.Errorf("after a pause of the %s: task %d ran %d times, and its result was shown %d times", role, i, ran[i], shown[i])
+			}
+		}
+	}
+}
