@@ -19,8 +19,9 @@ import (
 // What docs/security.md promises of a flood: how long another client waits, and
 // what a flood costs in memory.
 const (
-	floodDelay  = 10 * time.Second
-	floodMemory = 256 << 20 // of a worker with the default ServeOptions.MaxBytes
+	floodDelay   = 10 * time.Second
+	cancelMemory = 128 << 20 // of a server and a worker, for a key
+	floodMemory  = 256 << 20 // of a worker with the default ServeOptions.MaxBytes
 )
 
 // heap returns the bytes of the heap that are in use.

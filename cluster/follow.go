@@ -112,20 +112,29 @@ func (l *link) follow(ctx, life context.Context, f followed, take func(key strin
 // has a goroutine of its own, so that a read that takes long holds up nothing.
 func (l *link) reread(life context.Context, missed <-chan struct{}, f followed, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
-	pause := min(firstReread, f.reread)
+	first := min(firstReread, f.reread)
+	pause, last := first, time.Now()
 	for {
 		next := time.NewTimer(pause)
 		select {
 		case <-next.C:
 			pause = min(2*pause, f.reread)
 		case <-missed:
-			next.Stop()
+			// Not at once again: who floods the subscription could have all be read without end.
+			next.Reset(max(0, first-time.Since(last)))
+			select {
+			case <-next.C:
+			case <-life.Done():
+				next.Stop()
+				return
+			}
 			missed = l.missed.wait()
-			pause = min(firstReread, f.reread)
+			pause = first
 		case <-life.Done():
 			next.Stop()
 			return
 		}
+		last = time.Now()
 		if f.read(life, give) != nil {
 			pause = min(pause, rereadFailed)
 		}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"math"
+	"slices"
 
 	"concert/cluster/internal/wire"
 )
@@ -109,6 +110,18 @@ func (w *worker) stowed(bytes int) {
 
 // hold holds a task. The caller holds mu.
 func (w *worker) hold(d *delivery) {
-	w.held[d.key] = d
+	w.held[d.key], w.tries[d.try] = d, d
 	w.memory.held += d.bytes
+}
+
+// unqueue takes a task out of the queue in which it waits, and reports whether it
+// was there. The caller holds mu.
+func (w *worker) unqueue(d *delivery) bool {
+	for _, queue := range []*[]*delivery{&w.ready, &w.memory.waiting} {
+		if i := slices.Index(*queue, d); i >= 0 {
+			*queue = slices.Delete(*queue, i, i+1)
+			return true
+		}
+	}
+	return false
 }

@@ -99,6 +99,7 @@ func (w *worker) stored(key string) {
 // said without the lock, as a connection may be slow. Until said the worker is not idle: then the connection ends. The caller holds mu.
 func (w *worker) unhold(d *delivery) (msg *message, twins []*message) {
 	delete(w.held, d.key)
+	delete(w.tries, d.try)
 	w.memory.held -= d.bytes
 	w.saying++
 	msg, twins, d.twins = d.msg, d.twins, nil

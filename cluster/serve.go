@@ -76,7 +76,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 // error is nil then; it is not if the cluster cannot be reached at the beginning, or the executor is closed while there are tasks: these go to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
-		ex: ex, held: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		ex: ex, held: map[string]*delivery{}, tries: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
 		paused: map[string]*pause{}, done: recent[position]{most: settled}, refused: recent[string]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
@@ -138,6 +138,7 @@ type worker struct {
 
 	mu       sync.Mutex
 	held     map[string]*delivery       // guarded by mu: by key
+	tries    map[string]*delivery       // guarded by mu: of these, by try
 	ready    []*delivery                // guarded by mu: held, and wait for a place
 	memory   memory                     // guarded by mu
 	free     []int                      // guarded by mu: places
@@ -305,13 +306,13 @@ func (w *worker) cancelled(client string, body []byte) {
 		w.tombs[client] = tombs
 	}
 	tombs.add(key)
-	for _, d := range w.held {
-		if d.try == key && d.cancel != nil {
-			d.cancel(concert.ErrCancelled)
-			if d.stop != nil {
-				go d.stop() // it may still wait in the executor
-			}
+	if d := w.tries[key]; d != nil && d.cancel != nil {
+		d.cancel(concert.ErrCancelled)
+		if d.stop != nil {
+			go d.stop() // it may still wait in the executor
 		}
+	} else if d != nil && w.unqueue(d) {
+		w.link.background.Go(func() { w.admit(d, true) })
 	}
 	p := w.paused[key]
 	if p == nil {

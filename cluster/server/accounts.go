@@ -48,8 +48,8 @@ var clientRights = []right{
 	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
 	own("concert.task.*.%s", "concert.task.*.*", oneAnswer),
 	own("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
-	own("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer), // it removes results that it has
-	own(wire.CancelPrefix+".%s", wire.CancelPrefix+".*", oneAnswer),
+	own("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                           // it removes results that it has
+	{wire.WithdrawSubject("%s"), wire.WithdrawSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see withdrawn
 	own(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), hear),
 	same(wire.BucketPrefix(wire.WorkerBucket)+".>", hear),
 	same(wire.BucketPrefix(wire.ContractBucket)+".>", hear),

@@ -11,6 +11,7 @@ import (
 
 	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"concert/cluster/internal/wire"
 )
@@ -23,10 +24,12 @@ const (
 	adverts    = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
 	queueLimit = 4096            // messages of a key to a subject that wait; more are dropped, and asked again
 	queueBytes = 16 << 20        // and their bytes
+
+	recordPeriod = 10 * time.Second // between two log records of the same flood
 )
 
 // door is what a server does for the holders of keys: it says what a key is for, makes the consumers of clients and workers, stores what workers say of
-// themselves, and sends kept results to sessions.
+// themselves and the cancellations of clients, and sends kept results to sessions.
 //
 // Each key has subscriptions, and so queues, of its own. A key whose messages come
 // faster than they are served fills its own queues only: those of other keys are
@@ -52,9 +55,13 @@ type queue struct {
 
 // openDoor serves the holders of keys, one server of all each.
 func (s *Server) openDoor(holders []Holder) (*door, error) {
+	var told sync.Map // *rate.Sometimes by subject: a flood is recorded once in a while
 	nc, err := s.connect(client.MaxReconnects(-1), client.ErrorHandler(func(_ *client.Conn, sub *client.Subscription, err error) {
 		if sub != nil && errors.Is(err, client.ErrSlowConsumer) {
-			slog.Warn("server: messages of a key are dropped: they come faster than they are served", "subject", sub.Subject)
+			seldom, _ := told.LoadOrStore(sub.Subject, &rate.Sometimes{First: 1, Interval: recordPeriod})
+			seldom.(*rate.Sometimes).Do(func() {
+				slog.Warn("server: messages of a key are dropped: they come faster than they are served", "subject", sub.Subject)
+			})
 			return
 		}
 		slog.Warn("server: the server's own connection", "error", err)
@@ -106,6 +113,12 @@ func (d *door) open(h Holder) (*queue, error) {
 	takes := map[string]client.MsgHandler{
 		wire.DoorSubject(h.Key): concurrently(q.knocks, func(m *client.Msg) { d.knocked(h.Key, m) }),
 	}
+	limits := map[string]int{}
+	if h.Role != Worker {
+		subject := wire.WithdrawSubject(h.Key)
+		takes[subject] = d.withdrawing(h.Key)
+		limits[subject] = wire.CancelsKept // more would be forgotten at once
+	}
 	if h.Role != Client {
 		takes[wire.AdvertSubject(h.Key+".*")] = func(m *client.Msg) { d.advertised(q, m) }
 		takes[wire.ReportSubject("*", "*", h.Key)] = d.reported
@@ -115,7 +128,7 @@ func (d *door) open(h Holder) (*queue, error) {
 		sub, err := d.nc.QueueSubscribe(subject, "servers", take)
 		if err == nil {
 			q.subs = append(q.subs, sub)
-			err = sub.SetPendingLimits(queueLimit, queueBytes)
+			err = sub.SetPendingLimits(max(queueLimit, limits[subject]), queueBytes)
 		}
 		if err != nil {
 			q.close()

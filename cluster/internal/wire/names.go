@@ -32,6 +32,7 @@ import (
 //	concert.report.CLIENT.SESSION.OWNER                           no stream: hints of a worker with a key, which a server publishes as such
 //	concert.door.KEY                                              no stream: requests to a server by the holder of a key, see Knock
 //	concert.advert.KEY.RANDOM                                     no stream: what a server is to store in CONCERT_WORKERS
+//	concert.withdraw.KEY                                          no stream: cancellations by a client with a key, which a server stores
 //	concert.resend.KEY                                            no stream: requests to a server by a worker, see Resend
 const (
 	TaskStream     = "CONCERT_TASKS"
@@ -156,6 +157,11 @@ func OwnsWorker(owner, id string) bool { return strings.HasPrefix(id, owner+".")
 // WorkerBucket. An empty message removes the worker.
 func AdvertSubject(id string) string { return "concert.advert." + id }
 
+// WithdrawSubject returns the subject at which the servers take the cancellations
+// of the holder of a key, and store them in CancelStream. The holder publishes them
+// at the subject of the stream, which its account maps to this one.
+func WithdrawSubject(key string) string { return "concert.withdraw." + key }
+
 // Gone returns the header of a message that removes a key of a bucket.
 func Gone() nats.Header { return nats.Header{"KV-Operation": {"DEL"}} }
 
@@ -210,7 +216,7 @@ func Cancellation(client, session, try string) (subject string, body []byte) {
 
 // CancelledKey is the TryKey that a cancellation of a client names; not ok if it names none.
 func CancelledKey(client string, body []byte) (key string, ok bool) {
-	session, try, ok := strings.Cut(string(body[:min(len(body), longestCancel+1)]), ".")
+	session, try, ok := strings.Cut(string(body[:min(len(body), LongestCancel+1)]), ".")
 	if !ok || !ValidToken(client) || !ValidToken(session) || !ValidToken(try) {
 		return "", false
 	}

@@ -34,8 +34,8 @@ const (
 )
 
 const (
-	longestCancel = 129                 // bytes: two tokens and a dot
-	cancelBytes   = longestCancel + 256 // with the headers that come with it
+	LongestCancel = 129                 // bytes: two tokens and a dot
+	cancelBytes   = LongestCancel + 256 // with the headers that come with it
 	yieldBytes    = 256                 // likewise
 )
 
