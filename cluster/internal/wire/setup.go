@@ -34,7 +34,7 @@ const (
 )
 
 const (
-	LongestCancel = 129                 // bytes: two tokens and a dot
+	LongestCancel = 129                 // bytes of a cancellation: two tokens and a dot
 	cancelBytes   = LongestCancel + 256 // with the headers that come with it
 	yieldBytes    = 256                 // likewise
 )
