@@ -49,11 +49,11 @@ func tourCompute(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.measured(fmt.Sprintf("%d goroutines", n), all, "as many as there are processors")
+	t.compared(fmt.Sprintf("%d goroutines", n), alone, all, onProcessors(n), "one for each processor")
 	over, err := run(8 * n)
 	if err != nil {
 		return err
 	}
-	t.measured(fmt.Sprintf("%d goroutines", 8*n), over, "more gain nothing: nobody waits")
+	t.compared(fmt.Sprintf("%d goroutines", 8*n), all, over, noSpeedup, "there are no more processors")
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
@@ -36,22 +37,24 @@ func tourGIL(ctx context.Context, t *tour) error {
 	free := goroutines.New(tasks, nil)
 	defer free.Close()
 
-	computed := func(what string, ex concert.Executor, note string) (time.Duration, error) {
-		d, err := took(ctx, ex, sum, slices.Repeat([]int{size}, tasks), func(got uint64) bool { return got == want })
-		if err == nil {
-			t.measured(what, d, note)
-		}
-		return d, err
+	compute := func(ex concert.Executor) (time.Duration, error) {
+		return took(ctx, ex, sum, slices.Repeat([]int{size}, tasks), func(got uint64) bool { return got == want })
 	}
-	if _, err := computed("4 sums, one after another", one, ""); err != nil {
+	inOrder, err := compute(one)
+	if err != nil {
 		return err
 	}
-	if _, err := computed("4 goroutines under the lock", under, "nothing gained, as in Python"); err != nil {
+	t.measured("4 sums, one after another", inOrder, "")
+	locked, err := compute(under)
+	if err != nil {
 		return err
 	}
-	if _, err := computed("4 goroutines without it", free, "where nothing needs it"); err != nil {
+	t.compared("4 goroutines under the lock", inOrder, locked, noSpeedup, "one computes, as in Python")
+	unlocked, err := compute(free)
+	if err != nil {
 		return err
 	}
+	t.compared("4 goroutines without it", inOrder, unlocked, onProcessors(runtime.GOMAXPROCS(0)), "all processors compute")
 	naps := slices.Repeat([]time.Duration{wait}, tasks)
 	slept := func(d time.Duration) bool { return d == wait }
 	alone, err := took(ctx, one, nap, naps, slept)
@@ -63,6 +66,6 @@ func tourGIL(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.measured("4 goroutines under the lock", all, "who waits lets go of it")
+	t.compared("4 goroutines under the lock", alone, all, speedup, "waiting releases the lock")
 	return nil
 }

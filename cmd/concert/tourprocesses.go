@@ -97,7 +97,7 @@ func tourProcesses(ctx context.Context, t *tour) error {
 		times[i] = time.Since(begin)
 	}
 	t.measured("sums of squares on 1 process", times[0], "one processor")
-	t.measured(fmt.Sprintf("on %d processes", n), times[1], "as many as there are processors")
+	t.compared(fmt.Sprintf("on %d processes", n), times[0], times[1], onProcessors(n), "one for each processor")
 	return nil
 }
 

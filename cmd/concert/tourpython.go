@@ -73,23 +73,24 @@ func tourPython(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	lock := "nothing gained: one has the lock"
+	expected, why := noSpeedup, "one thread holds the GIL"
 	if !info.GIL {
-		lock = "this build has no lock"
+		expected, why = onProcessors(n), "this build has no GIL"
 	}
 	t.noted("the interpreter", fmt.Sprintf("%s %s", info.Implementation, info.Version))
 
 	const size = 1_000_000
 	sums := slices.Repeat([]int{size}, threads)
 	right := func(got int) bool { return got == (size-1)*size*(2*size-1)/6 }
-	if err := onThreads(ctx, t, one, "sums", tourCPUTask, sums, right, lock); err != nil {
+	alone, err := onThreads(ctx, t, one, "sums", tourCPUTask, sums, right, expected, why)
+	if err != nil {
 		return err
 	}
 	parallel, err := took(ctx, many, tourCPUTask, sums, right)
 	if err != nil {
 		return err
 	}
-	t.measured(fmt.Sprintf("on %d interpreters", n), parallel, "each has a lock of its own")
+	t.compared(fmt.Sprintf("on %d interpreters", n), alone, parallel, onProcessors(n), "each has a GIL of its own")
 
 	site, stop, err := serve()
 	if err != nil {
@@ -100,12 +101,13 @@ func tourPython(ctx context.Context, t *tour) error {
 	for i := range threads {
 		urls = append(urls, fmt.Sprintf("%s/page/%d", site, i))
 	}
-	if err := onThreads(ctx, t, one, "pages", tourFetch, urls, func(n int) bool { return n == pageSize }, "who waits lets go of the lock"); err != nil {
+	if _, err := onThreads(ctx, t, one, "pages", tourFetch, urls, func(n int) bool { return n == pageSize }, speedup, "waiting releases the GIL"); err != nil {
 		return err
 	}
 	megabytes := slices.Repeat([]int{32}, threads)
 	zeros := sha256.Sum256(make([]byte, 32<<20))
-	if err := onThreads(ctx, t, one, "checksums", tourChecksum, megabytes, func(sum string) bool { return sum == hex.EncodeToString(zeros[:]) }, "and so does hashlib, in C"); err != nil {
+	wantSum := func(sum string) bool { return sum == hex.EncodeToString(zeros[:]) }
+	if _, err := onThreads(ctx, t, one, "checksums", tourChecksum, megabytes, wantSum, onProcessors(n), "hashlib releases the GIL"); err != nil {
 		return err
 	}
 
@@ -116,13 +118,13 @@ func tourPython(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// onThreads measures tasks in an interpreter with threads, one after another and all at a time, and prints it.
-func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, note string) error {
-	var alone time.Duration
+// onThreads measures tasks in an interpreter with threads, sequentially and all concurrently, and prints it. It returns
+// the sequential time.
+func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, expected expectation, why string) (alone time.Duration, err error) {
 	for i := range len(inputs) + 1 {
 		one, err := took(ctx, ex, f, inputs[max(0, i-1):][:1], right)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if i > 0 { // the first time it imports what it needs
 			alone += one
@@ -131,10 +133,10 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 	t.measured(fmt.Sprintf("%d %s, one after another", len(inputs), what), alone, "")
 	all, err := took(ctx, ex, f, inputs, right)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	t.measured(fmt.Sprintf("on %d threads", len(inputs)), all, note)
-	return nil
+	t.compared(fmt.Sprintf("on %d threads", len(inputs)), alone, all, expected, why)
+	return alone, nil
 }
 
 // took is how long tasks take, all at a time; each has to have the right result.
