@@ -50,6 +50,7 @@ def start():
     concert.__path__ = []
     parts = dict(("concert." + part).split("\n", 1) for part in os.environ.pop("CONCERT_PYTHON_WORKER").split("\x1e")[:-1])
     imports = sys.modules["concert.imports"] = concert.imports = type(sys)("concert.imports")
+    imports.__builtins__ = dict(vars(__import__("builtins")))
     exec(compile(parts["concert.imports"], "<concert.imports>", "exec"), imports.__dict__)
     imports.install(parts, own)
     from concert import worker

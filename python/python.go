@@ -143,6 +143,10 @@
 // worker unless they begin a session of their own. The start methods "spawn" and
 // "forkserver" work for functions of modules, and not for those of [Source].
 //
+// A task that changes what its interpreter shares, such as builtins, functions of modules or
+// sys.stdout, changes it for the tasks that run in the same worker after it. The worker does not
+// use what tasks can change so, or ends: it does not keep results of other tasks back.
+//
 // # The end of a worker
 //
 // When the pool is closed, or replaces a worker, the interpreter ends as after a program:

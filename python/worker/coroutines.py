@@ -7,6 +7,9 @@ import threading
 
 from concert import forks
 from concert.errors import Cancelled
+from concert.imports import private
+
+asyncio, os, selectors, threading = map(private, (asyncio, os, selectors, threading))
 
 local = threading.local()  # loop: of each thread that has run a coroutine
 running = {}  # by number of thread

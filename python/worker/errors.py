@@ -2,7 +2,9 @@
 
 import struct
 
-from concert.imports import own
+from concert.imports import own, private
+
+struct = private(struct)
 
 
 class Cancelled(BaseException):

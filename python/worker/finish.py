@@ -7,7 +7,9 @@ import threading
 import time
 
 from concert import forks
-from concert.imports import own
+from concert.imports import own, private
+
+os, time = map(private, (os, time))
 
 pid = os.getpid()
 bound = 1.0  # seconds

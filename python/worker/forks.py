@@ -10,6 +10,10 @@ from _signal import SIGINT, default_int_handler
 from _signal import signal as handle
 
 from concert import errors
+from concert.imports import private
+
+os = private(os)
+OURS = sys.stdout, sys.stderr  # before a task has replaced them
 
 
 def mark():
@@ -72,9 +76,25 @@ def leave(e=None):
         os._exit(code & 0xFF)
 
 
-def flush_standard():
-    for stream in (sys.stdout, sys.stderr):
+def flush_ours():
+    """Flushes the standard output and error that the worker has begun with."""
+    for stream in OURS:
         try:
             stream.flush()
-        except BaseException:  # a task may have replaced it by anything
+        except BaseException:  # a task may have closed it
             pass
+
+
+def flush_others():
+    """Flushes what a task has put in place of those, which may hang."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not OURS[0] and stream is not OURS[1]:
+            try:
+                stream.flush()
+            except BaseException:
+                pass
+
+
+def flush_standard():
+    flush_others()
+    flush_ours()

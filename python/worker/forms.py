@@ -6,7 +6,9 @@ when a form needs them."""
 import array
 import sys
 
-from concert.imports import own
+from concert.imports import modules, own, private
+
+array = private(array)
 
 ARRAY, NUMPY, TIME, DURATION, TEXT, ROWS = range(6)
 
@@ -140,7 +142,7 @@ def build_duration(arrays, days, seconds, microseconds, nanoseconds):
 
 def precise():
     """The module concert, with classes for times that have nanoseconds."""
-    concert = sys.modules["concert"]
+    concert = modules["concert"]
     if not hasattr(concert, "Datetime"):
         datetime = own("datetime")
 

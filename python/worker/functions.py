@@ -4,7 +4,9 @@ import importlib
 import threading
 
 from concert.errors import type_name
-from concert.imports import own
+from concert.imports import own, private
+
+importlib, threading = map(private, (importlib, threading))
 
 
 class Functions:

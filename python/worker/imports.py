@@ -1,12 +1,29 @@
 """Imports of the worker's own modules, and of those that it needs from the standard library.
 
 A file of the user's may have the name of a module of the standard library: types.py in the
-working directory, or queue.py in Options.Path. The worker never takes those for its own."""
+working directory, or queue.py in Options.Path. The worker never takes those for its own.
 
+A task can change what all code of the interpreter shares: set builtins.len to None, or os.write
+to a function of its own. That changes the tasks that follow. It must not change the worker, which
+could hang with the outcomes of other tasks. So the worker's modules have copies: of builtins, and
+of the modules that they use while tasks run; see private."""
+
+import builtins
 import sys
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import PathFinder
 from _thread import _local
+
+
+BUILTINS = __builtins__  # a dict, that of the worker's modules
+modules = sys.modules
+
+
+def private(module):
+    """A copy of a module as it is now. The functions in it still use the module itself."""
+    copy = type(sys)(module.__name__)
+    copy.__dict__.update(vars(module))
+    return copy
 
 
 class Finder:
@@ -46,6 +63,7 @@ class Finder:
     def exec_module(self, module):
         name = module.__name__
         self.local.own, before = True, getattr(self.local, "own", False)
+        module.__dict__["__builtins__"] = BUILTINS
         try:
             exec(compile(self.parts[name], "<%s>" % name, "exec"), module.__dict__)
         finally:
@@ -54,7 +72,7 @@ class Finder:
 
 def own(name):
     """Imports a module for the worker's own use."""
-    module = sys.modules.get(name)
+    module = modules.get(name)
     if module is not None:
         return module
     local = finder.local
@@ -63,7 +81,7 @@ def own(name):
         __import__(name)
     finally:
         local.own = before
-    return sys.modules[name]
+    return modules[name]
 
 
 def install(parts, path):

@@ -4,6 +4,10 @@ import os
 import struct
 import threading
 
+from concert.imports import private
+
+os, struct, threading = map(private, (os, struct, threading))
+
 RING_AT, RING = 12288, 256 << 10
 WRITTEN, BASE, TAKEN = 1, 2, 3  # words of the journal
 GATHER = 500_000  # nanoseconds

@@ -4,7 +4,7 @@ import sys
 from binascii import crc32
 
 from concert import errors
-from concert.imports import own
+from concert.imports import builtins, modules, own
 
 
 class Loader:
@@ -24,29 +24,30 @@ class Loader:
 
 
 def load(name, text):
-    """Returns the module of a text, which runs once in each worker. The name is one for it in sys.modules, so
+    """Returns the module of a text, which runs once in each worker. The name is one for it in modules, so
     that pickle, dataclasses and typing find there what it defines; None, for one that load makes."""
     text = dedent(text)
     name = name or "source_%08x" % crc32(text.encode("utf-8", "surrogatepass"))
-    known = sys.modules.get(name)
+    known = modules.get(name)
     if known is not None and getattr(getattr(known, "__loader__", None), "text", None) == text:
         return known
     file = "<%s>" % name
     code = compile(text, file, "exec", dont_inherit=True)
     module = type(sys)(name)
     module.__file__ = file
+    module.__builtins__ = builtins  # and not the worker's own
     module.__loader__ = Loader(text)
     module.__spec__ = own("importlib.machinery").ModuleSpec(name, module.__loader__, origin=file)
     lines = [line + "\n" for line in text.split("\n")]
     own("linecache").cache[file] = (len(text), None, lines, file)  # None: no file to compare it with
     errors.SOURCES.add(name)
-    sys.modules[name] = module
+    modules[name] = module
     try:
         exec(code, module.__dict__)
     except BaseException:
-        sys.modules.pop(name, None)
+        modules.pop(name, None)
         raise
-    return sys.modules.get(name, module)
+    return modules.get(name, module)
 
 
 def dedent(text):

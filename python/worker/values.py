@@ -7,6 +7,9 @@ import sys
 
 from concert import arrays, forms, plain, times
 from concert.errors import text_bytes
+from concert.imports import private
+
+array, marshal, struct = map(private, (array, marshal, struct))
 
 FOREIGN, EXTENDED = 17, 1
 SAMPLE = {"a": [None, True, False, -1, 1 << 40, 0.5, b"\x00", "\u00e9"], "b": (Ellipsis,)}

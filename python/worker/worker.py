@@ -14,11 +14,14 @@ import time
 from _queue import SimpleQueue  # and not by modules that take their time to import
 from _signal import SIGINT
 from _signal import signal as handle
+from _thread import start_new_thread
 
 from concert import errors, finish, forks, functions, imports, results, values
 from concert.errors import Cancelled, Gone
-from concert.forks import flush_standard
-from concert.imports import own
+from concert.forks import flush_others, flush_ours, flush_standard
+from concert.imports import modules, own, private
+
+importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
 VERSION, MARKS, GATE = 1, 2, 4
 GATE_AT, SLOTS_AT, SLOTS = 4, 512, 1024  # words of the journal
@@ -109,8 +112,9 @@ class Worker:
                 frame = bytes(self.read[4:need])
                 del self.read[:need]
                 return frame
-            flush_standard()
+            flush_ours()
             self.out.say()  # what came of the calls before
+            flush_others()
             b = os.read(self.tasks, min(max(64 << 10, need - have), 1 << 20))
             if not b:
                 if self.read:
@@ -148,12 +152,15 @@ class Worker:
 
         One of the two sees the other, so none is left behind."""
         while self.attending:
-            self.gathering.wait()
+            try:
+                self.gathering.wait()
+            except BaseException:  # a task has broken the module threading
+                pass
             quiet = 0
             while quiet < 10 and self.attending:
                 time.sleep(0.002)
                 quiet = 0 if self.out.say() else quiet + 1
-                flush_standard()
+                flush_ours()
             self.gathering.clear()
             if self.out.say():
                 self.gathering.set()
@@ -279,8 +286,9 @@ class Worker:
 
     def release(self, lanes):
         """Leaves the end of the process to the interpreter."""
-        flush_standard()
+        flush_ours()
         self.out.say()
+        flush_others()
         self.attending = False
         self.gathering.set()
         finish.begin(self.patience)
@@ -318,8 +326,10 @@ class Worker:
         close_loop()
 
     def fail(self, e):
-        """Ends the process, whatever threads there are, as this one cannot go on."""
+        """Ends the process, whatever threads there are, as this one cannot go on. A task may have replaced what
+        writes the traceback by something that hangs: then the process ends after a second."""
         self.stay(e)
+        start_new_thread(exit_after, (1, 1))
         if errors.derives(type(e), Gone):
             print("concert: from the pool came", e, file=sys.stderr)
             self.end(112)
@@ -331,8 +341,9 @@ class Worker:
     def end(self, code):
         """Exits at once: the worker is of no use."""
         try:
-            flush_standard()
+            flush_ours()
             self.out.say()
+            flush_others()
         finally:
             os._exit(code)
 
@@ -434,7 +445,7 @@ class Worker:
                     if dropped:
                         raise Cancelled()
                     try:
-                        if "asyncio" in sys.modules:
+                        if "asyncio" in modules:
                             set_loop()
                         result = f(self.argument(arg))
                         if not self.here[0]:
@@ -497,6 +508,11 @@ class Worker:
         return values.decode(arg[1], self.arena[offset : offset + n])
 
 
+def exit_after(seconds, code):
+    time.sleep(seconds)
+    os._exit(code)
+
+
 def set_async_exception(thread, kind):
     try:
         ctypes = own("ctypes")
@@ -507,7 +523,7 @@ def set_async_exception(thread, kind):
 
 def running(lane):
     """The coroutine that a thread runs; None if there is none."""
-    coroutines = sys.modules.get("concert.coroutines")
+    coroutines = modules.get("concert.coroutines")
     return coroutines.running.get(lane.thread) if coroutines is not None else None
 
 
@@ -522,7 +538,7 @@ def set_loop():
 
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
-    coroutines = sys.modules.get("concert.coroutines")
+    coroutines = modules.get("concert.coroutines")
     if coroutines is not None:
         try:
             coroutines.close()

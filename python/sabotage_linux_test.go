@@ -1,0 +1,139 @@
+package python_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/python"
+)
+
+// sabotage has tasks that break their own interpreter, each in another way.
+const sabotage = `
+import array, builtins, gc, importlib, marshal, os, signal, struct, sys, threading, time
+
+def hang(*args, **kwargs):
+    while True:
+        sleep(1000)
+
+sleep = time.sleep
+
+def lie(fd, b):
+    return len(b)
+
+class Hanging:
+    def __getattr__(self, name):
+        if name == "write" or name == "flush":
+            return hang
+        raise AttributeError(name)
+
+class Raising:
+    def flush(self):
+        raise KeyboardInterrupt
+    def write(self, text):
+        raise SystemExit(3)
+
+def files():
+    return sorted(int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2)
+
+def nth(n):
+    all = files()
+    return all[n] if n < len(all) else -1
+
+def smallest_limit():
+    for limit in range(1, 1000):
+        try:
+            sys.setrecursionlimit(limit)
+            return
+        except RecursionError:
+            pass
+
+def sabotage(what):
+    exec(what, globals())
+    return "done"
+
+def square(n):
+    return n * n
+`
+
+// sabotages are what tasks do to their interpreter, by what they change.
+var sabotages = map[string][]string{
+	"builtins": {
+		"builtins.len = None", "builtins.len = hang", "del builtins.type", "builtins.memoryview = hang",
+		"builtins.BaseException = None", "vars(builtins).clear()",
+	},
+	"modules": {
+		"sys.modules.clear()", "sys.modules = None", "sys.modules['concert.values'] = None", "sys.modules['concert.errors'] = None; 1 / 0", "importlib.import_module = None",
+		"import asyncio; asyncio.new_event_loop = None; asyncio.set_event_loop = hang",
+	},
+	"standard streams": {
+		"sys.stdout = None", "sys.stdout = sys.stderr = Hanging()", "sys.stdout = sys.stderr = Raising()", "sys.stdout.close()", "os.close(1); os.close(2)",
+	},
+	"hooks": {
+		"sys.excepthook = hang; os.closerange(3, 1000)", "import atexit; atexit.register(hang)",
+		"threading.settrace(hang)", "sys.settrace(lambda *args: 1 / 0)",
+		"gc.disable()",
+	},
+	"functions": {
+		"os.read = None", "os.read = hang", "os.write = None", "os.write = hang", "os.write = lie", "os._exit = hang; os.close(nth(0))",
+		"struct.pack = None", "struct.unpack = hang", "marshal.dumps = None", "array.array = None",
+		"time.sleep = hang", "time.perf_counter_ns = hang",
+		"threading.get_ident = None", "threading.Thread = None", "threading._active.clear()",
+	},
+	"limits": {
+		"smallest_limit()", "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))", "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))",
+	},
+	"signals": {
+		"for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD): signal.signal(s, hang)",
+		"signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))",
+	},
+	"files": {
+		"os.dup2(os.open(os.devnull, os.O_RDWR), nth(0))", "os.dup2(os.open(os.devnull, os.O_RDWR), nth(1))", "os.dup2(os.open(os.devnull, os.O_RDWR), nth(2))",
+		"os.close(nth(0))", "os.close(nth(2))", "os.closerange(3, 1000)",
+		"a, b = os.pipe(); os.dup2(b, nth(1))",
+	},
+	"itself": {"sys.settrace(hang)", "sys.setprofile(hang)", "signal.signal(signal.SIGINT, hang); os.kill(os.getpid(), signal.SIGINT)"},
+}
+
+// TestSabotage: a task that breaks its interpreter costs at most its own result
+// and the worker. The tasks before it and behind it, in the same worker or in the
+// next one, have their results, and Close returns.
+func TestSabotage(t *testing.T) {
+	square, breaks := python.Source[int, int]("square", sabotage), python.Source[string, string]("sabotage", sabotage)
+	for kind, all := range sabotages {
+		for _, what := range all {
+			t.Run(kind+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				o := &python.Options{Grace: time.Second}
+				n := 1
+				switch {
+				case kind == "itself": // the task hangs, as one with an endless loop
+					o.Timeout = 5 * time.Second
+				case strings.Contains(what, "Hanging"): // the worker hangs: another one takes over after a second
+					n = 2
+				}
+				p := newPool(t, n, o)
+				var futures []*concert.Future[int]
+				for i := range 5 {
+					futures = append(futures, concert.Submit(t.Context(), p, square, i))
+				}
+				f := concert.Submit(t.Context(), p, breaks, what)
+				for i := range 20 {
+					futures = append(futures, concert.Submit(t.Context(), p, square, 5+i))
+				}
+				for i, f := range futures {
+					if got, err := f.Result(t.Context()); got != i*i || err != nil {
+						t.Errorf("task %d: %d, %v; want %d", i, got, err, i*i)
+					}
+				}
+				if text, err := f.Result(t.Context()); text != "done" && err == nil {
+					t.Errorf("the task that breaks the interpreter: %q, %v", text, err)
+				}
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
