@@ -105,6 +105,6 @@ func (w *worker) depart() {
 		gone.Header = wire.Gone()
 	}
 	if _, err := w.link.js.PublishMsg(ctx, gone); err != nil {
-		w.opts.Notice("the worker ends, and is missed only in " + silence.String() + ": " + err.Error())
+		w.opts.Notice("could not deregister: clients list this worker for another " + silence.String() + ": " + err.Error())
 	}
 }

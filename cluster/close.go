@@ -111,7 +111,7 @@ func (e *Executor) release() {
 		}
 		for _, stream := range streams {
 			if err := e.link.js.DeleteConsumer(context.Background(), stream, e.session); err != nil {
-				e.opts.Notice("the consumer of results is left to the servers: " + err.Error())
+				e.opts.Notice("could not delete the consumer of results; the servers delete it when it has been idle for a while: " + err.Error())
 			}
 		}
 		e.link.close()

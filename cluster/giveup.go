@@ -39,7 +39,7 @@ func (w *worker) bury(msg *message, why error) {
 	w.refused.add(client)
 	w.mu.Unlock()
 	if !known {
-		w.opts.Notice(printable(fmt.Sprintf("a message of the client %s is not run, and is among the dead letters, as are others of that client that are not told here: %v", client, why)))
+		w.opts.Notice(printable(fmt.Sprintf("refused a message of client %s and stored it as a dead letter; further refused messages of this client are not reported: %v", client, why)))
 	}
 	if w.letter(msg, "a message that is no task", why) {
 		msg.say(neverAgain + " " + oneLine(why.Error()))
@@ -73,7 +73,7 @@ func (w *worker) letter(msg *message, what string, why error) bool {
 	defer cancel()
 	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.data(), Header: header})
 	if err != nil {
-		w.opts.Notice(fmt.Sprintf("%s is given up (%s), and could not be put among the dead letters: %v", what, oneLine(why.Error()), err))
+		w.opts.Notice(fmt.Sprintf("abandoned %s (%s), and could not store it as a dead letter: %v", what, oneLine(why.Error()), err))
 	}
 	return err == nil
 }

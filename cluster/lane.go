@@ -265,7 +265,7 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 		l.asleep = false
 		if l.told {
 			l.told = false
-			go e.opts.Notice("workers for " + l.function + " are there again")
+			go e.opts.Notice("a worker has the function " + l.function + " again: its tasks continue")
 		}
 	}
 	return contract, room

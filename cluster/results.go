@@ -52,7 +52,7 @@ func (e *Executor) receive(ctx context.Context, stream string) error {
 				}
 				closed = consuming.Closed()
 				if n := e.doubt(); n > 0 {
-					e.opts.Notice(fmt.Sprintf("the servers have forgotten this session, and are asked about %d of its tasks: those that they have lost are sent again", n))
+					e.opts.Notice(fmt.Sprintf("session expired on the servers: checking %d outstanding tasks, and resubmitting those that the servers have lost", n))
 				}
 			}
 			e.pause(time.Second)
@@ -108,7 +108,7 @@ func (e *Executor) consumeAgain(stream string, trouble chan<- struct{}) jetstrea
 		}
 		if !told {
 			told = true
-			e.opts.Notice("the servers have forgotten this session, and there is no new one yet: " + err.Error())
+			e.opts.Notice("session expired on the servers, and a new one could not be opened yet: " + err.Error())
 		}
 		e.pause(time.Second)
 	}
@@ -137,7 +137,7 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*
 	if !again {
 		return false
 	}
-	e.opts.Notice(what + " of a task of " + c.String() + " is no longer stored: the task is sent again")
+	e.opts.Notice(what + " of a task of " + c.String() + " is no longer stored: resubmitting the task")
 	e.running.Go(func() {
 		ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime) // of a message that was lost, too, there is no word
 		e.link.persistently(ctx, msg.DoubleAck)

@@ -44,8 +44,8 @@ type ServeOptions struct {
 	// second at most. It may be nil.
 	Ready func()
 
-	// Notice is told what a person who looks after the worker should know, as a line of text. Nil means that package
-	// slog is.
+	// Notice is called with each message for the operator of the worker: a line of text. Nil logs the messages as
+	// warnings to slog.Default().
 	Notice func(text string)
 }
 
@@ -238,7 +238,7 @@ func (w *worker) awaitIdle() {
 			return
 		case <-stuck.C:
 			if n := w.busy(); n > 0 {
-				w.opts.Notice(fmt.Sprintf("%d tasks were canceled and do not end: they come to another worker half a minute later", n))
+				w.opts.Notice(fmt.Sprintf("%d canceled tasks did not return: another worker runs them in about half a minute", n))
 				return
 			}
 			continue
@@ -251,7 +251,7 @@ func (w *worker) awaitIdle() {
 			unheard = 0
 		}
 		if unheard > 1 || !w.link.nc.IsConnected() {
-			w.opts.Notice("the servers are away at the end: what was held here comes to another worker half a minute later")
+			w.opts.Notice("the servers cannot be reached at the end: another worker runs the unfinished tasks in about half a minute")
 			return
 		}
 	}

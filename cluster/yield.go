@@ -26,7 +26,7 @@ func (w *worker) yield(d *delivery) {
 		ctx, cancel := context.WithTimeout(context.Background(), stepTime) // that of tasks has ended
 		defer cancel()
 		if _, err := w.link.js.Publish(ctx, wire.YieldSubject(w.contract, d.in.seq, d.in.time), []byte(strconv.Itoa(d.yields+1))); err != nil {
-			w.opts.Notice(fmt.Sprintf("a task of %v is given to another worker, and this counts as one of its attempts, since the servers could not store that it does not: %v", d, err))
+			w.opts.Notice(fmt.Sprintf("passed a task of %v on to another worker; this counts as an attempt, because the servers could not store that it should not: %v", d, err))
 		}
 		w.giveBack(d)
 	})
@@ -51,7 +51,7 @@ func (w *worker) discount(d *delivery) bool {
 		return false
 	}
 	if err != nil {
-		w.opts.Notice(fmt.Sprintf("the servers do not say how often workers passed on a task of %v before they ended: all %d times that it was delivered count as attempts: %v", d, d.attempt, err))
+		w.opts.Notice(fmt.Sprintf("could not read how often workers have passed on a task of %v: all %d deliveries count as attempts: %v", d, d.attempt, err))
 	}
 	d.attempt -= d.yields
 	return true

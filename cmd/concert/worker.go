@@ -18,10 +18,10 @@ import (
 
 const workerHelp = `Usage: concert worker [flags] MODULE:FUNCTION...
 
-Runs Python functions for the clients of a cluster, in interpreters of this
-machine. Programs in Go that call them have them by python.Func("MODULE:FUNCTION")
-and run them on cluster.Dial. (A Go program offers functions of its own by
-cluster.Serve.)
+Runs Python functions for the clients of a cluster, in interpreters on this
+machine. A Go program declares such a function with python.Func("MODULE:FUNCTION")
+and calls it on the executor of cluster.Dial. To offer Go functions, write a
+program that calls cluster.Serve.
 
 Flags:
   --url URL         of the servers, with commas between them
@@ -29,7 +29,7 @@ Flags:
   --key FILE        the file with the worker's key, as concertd makes it
                     (default $CONCERT_KEY)
   -n N              interpreters (default as many as there are processors)
-  --threads N       tasks at a time in each of them (default 1)
+  --threads N       tasks that each of them runs concurrently (default 1)
   --memory SIZE     that each interpreter may use, as in 512M or 2G; 0 means no
                     limit (default on Linux three quarters of the machine's
                     memory, or of the container's, divided among the
@@ -39,15 +39,16 @@ Flags:
   --python PROGRAM  the interpreter, or the folder of a virtual environment
                     (default $VIRTUAL_ENV, or python3)
   --path DIR        folder in which modules are looked for first
-  --grace D         for tasks that run when it is to end; then they go to
-                    another worker (default 30s); some seconds more when the
-                    servers are away
+  --grace D         time that running tasks have to finish when the worker
+                    stops; then another worker runs them (default 30s, and some
+                    seconds more if the servers cannot be reached)
 
-Ctrl-C, or SIGTERM, lets the tasks that run end, and takes no more; a second one
-stops at once, and what ran goes to another worker half a minute later.
+On Ctrl-C or SIGTERM, the worker takes no more tasks, and ends when its running
+tasks have finished. On a second one it ends at once, and another worker runs the
+unfinished tasks half a minute later.
 
-Exit codes: 0 told to stop, and nothing was lost; 1 it cannot work; 2 the command
-line is wrong; 130 stopped at once.
+Exit codes: 0 it was stopped, and nothing was lost; 1 it could not start or
+continue; 2 the command line is wrong; 130 it was stopped at once.
 
 Examples:
   concert worker statistics:fmean
@@ -138,13 +139,13 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(errOut, "concert worker: "+format+"\n", args...) }
 	stopping := context.AfterFunc(ctx, func() {
-		say("stopping: tasks that run have %v to end", o.grace)
+		say("stopping: takes no more tasks; running tasks have %v to finish", o.grace)
 	})
 	defer stopping()
 	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{
 		Access: o.access(), Functions: names, Places: o.n * o.threads, Grace: o.grace,
 		Ready: func() {
-			say("ready at %s: %s at a time of %s", cluster.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
+			say("ready at %s: runs %s concurrently, offers %s", cluster.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
 		},
 		Notice: func(text string) { say("%s", text) },
 	})

@@ -196,7 +196,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Write
 	defer s.Close()
 	fmt.Fprintf(out, "concertd: listening; the URL is %s\n", s.URL())
 	if holders, err := k.Holders(); err == nil && len(holders) == 0 {
-		fmt.Fprintf(out, "concertd: nobody has a key yet; make one: concertd key --folder %s --out NAME.key client NAME\n", *folder)
+		fmt.Fprintf(out, "concertd: the keyring has no keys, so no client or worker can connect; make one: concertd key --folder %s --out NAME.key client NAME\n", *folder)
 	}
 	waiting := time.AfterFunc(5*time.Second, func() { fmt.Fprintln(out, "concertd: waiting for the other servers") })
 	err = s.Setup(ctx, replicas)
