@@ -79,15 +79,19 @@ func (w *worker) advertise(life context.Context) {
 		soon, cancel := context.WithTimeout(life, heartbeat)
 		w.advert(soon) // if it fails, those that follow it will notice
 		cancel()
-		if time.Since(announced) > time.Hour {
+		if time.Since(announced) > announceBeats*heartbeat {
 			announced = time.Now()
 			w.link.background.Go(func() { w.announceAgain(life) })
 		}
 	}
 }
 
+// announceBeats is how many heartbeats there are from one announcement of the
+// functions to the next: five minutes.
+const announceBeats = 100
+
 // announceAgain announces the functions once more, since the servers forget them
-// after a day.
+// after a day, and at once when their clock jumps by a day.
 func (w *worker) announceAgain(life context.Context) {
 	ctx, cancel := context.WithTimeout(life, stepTime)
 	defer cancel()

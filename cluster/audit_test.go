@@ -275,5 +275,19 @@ func TestAudit_CanceledLost(t *testing.T) {
 	}
 }
 
+// TestAnnounce_Again: a client learns the functions of a worker that announced them
+// before the servers have forgotten them, as when their clock jumps by a day.
+func TestAnnounce_Again(t *testing.T) {
+	cluster.ShortSilence(t, 50*time.Millisecond)
+	s := embedded(t, "")
+	direct := cluster.Access{InProcess: s}
+	before := dial(t, direct)
+	serve(t, direct, 1)
+	settles(t, concert.Submit(t.Context(), before, greet, "x"), "x")
+	contracts := wire.BucketStream(wire.ContractBucket)
+	cluster.Purge(t, direct, contracts, contracts, 1)
+	settles(t, concert.Submit(t.Context(), dial(t, direct), greet, "y"), "y")
+}
+
 // greet returns its argument.
 var greet = concert.Register("cluster_test.greet", func(_ context.Context, name string) (string, error) { return name, nil })

@@ -92,6 +92,13 @@
 // Add the time in which the servers answer a read, and the time for which they
 // are away.
 //
+// If the clock of a server jumps forward, what it keeps for a time expires, and
+// leases end: tasks that run may run twice, results that expire are lost as above,
+// and a client that dials then may know the functions of workers five minutes
+// later. If the clock jumps back, the lease of a task whose worker is lost, and a
+// pause between two attempts, last longer by that much; nothing else waits. A
+// client measures with its monotonic clock, except for deadlines.
+//
 // A server, worker or client that gets no processor for up to nine seconds,
 // because it is stopped or its machine is busy, delays its tasks by that time.
 // No task fails, and none runs twice. A worker that is silent for ten seconds is
