@@ -23,16 +23,21 @@ func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (O
 		panic("concert: Declare with an empty name or without a codec")
 	}
 	fn := func(context.Context, In) (out Out, _ error) {
-		return out, fmt.Errorf("%w: %s", ErrElsewhere, name)
+		return out, elsewhere(name)
 	}
 	registry.add(&Function{
 		name: name, keep: []any{fn}, codec: codec,
 		call: func(context.Context, Encoded) (Encoded, error) {
-			return Encoded{}, fmt.Errorf("%w: %s", ErrElsewhere, name)
+			return Encoded{}, elsewhere(name)
 		},
 		types: func() string { return fmt.Sprintf("%T", codec) },
 	}, valuePointer(fn), codePointer(fn))
 	return fn
+}
+
+// elsewhere is the error of a declared function that does not exist here.
+func elsewhere(name string) error {
+	return fmt.Errorf("%w: %s: submit it to an executor whose workers have it, as the package that declares it describes", ErrElsewhere, name)
 }
 
 // ErrElsewhere is wrapped by the error of a declared function that is run where it

@@ -99,7 +99,7 @@ func (w *worker) bury(state *os.ProcessState) {
 			}
 			switch {
 			case f.doom != nil:
-				v.err.Err = f.doom
+				v.err.Err = tookLonger(f.doom, w.pool.opts.Timeout)
 			case guilty:
 				v.err.Err = ErrNeighbor
 			}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"concert"
 )
@@ -38,8 +39,9 @@ type WorkerError struct {
 	// other when this task was the next that they were to begin: it may be what kills
 	// them, so it is not given to another one.
 	Unbegun int
-	// Err says why the pool killed it: ErrTimeout, the cause of the task's
-	// context, ErrNeighbor, a protocol error; or it is ErrMemory. Else it is nil.
+	// Err says why the pool killed it: it wraps ErrTimeout, or is the cause of the
+	// task's context, ErrNeighbor or a protocol error. Or it is ErrMemory. Else it
+	// is nil.
 	Err error
 }
 
@@ -150,9 +152,18 @@ func outOfMemory(code int, stderr string) bool {
 	return false
 }
 
+// tookLonger adds Options.Timeout, which is within, to the reason why a worker was killed
+// if that is ErrTimeout.
+func tookLonger(why error, within time.Duration) error {
+	if why != ErrTimeout {
+		return why
+	}
+	return fmt.Errorf("%w: no result within %v (Options.Timeout)", why, within)
+}
+
 // newWorkerError returns the error of a task that the worker's death ended.
 func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerError {
-	e := &WorkerError{Task: task, Worker: w.id, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: w.killed}
+	e := &WorkerError{Task: task, Worker: w.id, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: tookLonger(w.killed, w.pool.opts.Timeout)}
 	if state != nil {
 		e.ExitCode = state.ExitCode()
 		if e.Err == nil && outOfMemory(e.ExitCode, e.Stderr) {

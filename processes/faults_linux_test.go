@@ -217,6 +217,8 @@ func TestTimeout(t *testing.T) {
 		_, err := submit(t, p, misdeed, what).Result(t.Context())
 		if e := died(t, err); !errors.Is(e, processes.ErrTimeout) || !errors.Is(e, context.DeadlineExceeded) || e.Signal != syscall.SIGKILL {
 			t.Errorf("%s: %v, want ErrTimeout", what, e)
+		} else if !strings.Contains(e.Error(), "no result within 50ms (Options.Timeout)") {
+			t.Errorf("%s: %v, want the time in it", what, e)
 		}
 		works(t, p)
 	}

@@ -158,11 +158,11 @@ type outcome struct {
 	failed bool
 }
 
-// failure returns the error of the call. One that ended since Options.Timeout was over is
-// that, too.
-func (o *outcome) failure() error {
+// failure returns the error of the call. One that ended since Options.Timeout, which is
+// timeout, was over is that, too.
+func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", ErrTimeout, o.err)
+		return fmt.Errorf("%w: %w", tookLonger(ErrTimeout, timeout), o.err)
 	}
 	return o.err
 }
@@ -213,7 +213,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			if o.large > 0 {
 				o.err = w.pool.tooLarge(&o)
 			}
-			o.batch.Settle(o.i, worker, o.value, o.failure())
+			o.batch.Settle(o.i, worker, o.value, o.failure(w.pool.opts.Timeout))
 			if o.there {
 				w.copied++
 				w.journal.taken().Store(w.copied)

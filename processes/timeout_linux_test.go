@@ -3,6 +3,7 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,10 @@ func TestPool_TimeoutReturned(t *testing.T) {
 	_, err := submit(t, p, returnsContextError, false).Result(t.Context())
 	if !errors.Is(err, processes.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		t.Errorf("Result() error = %v, want ErrTimeout", err)
+	}
+	const said = "processes: task ran for too long: no result within 20ms (Options.Timeout)"
+	if !strings.HasPrefix(err.Error(), said) {
+		t.Errorf("Result() error = %v, want %q in it", err, said)
 	}
 	if _, err := submit(t, p, returnsContextError, true).Result(t.Context()); errors.Is(err, processes.ErrTimeout) || err == nil || err.Error() != "an error of its own" {
 		t.Errorf("Result() error = %v, want the task's own", err)

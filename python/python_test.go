@@ -234,7 +234,7 @@ func TestCalls(t *testing.T) {
 			t.Errorf("%s: %v; want %s", where, err, want)
 		}
 	}
-	if _, err := python.Func[int, int]("tasks:echo")(t.Context(), 1); !errors.Is(err, concert.ErrElsewhere) {
+	if _, err := python.Func[int, int]("tasks:echo")(t.Context(), 1); !errors.Is(err, concert.ErrElsewhere) || !strings.Contains(err.Error(), "tasks:echo: submit it to an executor whose workers have it") {
 		t.Errorf("called here: %v, want ErrElsewhere", err)
 	}
 }
