@@ -80,8 +80,8 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 	registry.add(&Function{
 		name: name,
 		keep: []any{fn},
-		call: func(ctx context.Context, arg Encoded) (Encoded, error) {
-			in, err := decodeArg[In](name, arg)
+		call: func(ctx context.Context, arg Encoded, apart bool) (Encoded, error) {
+			in, err := decodeArg[In](ctx, name, arg, apart)
 			if err != nil {
 				return Encoded{}, err
 			}
@@ -89,36 +89,20 @@ func Register[In, Out any](name string, fn func(context.Context, In) (Out, error
 			if err != nil {
 				return Encoded{}, err
 			}
-			return encodeResult(name, out)
+			return encodeResult(ctx, name, out, apart)
 		},
 		types: sync.OnceValue(func() string { return signature(reflect.TypeFor[In]()) + " -> " + signature(reflect.TypeFor[Out]()) }),
 	}, valuePointer(fn), codePointer(fn))
 	return fn
 }
 
-// decodeArg decodes an argument in the worker.
-func decodeArg[In any](name string, arg Encoded) (in In, err error) {
-	defer recoverMethod("argument of ", name, &err)
-	if in, err = decode[In](arg); err != nil {
-		err = fmt.Errorf("concert: argument of %s: %w", name, err)
-	}
-	return in, err
-}
-
-// encodeResult encodes a result in the worker.
-func encodeResult[Out any](name string, out Out) (result Encoded, err error) {
-	defer recoverMethod("result of ", name, &err)
-	if result, err = encode(out); err != nil {
-		err = fmt.Errorf("concert: result of %s: %w", name, err)
-	}
-	return result, err
-}
-
 // Function is a registered function, for workers elsewhere.
 type Function struct {
-	name  string
-	keep  []any // guarded by the registry's mu: function values, whose addresses are keys and must stay theirs
-	call  func(ctx context.Context, arg Encoded) (result Encoded, err error)
+	name string
+	keep []any // guarded by the registry's mu: function values, whose addresses are keys and must stay theirs
+	// call decodes the argument, calls the function and encodes the result. See
+	// decodeArg for apart.
+	call  func(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error)
 	codec Codec         // nil unless it is declared
 	types func() string // see Signature
 }
@@ -251,6 +235,11 @@ func (f *Function) Declared() bool { return f.codec != nil }
 // worker. Whatever the function does becomes an error: a panic a
 // [*PanicError], a Goexit [ErrGoexit] (its goroutine ends nevertheless).
 func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err error) {
+	return f.invoke(ctx, arg, false)
+}
+
+// invoke is Invoke, with apart as in decodeArg.
+func (f *Function) invoke(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -260,7 +249,7 @@ func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err
 			}
 		}
 	}()
-	result, err = f.call(ctx, arg)
+	result, err = f.call(ctx, arg, apart)
 	returned = true
 	return result, err
 }
@@ -272,4 +261,16 @@ func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err 
 		return result, err
 	}
 	return f.Invoke(ctx, arg)
+}
+
+// InvokeApart is [Invoke] for workers that are goroutines, which nothing can end.
+// Methods of the program that decode the argument or encode the result run on
+// another goroutine. If they do not return within a second after ctx has ended,
+// InvokeApart returns an error without them.
+func InvokeApart(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
+	f, err := Find(name)
+	if err != nil {
+		return result, err
+	}
+	return f.invoke(ctx, arg, true)
 }

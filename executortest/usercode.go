@@ -237,6 +237,38 @@ var userCodeCases = []testCase{
 		}
 	}},
 
+	{"MethodsHangInWorker", "a method that hangs in the worker fails only its own task, when that is canceled", func(s *suite) {
+		if s.Foreign {
+			return // values have no methods there
+		}
+		defer releaseHung()
+		ways := []string{decodingArgument, encodingResult}
+		ex := s.executor(Config{Workers: len(ways), Grace: 20 * time.Millisecond})
+		ctx, cancel := context.WithCancel(s.ctx)
+		defer cancel()
+		var results []func() error
+		for _, at := range ways {
+			var state func() concert.State
+			if r := (rogueArgument{rogue{at, "hang"}}); s.Shared {
+				name, arg, err := concert.Prepare(misbehave, r)
+				must[any](s)(nil, err)
+				f := concert.Relay(ctx, ex, concert.Call{Name: name, Arg: arg})
+				state, results = f.State, append(results, func() error { return second(f.Result(s.ctx)) })
+			} else {
+				f := concert.Submit(ctx, ex, misbehave, r)
+				state, results = f.State, append(results, func() error { return second(f.Result(s.ctx)) })
+			}
+			s.eventually("it runs", func() bool { return state() == concert.Running })
+		}
+		cancel()
+		for i, result := range results {
+			if err := result(); !errors.Is(err, context.Canceled) {
+				s.Errorf("%s: %v; want the error of its context", ways[i], err)
+			}
+		}
+		s.innocents(ex)
+	}},
+
 	{"MethodsHangMap", "an item that hangs delays neither other items nor the end of the loop", func(s *suite) {
 		if s.Shared {
 			return

@@ -4,7 +4,7 @@
 // process, so that the half of package concert that serves remote executors
 // can be held to the conformance suite without a process or a network.
 //
-//	Submit --> queue --> worker 1..n: Claim --bytes--> Invoke --bytes--> Settle
+//	Submit --> queue --> worker 1..n: Claim --bytes--> InvokeApart --bytes--> Settle
 package loopback
 
 import (
@@ -339,7 +339,7 @@ func (e *Executor) invoke(id int, c *call) {
 		defer func() { done <- o }()
 		arg := copied(c.batch.Args[c.i])
 		o.failure = concert.EncodeError(concert.ErrGoexit)
-		result, err := concert.Invoke(c.ctx, c.batch.Name, arg)
+		result, err := concert.InvokeApart(c.ctx, c.batch.Name, arg)
 		o.result, o.failure = copied(result), nil
 		if err != nil {
 			o.failure = concert.EncodeError(err)
