@@ -81,7 +81,13 @@ func TestErrorChain_Odd(t *testing.T) {
 			}
 			alone := DecodeError(EncodeError(odd)).Error()
 			want := map[string]string{"": "odd", "panic": "whose Error method panicked: out of cheese", "goexit": "whose Error method called runtime.Goexit"}[how]
-			if text && !strings.Contains(alone, want) || !text && alone != "odd" {
+			switch {
+			case as && how != "":
+				want = "odd (could not be sent as concert.badDecoder: concert.oddAs: a method " + strings.TrimPrefix(want, "whose Error method ") + ")"
+			case !text:
+				want = "odd"
+			}
+			if text && !strings.Contains(alone, want) || !text && alone != want {
 				t.Errorf("%T, %q: the text is %q", odd, how, alone)
 			}
 		}

@@ -8,7 +8,8 @@ import (
 )
 
 // RemoteError is an error that a task returned in another process. It has the
-// text of the original error. [errors.Is] returns the same as for the original,
+// text of the original error. If that was of a registered type and could not be
+// encoded, Error adds the reason to the text. [errors.Is] returns the same as for the original,
 // for sentinels that are registered, see [RegisterError]. [errors.As] does so
 // for types that are registered, see [RegisterErrorType]. Under %+v, errors of
 // these types print their details, such as a traceback.
@@ -28,12 +29,19 @@ type RemoteError struct {
 	// task of Submit or Go without a label.
 	Input *Input
 
+	lost      string         // the registered name and the reason if an error of a registered type could not be encoded
 	sentinels []error        // sentinels that the original was to errors.Is
 	values    func() []error // decodes errors of registered types in the original's chain; may be nil
 }
 
-// Error returns the text of the original.
-func (e *RemoteError) Error() string { return e.Text }
+// Error returns the text of the original, and the reason if an error of a
+// registered type could not be encoded.
+func (e *RemoteError) Error() string {
+	if e.lost == "" {
+		return e.Text
+	}
+	return e.Text + " (could not be sent as " + e.lost + ")"
+}
 
 // Is reports whether errors.Is matched the original with the target.
 func (e *RemoteError) Is(target error) bool {
@@ -108,8 +116,8 @@ func RegisterError(name string, err error) error {
 // processes, so that errors.As finds them. They are copied like arguments, see
 // [Register]. In a field of type error, registered sentinels and errors of
 // registered types arrive unchanged, and other errors arrive as a
-// [*RemoteError]. If an error cannot be encoded, only its text is sent, and
-// [RemoteError.Unwrap] returns the reason.
+// [*RemoteError]. If an error cannot be encoded, only its text is sent, with the
+// reason, which [RemoteError.Unwrap] returns too.
 //
 // These types are registered: fs.PathError, os.LinkError, os.SyscallError,
 // syscall.Errno, strconv.NumError, and net.OpError, net.DNSError, net.AddrError,

@@ -122,3 +122,40 @@ func TestRegisterError_Again(t *testing.T) {
 	}()
 	RegisterError("test.uncomparable", uncomparable{"a"})
 }
+
+// holder is an error that cannot be sent if What holds a channel.
+type holder struct {
+	Name string
+	What any
+}
+
+func (h *holder) Error() string { return "holder " + h.Name }
+
+func init() { RegisterErrorType[*holder]("concert.holder") }
+
+// TestRemoteError_Lost says in the text why an error has lost its type, also if
+// another worker passes it on, and if it panicked.
+func TestRemoteError_Lost(t *testing.T) {
+	const why = "holder h (could not be sent as concert.holder: *concert.holder: (*concert.holder).What: chan int: channels cannot be copied to another process)"
+	lost := &holder{"h", make(chan int)}
+	var h *holder
+	for name, err := range map[string]error{"sent": lost, "passed on": DecodeError(EncodeError(lost)), "wrapped": fmt.Errorf("%w", lost)} {
+		got := DecodeError(EncodeError(err))
+		if errors.As(got, &h) || !strings.HasPrefix(got.Error(), why) || strings.Count(got.Error(), "could not be sent") != 1 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if r := DecodeError(EncodeError(lost)).(*RemoteError); r.Text != "holder h" {
+		t.Errorf("Text = %q", r.Text)
+	}
+	if got := DecodeError(EncodeError(NewPanicError(lost))); !strings.Contains(got.Error(), "task panicked: "+why) {
+		t.Errorf("panic: %v", got)
+	}
+	if got := DecodeError(EncodeError(&holder{"h", 1})); !errors.As(got, &h) || got.Error() != "holder h" {
+		t.Errorf("one that can be sent: %v", got)
+	}
+	long := DecodeError(EncodeError(&holder{strings.Repeat("n", 1<<20), nil})).(*RemoteError)
+	if text := strings.TrimPrefix(long.Error(), long.Text); text == "" || len(text) > 400 {
+		t.Errorf("the reason for a long error has %d bytes: %.500s", len(text), text)
+	}
+}

@@ -25,7 +25,10 @@ type wireError struct {
 // bounds them all together.
 const maxErrorText = 1 << 20
 
-const maxTaskName = 256
+const (
+	maxTaskName = 256
+	maxLostText = 300 // of a reason in the text of a RemoteError
+)
 
 // EncodeError encodes an error, so that a worker can send it to another
 // process. It calls each method of the error on another goroutine and waits for
@@ -104,7 +107,7 @@ func (w *wireError) add(name string, t errorType, e error, n *nesting) (found bo
 		return v
 	})
 	if failure != nil {
-		v = encoded{found: true, why: failure}
+		v = encoded{found: true, why: &methodError{"a method " + howFailed(failure), failure}}
 	}
 	if !v.found {
 		return false
@@ -141,6 +144,10 @@ func DecodeError(b []byte) error {
 		} else if n, ok := errnoNamed(name); ok {
 			e.sentinels = append(e.sentinels, n)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Lost)) {
+		e.lost = shortenedText(name+": "+w.Lost[name], maxLostText)
+		break
 	}
 	if len(w.Values)+len(w.Lost) > 0 {
 		e.values = sync.OnceValue(func() []error { return decodeErrorValues(w.Values, w.Lost) })
