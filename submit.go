@@ -11,7 +11,8 @@ import (
 //
 // ctx is also the parent of the context that fn is given, for as long as the
 // task lives: its values reach fn, and its end cancels the task. The context
-// of fn ends when fn returns.
+// of fn ends when fn returns. In another process, fn has only the deadline and
+// the end of ctx, without values and without a cause.
 //
 // An executor whose workers share memory with the caller passes arg and the
 // result as they are; any other passes copies and needs a function that was
