@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -124,11 +125,13 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 	}
 	overdue := time.NewTimer(r.lives + wordTime)
 	defer overdue.Stop()
+	var over error
 	for left := r.n; left > 0; {
 		select {
 		case m := <-came:
 			if !strings.HasPrefix(m.Reply, ackPrefix) {
-				return overBy(m)
+				left, over = following(m, left), overBy(m)
+				continue
 			}
 			left--
 			if err := l.take(m, take); err != nil {
@@ -148,7 +151,7 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+	return over
 }
 
 // take gives take a message of a stream.
@@ -167,10 +170,15 @@ func (l *link) take(m *nats.Msg, take func(*message)) error {
 func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, n int, came <-chan *nats.Msg, take func(*message)) {
 	end := time.NewTimer(lease)
 	defer end.Stop()
-	for ; n > 0; n-- {
+	for n > 0 {
 		select {
 		case m := <-came:
-			if !strings.HasPrefix(m.Reply, ackPrefix) || era != l.era.Load() || l.take(m, take) != nil {
+			if !strings.HasPrefix(m.Reply, ackPrefix) {
+				n = following(m, n)
+				continue
+			}
+			n--
+			if era != l.era.Load() || l.take(m, take) != nil {
 				return
 			}
 		case <-end.C:
@@ -183,12 +191,26 @@ func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, n 
 	}
 }
 
+// following returns how many messages of a request will still arrive after the
+// servers' word that it is over, if so many of those that it asked for have not
+// arrived. Servers send a message when its delivery is replicated, and may send the
+// word before that. The word says how many messages they would still have sent.
+func following(word *nats.Msg, left int) int {
+	unsent, err := strconv.Atoi(word.Header.Get("Nats-Pending-Messages"))
+	if err != nil || unsent < 0 {
+		return 0
+	}
+	return max(0, left-unsent)
+}
+
 // overBy is what the servers' word means: nil if the request is just over.
 func overBy(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); {
 	case status == "404" || status == "408": // there is nothing, or no more in that time
 		return nil
 	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than what is left
+		return nil
+	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // all have been sent
 		return nil
 	case status == "503":
 		return nats.ErrNoResponders
