@@ -68,7 +68,7 @@ func TestServe_Stuck(t *testing.T) {
 	}
 	found := false
 	for len(notices) > 0 {
-		found = strings.Contains(<-notices, "do not end") || found
+		found = strings.Contains(<-notices, "did not return") || found
 	}
 	if !found {
 		t.Error("there is no notice of the task that does not end")
