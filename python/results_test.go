@@ -243,6 +243,9 @@ func TestResult_Types(t *testing.T) {
 			B string
 		}{{1, "x"}})
 		no("np.zeros((2, 2))", new([]float64), "result[0]: an array of float64 and shape (2,)")
+		no("np.array(['2024-01-01'], 'M8[s]')", new([]int64), "result[0]: a datetime does not fit")
+		no("np.array([5], 'm8[s]')", new([]int64), "result[0]: a timedelta does not fit")
+		no("np.array(['2024-01-01'], 'M8[s]')", new(Array[int64]), "an array of times and shape (1,)")
 		no("np.zeros(2)", new([][]float64), "the float 0 does not fit")
 		no("np.zeros((10**9, 0))", new([][]float64), "too large")
 	})
