@@ -459,3 +459,91 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckContents refuses a struct of which nothing would be copied, and no
+// other type.
+func TestCheckContents(t *testing.T) {
+	type mixed struct {
+		Exported int
+		hidden   int
+	}
+	type hidden struct{ hidden int }
+	c := newCodec()
+	for _, x := range []struct {
+		typ  reflect.Type
+		want string
+	}{
+		{reflect.TypeFor[mixed](), ""}, {reflect.TypeFor[*mixed](), ""}, {reflect.TypeFor[struct{}](), ""}, {reflect.TypeFor[int](), ""},
+		{reflect.TypeFor[time.Time](), ""}, {reflect.TypeFor[*url.Userinfo](), ""}, {reflect.TypeFor[netip.Addr](), ""},
+		{reflect.TypeFor[hidden](), "values.hidden: it has no exported field"}, {reflect.TypeFor[**hidden](), "values.hidden: it has no exported field"},
+		{reflect.TypeFor[chan int](), "channels"},
+	} {
+		if err := c.CheckContents(x.typ); (err == nil) != (x.want == "") || err != nil && !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%v: %v; want %q", x.typ, err, x.want)
+		}
+	}
+}
+
+// TestPathError_Long shows the ends of a long path, and how many steps are
+// missing.
+func TestPathError_Long(t *testing.T) {
+	for n, want := range map[int]string{
+		3:  "[2][1][0]: x",
+		17: "[16][15][14][13][12][11][10][9][8][7][6][5][4][3][2][1][0]: x",
+		18: "[17][16][15][14][13][12][11][10] ...1 more... [8][7][6][5][4][3][2][1][0]: x",
+		30: "[29][28][27][26][25][24][23][22] ...13 more... [8][7][6][5][4][3][2][1][0]: x",
+	} {
+		err := errors.New("x")
+		for i := range n {
+			err = within(fmt.Sprintf("[%d]", i), err)
+		}
+		if err.Error() != want {
+			t.Errorf("%d steps: %q, want %q", n, err, want)
+		}
+	}
+}
+
+// TestTypeText shortens long types.
+func TestTypeText(t *testing.T) {
+	long := reflect.StructOf([]reflect.StructField{{Name: "A" + strings.Repeat("x", 200), Type: reflect.TypeFor[int]()}})
+	for want, typ := range map[string]reflect.Type{"nil": nil, "[]int": reflect.TypeFor[[]int](), "struct type": long, "map type": reflect.MapOf(reflect.TypeFor[int](), long)} {
+		if got := typeText(typ); got != want {
+			t.Errorf("typeText(%v) = %q, want %q", typ, got, want)
+		}
+	}
+	if got, want := keyStep(reflect.ValueOf(strings.Repeat("k", 41))), fmt.Sprintf("[%q]", strings.Repeat("k", 40)+"..."); got != want {
+		t.Errorf("the step of a long key is %s, want %s", got, want)
+	}
+}
+
+// TestDescribe: types have the same description if and only if values of one can
+// be decoded as the other.
+func TestDescribe(t *testing.T) {
+	type tree struct {
+		Kids  [2]*tree
+		Other struct{ Up *tree }
+		Map   map[string][]tree
+	}
+	type named uint16
+	c := newCodec()
+	for want, typ := range map[string]reflect.Type{
+		"{Kids [2]*^3;Other {Up *^3;};Map [string][]^3;}": reflect.TypeFor[tree](),
+		"[3][2]int64":       reflect.TypeFor[[3][2]int](),
+		"[uint16]interface": reflect.TypeFor[map[named]any](),
+		"{b *uint64;}": reflect.TypeFor[struct {
+			A *uint `json:"b"`
+		}](),
+		"net/netip.Addr by MarshalBinary":                      reflect.TypeFor[netip.Addr](),
+		"[]concert/internal/values.celsiusText by MarshalText": reflect.TypeFor[[]celsiusText](),
+	} {
+		if got := c.Describe(typ); got != want {
+			t.Errorf("%v: %q, want %q", typ, got, want)
+		}
+	}
+}
+
+// celsiusText has a field that only methods can encode.
+type celsiusText struct{ degrees string }
+
+func (c celsiusText) MarshalText() ([]byte, error)  { return []byte(c.degrees), nil }
+func (c *celsiusText) UnmarshalText(b []byte) error { c.degrees = string(b); return nil }
