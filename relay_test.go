@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -138,5 +139,42 @@ func TestSignature(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("missing: %v", want)
+	}
+}
+
+// TestRelay_Input: events of a call name the input that it has from its
+// submitter, whatever the executor, and not a label of the context.
+func TestRelay_Input(t *testing.T) {
+	in := &concert.Input{Name: "thumbnail", Index: 17, Label: "cat.jpg"}
+	for name, open := range map[string]func(concert.Observer) concert.Executor{
+		"shared":    func(o concert.Observer) concert.Executor { return goroutines.New(1, &goroutines.Options{Observer: o}) },
+		"elsewhere": func(o concert.Observer) concert.Executor { return loopback.New(1, loopback.Options{Observer: o}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			seen := 0
+			ex := open(func(e concert.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				if seen++; e.Input == nil || *e.Input != *in {
+					t.Errorf("the event %v is of %+v", e.Kind, e.Input)
+				}
+			})
+			function, arg, err := concert.Prepare(panicEndless, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := concert.WithLabel(t.Context(), "another")
+			if _, err := concert.Relay(ctx, ex, concert.Call{Name: function, Arg: arg, Input: in}).Result(t.Context()); !errors.As(err, new(*concert.PanicError)) {
+				t.Errorf("Result() error = %v", err)
+			}
+			if got := concert.Relay(ctx, ex, concert.Call{Name: function, Arg: arg, Input: in}).Input(); got != in {
+				t.Errorf("Input() = %+v", got)
+			}
+			ex.Close()
+			if seen < 2 {
+				t.Errorf("%d events, want 2 or more", seen)
+			}
+		})
 	}
 }
