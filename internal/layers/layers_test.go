@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"concert/cluster":                {"concert", "concert/internal/option", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
-		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server"},
 	"concert/examples/":            {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 }
