@@ -99,10 +99,12 @@
 // pause between two attempts, last longer by that much; nothing else waits. A
 // client measures with its monotonic clock, except for deadlines.
 //
-// A server, worker or client that gets no processor for up to nine seconds,
+// A worker, a client or the only server that gets no processor for five seconds,
 // because it is stopped or its machine is busy, delays its tasks by that time.
 // No task fails, and none runs twice. A worker that is silent for ten seconds is
 // no longer counted, and after thirty seconds its tasks go to other workers.
+// Three servers of which one is stopped choose another leader, as if it were
+// lost, and a task whose acknowledgement is lost in that moment runs twice.
 //
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //

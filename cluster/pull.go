@@ -125,16 +125,11 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 	}
 	overdue := time.NewTimer(r.lives + wordTime)
 	defer overdue.Stop()
-	var over error
-	for left := r.n; left > 0; {
+	left := messages{most: r.n}
+	for left.come() {
 		select {
 		case m := <-came:
-			if !strings.HasPrefix(m.Reply, ackPrefix) {
-				left, over = following(m, left), overBy(m)
-				continue
-			}
-			left--
-			if err := l.take(m, take); err != nil {
+			if err := l.receive(m, &left, take); err != nil {
 				return err
 			}
 		case <-overdue.C:
@@ -151,7 +146,43 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 			return context.Cause(ctx)
 		}
 	}
-	return over
+	return left.err
+}
+
+// messages counts the messages that are to come for a request.
+//
+// A status can overtake messages: of a consumer with replicas, a server sends a
+// message when the others know that it is sent, and a status at once. So the end
+// of a request is the status and as many messages as it says were sent. A message
+// that came after the request was given up would be held by no worker until its
+// lease ends.
+type messages struct {
+	most int   // that are still to come, if the request does not end before
+	rest int   // of those, how many the servers will not send
+	err  error // what the status means; nil if the request is just over
+}
+
+// come reports whether messages, or a status, are to come.
+func (c *messages) come() bool { return c.most > c.rest }
+
+// end takes the status with which the servers end a request.
+func (c *messages) end(m *nats.Msg) {
+	c.rest, c.err = c.most, overBy(m)
+	n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	if err == nil && n >= 0 {
+		c.rest = min(c.rest, n)
+	}
+}
+
+// receive passes a message of a stream to take. If it is a status, receive counts
+// how many messages are still to come.
+func (l *link) receive(m *nats.Msg, left *messages, take func(*message)) error {
+	if !strings.HasPrefix(m.Reply, ackPrefix) {
+		left.end(m)
+		return nil
+	}
+	left.most--
+	return l.take(m, take)
 }
 
 // take gives take a message of a stream.
@@ -164,21 +195,16 @@ func (l *link) take(m *nats.Msg, take func(*message)) error {
 	return nil
 }
 
-// takeLate takes up to n messages of a request whose end is overdue, until the
-// servers say that it is over, a lease has passed, the connection is lost, or
-// the consumer was made anew.
-func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, n int, came <-chan *nats.Msg, take func(*message)) {
+// takeLate takes the messages that are left of a request whose end is overdue,
+// until the servers say that it is over, a lease has passed, the connection is
+// lost, or the consumer was made anew.
+func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, left messages, came <-chan *nats.Msg, take func(*message)) {
 	end := time.NewTimer(lease)
 	defer end.Stop()
-	for n > 0 {
+	for left.come() {
 		select {
 		case m := <-came:
-			if !strings.HasPrefix(m.Reply, ackPrefix) {
-				n = following(m, n)
-				continue
-			}
-			n--
-			if era != l.era.Load() || l.take(m, take) != nil {
+			if era != l.era.Load() || l.receive(m, &left, take) != nil {
 				return
 			}
 		case <-end.C:
@@ -191,24 +217,14 @@ func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, n 
 	}
 }
 
-// following returns how many messages of a request will still arrive after the
-// servers' word that it is over, if so many of those that it asked for have not
-// arrived. Servers send a message when its delivery is replicated, and may send the
-// word before that. The word says how many messages they would still have sent.
-func following(word *nats.Msg, left int) int {
-	unsent, err := strconv.Atoi(word.Header.Get("Nats-Pending-Messages"))
-	if err != nil || unsent < 0 {
-		return 0
-	}
-	return max(0, left-unsent)
-}
-
 // overBy is what the servers' word means: nil if the request is just over.
 func overBy(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); {
 	case status == "404" || status == "408": // there is nothing, or no more in that time
 		return nil
 	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than what is left
+		return nil
+	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // there were bytes left
 		return nil
 	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // all have been sent
 		return nil

@@ -135,3 +135,48 @@ func TestLink_PullWordFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestMessages_StatusFirst: messages that arrive after the status that ends their
+// request are taken: a status with the number of messages that were not sent
+// overtakes messages that servers replicate first.
+func TestMessages_StatusFirst(t *testing.T) {
+	const none = ""
+	status := func(code, pending string) *nats.Msg {
+		m := &nats.Msg{Header: nats.Header{"Status": {code}, "Description": {"Batch Completed"}}}
+		if pending != none {
+			m.Header.Set("Nats-Pending-Messages", pending)
+		}
+		return m
+	}
+	task := func() *nats.Msg { return &nats.Msg{Sub: new(nats.Subscription), Reply: "$JS.ACK.S.C.1.1.1.0.0"} }
+	for _, c := range []struct {
+		name   string
+		answer []*nats.Msg
+		want   int
+	}{
+		{"the status is last", []*nats.Msg{task(), task(), status("408", "1")}, 2},
+		{"the status is between", []*nats.Msg{task(), status("408", "1"), task()}, 2},
+		{"the status is first", []*nats.Msg{status("408", "1"), task(), task()}, 2},
+		{"all are sent", []*nats.Msg{status("409", "0"), task(), task(), task()}, 3},
+		{"none is sent", []*nats.Msg{status("408", "3")}, 0},
+		{"more is not sent than was asked for", []*nats.Msg{status("408", "9")}, 0},
+		{"the status has no number", []*nats.Msg{task(), status("404", none)}, 1},
+		{"the number is negative", []*nats.Msg{task(), status("408", "-1")}, 1},
+		{"the number is none", []*nats.Msg{task(), status("408", "many")}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, left, n := new(link), messages{most: 3}, 0
+			for i, m := range c.answer {
+				if !left.come() {
+					t.Errorf("over before answer %d", i)
+				}
+				if err := l.receive(m, &left, func(*message) { n++ }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if left.come() || left.err != nil || n != c.want {
+				t.Errorf("more is to come: %t; error %v; %d messages, want %d", left.come(), left.err, n, c.want)
+			}
+		})
+	}
+}

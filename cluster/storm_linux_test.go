@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,6 +150,13 @@ func TestStorm(t *testing.T) {
 			for i := range w.servers {
 				w.alone(i, open)
 			}
+		}, func() {}},
+		{"a server, a worker and the client are stopped for five seconds", func() {
+			for _, n := range []*node{w.servers[1], workers[3], c} {
+				n.signal(syscall.SIGSTOP)
+				defer n.signal(syscall.SIGCONT)
+			}
+			time.Sleep(pauseTime)
 		}, func() {}},
 		{"two workers are killed", func() { workers[1].kill(); workers[2].kill() }, func() { workers[1].again(); workers[2].again() }},
 	} {
