@@ -13,7 +13,9 @@ import (
 const fakeEnv = "CONCERT_TEST_FAKE"
 
 // fake is a worker that answers each call with its argument. One of a function whose
-// name ends in "fatal" ends it before it begins that call.
+// name ends in "fatal" ends it before it begins that call. If the name ends in "twice",
+// it begins the call twice and does not answer; if it ends in "unasked", it gives the
+// call back without being asked for it.
 func fake() {
 	setup := os.Getenv("CONCERT_WORKER")
 	_, list, _ := strings.Cut(setup, "files=")
@@ -47,6 +49,14 @@ func fake() {
 			}
 			id := frame.ID{Seq: h.Seq, Index: i}
 			b := frame.AppendID(nil, frame.Started, id)
+			switch {
+			case strings.HasSuffix(h.Name, "twice"):
+				out.Write(frame.AppendID(b, frame.Started, id))
+				continue
+			case strings.HasSuffix(h.Name, "unasked"):
+				out.Write(frame.AppendID(nil, frame.GivenBack, id))
+				continue
+			}
 			out.Write(frame.AppendResult(b, frame.Outcome{ID: id, Value: arg}))
 		}
 	}

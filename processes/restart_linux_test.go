@@ -19,6 +19,12 @@ import (
 // fakeFatal kills a fake worker before it begins.
 var fakeFatal = concert.Register("processes_test.fatal", func(_ context.Context, n int) (int, error) { return n, nil })
 
+// These have a fake worker say of their calls what it must not say; see fake.
+var (
+	fakeTwice   = concert.Register("processes_test.twice", func(_ context.Context, n int) (int, error) { return n, nil })
+	fakeUnasked = concert.Register("processes_test.unasked", func(_ context.Context, n int) (int, error) { return n, nil })
+)
+
 // dieIdle is an initializer after which the worker ends as soon as a file is there.
 var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context, path string) (int, error) {
 	go func() {
@@ -49,6 +55,26 @@ func (l *lines) records(t *testing.T, msg string) (found []map[string]any) {
 		}
 	}
 	return found
+}
+
+// TestProtocol_Calls: a worker that says of a call what it must not say is killed. The
+// call has an error, and those behind it run.
+func TestProtocol_Calls(t *testing.T) {
+	for _, row := range []struct {
+		fn   func(context.Context, int) (int, error)
+		want string
+	}{{fakeTwice, "it begins twice with call 0"}, {fakeUnasked, "it gives back call 0"}} {
+		t.Run(row.want, func(t *testing.T) {
+			leftovers(t)
+			var log lines
+			p := fakes(t, 1, &log)
+			_, err := submit(t, p, row.fn, 1).Result(t.Context())
+			if e := died(t, err); e.Err == nil || !strings.Contains(e.Error(), "protocol") || !strings.Contains(e.Error(), row.want) {
+				t.Errorf("Result() = %v, want an error of the protocol with %q", err, row.want)
+			}
+			works(t, p)
+		})
+	}
 }
 
 // fakes returns a pool of fake workers.
