@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,6 +123,8 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 			return fmt.Errorf("cluster: %s asks for a key, and there is none", Redacted(url))
 		}
 		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, l.public)
+	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // it may be no error of the library's by then
+		return fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or have the servers take more: concertd serve --connections", Redacted(url), a.Key, l.public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
 			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", Redacted(url), err)

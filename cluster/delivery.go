@@ -79,6 +79,10 @@ func (w *worker) take(msg *message) {
 				msg.msg.Data = before.msg.msg.Data
 			}
 			before.msg, before.came = msg, d.came
+		case before.try == d.try && before.msg != nil: // it was published twice, as its acknowledgement was lost
+			w.mu.Unlock()
+			msg.say(acknowledged)
+			return
 		case w.unwanted(d):
 			unwanted = true
 		default: // it was submitted again, and waits: when it comes again, there is a result

@@ -34,7 +34,7 @@
 //
 // # The rules
 //
-//   - A task runs at least once, unless it is cancelled first: twice if a worker is lost, or its word, after it has begun. Functions with
+//   - A task runs at least once, unless it is cancelled first: twice if a worker is lost, or its word, after it has begun, or if the servers' acknowledgement of the task is lost. Functions with
 //     effects outside should bear that: by writing under the name of what they make, by an id that the receiver
 //     remembers.
 //   - Its result is shown exactly once: the first one that the servers store counts.

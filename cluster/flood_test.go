@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
@@ -202,4 +203,105 @@ func TestServe_LargeMessages(t *testing.T) {
 	}
 	let()
 	allRan(t, ex)
+}
+
+// TestReplay_Twins: if there are two dead letters of one task, replaying one removes
+// both, and no others.
+func TestReplay_Twins(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
+		t.Fatal(err)
+	}
+	_, js := raw(t, s)
+	subject := wire.TaskSubject("contract", "client")
+	letter := func(owner, id string) {
+		t.Helper()
+		e := wire.Envelope{ID: wire.TaskID{Client: "client", Session: "s", Number: id}, Function: "f", Signature: "s", Session: "s", Try: id}
+		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &nats.Msg{Subject: wire.DeadSubject(subject, owner), Data: msgs[0], Header: nats.Header{jetstream.MsgIDHeader: {"dead." + id}}}
+		for { // until the servers have forgotten the id
+			ack, err := js.PublishMsg(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ack.Duplicate {
+				return
+			}
+		}
+	}
+	letter("one", "1")
+	letter("one", "2")
+	letter("one", "1")
+	letter("two", "1")
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	letters, err := in.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(letters) != 4 {
+		t.Fatalf("%+v, %v", letters, err)
+	}
+	if err := in.Replay(t.Context(), letters[0].Number); err != nil {
+		t.Fatal(err)
+	}
+	left, err := in.DeadLetters(t.Context(), 0, 10)
+	if err != nil || len(left) != 1 || left[0].Number != letters[1].Number {
+		t.Errorf("%+v, %v; want the second one", left, err)
+	}
+}
+
+// TestServe_PublishedTwice: a worker that gets a task twice, since the client has
+// not heard that the servers have it, runs it once.
+func TestServe_PublishedTwice(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 2)
+	ex := dial(t, access)
+	if n, err := concert.Submit(t.Context(), ex, count, 8_000_000).Result(t.Context()); n == 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	contract := in.Workers()[0].Contract
+	h := holdOf("weigh")
+	let := sync.OnceFunc(func() { close(h.let) })
+	defer let()
+	_, js := raw(t, s)
+	_, arg, err := concert.Prepare(weigh, []byte("light"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap, err := js.Stream(t.Context(), wire.TaskStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishTasks(t, js, contract, "client", 1, wire.Inline(arg))
+	<-h.began
+	info, err := tap.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := tap.GetMsg(t.Context(), info.State.LastSeq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), first.Subject, first.Data); err != nil {
+		t.Fatal(err)
+	}
+	for n := uint64(2); n != 1; n, _ = ex.Stored(t) {
+		time.Sleep(time.Millisecond)
+	}
+	let()
+	allRan(t, ex)
+	if len(h.began) > 0 {
+		t.Error("it ran twice")
+	}
 }

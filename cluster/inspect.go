@@ -197,7 +197,8 @@ func printable(text string) string {
 	}, text)
 }
 
-// Replay has a dead letter run once more, by workers of the contract that it was for, and removes it. Its submitter was told that it was
+// Replay has a dead letter run once more, by workers of the contract that it was for, and removes it, with others of the same task. If Replay returns an error,
+// or two of them replay a letter concurrently, the task may run twice. Its submitter was told that it was
 // given up, and is told nothing now; but the result of a task with an id of its own is found by that, see [WithID].
 func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
@@ -219,7 +220,48 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	if err != nil {
 		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
 	}
-	return in.Discard(ctx, number)
+	if err := in.Discard(ctx, number); err != nil {
+		return err
+	}
+	return in.discardTwins(ctx, stream, msg)
+}
+
+// discardTwins removes the other letters of the same task: a worker that does not
+// learn that its letter is stored, or is lost at that moment, leaves the task to
+// another one, which writes it anew.
+func (in *Inspector) discardTwins(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
+	contract, client, ok := wire.DeadTask(letter.Subject)
+	id := letter.Header.Get(jetstream.MsgIDHeader)
+	if !ok || id == "" {
+		return nil
+	}
+	all, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{wire.DeadSubject(wire.TaskSubject(contract, client), "*")}, HeadersOnly: true,
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: dead letters: %w", err)
+	}
+	for more := true; more; {
+		more = false
+		batch, err := all.FetchNoWait(batchSize)
+		if err != nil {
+			return fmt.Errorf("cluster: dead letters: %w", err)
+		}
+		for msg := range batch.Messages() {
+			more = true
+			meta, err := msg.Metadata()
+			if err == nil && msg.Headers().Get(jetstream.MsgIDHeader) == id {
+				err = in.Discard(ctx, meta.Sequence.Stream)
+			}
+			if err != nil {
+				return fmt.Errorf("cluster: dead letters: %w", err)
+			}
+		}
+		if err := batch.Error(); err != nil {
+			return fmt.Errorf("cluster: dead letters: %w", err)
+		}
+	}
+	return nil
 }
 
 // Discard removes a dead letter.

@@ -147,8 +147,23 @@ func (r right) importText(key string) string {
 	return fmt.Sprintf("{%s: {account: %s, subject: %q}%s}\n", kind, commonAccount, strings.ReplaceAll(r.subject, "%s", key), as)
 }
 
+// limits returns what a key with the role may use of a server, in its configuration.
+func (s *Server) limits(r Role) string {
+	connections := s.options.Connections
+	if r == Worker {
+		connections = mostReplays
+	}
+	return fmt.Sprintf("limits: {max_connections: %d, max_subscriptions: %d}\n", connections, mostSubscriptions)
+}
+
+const (
+	defaultConnections = 128     // of a client's key: see Options.Connections
+	mostSubscriptions  = 1 << 12 // of a connection, which has about a dozen, and one for each request that it waits for
+	longestLine        = 1 << 10 // bytes of the protocol; a line has the subjects of a message
+)
+
 // configure has the options say so: see "Accounts" in the NATS documentation.
-func configure(o *nats.Options, own string, holders []Holder) error {
+func (s *Server) configure(o *nats.Options, own string, holders []Holder) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nusers: [\n{nkey: %s}\n", commonAccount, own)
 	for _, h := range holders {
@@ -169,7 +184,7 @@ func configure(o *nats.Options, own string, holders []Holder) error {
 		if h.Role == Admin {
 			continue
 		}
-		fmt.Fprintf(&text, "%s {\nusers: [{nkey: %s}]\nimports: [\n", h.Key, h.Key)
+		fmt.Fprintf(&text, "%s {\nusers: [{nkey: %s}]\n%simports: [\n", h.Key, h.Key, s.limits(h.Role))
 		for _, r := range h.Role.rights() {
 			text.WriteString(r.importText(h.Key))
 		}

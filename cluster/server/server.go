@@ -51,6 +51,12 @@ type Options struct {
 	// negative.
 	Sessions int
 
+	// Connections is how many connections a client's key has to all servers
+	// together; more are refused. An executor has one. Workers with one key have
+	// up to 4,096, and admins any number. It is used with a Keyring only. Zero
+	// means 128, and negative means no limit.
+	Connections int
+
 	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them. Then it has to Listen.
 	Join *Join
 }
@@ -88,6 +94,12 @@ func New(opts *Options) (*Server, error) {
 	}
 	if s.options.Sessions == 0 {
 		s.options.Sessions = defaultSessions
+	}
+	switch {
+	case s.options.Connections == 0:
+		s.options.Connections = defaultConnections
+	case s.options.Connections < 0:
+		s.options.Connections = -1 // as in NATS
 	}
 	if s.options.Keyring != nil {
 		var err error
@@ -141,6 +153,9 @@ func (s *Server) configuration() (*nats.Options, error) {
 		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Folder, MaxPayload: 1 << 20,
 		DontListen: s.options.Listen == "",
 	}
+	if s.issuer != nil {
+		o.MaxControlLine = longestLine
+	}
 	o.SyncAlways = s.options.SyncAlways
 	o.JetStreamLimits.DefaultMaxConsumers = mostConsumers // which are sessions; it is a thousand else
 	if s.options.Listen != "" {
@@ -165,7 +180,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := configure(o, s.issuer.public, holders); err != nil {
+		if err := s.configure(o, s.issuer.public, holders); err != nil {
 			return nil, err
 		}
 	}

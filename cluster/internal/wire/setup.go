@@ -22,8 +22,7 @@ const (
 	CancelsKept = 1 << 14                // of a client that are remembered
 	YieldsKept  = 1 << 20                // of all tasks together, that were given back: the newest
 	DeadAge     = 30 * 24 * time.Hour    // of a dead letter
-	DedupeTime  = 30 * time.Second       // in which a message that is published twice counts once: servers remember all ids of it, a few hundred bytes each
-	noDedupe    = 100 * time.Millisecond // where messages have no ids; less is not possible
+	dedupeTime  = 100 * time.Millisecond // for which servers remember the ids of messages, of 64 KiB each if a client wants that; less is not possible
 	MostDead    = 1000                   // dead letters of a client for one contract, by workers of one owner
 	Silence     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
 	letterBytes = 4 << 10                // that a dead letter may have beside the task
@@ -46,7 +45,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		{
 			Name: TaskStream, Description: "tasks that wait for a worker", Subjects: []string{"concert.task.*.*"},
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: PerClient, DiscardNewPerSubject: true,
-			MaxMsgSize: LargestPost - letterBytes, MaxAge: TaskAge, Duplicates: DedupeTime,
+			MaxMsgSize: LargestPost - letterBytes, MaxAge: TaskAge,
 		},
 		{
 			Name: ResultStream, Description: "results until they are taken", Subjects: []string{"concert.result.*.*.*"},
@@ -67,17 +66,14 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		},
 		{
 			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*.*"},
-			MaxMsgsPerSubject: MostDead, MaxAge: DeadAge, Duplicates: DedupeTime,
+			MaxMsgsPerSubject: MostDead, MaxAge: DeadAge,
 		},
 		{
 			Name: YieldStream, Description: "how often tasks were given back", Subjects: []string{"concert.yield.*.*.*"},
 			MaxMsgsPerSubject: 1, MaxMsgs: YieldsKept, MaxMsgSize: yieldBytes, MaxAge: TaskAge, AllowDirect: true,
 		},
 	} {
-		c.Storage, c.Replicas = jetstream.FileStorage, replicas
-		if c.Duplicates == 0 {
-			c.Duplicates = noDedupe
-		}
+		c.Storage, c.Replicas, c.Duplicates = jetstream.FileStorage, replicas, dedupeTime
 		if c.MaxMsgSize == 0 {
 			c.MaxMsgSize = LargestPost
 		}

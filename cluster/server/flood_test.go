@@ -1,0 +1,120 @@
+package server
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// What docs/security.md promises of a flood by one key: how long another one waits,
+// and what it costs in memory.
+const (
+	floodDelay  = 10 * time.Second
+	floodMemory = 128 << 20
+)
+
+// heap returns the bytes of the heap that are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what the first one has finalized
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// unharmed fails the test if a flood since begin costs more than is promised.
+func unharmed(t *testing.T, other *visitor, before int64) {
+	t.Helper()
+	begin := time.Now()
+	if got := other.knock(wire.ResultStream, "unharmed"); got != "" {
+		t.Error(got)
+	}
+	if took := time.Since(begin); took > floodDelay {
+		t.Errorf("another client waits for %v", took)
+	}
+	if got := heap() - before; got > floodMemory {
+		t.Errorf("it takes %d MiB of memory, want %d at most", got>>20, floodMemory>>20)
+	}
+}
+
+// TestFlood_MessageIDs: servers do not keep the ids of messages, which may be long,
+// in memory.
+func TestFlood_MessageIDs(t *testing.T) {
+	_, rude, other := fourSessions(t)
+	before := heap()
+	for i := range 3000 {
+		id := fmt.Sprint(i, strings.Repeat("x", 60<<10))
+		if _, err := rude.js.PublishMsg(t.Context(), &client.Msg{Subject: wire.TaskSubject("contract", rude.public), Header: client.Header{jetstream.MsgIDHeader: {id}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unharmed(t, other, before)
+}
+
+// TestFlood_Connections: a client's key has so many connections, and others can
+// still connect.
+func TestFlood_Connections(t *testing.T) {
+	s, rude, other := fourSessions(t)
+	if s.options.Connections != defaultConnections {
+		t.Errorf("%d connections by default, want %d", s.options.Connections, defaultConnections)
+	}
+	before := heap()
+	connect := func(v *visitor) error {
+		nc, err := client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign), client.NoReconnect())
+		if err == nil {
+			t.Cleanup(nc.Close)
+		}
+		return err
+	}
+	n := 1 // its own
+	for ; n < 400; n++ {
+		if err := connect(rude); err != nil {
+			if !strings.Contains(err.Error(), "maximum account active connections exceeded") {
+				t.Error(err)
+			}
+			break
+		}
+	}
+	if n != defaultConnections {
+		t.Errorf("%d connections of one key, want %d", n, defaultConnections)
+	}
+	if err := connect(other); err != nil {
+		t.Error(err)
+	}
+	unharmed(t, other, before)
+}
+
+// TestFlood_Subscriptions: a connection has so many subscriptions, and no subject
+// of more than a kilobyte.
+func TestFlood_Subscriptions(t *testing.T) {
+	_, rude, other := fourSessions(t)
+	before := heap()
+	refused := make(chan error, 1)
+	rude.nc.SetErrorHandler(func(_ *client.Conn, _ *client.Subscription, err error) {
+		select {
+		case refused <- err:
+		default:
+		}
+	})
+	for i := range 2 * mostSubscriptions {
+		if _, err := rude.nc.Subscribe(fmt.Sprint("x", i), func(*client.Msg) {}); err != nil {
+			break
+		}
+	}
+	if err := <-refused; !strings.Contains(err.Error(), "maximum subscriptions exceeded") {
+		t.Error(err)
+	}
+	closed := rude.nc.StatusChanged(client.RECONNECTING, client.CLOSED)
+	if err := rude.nc.Publish("concert.load."+rude.public+"."+strings.Repeat("x", longestLine)+".0", nil); err != nil {
+		t.Fatal(err)
+	}
+	<-closed
+	unharmed(t, other, before)
+}
