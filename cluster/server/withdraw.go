@@ -18,12 +18,24 @@ const (
 	withdrawalRate = 2000 // of one key in a second, when there are more than CancelsKept
 )
 
+// noCancellation is the answer to a message that is none, in the form of the
+// answers of streams. Headers would tell the stream what to do.
+const noCancellation = `{"error": {"code": 400, "description": "a cancellation is short, and has no headers"}}`
+
+// importHeader is the header that servers add to a message that comes from another
+// account by a service import.
+const importHeader = "Nats-Request-Info"
+
 // withdrawing returns the handler of the cancellations of a key.
 func (d *door) withdrawing(key string) client.MsgHandler {
 	slots := make(chan struct{}, withdrawals)
 	limit := rate.NewLimiter(withdrawalRate, wire.CancelsKept)
 	return func(m *client.Msg) {
-		if len(m.Data) > wire.LongestCancel { // it is none
+		m.Header.Del(importHeader)
+		if len(m.Data) > wire.LongestCancel || len(m.Header) > 0 { // it is none
+			if m.Reply != "" {
+				m.Respond([]byte(noCancellation))
+			}
 			return
 		}
 		limit.Wait(context.Background())
