@@ -90,7 +90,8 @@ type request struct {
 }
 
 // pull asks a consumer for messages, and gives them to take as they come. It
-// returns when the servers have said that the request is over, or an error if they have not, or the connection was lost.
+// returns when the servers have said that the request is over and the messages that they have sent for it have arrived: see following. It returns an
+// error if the request was not answered in time, or the connection was lost.
 //
 // Messages can arrive after the servers' word is overdue: this process or a
 // server had no processor for seconds. Until a lease has passed, late is called
