@@ -128,6 +128,7 @@ func New(opts *Options) (*Server, error) {
 		s.remove()
 		return nil, fmt.Errorf("server: %w", err)
 	}
+	s.server.SetLogger(newRecorder(), false, false)
 	s.server.Start()
 	if !s.server.ReadyForConnections(10 * time.Second) {
 		s.Close()

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+// lines is what is logged.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestRecorder: a server records keys that it refuses, and a flood of them in a few
+// lines.
+func TestRecorder(t *testing.T) {
+	var logged lines
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	defer slog.SetDefault(before)
+	s, one, _ := fourSessions(t)
+	stranger, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := stranger.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Connect(s.URL(), client.Secure(one.tls), client.Nkey(public, stranger.Sign)); err == nil {
+		t.Fatal("a stranger's key is accepted")
+	}
+	for begin := time.Now(); !strings.Contains(logged.String(), public); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the key is not named in %s", logged.String())
+		}
+	}
+	r := newRecorder()
+	for i := range 10_000 {
+		r.Errorf("authentication error of flood %d", i)
+	}
+	if n := strings.Count(logged.String(), "of flood"); n < 1 || n > 100 {
+		t.Error(fmt.Sprint(n, " records of a flood"))
+	}
+	r = newRecorder()
+	r.Noticef("Server is ready")
+	if strings.Contains(logged.String(), "ready") {
+		t.Error("it records what nobody needs")
+	}
+}
