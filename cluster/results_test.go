@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,5 +163,28 @@ func TestEras(t *testing.T) {
 	close(now.let)
 	if got, err := second.Result(t.Context()); got != "new" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestResult_Damaged: a result that cannot be decoded settles its task with an
+// error.
+func TestResult_Damaged(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	serve(t, access, 1)
+	ex := dial(t, access)
+	name, h := newHold(t)
+	defer close(h.let)
+	fut := concert.Submit(t.Context(), ex, held, name)
+	<-h.began
+	client, bodies := ex.Cancellations()
+	session, try, _ := strings.Cut(string(bodies[0]), ".")
+	_, js := raw(t, s)
+	subject := wire.ResultSubject(wire.TaskID{Client: client, Session: session, Number: try})
+	if _, err := js.Publish(t.Context(), subject, []byte{0xff}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fut.Result(t.Context()); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("%v, want an error that says that the result is damaged", err)
 	}
 }

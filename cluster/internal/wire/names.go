@@ -80,6 +80,18 @@ func ResultSubject(id TaskID) string {
 	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
 }
 
+// ResultID returns the task of a subject of ResultSubject. It reports false for
+// another subject.
+func ResultID(subject string) (id TaskID, ok bool) {
+	switch parts := strings.Split(subject, "."); {
+	case len(parts) == 5 && strings.HasPrefix(subject, "concert.result."):
+		return TaskID{Client: parts[2], Session: parts[3], Number: parts[4]}, true
+	case len(parts) == 4 && strings.HasPrefix(subject, "concert.kept."):
+		return TaskID{Client: parts[2], Number: parts[3]}, true
+	}
+	return id, false
+}
+
 // ArgumentName returns a new name of a large argument of a client.
 func ArgumentName(client string) string { return client + "." + Random() }
 

@@ -34,3 +34,16 @@ func TestCancellation(t *testing.T) {
 		}
 	}
 }
+
+func TestResultID(t *testing.T) {
+	for _, id := range []TaskID{{Client: "c", Session: "s", Number: "1"}, {Client: "c", Number: "n"}} {
+		if got, ok := ResultID(ResultSubject(id)); !ok || got != id {
+			t.Errorf("%+v, %v; want %+v", got, ok, id)
+		}
+	}
+	for _, subject := range []string{"", "concert.result.c.s", "concert.kept.c.s.1", "concert.task.c.s"} {
+		if id, ok := ResultID(subject); ok {
+			t.Errorf("%q is taken for the result of %+v", subject, id)
+		}
+	}
+}
