@@ -229,3 +229,88 @@ func TestCircle_RescueFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestCircle_Inputs: a circle that leads through the inputs of a Map is a
+// deadlock, whether the inputs or the task that waits for the Map close it, and
+// also at the end of a chain of waits.
+func TestCircle_Inputs(t *testing.T) {
+	for _, between := range []int{0, 1, 3} {
+		for _, closing := range []string{"inputs", "task"} {
+			t.Run(fmt.Sprint(closing, between), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var pools []*goroutines.Pool
+					for range 3 + between {
+						pools = append(pools, goroutines.New(1, nil))
+						defer pools[len(pools)-1].Close()
+					}
+					turns := map[string]chan struct{}{"inputs": make(chan struct{}), "task": make(chan struct{})}
+					var f *concert.Future[int]
+					failed := map[string]error{}
+					mapped := concert.Submit(t.Context(), pools[0], func(ctx context.Context, _ int) (n int, last error) {
+						inputs := func(yield func(int) bool) {
+							<-turns["inputs"]
+							got, err := f.Result(ctx)
+							failed["inputs"] = err
+							yield(got)
+						}
+						for _, err := range concert.Map(ctx, pools[1], square, inputs) {
+							last = err
+						}
+						return 1, last
+					}, 0)
+					next := mapped
+					for i := range between {
+						awaited := next
+						next = concert.Submit(t.Context(), pools[3+i], func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0)
+					}
+					f = concert.Submit(t.Context(), pools[2], func(ctx context.Context, _ int) (int, error) {
+						<-turns["task"]
+						got, err := next.Result(ctx)
+						failed["task"] = err
+						return got, err
+					}, 0)
+					synctest.Wait()
+					first := "inputs"
+					if closing == first {
+						first = "task"
+					}
+					close(turns[first])
+					synctest.Wait()
+					close(turns[closing])
+					f.Result(t.Context())
+					mapped.Result(t.Context())
+					if !errors.Is(failed[closing], concert.ErrDeadlock) {
+						t.Errorf("the wait of the %s returned %v, want ErrDeadlock; the other %v", closing, failed[closing], failed[first])
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestCircle_Canceled: a wait of a task that was just canceled has ended, also
+// before its goroutine runs again. So it is part of no circle.
+func TestCircle_Canceled(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+			defer a.Close()
+			defer b.Close()
+			begin := make(chan struct{})
+			var g *concert.Future[int]
+			f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
+				<-begin
+				return g.Result(ctx)
+			}, 0)
+			g = concert.Submit(t.Context(), b, func(ctx context.Context, _ int) (int, error) {
+				close(begin)
+				synctest.Wait()
+				f.Cancel()
+				return f.Result(ctx)
+			}, 0)
+			if _, err := g.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) || errors.Is(err, concert.ErrDeadlock) {
+				t.Fatalf("the wait for a canceled task returned %v", err)
+			}
+		})
+	}
+}
