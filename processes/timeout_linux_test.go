@@ -37,3 +37,15 @@ func TestPool_TimeoutReturned(t *testing.T) {
 		t.Errorf("Result() error = %v, want the task's own", err)
 	}
 }
+
+// TestTimeout_Own: a task that returns context.DeadlineExceeded, of a deadline of its
+// own, has not run for longer than Options.Timeout.
+func TestTimeout_Own(t *testing.T) {
+	p := newPool(t, 1, &processes.Options{Timeout: time.Hour})
+	_, err := concert.Submit(t.Context(), p, ownDeadline, 1).Result(t.Context())
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, processes.ErrTimeout) {
+		t.Errorf("Result() = %v, want DeadlineExceeded and not ErrTimeout", err)
+	}
+}
+
+var ownDeadline = concert.Register("processes_test.ownDeadline", func(context.Context, int) (int, error) { return 0, context.DeadlineExceeded })
