@@ -118,3 +118,40 @@ func TestFlood_Subscriptions(t *testing.T) {
 	<-closed
 	unharmed(t, other, before)
 }
+
+// TestFlood_Parts: servers store so many parts of large values for a client, of the
+// newest, and all of another client.
+func TestFlood_Parts(t *testing.T) {
+	s, rude, other := fourSessions(t)
+	if _, err := other.nc.Request("concert.load."+other.public+".name.0", []byte("part"), patience); err != nil {
+		t.Fatal(err)
+	}
+	before := heap()
+	name := strings.Repeat("x", 800)
+	const flood = 3 * defaultParts
+	for i := range flood {
+		if err := rude.nc.Publish(fmt.Sprint("concert.load.", rude.public, ".", name, i, ".0"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rude.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		stream, err := s.door.js.Stream(t.Context(), wire.LoadStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := stream.CachedInfo().State
+		if state.LastSeq > flood/2 && state.Msgs <= defaultParts+defaultParts/4+1 {
+			break
+		}
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("%d parts are stored, want %d", state.Msgs, defaultParts)
+		}
+	}
+	if m, err := other.nc.Request(wire.ClientAPI+".DIRECT.GET.CONCERT_LOAD.concert.load."+other.public+".name.0", nil, patience); err != nil || string(m.Data) != "part" {
+		t.Errorf("the part of another client: %v, %v", m, err)
+	}
+	unharmed(t, other, before)
+}

@@ -57,6 +57,13 @@ type Options struct {
 	// means 128, and negative means no limit.
 	Connections int
 
+	// Parts is about how many parts of large arguments, and as many of large
+	// results, the servers store for a client, of half a megabyte each; the
+	// oldest of more are removed, and tasks that need them fail. It is used with
+	// a Keyring only. Zero means 16,384, which is 8 GiB, and negative means no
+	// limit.
+	Parts int
+
 	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them. Then it has to Listen.
 	Join *Join
 }
@@ -94,6 +101,9 @@ func New(opts *Options) (*Server, error) {
 	}
 	if s.options.Sessions == 0 {
 		s.options.Sessions = defaultSessions
+	}
+	if s.options.Parts == 0 {
+		s.options.Parts = defaultParts
 	}
 	switch {
 	case s.options.Connections == 0:
@@ -144,6 +154,9 @@ func New(opts *Options) (*Server, error) {
 			return nil, err
 		}
 		s.running.Go(func() { s.followKeys(before) })
+		if s.options.Parts > 0 {
+			s.running.Go(s.boundParts)
+		}
 	}
 	return s, nil
 }

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+const (
+	defaultParts = 1 << 14                // of a client: see Options.Parts
+	partsPeriod  = 500 * time.Millisecond // between two looks at how many there are
+)
+
+// boundParts removes the oldest parts of large values of each client that has more
+// than Options.Parts, until the server stops. NATS has no such bound for all
+// subjects of a client together. Clients are counted only after so many parts were
+// stored, by all of them, that one may have a quarter more than it should.
+func (s *Server) boundParts() {
+	tick := time.NewTicker(partsPeriod)
+	defer tick.Stop()
+	next := uint64(s.options.Parts / 4) // the sequence number from which on clients are counted
+	for {
+		select {
+		case <-tick.C:
+		case <-s.stop:
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), doorTime)
+		stream, err := s.door.js.Stream(ctx, wire.LoadStream)
+		if err == nil {
+			info := stream.CachedInfo()
+			leads := info.Cluster == nil || info.Cluster.Leader == s.server.Name()
+			if last := info.State.LastSeq; leads && last >= next && s.countParts(ctx, stream) == nil {
+				next = last + uint64(s.options.Parts/4) + 1
+			}
+		}
+		cancel()
+	}
+}
+
+// countParts counts the parts of each client, and removes those above the limit.
+func (s *Server) countParts(ctx context.Context, stream jetstream.Stream) error {
+	holders, err := s.options.Keyring.Holders()
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		if h.Role != Client {
+			continue
+		}
+		for _, prefix := range []string{"concert.load.", "concert.output."} {
+			filter := prefix + h.Key + ".>"
+			body, err := json.Marshal(map[string]any{"seq": 1, "batch": 1, "next_by_subj": filter})
+			if err != nil {
+				return err
+			}
+			first, err := s.door.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.LoadStream, body)
+			if err != nil {
+				return err
+			}
+			more, _ := strconv.Atoi(first.Header.Get("Nats-Num-Pending")) // none if there is no message
+			if more < s.options.Parts {
+				continue
+			}
+			slog.Warn("server: the oldest parts of large values of a client are removed: there are too many", "key", h.Key, "parts", more+1, "limit", s.options.Parts)
+			if err := stream.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeKeep(uint64(s.options.Parts))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
