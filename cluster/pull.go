@@ -89,9 +89,10 @@ type request struct {
 	lives time.Duration // how long the servers wait for messages; 0 means that they send what is there
 }
 
-// pull asks a consumer for messages, and gives them to take as they come. It
-// returns when the servers have said that the request is over and the messages that they have sent for it have arrived: see following. It returns an
-// error if the request was not answered in time, or the connection was lost.
+// pull asks a consumer for messages, and passes them to take as they arrive. It
+// returns when the servers have ended the request and all messages that they sent
+// for it have arrived. It returns an error if the servers did not end it in time,
+// or if the connection was lost.
 //
 // Messages can arrive after the servers' word is overdue: this process or a
 // server had no processor for seconds. Until a lease has passed, late is called
@@ -224,8 +225,6 @@ func overBy(m *nats.Msg) error {
 	case status == "404" || status == "408": // there is nothing, or no more in that time
 		return nil
 	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than what is left
-		return nil
-	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // there were bytes left
 		return nil
 	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // all have been sent
 		return nil
