@@ -314,3 +314,39 @@ func TestCircle_Canceled(t *testing.T) {
 		})
 	}
 }
+
+// TestNested_GoroutineWaits: a goroutine of a task waits while another task runs
+// on top of that one. The worker is busy then, and runs no third task.
+func TestNested_GoroutineWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := goroutines.New(1, nil)
+		defer ex.Close()
+		gate := make(chan struct{})
+		third := make(chan *concert.Future[int], 1)
+		waited := make(chan struct{})
+		f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
+			onTop := concert.Submit(ctx, ex, func(context.Context, int) (int, error) {
+				<-gate
+				return 1, nil
+			}, 0)
+			queued := concert.Submit(ctx, ex, square, 2)
+			third <- queued
+			go func() {
+				time.Sleep(time.Millisecond)                    // until the other one runs on top
+				concert.Wait(ctx, concert.AllCompleted, queued) // Result would run it
+				close(waited)
+			}()
+			return onTop.Result(ctx)
+		}, 0)
+		queued := <-third
+		time.Sleep(time.Second)
+		if state := queued.State(); state != concert.Pending {
+			t.Errorf("the third task is %v while another one runs on the only worker", state)
+		}
+		close(gate)
+		if got, err := f.Result(t.Context()); got != 1 || err != nil {
+			t.Errorf("Result() = %d, %v", got, err)
+		}
+		<-waited
+	})
+}
