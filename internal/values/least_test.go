@@ -16,8 +16,8 @@ type (
 	manyMany  [1 << 20]many
 	manyCubed [1 << 20]manyMany
 	noBytes   struct {
-		hidden [1 << 30][1 << 30][0]func()
-		A      int
+		_ [1 << 30][1 << 30][0]func()
+		A int
 	}
 	manyInside struct {
 		First []manyInside
