@@ -85,9 +85,9 @@ func encodeNested(err error, outer any) []byte {
 	errorNames.mu.RUnlock()
 	w.Sentinels = n.matched(all, sentinels)
 	w.addStandard(all, n)
-	for name, t := range types {
+	for _, name := range slices.Sorted(maps.Keys(types)) { // in this order they share the bound of nesting
 		for _, e := range all {
-			if w.add(name, t, e, n) {
+			if w.add(name, types[name], e, n) {
 				break
 			}
 		}
