@@ -97,6 +97,7 @@ func TestClose(t *testing.T) {
 		"file_not_closed": {text: "left\n"}, "child_lives": {text: "atexit\n"}, "thread_stays": {text: "atexit\n", printed: "words of C"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var out printed
 			grace := 2 * time.Minute
 			if name == "thread_stays" || name == "child_lives" {

@@ -2,6 +2,7 @@ package python_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,15 +40,18 @@ def replaces():
 // worker's files, costs itself only.
 func TestHangUp(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		p := newPool(t, 1, &python.Options{Threads: threads})
-		for _, name := range []string{"execs", "execs_in_thread", "closes", "replaces"} {
-			_, err := call(t, p, python.Source[python.None, int](name, hangups), python.None{})
-			if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
-				t.Errorf("%s, %d threads: %v, want a WorkerError that names the pipe", name, threads, err)
+		t.Run(fmt.Sprint(threads), func(t *testing.T) {
+			t.Parallel()
+			p := newPool(t, 1, &python.Options{Threads: threads})
+			for _, name := range []string{"execs", "execs_in_thread", "closes", "replaces"} {
+				_, err := call(t, p, python.Source[python.None, int](name, hangups), python.None{})
+				if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
+					t.Errorf("%s: %v, want a WorkerError that names the pipe", name, err)
+				}
+				if n, err := call(t, p, python.Func[int, int]("builtins:abs"), -1); n != 1 || err != nil {
+					t.Errorf("after %s: %d, %v", name, n, err)
+				}
 			}
-			if n, err := call(t, p, python.Func[int, int]("builtins:abs"), -1); n != 1 || err != nil {
-				t.Errorf("after %s, %d threads: %d, %v", name, threads, n, err)
-			}
-		}
+		})
 	}
 }

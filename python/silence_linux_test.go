@@ -93,6 +93,7 @@ func awaitFile(t *testing.T, path string) {
 func TestStuck(t *testing.T) {
 	for name, threads := range map[string]int{"leaves_sleep": 1, "leaves_match": 2, "stays": 1} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := newPool(t, 2, &python.Options{Threads: threads, Timeout: time.Minute, Grace: 100 * time.Millisecond})
 			pid := stick(t, p, name)
 			var futures []*concert.Future[int]
@@ -110,6 +111,7 @@ func TestStuck(t *testing.T) {
 
 // TestStuck_Only: an interpreter that stays stopped is replaced.
 func TestStuck_Only(t *testing.T) {
+	t.Parallel()
 	p := newPool(t, 1, &python.Options{Timeout: time.Minute})
 	pid := stick(t, p, "stays")
 	if by, err := call(t, p, getpid, python.None{}); by == pid || err != nil {

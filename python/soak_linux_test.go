@@ -44,8 +44,18 @@ func interpreters(t *testing.T) (pids []int) {
 // TestSoak has tasks of all kinds flow while interpreters are killed at random. Each
 // settles with the right value, or an error that its fate explains; and nothing is left.
 func TestSoak(t *testing.T) {
-	for _, threads := range []int{1, 4} {
-		t.Run(fmt.Sprint(threads), func(t *testing.T) { soak(t, threads) })
+	t.Run("threads", func(t *testing.T) {
+		for _, threads := range []int{1, 4} {
+			t.Run(fmt.Sprint(threads), func(t *testing.T) {
+				t.Parallel()
+				soak(t, threads)
+			})
+		}
+	})
+	for deadline := time.Now().Add(10 * time.Second); len(interpreters(t)) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("interpreters are left: %v", interpreters(t))
+		}
 	}
 }
 
@@ -169,10 +179,5 @@ func soak(t *testing.T, threads int) {
 	t.Logf("%d tasks, %d kills: %d died, %d cancelled, %d failed", tasks.Load(), kills.Load(), died.Load(), cancelled.Load(), failed.Load())
 	if kills.Load() == 0 || cancelled.Load() == 0 || failed.Load() == 0 {
 		t.Error("too little happened")
-	}
-	for deadline := time.Now().Add(10 * time.Second); len(interpreters(t)) > 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("interpreters are left: %v", interpreters(t))
-		}
 	}
 }

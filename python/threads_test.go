@@ -187,6 +187,7 @@ func TestThreadsCancel(t *testing.T) {
 // TestThreadsKill: what cannot be interrupted is killed, and its neighbours are told that it
 // was not for them.
 func TestThreadsKill(t *testing.T) {
+	t.Parallel()
 	var retried atomic.Int64
 	p := threads(t, 3, python.Options{Timeout: 4 * time.Second, Grace: 3 * time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
 		if errors.Is(err, processes.ErrNeighbor) {
