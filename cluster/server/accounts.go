@@ -147,7 +147,8 @@ func (r right) importText(key string) string {
 	return fmt.Sprintf("{%s: {account: %s, subject: %q}%s}\n", kind, commonAccount, strings.ReplaceAll(r.subject, "%s", key), as)
 }
 
-// limits returns what a key with the role may use of a server, in its configuration.
+// limits returns the limits of a key with role r, as text of the configuration
+// of NATS.
 func (s *Server) limits(r Role) string {
 	connections := s.options.Connections
 	if r == Worker {
@@ -158,11 +159,12 @@ func (s *Server) limits(r Role) string {
 
 const (
 	defaultConnections = 128     // of a client's key: see Options.Connections
-	mostSubscriptions  = 1 << 12 // of a connection, which has about a dozen, and one for each request that it waits for
-	longestLine        = 1 << 10 // bytes of the protocol; a line has the subjects of a message
+	mostSubscriptions  = 1 << 12 // of a connection; one needs about a dozen, and one for each open request
+	longestLine        = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
 )
 
-// configure has the options say so: see "Accounts" in the NATS documentation.
+// configure adds the accounts of the holders to the options: see "Accounts" in
+// the NATS documentation.
 func (s *Server) configure(o *nats.Options, own string, holders []Holder) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nusers: [\n{nkey: %s}\n", commonAccount, own)

@@ -18,49 +18,51 @@ import (
 
 const (
 	doorTime   = 4 * time.Second // for one request; the holder of the key repeats it after five seconds
-	atDoor     = 64              // requests that are served at a time
-	byKey      = 2               // requests of one key that are served at a time
-	resends    = 16              // requests to resend of one key that are served at a time
+	atDoor     = 64              // concurrent requests
+	byKey      = 2               // concurrent requests of one key
+	resends    = 16              // concurrent requests to resend of one key
 	adverts    = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
-	queueLimit = 4096            // messages of a key to a subject that wait; more are dropped, and asked again
-	queueBytes = 16 << 20        // and their bytes
+	queueLimit = 4096            // waiting messages of a key to one subject; more are dropped, and their senders repeat them
+	queueBytes = 16 << 20        // total size of these messages
 
 	recordPeriod = 10 * time.Second // between two log records of the same flood
 )
 
-// door is what a server does for the holders of keys: it says what a key is for, makes the consumers of clients and workers, stores what workers say of
-// themselves and the cancellations of clients, and sends kept results to sessions.
+// door serves the holders of keys. It reports the role of a key, and makes the
+// consumers of clients and workers. It stores the functions and adverts of
+// workers, and the cancellations of clients. It sends kept results to sessions.
 //
-// Each key has subscriptions, and so queues, of its own. A key whose messages come
-// faster than they are served fills its own queues only: those of other keys are
-// served as if it were not there, but for the processor.
+// Each key has its own subscriptions, and so its own queues. If the messages of
+// a key arrive faster than the server handles them, they fill only the queues
+// of this key. This costs other keys nothing but CPU time.
 type door struct {
 	server *Server
 	nc     *client.Conn
 	js     jetstream.JetStream
-	places chan struct{} // has room for those who knock and are served concurrently
+	places chan struct{} // has room for the requests that are served concurrently
 
 	mu        sync.Mutex
 	sessions  map[string]map[session]bool // guarded by mu: see session.go
-	recounted map[string]time.Time        // guarded by mu: when those of a key were counted anew
+	recounted map[string]time.Time        // guarded by mu: when the sessions of a key were last counted again
 
 	queues map[string]*queue // by key; used by openDoor, and then by followKeys only
 }
 
-// queue is what a server has for a key.
+// queue is the state of a key in a server.
 type queue struct {
-	knocks, resends, adverts chan struct{} // have room for what is served concurrently
+	knocks, resends, adverts chan struct{} // have room for the requests that are served concurrently
 	subs                     []*client.Subscription
 }
 
-// openDoor serves the holders of keys, one server of all each.
+// openDoor serves the holders of keys. Of several servers, one serves each
+// request.
 func (s *Server) openDoor(holders []Holder) (*door, error) {
-	var told sync.Map // *rate.Sometimes by subject: a flood is recorded once in a while
+	var told sync.Map // *rate.Sometimes by subject: bounds the log records of a flood
 	nc, err := s.connect(client.MaxReconnects(-1), client.ErrorHandler(func(_ *client.Conn, sub *client.Subscription, err error) {
 		if sub != nil && errors.Is(err, client.ErrSlowConsumer) {
 			seldom, _ := told.LoadOrStore(sub.Subject, &rate.Sometimes{First: 1, Interval: recordPeriod})
 			seldom.(*rate.Sometimes).Do(func() {
-				slog.Warn("server: messages of a key are dropped: they come faster than they are served", "subject", sub.Subject)
+				slog.Warn("server: dropping messages of a key: they arrive faster than the server handles them", "subject", sub.Subject)
 			})
 			return
 		}
@@ -117,7 +119,7 @@ func (d *door) open(h Holder) (*queue, error) {
 	if h.Role != Worker {
 		subject := wire.WithdrawSubject(h.Key)
 		takes[subject] = d.withdrawing(h.Key)
-		limits[subject] = wire.CancelsKept // more would be forgotten at once
+		limits[subject] = wire.CancelsKept // the stream keeps no more
 	}
 	if h.Role != Client {
 		takes[wire.AdvertSubject(h.Key+".*")] = func(m *client.Msg) { d.advertised(q, m) }
@@ -218,11 +220,11 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	return w, err
 }
 
-// audit says what the servers have of tasks of a key. It finds messages of that key
-// only.
+// audit returns the states of tasks of a key. It finds only messages of this
+// key.
 func (d *door) audit(ctx context.Context, key string, role Role, a *wire.Audit) ([]wire.State, error) {
 	if role == Worker {
-		return nil, errors.New("a worker has no tasks of its own")
+		return nil, errors.New("a worker's key has no tasks to audit")
 	}
 	if err := a.Check(); err != nil {
 		return nil, err

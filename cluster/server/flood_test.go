@@ -13,7 +13,7 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// What docs/security.md promises of a flood by one key: how long another one waits,
+// The bounds of a flood by one key in docs/security.md: how long another key waits,
 // and what it costs in memory.
 const (
 	floodDelay  = 10 * time.Second
@@ -29,7 +29,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// unharmed fails the test if a flood since begin costs more than is promised.
+// unharmed fails the test if a flood since begin exceeds these bounds.
 func unharmed(t *testing.T, other *visitor, before int64) {
 	t.Helper()
 	begin := time.Now()
@@ -58,8 +58,8 @@ func TestFlood_MessageIDs(t *testing.T) {
 	unharmed(t, other, before)
 }
 
-// TestFlood_Connections: a client's key has so many connections, and others can
-// still connect.
+// TestFlood_Connections: a client's key has no more connections than the limit,
+// and other keys can still connect.
 func TestFlood_Connections(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	if s.options.Connections != defaultConnections {
@@ -91,8 +91,8 @@ func TestFlood_Connections(t *testing.T) {
 	unharmed(t, other, before)
 }
 
-// TestFlood_Subscriptions: a connection has so many subscriptions, and no subject
-// of more than a kilobyte.
+// TestFlood_Subscriptions: a connection has no more subscriptions than the
+// limit, and no subject of more than a kilobyte.
 func TestFlood_Subscriptions(t *testing.T) {
 	_, rude, other := fourSessions(t)
 	before := heap()
@@ -119,8 +119,8 @@ func TestFlood_Subscriptions(t *testing.T) {
 	unharmed(t, other, before)
 }
 
-// TestFlood_Parts: servers store so many parts of large values for a client, of the
-// newest, and all of another client.
+// TestFlood_Parts: servers keep the newest parts of large values of a client,
+// up to the limit, and all parts of another client.
 func TestFlood_Parts(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	if _, err := other.nc.Request("concert.load."+other.public+".name.0", []byte("part"), patience); err != nil {

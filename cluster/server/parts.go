@@ -14,17 +14,18 @@ import (
 
 const (
 	defaultParts = 1 << 14                // of a client: see Options.Parts
-	partsPeriod  = 500 * time.Millisecond // between two looks at how many there are
+	partsPeriod  = 500 * time.Millisecond // between two checks of how many parts were stored
 )
 
-// boundParts removes the oldest parts of large values of each client that has more
-// than Options.Parts, until the server stops. NATS has no such bound for all
-// subjects of a client together. Clients are counted only after so many parts were
-// stored, by all of them, that one may have a quarter more than it should.
+// boundParts removes the oldest parts of large values of each client that has
+// more than Options.Parts. It runs until the server stops. NATS has no limit
+// for all subjects of a client together. boundParts counts the parts of each
+// client when all clients together have stored a quarter of the limit since the
+// last count. So a client exceeds the limit by about a quarter at most.
 func (s *Server) boundParts() {
 	tick := time.NewTicker(partsPeriod)
 	defer tick.Stop()
-	next := uint64(s.options.Parts / 4) // the sequence number from which on clients are counted
+	next := uint64(s.options.Parts / 4) // the sequence number at which the next count is due
 	for {
 		select {
 		case <-tick.C:
@@ -64,11 +65,11 @@ func (s *Server) countParts(ctx context.Context, stream jetstream.Stream) error 
 			if err != nil {
 				return err
 			}
-			more, _ := strconv.Atoi(first.Header.Get("Nats-Num-Pending")) // none if there is no message
+			more, _ := strconv.Atoi(first.Header.Get("Nats-Num-Pending")) // 0 if there is no message
 			if more < s.options.Parts {
 				continue
 			}
-			slog.Warn("server: the oldest parts of large values of a client are removed: there are too many", "key", h.Key, "parts", more+1, "limit", s.options.Parts)
+			slog.Warn("server: removing the oldest parts of a client's large values: there are too many", "key", h.Key, "parts", more+1, "limit", s.options.Parts)
 			if err := stream.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeKeep(uint64(s.options.Parts))); err != nil {
 				return err
 			}

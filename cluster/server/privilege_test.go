@@ -348,7 +348,7 @@ func TestPrivileges_Door(t *testing.T) {
 		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: ">"}}}}, "a submission cannot be called"},
 		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MostAudited+1)}}, "ask for 256 at most"},
 		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: "1", Sequence: 1}}}}, ""},
-		{Worker, wire.Knock{Audit: &wire.Audit{Session: "x"}}, "a worker has no tasks"},
+		{Worker, wire.Knock{Audit: &wire.Audit{Session: "x"}}, "has no tasks to audit"},
 		{Worker, wire.Knock{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
 		{Worker, wire.Knock{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
 		{Worker, wire.Knock{Contract: contract}, ""},
@@ -367,8 +367,8 @@ func TestPrivileges_Door(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Audit: an audit tells a client of its own tasks and results, and
-// not of another client's, whatever it asks for.
+// TestPrivileges_Audit: an audit tells a client about its own tasks and results
+// only, whatever it asks for.
 func TestPrivileges_Audit(t *testing.T) {
 	sc := newScene(t, Client)
 	store := func(key string) (sequence uint64) {

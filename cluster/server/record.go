@@ -9,16 +9,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// recorded are parts of the NATS server's errors and warnings that a person who
-// looks after the servers should know of: who is refused, or dropped since it does
-// not read what it is sent.
+// recorded are parts of those errors and warnings of the NATS server that its
+// operator needs to see: a connection was refused, or it was closed because the
+// client does not read what it is sent.
 var recorded = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",
 }
 
-// recorder passes some records of the NATS server to package slog: not more than a
-// few a second, as anybody can cause them.
+// recorder passes some records of the NATS server to package slog. Any client
+// can cause these records, so it passes at most one per second after the first
+// 20.
 type recorder struct{ limit *rate.Limiter }
 
 func newRecorder() *recorder {
@@ -30,7 +31,7 @@ func (r *recorder) record(format string, args ...any) {
 	lower := strings.ToLower(text)
 	for _, part := range recorded {
 		if strings.Contains(lower, part) && r.limit.Allow() {
-			slog.Warn("server: a connection is refused or closed", "reason", text)
+			slog.Warn("server: connection refused or closed", "reason", text)
 			return
 		}
 	}

@@ -31,8 +31,8 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// TestRecorder: a server records keys that it refuses, and a flood of them in a few
-// lines.
+// TestRecorder: a server records the keys that it refuses. It records a flood
+// of them in a few lines.
 func TestRecorder(t *testing.T) {
 	var logged lines
 	before := slog.Default()
@@ -65,6 +65,6 @@ func TestRecorder(t *testing.T) {
 	r = newRecorder()
 	r.Noticef("Server is ready")
 	if strings.Contains(logged.String(), "ready") {
-		t.Error("it records what nobody needs")
+		t.Error("it records a message that no operator needs")
 	}
 }

@@ -21,27 +21,36 @@ import (
 
 // Options says what a server is like; nil means the zero value.
 type Options struct {
-	// Folder is where it stores what it is given. Empty means one that is removed with Close.
+	// Folder is the directory in which the server stores its data. Empty means
+	// a temporary one, which Close removes.
 	Folder string
 
-	// Listen is the address to listen on: "127.0.0.1:4222", or with the port 0 for any that is free; without a Keyring of this machine only.
-	// Empty means that it listens on nothing, and is reached as [concert/cluster.Access.InProcess] only.
+	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
+	// the server chooses a free port. Without a Keyring, the address must be
+	// one of this machine only. If Listen is empty, the server listens on no
+	// address: only [concert/cluster.Access.InProcess] reaches it.
 	Listen string
 
-	// SyncAlways has it write through to the disk before it says that something is stored, so that nothing of that is lost with the power. Else it does so
-	// every two minutes: what a process that ends leaves is all there, but of a machine that loses its power up to that may not be. Of three servers, each
-	// with its own power, one may lose it either way. What it costs is in docs/scale.md.
+	// SyncAlways makes the server write data through to the disk before it
+	// acknowledges it, so a power failure loses no acknowledged data. Otherwise
+	// it does so every two minutes. Then the end of the process loses nothing,
+	// but a power failure of the machine loses up to two minutes. If each of
+	// three servers has its own power supply, one of them may fail in either
+	// mode. docs/scale.md gives the cost.
 	SyncAlways bool
 
-	// Keyring says who may use the server; its holders are read again every few seconds. Nil means that anybody may.
+	// Keyring lists the keys that may use the server. The server reads it again
+	// every few seconds. Nil means that any client may use the server.
 	Keyring *Keyring
 
-	// Hosts are the names and addresses under which others reach it: they are in its certificate. Nil means the name of this machine,
-	// "localhost", and the addresses of this machine. It is used with a Keyring only.
+	// Hosts are the names and addresses under which clients reach the server,
+	// for its certificate. Nil means the name of this machine, "localhost", and
+	// the addresses of this machine. It is used with a Keyring only.
 	Hosts []string
 
-	// Advertise is where clients that are connected to one of several servers find this one, HOST:PORT, if that is not where it listens: behind
-	// a proxy, or in a container.
+	// Advertise is the HOST:PORT at which clients that are connected to another
+	// server of the cluster find this one. Set it if it differs from the
+	// address of Listen, as behind a proxy or in a container.
 	Advertise string
 
 	// Sessions is how many sessions of a client's key exist on this server at the
@@ -51,25 +60,27 @@ type Options struct {
 	// negative.
 	Sessions int
 
-	// Connections is how many connections a client's key has to all servers
-	// together; more are refused. An executor has one. Workers with one key have
-	// up to 4,096, and admins any number. It is used with a Keyring only. Zero
-	// means 128, and negative means no limit.
+	// Connections is how many connections a client's key may have to all
+	// servers together; more are refused. An executor has one. Workers with one
+	// key may have up to 4,096, and admins any number. It is used with a
+	// Keyring only. Zero means 128, and negative means no limit.
 	Connections int
 
-	// Parts is about how many parts of large arguments, and as many of large
-	// results, the servers store for a client, of half a megabyte each; the
-	// oldest of more are removed, and tasks that need them fail. It is used with
-	// a Keyring only. Zero means 16,384, which is 8 GiB, and negative means no
-	// limit.
+	// Parts limits how many parts of large arguments the servers store for a
+	// client, and how many parts of large results. A part has half a megabyte.
+	// The servers remove the oldest parts above the limit a moment later, and
+	// tasks that need them fail. It is used with a Keyring only. Zero means
+	// 16,384, which is 8 GiB, and negative means no limit.
 	Parts int
 
-	// Join makes it one of several servers that are one cluster, and survive the loss of fewer than half of them. Then it has to Listen.
+	// Join makes the server one of several that form a cluster, which survives
+	// the loss of fewer than half of them. It requires Listen.
 	Join *Join
 }
 
-// Join says how a server joins others: it listens for them at an address of its own, with TLS, and lets in whoever has a
-// certificate by the same Keyring, which all of them have.
+// Join says how a server joins others. It listens for them at an address of its
+// own, with TLS, and accepts servers whose certificate is of the same Keyring.
+// All servers have this Keyring.
 type Join struct {
 	Name      string   // of this server: unlike those of the others, and always the same
 	Listen    string   // "0.0.0.0:6222", with a fixed port

@@ -9,18 +9,20 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Clients do not write to the stream of cancellations themselves. All of them would
-// share the queue of that stream, and one that invents cancellations would have
-// those of others be dropped there, and flood all workers. So a server takes them
-// from a queue for each key, and stores them no faster than this.
+// Clients do not publish to the stream of cancellations themselves, because
+// they would share the queue of that stream. A client that invents
+// cancellations would fill this queue, so that the stream drops those of other
+// clients, and would flood all workers. So a server receives the cancellations
+// of each key in a queue of its own, and stores them at a limited rate.
 const (
-	withdrawals    = 32   // of one key that are being stored
-	withdrawalRate = 2000 // of one key in a second, when there are more than CancelsKept
+	withdrawals    = 32   // that are stored concurrently for one key
+	withdrawalRate = 2000 // that are stored per second for one key, after the first CancelsKept
 )
 
-// noCancellation is the answer to a message that is none, in the form of the
-// answers of streams. Headers would tell the stream what to do.
-const noCancellation = `{"error": {"code": 400, "description": "a cancellation is short, and has no headers"}}`
+// noCancellation is the answer to a message that is not a cancellation, in the
+// form of a stream's answers. Headers are refused, because the stream would
+// obey them.
+const noCancellation = `{"error": {"code": 400, "description": "not a cancellation: it is too long or has headers"}}`
 
 // importHeader is the header that servers add to a message that comes from another
 // account by a service import.
@@ -32,7 +34,7 @@ func (d *door) withdrawing(key string) client.MsgHandler {
 	limit := rate.NewLimiter(withdrawalRate, wire.CancelsKept)
 	return func(m *client.Msg) {
 		m.Header.Del(importHeader)
-		if len(m.Data) > wire.LongestCancel || len(m.Header) > 0 { // it is none
+		if len(m.Data) > wire.LongestCancel || len(m.Header) > 0 { // not a cancellation
 			if m.Reply != "" {
 				m.Respond([]byte(noCancellation))
 			}
@@ -47,8 +49,8 @@ func (d *door) withdrawing(key string) client.MsgHandler {
 	}
 }
 
-// withdrawn stores a cancellation, without headers of the client's. The answer is
-// the stream's.
+// withdrawn stores a cancellation without the client's headers. It passes the
+// answer of the stream to the client.
 func (d *door) withdrawn(key string, m *client.Msg) {
 	answer, err := d.nc.Request(wire.CancelPrefix+"."+key, m.Data, doorTime)
 	if err == nil && m.Reply != "" {
