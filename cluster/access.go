@@ -64,8 +64,8 @@ type link struct {
 	mu      sync.Mutex
 	refused map[*context.CancelCauseFunc]struct{} // guarded by mu: those who are told what the key may not do: see hearRefusals
 
-	acked  func(msg *nats.Msg, note any, sequence uint64) // called with what was posted and is stored, and its number in the stream
-	failed func(msg *nats.Msg, note any, why error)       // and with what is not, as far as it is known
+	acked  func(msg *nats.Msg, note any, sequence uint64) // called when a published message is stored, with its number in the stream; may be nil
+	failed func(msg *nats.Msg, note any, why error)       // called when a published message is not stored, as far as the client knows
 
 	posting sync.Mutex
 	posted  map[*nats.Msg]any // guarded by posting: what messages are about of which it is not known yet whether they are stored
@@ -123,8 +123,8 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 			return fmt.Errorf("cluster: %s asks for a key, and there is none", Redacted(url))
 		}
 		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, l.public)
-	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // it may be no error of the library's by then
-		return fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or have the servers take more: concertd serve --connections", Redacted(url), a.Key, l.public)
+	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // the text, as the error may no longer wrap that of the library
+		return fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", Redacted(url), a.Key, l.public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
 			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", Redacted(url), err)

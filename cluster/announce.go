@@ -86,12 +86,12 @@ func (w *worker) advertise(life context.Context) {
 	}
 }
 
-// announceBeats is how many heartbeats there are from one announcement of the
-// functions to the next: five minutes.
+// announceBeats is the number of heartbeats between two announcements of the
+// functions: five minutes.
 const announceBeats = 100
 
-// announceAgain announces the functions once more, since the servers forget them
-// after a day, and at once when their clock jumps by a day.
+// announceAgain announces the functions again. The servers forget them after a
+// day, or at once when the clock of the servers jumps forward by a day.
 func (w *worker) announceAgain(life context.Context) {
 	ctx, cancel := context.WithTimeout(life, stepTime)
 	defer cancel()

@@ -10,68 +10,71 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// A call settles by a message, and messages can be lost: results expire before
-// their client has taken them, as during an absence, or when the clock of the
-// servers jumps forward; servers lose disks; an administrator purges a stream. So
-// the client audits its calls: it asks the servers what they have of each call that
-// has been outstanding for long.
+// A message with the result settles a call, and messages can be lost. A result
+// can expire before its client takes it, for example while the client has no
+// connection, or when the clock of the servers jumps forward. A server can lose
+// its disk. An administrator can purge a stream. So the client audits each call
+// that has been outstanding for long: it asks the servers whether they have the
+// task or a result.
 //
-// The states of a call, as its client, the queue, a worker and the store of results
-// see it. In each of them something makes progress, but for the last two:
+// The table lists the states of a call, as its client, the queue, a worker and
+// the store of results see it. In each state except the last two, something
+// makes progress:
 //
 //	client     queue    worker    results
-//	entered    -        -         -          the argument is being stored, or a kept result looked up
+//	entered    -        -         -          the client stores the argument, or looks up a kept result
 //	posted     ?        -         -          the client publishes the task until the queue has acknowledged it
-//	sent       task     -         -          it waits for a worker
+//	sent       task     -         -          the task waits for a worker
 //	sent       task     runs      -          if the worker is lost, the lease ends, and the task is delivered again
-//	sent       task     done      result     the worker acknowledges the task; so does any worker that it is delivered to
+//	sent       task     done      result     this worker acknowledges the task, and so does any other that receives it
 //	sent       -        -         result     the session's consumer delivers the result until the client acknowledges it
-//	settled    ?        ?         ?          leftovers are acknowledged, and discarded
+//	settled    ?        ?         ?          the client acknowledges leftovers, and discards them
 //	sent       -        runs      -          the task was lost: its result settles the call, unless the worker is lost
-//	sent       -        -         -          all was lost: no message will ever come
+//	sent       -        -         -          all was lost: no message will arrive
 //
-// A worker has its result stored before it acknowledges the task, and a client has
-// settled a call before it acknowledges the result. So a call that is sent and has
-// not settled, and of which the servers have neither the task nor a result, is in
-// one of the last two states. The client sends it again, as it does when a worker
-// is lost: the task may run twice, and one result counts. After mostMissed times
-// the call settles with ErrLost.
+// A worker stores its result before it acknowledges the task, and a client
+// settles a call before it acknowledges the result. So if the servers have
+// neither the task nor a result of a sent call that has not settled, the call
+// is in one of the last two states. The client sends such a call again. The
+// task may run twice then, as after the loss of a worker, and one result
+// counts. After mostMissed resends, the call settles with ErrLost.
 //
-// A call is audited auditAge after it was sent, and then again after each auditAge.
-// After the connection was lost, or the servers have forgotten the session, all
-// calls are audited at once. One request is of wire.MostAudited calls, and there is
-// one in each auditPeriod: so n calls are audited every n/50 s, or auditAge if that is
-// longer. After the loss of the connection, and to confirm that a call is absent,
-// there is one in each auditPause.
+// A call is audited auditAge after it was sent, and then every auditAge. All
+// calls are audited at once after the connection was lost, or when the servers
+// have forgotten the session. A request audits up to wire.MostAudited calls.
+// The client sends one request every auditPeriod, so it audits n calls every
+// n/50 s, or every auditAge if that is longer. After the loss of the
+// connection, and to confirm that a call is absent, it sends one request every
+// auditPause.
 const (
 	auditAge    = 30 * time.Second
 	auditPeriod = 5 * time.Second
 	auditPause  = time.Second
 )
 
-// finding is what an audit has found of a call.
+// finding is the outcome of an audit of a call.
 type finding struct {
-	at    time.Time // of the audit
+	at    time.Time // when the call was audited
 	state wire.State
-	since time.Time // of the first of the audits with this state
+	since time.Time // when an audit first found this state
 }
 
-// verdict is what is to be done about a call.
+// verdict is what the client does about a call.
 type verdict int
 
 const (
 	wait   verdict = iota
-	renew          // make the consumer of results anew: it does not deliver one that is stored
-	resend         // the call
+	renew          // create the consumer of results again: it does not deliver a stored result
+	resend         // send the call again
 	fail           // settle the call with ErrLost
 )
 
-// judge returns what is to be done about a call whose audits have had the same
-// state for the duration since. An unwanted call is canceled. A call was sent again
-// missed times.
+// judge returns what the client does about a call. Audits have found this state
+// for the duration since. unwanted reports that the call is canceled. missed is
+// how often the call was sent again.
 //
-// A server that has begun to lead a moment ago may be behind the one before, so
-// wire.Absent counts when it was found twice.
+// A server that has just become the leader may be behind its predecessor. So
+// wire.Absent counts only if two audits find it.
 func judge(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
 	switch {
 	case state == wire.Answered && since >= auditAge:
@@ -85,8 +88,9 @@ func judge(state wire.State, since time.Duration, unwanted bool, missed int) ver
 	}
 }
 
-// due reports whether a call is to be audited now: f is its last finding, nil if
-// there is none. A call that was sent or audited before doubted is due.
+// due reports whether a call must be audited now. f is its last finding, or nil
+// before its first audit. sent is when the call was sent. A call that was sent
+// or audited before doubted is due.
 func (f *finding) due(sent, doubted, now time.Time) bool {
 	if f == nil {
 		return now.Sub(sent) >= auditAge || sent.Before(doubted)
@@ -94,10 +98,12 @@ func (f *finding) due(sent, doubted, now time.Time) bool {
 	return now.Sub(f.at) >= auditAge || f.at.Before(doubted) || f.absent() && now.Sub(f.at) >= auditPause
 }
 
-// absent reports whether the call was found to be absent, which is to be confirmed.
+// absent reports whether the last audit found the call to be absent. Another
+// audit must confirm that.
 func (f *finding) absent() bool { return f != nil && f.state == wire.Absent }
 
-// doubt has all calls that were sent be audited at once.
+// doubt makes all sent calls due for an audit, wakes audit, and returns how many
+// calls that are.
 func (e *Executor) doubt() (calls int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -133,7 +139,7 @@ func (e *Executor) audit() {
 		if soon || err != nil {
 			pause = auditPause
 		}
-		if err != nil { // the servers may be too busy for so many
+		if err != nil { // the servers may be too busy for that many calls
 			most = max(1, most/2)
 		} else {
 			most = min(2*most, wire.MostAudited)
@@ -141,8 +147,8 @@ func (e *Executor) audit() {
 	}
 }
 
-// auditDue audits up to most of the calls that are due now, and reports whether
-// others are due soon.
+// auditDue audits up to most of the calls that are due now. It reports whether
+// other calls are due soon.
 func (e *Executor) auditDue(now time.Time, most int) (soon bool, err error) {
 	e.auditing.Lock()
 	defer e.auditing.Unlock()
@@ -166,8 +172,8 @@ type audited struct {
 	task wire.Audited
 }
 
-// overdue returns up to most of the calls that are due, those first that were not
-// audited for longest. It reports whether others are due soon.
+// overdue returns up to most of the calls that are due. Calls whose last audit
+// is oldest come first. It reports whether other calls are due soon.
 func (e *Executor) overdue(now time.Time, most int) (calls []audited, soon bool) {
 	e.mu.Lock()
 	doubted := e.doubted
@@ -190,7 +196,8 @@ func (e *Executor) overdue(now time.Time, most int) (calls []audited, soon bool)
 	return calls, soon
 }
 
-// lastAudit returns when the call was audited, or sent if it was not.
+// lastAudit returns when the call was last audited, or when it was sent if it
+// was never audited.
 func (c *call) lastAudit() time.Time {
 	if c.audited == nil {
 		return c.begin
@@ -198,9 +205,9 @@ func (c *call) lastAudit() time.Time {
 	return c.audited.at
 }
 
-// waits reports whether the client has received no result of the call, and whether
-// the call is canceled. It does not block while the call is being settled, which
-// takes as long as a decoder.
+// waits reports whether the client still waits for a result of the call, and
+// whether the call is canceled. It does not block on a call that is being
+// settled, as a decoder may take long. It reports false for such a call.
 func (c *call) waits() (waits, unwanted bool) {
 	if !c.mu.TryLock() {
 		return false, false
@@ -209,7 +216,7 @@ func (c *call) waits() (waits, unwanted bool) {
 	return !c.settled && !c.fetching, c.unwanted
 }
 
-// ask asks the servers what they have of calls.
+// ask asks the servers for the states of calls.
 func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	audit := wire.Audit{Session: e.session}
 	for _, a := range calls {
@@ -219,13 +226,13 @@ func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	defer cancel()
 	states, err := e.link.audit(ctx, &audit, e.client)
 	if err == nil && len(states) != len(calls) {
-		err = fmt.Errorf("cluster: the servers have answered an audit of %d tasks with %d states", len(calls), len(states))
+		err = fmt.Errorf("cluster: bad answer to an audit: %d tasks, %d states", len(calls), len(states))
 	}
 	return states, err
 }
 
-// found acts on what the servers have of calls, and reports whether some of them are
-// to be audited soon again.
+// found acts on the states of calls. It reports whether some of the calls must
+// be audited again soon.
 func (e *Executor) found(calls []audited, states []wire.State, now time.Time) (soon bool) {
 	lost := 0
 	for i, a := range calls {
@@ -234,7 +241,7 @@ func (e *Executor) found(calls []audited, states []wire.State, now time.Time) (s
 		e.mu.Lock()
 		same, missed := c.message == a.task.ID && !c.again, c.missed
 		e.mu.Unlock()
-		if !waits || !same { // it has settled, or was sent again, since the servers were asked
+		if !waits || !same { // the call was settled or sent again after the request
 			continue
 		}
 		f := &finding{at: now, state: states[i], since: now}
@@ -266,8 +273,8 @@ func (e *Executor) found(calls []audited, states []wire.State, now time.Time) (s
 	return soon
 }
 
-// lost sends a call again, or fails it, as the servers have neither its task nor a
-// result. If it has an id, its result may be kept.
+// lost sends a call again, or fails it, because the servers have neither its
+// task nor a result. If the call has an id, lost looks for a kept result first.
 func (e *Executor) lost(c *call, v verdict) {
 	defer func() {
 		e.mu.Lock()
@@ -285,8 +292,8 @@ func (e *Executor) lost(c *call, v verdict) {
 	}
 }
 
-// sendLost sends a call again, by a message that the servers do not take for the
-// one that they have lost.
+// sendLost sends a call again. The message has a new id, so the servers do not
+// drop it as a duplicate of the lost one.
 func (e *Executor) sendLost(c *call) {
 	e.mu.Lock()
 	c.missed++
@@ -294,7 +301,7 @@ func (e *Executor) sendLost(c *call) {
 	e.sendAgain(c)
 }
 
-// failLost settles a call of which no message will come.
+// failLost settles a call for which no message will arrive.
 func (e *Executor) failLost(c *call) {
 	err := fmt.Errorf("%w %s: the servers have neither the task nor a result: it may have run, or be among the dead letters", ErrLost, c)
 	if cause := context.Cause(c.batch.Context()); cause != nil {

@@ -10,10 +10,10 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// model is a state of one call, its client, the servers and two workers. Time is
-// left out: what may happen after some time may happen in any state. So a clock of
-// the servers that jumps forward is a result or a task that expires, or a lease that
-// ends; one that jumps backward is one of these later.
+// model is a state of one call, its client, the servers and two workers. It has
+// no time: what may happen after some time may happen in any state. So a clock
+// of the servers that jumps forward is a result or a task that expires, or a
+// lease that ends. A clock that jumps backward is one of these events later.
 type model struct {
 	client   modelClient
 	unwanted bool       // it is canceled
@@ -295,9 +295,9 @@ func (x *exploration) path(state int) string {
 	return strings.Join(events, "\n\t")
 }
 
-// TestAudit_Model: from each state that a call can reach, whatever fails in whatever
-// order, the call settles when nothing fails for long enough. Without the audit, or
-// a part of it, there are states from which it does not.
+// TestAudit_Model: from each state that a call can reach, after any failures in
+// any order, the call settles when nothing fails for long enough. Without the
+// audit, or without a part of it, some states never lead to a settled call.
 func TestAudit_Model(t *testing.T) {
 	for _, row := range []struct {
 		name  string

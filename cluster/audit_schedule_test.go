@@ -8,9 +8,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestAudit_Schedule: every call that stays out is audited within the time that the
-// package comment states, however many there are, and no round is of more calls
-// than one request has.
+// TestAudit_Schedule: every outstanding call is audited within the time that
+// audit.go states, however many calls there are. No audit has more calls than
+// one request may have.
 func TestAudit_Schedule(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for _, row := range []struct {
@@ -63,8 +63,8 @@ func TestAudit_Schedule(t *testing.T) {
 	}
 }
 
-// TestFinding_Due: calls are due after auditAge, after a doubt, and soon to confirm
-// that they were absent.
+// TestFinding_Due: a call is due after auditAge, after doubt was called, and
+// soon after an audit that found it absent.
 func TestFinding_Due(t *testing.T) {
 	sent := time.Unix(1_000_000, 0)
 	at := func(s int) time.Time { return sent.Add(time.Duration(s) * time.Second) }

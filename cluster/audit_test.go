@@ -12,7 +12,7 @@ import (
 	"concert/cluster/server"
 )
 
-// untilResults waits until the servers hold so many results.
+// untilResults waits until the servers hold want results.
 func untilResults(t *testing.T, ex *cluster.Executor, want uint64) {
 	t.Helper()
 	for results := want + 1; results != want; time.Sleep(time.Millisecond) {
@@ -20,14 +20,14 @@ func untilResults(t *testing.T, ex *cluster.Executor, want uint64) {
 	}
 }
 
-// untilQueued waits until the servers have acknowledged so many calls.
+// untilQueued waits until the servers have acknowledged want calls.
 func untilQueued(ex *cluster.Executor, want int) {
 	for ex.Queued() != want {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// expireResults has the results that there are expire.
+// expireResults makes the stored result expire.
 func expireResults(t *testing.T, ex *cluster.Executor) {
 	t.Helper()
 	untilResults(t, ex, 1)
@@ -43,7 +43,7 @@ func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	ex.AuditAfter(t, after+2*time.Second)
 }
 
-// dialAt is a client of a server that listens, which ends with the test.
+// dialAt connects a client to a server that listens, until the test ends.
 func dialAt(t *testing.T, url string, access cluster.Access) *cluster.Executor {
 	t.Helper()
 	ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: access, Notice: func(string) {}})
@@ -54,7 +54,7 @@ func dialAt(t *testing.T, url string, access cluster.Access) *cluster.Executor {
 	return ex
 }
 
-// settles checks that a call settles with this value.
+// settles checks that a call settles with the value want.
 func settles(t *testing.T, fut *concert.Future[string], want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

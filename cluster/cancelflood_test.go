@@ -16,9 +16,10 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_Flood: a client that publishes cancellations of tasks that there are
-// not, as fast as it can, delays those of another client by less than floodDelay,
-// and costs the server and the worker together less than cancelMemory.
+// TestCancel_Flood: a client publishes cancellations of tasks that do not
+// exist, as fast as it can. It delays those of another client by less than
+// floodDelay, and costs the server and the worker together less than
+// cancelMemory.
 func TestCancel_Flood(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
@@ -71,8 +72,8 @@ func TestCancel_Flood(t *testing.T) {
 	}
 }
 
-// TestCancel_Queued: a task that is canceled while it waits in a worker for a place
-// settles at once, and not when there is one.
+// TestCancel_Queued: a task that is canceled while it waits for a place in a
+// worker settles at once.
 func TestCancel_Queued(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

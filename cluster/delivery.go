@@ -27,9 +27,9 @@ type delivery struct {
 	yields  int // of these; known once it waits for a place
 	place   int // that it runs in
 
-	bytes  int64 // that its message takes
-	large  int64 // that its large argument takes; 0 unless its size was checked
-	absent error // why there is no large argument, if that is known
+	bytes  int64 // size of its message
+	large  int64 // size of its large argument; 0 unless the size was checked
+	absent error // why its large argument cannot be fetched, if that is known
 
 	// Guarded by the worker's mu:
 	msg    *message                // the last one by which it came: to be acknowledged; nil while it is given back
@@ -74,12 +74,12 @@ func (w *worker) take(msg *message) {
 		unwanted := false
 		switch {
 		case before.in == d.in:
-			msg.drop() // what is held has the same content
+			msg.drop() // the held message has the same content
 			if before.msg != nil {
 				msg.msg.Data = before.msg.msg.Data
 			}
 			before.msg, before.came = msg, d.came
-		case before.try == d.try && before.msg != nil: // it was published twice, as its acknowledgement was lost
+		case before.try == d.try && before.msg != nil: // the client published it twice, because the acknowledgment was lost
 			w.mu.Unlock()
 			msg.say(acknowledged)
 			return
@@ -134,8 +134,9 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 	}
 }
 
-// check has a task with a large argument wait for a place. If the servers do not
-// have the argument, the task needs no memory for it, and ends when it starts.
+// check checks the large argument of a task, and queues the task. If the
+// servers do not have the argument, the task needs no memory for it, and fails
+// when it starts.
 func (w *worker) check(d *delivery) {
 	switch err := w.link.checkSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgument); {
 	case errors.Is(err, errAbsent):
@@ -281,7 +282,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	if began {
 		took = max(1, time.Since(d.begun))
 	}
-	large := 0 // bytes of a result that does not travel in the message
+	large := 0 // size of a result that does not fit into the message
 	if err == nil && len(v.Bytes) > wire.InlineBytes {
 		large = len(v.Bytes)
 	}

@@ -47,9 +47,10 @@ const (
 
 // Errors of tasks, beside those that their functions return.
 var (
-	// ErrLost is wrapped by the error of a task that was cancelled and of which the cluster has said nothing for the
-	// grace period, and by the error of a task that was sent four times, and each time the servers lost the task or
-	// its result. It may have run, or run still.
+	// ErrLost is wrapped by the error of a canceled task about which the
+	// cluster has reported nothing for the grace period. It is also wrapped by
+	// the error of a task that was sent four times, if the servers lost the
+	// task or its result each time. Such a task may have run, or may still run.
 	ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no word of the task"))
 
 	// ErrDead is wrapped by the error of a task that was given up after its workers were lost time and again. It is among
@@ -97,9 +98,9 @@ type Executor struct {
 
 	auditing sync.Mutex // held during an audit
 
-	doubted time.Time     // guarded by mu: the calls that were sent, or audited, before this are audited at once; see doubt
-	doubts  chan struct{} // has room for one: doubt was called
-	renew   chan struct{} // has room for one: the session's consumer of results delivers nothing, and is to be made anew
+	doubted time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see doubt
+	doubts  chan struct{} // signals that doubt was called; has room for one
+	renew   chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
 }
 
 // Dial connects to a cluster, of which the URL names a server or several with commas between them

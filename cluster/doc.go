@@ -34,9 +34,11 @@
 //
 // # The rules
 //
-//   - A task runs at least once, unless it is cancelled first: twice if a worker is lost, or its word, after it has begun, or if the servers' acknowledgement of the task is lost. Functions with
-//     effects outside should bear that: by writing under the name of what they make, by an id that the receiver
-//     remembers.
+//   - A task runs at least once, unless it is canceled first. It runs twice if its
+//     worker, or the report of its worker, is lost after the task has begun, or if
+//     the servers' acknowledgment of the task is lost. Functions with side effects
+//     must tolerate this: for example, they overwrite the same file, or send an id
+//     that the receiver remembers.
 //   - Its result is shown exactly once: the first one that the servers store counts.
 //   - A worker publishes a result, waits until that is stored, and then acknowledges the task. Whatever it has not acknowledged
 //     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up: its error is ErrDead,
@@ -58,20 +60,22 @@
 // The last 16,384 cancellations of a client are remembered, for 25 hours. A cancelled task that no worker could take in that time, as there was none for it,
 // runs when there is one.
 //
-// Results that a client does not take are kept for two hours, and then removed; those of tasks with ids for a week.
+// If a client does not take a result, the servers keep it for two hours, or for
+// a week if its task has an id.
 //
-// Servers can lose a task or its result: they are restored from empty disks, a
-// result expires before its client has taken it, or a stream is purged. The
-// client asks the servers about each task 30 seconds after it was sent, and then
-// every 30 seconds; and about all tasks when the connection was lost, or the
-// servers have forgotten the client. So it notices a loss 40 seconds later at the
-// latest, and 2 seconds after it is connected again. It asks about 50 tasks in a
-// second, and about 256 after it is connected again: with more tasks outstanding it
-// takes as much longer. While servers do not answer it asks again.
+// Servers can lose a task or its result: a server starts again with an empty
+// disk, a result expires before its client has taken it, or a stream is purged.
+// So the client asks the servers about each task 30 seconds after it was sent,
+// and then every 30 seconds. It asks about all tasks when it has reconnected,
+// and when the servers have forgotten its session. So it notices a loss within
+// 40 seconds, or within 2 seconds after it has reconnected. It asks about 50
+// tasks per second, and about 256 per second after it has reconnected. With
+// more outstanding tasks it takes longer in proportion. While the servers do
+// not answer, it repeats its requests.
 //
-// A task that is lost is sent again, unless it has an id and a result is kept. If a
-// worker still runs it, it runs twice, and one result counts. After three times it
-// settles with ErrLost.
+// The client sends a lost task again, unless the task has an id and its result
+// is kept. If a worker still runs the task, it runs twice, and one result
+// counts. After three resends the task settles with ErrLost.
 //
 // A task that was on its way to a worker whose connection broke at that instant is held by nobody until its lease ends: half
 // a minute.
@@ -92,19 +96,21 @@
 // Add the time in which the servers answer a read, and the time for which they
 // are away.
 //
-// If the clock of a server jumps forward, what it keeps for a time expires, and
-// leases end: tasks that run may run twice, results that expire are lost as above,
-// and a client that dials then may know the functions of workers five minutes
-// later. If the clock jumps back, the lease of a task whose worker is lost, and a
-// pause between two attempts, last longer by that much; nothing else waits. A
-// client measures with its monotonic clock, except for deadlines.
+// If the clock of a server jumps forward, stored messages expire and leases
+// end. Then tasks that are running may run twice, results that expire are lost
+// as above, and a client that dials then may learn the functions of workers
+// only five minutes later. If the clock jumps back by some time, the lease of a
+// task whose worker is lost, and the pause between two attempts, last longer by
+// that time. Nothing else takes longer. A client measures time with its
+// monotonic clock, except for deadlines.
 //
-// A worker, a client or the only server that gets no processor for five seconds,
-// because it is stopped or its machine is busy, delays its tasks by that time.
-// No task fails, and none runs twice. A worker that is silent for ten seconds is
-// no longer counted, and after thirty seconds its tasks go to other workers.
-// Three servers of which one is stopped choose another leader, as if it were
-// lost, and a task whose acknowledgement is lost in that moment runs twice.
+// If a worker, a client or the only server gets no CPU time for five seconds,
+// because it is stopped or its machine is busy, its tasks are delayed by that
+// time. No task fails, and none runs twice. Clients no longer count a worker
+// that has been silent for ten seconds. After thirty seconds its tasks go to
+// other workers. If one of three servers is stopped, the others elect another
+// leader, as if it were lost. A task whose acknowledgment is lost at that
+// moment runs twice.
 //
 // Who may do what, where servers ask for keys, is in docs/security.md.
 //

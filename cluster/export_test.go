@@ -49,7 +49,7 @@ func ShortSilence(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { heartbeat, silence = often, long })
 }
 
-// ShortPulls has workers ask for tasks often at first, so that they drain soon.
+// ShortPulls shortens the first requests of workers, so that they drain soon.
 func ShortPulls(t *testing.T, d time.Duration) {
 	before := pullTime
 	pullTime = d

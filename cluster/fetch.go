@@ -17,7 +17,8 @@ func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
-		// Tasks that wait for memory are passed by others, as many of them as there are places.
+		// Other tasks overtake tasks that wait for memory. So up to opts.Places of
+		// the waiting ones do not count against the capacity.
 		want := capacity + min(w.opts.Places, len(w.memory.waiting)) - len(w.held) - w.asked
 		idle := len(w.free) > len(w.ready)+w.asked
 		bytes := w.memory.askable()
@@ -36,7 +37,8 @@ func (w *worker) pull(ctx context.Context) {
 	}
 }
 
-// fetch asks for tasks once: for up to n, with so many bytes at most.
+// fetch sends one request for up to n tasks. The messages of these tasks have
+// at most bytes bytes in total.
 func (w *worker) fetch(n int, bytes int64) {
 	asked := n
 	w.mu.Lock()

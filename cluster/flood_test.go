@@ -17,7 +17,7 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// What docs/security.md promises of a flood: how long another client waits, and
+// The bounds of a flood in docs/security.md: how long another client waits, and
 // what a flood costs in memory.
 const (
 	floodDelay   = 10 * time.Second
@@ -86,7 +86,8 @@ func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string,
 	}
 }
 
-// allRan waits until the servers hold no task. Nobody takes the rogue's results.
+// allRan waits until the servers hold no task. No client takes the rogue's
+// results.
 func allRan(t *testing.T, ex *cluster.Executor) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -255,8 +256,8 @@ func TestReplay_Twins(t *testing.T) {
 	}
 }
 
-// TestServe_PublishedTwice: a worker that gets a task twice, since the client has
-// not heard that the servers have it, runs it once.
+// TestServe_PublishedTwice: if a client publishes a task twice, because the
+// acknowledgment was lost, a worker that gets both runs one.
 func TestServe_PublishedTwice(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

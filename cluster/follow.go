@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	changesAhead = 1 << 12                // messages that wait for take
+	changesAhead = 1 << 12                // received messages that wait for a call of take
 	batchSize    = 512                    // messages of a snapshot in one request
 	firstReread  = 100 * time.Millisecond // from a read to the second one
-	rereadFailed = time.Second            // at most, from a read that failed to the next one
+	rereadFailed = time.Second            // longest pause between a failed read and the next one
 )
 
 // reader calls take with what a stream holds. It may leave out what it has
@@ -30,7 +30,7 @@ type reader func(ctx context.Context, take func(subject string, m *nats.Msg)) er
 type followed struct {
 	stream string
 	prefix string                    // of its subjects, without the dot
-	live   string                    // of the subjects at which its messages are published; "" if it is the same
+	live   string                    // prefix of the subjects at which its messages are published; "" if it is the same
 	read   reader                    // reads the stream; never called concurrently
 	close  func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
 	reread time.Duration             // the longest pause between two reads
@@ -48,10 +48,11 @@ func (f *followed) end(ctx context.Context) {
 // life ends, take is then called with each message as it is published. The
 // calls never overlap.
 //
-// Usually a message arrives at once, by the subscription. At the latest it
-// arrives f.reread and the duration of one read after the stream has stored it,
-// in whatever order its publisher, the servers and this link did their parts;
-// while the servers are away, after they are back. The steps:
+// Usually a message arrives at once, through the subscription. In the worst
+// case it arrives f.reread, plus the duration of one read, after the stream has
+// stored it. This does not depend on the order in which its publisher, the
+// servers and this link act. While the servers cannot be reached, the time
+// counts from their return. The steps:
 //
 //  1. follow subscribes to the subjects,
 //  2. and then reads the stream.
@@ -60,19 +61,19 @@ func (f *followed) end(ctx context.Context) {
 //  4. It begins with the first pause again when the connection was lost, or
 //     when the subscription had too many messages.
 //
-// Steps 1 and 2 alone miss a message that the servers handed to their
-// subscribers before step 1 and stored after step 2: they hand it over as it
-// arrives, store it later, and do not say when. The same holds for a replica
-// that lags behind the others and answers the read, for a message that one
-// server passed on before it knew of the subscription at another one, and for
-// one that was lost between two servers. Step 3 finds all of them.
+// Steps 1 and 2 alone can miss a message. Servers pass a message to subscribers
+// when it arrives, store it later, and do not say when. So a message may be
+// passed on before step 1 and stored after step 2. A replica that answers the
+// read may lag behind the others. A server may pass on a message before it
+// knows of a subscription at another server. A message may be lost between two
+// servers. Step 3 finds all of these messages.
 //
-// take may be called with a message repeatedly, and with an old message of a
-// subject after a newer one: a read can return what was stored last while the
-// next one, which the subscription has delivered, is not stored yet. What take
-// is called with must say itself which is newer, if that matters. A message
-// that is published may never be stored, if servers are lost at that moment; so
-// the publisher must repeat what is not acknowledged.
+// take may be called several times with one message, and with an old message of
+// a subject after a newer one: the subscription may have delivered a newer
+// message that is not stored yet when a read returns the old one. If the order
+// matters, the content of the messages must show it. A published message may
+// never be stored, if servers are lost at that moment. So the publisher must
+// repeat a message that is not acknowledged.
 func (l *link) follow(ctx, life context.Context, f followed, take func(key string, value []byte, gone bool)) error {
 	changes := make(chan *nats.Msg, changesAhead)
 	missed := l.missed.wait()
@@ -120,7 +121,8 @@ func (l *link) reread(life context.Context, missed <-chan struct{}, f followed, 
 		case <-next.C:
 			pause = min(2*pause, f.reread)
 		case <-missed:
-			// Not at once again: who floods the subscription could have all be read without end.
+			// Pause first: a client that floods the subscription could otherwise
+			// cause one read after another.
 			next.Reset(max(0, first-time.Since(last)))
 			select {
 			case <-next.C:

@@ -197,9 +197,12 @@ func printable(text string) string {
 	}, text)
 }
 
-// Replay has a dead letter run once more, by workers of the contract that it was for, and removes it, with others of the same task. If Replay returns an error,
-// or two of them replay a letter concurrently, the task may run twice. Its submitter was told that it was
-// given up, and is told nothing now; but the result of a task with an id of its own is found by that, see [WithID].
+// Replay runs the task of a dead letter again, on workers of the contract that
+// it was for, and removes the letter and all other letters of the same task. If
+// Replay returns an error, or two calls of Replay for one letter run
+// concurrently, the task may run twice. Its submitter has received the error of
+// the task, and receives nothing now; but the result of a task with an id of
+// its own is found by that id, see [WithID].
 func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
 	if err != nil {
@@ -226,9 +229,10 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	return in.discardTwins(ctx, stream, msg)
 }
 
-// discardTwins removes the other letters of the same task: a worker that does not
-// learn that its letter is stored, or is lost at that moment, leaves the task to
-// another one, which writes it anew.
+// discardTwins removes the other letters of the same task. There can be
+// several: if a worker has stored a letter and does not receive the
+// acknowledgment, or is lost at that moment, another worker gets the task and
+// stores another letter.
 func (in *Inspector) discardTwins(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 	contract, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)

@@ -37,9 +37,13 @@ func (e *Executor) name(c *call) wire.TaskID {
 	return wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
 }
 
-// seek settles a call by the result that its id has already. Else it calls send. While the servers do not answer it asks again, as long as the call is wanted.
+// seek settles a call with the result that is already stored for its id. If
+// there is none, seek calls send. While the servers do not answer, seek repeats
+// the request until the call is canceled.
 //
-// 1. A consumer that gets new results is there. 2. What is stored is looked up: if it is stored after that, the consumer gets it.
+// First, seek ensures that a consumer receives new results. Then it looks up
+// the stored result. If a result is stored after that, the consumer receives
+// it.
 func (e *Executor) seek(c *call, send func(*call)) {
 	for {
 		err := e.watchKept()

@@ -164,7 +164,7 @@ func (e *Executor) Width() int {
 	return max(1, 2*e.roster.places())
 }
 
-// made panics for an Executor that Dial has not made.
+// made panics if Dial has not made the Executor.
 func (e *Executor) made() {
 	if e == nil || e.group == nil {
 		panic("cluster: the Executor is nil or zero: make it with Dial, and check its error")

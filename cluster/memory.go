@@ -8,38 +8,39 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// defaultBytes is what ServeOptions.MaxBytes is by default, and leastBytes what it
-// is at least.
+// defaultBytes is the default of ServeOptions.MaxBytes, and leastBytes is its
+// minimum.
 const (
 	defaultBytes = 128 << 20
 	leastBytes   = 16 * wire.LargestPost
 )
 
-// memory bounds how many bytes of tasks a worker holds. Messages have a part of it
-// for themselves, so that tasks with large values do not keep others from coming:
+// memory bounds the bytes of the tasks that a worker holds. Messages have a
+// part of their own, so that large values do not keep new tasks from arriving:
 //
-//	messages   a quarter: those that are held or were asked for
-//	values     the rest: large arguments, from before they are fetched until their
-//	           tasks end, and large results until they are stored
+//	messages   a quarter: held messages, and those that the worker has asked for
+//	values     the rest: a large argument from before it is fetched until its task
+//	           ends, and a large result until it is stored
 //
-// A task with a large argument waits until there is room for it. One whose argument
-// has more bytes than that is alone. Nothing bounds a result before it is there;
-// so no task starts while results take all of the room.
+// A task with a large argument waits until the argument fits. An argument that
+// is larger than the part for values may start when the worker holds no other
+// large argument. The size of a result is not known before the result exists.
+// So while results exceed the part for values, no task starts.
 //
-// All of it is guarded by the worker's mu.
+// The worker's mu guards all fields.
 type memory struct {
-	messages int64 // most of held and asked
-	values   int64 // most of arguments and results
+	messages int64 // limit of held and asked together
+	values   int64 // limit of arguments and results together
 
-	held      int64 // of messages of tasks that are held
-	asked     int64 // of messages that may come
+	held      int64 // messages of the held tasks
+	asked     int64 // messages that may still arrive for requests
 	arguments int64
 	results   int64
 
-	waiting []*delivery // tasks with a large argument, of a size that was checked
+	waiting []*delivery // tasks that wait for room for their large argument, whose size was checked
 }
 
-// newMemory returns the memory for ServeOptions.MaxBytes.
+// newMemory returns a memory with the limit most, which is ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:
@@ -51,8 +52,9 @@ func newMemory(most int64) memory {
 	return memory{messages: most / 4, values: most - most/4}
 }
 
-// askable returns how many bytes of messages may be asked for now: room for one at
-// least, or 0. It leaves something for other requests.
+// askable returns how many bytes of messages the next request may ask for: at
+// least the size of the largest message, or 0. It leaves some bytes for other
+// requests.
 func (m *memory) askable() int64 {
 	free := m.messages - m.held - m.asked
 	if free < wire.LargestPost {
@@ -61,14 +63,15 @@ func (m *memory) askable() int64 {
 	return max(wire.LargestPost, free/2)
 }
 
-// fits reports whether there is room for the argument of the first task that waits
-// for that.
+// fits reports whether there is room for the argument of the first task in
+// waiting.
 func (m *memory) fits() bool {
 	return len(m.waiting) > 0 && (m.arguments == 0 || m.arguments+m.results+m.waiting[0].large <= m.values)
 }
 
-// next takes the task that is to start next from what is ready, or waits for
-// memory; nil if there is none that can. The caller holds mu.
+// next removes the task that starts next from its queue, and returns it. This
+// is the older one of the first task in ready and the first task in waiting, if
+// the latter fits. next returns nil if no task can start. The caller holds mu.
 func (w *worker) next() *delivery {
 	m := &w.memory
 	if m.results > m.values {
@@ -88,7 +91,7 @@ func (w *worker) next() *delivery {
 	return d
 }
 
-// queue has a task wait for a place, and for memory for its large argument.
+// queue queues a task until there is a place, and memory for its large argument.
 func (w *worker) queue(d *delivery) {
 	w.mu.Lock()
 	if d.large > 0 {
@@ -100,7 +103,7 @@ func (w *worker) queue(d *delivery) {
 	w.start()
 }
 
-// stowed is called when a large result is stored, or cannot be.
+// stowed is called when a large result has been stored, or could not be stored.
 func (w *worker) stowed(bytes int) {
 	w.mu.Lock()
 	w.memory.results -= int64(bytes)
@@ -108,14 +111,14 @@ func (w *worker) stowed(bytes int) {
 	w.start()
 }
 
-// hold holds a task. The caller holds mu.
+// hold adds a task to the held ones. The caller holds mu.
 func (w *worker) hold(d *delivery) {
 	w.held[d.key], w.tries[d.try] = d, d
 	w.memory.held += d.bytes
 }
 
-// unqueue takes a task out of the queue in which it waits, and reports whether it
-// was there. The caller holds mu.
+// unqueue removes a task from its queue, and reports whether the task was in a
+// queue. The caller holds mu.
 func (w *worker) unqueue(d *delivery) bool {
 	for _, queue := range []*[]*delivery{&w.ready, &w.memory.waiting} {
 		if i := slices.Index(*queue, d); i >= 0 {

@@ -11,8 +11,8 @@ import (
 	"concert/cluster"
 )
 
-// TestExecutor_Nil: an executor that Dial has not made is a panic that says so, and not a
-// fault of memory.
+// TestExecutor_Nil: methods of an executor that Dial has not made panic with a
+// text that says so.
 func TestExecutor_Nil(t *testing.T) {
 	one := func(context.Context, int) (int, error) { return 1, nil }
 	for _, p := range []*cluster.Executor{nil, {}} {

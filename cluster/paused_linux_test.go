@@ -41,8 +41,9 @@ func newSite(t *testing.T, tasks int) *site {
 	return r
 }
 
-// TestPaused: a server, a worker or a client that gets no processor for five
-// seconds costs that time, and no task: each one runs once, without an error.
+// TestPaused: if a server, a worker or a client gets no CPU time for five
+// seconds, tasks are delayed by that time. Each one runs once, without an
+// error.
 func TestPaused(t *testing.T) {
 	const tasks = 200
 	counts := func(file string) (of map[int]int, lines int) {

@@ -74,7 +74,7 @@ func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func
 	if err != nil {
 		return concert.Encoded{}, err
 	}
-	b := make([]byte, v.Size) // once, as a buffer that grows would need several times as much
+	b := make([]byte, v.Size) // allocated once: a growing buffer would need several times as much
 	end := v.Size - len(last)
 	copy(b[end:], last)
 	for n := 0; n*wire.PartBytes < end; n++ {
@@ -90,18 +90,19 @@ func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func
 	return concert.Encoded{Kind: v.Kind, Bytes: b}, nil
 }
 
-// checkSize returns an error unless the last part of a value is stored, as large
-// as it is in a value of that size. So a message that names a size without the
-// parts for it is known before memory is allocated. The errors are those of fetch.
+// checkSize returns an error unless the last part of a value is stored and has
+// the length that follows from the size of the value. So a message that claims
+// a size, but has no parts, is refused before memory is allocated. The errors
+// are those of fetch.
 func (l *link) checkSize(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) error {
 	_, err := l.lastPart(ctx, client, v, owns)
 	return err
 }
 
-// lastPart returns the last part of a value, see checkSize.
+// lastPart returns the last part of a value. See checkSize.
 func (l *link) lastPart(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) ([]byte, error) {
 	if !owns(client, v.Load) {
-		return nil, fmt.Errorf("%w: %q is none of %s", errAbsent, v.Load, client)
+		return nil, fmt.Errorf("%w: %q does not belong to %s", errAbsent, v.Load, client)
 	}
 	if v.Size <= 0 || v.Size > largestLoad {
 		return nil, fmt.Errorf("%w: %w: %d bytes", errAbsent, ErrTooLarge, v.Size)
@@ -109,7 +110,8 @@ func (l *link) lastPart(ctx context.Context, client string, v wire.Value, owns f
 	return l.part(ctx, v, (v.Size-1)/wire.PartBytes)
 }
 
-// part returns part n of a value, counted from 0. While servers are away it waits.
+// part returns part n of a value, counted from 0. It waits while the servers
+// cannot be reached.
 func (l *link) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 	var part *nats.Msg
 	err := l.persistently(ctx, func(ctx context.Context) (err error) {
@@ -150,8 +152,8 @@ func (l *link) lastOf(ctx context.Context, stream, subject string, patience time
 	}
 }
 
-// discardUnread is discard for a value of which another program has said how large
-// it is. That is not believed: the value stays if its last part is not there.
+// discardUnread is discard for a value whose size another program claims. It
+// does not trust this size: if the last part is not stored, it removes nothing.
 func (l *link) discardUnread(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()

@@ -7,16 +7,22 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A message about a task is published without waiting for the servers' word, which comes later: acked or failed are told then, with what was
-// noted of it: the call, the key of a task, or that it is a cancellation. That does not travel. A header for it would cost a fifth of all that is allocated for a task, as headers are maps, made on both sides.
+// A message about a task is published without waiting for the servers'
+// acknowledgment. When this arrives, acked or failed is called with the note of
+// the message: the call, the key of a task, or that it is a cancellation. The
+// note is not sent. A header for it would cost a fifth of all allocations of a
+// task, because both sides build headers as maps.
 //
-// Steps: 1. it is noted, 2. the message is published, 3. the word takes the note. So no word comes before the note.
+// Steps: 1. post stores the note, 2. it publishes the message, 3. the
+// acknowledgment removes the note. So no acknowledgment arrives before its note
+// is stored.
 
-// postAgain is after what time those who posted a message are told that it was not stored: most post it again then.
+// postAgain is the delay between an error and the call of failed. Most callers
+// publish the message again then.
 const postAgain = 100 * time.Millisecond
 
-// postTime is how long the word is waited for.
-var postTime = stepTime // a test has it shorter
+// postTime is how long to wait for an acknowledgment.
+var postTime = stepTime // shorter in a test
 
 // post publishes a message about a task.
 func (l *link) post(msg *nats.Msg, note any) {
@@ -28,14 +34,17 @@ func (l *link) post(msg *nats.Msg, note any) {
 	}
 }
 
-// unposted has it be told that a message was not stored; not by the caller, who may be the library with its lock, which it needs to publish.
+// unposted has failed called for a message that was not stored. It uses another
+// goroutine, because the caller may be the library, which holds a lock that
+// publishing needs.
 func (l *link) unposted(msg *nats.Msg, why error) {
 	if note := l.about(msg); note != nil && l.failed != nil {
 		time.AfterFunc(postAgain, func() { l.failed(msg, note, why) })
 	}
 }
 
-// about takes the note of what a message is about: nil if it is about no task.
+// about removes and returns the note of a message. It returns nil if the
+// message is not about a task.
 func (l *link) about(msg *nats.Msg) any {
 	l.posting.Lock()
 	defer l.posting.Unlock()
@@ -44,7 +53,8 @@ func (l *link) about(msg *nats.Msg) any {
 	return note
 }
 
-// watchPostings are the options by which the word of the servers comes here.
+// watchPostings returns the options that pass acknowledgments and errors to
+// acked and failed.
 func (l *link) watchPostings() []jetstream.JetStreamOpt {
 	return []jetstream.JetStreamOpt{
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {

@@ -54,11 +54,11 @@ func (m *message) position() position {
 func (m *message) subject() string { return m.msg.Subject }
 func (m *message) data() []byte    { return m.msg.Data }
 
-// drop drops the content, which takes memory, of a message that is only to be
-// acknowledged.
+// drop removes the content of a message that only needs to be acknowledged.
+// This saves memory.
 func (m *message) drop() { m.msg.Data, m.msg.Header = nil, nil }
 
-// size is about how many bytes of memory the message takes.
+// size returns about how many bytes of memory the message takes.
 func (m *message) size() int64 { return int64(m.msg.Size()) }
 
 // say answers the servers. What does not get to them is known by the lease. Nothing is said of a message of an earlier era: the consumer was made anew since, perhaps
@@ -82,11 +82,11 @@ const wordTime = 2 * time.Second
 // errGone is the servers' word that there is no such consumer.
 var errGone = errors.New("cluster: the consumer is gone")
 
-// request is what is asked of a consumer.
+// request is what pull asks of a consumer.
 type request struct {
-	n     int           // messages at most
-	bytes int64         // of all of them at most; 0 for no limit
-	lives time.Duration // how long the servers wait for messages; 0 means that they send what is there
+	n     int           // maximum number of messages
+	bytes int64         // maximum of their total size; 0 for no limit
+	lives time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
 }
 
 // pull asks a consumer for messages, and passes them to take as they arrive. It
@@ -103,7 +103,7 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 		return nats.ErrDisconnected
 	}
 	lost, era := l.reconnected.wait(), l.era.Load()
-	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, r.n+1) // and a word
+	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, r.n+1) // and a status
 	sub, err := l.nc.ChanSubscribe(inbox, came)
 	if err != nil {
 		return err
@@ -151,23 +151,23 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 	return left.err
 }
 
-// messages counts the messages that are to come for a request.
+// messages counts the messages that are still to arrive for a request.
 //
-// A status can overtake messages: of a consumer with replicas, a server sends a
-// message when the others know that it is sent, and a status at once. So the end
-// of a request is the status and as many messages as it says were sent. A message
-// that came after the request was given up would be held by no worker until its
-// lease ends.
+// A status can overtake messages. If a consumer has replicas, its server sends
+// a message only after the other servers know of it, but sends a status at
+// once. So a request is over when the status has arrived, and as many messages
+// as it says were sent. If the client gave up the request earlier, a message
+// that arrives later would be held by no worker until its lease ends.
 type messages struct {
-	most int   // that are still to come, if the request does not end before
-	rest int   // of those, how many the servers will not send
-	err  error // what the status means; nil if the request is just over
+	most int   // how many are still to arrive if the request does not end
+	rest int   // how many of those the servers will not send
+	err  error // the error that the status reports; nil if the request is just over
 }
 
-// come reports whether messages, or a status, are to come.
+// come reports whether messages, or a status, are still to arrive.
 func (c *messages) come() bool { return c.most > c.rest }
 
-// end takes the status with which the servers end a request.
+// end records the status with which the servers end a request.
 func (c *messages) end(m *nats.Msg) {
 	c.rest, c.err = c.most, overBy(m)
 	n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
@@ -176,8 +176,8 @@ func (c *messages) end(m *nats.Msg) {
 	}
 }
 
-// receive passes a message of a stream to take. If it is a status, receive counts
-// how many messages are still to come.
+// receive passes a message of a stream to take. If m is a status, receive
+// records it in left.
 func (l *link) receive(m *nats.Msg, left *messages, take func(*message)) error {
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		left.end(m)
@@ -197,9 +197,9 @@ func (l *link) take(m *nats.Msg, take func(*message)) error {
 	return nil
 }
 
-// takeLate takes the messages that are left of a request whose end is overdue,
-// until the servers say that it is over, a lease has passed, the connection is
-// lost, or the consumer was made anew.
+// takeLate receives the remaining messages of a request whose end is overdue.
+// It returns when the servers report the end of the request, a lease has
+// passed, the connection is lost, or the consumer was created again.
 func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, left messages, came <-chan *nats.Msg, take func(*message)) {
 	end := time.NewTimer(lease)
 	defer end.Stop()
@@ -224,9 +224,9 @@ func overBy(m *nats.Msg) error {
 	switch status := m.Header.Get("Status"); {
 	case status == "404" || status == "408": // there is nothing, or no more in that time
 		return nil
-	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than what is left
+	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than the rest of the limit
 		return nil
-	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // all have been sent
+	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // all messages were sent
 		return nil
 	case status == "503":
 		return nats.ErrNoResponders
@@ -267,7 +267,7 @@ func (r *replay) read(ctx context.Context, take func(subject string, m *nats.Msg
 // readBatch reads up to batchSize messages, and returns how many.
 func (r *replay) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
 	if r.consumer == "" {
-		create, cancel := lingering(ctx, forgetTime) // a consumer without a name cannot be removed
+		create, cancel := lingering(ctx, forgetTime) // if ctx ended before the name arrives, the consumer could not be removed
 		r.consumer, err = r.link.replayConsumer(create)
 		cancel()
 		if err != nil {
@@ -289,18 +289,19 @@ func (r *replay) close(ctx context.Context) {
 	}
 }
 
-// forgetTime is how long the removal of a consumer may take.
+// forgetTime is how long the request to remove a consumer may take.
 const forgetTime = time.Second
 
-// lingering returns a context that ends at a time d after ctx has ended.
+// lingering returns a context that ends d after the end of ctx.
 func lingering(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return later, func() { stop(); cancel() }
 }
 
-// forget removes a consumer, also after ctx has ended. If the request does not
-// reach the servers, they remove the consumer when it has been inactive.
+// forget removes a consumer, even if ctx has ended. If the request does not
+// reach the servers, they remove the consumer after it has been inactive for a
+// while.
 func (l *link) forget(ctx context.Context, stream, consumer string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTime)
 	defer cancel()

@@ -17,17 +17,20 @@ var pulling = []jetstream.PullConsumeOpt{
 	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
 }
 
-// receive takes results from a stream until the executor ends. There is a consumer for the session then, of which the servers may know nothing some day: they
-// forget one whose client was without connection for two hours, and those that have lost their disks know of none. By then results may have been removed,
-// and tasks be lost. So 1. it is made again, and gets the results from then on and those that are still there, and 2. the calls that are with the cluster
-// are audited: see audit.go.
+// receive takes results from a stream until the executor ends, through a
+// consumer for the session. Servers forget the consumer of a client that was
+// without connection for two hours, and servers that have lost their disks do
+// not know it. By then, results may have been removed, and tasks may be lost.
+// So receive creates the consumer again, which delivers new results and those
+// that are still stored. Then it has the calls that are with the cluster
+// audited: see audit.go.
 func (e *Executor) receive(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
 	if err != nil {
 		return fmt.Errorf("cluster: results: %w", err)
 	}
-	var renew <-chan struct{} // kept results are looked up
+	var renew <-chan struct{} // nil for kept results, which seek looks up
 	if stream == wire.ResultStream {
 		renew = e.renew
 	}
@@ -122,7 +125,7 @@ func (e *Executor) pause(d time.Duration) {
 	}
 }
 
-const mostMissed = 3 // how often a call is sent again as its argument, its result or its task was lost
+const mostMissed = 3 // how often a call is sent again because its argument, result or task was lost
 
 // removalTime is how long after it was acknowledged a message may still be there, on several servers.
 const removalTime = time.Second

@@ -36,10 +36,10 @@ type call struct {
 	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
 	away     bool     // likewise: it has failed, and waits for another attempt
 	again    bool     // likewise: it is being sent once more
-	missed   int      // guarded by the executor's mu: how often it was sent again, as its argument, its result or its task was lost
+	missed   int      // guarded by the executor's mu: how often it was sent again because its argument, result or task was lost
 	message  string   // guarded by the executor's mu: the id of the message that was published last
 	sequence uint64   // guarded by the executor's mu: the number of this message in the stream of tasks; 0 until the servers have stored it
-	audited  *finding // of the last audit, nil if there was none; guarded by the executor's auditing
+	audited  *finding // guarded by the executor's auditing: of the last audit; nil before the first one
 
 	mu       sync.Mutex  // guards the following, and is held while something is said about the call
 	arg      wire.Value  // does not change once it is posted, unless the servers lose it
@@ -165,7 +165,7 @@ func (e *Executor) post(calls ...*call) {
 	}
 }
 
-// posted is called with a message that the servers have stored.
+// posted is called when the servers have stored a message.
 func (e *Executor) posted(msg *nats.Msg, note any, sequence uint64) {
 	c, ok := note.(*call)
 	if !ok {
@@ -173,7 +173,7 @@ func (e *Executor) posted(msg *nats.Msg, note any, sequence uint64) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if msg.Header[jetstream.MsgIDHeader][0] == c.message { // it was not sent again since
+	if msg.Header[jetstream.MsgIDHeader][0] == c.message { // the call was not sent again in the meantime
 		c.sequence = sequence
 	}
 }

@@ -19,29 +19,35 @@ import (
 type ServeOptions struct {
 	Access
 
-	// Functions are the names of those that it offers. Nil means all that are registered in this program. Functions that
-	// are only declared, see [concert.Declare], have to be named, as only who serves knows whether the executor has them:
-	// those in Python by [concert/python.Names].
+	// Functions are the names of the functions that the worker offers. Nil
+	// means all functions that are registered in this program. A function that
+	// is only declared, see [concert.Declare], must be named, because only the
+	// caller knows whether the executor has it. For functions in Python, use
+	// [concert/python.Names].
 	Functions []string
 
 	// Places is how many tasks run concurrently, 65,536 at most. Zero means the
 	// Width of the executor.
 	Places int
 
-	// Grace is how long tasks that run may go on when the worker is to end; then they are cancelled, and go to
-	// another worker. Serve waits for those that are canceled as long again. Zero means 30 seconds.
+	// Grace is how long running tasks may continue when the worker stops. Then
+	// they are canceled, and go to another worker. Serve waits for canceled
+	// tasks for the same time again. Zero means 30 seconds.
 	Grace time.Duration
 
-	// MaxBytes bounds the bytes of arguments and results that the worker holds,
-	// as they travel: a quarter of it is for messages, and the rest for
-	// arguments and results that do not travel in one. The functions' own values
-	// come on top. Tasks wait for room, and are passed by others that need
-	// less; an argument with more bytes than that is alone. Zero means 128 MiB,
-	// and less than 16 MiB means 16 MiB. Negative means no bound.
+	// MaxBytes bounds the encoded arguments and results that the worker holds.
+	// A quarter of it is for messages, and the rest is for large values, which
+	// are stored in parts outside the messages. The decoded values in the
+	// functions come on top. A task with a large argument waits until there is
+	// room for it, and tasks that need less memory overtake it. The worker
+	// accepts an argument that is larger than this room when it holds no other
+	// large argument. Zero means 128 MiB, and less than 16 MiB means 16 MiB.
+	// Negative means no limit.
 	MaxBytes int64
 
-	// Ready is called when the worker is there, and takes tasks, on a goroutine of its own, which Serve waits for a
-	// second at most. It may be nil.
+	// Ready is called, on its own goroutine, when the worker is registered.
+	// Serve waits for it for a second at most, and then takes tasks. It may be
+	// nil.
 	Ready func()
 
 	// Notice is called with each message for the operator of the worker: a line of text. Nil logs the messages as
@@ -51,29 +57,35 @@ type ServeOptions struct {
 
 const (
 	serveGrace  = 30 * time.Second
-	leastGrace  = 100 * time.Millisecond // for tasks that have been canceled
+	leastGrace  = 100 * time.Millisecond // for canceled tasks
 	readyTime   = time.Second            // that Serve waits for ServeOptions.Ready
 	placesLimit = 1 << 16
-	deliveries  = 5               // of a task, after which it is given up
-	idlePull    = 4 * time.Second // that a request lives when there have been no tasks for a while
-	mostFetches = 4               // requests for tasks at a time
+	deliveries  = 5               // of a task before it is abandoned
+	idlePull    = 4 * time.Second // lifetime of a request when there have been no tasks for a while
+	mostFetches = 4               // concurrent requests for tasks
 	settled     = 1 << 12         // tasks that a worker remembers having run
 )
 
-// pullTime is how long a worker's first request for tasks lives. A worker that
+// pullTime is the lifetime of a worker's first request for tasks. A worker that
 // drains waits until its last request is over.
-var pullTime = 100 * time.Millisecond // tests that start many workers have it shorter
+var pullTime = 100 * time.Millisecond // shorter in tests that start many workers
 
-// lease is how long a worker may say nothing of a task before that goes to another one; it renews it three times as often.
-var lease = wire.Lease // a test has it shorter
+// lease is how long a worker may be silent about a task before the servers
+// deliver the task to another worker. The worker renews it three times as
+// often.
+var lease = wire.Lease // shorter in a test
 
 // errDraining is the cause with which tasks end that a worker which is to end cannot wait for.
 var errDraining = errors.New("cluster: the worker is to end")
 
-// Serve runs tasks of a cluster on an executor, which is any of this program's: goroutines, or processes so that a
-// task which crashes costs itself only. It offers all functions that are registered in this program, see
-// [concert.Register], or those of the options. It returns when ctx ends: then it takes no more tasks, those that run end, and nothing is lost. The
-// error is nil then; it is not if the cluster cannot be reached at the beginning, or the executor is closed while there are tasks: these go to other workers.
+// Serve runs tasks of a cluster on an executor of this program: on goroutines,
+// for example, or on processes, where a crash costs only the task that crashed.
+// It offers all functions that are registered in this program, see
+// [concert.Register], or those of ServeOptions.Functions. When ctx ends, Serve
+// takes no more tasks, waits until the running ones have ended, and returns
+// nil. Nothing is lost. It returns an error if it cannot reach the cluster at
+// the beginning, or if the executor is closed while there are tasks: these go
+// to other workers.
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		ex: ex, held: map[string]*delivery{}, tries: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
@@ -122,7 +134,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	return nil
 }
 
-// worker is a Serve that goes on.
+// worker is the state of a call of Serve.
 type worker struct {
 	opts     ServeOptions
 	id       string
@@ -138,13 +150,13 @@ type worker struct {
 
 	mu       sync.Mutex
 	held     map[string]*delivery       // guarded by mu: by key
-	tries    map[string]*delivery       // guarded by mu: of these, by try
-	ready    []*delivery                // guarded by mu: held, and wait for a place
+	tries    map[string]*delivery       // guarded by mu: the held tasks, by try
+	ready    []*delivery                // guarded by mu: held tasks that wait for a place
 	memory   memory                     // guarded by mu
 	free     []int                      // guarded by mu: places
-	asked    int                        // guarded by mu: tasks that have been asked for and have not come
+	asked    int                        // guarded by mu: tasks that were asked for and have not arrived
 	quiet    bool                       // guarded by mu: the last request that ended has brought nothing
-	fetches  int                        // guarded by mu: requests that live
+	fetches  int                        // guarded by mu: open requests
 	expiry   time.Duration              // guarded by mu: of the next one
 	done     recent[position]           // guarded by mu: messages of tasks whose results are stored
 	refused  recent[string]             // guarded by mu: clients of which it was noticed that a message is no task

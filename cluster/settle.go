@@ -18,10 +18,10 @@ import (
 // are acknowledged: whatever is not acknowledged comes again.
 func (e *Executor) result(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
-	if err != nil { // the subject says of what
+	if err != nil { // the subject names the task
 		if id, ok := wire.ResultID(msg.Subject()); ok {
 			for _, c := range e.named(id) {
-				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: a worker stored a result of %s that is damaged: %w", c.batch.Name, err))
+				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.batch.Name, err))
 			}
 		}
 		msg.TermWithReason("not a result")

@@ -162,7 +162,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Write
 	advertise := flags.String("advertise", "", "`HOST:PORT` by which clients of the other servers find this one, if that is not where it listens")
 	sync := flags.Bool("sync", false, "write through to the disk before saying that something is stored, else every two minutes: for who may lose power")
 	sessions := flags.Int("sessions", 0, "how many sessions of a client's key there may be on this server: `N` programs that submit tasks (default 64)")
-	connections := flags.Int("connections", 0, "how many connections of a client's key there may be to all servers together: `N`, negative for no limit (default 128)")
+	connections := flags.Int("connections", 0, "limit on the connections of one client key to all servers together: `N`, negative for no limit (default 128)")
 	name := flags.String("name", "", "the `NAME` of this server among those that it joins")
 	joinListen := flags.String("join-listen", "", "the `ADDRESS` to listen on for other servers")
 	joinAdvertise := flags.String("join-advertise", "", "`HOST:PORT` by which other servers find this one, if that is not where it listens")

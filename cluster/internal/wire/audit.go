@@ -11,45 +11,45 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Audit is a question of a client's session: what do the servers have of these
-// tasks?
+// Audit is the request of a client's session for the states of tasks.
 type Audit struct {
 	Session string    `cbor:"1,keyasint"`
 	Tasks   []Audited `cbor:"2,keyasint"` // at most MostAudited
 }
 
-// Audited is a task of an Audit, as it was published.
+// Audited is a task of an Audit. It identifies the message by which the task
+// was published.
 type Audited struct {
 	Try      string `cbor:"1,keyasint"`
-	Sequence uint64 `cbor:"2,keyasint"` // of its message in TaskStream
-	ID       string `cbor:"3,keyasint"` // of its message, by which the servers drop duplicates
+	Sequence uint64 `cbor:"2,keyasint"` // of the message in TaskStream
+	ID       string `cbor:"3,keyasint"` // of the message, by which the servers drop duplicates
 }
 
-// State is what the servers have of a task.
+// State says what the servers have stored of a task.
 type State uint8
 
-// The states of a task. A worker has its result stored before it acknowledges the
-// task, which removes the task. So a task that is Absent has a result that the
-// session has taken, or it was lost.
+// The states of a task. A worker stores its result before it acknowledges the
+// task, and the acknowledgment removes the task. So if a task is Absent, the
+// session has taken its result, or the task was lost.
 const (
 	Absent   State = iota // neither the task nor a result
 	Queued                // the task: it waits for a worker, or a worker runs it
 	Answered              // a result that the session has not taken, and no task
 )
 
-// These bound what an Audit costs.
+// Limits of the cost of an Audit.
 const (
 	MostAudited = 256 // tasks
-	auditReads  = 4   // concurrent reads of tasks, each with up to LargestPost bytes
+	auditReads  = 4   // concurrent reads of tasks, of up to LargestPost bytes each
 )
 
-// Check returns an error if an Audit is not one that Find takes.
+// Check returns an error if Find does not accept the Audit.
 func (a *Audit) Check() error {
 	if !ValidToken(a.Session) {
 		return fmt.Errorf("a session cannot be called %q", a.Session)
 	}
 	if len(a.Tasks) > MostAudited {
-		return fmt.Errorf("the audit is of %d tasks: ask for %d at most", len(a.Tasks), MostAudited)
+		return fmt.Errorf("the audit has %d tasks: at most %d are allowed", len(a.Tasks), MostAudited)
 	}
 	for _, t := range a.Tasks {
 		if !ValidToken(t.Try) {
@@ -59,9 +59,9 @@ func (a *Audit) Check() error {
 	return nil
 }
 
-// Find returns the states of the tasks of an Audit by a client, in their order. It
-// reads the tasks first, and then the results: one that a worker stores in the
-// meantime is found.
+// Find returns the states of the tasks of an Audit by a client, in the order of
+// the tasks. It reads the tasks first, and then the results. So it finds a
+// result that a worker stores in the meantime.
 func (a *Audit) Find(ctx context.Context, js jetstream.JetStream, client string) ([]State, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -97,13 +97,14 @@ func (a *Audit) Find(ctx context.Context, js jetstream.JetStream, client string)
 	return states, a.findResults(ctx, js, client, states)
 }
 
-// isIn reports whether a message is the task, by this client. The stream may have
-// been made anew since, with other messages.
+// isIn reports whether a message is the task, published by this client. If the
+// stream was deleted and created again, another message can have the same
+// number.
 func (t *Audited) isIn(msg *jetstream.RawStreamMsg, client string) bool {
 	return strings.HasSuffix(msg.Subject, "."+client) && msg.Header.Get(jetstream.MsgIDHeader) == t.ID
 }
 
-// findResults sets the states of tasks that are Absent and have a result.
+// findResults sets the state of each Absent task that has a result to Answered.
 func (a *Audit) findResults(ctx context.Context, js jetstream.JetStream, client string, states []State) error {
 	if !slices.Contains(states, Absent) {
 		return nil

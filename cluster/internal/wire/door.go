@@ -23,7 +23,7 @@ const ClientAPI = "concert.api"
 //   - Contract: what TaskConsumer is, for a worker. The servers also store the
 //     contract in ContractBucket, by the digest that they compute.
 //   - Replay: a new ReplayConsumer, for a worker
-//   - Audit: what the servers have of tasks, for a client
+//   - Audit: the states of tasks, for a client
 type Knock struct {
 	Session  string    `cbor:"1,keyasint,omitempty"`
 	Stream   string    `cbor:"2,keyasint,omitempty"` // ResultStream or KeptStream

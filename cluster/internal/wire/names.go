@@ -80,8 +80,8 @@ func ResultSubject(id TaskID) string {
 	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
 }
 
-// ResultID returns the task of a subject of ResultSubject. It reports false for
-// another subject.
+// ResultID returns the task that a subject of ResultSubject names. ok is false
+// for any other subject.
 func ResultID(subject string) (id TaskID, ok bool) {
 	switch parts := strings.Split(subject, "."); {
 	case len(parts) == 5 && strings.HasPrefix(subject, "concert.result."):
@@ -169,9 +169,10 @@ func OwnsWorker(owner, id string) bool { return strings.HasPrefix(id, owner+".")
 // WorkerBucket. An empty message removes the worker.
 func AdvertSubject(id string) string { return "concert.advert." + id }
 
-// WithdrawSubject returns the subject at which the servers take the cancellations
-// of the holder of a key, and store them in CancelStream. The holder publishes them
-// at the subject of the stream, which its account maps to this one.
+// WithdrawSubject returns the subject at which the servers receive the
+// cancellations of the holder of a key. They store these in CancelStream. The
+// holder publishes at the subject of the stream, which its account maps to this
+// subject.
 func WithdrawSubject(key string) string { return "concert.withdraw." + key }
 
 // Gone returns the header of a message that removes a key of a bucket.

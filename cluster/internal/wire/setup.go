@@ -22,7 +22,7 @@ const (
 	CancelsKept = 1 << 14                // of a client that are remembered
 	YieldsKept  = 1 << 20                // of all tasks together, that were given back: the newest
 	DeadAge     = 30 * 24 * time.Hour    // of a dead letter
-	dedupeTime  = 100 * time.Millisecond // for which servers remember the ids of messages, of 64 KiB each if a client wants that; less is not possible
+	dedupeTime  = 100 * time.Millisecond // how long servers remember the ids of messages, which may have 64 KiB each; no shorter time is possible
 	MostDead    = 1000                   // dead letters of a client for one contract, by workers of one owner
 	Silence     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
 	letterBytes = 4 << 10                // that a dead letter may have beside the task
