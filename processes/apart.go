@@ -12,8 +12,8 @@ import (
 	"concert"
 )
 
-// guardedLogger returns a logger that contains failures of the handler, and nil for
-// nil. The name of the handler is for messages.
+// guardedLogger returns a logger that contains failures of the handler of l, or
+// nil if l is nil. Messages refer to the handler by name.
 func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	if l == nil {
 		return nil
@@ -41,9 +41,10 @@ type handlerGuard struct {
 	dropped atomic.Int64 // lines since stuck was 0
 }
 
-// callHandler calls fn, a method of the handler, and returns its result. It reports
-// false if fn failed, did not return in time, or was not called. If fn does not
-// return in time, lost lines count as dropped.
+// callHandler calls fn, a method of the handler, and returns its result. It
+// reports false if fn failed, did not return in time, or was not called. If fn
+// does not return in time, callHandler adds lost to the number of dropped
+// lines.
 func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok bool) {
 	g := h.guard
 	if g.stuck.Load() > 0 {
@@ -79,8 +80,8 @@ func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok boo
 	return v, false
 }
 
-// report writes a line to standard error. It does not wait for long if nothing reads
-// that.
+// report writes a line to standard error. If nothing reads standard error, it
+// returns after logTime.
 func (g *handlerGuard) report(format string, args ...any) {
 	concert.CallApart(logTime, func() struct{} {
 		console.Lock()
@@ -90,7 +91,7 @@ func (g *handlerGuard) report(format string, args ...any) {
 	})
 }
 
-// guardedHandler calls the handler of the program by its guard.
+// guardedHandler calls the handler of the program through its guard.
 type guardedHandler struct {
 	inner slog.Handler
 	guard *handlerGuard

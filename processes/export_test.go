@@ -56,5 +56,6 @@ func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
 	return func() { silenceTakeBack, silenceStopped, silenceKill = a, b, c }
 }
 
-// StuckHandlers returns how many calls of the handler of slog.Default do not return.
+// StuckHandlers returns how many calls of the handler of slog.Default have not
+// returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }

@@ -39,9 +39,9 @@ type WorkerError struct {
 	// other when this task was the next that they were to begin: it may be what kills
 	// them, so it is not given to another one.
 	Unbegun int
-	// Err says why the pool killed it: it wraps ErrTimeout, or is the cause of the
-	// task's context, ErrNeighbor or a protocol error. Or it is ErrMemory. Else it
-	// is nil.
+	// Err says why the pool killed the worker: it wraps ErrTimeout, or is the
+	// cause of the task's context, ErrNeighbor or a protocol error. It is
+	// ErrMemory if the worker ran out of memory. Otherwise it is nil.
 	Err error
 }
 
@@ -152,8 +152,8 @@ func outOfMemory(code int, stderr string) bool {
 	return false
 }
 
-// tookLonger adds Options.Timeout, which is within, to the reason why a worker was killed
-// if that is ErrTimeout.
+// tookLonger adds within, which is Options.Timeout, to why if that is
+// ErrTimeout. why is the reason why a worker was killed.
 func tookLonger(why error, within time.Duration) error {
 	if why != ErrTimeout {
 		return why

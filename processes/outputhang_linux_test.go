@@ -70,10 +70,10 @@ func (h *hangingHandler) hang(method string) {
 func (h *hangingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h *hangingHandler) WithGroup(string) slog.Handler      { return h }
 
-// TestOutput_HandlerHangs: a handler that does not return holds up no task, also
-// one that prints more than the pipe and all buffers hold, and no worker that
-// dies. When the handler returns, it receives the number of dropped lines. No line
-// is lost without being counted.
+// TestOutput_HandlerHangs: a handler that does not return holds up no task,
+// even one that prints more than the pipe and all buffers hold, and no worker
+// that dies. When the handler returns, it receives the number of dropped lines,
+// which counts every lost line.
 func TestOutput_HandlerHangs(t *testing.T) {
 	for _, method := range []string{"Enabled", "Handle"} {
 		t.Run(method, func(t *testing.T) {
@@ -112,9 +112,9 @@ func TestOutput_HandlerHangs(t *testing.T) {
 	}
 }
 
-// TestPool_DefaultHandlerHangs: the handler of slog.Default, to which the deaths of
-// workers are logged without Options.Output, holds up nothing if it does not
-// return.
+// TestPool_DefaultHandlerHangs: without Options.Output, the pool logs the
+// deaths of workers to the handler of slog.Default. If this handler does not
+// return, it holds up nothing.
 func TestPool_DefaultHandlerHangs(t *testing.T) {
 	leftovers(t)
 	h := newHangingHandler("Handle")

@@ -84,7 +84,7 @@ func (p *Pool) Width() int {
 	return p.width * p.opts.Threads
 }
 
-// made panics for a Pool that New has not made.
+// made panics if New has not made the Pool.
 func (p *Pool) made() {
 	if p == nil || p.group == nil {
 		panic("processes: the Pool is nil or zero: make it with New of package processes or python, and check its error")

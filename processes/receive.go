@@ -158,8 +158,8 @@ type outcome struct {
 	failed bool
 }
 
-// failure returns the error of the call. One that ended since Options.Timeout, which is
-// timeout, was over is that, too.
+// failure returns the error of the call. If the call ended because timeout,
+// which is Options.Timeout, was over, the error wraps ErrTimeout as well.
 func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", tookLonger(ErrTimeout, timeout), o.err)

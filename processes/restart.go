@@ -166,7 +166,8 @@ func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *con
 	logger.LogAttrs(context.Background(), level, "processes: a worker died", attrs...)
 }
 
-// deathText is the attribute reason of a record. It does not repeat the others.
+// deathText returns the attribute reason of a log record. It does not repeat
+// the other attributes.
 func deathText(why error) string {
 	if e, ok := why.(*WorkerError); ok {
 		why = deathReason{e}

@@ -19,7 +19,8 @@ import (
 // fakeFatal kills a fake worker before it begins.
 var fakeFatal = concert.Register("processes_test.fatal", func(_ context.Context, n int) (int, error) { return n, nil })
 
-// These have a fake worker say of their calls what it must not say; see fake.
+// These functions make a fake worker violate the protocol about its calls; see
+// fake.
 var (
 	fakeTwice   = concert.Register("processes_test.twice", func(_ context.Context, n int) (int, error) { return n, nil })
 	fakeUnasked = concert.Register("processes_test.unasked", func(_ context.Context, n int) (int, error) { return n, nil })
@@ -57,8 +58,8 @@ func (l *lines) records(t *testing.T, msg string) (found []map[string]any) {
 	return found
 }
 
-// TestProtocol_Calls: a worker that says of a call what it must not say is killed. The
-// call has an error, and those behind it run.
+// TestProtocol_Calls: a worker that violates the protocol about a call is
+// killed. The call has an error, and the calls behind it run.
 func TestProtocol_Calls(t *testing.T) {
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)

@@ -38,8 +38,8 @@ func TestPool_TimeoutReturned(t *testing.T) {
 	}
 }
 
-// TestTimeout_Own: a task that returns context.DeadlineExceeded, of a deadline of its
-// own, has not run for longer than Options.Timeout.
+// TestTimeout_Own: a task that returns the context.DeadlineExceeded of its own
+// deadline has not exceeded Options.Timeout.
 func TestTimeout_Own(t *testing.T) {
 	p := newPool(t, 1, &processes.Options{Timeout: time.Hour})
 	_, err := concert.Submit(t.Context(), p, ownDeadline, 1).Result(t.Context())

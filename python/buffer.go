@@ -78,7 +78,7 @@ type buffer struct {
 	b     []byte // in the order of this machine
 	bytes bool   // it is a bytes of Python
 
-	whole *buffer // the array of which this is a part; nil if it is none
+	whole *buffer // the array that contains this one as a part; nil if there is no such array
 }
 
 // what is the array, for errors.

@@ -154,7 +154,7 @@ func (d *decoder) decodeKind(kind byte, to reflect.Value) error {
 		}
 	case reflect.Interface:
 		if to.NumMethod() > 0 {
-			return fail("a Go %s cannot be received, since it has methods: use any, or a type that is no interface", to.Type())
+			return fail("a Go %s cannot be received, because it has methods: use any, or a type that is not an interface", to.Type())
 		}
 		v, err := d.natural(kind)
 		if err == nil && v.IsValid() {

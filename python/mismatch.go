@@ -26,7 +26,7 @@ const (
 	aText      arrived = "text" // a date, a Decimal and so on, see textForms
 )
 
-// goTypes are the Go types that hold any value of a kind, or all but few.
+// goTypes are the Go types that hold any value of a kind, or almost any.
 var goTypes = map[arrived]string{
 	aBool: "a bool", anInt: "an int64 or a big.Int", aFloat: "a float64", aComplex: "a complex128", aStr: "a string", aBytes: "a []byte",
 	aList: "a slice", aDict: "a map or a struct", aDatetime: "a time.Time", aTimedelta: "a time.Duration", aText: "a string",
@@ -38,7 +38,7 @@ type mismatchError struct {
 	what  string // the value, with an article
 	text  string // of a str, quoted
 	to    reflect.Type
-	array *buffer // the array that the value is an item of; nil if it is none
+	array *buffer // the array that contains the value; nil if there is no such array
 }
 
 // mismatch returns a mismatchError with its place.
@@ -128,9 +128,9 @@ func (e *mismatchError) remedy() string {
 	}
 	switch {
 	case kind == aNone:
-		return "where None may come, use a pointer, *" + t.String()
+		return "if None may arrive, use a pointer, *" + t.String()
 	case t.Kind() == reflect.Interface:
-		return "use any, or a type that is no interface"
+		return "use any, or a type that is not an interface"
 	case class == durationClass && kind == anInt:
 		return "convert it in Python, as by datetime.timedelta(seconds=x), or use an int64"
 	case class == durationClass:

@@ -24,7 +24,7 @@ func TestMismatch_Text(t *testing.T) {
 	check("1.5", into[uint8](t, p),
 		`: the float 1.5 does not fit into a Go uint8, which is for an int from 0 to 255: convert it in Python, as by int(x) or round(x), or use a float64`)
 	check("None", into[int](t, p),
-		`: None does not fit into a Go int, which is for an int from -2**63 to 2**63-1: where None may come, use a pointer, *int`)
+		`: None does not fit into a Go int, which is for an int from -2**63 to 2**63-1: if None may arrive, use a pointer, *int`)
 	check("300", into[int8](t, p),
 		`: the int 300 does not fit into a Go int8, which is for an int from -128 to 127: use a type with a larger range, up to big.Int`)
 	check("-1", into[uint](t, p),

@@ -104,8 +104,9 @@
 //
 // A Python exception is an [*Error], with its traceback; [errors.Is] finds it by the name of
 // its type or of a base of that, see [Type]. Under %+v, the error of the task prints the
-// traceback as well. SystemExit and KeyboardInterrupt are exceptions like others. What ends the interpreter, such as os._exit or a crash of an extension, is
-// a [*processes.WorkerError], which names the line in Python where an extension crashed.
+// traceback as well. SystemExit and KeyboardInterrupt are exceptions like others. What ends
+// the interpreter, such as os._exit or a crash of an extension, is a
+// [*processes.WorkerError], which names the line in Python where an extension crashed.
 //
 // # The end of a task
 //
@@ -143,9 +144,10 @@
 // worker unless they begin a session of their own. The start methods "spawn" and
 // "forkserver" work for functions of modules, and not for those of [Source].
 //
-// A task that changes what its interpreter shares, such as builtins, functions of modules or
-// sys.stdout, changes it for the tasks that run in the same worker after it. The worker does not
-// use what tasks can change so, or ends: it does not keep results of other tasks back.
+// A task can change shared state of its interpreter, such as builtins, functions of modules
+// or sys.stdout. Tasks that run in the same worker after it see the change. The worker itself
+// does not depend on this state, or it exits if such a change breaks it. So it does not hold
+// back results of other tasks.
 //
 // # The end of a worker
 //
@@ -262,9 +264,10 @@ type Args struct {
 // coroutine or another awaitable.
 //
 // Func may be called at any time and from any goroutine; for the same types and place it
-// returns the same function. It panics if where is not of that form: if there is no colon, a name
-// is empty, or the name of the function is no identifier, with or without dots. Whether there is
-// such a function, the first call says. Each call fails if there is none.
+// returns the same function. It panics if where does not have that form: if there is no
+// colon, if a name is empty, or if the name of the function is not an identifier, with or
+// without dots. It does not check whether the function exists: if it does not, each call
+// fails.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	check("Func", where)
 	return declare[In, Out](where)

@@ -97,8 +97,8 @@ var sabotages = map[string][]string{
 }
 
 // TestSabotage: a task that breaks its interpreter costs at most its own result
-// and the worker. The tasks before it and behind it, in the same worker or in the
-// next one, have their results, and Close returns.
+// and the worker. The tasks before and after it have their results, in the same
+// worker or in the next one, and Close returns.
 func TestSabotage(t *testing.T) {
 	square, breaks := python.Source[int, int]("square", sabotage), python.Source[string, string]("sabotage", sabotage)
 	for kind, all := range sabotages {

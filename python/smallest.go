@@ -5,10 +5,11 @@ import "reflect"
 // unsendable is a length that no encoding may have.
 const unsendable = maxEncoded + 1
 
-// smallest returns the fewest bytes of the encoding of a value of type t, at
-// most unsendable. An array of many arrays can need no memory, and have an
-// encoding that is too long. With this bound, the encoder refuses it before it
-// encodes the elements. known has the types that were computed before.
+// smallest returns the minimum length of the encoding of a value of type t, but
+// not more than unsendable. An array of many arrays can need no memory and
+// still have an encoding that is too long. With this bound, the encoder refuses
+// it before it encodes the elements. known has the types that were computed
+// before.
 func smallest(t reflect.Type, known map[reflect.Type]int) int {
 	n, ok := known[t]
 	if !ok {
@@ -45,8 +46,8 @@ func smallestOf(t reflect.Type, known map[reflect.Type]int) int {
 	return 1
 }
 
-// direct reports whether a field is in the memory of a struct of type t, and not
-// in that of an embedded pointer.
+// direct reports whether a field is stored in a struct of type t itself, and
+// not behind an embedded pointer.
 func direct(t reflect.Type, index []int) bool {
 	for _, i := range index {
 		if t.Kind() != reflect.Struct {

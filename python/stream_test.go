@@ -322,9 +322,9 @@ func TestStream_Left(t *testing.T) {
 	}
 }
 
-// TestStream_NoFile: there is no file of a stream while its loop runs, so none is
-// left if the program is killed there. None is left by a loop whose generator fails
-// before it connects, or whose body breaks, either.
+// TestStream_NoFile: no file of a stream exists while its loop runs, so a
+// program that is killed in the loop leaves none. A loop also leaves none if
+// its generator fails before it connects, or if its body breaks.
 func TestStream_NoFile(t *testing.T) {
 	p := newPool(t, 1, nil)
 	dir := t.TempDir()

@@ -77,7 +77,7 @@ def leave(e=None):
 
 
 def flush_ours():
-    """Flushes the standard output and error that the worker has begun with."""
+    """Flushes the standard output and error that the worker started with."""
     for stream in OURS:
         try:
             stream.flush()
@@ -86,7 +86,7 @@ def flush_ours():
 
 
 def flush_others():
-    """Flushes what a task has put in place of those, which may hang."""
+    """Flushes the streams by which a task has replaced those. This may hang."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not OURS[0] and stream is not OURS[1]:
             try:

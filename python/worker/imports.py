@@ -3,10 +3,10 @@
 A file of the user's may have the name of a module of the standard library: types.py in the
 working directory, or queue.py in Options.Path. The worker never takes those for its own.
 
-A task can change what all code of the interpreter shares: set builtins.len to None, or os.write
-to a function of its own. That changes the tasks that follow. It must not change the worker, which
-could hang with the outcomes of other tasks. So the worker's modules have copies: of builtins, and
-of the modules that they use while tasks run; see private."""
+A task can change state that all code of the interpreter shares: it can set builtins.len to None, or
+replace os.write. Tasks that follow see the change. The worker must not see it: it could hang while it
+holds results of other tasks. So the worker's modules use copies: of builtins, and of the modules
+that they need while tasks run; see private."""
 
 import builtins
 import sys
@@ -15,7 +15,7 @@ from _frozen_importlib_external import PathFinder
 from _thread import _local
 
 
-BUILTINS = __builtins__  # a dict, that of the worker's modules
+BUILTINS = __builtins__  # a dict: the builtins of the worker's modules
 modules = sys.modules
 
 

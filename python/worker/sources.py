@@ -24,8 +24,8 @@ class Loader:
 
 
 def load(name, text):
-    """Returns the module of a text, which runs once in each worker. The name is one for it in modules, so
-    that pickle, dataclasses and typing find there what it defines; None, for one that load makes."""
+    """Returns the module of a text, which runs once in each worker. The name is its key in
+    modules, where pickle, dataclasses and typing look for its definitions. If it is None, load makes a name."""
     text = dedent(text)
     name = name or "source_%08x" % crc32(text.encode("utf-8", "surrogatepass"))
     known = modules.get(name)
@@ -35,7 +35,7 @@ def load(name, text):
     code = compile(text, file, "exec", dont_inherit=True)
     module = type(sys)(name)
     module.__file__ = file
-    module.__builtins__ = builtins  # and not the worker's own
+    module.__builtins__ = builtins  # not the worker's copy
     module.__loader__ = Loader(text)
     module.__spec__ = own("importlib.machinery").ModuleSpec(name, module.__loader__, origin=file)
     lines = [line + "\n" for line in text.split("\n")]

@@ -326,8 +326,8 @@ class Worker:
         close_loop()
 
     def fail(self, e):
-        """Ends the process, whatever threads there are, as this one cannot go on. A task may have replaced what
-        writes the traceback by something that hangs: then the process ends after a second."""
+        """Ends the process, whatever threads run, because this thread cannot continue. A task may have replaced
+        code that writes the traceback: if that hangs, the process ends after a second."""
         self.stay(e)
         start_new_thread(exit_after, (1, 1))
         if errors.derives(type(e), Gone):
