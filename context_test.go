@@ -78,8 +78,8 @@ func TestContexts_NotForeign(t *testing.T) {
 }
 
 // children counts the goroutines that the calling goroutine has started and
-// that have not ended. It ignores all other goroutines of the program, which
-// tests that ran before may have left to end.
+// that have not ended. It ignores all other goroutines of the program, such as
+// those of earlier tests that have not ended yet.
 func children() int {
 	parent, _, _ := strings.Cut(string(stacks(false)), " [")
 	return strings.Count(string(stacks(true))+"\n", " in "+parent+"\n")

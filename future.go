@@ -77,9 +77,9 @@ func (f *Future[T]) State() State {
 }
 
 // Input returns the name of the task's function and the label that [WithLabel]
-// has given to the task. It returns nil for a task without a label. It is for
-// packages that return errors of their own for a task, so that [InputOf] finds
-// the label in them: such an error has a method TaskInput.
+// has given to the task. It returns nil for a task without a label. Packages
+// use it for their own errors of a task: if such an error has a method
+// TaskInput that returns it, [InputOf] finds the label.
 func (f *Future[T]) Input() *Input { return f.task.input() }
 
 // Cancel asks the task to end. A task that has not started never will: its

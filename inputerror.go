@@ -41,9 +41,9 @@ func (e *RemoteError) TaskInput() *Input { return e.Input }
 // TaskInput returns which input the value belongs to, for [InputOf].
 func (e *valueError) TaskInput() *Input { return e.in }
 
-// failure returns the error of the task as the future has it: with the input, or
-// with the name of the function that panicked. The restrictions of withInput
-// apply.
+// failure returns the error that the future of the task returns for err: with
+// the input, or with the name of the function that panicked. The restrictions
+// of withInput apply.
 func (t *Task) failure(err error) error {
 	err = withInput(err, t.input)
 	if e, ok := err.(*PanicError); ok && e.Task == "" {

@@ -8,11 +8,11 @@ import (
 	"concert/internal/lazy"
 )
 
-// This file decodes the argument and encodes the result of a call in the worker.
-// Methods of the program that do it may never return. A pool of processes ends
-// the process then. A worker that is a goroutine would be lost (see InvokeApart).
-// So the methods run apart from it: on another goroutine, for which the worker
-// waits only as long as the call may last.
+// This file decodes the argument and encodes the result of a call in the
+// worker. Methods of the program may take part in this, and may never return. A
+// pool of processes kills the process in this case. A worker that is a
+// goroutine cannot be killed (see InvokeApart). So it runs these methods on
+// another goroutine, and waits for them only as long as the call may last.
 
 // decodeArg decodes an argument. If apart is true, methods of the program run on
 // another goroutine, which decodeArg leaves behind when ctx has ended.
@@ -41,7 +41,8 @@ func encodeResult[Out any](ctx context.Context, name string, out Out, apart bool
 }
 
 // lateTime is how long methods of the program may continue after the context of
-// their call has ended. The function of a call may return a result after that.
+// their call has ended. It is not zero, because the function of the call may
+// return its result after that.
 const lateTime = time.Second
 
 // untilEnd calls fn, which encodes or decodes a value of the function with this

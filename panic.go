@@ -36,9 +36,9 @@ func NewPanicError(value any) *PanicError {
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Error names the input or else the function, if it is known, and the value. It
-// has no stack, except for a panic that is raised again on another goroutine, as that of the inputs
-// of a Map.
+// Error names the input, or else the function, if one of them is known, and the
+// value. It has no stack, except for a panic that is raised again on another
+// goroutine, as that of the inputs of a Map.
 func (e *PanicError) Error() string {
 	if e.where != "" {
 		return "concert: " + e.where + " panicked: " + panicText(e.Value) + "\n\n" + e.Stack()

@@ -29,11 +29,12 @@ import (
 // time between the Submit and the start of the task: do not change it until the
 // task has settled.
 //
-// Of the submitter's context, only its deadline and its end reach the other
-// process, and not its values. A deadline is sent as a time. The cause that
-// [context.WithTimeoutCause] or [context.WithCancelCause] sets is not sent: there,
-// [context.Cause] is [context.DeadlineExceeded] or [ErrCancelled]. [RemoteError]
-// describes the error that the submitter receives.
+// Of the submitter's context, only the deadline and the end reach the other
+// process. Its values do not. A deadline is sent as a time. The cause that
+// [context.WithTimeoutCause] or [context.WithCancelCause] sets is not sent: in
+// the other process, [context.Cause] is [context.DeadlineExceeded] or
+// [ErrCancelled]. [RemoteError] describes the error that the submitter
+// receives.
 //
 // A copy is exact. If a value cannot be copied exactly, the task fails with an
 // error that names the part, as in "main.Job.Files[2].Handle". The rules are:

@@ -8,11 +8,12 @@ import (
 )
 
 // RemoteError is an error that a task returned in another process. It has the
-// text of the original error. If that was of a registered type and could not be
-// encoded, Error adds the reason to the text. [errors.Is] returns the same as for the original,
-// for sentinels that are registered, see [RegisterError]. [errors.As] does so
-// for types that are registered, see [RegisterErrorType]. Under %+v, errors of
-// these types print their details, such as a traceback.
+// text of the original error. If the original was of a registered type and
+// could not be encoded, Error adds the reason to the text. [errors.Is] returns
+// the same as for the original, for sentinels that are registered, see
+// [RegisterError]. [errors.As] does so for types that are registered, see
+// [RegisterErrorType]. Under %+v, errors of these types print their details,
+// such as a traceback.
 //
 // If a task is canceled and returns [context.Cause] of its context, its error is
 // the cause in the submitter, as in the same process. In two cases it is not. A

@@ -31,8 +31,9 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 	return &c.future
 }
 
-// nilArgument is the text of the panic of a function that was called with a nil
-// argument. rest names those besides the context and the executor.
+// nilArgument returns the text of the panic of a function that was called with
+// a nil argument. rest names the arguments other than the context and the
+// executor.
 func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
 	what := rest
 	switch {

@@ -48,7 +48,7 @@ var observerCases = []testCase{
 
 	{"ObserverHangs", "an observer that hangs must not stop all tasks, nor Shutdown", func(s *suite) {
 		defer quietly()()
-		var both sync.WaitGroup // each one needs a second to be seen to hang
+		var both sync.WaitGroup // each one hangs for a second before the executor notices
 		for _, kind := range []concert.EventKind{concert.TaskStarted, concert.TaskFinished} {
 			release := make(chan struct{})
 			hung := make(chan struct{}, 1)

@@ -230,9 +230,9 @@ func TestCircle_RescueFirst(t *testing.T) {
 	})
 }
 
-// TestCircle_Inputs: a circle that leads through the inputs of a Map is a
-// deadlock, whether the inputs or the task that waits for the Map close it, and
-// also at the end of a chain of waits.
+// TestCircle_Inputs: a circle of waits through the inputs of a Map is a
+// deadlock. This holds whether the inputs or the task that waits for the Map
+// close the circle, and also at the end of a chain of waits.
 func TestCircle_Inputs(t *testing.T) {
 	for _, between := range []int{0, 1, 3} {
 		for _, closing := range []string{"inputs", "task"} {
@@ -288,8 +288,8 @@ func TestCircle_Inputs(t *testing.T) {
 	}
 }
 
-// TestCircle_Canceled: a wait of a task that was just canceled has ended, also
-// before its goroutine runs again. So it is part of no circle.
+// TestCircle_Canceled: when a task is canceled, its wait ends at once, even
+// before its goroutine runs again. So the wait is part of no circle.
 func TestCircle_Canceled(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestPool_Nil: a pool that New has not made is a panic that says so, and not a
-// fault of memory.
+// TestPool_Nil: methods of a pool that New has not made panic with a text that
+// says so.
 func TestPool_Nil(t *testing.T) {
 	one := func(context.Context, int) (int, error) { return 1, nil }
 	for _, p := range []*goroutines.Pool{nil, {}} {

@@ -40,7 +40,7 @@ type Pool struct {
 	gone chan struct{} // closed when the pool is closed and has no workers
 }
 
-// made panics for a Pool that New has not made.
+// made panics if New has not made the Pool.
 func (p *Pool) made() {
 	if p == nil || p.group == nil {
 		panic("goroutines: the Pool is nil or zero: make it with New")

@@ -118,8 +118,8 @@ func tourPython(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// onThreads measures tasks in an interpreter with threads, sequentially and all concurrently, and prints it. It returns
-// the sequential time.
+// onThreads measures tasks in an interpreter with threads, sequentially and all
+// concurrently, and prints the times. It returns the sequential time.
 func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, what string, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool, expected expectation, why string) (alone time.Duration, err error) {
 	for i := range len(inputs) + 1 {
 		one, err := took(ctx, ex, f, inputs[max(0, i-1):][:1], right)

@@ -6,8 +6,8 @@ import (
 	"concert/internal/units"
 )
 
-// leastSpeedup is the ratio of two times from which on the tour says that one is
-// faster.
+// leastSpeedup is the smallest ratio of two times at which the tour says that
+// the second one is faster.
 const leastSpeedup = 1.25
 
 // expectation is what the tour expects of a measurement.
@@ -18,9 +18,9 @@ const (
 	noSpeedup expectation = false
 )
 
-// compared prints a measurement, with how many times as fast it was as another one,
-// and why. On a busy machine this may not be what is expected; then the tour says
-// so, and not why.
+// compared prints a measurement, its speed-up over another one, and the reason.
+// If the speed-up is not as expected, as on a busy machine, compared prints
+// what was expected instead of the reason.
 func (t *tour) compared(what string, before, after time.Duration, expected expectation, why string) {
 	note, surprise := remark(before, after, expected, why)
 	t.measured(what, after, note)
@@ -29,8 +29,8 @@ func (t *tour) compared(what string, before, after time.Duration, expected expec
 	}
 }
 
-// remark returns what compared says of the time, and, if the time is not as
-// expected, what was expected.
+// remark returns the note that compared prints next to the time. If the time is
+// not as expected, it also returns what was expected.
 func remark(before, after time.Duration, expected expectation, why string) (note, surprise string) {
 	ratio := float64(before) / float64(max(after, 1))
 	switch faster := expectation(ratio >= leastSpeedup); {
@@ -43,5 +43,5 @@ func remark(before, after time.Duration, expected expectation, why string) (note
 	}
 }
 
-// onProcessors is the expectation of CPU-bound work on so many processors.
+// onProcessors is the expectation of CPU-bound work on n processors.
 func onProcessors(n int) expectation { return n > 1 }

@@ -1,6 +1,6 @@
 // Package pyname checks the names of Python functions, as in
-// "models:Model('large').predict". It looks at their form only: whether there is
-// such a function, an interpreter says later.
+// "models:Model('large').predict". It checks only their form. An interpreter
+// finds out later whether the function exists.
 package pyname
 
 import (
@@ -27,9 +27,9 @@ func Check(where string) error {
 	return CheckFunction(name)
 }
 
-// CheckModule returns an error if name cannot be that of a module: one or more parts
-// with dots between them. Importlib finds a file for each part, so a part may also
-// begin with a digit, or have hyphens.
+// CheckModule returns an error if name cannot be the name of a module: one or
+// more parts with dots between them. Importlib finds a file for each part, so a
+// part may also begin with a digit, or have hyphens.
 func CheckModule(name string) error {
 	if name == "" {
 		return errors.New("the name of the module is empty")
@@ -45,10 +45,10 @@ func CheckModule(name string) error {
 	return nil
 }
 
-// CheckFunction returns an error if name cannot be that of a function in a module:
-// one or more identifiers with dots between them. Arguments in parentheses may
-// follow an identifier, but not the last one. CheckFunction finds the end of the
-// arguments; Python reads them.
+// CheckFunction returns an error if name cannot be the name of a function in a
+// module: one or more identifiers with dots between them. Arguments in
+// parentheses may follow an identifier, but not the last one. CheckFunction
+// only finds the end of the arguments; Python parses them.
 func CheckFunction(name string) error {
 	if name == "" {
 		return errors.New("the name of the function is empty")
@@ -93,7 +93,7 @@ func checkIdentifier(name string) error {
 	return nil
 }
 
-// continues reports whether an identifier may have the character after its first.
+// continues reports whether r may follow the first character of an identifier.
 func continues(r rune) bool {
 	return unicode.IsLetter(r) || unicode.In(r, unicode.Nl, unicode.Nd, unicode.Mn, unicode.Mc, unicode.Pc)
 }

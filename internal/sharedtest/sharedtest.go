@@ -1,5 +1,5 @@
-// Package sharedtest has values that refer many times to the same data, for
-// tests of encoders. A copy of such a value is much larger than the value.
+// Package sharedtest has values for tests of encoders. Each value refers many
+// times to the same data. So a copy of it is much larger than the value.
 package sharedtest
 
 import "strings"

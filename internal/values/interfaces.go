@@ -105,8 +105,8 @@ func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	return e.bytes(majorBytes, b)
 }
 
-// wholeValue reports whether an error is not about one error in the value, but
-// about all of the value or about the work.
+// wholeValue reports whether an error concerns the whole value or a limit of
+// the work, and not only one error in the value.
 func wholeValue(err error) bool {
 	var copies *copiesError
 	var long longError

@@ -6,13 +6,13 @@ import (
 	"reflect"
 )
 
-// This file computes the fewest bytes that values of a type have when they are
-// encoded. An array of many arrays can need no memory, and have an encoding that
-// is too long. With this bound, the encoder refuses it before it encodes the
-// elements.
+// This file computes the minimum length of the encodings of the values of a
+// type. An array of many arrays can need no memory and still have an encoding
+// that is too long. With this bound, the encoder refuses it before it encodes
+// the elements.
 
-// least returns the fewest bytes of the encoding of a value of type t, at most
-// math.MaxInt. known has the types that were computed before.
+// least returns the minimum length of the encoding of a value of type t, but
+// not more than math.MaxInt. known has the types that were computed before.
 func least(t reflect.Type, known map[reflect.Type]int) int {
 	if n, ok := known[t]; ok {
 		return n
@@ -70,7 +70,7 @@ func leastPlus(a, b int) int {
 	return a + b
 }
 
-// leastTimes is leastPlus for the product.
+// leastTimes is leastPlus for the product of two numbers.
 func leastTimes(a, b int) int {
 	if over, n := bits.Mul64(uint64(a), uint64(b)); over == 0 && n <= math.MaxInt {
 		return int(n)

@@ -46,7 +46,8 @@ func (p *parts) slot(v visit) *part {
 	return &p[uint64(v.at)*0x9e3779b97f4a7c15>>54] // multiplicative hashing, 10 bits
 }
 
-// remove forgets the parts that have bytes from an offset on. p may be nil.
+// remove forgets the parts that have bytes at or after the offset from. p may
+// be nil.
 func (p *parts) remove(from int) {
 	if p == nil {
 		return

@@ -54,7 +54,7 @@ func (b *builder) structure(c *coder) {
 		c.decode = func(*decoder, reflect.Value) error { return err }
 		return
 	}
-	// A value without bytes is zero. It can have very many elements.
+	// A field of size 0 is always zero, and may have very many elements.
 	unexported := slices.DeleteFunc(fs.unexported, func(i int) bool { return t.Field(i).Type.Size() == 0 })
 	coders := make([]*coder, len(fs.encoded))
 	index := make(map[string]int, len(fs.encoded))
