@@ -346,7 +346,7 @@ func TestPrivileges_Door(t *testing.T) {
 		{Client, wire.Knock{Session: "x", Stream: wire.ResultStream}, ""},
 		{Client, wire.Knock{Audit: &wire.Audit{Session: "x.>"}}, "a session cannot be called"},
 		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: ">"}}}}, "a submission cannot be called"},
-		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MostAudited+1)}}, "ask for 256 at most"},
+		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MostAudited+1)}}, "at most 256 are allowed"},
 		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: "1", Sequence: 1}}}}, ""},
 		{Worker, wire.Knock{Audit: &wire.Audit{Session: "x"}}, "has no tasks to audit"},
 		{Worker, wire.Knock{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
