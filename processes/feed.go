@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -126,6 +127,10 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 		case room <= 0 || len(b.buf) >= inPipe/4:
 		case len(p.again) > 0 && (!p.suspect || p.again[0].unbegun == 0 || len(p.queue) == 0):
 			s := &p.again[0]
+			if ctx := s.batch.Context(); ctx.Err() != nil { // parentEnded has not noticed it yet
+				p.dropFirstAgain(context.Cause(ctx))
+				continue
+			}
 			n := min(room, s.len())
 			p.suspect = s.unbegun > 0 // other tasks come between
 			p.enroll(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})

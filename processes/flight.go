@@ -30,6 +30,13 @@ func (s span) drop(i int, cause error) {
 	}
 }
 
+// dropAll drops all calls of the span.
+func (s span) dropAll(cause error) {
+	for i := s.from; i < s.to; i++ {
+		s.drop(i, cause)
+	}
+}
+
 // flight is calls that are with a worker: those that went in one frame. They
 // begin and end one after the other, and are numbered from 0 up here.
 type flight struct {

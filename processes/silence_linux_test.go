@@ -153,21 +153,23 @@ func TestPool_StoppedCancel(t *testing.T) {
 	t.Run("unshared", func(t *testing.T) {
 		leftovers(t)
 		t.Cleanup(processes.ShareMemory(nothingShared))
-		silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
+		silence(t, time.Hour, time.Hour, time.Hour) // the test kills the worker when it has canceled the call
 		p := newPool(t, 1, nil)
-		stopIdle(t, p)
+		pid := stopIdle(t, p)
 		f := submit(t, p, nop, 1)
 		given(t, p)
 		f.Cancel()
+		syscall.Kill(pid, syscall.SIGKILL)
 		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
 			t.Errorf("error %v, want ErrCancelled", err)
 		}
-		stopIdle(t, p)
+		pid = stopIdle(t, p)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		f = concert.Submit(ctx, p, nop, 1)
 		given(t, p)
 		why := errors.New("why")
 		cancel(why)
+		syscall.Kill(pid, syscall.SIGKILL)
 		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Cancelled {
 			t.Errorf("%v, %v; want the cause", f.State(), err)
 		}

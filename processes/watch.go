@@ -44,6 +44,18 @@ func (p *Pool) unwatch(known *parent) {
 	}
 }
 
+// dropFirstAgain settles the first calls of again, whose context has ended. The
+// caller holds mu, which dropFirstAgain releases while it settles them.
+func (p *Pool) dropFirstAgain(cause error) {
+	s := p.again[0]
+	p.unwatch(s.parent)
+	p.again = slices.Delete(p.again, 0, 1)
+	p.mu.Unlock()
+	s.dropAll(cause)
+	p.mu.Lock()
+	p.settled(s.len())
+}
+
 // parentEnded cancels the calls whose submitter's context has ended.
 func (p *Pool) parentEnded(ended *parent) {
 	cause := context.Cause(ended.ctx)
@@ -78,9 +90,7 @@ func (p *Pool) parentEnded(ended *parent) {
 	p.mu.Unlock()
 	n := 0
 	for _, s := range dropped {
-		for i := s.from; i < s.to; i++ {
-			s.drop(i, cause)
-		}
+		s.dropAll(cause)
 		n += s.len()
 	}
 	p.mu.Lock()
