@@ -67,6 +67,7 @@ func settles(t *testing.T, fut *concert.Future[string], want string) {
 // TestAudit_ResultExpired: results expire before their client has taken them, while
 // the servers still know its session. The task runs again.
 func TestAudit_ResultExpired(t *testing.T) {
+	t.Parallel()
 	t.Run("away", func(t *testing.T) {
 		s := embedded(t, "")
 		direct, way := cluster.Access{InProcess: s}, &network{to: s}

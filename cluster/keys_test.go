@@ -158,6 +158,7 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 
 // TestRevoked: a key that is taken away opens nothing any more, also where it has.
 func TestRevoked(t *testing.T) {
+	t.Parallel()
 	k := newKeyring(t)
 	s := guarded(t, k)
 	late := k.access(server.Client, "late") // after the server has started

@@ -45,6 +45,7 @@ func newSite(t *testing.T, tasks int) *site {
 // seconds, tasks are delayed by that time. Each one runs once, without an
 // error.
 func TestPaused(t *testing.T) {
+	t.Parallel()
 	const tasks = 200
 	counts := func(file string) (of map[int]int, lines int) {
 		t.Helper()

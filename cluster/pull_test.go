@@ -14,6 +14,7 @@ import (
 // TestLink_PullLate: messages that arrive after their request was given up are
 // taken, as no other worker gets them before their lease ends.
 func TestLink_PullLate(t *testing.T) {
+	t.Parallel()
 	a, own := newServer(t)
 	stream, err := own.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	if err != nil {

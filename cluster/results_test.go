@@ -93,6 +93,7 @@ func TestDisksLost(t *testing.T) {
 
 // TestPartsLost: a task whose large argument or result the servers have lost runs once more.
 func TestPartsLost(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	client, work := &network{to: s}, &network{to: s}
