@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"concert/internal/loopback":      {"concert", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
 	"concert/internal/guide":         {}, // tests only
+	"concert/python/conformance":     {}, // tests only
 	"concert/benchmarks":             {}, // tests only
 	"concert/benchmarks/goplugin":    {}, // tests only
 	"concert/benchmarks/cluster":     {}, // tests only
