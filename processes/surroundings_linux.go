@@ -34,7 +34,7 @@ func (d directory) close() { d.file.Close() }
 // currentMask returns the mask for the modes of new files, which cannot be read by a system
 // call that does not set it; -1 if it is unknown.
 func currentMask() int {
-	f, err := os.Open("/proc/self/status")
+	f, err := os.Open("/proc/thread-self/status") // /proc/self is the first thread, which may be the one that starts workers
 	if err != nil {
 		return -1
 	}

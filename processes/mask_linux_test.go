@@ -1,0 +1,37 @@
+package processes
+
+import (
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestCurrentMask reads the mask of the calling thread. The first thread of the
+// process may be the one that starts workers, which has a mask of its own.
+func TestCurrentMask(t *testing.T) {
+	result := make(chan int)
+	var onThread func()
+	onThread = func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			go onThread() // on another thread
+			<-t.Context().Done()
+			return
+		}
+		if unix.Unshare(unix.CLONE_FS) != nil {
+			result <- -1
+			return
+		}
+		unix.Umask(0o153)
+		result <- currentMask()
+	}
+	go onThread()
+	switch mask := <-result; mask {
+	case -1:
+		t.Skip("a thread cannot have a mask of its own here")
+	case 0o153:
+	default:
+		t.Errorf("mask %#o, want that of the thread, 0153", mask)
+	}
+}
