@@ -101,6 +101,21 @@ func allRan(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
+// contractOf runs a call with the argument n, so that the worker is known. It
+// returns the contract of the only worker.
+func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int) string {
+	t.Helper()
+	if n, err := concert.Submit(t.Context(), ex, count, n).Result(t.Context()); n == 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	return in.Workers()[0].Contract
+}
+
 // TestServe_LargeArguments: small tasks that name one large argument, or claim to
 // have one, take no more memory of a worker than ServeOptions.MaxBytes allows, and
 // tasks of another client pass them.
@@ -109,15 +124,7 @@ func TestServe_LargeArguments(t *testing.T) {
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 16)
 	ex := dial(t, access)
-	if n, err := concert.Submit(t.Context(), ex, count, 5_000_000).Result(t.Context()); n == 0 || err != nil {
-		t.Fatalf("%d, %v", n, err)
-	}
-	in, err := cluster.Inspect(t.Context(), "", &access)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	contract := in.Workers()[0].Contract
+	contract := contractOf(t, access, ex, 5_000_000)
 	h := holdOf("weigh")
 	let := sync.OnceFunc(func() { close(h.let) })
 	defer let()
@@ -263,15 +270,7 @@ func TestServe_PublishedTwice(t *testing.T) {
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 2)
 	ex := dial(t, access)
-	if n, err := concert.Submit(t.Context(), ex, count, 8_000_000).Result(t.Context()); n == 0 || err != nil {
-		t.Fatalf("%d, %v", n, err)
-	}
-	in, err := cluster.Inspect(t.Context(), "", &access)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	contract := in.Workers()[0].Contract
+	contract := contractOf(t, access, ex, 8_000_000)
 	h := holdOf("weigh")
 	let := sync.OnceFunc(func() { close(h.let) })
 	defer let()
