@@ -81,9 +81,16 @@ var alone = NewWorkerGroup(noQueue{}, nil)
 
 type noQueue struct{}
 
-func (noQueue) Next() *Task         { return nil }
-func (noQueue) Again(*Task)         {}
-func (noQueue) Dropped()            {}
+// Next returns nil: there are no queued tasks.
+func (noQueue) Next() *Task { return nil }
+
+// Again does nothing.
+func (noQueue) Again(*Task) {}
+
+// Dropped does nothing.
+func (noQueue) Dropped() {}
+
+// Withdraw returns true: there is no queue that has the task.
 func (noQueue) Withdraw(*Task) bool { return true }
 
 // call is a function applied to an argument: the job of a Submit.

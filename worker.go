@@ -285,6 +285,7 @@ type callbackContext struct {
 	over   atomic.Bool
 }
 
+// Value returns the mark of the worker, or a value of the context of OnDone.
 func (c *callbackContext) Value(key any) any {
 	switch key {
 	case workerKey{}, ownKey{}:

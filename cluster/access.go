@@ -123,7 +123,7 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 			return fmt.Errorf("cluster: %s asks for a key, and there is none", Redacted(url))
 		}
 		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, l.public)
-	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // the text, as the error may no longer wrap that of the library
+	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
 		return fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", Redacted(url), a.Key, l.public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {

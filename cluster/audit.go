@@ -22,14 +22,14 @@ import (
 // makes progress:
 //
 //	client     queue    worker    results
-//	entered    -        -         -          the client stores the argument, or looks up a kept result
-//	posted     ?        -         -          the client publishes the task until the queue has acknowledged it
+//	entered    -        -         -          the client stores the argument, or seeks a kept result
+//	posted     ?        -         -          the client publishes until the queue acknowledges
 //	sent       task     -         -          the task waits for a worker
-//	sent       task     runs      -          if the worker is lost, the lease ends, and the task is delivered again
-//	sent       task     done      result     this worker acknowledges the task, and so does any other that receives it
-//	sent       -        -         result     the session's consumer delivers the result until the client acknowledges it
+//	sent       task     runs      -          if the worker is lost, its lease ends: redelivery
+//	sent       task     done      result     each worker that receives the task acknowledges it
+//	sent       -        -         result     its consumer delivers until the client acknowledges
 //	settled    ?        ?         ?          the client acknowledges leftovers, and discards them
-//	sent       -        runs      -          the task was lost: its result settles the call, unless the worker is lost
+//	sent       -        runs      -          the task is lost; its result settles the call, if any
 //	sent       -        -         -          all was lost: no message will arrive
 //
 // A worker stores its result before it acknowledges the task, and a client

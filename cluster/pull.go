@@ -221,16 +221,17 @@ func (l *link) takeLate(ctx context.Context, lost <-chan struct{}, era int64, le
 
 // overBy is what the servers' word means: nil if the request is just over.
 func overBy(m *nats.Msg) error {
-	switch status := m.Header.Get("Status"); {
+	status, description := m.Header.Get("Status"), strings.ToLower(m.Header.Get("Description"))
+	switch {
 	case status == "404" || status == "408": // there is nothing, or no more in that time
 		return nil
-	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "exceeds maxbytes"): // the next message is larger than the rest of the limit
+	case status == "409" && strings.Contains(description, "exceeds maxbytes"): // the next message is larger than the rest of the limit
 		return nil
-	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "batch completed"): // all messages were sent
+	case status == "409" && strings.Contains(description, "batch completed"): // all messages were sent
 		return nil
 	case status == "503":
 		return nats.ErrNoResponders
-	case status == "409" && strings.Contains(strings.ToLower(m.Header.Get("Description")), "consumer deleted"):
+	case status == "409" && strings.Contains(description, "consumer deleted"):
 		return errGone
 	default:
 		return fmt.Errorf("cluster: %s %s", status, m.Header.Get("Description"))

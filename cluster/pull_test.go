@@ -163,7 +163,7 @@ func TestMessages_StatusFirst(t *testing.T) {
 		{"more is not sent than was asked for", []*nats.Msg{status("408", "9")}, 0},
 		{"the status has no number", []*nats.Msg{task(), status("404", none)}, 1},
 		{"the number is negative", []*nats.Msg{task(), status("408", "-1")}, 1},
-		{"the number is none", []*nats.Msg{task(), status("408", "many")}, 1},
+		{"the number is a word", []*nats.Msg{task(), status("408", "many")}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, left, n := new(link), messages{most: 3}, 0
