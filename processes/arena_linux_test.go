@@ -186,24 +186,34 @@ func arenaResident(t *testing.T) (sum int) {
 	return sum
 }
 
-// TestFileLimit: a limit for the size of files, which counts for shared memory,
-// is no reason to fail, nor to be killed by a signal.
-func TestFileLimit(t *testing.T) {
-	leftovers(t)
-	var before syscall.Rlimit
+// programFileSize may write files of 100 KiB, and sends 1 MiB to a worker and
+// back. The limit also counts for shared memory.
+func programFileSize([]string) error {
+	var limit syscall.Rlimit
 	const fileSize = 1 // RLIMIT_FSIZE
-	if err := syscall.Getrlimit(fileSize, &before); err != nil {
-		t.Fatal(err)
+	if err := syscall.Getrlimit(fileSize, &limit); err != nil {
+		return err
 	}
-	low := before
-	low.Cur = 100 << 10
-	if err := syscall.Setrlimit(fileSize, &low); err != nil {
-		t.Fatal(err)
+	limit.Cur = 100 << 10
+	if err := syscall.Setrlimit(fileSize, &limit); err != nil {
+		return err
 	}
-	defer syscall.Setrlimit(fileSize, &before)
-	p := newPool(t, 1, nil)
+	p, err := processes.New(1, nil)
+	if err != nil {
+		return err
+	}
 	b := make([]byte, 1<<20)
-	if got, err := submit(t, p, echo, b).Result(t.Context()); len(got) != len(b) || err != nil {
-		t.Errorf("%d bytes, %v", len(got), err)
+	if got, err := concert.Submit(context.Background(), p, echo, b).Result(context.Background()); len(got) != len(b) || err != nil {
+		return fmt.Errorf("the result has %d bytes, %w; want %d", len(got), err, len(b))
+	}
+	return p.Close()
+}
+
+// TestFileSizeLimit: a pool works, and no signal ends its process, where files
+// may be smaller than shared memory. The limit is set in another process, as it
+// would also hold for files that the testing package writes meanwhile.
+func TestFileSizeLimit(t *testing.T) {
+	if out, err := program(t, "file size").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

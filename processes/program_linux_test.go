@@ -27,6 +27,7 @@ var programs = map[string]func(args []string) error{
 	"workers":   programWorkers,
 	"image":     programImage,
 	"files":     programFiles,
+	"file size": programFileSize,
 	"chld":      programWorks,
 	"starve":    programStarves,
 	"inherited": programInherits,
