@@ -116,14 +116,16 @@ func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
 }
 
 // ended reports whether all inputs have been taken, and there are no more than
-// index results. If the inputs panicked or called runtime.Goexit, so does ended.
+// index results. If inputs are left, because the executor was shut down, the Map
+// ends with an error instead. If the inputs panicked or called runtime.Goexit, so
+// does ended.
 func (m *mapping[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:
 	default:
 		return false
 	}
-	if m.taken.Load() != index {
+	if m.taken.Load() != index || m.inputsLeft {
 		return false
 	}
 	if m.inputPanic != nil {

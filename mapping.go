@@ -68,6 +68,7 @@ type mapping[In, Out any] struct {
 
 	inputPanic  *PanicError // inputs panicked
 	inputGoexit bool        // inputs ended the goroutine
+	inputsLeft  bool        // the feeder ended before the inputs did
 
 	mu      sync.Mutex
 	parked  []*runner[In, Out] // guarded by mu
@@ -205,6 +206,7 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 	}()
 	for in := range inputs {
 		if m.stopped.Load() {
+			m.inputsLeft = true
 			break
 		}
 		if m.labels != nil {
@@ -224,14 +226,15 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 			m.fedWidth = wide
 		}
 		if limit = m.yielded.Load() + m.window.Load(); n >= limit && !m.awaitRoom(n) {
+			m.inputsLeft = true
 			break
 		}
 	}
 	returned = true
 }
 
-// awaitRoom waits until the window has room for more than n inputs, or reports
-// that the loop ended.
+// awaitRoom waits until the window has room for more than n inputs. It reports
+// false if the Map ended first, because of the loop, the context or the executor.
 func (m *mapping[In, Out]) awaitRoom(n int64) bool {
 	m.taken.Store(n)
 	for {
