@@ -45,6 +45,14 @@ func (e badError) Unwrap() error { commit(e.how); return nil }
 // Format misbehaves.
 func (e badError) Format(fmt.State, rune) { commit(e.how) }
 
+// badKey is the index of a misdeed, which its String method commits.
+type badKey int
+
+// String misbehaves.
+func (k badKey) String() string { commit(misdeeds[k]); return "bad" }
+
+var keys = concert.Register("executortest.keys", func(_ context.Context, m map[badKey]any) (int, error) { return len(m), nil })
+
 // badContext is a context with methods that misbehave once it is armed.
 type badContext struct {
 	context.Context
@@ -153,6 +161,11 @@ var userCodeKinds = []userCodeKind{
 		name, arg, err := concert.Prepare(milestone, 3)
 		must[any](m.suite)(nil, err)
 		f := concert.Relay(m.ctx, m.ex, concert.Call{Name: name, Arg: arg, Progress: func(int64, int64) { commit(m.how) }})
+		return func() { <-f.Done() }
+	}},
+	{"String of a map's key", false, false, func(m *mischief) func() {
+		arg := map[badKey]any{badKey(slices.Index(misdeeds, m.how)): make(chan int)} // an error whose path has the key
+		f := concert.Submit(m.ctx, m.ex, keys, arg)
 		return func() { <-f.Done() }
 	}},
 	{"Err of a context", false, true, badContextKind("Err")},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
@@ -76,18 +77,25 @@ func cyclic(err error) bool { return err != nil && errors.Is(err, errCycle) }
 
 var errDeep = fmt.Errorf("nested more than %d deep", MaxDepth)
 
-// keyStep returns the step of a path for the key k of a map.
+// keyStep returns the step of a path for the key k of a map. It calls no method
+// of the key, as package fmt would: the error of a value is made on goroutines
+// that a method must not block.
 func keyStep(k reflect.Value) string {
-	switch k.Kind() {
-	case reflect.String:
+	switch {
+	case k.Kind() == reflect.String:
 		s := k.String()
 		if len(s) > 40 {
 			s = s[:40] + "..."
 		}
-		return fmt.Sprintf("[%q]", s)
-	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr, reflect.Float32, reflect.Float64:
-		return fmt.Sprintf("[%v]", k)
+		return "[" + strconv.Quote(s) + "]"
+	case k.Kind() == reflect.Bool:
+		return "[" + strconv.FormatBool(k.Bool()) + "]"
+	case k.CanInt():
+		return "[" + strconv.FormatInt(k.Int(), 10) + "]"
+	case k.CanUint():
+		return "[" + strconv.FormatUint(k.Uint(), 10) + "]"
+	case k.CanFloat():
+		return "[" + strconv.FormatFloat(k.Float(), 'g', -1, k.Type().Bits()) + "]"
 	}
 	return "[key of type " + typeText(k.Type()) + "]"
 }
