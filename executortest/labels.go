@@ -140,72 +140,9 @@ var labelCases = []testCase{
 	}},
 
 	{"InputPlaces", "whoever reads an error, a log, a trace or a progress line asks: of which input?", func(s *suite) {
-		const label = "dog.jpg \x1b[31m"
-		ways := []struct {
-			name  string
-			index int64
-			label string
-		}{{"Submit", -1, label}, {"Map", 1, ""}, {"Map with WithLabel", 1, label}, {"Map with WithInputLabels", 1, label}}
 		for _, failure := range inputFailures {
-			for _, way := range ways {
-				if !failure.applies(s) || failure.submit && way.name != "Submit" {
-					continue
-				}
-				var r record
-				var traced, lines bytes.Buffer
-				tracer := trace.New(&traced)
-				display := progress.New(&lines, &progress.Options{Format: progress.JSON})
-				observers := []concert.Observer{r.observe, tracer.Observer("suite"), display.Observe}
-				c := Config{Workers: 1, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
-					for _, observe := range observers {
-						observe(e)
-					}
-				}}
-				if failure.timeout {
-					c.Timeout = 100 * time.Millisecond
-				}
-				ex := s.executor(c)
-				ctx := s.ctx
-				if way.label != "" {
-					ctx = concert.WithLabel(ctx, way.label)
-				}
-				if way.name == "Map with WithInputLabels" {
-					ctx = failure.label(s.ctx, way.label)
-				}
-				err := failure.fail(s, ctx, ex, way.name != "Submit")
-				in := concert.InputOf(err)
-				if err == nil || !isInput(in, failure.function, way.index, way.label) {
-					s.Errorf("%s, %s: the error %v is of %+v, want input %d, label %q", way.name, failure.name, err, in, way.index, way.label)
-				} else if failure.named && (!strings.Contains(err.Error(), in.String()) || strings.Contains(err.Error(), "\x1b")) {
-					s.Errorf("%s, %s: the error says %q, want %q in it", way.name, failure.name, err, in)
-				}
-				ex.Close()
-				tracer.Close()
-				display.Close()
-				want := ""
-				if way.index >= 0 {
-					want += fmt.Sprintf(`,"input":%d`, way.index)
-				}
-				if way.label != "" {
-					want += `,"label":"dog.jpg \u001b[31m"`
-				}
-				if !strings.Contains(traced.String(), want) {
-					s.Errorf("%s, %s: the trace has no %s:\n%s", way.name, failure.name, want, traced.String())
-				}
-				if !strings.Contains(lines.String(), want) {
-					s.Errorf("%s, %s: the progress has no %s:\n%s", way.name, failure.name, want, lines.String())
-				}
-				n := 0
-				for _, events := range r.events {
-					for _, e := range events {
-						if isInput(e.Input, failure.function, way.index, way.label) {
-							n++
-						}
-					}
-				}
-				if n < 2 {
-					s.Errorf("%s, %s: %d events are of the input, want 2 or more", way.name, failure.name, n)
-				}
+			if failure.applies(s) {
+				s.showsInputs(failure)
 			}
 		}
 	}},
@@ -237,6 +174,87 @@ var labelCases = []testCase{
 			s.Errorf("%d results, want one error", n)
 		}
 	}},
+}
+
+// showsInputs checks that the error, the events, the trace and the progress
+// lines of a task that fails name its input and its label.
+func (s *suite) showsInputs(failure inputFailure) {
+	ways := []struct {
+		name  string
+		index int64
+		label string // differs in each way, as they share a trace
+	}{{"Submit", -1, "cat.jpg \x1b[31m"}, {"Map", 1, ""}, {"Map with WithLabel", 1, "dog.jpg \x1b[31m"}, {"Map with WithInputLabels", 1, "eel.jpg \x1b[31m"}}
+	if failure.submit {
+		ways = ways[:1]
+	}
+	var r record
+	var traced, lines bytes.Buffer
+	tracer := trace.New(&traced)
+	display := progress.New(&lines, &progress.Options{Format: progress.JSON})
+	observers := []concert.Observer{r.observe, tracer.Observer("suite"), display.Observe}
+	c := Config{Workers: 1, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
+		for _, observe := range observers {
+			observe(e)
+		}
+	}}
+	if failure.timeout {
+		c.Timeout = 100 * time.Millisecond
+	}
+	ex := s.executor(c)
+	for _, way := range ways {
+		ctx := s.ctx
+		switch {
+		case way.name == "Map with WithInputLabels":
+			ctx = failure.label(s.ctx, way.label)
+		case way.label != "":
+			ctx = concert.WithLabel(ctx, way.label)
+		}
+		err := failure.fail(s, ctx, ex, way.name != "Submit")
+		in := concert.InputOf(err)
+		if err == nil || !isInput(in, failure.function, way.index, way.label) {
+			s.Errorf("%s, %s: the error %v is of %+v, want input %d, label %q", way.name, failure.name, err, in, way.index, way.label)
+		} else if failure.named && (!strings.Contains(err.Error(), in.String()) || strings.Contains(err.Error(), "\x1b")) {
+			s.Errorf("%s, %s: the error says %q, want %q in it", way.name, failure.name, err, in)
+		}
+	}
+	ex.Close()
+	tracer.Close()
+	display.Close()
+	for _, way := range ways {
+		if !namesInput(traced.String(), way.index, way.label) {
+			s.Errorf("%s, %s: the trace does not name input %d, label %q:\n%s", way.name, failure.name, way.index, way.label, traced.String())
+		}
+		if !namesInput(lines.String(), way.index, way.label) {
+			s.Errorf("%s, %s: the progress does not name input %d, label %q:\n%s", way.name, failure.name, way.index, way.label, lines.String())
+		}
+		n := 0
+		for _, events := range r.events {
+			for _, e := range events {
+				if isInput(e.Input, failure.function, way.index, way.label) {
+					n++
+				}
+			}
+		}
+		if n < 2 {
+			s.Errorf("%s, %s: %d events are of the input, want 2 or more", way.name, failure.name, n)
+		}
+	}
+}
+
+// namesInput reports whether JSON has an input of that index, -1 for none, with
+// that label, empty for none.
+func namesInput(json string, index int64, label string) bool {
+	want := ""
+	if index >= 0 {
+		want = fmt.Sprintf(`"input":%d`, index)
+	}
+	if label == "" {
+		return strings.Contains(strings.ReplaceAll(json, want+`,"label"`, ""), want)
+	}
+	if want != "" {
+		want += ","
+	}
+	return strings.Contains(json, want+`"label":"`+strings.ReplaceAll(label, "\x1b", `\u001b`)+`"`)
 }
 
 // inputFailure is a way in which a task fails and its error names the input.
