@@ -14,13 +14,21 @@ var cancelledType = fmt.Sprintf("%T", ErrCancelled)
 // with which the submitter's context has ended: there the cause is ErrCancelled.
 // If the function has returned that cause, toCause returns an error with the text
 // of the cause in this process, which wraps it.
-func toCause(ctx context.Context, err error) error {
+//
+// ctx is the context of the call and submitter the one above it, which ends
+// first: an executor that watches the submitter's context can have the error
+// before ctx has ended.
+func toCause(ctx, submitter context.Context, err error) error {
 	r, ok := err.(*RemoteError)
-	if !ok || r.Type != cancelledType || r.Text != ErrCancelled.Error() || ctx.Err() == nil {
+	if !ok || r.Type != cancelledType || r.Text != ErrCancelled.Error() {
 		return err
 	}
-	if cause := context.Cause(ctx); cause != ErrCancelled {
-		return lazy.Errorf("%w", cause)
+	cause := context.Cause(ctx)
+	if cause == nil {
+		cause = context.Cause(submitter)
 	}
-	return err
+	if cause == nil || cause == ErrCancelled {
+		return err
+	}
+	return lazy.Errorf("%w", cause)
 }

@@ -170,7 +170,7 @@ func (r *remoteCall[In, Out]) settleBy(codec Codec, worker int, result Encoded, 
 		r.decodeAsync(codec, worker, result)
 		return
 	}
-	r.finish(worker, out, toCause(t.context(), err))
+	r.finish(worker, out, toCause(t.context(), t.ctx.Parent, err))
 }
 
 // finish settles the call, unless it has settled already.

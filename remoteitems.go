@@ -148,7 +148,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 		r.decodeAsync(i, worker, item, result)
 		return
 	}
-	r.finish(i, worker, item, out, toCause(r.m.ctx, err))
+	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.outer, err))
 }
 
 // finish passes the outcome of an item to the consumer.

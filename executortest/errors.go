@@ -90,6 +90,47 @@ var errorCases = []testCase{
 		}
 	}},
 
+	{"CancelCauseCrowd", "a context with many contexts below it tells them of its end one after the other", func(s *suite) {
+		why := errors.New("time to go")
+		ex := s.executor(Config{Workers: 1})
+		for range 4 {
+			for name, submit := range map[string]func(context.Context, gate) func() error{
+				"Submit": func(ctx context.Context, g gate) func() error {
+					f := concert.Submit(ctx, ex, hold, g)
+					s.eventually("the task starts", func() bool { return g.entered() == 1 && f.State() == concert.Running })
+					return func() error { return second(f.Result(s.ctx)) }
+				},
+				"Map": func(ctx context.Context, g gate) func() error {
+					last := make(chan error, 1)
+					go func() {
+						var err error
+						for _, err = range concert.Map(ctx, ex, hold, slices.Values([]gate{g})) {
+						}
+						last <- err
+					}()
+					s.eventually("the task starts", func() bool { return g.entered() == 1 })
+					return func() error { return <-last }
+				},
+			} {
+				ctx, cancel := context.WithCancelCause(s.ctx)
+				var crowd []context.CancelFunc
+				for range 50_000 {
+					_, leave := context.WithCancel(ctx)
+					crowd = append(crowd, leave)
+				}
+				result := submit(ctx, s.gate())
+				cancel(why)
+				err := result()
+				for _, leave := range crowd {
+					leave()
+				}
+				if err == nil || s.Foreign && !errors.Is(err, context.Canceled) || !s.Foreign && (!errors.Is(err, why) || errors.Is(err, concert.ErrCancelled)) {
+					s.Errorf("%s: %v, ErrCancelled %t; want %v", name, err, errors.Is(err, concert.ErrCancelled), why)
+				}
+			}
+		}
+	}},
+
 	{"ShutdownMap", "the deadline of a Shutdown is not the deadline of the Maps that it ends", func(s *suite) {
 		why := errors.New("time to go")
 		for _, cause := range []error{context.DeadlineExceeded, context.Canceled, why} {
