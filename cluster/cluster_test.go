@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"iter"
@@ -42,6 +43,7 @@ func tidily(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv("TMPDIR", dir)
+	flag.Set("test.parallel", "4") // tests that are parallel mostly wait
 	code := m.Run()
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		fmt.Fprintf(os.Stderr, "the tests leave behind: %v, %v\n", left, err)

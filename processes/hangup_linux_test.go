@@ -68,52 +68,60 @@ func hangUpBy(how string) {
 
 // TestPool_HangUp: a worker that lives on without its pipes is killed. Its task
 // fails with an error that says why, those that it had not begun run elsewhere.
+// The cases run at the same time, as each one waits for a second.
 func TestPool_HangUp(t *testing.T) {
-	for _, how := range []string{"exec", "close", "close all", "replace"} {
-		t.Run(how, func(t *testing.T) {
-			sharedOrNot(t, func(t *testing.T) {
-				leftovers(t)
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		for _, how := range []string{"exec", "close", "close all", "replace"} {
+			t.Run(how, func(t *testing.T) {
+				t.Parallel()
+				hangsUpInTask(t, how)
+			})
+		}
+		for _, how := range []string{"exec", "close"} {
+			how += ", after the task"
+			t.Run(how, func(t *testing.T) {
+				t.Parallel()
 				p := newPool(t, 1, nil)
 				met := pathIn(t.TempDir(), "met")
-				f := submit(t, p, hangUp, howMet{how, met})
-				eventually(t, "it runs", func() bool { return f.State() == concert.Running })
-				var others []*concert.Future[int]
-				for i := range 5 {
-					others = append(others, submit(t, p, nop, i))
+				pid, err := submit(t, p, hangUp, howMet{how, met}).Result(t.Context())
+				if err != nil {
+					t.Fatal(err)
 				}
 				leave(met, "")
-				_, err := f.Result(t.Context())
-				if e := died(t, err); e.Signal != syscall.SIGKILL || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
-					t.Errorf("error %v, want one that names the pipe", e)
-				}
-				for i, f := range others {
-					if got, err := f.Result(t.Context()); got != i || err != nil {
-						t.Errorf("task %d behind it: %d, %v", i, got, err)
-					}
-				}
+				eventually(t, "the worker is killed", func() bool { return !alive(pid) })
+				works(t, p)
 			})
-		})
-	}
-	for _, how := range []string{"exec", "close"} {
-		how += ", after the task"
-		t.Run(how, func(t *testing.T) {
-			leftovers(t)
-			p := newPool(t, 1, nil)
-			met := pathIn(t.TempDir(), "met")
-			pid, err := submit(t, p, hangUp, howMet{how, met}).Result(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			leave(met, "")
-			eventually(t, "the worker is killed", func() bool { return !alive(pid) })
-			works(t, p)
-		})
-	}
-	t.Run("in the initializer", func(t *testing.T) {
-		leftovers(t)
-		p, err := processes.New(1, &processes.Options{Init: processes.Initialize(hangUp, howMet{"exec", os.Args[0]})})
-		if err == nil || !strings.Contains(err.Error(), "closed the pipe") {
-			t.Errorf("New() = %v, %v; want an error that names the pipe", p, err)
 		}
+		t.Run("in the initializer", func(t *testing.T) {
+			t.Parallel()
+			p, err := processes.New(1, &processes.Options{Init: processes.Initialize(hangUp, howMet{"exec", os.Args[0]})})
+			if err == nil || !strings.Contains(err.Error(), "closed the pipe") {
+				t.Errorf("New() = %v, %v; want an error that names the pipe", p, err)
+			}
+		})
 	})
+}
+
+// hangsUpInTask checks what becomes of the task that takes the pipes from its
+// worker, and of five behind it.
+func hangsUpInTask(t *testing.T, how string) {
+	p := newPool(t, 1, nil)
+	met := pathIn(t.TempDir(), "met")
+	f := submit(t, p, hangUp, howMet{how, met})
+	eventually(t, "it runs", func() bool { return f.State() == concert.Running })
+	var others []*concert.Future[int]
+	for i := range 5 {
+		others = append(others, submit(t, p, nop, i))
+	}
+	leave(met, "")
+	_, err := f.Result(t.Context())
+	if e := died(t, err); e.Signal != syscall.SIGKILL || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
+		t.Errorf("error %v, want one that names the pipe", e)
+	}
+	for i, f := range others {
+		if got, err := f.Result(t.Context()); got != i || err != nil {
+			t.Errorf("task %d behind it: %d, %v", i, got, err)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package processes_test
 
 import (
+	"flag"
 	"os"
 	"os/signal"
 	"testing"
@@ -24,5 +25,6 @@ func TestMain(m *testing.M) {
 		processes.SetIdle(after)
 	}
 	processes.Main()
+	flag.Set("test.parallel", "8") // tests that are parallel mostly wait
 	os.Exit(m.Run())
 }

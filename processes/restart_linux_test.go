@@ -137,9 +137,10 @@ func TestPool_UnbegunTask(t *testing.T) {
 // TestPool_IdleDeaths: workers that die although they do nothing are started again
 // with pauses, and at last the pool is broken, with the reason.
 func TestPool_IdleDeaths(t *testing.T) {
+	leftovers(t)
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
-			leftovers(t)
+			t.Parallel()
 			var log lines
 			flag := pathIn(t.TempDir(), "flag")
 			p := newPool(t, n, &processes.Options{Init: processes.Initialize(dieIdle, flag), Output: slog.New(slog.NewJSONHandler(&log, nil))})
