@@ -124,7 +124,8 @@ var errorCases = []testCase{
 				for _, leave := range crowd {
 					leave()
 				}
-				if err == nil || s.Foreign && !errors.Is(err, context.Canceled) || !s.Foreign && (!errors.Is(err, why) || errors.Is(err, concert.ErrCancelled)) {
+				foreign := s.Foreign && errors.Is(err, context.Canceled)
+				if !foreign && (!errors.Is(err, why) || errors.Is(err, concert.ErrCancelled)) {
 					s.Errorf("%s: %v, ErrCancelled %t; want %v", name, err, errors.Is(err, concert.ErrCancelled), why)
 				}
 			}
