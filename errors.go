@@ -38,7 +38,7 @@ var (
 type cancelled struct{}
 
 // Error does not say whether the task had started.
-func (cancelled) Error() string { return "concert: task cancelled" }
+func (cancelled) Error() string { return "concert: task canceled" }
 
 // Is reports that the error is also context.Canceled.
 func (cancelled) Is(target error) bool { return target == context.Canceled }
@@ -50,7 +50,7 @@ type neverStarted struct{ cause error }
 
 // Error says that the task did not start, and why.
 func (e *neverStarted) Error() string {
-	const text = "concert: task cancelled before it started"
+	const text = "concert: task canceled before it started"
 	if e.cause == nil || e.cause == ErrCancelled {
 		return text
 	}
@@ -106,7 +106,7 @@ func (e *ShutdownError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)
 	if e.Cancelled > 0 {
-		fmt.Fprintf(&b, "; %d waiting cancelled", e.Cancelled)
+		fmt.Fprintf(&b, "; %d waiting canceled", e.Cancelled)
 	}
 	if len(e.Running) > 0 {
 		const most = 5

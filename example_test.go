@@ -233,7 +233,7 @@ func ExampleFuture_Cancel() {
 	fmt.Println(err)
 	// Output:
 	// true cancelled
-	// concert: task cancelled before it started
+	// concert: task canceled before it started
 }
 
 // What happens next is said when the task is submitted.

@@ -120,17 +120,17 @@ func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 	var err error
 	if l.nc, err = nats.Connect(url, opts...); errors.Is(err, nats.ErrAuthorization) {
 		if a.Key == "" {
-			return fmt.Errorf("cluster: %s asks for a key, and there is none", Redacted(url))
+			return fmt.Errorf("cluster: %s requires a key, and Access.Key is empty", Redacted(url))
 		}
 		return fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, l.public)
 	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
 		return fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", Redacted(url), a.Key, l.public)
 	} else if err != nil {
 		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
-			return fmt.Errorf("cluster: no connection to %s without a key, which has the certificate to know it by: %w", Redacted(url), err)
+			return fmt.Errorf("cluster: cannot verify the certificate of %s without a key: a key file has the certificate of the authority: %w", Redacted(url), err)
 		}
 		if errors.Is(err, nats.ErrNoServers) {
-			return fmt.Errorf("cluster: nobody answers at %s: is there a server, concertd or another one of NATS, and is the port right? %w", Redacted(url), err)
+			return fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", Redacted(url), err)
 		}
 		return fmt.Errorf("cluster: no connection to %s: %w", Redacted(url), err)
 	}

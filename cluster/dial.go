@@ -51,14 +51,14 @@ var (
 	// cluster has reported nothing for the grace period. It is also wrapped by
 	// the error of a task that was sent four times, if the servers lost the
 	// task or its result each time. Such a task may have run, or may still run.
-	ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no word of the task"))
+	ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no report about the task"))
 
 	// ErrDead is wrapped by the error of a task that was given up after its workers were lost time and again. It is among
 	// the dead letters.
-	ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: given up, its workers were lost"))
+	ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: task abandoned, because its workers were lost"))
 
 	// ErrTooLarge is wrapped by the error of a task whose argument or result has more than a gigabyte.
-	ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: too large to travel"))
+	ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: value too large"))
 )
 
 // Executor is a concert.Executor whose workers are those of a cluster. Make one with [Dial]. Its methods are
@@ -127,7 +127,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 		e.opts.Client = wire.Anyone
 	}
 	if !wire.ValidToken(e.opts.Client) {
-		return nil, fmt.Errorf("cluster: the name of the client, %q, has other signs than letters, digits, - and _, or more than 64", e.opts.Client)
+		return nil, fmt.Errorf("cluster: Options.Client is %q; want at most 64 letters, digits, - and _", e.opts.Client)
 	}
 	if e.opts.Notice == nil {
 		e.opts.Notice = func(text string) { slog.Warn("cluster: " + text) }

@@ -21,7 +21,7 @@ func (l *link) enter(ctx context.Context, roles []string) error {
 		return err
 	}
 	if !slices.Contains(roles, w.Role) {
-		return fmt.Errorf("%s has the role %s, and this takes %s", l.file, w.Role, strings.Join(roles, " or "))
+		return fmt.Errorf("the key %s has the role %s; the role must be %s", l.file, w.Role, strings.Join(roles, " or "))
 	}
 	if w.Role != wire.AdminRole {
 		return l.speak(wire.ClientAPI)
@@ -53,7 +53,7 @@ func (l *link) knock(ctx context.Context, k wire.Knock) (w wire.Welcome, err err
 		return nil
 	})
 	if errors.Is(err, nats.ErrNoResponders) {
-		return w, fmt.Errorf("nobody there says what the key is for: are the servers concertd? %w", err)
+		return w, fmt.Errorf("no server reports the role of the key: are the servers concertd? %w", err)
 	}
 	return w, err
 }

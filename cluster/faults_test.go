@@ -157,7 +157,7 @@ func TestNoWorker(t *testing.T) {
 	}
 	defer ex.Close()
 	fut := concert.Submit(t.Context(), ex, count, 1_000_001)
-	if got := <-notices; got != "no worker has the function cluster_test.count: its tasks wait" {
+	if got := <-notices; got != "no worker offers the function cluster_test.count: its tasks wait until one does" {
 		t.Errorf("notice %q", got)
 	}
 	gone := concert.Submit(t.Context(), ex, count, 1_000_002)
@@ -544,8 +544,8 @@ func TestDeadLetter(t *testing.T) {
 	if letters, err := in.DeadLetters(t.Context(), 0, 10); err != nil || len(letters) != 0 {
 		t.Errorf("%+v, %v", letters, err)
 	}
-	if err := in.Replay(t.Context(), l.Number); err == nil {
-		t.Error("it can be replayed twice")
+	if err := in.Replay(t.Context(), l.Number); err == nil || !strings.Contains(err.Error(), "there is no dead letter") {
+		t.Errorf("Replay() of a letter that was replayed: %v", err)
 	}
 	for _, n := range lost {
 		n.heal(s)

@@ -152,7 +152,7 @@ func (l *link) snapshot(stream, prefix string) reader {
 			err := l.patiently(ctx, func(ctx context.Context) error {
 				last, pending, err := l.batch(ctx, stream, map[string]any{"seq": next, "batch": batchSize, "next_by_subj": prefix + ".>"}, take)
 				if err == nil && pending && last < next {
-					err = errors.New("the servers say that there is more, and give nothing")
+					err = errors.New("the servers announced more messages and sent none")
 				}
 				if err == nil {
 					next, more = last+1, pending

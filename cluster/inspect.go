@@ -209,6 +209,9 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 		return fmt.Errorf("cluster: dead letters: %w", err)
 	}
 	msg, err := stream.GetMsg(ctx, number)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("cluster: there is no dead letter %d: %w", number, err)
+	}
 	if err != nil {
 		return fmt.Errorf("cluster: dead letter %d: %w", number, err)
 	}

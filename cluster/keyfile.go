@@ -21,11 +21,11 @@ func (l *link) load(file string) error {
 	l.file = file
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("cluster: the key: %w", err)
+		return fmt.Errorf("cluster: reading the key: %w", err)
 	}
 	defer clear(text)
 	if l.key, err = nkeys.ParseDecoratedNKey(text); err != nil {
-		return fmt.Errorf("cluster: %s holds no seed of an nkey", file)
+		return fmt.Errorf("cluster: %s is not a key file: it has no seed of an nkey", file)
 	}
 	if l.public, err = l.key.PublicKey(); err != nil {
 		return fmt.Errorf("cluster: %s: %w", file, err)

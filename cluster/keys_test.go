@@ -101,10 +101,10 @@ func TestRoles(t *testing.T) {
 	defer pool.Close()
 
 	err := cluster.Serve(t.Context(), s.URL(), pool, &cluster.ServeOptions{Access: client})
-	if err == nil || !strings.Contains(err.Error(), "has the role client, and this takes worker or admin") {
+	if err == nil || !strings.Contains(err.Error(), "has the role client; the role must be worker or admin") {
 		t.Errorf("a client serves: %v", err)
 	}
-	if ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: work}); err == nil || !strings.Contains(err.Error(), "has the role worker, and this takes client or admin") {
+	if ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: work}); err == nil || !strings.Contains(err.Error(), "has the role worker; the role must be client or admin") {
 		t.Errorf("a worker submits: %v", err)
 		if err == nil {
 			ex.Close()

@@ -265,7 +265,7 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 		l.asleep = false
 		if l.told {
 			l.told = false
-			go e.opts.Notice("a worker has the function " + l.function + " again: its tasks continue")
+			go e.opts.Notice("a worker offers the function " + l.function + " again: its tasks continue")
 		}
 	}
 	return contract, room
@@ -278,7 +278,7 @@ func (e *Executor) tellAsleep(l *lane) {
 	l.told = l.told || tell
 	e.mu.Unlock()
 	if tell {
-		e.opts.Notice("no worker has the function " + l.function + ": its tasks wait")
+		e.opts.Notice("no worker offers the function " + l.function + ": its tasks wait until one does")
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 )
 
 // errAbsent is wrapped by the error of something large that is not there any more. It is registered, as workers tell clients.
-var errAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: it is not there any more"))
+var errAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: it is no longer stored"))
 
 // stow stores what is too large for a message under a name, in parts, and returns
 // how it travels. While servers are away it waits.

@@ -30,7 +30,7 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 		o = *opts
 	}
 	if o.Attempts < 0 || o.Attempts > mostAttempts || o.Delay < 0 || o.MaxDelay < 0 || o.Delay > mostDelay || o.MaxDelay > mostDelay || o.If != nil {
-		panic(fmt.Sprintf("cluster: WithRetry with an option that it does not have: %+v", o))
+		panic(fmt.Sprintf("cluster: WithRetry: want Attempts from 0 to %d, Delay and MaxDelay from 0 to %v, and no If: got %+v", mostAttempts, mostDelay, o))
 	}
 	r := retrying{attempts: o.Attempts, delay: o.Delay, most: o.MaxDelay}
 	if r.attempts == 0 {

@@ -294,7 +294,7 @@ func offered(names []string) (wire.Contract, error) {
 	for _, name := range names {
 		f, err := concert.Find(name)
 		if err != nil {
-			return c, fmt.Errorf("cluster: a function to offer: %w", err)
+			return c, fmt.Errorf("cluster: ServeOptions.Functions: %w", err)
 		}
 		c.Functions[name] = wire.Digest(f.Signature())
 	}

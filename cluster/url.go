@@ -20,7 +20,7 @@ func checkURLs(list string) error {
 	}
 	for _, one := range strings.Split(list, ",") {
 		if _, err := parseURL(one); err != nil {
-			return fmt.Errorf("cluster: %s is no URL like nats://host:4222, or several with commas between them; in a password signs like / and , are written %%2F and %%2C", Redacted(list))
+			return fmt.Errorf("cluster: URL of the servers (%s): want one like nats://host:4222, or several with commas between them; in a password, write / as %%2F and , as %%2C", Redacted(list))
 		}
 	}
 	return nil

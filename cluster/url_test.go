@@ -34,7 +34,7 @@ func TestPasswords(t *testing.T) {
 
 func TestURLs(t *testing.T) {
 	for _, url := range []string{"http://127.0.0.1:1", "nats://", ",", "nats://127.0.0.1:1,", "nats://127.0.0.1:port"} {
-		if _, err := cluster.Dial(t.Context(), url, nil); err == nil || !strings.Contains(err.Error(), "is no URL like nats://host:4222") {
+		if _, err := cluster.Dial(t.Context(), url, nil); err == nil || !strings.Contains(err.Error(), "want one like nats://host:4222") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

@@ -182,7 +182,7 @@ func ExamplePool_Shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	fmt.Println(ex.Shutdown(ctx))
-	// Output: concert: shutdown: context deadline exceeded; 1 waiting cancelled
+	// Output: concert: shutdown: context deadline exceeded; 1 waiting canceled
 }
 
 func ExamplePool_Resize() {

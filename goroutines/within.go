@@ -14,7 +14,7 @@ import (
 // errWithin is the error of a Close or Shutdown by a task or a callback of the
 // pool itself.
 func errWithin(method string) error {
-	return fmt.Errorf("goroutines: %s in a task or a callback of the same pool: the pool refuses new tasks, and is not waited for: %w", method, concert.ErrDeadlock)
+	return fmt.Errorf("goroutines: %s in a task or a callback of the same pool: the pool refuses new tasks, and the call does not wait for the running ones: %w", method, concert.ErrDeadlock)
 }
 
 // within reports whether the calling goroutine is one of the pool's workers, so

@@ -35,7 +35,7 @@ func TestBorder(t *testing.T) {
 			}
 		}
 	}
-	refused(t, context.Background(), "no coroutine's")
+	refused(t, context.Background(), "belongs to no coroutine")
 	refused(t, nil, "nil context")
 	var stale context.Context
 	var left *loop.Group
@@ -47,7 +47,7 @@ func TestBorder(t *testing.T) {
 		}).Wait(ctx)
 		refused(t, stale, "has returned")
 		loop.Block(ctx, func() error {
-			refused(t, ctx, "does not run")
+			refused(t, ctx, "is not running")
 			if text := panics(func() { g.Go(func(context.Context) error { return nil }) }); !strings.Contains(text, "Portal") {
 				t.Errorf("Go inside of Block: %s", text)
 			}

@@ -42,7 +42,7 @@ func runsDerived(ctx context.Context, op op) caller {
 	}
 	s, ok := ctx.Value(scopeKey{}).(*scope)
 	if !ok || concert.ReleaserOf(ctx) != (*releaser)(s.task) { // a task that a coroutine has submitted is no part of it
-		panic("loop: " + op.String() + " with a context that is no coroutine's: pass on the one that the coroutine's function was given")
+		panic("loop: " + op.String() + " with a context that belongs to no coroutine: pass the context that the coroutine's function received")
 	}
 	s.task.check(op)
 	switch done := ctx.Done(); {
@@ -67,9 +67,9 @@ func (t *Task) misused(op op) {
 	case t.isDone():
 		panic(fmt.Sprintf("loop: %s with the context of %s, which has returned", op, t))
 	case now == nil:
-		panic(fmt.Sprintf("loop: %s with the context of %s, which does not run: not inside of Block, and not on another goroutine", op, t))
+		panic(fmt.Sprintf("loop: %s with the context of %s, which is not running: do not call it in Block or on another goroutine", op, t))
 	}
-	panic(fmt.Sprintf("loop: %s with the context of %s while %s runs: a context is for its own coroutine, on its own goroutine, and not inside of Block", op, t, now))
+	panic(fmt.Sprintf("loop: %s with the context of %s while %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
 }
 
 // awaits is runs for a function that may wait: it fails if the context has ended, after the others had

@@ -70,7 +70,7 @@ func ExampleWithGroup() {
 		return nil
 	})
 	// Output:
-	// loop: cancelled, because lookup failed: no such host
+	// loop: canceled, because lookup failed: no such host
 	// no such host
 }
 
@@ -255,7 +255,7 @@ func ExampleShield() {
 	})
 	// Output:
 	// goodbye: <nil>
-	// loop: cancelled
+	// loop: canceled
 }
 
 // A bounded queue slows down those who put, and its end is told.

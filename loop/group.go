@@ -189,9 +189,9 @@ func (g *Group) make(b body, function uintptr, skip int) *Task {
 	}
 	switch {
 	case g.left:
-		panic("loop: a coroutine was to be started in a group that has ended")
+		panic("loop: cannot start a coroutine in a group that has ended")
 	case l.current.Load() == nil:
-		panic("loop: a coroutine was to be started from outside of the loop: use a Portal")
+		panic("loop: cannot start a coroutine from outside the loop: use a Portal")
 	}
 	if g.origin == nil || g.origin.function != function { // looking is not cheap, and who starts many starts them in one place
 		g.origin = &origin{function: function}
@@ -232,9 +232,9 @@ func (g *Group) failed(err error, t *Task) {
 	default:
 		g.failures = append(g.failures, err)
 		if t != nil {
-			g.end(cancelled(fmt.Sprintf("loop: cancelled, because %s failed: %v", t, err)))
+			g.end(cancelled(fmt.Sprintf("loop: canceled, because %s failed: %v", t, err)))
 		} else {
-			g.end(cancelled(fmt.Sprintf("loop: cancelled, because the function of its group failed: %v", err)))
+			g.end(cancelled(fmt.Sprintf("loop: canceled, because the function of its group failed: %v", err)))
 		}
 	}
 }

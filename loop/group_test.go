@@ -61,7 +61,7 @@ func TestGroupErrors(t *testing.T) {
 				return nil
 			}).Cancel()
 			err := loop.Sleep(ctx, time.Hour)
-			if want := "loop: cancelled, because the third failed: test"; !errors.Is(err, context.Canceled) || err.Error() != want || errors.Is(err, errTest) {
+			if want := "loop: canceled, because the third failed: test"; !errors.Is(err, context.Canceled) || err.Error() != want || errors.Is(err, errTest) {
 				t.Errorf("the body's wait: %v, want %s", err, want)
 			}
 			return err

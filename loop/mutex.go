@@ -24,7 +24,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 		return err
 	}
 	if m.holder.Load() == c.task() {
-		return c.fail(fmt.Errorf("loop: Mutex.Lock by %s, which has it: %w", c.task(), concert.ErrDeadlock))
+		return c.fail(fmt.Errorf("loop: Mutex.Lock by %s, which holds it: %w", c.task(), concert.ErrDeadlock))
 	}
 	return m.waiters.wait(c, opMutexLock, m) // Unlock has made us the holder
 }

@@ -213,6 +213,6 @@ func (c *connection) finish(t *Task, err error) {
 		t.comeBack()
 	}
 	if e, ok := err.(*concert.PanicError); ok {
-		slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", e, "stack", e.Stack())
+		slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
 	}
 }

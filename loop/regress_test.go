@@ -115,7 +115,7 @@ func TestTasksOfCoroutines(t *testing.T) {
 			return panics(func() { loop.Now(ctx) }), err
 		}, 0)
 		hold() // without an await
-		if text, err := nested.Result(ctx); !strings.Contains(text, "Now with a context that is no coroutine's") || err != nil {
+		if text, err := nested.Result(ctx); !strings.Contains(text, "Now with a context that belongs to no coroutine") || err != nil {
 			t.Errorf("in a task of another pool: %s, %v", text, err)
 		}
 		_, err := inside.Result(ctx)

@@ -265,7 +265,7 @@ func (s *scope) String() string { return "context of coroutine " + s.task.String
 var errLeft = errors.New("loop: the context's function has returned")
 
 // errCancelled is the cause where none was given.
-var errCancelled error = cancelled("loop: cancelled")
+var errCancelled error = cancelled("loop: canceled")
 
 // cancelled is the cause of an end that is as good as context.Canceled.
 type cancelled string

@@ -23,7 +23,7 @@ type StallReport struct {
 
 // String says it in words, with what to do.
 func (r *StallReport) String() string {
-	return fmt.Sprintf("loop: %s has held the loop %q for %v, and no other coroutine runs: have Offload do what computes for long, and Block what blocks; it was started at %s and is at\n%s",
+	return fmt.Sprintf("loop: %s has held the loop %q for %v, and no other coroutine runs: run long computations by Offload, and blocking calls by Block; it was started at %s and is at\n%s",
 		r.Coroutine, r.Loop, r.For.Round(time.Millisecond), r.Spawned, r.Stack)
 }
 
@@ -113,7 +113,7 @@ func (l *Loop) look() {
 		l.opts.OnStall(r)
 		return
 	}
-	slog.Warn("loop: a coroutine holds the loop: have Offload do what computes for long, and Block what blocks",
+	slog.Warn("loop: a coroutine holds the loop: run long computations by Offload, and blocking calls by Block",
 		"loop", r.Loop, "coroutine", r.Coroutine, "spawned", r.Spawned, "for", r.For, "stack", r.Stack)
 }
 

@@ -48,7 +48,7 @@ func TestNew_Extremes(t *testing.T) {
 		})
 	}
 	t.Run("workers", func(t *testing.T) {
-		if ex, err := processes.New(math.MaxInt, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("New with n of %d, more than 65536", math.MaxInt)) {
+		if ex, err := processes.New(math.MaxInt, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("n is %d; at most 65536", math.MaxInt)) {
 			t.Errorf("New(MaxInt) = %v, %v; want an error that names n", ex, err)
 		}
 	})

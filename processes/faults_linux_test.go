@@ -324,8 +324,8 @@ func TestProtocol(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
-		"garbage": "not understood", "length": "length 4294967295", "zero": "length 0", "unknown": "call 0 of 77",
-		"shared": "shared memory", "version": "version 99", "ready": "ready twice",
+		"garbage": "not understood", "length": "length 4294967295", "zero": "length 0", "unknown": "unknown call 0 in frame 77",
+		"shared": "shared memory", "version": "version 99", "ready": "second Ready",
 	} {
 		_, err := submit(t, p, misdeed, "say "+what).Result(t.Context())
 		if e := died(t, err); e.Err == nil || !strings.Contains(e.Error(), want) || !strings.Contains(e.Error(), "protocol") {

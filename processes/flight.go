@@ -194,7 +194,7 @@ func (t *flights) all(yield func(*flight) bool) {
 func (w *worker) find(id frame.ID) (*flight, error) {
 	f := w.flights.get(id.Seq)
 	if f == nil || int(id.Index) != f.got {
-		return nil, fmt.Errorf("%w: it speaks of call %d of %d, which it does not have", frame.ErrFrame, id.Index, id.Seq)
+		return nil, fmt.Errorf("%w: unknown call %d in frame %d", frame.ErrFrame, id.Index, id.Seq)
 	}
 	return f, nil
 }

@@ -99,10 +99,10 @@ func parseSetup(text string) (s workerSetup, err error) {
 	var version int
 	var files, sandbox string
 	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", &version, &s.depth, &s.threads, &s.prepare, &s.report, &s.result, &sandbox, &files); err != nil {
-		return s, fmt.Errorf("processes: %s=%q is not understood: %w", workerEnv, text, err)
+		return s, fmt.Errorf("processes: %s=%q is invalid: %w", workerEnv, text, err)
 	}
 	if s.sandbox, err = parseSandbox(sandbox); err != nil {
-		return s, fmt.Errorf("processes: %s=%q has a sandbox that is not understood: %w", workerEnv, text, err)
+		return s, fmt.Errorf("processes: %s=%q has an invalid sandbox: %w", workerEnv, text, err)
 	}
 	s.files = strings.Split(files, ",")
 	if len(s.files) < 3 || len(s.files) > 5 {

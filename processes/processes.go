@@ -265,7 +265,7 @@ var (
 	ErrNeighbor = errors.New("processes: another task in the same process had to be killed")
 
 	// ErrNested is the error of New in a worker that is three pools deep.
-	ErrNested = errors.New("processes: a pool in a worker of a pool in a worker of a pool in a worker: that is deep enough")
+	ErrNested = errors.New("processes: pools nested more than three deep")
 )
 
 // timeoutError is the type of ErrTimeout.
@@ -358,20 +358,20 @@ func New(n int, opts *Options) (*Pool, error) {
 		return nil, fmt.Errorf("processes: Options.MaxResult is %d bytes, more than %d", o.MaxResult, maxPayload)
 	}
 	if n > maxWorkers {
-		return nil, fmt.Errorf("processes: New with n of %d, more than %d", n, maxWorkers)
+		return nil, fmt.Errorf("processes: New: n is %d; at most %d workers are allowed", n, maxWorkers)
 	}
 	if depth >= maxDepth {
 		return nil, ErrNested
 	}
 	if o.MaxResident > 0 && !canBound {
-		return nil, fmt.Errorf("processes: Options.MaxResident: this system does not say how much memory a process has: %w", errors.ErrUnsupported)
+		return nil, fmt.Errorf("processes: Options.MaxResident: this system does not report how much memory a process has: %w", errors.ErrUnsupported)
 	}
 	if o.Memory > 0 {
 		if !canBound {
-			return nil, fmt.Errorf("processes: Options.Memory: this system has no bound for the memory of a process: %w", errors.ErrUnsupported)
+			return nil, fmt.Errorf("processes: Options.Memory: this system cannot limit the memory of a process: %w", errors.ErrUnsupported)
 		}
 		if o.Memory < leastBound {
-			return nil, fmt.Errorf("processes: Options.Memory is %d bytes, and a Go program needs %d to start and work", o.Memory, leastBound)
+			return nil, fmt.Errorf("processes: Options.Memory is %d bytes; a worker needs at least %d", o.Memory, leastBound)
 		}
 	}
 	if o.Init != nil && o.Init.err != nil {

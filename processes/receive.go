@@ -106,7 +106,7 @@ func (w *worker) step() error {
 			return nil // the pool was closed while it started
 		}
 		if w.state != starting {
-			return fmt.Errorf("%w: it was ready, and says that it cannot be prepared", frame.ErrFrame)
+			return fmt.Errorf("%w: Broken after Ready", frame.ErrFrame)
 		}
 		w.killed = why
 		return nil // it exits
@@ -128,7 +128,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 		return nil // the pool was closed while it started
 	}
 	if w.state != starting {
-		return fmt.Errorf("%w: it was ready, and says hello", frame.ErrFrame)
+		return fmt.Errorf("%w: Hello after Ready", frame.ErrFrame)
 	}
 	w.slots = w.journal.mem != nil && h.Flags&frame.Slots != 0
 	w.marks = w.journal.mem != nil && !w.slots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
@@ -257,7 +257,7 @@ func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
 		return v, nil
 	}
 	if w.arena == nil {
-		return v, fmt.Errorf("%w: a result in shared memory that there is not", frame.ErrFrame)
+		return v, fmt.Errorf("%w: a result in shared memory, which this worker does not have", frame.ErrFrame)
 	}
 	var err error
 	if v.Bytes, err = within(w.arena.results(), p.Span); err != nil {
@@ -325,7 +325,7 @@ func (w *worker) started(id frame.ID) error {
 	w.pool.mu.Lock()
 	f, err := w.find(id)
 	if err == nil && f.begun == f.got {
-		err = fmt.Errorf("%w: it begins twice with call %d of %d", frame.ErrFrame, id.Index, id.Seq)
+		err = fmt.Errorf("%w: call %d in frame %d began twice", frame.ErrFrame, id.Index, id.Seq)
 	}
 	if err != nil {
 		w.pool.mu.Unlock()
@@ -358,7 +358,7 @@ func (w *worker) givenBack(id frame.ID) error {
 	}
 	if !f.asked || int(id.Index) <= max(f.begun, f.got-1) {
 		p.mu.Unlock()
-		return fmt.Errorf("%w: it gives back call %d of %d", frame.ErrFrame, id.Index, id.Seq)
+		return fmt.Errorf("%w: call %d in frame %d was given back, and had begun or was not asked for", frame.ErrFrame, id.Index, id.Seq)
 	}
 	f.asked = false
 	kept := f.kept

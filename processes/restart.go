@@ -201,7 +201,7 @@ func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
 		when = "while it ran no task"
 	}
 	if w.killed != nil && before == starting {
-		return lazy.Errorf("processes: a worker was not ready: %w", w.killed)
+		return lazy.Errorf("processes: a worker did not become ready: %w", w.killed)
 	}
 	if w.killed != nil {
 		return lazy.Errorf("processes: a worker was killed %s: %w", when, w.killed)

@@ -64,7 +64,7 @@ func TestProtocol_Calls(t *testing.T) {
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)
 		want string
-	}{{fakeTwice, "it begins twice with call 0"}, {fakeUnasked, "it gives back call 0"}} {
+	}{{fakeTwice, "began twice"}, {fakeUnasked, "was given back"}} {
 		t.Run(row.want, func(t *testing.T) {
 			leftovers(t)
 			var log lines
@@ -206,7 +206,7 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 		t.Errorf("the pool is broken although a worker lives")
 	}
 	deaths := log.records(t, "processes: a worker died")
-	if why, want := deaths[len(deaths)-1]["reason"], "processes: a worker was not ready: initializer: closed for lunch"; why != want {
+	if why, want := deaths[len(deaths)-1]["reason"], "processes: a worker did not become ready: initializer: closed for lunch"; why != want {
 		t.Errorf("the reason of the last death is %q, want %q", why, want)
 	}
 	leave(gate, "")

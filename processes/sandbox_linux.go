@@ -296,10 +296,10 @@ func (p *passedSandbox) limitCalls() error {
 	}
 	threads, err := filepath.Glob("/proc/self/task/*/status")
 	if err != nil {
-		return fmt.Errorf("whether all threads are bound cannot be seen: %w", err)
+		return fmt.Errorf("cannot check that all threads are confined: %w", err)
 	}
 	if len(threads) == 0 {
-		return errors.New("whether all threads are bound cannot be seen: /proc/self/task has none")
+		return errors.New("cannot check that all threads are confined: /proc/self/task has none")
 	}
 	for _, path := range threads {
 		status, err := os.ReadFile(path)
@@ -307,10 +307,10 @@ func (p *passedSandbox) limitCalls() error {
 			continue // it has ended
 		}
 		if err != nil {
-			return fmt.Errorf("whether all threads are bound cannot be seen: %w", err)
+			return fmt.Errorf("cannot check that all threads are confined: %w", err)
 		}
 		if !bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n")) || !bytes.Contains(status, []byte("\nSeccomp:\t2\n")) {
-			return fmt.Errorf("thread %s is not bound", filepath.Base(filepath.Dir(path)))
+			return fmt.Errorf("thread %s is not confined", filepath.Base(filepath.Dir(path)))
 		}
 	}
 	return nil

@@ -135,7 +135,7 @@ func (f *callFilter) bind() error {
 		return e
 	}
 	if thread != 0 {
-		return fmt.Errorf("thread %d could not be bound", thread)
+		return fmt.Errorf("thread %d could not be confined", thread)
 	}
 	return nil
 }

@@ -278,7 +278,7 @@ func (s *server) goOn(from int) error {
 		s.rest = rest
 		if arg.Shared {
 			if s.arena == nil {
-				return fmt.Errorf("%w: an argument in shared memory that there is not", frame.ErrFrame)
+				return fmt.Errorf("%w: an argument in shared memory, which this worker does not have", frame.ErrFrame)
 			}
 			if arg.Bytes, err = within(s.arena.arguments(), arg.Span); err != nil {
 				return err

@@ -222,7 +222,7 @@ func (p *Pool) ready(w *worker) error {
 		return nil
 	}
 	if w.state != starting {
-		return fmt.Errorf("%w: ready twice", frame.ErrFrame)
+		return fmt.Errorf("%w: second Ready", frame.ErrFrame)
 	}
 	w.limit(0, "")
 	w.readySince = time.Now()

@@ -369,7 +369,7 @@ func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
 // caller holds mu.
 func (w *worker) say(b []byte) bool {
 	if len(w.unsaid) > mostUnsaid {
-		w.kill(errors.New("it does not read what it is told"))
+		w.kill(errors.New("it does not read its control pipe"))
 		return false
 	}
 	w.unsaid = append(w.unsaid, b...)

@@ -32,14 +32,14 @@ func interpreter(name string) (string, error) {
 	if program, err := lookPath(name); err == nil {
 		return program, nil // the directory only has the name of a program
 	}
-	return "", fmt.Errorf("python: %s is a directory without an interpreter in it: no virtual environment", name)
+	return "", fmt.Errorf("python: %s is a directory without an interpreter, so it is not a virtual environment", name)
 }
 
 // lookPath finds a program as a shell does.
 func lookPath(name string) (string, error) {
 	program, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("python: no interpreter: %w", err)
+		return "", fmt.Errorf("python: cannot find the interpreter: %w", err)
 	}
 	return absolute(program)
 }

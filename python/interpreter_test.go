@@ -47,7 +47,7 @@ func TestInterpreter(t *testing.T) {
 		}
 		p.Close()
 	}
-	for name, want := range map[string]string{"empty": "no virtual environment", "no/such": "no/such", "./python3": "no virtual environment"} {
+	for name, want := range map[string]string{"empty": "not a virtual environment", "no/such": "no/such", "./python3": "not a virtual environment"} {
 		if p, err := python.New(1, &python.Options{Interpreter: name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Interpreter %q: %v, want %q", name, err, want)
 			if err == nil {

@@ -336,7 +336,7 @@ func TestNew(t *testing.T) {
 		want []string
 	}{
 		"no such interpreter":    {python.Options{Interpreter: "/no/such/python"}, []string{"/no/such/python"}},
-		"no virtual environment": {python.Options{Interpreter: t.TempDir()}, []string{"no virtual environment"}},
+		"not a virtual environment": {python.Options{Interpreter: t.TempDir()}, []string{"not a virtual environment"}},
 		"no such module":         {python.Options{Import: []string{"no_such_module"}}, []string{"ModuleNotFoundError", "no_such_module"}},
 		"a broken module":        {python.Options{Import: []string{"broken"}, Path: []string{broken}}, []string{"nothing_like_it"}},
 		"another program":        {python.Options{Interpreter: "/bin/true"}, []string{"before it was ready"}},

@@ -183,7 +183,7 @@ func (d *door) answer(m *client.Msg, w wire.Welcome, err error) {
 func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	var k wire.Knock
 	if err := wire.Unmarshal(body, &k); err != nil {
-		return w, fmt.Errorf("what was asked is not known here: %w", err)
+		return w, fmt.Errorf("unknown request: %w", err)
 	}
 	holders, err := d.server.options.Keyring.Holders()
 	if err != nil {
@@ -191,7 +191,7 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	}
 	i := slices.IndexFunc(holders, func(h Holder) bool { return h.Key == key })
 	if i < 0 {
-		return w, fmt.Errorf("%s is nobody's key", key)
+		return w, fmt.Errorf("no holder has the key %s", key)
 	}
 	role := holders[i].Role
 	w.Role = string(role)

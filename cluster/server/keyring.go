@@ -187,10 +187,10 @@ func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
 // Servers that run know the key some seconds later.
 func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if !role.valid() {
-		return nil, fmt.Errorf("server: no role %q: there are client, worker and admin", role)
+		return nil, fmt.Errorf("server: unknown role %q: want client, worker or admin", role)
 	}
 	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
-		return nil, fmt.Errorf("server: the name %q has other signs than letters, digits, \".\", \"-\" and \"_\", or more than 64", name)
+		return nil, fmt.Errorf("server: the name of a key is %q; want at most 64 letters, digits, \".\", \"-\" and \"_\"", name)
 	}
 	unlock, err := k.lock()
 	if err != nil {
@@ -202,7 +202,7 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 		return nil, err
 	}
 	if slices.ContainsFunc(holders, func(h Holder) bool { return h.Name == name }) {
-		return nil, fmt.Errorf("server: there is a key of %s already; remove that first", name)
+		return nil, fmt.Errorf("server: there is a key of %s already: revoke it first", name)
 	}
 	pair, err := nkeys.CreateUser()
 	if err != nil {

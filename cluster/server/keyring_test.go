@@ -214,9 +214,9 @@ func TestJoinRefused(t *testing.T) {
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:0", Others: others}, "no fixed port"},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Others: others}, "the address to listen on"},
 		{k, "127.0.0.1:0", server.Join{Listen: "127.0.0.1:6222", Others: others}, "the name of the server"},
-		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}, "two others at least"},
+		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others[:1]}, "at least two others"},
 		{k, "127.0.0.1:0", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: []string{"one", "two"}}, "want HOST:PORT"},
-		{k, "", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others}, "listens for clients, too"},
+		{k, "", server.Join{Name: "a", Listen: "127.0.0.1:6222", Others: others}, "listen on for clients"},
 	} {
 		s, err := server.New(&server.Options{Keyring: c.keyring, Listen: c.listen, Join: &c.join})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

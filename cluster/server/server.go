@@ -131,11 +131,11 @@ func New(opts *Options) (*Server, error) {
 	if opts.Folder == "" {
 		var err error
 		if s.folder, err = os.MkdirTemp("", "concert-"); err != nil {
-			return nil, fmt.Errorf("server: no room: %w", err)
+			return nil, fmt.Errorf("server: making a temporary directory: %w", err)
 		}
 		s.options.Folder = s.folder
 	} else if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
-		return nil, fmt.Errorf("server: the folder: %w", err)
+		return nil, fmt.Errorf("server: Options.Folder: %w", err)
 	}
 	before := ""
 	if s.options.Keyring != nil {
@@ -153,7 +153,7 @@ func New(opts *Options) (*Server, error) {
 	s.server.Start()
 	if !s.server.ReadyForConnections(10 * time.Second) {
 		s.Close()
-		return nil, errors.New("server: it is not ready after 10 seconds: is the address in use?")
+		return nil, errors.New("server: not ready after 10 seconds: is the address in use?")
 	}
 	if s.options.Keyring != nil {
 		holders, err := s.options.Keyring.Holders()
@@ -189,7 +189,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 			return nil, err
 		}
 		if s.issuer == nil && !at.Addr().IsLoopback() {
-			return nil, fmt.Errorf("%s can be reached from other machines, and without a keyring the server would let anybody in: take an address like 127.0.0.1", s.options.Listen)
+			return nil, fmt.Errorf("other machines can reach %s, and without a keyring the server would accept any client: use a keyring, or an address like 127.0.0.1", s.options.Listen)
 		}
 		if o.Host, o.Port = at.Addr().String(), int(at.Port()); o.Port == 0 {
 			o.Port = nats.RANDOM_PORT
@@ -244,15 +244,15 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	case err != nil:
 		return err
 	case s.options.Listen == "": // NATS would wait for its first listener for ever
-		return errors.New("a server that joins others listens for clients, too: it has no address for that")
+		return errors.New("a server that joins others needs an address to listen on for clients")
 	case at.Port() == 0:
 		return fmt.Errorf("the address to listen on for other servers, %s, has no fixed port", j.Listen)
 	case s.issuer == nil && !at.Addr().IsLoopback():
-		return fmt.Errorf("%s can be reached from other machines, and without a keyring any server could join", j.Listen)
+		return fmt.Errorf("other machines can reach %s, and without a keyring any server could join", j.Listen)
 	case j.Name == "" || strings.ContainsAny(j.Name, " .*>/\\"):
 		return fmt.Errorf("the name of the server, %q: want one without blanks, dots and slashes", j.Name)
 	case len(j.Others) < 2:
-		return errors.New("a server joins two others at least: of two servers none could tell whether it or the other one is cut off")
+		return errors.New("a server must join at least two others: of two servers, neither could tell which one is cut off")
 	}
 	o.ServerName = j.Name
 	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1,

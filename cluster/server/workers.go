@@ -104,7 +104,7 @@ const alreadyThere = 10077 // of NATS: maximum messages per subject exceeded
 func (d *door) resend(body []byte) (bool, error) {
 	var r wire.Resend
 	if err := wire.Unmarshal(body, &r); err != nil {
-		return false, fmt.Errorf("what was asked is not known here: %w", err)
+		return false, fmt.Errorf("unknown request: %w", err)
 	}
 	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
 		return false, errors.New("there is no such task")

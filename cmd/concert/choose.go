@@ -22,42 +22,43 @@ const chooseHelp = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPU
        concert choose [flags] --py MODULE:FUNCTION ::: INPUT...
        concert choose [flags] --get ::: URL...
 
-Says how to run your work concurrently, by trying it: which model, how many at
-a time, what that gains, and how sure it is. It runs a sample of the work under
-each model that applies, at rising levels, and compares.
+Measures how to run your work concurrently: under which model, how many tasks at
+once, how much that gains, and how sure the answer is. It runs a sample of the
+work under each model that applies, at rising concurrency, and compares.
 
-The work is run again and again, with the inputs in turn, so it has to be work
-that may be repeated. Without ::: the inputs are lines of the standard input,
-the first 10000 of them.
+The work runs many times, with the inputs in turn, so it must be work that may be
+repeated. Without ::: the inputs are the first 10000 lines of the standard input.
 
-  a command       {} in its arguments stands for the input; without any {} the
-                  input is added at the end. No shell is involved. What it prints
-                  is thrown away; an exit code other than 0 is a failure.
-  --py            a Python function of one argument: inputs that are JSON are
-                  that, and others are text. Modules of this folder are found.
-  --get           downloads, into a folder that is removed afterwards.
+  a command       {} in its arguments is replaced by the input; without any {}
+                  the input is added at the end. No shell is involved. Its output
+                  is discarded; an exit code other than 0 is a failure.
+  --py            a Python function of one argument. An input that is JSON is
+                  decoded; any other input is a str. Modules in the current
+                  directory can be used.
+  --get           downloads, into a directory that is removed afterwards.
 
 Flags:
-  --budget D            how long it may take (default 20s)
-  --runs N              how often it runs the work at most (default 10000; 1000
+  --budget D            time limit (default 20s)
+  --runs N              maximum number of runs of the work (default 10000; 1000
                         with --get)
-  --most N              the most at a time that it tries (default 256; 64 with
-                        --get and --py)
+  --most N              maximum concurrency to try (default 256; 64 with --get
+                        and --py)
   --py FUNCTION         the work is a Python function
-  --python PROGRAM      the interpreter, or the folder of a virtual environment
-  --get                 the work is to download
-  --json                the report as JSON
-  --html FILE           the report as a page as well
-  --trace FILE          what ran where and when, for a trace viewer such as
+  --python PROGRAM      the interpreter, or the directory of a virtual environment
+                        (default $VIRTUAL_ENV, or python3)
+  --get                 the work is a download
+  --json                print the report as JSON
+  --html FILE           write the report as an HTML page as well
+  --trace FILE          write what ran where and when, for a trace viewer such as
                         ui.perfetto.dev
-  --quiet               the answer alone
+  --quiet               print the answer only
 
 The answer goes to the standard output, everything else to the standard error.
-After Ctrl-C it says what it has found so far.
+After Ctrl-C it prints what it has measured so far.
 
-Exit codes: 0 it has an answer; 1 the work fails, or there is none; 2 the command
-line is wrong, nothing was run; 3 the answer is only a guess, as it says;
-130 interrupted.
+Exit codes: 0 it has an answer; 1 the work fails, or there is no answer; 2 the
+command line is wrong, and nothing was run; 3 the answer is only a guess, and says
+so; 130 interrupted.
 
 Examples:
   concert choose convert {} -resize 50% /tmp/small.png ::: *.jpg
@@ -130,13 +131,13 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	case o.html != "" && o.html == o.trace:
 		err = usageError{"--html and --trace are two files"}
 	case o.py != "" && o.get:
-		err = usageError{"--py and --get are two kinds of work: take one"}
+		err = usageError{"--py and --get exclude each other"}
 	case o.python != "" && o.py == "":
 		err = usageError{"--python says which interpreter is for --py"}
 	case (o.py != "" || o.get) && len(command) > 0:
 		err = usageError{fmt.Sprintf("unexpected argument %q: inputs come after %s", command[0], separator)}
 	case o.py == "" && !o.get && len(command) == 0:
-		err = usageError{"no command, and neither --py nor --get"}
+		err = usageError{"no work: name a command, or use --py or --get"}
 	case inputs != nil && len(inputs) == 0:
 		err = usageError{"nothing after " + separator}
 	}
@@ -287,7 +288,7 @@ func (f *follower) announce(what string, inputs int) {
 	if inputs == 1 {
 		with = "one input"
 	}
-	fmt.Fprintf(f.w, "Running %s again and again, with %s: for up to %s,\nat most %s times, up to %d at a time.\n",
+	fmt.Fprintf(f.w, "Running %s repeatedly, with %s: for at most %s,\nat most %s times, with concurrency up to %d.\n",
 		what, with, shortTime(f.Budget), thousands(int64(f.Runs)), f.Most)
 }
 
@@ -298,7 +299,7 @@ func (f *follower) step(s choose.Step) {
 	if s.Profile != nil && !f.said {
 		f.said = true
 		f.clear()
-		fmt.Fprintf(f.w, "One run takes %s when it is alone.\n", progress.Duration(s.Profile.Wall))
+		fmt.Fprintf(f.w, "One run alone takes %s.\n", progress.Duration(s.Profile.Wall))
 	}
 	if !f.line {
 		return

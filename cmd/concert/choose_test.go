@@ -19,7 +19,7 @@ func TestChooseWrong(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "no command, and neither --py nor --get"},
+		{nil, "no work: name a command, or use --py or --get"},
 		{[]string{"true"}, "no inputs"}, // a test's standard input is empty
 		{[]string{"true", ":::"}, "nothing after :::"},
 		{[]string{"no-such-program", ":::", "a"}, `"no-such-program": executable file not found`},
@@ -28,7 +28,7 @@ func TestChooseWrong(t *testing.T) {
 		{[]string{"--runs", "0", "true", ":::", "a"}, "--runs takes 1 or more"},
 		{[]string{"--most", "0", "true", ":::", "a"}, "--most takes 1 to 10000"},
 		{[]string{"--py", "statistics", ":::", "a"}, "want MODULE:FUNCTION"},
-		{[]string{"--py", "a:b", "--get", ":::", "a"}, "take one"},
+		{[]string{"--py", "a:b", "--get", ":::", "a"}, "exclude each other"},
 		{[]string{"--python", "python3", "true", ":::", "a"}, "--python says which interpreter is for --py"},
 		{[]string{"--py", "a:b", "c", ":::", "a"}, `unexpected argument "c"`},
 		{[]string{"--get", ":::", "example.com/a"}, "input 1"},
@@ -54,7 +54,7 @@ func chosen(t *testing.T, args ...string) (r choose.Report) {
 	if (code == exitGuess) != (r.Answer.Verdict == choose.Unclear) {
 		t.Errorf("exit %d, and the verdict is %s", code, r.Answer.Verdict)
 	}
-	if !strings.Contains(errOut, "again and again") || !strings.Contains(errOut, "One run takes") {
+	if !strings.Contains(errOut, "repeatedly") || !strings.Contains(errOut, "One run alone takes") {
 		t.Errorf("it does not say what it is going to do: %s", errOut)
 	}
 	return r

@@ -76,7 +76,7 @@ func getJob(urls []string) (*job, error) {
 	}
 	dir, err := os.MkdirTemp("", "concert-choose-")
 	if err != nil {
-		return nil, fmt.Errorf("no room for the downloads: %w", err)
+		return nil, fmt.Errorf("making a temporary directory for the downloads: %w", err)
 	}
 	inputs := make([]fetching, len(urls))
 	for i, u := range urls {

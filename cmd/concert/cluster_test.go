@@ -156,15 +156,15 @@ func TestWorkerWrong(t *testing.T) {
 		"-n 0 statistics:fmean":                 {exitUsage, "-n takes"},
 		"--grace 0s statistics:fmean":           {exitUsage, "--grace takes"},
 		"--threads 0 statistics:fmean":          {exitUsage, "--threads takes"},
-		"--memory 2X statistics:fmean":          {exitUsage, "no amount of memory"},
-		"--memory -1 statistics:fmean":          {exitUsage, "no amount of memory"},
-		"--memory G statistics:fmean":           {exitUsage, "no amount of memory"},
+		"--memory 2X statistics:fmean":          {exitUsage, "want an amount of memory"},
+		"--memory -1 statistics:fmean":          {exitUsage, "want an amount of memory"},
+		"--memory G statistics:fmean":           {exitUsage, "want an amount of memory"},
 		"-n 1 statistics:nonesuch":              {exitFailed, "statistics:nonesuch"},
 		"-n 1 no_such_module:f":                 {exitFailed, "no_such_module"},
 		"-n 1 string:digits":                    {exitFailed, "string:digits is no function"},
-		"-n 1 --python /no/python os:nice":      {exitFailed, "no interpreter"},
+		"-n 1 --python /no/python os:nice":      {exitFailed, "cannot find the interpreter"},
 		"-n 1 --key /no/key os:nice":            {exitFailed, "/no/key"},
-		"-n 1 --url nats://127.0.0.1:1 os:nice": {exitFailed, "nobody answers at nats://127.0.0.1:1"},
+		"-n 1 --url nats://127.0.0.1:1 os:nice": {exitFailed, "no server answers at nats://127.0.0.1:1"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(t.Context(), append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {

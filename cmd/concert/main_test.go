@@ -100,7 +100,7 @@ func TestTourInterrupted(t *testing.T) {
 func TestTourWithoutPython(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	code, out, errOut := call(t.Context(), "tour")
-	if code != exitOK || errOut != "" || !regexp.MustCompile(`left out +python: no interpreter`).MatchString(out) {
+	if code != exitOK || errOut != "" || !regexp.MustCompile(`left out +python: cannot find the interpreter`).MatchString(out) {
 		t.Errorf("exit %d: %s\n%s", code, errOut, out)
 	}
 }

@@ -34,7 +34,7 @@ func newOutput(name string) (o *output, err error) {
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		return nil, errors.New("it is a folder")
+		return nil, errors.New("it is a directory")
 	case !info.Mode().IsRegular() || strings.HasPrefix(name, "/dev/"):
 		// /dev/stdout may be a file, which is not to be replaced, nor begun anew.
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)

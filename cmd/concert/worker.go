@@ -28,27 +28,27 @@ Flags:
                     (default $CONCERT_URL, or nats://127.0.0.1:4222)
   --key FILE        the file with the worker's key, as concertd makes it
                     (default $CONCERT_KEY)
-  -n N              interpreters (default as many as there are processors)
-  --threads N       tasks that each of them runs concurrently (default 1)
-  --memory SIZE     that each interpreter may use, as in 512M or 2G; 0 means no
+  -n N              number of interpreters (default the number of processors)
+  --threads N       tasks that each interpreter runs concurrently (default 1)
+  --memory SIZE     memory limit of each interpreter, as in 512M or 2G; 0 means no
                     limit (default on Linux three quarters of the machine's
-                    memory, or of the container's, divided among the
-                    interpreters, but 1G at least; elsewhere no limit). A task
+                    memory, or of the container's, divided by the number of
+                    interpreters, but at least 1G; elsewhere no limit). A task
                     that needs more fails with MemoryError, or its interpreter
                     is replaced
-  --python PROGRAM  the interpreter, or the folder of a virtual environment
+  --python PROGRAM  the interpreter, or the directory of a virtual environment
                     (default $VIRTUAL_ENV, or python3)
-  --path DIR        folder in which modules are looked for first
+  --path DIR        directory that is searched first for modules
   --grace D         time that running tasks have to finish when the worker
                     stops; then another worker runs them (default 30s, and some
                     seconds more if the servers cannot be reached)
 
 On Ctrl-C or SIGTERM, the worker takes no more tasks, and ends when its running
-tasks have finished. On a second one it ends at once, and another worker runs the
+tasks have finished. On a second signal it ends at once, and another worker runs the
 unfinished tasks half a minute later.
 
 Exit codes: 0 it was stopped, and nothing was lost; 1 it could not start or
-continue; 2 the command line is wrong; 130 it was stopped at once.
+continue; 2 the command line is wrong; 130 it was stopped by a second signal.
 
 Examples:
   concert worker statistics:fmean
@@ -87,7 +87,7 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	case o.grace <= 0:
 		err = usageError{"--grace takes a time above zero, as in 30s or 2m"}
 	case flags.NArg() == 0:
-		err = usageError{"no function: name some, as in statistics:fmean"}
+		err = usageError{"no function: name at least one, as in statistics:fmean"}
 	}
 	for _, f := range flags.Args() {
 		if why := pyname.Check(f); why != nil {

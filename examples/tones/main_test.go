@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 	if code, err := run(t.Context(), name, []string{missing}); code != 1 || err != nil {
 		t.Errorf("run() of a missing file = %d, %v", code, err)
 	}
-	if code, err := run(t.Context(), filepath.Join(t.TempDir(), "python"), nil); code != 2 || err == nil || !strings.Contains(err.Error(), "no interpreter") {
+	if code, err := run(t.Context(), filepath.Join(t.TempDir(), "python"), nil); code != 2 || err == nil || !strings.Contains(err.Error(), "cannot find the interpreter") {
 		t.Errorf("run() without an interpreter = %d, %v", code, err)
 	}
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {

@@ -127,7 +127,7 @@ func (c *Codec) nameLocked(t reflect.Type) (string, error) {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
 		return "", unsupported(t)
 	}
-	return "", fmt.Errorf("the other side does not know the type %s by name, in an interface: "+
+	return "", fmt.Errorf("the type %s is in an interface and has no name: "+
 		"call concert.RegisterType[%s](\"a name\") at package level", typeText(t), typeText(t))
 }
 

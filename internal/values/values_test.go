@@ -283,7 +283,7 @@ func TestRefused(t *testing.T) {
 		{&locked, ".M."},
 		{struct{ A []any }{[]any{1, func() {}}}, ".A[1]: func(): functions"},
 		{map[string]any{"k": make(chan int)}, `["k"]: chan int: channels`},
-		{[]any{unregistered{1}}, `[0]: the other side does not know the type values.unregistered`},
+		{[]any{unregistered{1}}, `[0]: the type values.unregistered is in an interface and has no name`},
 		{struct{ R io.Reader }{strings.NewReader("x")}, ".R: "},
 		{struct{ wrapped }{wrapped{time.Now(), 1}}, ""},
 		{struct {
