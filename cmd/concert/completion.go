@@ -14,7 +14,7 @@ Prints a script after which the shell completes concert's commands and flags.
 
 Examples:
   source <(concert completion bash)                    in ~/.bashrc
-  concert completion zsh > ~/.zfunc/_concert           a folder of $fpath
+  concert completion zsh > ~/.zfunc/_concert           a directory of $fpath
   concert completion fish > ~/.config/fish/completions/concert.fish
 `
 
@@ -25,7 +25,7 @@ func runCompletion(_ context.Context, args []string, out, _ io.Writer) error {
 	}
 	scripts := map[string]func([]command) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 	if len(args) != 1 || scripts[args[0]] == nil {
-		return usageError{"it takes the name of a shell: bash, zsh or fish"}
+		return usageError{"name one shell: bash, zsh or fish"}
 	}
 	fmt.Fprint(out, scripts[args[0]](commands))
 	return nil

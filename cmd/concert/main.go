@@ -1,14 +1,16 @@
-// Command concert runs many things at once and shows what that is worth.
+// Command concert runs work concurrently and measures the gain.
 //
-//	concert choose   say how to run your work concurrently, by trying it
-//	concert get      download many files at once, whole and checked
-//	concert status   who works in a cluster, what waits, and what was given up
-//	concert tour     every idea of the guide, run and measured on this machine
-//	concert worker   run Python functions for a cluster
-//	concert version  what was built
+//	concert choose      measure how to run your work concurrently
+//	concert get         download many files at once, completely and verified
+//	concert status      list the workers, waiting tasks and dead letters of a cluster
+//	concert tour        run and measure the ideas of the guide on this machine
+//	concert worker      run Python functions for a cluster
+//	concert version     print the version
+//	concert completion  print a script that completes command lines in your shell
+//	concert help        list the commands
 //
-// and help and completion, which say what there is. Each subcommand is a file
-// of its own; this one finds it and turns its error into an exit code.
+// Each subcommand is a file of its own; this one finds it and turns its error
+// into an exit code.
 package main
 
 import (
@@ -43,17 +45,17 @@ type command struct {
 }
 
 var commands = []command{
-	{"choose", "say how to run your work concurrently, by trying it", chooseHelp, runChoose},
-	{"get", "download many files at once, whole and checked", getHelp, runGet},
-	{"status", "who works in a cluster, what waits, and what was given up", statusHelp, runStatus},
-	{"tour", "every idea of the guide, run and measured on this machine", tourHelp, runTour},
+	{"choose", "measure how to run your work concurrently", chooseHelp, runChoose},
+	{"get", "download many files at once, completely and verified", getHelp, runGet},
+	{"status", "list the workers, waiting tasks and dead letters of a cluster", statusHelp, runStatus},
+	{"tour", "run and measure the ideas of the guide on this machine", tourHelp, runTour},
 	{"worker", "run Python functions for a cluster", workerHelp, runWorker},
-	{"version", "what was built", versionHelp, runVersion},
+	{"version", "print the version", versionHelp, runVersion},
 }
 
 func init() {
-	// It lists the commands, so it cannot stand in what initialises the list.
-	commands = append(commands, command{"completion", "a script that completes command lines in your shell", completionHelp, runCompletion})
+	// It reads the list of commands, so it cannot be in the list's initializer.
+	commands = append(commands, command{"completion", "print a script that completes command lines in your shell", completionHelp, runCompletion})
 }
 
 // usageError is an error of the command line.
@@ -125,11 +127,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 func printHelp(w io.Writer) {
-	fmt.Fprint(w, "concert runs many things at once and shows what that is worth.\n\nUsage: concert COMMAND [flags]\n\n")
+	fmt.Fprint(w, "concert runs work concurrently and measures the gain.\n\nUsage: concert COMMAND [flags]\n\n")
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-10s  %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "  help        this list\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
+	fmt.Fprint(w, "  help        list the commands\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
 }
 
 // noFlags returns the arguments of a command line that may have no flags but -h.
@@ -146,7 +148,7 @@ func noFlags(args []string) ([]string, error) {
 
 const versionHelp = `Usage: concert version
 
-Says which version this is, and which Go built it.
+Prints the version of this program, and of the Go release that built it.
 `
 
 func runVersion(_ context.Context, args []string, out, _ io.Writer) error {

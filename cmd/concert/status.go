@@ -18,26 +18,26 @@ import (
 
 const statusHelp = `Usage: concert status [flags]
 
-Shows who works in a cluster, what waits, and what was given up. Where servers ask
-for keys it takes that of an admin.
+Lists the workers of a cluster, the tasks that wait, and the dead letters. If the
+servers require keys, it needs the key of an admin.
 
 Flags:
   --url URL         of the servers, with commas between them
                     (default $CONCERT_URL, or nats://127.0.0.1:4222)
   --key FILE        the file with the key, as concertd makes it
                     (default $CONCERT_KEY)
-  --watch           again every two seconds, until Ctrl-C
-  --dead            list the dead letters: tasks that were given up, as their
-                    workers were lost five times or the last of their attempts
-                    failed, and what was no task
-  --replay WHICH    have dead letters run once more: 4,7 or all
+  --watch           repeat every two seconds, until Ctrl-C
+  --dead            list the dead letters: tasks whose workers were lost five
+                    times, tasks whose last attempt failed, and messages that
+                    are not tasks
+  --replay WHICH    run the tasks of dead letters again: 4,7 or all
   --discard WHICH   remove dead letters: 4,7 or all
-  --json            everything as JSON
+  --json            print everything as JSON
 
-Tasks that wait are those that have been sent and have no result, so those that
-run are among them. What a client still holds back only the client knows.
+Waiting tasks are those that clients have sent and that have no result, including
+the running ones. Tasks that still wait in a client are not counted.
 
-Exit codes: 0 fine; 1 no connection, or some letters could not be replayed; 2 the
+Exit codes: 0 success; 1 no connection, or some letters could not be replayed; 2 the
 command line is wrong; 130 interrupted.
 
 Examples:

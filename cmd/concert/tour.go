@@ -17,16 +17,16 @@ import (
 
 const tourHelp = `Usage: concert tour [flags]
 
-Runs the ideas of docs/guide.md for real on this machine, offline (the only
-connections are to itself), and says what was measured; then it has 'concert
-choose' say which model is for which work. It takes half a minute, and leaves
-nothing behind.
+Runs the ideas of docs/guide.md on this machine and prints the measurements. Then
+it uses 'concert choose' to find the right model for five kinds of work. It works
+offline (the only connections are to itself), takes half a minute, and removes its
+files.
 
 Flags:
-  --html FILE  the same as a page as well
+  --html FILE  write the results as an HTML page as well
 
-Exit codes: 0 all of it ran and every result was right; 1 something was not;
-2 the command line is wrong; 130 interrupted.
+Exit codes: 0 everything ran and every result was right; 1 a part failed or had a
+wrong result; 2 the command line is wrong; 130 interrupted.
 
 Examples:
   concert tour
@@ -90,7 +90,7 @@ func runTour(ctx context.Context, args []string, out, errOut io.Writer) (err err
 	defer file.abandon()
 	dir, err := os.MkdirTemp("", "concert-tour-")
 	if err != nil {
-		return fmt.Errorf("no room for the downloads: %w", err)
+		return fmt.Errorf("making a temporary directory for the downloads: %w", err)
 	}
 	defer os.RemoveAll(dir)
 

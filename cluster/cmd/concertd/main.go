@@ -1,10 +1,11 @@
-// Command concertd is a server of a cluster: it has the tasks that wait and the results that have not been taken, and lets in who has a
-// key.
+// Command concertd is a server of a cluster. It stores waiting tasks, and
+// results until their clients receive them. It accepts connections with a key
+// of its keyring only.
 //
-//	concertd serve --folder one --listen 0.0.0.0:4222     a server, with keys and TLS
-//	concertd key --folder one --out ann.key client ann    a key for somebody
-//	concertd keys --folder one                            who has one
-//	concertd revoke --folder one ann                      and has none any more
+//	concertd serve --folder one --listen 0.0.0.0:4222     run a server, with keys and TLS
+//	concertd key --folder one --out ann.key client ann    make a key for a client
+//	concertd keys --folder one                            list the holders of keys
+//	concertd revoke --folder one ann                      revoke a key
 //
 // Each subcommand has its help: concertd serve -h.
 package main
@@ -39,42 +40,43 @@ type command struct {
 }
 
 var commands = []command{
-	{"serve", "", "be a server, until it is told to stop", serveHelp, serve},
-	{"key", "ROLE NAME", "make a key for somebody", keyHelp, key},
-	{"keys", "", "who has a key", keysHelp, keys},
-	{"revoke", "NAME", "take a key away", revokeHelp, revoke},
+	{"serve", "", "run a server, until it is interrupted", serveHelp, serve},
+	{"key", "ROLE NAME", "make a key", keyHelp, key},
+	{"keys", "", "list the holders of keys", keysHelp, keys},
+	{"revoke", "NAME", "revoke a key", revokeHelp, revoke},
 }
 
 const (
-	serveHelp = `The folder is made by the first start, and with it the keyring: in "keyring" is who may use the cluster. What is
-stored is in "data".
+	serveHelp = `The first start creates the directory of --folder. In it, "keyring" lists who may use the cluster, and "data" has the
+stored tasks and results.
 
 One server:
 
   concertd serve --folder /var/lib/concert --listen 0.0.0.0:4222
 
-Three that are one cluster, and go on when one of them is lost. Make the keyring on one of them ("concertd keys" does), copy the
-folder "keyring" to the other two, and start on each, with its own name:
+Three servers form a cluster that continues when one of them is lost. Create the keyring on one of them ("concertd keys"
+does it), copy the directory "keyring" to the other two, and start on each server, with its own name:
 
   concertd serve --folder /var/lib/concert --listen 0.0.0.0:4222 \
       --name one --join-listen 0.0.0.0:6222 --join two.example:6222,three.example:6222
 
-Ctrl-C stops it; what it has is on disk. A second one stops at once. With --sync what it says is stored survives that
-the machine loses its power, too; that takes four to six times as long for tasks that do nothing.
+Ctrl-C stops the server; its data stays on disk. A second Ctrl-C stops it at once. With --sync, acknowledged data also
+survives a power failure of the machine; tasks that do nothing then take four to six times as long.
 `
 	keyHelp = `ROLE is one of
-  client   submits tasks, and reads the results of its own
+  client   submits tasks, and reads their results
   worker   runs tasks of all clients, and submits none
   admin    may do anything
 
-The key is written once and kept nowhere else: give it to NAME in a way that nobody else reads. Servers that run know it two
-seconds later; each of three has to get the changed folder "keyring", too.
+The secret key is written once and stored nowhere else: send it to NAME over a secure channel. Running servers accept the
+key two seconds later. With three servers, copy the changed directory "keyring" to the other two. If the directory of
+--folder has no keyring, a new one is made, whose keys no other server accepts.
 
   concertd key --folder /var/lib/concert --out ann.key client ann
   concertd key --folder /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
 `
-	keysHelp   = "One a line: role, public key, name. Makes the keyring if there is none.\n"
-	revokeHelp = "Servers that run close its connections two seconds later. Tasks that it has submitted still run.\n"
+	keysHelp   = "Prints one holder a line: role, public key, name. Creates the keyring if there is none.\n"
+	revokeHelp = "Running servers close the connections of the key two seconds later. Tasks that were submitted with it still run.\n"
 )
 
 // usageError is an error of the command line.
@@ -127,11 +129,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 func help(to io.Writer) {
-	fmt.Fprintln(to, "concertd: a server of a cluster of concert.\n\nUsage:")
+	fmt.Fprintln(to, "concertd runs a server of a concert cluster, and manages its keys.\n\nUsage:")
 	for _, c := range commands {
 		fmt.Fprintf(to, "  %-26s %s\n", strings.TrimSpace("concertd "+c.name+" "+c.arguments), c.summary)
 	}
-	fmt.Fprintln(to, "\nRun 'concertd COMMAND -h' for the help of one. Exit codes: 0 fine, 1 failed, 2 wrong command line.")
+	fmt.Fprintln(to, "\nRun 'concertd COMMAND -h' for the help of a command. Exit codes: 0 success, 1 failure, 2 wrong command line.")
 }
 
 // parse parses flags, and wants so many arguments after them.
@@ -142,13 +144,13 @@ func parse(flags *flag.FlagSet, args []string, want int) error {
 		return usageError{err.Error()}
 	}
 	if flags.NArg() != want {
-		return usageError{fmt.Sprintf("%d arguments beside the flags, want %d", flags.NArg(), want)}
+		return usageError{fmt.Sprintf("%d arguments after the flags, want %d", flags.NArg(), want)}
 	}
 	return nil
 }
 
 func folderFlag(flags *flag.FlagSet) *string {
-	return flags.String("folder", "concertd", "the `FOLDER` of the keyring and of what is stored")
+	return flags.String("folder", "concertd", "`DIRECTORY` of the keyring and the stored data")
 }
 
 func keyring(folder string) (*server.Keyring, error) {
@@ -157,16 +159,16 @@ func keyring(folder string) (*server.Keyring, error) {
 
 func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
 	folder := folderFlag(flags)
-	listen := flags.String("listen", "127.0.0.1:4222", "the `ADDRESS` to listen on for clients and workers")
-	hosts := flags.String("hosts", "", "the `NAMES` and addresses under which others reach it, with commas between them (default: those of this machine)")
-	advertise := flags.String("advertise", "", "`HOST:PORT` by which clients of the other servers find this one, if that is not where it listens")
-	sync := flags.Bool("sync", false, "write through to the disk before saying that something is stored, else every two minutes: for who may lose power")
-	sessions := flags.Int("sessions", 0, "how many sessions of a client's key there may be on this server: `N` programs that submit tasks (default 64)")
+	listen := flags.String("listen", "127.0.0.1:4222", "`ADDRESS` to listen on for clients and workers")
+	hosts := flags.String("hosts", "", "`NAMES` and addresses of this server for its certificate, with commas between them (default: those of this machine)")
+	advertise := flags.String("advertise", "", "`HOST:PORT` at which clients of the other servers find this one, if it differs from --listen")
+	sync := flags.Bool("sync", false, "write data through to the disk before acknowledging it, so that a power failure loses none; otherwise every two minutes")
+	sessions := flags.Int("sessions", 0, "limit on the sessions of one client key on this server, about one for each program: `N` (default 64)")
 	connections := flags.Int("connections", 0, "limit on the connections of one client key to all servers together: `N`, negative for no limit (default 128)")
-	name := flags.String("name", "", "the `NAME` of this server among those that it joins")
-	joinListen := flags.String("join-listen", "", "the `ADDRESS` to listen on for other servers")
-	joinAdvertise := flags.String("join-advertise", "", "`HOST:PORT` by which other servers find this one, if that is not where it listens")
-	join := flags.String("join", "", "where the other `SERVERS` listen for it, HOST:PORT, with commas between them")
+	name := flags.String("name", "", "`NAME` of this server in the cluster, different from those of the others")
+	joinListen := flags.String("join-listen", "", "`ADDRESS` to listen on for other servers, with a fixed port")
+	joinAdvertise := flags.String("join-advertise", "", "`HOST:PORT` at which other servers find this one, if it differs from --join-listen")
+	join := flags.String("join", "", "the other `SERVERS` of the cluster: HOST:PORT of their --join-listen, with commas between them")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
@@ -223,7 +225,7 @@ func list(text string) []string {
 
 func key(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
 	folder := folderFlag(flags)
-	to := flags.String("out", "", "the new `FILE` to write it to, which only its owner may read (default: it is printed)")
+	to := flags.String("out", "", "new `FILE` for the key, which only its owner may read (default: print the key)")
 	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
@@ -241,7 +243,7 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) e
 		err = writeNew(*to, text)
 	}
 	if err != nil { // then nobody has it
-		return errors.Join(fmt.Errorf("writing the key, which is taken back: %w", err), k.Remove(flags.Arg(1)))
+		return errors.Join(fmt.Errorf("writing the key, which is revoked again: %w", err), k.Remove(flags.Arg(1)))
 	}
 	return nil
 }

@@ -172,19 +172,19 @@ func TestWrong(t *testing.T) {
 		{"", exitUsage, "Usage:"},
 		{"dance", exitUsage, `no command "dance"`},
 		{"serve --nonsense", exitUsage, "nonsense"},
-		{"serve now", exitUsage, "1 arguments beside the flags, want 0"},
+		{"serve now", exitUsage, "1 arguments after the flags, want 0"},
 		{"serve --folder F --name one", exitUsage, "with --join"},
 		{"serve --folder F --listen here", exitFailed, "want one like 127.0.0.1:4222"},
 		{"serve --folder F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy that of the servers to join"},
-		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "joins two others at least"},
+		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "join at least two others"},
 		{"serve --folder F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitFailed, "no fixed port"},
 		{"serve --folder F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "without blanks, dots and slashes"},
 		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a,b", exitFailed, "want HOST:PORT"},
 		{"serve --folder F/file", exitFailed, "not a directory"},
-		{"key --folder F client", exitUsage, "1 arguments beside the flags, want 2"},
-		{"key --folder F king ann", exitFailed, `no role "king"`},
+		{"key --folder F client", exitUsage, "1 arguments after the flags, want 2"},
+		{"key --folder F king ann", exitFailed, `unknown role "king"`},
 		{"key --folder F client ann", exitFailed, "there is a key of ann already"},
-		{"key --folder F client a/b", exitFailed, "has other signs"},
+		{"key --folder F client a/b", exitFailed, "want at most 64 letters"},
 		{"revoke --folder F bob", exitFailed, `no key of "bob"`},
 		{"revoke --folder F/none ann", exitFailed, "no such file"},
 		{"keys --folder F/file", exitFailed, "not a directory"},
@@ -204,7 +204,7 @@ func TestWrong(t *testing.T) {
 	if code := run(t.Context(), []string{"key", "--folder", folder, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
 		t.Errorf("a key that could not be printed: exit code %d", code)
 	}
-	if code, _, errOut := concertd(t, "key", "--folder", folder, "--out", file, "client", "bob"); code != exitFailed || !strings.Contains(errOut, "taken back") {
+	if code, _, errOut := concertd(t, "key", "--folder", folder, "--out", file, "client", "bob"); code != exitFailed || !strings.Contains(errOut, "revoked again") {
 		t.Errorf("a file that is there: exit code %d, %q", code, errOut)
 	}
 	if _, out, _ := concertd(t, "keys", "--folder", folder); strings.Contains(out, "bob") {
