@@ -15,7 +15,7 @@ import (
 	"concert/gil"
 )
 
-// What the lock costs beside a sync.Mutex that is locked and unlocked.
+// The cost of the lock, next to that of a sync.Mutex.
 func BenchmarkUncontended(b *testing.B) {
 	b.Run("sync.Mutex", func(b *testing.B) {
 		var mu sync.Mutex
@@ -77,7 +77,7 @@ func BenchmarkUncontended(b *testing.B) {
 	})
 }
 
-// Four goroutines that want it all the time.
+// Four goroutines that acquire the lock again as soon as they have released it.
 func BenchmarkContended(b *testing.B) {
 	contend := func(b *testing.B, do func(fn func())) {
 		var left atomic.Int64
@@ -103,9 +103,9 @@ func BenchmarkContended(b *testing.B) {
 	})
 }
 
-// A message there and back on loopback, under a lock, while another goroutine computes under
-// it: with the priority of those who come back, and as long as for everybody else, which is
-// CPython's convoy.
+// The time of a message to an echo server on loopback and back, by a goroutine with the
+// lock, while another goroutine computes with it: with the shorter interval for
+// goroutines that return from Release, and without it, which is CPython's convoy effect.
 func BenchmarkConvoy(b *testing.B) {
 	echo := func(b *testing.B, round func(c net.Conn)) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -166,15 +166,15 @@ func BenchmarkConvoy(b *testing.B) {
 
 var sink int
 
-// How long one holds the lock while another waits, who computes as well: the median and the 99th percentile, in
-// milliseconds. It should be the interval, 5.
+// How long a goroutine that computes holds the lock while another one that computes waits:
+// the median and the 99th percentile, in milliseconds. Both should be the interval, 5.
 func BenchmarkInterval(b *testing.B) {
 	for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
 		b.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(b *testing.B) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 			const switches = 300
 			l := gil.New(nil)
-			var held []time.Duration // guarded by l, and so are the others
+			var held []time.Duration // guarded by l, as are since, last and x
 			var since time.Time
 			last, x := -1, 0
 			var all sync.WaitGroup

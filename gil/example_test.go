@@ -12,7 +12,7 @@ import (
 	"concert/goroutines"
 )
 
-// engine is what one goroutine at a time may use.
+// engine may only be used by one goroutine at a time.
 type engine struct{ steps int }
 
 func (e *engine) step() { e.steps++ }
@@ -36,7 +36,7 @@ func Example() {
 	// Output: 4000
 }
 
-// One waits for a message that another one sends: both need the lock, and have it in turn.
+// A goroutine waits for a message that another one sends. Both need the lock.
 func ExampleHeld_Conn() {
 	lock := gil.New(nil)
 	here, there := net.Pipe()
@@ -44,7 +44,7 @@ func ExampleHeld_Conn() {
 	all.Go(func() {
 		lock.Do(func(held gil.Held) {
 			message := make([]byte, 5)
-			n, err := held.Conn(here).Read(message) // lets go of the lock
+			n, err := held.Conn(here).Read(message) // releases the lock
 			fmt.Println(string(message[:n]), err)
 		})
 	})
@@ -72,8 +72,8 @@ func ExampleRelease() {
 	// what took its time <nil>
 }
 
-// Tasks of a pool as threads under an interpreter lock: one uses the engine at a time, and
-// a task that waits for another one lets it have the lock.
+// Tasks of a pool as threads under an interpreter lock: one of them uses the engine at a
+// time, and a task that waits for another one releases the lock.
 func Example_pool() {
 	ctx := context.Background()
 	ex := goroutines.New(4, &goroutines.Options{Lock: gil.New(nil)})

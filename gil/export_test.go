@@ -1,4 +1,4 @@
 package gil
 
-// NoPriority has those who come back wait as long as everybody else.
+// NoPriority makes goroutines that return from Release wait as long as all others.
 func NoPriority(l *Lock) { l.after[back] = l.after[fresh] }

@@ -1,58 +1,64 @@
-// Package gil is a lock with the rules of CPython's global interpreter lock: for engines
-// that may be used by one goroutine at a time, such as embedded interpreters and C
-// libraries, whose users should not wait for each other while they wait for something
-// else.
+// Package gil is a lock with the rules of CPython's global interpreter lock. It is for
+// engines that only one goroutine may use at a time, such as embedded interpreters and
+// C libraries. A goroutine releases the lock while it blocks, so that others can use
+// the engine in the meantime.
 //
 //	lock := gil.New(nil)
 //	lock.Do(func(held gil.Held) {
 //		for step := range steps {
 //			engine.Run(step)
-//			held.Checkpoint() // who has waited for long gets his turn
+//			held.Checkpoint() // hands over the lock if another goroutine has waited for long
 //		}
-//		held.Release(func() { page = fetch(url) }) // others go on meanwhile
+//		held.Release(func() { page = fetch(url) }) // other goroutines can hold the lock here
 //		engine.Use(page)
 //	})
 //
 // # The model
 //
-//	Do ------------> [ holder ] -- Do returns, Release begins --> the next, or free
-//	Release ends --> [        ] -- Checkpoint, when one is due --> back into the queue
+// One goroutine holds the lock. All others that want it are in a queue, and each one
+// becomes due some time after it has entered the queue.
 //
-//	queue   who came by Do, or was made to switch     due after the interval, 5 ms
-//	        who comes back from Release               due after 50 us
+//	Do ------------> [ holder ] -- Do returns, Release begins ----> next in the queue, or free
+//	Release ends --> [        ] -- Checkpoint, if a waiter is due --> back into the queue
 //
-// One goroutine holds the lock. The others wait, and each of them falls due after some
-// time. A holder that comes to a Checkpoint hands the lock to the one that has been due
-// for longest, if there is one, and waits for its own next turn: that is a forced switch.
-// A holder that lets go of it by itself hands it to the one that is due first.
+//	a waiter that                                       becomes due after
+//	called Do, or was preempted at a checkpoint         the interval, 5 ms
+//	returns from the function of Release                50 us
+//
+// If the holder reaches a Checkpoint and a waiter is due, the holder hands the lock to
+// the waiter that became due first, and enters the queue: this is a forced switch. A
+// holder that releases the lock hands it to the waiter that becomes due first.
 //
 // # The rules
 //
-//   - The lock cannot be left held, nor be let go of twice: Do and Release are
-//     around functions, and put things right when those panic or call
-//     runtime.Goexit.
-//   - The lock is handed over, and never taken past one who waits. So whoever waits gets it
-//     when those that are due before him have had it; nobody starves.
-//   - Those who come back from blocking fall due sooner, as they mostly need it for a
-//     moment, to begin to block again. In CPython they wait 5 ms like everybody else, which
-//     is known as the convoy effect (bpo-7946).
-//   - A holder reads the clock at a checkpoint only while somebody waits.
+//   - Do and Release call functions. If these panic or call runtime.Goexit, the lock
+//     is in the right state afterwards. So no goroutine can forget to release it, or
+//     release it twice.
+//   - A lock with waiters is handed to one of them. A goroutine that arrives later
+//     cannot take it first. So each waiter acquires the lock after those that are due
+//     earlier, and none starves.
+//   - A goroutine that returns from blocking becomes due sooner: it usually needs the
+//     lock only for a moment, until it blocks again. In CPython it waits for 5 ms as all
+//     others do, which is known as the convoy effect (bpo-7946).
+//   - A holder reads the clock at a checkpoint only if the lock has waiters.
 //
-// Waits of package concert that are given the context of Run (or [Held.Context]) let go of the
-// lock: a goroutine that waits for a future does not keep others from computing it. A
-// pool of package concert/goroutines has its tasks hold a lock by Options.Lock.
+// Waits of package concert release the lock if they are called with the context of Run
+// (or of [Held.Context]): a goroutine that waits for a future does not prevent others
+// from computing it. The tasks of a pool of package concert/goroutines hold a lock if
+// the pool has Options.Lock.
 //
 // # The corners
 //
-// A [Held] is good for the goroutine that Do called, until Do returns, and not inside of
-// Release. Another use panics, as far as it can be seen: a goroutine that was given the
-// Held of one that holds the lock just then cannot be told from it. A Do inside a Do of the
-// same lock waits for itself; [Lock.Run] sees that, given the context.
+// A [Held] is valid for the goroutine that Do has called, until Do returns, except
+// within Release. Its methods panic elsewhere, as far as the lock can detect it: a
+// goroutine that uses the Held of the current holder cannot be told from the holder. A
+// Do within a Do of the same lock waits for itself forever; [Lock.Run] panics instead,
+// if its context carries the Held.
 //
-// A holder that neither comes to a checkpoint nor lets go keeps the lock, as C code does that
-// does not release Python's.
+// A holder that neither reaches a checkpoint nor releases the lock keeps it, as C code
+// does that does not release Python's.
 //
-// The source of these rules is CPython's Python/ceval_gil.c (of 3.2 and later), and
+// The rules are those of CPython's Python/ceval_gil.c (since 3.2) and of
 // sys.setswitchinterval.
 package gil
 
@@ -67,42 +73,43 @@ import (
 
 // Options tunes a Lock. The zero value, and nil, are ready to use.
 type Options struct {
-	// Interval is how long a goroutine waits until the holder has to switch at its next
-	// checkpoint. Zero means 5 milliseconds, as sys.getswitchinterval has it. The
-	// least is a microsecond.
+	// Interval is how long a goroutine waits until the holder hands over the lock at
+	// its next checkpoint. Zero means 5 milliseconds, the default of
+	// sys.setswitchinterval. Shorter intervals than a microsecond count as a
+	// microsecond. New panics if Interval is negative.
 	Interval time.Duration
 
-	// Times has Stats say how long the lock was held and waited for, at the cost of
-	// reading the clock at each change.
+	// Times makes Stats report how long the lock was held and how long goroutines
+	// waited for it. The lock then reads the clock each time it changes hands.
 	Times bool
 }
 
 const (
 	defaultInterval = 5 * time.Millisecond
-	longestInterval = 1 << 62               // can be added to the time since the lock was made
-	comeBack        = 50 * time.Microsecond // until one who comes back from Release is due
+	longestInterval = 1 << 62               // the sum with the age of a lock does not overflow
+	returnInterval  = 50 * time.Microsecond // for a goroutine that returns from Release
 )
 
 // Lock is a lock with the rules of the package comment. Its methods are safe for
 // concurrent use. Make one with New; it must not be copied.
 type Lock struct {
-	after [2]time.Duration // one is due, by line
+	after [2]time.Duration // from entering a line of the queue until being due
 	timed bool
 	epoch time.Time
 
-	word atomic.Uint64 // who holds it and whether somebody waits, see word.go
+	word atomic.Uint64 // the holder, and whether the lock has waiters: see state.go
 
-	// Of the holder:
-	last  uint64        // the turn of who last came back
-	since time.Duration // when the holder got it, if timed
+	// Read and written by the holder:
+	last  uint64        // the turn that was last resumed after a Release or a switch
+	since time.Duration // when the holder acquired the lock, if timed
 
 	// Written by the holder:
-	issued  atomic.Uint64 // how many turns there were when he came back
-	returns atomic.Uint64 // how often one came back after another
+	issued  atomic.Uint64 // number of turns begun when the last turn was resumed
+	returns atomic.Uint64 // how often a turn was resumed after another turn
 	forced  atomic.Uint64
 	heldFor atomic.Int64
 
-	due atomic.Int64 // while contended: when the first who waits is due, since epoch
+	due atomic.Int64 // while contended: when the first waiter becomes due, since epoch
 
 	mu sync.Mutex
 
@@ -111,7 +118,7 @@ type Lock struct {
 	waitedFor time.Duration
 }
 
-// New returns a lock that nobody holds. It panics if the interval is negative.
+// New returns a lock that is free. It panics if the interval is negative.
 func New(opts *Options) *Lock {
 	var o Options
 	if opts != nil {
@@ -122,21 +129,21 @@ func New(opts *Options) *Lock {
 		o.Interval = defaultInterval
 	}
 	o.Interval = min(max(o.Interval, time.Microsecond), longestInterval)
-	return &Lock{after: [2]time.Duration{fresh: o.Interval, back: min(comeBack, o.Interval)}, timed: o.Times, epoch: time.Now()}
+	return &Lock{after: [2]time.Duration{fresh: o.Interval, back: min(returnInterval, o.Interval)}, timed: o.Times, epoch: time.Now()}
 }
 
-// Do waits for the lock, calls fn while it is held, and lets go of it when fn returns,
-// panics or calls runtime.Goexit.
+// Do acquires the lock, calls fn, and releases the lock when fn returns, panics or
+// calls runtime.Goexit. It blocks until the lock is acquired.
 func (l *Lock) Do(fn func(Held)) {
 	l.acquire(nil, 0)
 	defer l.leave()
 	fn(l.begin())
 }
 
-// Run is Do for a function that takes a context: the one that fn gets carries the
-// Held, for [Release] and [Checkpoint]. If ctx ends while Run waits for the lock, fn is not
-// called and the cause is returned; else what fn returns is. Run panics inside a Do
-// or Run of the same lock, as far as ctx says so.
+// Run is Do for a function that takes a context. The context of fn carries the Held,
+// for [Release] and [Checkpoint]. Run returns the error of fn. If ctx ends while Run
+// waits for the lock, Run does not call fn and returns the cause of ctx. Run panics if
+// ctx carries a Held that holds this lock: it would wait for itself.
 func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	if h, ok := Of(ctx); ok && h.lock == l && h.holds() {
 		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")
@@ -148,7 +155,7 @@ func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	return fn(l.begin().Context(ctx))
 }
 
-// begin is called by a goroutine that has got the lock.
+// begin is called by a goroutine that has acquired the lock.
 func (l *Lock) begin() Held {
 	if l.timed {
 		l.since = l.now()
@@ -156,7 +163,7 @@ func (l *Lock) begin() Held {
 	return Held{l, turnOf(l.word.Load())}
 }
 
-// end is called before the lock is let go of.
+// end is called before the lock is released.
 func (l *Lock) end() {
 	if l.timed {
 		l.heldFor.Store(l.heldFor.Load() + int64(l.now()-l.since))
@@ -171,8 +178,8 @@ func (l *Lock) leave() {
 // now is the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire gets the lock for somebody who comes back for his turn, or for a new turn if that is 0, or waits for
-// it in a line. It reports false if done, unless nil, is closed before.
+// acquire acquires the lock for a turn that resumes, or for a new turn if turn is 0. It
+// reports false if done is closed before; done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true
@@ -197,7 +204,7 @@ func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	return l.wait(done, w)
 }
 
-// wait waits for a turn.
+// wait waits until w has the lock. It reports false if done is closed before.
 func (l *Lock) wait(done <-chan struct{}, w *waiter) bool {
 	select {
 	case <-w.granted:
@@ -210,14 +217,14 @@ func (l *Lock) wait(done <-chan struct{}, w *waiter) bool {
 		l.recount()
 	}
 	l.mu.Unlock()
-	if !gone { // it was granted in the same instant
+	if !gone { // the lock was granted in the same instant
 		<-w.granted
 		l.release()
 	}
 	return false
 }
 
-// release lets go of the lock.
+// release releases the lock.
 func (l *Lock) release() {
 	w := l.word.Load()
 	freed := wordOf(l.turns(w), free)
@@ -226,15 +233,15 @@ func (l *Lock) release() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting.first() == nil { // he has given up just now
+	if l.waiting.first() == nil { // the last waiter has just given up
 		l.word.Store(freed)
 		return
 	}
 	l.handOver()
 }
 
-// handOver gives the lock to who is due first. The caller holds mu, and the lock, which is
-// contended.
+// handOver gives the lock to the waiter that becomes due first. The caller holds mu and
+// the lock, which is contended.
 func (l *Lock) handOver() {
 	w := l.waiting.pop()
 	if l.timed {
@@ -245,7 +252,7 @@ func (l *Lock) handOver() {
 	w.granted <- struct{}{}
 }
 
-// enqueue adds one who waits. The caller holds mu.
+// enqueue adds a waiter. The caller holds mu.
 func (l *Lock) enqueue(in line, turn uint64) *waiter {
 	now := l.now()
 	w := &waiter{granted: make(chan struct{}, 1), turn: turn, since: now, due: now + l.after[in]}
@@ -254,8 +261,8 @@ func (l *Lock) enqueue(in line, turn uint64) *waiter {
 	return w
 }
 
-// recount brings the state and due up to date with those who wait; somebody holds the lock. The
-// caller holds mu.
+// recount updates the state and due from the queue. The lock is held, and the caller
+// holds mu.
 func (l *Lock) recount() {
 	first := l.waiting.first()
 	if first == nil {
@@ -266,14 +273,14 @@ func (l *Lock) recount() {
 	l.setState(contended)
 }
 
-// checkpoint lets somebody else have the lock, if one is due.
+// checkpoint hands over the lock if a waiter is due.
 func (l *Lock) checkpoint(turn uint64) {
 	now := l.now()
 	if int64(now) < l.due.Load() {
 		return
 	}
 	l.mu.Lock()
-	if first := l.waiting.first(); first == nil || now < first.due { // he has given up meanwhile
+	if first := l.waiting.first(); first == nil || now < first.due { // the waiter that was due has given up
 		l.mu.Unlock()
 		return
 	}

@@ -15,8 +15,8 @@ import (
 	"concert/gil"
 )
 
-// TestExclusion: whatever goroutines do, one at a time has the lock. The counter has no lock
-// but this one, so the race detector looks, too.
+// TestExclusion: one goroutine at a time holds the lock, whatever they do. Only the lock
+// guards the counter, so the race detector checks this too.
 func TestExclusion(t *testing.T) {
 	l := gil.New(&gil.Options{Interval: 10 * time.Microsecond, Times: true})
 	inside, count := 0, 0
@@ -64,7 +64,7 @@ func TestExclusion(t *testing.T) {
 	}
 }
 
-// compute holds the lock for a time, in steps of a millisecond with a checkpoint after each.
+// compute holds the lock for some time, with a checkpoint after each millisecond.
 func compute(h gil.Held, d time.Duration) {
 	for range d / time.Millisecond {
 		time.Sleep(time.Millisecond) // in virtual time, and it counts as computing
@@ -77,8 +77,8 @@ type clock time.Time
 
 func (c clock) since() time.Duration { return time.Since(time.Time(c)) }
 
-// TestInterval: who waits gets the lock at the first checkpoint after five milliseconds,
-// and who had it gets it back in the same way.
+// TestInterval: a waiter acquires the lock at the first checkpoint after five
+// milliseconds, and so does the goroutine that held it before.
 func TestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -96,7 +96,7 @@ func TestInterval(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		synctest.Wait()
-		// Due at 5.5 ms: at 6 it changes hands. The other is due at 11: at 11 it changes back,
+		// Due at 5.5 ms: at 6 the lock changes hands. The other is due at 11: at 11 it changes back,
 		// and again at 16; then 2 ms are left here, and 9 there.
 		if got != 6*time.Millisecond || back != 18*time.Millisecond || done != 27*time.Millisecond {
 			t.Errorf("got it at %v, was done with 7 ms at %v, the other with 20 at %v; want 6, 18 and 27 ms", got, back, done)
@@ -107,8 +107,8 @@ func TestInterval(t *testing.T) {
 	})
 }
 
-// TestComeBack: who comes back from blocking does not wait for five milliseconds.
-func TestComeBack(t *testing.T) {
+// TestRelease_Returns: a goroutine that returns from blocking does not wait for five milliseconds.
+func TestRelease_Returns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
 		go l.Do(func(h gil.Held) {
@@ -136,9 +136,9 @@ func TestComeBack(t *testing.T) {
 	})
 }
 
-// TestNobodyStarves: those who come back all the time do not keep others from getting
-// the lock.
-func TestNobodyStarves(t *testing.T) {
+// TestStarvation: goroutines that return from Release all the time do not prevent others
+// from acquiring the lock.
+func TestStarvation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
 		stop := false
@@ -162,7 +162,7 @@ func TestNobodyStarves(t *testing.T) {
 	})
 }
 
-// TestOrder: who came first is served first.
+// TestOrder: waiters acquire the lock in the order in which they arrived.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -183,7 +183,7 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// isFree fails the test if somebody holds the lock.
+// isFree fails the test if the lock is held.
 func isFree(t *testing.T, l *gil.Lock) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -193,7 +193,7 @@ func isFree(t *testing.T, l *gil.Lock) {
 	}
 }
 
-// TestNotLeftHeld: however a function ends, the lock is as it was before.
+// TestNotLeftHeld: the lock is in the right state, however a function ends.
 func TestNotLeftHeld(t *testing.T) {
 	l := gil.New(nil)
 	end := map[string]func(){"panic": func() { panic("on purpose") }, "Goexit": runtime.Goexit}
@@ -222,7 +222,7 @@ func TestNotLeftHeld(t *testing.T) {
 	}
 }
 
-// TestMisuse: what can be seen to be wrong panics, and says which rule it breaks.
+// TestMisuse: misuse that the lock can detect panics, with the rule that it breaks.
 func TestMisuse(t *testing.T) {
 	l, other := gil.New(nil), gil.New(nil)
 	var kept gil.Held
@@ -235,8 +235,8 @@ func TestMisuse(t *testing.T) {
 		"after Do":           {func() { kept.Checkpoint() }, "until its Do returns"},
 		"Release after Do":   {func() { kept.Release(func() {}) }, "until its Do returns"},
 		"in a later Do":      {func() { l.Do(func(gil.Held) { kept.Checkpoint() }) }, "until its Do returns"},
-		"inside Release":     {func() { l.Do(func(h gil.Held) { h.Release(func() { h.Checkpoint() }) }) }, "not inside of Release"},
-		"Release in Release": {func() { l.Do(func(h gil.Held) { h.Release(func() { h.Release(func() {}) }) }) }, "not inside of Release"},
+		"inside Release":     {func() { l.Do(func(h gil.Held) { h.Release(func() { h.Checkpoint() }) }) }, "except within Release"},
+		"Release in Release": {func() { l.Do(func(h gil.Held) { h.Release(func() { h.Release(func() {}) }) }) }, "except within Release"},
 		"Run in Run": {func() {
 			l.Run(t.Context(), func(ctx context.Context) error { return l.Run(ctx, nil) })
 		}, "wait for itself"},
@@ -252,7 +252,7 @@ func TestMisuse(t *testing.T) {
 		}()
 		isFree(t, l)
 	}
-	// Two locks may be held at the same time, and one in Release of itself.
+	// A goroutine may hold two locks, and acquire a lock again within its Release.
 	if err := l.Run(t.Context(), func(ctx context.Context) error {
 		return other.Run(ctx, func(inner context.Context) error {
 			h, _ := gil.Of(ctx)
@@ -264,8 +264,8 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestRunCancelled: a wait for the lock ends with its context, and nobody's turn is lost.
-func TestRunCancelled(t *testing.T) {
+// TestRun_Canceled: a wait for the lock ends with its context, and no turn is lost.
+func TestRun_Canceled(t *testing.T) {
 	why := errors.New("enough")
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -290,7 +290,7 @@ func TestRunCancelled(t *testing.T) {
 		if !served {
 			t.Error("who waited behind was not served")
 		}
-		l.Do(func(h gil.Held) { // the only one who waits gives up
+		l.Do(func(h gil.Held) { // the only waiter gives up
 			ctx, cancel := context.WithCancelCause(t.Context())
 			go l.Run(ctx, nil)
 			synctest.Wait()
@@ -320,7 +320,7 @@ func TestRunCancelled(t *testing.T) {
 	isFree(t, l)
 }
 
-// TestTimes: the lock says for how long it was held and waited for.
+// TestTimes: Stats has how long the lock was held and waited for.
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(&gil.Options{Times: true})
@@ -337,7 +337,8 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-// TestSwitches: who comes back after another is a switch, who comes back to a lock that nobody had meanwhile is none.
+// TestSwitches: a turn that resumes is a switch only if another turn had the lock in the
+// meantime.
 func TestSwitches(t *testing.T) {
 	l := gil.New(nil)
 	l.Do(func(h gil.Held) {

@@ -6,9 +6,9 @@ import (
 	"concert"
 )
 
-// Held is what a goroutine has that holds a lock. It is good for that goroutine, until
-// the Do or Run returns that made it, but for what runs inside of its Release. Its methods
-// panic elsewhere, and those of the zero value always do.
+// Held is the permission of a goroutine that holds a lock. It is valid for that
+// goroutine, until the Do or Run that created it returns, except within Release. At
+// other times its methods panic. Those of the zero value always panic.
 type Held struct {
 	lock *Lock
 	turn uint64
@@ -20,19 +20,20 @@ func (h Held) check(method string) {
 		panic("gil: " + method + " of a Held that no Do or Run has made")
 	}
 	if !h.holds() {
-		panic("gil: " + method + " by a goroutine that does not hold the lock: a Held is good until its Do returns, not inside of Release, and for one goroutine")
+		panic("gil: " + method + " by a goroutine that does not hold the lock: a Held is valid for one goroutine until its Do returns, except within Release")
 	}
 }
 
-// holds reports whether it is the turn of h.
+// holds reports whether the turn of h has the lock.
 func (h Held) holds() bool {
 	w := h.lock.word.Load()
 	return turnOf(w) == h.turn && stateOf(w) != free
 }
 
-// Checkpoint is called now and then by a goroutine that goes on for long. If somebody has
-// waited for the lock for long enough, it hands the lock over, and returns when it is
-// this goroutine's turn again. Else it costs some nanoseconds.
+// Checkpoint hands over the lock if another goroutine has waited for it for the
+// interval, and blocks until this goroutine has acquired it again. A goroutine that
+// holds the lock for long calls it regularly. Without a waiter that is due it costs some
+// nanoseconds.
 func (h Held) Checkpoint() {
 	h.check("Checkpoint")
 	if stateOf(h.lock.word.Load()) == contended {
@@ -40,9 +41,9 @@ func (h Held) Checkpoint() {
 	}
 }
 
-// Release lets go of the lock, calls fn, which should do what blocks, and waits for the lock
-// again. It has it when Release returns, and also if fn panics or calls runtime.Goexit. What
-// the lock guards is not to be touched in fn.
+// Release releases the lock, calls fn, and acquires the lock again, also if fn panics or
+// calls runtime.Goexit. fn is the part that blocks; it must not use what the lock
+// guards. Release blocks until fn has returned and the lock is acquired.
 func (h Held) Release(fn func()) {
 	h.check("Release")
 	l := h.lock
@@ -54,23 +55,24 @@ func (h Held) Release(fn func()) {
 	fn()
 }
 
-// Context returns a context that carries h, for [Release], [Checkpoint] and [Of]. Waits of
-// package concert that are given it let go of the lock.
+// Context returns a context that carries h, for [Release], [Checkpoint] and [Of]. Waits
+// of package concert that are called with it release the lock.
 func (h Held) Context(ctx context.Context) context.Context {
 	return concert.WithReleaser(ctx, waiting(h))
 }
 
-// Of returns the Held that a context carries. Whether it is good there is for its methods
-// to say. The context of a task does not carry that of the task which submitted it.
+// Of returns the Held that a context carries, and whether there is one. The methods of
+// the Held panic if it is not valid there. The context of a task does not carry the Held
+// of the task that submitted it.
 func Of(ctx context.Context) (Held, bool) {
 	w, ok := concert.ReleaserOf(ctx).(waiting)
 	return Held(w), ok
 }
 
-// waiting is a Held as a wait sees it: it may wait inside of Release, too.
+// waiting is a Held that a wait may also use within Release.
 type waiting Held
 
-// Release is that of the Held if it holds the lock, and else just calls fn.
+// Release calls Release of the Held if this holds the lock, and otherwise only fn.
 func (w waiting) Release(fn func()) {
 	if h := Held(w); h.holds() {
 		h.Release(fn)
@@ -79,9 +81,9 @@ func (w waiting) Release(fn func()) {
 	fn()
 }
 
-// Release calls fn without the lock that ctx carries, see [Held.Release]; if it carries none
-// it just calls fn. So a function that blocks need not know whether it runs under a lock; [concert.Release]
-// is for locks of any kind.
+// Release calls fn while the lock that ctx carries is released; see [Held.Release]. If
+// ctx carries no lock, Release only calls fn. So a function that blocks does not need to
+// know whether its caller holds a lock. [concert.Release] is for locks of any kind.
 func Release(ctx context.Context, fn func()) {
 	if h, ok := Of(ctx); ok {
 		h.Release(fn)
@@ -90,8 +92,8 @@ func Release(ctx context.Context, fn func()) {
 	fn()
 }
 
-// Checkpoint is that of the Held that ctx carries, see [Held.Checkpoint]; if it carries
-// none it does nothing.
+// Checkpoint calls [Held.Checkpoint] of the Held that ctx carries. If ctx carries none,
+// it does nothing.
 func Checkpoint(ctx context.Context) {
 	if h, ok := Of(ctx); ok {
 		h.Checkpoint()

@@ -10,7 +10,7 @@ import (
 	"concert/gil"
 )
 
-// TestConn: who waits for the other end of a connection lets it have the lock.
+// TestConn: a goroutine that waits for the peer of a connection releases the lock.
 func TestConn(t *testing.T) {
 	l := gil.New(nil)
 	a, b := net.Pipe()
@@ -23,7 +23,7 @@ func TestConn(t *testing.T) {
 		h.Release(func() { done <- string(buf) })
 	})
 	l.Do(func(h gil.Held) {
-		if _, err := h.Conn(b).Write([]byte("hello")); err != nil { // nobody reads before this lets go
+		if _, err := h.Conn(b).Write([]byte("hello")); err != nil { // the reader needs the lock that this releases
 			t.Error(err)
 		}
 	})
@@ -32,7 +32,8 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// TestFile: the same for what is like a file; and a file does what it does without the lock.
+// TestFile: a goroutine that waits for a pipe releases the lock, and the methods of File
+// do the same as those of os.File.
 func TestFile(t *testing.T) {
 	l := gil.New(nil)
 	r, w, err := os.Pipe()

@@ -13,7 +13,7 @@ import (
 	"concert/goroutines"
 )
 
-// TestPool: tasks of a pool compute one at a time, and wait at the same time.
+// TestPool: tasks of a pool compute one at a time, and block at the same time.
 func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
@@ -54,7 +54,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// TestWaits: a task that waits for another one, by whatever means, lets it have the lock.
+// TestWaits: a task that waits for another one, in any way, releases the lock.
 func TestWaits(t *testing.T) {
 	lock := gil.New(nil)
 	ex := goroutines.New(2, &goroutines.Options{Queue: 1, Lock: lock})

@@ -8,25 +8,25 @@ import (
 // waiter is a goroutine that waits for the lock.
 type waiter struct {
 	granted    chan struct{} // room for one: the lock is yours
-	turn       uint64        // that goes on, or 0 for a new one
+	turn       uint64        // the turn that resumes, or 0 for a new one
 	since, due time.Duration
 }
 
-// line is one of the two in which goroutines wait: those of a line fall due after the same
-// time, so who came first is due first.
+// line is one of the two lines of the queue. Waiters of a line become due after the same
+// time, so each line is ordered by when its waiters become due.
 type line int
 
 const (
-	fresh line = iota // by Do, or made to switch
-	back              // from Release
+	fresh line = iota // called Do, or was preempted at a checkpoint
+	back              // returns from Release
 )
 
-// queue is all who wait.
+// queue has all waiters of a lock.
 type queue [2][]*waiter
 
 func (q *queue) push(l line, w *waiter) { q[l] = append(q[l], w) }
 
-// first returns who is due first, nil if nobody waits.
+// first returns the waiter that becomes due first, or nil if there is none.
 func (q *queue) first() *waiter {
 	if l, ok := q.next(); ok {
 		return q[l][0]
@@ -34,7 +34,7 @@ func (q *queue) first() *waiter {
 	return nil
 }
 
-// pop takes out who is due first; somebody waits.
+// pop removes the waiter that becomes due first. The queue is not empty.
 func (q *queue) pop() *waiter {
 	l, _ := q.next()
 	w := q[l][0]
@@ -45,8 +45,8 @@ func (q *queue) pop() *waiter {
 	return w
 }
 
-// next returns the line of who is due first. Who comes back goes before who is due in the
-// same instant.
+// next returns the line of the waiter that becomes due first. Of two that become due in
+// the same instant, the one that returns from Release is first.
 func (q *queue) next() (l line, ok bool) {
 	if len(q[back]) > 0 && (len(q[fresh]) == 0 || q[back][0].due <= q[fresh][0].due) {
 		return back, true
@@ -54,7 +54,7 @@ func (q *queue) next() (l line, ok bool) {
 	return fresh, len(q[fresh]) > 0
 }
 
-// remove takes one out who has given up. It reports false if he is not there any more.
+// remove removes a waiter that has given up. It reports false if w is not in the queue.
 func (q *queue) remove(w *waiter) bool {
 	for l := range q {
 		if i := slices.Index(q[l], w); i >= 0 {
@@ -65,5 +65,5 @@ func (q *queue) remove(w *waiter) bool {
 	return false
 }
 
-// len is how many wait.
+// len returns the number of waiters.
 func (q *queue) len() int { return len(q[fresh]) + len(q[back]) }

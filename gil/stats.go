@@ -2,19 +2,19 @@ package gil
 
 import "time"
 
-// Stats is what a lock says about its past.
+// Stats has counts of a lock since it was created.
 type Stats struct {
-	Switches uint64 // how often another Do or Run had the lock than before
-	Forced   uint64 // of these, because one was due at a checkpoint
-	Waiting  int    // who wait now
+	Switches uint64 // how often the lock passed to another Do or Run than the last one
+	Forced   uint64 // number of switches at checkpoints
+	Waiting  int    // number of goroutines that wait now
 
-	// With Options.Times, else 0. Held does not count the turn that goes on, Waited not
-	// those who still wait.
-	Held   time.Duration // for which somebody had the lock
-	Waited time.Duration // for which goroutines waited, added up
+	// Held and Waited are 0 without Options.Times. Held does not include the current
+	// turn. Waited does not include goroutines that still wait.
+	Held   time.Duration // how long the lock was held
+	Waited time.Duration // how long goroutines waited, in total
 }
 
-// Stats returns what happened so far. It may be called at any time.
+// Stats returns the counts so far. It may be called at any time, by any goroutine.
 func (l *Lock) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
