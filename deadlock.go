@@ -69,7 +69,7 @@ var graph struct {
 
 	sources []*strand     // guarded by mu: where the present search begins
 	steps   int           // guarded by mu: strands that searches and chains have passed
-	verify  func(ok bool) // guarded by mu: for tests, what a search says where none was made
+	verify  func(ok bool) // guarded by mu: for tests, whether a search agrees where none was made
 }
 
 // wait is what a strand is suspended in.
@@ -197,7 +197,7 @@ func (b *wait) easyLocked() bool {
 
 // easyChainLocked is easyLocked for the end of a chain of waits.
 func (b *wait) easyChainLocked() bool {
-	if len(b.on) != 1 || b.room != nil {
+	if !b.single() {
 		return false
 	}
 	_, s := b.on[0].whereLocked()

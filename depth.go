@@ -37,7 +37,7 @@ func (s *strand) nextLocked() *strand {
 	if s.last != nil && s.lastAt == graph.resumed && s.wait != nil {
 		return s.last
 	}
-	if s.wait == nil || len(s.wait.on) != 1 || s.wait.room != nil || s.wait.ended() {
+	if s.wait == nil || !s.wait.single() || s.wait.ended() {
 		return nil
 	}
 	_, next := s.wait.on[0].whereLocked()
@@ -48,9 +48,14 @@ func (s *strand) nextLocked() *strand {
 // suspended strands of some groups can only continue if one strand does, the
 // heir, to which the worker was lent. So when the heir blocks on the queue of
 // one of these groups, before anything else has happened in them, it is stuck
-// as well, and the next worker can be lent without a search. Guarded by graph.mu.
+// as well, and the next worker can be lent without a search. When the heir blocks
+// on a task that another strand runs, that strand becomes the heir. What the heir
+// itself does, such as a wait for something outside, changes nothing. Guarded by
+// graph.mu.
 type descent struct {
 	heir   *strand
+	ended  uint32 // heir.ended when it became the heir
+	via    *wait  // of the heir before, for the task that the heir runs; nil for a strand that was lent
 	round  uint64 // of the search
 	groups []*WorkerGroup
 	epochs []uint64 // of the groups, then
@@ -58,8 +63,14 @@ type descent struct {
 
 // holds reports whether s is the heir, and nothing else has happened.
 func (d *descent) holds(s *strand) bool {
-	if d.heir != s || s.ended.Load() > 0 {
+	d.follow(s)
+	if d.heir != s || s.ended.Load() != d.ended {
 		return false
+	}
+	if d.via != nil {
+		if _, runs := d.via.on[0].whereLocked(); runs != s || d.via.ended() {
+			return false
+		}
 	}
 	for i, g := range d.groups {
 		if g.epoch != d.epochs[i] {
@@ -69,10 +80,48 @@ func (d *descent) holds(s *strand) bool {
 	return true
 }
 
+// follow makes s the heir if it runs the task that the heir waits for, and this
+// task is the first that has ever been started on s. The goroutine of Go often
+// starts only after the heir has blocked.
+func (d *descent) follow(s *strand) {
+	if d.heir == nil || d.heir == s || d.heir.wait == nil || !d.heir.wait.single() || len(d.heir.beside) > 0 {
+		return
+	}
+	if t := d.heir.wait.on[0]; s.ended.Load() == 0 && s.base.Load() == t && t.state() == running {
+		d.heir, d.ended, d.via = s, 0, d.heir.wait
+	}
+}
+
+// keep takes note of the epochs, which the heir has changed.
+func (d *descent) keep() {
+	for i, g := range d.groups {
+		d.epochs[i] = g.epoch
+	}
+}
+
+// become makes another strand the heir.
+func (d *descent) become(heir *strand, via *wait) {
+	d.heir, d.ended, d.via = heir, heir.ended.Load(), via
+	d.keep()
+}
+
+// pass finds the next heir when the heir has blocked in a wait that is easy.
+func (d *descent) pass() {
+	b := d.heir.wait
+	if b.single() && len(d.heir.beside) == 0 {
+		if _, s := b.on[0].whereLocked(); s != nil && s.wait == nil {
+			d.become(s, b)
+			return
+		}
+	}
+	d.keep()
+}
+
 // begin notes the heir of a search.
 func (d *descent) begin(q *search, heir *strand) {
 	d.forget()
-	d.heir, d.round = heir, q.round
+	d.round = q.round
+	d.heir = heir
 	for _, s := range q.strands {
 		if !s.alive {
 			d.add(q, s.worker.group)
@@ -83,6 +132,7 @@ func (d *descent) begin(q *search, heir *strand) {
 			d.add(q, g)
 		}
 	}
+	d.become(heir, nil)
 }
 
 // add adds a group, and finds out whether all of it is stuck: the search has
@@ -128,12 +178,13 @@ func (d *descent) next() bool {
 			return false // it was not searched
 		}
 	}
+	if graph.verify != nil {
+		graph.verify(!graph.search.isAlive(s))
+		s.lookBehind() // the search has used it
+	}
 	for _, g := range s.behind.groups {
 		if w := g.lendableLocked(s.worker); w != nil {
-			d.heir = w.lendLocked()
-			for i, g := range d.groups {
-				d.epochs[i] = g.epoch // s has changed that of its own
-			}
+			d.become(w.lendLocked(), nil)
 			return true
 		}
 	}
@@ -142,7 +193,7 @@ func (d *descent) next() bool {
 
 // forget keeps nothing alive.
 func (d *descent) forget() {
-	d.heir = nil
+	d.heir, d.via = nil, nil
 	clear(d.groups)
 	d.groups, d.epochs = d.groups[:0], d.epochs[:0]
 }
@@ -164,6 +215,9 @@ func (g *WorkerGroup) movesLocked(w *Worker) bool {
 	return w.main.resumesLocked(few)
 }
 
+// single reports whether the wait is for one task and nothing else.
+func (b *wait) single() bool { return len(b.on) == 1 && b.room == nil }
+
 // resumesLocked reports whether the wait of a suspended strand has ended, or is
 // for one that resumes or runs, a few strands along.
 func (s *strand) resumesLocked(few int) bool {
@@ -174,7 +228,7 @@ func (s *strand) resumesLocked(few int) bool {
 		if s.wait.ended() {
 			return true
 		}
-		if len(s.wait.on) != 1 || s.wait.room != nil {
+		if !s.wait.single() {
 			return false
 		}
 		g, next := s.wait.on[0].whereLocked()

@@ -51,7 +51,7 @@ func descents(t *testing.T, between func(context.Context) context.Context) map[s
 			return f.Result(ctx)
 		}),
 	}
-	var two, alone, mapped descend
+	var two, alone, mapped, turns, mappedTwo descend
 	two = func(ctx context.Context, n int) (int, error) {
 		if n == 0 {
 			return 0, nil
@@ -81,7 +81,31 @@ func descents(t *testing.T, between func(context.Context) context.Context) map[s
 		}
 		return got + 1, err
 	}
+	turns = func(ctx context.Context, n int) (int, error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ctx = between(ctx)
+		got, err := concert.Go(ctx, func(ctx context.Context) (int, error) {
+			return concert.Submit(ctx, a, turns, n-1).Result(ctx)
+		}).Result(ctx)
+		return got + 1, err
+	}
+	mappedTwo = func(ctx context.Context, n int) (got int, err error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ex := a
+		if n%2 == 0 {
+			ex = b
+		}
+		ctx = between(ctx)
+		for got, err = range concert.Map(ctx, ex, mappedTwo, slices.Values([]int{n - 1})) {
+		}
+		return got + 1, err
+	}
 	ways["two pools"], ways["Go"], ways["Map"] = two, alone, mapped
+	ways["Go and a pool"], ways["Map on two pools"] = turns, mappedTwo
 	return ways
 }
 
@@ -209,7 +233,8 @@ func TestDepth_Chain(t *testing.T) {
 }
 
 // TestGraph_Shortcuts has random tasks wait for random earlier ones, by Go and on pools,
-// and compares each answer that was given without a search to that of a search.
+// and compares each answer that was given without a search to that of a search. So do
+// deep recursions.
 func TestGraph_Shortcuts(t *testing.T) {
 	stop := concert.VerifyGraph()
 	rounds := 100
@@ -252,7 +277,13 @@ func TestGraph_Shortcuts(t *testing.T) {
 			p.Close()
 		}
 	}
+	for name, fn := range descents(t, func(ctx context.Context) context.Context { return ctx }) {
+		const depth = 100
+		if got, err := concert.Go(t.Context(), func(ctx context.Context) (int, error) { return fn(ctx, depth) }).Result(t.Context()); got != depth || err != nil {
+			t.Errorf("%s: depth = %d, %v; want %d", name, got, err, depth)
+		}
+	}
 	if all, wrong := stop(); all == 0 || wrong > 0 {
-		t.Errorf("seed %d: %d shortcuts, of which %d said that a task moves, and a search that it is stuck", seed, all, wrong)
+		t.Errorf("seed %d: %d shortcuts, of which %d said something else than a search", seed, all, wrong)
 	}
 }

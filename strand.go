@@ -256,8 +256,12 @@ func (s *strand) suspend(b *wait, self *Task) (changed <-chan struct{}, err erro
 	s.suspended.Store(true)
 	s.worker.releaseLocked()
 	s.worker.group.epoch++
-	if descending && !s.easyLocked() && graph.search.descent.next() {
-		return nil, nil
+	if descending {
+		if s.easyLocked() {
+			graph.search.descent.pass()
+		} else if graph.search.descent.next() {
+			return nil, nil
+		}
 	}
 	return nil, s.rescueLocked()
 }
@@ -286,9 +290,13 @@ func (s *strand) goOn(b *wait) {
 		return
 	}
 	b.over = true
+	descending := graph.search.descent.holds(s)
 	s.worker.group.epoch++
 	if s.claim = s.worker.claimLocked(); s.claim == nil {
 		s.clearLocked()
+		if descending {
+			graph.search.descent.keep()
+		}
 		graph.mu.Unlock()
 		return
 	}
@@ -307,6 +315,9 @@ func (s *strand) goOn(b *wait) {
 
 // clearLocked ends the suspension.
 func (s *strand) clearLocked() {
+	if graph.search.descent.via == s.wait {
+		graph.search.descent.forget()
+	}
 	s.wait, s.claim = nil, nil
 	s.last = nil
 	graph.resumed++
