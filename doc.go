@@ -1,5 +1,5 @@
-// Package concert runs functions concurrently, anywhere, behind one API: what
-// Python's concurrent.futures is, for Go, with types.
+// Package concert runs functions concurrently behind one typed API, wherever
+// they run. It is for Go what concurrent.futures is for Python.
 //
 //	fut := concert.Submit(ctx, ex, square, 7)   // *Future[int]
 //	n, err := fut.Result(ctx)
@@ -12,10 +12,14 @@
 // function has the form func(context.Context, In) (Out, error). [Submit] hands
 // one task to an executor and returns its [Future], the outcome that is still
 // to come. [Map] applies a function to a sequence of inputs. [AsCompleted],
-// [Wait] and [Gather] wait for several futures. [Go] is a single goroutine
-// with a future. Only the line that makes the executor says where tasks run:
+// [Wait] and [Gather] wait for several futures. [Go] starts a single goroutine
+// and returns its future. Only the line that makes the executor says where
+// tasks run:
 //
-//	goroutines.New(8, nil)     on goroutines of this process, sharing its memory
+//	goroutines.New(8, nil)        on goroutines of this process, sharing its memory
+//	processes.New(8, nil)         in processes of this program, each with its own memory
+//	python.New(8, nil)            in Python interpreters, which are processes too
+//	cluster.Dial(ctx, url, nil)   in programs on other machines
 //
 //	            Submit, Map                        Result, AsCompleted, Wait, Gather
 //	caller ------------------> executor's queue           ^
@@ -29,45 +33,53 @@
 //     a [*PanicError] if it panicked; with [ErrGoexit] if it ended its
 //     goroutine; with [ErrCancelled], [ErrClosed] or the executor's own error
 //     if it never ran.
-//   - The error of a task says which input of a Map the task was, and the label
-//     that [WithLabel] or [WithInputLabels] has given it: see [InputOf]. Only an
-//     error that a function in this process has returned is passed on as it is.
-//     Events have the input and the label of all tasks.
+//   - The error of a task has the index of its input in a Map, and the label
+//     that [WithLabel] or [WithInputLabels] has given to the task: see [InputOf].
+//     An error that a function in this process has returned is passed on
+//     unchanged, and has neither. Events have both for all tasks.
 //   - The context given to Submit or Map is the parent of the one that the
-//     function gets. A task whose context ends before it starts never does; one
-//     that runs is told by its context, and its own return decides the outcome.
-//   - Queues are bounded: who submits faster than the workers work, waits.
-//   - Waits given the task's own context never hang for want of a worker. A
-//     task may submit to its own executor, however few workers it has and
-//     however full its queue, and wait for the outcome: what has not started
-//     its worker runs in between. The same holds for executors whose tasks
-//     wait for each other's. Only tasks that wait for each other in a circle
-//     can never go on: the wait that closes it gets [ErrDeadlock]. If a wait
-//     of the circle has a deadline, or a context that the task has made to be
-//     canceled, the circle ends with that wait and there is no error.
-//   - An executor of n workers never has more than n tasks that advance.
+//     function gets. If it ends before the task starts, the task never starts.
+//     If it ends while the task runs, the context of the function ends, and what
+//     the function then returns is the outcome.
+//   - Queues are bounded: a Submit waits while the queue is full.
+//   - A wait that is given the task's own context never hangs for want of a
+//     worker. A task may submit to its own executor and wait for the outcome,
+//     however few workers the executor has and however full its queue is: while
+//     the task waits, its worker runs tasks that have not started. The same
+//     holds for several executors of this process whose tasks wait for each
+//     other. Only a circle of tasks that wait for each other cannot end: the
+//     wait that closes the circle returns [ErrDeadlock]. If a wait of the circle
+//     has a deadline, or a cancelable context that its task has made, the circle
+//     ends with that wait, and there is no error.
+//   - Of the tasks of an executor with n workers, at most n run at the same
+//     time; the others wait.
 //   - The submission of a task synchronizes before the call of its function,
 //     whose return synchronizes before the return of any wait for it.
 //
 // # The corners
 //
-// A task that waits for one of its own executor that has not started runs it
-// itself, so the wait ends no sooner than that one returns, whatever becomes
-// of the wait's context; a wait with a deadline of its own does not do so. Other
-// tasks that the worker runs in between do not hold up the one that waits for
-// longer than until they end or wait in their turn.
+// If a task waits for an unstarted task of its own executor, its worker runs
+// that task at once, on the same goroutine. The wait then ends when that task
+// returns, even if the context of the wait ends earlier. A wait with a deadline
+// of its own does not run the task in this way. If the worker runs other tasks
+// in the meantime, the wait continues when these end, or wait themselves.
 //
-// A wait is seen by its context. Waits on bare channels, mutexes and wait
-// groups are not seen, nor are waits given another context than the task's;
-// with them a task can block its worker for good, as anywhere in Go. A
-// goroutine that a task starts, and that waits with the task's context, is
-// taken for the task: it may run an unstarted task itself, beside the worker,
-// and so may a Map in the inputs of another Map.
+// A wait is recognized by its context. Waits on channels, mutexes and wait
+// groups are not recognized, nor are waits with a context that is not derived
+// from the task's. A task in such a wait blocks its worker, as anywhere in Go.
+// A goroutine that a task starts, and that waits with the task's context, is
+// taken for the task: it may run an unstarted task itself, in addition to the
+// worker. The same holds for a Map in the inputs of another Map.
+//
+// Waits are not recognized across processes. A task in a worker process or in a
+// cluster can submit to a cluster and wait, but it keeps its worker while it
+// waits. If all workers have tasks that wait for tasks without a worker, none
+// of them continues. Give such waits a deadline.
 //
 // Executors in this process run any function and pass values as they are.
 // Executors elsewhere pass copies, and need functions that have a name there:
 // see [Register].
 //
-// For locks there is package sync, for a fixed set of goroutines that fail
-// together golang.org/x/sync/errgroup: concert wraps neither.
+// concert does not wrap package sync, which has locks, nor
+// golang.org/x/sync/errgroup, for a fixed set of goroutines that fail together.
 package concert

@@ -1,13 +1,17 @@
-// Package cluster runs tasks on as many machines as there are: an executor for package concert whose workers are
-// other programs, and the worker. Streams, replication, leases and deduplication are those of NATS JetStream; nothing here
-// replaces them.
+// Package cluster runs tasks on other machines. It has an executor for package
+// concert whose workers are other programs ([Dial]), and the worker ([Serve]).
+// Streams, replication, leases and deduplication are those of NATS JetStream.
 //
 //	ex, err := cluster.Dial(ctx, "nats://one:4222,two:4222,three:4222", nil)
 //	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
 //
-// and on each machine that is to work, a program in which square is registered, too:
+// On each machine that should work, a program in which square is registered
+// calls Serve:
 //
 //	cluster.Serve(ctx, "nats://one:4222,two:4222,three:4222", goroutines.New(8, nil), nil)
+//
+// The servers are concertd processes, or NATS servers with JetStream. Package
+// concert/cluster/server runs one inside a program.
 //
 // # The model
 //
@@ -23,14 +27,20 @@
 //	                               the first counts                      |
 //	                               CONCERT_TASKS    <--- ack of the task-+
 //
-// A worker offers the functions that are registered in its program. All of them together, with the types of their
-// arguments and results, are its contract; programs of another version may have another one, and both can work at the same time. A
-// client knows the contracts and how many places the workers of each have, from what these say every few seconds. It sends as
-// many tasks of a function as there are places, and more only if they are quick; the others wait in its own process, where
-// they can still be cancelled for certain. So one client does not keep another one waiting: of each function whose tasks are not quick, no more
-// of them are before the other one's than there are places.
+// A place is room in a worker for one task that runs. A worker offers the
+// functions that are registered in its program. The set of these functions,
+// with the types of their arguments and results, is its contract. Programs of
+// another version may have another contract, and both can work at the same
+// time.
 //
-// While no worker has a function its tasks wait, and Options.Notice is told.
+// Every few seconds the workers report their contracts and their places. A
+// client sends as many tasks of a function as there are places, and more only
+// if the tasks are quick. The other tasks wait in the client, where they can
+// still be canceled with certainty. So the queue of tasks that are not quick is
+// short, and one client does not keep another one waiting for long.
+//
+// While no worker offers a function, its tasks wait, and Options.Notice is
+// called.
 //
 // # The rules
 //
@@ -39,26 +49,44 @@
 //     the servers' acknowledgment of the task is lost. Functions with side effects
 //     must tolerate this: for example, they overwrite the same file, or send an id
 //     that the receiver remembers.
-//   - Its result is shown exactly once: the first one that the servers store counts.
-//   - A worker publishes a result, waits until that is stored, and then acknowledges the task. Whatever it has not acknowledged
-//     goes to another worker when it has been silent about it for half a minute. After five such losses the task is given up: its error is ErrDead,
-//     and it is a dead letter, which [Inspector] lists and replays. One that a worker gives back as it ends, since it takes longer than the worker's grace, is no loss.
-//   - What a function returns, an error as well, is its result; unless its submitter has it tried again, see [WithRetry].
-//   - A task whose context ends is dropped, or the context of its function is cancelled, wherever it is. The deadline of a context
-//     travels; so clocks should agree.
-//   - Arguments and results of more than 256 KiB travel in parts, by a stream of their own, and are removed when they have been read; of tasks
-//     with ids, after a week.
-//   - The client is told that a task runs, and how far it is, by messages that may be lost: they are for show.
-//   - [WithID] gives tasks ids of their own, by which a program that was stopped finds their results again.
-//   - When there are no workers of a contract any more, its tasks go to those of another one that has the function.
+//   - The submitter receives exactly one result: the first one that the servers
+//     store.
+//   - A worker publishes a result, waits until the servers have stored it, and
+//     then acknowledges the task. If a worker has not acknowledged a task, and has
+//     not reported about it for half a minute, the task goes to another worker.
+//     After five such losses the task is abandoned: its error is ErrDead, and it
+//     becomes a dead letter, which [Inspector] lists and replays. A task that
+//     outlives the grace period of a worker that stops goes to another worker, and
+//     this does not count as a loss.
+//   - The value or the error that a function returns is its result, unless the
+//     submitter has used [WithRetry].
+//   - If the context of a task ends, the task is dropped, or the context of its
+//     function is canceled, on whichever machine it is. The deadline of a context
+//     is sent as a time, so the clocks of the machines should agree.
+//   - Arguments and results of more than 256 KiB are sent in parts, in a stream of
+//     their own. The parts are removed when they have been read, and those of
+//     tasks with ids after a week.
+//   - Messages that tell the client that a task runs, or how far it is, may be
+//     lost. They are for display only.
+//   - [WithID] gives ids to tasks. A program that was stopped finds the results of
+//     such tasks again.
+//   - When no worker has a contract any longer, its tasks go to workers of another
+//     contract that has the function.
 //
 // # The corners
 //
-// A task that is cancelled, and of which nothing is heard for the grace period, settles with ErrLost: the servers, or
-// all workers, are out of reach, and it may run still.
+// A task that submits a task to the same cluster, and waits for it, keeps its
+// place while it waits. If all places have tasks that wait for tasks without a
+// place, none of them continues. Give such waits a deadline, or let the client
+// submit the inner tasks.
 //
-// The last 16,384 cancellations of a client are remembered, for 25 hours. A cancelled task that no worker could take in that time, as there was none for it,
-// runs when there is one.
+// If a canceled task is not reported about for Options.Grace, it settles with
+// ErrLost: the servers, or all workers, cannot be reached. The task may still
+// run.
+//
+// The last 16,384 cancellations of a client are kept for 25 hours. If no worker
+// could take a canceled task in this time, the task runs when there is such a
+// worker.
 //
 // If a client does not take a result, the servers keep it for two hours, or for
 // a week if its task has an id.
@@ -77,16 +105,22 @@
 // is kept. If a worker still runs the task, it runs twice, and one result
 // counts. After three resends the task settles with ErrLost.
 //
-// A task that was on its way to a worker whose connection broke at that instant is held by nobody until its lease ends: half
-// a minute.
+// A task that was being sent to a worker whose connection broke at that moment
+// waits for half a minute, until its lease ends.
 //
-// Results of tasks with ids are looked for when there is a worker for the function: only then tasks leave the program.
+// The client looks for the result of a task with an id only when a worker offers
+// the function, because tasks wait in the client until then.
 //
-// Of three servers one may be lost. Nothing comes while those that are left choose who leads: 4 to 14 seconds in the project's test of it (go test ./cluster -run TestStorm -storm 2000), which kills and cuts off each in turn. Tasks that
-// a lost worker held come half a minute later.
+// A cluster of three servers continues when one is lost. While the others elect
+// a leader, no results arrive: for 4 to 14 seconds in the project's test (go test
+// ./cluster -run TestStorm -storm 2000), which kills and cuts off each server in
+// turn. Tasks of a lost worker run on another one half a minute later.
 //
-// What a server says is stored is in its files, and survives the end of its process; the disk has it up to two minutes later, unless concertd is
-// told --sync. So one server that loses its power may forget tasks and results of that time; of three, each with its own power, one may lose it.
+// What a server acknowledges is in its files, and survives the end of its
+// process. It reaches the disk up to two minutes later, or at once with concertd
+// serve --sync. So if a single server loses its power, it may lose tasks and
+// results of this time. Of three servers, each with its own power supply, one
+// may fail without a loss.
 //
 // A client knows a worker and its functions, and a worker knows a cancellation,
 // usually as soon as the servers have stored them. Whatever starts first,
@@ -112,8 +146,8 @@
 // leader, as if it were lost. A task whose acknowledgment is lost at that
 // moment runs twice.
 //
-// Who may do what, where servers ask for keys, is in docs/security.md.
+// docs/security.md says who may do what if the servers require keys.
 //
-// Workers of a Map's items are numbered in the order in which their places are heard of; the observer may be told that a task
-// has started only when it has finished.
+// The places of workers are numbered in the order in which the client learns of
+// them. The observer may receive TaskStarted only when the task has finished.
 package cluster

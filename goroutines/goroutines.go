@@ -1,5 +1,5 @@
-// Package goroutines runs tasks on a bounded number of goroutines: what
-// threading and ThreadPoolExecutor are in Python.
+// Package goroutines runs tasks on a bounded number of goroutines. It
+// corresponds to threading and ThreadPoolExecutor in Python.
 //
 //	ex := goroutines.New(8, nil)
 //	defer ex.Close()
@@ -11,26 +11,28 @@
 //	             |
 //	             +-- no: waits in line, until its context ends
 //
-// A [Pool] has up to n workers, goroutines that it starts as tasks come and
-// keeps until it is closed. The queue is bounded, so that whoever submits
-// faster than the workers work is slowed down and not memory filled.
-// Goroutines are cheap; what a pool bounds is what tasks use meanwhile: connections,
-// files, memory, a server's patience. CPU-bound work gains nothing from more
-// workers than GOMAXPROCS; work that waits does.
+// A [Pool] has up to n workers. A worker is a goroutine that the pool starts
+// when there is a task for it, and keeps until the pool is closed. The queue is
+// bounded: a submitter that is faster than the workers waits, so the queue does
+// not fill the memory. Goroutines are cheap. A pool limits what tasks use while
+// they run: connections, files, memory, the load on a server. CPU-bound work
+// gains nothing from more workers than GOMAXPROCS; I/O-bound work does.
 //
 // # The rules
 //
-//   - Tasks share memory with their submitter and with each other: what they
-//     share needs a [sync.Mutex], as ever in Go. Arguments and results are
-//     passed as they are, never copied.
-//   - Tasks start in the order in which they were submitted, except that a task which
-//     waits for another of its own pool may run that one itself (see package concert).
-//   - A panic is the task's error, and so is a runtime.Goexit; the pool goes on.
-//   - A goroutine cannot be killed: a task that ignores its context holds its
-//     worker until it returns. Package processes is for work that must be
+//   - Tasks share memory with their submitter and with each other. Shared data
+//     needs a [sync.Mutex]. Arguments and results are passed as they are, never
+//     copied.
+//   - Tasks start in the order in which they were submitted. There is one
+//     exception: a task that waits for another task of its pool may run that task
+//     itself (see package concert).
+//   - A panic becomes the task's error, and so does runtime.Goexit. The pool
+//     continues.
+//   - A goroutine cannot be killed: a task that ignores its context keeps its
+//     worker until it returns. Use package processes for work that must be
 //     stopped, or may crash.
 //
-// A single goroutine, started and joined, is [concert.Go]; it needs no pool.
+// To run a single function on a goroutine, use [concert.Go]; it needs no pool.
 package goroutines
 
 import (
@@ -45,43 +47,45 @@ import (
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
 type Options struct {
-	// Name is how the pool is called in profiles, where its goroutines carry
-	// the label "concert". Empty means "goroutines".
+	// Name is the name of the pool in profiles, where it is the value of the
+	// label "concert" of its goroutines. Empty means "goroutines".
 	Name string
 
-	// Queue bounds the tasks that wait for a worker; Submit blocks while so
-	// many do. Zero means 1024, Unbounded no bound.
+	// Queue is the maximum number of tasks that wait for a worker. Submit blocks
+	// while there are so many. Zero means 1024, and Unbounded means no limit.
 	Queue int
 
-	// Init, if set, is called by each worker before its first task; what it returns
-	// is the worker's state, which tasks find through State: a connection, a
-	// buffer, a random source, that no two tasks use at the same time. An
-	// error or a panic breaks the pool: all tasks that wait, and all that are
-	// submitted later, fail with it. ctx ends when Shutdown cancels. An Init that
-	// does not return keeps its worker, as a task's function would.
+	// Init, if set, is called by each worker before its first task. It returns the
+	// state of the worker, which tasks get by State: a connection, a buffer or a
+	// random source, for example, which no two tasks use at the same time. If Init
+	// returns an error or panics, the pool is broken: all waiting tasks, and all
+	// tasks that are submitted later, fail with this error. The context of Init
+	// ends when Shutdown cancels the tasks. An Init that does not return keeps its
+	// worker, as a task's function does.
 	Init func(ctx context.Context) (state any, err error)
 
-	// LockOSThread gives each worker an operating system thread of its own,
-	// for C libraries that keep state per thread. It ends with the worker.
-	// While a task of such a pool waits for another, tasks that the worker is
-	// lent to are on another thread; those with state should not wait.
+	// LockOSThread gives each worker an operating system thread of its own, for
+	// C libraries that keep state per thread. The thread ends with the worker.
+	// While a task waits for another one, its worker may run other tasks on
+	// another thread. So tasks that use state of the thread should not wait.
 	LockOSThread bool
 
-	// Lock, if set, is held by each task while it runs, and let go of while it waits through
-	// package concert: with one of concert/gil, the pool's tasks are threads under an
-	// interpreter lock. Tasks let go of it around other things that block by gil.Release.
+	// Lock, if set, is held by each task while it runs, and released while the task
+	// waits by a function of package concert. With a lock of concert/gil, the tasks
+	// behave like threads under an interpreter lock. Tasks call gil.Release around
+	// other blocking calls.
 	Lock concert.Lock
 
-	// Limit, if set, decides how many workers there are, and may decide anew whenever a task starts or
-	// ends; n is then their largest number, if it is not 0. With the one of concert/choose
-	// their number follows what is gained.
+	// Limit, if set, decides how many workers there are. It may change the
+	// number whenever a task starts or ends. If n is not 0, it is the maximum.
+	// The limit of concert/choose adds workers while that increases throughput.
 	Limit Limit
 
-	// Grace is how long Shutdown waits for tasks whose context it has
-	// cancelled. Zero means 5 seconds; negative, not at all.
+	// Grace is how long Shutdown waits for tasks whose context it has canceled.
+	// Zero means 5 seconds, and negative means no time.
 	Grace time.Duration
 
-	// Observer, if set, is told what happens to each task.
+	// Observer, if set, is called for each step of each task.
 	Observer concert.Observer
 }
 
@@ -93,13 +97,14 @@ const (
 	defaultGrace = 5 * time.Second
 )
 
-// New returns a pool of n workers. For n of 0 it has GOMAXPROCS + 4, at most
-// 32, as Python's ThreadPoolExecutor, since it is meant for tasks that wait.
-// No goroutine is started before the first task, and more than there are tasks
-// to run are never started, so any n may be given: math.MaxInt for as many
-// as there are tasks. Width then says 1<<31 - 1. New panics if n is negative.
+// New returns a pool of n workers. If n is 0, there are GOMAXPROCS + 4 workers,
+// but at most 32, as in Python's ThreadPoolExecutor, because the pool is meant
+// for I/O-bound tasks. A pool starts a goroutine only if there is a task for
+// it. So n may be any number, such as math.MaxInt for as many workers as there
+// are tasks; Width then returns 1<<31 - 1. New panics if n is negative.
 //
-// Close the pool when done with it, or its idle goroutines stay.
+// Close the pool when it is no longer needed; otherwise its idle goroutines
+// stay.
 func New(n int, opts *Options) *Pool {
 	option.NotNegative("goroutines: New", "n", n)
 	if n == 0 && (opts == nil || opts.Limit == nil) {
