@@ -14,26 +14,27 @@ type Future[T any] struct {
 	err   error
 }
 
-// State is how far a task is.
+// State is the state of a task.
 type State uint8
 
 // The states of a future. Pending leads to Running or Cancelled, Running to
 // Finished.
 const (
-	Pending   State = iota // waits for a worker
-	Running                // a worker has started it, no sooner
+	Pending   State = iota // the task waits for a worker
+	Running                // a worker has started the task
 	Finished               // its function returned, panicked or ended its goroutine
-	Cancelled              // it was dropped before it started
+	Cancelled              // it was canceled before it started
 )
 
-// Result waits until the task has settled and returns its value or its error.
-// If ctx ends first it returns [context.Cause] of ctx; the task goes on, and
-// Result may be called again. An outcome that is there already is returned
-// whatever ctx is. Whether an error is the task's or the wait's, State tells.
+// Result waits until the task has settled, and returns its value or its error.
+// If ctx ends first, it returns [context.Cause] of ctx. The task continues, and
+// Result may be called again. If the task has settled already, Result returns
+// the outcome even if ctx has ended. State tells whether an error is that of
+// the task or of the wait.
 //
-// Called in a task with the task's own context (or one derived from it),
-// Result cannot deadlock on a full pool: see the package comment, and there
-// also when it may outlast ctx.
+// In a task, with the task's own context or one derived from it, Result cannot
+// deadlock on a full pool. The package comment explains this, and when Result
+// may return later than ctx ends.
 //
 // The return of the task's function synchronizes before the return of Result.
 func (f *Future[T]) Result(ctx context.Context) (T, error) {
@@ -44,9 +45,9 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 	return f.value, f.err
 }
 
-// Done returns a channel that is closed once the task has settled, for use in
-// a select. A wait on a channel is outside concert's sight: in a task, Result
-// is what cannot deadlock.
+// Done returns a channel that is closed when the task has settled, for use in a
+// select. The executor does not recognize a wait on this channel, so in a task
+// use Result, which cannot deadlock.
 func (f *Future[T]) Done() <-chan struct{} {
 	done := make(closer)
 	if !f.task.watch(&watcher{tell: done}) {
@@ -82,28 +83,30 @@ func (f *Future[T]) State() State {
 // TaskInput that returns it, [InputOf] finds the label.
 func (f *Future[T]) Input() *Input { return f.task.input() }
 
-// Cancel asks the task to end. A task that has not started never will: its
-// error wraps [ErrCancelled], and Cancel returns true, now and at later calls.
-// The context of a running task is cancelled, with cause ErrCancelled, and
-// Cancel returns false: what the function then returns is the outcome. On a
-// finished task Cancel does nothing and returns false. It never blocks.
+// Cancel asks the task to end, and never blocks. A task that has not started
+// never starts: its error wraps [ErrCancelled], and this call and all later
+// ones return true. If the task is running, its context is canceled with the
+// cause ErrCancelled, and Cancel returns false: the outcome is what the
+// function then returns. If the task has finished, Cancel does nothing and
+// returns false.
 func (f *Future[T]) Cancel() bool {
 	return f.task.Cancel(nil) || f.task.state() == cancelledState
 }
 
-// OnDone has fn called once, when the task has settled: on the goroutine of
-// the worker that ran it, or on one of its own if none in this process did. If
-// the task has settled already, fn is called at once, on this goroutine.
-// Functions added before the task settles are called in the order in which
-// they were added, after those who wait have been woken, and with no lock held.
-// A panic in one is logged with package slog, and the others are called all
-// the same. A function that does not return blocks the goroutine that calls it.
-// In a goroutine pool, this may be a worker, which then runs no other tasks.
+// OnDone calls fn once, when the task has settled: on the goroutine of the
+// worker that ran the task, or on a goroutine of its own if no worker of this
+// process ran it. If the task has settled already, OnDone calls fn at once, on
+// the goroutine of the caller. Functions that were added before the task
+// settled are called in the order in which they were added, after waiting
+// goroutines have been woken. No lock is held. If fn panics, the panic is
+// logged with package slog, and the other functions are called. If fn does not
+// return, it blocks the goroutine that calls it. In a goroutine pool, this may
+// be a worker, which then runs no other tasks.
 //
-// fn is given a context with the values of ctx, which does not end with it, and
-// which marks the worker on whose goroutine fn runs: with it fn may submit and
-// wait as a task may. It is for fn only, not for goroutines that fn starts.
-// OnDone panics if ctx or fn is nil.
+// fn receives a context with the values of ctx, which does not end when ctx
+// ends. The context marks the worker on whose goroutine fn runs, so with it fn
+// may submit and wait as a task may. Use it in fn only, not in goroutines that
+// fn starts. OnDone panics if ctx or fn is nil.
 func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *Future[T])) {
 	if ctx == nil || fn == nil {
 		panic("concert: OnDone with a nil context or function")
@@ -115,7 +118,8 @@ func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *
 	}
 }
 
-// String describes the future: its function and its state.
+// String returns the name of the function and the state, as in "thumbnail
+// (running)".
 func (f *Future[T]) String() string { return f.task.Name() + " (" + f.State().String() + ")" }
 
 // String returns the state as a word, in lower case.

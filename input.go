@@ -8,22 +8,21 @@ import (
 	"unicode"
 )
 
-// Input says which input a task is of, for errors, events and logs: the index in
-// its Map, and the label that the caller has given it. Tasks of [Submit] and
-// [Go] without a label have none, so it is nil there. [InputOf] finds it in an
-// error.
+// Input identifies the input of a task in errors, events and logs: by the index
+// in its Map, and by the label that the caller has set. It is nil for tasks of
+// [Submit] and [Go] without a label. [InputOf] finds it in an error.
 type Input struct {
 	// Name is the name of the task's function, as [Task.Name].
 	Name string
-	// Index is which input of its Map it is, from 0 up, and -1 for a task of
-	// Submit or Go.
+	// Index is the index of the input in its Map, from 0 up. It is -1 for a
+	// task of Submit or Go.
 	Index int64
-	// Label is what [WithLabel] or [WithInputLabels] has given it, or empty.
+	// Label is the label that [WithLabel] or [WithInputLabels] has set, or "".
 	Label string
 }
 
-// String returns it as errors have it: "thumbnail: input 17 (cat.jpg)". Control
-// characters of the label are escaped.
+// String returns the text that errors have: "thumbnail: input 17 (cat.jpg)".
+// Control characters of the label are escaped.
 func (in *Input) String() string {
 	if in == nil {
 		return ""
@@ -51,12 +50,12 @@ func escaped(text string) string {
 // inputs of a Map.
 type labelKey struct{}
 
-// WithLabel returns a context that gives a label to the tasks that are submitted
-// with it, by [Submit], [Go] or a Map: the file that a task is about, say. The
-// label is in their events, and in the errors that [InputOf] finds it in. Tasks
-// that these tasks submit in their turn do not have it. A cluster sends the first
-// 256 bytes of it with the task, for the logs and errors of workers and for dead
-// letters. WithLabel panics if ctx is nil.
+// WithLabel returns a context that gives a label to the tasks that are
+// submitted with it, by [Submit], [Go] or a Map: for example, the name of the
+// file that a task processes. Events have the label, and so do the errors in
+// which [InputOf] finds it. Tasks that these tasks submit do not have it. A
+// cluster sends the first 256 bytes of the label with the task, for the logs
+// and errors of workers and for dead letters. WithLabel panics if ctx is nil.
 func WithLabel(ctx context.Context, label string) context.Context {
 	if ctx == nil {
 		panic("concert: WithLabel with a nil context")

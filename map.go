@@ -9,44 +9,46 @@ import (
 // results in the order of the inputs, each as a value or an error. An error
 // does not end the sequence: leave the loop to stop at the first one.
 //
-// It is lazy on both sides. Inputs are taken only as far ahead of the results
-// as keeps the workers busy (a bounded number, which depends on the
-// executor's width and on how quick fn is), so inputs may be endless and the
-// results together larger than memory. Results do not wait for a slow input.
+// Map is lazy on both sides. It takes inputs only as far ahead of the results
+// as is necessary to keep the workers busy: a bounded number, which depends on
+// the executor's width and on the speed of fn. So the inputs may be endless,
+// and the results together larger than memory. A slow input does not delay
+// results.
 //
-// Leaving the loop early cancels the context of the calls in flight, and the
-// loop statement ends when they have returned. When ctx ends, the calls in
-// flight are cancelled as well, and the sequence ends with a last error, the
-// cause; when the executor is closed or shut down under it, with [ErrClosed]. A panic in fn
-// is that item's [*PanicError]; one in inputs is raised again, as a
-// *PanicError, in the loop, after the results of the inputs before it.
+// Leaving the loop early cancels the context of the running calls, and the loop
+// statement ends when they have returned. When ctx ends, the running calls are
+// canceled as well, and the sequence ends with a last error: the cause of ctx.
+// If the executor is closed or shut down in the meantime, the last error is
+// [ErrClosed]. A panic in fn is the [*PanicError] of its item. A panic in
+// inputs is raised again in the loop, as a *PanicError, after the results of
+// the inputs before it.
 //
-// The inputs are iterated on a goroutine of their own, which has ended when
-// the loop ends; only inputs that block when the loop is left early, and go
-// on to block for a tenth of a second, are left behind, to end at their next
-// value.
+// The inputs are iterated on a goroutine of their own, which has ended when the
+// loop ends. There is one exception: if the loop is left early and the inputs
+// block for another tenth of a second, that goroutine is left behind, and ends
+// at its next value.
 //
-// A call costs far less than a Submit, since workers claim inputs one after
-// the other without a future each. Each range over the sequence runs
-// everything anew. Like [Future.Result] it cannot deadlock in a task, given
-// the task's context. Map panics if ctx, ex, fn or inputs is nil.
+// A call costs far less than a Submit, because it needs no future. Each range
+// over the sequence runs everything again. Like [Future.Result], Map cannot
+// deadlock in a task if it is given the task's context. Map panics if ctx, ex,
+// fn or inputs is nil.
 func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return withoutIndexes(mapSeq(ctx, ex, fn, inputs, true))
 }
 
 // MapUnordered is [Map] with the results in the order in which the calls
-// finish, so that a slow one holds nothing up. Where the result does not say
-// which input it is of, [MapIndexed] does.
+// finish, so a slow call delays no other result. If the result does not show
+// which input it belongs to, use [MapIndexed].
 func MapUnordered[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
 	return withoutIndexes(mapSeq(ctx, ex, fn, inputs, false))
 }
 
-// Indexed is a result that says which input it is of.
+// Indexed is a result with the index of its input.
 type Indexed[Out any] struct {
-	// Index is which input it is of, from 0 up, and -1 with the last error of
-	// the sequence, if that is of the whole Map.
+	// Index is the index of the input, from 0 up. It is -1 for the last error
+	// of the sequence if that error concerns the whole Map.
 	Index int64
-	// Value is the result; zero with an error.
+	// Value is the result. It is zero if there is an error.
 	Value Out
 }
 

@@ -8,10 +8,10 @@ import (
 
 // PanicError is the error of a task that panicked.
 //
-// The panic is caught on every executor, because a future must settle and a
-// pool must go on: unlike a plain goroutine, whose panic ends the program, a
-// task has somebody who will look at its outcome. Who wants the panic back
-// can panic with it.
+// Every executor recovers panics, because a future must settle and a pool must
+// continue. The panic of a plain goroutine ends the program, but the panic of a
+// task has a receiver: the code that waits for the outcome. To raise the panic
+// again, call panic with this error.
 type PanicError struct {
 	// Value is the argument of panic. From another process it is the text.
 	Value any
@@ -27,18 +27,18 @@ type PanicError struct {
 	text    string    // the stack, when it came from another process
 }
 
-// NewPanicError is for those who write executors. It must be called by the
-// deferred function that recovered the value, itself, so that the frames that
-// panicked are still on the stack.
+// NewPanicError is for authors of executors. The deferred function that
+// recovers the value must call it directly, so that the frames that panicked
+// are still on the stack.
 func NewPanicError(value any) *PanicError {
 	var pcs [64]uintptr
 	n := runtime.Callers(3, pcs[:]) // past Callers, this and the deferred function
 	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
 }
 
-// Error names the input, or else the function, if one of them is known, and the
-// value. It has no stack, except for a panic that is raised again on another
-// goroutine, as that of the inputs of a Map.
+// Error returns the name of the input, or of the function, if one is known, and
+// the value. It has no stack, unless the panic is raised again on another
+// goroutine, like a panic in the inputs of a Map.
 func (e *PanicError) Error() string {
 	if e.where != "" {
 		return "concert: " + e.where + " panicked: " + panicText(e.Value) + "\n\n" + e.Stack()

@@ -11,33 +11,33 @@ import (
 
 // RetryOptions tunes Retry. The zero value, and nil, are ready to use.
 type RetryOptions struct {
-	// Attempts is how often the function is called at most, the first call
-	// included. Zero means 3.
+	// Attempts is the maximum number of calls of the function, including the
+	// first one. Zero means 3.
 	Attempts int
 
-	// Delay is the pause before the second call; it doubles from call to call.
+	// Delay is the pause before the second call. It doubles from call to call.
 	// Zero means 100 ms.
 	Delay time.Duration
 
-	// MaxDelay bounds the pause. Zero means 30 s. An error that asks for a
-	// longer pause than that ends the attempts.
+	// MaxDelay is the longest pause. Zero means 30 s. If an error asks for a
+	// longer pause, Retry makes no further attempt.
 	MaxDelay time.Duration
 
-	// If says which errors are worth another call. Nil means all but those of
-	// a context.
+	// If reports whether to call the function again after an error. Nil means
+	// after all errors except those of a context.
 	If func(error) bool
 }
 
-// Retry returns a function that calls fn again when it fails, and returns
-// its last outcome. A pause is drawn at random from the upper half of its
-// length, so that many that failed together do not come back together. An
-// error with a method RetryAfter() time.Duration in its chain, as an HTTP
-// server's Retry-After makes one, sets the pause instead, if it is above 0.
-// When ctx ends during a pause, Retry returns the error that led to it, joined with the cause.
+// Retry returns a function that calls fn again when it fails, and returns the
+// last outcome. The length of a pause is random, from half of its nominal
+// length up, so that tasks that failed at the same time do not retry at the
+// same time. If an error in the chain has a method RetryAfter() time.Duration,
+// and this returns more than 0, it sets the pause instead; an HTTP client can
+// return the server's Retry-After in this way. If ctx ends during a pause,
+// Retry returns the error that led to the pause, joined with the cause of ctx.
 //
-// A task's panics are not errors here: they pass. What Retry returns is a
-// closure, so for an executor elsewhere it is Retry's result that has to be
-// registered:
+// Retry does not recover panics. The function that it returns is a closure. So
+// for an executor in another process, register the function that Retry returns:
 //
 //	var fetch = concert.Register("fetch", concert.Retry(fetchOnce, nil))
 //

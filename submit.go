@@ -6,8 +6,8 @@ import (
 )
 
 // Submit hands fn(ctx, arg) to the executor and returns its future. It blocks
-// while the executor's queue is full, until there is room or ctx ends; it
-// never fails otherwise than through the future, which settles in any case.
+// while the executor's queue is full, until there is room or ctx ends. Any
+// failure is in the future, which settles in any case.
 //
 // ctx is also the parent of the context that fn is given, for as long as the
 // task lives: its values reach fn, and its end cancels the task. The context
@@ -59,10 +59,9 @@ func isCause(err, cause error) bool {
 	return sameError(err, cause) || reflect.TypeOf(err) == reflect.TypeOf(cause) && !reflect.ValueOf(err).Comparable()
 }
 
-// Go runs fn on a goroutine of its own and returns its future: the single
-// thread, started here and joined by Result. Nothing that fn does is lost: a
-// panic, which would end the program in a plain goroutine, becomes the
-// future's error. For many tasks use an executor, which bounds their number.
+// Go runs fn on a new goroutine and returns its future. Nothing that fn does is
+// lost: a panic, which would end the program in a plain goroutine, becomes the
+// future's error. For many tasks, use an executor, which limits their number.
 func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Future[Out] {
 	if ctx == nil || fn == nil {
 		panic("concert: Go with a nil context or function")

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// When says how long [Wait] waits.
+// When tells [Wait] how long to wait.
 type When int
 
 const (
@@ -15,19 +15,21 @@ const (
 	AllCompleted When = iota
 	// FirstCompleted waits until one task has settled.
 	FirstCompleted
-	// FirstError waits until one task has settled with an error, cancelled
-	// ones included, or all have settled.
+	// FirstError waits until one task has settled with an error, which includes
+	// a cancellation, or until all have settled.
 	FirstError
 )
 
 // AsCompleted returns the futures in the order in which their tasks settle,
-// those that have settled already first. A future that is given twice comes
-// once. The sequence ends after the last one, or early when ctx ends while
-// none is ready, as ctx.Err() then tells, or when a task waits for itself
-// ([ErrDeadlock] in Result). Leaving the loop early leaves nothing
-// behind: the tasks go on, and their futures can be used again.
+// beginning with those that have settled already. A duplicate future is
+// returned once. The sequence ends after the last future. It ends early if ctx
+// ends while no further task has settled; then ctx.Err() is not nil. It also
+// ends early if a task waits for itself; then Result returns [ErrDeadlock].
+// Leaving the loop early leaves nothing behind: the tasks continue, and their
+// futures can be used again.
 //
-// Like [Future.Result] it cannot deadlock in a task, given the task's context.
+// Like [Future.Result], it cannot deadlock in a task if it is given the task's
+// context.
 func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
 		a := newArrivals(ctx, futures)
@@ -41,11 +43,12 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 	}
 }
 
-// Wait waits as long as when says, or until ctx ends, and returns the futures
-// of the tasks that have settled by then and of those that have not, each in
-// the order given, duplicates once.
+// Wait waits as when says, or until ctx ends. It returns the futures of the
+// tasks that have settled by then, and the other futures, both in the order
+// given. A duplicate future is returned once.
 //
-// Like [Future.Result] it cannot deadlock in a task, given the task's context.
+// Like [Future.Result], it cannot deadlock in a task if it is given the task's
+// context.
 func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, notDone []*Future[T]) {
 	a := newArrivals(ctx, futures)
 	defer a.forget()
@@ -65,12 +68,14 @@ func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, n
 	return done, notDone
 }
 
-// Gather waits until every task has settled and returns their values in the
-// order given, the errors joined with [errors.Join]. If ctx ends first, its
-// cause is among the errors and the values of unsettled tasks are zero. A
-// failing task does not cancel the others; their common context can.
+// Gather waits until every task has settled. It returns their values in the
+// order given, and their errors joined by [errors.Join]. If ctx ends first, its
+// cause is among the errors, and the values of unsettled tasks are zero. A task
+// that fails does not cancel the others; to cancel them, cancel their common
+// context.
 //
-// Like [Future.Result] it cannot deadlock in a task, given the task's context.
+// Like [Future.Result], it cannot deadlock in a task if it is given the task's
+// context.
 func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	// Waiting for the last first: when it has settled, most others have, and
 	// the waiter is woken once instead of once a task.
