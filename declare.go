@@ -8,16 +8,19 @@ import (
 	"math"
 )
 
-// Declare gives a name to a function that exists only elsewhere: in workers of
-// another program, in another language perhaps, which know it by that name. What it
-// returns can be submitted to an executor that has such workers, like a registered
-// function; called here, or run by any other executor, it is [ErrElsewhere].
+// Declare gives a name to a function that exists only in the workers of another
+// program, perhaps in another language. The workers know the function by this
+// name. The function that Declare returns can be submitted, like a registered
+// function, to an executor that has such workers. If it is called here, or run
+// by another executor, its error wraps [ErrElsewhere].
 //
-// Numbers, bool, string, []byte and slices of numbers travel as those of registered
-// functions do, everything else as the codec has it.
+// Numbers, bool, string, []byte and slices of numbers are sent like those of
+// registered functions. All other values are encoded by the codec.
 //
-// A name may be declared several times with the same codec, to be called with other types: these are all the same function.
-// Declare panics if the name is empty or taken otherwise, or the codec is nil.
+// A name may be declared several times with the same codec and different types;
+// all of them are the same function. Declare panics if the name is empty, if it
+// belongs to a registered function or has another codec, or if the codec is
+// nil.
 func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (Out, error) {
 	if name == "" || codec == nil {
 		panic("concert: Declare with an empty name or without a codec")

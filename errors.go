@@ -13,10 +13,10 @@ var (
 	ErrClosed = errors.New("concert: executor closed")
 
 	// ErrCancelled is wrapped by the error of a task that was canceled before
-	// it started, whose text says so. It is also the cause with which the
-	// context of a running task ends when the task is canceled. [Future.State]
-	// tells the two apart: Cancelled or Finished. To errors.Is it is also
-	// [context.Canceled].
+	// it started; the text of the error says so. It is also the cause of the
+	// context of a running task that is canceled. The state tells the two
+	// apart: [Future.State] is Cancelled or Finished. errors.Is finds
+	// [context.Canceled] in it.
 	ErrCancelled error = cancelled{}
 
 	// ErrGoexit is the error of a task that ended its goroutine with
@@ -24,13 +24,13 @@ var (
 	ErrGoexit = errors.New("concert: task called runtime.Goexit")
 
 	// ErrDeadlock is returned by a wait that could never end, because the
-	// awaited task waits for the caller, itself or through others. A wait with
-	// a deadline, or with a context that was made from the task's own to be
-	// canceled, can end: a circle that has one is no deadlock.
+	// awaited task waits for the caller, directly or through other tasks. A
+	// wait with a deadline, or with a cancelable context that was derived from
+	// the task's own, can end. So a circle that has such a wait is no deadlock.
 	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
 
-	// ErrNotRegistered is wrapped by the error of a task whose function has
-	// to leave the process and has no name there. See [Register].
+	// ErrNotRegistered is wrapped by the error of a task whose function must
+	// run in another process, and has no name there. See [Register].
 	ErrNotRegistered = errors.New("concert: function not registered")
 )
 
@@ -94,10 +94,10 @@ func (e *closedError) Unwrap() error {
 type ShutdownError struct {
 	// Cause is the cause with which the context given to Shutdown ended.
 	Cause error
-	// Cancelled is the number of tasks that were dropped before they started.
+	// Cancelled is the number of tasks that were canceled before they started.
 	Cancelled int
-	// Running names the tasks that were still running when the grace period
-	// was over, one entry a task.
+	// Running has the name of each task that was still running when the grace
+	// period was over.
 	Running []string
 }
 

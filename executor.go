@@ -3,41 +3,41 @@ package concert
 import "context"
 
 // An Executor runs tasks: on goroutines, in processes, in Python interpreters,
-// on other machines. Programs make one with its package's New and hand it to
-// [Submit] and [Map]; only those who write an executor call its methods other
-// than Close and Shutdown.
+// or on other machines. A program makes one by New of a package, or by
+// cluster.Dial, and passes it to [Submit] and [Map]. Programs call only its
+// methods Close and Shutdown; the others are for authors of executors.
 //
 // All methods are safe for concurrent use. The suite in package executortest
-// holds an implementation to the rules written here.
+// tests whether an implementation obeys the rules below.
 type Executor interface {
-	// Execute accepts the task, or says why not. It waits for room while the
-	// executor has none, until ctx ends, and then returns [context.Cause];
-	// that wait is the only thing ctx is for, so with room at hand an ended
-	// ctx is no obstacle. A context that is a task's own marks the worker
-	// that waits (see [WorkerGroup.WaitRoom]).
+	// Execute accepts the task, or returns an error. While the executor has no
+	// room, Execute waits until ctx ends, and then returns [context.Cause]. It
+	// uses ctx only for this wait: if there is room, it accepts the task even
+	// if ctx has ended. If ctx is that of a task, it marks the worker that
+	// waits (see [WorkerGroup.WaitRoom]).
 	//
-	// Having returned nil, Execute owes the task an end: it will run it,
-	// claim it, or fail it. Having returned an error it owes nothing. After
-	// Close or Shutdown the error is [ErrClosed].
+	// If Execute returns nil, the executor must run, claim or fail the task. If
+	// it returns an error, the executor must not. After Close or Shutdown, the
+	// error is [ErrClosed].
 	Execute(ctx context.Context, task *Task) error
 
-	// Width is the number of tasks the executor can usefully hold at once
-	// from one Map: its workers, or more where workers fetch ahead. It is at
-	// least 1 and may change.
+	// Width returns the number of tasks of one Map that the executor can use at
+	// the same time: the number of its workers, or more if workers fetch tasks
+	// ahead. It is at least 1 and may change.
 	Width() int
 
-	// Close refuses new tasks, waits for all accepted ones to settle, and
-	// releases what the executor holds. A second call waits for the first.
-	// A task, or a callback, that closes its own executor would wait for itself:
-	// an executor whose workers are goroutines of this process refuses new tasks
-	// then, and returns an error that wraps [ErrDeadlock] at once.
+	// Close refuses new tasks, waits until all accepted ones have settled, and
+	// releases the executor's resources. A second call waits for the first. If
+	// a task or a callback closes its own executor, it would wait for itself.
+	// An executor whose workers are goroutines of this process then refuses new
+	// tasks, and returns an error that wraps [ErrDeadlock] at once.
 	Close() error
 
-	// Shutdown is a Close that ends. It drains until ctx ends; then it
-	// cancels every task that is left, running ones through their context,
-	// and waits a grace period. It returns nil when all tasks had settled by
-	// themselves, and otherwise a [*ShutdownError], with the names of tasks
-	// still running after the grace period; their futures settle when their
-	// functions return.
+	// Shutdown is a Close with a time limit. It refuses new tasks, and waits
+	// until all tasks have settled or ctx ends. Then it cancels the remaining
+	// tasks, those that run through their context, and waits for a grace
+	// period. It returns nil if no task had to be canceled. Otherwise it
+	// returns a [*ShutdownError] with the names of the tasks that still run
+	// after the grace period. Their futures settle when their functions return.
 	Shutdown(ctx context.Context) error
 }

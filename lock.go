@@ -2,32 +2,35 @@ package concert
 
 import "context"
 
-// Lock is held by tasks while they run, and not while they wait through this package: see
-// Options.Lock of package concert/goroutines. The lock of package concert/gil is one.
+// Lock is a lock that tasks hold while they run, and release while they wait by
+// a function of this package: see Options.Lock of package concert/goroutines.
+// The lock of package concert/gil is a Lock.
 type Lock interface {
-	// Run waits for the lock, calls fn with a context that carries a [Releaser] (see
-	// [WithReleaser]), and returns what fn does, without the lock, however fn ends. If ctx
-	// ends before it has the lock, it may return the cause instead.
+	// Run acquires the lock, calls fn with a context that carries a [Releaser]
+	// (see [WithReleaser]), releases the lock however fn ends, and returns what
+	// fn returns. If ctx ends before Run has acquired the lock, Run may return
+	// the cause of ctx.
 	Run(ctx context.Context, fn func(context.Context) error) error
 }
 
-// Releaser is what holds a lock.
+// Releaser is the holder of a lock.
 type Releaser interface {
-	// Release calls fn without the lock, if it holds it, and has it again when it returns,
-	// however fn ends. If it does not hold the lock it just calls fn.
+	// Release releases the lock, calls fn, and acquires the lock again, however
+	// fn ends. If the Releaser does not hold the lock, Release only calls fn.
 	Release(fn func())
 }
 
-// WithReleaser returns a context with a Releaser: the waits of this package that are
-// given it, or one derived from it, go on without the lock. Those are Result, Wait,
-// AsCompleted, Gather, Map, Retry between attempts, and Submit into a full queue. Tasks that are submitted with it
-// are no part of what holds the lock, and do not release it.
+// WithReleaser returns a context with a Releaser. Waits of this package with
+// this context, or with one derived from it, release the lock: Result, Wait,
+// AsCompleted, Gather, Map, the pauses of Retry, and Submit into a full queue.
+// Tasks that are submitted with it do not hold the lock, and do not release it.
 func WithReleaser(ctx context.Context, r Releaser) context.Context {
 	return &releasing{ctx, r, ctx.Value(workerKey{})}
 }
 
-// ReleaserOf returns the Releaser that a context carries for the code that it belongs to:
-// nil if there is none, or it is that of a task which has submitted this one.
+// ReleaserOf returns the Releaser of the code that the context belongs to. It
+// returns nil if there is none, or if the Releaser belongs to the task that has
+// submitted this one.
 func ReleaserOf(ctx context.Context) Releaser {
 	if c, ok := ctx.Value(releaserKey{}).(*releasing); ok && c.owner == ctx.Value(workerKey{}) {
 		return c.releaser
@@ -35,9 +38,11 @@ func ReleaserOf(ctx context.Context) Releaser {
 	return nil
 }
 
-// Release calls fn without the lock that ctx carries, of whatever kind it is, and has it again when it returns; if it
-// carries none, or does not hold it, it just calls fn. With it a function that waits lets others go on meanwhile, on an event
-// loop as under an interpreter lock, and need not know where it runs. fn should not touch what the lock guards.
+// Release releases the lock that ctx carries, of whatever kind it is, calls fn,
+// and acquires the lock again. If ctx carries no lock, or does not hold it,
+// Release only calls fn. A function that blocks uses it to let other goroutines
+// run, and need not know whether it runs on an event loop or under an
+// interpreter lock. fn should not access what the lock guards.
 func Release(ctx context.Context, fn func()) {
 	if r := ReleaserOf(ctx); r != nil {
 		r.Release(fn)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// An Observer is told what happens to the tasks of an executor; it is set in
-// the executor's options. It is called where the event happens, from many
-// goroutines concurrently: it must be safe for concurrent use and return soon,
-// and must not wait for a task. The events of one task come in the order of
-// their kinds.
+// An Observer is called for each step of each task of an executor. It is set in
+// the executor's options. It is called where the step happens, from many
+// goroutines concurrently. So it must be safe for concurrent use, must return
+// soon, and must not wait for a task. The events of one task come in the order
+// of their kinds.
 //
 // A panic of an Observer is contained, and the first one is logged with package
 // slog. If an Observer calls [runtime.Goexit], as testing.T.FailNow does, on the
@@ -18,46 +18,48 @@ import (
 // the outcome of a task, with one exception: if Goexit ends the goroutine of a
 // task that is about to begin, the error of the task is [ErrGoexit].
 //
-// If an Observer does not return, it blocks the goroutine of the task or of the
-// submitter that calls it. But events of tasks in other processes, and of
-// canceled tasks, happen on goroutines that other tasks need. Such a goroutine
-// waits for the Observer for a second at most. Then the executor logs this. Until
-// the Observer returns, the executor drops all events of such goroutines, and
-// then it logs their number.
+// An Observer that does not return blocks the goroutine of the task or the
+// submitter that called it. Events of tasks in other processes, and of canceled
+// tasks, happen on goroutines that other tasks need. Such a goroutine waits for
+// the Observer for at most a second. Then the executor logs this, and drops the
+// events of such goroutines until the Observer returns. After that it logs the
+// number of dropped events.
 type Observer func(Event)
 
 // Event is one step in the life of a task.
 type Event struct {
 	Kind EventKind
-	// Task numbers the task, from 1 up, across all executors of the process.
-	// Items of a Map have numbers of their own.
+	// Task is the number of the task, from 1 up, unique in the process. Each
+	// item of a Map has a number of its own.
 	Task uint64
 	// Name is the name of the task's function, as [Task.Name].
 	Name string
-	// Input is which input of a Map the task is, and its label; nil for a task
-	// of Submit or Go without a label.
+	// Input has the index of the input in its Map, and the label of the task.
+	// It is nil for a task of Submit or Go without a label.
 	Input *Input
 	// Worker is the worker's number, from 0 up. It is -1 in TaskSubmitted, and in
 	// TaskFinished for a task that never started.
 	Worker int
-	// Time is when it happened.
+	// Time is the time of the step.
 	Time time.Time
-	// Done and Total are what the task told [Progress]; zero in other kinds.
+	// Done and Total are the arguments of [Progress] in TaskProgress, and zero
+	// in other kinds.
 	Done, Total int64
 	// Err is the task's error, in TaskFinished.
 	Err error
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an event.
 type EventKind uint8
 
-// A task is submitted once and finished once. In between, unless it was
-// cancelled first, it is started once and reports progress any number of times.
+// A task is submitted once and finished once. Unless it is canceled before it
+// starts, it is started once in between, and reports progress any number of
+// times.
 const (
-	TaskSubmitted EventKind = iota + 1 // an executor was given it
+	TaskSubmitted EventKind = iota + 1 // an executor has accepted it
 	TaskStarted                        // a worker has begun to run it
 	TaskProgress                       // it called Progress
-	TaskFinished                       // it settled; nobody has been told yet
+	TaskFinished                       // it has settled; waiting goroutines have not been woken yet
 )
 
 // String returns the kind as a word, in lower case.
