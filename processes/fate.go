@@ -16,28 +16,31 @@ import (
 type WorkerError struct {
 	// Task is the name of the task's function.
 	Task string
-	// Input is which input of a Map the task was, and its label; nil for a task of
-	// Submit without a label.
+	// Input has the index of the input in its Map, and the label of the task.
+	// It is nil for a task of Submit without a label.
 	Input *concert.Input
-	// Worker is the number of the worker in its pool, Pid that of the process.
+	// Worker is the number of the worker in its pool, and Pid is the id of its
+	// process.
 	Worker, Pid int
-	// ExitCode is the process's, -1 if a signal ended it.
+	// ExitCode is the exit code of the process, or -1 if a signal ended it.
 	ExitCode int
-	// Signal is the signal that ended it, 0 if none did. Go's runtime answers a signal such as
-	// SIGSEGV in C code, or SIGABRT, with a traceback and exit code 2: then it is the signal
-	// that the traceback names, if that has been written.
+	// Signal is the signal that ended the process, or 0. Go's runtime answers
+	// signals such as SIGSEGV in C code, or SIGABRT, with a traceback and exit
+	// code 2. Then Signal is the one that the traceback names, if the traceback
+	// was written.
 	Signal syscall.Signal
-	// Stderr is the end of what the process wrote to its standard error: 4 KiB, or, if
-	// Go's runtime said why it ended, 64 KiB from there on, which is the traceback. Control
-	// characters but tabs and ends of lines are escaped, as in \x1b.
+	// Stderr is the end of what the process wrote to its standard error: the
+	// last 4 KiB or, if Go's runtime said why it ended, up to 64 KiB from there
+	// on, which is the traceback. Control characters are escaped, as in \x1b,
+	// except tabs and ends of lines.
 	Stderr string
-	// Running is how many tasks the process ran when it died. If that is more than
-	// one, which Options.Threads allows, and Err is nil, then nobody knows which of them
-	// did it.
+	// Running is how many tasks the process ran when it died. It can be more
+	// than one if Options.Threads is. If it is, and Err is nil, the cause may
+	// be any of these tasks.
 	Running int
-	// Unbegun is 0 for a task that ran. Else it is how many workers died one after the
-	// other when this task was the next that they were to begin: it may be what kills
-	// them, so it is not given to another one.
+	// Unbegun is 0 for a task that ran. Otherwise it is the number of workers
+	// that died in a row when this task was the next that they would have
+	// begun. The task may be the cause, so no other worker gets it.
 	Unbegun int
 	// Err says why the pool killed the worker: it wraps ErrTimeout, or is the
 	// cause of the task's context, ErrNeighbor or a protocol error. It is
@@ -45,7 +48,8 @@ type WorkerError struct {
 	Err error
 }
 
-// Error says which task died how, and the last line that it wrote.
+// Error returns the task, how its worker died, and the last line that the
+// worker wrote.
 func (e *WorkerError) Error() string {
 	task := e.Task
 	if e.Input != nil {

@@ -43,24 +43,26 @@ func isLate(name string) error {
 var ErrNoMain = errors.New("processes: this program does not call processes.Main() first thing in main (for tests: in TestMain), " +
 	"so its workers would run the whole program instead of tasks; nothing was started")
 
-// Main is the guard of programs that use this package, what
-// if __name__ == "__main__" is for Python's multiprocessing: call it first
-// thing in main, and in TestMain for tests. A worker is this same program,
-// started again: there Main runs tasks, and does not return. Everywhere else it
-// returns at once.
+// Main is the guard of programs that use this package. It corresponds to if
+// __name__ == "__main__" in Python's multiprocessing: call it first in main,
+// and in TestMain for tests. A worker is this same program, started again. In a
+// worker, Main runs tasks and does not return. Everywhere else it returns at
+// once.
 //
 //	func main() {
 //		processes.Main()
 //		...
 //	}
 //
-// What package-level variables and init functions do happens in the workers,
-// too; that is how functions get registered there.
+// Package-level variables and init functions are also initialized and run in
+// the workers. In this way, functions are registered there.
 //
-// A program without it cannot start workers by accident: New is [ErrNoMain].
+// In a program that does not call Main, New starts no workers and returns
+// [ErrNoMain].
 //
-// A function that is registered after Main has been called is unknown in the workers, which
-// never get so far: a task of it fails with [concert.ErrNotRegistered], and says so.
+// Workers do not know a function that is registered after the call of Main,
+// because they never get past it. A task of such a function fails with
+// [concert.ErrNotRegistered], and the text of the error gives this reason.
 func Main() {
 	if mainCalled.CompareAndSwap(false, true) {
 		names := make(map[string]bool)

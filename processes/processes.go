@@ -1,6 +1,6 @@
-// Package processes runs tasks in worker processes: what multiprocessing and
-// ProcessPoolExecutor are in Python, except that a worker which dies costs one
-// task and not the pool.
+// Package processes runs tasks in worker processes. It corresponds to
+// multiprocessing and ProcessPoolExecutor in Python, except that when a worker
+// dies, one task fails, and not the whole pool.
 //
 //	func main() {
 //		processes.Main() // the guard: a worker does not go past it
@@ -21,53 +21,57 @@
 //	                    +-- when it dies: what it finished is settled, the task it ran
 //	                        fails, what it had not begun goes to another worker
 //
-// A [Pool] starts this program n times more, and keeps another one ready to take
-// the place of one that dies. Each worker has its own memory and its own Go
-// runtime: a global variable changed in one is unseen by the others and by the
-// pool. What crosses are names of functions, which therefore have to be
-// registered with [concert.Register], and copies of arguments and results.
+// A [Pool] starts this program n more times, and one time in addition, as a
+// spare that replaces a worker that dies. Each worker has its own memory and its
+// own Go runtime. If one changes a global variable, the other workers and the
+// program do not see it. The pool sends names of functions, which therefore have
+// to be registered by [concert.Register], and copies of arguments and results.
 //
 // # The rules
 //
-//   - A worker runs one task at a time, but see Options.Threads. A few more wait in it, so that it need not
-//     wait for them: two when tasks are long, up to 256 when they are quick. Those
-//     count as pending: they can be cancelled, and go to another worker when
-//     one has nothing to do.
-//   - A task that crashes, exits, is killed or uses up its memory fails with a
-//     [*WorkerError], which says how. No other task notices.
-//   - A task whose context ends, or that ran for longer than Options.Timeout, is
-//     told so by its context. If it has not returned after Options.Grace, its
-//     process is killed, with all that it started.
-//   - A task is never run twice, unless Options.Retry says that it may be. A task that five workers
-//     in a row did not live to begin is not given to a sixth: it fails with a [*WorkerError].
-//   - A worker that begins none of its tasks for a second loses them to other workers, and is killed if
-//     that lasts; see Options.Timeout.
-//   - Whatever ends a worker, another one is started: at once if the first did some work, and
-//     else after a pause that doubles from 20 milliseconds to a second, or to 160 milliseconds if
-//     the worker died in a task. After eight deaths in a row that no task explains the pool is
-//     broken if it has no worker left: its tasks fail with [ErrBroken] and the reason. Each
-//     death is logged.
-//   - Options.Sandbox confines workers, for tasks that parse what may be hostile.
-//   - Workers end when the pool is closed, and when this process dies in
-//     whatever way.
+//   - A worker runs one task at a time, unless Options.Threads is set. A few more
+//     tasks wait in it, so that it can begin the next one at once: two if tasks
+//     are long, up to 256 if they are quick. They count as pending: they can be
+//     canceled, and an idle worker takes them over.
+//   - If a task crashes, exits, is killed or uses too much memory, it fails with a
+//     [*WorkerError], which says how. No other task is affected.
+//   - If the context of a task ends, or the task runs for longer than
+//     Options.Timeout, the context of its function ends. If the function does not
+//     return within Options.Grace, its process is killed, with all processes that
+//     it has started.
+//   - A task never runs twice, unless Options.Retry allows it. If five workers in
+//     a row die before they can begin a task, the task fails with a
+//     [*WorkerError].
+//   - If a worker begins none of its tasks for a second, other workers get them.
+//     If this continues, the worker is killed; see Options.Timeout.
+//   - A worker that ends is replaced: at once if it did some work, and otherwise
+//     after a pause. The pauses double from 20 milliseconds to a second, or to 160
+//     milliseconds if the worker died in a task. If eight workers in a row die, no
+//     task explains it, and no worker is left, the pool is broken: its tasks fail
+//     with [ErrBroken] and the reason. Each death is logged.
+//   - Options.Sandbox confines workers, for tasks that process untrusted input.
+//   - Workers end when the pool is closed, and when this process dies, in whatever
+//     way.
 //
 // # The corners
 //
-// A task runs in a process without standard input; what it prints comes out line
-// by line, see Options.Output. A task cannot submit to the pool that runs it, as the
-// pool is in another process; it can have pools of its own, three deep.
+// A worker has no standard input. The pool collects the lines that it prints, see
+// Options.Output. A task cannot submit to the pool that runs it, because the pool
+// is in another process. It can make pools of its own, up to three deep.
 //
-// An argument or a result of more than 16 KiB goes through memory that is shared with
-// the worker; so much of it as was needed is kept until the worker has had nothing
-// to do for a second. Options.Memory does not count it. A worker of this program that has had
-// nothing to do for five seconds collects its garbage and returns all memory that it does
-// not need; one of another program does what that does.
+// An argument or a result of more than 16 KiB is passed in memory that the pool
+// shares with the worker. This memory is released when the worker has been idle
+// for a second. Options.Memory does not count it. A worker of this program that
+// has been idle for five seconds collects garbage, and returns the memory that
+// it does not need to the system. A program of Options.Command decides this
+// itself.
 //
-// Linux has everything described here. On other systems there is no memory that is
-// shared and sealed: results are written one by one, large values through pipes,
-// fewer tasks wait in a worker, and Cancel of one that does says that it runs. The
-// death of this process is noticed by the end of a pipe, which a worker that is stopped does
-// not. On Windows what a task has started outlives it.
+// Everything described here exists on Linux. Other systems have no sealed shared
+// memory. There, results are written one by one, large values go through pipes,
+// fewer tasks wait in a worker, and Cancel reports such a task as running. A
+// worker notices the death of this process by the end of a pipe, and a stopped
+// worker does not notice it. On Windows, processes that a task has started
+// outlive the worker.
 package processes
 
 import (
@@ -87,88 +91,93 @@ import (
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
 type Options struct {
-	// Queue bounds the tasks that wait in the pool; Submit blocks while so many
-	// do. Zero means 1024.
+	// Queue is the maximum number of tasks that wait in the pool. Submit blocks
+	// while there are so many. Zero means 1024.
 	Queue int
 
-	// Init, if set, is run by each worker before its first task, to load what
-	// all tasks need into variables of the worker; see Initialize. A worker that
-	// cannot be prepared takes no tasks. When that happens at New, New fails; when
-	// it happens again and again later, the pool is broken, see [ErrBroken].
+	// Init, if set, is run by each worker before its first task, to load into
+	// variables of the worker what all tasks need; see Initialize. A worker
+	// whose Init fails takes no tasks. If this happens in New, New fails. If it
+	// happens repeatedly later, the pool is broken, see [ErrBroken].
 	Init *Initializer
 
-	// Timeout bounds the time that a task may run, from its start. Zero means
-	// no bound.
+	// Timeout is the maximum time that a task may run, from its start. Zero
+	// means no limit.
 	//
-	// A task that has not begun is bounded by its context. If the worker that it
-	// waits in cannot begin it, since the process is stopped, for example, other
-	// workers get the task after a second. Such a worker is killed after 5 seconds if
-	// it is stopped, and else after 10 seconds; docs/faults.md says which time counts.
+	// A task that has not begun is limited by its context only. If the worker
+	// in which it waits cannot begin it, for example because the process is
+	// stopped, other workers get the task after a second. Such a worker is
+	// killed after 5 seconds if it is stopped, and otherwise after 10 seconds;
+	// docs/faults.md says which time counts.
 	Timeout time.Duration
 
-	// Grace is how long a task may go on after its context has ended, by a
-	// Cancel, a deadline, the Timeout or Shutdown; then its process is killed. Zero
-	// means 5 seconds; negative, not at all.
+	// Grace is how long a task may continue after its context has ended, by a
+	// Cancel, a deadline, the Timeout or Shutdown. Then its process is killed.
+	// Zero means 5 seconds, and negative means no time.
 	Grace time.Duration
 
-	// StartTimeout bounds the time from the start of a worker, Init included, until
-	// it is ready. Zero means 30 seconds.
+	// StartTimeout is the maximum time from the start of a worker, Init
+	// included, until it is ready. Zero means 30 seconds.
 	StartTimeout time.Duration
 
 	// MaxTasks is the number of tasks after which a worker is replaced by a
 	// fresh one, for tasks that leak. Zero means never.
 	MaxTasks int
 
-	// MaxResident is the memory, in bytes, above which a worker is replaced by a fresh
-	// one when it has finished what it has: if it has held more whenever it was looked
-	// at for a second, while tasks ended. It counts what is in memory and the worker's
-	// own, with what its Go runtime has free and not given back. Zero means no such
-	// bound. Only on Linux; elsewhere New fails.
+	// MaxResident is the memory, in bytes, above which a worker is replaced by
+	// a fresh one, after it has finished its tasks. The pool measures it while
+	// tasks end; all measurements within a second must be above MaxResident. It
+	// is the private resident memory of the worker, including free memory of
+	// the Go runtime that has not been returned to the system. Zero means no
+	// limit. It exists on Linux only; elsewhere New fails.
 	MaxResident int64
 
-	// Memory bounds the memory of each worker, in bytes: what it and its Go
-	// runtime have mapped for writing, which grows in steps of 64 MiB. A task that
-	// needs more dies with its worker, with [ErrMemory]. The runtime is told of
-	// the bound, by GOMEMLIMIT, and collects more eagerly near it. Zero means no
-	// bound; the least is 192 MiB. Only on Linux; elsewhere New fails.
+	// Memory is the maximum memory of each worker, in bytes: what the worker
+	// and its Go runtime have mapped for writing, which grows in steps of 64
+	// MiB. A task that needs more dies with its worker, and its error wraps
+	// [ErrMemory]. The pool sets GOMEMLIMIT, so the runtime collects garbage
+	// more often near the limit. Zero means no limit; the minimum is 192 MiB.
+	// It exists on Linux only; elsewhere New fails.
 	//
-	// The system does not count memory that is shared (with the pool, or mapped
-	// with MAP_SHARED, or a file in memory), the stack of the first thread, and
-	// what the kernel itself keeps for a process. A process that the worker
-	// forks or starts has a bound of its own, as large. A Sandbox denies the
-	// worker shared memory, larger stacks and forks; docs/security.md lists what
-	// is not bounded even then.
+	// The system does not count shared memory (shared with the pool, mapped by
+	// MAP_SHARED, or a file in memory), the stack of the first thread, and what
+	// the kernel keeps for a process. A process that the worker forks or starts
+	// has a limit of its own, of the same size. A Sandbox denies the worker
+	// shared memory, larger stacks and forks; docs/security.md lists what is
+	// not limited even then.
 	Memory int64
 
-	// MaxResult bounds the result of a task, in bytes as it travels (for a
-	// []byte or a string, its length). So it also bounds what a worker can make
-	// this process allocate. A task with a larger result fails with
-	// [ErrTooLarge], and this process stores nothing of the result. An error may
-	// have as many bytes as a result, but at least 1 MiB. Of a longer error, only
-	// the beginning of the text arrives. Zero means 1 GiB, which is also the
-	// maximum; with a Sandbox, zero means 16 MiB.
+	// MaxResult is the maximum size of the result of a task, in bytes of its
+	// encoding (for a []byte or a string, its length). So it also limits the
+	// memory that a worker can make this process allocate. A task with a larger
+	// result fails with [ErrTooLarge], and this process stores nothing of the
+	// result. An error may have as many bytes as a result, but at least 1 MiB;
+	// of a longer error, only the beginning of the text arrives. Zero means 1
+	// GiB, which is also the maximum; with a Sandbox, zero means 16 MiB.
 	MaxResult int64
 
-	// Sandbox, if set, confines each worker: no writing of files but in given
-	// folders, no network, no other programs. Where the system cannot, New fails.
+	// Sandbox, if set, confines each worker: it can write files in the given
+	// directories only, and cannot use the network or start programs. If the
+	// system does not support this, New fails.
 	Sandbox *Sandbox
 
-	// Retry, if set, is asked when a worker has died under a task, with the error
-	// that the task would have and the number of times that it has run, from 1 up.
-	// It is not asked about a task that never began, see WorkerError.Unbegun.
-	// If it returns true the task runs again, on another worker: it has to be one
-	// that may run twice. A task that takes its workers down is stopped by
-	// counting; the fifth death is its error in any case. It is called from many
-	// goroutines, and must not wait for a task. It has the time Timeout, and Grace
-	// after the task's context has ended. If it panics or does not return in time,
-	// the task does not run again. The error of the task is then err, joined with
-	// the [*concert.PanicError] or an error that says that Retry did not return.
+	// Retry, if set, reports whether a task whose worker has died runs again,
+	// on another worker. Such a task must tolerate a second run. The arguments
+	// are the error that the task would have, and the number of times that it
+	// has run, from 1 up. Retry is not called for a task that never began, see
+	// WorkerError.Unbegun. After the fifth death, the task fails in any case.
+	// Retry is called from many goroutines, and must not wait for a task. It
+	// must return within Timeout, and within Grace after the task's context has
+	// ended. If it does not, or if it panics, the task does not run again, and
+	// its error is err, joined with the [*concert.PanicError] or with an error
+	// that says that Retry did not return.
 	Retry func(err *WorkerError, ran int) bool
 
-	// Command, if set, is a program and its arguments that workers run in place of
-	// this program: one that speaks what docs/wire.md describes. The functions that
-	// are submitted have to be known there by their names. Such a pool needs no Main.
-	// Memory is not told to the program, and Sandbox cannot be set.
+	// Command, if set, is a program and its arguments that the pool starts as
+	// workers instead of this program. It must use the protocol of
+	// docs/wire.md, and must know the submitted functions by their names. Such
+	// a pool needs no Main. The program does not learn the value of Memory, and
+	// Sandbox cannot be set.
 	Command []string
 
 	// Check, if set, is called with the argument of each [concert.Relay], which another
@@ -178,37 +187,42 @@ type Options struct {
 	// within Timeout, or before the task's context ends, the task fails.
 	Check func(arg concert.Encoded) error
 
-	// Threads is how many tasks each worker runs at a time, if Command is set; the program
-	// is told, see docs/wire.md. They share a process: when it dies, all that it ran fail,
-	// those beside one that had to be killed with [ErrNeighbor]. Zero means 1.
+	// Threads is how many tasks each worker runs concurrently. It can be set
+	// only with Command; the program receives it, see docs/wire.md. The tasks
+	// share a process: if it dies, all of them fail. If it was killed because
+	// of one of them, the others fail with [ErrNeighbor]. Zero means 1.
 	Threads int
 
 	// Env is the environment of the workers, as in os/exec; nil means this
 	// process's. Dir is their working directory; empty means this process's.
 	//
-	// All workers start with what there was when New was called: these two, the program
-	// of Command, GOMAXPROCS and, on Linux, the mask for the modes of new files, the limits of
-	// resources, the processors (sched_setaffinity), the priority (nice) and the score for
-	// the killer of processes that need memory (oom_score_adj), whatever this process changes
-	// later. The system does not let every process raise a hard limit, or its priority, again:
-	// without CAP_SYS_RESOURCE and CAP_SYS_NICE, workers have the lower ones. What a process
-	// sets for itself by prctl (as to transparent huge pages or no_new_privs), its control group
-	// and its namespaces are those that this process has when the worker starts.
+	// All workers start with the settings that this process had when New was
+	// called: Env and Dir, the program of Command, GOMAXPROCS and, on Linux,
+	// the file mode mask, the resource limits, the processors
+	// (sched_setaffinity), the priority (nice) and the score for the
+	// out-of-memory killer (oom_score_adj). Later changes in this process do
+	// not count. But not every process may raise a hard limit or its priority
+	// again: without CAP_SYS_RESOURCE and CAP_SYS_NICE, workers have the lower
+	// values. Settings of prctl (such as transparent huge pages or
+	// no_new_privs), the control group and the namespaces are those that this
+	// process has when the worker starts.
 	Env []string
 	Dir string
 
-	// Output, if set, is given each line that workers print, with the
-	// attributes worker, pid, stream and, if one ran, task. Each state of a progress
-	// bar, which begins or ends with "\r", is a line as well. Nil writes the lines
-	// to this process's standard error; if that is a terminal, not the traceback of a
-	// process that dies, which WorkerError.Stderr has. Control characters are
-	// escaped, as in \x1b: what a worker prints cannot tell a terminal what to do.
+	// Output, if set, receives each line that workers print, with the
+	// attributes worker, pid, stream and, if a task ran, task. Each state of a
+	// progress bar, which begins or ends with "\r", is a line as well. Nil
+	// writes the lines to this process's standard error; if that is a terminal,
+	// it omits the traceback of a process that dies, which is in
+	// WorkerError.Stderr. Control characters are escaped, as in \x1b, so a
+	// worker cannot control the terminal.
 	//
-	// It is also where the pool logs that a worker died, as a warning with the attributes
-	// worker, pid, task, input and label (see [concert.Input]), reason, deaths (how
-	// many in a row) and pause (before the next start), and that the pool is broken, as
-	// an error. A worker that was killed for a task's sake, by a Cancel, a deadline or
-	// Timeout, or by Shutdown is logged at debug level. Nil logs to slog.Default().
+	// The pool also logs to Output: the death of a worker as a warning, with
+	// the attributes worker, pid, task, input and label (see [concert.Input]),
+	// reason, deaths (how many in a row that no task explains) and pause
+	// (before the next start); and that the pool is broken, as an error. The
+	// death of a worker that was killed because of a Cancel, a deadline,
+	// Timeout or Shutdown is logged at debug level. Nil logs to slog.Default().
 	//
 	// A handler that panics loses the line, and nothing else; the first panic is
 	// written to standard error. A slow handler slows the tasks that print. If a call
@@ -218,11 +232,12 @@ type Options struct {
 	// the records of deaths are handled, for a second at most.
 	Output *slog.Logger
 
-	// Observer, if set, is told what happens to each task.
+	// Observer, if set, is called for each step of each task.
 	Observer concert.Observer
 }
 
-// Initializer is what a worker runs first; see Options.Init.
+// Initializer is a function that each worker runs before its first task; see
+// Options.Init.
 type Initializer struct {
 	name string
 	arg  concert.Encoded
@@ -230,7 +245,8 @@ type Initializer struct {
 }
 
 // Initialize returns an Initializer that calls fn, a registered function, with
-// arg in each worker. Its result is not used: fn leaves what it makes in variables.
+// arg in each worker. The result of fn is not used: fn stores what it makes in
+// variables.
 func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) *Initializer {
 	var i Initializer
 	i.name, i.arg, i.err = concert.Prepare(fn, arg)
@@ -244,10 +260,11 @@ var (
 	// than 65,535.
 	ErrTooLarge = errors.New("processes: value too large")
 
-	// ErrBroken is wrapped by the errors of tasks in a pool that is broken, together with
-	// the reason: eight times in a row a worker could not be started, or died without having
-	// finished a task, and no task was to blame, and none is left. Such a pool stays broken;
-	// Close returns the same error. Mend the reason and make another pool.
+	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
+	// with the reason. A pool is broken if eight times in a row a worker could
+	// not be started, or died without having finished a task, no task was the
+	// cause, and no worker is left. Such a pool stays broken, and Close returns
+	// the same error. Fix the reason and make another pool.
 	ErrBroken = errors.New("processes: the pool is broken")
 
 	// ErrTimeout is wrapped by the error of a task that ran for longer than
@@ -255,13 +272,14 @@ var (
 	// It is also [context.DeadlineExceeded].
 	ErrTimeout error = timeoutError{}
 
-	// ErrMemory is wrapped by the error of a task whose worker had no memory
-	// left within Options.Memory, or was killed by the kernel when its control group
-	// had none; or for whose result the system had none, where that is shared.
+	// ErrMemory is wrapped by the error of a task whose worker exceeded
+	// Options.Memory, or was killed by the kernel because its control group had
+	// no memory left. It is also wrapped if the system has no memory for a
+	// result in shared memory.
 	ErrMemory = errors.New("processes: out of memory")
 
-	// ErrNeighbor is wrapped by the error of a task whose worker was killed for the sake of
-	// another task that it ran; see Options.Threads.
+	// ErrNeighbor is wrapped by the error of a task whose worker was killed
+	// because of another task that it ran; see Options.Threads.
 	ErrNeighbor = errors.New("processes: another task in the same process had to be killed")
 
 	// ErrNested is the error of New in a worker that is three pools deep.
@@ -326,13 +344,13 @@ func (o *Options) check(n int) {
 	option.NotNegative(call, "Options.Threads", o.Threads)
 }
 
-// New starts n workers, waits until they are ready, and returns their pool. For n of 0
-// there are GOMAXPROCS, as processes are meant for tasks that compute.
-// The error says why workers could not be started or prepared; then none are
-// left. It is [ErrNoMain] in a program that does not call [Main].
+// New starts n workers, waits until they are ready, and returns their pool. If
+// n is 0, it starts GOMAXPROCS workers, because processes are meant for
+// CPU-bound tasks. The error says why workers could not be started or prepared;
+// then none are left. It is [ErrNoMain] in a program that does not call [Main].
 //
-// New panics if n or a number in the options, other than Grace, is negative; the
-// text names it. Close the pool when done with it.
+// New panics if n is negative, or a number in the options other than Grace; the
+// text names it. Close the pool when it is no longer needed.
 func New(n int, opts *Options) (*Pool, error) {
 	var o Options
 	if opts != nil {

@@ -8,51 +8,53 @@ import (
 	"strings"
 )
 
-// Sandbox confines the workers, for tasks that parse what may be hostile. Whatever
+// Sandbox confines the workers, for tasks that process untrusted input. Whatever
 // happens to such a worker, it cannot
 //
-//   - write, make, rename or remove files, other than in the folders of Write;
-//   - read files, other than those of Read and Write;
+//   - write, make, rename or remove files, except in the directories of Write;
+//   - read files, except those of Read and Write;
 //   - change the mode, the owner, the times, the attributes or the flags of any file;
 //   - start programs, or fork;
-//   - map memory that is shared and has no file, or make files in memory: Options.Memory would
-//     not count it. If that is set, it cannot map files for sharing either, but for itself
-//     (MAP_PRIVATE) it can;
-//   - make a socket, or use one to reach somebody: no network, and no talking to services
-//     of this machine;
+//   - map shared memory without a file, or make files in memory, which Options.Memory
+//     would not count. If Options.Memory is set, it cannot map files as shared
+//     memory either, but privately (MAP_PRIVATE) it can;
+//   - make a socket, or send by one: it can use neither the network nor services of
+//     this machine;
 //   - signal, trace or limit other processes, see their memory or environment, or gain
-//     privileges; of root it keeps those over files.
+//     privileges; root keeps only its privileges over files.
 //
-// An attempt fails with an error that is [os.ErrPermission]; the worker goes on. The same
-// holds for threads that C code has made.
+// An attempt fails with an error that is [os.ErrPermission], and the worker
+// continues. The same holds for threads of C code.
 //
-// A worker is confined when Options.Init has run, so that it may open what tasks
-// need: what is open stays open, and what package-level variables and init functions
-// do comes before, too. What this program has inherited and passes on without knowing is
-// closed. It may have 4,096 files open, and does not leave a core file. What a task can do
-// besides is use time and memory, see Options.Timeout and Options.Memory, lock files that
-// it may read, see which names there are and how large files are, and return a wrong result,
-// which is data like the input that it came from, of a size that Options.MaxResult bounds.
-// It also sees the environment of its worker, see Options.Env.
+// A worker is confined after Options.Init has run, so Init can open files that
+// tasks need: open files stay open. Package-level variables and init functions are
+// initialized before, too. Files that this program has inherited are closed. A
+// worker may have 4,096 files open, and leaves no core file.
 //
-// It takes Linux 6.2 with Landlock (which files may be reached) and seccomp (which
-// system calls may be made), on amd64, arm64, 386 or arm. Elsewhere New fails, with an
-// error that is [errors.ErrUnsupported]; nothing runs unconfined.
+// A task can still use time and memory (see Options.Timeout and Options.Memory),
+// lock files that it may read, see the names and sizes of files, and see the
+// environment of its worker (see Options.Env). It can return a wrong result;
+// Options.MaxResult limits the size.
 //
-// The zero value lets tasks read what the user of this process may, and write nothing.
+// A sandbox needs Linux 6.2 with Landlock (for files) and seccomp (for system
+// calls), on amd64, arm64, 386 or arm. Elsewhere New fails, with an error that is
+// [errors.ErrUnsupported]; nothing runs unconfined.
+//
+// With the zero value, tasks can read what the user of this process can read, and
+// write nothing.
 type Sandbox struct {
-	// Read lists files and folders, with all that is in them. Nil means all there
-	// are; empty and not nil, none. New opens them: what takes their place later does
-	// not count.
+	// Read lists files and directories with everything in them. Nil means all
+	// files; empty and not nil means none. New opens them, so a file that later
+	// takes the place of one of them cannot be read.
 	//
-	// Nil does not mean /proc, where the command lines of all processes are, with the secrets
-	// that some have: of it a task may read what is about its own process (/proc/self), /proc/sys
-	// and a few files about the machine. Nor may it list the root folder. A list with /
-	// or /proc in it allows both.
+	// Nil does not include /proc, which has the command lines of all processes,
+	// and some of these have secrets. Of /proc a task can read the files of its
+	// own process (/proc/self), /proc/sys and a few files about the machine. It
+	// cannot list the root directory. A list with / or /proc allows both.
 	Read []string
 
-	// Write lists folders, and files that exist already, in which tasks may also
-	// read. /dev/null is one of them without being listed.
+	// Write lists directories, and existing files, that tasks may write and
+	// read. /dev/null is always among them.
 	Write []string
 }
 
