@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	nats "github.com/nats-io/nats-server/v2/server"
 
@@ -132,7 +133,7 @@ func (r right) exportText() string {
 	if r.kind == hear {
 		return fmt.Sprintf("{stream: %q}\n", r.export)
 	}
-	return fmt.Sprintf("{service: %q, response_type: %s}\n", r.export, r.kind)
+	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, longestAnswer)
 }
 
 // importText returns the right as the account of a key imports it.
@@ -161,6 +162,10 @@ const (
 	defaultConnections = 128     // of a client's key: see Options.Connections
 	mostSubscriptions  = 1 << 12 // of a connection; one needs about a dozen, and one for each open request
 	longestLine        = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
+
+	// The time for which a server remembers where the answer to a request goes.
+	// Holders of keys wait for shorter times.
+	longestAnswer = 15 * time.Second
 )
 
 // configure adds the accounts of the holders to the options: see "Accounts" in

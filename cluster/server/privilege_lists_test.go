@@ -49,6 +49,9 @@ func mayRead(role Role) []string {
 var byServers = []string{
 	"_R_.>", "_INBOX.*", "_INBOX.*.*", "$JS.EVENT.>",
 	"$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.NAMES.*", // see scene.state
+	// See probes.
+	"concert.task.probe.probe", "concert.load.probe.probe.0", "concert.result.probe.probe.probe", "concert.kept.probe.probe",
+	"$JS.API.CONSUMER.INFO.CONCERT_RESULTS.probe", "$JS.API.CONSUMER.DELETE.CONCERT_RESULTS.probe",
 }
 
 // victims are whose secrets are tried to be read.

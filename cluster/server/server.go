@@ -6,6 +6,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -92,9 +93,10 @@ type Join struct {
 type Server struct {
 	server  *nats.Server
 	options Options
-	issuer  *issuer // nil without a keyring
-	door    *door   // likewise
-	folder  string  // to be removed; "" if it is the user's
+	issuer  *issuer   // nil without a keyring
+	door    *door     // likewise
+	brake   *throttle // likewise
+	folder  string    // to be removed; "" if it is the user's
 	stop    chan struct{}
 	running sync.WaitGroup
 	once    sync.Once // of Close
@@ -126,6 +128,11 @@ func New(opts *Options) (*Server, error) {
 		var err error
 		if s.issuer, err = newIssuer(s.options.Keyring, s.options.Hosts); err != nil {
 			return nil, err
+		}
+		s.brake = newThrottle(s)
+		s.issuer.clients.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			s.brake.opened(hello.Conn)
+			return nil, nil
 		}
 	}
 	if opts.Folder == "" {
@@ -165,6 +172,7 @@ func New(opts *Options) (*Server, error) {
 			return nil, err
 		}
 		s.running.Go(func() { s.followKeys(before) })
+		s.running.Go(func() { s.brake.run(s.door.nc) })
 		if s.options.Parts > 0 {
 			s.running.Go(s.boundParts)
 		}
@@ -308,6 +316,9 @@ func (s *Server) Close() error {
 		}
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
+		if s.brake != nil {
+			s.brake.pacing.Wait()
+		}
 		s.closed = s.remove()
 	})
 	return s.closed

@@ -1,0 +1,311 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	nats "github.com/nats-io/nats-server/v2/server"
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
+
+	"concert/cluster/internal/wire"
+)
+
+// A NATS server reads from a connection as fast as messages arrive. It queues
+// those that its streams have not handled, and has one queue for all keys. So a
+// client that publishes without waiting for the answers delays all others, and
+// takes more and more memory.
+//
+// A throttle bounds both. It measures how long the streams take to answer, and
+// how much waits in the queues. If an answer takes longer than slowAnswer, or if
+// the queues grow beyond longBacklog, it slows down the key that sends most: the
+// server then pauses between two reads of each connection of this key. The
+// pauses double as long as the servers are late and the key still sends much.
+// Otherwise, they get shorter step by step.
+//
+// A client that waits for answers is hardly ever slowed down, as it sends less
+// while the servers are late. What a slowed-down client has sent is not lost: it
+// waits in the client.
+type throttle struct {
+	server *Server
+	nc     *client.Conn
+	stop   <-chan struct{}
+	queued int             // at the last measurement: see backlogGrows
+	told   *rate.Sometimes // bounds the log records
+	pacing sync.WaitGroup  // goroutines that pause reads; some end only when their connection is closed
+
+	mu    sync.Mutex
+	conns map[string]net.Conn // guarded by mu: TLS connections by remote address; some may be closed
+	prune int                 // guarded by mu: how many of them there may be before the closed ones are removed
+	slow  map[string]*pace    // guarded by mu: by key
+}
+
+const (
+	probePeriod  = 250 * time.Millisecond // between two measurements
+	slowAnswer   = 400 * time.Millisecond // a longer answer shows that a queue is long
+	longBacklog  = 1 << 16                // messages that wait in queues, and requests that wait for an answer
+	samplePeriod = 50 * time.Millisecond  // over which it is counted how much each key sends
+
+	// A key that sends less is not slowed down.
+	leastMessages = 4000    // per second
+	leastBytes    = 8 << 20 // per second
+
+	// Pauses between two reads of a connection. A read has 16 KiB at most.
+	firstPause    = 20 * time.Millisecond
+	shortestPause = 5 * time.Millisecond
+	longestPause  = time.Second
+
+	readTime = time.Millisecond // in which the server can read, between two pauses
+)
+
+// pace is the state of a key that is slowed down.
+type pace struct {
+	pause time.Duration       // 0 if it is over
+	held  map[string]struct{} // connections that have a goroutine which pauses their reads
+}
+
+// traffic is what the connections of a key have sent.
+type traffic struct{ messages, bytes int64 }
+
+func newThrottle(s *Server) *throttle {
+	return &throttle{
+		server: s, stop: s.stop, told: &rate.Sometimes{First: 1, Interval: recordPeriod},
+		conns: map[string]net.Conn{}, prune: 64, slow: map[string]*pace{},
+	}
+}
+
+// opened is called with each TLS connection before its handshake.
+func (t *throttle) opened(conn net.Conn) {
+	if _, ok := conn.(syscall.Conn); !ok {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.conns) >= t.prune {
+		for address, c := range t.conns {
+			if isClosed(c) {
+				delete(t.conns, address)
+			}
+		}
+		t.prune = 2*len(t.conns) + 64
+	}
+	t.conns[conn.RemoteAddr().String()] = conn
+}
+
+// isClosed reports whether a connection that opened has taken is closed.
+func isClosed(conn net.Conn) bool {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
+}
+
+// run measures and slows down until the server stops. The connection nc is the
+// server's own.
+func (t *throttle) run(nc *client.Conn) {
+	t.nc = nc
+	tick := time.NewTicker(probePeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-t.stop:
+			return
+		}
+		if grows := t.backlogGrows(); grows || t.answersLate() {
+			t.slowDown()
+		} else {
+			t.relax()
+		}
+		t.hold()
+	}
+}
+
+// probes returns requests that the streams, and the JetStream API, refuse. Each
+// goes through a queue that a client can fill.
+func probes() (all []*client.Msg) {
+	refused := client.Header{jetstream.ExpectedStreamHeader: {"none"}}
+	for _, subject := range []string{
+		wire.TaskSubject("probe", "probe"), wire.LoadSubject("probe.probe", 0),
+		wire.ResultSubject(wire.TaskID{Client: "probe", Session: "probe", Number: "probe"}),
+		wire.ResultSubject(wire.TaskID{Client: "probe", Number: "probe"}),
+	} {
+		all = append(all, &client.Msg{Subject: subject, Header: refused})
+	}
+	for _, request := range []string{"INFO", "DELETE"} { // which have queues of their own
+		all = append(all, &client.Msg{Subject: "$JS.API.CONSUMER." + request + "." + wire.ResultStream + ".probe"})
+	}
+	return all
+}
+
+// answersLate reports whether an answer takes longer than slowAnswer.
+func (t *throttle) answersLate() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), slowAnswer)
+	defer cancel()
+	all := probes()
+	late := make(chan bool, len(all))
+	for _, m := range all {
+		go func() {
+			_, err := t.nc.RequestMsgWithContext(ctx, m)
+			late <- err != nil && ctx.Err() != nil
+		}()
+	}
+	for range all {
+		if <-late {
+			return true
+		}
+	}
+	return false
+}
+
+// backlogGrows reports whether more than longBacklog messages wait, and more than
+// at the last call.
+func (t *throttle) backlogGrows() bool {
+	before := t.queued
+	t.queued = 0
+	for _, q := range *t.server.server.Ipqueuesz(&nats.IpqueueszOptions{}) {
+		t.queued += q.Pending
+	}
+	if a, err := t.server.server.LookupAccount(commonAccount); err == nil {
+		t.queued += a.NumPendingAllResponses()
+	}
+	return t.queued > longBacklog && t.queued > before
+}
+
+// sent returns what the open connections of each key have sent.
+func (t *throttle) sent() map[string]traffic {
+	all, err := t.server.server.Connz(&nats.ConnzOptions{Username: true, Limit: mostConnections})
+	if err != nil {
+		return nil
+	}
+	sums := map[string]traffic{}
+	for _, c := range all.Conns {
+		if c.Account != commonAccount { // of the server itself, and of admins
+			s := sums[c.Account]
+			sums[c.Account] = traffic{s.messages + c.InMsgs, s.bytes + c.InBytes}
+		}
+	}
+	return sums
+}
+
+const mostConnections = 1 << 20 // that a server is asked for
+
+// slowDown slows down the key that sends most, if it sends much.
+func (t *throttle) slowDown() {
+	begin, before := time.Now(), t.sent()
+	select {
+	case <-time.After(samplePeriod):
+	case <-t.stop:
+		return
+	}
+	key := busiest(before, t.sent(), time.Since(begin))
+	if key == "" {
+		return
+	}
+	t.mu.Lock()
+	p := t.slow[key]
+	if p == nil {
+		p = &pace{held: map[string]struct{}{}}
+		t.slow[key] = p
+	}
+	p.pause = max(firstPause, min(2*p.pause, longestPause))
+	pause := p.pause
+	t.mu.Unlock()
+	t.told.Do(func() {
+		slog.Warn("server: slowing down a key: its messages arrive faster than the server handles them", "key", key, "pause", pause)
+	})
+}
+
+// busiest returns the key that has sent most in a time between two counts, by
+// messages or by bytes, in relation to what may be sent; "" if each has sent
+// little.
+func busiest(before, after map[string]traffic, d time.Duration) (key string) {
+	most := d.Seconds()
+	for k, a := range after {
+		b := before[k] // zero if it has connected since
+		load := max(float64(a.messages-b.messages)/leastMessages, float64(a.bytes-b.bytes)/leastBytes)
+		if load > most {
+			key, most = k, load
+		}
+	}
+	return key
+}
+
+// relax shortens the pauses.
+func (t *throttle) relax() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, p := range t.slow {
+		if p.pause = p.pause * 7 / 8; p.pause < shortestPause {
+			p.pause = 0
+		}
+		if p.pause == 0 && len(p.held) == 0 {
+			delete(t.slow, key)
+		}
+	}
+}
+
+// hold pauses the reads of all connections of the keys that are slowed down.
+func (t *throttle) hold() {
+	t.mu.Lock()
+	keys := make([]string, 0, len(t.slow))
+	for key, p := range t.slow {
+		if p.pause > 0 {
+			keys = append(keys, key)
+		}
+	}
+	t.mu.Unlock()
+	for _, key := range keys {
+		all, err := t.server.server.Connz(&nats.ConnzOptions{Account: key, Limit: mostConnections})
+		if err != nil {
+			continue
+		}
+		t.mu.Lock()
+		p := t.slow[key]
+		for _, c := range all.Conns {
+			address := net.JoinHostPort(c.IP, strconv.Itoa(c.Port))
+			conn := t.conns[address]
+			if _, held := p.held[address]; held || conn == nil {
+				continue
+			}
+			p.held[address] = struct{}{}
+			t.pacing.Go(func() { t.pace(p, address, conn) })
+		}
+		t.mu.Unlock()
+	}
+}
+
+// pace pauses between the reads of a connection until its key is not slowed
+// down any more, or the connection is closed. It holds the lock of the
+// connection's reads, so the server waits, as it does for data that has not
+// arrived.
+func (t *throttle) pace(p *pace, address string, conn net.Conn) {
+	defer func() {
+		t.mu.Lock()
+		delete(p.held, address)
+		t.mu.Unlock()
+	}()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	for err == nil {
+		t.mu.Lock()
+		pause := p.pause
+		t.mu.Unlock()
+		if pause == 0 {
+			return
+		}
+		err = raw.Read(func(uintptr) bool { t.sleep(pause); return true })
+		t.sleep(readTime)
+	}
+}
+
+// sleep waits, unless the server stops.
+func (t *throttle) sleep(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-t.stop:
+	}
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+
+	"concert/cluster/internal/wire"
+)
+
+// floodTime is how long a flood of messages lasts in a test.
+const floodTime = 3 * time.Second
+
+// flood publishes with several connections of a key, without waiting for
+// answers, until the server is closed. It returns what waits for that.
+func flood(t *testing.T, s *Server, v *visitor, publish func(nc *client.Conn, reply string)) *sync.WaitGroup {
+	t.Helper()
+	var all sync.WaitGroup
+	for range 4 {
+		nc, err := client.Connect(s.URL(), client.Secure(v.tls), client.Nkey(v.public, v.pair.Sign), client.NoReconnect(), client.ErrorHandler(func(*client.Conn, *client.Subscription, error) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			for i := 0; !nc.IsClosed(); i++ {
+				publish(nc, fmt.Sprint("_INBOX_", v.public, ".", i))
+			}
+		})
+	}
+	return &all
+}
+
+// TestFlood_Messages: a client that publishes without waiting for the answers
+// delays another client by little, and takes little memory, whatever it
+// publishes.
+func TestFlood_Messages(t *testing.T) {
+	long := strings.Repeat("x", 700)
+	big := make([]byte, 900<<10)
+	task := func(v *visitor) string { return wire.TaskSubject("x", v.public) }
+	for name, publish := range map[string]func(v *visitor, nc *client.Conn, reply string){
+		"tasks":       func(v *visitor, nc *client.Conn, reply string) { nc.PublishRequest(task(v), reply, nil) },
+		"large tasks": func(v *visitor, nc *client.Conn, reply string) { nc.PublishRequest(task(v), reply, big) },
+		"acknowledgments": func(v *visitor, nc *client.Conn, reply string) {
+			nc.PublishRequest("$JS.ACK.CONCERT_RESULTS.rude.1.1.1.1.1", reply+long, []byte("+NXT 100"))
+		},
+		"requests to the streams": func(v *visitor, nc *client.Conn, reply string) {
+			nc.PublishRequest(wire.ClientAPI+".CONSUMER.DELETE.CONCERT_RESULTS.x", reply, nil)
+		},
+		"requests without an answer": func(v *visitor, nc *client.Conn, reply string) {
+			nc.PublishRequest(wire.CancelPrefix+"."+v.public, reply, []byte("session.try"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, rude, other := fourSessions(t)
+			if got := rude.knock(wire.ResultStream, "rude"); got != "" {
+				t.Fatal(got)
+			}
+			before := heap()
+			flooding := flood(t, s, rude, func(nc *client.Conn, reply string) { publish(rude, nc, reply) })
+			for begin := time.Now(); time.Since(begin) < floodTime; {
+				sent := time.Now()
+				if _, err := other.nc.Request(task(other), nil, floodDelay); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(sent); took > floodDelay {
+					t.Errorf("a task of another client is stored after %v", took)
+				}
+			}
+			unharmed(t, other, before)
+			s.Close()
+			flooding.Wait()
+		})
+	}
+}
+
+// TestBusiest: a key that sends more than the others, and much, is slowed down.
+func TestBusiest(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		sent  map[string]traffic // in half a second
+		after string
+	}{
+		{"nobody", nil, ""},
+		{"little", map[string]traffic{"a": {leastMessages / 2, 100}}, ""},
+		{"messages", map[string]traffic{"a": {leastMessages, 100}, "b": {leastMessages + 1, 100}}, "b"},
+		{"bytes", map[string]traffic{"a": {leastMessages, 100}, "b": {10, 2 * leastBytes}}, "b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before, after := map[string]traffic{"gone": {1 << 40, 1 << 40}}, map[string]traffic{}
+			for key, sent := range c.sent {
+				before[key] = traffic{100, 1000}
+				after[key] = traffic{100 + sent.messages, 1000 + sent.bytes}
+			}
+			if got := busiest(before, after, 500*time.Millisecond); got != c.after {
+				t.Errorf("busiest() = %q, want %q", got, c.after)
+			}
+		})
+	}
+}
+
+// TestThrottle_Closed: the connections that a throttle knows are those that are
+// open, and about as many others.
+func TestThrottle_Closed(t *testing.T) {
+	s, one, _ := fourSessions(t)
+	for range 3 * 64 {
+		nc, err := client.Connect(s.URL(), client.Secure(one.tls), client.Nkey(one.public, one.pair.Sign))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.Close()
+	}
+	s.brake.mu.Lock()
+	defer s.brake.mu.Unlock()
+	if n := len(s.brake.conns); n < 2 || n > 2*64+64 {
+		t.Errorf("it knows %d connections", n)
+	}
+}
