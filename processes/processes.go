@@ -219,10 +219,11 @@ type Options struct {
 	//
 	// The pool also logs to Output: the death of a worker as a warning, with
 	// the attributes worker, pid, task, input and label (see [concert.Input]),
-	// reason, deaths (how many in a row that no task explains) and pause
-	// (before the next start); and that the pool is broken, as an error. The
-	// death of a worker that was killed because of a Cancel, a deadline,
-	// Timeout or Shutdown is logged at debug level. Nil logs to slog.Default().
+	// reason, deaths (how many workers in a row died before they finished a
+	// task, or 0 if this one did some work) and pause (before the next start);
+	// and that the pool is broken, as an error. The death of a worker that was
+	// killed because of a Cancel, a deadline, Timeout or Shutdown is logged at
+	// debug level. Nil logs to slog.Default().
 	//
 	// A handler that panics loses the line, and nothing else; the first panic is
 	// written to standard error. A slow handler slows the tasks that print. If a call

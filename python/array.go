@@ -11,10 +11,10 @@ type Element interface {
 	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64 | complex64 | complex128
 }
 
-// Array is an array with a shape. As an argument, at any depth, it is a
-// numpy.ndarray of its own memory, of the dtype that T is; a call whose
-// interpreter has no numpy fails. An array of numpy fits into an Array as a
-// result, if T holds each of its numbers exactly.
+// Array is an array with a shape. As an argument, at any depth, it becomes a
+// numpy.ndarray with memory of its own and the dtype of T. If the interpreter
+// has no numpy, the call fails. As a result, an Array can hold an array of
+// numpy if T can represent each of its numbers exactly.
 //
 // To send a numpy.ndarray of one dimension, use an Array as well: a []float64 is
 // always sent as an array.array.

@@ -6,15 +6,16 @@ import (
 	"concert"
 )
 
-// Interpreter is what an interpreter says about itself.
+// Interpreter describes an interpreter.
 type Interpreter struct {
 	Implementation string // "CPython"
 	Version        string // "3.13.1"
 	Executable     string // its path
 
-	// GIL says that it has the global interpreter lock: of the tasks that it runs at a time,
-	// with Options.Threads, one computes, while others wait for something outside. A free-threaded
-	// build (PEP 703) has none, and computes with all of them.
+	// GIL reports whether the interpreter has the global interpreter lock. With
+	// it, only one of the tasks that run concurrently (see Options.Threads)
+	// computes, while others wait for I/O. A free-threaded build (PEP 703) has
+	// no such lock, and all its tasks can compute.
 	GIL bool
 }
 
@@ -31,8 +32,8 @@ def describe():
     }
 `)
 
-// Describe asks one of a pool's interpreters what it is. It is a task like others, and
-// waits for its turn.
+// Describe returns the description of one interpreter of a pool. It is a task
+// like any other, and waits for its turn.
 func Describe(ctx context.Context, ex concert.Executor) (Interpreter, error) {
 	return concert.Submit(ctx, ex, describe, None{}).Result(ctx)
 }

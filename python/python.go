@@ -1,5 +1,5 @@
-// Package python calls Python functions from Go, in a pool of CPython processes: a
-// Python function becomes a Go function.
+// Package python calls Python functions from Go, in a pool of CPython
+// processes. It turns a Python function into a Go function.
 //
 //	var fmean = python.Func[[]float64, float64]("statistics:fmean")
 //
@@ -10,13 +10,13 @@
 //
 // # The model
 //
-// The workers are interpreters, each with its own memory, and its own interpreter lock:
-// n of them compute on n processors. Everything else is as package
-// concert/processes has it: a worker that crashes, hangs or uses up its memory costs the
-// task that it ran and is replaced, tasks are cancelled and timed out by force, what workers
-// print is collected, and they die with this program. This program needs no
-// [processes.Main] for it. Python is 3.8 or later, and needs nothing but its
-// standard library.
+// The workers are interpreters. Each has its own memory and its own interpreter
+// lock, so n of them compute on n processors. Package concert/processes manages
+// them: if a worker crashes, hangs or uses too much memory, only its task
+// fails, and the worker is replaced. Tasks can be canceled and have time
+// limits, by force if necessary. The pool collects what workers print, and
+// workers end with this program. The program need not call [processes.Main].
+// Python must be version 3.8 or later; it needs only its standard library.
 //
 // # Values
 //
@@ -34,30 +34,33 @@
 //	Date, TimeOfDay                       datetime.date, datetime.time
 //	Decimal, UUID, Path                   decimal.Decimal, uuid.UUID, pathlib.Path
 //
-// The Python type of an argument follows from its Go type alone, at any depth. It
-// does not depend on what the interpreter has imported: a []float64 is an
-// array.array also where numpy is loaded, and numpy.asarray has an ndarray of the
-// same memory. An [Array] is an ndarray at once.
+// The Python type of an argument depends only on its Go type, at any depth, and
+// not on the modules that the interpreter has imported: a []float64 is an
+// array.array even if numpy is loaded. numpy.asarray makes an ndarray of the
+// same memory from it. An [Array] is sent as an ndarray.
 //
-// Results follow the same table in reverse. Tuples, sets and frozensets fit into
-// slices, tuples also into arrays and into structs with as many fields. A
-// dataclass is a dict, a member of an Enum its value, and a number of numpy the
-// number. Arrays of numpy, array.array and memoryview keep their type of number
-// and their shape: one of two dimensions fits into a [][]float64, an image into a
-// [][][3]uint8, and each into an Array. numpy's datetime64 is a time.Time in UTC, its timedelta64
-// a time.Duration. An any is given bool, int64 or *big.Int, float64, complex128, string,
-// []byte, []any, map[string]any, or map[any]any where keys are not all str; a
-// slice of numbers for an array of one dimension, an Array for other arrays, and
-// otherwise the types of the table.
+// Results follow the same table in reverse. A tuple, set or frozenset can
+// become a slice, and a tuple also an array, or a struct with as many fields. A
+// dataclass is a dict, a member of an Enum is its value, and a number of numpy
+// is a number. Arrays of numpy, array.array and memoryview keep their type of
+// number and their shape: an array of two dimensions can become a [][]float64,
+// an image a [][][3]uint8, and any array an Array. numpy's datetime64 is a
+// time.Time in UTC, and its timedelta64 a time.Duration. If the Go type is any,
+// the result is a bool, int64, *big.Int, float64, complex128, string, []byte,
+// []any or map[string]any; a map[any]any if not all keys are str; a slice of
+// numbers for an array of one dimension, and an Array for other arrays; and
+// otherwise a type of the table.
 //
-// Numbers in slices of a sized type, in arrays and in an Array cost about as much
-// as a copy, at any depth. Large values pass through shared memory (on Linux).
+// Numbers in slices of a sized type, in arrays and in an Array cost about as
+// much as a copy of their memory, at any depth. On Linux, large values pass
+// through shared memory.
 //
 // Fields have the names that encoding/json gives them, and its tags omitempty and
-// omitzero leave fields out. A value arrives exactly, or there is an error that says where in
-// the value the cause is, as in result[3].price: an int that is too large for its Go type, a
-// float where an int is expected, keys that are one in Python, a datetime without a zone that
-// has fold=1, an object that is not plain data. Only this is lost:
+// omitzero leave fields out. A value arrives exactly, or there is an error that
+// names the part, as in result[3].price. Examples of errors are an int that is too
+// large for its Go type, a float for a Go int, two keys that are equal in Python, a
+// datetime without a zone that has fold=1, and an object that is not plain data.
+// Only the following is lost:
 //
 //   - unexported fields, and keys of a dict that a struct has no field for, as with
 //     encoding/json
@@ -84,12 +87,13 @@
 //
 // # Conversions
 //
-// A Go type with MarshalText is sent as a str, and received by UnmarshalText; one
-// with MarshalJSON is sent as what that JSON is, and received by UnmarshalJSON. A
-// type that has only the first of a pair can only be sent.
+// A Go type with MarshalText is sent as a str, and received by UnmarshalText. A
+// Go type with MarshalJSON is sent as the value of its JSON, and received by
+// UnmarshalJSON. A type that has only the first method of a pair can only be
+// sent.
 //
-// A Python class is sent as what a function returns that is registered for it, in
-// a module that the tasks import:
+// To send objects of a Python class, register a function that converts them to
+// plain data, in a module that the tasks import:
 //
 //	import concert
 //
@@ -97,33 +101,38 @@
 //	def plain_money(m):
 //	    return {"amount": m.amount, "currency": m.currency}
 //
-// The function is also called for classes that are derived from it, at any depth of
-// a result. It may return what another such function converts.
+// The function is also called for derived classes, at any depth of a result. It
+// may return objects that another such function converts.
 //
 // # Errors
 //
-// A Python exception is an [*Error], with its traceback; [errors.Is] finds it by the name of
-// its type or of a base of that, see [Type]. Under %+v, the error of the task prints the
-// traceback as well. SystemExit and KeyboardInterrupt are exceptions like others. What ends
-// the interpreter, such as os._exit or a crash of an extension, is a
-// [*processes.WorkerError], which names the line in Python where an extension crashed.
+// A Python exception becomes an [*Error] with its traceback. [errors.Is] finds
+// it by the name of its type or of a base class, see [Type]. Under %+v, the
+// error of the task prints the traceback as well. SystemExit and
+// KeyboardInterrupt are handled like other exceptions. If the interpreter ends,
+// by os._exit or by a crash of an extension, the error is a
+// [*processes.WorkerError]. After a crash of an extension, it names the line of
+// Python code.
 //
 // # The end of a task
 //
-// A task ends early by Cancel, by Options.Timeout or with its context. Its function is then
-// interrupted by the exception concert.Cancelled at its next step in Python. The exception
-// derives from BaseException: "except Exception" does not catch it, and "finally" runs. A
-// coroutine that waits gets asyncio.CancelledError at its await instead. C code, or an
-// import, that runs for longer than Options.Grace is killed.
+// A Cancel, Options.Timeout or the end of its context ends a task early. At the
+// next step in Python, the exception concert.Cancelled interrupts its function.
+// The exception derives from BaseException: "except Exception" does not catch
+// it, and "finally" runs. A waiting coroutine gets asyncio.CancelledError at
+// its await instead. If C code or an import runs for longer than Options.Grace,
+// the process is killed.
 //
-// The error of the task is [context.Canceled] after a Cancel, and [context.DeadlineExceeded]
-// after a deadline or Options.Timeout; the latter is also [processes.ErrTimeout]. A function
-// that catches the exception and returns has its result instead. One that raises another
-// exception has that one.
+// The error of the task is [context.Canceled] after a Cancel, and
+// [context.DeadlineExceeded] after a deadline or Options.Timeout; after the
+// latter it is also [processes.ErrTimeout]. If the function catches the
+// exception and returns, its result is the outcome. If it raises another
+// exception, that is the outcome.
 //
-// C code that keeps the interpreter lock also keeps the worker from reading what the pool
-// sends. Calls that wait in that worker stay there, and cannot be canceled, until the code
-// releases the lock. Options.Timeout bounds that.
+// C code that keeps the interpreter lock also keeps the worker from reading
+// what the pool sends. On Linux, calls that wait in this worker can still be
+// canceled, and go to other workers. On other systems they can be neither until
+// the code releases the lock. Options.Timeout limits the time.
 //
 // # What a task can use
 //
@@ -179,13 +188,16 @@ import (
 	"concert/processes"
 )
 
-// New starts n interpreters, waits until they are ready, and returns their pool. For n of
-// 0 there are GOMAXPROCS, and New panics if n is negative. The error says why it cannot be: no such interpreter, a Python
-// that is too old, a module that cannot be imported. Close the pool when done with it.
+// New starts n interpreters, waits until they are ready, and returns their
+// pool. If n is 0, it starts GOMAXPROCS interpreters. The error gives the
+// reason: for example, there is no such interpreter, Python is too old, or a
+// module cannot be imported. New panics if n is negative. Close the pool when
+// it is no longer needed.
 //
-// Libraries that have threads of their own for computing (BLAS, OpenMP) are told, by
-// their environment variables, to use as many as leave room for n workers, and all tasks
-// that each of them runs at a time, unless the environment says something itself.
+// Some libraries compute with threads of their own (BLAS, OpenMP). New sets
+// their environment variables so that the threads of all n workers, and of all
+// tasks that each of them runs concurrently, together use the processors once.
+// Variables that are set already are not changed.
 func New(n int, opts *Options) (*processes.Pool, error) {
 	var o Options
 	if opts != nil {
@@ -240,34 +252,37 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	return pool, nil
 }
 
-// None is the argument of a Python function that takes none, and the result of one
-// that returns None.
+// None is the argument of a Python function without parameters, and the result
+// of one that returns None.
 type None struct{}
 
-// Args is the argument of a Python function that takes several, by position and by
-// name.
+// Args holds the arguments of a Python function with several parameters, by
+// position and by name.
 type Args struct {
 	Args   []any
 	Kwargs map[string]any
 }
 
 // Func returns a Python function as a Go function, for Submit and Map on a pool
-// of New. Where says which: the name of a module, a colon, and what it has there, with
-// dots: "statistics:fmean", "numpy:linalg.norm". A name with () after it is called first, once
-// in each worker, and what it returns is kept: "models:Model().predict" loads the model
-// once. Between the parentheses there may be literals of Python, by position and by name:
-// "models:Model('large', layers=3).predict". Each list of arguments makes another instance. The
-// module is imported when a worker first needs it, see Options.Import.
+// of New, or on a cluster with workers that offer it, such as concert worker.
+// The argument where is the name of a module, a colon, and a name in the
+// module, with dots: "statistics:fmean", "numpy:linalg.norm". If () follows a
+// name, it is called once in each worker, and the object that it returns is
+// kept: "models:Model().predict" loads the model once. The parentheses may
+// contain Python literals, by position and by name: "models:Model('large',
+// layers=3).predict". Each list of arguments makes another instance. A worker
+// imports the module when it first needs it, see Options.Import.
 //
-// The function is called with one argument, the value of type In; with none if In is
-// [None], and with those that it holds if In is [Args]. What it returns is awaited if it is a
-// coroutine or another awaitable.
+// The function is called with one argument, the value of type In. If In is
+// [None], it is called without arguments, and if In is [Args], with those that
+// the value holds. If it returns a coroutine or another awaitable, that is
+// awaited.
 //
-// Func may be called at any time and from any goroutine; for the same types and place it
-// returns the same function. It panics if where does not have that form: if there is no
-// colon, if a name is empty, or if the name of the function is not an identifier, with or
-// without dots. It does not check whether the function exists: if it does not, each call
-// fails.
+// Func may be called at any time and from any goroutine. For the same types and
+// the same where, it returns the same function. It panics if where does not
+// have the form above: if there is no colon, if a name is empty, or if a name
+// is not an identifier. It does not check whether the function exists; if it
+// does not, each call fails.
 func Func[In, Out any](where string) func(context.Context, In) (Out, error) {
 	check("Func", where)
 	return declare[In, Out](where)
@@ -280,8 +295,10 @@ func check(caller, where string) {
 	}
 }
 
-// Names returns the names that the function has in programs that call it by Func: one for each form of its argument. A program that
-// runs it for others, as a worker of a cluster, offers it by these. Where is as for Func, which panics if it is not.
+// Names returns the names under which programs call the function by Func: one
+// for each form of its argument. A program that runs the function for others,
+// such as a worker of a cluster, offers these names. Names panics if where does
+// not have the form that Func needs.
 func Names(where string) []string {
 	Func[any, any](where)
 	Func[None, any](where)
@@ -292,12 +309,13 @@ func Names(where string) []string {
 // nameOf is the name of a function in the registry.
 func nameOf(how, where string) string { return "python:" + how + ":" + where }
 
-// Source is [Func] for a function in source text, which defines it by name. The text is a
-// module that runs once in each worker, and functions of the same text share it. It may be
-// indented as a whole. Errors, events and logs name the function and the module, whose name
-// is a digest of the text: "python:1:source_4f2a91c3:name". Calls carry the text, so this is
-// for a few lines. Source panics if name is not that of a function, or if both have more than
-// 32 KiB.
+// Source is [Func] for a function in source text, where name is the name of the
+// function that the text defines. The text is a module that runs once in each
+// worker, and functions of the same text share it. It may be indented as a
+// whole. Errors, events and logs have the name of the function and of the
+// module, which is a digest of the text: "python:1:source_4f2a91c3:name". Each
+// call sends the text, so Source is meant for a few lines. It panics if name is
+// not an identifier, or if name and text together have more than 32 KiB.
 func Source[In, Out any](name, text string) func(context.Context, In) (Out, error) {
 	where, text := checkSource("Source", name, text)
 	return declareText[In, Out](howOf[In](), where, text)

@@ -335,11 +335,11 @@ func TestNew(t *testing.T) {
 		o    python.Options
 		want []string
 	}{
-		"no such interpreter":    {python.Options{Interpreter: "/no/such/python"}, []string{"/no/such/python"}},
+		"no such interpreter":       {python.Options{Interpreter: "/no/such/python"}, []string{"/no/such/python"}},
 		"not a virtual environment": {python.Options{Interpreter: t.TempDir()}, []string{"not a virtual environment"}},
-		"no such module":         {python.Options{Import: []string{"no_such_module"}}, []string{"ModuleNotFoundError", "no_such_module"}},
-		"a broken module":        {python.Options{Import: []string{"broken"}, Path: []string{broken}}, []string{"nothing_like_it"}},
-		"another program":        {python.Options{Interpreter: "/bin/true"}, []string{"before it was ready"}},
+		"no such module":            {python.Options{Import: []string{"no_such_module"}}, []string{"ModuleNotFoundError", "no_such_module"}},
+		"a broken module":           {python.Options{Import: []string{"broken"}, Path: []string{broken}}, []string{"nothing_like_it"}},
+		"another program":           {python.Options{Interpreter: "/bin/true"}, []string{"before it was ready"}},
 	} {
 		p, err := python.New(1, &c.o)
 		if err == nil {

@@ -25,26 +25,29 @@ type streamed[In any] struct {
 
 const afterEnd = 100 * time.Millisecond // how long to read from the socket after the task has ended
 
-// Stream returns a Python generator, or another function whose result can be iterated, as a
-// Go function. Its values come one by one. Where and In are as for [Func], and Out is the
-// type of a value.
+// Stream returns a Python generator, or another function that returns an
+// iterable, as a Go function that returns a sequence. The arguments where and
+// In are as for [Func], and Out is the type of a value.
 //
 //	var tokens = python.Stream[string, string]("models:Model().generate")
 //
 //	for token, err := range tokens(ctx, ex, "Once upon a time") { ... }
 //
-// Each loop is one task of the pool. It runs as long as the loop, the loop's body included,
-// and Options.Timeout and ctx bound the whole. The generator is at most one value ahead of
-// the loop. Asynchronous generators run on the event loop of their thread.
+// Each loop is one task of the pool. The task lasts as long as the loop,
+// including the loop's body, and Options.Timeout and ctx limit this time. The
+// generator is at most one value ahead of the loop. Asynchronous generators run
+// on the event loop of their thread.
 //
-// When the loop is left, the generator is closed: one that waits at a yield gets
-// GeneratorExit there, and one that computes is interrupted like any task. The loop returns
-// when the generator has ended, or has been killed after Options.Grace.
+// When the loop is left, the generator is closed: at a yield it gets
+// GeneratorExit, and if it computes, it is interrupted like any task. The loop
+// statement ends when the generator has ended, or has been killed after
+// Options.Grace.
 //
-// An error is the last thing that the loop yields: an exception of the generator, a value
-// that does not fit Out or has more bytes than Options.MaxResult, the death of the
-// interpreter, or the end of ctx. The values before it have been yielded. A sequence can be
-// iterated several times, also concurrently: each loop calls the function anew.
+// An error is the last element of the sequence. It is an exception of the
+// generator, a value that does not fit Out or has more bytes than
+// Options.MaxResult, the death of the interpreter, or the end of ctx. The
+// values before the error have been yielded. A sequence can be iterated several
+// times, also concurrently: each loop calls the function again.
 //
 // Methods of Out that decode a value, such as UnmarshalText, run on a goroutine of their own.
 // If they panic, the error is a [*concert.PanicError]. If they do not return within

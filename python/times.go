@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Naive is the location of a time.Time that is a datetime.datetime without a
-// zone, as a result and as an argument.
+// Naive is the location of a time.Time that stands for a datetime.datetime
+// without a zone, as a result and as an argument.
 var Naive = time.FixedZone("naive", 0)
 
 func (e *encoder) encodeTime(t time.Time) error {
