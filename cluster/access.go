@@ -21,20 +21,22 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Access says how to reach the servers, and as whom. The zero value is for servers that ask for nothing.
+// Access configures the connection to the servers, and the key for it. The zero
+// value is for servers that require no key.
 type Access struct {
-	// Key is the file of a key, as concertd makes it. It holds the seed of an
-	// nkey and, in the PEM format, the certificate of the authority, by which
-	// servers and clients are known, and the certificate of the key. Empty
-	// means that the servers ask for no key.
+	// Key is the name of a key file, as concertd makes it. The file holds the
+	// seed of an nkey and, in the PEM format, the certificate of the authority,
+	// which identifies servers and clients, and the certificate of the key.
+	// Empty means that the servers require no key.
 	Key string
 
-	// TLS is for servers of one's own that have other certificates. Nil means: those of the Key if there are any in it, else what the URL's
-	// scheme says, with the system's certificates.
+	// TLS is for servers with other certificates. Nil means the certificates in
+	// the key file, if it has any. Otherwise the URL's scheme decides, with the
+	// system's certificates.
 	TLS *tls.Config
 
-	// InProcess, unless nil, is a server in this process, such as [concert/cluster/server.Server]; the URL
-	// is ignored then.
+	// InProcess, if set, is a server in this process, such as
+	// [concert/cluster/server.Server]. Then the URL is ignored.
 	InProcess interface {
 		InProcessConn() (net.Conn, error)
 	}

@@ -10,7 +10,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Close implements concert.Executor: it waits until all that was accepted has settled, for as long as it takes.
+// Close implements concert.Executor: it waits until all accepted tasks have
+// settled, however long that takes.
 func (e *Executor) Close() error {
 	e.made()
 	e.refuse()
@@ -19,7 +20,8 @@ func (e *Executor) Close() error {
 	return nil
 }
 
-// Shutdown implements concert.Executor. What is left is cancelled in the cluster, too.
+// Shutdown implements concert.Executor. It also cancels the remaining tasks in
+// the cluster.
 func (e *Executor) Shutdown(ctx context.Context) error {
 	e.made()
 	e.refuse()

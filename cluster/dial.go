@@ -21,22 +21,29 @@ import (
 type Options struct {
 	Access
 
-	// Client is who the tasks are from, where servers do not ask for keys: letters, digits, "-" and "_". Clients of the same
-	// name share the ids of tasks. Empty means "anyone". With a key it is the key's public half, and this is not used.
+	// Client is the name of the client that the tasks belong to, if the servers
+	// do not require keys: at most 64 letters, digits, "-" and "_". Clients of
+	// the same name share the ids of tasks. Empty means "anyone". With a key,
+	// the client is the key's public half, and this field is not used.
 	Client string
 
-	// Queue is how many tasks of a function may wait in this process, beside those that have been sent to the cluster. Zero means 1024.
+	// Queue is the maximum number of tasks of a function that wait in this
+	// process, in addition to those that have been sent to the cluster. Zero
+	// means 1024.
 	Queue int
 
-	// Grace is how long a Shutdown waits for tasks that it has cancelled, and how long one that is cancelled waits for word
-	// from the cluster before it settles with [ErrLost]. Zero means 10 seconds.
+	// Grace is how long Shutdown waits for tasks that it has canceled, and how
+	// long a canceled task waits for a report from the cluster before it
+	// settles with [ErrLost]. Zero means 10 seconds.
 	Grace time.Duration
 
-	// Observer is told what happens to tasks. The places of workers are numbered in the order in which they appear.
+	// Observer, if set, is called for each step of each task. The places of
+	// workers are numbered in the order in which the client learns of them.
 	Observer concert.Observer
 
-	// Notice is told when tasks have nobody to run them, and when they have again, as a line of text. Nil means that
-	// package slog is.
+	// Notice is called with a line of text for the operator: for example, when
+	// no worker offers the function of a task, and when one does again. Nil
+	// logs the lines as warnings to slog.Default().
 	Notice func(text string)
 }
 
@@ -45,7 +52,7 @@ const (
 	defaultGrace = 10 * time.Second
 )
 
-// Errors of tasks, beside those that their functions return.
+// These are errors of tasks, in addition to those that their functions return.
 var (
 	// ErrLost is wrapped by the error of a canceled task about which the
 	// cluster has reported nothing for the grace period. It is also wrapped by
@@ -53,11 +60,12 @@ var (
 	// task or its result each time. Such a task may have run, or may still run.
 	ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no report about the task"))
 
-	// ErrDead is wrapped by the error of a task that was given up after its workers were lost time and again. It is among
-	// the dead letters.
+	// ErrDead is wrapped by the error of a task that was abandoned because its
+	// workers were lost five times. The task is among the dead letters.
 	ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: task abandoned, because its workers were lost"))
 
-	// ErrTooLarge is wrapped by the error of a task whose argument or result has more than a gigabyte.
+	// ErrTooLarge is wrapped by the error of a task whose argument or result
+	// has more than 1 GiB.
 	ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: value too large"))
 )
 
@@ -103,9 +111,10 @@ type Executor struct {
 	renew   chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
 }
 
-// Dial connects to a cluster, of which the URL names a server or several with commas between them
-// ("nats://host:4222", "tls://host:4222"). When it cannot be reached Dial fails; later, when a connection is lost, tasks wait until
-// there is one again.
+// Dial connects to a cluster. The URL names one server, or several with commas
+// between them ("nats://host:4222", "tls://host:4222"). An empty URL means
+// nats://127.0.0.1:4222. If no server can be reached, Dial fails. If the
+// connection is lost later, tasks wait until it is restored.
 func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),

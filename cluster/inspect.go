@@ -16,7 +16,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Inspector looks after a cluster: who works, what waits, and what was given up. Make one with [Inspect]. Its methods are safe for
+// Inspector shows the state of a cluster: its workers, the waiting tasks and
+// the dead letters. Make one with [Inspect]. Its methods are safe for
 // concurrent use, and block until the servers have answered or ctx ends.
 type Inspector struct {
 	link   *link
@@ -53,22 +54,22 @@ func (in *Inspector) Close() error {
 	return nil
 }
 
-// Worker is a worker that was heard of in the last seconds.
+// Worker describes a worker that has sent a heartbeat within the last seconds.
 type Worker struct {
 	ID        string    `json:"id"`
 	Host      string    `json:"host"`
 	Pid       int       `json:"pid"`
-	Contract  string    `json:"contract"`  // it has the same as others that have the same functions
+	Contract  string    `json:"contract"`  // the same for workers with the same functions
 	Functions []string  `json:"functions"` // by name
-	Places    int       `json:"places"`    // how many tasks it runs at a time
-	Running   int       `json:"running"`   // and does now
-	Finished  int64     `json:"finished"`  // tasks so far
-	Failed    int64     `json:"failed"`    // of these, those whose function returned an error
+	Places    int       `json:"places"`    // how many tasks it can run concurrently
+	Running   int       `json:"running"`   // how many it runs, as of its last heartbeat
+	Finished  int64     `json:"finished"`  // how many it has run, as of its last heartbeat
+	Failed    int64     `json:"failed"`    // how many of these returned an error
 	Since     time.Time `json:"since"`
-	Draining  bool      `json:"draining"` // it takes no more
+	Draining  bool      `json:"draining"` // it takes no more tasks
 }
 
-// Workers returns those that are there, by host and then by when they began.
+// Workers returns the workers, sorted by host and then by start time.
 func (in *Inspector) Workers() []Worker {
 	in.roster.mu.Lock()
 	defer in.roster.mu.Unlock()
@@ -89,15 +90,16 @@ func (in *Inspector) Workers() []Worker {
 	return all
 }
 
-// Queue is the tasks of a client that were sent to the workers of a contract and have no result yet, those that run
-// included. What waits in the client is not among them.
+// Queue describes the tasks of a client that were sent to the workers of a
+// contract and have no result yet, including those that run. Tasks that wait in
+// the client are not counted.
 type Queue struct {
 	Contract string `json:"contract"`
 	Client   string `json:"client"`
 	Tasks    uint64 `json:"tasks"`
 }
 
-// Queues returns those that are not empty, by contract and client.
+// Queues returns the queues that are not empty, sorted by contract and client.
 func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	stream, err := in.link.js.Stream(ctx, wire.TaskStream)
 	if err != nil {
@@ -119,21 +121,22 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	return all, nil
 }
 
-// DeadLetter is a task that was given up: its workers were lost time and again, or it was no task.
+// DeadLetter is a task that was abandoned: its workers were lost five times, or
+// its last attempt failed. It can also be a message that is not a task.
 type DeadLetter struct {
-	Number   uint64    `json:"number"`   // by which it is replayed or discarded
-	Function string    `json:"function"` // "" if it was no task
+	Number   uint64    `json:"number"`   // for Replay and Discard
+	Function string    `json:"function"` // "" if it is not a task
 	Index    int64     `json:"index"`    // of the input in its Map, from 0 up; -1 for a task of Submit, or if unknown
 	Label    string    `json:"label"`    // the first 256 bytes of the label that the submitter set; or ""
 	Contract string    `json:"contract"`
 	Client   string    `json:"client"`
 	Reason   string    `json:"reason"`
-	Worker   string    `json:"worker"` // that gave it up
+	Worker   string    `json:"worker"` // the worker that abandoned it
 	At       time.Time `json:"at"`
-	Bytes    int       `json:"bytes"` // of its message
+	Bytes    int       `json:"bytes"` // the size of its message
 }
 
-// Dead returns how many dead letters there are.
+// Dead returns the number of dead letters.
 func (in *Inspector) Dead(ctx context.Context) (int, error) {
 	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
 	if err != nil {
@@ -142,7 +145,8 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 	return int(stream.CachedInfo().State.Msgs), nil
 }
 
-// DeadLetters returns the first so many whose number is not below from.
+// DeadLetters returns at most most dead letters whose number is at least from,
+// in the order of their numbers.
 func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (all []DeadLetter, err error) {
 	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
 	if err != nil {
@@ -200,9 +204,9 @@ func printable(text string) string {
 // Replay runs the task of a dead letter again, on workers of the contract that
 // it was for, and removes the letter and all other letters of the same task. If
 // Replay returns an error, or two calls of Replay for one letter run
-// concurrently, the task may run twice. Its submitter has received the error of
-// the task, and receives nothing now; but the result of a task with an id of
-// its own is found by that id, see [WithID].
+// concurrently, the task may run twice. The submitter has already received the
+// error of the task, and receives nothing more. But the result of a task with
+// an id can be found by the id, see [WithID].
 func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
 	if err != nil {

@@ -158,7 +158,8 @@ func (e *Executor) lane(function string) *lane {
 	return l
 }
 
-// Width implements concert.Executor: twice the places of all workers that are there.
+// Width implements concert.Executor: it returns twice the number of places of
+// all workers.
 func (e *Executor) Width() int {
 	e.made()
 	return max(1, 2*e.roster.places())

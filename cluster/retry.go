@@ -17,13 +17,18 @@ const (
 
 type retryKey struct{}
 
-// WithRetry returns a context that has tasks which are submitted with it run again when their function fails, as [concert.Retry] does; but between
-// two attempts they are with the servers, and take up no place in a worker, so pauses may be long: up to a day. Another worker may
-// take the next attempt, and those that end as a worker is lost count too. A task whose last attempt has failed is a dead letter, which can be
-// replayed, and its error that of its function.
+// WithRetry returns a context that makes the tasks that are submitted with it
+// run again when their function fails, as [concert.Retry] does. But between two
+// attempts the servers keep the task, and it takes no place in a worker, so a
+// pause may be as long as a day. Another worker may run the next attempt. An
+// attempt that ends because its worker is lost counts, too. If the last attempt
+// fails, the task becomes a dead letter, which can be replayed, and its error
+// is that of its function.
 //
-// Of the options, Attempts may be up to 1000, and If has to be nil: it is the worker that decides, and all errors but those of a context are worth another
-// attempt. A task whose deadline comes before the next attempt has none. WithRetry panics if an option is not as it should be.
+// Attempts may be up to 1000, and Delay and MaxDelay up to a day. If must be
+// nil, because the worker decides: it tries again after all errors except those
+// of a context. If the deadline of a task comes before the next attempt, there
+// is none. WithRetry panics if an option is out of range.
 func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context {
 	var o concert.RetryOptions
 	if opts != nil {

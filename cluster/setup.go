@@ -14,9 +14,11 @@ var (
 	silence   = wire.Silence
 )
 
-// Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas
-// each: 1, or 3 on at least three servers that are joined. Dial and Serve do it themselves, with one replica, where the
-// servers do not ask for keys, and concertd does; so it is for those who run servers of their own.
+// Setup creates the streams of a cluster, or changes them as necessary, with
+// the given number of replicas: 1, or 3 if there are at least three joined
+// servers. concertd does this itself, and so do Dial and Serve, with one
+// replica, if the servers require no keys. So Setup is for operators of other
+// NATS servers.
 func Setup(ctx context.Context, url string, replicas int, access *Access) error {
 	if access == nil {
 		access = &Access{}

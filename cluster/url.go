@@ -26,8 +26,9 @@ func checkURLs(list string) error {
 	return nil
 }
 
-// Redacted is a list of URLs of servers as it may be shown: without what may be a password in it. Of one that is not as it should be nothing is
-// shown, as what is wrong may be in the password.
+// Redacted returns a list of server URLs without parts that may be a password,
+// for output. If a URL is invalid, the result has "..." in its place, because
+// the invalid part may be in the password.
 func Redacted(list string) string {
 	if list == "" {
 		return nats.DefaultURL

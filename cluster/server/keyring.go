@@ -26,28 +26,30 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// Role is what somebody may do who has a key.
+// Role is what the holder of a key may do.
 type Role string
 
 // The roles.
 const (
-	Client Role = "client" // submits tasks, and reads the results of its own
+	Client Role = "client" // submits tasks, and reads their results
 	Worker Role = "worker" // runs tasks of all clients, and submits none
-	Admin  Role = "admin"  // may do anything: Setup, Inspect
+	Admin  Role = "admin"  // may do anything, such as Setup and Inspect
 )
 
-// Holder is somebody who has been given a key.
+// Holder is a person or program that has a key.
 type Holder struct {
 	Role Role
 	Key  string // the public half
-	Name string // for people
+	Name string // for people to read
 }
 
-// Keyring is a folder that says who may use a cluster. All servers of it have the same one, so it is copied from the first to the others, and
-// as who has it can let anybody in, it is to be read by the servers only.
+// Keyring is a directory that lists who may use a cluster. All servers of the
+// cluster have the same keyring: copy it from the first server to the others.
+// Whoever can read it can give access to others, so only the servers may read
+// it.
 //
-//	authority.pem   the certificate by which keys know the servers, and workers the keys of clients
-//	authority.key   and what it is signed with, as are those of the servers and of the keys
+//	authority.pem   the certificate of the authority, with which clients verify servers, and workers the keys of clients
+//	authority.key   the key of the authority, which signs the certificates of servers and of keys
 //	keys            one holder a line: role, public key, name
 //	lock            an empty file, which is locked while a program changes the others
 //
@@ -62,7 +64,8 @@ const (
 	authorityLife   = 20 * 365 * 24 * time.Hour
 )
 
-// NewKeyring makes a keyring in a folder, which is made unless it is there, or opens the one that is there already.
+// NewKeyring opens the keyring in a directory. If there is none, it makes one,
+// and the directory as well.
 func NewKeyring(folder string) (*Keyring, error) {
 	k := &Keyring{folder}
 	switch _, err := os.Stat(k.path(certificateFile)); {
@@ -160,7 +163,7 @@ func (k *Keyring) write(name string, text []byte) error {
 	return nil
 }
 
-// Holders returns who has been given a key.
+// Holders returns the holders of keys.
 func (k *Keyring) Holders() ([]Holder, error) {
 	text, err := os.ReadFile(k.path(holdersFile))
 	if err != nil {
@@ -182,9 +185,12 @@ func (k *Keyring) Holders() ([]Holder, error) {
 
 func (r Role) valid() bool { return r == Client || r == Worker || r == Admin }
 
-// Add makes a key for somebody and returns the file that they are to be given: the secret half of the key, the certificate of the authority, by which they know
-// the servers and workers know clients, and the certificate of the key, by which workers know that it is a client's. It is kept nowhere else. The name is for people: letters, digits, ".", "-" and "_", and that of one holder only.
-// Servers that run know the key some seconds later.
+// Add makes a key and returns the file for its holder: the secret half of the
+// key, the certificate of the authority, with which the holder verifies the
+// servers, and the certificate of the key, with which workers verify a client.
+// The file is stored nowhere else. The name is for people to read: at most 64
+// letters, digits, ".", "-" and "_". No other holder may have it. Running
+// servers accept the key some seconds later.
 func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if !role.valid() {
 		return nil, fmt.Errorf("server: unknown role %q: want client, worker or admin", role)
@@ -256,7 +262,8 @@ func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	return append(text, pem.EncodeToMemory(&pem.Block{Type: wire.CertificateBlock, Bytes: certificate})...), nil
 }
 
-// Remove takes a key away from somebody: servers that run close its connections some seconds later.
+// Remove revokes the key of a holder. Running servers close its connections
+// some seconds later.
 func (k *Keyring) Remove(name string) error {
 	unlock, err := k.lock()
 	if err != nil {

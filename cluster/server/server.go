@@ -1,8 +1,13 @@
-// Package server has NATS servers for package cluster: one inside the process, for examples, tests and
-// programs that are to run on one machine today and on many tomorrow, or one that others reach, alone or joined with more.
+// Package server runs NATS servers for package cluster. A server inside the
+// program is for examples, tests, and programs that run on one machine now and
+// on many later. Other programs can reach a server that listens, alone or
+// joined with other servers.
 //
-// Without a [Keyring] a server listens on nothing, or on this machine only, and whoever reaches it may do anything. With one it asks for
-// keys, speaks TLS only, and may listen anywhere. Who has a key may do what the key's [Role] says; the document docs/security.md has all of it.
+// Without a [Keyring], a server listens on no address, or on one of this
+// machine only, and any client that reaches it may do anything. With a Keyring,
+// it accepts only TLS connections with a key, and may listen anywhere. The
+// [Role] of a key says what its holder may do; docs/security.md has the
+// details.
 package server
 
 import (
@@ -20,7 +25,7 @@ import (
 	nats "github.com/nats-io/nats-server/v2/server"
 )
 
-// Options says what a server is like; nil means the zero value.
+// Options configures a Server; nil means the zero value.
 type Options struct {
 	// Folder is the directory in which the server stores its data. Empty means
 	// a temporary one, which Close removes.
@@ -79,14 +84,14 @@ type Options struct {
 	Join *Join
 }
 
-// Join says how a server joins others. It listens for them at an address of its
-// own, with TLS, and accepts servers whose certificate is of the same Keyring.
-// All servers have this Keyring.
+// Join configures how a server joins others. It listens for them at an address
+// of its own, with TLS, and accepts servers whose certificate is from the same
+// Keyring. All servers have a copy of this Keyring.
 type Join struct {
-	Name      string   // of this server: unlike those of the others, and always the same
+	Name      string   // of this server; unique among the servers, and the same after a restart
 	Listen    string   // "0.0.0.0:6222", with a fixed port
-	Advertise string   // where others find it, HOST:PORT, if that is not where it listens
-	Others    []string // where the others listen for it: "two.example:6222"; it may be among them
+	Advertise string   // HOST:PORT at which others find it, if it differs from Listen
+	Others    []string // addresses at which the others listen for servers, as "two.example:6222"; its own may be among them
 }
 
 // Server is a server in this process. Make one with [New]. Its methods are safe for concurrent use.
@@ -103,7 +108,8 @@ type Server struct {
 	closed  error
 }
 
-// New starts a server, with JetStream. Of one that joins others it is not waited for that these are there; see [Server.Setup].
+// New starts a server with JetStream. It does not wait for the servers that it
+// joins; see [Server.Setup].
 func New(opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -283,8 +289,9 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	return nil
 }
 
-// URL is the one to dial, if the server listens: with the address that it advertises, or listens on. If it listens on all of this machine's, that is the
-// first of the Hosts, or the name of this machine.
+// URL returns the URL to dial, if the server listens: with the address of
+// Advertise, or else of Listen. If the server listens on all addresses of the
+// machine, the URL has the first of Hosts, or the name of the machine.
 func (s *Server) URL() string {
 	u, err := url.Parse(s.server.ClientURL())
 	if err != nil { // the server has made it
@@ -306,7 +313,8 @@ func (s *Server) URL() string {
 // InProcessConn returns a connection to the server; it is for [concert/cluster.Access.InProcess].
 func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }
 
-// Close stops the server. Those who are connected to it try to reach it again from then on, so they are to be closed first.
+// Close stops the server. Close its clients and workers first, because they
+// would try to reconnect.
 func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.stop)
