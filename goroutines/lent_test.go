@@ -1,0 +1,86 @@
+package goroutines_test
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// TestLent_Returned: a task whose worker was lent while it waited gets the worker
+// as soon as the task that has it ends, before further tasks of the queue.
+func TestLent_Returned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer p.Close()
+		defer q.Close()
+		gate := make(chan struct{})
+		var order []string // guarded by the only worker of p
+		step := func(name string, wait <-chan struct{}) *concert.Future[int] {
+			return concert.Submit(t.Context(), p, func(context.Context, int) (int, error) {
+				if wait != nil {
+					<-wait
+				}
+				order = append(order, name)
+				return 0, nil
+			}, 0)
+		}
+		var behind []*concert.Future[int]
+		waits := concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+			awaited := step("awaited", nil)
+			behind = append(behind, step("has the worker", gate), step("behind", nil))
+			// A task of q waits for one of p, which needs the worker of this task.
+			concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
+			order = append(order, "waits")
+			return 0, nil
+		}, 0)
+		synctest.Wait()
+		close(gate)
+		result(t, waits)
+		for _, f := range behind {
+			result(t, f)
+		}
+		if want := []string{"awaited", "has the worker", "waits", "behind"}; !slices.Equal(order, want) {
+			t.Errorf("the tasks ran in the order %q, want %q", order, want)
+		}
+	})
+}
+
+// TestNested_LeftBehind: a task that ran on top of another one has left a goroutine
+// in a wait with its context. The task below has the worker all the same, and no
+// third task runs on it.
+func TestNested_LeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer p.Close()
+		defer q.Close()
+		var busy atomic.Bool
+		third, gone := make(chan *concert.Future[bool], 1), make(chan struct{})
+		awaitsThird := concert.Submit(t.Context(), q, func(ctx context.Context, _ int) (bool, error) { return (<-third).Result(ctx) }, 0)
+		result(t, concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+			onTop := concert.Submit(ctx, p, func(ctx context.Context, _ int) (int, error) {
+				go func() {
+					defer close(gone)
+					concert.Wait(context.WithoutCancel(ctx), concert.AllCompleted, awaitsThird)
+				}()
+				time.Sleep(time.Millisecond) // until the goroutine waits
+				return 0, nil
+			}, 0)
+			onTop.Result(ctx)
+			busy.Store(true)
+			defer busy.Store(false)
+			third <- concert.Submit(t.Context(), p, func(context.Context, int) (bool, error) { return busy.Load(), nil }, 0)
+			time.Sleep(time.Second)
+			return 0, nil
+		}, 0))
+		if result(t, awaitsThird) {
+			t.Error("a third task ran on the only worker next to another one")
+		}
+		<-gone
+	})
+}
