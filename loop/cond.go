@@ -2,9 +2,9 @@ package loop
 
 import "context"
 
-// Cond is where coroutines wait for a state of theirs to change. The state needs no lock, as long as
-// those who look at it and change it do not await in between; if they do, L is theirs. The zero value is ready to
-// use.
+// Cond lets coroutines wait until shared state has changed. The state needs no
+// lock, as long as coroutines do not await between reading and changing it. If
+// they do, use L. The zero value is ready to use.
 type Cond struct {
 	// L, if set, is let go of by Wait, which has it again when it returns.
 	L *Mutex
@@ -12,8 +12,9 @@ type Cond struct {
 	waiters waiters
 }
 
-// Wait waits for a Notify or a Broadcast, or until ctx ends, whose cause it then returns.
-// With L, which the caller must have, Wait has it again when it returns, whatever becomes of ctx.
+// Wait waits for a Notify or a Broadcast, or until ctx ends, and then returns
+// the cause of ctx. If L is set, the caller must hold it: Wait releases it, and
+// holds it again when it returns, also after an error.
 func (c *Cond) Wait(ctx context.Context) error {
 	caller := runs(ctx, opCondWait)
 	if caller.ended() != nil { // no switch otherwise, or a notification could come before we wait
@@ -39,8 +40,8 @@ func (c *Cond) Wait(ctx context.Context) error {
 	return err
 }
 
-// WaitFor waits until the condition holds, which it looks at first, and after each Notify and
-// Broadcast that it gets.
+// WaitFor waits until holds returns true. It calls holds first, and after each
+// Notify and Broadcast that wakes it.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {
@@ -50,7 +51,8 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// Notify wakes up to n of those who wait, the first ones first, and returns how many they were.
+// Notify wakes up to n waiters, those that have waited longest first, and
+// returns how many it woke.
 func (c *Cond) Notify(n int) int {
 	for i := range n {
 		if c.waiters.wakeOne() == nil {
@@ -60,5 +62,5 @@ func (c *Cond) Notify(n int) int {
 	return n
 }
 
-// Broadcast wakes all who wait, and returns how many they were.
+// Broadcast wakes all waiters, and returns their number.
 func (c *Cond) Broadcast() int { return c.waiters.wakeAll() }

@@ -11,27 +11,27 @@ import (
 	"concert"
 )
 
-// DeadlockError says that all coroutines of a loop waited, and nothing was left that could wake one: no
-// timer, no coroutine in Block, no open [Portal]. It is the cause with which all waits then fail. It is
-// [concert.ErrDeadlock] for errors.Is.
+// DeadlockError reports that all coroutines of a loop waited, and nothing could
+// wake one: no timer, no coroutine in [Block], no open [Portal]. All waits then
+// fail with it. errors.Is finds [concert.ErrDeadlock] in it.
 //
-// The end of Run's context, or a cancel function that another goroutine calls, does not count as something
-// that could wake a coroutine: a program that waits for nothing but its cancellation does so in
-// [Block].
+// The end of Run's context, or a cancel function that another goroutine calls,
+// does not count as something that could wake a coroutine. A program that only
+// waits for its cancellation must do so in Block.
 type DeadlockError struct {
 	mu    sync.Mutex
 	waits []Wait // guarded by mu; the coroutines say where they wait when they are told
 }
 
-// Waits returns who waits for what and where, parents first, of a hundred coroutines at most. It
-// is complete once Run has returned.
+// Waits returns the waits of at most a hundred coroutines, parents first. It is
+// complete when Run has returned.
 func (e *DeadlockError) Waits() []Wait {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.waits)
 }
 
-// Wait is one coroutine that waits.
+// Wait describes a coroutine that waits.
 type Wait struct {
 	Coroutine string // its name
 	Spawned   string // where it was started, as file:line

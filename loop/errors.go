@@ -2,5 +2,6 @@ package loop
 
 import "errors"
 
-// ErrClosed is the error of what is used after its end: a [Queue], a [Portal].
+// ErrClosed is the error of a Queue or a Portal that is used after it was
+// closed.
 var ErrClosed = errors.New("loop: closed")

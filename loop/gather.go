@@ -2,9 +2,10 @@ package loop
 
 import "context"
 
-// Gather runs the functions as coroutines, at the same time, and returns their values in
-// order. The first error cancels the others, as in [WithGroup]; Gather returns when all have ended, with
-// the errors joined and no values.
+// Gather runs the functions as coroutines, concurrently, and returns their
+// values in order. The first error cancels the others, as in [WithGroup].
+// Gather returns when all have ended. After an error, it returns the errors
+// joined, and no values.
 func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) ([]T, error) {
 	values := make([]T, len(fns))
 	err := WithGroup(ctx, func(_ context.Context, g *Group) error {
@@ -22,14 +23,15 @@ func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, err
 	return values, nil
 }
 
-// Outcome is what a function returned.
+// Outcome is the value and the error that a function returned.
 type Outcome[T any] struct {
 	Value T
 	Err   error
 }
 
-// Outcomes runs the functions as coroutines, at the same time, and returns what each of them did, in order.
-// Errors cancel nobody; the end of ctx does. It is asyncio's gather with return_exceptions.
+// Outcomes runs the functions as coroutines, concurrently, and returns their
+// outcomes in order. An error does not cancel the others, but the end of ctx
+// does. It corresponds to asyncio's gather with return_exceptions.
 func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) []Outcome[T] {
 	outcomes := make([]Outcome[T], len(fns))
 	tasks := make([]*Task, len(fns))
@@ -49,10 +51,11 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 	return outcomes
 }
 
-// First runs the functions as coroutines, at the same time, and returns what the one did that was
-// the first to end, and which it was. The others are cancelled, and have ended when it returns; if one of them had
-// ended with an error of its own by then, that is lost. If ctx ends first the number is that of the first to say
-// so. First panics without functions.
+// First runs the functions as coroutines, concurrently. It returns the number
+// and the result of the one that ends first. The others are canceled, and have
+// ended when First returns; an error of theirs is lost. If ctx ends first, the
+// number is that of the first function that returns. First panics without
+// functions.
 func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) (i int, v T, err error) {
 	if len(fns) == 0 {
 		panic("loop: First without functions")

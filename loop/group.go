@@ -11,7 +11,7 @@ import (
 	"concert"
 )
 
-// A Group owns coroutines, its children: it does not end before all of them have. See
+// A Group has coroutines as its children, and ends after all of them. See
 // [WithGroup].
 type Group struct {
 	ctx   scope
@@ -30,16 +30,18 @@ type Group struct {
 	origin *origin // of the last child
 }
 
-// WithGroup calls body with a group, in which it and the group's children may start more
-// children, waits for all of them, and returns the errors of body and children, joined. When it
-// returns none of them runs any more: a function that starts coroutines leaves none
-// behind.
+// WithGroup calls body with a group in which body and the children may start
+// more children. It waits for all of them, and returns the errors of body and
+// the children, joined. When it returns, none of them runs any longer. So a
+// function that starts coroutines in this way leaves none behind.
 //
-// The first error, of body or of a child, ends the context of the group and so those of all its
-// children; their awaits fail with a cause that is [context.Canceled] and says who failed. An
-// error that only reports the end of the context is left out, unless there is no other and the end
-// has come from outside: then it is that. A panic in a child is its error, a [*concert.PanicError]; one in body
-// goes on when the children have ended.
+// The first error, of body or of a child, ends the context of the group, and so
+// those of all its children. Their awaits fail with a cause that is
+// [context.Canceled] and says which coroutine failed. An error that only
+// reports the end of the context is omitted, unless there is no other error and
+// the context was ended from outside. A panic in a child becomes its error, a
+// [*concert.PanicError]. A panic in body continues when the children have
+// ended.
 //
 // This is the task group of Python's asyncio, and the nursery of trio.
 func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) error) error {
@@ -105,9 +107,9 @@ func (g *Group) wait(ended func() bool) {
 // end ends the group's context.
 func (g *Group) end(cause error) { g.ctx.end(cause) }
 
-// Cancel ends the context of the group, and so those of its children. WithGroup returns when
-// they have ended, with nil if they say nothing but that they were cancelled. Any goroutine
-// may call it.
+// Cancel ends the context of the group, and so those of its children. WithGroup
+// returns when they have ended, with nil if their errors only report the
+// cancellation. Any goroutine may call Cancel.
 func (g *Group) Cancel() {
 	l := g.owner.loop
 	l.mu.Lock()
@@ -129,9 +131,9 @@ func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	return g.spawn(plain(fn), entry(fn), 4)
 }
 
-// Background is Go for a coroutine that the group does not wait for: a ticker, a
-// listener, a watcher. It is cancelled when body and all others have ended, and then
-// waited for.
+// Background is Go for a coroutine that the group need not wait for, such as a
+// ticker, a listener or a watcher. When body and all other children have ended,
+// it is canceled, and the group waits for it.
 func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Background with a nil function")
@@ -142,8 +144,8 @@ func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	return t
 }
 
-// After is Go for a coroutine that begins after d: asyncio's call_later. Its Cancel calls it
-// off. Until it begins it costs no goroutine.
+// After is Go for a coroutine that starts after d, like asyncio's call_later.
+// The Cancel of the Task cancels it. Until it starts, it needs no goroutine.
 func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.After with a nil function")

@@ -15,33 +15,35 @@ import (
 
 // Options tunes a loop. The zero value, and nil, are ready to use.
 type Options struct {
-	// Name is how the loop is called in reports, and in profiles, where its goroutines carry the
-	// label "loop". Empty means "loop".
+	// Name is the name of the loop in reports, and in profiles the value of the
+	// label "loop" of its goroutines. Empty means "loop".
 	Name string
 
-	// Stall is how long a coroutine may hold the loop, from one await to the next, until it is
-	// reported. Zero means 100 milliseconds, as asyncio's slow_callback_duration; negative,
-	// never.
+	// Stall is how long a coroutine may hold the loop, from one await to the
+	// next, before it is reported. Zero means 100 milliseconds, as asyncio's
+	// slow_callback_duration. Negative means that nothing is reported.
 	Stall time.Duration
 
-	// OnStall, if set, is told of a coroutine that holds the loop, while it does so and once, on
-	// a goroutine of its own, which may still be under way when Run returns. If nil, it is logged
-	// with package slog.
+	// OnStall, if set, is called once for a coroutine that holds the loop,
+	// while it does so. It runs on a goroutine of its own, perhaps until after
+	// Run has returned. Nil logs the report with package slog.
 	OnStall func(*StallReport)
 
-	// Virtual has the loop's time jump to the next timer whenever all coroutines wait, and stand
-	// still otherwise: a test of an hour takes no time. While a coroutine is in Block, or waits for
-	// a future, the time stands still. It starts at midnight UTC 2000-01-01, as that of testing/synctest.
+	// Virtual makes the loop's time virtual: it jumps to the next timer
+	// whenever all coroutines wait, and stands still otherwise. So a test of an
+	// hour takes no time. It also stands still while a coroutine is in Block,
+	// or waits for a future. It starts at midnight UTC 2000-01-01, as that of
+	// testing/synctest.
 	Virtual bool
 
-	// Seed, if not zero, has the loop choose at random, by the seed, which coroutine runs next, and
-	// switch at awaits that need not wait: the same seed makes the same choices. It implies
-	// Virtual. See package concert/loop/looptest.
+	// Seed, if not zero, makes the loop choose at random which coroutine runs
+	// next, and switch at awaits that need not wait. The same seed makes the
+	// same choices. It implies Virtual. See package concert/loop/looptest.
 	Seed uint64
 }
 
-// Loop is what coroutines run in. Its methods, and those of [Portal], may be called from any goroutine;
-// nearly everything else in this package is for coroutines only.
+// Loop is an event loop. Its methods, and those of [Portal], may be called from
+// any goroutine. Nearly everything else in this package is for coroutines only.
 type Loop struct {
 	opts    Options
 	started time.Time       // by the real clock
@@ -81,17 +83,18 @@ type Loop struct {
 
 var loops atomic.Uint64
 
-// Run runs main as the first coroutine of a loop of its own, on the calling goroutine, and
-// returns its error when it and all other coroutines of the loop have ended. g is a group like that of
-// [WithGroup]: main's, whose children Run waits for.
+// Run runs main as the first coroutine of a new loop, on the calling goroutine.
+// It returns main's error when main and all other coroutines of the loop have
+// ended. g is a group like that of [WithGroup], for whose children Run waits.
 //
-// ctx gives the coroutines their values, and its end is, a moment later, that of their contexts. If all
-// coroutines wait and nothing can wake them, their waits fail with a [*DeadlockError], which then is
-// part of Run's error.
+// The contexts of the coroutines have the values of ctx, and end a moment after
+// ctx ends. If all coroutines wait and nothing can wake them, their waits fail
+// with a [*DeadlockError], which is then part of Run's error.
 //
-// Run panics if ctx is that of a running coroutine: a loop in a loop would keep the outer one
-// from running. Within [Block] it may be called. In a task that holds a lock, by Options.Lock of
-// concert/goroutines, let go of it first: the loop does not.
+// Run panics if ctx is that of a running coroutine, because a loop in a loop
+// would keep the outer one from running. It may be called in [Block]. In a task
+// that holds a lock, by Options.Lock of concert/goroutines, release the lock
+// first, because the loop does not.
 func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *Group) error) error {
 	if main == nil {
 		panic("loop: Run with a nil function")
@@ -199,13 +202,14 @@ func Of(ctx context.Context) *Loop {
 // String returns the loop's name.
 func (l *Loop) String() string { return l.opts.Name }
 
-// Block calls fn, which may block, outside of the loop: other coroutines run meanwhile. It
-// returns what fn returns, when it is the coroutine's turn again. What belongs to the loop must not be
-// touched in fn, nor functions of this package be called with ctx.
+// Block calls fn, which may block, outside of the loop: other coroutines run in
+// the meantime. When fn has returned and it is the coroutine's turn again,
+// Block returns the error of fn. fn must not use data of the loop, nor call
+// functions of this package with ctx.
 //
-// Block cannot end fn: what ends with a context should be given ctx. It is the to_thread of
-// Python's asyncio; for work on the processors [Offload] is better, which bounds how much of it
-// goes on at a time.
+// Block cannot end fn. If fn can end with a context, pass ctx to it. Block
+// corresponds to to_thread in Python's asyncio. For CPU-bound functions,
+// [Offload] is better, because an executor limits how many run concurrently.
 func Block(ctx context.Context, fn func() error) error {
 	c, err := awaits(ctx, opBlock)
 	if err != nil {
@@ -217,12 +221,14 @@ func Block(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
-// Offload has an executor run fn(ctx, arg), and waits for the outcome while other
-// coroutines run: for work that would hold the loop for long. The executor may be any: goroutines,
-// processes, Python. If ctx ends the task is cancelled, and Offload returns the cause at once.
+// Offload runs fn(ctx, arg) on an executor, and waits for the outcome while
+// other coroutines run. It is for functions that would hold the loop for long.
+// The executor may be any: goroutines, processes, Python. If ctx ends, the task
+// is canceled, and Offload returns the cause at once.
 //
-// A future of any executor can be awaited: its Result, given the coroutine's context, lets the loop go
-// on, and so do all waits of package concert. Offload is Submit and Result.
+// A coroutine can await a future of any executor: Result with the coroutine's
+// context lets other coroutines run, and so do all waits of package concert.
+// Offload is Submit and Result.
 func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
 	if _, err := awaits(ctx, opOffload); err != nil {
 		var zero Out

@@ -8,16 +8,18 @@ import (
 	"concert"
 )
 
-// Mutex is a lock among coroutines, for what must not be interleaved although it awaits. Between two
-// awaits no other coroutine runs, so what does not await needs none. The zero value is free.
-// It is handed over first come, first served.
+// Mutex is a lock among coroutines, for code that awaits and must not be
+// interleaved. Code without an await needs no Mutex, because no other coroutine
+// runs between two awaits. The zero value is unlocked. Waiters acquire it in
+// the order in which they came.
 type Mutex struct {
 	holder  atomic.Pointer[Task] // written by the one who has the baton
 	waiters waiters
 }
 
-// Lock waits for the lock, or until ctx ends, whose cause it then returns. Of a coroutine
-// that has it already, it is a [concert.ErrDeadlock].
+// Lock acquires the lock. It waits until it can, or until ctx ends, and then
+// returns the cause of ctx. If the coroutine holds the lock already, the error
+// wraps [concert.ErrDeadlock].
 func (m *Mutex) Lock(ctx context.Context) error {
 	c, err := awaits(ctx, opMutexLock)
 	if err != nil || m.TryLock(ctx) {
@@ -29,7 +31,8 @@ func (m *Mutex) Lock(ctx context.Context) error {
 	return m.waiters.wait(c, opMutexLock, m) // Unlock has made us the holder
 }
 
-// TryLock takes the lock if it is free, and reports whether it did. It does not wait.
+// TryLock acquires the lock if it is free, and reports whether it did. It does
+// not wait.
 func (m *Mutex) TryLock(ctx context.Context) bool {
 	t := runs(ctx, opMutexTryLock).task()
 	if m.holder.Load() != nil {
@@ -39,8 +42,8 @@ func (m *Mutex) TryLock(ctx context.Context) bool {
 	return true
 }
 
-// Unlock hands the lock to the one who has waited for longest. Any coroutine may call it. It panics if the lock is
-// free.
+// Unlock releases the lock, and hands it to the coroutine that has waited for
+// longest. Any coroutine may call it. It panics if the lock is free.
 func (m *Mutex) Unlock() {
 	if m.holder.Load() == nil {
 		panic("loop: Unlock of a Mutex that is not locked")

@@ -115,8 +115,8 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// Dial connects to an address, like [net.Dialer.DialContext], while other coroutines run. What it returns is a [Conn]
-// of the calling coroutine.
+// Dial connects to an address, like net.Dialer.DialContext, while other
+// coroutines run. It returns a [Conn] of the calling coroutine.
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var c net.Conn
 	err := Block(ctx, func() (err error) {
@@ -132,13 +132,15 @@ func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return Conn(ctx, c), nil
 }
 
-// Serve accepts connections and handles each in a coroutine of its own, with a [Conn] of that coroutine, which is closed
-// when handle returns. It goes on until ctx ends or the listener fails, closes the listener, cancels those that
-// are being handled and waits for them, and returns the cause, or the listener's error. When there are too many open
-// files it tries again after a while.
+// Serve accepts connections and calls handle for each in a coroutine of its
+// own, with a [Conn] of that coroutine, which is closed when handle returns. It
+// continues until ctx ends or the listener fails. Then it closes the listener,
+// cancels the running handlers, waits for them, and returns the cause of ctx or
+// the listener's error. If there are too many open files, it tries again after
+// a pause.
 //
-// A panic in handle ends its connection and no other; it is logged with package slog. To bound the number of
-// connections have handle acquire a [Semaphore].
+// A panic in handle ends its connection only, and is logged with package slog.
+// To limit the number of connections, let handle acquire a [Semaphore].
 func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.Context, c net.Conn)) error {
 	if listener == nil || handle == nil {
 		panic("loop: Serve with a nil listener or function")

@@ -5,8 +5,9 @@ import (
 	"errors"
 )
 
-// Portal is the way into a loop from other goroutines. It is open until its Close, or until the context of the
-// group that it belongs to ends. Its methods may be called from any goroutine.
+// Portal lets other goroutines enter a loop. It is open until its Close, or
+// until the context of the group that it belongs to ends. Its methods may be
+// called from any goroutine.
 //
 // It is a [concert.Lock], so that with
 //
@@ -25,8 +26,8 @@ type Portal struct {
 	err  error         // of Run, once it has
 }
 
-// Portal opens a way into the loop. The group waits for it to be closed, as it waits for a child. While one
-// is open the loop takes nothing for a deadlock.
+// Portal opens a [Portal] into the loop. The group waits until it is closed, as
+// for a child. While a portal is open, the loop reports no deadlock.
 func (g *Group) Portal() *Portal {
 	p := &Portal{group: g}
 	l := g.owner.loop
@@ -72,8 +73,8 @@ func (p *Portal) closeLocked() {
 	}
 }
 
-// Open makes a loop that has no coroutines but those that come in by the portal. It ends by the portal's Close,
-// or when ctx ends.
+// Open makes a loop whose only coroutines are those that enter by the portal.
+// It ends when the portal is closed, or when ctx ends.
 //
 //	portal := loop.Open(ctx, nil)
 //	defer portal.Close()
@@ -94,11 +95,13 @@ func Open(ctx context.Context, opts *Options) *Portal {
 	return <-opened
 }
 
-// Run runs fn as a coroutine of the loop, on the calling goroutine, and returns its error. The context that fn is given
-// has the values of ctx, and ends with it and with the portal's group. After Close it returns
-// [ErrClosed]. A panic in fn goes on in Run's caller.
+// Run runs fn as a coroutine of the loop, on the calling goroutine, and returns
+// its error. The context of fn has the values of ctx, and ends with ctx and
+// with the portal's group. After Close, Run returns [ErrClosed]. A panic in fn
+// continues in the caller of Run.
 //
-// What the caller did before is seen by coroutines that run after fn, and the other way round.
+// What the caller does before Run synchronizes before later steps of the loop,
+// and steps before the end of fn synchronize before the return of Run.
 func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (err error) {
 	if ctx == nil || fn == nil {
 		panic("loop: Portal.Run with a nil context or function")
@@ -149,9 +152,11 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 // errNotReturned is what those see who wait for a coroutine whose panic goes on in the caller of Portal.Run.
 var errNotReturned = errors.New("loop: the function has panicked or called runtime.Goexit")
 
-// Close closes the portal: nobody comes in any more. Its group waits for those who are inside. That of [Open]
-// ends the loop, waits for them, and returns the error of the loop, if there is one; a coroutine of the loop must not call
-// it, as it would wait for itself. Later calls do the same.
+// Close closes the portal: no goroutine can enter any longer. If the portal
+// belongs to a group, the group waits for those that have entered. A portal of
+// [Open] ends its loop, waits for them, and returns the error of the loop, if
+// there is one. A coroutine of this loop must not call Close, because it would
+// wait for itself. Later calls do the same.
 func (p *Portal) Close() error {
 	l := p.group.owner.loop
 	l.mu.Lock()

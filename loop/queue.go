@@ -7,9 +7,10 @@ import (
 	"concert/internal/option"
 )
 
-// Queue passes items from coroutines to coroutines, first in, first out, also among those who
-// wait. An item that was put is got exactly once, or is still in the queue: a Get that is
-// cancelled has taken nothing, and a Put that is has put nothing.
+// Queue passes items between coroutines, first in, first out; waiters are
+// served in this order, too. Each item is received exactly once, or is still in
+// the queue: a Get that is canceled has removed no item, and a Put that is
+// canceled has added none.
 type Queue[T any] struct {
 	capacity int // 0 is no bound
 	items    ring[T]
@@ -18,16 +19,18 @@ type Queue[T any] struct {
 	closed   bool
 }
 
-// NewQueue returns a queue that holds up to capacity items; Put waits when it is full. For a
-// capacity of zero there is no bound, as in Python. It panics if capacity is negative.
+// NewQueue returns a queue for up to capacity items. Put waits when it is full.
+// A capacity of zero means no limit, as in Python. NewQueue panics if capacity
+// is negative.
 func NewQueue[T any](capacity int) *Queue[T] {
 	option.NotNegative("loop: NewQueue", "capacity", capacity)
 	return &Queue[T]{capacity: capacity}
 }
 
-// Put adds an item, or hands it to the Get that has waited for longest. It waits while the queue
-// is full, until there is room or ctx ends, whose cause it then returns. In a closed
-// queue, or one that is closed meanwhile, it returns [ErrClosed].
+// Put adds an item, or hands it to the Get that has waited for longest. If the
+// queue is full, it waits until there is room or ctx ends, and then returns the
+// cause of ctx. If the queue is closed, before or during the wait, it returns
+// [ErrClosed].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	c, err := awaits(ctx, opQueuePut)
 	if err != nil {
@@ -47,7 +50,8 @@ func (q *Queue[T]) waitToPut(c caller, v T) error {
 	return q.putters.wait(c, opQueuePut, &v)
 }
 
-// TryPut is Put if that need not wait. It reports whether it did; a closed queue takes nothing.
+// TryPut is Put without a wait. It reports whether it added the item; it never
+// does in a closed queue.
 func (q *Queue[T]) TryPut(v T) bool {
 	if q.closed {
 		return false
@@ -63,8 +67,9 @@ func (q *Queue[T]) TryPut(v T) bool {
 	return true
 }
 
-// Get removes the first item. It waits while there is none, until there is or ctx ends, whose cause
-// it then returns. When the queue is closed and empty it returns [ErrClosed].
+// Get removes the first item and returns it. If there is none, it waits until
+// there is one or ctx ends, and then returns the cause of ctx. If the queue is
+// closed and empty, it returns [ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	c, err := awaits(ctx, opQueueGet)
 	if err != nil {
@@ -85,7 +90,7 @@ func (q *Queue[T]) waitToGet(c caller) (T, error) {
 	return *v, err
 }
 
-// TryGet is Get if that need not wait. It reports whether there was an item.
+// TryGet is Get without a wait. It reports whether there was an item.
 func (q *Queue[T]) TryGet() (v T, ok bool) {
 	if q.items.n == 0 {
 		return v, false
@@ -97,8 +102,8 @@ func (q *Queue[T]) TryGet() (v T, ok bool) {
 	return v, true
 }
 
-// All returns the items one after another, as Get does, until the queue is closed and empty. If
-// ctx ends, the last pair has its cause.
+// All returns a sequence of the items, received by Get, until the queue is
+// closed and empty. If ctx ends, the last pair has its cause.
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -110,8 +115,9 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// Close says that no more items come. Those that are in the queue can still be got; who waits for
-// more, or for room, gets [ErrClosed]. Later calls do nothing.
+// Close closes the queue for new items. Items in the queue can still be
+// received. Other waits, for items or for room, fail with [ErrClosed]. Later
+// calls do nothing.
 func (q *Queue[T]) Close() {
 	q.closed = true
 	q.getters.failAll(ErrClosed)

@@ -276,14 +276,14 @@ func (e cancelled) Error() string { return string(e) }
 // Is makes it context.Canceled for errors.Is.
 func (e cancelled) Is(target error) bool { return target == context.Canceled }
 
-// WithCancel returns a context for the calling coroutine that ends when cancel is called,
-// with its argument as cause, or when ctx ends. A nil cause stands for an error that is
-// context.Canceled. Cancel must be called in the end, and may be called from any goroutine, any
-// number of times.
+// WithCancel returns a context for the calling coroutine. It ends when cancel
+// is called, with the argument as its cause, or when ctx ends. A nil cause
+// stands for an error that is [context.Canceled]. The caller must call cancel
+// in the end. Any goroutine may call it, any number of times.
 //
-// From then on every await that is given the context, or one made from it, fails with the
-// cause, those that wait now included: a cancellation cannot be missed or used up. In package context
-// there is [context.WithCancelCause]; its contexts work as well, at a higher price.
+// After that, every await with this context, or one derived from it, fails with
+// the cause; those that wait already fail as well. So a cancellation cannot be
+// missed. Contexts of [context.WithCancelCause] work as well, at a higher cost.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
 	c := runs(ctx, opWithCancel)
 	s := new(scope)
@@ -303,19 +303,22 @@ func (s *scope) cancel(cause error) {
 	l.unlock(nil)
 }
 
-// WithTimeout returns a context for the calling coroutine that ends after d, with
-// [context.DeadlineExceeded], or when ctx does. Cancel must be called when it is not
-// needed any more, and may be called from any goroutine.
+// WithTimeout returns a context for the calling coroutine that ends after d,
+// with [context.DeadlineExceeded], or when ctx does. The caller must call
+// cancel when the context is no longer needed. Any goroutine may call it.
 //
-// The time is the loop's, which may be virtual; the context has no Deadline then, as others would take it for real. Contexts of [context.WithTimeout] work as well, at a higher
-// price, and by the real time. One that package context makes from this one ends as cancelled, with
-// DeadlineExceeded as its [context.Cause].
+// The time is that of the loop, which may be virtual. A context with virtual
+// time has no Deadline, because other packages would take it for real time.
+// Contexts of [context.WithTimeout] work as well, at a higher cost, with real
+// time. A context that package context derives from this one ends as canceled,
+// and its [context.Cause] is DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := runs(ctx, opWithTimeout)
 	return withLimit(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
-// WithDeadline is WithTimeout up to a time, of the loop's clock, see [Now].
+// WithDeadline is WithTimeout with a point in time of the loop's clock, see
+// [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
 	c := runs(ctx, opWithDeadline)
 	return withLimit(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
@@ -342,8 +345,8 @@ func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context
 	return s, func() { s.cancel(nil) }
 }
 
-// Shield returns a context for the calling coroutine that does not end when ctx does: for
-// cleaning up after a cancellation. Bound the time of it:
+// Shield returns a context for the calling coroutine that does not end when ctx
+// does. It is for cleanup after a cancellation. Limit the time of the cleanup:
 //
 //	defer func() {
 //		ctx, cancel := loop.WithTimeout(loop.Shield(ctx), time.Second)

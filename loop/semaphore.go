@@ -6,19 +6,22 @@ import (
 	"concert/internal/option"
 )
 
-// Semaphore lets a number of coroutines in at a time. It is handed over first come, first served.
+// Semaphore limits how many coroutines hold it at the same time. Waiters
+// acquire it in the order in which they came.
 type Semaphore struct {
 	free    int
 	waiters waiters
 }
 
-// NewSemaphore returns a semaphore with n places. It panics if n is negative.
+// NewSemaphore returns a semaphore that n coroutines can hold. It panics if n
+// is negative.
 func NewSemaphore(n int) *Semaphore {
 	option.NotNegative("loop: NewSemaphore", "n", n)
 	return &Semaphore{free: n}
 }
 
-// Acquire waits for a place, or until ctx ends, whose cause it then returns.
+// Acquire waits until the semaphore has room, or until ctx ends, and then
+// returns the cause of ctx.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	c, err := awaits(ctx, opSemaphoreAcquire)
 	if err != nil || s.TryAcquire() {
@@ -27,7 +30,8 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	return s.waiters.wait(c, opSemaphoreAcquire, s) // Release has given us its place
 }
 
-// TryAcquire takes a place if there is one and nobody waits, and reports whether it did.
+// TryAcquire acquires the semaphore if it has room and no waiters, and reports
+// whether it did.
 func (s *Semaphore) TryAcquire() bool {
 	if s.free == 0 {
 		return false
@@ -36,8 +40,9 @@ func (s *Semaphore) TryAcquire() bool {
 	return true
 }
 
-// Release gives a place back: to the one who has waited for longest, if somebody waits. Called
-// more often than Acquire it adds places.
+// Release releases the semaphore, and hands it to the coroutine that has waited
+// for longest, if there is one. More calls of Release than of Acquire raise the
+// limit.
 func (s *Semaphore) Release() {
 	if s.waiters.wakeOne() == nil {
 		s.free++

@@ -7,9 +7,10 @@ import (
 	"os/signal"
 )
 
-// Signals returns the signals that the process gets of those named, one after another, while other coroutines run, until
-// ctx ends. From when the range over it begins to when it ends, they are for it, see [signal.Notify]; those that
-// come while the loop's body runs are not lost, unless they are more than 16.
+// Signals returns a sequence of the given signals that the process receives,
+// until ctx ends. Other coroutines run while it waits. While the range over it
+// runs, these signals go to it, see [signal.Notify]. Up to 16 signals that
+// arrive while the loop's body runs are kept.
 //
 //	g.Background(func(ctx context.Context) error {
 //		for range loop.Signals(ctx, syscall.SIGHUP) {

@@ -12,16 +12,17 @@ import (
 
 const defaultStall = 100 * time.Millisecond
 
-// StallReport says that a coroutine holds the loop: no other has run for a while.
+// StallReport describes a coroutine that holds the loop, so that no other
+// coroutine runs.
 type StallReport struct {
-	Loop      string        // its name
-	Coroutine string        // who holds it
-	Spawned   string        // where that was started, as file:line
+	Loop      string        // the name of the loop
+	Coroutine string        // the name of the coroutine
+	Spawned   string        // where it was started, as file:line
 	For       time.Duration // how long it has held the loop so far, at least
-	Stack     string        // where it is, the innermost call first; empty if it went on meanwhile
+	Stack     string        // where it is, the innermost call first; empty if the coroutine has continued in the meantime
 }
 
-// String says it in words, with what to do.
+// String describes the stall, and says what to do.
 func (r *StallReport) String() string {
 	return fmt.Sprintf("loop: %s has held the loop %q for %v, and no other coroutine runs: run long computations by Offload, and blocking calls by Block; it was started at %s and is at\n%s",
 		r.Coroutine, r.Loop, r.For.Round(time.Millisecond), r.Spawned, r.Stack)

@@ -9,8 +9,8 @@ import (
 	"concert"
 )
 
-// A Task is a coroutine: a function that runs in a loop, in turn with others. It is made by
-// [Group.Go], [Group.Background] and [Group.After].
+// A Task is a coroutine: a function that runs in a loop, in turn with others.
+// [Group.Go], [Group.Background] and [Group.After] make it.
 //
 // There may be a million, so it is packed: what is told rarely is behind a pointer.
 type Task struct {
@@ -82,12 +82,14 @@ func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 // isDone reports whether the coroutine has ended; any goroutine may ask.
 func (t *Task) isDone() bool { return t.done.Load() }
 
-// Wait waits until the coroutine has ended, and returns the error of its function. If ctx
-// ends first it returns the cause for that, and the coroutine goes on. An outcome that is there already
-// is returned whatever ctx is.
+// Wait waits until the coroutine has ended, and returns the error of its
+// function. If ctx ends first, it returns the cause of ctx, and the coroutine
+// continues. If the coroutine has ended already, Wait returns its error even if
+// ctx has ended.
 //
-// A panic in the function is a [*concert.PanicError], a runtime.Goexit [concert.ErrGoexit], and
-// one that was cancelled before it began has the cause as its error.
+// A panic in the function is a [*concert.PanicError], and a runtime.Goexit is
+// [concert.ErrGoexit]. If the coroutine was canceled before it began, the error
+// is the cause of that.
 func (t *Task) Wait(ctx context.Context) error {
 	if err := t.wait(ctx, opTaskWait); err != nil {
 		return err
@@ -110,16 +112,16 @@ func (t *Task) wait(ctx context.Context, op op) error {
 	return t.joiners.wait(c, op, t)
 }
 
-// Done reports whether the coroutine has ended. Any goroutine may ask.
+// Done reports whether the coroutine has ended. Any goroutine may call it.
 func (t *Task) Done() bool { return t.isDone() }
 
-// Cancel ends the coroutine's context: all its awaits fail from now on. If it has not begun it
-// never will. Its group goes on, unless the function makes another error of it. Any goroutine
-// may call it.
+// Cancel ends the coroutine's context: all its awaits fail from now on. A
+// coroutine that has not begun never begins. The group continues, unless the
+// function returns another error. Any goroutine may call Cancel.
 func (t *Task) Cancel() { t.ctx.end(errCancelled) }
 
-// SetName gives the coroutine a name, for reports and [Loop.Tree]. Without one it has that of its
-// function. Any goroutine may call it.
+// SetName sets the name of the coroutine in reports and in [Loop.Tree]. The
+// default is the name of its function. Any goroutine may call it.
 func (t *Task) SetName(format string, args ...any) *Task {
 	name := fmt.Sprintf(format, args...)
 	t.loop.mu.Lock()
@@ -159,8 +161,8 @@ type Future[T any] struct {
 	value T
 }
 
-// Spawn starts a coroutine in the group whose function has a result. As with [Group.Go], an
-// error of the function cancels the group.
+// Spawn starts a coroutine with a result in the group. As with [Group.Go], an
+// error of its function cancels the group.
 func Spawn[T any](g *Group, fn func(ctx context.Context) (T, error)) *Future[T] {
 	if fn == nil {
 		panic("loop: Spawn with a nil function")
@@ -177,8 +179,9 @@ func (f *Future[T]) call(ctx context.Context) (err error) {
 	return err
 }
 
-// Result waits until the coroutine has ended, and returns what its function did. If ctx ends
-// first it returns the cause for that, and the coroutine goes on.
+// Result waits until the coroutine has ended, and returns the result of its
+// function. If ctx ends first, it returns the cause of ctx, and the coroutine
+// continues.
 func (f *Future[T]) Result(ctx context.Context) (T, error) {
 	if err := f.wait(ctx, opFutureResult); err != nil {
 		var zero T

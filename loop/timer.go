@@ -130,8 +130,8 @@ func (l *Loop) ring() {
 	l.unlock(nil)
 }
 
-// Sleep waits for d, or until ctx ends, whose cause it then returns. A d of zero or less lets
-// those run who are ready, as [Yield].
+// Sleep waits for d, or until ctx ends, and then returns the cause of ctx. A d
+// of zero or less lets ready coroutines run, like [Yield].
 func Sleep(ctx context.Context, d time.Duration) error {
 	c, err := awaits(ctx, opSleep)
 	if err != nil {
@@ -153,8 +153,8 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	return c.parkLocked(opSleep, nil, ear)
 }
 
-// Yield lets the other coroutines run that are ready, each up to its next await. A coroutine
-// that computes for long may call it now and then; better, it hands the work to [Offload].
+// Yield lets all ready coroutines run up to their next await. A coroutine that
+// computes for long may call it regularly; [Offload] is better.
 func Yield(ctx context.Context) error {
 	c, err := awaits(ctx, opYield)
 	if err == nil {
