@@ -303,11 +303,12 @@ func TestCircle_Canceled(t *testing.T) {
 				return g.Result(ctx)
 			}, 0)
 			g = concert.Submit(t.Context(), b, func(ctx context.Context, _ int) (int, error) {
-				close(begin)
+				<-begin
 				synctest.Wait()
 				f.Cancel()
 				return f.Result(ctx)
 			}, 0)
+			close(begin)
 			if _, err := g.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) || errors.Is(err, concert.ErrDeadlock) {
 				t.Fatalf("the wait for a canceled task returned %v", err)
 			}
