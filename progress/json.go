@@ -35,7 +35,7 @@ func newRecord(e concert.Event) Record {
 		r.Worker = &e.Worker
 	}
 	if e.Err != nil {
-		r.Error = e.Err.Error()
+		r.Error = concert.ErrorText(e.Err) // it is somebody's code
 	}
 	return r
 }

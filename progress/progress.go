@@ -30,7 +30,9 @@ package progress
 
 import (
 	"io"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"concert"
@@ -57,7 +59,9 @@ type Options struct {
 	// Noun is what a task stands for, in the plural. Empty means "tasks".
 	Noun string
 	// Unit formats the amounts that tasks report with concert.Progress, such as
-	// [Bytes]. Nil means that they are not shown; they still move the bar.
+	// [Bytes]. Nil means that they are not shown; they still move the bar. If it
+	// panics, or does not return within a second, they are plain numbers from
+	// then on.
 	Unit func(amount int64) string
 	// Every is the time between two Lines. Zero means ten seconds, and less than
 	// a second means a second.
@@ -99,7 +103,7 @@ func New(w io.Writer, o *Options) *Display {
 			d.format = Bar
 		}
 	}
-	d.counts = counts{total: o.Total, noun: o.Noun, unit: o.Unit, begin: time.Now(), running: make(map[uint64]amount)}
+	d.counts = counts{total: o.Total, noun: o.Noun, unit: contained(o.Unit), begin: time.Now(), running: make(map[uint64]amount)}
 	if d.counts.noun == "" {
 		d.counts.noun = "tasks"
 	}
@@ -109,6 +113,28 @@ func New(w io.Writer, o *Options) *Display {
 	}
 	go d.paint()
 	return d
+}
+
+// unitTime is how long a call of Options.Unit may take.
+const unitTime = time.Second
+
+// contained returns a function that calls unit on another goroutine, until a
+// call fails. It returns nil if unit is nil.
+func contained(unit func(int64) string) func(int64) string {
+	if unit == nil {
+		return nil
+	}
+	var failed atomic.Bool
+	return func(amount int64) string {
+		if !failed.Load() {
+			text, failure := concert.CallApart(unitTime, func() string { return unit(amount) })
+			if failure == nil {
+				return text
+			}
+			failed.Store(true)
+		}
+		return strconv.FormatInt(amount, 10)
+	}
 }
 
 // Observe takes an event of a task. It is a [concert.Observer], to be set in

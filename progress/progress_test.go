@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,73 @@ func TestLines(t *testing.T) {
 		d.Close()
 		if got, want := out.take(), "400 tasks, 0 running\n799 tasks, 1 running\n999 tasks in 25 s\n"; got != want {
 			t.Errorf("it wrote\n%s want\n%s", got, want)
+		}
+	})
+}
+
+// misdeeds are what code of the program may do instead of returning. The one that
+// hangs does so until release is closed.
+func misdeeds(release <-chan struct{}) map[string]func() {
+	return map[string]func(){
+		"panics": func() { panic("out of cheese") },
+		"exits":  runtime.Goexit,
+		"hangs":  func() { <-release },
+	}
+}
+
+// TestUnit_Fails: a Display whose Unit fails shows plain numbers from then on.
+func TestUnit_Fails(t *testing.T) {
+	for name := range misdeeds(nil) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out output
+				release := make(chan struct{})
+				defer close(release)
+				calls := 0
+				d := progress.New(&out, &progress.Options{Unit: func(int64) string {
+					calls++
+					misdeeds(release)[name]()
+					return "never"
+				}})
+				o := events(d.Observe)
+				o.start(1)
+				time.Sleep(15 * time.Second)
+				o.report(1, 0, 10)
+				o.report(1, 5, 10)
+				d.Close()
+				if got, want := out.take(), "0 tasks, 1 running, 0/s\n0 tasks in 15 s, 5\n"; got != want {
+					t.Errorf("it wrote\n%s want\n%s", got, want)
+				}
+				if calls != 1 {
+					t.Errorf("Unit was called %d times, want once", calls)
+				}
+			})
+		})
+	}
+}
+
+// badError is an error with a text that fails.
+type badError struct{ fail func() }
+
+// Error fails.
+func (e badError) Error() string { e.fail(); return "never" }
+
+// TestJSON_BadErrors: an error that has no text costs no task.
+func TestJSON_BadErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out output
+		d := progress.New(&out, &progress.Options{Format: progress.JSON})
+		release := make(chan struct{})
+		defer close(release)
+		for _, fail := range misdeeds(release) {
+			d.Observe(concert.Event{Kind: concert.TaskFinished, Task: 1, Worker: -1, Err: badError{fail}})
+		}
+		d.Close()
+		got := out.take()
+		for _, want := range []string{"panicked: out of cheese", "called runtime.Goexit", "did not return within 1s"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("no record has %q:\n%s", want, got)
+			}
 		}
 	})
 }

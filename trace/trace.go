@@ -30,7 +30,6 @@ package trace
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -141,18 +140,14 @@ func (t *Writer) start(at workerID, e concert.Event) {
 	tr.begin(r.start)
 }
 
-// textOf is what an error says: empty for nil, and something for one that cannot be asked.
-func textOf(err error) (text string) {
+// textOf is what an error says: empty for nil, and something for one whose
+// method fails.
+func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			text = fmt.Sprintf("an error of type %T", err)
-		}
-	}()
-	if text = err.Error(); text == "" {
-		return "an error without a text"
+	if text := concert.ErrorText(err); text != "" {
+		return text
 	}
-	return text
+	return "an error without a text"
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"concert"
@@ -314,6 +315,12 @@ func (e *nilError) Error() string { return e.text }
 
 type usesPool struct{ ex concert.Executor }
 
+// badError is an error with a text that fails.
+type badError struct{ fail func() }
+
+// Error fails.
+func (e badError) Error() string { e.fail(); return "never" }
+
 func (e usesPool) Error() string {
 	n, _ := concert.Submit(context.Background(), e.ex, func(context.Context, int) (int, error) { return 5, nil }, 0).Result(context.Background())
 	return fmt.Sprint(n)
@@ -321,26 +328,31 @@ func (e usesPool) Error() string {
 
 // TestStrangeErrors: what errors do when they are asked is not to be the trace's trouble.
 func TestStrangeErrors(t *testing.T) {
-	var file bytes.Buffer
-	tracer := trace.New(&file)
-	ex := goroutines.New(2, &goroutines.Options{Observer: tracer.Observer("pool")})
-	for _, fails := range []error{(*nilError)(nil), usesPool{ex}, errors.New(""), errors.New("\xff\x00\"")} {
-		concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) { return 0, fails }, 0).Result(t.Context())
-	}
-	ex.Close()
-	if err := tracer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_, tasks := check(t, &file)
-	failed := 0
-	for _, l := range tasks {
-		if l.Args["error"] != nil {
-			failed++
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		tracer := trace.New(&file)
+		ex := goroutines.New(2, &goroutines.Options{Observer: tracer.Observer("pool")})
+		release := make(chan struct{})
+		defer close(release)
+		all := []error{(*nilError)(nil), usesPool{ex}, errors.New(""), errors.New("\xff\x00\""), badError{runtime.Goexit}, badError{func() { <-release }}}
+		for _, fails := range all {
+			concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) { return 0, fails }, 0).Result(t.Context())
 		}
-	}
-	if failed != 4 {
-		t.Errorf("%d tasks have an error", failed)
-	}
+		ex.Close()
+		if err := tracer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, tasks := check(t, &file)
+		failed := 0
+		for _, l := range tasks {
+			if l.Args["error"] != nil {
+				failed++
+			}
+		}
+		if failed != len(all) {
+			t.Errorf("%d tasks have an error, want %d", failed, len(all))
+		}
+	})
 }
 
 type broken struct{}
