@@ -1,6 +1,11 @@
 package concert
 
-import "context"
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+)
 
 // Lock is a lock that tasks hold while they run, and release while they wait by
 // a function of this package: see Options.Lock of package concert/goroutines.
@@ -9,7 +14,8 @@ type Lock interface {
 	// Run acquires the lock, calls fn with a context that carries a [Releaser]
 	// (see [WithReleaser]), releases the lock however fn ends, and returns what
 	// fn returns. If ctx ends before Run has acquired the lock, Run may return
-	// the cause of ctx.
+	// the cause of ctx. A task fails if Run does not call its fn, and no fn runs
+	// a second time.
 	Run(ctx context.Context, fn func(context.Context) error) error
 }
 
@@ -45,7 +51,7 @@ func ReleaserOf(ctx context.Context) Releaser {
 // interpreter lock. fn should not access what the lock guards.
 func Release(ctx context.Context, fn func()) {
 	if r := ReleaserOf(ctx); r != nil {
-		r.Release(fn)
+		unlocked(r, fn)
 		return
 	}
 	fn()
@@ -76,14 +82,41 @@ func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, I
 	return underLock(l, ctx, fn, in)
 }
 
-// underLock is apart from locked, as what it captures is allocated.
+// underLock is apart from locked, as what it captures is allocated. The Lock may be
+// the program's: whatever its Run does, the function is called once at most, and
+// its outcome is not lost.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
-	err = l.Run(ctx, func(ctx context.Context) (err error) {
-		out, err = fn(ctx, in)
-		return err
+	var once struct {
+		sync.Mutex // held while the function runs
+		over       bool
+		failure    error
+	}
+	err = l.Run(ctx, func(ctx context.Context) error {
+		once.Lock()
+		defer once.Unlock()
+		if once.over {
+			return errLocked
+		}
+		once.over = true
+		out, once.failure = fn(ctx, in)
+		return once.failure
 	})
+	once.Lock()
+	defer once.Unlock()
+	called := once.over
+	once.over = true
+	if err == nil {
+		if err = once.failure; !called {
+			err = errUnlocked
+		}
+	}
 	return out, err
 }
+
+var (
+	errLocked   = errors.New("concert: the Lock calls the function of a task a second time, or too late")
+	errUnlocked = errors.New("concert: the Run of the executor's Lock returned without an error and did not call the function")
+)
 
 // lock is that of the group which runs the task.
 func (t *Task) lock() Lock {
@@ -95,6 +128,18 @@ func (t *Task) lock() Lock {
 
 // released waits without the lock of a Releaser.
 func released(r Releaser, wait func() error) (err error) {
-	r.Release(func() { err = wait() })
+	unlocked(r, func() { err = wait() })
 	return err
+}
+
+// unlocked calls fn by r.Release, and without it if r does not call fn.
+func unlocked(r Releaser, fn func()) {
+	var called atomic.Bool
+	once := func() {
+		if called.CompareAndSwap(false, true) {
+			fn()
+		}
+	}
+	r.Release(once)
+	once()
 }

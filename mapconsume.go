@@ -45,7 +45,7 @@ func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) b
 // any. index is the index of the next result.
 func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
 	if r := ReleaserOf(m.outer); r != nil {
-		r.Release(func() { more, err = m.sleepUnlocked(index) })
+		unlocked(r, func() { more, err = m.sleepUnlocked(index) })
 		return more, err
 	}
 	return m.sleepUnlocked(index)
@@ -172,7 +172,7 @@ func (m *mapping[In, Out]) rouse() {
 // stop ends the feeder and the runners, and returns when they have ended.
 func (m *mapping[In, Out]) stop() {
 	if r := ReleaserOf(m.outer); r != nil {
-		r.Release(m.stopUnlocked)
+		unlocked(r, m.stopUnlocked)
 		return
 	}
 	m.stopUnlocked()

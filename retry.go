@@ -97,7 +97,7 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 // sleep waits for a time, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
 	if r := ReleaserOf(ctx); r != nil {
-		r.Release(func() { sleepUnlocked(ctx, d) })
+		unlocked(r, func() { sleepUnlocked(ctx, d) })
 		return
 	}
 	sleepUnlocked(ctx, d)
