@@ -1,8 +1,10 @@
 package goroutines
 
 import (
+	"log/slog"
 	"math"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"concert"
 )
@@ -11,7 +13,7 @@ import (
 type Limit interface {
 	// Limit returns how many may run from now on, at least 1. It is called with the zero Event by New, and then with
 	// each event of the pool's tasks, on the goroutine in which that happens, one at a time. It is to be
-	// quick, and must not use the pool.
+	// quick, and must not use the pool. If it does not return for a second, it gets no events until it does.
 	Limit(concert.Event) int
 }
 
@@ -23,16 +25,64 @@ func (p *Pool) limited(most int) int {
 	}
 	limit, observer := p.opts.Limit, p.opts.Observer
 	bounded := func(e concert.Event) int { return min(max(limit.Limit(e), 1), most) }
-	var mu sync.Mutex // so that an older answer does not come after a newer one
+	turns := newTurns()
 	p.opts.Observer = func(e concert.Event) {
 		if observer != nil {
 			defer observer(e) // the limit counts, also when it panics
 		}
-		mu.Lock()
-		defer mu.Unlock()
+		if !turns.begin() {
+			return
+		}
+		defer turns.end()
 		if n := bounded(e); n != p.Width() {
 			p.Resize(n)
 		}
 	}
 	return bounded(concert.Event{})
+}
+
+// turns lets one event at a time reach a Limit, so that an older answer does not
+// come after a newer one. A call of the Limit that does not return keeps its own
+// goroutine only: the others no longer wait for their turn.
+type turns struct {
+	taken chan struct{} // holds one while an event has its turn
+	stuck atomic.Bool   // a turn took longer than limitTime
+}
+
+// limitTime is how long an event waits for its turn.
+const limitTime = time.Second
+
+func newTurns() *turns { return &turns{taken: make(chan struct{}, 1)} }
+
+// begin waits for a turn. It reports false if there is none, because a call of
+// the Limit does not return.
+func (t *turns) begin() bool {
+	select {
+	case t.taken <- struct{}{}:
+		return true
+	default:
+	}
+	if t.stuck.Load() {
+		return false
+	}
+	timeout := time.NewTimer(limitTime)
+	defer timeout.Stop()
+	select {
+	case t.taken <- struct{}{}:
+		return true
+	case <-timeout.C:
+	}
+	if !t.stuck.Swap(true) {
+		// On another goroutine, as the handler of slog is the program's as well.
+		go concert.CallApart(0, func() bool {
+			slog.Error("goroutines: a Limit does not return; until it does, it gets no events, and the number of workers stays as it is", "after", limitTime)
+			return true
+		})
+	}
+	return false
+}
+
+func (t *turns) end() {
+	t.stuck.Store(false)
+	<-t.taken
 }

@@ -3,6 +3,8 @@ package goroutines_test
 import (
 	"context"
 	"iter"
+	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -154,6 +156,60 @@ func TestLimitLast(t *testing.T) {
 		ex.Close() // waits for the last event
 		if got, want := ex.Width(), int(w.last.Load()%50)+1; got != want {
 			t.Fatalf("the pool is %d wide, and its limit said %d", got, want)
+		}
+	}
+}
+
+// limitFunc is a Limit.
+type limitFunc func(concert.Event) int
+
+func (l limitFunc) Limit(e concert.Event) int { return l(e) }
+
+// TestLimit_Misbehaves: a Limit that fails at an event of one task delays other
+// tasks by a second at most, and Shutdown returns.
+func TestLimit_Misbehaves(t *testing.T) {
+	for _, kind := range []concert.EventKind{concert.TaskSubmitted, concert.TaskStarted, concert.TaskFinished} {
+		for _, how := range []string{"panics", "exits", "hangs"} {
+			t.Run(kind.String()+" "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					before := slog.Default()
+					slog.SetDefault(slog.New(slog.DiscardHandler))
+					defer slog.SetDefault(before)
+					release := make(chan struct{})
+					failed := false
+					ex := goroutines.New(2, &goroutines.Options{Grace: -1, Limit: limitFunc(func(e concert.Event) int {
+						if e.Kind != kind || failed {
+							return 2
+						}
+						failed = true
+						switch how {
+						case "panics":
+							panic("out of cheese")
+						case "exits":
+							runtime.Goexit()
+						}
+						<-release
+						return 2
+					})})
+					square := func(_ context.Context, n int) (int, error) { return n * n, nil }
+					go concert.Submit(t.Context(), ex, square, 1)
+					synctest.Wait()
+					begin := time.Now()
+					for n := range 10 {
+						if got, err := concert.Submit(t.Context(), ex, square, n).Result(t.Context()); got != n*n || err != nil {
+							t.Errorf("another task = %d, %v; want %d", got, err, n*n)
+						}
+					}
+					if took := time.Since(begin); took > time.Second {
+						t.Errorf("other tasks took %v", took)
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					cancel()
+					ex.Shutdown(ctx)
+					close(release)
+					ex.Close()
+				})
+			})
 		}
 	}
 }
