@@ -11,7 +11,8 @@ import (
 	"concert/internal/option"
 )
 
-// AdaptiveLimit finds out, while a pool works, how many tasks at a time are worth it, and keeps to that. It is for
+// AdaptiveLimit adjusts the number of concurrent tasks of a pool at run time,
+// to the lowest limit with the highest throughput. It is for
 // goroutines.Options.Limit:
 //
 //	ex := goroutines.New(0, &goroutines.Options{Limit: choose.Adaptive(nil)})
@@ -79,23 +80,27 @@ const (
 
 // AdaptiveOptions tunes an AdaptiveLimit. The zero value, and nil, are ready to use.
 type AdaptiveOptions struct {
-	// Least and Most bound the limit. Zero means 1 and 256, and more than 1<<24 means that.
+	// Least and Most are the bounds of the limit. Zero means 1 and 256. Values
+	// above 1<<24 count as 1<<24.
 	Least, Most int
 
-	// Start is where it begins. Zero means the number of processors that Go uses. It is kept between Least and Most.
+	// Start is the first limit. Zero means the number of processors that Go
+	// uses. It is kept between Least and Most.
 	Start int
 
-	// CPU returns the CPU time that has been used so far, by what the tasks do: of it and of
-	// the time that has passed it is told whether the processors are full. Nil means that of this process.
-	// Where that is not known they are never taken to be.
+	// CPU returns the CPU time that the tasks have used so far. From it and the
+	// elapsed time, the limit computes whether the processors are full. Nil
+	// means the CPU time of this process. If that is unknown, the processors
+	// count as never full.
 	CPU func() time.Duration
 
-	// Decided, if set, is told each decision, by the goroutine of a task, with a lock held: it must
-	// be quick and not use the limit.
+	// Decided, if set, is called with each decision, on the goroutine of a
+	// task, with a lock held. So it must return soon and not use the limit.
 	Decided func(Decision)
 }
 
-// Decision is a change of an AdaptiveLimit, or a try that did not lead to one.
+// Decision is a change of an AdaptiveLimit, or an attempt that did not lead to
+// a change.
 type Decision struct {
 	Time time.Time
 	From int     // the limit before

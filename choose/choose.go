@@ -12,26 +12,28 @@ import (
 
 // Options tunes Run. The zero value, and nil, are ready to use.
 type Options struct {
-	// Budget is how long it may take. Zero means 20 seconds; a year is the
-	// longest. A measurement that has begun when the time is over is finished.
-	// After twice the time the contexts of its tasks end.
+	// Budget is the time limit. Zero means 20 seconds, and the maximum is a
+	// year. A measurement that is running when the time is over is finished;
+	// after twice the time the contexts of its tasks end.
 	Budget time.Duration
 
-	// Runs bounds how often the work is run. Zero means no bound.
+	// Runs is the maximum number of runs of the work. Zero means no limit.
 	Runs int
 
-	// Most is the highest level that is tried. Zero means 256, and more than 1<<20 means that.
+	// Most is the highest level to try. Zero means 256. Values above 1<<20
+	// count as 1<<20.
 	Most int
 
-	// Profile runs the work with the input of that number, from 0 up, while nothing else goes on, and says what
-	// it used. Nil means [Alone], which is right for functions that do their work in this process.
+	// Profile runs the work alone with the input of the given number, from 0
+	// up, and returns what it used. Nil means [Alone], which is right for
+	// functions that do their work in this process.
 	Profile func(ctx context.Context, input int) (Usage, error)
 
 	// Observer, if set, returns an observer for the executor of a model at a level, which is told of
 	// all tasks that are run there: for a trace, see package concert/trace. It may return nil.
 	Observer func(model string, level int) concert.Observer
 
-	// Follow, if set, is told what comes next. It is called by the goroutine of Run.
+	// Follow, if set, is called before each step, on the goroutine of Run.
 	Follow func(Step)
 }
 
@@ -65,20 +67,24 @@ var ErrFails = errors.New("the work fails when it runs alone")
 // ErrTooLong is wrapped by the error of Run for work that takes longer than the budget for one run.
 var ErrTooLong = errors.New("one run takes longer than the budget")
 
-// Run runs fn with the inputs, in turn and again and again, under each model, and says which to take. Of many
-// inputs it uses a sample: as many as there is time to run alone. The
-// first model is what the others are compared to, and the order is from the simplest to the least
-// simple, as the simpler one is taken of two that are as good. fn should be registered if
-// some of the executors are elsewhere.
+// Run runs fn with the inputs, in turn and many times, under each model, and
+// reports which model to use. Of many inputs it uses a sample: as many as there
+// is time to run alone. The other models are compared to the first one. Give
+// the models from the simplest to the least simple, because of two equally good
+// models the simpler one is recommended. Register fn if some executors run it
+// in other processes.
 //
-// It takes about as long as the budget, and less if the answer is clear. When ctx ends it returns what it
-// has found until then, and the cause. The report is nil if nothing had been compared by then.
+// Run takes about as long as the budget, and less if the answer is clear. When
+// ctx ends, it returns the measurements so far, and the cause of ctx. The
+// report is nil if nothing had been compared by then.
 //
-// Alone and in the plain loop fn is called on the goroutine of Run: a runtime.Goexit in it ends that. Errors that fn
-// returns, and its panics, are counted. Run fails if there is no input with which fn succeeds alone (ErrFails), if a run
-// takes longer than the budget (ErrTooLong), or if the first model cannot be opened. A model that
-// cannot be opened otherwise is left out, and named in the caveats. Run panics if fn is nil, or if there are no inputs, or no
-// models, or two of the same name, or a number in the options is negative.
+// Alone and in the plain loop, fn is called on the goroutine of Run, and a
+// runtime.Goexit in fn ends it. Errors and panics of fn are counted. Run fails
+// if fn succeeds alone with no input ([ErrFails]), if one run takes longer than
+// the budget ([ErrTooLong]), or if the first model cannot be opened. Another
+// model that cannot be opened is omitted, and named in the caveats. Run panics
+// if fn is nil, if there are no inputs or no models, if two models have the
+// same name, or if a number in the options is negative.
 func Run[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), inputs []In, models []Model, opts *Options) (*Report, error) {
 	if fn == nil || len(inputs) == 0 {
 		panic("choose: Run without a function or inputs")

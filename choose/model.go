@@ -10,30 +10,32 @@ import (
 
 // Model is a way to run the work.
 type Model struct {
-	// Name is what reports call it, in the plural: "goroutines". With a level it reads
-	// "goroutines, 8 at a time".
+	// Name is the name in reports, in the plural: "goroutines". With a level, a
+	// report has "goroutines, 8 at a time".
 	Name string
 
-	// Open returns an executor that runs n tasks at a time and tells the observer, unless it
-	// is nil, what happens to them. It is closed after use. A nil Open means that the work is
-	// called in a plain loop, one input after another.
+	// Open returns an executor that runs n tasks concurrently and has the
+	// observer, which may be nil. The executor is closed after use. A nil Open
+	// means that the work is called in a plain loop.
 	Open func(n int, observer concert.Observer) (concert.Executor, error)
 
-	// Levels are the values of n to try, rising; those above Options.Most are left out. Nil means
-	// powers of two, as many as there are processors, and some between.
+	// Levels are the values of n to try, rising; those above Options.Most are
+	// omitted. Nil means powers of two, the number of processors, and some
+	// numbers between them.
 	Levels []int
 
-	// Code returns the line that makes such an executor, or the flags that ask for it,
-	// with n tasks at a time. It may be nil.
+	// Code returns the line of Go that makes such an executor, or the flags for
+	// it, for n concurrent tasks. It may be nil.
 	Code func(n int) string
 
-	// Note is for the answer, if it names this model: what to know before taking it.
+	// Note is added to an answer that names this model: what to know before
+	// using it.
 	Note string
 }
 
-// OneAfterAnother is the plain loop: no executor, nothing at the same time. It belongs
-// at the beginning of the models, as what the others are compared to, where the work can run in
-// this process at all.
+// OneAfterAnother is sequential execution in a plain loop, without an executor.
+// If the work can run in this process, make it the first model: the others are
+// compared to it.
 func OneAfterAnother() Model {
 	return Model{
 		Name: "one after another",

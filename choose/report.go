@@ -31,7 +31,8 @@ type Report struct {
 	Budget  time.Duration `json:"budget_ns"`
 }
 
-// Profile is what the work uses when it runs alone: the mean of some runs, and of memory the most.
+// Profile is what the work uses when it runs alone: the mean of several runs,
+// and for memory the maximum.
 type Profile struct {
 	Usage
 	Runs     int           `json:"runs"`
@@ -78,7 +79,7 @@ type Span struct {
 	Failed bool          `json:"failed,omitempty"`
 }
 
-// Machine is where it was measured.
+// Machine describes the machine of the measurement.
 type Machine struct {
 	Processors int    `json:"processors"` // that Go uses
 	System     string `json:"system"`     // "linux/amd64"
@@ -98,7 +99,7 @@ const (
 	Unclear Verdict = "unclear" // it cannot tell; what it names is the best guess
 )
 
-// Answer is what to do.
+// Answer is the recommendation.
 type Answer struct {
 	Verdict  Verdict  `json:"verdict"`
 	Sentence string   `json:"sentence"`

@@ -1,5 +1,5 @@
-// Package download fetches one URL into one file: whole and checked, or not at
-// all.
+// Package download downloads one URL into one file: completely and verified, or
+// not at all.
 //
 //	client := download.NewClient(nil)
 //	got, err := download.Get(ctx, client, download.Request{URL: url, Dir: "pages"})
@@ -10,10 +10,10 @@
 //	          |
 //	          +-- whole? length, digest and checksum right? --> name
 //
-// Bytes go to a partial file beside the target. Only when all of them are
-// there, and are the right ones, is it renamed to the name asked for: whoever
-// finds a file of that name finds a whole one. What an interrupted Get leaves is
-// used by the next one, if the server proves that it still has the same file.
+// The bytes go to a partial file in the directory of the target. When it is
+// complete and verified, it is renamed to the target. So a file with the name
+// of the target is always complete. The next Get continues an interrupted
+// download, if the server proves that it still has the same file.
 //
 // # The rules
 //
@@ -29,8 +29,8 @@
 //   - One attempt: trying again is for the caller (package concert's Retry). An
 //     [*Error] says whether it is worth it, and when the server wants to be asked.
 //
-// Two Gets into one file at the same time disturb each other: the last one to
-// be whole wins, or both fail on their checks.
+// Two concurrent Gets into one file disturb each other: the last one to be
+// complete wins, or both fail on their checks.
 package download
 
 import (
@@ -48,7 +48,7 @@ import (
 	"time"
 )
 
-// Request says what to fetch, and where to.
+// Request is a URL to download, and the file for it.
 type Request struct {
 	// URL is what to fetch, with the scheme http or https.
 	URL string
@@ -80,7 +80,7 @@ type Request struct {
 	Progress func(done, total int64)
 }
 
-// Result is what Get made.
+// Result describes the file that Get has downloaded.
 type Result struct {
 	Path    string // of the file
 	Size    int64  // in bytes
@@ -101,10 +101,10 @@ type ClientOptions struct {
 	PerHost int
 }
 
-// NewClient returns a client that suits downloads: it has timeouts for
-// everything but the body (that is Request.Stall's), keeps connections for
-// many files from one host, and does not ask for compressed bodies, whose
-// length and digest would be those of something else. Proxies are those of the
+// NewClient returns a client for downloads. It has timeouts for everything but
+// the body, for which there is Request.Stall. It keeps connections for many
+// files from one host. It does not request compressed bodies, because their
+// length and digest are not those of the file. It uses the proxies of the
 // environment.
 func NewClient(opts *ClientOptions) *http.Client {
 	o := ClientOptions{Connect: 30 * time.Second, Header: 30 * time.Second}
@@ -130,10 +130,11 @@ func NewClient(opts *ClientOptions) *http.Client {
 	}}
 }
 
-// Get fetches the URL into the file. It returns when the file is there, whole,
-// or with an error that is an [*Error] unless the request was misstated. When
-// ctx ends, so does Get, and what has come stays for the next one. client nil
-// means a client of NewClient(nil), which all such calls share.
+// Get downloads the URL into the file. It returns when the file is there and
+// complete, or with an error, which is an [*Error] unless a field of the
+// request is invalid. When ctx ends, Get ends, and the next Get continues the
+// download. A nil client means a client of NewClient(nil), which all such calls
+// share.
 func Get(ctx context.Context, client *http.Client, r Request) (Result, error) {
 	if client == nil {
 		client = defaultClient

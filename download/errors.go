@@ -32,14 +32,13 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether another attempt may succeed: the connection
-// failed or broke off, a timeout passed, the body was short or wrong, or the
-// server said so (408, 425, 429, 500, 502, 503, 504). What is the caller's (a
-// full disk, a missing page, an ended context) is not temporary.
+// Temporary reports whether another attempt may succeed: the connection failed
+// or broke, a timeout passed, the body was short or wrong, or the server said
+// so (408, 425, 429, 500, 502, 503, 504). Problems of the caller (a full disk,
+// a missing page, an ended context) are not temporary.
 func (e *Error) Temporary() bool { return e.temporary }
 
-// RetryAfter returns how long the server asked to be left alone, 0 if it did
-// not.
+// RetryAfter returns how long the server asked the client to wait, or 0.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 
 // fail returns an error of this Get that is not temporary.

@@ -1,12 +1,12 @@
-// Package progress shows how the tasks of executors get on: on a terminal as
-// one line that changes, in a log as a line now and then, or as JSON for
+// Package progress shows the progress of an executor's tasks: on a terminal as
+// one line that changes, in a log as a line from time to time, or as JSON for
 // programs.
 //
 //	show := progress.New(os.Stderr, &progress.Options{Total: len(urls), Noun: "pages"})
 //	defer show.Close()
 //	ex := goroutines.New(8, &goroutines.Options{Observer: show.Observe})
 //
-// A terminal then has
+// A terminal then shows
 //
 //	[=========>            ]  21 of 50 pages, 2 failed, 3.2 MB/s, 12 s left
 //
@@ -15,17 +15,17 @@
 //	workers --Observe--> counts --every 200 ms--> painter goroutine --> terminal
 //	        --Observe--> JSON lines -- at once --> painter goroutine --> program
 //
-// Workers never wait for the terminal: they add to counts under a lock that
-// nobody holds while writing. JSON loses no event; a reader that is slower than
-// the tasks slows them down once a megabyte is waiting for it.
+// Workers never wait for the terminal: they add to counts under a lock that is
+// not held during writes. JSON loses no event. If a megabyte of it waits for a
+// slow reader, the tasks wait, too.
 //
-// A Display counts tasks, and of those that run, how far they say they are with
-// [concert.Progress]. It keeps nothing about a task that has finished, so it
-// can watch millions. It estimates the time left by what has been done in the
-// time so far, and only for a Total that is given.
+// A Display counts tasks, and shows how far the running ones are, as they
+// report by concert.Progress. It keeps nothing about a finished task, so it can
+// watch millions. It estimates the remaining time from the elapsed time, and
+// only if Total is set.
 //
-// What a program writes to the terminal meanwhile would land in the line that
-// changes: have it write through [Display.Above].
+// Other output of the program would appear in the line that changes. Write it
+// to Display.Above.
 package progress
 
 import (
@@ -39,7 +39,7 @@ import (
 	"concert/internal/option"
 )
 
-// Format says what a Display looks like.
+// Format is the form of a Display.
 type Format uint8
 
 // Auto is Bar on a terminal and Lines elsewhere.
@@ -53,10 +53,11 @@ const (
 // Options tunes a Display. The zero value is ready to use.
 type Options struct {
 	Format Format
-	// Total is how many tasks there will be, counting the items of a Map one by
-	// one. Zero means that it is not known, so there is no bar and no estimate.
+	// Total is the number of tasks, where each item of a Map counts as one.
+	// Zero means that it is unknown; then there is no bar and no estimate.
 	Total int
-	// Noun is what a task stands for, in the plural. Empty means "tasks".
+	// Noun is the name of the things that tasks process, in the plural. Empty
+	// means "tasks".
 	Noun string
 	// Unit formats the amounts that tasks report with concert.Progress, such as
 	// [Bytes]. Nil means that they are not shown; they still move the bar. If it
@@ -68,8 +69,8 @@ type Options struct {
 	Every time.Duration
 }
 
-// Display shows how tasks get on. Make one with New; its methods are safe for
-// concurrent use.
+// Display shows the progress of tasks. Make one with [New]. Its methods are
+// safe for concurrent use.
 type Display struct {
 	format Format
 	every  time.Duration

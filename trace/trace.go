@@ -1,4 +1,5 @@
-// Package trace writes what happens to tasks as a file for a trace viewer: which worker ran what, and when.
+// Package trace writes the steps of tasks to a file for a trace viewer, which
+// shows which worker ran which task, and when.
 //
 //	file, err := os.Create("trace.json")
 //	...
@@ -6,16 +7,18 @@
 //	defer tracer.Close()
 //	ex := goroutines.New(8, &goroutines.Options{Observer: tracer.Observer("downloads")})
 //
-// Open it at https://ui.perfetto.dev, or in Chrome at chrome://tracing. Nothing is sent anywhere by that.
+// Open the file at https://ui.perfetto.dev, or in Chrome at chrome://tracing.
+// These viewers do not send it anywhere.
 //
 // # The model
 //
 //	executor "a" --Observer--> tasks that run --> one line for each that ends --> writer
 //	executor "b" --Observer-->
 //
-// The format is the JSON of the Trace Event Format (Google, 2016). Each Observer is a process in it, each
-// worker a thread, and each task a complete event (ph X), with its number, and its error if it failed. Tasks that
-// never started are instants (ph i).
+// The file has the JSON of the Trace Event Format (Google, 2016). An Observer
+// is a process in it, a worker is a thread, and a task is a complete event (ph
+// X), with its number, and with its error if it failed. A task that never
+// started is an instant (ph i).
 //
 // A line is written when its task ends, and forgotten: memory is for what runs at the moment, however many
 // tasks there are. A writer that is slower than the tasks slows them down.
