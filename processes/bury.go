@@ -22,7 +22,9 @@ const (
 // since another process has it open.
 var errEmpty = errors.New("processes: the pipe is empty")
 
-// wait waits for the end of the process, and buries it:
+// wait waits for the end of the process, and buries it. The process has no
+// ProcessState if this program ignores SIGCHLD, or if other code in it has waited
+// for the process, as code that reaps all children does. The steps are:
 //
 //  1. It is dead, and still has its number: kill what it started.
 //  2. Take what it left in the pipe, and then what only the journal has.
@@ -62,6 +64,9 @@ func (w *worker) wait() {
 // isStarved reports whether the kernel killed the process for want of memory: it died
 // of a signal that the pool did not send, and the kernel has counted one more.
 func (w *worker) isStarved(state *os.ProcessState) bool {
+	if state == nil {
+		return false
+	}
 	p := w.pool
 	if s, ok := state.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGKILL {
 		return false
@@ -157,7 +162,7 @@ func (w *worker) bury(state *os.ProcessState) {
 		p.seats[id] = nil
 		p.lost(id, w.generation, w.isGood(), inTask, why)
 	case leaving:
-		logged = !state.Success()
+		logged = state != nil && !state.Success()
 	}
 	deaths, pause := p.restarts.inRow, p.restarts.pause()
 	p.checkGone()

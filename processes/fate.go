@@ -22,7 +22,10 @@ type WorkerError struct {
 	// Worker is the number of the worker in its pool, and Pid is the id of its
 	// process.
 	Worker, Pid int
-	// ExitCode is the exit code of the process, or -1 if a signal ended it.
+	// ExitCode is the exit code of the process, or -1 if a signal ended it. It is
+	// also -1, and Signal is 0, if the system did not report how the process
+	// ended, because this program ignores SIGCHLD, or because other code in this
+	// program has waited for all child processes.
 	ExitCode int
 	// Signal is the signal that ended the process, or 0. Go's runtime answers
 	// signals such as SIGSEGV in C code, or SIGABRT, with a traceback and exit
@@ -49,7 +52,7 @@ type WorkerError struct {
 }
 
 // Error returns the task, how its worker died, and the last line that the
-// worker wrote.
+// worker wrote, or the first 1,000 bytes of that line.
 func (e *WorkerError) Error() string {
 	task := e.Task
 	if e.Input != nil {
@@ -57,6 +60,9 @@ func (e *WorkerError) Error() string {
 	}
 	return fmt.Sprintf("processes: %s: worker %d (pid %d) %s", task, e.Worker, e.Pid, e.how())
 }
+
+// unknownExit describes the end of a process that has no ProcessState.
+const unknownExit = "its exit code is unknown, since this program ignores SIGCHLD or has waited for it elsewhere"
 
 // how says how the worker died, and the last line that it wrote. It names neither
 // the task nor the worker.
@@ -73,6 +79,8 @@ func (e *WorkerError) how() string {
 		if e.Signal == syscall.SIGKILL {
 			b.WriteString(" (if nobody sent it, the system had no memory left)")
 		}
+	case e.ExitCode < 0:
+		b.WriteString("ended: " + unknownExit)
 	default:
 		fmt.Fprintf(&b, "exited with code %d", e.ExitCode)
 	}
@@ -112,14 +120,23 @@ func (e *WorkerError) TaskInput() *concert.Input { return e.Input }
 // Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
+// maxReason is how many bytes of a line are in the text of an error.
+const maxReason = 1000
+
 // reason is the line of standard error that says most: that with which the Go
-// runtime ends, or else the last one.
+// runtime ends, or else the last one. It is cut after maxReason bytes, since a
+// panic can have a text of any length.
 func (e *WorkerError) reason() string {
 	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
-	if line := lines[0]; lastWords([]byte(line + "\n")) {
-		return strings.TrimSpace(line)
+	line := lines[0]
+	if !lastWords([]byte(line + "\n")) {
+		line = lines[len(lines)-1]
 	}
-	return strings.TrimSpace(lines[len(lines)-1])
+	line = strings.TrimSpace(line)
+	if len(line) > maxReason {
+		line = strings.ToValidUTF8(line[:maxReason], "") + " ..."
+	}
+	return line
 }
 
 // signals are those for which Go's runtime ends the process by itself.
@@ -181,6 +198,8 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 		if e.ExitCode == 2 {
 			e.Signal = signalIn(e.Stderr)
 		}
+	} else {
+		e.Signal = signalIn(e.Stderr)
 	}
 	return e
 }

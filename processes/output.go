@@ -193,7 +193,7 @@ func (h *holdback) end(w *worker) {
 	h.timer.Stop()
 	select {
 	case <-w.dead:
-		if w.cmd.ProcessState.Success() { // it was no end
+		if s := w.cmd.ProcessState; s != nil && s.Success() { // it was no end
 			h.release(w)
 		}
 	case <-time.After(drainTime): // it has only closed its standard error

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,6 +30,8 @@ var programs = map[string]func(args []string) error{
 	"files":     programFiles,
 	"file size": programFileSize,
 	"chld":      programWorks,
+	"ignores":   programIgnores,
+	"reaps":     programReaps,
 	"starve":    programStarves,
 	"inherited": programInherits,
 	"crashes":   programCrashes,
@@ -201,6 +204,67 @@ func programWorks([]string) error {
 		}
 	}
 	return p.Close()
+}
+
+// programIgnores ignores the deaths of children when its pool has workers already, of
+// which one runs a task and the others are idle.
+func programIgnores([]string) error {
+	return programUnknown(func() { signal.Ignore(syscall.SIGCHLD) })
+}
+
+// programReaps waits for all children, as a program does that is process 1.
+func programReaps([]string) error {
+	return programUnknown(func() {
+		go func() {
+			for {
+				if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {
+					time.Sleep(time.Millisecond) // there are none yet
+				}
+			}
+		}()
+	})
+}
+
+// programUnknown has a pool whose workers die, after a change to the program from
+// which on the exit codes of children may be unknown.
+func programUnknown(change func()) error {
+	p, err := processes.New(1, &processes.Options{Grace: 100 * time.Millisecond, Output: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	change()
+	ctx := context.Background()
+	for _, what := range []string{"exit 5", "kill", "goroutine", "exit 0"} {
+		_, err := concert.Submit(ctx, p, misdeed, what).Result(ctx)
+		e, ok := errors.AsType[*processes.WorkerError](err)
+		if !ok {
+			return fmt.Errorf("of a worker that ends by %q: %w", what, err)
+		}
+		if known := strings.Contains(err.Error(), "exited with") || e.Signal != 0; !known && (e.ExitCode != -1 || !strings.Contains(err.Error(), "exit code is unknown")) {
+			return fmt.Errorf("of a worker that ends by %q: code %d, %w", what, e.ExitCode, err)
+		}
+		if n, err := concert.Submit(ctx, p, nop, 7).Result(ctx); n != 7 || err != nil {
+			return fmt.Errorf("after %q: %d, %w", what, n, err)
+		}
+	}
+	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	if _, err := concert.Submit(short, p, misdeed, "spin").Result(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("of a task whose deadline has passed: %w", err)
+	}
+	return p.Close()
+}
+
+// TestNoExitCode is row 33: another part of the program takes the exit codes of
+// workers, so that the pool cannot have them.
+func TestNoExitCode(t *testing.T) {
+	for _, name := range []string{"ignores", "reaps"} {
+		t.Run(name, func(t *testing.T) {
+			if out, err := program(t, name).CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
 }
 
 // TestImage is row 22: the program's file is replaced while it runs.

@@ -210,5 +210,9 @@ func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
 	if r := w.newWorkerError("", state).reason(); r != "" {
 		text = ": " + r
 	}
-	return fmt.Errorf("processes: a worker died %s: %v%s", when, state, text)
+	how := state.String()
+	if state == nil {
+		how = unknownExit
+	}
+	return fmt.Errorf("processes: a worker died %s: %s%s", when, how, text)
 }
