@@ -18,6 +18,10 @@ import (
 //   - map shared memory without a file, or make files in memory, which Options.Memory
 //     would not count. If Options.Memory is set, it cannot map files as shared
 //     memory either, but privately (MAP_PRIVATE) it can;
+//   - put pages of its memory, or of files, into pipes without copying them
+//     (vmsplice, splice, tee, sendfile). The pipe would keep them, and the whole of
+//     a huge page, after the worker has unmapped them, and Options.Memory would not
+//     count them;
 //   - make a socket, or send by one: it can use neither the network nor services of
 //     this machine;
 //   - signal, trace or limit other processes, see their memory or environment, or gain

@@ -220,6 +220,7 @@ func rule(name string, file, folder landlock.AccessFSSet) landlock.Rule {
 var denied = regexp.MustCompile("^(?:" +
 	"execve|execveat|uselib|fork|vfork" + // programs, and processes
 	"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory; most of these with some arguments only
+	"|vmsplice|splice|tee|sendfile(64)?" + // a pipe would keep pages, and large ones as a whole, that the process has unmapped
 	"|socket|socketpair|socketcall|connect|bind|listen|accept4?|send(to|msg|mmsg)|io_uring_.*" + // sockets; io_uring makes calls that nobody filters
 	"|f?chmod.*|[fl]?chown.*|.*setxattr.*|.*removexattr.*|utime|utimes|utimensat.*|futimesat|ioctl_.*" + // of files, where Landlock does not look
 	"|kill|tgkill|fcntl(64)?|ioctl|clone|inotify_.*|rt_(tg)?sigqueueinfo|pidfd_.*|ptrace|process_.*|kcmp" + // other processes

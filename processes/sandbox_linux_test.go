@@ -202,6 +202,8 @@ func (d deed) do() error {
 		return mapping(-1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED_VALIDATE|unix.MAP_ANONYMOUS)
 	case "map a stack":
 		return mapping(-1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_GROWSDOWN)
+	case "lend pages to a pipe", "lend a file to a pipe", "send a file to a pipe":
+		return lend(d)
 	case "make a file in memory":
 		fd, err := unix.MemfdCreate("memory", 0)
 		if err == nil {
@@ -324,6 +326,9 @@ func TestSandbox(t *testing.T) {
 		{"share memory", ""},
 		{"map a stack", ""},
 		{"make a file in memory", ""},
+		{"lend pages to a pipe", ""},
+		{"lend a file to a pipe", "/etc/passwd"},
+		{"send a file to a pipe", "/etc/passwd"},
 		{"free shared memory", ""},
 	} {
 		fresh()
@@ -374,6 +379,34 @@ func TestSandbox(t *testing.T) {
 	works(t, confined)
 }
 
+// lend has a pipe keep pages that are not its own.
+func lend(d deed) error {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	if d.What == "lend pages to a pipe" {
+		b := make([]byte, os.Getpagesize())
+		v := unix.Iovec{Base: &b[0]}
+		v.SetLen(len(b))
+		_, err := unix.Vmsplice(pipe[1], []unix.Iovec{v}, 0)
+		return err
+	}
+	f, err := os.Open(d.On)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if d.What == "send a file to a pipe" {
+		_, err = unix.Sendfile(pipe[1], int(f.Fd()), nil, 1)
+	} else {
+		_, err = unix.Splice(int(f.Fd()), nil, pipe[1], nil, 1, 0)
+	}
+	return err
+}
+
 // TestSandboxMemory: a confined worker has no memory that Options.Memory does not count.
 func TestSandboxMemory(t *testing.T) {
 	if raceDetector {
@@ -394,6 +427,9 @@ func TestSandboxMemory(t *testing.T) {
 		{deed{"share and check", ""}, "denied"},
 		{deed{"map a stack", ""}, "denied"},
 		{deed{"make a file in memory", ""}, "denied"},
+		{deed{"lend pages to a pipe", ""}, "denied"},
+		{deed{"lend a file to a pipe", file}, "denied"},
+		{deed{"send a file to a pipe", file}, "denied"},
 		{deed{"share a file", "/dev/zero"}, "denied"}, // which is shared memory without a file
 		{deed{"share a file", file}, "denied"},
 		{deed{"map a file", file}, "done"},

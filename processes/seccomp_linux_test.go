@@ -166,7 +166,7 @@ func TestCallFilter(t *testing.T) {
 // TestDenied: what the sandbox promises is denied has a name that is.
 func TestDenied(t *testing.T) {
 	for _, name := range []string{
-		"fork", "vfork", "execve", "execveat", "memfd_create", "memfd_secret", "shmget", "shmat", "mmap", "mmap2", "madvise", "remap_file_pages",
+		"fork", "vfork", "execve", "execveat", "memfd_create", "memfd_secret", "vmsplice", "splice", "tee", "sendfile", "sendfile64", "shmget", "shmat", "mmap", "mmap2", "madvise", "remap_file_pages",
 		"socket", "connect", "io_uring_setup", "ptrace", "process_vm_readv", "process_madvise", "mount", "unshare", "setns", "bpf", "userfaultfd",
 		"keyctl", "mq_open", "msgget", "semget", "chmod", "fchmodat2", "lchown", "setxattrat", "kill", "tgkill", "pidfd_send_signal", "perf_event_open",
 	} {
