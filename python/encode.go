@@ -163,7 +163,7 @@ func inner(t reflect.Type) func() encodeFunc {
 // hooked returns the encoder of a type that is not encoded by its kind, or nil.
 func hooked(t reflect.Type) encodeFunc {
 	pointer := func(v reflect.Value) any { return addressable(v).Addr().Interface() }
-	switch infoOf(t).class {
+	switch infoByName(t).class {
 	case bigClass:
 		return func(e *encoder, v reflect.Value) (err error) {
 			e.buf, err = appendBig(e.buf, pointer(v).(*big.Int))
@@ -187,7 +187,7 @@ func hooked(t reflect.Type) encodeFunc {
 			return e.encodeTextForm("Fraction", r.Num().Text(16)+"/"+r.Denom().Text(16))
 		}
 	case t == bigFloat:
-		return func(*encoder, reflect.Value) error { return fail("%s", infoOf(t).why) }
+		return func(*encoder, reflect.Value) error { return fail("%s", infoByName(t).why) }
 	case implements(t, textMarshaler, "MarshalText"):
 		return func(e *encoder, v reflect.Value) error { return e.encodeMarshaled(pointer(v).(encoding.TextMarshaler)) }
 	case implements(t, jsonMarshaler, "MarshalJSON"):

@@ -1,6 +1,9 @@
 package python
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+)
 
 func mapEncoder(t reflect.Type) encodeFunc {
 	elem := inner(t.Elem())
@@ -116,6 +119,9 @@ func merging(t reflect.Type) bool {
 
 func structEncoder(t reflect.Type) encodeFunc {
 	fs := fieldsOf(t)
+	if fs.why != "" {
+		return func(*encoder, reflect.Value) error { return fail("%s", fs.why) }
+	}
 	if len(fs.list) == 0 && t.NumField() > 0 {
 		return func(*encoder, reflect.Value) error {
 			return fail("a Go %s cannot be sent: it has no exported fields, and no MarshalText or MarshalJSON", t)
@@ -130,6 +136,7 @@ func structEncoder(t reflect.Type) encodeFunc {
 			return err
 		}
 		defer e.shallower(v)
+		var sent [][]int
 		e.buf = append(e.buf, '{')
 		for i, f := range fs.list {
 			value, err := v.FieldByIndexErr(f.index)
@@ -142,8 +149,24 @@ func structEncoder(t reflect.Type) encodeFunc {
 			if err := funcs[i]()(e, value); err != nil {
 				return within(err, "."+f.name)
 			}
+			if len(fs.pointers) > 0 {
+				sent = append(sent, f.index)
+			}
 		}
 		e.buf = append(e.buf, '0')
-		return nil
+		return fs.checkPointers(v, sent)
 	}
+}
+
+// checkPointers returns an error if an embedded pointer would arrive as nil: one
+// of whose struct no field was sent. sent has the indexes of the fields.
+func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
+	for _, p := range fs.pointers {
+		at, err := v.FieldByIndexErr(p.index)
+		if err != nil || at.IsNil() || slices.ContainsFunc(sent, p.holds) {
+			continue
+		}
+		return within(fail("the embedded pointer to a %s would arrive as nil, because none of its fields is sent: give the pointer a name by the tag json", p.t), "."+fieldPath(v.Type(), p.index))
+	}
+	return nil
 }

@@ -1,10 +1,12 @@
 package python
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -58,8 +60,21 @@ func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
 }
 
 type fields struct {
-	list   []field
-	byName map[string]int // exactly, and then in lower case
+	list     []field
+	byName   map[string]int // exactly, and then in lower case
+	pointers []embeddedPointer
+	why      string // why the type cannot be sent or received; empty if it can be
+}
+
+// embeddedPointer is an embedded field that is a pointer to a struct.
+type embeddedPointer struct {
+	index []int
+	t     reflect.Type // of the struct
+}
+
+// holds reports whether the field with an index is a part of the struct.
+func (p *embeddedPointer) holds(index []int) bool {
+	return len(index) > len(p.index) && slices.Equal(index[:len(p.index)], p.index)
 }
 
 var fieldCache sync.Map // from reflect.Type to *fields
@@ -67,54 +82,117 @@ var fieldCache sync.Map // from reflect.Type to *fields
 // fieldsOf returns the exported fields of a struct, by the rules of encoding/json:
 // the tag json gives another name, "-" leaves the field out, omitempty and
 // omitzero leave some values out, and the fields of embedded structs count as
-// the struct's own unless it has one of that name.
+// the struct's own. Of fields with the same name, the one with the shortest path
+// hides the others; of these, one that has the name from its tag. encoding/json
+// leaves out all of them if there are several such fields. Here the type is
+// refused, since their values would be lost.
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
 		return known.(*fields)
 	}
-	fs := &fields{byName: make(map[string]int)}
-	depth := make(map[string]int) // of the field with a name
-	var whole [][]int             // indexes of embedded structs that are fields
-	for _, f := range reflect.VisibleFields(t) {
-		if !f.IsExported() {
-			continue
+	c := collector{fs: &fields{byName: make(map[string]int)}, best: make(map[string]candidate)}
+	c.collect(t)
+	known, _ := fieldCache.LoadOrStore(t, c.finish(t))
+	return known.(*fields)
+}
+
+// collector finds the fields of a struct.
+type collector struct {
+	fs   *fields
+	best map[string]candidate // by name
+}
+
+// candidate is the field that a name stands for, among those that were found.
+type candidate struct {
+	field
+	tagged bool
+	rival  []int // the index of a field that has the same right to the name
+}
+
+// collect visits the struct, then the structs embedded in it, then those embedded in
+// these, and so on. A struct that was visited before is not visited again.
+func (c *collector) collect(t reflect.Type) {
+	type level struct {
+		t     reflect.Type
+		index []int
+	}
+	visited := make(map[reflect.Type]bool)
+	for here := []level{{t: t}}; len(here) > 0; {
+		for _, l := range here {
+			visited[l.t] = true
 		}
-		if slices.ContainsFunc(whole, func(index []int) bool {
-			return len(index) < len(f.Index) && slices.Equal(index, f.Index[:len(index)])
-		}) {
-			continue // of an embedded struct that is one value
-		}
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Tag.Get("json") == "-" {
-			continue
-		}
-		if f.Anonymous && structOf(f.Type) {
-			if name == "" && hooked(deref(f.Type)) == nil {
-				continue // its fields follow
+		var deeper []level
+		for _, l := range here {
+			for i := range l.t.NumField() {
+				f := l.t.Field(i)
+				index := append(slices.Clip(l.index), i)
+				if within := deref(f.Type); c.embeds(f) {
+					if f.Type.Kind() == reflect.Pointer {
+						c.fs.pointers = append(c.fs.pointers, embeddedPointer{index, within})
+					}
+					if !visited[within] {
+						deeper = append(deeper, level{within, index})
+					}
+				} else if (f.IsExported() || f.Anonymous && structOf(f.Type)) && f.Tag.Get("json") != "-" {
+					c.add(f, index)
+				}
 			}
-			whole = append(whole, f.Index)
 		}
-		if name == "" {
-			name = f.Name
+		here = deeper
+	}
+}
+
+// embeds reports whether the fields of a field are those of the struct that it is
+// in. If the field is not exported, reflection can neither call its methods nor
+// set it, so then those of a pointer are, and of a struct with methods.
+func (c *collector) embeds(f reflect.StructField) bool {
+	if !f.Anonymous || !structOf(f.Type) || f.Tag.Get("json") == "-" {
+		return false
+	}
+	name, _ := tagName(f)
+	plain := hooked(deref(f.Type)) == nil
+	if f.IsExported() {
+		return name == "" && plain
+	}
+	return name == "" || !plain || f.Type.Kind() == reflect.Pointer
+}
+
+func (c *collector) add(f reflect.StructField, index []int) {
+	name, options := tagName(f)
+	own := candidate{field: field{name: name, index: index, t: f.Type}, tagged: name != ""}
+	if !own.tagged {
+		own.name = f.Name
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		own.omitEmpty = own.omitEmpty || option == "omitempty"
+		own.omitZero = own.omitZero || option == "omitzero"
+	}
+	if own.omitZero && f.IsExported() {
+		own.isZero = isZeroOf(f.Type)
+	}
+	before, found := c.best[own.name]
+	switch {
+	case found && (len(before.index) < len(index) || before.tagged && !own.tagged):
+	case found && before.tagged == own.tagged:
+		before.rival = index
+		c.best[own.name] = before
+	default:
+		c.best[own.name] = own
+	}
+}
+
+// finish returns the fields in the order in which they are in the struct.
+func (c *collector) finish(t reflect.Type) *fields {
+	fs := c.fs
+	for _, f := range c.best {
+		fs.list = append(fs.list, f.field)
+	}
+	slices.SortFunc(fs.list, func(a, b field) int { return slices.Compare(a.index, b.index) })
+	for i, f := range fs.list {
+		fs.byName[f.name] = i
+		if r := c.best[f.name].rival; r != nil && fs.why == "" {
+			fs.why = fmt.Sprintf("a Go %s has two fields with the name %q, %s and %s: give one another name by its tag json", t, f.name, fieldPath(t, f.index), fieldPath(t, r))
 		}
-		own := field{name: name, index: f.Index, t: f.Type}
-		for option := range strings.SplitSeq(options, ",") {
-			own.omitEmpty = own.omitEmpty || option == "omitempty"
-			own.omitZero = own.omitZero || option == "omitzero"
-		}
-		if own.omitZero {
-			own.isZero = isZeroOf(f.Type)
-		}
-		if at, taken := fs.byName[name]; taken {
-			if depth[name] > len(f.Index) {
-				fs.list[at] = own
-				depth[name] = len(f.Index)
-			}
-			continue
-		}
-		depth[name] = len(f.Index)
-		fs.byName[name] = len(fs.list)
-		fs.list = append(fs.list, own)
 	}
 	for i, f := range fs.list {
 		if lower := strings.ToLower(f.name); lower != f.name {
@@ -123,8 +201,29 @@ func fieldsOf(t reflect.Type) *fields {
 			}
 		}
 	}
-	known, _ := fieldCache.LoadOrStore(t, fs)
-	return known.(*fields)
+	return fs
+}
+
+// tagName returns the name that the tag json gives a field, and the options
+// after it. A name that encoding/json ignores is empty.
+func tagName(f reflect.StructField) (name, options string) {
+	name, options, _ = strings.Cut(f.Tag.Get("json"), ",")
+	if strings.ContainsFunc(name, func(r rune) bool {
+		return !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		name = ""
+	}
+	return name, options
+}
+
+// fieldPath is a field as Go code names it, such as User.Address.City.
+func fieldPath(t reflect.Type, index []int) string {
+	var names []string
+	for _, i := range index {
+		f := deref(t).Field(i)
+		names, t = append(names, f.Name), f.Type
+	}
+	return strings.Join(names, ".")
 }
 
 func structOf(t reflect.Type) bool { return deref(t).Kind() == reflect.Struct }

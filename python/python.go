@@ -62,8 +62,9 @@
 // datetime without a zone that has fold=1, and an object that is not plain data.
 // Only the following is lost:
 //
-//   - unexported fields, and keys of a dict that a struct has no field for, as with
-//     encoding/json
+//   - as with encoding/json: unexported fields, those with the tag json:"-", those of an
+//     embedded struct whose name another field has in a struct that is less deeply
+//     embedded, and keys of a dict that a struct has no field for
 //   - the monotonic clock of a time.Time
 //   - the rules of a zone: a time keeps its offset and the name of its zone, a TimeOfDay the
 //     offset

@@ -55,6 +55,22 @@ var (
 )
 
 func newInfo(t reflect.Type) *info {
+	known := infoByName(t)
+	if known.class != byKind || t.Kind() != reflect.Struct {
+		return known
+	}
+	if why := fieldsOf(t).why; why != "" {
+		return &info{class: refusedClass, why: why}
+	}
+	if hidden(t) {
+		return &info{class: refusedClass, why: fmt.Sprintf("a Go %s cannot be received: it has no exported fields, and no UnmarshalText or UnmarshalJSON", t)}
+	}
+	return known
+}
+
+// infoByName is what is known of a type by its name and its methods, without its
+// fields: those of a struct can embed the struct again.
+func infoByName(t reflect.Type) *info {
 	switch {
 	case t == bigInt:
 		return &info{class: bigClass}
@@ -78,8 +94,6 @@ func newInfo(t reflect.Type) *info {
 		return &info{class: refusedClass, why: fmt.Sprintf("a Go %s cannot be received: it has MarshalText, and no UnmarshalText", t)}
 	case implements(t, jsonMarshaler, "MarshalJSON"):
 		return &info{class: refusedClass, why: fmt.Sprintf("a Go %s cannot be received: it has MarshalJSON, and no UnmarshalJSON", t)}
-	case t.Kind() == reflect.Struct && hidden(t):
-		return &info{class: refusedClass, why: fmt.Sprintf("a Go %s cannot be received: it has no exported fields, and no UnmarshalText or UnmarshalJSON", t)}
 	}
 	return &info{}
 }
