@@ -3,7 +3,6 @@ package loop
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -233,22 +232,52 @@ func (g *Group) failed(err error, t *Task) {
 		}
 	default:
 		g.failures = append(g.failures, err)
+		who := "the function of its group"
 		if t != nil {
-			g.end(cancelled(fmt.Sprintf("loop: canceled, because %s failed: %v", t, err)))
-		} else {
-			g.end(cancelled(fmt.Sprintf("loop: canceled, because the function of its group failed: %v", err)))
+			who = t.String()
 		}
+		g.end(&siblingFailed{who, err})
 	}
 }
 
-// isEcho is echoes for errors of anybody, whose methods may panic.
-func isEcho(err, cause error) (echo bool) {
-	defer func() {
-		if recover() != nil {
-			echo = false
-		}
-	}()
-	return echoes(err, cause)
+// siblingFailed is the cause with which a context of a group ends after a
+// failure.
+type siblingFailed struct {
+	who string
+	err error
+}
+
+// Error says who failed and how. Only here is the error of the program asked for
+// its text: its method may fail, or not return.
+func (e *siblingFailed) Error() string {
+	return "loop: canceled, because " + e.who + " failed: " + concert.ErrorText(e.err)
+}
+
+// Is makes it context.Canceled for errors.Is.
+func (e *siblingFailed) Is(target error) bool { return target == context.Canceled }
+
+// methodTime is how long the methods of an error may take that the loop asks.
+const methodTime = time.Second
+
+// isEcho is echoes for errors of anybody, whose methods may panic, end their
+// goroutine or not return. Such an error is no echo.
+func isEcho(err, cause error) bool {
+	if !hasMethods(err) && !hasMethods(cause) {
+		return echoes(err, cause) // it calls none
+	}
+	echo, _ := concert.CallApart(methodTime, func() bool { return echoes(err, cause) })
+	return echo
+}
+
+// hasMethods reports whether an error has a method that echoes calls.
+func hasMethods(err error) bool {
+	switch err.(type) {
+	case cancelled, *siblingFailed:
+		return false // those of this package return at once
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
+		return true
+	}
+	return false
 }
 
 // echoes reports whether an error says no more than that a context has ended with a cause. Of one that
