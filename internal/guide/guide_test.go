@@ -1,5 +1,6 @@
-// Package guide keeps docs/guide.md and docs/from-python.md true: code in them is the code of a tested
-// Example. A block is tied to its example by the line before it:
+// Package guide keeps the pages of docs true. The code in guide.md and
+// from-python.md is that of tested examples; tests and files that a page names
+// exist. The line before a block of code names its example:
 //
 //	<!-- goroutines/example_test.go Example_threads -->
 //
@@ -11,6 +12,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -100,6 +102,40 @@ func TestLinks(t *testing.T) {
 		for _, l := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(prose), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(p), l[1])); err != nil {
 				t.Errorf("%s points to %s, which is not there", filepath.Base(p), l[1])
+			}
+		}
+	}
+}
+
+// TestNames: the tests and benchmarks that a page names exist.
+func TestNames(t *testing.T) {
+	have := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Example)\w*)\(`)
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(p, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(p)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			have[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, p := range pages {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, name := range regexp.MustCompile(`\b(?:Test|Benchmark|Example)[A-Z]\w*|\bExample_\w+`).FindAllString(string(text), -1) {
+			if !have[name] {
+				t.Errorf("%s names %s, which does not exist", filepath.Base(p), name)
 			}
 		}
 	}
