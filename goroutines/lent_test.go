@@ -51,6 +51,47 @@ func TestLent_Returned(t *testing.T) {
 	})
 }
 
+// TestLent_Yields: a worker that runs tasks of the queue again, while a task that
+// began while it was lent still waits, goes to that task between two others.
+func TestLent_Yields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
+		defer p.Close()
+		defer q.Close()
+		gate, end := make(chan struct{}), make(chan struct{})
+		var order []string // guarded by the only worker of p
+		step := func(name string, do func(ctx context.Context)) *concert.Future[int] {
+			return concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+				do(ctx)
+				order = append(order, name)
+				return 0, nil
+			}, 0)
+		}
+		nothing := func(context.Context) {}
+		var others []*concert.Future[int]
+		step("lends the worker", func(ctx context.Context) {
+			awaited := step("awaited", nothing)
+			others = append(others,
+				step("waits", func(ctx context.Context) {
+					concert.Submit(ctx, q, func(context.Context, int) (int, error) { <-end; return 0, nil }, 0).Result(ctx)
+				}),
+				step("has the worker", func(context.Context) { <-gate }),
+				step("behind", nothing))
+			concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
+		})
+		synctest.Wait()
+		close(end)
+		synctest.Wait()
+		close(gate)
+		for _, f := range others {
+			result(t, f)
+		}
+		if want := []string{"awaited", "lends the worker", "has the worker", "waits", "behind"}; !slices.Equal(order, want) {
+			t.Errorf("the tasks ran in the order %q, want %q", order, want)
+		}
+	})
+}
+
 // TestNested_LeftBehind: a task that ran on top of another one has left a goroutine
 // in a wait with its context. The task below has the worker all the same, and no
 // third task runs on it.
