@@ -26,7 +26,8 @@ type Options struct {
 
 	// OnStall, if set, is called once for a coroutine that holds the loop,
 	// while it does so. It runs on a goroutine of its own, perhaps until after
-	// Run has returned. Nil logs the report with package slog.
+	// Run has returned. Nil logs the report with package slog. A panic of it
+	// is contained, and logged.
 	OnStall func(*StallReport)
 
 	// Virtual makes the loop's time virtual: it jumps to the next timer

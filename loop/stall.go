@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"concert"
 )
 
 const defaultStall = 100 * time.Millisecond
@@ -110,12 +112,24 @@ func (l *Loop) look() {
 	if closed {
 		return // nobody wants to know any more
 	}
-	if l.opts.OnStall != nil {
-		l.opts.OnStall(r)
-		return
+	if failure := l.report(r); failure != nil && l.opts.OnStall != nil {
+		concert.CallApart(0, func() bool { slog.Error("loop: Options.OnStall failed", "loop", r.Loop, "error", failure); return true })
 	}
-	slog.Warn("loop: a coroutine holds the loop: run long computations by Offload, and blocking calls by Block",
-		"loop", r.Loop, "coroutine", r.Coroutine, "spawned", r.Spawned, "for", r.For, "stack", r.Stack)
+}
+
+// report passes a report on, and returns how OnStall, or the handler of slog,
+// failed.
+func (l *Loop) report(r *StallReport) (failure error) {
+	_, failure = concert.CallApart(0, func() bool {
+		if l.opts.OnStall != nil {
+			l.opts.OnStall(r)
+			return true
+		}
+		slog.Warn("loop: a coroutine holds the loop: run long computations by Offload, and blocking calls by Block",
+			"loop", r.Loop, "coroutine", r.Coroutine, "spawned", r.Spawned, "for", r.For, "stack", r.Stack)
+		return true
+	})
+	return failure
 }
 
 // coarseLocked is the time of the loop, for what may be wrong by as much as a look of the watch.

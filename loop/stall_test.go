@@ -193,3 +193,39 @@ func TestLabels(t *testing.T) {
 		}
 	})
 }
+
+// TestStall_ReportFails: an OnStall that fails, and a handler of slog that does,
+// cost a report and no more.
+func TestStall_ReportFails(t *testing.T) {
+	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
+		for _, where := range []string{"OnStall", "slog"} {
+			t.Run(where+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					before := slog.Default()
+					defer slog.SetDefault(before)
+					slog.SetDefault(slog.New(failingHandler{slog.DiscardHandler, fail}))
+					opts := &loop.Options{}
+					if where == "OnStall" {
+						opts.OnStall = func(*loop.StallReport) { fail() }
+					}
+					err := loop.Run(t.Context(), opts, func(context.Context, *loop.Group) error {
+						time.Sleep(time.Second)
+						return nil
+					})
+					if err != nil {
+						t.Errorf("Run() = %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// failingHandler is a handler whose Handle fails.
+type failingHandler struct {
+	slog.Handler
+	fail func()
+}
+
+func (h failingHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (h failingHandler) Handle(context.Context, slog.Record) error { h.fail(); return nil }
