@@ -1,11 +1,14 @@
 package values
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"reflect"
 	"runtime"
 	"syscall"
+	"time"
+	"unsafe"
 )
 
 // special is the coder of a type of the standard library whose contents and
@@ -17,6 +20,7 @@ type special struct {
 
 var specials = map[reflect.Type]special{
 	timeType:                          {encodeTime, decodeTime},
+	reflect.TypeFor[time.Location]():  {encodeLocation, decodeLocation},
 	reflect.TypeFor[url.Userinfo]():   {encodeUserinfo, decodeUserinfo},
 	reflect.TypeFor[syscall.Errno]():  {encodeSystemNumber, decodeSystemNumber},
 	reflect.TypeFor[syscall.Signal](): {encodeSystemNumber, decodeSystemNumber},
@@ -33,10 +37,32 @@ func isSpecial(t reflect.Type) bool {
 // text.
 var byContents = map[reflect.Type]bool{reflect.TypeFor[url.URL](): true}
 
+// encodeLocation appends an empty text for the zero Location, which is UTC. Any
+// other is an error. So is time.Local, although its fields may be zero: only the
+// variable itself is the zone of its process.
+func encodeLocation(e *encoder, v reflect.Value) error {
+	if v.Addr().UnsafePointer() == unsafe.Pointer(time.Local) || !v.IsZero() {
+		return errors.New("a time.Location cannot be copied to another process: send its name, and load it there by time.LoadLocation")
+	}
+	e.text("")
+	return nil
+}
+
+func decodeLocation(d *decoder, v reflect.Value) error {
+	b, err := d.raw(majorText, "a location")
+	if err == nil && len(b) > 0 {
+		err = errors.New("a location other than the zero Location")
+	}
+	if err == nil {
+		v.SetZero()
+	}
+	return err
+}
+
 // encodeUserinfo appends an array of the user name and, if it is set, the
 // password.
 func encodeUserinfo(e *encoder, v reflect.Value) error {
-	u := v.Addr().Interface().(*url.Userinfo)
+	u := (*url.Userinfo)(v.Addr().UnsafePointer())
 	parts := []string{u.Username()}
 	if password, ok := u.Password(); ok {
 		parts = append(parts, password)
@@ -70,7 +96,7 @@ func decodeUserinfo(d *decoder, v reflect.Value) error {
 		}
 		u = url.UserPassword(name, password)
 	}
-	*v.Addr().Interface().(*url.Userinfo) = *u
+	*(*url.Userinfo)(v.Addr().UnsafePointer()) = *u
 	return nil
 }
 

@@ -32,7 +32,7 @@ func TestStandard_URL(t *testing.T) {
 				continue // its keys are pointers
 			}
 			got, err := trip(c, reflect.ValueOf(v))
-			if err != nil || !reflect.DeepEqual(got.Interface(), v) {
+			if err != nil || !reflect.DeepEqual(got.Elem().Interface(), v) {
 				t.Errorf("%#v became %#v, %v", v, got.Elem(), err)
 			}
 		}
@@ -166,5 +166,22 @@ func TestStandard_RegexpMemory(t *testing.T) {
 	short := []byte(strings.TrimRight(string(b), "\x00"))
 	if err := c.Decode(short, reflect.ValueOf(new([]*regexp.Regexp))); err == nil || !strings.Contains(err.Error(), "bytes of memory") {
 		t.Errorf("Decode of %d bytes: %v", len(short), err)
+	}
+}
+
+// credentials is the name of a field that embeds it, which is not exported.
+type credentials = url.Userinfo
+
+// TestStandard_Embedded: a type of the standard library is copied if a struct
+// embeds it under an unexported name, too. The zero Location is copied.
+func TestStandard_Embedded(t *testing.T) {
+	type account struct {
+		credentials
+		Zone *time.Location
+	}
+	v := account{*url.UserPassword("a", "b"), new(time.Location)}
+	got, err := trip(newCodec(), reflect.ValueOf(&v))
+	if err != nil || !reflect.DeepEqual(got.Elem().Interface(), v) {
+		t.Errorf("%+v became %+v, %v", v, got.Elem(), err)
 	}
 }

@@ -15,7 +15,8 @@
 //
 //  1. time.Time has a coder of its own, which keeps the zone. So have
 //     url.Userinfo, and syscall.Errno and syscall.Signal, whose numbers are
-//     errors on another system. url.URL is encoded by rule 4.
+//     errors on another system. A time.Location is an error, unless it is zero.
+//     url.URL is encoded by rule 4.
 //  2. A type with a pair of binary methods is encoded by these methods:
 //     MarshalCBOR, MarshalBinary or GobEncode, and the reverse method. If the
 //     reverse method is missing, or cannot set a value because it has a value

@@ -281,6 +281,8 @@ func TestRefused(t *testing.T) {
 		{half{}, "has the method MarshalBinary and not its reverse: add UnmarshalBinary"},
 		{bytes.NewBufferString("x"), "(*bytes.Buffer).buf"},
 		{&locked, ".M."},
+		{struct{ Zone *time.Location }{time.Local}, ".Zone: a time.Location cannot be copied"},
+		{time.FixedZone("", 0), "a time.Location cannot be copied"},
 		{struct{ A []any }{[]any{1, func() {}}}, ".A[1]: func(): functions"},
 		{map[string]any{"k": make(chan int)}, `["k"]: chan int: channels`},
 		{[]any{unregistered{1}}, `[0]: the type values.unregistered is in an interface and has no name`},
