@@ -160,7 +160,7 @@ func (s *Server) limits(r Role) string {
 
 const (
 	defaultConnections = 128     // of a client's key: see Options.Connections
-	mostSubscriptions  = 1 << 12 // of a connection; one needs about a dozen, and one for each open request
+	mostSubscriptions  = 256     // of a connection; one needs about a dozen, and one for each request for tasks
 	longestLine        = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
 
 	// The time for which a server remembers where the answer to a request goes.

@@ -92,9 +92,10 @@ func TestFlood_Connections(t *testing.T) {
 }
 
 // TestFlood_Subscriptions: a connection has no more subscriptions than the
-// limit, and no subject of more than a kilobyte.
+// limit, and no subject of more than a kilobyte. All subscriptions that a key may
+// have take little memory.
 func TestFlood_Subscriptions(t *testing.T) {
-	_, rude, other := fourSessions(t)
+	s, rude, other := fourSessions(t)
 	before := heap()
 	refused := make(chan error, 1)
 	rude.nc.SetErrorHandler(func(_ *client.Conn, _ *client.Subscription, err error) {
@@ -110,6 +111,27 @@ func TestFlood_Subscriptions(t *testing.T) {
 	}
 	if err := <-refused; !strings.Contains(err.Error(), "maximum subscriptions exceeded") {
 		t.Error(err)
+	}
+	const connections = defaultConnections / 8
+	took, long, heard := heap(), strings.Repeat("x", longestLine-100), make(chan *client.Msg)
+	for i := range connections {
+		nc, err := client.Connect(s.URL(), client.Secure(rude.tls), client.Nkey(rude.public, rude.pair.Sign))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		for j := range mostSubscriptions {
+			if _, err := nc.ChanSubscribe(fmt.Sprint(i, ".", j, ".", long), heard); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// About half of the memory is that of the connections' other ends.
+	if took = (heap() - took) * defaultConnections / connections; took > 2*floodMemory {
+		t.Errorf("the subscriptions of a key take up to %d MiB", took>>20)
 	}
 	closed := rude.nc.StatusChanged(client.RECONNECTING, client.CLOSED)
 	if err := rude.nc.Publish("concert.load."+rude.public+"."+strings.Repeat("x", longestLine)+".0", nil); err != nil {

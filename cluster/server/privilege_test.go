@@ -550,10 +550,10 @@ func TestHeard(t *testing.T) {
 		if err != nil || to.nc.Flush() != nil {
 			t.Fatal(err)
 		}
-		if err := from.nc.Publish(c.say(client, worker), []byte("said")); err != nil {
+		if err := from.nc.Publish(c.say(client, worker), []byte("said.so")); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := sub.NextMsg(patience); err != nil || string(m.Data) != "said" {
+		if m, err := sub.NextMsg(patience); err != nil || string(m.Data) != "said.so" {
 			t.Errorf("what a %s says at %s: %v, %v", c.from, c.say("CLIENT", "WORKER"), m, err)
 		}
 	}

@@ -72,11 +72,19 @@ type Options struct {
 	// Keyring only. Zero means 128, and negative means no limit.
 	Connections int
 
+	// Tasks limits how many tasks of a client's key the servers store for all
+	// kinds of workers together; for each kind the limit is 4,096. The servers
+	// remove the oldest tasks above the limit a moment later. A client submits
+	// them again, and returns an error after the fourth time. It is used with a
+	// Keyring only. Zero means 32,768, and negative means no limit.
+	Tasks int
+
 	// Parts limits how many parts of large arguments the servers store for a
-	// client, and how many parts of large results. A part has half a megabyte.
-	// The servers remove the oldest parts above the limit a moment later, and
-	// tasks that need them fail. It is used with a Keyring only. Zero means
-	// 16,384, which is 8 GiB, and negative means no limit.
+	// client, and how many parts of its large results for each worker's key. A
+	// part has half a megabyte. The servers remove the oldest parts above the
+	// limit a moment later, and tasks that need them fail. It is used with a
+	// Keyring only. Zero means 16,384, which is 8 GiB, and negative means no
+	// limit.
 	Parts int
 
 	// Join makes the server one of several that form a cluster, which survives
@@ -120,6 +128,9 @@ func New(opts *Options) (*Server, error) {
 	}
 	if s.options.Sessions == 0 {
 		s.options.Sessions = defaultSessions
+	}
+	if s.options.Tasks == 0 {
+		s.options.Tasks = defaultTasks
 	}
 	if s.options.Parts == 0 {
 		s.options.Parts = defaultParts
@@ -179,9 +190,7 @@ func New(opts *Options) (*Server, error) {
 		}
 		s.running.Go(func() { s.followKeys(before) })
 		s.running.Go(func() { s.brake.run(s.door.nc) })
-		if s.options.Parts > 0 {
-			s.running.Go(s.boundParts)
-		}
+		s.running.Go(s.boundStreams)
 	}
 	return s, nil
 }

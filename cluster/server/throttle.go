@@ -49,7 +49,7 @@ type throttle struct {
 const (
 	probePeriod  = 250 * time.Millisecond // between two measurements
 	slowAnswer   = 400 * time.Millisecond // a longer answer shows that a queue is long
-	longBacklog  = 1 << 16                // messages that wait in queues, and requests that wait for an answer
+	longBacklog  = 1 << 15                // messages that wait in queues, and requests that wait for an answer
 	samplePeriod = 50 * time.Millisecond  // over which it is counted how much each key sends
 
 	// A key that sends less is not slowed down.

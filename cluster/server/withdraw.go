@@ -21,8 +21,10 @@ const (
 
 // noCancellation is the answer to a message that is not a cancellation, in the
 // form of a stream's answers. Headers are refused, because the stream would
-// obey them.
-const noCancellation = `{"error": {"code": 400, "description": "not a cancellation: it is too long or has headers"}}`
+// obey them. An empty message would be worse: NATS takes one without headers as
+// the end of what answers a request from another account, so no worker could read
+// the stream.
+const noCancellation = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
 
 // importHeader is the header that servers add to a message that comes from another
 // account by a service import.
@@ -34,7 +36,7 @@ func (d *door) withdrawing(key string) client.MsgHandler {
 	limit := rate.NewLimiter(withdrawalRate, wire.CancelsKept)
 	return func(m *client.Msg) {
 		m.Header.Del(importHeader)
-		if len(m.Data) > wire.LongestCancel || len(m.Header) > 0 { // not a cancellation
+		if _, ok := wire.CancelledKey(key, m.Data); !ok || len(m.Data) > wire.LongestCancel || len(m.Header) > 0 {
 			if m.Reply != "" {
 				m.Respond([]byte(noCancellation))
 			}

@@ -116,6 +116,9 @@ func (d *door) resend(body []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if len(kept.Data) == 0 && kept.Header.Get(jetstream.SubjectHeader) != "" {
+		return false, errors.New("what is kept is no result") // an empty message would end the session's request for results
+	}
 	if kept.Header.Get(jetstream.SubjectHeader) == "" { // which only a message of the stream has
 		if status := kept.Header.Get("Status"); status != "404" {
 			return false, fmt.Errorf("%s: %s %s", wire.ResultSubject(id), status, kept.Header.Get("Description"))

@@ -165,6 +165,8 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Write
 	sync := flags.Bool("sync", false, "write data through to the disk before acknowledging it, so that a power failure loses none; otherwise every two minutes")
 	sessions := flags.Int("sessions", 0, "limit on the sessions of one client key on this server, about one for each program: `N` (default 64)")
 	connections := flags.Int("connections", 0, "limit on the connections of one client key to all servers together: `N`, negative for no limit (default 128)")
+	tasks := flags.Int("tasks", 0, "limit on the stored tasks of one client key for all kinds of workers together: `N`, negative for no limit (default 32,768)")
+	parts := flags.Int("parts", 0, "limit on the stored parts, of half a megabyte, of one client's large arguments, and of its large results by each worker: `N`, negative for no limit (default 16,384)")
 	name := flags.String("name", "", "`NAME` of this server in the cluster, different from those of the others")
 	joinListen := flags.String("join-listen", "", "`ADDRESS` to listen on for other servers, with a fixed port")
 	joinAdvertise := flags.String("join-advertise", "", "`HOST:PORT` at which other servers find this one, if it differs from --join-listen")
@@ -172,7 +174,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Write
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	opts := &server.Options{Folder: filepath.Join(*folder, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise, SyncAlways: *sync, Sessions: *sessions, Connections: *connections}
+	opts := &server.Options{Folder: filepath.Join(*folder, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise, SyncAlways: *sync, Sessions: *sessions, Connections: *connections, Tasks: *tasks, Parts: *parts}
 	replicas := 1
 	switch {
 	case *join != "":

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"concert/cluster/internal/wire"
+)
+
+// bounded is a server with low limits, a client, and two workers.
+func bounded(t *testing.T) (s *Server, ann, box, rogue *visitor) {
+	t.Helper()
+	k, err := NewKeyring(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, box, rogue = holder(t, k, Client, "ann"), holder(t, k, Worker, "box"), holder(t, k, Worker, "rogue")
+	s, err = New(&Options{Listen: "127.0.0.1:0", Keyring: k, Tasks: 100, Parts: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Setup(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*visitor{ann, box, rogue} {
+		v.connect(s)
+	}
+	return s, ann, box, rogue
+}
+
+// stores publishes a message and waits until it is stored.
+func (v *visitor) stores(subject, text string) {
+	v.Helper()
+	if _, err := v.nc.Request(subject, []byte(text), patience); err != nil {
+		v.Fatal(err)
+	}
+}
+
+// subjects returns the subjects of a stream that match a filter.
+func (s *Server) subjects(t *testing.T, stream, filter string) map[string]uint64 {
+	t.Helper()
+	st, err := s.door.js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := st.Info(t.Context(), jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.Subjects
+}
+
+// fall waits until a stream has at most so many subjects that match a filter.
+func (s *Server) fall(t *testing.T, stream, filter string, most int) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		n := len(s.subjects(t, stream, filter))
+		if n <= most {
+			return
+		}
+		if time.Since(begin) > patience {
+			t.Fatalf("%d subjects like %s, want %d at most", n, filter, most)
+		}
+	}
+}
+
+// TestFlood_Contracts: servers store a limited number of tasks of a client, for
+// whatever workers it invents.
+func TestFlood_Contracts(t *testing.T) {
+	s, ann, _, _ := bounded(t)
+	ann.stores(wire.TaskSubject("old", ann.public), "task")
+	for i := range 400 {
+		ann.stores(wire.TaskSubject(fmt.Sprint("invented", i), ann.public), "task")
+	}
+	s.fall(t, wire.TaskStream, wire.TaskSubject("*", ann.public), 125)
+	if n := len(s.subjects(t, wire.TaskStream, wire.TaskSubject("invented399", ann.public))); n != 1 {
+		t.Errorf("the newest task is stored %d times, want once", n)
+	}
+}
+
+// TestFlood_Outputs: a worker that stores many parts of large results for a client
+// loses its own, and none of another worker.
+func TestFlood_Outputs(t *testing.T) {
+	s, ann, box, rogue := bounded(t)
+	subject := wire.LoadSubject(wire.ResultName(ann.public, box.public), 0)
+	box.stores(subject, "part")
+	name := wire.ResultName(ann.public, rogue.public)
+	for i := range 400 {
+		rogue.stores(wire.LoadSubject(name, i), "part")
+	}
+	s.fall(t, wire.LoadStream, "concert.output."+ann.public+"."+rogue.public+".>", 125)
+	if n := len(s.subjects(t, wire.LoadStream, subject)); n != 1 {
+		t.Errorf("the part of the other worker is stored %d times, want once", n)
+	}
+	// The client can store parts under invented keys.
+	for i := range 600 {
+		ann.stores(wire.LoadSubject(wire.ResultName(ann.public, fmt.Sprint("invented", i)), 0), "part")
+	}
+	s.fall(t, wire.LoadStream, "concert.output."+ann.public+".>", 400)
+}
+
+// TestKeepNewest: after the oldest results of a client have been removed, its
+// session gets the others, and another client's session gets all.
+func TestKeepNewest(t *testing.T) {
+	s, rude, other := fourSessions(t)
+	consume := func(v *visitor) jetstream.Consumer {
+		t.Helper()
+		if got := v.knock(wire.ResultStream, v.public); got != "" {
+			t.Fatal(got)
+		}
+		c, err := v.js.Consumer(t.Context(), wire.ResultStream, v.public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	sessions := map[*visitor]jetstream.Consumer{rude: consume(rude), other: consume(other)}
+	for i := range 20 {
+		for v := range sessions {
+			subject := wire.ResultSubject(wire.TaskID{Client: v.public, Session: v.public, Number: fmt.Sprint(i)})
+			if _, err := s.door.js.Publish(t.Context(), subject, []byte("result")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	take := func(v *visitor, n int) (numbers []string) {
+		t.Helper()
+		batch, err := sessions[v].Fetch(n, jetstream.FetchMaxWait(patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range batch.Messages() {
+			if err := m.DoubleAck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			numbers = append(numbers, m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:])
+		}
+		return numbers
+	}
+	if got := fmt.Sprint(take(rude, 2)); got != "[0 1]" {
+		t.Fatalf("it gets %s", got)
+	}
+	if err := s.keepNewest(t.Context(), rude.public, wire.ResultStream, "concert.result."+rude.public+".>", 5); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(take(rude, 5)); got != "[15 16 17 18 19]" {
+		t.Errorf("the client whose results were removed gets %s", got)
+	}
+	if got := len(take(other, 20)); got != 20 {
+		t.Errorf("the other client gets %d results, want 20", got)
+	}
+}
