@@ -151,11 +151,11 @@ func (t *trial) sentence(chosen *point, equals, doubts []string) string {
 	case chosen == t.base && len(doubts) > 0:
 		fmt.Fprintf(&b, "The best guess: %s.", base)
 	case chosen == t.base && best == chosen:
-		fmt.Fprintf(&b, "Take %s: nothing that was tried gains anything.", base)
+		fmt.Fprintf(&b, "Use %s: nothing that was tried gains anything.", base)
 	case chosen == t.base && len(equals) > 0:
-		fmt.Fprintf(&b, "No clear winner, take the simpler: %s. The best gain was %s, of %s.", base, units.Times(t.gain(best).Middle), at(t.models[best.model].Name, best.level))
+		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s, of %s.", base, units.Times(t.gain(best).Middle), at(t.models[best.model].Name, best.level))
 	case chosen == t.base:
-		fmt.Fprintf(&b, "Take %s: nothing that was tried gains more than %s.", base, units.Times(t.gain(best).Middle))
+		fmt.Fprintf(&b, "Use %s: nothing that was tried gains more than %s.", base, units.Times(t.gain(best).Middle))
 	default:
 		verb := "Use"
 		if len(doubts) > 0 {

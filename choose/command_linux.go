@@ -51,7 +51,7 @@ func (u *Usage) rusage(state *os.ProcessState) {
 	u.from(Switches, "wait4", "")
 	var own unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err != nil || int64(r.Maxrss) <= int64(own.Maxrss) {
-		u.missing(PeakMemory, fmt.Sprintf("it is no more than the %s of the program that measures", units.Bytes(int64(own.Maxrss)<<10)))
+		u.missing(PeakMemory, fmt.Sprintf("it is at most the %s of the measuring program, which hides it", units.Bytes(int64(own.Maxrss)<<10)))
 		return
 	}
 	u.Memory = int64(r.Maxrss) << 10

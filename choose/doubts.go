@@ -8,7 +8,7 @@ import (
 	"concert/internal/units"
 )
 
-// What makes an answer no more than a guess.
+// Bounds beyond which an answer is only a guess.
 const (
 	wide           = 2.0 // an interval whose ends are so many times apart says little
 	rivalry        = 1.3 // what another point may be better by, if that is not known any better, is a doubt
@@ -29,10 +29,10 @@ func (t *trial) doubts(chosen *point, final []*point, interrupted bool) (all []s
 		return append(all, fmt.Sprintf("%d of %d runs failed", chosen.failed, chosen.tasks))
 	}
 	if t.gain(chosen).Confidence == 0 {
-		all = append(all, "each was measured only once")
+		all = append(all, "each level was measured only once (a larger budget measures more often)")
 	}
 	if was, is := t.base.samples[0].rate, t.base.rate().Middle; math.Abs(t.report.Drift) > upended || max(was, is) > (1+upended/2)*min(was, is) {
-		all = append(all, "the speed of the work has changed too much meanwhile")
+		all = append(all, "the speed of the work changed too much during the measurement")
 	}
 	if c := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); c > chancy {
 		all = append(all, fmt.Sprintf("tasks take very different times, and %s was tried with %d of them", at(t.models[t.base.model].Name, t.base.level), t.base.tasks))
@@ -54,12 +54,12 @@ func (t *trial) doubts(chosen *point, final []*point, interrupted bool) (all []s
 	for _, p := range final {
 		r := intervalOf(ratios(p, chosen))
 		if p != chosen && r.Confidence > 0 && r.High > rivalry && r.High > known*r.Low {
-			all = append(all, fmt.Sprintf("%s did from %s to %s of what that did", at(t.models[p.model].Name, p.level), units.Times(r.Low), units.Times(r.High)))
+			all = append(all, fmt.Sprintf("%s reached from %s to %s of its throughput", at(t.models[p.model].Name, p.level), units.Times(r.Low), units.Times(r.High)))
 			break
 		}
 	}
 	if chosen != t.base && gain.Confidence > 0 && gain.Low < 1 {
-		all = append(all, "it may not gain anything")
+		all = append(all, "there may be no gain")
 	}
 	return all
 }

@@ -56,15 +56,15 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 func (t *trial) caveats(chosen *point) (all []string) {
 	r := &t.report
 	if gain := t.gain(chosen); gain.Confidence == 0 {
-		all = append(all, fmt.Sprintf("Each point was measured once: there is no saying how far that can be trusted. A budget above %s would.", length(t.Budget)))
+		all = append(all, fmt.Sprintf("Each point was measured once, so there are no intervals. A budget above %s measures more often.", length(t.Budget)))
 	} else if gain.Confidence < wanted {
-		all = append(all, fmt.Sprintf("With %s, the intervals hold with %s; a larger budget makes that 95%%.", count(r.Rounds, "round"), percent(gain.Confidence)))
+		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(r.Rounds, "round"), percent(gain.Confidence)))
 	}
 	if t.inputs < t.given {
 		all = append(all, fmt.Sprintf("Of %d inputs, %d were used.", t.given, t.inputs))
 	}
 	if len(r.Untried) > 0 {
-		all = append(all, fmt.Sprintf("Not tried, for want of time or runs: %s.", list(r.Untried)))
+		all = append(all, fmt.Sprintf("Not tried, because the time or the runs were used up: %s.", list(r.Untried)))
 	}
 	for _, b := range t.broken {
 		all = append(all, "Not tried: "+b+".")
@@ -85,11 +85,11 @@ func (t *trial) caveats(chosen *point) (all []string) {
 		all = append(all, fmt.Sprintf("This is a virtual machine, whose host took a tenth of its processors or more at times: %s measured again.", count(r.Stolen, "slice")+plural(r.Stolen, " was", " were")))
 	}
 	if math.Abs(r.Drift) > drifting {
-		what := "more"
+		what := "higher"
 		if r.Drift < 0 {
-			what = "less"
+			what = "lower"
 		}
-		all = append(all, fmt.Sprintf("At the end %s did %s %s than at the beginning. Comparisons are within rounds, where that does not matter.", at(t.models[t.base.model].Name, t.base.level), percent(math.Abs(r.Drift)), what))
+		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. This does not matter, because comparisons are within rounds.", at(t.models[t.base.model].Name, t.base.level), percent(math.Abs(r.Drift)), what))
 	}
 	for _, s := range r.Profile.Sources {
 		if s.From == "" {

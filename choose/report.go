@@ -127,15 +127,15 @@ func thisMachine() Machine {
 	}
 }
 
-// disturbed says who else used the processors.
+// disturbed describes what else used the processors.
 func (m *Machine) disturbed() string {
 	const least = 0.02 // is not worth saying
-	others := fmt.Sprintf("others used %s of the processors meanwhile", percent(m.Others))
+	others := fmt.Sprintf("other programs used %s of the processors", percent(m.Others))
 	if m.Stolen < least {
 		return others
 	}
 	if m.Others < least {
-		return fmt.Sprintf("the host of this virtual machine took %s of its processors meanwhile", percent(m.Stolen))
+		return fmt.Sprintf("the host of this virtual machine took %s of its processors", percent(m.Stolen))
 	}
 	return others + fmt.Sprintf(", and the host of this virtual machine took %s", percent(m.Stolen))
 }

@@ -118,7 +118,7 @@ func commandJob(command, inputs []string) (*job, error) {
 				return goroutines.New(n, &goroutines.Options{Observer: o}), nil
 			},
 			Code: func(n int) string { return xargs(command, n) },
-			Note: "Each run is a process of its own. Threads, an event loop or a lock around what waits for them would change nothing, so they were not tried.",
+			Note: "Each run is a process of its own, so threads, an event loop or a lock would make no difference, and were not tried.",
 		},
 	}
 	return &job{
