@@ -69,7 +69,7 @@ var graph struct {
 
 	sources []*strand     // guarded by mu: where the present search begins
 	steps   int           // guarded by mu: strands that searches and chains have passed
-	verify  func(ok bool) // guarded by mu: for tests, whether a search agrees where none was made
+	verify  func(ok bool) // guarded by mu: for tests, what a search says where none was made
 }
 
 // wait is what a strand is suspended in.

@@ -162,8 +162,8 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 	}
 }
 
-// next lends a worker to a new heir when the heir has blocked. It reports false
-// if a search has to tell.
+// next lends a worker to a new heir when the heir has blocked, unless the group of
+// that worker surely moves. It reports false if a search has to tell.
 func (d *descent) next() bool {
 	s := d.heir
 	if s.wait.input() || len(s.beside) > 0 {
@@ -178,12 +178,11 @@ func (d *descent) next() bool {
 			return false // it was not searched
 		}
 	}
-	if graph.verify != nil {
-		graph.verify(!graph.search.isAlive(s))
-		s.lookBehind() // the search has used it
-	}
 	for _, g := range s.behind.groups {
 		if w := g.lendableLocked(s.worker); w != nil {
+			if g.movesLocked(w) {
+				return true // another one is about to resume
+			}
 			d.become(w.lendLocked(), nil)
 			return true
 		}
