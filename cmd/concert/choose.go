@@ -95,10 +95,8 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	flags.StringVar(&o.html, "html", "", "")
 	flags.StringVar(&o.trace, "trace", "", "")
 	flags.BoolVar(&o.quiet, "quiet", false, "")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parseFlags(flags, args); err != nil {
 		return o, nil, nil, err
-	} else if err != nil {
-		return o, nil, nil, usageError{err.Error()}
 	}
 	command = flags.Args()
 	for i, a := range command {

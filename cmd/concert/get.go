@@ -90,10 +90,8 @@ func getFlags(o *getOptions) *flag.FlagSet {
 
 func parseGet(args []string) (o getOptions, urls []string, err error) {
 	flags := getFlags(&o)
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parseFlags(flags, args); err != nil {
 		return o, nil, err
-	} else if err != nil {
-		return o, nil, usageError{err.Error()}
 	}
 	switch {
 	case o.jobs < 1 || o.jobs > 1000:

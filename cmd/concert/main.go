@@ -138,10 +138,8 @@ func printHelp(w io.Writer) {
 func noFlags(args []string) ([]string, error) {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parseFlags(flags, args); err != nil {
 		return nil, err
-	} else if err != nil {
-		return nil, usageError{err.Error()}
 	}
 	return flags.Args(), nil
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -23,13 +23,13 @@ func (m *memoryFlag) Set(text string) error {
 	if rest := strings.ToUpper(text)[len(number):]; rest != "" {
 		i := strings.Index("KMGT", rest[:1])
 		if i < 0 || rest[1:] != "" && rest[1:] != "B" && rest[1:] != "IB" {
-			return fmt.Errorf("%q: want an amount of memory, as in 512M or 2G", text)
+			return errors.New("want an amount of memory, as in 512M or 2G")
 		}
 		unit = math.Pow(1024, float64(i+1))
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if n *= unit; err != nil || !(n >= 0 && n < 1<<62) {
-		return fmt.Errorf("%q: want an amount of memory, as in 512M or 2G", text)
+		return errors.New("want an amount of memory, as in 512M or 2G")
 	}
 	m.bytes, m.set = int64(n), true
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,10 +66,8 @@ func parseStatus(args []string) (o statusOptions, err error) {
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.StringVar(&o.replay, "replay", "", "")
 	flags.StringVar(&o.discard, "discard", "", "")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parseFlags(flags, args); err != nil {
 		return o, err
-	} else if err != nil {
-		return o, usageError{err.Error()}
 	}
 	does := 0
 	for _, on := range []bool{o.watch, o.dead, o.replay != "", o.discard != ""} {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -74,10 +73,8 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	flags.StringVar(&o.python, "python", "", "")
 	flags.StringVar(&o.path, "path", "", "")
 	flags.DurationVar(&o.grace, "grace", 30*time.Second, "")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := parseFlags(flags, args); err != nil {
 		return o, nil, err
-	} else if err != nil {
-		return o, nil, usageError{err.Error()}
 	}
 	switch {
 	case o.n < 1 || o.n > 1000:

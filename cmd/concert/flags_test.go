@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"testing"
+	"time"
+)
+
+// TestParseFlags: an error of the command line names the flag as the help does,
+// and says what its value should be.
+func TestParseFlags(t *testing.T) {
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--budget", "1"}, `--budget "1": want a time with its unit, as in 30s or 2m`},
+		{[]string{"-budget=a \"b\""}, `--budget "a \"b\"": want a time with its unit, as in 30s or 2m`},
+		{[]string{"-n", "two"}, `-n "two": want a whole number`},
+		{[]string{"-n", "99999999999999999999"}, `-n "99999999999999999999": want a whole number`},
+		{[]string{"--per-host", "1.5"}, `--per-host "1.5": want a whole number`},
+		{[]string{"--quiet=maybe"}, `--quiet "maybe": want true or false`},
+		{[]string{"--bugdet", "3s"}, `no flag --bugdet`},
+		{[]string{"-x"}, `no flag -x`},
+		{[]string{"-n"}, `flag needs an argument: -n`},
+		{[]string{"--memory", "1X"}, `--memory "1X": want an amount of memory, as in 512M or 2G`},
+	} {
+		t.Run(row.want, func(t *testing.T) {
+			flags := flag.NewFlagSet("test", flag.ContinueOnError)
+			flags.SetOutput(io.Discard)
+			flags.Duration("budget", time.Second, "")
+			flags.Int("n", 1, "")
+			flags.Int("per-host", 1, "")
+			flags.Bool("quiet", false, "")
+			flags.Var(&memoryFlag{}, "memory", "")
+			err := parseFlags(flags, row.args)
+			if usage := (usageError{}); !errors.As(err, &usage) || usage.text != row.want {
+				t.Errorf("parseFlags(%q) = %v, want %s", row.args, err, row.want)
+			}
+		})
+	}
+}
