@@ -61,8 +61,10 @@
 // If a task waits for an unstarted task of its own executor, its worker runs
 // that task at once, on the same goroutine. The wait then ends when that task
 // returns, even if the context of the wait ends earlier. A wait with a deadline
-// of its own does not run the task in this way. If the worker runs other tasks
-// in the meantime, the wait continues when these end, or wait themselves.
+// of its own does not run the task in this way. If the task calls
+// runtime.Goexit, it ends the goroutine, and so the task that waits: both have
+// the error ErrGoexit. If the worker runs other tasks in the meantime, the wait
+// continues when these end, or wait themselves.
 //
 // A wait is recognized by its context. Waits on channels, mutexes and wait
 // groups are not recognized, nor are waits with a context that is not derived

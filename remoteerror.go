@@ -55,9 +55,9 @@ func (e *RemoteError) Is(target error) bool {
 }
 
 // Unwrap returns the errors of registered types in the original's chain. The
-// first call decodes them, which may run methods of the program; it waits for
-// them. If an error cannot be decoded, the slice has an error with the reason
-// in its place.
+// first call decodes them, which may run methods of the program. All of these
+// together have a second. If an error cannot be decoded, or is not by then, the
+// slice has an error with the reason in its place.
 func (e *RemoteError) Unwrap() []error {
 	if e.values == nil {
 		return nil

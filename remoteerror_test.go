@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // uncomparable is an error that == cannot compare.
@@ -25,7 +27,10 @@ type uncomparable []string
 
 func (u uncomparable) Error() string { return fmt.Sprint(len(u), " failures") }
 
-func init() { RegisterError("test.uncomparable", uncomparable{"a"}) }
+func init() {
+	RegisterError("test.uncomparable", uncomparable{"a"})
+	RegisterErrorType[*slowError]("test.slowError")
+}
 
 // TestRegisterError_Standard finds sentinel errors of the standard library in
 // errors that another process has sent.
@@ -54,6 +59,40 @@ func TestRegisterError_Standard(t *testing.T) {
 			}
 		}
 	}
+}
+
+// slowError is an error whose decoding waits until slowDecode is closed.
+type slowError struct{ N byte }
+
+var slowDecode chan struct{}
+
+func (e *slowError) Error() string { return "slow" }
+
+// MarshalBinary encodes N.
+func (e *slowError) MarshalBinary() ([]byte, error) { return []byte{e.N}, nil }
+
+// UnmarshalBinary waits.
+func (e *slowError) UnmarshalBinary(b []byte) error { <-slowDecode; e.N = b[0]; return nil }
+
+// TestRemoteError_Hangs: a method that does not return when an error is decoded
+// does not keep who asks for the error.
+func TestRemoteError_Hangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slowDecode = make(chan struct{})
+		defer close(slowDecode)
+		err := DecodeError(EncodeError(fmt.Errorf("wrapped: %w", errors.Join(&slowError{1}, io.EOF))))
+		begin := time.Now()
+		if _, found := errors.AsType[*slowError](err); found || !errors.Is(err, io.EOF) {
+			t.Errorf("%v is a slowError: %v; is io.EOF: %v", err, found, errors.Is(err, io.EOF))
+		}
+		if took := time.Since(begin); took > errorTime {
+			t.Errorf("it took %v", took)
+		}
+		text := fmt.Sprint(errors.Join(err.(*RemoteError).Unwrap()...))
+		if want := "did not return within 1s"; !strings.Contains(text, want) {
+			t.Errorf("Unwrap() = %s, want %q in it", text, want)
+		}
+	})
 }
 
 // TestRegisterErrorType_Standard finds errors of types of the standard library,

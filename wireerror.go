@@ -165,6 +165,7 @@ func DecodeError(b []byte) error {
 // decodeErrorValues decodes the errors of registered types. For each error that
 // could not be encoded or decoded, it returns an error with the reason.
 func decodeErrorValues(values map[string][]byte, lost map[string]string) (all []error) {
+	m := newErrorMethods()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		errorNames.mu.RLock()
 		t, known := errorNames.types[name]
@@ -175,14 +176,18 @@ func decodeErrorValues(values map[string][]byte, lost map[string]string) (all []
 		if !known {
 			continue
 		}
-		var v, why error
-		if failure := guarded(func() { v, why = t.decode(values[name]) }); failure != nil {
-			why = failure
+		type decoded struct{ v, why error }
+		d, failure := callMethod(m, func() (d decoded) {
+			d.v, d.why = t.decode(values[name])
+			return d
+		})
+		if failure != nil {
+			d.why = failure
 		}
-		if why != nil {
-			v = fmt.Errorf("concert: cannot decode the error of type %q: %w", name, why)
+		if d.why != nil {
+			d.v = fmt.Errorf("concert: cannot decode the error of type %q: %w", name, d.why)
 		}
-		all = append(all, v)
+		all = append(all, d.v)
 	}
 	for _, name := range slices.Sorted(maps.Keys(lost)) {
 		all = append(all, fmt.Errorf("concert: the error of type %q could not be encoded: %s", name, lost[name]))
