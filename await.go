@@ -108,9 +108,10 @@ func (s *strand) tryNested(t *Task) bool {
 	return true
 }
 
-// WaitRoom is how an Execute waits for room in its queue: until ready is
-// closed, or has something in its buffer, or ctx ends, with its cause. If ctx
-// marks a worker, the wait takes part in the search for deadlocks.
+// WaitRoom waits for room in the queue of an Execute: until ready is closed or
+// has an element in its buffer, or until ctx ends, and then it returns the
+// cause of ctx. If ctx marks a worker, the wait takes part in the search for
+// deadlocks.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return g.waitRoom(ctx, ready) })

@@ -14,9 +14,9 @@ import (
 	"concert/internal/values"
 )
 
-// Encoded is a value as it travels between processes: how it is encoded, and the
-// bytes of it. These may be the value's own memory, and must not be changed, nor
-// kept beyond the call whose value it is.
+// Encoded is a value as it is sent between processes: the kind of its encoding,
+// and its bytes. The bytes may be the value's own memory. They must not be
+// changed, nor kept after the call that the value belongs to.
 type Encoded struct {
 	Kind  byte
 	Bytes []byte

@@ -47,8 +47,8 @@ func elsewhere(name string) error {
 // does not exist.
 var ErrElsewhere = errors.New("concert: the function runs only in workers that have it")
 
-// Codec turns values into what workers in another language understand, and back. Its
-// methods must be safe for concurrent use.
+// Codec encodes values for workers in another language, and decodes their
+// results. Its methods must be safe for concurrent use.
 type Codec interface {
 	// Encode returns v, which is no number, bool, string or slice of numbers, as bytes.
 	Encode(v any) ([]byte, error)
@@ -58,7 +58,7 @@ type Codec interface {
 	Decode(result Encoded, v any) error
 }
 
-// Foreign reports whether the bytes are those of a Codec.
+// Foreign reports whether a Codec has encoded the value.
 func (e Encoded) Foreign() bool { return e.Kind == asForeign }
 
 // Plain returns the value of what is not Foreign, as a copy: an int64, uint64, float64, bool,

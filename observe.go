@@ -77,10 +77,10 @@ func (k EventKind) String() string {
 	return "unknown event"
 }
 
-// Progress tells the observer of the task's executor how far the task is:
-// done of total, in a unit of the task's choosing, total 0 if unknown. ctx is
-// the context that the task was given; with any other, and with no observer,
-// Progress does nothing.
+// Progress reports to the observer of the task's executor how far the task is:
+// done of total, in any unit. A total of 0 means that it is unknown. ctx is the
+// context that the task received. With any other context, and without an
+// observer, Progress does nothing.
 func Progress(ctx context.Context, done, total int64) {
 	n, ok := ctx.Value(numberKey{}).(numbered)
 	if !ok {
@@ -89,8 +89,8 @@ func Progress(ctx context.Context, done, total int64) {
 	n.progress(done, total)
 }
 
-// WithProgress returns a context for [Invoke], in a worker elsewhere: what the
-// function says with Progress goes to report.
+// WithProgress returns a context for [Invoke], in a worker of another process:
+// report receives what the function passes to Progress.
 func WithProgress(ctx context.Context, report func(done, total int64)) context.Context {
 	return context.WithValue(ctx, numberKey{}, reporter(report))
 }

@@ -220,8 +220,8 @@ func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 // shared with other closures, as long as somebody keeps it alive.
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
-// Find returns the function registered under name. An unknown name is
-// [ErrNotRegistered].
+// Find returns the function that is registered under name. If there is none,
+// the error wraps [ErrNotRegistered].
 func Find(name string) (*Function, error) {
 	f := registry.named(name)
 	if f == nil {
@@ -261,7 +261,7 @@ func (f *Function) invoke(ctx context.Context, arg Encoded, apart bool) (result 
 	return result, err
 }
 
-// Invoke is Find and then the function's Invoke.
+// Invoke finds the function by [Find], and calls its Invoke.
 func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
 	f, err := Find(name)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"concert/internal/values"
 )
 
-// A Call is one that is encoded already.
+// A Call is a call whose argument is already encoded.
 type Call struct {
 	// Name is the name under which the function is registered: here, where tasks share memory with their submitter, and
 	// elsewhere in the worker.
@@ -31,8 +31,10 @@ type Call struct {
 	Progress func(done, total int64)
 }
 
-// Relay hands a call to an executor, for those who carry calls from one executor to another: a worker of a cluster
-// runs what it is sent in processes of its own, say. The result is for the Settle of a Batch.
+// Relay submits an encoded call to an executor. It is for code that passes
+// calls from one executor to another: for example, a worker of a cluster runs
+// the calls that it receives in processes of its own. The result is for
+// [Batch.Settle].
 //
 // Relay blocks as [Submit] does. It panics if ctx or ex is nil.
 func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Functions returns all registered and declared functions, by name. An executor whose workers are programs of
-// their own tells by it which of them can run what.
+// Functions returns all registered and declared functions, sorted by name. An
+// executor whose workers are other programs uses it to find which of them can
+// run which function.
 func Functions() []*Function {
 	registry.mu.RLock()
 	defer registry.mu.RUnlock()
@@ -18,9 +19,11 @@ func Functions() []*Function {
 // Name returns the name under which the function is registered.
 func (f *Function) Name() string { return f.name }
 
-// Signature describes the types of the argument and the result as they travel: two programs in which a function has the
-// same name and the same signature understand each other. Names of types do not count, those of fields do. It is made to be
-// compared, or hashed. Of a declared function it is the type of its codec.
+// Signature describes the encoding of the argument and the result: two programs
+// in which a function has the same name and the same signature understand each
+// other. Names of types do not count, and names of fields do. It is meant to be
+// compared or hashed. The signature of a declared function is the type of its
+// codec.
 func (f *Function) Signature() string { return f.types() }
 
 // signature describes a type as it travels.

@@ -10,15 +10,15 @@ import (
 	"concert/internal/lazy"
 )
 
-// A Task is a unit of work as an executor sees it: what it does, for whom and
-// with which types is hidden. An executor keeps it in a queue and then either
+// A Task is a unit of work as an executor sees it. Its function, its submitter
+// and its types are hidden. An executor keeps it in a queue, and then either
 // runs it on a [Worker] or fails it.
 //
 // The task of a Submit, its future, its argument and the context given to the
-// function are one object, so that a Submit is one allocation. The task of a
-// Map stands for as many items as it finds when its turn comes; it may go back
-// to the end of the queue (see [Queue]) so that one long Map does not keep
-// everybody else waiting.
+// function are one object, so a Submit needs one allocation. The task of a Map
+// stands for as many items as there are when its turn comes. It may return to
+// the end of the queue (see [Queue]), so that one long Map does not delay all
+// other tasks.
 type Task struct {
 	ctx lazy.Context // its parent is the submitter's context
 

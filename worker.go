@@ -15,9 +15,9 @@ import (
 // block and may be called from any goroutine. An executor whose workers are
 // not goroutines of this process is never asked for Next.
 type Queue interface {
-	// Next takes the task that is next in turn out of the queue, or returns
-	// nil. It is called while a worker of the group is blocked in a wait, for
-	// the goroutine that stands in for it.
+	// Next removes the next task from the queue and returns it, or returns nil.
+	// It is called while a worker of the group is blocked in a wait, for the
+	// goroutine that replaces it.
 	Next() *Task
 	// Again puts a task that had a turn at the end of the queue, whatever the
 	// bound of the queue; after Close it fails the task with ErrClosed. In a
@@ -38,10 +38,11 @@ type Queue interface {
 	Withdraw(*Task) bool
 }
 
-// WorkerGroup is the set of workers that serve one executor, as the search
-// for deadlocks and the observer see it.
+// WorkerGroup is the set of workers of one executor. The search for deadlocks
+// and the observer use it.
 type WorkerGroup struct {
-	// Lock, unless nil, is held by tasks while they run. It is set before the first Join.
+	// Lock, unless nil, is held by tasks while they run. Set it before the
+	// first Join.
 	Lock Lock
 	// Remote means that tasks run in other processes. Limits bounds the methods
 	// that encode and decode their values in this process. Both are set before
@@ -64,15 +65,15 @@ type WorkerGroup struct {
 	stuck     bool      // all its suspended strands are stuck, in that descent
 }
 
-// NewWorkerGroup returns a group without workers. An executor whose workers
-// are not goroutines of this process never calls Join: its tasks are taken to
-// be able to start at any time. The observer may be nil.
+// NewWorkerGroup returns a group without workers. An executor whose workers are
+// not goroutines of this process never calls Join; its tasks count as able to
+// start at any time. The observer may be nil.
 func NewWorkerGroup(queue Queue, observer Observer) *WorkerGroup {
 	return &WorkerGroup{queue: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
 }
 
-// Adopt is the first thing an Execute does with a task, before it takes any
-// lock: it ties the task to the group and tells the observer.
+// Adopt adds a task to the group and calls the observer. Execute must call it
+// first, before it acquires any lock.
 func (g *WorkerGroup) Adopt(t *Task) {
 	if t.group == nil {
 		t.group = g
@@ -90,11 +91,11 @@ func (g *WorkerGroup) Adopt(t *Task) {
 }
 
 // A Worker runs tasks, one after another. It belongs to the goroutine that
-// calls Run, and while a task of that goroutine is blocked in a wait it may be
-// lent to others, one at a time: so of all tasks that a worker has started
-// only one advances, and the others wait.
+// calls Run. While a task of that goroutine is blocked in a wait, the worker
+// may be lent to other goroutines, one at a time. So of all tasks that a worker
+// has started, only one advances, and the others wait.
 type Worker struct {
-	// State is what the executor wants tasks to find again through WorkerOf.
+	// State is a value of the executor, which tasks find by [WorkerOf].
 	State any
 
 	group *WorkerGroup
@@ -115,9 +116,9 @@ type Worker struct {
 	vacant   chan struct{} // closed when lent is empty, for Drain
 }
 
-// Join adds a worker to the group, to be called before its goroutine starts,
-// so that a queued task always has somebody to wait for. The id is for
-// observers.
+// Join adds a worker to the group. Call it before the worker's goroutine
+// starts, so that a queued task always has a worker to wait for. Observers
+// receive the id.
 func (g *WorkerGroup) Join(id int) *Worker {
 	w := newWorker(g, id)
 	graph.mu.Lock()
@@ -146,12 +147,12 @@ func (w *Worker) Leave() {
 	}
 }
 
-// Busy reports whether tasks that others started on this worker, while it
-// was lent, have not ended.
+// Busy reports whether there are tasks that other goroutines have started on
+// this worker, while it was lent, and that have not ended.
 func (w *Worker) Busy() bool { return w.others.Load() > 0 }
 
-// Drain waits until the worker is not Busy. Meanwhile it can be lent, as it
-// does not serve the queue.
+// Drain waits until the worker is not Busy. In the meantime it can be lent,
+// because it does not serve the queue.
 func (w *Worker) Drain() {
 	w.Resume()
 	for w.Busy() {
@@ -172,8 +173,8 @@ func (w *Worker) Drain() {
 	}
 }
 
-// Rest is called by a worker that has no task to run and goes to sleep, and
-// Resume when it wakes, before it takes a task.
+// Rest is called by a worker that has no task to run, before it sleeps. When it
+// wakes, it calls Resume before it takes a task.
 func (w *Worker) Rest() {
 	w.main.base.Store(nil) // do not keep its result alive
 	if w.others.Load() > 0 {
@@ -184,7 +185,7 @@ func (w *Worker) Rest() {
 	}
 }
 
-// Resume ends the Rest. It waits while the worker is in the hands of another.
+// Resume ends the Rest. It waits while the worker is lent to another goroutine.
 func (w *Worker) Resume() {
 	for !w.TryResume() {
 		w.rested = false
@@ -196,7 +197,7 @@ func (w *Worker) Resume() {
 	}
 }
 
-// TryResume is Resume, except that it reports false instead of waiting.
+// TryResume is Resume, but it returns false instead of waiting.
 func (w *Worker) TryResume() bool {
 	if !w.rested {
 		return true
@@ -221,10 +222,10 @@ func (w *Worker) ID() int { return w.id }
 // Map counting as one.
 func (w *Worker) Done() int64 { return w.done.Load() }
 
-// Run runs a task on the calling goroutine, which must be the worker's. It
-// does nothing when the task is no longer waiting. A task that calls
-// runtime.Goexit settles, and then ends the goroutine, so the executor must
-// expect Run not to return.
+// Run runs a task on the calling goroutine, which must be that of the worker.
+// It does nothing if the task is no longer waiting. If a task calls
+// runtime.Goexit, it settles, and then the goroutine ends. So the executor must
+// expect that Run does not return.
 func (w *Worker) Run(t *Task) {
 	w.Resume()
 	defer func() {
