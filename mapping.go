@@ -93,7 +93,7 @@ type mapping[In, Out any] struct {
 	_       cacheLine
 }
 
-// cacheLine keeps its neighbours apart in memory.
+// cacheLine keeps its neighbors apart in memory.
 type cacheLine [64]byte
 
 const (

@@ -11,9 +11,9 @@ import (
 // comment hold: a wait that is given the task's own context does not hang for
 // want of a worker.
 
-// A Queue is what a [WorkerGroup] asks of its executor. The methods never
-// block and may be called from any goroutine. An executor whose workers are
-// not goroutines of this process is never asked for Next.
+// A Queue is the queue of an executor, as a [WorkerGroup] uses it. Its methods
+// never block, and may be called from any goroutine. Next is never called if
+// the workers are not goroutines of this process.
 type Queue interface {
 	// Next removes the next task from the queue and returns it, or returns nil.
 	// It is called while a worker of the group is blocked in a wait, for the

@@ -14,7 +14,7 @@ const (
 	rivalry        = 1.3 // what another point may be better by, if that is not known any better, is a doubt
 	chancy         = 0.6 // what a rate may be off by, as tasks take different times, that makes it worthless
 	upended        = 1.0 // is more than drifting
-	busyNeighbours = 0.3 // of the processors, used by others or stolen, is too much to say anything for sure
+	busyNeighbors = 0.3 // of the processors, used by others or stolen, is too much to say anything for sure
 )
 
 // doubts are the reasons why the answer is no more than a guess.
@@ -44,7 +44,7 @@ func (t *trial) doubts(chosen *point, final []*point, interrupted bool) (all []s
 			break
 		}
 	}
-	if m := &t.report.Machine; m.Others+m.Stolen > busyNeighbours {
+	if m := &t.report.Machine; m.Others+m.Stolen > busyNeighbors {
 		all = append(all, m.disturbed())
 	}
 	gain := t.gain(chosen)

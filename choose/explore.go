@@ -166,7 +166,7 @@ func (t *trial) behind(p *point) bool {
 	return false
 }
 
-// refine tries levels between the lowest that is as good as the best and its neighbours.
+// refine tries levels between the lowest that is as good as the best and its neighbors.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {
@@ -188,12 +188,12 @@ func (t *trial) refine(ctx context.Context) error {
 			higher = p.level
 		}
 	}
-	for _, neighbour := range []int{lower, higher} {
-		if neighbour == 0 {
+	for _, neighbor := range []int{lower, higher} {
+		if neighbor == 0 {
 			continue
 		}
-		between := int(math.Round(math.Sqrt(float64(neighbour * best.level))))
-		if between == neighbour || between == best.level {
+		between := int(math.Round(math.Sqrt(float64(neighbor * best.level))))
+		if between == neighbor || between == best.level {
 			continue
 		}
 		if _, err := t.try(ctx, best.model, between); err != nil {

@@ -179,7 +179,7 @@ func ticks(s scale) (all []float64) {
 	return all
 }
 
-// symbol is the mark of a series, so that colour is not all there is to tell them apart.
+// symbol is the mark of a series, so that series differ in more than color.
 func symbol(i int, x, y, r float64) string {
 	switch i % 5 {
 	case 0: // square

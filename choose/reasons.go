@@ -78,7 +78,7 @@ func (t *trial) caveats(chosen *point) (all []string) {
 	if chosen.failed > 0 {
 		all = append(all, fmt.Sprintf("%d of %d runs failed. The first: %s", chosen.failed, chosen.tasks, said(chosen.err)))
 	}
-	if m := &r.Machine; m.Others+m.Stolen > noisy && m.Others+m.Stolen <= busyNeighbours {
+	if m := &r.Machine; m.Others+m.Stolen > noisy && m.Others+m.Stolen <= busyNeighbors {
 		all = append(all, capital(m.disturbed())+".")
 	}
 	if r.Stolen > 0 {

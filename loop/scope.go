@@ -24,7 +24,7 @@ type scope struct {
 
 	// Guarded by Loop.mu:
 	above              *scope // nil for that of Run
-	first, left, right *scope // the first of those below, and its neighbours in the list of those
+	first, left, right *scope // the first of those below, and its neighbors in the list of those
 	gone               bool   // it has been left; what is made from it stands below what is above it
 
 	// Written before its context is given to anybody:

@@ -42,7 +42,7 @@ func TestTour(t *testing.T) {
 		`4 sums, one after another .*\n  4 goroutines under the lock .* [0-9.]+x(: one computes, as in Python|\n +expected no speed-up: is the machine busy\?)\n  4 goroutines without it .* [0-9.]+x`,
 		`4 waits, one after another .*\n  4 goroutines under the lock `,
 		`400 at the same time .*without a lock`,
-		`a coroutine computes +[0-9.]+ m?s +its neighbour waited for [0-9.]+ m?s\n  which was (not )?reported `,
+		`a coroutine computes +[0-9.]+ m?s +its neighbor waited for [0-9.]+ m?s\n  which was (not )?reported `,
 		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on goroutines\n  as completed +[0-9, ]+; a wait gave up after 10 ms\n`,
 		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on processes\n`,
 		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on coroutines of a loop\n`,
@@ -51,7 +51,7 @@ func TestTour(t *testing.T) {
 		`a sum of a hundred squares\n    \S`,
 		`  model +best for +in parallel\? +comp. +waits\n  one after another +little to do, tiny tasks +no +1.00x +1.00x\n`,
 		`\n  goroutines +I/O and computing, in Go +yes +[0-9.]+x +[0-9.]+x\n`,
-		`the same with loop.Offload +[0-9.]+ m?s +its neighbour waited for [0-9.]+ .?s\n`,
+		`the same with loop.Offload +[0-9.]+ m?s +its neighbor waited for [0-9.]+ .?s\n`,
 	}
 	if _, err := exec.LookPath("python3"); err == nil {
 		wants = append(wants,

@@ -124,7 +124,7 @@ func tourStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.
 		took := time.Since(begin)
 		loop.Sleep(ctx, 2*time.Millisecond)
 		waited, computed = longest, took
-		t.measured(what, took, fmt.Sprintf("its neighbour waited for %s", progress.Duration(waited)))
+		t.measured(what, took, fmt.Sprintf("its neighbor waited for %s", progress.Duration(waited)))
 		return waited, nil
 	}
 	if _, err := compute("a coroutine computes", func() error { _, err := sumOfSquares(ctx, size); return err }); err != nil {
