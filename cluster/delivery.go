@@ -36,7 +36,12 @@ type delivery struct {
 	left   receipt                 // by which it is acknowledged then
 	cancel context.CancelCauseFunc // nil until it runs
 	stop   func() bool             // takes it out of the executor's queue; nil until it is in it
-	twins  []*message              // of the same id, that wait until it is done
+
+	// Tasks of the same id, of other sessions or of a canceled call: they wait until
+	// this one is done. Their arguments and the contents of their messages are
+	// dropped.
+	waiting []*delivery
+	behind  *delivery // the task that this one waits for; nil if it does not wait
 
 	begun time.Time // written before the function, read after it
 }
@@ -86,7 +91,7 @@ func (w *worker) take(msg *message) {
 		case w.unwanted(d):
 			unwanted = true
 		default: // it was submitted again, and waits: when it comes again, there is a result
-			before.wait(msg)
+			w.wait(d, before)
 		}
 		w.mu.Unlock()
 		if unwanted {
@@ -337,11 +342,30 @@ func (w *worker) took(function string, d time.Duration) {
 	w.means[function] = smooth(w.means[function], d)
 }
 
-// wait has a message of the same id wait until the task is done. The caller holds mu.
-func (d *delivery) wait(msg *message) {
-	d.twins = slices.DeleteFunc(d.twins, func(m *message) bool { return m.position() == msg.position() }) // it comes again
-	msg.drop()
-	d.twins = append(d.twins, msg)
+// wait has a task wait until another one of the same id, which is held, is done.
+// The caller holds mu.
+func (w *worker) wait(d, before *delivery) {
+	d.msg.drop()
+	d.Arg = wire.Value{}
+	d.behind = before
+	before.waiting = slices.DeleteFunc(before.waiting, func(o *delivery) bool { return o.in == d.in }) // it was delivered again
+	before.waiting = append(before.waiting, d)
+	if w.tries[d.try] == nil {
+		w.tries[d.try] = d
+	}
+}
+
+// unwait removes the tasks of a canceled try from those that wait for another
+// task, and returns them. The caller holds mu.
+func (w *worker) unwait(try string, before *delivery) (canceled []*delivery) {
+	delete(w.tries, try)
+	before.waiting = slices.DeleteFunc(before.waiting, func(d *delivery) bool {
+		if d.try == try {
+			canceled = append(canceled, d)
+		}
+		return d.try == try
+	})
+	return canceled
 }
 
 // unkept is where it is said of a task that there is nothing to keep, or that it is to be tried again: to its session, apart from what is said of others of the same id.

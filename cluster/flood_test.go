@@ -213,9 +213,9 @@ func TestServe_LargeMessages(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestReplay_Twins: if there are two dead letters of one task, replaying one removes
+// TestReplay_Duplicates: if there are two dead letters of one task, replaying one removes
 // both, and no others.
-func TestReplay_Twins(t *testing.T) {
+func TestReplay_Duplicates(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {

@@ -104,7 +104,7 @@ type pause struct {
 // later gives a task back to the servers, to be had again after a delay. If it is cancelled in that time, this worker says so.
 func (w *worker) later(d *delivery, delay time.Duration) {
 	w.mu.Lock()
-	msg, twins := w.unhold(d)
+	msg, waiting := w.unhold(d)
 	if w.unwanted(d) {
 		delay = 0 // whoever gets it drops it
 	} else {
@@ -121,5 +121,5 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	w.mu.Unlock()
 	msg.again(delay)
 	w.tell(d, wire.Hint{Away: true})
-	w.said(twins)
+	w.said(waiting)
 }

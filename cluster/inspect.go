@@ -233,14 +233,14 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	if err := in.Discard(ctx, number); err != nil {
 		return err
 	}
-	return in.discardTwins(ctx, stream, msg)
+	return in.discardDuplicates(ctx, stream, msg)
 }
 
-// discardTwins removes the other letters of the same task. There can be
+// discardDuplicates removes the other letters of the same task. There can be
 // several: if a worker has stored a letter and does not receive the
 // acknowledgment, or is lost at that moment, another worker gets the task and
 // stores another letter.
-func (in *Inspector) discardTwins(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
+func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 	contract, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)
 	if !ok || id == "" {

@@ -69,7 +69,7 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 	}
 }
 
-// refuse drops a task of an id of which another one runs. If that is not heard, its submitter settles without word.
+// refuse drops a canceled task that waits for another one of its id, or would. If the report does not arrive, its submitter settles without it.
 func (w *worker) refuse(d *delivery) {
 	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
 	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
@@ -85,31 +85,34 @@ func (w *worker) stored(key string) {
 		return
 	}
 	w.done.add(d.in)
-	msg, twins := w.unhold(d)
+	msg, waiting := w.unhold(d)
 	w.mu.Unlock()
 	if msg != nil {
 		msg.say(acknowledged)
 	} else { // it was cancelled in a pause
 		d.left.say(acknowledged)
 	}
-	w.said(twins)
+	w.said(waiting)
 }
 
-// unhold takes a task from what is held, and returns its message, and those that waited until it is done. What the servers are to know of it is
+// unhold takes a task from what is held, and returns its message, and the tasks that waited until it is done. What the servers are to know of it is
 // said without the lock, as a connection may be slow. Until said the worker is not idle: then the connection ends. The caller holds mu.
-func (w *worker) unhold(d *delivery) (msg *message, twins []*message) {
+func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)
+	for _, o := range d.waiting {
+		delete(w.tries, o.try)
+	}
 	w.memory.held -= d.bytes
 	w.saying++
-	msg, twins, d.twins = d.msg, d.twins, nil
-	return msg, twins
+	msg, waiting, d.waiting = d.msg, d.waiting, nil
+	return msg, waiting
 }
 
-// said is called after unhold, when the servers have been told of the task: now what waited for it is to come again.
-func (w *worker) said(twins []*message) {
-	for _, m := range twins {
-		m.again(0)
+// said is called after unhold, when the servers have been told of the task: now the tasks that waited for it are delivered again.
+func (w *worker) said(waiting []*delivery) {
+	for _, d := range waiting {
+		d.msg.again(0)
 	}
 	w.mu.Lock()
 	w.saying--
@@ -169,10 +172,10 @@ func (w *worker) back(d *delivery) {
 
 func (w *worker) giveBack(d *delivery) {
 	w.mu.Lock()
-	msg, twins := w.unhold(d)
+	msg, waiting := w.unhold(d)
 	w.mu.Unlock()
 	if msg != nil { // else it is given back already
 		msg.again(200 * time.Millisecond)
 	}
-	w.said(twins)
+	w.said(waiting)
 }

@@ -150,7 +150,7 @@ type worker struct {
 
 	mu       sync.Mutex
 	held     map[string]*delivery       // guarded by mu: by key
-	tries    map[string]*delivery       // guarded by mu: the held tasks, by try
+	tries    map[string]*delivery       // guarded by mu: the held tasks, and those that wait for them, by try
 	ready    []*delivery                // guarded by mu: held tasks that wait for a place
 	memory   memory                     // guarded by mu
 	free     []int                      // guarded by mu: places
@@ -318,12 +318,18 @@ func (w *worker) cancelled(client string, body []byte) {
 		w.tombs[client] = tombs
 	}
 	tombs.add(key)
-	if d := w.tries[key]; d != nil && d.cancel != nil {
+	switch d := w.tries[key]; {
+	case d == nil:
+	case d.cancel != nil:
 		d.cancel(concert.ErrCancelled)
 		if d.stop != nil {
 			go d.stop() // it may still wait in the executor
 		}
-	} else if d != nil && w.unqueue(d) {
+	case d.behind != nil:
+		for _, o := range w.unwait(key, d.behind) {
+			w.link.background.Go(func() { w.refuse(o) })
+		}
+	case w.unqueue(d):
 		w.link.background.Go(func() { w.admit(d, true) })
 	}
 	p := w.paused[key]
@@ -374,7 +380,9 @@ func (w *worker) renew(life context.Context) {
 			if d.msg != nil && time.Since(d.came) >= lease/6 {
 				msgs = append(msgs, d.msg)
 			}
-			msgs = append(msgs, d.twins...)
+			for _, o := range d.waiting {
+				msgs = append(msgs, o.msg)
+			}
 		}
 		w.mu.Unlock()
 		for _, m := range msgs {
