@@ -28,13 +28,17 @@ import (
 //	sent       task     runs      -          if the worker is lost, its lease ends: redelivery
 //	sent       task     done      result     each worker that receives the task acknowledges it
 //	sent       -        -         result     its consumer delivers until the client acknowledges
-//	settled    ?        ?         ?          the client acknowledges leftovers, and discards them
+//	ended      ?        ?         ?          the client acknowledges leftovers, and discards them
 //	sent       -        runs      -          the task is lost; its result settles the call, if any
 //	sent       -        -         -          all was lost: no message will arrive
 //
+// A canceled call has these states as well. It also ends if a Submit with the
+// same id takes its place, see subscriber.go. Subscribers that join or leave do
+// not change the state of a call that others wait for.
+//
 // A worker stores its result before it acknowledges the task, and a client
-// settles a call before it acknowledges the result. So if the servers have
-// neither the task nor a result of a sent call that has not settled, the call
+// ends a call before it acknowledges the result. So if the servers have
+// neither the task nor a result of a sent call that has not ended, the call
 // is in one of the last two states. The client sends such a call again. The
 // task may run twice then, as after the loss of a worker, and one result
 // counts. After mostMissed resends, the call settles with ErrLost.
@@ -70,18 +74,18 @@ const (
 )
 
 // judge returns what the client does about a call. Audits have found this state
-// for the duration since. unwanted reports that the call is canceled. missed is
+// for the duration since. canceled reports that the call is canceled. missed is
 // how often the call was sent again.
 //
 // A server that has just become the leader may be behind its predecessor. So
 // wire.Absent counts only if two audits find it.
-func judge(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
+func judge(state wire.State, since time.Duration, canceled bool, missed int) verdict {
 	switch {
 	case state == wire.Answered && since >= auditAge:
 		return renew
 	case state != wire.Absent || since < auditPause:
 		return wait
-	case unwanted || missed >= mostMissed:
+	case canceled || missed >= mostMissed:
 		return fail
 	default:
 		return resend
@@ -108,8 +112,8 @@ func (e *Executor) doubt() (calls int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.doubted = time.Now()
-	for c := range e.entered() {
-		if c.posted && !c.gone {
+	for _, c := range e.calls {
+		if c.posted && !c.canceled {
 			calls++
 		}
 	}
@@ -177,16 +181,15 @@ type audited struct {
 func (e *Executor) overdue(now time.Time, most int) (calls []audited, soon bool) {
 	e.mu.Lock()
 	doubted := e.doubted
-	for c := range e.entered() {
-		if c.sequence > 0 && !c.again {
+	for _, c := range e.calls {
+		if c.sequence > 0 && !c.again && !c.fetching {
 			calls = append(calls, audited{c, wire.Audited{Try: c.try, Sequence: c.sequence, ID: c.message}})
 		}
 	}
 	e.mu.Unlock()
 	calls = slices.DeleteFunc(calls, func(a audited) bool {
-		waits, _ := a.call.waits()
-		due := waits && a.call.audited.due(a.call.begin, doubted, now)
-		soon = soon || waits && !due && a.call.audited.absent()
+		due := a.call.audited.due(a.call.begin, doubted, now)
+		soon = soon || !due && a.call.audited.absent()
 		return !due
 	})
 	slices.SortFunc(calls, func(a, b audited) int { return a.call.lastAudit().Compare(b.call.lastAudit()) })
@@ -203,17 +206,6 @@ func (c *call) lastAudit() time.Time {
 		return c.begin
 	}
 	return c.audited.at
-}
-
-// waits reports whether the client still waits for a result of the call, and
-// whether the call is canceled. It does not block on a call that is being
-// settled, as a decoder may take long. It reports false for such a call.
-func (c *call) waits() (waits, unwanted bool) {
-	if !c.mu.TryLock() {
-		return false, false
-	}
-	defer c.mu.Unlock()
-	return !c.settled && !c.fetching, c.unwanted
 }
 
 // ask asks the servers for the states of calls.
@@ -237,11 +229,11 @@ func (e *Executor) found(calls []audited, states []wire.State, now time.Time) (s
 	lost := 0
 	for i, a := range calls {
 		c := a.call
-		waits, unwanted := c.waits()
 		e.mu.Lock()
-		same, missed := c.message == a.task.ID && !c.again, c.missed
+		waits := !c.ended && !c.fetching && !c.again && c.message == a.task.ID
+		canceled, missed := c.canceled, c.missed
 		e.mu.Unlock()
-		if !waits || !same { // the call was settled or sent again after the request
+		if !waits { // the call has ended, or was sent again, after the request
 			continue
 		}
 		f := &finding{at: now, state: states[i], since: now}
@@ -249,7 +241,7 @@ func (e *Executor) found(calls []audited, states []wire.State, now time.Time) (s
 			f.since = c.audited.since
 		}
 		c.audited = f
-		switch v := judge(f.state, now.Sub(f.since), unwanted, missed); v {
+		switch v := judge(f.state, now.Sub(f.since), canceled, missed); v {
 		case wait:
 			soon = soon || f.state == wire.Absent
 		case renew:
@@ -303,9 +295,12 @@ func (e *Executor) sendLost(c *call) {
 
 // failLost settles a call for which no message will arrive.
 func (e *Executor) failLost(c *call) {
-	err := fmt.Errorf("%w %s: the servers have neither the task nor a result: it may have run, or be among the dead letters", ErrLost, c)
-	if cause := context.Cause(c.batch.Context()); cause != nil {
-		err = fmt.Errorf("%w; it was canceled: %w", err, cause)
-	}
-	e.settle(c, -1, concert.Encoded{}, err)
+	lost := fmt.Errorf("%w %s: the servers have neither the task nor a result: it may have run, or be among the dead letters", ErrLost, e.describe(c))
+	e.end(c, func(s *subscriber) {
+		err := lost
+		if cause := context.Cause(s.batch.Context()); cause != nil {
+			err = fmt.Errorf("%w; it was canceled: %w", err, cause)
+		}
+		s.settle(-1, concert.Encoded{}, err)
+	})
 }

@@ -16,7 +16,7 @@ import (
 // lease that ends. A clock that jumps backward is one of these events later.
 type model struct {
 	client   modelClient
-	unwanted bool       // it is canceled
+	canceled bool       // it is canceled
 	missed   uint8      // as in call
 	found    wire.State // by the last audit, if audited
 	audited  bool
@@ -98,7 +98,7 @@ func (m *model) removeTask() {
 }
 
 // audit is what the client does about the call when it is due.
-func (m *model) audit(judge func(state wire.State, since time.Duration, unwanted bool, missed int) verdict) {
+func (m *model) audit(judge func(state wire.State, since time.Duration, canceled bool, missed int) verdict) {
 	state := wire.Absent
 	switch {
 	case m.queue != empty:
@@ -111,7 +111,7 @@ func (m *model) audit(judge func(state wire.State, since time.Duration, unwanted
 		since = auditAge
 	}
 	m.audited, m.found = true, state
-	switch judge(state, since, m.unwanted, int(m.missed)) {
+	switch judge(state, since, m.canceled, int(m.missed)) {
 	case renew:
 		m.consumer = delivers
 	case resend:
@@ -145,7 +145,7 @@ var progress = append([]modelEvent{
 		return m.if_(m.result && m.consumer == delivers && m.reached(), func(m *model) { m.client, m.result = settles, false })
 	}},
 	{"the grace period ends", func(m model) model {
-		return m.if_(m.unwanted && m.knows == 0, func(m *model) { m.client = settles })
+		return m.if_(m.canceled && m.knows == 0, func(m *model) { m.client = settles })
 	}},
 }, eachWorker([]workerEvent{
 	{"takes the task", func(m *model, w *modelWorker, i int) {
@@ -172,7 +172,10 @@ var progress = append([]modelEvent{
 var faults = append([]modelEvent{
 	{"the servers are down", func(m model) model { m.down = true; return m }},
 	{"the client is away", func(m model) model { m.away = true; return m }},
-	{"the caller cancels", func(m model) model { return m.if_(m.client != settles, func(m *model) { m.unwanted = true }) }},
+	{"the caller cancels", func(m model) model { return m.if_(m.client != settles, func(m *model) { m.canceled = true }) }},
+	{"a Submit with the same id takes the place of the canceled call", func(m model) model {
+		return m.if_(m.canceled, func(m *model) { m.client = settles })
+	}},
 	{"the task is stored, and its acknowledgement lost", func(m model) model {
 		return m.if_(m.client == posts && m.reached(), func(m *model) {
 			if m.queue == empty {
@@ -301,22 +304,22 @@ func (x *exploration) path(state int) string {
 func TestAudit_Model(t *testing.T) {
 	for _, row := range []struct {
 		name  string
-		judge func(state wire.State, since time.Duration, unwanted bool, missed int) verdict
+		judge func(state wire.State, since time.Duration, canceled bool, missed int) verdict
 		safe  bool
 	}{
 		{"as it is", judge, true},
 		{"without an audit", func(wire.State, time.Duration, bool, int) verdict { return wait }, false},
-		{"without renewal of the consumer", func(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
-			return judge(min(state, wire.Queued), since, unwanted, missed)
+		{"without renewal of the consumer", func(state wire.State, since time.Duration, canceled bool, missed int) verdict {
+			return judge(min(state, wire.Queued), since, canceled, missed)
 		}, false},
-		{"without those that are canceled", func(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
-			if unwanted {
+		{"without those that are canceled", func(state wire.State, since time.Duration, canceled bool, missed int) verdict {
+			if canceled {
 				return wait
 			}
-			return judge(state, since, unwanted, missed)
+			return judge(state, since, canceled, missed)
 		}, false},
-		{"without an end", func(state wire.State, since time.Duration, unwanted bool, missed int) verdict {
-			if v := judge(state, since, unwanted, missed); v != fail {
+		{"without an end", func(state wire.State, since time.Duration, canceled bool, missed int) verdict {
+			if v := judge(state, since, canceled, missed); v != fail {
 				return v
 			}
 			return wait

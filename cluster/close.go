@@ -44,7 +44,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	for _, l := range e.lanes {
 		tasks = append(tasks, l.queue...)
 	}
-	sent := maps.Collect(e.entered())
+	sent := map[*subscriber]bool{}
+	e.collectLocked(sent)
 	e.hurried = true
 	e.mu.Unlock()
 	for _, t := range tasks {
@@ -54,11 +55,11 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	}
 	failure.Cancelled += e.group.CancelUserCode(failure.Cause)
 	e.mu.Lock()
-	maps.Insert(sent, e.entered())
+	e.collectLocked(sent)
 	e.mu.Unlock()
-	for c := range sent {
-		c.batch.Cancel(failure.Cause)
-		e.unwanted(c)
+	for s := range sent {
+		s.batch.Cancel(failure.Cause)
+		e.leave(s)
 	}
 	select {
 	case <-e.ended:
@@ -67,17 +68,26 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	// What goes on settles when it ends, and then there is nothing left.
 	defer func() { go e.Close() }()
 	failure.Running = e.group.UserCode()
-	for c := range sent {
-		c.mu.Lock()
+	for s := range sent {
+		s.mu.Lock()
 		switch {
-		case c.settled && c.worker < 0:
+		case s.settled && s.worker < 0:
 			failure.Cancelled++
-		case !c.settled:
-			failure.Running = append(failure.Running, c.batch.Name)
+		case !s.settled:
+			failure.Running = append(failure.Running, s.batch.Name)
 		}
-		c.mu.Unlock()
+		s.mu.Unlock()
 	}
 	return failure
+}
+
+// collectLocked adds the subscribers of all calls to a set. The caller holds mu.
+func (e *Executor) collectLocked(to map[*subscriber]bool) {
+	for _, c := range e.calls {
+		for _, s := range c.subscribers {
+			to[s] = true
+		}
+	}
 }
 
 // refuse lets no more tasks in.
@@ -96,7 +106,7 @@ func (e *Executor) refuse() {
 
 // checkEnd notices that all that was accepted has settled. The caller holds mu.
 func (e *Executor) checkEnd() {
-	if e.closed && !e.over && e.waiting == 0 && len(e.calls) == 0 && len(e.claims) == 0 && len(e.group.UserCode()) == 0 {
+	if e.closed && !e.over && e.waiting == 0 && e.unsettled == 0 && len(e.claims) == 0 && len(e.group.UserCode()) == 0 {
 		e.over = true
 		close(e.ended)
 	}

@@ -86,23 +86,24 @@ type Executor struct {
 	keeping sync.Mutex
 	keeps   bool // guarded by keeping: there is a consumer of results of tasks with ids
 
-	mu       sync.Mutex
-	lanes    map[string]*lane        // guarded by mu: by the name of the function
-	order    []*lane                 // guarded by mu: all of them, in turn
-	calls    map[string]*call        // guarded by mu: sent or about to be, by number
-	tasks    map[*concert.Task]*call // guarded by mu: of these, those that are a Submit's
-	claims   map[*concert.Task]bool  // guarded by mu: tasks that are being claimed, and whether they were withdrawn
-	encoding map[*concert.Task]*lane // guarded by mu: tasks whose argument methods of the program encode
-	hurried  bool                    // guarded by mu: Shutdown has canceled what there was
-	inflight map[string]int          // guarded by mu: of calls, by contract
-	away     map[string]int          // guarded by mu: of these, those that are in no worker but wait for another attempt
-	last     uint64                  // guarded by mu: number of the newest call
-	waiting  int                     // guarded by mu: tasks in lanes
-	closed   bool                    // guarded by mu
-	over     bool                    // guarded by mu: all has settled, and Close may return
-	ended    chan struct{}           // closed when it is
-	wake     chan struct{}           // has room for one: the dispatcher should look again
-	numbers  numbers                 // guarded by mu: of places of workers
+	mu        sync.Mutex
+	lanes     map[string]*lane              // guarded by mu: by the name of the function
+	order     []*lane                       // guarded by mu: all of them, in turn
+	calls     map[string]*call              // guarded by mu: sent or about to be, by number
+	tasks     map[*concert.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
+	unsettled int                           // guarded by mu: subscribers of calls that have not settled
+	claims    map[*concert.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	encoding  map[*concert.Task]*lane       // guarded by mu: tasks whose argument methods of the program encode
+	hurried   bool                          // guarded by mu: Shutdown has canceled what there was
+	inflight  map[string]int                // guarded by mu: of calls, by contract
+	away      map[string]int                // guarded by mu: of these, those that are in no worker but wait for another attempt
+	last      uint64                        // guarded by mu: number of the newest call
+	waiting   int                           // guarded by mu: tasks in lanes
+	closed    bool                          // guarded by mu
+	over      bool                          // guarded by mu: all has settled, and Close may return
+	ended     chan struct{}                 // closed when it is
+	wake      chan struct{}                 // has room for one: the dispatcher should look again
+	numbers   numbers                       // guarded by mu: of places of workers
 
 	auditing sync.Mutex // held during an audit
 
@@ -119,7 +120,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*concert.Task]*call{}, claims: map[*concert.Task]bool{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
+		tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
 	}
 	if opts != nil {
 		e.opts = *opts
@@ -221,8 +222,8 @@ func (g *groupQueue) Again(t *concert.Task) {
 }
 
 // Withdraw implements concert.Queue. Steps: 1. the dispatcher enters a task in claims, 2. claims its call, 3. and at once takes it
-// out of claims and enters the call, or forgets that if the task was withdrawn. So a task is found here in one of the two
-// as soon as its call is claimed, and what was sent may have begun.
+// out of claims and has its subscriber join a call, or forgets that if the task was withdrawn. So a task is found here in one of the two
+// as soon as its call is claimed, and what was sent may have begun. The subscriber leaves when Cancel has ended its context, by which the cause is known.
 func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()
@@ -231,13 +232,11 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 		e.mu.Unlock()
 		return true
 	}
-	c := e.tasks[t]
+	s := e.tasks[t]
 	e.mu.Unlock()
-	if c != nil {
-		c.mu.Lock()
-		c.kept = true
-		c.mu.Unlock()
-		e.unwanted(c)
+	if s != nil {
+		s.kept.Store(true)
+		context.AfterFunc(s.batch.Context(), func() { e.leave(s) })
 	}
 	return false
 }

@@ -63,6 +63,41 @@ func (e *Executor) Sent() int {
 	return int(e.last)
 }
 
+// Subscribers returns how many Submits, and inputs of a Map, wait for calls that
+// are on their way to the cluster.
+func (e *Executor) Subscribers() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.unsettled
+}
+
+// Canceled returns how many calls on their way to the cluster are canceled.
+func (e *Executor) Canceled() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		if c.canceled {
+			n++
+		}
+	}
+	return n
+}
+
+// Storing returns how many Submits have, or have had, their large arguments
+// stored.
+func (e *Executor) Storing() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		for _, s := range c.subscribers {
+			if s.ctx != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Cancellations returns what the executor would say to cancel the calls that
 // are on their way.
 func (e *Executor) Cancellations() (client string, bodies [][]byte) {
@@ -117,7 +152,7 @@ func (e *Executor) AuditAfter(t *testing.T, d time.Duration) {
 func (e *Executor) Queued() (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for c := range e.entered() {
+	for _, c := range e.calls {
 		if c.sequence > 0 {
 			n++
 		}

@@ -12,40 +12,51 @@ import (
 
 type idKey struct{}
 
-// WithID returns a context that gives tasks which are submitted with it an id, by which their results are found again: for a
-// week, whatever becomes of the program. A Submit of the same function with the same id, by the same client, has the outcome
-// that the first one had, or will have, without running it again, unless both are on their way at the same moment; what the
-// argument is does not count: all Submits of a function with one such context are the same task, so a loop over arguments needs an id for each. There has to be a worker for the function, as only then tasks leave the program, even if it has nothing to do. Of a Map each input has an id of its own, by the number of the input.
+// WithID returns a context that gives tasks which are submitted with it an id.
+// By the id their results are found again, for a week, also after the program
+// has ended.
 //
 //	fut := concert.Submit(cluster.WithID(ctx, "thumbnails of 2026-11-23"), ex, makeThumbnails, day)
 //
-// A program that was stopped just does the same once more. An error is an outcome like any other; a task that was cancelled has
-// none, and runs when it is submitted again.
+// Submits of the same function with the same id, by the same client, are one
+// task, whatever their arguments: a loop over arguments needs an id for each.
+// The first Submit runs the task. Later ones have its outcome without another
+// run. The task may run twice if two programs submit it at the same moment. Each
+// input of a Map has an id of its own, by its index, which differs from that of a
+// Submit. There must be a worker for the function, even if the result is stored
+// already, because otherwise tasks do not leave the program.
+//
+// Submits that wait for one task at the same time are canceled one by one: the
+// function is canceled when none of them waits any longer. The first one gives
+// the task its argument, deadline, label and retries. If the function is stopped
+// at this deadline, it runs again for the Submits that have more time.
+//
+// A program that was stopped submits the same again. An error is an outcome like
+// any other. A task that was canceled has none, and runs when it is submitted
+// again.
 func WithID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, idKey{}, id)
 }
 
-// name returns the id of a call: unique, or what its submitter wants.
-func (e *Executor) name(c *call) wire.TaskID {
-	if id, ok := c.batch.Parent().Value(idKey{}).(string); ok {
-		index := c.batch.Index(c.i)
-		if c.batch.Task() != nil {
-			index = -1 // of a Submit, which is no Map of one
-		}
-		return wire.TaskID{Client: e.client, Number: wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", c.lane.function, index, id))}
+// idNumber returns the number of the task that call i of a batch is of, if its
+// submitter has given it an id.
+func idNumber(function string, batch *concert.Batch, i int, id string) string {
+	index := batch.Index(i)
+	if batch.Task() != nil {
+		index = -1 // of a Submit, which is no Map of one
 	}
-	return wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
+	return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", function, index, id))
 }
 
 // seek settles a call with the result that is already stored for its id. If
 // there is none, seek calls send. While the servers do not answer, seek repeats
-// the request until the call is canceled.
+// the request until the call ends.
 //
 // First, seek ensures that a consumer receives new results. Then it looks up
 // the stored result. If a result is stored after that, the consumer receives
 // it.
 func (e *Executor) seek(c *call, send func(*call)) {
-	for {
+	for !e.hasEnded(c) {
 		err := e.watchKept()
 		found := false
 		if err == nil {
@@ -63,9 +74,6 @@ func (e *Executor) seek(c *call, send func(*call)) {
 		}
 		select {
 		case <-time.After(postAgain):
-		case <-c.batch.Context().Done():
-			e.abandon(c)
-			return
 		case <-e.ctx.Done():
 			return
 		}
@@ -88,10 +96,7 @@ func (e *Executor) watchKept() error {
 
 // lookUp settles a call by what is stored under its id, and reports whether there was something.
 func (e *Executor) lookUp(c *call) (bool, error) {
-	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
-	defer context.AfterFunc(c.batch.Context(), cancel)()
-	msg, err := e.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
+	msg, err := e.link.lastOf(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, errAbsent) {
 		return false, nil
 	}
@@ -104,7 +109,7 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	}
 	var v concert.Encoded
 	if err == nil {
-		v, err = e.link.fetch(ctx, e.client, o.Value, wire.IsResult)
+		v, err = e.link.fetch(e.ctx, e.client, o.Value, wire.IsResult)
 	}
 	if err != nil {
 		return false, err

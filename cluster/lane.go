@@ -289,10 +289,25 @@ const claimBytes = 4 << 20
 func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 	batch, again := t.Claim(room, claimBytes)
 	var calls []*call
+	if batch != nil {
+		calls = e.newCalls(l, batch, contract)
+	}
+	shared := len(calls) > 0 && calls[0].shared()
+	var send, joined, replaced []*call
 	e.mu.Lock()
-	if batch != nil && !e.claims[t] {
-		for i := range batch.Args {
-			calls = append(calls, e.enter(l, batch, i, contract))
+	if e.claims[t] {
+		calls = nil
+	}
+	for _, c := range calls {
+		added, before := e.join(c)
+		if before != nil {
+			replaced = append(replaced, before)
+		}
+		if to := c.own.call; added && shared {
+			send = append(send, c)
+		} else if !added && !to.away {
+			c.worker = to.worker
+			joined = append(joined, c)
 		}
 	}
 	delete(e.claims, t)
@@ -302,15 +317,21 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 	e.checkEnd()
 	e.mu.Unlock()
 	e.watch(calls)
-	unsought := calls[:0:0]
-	for _, c := range calls {
-		if c.id.Session == "" {
-			e.running.Go(func() { e.seek(c, e.sendAgain) })
-		} else {
-			unsought = append(unsought, c)
+	for _, c := range replaced {
+		e.finishEnd(c, e.drop)
+	}
+	for _, c := range joined {
+		if c.worker >= 0 { // the call runs
+			e.runs(&c.own, c.worker, nil)
 		}
 	}
-	e.sendAll(unsought)
+	if shared {
+		for _, c := range send {
+			e.running.Go(func() { e.seek(c, e.sendAgain) })
+		}
+	} else {
+		e.sendAll(calls)
+	}
 	if !again {
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -140,15 +139,15 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*
 	if !again {
 		return false
 	}
-	e.opts.Notice(what + " of a task of " + c.String() + " is no longer stored: resubmitting the task")
+	e.opts.Notice(what + " of a task of " + e.describe(c) + " is no longer stored: resubmitting the task")
 	e.running.Go(func() {
 		ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime) // of a message that was lost, too, there is no word
 		e.link.persistently(ctx, msg.DoubleAck)
 		cancel()
 		e.pause(removalTime)
-		c.mu.Lock()
+		e.mu.Lock()
 		c.fetching = false
-		c.mu.Unlock()
+		e.mu.Unlock()
 		send(c)
 	})
 	return true
@@ -156,10 +155,10 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*
 
 // sendAgain publishes a call once more: its large argument only if that is not there any more, as the first message names it, too.
 func (e *Executor) sendAgain(c *call) {
-	c.mu.Lock()
-	arg, settled := c.arg, c.settled
-	c.mu.Unlock()
-	if settled { // by a result that was still there
+	e.mu.Lock()
+	arg, ended := c.arg, c.ended
+	e.mu.Unlock()
+	if ended { // by a result that was still there
 		return
 	}
 	if arg.Load != "" {
@@ -173,17 +172,4 @@ func (e *Executor) sendAgain(c *call) {
 		}
 	}
 	e.send(c)
-}
-
-// entered yields all calls that have not settled, as the keys of a set. The caller holds mu.
-func (e *Executor) entered() iter.Seq2[*call, struct{}] {
-	return func(yield func(*call, struct{}) bool) {
-		for _, first := range e.calls {
-			for c := first; c != nil; c = c.twin {
-				if !yield(c, struct{}{}) {
-					return
-				}
-			}
-		}
-	}
 }

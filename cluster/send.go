@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,133 +15,149 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// call is one call of a batch that is with the cluster, or on its way there.
+// call is a call that is with the cluster, or on its way there. Its subscribers
+// wait for its outcome: see subscriber.go.
 //
-//	entered --> posted --> started --> settled
+//	entered --> posted --> started --> ended
 //	   |           |          ^  |        ^
-//	   |           +----------|--+--------+      what comes back settles it, or that nothing does
-//	   +----------------------+------------      unwanted before it was posted
+//	   |           +----------|--+--------+      a report of the cluster ends it, or that there is none
+//	   +----------------------+------------      canceled before it was posted
 type call struct {
-	batch    *concert.Batch
-	i        int
-	id       wire.TaskID
-	try      string // unique in the session
-	lane     *lane
-	begin    time.Time
-	contract string   // guarded by the executor's mu
-	posted   bool     // likewise
-	twin     *call    // likewise: another call of the same id
-	rerouted bool     // likewise: a message of it is left that nobody has to run
-	gone     bool     // likewise: nobody wants it any more
-	also     []string // likewise: tries of twins that nobody wants any more, which may be what runs
-	away     bool     // likewise: it has failed, and waits for another attempt
-	again    bool     // likewise: it is being sent once more
-	missed   int      // guarded by the executor's mu: how often it was sent again because its argument, result or task was lost
-	message  string   // guarded by the executor's mu: the id of the message that was published last
-	sequence uint64   // guarded by the executor's mu: the number of this message in the stream of tasks; 0 until the servers have stored it
-	audited  *finding // guarded by the executor's auditing: of the last audit; nil before the first one
+	id    wire.TaskID
+	try   string // unique in the session
+	lane  *lane
+	begin time.Time
 
-	mu       sync.Mutex  // guards the following, and is held while something is said about the call
-	arg      wire.Value  // does not change once it is posted, unless the servers lose it
-	worker   int         // that it is known to have begun on, -1 if none
-	at       string      // the id of that, as far as it is known
-	kept     bool        // Withdraw has said that it runs
-	unwanted bool        // a tombstone is there, or on its way
-	fetching bool        // its result is large, and on its way
-	settled  bool        // which it does once
-	timer    *time.Timer // of what is unwanted: then it settles without word
-	watch    *watch      // over the context of its submitter; nil if that never ends
-	unwatch  func() bool // ends the one over its own, which is there once it runs; may be nil
+	// The executor's mu guards the following.
+	subscribers []*subscriber // at least one; copied when one is removed
+	arg         wire.Value    // does not change once it is posted, unless the servers lose it
+	deadline    int64         // the earliest that was published; 0 if none was, or if the call has no id
+	contract    string
+	posted      bool
+	canceled    bool        // the last subscriber has left: a cancellation is there, or on its way
+	ended       bool        // it is no longer in the table
+	timer       *time.Timer // of a canceled call: when it fires, the call ends without a report
+	worker      int         // the number of the worker that is known to run it; -1 if none is
+	at          string      // the id of that worker
+	rerouted    bool        // an earlier message of it is left, which no worker has to run
+	away        bool        // it has failed, and waits for another attempt
+	again       bool        // it is being sent again
+	fetching    bool        // its result is large, and on its way
+	missed      int         // how often it was sent again because its argument, result or task was lost
+	message     string      // the id of the message that was published last
+	sequence    uint64      // the number of this message in the stream of tasks; 0 until the servers have stored it
+
+	audited *finding // guarded by the executor's auditing: of the last audit; nil before the first one
+
+	own subscriber     // the Submit or input that it was made for: so this takes no memory of its own
+	one [1]*subscriber // the first subscribers are in here, for the same reason
 }
 
-// enter registers a call. The caller holds mu.
-func (e *Executor) enter(l *lane, batch *concert.Batch, i int, contract string) *call {
-	c := &call{batch: batch, i: i, lane: l, contract: contract, begin: time.Now(), worker: -1}
+// shared reports whether other Submits can subscribe to the call.
+func (c *call) shared() bool { return c.id.Number != "" && c.id.Session == "" }
+
+// enter adds a new call to the table. The caller holds mu.
+func (e *Executor) enter(c *call) {
 	e.last++
 	c.try = strconv.FormatUint(e.last, 36)
-	c.id = e.name(c)
-	c.twin = e.calls[c.id.Number]
-	e.calls[c.id.Number] = c
-	if t := batch.Task(); t != nil {
-		e.tasks[t] = c
+	if !c.shared() {
+		c.id = wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
 	}
-	e.inflight[contract]++
-	l.out[contract]++
-	return c
+	e.calls[c.id.Number] = c
+	e.inflight[c.contract]++
+	c.lane.out[c.contract]++
 }
 
 // send publishes a call.
 func (e *Executor) send(c *call) {
-	if c.batch.Context().Err() != nil { // cancelled meanwhile
-		e.abandon(c)
-		return
-	}
-	if !e.attach(c) {
-		// It goes by another way first, which takes its time.
+	if e.attach(c) {
+		e.post(c)
+	} else { // its argument is stored first, which takes its time
 		e.running.Go(func() { e.stow(c) })
-		return
 	}
-	e.post(c)
 }
 
-// sendAll publishes calls, as many of them as possible together.
+// sendAll publishes calls without ids, as many of them as possible together.
 func (e *Executor) sendAll(calls []*call) {
-	var together []*call
+	together := make([]*call, 0, len(calls))
 	for _, c := range calls {
-		if c.batch.Context().Err() == nil && e.attach(c) {
+		switch {
+		case c.own.batch.Context().Err() != nil: // canceled in the meantime
+			e.leave(&c.own)
+		case e.attach(c):
 			together = append(together, c)
-		} else {
+		default:
 			e.send(c)
 		}
 	}
 	e.post(together...)
 }
 
-// attach has an argument travel in the message, unless it is too large for that.
+// attach has the argument of a call travel in the message. It reports false if
+// the argument is too large for that. It does not change a canceled call, which
+// is published only to be reported as dropped.
 func (e *Executor) attach(c *call) bool {
-	arg := c.batch.Args[c.i]
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.ended || c.canceled {
+		return true
+	}
+	s := c.subscribers[0]
+	arg := s.batch.Args[s.i]
 	if len(arg.Bytes) > wire.InlineBytes {
 		return false
 	}
-	c.mu.Lock()
 	c.arg = wire.Inline(arg)
-	c.mu.Unlock()
 	return true
 }
 
-// stow publishes a call after its large argument.
+// stow publishes a call after its large argument. If the subscriber whose
+// argument it stores leaves, it begins again with that of another one.
 func (e *Executor) stow(c *call) {
-	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
-	defer context.AfterFunc(c.batch.Context(), cancel)()
-	stowed, err := e.link.stow(ctx, wire.ArgumentName(e.client), c.batch.Args[c.i])
-	switch {
-	case err != nil && c.batch.Context().Err() != nil:
-		e.abandon(c)
-		return
-	case err != nil:
-		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", c.batch.Name, err))
-		return
+	for {
+		e.mu.Lock()
+		if c.ended || c.canceled {
+			e.mu.Unlock()
+			e.post(c)
+			return
+		}
+		s := c.subscribers[0]
+		if s.ctx == nil {
+			s.ctx, s.stop = context.WithCancel(e.ctx)
+		}
+		ctx := s.ctx
+		s.reading.Add(1)
+		e.mu.Unlock()
+		stowed, err := e.link.stow(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
+		s.reading.Done()
+		e.mu.Lock()
+		left, ended := s.left, c.ended
+		if err == nil && !ended {
+			c.arg = stowed
+		}
+		e.mu.Unlock()
+		switch {
+		case ended && err == nil: // only stow knows of the stored argument
+			e.link.discard(stowed)
+			return
+		case err == nil:
+			e.post(c)
+			return
+		case ended:
+			return
+		case !left:
+			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", s.batch.Name, err))
+			return
+		}
 	}
-	c.mu.Lock()
-	c.arg = stowed
-	settled := c.settled
-	c.mu.Unlock()
-	if settled { // nobody else knows of it
-		e.link.discard(stowed)
-		return
-	}
-	e.post(c)
 }
 
-// post publishes the messages of calls, signed together. Whether the servers have them is known later: see unposted.
+// post publishes the messages of calls, signed together. It leaves out calls that have ended. Whether the servers have the messages is known later: see unposted.
 func (e *Executor) post(calls ...*call) {
-	if len(calls) == 0 {
-		return
-	}
+	e.mu.Lock()
+	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
 	posts := make([]wire.Post, len(calls))
 	ids := make([]string, len(calls)) // by which the servers know what comes twice: the session is random, so nobody else says the same
-	e.mu.Lock()
 	for i, c := range calls {
 		c.posted = true
 		posts[i].Subject = wire.TaskSubject(c.contract, e.client)
@@ -152,6 +168,9 @@ func (e *Executor) post(calls ...*call) {
 		c.message, c.sequence = ids[i], 0
 	}
 	e.mu.Unlock()
+	if len(calls) == 0 {
+		return
+	}
 	for i, c := range calls {
 		posts[i].Envelope = e.envelope(c)
 	}
@@ -178,19 +197,22 @@ func (e *Executor) posted(msg *nats.Msg, note any, sequence uint64) {
 	}
 }
 
-// envelope is a call as it travels.
+// envelope returns a call as it travels.
 func (e *Executor) envelope(c *call) wire.Envelope {
-	c.mu.Lock()
-	arg := c.arg
-	c.mu.Unlock()
+	e.mu.Lock()
+	s, arg := c.subscribers[0], c.arg
+	if c.shared() && s.deadline != 0 && (c.deadline == 0 || s.deadline < c.deadline) {
+		c.deadline = s.deadline
+	}
+	e.mu.Unlock()
 	env := wire.Envelope{ID: c.id, Function: c.lane.function, Signature: c.lane.signature, Arg: arg, Session: e.session, Try: c.try}
-	if d, ok := c.batch.Context().Deadline(); ok {
+	if d, ok := s.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}
-	if in := c.batch.Input(c.i); in != nil {
+	if in := s.batch.Input(s.i); in != nil {
 		env.Input, env.Label = in.Index+1, in.Label
 	}
-	if r := retryOf(c.batch.Parent()); r.attempts > 1 {
+	if r := retryOf(s.batch.Parent()); r.attempts > 1 {
 		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.most.Milliseconds()
 	}
 	return env
@@ -207,31 +229,32 @@ func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 		e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, note)
 		return
 	}
-	if c.isSettled() {
+	if e.hasEnded(c) {
 		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
 		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
 		return
 	}
-	if c.batch.Context().Err() != nil {
-		e.unwanted(c)
-	}
 	e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
 }
 
-// String names the task in what a person reads.
-func (c *call) String() string {
-	if in := c.batch.Input(c.i); in != nil {
+// describe names the task of a call in what a person reads.
+func (e *Executor) describe(c *call) string {
+	e.mu.Lock()
+	s := c.subscribers[0]
+	e.mu.Unlock()
+	if in := s.batch.Input(s.i); in != nil {
 		return in.String()
 	}
-	return c.batch.Name
+	return s.batch.Name
 }
 
-func (c *call) isSettled() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.settled
+// hasEnded reports whether a call has ended.
+func (e *Executor) hasEnded(c *call) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return c.ended
 }
 
 // reroute sends calls to workers of another contract, if there have been none for a while of the one that they were sent

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,55 +19,50 @@ func (e *Executor) result(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
 	if err != nil { // the subject names the task
 		if id, ok := wire.ResultID(msg.Subject()); ok {
-			for _, c := range e.named(id) {
-				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.batch.Name, err))
+			if c := e.named(id); c != nil {
+				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.lane.function, err))
 			}
 		}
 		msg.TermWithReason("not a result")
 		return
 	}
-	calls := e.named(o.ID)
-	if o.Try != "" { // it is about this one, not about others of the same id
-		calls = slices.DeleteFunc(calls, func(c *call) bool { return c.try != o.Try })
+	c := e.named(o.ID)
+	if c != nil && o.Try != "" && o.Try != c.try { // it is about an earlier call of this id, or another session's
+		c = nil
 	}
-	if len(calls) == 0 { // of one that has settled, by a worker that was thought to be lost
+	if c == nil { // of one that has ended, by a worker that was thought to be lost
 		msg.Ack()
 		if o.ID.Session != "" && o.Value.Load != "" {
 			e.running.Go(func() { e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResult) })
 		}
 		return
 	}
-	first := calls[0]
-	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent)
-	if absent && first.fetches() || absent && e.runAgain(first, msg, "the argument", e.send) {
+	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent) && !e.isCanceled(c)
+	if absent && e.fetches(c) || absent && e.runAgain(c, msg, "the argument", e.send) {
 		return
 	}
 	if o.Value.Load == "" {
-		for _, c := range calls {
-			e.finish(c, &o, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
-		}
+		e.finish(c, &o, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
 		msg.Ack()
 		return
 	}
-	if first.fetches() {
+	if e.fetches(c) {
 		return // it comes once more, in case that fails
 	}
 	e.running.Go(func() { // which takes its time
 		v, err := e.link.fetch(e.ctx, e.client, o.Value, wire.IsResult)
 		if err != nil && !errors.Is(err, errAbsent) { // it comes again
-			first.mu.Lock()
-			first.fetching = false
-			first.mu.Unlock()
+			e.mu.Lock()
+			c.fetching = false
+			e.mu.Unlock()
 			return
 		}
-		if err != nil && o.ID.Session != "" && e.runAgain(first, msg, "the result", e.sendAgain) {
+		if err != nil && o.ID.Session != "" && e.runAgain(c, msg, "the result", e.sendAgain) {
 			return
 		}
-		for _, c := range calls {
-			if err != nil {
-				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.batch.Name, err))
-				continue
-			}
+		if err != nil {
+			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.lane.function, err))
+		} else {
 			e.finish(c, &o, v)
 		}
 		msg.Ack()
@@ -82,119 +76,122 @@ func (e *Executor) result(msg jetstream.Msg) {
 	})
 }
 
-// fetches reports whether something that its result depends on is on its way already; from now on it is.
-func (c *call) fetches() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// fetches reports whether something that the result of a call depends on is on its way already; from now on it is.
+func (e *Executor) fetches(c *call) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	before := c.fetching
 	c.fetching = true
 	return before
 }
 
-// named returns the calls of an id: one, or some that were given the same.
-func (e *Executor) named(id wire.TaskID) (calls []*call) {
+// isCanceled reports whether the last subscriber of a call has left.
+func (e *Executor) isCanceled(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for c := e.calls[id.Number]; c != nil; c = c.twin {
-		if c.id == id {
-			calls = append(calls, c)
-		}
-	}
-	return calls
+	return c.canceled
 }
 
-// remove takes a call out of the table. The caller holds mu.
-func (e *Executor) remove(c *call) {
-	first := e.calls[c.id.Number]
-	switch {
-	case first != c:
-		for ; first != nil; first = first.twin {
-			if first.twin == c {
-				first.twin = c.twin
-			}
-		}
-	case c.twin == nil:
-		delete(e.calls, c.id.Number)
-	default:
-		e.calls[c.id.Number] = c.twin
+// named returns the call of an id; nil if there is none.
+func (e *Executor) named(id wire.TaskID) *call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.calls[id.Number]; c != nil && c.id == id {
+		return c
 	}
+	return nil
 }
 
-// finish settles a call with what a worker said.
+// finish ends a call with the report of a worker, unless it has ended.
 func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
-	worker := e.workerNumber(o.At, o.Worker)
 	var err error
 	if o.Err != nil {
-		err = c.deadline(o, concert.DecodeError(o.Err))
+		err = concert.DecodeError(o.Err)
 	}
+	stopped := o.Stopped || o.Dropped && errors.Is(err, context.DeadlineExceeded)
+	e.mu.Lock()
+	if c.ended {
+		e.mu.Unlock()
+		return
+	}
+	worker := e.numbers.of(workerPlace{o.At, o.Worker}, e.roster.alive)
 	if o.Dropped {
 		worker = -1
 	}
-	e.mu.Lock()
 	if o.Took > 0 {
 		c.lane.took(o.Took, time.Since(c.begin))
 	}
-	e.mu.Unlock()
 	if o.Dead { // its argument is needed when it is replayed
-		c.mu.Lock()
 		c.arg = wire.Value{}
-		c.mu.Unlock()
 	}
-	if o.Dropped && c.batch.Context().Err() != nil {
-		e.drop(c)
-		return
+	var next *call // for subscribers with more time
+	if stopped {
+		next = e.restart(c)
 	}
-	e.settle(c, worker, v, err)
+	if next == nil {
+		e.beginEnd(c)
+	}
+	e.mu.Unlock()
+	e.finishEnd(c, func(s *subscriber) {
+		if o.Dropped && s.batch.Context().Err() != nil {
+			e.drop(s)
+		} else {
+			s.settle(worker, v, s.expired(o, err))
+		}
+	})
+	if next != nil {
+		e.running.Go(func() { e.seek(next, e.sendAgain) })
+	}
 }
 
-// deadline returns the error of a call, which is that of its deadline if the
-// worker has ended it as canceled since the deadline had passed here. The
-// worker has the deadline as well, but its clock may be behind.
-func (c *call) deadline(o *wire.Outcome, err error) error {
-	ctx := c.batch.Context()
+// expired returns the error of a subscriber, which is that of its deadline if
+// the worker has ended the call as canceled since the deadline had passed here.
+// The worker has the deadline as well, but its clock may be behind.
+func (s *subscriber) expired(o *wire.Outcome, err error) error {
+	ctx := s.batch.Context()
 	if r, ok := err.(*concert.RemoteError); ok && o.Stopped && r.Is(context.Canceled) && ctx.Err() == context.DeadlineExceeded {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-// workerNumber is the number that an observer is told of a place of a worker.
-func (e *Executor) workerNumber(worker string, place int) int {
+// end ends a call, unless it has ended: tell is called with each subscriber,
+// and settles it.
+func (e *Executor) end(c *call, tell func(s *subscriber)) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.numbers.of(workerPlace{worker, place}, e.roster.alive)
-}
-
-// end ends a call, once: say tells its batch, with the number of the worker that it is known to have begun on, or -1.
-func (e *Executor) end(c *call, say func(worker int)) {
-	c.mu.Lock()
-	if c.settled {
-		c.mu.Unlock()
+	if c.ended {
+		e.mu.Unlock()
 		return
 	}
-	c.settled = true
+	e.beginEnd(c)
+	e.mu.Unlock()
+	e.finishEnd(c, tell)
+}
+
+// beginEnd removes a call from the table: from now on its subscribers do not
+// change. The caller holds mu, and must call finishEnd without it.
+func (e *Executor) beginEnd(c *call) {
+	c.ended = true
+	delete(e.calls, c.id.Number)
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	watch, unwatch, arg := c.watch, c.unwatch, c.arg
-	func() {
-		defer c.mu.Unlock() // a decoder is anybody's code
-		say(c.worker)
-	}()
-	if watch != nil {
-		watch.release()
+	for _, s := range c.subscribers {
+		if s.stop != nil {
+			s.stop()
+		}
 	}
-	if unwatch != nil {
-		unwatch()
+}
+
+// finishEnd settles the subscribers of a call, by tell, after beginEnd.
+func (e *Executor) finishEnd(c *call, tell func(s *subscriber)) {
+	for _, s := range c.subscribers {
+		tell(s)
 	}
-	if arg.Load != "" {
-		e.link.discard(arg)
+	if c.arg.Load != "" {
+		e.link.discard(c.arg)
 	}
 	e.mu.Lock()
-	e.remove(c)
-	if t := c.batch.Task(); t != nil {
-		delete(e.tasks, t)
-	}
 	e.setAway(c, false)
 	if e.inflight[c.contract]--; e.inflight[c.contract] == 0 {
 		delete(e.inflight, c.contract)
@@ -202,62 +199,17 @@ func (e *Executor) end(c *call, say func(worker int)) {
 	if c.lane.out[c.contract]--; c.lane.out[c.contract] == 0 {
 		delete(c.lane.out, c.contract)
 	}
-	var left []string // that have to be cancelled
-	if c.rerouted {   // or it would run once more when there are workers again as those that it was sent to first
-		left = append(left, c.try)
-	}
-	if heir := e.heir(c); heir != nil {
-		heir.also = append(heir.also, c.also...)
-	} else {
-		left = append(left, c.also...)
-	}
-	e.checkEnd()
+	e.forgetLocked(c.subscribers)
 	e.mu.Unlock()
-	for _, try := range left {
-		e.cancel(try)
+	if c.rerouted { // or it would run once more when there are workers again as those that it was sent to first
+		e.cancel(c.try)
 	}
 	e.rouse()
 }
 
 // settle ends a call with its outcome, on a worker of that number, -1 if it ran on none.
 func (e *Executor) settle(c *call, worker int, v concert.Encoded, err error) {
-	e.end(c, func(on int) {
-		if on < 0 && worker >= 0 && c.batch.Start(c.i, worker) {
-			on = worker
-		}
-		c.batch.Settle(c.i, on, v, err)
-	})
-}
-
-// abandon ends a call that nobody wants any more: at once if nobody else has it.
-func (e *Executor) abandon(c *call) {
-	e.mu.Lock()
-	posted := c.posted
-	e.mu.Unlock()
-	if posted {
-		e.unwanted(c)
-	} else {
-		e.drop(c)
-	}
-}
-
-// drop ends a call that never started, as its submitter does not want it any more.
-func (e *Executor) drop(c *call) {
-	e.end(c, func(on int) {
-		if cause := c.cause(); on >= 0 || c.kept { // it did start, on a worker that was lost
-			c.batch.Settle(c.i, on, concert.Encoded{}, cause)
-		} else {
-			c.batch.Drop(c.i, cause)
-		}
-	})
-}
-
-// cause is why nobody wants the call: that of its context, which is a moment late when its task is cancelled.
-func (c *call) cause() error {
-	if cause := context.Cause(c.batch.Context()); cause != nil {
-		return cause
-	}
-	return concert.ErrCancelled
+	e.end(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
 
 // hinted takes a hint by a worker of an owner.
@@ -267,21 +219,21 @@ func (e *Executor) hinted(owner string, msg []byte) {
 		return
 	}
 	e.mu.Lock()
-	var calls []*call
-	for c := e.calls[h.Number]; c != nil; c = c.twin {
-		e.setAway(c, h.Away)
-		calls = append(calls, c)
+	c := e.calls[h.Number]
+	if c == nil {
+		e.mu.Unlock()
+		return
 	}
+	e.setAway(c, h.Away)
+	worker := e.numbers.of(workerPlace{h.At, h.Worker}, e.roster.alive)
+	c.at, c.worker = h.At, worker
+	subscribers := c.subscribers
 	e.mu.Unlock()
 	if h.Away {
 		e.rouse()
 	}
-	if len(calls) == 0 {
-		return
-	}
-	worker := e.workerNumber(h.At, h.Worker)
-	for _, c := range calls {
-		e.runs(c, worker, &h)
+	for _, s := range subscribers {
+		e.runs(s, worker, &h)
 	}
 }
 
@@ -299,79 +251,18 @@ func (e *Executor) setAway(c *call, away bool) {
 	c.away = away
 }
 
-// runs takes note that a call runs.
-func (e *Executor) runs(c *call, worker int, h *wire.Hint) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.settled {
-		return
-	}
-	c.at = h.At
-	if c.worker < 0 && c.batch.Start(c.i, worker) {
-		c.worker = worker
-		if c.batch.Task() != nil { // from now on that is how it is cancelled
-			c.unwatch = context.AfterFunc(c.batch.Context(), func() { e.unwanted(c) })
-		}
-	}
-	if c.worker >= 0 && (h.Done != 0 || h.Total != 0) {
-		c.batch.Progress(c.i, c.worker, h.Done, h.Total)
-	}
-}
-
-// giveUp settles a call that nobody wants without word of it; but not while a worker is there that is known to run it.
+// giveUp ends a canceled call without a report of the cluster; but not while a worker is there that is known to run it.
 func (e *Executor) giveUp(c *call) {
-	c.mu.Lock()
-	if !c.settled && e.roster.alive(c.at) {
-		c.timer.Reset(silence)
-		c.mu.Unlock()
-		return
-	}
-	c.mu.Unlock()
-	e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w, which was cancelled (%w), for %v: it may run still", ErrLost, c.cause(), e.opts.Grace))
-}
-
-// unwanted has the cluster drop a call, or stop it, and settles it without its word if there is none for the grace period.
-func (e *Executor) unwanted(c *call) {
-	c.mu.Lock()
-	if c.settled || c.unwanted {
-		c.mu.Unlock()
-		return
-	}
-	c.unwanted = true
-	c.timer = time.AfterFunc(e.opts.Grace, func() { e.giveUp(c) })
-	c.mu.Unlock()
-	tries, wanted := e.bequeath(c)
-	if wanted {
-		e.drop(c)
-		return
-	}
-	for _, try := range tries {
-		e.cancel(try)
-	}
-}
-
-// bequeath reports whether others want what a call is of, which nobody does any more, or returns the tries by which it may run. One of others that were not wanted
-// before may be what runs: so the last one has all of them cancelled.
-func (e *Executor) bequeath(c *call) (tries []string, wanted bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	c.gone = true
-	tries, c.also = append(c.also, c.try), nil
-	if heir := e.heir(c); heir != nil {
-		heir.also = append(heir.also, tries...)
-		return nil, true
+	if !c.ended && e.roster.alive(c.at) {
+		c.timer.Reset(silence)
+		e.mu.Unlock()
+		return
 	}
-	return tries, false
-}
-
-// heir is another call of the same id that is wanted; nil if there is none. The caller holds mu.
-func (e *Executor) heir(c *call) *call {
-	for o := e.calls[c.id.Number]; o != nil; o = o.twin {
-		if o != c && o.id == c.id && !o.gone {
-			return o
-		}
-	}
-	return nil
+	e.mu.Unlock()
+	e.end(c, func(s *subscriber) {
+		s.settle(-1, concert.Encoded{}, fmt.Errorf("%w, which was cancelled (%w), for %v: it may run still", ErrLost, s.cause(), e.opts.Grace))
+	})
 }
 
 // cancel has the cluster drop a try, or stop it.

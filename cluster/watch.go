@@ -5,40 +5,42 @@ import (
 	"sync/atomic"
 )
 
-// watch is what has the calls of a batch be cancelled when the context of their submitter ends. There is one for all of them, until the last one
-// has settled.
+// watch cancels the subscribers of a batch when the context of their submitter
+// ends. There is one for all of them, until the last one has settled.
 type watch struct {
-	left atomic.Int64 // calls that have not settled, and one for who begins it
+	left atomic.Int64 // subscribers that have not settled, and one for the caller of Executor.watch
 	stop func() bool  // written before the last release, which reads it
 }
 
-// watch begins one for the calls of a batch, which have not been sent.
+// watch begins a watch for the subscribers that the calls of a batch were made
+// for. The calls have not been sent.
 func (e *Executor) watch(calls []*call) {
 	if len(calls) == 0 {
 		return
 	}
-	parent := calls[0].batch.Parent()
+	parent := calls[0].own.batch.Parent()
 	if parent.Done() == nil {
 		return
 	}
 	w := &watch{}
 	w.left.Store(int64(len(calls)) + 1)
 	for _, c := range calls {
-		c.mu.Lock()
-		if c.watch = w; c.settled { // meanwhile, by a Shutdown
+		s := &c.own
+		s.mu.Lock()
+		if s.watch = w; s.settled { // in the meantime, by a Shutdown or with the call that it has joined
 			w.left.Add(-1)
 		}
-		c.mu.Unlock()
+		s.mu.Unlock()
 	}
 	w.stop = context.AfterFunc(parent, func() {
 		for _, c := range calls {
-			e.unwanted(c)
+			e.leave(&c.own)
 		}
 	})
 	w.release()
 }
 
-// release is told that a call has settled.
+// release is called when a subscriber has settled.
 func (w *watch) release() {
 	if w.left.Add(-1) == 0 {
 		w.stop()

@@ -1,0 +1,612 @@
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/internal/wire"
+)
+
+// subscribed waits until n Submits wait for calls that are on their way.
+func subscribed(ex *cluster.Executor, n int) {
+	for ex.Subscribers() != n {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// canceled checks that a Submit settles as canceled, and reports for certain.
+func canceled(t *testing.T, fut *concert.Future[string]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if got, err := fut.Result(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, cluster.ErrLost) {
+		t.Errorf("the result is %q, %v, want Canceled", got, err)
+	}
+}
+
+// isSettled reports whether a Submit has settled.
+func isSettled(fut *concert.Future[string]) bool {
+	select {
+	case <-fut.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// watched is the events of a client's executor.
+type watched struct {
+	mu     sync.Mutex
+	events []concert.Event
+}
+
+func (w *watched) observe(e concert.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+}
+
+// await waits until n tasks have an event of a kind.
+func (w *watched) await(t *testing.T, kind concert.EventKind, n int) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		tasks := map[uint64]bool{}
+		w.mu.Lock()
+		for _, e := range w.events {
+			if e.Kind == kind {
+				tasks[e.Task] = true
+			}
+		}
+		w.mu.Unlock()
+		if len(tasks) == n {
+			return
+		}
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("%d tasks have an event %v, want %d", len(tasks), kind, n)
+		}
+	}
+}
+
+// reporting is held, and reports its progress when asked.
+var reporting = concert.Register("cluster_test.reporting", func(ctx context.Context, name string) (string, error) {
+	c, _ := holding.Load(name)
+	h := c.(*hold)
+	h.began <- struct{}{}
+	for n := int64(1); ; n++ {
+		select {
+		case <-h.let:
+			return name, nil
+		case <-time.After(10 * time.Millisecond):
+			concert.Progress(ctx, n, 0)
+		}
+	}
+})
+
+// TestSameID_OneCall: Submits with the same id are one call. Each of them
+// starts, has its progress reported, and settles with the outcome, also if it
+// was submitted while the call ran.
+func TestSameID_OneCall(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	serve(t, access, 4)
+	var w watched
+	ex, err := cluster.Dial(t.Context(), "", &cluster.Options{Access: access, Observer: w.observe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), name)
+	var all []*concert.Future[string]
+	for i := range 4 {
+		all = append(all, concert.Submit(id, ex, reporting, name))
+		if i == 0 {
+			<-h.began
+			w.await(t, concert.TaskStarted, 1)
+		}
+	}
+	w.await(t, concert.TaskStarted, 4)
+	w.await(t, concert.TaskProgress, 4)
+	close(h.let)
+	for _, f := range all {
+		settles(t, f, name)
+	}
+	w.await(t, concert.TaskFinished, 4)
+	if n := ex.Sent(); n != 1 {
+		t.Errorf("there were %d calls, want 1", n)
+	}
+	if n := len(h.began); n > 0 {
+		t.Errorf("the function ran again, %d times", n)
+	}
+	drained(t, ex)
+}
+
+// TestSameID_OneLeaves: of two Submits of one call, one is canceled: by itself or
+// by its context, the first or the second one, in each state of the call. It
+// settles at once. The other one does not notice it, and the function is not
+// canceled.
+func TestSameID_OneLeaves(t *testing.T) {
+	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
+		for _, first := range []bool{true, false} {
+			for _, byContext := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/first=%v/context=%v", state, first, byContext), func(t *testing.T) {
+					t.Parallel()
+					s := embedded(t, "")
+					way, work := &network{to: s}, &network{to: s}
+					ex := dial(t, cluster.Access{InProcess: way})
+					serve(t, cluster.Access{InProcess: work}, 4)
+					settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // the client knows the worker
+					drained(t, ex)
+					name, h := newHold(t)
+					id := cluster.WithID(t.Context(), name)
+					fn := held
+					let := func() { close(h.let) }
+					switch state {
+					case "before it is sent":
+						way.cut()
+						let = func() { way.heal(s); close(h.let) }
+					case "before it runs":
+						work.cut()
+						let = func() { work.heal(s); close(h.let) }
+					case "between attempts":
+						id = cluster.WithRetry(id, &concert.RetryOptions{Attempts: 2, Delay: 2 * time.Second})
+						fn = failing
+						let = func() { close(h.let) }
+					}
+					leaving, cancel := context.WithCancel(id)
+					defer cancel()
+					ctxs := []context.Context{id, leaving}
+					if first {
+						slices.Reverse(ctxs)
+					}
+					futures := []*concert.Future[string]{concert.Submit(ctxs[0], ex, fn, name)}
+					if state == "before it runs" {
+						untilQueued(ex, 1)
+					}
+					if state == "while it runs" || state == "between attempts" {
+						<-h.began
+					}
+					futures = append(futures, concert.Submit(ctxs[1], ex, fn, name))
+					subscribed(ex, 2)
+					if first {
+						slices.Reverse(futures)
+					}
+					if byContext {
+						cancel()
+					} else {
+						futures[1].Cancel()
+					}
+					canceled(t, futures[1])
+					if isSettled(futures[0]) {
+						t.Error("the other Submit has settled")
+					}
+					let()
+					settles(t, futures[0], name)
+					if n := h.cancelled.Load(); n != 0 {
+						t.Errorf("the function was canceled %d times", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// failing fails when it is called first, and is held then.
+var failing = concert.Register("cluster_test.failing", func(ctx context.Context, name string) (string, error) {
+	c, _ := holding.Load(name)
+	h := c.(*hold)
+	if h.failed.CompareAndSwap(false, true) {
+		h.began <- struct{}{}
+		return "", errFussy
+	}
+	select {
+	case <-h.let:
+		return name, nil
+	case <-ctx.Done():
+		h.cancelled.Add(1)
+		return "", context.Cause(ctx)
+	}
+})
+
+// TestSameID_AllLeave: when all Submits of a call are canceled, the function is.
+func TestSameID_AllLeave(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	serve(t, access, 2)
+	name, h := newHold(t)
+	for range 5 {
+		ctx, cancel := context.WithCancel(cluster.WithID(t.Context(), name))
+		both := []*concert.Future[string]{concert.Submit(ctx, ex, held, name)}
+		<-h.began
+		both = append(both, concert.Submit(ctx, ex, held, name))
+		subscribed(ex, 2)
+		cancel()
+		for _, f := range both {
+			canceled(t, f)
+		}
+		drained(t, ex)
+	}
+	if n := h.cancelled.Load(); n != 5 {
+		t.Errorf("%d were canceled where they ran", n)
+	}
+}
+
+// TestSameID_CanceledNotKept: a task with an id that was canceled, or whose
+// deadline has passed, while it ran has no outcome: it runs when it is submitted
+// again.
+func TestSameID_CanceledNotKept(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	serve(t, access, 2)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), "stopped")
+	for _, end := range []func(context.Context) (context.Context, context.CancelFunc){
+		context.WithCancel,
+		func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 300*time.Millisecond)
+		},
+	} {
+		ctx, cancel := end(id)
+		fut := concert.Submit(ctx, ex, held, name)
+		<-h.began
+		if _, hasDeadline := ctx.Deadline(); !hasDeadline {
+			cancel()
+		}
+		if _, err := fut.Result(t.Context()); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		cancel()
+	}
+	again := concert.Submit(id, ex, held, name)
+	<-h.began
+	close(h.let)
+	settles(t, again, name)
+	drained(t, ex)
+}
+
+// TestSameID_JoinsCanceled: a Submit that finds a canceled call does not share
+// its end, whether the cancellation has arrived or not.
+func TestSameID_JoinsCanceled(t *testing.T) {
+	s := embedded(t, "")
+	work := &network{to: s}
+	ex := dial(t, cluster.Access{InProcess: s})
+	serve(t, cluster.Access{InProcess: work}, 4)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), name)
+	before := concert.Submit(id, ex, held, name)
+	<-h.began
+	work.cut()
+	before.Cancel()
+	for ex.Canceled() != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	after := concert.Submit(id, ex, held, name)
+	canceled(t, before)
+	untilQueued(ex, 1)
+	if isSettled(after) {
+		t.Error("the Submit has settled with the canceled call")
+	}
+	work.heal(s)
+	<-h.began
+	close(h.let)
+	settles(t, after, name)
+	if n := h.cancelled.Load(); n != 1 {
+		t.Errorf("the function was canceled %d times, want 1", n)
+	}
+}
+
+// TestSameID_Deadlines: the deadline of one Submit does not end another one.
+func TestSameID_Deadlines(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		first  time.Duration // 0 for no deadline
+		second time.Duration
+		runs   int
+	}{
+		{"the first has one", 500 * time.Millisecond, 0, 2},
+		{"the first has the earlier one", 500 * time.Millisecond, time.Hour, 2},
+		{"the second has one", 0, 500 * time.Millisecond, 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			access := cluster.Access{InProcess: embedded(t, "")}
+			ex := dial(t, access)
+			serve(t, access, 4)
+			name, h := newHold(t)
+			submit := func(d time.Duration) *concert.Future[string] {
+				ctx := cluster.WithID(t.Context(), name)
+				if d > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, d)
+					t.Cleanup(cancel)
+				}
+				return concert.Submit(ctx, ex, held, name)
+			}
+			short, long := submit(row.first), (*concert.Future[string])(nil)
+			<-h.began
+			long = submit(row.second)
+			if row.first == 0 {
+				short, long = long, short
+			}
+			if got, err := short.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, cluster.ErrLost) {
+				t.Errorf("the result is %q, %v, want DeadlineExceeded", got, err)
+			}
+			if row.runs == 2 {
+				<-h.began // it was stopped, and runs for the one with more time
+			}
+			close(h.let)
+			settles(t, long, name)
+			if n := int(h.cancelled.Load()); n != row.runs-1 {
+				t.Errorf("the function was stopped %d times, want %d", n, row.runs-1)
+			}
+			drained(t, ex)
+		})
+	}
+}
+
+// TestSameID_Maps: the inputs of two Maps with the same id share calls, by their
+// index. A loop that is left does not cancel them, and a Submit with that id has
+// a call of its own.
+func TestSameID_Maps(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	serve(t, access, 3)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), name)
+	collect := func(ctx context.Context) *concert.Future[[]string] {
+		return concert.Go(ctx, func(ctx context.Context) (all []string, err error) {
+			for got, err := range concert.Map(ctx, ex, held, slices.Values([]string{name, name})) {
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, got)
+			}
+			return all, nil
+		})
+	}
+	leaving, leave := context.WithCancel(id)
+	one, other := collect(leaving), collect(id)
+	<-h.began
+	<-h.began
+	single := concert.Submit(id, ex, held, name)
+	<-h.began
+	subscribed(ex, 5)
+	if n := ex.Sent(); n != 3 {
+		t.Errorf("there are %d calls, want 3", n)
+	}
+	leave()
+	if _, err := one.Result(t.Context()); !errors.Is(err, context.Canceled) {
+		t.Errorf("the Map that was canceled: %v", err)
+	}
+	subscribed(ex, 3)
+	close(h.let)
+	if got, err := other.Result(t.Context()); err != nil || !slices.Equal(got, []string{name, name}) {
+		t.Errorf("the other Map: %q, %v", got, err)
+	}
+	settles(t, single, name)
+	if n := h.cancelled.Load(); n != 0 {
+		t.Errorf("the function was canceled %d times", n)
+	}
+	drained(t, ex)
+}
+
+// TestSameID_Labels: the error of each Submit has its own label.
+func TestSameID_Labels(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	serve(t, access, 4)
+	id := cluster.WithID(t.Context(), t.Name())
+	labels := []string{"one", "two", ""}
+	var all []*concert.Future[int]
+	for _, label := range labels {
+		ctx := id
+		if label != "" {
+			ctx = concert.WithLabel(id, label)
+		}
+		all = append(all, concert.Submit(ctx, ex, fussy, trial{t.Name(), 1}))
+	}
+	for i, f := range all {
+		_, err := f.Result(t.Context())
+		label := ""
+		if in := concert.InputOf(err); in != nil {
+			label = in.Label
+		}
+		if !errors.Is(err, errFussy) || label != labels[i] {
+			t.Errorf("the error %v has the label %q, want %q", err, label, labels[i])
+		}
+	}
+}
+
+// TestSameID_LargeArgument: the Submit whose large argument is being stored is
+// canceled, and settles at once. The other one of the call has its own argument
+// stored.
+func TestSameID_LargeArgument(t *testing.T) {
+	s := embedded(t, "")
+	access := cluster.Access{InProcess: s}
+	ex := dial(t, access)
+	serve(t, access, 4)
+	settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x")
+	drained(t, ex)
+	_, js := raw(t, s)
+	if err := js.DeleteStream(t.Context(), wire.LoadStream); err != nil {
+		t.Fatal(err)
+	}
+	id := cluster.WithID(t.Context(), t.Name())
+	one, other := bytes.Repeat([]byte("one"), 200_000), bytes.Repeat([]byte("two"), 200_000)
+	first := concert.Submit(id, ex, reverse, one)
+	subscribed(ex, 1)
+	second := concert.Submit(id, ex, reverse, other)
+	subscribed(ex, 2)
+	for ex.Storing() != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	first.Cancel()
+	if _, err := first.Result(t.Context()); !errors.Is(err, context.Canceled) {
+		t.Errorf("the result is %v, want Canceled", err)
+	}
+	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(other)
+	slices.Reverse(want)
+	if got, err := second.Result(t.Context()); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the result is %.10q, %v, want %.10q", got, err, want)
+	}
+	drained(t, ex)
+}
+
+// TestSameID_Shutdown: Shutdown cancels all Submits of a call, and reports how
+// many had not begun.
+func TestSameID_Shutdown(t *testing.T) {
+	s := embedded(t, "")
+	serve(t, cluster.Access{InProcess: s}, 4)
+	for _, running := range []bool{true, false} {
+		t.Run(fmt.Sprintf("running=%v", running), func(t *testing.T) {
+			way := &network{to: s}
+			ex := dial(t, cluster.Access{InProcess: way})
+			settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x") // the client knows the worker
+			name, h := newHold(t)
+			id := cluster.WithID(t.Context(), name)
+			if !running {
+				way.cut()
+			}
+			var all []*concert.Future[string]
+			for i := range 3 {
+				all = append(all, concert.Submit(id, ex, held, name))
+				subscribed(ex, i+1)
+				if running && i == 0 {
+					<-h.began
+				}
+			}
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			err := ex.Shutdown(ended)
+			way.heal(s)
+			want := 0
+			if !running {
+				want = 3
+			}
+			var failure *concert.ShutdownError
+			if !errors.As(err, &failure) || failure.Cancelled != want || len(failure.Running) > 0 {
+				t.Errorf("Shutdown() = %v, want that %d had not begun, and none runs", err, want)
+			}
+			for _, f := range all {
+				if !isSettled(f) {
+					t.Error("a Submit has not settled")
+				}
+				canceled(t, f)
+			}
+		})
+	}
+}
+
+// TestSameID_OtherSession: a task that waits for long until another session's
+// task of the same id has run is none whose workers were lost.
+func TestSameID_OtherSession(t *testing.T) {
+	cluster.ShortLease(t, 300*time.Millisecond)
+	access := cluster.Access{InProcess: embedded(t, "")}
+	serve(t, access, 2)
+	one, other := dial(t, access), dial(t, access)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), "long")
+	first := concert.Submit(id, one, held, name)
+	<-h.began
+	second := concert.Submit(id, other, held, name)
+	for n := uint64(0); n < 2; n, _ = one.Stored(t) {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(3 * time.Second) // ten leases, in which nothing should happen
+	close(h.let)
+	for _, f := range []*concert.Future[string]{first, second} {
+		settles(t, f, name)
+	}
+	drained(t, one)
+	in, err := cluster.Inspect(t.Context(), "", &access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if n, err := in.Dead(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d dead letters, %v", n, err)
+	}
+}
+
+// TestSameID_OtherSessionLeaves: a task that waits for another session's task of
+// the same id settles at once when it is canceled, for certain.
+func TestSameID_OtherSessionLeaves(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	serve(t, access, 2)
+	one, other := dial(t, access), dial(t, access)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), name)
+	first := concert.Submit(id, one, held, name)
+	<-h.began
+	second := concert.Submit(id, other, held, name)
+	untilQueued(other, 1)
+	second.Cancel()
+	canceled(t, second)
+	close(h.let)
+	settles(t, first, name)
+	if n := h.cancelled.Load(); n != 0 {
+		t.Errorf("the function was canceled %d times", n)
+	}
+	drained(t, one)
+}
+
+// TestSameID_Random: Submits of a few ids are made and canceled at random, in two
+// programs of one client, while their functions return at random. Each Submit
+// that was not canceled has the result of its id. A canceled one has it too, or
+// is canceled. When no Submit of an id is left, its function does not run.
+func TestSameID_Random(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	programs := []*cluster.Executor{dial(t, access), dial(t, access)}
+	serve(t, access, 4)
+	serve(t, access, 4)
+	for id := range 8 {
+		t.Run(fmt.Sprint(id), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(uint64(id), 7))
+			name, h := newHold(t)
+			go func() { // the hold's room is bounded
+				for range h.began {
+				}
+			}()
+			defer close(h.began)
+			ctx := cluster.WithID(t.Context(), name)
+			var waiting sync.WaitGroup
+			for i := range 60 {
+				mine, cancel := context.WithCancel(ctx)
+				fut := concert.Submit(mine, programs[rng.IntN(2)], held, name)
+				cancels := rng.IntN(4) > 0 && i < 59
+				pause := time.Duration(rng.IntN(30)) * time.Millisecond
+				waiting.Go(func() {
+					defer cancel()
+					if cancels {
+						time.Sleep(pause)
+						cancel()
+					}
+					got, err := fut.Result(t.Context())
+					switch {
+					case err == nil && got == name:
+					case cancels && errors.Is(err, context.Canceled) && !errors.Is(err, cluster.ErrLost):
+					default:
+						t.Errorf("Submit %d, canceled %v: %q, %v", i, cancels, got, err)
+					}
+				})
+				time.Sleep(time.Duration(rng.IntN(8)) * time.Millisecond)
+				if i == 40 {
+					close(h.let)
+				}
+			}
+			waiting.Wait()
+		})
+	}
+}

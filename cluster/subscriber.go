@@ -1,0 +1,274 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concert"
+	"concert/cluster/internal/wire"
+)
+
+// Submits that have the same id, see WithID, share one call, as in
+// golang.org/x/sync/singleflight: each of them is a subscriber of the call. A
+// Submit without an id has a call of its own, with one subscriber.
+//
+// Executor.calls has one call for each id. The steps of a subscriber, and the
+// race that each of them prevents:
+//
+//  1. join: under mu, a Submit finds the call of its id and is added to the
+//     subscribers, or adds a call of its own to the table. So two Submits at the
+//     same time cannot both make a call.
+//  2. The call is sought among the kept results, is published, runs, fails and
+//     is tried again, is lost and sent again: all of this concerns the call, and
+//     a Submit may join in each of these states. A subscriber that joins while
+//     the call runs starts at once, because the worker does not report the start
+//     again. If the call waits for another attempt, the subscriber starts with
+//     this attempt.
+//  3. leave: under mu, a subscriber that is canceled is removed from the call,
+//     and settles at once. The others do not notice it. The last one is not
+//     removed: the call is canceled, as a call with one subscriber is, and the
+//     cluster reports what became of it.
+//  4. A Submit that finds a canceled call does not join it: otherwise it would be
+//     canceled as well. It takes the place of the call in the table, with a call
+//     that has a new try. The cancellation and the reports of the canceled call
+//     name its try, so they do not reach the new call. The last subscriber of
+//     the canceled call settles now, like one that leaves others behind.
+//  5. settle: under mu, the call is removed from the table. Then, without mu,
+//     each of its subscribers settles, because a decoder may take long. A Submit
+//     has either joined before and settles with the others, or it finds no call,
+//     makes one, and finds the kept result. So none waits for a result that was
+//     delivered before it joined.
+//
+// The subscriber that has been there for longest gives the call its argument,
+// deadline, label and retries. When this deadline has passed, the worker stops
+// the function, also if other subscribers have more time. These subscribers then
+// begin a call anew, see restart, as if they had submitted it at that moment.
+//
+// Errors of the call itself, such as ErrDead, are the outcome of all its
+// subscribers.
+
+// subscriber is a Submit, or an input of a Map, that waits for the outcome of a
+// call.
+type subscriber struct {
+	batch    *concert.Batch
+	i        int   // in the batch
+	deadline int64 // Unix time in milliseconds; 0 for none, and for a call without an id
+
+	call *call              // guarded by the executor's mu
+	left bool               // guarded by the executor's mu: it was canceled
+	ctx  context.Context    // guarded by the executor's mu: ends when the subscriber leaves or settles; nil until stow needs it
+	stop context.CancelFunc // guarded by the executor's mu: ends ctx; nil without ctx
+
+	kept    atomic.Bool    // Withdraw has reported that it runs
+	reading sync.WaitGroup // uses of its argument, which may change when it has settled
+
+	mu      sync.Mutex  // guards the following, and is held while the batch is used
+	worker  int         // the number of the worker that it has started on; -1 if it has not started
+	settled bool        // which it does once
+	watch   *watch      // over the context of its submitter; nil if that never ends
+	unwatch func() bool // ends the watch over its own context, which exists once it runs; may be nil
+}
+
+// cause returns why the subscriber is canceled. The context of a task that is
+// canceled ends a moment later.
+func (s *subscriber) cause() error {
+	if cause := context.Cause(s.batch.Context()); cause != nil {
+		return cause
+	}
+	return concert.ErrCancelled
+}
+
+// newCalls returns a call for each call of a batch. They are not in the table
+// yet. It calls methods of the submitter's context, so the caller must not hold
+// mu.
+func (e *Executor) newCalls(l *lane, batch *concert.Batch, contract string) []*call {
+	id, named := batch.Parent().Value(idKey{}).(string)
+	deadline := int64(0)
+	if d, ok := batch.Context().Deadline(); ok && named {
+		deadline = d.UnixMilli()
+	}
+	begin, calls := time.Now(), make([]*call, len(batch.Args))
+	for i := range calls {
+		c := &call{lane: l, contract: contract, begin: begin, worker: -1}
+		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, worker: -1}
+		c.subscribers = append(c.one[:0], &c.own)
+		if named {
+			c.id = wire.TaskID{Client: e.client, Number: idNumber(l.function, batch, i, id)}
+		}
+		calls[i] = c
+	}
+	return calls
+}
+
+// join adds the subscriber of a new call to the call of the same id. If there
+// is none, it adds the new call to the table, and reports true. It returns the
+// canceled call whose place the new one takes, which the caller must pass to
+// finishEnd. The caller holds mu.
+func (e *Executor) join(c *call) (added bool, replaced *call) {
+	s := &c.own
+	e.unsettled++
+	if t := s.batch.Task(); t != nil {
+		e.tasks[t] = s
+	}
+	if c.shared() {
+		switch before := e.calls[c.id.Number]; {
+		case before == nil:
+		case !before.canceled:
+			s.call = before
+			before.subscribers = append(before.subscribers, s)
+			return false, nil
+		default:
+			e.beginEnd(before)
+			replaced = before
+		}
+	}
+	e.enter(c)
+	return true, replaced
+}
+
+// leave cancels a subscriber, once.
+func (e *Executor) leave(s *subscriber) {
+	e.mu.Lock()
+	c := s.call
+	if s.left || c.ended {
+		e.mu.Unlock()
+		return
+	}
+	s.left = true
+	last := len(c.subscribers) == 1
+	if s.stop != nil {
+		s.stop()
+	}
+	switch {
+	case !last:
+		c.subscribers = without(c.subscribers, s)
+		e.mu.Unlock()
+		e.drop(s)
+		e.forget(s)
+	case !c.posted:
+		e.beginEnd(c)
+		e.mu.Unlock()
+		e.finishEnd(c, e.drop)
+	default:
+		c.canceled = true
+		c.timer = time.AfterFunc(e.opts.Grace, func() { e.giveUp(c) })
+		e.mu.Unlock()
+		e.cancel(c.try)
+	}
+}
+
+// without returns the subscribers without one of them. The result is a copy:
+// other goroutines may iterate over the subscribers that they have seen.
+func without(all []*subscriber, s *subscriber) []*subscriber {
+	i := slices.Index(all, s)
+	return slices.Concat(all[:i], all[i+1:])
+}
+
+// restart replaces a call that its worker has stopped at its deadline by a new
+// one, for the subscribers that have more time. It returns the new call, or nil
+// if there are no such subscribers. The caller holds mu.
+func (e *Executor) restart(c *call) *call {
+	more, expired := []*subscriber(nil), []*subscriber(nil)
+	for _, s := range c.subscribers {
+		if !s.left && (s.deadline == 0 || s.deadline > c.deadline) {
+			more = append(more, s)
+		} else {
+			expired = append(expired, s)
+		}
+	}
+	if c.deadline == 0 || len(more) == 0 {
+		return nil
+	}
+	n := &call{id: c.id, lane: c.lane, contract: c.contract, begin: time.Now(), worker: -1, subscribers: more}
+	for _, s := range more {
+		s.call = n
+	}
+	c.subscribers = expired
+	e.beginEnd(c)
+	e.enter(n)
+	return n
+}
+
+// settle gives a subscriber its outcome, on the worker with that number; it is
+// -1 if the call has not started.
+func (s *subscriber) settle(worker int, v concert.Encoded, err error) {
+	s.end(func() {
+		if s.worker < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
+			s.worker = worker
+		}
+		s.batch.Settle(s.i, s.worker, v, err)
+	})
+}
+
+// drop settles a subscriber that was canceled, without waiting for the cluster.
+func (e *Executor) drop(s *subscriber) {
+	s.end(func() {
+		if cause := s.cause(); s.worker >= 0 || s.kept.Load() {
+			s.batch.Settle(s.i, s.worker, concert.Encoded{}, cause)
+		} else {
+			s.batch.Drop(s.i, cause)
+		}
+	})
+}
+
+// end settles a subscriber by a call of say, once.
+func (s *subscriber) end(say func()) {
+	s.mu.Lock()
+	if s.settled {
+		s.mu.Unlock()
+		return
+	}
+	s.settled = true
+	s.reading.Wait()
+	watch, unwatch := s.watch, s.unwatch
+	func() {
+		defer s.mu.Unlock() // say may call a decoder of the program, which may panic
+		say()
+	}()
+	if watch != nil {
+		watch.release()
+	}
+	if unwatch != nil {
+		unwatch()
+	}
+}
+
+// runs records that the call of a subscriber runs on a worker, and reports its
+// progress if h has any. h may be nil.
+func (e *Executor) runs(s *subscriber, worker int, h *wire.Hint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled {
+		return
+	}
+	if s.worker < 0 && s.batch.Start(s.i, worker) {
+		s.worker = worker
+		if s.batch.Task() != nil { // from now on that is how it is cancelled
+			s.unwatch = context.AfterFunc(s.batch.Context(), func() { e.leave(s) })
+		}
+	}
+	if h != nil && s.worker >= 0 && (h.Done != 0 || h.Total != 0) {
+		s.batch.Progress(s.i, s.worker, h.Done, h.Total)
+	}
+}
+
+// forget removes subscribers that have settled.
+func (e *Executor) forget(subscribers ...*subscriber) {
+	e.mu.Lock()
+	e.forgetLocked(subscribers)
+	e.mu.Unlock()
+}
+
+// forgetLocked is forget for a caller that holds mu.
+func (e *Executor) forgetLocked(subscribers []*subscriber) {
+	for _, s := range subscribers {
+		if t := s.batch.Task(); t != nil {
+			delete(e.tasks, t)
+		}
+	}
+	e.unsettled -= len(subscribers)
+	e.checkEnd()
+}
