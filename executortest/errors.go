@@ -57,6 +57,7 @@ var errorCases = []testCase{
 			if way.name != "Cancel" && !errors.Is(err, why) {
 				s.Errorf("%s of a waiting task: %v, want the cause in it", way.name, err)
 			}
+			ex.Close() // or its worker, if executors share workers, could begin the next waiting task
 		}
 	}},
 
