@@ -10,10 +10,10 @@ import (
 
 // Bounds beyond which an answer is only a guess.
 const (
-	wide           = 2.0 // an interval whose ends are so many times apart says little
-	rivalry        = 1.3 // what another point may be better by, if that is not known any better, is a doubt
-	chancy         = 0.6 // what a rate may be off by, as tasks take different times, that makes it worthless
-	upended        = 1.0 // is more than drifting
+	wide          = 2.0 // an interval whose ends are so many times apart says little
+	rivalry       = 1.3 // what another point may be better by, if that is not known any better, is a doubt
+	chancy        = 0.6 // what a rate may be off by, as tasks take different times, that makes it worthless
+	upended       = 1.0 // is more than drifting
 	busyNeighbors = 0.3 // of the processors, used by others or stolen, is too much to say anything for sure
 )
 
