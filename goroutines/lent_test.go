@@ -2,6 +2,7 @@ package goroutines_test
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -123,5 +124,85 @@ func TestNested_LeftBehind(t *testing.T) {
 			t.Error("a third task ran on the only worker next to another one")
 		}
 		<-gone
+	})
+}
+
+// TestLent_Close: Close returns when a task has ended that began while the worker
+// was lent, and still waited when Close was called.
+func TestLent_Close(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
+		defer q.Close()
+		end := make(chan struct{})
+		var waits *concert.Future[int]
+		result(t, concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+			awaited := concert.Submit(t.Context(), p, square, 2)
+			waits = concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+				return concert.Submit(ctx, q, func(context.Context, int) (int, error) { <-end; return 1, nil }, 0).Result(ctx)
+			}, 0)
+			return concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
+		}, 0))
+		closed := make(chan error, 1)
+		go func() { closed <- p.Close() }()
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Errorf("Close returned %v while a task waits", err)
+		default:
+		}
+		close(end)
+		if err := <-closed; err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+		result(t, waits)
+	})
+}
+
+// TestLent_Goexit: if a task ends the goroutine to which a worker was lent, the
+// worker is lent again for the next task.
+func TestLent_Goexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer p.Close()
+		defer q.Close()
+		result(t, concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+			concert.Submit(t.Context(), p, func(context.Context, int) (int, error) { runtime.Goexit(); return 0, nil }, 0)
+			next := concert.Submit(t.Context(), p, square, 2)
+			return concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return next.Result(ctx) }, 0).Result(ctx)
+		}, 0))
+	})
+}
+
+// TestLent_InLine: a task ends whose goroutine is in line for the worker, after a
+// wait with the task's context. The goroutine continues at once, and the task's
+// worker keeps its place in the line.
+func TestLent_InLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
+		defer p.Close()
+		defer q.Close()
+		gate, gone := make(chan struct{}), make(chan struct{})
+		var has *concert.Future[int]
+		f := concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
+			awaited := concert.Submit(t.Context(), p, square, 2)
+			has = concert.Submit(t.Context(), p, func(context.Context, int) (int, error) { <-gate; return 0, nil }, 0)
+			go func() {
+				defer close(gone)
+				ctx := context.WithoutCancel(ctx)
+				concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
+			}()
+			time.Sleep(time.Second) // until the other task has the worker, and the goroutine is in line
+			return 0, nil
+		}, 0)
+		result(t, f)
+		synctest.Wait()
+		select {
+		case <-gone:
+		default:
+			t.Error("the goroutine waits for a worker that its task does not need any longer")
+		}
+		close(gate)
+		result(t, has)
+		result(t, concert.Submit(t.Context(), p, square, 3))
 	})
 }
