@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"concert"
+	"concert/internal/printable"
 )
 
 // guardedLogger returns a logger that contains failures of the handler of l, or
@@ -86,7 +87,7 @@ func (g *handlerGuard) report(format string, args ...any) {
 	concert.CallApart(logTime, func() struct{} {
 		console.Lock()
 		defer console.Unlock()
-		fmt.Fprintln(os.Stderr, printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(os.Stderr, printable.Text(fmt.Sprintf(format, args...)))
 		return struct{}{}
 	})
 }

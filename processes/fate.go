@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/printable"
 )
 
 // WorkerError is the error of a task whose worker process died while the task ran, or
@@ -92,10 +93,10 @@ func (e *WorkerError) how() string {
 	}
 	if e.Err == nil && e.Signal != 0 && e.Signal != syscall.SIGKILL {
 		if crash := pythonCrash(e.Stderr); crash != "" {
-			return b.String() + " " + printable(crash)
+			return b.String() + " " + printable.Text(crash)
 		}
 	}
-	if line := printable(e.reason()); line != "" && (e.Signal == 0 || !strings.HasPrefix(line, "SIG")) {
+	if line := printable.Text(e.reason()); line != "" && (e.Signal == 0 || !strings.HasPrefix(line, "SIG")) {
 		fmt.Fprintf(&b, ": %s", line)
 	}
 	return b.String()

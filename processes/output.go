@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"concert"
+	"concert/internal/printable"
 )
 
 // What workers print never touches the protocol: it has pipes of its own. It is not
@@ -73,7 +74,7 @@ func (t *tail) isDying() bool {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return printable(string(t.buf))
+	return printable.Text(string(t.buf))
 }
 
 // console is where lines of all workers of this process go, unless a pool has a logger.
@@ -203,7 +204,7 @@ func (h *holdback) end(w *worker) {
 }
 
 func (w *worker) print(stream string, line []byte, kind lineKind) {
-	text := printable(strings.TrimSuffix(string(line), "\n"))
+	text := printable.Text(strings.TrimSuffix(string(line), "\n"))
 	if w.pool.opts.Output == nil {
 		writeConsole(text, kind)
 		return

@@ -24,6 +24,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"concert/internal/printable"
 	"concert/processes"
 )
 
@@ -111,14 +112,14 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 			fmt.Fprintln(errOut, "concert: interrupted")
 			return exitSignal
 		case errors.As(err, &usage):
-			fmt.Fprintf(errOut, "concert %s: %v\nRun 'concert %s -h' for help.\n", c.name, err, c.name)
+			fmt.Fprintf(errOut, "concert %s: %s\nRun 'concert %s -h' for help.\n", c.name, printable.Text(err.Error()), c.name)
 			return exitUsage
 		}
 		if errors.Is(err, errGuess) { // it says so
 			return exitGuess
 		}
 		if !errors.Is(err, errNotAll) { // that has been said, and in detail
-			fmt.Fprintf(errOut, "concert %s: %v\n", c.name, err)
+			fmt.Fprintf(errOut, "concert %s: %s\n", c.name, printable.Text(err.Error()))
 		}
 		return exitFailed
 	}

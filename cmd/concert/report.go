@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/printable"
 	"concert/progress"
 )
 
@@ -99,7 +100,7 @@ func (r *report) finished(o outcome) {
 	note := progress.Bytes(o.Size)
 	switch {
 	case o.err != nil:
-		fmt.Fprintf(r.errOut, "%-7s %s: %s\n", kind, o.shown(), o.why())
+		fmt.Fprintf(r.errOut, "%-7s %s: %s\n", kind, o.shown(), printable.Text(o.why()))
 		return
 	case o.Resumed > 0:
 		note += fmt.Sprintf(", %s of it from before", progress.Bytes(o.Resumed))
@@ -119,7 +120,7 @@ func (r *report) close(interrupted bool) int {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%d of %d files failed:\n", len(r.failed), r.total)
 		for _, o := range r.failed {
-			fmt.Fprintf(&b, "  %s: %s\n", o.shown(), o.why())
+			fmt.Fprintf(&b, "  %s: %s\n", o.shown(), printable.Text(o.why()))
 		}
 		if interrupted {
 			b.WriteString("The same command continues where it stopped.\n")

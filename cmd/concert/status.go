@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"concert/cluster"
+	"concert/internal/printable"
 )
 
 const statusHelp = `Usage: concert status [flags]
@@ -325,7 +326,7 @@ func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, 
 				return err
 			}
 			failed++
-			fmt.Fprintf(errOut, "concert status: %v\n", err)
+			fmt.Fprintf(errOut, "concert status: %s\n", printable.Text(err.Error()))
 		}
 	}
 	fmt.Fprintf(out, "%s %s\n", count(len(numbers)-failed, "dead letter"), done)

@@ -11,6 +11,7 @@ import (
 
 	"concert"
 	"concert/cluster"
+	"concert/internal/printable"
 	"concert/internal/pyname"
 	"concert/python"
 )
@@ -144,6 +145,6 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 		Ready: func() {
 			say("ready at %s: runs %s concurrently, offers %s", cluster.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
 		},
-		Notice: func(text string) { say("%s", text) },
+		Notice: func(text string) { say("%s", printable.Text(text)) },
 	})
 }

@@ -1,4 +1,6 @@
-package processes
+// Package printable makes text from elsewhere, such as from a worker, safe to show
+// on a terminal.
+package printable
 
 import (
 	"fmt"
@@ -7,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// printable returns text of a worker as it may be shown on a terminal: what would tell the
-// terminal to do something, or change the order in which it shows the text, is escaped
-// as in Go's source, \x1b say. So are bytes that are not UTF-8. Tabs and ends of lines stay, and
-// the end of a line on Windows becomes a plain one.
-func printable(text string) string {
+// Text returns a text as a terminal can show it. It escapes characters that
+// control the terminal or change the order in which it shows the text, and bytes
+// that are not UTF-8, as in Go's source: \x1b, for example. Tabs and ends of
+// lines stay, and the end of a line on Windows becomes a newline.
+func Text(text string) string {
 	if strings.IndexFunc(text, isUnsafe) < 0 {
 		return text
 	}
@@ -34,7 +36,7 @@ func printable(text string) string {
 	return b.String()
 }
 
-// isUnsafe reports whether printable may have to escape a character.
+// isUnsafe reports whether Text may have to escape a character.
 func isUnsafe(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t':

@@ -1,4 +1,4 @@
-package processes
+package printable
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-func TestPrintable(t *testing.T) {
+func TestText(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                             "",
 		"plain\ttext\n":                "plain\ttext\n",
@@ -24,14 +24,14 @@ func TestPrintable(t *testing.T) {
 		"half \xe2\x82":                `half \xe2\x82`,
 		"the replacement \ufffd stays": "the replacement \ufffd stays",
 	} {
-		if got := printable(text); got != want {
-			t.Errorf("printable(%q) = %q, want %q", text, got, want)
+		if got := Text(text); got != want {
+			t.Errorf("Text(%q) = %q, want %q", text, got, want)
 		}
 	}
 	for r := range unicode.MaxRune + 1 {
-		got := printable("<" + string(r) + ">")
+		got := Text("<" + string(r) + ">")
 		if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
-			t.Errorf("printable of %U is %q", r, got)
+			t.Errorf("Text of %U is %q", r, got)
 		}
 	}
 }

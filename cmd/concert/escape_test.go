@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRun_Escapes: the text of an error can come from anywhere. What would control
+// a terminal is escaped.
+func TestRun_Escapes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "evil.py"), []byte("raise ValueError('\\x1b[31m\\x07\\x9b2J')\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"an exception of a module": {"worker", "--path", dir, "evil:f"},
+		"the name of a function":   {"worker", "evil:\x1b[31m"},
+		"the name of a flag":       {"status", "--\x1b[31m"},
+		"an argument":              {"choose", "--\x1b[31m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := exec.LookPath("python3"); err != nil && strings.HasPrefix(name, "an exception") {
+				t.Skip("there is no python3")
+			}
+			code, _, errOut := call(t.Context(), args...)
+			if code == exitOK || strings.ContainsAny(errOut, "\x1b\x07\u009b") || !strings.Contains(errOut, `\x1b[31m`) {
+				t.Errorf("exit %d: %q", code, errOut)
+			}
+		})
+	}
+}
