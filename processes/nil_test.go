@@ -1,6 +1,8 @@
 package processes_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"concert/executortest"
@@ -11,6 +13,16 @@ import (
 // text that says so.
 func TestPool_Nil(t *testing.T) {
 	const advice = "processes: the Pool is nil or zero: make it with New of package processes or python"
+	for name, p := range map[string]*processes.Pool{"nil": nil, "zero": new(processes.Pool)} {
+		t.Run("Options of "+name, func(t *testing.T) {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, advice) {
+					t.Errorf("panic %q, want %q in it", text, advice)
+				}
+			}()
+			p.Options()
+		})
+	}
 	t.Run("nil", func(t *testing.T) { executortest.Unusable(t, (*processes.Pool)(nil), advice) })
 	t.Run("zero", func(t *testing.T) { executortest.Unusable(t, new(processes.Pool), advice) })
 }

@@ -76,7 +76,10 @@ func newPool(n int, o Options, c *confinement) *Pool {
 }
 
 // Options returns the options of the pool. They have the defaults in place of zeros.
-func (p *Pool) Options() Options { return p.opts }
+func (p *Pool) Options() Options {
+	p.made()
+	return p.opts
+}
 
 // Width implements [concert.Executor].
 func (p *Pool) Width() int {

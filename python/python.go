@@ -227,7 +227,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("python: Options.Path: %w", err)
 		}
-		path = append(path, absolute)
+		path = append(path, separators.Replace(absolute))
 	}
 	env := all.Env
 	if env == nil {
@@ -244,7 +244,7 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	all.Env = append(threadCaps(env, n*max(1, all.Threads)),
 		"CONCERT_PYTHON_WORKER="+workerSource,
 		fmt.Sprintf("CONCERT_PYTHON_PATIENCE=%g", patience(all.Grace).Seconds()),
-		"CONCERT_PYTHON_PATH="+strings.Join(path, string(filepath.ListSeparator)),
+		"CONCERT_PYTHON_PATH="+strings.Join(path, ":"),
 		"CONCERT_PYTHON_IMPORT="+strings.Join(o.Import, " "))
 	pool, err := processes.New(n, &all)
 	if err != nil {
@@ -252,6 +252,9 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 	}
 	return pool, nil
 }
+
+// separators escapes what stands between directories in a list, for the worker.
+var separators = strings.NewReplacer("%", "%25", ":", "%3A")
 
 // None is the argument of a Python function without parameters, and the result
 // of one that returns None.

@@ -70,9 +70,13 @@ func StreamSource[In, Out any](name, text string) func(ctx context.Context, ex *
 func declareStream[In, Out any](where, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	call := declareText[streamed[In], int](howOf[In]()+"s", where, text)
 	return func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
+		if ctx == nil {
+			panic("python: Stream with a nil context")
+		}
+		opts := ex.Options() // which panics for a pool that New has not made
 		return func(yield func(Out, error) bool) {
 			ctx, cancel := context.WithCancel(ctx)
-			s, err := openStream(ex.Options())
+			s, err := openStream(opts)
 			if err != nil {
 				cancel()
 				yield(*new(Out), fmt.Errorf("python: Stream(%q): %w", where, err))
@@ -141,16 +145,39 @@ func openStream(o processes.Options) (*stream, error) {
 	if runtime.GOOS == "windows" {
 		return nil, errors.ErrUnsupported
 	}
-	dir, err := os.MkdirTemp("", "concert")
+	dir, path, err := socketPath()
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{dir: dir, path: filepath.Join(dir, "s"), opts: o}
+	s := &stream{dir: dir, path: path, opts: o}
 	if s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"}); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
 	return s, nil
+}
+
+// maxSocketPath is how long the path of a socket can be, in bytes: on Linux 107, on
+// other systems 103.
+const maxSocketPath = 103
+
+// socketPath makes a directory for a socket and returns both paths, which the
+// worker can use whatever its working directory is. The directory is in /tmp if the
+// path of that for temporary files is too long.
+func socketPath() (dir, path string, err error) {
+	for _, parent := range []string{os.TempDir(), "/tmp"} {
+		if parent, err = filepath.Abs(parent); err != nil {
+			return "", "", err
+		}
+		if dir, err = os.MkdirTemp(parent, "concert"); err != nil {
+			return "", "", err
+		}
+		if path = filepath.Join(dir, "s"); len(path) <= maxSocketPath {
+			return dir, path, nil
+		}
+		os.Remove(dir)
+	}
+	return "", "", fmt.Errorf("the path %s is too long for a socket: set TMPDIR to a shorter one", path)
 }
 
 // next returns the next value, and false if there is none, with the error of the task. If ask is

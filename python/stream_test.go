@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -373,5 +374,59 @@ func TestStream_Concurrent(t *testing.T) {
 	}
 	if n != 9 {
 		t.Errorf("%d pairs, want 9", n)
+	}
+}
+
+// TestStream_TempDir: a socket has a short path, whatever directory is that for temporary
+// files, and the worker finds it from its own working directory.
+func TestStream_TempDir(t *testing.T) {
+	root := t.TempDir()
+	long := filepath.Join(root, strings.Repeat("x", 150))
+	if err := os.Mkdir(long, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(root)
+	count := python.StreamSource[int, int]("count", streaming)
+	p := newPool(t, 1, &python.Options{Dir: long})
+	for name, dir := range map[string]string{"long": long, "relative": ".", "missing": filepath.Join(root, "missing")} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", dir)
+			var got []int
+			for n, err := range count(t.Context(), p, 3) {
+				if err != nil && name == "missing" && errors.Is(err, os.ErrNotExist) {
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, n)
+			}
+			if !slices.Equal(got, []int{0, 1, 2}) {
+				t.Errorf("values %v", got)
+			}
+		})
+	}
+	if left, _ := filepath.Glob(filepath.Join(root, "*", "concert*")); len(left) > 0 {
+		t.Errorf("%v were left", left)
+	}
+}
+
+// TestStream_Nil: the panic names what is nil.
+func TestStream_Nil(t *testing.T) {
+	var noContext context.Context
+	count := python.StreamSource[int, int]("count", streaming)
+	p := newPool(t, 1, nil)
+	for want, use := range map[string]func(){
+		"python: Stream with a nil context":  func() { count(noContext, p, 1) },
+		"processes: the Pool is nil or zero": func() { count(t.Context(), nil, 1) },
+	} {
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, want) {
+					t.Errorf("panic %q, want %q", text, want)
+				}
+			}()
+			use()
+		}()
 	}
 }

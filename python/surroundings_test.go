@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -119,4 +120,35 @@ func (p *printed) String() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.buf.String()
+}
+
+// TestSurroundings_Path: a directory of Options.Path can have any name, also one with
+// what separates directories in PYTHONPATH.
+func TestSurroundings_Path(t *testing.T) {
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var path []string
+	for i, name := range []string{"a:b", "a;b", "%3A", "50%", "%253A:", "two words", "a,b=c", "line\nend", "é"} {
+		dir := filepath.Join(root, name)
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("named%d.py", i)), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		path = append(path, dir)
+	}
+	p := newPool(t, 1, &python.Options{Path: path})
+	for i, dir := range path {
+		got, err := call(t, p, python.Source[string, string]("where", "import importlib, os\ndef where(name):\n    return os.path.dirname(importlib.import_module(name).__file__)\n"), fmt.Sprint("named", i))
+		if got != dir || err != nil {
+			t.Errorf("the module in %q was found in %q, %v", dir, got, err)
+		}
+	}
+	all, err := call(t, p, python.Source[python.None, []string]("head", fmt.Sprintf("import sys\ndef head():\n    return sys.path[:%d]\n", len(path))), python.None{})
+	if !slices.Equal(all, path) || err != nil {
+		t.Errorf("sys.path begins with %q, %v; want %q", all, err, path)
+	}
 }

@@ -235,7 +235,8 @@ class Worker:
         threading.Thread(target=self.listen, daemon=True, name="concert").start()
         try:
             values.check()
-            sys.path[0:0] = [p for p in os.environ.pop("CONCERT_PYTHON_PATH", "").split(os.pathsep) if p]
+            path = os.environ.pop("CONCERT_PYTHON_PATH", "").split(":")
+            sys.path[0:0] = [p.replace("%3A", ":").replace("%25", "%") for p in path if p]
             for name in os.environ.pop("CONCERT_PYTHON_IMPORT", "").split():
                 importlib.import_module(name)
                 self.stay()
