@@ -103,7 +103,9 @@
 //	    return {"amount": m.amount, "currency": m.currency}
 //
 // The function is also called for derived classes, at any depth of a result. It
-// may return objects that another such function converts.
+// may return objects that another such function converts. Objects of str, int, list
+// and the other builtin types of plain data are always sent as they are, so
+// converts raises TypeError for these types.
 //
 // # Errors
 //
@@ -151,7 +153,7 @@
 // ends where the task's function ends: with code 0 when that returns, and as a program would
 // when it raises an exception. If a coroutine forks, only its own task of asyncio continues in
 // the child. Only the parent answers for the task. Children die with their
-// worker unless they begin a session of their own. The start methods "spawn" and
+// worker unless they begin a session or a process group of their own. The start methods "spawn" and
 // "forkserver" work for functions of modules, and not for those of [Source].
 //
 // A task can change shared state of its interpreter, such as builtins, functions of modules

@@ -1,6 +1,7 @@
 package python_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -135,5 +136,44 @@ func TestSabotage(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSabotage_Modules: when a task has removed the worker's modules from where imports
+// look for them, functions work that the worker has not run before, and coroutines
+// that it has.
+func TestSabotage_Modules(t *testing.T) {
+	co := python.Source[int, int]("co", "async def co(n):\n    return n + 1\n")
+	stream := python.StreamSource[int, int]("count", "async def count(n):\n    for i in range(n):\n        yield i\n")
+	for i, what := range []string{
+		"sys.modules.clear()", "del sys.modules['concert']", "sys.modules['concert'] = None", "sys.modules['concert.coroutines'] = None",
+		"for name in list(sys.modules):\n    if name.startswith('concert'):\n        del sys.modules[name]",
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPool(t, 1, nil)
+			if n, err := call(t, p, co, 1); n != 2 || err != nil {
+				t.Fatalf("before: %d, %v", n, err)
+			}
+			if text, err := call(t, p, python.Source[string, string]("sabotage", sabotage), what); text != "done" || err != nil {
+				t.Errorf("the task that removes modules: %q, %v", text, err)
+			}
+			if n, err := call(t, p, co, 2); n != 3 || err != nil {
+				t.Errorf("a coroutine that ran before: %d, %v", n, err)
+			}
+			fresh := python.Source[int, int]("fresh", fmt.Sprintf("import concert\ndef fresh(n):\n    concert.progress(1)\n    return n + %d\n", i))
+			if n, err := call(t, p, fresh, 1); n != i+1 || err != nil {
+				t.Errorf("a function that did not run before: %d, %v", n, err)
+			}
+			n := 0
+			for got, err := range stream(t.Context(), p, 3) {
+				if got != n || err != nil {
+					t.Errorf("value %d of a stream: %d, %v", n, got, err)
+				}
+				n++
+			}
+			if n != 3 {
+				t.Errorf("the stream has %d values", n)
+			}
+		})
 	}
 }

@@ -211,6 +211,46 @@ def converted():
 	}
 }
 
+// TestConverts_Class: what converts cannot do is an error where it is called, and what it
+// does it does at every depth.
+func TestConverts_Class(t *testing.T) {
+	p := newPool(t, 1, nil)
+	for what, want := range map[string]string{
+		"int": "always sent as it is", "dict": "always sent as it is", "type(None)": "always sent as it is",
+		"len": "takes a class", "5": "takes a class",
+	} {
+		text := fmt.Sprintf("import concert\n@concert.converts(%s)\ndef converted(v):\n    return 1\n", what)
+		if _, err := call(t, p, python.Source[int, int]("converted", text), 1); !errors.Is(err, python.Type("TypeError")) || !strings.Contains(err.Error(), want) {
+			t.Errorf("converts(%s): %v, want %q", what, err, want)
+		}
+	}
+	const text = `
+import array, concert
+
+class Number(int):
+    pass
+
+values = {"number": Number(5), "array": array.array("d", [1.5]), "view": memoryview(b"abc")}
+for value in values.values():
+    concert.converts(type(value))(lambda v: "converted " + type(v).__name__)
+
+def direct(name):
+    return values[name]
+
+def nested(name):
+    return [{"a": values[name]}]
+`
+	direct, nested := python.Source[string, any]("direct", text), python.Source[string, []map[string]string]("nested", text)
+	for name, kind := range map[string]string{"number": "Number", "array": "array", "view": "memoryview"} {
+		if got, err := call(t, p, direct, name); got != "converted "+kind || err != nil {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		if got, err := call(t, p, nested, name); err != nil || got[0]["a"] != "converted "+kind {
+			t.Errorf("%s within a list: %v, %v", name, got, err)
+		}
+	}
+}
+
 // TestError_Notes: notes that are not text are left out.
 func TestError_Notes(t *testing.T) {
 	p := newPool(t, 1, nil)

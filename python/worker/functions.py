@@ -4,7 +4,7 @@ import importlib
 import threading
 
 from concert.errors import type_name
-from concert.imports import own, private
+from concert.imports import own, private, restore
 
 importlib, threading = map(private, (importlib, threading))
 
@@ -26,6 +26,7 @@ class Functions:
     def look_up(self, name):
         """python:HOW:MODULE:NAME, and for source text a line's end and the text; its MODULE may be empty. HOW is
         1 for one argument, 0 for none, * for those of python.Args, with an s after it for python.Stream."""
+        restore()
         try:
             language, how, where = name.split(":", 2)
             module, target = where.split(":", 1)
@@ -117,9 +118,7 @@ def adapt(f, how):
 
     def finish(result):
         if type(result) not in PLAIN and hasattr(type(result), "__await__"):
-            from concert import coroutines
-
-            return coroutines.run(result)
+            return own("concert.coroutines").run(result)
         return result
 
     def one(a):

@@ -32,6 +32,7 @@ class Finder:
 
     def __init__(self, parts, path):
         self.parts = parts  # by name: the source text
+        self.ours = {"sys": sys, "builtins": builtins}  # by name: those, and the modules of the package concert
         self.path = path
         self.local = _local()
         self.imported_asyncio = None  # is called when a task has imported asyncio
@@ -62,6 +63,7 @@ class Finder:
 
     def exec_module(self, module):
         name = module.__name__
+        self.ours[name] = module
         self.local.own, before = True, getattr(self.local, "own", False)
         module.__dict__["__builtins__"] = BUILTINS
         try:
@@ -75,6 +77,7 @@ def own(name):
     module = modules.get(name)
     if module is not None:
         return module
+    restore()
     local = finder.local
     local.own, before = True, getattr(local, "own", False)
     try:
@@ -84,8 +87,23 @@ def own(name):
     return modules[name]
 
 
+def loaded(name):
+    """Returns a module of the package concert, or None if it was not imported."""
+    return finder.ours.get(name)
+
+
+def restore():
+    """Puts the worker's modules back where imports look for them. A task may have removed them. A second sys
+    would lack what the interpreter adds to the first, and break imports."""
+    for name, module in list(finder.ours.items()):
+        if modules.get(name) is not module:
+            modules[name] = module
+
+
 def install(parts, path):
     """Makes the package concert importable. Tasks can import it, too."""
     global finder
     finder = Finder(parts, path)
+    for name in "concert", "concert.imports":
+        finder.ours[name] = modules[name]
     sys.meta_path.insert(0, finder)

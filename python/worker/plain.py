@@ -102,6 +102,10 @@ def converts(t):
             return {"amount": m.amount, "currency": m.currency}
 
     It returns what can be sent, or something that another such function converts."""
+    if not isinstance(t, type):
+        raise TypeError("converts takes a class, as in @concert.converts(Money), and not %.80r" % (t,))
+    if t in PLAIN:
+        raise TypeError("a %s is always sent as it is: derive a class from it, and register that" % t.__name__)
 
     def register(f):
         def hook(v, trail):

@@ -1,10 +1,11 @@
 """Modules whose text came with a call: those of python.Source."""
 
+import linecache
 import sys
 from binascii import crc32
 
 from concert import errors
-from concert.imports import builtins, modules, own
+from concert.imports import ModuleSpec, builtins, modules
 
 
 class Loader:
@@ -37,9 +38,9 @@ def load(name, text):
     module.__file__ = file
     module.__builtins__ = builtins  # not the worker's copy
     module.__loader__ = Loader(text)
-    module.__spec__ = own("importlib.machinery").ModuleSpec(name, module.__loader__, origin=file)
+    module.__spec__ = ModuleSpec(name, module.__loader__, origin=file)
     lines = [line + "\n" for line in text.split("\n")]
-    own("linecache").cache[file] = (len(text), None, lines, file)  # None: no file to compare it with
+    linecache.cache[file] = (len(text), None, lines, file)  # None: no file to compare it with
     errors.SOURCES.add(name)
     modules[name] = module
     try:

@@ -22,9 +22,7 @@ def stream(result, path, worker):
     out = Stream(path, worker)
     if not hasattr(type(result), "__aiter__"):
         return out.each(result)
-    from concert import coroutines
-
-    return coroutines.run(out.each_async(result))
+    return own("concert.coroutines").run(out.each_async(result))
 
 
 class Stream:

@@ -86,7 +86,7 @@ def encode(v):
     elif t is bytearray:  # another thread may change its length, but for a view
         return 1, bytes(v) if len(v) < 1 << 16 else memoryview(v)
     elif t is memoryview or t is array.array or getattr(t, "__module__", "") == "numpy" and t.__name__ == "ndarray":
-        buffer = encode_buffer(v)
+        buffer = encode_buffer(v) if t not in plain.hooks else None
         if buffer is not None:
             return buffer
     if t not in plain.PLAIN or t in plain.CONTAINERS and not plain.is_plain(v):

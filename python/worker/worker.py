@@ -19,7 +19,7 @@ from _thread import start_new_thread
 from concert import errors, finish, forks, functions, imports, results, values
 from concert.errors import Cancelled, Gone
 from concert.forks import flush_others, flush_ours, flush_standard
-from concert.imports import modules, own, private
+from concert.imports import loaded, modules, own, private
 
 importlib, os, struct, threading, time = map(private, (importlib, os, struct, threading, time))
 
@@ -524,7 +524,7 @@ def set_async_exception(thread, kind):
 
 def running(lane):
     """The coroutine that a thread runs; None if there is none."""
-    coroutines = modules.get("concert.coroutines")
+    coroutines = loaded("concert.coroutines")
     return coroutines.running.get(lane.thread) if coroutines is not None else None
 
 
@@ -539,7 +539,7 @@ def set_loop():
 
 def close_loop():
     """Ends the event loop of this thread, if it has one."""
-    coroutines = modules.get("concert.coroutines")
+    coroutines = loaded("concert.coroutines")
     if coroutines is not None:
         try:
             coroutines.close()
