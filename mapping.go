@@ -283,13 +283,29 @@ func (m *mapping[In, Out]) start(ctx context.Context) bool {
 	if !r.task.move(pending, idle) {
 		return false // it was cancelled, or the consumer runs it
 	}
+	full := isNoRoom(err)
 	m.mu.Lock()
 	m.parked = append(m.parked, r)
 	m.active.Add(-1)
-	if !errors.Is(err, errNoRoom) && m.failure == nil {
+	if !full && m.failure == nil {
 		m.failure = err
 	}
 	m.mu.Unlock()
 	m.rouse()
+	return false
+}
+
+// isNoRoom reports whether an executor has refused a runner only because it has
+// no room. The error may be the program's, as that of an initializer, and have
+// methods that fail. Then it is another error.
+func isNoRoom(err error) bool {
+	if sameError(err, errNoRoom) {
+		return true
+	}
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
+		is, _ := callMethod(newErrorMethods(), func() bool { return errors.Is(err, errNoRoom) })
+		return is
+	}
 	return false
 }

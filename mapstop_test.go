@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +89,62 @@ func TestMap_ShutdownWithInputsLeft(t *testing.T) {
 				pool.Close()
 			})
 		})
+	}
+}
+
+// badRefusal is an error with a method that misbehaves.
+type badRefusal struct {
+	method string
+	fail   func()
+}
+
+func (e *badRefusal) call(method string) {
+	if e.method == method {
+		e.fail()
+	}
+}
+
+// Error returns a text.
+func (e *badRefusal) Error() string { return "refused" }
+
+// Is misbehaves.
+func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
+
+// Unwrap misbehaves.
+func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
+
+// TestMap_BadRefusal: a Map on a pool whose initializer has failed ends with its
+// error, also if methods of that error fail.
+func TestMap_BadRefusal(t *testing.T) {
+	for _, method := range []string{"Is", "Unwrap"} {
+		for _, how := range []string{"panics", "exits", "hangs"} {
+			t.Run(method+" "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					release := make(chan struct{})
+					defer close(release)
+					bad := &badRefusal{method, func() {
+						switch how {
+						case "panics":
+							panic("out of cheese")
+						case "exits":
+							runtime.Goexit()
+						}
+						<-release
+					}}
+					pool := goroutines.New(1, &goroutines.Options{Init: func(context.Context) (any, error) { return nil, bad }})
+					defer pool.Close()
+					if _, err := concert.Submit(t.Context(), pool, double, 1).Result(t.Context()); err == nil {
+						t.Errorf("a task ran although the initializer failed")
+					}
+					var last error
+					for _, last = range concert.Map(t.Context(), pool, double, slices.Values([]int{1, 2, 3})) {
+					}
+					if last == nil || !strings.Contains(last.Error(), "refused") {
+						t.Errorf("the Map ended with %v, want the error of the initializer", last)
+					}
+				})
+			})
+		}
 	}
 }
 
