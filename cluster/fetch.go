@@ -59,7 +59,9 @@ func (w *worker) fetch(n int, bytes int64) {
 		w.take(m)
 	}, w.takeLate)
 	if err != nil {
-		if errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders) { // the consumer is not there, or its servers are not
+		// The consumer is not there, or its servers are not. With a key, nobody says so.
+		gone := errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders)
+		if gone || errors.Is(err, nats.ErrTimeout) && w.link.asksServer() && w.isForgotten() {
 			w.registerAgain()
 		}
 		select { // no servers, or the connection is lost

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -103,8 +102,8 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 		return nats.ErrDisconnected
 	}
 	lost, era := l.reconnected.wait(), l.era.Load()
-	inbox, came := l.nc.NewInbox(), make(chan *nats.Msg, r.n+1) // and a status
-	sub, err := l.nc.ChanSubscribe(inbox, came)
+	came := make(chan *nats.Msg, r.n+1) // and a status
+	sub, err := l.ask(stream, consumer, r, came)
 	if err != nil {
 		return err
 	}
@@ -114,17 +113,6 @@ func (l *link) pull(ctx context.Context, stream, consumer string, r request, tak
 			sub.Unsubscribe()
 		}
 	}()
-	asked := map[string]any{"batch": r.n, "expires": r.lives.Nanoseconds(), "no_wait": r.lives == 0}
-	if r.bytes > 0 {
-		asked["max_bytes"] = r.bytes
-	}
-	body, err := json.Marshal(asked)
-	if err != nil {
-		return err
-	}
-	if err := l.nc.PublishRequest(l.api+"CONSUMER.MSG.NEXT."+stream+"."+consumer, inbox, body); err != nil {
-		return err
-	}
 	overdue := time.NewTimer(r.lives + wordTime)
 	defer overdue.Stop()
 	left := messages{most: r.n}

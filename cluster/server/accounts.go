@@ -24,6 +24,9 @@ import (
 // NATS does not deliver a message that came by a service import of CONCERT to stream imports of its subject. So what one account says to another
 // is published once more within CONCERT: cancellations by their stream, hints and adverts by the servers.
 //
+// NATS also ends what answers such a request with the first empty message without headers, which any client can store. So workers do not ask consumers for
+// messages by a service import: a server asks for them, and they come by a stream import. See pulled.
+//
 // The servers write both buckets themselves, see advertised and contractConsumer. So a worker cannot write there in the name of another one, and readers can trust
 // the headers of what is stored there.
 const commonAccount = "CONCERT"
@@ -82,6 +85,8 @@ var workerRights = []right{
 	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
 	own(wire.AdvertSubject("%s.*"), wire.AdvertSubject("*.*"), oneAnswer),
 	own(wire.ResendSubject("%s"), wire.ResendSubject("*"), oneAnswer),
+	own(wire.PullSubject("%s"), wire.PullSubject("*"), oneAnswer),
+	own(wire.DeliverSubject("%s", "*"), wire.DeliverSubject("*", "*"), hear),
 	own("concert.output.*.%s.*.*", "concert.output.*.*.*.*", oneAnswer),
 	own("concert.dead.*.*.%s", "concert.dead.*.*.*", oneAnswer),
 	own(wire.ReportSubject("*", "*", "%s"), wire.ReportSubject("*", "*", "*"), oneAnswer),
@@ -93,8 +98,6 @@ var workerRights = []right{
 	sameAPI("DIRECT.GET."+wire.LoadStream+".concert.load.*.*.*", oneAnswer),
 	sameAPI("DIRECT.GET."+wire.YieldStream+".concert.yield.*.*.*", oneAnswer),
 	sameAPI("CONSUMER.INFO."+wire.TaskStream+".*", oneAnswer),
-	sameAPI("CONSUMER.MSG.NEXT."+wire.TaskStream+".*", manyAnswers),
-	sameAPI("CONSUMER.MSG.NEXT."+wire.CancelStream+".*", manyAnswers),
 	sameAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
 }
 
@@ -162,6 +165,10 @@ const (
 	defaultConnections = 128     // of a client's key: see Options.Connections
 	mostSubscriptions  = 256     // of a connection; one needs about a dozen, and one for each request for tasks
 	longestLine        = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
+
+	// Size of the messages that wait until a stream handles them. More are refused,
+	// and clients and workers repeat them.
+	largestQueue = 16 << 20
 
 	// The time for which a server remembers where the answer to a request goes.
 	// Holders of keys wait for shorter times.

@@ -125,6 +125,7 @@ func (d *door) open(h Holder) (*queue, error) {
 		takes[wire.AdvertSubject(h.Key+".*")] = func(m *client.Msg) { d.advertised(q, m) }
 		takes[wire.ReportSubject("*", "*", h.Key)] = d.reported
 		takes[wire.ResendSubject(h.Key)] = concurrently(q.resends, d.asked)
+		takes[wire.PullSubject(h.Key)] = func(m *client.Msg) { d.pulled(h.Key, m) }
 	}
 	for subject, take := range takes {
 		sub, err := d.nc.QueueSubscribe(subject, "servers", take)

@@ -25,7 +25,7 @@ func mayPublish(role Role, key string) []string {
 		}
 	}
 	return []string{
-		"concert.door." + key, "concert.advert." + key + ".*", "concert.resend." + key,
+		"concert.door." + key, "concert.advert." + key + ".*", "concert.resend." + key, "concert.pull." + key, "concert.deliver." + key + ".*",
 		"concert.output.*." + key + ".*.*", "concert.dead.*.*." + key, "concert.report.*.*." + key, "concert.hint.*.*." + key,
 		"concert.result.*.*.*", "concert.kept.*.*", "concert.yield.*.*.*", "$JS.ACK.CONCERT_TASKS.>",
 		"$JS.API.DIRECT.GET.CONCERT_LOAD.concert.load.*.*.*", "$JS.API.DIRECT.GET.CONCERT_YIELDS.concert.yield.*.*.*",
@@ -98,7 +98,7 @@ func (v victims) subjects(outcast string) []string {
 	}
 	for _, key := range []string{v.client, v.worker, outcast, "x"} {
 		all = append(all,
-			"concert.door."+key, "concert.resend."+key, "concert.advert."+key+".id", "concert.cancel."+key, "concert.cancelled."+key, "concert.withdraw."+key, "concert.kept."+key+".1", "concert.kept."+key+".2",
+			"concert.door."+key, "concert.resend."+key, "concert.pull."+key, "concert.deliver."+key+".x", "concert.advert."+key+".id", "concert.cancel."+key, "concert.cancelled."+key, "concert.withdraw."+key, "concert.kept."+key+".1", "concert.kept."+key+".2",
 			"concert.task."+v.contract+"."+key, "concert.task.x."+key, "concert.load."+key+".x.0", "concert.result."+key+".session.1", "concert.yield.x.1.1",
 			"$KV.CONCERT_WORKERS."+key+".id", "$KV.CONCERT_WORKERS."+key, "$KV.CONCERT_CONTRACTS."+key, "_INBOX_"+key+".x",
 		)

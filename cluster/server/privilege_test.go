@@ -217,6 +217,22 @@ func (sc *scene) check(from int, patterns ...string) {
 	}
 }
 
+// pulls are requests of a worker for messages. Only the first one may be served.
+func (sc *scene) pulls() (all []wire.Pull) {
+	for _, p := range []wire.Pull{
+		{Stream: wire.TaskStream, Consumer: sc.contract, To: "x"},
+		{Stream: wire.TaskStream, Consumer: sc.contract, To: "x.>"},
+		{Stream: wire.TaskStream, Consumer: "x.>", To: "x"},
+		{Stream: wire.ResultStream, Consumer: secretSession, To: "x"},
+		{Stream: wire.KeptStream, Consumer: secretSession, To: "x"},
+		{Stream: wire.TaskStream + ".x", Consumer: "x", To: "x"},
+	} {
+		p.Batch = 100
+		all = append(all, p)
+	}
+	return all
+}
+
 // bodies are requests by which JetStream gives or makes something.
 func (sc *scene) bodies() [][]byte {
 	return [][]byte{
@@ -250,6 +266,15 @@ func TestPrivileges(t *testing.T) {
 				o.nc.Publish(subject, []byte("rogue"))
 				for _, body := range sc.bodies() {
 					o.nc.PublishRequest(subject, o.nc.NewInbox(), body)
+				}
+			}
+			for _, p := range sc.pulls() {
+				body, err := wire.Marshal(&p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, key := range []string{sc.client, sc.worker, o.public} {
+					o.nc.PublishRequest(wire.PullSubject(key), o.nc.NewInbox(), body)
 				}
 			}
 			// 2. It has the answers to all that it may publish go to every subject. Those

@@ -203,6 +203,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 	}
 	if s.issuer != nil {
 		o.MaxControlLine = longestLine
+		o.StreamMaxBufferedSize = largestQueue
 	}
 	o.SyncAlways = s.options.SyncAlways
 	o.JetStreamLimits.DefaultMaxConsumers = mostConsumers // which are sessions; it is a thousand else

@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // The roles of those who have a key, as servers call them.
 const (
@@ -55,4 +58,30 @@ type Resend struct {
 type Resent struct {
 	Found bool   `cbor:"1,keyasint,omitempty"` // there is a result, and the session gets it
 	Error string `cbor:"2,keyasint,omitempty"`
+}
+
+// Pull is a request to a server by a worker: the consumer of a contract, or of
+// the cancellations, is to deliver messages at a DeliverSubject of the worker's
+// key. A status ends them, as for a request to the consumer: see ADR-13 of NATS.
+//
+// A worker does not ask the consumer itself: messages that answer a request to
+// another account end with the first empty one without headers, as NATS takes that
+// for the end. Any client can publish such a message, and the tasks behind it
+// would be held by no worker until their leases end.
+type Pull struct {
+	Stream   string        `cbor:"1,keyasint"` // TaskStream or CancelStream
+	Consumer string        `cbor:"2,keyasint"`
+	To       string        `cbor:"3,keyasint"`           // random
+	Batch    int           `cbor:"4,keyasint"`           // maximum number of messages
+	Bytes    int64         `cbor:"5,keyasint,omitempty"` // maximum of their total size; 0 for no limit
+	Lives    time.Duration `cbor:"6,keyasint,omitempty"` // how long to wait for messages; 0 for those that are stored
+}
+
+// Request returns the request to the consumer.
+func (p *Pull) Request() ([]byte, error) {
+	asked := map[string]any{"batch": p.Batch, "expires": p.Lives.Nanoseconds(), "no_wait": p.Lives == 0}
+	if p.Bytes > 0 {
+		asked["max_bytes"] = p.Bytes
+	}
+	return json.Marshal(asked)
 }

@@ -34,6 +34,8 @@ import (
 //	concert.advert.KEY.RANDOM                                     no stream: what a server is to store in CONCERT_WORKERS
 //	concert.withdraw.KEY                                          no stream: cancellations by a client with a key, which a server stores
 //	concert.resend.KEY                                            no stream: requests to a server by a worker, see Resend
+//	concert.pull.KEY                                              no stream: requests to a server by a worker, see Pull
+//	concert.deliver.KEY.RANDOM                                    no stream: the messages that a Pull asks for
 const (
 	TaskStream     = "CONCERT_TASKS"
 	ResultStream   = "CONCERT_RESULTS"
@@ -180,6 +182,13 @@ func Gone() nats.Header { return nats.Header{"KV-Operation": {"DEL"}} }
 
 // ResendSubject returns the subject of Resend requests by the holder of a key.
 func ResendSubject(key string) string { return "concert.resend." + key }
+
+// PullSubject returns the subject of Pull requests by the holder of a key.
+func PullSubject(key string) string { return "concert.pull." + key }
+
+// DeliverSubject returns the subject at which the holder of a key receives the
+// messages that a Pull asks for.
+func DeliverSubject(key, to string) string { return "concert.deliver." + key + "." + to }
 
 // TaskID names a task. One that its submitter has given an id has no session: its number is a hash of that.
 type TaskID struct {

@@ -24,10 +24,14 @@ const (
 	notEnabledForAccount = 10039
 )
 
-// Passing reports whether an error is that nobody answered, or that servers are about to choose who leads: asked later, they may.
+// Passing reports whether an error is that nobody answered, that servers are about to choose who leads, or that the queue of a stream is full: asked later,
+// they may.
 func Passing(err error) bool {
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.Code == 503 {
+	if errors.As(err, &api) && api.Code == 429 {
+		return true
+	}
+	if api != nil && api.Code == 503 {
 		return api.ErrorCode != notEnabled && api.ErrorCode != notEnabledForAccount
 	}
 	return slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) })

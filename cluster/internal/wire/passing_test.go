@@ -20,6 +20,7 @@ func TestPassing(t *testing.T) {
 		{fmt.Errorf("asking: %w", ErrLater), true},
 		{&jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "temporarily unavailable"}, true},
 		{&jetstream.APIError{Code: 503, ErrorCode: 10039, Description: "not enabled for account"}, false},
+		{&jetstream.APIError{Code: 429, ErrorCode: 10167, Description: "too many requests"}, true},
 		{&jetstream.APIError{Code: 400, ErrorCode: 10012, Description: "wrong"}, false},
 		{errors.New("something else"), false},
 		{context.Canceled, false},

@@ -1,0 +1,77 @@
+package cluster_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/cluster"
+	"concert/cluster/internal/wire"
+	"concert/cluster/server"
+)
+
+// TestCancel_Malformed: a client that publishes cancellations which are none keeps
+// no worker from starting, and from hearing the cancellations of others.
+func TestCancel_Malformed(t *testing.T) {
+	k := newKeyring(t)
+	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
+	s := guarded(t, k)
+	key, nc := keyConn(t, s, rogue)
+	subject, body := wire.Cancellation(key, "session", "1")
+	for _, body := range [][]byte{nil, []byte("\r\n"), []byte("x"), {0}, body} {
+		if _, err := nc.Request(subject, body, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serveAt(t, s.URL(), work, 1)
+	ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: honest, Notice: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ex.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := concert.Submit(ctx, ex, square, 3).Result(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestServe_EmptyTasks: a client that publishes empty messages as tasks delays the
+// tasks of another client by little.
+func TestServe_EmptyTasks(t *testing.T) {
+	k := newKeyring(t)
+	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
+	admin := k.access(server.Admin, "admin")
+	s := guarded(t, k)
+	key, nc := keyConn(t, s, rogue)
+	serveAt(t, s.URL(), work, 4)
+	ex, err := cluster.Dial(t.Context(), s.URL(), &cluster.Options{Access: honest, Notice: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ex.Close() })
+	in, err := cluster.Inspect(t.Context(), s.URL(), &admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for len(in.Workers()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	empty := wire.TaskSubject(in.Workers()[0].Contract, key)
+	for i := range 20 {
+		// Two of them are before the task, in the same request of the worker.
+		for range 2 {
+			if err := nc.Publish(empty, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), floodDelay)
+		_, err := concert.Submit(ctx, ex, square, i).Result(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(i, err)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package server
+
+import (
+	client "github.com/nats-io/nats.go"
+
+	"concert/cluster/internal/wire"
+)
+
+// pulled asks a consumer for messages, for the worker with a key. They go to this
+// worker only. If there is no such consumer, the worker hears nothing.
+func (d *door) pulled(key string, m *client.Msg) {
+	var p wire.Pull
+	if wire.Unmarshal(m.Data, &p) != nil || p.Stream != wire.TaskStream && p.Stream != wire.CancelStream {
+		return
+	}
+	if !wire.ValidToken(p.Consumer) || !wire.ValidToken(p.To) {
+		return
+	}
+	if body, err := p.Request(); err == nil {
+		d.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+p.Stream+"."+p.Consumer, wire.DeliverSubject(key, p.To), body)
+	}
+}
