@@ -93,6 +93,7 @@ type Executor struct {
 	tasks     map[*concert.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
 	unsettled int                           // guarded by mu: subscribers of calls that have not settled
 	claims    map[*concert.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	shared    map[*concert.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
 	encoding  map[*concert.Task]*lane       // guarded by mu: tasks whose argument methods of the program encode
 	hurried   bool                          // guarded by mu: Shutdown has canceled what there was
 	inflight  map[string]int                // guarded by mu: of calls, by contract
@@ -120,7 +121,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
+		tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{}, shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
 	}
 	if opts != nil {
 		e.opts = *opts
@@ -250,5 +251,6 @@ func (g *groupQueue) Dropped() {
 		e.sweep(l)
 	}
 	maps.DeleteFunc(e.encoding, func(t *concert.Task, _ *lane) bool { return !t.Waiting() })
+	maps.DeleteFunc(e.shared, func(t *concert.Task, _ string) bool { return !t.Waiting() })
 	e.checkEnd()
 }

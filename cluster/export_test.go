@@ -71,6 +71,14 @@ func (e *Executor) Subscribers() int {
 	return e.unsettled
 }
 
+// Lanes returns how many Submits with ids wait in lanes, as far as the executor
+// remembers.
+func (e *Executor) Lanes() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.shared)
+}
+
 // Canceled returns how many calls on their way to the cluster are canceled.
 func (e *Executor) Canceled() (n int) {
 	e.mu.Lock()

@@ -38,13 +38,12 @@ func WithID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, idKey{}, id)
 }
 
-// idNumber returns the number of the task that call i of a batch is of, if its
-// submitter has given it an id.
-func idNumber(function string, batch *concert.Batch, i int, id string) string {
-	index := batch.Index(i)
-	if batch.Task() != nil {
-		index = -1 // of a Submit, which is no Map of one
-	}
+// submitIndex is the index of a Submit in idNumber: a Submit differs from a Map
+// with one input.
+const submitIndex = -1
+
+// idNumber returns the number of a task to which its submitter has given an id.
+func idNumber(function string, index int64, id string) string {
 	return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", function, index, id))
 }
 

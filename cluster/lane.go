@@ -118,10 +118,17 @@ func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
 	e.made()
 	function := t.Function() // before anybody else has the task
 	e.group.Adopt(t)
+	number := ""
+	if id, ok := ctx.Value(idKey{}).(string); ok {
+		number = idNumber(function, submitIndex, id)
+	}
 	e.mu.Lock()
 	if e.closed {
 		e.mu.Unlock()
 		return concert.ErrClosed
+	}
+	if number != "" {
+		e.shared[t] = number
 	}
 	l := e.lane(function)
 	if len(l.queue) < e.opts.Queue {
@@ -136,11 +143,12 @@ func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
 	err := e.group.WaitRoom(ctx, w.in)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case w.accepted:
+	if w.accepted {
 		e.rouse()
 		return nil
-	case err != nil:
+	}
+	delete(e.shared, t)
+	if err != nil {
 		l.outside = slices.DeleteFunc(l.outside, func(o *entrant) bool { return o == w })
 		return err
 	}
@@ -222,6 +230,9 @@ func (e *Executor) dispatchOne() bool {
 			continue
 		}
 		contract, room := e.route(l)
+		if c := e.calls[e.shared[l.queue[0]]]; room <= 0 && c != nil && !c.canceled {
+			contract, room = c.contract, 1 // it joins this call, and so needs no room
+		}
 		if room <= 0 {
 			continue
 		}
@@ -313,6 +324,7 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 	delete(e.claims, t)
 	if batch != nil || again || !t.Waiting() {
 		delete(e.encoding, t)
+		delete(e.shared, t)
 	}
 	e.checkEnd()
 	e.mu.Unlock()

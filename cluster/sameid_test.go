@@ -199,6 +199,36 @@ func TestSameID_OneLeaves(t *testing.T) {
 	}
 }
 
+// TestSameID_NoRoom: Submits join a call although the workers have no room for
+// more calls. So the function continues when the first Submit is canceled.
+func TestSameID_NoRoom(t *testing.T) {
+	access := cluster.Access{InProcess: embedded(t, "")}
+	ex := dial(t, access)
+	serve(t, access, 1)
+	name, h := newHold(t)
+	id := cluster.WithID(t.Context(), name)
+	var all []*concert.Future[string]
+	for range 3 {
+		all = append(all, concert.Submit(id, ex, held, name))
+	}
+	subscribed(ex, 3)
+	<-h.began
+	all = append(all, concert.Submit(id, ex, held, name))
+	subscribed(ex, 4)
+	all[0].Cancel()
+	canceled(t, all[0])
+	close(h.let)
+	for _, f := range all[1:] {
+		settles(t, f, name)
+	}
+	if n := h.cancelled.Load(); n != 0 {
+		t.Errorf("the function was canceled %d times", n)
+	}
+	if n := ex.Lanes(); n != 0 {
+		t.Errorf("%d tasks are remembered", n)
+	}
+}
+
 // failing fails when it is called first, and is held then.
 var failing = concert.Register("cluster_test.failing", func(ctx context.Context, name string) (string, error) {
 	c, _ := holding.Load(name)

@@ -20,7 +20,8 @@ import (
 //
 //  1. join: under mu, a Submit finds the call of its id and is added to the
 //     subscribers, or adds a call of its own to the table. So two Submits at the
-//     same time cannot both make a call.
+//     same time cannot both make a call. A Submit leaves its lane for this when it
+//     is the first one there, also if the workers have no room.
 //  2. The call is sought among the kept results, is published, runs, fails and
 //     is tried again, is lost and sent again: all of this concerns the call, and
 //     a Submit may join in each of these states. A subscriber that joins while
@@ -96,7 +97,11 @@ func (e *Executor) newCalls(l *lane, batch *concert.Batch, contract string) []*c
 		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, worker: -1}
 		c.subscribers = append(c.one[:0], &c.own)
 		if named {
-			c.id = wire.TaskID{Client: e.client, Number: idNumber(l.function, batch, i, id)}
+			index := int64(submitIndex)
+			if batch.Task() == nil {
+				index = batch.Index(i)
+			}
+			c.id = wire.TaskID{Client: e.client, Number: idNumber(l.function, index, id)}
 		}
 		calls[i] = c
 	}

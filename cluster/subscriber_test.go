@@ -39,7 +39,7 @@ func newOffline(t *testing.T) *offline {
 	e := &Executor{
 		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", keeps: true, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		lanes: map[string]*lane{}, calls: map[string]*call{}, tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{},
-		encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, roster: newRoster(func() {}),
+		shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, roster: newRoster(func() {}),
 		link: &link{posted: map[*nats.Msg]any{}},
 	}
 	e.link.js = &fakeStreams{link: e.link}
