@@ -190,12 +190,7 @@ func (f *forest) grow(t *testing.T) {
 	if err != nil || !slices.Equal(got, []int{want, want, want}) {
 		t.Errorf("leaves = %v, %v; want %d each", got, err, want)
 	}
-	for _, p := range f.pools {
-		p.Close()
-	}
-	if n := f.over.Load(); n > 0 {
-		t.Errorf("a pool exceeded its number of workers %d times", n)
-	}
+	f.end(t)
 }
 
 // TestCircle: two tasks on two pools that wait for each other. One of the two
