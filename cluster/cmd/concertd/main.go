@@ -36,7 +36,7 @@ const (
 
 type command struct {
 	name, arguments, summary, help string
-	run                            func(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error
+	run                            func(ctx context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error
 }
 
 var commands = []command{
@@ -70,7 +70,7 @@ survives a power failure of the machine; tasks that do nothing then take four to
 
 The secret key is written once and stored nowhere else: send it to NAME over a secure channel. Running servers accept the
 key two seconds later. With three servers, copy the changed directory "keyring" to the other two. If the directory of
---folder has no keyring, a new one is made, whose keys no other server accepts.
+--folder has no keyring, a new one is made, whose keys no other server accepts, and a message says so.
 
   concertd key --folder /var/lib/concert --out ann.key client ann
   concertd key --folder /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		}
 		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		flags.SetOutput(io.Discard)
-		err := c.run(ctx, flags, args[1:], out)
+		err := c.run(ctx, flags, args[1:], out, errOut)
 		var usage usageError
 		switch {
 		case err == nil:
@@ -153,11 +153,19 @@ func folderFlag(flags *flag.FlagSet) *string {
 	return flags.String("folder", "concertd", "`DIRECTORY` of the keyring and the stored data")
 }
 
-func keyring(folder string) (*server.Keyring, error) {
-	return server.NewKeyring(filepath.Join(folder, "keyring"))
+// keyring opens the keyring in a directory. If there is none, keyring creates it and
+// says so on the error output: the directory may be misspelled.
+func keyring(folder string, errOut io.Writer) (*server.Keyring, error) {
+	dir := filepath.Join(folder, "keyring")
+	_, missing := os.Stat(dir)
+	k, err := server.NewKeyring(dir)
+	if err == nil && errors.Is(missing, fs.ErrNotExist) {
+		fmt.Fprintf(errOut, "concertd: created a keyring in %s; servers that run with another keyring do not accept its keys\n", dir)
+	}
+	return k, err
 }
 
-func serve(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
+func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
 	folder := folderFlag(flags)
 	listen := flags.String("listen", "127.0.0.1:4222", "`ADDRESS` to listen on for clients and workers")
 	hosts := flags.String("hosts", "", "`NAMES` and addresses of this server for its certificate, with commas between them (default: those of this machine)")
@@ -225,13 +233,13 @@ func list(text string) []string {
 	return strings.Split(text, ",")
 }
 
-func key(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
+func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
 	folder := folderFlag(flags)
 	to := flags.String("out", "", "new `FILE` for the key, which only its owner may read (default: print the key)")
 	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
-	k, err := keyring(*folder)
+	k, err := keyring(*folder, errOut)
 	if err != nil {
 		return err
 	}
@@ -263,12 +271,12 @@ func writeNew(name string, text []byte) error {
 	return err
 }
 
-func keys(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
+func keys(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
 	folder := folderFlag(flags)
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	k, err := keyring(*folder)
+	k, err := keyring(*folder, errOut)
 	if err != nil {
 		return err
 	}
@@ -279,7 +287,7 @@ func keys(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) 
 	return err
 }
 
-func revoke(_ context.Context, flags *flag.FlagSet, args []string, out io.Writer) error {
+func revoke(_ context.Context, flags *flag.FlagSet, args []string, _, _ io.Writer) error {
 	folder := folderFlag(flags)
 	if err := parse(flags, args, 1); err != nil {
 		return err

@@ -161,8 +161,11 @@ func TestWrong(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, errOut := concertd(t, "key", "--folder", folder, "client", "ann"); code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") {
-		t.Fatal(code, out, errOut)
+	for i, name := range []string{"ann", "eve"} { // the first key creates the keyring
+		code, out, errOut := concertd(t, "key", "--folder", folder, "client", name)
+		if code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") || strings.Contains(errOut, "created a keyring in "+folder) != (i == 0) {
+			t.Fatal(code, out, errOut)
+		}
 	}
 	for _, c := range []struct {
 		args string
