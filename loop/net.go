@@ -154,7 +154,7 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 					return err
 				}
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-				slog.Warn("loop: cannot accept a connection, trying again", "address", listener.Addr(), "in", pause, "error", err)
+				logApart(slog.Warn, "loop: cannot accept a connection, trying again", "address", listener.Addr(), "in", pause, "error", err)
 				if err := Sleep(ctx, pause); err != nil {
 					return err
 				}
@@ -215,6 +215,12 @@ func (c *connection) finish(t *Task, err error) {
 		t.comeBack()
 	}
 	if e, ok := err.(*concert.PanicError); ok {
-		slog.Error("loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
+		logApart(slog.Error, "loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
 	}
+}
+
+// logApart logs on another goroutine, since the handler of slog is the program's,
+// and waits for it for a second at most.
+func logApart(log func(string, ...any), text string, args ...any) {
+	concert.CallApart(methodTime, func() bool { log(text, args...); return true })
 }

@@ -266,6 +266,37 @@ func (l *failing) Accept() (net.Conn, error) {
 
 // TestServeErrors: with too many open files it tries again; a listener that fails for good is an error, and ends those
 // that are handled.
+// TestServe_LogFails: a handler of slog that fails costs a line of the log, and
+// not the program.
+func TestServe_LogFails(t *testing.T) {
+	defer slog.SetDefault(slog.Default())
+	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			slog.SetDefault(slog.New(failingHandler{slog.DiscardHandler, fail}))
+			err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+				l := listen(t)
+				g.Background(func(ctx context.Context) error {
+					return loop.Serve(ctx, l, func(context.Context, net.Conn) { panic("boom") })
+				})
+				for range 2 {
+					c, err := loop.Dial(ctx, "tcp", l.Addr().String())
+					if err != nil {
+						return err
+					}
+					if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+						t.Errorf("Read() = %d, %v; want the end of the connection", n, err)
+					}
+					c.Close()
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("Run() = %v", err)
+			}
+		})
+	}
+}
+
 func TestServeErrors(t *testing.T) {
 	quiet(t)
 	var log bytes.Buffer
