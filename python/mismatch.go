@@ -48,6 +48,9 @@ func mismatch(kind arrived, what string, to reflect.Value) error {
 
 // Error says what arrived, what the type holds, and what can be changed.
 func (e *mismatchError) Error() string {
+	if e.to.Kind() == reflect.Interface && e.to.NumMethod() == 0 {
+		return fmt.Sprintf("%s fits into no type that an any is given: %s", e.what, e.remedy())
+	}
 	return fmt.Sprintf("%s does not fit into a Go %s, which is for %s: %s", e.what, e.to, holds(e.to), e.remedy())
 }
 
@@ -129,6 +132,10 @@ func (e *mismatchError) remedy() string {
 	switch {
 	case kind == aNone:
 		return "if None may arrive, use a pointer, *" + t.String()
+	case t.Kind() == reflect.Interface && t.NumMethod() == 0 && kind == aDatetime:
+		return "return None in Python, or use a *time.Time"
+	case t.Kind() == reflect.Interface && t.NumMethod() == 0 && kind == aTimedelta:
+		return "return its number of seconds, as by d.total_seconds()"
 	case t.Kind() == reflect.Interface:
 		return "use any, or a type that is not an interface"
 	case class == durationClass && kind == anInt:

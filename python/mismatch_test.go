@@ -65,6 +65,10 @@ func TestMismatch_Text(t *testing.T) {
 		`: a timedelta does not fit into a Go int, which is for an int from -2**63 to 2**63-1: convert it in Python, or use a time.Duration`)
 	check("datetime.timedelta(200000)", into[time.Duration](t, p),
 		`: a timedelta of 200000 days does not fit into a Go time.Duration, which is for a timedelta of less than 292 years: convert it in Python, or use another type`)
+	check("datetime.timedelta(200000)", into[any](t, p),
+		`: a timedelta of 200000 days fits into no type that an any is given: return its number of seconds, as by d.total_seconds()`)
+	check("[{'a': datetime.timedelta.max}]", into[[]any](t, p),
+		`[0]["a"]: a timedelta of 999999999 days fits into no type that an any is given: return its number of seconds, as by d.total_seconds()`)
 	check("datetime.datetime(2024, 1, 2)", into[string](t, p),
 		`: a datetime does not fit into a Go string, which is for a str: convert it in Python, or use a time.Time`)
 	check("decimal.Decimal('1.2')", into[float64](t, p),

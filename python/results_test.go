@@ -131,7 +131,7 @@ func numpyKinds() map[string]any {
 		"np.longdouble(1)": {"the result cannot be sent", "more digits"}, "np.ma.masked_array(np.zeros(2, np.longdouble), mask=[0, 1])": {"more digits"}, "np.zeros(2, np.longdouble)": {"more digits"}, "[1, np.zeros(2, np.clongdouble)]": {"the result[1]", "more digits"}, "{'a': np.array([np.longdouble(1)], object)}": {"the result['a'][0]", "more digits"},
 		"np.array([Thing()])": {"the result[0]", "tasks.Thing"}, "np.array([[1, Thing()]], dtype=object)": {"the result[0][1]"}, "np.array([(1, 2)], dtype=[('a', 'i4'), ('b', np.longdouble)])": {"the result[0]['b']", "more digits"},
 		"np.array([1500], 'm8[ps]')": {"not a whole number of nanoseconds"}, "np.array([1], 'M8[fs]')": {"not a whole number"}, "np.timedelta64(1, 'Y')": {"no fixed length"}, "[np.array([1], 'm8')]": {"the result[0]", "no fixed length"}, "np.array([2**62], 'M8[D]')": {"too large"},
-		"np.array(['2024-01-01', 'NaT'], 'M8[ns]')": {"result[1]", "NaT"}, "[np.datetime64('NaT')]": {"result[0]", "NaT"}, "np.array(['NaT'], 'm8[s]')": {"NaT"}, "np.array([2**62], 'm8[s]')": {"result[0]", "does not fit"},
+		"np.array(['2024-01-01', 'NaT'], 'M8[ns]')": {"result[1]", "NaT"}, "[np.datetime64('NaT')]": {"result[0]", "NaT, which is no time, fits into no type that an any is given: return None"}, "np.array(['NaT'], 'm8[s]')": {"NaT"}, "np.array([2**62], 'm8[s]')": {"result[0]", "does not fit"},
 		"np.ma.masked_array(np.array(['2024'], 'M8[Y]'), mask=[1])": {"masked"}, "np.array(['\\ud800'])": {"result[0]", "surrogates"}, "np.random": {"module"}, "np.float64": {"of type type"}, "np.array([circle()], dtype=object)": {"contains itself"},
 	} {
 		m[text] = want
