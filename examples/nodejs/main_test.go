@@ -147,11 +147,20 @@ func TestFailures(t *testing.T) {
 		"later":    "Error: when nobody asks",
 		"function": "TypeError: a function cannot be sent: return plain data",
 		"circle":   "TypeError: Converting circular structure to JSON",
+
+		"half a character":        "TypeError: a string with half a character cannot be sent: \"\\ud83d\"",
+		"half a character within": "TypeError: a string with half a character cannot be sent: \"x\\udc00\"",
+		"half a key":              "TypeError: a string with half a character cannot be sent: \"\\ud83d\"",
+		"not a number":            "TypeError: NaN at \"price\" cannot be sent",
+		"a map":                   "TypeError: a Map at \"0\" cannot be sent",
 	} {
 		_, err := concert.Submit(t.Context(), ex, fail, how).Result(t.Context())
 		if e, ok := errors.AsType[*Error](err); !ok || !strings.HasPrefix(e.Error(), want) {
 			t.Errorf("%s: %v; want %q", how, err, want)
 		}
+	}
+	if got, err := concert.Submit(t.Context(), ex, Func[string, string]("fail"), "caf\xe9").Result(t.Context()); err == nil {
+		t.Errorf("a string that is not UTF-8 came back as %q", got)
 	}
 	_, err := concert.Submit(t.Context(), ex, Func[int, int]("missing"), 1).Result(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "there is no function missing") {

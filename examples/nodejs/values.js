@@ -26,6 +26,8 @@ const ARRAYS = new Map([
   [11, Float64Array],
 ]);
 
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 // decode returns an argument. Integers beyond what a number has exactly are BigInts.
 function decode(kind, b) {
   switch (kind) {
@@ -34,7 +36,7 @@ function decode(kind, b) {
     case BYTES:
       return b;
     case TEXT:
-      return b.toString();
+      return UTF8.decode(b); // a TypeError if it is not UTF-8
     case NULL:
       return null;
     case INT64:
@@ -46,7 +48,7 @@ function decode(kind, b) {
     case BOOL:
       return b[0] === 1;
     case JSON_TEXT:
-      return JSON.parse(b.toString());
+      return JSON.parse(UTF8.decode(b));
   }
   const array = ARRAYS.get(kind);
   if (array === undefined) throw new TypeError(`the argument is of kind ${kind}`);
@@ -61,7 +63,7 @@ function small(n) {
 // if the argument was, as with functions that Go has as well, and else JSON.
 function encode(v, asked) {
   if (typeof v === "boolean") return [BOOL, Buffer.of(v ? 1 : 0)];
-  if (typeof v === "string") return [TEXT, Buffer.from(v)];
+  if (typeof v === "string") return [TEXT, Buffer.from(text(v))];
   if (typeof v === "bigint" || Number.isSafeInteger(v)) {
     const b = Buffer.alloc(8);
     if (Object.is(v, -0)) return [FLOAT64, Buffer.of(0, 0, 0, 0, 0, 0, 0, 128)];
@@ -79,9 +81,26 @@ function encode(v, asked) {
     if (v instanceof array) return [kind, Buffer.from(v.buffer, v.byteOffset, v.byteLength)];
   }
   if (asked === CBOR) return [CBOR, cbor.encode(v)];
-  const text = JSON.stringify(v === undefined ? null : v);
-  if (text === undefined) throw new TypeError(`a ${typeof v} cannot be sent: return plain data`);
-  return [JSON_TEXT, Buffer.from(text)];
+  const json = JSON.stringify(v === undefined ? null : v, exact);
+  if (json === undefined) throw new TypeError(`a ${typeof v} cannot be sent: return plain data`);
+  return [JSON_TEXT, Buffer.from(json)];
+}
+
+// text returns a string that UTF-8 can hold. In another one a surrogate would
+// become a replacement character.
+function text(s) {
+  if (/\p{Surrogate}/u.test(s)) throw new TypeError(`a string with half a character cannot be sent: ${JSON.stringify(s.slice(0, 100))}`);
+  return s;
+}
+
+// exact is called by JSON.stringify with each key and value. It refuses those that
+// would arrive as something else.
+function exact(key, v) {
+  text(key);
+  if (typeof v === "string") return text(v);
+  if (typeof v === "number" && !Number.isFinite(v)) throw new TypeError(`${v} at ${JSON.stringify(key)} cannot be sent within other values: JSON would make it null`);
+  if (v instanceof Map || v instanceof Set) throw new TypeError(`a ${v.constructor.name} at ${JSON.stringify(key)} cannot be sent: return an object or an array`);
+  return v;
 }
 
 module.exports = { encode, decode };

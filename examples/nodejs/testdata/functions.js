@@ -31,6 +31,16 @@ exports.fail = (how) => {
       break;
     case "function":
       return () => 1;
+    case "half a character":
+      return "\ud83d";
+    case "half a character within":
+      return { a: ["x\udc00"] };
+    case "half a key":
+      return { "\ud83d": 1 };
+    case "not a number":
+      return { price: NaN };
+    case "a map":
+      return [new Map([[1, 2]])];
     case "circle": {
       const v = {};
       v.v = v;
