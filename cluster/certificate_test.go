@@ -208,6 +208,9 @@ func TestKeyFile(t *testing.T) {
 		{"with another authority's certificate", text[:begin] + theirCertificate, "not by this authority"},
 		{"with another key's certificate", text[:begin] + workCertificate, "not by this authority"},
 		{"with a damaged authority", text[:authority+60] + text[authority+61:], "a certificate is damaged"},
+		{"with a damaged first line of the authority", text[:authority+8] + "X" + text[authority+9:], "a certificate is damaged"},
+		{"with both first lines damaged", strings.ReplaceAll(text, "-----BEGIN ", "----BEGIN "), "a certificate is damaged"},
+		{"without a first line", text[:authority] + text[authority+strings.IndexByte(text[authority:], '\n'):], "a certificate is damaged"},
 		{"with a damaged certificate", strings.TrimSuffix(strings.TrimSpace(text), "-"), "a certificate is damaged"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -46,14 +46,20 @@ const authorityBlock = "CERTIFICATE" // the type of a PEM block
 // certificates of the system.
 func (l *link) loadCertificates(text []byte) error {
 	pool := x509.NewCertPool()
-	left := 0 // blocks that were not decoded
-	for _, kind := range []string{authorityBlock, wire.CertificateBlock} {
-		left += bytes.Count(text, []byte("-----BEGIN "+kind+"-----"))
+	left := 0 // lines that begin or end a block which was not decoded
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		if bytes.HasPrefix(line, []byte("--")) || bytes.HasSuffix(line, []byte("--")) {
+			left++
+		}
+		if bytes.Contains(line, []byte("USER NKEY SEED")) || bytes.Contains(line, []byte("NATS USER JWT")) { // the seed may be between such lines
+			left--
+		}
 	}
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		left -= 2
 		switch block.Type {
 		case authorityBlock:
-			left--
 			c, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
 				return fmt.Errorf("a certificate is damaged: %w", err)
@@ -64,7 +70,6 @@ func (l *link) loadCertificates(text []byte) error {
 				l.authority, _ = c.PublicKey.(*ecdsa.PublicKey)
 			}
 		case wire.CertificateBlock:
-			left--
 			l.certificate = block.Bytes
 		}
 	}

@@ -127,13 +127,19 @@ func (l *link) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 	return part.Data, nil
 }
 
-// lastOf returns the last message of a subject. It asks any of the servers that have the stream, of which one may be a moment behind:
-// so if there has to be one, that there is none counts only after a while.
+// lastOf returns the last message of a subject. It asks any of the servers that
+// have the stream, of which one may be a moment behind. So if there has to be one,
+// it counts only after a time of patience that there is none. This time begins
+// with the first such answer: a server that was stopped for seconds may answer
+// late, and be behind then.
 func (l *link) lastOf(ctx context.Context, stream, subject string, patience time.Duration) (*nats.Msg, error) {
-	for begin := time.Now(); ; {
+	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, stepTime)
 		msg, err := l.nc.RequestWithContext(once, l.api+"DIRECT.GET."+stream+"."+subject, nil)
 		cancel()
+		if first.IsZero() {
+			first = time.Now()
+		}
 		switch {
 		case err != nil:
 			return nil, err
@@ -141,7 +147,7 @@ func (l *link) lastOf(ctx context.Context, stream, subject string, patience time
 			return msg, nil
 		case msg.Header.Get("Status") != "404":
 			return nil, fmt.Errorf("%w: %s: %s %s", errAbsent, subject, msg.Header.Get("Status"), msg.Header.Get("Description"))
-		case time.Since(begin) >= patience:
+		case time.Since(first) >= patience:
 			return nil, fmt.Errorf("%w: %s", errAbsent, subject)
 		}
 		select {

@@ -9,3 +9,6 @@ import (
 
 // lockFile returns an error: there are no locks here that other programs respect.
 func lockFile(*os.File) error { return errors.ErrUnsupported }
+
+// tryLockFile returns an error, too.
+func tryLockFile(*os.File) error { return errors.ErrUnsupported }

@@ -16,3 +16,8 @@ func lockFile(f *os.File) error {
 		}
 	}
 }
+
+// tryLockFile is lockFile, except that it returns an error instead of blocking.
+func tryLockFile(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}

@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,8 @@ import (
 
 // Options configures a Server; nil means the zero value.
 type Options struct {
-	// Folder is the directory in which the server stores its data. Empty means
+	// Folder is the directory in which the server stores its data. No other
+	// server may use it at the same time: New returns an error then. Empty means
 	// a temporary one, which Close removes.
 	Folder string
 
@@ -104,16 +106,17 @@ type Join struct {
 
 // Server is a server in this process. Make one with [New]. Its methods are safe for concurrent use.
 type Server struct {
-	server  *nats.Server
-	options Options
-	issuer  *issuer   // nil without a keyring
-	door    *door     // likewise
-	brake   *throttle // likewise
-	folder  string    // to be removed; "" if it is the user's
-	stop    chan struct{}
-	running sync.WaitGroup
-	once    sync.Once // of Close
-	closed  error
+	server   *nats.Server
+	options  Options
+	issuer   *issuer   // nil without a keyring
+	door     *door     // likewise
+	brake    *throttle // likewise
+	folder   string    // to be removed; "" if it is the user's
+	occupied *os.File  // locked: see occupy; nil for a temporary folder
+	stop     chan struct{}
+	running  sync.WaitGroup
+	once     sync.Once // of Close
+	closed   error
 }
 
 // New starts a server with JetStream. It does not wait for the servers that it
@@ -160,6 +163,8 @@ func New(opts *Options) (*Server, error) {
 		s.options.Folder = s.folder
 	} else if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("server: Options.Folder: %w", err)
+	} else if err := s.occupy(); err != nil {
+		return nil, err
 	}
 	before := ""
 	if s.options.Keyring != nil {
@@ -342,7 +347,26 @@ func (s *Server) Close() error {
 	return s.closed
 }
 
+// occupy locks the folder: two servers that write to one folder damage what is
+// stored. The lock ends with the process.
+func (s *Server) occupy() error {
+	f, err := os.OpenFile(filepath.Join(s.options.Folder, lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("server: Options.Folder: %w", err)
+	}
+	if err := tryLockFile(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		f.Close()
+		return fmt.Errorf("server: Options.Folder: another server uses %s: stop it, or choose another folder (locking %s: %w)", s.options.Folder, f.Name(), err)
+	}
+	s.occupied = f
+	return nil
+}
+
+// remove ends the use of the folder, and removes a temporary one.
 func (s *Server) remove() error {
+	if s.occupied != nil {
+		s.occupied.Close()
+	}
 	if s.folder == "" {
 		return nil
 	}

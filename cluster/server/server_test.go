@@ -148,3 +148,29 @@ func TestFolder(t *testing.T) {
 		t.Error("it stores what it is given nowhere")
 	}
 }
+
+// TestNew_Occupied: two servers do not use one folder at the same time.
+func TestNew_Occupied(t *testing.T) {
+	folder := t.TempDir()
+	one, err := server.New(&server.Options{Folder: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	if two, err := server.New(&server.Options{Folder: folder}); err == nil {
+		two.Close()
+		t.Error("a second server uses the folder")
+	} else if !strings.Contains(err.Error(), "another server uses "+folder) {
+		t.Error(err)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	two, err := server.New(&server.Options{Folder: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := two.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert/cluster/server"
+)
+
+// TestLastOf: if a server that was stopped says late that there is no message,
+// others are asked.
+func TestLastOf(t *testing.T) {
+	s, err := server.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	const patience = 20 * time.Millisecond
+	asked := 0
+	absent := &nats.Msg{Header: nats.Header{"Status": {"404"}}}
+	_, err = nc.Subscribe("test.DIRECT.GET.S.late", func(m *nats.Msg) {
+		if asked++; asked == 1 {
+			time.Sleep(2 * patience)
+			m.RespondMsg(absent)
+			return
+		}
+		m.Respond([]byte("here"))
+	})
+	if err == nil {
+		_, err = nc.Subscribe("test.DIRECT.GET.S.none", func(m *nats.Msg) { m.RespondMsg(absent) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{nc: nc, api: "test."}
+	if m, err := l.lastOf(t.Context(), "S", "late", patience); err != nil || string(m.Data) != "here" {
+		t.Errorf("%v, %v, want the message", m, err)
+	}
+	if _, err := l.lastOf(t.Context(), "S", "none", patience); !errors.Is(err, errAbsent) {
+		t.Errorf("%v, want %v", err, errAbsent)
+	}
+}
