@@ -594,49 +594,58 @@ func TestSameID_OtherSessionLeaves(t *testing.T) {
 // TestSameID_Random: Submits of a few ids are made and canceled at random, in two
 // programs of one client, while their functions return at random. Each Submit
 // that was not canceled has the result of its id. A canceled one has it too, or
-// is canceled. When no Submit of an id is left, its function does not run.
+// is canceled. In the end, the servers hold nothing.
 func TestSameID_Random(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	programs := []*cluster.Executor{dial(t, access), dial(t, access)}
 	serve(t, access, 4)
 	serve(t, access, 4)
-	for id := range 8 {
-		t.Run(fmt.Sprint(id), func(t *testing.T) {
-			t.Parallel()
-			rng := rand.New(rand.NewPCG(uint64(id), 7))
-			name, h := newHold(t)
-			go func() { // the hold's room is bounded
-				for range h.began {
-				}
-			}()
-			defer close(h.began)
-			ctx := cluster.WithID(t.Context(), name)
-			var waiting sync.WaitGroup
-			for i := range 60 {
-				mine, cancel := context.WithCancel(ctx)
-				fut := concert.Submit(mine, programs[rng.IntN(2)], held, name)
-				cancels := rng.IntN(4) > 0 && i < 59
-				pause := time.Duration(rng.IntN(30)) * time.Millisecond
-				waiting.Go(func() {
-					defer cancel()
-					if cancels {
-						time.Sleep(pause)
-						cancel()
+	t.Run("ids", func(t *testing.T) {
+		for id := range 8 {
+			t.Run(fmt.Sprint(id), func(t *testing.T) {
+				t.Parallel()
+				rng := rand.New(rand.NewPCG(uint64(id), 7))
+				name, h := newHold(t)
+				done := make(chan struct{})
+				defer close(done)
+				go func() { // the hold's room is bounded
+					for {
+						select {
+						case <-h.began:
+						case <-done:
+							return
+						}
 					}
-					got, err := fut.Result(t.Context())
-					switch {
-					case err == nil && got == name:
-					case cancels && errors.Is(err, context.Canceled) && !errors.Is(err, cluster.ErrLost):
-					default:
-						t.Errorf("Submit %d, canceled %v: %q, %v", i, cancels, got, err)
+				}()
+				ctx := cluster.WithID(t.Context(), name)
+				var waiting sync.WaitGroup
+				for i := range 60 {
+					mine, cancel := context.WithCancel(ctx)
+					fut := concert.Submit(mine, programs[rng.IntN(2)], held, name)
+					cancels := rng.IntN(4) > 0 && i < 59
+					pause := time.Duration(rng.IntN(30)) * time.Millisecond
+					waiting.Go(func() {
+						defer cancel()
+						if cancels {
+							time.Sleep(pause)
+							cancel()
+						}
+						got, err := fut.Result(t.Context())
+						switch {
+						case err == nil && got == name:
+						case cancels && errors.Is(err, context.Canceled) && !errors.Is(err, cluster.ErrLost):
+						default:
+							t.Errorf("Submit %d, canceled %v: %q, %v", i, cancels, got, err)
+						}
+					})
+					time.Sleep(time.Duration(rng.IntN(8)) * time.Millisecond)
+					if i == 40 {
+						close(h.let)
 					}
-				})
-				time.Sleep(time.Duration(rng.IntN(8)) * time.Millisecond)
-				if i == 40 {
-					close(h.let)
 				}
-			}
-			waiting.Wait()
-		})
-	}
+				waiting.Wait()
+			})
+		}
+	})
+	drained(t, programs[0])
 }
