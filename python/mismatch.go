@@ -49,7 +49,7 @@ func mismatch(kind arrived, what string, to reflect.Value) error {
 // Error says what arrived, what the type holds, and what can be changed.
 func (e *mismatchError) Error() string {
 	if e.to.Kind() == reflect.Interface && e.to.NumMethod() == 0 {
-		return fmt.Sprintf("%s fits into no type that an any is given: %s", e.what, e.remedy())
+		return fmt.Sprintf("%s does not fit into a Go any, because no type that it can be given holds this value: %s", e.what, e.remedy())
 	}
 	return fmt.Sprintf("%s does not fit into a Go %s, which is for %s: %s", e.what, e.to, holds(e.to), e.remedy())
 }
