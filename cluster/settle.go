@@ -133,7 +133,7 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 	}
 	e.mu.Unlock()
 	e.finishEnd(c, func(s *subscriber) {
-		if o.Dropped && s.batch.Context().Err() != nil {
+		if o.Dropped && s.hasEnded() != nil {
 			e.drop(s)
 		} else {
 			s.settle(worker, v, s.expired(o, err))

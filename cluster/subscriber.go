@@ -76,10 +76,20 @@ type subscriber struct {
 // cause returns why the subscriber is canceled. The context of a task that is
 // canceled ends a moment later.
 func (s *subscriber) cause() error {
-	if cause := context.Cause(s.batch.Context()); cause != nil {
+	if cause := s.hasEnded(); cause != nil {
 		return cause
 	}
 	return concert.ErrCancelled
+}
+
+// hasEnded returns the cause with which the context of the subscriber has ended, or
+// nil. The submitter's context ends first: the executor can be told of it before
+// the contexts below it have ended.
+func (s *subscriber) hasEnded() error {
+	if cause := context.Cause(s.batch.Context()); cause != nil {
+		return cause
+	}
+	return context.Cause(s.batch.Parent())
 }
 
 // newCalls returns a call for each call of a batch. They are not in the table

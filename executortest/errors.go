@@ -3,6 +3,7 @@ package executortest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"slices"
@@ -100,6 +101,20 @@ var errorCases = []testCase{
 					f := concert.Submit(ctx, ex, hold, g)
 					s.eventually("the task starts", func() bool { return g.entered() == 1 && f.State() == concert.Running })
 					return func() error { return second(f.Result(s.ctx)) }
+				},
+				"waiting Submit": func(ctx context.Context, g gate) func() error {
+					held := concert.Submit(s.ctx, ex, hold, g)
+					s.eventually("the worker is held", func() bool { return g.entered() == 1 })
+					f := concert.Submit(ctx, ex, hold, g)
+					return func() error {
+						err := second(f.Result(s.ctx))
+						g.open()
+						must[string](s)(held.Result(s.ctx))
+						if errors.Is(err, why) && errors.Is(err, concert.ErrCancelled) {
+							return why
+						}
+						return fmt.Errorf("a waiting task: %w", err)
+					}
 				},
 				"Map": func(ctx context.Context, g gate) func() error {
 					last := make(chan error, 1)
