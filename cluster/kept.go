@@ -93,6 +93,10 @@ func (e *Executor) watchKept() error {
 	return nil
 }
 
+// errDamaged is wrapped by the error of a kept result that cannot be read. It stays
+// until it expires.
+var errDamaged = errors.New("a worker stored a damaged result")
+
 // lookUp settles a call by what is stored under its id, and reports whether there was something.
 func (e *Executor) lookUp(c *call) (bool, error) {
 	msg, err := e.link.lastOf(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
@@ -101,10 +105,11 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	}
 	var o wire.Outcome
 	if err == nil {
-		o, err = wire.DecodeOutcome(msg.Data)
-	}
-	if err == nil && o.ID != c.id {
-		err = errors.New("what is stored there is the result of another task")
+		if o, err = wire.DecodeOutcome(msg.Data); err != nil {
+			err = fmt.Errorf("%w: %w", errDamaged, err)
+		} else if o.ID != c.id {
+			err = fmt.Errorf("%w: it is that of another task", errDamaged)
+		}
 	}
 	var v concert.Encoded
 	if err == nil {

@@ -70,7 +70,7 @@ func (l *link) persistently(ctx context.Context, step func(ctx context.Context) 
 // lasts reports whether an error is one for good: the servers' word, or that there is nothing to ask for. All others come with connections that break, and these have many.
 func lasts(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && !wire.Passing(err) || errors.Is(err, errAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
+	return errors.As(err, &api) && !wire.Passing(err) || errors.Is(err, errAbsent) || errors.Is(err, errDamaged) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }
 
 // refusal is the servers' word that a key may not do something.
