@@ -191,7 +191,7 @@ func ExampleOutcomes() {
 	// Output:
 	// 1 <nil>
 	// 0 no such page
-	// 0 concert: task panicked: a mistake
+	// 0 concert: loop_test.ExampleOutcomes.func1.3: task panicked: a mistake
 }
 
 // The quickest of several mirrors; the others are cancelled.

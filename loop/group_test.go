@@ -319,3 +319,15 @@ func TestGather(t *testing.T) {
 		return nil
 	})
 }
+
+// TestPanic_Name: the error of a coroutine that panicked has the coroutine's name.
+func TestPanic_Name(t *testing.T) {
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		g.Go(func(context.Context) error { panic("out of cheese") }).SetName("page %d", 3)
+		return nil
+	})
+	p, ok := errors.AsType[*concert.PanicError](err)
+	if !ok || p.Task != "page 3" || !strings.Contains(err.Error(), "page 3: task panicked: out of cheese") {
+		t.Errorf("Run() = %v; want a PanicError with the name of the coroutine", err)
+	}
+}

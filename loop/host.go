@@ -54,7 +54,9 @@ func (t *Task) run(again bool) (next *Task) {
 		if !returned {
 			err = concert.ErrGoexit
 			if v := recover(); v != nil {
-				err = concert.NewPanicError(v)
+				p := concert.NewPanicError(v)
+				p.Task = t.String()
+				err = p
 			} else {
 				again = false // this goroutine ends
 			}

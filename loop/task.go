@@ -87,7 +87,8 @@ func (t *Task) isDone() bool { return t.done.Load() }
 // continues. If the coroutine has ended already, Wait returns its error even if
 // ctx has ended.
 //
-// A panic in the function is a [*concert.PanicError], and a runtime.Goexit is
+// A panic in the function is a [*concert.PanicError] with the name of the
+// coroutine in Task, and a runtime.Goexit is
 // [concert.ErrGoexit]. If the coroutine was canceled before it began, the error
 // is the cause of that.
 func (t *Task) Wait(ctx context.Context) error {
