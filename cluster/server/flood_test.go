@@ -29,8 +29,14 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// unharmed fails the test if a flood since begin exceeds these bounds.
+// unharmed fails the test if a flood exceeds floodDelay or floodMemory.
 func unharmed(t *testing.T, other *visitor, before int64) {
+	t.Helper()
+	unharmedWithin(t, other, before, floodMemory)
+}
+
+// unharmedWithin is unharmed with a bound of its own for the memory.
+func unharmedWithin(t *testing.T, other *visitor, before, memory int64) {
 	t.Helper()
 	begin := time.Now()
 	if got := other.knock(wire.ResultStream, "unharmed"); got != "" {
@@ -42,12 +48,12 @@ func unharmed(t *testing.T, other *visitor, before int64) {
 	// A flood that goes on allocates memory after the garbage collection, too.
 	got := heap() - before
 	for range 20 {
-		if got > floodMemory {
+		if got > memory {
 			got = min(got, heap()-before)
 		}
 	}
-	if got > floodMemory {
-		t.Errorf("it takes %d MiB of memory, want %d at most", got>>20, floodMemory>>20)
+	if got > memory {
+		t.Errorf("it takes %d MiB of memory, want %d at most", got>>20, memory>>20)
 	}
 }
 
