@@ -19,6 +19,7 @@ import (
 	"concert/cluster/server"
 	"concert/executortest"
 	"concert/goroutines"
+	"concert/internal/isolated"
 )
 
 // TestMain is a server, a worker or a client, if the test wants this program to be one.
@@ -43,7 +44,7 @@ func tidily(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv("TMPDIR", dir)
-	flag.Set("test.parallel", "4") // tests that are parallel mostly wait
+	flag.Set("test.parallel", "8") // tests that are parallel mostly wait
 	code := m.Run()
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		fmt.Fprintf(os.Stderr, "the tests leave behind: %v, %v\n", left, err)
@@ -154,36 +155,37 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 
 // TestConformance: the suite passes on a server in this process, on one of anybody's, and on one that asks for keys and speaks TLS.
 func TestConformance(t *testing.T) {
-	cluster.ShortPulls(t, 5*time.Millisecond) // each case has a worker of its own, which drains at the end
-	t.Run("embedded", func(t *testing.T) {
-		s := embedded(t, "")
-		defer s.Close()
-		access := cluster.Access{InProcess: s}
-		// The suite counts goroutines, also the server's, which starts some with its first work.
-		first := newRig(t, "", access, access, executortest.Config{Workers: 1, Queue: 1})
-		if _, err := concert.Submit(t.Context(), first, square, 1).Result(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		first.Close()
-		conformance(t, "", access, access)
-	})
-	t.Run("open", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("it takes as long once more, and differs by the network only")
-		}
-		conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
-	})
-	t.Run("keys", func(t *testing.T) {
-		if testing.Short() || race {
-			t.Skip("it takes as long once more, and without the race detector it runs")
-		}
-		k := newKeyring(t)
-		client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
-		conformance(t, startServer(t, k.folder), client, work)
-	})
+	isolated.Run(t,
+		isolated.Test{Name: "embedded", Run: func(t *testing.T) {
+			s := embedded(t, "")
+			defer s.Close()
+			access := cluster.Access{InProcess: s}
+			// The suite counts goroutines, also the server's, which starts some with its first work.
+			first := newRig(t, "", access, access, executortest.Config{Workers: 1, Queue: 1})
+			if _, err := concert.Submit(t.Context(), first, square, 1).Result(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			first.Close()
+			conformance(t, "", access, access)
+		}},
+		isolated.Test{Name: "open", Run: func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("it takes as long once more, and differs by the network only")
+			}
+			conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
+		}},
+		isolated.Test{Name: "keys", Run: func(t *testing.T) {
+			if testing.Short() || race {
+				t.Skip("it takes as long once more, and without the race detector it runs")
+			}
+			k := newKeyring(t)
+			client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
+			conformance(t, startServer(t, k.folder), client, work)
+		}})
 }
 
 func conformance(t *testing.T, url string, client, work cluster.Access) {
+	cluster.ShortPulls(t, 5*time.Millisecond) // each case has a worker of its own, which drains at the end
 	executortest.Run(t, executortest.Traits{Far: true}, func(c executortest.Config) concert.Executor { return newRig(t, url, client, work, c) })
 }
 

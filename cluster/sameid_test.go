@@ -134,6 +134,7 @@ func TestSameID_OneCall(t *testing.T) {
 // settles at once. The other one does not notice it, and the function is not
 // canceled.
 func TestSameID_OneLeaves(t *testing.T) {
+	t.Parallel()
 	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
 		for _, first := range []bool{true, false} {
 			for _, byContext := range []bool{true, false} {
@@ -335,6 +336,7 @@ func TestSameID_JoinsCanceled(t *testing.T) {
 
 // TestSameID_Deadlines: the deadline of one Submit does not end another one.
 func TestSameID_Deadlines(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name   string
 		first  time.Duration // 0 for no deadline

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"testing"
 
 	"concert"
-	"concert/executortest"
 	"concert/processes"
 )
 
@@ -105,21 +103,6 @@ func TestLarge(t *testing.T) {
 			}
 		})
 	}
-}
-
-func nothingShared(string, int) ([]byte, *os.File, error) { return nil, nil, errors.ErrUnsupported }
-
-// TestConformanceUnshared: the suite, as on systems without memory that can be
-// shared and sealed.
-func TestConformanceUnshared(t *testing.T) {
-	t.Cleanup(processes.ShareMemory(nothingShared))
-	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
-		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ex
-	})
 }
 
 // TestStirred is row 21: a worker changes the memory in which its results are, before

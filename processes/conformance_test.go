@@ -2,17 +2,33 @@ package processes_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"testing"
 
 	"concert"
 	"concert/executortest"
+	"concert/internal/isolated"
 	"concert/processes"
 )
 
+// TestConformance runs the suite with shared memory and without it, as on systems
+// that have none.
 func TestConformance(t *testing.T) {
-	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout, Hooks: hooks(t)}, func(c executortest.Config) concert.Executor {
+	isolated.Run(t,
+		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t)) }},
+		isolated.Test{Name: "unshared", Run: func(t *testing.T) {
+			t.Cleanup(processes.ShareMemory(nothingShared))
+			conformance(t, nil)
+		}})
+}
+
+func nothingShared(string, int) ([]byte, *os.File, error) { return nil, nil, errors.ErrUnsupported }
+
+func conformance(t *testing.T, hooks []executortest.Hook) {
+	executortest.Run(t, executortest.Traits{Kills: true, Expired: processes.ErrTimeout, Hooks: hooks}, func(c executortest.Config) concert.Executor {
 		ex, err := processes.New(c.Workers, &processes.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 		if err != nil {
 			t.Fatal(err)

@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"concert/internal/units":             {},
 	"concert/internal/page/pagetest":     {},                                                                         // for tests
 	"concert/internal/pythontest":        {"concert", "concert/executortest", "concert/processes", "concert/python"}, // for tests
+	"concert/internal/isolated":          {},                                                                         // for tests
 	"concert/internal/sharedtest":        {},                                                                         // for tests
 	"concert/progress":                   {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":                   {},
