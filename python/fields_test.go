@@ -96,9 +96,7 @@ func TestFields_Embedded(t *testing.T) {
 			Point
 			Diamond
 		}{Point: Point{1, 2}},
-		"a name that is none for encoding/json": struct {
-			A int `json:"a\"b"`
-		}{1},
+		"a name that is none for encoding/json": quotedName(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := encodeValue(reflect.ValueOf(v))
@@ -185,4 +183,12 @@ func TestFields_Refused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// quotedName returns a struct with a tag that vet and staticcheck refuse in source.
+func quotedName() any {
+	t := reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"a\"b"`}})
+	v := reflect.New(t).Elem()
+	v.Field(0).SetInt(1)
+	return v.Interface()
 }
