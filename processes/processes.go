@@ -203,7 +203,9 @@ type Options struct {
 	// out-of-memory killer (oom_score_adj). Later changes in this process do
 	// not count. But not every process may raise a hard limit or its priority
 	// again: without CAP_SYS_RESOURCE and CAP_SYS_NICE, workers have the lower
-	// values. Settings of prctl (such as transparent huge pages or
+	// values. The resource limits and the score are set as soon as the worker
+	// runs, so the initialization of its packages can see those that this
+	// process has now. Settings of prctl (such as transparent huge pages or
 	// no_new_privs), the control group and the namespaces are those that this
 	// process has when the worker starts.
 	Env []string

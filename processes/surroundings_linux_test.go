@@ -25,24 +25,23 @@ var atStart = func() string {
 	dir, err := os.Getwd()
 	mask := unix.Umask(0)
 	unix.Umask(mask)
-	var files unix.Rlimit
-	unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
 	var cpus unix.CPUSet
 	unix.SchedGetaffinity(0, &cpus)
 	nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	return fmt.Sprintln(dir, err, mask, cpus.Count(), nice, files.Cur, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
+	return fmt.Sprintln(dir, err, mask, cpus.Count(), nice, runtime.GOMAXPROCS(0), os.Getenv("CONCERT_TEST_GIVEN"), os.Getenv("CONCERT_TEST_LATER"), len(os.Args), os.Args[0])
 }()
 
 var initialized []byte
 
 // surroundings returns the argument of the worker's initializer, the state with
-// which the worker started, and the limit of its stack.
+// which the worker started, and limits of resources.
 var (
 	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
-		var stack unix.Rlimit // which the pool can give only after exec
+		var stack, files unix.Rlimit // which the pool can give only to a process that runs
 		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
+		unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
 		score, err := os.ReadFile("/proc/self/oom_score_adj") // likewise
-		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur, " ", string(score), err), nil
+		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur, " ", files.Cur, " ", string(score), err), nil
 	})
 	initializeWith = concert.Register("processes_test.initializeWith", func(_ context.Context, b []byte) (int, error) {
 		initialized = b
@@ -97,6 +96,11 @@ func programChanges(args []string) error {
 		}
 	}
 
+	// No worker is being started, not even a spare one: one of those gets the
+	// processors and the priority of a thread that changeSchedule changes too.
+	if _, err := awaitChildren(2 * len(pools)); err != nil {
+		return err
+	}
 	os.Setenv("CONCERT_TEST_GIVEN", "changed")
 	os.Setenv("CONCERT_TEST_LATER", "later")
 	for i := range env {
