@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -174,6 +175,14 @@ func outOfMemory(code int, stderr string) bool {
 	return false
 }
 
+// abortedForMemory reports whether a worker with a memory limit aborted because it
+// could not have more, by what C, C++ and Go's cgo print then.
+func abortedForMemory(signal syscall.Signal, stderr string) bool {
+	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
+		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",
+	}, func(text string) bool { return strings.Contains(stderr, text) })
+}
+
 // tookLonger adds within, which is Options.Timeout, to why if that is
 // ErrTimeout. why is the reason why a worker was killed.
 func tookLonger(why error, within time.Duration) error {
@@ -192,7 +201,8 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 			e.Err = ErrMemory
 		}
 		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
-			if e.Signal = s.Signal(); e.Err == nil && w.starved {
+			e.Signal = s.Signal()
+			if e.Err == nil && (w.starved || w.pool.opts.Memory > 0 && abortedForMemory(e.Signal, e.Stderr)) {
 				e.Err = ErrMemory
 			}
 		}
