@@ -45,7 +45,11 @@ func TestHangUp(t *testing.T) {
 			p := newPool(t, 1, &python.Options{Threads: threads})
 			for _, name := range []string{"execs", "execs_in_thread", "closes", "replaces"} {
 				_, err := call(t, p, python.Source[python.None, int](name, hangups), python.None{})
-				if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
+				e, ok := errors.AsType[*processes.WorkerError](err)
+				killed := ok && e.Err != nil && strings.Contains(e.Error(), "closed the pipe of its results")
+				// With threads, the one that reads from the pool can fail before the pool kills the interpreter.
+				failed := ok && name == "closes" && threads > 1 && strings.Contains(e.Error(), "Bad file descriptor")
+				if !killed && !failed {
 					t.Errorf("%s: %v, want a WorkerError that names the pipe", name, err)
 				}
 				if n, err := call(t, p, python.Func[int, int]("builtins:abs"), -1); n != 1 || err != nil {
