@@ -229,17 +229,6 @@ func Remake(t *testing.T, a Access) {
 	}
 }
 
-// Registered reports whether a worker has made the consumer of its contract.
-func Registered(t *testing.T, a Access) bool {
-	l := linked(t, a)
-	defer l.close()
-	stream, err := l.js.Stream(t.Context(), wire.TaskStream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stream.CachedInfo().State.Consumers > 0
-}
-
 // linked is a connection of the test's own.
 func linked(t *testing.T, a Access) *link {
 	t.Helper()

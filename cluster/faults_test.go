@@ -85,10 +85,16 @@ func serve(t *testing.T, access cluster.Access, places int) (stop func()) {
 // serveOn is a worker that runs tasks on a pool, which ends with it.
 func serveOn(t *testing.T, access cluster.Access, pool concert.Executor) (stop func()) {
 	t.Helper()
+	return serveWith(t, &cluster.ServeOptions{Access: access, Notice: func(string) {}}, pool)
+}
+
+// serveWith is serveOn with options.
+func serveWith(t *testing.T, opts *cluster.ServeOptions, pool concert.Executor) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := cluster.Serve(ctx, "", pool, &cluster.ServeOptions{Access: access, Notice: func(string) {}}); err != nil {
+		if err := cluster.Serve(ctx, "", pool, opts); err != nil {
 			panic(err) // or those who wait for a worker would wait for ever
 		}
 	})

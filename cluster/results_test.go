@@ -10,6 +10,7 @@ import (
 	"concert"
 	"concert/cluster"
 	"concert/cluster/internal/wire"
+	"concert/goroutines"
 )
 
 // TestSessionForgotten: a client that was away for so long that the servers have forgotten it has its results all the same.
@@ -141,14 +142,17 @@ func TestEras(t *testing.T) {
 	way := &network{to: s}
 	ex := dial(t, direct)
 	old, now := holdOf("old"), holdOf("new")
-	stop := serve(t, cluster.Access{InProcess: way}, 1)
+	noticed := make(chan string, 10)
+	stop := serveWith(t, &cluster.ServeOptions{Access: cluster.Access{InProcess: way}, Notice: func(text string) { noticed <- text }}, goroutines.New(1, nil))
 	first := concert.Submit(t.Context(), ex, held, "old")
 	<-old.began
 	cluster.Remake(t, direct)
 	way.cut()
 	way.heal(s)
-	for !cluster.Registered(t, direct) { // the worker has not noticed
-		time.Sleep(time.Millisecond)
+	for text := range noticed { // by the worker
+		if strings.Contains(text, "lost the consumer") {
+			break
+		}
 	}
 	serve(t, direct, 1)
 	second := concert.Submit(t.Context(), ex, held, "new") // as the first one of the stream

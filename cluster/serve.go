@@ -296,10 +296,14 @@ func (w *worker) makeConsumer(ctx context.Context) error {
 		return fmt.Errorf("cluster: consumer of tasks: %w", err)
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	again := !w.made.IsZero() && !made.Equal(w.made)
 	if !made.Equal(w.made) {
 		w.made = made
 		w.link.era.Add(1)
+	}
+	w.mu.Unlock()
+	if again {
+		w.opts.Notice("the servers had lost the consumer by which this worker gets tasks, and have a new one: tasks that were sent before may run again")
 	}
 	return nil
 }
