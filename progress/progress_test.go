@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,9 +165,9 @@ func TestUnit_Fails(t *testing.T) {
 				var out output
 				release := make(chan struct{})
 				defer close(release)
-				calls := 0
+				var calls atomic.Int32
 				d := progress.New(&out, &progress.Options{Unit: func(int64) string {
-					calls++
+					calls.Add(1)
 					misdeeds(release)[name]()
 					return "never"
 				}})
@@ -179,8 +180,8 @@ func TestUnit_Fails(t *testing.T) {
 				if got, want := out.take(), "0 tasks, 1 running, 0/s\n0 tasks in 15 s, 5\n"; got != want {
 					t.Errorf("it wrote\n%s want\n%s", got, want)
 				}
-				if calls != 1 {
-					t.Errorf("Unit was called %d times, want once", calls)
+				if n := calls.Load(); n != 1 {
+					t.Errorf("Unit was called %d times, want once", n)
 				}
 			})
 		})
