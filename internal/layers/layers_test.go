@@ -31,33 +31,32 @@ var allowed = map[string][]string{
 	"concert/choose/models":   {"concert", "concert/choose", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
-	"concert/python":                     {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
-	"concert/internal/frame":             {"concert"},
-	"concert/trace":                      {"concert"},
-	"concert/internal/page":              {},
-	"concert/internal/printable":         {},
-	"concert/internal/pyname":            {},
-	"concert/internal/units":             {},
-	"concert/internal/page/pagetest":     {},                                                                         // for tests
-	"concert/internal/pythontest":        {"concert", "concert/executortest", "concert/processes", "concert/python"}, // for tests
-	"concert/internal/isolated":          {},                                                                         // for tests
-	"concert/internal/sharedtest":        {},                                                                         // for tests
-	"concert/progress":                   {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
-	"concert/download":                   {},
-	"concert/executortest":               {"concert", "concert/progress", "concert/trace"},
-	"concert/internal/loopback":          {"concert", "concert/internal/lazy"},
-	"concert/internal/layers":            {},
-	"concert/internal/guide":             {}, // tests only
-	"concert/python/conformance/single":  {}, // tests only
-	"concert/python/conformance/threads": {}, // tests only
-	"concert/benchmarks":                 {}, // tests only
-	"concert/benchmarks/goplugin":        {}, // tests only
-	"concert/benchmarks/cluster":         {}, // tests only
-	"concert/benchmarks/choosing":        {"concert", "concert/"},
-	"concert/benchmarks/scale":           {"concert", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
-	"concert/cmd/concert":                {"concert", "concert/"},
-	"concert/cluster":                    {"concert", "concert/internal/option", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
-	"concert/cluster/internal/wire":      {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
+	"concert/internal/frame":         {"concert"},
+	"concert/trace":                  {"concert"},
+	"concert/internal/page":          {},
+	"concert/internal/printable":     {},
+	"concert/internal/pyname":        {},
+	"concert/internal/units":         {},
+	"concert/internal/page/pagetest": {}, // for tests
+	"concert/internal/pythontest":    {}, // for tests
+	"concert/internal/isolated":      {}, // for tests
+	"concert/internal/sharedtest":    {}, // for tests
+	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
+	"concert/download":               {},
+	"concert/executortest":           {"concert", "concert/progress", "concert/trace"},
+	"concert/internal/loopback":      {"concert", "concert/internal/lazy"},
+	"concert/internal/layers":        {},
+	"concert/internal/guide":         {}, // tests only
+	"concert/python/conformance":     {}, // tests only
+	"concert/benchmarks":             {}, // tests only
+	"concert/benchmarks/goplugin":    {}, // tests only
+	"concert/benchmarks/cluster":     {}, // tests only
+	"concert/benchmarks/choosing":    {"concert", "concert/"},
+	"concert/benchmarks/scale":       {"concert", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
+	"concert/cmd/concert":            {"concert", "concert/"},
+	"concert/cluster":                {"concert", "concert/internal/option", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server"},

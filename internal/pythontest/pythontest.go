@@ -1,4 +1,4 @@
-// Package pythontest has what tests share that start many Python interpreters.
+// Package pythontest is for tests that start many Python interpreters.
 package pythontest
 
 import (

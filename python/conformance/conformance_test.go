@@ -1,0 +1,61 @@
+// Package conformance_test holds package python to the conformance suite. It has
+// a directory of its own as it takes most of a minute, so that it runs at the same
+// time as the other tests of package python.
+package conformance_test
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"concert"
+	"concert/executortest"
+	"concert/internal/isolated"
+	"concert/internal/pythontest"
+	"concert/processes"
+	"concert/python"
+)
+
+func TestMain(m *testing.M) {
+	pythontest.Direct()
+	os.Exit(m.Run())
+}
+
+// TestConformance runs the suite on interpreters with one thread each, and on one
+// interpreter with several threads. The functions of the suite are in
+// testdata/conformance.py.
+func TestConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not with -short: starting interpreters for each case takes half a minute")
+	}
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("there is no python3")
+	}
+	isolated.Run(t,
+		isolated.Test{Name: "single", Run: func(t *testing.T) {
+			conformance(t, python.New)
+		}},
+		isolated.Test{Name: "threads", Run: func(t *testing.T) {
+			conformance(t, func(workers int, o *python.Options) (*processes.Pool, error) {
+				o.Threads = workers
+				return python.New(1, o)
+			})
+		}})
+}
+
+func conformance(t *testing.T, open func(workers int, o *python.Options) (*processes.Pool, error)) {
+	newPool := func(workers int, o *python.Options) *processes.Pool {
+		t.Helper()
+		o.Path, o.Import = []string{"testdata"}, []string{"conformance"}
+		p, err := open(workers, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
+	newPool(1, new(python.Options)).Close() // the first pool starts goroutines that stay
+	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
+		return newPool(c.Workers, &python.Options{Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
+	})
+}
