@@ -66,16 +66,17 @@ func TestPingPong(t *testing.T) {
 // TestRandomTrees runs trees of tasks over several pools, each waiting for its
 // children in a random way, and checks that every one settles, that values are
 // right, and that no pool ever has more tasks that advance than workers.
-func TestRandomTrees(t *testing.T) {
+func TestRandomTrees(t *testing.T) { randomForests(t, 30, (*forest).grow) }
+
+// randomForests runs that many rounds with random pools, or five with -short.
+func randomForests(t *testing.T, rounds int, run func(*forest, *testing.T)) {
 	watch(t)
 	seed := rand.Uint64()
-	rounds := 30
 	if testing.Short() {
 		rounds = 5
 	}
 	for round := range rounds {
-		random := rand.New(rand.NewPCG(seed, uint64(round)))
-		newForest(t, random).grow(t)
+		run(newForest(t, rand.New(rand.NewPCG(seed, uint64(round)))), t)
 		if t.Failed() {
 			t.Fatalf("seed %d, round %d", seed, round)
 		}

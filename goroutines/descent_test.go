@@ -2,7 +2,6 @@ package goroutines_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -14,20 +13,7 @@ import (
 // the next one, next to tasks that compute, to waits with a deadline and to tasks
 // that wait for two others. It checks that each one settles, that values are right,
 // and that no pool ever has more tasks that advance than workers.
-func TestRandomDescents(t *testing.T) {
-	watch(t)
-	seed := rand.Uint64()
-	rounds := 40
-	if testing.Short() {
-		rounds = 5
-	}
-	for round := range rounds {
-		newForest(t, rand.New(rand.NewPCG(seed, uint64(round)))).descend(t)
-		if t.Failed() {
-			t.Fatalf("seed %d, round %d", seed, round)
-		}
-	}
-}
+func TestRandomDescents(t *testing.T) { randomForests(t, 40, (*forest).descend) }
 
 // descend has three chains of 100 tasks.
 func (f *forest) descend(t *testing.T) {
@@ -56,10 +42,10 @@ func (f *forest) link(ctx context.Context, n node) (int, error) {
 	out()
 	defer func() { out = f.inside(n.pool); f.compute() }()
 	next := node{f.intN(len(f.pools)), n.levels - 1}
-	aside := node{f.intN(len(f.pools)), 0}
-	var beside *concert.Future[int]
+	var side *concert.Future[int]
 	if f.intN(4) == 0 {
-		beside = concert.Submit(ctx, f.pools[aside.pool], f.link, aside)
+		n := node{f.intN(len(f.pools)), 0}
+		side = concert.Submit(ctx, f.pools[n.pool], f.link, n)
 	}
 	waiting := ctx
 	if f.intN(8) == 0 {
@@ -72,8 +58,8 @@ func (f *forest) link(ctx context.Context, n node) (int, error) {
 		concert.Wait(waiting, concert.AllCompleted, fut)
 	}
 	got, err := fut.Result(waiting)
-	if beside != nil && err == nil && f.intN(2) == 0 {
-		_, err = beside.Result(ctx)
+	if side != nil && err == nil && f.intN(2) == 0 {
+		_, err = side.Result(ctx)
 	}
 	return got + 1, err
 }
