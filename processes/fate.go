@@ -175,12 +175,13 @@ func outOfMemory(code int, stderr string) bool {
 	return false
 }
 
-// abortedForMemory reports whether a worker with a memory limit aborted because it
-// could not have more, by what C, C++ and Go's cgo print then.
-func abortedForMemory(signal syscall.Signal, stderr string) bool {
+// abortedForMemory reports whether a process aborted because it could not have
+// more memory, by what C, C++ and Go's cgo write before that. The runtimes of Go
+// and Python write their own last words after it.
+func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",
-	}, func(text string) bool { return strings.Contains(stderr, text) })
+	}, func(text string) bool { return strings.Contains(cause, text) || strings.Contains(stderr, text) })
 }
 
 // tookLonger adds within, which is Options.Timeout, to why if that is
@@ -202,7 +203,7 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 		}
 		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
 			e.Signal = s.Signal()
-			if e.Err == nil && (w.starved || w.pool.opts.Memory > 0 && abortedForMemory(e.Signal, e.Stderr)) {
+			if e.Err == nil && (w.starved || w.pool.opts.Memory > 0 && abortedForMemory(e.Signal, w.stderr.cause(), e.Stderr)) {
 				e.Err = ErrMemory
 			}
 		}

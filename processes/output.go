@@ -31,15 +31,18 @@ const (
 // tail keeps what was written last: from the line on with which the Go runtime
 // begins to say why the process dies, or else the last few lines.
 type tail struct {
-	mu    sync.Mutex
-	buf   []byte // guarded by mu
-	dying bool   // guarded by mu: buf begins with such a line
+	mu     sync.Mutex
+	buf    []byte // guarded by mu
+	dying  bool   // guarded by mu: buf begins with such a line
+	before []byte // guarded by mu: the line before that one; C code writes why it aborts
 }
 
 func (t *tail) add(line []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.dying && lastWords(line) {
+		all := bytes.TrimSpace(t.buf)
+		t.before = bytes.Clone(all[bytes.LastIndexByte(all, '\n')+1:])
 		t.buf, t.dying = t.buf[:0], true
 	}
 	if t.dying {
@@ -68,6 +71,13 @@ func (t *tail) isDying() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.dying
+}
+
+// cause returns the line before those with which a runtime begins its end.
+func (t *tail) cause() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.before)
 }
 
 // String returns what was kept, as it may be shown on a terminal.

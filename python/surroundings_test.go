@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 
 	"concert/processes"
@@ -78,6 +79,43 @@ func TestVirtualEnvironment(t *testing.T) {
 	p = newPool(t, 1, nil)
 	if got, err := call(t, p, prefix, python.None{}); got != dir || err != nil {
 		t.Errorf("by VIRTUAL_ENV: sys.prefix = %q, %v; want %q", got, err, dir)
+	}
+}
+
+const aborts = `
+import os
+
+def aborts(text):
+    os.write(2, text.encode())
+    os.abort()
+`
+
+// TestMemory_Abort: a C or C++ library that aborts because it could not have more
+// memory is the error ErrMemory, if the pool has a limit. Any other abort is not.
+func TestMemory_Abort(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux bounds the memory of a process")
+	}
+	const noMemory = "terminate called after throwing an instance of 'std::bad_alloc'\n"
+	for _, row := range []struct {
+		name, text string
+		memory     int64
+		want       bool
+	}{
+		{"limit", noMemory, 512 << 20, true},
+		{"limit and another text", "assertion failed\n", 512 << 20, false},
+		{"no limit", noMemory, 0, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := newPool(t, 1, &python.Options{Memory: row.memory})
+			_, err := call(t, p, python.Source[string, python.None]("aborts", aborts), row.text)
+			if errors.Is(err, processes.ErrMemory) != row.want {
+				t.Errorf("error %v, ErrMemory %t; want %t", err, !row.want, row.want)
+			}
+			if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Signal != syscall.SIGABRT {
+				t.Errorf("error %v, want a WorkerError with SIGABRT", err)
+			}
+		})
 	}
 }
 
