@@ -92,7 +92,7 @@ func (d *descent) follow(s *strand) {
 	}
 }
 
-// keep takes note of the epochs, which the heir has changed.
+// keep records the epochs again after the heir has changed them.
 func (d *descent) keep() {
 	for i, g := range d.groups {
 		d.epochs[i] = g.epoch

@@ -220,8 +220,8 @@ func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 // shared with other closures, as long as somebody keeps it alive.
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
-// Find returns the function that is registered under name. If there is none,
-// the error wraps [ErrNotRegistered].
+// Find returns the function that is registered under name. If no
+// function is, the error wraps [ErrNotRegistered].
 func Find(name string) (*Function, error) {
 	f := registry.named(name)
 	if f == nil {

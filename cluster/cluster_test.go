@@ -170,13 +170,13 @@ func TestConformance(t *testing.T) {
 		}},
 		isolated.Test{Name: "open", Run: func(t *testing.T) {
 			if testing.Short() {
-				t.Skip("it takes as long once more, and differs by the network only")
+				t.Skip("not with -short: only the network differs from the embedded server")
 			}
 			conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
 		}},
 		isolated.Test{Name: "keys", Run: func(t *testing.T) {
 			if testing.Short() || race {
-				t.Skip("it takes as long once more, and without the race detector it runs")
+				t.Skip("not with -short, nor under the race detector, without which it runs too")
 			}
 			k := newKeyring(t)
 			client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")

@@ -88,7 +88,7 @@ type Executor struct {
 
 	mu        sync.Mutex
 	lanes     map[string]*lane              // guarded by mu: by the name of the function
-	order     []*lane                       // guarded by mu: all of them, in turn
+	order     []*lane                       // guarded by mu: all lanes, in the order of their turns
 	calls     map[string]*call              // guarded by mu: sent or about to be, by number
 	tasks     map[*concert.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
 	unsettled int                           // guarded by mu: subscribers of calls that have not settled
@@ -96,8 +96,8 @@ type Executor struct {
 	shared    map[*concert.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
 	encoding  map[*concert.Task]*lane       // guarded by mu: tasks whose argument methods of the program encode
 	hurried   bool                          // guarded by mu: Shutdown has canceled what there was
-	inflight  map[string]int                // guarded by mu: of calls, by contract
-	away      map[string]int                // guarded by mu: of these, those that are in no worker but wait for another attempt
+	inflight  map[string]int                // guarded by mu: number of calls, by contract
+	away      map[string]int                // guarded by mu: number of calls in inflight that wait for another attempt, by contract
 	last      uint64                        // guarded by mu: number of the newest call
 	waiting   int                           // guarded by mu: tasks in lanes
 	closed    bool                          // guarded by mu
@@ -222,9 +222,16 @@ func (g *groupQueue) Again(t *concert.Task) {
 	e.rouse()
 }
 
-// Withdraw implements concert.Queue. Steps: 1. the dispatcher enters a task in claims, 2. claims its call, 3. and at once takes it
-// out of claims and has its subscriber join a call, or forgets that if the task was withdrawn. So a task is found here in one of the two
-// as soon as its call is claimed, and what was sent may have begun. The subscriber leaves when Cancel has ended its context, by which the cause is known.
+// Withdraw implements concert.Queue. The dispatcher:
+//
+//  1. enters a task in claims,
+//  2. claims its call,
+//  3. removes the task from claims and lets its subscriber join a call, under one
+//     lock, or forgets the call if the task was withdrawn.
+//
+// So as soon as its call is claimed, Withdraw finds a task in claims or among the
+// subscribers. A subscriber leaves its call later, when Cancel has ended its context
+// and the cause is known: the task may have begun.
 func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

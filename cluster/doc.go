@@ -116,8 +116,8 @@
 // ./cluster -run TestStorm -storm 2000), which kills and cuts off each server in
 // turn. Tasks of a lost worker run on another one half a minute later.
 //
-// What a server acknowledges is in its files, and survives the end of its
-// process. It reaches the disk up to two minutes later, or at once with concertd
+// A server has written to its files what it acknowledges, so that survives the end
+// of its process. It reaches the disk up to two minutes later, or at once with concertd
 // serve --sync. So if a single server loses its power, it may lose tasks and
 // results of this time. Of three servers, each with its own power supply, one
 // may fail without a loss.

@@ -595,7 +595,8 @@ func TestFair(t *testing.T) {
 	}
 }
 
-// TestNotStarved: a function whose tasks are quick, and many, leaves places to one whose tasks are not.
+// TestNotStarved: a function with many quick tasks leaves places to a function with
+// slow ones.
 func TestNotStarved(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

@@ -59,7 +59,7 @@ func (w *worker) fetch(n int, bytes int64) {
 		w.take(m)
 	}, w.takeLate)
 	if err != nil {
-		// The consumer is not there, or its servers are not. With a key, nobody says so.
+		// The consumer or its servers are missing. With a key, the only sign of that is a timeout.
 		gone := errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders)
 		if gone || errors.Is(err, nats.ErrTimeout) && w.link.asksServer() && w.isForgotten() {
 			w.registerAgain()

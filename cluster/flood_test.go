@@ -213,8 +213,8 @@ func TestServe_LargeMessages(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestReplay_Duplicates: if there are two dead letters of one task, replaying one removes
-// both, and no others.
+// TestReplay_Duplicates: replaying one of two dead letters of the same task removes both,
+// and no other letter.
 func TestReplay_Duplicates(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -12,8 +12,8 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_Malformed: a client that publishes cancellations which are none keeps
-// no worker from starting, and from hearing the cancellations of others.
+// TestCancel_Malformed: a client that publishes malformed cancellations prevents no
+// worker from starting, nor from receiving the cancellations of other clients.
 func TestCancel_Malformed(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")

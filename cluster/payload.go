@@ -128,10 +128,10 @@ func (l *link) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 }
 
 // lastOf returns the last message of a subject. It asks any of the servers that
-// have the stream, of which one may be a moment behind. So if there has to be one,
-// it counts only after a time of patience that there is none. This time begins
-// with the first such answer: a server that was stopped for seconds may answer
-// late, and be behind then.
+// have the stream, and a replica may lag behind. So lastOf asks again for the time
+// of patience before it reports that a message is missing. This time begins with the
+// first server that has no message: one that was stopped for seconds answers late, and
+// lags behind then.
 func (l *link) lastOf(ctx context.Context, stream, subject string, patience time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, stepTime)

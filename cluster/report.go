@@ -69,7 +69,8 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 	}
 }
 
-// refuse drops a canceled task that waits for another one of its id, or would. If the report does not arrive, its submitter settles without it.
+// refuse drops a canceled task that waits, or would wait, for another task with its
+// id. If the report does not arrive, the submitter settles the task without it.
 func (w *worker) refuse(d *delivery) {
 	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
 	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
@@ -95,8 +96,10 @@ func (w *worker) stored(key string) {
 	w.said(waiting)
 }
 
-// unhold takes a task from what is held, and returns its message, and the tasks that waited until it is done. What the servers are to know of it is
-// said without the lock, as a connection may be slow. Until said the worker is not idle: then the connection ends. The caller holds mu.
+// unhold removes a task from held. It returns the task's message, and the tasks that
+// waited for it. The caller holds mu, releases it, reports to the servers, as a
+// connection may be slow, and then calls said. Until then the worker is not idle, so
+// its connection stays open.
 func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)
@@ -109,7 +112,8 @@ func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
 	return msg, waiting
 }
 
-// said is called after unhold, when the servers have been told of the task: now the tasks that waited for it are delivered again.
+// said is called after unhold, when the report about the task was sent. It has the
+// tasks that waited for it delivered again.
 func (w *worker) said(waiting []*delivery) {
 	for _, d := range waiting {
 		d.msg.again(0)

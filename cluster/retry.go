@@ -27,8 +27,7 @@ type retryKey struct{}
 //
 // Attempts may be up to 1000, and Delay and MaxDelay up to a day. If must be
 // nil, because the worker decides: it tries again after all errors except those
-// of a context. If the deadline of a task comes before the next attempt, there
-// is none. WithRetry panics if an option is out of range.
+// of a context. There is no attempt after the deadline of a task. WithRetry panics if an option is out of range.
 func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context {
 	var o concert.RetryOptions
 	if opts != nil {

@@ -129,10 +129,9 @@ func TestSameID_OneCall(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_OneLeaves: of two Submits of one call, one is canceled: by itself or
-// by its context, the first or the second one, in each state of the call. It
-// settles at once. The other one does not notice it, and the function is not
-// canceled.
+// TestSameID_OneLeaves cancels one of two Submits of a call: by Cancel or by its
+// context, the first or the second one, in each state of the call. The canceled
+// Submit settles at once. Neither the other Submit nor the function is canceled.
 func TestSameID_OneLeaves(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
@@ -540,8 +539,8 @@ func TestSameID_Shutdown(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSession: a task that waits for long until another session's
-// task of the same id has run is none whose workers were lost.
+// TestSameID_OtherSession: a task that waits for long for the task of another session
+// with the same id does not count as one whose workers were lost.
 func TestSameID_OtherSession(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	access := cluster.Access{InProcess: embedded(t, "")}
@@ -593,10 +592,10 @@ func TestSameID_OtherSessionLeaves(t *testing.T) {
 	drained(t, one)
 }
 
-// TestSameID_Random: Submits of a few ids are made and canceled at random, in two
-// programs of one client, while their functions return at random. Each Submit
-// that was not canceled has the result of its id. A canceled one has it too, or
-// is canceled. In the end, the servers hold nothing.
+// TestSameID_Random submits tasks with a few ids in two programs of one client, and
+// cancels some of them, at random. The functions return at random times. Each task
+// that was not canceled has the result of its id. A canceled task has the result or
+// is canceled. At the end, the servers store nothing.
 func TestSameID_Random(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	programs := []*cluster.Executor{dial(t, access), dial(t, access)}

@@ -152,7 +152,8 @@ func (e *Executor) stow(c *call) {
 	}
 }
 
-// post publishes the messages of calls, signed together. It leaves out calls that have ended. Whether the servers have the messages is known later: see unposted.
+// post publishes the messages of calls, signed together, except those of calls that
+// have ended. It does not wait for acknowledgments: see unposted.
 func (e *Executor) post(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })

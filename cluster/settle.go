@@ -30,7 +30,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 	if c != nil && o.Try != "" && o.Try != c.try { // it is about an earlier call of this id, or another session's
 		c = nil
 	}
-	if c == nil { // of one that has ended, by a worker that was thought to be lost
+	if c == nil { // the call has ended: this is the report of a worker that was considered lost
 		msg.Ack()
 		if o.ID.Session != "" && o.Value.Load != "" {
 			e.running.Go(func() { e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResult) })
@@ -76,7 +76,8 @@ func (e *Executor) result(msg jetstream.Msg) {
 	})
 }
 
-// fetches reports whether something that the result of a call depends on is on its way already; from now on it is.
+// fetches reports whether a large value on which the outcome of a call depends is being
+// fetched already, and marks it as being fetched.
 func (e *Executor) fetches(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -92,7 +93,7 @@ func (e *Executor) isCanceled(c *call) bool {
 	return c.canceled
 }
 
-// named returns the call of an id; nil if there is none.
+// named returns the call with an id, or nil.
 func (e *Executor) named(id wire.TaskID) *call {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -201,7 +202,7 @@ func (e *Executor) finishEnd(c *call, tell func(s *subscriber)) {
 	}
 	e.forgetLocked(c.subscribers)
 	e.mu.Unlock()
-	if c.rerouted { // or it would run once more when there are workers again as those that it was sent to first
+	if c.rerouted { // so that workers of the first contract, if any start, do not run it again
 		e.cancel(c.try)
 	}
 	e.rouse()
@@ -251,7 +252,8 @@ func (e *Executor) setAway(c *call, away bool) {
 	c.away = away
 }
 
-// giveUp ends a canceled call without a report of the cluster; but not while a worker is there that is known to run it.
+// giveUp ends a canceled call without a report of the cluster. It waits longer if a
+// worker that is known to run the call is alive.
 func (e *Executor) giveUp(c *call) {
 	e.mu.Lock()
 	if !c.ended && e.roster.alive(c.at) {
@@ -261,7 +263,7 @@ func (e *Executor) giveUp(c *call) {
 	}
 	e.mu.Unlock()
 	e.end(c, func(s *subscriber) {
-		s.settle(-1, concert.Encoded{}, fmt.Errorf("%w, which was cancelled (%w), for %v: it may run still", ErrLost, s.cause(), e.opts.Grace))
+		s.settle(-1, concert.Encoded{}, fmt.Errorf("%w within %v of its cancellation (%w): it may still be running", ErrLost, e.opts.Grace, s.cause()))
 	})
 }
 

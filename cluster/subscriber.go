@@ -118,8 +118,8 @@ func (e *Executor) newCalls(l *lane, batch *concert.Batch, contract string) []*c
 	return calls
 }
 
-// join adds the subscriber of a new call to the call of the same id. If there
-// is none, it adds the new call to the table, and reports true. It returns the
+// join adds the subscriber of a new call to the call with the same id. If the table
+// has no such call, join adds the new one and reports true. It returns the
 // canceled call whose place the new one takes, which the caller must pass to
 // finishEnd. The caller holds mu.
 func (e *Executor) join(c *call) (added bool, replaced *call) {

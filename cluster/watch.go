@@ -6,7 +6,7 @@ import (
 )
 
 // watch cancels the subscribers of a batch when the context of their submitter
-// ends. There is one for all of them, until the last one has settled.
+// ends. All subscribers of the batch share it, until the last one has settled.
 type watch struct {
 	left atomic.Int64 // subscribers that have not settled, and one for the caller of Executor.watch
 	stop func() bool  // written before the last release, which reads it

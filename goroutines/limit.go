@@ -12,8 +12,9 @@ import (
 // Limit decides how many tasks of a pool run at a time; see Options.Limit.
 type Limit interface {
 	// Limit returns how many may run from now on, at least 1. It is called with the zero Event by New, and then with
-	// each event of the pool's tasks, on the goroutine in which that happens, one at a time. It is to be
-	// quick, and must not use the pool. If it does not return for a second, it gets no events until it does.
+	// each event of the pool's tasks, on the goroutine of that event, one at a time. It should
+	// return quickly, and must not use the pool. While a call takes longer than a second,
+	// Limit is not called with further events.
 	Limit(concert.Event) int
 }
 

@@ -259,8 +259,8 @@ func (e *siblingFailed) Is(target error) bool { return target == context.Cancele
 // methodTime is how long the methods of an error may take that the loop asks.
 const methodTime = time.Second
 
-// isEcho is echoes for errors of anybody, whose methods may panic, end their
-// goroutine or not return. Such an error is no echo.
+// isEcho calls echoes for errors of the program, whose methods may panic, end their
+// goroutine or not return. An error with such a method is no echo.
 func isEcho(err, cause error) bool {
 	if !hasMethods(err) && !hasMethods(cause) {
 		return echoes(err, cause) // it calls none

@@ -13,7 +13,7 @@ func TestCurrentMask(t *testing.T) {
 	result := make(chan int)
 	var onThread func()
 	onThread = func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // without an Unlock: the thread ends with the goroutine
 		if unix.Gettid() == unix.Getpid() {
 			go onThread() // on another thread
 			<-t.Context().Done()
@@ -32,6 +32,6 @@ func TestCurrentMask(t *testing.T) {
 		t.Skip("a thread cannot have a mask of its own here")
 	case 0o153:
 	default:
-		t.Errorf("mask %#o, want that of the thread, 0153", mask)
+		t.Errorf("mask %#o, want the mask of the thread, 0153", mask)
 	}
 }

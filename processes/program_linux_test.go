@@ -218,7 +218,7 @@ func programReaps([]string) error {
 		go func() {
 			for {
 				if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {
-					time.Sleep(time.Millisecond) // there are none yet
+					time.Sleep(time.Millisecond) // no child has been started yet
 				}
 			}
 		}()

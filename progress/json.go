@@ -35,7 +35,7 @@ func newRecord(e concert.Event) Record {
 		r.Worker = &e.Worker
 	}
 	if e.Err != nil {
-		r.Error = concert.ErrorText(e.Err) // it is somebody's code
+		r.Error = concert.ErrorText(e.Err) // Error may be a method of the program
 	}
 	return r
 }

@@ -24,8 +24,10 @@ import (
 // NATS does not deliver a message that came by a service import of CONCERT to stream imports of its subject. So what one account says to another
 // is published once more within CONCERT: cancellations by their stream, hints and adverts by the servers.
 //
-// NATS also ends what answers such a request with the first empty message without headers, which any client can store. So workers do not ask consumers for
-// messages by a service import: a server asks for them, and they come by a stream import. See pulled.
+// NATS also ends the answers to such a request with the first empty message without
+// headers, which any client can store. So workers do not request messages of consumers
+// by a service import. A server requests them, and a stream import delivers them: see
+// pulled.
 //
 // The servers write both buckets themselves, see advertised and contractConsumer. So a worker cannot write there in the name of another one, and readers can trust
 // the headers of what is stored there.

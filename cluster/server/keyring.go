@@ -64,8 +64,8 @@ const (
 	authorityLife   = 20 * 365 * 24 * time.Hour
 )
 
-// NewKeyring opens the keyring in a directory. If there is none, it makes one,
-// and the directory as well.
+// NewKeyring opens the keyring in a directory. It creates a missing keyring, and the
+// directory as well.
 func NewKeyring(folder string) (*Keyring, error) {
 	k := &Keyring{folder}
 	switch _, err := os.Stat(k.path(certificateFile)); {

@@ -109,8 +109,8 @@ type Server struct {
 	server   *nats.Server
 	options  Options
 	issuer   *issuer   // nil without a keyring
-	door     *door     // likewise
-	brake    *throttle // likewise
+	door     *door     // nil without a keyring
+	brake    *throttle // nil without a keyring
 	folder   string    // to be removed; "" if it is the user's
 	occupied *os.File  // locked: see occupy; nil for a temporary folder
 	stop     chan struct{}

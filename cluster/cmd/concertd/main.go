@@ -75,7 +75,7 @@ key two seconds later. With three servers, copy the changed directory "keyring" 
   concertd key --folder /var/lib/concert --out ann.key client ann
   concertd key --folder /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
 `
-	keysHelp   = "Prints one holder a line: role, public key, name. Creates the keyring if there is none.\n"
+	keysHelp   = "Prints the role, the public key and the name of each holder, on one line. Creates a missing keyring.\n"
 	revokeHelp = "Running servers close the connections of the key two seconds later. Tasks that were submitted with it still run.\n"
 )
 
@@ -153,8 +153,8 @@ func folderFlag(flags *flag.FlagSet) *string {
 	return flags.String("folder", "concertd", "`DIRECTORY` of the keyring and the stored data")
 }
 
-// keyring opens the keyring in a directory. If there is none, keyring creates it and
-// says so on the error output: the directory may be misspelled.
+// keyring opens the keyring in a directory. It creates a missing keyring, and reports
+// that on the error output, because the directory may be misspelled.
 func keyring(folder string, errOut io.Writer) (*server.Keyring, error) {
 	dir := filepath.Join(folder, "keyring")
 	_, missing := os.Stat(dir)

@@ -34,8 +34,8 @@ import (
 //	concert.advert.KEY.RANDOM                                     no stream: what a server is to store in CONCERT_WORKERS
 //	concert.withdraw.KEY                                          no stream: cancellations by a client with a key, which a server stores
 //	concert.resend.KEY                                            no stream: requests to a server by a worker, see Resend
-//	concert.pull.KEY                                              no stream: requests to a server by a worker, see Pull
-//	concert.deliver.KEY.RANDOM                                    no stream: the messages that a Pull asks for
+//	concert.pull.KEY                                              no stream: Pull, of a worker to a server
+//	concert.deliver.KEY.RANDOM                                    no stream: messages for a Pull
 const (
 	TaskStream     = "CONCERT_TASKS"
 	ResultStream   = "CONCERT_RESULTS"

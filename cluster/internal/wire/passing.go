@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrLater is an error of a server's that may pass.
+// ErrLater is a transient error of a server.
 var ErrLater = errors.New("not now")
 
-// passing are the errors of servers that nobody answered for, who may later.
+// passing are the transient errors of requests that no server answered.
 var passing = []error{
 	ErrLater, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
 	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,
@@ -24,8 +24,8 @@ const (
 	notEnabledForAccount = 10039
 )
 
-// Passing reports whether an error is that nobody answered, that servers are about to choose who leads, or that the queue of a stream is full: asked later,
-// they may.
+// Passing reports whether an error is transient: no server answered, the servers are
+// electing a leader, or the queue of a stream is full.
 func Passing(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.Code == 429 {
