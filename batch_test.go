@@ -73,8 +73,8 @@ func TestBatch_Withdrawn(t *testing.T) {
 		t.Error("a canceled call starts")
 	}
 	batch.Settle(0, 3, concert.Encoded{}, errors.New("too late"))
-	if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
-		t.Errorf("Result() = %v, want ErrCancelled", err)
+	if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+		t.Errorf("Result() = %v, want ErrCanceled", err)
 	}
 	if want := []concert.EventKind{concert.TaskSubmitted, concert.TaskFinished}; !slices.Equal(ex.kinds, want) {
 		t.Errorf("events %v, want %v", ex.kinds, want)

@@ -7,11 +7,11 @@ import (
 	"concert/internal/lazy"
 )
 
-// cancelledType is the type of ErrCancelled, as a RemoteError has it.
-var cancelledType = fmt.Sprintf("%T", ErrCancelled)
+// canceledType is the type of ErrCanceled, as a RemoteError has it.
+var canceledType = fmt.Sprintf("%T", ErrCanceled)
 
 // toCause returns the error of a call elsewhere. A worker does not know the cause
-// with which the submitter's context has ended: there the cause is ErrCancelled.
+// with which the submitter's context has ended: there the cause is ErrCanceled.
 // If the function has returned that cause, toCause returns an error with the text
 // of the cause in this process, which wraps it.
 //
@@ -20,14 +20,14 @@ var cancelledType = fmt.Sprintf("%T", ErrCancelled)
 // before ctx has ended.
 func toCause(ctx, submitter context.Context, err error) error {
 	r, ok := err.(*RemoteError)
-	if !ok || r.Type != cancelledType || r.Text != ErrCancelled.Error() {
+	if !ok || r.Type != canceledType || r.Text != ErrCanceled.Error() {
 		return err
 	}
 	cause := context.Cause(ctx)
 	if cause == nil {
 		cause = context.Cause(submitter)
 	}
-	if cause == nil || cause == ErrCancelled {
+	if cause == nil || cause == ErrCanceled {
 		return err
 	}
 	return lazy.Errorf("%w", cause)

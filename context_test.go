@@ -113,7 +113,7 @@ func TestTaskContextChildren(t *testing.T) {
 		t.Errorf("contexts made from the task's started %d goroutines", n)
 	}
 	f.Cancel()
-	if got, err := f.Result(t.Context()); got != 7 || !errors.Is(err, concert.ErrCancelled) {
+	if got, err := f.Result(t.Context()); got != 7 || !errors.Is(err, concert.ErrCanceled) {
 		t.Errorf("Result() = %d, %v; want what the function returned, the cause", got, err)
 	}
 

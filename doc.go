@@ -31,7 +31,7 @@
 //
 //   - Every task settles, exactly once: with what its function returned; with
 //     a [*PanicError] if it panicked; with [ErrGoexit] if it ended its
-//     goroutine; with [ErrCancelled], [ErrClosed] or the executor's own error
+//     goroutine; with [ErrCanceled], [ErrClosed] or the executor's own error
 //     if it never ran.
 //   - The error of a task has the index of its input in a Map, and the label
 //     that [WithLabel] or [WithInputLabels] has given to the task: see [InputOf].

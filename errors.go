@@ -12,12 +12,12 @@ var (
 	// Close or Shutdown.
 	ErrClosed = errors.New("concert: executor closed")
 
-	// ErrCancelled is wrapped by the error of a task that was canceled before
+	// ErrCanceled is wrapped by the error of a task that was canceled before
 	// it started; the text of the error says so. It is also the cause of the
 	// context of a running task that is canceled. The state tells the two
-	// apart: [Future.State] is Cancelled or Finished. errors.Is finds
+	// apart: [Future.State] is Canceled or Finished. errors.Is finds
 	// [context.Canceled] in it.
-	ErrCancelled error = cancelled{}
+	ErrCanceled error = canceled{}
 
 	// ErrGoexit is the error of a task that ended its goroutine with
 	// [runtime.Goexit], as testing.T.FailNow does.
@@ -34,32 +34,32 @@ var (
 	ErrNotRegistered = errors.New("concert: function not registered")
 )
 
-// cancelled is the type of ErrCancelled.
-type cancelled struct{}
+// canceled is the type of ErrCanceled.
+type canceled struct{}
 
 // Error does not say whether the task had started.
-func (cancelled) Error() string { return "concert: task canceled" }
+func (canceled) Error() string { return "concert: task canceled" }
 
 // Is reports that the error is also context.Canceled.
-func (cancelled) Is(target error) bool { return target == context.Canceled }
+func (canceled) Is(target error) bool { return target == context.Canceled }
 
 // neverStarted is the error of a task that was canceled, whose context ended,
-// or whose executor was shut down, before it started. It is ErrCancelled and
+// or whose executor was shut down, before it started. It is ErrCanceled and
 // its cause, which is nil for a plain Cancel.
 type neverStarted struct{ cause error }
 
 // Error says that the task did not start, and why.
 func (e *neverStarted) Error() string {
 	const text = "concert: task canceled before it started"
-	if e.cause == nil || e.cause == ErrCancelled {
+	if e.cause == nil || e.cause == ErrCanceled {
 		return text
 	}
 	return text + ": " + e.cause.Error()
 }
 
-// Is reports that the error is also ErrCancelled, and so context.Canceled.
+// Is reports that the error is also ErrCanceled, and so context.Canceled.
 func (e *neverStarted) Is(target error) bool {
-	return target == ErrCancelled || target == context.Canceled
+	return target == ErrCanceled || target == context.Canceled
 }
 
 // Unwrap returns the cause.
@@ -73,7 +73,7 @@ type closedError struct{ cause error }
 
 // Error says that the executor was closed, and why.
 func (e *closedError) Error() string {
-	if e.cause == nil || e.cause == ErrCancelled {
+	if e.cause == nil || e.cause == ErrCanceled {
 		return ErrClosed.Error()
 	}
 	return ErrClosed.Error() + ": shutdown: " + e.cause.Error()
@@ -94,8 +94,8 @@ func (e *closedError) Unwrap() error {
 type ShutdownError struct {
 	// Cause is the cause with which the context given to Shutdown ended.
 	Cause error
-	// Cancelled is the number of tasks that were canceled before they started.
-	Cancelled int
+	// Canceled is the number of tasks that were canceled before they started.
+	Canceled int
 	// Running has the name of each task that was still running when the grace
 	// period was over.
 	Running []string
@@ -105,8 +105,8 @@ type ShutdownError struct {
 func (e *ShutdownError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)
-	if e.Cancelled > 0 {
-		fmt.Fprintf(&b, "; %d waiting canceled", e.Cancelled)
+	if e.Canceled > 0 {
+		fmt.Fprintf(&b, "; %d waiting canceled", e.Canceled)
 	}
 	if len(e.Running) > 0 {
 		const most = 5

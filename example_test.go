@@ -232,7 +232,7 @@ func ExampleFuture_Cancel() {
 	_, err := fut.Result(ctx)
 	fmt.Println(err)
 	// Output:
-	// true cancelled
+	// true canceled
 	// concert: task canceled before it started
 }
 

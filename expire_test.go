@@ -41,7 +41,7 @@ func TestExpire(t *testing.T) {
 	if !s.tasks[0].Expire() {
 		t.Error("it does not expire")
 	}
-	if _, err := fut.Result(t.Context()); !errors.Is(err, why) || !errors.Is(err, concert.ErrCancelled) && !errors.Is(err, context.Canceled) {
+	if _, err := fut.Result(t.Context()); !errors.Is(err, why) || !errors.Is(err, concert.ErrCanceled) && !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if s.tasks[0].Expire() {

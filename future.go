@@ -8,7 +8,7 @@ import "context"
 type Future[T any] struct {
 	task Task
 
-	// Written by the task's owner before the task is finished or cancelled;
+	// Written by the task's owner before the task is finished or canceled;
 	// read only after that was seen.
 	value T
 	err   error
@@ -17,13 +17,13 @@ type Future[T any] struct {
 // State is the state of a task.
 type State uint8
 
-// The states of a future. Pending leads to Running or Cancelled, Running to
+// The states of a future. Pending leads to Running or Canceled, Running to
 // Finished.
 const (
-	Pending   State = iota // the task waits for a worker
-	Running                // a worker has started the task
-	Finished               // its function returned, panicked or ended its goroutine
-	Cancelled              // it was canceled before it started
+	Pending  State = iota // the task waits for a worker
+	Running               // a worker has started the task
+	Finished              // its function returned, panicked or ended its goroutine
+	Canceled              // it was canceled before it started
 )
 
 // Result waits until the task has settled, and returns its value or its error.
@@ -71,8 +71,8 @@ func (f *Future[T]) State() State {
 		return Running
 	case finished:
 		return Finished
-	case cancelledState:
-		return Cancelled
+	case canceledState:
+		return Canceled
 	}
 	return Pending
 }
@@ -84,13 +84,13 @@ func (f *Future[T]) State() State {
 func (f *Future[T]) Input() *Input { return f.task.input() }
 
 // Cancel asks the task to end, and never blocks. A task that has not started
-// never starts: its error wraps [ErrCancelled], and this call and all later
+// never starts: its error wraps [ErrCanceled], and this call and all later
 // ones return true. If the task is running, its context is canceled with the
-// cause ErrCancelled, and Cancel returns false: the outcome is what the
+// cause ErrCanceled, and Cancel returns false: the outcome is what the
 // function then returns. If the task has finished, Cancel does nothing and
 // returns false.
 func (f *Future[T]) Cancel() bool {
-	return f.task.Cancel(nil) || f.task.state() == cancelledState
+	return f.task.Cancel(nil) || f.task.state() == canceledState
 }
 
 // OnDone calls fn once, when the task has settled: on the goroutine of the
@@ -131,8 +131,8 @@ func (s State) String() string {
 		return "running"
 	case Finished:
 		return "finished"
-	case Cancelled:
-		return "cancelled"
+	case Canceled:
+		return "canceled"
 	}
 	return "unknown state"
 }

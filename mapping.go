@@ -281,7 +281,7 @@ func (m *mapping[In, Out]) start(ctx context.Context) bool {
 		return true
 	}
 	if !r.task.move(pending, idle) {
-		return false // it was cancelled, or the consumer runs it
+		return false // it was canceled, or the consumer runs it
 	}
 	full := isNoRoom(err)
 	m.mu.Lock()

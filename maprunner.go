@@ -133,15 +133,15 @@ func (m *mapping[In, Out]) interrupt(cause error) {
 // drop is called instead of run when the executor, or stop, gives the runner up.
 func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 	m := r.m
-	if cancelled, ok := err.(*neverStarted); ok { // the executor has canceled it, as Shutdown does
-		err = &closedError{cancelled.cause}
+	if canceled, ok := err.(*neverStarted); ok { // the executor has canceled it, as Shutdown does
+		err = &closedError{canceled.cause}
 	}
 	m.mu.Lock()
 	if m.failure == nil {
 		m.failure = err
 	}
 	r.endContext()
-	t.settle(cancelledState, s)
+	t.settle(canceledState, s)
 	m.active.Add(-1)
 	m.mu.Unlock()
 	m.rouse()

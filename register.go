@@ -33,7 +33,7 @@ import (
 // process. Its values do not. A deadline is sent as a time. The cause that
 // [context.WithTimeoutCause] or [context.WithCancelCause] sets is not sent: in
 // the other process, [context.Cause] is [context.DeadlineExceeded] or
-// [ErrCancelled]. [RemoteError] describes the error that the submitter
+// [ErrCanceled]. [RemoteError] describes the error that the submitter
 // receives.
 //
 // A copy is exact. If a value cannot be copied exactly, the task fails with an

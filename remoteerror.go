@@ -17,7 +17,7 @@ import (
 //
 // If a task is canceled and returns [context.Cause] of its context, its error is
 // the cause in the submitter, as in the same process. In two cases it is not. A
-// task that wraps the cause in another error wraps [ErrCancelled], as a worker does
+// task that wraps the cause in another error wraps [ErrCanceled], as a worker does
 // not know the cause. And the cause of a deadline, as given to
 // [context.WithTimeoutCause], stays in the submitter: the error is
 // [context.DeadlineExceeded].

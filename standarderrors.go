@@ -62,7 +62,7 @@ func standardSentinels() map[string]error {
 		"os.ErrProcessDone":          os.ErrProcessDone,
 		"os.ErrNoHandle":             os.ErrNoHandle,
 		"concert.ErrClosed":          ErrClosed,
-		"concert.ErrCancelled":       ErrCancelled,
+		"concert.ErrCanceled":        ErrCanceled,
 		"concert.ErrGoexit":          ErrGoexit,
 		"concert.ErrDeadlock":        ErrDeadlock,
 		"concert.ErrNotRegistered":   ErrNotRegistered,

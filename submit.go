@@ -138,7 +138,7 @@ func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
 
 func (c *call[In, Out]) drop(t *Task, err error, s *strand) {
 	c.future.err = t.failure(err)
-	c.end(cancelledState, s, -1)
+	c.end(canceledState, s, -1)
 }
 
 // end settles the task, whose outcome has been written, on the goroutine of

@@ -84,7 +84,7 @@ const (
 	running
 	finishing
 	finished
-	cancelledState
+	canceledState
 
 	stateMask = 0x7f
 	watched   = 0x80
@@ -146,7 +146,7 @@ func (t *Task) fail(err error, s *strand) bool {
 }
 
 // Cancel asks the task to end. A task that has not started never starts; its
-// error is ErrCancelled and cause (nil for none) to errors.Is. For a running
+// error is ErrCanceled and cause (nil for none) to errors.Is. For a running
 // task, Cancel cancels the context. It reports whether the task had not
 // started.
 func (t *Task) Cancel(cause error) bool {
@@ -166,7 +166,7 @@ func (t *Task) Cancel(cause error) bool {
 		case claimed:
 			if !t.group.queue.Withdraw(t) {
 				if cause == nil {
-					cause = ErrCancelled
+					cause = ErrCanceled
 				}
 				t.job.interrupt(t, cause)
 				return false
@@ -181,7 +181,7 @@ func (t *Task) Cancel(cause error) bool {
 			return true
 		case running:
 			if cause == nil {
-				cause = ErrCancelled
+				cause = ErrCanceled
 			}
 			t.job.interrupt(t, cause)
 		}

@@ -77,7 +77,7 @@ async def measure(kind, n):
         for t in tasks:
             t.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return {"created": (created - begin) / n, "cancelled": (time.perf_counter_ns() - middle) / n, "bytes": size}[kind.split()[1]]
+        return {"created": (created - begin) / n, "canceled": (time.perf_counter_ns() - middle) / n, "bytes": size}[kind.split()[1]]
     return (time.perf_counter_ns() - begin) / n
 
 

@@ -186,12 +186,12 @@ func BenchmarkLoop(b *testing.B) {
 	})
 }
 
-// BenchmarkMillion: a million coroutines that sleep, and are cancelled.
+// BenchmarkMillion: a million coroutines that sleep, and are canceled.
 func BenchmarkMillion(b *testing.B) {
 	const n = 1_000_000
 	b.Run("loop", func(b *testing.B) {
 		for range b.N {
-			sleepers(b, n, func(slept, cancelled func()) {
+			sleepers(b, n, func(slept, canceled func()) {
 				loop.Run(b.Context(), &loop.Options{Stall: -1}, func(ctx context.Context, g *loop.Group) error {
 					for range n {
 						g.Go(func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) })
@@ -201,13 +201,13 @@ func BenchmarkMillion(b *testing.B) {
 					g.Cancel()
 					return nil
 				})
-				cancelled()
+				canceled()
 			})
 		}
 	})
 	b.Run("goroutines", func(b *testing.B) {
 		for range b.N {
-			sleepers(b, n, func(slept, cancelled func()) {
+			sleepers(b, n, func(slept, canceled func()) {
 				ctx, cancel := context.WithCancel(b.Context())
 				var all, asleep sync.WaitGroup
 				asleep.Add(n)
@@ -226,17 +226,17 @@ func BenchmarkMillion(b *testing.B) {
 				slept()
 				cancel()
 				all.Wait()
-				cancelled()
+				canceled()
 			})
 		}
 	})
-	for _, what := range []string{"created", "cancelled", "bytes"} { // which its ns/task then is
+	for _, what := range []string{"created", "canceled", "bytes"} { // which its ns/task then is
 		b.Run("asyncio/"+what, func(b *testing.B) { inPython(b, "loop.py", "sleepers "+what, n) })
 	}
 }
 
 // sleepers times what run says, and how much more memory the process has then.
-func sleepers(b *testing.B, n int, run func(slept, cancelled func())) {
+func sleepers(b *testing.B, n int, run func(slept, canceled func())) {
 	debug.FreeOSMemory() // what another run had
 	before := resident(b, os.Getpid())
 	begin := time.Now()
@@ -245,7 +245,7 @@ func sleepers(b *testing.B, n int, run func(slept, cancelled func())) {
 		b.ReportMetric(float64(resident(b, os.Getpid())-before)/float64(n), "B/sleeper")
 		begin = time.Now()
 	}, func() {
-		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "ns/cancelled")
+		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/float64(n), "ns/canceled")
 	})
 	b.ReportMetric(0, "ns/op")
 }

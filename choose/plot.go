@@ -43,11 +43,11 @@ type mark struct {
 }
 
 const (
-	chartHeight   = 290
-	left, right   = 52.0, 470.0
-	top, bottom   = 22.0, 248.0
-	steepest      = 20 // largest over smallest throughput, above which the scale is logarithmic
-	seriesColours = 6
+	chartHeight  = 290
+	left, right  = 52.0, 470.0
+	top, bottom  = 22.0, 248.0
+	steepest     = 20 // largest over smallest throughput, above which the scale is logarithmic
+	seriesColors = 6
 )
 
 // scale takes values to places: in proportion, or to their logarithms.
@@ -95,7 +95,7 @@ func (r *Report) curves() *chart {
 		c.Columns = append(c.Columns, label{x.at(float64(n)), bottom + 18, fmt.Sprint(n)})
 	}
 	for i, name := range models {
-		s := series{Name: name, Class: fmt.Sprintf("s%d", i%seriesColours), Sample: symbol(i, 7, 5, 4)}
+		s := series{Name: name, Class: fmt.Sprintf("s%d", i%seriesColors), Sample: symbol(i, 7, 5, 4)}
 		var path strings.Builder
 		for _, p := range r.Points {
 			if p.Model != name {

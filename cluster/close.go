@@ -38,7 +38,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	// Steps: 1. what is being claimed is cancelled, and what waits, 2. what has been sent, until then or meanwhile.
+	// Steps: 1. what is being claimed is canceled, and what waits, 2. what has been sent, until then or meanwhile.
 	e.mu.Lock()
 	tasks := slices.Collect(maps.Keys(e.claims))
 	for _, l := range e.lanes {
@@ -50,10 +50,10 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	e.mu.Unlock()
 	for _, t := range tasks {
 		if t.Cancel(failure.Cause) {
-			failure.Cancelled++
+			failure.Canceled++
 		}
 	}
-	failure.Cancelled += e.group.CancelUserCode(failure.Cause)
+	failure.Canceled += e.group.CancelUserCode(failure.Cause)
 	e.mu.Lock()
 	e.collectLocked(sent)
 	e.mu.Unlock()
@@ -72,7 +72,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 		s.mu.Lock()
 		switch {
 		case s.settled && s.worker < 0:
-			failure.Cancelled++
+			failure.Canceled++
 		case !s.settled:
 			failure.Running = append(failure.Running, s.batch.Name)
 		}

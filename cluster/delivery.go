@@ -172,7 +172,7 @@ func (w *worker) start() {
 		w.free = w.free[:len(w.free)-1]
 		ctx, cancel := context.WithCancelCause(w.ctx)
 		if w.unwanted(d) {
-			cancel(concert.ErrCancelled)
+			cancel(concert.ErrCanceled)
 		}
 		d.cancel = cancel
 		quick := w.means[d.Function] > 0 && w.means[d.Function] < time.Millisecond

@@ -249,7 +249,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	return false
 }
 
-// Dropped implements concert.Queue: cancelled tasks leave the queue.
+// Dropped implements concert.Queue: canceled tasks leave the queue.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()

@@ -125,7 +125,7 @@ var (
 		case <-h.let:
 			return name, nil
 		case <-ctx.Done():
-			h.cancelled.Add(1)
+			h.canceled.Add(1)
 			return "", context.Cause(ctx)
 		}
 	})
@@ -139,10 +139,10 @@ var (
 
 // hold is where tasks of held wait.
 type hold struct {
-	began     chan struct{}
-	let       chan struct{}
-	cancelled atomic.Int64
-	failed    atomic.Bool
+	began    chan struct{}
+	let      chan struct{}
+	canceled atomic.Int64
+	failed   atomic.Bool
 }
 
 func newHold(t *testing.T) (name string, h *hold) { return t.Name(), holdOf(t.Name()) }
@@ -169,14 +169,14 @@ func TestNoWorker(t *testing.T) {
 	}
 	gone := concert.Submit(t.Context(), ex, count, 1_000_002)
 	if !gone.Cancel() {
-		t.Error("a task that waits in this process cannot be cancelled")
+		t.Error("a task that waits in this process cannot be canceled")
 	}
 	serve(t, cluster.Access{InProcess: s}, 1)
 	if n, err := fut.Result(t.Context()); n != 1_000_001*1_000_001 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if _, ran := runs.Load(1_000_002); ran {
-		t.Error("the cancelled task ran")
+		t.Error("the canceled task ran")
 	}
 }
 
@@ -309,7 +309,7 @@ func TestServerRestart(t *testing.T) {
 	s.Close()
 }
 
-// TestLargeAway: large arguments and results wait for servers that are away, as small ones do; what is cancelled meanwhile is so at once, as nobody else has it.
+// TestLargeAway: large arguments and results wait for servers that are away, as small ones do; what is canceled meanwhile is so at once, as nobody else has it.
 func TestLargeAway(t *testing.T) {
 	s := embedded(t, "")
 	client, work := &network{to: s}, &network{to: s}
@@ -328,8 +328,8 @@ func TestLargeAway(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	leaves.Cancel()
-	if _, err := leaves.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) || errors.Is(err, cluster.ErrLost) {
-		t.Errorf("%v, want that it was cancelled for certain", err)
+	if _, err := leaves.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) || errors.Is(err, cluster.ErrLost) {
+		t.Errorf("%v, want that it was canceled for certain", err)
 	}
 	client.heal(s)
 	<-h.began
@@ -373,12 +373,12 @@ func TestCancelRunning(t *testing.T) {
 	if _, err := three.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	if n := h.cancelled.Load(); n != 3 {
-		t.Errorf("%d were cancelled where they ran", n)
+	if n := h.canceled.Load(); n != 3 {
+		t.Errorf("%d were canceled where they ran", n)
 	}
 }
 
-// TestOutOfReach: a task that is cancelled settles, though nobody can be told.
+// TestOutOfReach: a task that is canceled settles, though nobody can be told.
 func TestOutOfReach(t *testing.T) {
 	s := embedded(t, "")
 	n := &network{to: s}
@@ -465,7 +465,7 @@ func TestWithID(t *testing.T) {
 			i++
 		}
 	}
-	// One that was cancelled has no outcome, and runs when it is wanted again.
+	// One that was canceled has no outcome, and runs when it is wanted again.
 	name, h := newHold(t)
 	ctx, cancel := context.WithCancel(cluster.WithID(t.Context(), "another one"))
 	gone := concert.Submit(ctx, first, held, name)

@@ -95,13 +95,13 @@ func (w *worker) erred(d *delivery, began bool, err error, o wire.Outcome) {
 }
 
 // pause is a task that has failed, and is with the servers until it is tried again. There may be many, so what it holds is what one has to
-// know to say that it is cancelled: neither the argument nor the message.
+// know to say that it is canceled: neither the argument nor the message.
 type pause struct {
 	task *delivery
 	over *time.Timer
 }
 
-// later gives a task back to the servers, to be had again after a delay. If it is cancelled in that time, this worker says so.
+// later gives a task back to the servers, to be had again after a delay. If it is canceled in that time, this worker says so.
 func (w *worker) later(d *delivery, delay time.Duration) {
 	w.mu.Lock()
 	msg, waiting := w.unhold(d)

@@ -14,7 +14,7 @@ import (
 //	Submit, Map --> lane --Claim--> calls --> the cluster
 //
 // A lane has as many calls out as there are places for them in the workers that have the function, and, if they are
-// quick, some more, so that a worker need not wait for the next one. So most of what can still be cancelled for certain is
+// quick, some more, so that a worker need not wait for the next one. So most of what can still be canceled for certain is
 // here, and what one client has sent does not keep another one waiting for longer than each of its places takes.
 type lane struct {
 	function  string
@@ -24,7 +24,7 @@ type lane struct {
 	mean      time.Duration  // about what a call runs; 0 if none has ended
 	limit     int            // of quick calls that are out
 	trips     int            // of calls that came back since the limit was set
-	travelled time.Duration  // what they took in all, from here to here
+	traveled  time.Duration  // what they took in all, from here to here
 	out       map[string]int // calls that are out, by contract
 	asleep    bool           // there is nobody to run it
 	told      bool           // and that was said
@@ -56,17 +56,17 @@ func (l *lane) ahead() int {
 func (l *lane) took(ran, out time.Duration) {
 	l.mean = smooth(l.mean, ran)
 	l.trips++
-	l.travelled += out
+	l.traveled += out
 	if l.trips < l.limit {
 		return
 	}
-	switch trip := l.travelled / time.Duration(l.trips); {
+	switch trip := l.traveled / time.Duration(l.trips); {
 	case trip > 2*lead+l.mean:
 		l.limit = max(leastLimit, l.limit*3/4)
 	case trip < lead+l.mean:
 		l.limit = min(mostLimit, l.limit*2)
 	}
-	l.trips, l.travelled = 0, 0
+	l.trips, l.traveled = 0, 0
 }
 
 // smooth is a mean when one more has taken so long. It is never 0.
@@ -84,7 +84,7 @@ type entrant struct {
 	accepted bool          // guarded by mu: it is in the queue; else the executor has closed
 }
 
-// sweep removes tasks that were cancelled. The caller holds mu.
+// sweep removes tasks that were canceled. The caller holds mu.
 func (e *Executor) sweep(l *lane) {
 	before := len(l.queue)
 	l.queue = slices.DeleteFunc(l.queue, func(t *concert.Task) bool { return !t.Waiting() })

@@ -90,7 +90,7 @@ func (w *worker) stored(key string) {
 	w.mu.Unlock()
 	if msg != nil {
 		msg.say(acknowledged)
-	} else { // it was cancelled in a pause
+	} else { // it was canceled in a pause
 		d.left.say(acknowledged)
 	}
 	w.said(waiting)

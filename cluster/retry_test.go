@@ -98,29 +98,29 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestRetryEnds: a task between two attempts is cancelled at once, and its deadline is not waited for.
+// TestRetryEnds: a task between two attempts is canceled at once, and its deadline is not waited for.
 func TestRetryEnds(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
 	ex := dial(t, access)
 	slow := cluster.WithRetry(t.Context(), &concert.RetryOptions{Attempts: 4, Delay: time.Hour, MaxDelay: time.Hour})
 
-	fut := concert.Submit(slow, ex, fussy, trial{t.Name() + "cancelled", 9})
+	fut := concert.Submit(slow, ex, fussy, trial{t.Name() + "canceled", 9})
 	// Its place is free while it waits.
 	if n, err := concert.Submit(t.Context(), ex, fussy, trial{t.Name() + "other", 0}).Result(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	for begin := time.Now(); tried(t.Name()+"cancelled") == 0; time.Sleep(time.Millisecond) {
+	for begin := time.Now(); tried(t.Name()+"canceled") == 0; time.Sleep(time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
 			t.Fatal("it is not tried")
 		}
 	}
 	fut.Cancel()
 	if _, err := fut.Result(t.Context()); !errors.Is(err, context.Canceled) || errors.Is(err, cluster.ErrLost) {
-		t.Errorf("%v, want that it was cancelled for certain", err)
+		t.Errorf("%v, want that it was canceled for certain", err)
 	}
 
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the servers forget it, or it would run when all have forgotten that it was cancelled
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the servers forget it, or it would run when all have forgotten that it was canceled
 		if tasks, _ := ex.Stored(t); tasks == 0 {
 			break
 		} else if time.Since(begin) > 20*time.Second {
@@ -133,8 +133,8 @@ func TestRetryEnds(t *testing.T) {
 	if _, err := concert.Submit(soon, ex, fussy, trial{t.Name() + "deadline", 9}).Result(t.Context()); !errors.Is(err, errFussy) || tried(t.Name()+"deadline") != 1 {
 		t.Errorf("%v after %d attempts, want one", err, tried(t.Name()+"deadline"))
 	}
-	if n := tried(t.Name() + "cancelled"); n != 1 {
-		t.Errorf("what was cancelled was tried %d times", n)
+	if n := tried(t.Name() + "canceled"); n != 1 {
+		t.Errorf("what was canceled was tried %d times", n)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestSameID_OneLeaves(t *testing.T) {
 					}
 					let()
 					settles(t, futures[0], name)
-					if n := h.cancelled.Load(); n != 0 {
+					if n := h.canceled.Load(); n != 0 {
 						t.Errorf("the function was canceled %d times", n)
 					}
 				})
@@ -221,7 +221,7 @@ func TestSameID_NoRoom(t *testing.T) {
 	for _, f := range all[1:] {
 		settles(t, f, name)
 	}
-	if n := h.cancelled.Load(); n != 0 {
+	if n := h.canceled.Load(); n != 0 {
 		t.Errorf("the function was canceled %d times", n)
 	}
 	if n := ex.Lanes(); n != 0 {
@@ -241,7 +241,7 @@ var failing = concert.Register("cluster_test.failing", func(ctx context.Context,
 	case <-h.let:
 		return name, nil
 	case <-ctx.Done():
-		h.cancelled.Add(1)
+		h.canceled.Add(1)
 		return "", context.Cause(ctx)
 	}
 })
@@ -264,7 +264,7 @@ func TestSameID_AllLeave(t *testing.T) {
 		}
 		drained(t, ex)
 	}
-	if n := h.cancelled.Load(); n != 5 {
+	if n := h.canceled.Load(); n != 5 {
 		t.Errorf("%d were canceled where they ran", n)
 	}
 }
@@ -328,7 +328,7 @@ func TestSameID_JoinsCanceled(t *testing.T) {
 	<-h.began
 	close(h.let)
 	settles(t, after, name)
-	if n := h.cancelled.Load(); n != 1 {
+	if n := h.canceled.Load(); n != 1 {
 		t.Errorf("the function was canceled %d times, want 1", n)
 	}
 }
@@ -375,7 +375,7 @@ func TestSameID_Deadlines(t *testing.T) {
 			}
 			close(h.let)
 			settles(t, long, name)
-			if n := int(h.cancelled.Load()); n != row.runs-1 {
+			if n := int(h.canceled.Load()); n != row.runs-1 {
 				t.Errorf("the function was stopped %d times, want %d", n, row.runs-1)
 			}
 			drained(t, ex)
@@ -423,7 +423,7 @@ func TestSameID_Maps(t *testing.T) {
 		t.Errorf("the other Map: %q, %v", got, err)
 	}
 	settles(t, single, name)
-	if n := h.cancelled.Load(); n != 0 {
+	if n := h.canceled.Load(); n != 0 {
 		t.Errorf("the function was canceled %d times", n)
 	}
 	drained(t, ex)
@@ -526,7 +526,7 @@ func TestSameID_Shutdown(t *testing.T) {
 				want = 3
 			}
 			var failure *concert.ShutdownError
-			if !errors.As(err, &failure) || failure.Cancelled != want || len(failure.Running) > 0 {
+			if !errors.As(err, &failure) || failure.Canceled != want || len(failure.Running) > 0 {
 				t.Errorf("Shutdown() = %v, want that %d had not begun, and none runs", err, want)
 			}
 			for _, f := range all {
@@ -586,7 +586,7 @@ func TestSameID_OtherSessionLeaves(t *testing.T) {
 	canceled(t, second)
 	close(h.let)
 	settles(t, first, name)
-	if n := h.cancelled.Load(); n != 0 {
+	if n := h.canceled.Load(); n != 0 {
 		t.Errorf("the function was canceled %d times", n)
 	}
 	drained(t, one)

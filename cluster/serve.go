@@ -185,8 +185,8 @@ func (w *worker) serve(ctx context.Context) error {
 	w.life, w.ctx = life, tasks
 	cancellations := &replay{link: w.link}
 	err := w.link.follow(ctx, life, followed{
-		stream: wire.CancelStream, prefix: wire.CancelPrefix, live: wire.CancelledPrefix, read: cancellations.read, close: cancellations.close, reread: heartbeat,
-	}, func(client string, body []byte, _ bool) { w.cancelled(client, body) })
+		stream: wire.CancelStream, prefix: wire.CancelPrefix, live: wire.CanceledPrefix, read: cancellations.read, close: cancellations.close, reread: heartbeat,
+	}, func(client string, body []byte, _ bool) { w.canceled(client, body) })
 	if err != nil {
 		return err
 	}
@@ -308,9 +308,9 @@ func (w *worker) makeConsumer(ctx context.Context) error {
 	return nil
 }
 
-// cancelled takes note of a task that a client does not want any more.
-func (w *worker) cancelled(client string, body []byte) {
-	key, ok := wire.CancelledKey(client, body)
+// canceled takes note of a task that a client does not want any more.
+func (w *worker) canceled(client string, body []byte) {
+	key, ok := wire.CanceledKey(client, body)
 	if !ok {
 		return
 	}
@@ -325,7 +325,7 @@ func (w *worker) cancelled(client string, body []byte) {
 	switch d := w.tries[key]; {
 	case d == nil:
 	case d.cancel != nil:
-		d.cancel(concert.ErrCancelled)
+		d.cancel(concert.ErrCanceled)
 		if d.stop != nil {
 			go d.stop() // it may still wait in the executor
 		}
@@ -351,7 +351,7 @@ func (w *worker) cancelled(client string, body []byte) {
 	w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
 }
 
-// unwanted reports whether a task has been cancelled. The caller holds mu.
+// unwanted reports whether a task has been canceled. The caller holds mu.
 func (w *worker) unwanted(d *delivery) bool {
 	tombs := w.tombs[d.ID.Client]
 	return tombs != nil && tombs.has(d.try)

@@ -79,7 +79,7 @@ func (s *subscriber) cause() error {
 	if cause := s.hasEnded(); cause != nil {
 		return cause
 	}
-	return concert.ErrCancelled
+	return concert.ErrCanceled
 }
 
 // hasEnded returns the cause with which the context of the subscriber has ended, or
@@ -261,7 +261,7 @@ func (e *Executor) runs(s *subscriber, worker int, h *wire.Hint) {
 	}
 	if s.worker < 0 && s.batch.Start(s.i, worker) {
 		s.worker = worker
-		if s.batch.Task() != nil { // from now on that is how it is cancelled
+		if s.batch.Task() != nil { // from now on that is how it is canceled
 			s.unwatch = context.AfterFunc(s.batch.Context(), func() { e.leave(s) })
 		}
 	}

@@ -278,7 +278,7 @@ func (g *get) accept(resp *http.Response) (total int64, err error) {
 	return 0, g.failStatus(resp)
 }
 
-// errStalled is the cause with which a stalled body is cancelled.
+// errStalled is the cause with which a stalled body is canceled.
 var errStalled = errors.New("the server stopped sending")
 
 // receive writes the body to the part and, if all is well, makes it the file.

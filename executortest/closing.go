@@ -101,16 +101,16 @@ var closeCases = []testCase{
 		cancel(why)
 		err := ex.Shutdown(ctx)
 		var shut *concert.ShutdownError
-		if !errors.As(err, &shut) || !errors.Is(err, why) || len(shut.Running) != 0 || shut.Cancelled != 4 {
-			s.Errorf("Shutdown() = %v (%+v); want the cause, 4 cancelled, none running", err, shut)
+		if !errors.As(err, &shut) || !errors.Is(err, why) || len(shut.Running) != 0 || shut.Canceled != 4 {
+			s.Errorf("Shutdown() = %v (%+v); want the cause, 4 canceled, none running", err, shut)
 		}
 		for i, f := range futures {
 			_, err := f.Result(s.ctx)
 			if i < 2 && (f.State() != concert.Finished || !errors.Is(err, why) && !errors.Is(err, context.Canceled)) {
 				s.Errorf("running task %d: %v, %v; want finished, with the cause", i, f, err)
 			}
-			if i >= 2 && (f.State() != concert.Cancelled || !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, why)) {
-				s.Errorf("waiting task %d: %v, %v; want cancelled, with the cause", i, f, err)
+			if i >= 2 && (f.State() != concert.Canceled || !errors.Is(err, concert.ErrCanceled) || !errors.Is(err, why)) {
+				s.Errorf("waiting task %d: %v, %v; want canceled, with the cause", i, f, err)
 			}
 		}
 		if err := ex.Shutdown(s.ctx); err != nil {
@@ -134,7 +134,7 @@ var closeCases = []testCase{
 		cancel(why)
 		shut := make(chan error, 1)
 		go func() { shut <- ex.Shutdown(ctx) }()
-		running.Result(s.ctx) // it has been cancelled: whatever Shutdown looks at, it has seen
+		running.Result(s.ctx) // it has been canceled: whatever Shutdown looks at, it has seen
 		close(may)
 		if _, err := f.Result(s.ctx); !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
 			s.Errorf("Result() of the task that was being encoded: %v, want the cause", err)
@@ -203,7 +203,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"CloseStorm", "submitters, cancellers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
+	{"CloseStorm", "submitters, cancelers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
 		rounds := 20
 		if testing.Short() || s.Far {
 			rounds = 5
@@ -268,8 +268,8 @@ var closeCases = []testCase{
 			patience := time.AfterFunc(time.Second/2, func() { cancel(tired) })
 			f := concert.Submit(ctx, ex, hold, g)
 			patience.Stop()
-			if f.State() == concert.Cancelled {
-				if _, err := f.Result(s.ctx); !errors.Is(err, tired) || !errors.Is(err, concert.ErrCancelled) {
+			if f.State() == concert.Canceled {
+				if _, err := f.Result(s.ctx); !errors.Is(err, tired) || !errors.Is(err, concert.ErrCanceled) {
 					s.Errorf("Result() of a task for which there was no room = %v", err)
 				}
 				break
@@ -287,7 +287,7 @@ var closeCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"CancelMakesRoom", "a cancelled task must not keep its place in the queue", func(s *suite) {
+	{"CancelMakesRoom", "a canceled task must not keep its place in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 4})
 		g := s.gate()
 		first := concert.Submit(s.ctx, ex, hold, g)

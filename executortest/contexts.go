@@ -61,7 +61,7 @@ var contextCases = []testCase{
 			n, err := f.Result(s.ctx)
 			switch {
 			case err == nil && n == 9: // no method of the context was called
-			case err == nil || !errors.Is(err, concert.ErrCancelled) && !errors.Is(err, concert.ErrGoexit):
+			case err == nil || !errors.Is(err, concert.ErrCanceled) && !errors.Is(err, concert.ErrGoexit):
 				s.Errorf("%s: %d, %v; want the result, or that it never started", how, n, err)
 			}
 			must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
@@ -108,8 +108,8 @@ var contextCases = []testCase{
 		g.open()
 		must[string](s)(held.Result(s.ctx))
 		n, err := waiting.Result(s.ctx)
-		if !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, cause) {
-			s.Errorf("Result() = %d, %v; want ErrCancelled and the cause", n, err)
+		if !errors.Is(err, concert.ErrCanceled) || !errors.Is(err, cause) {
+			s.Errorf("Result() = %d, %v; want ErrCanceled and the cause", n, err)
 		}
 		g2 := s.gate()
 		inner, cancel = context.WithCancelCause(s.ctx)

@@ -33,7 +33,7 @@ var errorCases = []testCase{
 			end  func(ex concert.Executor, f *concert.Future[string], cancel context.CancelCauseFunc)
 			want error // besides context.Canceled
 		}{
-			{"Cancel", func(_ concert.Executor, f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCancelled},
+			{"Cancel", func(_ concert.Executor, f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCanceled},
 			{"context", func(_ concert.Executor, _ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(why) }, nil},
 			{"Shutdown", func(ex concert.Executor, _ *concert.Future[string], _ context.CancelCauseFunc) {
 				ctx, cancel := context.WithCancelCause(s.ctx)
@@ -48,11 +48,11 @@ var errorCases = []testCase{
 			way.end(ex, waiting, cancel)
 			way.end(ex, running, cancel)
 			_, err := running.Result(s.ctx)
-			if !isCancelled(err, way.want) || strings.Contains(err.Error(), beforeItStarted) || running.State() != concert.Finished {
+			if !isCanceled(err, way.want) || strings.Contains(err.Error(), beforeItStarted) || running.State() != concert.Finished {
 				s.Errorf("%s of a running task: %v, %v; want that it was canceled, not %q", way.name, running.State(), err, beforeItStarted)
 			}
 			_, err = waiting.Result(s.ctx)
-			if !isCancelled(err, concert.ErrCancelled) || strings.Count(err.Error(), beforeItStarted) != 1 || waiting.State() != concert.Cancelled {
+			if !isCanceled(err, concert.ErrCanceled) || strings.Count(err.Error(), beforeItStarted) != 1 || waiting.State() != concert.Canceled {
 				s.Errorf("%s of a waiting task: %v, %v; want that it was canceled %q", way.name, waiting.State(), err, beforeItStarted)
 			}
 			if way.name != "Cancel" && !errors.Is(err, why) {
@@ -72,7 +72,7 @@ var errorCases = []testCase{
 			"a cause":    {func(_ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(why) }, why, "time to go"},
 			"no cause":   {func(_ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(nil) }, context.Canceled, "context canceled"},
 			"a sentinel": {func(_ *concert.Future[string], cancel context.CancelCauseFunc) { cancel(io.EOF) }, io.EOF, "EOF"},
-			"Cancel":     {func(f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCancelled, concert.ErrCancelled.Error()},
+			"Cancel":     {func(f *concert.Future[string], _ context.CancelCauseFunc) { f.Cancel() }, concert.ErrCanceled, concert.ErrCanceled.Error()},
 		} {
 			ex := s.executor(Config{Workers: 1})
 			ctx, cancel := context.WithCancelCause(s.ctx)
@@ -86,8 +86,8 @@ var errorCases = []testCase{
 				}
 				continue
 			}
-			if err == nil || !errors.Is(err, c.want) || errors.Is(err, concert.ErrCancelled) != (c.want == concert.ErrCancelled) || err.Error() != c.text {
-				s.Errorf("%s: %v, ErrCancelled %t; want %v", name, err, errors.Is(err, concert.ErrCancelled), c.want)
+			if err == nil || !errors.Is(err, c.want) || errors.Is(err, concert.ErrCanceled) != (c.want == concert.ErrCanceled) || err.Error() != c.text {
+				s.Errorf("%s: %v, ErrCanceled %t; want %v", name, err, errors.Is(err, concert.ErrCanceled), c.want)
 			}
 		}
 	}},
@@ -110,7 +110,7 @@ var errorCases = []testCase{
 						err := second(f.Result(s.ctx))
 						g.open()
 						must[string](s)(held.Result(s.ctx))
-						if errors.Is(err, why) && errors.Is(err, concert.ErrCancelled) {
+						if errors.Is(err, why) && errors.Is(err, concert.ErrCanceled) {
 							return why
 						}
 						return fmt.Errorf("a waiting task: %w", err)
@@ -141,8 +141,8 @@ var errorCases = []testCase{
 					leave()
 				}
 				foreign := s.Foreign && errors.Is(err, context.Canceled)
-				if !foreign && (!errors.Is(err, why) || errors.Is(err, concert.ErrCancelled)) {
-					s.Errorf("%s: %v, ErrCancelled %t; want %v", name, err, errors.Is(err, concert.ErrCancelled), why)
+				if !foreign && (!errors.Is(err, why) || errors.Is(err, concert.ErrCanceled)) {
+					s.Errorf("%s: %v, ErrCanceled %t; want %v", name, err, errors.Is(err, concert.ErrCanceled), why)
 				}
 			}
 		}
@@ -200,7 +200,7 @@ var errorCases = []testCase{
 			must[string](s)(f.Result(s.ctx))
 			return
 		}
-		if _, err := f.Result(s.ctx); !isCancelled(err, concert.ErrCancelled) || strings.Contains(err.Error(), beforeItStarted) {
+		if _, err := f.Result(s.ctx); !isCanceled(err, concert.ErrCanceled) || strings.Contains(err.Error(), beforeItStarted) {
 			s.Errorf("Result() of a running task that was killed: %v; want that it was canceled, not %q", err, beforeItStarted)
 		}
 	}},
@@ -235,7 +235,7 @@ var errorCases = []testCase{
 			time.AfterFunc(10*time.Millisecond, cancel)
 			for _, f := range futures {
 				wait(f)
-				if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) || f.State() != concert.Cancelled {
+				if _, err := f.Result(s.ctx); !errors.Is(err, context.Canceled) || f.State() != concert.Canceled {
 					s.Errorf("%s of a task whose context ended in the queue: %v, %v; want that it was canceled", name, err, f.State())
 				}
 			}
@@ -275,7 +275,7 @@ var errorCases = []testCase{
 			ctx.strike()
 		}()
 		for _, err := range concert.Map(ctx, ex, hold, slices.Values([]gate{g})) {
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, concert.ErrCancelled) {
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, concert.ErrCanceled) {
 				s.Errorf("Map() whose deadline passes: %v, want DeadlineExceeded", err)
 			}
 		}
@@ -324,12 +324,12 @@ func (s *suite) expired(what string, f *concert.Future[string], started bool) {
 		s.Errorf("%s: %v, want DeadlineExceeded", what, err)
 		return
 	}
-	state := concert.Cancelled
+	state := concert.Canceled
 	if started {
 		state = concert.Finished
 	}
-	if f.State() != state || errors.Is(err, concert.ErrCancelled) == started || errors.Is(err, context.Canceled) == started || strings.Contains(err.Error(), beforeItStarted) == started {
-		s.Errorf("%s: %v, %v; want %v, and if it did not start ErrCancelled and %q", what, f.State(), err, state, beforeItStarted)
+	if f.State() != state || errors.Is(err, concert.ErrCanceled) == started || errors.Is(err, context.Canceled) == started || strings.Contains(err.Error(), beforeItStarted) == started {
+		s.Errorf("%s: %v, %v; want %v, and if it did not start ErrCanceled and %q", what, f.State(), err, state, beforeItStarted)
 	}
 }
 
@@ -359,9 +359,9 @@ func (c *clock) Err() error {
 	}
 }
 
-// isCancelled reports whether err is context.Canceled, or the cause that a
+// isCanceled reports whether err is context.Canceled, or the cause that a
 // case has given, and also, unless nil, want.
-func isCancelled(err, want error) bool {
+func isCanceled(err, want error) bool {
 	if err == nil || want != nil && !errors.Is(err, want) {
 		return false
 	}

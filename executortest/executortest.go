@@ -36,7 +36,7 @@ type Traits struct {
 	// function that was not registered is ErrNotRegistered.
 	Shared bool
 
-	// Kills says that a task which ignores its cancelled context is ended by
+	// Kills says that a task which ignores its canceled context is ended by
 	// force, and its future settles with an error.
 	Kills bool
 
@@ -71,7 +71,7 @@ type Hook struct {
 type Config struct {
 	Workers  int              // how many tasks run at the same time, exactly
 	Queue    int              // how many may wait besides; an executor may add what its workers fetch ahead
-	Grace    time.Duration    // how long Shutdown waits for tasks that it cancelled
+	Grace    time.Duration    // how long Shutdown waits for tasks that it canceled
 	Timeout  time.Duration    // how long a task may run; zero means no bound; for an executor with Traits.Expired
 	Observer concert.Observer // may be nil
 }

@@ -73,7 +73,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"CancelPending", "a cancelled task must not run, and its waiters must not wait for its turn", func(s *suite) {
+	{"CancelPending", "a canceled task must not run, and its waiters must not wait for its turn", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g, never := s.gate(), s.gate()
 		first := concert.Submit(s.ctx, ex, hold, g)
@@ -85,17 +85,17 @@ var futureCases = []testCase{
 			}
 		}
 		_, err := f.Result(s.ctx)
-		if !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, context.Canceled) {
-			s.Errorf("Result() of a cancelled task: %v; want ErrCancelled, which is context.Canceled", err)
+		if !errors.Is(err, concert.ErrCanceled) || !errors.Is(err, context.Canceled) {
+			s.Errorf("Result() of a canceled task: %v; want ErrCanceled, which is context.Canceled", err)
 		}
-		if f.State() != concert.Cancelled {
-			s.Errorf("State() = %v, want cancelled", f.State())
+		if f.State() != concert.Canceled {
+			s.Errorf("State() = %v, want canceled", f.State())
 		}
 		g.open()
 		must[string](s)(first.Result(s.ctx))
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 		if n := never.entered(); n != 0 {
-			s.Error("the cancelled task ran")
+			s.Error("the canceled task ran")
 		}
 	}},
 
@@ -129,8 +129,8 @@ var futureCases = []testCase{
 		cancel(why)
 		g.open()
 		must[string](s)(first.Result(s.ctx))
-		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) || !errors.Is(err, why) {
-			s.Errorf("Result() = %v; want ErrCancelled with the cause", err)
+		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) || !errors.Is(err, why) {
+			s.Errorf("Result() = %v; want ErrCanceled with the cause", err)
 		}
 		if never.entered() != 0 {
 			s.Error("the task ran although its context had ended")
@@ -161,7 +161,7 @@ var futureCases = []testCase{
 
 	{"CancelRace", "cancellation and completion in the same instant must leave exactly one outcome", func(s *suite) {
 		ex := s.executor(Config{})
-		var ran, cancelled int
+		var ran, canceled int
 		for i := range s.many(10_000) {
 			f := concert.Submit(s.ctx, ex, square, i)
 			var calls atomic.Int32
@@ -181,8 +181,8 @@ var futureCases = []testCase{
 			switch {
 			case err == nil && got == i*i && !dropped && f.State() == concert.Finished:
 				ran++
-			case errors.Is(err, concert.ErrCancelled) && dropped && f.State() == concert.Cancelled:
-				cancelled++
+			case errors.Is(err, concert.ErrCanceled) && dropped && f.State() == concert.Canceled:
+				canceled++
 			case errors.Is(err, context.Canceled) && !dropped && f.State() == concert.Finished:
 				ran++ // an executor may stop a function that does not look
 			default:
@@ -192,7 +192,7 @@ var futureCases = []testCase{
 				s.Fatalf("task %d has more than one outcome: %d, %v and %d, %v; %d callbacks", i, got, err, again, err2, calls.Load())
 			}
 		}
-		s.Logf("%d ran, %d were cancelled", ran, cancelled)
+		s.Logf("%d ran, %d were canceled", ran, canceled)
 	}},
 
 	{"Panic", "a panic is the task's, not the pool's, and says where", func(s *suite) {

@@ -122,8 +122,8 @@ func withObserver(s *suite, kinds []concert.EventKind, do func()) {
 		if _, err := held.Result(s.ctx); err != nil {
 			s.Errorf("Result() %s: %v", why, err)
 		}
-		if _, err := dropped.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) {
-			s.Errorf("Result() of a canceled task %s: %v, want ErrCancelled", why, err)
+		if _, err := dropped.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) {
+			s.Errorf("Result() of a canceled task %s: %v, want ErrCanceled", why, err)
 		}
 		if _, err := concert.Submit(s.ctx, ex, fail, "sentinel").Result(s.ctx); !errors.Is(err, errOurs) {
 			s.Errorf("Result() of a task that fails %s: %v", why, err)

@@ -231,8 +231,8 @@ var userCodeCases = []testCase{
 			if byCancel.Cancel() != (at == encodingArgument) {
 				s.Errorf("%s: Cancel does not report correctly whether the task had started", at)
 			}
-			if _, err := byCancel.Result(s.ctx); !errors.Is(err, concert.ErrCancelled) {
-				s.Errorf("%s: %v after a Cancel; want ErrCancelled", at, err)
+			if _, err := byCancel.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) {
+				s.Errorf("%s: %v after a Cancel; want ErrCanceled", at, err)
 			}
 		}
 	}},

@@ -31,7 +31,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"AsCompletedCorners", "duplicates once, finished ones first, cancelled ones too; Python found each the hard way", func(s *suite) {
+	{"AsCompletedCorners", "duplicates once, finished ones first, canceled ones too; Python found each the hard way", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		done := concert.Submit(s.ctx, ex, hold, openGate(s))

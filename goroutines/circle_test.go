@@ -309,7 +309,7 @@ func TestCircle_Canceled(t *testing.T) {
 				return f.Result(ctx)
 			}, 0)
 			close(begin)
-			if _, err := g.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) || errors.Is(err, concert.ErrDeadlock) {
+			if _, err := g.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) || errors.Is(err, concert.ErrDeadlock) {
 				t.Fatalf("the wait for a canceled task returned %v", err)
 			}
 		})

@@ -326,7 +326,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	failure.Cancelled = p.cancelAll(failure.Cause)
+	failure.Canceled = p.cancelAll(failure.Cause)
 	grace := time.NewTimer(max(0, p.opts.Grace))
 	defer grace.Stop()
 	// A worker that had taken a task from the queue and not yet begun with it

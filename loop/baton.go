@@ -21,7 +21,7 @@ package loop
 //    (unlock does so). So when held is false the ready line is empty.
 // 3. A coroutine that is woken has had its state changed under mu by the one who woke it, once:
 //    who finds it not parked any more has come too late, and knows so. That is what keeps an
-//    item that is handed to a coroutine from being lost when the coroutine is cancelled in the
+//    item that is handed to a coroutine from being lost when the coroutine is canceled in the
 //    same instant: whoever was first decides.
 // 4. What a coroutine blocks on is interrupted after mu was let go of (release), as that is foreign code. The
 //    coroutine does not go on before that has returned, or the interrupt could hit what it does next.

@@ -194,7 +194,7 @@ func ExampleOutcomes() {
 	// 0 concert: loop_test.ExampleOutcomes.func1.3: task panicked: a mistake
 }
 
-// The quickest of several mirrors; the others are cancelled.
+// The quickest of several mirrors; the others are canceled.
 func ExampleFirst() {
 	mirror := func(name string, d time.Duration) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) { return name, loop.Sleep(ctx, d) }

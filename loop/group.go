@@ -57,7 +57,7 @@ func (g *Group) do(body func() error) error {
 	returned := false
 	defer func() {
 		if !returned { // a panic or a Goexit
-			g.end(errCancelled)
+			g.end(errCanceled)
 			g.join()
 		}
 		g.left = true
@@ -83,9 +83,9 @@ func (g *Group) do(body func() error) error {
 }
 
 // errDone is the cause for background children to end, and for those of Cancel.
-var errDone error = cancelled("loop: the group is done")
+var errDone error = canceled("loop: the group is done")
 
-// join waits until the children have ended: first those that are waited for, then, cancelled, the rest.
+// join waits until the children have ended: first those that are waited for, then, canceled, the rest.
 func (g *Group) join() {
 	g.wait(func() bool { return g.live == g.background })
 	if g.live > 0 {
@@ -225,7 +225,7 @@ func (g *Group) failed(err error, t *Task) {
 	switch {
 	case err == nil:
 	case t != nil && t.ctx.over.Load() && !g.ctx.over.Load() && isEcho(err, t.ctx.cause):
-		// It alone was cancelled.
+		// It alone was canceled.
 	case g.ctx.over.Load() && isEcho(err, g.ctx.cause):
 		if g.echo == nil {
 			g.echo = err
@@ -272,7 +272,7 @@ func isEcho(err, cause error) bool {
 // hasMethods reports whether an error has a method that echoes calls.
 func hasMethods(err error) bool {
 	switch err.(type) {
-	case cancelled, *siblingFailed:
+	case canceled, *siblingFailed:
 		return false // those of this package return at once
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
 		return true

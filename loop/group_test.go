@@ -140,7 +140,7 @@ func TestGroupFromOutside(t *testing.T) {
 				return nil
 			})
 			if err != nil {
-				t.Errorf("%s: nobody said that he was cancelled: %v", name, err)
+				t.Errorf("%s: nobody said that he was canceled: %v", name, err)
 			}
 			cancel()
 		}
@@ -157,7 +157,7 @@ func TestGroupCancel(t *testing.T) {
 	})
 }
 
-// TestTaskCancel: a child that is cancelled by itself is no failure of its group, unless it makes one of it.
+// TestTaskCancel: a child that is canceled by itself is no failure of its group, unless it makes one of it.
 func TestTaskCancel(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		a := g.Go(sleeps(time.Hour, nil))
@@ -183,7 +183,7 @@ func TestTaskCancel(t *testing.T) {
 	}
 }
 
-// TestBackground: such children live as long as the rest, and are then cancelled and waited for.
+// TestBackground: such children live as long as the rest, and are then canceled and waited for.
 func TestBackground(t *testing.T) {
 	ticks, cleaned := 0, false
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -234,7 +234,7 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-// TestSpawn: a result is there for all who wait, in the loop or by a cancelled wait.
+// TestSpawn: a result is there for all who wait, in the loop or by a canceled wait.
 func TestSpawn(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })

@@ -67,7 +67,7 @@ func (t *Task) run(again bool) (next *Task) {
 		next = t.finish(err, again)
 	}()
 	if t.ctx.over.Load() {
-		err = t.ctx.cause // it was cancelled before it began
+		err = t.ctx.cause // it was canceled before it began
 	} else {
 		err = b.call(&t.ctx)
 	}

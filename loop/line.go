@@ -48,7 +48,7 @@ func (q *line) pop() *Task {
 }
 
 // waiters is a queue of parked coroutines, first come first served, linked through
-// Task.before and Task.behind. It belongs to the one who has the baton. One that was cancelled
+// Task.before and Task.behind. It belongs to the one who has the baton. One that was canceled
 // is still in it until it has had the baton, and is passed over.
 type waiters struct{ first, last *Task }
 

@@ -102,7 +102,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestConnCancel: a Read and a Write that are cancelled end, and the connection goes on with another context. Nothing
+// TestConnCancel: a Read and a Write that are canceled end, and the connection goes on with another context. Nothing
 // that was read is lost.
 func TestConnCancel(t *testing.T) {
 	quiet(t)
@@ -163,7 +163,7 @@ func TestConnCancel(t *testing.T) {
 	}
 }
 
-// TestConnDeadline: a deadline that the user has set is one, before and after a Read that was cancelled.
+// TestConnDeadline: a deadline that the user has set is one, before and after a Read that was canceled.
 func TestConnDeadline(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -187,7 +187,7 @@ func TestConnDeadline(t *testing.T) {
 		c.SetWriteDeadline(time.Time{})
 		g.After(time.Millisecond, func(context.Context) error { cancel(errTest); return nil })
 		if _, err := c.Read(make([]byte, 1)); err != errTest {
-			t.Errorf("Read() that is cancelled = %v", err)
+			t.Errorf("Read() that is canceled = %v", err)
 		}
 		if _, err := c.Write(make([]byte, 1)); err != errTest {
 			t.Errorf("Write() in a context that has ended = %v", err)

@@ -90,7 +90,7 @@ func TestPortalEnds(t *testing.T) {
 			t.Errorf("Run() when the loop ends = %v", err)
 		}
 		if err := p.Close(); err != errTest {
-			t.Errorf("Close() of a loop that was cancelled = %v", err)
+			t.Errorf("Close() of a loop that was canceled = %v", err)
 		}
 	})
 }
@@ -167,7 +167,7 @@ func TestExecutor(t *testing.T) {
 		if f.Cancel(); f.State() != concert.Running {
 			t.Errorf("after Cancel it is %v", f.State())
 		}
-		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
+		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
 			t.Errorf("Result() after Cancel = %v", err)
 		}
 		_, err = concert.Submit(t.Context(), pool, func(context.Context, int) (int, error) { panic("boom") }, 0).Result(t.Context())
@@ -179,7 +179,7 @@ func TestExecutor(t *testing.T) {
 	})
 }
 
-// TestOffload: while an executor works other coroutines run; a cancelled wait cancels the task. All waits of package concert
+// TestOffload: while an executor works other coroutines run; a canceled wait cancels the task. All waits of package concert
 // let the loop go on.
 func TestOffload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

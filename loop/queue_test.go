@@ -86,7 +86,7 @@ func TestQueueClose(t *testing.T) {
 	})
 }
 
-// TestQueueGetters: items go to those who wait in their order, past one that was cancelled in the
+// TestQueueGetters: items go to those who wait in their order, past one that was canceled in the
 // same instant.
 func TestQueueGetters(t *testing.T) {
 	var got []string
@@ -118,7 +118,7 @@ func TestQueueGetters(t *testing.T) {
 	}
 }
 
-// TestQueueAgainstModel: whatever is cancelled when, an item is got once or still there, and each
+// TestQueueAgainstModel: whatever is canceled when, an item is got once or still there, and each
 // producer's come in order. Puts that failed have put nothing.
 func TestQueueAgainstModel(t *testing.T) {
 	seeds := 2000

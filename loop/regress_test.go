@@ -164,7 +164,7 @@ func TestLateDeadlock(t *testing.T) {
 			return new(loop.Event).Wait(ctx) // not in the timeout
 		})
 		if !errors.Is(err, concert.ErrDeadlock) {
-			t.Errorf("cancelled from outside: %v; Run() = %v", outside, err)
+			t.Errorf("canceled from outside: %v; Run() = %v", outside, err)
 		}
 	}
 }
@@ -219,8 +219,8 @@ func TestGroupOfContext(t *testing.T) {
 	}
 }
 
-// TestCancelledAbove: coroutines below a context that was cancelled can still be seen, and do not spin.
-func TestCancelledAbove(t *testing.T) {
+// TestCanceledAbove: coroutines below a context that was canceled can still be seen, and do not spin.
+func TestCanceledAbove(t *testing.T) {
 	tree := ""
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)

@@ -168,7 +168,7 @@ func (s *scope) deafenLocked() {
 	}
 }
 
-// dropLocked is leaveLocked for a coroutine that has ended, and has left behind contexts that nobody has cancelled.
+// dropLocked is leaveLocked for a coroutine that has ended, and has left behind contexts that nobody has canceled.
 func (s *scope) dropLocked() {
 	for s.first != nil {
 		s.first.dropLocked()
@@ -264,17 +264,17 @@ func (s *scope) String() string { return "context of coroutine " + s.task.String
 // errLeft is the cause of contexts that have been left.
 var errLeft = errors.New("loop: the context's function has returned")
 
-// errCancelled is the cause where none was given.
-var errCancelled error = cancelled("loop: canceled")
+// errCanceled is the cause where none was given.
+var errCanceled error = canceled("loop: canceled")
 
-// cancelled is the cause of an end that is as good as context.Canceled.
-type cancelled string
+// canceled is the cause of an end that is as good as context.Canceled.
+type canceled string
 
 // Error is the text.
-func (e cancelled) Error() string { return string(e) }
+func (e canceled) Error() string { return string(e) }
 
 // Is makes it context.Canceled for errors.Is.
-func (e cancelled) Is(target error) bool { return target == context.Canceled }
+func (e canceled) Is(target error) bool { return target == context.Canceled }
 
 // WithCancel returns a context for the calling coroutine. It ends when cancel
 // is called, with the argument as its cause, or when ctx ends. A nil cause
@@ -294,7 +294,7 @@ func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCa
 // cancel ends and leaves the scope.
 func (s *scope) cancel(cause error) {
 	if cause == nil {
-		cause = errCancelled
+		cause = errCanceled
 	}
 	l := s.task.loop
 	l.mu.Lock()

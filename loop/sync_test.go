@@ -41,7 +41,7 @@ func TestEvent(t *testing.T) {
 	})
 }
 
-// TestFairness: locks and semaphores are handed over in order, past those who were cancelled; nobody gets
+// TestFairness: locks and semaphores are handed over in order, past those who were canceled; nobody gets
 // in between.
 func TestFairness(t *testing.T) {
 	type lock interface {
@@ -71,7 +71,7 @@ func TestFairness(t *testing.T) {
 				}
 				loop.Yield(ctx)
 				tasks[0].Cancel()
-				l.release() // to 1, as 0 was cancelled first
+				l.release() // to 1, as 0 was canceled first
 				tasks[1].Cancel()
 				tasks[3].Cancel()
 				if err := l.acquire(ctx); err != nil { // behind 5
@@ -156,7 +156,7 @@ func TestSemaphore(t *testing.T) {
 	})
 }
 
-// TestCond: Notify wakes the first ones, Broadcast all; one that is cancelled takes no notification with it.
+// TestCond: Notify wakes the first ones, Broadcast all; one that is canceled takes no notification with it.
 func TestCond(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("locked=%v", locked), func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestCond(t *testing.T) {
 				loop.Sleep(ctx, time.Second)
 				lock(ctx)
 				tasks[0].Cancel()
-				if n := c.Notify(1); n != 1 { // 1, as 0 was cancelled first
+				if n := c.Notify(1); n != 1 { // 1, as 0 was canceled first
 					t.Errorf("Notify(1) = %d", n)
 				}
 				tasks[1].Cancel() // too late

@@ -119,7 +119,7 @@ func (t *Task) Done() bool { return t.isDone() }
 // Cancel ends the coroutine's context: all its awaits fail from now on. A
 // coroutine that has not begun never begins. The group continues, unless the
 // function returns another error. Any goroutine may call Cancel.
-func (t *Task) Cancel() { t.ctx.end(errCancelled) }
+func (t *Task) Cancel() { t.ctx.end(errCanceled) }
 
 // SetName sets the name of the coroutine in reports and in [Loop.Tree]. The
 // default is the name of its function. Any goroutine may call it.

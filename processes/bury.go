@@ -185,7 +185,7 @@ func (w *worker) bury(state *os.ProcessState) {
 		w.owed++
 	}
 	for _, s := range dropped {
-		s.batch.Settle(s.from, -1, concert.Encoded{}, concert.ErrCancelled)
+		s.batch.Settle(s.from, -1, concert.Encoded{}, concert.ErrCanceled)
 		w.owed++
 	}
 	w.payUp()

@@ -118,7 +118,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	// Calls that were just being claimed were not seen: hence again, in a moment.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	failure.Cancelled = p.cancelAll(failure.Cause)
+	failure.Canceled = p.cancelAll(failure.Cause)
 	over := false
 	for {
 		select {
@@ -126,7 +126,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 			p.awaitLog()
 			return failure
 		case <-tick.C:
-			failure.Cancelled += p.cancelAll(failure.Cause)
+			failure.Canceled += p.cancelAll(failure.Cause)
 			if over {
 				p.killAll(failure.Cause)
 			}

@@ -112,7 +112,7 @@ func (w *worker) sendLarge(b []byte) error {
 // when there will be none for this one.
 //
 // Two feeders may claim from two tasks at the same time, without the lock. A
-// task that is cancelled meanwhile is marked in claims; later its call is in a
+// task that is canceled meanwhile is marked in claims; later its call is in a
 // worker's table, where Withdraw finds it.
 func (p *Pool) next(w *worker, b *bundle) bool {
 	p.mu.Lock()

@@ -59,7 +59,7 @@ type flight struct {
 	unbegun int // workers that died before they began it, when it is one call
 }
 
-// clock is what a call has that runs for some time, or is cancelled.
+// clock is what a call has that runs for some time, or is canceled.
 type clock struct {
 	call    int         // its number in the flight
 	told    bool        // the worker has been told to cancel it

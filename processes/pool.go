@@ -33,7 +33,7 @@ type Pool struct {
 	stale     int                         // about how many of queue were dropped since
 	line      []*entry                    // submitters that wait for room, and stale ones
 	again     []span                      // claimed, and taken back from a worker: first in turn
-	claims    map[*concert.Task]bool      // those that feeders claim calls from; true: cancelled meanwhile
+	claims    map[*concert.Task]bool      // those that feeders claim calls from; true: canceled meanwhile
 	checks    map[*concert.Task]bool      // those whose argument Options.Check looks at; all true
 	unsettled int                         // calls that were claimed, and not settled
 	nobody    parent                      // of contexts that never end
@@ -255,7 +255,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 				continue
 			}
 			if w.withdraw(f, 0).len() == 0 {
-				w.cancel(f, concert.ErrCancelled)
+				w.cancel(f, concert.ErrCanceled)
 				f.kept = true
 				return false
 			}

@@ -149,7 +149,7 @@ type outcome struct {
 	i     int // its number there
 	begun bool
 	vain  bool
-	late  bool // it was cancelled since it ran for too long
+	late  bool // it was canceled since it ran for too long
 	value concert.Encoded
 	err   error
 	there bool // the value is in the arena
@@ -372,7 +372,7 @@ func (w *worker) givenBack(id frame.ID) error {
 	p.mu.Unlock()
 	for i := back.from; i < back.to; i++ {
 		if kept {
-			back.batch.Settle(i, -1, concert.Encoded{}, concert.ErrCancelled)
+			back.batch.Settle(i, -1, concert.Encoded{}, concert.ErrCanceled)
 		} else {
 			back.drop(i, context.Cause(ctx))
 		}
@@ -396,7 +396,7 @@ func (w *worker) begin(f *flight, call int) {
 
 	vain := !again && !batch.Start(i, id)
 	ctx := batch.Context()
-	if vain || batch.Task() == nil { // one of a Map is cancelled by its parent
+	if vain || batch.Task() == nil { // one of a Map is canceled by its parent
 		if !vain && ctx.Err() == nil {
 			return
 		}
@@ -410,7 +410,7 @@ func (w *worker) begin(f *flight, call int) {
 			f.vain = call
 		}
 		if f.got <= call && ctx.Err() != nil {
-			w.cancel(f, context.Cause(ctx)) // who cancelled did not see it begin
+			w.cancel(f, context.Cause(ctx)) // who canceled did not see it begin
 		}
 		return
 	}

@@ -238,7 +238,7 @@ func TestBrokenLater(t *testing.T) {
 }
 
 // TestClaimedAtTheEnd: calls that are claimed while their Map ends are
-// cancelled, although others of it are with a worker.
+// canceled, although others of it are with a worker.
 func TestClaimedAtTheEnd(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Grace: 500 * time.Millisecond})

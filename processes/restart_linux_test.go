@@ -32,7 +32,7 @@ var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context,
 		for {
 			time.Sleep(5 * time.Millisecond)
 			if _, err := os.Stat(path); err == nil {
-				fmt.Fprintln(os.Stderr, "the licence has expired")
+				fmt.Fprintln(os.Stderr, "the license has expired")
 				os.Exit(3)
 			}
 		}
@@ -148,7 +148,7 @@ func TestPool_IdleDeaths(t *testing.T) {
 			leave(flag, "")
 			eventually(t, "the pool is broken", func() bool { return len(log.records(t, "processes: the pool is broken")) == 1 })
 			_, err := submit(t, p, nop, 1).Result(t.Context())
-			if !errors.Is(err, processes.ErrBroken) || !strings.Contains(err.Error(), "exit status 3: the licence has expired") {
+			if !errors.Is(err, processes.ErrBroken) || !strings.Contains(err.Error(), "exit status 3: the license has expired") {
 				t.Errorf("a task: %v, want ErrBroken and the reason", err)
 			}
 			if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
@@ -158,7 +158,7 @@ func TestPool_IdleDeaths(t *testing.T) {
 			if deaths := len(log.records(t, "processes: a worker died")); deaths > 9*(n+1) {
 				t.Errorf("%d workers died", deaths)
 			}
-			if r := log.records(t, "processes: the pool is broken")[0]; r["level"] != "ERROR" || !strings.Contains(fmt.Sprint(r["reason"]), "the licence has expired") {
+			if r := log.records(t, "processes: the pool is broken")[0]; r["level"] != "ERROR" || !strings.Contains(fmt.Sprint(r["reason"]), "the license has expired") {
 				t.Errorf("record %v", r)
 			}
 		})
@@ -277,7 +277,7 @@ func TestPool_DeathsAtNew(t *testing.T) {
 	for range 5 {
 		p, err := processes.New(3, &processes.Options{Init: processes.Initialize(dieIdle, flag), Output: slog.New(slog.DiscardHandler)})
 		if err != nil {
-			if !strings.Contains(err.Error(), "the licence has expired") {
+			if !strings.Contains(err.Error(), "the license has expired") {
 				t.Errorf("New() = %v, want the reason", err)
 			}
 			continue

@@ -54,7 +54,7 @@ type server struct {
 	id        frame.ID                  // guarded by mu, written by the loop: the call that runs, or the last one
 	ctx       *callContext              // guarded by mu: its context; nil if none runs
 	begun     time.Duration             // guarded by mu
-	cancelled map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
+	canceled  map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
 	givenBack map[uint32]uint32         // guarded by mu: of frames, from which call on
 }
 
@@ -85,7 +85,7 @@ func serve(text string) int {
 	// Ctrl-C is for the pool, which decides what becomes of its workers.
 	signal.Ignore(os.Interrupt)
 
-	s := &server{tidy: newTidy(), id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), cancelled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10)}
+	s := &server{tidy: newTidy(), id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), canceled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10)}
 	depth = setup.depth
 	if len(files) > 3 {
 		mem, err := mapShared(files[3])
@@ -167,7 +167,7 @@ func (s *server) cancel(id frame.ID, why frame.Reason) {
 	case s.ctx != nil && s.id == id:
 		s.ctx.lazy.Cancel(causeOf(why))
 	case s.journal.mem == nil && (int32(id.Seq-s.id.Seq) > 0 || id.Seq == s.id.Seq && id.Index > s.id.Index):
-		s.cancelled[id] = why // it comes yet
+		s.canceled[id] = why // it comes yet
 	}
 }
 
@@ -175,7 +175,7 @@ func causeOf(why frame.Reason) error {
 	if why == frame.Expired {
 		return context.DeadlineExceeded
 	}
-	return concert.ErrCancelled
+	return concert.ErrCanceled
 }
 
 // loop reads calls and runs them, until there will be no more. A function
@@ -263,7 +263,7 @@ func (s *server) calls(body []byte) error {
 func (s *server) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.cancelled, func(id frame.ID, _ frame.Reason) bool { return int32(id.Seq-s.head.Seq) < 0 })
+	maps.DeleteFunc(s.canceled, func(id frame.ID, _ frame.Reason) bool { return int32(id.Seq-s.head.Seq) < 0 })
 	maps.DeleteFunc(s.givenBack, func(seq, _ uint32) bool { return int32(seq-s.head.Seq) < 0 })
 }
 
@@ -355,7 +355,7 @@ func (s *server) progress(id frame.ID, done, total int64) {
 }
 
 // begin says that a call begins, or reports that it must not, nor those after it
-// in the frame. One that is cancelled already is answered, and has no context.
+// in the frame. One that is canceled already is answered, and has no context.
 func (s *server) begin(id frame.ID) bool {
 	if s.journal.mem != nil && !s.journal.begin(id.Seq, int(id.Index)) {
 		return false
@@ -374,8 +374,8 @@ func (s *server) begin(id frame.ID) bool {
 		s.mu.Unlock()
 		return false
 	}
-	why, dropped := s.cancelled[id]
-	delete(s.cancelled, id)
+	why, dropped := s.canceled[id]
+	delete(s.canceled, id)
 	s.id, s.ctx, s.begun = id, ctx, now
 	s.mu.Unlock()
 	if dropped {

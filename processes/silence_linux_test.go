@@ -138,7 +138,7 @@ func TestPool_StoppedCancel(t *testing.T) {
 		defer syscall.Kill(pid, syscall.SIGCONT)
 		f := submit(t, p, nop, 1)
 		given(t, p)
-		if !f.Cancel() || f.State() != concert.Cancelled {
+		if !f.Cancel() || f.State() != concert.Canceled {
 			t.Errorf("Cancel() = false, or the state is %v", f.State())
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -146,7 +146,7 @@ func TestPool_StoppedCancel(t *testing.T) {
 		given(t, p)
 		why := errors.New("why")
 		cancel(why)
-		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Cancelled {
+		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Canceled {
 			t.Errorf("%v, %v; want the cause", f.State(), err)
 		}
 	})
@@ -160,8 +160,8 @@ func TestPool_StoppedCancel(t *testing.T) {
 		given(t, p)
 		f.Cancel()
 		syscall.Kill(pid, syscall.SIGKILL)
-		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
-			t.Errorf("error %v, want ErrCancelled", err)
+		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+			t.Errorf("error %v, want ErrCanceled", err)
 		}
 		pid = stopIdle(t, p)
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -170,7 +170,7 @@ func TestPool_StoppedCancel(t *testing.T) {
 		why := errors.New("why")
 		cancel(why)
 		syscall.Kill(pid, syscall.SIGKILL)
-		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Cancelled {
+		if _, err := f.Result(t.Context()); !errors.Is(err, why) || f.State() != concert.Canceled {
 			t.Errorf("%v, %v; want the cause", f.State(), err)
 		}
 	})

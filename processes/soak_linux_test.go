@@ -69,7 +69,7 @@ func TestSoak(t *testing.T) {
 
 	pids := 0
 	s.pids.Range(func(any, any) bool { pids++; return true })
-	t.Logf("%d tasks, %d over 64 KiB, %d over 1 MiB, %d in Maps; %d workers; %d kills, %d stops, %d exits, %d panics, %d hangs, %d cancelled, %d died with their worker; resident MiB %v",
+	t.Logf("%d tasks, %d over 64 KiB, %d over 1 MiB, %d in Maps; %d workers; %d kills, %d stops, %d exits, %d panics, %d hangs, %d canceled, %d died with their worker; resident MiB %v",
 		s.tasks.Load(), s.large.Load(), s.huge.Load(), s.mapped.Load(), pids, s.kills.Load(), s.stops.Load(), s.exits.Load(), s.panics.Load(), s.hangs.Load(), s.cancels.Load(), s.deaths.Load(), heaps)
 	for what, n := range map[string]int64{
 		"kills": s.kills.Load(), "stops": s.stops.Load(), "exits": s.exits.Load(), "panics": s.panics.Load(), "hangs": s.hangs.Load(),

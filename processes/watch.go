@@ -13,7 +13,7 @@ type parent struct {
 	stop    func() bool // nil for a context that never ends, which is not in the table
 }
 
-// watch has calls cancelled when the context of their submitter ends. The
+// watch has calls canceled when the context of their submitter ends. The
 // caller holds mu, and counts the flights.
 func (p *Pool) watch(ctx context.Context) *parent {
 	if ctx.Done() == nil {

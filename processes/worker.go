@@ -352,7 +352,7 @@ func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
 		return
 	}
 	c.told = true
-	reason := frame.Cancelled
+	reason := frame.Canceled
 	if cause == context.DeadlineExceeded || cause == ErrTimeout || f.batch.Context().Err() == context.DeadlineExceeded {
 		reason = frame.Expired
 	}

@@ -47,7 +47,7 @@ func (o events) submit(task uint64) {
 }
 func (o events) start(task uint64) { o(concert.Event{Kind: concert.TaskStarted, Task: task}) }
 func (o events) cancel(task uint64) {
-	o(concert.Event{Kind: concert.TaskFinished, Task: task, Worker: -1, Err: concert.ErrCancelled})
+	o(concert.Event{Kind: concert.TaskFinished, Task: task, Worker: -1, Err: concert.ErrCanceled})
 }
 func (o events) finish(task uint64, err error) {
 	o(concert.Event{Kind: concert.TaskFinished, Task: task, Err: err})

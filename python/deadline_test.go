@@ -171,9 +171,9 @@ func TestEnd_OwnError(t *testing.T) {
 // no deadline; asyncio's is only an exception.
 func TestEnd_Raised(t *testing.T) {
 	p := newPool(t, 1, nil)
-	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Cancelled('by myself')\n"), python.None{})
+	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Canceled('by myself')\n"), python.None{})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("concert.Cancelled: %v, want Canceled", err)
+		t.Errorf("concert.Canceled: %v, want Canceled", err)
 	}
 	_, err = call(t, p, python.Source[python.None, any]("f", "import asyncio\nasync def f():\n    raise asyncio.CancelledError()\n"), python.None{})
 	if !errors.Is(err, python.Type("asyncio.exceptions.CancelledError")) || errors.Is(err, context.Canceled) {

@@ -73,7 +73,7 @@ def evil(name):
             def __class__(self): raise RuntimeError("class")
     elif name == "class lies":
         class Evil(Exception):
-            __class__ = concert.Cancelled
+            __class__ = concert.Canceled
     elif name == "traceback":
         class Evil(Exception):
             @property
@@ -98,8 +98,8 @@ def evil(name):
         class Evil(Exception): __notes__ = [Text("a"), 5, Exception()]
     elif name == "str text":
         class Evil(Exception): __str__ = lambda self: Text("the text")
-    elif name == "cancelled":
-        class Evil(concert.Cancelled):
+    elif name == "canceled":
+        class Evil(concert.Canceled):
             __setattr__ = with_raise(RuntimeError)
             __str__ = with_raise(RuntimeError)
     else:
@@ -140,7 +140,7 @@ def key(name):
 
 var evils = []string{
 	"metaclass", "metaclass exits", "metaclass lies", "attributes", "module", "module text", "name text", "class", "class lies", "traceback", "causes", "args", "notes", "notes list", "notes text",
-	"str text", "cancelled", "exception", "exit", "interrupt", "generator exit", "base", "memory", "recursion",
+	"str text", "canceled", "exception", "exit", "interrupt", "generator exit", "base", "memory", "recursion",
 }
 
 // TestEvilExceptions: an exception of which a part raises another one, of

@@ -142,7 +142,7 @@ func TestShadows(t *testing.T) {
 			f := submit(t, p, python.Source[string, any]("computes", "def computes(path):\n    open(path + '.in', 'w').close()\n    while True:\n        pass\n"), path)
 			await(t, path+".in", 1)
 			f.Cancel()
-			if _, err := f.Result(t.Context()); !errors.Is(err, python.Type("concert.Cancelled")) {
+			if _, err := f.Result(t.Context()); !errors.Is(err, python.Type("concert.Canceled")) {
 				t.Errorf("a task that is canceled: %v", err)
 			}
 		})

@@ -120,7 +120,7 @@
 // # The end of a task
 //
 // A Cancel, Options.Timeout or the end of its context ends a task early. At the
-// next step in Python, the exception concert.Cancelled interrupts its function.
+// next step in Python, the exception concert.Canceled interrupts its function.
 // The exception derives from BaseException: "except Exception" does not catch
 // it, and "finally" runs. A waiting coroutine gets asyncio.CancelledError at
 // its await instead. If C code or an import runs for longer than Options.Grace,
@@ -142,7 +142,7 @@
 // Tasks can import the module concert. It exists in workers only, and has
 //
 //	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
-//	concert.Cancelled                  the exception that interrupts a task
+//	concert.Canceled                  the exception that interrupts a task
 //
 // Coroutines run on an event loop that stays. A connection that one call has opened serves
 // the next one, and a task of asyncio that a call leaves continues while the next coroutine

@@ -353,9 +353,9 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestCancelled: tasks that are cancelled at any moment, while they say how far they are,
+// TestCanceled: tasks that are canceled at any moment, while they say how far they are,
 // settle once, and what the worker says is never torn.
-func TestCancelled(t *testing.T) {
+func TestCanceled(t *testing.T) {
 	var reports atomic.Int64
 	p := newPool(t, 1, &python.Options{Observer: func(e concert.Event) {
 		if e.Kind == concert.TaskProgress {
@@ -372,7 +372,7 @@ func TestCancelled(t *testing.T) {
 		f := concert.Submit(t.Context(), p, busy, 0.002)
 		time.Sleep(time.Duration(i%30) * 100 * time.Microsecond)
 		f.Cancel()
-		if got, err := f.Result(t.Context()); err != nil && !errors.Is(err, concert.ErrCancelled) || err == nil && got != 7 {
+		if got, err := f.Result(t.Context()); err != nil && !errors.Is(err, concert.ErrCanceled) || err == nil && got != 7 {
 			t.Fatalf("task %d: %d, %v", i, got, err)
 		}
 	}

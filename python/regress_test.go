@@ -18,9 +18,9 @@ import (
 
 // Cases that once failed.
 
-// TestManyCancelled: a Map that is called off does not end what runs beside it, however many
+// TestManyCanceled: a Map that is called off does not end what runs beside it, however many
 // calls the interpreter has.
-func TestManyCancelled(t *testing.T) {
+func TestManyCanceled(t *testing.T) {
 	p := threads(t, 8, python.Options{})
 	square := python.Func[int, int]("tasks:square")
 	warm(t, p, square, 1)
@@ -40,7 +40,7 @@ func TestManyCancelled(t *testing.T) {
 	}
 	touch(t, path)
 	if _, err := held.Result(t.Context()); err != nil {
-		t.Errorf("the neighbour: %v", err)
+		t.Errorf("the neighbor: %v", err)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestSharedBytes(t *testing.T) {
 	}
 }
 
-// TestInterruptedOnce: a task that is cancelled is interrupted once, and has peace then.
+// TestInterruptedOnce: a task that is canceled is interrupted once, and has peace then.
 func TestInterruptedOnce(t *testing.T) {
 	p := newPool(t, 1, nil)
 	cleanUp := python.Func[string, int]("tasks:clean_up")

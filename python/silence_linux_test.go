@@ -144,12 +144,12 @@ func TestStuck_Cancel(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				first := concert.Submit(t.Context(), p, getpid, python.None{})
 				second := concert.Submit(ctx, p, getpid, python.None{}) // has room when the worker has the first
-				if !first.Cancel() || first.State() != concert.Cancelled {
+				if !first.Cancel() || first.State() != concert.Canceled {
 					t.Errorf("Cancel() of a call that has not begun = false, or its state is %v", first.State())
 				}
 				third := concert.Submit(t.Context(), p, getpid, python.None{}) // the same for the second
 				cancel(why)
-				if _, err := second.Result(t.Context()); !errors.Is(err, why) || second.State() != concert.Cancelled {
+				if _, err := second.Result(t.Context()); !errors.Is(err, why) || second.State() != concert.Canceled {
 					t.Errorf("%v, %v; want the cause of the context", second.State(), err)
 				}
 				if !third.Cancel() {
@@ -198,7 +198,7 @@ func TestTakenBack(t *testing.T) {
 				}
 			}
 			for i, f := range futures {
-				if got, err := f.Result(t.Context()); canceled[100*round+i] != (f.State() == concert.Cancelled) || err == nil && got != 100*round+i {
+				if got, err := f.Result(t.Context()); canceled[100*round+i] != (f.State() == concert.Canceled) || err == nil && got != 100*round+i {
 					t.Errorf("call %d: %d, %v, %v; canceled before it began: %v", 100*round+i, got, err, f.State(), canceled[100*round+i])
 				}
 			}

@@ -67,7 +67,7 @@ func soak(t *testing.T, threads int) {
 	p := newPool(t, 2, &python.Options{Threads: threads, MaxTasks: 500, Timeout: 2 * time.Second, Grace: 100 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
-	var tasks, died, cancelled, failed, kills atomic.Int64
+	var tasks, died, canceled, failed, kills atomic.Int64
 	echo := python.Func[[]byte, []byte]("tasks:echo")
 	square := python.Func[int, int]("tasks:square")
 	double := python.Func[[]float64, []float64]("tasks:twice")
@@ -80,8 +80,8 @@ func soak(t *testing.T, threads int) {
 			died.Add(1)
 			return true
 		}
-		if errors.Is(err, concert.ErrCancelled) {
-			cancelled.Add(1)
+		if errors.Is(err, concert.ErrCanceled) {
+			canceled.Add(1)
 			return true
 		}
 		t.Errorf("an error that nothing explains: %v", err)
@@ -176,8 +176,8 @@ func soak(t *testing.T, threads int) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d tasks, %d kills: %d died, %d cancelled, %d failed", tasks.Load(), kills.Load(), died.Load(), cancelled.Load(), failed.Load())
-	if kills.Load() == 0 || cancelled.Load() == 0 || failed.Load() == 0 {
+	t.Logf("%d tasks, %d kills: %d died, %d canceled, %d failed", tasks.Load(), kills.Load(), died.Load(), canceled.Load(), failed.Load())
+	if kills.Load() == 0 || canceled.Load() == 0 || failed.Load() == 0 {
 		t.Error("too little happened")
 	}
 }

@@ -163,7 +163,7 @@ func TestThreadsSpread(t *testing.T) {
 	}
 }
 
-// TestThreadsCancel: one task is interrupted, its neighbours go on.
+// TestThreadsCancel: one task is interrupted, its neighbors go on.
 func TestThreadsCancel(t *testing.T) {
 	p := threads(t, 3, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
@@ -173,8 +173,8 @@ func TestThreadsCancel(t *testing.T) {
 	}
 	await(t, path+".in.*", 3)
 	futures[1].Cancel()
-	if _, err := futures[1].Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
-		t.Errorf("Result() = %v, want ErrCancelled", err)
+	if _, err := futures[1].Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+		t.Errorf("Result() = %v, want ErrCanceled", err)
 	}
 	touch(t, path)
 	for _, i := range []int{0, 2} {
@@ -184,7 +184,7 @@ func TestThreadsCancel(t *testing.T) {
 	}
 }
 
-// TestThreadsKill: what cannot be interrupted is killed, and its neighbours are told that it
+// TestThreadsKill: what cannot be interrupted is killed, and its neighbors are told that it
 // was not for them.
 func TestThreadsKill(t *testing.T) {
 	t.Parallel()
@@ -209,11 +209,11 @@ func TestThreadsKill(t *testing.T) {
 	touch(t, path)
 	for _, f := range []*concert.Future[string]{a, b} {
 		if _, err := f.Result(t.Context()); err != nil {
-			t.Errorf("a neighbour that may run again: %v", err)
+			t.Errorf("a neighbor that may run again: %v", err)
 		}
 	}
 	if retried.Load() != 2 {
-		t.Errorf("%d neighbours, want 2", retried.Load())
+		t.Errorf("%d neighbors, want 2", retried.Load())
 	}
 }
 

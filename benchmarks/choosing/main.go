@@ -4,7 +4,7 @@
 //
 //	go run ./benchmarks/choosing                    everything; it takes an hour or two
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
-//	go run ./benchmarks/choosing -neighbour         with a program beside it that computes now and then
+//	go run ./benchmarks/choosing -neighbor         with a program beside it that computes now and then
 //
 // The machine should have nothing else to do.
 package main
@@ -38,7 +38,7 @@ func main() {
 	budget := flag.Duration("budget", 20*time.Second, "of choose")
 	only := flag.String("only", "", "names of workloads, with commas between them")
 	most := flag.Int("most", 64, "the highest level")
-	neighbour := flag.Bool("neighbour", false, "have a program beside it that computes, for half of the time")
+	neighbor := flag.Bool("neighbor", false, "have a program beside it that computes, for half of the time")
 	slot := flag.Duration("slot", 600*time.Millisecond, "for which each point is measured, several times")
 	annoying := flag.Bool("annoy", false, "be that program")
 	flag.Parse()
@@ -59,7 +59,7 @@ func main() {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), w.name) {
 			continue
 		}
-		if err := examine(w, *runs, *most, *budget, *slot, *neighbour); err != nil {
+		if err := examine(w, *runs, *most, *budget, *slot, *neighbor); err != nil {
 			done()
 			log.Fatalf("%s: %v", w.name, err)
 		}

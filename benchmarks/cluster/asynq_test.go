@@ -16,7 +16,7 @@ import (
 //
 // Nothing is handed back. A handler may store a result with its task, and the submitter has to ask for it by the task's id
 // until it is there; that would be one more write, and some reads, a task, and is not done here. The handler
-// itself says that it is done, in the same process and before that is stored: that favours asynq.
+// itself says that it is done, in the same process and before that is stored: that favors asynq.
 func newAsynq(b *testing.B, servers, concurrency int, interval time.Duration, handle func()) *asynq.Client {
 	b.Helper()
 	redis := asynq.RedisClientOpt{Addr: start(b, "redis", redisServer(b))}

@@ -122,7 +122,7 @@ func BenchmarkRiver(b *testing.B) {
 			each(submitters, n, func(i int) { insert(c, i) })
 		})
 
-		// As with asynq, the job itself says that it is done, in the same process and before that is stored: that favours River.
+		// As with asynq, the job itself says that it is done, in the same process and before that is stored: that favors River.
 		b.Run("one at a time/worked"+commit, func(b *testing.B) {
 			done := make(chan struct{})
 			client := newRiver(b, synchronous, 2, func() { done <- struct{}{} })

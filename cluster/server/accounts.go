@@ -95,7 +95,7 @@ var workerRights = []right{
 	same("concert.result.*.*.*", oneAnswer),
 	same("concert.kept.*.*", oneAnswer),
 	same("concert.yield.*.*.*", oneAnswer),
-	same(wire.CancelledPrefix+".*", hear),
+	same(wire.CanceledPrefix+".*", hear),
 	same("$JS.ACK."+wire.TaskStream+".>", oneAnswer),
 	sameAPI("DIRECT.GET."+wire.LoadStream+".concert.load.*.*.*", oneAnswer),
 	sameAPI("DIRECT.GET."+wire.YieldStream+".concert.yield.*.*.*", oneAnswer),

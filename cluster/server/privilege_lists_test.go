@@ -15,7 +15,7 @@ import (
 func mayPublish(role Role, key string) []string {
 	if role == Client {
 		return []string{
-			"concert.door." + key, "concert.task.*." + key, "concert.load." + key + ".*.*", "concert.output." + key + ".*.*.*", "concert.cancel." + key, "concert.cancelled." + key, "concert.withdraw." + key,
+			"concert.door." + key, "concert.task.*." + key, "concert.load." + key + ".*.*", "concert.output." + key + ".*.*.*", "concert.cancel." + key, "concert.canceled." + key, "concert.withdraw." + key,
 			"$JS.ACK.CONCERT_RESULTS.>", "$JS.ACK.CONCERT_KEPT.>",
 			"$JS.API.DIRECT.GET.CONCERT_KEPT.concert.kept." + key + ".*",
 			"$JS.API.DIRECT.GET.CONCERT_LOAD.concert.load." + key + ".*.*", "$JS.API.DIRECT.GET.CONCERT_LOAD.concert.output." + key + ".*.*.*",
@@ -41,7 +41,7 @@ func mayRead(role Role) []string {
 	if role == Client {
 		return []string{"$KV.CONCERT_WORKERS.>", "$KV.CONCERT_CONTRACTS.>"}
 	}
-	return []string{"concert.task.*.*", "concert.load.*.*.*", "concert.cancel.*", "concert.cancelled.*", "concert.yield.*.*.*"}
+	return []string{"concert.task.*.*", "concert.load.*.*.*", "concert.cancel.*", "concert.canceled.*", "concert.yield.*.*.*"}
 }
 
 // byServers are patterns of what servers publish themselves, and of answers to
@@ -98,7 +98,7 @@ func (v victims) subjects(outcast string) []string {
 	}
 	for _, key := range []string{v.client, v.worker, outcast, "x"} {
 		all = append(all,
-			"concert.door."+key, "concert.resend."+key, "concert.pull."+key, "concert.deliver."+key+".x", "concert.advert."+key+".id", "concert.cancel."+key, "concert.cancelled."+key, "concert.withdraw."+key, "concert.kept."+key+".1", "concert.kept."+key+".2",
+			"concert.door."+key, "concert.resend."+key, "concert.pull."+key, "concert.deliver."+key+".x", "concert.advert."+key+".id", "concert.cancel."+key, "concert.canceled."+key, "concert.withdraw."+key, "concert.kept."+key+".1", "concert.kept."+key+".2",
 			"concert.task."+v.contract+"."+key, "concert.task.x."+key, "concert.load."+key+".x.0", "concert.result."+key+".session.1", "concert.yield.x.1.1",
 			"$KV.CONCERT_WORKERS."+key+".id", "$KV.CONCERT_WORKERS."+key, "$KV.CONCERT_CONTRACTS."+key, "_INBOX_"+key+".x",
 		)

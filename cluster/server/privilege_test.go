@@ -539,7 +539,7 @@ func TestHeard(t *testing.T) {
 		{
 			from: Client, to: Worker,
 			say:  func(client, _ string) string { return wire.CancelPrefix + "." + client },
-			hear: func(client, _ string) string { return wire.CancelledPrefix + "." + client },
+			hear: func(client, _ string) string { return wire.CanceledPrefix + "." + client },
 		},
 		{
 			from: Worker, to: Client,

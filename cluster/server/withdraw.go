@@ -36,7 +36,7 @@ func (d *door) withdrawing(key string) client.MsgHandler {
 	limit := rate.NewLimiter(withdrawalRate, wire.CancelsKept)
 	return func(m *client.Msg) {
 		m.Header.Del(importHeader)
-		if _, ok := wire.CancelledKey(key, m.Data); !ok || len(m.Data) > wire.LongestCancel || len(m.Header) > 0 {
+		if _, ok := wire.CanceledKey(key, m.Data); !ok || len(m.Data) > wire.LongestCancel || len(m.Header) > 0 {
 			if m.Reply != "" {
 				m.Respond([]byte(noCancellation))
 			}

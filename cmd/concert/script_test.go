@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"concert": main})
 }
 
-// TestScripts runs the files under testdata, each a behaviour of the command as
+// TestScripts runs the files under testdata, each a behavior of the command as
 // one sees it in a shell. $SITE is a server that does wrong what the path asks
 // for (see faulty). They may use, in addition to testscript's own commands:
 //

@@ -93,7 +93,7 @@ func tourExecutor(ctx context.Context, t *tour, name string, ex concert.Executor
 	}
 	long.Cancel()
 	if _, err := long.Result(ctx); !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("a cancelled task: %w", err)
+		return fmt.Errorf("a canceled task: %w", err)
 	}
 	t.measured("naps of 60, 20, 40 ms, mapped", mapped, "on "+name)
 	t.noted("as completed", fmt.Sprintf("%s; a wait gave up after 10 ms", strings.Join(order, ", ")))

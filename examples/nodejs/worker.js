@@ -110,7 +110,7 @@ class Main {
     this.expected = 0; // the number of the next frame
     this.waiting = []; // frames that no lane has
     this.frames = new Map(); // those that have come and not ended, by number
-    this.cancelled = new Map(); // calls that have not begun; the reason
+    this.canceled = new Map(); // calls that have not begun; the reason
     this.givenBack = new Map(); // of frames that have not come, from which call on
     // done is what is told of the call that a lane runs.
     this.lanes = Array.from({ length: this.threads }, () => ({ thread: null, frame: null, index: 0, done: () => {} }));
@@ -225,8 +225,8 @@ class Main {
       lane.index = index;
       const id = idOf(f.seq, index);
       let outcome;
-      if (this.cancelled.has(`${f.seq} ${index}`)) {
-        outcome = { failure: describe(new Error("cancelled"), this.reasonOf(f.seq, index)), ran: 0n };
+      if (this.canceled.has(`${f.seq} ${index}`)) {
+        outcome = { failure: describe(new Error("canceled"), this.reasonOf(f.seq, index)), ran: 0n };
       } else {
         // The pool has to know what runs before it runs.
         await new Promise((written) => this.results.write(frame("S", id), written));
@@ -239,7 +239,7 @@ class Main {
       const head = Buffer.concat([id, int64(outcome.ran)]);
       if (outcome.failure) this.results.write(frame("F", head, outcome.failure));
       else this.results.write(frame("R", head, Buffer.of(0, outcome.kind), outcome.bytes));
-      this.cancelled.delete(`${f.seq} ${index}`);
+      this.canceled.delete(`${f.seq} ${index}`);
     }
     this.frames.delete(f.seq);
     lane.frame = null;
@@ -247,7 +247,7 @@ class Main {
   }
 
   reasonOf(seq, index) {
-    return this.cancelled.get(`${seq} ${index}`);
+    return this.canceled.get(`${seq} ${index}`);
   }
 
   argument(b) {
@@ -277,7 +277,7 @@ class Main {
     const f = this.frames.get(seq);
     if (!f && !this.toCome(seq)) return; // it has ended
     if (f && index < f.begun - 1) return;
-    this.cancelled.set(`${seq} ${index}`, reason);
+    this.canceled.set(`${seq} ${index}`, reason);
     const lane = this.lanes.find((l) => f && l.frame === f && l.index === index);
     if (lane) lane.thread.postMessage({ cancel: reason });
   }
@@ -322,7 +322,7 @@ function describe(e, reason) {
     [2, `${name}: ${message}`],
     [4, { "javascript.Error": Buffer.concat([Buffer.of(0), cbor.encode({ Name: name, Message: message, Stack: known ? shortened(String(e.stack)) : "" })]) }],
   ]);
-  if (reason) wire.set(3, reason === 2 ? ["context.DeadlineExceeded"] : ["context.Canceled", "concert.ErrCancelled"]);
+  if (reason) wire.set(3, reason === 2 ? ["context.DeadlineExceeded"] : ["context.Canceled", "concert.ErrCanceled"]);
   return cbor.encode(wire);
 }
 

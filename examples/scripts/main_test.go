@@ -66,7 +66,7 @@ func TestSpin(t *testing.T) {
 	}
 	cancel(errors.New("enough"))
 	if err := <-spinning; err == nil || !strings.Contains(err.Error(), "enough") {
-		t.Errorf("the script that was cancelled: %v", err)
+		t.Errorf("the script that was canceled: %v", err)
 	}
 	if s := e.lock.Stats(); s.Forced == 0 {
 		t.Errorf("Stats() = %+v; want forced switches", s)

@@ -195,13 +195,13 @@ func appendID(b []byte, id ID) []byte { return le.AppendUint32(le.AppendUint32(b
 
 func parseID(b []byte) ID { return ID{le.Uint32(b), le.Uint32(b[4:])} }
 
-// Reason is why a call is cancelled.
+// Reason is why a call is canceled.
 type Reason byte
 
 // The reasons.
 const (
-	Cancelled Reason = 1 // context.Canceled
-	Expired   Reason = 2 // context.DeadlineExceeded
+	Canceled Reason = 1 // context.Canceled
+	Expired  Reason = 2 // context.DeadlineExceeded
 )
 
 // AppendCancel appends a Cancel.

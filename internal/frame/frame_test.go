@@ -165,7 +165,7 @@ func TestInterrupted(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add(frame.EndCall(frame.AppendArg(frame.AppendCall(nil, frame.CallHead{Seq: 7, Name: "f", Count: 1}), frame.Payload{Bytes: []byte("abc")}, 0), 0, 0))
 	f.Add(frame.AppendResult(frame.AppendHello(nil, frame.HelloBody{Version: 1}), frame.Outcome{Value: frame.Payload{Shared: true}}))
-	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Cancelled))
+	f.Add(frame.AppendCancel(frame.AppendProgress(nil, frame.ProgressBody{}), frame.ID{Seq: 1}, frame.Canceled))
 	f.Add(frame.AppendFailure(frame.AppendID(nil, frame.Started, frame.ID{}), frame.Outcome{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := frame.NewReader(iotest.HalfReader(bytes.NewReader(b)), 1<<20)

@@ -23,7 +23,7 @@ type Options struct {
 	Queue    int           // tasks that may wait; zero means 16
 	Claim    int           // calls that a worker claims at once; zero means 4
 	Timeout  time.Duration // of methods that encode or decode a value; zero means none
-	Grace    time.Duration // after Shutdown has cancelled; zero means 5 seconds
+	Grace    time.Duration // after Shutdown has canceled; zero means 5 seconds
 	Observer concert.Observer
 }
 
@@ -42,7 +42,7 @@ type Executor struct {
 	ready    []*call         // guarded by mu: claimed, for any worker
 	calls    map[*call]bool  // guarded by mu: claimed and not settled
 	closed   bool            // guarded by mu
-	hurried  bool            // guarded by mu: Shutdown has cancelled what there was
+	hurried  bool            // guarded by mu: Shutdown has canceled what there was
 	workers  int             // guarded by mu: not ended
 	waiters  []*waiter       // guarded by mu: submitters that wait for room, oldest first
 	gone     chan struct{}   // closed when all workers have ended
@@ -158,15 +158,15 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	queue := e.queue
 	e.queue = nil
 	for c := range e.calls {
-		c.cancel(concert.ErrCancelled)
+		c.cancel(concert.ErrCanceled)
 	}
 	e.mu.Unlock()
 	for _, t := range queue {
 		if t.Cancel(failure.Cause) {
-			failure.Cancelled++
+			failure.Canceled++
 		}
 	}
-	failure.Cancelled += e.group.CancelUserCode(failure.Cause)
+	failure.Canceled += e.group.CancelUserCode(failure.Cause)
 	select {
 	case <-e.gone:
 	case <-time.After(e.opts.Grace):
@@ -236,7 +236,7 @@ func (g *groupQueue) Again(t *concert.Task) {
 // Withdraw implements concert.Queue: Start comes before the function.
 func (*groupQueue) Withdraw(*concert.Task) bool { return true }
 
-// Dropped implements concert.Queue: cancelled tasks leave the queue.
+// Dropped implements concert.Queue: canceled tasks leave the queue.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()
@@ -285,8 +285,8 @@ func (e *Executor) claim(t *concert.Task) {
 	if claimed != nil {
 		for i := range claimed.Args {
 			fresh := newCall(claimed, i)
-			if e.hurried { // it was not there to be cancelled
-				fresh.cancel(concert.ErrCancelled)
+			if e.hurried { // it was not there to be canceled
+				fresh.cancel(concert.ErrCanceled)
 			}
 			e.calls[fresh] = true
 			e.ready = append(e.ready, fresh)
@@ -321,12 +321,12 @@ func (e *Executor) invoke(id int, c *call) {
 		if c.batch.Context().Err() == context.DeadlineExceeded {
 			c.expire()
 		} else {
-			c.cancel(concert.ErrCancelled)
+			c.cancel(concert.ErrCanceled)
 		}
 	})
 	defer stop()
 	if !c.batch.Start(c.i, id) {
-		e.settle(c, -1, concert.Encoded{}, concert.ErrCancelled)
+		e.settle(c, -1, concert.Encoded{}, concert.ErrCanceled)
 		return
 	}
 	type outcome struct {

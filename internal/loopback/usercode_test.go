@@ -72,8 +72,8 @@ func TestUserCode_InInterface(t *testing.T) {
 			t.Errorf("%s: another task = %d, %v", what, n, err)
 		}
 		f.Cancel()
-		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCancelled) {
-			t.Errorf("%s: %v; want ErrCancelled", what, err)
+		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+			t.Errorf("%s: %v; want ErrCanceled", what, err)
 		}
 		n := 0
 		for _, err := range concert.MapUnordered(t.Context(), ex, answer, slices.Values([]any{arg, 1, "x", slowArgument{}})) {

@@ -86,7 +86,7 @@ func TestPlanted(t *testing.T) {
 	})
 }
 
-// TestPlantedQueue: an item that a cancelled consumer takes with it is found.
+// TestPlantedQueue: an item that a canceled consumer takes with it is found.
 func TestPlantedQueue(t *testing.T) {
 	found := looptest.Find(t.Context(), 1000, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](0)
@@ -95,7 +95,7 @@ func TestPlantedQueue(t *testing.T) {
 			if _, err := q.Get(ctx); err != nil {
 				return err
 			}
-			if err := loop.Yield(ctx); err != nil { // cancelled here, it has the item
+			if err := loop.Yield(ctx); err != nil { // canceled here, it has the item
 				return err
 			}
 			got++

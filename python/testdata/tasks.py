@@ -229,18 +229,18 @@ def stuck(path):
         try:
             open(path + ".in.%d" % threading.get_ident(), "w").close()
             ctypes.CDLL(None).pause()
-        except concert.Cancelled:
+        except concert.Canceled:
             pass  # it came just before
 
 
 def stubborn(path):
-    """Does not end when it is cancelled."""
+    """Does not end when it is canceled."""
     import concert
 
     while True:
         try:
             time.sleep(0.01)
-        except concert.Cancelled:
+        except concert.Canceled:
             open(path + ".told", "w").close()
 
 
@@ -368,7 +368,7 @@ def clean_up(path):
             open(path + ".in", "w").close()
             while time.perf_counter() < end:
                 time.sleep(0.0005)  # CPython 3.13 does not catch what comes at the bare end of a loop
-        except concert.Cancelled:
+        except concert.Canceled:
             if times == 0:
                 end = time.perf_counter() + 0.1
             times += 1

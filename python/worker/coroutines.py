@@ -6,7 +6,7 @@ import selectors
 import threading
 
 from concert import forks
-from concert.errors import Cancelled
+from concert.errors import Canceled
 from concert.imports import private
 
 asyncio, os, selectors, threading = map(private, (asyncio, os, selectors, threading))
@@ -61,8 +61,8 @@ def run(awaitable):
     except asyncio.CancelledError as e:
         if not this.heard.is_set():
             raise
-        raise Cancelled() from e
-    except Cancelled:
+        raise Canceled() from e
+    except Canceled:
         if not task.done():  # it came between two steps of the loop
             task.cancel()
             complete(loop, asyncio.gather(task, return_exceptions=True))
@@ -73,9 +73,9 @@ def run(awaitable):
 
 def complete(loop, task):
     """Runs the loop until a task is done, and returns its result. It is run_until_complete, but only the task itself
-    can end it by stopping the loop, and is cancelled then: it goes on when another one does, or raises SystemExit.
+    can end it by stopping the loop, and is canceled then: it goes on when another one does, or raises SystemExit.
     And it looks at no exception of the task."""
-    kind, ended, own, cancelled = type(loop), [], [], False
+    kind, ended, own, canceled = type(loop), [], [], False
 
     def stop():
         if asyncio.current_task(loop) is task:
@@ -95,12 +95,12 @@ def complete(loop, task):
             except (SystemExit, KeyboardInterrupt) as e:
                 if not task.done():
                     loop.call_exception_handler({"message": "another task, or a callback, raised what ends a program", "exception": e})
-            if own and not task.done() and not cancelled:
-                cancelled = task.cancel()
+            if own and not task.done() and not canceled:
+                canceled = task.cancel()
     finally:
         del loop.stop
         task.remove_done_callback(end)
-    if cancelled and task.cancelled():
+    if canceled and task.cancelled():
         raise RuntimeError("the task has stopped its event loop, and was not done")
     return task.result()
 

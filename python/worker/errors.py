@@ -7,13 +7,13 @@ from concert.imports import own, private
 struct = private(struct)
 
 
-class Cancelled(BaseException):
+class Canceled(BaseException):
     """Raised in a task that is to end."""
 
     why = 0  # the reason that the pool gave; see REASONS
 
 
-Cancelled.__module__ = "concert"
+Canceled.__module__ = "concert"
 
 
 class Gone(Exception):
@@ -21,10 +21,10 @@ class Gone(Exception):
 
 
 # By the reason that the pool gives for a cancellation: its text, and what it is in Go. Without one a task has
-# raised Cancelled itself.
+# raised Canceled itself.
 REASONS = {
-    0: ("", ["context.Canceled", "concert.ErrCancelled"]),
-    1: ("the task was canceled", ["context.Canceled", "concert.ErrCancelled"]),
+    0: ("", ["context.Canceled", "concert.ErrCanceled"]),
+    1: ("the task was canceled", ["context.Canceled", "concert.ErrCanceled"]),
     2: ("the deadline of the task has passed", ["context.DeadlineExceeded"]),
 }
 
@@ -105,14 +105,14 @@ def shortened(text, most):
 
 
 def describe(e, why=0, interrupted=False):
-    """An exception as the pool wants it: concert's python.Error; why is the reason for a Cancelled. Whatever an
+    """An exception as the pool wants it: concert's python.Error; why is the reason for a Canceled. Whatever an
     exception is made of may raise another one, of any class. Where interrupted is true, the pool may raise
-    Cancelled in the meantime, which is then what describe raises."""
+    Canceled in the meantime, which is then what describe raises."""
     name = type_name(type(e))
     try:
         return describe_all(e, name, why)
     except BaseException as another:
-        if interrupted and derives(type(another), Cancelled):
+        if interrupted and derives(type(another), Canceled):
             raise
         text = "an exception that raises %s when it is described" % type_name(type(another))
         fields = {"Type": name, "Message": text, "Bases": bases(e)}
@@ -126,7 +126,7 @@ def bases(e):
 def describe_all(e, name, why):
     names = []
     text = guarded(lambda: exact(str(e)), "<%s whose __str__ raised %%s>" % name)
-    if derives(type(e), Cancelled):
+    if derives(type(e), Canceled):
         reason, names = REASONS.get(why, REASONS[1])
         text = text or reason
     trace = guarded(lambda: format_traceback(e), "no traceback: formatting it raised %s")
@@ -154,7 +154,7 @@ def guarded(text, otherwise):
     """What text returns. If it raises an exception, otherwise has the name of its class."""
     try:
         return text()
-    except Cancelled:
+    except Canceled:
         raise
     except BaseException as another:
         return otherwise % type_name(type(another))

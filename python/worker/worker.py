@@ -17,7 +17,7 @@ from _signal import signal as handle
 from _thread import start_new_thread
 
 from concert import errors, finish, forks, functions, imports, results, values
-from concert.errors import Cancelled, Gone
+from concert.errors import Canceled, Gone
 from concert.forks import flush_others, flush_ours, flush_standard
 from concert.imports import loaded, modules, own, private
 
@@ -31,7 +31,7 @@ SHARED = struct.Struct("<IBIIqBBQQ")
 FAILURE = struct.Struct("<IBIIq")
 UINT32 = struct.Struct("<I")
 EVER = 1 << 40
-COMPUTES = 0.05  # seconds in which an event loop that waits has cancelled its task
+COMPUTES = 0.05  # seconds in which an event loop that waits has canceled its task
 
 
 class Lane:
@@ -97,7 +97,7 @@ class Worker:
         self.lanes = {}  # by number of thread
         self.expected = 0  # the number of the next frame
         self.begin = {}  # of frames that have come and not ended: the next call
-        self.cancelled = {}  # calls that have not begun
+        self.canceled = {}  # calls that have not begun
         self.given_back = {}  # of frames, from which call on
         self.asked = 0  # how often the pool has asked for calls
 
@@ -178,7 +178,7 @@ class Worker:
                     lane.why = why
                     self.interrupt(lane, call)
             if self.to_come(seq) or index >= self.begin.get(seq, EVER) - 1:
-                self.cancelled[call] = why  # it begins soon, is just interrupted, or has ended
+                self.canceled[call] = why  # it begins soon, is just interrupted, or has ended
             self.heard = False
 
     def interrupt(self, lane, call):
@@ -186,7 +186,7 @@ class Worker:
         asyncio's own cancellation. The caller holds the lock."""
         run = running(lane)
         if run is None:
-            set_async_exception(lane.thread, Cancelled)
+            set_async_exception(lane.thread, Canceled)
             return
         run.cancel()
         threading.Thread(target=self.insist, args=(lane, call, run), daemon=True, name="concert-cancel").start()
@@ -198,7 +198,7 @@ class Worker:
         with self.lock:
             self.heard = True
             if lane.running and lane.id == call and not run.heard.is_set():
-                set_async_exception(lane.thread, Cancelled)
+                set_async_exception(lane.thread, Canceled)
             self.heard = False
 
     def shield(self):
@@ -403,22 +403,22 @@ class Worker:
                 asked = marks[GATE_AT]
                 while self.asked < asked:
                     time.sleep(0.0005)
-            if self.heard or self.given_back or self.cancelled or self.free:
+            if self.heard or self.given_back or self.canceled or self.free:
                 with self.lock:
                     if index >= self.given_back.get(seq, EVER):
                         break
-                    dropped = self.cancelled.pop(call, 0)
+                    dropped = self.canceled.pop(call, 0)
             if self.says_started and not dropped:
                 self.out.put(ord("S"), struct.pack("<II", seq, index))
             begun = self.call(lane, call, name, arg, dropped, begun)
         with self.lock:
             del self.begin[seq]
             self.given_back.pop(seq, None)
-            if self.cancelled:
-                self.cancelled = {c: why for c, why in self.cancelled.items() if c[0] != seq}
+            if self.canceled:
+                self.canceled = {c: why for c, why in self.canceled.items() if c[0] != seq}
 
     def call(self, lane, call, name, arg, dropped, begun):
-        """Runs one call, and returns when it ended; dropped is the reason if it is cancelled already, or 0. A
+        """Runs one call, and returns when it ended; dropped is the reason if it is canceled already, or 0. A
         cancellation is an exception that comes between any two steps while lane.running is True; what is outside
         of that must not be torn by it."""
         kind = value = failure = None
@@ -438,13 +438,13 @@ class Worker:
                     lane.why = dropped
                     lane.interrupted = dropped > 0  # then listen does not: it comes once
                     lane.running = True
-                    if self.heard or self.cancelled or self.free:
+                    if self.heard or self.canceled or self.free:
                         with self.lock:
-                            dropped = dropped or self.cancelled.pop(call, 0)
+                            dropped = dropped or self.canceled.pop(call, 0)
                             if dropped:
                                 lane.interrupted, lane.why = True, dropped
                     if dropped:
-                        raise Cancelled()
+                        raise Canceled()
                     try:
                         if "asyncio" in modules:
                             set_loop()
@@ -466,7 +466,7 @@ class Worker:
                         set_async_exception(lane.thread, None)  # it may not have come yet
                         lane.interrupted = False
                 step = 3
-            except Cancelled:
+            except Canceled:
                 if step == 1:
                     kind = None  # before it ran, or while it was described
                     step = 2
@@ -476,7 +476,7 @@ class Worker:
         """Says what came of a call, and returns when it ended."""
         now = time.perf_counter_ns()
         if failure is None and kind is None:
-            failure = errors.describe(Cancelled(), lane.why)
+            failure = errors.describe(Canceled(), lane.why)
         if self.outcome(call, now, now - begun, kind, value, failure):
             flush_standard()
         elif not self.gathering.is_set():
@@ -548,7 +548,7 @@ def close_loop():
 
 
 def equip(concert, worker):
-    """Gives the module that tasks can import what they use: progress, and Cancelled."""
+    """Gives the module that tasks can import what they use: progress, and Canceled."""
 
     def progress(done, total=0):
         """Says how far the task is: so many of so many units, 0 if that is not known."""
@@ -565,7 +565,7 @@ def equip(concert, worker):
             worker.heard = False
 
     concert.progress = progress
-    concert.Cancelled = Cancelled
+    concert.Canceled = Canceled
 
 
 def main():

@@ -27,7 +27,7 @@ import (
 //	CONCERT_CANCEL     concert.cancel.CLIENT                      clients --> workers: tasks that are not wanted any more
 //	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART            arguments too large for a message, in parts
 //	                   concert.output.CLIENT.OWNER.RANDOM.PART    results too large for a message, in parts
-//	concert.cancelled.CLIENT                                      no stream: what CONCERT_CANCEL has stored
+//	concert.canceled.CLIENT                                      no stream: what CONCERT_CANCEL has stored
 //	concert.hint.CLIENT.SESSION.OWNER                             no stream: that a task has begun, how far it is
 //	concert.report.CLIENT.SESSION.OWNER                           no stream: hints of a worker with a key, which a server publishes as such
 //	concert.door.KEY                                              no stream: requests to a server by the holder of a key, see Knock
@@ -53,11 +53,11 @@ const (
 const Anyone = "anyone"
 
 // CancelPrefix is what the subjects of cancellations begin with; the rest is the
-// client. CancelledPrefix is what the subjects begin with at which the stream of
+// client. CanceledPrefix is what the subjects begin with at which the stream of
 // cancellations publishes what it has stored.
 const (
-	CancelPrefix    = "concert.cancel"
-	CancelledPrefix = "concert.cancelled"
+	CancelPrefix   = "concert.cancel"
+	CanceledPrefix = "concert.canceled"
 )
 
 // BucketPrefix is what the subjects of a bucket begin with; the rest is a key.
@@ -227,7 +227,7 @@ func YieldSubject(contract string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", contract, sequence, time)
 }
 
-// TryKey names one submission of a task: a task with an id of its own may be submitted, cancelled, and submitted again. By it the session
+// TryKey names one submission of a task: a task with an id of its own may be submitted, canceled, and submitted again. By it the session
 // says that it does not want it any more, and the servers know what is published twice.
 func TryKey(client, session, try string) string { return client + "." + session + "." + try }
 
@@ -236,8 +236,8 @@ func Cancellation(client, session, try string) (subject string, body []byte) {
 	return CancelPrefix + "." + client, []byte(session + "." + try)
 }
 
-// CancelledKey is the TryKey that a cancellation of a client names; not ok if it names none.
-func CancelledKey(client string, body []byte) (key string, ok bool) {
+// CanceledKey is the TryKey that a cancellation of a client names; not ok if it names none.
+func CanceledKey(client string, body []byte) (key string, ok bool) {
 	session, try, ok := strings.Cut(string(body[:min(len(body), LongestCancel+1)]), ".")
 	if !ok || !ValidToken(client) || !ValidToken(session) || !ValidToken(try) {
 		return "", false

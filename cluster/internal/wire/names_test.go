@@ -22,14 +22,14 @@ func TestValidToken(t *testing.T) {
 
 func TestCancellation(t *testing.T) {
 	subject, body := Cancellation("client", "session", "1")
-	if key, ok := CancelledKey(strings.TrimPrefix(subject, CancelPrefix+"."), body); !ok || key != TryKey("client", "session", "1") {
+	if key, ok := CanceledKey(strings.TrimPrefix(subject, CancelPrefix+"."), body); !ok || key != TryKey("client", "session", "1") {
 		t.Errorf("%q, %v", key, ok)
 	}
 	for _, c := range []struct{ client, body string }{
 		{"client", ""}, {"client", "session"}, {"client", "session."}, {"client", ".1"}, {"client", "a.b.c"}, {"", "session.1"}, {"a.b", "session.1"},
 		{"client", strings.Repeat("a", 65) + ".1"}, {"client", strings.Repeat("a", 1<<20) + ".1"},
 	} {
-		if key, ok := CancelledKey(c.client, []byte(c.body)); ok {
+		if key, ok := CanceledKey(c.client, []byte(c.body)); ok {
 			t.Errorf("%q of %q names %q", c.body, c.client, key)
 		}
 	}

@@ -62,7 +62,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		{
 			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*"},
 			MaxMsgsPerSubject: CancelsKept, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
-			RePublish: &jetstream.RePublish{Source: CancelPrefix + ".*", Destination: CancelledPrefix + ".{{wildcard(1)}}"},
+			RePublish: &jetstream.RePublish{Source: CancelPrefix + ".*", Destination: CanceledPrefix + ".{{wildcard(1)}}"},
 		},
 		{
 			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*.*"},

@@ -26,7 +26,7 @@ async function hold(gate, { signal }) {
   mark(gate.Path + ".in");
   try {
     while (!fs.existsSync(gate.Path + ".open")) {
-      if (signal?.aborted) throw new Error("cancelled");
+      if (signal?.aborted) throw new Error("canceled");
       await sleep(1);
     }
   } finally {

@@ -76,23 +76,23 @@ numbers = itertools.count()
 
 
 def hold(gate, stubborn=False):
-    """Waits at a gate until it is open, or the task is cancelled. That can come between any two
+    """Waits at a gate until it is open, or the task is canceled. That can come between any two
     steps, so each can be done again; it comes once."""
     entered, left = ("%s.%s.%d-%d" % (gate["Path"], what, os.getpid(), next(numbers)) for what in ("in", "out"))
-    cancelled = False
+    canceled = False
     while True:
         try:
-            if stubborn or not cancelled:
+            if stubborn or not canceled:
                 open(entered, "w").close()
                 while not os.path.exists(gate["Path"] + ".open"):
                     time.sleep(0.001)
             if os.path.exists(entered):
                 open(left, "w").close()
             break
-        except concert.Cancelled:
-            cancelled = True
-    if cancelled and not stubborn:
-        raise concert.Cancelled()
+        except concert.Canceled:
+            canceled = True
+    if canceled and not stubborn:
+        raise concert.Canceled()
     return "passed"
 
 
