@@ -49,7 +49,7 @@ func readKeyFile(t *testing.T, file string) (f keyFile) {
 // authorityOf returns the authority of a keyring.
 func authorityOf(t *testing.T, k *keyring) *ecdsa.PrivateKey {
 	t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(k.folder, "authority.pem"), filepath.Join(k.folder, "authority.key"))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(k.dir, "authority.pem"), filepath.Join(k.dir, "authority.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ var roles = map[string]func() error{"server": beServer}
 
 // beServer is a server until its standard input ends.
 func beServer() error {
-	opts := &server.Options{Folder: os.Getenv("CLUSTER_TEST_FOLDER"), Listen: "127.0.0.1:0"}
+	opts := &server.Options{Dir: os.Getenv("CLUSTER_TEST_DIR"), Listen: "127.0.0.1:0"}
 	replicas := 1
 	keyring := os.Getenv("CLUSTER_TEST_KEYRING")
 	if keyring != "" {
@@ -93,7 +93,7 @@ func beServer() error {
 func startServer(t *testing.T, keyring string) (url string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_FOLDER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+keyring)
+	cmd.Env = append(os.Environ(), "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_DIR="+t.TempDir(), "CLUSTER_TEST_KEYRING="+keyring)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -180,7 +180,7 @@ func TestConformance(t *testing.T) {
 			}
 			k := newKeyring(t)
 			client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
-			conformance(t, startServer(t, k.folder), client, work)
+			conformance(t, startServer(t, k.dir), client, work)
 		}})
 }
 

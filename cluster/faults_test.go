@@ -57,7 +57,7 @@ func (n *network) heal(s *server.Server) {
 // embedded is a server in this process, which ends with the test.
 func embedded(t *testing.T, dir string) *server.Server {
 	t.Helper()
-	s, err := server.New(&server.Options{Folder: dir})
+	s, err := server.New(&server.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,21 +19,21 @@ import (
 	"concert/goroutines"
 )
 
-// keyring is one in a folder of the test.
+// keyring is one in a directory of the test.
 type keyring struct {
 	*server.Keyring
-	t      testing.TB
-	folder string
+	t   testing.TB
+	dir string
 }
 
 func newKeyring(t testing.TB) *keyring {
 	t.Helper()
-	folder := filepath.Join(t.TempDir(), "keyring")
-	k, err := server.NewKeyring(folder)
+	dir := filepath.Join(t.TempDir(), "keyring")
+	k, err := server.NewKeyring(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &keyring{k, t, folder}
+	return &keyring{k, t, dir}
 }
 
 // access makes a key for somebody.

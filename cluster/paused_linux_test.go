@@ -28,7 +28,7 @@ func newSite(t *testing.T, tasks int) *site {
 	client, work := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere")
 	address, dir := freeAddresses(t, 1)[0], t.TempDir()
 	r := &site{ran: filepath.Join(dir, "ran"), shown: filepath.Join(dir, "shown")}
-	r.server = newNode(t, "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_FOLDER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+k.folder, "CLUSTER_TEST_LISTEN="+address)
+	r.server = newNode(t, "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_DIR="+t.TempDir(), "CLUSTER_TEST_KEYRING="+k.dir, "CLUSTER_TEST_LISTEN="+address)
 	r.server.await()
 	for i := range r.workers {
 		r.workers[i] = newNode(t, "CLUSTER_TEST_ROLE=worker", "CLUSTER_TEST_URL=tls://"+address, "CLUSTER_TEST_KEY="+work.Key, "CLUSTER_TEST_FILE="+r.ran, "CLUSTER_TEST_PAUSE=20ms")

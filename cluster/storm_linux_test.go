@@ -45,7 +45,7 @@ func newWeather(t *testing.T, k *keyring) *weather {
 				join = append(join, w.between[i][j].address())
 			}
 		}
-		w.servers = append(w.servers, newNode(t, "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_FOLDER="+t.TempDir(), "CLUSTER_TEST_KEYRING="+k.folder,
+		w.servers = append(w.servers, newNode(t, "CLUSTER_TEST_ROLE=server", "CLUSTER_TEST_DIR="+t.TempDir(), "CLUSTER_TEST_KEYRING="+k.dir,
 			"CLUSTER_TEST_JOIN="+strings.Join(join, ","), "CLUSTER_TEST_LISTEN="+addresses[n+i],
 			"CLUSTER_TEST_ADVERTISE="+w.front[i].address()+","+w.around[i].address()))
 	}

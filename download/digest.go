@@ -63,7 +63,7 @@ func IsSHA256(s string) bool {
 	return err == nil && len(b) == sha256.Size
 }
 
-// sum returns the checksum of a file in the folder.
+// sum returns the checksum of a file in the directory.
 func (g *get) sum(name string) (string, error) {
 	f, err := g.root.Open(name)
 	if err != nil {

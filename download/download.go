@@ -25,7 +25,7 @@
 //     ranges, sends all of it, and the part is begun anew. A reply that is not
 //     the range asked for is an error, and the part is given up.
 //   - File names come from the caller or the URL, never from a header, and
-//     cannot leave the folder, by ".." or by a symbolic link (see [os.Root]).
+//     cannot leave the directory, by ".." or by a symbolic link (see [os.Root]).
 //   - One attempt: trying again is for the caller (package concert's Retry). An
 //     [*Error] says whether it is worth it, and when the server wants to be asked.
 //
@@ -53,7 +53,7 @@ type Request struct {
 	// URL is what to fetch, with the scheme http or https.
 	URL string
 
-	// Dir is the folder for the file. It must exist. Empty means the working
+	// Dir is the directory for the file. It must exist. Empty means the working
 	// directory.
 	Dir string
 
@@ -144,7 +144,7 @@ func Get(ctx context.Context, client *http.Client, r Request) (Result, error) {
 		return Result{}, err
 	}
 	if g.root, err = os.OpenRoot(g.dir); err != nil {
-		return Result{}, g.fail("open the folder", err)
+		return Result{}, g.fail("open the directory", err)
 	}
 	defer g.root.Close()
 	if present, err := g.present(); err != nil || present {

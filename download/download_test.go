@@ -87,7 +87,7 @@ func (s *site) open(t *testing.T) string {
 
 func newSite(size int) *site { return &site{body: content(1, size), tag: `"one"`} }
 
-// files returns the names in a folder.
+// files returns the names in a directory.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -101,7 +101,7 @@ func files(t *testing.T, dir string) []string {
 	return names
 }
 
-// whole fails the test unless the folder has the file, right, and nothing else.
+// whole fails the test unless the directory has the file, right, and nothing else.
 func whole(t *testing.T, dir string, want []byte) {
 	t.Helper()
 	got, err := os.ReadFile(filepath.Join(dir, "file.bin"))
@@ -109,7 +109,7 @@ func whole(t *testing.T, dir string, want []byte) {
 		t.Errorf("the file has %d bytes, %v; want the %d of the server", len(got), err, len(want))
 	}
 	if names := files(t, dir); !slices.Equal(names, []string{"file.bin"}) {
-		t.Errorf("in the folder are %q", names)
+		t.Errorf("in the directory are %q", names)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestCut(t *testing.T) {
 		_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
 		failed(t, err, true, "receive")
 		if names := files(t, dir); !slices.Equal(names, []string{"file.bin.part", "file.bin.part.json"}) {
-			t.Fatalf("in the folder are %q", names)
+			t.Fatalf("in the directory are %q", names)
 		}
 		s.cut = 0
 		got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, SHA256: sum(s.body)})
@@ -269,7 +269,7 @@ func TestRangeRefused(t *testing.T) {
 	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
 	failed(t, err, true, "no such range")
 	if names := files(t, dir); len(names) != 0 {
-		t.Errorf("in the folder are %q", names)
+		t.Errorf("in the directory are %q", names)
 	}
 }
 
@@ -283,7 +283,7 @@ func TestWeakValidator(t *testing.T) {
 		_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
 		failed(t, err, true, "")
 		if names := files(t, dir); len(names) != 0 {
-			t.Errorf("tag %q: in the folder are %q", tag, names)
+			t.Errorf("tag %q: in the directory are %q", tag, names)
 		}
 	}
 }
@@ -342,7 +342,7 @@ func TestDigests(t *testing.T) {
 			}
 			failed(t, err, true, "checksum")
 			if names := files(t, dir); len(names) != 0 {
-				t.Errorf("%s: in the folder are %q", header, names)
+				t.Errorf("%s: in the directory are %q", header, names)
 			}
 		}
 	}
@@ -355,7 +355,7 @@ func TestDigests(t *testing.T) {
 	_, err = download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, SHA256: sum(nil)})
 	failed(t, err, true, sum(nil))
 	if names := files(t, dir); len(names) != 0 {
-		t.Errorf("in the folder are %q", names)
+		t.Errorf("in the directory are %q", names)
 	}
 }
 
@@ -541,15 +541,15 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-func TestFolder(t *testing.T) {
+func TestDir(t *testing.T) {
 	s := newSite(10)
 	url := s.open(t)
 	dir := t.TempDir()
 	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: filepath.Join(dir, "missing")})
-	if failed(t, err, false, "open the folder"); !errors.Is(err, fs.ErrNotExist) {
+	if failed(t, err, false, "open the directory"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error = %v", err)
 	}
-	// A link out of the folder, where the part would be.
+	// A link out of the directory, where the part would be.
 	outside := filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(outside, []byte("precious"), 0o666); err != nil {
 		t.Fatal(err)
@@ -560,10 +560,10 @@ func TestFolder(t *testing.T) {
 	_, err = download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
 	failed(t, err, false, "file.bin.part")
 	if got, _ := os.ReadFile(outside); string(got) != "precious" {
-		t.Errorf("a file outside the folder is now %q", got)
+		t.Errorf("a file outside the directory is now %q", got)
 	}
 	if len(s.ranges) != 0 {
-		t.Error("the server was asked before the folder was looked at")
+		t.Error("the server was asked before the directory was looked at")
 	}
 }
 

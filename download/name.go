@@ -36,7 +36,7 @@ func Name(rawURL string) (string, error) {
 }
 
 // CheckName returns an error unless name is safe as the name of a file in a
-// folder, on any system: one element, printable, not too long, and no device
+// directory, on any system: one element, printable, not too long, and no device
 // of Windows.
 func CheckName(name string) error {
 	bad := func(why string) error { return fmt.Errorf("download: %q is no name for a file: %s", name, why) }
@@ -44,7 +44,7 @@ func CheckName(name string) error {
 	case name == "":
 		return bad("it is empty")
 	case name == "." || name == "..":
-		return bad("it names a folder")
+		return bad("it names a directory")
 	case !utf8.ValidString(name):
 		return bad("it is not UTF-8")
 	case strings.ContainsAny(name, `/\`):

@@ -13,7 +13,7 @@
 //
 // Tasks of the suite are registered functions, so that they run in any
 // process of the same program, and tell what they do through files in a
-// folder, so that the suite can wait for them wherever they run. A worker
+// directory, so that the suite can wait for them wherever they run. A worker
 // process must therefore import this package.
 package executortest
 

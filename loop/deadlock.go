@@ -60,7 +60,7 @@ func (e *DeadlockError) Error() string {
 // Is makes it concert.ErrDeadlock for errors.Is.
 func (e *DeadlockError) Is(target error) bool { return target == concert.ErrDeadlock }
 
-// shorten leaves of a file:line the last folder.
+// shorten leaves of a file:line the last directory.
 func shorten(place string) string {
 	dir, file := filepath.Split(place)
 	return filepath.Join(filepath.Base(dir), file)

@@ -139,7 +139,7 @@ func ExampleOptions_output() {
 var greet = concert.Register("greet", func(_ context.Context, name string) (int, error) { return fmt.Println("hello", name) })
 
 // A sandbox is for tasks that parse what may be hostile. Whatever the input makes
-// of the worker, it can write to one folder, and reach nothing else.
+// of the worker, it can write to one directory, and reach nothing else.
 func ExampleSandbox() {
 	ex, err := processes.New(2, &processes.Options{
 		Sandbox: &processes.Sandbox{Read: []string{}, Write: []string{os.TempDir()}},

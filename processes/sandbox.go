@@ -62,7 +62,7 @@ type Sandbox struct {
 	Write []string
 }
 
-// confinement is a Sandbox whose files and folders are open. They are passed to
+// confinement is a Sandbox whose files and directories are open. They are passed to
 // workers so, because a name could lead elsewhere by the time that a worker starts.
 type confinement struct {
 	all         bool // everything may be read: there is no list
@@ -70,7 +70,7 @@ type confinement struct {
 	read, write []*os.File
 }
 
-// open opens the files and folders. memory says whether Options.Memory is set.
+// open opens the files and directories. memory says whether Options.Memory is set.
 func (s *Sandbox) open(memory bool) (_ *confinement, err error) {
 	if err := canConfine(); err != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: %w: %w", err, errors.ErrUnsupported)

@@ -68,10 +68,10 @@ func (p *passedSandbox) confine() error {
 		rules = append(rules, all...)
 	}
 	for _, name := range p.read {
-		rules = append(rules, rule(name, readFile, readFolder))
+		rules = append(rules, rule(name, readFile, readDir))
 	}
 	for _, name := range p.write {
-		rules = append(rules, rule(name, writeFile, writeFolder))
+		rules = append(rules, rule(name, writeFile, writeDir))
 	}
 	if err := landlock.V9.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("landlock: %w", err)
@@ -107,7 +107,7 @@ func readAll() ([]landlock.Rule, error) {
 		if info, err := os.Stat(path); err != nil || path == "/proc" {
 			continue // a link that leads nowhere
 		} else if info.IsDir() {
-			rules = append(rules, landlock.PathAccess(readFolder, path))
+			rules = append(rules, landlock.PathAccess(readDir, path))
 		} else {
 			rules = append(rules, landlock.PathAccess(readFile, path))
 		}
@@ -121,7 +121,7 @@ func readAll() ([]landlock.Rule, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("/proc/%s: %w", name, err)
 		}
-		rules = append(rules, rule(strconv.Itoa(fd), readFile, readFolder))
+		rules = append(rules, rule(strconv.Itoa(fd), readFile, readDir))
 	}
 	return rules, nil
 }
@@ -146,7 +146,7 @@ func lowerLimits() error {
 	return nil
 }
 
-// openPlace opens a file or folder to stand for itself, whatever becomes of its name.
+// openPlace opens a file or directory to stand for itself, whatever becomes of its name.
 func openPlace(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -196,18 +196,18 @@ func dropCapabilities() error {
 
 // Rights. That to execute is never given, nor those to make devices and sockets.
 const (
-	readFile    = landlock.AccessFSSet(ll.AccessFSReadFile)
-	readFolder  = readFile | ll.AccessFSReadDir
-	writeFile   = readFile | ll.AccessFSWriteFile | ll.AccessFSTruncate
-	writeFolder = writeFile | readFolder | ll.AccessFSRemoveDir | ll.AccessFSRemoveFile | ll.AccessFSMakeDir |
+	readFile  = landlock.AccessFSSet(ll.AccessFSReadFile)
+	readDir   = readFile | ll.AccessFSReadDir
+	writeFile = readFile | ll.AccessFSWriteFile | ll.AccessFSTruncate
+	writeDir  = writeFile | readDir | ll.AccessFSRemoveDir | ll.AccessFSRemoveFile | ll.AccessFSMakeDir |
 		ll.AccessFSMakeReg | ll.AccessFSMakeFifo | ll.AccessFSMakeSym | ll.AccessFSRefer
 )
 
 // rule gives rights to what is open under a name: to a file only those that files
 // can have.
-func rule(name string, file, folder landlock.AccessFSSet) landlock.Rule {
+func rule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name
-	rights := folder
+	rights := dir
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		rights = file
 	}

@@ -69,7 +69,7 @@ func (d deed) do() error {
 		return os.Rename(d.On, d.On+".new")
 	case "rename back":
 		return os.Rename(d.On+".new", d.On)
-	case "make a folder":
+	case "make a directory":
 		return os.Mkdir(d.On, 0o777)
 	case "make a pipe":
 		return syscall.Mkfifo(d.On, 0o666)
@@ -267,9 +267,9 @@ func sandboxed(t *testing.T, s *processes.Sandbox) (confined, free *processes.Po
 // it denied; and, to know that it would have worked, sees a free worker do it.
 func TestSandbox(t *testing.T) {
 	leftovers(t)
-	folder := t.TempDir()
+	dir := t.TempDir()
 	confined, free := sandboxed(t, &processes.Sandbox{})
-	file := pathIn(folder, "file")
+	file := pathIn(dir, "file")
 	fresh := func() {
 		os.Remove(file + ".new")
 		os.Remove(file + ".link")
@@ -287,20 +287,20 @@ func TestSandbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer udp.Close()
-	local, err := net.Listen("unix", pathIn(folder, "socket"))
+	local, err := net.Listen("unix", pathIn(dir, "socket"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer local.Close()
 	for _, d := range []deed{
-		{"create", pathIn(folder, "made")},
+		{"create", pathIn(dir, "made")},
 		{"append", file},
 		{"truncate", file},
 		{"rename", file},
 		{"remove", file},
-		{"make a folder", pathIn(folder, "folder")},
-		{"make a pipe", pathIn(folder, "pipe")},
-		{"make a symbolic link", pathIn(folder, "symlink")},
+		{"make a directory", pathIn(dir, "dir")},
+		{"make a pipe", pathIn(dir, "pipe")},
+		{"make a symbolic link", pathIn(dir, "symlink")},
 		{"link", file},
 		{"change the mode", file},
 		{"change the mode of an open file", file},
@@ -344,11 +344,11 @@ func TestSandbox(t *testing.T) {
 	}
 	// These need rights that not everybody has.
 	for _, d := range []deed{
-		{"make a device", pathIn(folder, "device")},
+		{"make a device", pathIn(dir, "device")},
 		{"set an attribute", file},
 		{"mptcp", ""},
 		{"trace", fmt.Sprint(os.Getpid())},
-		{"mount", folder},
+		{"mount", dir},
 		{"leave", ""},
 		{"flags", file},
 		{"clone into namespaces", ""},
@@ -363,7 +363,7 @@ func TestSandbox(t *testing.T) {
 	}
 	// What it may.
 	fresh()
-	for _, d := range []deed{{"read", file}, {"list", folder}, {"create", os.DevNull}, {"signal", "self"}, {"share a file", file}, {"map a file", file},
+	for _, d := range []deed{{"read", file}, {"list", dir}, {"create", os.DevNull}, {"signal", "self"}, {"share a file", file}, {"map a file", file},
 		{"read", "/proc/self/status"}, {"list", "/proc/self/task"}, {"read", "/proc/cpuinfo"}, {"read", "/etc/passwd"}, {"list", "/usr"}} {
 		if d.On == "self" {
 			pid, err := submit(t, confined, pidOf, 0).Result(t.Context())
@@ -451,12 +451,12 @@ func TestSandboxMemory(t *testing.T) {
 	works(t, p)
 }
 
-// TestSandboxFolders: what is given, and nothing else.
-func TestSandboxFolders(t *testing.T) {
+// TestSandboxDirectorys: what is given, and nothing else.
+func TestSandboxDirs(t *testing.T) {
 	leftovers(t)
 	read, write, other := t.TempDir(), t.TempDir(), t.TempDir()
-	for _, folder := range []string{read, write, other} {
-		if err := os.WriteFile(pathIn(folder, "file"), []byte("text"), 0o666); err != nil {
+	for _, dir := range []string{read, write, other} {
+		if err := os.WriteFile(pathIn(dir, "file"), []byte("text"), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -481,7 +481,7 @@ func TestSandboxFolders(t *testing.T) {
 		{deed{"rename back", pathIn(write, "made")}, "done"},
 		{deed{"link", pathIn(write, "made")}, "done"},
 		{deed{"remove", pathIn(write, "made")}, "done"},
-		{deed{"make a folder", pathIn(write, "folder")}, "done"},
+		{deed{"make a directory", pathIn(write, "dir")}, "done"},
 		{deed{"make a device", pathIn(write, "device")}, "denied"},
 		{deed{"make a symbolic link", pathIn(write, "symlink")}, "done"},
 		{deed{"read", pathIn(write, "symlink")}, "denied"}, // it leads out
@@ -540,13 +540,13 @@ func TestSandboxInit(t *testing.T) {
 // TestSandboxRefused: what cannot be confined does not run.
 func TestSandboxRefused(t *testing.T) {
 	leftovers(t)
-	_, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{"/no/such/folder"}}})
-	if err == nil || !strings.Contains(err.Error(), "/no/such/folder") {
-		t.Errorf("New() = %v, want an error that names the folder", err)
+	_, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{"/no/such/directory"}}})
+	if err == nil || !strings.Contains(err.Error(), "/no/such/directory") {
+		t.Errorf("New() = %v, want an error that names the directory", err)
 	}
 }
 
-// swap puts a symbolic link in the place of a folder.
+// swap puts a symbolic link in the place of a directory.
 var swap = concert.Register("processes_test.swap", func(_ context.Context, paths [2]string) (int, error) {
 	if err := os.Rename(paths[0], paths[0]+".old"); err != nil {
 		return 0, err
@@ -554,7 +554,7 @@ var swap = concert.Register("processes_test.swap", func(_ context.Context, paths
 	return 0, os.Symlink(paths[1], paths[0])
 })
 
-// TestSandboxSwapped: a folder that was given stays what it was, also for workers that
+// TestSandboxSwapped: a directory that was given stays what it was, also for workers that
 // start when something else has its name.
 func TestSandboxSwapped(t *testing.T) {
 	leftovers(t)

@@ -224,8 +224,8 @@ func New(n int, opts *Options) (*processes.Pool, error) {
 		}
 	}
 	var path []string
-	for _, folder := range o.Path {
-		absolute, err := filepath.Abs(folder)
+	for _, dir := range o.Path {
+		absolute, err := filepath.Abs(dir)
 		if err != nil {
 			return nil, fmt.Errorf("python: Options.Path: %w", err)
 		}

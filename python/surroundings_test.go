@@ -24,7 +24,7 @@ var (
 	prefix = python.Source[python.None, string]("prefix", "import sys\ndef prefix():\n    return sys.prefix\n")
 )
 
-// TestSurroundings: workers are prepared, and have the folder and the environment that they
+// TestSurroundings: workers are prepared, and have the directory and the environment that they
 // are told.
 func TestSurroundings(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -60,7 +60,7 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// TestVirtualEnvironment: the folder of one is as good as its interpreter, and so is the
+// TestVirtualEnvironment: the directory of one is as good as its interpreter, and so is the
 // variable that an activated one sets.
 func TestVirtualEnvironment(t *testing.T) {
 	newPool(t, 1, nil).Close() // or there is no Python

@@ -26,7 +26,7 @@ func redisServer(b *testing.B) string {
 	return path
 }
 
-// postgresPrograms is the folder with PostgreSQL's programs, which Debian does not have in the PATH, or the benchmark is skipped.
+// postgresPrograms is the directory with PostgreSQL's programs, which Debian does not have in the PATH, or the benchmark is skipped.
 func postgresPrograms(b *testing.B) string {
 	b.Helper()
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -42,11 +42,11 @@ func postgresPrograms(b *testing.B) string {
 // beRedis is Redis; its program is given. What it acknowledges is in a file, which is synced every second: that is asked for here, as Redis by itself would write a
 // snapshot now and then.
 func beRedis(args []string) error {
-	folder, err := os.MkdirTemp("", "concert-redis-")
+	dir, err := os.MkdirTemp("", "concert-redis-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(dir)
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -58,31 +58,31 @@ func beRedis(args []string) error {
 			return err
 		}
 		return conn.Close()
-	}, folder, args[0], "--bind", "127.0.0.1", "--port", port, "--dir", folder, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
+	}, dir, args[0], "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
 }
 
-// bePostgres is PostgreSQL with the settings that initdb makes; the folder with its programs is given, and synchronous_commit.
+// bePostgres is PostgreSQL with the settings that initdb makes; the directory with its programs is given, and synchronous_commit.
 func bePostgres(args []string) error {
-	folder, err := os.MkdirTemp("", "concert-postgres-")
+	dir, err := os.MkdirTemp("", "concert-postgres-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(dir)
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	var as []string
 	if os.Getuid() == 0 { // as whom PostgreSQL refuses to run
-		if err := give(folder, "postgres"); err != nil {
+		if err := give(dir, "postgres"); err != nil {
 			return err
 		}
 		as = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"}
 	}
-	data := filepath.Join(folder, "data")
+	data := filepath.Join(dir, "data")
 	initdb := append(as, filepath.Join(args[0], "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	cmd := exec.Command(initdb[0], initdb[1:]...)
-	cmd.Dir = folder
+	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -93,19 +93,19 @@ func bePostgres(args []string) error {
 			return err
 		}
 		return conn.Close(ctx)
-	}, folder, append(as, filepath.Join(args[0], "postgres"), "-D", data, "-h", "127.0.0.1", "-p", port,
+	}, dir, append(as, filepath.Join(args[0], "postgres"), "-D", data, "-h", "127.0.0.1", "-p", port,
 		"-c", "unix_socket_directories=", "-c", "synchronous_commit="+args[1])...)
 }
 
 // keep runs a program until this one is to end, when it is interrupted: Redis and PostgreSQL end by that at once, whoever is
 // connected. Until it is ready, what it says is what is wrong.
-func keep(at string, ready func(context.Context) error, folder string, command ...string) error {
+func keep(at string, ready func(context.Context) error, dir string, command ...string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second // and then it is killed
-	cmd.Dir = folder
+	cmd.Dir = dir
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -141,8 +141,8 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// give makes a folder somebody else's.
-func give(folder, name string) error {
+// give makes a directory somebody else's.
+func give(dir, name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return err
@@ -155,5 +155,5 @@ func give(folder, name string) error {
 	if err != nil {
 		return err
 	}
-	return os.Chown(folder, uid, gid)
+	return os.Chown(dir, uid, gid)
 }

@@ -77,7 +77,7 @@ func untilTheEnd(at string) {
 
 // beServer is one for concert, and for bare JetStream.
 func beServer([]string) error {
-	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"}) // its folder is a temporary one
+	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"}) // its directory is a temporary one
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ var roles = map[string]func() error{"server": beServer, "workers": beWorkers}
 
 // site is the processes of a run.
 type site struct {
-	folder       string
+	dir          string
 	url          string
 	client, work cluster.Access
 	names        []string // of processes, in order
@@ -44,11 +44,11 @@ type process struct {
 
 // newSite starts the servers.
 func newSite(s *settings) (_ *site, err error) {
-	folder, err := os.MkdirTemp("", "scale-")
+	dir, err := os.MkdirTemp("", "scale-")
 	if err != nil {
 		return nil, err
 	}
-	site := &site{folder: folder, processes: map[string]*process{}}
+	site := &site{dir: dir, processes: map[string]*process{}}
 	defer func() {
 		if err != nil {
 			site.close()
@@ -56,7 +56,7 @@ func newSite(s *settings) (_ *site, err error) {
 	}()
 	ring := ""
 	if s.keys {
-		ring = filepath.Join(folder, "keyring")
+		ring = filepath.Join(dir, "keyring")
 		if err := site.keys(ring); err != nil {
 			return nil, err
 		}
@@ -74,7 +74,7 @@ func newSite(s *settings) (_ *site, err error) {
 		if s.servers > 1 {
 			join = strings.Join(others, ",")
 		}
-		if lines[i], err = site.start(name, "server", "SCALE_FOLDER="+filepath.Join(folder, name), "SCALE_KEYRING="+ring, "SCALE_NAME="+name, "SCALE_JOIN="+join, fmt.Sprint("SCALE_SYNC=", s.sync)); err != nil {
+		if lines[i], err = site.start(name, "server", "SCALE_DIR="+filepath.Join(dir, name), "SCALE_KEYRING="+ring, "SCALE_NAME="+name, "SCALE_JOIN="+join, fmt.Sprint("SCALE_SYNC=", s.sync)); err != nil {
 			return nil, err
 		}
 	}
@@ -96,8 +96,8 @@ func newSite(s *settings) (_ *site, err error) {
 }
 
 // keys makes a key for the workers and one for the clients.
-func (s *site) keys(folder string) error {
-	k, err := server.NewKeyring(folder)
+func (s *site) keys(dir string) error {
+	k, err := server.NewKeyring(dir)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *site) keys(folder string) error {
 		if err != nil {
 			return err
 		}
-		access.Key = filepath.Join(s.folder, string(role)+".key")
+		access.Key = filepath.Join(s.dir, string(role)+".key")
 		if err := os.WriteFile(access.Key, text, 0o600); err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (s *site) close() {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", s.names[i], err)
 		}
 	}
-	os.RemoveAll(s.folder)
+	os.RemoveAll(s.dir)
 }
 
 // leaders are the servers that lead the streams of tasks and of results, as far as that is asked here: without keys.
@@ -195,7 +195,7 @@ func (s *site) leaders() (leaders [2]string) {
 
 // beServer is a server until its standard input ends.
 func beServer() error {
-	opts := &server.Options{Folder: os.Getenv("SCALE_FOLDER"), Listen: "127.0.0.1:0", SyncAlways: os.Getenv("SCALE_SYNC") == "true"}
+	opts := &server.Options{Dir: os.Getenv("SCALE_DIR"), Listen: "127.0.0.1:0", SyncAlways: os.Getenv("SCALE_SYNC") == "true"}
 	replicas := 1
 	ring := os.Getenv("SCALE_KEYRING")
 	if ring != "" {

@@ -54,7 +54,7 @@ type Holder struct {
 //	lock            an empty file, which is locked while a program changes the others
 //
 // Its methods are safe for concurrent use, also by several programs.
-type Keyring struct{ folder string }
+type Keyring struct{ dir string }
 
 const (
 	certificateFile = "authority.pem"
@@ -66,15 +66,15 @@ const (
 
 // NewKeyring opens the keyring in a directory. It creates a missing keyring, and the
 // directory as well.
-func NewKeyring(folder string) (*Keyring, error) {
-	k := &Keyring{folder}
+func NewKeyring(dir string) (*Keyring, error) {
+	k := &Keyring{dir}
 	switch _, err := os.Stat(k.path(certificateFile)); {
 	case err == nil:
-		return OpenKeyring(folder)
+		return OpenKeyring(dir)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("server: the keyring: %w", err)
 	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("server: the keyring: %w", err)
 	}
 	unlock, err := k.lock()
@@ -83,7 +83,7 @@ func NewKeyring(folder string) (*Keyring, error) {
 	}
 	defer unlock()
 	if _, err := os.Stat(k.path(certificateFile)); err == nil { // another program has made it meanwhile
-		return OpenKeyring(folder)
+		return OpenKeyring(dir)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -118,8 +118,8 @@ func NewKeyring(folder string) (*Keyring, error) {
 }
 
 // OpenKeyring opens a keyring. The error wraps [fs.ErrNotExist] if there is none.
-func OpenKeyring(folder string) (*Keyring, error) {
-	k := &Keyring{folder}
+func OpenKeyring(dir string) (*Keyring, error) {
+	k := &Keyring{dir}
 	if _, err := k.authority(); err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func OpenKeyring(folder string) (*Keyring, error) {
 	return k, nil
 }
 
-func (k *Keyring) path(name string) string { return filepath.Join(k.folder, name) }
+func (k *Keyring) path(name string) string { return filepath.Join(k.dir, name) }
 
 // lock waits until no other program, and no other goroutine, changes the keyring.
 // Then it keeps them out until unlock is called, or the program ends.
@@ -147,7 +147,7 @@ func (k *Keyring) lock() (unlock func(), err error) {
 
 // write replaces a file, so that who reads it has the one or the other.
 func (k *Keyring) write(name string, text []byte) error {
-	f, err := os.CreateTemp(k.folder, name+".*") // which only its owner may read
+	f, err := os.CreateTemp(k.dir, name+".*") // which only its owner may read
 	if err != nil {
 		return fmt.Errorf("server: the keyring: %w", err)
 	}

@@ -15,11 +15,11 @@ import (
 )
 
 func TestKeyring(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "keyring")
-	if _, err := server.OpenKeyring(folder); !errors.Is(err, fs.ErrNotExist) {
+	dir := filepath.Join(t.TempDir(), "keyring")
+	if _, err := server.OpenKeyring(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a keyring that is not there: %v", err)
 	}
-	k, err := server.NewKeyring(folder)
+	k, err := server.NewKeyring(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestKeyring(t *testing.T) {
 			}
 		}
 	}
-	again, err := server.NewKeyring(folder) // opens it
+	again, err := server.NewKeyring(dir) // opens it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,12 +46,12 @@ func TestKeyring(t *testing.T) {
 	if err != nil || len(holders) != 3 || len(secrets) != 3 {
 		t.Fatalf("%+v, %v, %d secrets", holders, err, len(secrets))
 	}
-	files, err := os.ReadDir(folder)
+	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 4 {
 		t.Errorf("%v, %v; want four files", files, err)
 	}
 	for _, f := range files {
-		path := filepath.Join(folder, f.Name())
+		path := filepath.Join(dir, f.Name())
 		text, _ := os.ReadFile(path)
 		for s := range secrets {
 			if strings.Contains(string(text), s) {
@@ -83,7 +83,7 @@ func TestKeyring(t *testing.T) {
 	if back, _ := k.Holders(); reflect.DeepEqual(back, holders) {
 		t.Error("it is the old key")
 	}
-	file := filepath.Join(folder, "keys")
+	file := filepath.Join(dir, "keys")
 	text, _ := os.ReadFile(file)
 	for _, bad := range []string{"client", "king UABC fred", "client UABC fred", "client x"} {
 		os.WriteFile(file, append(text, bad...), 0o600)
@@ -99,16 +99,16 @@ func TestKeyring(t *testing.T) {
 // TestKeyring_Concurrent: of changes at the same time none is lost. Each is by a
 // keyring that was opened for it, as in a program of its own.
 func TestKeyring_Concurrent(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "keyring")
+	dir := filepath.Join(t.TempDir(), "keyring")
 	const changes = 100 // and as many new keys
 	var making sync.WaitGroup
 	authorities := make([]string, 8)
 	for i := range authorities { // the first one makes it, the others open it
 		making.Go(func() {
-			if _, err := server.NewKeyring(folder); err != nil {
+			if _, err := server.NewKeyring(dir); err != nil {
 				t.Error(err)
 			}
-			text, err := os.ReadFile(filepath.Join(folder, "authority.pem"))
+			text, err := os.ReadFile(filepath.Join(dir, "authority.pem"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -121,7 +121,7 @@ func TestKeyring_Concurrent(t *testing.T) {
 			t.Fatal("two programs have made two authorities")
 		}
 	}
-	k, err := server.OpenKeyring(folder)
+	k, err := server.OpenKeyring(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestKeyring_Concurrent(t *testing.T) {
 	begin := make(chan struct{})
 	change := func(by func(k *server.Keyring) error) {
 		changing.Go(func() {
-			own, err := server.OpenKeyring(folder)
+			own, err := server.OpenKeyring(dir)
 			<-begin
 			if err == nil {
 				err = by(own)

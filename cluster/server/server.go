@@ -28,10 +28,10 @@ import (
 
 // Options configures a Server; nil means the zero value.
 type Options struct {
-	// Folder is the directory in which the server stores its data. No other
+	// Dir is the directory in which the server stores its data. No other
 	// server may use it at the same time: New returns an error then. Empty means
 	// a temporary one, which Close removes.
-	Folder string
+	Dir string
 
 	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
 	// the server chooses a free port. Without a Keyring, the address must be
@@ -111,8 +111,8 @@ type Server struct {
 	issuer   *issuer   // nil without a keyring
 	door     *door     // nil without a keyring
 	brake    *throttle // nil without a keyring
-	folder   string    // to be removed; "" if it is the user's
-	occupied *os.File  // locked: see occupy; nil for a temporary folder
+	dir      string    // to be removed; "" if it is the user's
+	occupied *os.File  // locked: see occupy; nil for a temporary directory
 	stop     chan struct{}
 	running  sync.WaitGroup
 	once     sync.Once // of Close
@@ -155,14 +155,14 @@ func New(opts *Options) (*Server, error) {
 			return nil, nil
 		}
 	}
-	if opts.Folder == "" {
+	if opts.Dir == "" {
 		var err error
-		if s.folder, err = os.MkdirTemp("", "concert-"); err != nil {
+		if s.dir, err = os.MkdirTemp("", "concert-"); err != nil {
 			return nil, fmt.Errorf("server: making a temporary directory: %w", err)
 		}
-		s.options.Folder = s.folder
-	} else if err := os.MkdirAll(opts.Folder, 0o700); err != nil {
-		return nil, fmt.Errorf("server: Options.Folder: %w", err)
+		s.options.Dir = s.dir
+	} else if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("server: Options.Dir: %w", err)
 	} else if err := s.occupy(); err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func New(opts *Options) (*Server, error) {
 // configuration is what the options mean for the server.
 func (s *Server) configuration() (*nats.Options, error) {
 	o := &nats.Options{
-		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Folder, MaxPayload: 1 << 20,
+		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Dir, MaxPayload: 1 << 20,
 		DontListen: s.options.Listen == "",
 	}
 	if s.issuer != nil {
@@ -347,28 +347,28 @@ func (s *Server) Close() error {
 	return s.closed
 }
 
-// occupy locks the folder: two servers that write to one folder damage what is
+// occupy locks the directory: two servers that write to one directory damage what is
 // stored. The lock ends with the process.
 func (s *Server) occupy() error {
-	f, err := os.OpenFile(filepath.Join(s.options.Folder, lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(s.options.Dir, lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("server: Options.Folder: %w", err)
+		return fmt.Errorf("server: Options.Dir: %w", err)
 	}
 	if err := tryLockFile(f); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		f.Close()
-		return fmt.Errorf("server: Options.Folder: another server uses %s: stop it, or choose another folder (locking %s: %w)", s.options.Folder, f.Name(), err)
+		return fmt.Errorf("server: Options.Dir: another server uses %s: stop it, or choose another directory (locking %s: %w)", s.options.Dir, f.Name(), err)
 	}
 	s.occupied = f
 	return nil
 }
 
-// remove ends the use of the folder, and removes a temporary one.
+// remove ends the use of the directory, and removes a temporary one.
 func (s *Server) remove() error {
 	if s.occupied != nil {
 		s.occupied.Close()
 	}
-	if s.folder == "" {
+	if s.dir == "" {
 		return nil
 	}
-	return os.RemoveAll(s.folder)
+	return os.RemoveAll(s.dir)
 }

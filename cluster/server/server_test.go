@@ -56,13 +56,13 @@ func ExampleNew() {
 
 // A server that asks for keys: ann may submit tasks, and nothing else.
 func ExampleKeyring_Add() {
-	folder, err := os.MkdirTemp("", "keyring-")
+	dir, err := os.MkdirTemp("", "keyring-")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(folder)
-	keyring, err := server.NewKeyring(filepath.Join(folder, "keyring"))
+	defer os.RemoveAll(dir)
+	keyring, err := server.NewKeyring(filepath.Join(dir, "keyring"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -72,7 +72,7 @@ func ExampleKeyring_Add() {
 		fmt.Println(err)
 		return
 	}
-	file := filepath.Join(folder, "ann.key")
+	file := filepath.Join(dir, "ann.key")
 	if err := os.WriteFile(file, secret, 0o600); err != nil {
 		fmt.Println(err)
 		return
@@ -125,10 +125,10 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestFolder: a folder of the user's stays, and one of its own does not.
-func TestFolder(t *testing.T) {
+// TestDirectory: a directory of the user's stays, and one of its own does not.
+func TestDir(t *testing.T) {
 	dir := t.TempDir()
-	s, err := server.New(&server.Options{Folder: dir})
+	s, err := server.New(&server.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,29 +144,29 @@ func TestFolder(t *testing.T) {
 	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if _, err := server.New(&server.Options{Folder: "/dev/null/no"}); err == nil {
+	if _, err := server.New(&server.Options{Dir: "/dev/null/no"}); err == nil {
 		t.Error("it stores what it is given nowhere")
 	}
 }
 
-// TestNew_Occupied: two servers do not use one folder at the same time.
+// TestNew_Occupied: two servers do not use one directory at the same time.
 func TestNew_Occupied(t *testing.T) {
-	folder := t.TempDir()
-	one, err := server.New(&server.Options{Folder: folder})
+	dir := t.TempDir()
+	one, err := server.New(&server.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer one.Close()
-	if two, err := server.New(&server.Options{Folder: folder}); err == nil {
+	if two, err := server.New(&server.Options{Dir: dir}); err == nil {
 		two.Close()
-		t.Error("a second server uses the folder")
-	} else if !strings.Contains(err.Error(), "another server uses "+folder) {
+		t.Error("a second server uses the directory")
+	} else if !strings.Contains(err.Error(), "another server uses "+dir) {
 		t.Error(err)
 	}
 	if err := one.Close(); err != nil {
 		t.Fatal(err)
 	}
-	two, err := server.New(&server.Options{Folder: folder})
+	two, err := server.New(&server.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,8 +106,8 @@ func TestChooseFailing(t *testing.T) {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
-	code, _, errOut = call(t.Context(), "choose", "--html", "/no/such/folder/page.html", "touch", ":::", ran)
-	if code != exitFailed || !strings.Contains(errOut, "cannot write /no/such/folder/page.html") {
+	code, _, errOut = call(t.Context(), "choose", "--html", "/no/such/directory/page.html", "touch", ":::", ran)
+	if code != exitFailed || !strings.Contains(errOut, "cannot write /no/such/directory/page.html") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 	if _, err := os.Stat(ran); err == nil {

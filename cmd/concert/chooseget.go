@@ -14,7 +14,7 @@ import (
 	"concert/download"
 )
 
-// fetching is a URL, and the folder for it.
+// fetching is a URL, and the directory for it.
 type fetching struct{ URL, Dir string }
 
 // fetch downloads a file, checks it, and removes it. It is registered, as one of the models is

@@ -79,14 +79,14 @@ func TestWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	folder := t.TempDir()
+	dir := t.TempDir()
 	module := "import time\ndef greet(name):\n    return 'hello ' + name\n" +
 		"def add(a, b):\n    return a + b\ndef nothing():\n    return 'nothing'\nclass Model:\n    def predict(self, x):\n        return [x, x]\n" +
 		"class Scale:\n    def __init__(self, unit, times=1):\n        self.unit, self.times = unit, times\n    def f(self, x):\n        return '%d %s' % (x * self.times, self.unit)\n"
-	if err := os.WriteFile(filepath.Join(folder, "worker_module.py"), []byte(module), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "worker_module.py"), []byte(module), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	says, stop := startWorker(t, "--url", s.URL(), "-n", "1", "--threads", "2", "--path", folder,
+	says, stop := startWorker(t, "--url", s.URL(), "-n", "1", "--threads", "2", "--path", dir,
 		"statistics:fmean", "worker_module:greet", "worker_module:add", "worker_module:nothing", "worker_module:Model().predict",
 		"worker_module:Scale('m. a', times=3).f")
 

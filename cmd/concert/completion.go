@@ -97,7 +97,7 @@ func zshCompletion(commands []command) string {
 		fmt.Fprintf(&names, "\t\t'%s:%s'\n", c.name, quote(c.summary))
 		fmt.Fprintf(&cases, "\t%s) _arguments", c.name)
 		for _, f := range flagsOf(c.help) {
-			value := map[string]string{"": "", "DIR": ":folder:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.value]
+			value := map[string]string{"": "", "DIR": ":directory:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.value]
 			if f.value != "" && value == "" {
 				value = ":" + f.value + ": "
 			}

@@ -15,7 +15,7 @@ import (
 type wanted struct {
 	url    string
 	host   string
-	name   string // in the folder
+	name   string // in the directory
 	sha256 string // "" if not known
 	where  string // where it was asked for, for messages
 }

@@ -108,6 +108,6 @@ func TestTourWithoutPython(t *testing.T) {
 func TestTourWithoutRoom(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
 	if code, _, errOut := call(t.Context(), "tour"); code != exitFailed || !strings.Contains(errOut, "missing") {
-		t.Errorf("exit %d, %q; want %d and the folder's name", code, errOut, exitFailed)
+		t.Errorf("exit %d, %q; want %d and the directory's name", code, errOut, exitFailed)
 	}
 }

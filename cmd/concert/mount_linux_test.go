@@ -2,7 +2,7 @@ package main
 
 import "syscall"
 
-// mountMemory mounts a file system in memory on a folder.
+// mountMemory mounts a file system in memory on a directory.
 func mountMemory(dir, options string, readOnly bool) (unmount func(), err error) {
 	flags := uintptr(0)
 	if readOnly {

@@ -29,12 +29,12 @@ func TestMain(m *testing.M) {
 //	envlist FILE                     puts the environment's values into a file
 //	exits CODE PROGRAM ARGUMENT...   runs it, and wants that exit code
 //	whole FILE [NAME]                the file is the server's of that name
-//	folder DIR [NAME...]             the folder has these, and nothing else
+//	directory DIR [NAME...]             the directory has these, and nothing else
 //	asked PATH N                     the server was asked for it so often
 //	release                          the server goes on with /held
 //	until FILE SIZE                  waits until the file has so many bytes
 //	smalldisk DIR SIZE               a disk of its own, of that many bytes
-//	readonly DIR                     a folder in which nobody can write
+//	readonly DIR                     a directory in which nobody can write
 //
 // and the conditions [root], and [mount]: it has the right to mount.
 func TestScripts(t *testing.T) {
@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 				return false, fmt.Errorf("no condition %q", name)
 			},
 			Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-				"envlist": scriptEnvList, "exits": scriptExits, "whole": scriptWhole, "folder": scriptFolder, "asked": scriptAsked,
+				"envlist": scriptEnvList, "exits": scriptExits, "whole": scriptWhole, "dir": scriptDir, "asked": scriptAsked,
 				"release": scriptRelease, "until": scriptUntil, "smalldisk": scriptSmallDisk, "readonly": scriptReadOnly,
 			},
 		})
@@ -115,8 +115,8 @@ func scriptWhole(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func scriptFolder(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, len(args) >= 1, "folder DIR [NAME...]")
+func scriptDir(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) >= 1, "directory DIR [NAME...]")
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	var names []string

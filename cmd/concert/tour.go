@@ -56,7 +56,7 @@ var stations = []station{
 type tour struct {
 	out      io.Writer
 	style    style
-	dir      string // a folder of the tour's own
+	dir      string // a directory of the tour's own
 	sections []*tourSection
 	models   []modelRow // of the closing table
 }

@@ -67,7 +67,7 @@ func serve() (url string, stop func(), err error) {
 // quickDelay is that of a page which is fetched many times.
 const quickDelay = 15 * time.Millisecond
 
-// saver downloads pages into a folder.
+// saver downloads pages into a directory.
 type saver struct {
 	client *http.Client
 	dir    string
@@ -105,7 +105,7 @@ func (s saver) save(ctx context.Context, url string) (name string, err error) {
 	return name, nil
 }
 
-// check fails unless all pages are in the folder, whole, and empties it.
+// check fails unless all pages are in the directory, whole, and empties it.
 func (s saver) check() error {
 	for n := range pages {
 		name := filepath.Join(s.dir, fmt.Sprint(n, ".txt"))

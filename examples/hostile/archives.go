@@ -7,17 +7,17 @@ import (
 )
 
 // makeArchives makes a good archive, and some that are not.
-func makeArchives(folder string) (paths []string, err error) {
+func makeArchives(dir string) (paths []string, err error) {
 	for _, a := range []struct {
 		name string
 		make func(*zip.Writer) error
 	}{
 		{"good.zip", files("index.txt", "hello", "a/b.txt", "more")},
-		{"escape.zip", files("../../../escaped", "outside of its folder")},
+		{"escape.zip", files("../../../escaped", "outside of its directory")},
 		{"link.zip", func(w *zip.Writer) error {
 			h := &zip.FileHeader{Name: "etc"}
 			h.SetMode(os.ModeSymlink | 0o777)
-			if err := write(w, h, folder); err != nil {
+			if err := write(w, h, dir); err != nil {
 				return err
 			}
 			return files("etc/escaped", "through a link")(w)
@@ -36,7 +36,7 @@ func makeArchives(folder string) (paths []string, err error) {
 		{"damaged.zip", nil},
 		{"last.zip", files("index.txt", "all is well")},
 	} {
-		path := filepath.Join(folder, a.name)
+		path := filepath.Join(dir, a.name)
 		paths = append(paths, path)
 		if a.make == nil {
 			if err := os.WriteFile(path, []byte("PK\x03\x04 and so on"), 0o666); err != nil {

@@ -4,7 +4,7 @@
 //	go run ./examples/hostile              archives that it makes itself, to do harm
 //	go run ./examples/hostile *.zip        yours
 //
-// The code runs in workers that are confined: they can write to one folder,
+// The code runs in workers that are confined: they can write to one directory,
 // and have no network, no other programs, 512 MiB of memory and two seconds for
 // an archive. So what is wrong with an archive costs that archive. The same would
 // hold for a decoder in C with a bug that lets the archive run code.
@@ -81,7 +81,7 @@ func show(ctx context.Context, archives []string) (code int, err error) {
 	return code, nil
 }
 
-// run unpacks archives, each into a folder of its own in into, and returns what
+// run unpacks archives, each into a directory of its own in into, and returns what
 // became of each.
 func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	root, err := filepath.Abs(into)
@@ -95,12 +95,12 @@ func run(ctx context.Context, into string, archives []string) ([]error, error) {
 		if err != nil {
 			return nil, err
 		}
-		folder := filepath.Join(root, "files", fmt.Sprintf("%03d-%s", i+1, filepath.Base(path)))
-		if err := os.MkdirAll(folder, 0o777); err != nil {
+		dir := filepath.Join(root, "files", fmt.Sprintf("%03d-%s", i+1, filepath.Base(path)))
+		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, err
 		}
 		read = append(read, path)
-		jobs = append(jobs, job{path, folder})
+		jobs = append(jobs, job{path, dir})
 	}
 	pool, err := processes.New(2, &processes.Options{
 		Sandbox: &processes.Sandbox{Read: read, Write: []string{filepath.Join(root, "files")}},

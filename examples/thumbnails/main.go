@@ -57,7 +57,7 @@ var thumbnail = concert.Register("thumbnails.thumbnail", makeThumbnail)
 
 func main() {
 	processes.Main() // a worker does not go past it
-	into := flag.String("into", "", "folder for the thumbnails; made if there is none (default: a temporary one)")
+	into := flag.String("into", "", "directory for the thumbnails; made if there is none (default: a temporary one)")
 	size := flag.Int("size", 160, "longer side of a thumbnail, in pixels")
 	workers := flag.Int("workers", 0, "processes (default: one for each processor)")
 	servers := flag.String("cluster", "", "URL of the servers of a cluster, to use its workers")
@@ -99,12 +99,12 @@ func executor(ctx context.Context, workers int, servers string, access cluster.A
 // run returns how many images failed.
 func run(ctx context.Context, ex concert.Executor, into string, size int, paths []string) (failed int, err error) {
 	if len(paths) == 0 {
-		folder, err := os.MkdirTemp("", "photographs-")
+		dir, err := os.MkdirTemp("", "photographs-")
 		if err != nil {
 			return 0, err
 		}
-		defer os.RemoveAll(folder)
-		if paths, err = takePhotographs(folder, 24); err != nil {
+		defer os.RemoveAll(dir)
+		if paths, err = takePhotographs(dir, 24); err != nil {
 			return 0, err
 		}
 	}
@@ -208,14 +208,14 @@ func save(path string, img []byte) error {
 var photograph = concert.Register("thumbnails.photograph", paint)
 
 // takePhotographs makes n images, the last of which is damaged.
-func takePhotographs(folder string, n int) (paths []string, err error) {
+func takePhotographs(dir string, n int) (paths []string, err error) {
 	pool, err := processes.New(0, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer pool.Close()
 	for i := range n {
-		paths = append(paths, filepath.Join(folder, fmt.Sprintf("photograph-%02d.jpg", i+1)))
+		paths = append(paths, filepath.Join(dir, fmt.Sprintf("photograph-%02d.jpg", i+1)))
 	}
 	for _, err := range concert.Map(context.Background(), pool, photograph, slices.Values(paths)) {
 		if err != nil {

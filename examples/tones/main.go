@@ -38,7 +38,7 @@ var tone = python.Source[string, sound]("tone", source)
 type sound struct{ Hertz, Seconds float64 }
 
 func main() {
-	interpreter := flag.String("python", "", "interpreter, or folder of a virtual environment (default: python3)")
+	interpreter := flag.String("python", "", "interpreter, or directory of a virtual environment (default: python3)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code, err := run(ctx, *interpreter, flag.Args())
@@ -53,12 +53,12 @@ func main() {
 func run(ctx context.Context, interpreter string, recordings []string) (code int, err error) {
 	own := len(recordings) == 0
 	if own {
-		folder, err := os.MkdirTemp("", "recordings-")
+		dir, err := os.MkdirTemp("", "recordings-")
 		if err != nil {
 			return 2, err
 		}
-		defer os.RemoveAll(folder)
-		if recordings, err = record(folder, 300); err != nil {
+		defer os.RemoveAll(dir)
+		if recordings, err = record(dir, 300); err != nil {
 			return 2, err
 		}
 	}

@@ -26,8 +26,8 @@ func interpreter(t *testing.T) string {
 
 func TestTones(t *testing.T) {
 	name := interpreter(t)
-	folder := t.TempDir()
-	paths, err := record(folder, 12)
+	dir := t.TempDir()
+	paths, err := record(dir, 12)
 	if err != nil {
 		t.Fatal(err)
 	}

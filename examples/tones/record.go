@@ -25,10 +25,10 @@ func pitch(key int) float64 { return 440 * math.Pow(2, float64(key-9)/12) }
 
 // record writes so many recordings of notes, with overtones and noise, and two more
 // that are no recordings.
-func record(folder string, n int) (paths []string, err error) {
+func record(dir string, n int) (paths []string, err error) {
 	random := rand.New(rand.NewPCG(1, 2))
 	write := func(name string, data []byte) {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(dir, name)
 		if err == nil {
 			err = os.WriteFile(path, data, 0o666)
 		}

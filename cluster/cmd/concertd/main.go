@@ -2,10 +2,10 @@
 // results until their clients receive them. It accepts connections with a key
 // of its keyring only.
 //
-//	concertd serve --folder one --listen 0.0.0.0:4222     run a server, with keys and TLS
-//	concertd key --folder one --out ann.key client ann    make a key for a client
-//	concertd keys --folder one                            list the holders of keys
-//	concertd revoke --folder one ann                      revoke a key
+//	concertd serve --dir one --listen 0.0.0.0:4222     run a server, with keys and TLS
+//	concertd key --dir one --out ann.key client ann    make a key for a client
+//	concertd keys --dir one                            list the holders of keys
+//	concertd revoke --dir one ann                      revoke a key
 //
 // Each subcommand has its help: concertd serve -h.
 package main
@@ -47,17 +47,17 @@ var commands = []command{
 }
 
 const (
-	serveHelp = `The first start creates the directory of --folder. In it, "keyring" lists who may use the cluster, and "data" has the
+	serveHelp = `The first start creates the directory of --dir. In it, "keyring" lists who may use the cluster, and "data" has the
 stored tasks and results.
 
 One server:
 
-  concertd serve --folder /var/lib/concert --listen 0.0.0.0:4222
+  concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
 
 Three servers form a cluster that continues when one of them is lost. Create the keyring on one of them ("concertd keys"
 does it), copy the directory "keyring" to the other two, and start on each server, with its own name:
 
-  concertd serve --folder /var/lib/concert --listen 0.0.0.0:4222 \
+  concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222 \
       --name one --join-listen 0.0.0.0:6222 --join two.example:6222,three.example:6222
 
 Ctrl-C stops the server; its data stays on disk. A second Ctrl-C stops it at once. With --sync, acknowledged data also
@@ -70,10 +70,10 @@ survives a power failure of the machine; tasks that do nothing then take four to
 
 The secret key is written once and stored nowhere else: send it to NAME over a secure channel. Running servers accept the
 key two seconds later. With three servers, copy the changed directory "keyring" to the other two. If the directory of
---folder has no keyring, a new one is made, whose keys no other server accepts, and a message says so.
+--dir has no keyring, a new one is made, whose keys no other server accepts, and a message says so.
 
-  concertd key --folder /var/lib/concert --out ann.key client ann
-  concertd key --folder /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
+  concertd key --dir /var/lib/concert --out ann.key client ann
+  concertd key --dir /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
 `
 	keysHelp   = "Prints the role, the public key and the name of each holder, on one line. Creates a missing keyring.\n"
 	revokeHelp = "Running servers close the connections of the key two seconds later. Tasks that were submitted with it still run.\n"
@@ -149,14 +149,14 @@ func parse(flags *flag.FlagSet, args []string, want int) error {
 	return nil
 }
 
-func folderFlag(flags *flag.FlagSet) *string {
-	return flags.String("folder", "concertd", "`DIRECTORY` of the keyring and the stored data")
+func dirFlag(flags *flag.FlagSet) *string {
+	return flags.String("dir", "concertd", "`DIRECTORY` of the keyring and the stored data")
 }
 
 // keyring opens the keyring in a directory. It creates a missing keyring, and reports
 // that on the error output, because the directory may be misspelled.
-func keyring(folder string, errOut io.Writer) (*server.Keyring, error) {
-	dir := filepath.Join(folder, "keyring")
+func keyring(dir string, errOut io.Writer) (*server.Keyring, error) {
+	dir = filepath.Join(dir, "keyring")
 	_, missing := os.Stat(dir)
 	k, err := server.NewKeyring(dir)
 	if err == nil && errors.Is(missing, fs.ErrNotExist) {
@@ -166,7 +166,7 @@ func keyring(folder string, errOut io.Writer) (*server.Keyring, error) {
 }
 
 func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
-	folder := folderFlag(flags)
+	dir := dirFlag(flags)
 	listen := flags.String("listen", "127.0.0.1:4222", "`ADDRESS` to listen on for clients and workers")
 	hosts := flags.String("hosts", "", "`NAMES` and addresses of this server for its certificate, with commas between them (default: those of this machine)")
 	advertise := flags.String("advertise", "", "`HOST:PORT` at which clients of the other servers find this one, if it differs from --listen")
@@ -182,7 +182,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	opts := &server.Options{Folder: filepath.Join(*folder, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise, SyncAlways: *sync, Sessions: *sessions, Connections: *connections, Tasks: *tasks, Parts: *parts}
+	opts := &server.Options{Dir: filepath.Join(*dir, "data"), Listen: *listen, Hosts: list(*hosts), Advertise: *advertise, SyncAlways: *sync, Sessions: *sessions, Connections: *connections, Tasks: *tasks, Parts: *parts}
 	replicas := 1
 	switch {
 	case *join != "":
@@ -194,9 +194,9 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	if opts.Join != nil { // it has to be that of the others
 		find = server.OpenKeyring
 	}
-	k, err := find(filepath.Join(*folder, "keyring"))
+	k, err := find(filepath.Join(*dir, "keyring"))
 	if opts.Join != nil && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s: copy that of the servers to join", filepath.Join(*folder, "keyring"))
+		return fmt.Errorf("there is no %s: copy that of the servers to join", filepath.Join(*dir, "keyring"))
 	}
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	defer s.Close()
 	fmt.Fprintf(out, "concertd: listening; the URL is %s\n", s.URL())
 	if holders, err := k.Holders(); err == nil && len(holders) == 0 {
-		fmt.Fprintf(out, "concertd: the keyring has no keys, so no client or worker can connect; make one: concertd key --folder %s --out NAME.key client NAME\n", *folder)
+		fmt.Fprintf(out, "concertd: the keyring has no keys, so no client or worker can connect; make one: concertd key --dir %s --out NAME.key client NAME\n", *dir)
 	}
 	waiting := time.AfterFunc(5*time.Second, func() { fmt.Fprintln(out, "concertd: waiting for the other servers") })
 	err = s.Setup(ctx, replicas)
@@ -234,12 +234,12 @@ func list(text string) []string {
 }
 
 func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
-	folder := folderFlag(flags)
+	dir := dirFlag(flags)
 	to := flags.String("out", "", "new `FILE` for the key, which only its owner may read (default: print the key)")
 	if err := parse(flags, args, 2); err != nil {
 		return err
 	}
-	k, err := keyring(*folder, errOut)
+	k, err := keyring(*dir, errOut)
 	if err != nil {
 		return err
 	}
@@ -272,11 +272,11 @@ func writeNew(name string, text []byte) error {
 }
 
 func keys(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
-	folder := folderFlag(flags)
+	dir := dirFlag(flags)
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
-	k, err := keyring(*folder, errOut)
+	k, err := keyring(*dir, errOut)
 	if err != nil {
 		return err
 	}
@@ -288,11 +288,11 @@ func keys(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.
 }
 
 func revoke(_ context.Context, flags *flag.FlagSet, args []string, _, _ io.Writer) error {
-	folder := folderFlag(flags)
+	dir := dirFlag(flags)
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	k, err := server.OpenKeyring(filepath.Join(*folder, "keyring"))
+	k, err := server.OpenKeyring(filepath.Join(*dir, "keyring"))
 	if err != nil {
 		return err
 	}

@@ -80,11 +80,11 @@ func serving(t *testing.T, args ...string) (url string, stop func() int) {
 
 // TestServe: who has a key works with a server, which keeps what it has when it is stopped and started again.
 func TestServe(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "one")
+	dir := filepath.Join(t.TempDir(), "one")
 	access := func(role, name string) cluster.Access {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), name)
-		code, out, errOut := concertd(t, "key", "--folder", folder, "--out", file, role, name)
+		code, out, errOut := concertd(t, "key", "--dir", dir, "--out", file, role, name)
 		text, err := os.ReadFile(file)
 		if code != exitOK || out != "" || !strings.Contains(string(text), "BEGIN CERTIFICATE") {
 			t.Fatalf("%d, %q, %s, %s, %v", code, text, out, errOut, err)
@@ -95,11 +95,11 @@ func TestServe(t *testing.T) {
 		return cluster.Access{Key: file}
 	}
 	ann, box := access("client", "ann"), access("worker", "box")
-	if code, out, _ := concertd(t, "keys", "--folder", folder); code != exitOK || strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "client U") || !strings.HasSuffix(out, " box\n") {
+	if code, out, _ := concertd(t, "keys", "--dir", dir); code != exitOK || strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "client U") || !strings.HasSuffix(out, " box\n") {
 		t.Errorf("keys: %d, %q", code, out)
 	}
 
-	url, stop := serving(t, "--folder", folder, "--listen", "127.0.0.1:0")
+	url, stop := serving(t, "--dir", dir, "--listen", "127.0.0.1:0")
 	ask := func(url string) int {
 		t.Helper()
 		pool := goroutines.New(2, nil)
@@ -134,7 +134,7 @@ func TestServe(t *testing.T) {
 	}
 
 	// What is answered now was stored.
-	url, stop = serving(t, "--folder", folder, "--listen", "127.0.0.1:0", "--sync")
+	url, stop = serving(t, "--dir", dir, "--listen", "127.0.0.1:0", "--sync")
 	if n := ask(url); n != 42 {
 		t.Errorf("%d after a restart", n)
 	}
@@ -142,10 +142,10 @@ func TestServe(t *testing.T) {
 		t.Errorf("it ran %d times", n)
 	}
 	stop()
-	if code, _, errOut := concertd(t, "revoke", "--folder", folder, "ann"); code != exitOK {
+	if code, _, errOut := concertd(t, "revoke", "--dir", dir, "ann"); code != exitOK {
 		t.Errorf("revoke: %d, %s", code, errOut)
 	}
-	url, _ = serving(t, "--folder", folder, "--listen", "127.0.0.1:0")
+	url, _ = serving(t, "--dir", dir, "--listen", "127.0.0.1:0")
 	if ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: ann}); err == nil || !strings.Contains(err.Error(), "does not know the key") {
 		t.Errorf("ann, who has no key any more: %v", err)
 		if err == nil {
@@ -156,14 +156,14 @@ func TestServe(t *testing.T) {
 
 // TestWrong: what is wrong is said, with what to do, and an exit code.
 func TestWrong(t *testing.T) {
-	folder := t.TempDir()
-	file := filepath.Join(folder, "file")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for i, name := range []string{"ann", "eve"} { // the first key creates the keyring
-		code, out, errOut := concertd(t, "key", "--folder", folder, "client", name)
-		if code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") || strings.Contains(errOut, "created a keyring in "+folder) != (i == 0) {
+		code, out, errOut := concertd(t, "key", "--dir", dir, "client", name)
+		if code != exitOK || !strings.Contains(out, "BEGIN CERTIFICATE") || strings.Contains(errOut, "created a keyring in "+dir) != (i == 0) {
 			t.Fatal(code, out, errOut)
 		}
 	}
@@ -176,23 +176,23 @@ func TestWrong(t *testing.T) {
 		{"dance", exitUsage, `no command "dance"`},
 		{"serve --nonsense", exitUsage, "nonsense"},
 		{"serve now", exitUsage, "1 arguments after the flags, want 0"},
-		{"serve --folder F --name one", exitUsage, "with --join"},
-		{"serve --folder F --listen here", exitFailed, "want one like 127.0.0.1:4222"},
-		{"serve --folder F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy that of the servers to join"},
-		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "join at least two others"},
-		{"serve --folder F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitFailed, "no fixed port"},
-		{"serve --folder F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "without blanks, dots and slashes"},
-		{"serve --folder F --name one --join-listen 127.0.0.1:6222 --join a,b", exitFailed, "want HOST:PORT"},
-		{"serve --folder F/file", exitFailed, "not a directory"},
-		{"key --folder F client", exitUsage, "1 arguments after the flags, want 2"},
-		{"key --folder F king ann", exitFailed, `unknown role "king"`},
-		{"key --folder F client ann", exitFailed, "there is a key of ann already"},
-		{"key --folder F client a/b", exitFailed, "want at most 64 letters"},
-		{"revoke --folder F bob", exitFailed, `no key of "bob"`},
-		{"revoke --folder F/none ann", exitFailed, "no such file"},
-		{"keys --folder F/file", exitFailed, "not a directory"},
+		{"serve --dir F --name one", exitUsage, "with --join"},
+		{"serve --dir F --listen here", exitFailed, "want one like 127.0.0.1:4222"},
+		{"serve --dir F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy that of the servers to join"},
+		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "join at least two others"},
+		{"serve --dir F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitFailed, "no fixed port"},
+		{"serve --dir F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "without blanks, dots and slashes"},
+		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a,b", exitFailed, "want HOST:PORT"},
+		{"serve --dir F/file", exitFailed, "not a directory"},
+		{"key --dir F client", exitUsage, "1 arguments after the flags, want 2"},
+		{"key --dir F king ann", exitFailed, `unknown role "king"`},
+		{"key --dir F client ann", exitFailed, "there is a key of ann already"},
+		{"key --dir F client a/b", exitFailed, "want at most 64 letters"},
+		{"revoke --dir F bob", exitFailed, `no key of "bob"`},
+		{"revoke --dir F/none ann", exitFailed, "no such file"},
+		{"keys --dir F/file", exitFailed, "not a directory"},
 	} {
-		args := strings.Fields(strings.ReplaceAll(c.args, "F", folder))
+		args := strings.Fields(strings.ReplaceAll(c.args, "F", dir))
 		code, out, errOut := concertd(t, args...)
 		if code != c.code || out != "" || !strings.Contains(errOut, c.says) {
 			t.Errorf("%s: exit code %d, output %q, %q; want %d and %q", c.args, code, out, errOut, c.code, c.says)
@@ -204,13 +204,13 @@ func TestWrong(t *testing.T) {
 		}
 	}
 	// A key that could not be printed is nobody's.
-	if code := run(t.Context(), []string{"key", "--folder", folder, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
+	if code := run(t.Context(), []string{"key", "--dir", dir, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
 		t.Errorf("a key that could not be printed: exit code %d", code)
 	}
-	if code, _, errOut := concertd(t, "key", "--folder", folder, "--out", file, "client", "bob"); code != exitFailed || !strings.Contains(errOut, "revoked again") {
+	if code, _, errOut := concertd(t, "key", "--dir", dir, "--out", file, "client", "bob"); code != exitFailed || !strings.Contains(errOut, "revoked again") {
 		t.Errorf("a file that is there: exit code %d, %q", code, errOut)
 	}
-	if _, out, _ := concertd(t, "keys", "--folder", folder); strings.Contains(out, "bob") {
+	if _, out, _ := concertd(t, "keys", "--dir", dir); strings.Contains(out, "bob") {
 		t.Errorf("it is known: %s", out)
 	}
 }
