@@ -54,8 +54,8 @@ func (e noReturnError) Error() string {
 	return fmt.Sprintf("it did not return within %v", time.Duration(e))
 }
 
-// guarded calls fn on another goroutine, and waits for fn without a bound. It is
-// for callers that fn may block forever.
+// guarded calls fn on another goroutine, and waits for fn without a bound. It
+// is for callers that fn may block forever.
 func guarded(fn func()) (failure error) {
 	_, failure = CallApart(0, func() struct{} { fn(); return struct{}{} })
 	return failure

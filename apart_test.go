@@ -61,8 +61,8 @@ func (e *hungError) Is(error) bool { e.hang("Is"); return false }
 // Unwrap is a method that may hang.
 func (e *hungError) Unwrap() error { e.hang("Unwrap"); return context.Canceled }
 
-// TestEncodeError_Hangs: an error whose methods hang is encoded within a second,
-// however many methods would hang.
+// TestEncodeError_Hangs: an error whose methods hang is encoded within a
+// second, however many methods would hang.
 func TestEncodeError_Hangs(t *testing.T) {
 	for _, method := range []string{"Error", "Is", "Unwrap"} {
 		t.Run(method, func(t *testing.T) {

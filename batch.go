@@ -96,12 +96,12 @@ func (b *Batch) Settle(i, worker int, result Encoded, err error) {
 }
 
 // Claim takes calls from the task: the call of a Submit, or calls of a Map. It
-// takes at most most calls with about size bytes, but at least one call if there
-// are any. If the function of a call is not registered, or its argument cannot be
-// encoded, Claim settles the call with that error and does not return it. The
-// batch is nil if no calls are left. If again is true, the task is still pending
-// and has more calls to claim, or had a moment ago. If again is false, the
-// executor forgets the task, until it receives the task again.
+// takes at most most calls with about size bytes, but at least one call if
+// there are any. If the function of a call is not registered, or its argument
+// cannot be encoded, Claim settles the call with that error and does not return
+// it. The batch is nil if no calls are left. If again is true, the task is
+// still pending and has more calls to claim, or had a moment ago. If again is
+// false, the executor forgets the task, until it receives the task again.
 func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
 	if t.ctx.Parent.Err() != nil {
 		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
@@ -110,9 +110,9 @@ func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
 	return t.job.claim(t, most, size)
 }
 
-// Prepare returns the name under which fn is registered, and the encoded arg. It
-// is for executors that call functions themselves, for example to prepare their
-// workers. The errors are the same as for a Submit of fn and arg.
+// Prepare returns the name under which fn is registered, and the encoded arg.
+// It is for executors that call functions themselves, for example to prepare
+// their workers. The errors are the same as for a Submit of fn and arg.
 func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (name string, encoded Encoded, err error) {
 	f, err := registry.find(valuePointer(fn), codePointer(fn))
 	if err != nil {

@@ -81,8 +81,8 @@ func TestBatch_Withdrawn(t *testing.T) {
 	}
 }
 
-// TestBatch_Map: calls of a Map are claimed up to a number and a size, start once
-// and settle once.
+// TestBatch_Map: calls of a Map are claimed up to a number and a size, start
+// once and settle once.
 func TestBatch_Map(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := newHandExecutor()

@@ -55,8 +55,9 @@ var (
 		DefaultMapType:   reflect.TypeFor[map[string]any](),
 		UTF8:             cbor.UTF8DecodeInvalid, // Go strings are bytes
 	}.DecMode())
-	// errorDecoder decodes errors on the goroutine that receives from a worker. An
-	// error has few parts, so one with many is refused: decoding it takes long.
+	// errorDecoder decodes errors on the goroutine that receives from a worker.
+	// An error has few parts, so one with many is refused: decoding it takes
+	// long.
 	errorDecoder = must(cbor.DecOptions{
 		MaxNestedLevels:  16,
 		MaxArrayElements: maxErrorParts,
@@ -120,7 +121,8 @@ func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
 	return asNil, buf
 }
 
-// encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of its own.
+// encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of
+// its own.
 func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
 	// By its static type, as decode does: what an interface holds travels with
 	// the name of its type. A Codec knows no names.
@@ -300,9 +302,9 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 
 const copyUnit = 256 << 10
 
-// cloned returns a copy of b, not nil. Many bytes are copied in parts, since the
-// collector cannot stop the goroutine within a copy, and would spin meanwhile; and
-// a Builder does not clear its memory first.
+// cloned returns a copy of b, not nil. Many bytes are copied in parts, since
+// the collector cannot stop the goroutine within a copy, and would spin
+// meanwhile; and a Builder does not clear its memory first.
 func cloned(b []byte) []byte {
 	if len(b) <= copyUnit {
 		return append([]byte{}, b...)

@@ -175,7 +175,8 @@ func TestErrorTravels(t *testing.T) {
 	}
 }
 
-// TestRegisteredErrorsAreDocumented: who writes a worker in another language has to know their names.
+// TestRegisteredErrorsAreDocumented: who writes a worker in another language
+// has to know their names.
 func TestRegisteredErrorsAreDocumented(t *testing.T) {
 	wire, err := os.ReadFile("docs/wire.md")
 	if err != nil {

@@ -162,7 +162,8 @@ func TestGo(t *testing.T) {
 	if _, err := f.Result(t.Context()); err == nil {
 		t.Error("a panic in Go is lost")
 	}
-	// A task on one worker that waits for a goroutine that waits for the worker.
+	// A task on one worker that waits for a goroutine that waits for the
+	// worker.
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	g := concert.Submit(t.Context(), ex, func(ctx context.Context, n int) (int, error) {

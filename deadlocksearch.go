@@ -130,10 +130,11 @@ func (v *behind) add(b *wait) {
 	}
 }
 
-// spread marks the strands and groups that are alive. It begins with strands that
-// something outside of the graph can resume, and with groups that have a free
-// worker, and continues with the strands that wait for these. A strand that is
-// alive makes its group alive: its worker will take a task from the queue.
+// spread marks the strands and groups that are alive. It begins with strands
+// that something outside of the graph can resume, and with groups that have a
+// free worker, and continues with the strands that wait for these. A strand
+// that is alive makes its group alive: its worker will take a task from the
+// queue.
 func (q *search) spread() {
 	for _, s := range q.strands {
 		if s.behind.elsewhere {

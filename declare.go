@@ -43,26 +43,29 @@ func elsewhere(name string) error {
 	return fmt.Errorf("%w: %s: submit it to an executor whose workers have it, as the package that declares it describes", ErrElsewhere, name)
 }
 
-// ErrElsewhere is wrapped by the error of a declared function that is run where it
-// does not exist.
+// ErrElsewhere is wrapped by the error of a declared function that is run where
+// it does not exist.
 var ErrElsewhere = errors.New("concert: the function runs only in workers that have it")
 
 // Codec encodes values for workers in another language, and decodes their
 // results. Its methods must be safe for concurrent use.
 type Codec interface {
-	// Encode returns v, which is no number, bool, string or slice of numbers, as bytes.
+	// Encode returns v, which is no number, bool, string or slice of numbers,
+	// as bytes.
 	Encode(v any) ([]byte, error)
-	// Decode stores a result in what v points to. It is asked when the result is not
-	// simply of v's type: it may be bytes of Encode's other end, or a plain value of another
-	// type. The bytes may come from anywhere, and must not be kept.
+	// Decode stores a result in what v points to. It is asked when the result
+	// is not simply of v's type: it may be bytes of Encode's other end, or a
+	// plain value of another type. The bytes may come from anywhere, and must
+	// not be kept.
 	Decode(result Encoded, v any) error
 }
 
 // Foreign reports whether a Codec has encoded the value.
 func (e Encoded) Foreign() bool { return e.Kind == asForeign }
 
-// Plain returns the value of what is not Foreign, as a copy: an int64, uint64, float64, bool,
-// string, []byte or slice of numbers; nil for a slice that is nil.
+// Plain returns the value of what is not Foreign, as a copy: an int64, uint64,
+// float64, bool, string, []byte or slice of numbers; nil for a slice that is
+// nil.
 func (e Encoded) Plain() (v any, err error) {
 	switch e.Kind {
 	case asInt, asUint, asFloat:

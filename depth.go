@@ -48,10 +48,10 @@ func (s *strand) nextLocked() *strand {
 // suspended strands of some groups can only continue if one strand does, the
 // heir, to which the worker was lent. So when the heir blocks on the queue of
 // one of these groups, before anything else has happened in them, it is stuck
-// as well, and the next worker can be lent without a search. When the heir blocks
-// on a task that another strand runs, that strand becomes the heir. What the heir
-// itself does, such as a wait for something outside, changes nothing. Guarded by
-// graph.mu.
+// as well, and the next worker can be lent without a search. When the heir
+// blocks on a task that another strand runs, that strand becomes the heir. What
+// the heir itself does, such as a wait for something outside, changes nothing.
+// Guarded by graph.mu.
 type descent struct {
 	heir   *strand
 	ended  uint32 // heir.ended when it became the heir
@@ -162,8 +162,8 @@ func (d *descent) add(q *search, g *WorkerGroup) {
 	}
 }
 
-// next lends a worker to a new heir when the heir has blocked, unless the group of
-// that worker surely moves. It reports false if a search has to tell.
+// next lends a worker to a new heir when the heir has blocked, unless the group
+// of that worker surely moves. It reports false if a search has to tell.
 func (d *descent) next() bool {
 	s := d.heir
 	if s.wait.input() || len(s.beside) > 0 {

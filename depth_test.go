@@ -232,9 +232,9 @@ func TestDepth_Chain(t *testing.T) {
 	}
 }
 
-// TestGraph_Shortcuts has random tasks wait for random earlier ones, by Go and on pools,
-// and compares each answer that was given without a search to that of a search. So do
-// deep recursions.
+// TestGraph_Shortcuts has random tasks wait for random earlier ones, by Go and
+// on pools, and compares each answer that was given without a search to that of
+// a search. So do deep recursions.
 func TestGraph_Shortcuts(t *testing.T) {
 	stop := concert.VerifyGraph()
 	rounds := 100

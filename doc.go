@@ -34,13 +34,13 @@
 //     goroutine; with [ErrCanceled], [ErrClosed] or the executor's own error
 //     if it never ran.
 //   - The error of a task has the index of its input in a Map, and the label
-//     that [WithLabel] or [WithInputLabels] has given to the task: see [InputOf].
-//     An error that a function in this process has returned is passed on
-//     unchanged, and has neither. Events have both for all tasks.
+//     that [WithLabel] or [WithInputLabels] has given to the task: see
+//     [InputOf]. An error that a function in this process has returned is
+//     passed on unchanged, and has neither. Events have both for all tasks.
 //   - The context given to Submit or Map is the parent of the one that the
 //     function gets. If it ends before the task starts, the task never starts.
-//     If it ends while the task runs, the context of the function ends, and what
-//     the function then returns is the outcome.
+//     If it ends while the task runs, the context of the function ends, and
+//     what the function then returns is the outcome.
 //   - Queues are bounded: a Submit waits while the queue is full.
 //   - A wait that is given the task's own context never hangs for want of a
 //     worker. A task may submit to its own executor and wait for the outcome,
@@ -48,9 +48,9 @@
 //     the task waits, its worker runs tasks that have not started. The same
 //     holds for several executors of this process whose tasks wait for each
 //     other. Only a circle of tasks that wait for each other cannot end: the
-//     wait that closes the circle returns [ErrDeadlock]. If a wait of the circle
-//     has a deadline, or a cancelable context that its task has made, the circle
-//     ends with that wait, and there is no error.
+//     wait that closes the circle returns [ErrDeadlock]. If a wait of the
+//     circle has a deadline, or a cancelable context that its task has made,
+//     the circle ends with that wait, and there is no error.
 //   - Of the tasks of an executor with n workers, at most n run at the same
 //     time; the others wait.
 //   - The submission of a task synchronizes before the call of its function,

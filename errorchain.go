@@ -74,9 +74,9 @@ func (m *errorMethods) matched(all []error, sentinels map[string]error) []string
 		if !ok {
 			continue
 		}
-		// A goroutine costs time, and errors of package syscall have this method. So
-		// one goroutine calls Is for all sentinels. Only if this fails, there is one
-		// goroutine for each sentinel.
+		// A goroutine costs time, and errors of package syscall have this
+		// method. So one goroutine calls Is for all sentinels. Only if this
+		// fails, there is one goroutine for each sentinel.
 		names, failure := callMethod(m, func() (names []string) {
 			for name, s := range sentinels {
 				if is.Is(s) {
@@ -100,8 +100,8 @@ func (m *errorMethods) matched(all []error, sentinels map[string]error) []string
 	return slices.Sorted(maps.Keys(found))
 }
 
-// sameError reports whether two errors are equal. Errors that cannot be compared
-// are not.
+// sameError reports whether two errors are equal. Errors that cannot be
+// compared are not.
 func sameError(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
@@ -121,6 +121,6 @@ func (m *errorMethods) textOf(v any, method string, text func() string) string {
 }
 
 // ErrorText returns the text of an error which may have methods of the program,
-// for logs of an executor. If a method fails, or does not return within a second,
-// the text says so. Do not hold a lock while calling ErrorText.
+// for logs of an executor. If a method fails, or does not return within a
+// second, the text says so. Do not hold a lock while calling ErrorText.
 func ErrorText(err error) string { return newErrorMethods().text(err) }

@@ -20,7 +20,8 @@ func failAs(how string) {
 	}
 }
 
-// Errors of which one method fails as their text says, or returns what it should.
+// Errors of which one method fails as their text says, or returns what it
+// should.
 type (
 	oddUnwrap  struct{ how string }
 	oddUnwraps struct{ how string }
@@ -115,8 +116,8 @@ func TestEncodeError_Panic(t *testing.T) {
 	}
 }
 
-// TestRemoteError_Undecodable has the reason in place of an error that cannot be
-// decoded, and nothing for a type that this program does not know.
+// TestRemoteError_Undecodable has the reason in place of an error that cannot
+// be decoded, and nothing for a type that this program does not know.
 func TestRemoteError_Undecodable(t *testing.T) {
 	for what, want := range map[string]struct {
 		values map[string][]byte

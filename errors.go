@@ -65,10 +65,10 @@ func (e *neverStarted) Is(target error) bool {
 // Unwrap returns the cause.
 func (e *neverStarted) Unwrap() error { return e.cause }
 
-// closedError is the error of a Map whose executor was shut down: ErrClosed. The
-// cause with which Shutdown's context ended is in it too, unless that is one of
-// package context: to the caller of Map it would be a deadline or a cancellation
-// of its own.
+// closedError is the error of a Map whose executor was shut down: ErrClosed.
+// The cause with which Shutdown's context ended is in it too, unless that is
+// one of package context: to the caller of Map it would be a deadline or a
+// cancellation of its own.
 type closedError struct{ cause error }
 
 // Error says that the executor was closed, and why.
@@ -82,7 +82,8 @@ func (e *closedError) Error() string {
 // Is reports that the error is ErrClosed.
 func (e *closedError) Is(target error) bool { return target == ErrClosed }
 
-// Unwrap returns the cause, unless it could be taken for that of another context.
+// Unwrap returns the cause, unless it could be taken for that of another
+// context.
 func (e *closedError) Unwrap() error {
 	if errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) {
 		return nil

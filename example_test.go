@@ -297,7 +297,8 @@ func ExampleRegister() {
 	// Output: 100 <nil>
 }
 
-// A function that waits for something that is not of this package, and need not know whether it runs under a lock.
+// A function that waits for something that is not of this package, and need not
+// know whether it runs under a lock.
 func ExampleRelease() {
 	ctx := context.Background()
 	door := make(chan string) // of two that meet, each waits for the other

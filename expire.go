@@ -25,9 +25,9 @@ func (t *Task) expire() {
 }
 
 // queuedEnd returns a channel that is closed when the submitter's context ends,
-// for a wait with ctx. It returns nil if the task is not in a queue, if the wait
-// has the submitter's context and ends with it, or if that context has a type of
-// the program.
+// for a wait with ctx. It returns nil if the task is not in a queue, if the
+// wait has the submitter's context and ends with it, or if that context has a
+// type of the program.
 func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	parent := t.ctx.Parent
 	if t.state() != pending || foreign(parent) || ctx == parent {
@@ -36,9 +36,9 @@ func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
 	return parent.Done()
 }
 
-// expireLater expires tasks when their submitters' contexts end, for a wait with
-// ctx, until stop is called. Tasks with one context cost one function that is
-// called at its end.
+// expireLater expires tasks when their submitters' contexts end, for a wait
+// with ctx, until stop is called. Tasks with one context cost one function that
+// is called at its end.
 func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 	var groups [][]*Task
 	var known map[context.Context]int // the group of a context

@@ -27,7 +27,8 @@ func (s *shelf) Again(*concert.Task)            {}
 func (s *shelf) Dropped()                       {}
 func (s *shelf) Withdraw(*concert.Task) bool    { return true }
 
-// TestExpire: a task that waits expires with its submitter's context, and no sooner.
+// TestExpire: a task that waits expires with its submitter's context, and no
+// sooner.
 func TestExpire(t *testing.T) {
 	s := &shelf{}
 	s.group = concert.NewWorkerGroup(s, nil)

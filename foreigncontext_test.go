@@ -91,8 +91,8 @@ func TestForeignContext_ErrHangs(t *testing.T) {
 	})
 }
 
-// muteContext is a context whose Value does not return while its gate is closed,
-// and which counts the calls.
+// muteContext is a context whose Value does not return while its gate is
+// closed, and which counts the calls.
 type muteContext struct {
 	context.Context
 	gate  chan struct{}

@@ -68,9 +68,9 @@ func WithLabel(ctx context.Context, label string) context.Context {
 //
 //	ctx = concert.WithInputLabels(ctx, func(path string) string { return filepath.Base(path) })
 //
-// label is called once for each input, on the goroutine that iterates the inputs;
-// a panic in it counts as one in the inputs. A Map over inputs of another type
-// has no labels. WithInputLabels panics if ctx or label is nil.
+// label is called once for each input, on the goroutine that iterates the
+// inputs; a panic in it counts as one in the inputs. A Map over inputs of
+// another type has no labels. WithInputLabels panics if ctx or label is nil.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
 	if ctx == nil || label == nil {
 		panic("concert: WithInputLabels with a nil context or function")
@@ -78,8 +78,8 @@ func WithInputLabels[In any](ctx context.Context, label func(In) string) context
 	return context.WithValue(ctx, labelKey{}, label)
 }
 
-// input returns the Input of a task of Submit, Go or Relay. It returns nil if the
-// task has no label, and no Input from a Call.
+// input returns the Input of a task of Submit, Go or Relay. It returns nil if
+// the task has no label, and no Input from a Call.
 func (t *Task) input() *Input {
 	if r, ok := t.job.(*relay); ok && r.is.Input != nil {
 		return r.is.Input

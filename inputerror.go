@@ -7,17 +7,18 @@ import (
 )
 
 // InputOf returns the input of a Map, or the label of a task, that an error
-// belongs to. It returns nil in two cases: if the task was submitted by Submit or
-// Go without a label, and if a function returned the error on an executor that
-// shares memory with its caller. Such an error is passed on unchanged. For the
-// results of a Map, [MapIndexed] gives the index with any error.
+// belongs to. It returns nil in two cases: if the task was submitted by Submit
+// or Go without a label, and if a function returned the error on an executor
+// that shares memory with its caller. Such an error is passed on unchanged. For
+// the results of a Map, [MapIndexed] gives the index with any error.
 //
 //	if in := concert.InputOf(err); in != nil {
 //		log.Printf("input %d, %s: %v", in.Index, in.Label, err)
 //	}
 //
-// InputOf uses [errors.As] to find the first error in the chain of err that has a
-// method TaskInput, as [PanicError], [RemoteError] and processes.WorkerError do.
+// InputOf uses [errors.As] to find the first error in the chain of err that has
+// a method TaskInput, as [PanicError], [RemoteError] and processes.WorkerError
+// do.
 func InputOf(err error) *Input {
 	var e inputCarrier
 	if errors.As(err, &e) {

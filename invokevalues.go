@@ -14,8 +14,8 @@ import (
 // goroutine cannot be killed (see InvokeApart). So it runs these methods on
 // another goroutine, and waits for them only as long as the call may last.
 
-// decodeArg decodes an argument. If apart is true, methods of the program run on
-// another goroutine, which decodeArg leaves behind when ctx has ended.
+// decodeArg decodes an argument. If apart is true, methods of the program run
+// on another goroutine, which decodeArg leaves behind when ctx has ended.
 func decodeArg[In any](ctx context.Context, name string, arg Encoded, apart bool) (in In, err error) {
 	if apart && decodeRunsUserCode[In](nil) {
 		arg.Bytes = cloned(arg.Bytes) // the goroutine may read them later
@@ -46,8 +46,8 @@ func encodeResult[Out any](ctx context.Context, name string, out Out, apart bool
 const lateTime = time.Second
 
 // untilEnd calls fn, which encodes or decodes a value of the function with this
-// name, on another goroutine. It waits until fn returns, or lateTime after ctx has
-// ended.
+// name, on another goroutine. It waits until fn returns, or lateTime after ctx
+// has ended.
 func untilEnd[T any](ctx context.Context, what, name string, fn func() (T, error)) (v T, err error) {
 	type outcome struct {
 		v   T

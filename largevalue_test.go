@@ -84,8 +84,8 @@ func handled[T any](t *testing.T, fn func(context.Context, T) (T, error), arg T)
 	return atOnce
 }
 
-// TestClaim_LargeArgument encodes only arguments that are small, or flat, on the
-// goroutine that claims.
+// TestClaim_LargeArgument encodes only arguments that are small, or flat, on
+// the goroutine that claims.
 func TestClaim_LargeArgument(t *testing.T) {
 	for name, x := range map[string]struct{ got, atOnce bool }{
 		"small":         {handled(t, echoDocument, largeDocument(100)), true},

@@ -14,8 +14,8 @@ type Lock interface {
 	// Run acquires the lock, calls fn with a context that carries a [Releaser]
 	// (see [WithReleaser]), releases the lock however fn ends, and returns what
 	// fn returns. If ctx ends before Run has acquired the lock, Run may return
-	// the cause of ctx. A task fails if Run does not call its fn, and no fn runs
-	// a second time.
+	// the cause of ctx. A task fails if Run does not call its fn, and no fn
+	// runs a second time.
 	Run(ctx context.Context, fn func(context.Context) error) error
 }
 
@@ -59,7 +59,8 @@ func Release(ctx context.Context, fn func()) {
 
 type releaserKey struct{}
 
-// releasing is a context with a Releaser, and with what runs there: a task, a callback, or nil.
+// releasing is a context with a Releaser, and with what runs there: a task, a
+// callback, or nil.
 type releasing struct {
 	context.Context
 	releaser Releaser
@@ -82,9 +83,9 @@ func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, I
 	return underLock(l, ctx, fn, in)
 }
 
-// underLock is apart from locked, as what it captures is allocated. The Lock may be
-// the program's: whatever its Run does, the function is called once at most, and
-// its outcome is not lost.
+// underLock is apart from locked, as what it captures is allocated. The Lock
+// may be the program's: whatever its Run does, the function is called once at
+// most, and its outcome is not lost.
 func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
 	var once struct {
 		sync.Mutex // held while the function runs

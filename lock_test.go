@@ -17,8 +17,8 @@ type lockFunc func(ctx context.Context, fn func(context.Context) error) error
 
 func (l lockFunc) Run(ctx context.Context, fn func(context.Context) error) error { return l(ctx, fn) }
 
-// TestLock_Misbehaves: whatever a Lock of the program does, a task is called once
-// at most, its error is not lost, and it fails if it was not called.
+// TestLock_Misbehaves: whatever a Lock of the program does, a task is called
+// once at most, its error is not lost, and it fails if it was not called.
 func TestLock_Misbehaves(t *testing.T) {
 	errTask, errLock := errors.New("of the task"), errors.New("of the lock")
 	later := make(chan func(), 100)

@@ -52,8 +52,8 @@ type Indexed[Out any] struct {
 	Value Out
 }
 
-// MapIndexed is [MapUnordered] whose results, and errors, come with the index of
-// their input.
+// MapIndexed is [MapUnordered] whose results, and errors, come with the index
+// of their input.
 //
 //	for got, err := range concert.MapIndexed(ctx, ex, thumbnail, slices.Values(paths)) {
 //		if err != nil {

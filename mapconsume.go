@@ -106,8 +106,9 @@ func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	return true, nil
 }
 
-// look reports whether runners are active. busy is also true while remote workers
-// have items. failure is nil, or the reason why no more runners will start.
+// look reports whether runners are active. busy is also true while remote
+// workers have items. failure is nil, or the reason why no more runners will
+// start.
 func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,9 +117,9 @@ func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
 }
 
 // ended reports whether all inputs have been taken, and there are no more than
-// index results. If inputs are left, because the executor was shut down, the Map
-// ends with an error instead. If the inputs panicked or called runtime.Goexit, so
-// does ended.
+// index results. If inputs are left, because the executor was shut down, the
+// Map ends with an error instead. If the inputs panicked or called
+// runtime.Goexit, so does ended.
 func (m *mapping[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:
@@ -137,9 +138,9 @@ func (m *mapping[In, Out]) ended(index int64) bool {
 	return true
 }
 
-// sleepWorker is sleep for a consumer that runs on a worker. If a runner waits for
-// a worker of the same group, the consumer runs it. Otherwise the consumer blocks
-// so that the search for deadlocks sees it.
+// sleepWorker is sleep for a consumer that runs on a worker. If a runner waits
+// for a worker of the same group, the consumer runs it. Otherwise the consumer
+// blocks so that the search for deadlocks sees it.
 func (m *mapping[In, Out]) sleepWorker(ctx context.Context, s *strand, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners

@@ -6,8 +6,8 @@ import (
 	"concert/internal/values"
 )
 
-// This file implements claim for a Map whose inputs are encoded by user code, or
-// are large: see usercode.go.
+// This file implements claim for a Map whose inputs are encoded by user code,
+// or are large: see usercode.go.
 //
 //	line --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //

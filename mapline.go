@@ -85,7 +85,8 @@ func (l *line[In, Out]) append(in In) {
 }
 
 // sight is how far a runner has seen a chunk filled. With it a runner looks at
-// filled, which the feeder is busy writing, only when it has used up what it saw.
+// filled, which the feeder is busy writing, only when it has used up what it
+// saw.
 type sight[In, Out any] struct {
 	chunk  *chunk[In, Out]
 	filled int32
@@ -116,7 +117,8 @@ func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
 	}
 }
 
-// ahead is about how many items claim would find at once, if not more than most.
+// ahead is about how many items claim would find at once, if not more than
+// most.
 func (l *line[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		n += int(c.filled.Load() - c.claimed.Load())

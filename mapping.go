@@ -23,13 +23,14 @@ import (
 //     2. look again. The feeder: 1. appends, 2. starts a runner if fewer than
 //     width are active. Atomics are sequentially consistent, so one of the two
 //     sees the other; an item is never left lying.
-//   - The feeder sleeps when the window is full: 1. says so, 2. looks again. The
-//     consumer: 1. counts a result as yielded, 2. wakes a sleeping feeder once
-//     a quarter of the window is free, so that they do not alternate. Who claims for workers elsewhere:
-//     1. fits the window, 2. wakes a sleeping feeder if that has room now.
+//   - The feeder sleeps when the window is full: 1. says so, 2. looks again.
+//     The consumer: 1. counts a result as yielded, 2. wakes a sleeping feeder
+//     once a quarter of the window is free, so that they do not alternate. Who
+//     claims for workers elsewhere: 1. fits the window, 2. wakes a sleeping
+//     feeder if that has room now.
 //   - The consumer sleeps when the result that is next is not done: 1. says
-//     which one it needs, and that it is asleep, 2. looks again. A runner:
-//     1. marks an item done, 2. wakes the consumer if it needed that one, at the
+//     which one it needs, and that it is asleep, 2. looks again. A runner: 1.
+//     marks an item done, 2. wakes the consumer if it needed that one, at the
 //     end of its turn. So the consumer is woken once a turn and not once an
 //     item; since a turn can end in a slow item, the consumer looks by itself
 //     after a while and then asks to be woken at once.
@@ -156,9 +157,9 @@ func (m *mapping[In, Out]) widen(batch int) {
 
 // reach fits the window to an executor whose workers are elsewhere and that
 // claims most items at a time for each. What comes back large is kept in few.
-// How many it claims, it judges by what it ran before; so the window starts small
-// and grows with the results, lest slow calls that follow quick ones are taken
-// far ahead of.
+// How many it claims, it judges by what it ran before; so the window starts
+// small and grows with the results, lest slow calls that follow quick ones are
+// taken far ahead of.
 func (m *mapping[In, Out]) reach(most int) {
 	before := m.claims.Load()
 	claims := max(int64(min(most, largestAhead)), before-before/16) // it does not always have room for as many
@@ -167,7 +168,8 @@ func (m *mapping[In, Out]) reach(most int) {
 	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), largestAhead, heaviest/max(1, m.args.bytes.Load()+m.results.bytes.Load()))
 	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
 		m.window.Store(ahead)
-		// The executor may be wider than when the feeder went to sleep, and the consumer wait for an item that takes long.
+		// The executor may be wider than when the feeder went to sleep, and the
+		// consumer wait for an item that takes long.
 		if m.feederAsleep.Load() && m.taken.Load()-m.yielded.Load() < ahead {
 			m.feederAsleep.Store(false)
 			m.room.tell(nil)
@@ -175,8 +177,9 @@ func (m *mapping[In, Out]) reach(most int) {
 	}
 }
 
-// weight is about the bytes of a large one of the latest values of a kind. Arguments and results have one each,
-// as there can be many small ones of the one kind between two large ones of the other.
+// weight is about the bytes of a large one of the latest values of a kind.
+// Arguments and results have one each, as there can be many small ones of the
+// one kind between two large ones of the other.
 type weight struct{ bytes atomic.Int64 }
 
 func (w *weight) note(bytes int) {
@@ -234,7 +237,8 @@ func (m *mapping[In, Out]) feed(inputs iter.Seq[In]) {
 }
 
 // awaitRoom waits until the window has room for more than n inputs. It reports
-// false if the Map ended first, because of the loop, the context or the executor.
+// false if the Map ended first, because of the loop, the context or the
+// executor.
 func (m *mapping[In, Out]) awaitRoom(n int64) bool {
 	m.taken.Store(n)
 	for {

@@ -130,7 +130,8 @@ func (m *mapping[In, Out]) interrupt(cause error) {
 	m.cancel(cause)
 }
 
-// drop is called instead of run when the executor, or stop, gives the runner up.
+// drop is called instead of run when the executor, or stop, gives the runner
+// up.
 func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 	m := r.m
 	if canceled, ok := err.(*neverStarted); ok { // the executor has canceled it, as Shutdown does
@@ -216,9 +217,9 @@ func (r *runner[In, Out]) endContext() {
 	}
 }
 
-// itemContext is the context of one call of a Map. If the call did not use Done,
-// the next call gets the same itemContext. Only a goroutine that the first call
-// started and left running could notice this, by calling Err.
+// itemContext is the context of one call of a Map. If the call did not use
+// Done, the next call gets the same itemContext. Only a goroutine that the
+// first call started and left running could notice this, by calling Err.
 type itemContext struct {
 	lazy   lazy.Context
 	over   atomic.Bool

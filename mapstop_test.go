@@ -52,7 +52,8 @@ func TestMap_StopWhileStarting(t *testing.T) {
 }
 
 // TestMap_ShutdownWithInputsLeft: a Map whose executor is shut down ends with
-// ErrClosed if inputs are left, also if it had run all that it had taken so far.
+// ErrClosed if inputs are left, also if it had run all that it had taken so
+// far.
 func TestMap_ShutdownWithInputsLeft(t *testing.T) {
 	const last = 4 // the last input that the Map takes while the loop is at the first result
 	for name, mapOf := range map[string]func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{
@@ -113,8 +114,8 @@ func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
 // Unwrap misbehaves.
 func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
 
-// TestMap_BadRefusal: a Map on a pool whose initializer has failed ends with its
-// error, also if methods of that error fail.
+// TestMap_BadRefusal: a Map on a pool whose initializer has failed ends with
+// its error, also if methods of that error fail.
 func TestMap_BadRefusal(t *testing.T) {
 	for _, method := range []string{"Is", "Unwrap"} {
 		for _, how := range []string{"panics", "exits", "hangs"} {

@@ -33,7 +33,8 @@ func (*byHand) Again(*concert.Task)            { panic("no worker here") }
 func (*byHand) Withdraw(*concert.Task) bool    { return true }
 func (*byHand) Dropped()                       {}
 
-// claim takes up to most calls of whatever task waits, once the Map has gone as far as it does by itself.
+// claim takes up to most calls of whatever task waits, once the Map has gone as
+// far as it does by itself.
 func (e *byHand) claim(most int) (batch *concert.Batch) {
 	synctest.Wait()
 	for batch == nil && len(e.tasks) > 0 {
@@ -50,7 +51,8 @@ var sized = concert.Register("concert_test.sized", func(_ context.Context, size 
 	return make([]byte, size), nil
 })
 
-// TestMapWeighsResults: that arguments are small is no reason to have more results in memory, if those are large.
+// TestMapWeighsResults: that arguments are small is no reason to have more
+// results in memory, if those are large.
 func TestMapWeighsResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (

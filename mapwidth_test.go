@@ -26,7 +26,8 @@ var (
 	})
 )
 
-// TestMapWidens: an executor that gets wider while the first of its results takes long is given more inputs all the same.
+// TestMapWidens: an executor that gets wider while the first of its results
+// takes long is given more inputs all the same.
 func TestMapWidens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gates := []chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}

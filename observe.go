@@ -13,10 +13,11 @@ import (
 // of their kinds.
 //
 // A panic of an Observer is contained, and the first one is logged with package
-// slog. If an Observer calls [runtime.Goexit], as testing.T.FailNow does, on the
-// goroutine of a task or of the submitter, that goroutine ends. Neither changes
-// the outcome of a task, with one exception: if Goexit ends the goroutine of a
-// task that is about to begin, the error of the task is [ErrGoexit].
+// slog. If an Observer calls [runtime.Goexit], as testing.T.FailNow does, on
+// the goroutine of a task or of the submitter, that goroutine ends. Neither
+// changes the outcome of a task, with one exception: if Goexit ends the
+// goroutine of a task that is about to begin, the error of the task is
+// [ErrGoexit].
 //
 // An Observer that does not return blocks the goroutine of the task or the
 // submitter that called it. Events of tasks in other processes, and of canceled
@@ -37,8 +38,8 @@ type Event struct {
 	// Input has the index of the input in its Map, and the label of the task.
 	// It is nil for a task of Submit or Go without a label.
 	Input *Input
-	// Worker is the worker's number, from 0 up. It is -1 in TaskSubmitted, and in
-	// TaskFinished for a task that never started.
+	// Worker is the worker's number, from 0 up. It is -1 in TaskSubmitted, and
+	// in TaskFinished for a task that never started.
 	Worker int
 	// Time is the time of the step.
 	Time time.Time

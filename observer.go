@@ -48,8 +48,8 @@ func (g *guardedObserver) tell(e Event) {
 	returned = true
 }
 
-// tellApart calls the observer on a goroutine of its own, for events that happen
-// on a goroutine which the executor needs. Steps:
+// tellApart calls the observer on a goroutine of its own, for events that
+// happen on a goroutine which the executor needs. Steps:
 //
 //  1. It waits for the observer, so that the events of a task stay in order.
 //  2. If the observer does not return within observerTime, the call is stuck,

@@ -50,8 +50,8 @@ import (
 //   - The value in an interface is sent with the name of its type, see
 //     [RegisterType].
 //   - Values may be nested 20,000 deep.
-//   - An encoded value may have 1 GiB. It has at least 1 byte for each 64 bytes of
-//     memory that the value has beyond 1 MiB: zero bytes are added if
+//   - An encoded value may have 1 GiB. It has at least 1 byte for each 64 bytes
+//     of memory that the value has beyond 1 MiB: zero bytes are added if
 //     necessary.
 //
 // A copy does not preserve the following:
@@ -72,8 +72,8 @@ import (
 // contain a type whose values cannot be copied. These are channels, functions
 // and unsafe pointers; types with MarshalBinary, GobEncode or MarshalCBOR and
 // without the reverse method; and types without exported fields that have
-// MarshalText or MarshalJSON and not the reverse method. An UnmarshalBinary with
-// a value receiver counts as missing, unless the type is a map.
+// MarshalText or MarshalJSON and not the reverse method. An UnmarshalBinary
+// with a value receiver counts as missing, unless the type is a map.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
 	if name == "" || fn == nil {
 		panic("concert: Register with an empty name or a nil function")
@@ -150,7 +150,8 @@ func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
 	learnName(identity{uintptr(value), code}, top, f.name)
 }
 
-// sameCodec reports whether two codecs are equal; those that cannot be compared are not.
+// sameCodec reports whether two codecs are equal; those that cannot be compared
+// are not.
 func sameCodec(a, b Codec) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && a == b
 }
@@ -238,9 +239,9 @@ func Find(name string) (*Function, error) {
 // Declared reports whether the function runs only elsewhere: see [Declare].
 func (f *Function) Declared() bool { return f.codec != nil }
 
-// Invoke calls the function with an encoded argument: it is the other end of a [Batch], in the
-// worker. Whatever the function does becomes an error: a panic a
-// [*PanicError], a Goexit [ErrGoexit] (its goroutine ends nevertheless).
+// Invoke calls the function with an encoded argument: it is the other end of a
+// [Batch], in the worker. Whatever the function does becomes an error: a panic
+// a [*PanicError], a Goexit [ErrGoexit] (its goroutine ends nevertheless).
 func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err error) {
 	return f.invoke(ctx, arg, false)
 }
@@ -270,10 +271,10 @@ func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err 
 	return f.Invoke(ctx, arg)
 }
 
-// InvokeApart is [Invoke] for workers that are goroutines, which nothing can end.
-// Methods of the program that decode the argument or encode the result run on
-// another goroutine. If they do not return within a second after ctx has ended,
-// InvokeApart returns an error without them.
+// InvokeApart is [Invoke] for workers that are goroutines, which nothing can
+// end. Methods of the program that decode the argument or encode the result run
+// on another goroutine. If they do not return within a second after ctx has
+// ended, InvokeApart returns an error without them.
 func InvokeApart(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
 	f, err := Find(name)
 	if err != nil {

@@ -10,23 +10,24 @@ import (
 
 // A Call is a call whose argument is already encoded.
 type Call struct {
-	// Name is the name under which the function is registered: here, where tasks share memory with their submitter, and
-	// elsewhere in the worker.
+	// Name is the name under which the function is registered: here, where
+	// tasks share memory with their submitter, and elsewhere in the worker.
 	Name string
-	// Arg is the argument, as a [Batch] holds it. Its bytes have to stay as they are until the future has settled.
+	// Arg is the argument, as a [Batch] holds it. Its bytes have to stay as
+	// they are until the future has settled.
 	Arg Encoded
 	// Input has the index of the call in the Map of its submitter, and its
-	// label; nil if the call has neither. The executor uses it in events, errors
-	// and logs, like the Input of a task that was submitted here.
+	// label; nil if the call has neither. The executor uses it in events,
+	// errors and logs, like the Input of a task that was submitted here.
 	Input *Input
 	// Started is called when the function is about to begin. Progress is called
-	// with the progress that the function reports by [Progress]. Both may be nil,
-	// and should return soon. If tasks share memory with their submitter, Started
-	// and Progress run on the goroutine of the task. Otherwise they run on another
-	// goroutine, in order, and a slow Progress misses some steps. Their failures do
-	// not change the outcome of the call there: panics and calls of runtime.Goexit
-	// are ignored, and the call waits for Started and Progress for a second at most
-	// after the function has ended.
+	// with the progress that the function reports by [Progress]. Both may be
+	// nil, and should return soon. If tasks share memory with their submitter,
+	// Started and Progress run on the goroutine of the task. Otherwise they run
+	// on another goroutine, in order, and a slow Progress misses some steps.
+	// Their failures do not change the outcome of the call there: panics and
+	// calls of runtime.Goexit are ignored, and the call waits for Started and
+	// Progress for a second at most after the function has ended.
 	Started  func()
 	Progress func(done, total int64)
 }
@@ -115,8 +116,9 @@ func (r *relayed) progress(i, worker int, done, total int64) {
 	}
 }
 
-// settle copies the bytes, which belong to the executor. It settles the call when
-// Started and Progress have returned, but after callbackTime at the latest.
+// settle copies the bytes, which belong to the executor. It settles the call
+// when Started and Progress have returned, but after callbackTime at the
+// latest.
 func (r *relayed) settle(_, worker int, result Encoded, err error) {
 	if err == nil {
 		result = Encoded{result.Kind, cloned(result.Bytes)}

@@ -32,7 +32,8 @@ var (
 	})
 )
 
-// TestRelay: what a call is given, says and returns is the same, whatever executors carry it.
+// TestRelay: what a call is given, says and returns is the same, whatever
+// executors carry it.
 func TestRelay(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -15,10 +15,10 @@ import (
 // [RegisterErrorType]. Under %+v, errors of these types print their details,
 // such as a traceback.
 //
-// If a task is canceled and returns [context.Cause] of its context, its error is
-// the cause in the submitter, as in the same process. In two cases it is not. A
-// task that wraps the cause in another error wraps [ErrCanceled], as a worker does
-// not know the cause. And the cause of a deadline, as given to
+// If a task is canceled and returns [context.Cause] of its context, its error
+// is the cause in the submitter, as in the same process. In two cases it is
+// not. A task that wraps the cause in another error wraps [ErrCanceled], as a
+// worker does not know the cause. And the cause of a deadline, as given to
 // [context.WithTimeoutCause], stays in the submitter: the error is
 // [context.DeadlineExceeded].
 type RemoteError struct {
@@ -90,9 +90,9 @@ type errorType struct {
 // another error, or if err is nil.
 //
 // The sentinel errors of this module and of the packages bufio, bytes, context,
-// errors, fs, hex, io, net, os, path and strconv are registered. So are those of
-// os/exec in programs that import package processes. A [syscall.Errno] in the
-// chain of an error keeps its identity if both processes run on the same
+// errors, fs, hex, io, net, os, path and strconv are registered. So are those
+// of os/exec in programs that import package processes. A [syscall.Errno] in
+// the chain of an error keeps its identity if both processes run on the same
 // operating system and architecture. Register the sentinels of other packages
 // that the program compares with, such as database/sql and net/http:
 //
@@ -117,13 +117,14 @@ func RegisterError(name string, err error) error {
 // processes, so that errors.As finds them. They are copied like arguments, see
 // [Register]. In a field of type error, registered sentinels and errors of
 // registered types arrive unchanged, and other errors arrive as a
-// [*RemoteError]. If an error cannot be encoded, only its text is sent, with the
-// reason, which [RemoteError.Unwrap] returns too.
+// [*RemoteError]. If an error cannot be encoded, only its text is sent, with
+// the reason, which [RemoteError.Unwrap] returns too.
 //
 // These types are registered: fs.PathError, os.LinkError, os.SyscallError,
-// syscall.Errno, strconv.NumError, and net.OpError, net.DNSError, net.AddrError,
-// net.ParseError, net.InvalidAddrError and net.UnknownNetworkError. If an error
-// wraps several errors of one type, errors.As finds the first of them.
+// syscall.Errno, strconv.NumError, and net.OpError, net.DNSError,
+// net.AddrError, net.ParseError, net.InvalidAddrError and
+// net.UnknownNetworkError. If an error wraps several errors of one type,
+// errors.As finds the first of them.
 //
 // RegisterErrorType panics if the name is empty or taken, if E is an interface,
 // or if no value of E can be copied to another process.

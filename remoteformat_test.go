@@ -34,8 +34,8 @@ func init() {
 	concert.RegisterErrorType[plainError]("concert_test.plainError")
 }
 
-// TestRemoteError_Format: %+v prints the text and then the details of each error in
-// the chain that has them; other verbs print the text.
+// TestRemoteError_Format: %+v prints the text and then the details of each
+// error in the chain that has them; other verbs print the text.
 func TestRemoteError_Format(t *testing.T) {
 	d := &detailed{"no paper", "at tray 2"}
 	for name, row := range map[string]struct {

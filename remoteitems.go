@@ -28,9 +28,9 @@ func (r *runner[In, Out]) function(*Task) string {
 	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
 }
 
-// claim returns items as calls, and parks when there are no more. The more calls
-// the executor asks for, the farther the Map reads its inputs ahead of the
-// results.
+// claim returns items as calls, and parks when there are no more. The more
+// calls the executor asks for, the farther the Map reads its inputs ahead of
+// the results.
 func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
 	if !t.move(pending, running) {
 		return nil, false

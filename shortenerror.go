@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// ShortenError shortens an encoded error, which EncodeError returned, to at most
-// most bytes; most must be at least 1024. If the error is too long, its text and
-// the stack of a panic end with a note that says how many bytes are missing. An
-// error of a registered type that does not fit is replaced by the reason.
-// ShortenError calls no method of the program.
+// ShortenError shortens an encoded error, which EncodeError returned, to at
+// most most bytes; most must be at least 1024. If the error is too long, its
+// text and the stack of a panic end with a note that says how many bytes are
+// missing. An error of a registered type that does not fit is replaced by the
+// reason. ShortenError calls no method of the program.
 func ShortenError(b []byte, most int) []byte {
 	if len(b) <= most {
 		return b
@@ -86,8 +86,8 @@ const itemHead = 9
 // bounded returns at most maxErrorText bytes of a text, for another process.
 func bounded(s string) string { return shortenedText(s, maxErrorText) }
 
-// shortenedText returns a text of at most most bytes: s, or its beginning with a
-// note that says how many bytes are missing.
+// shortenedText returns a text of at most most bytes: s, or its beginning with
+// a note that says how many bytes are missing.
 func shortenedText(s string, most int) string {
 	if len(s) <= most {
 		return s

@@ -99,8 +99,8 @@ func addStandardError[E error]() {
 	travel.Learn(t)
 }
 
-// errnoPrefix begins the name of a syscall.Errno as a sentinel. It has the system,
-// since each system has its own numbers. The number follows.
+// errnoPrefix begins the name of a syscall.Errno as a sentinel. It has the
+// system, since each system has its own numbers. The number follows.
 const errnoPrefix = "syscall.Errno " + runtime.GOOS + "/" + runtime.GOARCH + " "
 
 func errnoName(e syscall.Errno) string { return errnoPrefix + strconv.FormatUint(uint64(e), 10) }
@@ -116,8 +116,8 @@ func errnoNamed(name string) (syscall.Errno, bool) {
 	return syscall.Errno(n), err == nil
 }
 
-// addStandard adds the error numbers in a chain, and the first error of each type
-// of standardErrors.
+// addStandard adds the error numbers in a chain, and the first error of each
+// type of standardErrors.
 func (w *wireError) addStandard(all []error, n *nesting) {
 	for _, e := range all {
 		if number, ok := e.(syscall.Errno); ok {

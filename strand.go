@@ -78,7 +78,8 @@ func (s *strand) run(t *Task) {
 }
 
 // openEvery is how many tasks on a stack leave their contexts as they are until
-// one opens its own, so that these do not become a long chain (see package lazy).
+// one opens its own, so that these do not become a long chain (see package
+// lazy).
 const openEvery = 16
 
 // runNested runs a waiting task of the worker's group on top of the task that

@@ -16,10 +16,10 @@ import (
 // User code, in this file, means two things. The first is methods of the
 // program's types that encode an argument or decode a result, such as
 // MarshalBinary. The second is functions of the program that an executor calls
-// for one call, for example to decide whether the call runs again. User code may
-// panic, end its goroutine, or never return. So it does not run on a remote
-// executor's goroutines: if it fails, only its own call fails, and no other call
-// waits.
+// for one call, for example to decide whether the call runs again. User code
+// may panic, end its goroutine, or never return. So it does not run on a remote
+// executor's goroutines: if it fails, only its own call fails, and no other
+// call waits.
 //
 //	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
 //	                                    the next Claim returns the bytes
@@ -34,12 +34,12 @@ import (
 // Values of types without such methods are encoded by Claim and decoded by
 // Settle, on the executor's own goroutine, if they are small. Encoding or
 // decoding a large value takes time as well. So Claim and Settle stop when they
-// notice that a value is large, and do the same as for user code. The coder of a
-// large value stops when the call is over, so it does not keep its goroutine.
+// notice that a value is large, and do the same as for user code. The coder of
+// a large value stops when the call is over, so it does not keep its goroutine.
 
 // Limits bound the time that it may take in this process to encode the argument
-// or to decode the result of a remote executor's call, if methods of the program
-// do it or if the value is large.
+// or to decode the result of a remote executor's call, if methods of the
+// program do it or if the value is large.
 type Limits struct {
 	// Timeout bounds the time for one value; zero or less means no bound. The
 	// error of a call that needs more time wraps Expired.
@@ -75,11 +75,10 @@ type userCodes struct {
 }
 
 // UserCode lists the calls whose argument or result is being encoded or decoded
-// on another goroutine: by methods of the program, or because the value is large.
-// It returns the names of the functions of the calls. An executor is not drained
-// while there are such calls. The group
-// calls [Queue.Dropped] when one of them ends. UserCode may be called with the
-// executor's lock held.
+// on another goroutine: by methods of the program, or because the value is
+// large. It returns the names of the functions of the calls. An executor is not
+// drained while there are such calls. The group calls [Queue.Dropped] when one
+// of them ends. UserCode may be called with the executor's lock held.
 func (g *WorkerGroup) UserCode() (names []string) {
 	g.code.mu.Lock()
 	defer g.code.mu.Unlock()
@@ -104,9 +103,9 @@ func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
 	return notStarted
 }
 
-// CallFor calls fn, a function of the program that a call of the batch needs, on
-// another goroutine, and returns at once. what names the function in errors. When
-// fn has returned, a second goroutine calls done. If fn panics, calls
+// CallFor calls fn, a function of the program that a call of the batch needs,
+// on another goroutine, and returns at once. what names the function in errors.
+// When fn has returned, a second goroutine calls done. If fn panics, calls
 // runtime.Goexit, or does not return in time, the second goroutine calls fail
 // instead. fn has the time Limits.Timeout, and grace after the context of the
 // call has ended. While fn runs, the call is one of [WorkerGroup.UserCode]. If
@@ -124,8 +123,8 @@ func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn fun
 	g.runUserCode(u)
 }
 
-// noReturn returns the error of user code, or of the coder of a large value, that
-// did not return in time.
+// noReturn returns the error of user code, or of the coder of a large value,
+// that did not return in time.
 func (u *userCode) noReturn(when string, cause error) error {
 	what := u.what
 	if what == "" {
@@ -209,8 +208,8 @@ func (u *userCode) wait(l Limits) {
 // inspector counts as user code itself.
 type inspector interface {
 	// Methods reports whether encoding or decoding a value of the type may run
-	// user code: for any value (always), or encoding, depending on the values in
-	// interfaces (depends).
+	// user code: for any value (always), or encoding, depending on the values
+	// in interfaces (depends).
 	Methods(t reflect.Type) (always, depends bool)
 	// HoldsMethods reports whether encoding *p may run user code.
 	HoldsMethods(p reflect.Value) bool
@@ -240,8 +239,8 @@ func holdsMethods[In any](codec Codec, arg In) bool {
 	return inspectorOf(codec).HoldsMethods(reflect.ValueOf(&arg))
 }
 
-// decodeRunsUserCode reports whether decoding an Out may run user code. Only the
-// encoding of this package names the types of values in interfaces.
+// decodeRunsUserCode reports whether decoding an Out may run user code. Only
+// the encoding of this package names the types of values in interfaces.
 func decodeRunsUserCode[Out any](codec Codec) bool {
 	always, depends := methodsOf[Out](codec)
 	return always || depends && codec == nil && travel.KnowsMethods()

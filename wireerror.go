@@ -33,9 +33,9 @@ const (
 // EncodeError encodes an error, so that a worker can send it to another
 // process. It calls each method of the error on another goroutine and waits for
 // it. If a method panics or calls runtime.Goexit, only the information from
-// this method is missing. All methods together have a second. If a method does not
-// return by then, its information is missing, and EncodeError does not call the
-// methods after it.
+// this method is missing. All methods together have a second. If a method does
+// not return by then, its information is missing, and EncodeError does not call
+// the methods after it.
 func EncodeError(err error) []byte { return encodeNested(err, nil) }
 
 // nesting bounds how many errors of registered types are encoded within one
@@ -59,8 +59,8 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 	return Encoded{asCBOR, b}, err
 }
 
-// encodeNested is EncodeError for an error in a field of another error. outer is
-// the *nesting of the other error, or nil.
+// encodeNested is EncodeError for an error in a field of another error. outer
+// is the *nesting of the other error, or nil.
 func encodeNested(err error, outer any) []byte {
 	n, _ := outer.(*nesting)
 	if n == nil {

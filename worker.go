@@ -30,11 +30,11 @@ type Queue interface {
 	// a call leaves the list that [WorkerGroup.UserCode] returns.
 	Dropped()
 	// Withdraw is called when a task is canceled after its call was claimed and
-	// before [Batch.Start]. It reports whether the call certainly has not started
-	// and never will. If it reports false, the task counts as running: its context
-	// is canceled, and its outcome is the one that the executor settles. An
-	// executor that calls Start before the function begins, so that Start decides,
-	// returns true.
+	// before [Batch.Start]. It reports whether the call certainly has not
+	// started and never will. If it reports false, the task counts as running:
+	// its context is canceled, and its outcome is the one that the executor
+	// settles. An executor that calls Start before the function begins, so that
+	// Start decides, returns true.
 	Withdraw(*Task) bool
 }
 

@@ -24,7 +24,8 @@ import (
 	"concert/loop"
 )
 
-// The event loop beside CPython's asyncio (loop.py) and plain goroutines. Run with -benchtime 1x.
+// The event loop beside CPython's asyncio (loop.py) and plain goroutines. Run
+// with -benchtime 1x.
 
 // timedLoop reports what each of n costs in a loop.
 func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group, n int)) {
@@ -264,7 +265,8 @@ func resident(b *testing.B, pid int) int {
 	return pages * os.Getpagesize()
 }
 
-// serve is an echo server, in a process of its own: it prints its port, and ends with its input.
+// serve is an echo server, in a process of its own: it prints its port, and
+// ends with its input.
 func serve(kind string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -318,7 +320,8 @@ func server(b *testing.B, kind string) (pid int, address string) {
 	return cmd.Process.Pid, address
 }
 
-// start starts a server that prints its port and ends with its input, as it does when the benchmark has ended.
+// start starts a server that prints its port and ends with its input, as it
+// does when the benchmark has ended.
 func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -345,8 +348,9 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	return "127.0.0.1:" + strings.TrimSpace(port)
 }
 
-// BenchmarkEcho: requests of 64 bytes by 64 connections, which goroutines of this process send one after another, and
-// the memory of a server with 10,000 connections, the size of its buffers, 4 KiB each in Go, included.
+// BenchmarkEcho: requests of 64 bytes by 64 connections, which goroutines of
+// this process send one after another, and the memory of a server with 10,000
+// connections, the size of its buffers, 4 KiB each in Go, included.
 func BenchmarkEcho(b *testing.B) {
 	for _, kind := range []string{"loop", "goroutines", "asyncio"} {
 		b.Run(kind, func(b *testing.B) {
@@ -393,9 +397,11 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkGIL: a round trip to a server in another process, which answers after a millisecond, while another goroutine
-// or thread computes under the interpreter lock; the median. (When the answer comes at once, CPython's thread mostly has the
-// lock back before the other one has woken up, and that one hardly computes at all.)
+// BenchmarkGIL: a round trip to a server in another process, which answers
+// after a millisecond, while another goroutine or thread computes under the
+// interpreter lock; the median. (When the answer comes at once, CPython's
+// thread mostly has the lock back before the other one has woken up, and that
+// one hardly computes at all.)
 func BenchmarkGIL(b *testing.B) {
 	const n = 200
 	b.Run("round trip/gil", func(b *testing.B) {

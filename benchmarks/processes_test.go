@@ -18,8 +18,9 @@ import (
 )
 
 // Tasks in worker processes: concert beside Python's ProcessPoolExecutor and
-// multiprocessing.Pool, each with two workers, and beside two bare pipes; package goplugin
-// has one more peer. Each benchmark does a fixed amount of work: run with -benchtime 1x.
+// multiprocessing.Pool, each with two workers, and beside two bare pipes;
+// package goplugin has one more peer. Each benchmark does a fixed amount of
+// work: run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	processes.Main()
@@ -69,7 +70,8 @@ func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	timed(b, p, n, remoteNop, run)
 }
 
-// timed reports what a task costs when a pool runs n of them, after some that warm it up.
+// timed reports what a task costs when a pool runs n of them, after some that
+// warm it up.
 func timed(b *testing.B, p *processes.Pool, n int, nop func(context.Context, int) (int, error), run func(p *processes.Pool)) {
 	for _, err := range concert.Map(b.Context(), p, nop, numbers(100)) {
 		if err != nil {
@@ -171,7 +173,8 @@ func BenchmarkProcesses(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 	b.Run("first result/ProcessPoolExecutor, fork", func(b *testing.B) { inPython(b, "pool.py", "first", 1) })
-	// From a task that ends its worker to the result of the next, with one worker.
+	// From a task that ends its worker to the result of the next, with one
+	// worker.
 	b.Run("after a death/concert", func(b *testing.B) {
 		p, err := processes.New(1, nil)
 		if err != nil {

@@ -19,8 +19,8 @@ import (
 //
 // # How it goes about it
 //
-// It counts the tasks that succeed in a window of time, tries another limit for a window, and stays with what
-// does more:
+// It counts the tasks that succeed in a window of time, tries another limit for
+// a window, and stays with what does more:
 //
 //	climbing   doubles the limit, as long as that gains a fifth or more
 //	holding    for some windows, then tries half as many again and a quarter fewer, in turn
@@ -30,21 +30,25 @@ import (
 //	           many windows as before, up to 8, and when neither has, the steps are half as large, down to an
 //	           eighth and a sixteenth
 //
-// So it comes to rest at the lowest limit that does as much as a higher one. When throughput changes by a quarter
-// at the same limit, something else has changed: it tries again at once, fewer if it has fallen and more if
-// it has risen.
+// So it comes to rest at the lowest limit that does as much as a higher one.
+// When throughput changes by a quarter at the same limit, something else has
+// changed: it tries again at once, fewer if it has fallen and more if it has
+// risen.
 //
-// A window is of batches of results, one or more for each worker, after one each that was begun under the old
-// limit. It ends when it is clear, by how much the batches differ, on which side of such a bound the throughput is,
-// and after some hundred results in any case. So what makes a large difference is seen soon, and what is
-// random takes its time.
+// A window is of batches of results, one or more for each worker, after one
+// each that was begun under the old limit. It ends when it is clear, by how
+// much the batches differ, on which side of such a bound the throughput is, and
+// after some hundred results in any case. So what makes a large difference is
+// seen soon, and what is random takes its time.
 //
-// It does not try more while the processors are full, or while clearly fewer tasks run than may: then
-// it is not the limit that holds them up. In such a lull fewer have to gain something, lest the limit
-// be low when there is more to do again. Pauses, in which no task runs, do not count.
+// It does not try more while the processors are full, or while clearly fewer
+// tasks run than may: then it is not the limit that holds them up. In such a
+// lull fewer have to gain something, lest the limit be low when there is more
+// to do again. Pauses, in which no task runs, do not count.
 //
-// Tasks that fail do not count, so it does not climb into a server that refuses. It judges by throughput and not
-// by latency: of two limits that do the same it takes the lower, which is the one with the shorter queue.
+// Tasks that fail do not count, so it does not climb into a server that
+// refuses. It judges by throughput and not by latency: of two limits that do
+// the same it takes the lower, which is the one with the shorter queue.
 //
 // Its methods are safe for concurrent use. One AdaptiveLimit is for one pool.
 type AdaptiveLimit struct {
@@ -69,7 +73,8 @@ type AdaptiveLimit struct {
 	decided  []Decision // the last ones, the oldest first
 }
 
-// phase is what an AdaptiveLimit does: climbing leads to holding, holding to trying and back.
+// phase is what an AdaptiveLimit does: climbing leads to holding, holding to
+// trying and back.
 type phase uint8
 
 const (
@@ -78,7 +83,8 @@ const (
 	trying
 )
 
-// AdaptiveOptions tunes an AdaptiveLimit. The zero value, and nil, are ready to use.
+// AdaptiveOptions tunes an AdaptiveLimit. The zero value, and nil, are ready to
+// use.
 type AdaptiveOptions struct {
 	// Least and Most are the bounds of the limit. Zero means 1 and 256. Values
 	// above 1<<24 count as 1<<24.
@@ -137,7 +143,8 @@ const (
 	keptDecisions    = 100
 )
 
-// Adaptive returns an AdaptiveLimit. It panics if a number in the options is negative, or Least is above Most.
+// Adaptive returns an AdaptiveLimit. It panics if a number in the options is
+// negative, or Least is above Most.
 func Adaptive(opts *AdaptiveOptions) *AdaptiveLimit {
 	l := &AdaptiveLimit{patience: leastPatience, up: true, step: largestStep}
 	if opts != nil {
@@ -199,7 +206,8 @@ func (l *AdaptiveLimit) Decisions() []Decision {
 	return append([]Decision(nil), l.decided...)
 }
 
-// finished counts a result, and decides when that is clear. The caller holds mu, like that of all that follow.
+// finished counts a result, and decides when that is clear. The caller holds
+// mu, like that of all that follow.
 func (l *AdaptiveLimit) finished(e concert.Event) {
 	if l.skip > 0 {
 		if l.skip--; l.skip == 0 {
@@ -347,7 +355,8 @@ func (l *AdaptiveLimit) judge(s sight) bool {
 		l.move(s, l.home, why)
 		return true
 	}
-	// The same way once more, after a window that this is not chosen for being good.
+	// The same way once more, after a window that this is not chosen for being
+	// good.
 	l.home, l.pause, l.patience, l.rate, l.refused = l.limit, 0, leastPatience, measured{}, false
 	l.step = min(2*l.step, largestStep)
 	l.note(Decision{s.now, l.limit, l.limit, s.rate, why})

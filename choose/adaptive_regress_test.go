@@ -12,9 +12,11 @@ import (
 	"concert/goroutines"
 )
 
-// Loads under which an adaptive limit has been seen to stay where it should not.
+// Loads under which an adaptive limit has been seen to stay where it should
+// not.
 
-// TestAdaptiveCollapse: a server that serves nobody while there are too many, and can do less and less.
+// TestAdaptiveCollapse: a server that serves nobody while there are too many,
+// and can do less and less.
 func TestAdaptiveCollapse(t *testing.T) {
 	for _, start := range []int{2, 64} {
 		synctest.Test(t, func(t *testing.T) {
@@ -66,7 +68,8 @@ func TestAdaptiveOutage(t *testing.T) {
 	})
 }
 
-// TestAdaptiveFewTasks: there are clearly fewer tasks than the limit, or the pool, allows, and fewer still would be better.
+// TestAdaptiveFewTasks: there are clearly fewer tasks than the limit, or the
+// pool, allows, and fewer still would be better.
 func TestAdaptiveFewTasks(t *testing.T) {
 	for _, c := range []struct{ start, most, clients int }{{2, 8, 0}, {2, 0, 5}, {2, 0, 20}, {128, 0, 5}, {128, 0, 20}} {
 		synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,8 @@ import (
 	"concert/goroutines"
 )
 
-// server is something that tasks use, in virtual time. How long a task takes depends on how many there are.
+// server is something that tasks use, in virtual time. How long a task takes
+// depends on how many there are.
 type server struct {
 	mu       sync.Mutex
 	random   func() float64 // guarded by mu: a factor for the time of a task, 1 on average
@@ -38,7 +39,8 @@ func newServer(kind string, capacity int, random func() float64) *server {
 	return s
 }
 
-// resize changes the capacity. Who waits for a place at the old one gets it there.
+// resize changes the capacity. Who waits for a place at the old one gets it
+// there.
 func (s *server) resize(capacity int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +81,8 @@ func (s *server) task(context.Context, int) (int, error) {
 	return 0, nil
 }
 
-// throughput has the server do so many tasks under a limit, and returns how many succeeded a second after the
-// first part.
+// throughput has the server do so many tasks under a limit, and returns how
+// many succeeded a second after the first part.
 func throughput(t *testing.T, s *server, tasks, first int, ex concert.Executor, at func(n int)) float64 {
 	var begin time.Time
 	good, n := 0, 0
@@ -132,8 +134,9 @@ func (s *server) bestLaw(most int) (best float64) {
 
 const mostAtATime = 128
 
-// TestAdaptive compares an adaptive limit to the best fixed one, after some tasks to find it, and with all that it tries
-// from then on: with times that are exact, that vary by half, and that are exponential, as is the worst one
+// TestAdaptive compares an adaptive limit to the best fixed one, after some
+// tasks to find it, and with all that it tries from then on: with times that
+// are exact, that vary by half, and that are exponential, as is the worst one
 // sees of servers.
 func TestAdaptive(t *testing.T) {
 	for _, times := range []struct {
@@ -183,7 +186,8 @@ func exactly() float64 { return 1 }
 
 func idle() time.Duration { return 0 }
 
-// TestAdaptiveRecovers changes what a server can do, and looks how many tasks it takes until the limit is right again.
+// TestAdaptiveRecovers changes what a server can do, and looks how many tasks
+// it takes until the limit is right again.
 func TestAdaptiveRecovers(t *testing.T) {
 	const within = 3000 // tasks
 	for _, kind := range []string{"places", "thrashes"} {
@@ -212,8 +216,8 @@ func TestAdaptiveRecovers(t *testing.T) {
 	}
 }
 
-// TestAdaptiveBounds gives it tasks of random lengths, errors and bursts, and looks that it stays within its bounds and
-// does not grow when it must not.
+// TestAdaptiveBounds gives it tasks of random lengths, errors and bursts, and
+// looks that it stays within its bounds and does not grow when it must not.
 func TestAdaptiveBounds(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
@@ -276,7 +280,8 @@ func TestAdaptiveBounds(t *testing.T) {
 	}
 }
 
-// TestAdaptiveIdle gives it tasks one by one: there is nothing to be learned, and it stays where it is.
+// TestAdaptiveIdle gives it tasks one by one: there is nothing to be learned,
+// and it stays where it is.
 func TestAdaptiveIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := choose.Adaptive(&choose.AdaptiveOptions{Start: 4, CPU: idle})

@@ -11,11 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meter reads the clocks and counters of the calling thread, which has to be locked, twice.
+// meter reads the clocks and counters of the calling thread, which has to be
+// locked, twice.
 //
-// Each is taken from where the kernel keeps it for a thread: its CPU clock, getrusage, schedstat
-// (which a kernel without CONFIG_SCHED_INFO lacks) and io (CONFIG_TASK_IO_ACCOUNTING). Peak memory
-// is the whole process's, made to start anew by writing to clear_refs.
+// Each is taken from where the kernel keeps it for a thread: its CPU clock,
+// getrusage, schedstat (which a kernel without CONFIG_SCHED_INFO lacks) and io
+// (CONFIG_TASK_IO_ACCOUNTING). Peak memory is the whole process's, made to
+// start anew by writing to clear_refs.
 type meter struct {
 	begin, end counters
 	schedstat  int                 // file descriptor, open so that reading it takes little time; -1 if there is none
@@ -75,7 +77,8 @@ func (m *meter) stop() Usage {
 		Forced:   m.end.forced - m.begin.forced,
 	}
 	from := "CLOCK_THREAD_CPUTIME_ID"
-	// The clocks are read one after the other: a difference that the reading makes is none.
+	// The clocks are read one after the other: a difference that the reading
+	// makes is none.
 	if all := m.end.process - m.begin.process; all > used.CPU+used.CPU/10+100*time.Microsecond {
 		used.CPU, from = all, "CLOCK_PROCESS_CPUTIME_ID: more than its thread computed"
 	}
@@ -189,7 +192,8 @@ func cpuClock(id int32) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// runDelay reads the second number of a schedstat: the nanoseconds spent waiting on a run queue.
+// runDelay reads the second number of a schedstat: the nanoseconds spent
+// waiting on a run queue.
 func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration, error) {
 	b, err := readFile(file)
 	if err != nil {
@@ -209,7 +213,8 @@ func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration
 	return time.Duration(n), nil
 }
 
-// ioBytes reads rchar and wchar of an io file: the bytes of read and write calls, wherever from.
+// ioBytes reads rchar and wchar of an io file: the bytes of read and write
+// calls, wherever from.
 func ioBytes(file string, readFile func(string) ([]byte, error)) (read, written int64, err error) {
 	b, err := readFile(file)
 	if err != nil {

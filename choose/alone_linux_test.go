@@ -14,7 +14,8 @@ import (
 	"concert/choose"
 )
 
-// compute uses so much CPU time of the thread it runs on, however long that takes.
+// compute uses so much CPU time of the thread it runs on, however long that
+// takes.
 func compute(d time.Duration) (sum int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -45,7 +45,8 @@ func (t *trial) finish(interrupted bool) {
 	}
 }
 
-// finalists are the points that an answer may name: those that took part in rounds.
+// finalists are the points that an answer may name: those that took part in
+// rounds.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
 		if t.failsMore(p) {
@@ -58,7 +59,8 @@ func (t *trial) finalists() (final []*point) {
 	return final
 }
 
-// rate is what the point did in rounds, or when it was explored if there were none.
+// rate is what the point did in rounds, or when it was explored if there were
+// none.
 func (p *point) rate() Interval {
 	var rates []float64
 	for _, s := range p.samples {

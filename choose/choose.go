@@ -29,8 +29,9 @@ type Options struct {
 	// functions that do their work in this process.
 	Profile func(ctx context.Context, input int) (Usage, error)
 
-	// Observer, if set, returns an observer for the executor of a model at a level, which is told of
-	// all tasks that are run there: for a trace, see package concert/trace. It may return nil.
+	// Observer, if set, returns an observer for the executor of a model at a
+	// level, which is told of all tasks that are run there: for a trace, see
+	// package concert/trace. It may return nil.
 	Observer func(model string, level int) concert.Observer
 
 	// Follow, if set, is called before each step, on the goroutine of Run.
@@ -61,10 +62,12 @@ const (
 	highestLevel  = 1 << 20
 )
 
-// ErrFails is wrapped by the error of Run for work that fails when it runs alone, whatever the input.
+// ErrFails is wrapped by the error of Run for work that fails when it runs
+// alone, whatever the input.
 var ErrFails = errors.New("the work fails when it runs alone")
 
-// ErrTooLong is wrapped by the error of Run for work that takes longer than the budget for one run.
+// ErrTooLong is wrapped by the error of Run for work that takes longer than the
+// budget for one run.
 var ErrTooLong = errors.New("one run takes longer than the budget")
 
 // Run runs fn with the inputs, in turn and many times, under each model, and

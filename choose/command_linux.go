@@ -11,7 +11,8 @@ import (
 	"concert/internal/units"
 )
 
-// exited waits until a child has ended, and reads what can be read of it before it is waited for.
+// exited waits until a child has ended, and reads what can be read of it before
+// it is waited for.
 func exited(pid int) (used Usage) {
 	begin := time.Now()
 	for {

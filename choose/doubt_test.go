@@ -40,7 +40,8 @@ func sound(t *testing.T, r *choose.Report) {
 	_ = r.String()
 }
 
-// TestSomeInputsFail: inputs that fail do so at each level; that is no reason to leave levels out.
+// TestSomeInputsFail: inputs that fail do so at each level; that is no reason
+// to leave levels out.
 func TestSomeInputsFail(t *testing.T) {
 	bad := errors.New("bad input")
 	counts := []int{2, 3, 5, 10, 20, 50}
@@ -177,7 +178,8 @@ func TestFewRuns(t *testing.T) {
 	}
 }
 
-// TestNoLevels: models that have no level as low as that, and such as cannot be opened at some.
+// TestNoLevels: models that have no level as low as that, and such as cannot be
+// opened at some.
 func TestNoLevels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := onGoroutines()

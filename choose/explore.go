@@ -21,8 +21,9 @@ const (
 
 // explore measures points once, to find those that may be the best.
 //
-// The first model that has levels is climbed from the lowest. The others begin where the best is so
-// far, and go from there as long as that gains. Then the levels on both sides of the best are tried.
+// The first model that has levels is climbed from the lowest. The others begin
+// where the best is so far, and go from there as long as that gains. Then the
+// levels on both sides of the best are tried.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // of the time; the first one that is climbed has two
@@ -76,9 +77,9 @@ func (t *trial) explore(ctx context.Context) error {
 // exploreTime is when exploring ends, since the beginning.
 func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare * float64(t.Budget)) }
 
-// start returns the index of the level at which a further model is begun: that of the best point so far, but
-// at least the number of processors, and no more than could be waited for if this model had them run
-// one after another.
+// start returns the index of the level at which a further model is begun: that
+// of the best point so far, but at least the number of processors, and no more
+// than could be waited for if this model had them run one after another.
 func (t *trial) start(levels []int) int {
 	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
 	bearable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
@@ -93,8 +94,8 @@ func (t *trial) start(levels []int) int {
 // measured reports whether there is something to compare with.
 func (t *trial) measured() bool { return t.base != nil && len(t.base.samples) > 0 }
 
-// try measures a point, unless the time for that is over. Of each model one point is measured while there is any time
-// for exploring.
+// try measures a point, unless the time for that is over. Of each model one
+// point is measured while there is any time for exploring.
 func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	until := t.until
 	if !slices.ContainsFunc(t.points, func(p *point) bool { return p.model == model }) {
@@ -116,8 +117,8 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	return p, nil
 }
 
-// climb tries a model at the level of index start, and from there up while that gains; if it does not at
-// all, down while that loses nothing.
+// climb tries a model at the level of index start, and from there up while that
+// gains; if it does not at all, down while that loses nothing.
 func (t *trial) climb(ctx context.Context, model int, levels []int, start int) error {
 	p, err := t.try(ctx, model, levels[start])
 	if err != nil {
@@ -156,7 +157,8 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 	return nil
 }
 
-// behind reports whether another model did clearly more with no more tasks at a time.
+// behind reports whether another model did clearly more with no more tasks at a
+// time.
 func (t *trial) behind(p *point) bool {
 	for _, q := range t.points {
 		if q.model != p.model && q.level <= p.level && p.explored() < rival*q.explored() {
@@ -166,7 +168,8 @@ func (t *trial) behind(p *point) bool {
 	return false
 }
 
-// refine tries levels between the lowest that is as good as the best and its neighbors.
+// refine tries levels between the lowest that is as good as the best and its
+// neighbors.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {
@@ -203,11 +206,12 @@ func (t *trial) refine(ctx context.Context) error {
 	return nil
 }
 
-// failing is the share of runs by which a point may fail more often than the first one, beyond what chance does.
+// failing is the share of runs by which a point may fail more often than the
+// first one, beyond what chance does.
 const failing = 0.02
 
-// failsMore reports whether a point clearly fails more often than the first one: by three standard deviations of the
-// difference of two shares.
+// failsMore reports whether a point clearly fails more often than the first
+// one: by three standard deviations of the difference of two shares.
 func (t *trial) failsMore(p *point) bool {
 	if p == t.base || p.failed == 0 {
 		return false
@@ -221,7 +225,8 @@ func (t *trial) failsMore(p *point) bool {
 // fails returns the share of its runs that failed.
 func (p *point) fails() float64 { return float64(p.failed) / float64(max(1, p.tasks)) }
 
-// leader returns the point that did most when it was explored, of those that do not fail for being many.
+// leader returns the point that did most when it was explored, of those that do
+// not fail for being many.
 func (t *trial) leader() (best *point) {
 	for _, p := range t.points {
 		if len(p.samples) > 0 && !t.failsMore(p) && (best == nil || p.explored() > best.explored()) {

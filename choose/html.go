@@ -24,8 +24,9 @@ var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
 	},
 }).Parse(reportText))
 
-// HTML writes the report as a page: one file, without scripts, and nothing fetched from anywhere. about says
-// what was measured, for the title: "gzip -k".
+// HTML writes the report as a page: one file, without scripts, and nothing
+// fetched from anywhere. about says what was measured, for the title: "gzip
+// -k".
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")

@@ -10,16 +10,17 @@ type Interval struct {
 	Middle float64 `json:"middle"` // the median
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
-	// Confidence is the probability with which Low and High enclose the true median, if the
-	// repeats were independent: 0 for a single one.
+	// Confidence is the probability with which Low and High enclose the true
+	// median, if the repeats were independent: 0 for a single one.
 	Confidence float64 `json:"confidence"`
 }
 
 // wanted is the confidence that intervals have if there are enough repeats.
 const wanted = 0.95
 
-// intervalOf returns the median of values and the narrowest interval between two of them, as far from
-// the lowest as from the highest, that has the wanted confidence; or all of them.
+// intervalOf returns the median of values and the narrowest interval between
+// two of them, as far from the lowest as from the highest, that has the wanted
+// confidence; or all of them.
 func intervalOf(values []float64) Interval {
 	if len(values) == 0 {
 		return Interval{}
@@ -41,8 +42,9 @@ func intervalOf(values []float64) Interval {
 	return best
 }
 
-// signConfidence is the probability that the true median is between the i-th lowest and the i-th
-// highest of k: that of k coins at least i show either side.
+// signConfidence is the probability that the true median is between the i-th
+// lowest and the i-th highest of k: that of k coins at least i show either
+// side.
 func signConfidence(k, i int) float64 {
 	tail := 0.0
 	for heads := range i {

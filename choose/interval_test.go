@@ -150,7 +150,8 @@ func TestFitIsBest(t *testing.T) {
 	}
 }
 
-// TestWindow has results come in bursts, and looks at the rate from any moment to any other.
+// TestWindow has results come in bursts, and looks at the rate from any moment
+// to any other.
 func TestWindow(t *testing.T) {
 	for _, c := range []struct {
 		name         string

@@ -42,7 +42,8 @@ const (
 	fewestResults = 32
 )
 
-// count takes a result, and reports whether it has completed a batch after which there is something to say.
+// count takes a result, and reports whether it has completed a batch after
+// which there is something to say.
 func (w *limitWindow) count(e concert.Event, size int) bool {
 	w.all++
 	w.batchAll++
@@ -62,7 +63,8 @@ func (w *limitWindow) count(e concert.Event, size int) bool {
 	return w.batches >= fewestBatches && w.all >= fewestResults
 }
 
-// measured is a throughput, in tasks a second, and by what share of it that may be off, with 95%.
+// measured is a throughput, in tasks a second, and by what share of it that may
+// be off, with 95%.
 type measured struct{ rate, err float64 }
 
 // measured is that of the batches so far, as if they were independent.
@@ -85,11 +87,13 @@ func student(freedom int) float64 {
 	return 1.96 + 2.7/float64(freedom)
 }
 
-// looks makes up for that one looks after every batch, and may stop when chance is kind.
+// looks makes up for that one looks after every batch, and may stop when chance
+// is kind.
 const looks = 1.4
 
-// over reports whether this is more than so many times what was before. It is not known if that is so near that
-// chance may decide; but if there has been enough it is decided all the same.
+// over reports whether this is more than so many times what was before. It is
+// not known if that is so near that chance may decide; but if there has been
+// enough it is decided all the same.
 func (m measured) over(before measured, bound float64, enough bool) (over, known bool) {
 	ratio := m.rate / max(before.rate, 1e-9)
 	if m.rate == 0 && before.rate == 0 {

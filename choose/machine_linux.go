@@ -9,10 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statTick is one of USER_HZ, the unit of /proc/stat, on all architectures that Go is for.
+// statTick is one of USER_HZ, the unit of /proc/stat, on all architectures that
+// Go is for.
 const statTick = 10 * time.Millisecond
 
-// processors is what /proc/stat says of all processors together, in ticks of 10 ms.
+// processors is what /proc/stat says of all processors together, in ticks of 10
+// ms.
 type processors struct{ busy, stolen, total int64 }
 
 func readProcessors() (p processors) {
@@ -44,8 +46,8 @@ func readProcessors() (p processors) {
 // fewestTicks is what it takes to say something about a share.
 const fewestTicks = 8
 
-// since returns the share of the processors that were busy, or -1 if it cannot be told, and the
-// share that the host of a virtual machine took.
+// since returns the share of the processors that were busy, or -1 if it cannot
+// be told, and the share that the host of a virtual machine took.
 func (p processors) since() (busy, stolen float64) {
 	now := readProcessors()
 	if p.total == 0 || now.total-p.total < fewestTicks {
@@ -55,9 +57,10 @@ func (p processors) since() (busy, stolen float64) {
 	return float64(now.busy-p.busy) / all, float64(now.stolen-p.stolen) / all
 }
 
-// stolenFrom returns the part that work which used so much CPU time since before has of what the host of a virtual machine
-// took: it takes from all that compute alike. That is no more than twice what the work used: a busy host also takes from processors
-// that only wake now and then, while the work waits.
+// stolenFrom returns the part that work which used so much CPU time since
+// before has of what the host of a virtual machine took: it takes from all that
+// compute alike. That is no more than twice what the work used: a busy host
+// also takes from processors that only wake now and then, while the work waits.
 func (p processors) stolenFrom(before processors, used time.Duration) time.Duration {
 	stolen := p.stolen - before.stolen
 	ran := p.busy - before.busy - stolen
@@ -68,7 +71,8 @@ func (p processors) stolenFrom(before processors, used time.Duration) time.Durat
 	return min(2*used, time.Duration(share*float64(stolen*int64(statTick))))
 }
 
-// use is the CPU time that this process and its children that have ended had used.
+// use is the CPU time that this process and its children that have ended had
+// used.
 type use struct {
 	processors
 	own time.Duration
@@ -76,8 +80,9 @@ type use struct {
 
 func startOfUse() use { return use{readProcessors(), ownCPU()} }
 
-// since returns the share of the processors that was used since, and not by this process or by
-// children that have ended meanwhile, and the share that the host of a virtual machine took; -1 and 0 if that is not known.
+// since returns the share of the processors that was used since, and not by
+// this process or by children that have ended meanwhile, and the share that the
+// host of a virtual machine took; -1 and 0 if that is not known.
 func (u use) since() (others, stolen float64) {
 	busy, stolen := u.processors.since()
 	if busy < 0 {
@@ -97,7 +102,8 @@ func ownCPU() (sum time.Duration) {
 	return sum
 }
 
-// freeMemory is how many bytes could be used without swapping, 0 if that is not known.
+// freeMemory is how many bytes could be used without swapping, 0 if that is not
+// known.
 func freeMemory() int64 {
 	n, err := statusBytes("/proc/meminfo", "MemAvailable")
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestStolenFrom: what the host takes, it takes from those that compute, in parts as they do.
+// TestStolenFrom: what the host takes, it takes from those that compute, in
+// parts as they do.
 func TestStolenFrom(t *testing.T) {
 	before := processors{busy: 1000, stolen: 100, total: 5000}
 	for _, c := range []struct {

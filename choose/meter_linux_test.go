@@ -60,7 +60,8 @@ func TestInstant_Preempted(t *testing.T) {
 		end := m.clocks()
 		later := instantOf(m.clocks, m.delay)
 		wall, got := end.wall.Sub(begin.wall), begin.delayUntil(end, later)
-		// Only what it takes before it reads the clocks at the end is in the work's time.
+		// Only what it takes before it reads the clocks at the end is in the
+		// work's time.
 		if between := wall - slept - delayed; got < delayed || got > delayed+between {
 			t.Errorf("taken at %v: a delay of %v in %v, want %v and up to %v more", taken, got, wall, delayed, between)
 		}

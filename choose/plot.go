@@ -120,7 +120,8 @@ func (r *Report) curves() *chart {
 	return c
 }
 
-// fitPath draws a law between the lowest and the highest level that were measured, and no further.
+// fitPath draws a law between the lowest and the highest level that were
+// measured, and no further.
 func fitPath(f *Fit, marks []mark, r *Report, model string, x, y scale) string {
 	var levels []float64
 	for _, p := range r.Points {
@@ -194,7 +195,8 @@ func symbol(i int, x, y, r float64) string {
 	return fmt.Sprintf("M%g %gl%g %gh%gz", x, y+1.2*r, 1.2*r, -2.1*r, -2.4*r) // triangle, upside down
 }
 
-// timeline is who did what in the last slice of the point that the answer names.
+// timeline is who did what in the last slice of the point that the answer
+// names.
 type timeline struct {
 	Height float64
 	Ticks  []tick

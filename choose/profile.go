@@ -14,14 +14,16 @@ const (
 	tiny         = 200 * time.Microsecond // runs shorter than that are measured many in a row
 )
 
-// Of the inputs so many are used: the first number even if there was no time to run each of them alone.
+// Of the inputs so many are used: the first number even if there was no time to
+// run each of them alone.
 const (
 	fewestInputs = 8
 	mostInputs   = 10 * profileRuns
 )
 
-// sampleOf returns which of n inputs to use, in their order of use: if there are many, in large steps, so that the
-// first ones are of all parts of the list.
+// sampleOf returns which of n inputs to use, in their order of use: if there
+// are many, in large steps, so that the first ones are of all parts of the
+// list.
 func sampleOf(n int) []int {
 	stride := 1
 	if n > profileRuns {
@@ -42,8 +44,8 @@ func gcd(a, b int) int {
 	return a
 }
 
-// profile runs the work alone. The first run counts only if there is time for no other: it
-// imports modules, opens connections and fills caches.
+// profile runs the work alone. The first run counts only if there is time for
+// no other: it imports modules, opens connections and fills caches.
 func (t *trial) profile(ctx context.Context) error {
 	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w: it was stopped after %v", ErrTooLong, t.Budget))
 	defer stop()
@@ -103,7 +105,8 @@ func (t *trial) profile(ctx context.Context) error {
 	return nil
 }
 
-// profileTiny measures runs in a row, as reading the clocks takes longer than one.
+// profileTiny measures runs in a row, as reading the clocks takes longer than
+// one.
 func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 	p := &t.report.Profile
 	for times := 16; ; times *= 2 {

@@ -6,24 +6,27 @@ import (
 	"time"
 )
 
-// Report is what Run found out. As JSON it has the names that its tags say; times are in nanoseconds.
+// Report is what Run found out. As JSON it has the names that its tags say;
+// times are in nanoseconds.
 type Report struct {
 	Answer  Answer  `json:"answer"`
 	Profile Profile `json:"profile"`
-	// Points are what was measured, by model in the order given and by level. The first is the one
-	// that gains are over.
+	// Points are what was measured, by model in the order given and by level.
+	// The first is the one that gains are over.
 	Points []Point `json:"points"`
-	// Fits has an entry for each model that was measured at six levels or more and follows the law.
+	// Fits has an entry for each model that was measured at six levels or more
+	// and follows the law.
 	Fits map[string]*Fit `json:"fits,omitempty"`
-	// Drift is by how much the first point did better (above 0) or worse at the end than at
-	// the beginning, as a share.
+	// Drift is by how much the first point did better (above 0) or worse at the
+	// end than at the beginning, as a share.
 	Drift   float64 `json:"drift"`
 	Rounds  int     `json:"rounds"`
 	Runs    int     `json:"runs"`   // how often the work was run, the profile included
 	Inputs  int     `json:"inputs"` // how many were used
 	Machine Machine `json:"machine"`
-	// Stolen is how many slices were measured again, because the host of this virtual machine took more
-	// than a tenth of its processors meanwhile. If that is too often, they are taken as they are.
+	// Stolen is how many slices were measured again, because the host of this
+	// virtual machine took more than a tenth of its processors meanwhile. If
+	// that is too often, they are taken as they are.
 	Stolen int `json:"stolen"`
 	// Untried are points that there was no time or no run left for.
 	Untried []string      `json:"untried,omitempty"`
@@ -53,18 +56,21 @@ type Point struct {
 	Tasks    int    `json:"tasks"` // that were run
 	Failed   int    `json:"failed"`
 	FirstErr string `json:"first_error,omitempty"`
-	// Busy is the share of the machine's processors that were busy meanwhile, by whomever, -1 if
-	// that is not known.
+	// Busy is the share of the machine's processors that were busy meanwhile,
+	// by whomever, -1 if that is not known.
 	Busy float64 `json:"busy"`
-	// Split says where the time of a task went, nil if it was too short to tell.
+	// Split says where the time of a task went, nil if it was too short to
+	// tell.
 	Split *Split `json:"split,omitempty"`
-	// Spans are the tasks of its last slice, in the order of their starts and no more
-	// than 1,000: on which worker they ran, and when. Only the point that the answer names has them.
+	// Spans are the tasks of its last slice, in the order of their starts and
+	// no more than 1,000: on which worker they ran, and when. Only the point
+	// that the answer names has them.
 	Spans []Span `json:"spans,omitempty"`
 }
 
-// Split is where the time of a task goes, on average. Queue is by how much it takes longer than alone: turns
-// it waits for, at a processor, a lock or a server.
+// Split is where the time of a task goes, on average. Queue is by how much it
+// takes longer than alone: turns it waits for, at a processor, a lock or a
+// server.
 type Split struct {
 	CPU   time.Duration `json:"cpu_ns"`
 	Wait  time.Duration `json:"wait_ns"`
@@ -84,8 +90,9 @@ type Machine struct {
 	Processors int    `json:"processors"` // that Go uses
 	System     string `json:"system"`     // "linux/amd64"
 	Go         string `json:"go"`
-	// Others is the share of all processors that other programs used meanwhile, -1 if that is not known; Stolen
-	// is the share that the host of a virtual machine took.
+	// Others is the share of all processors that other programs used meanwhile,
+	// -1 if that is not known; Stolen is the share that the host of a virtual
+	// machine took.
 	Others float64 `json:"others"`
 	Stolen float64 `json:"stolen"`
 }

@@ -19,7 +19,8 @@ const (
 	known        = 1.15 // the gain is, if its interval is from one end to the other no more than so many times
 )
 
-// rounds measures the points that may be the best again and again, until it is clear which is, or time is up.
+// rounds measures the points that may be the best again and again, until it is
+// clear which is, or time is up.
 func (t *trial) rounds(ctx context.Context) error {
 	live := t.rivals()
 	for t.round = 1; t.round <= mostRounds; t.round++ {
@@ -58,7 +59,8 @@ func cost(points []*point) (sum time.Duration) {
 	return sum
 }
 
-// rivals returns the first point, and those that may be the best: the best ones first.
+// rivals returns the first point, and those that may be the best: the best ones
+// first.
 func (t *trial) rivals() []*point {
 	leader := t.leader()
 	var all []*point
@@ -84,7 +86,8 @@ func (t *trial) rivals() []*point {
 	return append([]*point{t.base}, all...)
 }
 
-// prune leaves out points that were worse than the best in each of several rounds.
+// prune leaves out points that were worse than the best in each of several
+// rounds.
 func (t *trial) prune(live []*point) []*point {
 	best := t.best(live)
 	return slices.DeleteFunc(live, func(p *point) bool {
@@ -110,7 +113,8 @@ func (t *trial) decided(live []*point) bool {
 		if p == chosen {
 			continue
 		}
-		// Better by 5%, perhaps? Then again, it may be clear that it is as good.
+		// Better by 5%, perhaps? Then again, it may be clear that it is as
+		// good.
 		if r := intervalOf(ratios(p, chosen)); r.High > better && r.High > known*r.Low {
 			return false
 		}
@@ -118,8 +122,8 @@ func (t *trial) decided(live []*point) bool {
 	return true
 }
 
-// ratios returns what p did in each round as a multiple of what q did; of exploring if there were
-// no rounds.
+// ratios returns what p did in each round as a multiple of what q did; of
+// exploring if there were no rounds.
 func ratios(p, q *point) (all []float64) {
 	for _, a := range p.samples {
 		for _, b := range q.samples {
@@ -134,8 +138,9 @@ func ratios(p, q *point) (all []float64) {
 	return all
 }
 
-// chance is by what share the rate of a point may be off, if it was measured once, as tasks take different times:
-// two standard errors of a mean, by the times of all tasks that were looked at.
+// chance is by what share the rate of a point may be off, if it was measured
+// once, as tasks take different times: two standard errors of a mean, by the
+// times of all tasks that were looked at.
 func (t *trial) chance(p *point) float64 {
 	if len(p.samples) == 0 || t.spread == 0 {
 		return 0
@@ -156,8 +161,8 @@ const (
 	noWorse = 0.90 // of the best is, too, if it cannot be told from it
 )
 
-// simplest returns the point to take: of those as good as the best the one of the first model, at
-// the lowest level.
+// simplest returns the point to take: of those as good as the best the one of
+// the first model, at the lowest level.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best

@@ -12,8 +12,9 @@ import (
 	"concert"
 )
 
-// shape is how a slice of a point is measured: so many tasks, all of which count; or, if tasks
-// is 0, as many as there is time for, without those that warm up.
+// shape is how a slice of a point is measured: so many tasks, all of which
+// count; or, if tasks is 0, as many as there is time for, without those that
+// warm up.
 type shape struct {
 	tasks   int
 	length  time.Duration
@@ -80,7 +81,8 @@ func (s *slice) add(err error) {
 // tinyBatch is how many tiny tasks there are to a look at the clock.
 const tinyBatch = 64
 
-// feed gives inputs to a Map until it has had enough, on the goroutine that Map has for that.
+// feed gives inputs to a Map until it has had enough, on the goroutine that Map
+// has for that.
 type feed struct {
 	shape
 	bound  int           // on how many are given, 0 for none
@@ -125,9 +127,10 @@ func (f *feed) inputs(ctx context.Context, first, inputs int) iter.Seq[int] {
 //	results   |<- n: warm up ->|<-------- window -------->|<- emptying ->|
 //	inputs    |------------------ come until here ------->|
 //
-// The window begins with the n-th result, when each worker has had one. How long that took says how long a
-// task takes at this level: inputs come for twice as long, and for the slice's length at least. If it took
-// so long that there is no time for that, the window is all of the slice. Where a number of
+// The window begins with the n-th result, when each worker has had one. How
+// long that took says how long a task takes at this level: inputs come for
+// twice as long, and for the slice's length at least. If it took so long that
+// there is no time for that, the window is all of the slice. Where a number of
 // tasks is given, inputs come until there have been as many.
 func (t *trial) pool(ctx context.Context, ex concert.Executor, rec *recorder, n int, s shape) (got slice) {
 	if rec != nil {
@@ -195,11 +198,13 @@ type window struct {
 	each     int             // each arrival is of so many, if not 0
 }
 
-// rate returns how many come in a second, by those that have come until then, and 0 if they are too few to say.
+// rate returns how many come in a second, by those that have come until then,
+// and 0 if they are too few to say.
 //
-// Tasks often end in bursts, of as many as run at a time or as a server lets through, and to count
-// from somewhere in one burst to somewhere in another would be off by part of a burst. So the time is taken between each
-// arrival and the one that is a whole number of bursts later, and averaged.
+// Tasks often end in bursts, of as many as run at a time or as a server lets
+// through, and to count from somewhere in one burst to somewhere in another
+// would be off by part of a burst. So the time is taken between each arrival
+// and the one that is a whole number of bursts later, and averaged.
 func (w *window) rate(until time.Duration) float64 {
 	n, _ := slices.BinarySearch(w.arrivals, until+1)
 	if n < fewestArrivals || n < w.lag+w.lag/4 {
@@ -215,10 +220,12 @@ func (w *window) rate(until time.Duration) float64 {
 
 const fewestArrivals = 5
 
-// hopeless is how many runs may fail, if they are more than half, before no more are tried.
+// hopeless is how many runs may fail, if they are more than half, before no
+// more are tried.
 const hopeless = 50
 
-// spread is the standard deviation of the times of tasks, as a share of their mean; 0 for few.
+// spread is the standard deviation of the times of tasks, as a share of their
+// mean; 0 for few.
 func spread(spans []Span) float64 {
 	var n, sum, sq float64
 	for _, s := range spans {
@@ -232,7 +239,8 @@ func spread(spans []Span) float64 {
 	return math.Sqrt(max(0, sq/n-mean*mean)) / mean
 }
 
-// recorder collects the tasks of a slice from what an executor says to its observer.
+// recorder collects the tasks of a slice from what an executor says to its
+// observer.
 type recorder struct {
 	mu      sync.Mutex
 	begin   time.Time                // guarded by mu
@@ -261,7 +269,8 @@ func (r *recorder) observe(e concert.Event) {
 	}
 }
 
-// took returns the tasks of the slice, and how long one that succeeded took on average.
+// took returns the tasks of the slice, and how long one that succeeded took on
+// average.
 func (r *recorder) took() (spans []Span, mean time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

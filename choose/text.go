@@ -8,7 +8,8 @@ import (
 	"concert/internal/units"
 )
 
-// String is the report as text: the answer, the line to use, the table, the reasons and the caveats.
+// String is the report as text: the answer, the line to use, the table, the
+// reasons and the caveats.
 func (r *Report) String() string {
 	var b strings.Builder
 	b.WriteString(r.Answer.Sentence + "\n")
@@ -24,8 +25,8 @@ func (r *Report) String() string {
 	return b.String()
 }
 
-// Table has a line for each point, of 80 columns at most unless a model has a long name; an arrow marks the one
-// of the answer.
+// Table has a line for each point, of 80 columns at most unless a model has a
+// long name; an arrow marks the one of the answer.
 func (r *Report) Table() string {
 	width := len("model")
 	split := false

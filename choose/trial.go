@@ -119,8 +119,9 @@ func (t *trial) measure(ctx context.Context) error {
 	return nil
 }
 
-// fitMemory bounds the levels by the memory that there is: a trial that drives the machine into swapping,
-// or has the kernel kill something, would be worse than none.
+// fitMemory bounds the levels by the memory that there is: a trial that drives
+// the machine into swapping, or has the kernel kill something, would be worse
+// than none.
 func (t *trial) fitMemory() {
 	p, free := &t.report.Profile, freeMemory()
 	if p.Memory <= 0 || free <= 0 {
@@ -163,7 +164,8 @@ const (
 	enoughTasks   = 96  // for a slice, in full waves
 )
 
-// shape says how to measure a point that is thought to do so many tasks a second.
+// shape says how to measure a point that is thought to do so many tasks a
+// second.
 func (t *trial) shape(p *point, rate float64) shape {
 	alone := t.report.Profile.Wall
 	longest := t.Budget / exploreLength
@@ -183,9 +185,10 @@ func (t *trial) shape(p *point, rate float64) shape {
 // lowLevel is how many at a time do not queue yet, mostly.
 const lowLevel = 4
 
-// theft is the share of the processors that the host may take while a slice is measured; if it takes more, the
-// slice is measured again, up to twice: but not where that happens to more than one slice in so many, as it would
-// leave no time for rounds, and be no better.
+// theft is the share of the processors that the host may take while a slice is
+// measured; if it takes more, the slice is measured again, up to twice: but not
+// where that happens to more than one slice in so many, as it would leave no
+// time for rounds, and be no better.
 const (
 	theft     = 0.1
 	thefts    = 4
@@ -267,7 +270,8 @@ func (e errModel) Unwrap() error { return e.err }
 // worthRecording is how long a task has to take for each to be looked at.
 const worthRecording = time.Millisecond
 
-// open opens the executor of a point, if it has one and it is not open, and reports whether it did.
+// open opens the executor of a point, if it has one and it is not open, and
+// reports whether it did.
 func (t *trial) open(p *point) (bool, error) {
 	m := &t.models[p.model]
 	if m.Open == nil || p.ex != nil {
@@ -303,7 +307,8 @@ func both(a, b concert.Observer) concert.Observer {
 	}
 }
 
-// close closes the executor of a point; it is opened again if the point is measured again.
+// close closes the executor of a point; it is opened again if the point is
+// measured again.
 func (p *point) close() {
 	if p.ex != nil {
 		p.ex.Close()

@@ -17,7 +17,8 @@ type Usage struct {
 	Switches int64         `json:"switches"`     // times that it waited and gave up the processor by itself
 	Forced   int64         `json:"forced"`       // times that the processor was taken from it
 
-	// Sources says of each quantity where it is from, or why it is missing; then it is 0.
+	// Sources says of each quantity where it is from, or why it is missing;
+	// then it is 0.
 	Sources []Source `json:"sources"`
 }
 
@@ -50,14 +51,14 @@ func (u *Usage) Knows(what Quantity) bool {
 	return false
 }
 
-// Wait returns the time in which the work neither ran nor could have: the wall time without the
-// CPU time and the run-queue delay. It is not below 0, as it would be for
-// work on several processors at once.
+// Wait returns the time in which the work neither ran nor could have: the wall
+// time without the CPU time and the run-queue delay. It is not below 0, as it
+// would be for work on several processors at once.
 func (u *Usage) Wait() time.Duration { return max(0, u.Wall-u.CPU-u.RunDelay) }
 
-// CPUShare returns the share of its time that the work computed, were it not for others that had
-// the processor: 0 for work that only waits, 1 for work that only computes, 2 for work that
-// keeps two processors busy.
+// CPUShare returns the share of its time that the work computed, were it not
+// for others that had the processor: 0 for work that only waits, 1 for work
+// that only computes, 2 for work that keeps two processors busy.
 func (u *Usage) CPUShare() float64 {
 	own := u.Wall - u.RunDelay
 	if own <= 0 {
@@ -89,11 +90,13 @@ func (u *Usage) add(v Usage) {
 	u.Sources = v.Sources
 }
 
-// bound has the run-queue delay be no more than the wall time leaves: it is read a moment before and after.
+// bound has the run-queue delay be no more than the wall time leaves: it is
+// read a moment before and after.
 func (u *Usage) bound() { u.RunDelay = min(u.RunDelay, max(0, u.Wall-u.CPU)) }
 
-// host adds to the run-queue delay what the host of a virtual machine took of the work's time since before: the
-// kernel of the machine counts that as neither. It is told for all processors together, in ticks, so u should be the
+// host adds to the run-queue delay what the host of a virtual machine took of
+// the work's time since before: the kernel of the machine counts that as
+// neither. It is told for all processors together, in ticks, so u should be the
 // sum of some runs.
 func (u *Usage) host(before processors) {
 	took := readProcessors().stolenFrom(before, u.CPU)

@@ -2,20 +2,22 @@ package choose
 
 import "math"
 
-// Fit is the Universal Scalability Law, fitted to the throughput of a model at its levels:
+// Fit is the Universal Scalability Law, fitted to the throughput of a model at
+// its levels:
 //
 //	X(n) = Alone n / (1 + Contention (n-1) + Coherency n (n-1))
 //
-// Contention is the share of the work that only one can do at a time, Coherency what each
-// has to agree on with every other.
+// Contention is the share of the work that only one can do at a time, Coherency
+// what each has to agree on with every other.
 type Fit struct {
 	Alone      float64 `json:"alone"` // throughput at level 1, tasks a second
 	Contention float64 `json:"contention"`
 	Coherency  float64 `json:"coherency"`
-	// Peak is the level at which the law has its maximum, if that is among those
-	// measured; else it is 0: no peak was seen.
+	// Peak is the level at which the law has its maximum, if that is among
+	// those measured; else it is 0: no peak was seen.
 	Peak float64 `json:"peak,omitempty"`
-	// Error is by how much the law misses what was measured, at most, as a share.
+	// Error is by how much the law misses what was measured, at most, as a
+	// share.
 	Error float64 `json:"error"`
 }
 
@@ -27,11 +29,12 @@ func (f *Fit) At(n float64) float64 {
 // fewestLevels is what a fit of three numbers takes, to say anything.
 const fewestLevels = 6
 
-// fitUSL fits the law to levels and throughputs, or returns nil if these are too few, or do not follow it.
+// fitUSL fits the law to levels and throughputs, or returns nil if these are
+// too few, or do not follow it.
 //
-// Multiplied out, n/X is linear in 1/Alone, Contention/Alone and Coherency/Alone. These
-// are found by least squares of relative errors, none of them below zero: the best of the four ways to hold
-// some of them at zero.
+// Multiplied out, n/X is linear in 1/Alone, Contention/Alone and
+// Coherency/Alone. These are found by least squares of relative errors, none of
+// them below zero: the best of the four ways to hold some of them at zero.
 func fitUSL(levels []int, rates []float64) *Fit {
 	if len(levels) < fewestLevels {
 		return nil
@@ -66,8 +69,8 @@ func fitUSL(levels []int, rates []float64) *Fit {
 	return best
 }
 
-// leastSquares solves for c the equations (c0 + c1 (n-1) + c2 n (n-1)) X/n = 1, with those c that are
-// not used 0.
+// leastSquares solves for c the equations (c0 + c1 (n-1) + c2 n (n-1)) X/n = 1,
+// with those c that are not used 0.
 func leastSquares(levels []int, rates []float64, use []bool) (c [3]float64, ok bool) {
 	var m [3][4]float64 // normal equations
 	for i, level := range levels {

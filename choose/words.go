@@ -23,7 +23,8 @@ func length(d time.Duration) string {
 	return units.Duration(d)
 }
 
-// digits is a number above 0 with three digits, without what comes to nothing after the point.
+// digits is a number above 0 with three digits, without what comes to nothing
+// after the point.
 func digits(x float64) string {
 	if x <= 0 || math.IsInf(x, 0) || math.IsNaN(x) {
 		return "0"
@@ -93,7 +94,8 @@ func capital(s string) string {
 	return string(unicode.ToUpper(first)) + s[size:]
 }
 
-// said is what an error says, in a line, without what a terminal could take for commands.
+// said is what an error says, in a line, without what a terminal could take for
+// commands.
 func said(err error) string {
 	if err == nil {
 		return ""

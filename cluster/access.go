@@ -73,7 +73,8 @@ type link struct {
 	posted  map[*nats.Msg]any // guarded by posting: what messages are about of which it is not known yet whether they are stored
 }
 
-// connect connects to the servers, and stays connected: when a connection is lost it tries again without end.
+// connect connects to the servers, and stays connected: when a connection is
+// lost it tries again without end.
 func (a *Access) connect(ctx context.Context, url, name string, l *link) error {
 	if err := checkURLs(url); err != nil {
 		return err
@@ -155,8 +156,8 @@ func (l *link) speak(prefix string) (err error) {
 	return nil
 }
 
-// owner is what the subjects that belong to this link's worker have in them: the
-// public half of the key, if there is one.
+// owner is what the subjects that belong to this link's worker have in them:
+// the public half of the key, if there is one.
 func (l *link) owner() string {
 	if l.public == "" {
 		return wire.Anyone

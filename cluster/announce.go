@@ -47,8 +47,8 @@ func (w *worker) advert(ctx context.Context) error {
 	return nil
 }
 
-// advertSubject is where the worker's adverts go: directly into the bucket, or to
-// servers that ask for keys, which store them there.
+// advertSubject is where the worker's adverts go: directly into the bucket, or
+// to servers that ask for keys, which store them there.
 func (w *worker) advertSubject() string {
 	if w.link.key != nil {
 		return wire.AdvertSubject(w.id)
@@ -56,7 +56,8 @@ func (w *worker) advertSubject() string {
 	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
 }
 
-// advertise says so every now and then, and once in a while what the functions are.
+// advertise says so every now and then, and once in a while what the functions
+// are.
 func (w *worker) advertise(life context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
@@ -100,7 +101,8 @@ func (w *worker) announceAgain(life context.Context) {
 	}
 }
 
-// depart says that the worker is not there any more; even if it never said that it was, as far as it knows: it may have.
+// depart says that the worker is not there any more; even if it never said that
+// it was, as far as it knows: it may have.
 func (w *worker) depart() {
 	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
 	defer cancel()

@@ -19,7 +19,8 @@ import (
 	"concert/cluster/server"
 )
 
-// wiretap is a connection by the key of somebody, which notes all that it hears.
+// wiretap is a connection by the key of somebody, which notes all that it
+// hears.
 type wiretap struct {
 	*nats.Conn
 	t   *testing.T
@@ -55,7 +56,8 @@ func tap(t *testing.T, s *server.Server, file string) *wiretap {
 	return w
 }
 
-// about are the subjects of what it has heard that are about something, after first, unless that is "", and until last, which is waited for.
+// about are the subjects of what it has heard that are about something, after
+// first, unless that is "", and until last, which is waited for.
 func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subjects []string) {
 	w.t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -79,7 +81,8 @@ func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subje
 	}
 }
 
-// TestClientsApart: with the key of a client, by whatever means, nobody reads or writes what is another client's.
+// TestClientsApart: with the key of a client, by whatever means, nobody reads
+// or writes what is another client's.
 func TestClientsApart(t *testing.T) {
 	k := newKeyring(t)
 	victim, rogue, work, boss := k.access(server.Client, "victim"), k.access(server.Client, "rogue"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
@@ -107,7 +110,8 @@ func TestClientsApart(t *testing.T) {
 	if _, err := r.Request(first, nil, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	// The rogue says what only others may say, with and without asking for an answer.
+	// The rogue says what only others may say, with and without asking for an
+	// answer.
 	others := []string{
 		"concert.task.anything." + v, "concert.result." + v + ".session.1", "concert.result." + r.key + ".session.1", "concert.kept." + v + ".1",
 		"concert.kept." + r.key + ".1", "concert.load." + v + ".x.0", "concert.cancel." + v, "$KV.CONCERT_WORKERS.me", "$KV.CONCERT_CONTRACTS.mine",
@@ -124,7 +128,8 @@ func TestClientsApart(t *testing.T) {
 		r.Publish(subject, []byte("rogue"))
 		r.PublishRequest(subject, r.NewInbox(), []byte("rogue"))
 	}
-	// What is stored for others does not go when it says that what is stored should.
+	// What is stored for others does not go when it says that what is stored
+	// should.
 	for _, subject := range []string{"concert.load." + r.key + ".y.0", "concert.cancel." + r.key, "concert.task.anything." + r.key} {
 		for _, which := range []string{"all", "sub"} {
 			m := &nats.Msg{Subject: subject, Data: []byte("x"), Header: nats.Header{"Nats-Rollup": {which}}}
@@ -133,7 +138,8 @@ func TestClientsApart(t *testing.T) {
 			}
 		}
 	}
-	// And what it may say, with answers to go where it may not: an answer has the right to go anywhere.
+	// And what it may say, with answers to go where it may not: an answer has
+	// the right to go anywhere.
 	mine := "concert.load." + r.key + ".x.0"
 	if _, err := r.Request(mine, nil, 5*time.Second); err != nil { // something of its own, to be sent about
 		t.Fatal(err)

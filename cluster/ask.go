@@ -6,8 +6,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// ask sends a request for messages to a consumer. They arrive in came, until sub
-// is unsubscribed.
+// ask sends a request for messages to a consumer. They arrive in came, until
+// sub is unsubscribed.
 func (l *link) ask(stream, consumer string, r request, came chan *nats.Msg) (sub *nats.Subscription, err error) {
 	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.n, Bytes: r.bytes, Lives: r.lives, To: wire.Random()}
 	if l.asksServer() {

@@ -106,8 +106,8 @@ func (f *finding) due(sent, doubted, now time.Time) bool {
 // audit must confirm that.
 func (f *finding) absent() bool { return f != nil && f.state == wire.Absent }
 
-// doubt makes all sent calls due for an audit, wakes audit, and returns how many
-// calls that are.
+// doubt makes all sent calls due for an audit, wakes audit, and returns how
+// many calls that are.
 func (e *Executor) doubt() (calls int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -56,8 +56,8 @@ const (
 	leased
 )
 
-// modelWorker is what a worker does with the call. A worker that is lost is idle:
-// another one takes its place.
+// modelWorker is what a worker does with the call. A worker that is lost is
+// idle: another one takes its place.
 type modelWorker struct {
 	does  modelWork
 	holds bool // the message that is in the queue now
@@ -71,8 +71,8 @@ const (
 	reports // its result is stored, or was refused
 )
 
-// modelEvent returns the state after an event, or the same state if the event does
-// not occur in it.
+// modelEvent returns the state after an event, or the same state if the event
+// does not occur in it.
 type modelEvent struct {
 	name  string
 	after func(m model) model
@@ -122,8 +122,8 @@ func (m *model) audit(judge func(state wire.State, since time.Duration, canceled
 	}
 }
 
-// progress are the events that occur by themselves when the servers, a worker and
-// the network are there for long enough.
+// progress are the events that occur by themselves when the servers, a worker
+// and the network are there for long enough.
 var progress = append([]modelEvent{
 	{"the servers are there", func(m model) model { m.down = false; return m }},
 	{"the client connects", func(m model) model { m.away = false; return m }},

@@ -36,7 +36,8 @@ func expireResults(t *testing.T, ex *cluster.Executor) {
 	ex.KeepResults(t, wire.ResultAge)
 }
 
-// auditTwice audits calls when they are due, and again to confirm what was absent.
+// auditTwice audits calls when they are due, and again to confirm what was
+// absent.
 func auditTwice(t *testing.T, ex *cluster.Executor, after time.Duration) {
 	t.Helper()
 	ex.AuditAfter(t, after)
@@ -64,8 +65,8 @@ func settles(t *testing.T, fut *concert.Future[string], want string) {
 	}
 }
 
-// TestAudit_ResultExpired: results expire before their client has taken them, while
-// the servers still know its session. The task runs again.
+// TestAudit_ResultExpired: results expire before their client has taken them,
+// while the servers still know its session. The task runs again.
 func TestAudit_ResultExpired(t *testing.T) {
 	t.Parallel()
 	t.Run("away", func(t *testing.T) {
@@ -143,8 +144,8 @@ func TestAudit_ResultExpired(t *testing.T) {
 	})
 }
 
-// TestAudit_TaskLost: tasks are removed from the queue before a worker has taken
-// them. They are sent again, also if other tasks have their numbers.
+// TestAudit_TaskLost: tasks are removed from the queue before a worker has
+// taken them. They are sent again, also if other tasks have their numbers.
 func TestAudit_TaskLost(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -183,7 +184,8 @@ func TestAudit_TaskLost(t *testing.T) {
 	}
 }
 
-// TestAudit_Intact: audits of calls that the servers have do not run them twice.
+// TestAudit_Intact: audits of calls that the servers have do not run them
+// twice.
 func TestAudit_Intact(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -210,8 +212,8 @@ func TestAudit_Intact(t *testing.T) {
 	}
 }
 
-// TestAudit_ConsumerStuck: the session's consumer does not deliver a result that is
-// stored. It is made anew.
+// TestAudit_ConsumerStuck: the session's consumer does not deliver a result
+// that is stored. It is made anew.
 func TestAudit_ConsumerStuck(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -231,8 +233,8 @@ func TestAudit_ConsumerStuck(t *testing.T) {
 	}
 }
 
-// TestAudit_LostAgain: a task that is lost each time that it is sent settles with an
-// error.
+// TestAudit_LostAgain: a task that is lost each time that it is sent settles
+// with an error.
 func TestAudit_LostAgain(t *testing.T) {
 	s := embedded(t, "")
 	direct, work := cluster.Access{InProcess: s}, &network{to: s}
@@ -255,8 +257,8 @@ func TestAudit_LostAgain(t *testing.T) {
 	work.heal(s)
 }
 
-// TestAudit_CanceledLost: a call that is canceled, and whose task and result are
-// lost, settles although the worker that ran it lives.
+// TestAudit_CanceledLost: a call that is canceled, and whose task and result
+// are lost, settles although the worker that ran it lives.
 func TestAudit_CanceledLost(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -276,8 +278,9 @@ func TestAudit_CanceledLost(t *testing.T) {
 	}
 }
 
-// TestAnnounce_Again: a client learns the functions of a worker that announced them
-// before the servers have forgotten them, as when their clock jumps by a day.
+// TestAnnounce_Again: a client learns the functions of a worker that announced
+// them before the servers have forgotten them, as when their clock jumps by a
+// day.
 func TestAnnounce_Again(t *testing.T) {
 	cluster.ShortSilence(t, 50*time.Millisecond)
 	s := embedded(t, "")

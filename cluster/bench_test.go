@@ -86,8 +86,10 @@ func benchRoundTrip(b *testing.B, keyed bool) {
 	}
 }
 
-// BenchmarkBare is what BenchmarkMap does, by hand: a task is published, consumed, its result published, and acknowledged when that is stored; the
-// result is consumed and acknowledged. The streams are the same. It does nothing else: no cancellation, no fairness, no contexts.
+// BenchmarkBare is what BenchmarkMap does, by hand: a task is published,
+// consumed, its result published, and acknowledged when that is stored; the
+// result is consumed and acknowledged. The streams are the same. It does
+// nothing else: no cancellation, no fairness, no contexts.
 func BenchmarkBare(b *testing.B) {
 	b.Run("map", func(b *testing.B) { bare(b, 1024) })
 	b.Run("roundtrip", func(b *testing.B) { bare(b, 1) })

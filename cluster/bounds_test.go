@@ -16,7 +16,8 @@ import (
 	"concert/cluster/server"
 )
 
-// raw is a connection to a server in this process, by which anything is published.
+// raw is a connection to a server in this process, by which anything is
+// published.
 func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
 	nc, err := nats.Connect("", nats.InProcessServer(s))
@@ -31,7 +32,8 @@ func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// TestPrintable: what somebody has written who means harm tells no terminal what to do.
+// TestPrintable: what somebody has written who means harm tells no terminal
+// what to do.
 func TestPrintable(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -73,7 +75,8 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// TestManyContracts: who comes late knows all that there is, also if that is more than servers give at a time.
+// TestManyContracts: who comes late knows all that there is, also if that is
+// more than servers give at a time.
 func TestManyContracts(t *testing.T) {
 	s := embedded(t, "")
 	if err := cluster.Setup(t.Context(), "", 1, &cluster.Access{InProcess: s}); err != nil {
@@ -95,7 +98,8 @@ func TestManyContracts(t *testing.T) {
 	}
 }
 
-// TestCancellationsApart: a client that cancels without end has none of another one's cancellations be forgotten.
+// TestCancellationsApart: a client that cancels without end has none of another
+// one's cancellations be forgotten.
 func TestCancellationsApart(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -128,8 +132,9 @@ func TestCancellationsApart(t *testing.T) {
 	}
 }
 
-// TestWrongTask_Refused: a worker does not run a task that came on the subject of
-// another client, whose function has other types, or whose deadline has passed.
+// TestWrongTask_Refused: a worker does not run a task that came on the subject
+// of another client, whose function has other types, or whose deadline has
+// passed.
 func TestWrongTask_Refused(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -199,7 +204,8 @@ func TestWrongTask_Refused(t *testing.T) {
 	}
 }
 
-// TestWrongTask: what is no task is a dead letter, however large it is, and its worker goes on.
+// TestWrongTask: what is no task is a dead letter, however large it is, and its
+// worker goes on.
 func TestWrongTask(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -255,7 +261,8 @@ func TestWrongTask(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestFull: a client has only so many tasks with the servers at a time, however many places there are. The others wait, and run in the end.
+// TestFull: a client has only so many tasks with the servers at a time, however
+// many places there are. The others wait, and run in the end.
 func TestFull(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

@@ -56,9 +56,9 @@ func authorityOf(t *testing.T, k *keyring) *ecdsa.PrivateKey {
 	return pair.PrivateKey.(*ecdsa.PrivateKey)
 }
 
-// TestServe_Certificates: a worker runs no task whose signer the authority has not
-// made a client or an admin, even if the servers would let the task pass. It
-// makes a dead letter of it, and gives notice.
+// TestServe_Certificates: a worker runs no task whose signer the authority has
+// not made a client or an admin, even if the servers would let the task pass.
+// It makes a dead letter of it, and gives notice.
 func TestServe_Certificates(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, other, boss := k.access(server.Client, "client"), k.access(server.Worker, "work"), k.access(server.Worker, "other"), k.access(server.Admin, "boss")
@@ -188,8 +188,8 @@ func TestServe_Certificates(t *testing.T) {
 	}
 }
 
-// TestKeyFile: a key file that is damaged, or was made by an earlier version, is an
-// error that says what to do.
+// TestKeyFile: a key file that is damaged, or was made by an earlier version,
+// is an error that says what to do.
 func TestKeyFile(t *testing.T) {
 	k, elsewhere := newKeyring(t), newKeyring(t)
 	client, work, foreign := k.access(server.Client, "client"), k.access(server.Worker, "work"), elsewhere.access(server.Client, "foreign")

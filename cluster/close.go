@@ -38,7 +38,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	// Steps: 1. what is being claimed is canceled, and what waits, 2. what has been sent, until then or meanwhile.
+	// Steps: 1. what is being claimed is canceled, and what waits, 2. what has
+	// been sent, until then or meanwhile.
 	e.mu.Lock()
 	tasks := slices.Collect(maps.Keys(e.claims))
 	for _, l := range e.lanes {
@@ -81,7 +82,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	return failure
 }
 
-// collectLocked adds the subscribers of all calls to a set. The caller holds mu.
+// collectLocked adds the subscribers of all calls to a set. The caller holds
+// mu.
 func (e *Executor) collectLocked(to map[*subscriber]bool) {
 	for _, c := range e.calls {
 		for _, s := range c.subscribers {

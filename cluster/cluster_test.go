@@ -22,7 +22,8 @@ import (
 	"concert/internal/isolated"
 )
 
-// TestMain is a server, a worker or a client, if the test wants this program to be one.
+// TestMain is a server, a worker or a client, if the test wants this program to
+// be one.
 func TestMain(m *testing.M) {
 	be, other := roles[os.Getenv("CLUSTER_TEST_ROLE")]
 	if !other {
@@ -89,7 +90,8 @@ func beServer() error {
 	return err
 }
 
-// startServer starts a server in a process of its own, with a keyring unless that is "".
+// startServer starts a server in a process of its own, with a keyring unless
+// that is "".
 func startServer(t *testing.T, keyring string) (url string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -153,14 +155,16 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	})}
 }
 
-// TestConformance: the suite passes on a server in this process, on one of anybody's, and on one that asks for keys and speaks TLS.
+// TestConformance: the suite passes on a server in this process, on one of
+// anybody's, and on one that asks for keys and speaks TLS.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "embedded", Run: func(t *testing.T) {
 			s := embedded(t, "")
 			defer s.Close()
 			access := cluster.Access{InProcess: s}
-			// The suite counts goroutines, also the server's, which starts some with its first work.
+			// The suite counts goroutines, also the server's, which starts some
+			// with its first work.
 			first := newRig(t, "", access, access, executortest.Config{Workers: 1, Queue: 1})
 			if _, err := concert.Submit(t.Context(), first, square, 1).Result(t.Context()); err != nil {
 				t.Fatal(err)

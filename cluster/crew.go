@@ -2,8 +2,10 @@ package cluster
 
 import "sync"
 
-// crew is goroutines that are waited for at the end. From then on none is let in, as who calls Go of a WaitGroup must know that Wait does not return
-// meanwhile; and when a worker or a client ends without its servers, tasks may end later that nobody waits for.
+// crew is goroutines that are waited for at the end. From then on none is let
+// in, as who calls Go of a WaitGroup must know that Wait does not return
+// meanwhile; and when a worker or a client ends without its servers, tasks may
+// end later that nobody waits for.
 type crew struct {
 	mu    sync.Mutex
 	over  bool           // guarded by mu

@@ -15,8 +15,9 @@ import (
 //
 //	taken --> ready --> running --> publishing its result --> acknowledged
 //
-// Only what is acknowledged is gone from the servers, and only what has a result there is acknowledged: a worker that is
-// lost at any step loses nothing but time.
+// Only what is acknowledged is gone from the servers, and only what has a
+// result there is acknowledged: a worker that is lost at any step loses nothing
+// but time.
 type delivery struct {
 	wire.Envelope
 	key     string
@@ -37,17 +38,17 @@ type delivery struct {
 	cancel context.CancelCauseFunc // nil until it runs
 	stop   func() bool             // takes it out of the executor's queue; nil until it is in it
 
-	// Tasks of the same id, of other sessions or of a canceled call: they wait until
-	// this one is done. Their arguments and the contents of their messages are
-	// dropped.
+	// Tasks of the same id, of other sessions or of a canceled call: they wait
+	// until this one is done. Their arguments and the contents of their
+	// messages are dropped.
 	waiting []*delivery
 	behind  *delivery // the task that this one waits for; nil if it does not wait
 
 	begun time.Time // written before the function, read after it
 }
 
-// input returns the index of the task in the Map of its submitter, and its label.
-// It returns nil if the task has neither.
+// input returns the index of the task in the Map of its submitter, and its
+// label. It returns nil if the task has neither.
 func (d *delivery) input() *concert.Input {
 	if d.Input == 0 && d.Label == "" {
 		return nil
@@ -342,8 +343,8 @@ func (w *worker) took(function string, d time.Duration) {
 	w.means[function] = smooth(w.means[function], d)
 }
 
-// wait has a task wait until another one of the same id, which is held, is done.
-// The caller holds mu.
+// wait has a task wait until another one of the same id, which is held, is
+// done. The caller holds mu.
 func (w *worker) wait(d, before *delivery) {
 	d.msg.drop()
 	d.Arg = wire.Value{}
@@ -368,7 +369,9 @@ func (w *worker) unwait(try string, before *delivery) (canceled []*delivery) {
 	return canceled
 }
 
-// unkept is where it is said of a task that there is nothing to keep, or that it is to be tried again: to its session, apart from what is said of others of the same id.
+// unkept is where it is said of a task that there is nothing to keep, or that
+// it is to be tried again: to its session, apart from what is said of others of
+// the same id.
 func (d *delivery) unkept() wire.TaskID {
 	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
 }

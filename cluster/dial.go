@@ -69,8 +69,8 @@ var (
 	ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: value too large"))
 )
 
-// Executor is a concert.Executor whose workers are those of a cluster. Make one with [Dial]. Its methods are
-// safe for concurrent use.
+// Executor is a concert.Executor whose workers are those of a cluster. Make one
+// with [Dial]. Its methods are safe for concurrent use.
 type Executor struct {
 	opts    Options
 	link    *link
@@ -226,12 +226,12 @@ func (g *groupQueue) Again(t *concert.Task) {
 //
 //  1. enters a task in claims,
 //  2. claims its call,
-//  3. removes the task from claims and lets its subscriber join a call, under one
-//     lock, or forgets the call if the task was withdrawn.
+//  3. removes the task from claims and lets its subscriber join a call, under
+//     one lock, or forgets the call if the task was withdrawn.
 //
-// So as soon as its call is claimed, Withdraw finds a task in claims or among the
-// subscribers. A subscriber leaves its call later, when Cancel has ended its context
-// and the cause is known: the task may have begun.
+// So as soon as its call is claimed, Withdraw finds a task in claims or among
+// the subscribers. A subscriber leaves its call later, when Cancel has ended
+// its context and the cause is known: the task may have begun.
 func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

@@ -44,34 +44,34 @@
 //
 // # The rules
 //
-//   - A task runs at least once, unless it is canceled first. It runs twice if its
-//     worker, or the report of its worker, is lost after the task has begun, or if
-//     the servers' acknowledgment of the task is lost. Functions with side effects
-//     must tolerate this: for example, they overwrite the same file, or send an id
-//     that the receiver remembers.
+//   - A task runs at least once, unless it is canceled first. It runs twice if
+//     its worker, or the report of its worker, is lost after the task has
+//     begun, or if the servers' acknowledgment of the task is lost. Functions
+//     with side effects must tolerate this: for example, they overwrite the
+//     same file, or send an id that the receiver remembers.
 //   - The submitter receives exactly one result: the first one that the servers
 //     store.
 //   - A worker publishes a result, waits until the servers have stored it, and
-//     then acknowledges the task. If a worker has not acknowledged a task, and has
-//     not reported about it for half a minute, the task goes to another worker.
-//     After five such losses the task is abandoned: its error is ErrDead, and it
-//     becomes a dead letter, which [Inspector] lists and replays. A task that
-//     outlives the grace period of a worker that stops goes to another worker, and
-//     this does not count as a loss.
+//     then acknowledges the task. If a worker has not acknowledged a task, and
+//     has not reported about it for half a minute, the task goes to another
+//     worker. After five such losses the task is abandoned: its error is
+//     ErrDead, and it becomes a dead letter, which [Inspector] lists and
+//     replays. A task that outlives the grace period of a worker that stops
+//     goes to another worker, and this does not count as a loss.
 //   - The value or the error that a function returns is its result, unless the
 //     submitter has used [WithRetry].
 //   - If the context of a task ends, the task is dropped, or the context of its
-//     function is canceled, on whichever machine it is. The deadline of a context
-//     is sent as a time, so the clocks of the machines should agree.
-//   - Arguments and results of more than 256 KiB are sent in parts, in a stream of
-//     their own. The parts are removed when they have been read, and those of
-//     tasks with ids after a week.
+//     function is canceled, on whichever machine it is. The deadline of a
+//     context is sent as a time, so the clocks of the machines should agree.
+//   - Arguments and results of more than 256 KiB are sent in parts, in a stream
+//     of their own. The parts are removed when they have been read, and those
+//     of tasks with ids after a week.
 //   - Messages that tell the client that a task runs, or how far it is, may be
 //     lost. They are for display only.
-//   - [WithID] gives ids to tasks. A program that was stopped finds the results of
-//     such tasks again.
-//   - When no worker has a contract any longer, its tasks go to workers of another
-//     contract that has the function.
+//   - [WithID] gives ids to tasks. A program that was stopped finds the results
+//     of such tasks again.
+//   - When no worker has a contract any longer, its tasks go to workers of
+//     another contract that has the function.
 //
 // # The corners
 //
@@ -108,19 +108,20 @@
 // A task that was being sent to a worker whose connection broke at that moment
 // waits for half a minute, until its lease ends.
 //
-// The client looks for the result of a task with an id only when a worker offers
-// the function, because tasks wait in the client until then.
+// The client looks for the result of a task with an id only when a worker
+// offers the function, because tasks wait in the client until then.
 //
 // A cluster of three servers continues when one is lost. While the others elect
-// a leader, no results arrive: for 4 to 14 seconds in the project's test (go test
-// ./cluster -run TestStorm -storm 2000), which kills and cuts off each server in
-// turn. Tasks of a lost worker run on another one half a minute later.
+// a leader, no results arrive: for 4 to 14 seconds in the project's test (go
+// test ./cluster -run TestStorm -storm 2000), which kills and cuts off each
+// server in turn. Tasks of a lost worker run on another one half a minute
+// later.
 //
-// A server has written to its files what it acknowledges, so that survives the end
-// of its process. It reaches the disk up to two minutes later, or at once with concertd
-// serve --sync. So if a single server loses its power, it may lose tasks and
-// results of this time. Of three servers, each with its own power supply, one
-// may fail without a loss.
+// A server has written to its files what it acknowledges, so that survives the
+// end of its process. It reaches the disk up to two minutes later, or at once
+// with concertd serve --sync. So if a single server loses its power, it may
+// lose tasks and results of this time. Of three servers, each with its own
+// power supply, one may fail without a loss.
 //
 // A client knows a worker and its functions, and a worker knows a cancellation,
 // usually as soon as the servers have stored them. Whatever starts first,

@@ -58,7 +58,8 @@ func (l *link) knock(ctx context.Context, k wire.Knock) (w wire.Welcome, err err
 	return w, err
 }
 
-// sessionConsumer returns the consumer by which a session gets its results, made if need be.
+// sessionConsumer returns the consumer by which a session gets its results,
+// made if need be.
 func (l *link) sessionConsumer(ctx context.Context, stream, client, session string) (c jetstream.Consumer, err error) {
 	if l.key != nil {
 		if _, err := l.knock(ctx, wire.Knock{Session: session, Stream: stream}); err != nil {

@@ -18,8 +18,8 @@ import (
 
 var cube = concert.Register("cluster_test.cube", func(_ context.Context, n int) (int, error) { return n * n * n, nil })
 
-// machine is a server and a worker in this process, instead of others: where there are servers, their URL takes the place of the
-// access.
+// machine is a server and a worker in this process, instead of others: where
+// there are servers, their URL takes the place of the access.
 func machine() (access cluster.Access, stop func()) {
 	s, err := server.New(nil)
 	if err != nil {
@@ -108,7 +108,8 @@ var flaky = concert.Register("cluster_test.flaky", func(_ context.Context, name 
 
 var calls atomic.Int32
 
-// Between two attempts the task is with the servers, and no worker waits for it.
+// Between two attempts the task is with the servers, and no worker waits for
+// it.
 func ExampleWithRetry() {
 	access, stop := machine()
 	defer stop()
@@ -156,7 +157,8 @@ func ExampleSetup() {
 	// Output: <nil>
 }
 
-// Two clusters share the work, where one has not servers enough: see docs/scale.md. A worker serves both with one pool, and a client divides its
+// Two clusters share the work, where one has not servers enough: see
+// docs/scale.md. A worker serves both with one pool, and a client divides its
 // tasks among them.
 func Example_shards() {
 	ctx, stop := context.WithCancel(context.Background())

@@ -63,8 +63,8 @@ func (e *Executor) Sent() int {
 	return int(e.last)
 }
 
-// Subscribers returns how many Submits, and inputs of a Map, wait for calls that
-// are on their way to the cluster.
+// Subscribers returns how many Submits, and inputs of a Map, wait for calls
+// that are on their way to the cluster.
 func (e *Executor) Subscribers() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -118,7 +118,8 @@ func (e *Executor) Cancellations() (client string, bodies [][]byte) {
 	return e.client, bodies
 }
 
-// Snapshot returns what there is in a stream under a prefix, a line for each message: the rest of the subject and what it says, as far as that is short.
+// Snapshot returns what there is in a stream under a prefix, a line for each
+// message: the rest of the subject and what it says, as far as that is short.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	l := linked(t, a)
 	defer l.close()
@@ -137,7 +138,8 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	return all
 }
 
-// Forget has the servers forget the session of an executor, by a connection of its own.
+// Forget has the servers forget the session of an executor, by a connection of
+// its own.
 func (e *Executor) Forget(t *testing.T, a Access) {
 	l := linked(t, a)
 	defer l.close()
@@ -197,7 +199,8 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	}
 }
 
-// Purge removes all that a stream holds, by a connection of its own, once there are so many messages in another one.
+// Purge removes all that a stream holds, by a connection of its own, once there
+// are so many messages in another one.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
 	defer l.close()
@@ -217,7 +220,8 @@ func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	}
 }
 
-// Remake makes the stream of tasks anew, with nothing in it, by a connection of its own.
+// Remake makes the stream of tasks anew, with nothing in it, by a connection of
+// its own.
 func Remake(t *testing.T, a Access) {
 	l := linked(t, a)
 	defer l.close()

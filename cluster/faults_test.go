@@ -154,7 +154,8 @@ func holdOf(name string) *hold {
 	return h
 }
 
-// TestNoWorker: a task that nobody can run waits, the submitter is told, and it runs when somebody comes.
+// TestNoWorker: a task that nobody can run waits, the submitter is told, and it
+// runs when somebody comes.
 func TestNoWorker(t *testing.T) {
 	s := embedded(t, "")
 	notices := make(chan string, 10)
@@ -180,7 +181,8 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
-// TestExpires: a task for which there is nobody is dropped when its context ends, and keeps no Close waiting.
+// TestExpires: a task for which there is nobody is dropped when its context
+// ends, and keeps no Close waiting.
 func TestExpires(t *testing.T) {
 	ex := dial(t, cluster.Access{InProcess: embedded(t, "")})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -203,8 +205,8 @@ func TestExpires(t *testing.T) {
 	ex.Close()
 }
 
-// TestWorkerLost: the tasks of a worker that is cut off run on another one, and what the first one says later does not
-// count.
+// TestWorkerLost: the tasks of a worker that is cut off run on another one, and
+// what the first one says later does not count.
 func TestWorkerLost(t *testing.T) {
 	cluster.ShortLease(t, 600*time.Millisecond)
 	s := embedded(t, "")
@@ -240,7 +242,8 @@ func drained(t *testing.T, ex *cluster.Executor) {
 	}
 }
 
-// TestDrain: workers come and go, and every task runs once, and no result is lost.
+// TestDrain: workers come and go, and every task runs once, and no result is
+// lost.
 func TestDrain(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -273,7 +276,8 @@ func TestDrain(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestServerRestart: the servers are gone for a while, and come back with what they had stored.
+// TestServerRestart: the servers are gone for a while, and come back with what
+// they had stored.
 func TestServerRestart(t *testing.T) {
 	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
 	dir := t.TempDir()
@@ -309,7 +313,9 @@ func TestServerRestart(t *testing.T) {
 	s.Close()
 }
 
-// TestLargeAway: large arguments and results wait for servers that are away, as small ones do; what is canceled meanwhile is so at once, as nobody else has it.
+// TestLargeAway: large arguments and results wait for servers that are away, as
+// small ones do; what is canceled meanwhile is so at once, as nobody else has
+// it.
 func TestLargeAway(t *testing.T) {
 	s := embedded(t, "")
 	client, work := &network{to: s}, &network{to: s}
@@ -347,7 +353,8 @@ func TestLargeAway(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestCancelRunning: the context of a function that runs elsewhere ends with its submitter's.
+// TestCancelRunning: the context of a function that runs elsewhere ends with
+// its submitter's.
 func TestCancelRunning(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -402,7 +409,8 @@ func TestOutOfReach(t *testing.T) {
 	ex.Close()
 }
 
-// TestLarge: what is too large for a message goes another way, and nothing of it stays.
+// TestLarge: what is too large for a message goes another way, and nothing of
+// it stays.
 func TestLarge(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -431,7 +439,8 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestWithID: what has run under an id does not run again, for nobody of the same client.
+// TestWithID: what has run under an id does not run again, for nobody of the
+// same client.
 func TestWithID(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -477,7 +486,8 @@ func TestWithID(t *testing.T) {
 	drained(t, first)
 }
 
-// TestReroute: tasks that were sent to workers which are gone for good go to those of another program that has the function.
+// TestReroute: tasks that were sent to workers which are gone for good go to
+// those of another program that has the function.
 func TestReroute(t *testing.T) {
 	cluster.ShortSilence(t, 100*time.Millisecond)
 	s := embedded(t, "")
@@ -498,7 +508,8 @@ func TestReroute(t *testing.T) {
 	lost.heal(s)
 }
 
-// TestDeadLetter: a task whose workers are lost time and again is given up, and can be tried once more.
+// TestDeadLetter: a task whose workers are lost time and again is given up, and
+// can be tried once more.
 func TestDeadLetter(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	s := embedded(t, "")
@@ -559,7 +570,8 @@ func TestDeadLetter(t *testing.T) {
 	}
 }
 
-// TestFair: a client with many tasks keeps another one waiting for no more of them than there are places.
+// TestFair: a client with many tasks keeps another one waiting for no more of
+// them than there are places.
 func TestFair(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -595,8 +607,8 @@ func TestFair(t *testing.T) {
 	}
 }
 
-// TestNotStarved: a function with many quick tasks leaves places to a function with
-// slow ones.
+// TestNotStarved: a function with many quick tasks leaves places to a function
+// with slow ones.
 func TestNotStarved(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

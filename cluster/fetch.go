@@ -11,14 +11,15 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pull asks for as many tasks as there are places for, and for some more if they are quick, until the context ends. A few that are missing are not asked for as long as
-// there is something to do for each place.
+// pull asks for as many tasks as there are places for, and for some more if
+// they are quick, until the context ends. A few that are missing are not asked
+// for as long as there is something to do for each place.
 func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		capacity := w.opts.Places * (1 + (&lane{mean: w.mean}).ahead())
-		// Other tasks overtake tasks that wait for memory. So up to opts.Places of
-		// the waiting ones do not count against the capacity.
+		// Other tasks overtake tasks that wait for memory. So up to opts.Places
+		// of the waiting ones do not count against the capacity.
 		want := capacity + min(w.opts.Places, len(w.memory.waiting)) - len(w.held) - w.asked
 		idle := len(w.free) > len(w.ready)+w.asked
 		bytes := w.memory.askable()
@@ -45,8 +46,9 @@ func (w *worker) fetch(n int, bytes int64) {
 	expiry := w.expiry
 	w.expiry = min(2*expiry, idlePull)
 	w.mu.Unlock()
-	// Without heartbeats: a request lives for seconds only, and a task that came after one was given up for a late
-	// heartbeat would be held by nobody until its lease ends.
+	// Without heartbeats: a request lives for seconds only, and a task that
+	// came after one was given up for a late heartbeat would be held by nobody
+	// until its lease ends.
 	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, request{n: n, bytes: bytes, lives: expiry}, func(m *message) {
 		n--
 		size := min(m.size(), bytes)
@@ -59,7 +61,8 @@ func (w *worker) fetch(n int, bytes int64) {
 		w.take(m)
 	}, w.takeLate)
 	if err != nil {
-		// The consumer or its servers are missing. With a key, the only sign of that is a timeout.
+		// The consumer or its servers are missing. With a key, the only sign of
+		// that is a timeout.
 		gone := errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders)
 		if gone || errors.Is(err, nats.ErrTimeout) && w.link.asksServer() && w.isForgotten() {
 			w.registerAgain()
@@ -97,7 +100,8 @@ func (w *worker) takeLate(m *message) {
 	w.mu.Unlock()
 }
 
-// registerAgain does so when the servers know nothing of the worker any more: if they have lost their disks, say. If it fails it is done again.
+// registerAgain does so when the servers know nothing of the worker any more:
+// if they have lost their disks, say. If it fails it is done again.
 func (w *worker) registerAgain() {
 	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
 	defer cancel()
@@ -106,7 +110,8 @@ func (w *worker) registerAgain() {
 	}
 }
 
-// isForgotten reports whether the servers know nothing of the worker any more, or another one of its contract has registered anew since this one has.
+// isForgotten reports whether the servers know nothing of the worker any more,
+// or another one of its contract has registered anew since this one has.
 func (w *worker) isForgotten() bool {
 	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
 	defer cancel()

@@ -49,8 +49,8 @@ var weigh = concert.Register("cluster_test.weigh", func(ctx context.Context, b [
 	}
 })
 
-// storeParts stores the parts of a value, without the library, and returns how a
-// task names it.
+// storeParts stores the parts of a value, without the library, and returns how
+// a task names it.
 func storeParts(t *testing.T, js jetstream.JetStream, client string, v concert.Encoded) wire.Value {
 	t.Helper()
 	sum := sha256.Sum256(v.Bytes)
@@ -116,9 +116,9 @@ func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int
 	return in.Workers()[0].Contract
 }
 
-// TestServe_LargeArguments: small tasks that name one large argument, or claim to
-// have one, take no more memory of a worker than ServeOptions.MaxBytes allows, and
-// tasks of another client pass them.
+// TestServe_LargeArguments: small tasks that name one large argument, or claim
+// to have one, take no more memory of a worker than ServeOptions.MaxBytes
+// allows, and tasks of another client pass them.
 func TestServe_LargeArguments(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -213,8 +213,8 @@ func TestServe_LargeMessages(t *testing.T) {
 	allRan(t, ex)
 }
 
-// TestReplay_Duplicates: replaying one of two dead letters of the same task removes both,
-// and no other letter.
+// TestReplay_Duplicates: replaying one of two dead letters of the same task
+// removes both, and no other letter.
 func TestReplay_Duplicates(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}

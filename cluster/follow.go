@@ -121,8 +121,8 @@ func (l *link) reread(life context.Context, missed <-chan struct{}, f followed, 
 		case <-next.C:
 			pause = min(2*pause, f.reread)
 		case <-missed:
-			// Pause first: a client that floods the subscription could otherwise
-			// cause one read after another.
+			// Pause first: a client that floods the subscription could
+			// otherwise cause one read after another.
 			next.Reset(max(0, first-time.Since(last)))
 			select {
 			case <-next.C:
@@ -177,8 +177,8 @@ func (l *link) newest(ctx context.Context, stream string, subjects []string, tak
 }
 
 // batch asks a stream for messages, and returns the number of the last one, and
-// whether there are more: it is the servers that
-// decide how many they give at a time. See ADR-31 of NATS: "JetStream direct get".
+// whether there are more: it is the servers that decide how many they give at a
+// time. See ADR-31 of NATS: "JetStream direct get".
 func (l *link) batch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
 	inbox := l.nc.NewInbox()
 	sub, err := l.nc.SubscribeSync(inbox)

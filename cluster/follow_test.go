@@ -221,8 +221,8 @@ func TestReplay_ConsumerGone(t *testing.T) {
 			}
 		}
 	}
-	// A server tells a consumer of a message after it has acknowledged the message,
-	// so a read may miss it. The next one finds it.
+	// A server tells a consumer of a message after it has acknowledged the
+	// message, so a read may miss it. The next one finds it.
 	expect := func(what string, want int) {
 		t.Helper()
 		got := read()
@@ -246,8 +246,8 @@ func TestReplay_ConsumerGone(t *testing.T) {
 	expect("and then", 0)
 }
 
-// TestReplay_ReadEnds: no consumer is left behind, whenever the context of a read
-// ends: also while the servers create the consumer.
+// TestReplay_ReadEnds: no consumer is left behind, whenever the context of a
+// read ends: also while the servers create the consumer.
 func TestReplay_ReadEnds(t *testing.T) {
 	_, own := newServer(t)
 	for i := range 100 {

@@ -30,8 +30,8 @@ func oneLine(text string) string {
 	return text
 }
 
-// bury makes a dead letter of a message that is no task, or by a client that the
-// authority does not know. It gives notice of the first one of each client.
+// bury makes a dead letter of a message that is no task, or by a client that
+// the authority does not know. It gives notice of the first one of each client.
 func (w *worker) bury(msg *message, why error) {
 	client := msg.subject()[strings.LastIndexByte(msg.subject(), '.')+1:]
 	w.mu.Lock()
@@ -48,7 +48,8 @@ func (w *worker) bury(msg *message, why error) {
 	msg.again(time.Second)
 }
 
-// giveUp makes a dead letter of a task, and tells its submitter the outcome. It does not wait for that.
+// giveUp makes a dead letter of a task, and tells its submitter the outcome. It
+// does not wait for that.
 func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 	w.link.background.Go(func() {
 		w.mu.Lock()
@@ -63,8 +64,8 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 	})
 }
 
-// letter publishes a dead letter, and reports whether it is stored. If it is not,
-// letter gives a notice that names the message by what.
+// letter publishes a dead letter, and reports whether it is stored. If it is
+// not, letter gives a notice that names the message by what.
 func (w *worker) letter(msg *message, what string, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
 	subject := wire.DeadSubject(msg.subject(), w.link.owner())
@@ -78,8 +79,9 @@ func (w *worker) letter(msg *message, what string, why error) bool {
 	return err == nil
 }
 
-// erred takes the outcome of a task whose function has returned an error, or was not called. If its submitter wants that, it runs once more
-// later; if it has for the last time, it is a dead letter.
+// erred takes the outcome of a task whose function has returned an error, or
+// was not called. If its submitter wants that, it runs once more later; if it
+// has for the last time, it is a dead letter.
 func (w *worker) erred(d *delivery, began bool, err error, o wire.Outcome) {
 	if !began || d.Attempts <= 1 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		w.publish(d, o)
@@ -94,14 +96,16 @@ func (w *worker) erred(d *delivery, began bool, err error, o wire.Outcome) {
 	w.giveUp(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
 }
 
-// pause is a task that has failed, and is with the servers until it is tried again. There may be many, so what it holds is what one has to
-// know to say that it is canceled: neither the argument nor the message.
+// pause is a task that has failed, and is with the servers until it is tried
+// again. There may be many, so what it holds is what one has to know to say
+// that it is canceled: neither the argument nor the message.
 type pause struct {
 	task *delivery
 	over *time.Timer
 }
 
-// later gives a task back to the servers, to be had again after a delay. If it is canceled in that time, this worker says so.
+// later gives a task back to the servers, to be had again after a delay. If it
+// is canceled in that time, this worker says so.
 func (w *worker) later(d *delivery, delay time.Duration) {
 	w.mu.Lock()
 	msg, waiting := w.unhold(d)

@@ -188,7 +188,8 @@ func taskSubject(letter *jetstream.RawStreamMsg) string {
 
 const longestText = 1100 // bytes
 
-// printable is what anybody may have written as it may be shown: in a line, without the signs by which terminals are told what to do.
+// printable is what anybody may have written as it may be shown: in a line,
+// without the signs by which terminals are told what to do.
 func printable(text string) string {
 	if len(text) > longestText {
 		text = text[:longestText] + "..."

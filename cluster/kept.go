@@ -21,19 +21,19 @@ type idKey struct{}
 // Submits of the same function with the same id, by the same client, are one
 // task, whatever their arguments: a loop over arguments needs an id for each.
 // The first Submit runs the task. Later ones have its outcome without another
-// run. The task may run twice if two programs submit it at the same moment. Each
-// input of a Map has an id of its own, by its index, which differs from that of a
-// Submit. There must be a worker for the function, even if the result is stored
-// already, because otherwise tasks do not leave the program.
+// run. The task may run twice if two programs submit it at the same moment.
+// Each input of a Map has an id of its own, by its index, which differs from
+// that of a Submit. There must be a worker for the function, even if the result
+// is stored already, because otherwise tasks do not leave the program.
 //
 // Submits that wait for one task at the same time are canceled one by one: the
 // function is canceled when none of them waits any longer. The first one gives
-// the task its argument, deadline, label and retries. If the function is stopped
-// at this deadline, it runs again for the Submits that have more time.
+// the task its argument, deadline, label and retries. If the function is
+// stopped at this deadline, it runs again for the Submits that have more time.
 //
-// A program that was stopped submits the same again. An error is an outcome like
-// any other. A task that was canceled has none, and runs when it is submitted
-// again.
+// A program that was stopped submits the same again. An error is an outcome
+// like any other. A task that was canceled has none, and runs when it is
+// submitted again.
 func WithID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, idKey{}, id)
 }
@@ -93,11 +93,12 @@ func (e *Executor) watchKept() error {
 	return nil
 }
 
-// errDamaged is wrapped by the error of a kept result that cannot be read. It stays
-// until it expires.
+// errDamaged is wrapped by the error of a kept result that cannot be read. It
+// stays until it expires.
 var errDamaged = errors.New("a worker stored a damaged result")
 
-// lookUp settles a call by what is stored under its id, and reports whether there was something.
+// lookUp settles a call by what is stored under its id, and reports whether
+// there was something.
 func (e *Executor) lookUp(c *call) (bool, error) {
 	msg, err := e.link.lastOf(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, errAbsent) {

@@ -15,8 +15,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// load reads a key file: the seed of an nkey, and the certificates that came with
-// it. Its errors say nothing of what the file holds.
+// load reads a key file: the seed of an nkey, and the certificates that came
+// with it. Its errors say nothing of what the file holds.
 func (l *link) load(file string) error {
 	l.file = file
 	text, err := os.ReadFile(file)
@@ -41,9 +41,9 @@ func (l *link) load(file string) error {
 
 const authorityBlock = "CERTIFICATE" // the type of a PEM block
 
-// loadCertificates reads the certificates of a key file. The first one is that of
-// the authority. A damaged one is an error: without it the link would trust the
-// certificates of the system.
+// loadCertificates reads the certificates of a key file. The first one is that
+// of the authority. A damaged one is an error: without it the link would trust
+// the certificates of the system.
 func (l *link) loadCertificates(text []byte) error {
 	pool := x509.NewCertPool()
 	left := 0 // lines that begin or end a block which was not decoded

@@ -92,7 +92,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestRoles: everybody may do what the role says, with large payloads and ids; and not what that of others says.
+// TestRoles: everybody may do what the role says, with large payloads and ids;
+// and not what that of others says.
 func TestRoles(t *testing.T) {
 	k := newKeyring(t)
 	client, work, boss := k.access(server.Client, "someone"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")
@@ -156,7 +157,8 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 	return public, pair
 }
 
-// TestRevoked: a key that is taken away opens nothing any more, also where it has.
+// TestRevoked: a key that is taken away opens nothing any more, also where it
+// has.
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)

@@ -9,13 +9,16 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// lane is the tasks of one function that have not been claimed, and what is known of those that were.
+// lane is the tasks of one function that have not been claimed, and what is
+// known of those that were.
 //
 //	Submit, Map --> lane --Claim--> calls --> the cluster
 //
-// A lane has as many calls out as there are places for them in the workers that have the function, and, if they are
-// quick, some more, so that a worker need not wait for the next one. So most of what can still be canceled for certain is
-// here, and what one client has sent does not keep another one waiting for longer than each of its places takes.
+// A lane has as many calls out as there are places for them in the workers that
+// have the function, and, if they are quick, some more, so that a worker need
+// not wait for the next one. So most of what can still be canceled for certain
+// is here, and what one client has sent does not keep another one waiting for
+// longer than each of its places takes.
 type lane struct {
 	function  string
 	signature string // digest of its types
@@ -51,8 +54,9 @@ func (l *lane) ahead() int {
 	return int(min(mostAhead, lead/max(l.mean, lead/mostAhead)))
 }
 
-// took takes note of how long a call ran, and how long it was out for that. The network may be slower than the workers:
-// more calls than come back within the lead, and some, would only be ahead of others.
+// took takes note of how long a call ran, and how long it was out for that. The
+// network may be slower than the workers: more calls than come back within the
+// lead, and some, would only be ahead of others.
 func (l *lane) took(ran, out time.Duration) {
 	l.mean = smooth(l.mean, ran)
 	l.trips++
@@ -201,8 +205,9 @@ func (e *Executor) dispatch() {
 	}
 }
 
-// expiryPeriod is how often it is looked for tasks that wait though their submitters' contexts have ended: there may be nobody to run them for long. To watch each of
-// these contexts would cost the tasks that do not wait.
+// expiryPeriod is how often it is looked for tasks that wait though their
+// submitters' contexts have ended: there may be nobody to run them for long. To
+// watch each of these contexts would cost the tasks that do not wait.
 const expiryPeriod = 100 * time.Millisecond
 
 // expire drops them.
@@ -254,8 +259,9 @@ func (e *Executor) dispatchOne() bool {
 	return false
 }
 
-// route returns the contract with most room for calls of the lane, and how much that is. Calls of functions that have no
-// name are claimed at once, as that is how they fail. The caller holds mu.
+// route returns the contract with most room for calls of the lane, and how much
+// that is. Calls of functions that have no name are claimed at once, as that is
+// how they fail. The caller holds mu.
 func (e *Executor) route(l *lane) (contract string, room int) {
 	if l.function == "" {
 		return "", 1
@@ -263,7 +269,8 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 	found := false
 	for c, places := range e.roster.offers(l.function, l.signature) {
 		found = true
-		// As many of a function as there are places, whatever there is of others, or the quick ones would leave no room for the slow ones.
+		// As many of a function as there are places, whatever there is of
+		// others, or the quick ones would leave no room for the slow ones.
 		free := max(places-l.out[c], max(places, min(places*(1+l.ahead()), l.limit))-e.inflight[c]) + e.away[c]
 		if free = min(free, wire.PerClient-e.inflight[c]); free > room { // more the servers do not take
 			contract, room = c, free
@@ -353,8 +360,8 @@ func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
 		t.Fail(concert.ErrClosed)
 		return
 	}
-	// A Map's task is not refused for want of room, but stands behind one that waits for it: or a few Maps could keep
-	// the queue full for good.
+	// A Map's task is not refused for want of room, but stands behind one that
+	// waits for it: or a few Maps could keep the queue full for good.
 	if len(l.outside) > 0 {
 		e.letOneIn(l)
 	}

@@ -12,8 +12,9 @@ import (
 	"concert/cluster/server"
 )
 
-// TestCancel_Malformed: a client that publishes malformed cancellations prevents no
-// worker from starting, nor from receiving the cancellations of other clients.
+// TestCancel_Malformed: a client that publishes malformed cancellations
+// prevents no worker from starting, nor from receiving the cancellations of
+// other clients.
 func TestCancel_Malformed(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")
@@ -38,8 +39,8 @@ func TestCancel_Malformed(t *testing.T) {
 	}
 }
 
-// TestServe_EmptyTasks: a client that publishes empty messages as tasks delays the
-// tasks of another client by little.
+// TestServe_EmptyTasks: a client that publishes empty messages as tasks delays
+// the tasks of another client by little.
 func TestServe_EmptyTasks(t *testing.T) {
 	k := newKeyring(t)
 	rogue, honest, work := k.access(server.Client, "rogue"), k.access(server.Client, "honest"), k.access(server.Worker, "worker")

@@ -40,7 +40,8 @@ type memory struct {
 	waiting []*delivery // tasks that wait for room for their large argument, whose size was checked
 }
 
-// newMemory returns a memory with the limit most, which is ServeOptions.MaxBytes.
+// newMemory returns a memory with the limit most, which is
+// ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:
@@ -91,7 +92,8 @@ func (w *worker) next() *delivery {
 	return d
 }
 
-// queue queues a task until there is a place, and memory for its large argument.
+// queue queues a task until there is a place, and memory for its large
+// argument.
 func (w *worker) queue(d *delivery) {
 	w.mu.Lock()
 	if d.large > 0 {

@@ -8,8 +8,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestMemory_Askable: a worker asks for messages as long as there is room for one,
-// and for no more bytes than there is room for.
+// TestMemory_Askable: a worker asks for messages as long as there is room for
+// one, and for no more bytes than there is room for.
 func TestMemory_Askable(t *testing.T) {
 	for _, c := range []struct {
 		most, held, asked, want int64

@@ -17,7 +17,8 @@ import (
 	"concert/goroutines"
 )
 
-// node is a process of this program that is a server, a worker or a client; see TestMain.
+// node is a process of this program that is a server, a worker or a client; see
+// TestMain.
 type node struct {
 	t       *testing.T
 	env     []string
@@ -136,7 +137,8 @@ func appendLine(file string, i int) error {
 	return errors.Join(err, f.Close())
 }
 
-// linesOf counts how often each number stands in a file; a file that is not there has none.
+// linesOf counts how often each number stands in a file; a file that is not
+// there has none.
 func linesOf(file string) (counts map[int]int, lines int, err error) {
 	counts = map[int]int{}
 	f, err := os.Open(file)
@@ -170,7 +172,8 @@ func beWorker() error {
 	})
 }
 
-// beClient has marks made, as many as it is told, and writes each that is made into a file; if it is started again, it goes on.
+// beClient has marks made, as many as it is told, and writes each that is made
+// into a file; if it is started again, it goes on.
 func beClient() error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("CLUSTER_TEST_TASKS"), &n); err != nil {

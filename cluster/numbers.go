@@ -6,8 +6,10 @@ type workerPlace struct {
 	place  int
 }
 
-// numbers gives the places of workers a number each, in the order in which they appear. No number is given twice; what is known of workers that are gone is
-// forgotten now and then, as they have new ids when they come again, and a client may be there for months.
+// numbers gives the places of workers a number each, in the order in which they
+// appear. No number is given twice; what is known of workers that are gone is
+// forgotten now and then, as they have new ids when they come again, and a
+// client may be there for months.
 type numbers struct {
 	given map[workerPlace]int
 	next  int

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestNumbers: places keep their numbers as long as their workers are there, and those of workers that come and go do not pile up.
+// TestNumbers: places keep their numbers as long as their workers are there,
+// and those of workers that come and go do not pile up.
 func TestNumbers(t *testing.T) {
 	var n numbers
 	there := map[string]bool{"stays": true}

@@ -16,9 +16,10 @@ const (
 	beginTime = 30 * time.Second // for all of the beginning
 )
 
-// patiently does step, and once more while servers say nothing, or have not been set up: they may be about to choose who leads, or be on a
-// machine that is busy. It ends with ctx, after beginTime, or when the servers say that the key may not do it. A step must be one that may
-// be done twice.
+// patiently does step, and once more while servers say nothing, or have not
+// been set up: they may be about to choose who leads, or be on a machine that
+// is busy. It ends with ctx, after beginTime, or when the servers say that the
+// key may not do it. A step must be one that may be done twice.
 func (l *link) patiently(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, beginTime)
 	defer cancel()
@@ -44,8 +45,9 @@ func (l *link) patiently(ctx context.Context, step func(ctx context.Context) err
 	}
 }
 
-// persistently does step until it succeeds, for as long as servers are away: it is for what is done when all has begun. It ends with ctx, or when an error is one that
-// does not pass. A step must be one that may be done twice.
+// persistently does step until it succeeds, for as long as servers are away: it
+// is for what is done when all has begun. It ends with ctx, or when an error is
+// one that does not pass. A step must be one that may be done twice.
 func (l *link) persistently(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
 		once, stop := context.WithTimeout(ctx, stepTime)
@@ -67,7 +69,9 @@ func (l *link) persistently(ctx context.Context, step func(ctx context.Context) 
 	}
 }
 
-// lasts reports whether an error is one for good: the servers' word, or that there is nothing to ask for. All others come with connections that break, and these have many.
+// lasts reports whether an error is one for good: the servers' word, or that
+// there is nothing to ask for. All others come with connections that break, and
+// these have many.
 func lasts(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && !wire.Passing(err) || errors.Is(err, errAbsent) || errors.Is(err, errDamaged) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
@@ -84,7 +88,9 @@ func (r *refusal) Error() string {
 // Unwrap returns the servers' error.
 func (r *refusal) Unwrap() error { return r.err }
 
-// hearRefusals has somebody be told of refusals, who waits for an answer in vain then, until it is over. The servers do not say what they refer to; they come at once.
+// hearRefusals has somebody be told of refusals, who waits for an answer in
+// vain then, until it is over. The servers do not say what they refer to; they
+// come at once.
 func (l *link) hearRefusals(refused context.CancelCauseFunc) (over func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

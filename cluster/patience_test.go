@@ -13,7 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestPatiently: servers that say nothing for a while are asked again, those that say no are not, and it ends.
+// TestPatiently: servers that say nothing for a while are asked again, those
+// that say no are not, and it ends.
 func TestPatiently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		no := errors.New("no")
@@ -49,7 +50,8 @@ func TestPatiently(t *testing.T) {
 	})
 }
 
-// TestPersistently: it goes on for as long as servers are away, and ends with its context, or by an error that stays.
+// TestPersistently: it goes on for as long as servers are away, and ends with
+// its context, or by an error that stays.
 func TestPersistently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, n := time.Now(), 0
@@ -90,7 +92,8 @@ func TestPersistently(t *testing.T) {
 	})
 }
 
-// TestRefusal: who waits for an answer is told that servers refuse something, and who asks later is not.
+// TestRefusal: who waits for an answer is told that servers refuse something,
+// and who asks later is not.
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := new(link)

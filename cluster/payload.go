@@ -23,11 +23,12 @@ const (
 	absence     = 2 * time.Second // that a server may be behind the others
 )
 
-// errAbsent is wrapped by the error of something large that is not there any more. It is registered, as workers tell clients.
+// errAbsent is wrapped by the error of something large that is not there any
+// more. It is registered, as workers tell clients.
 var errAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: it is no longer stored"))
 
-// stow stores what is too large for a message under a name, in parts, and returns
-// how it travels. While servers are away it waits.
+// stow stores what is too large for a message under a name, in parts, and
+// returns how it travels. While servers are away it waits.
 func (l *link) stow(ctx context.Context, name string, v concert.Encoded) (wire.Value, error) {
 	if len(v.Bytes) > largestLoad {
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
@@ -62,10 +63,10 @@ func (l *link) stow(ctx context.Context, name string, v concert.Encoded) (wire.V
 	return to, nil
 }
 
-// fetch returns a value, whose parts it gets if it did not travel in the message;
-// while servers are away it waits. The name of the parts must be one of the
-// client, as owns reports: a task that names the parts of another client would
-// have them read to it. An error that wraps errAbsent is for good.
+// fetch returns a value, whose parts it gets if it did not travel in the
+// message; while servers are away it waits. The name of the parts must be one
+// of the client, as owns reports: a task that names the parts of another client
+// would have them read to it. An error that wraps errAbsent is for good.
 func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (concert.Encoded, error) {
 	if v.Load == "" {
 		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
@@ -128,10 +129,10 @@ func (l *link) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 }
 
 // lastOf returns the last message of a subject. It asks any of the servers that
-// have the stream, and a replica may lag behind. So lastOf asks again for the time
-// of patience before it reports that a message is missing. This time begins with the
-// first server that has no message: one that was stopped for seconds answers late, and
-// lags behind then.
+// have the stream, and a replica may lag behind. So lastOf asks again for the
+// time of patience before it reports that a message is missing. This time
+// begins with the first server that has no message: one that was stopped for
+// seconds answers late, and lags behind then.
 func (l *link) lastOf(ctx context.Context, stream, subject string, patience time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, stepTime)
@@ -168,8 +169,9 @@ func (l *link) discardUnread(ctx context.Context, client string, v wire.Value, o
 	}
 }
 
-// discard removes what stow has put there: an empty message takes the place of each part, and goes by itself. What does not get to the
-// servers is removed by age.
+// discard removes what stow has put there: an empty message takes the place of
+// each part, and goes by itself. What does not get to the servers is removed by
+// age.
 func (l *link) discard(v wire.Value) {
 	for n := 0; n*wire.PartBytes < v.Size; n++ {
 		l.nc.PublishMsg(&nats.Msg{Subject: wire.LoadSubject(v.Load, n), Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}})

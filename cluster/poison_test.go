@@ -15,13 +15,15 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// poisons are headers by which somebody who means harm would have messages be taken for the servers' word.
+// poisons are headers by which somebody who means harm would have messages be
+// taken for the servers' word.
 var poisons = []nats.Header{
 	{"Status": {"500"}}, {"Status": {"404"}}, {"Status": {"408"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"503"}}, {"Status": {"100"}},
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.somebody"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
-// TestPoisonedCancellations: what a client writes beside a cancellation keeps no worker from beginning, nor from knowing the others.
+// TestPoisonedCancellations: what a client writes beside a cancellation keeps
+// no worker from beginning, nor from knowing the others.
 func TestPoisonedCancellations(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -58,7 +60,8 @@ func TestPoisonedCancellations(t *testing.T) {
 	}
 }
 
-// TestPoisonedTasks: nor does what a client writes beside a task keep others from being run.
+// TestPoisonedTasks: nor does what a client writes beside a task keep others
+// from being run.
 func TestPoisonedTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -95,7 +98,8 @@ var wordy = concert.Register("cluster_test.wordy", func(_ context.Context, n int
 	return 0, fmt.Errorf("%w: %s", errFussy, strings.Repeat("!", n))
 })
 
-// TestWordy: an error that does not fit into a message comes with less text, is what it was, and its worker goes on.
+// TestWordy: an error that does not fit into a message comes with less text, is
+// what it was, and its worker goes on.
 func TestWordy(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

@@ -11,7 +11,8 @@ import (
 	"concert/cluster/server"
 )
 
-// TestPosting: who is told that there was no word of a message may publish another one. The library tells it with its lock, which that needs.
+// TestPosting: who is told that there was no word of a message may publish
+// another one. The library tells it with its lock, which that needs.
 func TestPosting(t *testing.T) {
 	before := postTime
 	postTime = 50 * time.Millisecond
@@ -49,7 +50,8 @@ func TestPosting(t *testing.T) {
 	}
 }
 
-// TestCancellationAgain: a cancellation of which there was no word is sent once more.
+// TestCancellationAgain: a cancellation of which there was no word is sent once
+// more.
 func TestCancellationAgain(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {

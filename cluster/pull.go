@@ -13,9 +13,12 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// What clients have stored is pulled by requests of our own, instead of the library's. That takes a message without content that has a header Status for
-// the servers' word, and so it ends a request, or a consumer, by whatever a client writes there; and what a client writes may be no header at all. Here
-// headers are not read: what has an acknowledgement subject as its reply is a message of the stream, and what has none is the servers' word, since nobody
+// What clients have stored is pulled by requests of our own, instead of the
+// library's. That takes a message without content that has a header Status for
+// the servers' word, and so it ends a request, or a consumer, by whatever a
+// client writes there; and what a client writes may be no header at all. Here
+// headers are not read: what has an acknowledgement subject as its reply is a
+// message of the stream, and what has none is the servers' word, since nobody
 // else can send to this inbox. See ADR-13 of NATS, "pull consumers".
 
 // message is one of a stream, as a consumer has it.
@@ -32,7 +35,8 @@ type receipt struct {
 	reply string
 }
 
-// The words by which a message is acknowledged: see "Consumers" in the NATS documentation.
+// The words by which a message is acknowledged: see "Consumers" in the NATS
+// documentation.
 const (
 	acknowledged = "+ACK"
 	notNow       = "-NAK"
@@ -40,7 +44,8 @@ const (
 	neverAgain   = "+TERM"
 )
 
-// position is where a message is. It stays the same if the message comes again; the time tells it from one at that number of a stream that was made anew.
+// position is where a message is. It stays the same if the message comes again;
+// the time tells it from one at that number of a stream that was made anew.
 type position struct {
 	seq  uint64
 	time int64 // Unix, nanoseconds
@@ -60,8 +65,10 @@ func (m *message) drop() { m.msg.Data, m.msg.Header = nil, nil }
 // size returns about how many bytes of memory the message takes.
 func (m *message) size() int64 { return int64(m.msg.Size()) }
 
-// say answers the servers. What does not get to them is known by the lease. Nothing is said of a message of an earlier era: the consumer was made anew since, perhaps
-// with its stream, and the servers would take it for the message that has that number now.
+// say answers the servers. What does not get to them is known by the lease.
+// Nothing is said of a message of an earlier era: the consumer was made anew
+// since, perhaps with its stream, and the servers would take it for the message
+// that has that number now.
 func (r *receipt) say(word string) {
 	if r.era == r.link.era.Load() {
 		r.link.nc.Publish(r.reply, []byte(word))
@@ -75,7 +82,8 @@ func (r *receipt) again(delay time.Duration) {
 
 const ackPrefix = "$JS.ACK."
 
-// wordTime is how long after a request's end the servers' word of it is waited for.
+// wordTime is how long after a request's end the servers' word of it is waited
+// for.
 const wordTime = 2 * time.Second
 
 // errGone is the servers' word that there is no such consumer.
@@ -89,9 +97,9 @@ type request struct {
 }
 
 // pull asks a consumer for messages, and passes them to take as they arrive. It
-// returns when the servers have ended the request and all messages that they sent
-// for it have arrived. It returns an error if the servers did not end it in time,
-// or if the connection was lost.
+// returns when the servers have ended the request and all messages that they
+// sent for it have arrived. It returns an error if the servers did not end it
+// in time, or if the connection was lost.
 //
 // Messages can arrive after the servers' word is overdue: this process or a
 // server had no processor for seconds. Until a lease has passed, late is called
@@ -226,8 +234,8 @@ func overBy(m *nats.Msg) error {
 	}
 }
 
-// replay reads the stream of cancellations, which clients write to, by a consumer
-// of its own.
+// replay reads the stream of cancellations, which clients write to, by a
+// consumer of its own.
 type replay struct {
 	link     *link
 	consumer string // "" before it is made

@@ -79,8 +79,9 @@ func TestLink_PullLate(t *testing.T) {
 	}
 }
 
-// TestLink_PullWordFirst: messages that arrive after the servers' word that their
-// request is over are taken. Servers with replicas send both in this order.
+// TestLink_PullWordFirst: messages that arrive after the servers' word that
+// their request is over are taken. Servers with replicas send both in this
+// order.
 func TestLink_PullWordFirst(t *testing.T) {
 	a, own := newServer(t)
 	stream, err := own.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
@@ -137,9 +138,9 @@ func TestLink_PullWordFirst(t *testing.T) {
 	}
 }
 
-// TestMessages_StatusFirst: messages that arrive after the status that ends their
-// request are taken: a status with the number of messages that were not sent
-// overtakes messages that servers replicate first.
+// TestMessages_StatusFirst: messages that arrive after the status that ends
+// their request are taken: a status with the number of messages that were not
+// sent overtakes messages that servers replicate first.
 func TestMessages_StatusFirst(t *testing.T) {
 	const none = ""
 	status := func(code, pending string) *nats.Msg {

@@ -13,10 +13,12 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// longestOutcome is how many bytes the message of a result may have: a value that travels in it is shorter, an error may not be.
+// longestOutcome is how many bytes the message of a result may have: a value
+// that travels in it is shorter, an error may not be.
 const longestOutcome = wire.LargestPost / 2
 
-// publish publishes the result of a task. When it is stored, see stored, the task is acknowledged.
+// publish publishes the result of a task. When it is stored, see stored, the
+// task is acknowledged.
 func (w *worker) publish(d *delivery, o wire.Outcome) {
 	o.ID, o.At = d.ID, w.id
 	if o.Dropped || o.Stopped {
@@ -35,11 +37,11 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 }
 
 // kept looks for the result that is kept of a task with an id of its own, and
-// returns what sends that to the session that waits. The session may have missed
-// it: the server that it asked may have been a moment behind. A server that asks
-// for keys sends it at once, so that a worker does not read kept results, and send
-// ends the task. An error that wraps errAbsent means that there is none, also after
-// a time of patience.
+// returns what sends that to the session that waits. The session may have
+// missed it: the server that it asked may have been a moment behind. A server
+// that asks for keys sends it at once, so that a worker does not read kept
+// results, and send ends the task. An error that wraps errAbsent means that
+// there is none, also after a time of patience.
 func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
@@ -69,8 +71,9 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 	}
 }
 
-// refuse drops a canceled task that waits, or would wait, for another task with its
-// id. If the report does not arrive, the submitter settles the task without it.
+// refuse drops a canceled task that waits, or would wait, for another task with
+// its id. If the report does not arrive, the submitter settles the task without
+// it.
 func (w *worker) refuse(d *delivery) {
 	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
 	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
@@ -96,10 +99,10 @@ func (w *worker) stored(key string) {
 	w.said(waiting)
 }
 
-// unhold removes a task from held. It returns the task's message, and the tasks that
-// waited for it. The caller holds mu, releases it, reports to the servers, as a
-// connection may be slow, and then calls said. Until then the worker is not idle, so
-// its connection stays open.
+// unhold removes a task from held. It returns the task's message, and the tasks
+// that waited for it. The caller holds mu, releases it, reports to the servers,
+// as a connection may be slow, and then calls said. Until then the worker is
+// not idle, so its connection stays open.
 func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)
@@ -112,8 +115,8 @@ func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
 	return msg, waiting
 }
 
-// said is called after unhold, when the report about the task was sent. It has the
-// tasks that waited for it delivered again.
+// said is called after unhold, when the report about the task was sent. It has
+// the tasks that waited for it delivered again.
 func (w *worker) said(waiting []*delivery) {
 	for _, d := range waiting {
 		d.msg.again(0)
@@ -127,8 +130,9 @@ func (w *worker) said(waiting []*delivery) {
 
 const alreadyThere = 10077 // of the servers: maximum messages per subject exceeded
 
-// unstored is told that a message was not stored, or that nothing was heard of it. If another worker's result for the task is
-// there already, that one counts.
+// unstored is told that a message was not stored, or that nothing was heard of
+// it. If another worker's result for the task is there already, that one
+// counts.
 func (w *worker) unstored(msg *nats.Msg, note any, why error) {
 	key := note.(string)
 	var api *jetstream.APIError
@@ -142,8 +146,9 @@ func (w *worker) unstored(msg *nats.Msg, note any, why error) {
 	w.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
 }
 
-// second is told that a result was not taken, as there is one already: that one counts. It may be the same one, whose
-// acknowledgement was lost; so parts of it stay. If it is a kept one, the session that waits has to get it.
+// second is told that a result was not taken, as there is one already: that one
+// counts. It may be the same one, whose acknowledgement was lost; so parts of
+// it stay. If it is a kept one, the session that waits has to get it.
 func (w *worker) second(msg *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -165,7 +170,8 @@ func (w *worker) second(msg *nats.Msg, key string) {
 	})
 }
 
-// back gives a task back to the servers, for this worker or another one, as it could not be done. If that is because the worker is to end, it is no attempt.
+// back gives a task back to the servers, for this worker or another one, as it
+// could not be done. If that is because the worker is to end, it is no attempt.
 func (w *worker) back(d *delivery) {
 	if w.ctx.Err() != nil {
 		w.yield(d)

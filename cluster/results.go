@@ -11,7 +11,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pulling is how results are pulled: many at a time, with heartbeats so that a server that is gone is soon missed.
+// pulling is how results are pulled: many at a time, with heartbeats so that a
+// server that is gone is soon missed.
 var pulling = []jetstream.PullConsumeOpt{
 	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
 }
@@ -72,7 +73,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// consume has the session's consumer of a stream give its results, and trouble be told when something may be wrong with it.
+// consume has the session's consumer of a stream give its results, and trouble
+// be told when something may be wrong with it.
 func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
 	consumer, err := e.link.sessionConsumer(ctx, stream, e.client, e.session)
 	if err != nil {
@@ -95,7 +97,8 @@ func (e *Executor) forgotten(stream string) bool {
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-// consumeAgain is consume when the servers have forgotten the session. It returns nil if the executor ends first.
+// consumeAgain is consume when the servers have forgotten the session. It
+// returns nil if the executor ends first.
 func (e *Executor) consumeAgain(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
 	for told := false; ; {
 		err := e.link.ensureAgain(e.ctx)
@@ -126,11 +129,15 @@ func (e *Executor) pause(d time.Duration) {
 
 const mostMissed = 3 // how often a call is sent again because its argument, result or task was lost
 
-// removalTime is how long after it was acknowledged a message may still be there, on several servers.
+// removalTime is how long after it was acknowledged a message may still be
+// there, on several servers.
 const removalTime = time.Second
 
-// runAgain has a call run once more whose argument or result was lost after it was stored, as the message says. It reports false if that has happened
-// too often. Steps: 1. the message is acknowledged, and so removed, 2. and then the call is sent again: its next result has the same subject, which has room for one.
+// runAgain has a call run once more whose argument or result was lost after it
+// was stored, as the message says. It reports false if that has happened too
+// often. Steps: 1. the message is acknowledged, and so removed, 2. and then the
+// call is sent again: its next result has the same subject, which has room for
+// one.
 func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
 	e.mu.Lock()
 	c.missed++
@@ -153,7 +160,8 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*
 	return true
 }
 
-// sendAgain publishes a call once more: its large argument only if that is not there any more, as the first message names it, too.
+// sendAgain publishes a call once more: its large argument only if that is not
+// there any more, as the first message names it, too.
 func (e *Executor) sendAgain(c *call) {
 	e.mu.Lock()
 	arg, ended := c.arg, c.ended

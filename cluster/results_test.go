@@ -13,7 +13,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestSessionForgotten: a client that was away for so long that the servers have forgotten it has its results all the same.
+// TestSessionForgotten: a client that was away for so long that the servers
+// have forgotten it has its results all the same.
 func TestSessionForgotten(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -54,7 +55,8 @@ func TestSessionForgotten(t *testing.T) {
 	}
 }
 
-// TestDisksLost: servers that are set up anew, with nothing, are given everything once more, and no task is lost.
+// TestDisksLost: servers that are set up anew, with nothing, are given
+// everything once more, and no task is lost.
 func TestDisksLost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits ten seconds for answers of servers that are not there any more")
@@ -92,7 +94,8 @@ func TestDisksLost(t *testing.T) {
 	ex.Close()
 }
 
-// TestPartsLost: a task whose large argument or result the servers have lost runs once more.
+// TestPartsLost: a task whose large argument or result the servers have lost
+// runs once more.
 func TestPartsLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
@@ -135,7 +138,8 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 	return make([]byte, 1<<20), nil
 })
 
-// TestEras: what a worker says of a task that was lost with its stream is not taken for word of the one that has its number now.
+// TestEras: what a worker says of a task that was lost with its stream is not
+// taken for word of the one that has its number now.
 func TestEras(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}

@@ -27,7 +27,8 @@ type retryKey struct{}
 //
 // Attempts may be up to 1000, and Delay and MaxDelay up to a day. If must be
 // nil, because the worker decides: it tries again after all errors except those
-// of a context. There is no attempt after the deadline of a task. WithRetry panics if an option is out of range.
+// of a context. There is no attempt after the deadline of a task. WithRetry
+// panics if an option is out of range.
 func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context {
 	var o concert.RetryOptions
 	if opts != nil {
@@ -61,7 +62,8 @@ func retryOf(ctx context.Context) retrying {
 	return r
 }
 
-// after returns the pause after an attempt that has failed, and whether there is another one. It does not trust what it is.
+// after returns the pause after an attempt that has failed, and whether there
+// is another one. It does not trust what it is.
 func (r retrying) after(attempt int, err error) (time.Duration, bool) {
 	if attempt >= min(r.attempts, mostAttempts) {
 		return 0, false

@@ -70,7 +70,8 @@ func TestRetry(t *testing.T) {
 		i++
 	}
 
-	// The last attempt fails: it is a dead letter, that can be tried once more, and has its outcome under its id then.
+	// The last attempt fails: it is a dead letter, that can be tried once more,
+	// and has its outcome under its id then.
 	in, err := cluster.Inspect(t.Context(), "", &access)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +99,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestRetryEnds: a task between two attempts is canceled at once, and its deadline is not waited for.
+// TestRetryEnds: a task between two attempts is canceled at once, and its
+// deadline is not waited for.
 func TestRetryEnds(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

@@ -31,7 +31,8 @@ type advert struct {
 	Number   uint64    `cbor:"10,keyasint,omitempty"` // of the worker's adverts, from 1: the highest is the newest; 0 from workers that do not count them
 }
 
-// roster is what is known of the workers: a copy of the two buckets, kept up to date.
+// roster is what is known of the workers: a copy of the two buckets, kept up to
+// date.
 type roster struct {
 	changed func()        // is told
 	unknown chan struct{} // has room for one: a worker has a contract that is not known
@@ -70,7 +71,8 @@ func newRoster(changed func()) *roster {
 	}
 }
 
-// follow watches the workers until life ends. It returns once it knows those that are there.
+// follow watches the workers until life ends. It returns once it knows those
+// that are there.
 //
 // A worker is known as soon as one of its adverts arrives, which it sends every
 // heartbeat, and at the latest rosterReread after the servers have stored one.
@@ -232,8 +234,10 @@ func (r *roster) age(life context.Context) {
 	}
 }
 
-// count counts a worker among the staff of its contract: n is 1, or -1 when it is not there any more. All of them are never counted anew, as each of
-// thousands of workers says every few seconds how it gets on. The caller holds mu.
+// count counts a worker among the staff of its contract: n is 1, or -1 when it
+// is not there any more. All of them are never counted anew, as each of
+// thousands of workers says every few seconds how it gets on. The caller holds
+// mu.
 func (r *roster) count(w advert, n int) {
 	s := r.staff[w.Contract]
 	s.workers += n
@@ -246,8 +250,8 @@ func (r *roster) count(w advert, n int) {
 	}
 }
 
-// offers yields the contracts that have a function and places for it, with the number of these. It must not be called by what it
-// yields to.
+// offers yields the contracts that have a function and places for it, with the
+// number of these. It must not be called by what it yields to.
 func (r *roster) offers(function, signature string) iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		r.mu.Lock()
@@ -280,7 +284,8 @@ func (r *roster) places() int { return int(r.total.Load()) }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-// offered is the contract of a worker that offers functions of these names; of nil all that are registered, but not what is only declared.
+// offered is the contract of a worker that offers functions of these names; of
+// nil all that are registered, but not what is only declared.
 func offered(names []string) (wire.Contract, error) {
 	c := wire.Contract{Functions: map[string]string{}}
 	if names == nil {

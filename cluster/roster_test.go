@@ -47,7 +47,8 @@ func TestRoster_Stalled(t *testing.T) {
 	})
 }
 
-// TestRoster: what is counted as workers come, change, go and fall silent is what one gets by counting all of them.
+// TestRoster: what is counted as workers come, change, go and fall silent is
+// what one gets by counting all of them.
 func TestRoster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRoster(func() {})

@@ -129,9 +129,10 @@ func TestSameID_OneCall(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestSameID_OneLeaves cancels one of two Submits of a call: by Cancel or by its
-// context, the first or the second one, in each state of the call. The canceled
-// Submit settles at once. Neither the other Submit nor the function is canceled.
+// TestSameID_OneLeaves cancels one of two Submits of a call: by Cancel or by
+// its context, the first or the second one, in each state of the call. The
+// canceled Submit settles at once. Neither the other Submit nor the function is
+// canceled.
 func TestSameID_OneLeaves(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"before it is sent", "before it runs", "while it runs", "between attempts"} {
@@ -246,7 +247,8 @@ var failing = concert.Register("cluster_test.failing", func(ctx context.Context,
 	}
 })
 
-// TestSameID_AllLeave: when all Submits of a call are canceled, the function is.
+// TestSameID_AllLeave: when all Submits of a call are canceled, the function
+// is.
 func TestSameID_AllLeave(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -270,8 +272,8 @@ func TestSameID_AllLeave(t *testing.T) {
 }
 
 // TestSameID_CanceledNotKept: a task with an id that was canceled, or whose
-// deadline has passed, while it ran has no outcome: it runs when it is submitted
-// again.
+// deadline has passed, while it ran has no outcome: it runs when it is
+// submitted again.
 func TestSameID_CanceledNotKept(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -383,9 +385,9 @@ func TestSameID_Deadlines(t *testing.T) {
 	}
 }
 
-// TestSameID_Maps: the inputs of two Maps with the same id share calls, by their
-// index. A loop that is left does not cancel them, and a Submit with that id has
-// a call of its own.
+// TestSameID_Maps: the inputs of two Maps with the same id share calls, by
+// their index. A loop that is left does not cancel them, and a Submit with that
+// id has a call of its own.
 func TestSameID_Maps(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -539,8 +541,8 @@ func TestSameID_Shutdown(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSession: a task that waits for long for the task of another session
-// with the same id does not count as one whose workers were lost.
+// TestSameID_OtherSession: a task that waits for long for the task of another
+// session with the same id does not count as one whose workers were lost.
 func TestSameID_OtherSession(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	access := cluster.Access{InProcess: embedded(t, "")}
@@ -570,8 +572,8 @@ func TestSameID_OtherSession(t *testing.T) {
 	}
 }
 
-// TestSameID_OtherSessionLeaves: a task that waits for another session's task of
-// the same id settles at once when it is canceled, for certain.
+// TestSameID_OtherSessionLeaves: a task that waits for another session's task
+// of the same id settles at once when it is canceled, for certain.
 func TestSameID_OtherSessionLeaves(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 2)
@@ -592,10 +594,10 @@ func TestSameID_OtherSessionLeaves(t *testing.T) {
 	drained(t, one)
 }
 
-// TestSameID_Random submits tasks with a few ids in two programs of one client, and
-// cancels some of them, at random. The functions return at random times. Each task
-// that was not canceled has the result of its id. A canceled task has the result or
-// is canceled. At the end, the servers store nothing.
+// TestSameID_Random submits tasks with a few ids in two programs of one client,
+// and cancels some of them, at random. The functions return at random times.
+// Each task that was not canceled has the result of its id. A canceled task has
+// the result or is canceled. At the end, the servers store nothing.
 func TestSameID_Random(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	programs := []*cluster.Executor{dial(t, access), dial(t, access)}

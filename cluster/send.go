@@ -152,8 +152,8 @@ func (e *Executor) stow(c *call) {
 	}
 }
 
-// post publishes the messages of calls, signed together, except those of calls that
-// have ended. It does not wait for acknowledgments: see unposted.
+// post publishes the messages of calls, signed together, except those of calls
+// that have ended. It does not wait for acknowledgments: see unposted.
 func (e *Executor) post(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
@@ -219,8 +219,9 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	return env
 }
 
-// unposted is told that a message was not stored, or that nothing was heard of it: it is published again until it is, or
-// nobody wants it. If that of a call comes twice, the servers keep one; of a cancellation both, which is no harm.
+// unposted is told that a message was not stored, or that nothing was heard of
+// it: it is published again until it is, or nobody wants it. If that of a call
+// comes twice, the servers keep one; of a cancellation both, which is no harm.
 func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return
@@ -258,9 +259,11 @@ func (e *Executor) hasEnded(c *call) bool {
 	return c.ended
 }
 
-// reroute sends calls to workers of another contract, if there have been none for a while of the one that they were sent
-// to: of an older version of their program, say. What was sent before stays where it is; should somebody run it after all, one result
-// counts. since says how long contracts have been without workers.
+// reroute sends calls to workers of another contract, if there have been none
+// for a while of the one that they were sent to: of an older version of their
+// program, say. What was sent before stays where it is; should somebody run it
+// after all, one result counts. since says how long contracts have been without
+// workers.
 func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()

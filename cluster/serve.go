@@ -50,8 +50,8 @@ type ServeOptions struct {
 	// nil.
 	Ready func()
 
-	// Notice is called with each message for the operator of the worker: a line of text. Nil logs the messages as
-	// warnings to slog.Default().
+	// Notice is called with each message for the operator of the worker: a line
+	// of text. Nil logs the messages as warnings to slog.Default().
 	Notice func(text string)
 }
 
@@ -75,7 +75,8 @@ var pullTime = 100 * time.Millisecond // shorter in tests that start many worker
 // often.
 var lease = wire.Lease // shorter in a test
 
-// errDraining is the cause with which tasks end that a worker which is to end cannot wait for.
+// errDraining is the cause with which tasks end that a worker which is to end
+// cannot wait for.
 var errDraining = errors.New("cluster: the worker is to end")
 
 // Serve runs tasks of a cluster on an executor of this program: on goroutines,
@@ -237,10 +238,12 @@ func (w *worker) forgetPaused() {
 	}
 }
 
-// awaitIdle waits until nothing is held, or the servers are away, or do not answer for longer than they need to choose who leads: what they have not heard of goes
-// to another worker when its lease ends.
+// awaitIdle waits until nothing is held, or the servers are away, or do not
+// answer for longer than they need to choose who leads: what they have not
+// heard of goes to another worker when its lease ends.
 //
-// It waits for tasks that were canceled only as long as the grace period: if the executor has not ended them by then, their functions do not end.
+// It waits for tasks that were canceled only as long as the grace period: if
+// the executor has not ended them by then, their functions do not end.
 func (w *worker) awaitIdle() {
 	stuck := time.NewTimer(max(w.opts.Grace, leastGrace))
 	defer stuck.Stop()
@@ -276,9 +279,9 @@ func (w *worker) busy() int {
 	return w.opts.Places - len(w.free)
 }
 
-// register has the servers know the worker: what it offers, that it is there, and
-// its consumer of tasks. That comes last: as long as it is missing, all of it is
-// done again.
+// register has the servers know the worker: what it offers, that it is there,
+// and its consumer of tasks. That comes last: as long as it is missing, all of
+// it is done again.
 func (w *worker) register(ctx context.Context) error {
 	if err := w.putContract(ctx); err != nil {
 		return err
@@ -346,7 +349,8 @@ func (w *worker) canceled(client string, body []byte) {
 	if w.held[d.key] != nil {
 		return
 	}
-	// Nobody has it now who would say so. It is held again until that is stored, so that it is acknowledged then.
+	// Nobody has it now who would say so. It is held again until that is
+	// stored, so that it is acknowledged then.
 	w.hold(d)
 	w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
 }
@@ -357,7 +361,8 @@ func (w *worker) unwanted(d *delivery) bool {
 	return tombs != nil && tombs.has(d.try)
 }
 
-// checkIdle notices that a worker which drains holds nothing any more, and has said so. The caller holds mu.
+// checkIdle notices that a worker which drains holds nothing any more, and has
+// said so. The caller holds mu.
 func (w *worker) checkIdle() {
 	if w.draining && len(w.held) == 0 && w.saying == 0 && w.fetches == 0 {
 		select {

@@ -13,8 +13,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// result takes a result from the stream. Results come one after the other, and settle what they are of before they
-// are acknowledged: whatever is not acknowledged comes again.
+// result takes a result from the stream. Results come one after the other, and
+// settle what they are of before they are acknowledged: whatever is not
+// acknowledged comes again.
 func (e *Executor) result(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
 	if err != nil { // the subject names the task
@@ -76,8 +77,8 @@ func (e *Executor) result(msg jetstream.Msg) {
 	})
 }
 
-// fetches reports whether a large value on which the outcome of a call depends is being
-// fetched already, and marks it as being fetched.
+// fetches reports whether a large value on which the outcome of a call depends
+// is being fetched already, and marks it as being fetched.
 func (e *Executor) fetches(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -208,7 +209,8 @@ func (e *Executor) finishEnd(c *call, tell func(s *subscriber)) {
 	e.rouse()
 }
 
-// settle ends a call with its outcome, on a worker of that number, -1 if it ran on none.
+// settle ends a call with its outcome, on a worker of that number, -1 if it ran
+// on none.
 func (e *Executor) settle(c *call, worker int, v concert.Encoded, err error) {
 	e.end(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
@@ -238,7 +240,8 @@ func (e *Executor) hinted(owner string, msg []byte) {
 	}
 }
 
-// setAway takes note of whether a call is in no worker but waits for another attempt: then there is a place for one more. The caller holds mu.
+// setAway takes note of whether a call is in no worker but waits for another
+// attempt: then there is a place for one more. The caller holds mu.
 func (e *Executor) setAway(c *call, away bool) {
 	switch {
 	case away == c.away:
@@ -252,8 +255,8 @@ func (e *Executor) setAway(c *call, away bool) {
 	c.away = away
 }
 
-// giveUp ends a canceled call without a report of the cluster. It waits longer if a
-// worker that is known to run the call is alive.
+// giveUp ends a canceled call without a report of the cluster. It waits longer
+// if a worker that is known to run the call is alive.
 func (e *Executor) giveUp(c *call) {
 	e.mu.Lock()
 	if !c.ended && e.roster.alive(c.at) {

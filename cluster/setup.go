@@ -8,7 +8,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// How often workers say that they are there, and after what time one that does not is taken to be gone.
+// How often workers say that they are there, and after what time one that does
+// not is taken to be gone.
 var (
 	heartbeat = 3 * time.Second // tests have them shorter
 	silence   = wire.Silence
@@ -31,8 +32,10 @@ func Setup(ctx context.Context, url string, replicas int, access *Access) error 
 	return l.patiently(ctx, func(ctx context.Context) error { return l.setup(ctx, replicas) })
 }
 
-// ensure sets up what is not there, with as many replicas as there is a part with already. Where servers ask for keys they do it themselves; then it makes sure that the key is for one of the
-// roles, of which the first is what it takes.
+// ensure sets up what is not there, with as many replicas as there is a part
+// with already. Where servers ask for keys they do it themselves; then it makes
+// sure that the key is for one of the roles, of which the first is what it
+// takes.
 func (l *link) ensure(ctx context.Context, roles ...string) error {
 	if l.key != nil {
 		return l.enter(ctx, roles)
@@ -49,7 +52,8 @@ func (l *link) ensure(ctx context.Context, roles ...string) error {
 	})
 }
 
-// ensureAgain sets up what is not there any more. Where servers ask for keys they do it, and who has come in once need not again.
+// ensureAgain sets up what is not there any more. Where servers ask for keys
+// they do it, and who has come in once need not again.
 func (l *link) ensureAgain(ctx context.Context) error {
 	if l.key != nil {
 		return nil

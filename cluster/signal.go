@@ -2,7 +2,8 @@ package cluster
 
 import "sync"
 
-// signal tells those who wait for something that it has happened, once each. Its zero value is ready to use.
+// signal tells those who wait for something that it has happened, once each.
+// Its zero value is ready to use.
 type signal struct {
 	mu   sync.Mutex
 	next chan struct{} // guarded by mu: closed when it happens; nil if nobody waits

@@ -87,8 +87,8 @@ func (w *weather) alone(i int, s proxyState) {
 	}
 }
 
-// TestStorm: servers, workers and the client are killed, and the network is cut, under load: each task runs at least once, and has its
-// result shown once.
+// TestStorm: servers, workers and the client are killed, and the network is
+// cut, under load: each task runs at least once, and has its result shown once.
 func TestStorm(t *testing.T) {
 	if *storm == 0 {
 		t.Skip("it takes two minutes: run it with -storm 2000")
@@ -109,7 +109,8 @@ func TestStorm(t *testing.T) {
 	c := newNode(t, "CLUSTER_TEST_ROLE=client", "CLUSTER_TEST_URL="+w.url(), "CLUSTER_TEST_KEY="+client.Key, "CLUSTER_TEST_FILE="+shown, fmt.Sprint("CLUSTER_TEST_TASKS=", *storm))
 	c.await()
 
-	// until waits until so many results have been shown, and returns the longest time in which none was.
+	// until waits until so many results have been shown, and returns the
+	// longest time in which none was.
 	reached := 0
 	until := func(n int) (stall time.Duration) {
 		t.Helper()

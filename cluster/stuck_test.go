@@ -33,8 +33,8 @@ func (*stuckArgument) UnmarshalBinary([]byte) error {
 
 var takeStuck = concert.Register("cluster_test.takeStuck", func(context.Context, stuckArgument) (int, error) { return 1, nil })
 
-// TestServe_Stuck: Serve returns although a task does not end when it is canceled,
-// and Shutdown of the submitter does.
+// TestServe_Stuck: Serve returns although a task does not end when it is
+// canceled, and Shutdown of the submitter does.
 func TestServe_Stuck(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {

@@ -19,34 +19,35 @@ import (
 // race that each of them prevents:
 //
 //  1. join: under mu, a Submit finds the call of its id and is added to the
-//     subscribers, or adds a call of its own to the table. So two Submits at the
-//     same time cannot both make a call. A Submit leaves its lane for this when it
-//     is the first one there, also if the workers have no room.
+//     subscribers, or adds a call of its own to the table. So two Submits at
+//     the same time cannot both make a call. A Submit leaves its lane for this
+//     when it is the first one there, also if the workers have no room.
 //  2. The call is sought among the kept results, is published, runs, fails and
-//     is tried again, is lost and sent again: all of this concerns the call, and
-//     a Submit may join in each of these states. A subscriber that joins while
-//     the call runs starts at once, because the worker does not report the start
-//     again. If the call waits for another attempt, the subscriber starts with
-//     this attempt.
+//     is tried again, is lost and sent again: all of this concerns the call,
+//     and a Submit may join in each of these states. A subscriber that joins
+//     while the call runs starts at once, because the worker does not report
+//     the start again. If the call waits for another attempt, the subscriber
+//     starts with this attempt.
 //  3. leave: under mu, a subscriber that is canceled is removed from the call,
 //     and settles at once. The others do not notice it. The last one is not
 //     removed: the call is canceled, as a call with one subscriber is, and the
 //     cluster reports what became of it.
-//  4. A Submit that finds a canceled call does not join it: otherwise it would be
-//     canceled as well. It takes the place of the call in the table, with a call
-//     that has a new try. The cancellation and the reports of the canceled call
-//     name its try, so they do not reach the new call. The last subscriber of
-//     the canceled call settles now, like one that leaves others behind.
+//  4. A Submit that finds a canceled call does not join it: otherwise it would
+//     be canceled as well. It takes the place of the call in the table, with a
+//     call that has a new try. The cancellation and the reports of the canceled
+//     call name its try, so they do not reach the new call. The last subscriber
+//     of the canceled call settles now, like one that leaves others behind.
 //  5. settle: under mu, the call is removed from the table. Then, without mu,
-//     each of its subscribers settles, because a decoder may take long. A Submit
-//     has either joined before and settles with the others, or it finds no call,
-//     makes one, and finds the kept result. So none waits for a result that was
-//     delivered before it joined.
+//     each of its subscribers settles, because a decoder may take long. A
+//     Submit has either joined before and settles with the others, or it finds
+//     no call, makes one, and finds the kept result. So none waits for a result
+//     that was delivered before it joined.
 //
 // The subscriber that has been there for longest gives the call its argument,
 // deadline, label and retries. When this deadline has passed, the worker stops
-// the function, also if other subscribers have more time. These subscribers then
-// begin a call anew, see restart, as if they had submitted it at that moment.
+// the function, also if other subscribers have more time. These subscribers
+// then begin a call anew, see restart, as if they had submitted it at that
+// moment.
 //
 // Errors of the call itself, such as ErrDead, are the outcome of all its
 // subscribers.
@@ -82,9 +83,9 @@ func (s *subscriber) cause() error {
 	return concert.ErrCanceled
 }
 
-// hasEnded returns the cause with which the context of the subscriber has ended, or
-// nil. The submitter's context ends first: the executor can be told of it before
-// the contexts below it have ended.
+// hasEnded returns the cause with which the context of the subscriber has
+// ended, or nil. The submitter's context ends first: the executor can be told
+// of it before the contexts below it have ended.
 func (s *subscriber) hasEnded() error {
 	if cause := context.Cause(s.batch.Context()); cause != nil {
 		return cause
@@ -118,10 +119,10 @@ func (e *Executor) newCalls(l *lane, batch *concert.Batch, contract string) []*c
 	return calls
 }
 
-// join adds the subscriber of a new call to the call with the same id. If the table
-// has no such call, join adds the new one and reports true. It returns the
-// canceled call whose place the new one takes, which the caller must pass to
-// finishEnd. The caller holds mu.
+// join adds the subscriber of a new call to the call with the same id. If the
+// table has no such call, join adds the new one and reports true. It returns
+// the canceled call whose place the new one takes, which the caller must pass
+// to finishEnd. The caller holds mu.
 func (e *Executor) join(c *call) (added bool, replaced *call) {
 	s := &c.own
 	e.unsettled++

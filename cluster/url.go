@@ -13,7 +13,8 @@ import (
 // schemes are those of the servers' URLs.
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
-// checkURLs returns an error if what names the servers is no list of URLs. What is wrong may be in a password, so it does not say what.
+// checkURLs returns an error if what names the servers is no list of URLs. What
+// is wrong may be in a password, so it does not say what.
 func checkURLs(list string) error {
 	if list == "" {
 		return nil

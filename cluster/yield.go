@@ -10,14 +10,17 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The servers count how often a task was delivered, for whatever reason it came again. A task of which a worker is lost time and again has to be given
-// up some day; one that workers have given back of their own accord, as they were to end before it did, has harmed nobody. So these times are counted apart:
+// The servers count how often a task was delivered, for whatever reason it came
+// again. A task of which a worker is lost time and again has to be given up
+// some day; one that workers have given back of their own accord, as they were
+// to end before it did, has harmed nobody. So these times are counted apart:
 //
 //	yield: 1. store the count  2. give the task back  -->  take, in another worker: 3. read the count
 //
 // If 1 fails it counts like a loss. If 3 does for a minute, all count.
 
-// discountTime is how long the servers are asked for the count. The task is held meanwhile.
+// discountTime is how long the servers are asked for the count. The task is
+// held meanwhile.
 const discountTime = time.Minute
 
 // yield gives a task back of the worker's own accord.
@@ -32,7 +35,8 @@ func (w *worker) yield(d *delivery) {
 	})
 }
 
-// discount reads how often a task that has come again was given back: these are no attempts. It reports false if the worker is to end meanwhile.
+// discount reads how often a task that has come again was given back: these are
+// no attempts. It reports false if the worker is to end meanwhile.
 func (w *worker) discount(d *delivery) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, discountTime)
 	defer cancel()

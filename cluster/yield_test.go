@@ -18,7 +18,8 @@ var (
 	visits atomic.Int64 // that resident has had
 	begun  = make(chan struct{}, 100)
 
-	// resident outlives its workers at first, then fails once, and then is done.
+	// resident outlives its workers at first, then fails once, and then is
+	// done.
 	resident = concert.Register("cluster_test.resident", func(ctx context.Context, stays int64) (int64, error) {
 		n := visits.Add(1)
 		begun <- struct{}{}
@@ -33,7 +34,8 @@ var (
 	})
 )
 
-// TestYields: a task that takes longer than its workers have is no task that they are lost by, and that is no attempt.
+// TestYields: a task that takes longer than its workers have is no task that
+// they are lost by, and that is no attempt.
 func TestYields(t *testing.T) {
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
@@ -76,7 +78,8 @@ func TestYields(t *testing.T) {
 	}
 }
 
-// late is done only when it is told to stop, and has something large to say then.
+// late is done only when it is told to stop, and has something large to say
+// then.
 var late = concert.Register("cluster_test.late", func(ctx context.Context, size int) ([]byte, error) {
 	visits.Add(1)
 	begun <- struct{}{}
@@ -84,7 +87,8 @@ var late = concert.Register("cluster_test.late", func(ctx context.Context, size 
 	return make([]byte, size), nil
 })
 
-// TestLateResult: a result that comes after the grace is a result, also if it does not fit a message.
+// TestLateResult: a result that comes after the grace is a result, also if it
+// does not fit a message.
 func TestLateResult(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)
@@ -108,7 +112,8 @@ func TestLateResult(t *testing.T) {
 	}
 }
 
-// TestExecutorClosed: a worker whose executor is closed ends with an error, and what it was given goes to others.
+// TestExecutorClosed: a worker whose executor is closed ends with an error, and
+// what it was given goes to others.
 func TestExecutorClosed(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	ex := dial(t, access)

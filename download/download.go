@@ -25,9 +25,11 @@
 //     ranges, sends all of it, and the part is begun anew. A reply that is not
 //     the range asked for is an error, and the part is given up.
 //   - File names come from the caller or the URL, never from a header, and
-//     cannot leave the directory, by ".." or by a symbolic link (see [os.Root]).
+//     cannot leave the directory, by ".." or by a symbolic link (see
+//     [os.Root]).
 //   - One attempt: trying again is for the caller (package concert's Retry). An
-//     [*Error] says whether it is worth it, and when the server wants to be asked.
+//     [*Error] says whether it is worth it, and when the server wants to be
+//     asked.
 //
 // Two concurrent Gets into one file disturb each other: the last one to be
 // complete wins, or both fail on their checks.

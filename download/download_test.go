@@ -101,7 +101,8 @@ func files(t *testing.T, dir string) []string {
 	return names
 }
 
-// whole fails the test unless the directory has the file, right, and nothing else.
+// whole fails the test unless the directory has the file, right, and nothing
+// else.
 func whole(t *testing.T, dir string, want []byte) {
 	t.Helper()
 	got, err := os.ReadFile(filepath.Join(dir, "file.bin"))

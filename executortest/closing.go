@@ -261,7 +261,8 @@ var closeCases = []testCase{
 		g := s.gate()
 		var accepted []*concert.Future[string]
 		for {
-			// The context of an accepted task must not end, or it would not be held.
+			// The context of an accepted task must not end, or it would not be
+			// held.
 			ctx, cancel := context.WithCancelCause(s.ctx)
 			defer cancel(nil)
 			tired := errors.New("no room for half a second")

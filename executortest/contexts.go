@@ -94,9 +94,10 @@ var contextCases = []testCase{
 		g := s.gate()
 		held := concert.Submit(s.ctx, ex, hold, g)
 		s.eventually("the worker is held", func() bool { return g.entered() == 1 })
-		// Some executors send tasks to a worker before it is free. When the context
-		// of such a task ends, the executor withdraws the task, but the worker may
-		// already have begun it. So the case submits other tasks to be sent first.
+		// Some executors send tasks to a worker before it is free. When the
+		// context of such a task ends, the executor withdraws the task, but the
+		// worker may already have begun it. So the case submits other tasks to
+		// be sent first.
 		for range 4 {
 			concert.Submit(s.ctx, ex, square, 2)
 		}

@@ -245,14 +245,15 @@ var errorCases = []testCase{
 	}},
 	{"DeadlineRunning", "a deadline is not a cancellation: a caller may retry the one and not the other", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
-		// The deadline of a clock passes when the case says so: when the task runs.
+		// The deadline of a clock passes when the case says so: when the task
+		// runs.
 		ctx := newClock(s.ctx)
 		f := s.start(ctx, ex)
 		ctx.strike()
 		s.expired("a deadline of a clock", f, true)
 
-		// A deadline of package context passes by itself, perhaps before the task
-		// runs. Then the next one is later.
+		// A deadline of package context passes by itself, perhaps before the
+		// task runs. Then the next one is later.
 		for left, ran := 20*time.Millisecond, false; !ran; left *= 2 {
 			g := s.gate()
 			ctx, cancel := context.WithTimeout(s.ctx, left)

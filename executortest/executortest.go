@@ -40,19 +40,21 @@ type Traits struct {
 	// force, and its future settles with an error.
 	Kills bool
 
-	// Far says that tasks cross a network, each on its own: cases of very many tasks have a tenth of them.
+	// Far says that tasks cross a network, each on its own: cases of very many
+	// tasks have a tenth of them.
 	Far bool
 
 	// Expired is wrapped by the error of a task that ran for longer than
 	// Config.Timeout. Nil means that the executor has no such bound.
 	Expired error
 
-	// Foreign says that the workers are programs in another language, where a canceled
-	// task fails with an exception and not with the cause of its context.
+	// Foreign says that the workers are programs in another language, where a
+	// canceled task fails with an exception and not with the cause of its
+	// context.
 	Foreign bool
 
-	// Hooks are the functions of the program that the executor calls in this process
-	// and that the suite does not know.
+	// Hooks are the functions of the program that the executor calls in this
+	// process and that the suite does not know.
 	Hooks []Hook
 }
 
@@ -62,8 +64,8 @@ type Hook struct {
 	Name string
 	// Open returns an executor that calls the function as its option.
 	Open func(c Config, fn func()) concert.Executor
-	// Trigger submits tasks with ctx, so that the executor calls the function. It
-	// returns a function that waits until the tasks have settled.
+	// Trigger submits tasks with ctx, so that the executor calls the function.
+	// It returns a function that waits until the tasks have settled.
 	Trigger func(ctx context.Context, ex concert.Executor) (wait func())
 }
 

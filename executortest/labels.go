@@ -265,8 +265,8 @@ type inputFailure struct {
 	timeout        bool // the executor has a Timeout
 	applies        func(*suite) bool
 	label          func(ctx context.Context, label string) context.Context
-	// fail returns the error of a task that fails. If mapped is true, the task is
-	// the second of three in a Map, and the others do not fail.
+	// fail returns the error of a task that fails. If mapped is true, the task
+	// is the second of three in a Map, and the others do not fail.
 	fail func(s *suite, ctx context.Context, ex concert.Executor, mapped bool) error
 }
 

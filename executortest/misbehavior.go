@@ -95,17 +95,17 @@ type userCodeKind struct {
 	name string
 	// hangs reports whether the code is certain to be called, so that it hangs.
 	hangs bool
-	// keeps reports whether the code runs on the task's own goroutine where tasks
-	// share memory, and so keeps the worker as long as it hangs.
+	// keeps reports whether the code runs on the task's own goroutine where
+	// tasks share memory, and so keeps the worker as long as it hangs.
 	keeps bool
-	// start submits tasks whose user code misbehaves, and returns a function that
-	// waits until they have settled.
+	// start submits tasks whose user code misbehaves, and returns a function
+	// that waits until they have settled.
 	start func(m *mischief) (wait func())
 }
 
-// userCodeKinds are all kinds of code of the program that every executor calls in
-// this process, except methods that encode and decode, and observers, which have
-// cases of their own.
+// userCodeKinds are all kinds of code of the program that every executor calls
+// in this process, except methods that encode and decode, and observers, which
+// have cases of their own.
 var userCodeKinds = []userCodeKind{
 	{"the cause of a running task's context", false, false, func(m *mischief) func() {
 		f := m.start(m.ctx, m.ex)
@@ -222,9 +222,9 @@ var misbehaviorCases = func() (all []testCase) {
 	return all
 }()
 
-// misbehaves checks one kind of user code that misbehaves in one way: other tasks
-// are not delayed, the tasks that it belongs to settle after their context has
-// ended, and Shutdown returns.
+// misbehaves checks one kind of user code that misbehaves in one way: other
+// tasks are not delayed, the tasks that it belongs to settle after their
+// context has ended, and Shutdown returns.
 func (s *suite) misbehaves(kind userCodeKind, how string) {
 	defer quietly()()
 	defer releaseHung()

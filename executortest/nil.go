@@ -10,8 +10,9 @@ import (
 	"concert"
 )
 
-// Unusable checks that using an executor panics with a text that contains advice.
-// It is for executors that no constructor has made: nil pointers and zero values.
+// Unusable checks that using an executor panics with a text that contains
+// advice. It is for executors that no constructor has made: nil pointers and
+// zero values.
 func Unusable(t *testing.T, ex concert.Executor, advice string) {
 	one := func(context.Context, int) (int, error) { return 1, nil }
 	for name, use := range map[string]func(){

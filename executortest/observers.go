@@ -95,7 +95,8 @@ func (s *suite) observerHangs(ex concert.Executor, kind concert.EventKind, hung 
 	ex.Close()
 }
 
-// quietly discards what package slog logs until the returned function is called.
+// quietly discards what package slog logs until the returned function is
+// called.
 func quietly() (restore func()) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))

@@ -33,8 +33,8 @@ var hanging struct {
 	over    bool          // guarded by the mutex: releaseHung was called in this case
 }
 
-// hang blocks until releaseHung, after which it returns at once for the rest of the
-// case. In a worker process, it never returns.
+// hang blocks until releaseHung, after which it returns at once for the rest of
+// the case. In a worker process, it never returns.
 func hang() {
 	hanging.Lock()
 	if hanging.over {

@@ -103,9 +103,10 @@ func BenchmarkContended(b *testing.B) {
 	})
 }
 
-// The time of a message to an echo server on loopback and back, by a goroutine with the
-// lock, while another goroutine computes with it: with the shorter interval for
-// goroutines that return from Release, and without it, which is CPython's convoy effect.
+// The time of a message to an echo server on loopback and back, by a goroutine
+// with the lock, while another goroutine computes with it: with the shorter
+// interval for goroutines that return from Release, and without it, which is
+// CPython's convoy effect.
 func BenchmarkConvoy(b *testing.B) {
 	echo := func(b *testing.B, round func(c net.Conn)) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -166,8 +167,9 @@ func BenchmarkConvoy(b *testing.B) {
 
 var sink int
 
-// How long a goroutine that computes holds the lock while another one that computes waits:
-// the median and the 99th percentile, in milliseconds. Both should be the interval, 5.
+// How long a goroutine that computes holds the lock while another one that
+// computes waits: the median and the 99th percentile, in milliseconds. Both
+// should be the interval, 5.
 func BenchmarkInterval(b *testing.B) {
 	for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
 		b.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(b *testing.B) {

@@ -72,8 +72,8 @@ func ExampleRelease() {
 	// what took its time <nil>
 }
 
-// Tasks of a pool as threads under an interpreter lock: one of them uses the engine at a
-// time, and a task that waits for another one releases the lock.
+// Tasks of a pool as threads under an interpreter lock: one of them uses the
+// engine at a time, and a task that waits for another one releases the lock.
 func Example_pool() {
 	ctx := context.Background()
 	ex := goroutines.New(4, &goroutines.Options{Lock: gil.New(nil)})

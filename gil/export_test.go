@@ -1,4 +1,5 @@
 package gil
 
-// NoPriority makes goroutines that return from Release wait as long as all others.
+// NoPriority makes goroutines that return from Release wait as long as all
+// others.
 func NoPriority(l *Lock) { l.after[back] = l.after[fresh] }

@@ -9,7 +9,8 @@ import (
 	"concert/gil"
 )
 
-// TestNew_LongestInterval: with the longest interval no checkpoint is a forced switch.
+// TestNew_LongestInterval: with the longest interval no checkpoint is a forced
+// switch.
 func TestNew_LongestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(&gil.Options{Interval: math.MaxInt64})

@@ -1,7 +1,7 @@
-// Package gil is a lock with the rules of CPython's global interpreter lock. It is for
-// engines that only one goroutine may use at a time, such as embedded interpreters and
-// C libraries. A goroutine releases the lock while it blocks, so that others can use
-// the engine in the meantime.
+// Package gil is a lock with the rules of CPython's global interpreter lock. It
+// is for engines that only one goroutine may use at a time, such as embedded
+// interpreters and C libraries. A goroutine releases the lock while it blocks,
+// so that others can use the engine in the meantime.
 //
 //	lock := gil.New(nil)
 //	lock.Do(func(held gil.Held) {
@@ -15,8 +15,8 @@
 //
 // # The model
 //
-// One goroutine holds the lock. All others that want it are in a queue, and each one
-// becomes due some time after it has entered the queue.
+// One goroutine holds the lock. All others that want it are in a queue, and
+// each one becomes due some time after it has entered the queue.
 //
 //	Do ------------> [ holder ] -- Do returns, Release begins ----> next in the queue, or free
 //	Release ends --> [        ] -- Checkpoint, if a waiter is due --> back into the queue
@@ -25,38 +25,40 @@
 //	called Do, or was preempted at a checkpoint         the interval, 5 ms
 //	returns from the function of Release                50 us
 //
-// If the holder reaches a Checkpoint and a waiter is due, the holder hands the lock to
-// the waiter that became due first, and enters the queue: this is a forced switch. A
-// holder that releases the lock hands it to the waiter that becomes due first.
+// If the holder reaches a Checkpoint and a waiter is due, the holder hands the
+// lock to the waiter that became due first, and enters the queue: this is a
+// forced switch. A holder that releases the lock hands it to the waiter that
+// becomes due first.
 //
 // # The rules
 //
-//   - Do and Release call functions. If these panic or call runtime.Goexit, the lock
-//     is in the right state afterwards. So no goroutine can forget to release it, or
-//     release it twice.
-//   - A lock with waiters is handed to one of them. A goroutine that arrives later
-//     cannot take it first. So each waiter acquires the lock after those that are due
-//     earlier, and none starves.
-//   - A goroutine that returns from blocking becomes due sooner: it usually needs the
-//     lock only for a moment, until it blocks again. In CPython it waits for 5 ms as all
-//     others do, which is known as the convoy effect (bpo-7946).
+//   - Do and Release call functions. If these panic or call runtime.Goexit, the
+//     lock is in the right state afterwards. So no goroutine can forget to
+//     release it, or release it twice.
+//   - A lock with waiters is handed to one of them. A goroutine that arrives
+//     later cannot take it first. So each waiter acquires the lock after those
+//     that are due earlier, and none starves.
+//   - A goroutine that returns from blocking becomes due sooner: it usually
+//     needs the lock only for a moment, until it blocks again. In CPython it
+//     waits for 5 ms as all others do, which is known as the convoy effect
+//     (bpo-7946).
 //   - A holder reads the clock at a checkpoint only if the lock has waiters.
 //
-// Waits of package concert release the lock if they are called with the context of Run
-// (or of [Held.Context]): a goroutine that waits for a future does not prevent others
-// from computing it. The tasks of a pool of package concert/goroutines hold a lock if
-// the pool has Options.Lock.
+// Waits of package concert release the lock if they are called with the context
+// of Run (or of [Held.Context]): a goroutine that waits for a future does not
+// prevent others from computing it. The tasks of a pool of package
+// concert/goroutines hold a lock if the pool has Options.Lock.
 //
 // # The corners
 //
-// A [Held] is valid for the goroutine that Do has called, until Do returns, except
-// within Release. Its methods panic elsewhere, as far as the lock can detect it: a
-// goroutine that uses the Held of the current holder cannot be told from the holder. A
-// Do within a Do of the same lock waits for itself forever; [Lock.Run] panics instead,
-// if its context carries the Held.
+// A [Held] is valid for the goroutine that Do has called, until Do returns,
+// except within Release. Its methods panic elsewhere, as far as the lock can
+// detect it: a goroutine that uses the Held of the current holder cannot be
+// told from the holder. A Do within a Do of the same lock waits for itself
+// forever; [Lock.Run] panics instead, if its context carries the Held.
 //
-// A holder that neither reaches a checkpoint nor releases the lock keeps it, as C code
-// does that does not release Python's.
+// A holder that neither reaches a checkpoint nor releases the lock keeps it, as
+// C code does that does not release Python's.
 //
 // The rules are those of CPython's Python/ceval_gil.c (since 3.2) and of
 // sys.setswitchinterval.
@@ -73,14 +75,15 @@ import (
 
 // Options tunes a Lock. The zero value, and nil, are ready to use.
 type Options struct {
-	// Interval is how long a goroutine waits until the holder hands over the lock at
-	// its next checkpoint. Zero means 5 milliseconds, the default of
+	// Interval is how long a goroutine waits until the holder hands over the
+	// lock at its next checkpoint. Zero means 5 milliseconds, the default of
 	// sys.setswitchinterval. Shorter intervals than a microsecond count as a
 	// microsecond. New panics if Interval is negative.
 	Interval time.Duration
 
-	// Times makes Stats report how long the lock was held and how long goroutines
-	// waited for it. The lock then reads the clock each time it changes hands.
+	// Times makes Stats report how long the lock was held and how long
+	// goroutines waited for it. The lock then reads the clock each time it
+	// changes hands.
 	Times bool
 }
 
@@ -90,8 +93,8 @@ const (
 	returnInterval  = 50 * time.Microsecond // for a goroutine that returns from Release
 )
 
-// Lock is a lock with the rules of the package comment. Its methods are safe for
-// concurrent use. Make one with New; it must not be copied.
+// Lock is a lock with the rules of the package comment. Its methods are safe
+// for concurrent use. Make one with New; it must not be copied.
 type Lock struct {
 	after [2]time.Duration // from entering a line of the queue until being due
 	timed bool
@@ -132,18 +135,19 @@ func New(opts *Options) *Lock {
 	return &Lock{after: [2]time.Duration{fresh: o.Interval, back: min(returnInterval, o.Interval)}, timed: o.Times, epoch: time.Now()}
 }
 
-// Do acquires the lock, calls fn, and releases the lock when fn returns, panics or
-// calls runtime.Goexit. It blocks until the lock is acquired.
+// Do acquires the lock, calls fn, and releases the lock when fn returns, panics
+// or calls runtime.Goexit. It blocks until the lock is acquired.
 func (l *Lock) Do(fn func(Held)) {
 	l.acquire(nil, 0)
 	defer l.leave()
 	fn(l.begin())
 }
 
-// Run is Do for a function that takes a context. The context of fn carries the Held,
-// for [Release] and [Checkpoint]. Run returns the error of fn. If ctx ends while Run
-// waits for the lock, Run does not call fn and returns the cause of ctx. Run panics if
-// ctx carries a Held that holds this lock: it would wait for itself.
+// Run is Do for a function that takes a context. The context of fn carries the
+// Held, for [Release] and [Checkpoint]. Run returns the error of fn. If ctx
+// ends while Run waits for the lock, Run does not call fn and returns the cause
+// of ctx. Run panics if ctx carries a Held that holds this lock: it would wait
+// for itself.
 func (l *Lock) Run(ctx context.Context, fn func(context.Context) error) error {
 	if h, ok := Of(ctx); ok && h.lock == l && h.holds() {
 		panic("gil: Run inside of Do or Run of the same lock: it would wait for itself")
@@ -178,8 +182,8 @@ func (l *Lock) leave() {
 // now is the time since the lock was made.
 func (l *Lock) now() time.Duration { return time.Since(l.epoch) }
 
-// acquire acquires the lock for a turn that resumes, or for a new turn if turn is 0. It
-// reports false if done is closed before; done may be nil.
+// acquire acquires the lock for a turn that resumes, or for a new turn if turn
+// is 0. It reports false if done is closed before; done may be nil.
 func (l *Lock) acquire(done <-chan struct{}, turn uint64) bool {
 	if w := l.word.Load(); stateOf(w) == free && l.take(w, turn) {
 		return true
@@ -240,8 +244,8 @@ func (l *Lock) release() {
 	l.handOver()
 }
 
-// handOver gives the lock to the waiter that becomes due first. The caller holds mu and
-// the lock, which is contended.
+// handOver gives the lock to the waiter that becomes due first. The caller
+// holds mu and the lock, which is contended.
 func (l *Lock) handOver() {
 	w := l.waiting.pop()
 	if l.timed {
@@ -261,8 +265,8 @@ func (l *Lock) enqueue(in line, turn uint64) *waiter {
 	return w
 }
 
-// recount updates the state and due from the queue. The lock is held, and the caller
-// holds mu.
+// recount updates the state and due from the queue. The lock is held, and the
+// caller holds mu.
 func (l *Lock) recount() {
 	first := l.waiting.first()
 	if first == nil {

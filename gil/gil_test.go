@@ -15,8 +15,8 @@ import (
 	"concert/gil"
 )
 
-// TestExclusion: one goroutine at a time holds the lock, whatever they do. Only the lock
-// guards the counter, so the race detector checks this too.
+// TestExclusion: one goroutine at a time holds the lock, whatever they do. Only
+// the lock guards the counter, so the race detector checks this too.
 func TestExclusion(t *testing.T) {
 	l := gil.New(&gil.Options{Interval: 10 * time.Microsecond, Times: true})
 	inside, count := 0, 0
@@ -64,7 +64,8 @@ func TestExclusion(t *testing.T) {
 	}
 }
 
-// compute holds the lock for some time, with a checkpoint after each millisecond.
+// compute holds the lock for some time, with a checkpoint after each
+// millisecond.
 func compute(h gil.Held, d time.Duration) {
 	for range d / time.Millisecond {
 		time.Sleep(time.Millisecond) // in virtual time, and it counts as computing
@@ -96,8 +97,9 @@ func TestInterval(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		synctest.Wait()
-		// Due at 5.5 ms: at 6 the lock changes hands. The other is due at 11: at 11 it changes back,
-		// and again at 16; then 2 ms are left here, and 9 there.
+		// Due at 5.5 ms: at 6 the lock changes hands. The other is due at 11:
+		// at 11 it changes back, and again at 16; then 2 ms are left here, and
+		// 9 there.
 		if got != 6*time.Millisecond || back != 18*time.Millisecond || done != 27*time.Millisecond {
 			t.Errorf("got it at %v, was done with 7 ms at %v, the other with 20 at %v; want 6, 18 and 27 ms", got, back, done)
 		}
@@ -107,7 +109,8 @@ func TestInterval(t *testing.T) {
 	})
 }
 
-// TestRelease_Returns: a goroutine that returns from blocking does not wait for five milliseconds.
+// TestRelease_Returns: a goroutine that returns from blocking does not wait for
+// five milliseconds.
 func TestRelease_Returns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -136,8 +139,8 @@ func TestRelease_Returns(t *testing.T) {
 	})
 }
 
-// TestStarvation: goroutines that return from Release all the time do not prevent others
-// from acquiring the lock.
+// TestStarvation: goroutines that return from Release all the time do not
+// prevent others from acquiring the lock.
 func TestStarvation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
@@ -222,7 +225,8 @@ func TestNotLeftHeld(t *testing.T) {
 	}
 }
 
-// TestMisuse: misuse that the lock can detect panics, with the rule that it breaks.
+// TestMisuse: misuse that the lock can detect panics, with the rule that it
+// breaks.
 func TestMisuse(t *testing.T) {
 	l, other := gil.New(nil), gil.New(nil)
 	var kept gil.Held
@@ -252,7 +256,8 @@ func TestMisuse(t *testing.T) {
 		}()
 		isFree(t, l)
 	}
-	// A goroutine may hold two locks, and acquire a lock again within its Release.
+	// A goroutine may hold two locks, and acquire a lock again within its
+	// Release.
 	if err := l.Run(t.Context(), func(ctx context.Context) error {
 		return other.Run(ctx, func(inner context.Context) error {
 			h, _ := gil.Of(ctx)
@@ -264,7 +269,8 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// TestRun_Canceled: a wait for the lock ends with its context, and no turn is lost.
+// TestRun_Canceled: a wait for the lock ends with its context, and no turn is
+// lost.
 func TestRun_Canceled(t *testing.T) {
 	why := errors.New("enough")
 	synctest.Test(t, func(t *testing.T) {
@@ -337,8 +343,8 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-// TestSwitches: a turn that resumes is a switch only if another turn had the lock in the
-// meantime.
+// TestSwitches: a turn that resumes is a switch only if another turn had the
+// lock in the meantime.
 func TestSwitches(t *testing.T) {
 	l := gil.New(nil)
 	l.Do(func(h gil.Held) {

@@ -7,8 +7,9 @@ import (
 )
 
 // Held is the permission of a goroutine that holds a lock. It is valid for that
-// goroutine, until the Do or Run that created it returns, except within Release. At
-// other times its methods panic. Those of the zero value always panic.
+// goroutine, until the Do or Run that created it returns, except within
+// Release. At other times its methods panic. Those of the zero value always
+// panic.
 type Held struct {
 	lock *Lock
 	turn uint64
@@ -31,9 +32,9 @@ func (h Held) holds() bool {
 }
 
 // Checkpoint hands over the lock if another goroutine has waited for it for the
-// interval, and blocks until this goroutine has acquired it again. A goroutine that
-// holds the lock for long calls it regularly. Without a waiter that is due it costs some
-// nanoseconds.
+// interval, and blocks until this goroutine has acquired it again. A goroutine
+// that holds the lock for long calls it regularly. Without a waiter that is due
+// it costs some nanoseconds.
 func (h Held) Checkpoint() {
 	h.check("Checkpoint")
 	if stateOf(h.lock.word.Load()) == contended {
@@ -41,9 +42,10 @@ func (h Held) Checkpoint() {
 	}
 }
 
-// Release releases the lock, calls fn, and acquires the lock again, also if fn panics or
-// calls runtime.Goexit. fn is the part that blocks; it must not use what the lock
-// guards. Release blocks until fn has returned and the lock is acquired.
+// Release releases the lock, calls fn, and acquires the lock again, also if fn
+// panics or calls runtime.Goexit. fn is the part that blocks; it must not use
+// what the lock guards. Release blocks until fn has returned and the lock is
+// acquired.
 func (h Held) Release(fn func()) {
 	h.check("Release")
 	l := h.lock
@@ -55,15 +57,15 @@ func (h Held) Release(fn func()) {
 	fn()
 }
 
-// Context returns a context that carries h, for [Release], [Checkpoint] and [Of]. Waits
-// of package concert that are called with it release the lock.
+// Context returns a context that carries h, for [Release], [Checkpoint] and
+// [Of]. Waits of package concert that are called with it release the lock.
 func (h Held) Context(ctx context.Context) context.Context {
 	return concert.WithReleaser(ctx, waiting(h))
 }
 
-// Of returns the Held that a context carries, and whether there is one. The methods of
-// the Held panic if it is not valid there. The context of a task does not carry the Held
-// of the task that submitted it.
+// Of returns the Held that a context carries, and whether there is one. The
+// methods of the Held panic if it is not valid there. The context of a task
+// does not carry the Held of the task that submitted it.
 func Of(ctx context.Context) (Held, bool) {
 	w, ok := concert.ReleaserOf(ctx).(waiting)
 	return Held(w), ok
@@ -72,7 +74,8 @@ func Of(ctx context.Context) (Held, bool) {
 // waiting is a Held that a wait may also use within Release.
 type waiting Held
 
-// Release calls Release of the Held if this holds the lock, and otherwise only fn.
+// Release calls Release of the Held if this holds the lock, and otherwise only
+// fn.
 func (w waiting) Release(fn func()) {
 	if h := Held(w); h.holds() {
 		h.Release(fn)
@@ -81,9 +84,10 @@ func (w waiting) Release(fn func()) {
 	fn()
 }
 
-// Release calls fn while the lock that ctx carries is released; see [Held.Release]. If
-// ctx carries no lock, Release only calls fn. So a function that blocks does not need to
-// know whether its caller holds a lock. [concert.Release] is for locks of any kind.
+// Release calls fn while the lock that ctx carries is released; see
+// [Held.Release]. If ctx carries no lock, Release only calls fn. So a function
+// that blocks does not need to know whether its caller holds a lock.
+// [concert.Release] is for locks of any kind.
 func Release(ctx context.Context, fn func()) {
 	if h, ok := Of(ctx); ok {
 		h.Release(fn)
@@ -92,8 +96,8 @@ func Release(ctx context.Context, fn func()) {
 	fn()
 }
 
-// Checkpoint calls [Held.Checkpoint] of the Held that ctx carries. If ctx carries none,
-// it does nothing.
+// Checkpoint calls [Held.Checkpoint] of the Held that ctx carries. If ctx
+// carries none, it does nothing.
 func Checkpoint(ctx context.Context) {
 	if h, ok := Of(ctx); ok {
 		h.Checkpoint()

@@ -5,8 +5,9 @@ import (
 	"os"
 )
 
-// Conn returns a connection with the methods of c, of which Read and Write release the
-// lock while they block. Only the goroutine of h may use these two, while h is valid.
+// Conn returns a connection with the methods of c, of which Read and Write
+// release the lock while they block. Only the goroutine of h may use these two,
+// while h is valid.
 func (h Held) Conn(c net.Conn) net.Conn { return conn{c, h} }
 
 type conn struct {
@@ -26,12 +27,12 @@ func (c conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// File returns a File with the methods of f, which release the lock while they block.
-// Only the goroutine of h may use it, while h is valid.
+// File returns a File with the methods of f, which release the lock while they
+// block. Only the goroutine of h may use it, while h is valid.
 func (h Held) File(f *os.File) File { return File{f, h} }
 
-// File is a file whose methods release a lock while they block; see [Held.File]. They
-// are those of [os.File] with the same names.
+// File is a file whose methods release a lock while they block; see
+// [Held.File]. They are those of [os.File] with the same names.
 type File struct {
 	file *os.File
 	held Held
@@ -67,8 +68,8 @@ func (f File) Sync() (err error) {
 	return err
 }
 
-// Seek sets the offset for the next Read or Write. It does not release the lock, as it
-// does not block.
+// Seek sets the offset for the next Read or Write. It does not release the
+// lock, as it does not block.
 func (f File) Seek(offset int64, whence int) (int64, error) { return f.file.Seek(offset, whence) }
 
 // Close releases the lock while the file is closed.

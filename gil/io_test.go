@@ -10,7 +10,8 @@ import (
 	"concert/gil"
 )
 
-// TestConn: a goroutine that waits for the peer of a connection releases the lock.
+// TestConn: a goroutine that waits for the peer of a connection releases the
+// lock.
 func TestConn(t *testing.T) {
 	l := gil.New(nil)
 	a, b := net.Pipe()
@@ -32,8 +33,8 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// TestFile: a goroutine that waits for a pipe releases the lock, and the methods of File
-// do the same as those of os.File.
+// TestFile: a goroutine that waits for a pipe releases the lock, and the
+// methods of File do the same as those of os.File.
 func TestFile(t *testing.T) {
 	l := gil.New(nil)
 	r, w, err := os.Pipe()

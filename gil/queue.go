@@ -12,8 +12,8 @@ type waiter struct {
 	since, due time.Duration
 }
 
-// line is one of the two lines of the queue. Waiters of a line become due after the same
-// time, so each line is ordered by when its waiters become due.
+// line is one of the two lines of the queue. Waiters of a line become due after
+// the same time, so each line is ordered by when its waiters become due.
 type line int
 
 const (
@@ -45,8 +45,8 @@ func (q *queue) pop() *waiter {
 	return w
 }
 
-// next returns the line of the waiter that becomes due first. Of two that become due in
-// the same instant, the one that returns from Release is first.
+// next returns the line of the waiter that becomes due first. Of two that
+// become due in the same instant, the one that returns from Release is first.
 func (q *queue) next() (l line, ok bool) {
 	if len(q[back]) > 0 && (len(q[fresh]) == 0 || q[back][0].due <= q[fresh][0].due) {
 		return back, true
@@ -54,7 +54,8 @@ func (q *queue) next() (l line, ok bool) {
 	return fresh, len(q[fresh]) > 0
 }
 
-// remove removes a waiter that has given up. It reports false if w is not in the queue.
+// remove removes a waiter that has given up. It reports false if w is not in
+// the queue.
 func (q *queue) remove(w *waiter) bool {
 	for l := range q {
 		if i := slices.Index(q[l], w); i >= 0 {

@@ -1,14 +1,14 @@
 package gil
 
-// The word of a lock has the holder's turn and the state in one number. So, like a
-// sync.Mutex, a lock without waiters is acquired with one compare-and-swap and released
-// with another.
+// The word of a lock has the holder's turn and the state in one number. So,
+// like a sync.Mutex, a lock without waiters is acquired with one
+// compare-and-swap and released with another.
 //
 //	turn << 2 | state
 //
-// Each Do and Run has a turn, a number of its own, from 1 up. While the lock is held, the
-// word has the turn of the holder. While it is free, the word has the highest turn so
-// far, from which the next holder computes its own.
+// Each Do and Run has a turn, a number of its own, from 1 up. While the lock is
+// held, the word has the turn of the holder. While it is free, the word has the
+// highest turn so far, from which the next holder computes its own.
 //
 //	free <--> held <--> contended
 //
@@ -36,12 +36,14 @@ func (l *Lock) setState(state uint64) {
 	}
 }
 
-// turns returns the number of turns so far, given the word that the holder reads. The
-// holder's turn is not the newest one if it was resumed; then issued has the number.
+// turns returns the number of turns so far, given the word that the holder
+// reads. The holder's turn is not the newest one if it was resumed; then issued
+// has the number.
 func (l *Lock) turns(word uint64) uint64 { return max(turnOf(word), l.issued.Load()) }
 
-// take acquires the lock, which is free according to word, for a turn that resumes, or
-// for a new turn if turn is 0. It reports false if the word of the lock has changed.
+// take acquires the lock, which is free according to word, for a turn that
+// resumes, or for a new turn if turn is 0. It reports false if the word of the
+// lock has changed.
 func (l *Lock) take(word, turn uint64) bool {
 	if turn == 0 {
 		return l.word.CompareAndSwap(word, wordOf(turnOf(word)+1, held))
@@ -53,8 +55,8 @@ func (l *Lock) take(word, turn uint64) bool {
 	return true
 }
 
-// pass gives the lock, which is contended, to a turn that resumes, or to a new turn if
-// turn is 0. The caller holds mu and the lock.
+// pass gives the lock, which is contended, to a turn that resumes, or to a new
+// turn if turn is 0. The caller holds mu and the lock.
 func (l *Lock) pass(turn uint64) {
 	turns := l.turns(l.word.Load())
 	if turn == 0 {
@@ -65,9 +67,9 @@ func (l *Lock) pass(turn uint64) {
 	l.cameBack(turn, turns)
 }
 
-// cameBack records that a turn has resumed after that number of turns had begun. The
-// holder before it was the turn that resumed last or, if turns have begun since, the
-// newest one.
+// cameBack records that a turn has resumed after that number of turns had
+// begun. The holder before it was the turn that resumed last or, if turns have
+// begun since, the newest one.
 func (l *Lock) cameBack(turn, turns uint64) {
 	before := l.last
 	if turns != l.issued.Load() {

@@ -8,13 +8,14 @@ type Stats struct {
 	Forced   uint64 // number of switches at checkpoints
 	Waiting  int    // number of goroutines that wait now
 
-	// Held and Waited are 0 without Options.Times. Held does not include the current
-	// turn. Waited does not include goroutines that still wait.
+	// Held and Waited are 0 without Options.Times. Held does not include the
+	// current turn. Waited does not include goroutines that still wait.
 	Held   time.Duration // how long the lock was held
 	Waited time.Duration // how long goroutines waited, in total
 }
 
-// Stats returns the counts so far. It may be called at any time, by any goroutine.
+// Stats returns the counts so far. It may be called at any time, by any
+// goroutine.
 func (l *Lock) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -316,8 +316,8 @@ func TestCircle_Canceled(t *testing.T) {
 	}
 }
 
-// TestNested_GoroutineWaits: a goroutine of a task waits while another task runs
-// on top of that one. The worker is busy then, and runs no third task.
+// TestNested_GoroutineWaits: a goroutine of a task waits while another task
+// runs on top of that one. The worker is busy then, and runs no third task.
 func TestNested_GoroutineWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)

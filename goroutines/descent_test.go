@@ -9,10 +9,10 @@ import (
 	"concert"
 )
 
-// TestRandomDescents runs long chains of tasks over several pools, each waiting for
-// the next one, next to tasks that compute, to waits with a deadline and to tasks
-// that wait for two others. It checks that each one settles, that values are right,
-// and that no pool ever has more tasks that advance than workers.
+// TestRandomDescents runs long chains of tasks over several pools, each waiting
+// for the next one, next to tasks that compute, to waits with a deadline and to
+// tasks that wait for two others. It checks that each one settles, that values
+// are right, and that no pool ever has more tasks that advance than workers.
 func TestRandomDescents(t *testing.T) { randomForests(t, 40, (*forest).descend) }
 
 // descend has three chains of 100 tasks.
@@ -31,7 +31,8 @@ func (f *forest) descend(t *testing.T) {
 	f.end(t)
 }
 
-// link is a task of a chain: it waits for the next one and returns its own number.
+// link is a task of a chain: it waits for the next one and returns its own
+// number.
 func (f *forest) link(ctx context.Context, n node) (int, error) {
 	out := f.inside(n.pool)
 	defer func() { out() }()

@@ -203,7 +203,8 @@ func ExamplePool_Stats() {
 	// Output: 2
 }
 
-// Ctrl-C ends the work in peace: tasks that run are asked to end, and those that wait never start.
+// Ctrl-C ends the work in peace: tasks that run are asked to end, and those
+// that wait never start.
 func ExamplePool_Shutdown_interrupt() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

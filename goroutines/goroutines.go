@@ -24,8 +24,8 @@
 //     needs a [sync.Mutex]. Arguments and results are passed as they are, never
 //     copied.
 //   - Tasks start in the order in which they were submitted. There is one
-//     exception: a task that waits for another task of its pool may run that task
-//     itself (see package concert).
+//     exception: a task that waits for another task of its pool may run that
+//     task itself (see package concert).
 //   - A panic becomes the task's error, and so does runtime.Goexit. The pool
 //     continues.
 //   - A goroutine cannot be killed: a task that ignores its context keeps its
@@ -51,17 +51,18 @@ type Options struct {
 	// label "concert" of its goroutines. Empty means "goroutines".
 	Name string
 
-	// Queue is the maximum number of tasks that wait for a worker. Submit blocks
-	// while there are so many. Zero means 1024, and Unbounded means no limit.
+	// Queue is the maximum number of tasks that wait for a worker. Submit
+	// blocks while there are so many. Zero means 1024, and Unbounded means no
+	// limit.
 	Queue int
 
-	// Init, if set, is called by each worker before its first task. It returns the
-	// state of the worker, which tasks get by State: a connection, a buffer or a
-	// random source, for example, which no two tasks use at the same time. If Init
-	// returns an error or panics, the pool is broken: all waiting tasks, and all
-	// tasks that are submitted later, fail with this error. The context of Init
-	// ends when Shutdown cancels the tasks. An Init that does not return keeps its
-	// worker, as a task's function does.
+	// Init, if set, is called by each worker before its first task. It returns
+	// the state of the worker, which tasks get by State: a connection, a buffer
+	// or a random source, for example, which no two tasks use at the same time.
+	// If Init returns an error or panics, the pool is broken: all waiting
+	// tasks, and all tasks that are submitted later, fail with this error. The
+	// context of Init ends when Shutdown cancels the tasks. An Init that does
+	// not return keeps its worker, as a task's function does.
 	Init func(ctx context.Context) (state any, err error)
 
 	// LockOSThread gives each worker an operating system thread of its own, for
@@ -70,10 +71,10 @@ type Options struct {
 	// another thread. So tasks that use state of the thread should not wait.
 	LockOSThread bool
 
-	// Lock, if set, is held by each task while it runs, and released while the task
-	// waits by a function of package concert. With a lock of concert/gil, the tasks
-	// behave like threads under an interpreter lock. Tasks call gil.Release around
-	// other blocking calls.
+	// Lock, if set, is held by each task while it runs, and released while the
+	// task waits by a function of package concert. With a lock of concert/gil,
+	// the tasks behave like threads under an interpreter lock. Tasks call
+	// gil.Release around other blocking calls.
 	Lock concert.Lock
 
 	// Limit, if set, decides how many workers there are. It may change the

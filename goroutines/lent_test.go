@@ -13,8 +13,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestLent_Returned: a task whose worker was lent while it waited gets the worker
-// as soon as the task that has it ends, before further tasks of the queue.
+// TestLent_Returned: a task whose worker was lent while it waited gets the
+// worker as soon as the task that has it ends, before further tasks of the
+// queue.
 func TestLent_Returned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -35,7 +36,8 @@ func TestLent_Returned(t *testing.T) {
 		waits := concert.Submit(t.Context(), p, func(ctx context.Context, _ int) (int, error) {
 			awaited := step("awaited", nil)
 			behind = append(behind, step("has the worker", gate), step("behind", nil))
-			// A task of q waits for one of p, which needs the worker of this task.
+			// A task of q waits for one of p, which needs the worker of this
+			// task.
 			concert.Submit(ctx, q, func(ctx context.Context, _ int) (int, error) { return awaited.Result(ctx) }, 0).Result(ctx)
 			order = append(order, "waits")
 			return 0, nil
@@ -52,8 +54,9 @@ func TestLent_Returned(t *testing.T) {
 	})
 }
 
-// TestLent_Yields: a worker that runs tasks of the queue again, while a task that
-// began while it was lent still waits, goes to that task between two others.
+// TestLent_Yields: a worker that runs tasks of the queue again, while a task
+// that began while it was lent still waits, goes to that task between two
+// others.
 func TestLent_Yields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
@@ -93,9 +96,9 @@ func TestLent_Yields(t *testing.T) {
 	})
 }
 
-// TestNested_LeftBehind: a task that ran on top of another one has left a goroutine
-// in a wait with its context. The task below has the worker all the same, and no
-// third task runs on it.
+// TestNested_LeftBehind: a task that ran on top of another one has left a
+// goroutine in a wait with its context. The task below has the worker all the
+// same, and no third task runs on it.
 func TestNested_LeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -127,8 +130,8 @@ func TestNested_LeftBehind(t *testing.T) {
 	})
 }
 
-// TestLent_Close: Close returns when a task has ended that began while the worker
-// was lent, and still waited when Close was called.
+// TestLent_Close: Close returns when a task has ended that began while the
+// worker was lent, and still waited when Close was called.
 func TestLent_Close(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(2, nil)
@@ -173,9 +176,9 @@ func TestLent_Goexit(t *testing.T) {
 	})
 }
 
-// TestLent_InLine: a task ends whose goroutine is in line for the worker, after a
-// wait with the task's context. The goroutine continues at once, and the task's
-// worker keeps its place in the line.
+// TestLent_InLine: a task ends whose goroutine is in line for the worker, after
+// a wait with the task's context. The goroutine continues at once, and the
+// task's worker keeps its place in the line.
 func TestLent_InLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, q := goroutines.New(1, nil), goroutines.New(1, nil)

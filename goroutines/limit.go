@@ -11,15 +11,16 @@ import (
 
 // Limit decides how many tasks of a pool run at a time; see Options.Limit.
 type Limit interface {
-	// Limit returns how many may run from now on, at least 1. It is called with the zero Event by New, and then with
-	// each event of the pool's tasks, on the goroutine of that event, one at a time. It should
-	// return quickly, and must not use the pool. While a call takes longer than a second,
-	// Limit is not called with further events.
+	// Limit returns how many may run from now on, at least 1. It is called with
+	// the zero Event by New, and then with each event of the pool's tasks, on
+	// the goroutine of that event, one at a time. It should return quickly, and
+	// must not use the pool. While a call takes longer than a second, Limit is
+	// not called with further events.
 	Limit(concert.Event) int
 }
 
-// limited has the pool follow its Limit, up to most workers if that is not 0, and returns how many it begins
-// with.
+// limited has the pool follow its Limit, up to most workers if that is not 0,
+// and returns how many it begins with.
 func (p *Pool) limited(most int) int {
 	if most == 0 || most > math.MaxInt32 {
 		most = math.MaxInt32
@@ -42,9 +43,9 @@ func (p *Pool) limited(most int) int {
 	return bounded(concert.Event{})
 }
 
-// turns lets one event at a time reach a Limit, so that an older answer does not
-// come after a newer one. A call of the Limit that does not return keeps its own
-// goroutine only: the others no longer wait for their turn.
+// turns lets one event at a time reach a Limit, so that an older answer does
+// not come after a newer one. A call of the Limit that does not return keeps
+// its own goroutine only: the others no longer wait for their turn.
 type turns struct {
 	taken chan struct{} // holds one while an event has its turn
 	stuck atomic.Bool   // a turn took longer than limitTime
@@ -74,7 +75,8 @@ func (t *turns) begin() bool {
 	case <-timeout.C:
 	}
 	if !t.stuck.Swap(true) {
-		// On another goroutine, as the handler of slog is the program's as well.
+		// On another goroutine, as the handler of slog is the program's as
+		// well.
 		go concert.CallApart(0, func() bool {
 			slog.Error("goroutines: a Limit does not return; until it does, it gets no events, and the number of workers stays as it is", "after", limitTime)
 			return true

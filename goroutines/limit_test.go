@@ -25,7 +25,8 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-// TestMapGrows has a pool get many more workers while a Map goes on: they all get work.
+// TestMapGrows has a pool get many more workers while a Map goes on: they all
+// get work.
 func TestMapGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
@@ -101,7 +102,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestMapFollows has a pool shrink and grow back, with batches of quick items in between.
+// TestMapFollows has a pool shrink and grow back, with batches of quick items
+// in between.
 func TestMapFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(100, nil)

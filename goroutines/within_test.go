@@ -27,7 +27,8 @@ func TestClose_Within(t *testing.T) {
 				if !nested {
 					return 0, closes(a)
 				}
-				// The worker of a waits for b, whose task waits for a: it is lent.
+				// The worker of a waits for b, whose task waits for a: it is
+				// lent.
 				return concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) {
 					return concert.Submit(ctx, a, func(context.Context, int) (int, error) { return 0, closes(a) }, 0).Result(ctx)
 				}, 0).Result(ctx)

@@ -32,8 +32,8 @@ func (e *badError) Unwrap() error { e.call("Unwrap"); return nil }
 // Is misbehaves.
 func (e *badError) Is(error) bool { e.call("Is"); return false }
 
-// TestGroup_BadErrors: whatever the methods of an error do, the others of its group
-// are canceled, and Run returns.
+// TestGroup_BadErrors: whatever the methods of an error do, the others of its
+// group are canceled, and Run returns.
 func TestGroup_BadErrors(t *testing.T) {
 	sleep := func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) }
 	places := map[string]func(ctx context.Context, g *loop.Group, cancel context.CancelCauseFunc, bad error) error{

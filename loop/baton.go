@@ -2,8 +2,9 @@ package loop
 
 // This file is the heart of the package: who may run.
 //
-// The baton is the right to run as a coroutine. It is one lock, in effect: mu guards what it
-// is made of, and is itself never held for longer than it takes to say who is next.
+// The baton is the right to run as a coroutine. It is one lock, in effect: mu
+// guards what it is made of, and is itself never held for longer than it takes
+// to say who is next.
 //
 //	         grant                    park: wait for something
 //	ready ------------> running --------------------------------> parked
@@ -13,21 +14,26 @@ package loop
 //	  |                                      | come back            |
 //	  +--------------------------------------+----------------------+
 //
-// 1. Who has the baton and needs it no more takes the first of the ready line, under mu
-//    (nextLocked), lets go of mu, and wakes that one (resume). So the baton is handed over,
-//    never put down while somebody is ready: nobody can take it past those who wait.
-// 2. If nobody is ready it is put down: held becomes false. From then on, whoever makes a
-//    coroutine ready, from wherever, takes it up for the first of them, still under mu
-//    (unlock does so). So when held is false the ready line is empty.
-// 3. A coroutine that is woken has had its state changed under mu by the one who woke it, once:
-//    who finds it not parked any more has come too late, and knows so. That is what keeps an
-//    item that is handed to a coroutine from being lost when the coroutine is canceled in the
-//    same instant: whoever was first decides.
-// 4. What a coroutine blocks on is interrupted after mu was let go of (release), as that is foreign code. The
-//    coroutine does not go on before that has returned, or the interrupt could hit what it does next.
+// 1. Who has the baton and needs it no more takes the first of the ready line,
+//    under mu (nextLocked), lets go of mu, and wakes that one (resume). So the
+//    baton is handed over, never put down while somebody is ready: nobody can
+//    take it past those who wait.
+// 2. If nobody is ready it is put down: held becomes false. From then on,
+//    whoever makes a coroutine ready, from wherever, takes it up for the first
+//    of them, still under mu (unlock does so). So when held is false the ready
+//    line is empty.
+// 3. A coroutine that is woken has had its state changed under mu by the one
+//    who woke it, once: who finds it not parked any more has come too late, and
+//    knows so. That is what keeps an item that is handed to a coroutine from
+//    being lost when the coroutine is canceled in the same instant: whoever was
+//    first decides.
+// 4. What a coroutine blocks on is interrupted after mu was let go of
+//    (release), as that is foreign code. The coroutine does not go on before
+//    that has returned, or the interrupt could hit what it does next.
 
-// What a coroutine is doing; guarded by Loop.mu. The arrows are drawn above; from any state
-// but ready and parked a coroutine gets to ended, once, by returning.
+// What a coroutine is doing; guarded by Loop.mu. The arrows are drawn above;
+// from any state but ready and parked a coroutine gets to ended, once, by
+// returning.
 type state uint8
 
 const (
@@ -47,11 +53,12 @@ func (l *Loop) grantLocked(t *Task) *Task {
 	return t
 }
 
-// nextLocked is called by the one who has the baton and gives it up. It returns the coroutine that
-// has it now, to be passed to unlock, or nil.
+// nextLocked is called by the one who has the baton and gives it up. It returns
+// the coroutine that has it now, to be passed to unlock, or nil.
 func (l *Loop) nextLocked() *Task { return l.nextHeededLocked(false) }
 
-// nextHeededLocked is nextLocked for one who may have looked at strangers just now.
+// nextHeededLocked is nextLocked for one who may have looked at strangers just
+// now.
 func (l *Loop) nextHeededLocked(heeded bool) *Task {
 	for ; ; heeded = false {
 		if l.ready.n > 0 {
@@ -76,8 +83,9 @@ func (l *Loop) nextHeededLocked(heeded bool) *Task {
 	return nil
 }
 
-// unlock ends what was done under mu. next is what nextLocked returned, or nil; if the baton lies
-// there, what was done may have made somebody ready, or have left nothing that could.
+// unlock ends what was done under mu. next is what nextLocked returned, or nil;
+// if the baton lies there, what was done may have made somebody ready, or have
+// left nothing that could.
 func (l *Loop) unlock(next *Task) {
 	for heeded := false; ; {
 		if next == nil && !l.held {
@@ -105,7 +113,8 @@ func (l *Loop) unlock(next *Task) {
 	}
 }
 
-// release lets go of mu, and does what had to wait for that. The strangers that it returns are to be stopped.
+// release lets go of mu, and does what had to wait for that. The strangers that
+// it returns are to be stopped.
 func (l *Loop) release() []*stranger {
 	all, ears := l.stopped, l.ears
 	l.stopped, l.ears = nil, nil
@@ -126,8 +135,8 @@ func (t *Task) resume() {
 	go work(t)
 }
 
-// wakeLocked makes a parked coroutine ready, with what its wait is to return. It reports false
-// if somebody else has done so already.
+// wakeLocked makes a parked coroutine ready, with what its wait is to return.
+// It reports false if somebody else has done so already.
 func (l *Loop) wakeLocked(t *Task, err error) bool {
 	if t.state != parked {
 		return false
@@ -154,8 +163,9 @@ func (l *Loop) wake(t *Task, err error) bool {
 	return ok
 }
 
-// parkLocked gives up the baton and returns when the coroutine was woken, with what wakeLocked
-// was told, or at once if what could end the wait has ended. It lets go of mu.
+// parkLocked gives up the baton and returns when the coroutine was woken, with
+// what wakeLocked was told, or at once if what could end the wait has ended. It
+// lets go of mu.
 //
 // Before mu is taken for it, attend is called, if c can have a foreign context.
 func (c caller) parkLocked(op op, on any, ear *stranger) error {
@@ -219,9 +229,9 @@ func (t *Task) yield() {
 	<-t.host
 }
 
-// leave gives up the baton, for as long as it takes until comeBack. If the coroutine's scope in ends
-// meanwhile, stop is called, once, maybe on another goroutine; when comeBack has returned it
-// is not running any more.
+// leave gives up the baton, for as long as it takes until comeBack. If the
+// coroutine's scope in ends meanwhile, stop is called, once, maybe on another
+// goroutine; when comeBack has returned it is not running any more.
 func (t *Task) leave(op op, in *scope, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
@@ -250,7 +260,8 @@ func (t *Task) comeBack() {
 	l.joinLocked(t)
 }
 
-// joinLocked waits for the baton, for a goroutine that comes from elsewhere. It lets go of mu.
+// joinLocked waits for the baton, for a goroutine that comes from elsewhere. It
+// lets go of mu.
 func (l *Loop) joinLocked(t *Task) {
 	if !l.held {
 		l.grantLocked(t)
@@ -267,7 +278,8 @@ func (l *Loop) joinLocked(t *Task) {
 // interrupter ends what a coroutine is blocked on.
 type interrupter interface{ interrupt() }
 
-// stopped is what remains to be done when mu is let go of: an interrupt, which is foreign code.
+// stopped is what remains to be done when mu is let go of: an interrupt, which
+// is foreign code.
 type stopped struct {
 	task *Task
 	stop interrupter

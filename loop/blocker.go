@@ -2,8 +2,8 @@ package loop
 
 import "context"
 
-// blocker takes a coroutine out of the loop for something that blocks and can be stopped. It
-// belongs to the coroutine.
+// blocker takes a coroutine out of the loop for something that blocks and can
+// be stopped. It belongs to the coroutine.
 type blocker struct {
 	scope   *scope
 	derived *derived // if the context is one that package context has made, else nil
@@ -30,8 +30,9 @@ func (b *blocker) caller() caller {
 	return caller{scope: b.scope}
 }
 
-// start leaves the loop, until end. If the context ends meanwhile, stop is called; if it has ended before, its
-// cause is returned, and there is nothing to end.
+// start leaves the loop, until end. If the context ends meanwhile, stop is
+// called; if it has ended before, its cause is returned, and there is nothing
+// to end.
 func (b *blocker) start(op op, stop interrupter) error {
 	t := b.scope.task
 	t.check(op)
@@ -56,8 +57,8 @@ func (d *derived) attend(stop interrupter) {
 	})
 }
 
-// end comes back into the loop, when stop is not running any more. It returns the cause if the context has
-// ended.
+// end comes back into the loop, when stop is not running any more. It returns
+// the cause if the context has ended.
 func (b *blocker) end() error {
 	if d := b.derived; d != nil && d.detach != nil {
 		if !d.detach() {

@@ -9,7 +9,8 @@ import (
 	"concert/loop"
 )
 
-// TestBorder: a context that is not the running coroutine's is refused, with the rule.
+// TestBorder: a context that is not the running coroutine's is refused, with
+// the rule.
 func TestBorder(t *testing.T) {
 	calls := map[string]func(ctx context.Context){
 		"Sleep": func(ctx context.Context) { loop.Sleep(ctx, time.Second) },

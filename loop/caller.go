@@ -7,8 +7,8 @@ import (
 	"concert"
 )
 
-// caller is a coroutine that calls a function of this package, and what may end its waits: the
-// scope, or foreign, or nothing.
+// caller is a coroutine that calls a function of this package, and what may end
+// its waits: the scope, or foreign, or nothing.
 type caller struct {
 	scope    *scope          // the innermost of its contexts that is this package's
 	foreign  context.Context // made from it by package context, and may end earlier; else nil
@@ -72,8 +72,9 @@ func (t *Task) misused(op op) {
 	panic(fmt.Sprintf("loop: %s with the context of %s while %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
 }
 
-// awaits is runs for a function that may wait: it fails if the context has ended, after the others had
-// their turn, so that not even a coroutine that ignores it keeps them from running.
+// awaits is runs for a function that may wait: it fails if the context has
+// ended, after the others had their turn, so that not even a coroutine that
+// ignores it keeps them from running.
 func awaits(ctx context.Context, op op) (caller, error) {
 	c := runs(ctx, op)
 	return c, c.await()
@@ -89,7 +90,8 @@ func (c caller) await() error {
 	return err
 }
 
-// fail lets others run before an await fails, so that not even a coroutine that tries again and again keeps them from it.
+// fail lets others run before an await fails, so that not even a coroutine that
+// tries again and again keeps them from it.
 func (c caller) fail(err error) error {
 	c.task().yield()
 	return err
@@ -114,7 +116,8 @@ func (c caller) ended() error {
 	return nil
 }
 
-// overLocked is whether the scope has ended, for one who has locked mu and asked ended before.
+// overLocked is whether the scope has ended, for one who has locked mu and
+// asked ended before.
 func (c caller) overLocked() error {
 	if s := c.in(); s != nil && s.over.Load() {
 		return s.cause
@@ -130,7 +133,8 @@ func (c caller) attend() *stranger {
 	return c.task().loop.listen(c.task(), c.foreign)
 }
 
-// expose is for a scope with a stranger above, which may have ended just now, and whose goroutine has not told us yet.
+// expose is for a scope with a stranger above, which may have ended just now,
+// and whose goroutine has not told us yet.
 func (s *scope) expose() {
 	l := s.task.loop
 	var above []*stranger

@@ -71,7 +71,8 @@ func (l *Loop) stuckLocked() bool {
 	return l.live > 0 && l.outside == 0 && len(l.strangers.of) == 0 && l.portals == 0 && len(l.timers.heap) == 0
 }
 
-// breakLocked is called when the loop is stuck. It ends all waits, and reports whether there were any.
+// breakLocked is called when the loop is stuck. It ends all waits, and reports
+// whether there were any.
 func (l *Loop) breakLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
@@ -92,7 +93,8 @@ func (l *Loop) breakLocked() bool {
 	return l.ready.n > 0
 }
 
-// locate is called by a coroutine that was woken by the error, to say where it waited.
+// locate is called by a coroutine that was woken by the error, to say where it
+// waited.
 func (e *DeadlockError) locate(t *Task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -14,7 +14,8 @@ import (
 	"concert/loop"
 )
 
-// TestDeadlock: when all wait for each other, all are told, with who waits for what and where.
+// TestDeadlock: when all wait for each other, all are told, with who waits for
+// what and where.
 func TestDeadlock(t *testing.T) {
 	_, _, here, _ := runtime.Caller(0)
 	at := func(format string, offsets ...int) string { // with lines counted from here
@@ -63,7 +64,8 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
-// TestDeadlockShielded: who has shielded himself is told, too, and who swallows it does not hide it.
+// TestDeadlockShielded: who has shielded himself is told, too, and who swallows
+// it does not hide it.
 func TestDeadlockShielded(t *testing.T) {
 	told := 0
 	err := run(t, func(ctx context.Context, g *loop.Group) error {

@@ -4,7 +4,8 @@ package loop_test
 
 import "syscall"
 
-// descriptors has the process be allowed to have n open files, if possible, and returns how many it may have.
+// descriptors has the process be allowed to have n open files, if possible, and
+// returns how many it may have.
 func descriptors(n int) int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

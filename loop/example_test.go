@@ -53,8 +53,8 @@ func Example() {
 	// <nil>
 }
 
-// Coroutines are children of a group, which waits for them. None is forgotten, and no error is lost: the first one cancels
-// the siblings.
+// Coroutines are children of a group, which waits for them. None is forgotten,
+// and no error is lost: the first one cancels the siblings.
 func ExampleWithGroup() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, _ *loop.Group) error {
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
@@ -74,7 +74,8 @@ func ExampleWithGroup() {
 	// no such host
 }
 
-// Two coroutines change the same account and need no lock, as neither awaits between its look and its change.
+// Two coroutines change the same account and need no lock, as neither awaits
+// between its look and its change.
 func ExampleRun() {
 	err := loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		account := 100
@@ -303,7 +304,8 @@ func ExampleEvent() {
 	// coroutine 1 goes on
 }
 
-// A lock is for what must not be interleaved although it awaits: two lines of one conversation.
+// A lock is for what must not be interleaved although it awaits: two lines of
+// one conversation.
 func ExampleMutex() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		var conversation loop.Mutex
@@ -372,7 +374,8 @@ func ExampleCond() {
 	// Output: there are 3
 }
 
-// What computes for long is handed to an executor. Its future can be awaited like any other.
+// What computes for long is handed to an executor. Its future can be awaited
+// like any other.
 func ExampleOffload() {
 	sum := func(_ context.Context, n int) (sum int, err error) {
 		for i := range n {
@@ -425,7 +428,8 @@ func ExamplePortal() {
 	// Output: map[visits:1] <nil>
 }
 
-// A pool whose tasks are coroutines of a loop: Submit and Map reach into it as into any executor.
+// A pool whose tasks are coroutines of a loop: Submit and Map reach into it as
+// into any executor.
 func ExamplePortal_executor() {
 	portal := loop.Open(context.Background(), nil)
 	defer portal.Close()

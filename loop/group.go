@@ -85,7 +85,8 @@ func (g *Group) do(body func() error) error {
 // errDone is the cause for background children to end, and for those of Cancel.
 var errDone error = canceled("loop: the group is done")
 
-// join waits until the children have ended: first those that are waited for, then, canceled, the rest.
+// join waits until the children have ended: first those that are waited for,
+// then, canceled, the rest.
 func (g *Group) join() {
 	g.wait(func() bool { return g.live == g.background })
 	if g.live > 0 {
@@ -118,11 +119,12 @@ func (g *Group) Cancel() {
 	l.unlock(nil)
 }
 
-// Go starts a coroutine in the group. It does not run before the caller's next await. A child of a group
-// whose context has ended never runs; it has the cause as its error.
+// Go starts a coroutine in the group. It does not run before the caller's next
+// await. A child of a group whose context has ended never runs; it has the
+// cause as its error.
 //
-// Go must be called by a coroutine of the loop, before the group has ended; it panics
-// if it sees that it is not so.
+// Go must be called by a coroutine of the loop, before the group has ended; it
+// panics if it sees that it is not so.
 func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Go with a nil function")
@@ -170,7 +172,8 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	return t
 }
 
-// spawn starts a coroutine. The one who wants it is skip calls up, or 0, if the place of its function says more.
+// spawn starts a coroutine. The one who wants it is skip calls up, or 0, if the
+// place of its function says more.
 func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	t := g.make(b, function, skip)
 	l := t.loop
@@ -182,7 +185,8 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	return t
 }
 
-// make returns a child that is in no line yet. The one who makes it is skip calls up.
+// make returns a child that is in no line yet. The one who makes it is skip
+// calls up.
 func (g *Group) make(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
 	if g.ctx.exposed {
@@ -247,8 +251,8 @@ type siblingFailed struct {
 	err error
 }
 
-// Error says who failed and how. Only here is the error of the program asked for
-// its text: its method may fail, or not return.
+// Error says who failed and how. Only here is the error of the program asked
+// for its text: its method may fail, or not return.
 func (e *siblingFailed) Error() string {
 	return "loop: canceled, because " + e.who + " failed: " + concert.ErrorText(e.err)
 }
@@ -259,8 +263,8 @@ func (e *siblingFailed) Is(target error) bool { return target == context.Cancele
 // methodTime is how long the methods of an error may take that the loop asks.
 const methodTime = time.Second
 
-// isEcho calls echoes for errors of the program, whose methods may panic, end their
-// goroutine or not return. An error with such a method is no echo.
+// isEcho calls echoes for errors of the program, whose methods may panic, end
+// their goroutine or not return. An error with such a method is no echo.
 func isEcho(err, cause error) bool {
 	if !hasMethods(err) && !hasMethods(cause) {
 		return echoes(err, cause) // it calls none
@@ -280,8 +284,8 @@ func hasMethods(err error) bool {
 	return false
 }
 
-// echoes reports whether an error says no more than that a context has ended with a cause. Of one that
-// joins several all have to; a panic says more.
+// echoes reports whether an error says no more than that a context has ended
+// with a cause. Of one that joins several all have to; a panic says more.
 func echoes(err, cause error) bool {
 	switch e := err.(type) {
 	case *concert.PanicError:

@@ -25,7 +25,8 @@ func sleeps(d time.Duration, err error) func(context.Context) error {
 	}
 }
 
-// TestGroupWaits: WithGroup returns when all children have ended, those that children started included.
+// TestGroupWaits: WithGroup returns when all children have ended, those that
+// children started included.
 func TestGroupWaits(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		start := time.Now()
@@ -44,7 +45,8 @@ func TestGroupWaits(t *testing.T) {
 	})
 }
 
-// TestGroupErrors: the first error cancels the siblings; those that only say so are left out, others are joined.
+// TestGroupErrors: the first error cancels the siblings; those that only say so
+// are left out, others are joined.
 func TestGroupErrors(t *testing.T) {
 	other := errors.New("other")
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
@@ -90,7 +92,8 @@ func TestGroupOfEOF(t *testing.T) {
 	}
 }
 
-// TestGroupNeverBegun: siblings of a failed child that have not begun never do, nor do those started later.
+// TestGroupNeverBegun: siblings of a failed child that have not begun never do,
+// nor do those started later.
 func TestGroupNeverBegun(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { return errTest })
@@ -111,7 +114,8 @@ func TestGroupNeverBegun(t *testing.T) {
 	}
 }
 
-// TestGroupFromOutside: a group whose context ends from outside has that cause, if anybody noticed.
+// TestGroupFromOutside: a group whose context ends from outside has that cause,
+// if anybody noticed.
 func TestGroupFromOutside(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		for name, make := range map[string]func(context.Context) (context.Context, func()){
@@ -157,7 +161,8 @@ func TestGroupCancel(t *testing.T) {
 	})
 }
 
-// TestTaskCancel: a child that is canceled by itself is no failure of its group, unless it makes one of it.
+// TestTaskCancel: a child that is canceled by itself is no failure of its
+// group, unless it makes one of it.
 func TestTaskCancel(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		a := g.Go(sleeps(time.Hour, nil))
@@ -183,7 +188,8 @@ func TestTaskCancel(t *testing.T) {
 	}
 }
 
-// TestBackground: such children live as long as the rest, and are then canceled and waited for.
+// TestBackground: such children live as long as the rest, and are then canceled
+// and waited for.
 func TestBackground(t *testing.T) {
 	ticks, cleaned := 0, false
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -207,7 +213,8 @@ func TestBackground(t *testing.T) {
 	}
 }
 
-// TestAfter: a call in time, also when its group is done for otherwise; or called off.
+// TestAfter: a call in time, also when its group is done for otherwise; or
+// called off.
 func TestAfter(t *testing.T) {
 	var got []string
 	start := time.Now()
@@ -234,7 +241,8 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-// TestSpawn: a result is there for all who wait, in the loop or by a canceled wait.
+// TestSpawn: a result is there for all who wait, in the loop or by a canceled
+// wait.
 func TestSpawn(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })
@@ -259,7 +267,8 @@ func TestSpawn(t *testing.T) {
 	}
 }
 
-// TestGather: values in order; the first error ends the rest, and a panic is one.
+// TestGather: values in order; the first error ends the rest, and a panic is
+// one.
 func TestGather(t *testing.T) {
 	after := func(d time.Duration, v int, err error) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
@@ -320,7 +329,8 @@ func TestGather(t *testing.T) {
 	})
 }
 
-// TestPanic_Name: the error of a coroutine that panicked has the coroutine's name.
+// TestPanic_Name: the error of a coroutine that panicked has the coroutine's
+// name.
 func TestPanic_Name(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { panic("out of cheese") }).SetName("page %d", 3)

@@ -6,9 +6,9 @@ import (
 	"concert"
 )
 
-// host is a goroutine that coroutines run on. One that has ended leaves it to another which has
-// not begun, if that is the next to run: so a thousand short coroutines need one goroutine, and no
-// switch between them.
+// host is a goroutine that coroutines run on. One that has ended leaves it to
+// another which has not begun, if that is the next to run: so a thousand short
+// coroutines need one goroutine, and no switch between them.
 //
 // It is a channel with room for one; a token means: you have the baton.
 type host chan struct{}
@@ -43,8 +43,9 @@ func work(t *Task) {
 	}
 }
 
-// run runs the coroutine to its end, and returns the next one if that is to run on this goroutine; else the
-// baton has been handed on. again says whether it can.
+// run runs the coroutine to its end, and returns the next one if that is to run
+// on this goroutine; else the baton has been handed on. again says whether it
+// can.
 func (t *Task) run(again bool) (next *Task) {
 	returned := false
 	var err error
@@ -75,8 +76,8 @@ func (t *Task) run(again bool) (next *Task) {
 	return nil
 }
 
-// finish ends the coroutine and gives up the baton. If the next one has not begun and may run on
-// this goroutine, it is returned.
+// finish ends the coroutine and gives up the baton. If the next one has not
+// begun and may run on this goroutine, it is returned.
 func (t *Task) finish(err error, again bool) (next *Task) {
 	l := t.loop
 	t.err = err

@@ -2,8 +2,8 @@ package loop
 
 import "math/rand/v2"
 
-// line is a queue of coroutines that are ready, linked through Task.next. If they are to be taken at random they are in a
-// slice instead.
+// line is a queue of coroutines that are ready, linked through Task.next. If
+// they are to be taken at random they are in a slice instead.
 type line struct {
 	first, last *Task
 	n           int
@@ -47,9 +47,10 @@ func (q *line) pop() *Task {
 	return t
 }
 
-// waiters is a queue of parked coroutines, first come first served, linked through
-// Task.before and Task.behind. It belongs to the one who has the baton. One that was canceled
-// is still in it until it has had the baton, and is passed over.
+// waiters is a queue of parked coroutines, first come first served, linked
+// through Task.before and Task.behind. It belongs to the one who has the baton.
+// One that was canceled is still in it until it has had the baton, and is
+// passed over.
 type waiters struct{ first, last *Task }
 
 func (w *waiters) push(t *Task) {
@@ -80,7 +81,8 @@ func (w *waiters) remove(t *Task) {
 	t.line, t.before, t.behind = nil, nil, nil
 }
 
-// wait parks the caller until wakeOne or wakeAll comes to it, or its context ends.
+// wait parks the caller until wakeOne or wakeAll comes to it, or its context
+// ends.
 func (w *waiters) wait(c caller, op op, on any) error {
 	ear := c.attend()
 	w.push(c.task())

@@ -17,7 +17,8 @@ import (
 
 type testKey struct{}
 
-// run runs main in a loop in a synctest bubble, which also sees to it that no goroutine is left.
+// run runs main in a loop in a synctest bubble, which also sees to it that no
+// goroutine is left.
 func run(t *testing.T, main func(ctx context.Context, g *loop.Group) error) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { err = loop.Run(t.Context(), nil, main) })
@@ -43,7 +44,8 @@ func panics(fn func()) (text string) {
 	return "no panic"
 }
 
-// TestOneAtATime: between two awaits no other coroutine runs, and the race detector agrees.
+// TestOneAtATime: between two awaits no other coroutine runs, and the race
+// detector agrees.
 func TestOneAtATime(t *testing.T) {
 	counts := map[int]int{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -71,7 +73,8 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
-// TestTurns: coroutines run in the order in which they were started, and take turns.
+// TestTurns: coroutines run in the order in which they were started, and take
+// turns.
 func TestTurns(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -92,7 +95,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestSleep: sleepers wake by their time, and those with the same time in the order in which they began.
+// TestSleep: sleepers wake by their time, and those with the same time in the
+// order in which they began.
 func TestSleep(t *testing.T) {
 	var got []int
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -128,7 +132,8 @@ func TestSleepForEver(t *testing.T) {
 	}
 }
 
-// TestRunContext: the end of Run's context reaches all coroutines, with its cause, and Run waits for them.
+// TestRunContext: the end of Run's context reaches all coroutines, with its
+// cause, and Run waits for them.
 func TestRunContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		why := errors.New("why")
@@ -163,7 +168,8 @@ func TestRunContext(t *testing.T) {
 	})
 }
 
-// TestRunEnded: in a loop whose context has ended main runs, and awaits nothing.
+// TestRunEnded: in a loop whose context has ended main runs, and awaits
+// nothing.
 func TestRunEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -178,7 +184,8 @@ func TestRunEnded(t *testing.T) {
 	}
 }
 
-// TestPanics: a panic or a Goexit in a coroutine is its error, with the stack, and ends nobody but its siblings' waits.
+// TestPanics: a panic or a Goexit in a coroutine is its error, with the stack,
+// and ends nobody but its siblings' waits.
 func TestPanics(t *testing.T) {
 	for name, c := range map[string]struct {
 		fn    func()
@@ -213,7 +220,8 @@ func TestPanics(t *testing.T) {
 
 func explode() { panic("boom") }
 
-// TestMainPanics: a panic in main, or in the body of a group, goes on in its caller when the children have ended.
+// TestMainPanics: a panic in main, or in the body of a group, goes on in its
+// caller when the children have ended.
 func TestMainPanics(t *testing.T) {
 	ended := 0
 	child := func(ctx context.Context) error {
@@ -241,7 +249,8 @@ func TestMainPanics(t *testing.T) {
 	}
 }
 
-// TestMainGoexit: main may end its goroutine, as t.FailNow does; the children are ended first.
+// TestMainGoexit: main may end its goroutine, as t.FailNow does; the children
+// are ended first.
 func TestMainGoexit(t *testing.T) {
 	ended, returned := false, false
 	done := make(chan struct{})
@@ -264,7 +273,8 @@ func TestMainGoexit(t *testing.T) {
 	}
 }
 
-// TestMany: coroutines that are started in turn, end, and use each other's goroutines.
+// TestMany: coroutines that are started in turn, end, and use each other's
+// goroutines.
 func TestMany(t *testing.T) {
 	sum := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -297,7 +307,8 @@ func TestMany(t *testing.T) {
 	}
 }
 
-// TestNested: a loop in a coroutine panics, and says what to do; in Block it works.
+// TestNested: a loop in a coroutine panics, and says what to do; in Block it
+// works.
 func TestNested(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner := func() error {

@@ -10,16 +10,21 @@ import (
 	"concert"
 )
 
-// Conn returns c as the calling coroutine uses it: a Read and a Write let other coroutines run while they
-// wait, and end when ctx does, with its cause. So whatever reads from a [net.Conn] can be used in a coroutine,
-// package bufio and encoding/json for example, unless it does so on goroutines of its own, as an http.Client does: that
-// is for [Block]. It is for the coroutine to which ctx belongs; another makes
-// a Conn of its own, from c or from this one. One coroutine at a time may read, and one write. Close may be called by
-// anybody; one that may take its time, as that of a TLS connection, is better called in [Block].
+// Conn returns c as the calling coroutine uses it: a Read and a Write let other
+// coroutines run while they wait, and end when ctx does, with its cause. So
+// whatever reads from a [net.Conn] can be used in a coroutine, package bufio
+// and encoding/json for example, unless it does so on goroutines of its own, as
+// an http.Client does: that is for [Block]. It is for the coroutine to which
+// ctx belongs; another makes a Conn of its own, from c or from this one. One
+// coroutine at a time may read, and one write. Close may be called by anybody;
+// one that may take its time, as that of a TLS connection, is better called in
+// [Block].
 //
-// A Read or Write that has ended with ctx leaves c usable: with another context, a timeout of one request say, it
-// goes on. What a Read had got by then is returned, and no error. A Write that ended may have written part. Deadlines are set
-// through this Conn, or not at all, as it needs those of c itself.
+// A Read or Write that has ended with ctx leaves c usable: with another
+// context, a timeout of one request say, it goes on. What a Read had got by
+// then is returned, and no error. A Write that ended may have written part.
+// Deadlines are set through this Conn, or not at all, as it needs those of c
+// itself.
 func Conn(ctx context.Context, c net.Conn) net.Conn {
 	var set *deadlines
 	if view, ok := c.(*conn); ok {
@@ -28,8 +33,9 @@ func Conn(ctx context.Context, c net.Conn) net.Conn {
 	return &conn{Conn: c, blocker: blockerOf(runs(ctx, opConn)), deadlines: set}
 }
 
-// conn is a Conn. Its fields belong to its coroutine. An idle connection is to need little: a
-// Read has few and small frames on the stack, so that a goroutine's first two kilobytes are enough.
+// conn is a Conn. Its fields belong to its coroutine. An idle connection is to
+// need little: a Read has few and small frames on the stack, so that a
+// goroutine's first two kilobytes are enough.
 type conn struct {
 	net.Conn
 	blocker
@@ -187,7 +193,8 @@ type closing struct{ net.Listener }
 
 func (c closing) interrupt() { c.Close() }
 
-// temporary reports whether Accept may succeed later, as with too many open files.
+// temporary reports whether Accept may succeed later, as with too many open
+// files.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
@@ -219,8 +226,8 @@ func (c *connection) finish(t *Task, err error) {
 	}
 }
 
-// logApart logs on another goroutine, since the handler of slog is the program's,
-// and waits for it for a second at most.
+// logApart logs on another goroutine, since the handler of slog is the
+// program's, and waits for it for a second at most.
 func logApart(log func(string, ...any), text string, args ...any) {
 	concert.CallApart(methodTime, func() bool { log(text, args...); return true })
 }

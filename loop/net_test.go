@@ -44,7 +44,8 @@ func quiet(t testing.TB) {
 	})
 }
 
-// TestServe: connections share state without a lock, through packages that know nothing of loops.
+// TestServe: connections share state without a lock, through packages that know
+// nothing of loops.
 func TestServe(t *testing.T) {
 	quiet(t)
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -102,8 +103,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestConnCancel: a Read and a Write that are canceled end, and the connection goes on with another context. Nothing
-// that was read is lost.
+// TestConnCancel: a Read and a Write that are canceled end, and the connection
+// goes on with another context. Nothing that was read is lost.
 func TestConnCancel(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -163,7 +164,8 @@ func TestConnCancel(t *testing.T) {
 	}
 }
 
-// TestConnDeadline: a deadline that the user has set is one, before and after a Read that was canceled.
+// TestConnDeadline: a deadline that the user has set is one, before and after a
+// Read that was canceled.
 func TestConnDeadline(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -264,8 +266,8 @@ func (l *failing) Accept() (net.Conn, error) {
 	}
 }
 
-// TestServeErrors: with too many open files it tries again; a listener that fails for good is an error, and ends those
-// that are handled.
+// TestServeErrors: with too many open files it tries again; a listener that
+// fails for good is an error, and ends those that are handled.
 // TestServe_LogFails: a handler of slog that fails costs a line of the log, and
 // not the program.
 func TestServe_LogFails(t *testing.T) {

@@ -1,7 +1,7 @@
 package loop
 
-// op is a function that is given a coroutine's context, for messages; in a byte, as each
-// coroutine has one.
+// op is a function that is given a coroutine's context, for messages; in a
+// byte, as each coroutine has one.
 type op uint8
 
 const (

@@ -27,8 +27,8 @@ func (o *origin) look(skip int) {
 	o.site = pcs[0]
 }
 
-// describe returns the function's name, as package.Function, and the place where the coroutine was started, or that of
-// its function, as file:line.
+// describe returns the function's name, as package.Function, and the place
+// where the coroutine was started, or that of its function, as file:line.
 func (o *origin) describe() (name, place string) {
 	o.once.Do(func() { o.name, o.place = o.called(), o.where() })
 	return o.name, o.place

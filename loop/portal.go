@@ -13,8 +13,9 @@ import (
 //
 //	pool := goroutines.New(64, &goroutines.Options{Lock: portal})
 //
-// the tasks of a pool are coroutines of the loop, up to 64 at a time: Submit, Map and futures reach
-// into the loop as they do into any executor. In Python that is run_coroutine_threadsafe.
+// the tasks of a pool are coroutines of the loop, up to 64 at a time: Submit,
+// Map and futures reach into the loop as they do into any executor. In Python
+// that is run_coroutine_threadsafe.
 type Portal struct {
 	group *Group
 	task  *Task // parked for as long as the portal is open
@@ -149,7 +150,8 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	return err
 }
 
-// errNotReturned is what those see who wait for a coroutine whose panic goes on in the caller of Portal.Run.
+// errNotReturned is what those see who wait for a coroutine whose panic goes on
+// in the caller of Portal.Run.
 var errNotReturned = errors.New("loop: the function has panicked or called runtime.Goexit")
 
 // Close closes the portal: no goroutine can enter any longer. If the portal

@@ -17,7 +17,8 @@ import (
 	"concert/loop"
 )
 
-// TestPortal: other goroutines run functions in the loop, one at a time with its coroutines.
+// TestPortal: other goroutines run functions in the loop, one at a time with
+// its coroutines.
 func TestPortal(t *testing.T) {
 	n := 0
 	p := loop.Open(t.Context(), nil)
@@ -59,8 +60,9 @@ func TestPortal(t *testing.T) {
 	}
 }
 
-// TestPortalEnds: contexts of those inside end with the one that they brought and with the group, and their errors are
-// nobody else's. A panic goes on in the caller.
+// TestPortalEnds: contexts of those inside end with the one that they brought
+// and with the group, and their errors are nobody else's. A panic goes on in
+// the caller.
 func TestPortalEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -95,7 +97,8 @@ func TestPortalEnds(t *testing.T) {
 	})
 }
 
-// TestPortalOfGroup: a group waits for its portal to be closed, and for those who are inside then.
+// TestPortalOfGroup: a group waits for its portal to be closed, and for those
+// who are inside then.
 func TestPortalOfGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -112,7 +115,8 @@ func TestPortalOfGroup(t *testing.T) {
 		if took := time.Since(start); err != nil || took != 2*time.Hour {
 			t.Errorf("Run() = %v after %v", err, took)
 		}
-		// One that closes before anything has run, and one of a group that never came so far.
+		// One that closes before anything has run, and one of a group that
+		// never came so far.
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			g.Portal().Close()
 			var late *loop.Portal
@@ -128,7 +132,8 @@ func TestPortalOfGroup(t *testing.T) {
 	})
 }
 
-// TestExecutor: with a portal as its lock a pool's tasks are coroutines: Submit, Map and futures reach into the loop.
+// TestExecutor: with a portal as its lock a pool's tasks are coroutines:
+// Submit, Map and futures reach into the loop.
 func TestExecutor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := loop.Open(t.Context(), nil)
@@ -179,8 +184,8 @@ func TestExecutor(t *testing.T) {
 	})
 }
 
-// TestOffload: while an executor works other coroutines run; a canceled wait cancels the task. All waits of package concert
-// let the loop go on.
+// TestOffload: while an executor works other coroutines run; a canceled wait
+// cancels the task. All waits of package concert let the loop go on.
 func TestOffload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(2, nil)
@@ -239,7 +244,8 @@ func TestOffload(t *testing.T) {
 	})
 }
 
-// TestBlock: what fn does is passed on, a panic and a Goexit too, with the coroutine back in the loop.
+// TestBlock: what fn does is passed on, a panic and a Goexit too, with the
+// coroutine back in the loop.
 func TestBlock(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		if err := loop.Block(ctx, func() error { return errTest }); err != errTest {
@@ -302,7 +308,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// TestVirtual: the time jumps when all sleep, and stands still while one is in Block.
+// TestVirtual: the time jumps when all sleep, and stands still while one is in
+// Block.
 func TestVirtual(t *testing.T) {
 	real := time.Now()
 	err := loop.Run(t.Context(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {

@@ -67,8 +67,8 @@ func (q *Queue[T]) TryPut(v T) bool {
 	return true
 }
 
-// Get removes the first item and returns it. If the queue is empty, it waits for
-// an item, and returns the cause of ctx if ctx ends first. If the queue is
+// Get removes the first item and returns it. If the queue is empty, it waits
+// for an item, and returns the cause of ctx if ctx ends first. If the queue is
 // closed and empty, it returns [ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	c, err := awaits(ctx, opQueueGet)

@@ -53,7 +53,8 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// TestQueueClose: those who wait for items or for room are told; All ends with the context's cause.
+// TestQueueClose: those who wait for items or for room are told; All ends with
+// the context's cause.
 func TestQueueClose(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		empty, full := loop.NewQueue[string](1), loop.NewQueue[string](1)
@@ -86,8 +87,8 @@ func TestQueueClose(t *testing.T) {
 	})
 }
 
-// TestQueueGetters: items go to those who wait in their order, past one that was canceled in the
-// same instant.
+// TestQueueGetters: items go to those who wait in their order, past one that
+// was canceled in the same instant.
 func TestQueueGetters(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -118,8 +119,9 @@ func TestQueueGetters(t *testing.T) {
 	}
 }
 
-// TestQueueAgainstModel: whatever is canceled when, an item is got once or still there, and each
-// producer's come in order. Puts that failed have put nothing.
+// TestQueueAgainstModel: whatever is canceled when, an item is got once or
+// still there, and each producer's come in order. Puts that failed have put
+// nothing.
 func TestQueueAgainstModel(t *testing.T) {
 	seeds := 2000
 	if raceEnabled {

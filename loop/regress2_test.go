@@ -17,8 +17,9 @@ import (
 
 // More cases that once failed.
 
-// TestEndedIsNoDeadlock: when the context of Run or of Portal.Run has ended, waits end with its cause, however soon; and
-// while that of Portal.Run has not, there is something to wait for.
+// TestEndedIsNoDeadlock: when the context of Run or of Portal.Run has ended,
+// waits end with its cause, however soon; and while that of Portal.Run has not,
+// there is something to wait for.
 func TestEndedIsNoDeadlock(t *testing.T) {
 	for range 100 {
 		for _, virtual := range []bool{false, true} {
@@ -56,7 +57,8 @@ func TestEndedIsNoDeadlock(t *testing.T) {
 	})
 }
 
-// TestStallBeside: the stack in a report is that of the culprit, whatever else is outside of the loop.
+// TestStallBeside: the stack in a report is that of the culprit, whatever else
+// is outside of the loop.
 func TestStallBeside(t *testing.T) {
 	var deep func(n int)
 	deep = func(n int) {
@@ -129,7 +131,8 @@ func TestStallBeside(t *testing.T) {
 	}
 }
 
-// TestVirtualDeadline: a deadline of virtual time is the loop's alone; package context, net and executors go by theirs.
+// TestVirtualDeadline: a deadline of virtual time is the loop's alone; package
+// context, net and executors go by theirs.
 func TestVirtualDeadline(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
@@ -172,7 +175,8 @@ func (c traced) Err() error {
 	return c.Context.Err()
 }
 
-// TestForeignContext: the methods of contexts are not called with anything locked.
+// TestForeignContext: the methods of contexts are not called with anything
+// locked.
 func TestForeignContext(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := context.WithCancel(ctx)
@@ -184,7 +188,8 @@ func TestForeignContext(t *testing.T) {
 	})
 }
 
-// TestGroupOfEnded: children of a group whose context package context has ended never begin.
+// TestGroupOfEnded: children of a group whose context package context has ended
+// never begin.
 func TestGroupOfEnded(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		derived, cancel := context.WithCancel(ctx)
@@ -199,7 +204,8 @@ func TestGroupOfEnded(t *testing.T) {
 	}
 }
 
-// slowly is a connection whose Close takes its time, as that of a TLS connection may.
+// slowly is a connection whose Close takes its time, as that of a TLS
+// connection may.
 type slowly struct{ net.Conn }
 
 func (c slowly) Close() error {
@@ -231,7 +237,8 @@ func (l *accepts) Close() error {
 }
 func (l *accepts) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestSlowClose: a connection that takes its time to close keeps nobody from running.
+// TestSlowClose: a connection that takes its time to close keeps nobody from
+// running.
 func TestSlowClose(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
@@ -251,7 +258,8 @@ func TestSlowClose(t *testing.T) {
 	})
 }
 
-// TestServeOrder: the listener is closed before those who are handled are waited for.
+// TestServeOrder: the listener is closed before those who are handled are
+// waited for.
 func TestServeOrder(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
@@ -277,7 +285,8 @@ func TestServeOrder(t *testing.T) {
 	})
 }
 
-// TestSlowInterruptOfOthers: an interrupt that takes its time holds up nobody but whom it interrupts.
+// TestSlowInterruptOfOthers: an interrupt that takes its time holds up nobody
+// but whom it interrupts.
 func TestSlowInterruptOfOthers(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
@@ -323,7 +332,8 @@ func TestOddErrors(t *testing.T) {
 	}
 }
 
-// TestVisitors: a coroutine that has come in by a portal is one for all, while it waits to come in and when it has panicked.
+// TestVisitors: a coroutine that has come in by a portal is one for all, while
+// it waits to come in and when it has panicked.
 func TestVisitors(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()

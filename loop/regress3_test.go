@@ -13,7 +13,8 @@ import (
 
 // And more of them.
 
-// TestRunEndsEarly: the end of Run's context is heard of, also if it comes just when Run begins.
+// TestRunEndsEarly: the end of Run's context is heard of, also if it comes just
+// when Run begins.
 func TestRunEndsEarly(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	cancel(errTest)
@@ -25,7 +26,8 @@ func TestRunEndsEarly(t *testing.T) {
 	}
 }
 
-// TestCloseElsewhere: a connection may be closed by any goroutine, and that does not take the loop from anybody.
+// TestCloseElsewhere: a connection may be closed by any goroutine, and that
+// does not take the loop from anybody.
 func TestCloseElsewhere(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inside := 0
@@ -59,7 +61,8 @@ func virtually(t *testing.T, main func(ctx context.Context, g *loop.Group) error
 	}
 }
 
-// TestLayers: a context of package context below one of the loop's, and so on, ends before virtual time goes on.
+// TestLayers: a context of package context below one of the loop's, and so on,
+// ends before virtual time goes on.
 func TestLayers(t *testing.T) {
 	virtually(t, func(ctx context.Context, g *loop.Group) error {
 		var cancel context.CancelCauseFunc
@@ -86,7 +89,8 @@ func TestLayers(t *testing.T) {
 	})
 }
 
-// TestOwnCancel: nor does it when a coroutine cancels a context of package context, in a group or without.
+// TestOwnCancel: nor does it when a coroutine cancels a context of package
+// context, in a group or without.
 func TestOwnCancel(t *testing.T) {
 	for range 100 {
 		virtually(t, func(ctx context.Context, g *loop.Group) error {
@@ -112,7 +116,8 @@ func TestOwnCancel(t *testing.T) {
 	}
 }
 
-// hooked is a context that calls a function the next time that it is asked for its error.
+// hooked is a context that calls a function the next time that it is asked for
+// its error.
 type hooked struct {
 	context.Context
 	done chan struct{}
@@ -128,7 +133,8 @@ func (c hooked) Err() error {
 	return c.Context.Err()
 }
 
-// TestWhileLooking: what happens while the loop looks at contexts is looked at as well.
+// TestWhileLooking: what happens while the loop looks at contexts is looked at
+// as well.
 func TestWhileLooking(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	loop.Run(outer, &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
@@ -182,7 +188,8 @@ func TestVisitorOfLeft(t *testing.T) {
 	})
 }
 
-// TestInterruptsTogether: of several that are interrupted together none waits for the others.
+// TestInterruptsTogether: of several that are interrupted together none waits
+// for the others.
 func TestInterruptsTogether(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		short, cancel := loop.WithTimeout(ctx, time.Second)

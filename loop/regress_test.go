@@ -52,7 +52,8 @@ func TestReadRacesCancel(t *testing.T) {
 	}
 }
 
-// TestWaitRacesCancel: nor does a wait go on that begins just when its context ends.
+// TestWaitRacesCancel: nor does a wait go on that begins just when its context
+// ends.
 func TestWaitRacesCancel(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Background(sleeps(20*time.Second, errors.New("a wait goes on")))
@@ -69,7 +70,8 @@ func TestWaitRacesCancel(t *testing.T) {
 	}
 }
 
-// TestDoneAndErr: a context whose Done is closed has an error, in whatever instant.
+// TestDoneAndErr: a context whose Done is closed has an error, in whatever
+// instant.
 func TestDoneAndErr(t *testing.T) {
 	for range 100 {
 		outer, end := context.WithCancel(t.Context())
@@ -94,7 +96,8 @@ func TestDoneAndErr(t *testing.T) {
 	}
 }
 
-// TestTasksOfCoroutines: what a coroutine submits to a pool is no part of it, even if it runs at the same time.
+// TestTasksOfCoroutines: what a coroutine submits to a pool is no part of it,
+// even if it runs at the same time.
 func TestTasksOfCoroutines(t *testing.T) {
 	var busy, twice atomic.Int32
 	hold := func() {
@@ -126,7 +129,8 @@ func TestTasksOfCoroutines(t *testing.T) {
 	}
 }
 
-// TestNestedEnds: a group that is ended from outside is no success, even if the outer one was.
+// TestNestedEnds: a group that is ended from outside is no success, even if the
+// outer one was.
 func TestNestedEnds(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {
@@ -152,7 +156,8 @@ func TestNestedEnds(t *testing.T) {
 	})
 }
 
-// TestLateDeadlock: a deadlock is seen also when what could still have happened goes away without waking anybody.
+// TestLateDeadlock: a deadlock is seen also when what could still have happened
+// goes away without waking anybody.
 func TestLateDeadlock(t *testing.T) {
 	for _, outside := range []bool{false, true} {
 		err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -169,7 +174,8 @@ func TestLateDeadlock(t *testing.T) {
 	}
 }
 
-// TestGroupOfContext: below a context of package context there is no deadlock, in real and in virtual time.
+// TestGroupOfContext: below a context of package context there is no deadlock,
+// in real and in virtual time.
 func TestGroupOfContext(t *testing.T) {
 	waits := func(ctx context.Context, g *loop.Group) error { return new(loop.Event).Wait(ctx) }
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -219,7 +225,8 @@ func TestGroupOfContext(t *testing.T) {
 	}
 }
 
-// TestCanceledAbove: coroutines below a context that was canceled can still be seen, and do not spin.
+// TestCanceledAbove: coroutines below a context that was canceled can still be
+// seen, and do not spin.
 func TestCanceledAbove(t *testing.T) {
 	tree := ""
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -241,7 +248,8 @@ func TestCanceledAbove(t *testing.T) {
 	}
 }
 
-// TestCondSeeds: between the look at a state and the wait for its change nobody runs.
+// TestCondSeeds: between the look at a state and the wait for its change nobody
+// runs.
 func TestCondSeeds(t *testing.T) {
 	looptest.Explore(t, 500, func(ctx context.Context, g *loop.Group) error {
 		var c loop.Cond
@@ -274,7 +282,8 @@ func TestCondStuck(t *testing.T) {
 	}
 }
 
-// TestEchoes: an error that says more than that its context has ended is not lost.
+// TestEchoes: an error that says more than that its context has ended is not
+// lost.
 func TestEchoes(t *testing.T) {
 	cleanup := errors.New("cleanup failed")
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
@@ -297,7 +306,8 @@ func TestEchoes(t *testing.T) {
 	}
 }
 
-// TestRaces: what any goroutine may call, any goroutine may call. It is for the race detector.
+// TestRaces: what any goroutine may call, any goroutine may call. It is for the
+// race detector.
 func TestRaces(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for range 200 {
@@ -344,8 +354,8 @@ func (c slow) SetReadDeadline(at time.Time) error {
 	return err
 }
 
-// TestSlowInterrupt: a coroutine does not go on before what interrupts it is done, which then does not touch its next
-// wait.
+// TestSlowInterrupt: a coroutine does not go on before what interrupts it is
+// done, which then does not touch its next wait.
 func TestSlowInterrupt(t *testing.T) {
 	for name, make := range map[string]func(context.Context) (context.Context, context.CancelCauseFunc){
 		"loop": loop.WithCancel, "context": context.WithCancelCause,
@@ -375,7 +385,8 @@ func testSlowInterrupt(t *testing.T, withCancel func(context.Context) (context.C
 	})
 }
 
-// TestLateEnd: a context of package context that ended together with an earlier wait has nothing to do with the next one.
+// TestLateEnd: a context of package context that ended together with an earlier
+// wait has nothing to do with the next one.
 func TestLateEnd(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var first, second loop.Event
@@ -418,7 +429,8 @@ func (c late) Read(b []byte) (int, error) {
 
 func (c late) SetReadDeadline(time.Time) error { return nil }
 
-// TestPortalClosesMeanwhile: who waits to come in by a portal that is closed meanwhile does not.
+// TestPortalClosesMeanwhile: who waits to come in by a portal that is closed
+// meanwhile does not.
 func TestPortalClosesMeanwhile(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
@@ -443,7 +455,8 @@ func TestPortalClosesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestContextsOfOurs: what package context makes of a scope knows its cause, and ends as soon as it does.
+// TestContextsOfOurs: what package context makes of a scope knows its cause,
+// and ends as soon as it does.
 func TestContextsOfOurs(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
@@ -473,7 +486,8 @@ func TestContextsOfOurs(t *testing.T) {
 	})
 }
 
-// TestFailuresLetRun: awaits that fail for other reasons than a cancellation let others run, too.
+// TestFailuresLetRun: awaits that fail for other reasons than a cancellation
+// let others run, too.
 func TestFailuresLetRun(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](1)
@@ -495,7 +509,8 @@ func TestFailuresLetRun(t *testing.T) {
 	})
 }
 
-// TestOpenMisuse: Open panics where it is called, and a portal that is closed is closed for those inside as well.
+// TestOpenMisuse: Open panics where it is called, and a portal that is closed
+// is closed for those inside as well.
 func TestOpenMisuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open in a coroutine") {

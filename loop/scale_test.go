@@ -23,7 +23,8 @@ func memory() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// TestConnections: 10,000 connections at the same time on one loop, server and clients, every byte checked.
+// TestConnections: 10,000 connections at the same time on one loop, server and
+// clients, every byte checked.
 func TestConnections(t *testing.T) {
 	n := 10_000
 	if testing.Short() || raceEnabled {
@@ -105,7 +106,8 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// They hide what io.Copy would rather use, splice in the end, which this test is not about.
+// They hide what io.Copy would rather use, splice in the end, which this test
+// is not about.
 type (
 	onlyReader struct{ io.Reader }
 	onlyWriter struct{ io.Writer }

@@ -7,13 +7,15 @@ import (
 	"time"
 )
 
-// scope is a context of a coroutine. Scopes form a tree: that of a coroutine stands below that
-// of its group, that of a group or of a WithTimeout below the one that it was made from. The
-// end of a scope ends those below it, and wakes the coroutine if it waits in it.
+// scope is a context of a coroutine. Scopes form a tree: that of a coroutine
+// stands below that of its group, that of a group or of a WithTimeout below the
+// one that it was made from. The end of a scope ends those below it, and wakes
+// the coroutine if it waits in it.
 //
-// To package context it is a context like any other: once somebody asks for Done there is a
-// standard one inside, to which children of package context attach. That one knows nothing of what is
-// above it, so that it ends just when the scope does; otherwise a Done could be closed before Err has an error.
+// To package context it is a context like any other: once somebody asks for
+// Done there is a standard one inside, to which children of package context
+// attach. That one knows nothing of what is above it, so that it ends just when
+// the scope does; otherwise a Done could be closed before Err has an error.
 type scope struct {
 	parent context.Context // values and deadline are from it
 	inner  atomic.Pointer[inner]
@@ -56,8 +58,8 @@ func (s *scope) open() *inner {
 			in = s.inner.Load()
 		}
 	}
-	// Who opens it looks whether it is over after that; who ends it looks whether it is open after
-	// that: one of them sees the other.
+	// Who opens it looks whether it is over after that; who ends it looks
+	// whether it is open after that: one of them sees the other.
 	if s.over.Load() {
 		in.cancel(s.cause)
 	}
@@ -66,13 +68,15 @@ func (s *scope) open() *inner {
 
 type scopeKey struct{}
 
-// begin puts the scope below another, with ctx, which is that one or made from it.
+// begin puts the scope below another, with ctx, which is that one or made from
+// it.
 func (s *scope) begin(t *Task, above *scope, ctx context.Context) {
 	s.task = t
 	s.parent = ctx
 	var done <-chan struct{}
 	if _, ok := ctx.(*scope); !ok {
-		// What package context has made of it: one with values only, one that ends earlier, or one that does not end.
+		// What package context has made of it: one with values only, one that
+		// ends earlier, or one that does not end.
 		done = ctx.Done()
 		s.apart = done != above.Done()
 	}
@@ -104,7 +108,8 @@ func (s *scope) hearLocked(ear *stranger) {
 	}
 }
 
-// linkLocked puts the scope into the tree. If what is above has ended, so has this one.
+// linkLocked puts the scope into the tree. If what is above has ended, so has
+// this one.
 func (s *scope) linkLocked(above *scope) {
 	s.exposed = above.exposed && !s.apart
 	over := above.over.Load() && !s.apart
@@ -126,7 +131,8 @@ func (s *scope) attachLocked(above *scope) {
 	above.first = s
 }
 
-// leaveLocked ends the scope and takes it out of the tree. What is still below it, it hands to the one above.
+// leaveLocked ends the scope and takes it out of the tree. What is still below
+// it, it hands to the one above.
 func (s *scope) leaveLocked() {
 	if s.gone {
 		return
@@ -168,7 +174,8 @@ func (s *scope) deafenLocked() {
 	}
 }
 
-// dropLocked is leaveLocked for a coroutine that has ended, and has left behind contexts that nobody has canceled.
+// dropLocked is leaveLocked for a coroutine that has ended, and has left behind
+// contexts that nobody has canceled.
 func (s *scope) dropLocked() {
 	for s.first != nil {
 		s.first.dropLocked()
@@ -187,7 +194,8 @@ func (s *scope) end(cause error) {
 	l.unlock(nil)
 }
 
-// endLocked ends the scope and those below it. It reports whether it has not ended before.
+// endLocked ends the scope and those below it. It reports whether it has not
+// ended before.
 func (s *scope) endLocked(cause error) bool {
 	if s.over.Load() {
 		return false
@@ -237,8 +245,9 @@ func (s *scope) Err() error {
 	return context.Canceled
 }
 
-// Deadline is that of a [context.Context]. One of virtual time is nobody's business but the loop's: package context and
-// net would take it for one of real time.
+// Deadline is that of a [context.Context]. One of virtual time is nobody's
+// business but the loop's: package context and net would take it for one of
+// real time.
 func (s *scope) Deadline() (time.Time, bool) {
 	at, ok := s.parent.Deadline()
 	if s.limit != nil && !s.task.loop.opts.Virtual && (!ok || s.limit.at.Before(at)) {
@@ -354,7 +363,8 @@ func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context
 //		conn.goodbye(ctx)
 //	}()
 //
-// It is [context.WithoutCancel], after a check that ctx is the calling coroutine's.
+// It is [context.WithoutCancel], after a check that ctx is the calling
+// coroutine's.
 func Shield(ctx context.Context) context.Context {
 	runs(ctx, opShield)
 	return context.WithoutCancel(ctx)

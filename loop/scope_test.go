@@ -10,7 +10,8 @@ import (
 	"concert/loop"
 )
 
-// TestNestedTimeouts: the scope that expires is the one whose time is over, whatever is inside or outside of it.
+// TestNestedTimeouts: the scope that expires is the one whose time is over,
+// whatever is inside or outside of it.
 func TestNestedTimeouts(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, d := range []struct{ outer, inner time.Duration }{{1, 2}, {2, 1}, {1, 1}} {
@@ -37,7 +38,8 @@ func TestNestedTimeouts(t *testing.T) {
 	})
 }
 
-// TestLevelTriggered: in a scope that has ended each await fails, and lets others run.
+// TestLevelTriggered: in a scope that has ended each await fails, and lets
+// others run.
 func TestLevelTriggered(t *testing.T) {
 	others := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -84,8 +86,9 @@ func TestLevelTriggered(t *testing.T) {
 	})
 }
 
-// TestCompletionWins: what has happened before the end of the context, in the same instant, has happened;
-// the next await fails (CPython #86296: wait_for swallowed the cancellation).
+// TestCompletionWins: what has happened before the end of the context, in the
+// same instant, has happened; the next await fails (CPython #86296: wait_for
+// swallowed the cancellation).
 func TestCompletionWins(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, setFirst := range []bool{true, false} {
@@ -118,7 +121,8 @@ func TestCompletionWins(t *testing.T) {
 	})
 }
 
-// TestContextOfContext: contexts that package context makes of a coroutine's end its waits, too.
+// TestContextOfContext: contexts that package context makes of a coroutine's
+// end its waits, too.
 func TestContextOfContext(t *testing.T) {
 	type key struct{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -155,7 +159,8 @@ func TestContextOfContext(t *testing.T) {
 	})
 }
 
-// TestDone: a coroutine's context is a context to others, whether they ask before it ends or after.
+// TestDone: a coroutine's context is a context to others, whether they ask
+// before it ends or after.
 func TestDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stale context.Context
@@ -184,7 +189,8 @@ func TestDone(t *testing.T) {
 	})
 }
 
-// TestCancelFromOutside: a cancel function may be called from any goroutine, also when the loop is idle or gone.
+// TestCancelFromOutside: a cancel function may be called from any goroutine,
+// also when the loop is idle or gone.
 func TestCancelFromOutside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var late context.CancelCauseFunc
@@ -206,7 +212,8 @@ func TestCancelFromOutside(t *testing.T) {
 	})
 }
 
-// TestScopesEnd: scopes that were left leave nothing behind, and one that was forgotten goes with its coroutine.
+// TestScopesEnd: scopes that were left leave nothing behind, and one that was
+// forgotten goes with its coroutine.
 func TestScopesEnd(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error {

@@ -30,9 +30,10 @@ func (r *StallReport) String() string {
 		r.Coroutine, r.Loop, r.For.Round(time.Millisecond), r.Spawned, r.Stack)
 }
 
-// watch looks now and then whether the loop goes on. It is armed when the baton is taken up, and
-// disarmed when it finds it put down, so an idle loop costs nothing. The clock is read by it
-// alone, rather than at each step. Guarded by Loop.mu.
+// watch looks now and then whether the loop goes on. It is armed when the baton
+// is taken up, and disarmed when it finds it put down, so an idle loop costs
+// nothing. The clock is read by it alone, rather than at each step. Guarded by
+// Loop.mu.
 type watch struct {
 	timer    *time.Timer
 	armed    bool
@@ -132,7 +133,8 @@ func (l *Loop) report(r *StallReport) (failure error) {
 	return failure
 }
 
-// coarseLocked is the time of the loop, for what may be wrong by as much as a look of the watch.
+// coarseLocked is the time of the loop, for what may be wrong by as much as a
+// look of the watch.
 func (l *Loop) coarseLocked() time.Duration {
 	if l.opts.Virtual {
 		return l.virtual
@@ -140,9 +142,10 @@ func (l *Loop) coarseLocked() time.Duration {
 	return l.watch.now
 }
 
-// culprit returns the stack of the goroutine that has the baton: of those of the loop, the one
-// that runs a coroutine and is neither parked nor outside. A goroutine profile stops the world for
-// much less time than a dump of all stacks. A visitor has come in by a portal, on a goroutine with other labels.
+// culprit returns the stack of the goroutine that has the baton: of those of
+// the loop, the one that runs a coroutine and is neither parked nor outside. A
+// goroutine profile stops the world for much less time than a dump of all
+// stacks. A visitor has come in by a portal, on a goroutine with other labels.
 func (l *Loop) culprit(visitor bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
@@ -172,8 +175,8 @@ func (l *Loop) culprit(visitor bool) string {
 	return ""
 }
 
-// holding returns the stack of a coroutine, from the record of a profile, or "" if that is of something else, or of one
-// that does not have the baton.
+// holding returns the stack of a coroutine, from the record of a profile, or ""
+// if that is of something else, or of one that does not have the baton.
 func holding(record string) string {
 	var frames []stackFrame // the innermost first
 	begun, waits := false, false
@@ -201,10 +204,12 @@ func holding(record string) string {
 	return stack.String()
 }
 
-// deepest is how many frames of a stack a profile has, at least, of one that it cuts off.
+// deepest is how many frames of a stack a profile has, at least, of one that it
+// cuts off.
 const deepest = 100
 
-// begins are the functions that call that of a coroutine, and pauses those that a coroutine is in which does not have the baton.
+// begins are the functions that call that of a coroutine, and pauses those that
+// a coroutine is in which does not have the baton.
 var (
 	begins = []string{"concert/loop.(*Task).run", "concert/loop.(*Loop).enter", "concert/loop.(*Portal).Run"}
 	pauses = []string{
@@ -216,7 +221,7 @@ var (
 
 type stackFrame struct{ function, place string }
 
-// frame reads a line of a profile: "#	0x4a1b2c	main.spin+0x1c	/src/main.go:12".
+// frame reads a line of a profile: "# 0x4a1b2c main.spin+0x1c /src/main.go:12".
 func frame(line string) (stackFrame, bool) {
 	fields := strings.FieldsFunc(strings.TrimSpace(line), func(r rune) bool { return r == '\t' })
 	if len(fields) < 4 || fields[0] != "#" || !strings.HasPrefix(fields[1], "0x") {

@@ -19,7 +19,8 @@ import (
 // hold is the culprit.
 func hold(d time.Duration) { time.Sleep(d) }
 
-// TestStall: a step that holds the loop is reported once, while it does so, with its stack.
+// TestStall: a step that holds the loop is reported once, while it does so,
+// with its stack.
 func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports []*loop.StallReport
@@ -65,7 +66,8 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// TestStallComputing: one that computes is seen, too; here for real, and in main and a portal as well.
+// TestStallComputing: one that computes is seen, too; here for real, and in
+// main and a portal as well.
 func TestStallComputing(t *testing.T) {
 	reports := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{Stall: 20 * time.Millisecond, OnStall: func(r *loop.StallReport) { reports <- r }}
@@ -92,7 +94,8 @@ func TestStallComputing(t *testing.T) {
 	p.Close()
 }
 
-// TestStallLogged: without OnStall it is logged; with a negative threshold nothing is said.
+// TestStallLogged: without OnStall it is logged; with a negative threshold
+// nothing is said.
 func TestStallLogged(t *testing.T) {
 	var log bytes.Buffer
 	defer slog.SetDefault(slog.Default())
@@ -128,7 +131,8 @@ func TestWatchRests(t *testing.T) {
 	})
 }
 
-// TestTree: who is there, below whom, and what they do, to be asked by any goroutine.
+// TestTree: who is there, below whom, and what they do, to be asked by any
+// goroutine.
 func TestTree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trees := make(chan string, 1)
@@ -170,8 +174,8 @@ func TestTree(t *testing.T) {
 	})
 }
 
-// TestLabels: the goroutines of a loop have its name in profiles, beside the labels of who runs it, who has his own back
-// afterwards.
+// TestLabels: the goroutines of a loop have its name in profiles, beside the
+// labels of who runs it, who has his own back afterwards.
 func TestLabels(t *testing.T) {
 	profile := func() string {
 		var b bytes.Buffer
@@ -194,8 +198,8 @@ func TestLabels(t *testing.T) {
 	})
 }
 
-// TestStall_ReportFails: an OnStall that fails, and a handler of slog that does,
-// cost a report and no more.
+// TestStall_ReportFails: an OnStall that fails, and a handler of slog that
+// does, cost a report and no more.
 func TestStall_ReportFails(t *testing.T) {
 	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
 		for _, where := range []string{"OnStall", "slog"} {

@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
-// stranger is a context of package context, or somebody's own, that ends a wait or a scope. Nobody knows when it will, so as
-// long as there are any the loop is not taken for stuck.
+// stranger is a context of package context, or somebody's own, that ends a wait
+// or a scope. Nobody knows when it will, so as long as there are any the loop
+// is not taken for stuck.
 //
-// Package context tells of the end on a goroutine of its own. A context that has ended because a scope did has ended at
-// once, though. So before virtual time goes on, or a deadlock is declared, the loop looks itself (heed). Methods of
-// contexts are foreign code, and called without mu.
+// Package context tells of the end on a goroutine of its own. A context that
+// has ended because a scope did has ended at once, though. So before virtual
+// time goes on, or a deadlock is declared, the loop looks itself (heed).
+// Methods of contexts are foreign code, and called without mu.
 type stranger struct {
 	loop *Loop
 	to   any // a parked *Task, or a *scope
@@ -56,8 +58,8 @@ func (s *stranger) endLocked(cause error) {
 	}
 }
 
-// strangers are those of a loop that are active; guarded by Loop.mu. The order of all depends on nothing but that of
-// what was done.
+// strangers are those of a loop that are active; guarded by Loop.mu. The order
+// of all depends on nothing but that of what was done.
 type strangers struct {
 	of  map[any]*stranger
 	all []*stranger
@@ -86,8 +88,9 @@ func (ss *strangers) remove(to any) {
 	ss.all = ss.all[:last]
 }
 
-// Whether the loop looks at strangers; guarded by Loop.mu. It is wanted by the one who puts the baton
-// down, and done by his unlock. Meanwhile others may take the baton up, but not let time go on.
+// Whether the loop looks at strangers; guarded by Loop.mu. It is wanted by the
+// one who puts the baton down, and done by his unlock. Meanwhile others may
+// take the baton up, but not let time go on.
 type heeding uint8
 
 const (
@@ -96,13 +99,15 @@ const (
 	going
 )
 
-// strangeLocked reports whether a context may have ended that has not told so yet.
+// strangeLocked reports whether a context may have ended that has not told so
+// yet.
 func (l *Loop) strangeLocked() bool {
 	return l.root.ear != nil && !l.root.ear.ended || len(l.strangers.all) > 0
 }
 
-// heed looks for contexts that have ended. It reports whether nothing has happened meanwhile, or else there may be more to see.
-// It is called without mu, and returns with it.
+// heed looks for contexts that have ended. It reports whether nothing has
+// happened meanwhile, or else there may be more to see. It is called without
+// mu, and returns with it.
 func (l *Loop) heed() (quiet bool) {
 	l.mu.Lock()
 	steps, ends := l.steps, l.ends

@@ -13,7 +13,8 @@ import (
 	"concert/loop"
 )
 
-// TestEvent: Set wakes all who wait; later ones need not wait, until it is cleared.
+// TestEvent: Set wakes all who wait; later ones need not wait, until it is
+// cleared.
 func TestEvent(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var e loop.Event
@@ -41,8 +42,8 @@ func TestEvent(t *testing.T) {
 	})
 }
 
-// TestFairness: locks and semaphores are handed over in order, past those who were canceled; nobody gets
-// in between.
+// TestFairness: locks and semaphores are handed over in order, past those who
+// were canceled; nobody gets in between.
 func TestFairness(t *testing.T) {
 	type lock interface {
 		acquire(context.Context) error
@@ -156,7 +157,8 @@ func TestSemaphore(t *testing.T) {
 	})
 }
 
-// TestCond: Notify wakes the first ones, Broadcast all; one that is canceled takes no notification with it.
+// TestCond: Notify wakes the first ones, Broadcast all; one that is canceled
+// takes no notification with it.
 func TestCond(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("locked=%v", locked), func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 // A Task is a coroutine: a function that runs in a loop, in turn with others.
 // [Group.Go], [Group.Background] and [Group.After] make it.
 //
-// There may be a million, so it is packed: what is told rarely is behind a pointer.
+// There may be a million, so it is packed: what is told rarely is behind a
+// pointer.
 type Task struct {
 	loop   *Loop
 	group  *Group  // whose it is; nil for that of Run
@@ -21,8 +22,8 @@ type Task struct {
 	origin *origin // for its name; others may have the same
 	ctx    scope   // the context of its function
 
-	// What its context's values are from, with what lets go of the loop; nil until it is needed, and then
-	// made from the group's. See carrier.
+	// What its context's values are from, with what lets go of the loop; nil
+	// until it is needed, and then made from the group's. See carrier.
 	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
@@ -39,7 +40,8 @@ type Task struct {
 	abroad   bool // its wait may be ended by a context of package context
 	visitor  bool // it is on a goroutine that has come in by a portal
 
-	// What the last wait is to return, guarded by loop.mu. Once done, the error of its function.
+	// What the last wait is to return, guarded by loop.mu. Once done, the error
+	// of its function.
 	err  error
 	done atomic.Bool
 
@@ -56,7 +58,8 @@ type body interface {
 	call(ctx context.Context) error
 }
 
-// finisher is a body that has something to do at its end, also if it was never called.
+// finisher is a body that has something to do at its end, also if it was never
+// called.
 type finisher interface{ finish(t *Task, err error) }
 
 type plain func(ctx context.Context) error
@@ -191,9 +194,9 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 	return f.value, f.err
 }
 
-// carrier is what a coroutine's own context stands on: the values of the context that it was
-// given, and what has waits of package concert let go of the loop, which is made when
-// a key is looked up that is not this package's.
+// carrier is what a coroutine's own context stands on: the values of the
+// context that it was given, and what has waits of package concert let go of
+// the loop, which is made when a key is looked up that is not this package's.
 type carrier Task
 
 // outer is the context that the coroutine was given.
@@ -228,7 +231,8 @@ func (c *carrier) Value(key any) any {
 // releaser lets waits of package concert go on outside of the loop.
 type releaser Task
 
-// Release calls fn outside of the loop, if the coroutine runs, and else just calls it.
+// Release calls fn outside of the loop, if the coroutine runs, and else just
+// calls it.
 func (r *releaser) Release(fn func()) {
 	t := (*Task)(r)
 	if t.loop.current.Load() != t {

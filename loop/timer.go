@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// timer is a coroutine that is to be woken, or a scope that is to end, at some time.
+// timer is a coroutine that is to be woken, or a scope that is to end, at some
+// time.
 type timer struct {
 	at    time.Duration // since Loop.epoch
 	seq   uint64        // of two with the same time the one that was set first is first
@@ -85,7 +86,8 @@ func (l *Loop) fireLocked(now time.Duration) {
 	}
 }
 
-// jumpsLocked reports, when nobody is ready, whether the virtual time can go on.
+// jumpsLocked reports, when nobody is ready, whether the virtual time can go
+// on.
 func (l *Loop) jumpsLocked() bool {
 	return l.opts.Virtual && l.outside == 0 && len(l.timers.heap) > 0
 }
@@ -96,8 +98,9 @@ func (l *Loop) jumpLocked() {
 	l.fireLocked(l.virtual)
 }
 
-// alarmLocked sets the one timer of the runtime to the soonest of ours. It is called when a timer has
-// been added. One that was removed leaves the alarm as it is: it finds nothing due, then.
+// alarmLocked sets the one timer of the runtime to the soonest of ours. It is
+// called when a timer has been added. One that was removed leaves the alarm as
+// it is: it finds nothing due, then.
 func (l *Loop) alarmLocked() {
 	if l.opts.Virtual || len(l.timers.heap) == 0 {
 		return

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Tree returns the loop's coroutines as text, one a line, each below the one in whose group it is: its
-// name, where it was started, and what it does or waits for since when. Any goroutine may
-// call it.
+// Tree returns the loop's coroutines as text, one a line, each below the one in
+// whose group it is: its name, where it was started, and what it does or waits
+// for since when. Any goroutine may call it.
 //
 //	loop: 3 coroutines
 //	main.run (app/main.go:31): waits in WithGroup for its children, 1.2s
@@ -81,7 +81,8 @@ func (t *Task) onLocked() string {
 	return ""
 }
 
-// eachLocked calls fn for each coroutine of the loop, parents first, until it returns false.
+// eachLocked calls fn for each coroutine of the loop, parents first, until it
+// returns false.
 func (l *Loop) eachLocked(fn func(t *Task, depth int) bool) {
 	for s := l.root; s != nil; s = s.right {
 		if !s.eachLocked(0, fn) {

@@ -2,11 +2,11 @@ package processes
 
 import "time"
 
-// The pipe of the results has a read deadline, as an alarm: receive wakes up for
-// the times of calls, also if the worker says nothing.
+// The pipe of the results has a read deadline, as an alarm: receive wakes up
+// for the times of calls, also if the worker says nothing.
 
-// look sees which calls the worker has begun, kills it when the time of one is over, and
-// says when to look again. It reports false when the worker is dead.
+// look sees which calls the worker has begun, kills it when the time of one is
+// over, and says when to look again. It reports false when the worker is dead.
 func (w *worker) look() bool {
 	p := w.pool
 	now := time.Now()
@@ -51,8 +51,9 @@ func (w *worker) look() bool {
 	return true
 }
 
-// checkClock cancels a call that has run for too long, and kills the worker when it goes
-// on; or sees to it that somebody looks again when it is time. The caller holds mu.
+// checkClock cancels a call that has run for too long, and kills the worker
+// when it goes on; or sees to it that somebody looks again when it is time. The
+// caller holds mu.
 func (w *worker) checkClock(f *flight, call int, now time.Time) {
 	c := f.clock
 	if c == nil || c.call != call {

@@ -22,19 +22,20 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	return slog.New(&guardedHandler{l.Handler(), &handlerGuard{name: name}})
 }
 
-// handlerGuard calls a slog.Handler of the program on other goroutines. The handler
-// may panic, call runtime.Goexit, or never return; none of this holds up a worker.
-// Steps:
+// handlerGuard calls a slog.Handler of the program on other goroutines. The
+// handler may panic, call runtime.Goexit, or never return; none of this holds
+// up a worker. Steps:
 //
 //  1. It waits for the handler, so that the lines of a worker stay in order.
 //  2. If the handler does not return within logTime, the call is stuck, and the
 //     caller continues.
-//  3. While a call is stuck, lines are dropped: each one would wait too, and with
-//     it the task that prints.
+//  3. While a call is stuck, lines are dropped: each one would wait too, and
+//     with it the task that prints.
 //  4. When the last stuck call returns, the number of dropped lines is logged.
 //
-// The first failure, and each time that the handler hangs, is written to standard
-// error, where it reaches a person even if the handler is that of all logging.
+// The first failure, and each time that the handler hangs, is written to
+// standard error, where it reaches a person even if the handler is that of all
+// logging.
 type handlerGuard struct {
 	name    string
 	failed  sync.Once    // reports the first failure
@@ -104,15 +105,15 @@ func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return enabled
 }
 
-// Handle passes the record to the program's handler. If that fails, the record is
-// lost.
+// Handle passes the record to the program's handler. If that fails, the record
+// is lost.
 func (h *guardedHandler) Handle(ctx context.Context, r slog.Record) error {
 	err, _ := callHandler(h, 0, func() error { return h.inner.Handle(ctx, r) })
 	return err
 }
 
-// WithAttrs returns a guarded handler with the attributes, or without them if the
-// program's handler fails.
+// WithAttrs returns a guarded handler with the attributes, or without them if
+// the program's handler fails.
 func (h *guardedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.with(func() slog.Handler { return h.inner.WithAttrs(attrs) })
 }

@@ -10,24 +10,24 @@ import (
 )
 
 // arena is memory that the pool shares with one worker, for large arguments and
-// results: they are copied into it and out of it, and the frame on the pipe only
-// says where they are.
+// results: they are copied into it and out of it, and the frame on the pipe
+// only says where they are.
 //
 //	| arguments  | results    |       two halves
 //	  the pool     the worker         writes, and decides where
 //
-// Each half is used in turn, as calls come and end in turn; see spans. An argument
-// has its place until all calls of its frame have ended or were withdrawn. A result has
-// it until the pool has copied it, and has said so in the journal: taken. What finds
-// no place goes through the pipe.
+// Each half is used in turn, as calls come and end in turn; see spans. An
+// argument has its place until all calls of its frame have ended or were
+// withdrawn. A result has it until the pool has copied it, and has said so in
+// the journal: taken. What finds no place goes through the pipe.
 //
-// The system has memory only for the pages that were touched. If it has none for a page, the
-// value goes through the pipe. Pages that were touched are given back when the worker
-// has had nothing to do for a while.
+// The system has memory only for the pages that were touched. If it has none
+// for a page, the value goes through the pipe. Pages that were touched are
+// given back when the worker has had nothing to do for a while.
 //
 // The worker is not trusted. It can change the memory at any time, so the pool
-// reads a result once, to copy it, and looks only at the copy; and it cannot make the
-// file shorter, which is sealed.
+// reads a result once, to copy it, and looks only at the copy; and it cannot
+// make the file shorter, which is sealed.
 type arena struct {
 	mu  sync.Mutex
 	mem []byte // unmapped, and set to nil, under mu
@@ -51,8 +51,9 @@ func within(half []byte, at frame.Span) ([]byte, error) {
 	return half[at.Offset : at.Offset+at.Length : at.Offset+at.Length], nil
 }
 
-// fill copies bytes into the arena, unless it is gone. It returns which of them could not be
-// copied, the last first, as the system has no memory for the pages.
+// fill copies bytes into the arena, unless it is gone. It returns which of them
+// could not be copied, the last first, as the system has no memory for the
+// pages.
 func (a *arena) fill(copies []placed) (failed []int) {
 	if len(copies) == 0 {
 		return nil
@@ -70,12 +71,12 @@ func (a *arena) fill(copies []placed) (failed []int) {
 	return failed
 }
 
-// errNoPage says that memory that is shared cannot be used, as the system has none for its
-// pages: its mapping alone reserves nothing.
+// errNoPage says that memory that is shared cannot be used, as the system has
+// none for its pages: its mapping alone reserves nothing.
 var errNoPage = fmt.Errorf("%w: the system has no memory for what is shared with a worker", ErrMemory)
 
-// touch does something with shared memory. If a page of that cannot be had, which is a
-// signal that would end this process, it returns errNoPage.
+// touch does something with shared memory. If a page of that cannot be had,
+// which is a signal that would end this process, it returns errNoPage.
 func touch(do func()) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(before)
@@ -91,8 +92,8 @@ func touch(do func()) (err error) {
 	return nil
 }
 
-// put copies bytes to their place in a half, in parts: the garbage collector cannot
-// stop a goroutine within a copy, and would spin until its end.
+// put copies bytes to their place in a half, in parts: the garbage collector
+// cannot stop a goroutine within a copy, and would spin until its end.
 func put(half []byte, at frame.Span, bytes []byte) {
 	to := half[at.Offset:]
 	for part := range slices.Chunk(bytes, 256<<10) {
@@ -108,8 +109,8 @@ type placed struct {
 	frame, arg int // where in the bundle the frame begins, and the argument that says where they are
 }
 
-// inline has an argument that was to be in the arena follow in the frame. Those that were placed
-// after it must have been put right before.
+// inline has an argument that was to be in the arena follow in the frame. Those
+// that were placed after it must have been put right before.
 func (b *bundle) inline(number int) {
 	p := b.placed[number]
 	here := frame.AppendArg(nil, frame.Payload{Kind: p.kind}, len(p.bytes))
@@ -157,8 +158,8 @@ func (a *arena) release() {
 }
 
 // spans are the places that are taken in one half of an arena. They are given
-// back in the order in which they were taken, so one after the other has its place
-// behind the one before, and at the end of the half begins again:
+// back in the order in which they were taken, so one after the other has its
+// place behind the one before, and at the end of the half begins again:
 //
 //	|   free   | first ... last |   free   |
 //	| ... last |      free      | first ...|

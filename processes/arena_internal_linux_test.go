@@ -10,7 +10,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestPlace_NoPage: a worker for whose result a page cannot be had writes it to the pipe.
+// TestPlace_NoPage: a worker for whose result a page cannot be had writes it to
+// the pipe.
 func TestPlace_NoPage(t *testing.T) {
 	mem, file, err := newShared("concert-test", 4<<20)
 	if err != nil {

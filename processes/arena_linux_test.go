@@ -105,9 +105,9 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestStirred is row 21: a worker changes the memory in which its results are, before
-// the pool has read them, meanwhile and later. They may be wrong; what the pool has
-// given out does not change.
+// TestStirred is row 21: a worker changes the memory in which its results are,
+// before the pool has read them, meanwhile and later. They may be wrong; what
+// the pool has given out does not change.
 func TestStirred(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

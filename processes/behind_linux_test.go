@@ -28,7 +28,8 @@ func (g gated) MarshalBinary() ([]byte, error) {
 
 func (g *gated) UnmarshalBinary([]byte) error { return nil }
 
-// TestBehindSlowLate: so does what was still being encoded for the worker of the slow call when the other one became idle.
+// TestBehindSlowLate: so does what was still being encoded for the worker of
+// the slow call when the other one became idle.
 func TestBehindSlowLate(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)

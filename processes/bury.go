@@ -23,14 +23,14 @@ const (
 var errEmpty = errors.New("processes: the pipe is empty")
 
 // wait waits for the end of the process, and buries it. The process has no
-// ProcessState if this program ignores SIGCHLD, or if other code in it has waited
-// for the process, as code that reaps all children does. The steps are:
+// ProcessState if this program ignores SIGCHLD, or if other code in it has
+// waited for the process, as code that reaps all children does. The steps are:
 //
 //  1. It is dead, and still has its number: kill what it started.
 //  2. Take what it left in the pipe, and then what only the journal has.
-//  3. A call that it had begun fails; one that it had not goes to another worker. If
-//     it ran none, the one that it was to begin next may have killed it: that fails
-//     as well after the death of mostDeaths workers.
+//  3. A call that it had begun fails; one that it had not goes to another
+//     worker. If it ran none, the one that it was to begin next may have killed
+//     it: that fails as well after the death of mostDeaths workers.
 func (w *worker) wait() {
 	awaitExit(w.cmd)
 	p := w.pool
@@ -61,8 +61,9 @@ func (w *worker) wait() {
 	w.bury(w.cmd.ProcessState)
 }
 
-// isStarved reports whether the kernel killed the process for want of memory: it died
-// of a signal that the pool did not send, and the kernel has counted one more.
+// isStarved reports whether the kernel killed the process for want of memory:
+// it died of a signal that the pool did not send, and the kernel has counted
+// one more.
 func (w *worker) isStarved(state *os.ProcessState) bool {
 	if state == nil {
 		return false
@@ -206,10 +207,10 @@ type victim struct {
 	err   *WorkerError
 }
 
-// suspect blames the next call that the worker was to begin, the first of back, for
-// the death of the worker, which ran none. That call goes to another worker after
-// all others, and alone; or it is returned, if enough workers have died so. The
-// caller holds mu.
+// suspect blames the next call that the worker was to begin, the first of back,
+// for the death of the worker, which ran none. That call goes to another worker
+// after all others, and alone; or it is returned, if enough workers have died
+// so. The caller holds mu.
 func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, culprit *victim) {
 	first := back[0]
 	first.to = first.from + 1
@@ -231,10 +232,10 @@ func (p *Pool) mayAgain(v victim) bool {
 	return p.opts.Retry != nil && v.deaths < mostDeaths && v.batch.Context().Err() == nil
 }
 
-// askRetry calls Options.Retry on another goroutine, and returns at once. If Retry
-// returns true, the call runs again on another worker. If Retry fails, or does not
-// return within the limits of the call, the call does not run again, and the
-// failure of Retry is part of the task's error.
+// askRetry calls Options.Retry on another goroutine, and returns at once. If
+// Retry returns true, the call runs again on another worker. If Retry fails, or
+// does not return within the limits of the call, the call does not run again,
+// and the failure of Retry is part of the task's error.
 func (p *Pool) askRetry(v victim, worker int) {
 	settle := func(err error) {
 		v.batch.Settle(v.from, worker, concert.Encoded{}, err)

@@ -9,9 +9,9 @@ import (
 	"concert/internal/lazy"
 )
 
-// callContext is the context of a call in a worker. One that nobody has asked for
-// its Done goes on to the next call: only a goroutine that a call leaves behind
-// could tell, by its Err.
+// callContext is the context of a call in a worker. One that nobody has asked
+// for its Done goes on to the next call: only a goroutine that a call leaves
+// behind could tell, by its Err.
 type callContext struct {
 	lazy  lazy.Context // its parent is limit
 	limit limit
@@ -43,10 +43,10 @@ func (c *callContext) Err() error { return c.lazy.Err(c.over.Load()) }
 // Value returns the value of the frame's context.
 func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
-// limit is the parent of the context of a call. It has the deadline of the calls
-// of a frame, and ends as one whose deadline passes when the pool says that the
-// time of the call is over. (A context of package context can be canceled from
-// outside, and then its Err is [context.Canceled].)
+// limit is the parent of the context of a call. It has the deadline of the
+// calls of a frame, and ends as one whose deadline passes when the pool says
+// that the time of the call is over. (A context of package context can be
+// canceled from outside, and then its Err is [context.Canceled].)
 type limit struct {
 	context.Context // of the frame
 	mu              sync.Mutex
@@ -84,7 +84,8 @@ var (
 
 func init() { close(always) }
 
-// Done is for package context, which asks AfterFunc when it finds the context alive.
+// Done is for package context, which asks AfterFunc when it finds the context
+// alive.
 func (l *limit) Done() <-chan struct{} {
 	if l.Err() != nil {
 		return always

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestCallContext_Expired: a call whose time is over has a context that ends as one whose
-// deadline has passed, and so have the contexts made from it.
+// TestCallContext_Expired: a call whose time is over has a context that ends as
+// one whose deadline has passed, and so have the contexts made from it.
 func TestCallContext_Expired(t *testing.T) {
 	expired := func(t *testing.T, ctx context.Context) {
 		t.Helper()

@@ -7,18 +7,19 @@ import (
 	"concert/internal/lazy"
 )
 
-// Options.Check is code of the program and may not return. These are the steps of
-// a call of a Relay:
+// Options.Check is code of the program and may not return. These are the steps
+// of a call of a Relay:
 //
 //	claim --> checks --Check returns nil--> again --> a worker
 //	            |  \--Check refuses, fails, or takes too long--> settled
 //	            \--Cancel: Withdraw--> settled
 //
-// The call is in Pool.checks while Check runs on another goroutine, so no worker
-// waits for Check. The call counts as queued, so Submit blocks when too many calls
-// are in Pool.checks.
+// The call is in Pool.checks while Check runs on another goroutine, so no
+// worker waits for Check. The call counts as queued, so Submit blocks when too
+// many calls are in Pool.checks.
 
-// checkArgument starts Options.Check for the call of a task. The caller holds mu.
+// checkArgument starts Options.Check for the call of a task. The caller holds
+// mu.
 func (p *Pool) checkArgument(t *concert.Task, s span) {
 	p.checks[t] = true
 	// end reports whether the call is still to be settled.

@@ -9,8 +9,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_Check: the argument of a Relay is looked at before a worker has it, and
-// those of other tasks are not; a task that is refused leaves nothing behind.
+// TestPool_Check: the argument of a Relay is looked at before a worker has it,
+// and those of other tasks are not; a task that is refused leaves nothing
+// behind.
 func TestPool_Check(t *testing.T) {
 	refused := errors.New("refused")
 	var checked, refuse atomic.Int64

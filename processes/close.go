@@ -10,7 +10,8 @@ import (
 	"concert/internal/lazy"
 )
 
-// Close implements [concert.Executor]. It returns nil, or why the pool was broken.
+// Close implements [concert.Executor]. It returns nil, or why the pool was
+// broken.
 func (p *Pool) Close() error {
 	p.made()
 	p.refuse(concert.ErrClosed)
@@ -22,13 +23,14 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// logTime is how long the pool waits for a call of the handler of Options.Output, and
-// how long Close and Shutdown wait for the records that are due.
+// logTime is how long the pool waits for a call of the handler of
+// Options.Output, and how long Close and Shutdown wait for the records that are
+// due.
 const logTime = time.Second
 
-// awaitLog waits until the handler has received all log records of the pool, for
-// logTime at most. So no record follows after Close, unless the handler takes
-// longer. The caller has waited until the pool is gone.
+// awaitLog waits until the handler has received all log records of the pool,
+// for logTime at most. So no record follows after Close, unless the handler
+// takes longer. The caller has waited until the pool is gone.
 func (p *Pool) awaitLog() {
 	done := make(chan struct{})
 	go func() {
@@ -115,7 +117,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
 	grace := time.NewTimer(max(0, p.opts.Grace))
 	defer grace.Stop()
-	// Calls that were just being claimed were not seen: hence again, in a moment.
+	// Calls that were just being claimed were not seen: hence again, in a
+	// moment.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	failure.Canceled = p.cancelAll(failure.Cause)
@@ -146,7 +149,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for _, s := range p.again {
 		batches = append(batches, s.batch)
 	}
-	// Those that run come last, or when one has ended, the next begins, there or at another worker.
+	// Those that run come last, or when one has ended, the next begins, there
+	// or at another worker.
 	var running []*concert.Batch
 	for w := range p.all {
 		for f := range w.flights.all {
@@ -179,9 +183,9 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	return dropped
 }
 
-// killAll kills the workers that have calls or that leave, and returns the names
-// of the tasks that ran. It does not kill other workers: the pool would replace
-// them, and break after enough of them had been killed.
+// killAll kills the workers that have calls or that leave, and returns the
+// names of the tasks that ran. It does not kill other workers: the pool would
+// replace them, and break after enough of them had been killed.
 func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"concert/processes"
 )
 
-// TestConformance runs the suite with shared memory and without it, as on systems
-// that have none.
+// TestConformance runs the suite with shared memory and without it, as on
+// systems that have none.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "shared", Run: func(t *testing.T) { conformance(t, hooks(t)) }},

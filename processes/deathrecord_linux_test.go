@@ -10,9 +10,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_DeathRecord: the record of a death in a task says each thing once: the
-// attribute reason repeats neither the task, nor its input and label, nor the
-// worker. The error of the task has all of them.
+// TestPool_DeathRecord: the record of a death in a task says each thing once:
+// the attribute reason repeats neither the task, nor its input and label, nor
+// the worker. The error of the task has all of them.
 func TestPool_DeathRecord(t *testing.T) {
 	for name, row := range map[string]struct {
 		task   string

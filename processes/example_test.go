@@ -13,8 +13,8 @@ import (
 	"concert/processes"
 )
 
-// What workers run has a name, so that they find it: it is registered at package
-// level, where every process comes by.
+// What workers run has a name, so that they find it: it is registered at
+// package level, where every process comes by.
 var (
 	square = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 	nap    = concert.Register("nap", func(_ context.Context, d time.Duration) (string, error) { time.Sleep(d); return "awake", nil })
@@ -138,8 +138,8 @@ func ExampleOptions_output() {
 
 var greet = concert.Register("greet", func(_ context.Context, name string) (int, error) { return fmt.Println("hello", name) })
 
-// A sandbox is for tasks that parse what may be hostile. Whatever the input makes
-// of the worker, it can write to one directory, and reach nothing else.
+// A sandbox is for tasks that parse what may be hostile. Whatever the input
+// makes of the worker, it can write to one directory, and reach nothing else.
 func ExampleSandbox() {
 	ex, err := processes.New(2, &processes.Options{
 		Sandbox: &processes.Sandbox{Read: []string{}, Write: []string{os.TempDir()}},

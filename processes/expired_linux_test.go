@@ -11,8 +11,8 @@ import (
 	"concert/processes"
 )
 
-// endsBy returns how its context ends; how says whether it looks at Done, or at Err only,
-// or at a context made from it.
+// endsBy returns how its context ends; how says whether it looks at Done, or at
+// Err only, or at a context made from it.
 var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context, m howMet) (string, error) {
 	leave(m.Met, "")
 	switch m.How {
@@ -48,8 +48,9 @@ func (p *passing) Err() error {
 
 type howMet struct{ How, Met string }
 
-// TestPool_Expired: in a worker the context of a task whose time is over ends as it does in this
-// process, by its deadline, and that of one that is canceled by a cancellation.
+// TestPool_Expired: in a worker the context of a task whose time is over ends
+// as it does in this process, by its deadline, and that of one that is canceled
+// by a cancellation.
 func TestPool_Expired(t *testing.T) {
 	leftovers(t)
 	for _, how := range []string{"Done", "Err", "derived"} {

@@ -15,8 +15,8 @@ func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo 
 	return func() { shareMemory = before }
 }
 
-// Trim has pools give the memory of large values back after another time, and take some
-// time for it, until undo.
+// Trim has pools give the memory of large values back after another time, and
+// take some time for it, until undo.
 func Trim(after, slow time.Duration) (undo func()) {
 	before := trimAfter
 	trimAfter = after
@@ -27,7 +27,8 @@ func Trim(after, slow time.Duration) (undo func()) {
 	return func() { trimAfter, giveBack = before, trimShared }
 }
 
-// Calls returns how many calls each worker has, how many more it would take, and whether it waits for them.
+// Calls returns how many calls each worker has, how many more it would take,
+// and whether it waits for them.
 func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +40,8 @@ func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	return calls, room, asleep
 }
 
-// SetIdle has this process, if it is a worker, give memory back after another time.
+// SetIdle has this process, if it is a worker, give memory back after another
+// time.
 func SetIdle(after time.Duration) { idleAfter = after }
 
 // Gone is closed when no worker of the pool is left.
@@ -48,8 +50,8 @@ func (p *Pool) Gone() <-chan struct{} { return p.gone }
 // KillAll kills workers as Shutdown does when the grace period is over.
 func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
 
-// Silence sets the times after which workers that begin no calls lose them, and are killed,
-// until undo.
+// Silence sets the times after which workers that begin no calls lose them, and
+// are killed, until undo.
 func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
 	a, b, c := silenceTakeBack, silenceStopped, silenceKill
 	silenceTakeBack, silenceStopped, silenceKill = takeBack, stopped, kill

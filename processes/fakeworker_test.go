@@ -8,14 +8,15 @@ import (
 	"concert/internal/frame"
 )
 
-// fakeEnv makes this test binary a worker that speaks the protocol by itself, without a
-// journal, and does to a pool what package processes would not; see fake.
+// fakeEnv makes this test binary a worker that speaks the protocol by itself,
+// without a journal, and does to a pool what package processes would not; see
+// fake.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
-// fake is a worker that answers each call with its argument. One of a function whose
-// name ends in "fatal" ends it before it begins that call. If the name ends in "twice",
-// it begins the call twice and does not answer; if it ends in "unasked", it gives the
-// call back without being asked for it.
+// fake is a worker that answers each call with its argument. One of a function
+// whose name ends in "fatal" ends it before it begins that call. If the name
+// ends in "twice", it begins the call twice and does not answer; if it ends in
+// "unasked", it gives the call back without being asked for it.
 func fake() {
 	setup := os.Getenv("CONCERT_WORKER")
 	_, list, _ := strings.Cut(setup, "files=")

@@ -13,8 +13,8 @@ import (
 	"concert/internal/printable"
 )
 
-// WorkerError is the error of a task whose worker process died while the task ran, or
-// whose workers died before they could begin it.
+// WorkerError is the error of a task whose worker process died while the task
+// ran, or whose workers died before they could begin it.
 type WorkerError struct {
 	// Task is the name of the task's function.
 	Task string
@@ -24,10 +24,10 @@ type WorkerError struct {
 	// Worker is the number of the worker in its pool, and Pid is the id of its
 	// process.
 	Worker, Pid int
-	// ExitCode is the exit code of the process, or -1 if a signal ended it. It is
-	// also -1, and Signal is 0, if the system did not report how the process
-	// ended, because this program ignores SIGCHLD, or because other code in this
-	// program has waited for all child processes.
+	// ExitCode is the exit code of the process, or -1 if a signal ended it. It
+	// is also -1, and Signal is 0, if the system did not report how the process
+	// ended, because this program ignores SIGCHLD, or because other code in
+	// this program has waited for all child processes.
 	ExitCode int
 	// Signal is the signal that ended the process, or 0. Go's runtime answers
 	// signals such as SIGSEGV in C code, or SIGABRT, with a traceback and exit
@@ -66,8 +66,8 @@ func (e *WorkerError) Error() string {
 // unknownExit describes the end of a process that has no ProcessState.
 const unknownExit = "its exit code is unknown, since this program ignores SIGCHLD or has waited for it elsewhere"
 
-// how says how the worker died, and the last line that it wrote. It names neither
-// the task nor the worker.
+// how says how the worker died, and the last line that it wrote. It names
+// neither the task nor the worker.
 func (e *WorkerError) how() string {
 	var b strings.Builder
 	switch {
@@ -103,8 +103,8 @@ func (e *WorkerError) how() string {
 	return b.String()
 }
 
-// Format prints Error for all verbs, and for %+v Stderr after it, with the traceback if
-// there is one.
+// Format prints Error for all verbs, and for %+v Stderr after it, with the
+// traceback if there is one.
 func (e *WorkerError) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'q':
@@ -147,8 +147,8 @@ var signals = map[string]syscall.Signal{
 	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
 }
 
-// signalIn returns the signal that Go's runtime names in its traceback, or 0. It returns 0
-// for a panic, even if a signal caused it, as for a nil pointer.
+// signalIn returns the signal that Go's runtime names in its traceback, or 0.
+// It returns 0 for a panic, even if a signal caused it, as for a nil pointer.
 func signalIn(stderr string) syscall.Signal {
 	first := true
 	for line := range strings.Lines(stderr) {
@@ -163,8 +163,8 @@ func signalIn(stderr string) syscall.Signal {
 	return 0
 }
 
-// outOfMemory reports whether the Go runtime ended for want of memory, or the race
-// detector in its place, by the exit code of each.
+// outOfMemory reports whether the Go runtime ended for want of memory, or the
+// race detector in its place, by the exit code of each.
 func outOfMemory(code int, stderr string) bool {
 	switch code {
 	case 2:
@@ -176,8 +176,8 @@ func outOfMemory(code int, stderr string) bool {
 }
 
 // abortedForMemory reports whether a process aborted because it could not have
-// more memory, by what C, C++ and Go's cgo write before that. The runtimes of Go
-// and Python write their own last words after it.
+// more memory, by what C, C++ and Go's cgo write before that. The runtimes of
+// Go and Python write their own last words after it.
 func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",

@@ -16,8 +16,8 @@ import (
 	"concert/processes"
 )
 
-// The tests in this package inject faults for real; docs/faults.md has the list.
-// Each ends with a look for what may be left: processes, zombies, files,
+// The tests in this package inject faults for real; docs/faults.md has the
+// list. Each ends with a look for what may be left: processes, zombies, files,
 // goroutines.
 
 // TestKilledUnread is row 1: what a worker has not even read runs elsewhere.
@@ -32,7 +32,8 @@ func TestKilledUnread(t *testing.T) {
 	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 	var futures []*concert.Future[int]
 	for i := range 20 {
-		// The third is let into the queue, of one, when the first two have left it for the worker.
+		// The third is let into the queue, of one, when the first two have left
+		// it for the worker.
 		if futures = append(futures, submit(t, p, nop, i)); i == 2 {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -68,8 +69,8 @@ func TestKilledMidTask(t *testing.T) {
 }
 
 // TestKilledAnyTime is rows 3 and 4: whenever a worker is killed, what it
-// finished is delivered, what it had not begun runs elsewhere, exactly once, and at most the
-// one task that it ran fails.
+// finished is delivered, what it had not begun runs elsewhere, exactly once,
+// and at most the one task that it ran fails.
 func TestKilledAnyTime(t *testing.T) {
 	leftovers(t)
 	dir := t.TempDir()
@@ -232,7 +233,8 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestCancelKills: Cancel, and the end of the submitter's context, end what does not listen.
+// TestCancelKills: Cancel, and the end of the submitter's context, end what
+// does not listen.
 func TestCancelKills(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})

@@ -91,8 +91,8 @@ func (w *worker) send(b *bundle) error {
 	return err
 }
 
-// sendLarge writes bytes to the worker, and counts those that the worker has read. A
-// MiB may be in the pipe.
+// sendLarge writes bytes to the worker, and counts those that the worker has
+// read. A MiB may be in the pipe.
 func (w *worker) sendLarge(b []byte) error {
 	for first := true; ; first = false {
 		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
@@ -194,8 +194,9 @@ func (p *Pool) claim(w *worker, room int) span {
 			t.Fail(err)
 			p.mu.Lock()
 		} else {
-			// It may not be refused for want of room, but it stands behind those who
-			// came before it: or a few Maps could keep the queue full for good.
+			// It may not be refused for want of room, but it stands behind
+			// those who came before it: or a few Maps could keep the queue full
+			// for good.
 			p.letIn()
 			p.queue = append(p.queue, t)
 			p.nudge()
@@ -230,8 +231,8 @@ func (p *Pool) refuseLarge(s span) span {
 	return s
 }
 
-// refuseFunction settles the calls of a span if their function cannot be called in
-// the worker. The caller holds mu, which is free meanwhile.
+// refuseFunction settles the calls of a span if their function cannot be called
+// in the worker. The caller holds mu, which is free meanwhile.
 func (p *Pool) refuseFunction(w *worker, s span) span {
 	if s.len() == 0 || s.batch.Name == w.callable {
 		return s
@@ -250,8 +251,8 @@ func (p *Pool) refuseFunction(w *worker, s span) span {
 	return span{}
 }
 
-// checkFunction returns why workers cannot call the function of a name, as far as is
-// known here.
+// checkFunction returns why workers cannot call the function of a name, as far
+// as is known here.
 func (p *Pool) checkFunction(name string) error {
 	if len(name) > frame.MaxName {
 		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register it under a shorter one", ErrTooLarge, name, len(name), frame.MaxName)
@@ -296,9 +297,9 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	}
 }
 
-// idleElsewhere reports whether another worker has a thread with nothing to do, and less
-// to do than this one, and wakes it: the task at the head of the queue is for that one,
-// which then wakes others. The caller holds mu.
+// idleElsewhere reports whether another worker has a thread with nothing to do,
+// and less to do than this one, and wakes it: the task at the head of the queue
+// is for that one, which then wakes others. The caller holds mu.
 func (p *Pool) idleElsewhere(w *worker) bool {
 	for _, other := range p.seats {
 		if other != nil && other.idle() && other.room() > 0 && len(other.flights.list) < len(w.flights.list) {

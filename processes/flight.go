@@ -91,8 +91,9 @@ func (f *flight) rest(number int) span {
 	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
 }
 
-// isLong reports whether the call that runs has been doing so for some time: who
-// knows how long it will. It is for workers without slots. The caller holds mu.
+// isLong reports whether the call that runs has been doing so for some time:
+// who knows how long it will. It is for workers without slots. The caller holds
+// mu.
 func (f *flight) isLong(now time.Time) bool { return now.Sub(f.since) >= lookOut }
 
 // hasBegun returns how many of the calls have begun, those that settled
@@ -139,8 +140,8 @@ func (t *flights) index(seq uint32) int {
 	return sort.Search(len(t.list), func(i int) bool { return t.list[i].seq-first >= seq-first })
 }
 
-// get returns the flight of a number; nil if all of its calls have settled, or were
-// withdrawn.
+// get returns the flight of a number; nil if all of its calls have settled, or
+// were withdrawn.
 func (t *flights) get(seq uint32) *flight {
 	if i := t.index(seq); i < len(t.list) && t.list[i].seq == seq {
 		return t.list[i]
@@ -149,8 +150,8 @@ func (t *flights) get(seq uint32) *flight {
 }
 
 // remove takes a flight out, and returns how many places in the arena are free
-// now: of those that were taken first, as many as belong to it, unless flights before it
-// are still there. Then the one before it keeps them.
+// now: of those that were taken first, as many as belong to it, unless flights
+// before it are still there. Then the one before it keeps them.
 func (t *flights) remove(f *flight) (places int) {
 	i := t.index(f.seq)
 	if i > 0 {
@@ -174,8 +175,8 @@ func (t *flights) window() int {
 	return int(t.next - t.list[0].seq)
 }
 
-// all yields the flights, the oldest first. The one that it has just yielded may be
-// removed meanwhile.
+// all yields the flights, the oldest first. The one that it has just yielded
+// may be removed meanwhile.
 func (t *flights) all(yield func(*flight) bool) {
 	for i := 0; i < len(t.list); {
 		f := t.list[i]
@@ -188,9 +189,9 @@ func (t *flights) all(yield func(*flight) bool) {
 	}
 }
 
-// find returns the flight of a call about which the worker says something, or an
-// error: it has to be the oldest of its flight that has not settled. The caller
-// holds mu.
+// find returns the flight of a call about which the worker says something, or
+// an error: it has to be the oldest of its flight that has not settled. The
+// caller holds mu.
 func (w *worker) find(id frame.ID) (*flight, error) {
 	f := w.flights.get(id.Seq)
 	if f == nil || int(id.Index) != f.got {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFlights compares the table with a slow one, as flights come and end in any order:
-// which are there, and which places are free.
+// TestFlights compares the table with a slow one, as flights come and end in
+// any order: which are there, and which places are free.
 func TestFlights(t *testing.T) {
 	type slow struct {
 		seq    uint32

@@ -16,7 +16,8 @@ const (
 )
 
 // hungUp waits for the end of a worker that has closed the pipe of its calls or
-// its results, as a worker that exits does. It kills a worker that does not exit.
+// its results, as a worker that exits does. It kills a worker that does not
+// exit.
 func (w *worker) hungUp(pipe string) {
 	for range mostHangUps {
 		select {

@@ -13,7 +13,8 @@ import (
 	"concert/processes"
 )
 
-// A worker's files; see docs/wire.md. Those that this process passes have these numbers.
+// A worker's files; see docs/wire.md. Those that this process passes have these
+// numbers.
 const (
 	tasksFile   = 3
 	resultsFile = 4

@@ -20,9 +20,11 @@ import (
 // Results. The worker puts its frames into the ring and moves written past
 // them; it writes them to the pipe from there, some or many at a time. If it is
 // killed before that, the pool has read fewer bytes from the pipe than written
-// says, and takes the rest from the ring. So a result that was finished is never lost.
+// says, and takes the rest from the ring. So a result that was finished is
+// never lost.
 //
-// Calls. Those that came together, in one frame, have a slot, of their number modulo slots:
+// Calls. Those that came together, in one frame, have a slot, of their number
+// modulo slots:
 //
 //	number of the frame uint32 | next call to begin uint16 | limit uint16
 //
@@ -31,21 +33,23 @@ import (
 //
 // Both use compare-and-swap on the whole word, so exactly one of them succeeds:
 // a call that was withdrawn never runs, and after a death a call was running if
-// and only if it is below next and its result has not come. The pool gives a slot to another frame
-// when all calls of the one before it have settled or were withdrawn; the worker may still have
-// that one before it, and sees that the number in the slot is another.
+// and only if it is below next and its result has not come. The pool gives a
+// slot to another frame when all calls of the one before it have settled or
+// were withdrawn; the worker may still have that one before it, and sees that
+// the number in the slot is another.
 //
-// A worker in a language without compare-and-swap writes its next call into the slot, and
-// nobody else does meanwhile: what it begins can be seen. Its calls are taken back through
-// the gate:
+// A worker in a language without compare-and-swap writes its next call into the
+// slot, and nobody else does meanwhile: what it begins can be seen. Its calls
+// are taken back through the gate:
 //
 //	write the slot, then read gate       the worker, before it calls the function; then it
 //	                                     waits until it has received as many TakeBacks
 //	write gate, then read the slot       the pool, to take calls back; then it sends a
 //	                                     TakeBack of those that have not begun
 //
-// Either the pool sees the call in the slot, and leaves it to the worker, or the worker sees
-// the gate, and learns that the call is not for it any more. The worker need not answer.
+// Either the pool sees the call in the slot, and leaves it to the worker, or
+// the worker sees the gate, and learns that the call is not for it any more.
+// The worker need not answer.
 //
 // The worker is not trusted. It can write what it likes: the pool believes
 // written only within the ring's size, and a wrong slot makes the worker's own
@@ -109,8 +113,8 @@ func (j journal) begin(seq uint32, call int) bool {
 	}
 }
 
-// begun returns how many of n calls the worker has begun; the pool's. Of a slot that
-// makes no sense it is all of them: what may have run must not run again.
+// begun returns how many of n calls the worker has begun; the pool's. Of a slot
+// that makes no sense it is all of them: what may have run must not run again.
 func (j journal) begun(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	next := int(uint16(word >> 16))
@@ -120,7 +124,8 @@ func (j journal) begun(seq uint32, n int) int {
 	return next
 }
 
-// marked returns how many of n calls a worker that only writes slots has begun; the pool's.
+// marked returns how many of n calls a worker that only writes slots has begun;
+// the pool's.
 func (j journal) marked(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	if uint32(word>>32) != seq {
@@ -129,8 +134,8 @@ func (j journal) marked(seq uint32, n int) int {
 	return min(n, int(uint16(word>>16)))
 }
 
-// withdraw is the pool's right to take calls back: of n, those from keep on that have
-// not begun. It returns how many are left.
+// withdraw is the pool's right to take calls back: of n, those from keep on
+// that have not begun. It returns how many are left.
 func (j journal) withdraw(seq uint32, keep, n int) (left int) {
 	for {
 		word := j.slot(seq).Load()

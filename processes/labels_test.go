@@ -57,8 +57,8 @@ func TestWorkerError_Input(t *testing.T) {
 	}
 }
 
-// TestWorkerError_InputOf: the input is found in the error of a task whose worker
-// died, also if Options.Retry panicked when it was asked.
+// TestWorkerError_InputOf: the input is found in the error of a task whose
+// worker died, also if Options.Retry panicked when it was asked.
 func TestWorkerError_InputOf(t *testing.T) {
 	for name, retry := range map[string]func(*processes.WorkerError, int) bool{
 		"no Retry": nil, "a Retry that panics": func(*processes.WorkerError, int) bool { panic("out of cheese") },
@@ -76,8 +76,8 @@ func TestWorkerError_InputOf(t *testing.T) {
 	}
 }
 
-// TestPool_RelayInput: a call that was submitted elsewhere has the input that it
-// is of there in the log and in its error.
+// TestPool_RelayInput: a call that was submitted elsewhere has the input that
+// it is of there in the log and in its error.
 func TestPool_RelayInput(t *testing.T) {
 	var mu sync.Mutex
 	var log strings.Builder

@@ -17,8 +17,9 @@ var lateFunction = sync.OnceValue(func() func(context.Context, int) (int, error)
 	return concert.Register("processes_test.late", func(_ context.Context, n int) (int, error) { return n, nil })
 })
 
-// TestPool_RegisteredLate: a function that was registered after Main is an error that says so, in
-// all ways in which a pool is given functions, and costs no worker.
+// TestPool_RegisteredLate: a function that was registered after Main is an
+// error that says so, in all ways in which a pool is given functions, and costs
+// no worker.
 func TestPool_RegisteredLate(t *testing.T) {
 	leftovers(t)
 	late := lateFunction()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// readLeftover reads what is in a pipe of a dead worker. It never blocks: if the
-// pipe is empty and another process has it open, the error is errEmpty. It
+// readLeftover reads what is in a pipe of a dead worker. It never blocks: if
+// the pipe is empty and another process has it open, the error is errEmpty. It
 // removes the pipe's deadline.
 func readLeftover(pipe *os.File, b []byte) (n int, err error) {
 	pipe.SetReadDeadline(time.Time{})

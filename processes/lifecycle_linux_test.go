@@ -17,7 +17,8 @@ import (
 	"concert/processes"
 )
 
-// Faults in the life of workers: at their start, between tasks, at their end. The list is in docs/faults.md.
+// Faults in the life of workers: at their start, between tasks, at their end.
+// The list is in docs/faults.md.
 
 // TestStarterThread is row 24: the end of the thread that called New is not
 // the end of its workers.
@@ -208,7 +209,8 @@ func TestUnspeakable(t *testing.T) {
 }
 
 // TestRecycling is row 36: workers that are replaced after some tasks, with a
-// full queue: no task is lost or run twice, and no worker runs more than it should.
+// full queue: no task is lost or run twice, and no worker runs more than it
+// should.
 func TestRecycling(t *testing.T) {
 	leftovers(t)
 	for _, most := range []int{1, 3} {

@@ -11,9 +11,10 @@ const (
 	repeat                 // it has been given as an update, and now ended by "\n"
 )
 
-// lineCutter cuts what a worker prints into lines, as they come. A progress bar writes
-// "\r" and its text again and again: each of these is given at once, without the end that
-// it may never have. A "\r" within a line that comes as a whole is a part of it.
+// lineCutter cuts what a worker prints into lines, as they come. A progress bar
+// writes "\r" and its text again and again: each of these is given at once,
+// without the end that it may never have. A "\r" within a line that comes as a
+// whole is a part of it.
 type lineCutter struct {
 	emit func(line []byte, kind lineKind) // line ends with "\n" if it did, and is not to be kept
 

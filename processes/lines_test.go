@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestLineCutter: output is cut into lines, and a progress bar is given as it goes.
+// TestLineCutter: output is cut into lines, and a progress bar is given as it
+// goes.
 func TestLineCutter(t *testing.T) {
 	long := strings.Repeat("x", longestLine)
 	for what, c := range map[string]struct {

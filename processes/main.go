@@ -18,12 +18,12 @@ const workerEnv = "CONCERT_WORKER"
 // mainCalled says that Main has been called.
 var mainCalled atomic.Bool
 
-// inWorkers has the names of the functions that were registered when Main was called,
-// which are those that workers have.
+// inWorkers has the names of the functions that were registered when Main was
+// called, which are those that workers have.
 var inWorkers atomic.Pointer[map[string]bool]
 
-// isLate returns the error of a function that was registered after Main; nil if it was
-// before, or this process does not know it.
+// isLate returns the error of a function that was registered after Main; nil if
+// it was before, or this process does not know it.
 func isLate(name string) error {
 	if names := inWorkers.Load(); names == nil || (*names)[name] {
 		return nil

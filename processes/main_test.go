@@ -11,7 +11,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Workers that are built for the race detector would sleep for a second at their end.
+	// Workers that are built for the race detector would sleep for a second at
+	// their end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	if os.Getenv("CONCERT_TEST_IGNORE_INT") != "" {
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)

@@ -24,8 +24,8 @@ var (
 	failsWith = concert.Register("processes_test.failsWith", func(_ context.Context, n int) (int, error) {
 		return 0, errors.New(strings.Repeat("x", n))
 	})
-	// forgeLarge writes a result of so many bytes, of the only call of its worker, past all
-	// checks that are made there.
+	// forgeLarge writes a result of so many bytes, of the only call of its
+	// worker, past all checks that are made there.
 	forgeLarge = concert.Register("processes_test.forgeLarge", func(_ context.Context, n int) (int, error) {
 		b := frame.ResultHead(nil, frame.Outcome{Value: frame.Payload{Kind: 1}}, n)
 		b = append(b, make([]byte, n)...)
@@ -52,7 +52,8 @@ var (
 	})
 )
 
-// allocated returns how many bytes this process allocates while it does something.
+// allocated returns how many bytes this process allocates while it does
+// something.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -61,7 +62,8 @@ func allocated(do func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestMaxResult: a result that is too large costs its own task, and this process nothing.
+// TestMaxResult: a result that is too large costs its own task, and this
+// process nothing.
 func TestMaxResult(t *testing.T) {
 	tooLarge := func(t *testing.T, err error, function string) {
 		t.Helper()

@@ -17,7 +17,8 @@ func newShared(name string, size int) (mem []byte, file *os.File, err error) {
 	if bits.UintSize == 32 && size > 1<<20 {
 		return nil, nil, fmt.Errorf("processes: no shared memory of %d bytes: there is no room for it: %w", size, errors.ErrUnsupported)
 	}
-	// To make a file longer than the limit for files allows would end this process.
+	// To make a file longer than the limit for files allows would end this
+	// process.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
 		return nil, nil, fmt.Errorf("processes: no shared memory of %d bytes: files are limited to %d: %w", size, limit.Cur, errors.ErrUnsupported)
@@ -55,8 +56,8 @@ func mapShared(file *os.File) ([]byte, error) {
 	return mem, nil
 }
 
-// populate has the pages of shared memory be there, and reports whether they are: they can
-// be read without a fault then. Linux before 5.14 cannot.
+// populate has the pages of shared memory be there, and reports whether they
+// are: they can be read without a fault then. Linux before 5.14 cannot.
 func populate(mem []byte) bool {
 	if len(mem) == 0 {
 		return true

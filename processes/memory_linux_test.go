@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSealed is a part of row 20: whoever has the file cannot make it shorter, which
-// would kill the other side, nor longer.
+// TestSealed is a part of row 20: whoever has the file cannot make it shorter,
+// which would kill the other side, nor longer.
 func TestSealed(t *testing.T) {
 	mem, file, err := newShared("concert-test", 1<<20)
 	if err != nil {

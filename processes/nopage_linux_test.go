@@ -16,9 +16,10 @@ import (
 	"concert/processes"
 )
 
-// without returns a way to share memory in which a part of each half of the arena cannot be touched
-// in this process, as if the system had no memory for its pages: that of the arguments, or
-// of the results, or both, behind the first so many bytes.
+// without returns a way to share memory in which a part of each half of the
+// arena cannot be touched in this process, as if the system had no memory for
+// its pages: that of the arguments, or of the results, or both, behind the
+// first so many bytes.
 func without(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
 	return func(name string, size int) ([]byte, *os.File, error) {
 		mem, file, err := processes.NewShared(name, size)

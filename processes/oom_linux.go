@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// oomCounter is the file in which the kernel counts the processes that it has killed
-// for want of memory in a control group.
+// oomCounter is the file in which the kernel counts the processes that it has
+// killed for want of memory in a control group.
 type oomCounter string
 
-// findOOMCounter returns that of this process's control group, whose limit is that of
-// its workers, too; empty if there is none that can be read. In version 2 of
-// control groups it is memory.events, in version 1 memory.oom_control.
+// findOOMCounter returns that of this process's control group, whose limit is
+// that of its workers, too; empty if there is none that can be read. In version
+// 2 of control groups it is memory.events, in version 1 memory.oom_control.
 func findOOMCounter() oomCounter {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -54,7 +54,8 @@ func findOOMCounter() oomCounter {
 	return ""
 }
 
-// count returns how many processes the kernel has killed, or -1 if it does not say.
+// count returns how many processes the kernel has killed, or -1 if it does not
+// say.
 func (c oomCounter) count() int {
 	if c == "" {
 		return -1

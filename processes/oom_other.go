@@ -2,7 +2,8 @@
 
 package processes
 
-// oomCounter counts nothing: what the system kills for want of memory, it does not say.
+// oomCounter counts nothing: what the system kills for want of memory, it does
+// not say.
 type oomCounter struct{}
 
 func findOOMCounter() oomCounter { return oomCounter{} }

@@ -17,8 +17,8 @@ import (
 	"concert/internal/printable"
 )
 
-// What workers print never touches the protocol: it has pipes of its own. It is not
-// trusted: nothing of it goes anywhere but through printable.
+// What workers print never touches the protocol: it has pipes of its own. It is
+// not trusted: nothing of it goes anywhere but through printable.
 
 const (
 	longestLine = 64 << 10 // longer ones are cut into several
@@ -55,7 +55,8 @@ func (t *tail) add(line []byte) {
 	}
 }
 
-// lastWords reports whether a line is what the Go runtime, or Python's, begins its end with.
+// lastWords reports whether a line is what the Go runtime, or Python's, begins
+// its end with.
 func lastWords(line []byte) bool {
 	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds ", fatalPython} {
 		if bytes.HasPrefix(line, []byte(start)) {
@@ -87,14 +88,15 @@ func (t *tail) String() string {
 	return printable.Text(string(t.buf))
 }
 
-// console is where lines of all workers of this process go, unless a pool has a logger.
+// console is where lines of all workers of this process go, unless a pool has a
+// logger.
 var console struct {
 	sync.Mutex      // held while writing a line to os.Stderr
 	over       bool // guarded by Mutex: there is a line that the next one overwrites
 }
 
-// writeConsole writes a line; on a terminal an update stays until the next line comes, elsewhere
-// each is a line of its own.
+// writeConsole writes a line; on a terminal an update stays until the next line
+// comes, elsewhere each is a line of its own.
 func writeConsole(text string, kind lineKind) {
 	console.Lock()
 	defer console.Unlock()
@@ -113,8 +115,8 @@ func writeConsole(text string, kind lineKind) {
 }
 
 // collect passes on what a worker prints, line by line, until the pipe ends. It
-// calls passed when it has passed on all that the worker printed before it died.
-// Other processes may have the pipe open and print more.
+// calls passed when it has passed on all that the worker printed before it
+// died. Other processes may have the pipe open and print more.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
 	passed = sync.OnceFunc(passed)
 	defer passed()
@@ -155,9 +157,10 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 	}
 }
 
-// holdback keeps what a dying process says from a terminal: a traceback of hundreds
-// of lines, of which the error of the task has the beginning, and the pool's log
-// one line. If the process does not die, the lines come after holdTime.
+// holdback keeps what a dying process says from a terminal: a traceback of
+// hundreds of lines, of which the error of the task has the beginning, and the
+// pool's log one line. If the process does not die, the lines come after
+// holdTime.
 type holdback struct {
 	mu    sync.Mutex
 	lines [][]byte    // guarded by mu

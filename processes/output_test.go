@@ -36,7 +36,8 @@ func (l *lines) all() []string {
 	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
 }
 
-// chat prints a text, and waits until it has been heard: the pool shall see who says it.
+// chat prints a text, and waits until it has been heard: the pool shall see who
+// says it.
 var chat = concert.Register("processes_test.chat", func(ctx context.Context, c chatter) (string, error) {
 	fmt.Fprint(os.Stdout, c.Text)
 	fmt.Fprintln(os.Stderr, "about it")

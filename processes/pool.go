@@ -13,8 +13,8 @@ import (
 // concurrent use. Make one with [New].
 //
 // One lock guards what the pool knows about tasks and workers. Nobody holds it
-// while user code runs, while a task is encoded by its own methods, or while waiting
-// for a process.
+// while user code runs, while a task is encoded by its own methods, or while
+// waiting for a process.
 type Pool struct {
 	opts     Options
 	width    int // workers
@@ -75,7 +75,8 @@ func newPool(n int, o Options, c *confinement) *Pool {
 	return p
 }
 
-// Options returns the options of the pool. They have the defaults in place of zeros.
+// Options returns the options of the pool. They have the defaults in place of
+// zeros.
 func (p *Pool) Options() Options {
 	p.made()
 	return p.opts
@@ -174,8 +175,8 @@ func (p *Pool) makeRoom() {
 	p.line = slices.Delete(p.line, 0, let)
 }
 
-// letIn lets in the first who waits in line, whatever the bound of the queue. The
-// caller holds mu.
+// letIn lets in the first who waits in line, whatever the bound of the queue.
+// The caller holds mu.
 func (p *Pool) letIn() {
 	for len(p.line) > 0 {
 		e := p.line[0]

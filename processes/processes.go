@@ -22,42 +22,45 @@
 //	                        fails, what it had not begun goes to another worker
 //
 // A [Pool] starts this program n more times, and one time in addition, as a
-// spare that replaces a worker that dies. Each worker has its own memory and its
-// own Go runtime. If one changes a global variable, the other workers and the
-// program do not see it. The pool sends names of functions, which therefore have
-// to be registered by [concert.Register], and copies of arguments and results.
+// spare that replaces a worker that dies. Each worker has its own memory and
+// its own Go runtime. If one changes a global variable, the other workers and
+// the program do not see it. The pool sends names of functions, which therefore
+// have to be registered by [concert.Register], and copies of arguments and
+// results.
 //
 // # The rules
 //
-//   - A worker runs one task at a time, unless Options.Threads is set. A few more
-//     tasks wait in it, so that it can begin the next one at once: two if tasks
-//     are long, up to 256 if they are quick. They count as pending: they can be
-//     canceled, and an idle worker takes them over.
-//   - If a task crashes, exits, is killed or uses too much memory, it fails with a
-//     [*WorkerError], which says how. No other task is affected.
+//   - A worker runs one task at a time, unless Options.Threads is set. A few
+//     more tasks wait in it, so that it can begin the next one at once: two if
+//     tasks are long, up to 256 if they are quick. They count as pending: they
+//     can be canceled, and an idle worker takes them over.
+//   - If a task crashes, exits, is killed or uses too much memory, it fails
+//     with a [*WorkerError], which says how. No other task is affected.
 //   - If the context of a task ends, or the task runs for longer than
-//     Options.Timeout, the context of its function ends. If the function does not
-//     return within Options.Grace, its process is killed, with all processes that
-//     it has started.
-//   - A task never runs twice, unless Options.Retry allows it. If five workers in
-//     a row die before they can begin a task, the task fails with a
+//     Options.Timeout, the context of its function ends. If the function does
+//     not return within Options.Grace, its process is killed, with all
+//     processes that it has started.
+//   - A task never runs twice, unless Options.Retry allows it. If five workers
+//     in a row die before they can begin a task, the task fails with a
 //     [*WorkerError].
-//   - If a worker begins none of its tasks for a second, other workers get them.
-//     If this continues, the worker is killed; see Options.Timeout.
-//   - A worker that ends is replaced: at once if it did some work, and otherwise
-//     after a pause. The pauses double from 20 milliseconds to a second, or to 160
-//     milliseconds if the worker died in a task. If eight workers in a row die, no
-//     task explains it, and no worker is left, the pool is broken: its tasks fail
-//     with [ErrBroken] and the reason. Each death is logged.
+//   - If a worker begins none of its tasks for a second, other workers get
+//     them. If this continues, the worker is killed; see Options.Timeout.
+//   - A worker that ends is replaced: at once if it did some work, and
+//     otherwise after a pause. The pauses double from 20 milliseconds to a
+//     second, or to 160 milliseconds if the worker died in a task. If eight
+//     workers in a row die, no task explains it, and no worker is left, the
+//     pool is broken: its tasks fail with [ErrBroken] and the reason. Each
+//     death is logged.
 //   - Options.Sandbox confines workers, for tasks that process untrusted input.
-//   - Workers end when the pool is closed, and when this process dies, in whatever
-//     way.
+//   - Workers end when the pool is closed, and when this process dies, in
+//     whatever way.
 //
 // # The corners
 //
-// A worker has no standard input. The pool collects the lines that it prints, see
-// Options.Output. A task cannot submit to the pool that runs it, because the pool
-// is in another process. It can make pools of its own, up to three deep.
+// A worker has no standard input. The pool collects the lines that it prints,
+// see Options.Output. A task cannot submit to the pool that runs it, because
+// the pool is in another process. It can make pools of its own, up to three
+// deep.
 //
 // An argument or a result of more than 16 KiB is passed in memory that the pool
 // shares with the worker. This memory is released when the worker has been idle
@@ -66,12 +69,12 @@
 // it does not need to the system. A program of Options.Command decides this
 // itself.
 //
-// Everything described here exists on Linux. Other systems have no sealed shared
-// memory. There, results are written one by one, large values go through pipes,
-// fewer tasks wait in a worker, and Cancel reports such a task as running. A
-// worker notices the death of this process by the end of a pipe, and a stopped
-// worker does not notice it. On Windows, processes that a task has started
-// outlive the worker.
+// Everything described here exists on Linux. Other systems have no sealed
+// shared memory. There, results are written one by one, large values go through
+// pipes, fewer tasks wait in a worker, and Cancel reports such a task as
+// running. A worker notices the death of this process by the end of a pipe, and
+// a stopped worker does not notice it. On Windows, processes that a task has
+// started outlive the worker.
 package processes
 
 import (
@@ -180,11 +183,12 @@ type Options struct {
 	// Sandbox cannot be set.
 	Command []string
 
-	// Check, if set, is called with the argument of each [concert.Relay], which another
-	// process may have encoded, before a worker receives it. An error is the task's
-	// error, and no worker receives the argument. Check may be called from several
-	// goroutines. While it runs, the task counts as queued. If it does not return
-	// within Timeout, or before the task's context ends, the task fails.
+	// Check, if set, is called with the argument of each [concert.Relay], which
+	// another process may have encoded, before a worker receives it. An error
+	// is the task's error, and no worker receives the argument. Check may be
+	// called from several goroutines. While it runs, the task counts as queued.
+	// If it does not return within Timeout, or before the task's context ends,
+	// the task fails.
 	Check func(arg concert.Encoded) error
 
 	// Threads is how many tasks each worker runs concurrently. It can be set
@@ -227,12 +231,13 @@ type Options struct {
 	// killed because of a Cancel, a deadline, Timeout or Shutdown is logged at
 	// debug level. Nil logs to slog.Default().
 	//
-	// A handler that panics loses the line, and nothing else; the first panic is
-	// written to standard error. A slow handler slows the tasks that print. If a call
-	// of the handler takes longer than a second, the pool no longer waits for it: it
-	// drops lines and log records until the call returns, and then logs how many it
-	// dropped, as a warning with the attribute dropped. Close and Shutdown wait until
-	// the records of deaths are handled, for a second at most.
+	// A handler that panics loses the line, and nothing else; the first panic
+	// is written to standard error. A slow handler slows the tasks that print.
+	// If a call of the handler takes longer than a second, the pool no longer
+	// waits for it: it drops lines and log records until the call returns, and
+	// then logs how many it dropped, as a warning with the attribute dropped.
+	// Close and Shutdown wait until the records of deaths are handled, for a
+	// second at most.
 	Output *slog.Logger
 
 	// Observer, if set, is called for each step of each task.
@@ -258,9 +263,9 @@ func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) 
 }
 
 var (
-	// ErrTooLarge is wrapped by the error of a task whose argument has more than 1 GiB, whose
-	// result has more bytes than Options.MaxResult, or whose function has a name of more
-	// than 65,535.
+	// ErrTooLarge is wrapped by the error of a task whose argument has more
+	// than 1 GiB, whose result has more bytes than Options.MaxResult, or whose
+	// function has a name of more than 65,535.
 	ErrTooLarge = errors.New("processes: value too large")
 
 	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
@@ -271,8 +276,8 @@ var (
 	ErrBroken = errors.New("processes: the pool is broken")
 
 	// ErrTimeout is wrapped by the error of a task that ran for longer than
-	// Options.Timeout: that had to be killed, or returned the error of its context.
-	// It is also [context.DeadlineExceeded].
+	// Options.Timeout: that had to be killed, or returned the error of its
+	// context. It is also [context.DeadlineExceeded].
 	ErrTimeout error = timeoutError{}
 
 	// ErrMemory is wrapped by the error of a task whose worker exceeded

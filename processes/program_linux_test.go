@@ -206,8 +206,8 @@ func programWorks([]string) error {
 	return p.Close()
 }
 
-// programIgnores ignores the deaths of children when its pool has workers already, of
-// which one runs a task and the others are idle.
+// programIgnores ignores the deaths of children when its pool has workers
+// already, of which one runs a task and the others are idle.
 func programIgnores([]string) error {
 	return programUnknown(func() { signal.Ignore(syscall.SIGCHLD) })
 }
@@ -225,8 +225,8 @@ func programReaps([]string) error {
 	})
 }
 
-// programUnknown has a pool whose workers die, after a change to the program from
-// which on the exit codes of children may be unknown.
+// programUnknown has a pool whose workers die, after a change to the program
+// from which on the exit codes of children may be unknown.
 func programUnknown(change func()) error {
 	p, err := processes.New(1, &processes.Options{Grace: 100 * time.Millisecond, Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -351,8 +351,8 @@ func TestStarved(t *testing.T) {
 	}
 }
 
-// controlGroup makes a control group with so much memory, or skips the test where
-// that is not for this user to do.
+// controlGroup makes a control group with so much memory, or skips the test
+// where that is not for this user to do.
 func controlGroup(t *testing.T, memory int) string {
 	t.Helper()
 	groups, err := os.ReadFile("/proc/self/cgroup")

@@ -11,7 +11,8 @@ import (
 	"concert/processes"
 )
 
-// The examples of docs/from-python.md: what people use multiprocessing.Pool for.
+// The examples of docs/from-python.md: what people use multiprocessing.Pool
+// for.
 
 // open returns a pool for an example.
 func open(n int, o *processes.Options) *processes.Pool {

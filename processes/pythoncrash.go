@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// fatalPython is what CPython's faulthandler begins with, when the interpreter dies.
+// fatalPython is what CPython's faulthandler begins with, when the interpreter
+// dies.
 const fatalPython = "Fatal Python error: "
 
 var pythonFrame = regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
 
-// pythonCrash returns where in Python an interpreter died, and of what, by what faulthandler
-// has written: "in f (mod.py:12)". It is "" for anything else. What is said of a signal
-// already is not said again.
+// pythonCrash returns where in Python an interpreter died, and of what, by what
+// faulthandler has written: "in f (mod.py:12)". It is "" for anything else.
+// What is said of a signal already is not said again.
 func pythonCrash(stderr string) string {
 	lines := strings.Split(stderr, "\n")
 	if !strings.HasPrefix(lines[0], fatalPython) {

@@ -34,8 +34,8 @@ func (s *source) Read(b []byte) (int, error) {
 }
 
 // receive reads what the worker says, until its pipe ends. Only it, and after
-// it wait, tells calls that they have begun or settled, so that the one comes before
-// the other.
+// it wait, tells calls that they have begun or settled, so that the one comes
+// before the other.
 func (w *worker) receive() {
 	defer close(w.received)
 	for {
@@ -167,9 +167,9 @@ func (o *outcome) failure(timeout time.Duration) error {
 	return o.err
 }
 
-// outcomes settles calls with what the worker says: that of one frame and of those
-// that can be had without another read, so that they are looked up together. After
-// an error those before it are settled all the same.
+// outcomes settles calls with what the worker says: that of one frame and of
+// those that can be had without another read, so that they are looked up
+// together. After an error those before it are settled all the same.
 func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 	said := w.said[:0]
 	for ids := w.ids[:0]; ; kind, body, _ = w.in.Next() {
@@ -227,7 +227,8 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 	}
 }
 
-// tooLarge returns the error of a call whose result or error has too many bytes.
+// tooLarge returns the error of a call whose result or error has too many
+// bytes.
 func (p *Pool) tooLarge(o *outcome) error {
 	if o.failed {
 		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, max(p.opts.MaxResult, maxError))
@@ -235,8 +236,8 @@ func (p *Pool) tooLarge(o *outcome) error {
 	return fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
 }
 
-// tooLarge returns how many bytes a result has if these are too many, and else 0. It looks
-// at none of them.
+// tooLarge returns how many bytes a result has if these are too many, and else
+// 0. It looks at none of them.
 func (w *worker) tooLarge(v frame.Payload) int {
 	n := uint64(len(v.Bytes))
 	if v.Shared {
@@ -248,9 +249,10 @@ func (w *worker) tooLarge(v frame.Payload) int {
 	return int(min(n, math.MaxInt))
 }
 
-// valueOf returns the result that the worker sent, or wrote into the arena. There it
-// can change at any time: Settle copies raw values first of all, and anything that
-// has to be parsed is copied here. So is what may have pages that cannot be had.
+// valueOf returns the result that the worker sent, or wrote into the arena.
+// There it can change at any time: Settle copies raw values first of all, and
+// anything that has to be parsed is copied here. So is what may have pages that
+// cannot be had.
 func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
 	v := concert.Encoded{Kind: p.Kind, Bytes: p.Bytes}
 	if !p.Shared {
@@ -276,8 +278,8 @@ type timedID struct {
 }
 
 // lookUp finds the calls that have ended, up to one that the worker does not
-// have, and takes them out of its table. It returns how many they are, and the worker's
-// number.
+// have, and takes them out of its table. It returns how many they are, and the
+// worker's number.
 func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error) {
 	p := w.pool
 	p.mu.Lock()
@@ -383,7 +385,8 @@ func (w *worker) givenBack(id frame.ID) error {
 	return nil
 }
 
-// begin takes note that a call has begun. The caller holds mu, which begin unlocks.
+// begin takes note that a call has begun. The caller holds mu, which begin
+// unlocks.
 func (w *worker) begin(f *flight, call int) {
 	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {

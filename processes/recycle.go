@@ -2,8 +2,8 @@ package processes
 
 import "time"
 
-// Workers are replaced when they have run their number of tasks, which feed sees to,
-// or when their memory stays high, which is seen to here.
+// Workers are replaced when they have run their number of tasks, which feed
+// sees to, or when their memory stays high, which is seen to here.
 
 const (
 	weighEvery = 250 * time.Millisecond
@@ -48,8 +48,8 @@ func (p *Pool) weigh() {
 	}
 }
 
-// retire has a worker leave, when it has finished what it has, and another one take
-// its seat. The caller holds mu.
+// retire has a worker leave, when it has finished what it has, and another one
+// take its seat. The caller holds mu.
 func (p *Pool) retire(w *worker) {
 	w.release()
 	p.seats[w.id] = nil

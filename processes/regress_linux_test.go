@@ -44,7 +44,8 @@ var (
 		time.Sleep(time.Minute)
 		return 0, nil
 	})
-	// prepareOnce prepares the first worker only; later ones take their time, or fail.
+	// prepareOnce prepares the first worker only; later ones take their time,
+	// or fail.
 	prepareOnce = concert.Register("processes_test.prepareOnce", func(_ context.Context, o onlyOnce) (int, error) {
 		if f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666); err == nil {
 			return 0, f.Close()
@@ -280,7 +281,8 @@ func TestNoGrace(t *testing.T) {
 	}
 }
 
-// TestEmigrant: a worker that has left its process group is killed all the same.
+// TestEmigrant: a worker that has left its process group is killed all the
+// same.
 func TestEmigrant(t *testing.T) {
 	leftovers(t)
 	group, err := syscall.Getpgid(os.Getpid())
@@ -337,7 +339,8 @@ func TestGoexitInMarshaler(t *testing.T) {
 	}
 }
 
-// giveOr returns so many bytes; or it leaves a file and waits for its context to end.
+// giveOr returns so many bytes; or it leaves a file and waits for its context
+// to end.
 var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context, g give) ([]byte, error) {
 	if g.Meet == "" {
 		return make([]byte, g.Size), nil
@@ -352,8 +355,8 @@ type give struct {
 	Meet string
 }
 
-// TestResultDoesNotWait: a result of any size comes although the next task, which
-// is in the worker already, takes long.
+// TestResultDoesNotWait: a result of any size comes although the next task,
+// which is in the worker already, takes long.
 func TestResultDoesNotWait(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
@@ -397,7 +400,8 @@ var obedient = concert.Register("processes_test.obedient", func(ctx context.Cont
 	return n, nil
 })
 
-// TestTimeoutIsOnes: a call that runs for too long is the only one that fails for it.
+// TestTimeoutIsOnes: a call that runs for too long is the only one that fails
+// for it.
 func TestTimeoutIsOnes(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -431,8 +435,9 @@ var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n i
 	return n, nil
 })
 
-// TestGraceOfMap: when the context of a Map ends, whatever runs then is killed after the
-// grace period, even if the pool learns a moment later that it has begun.
+// TestGraceOfMap: when the context of a Map ends, whatever runs then is killed
+// after the grace period, even if the pool learns a moment later that it has
+// begun.
 func TestGraceOfMap(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -450,7 +455,8 @@ func TestGraceOfMap(t *testing.T) {
 	})
 }
 
-// TestBehindSlow: what comes behind a slow call goes to a worker that has nothing to do.
+// TestBehindSlow: what comes behind a slow call goes to a worker that has
+// nothing to do.
 func TestBehindSlow(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -500,7 +506,8 @@ var sevens = concert.Register("processes_test.sevens", func(context.Context, laz
 
 var manySevens []byte
 
-// TestTrimAndClaim: memory is not given back under a call that was just being claimed.
+// TestTrimAndClaim: memory is not given back under a call that was just being
+// claimed.
 func TestTrimAndClaim(t *testing.T) {
 	leftovers(t)
 	t.Cleanup(processes.Trim(5*time.Millisecond, 50*time.Millisecond))

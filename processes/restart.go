@@ -12,9 +12,9 @@ import (
 	"concert/internal/lazy"
 )
 
-// One rule decides when the pool replaces a worker, however that worker ended: the
-// system could not start it, or it died while it was idle, before it began a
-// task, or in a task.
+// One rule decides when the pool replaces a worker, however that worker ended:
+// the system could not start it, or it died while it was idle, before it began
+// a task, or in a task.
 //
 //   - A worker that finished a call, or was ready for provenAfter, was a good
 //     one. The pool starts the next one at once.
@@ -103,8 +103,8 @@ func (p *Pool) lost(seat, generation int, good, inTask bool, why error) {
 	}
 }
 
-// startAgain starts a worker for a seat, or a spare, when the pause is over. The
-// caller holds mu.
+// startAgain starts a worker for a seat, or a spare, when the pause is over.
+// The caller holds mu.
 func (p *Pool) startAgain(seat int) {
 	if p.ended || p.broken != nil {
 		return

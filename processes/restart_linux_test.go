@@ -26,7 +26,8 @@ var (
 	fakeUnasked = concert.Register("processes_test.unasked", func(_ context.Context, n int) (int, error) { return n, nil })
 )
 
-// dieIdle is an initializer after which the worker ends as soon as a file is there.
+// dieIdle is an initializer after which the worker ends as soon as a file is
+// there.
 var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context, path string) (int, error) {
 	go func() {
 		for {
@@ -90,8 +91,8 @@ func fakes(t *testing.T, n int, log *lines) *processes.Pool {
 	})
 }
 
-// TestPool_UnbegunTask: a task that kills its workers before they begin it fails after
-// five of them, and those that wait behind it run.
+// TestPool_UnbegunTask: a task that kills its workers before they begin it
+// fails after five of them, and those that wait behind it run.
 func TestPool_UnbegunTask(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
@@ -134,8 +135,8 @@ func TestPool_UnbegunTask(t *testing.T) {
 	})
 }
 
-// TestPool_IdleDeaths: workers that die although they do nothing are started again
-// with pauses, and at last the pool is broken, with the reason.
+// TestPool_IdleDeaths: workers that die although they do nothing are started
+// again with pauses, and at last the pool is broken, with the reason.
 func TestPool_IdleDeaths(t *testing.T) {
 	leftovers(t)
 	for _, n := range []int{1, 3} {
@@ -173,7 +174,8 @@ var refuse = concert.Register("processes_test.refuse", func(_ context.Context, p
 	return 0, nil
 })
 
-// awaitFile says that it runs by one file, and waits until there is another one.
+// awaitFile says that it runs by one file, and waits until there is another
+// one.
 var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Context, path string) (int, error) {
 	leave(path+".in", "")
 	for ctx.Err() == nil {
@@ -219,8 +221,8 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 	works(t, p)
 }
 
-// TestPool_DeathsInTasks: tasks that kill their workers, more in a row than break a
-// pool, cost themselves and nothing else.
+// TestPool_DeathsInTasks: tasks that kill their workers, more in a row than
+// break a pool, cost themselves and nothing else.
 func TestPool_DeathsInTasks(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
@@ -240,7 +242,8 @@ func TestPool_DeathsInTasks(t *testing.T) {
 	}
 }
 
-// TestPool_LongName: a function whose name does not fit into a frame is refused.
+// TestPool_LongName: a function whose name does not fit into a frame is
+// refused.
 func TestPool_LongName(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

@@ -11,9 +11,9 @@ import (
 //	frame --> ring of the journal --many at a time--> pipe
 //
 // A write to the pipe costs more than a small task, so frames gather while
-// there are more tasks at hand, for a tenth of a millisecond; if the next task then
-// turns out to be a slow one, a timer sees to it that they do not wait for it.
-// Without a journal they must not gather: they would die with the worker.
+// there are more tasks at hand, for a tenth of a millisecond; if the next task
+// then turns out to be a slow one, a timer sees to it that they do not wait for
+// it. Without a journal they must not gather: they would die with the worker.
 type results struct {
 	pipe    *os.File
 	journal journal // without memory: there is none
@@ -128,8 +128,8 @@ func (r *results) flushLocked() {
 	}
 }
 
-// write writes to the pipe. When that fails the pool has gone, and this process has no
-// reason to be.
+// write writes to the pipe. When that fails the pool has gone, and this process
+// has no reason to be.
 func (r *results) write(b []byte) {
 	if len(b) == 0 {
 		return

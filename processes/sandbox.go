@@ -8,44 +8,45 @@ import (
 	"strings"
 )
 
-// Sandbox confines the workers, for tasks that process untrusted input. Whatever
-// happens to such a worker, it cannot
+// Sandbox confines the workers, for tasks that process untrusted input.
+// Whatever happens to such a worker, it cannot
 //
 //   - write, make, rename or remove files, except in the directories of Write;
 //   - read files, except those of Read and Write;
-//   - change the mode, the owner, the times, the attributes or the flags of any file;
+//   - change the mode, the owner, the times, the attributes or the flags of any
+//     file;
 //   - start programs, or fork;
-//   - map shared memory without a file, or make files in memory, which Options.Memory
-//     would not count. If Options.Memory is set, it cannot map files as shared
-//     memory either, but privately (MAP_PRIVATE) it can;
+//   - map shared memory without a file, or make files in memory, which
+//     Options.Memory would not count. If Options.Memory is set, it cannot map
+//     files as shared memory either, but privately (MAP_PRIVATE) it can;
 //   - put pages of its memory, or of files, into pipes without copying them
-//     (vmsplice, splice, tee, sendfile). The pipe would keep them, and the whole of
-//     a huge page, after the worker has unmapped them, and Options.Memory would not
-//     count them;
-//   - make a socket, or send by one: it can use neither the network nor services of
-//     this machine;
-//   - signal, trace or limit other processes, see their memory or environment, or gain
-//     privileges; root keeps only its privileges over files.
+//     (vmsplice, splice, tee, sendfile). The pipe would keep them, and the
+//     whole of a huge page, after the worker has unmapped them, and
+//     Options.Memory would not count them;
+//   - make a socket, or send by one: it can use neither the network nor
+//     services of this machine;
+//   - signal, trace or limit other processes, see their memory or environment,
+//     or gain privileges; root keeps only its privileges over files.
 //
 // An attempt fails with an error that is [os.ErrPermission], and the worker
 // continues. The same holds for threads of C code.
 //
 // A worker is confined after Options.Init has run, so Init can open files that
-// tasks need: open files stay open. Package-level variables and init functions are
-// initialized before, too. Files that this program has inherited are closed. A
-// worker may have 4,096 files open, and leaves no core file.
+// tasks need: open files stay open. Package-level variables and init functions
+// are initialized before, too. Files that this program has inherited are
+// closed. A worker may have 4,096 files open, and leaves no core file.
 //
-// A task can still use time and memory (see Options.Timeout and Options.Memory),
-// lock files that it may read, see the names and sizes of files, and see the
-// environment of its worker (see Options.Env). It can return a wrong result;
-// Options.MaxResult limits the size.
+// A task can still use time and memory (see Options.Timeout and
+// Options.Memory), lock files that it may read, see the names and sizes of
+// files, and see the environment of its worker (see Options.Env). It can return
+// a wrong result; Options.MaxResult limits the size.
 //
 // A sandbox needs Linux 6.2 with Landlock (for files) and seccomp (for system
-// calls), on amd64, arm64, 386 or arm. Elsewhere New fails, with an error that is
-// [errors.ErrUnsupported]; nothing runs unconfined.
+// calls), on amd64, arm64, 386 or arm. Elsewhere New fails, with an error that
+// is [errors.ErrUnsupported]; nothing runs unconfined.
 //
-// With the zero value, tasks can read what the user of this process can read, and
-// write nothing.
+// With the zero value, tasks can read what the user of this process can read,
+// and write nothing.
 type Sandbox struct {
 	// Read lists files and directories with everything in them. Nil means all
 	// files; empty and not nil means none. New opens them, so a file that later
@@ -62,15 +63,17 @@ type Sandbox struct {
 	Write []string
 }
 
-// confinement is a Sandbox whose files and directories are open. They are passed to
-// workers so, because a name could lead elsewhere by the time that a worker starts.
+// confinement is a Sandbox whose files and directories are open. They are passed
+// to workers so, because a name could lead elsewhere by the time that a worker
+// starts.
 type confinement struct {
 	all         bool // everything may be read: there is no list
 	memory      bool // Options.Memory is set
 	read, write []*os.File
 }
 
-// open opens the files and directories. memory says whether Options.Memory is set.
+// open opens the files and directories. memory says whether Options.Memory is
+// set.
 func (s *Sandbox) open(memory bool) (_ *confinement, err error) {
 	if err := canConfine(); err != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: %w: %w", err, errors.ErrUnsupported)
@@ -112,7 +115,8 @@ func (c *confinement) close() {
 	}
 }
 
-// passedSandbox is a confinement as a worker is told of it: the names of its files there.
+// passedSandbox is a confinement as a worker is told of it: the names of its
+// files there.
 type passedSandbox struct {
 	all, memory bool
 	read, write []string
@@ -126,8 +130,8 @@ func (c *confinement) in(names []string) *passedSandbox {
 	return &passedSandbox{c.all, c.memory, names[:len(c.read)], names[len(c.read):]}
 }
 
-// String is "-" for nil, and else as in "8+9:10:m": two to be read, one to be written;
-// with r as well if all may be read, and m if memory is bounded.
+// String is "-" for nil, and else as in "8+9:10:m": two to be read, one to be
+// written; with r as well if all may be read, and m if memory is bounded.
 func (p *passedSandbox) String() string {
 	if p == nil {
 		return "-"

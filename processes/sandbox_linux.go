@@ -20,10 +20,11 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// Two locks, as neither is enough. Landlock knows paths, and leaves a hole where
-// there is none: sockets other than TCP, programs that are in memory, the modes of
-// files, signals before Linux 6.12. Seccomp knows system calls and numbers, and
-// no paths. Both bind all threads and children, and cannot be undone.
+// Two locks, as neither is enough. Landlock knows paths, and leaves a hole
+// where there is none: sockets other than TCP, programs that are in memory, the
+// modes of files, signals before Linux 6.12. Seccomp knows system calls and
+// numbers, and no paths. Both bind all threads and children, and cannot be
+// undone.
 
 // leastLandlock is the version from which on files cannot be truncated either.
 const leastLandlock = 3
@@ -47,7 +48,8 @@ func canConfine() error {
 //
 //  1. Root keeps only its rights to files, or /proc shows it all processes.
 //  2. Seccomp, while it can be seen in /proc that all threads are bound.
-//  3. Landlock, which the library binds thread by thread, with a signal to each.
+//  3. Landlock, which the library binds thread by thread, with a signal to
+//     each.
 //  4. Seccomp again: that signal cannot be told from one to another process.
 func (p *passedSandbox) confine() error {
 	if err := dropCapabilities(); err != nil {
@@ -94,8 +96,8 @@ func (p *passedSandbox) confine() error {
 // ofMachine are the files of /proc that say nothing about other processes.
 var ofMachine = []string{"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version"}
 
-// readAll returns the rules by which all files can be read but those of /proc that
-// are about other processes.
+// readAll returns the rules by which all files can be read but those of /proc
+// that are about other processes.
 func readAll() ([]landlock.Rule, error) {
 	entries, err := os.ReadDir("/")
 	if err != nil {
@@ -113,8 +115,9 @@ func readAll() ([]landlock.Rule, error) {
 		}
 	}
 	for _, name := range append([]string{"self"}, ofMachine...) {
-		// The kernel drops files of /proc that are not in use and makes them anew, and a
-		// rule holds for the file that there was. So these stay open.
+		// The kernel drops files of /proc that are not in use and makes them
+		// anew, and a rule holds for the file that there was. So these stay
+		// open.
 		fd, err := unix.Open("/proc/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT {
 			continue
@@ -126,11 +129,12 @@ func readAll() ([]landlock.Rule, error) {
 	return rules, nil
 }
 
-// mostFiles is how many files a confined worker may have open. Each pipe among them is
-// memory that no limit counts.
+// mostFiles is how many files a confined worker may have open. Each pipe among
+// them is memory that no limit counts.
 const mostFiles = 4096
 
-// lowerLimits permanently lowers the limits of resources that cost memory or files.
+// lowerLimits permanently lowers the limits of resources that cost memory or
+// files.
 func lowerLimits() error {
 	for what, most := range map[int]uint64{unix.RLIMIT_NOFILE: mostFiles, unix.RLIMIT_STACK: 8 << 20, unix.RLIMIT_CORE: 0} {
 		var limit unix.Rlimit
@@ -146,7 +150,8 @@ func lowerLimits() error {
 	return nil
 }
 
-// openPlace opens a file or directory to stand for itself, whatever becomes of its name.
+// openPlace opens a file or directory to stand for itself, whatever becomes of
+// its name.
 func openPlace(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -155,8 +160,9 @@ func openPlace(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// closeInherited closes the files that this process has and nobody in it opened: those that
-// are neither passed by the pool nor closed on exec, as all are that Go opens.
+// closeInherited closes the files that this process has and nobody in it
+// opened: those that are neither passed by the pool nor closed on exec, as all
+// are that Go opens.
 func (p *passedSandbox) closeInherited(passed []string) error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -194,7 +200,8 @@ func dropCapabilities() error {
 	return nil
 }
 
-// Rights. That to execute is never given, nor those to make devices and sockets.
+// Rights. That to execute is never given, nor those to make devices and
+// sockets.
 const (
 	readFile  = landlock.AccessFSSet(ll.AccessFSReadFile)
 	readDir   = readFile | ll.AccessFSReadDir
@@ -203,8 +210,8 @@ const (
 		ll.AccessFSMakeReg | ll.AccessFSMakeFifo | ll.AccessFSMakeSym | ll.AccessFSRefer
 )
 
-// rule gives rights to what is open under a name: to a file only those that files
-// can have.
+// rule gives rights to what is open under a name: to a file only those that
+// files can have.
 func rule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name
 	rights := dir
@@ -215,8 +222,8 @@ func rule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 }
 
 // denied are the system calls that a confined worker cannot make. All that the
-// table knows are allowed but these; any that it does not know, those of newer systems
-// and of other instruction sets, are not.
+// table knows are allowed but these; any that it does not know, those of newer
+// systems and of other instruction sets, are not.
 var denied = regexp.MustCompile("^(?:" +
 	"execve|execveat|uselib|fork|vfork" + // programs, and processes
 	"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory; most of these with some arguments only
@@ -244,8 +251,9 @@ const (
 	fioclex  = 0x5451
 )
 
-// advice is what may be said by madvise: all but MADV_REMOVE, by which the pages of
-// shared memory would vanish under the pool, and what makes errors of memory.
+// advice is what may be said by madvise: all but MADV_REMOVE, by which the
+// pages of shared memory would vanish under the pool, and what makes errors of
+// memory.
 var advice = []uint32{
 	unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL, unix.MADV_WILLNEED, unix.MADV_DONTNEED, unix.MADV_FREE,
 	unix.MADV_DONTFORK, unix.MADV_DOFORK, unix.MADV_MERGEABLE, unix.MADV_UNMERGEABLE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE,
@@ -263,7 +271,8 @@ func (p *passedSandbox) rules(table *arch.Info, pid int) rules {
 	}
 	files := is(1, unix.F_DUPFD, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_GETLK, unix.F_SETLK, // not whose process a signal goes to
 		unix.F_SETLKW, unix.F_DUPFD_CLOEXEC, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ, unix.F_ADD_SEALS, unix.F_GET_SEALS)
-	// Memory that RLIMIT_DATA does not count is that which is shared, and stacks.
+	// Memory that RLIMIT_DATA does not count is that which is shared, and
+	// stacks.
 	const shared = unix.MAP_SHARED & unix.MAP_SHARED_VALIDATE // the bit that no private one has
 	mappings := [][]condition{{{3, hasNone, shared | unix.MAP_GROWSDOWN}}}
 	if !p.memory {

@@ -22,8 +22,8 @@ import (
 // deed is what a task attempts, and on what.
 type deed struct{ What, On string }
 
-// attempt does a deed, and returns what came of it: "done", "denied", or another
-// error.
+// attempt does a deed, and returns what came of it: "done", "denied", or
+// another error.
 var attempt = concert.Register("processes_test.attempt", func(ctx context.Context, d deed) (string, error) {
 	err := d.do()
 	switch {
@@ -407,7 +407,8 @@ func lend(d deed) error {
 	return err
 }
 
-// TestSandboxMemory: a confined worker has no memory that Options.Memory does not count.
+// TestSandboxMemory: a confined worker has no memory that Options.Memory does
+// not count.
 func TestSandboxMemory(t *testing.T) {
 	if raceDetector {
 		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
@@ -554,8 +555,8 @@ var swap = concert.Register("processes_test.swap", func(_ context.Context, paths
 	return 0, os.Symlink(paths[1], paths[0])
 })
 
-// TestSandboxSwapped: a directory that was given stays what it was, also for workers that
-// start when something else has its name.
+// TestSandboxSwapped: a directory that was given stays what it was, also for
+// workers that start when something else has its name.
 func TestSandboxSwapped(t *testing.T) {
 	leftovers(t)
 	secret, job := t.TempDir(), t.TempDir()
@@ -580,8 +581,8 @@ func TestSandboxSwapped(t *testing.T) {
 	}
 }
 
-// TestSandboxInherited: a file that the program was started with, and does not know
-// of, does not reach a confined worker.
+// TestSandboxInherited: a file that the program was started with, and does not
+// know of, does not reach a confined worker.
 func TestSandboxInherited(t *testing.T) {
 	path := pathIn(t.TempDir(), "file")
 	f, err := os.Create(path)
@@ -601,8 +602,8 @@ func TestSandboxInherited(t *testing.T) {
 	}
 }
 
-// programInherits has a confined worker write to the file that this program has by
-// inheritance, and others that it finds.
+// programInherits has a confined worker write to the file that this program has
+// by inheritance, and others that it finds.
 func programInherits([]string) error {
 	p, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{}})
 	if errors.Is(err, errors.ErrUnsupported) {

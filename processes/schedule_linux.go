@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// schedule is what decides when the system runs a worker, and whether it kills it
-// first when memory is short. A process inherits the processors and the priority
-// from the thread that starts it, which is the starter's, and the rest from the
-// process.
+// schedule is what decides when the system runs a worker, and whether it kills
+// it first when memory is short. A process inherits the processors and the
+// priority from the thread that starts it, which is the starter's, and the rest
+// from the process.
 type schedule struct {
 	cpus     unix.CPUSet
 	knowCPUs bool
@@ -36,8 +36,8 @@ func threadSchedule() (cpus unix.CPUSet, knowCPUs bool, nice int, knowNice bool)
 	return cpus, knowCPUs, 20 - n, err == nil // the system call returns 20 less the priority
 }
 
-// setThread gives the calling thread the processors and the priority, where they
-// differ and the system lets it.
+// setThread gives the calling thread the processors and the priority, where
+// they differ and the system lets it.
 func (s *schedule) setThread() {
 	cpus, knowCPUs, nice, knowNice := threadSchedule()
 	if s.knowCPUs && knowCPUs && cpus != s.cpus {

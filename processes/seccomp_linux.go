@@ -11,14 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A callFilter is a program for seccomp, which the kernel runs at each system call: it
-// compares the number, and perhaps arguments, and answers. It is made here, and the library
-// is used for its tables only: that one's long jumps let calls through that have conditions.
+// A callFilter is a program for seccomp, which the kernel runs at each system
+// call: it compares the number, and perhaps arguments, and answers. It is made
+// here, and the library is used for its tables only: that one's long jumps let
+// calls through that have conditions.
 //
 // Every jump leads forward, over at most one block, which ends in an answer.
 type callFilter struct{ code []unix.SockFilter }
 
-// condition is one on an argument of a system call, by the number of the argument.
+// condition is one on an argument of a system call, by the number of the
+// argument.
 type condition struct {
 	argument int
 	test     test
@@ -61,7 +63,8 @@ func (f *callFilter) jump(how uint16, value uint32, ifTrue, ifFalse int) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_JMP | how | unix.BPF_K, K: value, Jt: uint8(ifTrue), Jf: uint8(ifFalse)})
 }
 
-// begin answers calls of other instruction sets, and loads the number of the call.
+// begin answers calls of other instruction sets, and loads the number of the
+// call.
 func (f *callFilter) begin(table *arch.Info) {
 	f.load(machineAt)
 	f.jump(unix.BPF_JEQ, uint32(table.ID), 1, 0)
@@ -79,7 +82,8 @@ func (f *callFilter) call(number int, a uint32) {
 	f.answer(a)
 }
 
-// allowIf allows a call if all conditions of at least one list hold, and denies it otherwise.
+// allowIf allows a call if all conditions of at least one list hold, and denies
+// it otherwise.
 func (f *callFilter) allowIf(number int, lists ...[]condition) {
 	var block callFilter
 	for _, list := range lists {
@@ -90,7 +94,8 @@ func (f *callFilter) allowIf(number int, lists ...[]condition) {
 	f.code = append(f.code, block.code...)
 }
 
-// allowList allows the call if all conditions hold, and otherwise continues behind the list.
+// allowList allows the call if all conditions hold, and otherwise continues
+// behind the list.
 func (f *callFilter) allowList(list []condition) {
 	left := 1 // instructions from here to the end of the list
 	for _, c := range list {
@@ -140,15 +145,16 @@ func (f *callFilter) bind() error {
 	return nil
 }
 
-// rules are what a confined worker may call: some calls with conditions, and all others
-// that are known and not denied.
+// rules are what a confined worker may call: some calls with conditions, and
+// all others that are known and not denied.
 type rules struct {
 	table *arch.Info
 	some  map[string][][]condition // allowed if all conditions of at least one list hold
 }
 
-// filter is the rules as a program. The flags of clone3 are in memory, where no filter sees
-// them: it is answered as a call that there is not, and the C library then uses clone.
+// filter is the rules as a program. The flags of clone3 are in memory, where no
+// filter sees them: it is answered as a call that there is not, and the C
+// library then uses clone.
 func (r rules) filter() *callFilter {
 	f := new(callFilter)
 	f.begin(r.table)

@@ -55,7 +55,8 @@ func (f *callFilter) run(c systemCall) (uint32, error) {
 	return 0, fmt.Errorf("it has no end")
 }
 
-// answerOf is the answer that a call should have, by the rules and without jumps.
+// answerOf is the answer that a call should have, by the rules and without
+// jumps.
 func (r rules) answerOf(c systemCall) uint32 {
 	name, known := r.table.SyscallNumbers[c.number]
 	lists, some := r.some[name]
@@ -87,8 +88,9 @@ func (r rules) answerOf(c systemCall) uint32 {
 	return answerDenied
 }
 
-// TestCallFilter compares the program with the rules that it is made of, for each call, on all
-// machines, with all arguments about which there is a rule and others.
+// TestCallFilter compares the program with the rules that it is made of, for
+// each call, on all machines, with all arguments about which there is a rule
+// and others.
 func TestCallFilter(t *testing.T) {
 	for _, table := range []*arch.Info{arch.X86_64, arch.AARCH64, arch.I386, arch.ARM} {
 		for _, memory := range []bool{false, true} {

@@ -25,8 +25,8 @@ const (
 )
 
 // server is a worker process, seen from inside. One goroutine reads calls and
-// runs them; another one reads what is said about them, and notices the end of the
-// pool whatever the first one is doing.
+// runs them; another one reads what is said about them, and notices the end of
+// the pool whatever the first one is doing.
 type server struct {
 	setup   workerSetup
 	in      *frame.Reader
@@ -60,8 +60,8 @@ type server struct {
 
 var started = time.Now()
 
-// uptime is how long this process has run. It is one reading of a clock, where time.Now
-// takes two.
+// uptime is how long this process has run. It is one reading of a clock, where
+// time.Now takes two.
 func uptime() time.Duration { return time.Since(started) }
 
 // serve is what Main does in a worker. It returns the exit code.
@@ -140,8 +140,9 @@ func (s *server) control(pipe *os.File) {
 	}
 }
 
-// takeBack gives calls back that have not begun. Without slots the pool asks for calls that it
-// wants back; with slots it has taken them, and wants to know whether this process answers.
+// takeBack gives calls back that have not begun. Without slots the pool asks
+// for calls that it wants back; with slots it has taken them, and wants to know
+// whether this process answers.
 func (s *server) takeBack(id frame.ID) {
 	s.mu.Lock()
 	switch ahead := int32(id.Seq - s.id.Seq); {
@@ -343,8 +344,8 @@ func (s *server) call(arg frame.Payload) {
 	s.finish(result, err)
 }
 
-// progress tells the pool how far a call is, unless it has ended: a goroutine that it
-// left behind may speak of it.
+// progress tells the pool how far a call is, unless it has ended: a goroutine
+// that it left behind may speak of it.
 func (s *server) progress(id frame.ID, done, total int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -354,8 +355,9 @@ func (s *server) progress(id frame.ID, done, total int64) {
 	}
 }
 
-// begin says that a call begins, or reports that it must not, nor those after it
-// in the frame. One that is canceled already is answered, and has no context.
+// begin says that a call begins, or reports that it must not, nor those after
+// it in the frame. One that is canceled already is answered, and has no
+// context.
 func (s *server) begin(id frame.ID) bool {
 	if s.journal.mem != nil && !s.journal.begin(id.Seq, int(id.Index)) {
 		return false
@@ -425,8 +427,8 @@ func (s *server) encodeError(err error) []byte {
 	return concert.ShortenError(concert.EncodeError(err), int(max(s.setup.result, maxError)))
 }
 
-// place copies a large result into the arena, if there is one with a place for it, and
-// says so in p.
+// place copies a large result into the arena, if there is one with a place for
+// it, and says so in p.
 func (s *server) place(result []byte, p *frame.Payload) bool {
 	if s.arena == nil || len(result) <= large {
 		return false

@@ -8,29 +8,30 @@ import (
 	"concert/internal/frame"
 )
 
-// A worker may be unable to begin the calls that it has: it is stopped (SIGSTOP), or
-// a thread that a task left behind holds the interpreter lock. No call runs there,
-// so no Timeout counts. Such a worker is called silent:
+// A worker may be unable to begin the calls that it has: it is stopped
+// (SIGSTOP), or a thread that a task left behind holds the interpreter lock. No
+// call runs there, so no Timeout counts. Such a worker is called silent:
 //
-//		       it has calls, has a thread for them, and begins none
-//		active --------------------------------------------------> silent
-//		   ^                                                        |  a second
-//		   |     it begins a call, or answers one                   v
-//		   +----------------------------------------------------- muted
-//		                                                            |  5 s stopped, or 10 s
-//		                                                            v
-//		                                                          killed
+//			       it has calls, has a thread for them, and begins none
+//			active --------------------------------------------------> silent
+//			   ^                                                        |  a second
+//			   |     it begins a call, or answers one                   v
+//			   +----------------------------------------------------- muted
+//			                                                            |  5 s stopped, or 10 s
+//			                                                            v
+//			                                                          killed
 //
-//	  - After silenceTakeBack, other workers get the calls. The worker is asked for a
-//	    sign of life, a GivenBack, and gets no calls before that comes.
-//	  - It is killed when it was stopped for silenceStopped, or silent for
-//	    silenceKill, unless it runs another call.
+//		  - After silenceTakeBack, other workers get the calls. The worker is
+//	    asked for a
+//		    sign of life, a GivenBack, and gets no calls before that comes.
+//		  - It is killed when it was stopped for silenceStopped, or silent for
+//		    silenceKill, unless it runs another call.
 //
-// On a busy machine a process may get no processor for seconds. So silence counts only
-// the time in which no thread of the process waited for a processor or a disk, or ten
-// times the time that its threads ran, if that is more; see couldRun. Each MiB of
-// arguments that the worker has at hand adds 1/64 s to the bounds, and the clock begins
-// anew with each MiB that it reads.
+// On a busy machine a process may get no processor for seconds. So silence
+// counts only the time in which no thread of the process waited for a processor
+// or a disk, or ten times the time that its threads ran, if that is more; see
+// couldRun. Each MiB of arguments that the worker has at hand adds 1/64 s to
+// the bounds, and the clock begins anew with each MiB that it reads.
 //
 // The bounds are variables, as tests set others.
 var (
@@ -62,9 +63,10 @@ type threadTime struct {
 
 func (t threadTime) isStopped() bool { return t.state == 'T' || t.state == 't' }
 
-// couldRun returns how much of a time a process could have used: all but that in
-// which one of its threads waited for a processor or a disk, or ten times that in
-// which its threads ran, if that is more. stopped means that it was stopped.
+// couldRun returns how much of a time a process could have used: all but that
+// in which one of its threads waited for a processor or a disk, or ten times
+// that in which its threads ran, if that is more. stopped means that it was
+// stopped.
 func couldRun(before, after map[int]threadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
 	var ran, waited time.Duration
 	stopped = len(after) > 0
@@ -84,11 +86,12 @@ func couldRun(before, after map[int]threadTime, elapsed time.Duration) (could ti
 	return max(0, min(elapsed, could)), stopped && ran == 0
 }
 
-// silencePulse is how often the threads of a worker are looked at that may be silent.
+// silencePulse is how often the threads of a worker are looked at that may be
+// silent.
 func silencePulse() time.Duration { return silenceTakeBack / 5 }
 
-// unbegun returns the oldest flight of which no call has begun, if a thread has nothing else
-// to do, and how many calls run. The caller holds mu.
+// unbegun returns the oldest flight of which no call has begun, if a thread has
+// nothing else to do, and how many calls run. The caller holds mu.
 func (w *worker) unbegun() (oldest *flight, running int) {
 	for range w.running {
 		running++
@@ -104,8 +107,8 @@ func (w *worker) unbegun() (oldest *flight, running int) {
 	return nil, running
 }
 
-// measure counts the time in which the worker was silent, since it was called last. The
-// caller is look, and does not hold mu.
+// measure counts the time in which the worker was silent, since it was called
+// last. The caller is look, and does not hold mu.
 func (w *worker) measure(now time.Time) {
 	s := &w.silence
 	if s.looked.IsZero() || now.Sub(s.looked) < silencePulse() {
@@ -139,8 +142,9 @@ func (w *worker) measure(now time.Time) {
 	}
 }
 
-// checkSilence takes the calls back of a worker that is silent for too long, and kills it in
-// the end; or sees to it that somebody looks again. The caller is look, and holds mu.
+// checkSilence takes the calls back of a worker that is silent for too long,
+// and kills it in the end; or sees to it that somebody looks again. The caller
+// is look, and holds mu.
 func (w *worker) checkSilence(now time.Time) {
 	s := &w.silence
 	oldest, running := w.unbegun()
@@ -175,8 +179,8 @@ func (w *worker) checkSilence(now time.Time) {
 	}
 }
 
-// mute takes calls back that the worker has not begun, and gives it no others until
-// it answers. The caller is look, and holds mu.
+// mute takes calls back that the worker has not begun, and gives it no others
+// until it answers. The caller is look, and holds mu.
 func (w *worker) mute() {
 	var spans []span
 	var seq uint32

@@ -37,8 +37,8 @@ func silence(t *testing.T, takeBack, stopped, kill time.Duration) {
 	t.Cleanup(processes.Silence(takeBack, stopped, kill))
 }
 
-// TestPool_Stopped: what a worker that is stopped between tasks has not begun goes
-// elsewhere. The worker is killed if it stays so.
+// TestPool_Stopped: what a worker that is stopped between tasks has not begun
+// goes elsewhere. The worker is killed if it stays so.
 func TestPool_Stopped(t *testing.T) {
 	t.Run("one worker", func(t *testing.T) {
 		sharedOrNot(t, func(t *testing.T) {
@@ -127,8 +127,8 @@ func once(t *testing.T, path string, futures []*concert.Future[int]) {
 	}
 }
 
-// TestPool_StoppedCancel: a call that a stopped worker has not begun can be canceled at
-// once. Without a journal that takes until the worker is killed.
+// TestPool_StoppedCancel: a call that a stopped worker has not begun can be
+// canceled at once. Without a journal that takes until the worker is killed.
 func TestPool_StoppedCancel(t *testing.T) {
 	t.Run("shared", func(t *testing.T) {
 		leftovers(t)
@@ -185,7 +185,8 @@ func given(t *testing.T, p *processes.Pool) {
 	})
 }
 
-// TestPool_StoppedClose: Close and Shutdown return although workers are stopped.
+// TestPool_StoppedClose: Close and Shutdown return although workers are
+// stopped.
 func TestPool_StoppedClose(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -219,8 +220,8 @@ func TestPool_StoppedClose(t *testing.T) {
 	})
 }
 
-// TestPool_Silent: a worker that lives, and answers the pool, and begins no call all the same, is
-// replaced. The calls run elsewhere, once.
+// TestPool_Silent: a worker that lives, and answers the pool, and begins no
+// call all the same, is replaced. The calls run elsewhere, once.
 func TestPool_Silent(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -242,8 +243,8 @@ func TestPool_Silent(t *testing.T) {
 	})
 }
 
-// TestPool_SlowArgument: an argument that a worker reads for longer than it may be silent is
-// no reason to take its call back.
+// TestPool_SlowArgument: an argument that a worker reads for longer than it may
+// be silent is no reason to take its call back.
 func TestPool_SlowArgument(t *testing.T) {
 	leftovers(t)
 	t.Cleanup(processes.ShareMemory(nothingShared)) // it goes through the pipe

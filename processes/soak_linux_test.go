@@ -32,9 +32,10 @@ type soak struct {
 	pids                                                        sync.Map // of workers that were met
 }
 
-// TestSoak has tasks of all sizes and lengths flow while workers are killed, stopped,
-// crashed and recycled at random. Every future has to settle once, with the right
-// value or a right error; nothing may be left, and memory must not grow.
+// TestSoak has tasks of all sizes and lengths flow while workers are killed,
+// stopped, crashed and recycled at random. Every future has to settle once,
+// with the right value or a right error; nothing may be left, and memory must
+// not grow.
 func TestSoak(t *testing.T) {
 	leftovers(t)
 	length := *soakTime
@@ -90,8 +91,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// residentSet returns the memory of this process, in MiB, when what is not used is
-// given back.
+// residentSet returns the memory of this process, in MiB, when what is not used
+// is given back.
 func residentSet(t *testing.T) uint64 {
 	runtime.GC()
 	b, err := os.ReadFile("/proc/self/statm")
@@ -116,8 +117,8 @@ func (s *soak) kill(ctx context.Context) {
 			syscall.Kill(pid, syscall.SIGKILL)
 			s.kills.Add(1)
 		} else {
-			// A stopped one is killed when its task has run for too long; one that
-			// has no task goes on after a while.
+			// A stopped one is killed when its task has run for too long; one
+			// that has no task goes on after a while.
 			syscall.Kill(pid, syscall.SIGSTOP)
 			s.stops.Add(1)
 			time.AfterFunc(time.Second, func() { syscall.Kill(pid, syscall.SIGCONT) })

@@ -8,8 +8,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestSpans: no byte is given out twice, and places are found as long as there are
-// any behind the newest, or before the oldest.
+// TestSpans: no byte is given out twice, and places are found as long as there
+// are any behind the newest, or before the oldest.
 func TestSpans(t *testing.T) {
 	const size = 64 * placeUnit
 	for seed := range uint64(200) {
@@ -49,8 +49,8 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-// longestFree is how many bytes are free in a row, behind the newest place or at the
-// beginning before the oldest.
+// longestFree is how many bytes are free in a row, behind the newest place or
+// at the beginning before the oldest.
 func longestFree(used []bool, places []frame.Span) int {
 	run := func(from int) (n int) {
 		for from+n < len(used) && !used[from+n] {

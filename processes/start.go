@@ -21,8 +21,8 @@ import (
 //	          ^                   |                  |
 //	          +-------pause-------+------------------+ it died; see restart.go
 //
-// A seat that becomes empty is given to the spare, and a new spare is started. Only
-// without a spare does the seat wait for the next process that is ready.
+// A seat that becomes empty is given to the spare, and a new spare is started.
+// Only without a spare does the seat wait for the next process that is ready.
 
 const noSeat = -1
 
@@ -124,7 +124,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 			err = fmt.Errorf("processes: a worker cannot be started: %w", err)
 		}
 	}()
-	// pipe returns our end of a new pipe and keeps the worker's for the process.
+	// pipe returns our end of a new pipe and keeps the worker's for the
+	// process.
 	pipe := func(weWrite bool) (*os.File, *os.File) {
 		r, wr, pipeErr := os.Pipe()
 		if pipeErr != nil {
@@ -244,8 +245,8 @@ func (p *Pool) ready(w *worker) error {
 	return nil
 }
 
-// booted says what became of a worker, while New waits for the first ones. The caller holds
-// mu.
+// booted says what became of a worker, while New waits for the first ones. The
+// caller holds mu.
 func (p *Pool) booted(err error) {
 	if p.boot != nil {
 		select {

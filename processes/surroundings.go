@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// surroundings are what all workers of a pool start with, whenever that is: what this process
-// had when the pool was made, whatever it changes later.
+// surroundings are what all workers of a pool start with, whenever that is:
+// what this process had when the pool was made, whatever it changes later.
 type surroundings struct {
 	program string   // a path
 	args    []string // args[0] included

@@ -31,8 +31,8 @@ func openDirectory(name string) (directory, error) {
 
 func (d directory) close() { d.file.Close() }
 
-// currentMask returns the mask for the modes of new files, which cannot be read by a system
-// call that does not set it; -1 if it is unknown.
+// currentMask returns the mask for the modes of new files, which cannot be read
+// by a system call that does not set it; -1 if it is unknown.
 func currentMask() int {
 	f, err := os.Open("/proc/thread-self/status") // /proc/self is the first thread, which may be the one that starts workers
 	if err != nil {
@@ -59,8 +59,8 @@ func currentLimits() (l limits) {
 	return l
 }
 
-// give gives a process, which has the limits of this one, those limits, where they differ and
-// the system lets it.
+// give gives a process, which has the limits of this one, those limits, where
+// they differ and the system lets it.
 func (l *limits) give(p *os.Process) {
 	now := currentLimits()
 	for what := range l {

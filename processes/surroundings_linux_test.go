@@ -49,8 +49,8 @@ var (
 	})
 )
 
-// programChanges has pools, changes all that workers could get from this process, and looks
-// at what workers have that start later.
+// programChanges has pools, changes all that workers could get from this
+// process, and looks at what workers have that start later.
 func programChanges(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-test-")
 	if err != nil {
@@ -143,8 +143,8 @@ func programChanges(args []string) error {
 	return nil
 }
 
-// changeSchedule changes the processors and the priority of all threads, and the
-// score of the process, as far as they can be given back.
+// changeSchedule changes the processors and the priority of all threads, and
+// the score of the process, as far as they can be given back.
 func changeSchedule() error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -184,8 +184,8 @@ func canRaisePriority() bool {
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_NICE) != 0
 }
 
-// TestPool_Alike: all workers of a pool start with the same, whatever this process changes after
-// New.
+// TestPool_Alike: all workers of a pool start with the same, whatever this
+// process changes after New.
 func TestPool_Alike(t *testing.T) {
 	if out, err := program(t, "changes").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)

@@ -27,7 +27,8 @@ func currentSchedule() schedule { return schedule{} }
 
 func (*schedule) give(*os.Process) {}
 
-// limits is empty: a worker has the limits that this process has when it starts it.
+// limits is empty: a worker has the limits that this process has when it starts
+// it.
 type limits struct{}
 
 func currentLimits() limits { return limits{} }

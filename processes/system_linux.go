@@ -37,7 +37,8 @@ func killGroup(p *os.Process) error {
 
 // The signal at this process's death is tied to the thread that started the
 // worker: were that thread to end, the worker would be killed. So workers are
-// started from one thread that never ends. It has a mask for the modes of new files of its own.
+// started from one thread that never ends. It has a mask for the modes of new
+// files of its own.
 var starter struct {
 	once sync.Once
 	work chan func()
@@ -86,7 +87,8 @@ func isExiting(pid int) bool {
 	return bytes.ContainsAny(fields[state], "ZX") || err == nil && n&pfExiting != 0
 }
 
-// resident returns the memory of a process that is in use, and its own, in bytes.
+// resident returns the memory of a process that is in use, and its own, in
+// bytes.
 func resident(pid int) (bytes int64, ok bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
@@ -116,8 +118,8 @@ func awaitExit(cmd *exec.Cmd) {
 	}
 }
 
-// start starts a process with the mask for the modes of new files, the processors and the
-// priority of its surroundings.
+// start starts a process with the mask for the modes of new files, the
+// processors and the priority of its surroundings.
 func start(cmd *exec.Cmd, around *surroundings) (err error) {
 	onStarter(func() {
 		if around.mask >= 0 && starter.own {

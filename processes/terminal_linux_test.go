@@ -41,8 +41,8 @@ func terminal(t *testing.T) (screen, tty *os.File) {
 	return screen, tty
 }
 
-// programCrashes has tasks that crash as C code does, and one that says that it does. It
-// prints the whole of the last error.
+// programCrashes has tasks that crash as C code does, and one that says that it
+// does. It prints the whole of the last error.
 func programCrashes([]string) error {
 	p, err := processes.New(1, nil)
 	if err != nil {
@@ -70,8 +70,8 @@ var lie = concert.Register("processes_test.lie", func(context.Context, int) (int
 	return 0, nil
 })
 
-// TestTerminal: of a crash a terminal gets one line, and the error has the traceback; of what
-// workers print it gets all, but no control characters.
+// TestTerminal: of a crash a terminal gets one line, and the error has the
+// traceback; of what workers print it gets all, but no control characters.
 func TestTerminal(t *testing.T) {
 	screen, tty := terminal(t)
 	cmd := program(t, "crashes")

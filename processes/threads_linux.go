@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// threadTimes returns what each thread of a process has done, as far as the system
-// says it.
+// threadTimes returns what each thread of a process has done, as far as the
+// system says it.
 func threadTimes(pid int) map[int]threadTime {
 	dirs, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
 	all := make(map[int]threadTime, len(dirs))

@@ -19,9 +19,9 @@ var returnsContextError = concert.Register("processes_test.returnsContextError",
 	return 0, ctx.Err()
 })
 
-// TestPool_TimeoutReturned: after Options.Timeout, a task that returns the error
-// of its context has ErrTimeout, like a task that has to be killed. A task that
-// returns another error keeps it.
+// TestPool_TimeoutReturned: after Options.Timeout, a task that returns the
+// error of its context has ErrTimeout, like a task that has to be killed. A
+// task that returns another error keeps it.
 func TestPool_TimeoutReturned(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 20 * time.Millisecond, Grace: time.Minute})

@@ -11,7 +11,8 @@ import (
 	"concert/processes"
 )
 
-// A shape is an argument behind an interface: the worker finds its type by a name.
+// A shape is an argument behind an interface: the worker finds its type by a
+// name.
 type shape interface{ area() float64 }
 
 type rect struct{ Width, Height float64 }

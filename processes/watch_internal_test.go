@@ -6,8 +6,9 @@ import (
 	"testing/synctest"
 )
 
-// TestPool_WatchEnded: a call whose submitter's context has already ended, with other
-// calls of the same context, is canceled as well: the pool watches the context anew.
+// TestPool_WatchEnded: a call whose submitter's context has already ended, with
+// other calls of the same context, is canceled as well: the pool watches the
+// context anew.
 func TestPool_WatchEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(1, Options{Threads: 1}, nil)

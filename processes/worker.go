@@ -25,9 +25,9 @@ import (
 //
 //	starting --> spare --> seated --> leaving --> buried
 //
-// with arrows from starting to seated, from starting and spare to leaving, and from each
-// to buried. Calls are given to seated workers only; a leaving one finishes those that
-// it has.
+// with arrows from starting to seated, from starting and spare to leaving, and
+// from each to buried. Calls are given to seated workers only; a leaving one
+// finishes those that it has.
 type worker struct {
 	pool    *Pool
 	pid     int
@@ -117,8 +117,8 @@ const (
 	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
 
-// trimAfter is how long a worker has nothing to do before the memory of its arena is
-// given back. A test has it otherwise.
+// trimAfter is how long a worker has nothing to do before the memory of its
+// arena is given back. A test has it otherwise.
 var trimAfter = time.Second
 
 // room is how many more calls the worker should have. The caller holds mu.
@@ -152,16 +152,16 @@ func (w *worker) room() int {
 	return min(want, room)
 }
 
-// seen reports whether the journal says which call the worker has begun. The caller
-// holds mu.
+// seen reports whether the journal says which call the worker has begun. The
+// caller holds mu.
 func (w *worker) seen() bool { return w.slots || w.marks }
 
-// exact reports whether the pool can take calls back without an answer of the worker. The
-// caller holds mu.
+// exact reports whether the pool can take calls back without an answer of the
+// worker. The caller holds mu.
 func (w *worker) exact() bool { return w.slots || w.gate }
 
-// untilLook is how long after a call receive looks whether the worker has begun the next
-// one. The caller holds mu.
+// untilLook is how long after a call receive looks whether the worker has begun
+// the next one. The caller holds mu.
 func (w *worker) untilLook() time.Duration {
 	if w.seen() {
 		return lookOut
@@ -169,8 +169,8 @@ func (w *worker) untilLook() time.Duration {
 	return silencePulse()
 }
 
-// idle reports whether a thread of the worker has nothing to do: the calls of a flight
-// run on one. The caller holds mu.
+// idle reports whether a thread of the worker has nothing to do: the calls of a
+// flight run on one. The caller holds mu.
 func (w *worker) idle() bool { return len(w.flights.list) < w.pool.opts.Threads }
 
 // hold is how many bytes of arguments the worker may have at hand.
@@ -213,9 +213,10 @@ func (w *worker) rouse() {
 	}
 }
 
-// running yields the calls that the worker runs: the flight of each and its number
-// there. Those before them may have ended, with their results on the way; if it runs
-// several at a time, also some that are yielded. The caller holds mu.
+// running yields the calls that the worker runs: the flight of each and its
+// number there. Those before them may have ended, with their results on the
+// way; if it runs several at a time, also some that are yielded. The caller
+// holds mu.
 func (w *worker) running(yield func(f *flight, call int) bool) {
 	var newest *flight
 	call := 0
@@ -259,9 +260,10 @@ func (w *worker) doing() (id int, task string, call span) {
 	return w.id, task, call
 }
 
-// withdraw takes calls back that the worker has not begun: those from number keep
-// on. It returns fewer, or none, when it is too late. Without slots and gate it returns
-// none, and asks the worker for them, once: see givenBack. The caller holds mu.
+// withdraw takes calls back that the worker has not begun: those from number
+// keep on. It returns fewer, or none, when it is too late. Without slots and
+// gate it returns none, and asks the worker for them, once: see givenBack. The
+// caller holds mu.
 func (w *worker) withdraw(f *flight, keep int) span {
 	if w.slots {
 		return w.keep(f, max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n)))
@@ -285,8 +287,8 @@ func (w *worker) withdraw(f *flight, keep int) span {
 	return span{}
 }
 
-// keep leaves so many calls with the worker, and takes the others. The caller holds
-// mu.
+// keep leaves so many calls with the worker, and takes the others. The caller
+// holds mu.
 func (w *worker) keep(f *flight, left int) span {
 	back := f.rest(left)
 	w.count -= back.len()
@@ -309,8 +311,8 @@ func (w *worker) took(f *flight) {
 	w.ended(f)
 }
 
-// ended takes a flight out of the table if no call is left in it, and rouses feed
-// if there is room now. The caller holds mu.
+// ended takes a flight out of the table if no call is left in it, and rouses
+// feed if there is room now. The caller holds mu.
 func (w *worker) ended(f *flight) {
 	if f.got == f.n {
 		w.pool.unwatch(f.parent)
@@ -344,8 +346,8 @@ func (w *worker) cancel(f *flight, cause error) {
 	w.cancelCalls(f, call, last, cause)
 }
 
-// cancelCalls is cancel for calls of which the first one runs, as far as is known. The
-// caller holds mu.
+// cancelCalls is cancel for calls of which the first one runs, as far as is
+// known. The caller holds mu.
 func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
 	c := f.timed(call)
 	if c.told {
@@ -365,8 +367,8 @@ func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
 	w.wakeAt(c.killAt)
 }
 
-// say has tell write a frame. If too much waits for that, the worker is killed. The
-// caller holds mu.
+// say has tell write a frame. If too much waits for that, the worker is killed.
+// The caller holds mu.
 func (w *worker) say(b []byte) bool {
 	if len(w.unsaid) > mostUnsaid {
 		w.kill(errors.New("it does not read its control pipe"))

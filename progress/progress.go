@@ -60,12 +60,12 @@ type Options struct {
 	// means "tasks".
 	Noun string
 	// Unit formats the amounts that tasks report with concert.Progress, such as
-	// [Bytes]. Nil means that they are not shown; they still move the bar. If it
-	// panics, or does not return within a second, they are plain numbers from
-	// then on.
+	// [Bytes]. Nil means that they are not shown; they still move the bar. If
+	// it panics, or does not return within a second, they are plain numbers
+	// from then on.
 	Unit func(amount int64) string
-	// Every is the time between two Lines. Zero means ten seconds, and less than
-	// a second means a second.
+	// Every is the time between two Lines. Zero means ten seconds, and less
+	// than a second means a second.
 	Every time.Duration
 }
 
@@ -150,9 +150,9 @@ func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 // Each Write should be of whole lines. It blocks as w does.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
 
-// Close writes what is left, replaces the line that changes by one that says how
-// things stand, and returns the first error of the writer given to New. It may
-// be called again. Events that come later are counted, and no longer shown.
+// Close writes what is left, replaces the line that changes by one that says
+// how things stand, and returns the first error of the writer given to New. It
+// may be called again. Events that come later are counted, and no longer shown.
 func (d *Display) Close() error {
 	d.close.Do(func() {
 		close(d.quit)

@@ -147,8 +147,8 @@ func TestLines(t *testing.T) {
 	})
 }
 
-// misdeeds are what code of the program may do instead of returning. The one that
-// hangs does so until release is closed.
+// misdeeds are what code of the program may do instead of returning. The one
+// that hangs does so until release is closed.
 func misdeeds(release <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics": func() { panic("out of cheese") },

@@ -16,8 +16,8 @@ type Element interface {
 // has no numpy, the call fails. As a result, an Array can hold an array of
 // numpy if T can represent each of its numbers exactly.
 //
-// To send a numpy.ndarray of one dimension, use an Array as well: a []float64 is
-// always sent as an array.array.
+// To send a numpy.ndarray of one dimension, use an Array as well: a []float64
+// is always sent as an array.array.
 type Array[T Element] struct {
 	// Shape is the length of each dimension. Nil means one dimension of
 	// len(Data); empty and not nil means none, a single number.

@@ -58,7 +58,8 @@ var native = binary.NativeEndian
 // bigEndian says that numbers in memory are not as they travel.
 var bigEndian = native.Uint16([]byte{1, 0}) != 1
 
-// littleEndian returns b, numbers as they are in memory, as they travel; or the reverse.
+// littleEndian returns b, numbers as they are in memory, as they travel; or the
+// reverse.
 func littleEndian(b []byte, unit int) []byte {
 	if !bigEndian || unit == 1 {
 		return b
@@ -281,8 +282,8 @@ func (a *buffer) decode(to reflect.Value) error {
 	return nil
 }
 
-// decodeRows stores the array in a slice of slices, whose items are in memory as
-// the buffer's are. One allocation holds all items.
+// decodeRows stores the array in a slice of slices, whose items are in memory
+// as the buffer's are. One allocation holds all items.
 func (a *buffer) decodeRows(to reflect.Value) {
 	n, row := a.shape[0], a.shape[1]
 	all := reflect.MakeSlice(to.Type().Elem(), n*row, n*row)

@@ -81,7 +81,8 @@ async def executor():
     return await asyncio.get_running_loop().run_in_executor(None, threading.get_ident) != threading.get_ident()
 `
 
-// TestCoroutines: the coroutines of an interpreter, or of each thread of it, run on one event loop.
+// TestCoroutines: the coroutines of an interpreter, or of each thread of it,
+// run on one event loop.
 func TestCoroutines(t *testing.T) {
 	p := newPool(t, 1, nil)
 	use := python.Source[python.None, int]("Client().use", coroutines)
@@ -142,7 +143,8 @@ async def where(_):
 	}
 }
 
-// TestCoroutines_Close: tasks that are left are canceled when the pool is closed, and clean up.
+// TestCoroutines_Close: tasks that are left are canceled when the pool is
+// closed, and clean up.
 func TestCoroutines_Close(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		p := newPool(t, 1, &python.Options{Threads: threads})

@@ -72,9 +72,9 @@ func (c *expiring) Err() error {
 	}
 }
 
-// TestEnd: a task that its deadline, Options.Timeout or a Cancel has ended has the error that says
-// so, and no other one; however it was ended, and whatever it was doing. Its worker lives unless
-// it had to be killed.
+// TestEnd: a task that its deadline, Options.Timeout or a Cancel has ended has
+// the error that says so, and no other one; however it was ended, and whatever
+// it was doing. Its worker lives unless it had to be killed.
 func TestEnd(t *testing.T) {
 	slow := t.TempDir()
 	write(t, filepath.Join(slow, "slow_import.py"), `
@@ -155,7 +155,8 @@ def f(_):
 	}
 }
 
-// TestEnd_OwnError: a task that answers its cancellation with an error of its own has that one.
+// TestEnd_OwnError: a task that answers its cancellation with an error of its
+// own has that one.
 func TestEnd_OwnError(t *testing.T) {
 	p := newPool(t, 1, nil)
 	path := filepath.Join(t.TempDir(), "x")
@@ -167,8 +168,8 @@ func TestEnd_OwnError(t *testing.T) {
 	}
 }
 
-// TestEnd_Raised: an exception of the kind that a cancellation is, which the task raises itself, is
-// no deadline; asyncio's is only an exception.
+// TestEnd_Raised: an exception of the kind that a cancellation is, which the
+// task raises itself, is no deadline; asyncio's is only an exception.
 func TestEnd_Raised(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Canceled('by myself')\n"), python.None{})

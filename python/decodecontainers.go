@@ -163,7 +163,8 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 	return mismatch(aDict, "a dict", to)
 }
 
-// at returns a field. It allocates embedded structs that contain it and are nil.
+// at returns a field. It allocates embedded structs that contain it and are
+// nil.
 func at(v reflect.Value, index []int) (reflect.Value, error) {
 	for i, x := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {

@@ -103,10 +103,10 @@ func unfitKey(t reflect.Type) encodeFunc {
 }
 
 // merging reports whether two different keys of a type may be equal in Python:
-// 1, 1.0 and True, or two durations of the same microsecond. Texts, bytes, ints and nil
-// are the same if they are encoded alike. If there are other keys, the dict says
-// how many entries it must have, and Python compares: only Python knows all that
-// is equal.
+// 1, 1.0 and True, or two durations of the same microsecond. Texts, bytes, ints
+// and nil are the same if they are encoded alike. If there are other keys, the
+// dict says how many entries it must have, and Python compares: only Python
+// knows all that is equal.
 func merging(t reflect.Type) bool {
 	switch {
 	case hooked(t) != nil || t.Kind() == reflect.Interface:
@@ -158,8 +158,8 @@ func structEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// checkPointers returns an error if an embedded pointer would arrive as nil: one
-// of whose struct no field was sent. sent has the indexes of the fields.
+// checkPointers returns an error if an embedded pointer would arrive as nil:
+// one of whose struct no field was sent. sent has the indexes of the fields.
 func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
 	for _, p := range fs.pointers {
 		at, err := v.FieldByIndexErr(p.index)

@@ -95,8 +95,8 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// rowsEncoder returns the encoder of a slice or an array whose items are rows of
-// numbers, and nil for other types. There may be many short rows.
+// rowsEncoder returns the encoder of a slice or an array whose items are rows
+// of numbers, and nil for other types. There may be many short rows.
 func rowsEncoder(t reflect.Type) encodeFunc {
 	row := t.Elem()
 	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {

@@ -9,15 +9,17 @@ import (
 	"concert"
 )
 
-// Error is a Python exception. To find it in the error of a task, use [errors.As]. To
-// print it with its traceback, use %+v, which also works for the error of a task.
+// Error is a Python exception. To find it in the error of a task, use
+// [errors.As]. To print it with its traceback, use %+v, which also works for
+// the error of a task.
 type Error struct {
 	// Type is the name of its type, with the module unless that is builtins:
 	// "ValueError", "json.decoder.JSONDecodeError".
 	Type string
 	// Message is str() of it.
 	Message string
-	// Traceback is what Python prints of it, chained exceptions included: the last 64 KiB.
+	// Traceback is what Python prints of it, chained exceptions included: the
+	// last 64 KiB.
 	Traceback string
 	// Notes are those added by add_note.
 	Notes []string
@@ -25,7 +27,8 @@ type Error struct {
 	Bases []string
 }
 
-// Error returns the type and the message, as the last line of a traceback has them.
+// Error returns the type and the message, as the last line of a traceback has
+// them.
 func (e *Error) Error() string {
 	if e.Message == "" {
 		return e.Type
@@ -48,8 +51,9 @@ func (e *Error) Is(target error) bool {
 	return ok && (string(t) == e.Type || slices.Contains(e.Bases, string(t)))
 }
 
-// Type is the name of a type of exceptions, for [errors.Is], as except clauses have it:
-// errors.Is(err, python.Type("OSError")) is also true of a FileNotFoundError.
+// Type is the name of a type of exceptions, for [errors.Is], as except clauses
+// have it: errors.Is(err, python.Type("OSError")) is also true of a
+// FileNotFoundError.
 type Type string
 
 // Error returns the name.

@@ -74,8 +74,8 @@ def f(name):
     }[name]()
 `
 
-// TestDerived: an instance of a derived class whose methods say what is no value
-// of the base is the base's value, or an error.
+// TestDerived: an instance of a derived class whose methods say what is no
+// value of the base is the base's value, or an error.
 func TestDerived(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, _ bool) {
 		for name, want := range map[string]any{

@@ -42,8 +42,8 @@ func Example() {
 	// 3 <nil>
 }
 
-// Eight threads in one interpreter: enough for work that waits. Its lock is the real one,
-// so work that computes takes as long as on one thread.
+// Eight threads in one interpreter: enough for work that waits. Its lock is the
+// real one, so work that computes takes as long as on one thread.
 func ExampleNew_threads() {
 	ctx := context.Background()
 	ex, err := python.New(1, &python.Options{Threads: 8})
@@ -67,7 +67,8 @@ func ExampleNew_threads() {
 	// eight quarters of a second in less than two: true
 }
 
-// Computing in Python, on all processors: each interpreter has a lock of its own.
+// Computing in Python, on all processors: each interpreter has a lock of its
+// own.
 func ExampleFunc_map() {
 	ex, err := python.New(0, nil)
 	if err != nil {
@@ -114,8 +115,8 @@ func ExampleSource() {
 	// Output: 111 <nil>
 }
 
-// A generator is a sequence: its values come as they are made, and no more of them are made
-// than the loop takes.
+// A generator is a sequence: its values come as they are made, and no more of
+// them are made than the loop takes.
 func ExampleStream() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)
@@ -138,7 +139,8 @@ func ExampleStream() {
 	// the last is 13 <nil>
 }
 
-// A constructor is called once in each worker, with what is between the parentheses.
+// A constructor is called once in each worker, with what is between the
+// parentheses.
 func ExampleFunc_constructor() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)

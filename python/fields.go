@@ -79,13 +79,13 @@ func (p *embeddedPointer) holds(index []int) bool {
 
 var fieldCache sync.Map // from reflect.Type to *fields
 
-// fieldsOf returns the exported fields of a struct, by the rules of encoding/json:
-// the tag json gives another name, "-" leaves the field out, omitempty and
-// omitzero leave some values out, and the fields of embedded structs count as
-// the struct's own. Of fields with the same name, the one with the shortest path
-// hides the others; of these, one that has the name from its tag. encoding/json
-// leaves out all of them if there are several such fields. Here the type is
-// refused, since their values would be lost.
+// fieldsOf returns the exported fields of a struct, by the rules of
+// encoding/json: the tag json gives another name, "-" leaves the field out,
+// omitempty and omitzero leave some values out, and the fields of embedded
+// structs count as the struct's own. Of fields with the same name, the one with
+// the shortest path hides the others; of these, one that has the name from its
+// tag. encoding/json leaves out all of them if there are several such fields.
+// Here the type is refused, since their values would be lost.
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
 		return known.(*fields)
@@ -109,8 +109,9 @@ type candidate struct {
 	rival  []int // the index of a field that has the same right to the name
 }
 
-// collect visits the struct, then the structs embedded in it, then those embedded in
-// these, and so on. A struct that was visited before is not visited again.
+// collect visits the struct, then the structs embedded in it, then those
+// embedded in these, and so on. A struct that was visited before is not visited
+// again.
 func (c *collector) collect(t reflect.Type) {
 	type level struct {
 		t     reflect.Type
@@ -142,9 +143,9 @@ func (c *collector) collect(t reflect.Type) {
 	}
 }
 
-// embeds reports whether the fields of a field are those of the struct that it is
-// in. If the field is not exported, reflection can neither call its methods nor
-// set it, so then those of a pointer are, and of a struct with methods.
+// embeds reports whether the fields of a field are those of the struct that it
+// is in. If the field is not exported, reflection can neither call its methods
+// nor set it, so then those of a pointer are, and of a struct with methods.
 func (c *collector) embeds(f reflect.StructField) bool {
 	if !f.Anonymous || !structOf(f.Type) || f.Tag.Get("json") == "-" {
 		return false
@@ -235,8 +236,8 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// find returns the number of the field for a key: of that name, or else of that name in
-// other case.
+// find returns the number of the field for a key: of that name, or else of that
+// name in other case.
 func (fs *fields) find(key string) (int, bool) {
 	i, ok := fs.byName[key]
 	if !ok && utf8.ValidString(key) { // ToLower would replace what is not UTF-8

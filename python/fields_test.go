@@ -37,8 +37,8 @@ type (
 	Diamond struct{ *Point }
 )
 
-// TestFields_Embedded: structs that embed others arrive exactly, with the names of
-// encoding/json.
+// TestFields_Embedded: structs that embed others arrive exactly, with the names
+// of encoding/json.
 func TestFields_Embedded(t *testing.T) {
 	for name, v := range map[string]any{
 		"a field named as its type": struct {
@@ -130,8 +130,8 @@ func TestFields_Embedded(t *testing.T) {
 	}
 }
 
-// sameTag returns a struct whose fields have the tag json:"x", which go vet would not
-// accept in source text.
+// sameTag returns a struct whose fields have the tag json:"x", which go vet
+// would not accept in source text.
 func sameTag(fields ...string) any {
 	var list []reflect.StructField
 	for _, name := range fields {
@@ -185,7 +185,8 @@ func TestFields_Refused(t *testing.T) {
 	}
 }
 
-// quotedName returns a struct with a tag that vet and staticcheck refuse in source.
+// quotedName returns a struct with a tag that vet and staticcheck refuse in
+// source.
 func quotedName() any {
 	t := reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"a\"b"`}})
 	v := reflect.New(t).Elem()

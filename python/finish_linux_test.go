@@ -85,8 +85,8 @@ def file_not_closed(path):
     file.write("left\n")
 `
 
-// TestClose: an interpreter that is released ends as one that has run a program does. What tasks
-// have left is cleaned up.
+// TestClose: an interpreter that is released ends as one that has run a program
+// does. What tasks have left is cleaned up.
 func TestClose(t *testing.T) {
 	for name, want := range map[string]struct {
 		text    string // in the file
@@ -151,7 +151,8 @@ func TestClose_Thread(t *testing.T) {
 	}
 }
 
-// TestClose_Recycled: a worker that is replaced ends like one of a pool that is closed.
+// TestClose_Recycled: a worker that is replaced ends like one of a pool that is
+// closed.
 func TestClose_Recycled(t *testing.T) {
 	p := newPool(t, 1, &python.Options{MaxTasks: 1})
 	path := filepath.Join(t.TempDir(), "x")

@@ -238,8 +238,8 @@ def interrupted():
     return "parent, signal %d" % -p.wait()
 `
 
-// TestFork: a child that a task forks ends with the task's function, and is not taken for the
-// worker: neither then nor by the tasks that follow.
+// TestFork: a child that a task forks ends with the task's function, and is not
+// taken for the worker: neither then nor by the tasks that follow.
 func TestFork(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		p := newPool(t, 1, &python.Options{Threads: threads})
@@ -272,8 +272,8 @@ func TestFork(t *testing.T) {
 	}
 }
 
-// TestFork_OnceOnly: what is in a buffer when a task forks is written once, and a handler of
-// atexit runs once, in the worker.
+// TestFork_OnceOnly: what is in a buffer when a task forks is written once, and
+// a handler of atexit runs once, in the worker.
 func TestFork_OnceOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	p := newPool(t, 1, nil)
@@ -307,8 +307,8 @@ def f(path):
 	}
 }
 
-// TestFork_ChildKeepsNoPipe: a child that lives on in a session of its own has none of the
-// pool's pipes, so the death of the worker is seen at once.
+// TestFork_ChildKeepsNoPipe: a child that lives on in a session of its own has
+// none of the pool's pipes, so the death of the worker is seen at once.
 func TestFork_ChildKeepsNoPipe(t *testing.T) {
 	others := pipes(t)
 	p := newPool(t, 1, nil)
@@ -353,7 +353,8 @@ def f(gate):
 	same(t, p, 5)
 }
 
-// pipes returns the pipes that this process has open, some of which it may have inherited.
+// pipes returns the pipes that this process has open, some of which it may have
+// inherited.
 func pipes(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/self/fd/*")
@@ -368,7 +369,8 @@ func pipes(t *testing.T) (names []string) {
 	return names
 }
 
-// TestFork_Import: a module that forks when it is imported, and a constructor that does.
+// TestFork_Import: a module that forks when it is imported, and a constructor
+// that does.
 func TestFork_Import(t *testing.T) {
 	dir := t.TempDir()
 	text := "import os\nif os.fork() == 0:\n    raise SystemExit\ndef f():\n    return 'parent'\nclass C:\n    def __init__(self):\n        os.fork()\n    def f(self):\n        return 'parent'\n"

@@ -46,8 +46,8 @@ def replaces():
     time.sleep(1000)
 `
 
-// TestHangUp: a task that replaces its interpreter by another program, or closes the
-// worker's files, costs itself only.
+// TestHangUp: a task that replaces its interpreter by another program, or
+// closes the worker's files, costs itself only.
 func TestHangUp(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {

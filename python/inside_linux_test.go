@@ -12,7 +12,8 @@ import (
 	"concert/python"
 )
 
-// TestPrints: what a task prints, from wherever, is collected, and results are unharmed.
+// TestPrints: what a task prints, from wherever, is collected, and results are
+// unharmed.
 func TestPrints(t *testing.T) {
 	var out bytes.Buffer // one handler writes to it, a record at a time, until the pool is closed
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
@@ -27,8 +28,8 @@ func TestPrints(t *testing.T) {
 	}
 }
 
-// TestLeftThread: a thread that a task leaves behind does not keep the worker from
-// working, nor from ending.
+// TestLeftThread: a thread that a task leaves behind does not keep the worker
+// from working, nor from ending.
 func TestLeftThread(t *testing.T) {
 	p := newPool(t, 1, nil)
 	if n, err := call(t, p, python.Func[string, int]("tasks:leave_a_thread"), ""); n < 2 || err != nil {
@@ -69,7 +70,8 @@ func (s seen) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestPrints_Bar: a progress bar is shown while the task runs, update by update.
+// TestPrints_Bar: a progress bar is shown while the task runs, update by
+// update.
 func TestPrints_Bar(t *testing.T) {
 	log := seen{slog.DiscardHandler, make(chan string, 10)}
 	p := newPool(t, 1, &python.Options{Output: slog.New(log)})

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// interpreter returns the absolute path of the program that a name stands for: workers may
-// have another working directory.
+// interpreter returns the absolute path of the program that a name stands for:
+// workers may have another working directory.
 func interpreter(name string) (string, error) {
 	if name == "" {
 		name = os.Getenv("VIRTUAL_ENV")
@@ -44,8 +44,8 @@ func lookPath(name string) (string, error) {
 	return absolute(program)
 }
 
-// absolute leaves links alone: a virtual environment is known by the path of its
-// interpreter, which is a link to another one.
+// absolute leaves links alone: a virtual environment is known by the path of
+// its interpreter, which is a link to another one.
 func absolute(program string) (string, error) {
 	path, err := filepath.Abs(program)
 	if err != nil {
@@ -54,8 +54,8 @@ func absolute(program string) (string, error) {
 	return path, nil
 }
 
-// threadCaps adds to an environment what keeps n tasks from having n times as many
-// threads as there are processors.
+// threadCaps adds to an environment what keeps n tasks from having n times as
+// many threads as there are processors.
 func threadCaps(env []string, n int) []string {
 	each := max(1, runtime.GOMAXPROCS(0)/n)
 	env = append([]string(nil), env...)
@@ -75,5 +75,6 @@ func has(env []string, name string) bool {
 	return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
 }
 
-// tunables is for the C library of the workers, which takes it out of what their tasks start.
+// tunables is for the C library of the workers, which takes it out of what
+// their tasks start.
 const tunables = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"

@@ -57,7 +57,8 @@ func TestInterpreter(t *testing.T) {
 	}
 }
 
-// TestInterpreter_TooOld: an interpreter that is too old says so, whatever it understands.
+// TestInterpreter_TooOld: an interpreter that is too old says so, whatever it
+// understands.
 func TestInterpreter_TooOld(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	pretender := filepath.Join(t.TempDir(), "python")
@@ -76,8 +77,9 @@ func TestInterpreter_TooOld(t *testing.T) {
 	}
 }
 
-// TestShadows: files that have the names of modules of the standard library harm no worker,
-// wherever they are looked for; tasks find the modules of the user's that they ask for.
+// TestShadows: files that have the names of modules of the standard library
+// harm no worker, wherever they are looked for; tasks find the modules of the
+// user's that they ask for.
 func TestShadows(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	names := []string{"ast", "asyncio", "atexit", "ctypes", "dataclasses", "datetime", "decimal", "faulthandler", "importlib", "inspect", "linecache", "mmap", "queue", "socket", "struct", "threading", "traceback", "types", "_queue"}
@@ -126,7 +128,8 @@ func TestShadows(t *testing.T) {
 			if got, err := call(t, p, getenv, "PYTHONSAFEPATH"); got != nil || err != nil {
 				t.Errorf("PYTHONSAFEPATH = %v, %v", got, err)
 			}
-			// The worker's own needs: values, a name, a traceback, and the end of a task.
+			// The worker's own needs: values, a name, a traceback, and the end
+			// of a task.
 			at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 			if got, err := call(t, p, python.Source[time.Time, time.Time]("f", "def f(v):\n    return v\n"), at); !got.Equal(at) || err != nil {
 				t.Errorf("a time came back as %v, %v", got, err)

@@ -45,8 +45,9 @@ func (e *encoder) encodeJSON(v json.Marshaler) error {
 	return e.encode(reflect.ValueOf(plain))
 }
 
-// fromJSON reads JSON, with integers as such. It refuses text that encoding/json
-// would replace by U+FFFD: what is not UTF-8, and escapes of lone surrogates.
+// fromJSON reads JSON, with integers as such. It refuses text that
+// encoding/json would replace by U+FFFD: what is not UTF-8, and escapes of lone
+// surrogates.
 func fromJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("its JSON is not UTF-8")
@@ -121,7 +122,8 @@ func loneSurrogate(text []byte) string {
 	return ""
 }
 
-// number is a number of JSON: an integer, or a float64 that has all of its digits.
+// number is a number of JSON: an integer, or a float64 that has all of its
+// digits.
 func number(text string) (any, error) {
 	if n, ok := new(big.Int).SetString(text, 10); ok && text != "-0" {
 		return n, nil
@@ -133,8 +135,8 @@ func number(text string) (any, error) {
 	return f, err
 }
 
-// hasDigits reports whether f, written with as many digits as a text, has those of
-// the text.
+// hasDigits reports whether f, written with as many digits as a text, has those
+// of the text.
 func hasDigits(f float64, text string) bool {
 	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
 	digits := strings.Trim(strings.ReplaceAll(mantissa, ".", ""), "0")

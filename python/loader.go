@@ -10,8 +10,8 @@ import (
 //go:embed worker/*.py
 var workerFiles embed.FS
 
-// workerSource is the worker's modules: the name of each, a line's end, its text, and
-// a separator. The first makes the others importable.
+// workerSource is the worker's modules: the name of each, a line's end, its
+// text, and a separator. The first makes the others importable.
 var workerSource = func() string {
 	var b strings.Builder
 	for _, name := range []string{"imports", "errors", "forms", "plain", "times", "arrays", "values", "results", "functions", "sources", "coroutines", "streams", "forks", "finish", "worker"} {
@@ -24,14 +24,14 @@ var workerSource = func() string {
 	return b.String()
 }()
 
-// loader has the worker's source out of the environment, where it does not fill the
-// listings of processes. It is Python that old interpreters understand as well: these
-// say to the pool what they are, in frames of docs/wire.md.
+// loader has the worker's source out of the environment, where it does not fill
+// the listings of processes. It is Python that old interpreters understand as
+// well: these say to the pool what they are, in frames of docs/wire.md.
 //
-// The worker imports what it needs from the standard library only, and not from the
-// working directory or PYTHONPATH, where tasks look first. The interpreter does so, too,
-// before it runs this: since 3.11 PYTHONSAFEPATH keeps the working directory out of the path,
-// and here it is put back.
+// The worker imports what it needs from the standard library only, and not from
+// the working directory or PYTHONPATH, where tasks look first. The interpreter
+// does so, too, before it runs this: since 3.11 PYTHONSAFEPATH keeps the
+// working directory out of the path, and here it is put back.
 const loader = `import os, sys
 def start():
     if sys.version_info < (3, 8):
@@ -58,8 +58,9 @@ def start():
 start()
 `
 
-// patience is for how long a worker that the pool has released waits for threads that
-// tasks have left. It then has as long to end before the pool kills it.
+// patience is for how long a worker that the pool has released waits for
+// threads that tasks have left. It then has as long to end before the pool
+// kills it.
 func patience(grace time.Duration) time.Duration {
 	switch {
 	case grace == 0:

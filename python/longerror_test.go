@@ -9,8 +9,8 @@ import (
 	"concert/python"
 )
 
-// TestError_Long keeps the beginning of a long message, also if results may only
-// be small.
+// TestError_Long keeps the beginning of a long message, also if results may
+// only be small.
 func TestError_Long(t *testing.T) {
 	p := newPool(t, 1, &python.Options{MaxResult: 1000})
 	fails := python.Source[[]int, int]("fail", `

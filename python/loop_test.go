@@ -152,7 +152,8 @@ func TestLoop_History(t *testing.T) {
 	}
 }
 
-// outcome is the result of a task as a text, without the line numbers of errors.
+// outcome is the result of a task as a text, without the line numbers of
+// errors.
 func outcome(v any, err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Type + ": " + e.Message

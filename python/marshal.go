@@ -52,8 +52,8 @@ import (
 //	                                          arguments; a count of -1 is None
 //
 // An argument that has forms begins with a byte 1 and the length of its marshal
-// data, a uint32. After the data come the bytes of arrays, in the order of their
-// forms. An offset counts from the first of these.
+// data, a uint32. After the data come the bytes of arrays, in the order of
+// their forms. An offset counts from the first of these.
 const (
 	formArray = iota
 	formNumpy
@@ -191,7 +191,8 @@ func fail(format string, args ...any) error {
 	return &valueError{err: fmt.Errorf(format, args...)}
 }
 
-// within adds a place to an error's path. It is called on errors of this package only.
+// within adds a place to an error's path. It is called on errors of this
+// package only.
 func within(err error, place string) error {
 	if e, ok := err.(*valueError); ok {
 		if len(e.path) < 2*deepest {

@@ -110,8 +110,8 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// FuzzDecode: bytes from anywhere give a value or an error; a value encodes, and is
-// the same again; and nothing larger than they are comes out of them.
+// FuzzDecode: bytes from anywhere give a value or an error; a value encodes,
+// and is the same again; and nothing larger than they are comes out of them.
 func FuzzDecode(f *testing.F) {
 	for _, v := range []any{nil, true, 5, 1 << 40, 0.5, "text", []byte("x"), []any{1, "a", nil}, map[string]any{"a": []int{1}}, map[int]int{1: 2}} {
 		b, err := codec{}.Encode(v)

@@ -8,8 +8,8 @@ import (
 	"concert/python"
 )
 
-// TestNumpy: with numpy numbers in a row are arrays of it, there and back, and its
-// single numbers what they hold.
+// TestNumpy: with numpy numbers in a row are arrays of it, there and back, and
+// its single numbers what they hold.
 func TestNumpy(t *testing.T) {
 	o := &python.Options{Import: []string{"numpy"}}
 	for _, interpreter := range []string{"python3", "/usr/bin/python3"} {

@@ -11,86 +11,94 @@ import (
 	"concert/processes"
 )
 
-// Options tunes a pool of interpreters. The zero value, and nil, are ready to use. A field
-// with the name of a field of [processes.Options] has the same meaning and the same default.
+// Options tunes a pool of interpreters. The zero value, and nil, are ready to
+// use. A field with the name of a field of [processes.Options] has the same
+// meaning and the same default.
 type Options struct {
-	// Interpreter is the program, by its name or its path, or the directory of a virtual
-	// environment. A relative path is one from this process's working directory, whatever
-	// Dir is. Empty means the environment variable VIRTUAL_ENV's if it is set, and else python3.
+	// Interpreter is the program, by its name or its path, or the directory of
+	// a virtual environment. A relative path is one from this process's working
+	// directory, whatever Dir is. Empty means the environment variable
+	// VIRTUAL_ENV's if it is set, and else python3.
 	Interpreter string
 
-	// Path lists directories in which modules are looked for first, as PYTHONPATH
-	// does. The working directory comes after them. The worker itself uses modules of the
-	// standard library only. A file with the name of such a module, such as types.py, does not
-	// break the worker, and "import types" does not find the file.
+	// Path lists directories in which modules are looked for first, as
+	// PYTHONPATH does. The working directory comes after them. The worker
+	// itself uses modules of the standard library only. A file with the name of
+	// such a module, such as types.py, does not break the worker, and "import
+	// types" does not find the file.
 	Path []string
 
-	// Import lists modules that each worker imports before its first task. One that
-	// cannot be imported fails New, with Python's error.
+	// Import lists modules that each worker imports before its first task. One
+	// that cannot be imported fails New, with Python's error.
 	Import []string
 
-	// Init, if set, is run by each worker before its first task, after Import. Its function
-	// is one of [Func] or [Source]. An exception fails New.
+	// Init, if set, is run by each worker before its first task, after Import.
+	// Its function is one of [Func] or [Source]. An exception fails New.
 	Init *processes.Initializer
 
-	// Threads is how many tasks each interpreter runs concurrently, each on a thread of its
-	// own. With an interpreter lock, only one thread computes, while others may block on I/O.
-	// If the process dies, all its tasks fail. Zero means 1.
+	// Threads is how many tasks each interpreter runs concurrently, each on a
+	// thread of its own. With an interpreter lock, only one thread computes,
+	// while others may block on I/O. If the process dies, all its tasks fail.
+	// Zero means 1.
 	Threads int
 
-	// Env is the environment of the workers, as in os/exec; nil means this process's. Dir is
-	// their working directory; empty means this process's.
+	// Env is the environment of the workers, as in os/exec; nil means this
+	// process's. Dir is their working directory; empty means this process's.
 	Env []string
 	Dir string
 
-	// Queue bounds the tasks that wait in the pool. Submit blocks while there are so many.
-	// Zero means 1024.
+	// Queue bounds the tasks that wait in the pool. Submit blocks while there
+	// are so many. Zero means 1024.
 	Queue int
 
-	// Timeout bounds the time that a task may run, from its start. Zero means no bound.
+	// Timeout bounds the time that a task may run, from its start. Zero means
+	// no bound.
 	//
-	// An interpreter may be unable to begin a task, since a thread that a task left behind
-	// holds the interpreter lock, for example. After a second other interpreters get what
-	// it has. It is killed after 10 seconds, or after 5 seconds if the process is stopped;
-	// docs/faults.md says which time counts.
+	// An interpreter may be unable to begin a task, since a thread that a task
+	// left behind holds the interpreter lock, for example. After a second other
+	// interpreters get what it has. It is killed after 10 seconds, or after 5
+	// seconds if the process is stopped; docs/faults.md says which time counts.
 	Timeout time.Duration
 
-	// Grace is how long a task may continue after it was interrupted by a Cancel, a
-	// deadline, Timeout or Shutdown, and how long a worker may take to end. Then the process
-	// is killed. Zero means 5 seconds; a negative Grace means no time.
+	// Grace is how long a task may continue after it was interrupted by a
+	// Cancel, a deadline, Timeout or Shutdown, and how long a worker may take
+	// to end. Then the process is killed. Zero means 5 seconds; a negative
+	// Grace means no time.
 	Grace time.Duration
 
-	// StartTimeout bounds the time from the start of a worker, Import and Init included,
-	// until it is ready. Zero means 30 seconds.
+	// StartTimeout bounds the time from the start of a worker, Import and Init
+	// included, until it is ready. Zero means 30 seconds.
 	StartTimeout time.Duration
 
-	// MaxTasks is the number of tasks after which a worker is replaced by a fresh one, for
-	// tasks that leak. Zero means never.
+	// MaxTasks is the number of tasks after which a worker is replaced by a
+	// fresh one, for tasks that leak. Zero means never.
 	MaxTasks int
 
-	// MaxResident is the memory, in bytes, above which a worker is replaced by a fresh one
-	// when it has finished the tasks that it has. Zero means no such bound. It exists on Linux;
-	// elsewhere New fails.
+	// MaxResident is the memory, in bytes, above which a worker is replaced by
+	// a fresh one when it has finished the tasks that it has. Zero means no
+	// such bound. It exists on Linux; elsewhere New fails.
 	MaxResident int64
 
-	// Memory bounds the memory of each worker, in bytes. A task that needs more gets a
-	// MemoryError from Python, or dies with its worker, with [processes.ErrMemory]. Zero means
-	// no bound; the least is 192 MiB. It exists on Linux; elsewhere New fails. See
-	// [processes.Options] for what the system does not count.
+	// Memory bounds the memory of each worker, in bytes. A task that needs more
+	// gets a MemoryError from Python, or dies with its worker, with
+	// [processes.ErrMemory]. Zero means no bound; the least is 192 MiB. It
+	// exists on Linux; elsewhere New fails. See [processes.Options] for what
+	// the system does not count.
 	Memory int64
 
-	// MaxResult bounds the result of a task, and each value of a [Stream], in bytes as it is
-	// sent. A larger one is [processes.ErrTooLarge]. Zero means 1 GiB, which is also the most.
+	// MaxResult bounds the result of a task, and each value of a [Stream], in
+	// bytes as it is sent. A larger one is [processes.ErrTooLarge]. Zero means
+	// 1 GiB, which is also the most.
 	MaxResult int64
 
-	// Retry, if set, reports whether a task whose worker has died runs again. err is the
-	// error of the task if it does not, and ran is the number of times that the task has run,
-	// from 1 up. See [processes.Options].
+	// Retry, if set, reports whether a task whose worker has died runs again.
+	// err is the error of the task if it does not, and ran is the number of
+	// times that the task has run, from 1 up. See [processes.Options].
 	Retry func(err *processes.WorkerError, ran int) bool
 
-	// Output, if set, receives each line that workers print, and what the pool logs about
-	// workers. Nil means this process's standard error and slog.Default(). See
-	// [processes.Options] for the attributes.
+	// Output, if set, receives each line that workers print, and what the pool
+	// logs about workers. Nil means this process's standard error and
+	// slog.Default(). See [processes.Options] for the attributes.
 	Output *slog.Logger
 
 	// Observer, if set, is called for each step of each task.

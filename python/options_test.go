@@ -11,8 +11,9 @@ import (
 	"concert/processes"
 )
 
-// TestOptions: each option of a pool of processes is one of a pool of interpreters and
-// arrives there, or is listed here with the reason why there is none.
+// TestOptions: each option of a pool of processes is one of a pool of
+// interpreters and arrives there, or is listed here with the reason why there
+// is none.
 func TestOptions(t *testing.T) {
 	without := map[string]string{
 		"Command": "it is the interpreter",

@@ -55,36 +55,38 @@
 // much as a copy of their memory, at any depth. On Linux, large values pass
 // through shared memory.
 //
-// Fields have the names that encoding/json gives them, and its tags omitempty and
-// omitzero leave fields out. A value arrives exactly, or there is an error that
-// names the part, as in result[3].price. Examples of errors are an int that is too
-// large for its Go type, a float for a Go int, two keys that are equal in Python, a
-// datetime without a zone that has fold=1, and an object that is not plain data.
-// Only the following is lost:
+// Fields have the names that encoding/json gives them, and its tags omitempty
+// and omitzero leave fields out. A value arrives exactly, or there is an error
+// that names the part, as in result[3].price. Examples of errors are an int
+// that is too large for its Go type, a float for a Go int, two keys that are
+// equal in Python, a datetime without a zone that has fold=1, and an object
+// that is not plain data. Only the following is lost:
 //
-//   - as with encoding/json: unexported fields, those with the tag json:"-", those of an
-//     embedded struct whose name another field has in a struct that is less deeply
-//     embedded, and keys of a dict that a struct has no field for
+//   - as with encoding/json: unexported fields, those with the tag json:"-",
+//     those of an embedded struct whose name another field has in a struct that
+//     is less deeply embedded, and keys of a dict that a struct has no field
+//     for
 //   - the monotonic clock of a time.Time
-//   - the rules of a zone: a time keeps its offset and the name of its zone, a TimeOfDay the
-//     offset
-//   - the class of a result, beyond the table: an instance of a derived class is one of its
-//     base, a namedtuple and a structure of numpy a tuple, a dataclass the dict of its fields,
-//     a member of an Enum its value
+//   - the rules of a zone: a time keeps its offset and the name of its zone, a
+//     TimeOfDay the offset
+//   - the class of a result, beyond the table: an instance of a derived class
+//     is one of its base, a namedtuple and a structure of numpy a tuple, a
+//     dataclass the dict of its fields, a member of an Enum its value
 //   - the order of a dict, and that of a set
-//   - how an array is in memory: its strides, the order of its bytes, and that it was read-only
-//   - JSON between the values: the order of keys, and how numbers and texts are written; a
-//     json.RawMessage that is nil comes back as null
+//   - how an array is in memory: its strides, the order of its bytes, and that
+//     it was read-only
+//   - JSON between the values: the order of keys, and how numbers and texts are
+//     written; a json.RawMessage that is nil comes back as null
 //
-// A Go string that is not UTF-8, such as the name of a file in Latin-1, is the str that
-// os.fsdecode makes of its bytes: each byte that is not UTF-8 is a surrogate, U+DC80 to
-// U+DCFF. It comes back as the same bytes, and open finds the file. A str with other
-// surrogates cannot be a Go string.
+// A Go string that is not UTF-8, such as the name of a file in Latin-1, is the
+// str that os.fsdecode makes of its bytes: each byte that is not UTF-8 is a
+// surrogate, U+DC80 to U+DCFF. It comes back as the same bytes, and open finds
+// the file. A str with other surrogates cannot be a Go string.
 //
 // A time.Time arrives with the offset and the name of its zone; see [Naive] for
 // datetimes without one. Nanoseconds that a datetime or a timedelta has no room
-// for are in the attribute nanosecond (nanoseconds) of a subclass, as in pandas,
-// and come back from there.
+// for are in the attribute nanosecond (nanoseconds) of a subclass, as in
+// pandas, and come back from there.
 //
 // # Conversions
 //
@@ -103,9 +105,9 @@
 //	    return {"amount": m.amount, "currency": m.currency}
 //
 // The function is also called for derived classes, at any depth of a result. It
-// may return objects that another such function converts. Objects of str, int, list
-// and the other builtin types of plain data are always sent as they are, so
-// converts raises TypeError for these types.
+// may return objects that another such function converts. Objects of str, int,
+// list and the other builtin types of plain data are always sent as they are,
+// so converts raises TypeError for these types.
 //
 // # Errors
 //
@@ -144,33 +146,38 @@
 //	concert.progress(done, total=0)    reports how far the task is, to Options.Observer
 //	concert.Canceled                  the exception that interrupts a task
 //
-// Coroutines run on an event loop that stays. A connection that one call has opened serves
-// the next one, and a task of asyncio that a call leaves continues while the next coroutine
-// runs. Each thread of Options.Threads has its own loop. When the worker ends, the tasks of
-// the loop are canceled, and the loop is closed.
+// Coroutines run on an event loop that stays. A connection that one call has
+// opened serves the next one, and a task of asyncio that a call leaves
+// continues while the next coroutine runs. Each thread of Options.Threads has
+// its own loop. When the worker ends, the tasks of the loop are canceled, and
+// the loop is closed.
 //
-// A task may start processes by subprocess, multiprocessing or os.fork. A child of os.fork
-// ends where the task's function ends: with code 0 when that returns, and as a program would
-// when it raises an exception. If a coroutine forks, only its own task of asyncio continues in
-// the child. Only the parent answers for the task. Children die with their
-// worker unless they begin a session or a process group of their own. The start methods "spawn" and
+// A task may start processes by subprocess, multiprocessing or os.fork. A child
+// of os.fork ends where the task's function ends: with code 0 when that
+// returns, and as a program would when it raises an exception. If a coroutine
+// forks, only its own task of asyncio continues in the child. Only the parent
+// answers for the task. Children die with their worker unless they begin a
+// session or a process group of their own. The start methods "spawn" and
 // "forkserver" work for functions of modules, and not for those of [Source].
 //
-// A task can change shared state of its interpreter, such as builtins, functions of modules
-// or sys.stdout. Tasks that run in the same worker after it see the change. The worker itself
-// does not depend on this state, or it exits if such a change breaks it. So it does not hold
-// back results of other tasks.
+// A task can change shared state of its interpreter, such as builtins,
+// functions of modules or sys.stdout. Tasks that run in the same worker after
+// it see the change. The worker itself does not depend on this state, or it
+// exits if such a change breaks it. So it does not hold back results of other
+// tasks.
 //
 // # The end of a worker
 //
-// When the pool is closed, or replaces a worker, the interpreter ends as after a program:
-// it closes event loops, waits for threads that tasks have left (half of Options.Grace at
-// most), runs the functions of atexit, removes temporary directories, shared memory and
-// semaphores, and writes what is in buffers, of C as well. After Options.Grace it is killed.
+// When the pool is closed, or replaces a worker, the interpreter ends as after
+// a program: it closes event loops, waits for threads that tasks have left
+// (half of Options.Grace at most), runs the functions of atexit, removes
+// temporary directories, shared memory and semaphores, and writes what is in
+// buffers, of C as well. After Options.Grace it is killed.
 //
-// A worker that is killed, or dies, does none of this. Temporary files and directories stay,
-// as do segments of multiprocessing.shared_memory and named semaphores (files in /dev/shm on
-// Linux). What was not flushed is lost. Its children are killed with it.
+// A worker that is killed, or dies, does none of this. Temporary files and
+// directories stay, as do segments of multiprocessing.shared_memory and named
+// semaphores (files in /dev/shm on Linux). What was not flushed is lost. Its
+// children are killed with it.
 package python
 
 import (
@@ -327,8 +334,8 @@ func Source[In, Out any](name, text string) func(context.Context, In) (Out, erro
 	return declareText[In, Out](howOf[In](), where, text)
 }
 
-// checkSource returns the place of a function in source text, and the text as it is sent.
-// It panics if they are not what Source wants.
+// checkSource returns the place of a function in source text, and the text as
+// it is sent. It panics if they are not what Source wants.
 func checkSource(caller, name, text string) (where, sent string) {
 	if err := pyname.CheckFunction(name); err != nil {
 		panic(fmt.Sprintf("python: %s(%q): want the name of a function, as in \"fmean\": %v", caller, name, err))
@@ -364,7 +371,8 @@ func howOf[In any]() string {
 	return "1"
 }
 
-// declareText declares a function whose module goes along with its calls, unless text is empty.
+// declareText declares a function whose module goes along with its calls,
+// unless text is empty.
 func declareText[In, Out any](how, where, text string) func(context.Context, In) (Out, error) {
 	var f func(context.Context, In) (Out, error)
 	name := nameOf(how, where)

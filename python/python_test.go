@@ -106,7 +106,8 @@ func TestValues(t *testing.T) {
 	same(t, p, big)
 }
 
-// TestMismatch: what does not fit is an error that says where, and the pool goes on.
+// TestMismatch: what does not fit is an error that says where, and the pool
+// goes on.
 func TestMismatch(t *testing.T) {
 	p := newPool(t, 1, nil)
 	fails := func(what string, err error, want ...string) {
@@ -353,8 +354,8 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestCanceled: tasks that are canceled at any moment, while they say how far they are,
-// settle once, and what the worker says is never torn.
+// TestCanceled: tasks that are canceled at any moment, while they say how far
+// they are, settle once, and what the worker says is never torn.
 func TestCanceled(t *testing.T) {
 	var reports atomic.Int64
 	p := newPool(t, 1, &python.Options{Observer: func(e concert.Event) {

@@ -18,8 +18,8 @@ import (
 
 // Cases that once failed.
 
-// TestManyCanceled: a Map that is called off does not end what runs beside it, however many
-// calls the interpreter has.
+// TestManyCanceled: a Map that is called off does not end what runs beside it,
+// however many calls the interpreter has.
 func TestManyCanceled(t *testing.T) {
 	p := threads(t, 8, python.Options{})
 	square := python.Func[int, int]("tasks:square")
@@ -44,7 +44,8 @@ func TestManyCanceled(t *testing.T) {
 	}
 }
 
-// TestLargeBeside: large arguments of calls that run keep no thread from others.
+// TestLargeBeside: large arguments of calls that run keep no thread from
+// others.
 func TestLargeBeside(t *testing.T) {
 	p := newPool(t, 2, &python.Options{Threads: 4})
 	large := func() []byte {
@@ -75,7 +76,8 @@ func TestLargeBeside(t *testing.T) {
 	}
 }
 
-// TestOddExceptions: one that raises others when it is described is an error all the same.
+// TestOddExceptions: one that raises others when it is described is an error
+// all the same.
 func TestOddExceptions(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 100 * time.Millisecond})
 	pid := python.Func[python.None, int]("os:getpid")
@@ -94,8 +96,8 @@ func TestOddExceptions(t *testing.T) {
 	}
 }
 
-// TestWorkerFails: when the worker's own thread cannot go on the process ends, whatever
-// threads it has, and the task is told.
+// TestWorkerFails: when the worker's own thread cannot go on the process ends,
+// whatever threads it has, and the task is told.
 func TestWorkerFails(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Func[int, any]("tasks:end_later"), 1)
@@ -167,7 +169,8 @@ func TestSharedBytes(t *testing.T) {
 	}
 }
 
-// TestInterruptedOnce: a task that is canceled is interrupted once, and has peace then.
+// TestInterruptedOnce: a task that is canceled is interrupted once, and has
+// peace then.
 func TestInterruptedOnce(t *testing.T) {
 	p := newPool(t, 1, nil)
 	cleanUp := python.Func[string, int]("tasks:clean_up")

@@ -139,8 +139,8 @@ func numpyKinds() map[string]any {
 	return m
 }
 
-// TestRoundTrip_Python: each value of Python is what is expected in an any, or an
-// error that says where it is.
+// TestRoundTrip_Python: each value of Python is what is expected in an any, or
+// an error that says where it is.
 func TestRoundTrip_Python(t *testing.T) {
 	evaluate := Func[string, any]("tasks:evaluate")
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {

@@ -21,9 +21,9 @@ import (
 	"concert/processes"
 )
 
-// interpreters are those that a test of values runs on: a worker that has loaded
-// nothing, one that has loaded all that values are made of, and the oldest and
-// the newest Python that are here.
+// interpreters are those that a test of values runs on: a worker that has
+// loaded nothing, one that has loaded all that values are made of, and the
+// oldest and the newest Python that are here.
 func interpreters(t *testing.T) map[string]*Options {
 	t.Helper()
 	if _, err := exec.LookPath("python3"); err != nil {
@@ -179,8 +179,8 @@ func holders(v reflect.Value) map[string]reflect.Value {
 	return map[string]reflect.Value{"itself": v, "a pointer": pointer, "a slice": slice, "an array": array, "a map": entry, "a struct": field}
 }
 
-// TestRoundTrip_Go: a value of Go comes back as it was, whatever it is held in and
-// whatever the worker has loaded.
+// TestRoundTrip_Go: a value of Go comes back as it was, whatever it is held in
+// and whatever the worker has loaded.
 func TestRoundTrip_Go(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		all, n := kinds(), 0
@@ -214,7 +214,8 @@ func TestRoundTrip_Go(t *testing.T) {
 	})
 }
 
-// TestRefused_Go: what Python cannot have is refused before it is sent, with its path.
+// TestRefused_Go: what Python cannot have is refused before it is sent, with
+// its path.
 func TestRefused_Go(t *testing.T) {
 	circle := &loop{}
 	circle.Next = circle

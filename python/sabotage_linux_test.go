@@ -139,9 +139,9 @@ func TestSabotage(t *testing.T) {
 	}
 }
 
-// TestSabotage_Modules: when a task has removed the worker's modules from where imports
-// look for them, functions work that the worker has not run before, and coroutines
-// that it has.
+// TestSabotage_Modules: when a task has removed the worker's modules from where
+// imports look for them, functions work that the worker has not run before, and
+// coroutines that it has.
 func TestSabotage_Modules(t *testing.T) {
 	co := python.Source[int, int]("co", "async def co(n):\n    return n + 1\n")
 	stream := python.StreamSource[int, int]("count", "async def count(n):\n    for i in range(n):\n        yield i\n")

@@ -7,15 +7,16 @@ import (
 	"concert/processes"
 )
 
-// This file encodes data that several pointers, slices, maps or interfaces of an
-// argument refer to. Python receives a copy for each of these references. So a
-// small value can have a long encoding: if each of 30 levels refers twice to the
-// next level, Python receives 2^30 copies of the last level. Package
+// This file encodes data that several pointers, slices, maps or interfaces of
+// an argument refer to. Python receives a copy for each of these references. So
+// a small value can have a long encoding: if each of 30 levels refers twice to
+// the next level, Python receives 2^30 copies of the last level. Package
 // internal/values has the same rule.
 //
-// From sharedFrom bytes on, the encoder remembers where in the encoding the data
-// of a reference is, and copies these bytes for another reference to the same
-// data. If almost all of the encoding is such copies, the value is refused.
+// From sharedFrom bytes on, the encoder remembers where in the encoding the
+// data of a reference is, and copies these bytes for another reference to the
+// same data. If almost all of the encoding is such copies, the value is
+// refused.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // bytes: shorter parts are not remembered
@@ -53,8 +54,8 @@ type part struct {
 	height   int // how many levels are nested in it
 }
 
-// parts remembers parts of an encoding. A part may replace another one, which is
-// then encoded again.
+// parts remembers parts of an encoding. A part may replace another one, which
+// is then encoded again.
 type parts [1 << 10]part
 
 func (p *parts) slot(v visit) *part {

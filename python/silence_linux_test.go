@@ -52,7 +52,8 @@ def holds(path):
 
 var getpid = python.Func[python.None, int]("os:getpid")
 
-// stick makes an interpreter unable to do anything, by name, and returns its process.
+// stick makes an interpreter unable to do anything, by name, and returns its
+// process.
 func stick(t *testing.T, p *processes.Pool, name string) (pid int) {
 	t.Helper()
 	for range 100 { // known to be quick, it gets several calls
@@ -89,7 +90,8 @@ func awaitFile(t *testing.T, path string) {
 	}
 }
 
-// TestStuck: calls that an interpreter has, and cannot begin, go to another one.
+// TestStuck: calls that an interpreter has, and cannot begin, go to another
+// one.
 func TestStuck(t *testing.T) {
 	for name, threads := range map[string]int{"leaves_sleep": 1, "leaves_match": 2, "stays": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -119,8 +121,9 @@ func TestStuck_Only(t *testing.T) {
 	}
 }
 
-// TestStuck_Cancel: a call that an interpreter has, and has not begun, settles as soon as it is
-// canceled, or its context ends, whatever holds the interpreter up.
+// TestStuck_Cancel: a call that an interpreter has, and has not begun, settles
+// as soon as it is canceled, or its context ends, whatever holds the
+// interpreter up.
 func TestStuck_Cancel(t *testing.T) {
 	for _, how := range []struct {
 		name    string
@@ -179,8 +182,8 @@ def note(path, i):
     return i
 `
 
-// TestTakenBack: a call that was canceled before it began never runs, and no call runs twice,
-// however many are taken back while interpreters begin others.
+// TestTakenBack: a call that was canceled before it began never runs, and no
+// call runs twice, however many are taken back while interpreters begin others.
 func TestTakenBack(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		p := newPool(t, 2, &python.Options{Threads: threads})

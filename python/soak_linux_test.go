@@ -41,8 +41,9 @@ func interpreters(t *testing.T) (pids []int) {
 	return pids
 }
 
-// TestSoak has tasks of all kinds flow while interpreters are killed at random. Each
-// settles with the right value, or an error that its fate explains; and nothing is left.
+// TestSoak has tasks of all kinds flow while interpreters are killed at random.
+// Each settles with the right value, or an error that its fate explains; and
+// nothing is left.
 func TestSoak(t *testing.T) {
 	t.Run("threads", func(t *testing.T) {
 		for _, threads := range []int{1, 4} {
@@ -165,7 +166,8 @@ func soak(t *testing.T, threads int) {
 	all.Go(func() {
 		for ctx.Err() == nil {
 			time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond)
-			// One that is at work: were those that start killed as well, there might be none.
+			// One that is at work: were those that start killed as well, there
+			// might be none.
 			if victim, err := call(t, p, pid, python.None{}); err == nil {
 				syscall.Kill(victim, syscall.SIGKILL)
 				kills.Add(1)

@@ -46,7 +46,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// TestSource_Shared: functions of one text share its module, and those of another text do not.
+// TestSource_Shared: functions of one text share its module, and those of
+// another text do not.
 func TestSource_Shared(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = "made = 0\nclass C:\n    def __init__(self):\n        global made\n        made += 1\n    def a(self): return made\n    def b(self): return made\n"
@@ -60,7 +61,8 @@ func TestSource_Shared(t *testing.T) {
 	}
 }
 
-// TestSource_Errors: what is wrong with a text is said with its lines, and without all of it.
+// TestSource_Errors: what is wrong with a text is said with its lines, and
+// without all of it.
 func TestSource_Errors(t *testing.T) {
 	var out printed
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
@@ -126,8 +128,8 @@ func TestFunc_Arguments(t *testing.T) {
 	}
 }
 
-// TestFunc_BadName: names that cannot be those of a function panic at once, with
-// the name and the reason; see package pyname for more of them.
+// TestFunc_BadName: names that cannot be those of a function panic at once,
+// with the name and the reason; see package pyname for more of them.
 func TestFunc_BadName(t *testing.T) {
 	for _, where := range []string{
 		"", "math", "math:", ":f", "math: sqrt", "m n:f", "math:sqrt()\n", "math:f (1)", "math:f('\n').g", "math:9", "math:a-b", "math:a..b", ".math:f", "math:lambda x: x",
@@ -163,8 +165,8 @@ func TestFunc_BadName(t *testing.T) {
 	}
 }
 
-// TestSource_FailsFirst: a text that could not be run is run again by the next call, and not
-// taken for the half that it left.
+// TestSource_FailsFirst: a text that could not be run is run again by the next
+// call, and not taken for the half that it left.
 func TestSource_FailsFirst(t *testing.T) {
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `
@@ -186,8 +188,8 @@ done = 5
 	}
 }
 
-// TestConverts_Late: a conversion counts from its registration on, also for a class whose
-// values were refused before.
+// TestConverts_Late: a conversion counts from its registration on, also for a
+// class whose values were refused before.
 func TestConverts_Late(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = `
@@ -211,8 +213,8 @@ def converted():
 	}
 }
 
-// TestConverts_Class: what converts cannot do is an error where it is called, and what it
-// does it does at every depth.
+// TestConverts_Class: what converts cannot do is an error where it is called,
+// and what it does it does at every depth.
 func TestConverts_Class(t *testing.T) {
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{

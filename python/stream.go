@@ -49,10 +49,11 @@ const afterEnd = 100 * time.Millisecond // how long to read from the socket afte
 // values before the error have been yielded. A sequence can be iterated several
 // times, also concurrently: each loop calls the function again.
 //
-// Methods of Out that decode a value, such as UnmarshalText, run on a goroutine of their own.
-// If they panic, the error is a [*concert.PanicError]. If they do not return within
-// Options.Timeout, or within Options.Grace after the task or ctx has ended, the loop ends
-// without them. The error of a value names the label that [concert.WithLabel] has given to ctx.
+// Methods of Out that decode a value, such as UnmarshalText, run on a goroutine
+// of their own. If they panic, the error is a [*concert.PanicError]. If they do
+// not return within Options.Timeout, or within Options.Grace after the task or
+// ctx has ended, the loop ends without them. The error of a value names the
+// label that [concert.WithLabel] has given to ctx.
 //
 // Stream needs Unix sockets. Python has none on Windows, and the error there is
 // [errors.ErrUnsupported]. Stream panics as Func does.
@@ -61,12 +62,14 @@ func Stream[In, Out any](where string) func(ctx context.Context, ex *processes.P
 	return declareStream[In, Out](where, "")
 }
 
-// StreamSource is [Stream] for a generator in source text. The text is like that of [Source].
+// StreamSource is [Stream] for a generator in source text. The text is like
+// that of [Source].
 func StreamSource[In, Out any](name, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	return declareStream[In, Out](checkSource("StreamSource", name, text))
 }
 
-// declareStream declares a generator, whose module goes along with its calls unless text is empty.
+// declareStream declares a generator, whose module goes along with its calls
+// unless text is empty.
 func declareStream[In, Out any](where, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	call := declareText[streamed[In], int](howOf[In]()+"s", where, text)
 	return func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
@@ -157,13 +160,13 @@ func openStream(o processes.Options) (*stream, error) {
 	return s, nil
 }
 
-// maxSocketPath is how long the path of a socket can be, in bytes: on Linux 107, on
-// other systems 103.
+// maxSocketPath is how long the path of a socket can be, in bytes: on Linux
+// 107, on other systems 103.
 const maxSocketPath = 103
 
 // socketPath makes a directory for a socket and returns both paths, which the
-// worker can use whatever its working directory is. The directory is in /tmp if the
-// path of that for temporary files is too long.
+// worker can use whatever its working directory is. The directory is in /tmp if
+// the path of that for temporary files is too long.
 func socketPath() (dir, path string, err error) {
 	for _, parent := range []string{os.TempDir(), "/tmp"} {
 		if parent, err = filepath.Abs(parent); err != nil {
@@ -180,8 +183,8 @@ func socketPath() (dir, path string, err error) {
 	return "", "", fmt.Errorf("the path %s is too long for a socket: set TMPDIR to a shorter one", path)
 }
 
-// next returns the next value, and false if there is none, with the error of the task. If ask is
-// true the task is waiting to be asked for it.
+// next returns the next value, and false if there is none, with the error of
+// the task. If ask is true the task is waiting to be asked for it.
 func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -190,8 +193,8 @@ func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok b
 	return item, ok, err
 }
 
-// read returns the next value. It reports false if the task has ended and there is no other
-// value, or if the value is too large, and then sets large.
+// read returns the next value. It reports false if the task has ended and there
+// is no other value, or if the value is too large, and then sets large.
 func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {
@@ -237,8 +240,9 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls do, which waits for the worker, until the task has ended; then once more, for what
-// is there, but not for long: another process may have the worker's end, a child of it.
+// await calls do, which waits for the worker, until the task has ended; then
+// once more, for what is there, but not for long: another process may have the
+// worker's end, a child of it.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -270,8 +274,8 @@ func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	s.task.Result(context.WithoutCancel(ctx))
 }
 
-// remove removes the socket from the file system. The connection does not need it. So
-// a program that is killed during the loop leaves no file.
+// remove removes the socket from the file system. The connection does not need
+// it. So a program that is killed during the loop leaves no file.
 func (s *stream) remove() {
 	s.listener.Close()
 	os.RemoveAll(s.dir)

@@ -211,7 +211,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestStream_Errors: what went well comes before the error, and the pool goes on.
+// TestStream_Errors: what went well comes before the error, and the pool goes
+// on.
 func TestStream_Errors(t *testing.T) {
 	p := streamPool(t, 1, python.Options{})
 	for where, check := range map[string]func(error) bool{
@@ -250,7 +251,8 @@ func TestStream_Errors(t *testing.T) {
 	}
 }
 
-// TestStream_Ahead: a generator is at most one value ahead of the loop, and is closed when that is left.
+// TestStream_Ahead: a generator is at most one value ahead of the loop, and is
+// closed when that is left.
 func TestStream_Ahead(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
@@ -283,8 +285,8 @@ func TestStream_Ahead(t *testing.T) {
 	}
 }
 
-// TestStream_Left: a generator that computes, or waits, is interrupted when its loop is left, or its
-// context ends.
+// TestStream_Left: a generator that computes, or waits, is interrupted when its
+// loop is left, or its context ends.
 func TestStream_Left(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
@@ -360,7 +362,8 @@ func TestStream_NoFile(t *testing.T) {
 	empty("after an error")
 }
 
-// TestStream_Concurrent: several loops share a pool, and one sequence can be iterated again.
+// TestStream_Concurrent: several loops share a pool, and one sequence can be
+// iterated again.
 func TestStream_Concurrent(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Threads: 3})
 	seq := python.Stream[int, int]("streaming:count")(t.Context(), p, 3)
@@ -377,8 +380,8 @@ func TestStream_Concurrent(t *testing.T) {
 	}
 }
 
-// TestStream_TempDir: a socket has a short path, whatever directory is that for temporary
-// files, and the worker finds it from its own working directory.
+// TestStream_TempDir: a socket has a short path, whatever directory is that for
+// temporary files, and the worker finds it from its own working directory.
 func TestStream_TempDir(t *testing.T) {
 	root := t.TempDir()
 	long := filepath.Join(root, strings.Repeat("x", 150))

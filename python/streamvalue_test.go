@@ -72,8 +72,8 @@ def sizes(ns):
         yield b"x" * n
 `
 
-// TestStream_Misdeeds: methods that decode a value of a stream end its loop with an error
-// that names the value, whatever they do, and the pool continues.
+// TestStream_Misdeeds: methods that decode a value of a stream end its loop
+// with an error that names the value, whatever they do, and the pool continues.
 func TestStream_Misdeeds(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())
@@ -121,8 +121,8 @@ func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Po
 	return n, failed
 }
 
-// TestStream_MisdeedsEnd: a method that does not return keeps no loop beyond the end of its
-// context, or the death of its worker.
+// TestStream_MisdeedsEnd: a method that does not return keeps no loop beyond
+// the end of its context, or the death of its worker.
 func TestStream_MisdeedsEnd(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Millisecond})
 	defer close(newGate())
@@ -153,8 +153,8 @@ func TestStream_MisdeedsEnd(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestStream_MisdeedsLast: a method that does not return keeps no loop when the generator has
-// ended, so that only the context is left to end it.
+// TestStream_MisdeedsLast: a method that does not return keeps no loop when the
+// generator has ended, so that only the context is left to end it.
 func TestStream_MisdeedsLast(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -176,8 +176,8 @@ func TestStream_MisdeedsLast(t *testing.T) {
 	}
 }
 
-// TestStream_LateException: an exception that comes while a method decodes the value before it
-// does not end that: Options.Timeout does.
+// TestStream_LateException: an exception that comes while a method decodes the
+// value before it does not end that: Options.Timeout does.
 func TestStream_LateException(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())
@@ -270,8 +270,8 @@ func TestStreamSource(t *testing.T) {
 	}
 }
 
-// TestStream_Label: each error of a stream names the label of its loop, whether it is about
-// a value or about the generator.
+// TestStream_Label: each error of a stream names the label of its loop, whether
+// it is about a value or about the generator.
 func TestStream_Label(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond, MaxResult: 1000})
 	defer close(newGate())

@@ -24,8 +24,8 @@ var (
 	prefix = python.Source[python.None, string]("prefix", "import sys\ndef prefix():\n    return sys.prefix\n")
 )
 
-// TestSurroundings: workers are prepared, and have the directory and the environment that they
-// are told.
+// TestSurroundings: workers are prepared, and have the directory and the
+// environment that they are told.
 func TestSurroundings(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -60,8 +60,8 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// TestVirtualEnvironment: the directory of one is as good as its interpreter, and so is the
-// variable that an activated one sets.
+// TestVirtualEnvironment: the directory of one is as good as its interpreter,
+// and so is the variable that an activated one sets.
 func TestVirtualEnvironment(t *testing.T) {
 	newPool(t, 1, nil).Close() // or there is no Python
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -90,8 +90,9 @@ def aborts(text):
     os.abort()
 `
 
-// TestMemory_Abort: a C or C++ library that aborts because it could not have more
-// memory is the error ErrMemory, if the pool has a limit. Any other abort is not.
+// TestMemory_Abort: a C or C++ library that aborts because it could not have
+// more memory is the error ErrMemory, if the pool has a limit. Any other abort
+// is not.
 func TestMemory_Abort(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux bounds the memory of a process")
@@ -119,8 +120,8 @@ func TestMemory_Abort(t *testing.T) {
 	}
 }
 
-// TestMemory: a task that wants more memory than there may be has Python's error, and the
-// worker goes on.
+// TestMemory: a task that wants more memory than there may be has Python's
+// error, and the worker goes on.
 func TestMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux bounds the memory of a process")
@@ -142,7 +143,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// printed is a buffer for a log: the death of a worker may be logged when the pool is closed already.
+// printed is a buffer for a log: the death of a worker may be logged when the
+// pool is closed already.
 type printed struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
@@ -160,8 +162,8 @@ func (p *printed) String() string {
 	return p.buf.String()
 }
 
-// TestSurroundings_Path: a directory of Options.Path can have any name, also one with
-// what separates directories in PYTHONPATH.
+// TestSurroundings_Path: a directory of Options.Path can have any name, also
+// one with what separates directories in PYTHONPATH.
 func TestSurroundings_Path(t *testing.T) {
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

@@ -9,20 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// A Go string is bytes, and a str of Python is code points. Text in UTF-8 is the
-// same in both. For a byte that is not UTF-8, such as one in a name of a file in
-// Latin-1, Python has a lone surrogate: U+DC80 to U+DCFF stand for the bytes 0x80
-// to 0xFF (PEP 383, the error handler surrogateescape of os.fsdecode). So each Go
-// string has one str, and this str has the same Go string. In marshal data, each
-// surrogate has three bytes, as with the error handler surrogatepass.
+// A Go string is bytes, and a str of Python is code points. Text in UTF-8 is
+// the same in both. For a byte that is not UTF-8, such as one in a name of a
+// file in Latin-1, Python has a lone surrogate: U+DC80 to U+DCFF stand for the
+// bytes 0x80 to 0xFF (PEP 383, the error handler surrogateescape of
+// os.fsdecode). So each Go string has one str, and this str has the same Go
+// string. In marshal data, each surrogate has three bytes, as with the error
+// handler surrogatepass.
 //
 //	Go       "caf\xe9"
 //	Python   "caf\udce9"
 //	marshal  "caf\xed\xb3\xa9"
 //
-// Any other str with surrogates is refused: a str with surrogates outside of that
-// range has no bytes. If the surrogates together stand for bytes that are UTF-8,
-// these bytes would return to Python as a different str.
+// Any other str with surrogates is refused: a str with surrogates outside of
+// that range has no bytes. If the surrogates together stand for bytes that are
+// UTF-8, these bytes would return to Python as a different str.
 
 // appendEscaped appends a Go string as marshal data has it.
 func appendEscaped(b []byte, s string) []byte {
@@ -67,8 +68,8 @@ func unescape(b []byte) (string, bool) {
 	return text, string(appendEscaped(nil, text)) == string(b)
 }
 
-// quotePython quotes the text of a str for errors, with its surrogates as Python writes
-// them.
+// quotePython quotes the text of a str for errors, with its surrogates as
+// Python writes them.
 func quotePython(b []byte) string {
 	b = shorten(b)
 	var q strings.Builder
@@ -117,7 +118,8 @@ func shorten(b []byte) []byte {
 	return b
 }
 
-// unmarshalText gives text to a value that has UnmarshalText, which may change b.
+// unmarshalText gives text to a value that has UnmarshalText, which may change
+// b.
 func unmarshalText(to reflect.Value, b []byte) error {
 	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(b); err != nil {
 		return fail("the str %q does not fit into a Go %s: %w", shorten(b), to.Type(), err)

@@ -13,8 +13,8 @@ import (
 	"concert/processes"
 )
 
-// notUTF8 returns all strings of at most four of these parts: beginnings, middles and
-// wholes of characters, and what no text has.
+// notUTF8 returns all strings of at most four of these parts: beginnings,
+// middles and wholes of characters, and what no text has.
 func notUTF8() (all []string) {
 	parts := []string{"a", "\u00e9", "\uFFFD", "\x80", "\xbf", "\xc3", "\xe2", "\x82", "\xed", "\xb3", "\xa0", "\xf0", "\xf4", "\x90", "\xff"}
 	all = []string{""}
@@ -30,8 +30,8 @@ func notUTF8() (all []string) {
 	return all
 }
 
-// TestText: each Go string is one str of Python, the one that os.fsdecode makes of its
-// bytes, and comes back from it.
+// TestText: each Go string is one str of Python, the one that os.fsdecode makes
+// of its bytes, and comes back from it.
 func TestText(t *testing.T) {
 	all := notUTF8()
 	seen := make(map[string]string)
@@ -116,7 +116,8 @@ func TestText_JSON(t *testing.T) {
 	}
 }
 
-// TestText_Errors: the text of an exception has the bytes that it had in Python.
+// TestText_Errors: the text of an exception has the bytes that it had in
+// Python.
 func TestText_Errors(t *testing.T) {
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {

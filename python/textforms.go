@@ -11,15 +11,15 @@ import (
 )
 
 // These types are the text of values of Python's standard library for which Go
-// has no type. The text of an argument is checked, so that Python would write the
-// same text. As results, such values also fit into a string, and into a type with
-// UnmarshalText.
+// has no type. The text of an argument is checked, so that Python would write
+// the same text. As results, such values also fit into a string, and into a
+// type with UnmarshalText.
 type (
 	// Date is a datetime.date, as 2006-01-02.
 	Date string
 	// TimeOfDay is a datetime.time, as 15:04:05, with six digits of a second
-	// after a point unless they are zero, and the offset of its zone, as +01:00,
-	// if it has one.
+	// after a point unless they are zero, and the offset of its zone, as
+	// +01:00, if it has one.
 	TimeOfDay string
 	// Decimal is a decimal.Decimal, as 1.20 or 1E+3.
 	Decimal string
@@ -47,8 +47,8 @@ var textTypes = func() map[string]reflect.Type {
 	return m
 }()
 
-// textSyntax has the syntax of the texts that Python writes. checkText has the other
-// conditions.
+// textSyntax has the syntax of the texts that Python writes. checkText has the
+// other conditions.
 var textSyntax = map[string]*regexp.Regexp{
 	"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
 	"time":     regexp.MustCompile(`^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?$`),
@@ -86,11 +86,12 @@ func checkText(form, text string) bool {
 	return true
 }
 
-// checkDecimal reports whether Python writes a finite Decimal with these digits before and
-// after the point, and this exponent with its sign. They determine the coefficient and the
-// exponent of the Decimal. Python writes an exponent only if the exponent of the Decimal is
-// above 0, or if the text would have more than five zeros between the point and the first
-// digit of the coefficient.
+// checkDecimal reports whether Python writes a finite Decimal with these digits
+// before and after the point, and this exponent with its sign. They determine
+// the coefficient and the exponent of the Decimal. Python writes an exponent
+// only if the exponent of the Decimal is above 0, or if the text would have
+// more than five zeros between the point and the first digit of the
+// coefficient.
 func checkDecimal(whole, fraction, exponent string) bool {
 	zeros := len(fraction) - len(strings.TrimLeft(fraction, "0"))
 	if exponent == "" {

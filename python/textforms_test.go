@@ -18,7 +18,8 @@ func texts(random *rand.Rand, n int, parts ...[]string) []string {
 	return all
 }
 
-// TestTextForms: a text passes if and only if Python writes it so for some value.
+// TestTextForms: a text passes if and only if Python writes it so for some
+// value.
 func TestTextForms(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	digits := []string{"", "0", "00", "1", "5", "10", "120", "000000", "0000000", "000001", "0000001", "012"}

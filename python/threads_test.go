@@ -18,7 +18,8 @@ import (
 	"concert/python"
 )
 
-// warm calls fn until the pool knows that it is quick, and sends many calls at a time.
+// warm calls fn until the pool knows that it is quick, and sends many calls at
+// a time.
 func warm[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context, In) (Out, error), in In) {
 	t.Helper()
 	for range 500 {
@@ -78,8 +79,8 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// TestThreadsBehindSlow: calls behind a slow one go to other threads, of the same worker if
-// there is no other, and any number passes it.
+// TestThreadsBehindSlow: calls behind a slow one go to other threads, of the
+// same worker if there is no other, and any number passes it.
 func TestThreadsBehindSlow(t *testing.T) {
 	p := threads(t, 2, python.Options{})
 	square := python.Func[int, int]("tasks:square")
@@ -115,8 +116,8 @@ func TestThreadsBehindSlow(t *testing.T) {
 	}
 }
 
-// TestThreadsBehindSlowInMap: those of a Map that were sent together with a slow one go to
-// another thread.
+// TestThreadsBehindSlowInMap: those of a Map that were sent together with a
+// slow one go to another thread.
 func TestThreadsBehindSlowInMap(t *testing.T) {
 	p := threads(t, 2, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
@@ -144,7 +145,8 @@ func TestThreadsBehindSlowInMap(t *testing.T) {
 	}
 }
 
-// TestThreadsSpread: interpreters get tasks in equal numbers, as each has a lock of its own.
+// TestThreadsSpread: interpreters get tasks in equal numbers, as each has a
+// lock of its own.
 func TestThreadsSpread(t *testing.T) {
 	p := newPool(t, 2, &python.Options{Threads: 4})
 	path := filepath.Join(t.TempDir(), "gate")
@@ -184,8 +186,8 @@ func TestThreadsCancel(t *testing.T) {
 	}
 }
 
-// TestThreadsKill: what cannot be interrupted is killed, and its neighbors are told that it
-// was not for them.
+// TestThreadsKill: what cannot be interrupted is killed, and its neighbors are
+// told that it was not for them.
 func TestThreadsKill(t *testing.T) {
 	t.Parallel()
 	var retried atomic.Int64
@@ -217,7 +219,8 @@ func TestThreadsKill(t *testing.T) {
 	}
 }
 
-// TestThreadsDeath: all tasks of an interpreter that ends are told, none is lost.
+// TestThreadsDeath: all tasks of an interpreter that ends are told, none is
+// lost.
 func TestThreadsDeath(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
@@ -238,7 +241,8 @@ func TestThreadsDeath(t *testing.T) {
 	}
 }
 
-// TestThreadsLarge: values of many threads in one arena do not get into each other's way.
+// TestThreadsLarge: values of many threads in one arena do not get into each
+// other's way.
 func TestThreadsLarge(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	echo := python.Func[[]byte, []byte]("tasks:echo")
@@ -299,7 +303,8 @@ func TestThreadsOptions(t *testing.T) {
 	}()
 }
 
-// TestDescribe: an interpreter says what it is; a build without the lock says that.
+// TestDescribe: an interpreter says what it is; a build without the lock says
+// that.
 func TestDescribe(t *testing.T) {
 	p := newPool(t, 1, nil)
 	info, err := python.Describe(t.Context(), p)

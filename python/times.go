@@ -45,7 +45,8 @@ func (e *encoder) encodeDuration(d time.Duration) {
 	}
 }
 
-// atForm reports whether a form follows, of whose tuple the first byte has been read.
+// atForm reports whether a form follows, of whose tuple the first byte has been
+// read.
 func (d *decoder) atForm(kind byte) bool { return kind == '(' && len(d.rest) > 4 && d.rest[4] == '.' }
 
 // decodeForm reads a form, after the first byte of its tuple.

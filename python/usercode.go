@@ -61,7 +61,8 @@ func (m *methods) add(t reflect.Type, seen map[reflect.Type]bool) {
 	}
 }
 
-// hasMethods reports whether the codec encodes or decodes a type by its methods.
+// hasMethods reports whether the codec encodes or decodes a type by its
+// methods.
 func hasMethods(t reflect.Type) bool {
 	return implements(t, textMarshaler, "MarshalText") || implements(t, textUnmarshaler, "UnmarshalText") ||
 		implements(t, jsonMarshaler, "MarshalJSON") || implements(t, jsonUnmarshaler, "UnmarshalJSON")

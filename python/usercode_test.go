@@ -123,8 +123,8 @@ func misbehavers() map[string]misbehaver {
 	}
 }
 
-// TestUserCode contains methods that misbehave: only their own task fails, within
-// its limits, a task next to it runs, and the pool shuts down.
+// TestUserCode contains methods that misbehave: only their own task fails,
+// within its limits, a task next to it runs, and the pool shuts down.
 func TestUserCode(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("there is no python3")
@@ -237,7 +237,8 @@ func TestMethods_Types(t *testing.T) {
 	}
 }
 
-// TestKeyText: the keys in errors are texts that no method of the program makes.
+// TestKeyText: the keys in errors are texts that no method of the program
+// makes.
 func TestKeyText(t *testing.T) {
 	for _, c := range []struct {
 		key  any

@@ -9,14 +9,14 @@ import (
 )
 
 // An argument that another process has encoded is checked before an interpreter
-// receives it: marshal.loads believes the counts that it reads, and allocates for
-// them, and it makes code objects. What passes is what the codec writes, and the
-// other containers of plain data: each count is no more than the bytes that
-// are left, nothing is nested too deeply, and the interpreter needs no more
-// memory for the value than maxExpansion times its bytes.
+// receives it: marshal.loads believes the counts that it reads, and allocates
+// for them, and it makes code objects. What passes is what the codec writes,
+// and the other containers of plain data: each count is no more than the bytes
+// that are left, nothing is nested too deeply, and the interpreter needs no
+// more memory for the value than maxExpansion times its bytes.
 
-// maxExpansion is how many bytes of memory an interpreter may need for each byte
-// of an argument. Dicts with one entry of two bytes take the most, 58.
+// maxExpansion is how many bytes of memory an interpreter may need for each
+// byte of an argument. Dicts with one entry of two bytes take the most, 58.
 const maxExpansion = 80
 
 // freeExpansion is the memory that each argument may take, however short it is.
@@ -105,10 +105,10 @@ func (c *checker) count() (int, error) {
 	return n, err
 }
 
-// The sizes of objects are those of CPython on 64 bits, from 3.8 on, with what its
-// collector and its allocator add, and rounded up. An item of a list takes 8 bytes in
-// the list. Sets and dicts have tables that grow, of which the old one
-// exists beside the new one: so many bytes for each item, at most.
+// The sizes of objects are those of CPython on 64 bits, from 3.8 on, with what
+// its collector and its allocator add, and rounded up. An item of a list takes
+// 8 bytes in the list. Sets and dicts have tables that grow, of which the old
+// one exists beside the new one: so many bytes for each item, at most.
 const (
 	sizeNumber   = 48
 	sizeBytes    = 64

@@ -143,8 +143,8 @@ func TestValidate_Hostile(t *testing.T) {
 	}
 }
 
-// TestValidate_Memory: an interpreter needs no more memory for an argument than the
-// checker has counted.
+// TestValidate_Memory: an interpreter needs no more memory for an argument than
+// the checker has counted.
 func TestValidate_Memory(t *testing.T) {
 	u32 := func(n int) string { return string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
 	list := func(n int, item func(i int) string) string {
@@ -241,8 +241,8 @@ func keyTuples(n int) map[any]any {
 	return all
 }
 
-// FuzzValidate: no bytes make the checker fail, and what it lets pass has been looked
-// at whole and can be decoded, or is a form, which only arguments have.
+// FuzzValidate: no bytes make the checker fail, and what it lets pass has been
+// looked at whole and can be decoded, or is a form, which only arguments have.
 func FuzzValidate(f *testing.F) {
 	for _, v := range append(kinds(), arrays()...) {
 		if b, err := (codec{}).Encode(v); err == nil {

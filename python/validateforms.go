@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// form checks a form that the codec writes in arguments, after the count of its tuple.
+// form checks a form that the codec writes in arguments, after the count of its
+// tuple.
 func (c *checker) form(items int) error {
 	c.rest = c.rest[1:] // the Ellipsis
 	form, err := c.small()
@@ -40,7 +41,8 @@ func (c *checker) form(items int) error {
 	return fmt.Errorf("form %d with %d items", form, items)
 }
 
-// small reads an int of 32 bits, string a str, and ints so many ints, of a form.
+// small reads an int of 32 bits, string a str, and ints so many ints, of a
+// form.
 func (c *checker) small() (int, error) {
 	kind, err := c.take(1)
 	if err != nil {
@@ -100,7 +102,8 @@ func (c *checker) array() error {
 	return c.data(offset, n, size)
 }
 
-// place reads the typecode of a form, and returns the size of its items and where they are.
+// place reads the typecode of a form, and returns the size of its items and
+// where they are.
 func (c *checker) place() (size, offset int, err error) {
 	typecode, err := c.string()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"concert/python"
 )
 
-// Values of Python's standard library have types in Go: a date, an exact decimal number,
-// a time with its zone.
+// Values of Python's standard library have types in Go: a date, an exact
+// decimal number, a time with its zone.
 func ExampleDate() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)

@@ -9,7 +9,8 @@ import (
 	"concert"
 )
 
-// lanesApart keeps the numbers of a worker's further tracks from those of other workers.
+// lanesApart keeps the numbers of a worker's further tracks from those of other
+// workers.
 const lanesApart = 1_000_000
 
 // complete writes a task that has ended; text is its error's, if it failed.
@@ -126,7 +127,8 @@ func appendPlace(b []byte, process, tid int) []byte {
 	return strconv.AppendInt(b, int64(tid), 10)
 }
 
-// appendMicroseconds appends a time of at least 0 in the format's unit, with its nanoseconds after the point.
+// appendMicroseconds appends a time of at least 0 in the format's unit, with
+// its nanoseconds after the point.
 func appendMicroseconds(b []byte, d time.Duration) []byte {
 	d = max(d, 0)
 	b = strconv.AppendInt(b, int64(d/time.Microsecond), 10)

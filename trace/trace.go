@@ -20,15 +20,18 @@
 // X), with its number, and with its error if it failed. A task that never
 // started is an instant (ph i).
 //
-// A line is written when its task ends, and forgotten: memory is for what runs at the moment, however many
-// tasks there are. A writer that is slower than the tasks slows them down.
+// A line is written when its task ends, and forgotten: memory is for what runs
+// at the moment, however many tasks there are. A writer that is slower than the
+// tasks slows them down.
 //
 // # The rules
 //
-// In a viewer the tasks of one thread have to lie beside or inside each other. Those of a worker do, mostly:
-// when a task waits for another of its pool, its worker may run that one meanwhile. Where
-// two tasks of a worker overlap otherwise, as they do in a Python interpreter with threads, or when the one that
-// was run meanwhile waits in its turn, the second one is on a further track of that worker.
+// In a viewer the tasks of one thread have to lie beside or inside each other.
+// Those of a worker do, mostly: when a task waits for another of its pool, its
+// worker may run that one meanwhile. Where two tasks of a worker overlap
+// otherwise, as they do in a Python interpreter with threads, or when the one
+// that was run meanwhile waits in its turn, the second one is on a further
+// track of that worker.
 package trace
 
 import (
@@ -40,7 +43,8 @@ import (
 	"concert"
 )
 
-// Writer writes a trace. Make one with New; its methods are safe for concurrent use.
+// Writer writes a trace. Make one with New; its methods are safe for concurrent
+// use.
 type Writer struct {
 	begin time.Time
 
@@ -55,8 +59,8 @@ type Writer struct {
 	err       error                // guarded by mu: the first of the writer
 }
 
-// New returns a Writer that writes to w until Close, from the goroutines of tasks, with a buffer. It panics if w
-// is nil.
+// New returns a Writer that writes to w until Close, from the goroutines of
+// tasks, with a buffer. It panics if w is nil.
 func New(w io.Writer) *Writer {
 	if w == nil {
 		panic("trace: New without a writer")
@@ -69,8 +73,9 @@ func New(w io.Writer) *Writer {
 	return t
 }
 
-// Observer returns an observer for the options of one executor, which has that name in the trace. Several executors
-// with one observer would share the tracks of their workers.
+// Observer returns an observer for the options of one executor, which has that
+// name in the trace. Several executors with one observer would share the tracks
+// of their workers.
 func (t *Writer) Observer(name string) concert.Observer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,9 +87,9 @@ func (t *Writer) Observer(name string) concert.Observer {
 	return func(e concert.Event) { t.observe(process, e) }
 }
 
-// Close completes the file, with the tasks that still run as if they ended now, and returns the first error of
-// the writer given to New, which it does not close. Events that come later are dropped. It
-// may be called again.
+// Close completes the file, with the tasks that still run as if they ended now,
+// and returns the first error of the writer given to New, which it does not
+// close. Events that come later are dropped. It may be called again.
 func (t *Writer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

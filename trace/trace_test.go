@@ -36,8 +36,9 @@ type line struct {
 	Args map[string]any
 }
 
-// check reads a trace as it is written, holds every line to the format, and returns how many of each phase there
-// are. Lines of a thread have to lie beside or inside each other, and threads have to have names.
+// check reads a trace as it is written, holds every line to the format, and
+// returns how many of each phase there are. Lines of a thread have to lie
+// beside or inside each other, and threads have to have names.
 func check(t testing.TB, r io.Reader) (count map[string]int, tasks map[uint64]line) {
 	t.Helper()
 	count, tasks = map[string]int{}, map[uint64]line{}
@@ -164,7 +165,8 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// TestMillion writes as many events as there may be in a trace, and looks at the memory that takes.
+// TestMillion writes as many events as there may be in a trace, and looks at
+// the memory that takes.
 func TestMillion(t *testing.T) {
 	const tasks, workers = 500_000, 64 // each has two events
 	n := tasks
@@ -224,7 +226,8 @@ func TestMillionLines(t *testing.T) {
 	}
 }
 
-// observeMany tells of tasks on workers, each of which is beside another one now and then.
+// observeMany tells of tasks on workers, each of which is beside another one
+// now and then.
 func observeMany(observe concert.Observer, tasks, workers int) {
 	at := time.Now()
 	var last []uint64
@@ -286,7 +289,8 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestAgain: a task that is started a second time, as its first worker died, and ends on another.
+// TestAgain: a task that is started a second time, as its first worker died,
+// and ends on another.
 func TestAgain(t *testing.T) {
 	var file bytes.Buffer
 	tracer := trace.New(&file)
@@ -326,7 +330,8 @@ func (e usesPool) Error() string {
 	return fmt.Sprint(n)
 }
 
-// TestStrangeErrors: what errors do when they are asked is not to be the trace's trouble.
+// TestStrangeErrors: what errors do when they are asked is not to be the
+// trace's trouble.
 func TestStrangeErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var file bytes.Buffer

@@ -35,10 +35,12 @@ type span struct{ start, end time.Time }
 // begin takes note of a task that starts.
 func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 
-// end returns the track for a task that has ended: the first on which it does not overlap another in part.
+// end returns the track for a task that has ended: the first on which it does
+// not overlap another in part.
 //
-// Tasks come here in the order of their ends, so what is on a track already ended before. A task overlaps that in
-// part if it began inside of it. So what may be in the way of tasks to come is only what the start of one that is
+// Tasks come here in the order of their ends, so what is on a track already
+// ended before. A task overlaps that in part if it began inside of it. So what
+// may be in the way of tasks to come is only what the start of one that is
 // still open lies inside of; the rest is forgotten, which is nearly all.
 func (tr *tracks) end(s span) int {
 	if i := slices.IndexFunc(tr.open, s.start.Equal); i >= 0 {

@@ -1,6 +1,8 @@
-// Command choosing checks package choose: for workloads of which one knows what to expect, it measures every model
-// at every level, by code that has nothing in common with that of choose, and then has choose say
-// what to take, again and again. It prints how good what was said is, compared to the best there is.
+// Command choosing checks package choose: for workloads of which one knows what
+// to expect, it measures every model at every level, by code that has nothing
+// in common with that of choose, and then has choose say what to take, again
+// and again. It prints how good what was said is, compared to the best there
+// is.
 //
 //	go run ./benchmarks/choosing                    everything; it takes an hour or two
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
@@ -138,7 +140,8 @@ func examine(w *workload, runs, most int, budget, slot time.Duration, beside boo
 	for _, r := range reports {
 		stolen += r.Machine.Stolen / float64(runs)
 	}
-	// What was said, and what was best, once more, at the same time and for longer.
+	// What was said, and what was best, once more, at the same time and for
+	// longer.
 	final := slices.Clone(said)
 	byTruth := func(a, b place) int { return cmp.Compare(truth[b], truth[a]) }
 	slices.SortFunc(places, byTruth)
@@ -188,9 +191,10 @@ func common(w *workload, answers map[place]int) string {
 	return strings.Join(parts, "; ")
 }
 
-// sweep measures places, each so many times and for about a slot, in random order, and returns how many tasks they do in a
-// second: the median of what each did as a multiple of all in the same round, as the machine's speed changes from round to
-// round, times what all did.
+// sweep measures places, each so many times and for about a slot, in random
+// order, and returns how many tasks they do in a second: the median of what
+// each did as a multiple of all in the same round, as the machine's speed
+// changes from round to round, times what all did.
 func sweep(ctx context.Context, w *workload, places []place, times int, slot time.Duration) (map[place]float64, error) {
 	ratios := map[place][]float64{}
 	var rounds []float64 // the geometric mean of all
@@ -224,8 +228,9 @@ func sweep(ctx context.Context, w *workload, places []place, times int, slot tim
 	return medians, nil
 }
 
-// measure has a place do more and more tasks, until they take as long as the slot. If the host of this machine took a part of
-// its processors meanwhile it does so again, some times, and returns what was least disturbed.
+// measure has a place do more and more tasks, until they take as long as the
+// slot. If the host of this machine took a part of its processors meanwhile it
+// does so again, some times, and returns what was least disturbed.
 func measure(ctx context.Context, w *workload, p place, slot time.Duration) (rate float64, err error) {
 	least := math.Inf(1)
 	for range 4 {

@@ -5,7 +5,8 @@ import (
 	"os"
 )
 
-// stat is the time of all processors, in the unit of /proc/stat; zero where there is no such file.
+// stat is the time of all processors, in the unit of /proc/stat; zero where
+// there is no such file.
 type stat struct{ total, stolen int64 }
 
 func readStat() (s stat) {
@@ -21,7 +22,8 @@ func readStat() (s stat) {
 	return s
 }
 
-// stolenSince returns the share of the processors that the host of a virtual machine took.
+// stolenSince returns the share of the processors that the host of a virtual
+// machine took.
 func (s stat) stolenSince(before stat) float64 {
 	if s.total <= before.total {
 		return 0

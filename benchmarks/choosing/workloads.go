@@ -188,7 +188,8 @@ func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(conte
 	return nil
 }
 
-// annoy starts a program that computes on all processors but one, for half of the time, until it is stopped.
+// annoy starts a program that computes on all processors but one, for half of
+// the time, until it is stopped.
 func annoy() (stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {

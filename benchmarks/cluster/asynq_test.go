@@ -11,12 +11,16 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// newAsynq is a client of asynq with so many servers, as it calls its workers, each of which runs so many tasks at a time, and has handle told
-// of each. asynq polls: interval is how long a server sleeps, on the average, when it has found its queue empty.
+// newAsynq is a client of asynq with so many servers, as it calls its workers,
+// each of which runs so many tasks at a time, and has handle told of each.
+// asynq polls: interval is how long a server sleeps, on the average, when it
+// has found its queue empty.
 //
-// Nothing is handed back. A handler may store a result with its task, and the submitter has to ask for it by the task's id
-// until it is there; that would be one more write, and some reads, a task, and is not done here. The handler
-// itself says that it is done, in the same process and before that is stored: that favors asynq.
+// Nothing is handed back. A handler may store a result with its task, and the
+// submitter has to ask for it by the task's id until it is there; that would be
+// one more write, and some reads, a task, and is not done here. The handler
+// itself says that it is done, in the same process and before that is stored:
+// that favors asynq.
 func newAsynq(b *testing.B, servers, concurrency int, interval time.Duration, handle func()) *asynq.Client {
 	b.Helper()
 	redis := asynq.RedisClientOpt{Addr: start(b, "redis", redisServer(b))}
@@ -42,8 +46,10 @@ func enqueue(c *asynq.Client, n int) {
 }
 
 func BenchmarkAsynq(b *testing.B) {
-	// Two places as concert's worker has, and ten times as many: a place is taken, too, while it is stored that its task is done. One
-	// goroutine of a server takes all its tasks out of Redis, one by one, so still more do not help, but more servers do.
+	// Two places as concert's worker has, and ten times as many: a place is
+	// taken, too, while it is stored that its task is done. One goroutine of a
+	// server takes all its tasks out of Redis, one by one, so still more do not
+	// help, but more servers do.
 	for _, c := range []struct{ servers, concurrency int }{{1, 2}, {1, 20}, {4, 20}} {
 		b.Run(fmt.Sprint("outstanding/servers ", c.servers, ", concurrency ", c.concurrency), func(b *testing.B) {
 			var left sync.WaitGroup
@@ -55,7 +61,8 @@ func BenchmarkAsynq(b *testing.B) {
 			})
 		})
 	}
-	// The interval is what counts here. A second is asynq's default; the shorter it is the more often Redis is asked for nothing.
+	// The interval is what counts here. A second is asynq's default; the
+	// shorter it is the more often Redis is asked for nothing.
 	for _, interval := range []time.Duration{time.Second, time.Millisecond} {
 		b.Run(fmt.Sprint("one at a time/interval ", interval), func(b *testing.B) {
 			n := *tasks / 10

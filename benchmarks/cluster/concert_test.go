@@ -51,7 +51,8 @@ func BenchmarkConcert(b *testing.B) {
 			}
 		})
 	})
-	// No more than Options.Queue and what is at the servers is accepted at a time, so this waits for room most of the time.
+	// No more than Options.Queue and what is at the servers is accepted at a
+	// time, so this waits for room most of the time.
 	b.Run("outstanding/Submit, then all results", func(b *testing.B) {
 		ex := newConcert(b)
 		timed(b, *tasks, func(n int) {

@@ -12,9 +12,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bare does by hand what concert does with a task and nothing else, so it is what remains of concert's time if all of its own work
-// took none: a task is published, consumed, its result published, and the task acknowledged when that is stored; the result is
-// consumed and acknowledged. There are no cancellations, no fairness, no contexts, no codec, and no pool: the worker answers where it reads.
+// bare does by hand what concert does with a task and nothing else, so it is
+// what remains of concert's time if all of its own work took none: a task is
+// published, consumed, its result published, and the task acknowledged when
+// that is stored; the result is consumed and acknowledged. There are no
+// cancellations, no fairness, no contexts, no codec, and no pool: the worker
+// answers where it reads.
 type bare struct {
 	client jetstream.JetStream
 	places chan struct{} // as many as may be outstanding

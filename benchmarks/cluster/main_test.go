@@ -1,16 +1,24 @@
-// Package cluster puts concert's cluster beside job queues whose tasks survive their programs: bare JetStream, on which
-// concert is built, asynq on Redis, and River on PostgreSQL. It is a package of its own for what these bring along.
+// Package cluster puts concert's cluster beside job queues whose tasks survive
+// their programs: bare JetStream, on which concert is built, asynq on Redis,
+// and River on PostgreSQL. It is a package of its own for what these bring
+// along.
 //
-// Each benchmark does a fixed amount of work: run with -benchtime 1x; with -tasks 200 to see only that it works. Workers and
-// submitters are in the benchmark's process, servers in processes of their own, which are reached by TCP on this machine. What
-// Redis and PostgreSQL are is started here, from Debian's packages redis-server and postgresql; without them it is left out.
+// Each benchmark does a fixed amount of work: run with -benchtime 1x; with
+// -tasks 200 to see only that it works. Workers and submitters are in the
+// benchmark's process, servers in processes of their own, which are reached by
+// TCP on this machine. What Redis and PostgreSQL are is started here, from
+// Debian's packages redis-server and postgresql; without them it is left out.
 //
 // # What is compared
 //
-// They do not do the same. concert hands each result back to who submitted the task, and Map does so in order. asynq and River hand back
-// nothing, though they can store a result with its task, for whoever asks for it: here their submitters are told by a channel in this process, which
-// two programs do not have. On the other hand they have much that concert has not: scheduled and periodic tasks, priorities, unique ones, a
-// history. With River a task can exist exactly if its submitter's transaction commits, which for many is the reason to take it.
+// They do not do the same. concert hands each result back to who submitted the
+// task, and Map does so in order. asynq and River hand back nothing, though
+// they can store a result with its task, for whoever asks for it: here their
+// submitters are told by a channel in this process, which two programs do not
+// have. On the other hand they have much that concert has not: scheduled and
+// periodic tasks, priorities, unique ones, a history. With River a task can
+// exist exactly if its submitter's transaction commits, which for many is the
+// reason to take it.
 //
 // # What survives what
 //
@@ -20,9 +28,12 @@
 //	PostgreSQL                        nothing that was committed        nothing that was committed
 //	PostgreSQL, asynchronous commit   up to 0.6 s                       up to 0.6 s
 //
-// So JetStream, whose default is to fsync every two minutes, promises less than the others where there is one server: its
-// answer to a loss of power is three of them. Of the peers' settings those in the second and the last row are nearest to it, and PostgreSQL's
-// own is measured, too. Redis has all tasks in memory; JetStream and PostgreSQL have them in files and what is used in memory.
+// So JetStream, whose default is to fsync every two minutes, promises less than
+// the others where there is one server: its answer to a loss of power is three
+// of them. Of the peers' settings those in the second and the last row are
+// nearest to it, and PostgreSQL's own is measured, too. Redis has all tasks in
+// memory; JetStream and PostgreSQL have them in files and what is used in
+// memory.
 package cluster
 
 import (
@@ -34,7 +45,8 @@ import (
 
 var tasks = flag.Int("tasks", 20_000, "tasks of a benchmark with many of them; slower ones have fewer")
 
-// submitters is how many goroutines submit to a peer whose calls wait for its server. A quarter and three times as many made no difference.
+// submitters is how many goroutines submit to a peer whose calls wait for its
+// server. A quarter and three times as many made no difference.
 const submitters = 16
 
 // timed reports what each of n tasks costs, after some that warm it up.
@@ -62,7 +74,8 @@ func each(k, n int, do func(i int)) {
 	all.Wait()
 }
 
-// check panics if something fails of which others wait for the end: they would for ever.
+// check panics if something fails of which others wait for the end: they would
+// for ever.
 func check(err error) {
 	if err != nil {
 		panic(err)

@@ -16,13 +16,15 @@ var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time
 	return time.Since(begin), nil
 })
 
-// BenchmarkNaps is a Map of tasks that wait for a millisecond, over workers in processes of their own with one place each. The ideal
-// is that no worker ever waits for its next task. It reports how many times as long it took:
+// BenchmarkNaps is a Map of tasks that wait for a millisecond, over workers in
+// processes of their own with one place each. The ideal is that no worker ever
+// waits for its next task. It reports how many times as long it took:
 //
 //	x-ideal    beside naps of exactly a millisecond
 //	x-sleep    beside what time.Sleep really takes for one here when nothing else runs, measured just before
 //
-// and what the naps took in the workers, which is more if these wait for a processor to wake up on.
+// and what the naps took in the workers, which is more if these wait for a
+// processor to wake up on.
 func BenchmarkNaps(b *testing.B) {
 	for _, workers := range []int{1, 2, 4} {
 		b.Run(fmt.Sprint("workers ", workers), func(b *testing.B) {

@@ -21,8 +21,8 @@ type job struct {
 
 func (job) Kind() string { return "nop" }
 
-// newRiver is a client of River, which works so many jobs at a time and has work told of each; synchronous is PostgreSQL's
-// synchronous_commit, on or off.
+// newRiver is a client of River, which works so many jobs at a time and has
+// work told of each; synchronous is PostgreSQL's synchronous_commit, on or off.
 func newRiver(b *testing.B, synchronous string, workers int, work func()) *river.Client[pgx.Tx] {
 	b.Helper()
 	config, err := pgxpool.ParseConfig(start(b, "postgres", postgresPrograms(b), synchronous))
@@ -48,10 +48,12 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 		return nil
 	}))
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		// By default it is 100 ms, and as many jobs as there are workers come in that. Less is not possible than this.
+		// By default it is 100 ms, and as many jobs as there are workers come
+		// in that. Less is not possible than this.
 		FetchCooldown: river.FetchCooldownMin,
-		// As in River's own benchmark. It is for jobs whose notification does not come: of those that are inserted within a
-		// cooldown only the first one is notified.
+		// As in River's own benchmark. It is for jobs whose notification does
+		// not come: of those that are inserted within a cooldown only the first
+		// one is notified.
 		FetchPollInterval: 20 * time.Millisecond,
 		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:           known,
@@ -67,8 +69,9 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 	return client
 }
 
-// completed tells of jobs, up to n at a time, of which it is stored that they are done. A job's own word would come before that, by up
-// to 10,000 jobs: that many may wait to be stored.
+// completed tells of jobs, up to n at a time, of which it is stored that they
+// are done. A job's own word would come before that, by up to 10,000 jobs: that
+// many may wait to be stored.
 func completed(b *testing.B, c *river.Client[pgx.Tx], n int) <-chan *river.Event {
 	b.Helper()
 	events, cancel := c.SubscribeConfig(&river.SubscribeConfig{
@@ -111,9 +114,12 @@ func BenchmarkRiver(b *testing.B) {
 				})
 			})
 		}
-		// Two places as concert's worker has: as many jobs are fetched at a time, and that is what takes the time. With more of them River does
-		// what it can; its authors found a thousand best for jobs that do nothing. Of these there are more tasks: the last ones
-		// wait for up to 250 ms until it is stored that they are done, see below, and that should not count.
+		// Two places as concert's worker has: as many jobs are fetched at a
+		// time, and that is what takes the time. With more of them River does
+		// what it can; its authors found a thousand best for jobs that do
+		// nothing. Of these there are more tasks: the last ones wait for up to
+		// 250 ms until it is stored that they are done, see below, and that
+		// should not count.
 		outstanding("InsertManyFast", 2, *tasks/4, insertMany)
 		for _, workers := range []int{100, 300, 1000} {
 			outstanding("InsertManyFast", workers, *tasks*2, insertMany)
@@ -122,7 +128,8 @@ func BenchmarkRiver(b *testing.B) {
 			each(submitters, n, func(i int) { insert(c, i) })
 		})
 
-		// As with asynq, the job itself says that it is done, in the same process and before that is stored: that favors River.
+		// As with asynq, the job itself says that it is done, in the same
+		// process and before that is stored: that favors River.
 		b.Run("one at a time/worked"+commit, func(b *testing.B) {
 			done := make(chan struct{})
 			client := newRiver(b, synchronous, 2, func() { done <- struct{}{} })
@@ -133,7 +140,8 @@ func BenchmarkRiver(b *testing.B) {
 				}
 			})
 		})
-		// As concert has it: until that is stored. Fewer than a hundred completions are stored every 250 ms only; River is made for many.
+		// As concert has it: until that is stored. Fewer than a hundred
+		// completions are stored every 250 ms only; River is made for many.
 		b.Run("one at a time/completed"+commit, func(b *testing.B) {
 			client := newRiver(b, synchronous, 2, func() {})
 			events := completed(b, client, 1)

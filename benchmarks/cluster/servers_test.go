@@ -26,7 +26,8 @@ func redisServer(b *testing.B) string {
 	return path
 }
 
-// postgresPrograms is the directory with PostgreSQL's programs, which Debian does not have in the PATH, or the benchmark is skipped.
+// postgresPrograms is the directory with PostgreSQL's programs, which Debian
+// does not have in the PATH, or the benchmark is skipped.
 func postgresPrograms(b *testing.B) string {
 	b.Helper()
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -39,8 +40,9 @@ func postgresPrograms(b *testing.B) string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-// beRedis is Redis; its program is given. What it acknowledges is in a file, which is synced every second: that is asked for here, as Redis by itself would write a
-// snapshot now and then.
+// beRedis is Redis; its program is given. What it acknowledges is in a file,
+// which is synced every second: that is asked for here, as Redis by itself
+// would write a snapshot now and then.
 func beRedis(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-redis-")
 	if err != nil {
@@ -61,7 +63,8 @@ func beRedis(args []string) error {
 	}, dir, args[0], "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
 }
 
-// bePostgres is PostgreSQL with the settings that initdb makes; the directory with its programs is given, and synchronous_commit.
+// bePostgres is PostgreSQL with the settings that initdb makes; the directory
+// with its programs is given, and synchronous_commit.
 func bePostgres(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-postgres-")
 	if err != nil {
@@ -97,8 +100,9 @@ func bePostgres(args []string) error {
 		"-c", "unix_socket_directories=", "-c", "synchronous_commit="+args[1])...)
 }
 
-// keep runs a program until this one is to end, when it is interrupted: Redis and PostgreSQL end by that at once, whoever is
-// connected. Until it is ready, what it says is what is wrong.
+// keep runs a program until this one is to end, when it is interrupted: Redis
+// and PostgreSQL end by that at once, whoever is connected. Until it is ready,
+// what it says is what is wrong.
 func keep(at string, ready func(context.Context) error, dir string, command ...string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

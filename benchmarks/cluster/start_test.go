@@ -18,7 +18,8 @@ import (
 // Other processes are this program, which is something else then:
 //
 //  1. It starts what it is to be, and prints where that is found.
-//  2. It waits for the end of its standard input, which comes with the end of the benchmark, whatever that ends by.
+//  2. It waits for the end of its standard input, which comes with the end of
+//     the benchmark, whatever that ends by.
 //  3. It stops what it has started, and removes what that has stored.
 
 func TestMain(m *testing.M) {
@@ -37,7 +38,8 @@ var roles = map[string]func(args []string) error{
 	"server": beServer, "worker": beWorker, "redis": beRedis, "postgres": bePostgres,
 }
 
-// start starts a process with a role, which ends with the benchmark, and returns where it is found.
+// start starts a process with a role, which ends with the benchmark, and
+// returns where it is found.
 func start(b *testing.B, role ...string) (at string) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], append([]string{"be"}, role...)...)

@@ -14,10 +14,11 @@ import (
 	"github.com/hashicorp/go-plugin"
 )
 
-// hashicorp/go-plugin, as a peer of package processes: one process that is called by
-// net/rpc. It has no queue, no limit and no second worker, and what it runs is lost
-// with it. It is a program of its own here because of what it brings along: gRPC takes
-// milliseconds at the start of every process that has it. Run with -benchtime 1x.
+// hashicorp/go-plugin, as a peer of package processes: one process that is
+// called by net/rpc. It has no queue, no limit and no second worker, and what
+// it runs is lost with it. It is a program of its own here because of what it
+// brings along: gRPC takes milliseconds at the start of every process that has
+// it. Run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "plugin" {

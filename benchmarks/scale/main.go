@@ -1,11 +1,13 @@
-// Command scale has many light workers at a cluster of one server or three, each a process of its own on this machine, and says what that costs whom:
+// Command scale has many light workers at a cluster of one server or three,
+// each a process of its own on this machine, and says what that costs whom:
 // docs/scale.md has what came of it.
 //
 //	go run ./benchmarks/scale                                          three servers, 300 workers
 //	go run ./benchmarks/scale -servers 1 -workers 1000 -clients 10
 //	go run ./benchmarks/scale -workers 300 -nap 100ms -tasks 30000     tasks that wait
 //
-// All workers are in one process, with a connection each; all clients are in this one. The processors are shared by all of that, so what it measures is
+// All workers are in one process, with a connection each; all clients are in
+// this one. The processors are shared by all of that, so what it measures is
 // processor time for each task and each worker at each server. It needs Linux.
 package main
 
@@ -153,7 +155,8 @@ func (s *settings) work(ctx context.Context, clients []*cluster.Executor, tasks 
 	return nil
 }
 
-// report prints what each process has used since, for each task if there were any, and in all.
+// report prints what each process has used since, for each task if there were
+// any, and in all.
 func (s *site) report(title string, before map[string]usage, took time.Duration, tasks int) {
 	fmt.Println(title)
 	now := s.usage()

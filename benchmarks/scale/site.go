@@ -147,7 +147,8 @@ func (s *site) start(name, role string, env ...string) (*bufio.Reader, error) {
 	return bufio.NewReader(out), nil
 }
 
-// startWorkers starts the process with the workers, and waits until all of them are there.
+// startWorkers starts the process with the workers, and waits until all of them
+// are there.
 func (s *site) startWorkers(o *settings) error {
 	out, err := s.start("workers", "workers", "SCALE_URL="+s.url, "SCALE_KEY="+s.work.Key, fmt.Sprint("SCALE_WORKERS=", o.workers), fmt.Sprint("SCALE_PLACES=", o.places))
 	if err != nil {
@@ -159,7 +160,8 @@ func (s *site) startWorkers(o *settings) error {
 	return nil
 }
 
-// close ends all processes, the last one first, and removes what they have stored.
+// close ends all processes, the last one first, and removes what they have
+// stored.
 func (s *site) close() {
 	if s.watch != nil {
 		s.watch.Close()
@@ -174,7 +176,8 @@ func (s *site) close() {
 	os.RemoveAll(s.dir)
 }
 
-// leaders are the servers that lead the streams of tasks and of results, as far as that is asked here: without keys.
+// leaders are the servers that lead the streams of tasks and of results, as far
+// as that is asked here: without keys.
 func (s *site) leaders() (leaders [2]string) {
 	if s.watch == nil {
 		return leaders

@@ -28,7 +28,8 @@ const (
 	tick    = 10 * time.Millisecond // USER_HZ is 100 on all systems that Go runs on
 )
 
-// usageOf is zero for a process that is not there. See proc(5): "/proc/pid/stat".
+// usageOf is zero for a process that is not there. See proc(5):
+// "/proc/pid/stat".
 func usageOf(pid int) (u usage) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

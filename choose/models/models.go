@@ -1,9 +1,11 @@
-// Package models has the ways to run work that package concert/choose can try: those of this project.
+// Package models has the ways to run work that package concert/choose can try:
+// those of this project.
 //
 //	report, err := choose.Run(ctx, fetch, urls, models.Go(), nil)
 //
-// [Go] is for Go functions, [Python] for functions in Python. They are lists of what choose.Run takes: leave
-// out what does not apply, or add executors of your own.
+// [Go] is for Go functions, [Python] for functions in Python. They are lists of
+// what choose.Run takes: leave out what does not apply, or add executors of
+// your own.
 package models
 
 import (
@@ -20,13 +22,14 @@ import (
 	"concert/processes"
 )
 
-// Go returns the ways to run a Go function, from the simplest to the least simple: in a plain
-// loop, on goroutines, on goroutines under a lock like Python's, as coroutines of an event loop, and in
-// processes.
+// Go returns the ways to run a Go function, from the simplest to the least
+// simple: in a plain loop, on goroutines, on goroutines under a lock like
+// Python's, as coroutines of an event loop, and in processes.
 //
-// Under a lock, and in a loop, a function that waits has to let go meanwhile, or it keeps the others from
-// running: through package concert, or by [concert.Release]. For processes it has to be registered, and the program has to
-// call processes.Main; else they are left out of the answer, which says so.
+// Under a lock, and in a loop, a function that waits has to let go meanwhile,
+// or it keeps the others from running: through package concert, or by
+// [concert.Release]. For processes it has to be registered, and the program has
+// to call processes.Main; else they are left out of the answer, which says so.
 func Go() []choose.Model {
 	n := runtime.GOMAXPROCS(0)
 	return []choose.Model{

@@ -70,7 +70,8 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// TestUnregistered: a function without a name cannot go to processes. The answer does without them, and says so.
+// TestUnregistered: a function without a name cannot go to processes. The
+// answer does without them, and says so.
 func TestUnregistered(t *testing.T) {
 	all := models.Go()
 	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {

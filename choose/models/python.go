@@ -14,10 +14,12 @@ import (
 	"concert/python"
 )
 
-// Python returns the ways to run a function in Python, from the simplest to the least simple: in one
-// interpreter, on threads of one interpreter, in several interpreters, and on threads of as many interpreters as
-// there are processors. opts are for all of them; Threads and Observer are set here, and what functions print
-// is thrown away unless Output says where it goes. Nil means the zero value.
+// Python returns the ways to run a function in Python, from the simplest to the
+// least simple: in one interpreter, on threads of one interpreter, in several
+// interpreters, and on threads of as many interpreters as there are processors.
+// opts are for all of them; Threads and Observer are set here, and what
+// functions print is thrown away unless Output says where it goes. Nil means
+// the zero value.
 func Python(opts *python.Options) []choose.Model {
 	var o python.Options
 	if opts != nil {
@@ -78,9 +80,10 @@ func pythonLine(n, threads int) string {
 	return fmt.Sprintf("ex, err := python.New(%d, &python.Options{Threads: %d})", n, threads)
 }
 
-// PythonProfile returns a Profile for choose.Options: it calls the function in Python that where names, as
-// for python.Func (or, for one of python.Source, ":NAME", a line's end and the text), with the argument of that number, in an interpreter of ex, and reads the
-// interpreter's own clocks around the call.
+// PythonProfile returns a Profile for choose.Options: it calls the function in
+// Python that where names, as for python.Func (or, for one of python.Source,
+// ":NAME", a line's end and the text), with the argument of that number, in an
+// interpreter of ex, and reads the interpreter's own clocks around the call.
 func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (choose.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {

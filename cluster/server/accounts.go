@@ -11,26 +11,34 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The rights of keys are accounts of the NATS server, which see nothing of each other but what one exports and the other one imports:
+// The rights of keys are accounts of the NATS server, which see nothing of each
+// other but what one exports and the other one imports:
 //
 //	CONCERT     the streams; the server itself, and admins
 //	(a key)     one for each client and each worker: what it imports of CONCERT is what it may do there
 //
-// Permissions alone would not hold a client or a worker. A request says itself where its answer is to go, and the servers send answers
-// anywhere: to the subject by which streams are deleted, too. So whoever may ask a stream for anything, or only publish to it, could have it
-// delete another, or have a part that it has stored sent to where tasks go. An answer to what comes through an import goes back to the account that has asked, and nowhere else.
-// The body of a request that makes a consumer names the subject that it delivers to. So clients and workers do not make consumers: see the door.
+// Permissions alone would not hold a client or a worker. A request says itself
+// where its answer is to go, and the servers send answers anywhere: to the
+// subject by which streams are deleted, too. So whoever may ask a stream for
+// anything, or only publish to it, could have it delete another, or have a part
+// that it has stored sent to where tasks go. An answer to what comes through an
+// import goes back to the account that has asked, and nowhere else. The body of
+// a request that makes a consumer names the subject that it delivers to. So
+// clients and workers do not make consumers: see the door.
 //
-// NATS does not deliver a message that came by a service import of CONCERT to stream imports of its subject. So what one account says to another
-// is published once more within CONCERT: cancellations by their stream, hints and adverts by the servers.
+// NATS does not deliver a message that came by a service import of CONCERT to
+// stream imports of its subject. So what one account says to another is
+// published once more within CONCERT: cancellations by their stream, hints and
+// adverts by the servers.
 //
-// NATS also ends the answers to such a request with the first empty message without
-// headers, which any client can store. So workers do not request messages of consumers
-// by a service import. A server requests them, and a stream import delivers them: see
-// pulled.
+// NATS also ends the answers to such a request with the first empty message
+// without headers, which any client can store. So workers do not request
+// messages of consumers by a service import. A server requests them, and a
+// stream import delivers them: see pulled.
 //
-// The servers write both buckets themselves, see advertised and contractConsumer. So a worker cannot write there in the name of another one, and readers can trust
-// the headers of what is stored there.
+// The servers write both buckets themselves, see advertised and
+// contractConsumer. So a worker cannot write there in the name of another one,
+// and readers can trust the headers of what is stored there.
 const commonAccount = "CONCERT"
 
 // right is something that the holder of a key may do.
@@ -47,9 +55,10 @@ const (
 	hear        = ""          // no answer: it is heard
 )
 
-// clientRights is what a client may do: publish its own tasks, and withdraw them, read what is addressed to it, and know which workers
-// there are. A consumer of results can be used by whoever knows its name, which is a session's: random, and said to nobody but the servers and
-// workers.
+// clientRights is what a client may do: publish its own tasks, and withdraw
+// them, read what is addressed to it, and know which workers there are. A
+// consumer of results can be used by whoever knows its name, which is a
+// session's: random, and said to nobody but the servers and workers.
 var clientRights = []right{
 	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
 	own("concert.task.*.%s", "concert.task.*.*", oneAnswer),
@@ -74,15 +83,21 @@ var clientRights = []right{
 	sameAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
 }
 
-// workerRights is what a worker may do: take tasks of any client and contract, with their large arguments, read cancellations, and publish results for any client.
-// It cannot submit tasks, and it cannot read results.
+// workerRights is what a worker may do: take tasks of any client and contract,
+// with their large arguments, read cancellations, and publish results for any
+// client. It cannot submit tasks, and it cannot read results.
 //
-// A subject has the worker's key in it if readers find it by a wildcard. These do not:
+// A subject has the worker's key in it if readers find it by a wildcard. These
+// do not:
 //
-//   - A task has one result, whichever worker runs it: the stream has room for one message with its subject, and refuses the second one.
-//   - The count of how often a task was given back is stored by one worker, and another worker asks for it by its subject.
-//   - Acknowledgements and requests for tasks are for the consumer of a contract, which all of its workers share.
-//   - The consumers of cancellations have random names, which only the worker learns that has asked for one.
+//   - A task has one result, whichever worker runs it: the stream has room for
+//     one message with its subject, and refuses the second one.
+//   - The count of how often a task was given back is stored by one worker, and
+//     another worker asks for it by its subject.
+//   - Acknowledgements and requests for tasks are for the consumer of a
+//     contract, which all of its workers share.
+//   - The consumers of cancellations have random names, which only the worker
+//     learns that has asked for one.
 var workerRights = []right{
 	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
 	own(wire.AdvertSubject("%s.*"), wire.AdvertSubject("*.*"), oneAnswer),
@@ -103,8 +118,8 @@ var workerRights = []right{
 	sameAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
 }
 
-// rights returns the rights of a key with the role; nil for an admin, who may do
-// everything.
+// rights returns the rights of a key with the role; nil for an admin, who may
+// do everything.
 func (r Role) rights() []right {
 	switch r {
 	case Client:
@@ -132,8 +147,8 @@ func api(request, export, kind string) right {
 // sameAPI is one for which it does not matter whose it is.
 func sameAPI(request, kind string) right { return api(request, request, kind) }
 
-// exportText returns the right as CONCERT exports it, in the configuration of the
-// server.
+// exportText returns the right as CONCERT exports it, in the configuration of
+// the server.
 func (r right) exportText() string {
 	if r.kind == hear {
 		return fmt.Sprintf("{stream: %q}\n", r.export)
@@ -168,8 +183,8 @@ const (
 	mostSubscriptions  = 256     // of a connection; one needs about a dozen, and one for each request for tasks
 	longestLine        = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
 
-	// Size of the messages that wait until a stream handles them. More are refused,
-	// and clients and workers repeat them.
+	// Size of the messages that wait until a stream handles them. More are
+	// refused, and clients and workers repeat them.
 	largestQueue = 16 << 20
 
 	// The time for which a server remembers where the answer to a request goes.

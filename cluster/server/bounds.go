@@ -18,16 +18,17 @@ const (
 	defaultTasks = 1 << 15 // see Options.Tasks
 	defaultParts = 1 << 14 // see Options.Parts
 
-	// Results that the client has not taken. It has no more tasks than places in
-	// the queues, but a client that floods the servers need not take results.
+	// Results that the client has not taken. It has no more tasks than places
+	// in the queues, but a client that floods the servers need not take
+	// results.
 	mostResults = 1 << 17
 )
 
 const boundPeriod = 500 * time.Millisecond // between two checks of how much was stored
 
 // bound limits how many messages of one client a stream stores. NATS has no
-// limit for several subjects together, so the servers remove the oldest messages
-// above the limit.
+// limit for several subjects together, so the servers remove the oldest
+// messages above the limit.
 type bound struct {
 	stream string
 	most   int
@@ -55,11 +56,11 @@ func (s *Server) bounds() (all []*bound) {
 	return all
 }
 
-// boundOutputs removes the oldest parts of a client's large results, if a worker
-// has stored more than Options.Parts. Each worker has a limit of its own, so none
-// pushes out what another one has stored. The names have the key of a worker, but
-// the client can store parts under any name: so there is a limit for all of them
-// together.
+// boundOutputs removes the oldest parts of a client's large results, if a
+// worker has stored more than Options.Parts. Each worker has a limit of its
+// own, so none pushes out what another one has stored. The names have the key
+// of a worker, but the client can store parts under any name: so there is a
+// limit for all of them together.
 func (s *Server) boundOutputs(ctx context.Context, client string, holders []Holder) error {
 	prefix := "concert.output." + client + "."
 	n, err := s.countParts(ctx, prefix+">")
@@ -79,10 +80,10 @@ func (s *Server) boundOutputs(ctx context.Context, client string, holders []Hold
 	return s.keepNewest(ctx, client, wire.LoadStream, prefix+">", s.options.Parts*(workers+1))
 }
 
-// boundStreams keeps the limits of all clients until the server stops. It checks
-// the clients when a stream holds more than one of them may have, and a quarter of
-// that was stored since the last check. So a client exceeds a limit by about a
-// quarter at most.
+// boundStreams keeps the limits of all clients until the server stops. It
+// checks the clients when a stream holds more than one of them may have, and a
+// quarter of that was stored since the last check. So a client exceeds a limit
+// by about a quarter at most.
 func (s *Server) boundStreams() {
 	tick := time.NewTicker(boundPeriod)
 	defer tick.Stop()
@@ -136,7 +137,8 @@ func (s *Server) check(ctx context.Context, b *bound, info *jetstream.StreamInfo
 	return nil
 }
 
-// keepNewest removes the oldest messages of a client in a stream, except so many.
+// keepNewest removes the oldest messages of a client in a stream, except so
+// many.
 func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, most int) error {
 	body, err := json.Marshal(map[string]any{"filter": filter, "keep": most})
 	if err != nil {

@@ -83,8 +83,8 @@ func TestFlood_Contracts(t *testing.T) {
 	}
 }
 
-// TestFlood_Outputs: a worker that stores many parts of large results for a client
-// loses its own, and none of another worker.
+// TestFlood_Outputs: a worker that stores many parts of large results for a
+// client loses its own, and none of another worker.
 func TestFlood_Outputs(t *testing.T) {
 	s, ann, box, rogue := bounded(t)
 	subject := wire.LoadSubject(wire.ResultName(ann.public, box.public), 0)

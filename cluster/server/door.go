@@ -148,8 +148,8 @@ func (q *queue) close() {
 	}
 }
 
-// concurrently returns a handler that serves requests on goroutines of their own,
-// as many as slots has room for. Others wait in the subscription's queue.
+// concurrently returns a handler that serves requests on goroutines of their
+// own, as many as slots has room for. Others wait in the subscription's queue.
 func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHandler {
 	return func(m *client.Msg) {
 		if m.Reply == "" {
@@ -163,7 +163,8 @@ func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHand
 	}
 }
 
-// knocked serves the holder of a key, who has knocked. Only the holder of the key can publish to the subject: see accounts.go.
+// knocked serves the holder of a key, who has knocked. Only the holder of the
+// key can publish to the subject: see accounts.go.
 func (d *door) knocked(key string, m *client.Msg) {
 	d.places <- struct{}{}
 	defer func() { <-d.places }()

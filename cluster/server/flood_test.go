@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The bounds of a flood by one key in docs/security.md: how long another key waits,
-// and what it costs in memory.
+// The bounds of a flood by one key in docs/security.md: how long another key
+// waits, and what it costs in memory.
 const (
 	floodDelay  = 10 * time.Second
 	floodMemory = 128 << 20
@@ -57,8 +57,8 @@ func unharmedWithin(t *testing.T, other *visitor, before, memory int64) {
 	}
 }
 
-// TestFlood_MessageIDs: servers do not keep the ids of messages, which may be long,
-// in memory.
+// TestFlood_MessageIDs: servers do not keep the ids of messages, which may be
+// long, in memory.
 func TestFlood_MessageIDs(t *testing.T) {
 	_, rude, other := fourSessions(t)
 	before := heap()
@@ -105,8 +105,8 @@ func TestFlood_Connections(t *testing.T) {
 }
 
 // TestFlood_Subscriptions: a connection has no more subscriptions than the
-// limit, and no subject of more than a kilobyte. All subscriptions that a key may
-// have take little memory.
+// limit, and no subject of more than a kilobyte. All subscriptions that a key
+// may have take little memory.
 func TestFlood_Subscriptions(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	before := heap()

@@ -13,7 +13,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// issuer has a server's certificates, which are in memory only: a new one when half of the time of the last one is over.
+// issuer has a server's certificates, which are in memory only: a new one when
+// half of the time of the last one is over.
 type issuer struct {
 	authority *tls.Certificate
 	hosts     []string
@@ -21,7 +22,8 @@ type issuer struct {
 	clients *tls.Config // for those who show a key
 	servers *tls.Config // for other servers, each of which shows a certificate by the same authority
 
-	// The server's own key, for what it does itself: made when it starts, and known to nobody else.
+	// The server's own key, for what it does itself: made when it starts, and
+	// known to nobody else.
 	public string
 	seed   []byte
 

@@ -25,7 +25,8 @@ func newTestIssuer(t *testing.T) (*Keyring, *issuer) {
 	return k, i
 }
 
-// TestCertificates: a server that runs for long has a certificate that is valid, a new one every 45 days.
+// TestCertificates: a server that runs for long has a certificate that is
+// valid, a new one every 45 days.
 func TestCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, i := newTestIssuer(t)
@@ -61,7 +62,8 @@ func TestCertificates(t *testing.T) {
 // clientsRoots is what a client knows the servers by.
 func (i *issuer) clientsRoots() *x509.CertPool { return i.servers.RootCAs }
 
-// TestServersAskServers: who connects where other servers are listened for has to show a certificate by the same authority.
+// TestServersAskServers: who connects where other servers are listened for has
+// to show a certificate by the same authority.
 func TestServersAskServers(t *testing.T) {
 	k, own := newTestIssuer(t)
 	_, other := newTestIssuer(t)

@@ -64,8 +64,8 @@ const (
 	authorityLife   = 20 * 365 * 24 * time.Hour
 )
 
-// NewKeyring opens the keyring in a directory. It creates a missing keyring, and the
-// directory as well.
+// NewKeyring opens the keyring in a directory. It creates a missing keyring,
+// and the directory as well.
 func NewKeyring(dir string) (*Keyring, error) {
 	k := &Keyring{dir}
 	switch _, err := os.Stat(k.path(certificateFile)); {
@@ -117,7 +117,8 @@ func NewKeyring(dir string) (*Keyring, error) {
 	return k, nil
 }
 
-// OpenKeyring opens a keyring. The error wraps [fs.ErrNotExist] if there is none.
+// OpenKeyring opens a keyring. The error wraps [fs.ErrNotExist] if there is
+// none.
 func OpenKeyring(dir string) (*Keyring, error) {
 	k := &Keyring{dir}
 	if _, err := k.authority(); err != nil {
@@ -131,8 +132,8 @@ func OpenKeyring(dir string) (*Keyring, error) {
 
 func (k *Keyring) path(name string) string { return filepath.Join(k.dir, name) }
 
-// lock waits until no other program, and no other goroutine, changes the keyring.
-// Then it keeps them out until unlock is called, or the program ends.
+// lock waits until no other program, and no other goroutine, changes the
+// keyring. Then it keeps them out until unlock is called, or the program ends.
 func (k *Keyring) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(k.path(lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -243,8 +244,8 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	return append(file, certificates...), nil
 }
 
-// certificates returns what is in a key file beside the seed: the certificate of
-// the authority, and that of the key.
+// certificates returns what is in a key file beside the seed: the certificate
+// of the authority, and that of the key.
 func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	authority, err := k.authority()
 	if err != nil {
@@ -307,7 +308,8 @@ func serial() *big.Int {
 
 const certificateLife = 90 * 24 * time.Hour
 
-// issue makes a certificate for a server that is reached under some names and addresses.
+// issue makes a certificate for a server that is reached under some names and
+// addresses.
 func issue(authority *tls.Certificate, hosts []string, now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -96,8 +96,8 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
-// TestKeyring_Concurrent: of changes at the same time none is lost. Each is by a
-// keyring that was opened for it, as in a program of its own.
+// TestKeyring_Concurrent: of changes at the same time none is lost. Each is by
+// a keyring that was opened for it, as in a program of its own.
 func TestKeyring_Concurrent(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keyring")
 	const changes = 100 // and as many new keys

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// lockFile returns an error: there are no locks here that other programs respect.
+// lockFile returns an error: there are no locks here that other programs
+// respect.
 func lockFile(*os.File) error { return errors.ErrUnsupported }
 
 // tryLockFile returns an error, too.

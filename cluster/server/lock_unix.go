@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// lockFile locks a file until it is closed. It blocks while the file is locked by
-// another open file, of any process.
+// lockFile locks a file until it is closed. It blocks while the file is locked
+// by another open file, of any process.
 func lockFile(f *os.File) error {
 	for {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {

@@ -7,11 +7,12 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// This file has the expectations of the tests of privileges. They do not depend on
-// the tables of accounts.go, so that a test fails if a right is widened there.
+// This file has the expectations of the tests of privileges. They do not depend
+// on the tables of accounts.go, so that a test fails if a right is widened
+// there.
 
-// mayPublish returns patterns of all subjects, where the streams are, to which the
-// holder of a key may have something be published.
+// mayPublish returns patterns of all subjects, where the streams are, to which
+// the holder of a key may have something be published.
 func mayPublish(role Role, key string) []string {
 	if role == Client {
 		return []string{
@@ -35,8 +36,8 @@ func mayPublish(role Role, key string) []string {
 	}
 }
 
-// mayRead returns patterns of the subjects whose messages a role may read, be they
-// other clients' and workers'.
+// mayRead returns patterns of the subjects whose messages a role may read, be
+// they other clients' and workers'.
 func mayRead(role Role) []string {
 	if role == Client {
 		return []string{"$KV.CONCERT_WORKERS.>", "$KV.CONCERT_CONTRACTS.>"}
@@ -67,8 +68,8 @@ const secretPrefix = "SECRET of "
 
 func isSecret(body []byte) bool { return bytes.Contains(body, []byte(secretPrefix)) }
 
-// secrets returns what is published of and for the victims: one for each kind of
-// subject.
+// secrets returns what is published of and for the victims: one for each kind
+// of subject.
 func (v victims) secrets() map[string]string {
 	all := map[string]string{}
 	for _, subject := range []string{
@@ -89,8 +90,8 @@ var streamNames = []string{
 	wire.BucketStream(wire.WorkerBucket), wire.BucketStream(wire.ContractBucket), "ROGUE",
 }
 
-// subjects returns all subjects that mean something where the streams are, of the
-// victims and of the outcast.
+// subjects returns all subjects that mean something where the streams are, of
+// the victims and of the outcast.
 func (v victims) subjects(outcast string) []string {
 	all := []string{"$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.USER.INFO", "_INBOX.x.y.z", "_R_.x", "$JS.EVENT.ADVISORY.API"}
 	for subject := range v.secrets() {
@@ -157,8 +158,8 @@ func (v victims) requests(outcast string) (all []string) {
 	)
 }
 
-// matches reports whether a subject is one of a pattern, as the servers see it: a
-// wildcard in the subject is a token like others.
+// matches reports whether a subject is one of a pattern, as the servers see it:
+// a wildcard in the subject is a token like others.
 func matches(pattern, subject string) bool {
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, token := range p {

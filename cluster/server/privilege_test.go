@@ -107,8 +107,8 @@ func (sc *scene) publishSecrets(nc *client.Conn) {
 	}
 }
 
-// settle waits until the servers have done what the outcast has asked for: what it
-// publishes last has arrived.
+// settle waits until the servers have done what the outcast has asked for: what
+// it publishes last has arrived.
 func (sc *scene) settle() {
 	sc.outcast.Helper()
 	last := wire.LoadSubject(wire.ArgumentName(sc.outcast.public), 0)
@@ -188,8 +188,8 @@ func (sc *scene) same(before []string) {
 }
 
 // check checks that all that was published where the streams are is what the
-// outcast may publish, or one of the patterns, and that it has read no secret that
-// it may not read.
+// outcast may publish, or one of the patterns, and that it has read no secret
+// that it may not read.
 func (sc *scene) check(from int, patterns ...string) {
 	sc.outcast.Helper()
 	forbidden := map[string]int{}
@@ -217,7 +217,8 @@ func (sc *scene) check(from int, patterns ...string) {
 	}
 }
 
-// pulls are requests of a worker for messages. Only the first one may be served.
+// pulls are requests of a worker for messages. Only the first one may be
+// served.
 func (sc *scene) pulls() (all []wire.Pull) {
 	for _, p := range []wire.Pull{
 		{Stream: wire.TaskStream, Consumer: sc.contract, To: "x"},
@@ -250,8 +251,8 @@ func (sc *scene) bodies() [][]byte {
 }
 
 // TestPrivileges: whatever the holder of a key publishes, with whatever reply
-// subject, has no effect outside of its role. The test takes the rights from the
-// tables, and their permitted effects from lists of its own.
+// subject, has no effect outside of its role. The test takes the rights from
+// the tables, and their permitted effects from lists of its own.
 func TestPrivileges(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
@@ -261,7 +262,8 @@ func TestPrivileges(t *testing.T) {
 			sc.settle()
 			before, from := sc.state(), len(sc.admin.messages())
 
-			// 1. It publishes to every subject, directly, with and without a reply subject.
+			// 1. It publishes to every subject, directly, with and without a
+			//    reply subject.
 			for _, subject := range subjects {
 				o.nc.Publish(subject, []byte("rogue"))
 				for _, body := range sc.bodies() {
@@ -277,7 +279,8 @@ func TestPrivileges(t *testing.T) {
 					o.nc.PublishRequest(wire.PullSubject(key), o.nc.NewInbox(), body)
 				}
 			}
-			// 2. It has the answers to all that it may publish go to every subject. Those
+			// 2. It has the answers to all that it may publish go to every
+			//    subject. Those
 			// of its own account are none where the streams are.
 			targets := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return strings.HasPrefix(s, wire.ClientAPI) })
 			for _, r := range role.rights() {
@@ -312,8 +315,8 @@ func TestPrivileges(t *testing.T) {
 	}
 }
 
-// TestPrivileges_StoredRequest: a message that a key has stored, and that a server
-// then sends to a subject as an answer, is no task, and no request.
+// TestPrivileges_StoredRequest: a message that a key has stored, and that a
+// server then sends to a subject as an answer, is no task, and no request.
 func TestPrivileges_StoredRequest(t *testing.T) {
 	for _, role := range []Role{Client, Worker} {
 		t.Run(string(role), func(t *testing.T) {
@@ -447,8 +450,8 @@ func TestPrivileges_Audit(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Resend: what a worker has a server send again is a client's, and
-// goes to that client.
+// TestPrivileges_Resend: what a worker has a server send again is a client's,
+// and goes to that client.
 func TestPrivileges_Resend(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
@@ -529,8 +532,8 @@ func TestAdverts(t *testing.T) {
 	}
 }
 
-// TestHeard: subscribers with another key receive cancellations, hints and adverts
-// when these are published.
+// TestHeard: subscribers with another key receive cancellations, hints and
+// adverts when these are published.
 func TestHeard(t *testing.T) {
 	for _, c := range []struct {
 		from, to  Role

@@ -6,8 +6,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pulled asks a consumer for messages, for the worker with a key. They go to this
-// worker only. If there is no such consumer, the worker hears nothing.
+// pulled asks a consumer for messages, for the worker with a key. They go to
+// this worker only. If there is no such consumer, the worker hears nothing.
 func (d *door) pulled(key string, m *client.Msg) {
 	var p wire.Pull
 	if wire.Unmarshal(m.Data, &p) != nil || p.Stream != wire.TaskStream && p.Stream != wire.CancelStream {

@@ -21,7 +21,8 @@ func (k *Keyring) state() (string, error) {
 	return fmt.Sprint(info.ModTime().UnixNano(), info.Size()), nil
 }
 
-// followKeys has the server know who has been given a key since the keyring had a state, and who has no longer one.
+// followKeys has the server know who has been given a key since the keyring had
+// a state, and who has no longer one.
 func (s *Server) followKeys(before string) {
 	tick := time.NewTicker(keyringPeriod)
 	defer tick.Stop()
@@ -47,7 +48,8 @@ func (s *Server) followKeys(before string) {
 			o, err = s.configuration()
 		}
 		if err == nil {
-			// The server does not serve the imports of accounts that it gets to know by being told so anew, only of those that it knows.
+			// The server does not serve the imports of accounts that it gets to
+			// know by being told so anew, only of those that it knows.
 			for _, a := range o.Accounts {
 				s.server.LookupOrRegisterAccount(a.Name)
 			}

@@ -28,9 +28,9 @@ import (
 
 // Options configures a Server; nil means the zero value.
 type Options struct {
-	// Dir is the directory in which the server stores its data. No other
-	// server may use it at the same time: New returns an error then. Empty means
-	// a temporary one, which Close removes.
+	// Dir is the directory in which the server stores its data. No other server
+	// may use it at the same time: New returns an error then. Empty means a
+	// temporary one, which Close removes.
 	Dir string
 
 	// Listen is the address to listen on, such as "127.0.0.1:4222". With port 0
@@ -61,11 +61,11 @@ type Options struct {
 	// address of Listen, as behind a proxy or in a container.
 	Advertise string
 
-	// Sessions is how many sessions of a client's key exist on this server at the
-	// same time; more are refused. An executor has one, and a second one if it has
-	// tasks with ids. Sessions of clients that were lost count for two hours. It is
-	// used with a Keyring only. Zero means 64. New returns an error if it is
-	// negative.
+	// Sessions is how many sessions of a client's key exist on this server at
+	// the same time; more are refused. An executor has one, and a second one if
+	// it has tasks with ids. Sessions of clients that were lost count for two
+	// hours. It is used with a Keyring only. Zero means 64. New returns an
+	// error if it is negative.
 	Sessions int
 
 	// Connections is how many connections a client's key may have to all
@@ -104,7 +104,8 @@ type Join struct {
 	Others    []string // addresses at which the others listen for servers, as "two.example:6222"; its own may be among them
 }
 
-// Server is a server in this process. Make one with [New]. Its methods are safe for concurrent use.
+// Server is a server in this process. Make one with [New]. Its methods are safe
+// for concurrent use.
 type Server struct {
 	server   *nats.Server
 	options  Options
@@ -285,7 +286,8 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	}
 	o.ServerName = j.Name
 	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1,
-		// One that says nothing any more is left in ten seconds, instead of minutes: until then what is asked may be sent to it.
+		// One that says nothing any more is left in ten seconds, instead of
+		// minutes: until then what is asked may be sent to it.
 		PingInterval: 3 * time.Second, MaxPingsOut: 2}
 	if o.Cluster.Advertise, err = advertised(j.Advertise); err != nil {
 		return err
@@ -325,7 +327,8 @@ func (s *Server) URL() string {
 	return u.String()
 }
 
-// InProcessConn returns a connection to the server; it is for [concert/cluster.Access.InProcess].
+// InProcessConn returns a connection to the server; it is for
+// [concert/cluster.Access.InProcess].
 func (s *Server) InProcessConn() (net.Conn, error) { return s.server.InProcessConn() }
 
 // Close stops the server. Close its clients and workers first, because they
@@ -347,8 +350,8 @@ func (s *Server) Close() error {
 	return s.closed
 }
 
-// occupy locks the directory: two servers that write to one directory damage what is
-// stored. The lock ends with the process.
+// occupy locks the directory: two servers that write to one directory damage
+// what is stored. The lock ends with the process.
 func (s *Server) occupy() error {
 	f, err := os.OpenFile(filepath.Join(s.options.Dir, lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

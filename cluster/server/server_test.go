@@ -17,7 +17,8 @@ import (
 
 var square = concert.Register("server_test.square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// A cluster of one machine, in one process: all that changes for many is the URL.
+// A cluster of one machine, in one process: all that changes for many is the
+// URL.
 func ExampleNew() {
 	s, err := server.New(nil)
 	if err != nil {

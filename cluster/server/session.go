@@ -11,7 +11,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// These bound the consumers that a server makes for a key and that exist at the same time.
+// These bound the consumers that a server makes for a key and that exist at the
+// same time.
 const (
 	defaultSessions = 64 // of a client: see Options.Sessions
 
@@ -25,14 +26,17 @@ const (
 
 const mostConsumers = 1 << 16 // of a stream
 
-// session is a consumer that a server makes for a key: for a client, of a stream of results; for a worker, of the tasks of its contract or of the cancellations. A stream has only
-// so many consumers. So that no key takes them all, a server counts those that it has made for a key:
+// session is a consumer that a server makes for a key: for a client, of a
+// stream of results; for a worker, of the tasks of its contract or of the
+// cancellations. A stream has only so many consumers. So that no key takes them
+// all, a server counts those that it has made for a key:
 //
 //	counted --> made --> not counted, as it has ended
 //	   |
 //	   +------> not counted, as it could not be made
 //
-// Servers tell each other nothing of that, and one that starts again knows of none: so the bound is one for each server.
+// Servers tell each other nothing of that, and one that starts again knows of
+// none: so the bound is one for each server.
 type session struct{ stream, name string }
 
 // bound returns the streams whose consumers are counted together with this one,
@@ -49,7 +53,8 @@ func (s session) bound(sessions int) (streams []string, most int, full string) {
 	}
 }
 
-// admit makes the consumer of a session of a key, unless there are too many. It changes none: the name of a session that is another client's is refused.
+// admit makes the consumer of a session of a key, unless there are too many. It
+// changes none: the name of a session that is another client's is refused.
 func (d *door) admit(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if !d.count(key, s) {
 		if !d.mayRecount(key) {
@@ -100,7 +105,8 @@ func (d *door) count(key string, s session) bool {
 	return true
 }
 
-// recountPeriod is how often sessions of a key are counted anew at most: that takes the servers some time.
+// recountPeriod is how often sessions of a key are counted anew at most: that
+// takes the servers some time.
 const recountPeriod = time.Second
 
 func (d *door) mayRecount(key string) bool {
@@ -113,8 +119,9 @@ func (d *door) mayRecount(key string) bool {
 	return true
 }
 
-// recount no longer counts sessions of a key with some streams that have ended. Steps: 1. it takes those that were made, 2. asks which there are, 3. and forgets those
-// of 1 that are not: one that was made after 2 is none of them.
+// recount no longer counts sessions of a key with some streams that have ended.
+// Steps: 1. it takes those that were made, 2. asks which there are, 3. and
+// forgets those of 1 that are not: one that was made after 2 is none of them.
 func (d *door) recount(ctx context.Context, key string, streams []string) error {
 	d.mu.Lock()
 	ended := map[session]bool{}

@@ -15,7 +15,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestSessions: a client has only so many sessions at a time, and one that has ended makes room for another one.
+// TestSessions: a client has only so many sessions at a time, and one that has
+// ended makes room for another one.
 func TestSessions(t *testing.T) {
 	_, greedy, other := fourSessions(t)
 
@@ -52,7 +53,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// fourSessions is a server that lets in four sessions of a key, and two clients that are connected to it.
+// fourSessions is a server that lets in four sessions of a key, and two clients
+// that are connected to it.
 func fourSessions(t *testing.T) (s *Server, one, other *visitor) {
 	t.Helper()
 	k, err := NewKeyring(t.TempDir())
@@ -175,9 +177,9 @@ func TestKnocks(t *testing.T) {
 	}
 }
 
-// TestDoor_QueueForEachKey: a key whose requests are all being served, or wait, has
-// no effect on the requests of another key. A request that comes too much is
-// dropped.
+// TestDoor_QueueForEachKey: a key whose requests are all being served, or wait,
+// has no effect on the requests of another key. A request that comes too much
+// is dropped.
 func TestDoor_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	q := s.door.queues[rude.public]
@@ -213,8 +215,8 @@ func TestDoor_QueueForEachKey(t *testing.T) {
 	}
 }
 
-// TestOptions_Sessions: without the option there are 64 sessions of a key, and a
-// negative number is an error.
+// TestOptions_Sessions: without the option there are 64 sessions of a key, and
+// a negative number is an error.
 func TestOptions_Sessions(t *testing.T) {
 	if s, err := New(&Options{Sessions: -1}); err == nil || !strings.Contains(err.Error(), "Options.Sessions is -1") {
 		t.Errorf("%v, %v", s, err)

@@ -17,8 +17,9 @@ const (
 	mostPatience = 20 * time.Second       // with one
 )
 
-// Setup makes the streams that a cluster consists of, with so many replicas each, and waits until they are there, or ctx ends: as
-// long as not enough servers have joined, they cannot be made.
+// Setup makes the streams that a cluster consists of, with so many replicas
+// each, and waits until they are there, or ctx ends: as long as not enough
+// servers have joined, they cannot be made.
 func (s *Server) Setup(ctx context.Context, replicas int) error {
 	nc, err := s.connect()
 	if err != nil {

@@ -23,15 +23,15 @@ import (
 // takes more and more memory.
 //
 // A throttle bounds both. It measures how long the streams take to answer, and
-// how much waits in the queues. If an answer takes longer than slowAnswer, or if
-// the queues grow beyond longBacklog, it slows down the key that sends most: the
-// server then pauses between two reads of each connection of this key. The
+// how much waits in the queues. If an answer takes longer than slowAnswer, or
+// if the queues grow beyond longBacklog, it slows down the key that sends most:
+// the server then pauses between two reads of each connection of this key. The
 // pauses double as long as the servers are late and the key still sends much.
 // Otherwise, they get shorter step by step.
 //
 // A client that waits for answers is hardly ever slowed down, as it sends less
-// while the servers are late. What a slowed-down client has sent is not lost: it
-// waits in the client.
+// while the servers are late. What a slowed-down client has sent is not lost:
+// it waits in the client.
 type throttle struct {
 	server *Server
 	nc     *client.Conn
@@ -162,8 +162,8 @@ func (t *throttle) answersLate() bool {
 	return false
 }
 
-// backlogGrows reports whether more than longBacklog messages wait, and more than
-// at the last call.
+// backlogGrows reports whether more than longBacklog messages wait, and more
+// than at the last call.
 func (t *throttle) backlogGrows() bool {
 	before := t.queued
 	t.queued = 0

@@ -22,12 +22,12 @@ const (
 // noCancellation is the answer to a message that is not a cancellation, in the
 // form of a stream's answers. Headers are refused, because the stream would
 // obey them. An empty message would be worse: NATS takes one without headers as
-// the end of what answers a request from another account, so no worker could read
-// the stream.
+// the end of what answers a request from another account, so no worker could
+// read the stream.
 const noCancellation = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
 
-// importHeader is the header that servers add to a message that comes from another
-// account by a service import.
+// importHeader is the header that servers add to a message that comes from
+// another account by a service import.
 const importHeader = "Nats-Request-Info"
 
 // withdrawing returns the handler of the cancellations of a key.

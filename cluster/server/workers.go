@@ -29,9 +29,9 @@ func (d *door) workerConsumer(ctx context.Context, key string, k *wire.Knock) (n
 	return c.CachedInfo().Name, c.CachedInfo().Created, nil
 }
 
-// contractConsumer stores a contract and makes its consumer, if need be. The name
-// of both is the digest of the contract, so what is there with that name is the
-// same.
+// contractConsumer stores a contract and makes its consumer, if need be. The
+// name of both is the digest of the contract, so what is there with that name
+// is the same.
 func (d *door) contractConsumer(ctx context.Context, key string, contract *wire.Contract) (jetstream.Consumer, error) {
 	text, err := wire.Marshal(contract)
 	if err != nil {

@@ -2,8 +2,9 @@ package main
 
 import "sync"
 
-// last is what is still to be done when the program ends at once, at a second Ctrl-C: programs that were started
-// are killed, and files removed that are not complete.
+// last is what is still to be done when the program ends at once, at a second
+// Ctrl-C: programs that were started are killed, and files removed that are not
+// complete.
 var last struct {
 	mu    sync.Mutex
 	undos map[any]func() // guarded by mu

@@ -67,7 +67,8 @@ Examples:
   concert choose --get --budget 1m ::: https://example.com/a https://example.com/b
 `
 
-// errGuess says that the answer is no more than that; the report has been printed.
+// errGuess says that the answer is no more than that; the report has been
+// printed.
 var errGuess = errors.New("the answer is only a guess")
 
 // chooseOptions is what the flags say.
@@ -81,7 +82,8 @@ type chooseOptions struct {
 // separator stands between a command and its inputs.
 const separator = ":::"
 
-// parseChoose reads the command line. inputs is nil if they come from the standard input.
+// parseChoose reads the command line. inputs is nil if they come from the
+// standard input.
 func parseChoose(args []string) (o chooseOptions, command, inputs []string, err error) {
 	flags := flag.NewFlagSet("choose", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -142,10 +144,12 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	return o, command, inputs, err
 }
 
-// mostInputs is how many lines of the standard input are used: it is a sample that is wanted.
+// mostInputs is how many lines of the standard input are used: it is a sample
+// that is wanted.
 const mostInputs = 10_000
 
-// readInputs reads lines, for inputs that are not on the command line, until ctx ends.
+// readInputs reads lines, for inputs that are not on the command line, until
+// ctx ends.
 func readInputs(ctx context.Context, in io.Reader) (inputs []string, err error) {
 	type result struct {
 		inputs []string
@@ -214,7 +218,8 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 		return err
 	}
 	defer j.close()
-	// What it writes is opened first: not to find out after a minute that it cannot be written.
+	// What it writes is opened first: not to find out after a minute that it
+	// cannot be written.
 	page, err := newOutput(o.html)
 	if err != nil {
 		return err

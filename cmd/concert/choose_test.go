@@ -41,7 +41,8 @@ func TestChooseWrong(t *testing.T) {
 	}
 }
 
-// chosen runs choose with --json, which may have an answer that is a guess: the machine may be busy.
+// chosen runs choose with --json, which may have an answer that is a guess: the
+// machine may be busy.
 func chosen(t *testing.T, args ...string) (r choose.Report) {
 	t.Helper()
 	code, out, errOut := call(t.Context(), append([]string{"choose", "--json"}, args...)...)
@@ -115,7 +116,8 @@ func TestChooseFailing(t *testing.T) {
 	}
 }
 
-// TestChooseInterrupted ends it in the middle: it says what it has found, and leaves no process behind.
+// TestChooseInterrupted ends it in the middle: it says what it has found, and
+// leaves no process behind.
 func TestChooseInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -32,14 +32,16 @@ func fill(command []string, input string) []string {
 	return filled
 }
 
-// stderrGrace is how long the end of what a command said may take to come, if others still have the pipe open.
+// stderrGrace is how long the end of what a command said may take to come, if
+// others still have the pipe open.
 const stderrGrace = 20 * time.Millisecond
 
 // commandGrace is how long a command that is stopped may take to end.
 const commandGrace = 2 * time.Second
 
-// runCommand runs a command to its end with run, in a process group of its own that is stopped as a whole when
-// ctx ends: first asked to, and then killed. What it prints is thrown away but for the end of its errors.
+// runCommand runs a command to its end with run, in a process group of its own
+// that is stopped as a whole when ctx ends: first asked to, and then killed.
+// What it prints is thrown away but for the end of its errors.
 func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	r, w, err := os.Pipe()
@@ -47,7 +49,8 @@ func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) e
 		return err
 	}
 	defer r.Close()
-	// Not by way of a Writer: Wait would wait for whatever the command leaves behind that has it open.
+	// Not by way of a Writer: Wait would wait for whatever the command leaves
+	// behind that has it open.
 	cmd.Stderr = w
 	stderr := &tail{most: 1000}
 	read := make(chan struct{})

@@ -17,8 +17,8 @@ import (
 // fetching is a URL, and the directory for it.
 type fetching struct{ URL, Dir string }
 
-// fetch downloads a file, checks it, and removes it. It is registered, as one of the models is
-// processes.
+// fetch downloads a file, checks it, and removes it. It is registered, as one
+// of the models is processes.
 var fetch = concert.Register("concert choose --get", func(ctx context.Context, f fetching) (int64, error) {
 	name := fmt.Sprintf("%d-%d", os.Getpid(), fetched.Add(1))
 	got, err := download.Get(ctx, fetchClient, download.Request{URL: f.URL, Dir: f.Dir, Name: name})
@@ -33,8 +33,9 @@ var (
 	fetchClient = releasingClient(download.NewClient(nil))
 )
 
-// releasingClient has a client let go of the lock under which a request is made while it waits for the network: the
-// interpreter lock's way, and that of an event loop.
+// releasingClient has a client let go of the lock under which a request is made
+// while it waits for the network: the interpreter lock's way, and that of an
+// event loop.
 func releasingClient(client *http.Client) *http.Client {
 	client.Transport = releasing{client.Transport}
 	return client

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// TestChooseAtOnce ends it with two signals, or by closing its terminal: the commands that it runs end with it, though they ignore
-// what asks them to, and files that are not complete are removed.
+// TestChooseAtOnce ends it with two signals, or by closing its terminal: the
+// commands that it runs end with it, though they ignore what asks them to, and
+// files that are not complete are removed.
 func TestChooseAtOnce(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -61,8 +62,9 @@ func TestChooseAtOnce(t *testing.T) {
 	}
 }
 
-// alive reports whether a process of the group runs. One that nobody has waited for does not: what the first process of
-// the machine does about orphans is its affair.
+// alive reports whether a process of the group runs. One that nobody has waited
+// for does not: what the first process of the machine does about orphans is its
+// affair.
 func alive(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	if stats == nil {
@@ -82,7 +84,8 @@ func alive(group int) bool {
 	return false
 }
 
-// TestChooseQuiet reads inputs from the standard input, and says the answer and nothing else.
+// TestChooseQuiet reads inputs from the standard input, and says the answer and
+// nothing else.
 func TestChooseQuiet(t *testing.T) {
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
@@ -97,7 +100,8 @@ func TestChooseQuiet(t *testing.T) {
 	}
 }
 
-// TestChooseBackground: what a command leaves running holds up neither it nor the measurement.
+// TestChooseBackground: what a command leaves running holds up neither it nor
+// the measurement.
 func TestChooseBackground(t *testing.T) {
 	r := chosen(t, "--budget", "2s", "--most", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
 	if r.Runs < 10 {
@@ -105,7 +109,8 @@ func TestChooseBackground(t *testing.T) {
 	}
 }
 
-// TestChooseFullDisk: the answer is not lost with a page that cannot be written.
+// TestChooseFullDisk: the answer is not lost with a page that cannot be
+// written.
 func TestChooseFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")
@@ -120,7 +125,8 @@ func TestChooseFullDisk(t *testing.T) {
 	}
 }
 
-// TestXargs gives the line of an answer to a shell, which is to run what the command was.
+// TestXargs gives the line of an answer to a shell, which is to run what the
+// command was.
 func TestXargs(t *testing.T) {
 	command := []string{"printf", "%s\n", "a{1..3}", "{x,y}", "it's", "$HOME", "`true`", "a b", "", "~", "*", "{}", "pre{}.txt", "\\"}
 	line := strings.Replace(xargs(command, 2), "< inputs", "", 1)

@@ -39,7 +39,8 @@ func pythonJob(o chooseOptions, inputs []string) (*job, error) {
 	}, nil
 }
 
-// pythonValue is an input as Python gets it: what it is as JSON, and else the text.
+// pythonValue is an input as Python gets it: what it is as JSON, and else the
+// text.
 func pythonValue(text string) any {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()

@@ -53,7 +53,8 @@ func (s *screen) await(t *testing.T, what string) {
 	}
 }
 
-// startWorker runs concert worker until stop is called, which returns its exit code.
+// startWorker runs concert worker until stop is called, which returns its exit
+// code.
 func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	t.Helper()
 	if _, err := exec.LookPath("python3"); err != nil {
@@ -72,7 +73,8 @@ func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	return says, stop
 }
 
-// TestWorker: Python functions of a cluster, with several types, and what status says of it.
+// TestWorker: Python functions of a cluster, with several types, and what
+// status says of it.
 func TestWorker(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
@@ -121,7 +123,8 @@ func TestWorker(t *testing.T) {
 		t.Errorf("%v, want a TypeError", err)
 	}
 
-	// That the last task is done, the servers hear a moment after its client; and what a worker says of itself is some seconds old.
+	// That the last task is done, the servers hear a moment after its client;
+	// and what a worker says of itself is some seconds old.
 	var out, errOut bytes.Buffer
 	settled := func() bool {
 		return strings.Contains(out.String(), "0 tasks waiting\n") && strings.Contains(out.String(), ", 0 of 2 places taken\n")

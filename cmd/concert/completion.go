@@ -40,7 +40,8 @@ type helpFlag struct {
 
 var flagLine = regexp.MustCompile(`(?m)^  (--?[a-z0-9-]+)(?: ([A-Z]+))?  +(.*)$`)
 
-// flagsOf reads the flags out of a help text, so that they are told in one place.
+// flagsOf reads the flags out of a help text, so that they are told in one
+// place.
 func flagsOf(help string) []helpFlag {
 	all := []helpFlag{{"-h", "", "help"}}
 	for _, m := range flagLine.FindAllStringSubmatch(help, -1) {

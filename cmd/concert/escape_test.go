@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRun_Escapes: the text of an error can come from anywhere. What would control
-// a terminal is escaped.
+// TestRun_Escapes: the text of an error can come from anywhere. What would
+// control a terminal is escaped.
 func TestRun_Escapes(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "evil.py"), []byte("raise ValueError('\\x1b[31m\\x07\\x9b2J')\n"), 0o666); err != nil {

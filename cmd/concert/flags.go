@@ -14,8 +14,8 @@ var badValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*
 
 var unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 
-// parseFlags parses the flags of a command. Its error is flag.ErrHelp for -h, and
-// otherwise a usageError, which says what the value of a flag should be.
+// parseFlags parses the flags of a command. Its error is flag.ErrHelp for -h,
+// and otherwise a usageError, which says what the value of a flag should be.
 func parseFlags(flags *flag.FlagSet, args []string) error {
 	err := flags.Parse(args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {

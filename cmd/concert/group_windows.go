@@ -2,7 +2,8 @@ package main
 
 import "os/exec"
 
-// ownGroup does nothing: there are no process groups that could be stopped. The command itself is killed.
+// ownGroup does nothing: there are no process groups that could be stopped. The
+// command itself is killed.
 func ownGroup(*exec.Cmd) {}
 
 func killGroup(*exec.Cmd) {}

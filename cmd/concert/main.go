@@ -135,7 +135,8 @@ func printHelp(w io.Writer) {
 	fmt.Fprint(w, "  help        list the commands\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
 }
 
-// noFlags returns the arguments of a command line that may have no flags but -h.
+// noFlags returns the arguments of a command line that may have no flags but
+// -h.
 func noFlags(args []string) ([]string, error) {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

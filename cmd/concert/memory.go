@@ -16,8 +16,8 @@ type memoryFlag struct {
 // String returns the amount in bytes.
 func (m *memoryFlag) String() string { return strconv.FormatInt(m.bytes, 10) }
 
-// Set parses an amount: a number and, unless it is in bytes, one of the units K,
-// M, G and T, which are powers of 1024 and may be followed by B or iB.
+// Set parses an amount: a number and, unless it is in bytes, one of the units
+// K, M, G and T, which are powers of 1024 and may be followed by B or iB.
 func (m *memoryFlag) Set(text string) error {
 	number, unit := strings.TrimRight(strings.ToUpper(text), "KMGTIB"), 1.0
 	if rest := strings.ToUpper(text)[len(number):]; rest != "" {
@@ -36,8 +36,8 @@ func (m *memoryFlag) Set(text string) error {
 }
 
 // defaultMemory is the memory of each of n interpreters with so many threads:
-// together they have three quarters of the machine's, but each has 1 GiB at least.
-// The stack of a thread counts, even while it is empty.
+// together they have three quarters of the machine's, but each has 1 GiB at
+// least. The stack of a thread counts, even while it is empty.
 func defaultMemory(machine int64, n, threads int) int64 {
 	if machine == 0 {
 		return 0

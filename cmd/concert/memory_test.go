@@ -40,8 +40,8 @@ func TestDefaultMemory(t *testing.T) {
 	}
 }
 
-// TestWorker_Memory: interpreters have a limit of memory if nothing is said, and the
-// one that is said.
+// TestWorker_Memory: interpreters have a limit of memory if nothing is said,
+// and the one that is said.
 func TestWorker_Memory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process cannot be limited here")

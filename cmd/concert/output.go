@@ -10,15 +10,17 @@ import (
 	"strings"
 )
 
-// output is a file that is there when it is complete, and not before: it has another name until then.
-// What is no regular file, a pipe say, is written as it is.
+// output is a file that is there when it is complete, and not before: it has
+// another name until then. What is no regular file, a pipe say, is written as
+// it is.
 type output struct {
 	*os.File
 	name   string // as the user gave it
 	target string // what it is renamed to; empty if it is not
 }
 
-// newOutput begins a file, or returns nil for no name. The error names the file.
+// newOutput begins a file, or returns nil for no name. The error names the
+// file.
 func newOutput(name string) (o *output, err error) {
 	if name == "" {
 		return nil, nil
@@ -36,7 +38,8 @@ func newOutput(name string) (o *output, err error) {
 	case info.IsDir():
 		return nil, errors.New("it is a directory")
 	case !info.Mode().IsRegular() || strings.HasPrefix(name, "/dev/"):
-		// /dev/stdout may be a file, which is not to be replaced, nor begun anew.
+		// /dev/stdout may be a file, which is not to be replaced, nor begun
+		// anew.
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 		return &output{f, name, ""}, err
 	}
@@ -66,7 +69,8 @@ func reason(err error) error {
 	return err
 }
 
-// keep gives the file its name, unless it could not be written, as written says.
+// keep gives the file its name, unless it could not be written, as written
+// says.
 func (o *output) keep(written error) error {
 	if o == nil {
 		return nil

@@ -297,7 +297,8 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 	return err
 }
 
-// letterInput is which input a dead letter is of, and its label: "17 (cat.jpg)".
+// letterInput is which input a dead letter is of, and its label: "17
+// (cat.jpg)".
 func letterInput(d cluster.DeadLetter) string {
 	switch {
 	case d.Index < 0:
@@ -308,7 +309,8 @@ func letterInput(d cluster.DeadLetter) string {
 	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
 }
 
-// eachLetter does something with dead letters. One that cannot be done does not keep the others from it.
+// eachLetter does something with dead letters. One that cannot be done does not
+// keep the others from it.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {

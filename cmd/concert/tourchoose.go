@@ -17,7 +17,8 @@ import (
 	"concert/python"
 )
 
-// tourVisit fetches a page, on any executor: while it waits it lets go of a lock that it is under.
+// tourVisit fetches a page, on any executor: while it waits it lets go of a
+// lock that it is under.
 var tourVisit = concert.Register("visit", func(ctx context.Context, url string) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -41,7 +42,8 @@ const (
 	tourCompute5 = 5_000_000 // squares, some milliseconds
 )
 
-// tourChoose has choose try five kinds of work, and keeps what it measured for the closing table.
+// tourChoose has choose try five kinds of work, and keeps what it measured for
+// the closing table.
 func tourChoose(ctx context.Context, t *tour) error {
 	site, stop, err := serve()
 	if err != nil {
@@ -142,7 +144,8 @@ func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
 	}
 }
 
-// bestOf is the largest gain of a model: of the points measured in rounds, if there are any.
+// bestOf is the largest gain of a model: of the points measured in rounds, if
+// there are any.
 func bestOf(r *choose.Report, model string) (best gain) {
 	for _, rounds := range []bool{true, false} {
 		for _, p := range r.Points {

@@ -59,7 +59,8 @@ func tourInterface(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// tourExecutor submits, maps, takes as completed, and waits no longer than a moment.
+// tourExecutor submits, maps, takes as completed, and waits no longer than a
+// moment.
 func tourExecutor(ctx context.Context, t *tour, name string, ex concert.Executor) error {
 	naps := []time.Duration{60 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}
 	begin := time.Now()

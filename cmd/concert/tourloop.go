@@ -31,7 +31,8 @@ func tourLoop(ctx context.Context, t *tour) error {
 	})
 }
 
-// tourConnections has connections of one loop count visits in a map that they share.
+// tourConnections has connections of one loop count visits in a map that they
+// share.
 func tourConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -42,7 +42,8 @@ var (
 var global int
 
 // tourBounds says that the tour shows a bound of memory: on Linux, unless the
-// program is built for the race detector, whose own memory does not fit into it.
+// program is built for the race detector, whose own memory does not fit into
+// it.
 var tourBounds = runtime.GOOS == "linux"
 
 func tourProcesses(ctx context.Context, t *tour) error {
@@ -120,7 +121,8 @@ func stopped(ctx context.Context, t *tour, what string, o processes.Options, tas
 	return nil
 }
 
-// crashOne runs 20 tasks, one of which crashes, and fails unless that costs the one task.
+// crashOne runs 20 tasks, one of which crashes, and fails unless that costs the
+// one task.
 func crashOne(ctx context.Context, ex concert.Executor, task func(context.Context, int) (int, error)) error {
 	failed := 0
 	for _, err := range concert.MapUnordered(ctx, ex, task, upTo(20)) {

@@ -139,7 +139,8 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 	return alone, nil
 }
 
-// took is how long tasks take, all at a time; each has to have the right result.
+// took is how long tasks take, all at a time; each has to have the right
+// result.
 func took[In, Out any](ctx context.Context, ex concert.Executor, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool) (time.Duration, error) {
 	begin := time.Now()
 	for got, err := range concert.Map(ctx, ex, f, slices.Values(inputs)) {

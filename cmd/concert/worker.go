@@ -95,7 +95,8 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	return o, flags.Args(), err
 }
 
-// lookUp finds a function without calling it: what is made by a call is made with the first task.
+// lookUp finds a function without calling it: what is made by a call is made
+// with the first task.
 var lookUp = python.Source[string, python.None]("look_up", `
 def look_up(where):
     import importlib

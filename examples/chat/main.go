@@ -3,14 +3,16 @@
 //	go run ./examples/chat                      on 127.0.0.1:7777
 //	go run ./examples/chat -listen :9000
 //
-// Talk to it with nc 127.0.0.1 7777, in two windows or more: the first line is your name, each other one is for all.
-// A line that is just /who tells who is there. Ctrl-C says goodbye to all.
+// Talk to it with nc 127.0.0.1 7777, in two windows or more: the first line is
+// your name, each other one is for all. A line that is just /who tells who is
+// there. Ctrl-C says goodbye to all.
 //
-// What all connections share, who is there and what was said last, changes in one step between two awaits, so
-// nobody sees half of it, and there is no lock. Who does not read is not waited for: when 64 lines wait for him he
-// is gone.
+// What all connections share, who is there and what was said last, changes in
+// one step between two awaits, so nobody sees half of it, and there is no lock.
+// Who does not read is not waited for: when 64 lines wait for him he is gone.
 //
-// Exit codes: 0 ended by Ctrl-C, 1 it could not listen, or failed later, 2 wrong usage.
+// Exit codes: 0 ended by Ctrl-C, 1 it could not listen, or failed later, 2
+// wrong usage.
 package main
 
 import (
@@ -97,7 +99,8 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 			if line := strings.TrimSpace(lines.Text()); line == "/who" {
 				mine.TryPut("here: " + strings.Join(slices.Sorted(maps.Keys(r.members)), ", "))
 			} else if line != "" {
-				// He says no more than he hears: for all that comes of it he waits until there is room.
+				// He says no more than he hears: for all that comes of it he
+				// waits until there is room.
 				heard := append([]string{name + ": " + line}, r.say(name+": "+line, mine)...)
 				if !putAll(ctx, mine, heard) {
 					break
@@ -109,7 +112,8 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 	})
 }
 
-// enter lets somebody in. It does not await, so no other can have the same name meanwhile.
+// enter lets somebody in. It does not await, so no other can have the same name
+// meanwhile.
 func (r *room) enter(line string) (name string, mine *loop.Queue[string], err error) {
 	name = strings.TrimSpace(line)
 	switch {
@@ -127,7 +131,8 @@ func (r *room) enter(line string) (name string, mine *loop.Queue[string], err er
 	return name, mine, nil
 }
 
-// putAll puts lines into a queue, waiting for room, and reports whether that is open.
+// putAll puts lines into a queue, waiting for room, and reports whether that is
+// open.
 func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	for _, line := range lines {
 		if to.Put(ctx, line) != nil {
@@ -137,7 +142,8 @@ func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	return true
 }
 
-// say tells all who are here, but one. Who has not read for long is not waited for, and leaves; it returns what all but that one were told of it.
+// say tells all who are here, but one. Who has not read for long is not waited
+// for, and leaves; it returns what all but that one were told of it.
 func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)
@@ -164,8 +170,8 @@ func (r *room) leave(name string, lines *loop.Queue[string]) {
 	}
 }
 
-// write is the coroutine that writes to a connection, until it has nothing more, and then closes it, so that the one
-// who reads ends, too.
+// write is the coroutine that writes to a connection, until it has nothing
+// more, and then closes it, so that the one who reads ends, too.
 func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
 	raw := c
 	defer raw.Close()

@@ -14,7 +14,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestRun: each archive does what it was made for, and none of it has an effect.
+// TestRun: each archive does what it was made for, and none of it has an
+// effect.
 func TestRun(t *testing.T) {
 	into := t.TempDir()
 	archives, err := makeArchives(into)

@@ -36,7 +36,8 @@ type jsonText struct{}
 // Encode implements [concert.Codec].
 func (jsonText) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
-// Decode implements [concert.Codec]. A plain value has to fit into the type that is wanted.
+// Decode implements [concert.Codec]. A plain value has to fit into the type
+// that is wanted.
 func (jsonText) Decode(result concert.Encoded, v any) error {
 	if result.Foreign() {
 		return json.Unmarshal(result.Bytes, v)
@@ -66,8 +67,8 @@ func (jsonText) Decode(result concert.Encoded, v any) error {
 	return fmt.Errorf("%T %v does not fit into %T", plain, plain, to.Interface())
 }
 
-// open starts n Node.js with the functions of a script, each with so many threads. Call
-// closed when done with the pool.
+// open starts n Node.js with the functions of a script, each with so many
+// threads. Call closed when done with the pool.
 func open(n, threads int, functions string) (ex *processes.Pool, closed func() error, err error) {
 	node, err := exec.LookPath("node")
 	if err != nil {

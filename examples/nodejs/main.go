@@ -1,12 +1,12 @@
-// Nodejs calls JavaScript from Go: it writes prices as people do in their countries, for
-// which every Node.js has the tables of ICU, and Go has not.
+// Nodejs calls JavaScript from Go: it writes prices as people do in their
+// countries, for which every Node.js has the tables of ICU, and Go has not.
 //
 //	go run ./examples/nodejs                1234567.891
 //	go run ./examples/nodejs 9.99 0.5       yours
 //
-// The workers are Node.js with worker.js, which was written from docs/wire.md alone: any
-// language can have such a worker, and its functions then are concert's, with
-// everything that a pool of processes promises.
+// The workers are Node.js with worker.js, which was written from docs/wire.md
+// alone: any language can have such a worker, and its functions then are
+// concert's, with everything that a pool of processes promises.
 //
 // Exit codes: 0 all were written, 1 some were not, 2 it cannot work.
 package main

@@ -38,8 +38,9 @@ func newPool(t *testing.T, n int, functions string, o processes.Options) *proces
 	return ex
 }
 
-// TestConformance holds the worker in JavaScript to the suite that concert's own executors
-// pass, with several threads in one process; its functions are in testdata/conformance.js.
+// TestConformance holds the worker in JavaScript to the suite that concert's
+// own executors pass, with several threads in one process; its functions are in
+// testdata/conformance.js.
 func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: it takes half a minute")

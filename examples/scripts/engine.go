@@ -23,8 +23,8 @@ const (
 	mostText = 8 << 20 // bytes of a page
 )
 
-// engine is one Starlark program with what its scripts share. Whoever uses it holds the
-// lock.
+// engine is one Starlark program with what its scripts share. Whoever uses it
+// holds the lock.
 type engine struct {
 	lock    *gil.Lock
 	globals starlark.StringDict // guarded by lock
@@ -46,8 +46,8 @@ func newEngine() (*engine, error) {
 // contextKey is under what a Starlark thread has its context.
 const contextKey = "context"
 
-// thread returns a Starlark thread whose steps come by a checkpoint now and then, and end
-// with ctx.
+// thread returns a Starlark thread whose steps come by a checkpoint now and
+// then, and end with ctx.
 func (e *engine) thread(ctx context.Context) *starlark.Thread {
 	t := &starlark.Thread{Name: "script"}
 	t.SetLocal(contextKey, ctx)
@@ -74,7 +74,8 @@ func (e *engine) count(ctx context.Context, url string) (n int, err error) {
 	return n, err
 }
 
-// fetch is fetch(url) of the scripts: the text of a page. It lets go of the lock.
+// fetch is fetch(url) of the scripts: the text of a page. It lets go of the
+// lock.
 func (e *engine) fetch(t *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var url string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "url", &url); err != nil {
@@ -108,8 +109,8 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	return text, err
 }
 
-// add is add(words) of the scripts: it adds counts to those of all pages. No other
-// script comes in between, as there is no checkpoint.
+// add is add(words) of the scripts: it adds counts to those of all pages. No
+// other script comes in between, as there is no checkpoint.
 func (e *engine) add(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var words *starlark.Dict
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "words", &words); err != nil {

@@ -1,12 +1,13 @@
-// Scripts runs Starlark, a dialect of Python, in many goroutines at a time that share one
-// dictionary:
+// Scripts runs Starlark, a dialect of Python, in many goroutines at a time that
+// share one dictionary:
 //
 //	go run ./examples/scripts               the words of 24 pages, from a server of its own
 //	go run ./examples/scripts URL...        of yours
 //
-// Starlark's values must not be used by two goroutines at a time. So there is a lock with the
-// rules of Python's: one script computes, while any number waits for pages; and one that computes
-// for long is interrupted for the others every five milliseconds.
+// Starlark's values must not be used by two goroutines at a time. So there is a
+// lock with the rules of Python's: one script computes, while any number waits
+// for pages; and one that computes for long is interrupted for the others every
+// five milliseconds.
 //
 // Exit codes: 0 all pages were counted, 1 some were not, 2 it cannot work.
 package main

@@ -40,7 +40,8 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestSpin: a script that computes for ever does not keep others from their turn.
+// TestSpin: a script that computes for ever does not keep others from their
+// turn.
 func TestSpin(t *testing.T) {
 	e, err := newEngine()
 	if err != nil {

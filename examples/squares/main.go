@@ -1,4 +1,5 @@
-// Squares is the program of the README with one line changed: it runs on the workers of a cluster.
+// Squares is the program of the README with one line changed: it runs on the
+// workers of a cluster.
 //
 //	go run ./examples/squares -cluster tls://one.example:4222 -key box.key -work     on the others
 //	go run ./examples/squares -cluster tls://one.example:4222 -key ann.key           here

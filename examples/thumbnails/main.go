@@ -9,9 +9,10 @@
 //	go run ./examples/thumbnails -cluster tls://one.example:4222 -key ann.key *.jpg
 //	go run ./examples/thumbnails -cluster tls://one.example:4222 -key box.key -work
 //
-// Images travel to the workers, and thumbnails back, so only this program touches files. An image that cannot be read costs its own thumbnail; so would one that
-// crashes the decoder, or takes it a minute. What failed is named, and the exit code
-// is 1 then.
+// Images travel to the workers, and thumbnails back, so only this program
+// touches files. An image that cannot be read costs its own thumbnail; so would
+// one that crashes the decoder, or takes it a minute. What failed is named, and
+// the exit code is 1 then.
 package main
 
 import (
@@ -88,7 +89,8 @@ func main() {
 	}
 }
 
-// executor says where thumbnails are made: in processes of this machine, or by the workers of a cluster.
+// executor says where thumbnails are made: in processes of this machine, or by
+// the workers of a cluster.
 func executor(ctx context.Context, workers int, servers string, access cluster.Access, work bool) (concert.Executor, error) {
 	if servers == "" || work {
 		return processes.New(workers, &processes.Options{Timeout: time.Minute, Memory: 1 << 30})

@@ -1,12 +1,12 @@
-// Tones hears which notes recordings are, with numpy, in as many Python interpreters as
-// there are processors:
+// Tones hears which notes recordings are, with numpy, in as many Python
+// interpreters as there are processors:
 //
 //	go run ./examples/tones                 300 recordings that it makes itself
 //	go run ./examples/tones *.wav           yours
 //	go run ./examples/tones -python ./venv  with the interpreter of a virtual environment
 //
-// It needs Python with numpy (Debian: apt install python3-numpy). A recording that
-// cannot be read costs its own note, and is named with Python's reason.
+// It needs Python with numpy (Debian: apt install python3-numpy). A recording
+// that cannot be read costs its own note, and is named with Python's reason.
 //
 // Exit codes: 0 all were heard, 1 some were not, 2 it cannot work.
 package main
@@ -105,7 +105,8 @@ func run(ctx context.Context, interpreter string, recordings []string) (code int
 
 var notes = []string{"C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"}
 
-// note is the name of the note that is nearest to a frequency, on a piano that has A4 at 440.
+// note is the name of the note that is nearest to a frequency, on a piano that
+// has A4 at 440.
 func note(hertz float64) string {
 	key := int(math.Round(12*math.Log2(hertz/440))) + 57 // keys from C0 up
 	return fmt.Sprint(notes[((key%12)+12)%12], int(math.Floor(float64(key)/12)))

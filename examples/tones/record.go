@@ -23,8 +23,8 @@ func scale() (names []string) {
 // pitch is the frequency of a key, from C4 up.
 func pitch(key int) float64 { return 440 * math.Pow(2, float64(key-9)/12) }
 
-// record writes so many recordings of notes, with overtones and noise, and two more
-// that are no recordings.
+// record writes so many recordings of notes, with overtones and noise, and two
+// more that are no recordings.
 func record(dir string, n int) (paths []string, err error) {
 	random := rand.New(rand.NewPCG(1, 2))
 	write := func(name string, data []byte) {

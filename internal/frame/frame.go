@@ -117,15 +117,16 @@ type CallHead struct {
 	Count uint16        // how many arguments follow, each of which is a call: numbered from 0 up
 }
 
-// Overhead bounds the bytes of a frame with one payload that are not the payload's.
+// Overhead bounds the bytes of a frame with one payload that are not the
+// payload's.
 const Overhead = 64 + MaxName
 
 // MaxName is how many bytes the name of a function may have.
 const MaxName = 1<<16 - 1
 
 // AppendCall appends the beginning of a Call. AppendArg appends each argument,
-// and EndCall completes the frame that begins at start. The name, or what SetWireName has
-// in its place, has at most MaxName bytes.
+// and EndCall completes the frame that begins at start. The name, or what
+// SetWireName has in its place, has at most MaxName bytes.
 func AppendCall(b []byte, h CallHead) []byte {
 	b = begin(b, Call)
 	b = le.AppendUint32(b, h.Seq)
@@ -158,7 +159,8 @@ func Lengthen(b []byte, start, bytes int) {
 }
 
 // ParseCall parses the beginning of the body of a Call; NextArg parses the
-// arguments, which are the rest. If the name is the last one it is not made anew.
+// arguments, which are the rest. If the name is the last one it is not made
+// anew.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -227,17 +229,18 @@ type HelloBody struct {
 	Flags   uint32
 }
 
-// Slots, of HelloBody.Flags, says that the worker keeps to the slots of the journal.
-// One that does not is asked for calls by TakeBack.
+// Slots, of HelloBody.Flags, says that the worker keeps to the slots of the
+// journal. One that does not is asked for calls by TakeBack.
 const Slots = 1
 
-// Marks, of HelloBody.Flags, says that the worker writes into the slots of the journal with
-// which call it begins, and that the pool must leave them alone meanwhile.
+// Marks, of HelloBody.Flags, says that the worker writes into the slots of the
+// journal with which call it begins, and that the pool must leave them alone
+// meanwhile.
 const Marks = 2
 
-// Gate, of HelloBody.Flags, says that the worker writes into the slots of the journal with
-// which call it begins, and then reads there how often the pool has sent TakeBack. It does
-// not begin the call before it has read as many.
+// Gate, of HelloBody.Flags, says that the worker writes into the slots of the
+// journal with which call it begins, and then reads there how often the pool
+// has sent TakeBack. It does not begin the call before it has read as many.
 const Gate = 4
 
 // AppendHello appends a Hello.
@@ -368,15 +371,15 @@ func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{r: r, max: max, limit: max, buf: make([]byte, readSize)}
 }
 
-// Limit has the Reader cut frames of more than so many bytes: Next returns the first
-// cutSize bytes of the body, and reads and drops the rest. One that can be had without
-// another read is not cut.
+// Limit has the Reader cut frames of more than so many bytes: Next returns the
+// first cutSize bytes of the body, and reads and drops the rest. One that can
+// be had without another read is not cut.
 func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
 
 const cutSize = 64
 
-// Cut is the length of the whole body of the last frame if Next returned only its
-// beginning, and else 0.
+// Cut is the length of the whole body of the last frame if Next returned only
+// its beginning, and else 0.
 func (r *Reader) Cut() int { return r.cut }
 
 // Buffered reports whether a whole frame can be had without a read.
@@ -385,8 +388,8 @@ func (r *Reader) Buffered() bool {
 	return r.skip == 0 && have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
 }
 
-// Peek returns the type of the next frame if it can be had without a read. While
-// it can, the bodies that were returned before stay valid.
+// Peek returns the type of the next frame if it can be had without a read.
+// While it can, the bodies that were returned before stay valid.
 func (r *Reader) Peek() (t Type, ok bool) {
 	if !r.Buffered() || le.Uint32(r.buf[r.first:]) < 1 {
 		return 0, false
@@ -428,7 +431,8 @@ func (r *Reader) Next() (Type, []byte, error) {
 	return Type(f[0]), f[1:], nil
 }
 
-// drop drops what is there of a frame that was cut, and reports whether it was some.
+// drop drops what is there of a frame that was cut, and reports whether it was
+// some.
 func (r *Reader) drop() bool {
 	n := min(r.skip, uint64(r.last-r.first))
 	r.skip -= n
@@ -436,7 +440,8 @@ func (r *Reader) drop() bool {
 	return n > 0
 }
 
-// long returns the length of the next frame if that is above the limit, and else 0.
+// long returns the length of the next frame if that is above the limit, and
+// else 0.
 func (r *Reader) long() int {
 	if r.skip > 0 || r.last-r.first < 4 {
 		return 0

@@ -227,8 +227,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// TestReader_Limit: frames above the limit are cut, at little cost, and those after them
-// arrive, however the bytes come.
+// TestReader_Limit: frames above the limit are cut, at little cost, and those
+// after them arrive, however the bytes come.
 func TestReader_Limit(t *testing.T) {
 	const limit = 100 << 10
 	var stream []byte

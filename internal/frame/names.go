@@ -12,8 +12,9 @@ var wireNames struct {
 	all  sync.Map // from name to name
 }
 
-// SetWireName has Calls of a function carry another name than the one that errors, events and
-// logs show: one with the source text of the function. It panics if there is another one.
+// SetWireName has Calls of a function carry another name than the one that
+// errors, events and logs show: one with the source text of the function. It
+// panics if there is another one.
 func SetWireName(name, wire string) {
 	if known, ok := wireNames.all.LoadOrStore(name, wire); ok && known != wire {
 		panic(fmt.Sprintf("frame: SetWireName: %s has another one", name))

@@ -27,8 +27,8 @@ type Test struct {
 	Run  func(t *testing.T)
 }
 
-// Run runs subtests of t, each in a process of its own, at the same time. t must
-// be a top-level test.
+// Run runs subtests of t, each in a process of its own, at the same time. t
+// must be a top-level test.
 func Run(t *testing.T, tests ...Test) {
 	if name, ok := os.LookupEnv(variable); ok {
 		for _, test := range tests {
@@ -67,8 +67,8 @@ type outcome struct {
 	err error
 }
 
-// arguments returns those for a process that runs only one top-level test, with the
-// flags that concern how tests run and which of its subtests.
+// arguments returns those for a process that runs only one top-level test, with
+// the flags that concern how tests run and which of its subtests.
 func arguments(test string) []string {
 	args := []string{"-test.run=^" + test + "$"}
 	if _, subtests, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {

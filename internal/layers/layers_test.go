@@ -143,7 +143,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestServerOnlyInServers: who uses the cluster, and the command, compile no NATS server.
+// TestServerOnlyInServers: who uses the cluster, and the command, compile no
+// NATS server.
 func TestServerOnlyInServers(t *testing.T) {
 	for _, p := range list(t, "-deps", "./cluster", "./cmd/concert") {
 		if p.Module != nil && p.Module.Path == "github.com/nats-io/nats-server/v2" {

@@ -8,8 +8,8 @@ import (
 
 // Ending is a context that ends when End is called, with any Err and cause. (A
 // context of package context that is canceled from outside has the Err
-// [context.Canceled], whatever the cause.) It has no deadline and no values. Make
-// one with NewEnding.
+// [context.Canceled], whatever the cause.) It has no deadline and no values.
+// Make one with NewEnding.
 type Ending struct {
 	done chan struct{} // closed when as is set
 
@@ -82,8 +82,8 @@ func (e *Ending) Value(key any) any {
 	return nil
 }
 
-// AfterFunc calls end when the context has ended. Package context calls AfterFunc
-// for each child context, and so needs no goroutine for it.
+// AfterFunc calls end when the context has ended. Package context calls
+// AfterFunc for each child context, and so needs no goroutine for it.
 func (e *Ending) AfterFunc(end func()) (stop func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

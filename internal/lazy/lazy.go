@@ -10,8 +10,8 @@ import (
 
 // Context is to be a field in the context of a task. Values and deadline are
 // the parent's. The first Done makes a standard cancel context inside. Package
-// context finds that by Value, so children attach to it without a goroutine, and
-// Cause works.
+// context finds that by Value, so children attach to it without a goroutine,
+// and Cause works.
 //
 // Whoever has it knows when the context is over, and says so first and calls
 // End second; Done looks whether it is over last. So a Done that races

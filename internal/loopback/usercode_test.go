@@ -24,8 +24,8 @@ func (g *gate) wait() { g.entered <- true; <-g.open }
 
 func current() *gate { g := <-gates; gates <- g; return g }
 
-// slowArgument waits when it is encoded, and slowResult when it is decoded, both
-// in the submitter.
+// slowArgument waits when it is encoded, and slowResult when it is decoded,
+// both in the submitter.
 type (
 	slowArgument struct{ slow bool }
 	slowResult   struct{}
@@ -56,8 +56,8 @@ var answer = concert.Register("loopback_test.answer", func(_ context.Context, v 
 	return v, nil
 })
 
-// TestUserCode_InInterface runs methods of values in interfaces where they delay
-// no other task.
+// TestUserCode_InInterface runs methods of values in interfaces where they
+// delay no other task.
 func TestUserCode_InInterface(t *testing.T) {
 	g := &gate{make(chan bool), make(chan struct{})}
 	gates <- g

@@ -1,5 +1,6 @@
-// Package page is the frame of this project's HTML pages: one file with everything in it, no scripts, nothing
-// fetched from anywhere, that looks right in light and dark, on paper and on a phone.
+// Package page is the frame of this project's HTML pages: one file with
+// everything in it, no scripts, nothing fetched from anywhere, that looks right
+// in light and dark, on paper and on a phone.
 package page
 
 import (

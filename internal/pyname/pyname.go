@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Check returns an error if where is not the name of a module, a colon, and the name
-// of a function there.
+// Check returns an error if where is not the name of a module, a colon, and the
+// name of a function there.
 func Check(where string) error {
 	module, name, ok := strings.Cut(where, ":")
 	switch {
@@ -98,8 +98,8 @@ func continues(r rune) bool {
 	return unicode.IsLetter(r) || unicode.In(r, unicode.Nl, unicode.Nd, unicode.Mn, unicode.Mc, unicode.Pc)
 }
 
-// endOfArguments returns the index after the parenthesis that closes the one at the
-// beginning of text, or -1. Parentheses in strings do not count.
+// endOfArguments returns the index after the parenthesis that closes the one at
+// the beginning of text, or -1. Parentheses in strings do not count.
 func endOfArguments(text string) int {
 	depth, quote := 0, ""
 	for i := 0; i < len(text); i++ {

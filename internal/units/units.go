@@ -1,4 +1,5 @@
-// Package units puts measured numbers into words, with three digits, in one way for all of the project.
+// Package units puts measured numbers into words, with three digits, in one way
+// for all of the project.
 package units
 
 import (
@@ -20,7 +21,8 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.3g %cB", f, "kMGTPE"[i])
 }
 
-// Duration is a time, as in "12.3 ms" or "4.56 s", and from a minute on as in "2m5s".
+// Duration is a time, as in "12.3 ms" or "4.56 s", and from a minute on as in
+// "2m5s".
 func Duration(d time.Duration) string {
 	if d >= time.Minute {
 		return d.Round(time.Second).String()

@@ -75,8 +75,9 @@ func (e *encoder) object(name string, v, x reflect.Value) error {
 	return e.held(v, x)
 }
 
-// encodeErrorIn appends x, the error in the interface v: the name of a sentinel,
-// or a value with the name of its type, or else the bytes of Errors.Encode.
+// encodeErrorIn appends x, the error in the interface v: the name of a
+// sentinel, or a value with the name of its type, or else the bytes of
+// Errors.Encode.
 func encodeErrorIn(e *encoder, v, x reflect.Value) error {
 	err := x.Interface().(error)
 	if name, ok := e.codec.errors.Name(err); ok {

@@ -15,9 +15,9 @@ type memory struct {
 	limit int // the most that used may be
 }
 
-// A value may need baseMemory bytes of memory, plus memoryPerByte bytes for each
-// byte of its encoding. A byte needs the most memory if it becomes a string
-// header or an entry of a map.
+// A value may need baseMemory bytes of memory, plus memoryPerByte bytes for
+// each byte of its encoding. A byte needs the most memory if it becomes a
+// string header or an entry of a map.
 const (
 	baseMemory    = 1 << 20
 	memoryPerByte = 64

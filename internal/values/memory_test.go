@@ -296,8 +296,8 @@ func TestMemory_Rules(t *testing.T) {
 	}
 }
 
-// TestMemory_Counted compares the memory that the decoder counts with the memory
-// that values have.
+// TestMemory_Counted compares the memory that the decoder counts with the
+// memory that values have.
 func TestMemory_Counted(t *testing.T) {
 	for name, v := range map[string]any{
 		"maps": map[string]int{"a": 1}, "large keys": map[[40]int]int{{}: 1}, "large elements": map[string]cached{"a": {}}, "entries": func() any {

@@ -151,9 +151,9 @@ func encodesAll(t reflect.Type) bool {
 
 var errNoPair = errors.New("no method")
 
-// of returns nil if the type itself has both methods. It returns errNoPair if it
-// does not have the first one, and otherwise what is wrong with the second one.
-// Methods of embedded fields do not count.
+// of returns nil if the type itself has both methods. It returns errNoPair if
+// it does not have the first one, and otherwise what is wrong with the second
+// one. Methods of embedded fields do not count.
 func (p *pair) of(t reflect.Type) error {
 	ptr := reflect.PointerTo(t)
 	switch {
@@ -167,8 +167,8 @@ func (p *pair) of(t reflect.Type) error {
 	return nil
 }
 
-// halfPair returns an error if the type has a method of a pair and not the other
-// one. The type must have no complete pair.
+// halfPair returns an error if the type has a method of a pair and not the
+// other one. The type must have no complete pair.
 func halfPair(t reflect.Type) error {
 	for _, p := range pairs {
 		if err := p.of(t); err != nil && err != errNoPair {

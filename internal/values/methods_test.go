@@ -160,8 +160,8 @@ type keeper struct{ b []byte }
 func (k keeper) MarshalBinary() ([]byte, error)  { return k.b, nil }
 func (k *keeper) UnmarshalBinary(b []byte) error { k.b = b; return nil }
 
-// TestMethods_Null calls MarshalCBOR and its reverse for every value, as null can
-// be what it returns.
+// TestMethods_Null calls MarshalCBOR and its reverse for every value, as null
+// can be what it returns.
 func TestMethods_Null(t *testing.T) {
 	for _, v := range []nullMap{nil, {"a": 1}} {
 		in := []*nullMap{&v, nil}

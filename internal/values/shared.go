@@ -7,16 +7,16 @@ import (
 )
 
 // This file encodes data that several pointers, slices, maps or interfaces of a
-// value refer to. A copy of the value has a copy of the data for each of these references.
-// So a small value can have a long encoding: if each of 25 levels refers twice to
-// the next level, the copy has the last level 33 million times.
+// value refer to. A copy of the value has a copy of the data for each of these
+// references. So a small value can have a long encoding: if each of 25 levels
+// refers twice to the next level, the copy has the last level 33 million times.
 //
 // The first sharedFrom bytes are encoded without a record of references, as it
-// costs time. From then on, the encoder remembers where in the encoding the data
-// of a reference is, and copies these bytes for another reference to the same
-// data. If almost all of the encoding is such copies, the value is refused. The
-// record is a table with room for one part in each slot: a new part may replace
-// another one, whose data is then encoded again.
+// costs time. From then on, the encoder remembers where in the encoding the
+// data of a reference is, and copies these bytes for another reference to the
+// same data. If almost all of the encoding is such copies, the value is
+// refused. The record is a table with room for one part in each slot: a new
+// part may replace another one, whose data is then encoded again.
 const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // bytes: shorter parts are not remembered
@@ -137,8 +137,8 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	return e.memory.spend(1, p.memory)
 }
 
-// copiesError is the error of a value whose encoding would be almost only copies
-// of the same data.
+// copiesError is the error of a value whose encoding would be almost only
+// copies of the same data.
 type copiesError struct {
 	typ         reflect.Type // of a part that is copied
 	copied, all int          // bytes

@@ -125,8 +125,8 @@ func TestShared_Random(t *testing.T) {
 	}
 }
 
-// TestShared_Share accepts many copies if there are other data, and a few copies
-// alone.
+// TestShared_Share accepts many copies if there are other data, and a few
+// copies alone.
 func TestShared_Share(t *testing.T) {
 	c := newCodec()
 	c.sharedFrom, c.maxCopied = 1, 10_000

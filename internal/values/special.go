@@ -38,8 +38,8 @@ func isSpecial(t reflect.Type) bool {
 var byContents = map[reflect.Type]bool{reflect.TypeFor[url.URL](): true}
 
 // encodeLocation appends an empty text for the zero Location, which is UTC. Any
-// other is an error. So is time.Local, although its fields may be zero: only the
-// variable itself is the zone of its process.
+// other is an error. So is time.Local, although its fields may be zero: only
+// the variable itself is the zone of its process.
 func encodeLocation(e *encoder, v reflect.Value) error {
 	if v.Addr().UnsafePointer() == unsafe.Pointer(time.Local) || !v.IsZero() {
 		return errors.New("a time.Location cannot be copied to another process: send its name, and load it there by time.LoadLocation")

@@ -54,8 +54,8 @@ func refuseZero(v reflect.Value) error {
 	return nil
 }
 
-// inexactRegexp returns an error if regexp.Compile would make a different regular
-// expression from its text.
+// inexactRegexp returns an error if regexp.Compile would make a different
+// regular expression from its text.
 func inexactRegexp(v reflect.Value) error {
 	if v.IsZero() {
 		return errors.New("the regular expression has not been compiled")
@@ -66,8 +66,8 @@ func inexactRegexp(v reflect.Value) error {
 	return nil
 }
 
-// Bounds of the memory of a compiled regular expression, in bytes. The limits of
-// package regexp/syntax allow that a part is repeated a thousand times. All
+// Bounds of the memory of a compiled regular expression, in bytes. The limits
+// of package regexp/syntax allow that a part is repeated a thousand times. All
 // copies of a class such as \pL have one table of up to 700 ranges. But if the
 // expression begins with ^, each of them may have several tables.
 const (
@@ -78,9 +78,9 @@ const (
 	maxRegexpReps = 1000
 )
 
-// regexpMemory returns a bound of the memory that compiling a regular expression
-// needs. It multiplies the numbers of all repetitions, as if they were nested.
-// It also counts those that are escaped or in a class.
+// regexpMemory returns a bound of the memory that compiling a regular
+// expression needs. It multiplies the numbers of all repetitions, as if they
+// were nested. It also counts those that are escaped or in a class.
 func regexpMemory(expr []byte) int {
 	once, reps := regexpBase+regexpByte*len(expr), 1
 	begins := false

@@ -48,8 +48,8 @@ func TestStandard_Userinfo(t *testing.T) {
 	}
 }
 
-// TestStandard_SystemNumber copies error numbers and signal numbers, and refuses
-// those of another system.
+// TestStandard_SystemNumber copies error numbers and signal numbers, and
+// refuses those of another system.
 func TestStandard_SystemNumber(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[syscall.Errno]())

@@ -3,9 +3,9 @@ package values
 import "reflect"
 
 // User code, in this file, means methods that coders call, other than the quick
-// methods of standardMethods. Methods of the standard library that are not quick
-// count as user code too: for 10 bytes, UnmarshalText of a regular expression can
-// need 8 MB of memory and 30 ms.
+// methods of standardMethods. Methods of the standard library that are not
+// quick count as user code too: for 10 bytes, UnmarshalText of a regular
+// expression can need 8 MB of memory and 30 ms.
 
 // errorPackages are the packages of the standard library whose error types have
 // methods that return soon and do not panic.

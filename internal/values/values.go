@@ -66,15 +66,15 @@
 // Bytes are not trusted. Decode compares a length with the number of remaining
 // bytes before it allocates memory. Nesting is limited to [MaxDepth]. A decoded
 // value has at most 1 MiB of memory, plus 64 bytes for each byte of its
-// encoding. Memory that a type's own methods allocate is not counted, except for
-// a regular expression: for it, a bound of its memory is counted.
+// encoding. Memory that a type's own methods allocate is not counted, except
+// for a regular expression: for it, a bound of its memory is counted.
 //
 // Some values need more memory than that, because most of it is zero and not
 // encoded: unexported fields, fields that a tag excludes, maps with few
 // entries. Encode counts the memory of a copy with the same code as Decode. If
-// the memory exceeds the bound, Encode appends zero bytes to the encoding, 1 for
-// each 64 bytes that exceed it. So Decode accepts every encoding that Encode
-// returns.
+// the memory exceeds the bound, Encode appends zero bytes to the encoding, 1
+// for each 64 bytes that exceed it. So Decode accepts every encoding that
+// Encode returns.
 package values
 
 import (
@@ -140,8 +140,8 @@ func New(errors Errors) *Codec {
 	return c
 }
 
-// Encode appends the encoding of *p to b. If Errors.Encode calls it, nested says
-// within which error; else it is nil.
+// Encode appends the encoding of *p to b. If Errors.Encode calls it, nested
+// says within which error; else it is nil.
 func (c *Codec) Encode(b []byte, p reflect.Value, nested any) ([]byte, error) {
 	return c.EncodeWithin(Work{}, b, p, nested)
 }

@@ -518,8 +518,8 @@ func TestTypeText(t *testing.T) {
 	}
 }
 
-// TestDescribe: types have the same description if and only if values of one can
-// be decoded as the other.
+// TestDescribe: types have the same description if and only if values of one
+// can be decoded as the other.
 func TestDescribe(t *testing.T) {
 	type tree struct {
 		Kids  [2]*tree

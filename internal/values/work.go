@@ -8,8 +8,9 @@ import (
 
 // Work bounds the work of one Encode or Decode. The zero value sets no bound.
 type Work struct {
-	// Small ends the work with ErrLarge as soon as the value proves to be large.
-	// The caller can then encode or decode the value on a goroutine of its own.
+	// Small ends the work with ErrLarge as soon as the value proves to be
+	// large. The caller can then encode or decode the value on a goroutine of
+	// its own.
 	Small bool
 	// Over, unless nil, ends the work soon after it becomes true, with ErrOver.
 	Over *atomic.Bool
@@ -23,9 +24,9 @@ var (
 )
 
 // A value is small if its encoding has at most SmallBytes bytes and smallParts
-// parts. A part is a struct, an element of a slice, an array or a map, and so on.
-// Encode copies the bytes of numbers and texts quickly, so smallCopied bytes are
-// still small for it.
+// parts. A part is a struct, an element of a slice, an array or a map, and so
+// on. Encode copies the bytes of numbers and texts quickly, so smallCopied
+// bytes are still small for it.
 const (
 	SmallBytes  = 64 << 10
 	smallCopied = 256 << 10
@@ -75,7 +76,8 @@ func bounded(err error) bool {
 }
 
 // Large reports whether the value in an argument has many parts or bytes, for
-// encoders that do not know Work. It inspects only as much as a small value has.
+// encoders that do not know Work. It inspects only as much as a small value
+// has.
 func Large(v reflect.Value) bool {
 	s := size{parts: smallParts, bytes: smallCopied}
 	return !s.add(v)

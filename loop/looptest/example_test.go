@@ -8,7 +8,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// A mistake that needs an unlucky interleaving: an await between the look at a balance and its change.
+// A mistake that needs an unlucky interleaving: an await between the look at a
+// balance and its change.
 func ExampleFind() {
 	found := looptest.Find(context.Background(), 1000, func(ctx context.Context, g *loop.Group) error {
 		balance := 100

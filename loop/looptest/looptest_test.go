@@ -12,7 +12,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// semaphore is the textbook's mistake: it looks first, and awaits before it says that it waits.
+// semaphore is the textbook's mistake: it looks first, and awaits before it
+// says that it waits.
 type semaphore struct {
 	free    int
 	waiting []*loop.Event
@@ -64,7 +65,8 @@ func inside(acquire func(context.Context) error, release func()) func(context.Co
 	}
 }
 
-// TestPlanted: a lost wake-up in a naive semaphore is found, and found again by its seed; the real one has none.
+// TestPlanted: a lost wake-up in a naive semaphore is found, and found again by
+// its seed; the real one has none.
 func TestPlanted(t *testing.T) {
 	naive := func(ctx context.Context, g *loop.Group) error {
 		s := semaphore{free: 1}
@@ -126,7 +128,8 @@ func (r *recorder) Helper()                           {}
 func (r *recorder) Name() string                      { return "TestOfUser" }
 func (r *recorder) Errorf(format string, args ...any) { r.failure = fmt.Sprintf(format, args...) }
 
-// TestExplore: what fails is said with its seed and how to have it again; a panic is a failure, too.
+// TestExplore: what fails is said with its seed and how to have it again; a
+// panic is a failure, too.
 func TestExplore(t *testing.T) {
 	r := &recorder{TB: t}
 	if looptest.Explore(r, 10, func(ctx context.Context, g *loop.Group) error { panic("boom") }) {

@@ -1,6 +1,6 @@
-// Package conformance_test holds package python to the conformance suite. It has
-// a directory of its own as it takes most of a minute, so that it runs at the same
-// time as the other tests of package python.
+// Package conformance_test holds package python to the conformance suite. It
+// has a directory of its own as it takes most of a minute, so that it runs at
+// the same time as the other tests of package python.
 package conformance_test
 
 import (
@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestConformance runs the suite on interpreters with one thread each, and on one
-// interpreter with several threads. The functions of the suite are in
+// TestConformance runs the suite on interpreters with one thread each, and on
+// one interpreter with several threads. The functions of the suite are in
 // testdata/conformance.py.
 func TestConformance(t *testing.T) {
 	if testing.Short() {

@@ -153,8 +153,8 @@ func dirFlag(flags *flag.FlagSet) *string {
 	return flags.String("dir", "concertd", "`DIRECTORY` of the keyring and the stored data")
 }
 
-// keyring opens the keyring in a directory. It creates a missing keyring, and reports
-// that on the error output, because the directory may be misspelled.
+// keyring opens the keyring in a directory. It creates a missing keyring, and
+// reports that on the error output, because the directory may be misspelled.
 func keyring(dir string, errOut io.Writer) (*server.Keyring, error) {
 	dir = filepath.Join(dir, "keyring")
 	_, missing := os.Stat(dir)

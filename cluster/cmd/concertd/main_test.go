@@ -35,7 +35,8 @@ func concertd(t *testing.T, args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// serving is a server that runs until stop is called, which waits until it has ended.
+// serving is a server that runs until stop is called, which waits until it has
+// ended.
 func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -78,7 +79,8 @@ func serving(t *testing.T, args ...string) (url string, stop func() int) {
 	return url, stop
 }
 
-// TestServe: who has a key works with a server, which keeps what it has when it is stopped and started again.
+// TestServe: who has a key works with a server, which keeps what it has when it
+// is stopped and started again.
 func TestServe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "one")
 	access := func(role, name string) cluster.Access {

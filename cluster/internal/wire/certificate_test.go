@@ -42,8 +42,8 @@ func certify(t testing.TB, authority *ecdsa.PrivateKey, role, key string) []byte
 	return c
 }
 
-// TestVerifier_Certificate: a worker takes the tasks of clients and admins that its
-// authority has certified, whichever it has checked before, and no others.
+// TestVerifier_Certificate: a worker takes the tasks of clients and admins that
+// its authority has certified, whichever it has checked before, and no others.
 func TestVerifier_Certificate(t *testing.T) {
 	authority, other := newAuthority(t), newAuthority(t)
 	pair, public := newKey(t)

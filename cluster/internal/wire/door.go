@@ -13,14 +13,14 @@ const (
 )
 
 // ClientAPI is how the requests of clients and workers to JetStream begin,
-// instead of "$JS.API": those are answered, in an account that has no streams, by
-// "not enabled".
+// instead of "$JS.API": those are answered, in an account that has no streams,
+// by "not enabled".
 const ClientAPI = "concert.api"
 
-// Knock is a request to a server by the holder of a key. The answer has the role
-// of the key. Servers make all consumers for clients and workers, since the
-// holder of a right to make consumers can have them deliver to any subject. A
-// Knock asks for at most one of these:
+// Knock is a request to a server by the holder of a key. The answer has the
+// role of the key. Servers make all consumers for clients and workers, since
+// the holder of a right to make consumers can have them deliver to any subject.
+// A Knock asks for at most one of these:
 //
 //   - Session: the SessionConsumer of a stream, for a client
 //   - Contract: what TaskConsumer is, for a worker. The servers also store the
@@ -45,9 +45,9 @@ type Welcome struct {
 	States   []State   `cbor:"6,keyasint,omitempty"` // for an Audit: of its tasks, in their order
 }
 
-// Resend is a request to a server by a worker: the session of a client that waits
-// for a task with an id is to get the result that is kept of that id. So workers
-// need not read the kept results of clients.
+// Resend is a request to a server by a worker: the session of a client that
+// waits for a task with an id is to get the result that is kept of that id. So
+// workers need not read the kept results of clients.
 type Resend struct {
 	Client  string `cbor:"1,keyasint"`
 	Number  string `cbor:"2,keyasint"`
@@ -62,12 +62,13 @@ type Resent struct {
 
 // Pull is a request to a server by a worker: the consumer of a contract, or of
 // the cancellations, is to deliver messages at a DeliverSubject of the worker's
-// key. A status ends them, as for a request to the consumer: see ADR-13 of NATS.
+// key. A status ends them, as for a request to the consumer: see ADR-13 of
+// NATS.
 //
 // A worker does not ask the consumer itself: messages that answer a request to
-// another account end with the first empty one without headers, as NATS takes that
-// for the end. Any client can publish such a message, and the tasks behind it
-// would be held by no worker until their leases end.
+// another account end with the first empty one without headers, as NATS takes
+// that for the end. Any client can publish such a message, and the tasks behind
+// it would be held by no worker until their leases end.
 type Pull struct {
 	Stream   string        `cbor:"1,keyasint"` // TaskStream or CancelStream
 	Consumer string        `cbor:"2,keyasint"`

@@ -68,7 +68,8 @@ type Post struct {
 	Subject string
 }
 
-// Seal returns the messages of tasks, which are signed together if there is a signer.
+// Seal returns the messages of tasks, which are signed together if there is a
+// signer.
 func Seal(posts []Post, signer *Signer) ([][]byte, error) {
 	msgs, subjects := make([][]byte, len(posts)), make([]string, len(posts))
 	for i := range posts {
@@ -147,10 +148,10 @@ func (e *Envelope) read(msg []byte) error {
 	})
 }
 
-// Open is the reverse of Seal for one message. A task that has to be signed is one
-// by the client whose name it bears, whose key has a certificate by the verifier's
-// Authority, if there is one. The signature of one that is signed is checked in
-// any case.
+// Open is the reverse of Seal for one message. A task that has to be signed is
+// one by the client whose name it bears, whose key has a certificate by the
+// verifier's Authority, if there is one. The signature of one that is signed is
+// checked in any case.
 func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: version or flags are unknown", ErrEnvelope)

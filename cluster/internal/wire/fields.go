@@ -6,9 +6,12 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What is said of every task, an Envelope, an Outcome or a Hint, is fields with numbers, in the wire format of Protocol Buffers
-// (protobuf.dev/programming-guides/encoding). Zeros are left out, and a reader skips what it does not know: so programs of different versions
-// understand each other. Made and read by hand it takes a tenth of the time of CBOR by reflection, in which the rest is that is said seldom.
+// What is said of every task, an Envelope, an Outcome or a Hint, is fields with
+// numbers, in the wire format of Protocol Buffers
+// (protobuf.dev/programming-guides/encoding). Zeros are left out, and a reader
+// skips what it does not know: so programs of different versions understand
+// each other. Made and read by hand it takes a tenth of the time of CBOR by
+// reflection, in which the rest is that is said seldom.
 
 // fields is a message that is being made.
 type fields []byte
@@ -37,7 +40,8 @@ func (f *fields) truth(n protowire.Number, v bool) {
 	}
 }
 
-// eachField gives take the fields of a message: its bytes, which are the message's own, or its number. Of one that comes twice the last one counts.
+// eachField gives take the fields of a message: its bytes, which are the
+// message's own, or its number. Of one that comes twice the last one counts.
 func eachField(msg []byte, take func(n protowire.Number, bytes []byte, number int64)) error {
 	for len(msg) > 0 {
 		n, kind, used := protowire.ConsumeTag(msg)

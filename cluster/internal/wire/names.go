@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The streams and buckets, and who writes and reads each. OWNER is the public key
-// of the worker, or Anyone where servers do not ask for keys: a worker with a key
-// can publish to the subjects with its own key only.
+// The streams and buckets, and who writes and reads each. OWNER is the public
+// key of the worker, or Anyone where servers do not ask for keys: a worker with
+// a key can publish to the subjects with its own key only.
 //
 //	CONCERT_TASKS      concert.task.CONTRACT.CLIENT               clients --> workers, one consumer for each contract
 //	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER       workers --> one session of a client, until it has taken it
@@ -52,9 +52,9 @@ const (
 // keys.
 const Anyone = "anyone"
 
-// CancelPrefix is what the subjects of cancellations begin with; the rest is the
-// client. CanceledPrefix is what the subjects begin with at which the stream of
-// cancellations publishes what it has stored.
+// CancelPrefix is what the subjects of cancellations begin with; the rest is
+// the client. CanceledPrefix is what the subjects begin with at which the
+// stream of cancellations publishes what it has stored.
 const (
 	CancelPrefix   = "concert.cancel"
 	CanceledPrefix = "concert.canceled"
@@ -74,7 +74,8 @@ func TaskSubject(contract, client string) string { return taskPrefix + contract 
 
 const taskPrefix = "concert.task."
 
-// ResultSubject is where the result of a task goes: to the session that waits for it or, if the task has an id of its own, to be kept.
+// ResultSubject is where the result of a task goes: to the session that waits
+// for it or, if the task has an id of its own, to be kept.
 func ResultSubject(id TaskID) string {
 	if id.Session == "" {
 		return "concert.kept." + id.Client + "." + id.Number
@@ -97,8 +98,8 @@ func ResultID(subject string) (id TaskID, ok bool) {
 // ArgumentName returns a new name of a large argument of a client.
 func ArgumentName(client string) string { return client + "." + Random() }
 
-// ResultName returns a new name of a large result for a client, which a worker of
-// an owner stores.
+// ResultName returns a new name of a large result for a client, which a worker
+// of an owner stores.
 func ResultName(client, owner string) string { return client + "." + owner + "." + Random() }
 
 // LoadSubject returns the subject of a part of a large argument or result.
@@ -122,14 +123,14 @@ func isLoad(client, name string, tokens int) bool {
 	return len(parts) == tokens && parts[0] == client && !slices.ContainsFunc(parts, invalid)
 }
 
-// HintSubject returns the subject of hints by workers of an owner about the tasks
-// of a session.
+// HintSubject returns the subject of hints by workers of an owner about the
+// tasks of a session.
 func HintSubject(client, session, owner string) string {
 	return "concert.hint." + client + "." + session + "." + owner
 }
 
-// ReportSubject returns the subject at which the servers take the hints of workers
-// of an owner from the holder of the owner's key. They publish them at
+// ReportSubject returns the subject at which the servers take the hints of
+// workers of an owner from the holder of the owner's key. They publish them at
 // HintSubject: what comes from the account of one key by a service goes to the
 // account of another one only by way of a server.
 func ReportSubject(client, session, owner string) string {
@@ -166,8 +167,8 @@ func WorkerID(owner string) string { return owner + "." + Random() }
 // OwnsWorker reports whether id is the id of a worker of an owner.
 func OwnsWorker(owner, id string) bool { return strings.HasPrefix(id, owner+".") }
 
-// AdvertSubject returns the subject at which the servers take the adverts of the
-// worker with an id from the holder of its owner's key, and store them in
+// AdvertSubject returns the subject at which the servers take the adverts of
+// the worker with an id from the holder of its owner's key, and store them in
 // WorkerBucket. An empty message removes the worker.
 func AdvertSubject(id string) string { return "concert.advert." + id }
 
@@ -190,7 +191,8 @@ func PullSubject(key string) string { return "concert.pull." + key }
 // messages that a Pull asks for.
 func DeliverSubject(key, to string) string { return "concert.deliver." + key + "." + to }
 
-// TaskID names a task. One that its submitter has given an id has no session: its number is a hash of that.
+// TaskID names a task. One that its submitter has given an id has no session:
+// its number is a hash of that.
 type TaskID struct {
 	Client  string
 	Session string
@@ -214,7 +216,8 @@ func (id *TaskID) take(n protowire.Number, b []byte) {
 	}
 }
 
-// Key is the id as a key of a bucket, and as the id by which the server drops what is published twice.
+// Key is the id as a key of a bucket, and as the id by which the server drops
+// what is published twice.
 func (id TaskID) Key() string {
 	if id.Session == "" {
 		return id.Client + ".kept." + id.Number
@@ -222,21 +225,25 @@ func (id TaskID) Key() string {
 	return id.Client + "." + id.Session + "." + id.Number
 }
 
-// YieldSubject is where it is said how often a task was given back, which is the message of that number and time, in Unix nanoseconds, for a contract.
+// YieldSubject is where it is said how often a task was given back, which is
+// the message of that number and time, in Unix nanoseconds, for a contract.
 func YieldSubject(contract string, sequence uint64, time int64) string {
 	return fmt.Sprintf("concert.yield.%s.%d.%d", contract, sequence, time)
 }
 
-// TryKey names one submission of a task: a task with an id of its own may be submitted, canceled, and submitted again. By it the session
-// says that it does not want it any more, and the servers know what is published twice.
+// TryKey names one submission of a task: a task with an id of its own may be
+// submitted, canceled, and submitted again. By it the session says that it does
+// not want it any more, and the servers know what is published twice.
 func TryKey(client, session, try string) string { return client + "." + session + "." + try }
 
-// Cancellation is what a client says of a submission that it does not want any more.
+// Cancellation is what a client says of a submission that it does not want any
+// more.
 func Cancellation(client, session, try string) (subject string, body []byte) {
 	return CancelPrefix + "." + client, []byte(session + "." + try)
 }
 
-// CanceledKey is the TryKey that a cancellation of a client names; not ok if it names none.
+// CanceledKey is the TryKey that a cancellation of a client names; not ok if it
+// names none.
 func CanceledKey(client string, body []byte) (key string, ok bool) {
 	session, try, ok := strings.Cut(string(body[:min(len(body), LongestCancel+1)]), ".")
 	if !ok || !ValidToken(client) || !ValidToken(session) || !ValidToken(try) {
@@ -260,7 +267,8 @@ func Digest(text string) string {
 	return lower32.EncodeToString(sum[:])[:26]
 }
 
-// ValidToken reports whether s may be a token of a subject, and a part of a key.
+// ValidToken reports whether s may be a token of a subject, and a part of a
+// key.
 func ValidToken(s string) bool {
 	if s == "" || len(s) > 64 {
 		return false

@@ -18,14 +18,15 @@ var passing = []error{
 	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,
 }
 
-// The codes of errors that are called "unavailable" and stay: JetStream is not enabled, on the server or for the account.
+// The codes of errors that are called "unavailable" and stay: JetStream is not
+// enabled, on the server or for the account.
 const (
 	notEnabled           = 10076
 	notEnabledForAccount = 10039
 )
 
-// Passing reports whether an error is transient: no server answered, the servers are
-// electing a leader, or the queue of a stream is full.
+// Passing reports whether an error is transient: no server answered, the
+// servers are electing a leader, or the queue of a stream is full.
 func Passing(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.Code == 429 {

@@ -15,10 +15,13 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A signature takes 30 microseconds, and to check one 65, which is more than all else that is done for a quick task. So tasks that are
-// sent together are signed together: their digests are the leaves of a Merkle tree (RFC 6962, as Certificate Transparency and Go's checksum database
-// have it), whose root is signed. Each message has what proves that it is in the tree, so each can be checked without the others; and of those that come to
-// one worker the signature is checked once.
+// A signature takes 30 microseconds, and to check one 65, which is more than
+// all else that is done for a quick task. So tasks that are sent together are
+// signed together: their digests are the leaves of a Merkle tree (RFC 6962, as
+// Certificate Transparency and Go's checksum database have it), whose root is
+// signed. Each message has what proves that it is in the tree, so each can be
+// checked without the others; and of those that come to one worker the
+// signature is checked once.
 //
 //	message 1 --+
 //	            +--+
@@ -28,7 +31,8 @@ import (
 //	            +--+
 //	message 4 --+
 
-// together is how many messages one signature is for at most: a proof has 32 bytes for each doubling.
+// together is how many messages one signature is for at most: a proof has 32
+// bytes for each doubling.
 const together = 64
 
 // sealEnd is what each signed message ends with, after the proof.
@@ -40,7 +44,8 @@ type Signer struct {
 	certificate []byte // of the key: see Certify
 }
 
-// NewSigner returns one for a key with its certificate. The library of keys makes the private key anew for each signature.
+// NewSigner returns one for a key with its certificate. The library of keys
+// makes the private key anew for each signature.
 func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	seed, err := pair.Seed()
 	if err != nil {
@@ -108,7 +113,8 @@ func leaf(msg []byte, subject string) tlog.Hash {
 	return tlog.RecordHash(append(append(text, msg...), subject...))
 }
 
-// signedText is what the signature is of: nothing else that is signed with such a key begins like it.
+// signedText is what the signature is of: nothing else that is signed with such
+// a key begins like it.
 func signedText(size int64, root tlog.Hash) []byte {
 	return fmt.Appendf(nil, "concert: %d tasks, %x", size, root[:])
 }
@@ -145,7 +151,9 @@ func proofLength(index, size int) (n int) {
 	return n
 }
 
-// Verifier checks signatures and the certificates of keys, and remembers those that were right. Its zero value is ready to use; its method is safe for concurrent use.
+// Verifier checks signatures and the certificates of keys, and remembers those
+// that were right. Its zero value is ready to use; its method is safe for
+// concurrent use.
 type Verifier struct {
 	// Authority is the key by which the certificates are of keys that may sign
 	// tasks. With nil any key may.

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// TestSealTogether: of tasks that are signed together each can be checked by itself, and nothing of it can be put to another use.
+// TestSealTogether: of tasks that are signed together each can be checked by
+// itself, and nothing of it can be put to another use.
 func TestSealTogether(t *testing.T) {
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -40,7 +41,8 @@ func TestSealTogether(t *testing.T) {
 		if want := (n + together - 1) / together; len(v.right) != want {
 			t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.right), n, want)
 		}
-		// Now that the signature is known, what is in the tree still is, and what is not is not.
+		// Now that the signature is known, what is in the tree still is, and
+		// what is not is not.
 		for i, msg := range msgs {
 			if _, err := v.Open(msg, TaskSubject("other", public), true); !errors.Is(err, ErrEnvelope) {
 				t.Fatalf("%d of %d, to another subject: %v", i, n, err)
@@ -69,7 +71,8 @@ func TestSealTogether(t *testing.T) {
 	}
 }
 
-// TestVerifier: a signature of another key is not known for being that of this one, and it remembers only so many.
+// TestVerifier: a signature of another key is not known for being that of this
+// one, and it remembers only so many.
 func TestVerifier(t *testing.T) {
 	v := &Verifier{}
 	var keys [2]string
@@ -129,7 +132,8 @@ func TestProofLength(t *testing.T) {
 	}
 }
 
-// BenchmarkSeal is what it takes to sign a task, and to check it, by how many are signed together.
+// BenchmarkSeal is what it takes to sign a task, and to check it, by how many
+// are signed together.
 func BenchmarkSeal(b *testing.B) {
 	key, err := nkeys.CreateUser()
 	if err != nil {

@@ -17,5 +17,6 @@ func mustMode[M any](m M, err error) M {
 // Marshal encodes what is said seldom.
 func Marshal(v any) ([]byte, error) { return encoder.Marshal(v) }
 
-// Unmarshal decodes what was said so, which is nested little, as nothing in it is what users made.
+// Unmarshal decodes what was said so, which is nested little, as nothing in it
+// is what users made.
 func Unmarshal(b []byte, v any) error { return decoder.Unmarshal(b, v) }

@@ -38,8 +38,9 @@ const (
 	yieldBytes    = 256                 // likewise
 )
 
-// Setup makes the streams that a cluster consists of, or changes them to be as they should, with so many replicas each. Workers that
-// have said nothing for the time silence are forgotten.
+// Setup makes the streams that a cluster consists of, or changes them to be as
+// they should, with so many replicas each. Workers that have said nothing for
+// the time silence are forgotten.
 func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
 	for _, c := range []jetstream.StreamConfig{
 		{
@@ -125,8 +126,9 @@ func Replicas(ctx context.Context, js jetstream.JetStream) (int, error) {
 	return tasks.CachedInfo().Config.Replicas, nil
 }
 
-// SessionConsumer is the consumer, of ResultStream or KeptStream, by which a session of a client gets its results: all of those that are
-// addressed to it, or those of the client's tasks with ids from now on.
+// SessionConsumer is the consumer, of ResultStream or KeptStream, by which a
+// session of a client gets its results: all of those that are addressed to it,
+// or those of the client's tasks with ids from now on.
 func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
 		Durable:       session, // or it would be on one server only, whatever the stream is
@@ -140,8 +142,8 @@ func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 }
 
 // TaskConsumer is the consumer of TaskStream by which the workers of a contract
-// get their tasks. A task whose worker says nothing of it for the time lease goes
-// to another one.
+// get their tasks. A task whose worker says nothing of it for the time lease
+// goes to another one.
 func TaskConsumer(contract string, lease time.Duration) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: contract, FilterSubject: TaskSubject(contract, "*"),
@@ -150,8 +152,8 @@ func TaskConsumer(contract string, lease time.Duration) jetstream.ConsumerConfig
 	}
 }
 
-// ReplayConsumer is a new consumer of CancelStream, by which one worker reads all
-// cancellations.
+// ReplayConsumer is a new consumer of CancelStream, by which one worker reads
+// all cancellations.
 func ReplayConsumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Name: Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: ReplayIdle,

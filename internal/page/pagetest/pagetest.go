@@ -1,4 +1,5 @@
-// Package pagetest looks at a page of this project with a browser without a window.
+// Package pagetest looks at a page of this project with a browser without a
+// window.
 package pagetest
 
 import (
@@ -18,8 +19,9 @@ import (
 // browsers are names of Chromium, those without a user interface first.
 var browsers = []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"}
 
-// Check has a browser draw the page on a desktop and on a phone, in light and dark, and as it is printed, and
-// fails the test if something is cut off, too small, or hard to read. Without a browser the test is skipped.
+// Check has a browser draw the page on a desktop and on a phone, in light and
+// dark, and as it is printed, and fails the test if something is cut off, too
+// small, or hard to read. Without a browser the test is skipped.
 func Check(t *testing.T, text string) {
 	t.Helper()
 	if m := regexp.MustCompile(`(?i)<script|<link|<iframe|(src|href)\s*=|@import|url\(`).FindString(text); m != "" {
@@ -78,8 +80,9 @@ type sight struct {
 	Problems     []string
 }
 
-// script looks at every piece of text: its size as drawn, its place, and its contrast to what is behind it, by
-// WCAG 2.2, 1.4.3. What is inside of something that scrolls may reach beyond it.
+// script looks at every piece of text: its size as drawn, its place, and its
+// contrast to what is behind it, by WCAG 2.2, 1.4.3. What is inside of
+// something that scrolls may reach beyond it.
 const script = `<script>
 function parts(c) { return c.match(/[\d.]+/g).map(Number) }
 function luminance(c) {
