@@ -20,6 +20,7 @@ import (
 
 	"concert"
 	"concert/goroutines"
+	"concert/internal/race"
 	"concert/trace"
 )
 
@@ -205,7 +206,7 @@ func TestMillion(t *testing.T) {
 // TestMillionLines holds as many to the format.
 func TestMillionLines(t *testing.T) {
 	tasks := 500_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		tasks /= 20
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "trace.json"))
