@@ -105,7 +105,7 @@ func (e *DeadlockError) locate(t *Task) {
 			frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 			for {
 				f, more := frames.Next()
-				if !strings.HasPrefix(f.Function, "concert/loop.") {
+				if !inPackage(f.Function) {
 					w.At = fmt.Sprintf("%s:%d", f.File, f.Line)
 					return
 				}

@@ -27,6 +27,26 @@ func (o *origin) look(skip int) {
 	o.site = pcs[0]
 }
 
+// packagePath is the import path of this package, which depends on the name of
+// the module.
+var packagePath = reflect.TypeFor[Loop]().PkgPath()
+
+// inPackage reports whether a function, given by its name in a stack, belongs
+// to this package.
+func inPackage(function string) bool { return strings.HasPrefix(function, packagePath+".") }
+
+// functionName returns the name of a function or a method expression, as it
+// appears in stacks.
+func functionName(fn any) string { return runtime.FuncForPC(entry(fn)).Name() }
+
+func functionNames(fns ...any) []string {
+	names := make([]string, len(fns))
+	for i, fn := range fns {
+		names[i] = functionName(fn)
+	}
+	return names
+}
+
 // describe returns the function's name, as package.Function, and the place
 // where the coroutine was started, or that of its function, as file:line.
 func (o *origin) describe() (name, place string) {

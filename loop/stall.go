@@ -152,6 +152,7 @@ func (l *Loop) culprit(visitor bool) string {
 		return ""
 	}
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
+	portalRun := functionName((*Portal).Run) + "+"
 	// If its goroutine has got other labels meanwhile, it is one without.
 	for _, mine := range []func(record string) bool{
 		func(record string) bool { return strings.Contains(record, label) },
@@ -159,7 +160,7 @@ func (l *Loop) culprit(visitor bool) string {
 	} {
 		found := ""
 		for record := range strings.SplitSeq(profile.String(), "\n\n") {
-			if visitor != strings.Contains(record, "concert/loop.(*Portal).Run+") || !visitor && !mine(record) {
+			if visitor != strings.Contains(record, portalRun) || !visitor && !mine(record) {
 				continue
 			}
 			stack := holding(record)
@@ -178,23 +179,24 @@ func (l *Loop) culprit(visitor bool) string {
 // holding returns the stack of a coroutine, from the record of a profile, or ""
 // if that is of something else, or of one that does not have the baton.
 func holding(record string) string {
+	starts, waiting := startFunctions(), waitFunctions()
 	var frames []stackFrame // the innermost first
 	begun, waits := false, false
 	for line := range strings.Lines(record) {
 		f, ok := frame(line)
 		switch {
 		case !ok || begun: // what is further out is no business of the coroutine's
-		case slices.Contains(begins, f.function):
+		case slices.Contains(starts, f.function):
 			begun = true
 		default:
 			frames = append(frames, f)
-			waits = waits || slices.Contains(pauses, f.function)
+			waits = waits || slices.Contains(waiting, f.function)
 		}
 	}
 	if waits || !begun && len(frames) < deepest {
 		return ""
 	}
-	for n := len(frames); n > 0 && strings.HasPrefix(frames[n-1].function, "concert/loop."); n-- {
+	for n := len(frames); n > 0 && inPackage(frames[n-1].function); n-- {
 		frames = frames[:n-1] // how it was called
 	}
 	var stack strings.Builder
@@ -208,16 +210,19 @@ func holding(record string) string {
 // cuts off.
 const deepest = 100
 
-// begins are the functions that call that of a coroutine, and pauses those that
-// a coroutine is in which does not have the baton.
-var (
-	begins = []string{"concert/loop.(*Task).run", "concert/loop.(*Loop).enter", "concert/loop.(*Portal).Run"}
-	pauses = []string{
-		"concert/loop.caller.parkLocked", "concert/loop.(*Task).yield", "concert/loop.(*Task).finish", "concert/loop.(*Loop).joinLocked",
-		"concert/loop.(*Task).comeBack", "concert/loop.Block", "concert/loop.(*releaser).Release", "concert/loop.accept",
-		"concert/loop.(*conn).Read", "concert/loop.(*conn).Write", "concert/loop.(*connection).finish",
-	}
-)
+// startFunctions returns the names of the functions that call the function of a
+// coroutine.
+func startFunctions() []string {
+	return functionNames((*Task).run, (*Loop).enter, (*Portal).Run)
+}
+
+// waitFunctions returns the names of the functions in which a coroutine is that
+// does not hold the scheduler lock.
+func waitFunctions() []string {
+	return functionNames(caller.parkLocked, (*Task).yield, (*Task).finish, (*Loop).joinLocked,
+		(*Task).comeBack, Block, (*releaser).Release, accept,
+		(*conn).Read, (*conn).Write, (*connection).finish)
+}
 
 type stackFrame struct{ function, place string }
 
