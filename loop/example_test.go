@@ -487,18 +487,3 @@ func ExampleDeadlockError() {
 	// a waits in Task.Wait for b
 	// b waits in Task.Wait for a
 }
-
-// Who is there, and what they do.
-func ExampleLoop_Tree() {
-	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
-		g.Go(func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) }).SetName("client %d", 7)
-		loop.Current(ctx).SetName("main")
-		loop.Sleep(ctx, time.Minute)
-		fmt.Print(loop.Of(ctx).Tree())
-		return nil
-	})
-	// Output:
-	// loop: 2 coroutines
-	// main (loop/example_test.go:489): runs
-	//     client 7 (loop/example_test.go:490): waits in Sleep, 1m0s
-}
