@@ -1,0 +1,253 @@
+package loop
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Tree returns the loop's coroutines as text, one a line, each below the one in
+// whose group it is: its name, where it was started, and what it does or waits
+// for since when. Any goroutine may call it.
+//
+//	loop: 3 coroutines
+//	main.run (app/main.go:31): waits in WithGroup for its children, 1.2s
+//	    client 7 (app/main.go:40): is outside in Conn.Read, 3ms
+//	    main.tick (app/main.go:35): waits in Sleep, 800ms
+func (l *Loop) Tree() string {
+	l.mu.Lock()
+	rows := make([]row, 0, l.live)
+	l.eachLocked(func(t *Task, depth int) bool {
+		rows = append(rows, t.rowLocked(depth))
+		return true
+	})
+	l.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d coroutines\n", l.opts.Name, len(rows))
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", r.depth), r.name, shorten(r.place), r.does())
+	}
+	return b.String()
+}
+
+// row is a coroutine in the tree, and what can be said of it without the lock.
+type row struct {
+	depth       int
+	name, place string
+	state       state
+	begun       bool
+	op          op
+	on          string // what it waits for, or ""
+	since       time.Duration
+}
+
+func (t *Task) rowLocked(depth int) row {
+	r := row{depth: depth, name: t.nameLocked(), place: t.place(), state: t.state, begun: t.begun, op: t.op, since: t.loop.elapsed() - t.since}
+	if t.state == parked {
+		r.on = t.onLocked()
+	}
+	return r
+}
+
+func (r *row) does() string {
+	switch since := r.since.Round(time.Millisecond); r.state {
+	case running:
+		return "runs"
+	case ready:
+		if !r.begun {
+			return "is to begin"
+		}
+		return "is ready"
+	case outside:
+		return fmt.Sprintf("is outside in %s, %s", r.op, since)
+	case parked:
+		return fmt.Sprintf("waits in %s%s, %s", r.op, r.on, since)
+	}
+	return "has ended"
+}
+
+// onLocked says for what a parked coroutine waits, as the rest of a sentence.
+func (t *Task) onLocked() string {
+	switch on := t.on.(type) {
+	case *Group:
+		return " for its children"
+	case *Task:
+		return " for " + on.nameLocked()
+	case *Mutex:
+		if holder := on.holder.Load(); holder != nil {
+			return ", which " + holder.nameLocked() + " holds"
+		}
+	}
+	return ""
+}
+
+// eachLocked calls fn for each coroutine of the loop, parents first, until it
+// returns false.
+func (l *Loop) eachLocked(fn func(t *Task, depth int) bool) {
+	for s := l.root; s != nil; s = s.right {
+		if !s.eachLocked(0, fn) {
+			return
+		}
+	}
+}
+
+func (s *scope) eachLocked(depth int, fn func(t *Task, depth int) bool) bool {
+	if s == &s.task.ctx {
+		if !fn(s.task, depth) {
+			return false
+		}
+		depth++
+	}
+	// The newest is the first in the list.
+	below := s.first
+	for below != nil && below.right != nil {
+		below = below.right
+	}
+	for ; below != nil; below = below.left {
+		if !below.eachLocked(depth, fn) {
+			return false
+		}
+	}
+	return true
+}
+
+// op is a function that is given a coroutine's context, for messages; in a
+// byte, as each coroutine has one.
+type op uint8
+
+const (
+	opRun op = iota
+	opWithGroup
+	opWithCancel
+	opWithTimeout
+	opWithDeadline
+	opShield
+	opNow
+	opCurrent
+	opYield
+	opSleep
+	opAfter
+	opBlock
+	opOffload
+	opTaskWait
+	opFutureResult
+	opEventWait
+	opMutexLock
+	opMutexTryLock
+	opSemaphoreAcquire
+	opCondWait
+	opCondLock
+	opQueuePut
+	opQueueGet
+	opPortal
+	opConn
+	opConnRead
+	opConnWrite
+	opServe
+)
+
+// String is the function's name.
+func (o op) String() string { return opNames[o] }
+
+var opNames = [...]string{
+	opRun:              "Run",
+	opWithGroup:        "WithGroup",
+	opWithCancel:       "WithCancel",
+	opWithTimeout:      "WithTimeout",
+	opWithDeadline:     "WithDeadline",
+	opShield:           "Shield",
+	opNow:              "Now",
+	opCurrent:          "Current",
+	opYield:            "Yield",
+	opSleep:            "Sleep",
+	opAfter:            "Group.After",
+	opBlock:            "Block",
+	opOffload:          "Offload",
+	opTaskWait:         "Task.Wait",
+	opFutureResult:     "Future.Result",
+	opEventWait:        "Event.Wait",
+	opMutexLock:        "Mutex.Lock",
+	opMutexTryLock:     "Mutex.TryLock",
+	opSemaphoreAcquire: "Semaphore.Acquire",
+	opCondWait:         "Cond.Wait",
+	opCondLock:         "Cond.Wait for its lock",
+	opQueuePut:         "Queue.Put",
+	opQueueGet:         "Queue.Get",
+	opPortal:           "Portal for its Close",
+	opConn:             "Conn",
+	opConnRead:         "Conn.Read",
+	opConnWrite:        "Conn.Write",
+	opServe:            "Serve",
+}
+
+// origin is where coroutines come from: their function, and who started them.
+type origin struct {
+	function uintptr // its code pointer, or 0
+	site     uintptr // who started it, or 0
+
+	once        sync.Once
+	name, place string // for people, once they were asked for
+}
+
+// entry returns the code pointer of a function.
+func entry(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
+
+// look takes down the one who is skip calls above the caller of look.
+func (o *origin) look(skip int) {
+	var pcs [1]uintptr
+	runtime.Callers(skip+1, pcs[:])
+	o.site = pcs[0]
+}
+
+// packagePath is the import path of this package, which depends on the name of
+// the module.
+var packagePath = reflect.TypeFor[Loop]().PkgPath()
+
+// inPackage reports whether a function, given by its name in a stack, belongs
+// to this package.
+func inPackage(function string) bool { return strings.HasPrefix(function, packagePath+".") }
+
+// functionName returns the name of a function or a method expression, as it
+// appears in stacks.
+func functionName(fn any) string { return runtime.FuncForPC(entry(fn)).Name() }
+
+func functionNames(fns ...any) []string {
+	names := make([]string, len(fns))
+	for i, fn := range fns {
+		names[i] = functionName(fn)
+	}
+	return names
+}
+
+// describe returns the function's name, as package.Function, and the place
+// where the coroutine was started, or that of its function, as file:line.
+func (o *origin) describe() (name, place string) {
+	o.once.Do(func() { o.name, o.place = o.called(), o.where() })
+	return o.name, o.place
+}
+
+func (o *origin) called() string {
+	f := runtime.FuncForPC(o.function)
+	if f == nil {
+		return "a coroutine"
+	}
+	name := f.Name()
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	return strings.TrimSuffix(strings.ReplaceAll(name, "[...]", ""), "-fm")
+}
+
+func (o *origin) where() string {
+	if o.site != 0 {
+		if f, _ := runtime.CallersFrames([]uintptr{o.site}).Next(); f.File != "" {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
+	if f := runtime.FuncForPC(o.function); f != nil {
+		file, line := f.FileLine(o.function)
+		return fmt.Sprintf("%s:%d", file, line)
+	}
+	return "unknown"
+}
