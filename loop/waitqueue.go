@@ -1,52 +1,5 @@
 package loop
 
-import "math/rand/v2"
-
-// line is a queue of coroutines that are ready, linked through Task.next. If
-// they are to be taken at random they are in a slice instead.
-type line struct {
-	first, last *Task
-	n           int
-
-	random *rand.Rand // or nil
-	all    []*Task
-}
-
-func (q *line) push(t *Task) {
-	if q.random != nil {
-		q.all = append(q.all, t)
-		q.n++
-		return
-	}
-	t.next = nil
-	if q.last == nil {
-		q.first = t
-	} else {
-		q.last.next = t
-	}
-	q.last = t
-	q.n++
-}
-
-func (q *line) pop() *Task {
-	if q.random != nil {
-		i := q.random.IntN(q.n)
-		q.n--
-		t := q.all[i]
-		q.all[i], q.all[q.n] = q.all[q.n], nil
-		q.all = q.all[:q.n]
-		return t
-	}
-	t := q.first
-	q.first = t.next
-	if q.first == nil {
-		q.last = nil
-	}
-	t.next = nil
-	q.n--
-	return t
-}
-
 // waiters is a queue of parked coroutines, first come first served, linked
 // through Task.before and Task.behind. It belongs to the one who has the baton.
 // One that was canceled is still in it until it has had the baton, and is
