@@ -375,3 +375,22 @@ func Now(ctx context.Context) time.Time {
 	l := runs(ctx, opNow).task().loop
 	return l.epoch.Add(l.elapsed())
 }
+
+// expose is for a scope with a stranger above, which may have ended just now,
+// and whose goroutine has not told us yet.
+func (s *scope) expose() {
+	l := s.task.loop
+	var above []*stranger
+	l.mu.Lock()
+	for up := s; up != nil && up.exposed; up = up.above {
+		if up.ear != nil {
+			above = append(above, up.ear)
+		}
+	}
+	l.mu.Unlock()
+	for _, ear := range above {
+		if ear.ctx.Err() != nil {
+			ear.tell()
+		}
+	}
+}

@@ -132,22 +132,3 @@ func (c caller) attend() *stranger {
 	}
 	return c.task().loop.listen(c.task(), c.foreign)
 }
-
-// expose is for a scope with a stranger above, which may have ended just now,
-// and whose goroutine has not told us yet.
-func (s *scope) expose() {
-	l := s.task.loop
-	var above []*stranger
-	l.mu.Lock()
-	for up := s; up != nil && up.exposed; up = up.above {
-		if up.ear != nil {
-			above = append(above, up.ear)
-		}
-	}
-	l.mu.Unlock()
-	for _, ear := range above {
-		if ear.ctx.Err() != nil {
-			ear.tell()
-		}
-	}
-}
