@@ -202,38 +202,3 @@ func Of(ctx context.Context) *Loop {
 
 // String returns the loop's name.
 func (l *Loop) String() string { return l.opts.Name }
-
-// Block calls fn, which may block, outside of the loop: other coroutines run in
-// the meantime. When fn has returned and it is the coroutine's turn again,
-// Block returns the error of fn. fn must not use data of the loop, nor call
-// functions of this package with ctx.
-//
-// Block cannot end fn. If fn can end with a context, pass ctx to it. Block
-// corresponds to to_thread in Python's asyncio. For CPU-bound functions,
-// [Offload] is better, because an executor limits how many run concurrently.
-func Block(ctx context.Context, fn func() error) error {
-	c, err := awaits(ctx, opBlock)
-	if err != nil {
-		return err
-	}
-	t := c.task()
-	t.leave(opBlock, nil, nil)
-	defer t.comeBack()
-	return fn()
-}
-
-// Offload runs fn(ctx, arg) on an executor, and waits for the outcome while
-// other coroutines run. It is for functions that would hold the loop for long.
-// The executor may be any: goroutines, processes, Python. If ctx ends, the task
-// is canceled, and Offload returns the cause at once.
-//
-// A coroutine can await a future of any executor: Result with the coroutine's
-// context lets other coroutines run, and so do all waits of package concert.
-// Offload is Submit and Result.
-func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
-	if _, err := awaits(ctx, opOffload); err != nil {
-		var zero Out
-		return zero, err
-	}
-	return concert.Submit(ctx, ex, fn, arg).Result(ctx)
-}

@@ -227,19 +227,3 @@ func (c *carrier) Value(key any) any {
 	}
 	return (*values).Value(key)
 }
-
-// releaser lets waits of package concert go on outside of the loop.
-type releaser Task
-
-// Release calls fn outside of the loop, if the coroutine runs, and else just
-// calls it.
-func (r *releaser) Release(fn func()) {
-	t := (*Task)(r)
-	if t.loop.current.Load() != t {
-		fn()
-		return
-	}
-	t.leave(opBlock, nil, nil)
-	defer t.comeBack()
-	fn()
-}

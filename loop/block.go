@@ -1,0 +1,126 @@
+package loop
+
+import (
+	"context"
+
+	"concert"
+)
+
+// Block calls fn, which may block, outside of the loop: other coroutines run in
+// the meantime. When fn has returned and it is the coroutine's turn again,
+// Block returns the error of fn. fn must not use data of the loop, nor call
+// functions of this package with ctx.
+//
+// Block cannot end fn. If fn can end with a context, pass ctx to it. Block
+// corresponds to to_thread in Python's asyncio. For CPU-bound functions,
+// [Offload] is better, because an executor limits how many run concurrently.
+func Block(ctx context.Context, fn func() error) error {
+	c, err := awaits(ctx, opBlock)
+	if err != nil {
+		return err
+	}
+	t := c.task()
+	t.leave(opBlock, nil, nil)
+	defer t.comeBack()
+	return fn()
+}
+
+// Offload runs fn(ctx, arg) on an executor, and waits for the outcome while
+// other coroutines run. It is for functions that would hold the loop for long.
+// The executor may be any: goroutines, processes, Python. If ctx ends, the task
+// is canceled, and Offload returns the cause at once.
+//
+// A coroutine can await a future of any executor: Result with the coroutine's
+// context lets other coroutines run, and so do all waits of package concert.
+// Offload is Submit and Result.
+func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
+	if _, err := awaits(ctx, opOffload); err != nil {
+		var zero Out
+		return zero, err
+	}
+	return concert.Submit(ctx, ex, fn, arg).Result(ctx)
+}
+
+// blocker takes a coroutine out of the loop for something that blocks and can
+// be stopped. It belongs to the coroutine.
+type blocker struct {
+	scope   *scope
+	derived *derived // if the context is one that package context has made, else nil
+}
+
+type derived struct {
+	caller caller
+	detach func() bool   // of caller.foreign, while it blocks, or nil
+	ended  chan struct{} // closed when stop has returned
+}
+
+func blockerOf(c caller) blocker {
+	b := blocker{scope: c.scope}
+	if c.foreign != nil || c.shielded {
+		b.derived = &derived{caller: c}
+	}
+	return b
+}
+
+func (b *blocker) caller() caller {
+	if b.derived != nil {
+		return b.derived.caller
+	}
+	return caller{scope: b.scope}
+}
+
+// start leaves the loop, until end. If the context ends meanwhile, stop is
+// called; if it has ended before, its cause is returned, and there is nothing
+// to end.
+func (b *blocker) start(op op, stop interrupter) error {
+	t := b.scope.task
+	t.check(op)
+	c := b.caller()
+	if err := c.await(); err != nil {
+		return err
+	}
+	if c.foreign != nil {
+		b.derived.attend(stop)
+	}
+	t.leave(op, c.in(), stop)
+	return nil
+}
+
+// attend has stop called when the foreign context ends.
+func (d *derived) attend(stop interrupter) {
+	ended := make(chan struct{})
+	d.ended = ended
+	d.detach = context.AfterFunc(d.caller.foreign, func() {
+		stop.interrupt()
+		close(ended)
+	})
+}
+
+// end comes back into the loop, when stop is not running any more. It returns
+// the cause if the context has ended.
+func (b *blocker) end() error {
+	if d := b.derived; d != nil && d.detach != nil {
+		if !d.detach() {
+			<-d.ended
+		}
+		d.detach, d.ended = nil, nil
+	}
+	b.scope.task.comeBack()
+	return b.caller().ended()
+}
+
+// releaser lets waits of package concert go on outside of the loop.
+type releaser Task
+
+// Release calls fn outside of the loop, if the coroutine runs, and else just
+// calls it.
+func (r *releaser) Release(fn func()) {
+	t := (*Task)(r)
+	if t.loop.current.Load() != t {
+		fn()
+		return
+	}
+	t.leave(opBlock, nil, nil)
+	defer t.comeBack()
+	fn()
+}
