@@ -2,7 +2,6 @@ package loop
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -269,21 +268,6 @@ func (s *scope) Value(key any) any {
 
 // String is for %v.
 func (s *scope) String() string { return "context of coroutine " + s.task.String() }
-
-// errLeft is the cause of contexts that have been left.
-var errLeft = errors.New("loop: the context's function has returned")
-
-// errCanceled is the cause where none was given.
-var errCanceled error = canceled("loop: canceled")
-
-// canceled is the cause of an end that is as good as context.Canceled.
-type canceled string
-
-// Error is the text.
-func (e canceled) Error() string { return string(e) }
-
-// Is makes it context.Canceled for errors.Is.
-func (e canceled) Is(target error) bool { return target == context.Canceled }
 
 // WithCancel returns a context for the calling coroutine. It ends when cancel
 // is called, with the argument as its cause, or when ctx ends. A nil cause

@@ -3,11 +3,8 @@ package loop
 import (
 	"context"
 	"errors"
-	"reflect"
 	"sync/atomic"
 	"time"
-
-	"concert"
 )
 
 // A Group has coroutines as its children, and ends after all of them. See
@@ -81,9 +78,6 @@ func (g *Group) do(body func() error) error {
 	}
 	return g.echo // if the end has come from outside
 }
-
-// errDone is the cause for background children to end, and for those of Cancel.
-var errDone error = canceled("loop: the group is done")
 
 // join waits until the children have ended: first those that are waited for,
 // then, canceled, the rest.
@@ -244,72 +238,87 @@ func (g *Group) failed(err error, t *Task) {
 	}
 }
 
-// siblingFailed is the cause with which a context of a group ends after a
-// failure.
-type siblingFailed struct {
-	who string
-	err error
-}
-
-// Error says who failed and how. Only here is the error of the program asked
-// for its text: its method may fail, or not return.
-func (e *siblingFailed) Error() string {
-	return "loop: canceled, because " + e.who + " failed: " + concert.ErrorText(e.err)
-}
-
-// Is makes it context.Canceled for errors.Is.
-func (e *siblingFailed) Is(target error) bool { return target == context.Canceled }
-
-// methodTime is how long the methods of an error may take that the loop asks.
-const methodTime = time.Second
-
-// isEcho calls echoes for errors of the program, whose methods may panic, end
-// their goroutine or not return. An error with such a method is no echo.
-func isEcho(err, cause error) bool {
-	if !hasMethods(err) && !hasMethods(cause) {
-		return echoes(err, cause) // it calls none
-	}
-	echo, _ := concert.CallApart(methodTime, func() bool { return echoes(err, cause) })
-	return echo
-}
-
-// hasMethods reports whether an error has a method that echoes calls.
-func hasMethods(err error) bool {
-	switch err.(type) {
-	case canceled, *siblingFailed:
-		return false // those of this package return at once
-	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
-		return true
-	}
-	return false
-}
-
-// echoes reports whether an error says no more than that a context has ended
-// with a cause. Of one that joins several all have to; a panic says more.
-func echoes(err, cause error) bool {
-	switch e := err.(type) {
-	case *concert.PanicError:
-		return false
-	case interface{ Unwrap() []error }:
-		for _, err := range e.Unwrap() {
-			if !echoes(err, cause) {
-				return false
-			}
+// Gather runs the functions as coroutines, concurrently, and returns their
+// values in order. The first error cancels the others, as in [WithGroup].
+// Gather returns when all have ended. After an error, it returns the errors
+// joined, and no values.
+func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) ([]T, error) {
+	values := make([]T, len(fns))
+	err := WithGroup(ctx, func(_ context.Context, g *Group) error {
+		for i, fn := range fns {
+			g.spawn(plain(func(ctx context.Context) (err error) {
+				values[i], err = fn(ctx)
+				return err
+			}), entry(fn), 0)
 		}
-		return true
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	if says(err, cause) || says(err, context.Canceled) || says(err, context.DeadlineExceeded) && says(cause, context.DeadlineExceeded) {
-		return true
-	}
-	below := errors.Unwrap(err)
-	return below != nil && echoes(below, cause)
+	return values, nil
 }
 
-// says is errors.Is without what the error wraps.
-func says(err, target error) bool {
-	if reflect.ValueOf(target).Comparable() && reflect.ValueOf(err).Comparable() && err == target {
-		return true
+// Outcome is the value and the error that a function returned.
+type Outcome[T any] struct {
+	Value T
+	Err   error
+}
+
+// Outcomes runs the functions as coroutines, concurrently, and returns their
+// outcomes in order. An error does not cancel the others, but the end of ctx
+// does. It corresponds to asyncio's gather with return_exceptions.
+func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) []Outcome[T] {
+	outcomes := make([]Outcome[T], len(fns))
+	tasks := make([]*Task, len(fns))
+	WithGroup(ctx, func(_ context.Context, g *Group) error {
+		for i, fn := range fns {
+			tasks[i] = g.spawn(plain(func(ctx context.Context) (err error) {
+				outcomes[i].Value, err = fn(ctx)
+				return err
+			}), entry(fn), 0)
+			tasks[i].contained = true
+		}
+		return nil
+	})
+	for i, t := range tasks {
+		outcomes[i].Err = t.err // also a panic, or that it never began
 	}
-	e, ok := err.(interface{ Is(error) bool })
-	return ok && e.Is(target)
+	return outcomes
+}
+
+// First runs the functions as coroutines, concurrently. It returns the number
+// and the result of the one that ends first. The others are canceled, and have
+// ended when First returns; an error of theirs is lost. If ctx ends first, the
+// number is that of the first function that returns. First panics without
+// functions.
+func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) (i int, v T, err error) {
+	if len(fns) == 0 {
+		panic("loop: First without functions")
+	}
+	var first *Task
+	var values = make([]T, len(fns))
+	tasks := make([]*Task, len(fns))
+	WithGroup(ctx, func(_ context.Context, g *Group) error {
+		for i, fn := range fns {
+			tasks[i] = g.spawn(plain(func(ctx context.Context) (err error) {
+				defer func() {
+					if first == nil {
+						first = tasks[i]
+						g.Cancel()
+					}
+				}()
+				values[i], err = fn(ctx)
+				return err
+			}), entry(fn), 0)
+			tasks[i].contained = true
+		}
+		return nil
+	})
+	for i, t := range tasks {
+		if t == first {
+			return i, values[i], t.err
+		}
+	}
+	return 0, v, tasks[0].err // none has begun
 }
