@@ -15,6 +15,7 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/goroutines"
+	"concert/internal/race"
 )
 
 // What has led to answers that were wrong and sure of themselves, or to worse.
@@ -45,7 +46,7 @@ func sound(t *testing.T, r *choose.Report) {
 func TestSomeInputsFail(t *testing.T) {
 	bad := errors.New("bad input")
 	counts := []int{2, 3, 5, 10, 20, 50}
-	if raceEnabled {
+	if race.Enabled {
 		counts = []int{3, 20} // the race detector is slow, and these are about other things
 	}
 	for _, n := range counts {
@@ -79,7 +80,7 @@ func TestRandomTimes(t *testing.T) {
 	for _, mean := range []time.Duration{30 * time.Millisecond, 200 * time.Millisecond, time.Second} {
 		wrong := 0
 		repeats := 10
-		if raceEnabled {
+		if race.Enabled {
 			repeats = 2
 		}
 		for seed := range uint64(repeats) {

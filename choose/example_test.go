@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"slices"
 	"time"
 
 	"concert"
@@ -58,20 +57,4 @@ func ExampleCommand() {
 	used, err := choose.Command(exec.Command("sleep", "0.05"))
 	fmt.Println(used.Wall >= 50*time.Millisecond, used.CPU < 25*time.Millisecond, err)
 	// Output: true true <nil>
-}
-
-func ExampleAdaptive() {
-	limit := choose.Adaptive(&choose.AdaptiveOptions{Most: 64})
-	ex := goroutines.New(0, &goroutines.Options{Limit: limit})
-	defer ex.Close()
-	ask := func(context.Context, int) (int, error) {
-		time.Sleep(time.Millisecond) // as if for a server
-		return 0, nil
-	}
-	for range concert.Map(context.Background(), ex, ask, slices.Values(make([]int, 2000))) {
-	}
-	for _, d := range limit.Decisions()[:1] {
-		fmt.Println(d.From < d.To, d.Why)
-	}
-	// Output: true the beginning
 }

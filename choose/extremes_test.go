@@ -9,9 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"concert"
 	"concert/choose"
-	"concert/goroutines"
 )
 
 // TestRun_Extremes: the largest numbers in the options are numbers as others;
@@ -44,28 +42,4 @@ func TestRun_Extremes(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestAdaptive_Extremes: a limit without a bound is one, and grows.
-func TestAdaptive_Extremes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		work := func(context.Context, int) (int, error) { time.Sleep(time.Millisecond); return 0, nil }
-		for _, opts := range []choose.AdaptiveOptions{
-			{Most: math.MaxInt}, {Most: math.MaxInt, Start: math.MaxInt}, {Most: math.MaxInt, Least: math.MaxInt},
-		} {
-			opts.CPU = func() time.Duration { return 0 }
-			limit := choose.Adaptive(&opts)
-			ex := goroutines.New(0, &goroutines.Options{Limit: limit})
-			n := 0
-			for _, err := range concert.MapUnordered(t.Context(), ex, work, numbers(2000)) {
-				if n++; err != nil {
-					t.Error(err)
-				}
-			}
-			if n != 2000 || limit.Now() < 1 || ex.Width() < 1 {
-				t.Errorf("%d results, limit %d, width %d", n, limit.Now(), ex.Width())
-			}
-			ex.Close()
-		}
-	})
 }

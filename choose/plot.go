@@ -89,7 +89,7 @@ func (r *Report) curves() *chart {
 	}
 	for _, v := range ticks(y) {
 		at := y.at(v)
-		c.Rows = append(c.Rows, gridRow{left, right, at, left - 6, at + 4, number(v)})
+		c.Rows = append(c.Rows, gridRow{left, right, at, left - 6, at + 4, units.Number(v)})
 	}
 	for n := 1; n <= highest; n *= 2 {
 		c.Columns = append(c.Columns, label{x.at(float64(n)), bottom + 18, fmt.Sprint(n)})
@@ -104,7 +104,7 @@ func (r *Report) curves() *chart {
 			m := mark{
 				X: x.at(float64(p.Level)), Y: y.at(p.Rate.Middle), Low: y.at(p.Rate.Low), High: y.at(p.Rate.High),
 				Interval: p.Rate.Confidence > 0, Chosen: r.chosen(p),
-				Text: fmt.Sprintf("%s: %s a second, %s", at(name, p.Level), number(p.Rate.Middle), spelled(p.Gain)),
+				Text: fmt.Sprintf("%s: %s a second, %s", at(name, p.Level), units.Number(p.Rate.Middle), spelled(p.Gain)),
 			}
 			m.Shape = symbol(i, m.X, m.Y, 3.5)
 			s.Marks = append(s.Marks, m)

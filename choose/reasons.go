@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"concert/internal/units"
 	"fmt"
 	"math"
 )
@@ -25,7 +26,7 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 	if n := float64(t.report.Machine.Processors); p.Knows(CPUTime) && p.CPU > 0 {
 		room := n / p.CPU.Seconds()
 		got := chosen.rate().Middle
-		line := fmt.Sprintf("With %s each, %s %s room for %s a second; %s were done", length(p.CPU), count(int(n), "processor"), plural(int(n), "has", "have"), number(room), number(got))
+		line := fmt.Sprintf("With %s each, %s %s room for %s a second; %s were done", length(p.CPU), count(int(n), "processor"), plural(int(n), "has", "have"), units.Number(room), units.Number(got))
 		switch {
 		case got > 1.2*room:
 			line += ": under load a task takes less CPU time than alone"

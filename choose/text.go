@@ -55,7 +55,7 @@ func (r *Report) Table() string {
 		if p.Split != nil {
 			took = length(p.Split.CPU + p.Split.Wait + p.Split.Queue)
 		}
-		line(mark, p.Model, fmt.Sprint(p.Level), number(p.Rate.Middle), gain, took, p.Split.bar())
+		line(mark, p.Model, fmt.Sprint(p.Level), units.Number(p.Rate.Middle), gain, took, p.Split.bar())
 	}
 	if split {
 		b.WriteString("\n  n: tasks at a time. A task: C computes, w waits, q queues for its turn.\n")

@@ -2,8 +2,6 @@ package choose
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -21,34 +19,6 @@ func length(d time.Duration) string {
 		return fmt.Sprintf("%d ns", d.Nanoseconds())
 	}
 	return units.Duration(d)
-}
-
-// digits is a number above 0 with three digits, without what comes to nothing
-// after the point.
-func digits(x float64) string {
-	if x <= 0 || math.IsInf(x, 0) || math.IsNaN(x) {
-		return "0"
-	}
-	after := max(0, 2-int(math.Floor(math.Log10(x))))
-	s := strconv.FormatFloat(x, 'f', min(after, 6), 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
-
-// number is a count, which may be large.
-func number(x float64) string {
-	switch {
-	case x >= 1e9:
-		return digits(x/1e9) + " billion"
-	case x >= 1e6:
-		return digits(x/1e6) + " million"
-	case x >= 1000:
-		s := strconv.Itoa(int(math.Round(x)))
-		return s[:len(s)-3] + "," + s[len(s)-3:]
-	}
-	return digits(x)
 }
 
 // spelled is a gain with its interval.

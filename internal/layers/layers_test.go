@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"concert/goroutines":      {"concert", "concert/internal/lazy", "concert/internal/option"},
 	"concert/loop":            {"concert", "concert/internal/option"},
 	"concert/loop/looptest":   {"concert/loop"},
+	"concert/adaptive":        {"concert", "concert/internal/option", "concert/internal/units"},
 	"concert/choose":          {"concert", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
 	"concert/choose/models":   {"concert", "concert/choose", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
 	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term",
@@ -42,6 +43,7 @@ var allowed = map[string][]string{
 	"concert/internal/pythontest":    {}, // for tests
 	"concert/internal/isolated":      {}, // for tests
 	"concert/internal/sharedtest":    {}, // for tests
+	"concert/internal/race":          {}, // for tests
 	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
 	"concert/executortest":           {"concert", "concert/progress", "concert/trace"},
@@ -136,7 +138,7 @@ func TestImports(t *testing.T) {
 }
 
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", ".", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./trace", "./executortest") {
+	for _, p := range list(t, "-deps", ".", "./adaptive", "./goroutines", "./processes", "./python", "./progress", "./download", "./choose/models", "./trace", "./executortest") {
 		if !p.Standard && (p.Module == nil || !slices.Contains(modules, p.Module.Path)) {
 			t.Errorf("the library depends on %s", p.ImportPath)
 		}

@@ -4,7 +4,9 @@ package units
 
 import (
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -44,4 +46,32 @@ func Times(x float64) string {
 		digits = 0
 	}
 	return strconv.FormatFloat(x, 'f', digits, 64) + "x"
+}
+
+// Number is a positive number, as in "0.25", "16.1", "3,210" or "3.21 million".
+func Number(x float64) string {
+	switch {
+	case x >= 1e9:
+		return digits(x/1e9) + " billion"
+	case x >= 1e6:
+		return digits(x/1e6) + " million"
+	case x >= 1000:
+		s := strconv.Itoa(int(math.Round(x)))
+		return s[:len(s)-3] + "," + s[len(s)-3:]
+	}
+	return digits(x)
+}
+
+// digits is a positive number with three digits, without zeros at the end of
+// its fraction.
+func digits(x float64) string {
+	if x <= 0 || math.IsInf(x, 0) || math.IsNaN(x) {
+		return "0"
+	}
+	after := max(0, 2-int(math.Floor(math.Log10(x))))
+	s := strconv.FormatFloat(x, 'f', min(after, 6), 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
 }

@@ -31,3 +31,14 @@ func TestTimes(t *testing.T) {
 		}
 	}
 }
+
+func TestNumber(t *testing.T) {
+	for x, want := range map[float64]string{
+		-1: "0", 0: "0", 0.0123456: "0.0123", 0.25: "0.25", 16.14: "16.1", 288.06: "288", 3210: "3,210",
+		3_213_000: "3.21 million", 5e9: "5 billion",
+	} {
+		if got := Number(x); got != want {
+			t.Errorf("Number(%v) = %q, want %q", x, got, want)
+		}
+	}
+}

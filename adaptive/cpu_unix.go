@@ -1,13 +1,13 @@
 //go:build unix
 
-package choose
+package adaptive
 
 import (
 	"syscall"
 	"time"
 )
 
-// processCPU is the CPU time that this process has used.
+// processCPU returns the CPU time that this process has used.
 func processCPU() time.Duration {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {

@@ -1,0 +1,408 @@
+// Package adaptive has a concurrency limit that tunes itself: it measures the
+// throughput of a pool, and moves to the lowest limit with the highest
+// throughput.
+//
+//	ex := goroutines.New(0, &goroutines.Options{Limit: adaptive.New(nil)})
+//
+// It is for a pool that runs for long, on work whose best concurrency is
+// unknown or changes, such as requests to a server. For a batch of the same
+// work, package concert/choose measures once and recommends a fixed number.
+//
+// # How the limit is found
+//
+// The limit counts the tasks that succeed during a window of time. Then it
+// tries another limit for a window, and keeps the one with the higher
+// throughput. It is always in one of three phases:
+//
+//	climbing   doubles the limit while that increases throughput by 20% or more;
+//	           then it holds
+//	holding    waits for some windows, and then tries 50% more or 25% fewer, in turn
+//	trying     keeps a higher limit if throughput increases by at least 6% of the
+//	           increase of the limit (3% for 50% more);
+//	           keeps a lower limit if throughput decreases by at most 6% of the
+//	           decrease of the limit; otherwise it returns to the old limit
+//
+// After a success it tries the same direction again with the next window. After
+// a failure it holds for twice as many windows as before, at most 8. After
+// failures in both directions the steps are half as large, at least 12.5% up
+// and 6.25% down. So it settles at the lowest limit that does as much as a
+// higher one.
+//
+// If throughput changes by a quarter at the same limit, the conditions have
+// changed. Then it tries again at once: a lower limit if throughput has
+// decreased, and a higher one if it has increased.
+//
+// # Windows
+//
+// A window consists of batches of results. A batch has one result for each
+// worker, and at least 8. The window begins after the results of the tasks that
+// started under the old limit. It ends when the variation of the batches shows
+// on which side of a bound the throughput is, and after 600 results in any
+// case. So a large difference is detected soon, and a small one takes longer.
+//
+// A limit is not raised while all processors are busy, or while clearly fewer
+// tasks run than the limit allows: then something else restricts throughput.
+// If few tasks run, a lower limit must increase throughput; otherwise the limit
+// would be too low when there are more tasks again. Pauses, in which no task
+// runs, do not count.
+//
+// Failed tasks do not count, so the limit does not rise if a server refuses
+// requests. The limit considers throughput and not latency. If two limits have
+// the same throughput, it takes the lower one, whose tasks wait less.
+package adaptive
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"time"
+
+	"concert"
+	"concert/internal/option"
+	"concert/internal/units"
+)
+
+// Limit adjusts the number of concurrent tasks of one pool. It implements
+// goroutines.Limit. Its methods may be called concurrently.
+type Limit struct {
+	opts Options
+
+	mu sync.Mutex
+	// Guarded by mu:
+	limit     int // in force; differs from home while another limit is tried
+	home      int // the best limit so far
+	phase     phase
+	homeRate  throughput // at home; its rate is 0 if it is unknown
+	pause     int        // windows until the next try
+	nextPause int        // windows to hold after a try that fails
+	up        bool       // the next try is of a higher limit
+	step      float64    // of the next try up, as a share of home
+	refused   bool       // the last try, in the other direction, failed
+	measured  bool       // there was a window to compare with
+	lull      bool       // the try began while few tasks ran
+	running   int        // tasks
+	skip      int        // results to ignore: their tasks started under the old limit
+	window    window
+	decisions []Decision // the last ones, the oldest first
+}
+
+// phase is what a Limit does: climbing leads to holding, holding to trying and
+// trying to holding.
+type phase uint8
+
+const (
+	climbing phase = iota
+	holding
+	trying
+)
+
+// Options configures a Limit. Nil and the zero value stand for the defaults.
+type Options struct {
+	// Min is the lowest limit. Zero means 1. Values above 1<<24 count as
+	// 1<<24.
+	Min int
+
+	// Max is the highest limit. Zero means 256, or Min if that is higher.
+	// Values above 1<<24 count as 1<<24.
+	Max int
+
+	// Start is the first limit. Zero means GOMAXPROCS. A value outside of the
+	// range from Min to Max counts as the nearest value of the range.
+	Start int
+
+	// CPU returns the CPU time that the tasks have used so far. The limit
+	// compares it to the elapsed time, and does not rise while all processors
+	// are busy. Nil means the CPU time of this process. If that is unknown, as
+	// on Windows, the processors never count as busy.
+	CPU func() time.Duration
+
+	// OnDecision, if set, is called with each decision. It is called on the
+	// goroutine of a task, with a lock held. So it must return soon, and must
+	// not call methods of the Limit.
+	OnDecision func(Decision)
+}
+
+// Decision is a change of a Limit, or a try that did not lead to a change.
+type Decision struct {
+	Time time.Time
+	From int     // the limit before the decision
+	To   int     // the limit after the decision
+	Rate float64 // the throughput at From, in successful tasks per second
+	Why  string  // for example "gained 48%" or "lost 2%"
+}
+
+// String returns the decision as text, such as "8 -> 16: gained 48%, at 812 a
+// second".
+func (d Decision) String() string {
+	return fmt.Sprintf("%d -> %d: %s, at %s a second", d.From, d.To, d.Why, units.Number(d.Rate))
+}
+
+const (
+	defaultMax = 256
+	highestMax = 1 << 24
+
+	climbGain    = 1.2   // throughput after a doubling, as a multiple, that continues the climb
+	largestStep  = 0.5   // up; a step down is half as large
+	smallestStep = 0.125 // up
+	worthShare   = 0.06  // of the change of the limit: what throughput must gain, or may lose
+	changed      = 1.25  // throughput at the same limit, as a multiple, that shows new conditions
+	lullGain     = 1.05  // throughput, as a multiple, that a lower limit must reach if few tasks run
+
+	busyProcessors = 0.9  // the share of CPU time at which all processors count as busy
+	busyWorkers    = 0.75 // the share of the limit below which few tasks run
+
+	minPause = 2 // windows
+	maxPause = 8
+
+	smoothing = 0.3 // the weight of a new window in the throughput at home
+
+	keptDecisions = 100
+)
+
+// New returns a Limit. A nil opts stands for the defaults. New panics if a
+// number in opts is negative, or if Min is above Max.
+func New(opts *Options) *Limit {
+	l := &Limit{nextPause: minPause, up: true, step: largestStep}
+	if opts != nil {
+		l.opts = *opts
+	}
+	o := &l.opts
+	option.NotNegative("adaptive: New", "Options.Min", o.Min)
+	option.NotNegative("adaptive: New", "Options.Max", o.Max)
+	option.NotNegative("adaptive: New", "Options.Start", o.Start)
+	o.Min, o.Max = max(min(o.Min, highestMax), 1), min(o.Max, highestMax)
+	if o.Max == 0 {
+		o.Max = max(defaultMax, o.Min)
+	}
+	if o.Min > o.Max {
+		panic(fmt.Sprintf("adaptive: New: Options.Min is %d and Options.Max is %d; Min must not be above Max", o.Min, o.Max))
+	}
+	if o.Start == 0 {
+		o.Start = runtime.GOMAXPROCS(0)
+	}
+	if o.CPU == nil {
+		o.CPU = processCPU
+	}
+	l.limit = min(max(o.Start, o.Min), o.Max)
+	l.home = l.limit
+	return l
+}
+
+// Limit implements goroutines.Limit: it records the event, and returns the
+// limit from now on.
+func (l *Limit) Limit(e concert.Event) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.window.advance(e.Time, l.running)
+	switch e.Kind {
+	case concert.TaskStarted:
+		l.running++
+		if l.window.begin.IsZero() && l.skip == 0 {
+			l.openWindowLocked(e.Time)
+		}
+	case concert.TaskFinished:
+		if e.Worker >= 0 { // a task without a worker never ran
+			l.running--
+			l.finishedLocked(e)
+		}
+	}
+	return l.limit
+}
+
+// Current returns the limit that is in force.
+func (l *Limit) Current() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit
+}
+
+// Decisions returns the last 100 decisions, the oldest first.
+func (l *Limit) Decisions() []Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Decision(nil), l.decisions...)
+}
+
+// finishedLocked counts a result, and decides if the window shows enough.
+func (l *Limit) finishedLocked(e concert.Event) {
+	if l.skip > 0 {
+		if l.skip--; l.skip == 0 {
+			l.openWindowLocked(e.Time)
+		}
+		return
+	}
+	w := &l.window
+	if !w.count(e, max(minBatch, l.limit)) {
+		return
+	}
+	s := w.sample(e.Time, l.limit, l.opts.CPU())
+	if l.decideLocked(s) && l.skip == 0 {
+		l.openWindowLocked(e.Time)
+	}
+}
+
+// openWindowLocked begins a window.
+func (l *Limit) openWindowLocked(now time.Time) {
+	l.window = window{begin: now, batch: now, seen: now, cpu: l.opts.CPU()}
+}
+
+// decideLocked makes the decision of the current phase. It reports false if the
+// window does not show enough for a decision.
+func (l *Limit) decideLocked(s sample) bool {
+	switch l.phase {
+	case climbing:
+		return l.climbLocked(s)
+	case holding:
+		return l.holdLocked(s)
+	}
+	return l.judgeLocked(s)
+}
+
+// climbLocked decides on a window while climbing. In this phase home is the
+// limit before the current one.
+func (l *Limit) climbLocked(s sample) bool {
+	why := "first measurement"
+	switch {
+	case s.few && l.limit != l.home: // the limit is never reached, so its throughput is unknown
+		l.phase, l.up = holding, false
+		l.moveLocked(s, l.home, "fewer tasks than the limit")
+		return true
+	case s.few: // tasks come one by one: a higher limit cannot help
+		if s.full {
+			l.phase, l.up = holding, false
+		}
+		return s.full
+	}
+	if !l.measured && s.err > rough && !s.full {
+		return false
+	}
+	if l.measured {
+		gained, known := s.exceeds(l.homeRate, climbGain, s.full)
+		if !known {
+			return false
+		}
+		why = change(s.rate, l.homeRate.rate)
+		if !gained {
+			l.phase, l.up = holding, true
+			l.moveLocked(s, l.home, why)
+			return true
+		}
+	}
+	l.home, l.homeRate, l.measured = l.limit, s.throughput, true
+	if s.cpuBusy || s.rate == 0 || l.limit == l.opts.Max {
+		l.phase, l.pause, l.up = holding, l.nextPause, false
+		return true
+	}
+	l.moveLocked(s, min(2*l.limit, l.opts.Max), why)
+	return true
+}
+
+// holdLocked decides on a window at home.
+func (l *Limit) holdLocked(s sample) bool {
+	if s.err > fair && l.window.results < max(fairResults, 2*l.limit) {
+		return false
+	}
+	l.updateHomeRateLocked(s)
+	if l.pause > 0 {
+		l.pause--
+		return true
+	}
+	if l.up && (s.cpuBusy || s.few || l.home == l.opts.Max) {
+		l.up = false
+	}
+	if !l.up && l.home == l.opts.Min {
+		l.up = true // with the next window, unless the processors are busy
+		return true
+	}
+	from := l.home
+	if s.few { // all limits above the number of running tasks are equal
+		from = min(from, max(1, int(math.Round(s.running))))
+	}
+	l.lull = s.few
+	next, why := max(from-max(1, int(float64(from)*l.step/2)), l.opts.Min), "trying fewer"
+	if l.up {
+		next, why = min(l.home+max(1, int(float64(l.home)*l.step)), l.opts.Max), "trying more"
+	}
+	l.phase = trying
+	l.moveLocked(s, next, why)
+	return true
+}
+
+// updateHomeRateLocked combines the throughput at home with that of a new
+// window. If they differ too much, the conditions have changed: then the next
+// try is due, in the direction of the change.
+func (l *Limit) updateHomeRateLocked(s sample) {
+	if l.homeRate.rate == 0 { // the first window at this limit
+		l.homeRate = s.throughput
+		return
+	}
+	ratio := s.rate / max(l.homeRate.rate, 1e-9)
+	bound := changed + 1.5*math.Hypot(s.err, l.homeRate.err)
+	if ratio > bound || ratio < 1/bound {
+		l.up = ratio > 1
+		l.homeRate, l.nextPause, l.pause, l.step, l.refused = s.throughput, minPause, 0, largestStep, false
+		return
+	}
+	l.homeRate.rate += smoothing * (s.rate - l.homeRate.rate)
+	l.homeRate.err = min(l.homeRate.err, s.err)
+}
+
+// judgeLocked decides on a window at a limit that is tried.
+func (l *Limit) judgeLocked(s sample) bool {
+	bound := 1 + worthShare*(float64(l.limit)/float64(l.home)-1)
+	if l.lull {
+		bound = lullGain // otherwise the limit would be too low when there are more tasks again
+	}
+	good, known := s.exceeds(l.homeRate, bound, s.full)
+	if !known && !s.few {
+		return false
+	}
+	l.phase = holding
+	why := change(s.rate, l.homeRate.rate)
+	if !good || s.few && !l.lull {
+		l.pause, l.nextPause = l.nextPause, min(2*l.nextPause, maxPause)
+		if l.refused {
+			l.step = max(l.step/2, smallestStep)
+		}
+		l.up, l.refused = !l.up, !l.refused
+		l.moveLocked(s, l.home, why)
+		return true
+	}
+	// Measure the new limit again before the next try in this direction. This
+	// window was accepted because it was good, so its throughput is biased.
+	l.home, l.pause, l.nextPause, l.homeRate, l.refused = l.limit, 0, minPause, throughput{}, false
+	l.step = min(2*l.step, largestStep)
+	l.recordLocked(Decision{s.now, l.limit, l.limit, s.rate, why})
+	return true
+}
+
+// moveLocked changes the limit. The results of tasks that started under the old
+// limit will be ignored.
+func (l *Limit) moveLocked(s sample, to int, why string) {
+	l.recordLocked(Decision{s.now, l.limit, to, s.rate, why})
+	l.skip = max(l.limit, to)
+	l.limit = to
+}
+
+// recordLocked stores a decision and calls OnDecision.
+func (l *Limit) recordLocked(d Decision) {
+	if len(l.decisions) == keptDecisions {
+		l.decisions = append(l.decisions[:0], l.decisions[1:]...)
+	}
+	l.decisions = append(l.decisions, d)
+	if l.opts.OnDecision != nil {
+		l.opts.OnDecision(d)
+	}
+}
+
+// change describes a change of throughput.
+func change(now, before float64) string {
+	if now == 0 && before == 0 {
+		return "nothing succeeds"
+	}
+	if now >= before {
+		return fmt.Sprintf("gained %.0f%%", 100*(now/max(before, 1e-9)-1))
+	}
+	return fmt.Sprintf("lost %.0f%%", 100*(1-now/before))
+}

@@ -1,0 +1,140 @@
+package adaptive
+
+import (
+	"math"
+	"runtime"
+	"time"
+
+	"concert"
+)
+
+const (
+	minBatch   = 8   // results in a batch, or one for each worker if that is more
+	minBatches = 2   // before a window has a throughput
+	minResults = 32  // before a window has a throughput
+	maxResults = 600 // in a window, or ten for each worker if that is more
+
+	precise = 0.04 // an error of throughput below which any comparison is decided
+	rough   = 0.3  // the largest error at which a climb may begin
+
+	fair        = 0.06 // the error at which a window at home may end early,
+	fairResults = 400  // and the results after which it ends in any case
+
+	// repeated corrects an interval for repeated looks: the throughput is
+	// compared after each batch, and the first clear comparison counts.
+	repeated = 1.4
+)
+
+// window is a period of time in which a Limit counts results, in batches.
+type window struct {
+	begin   time.Time
+	cpu     time.Duration // CPU time used before the window began
+	results int           // successes and failures
+
+	seen time.Time     // the last event
+	busy time.Duration // the sum of the times that workers were busy, until seen
+	idle time.Duration // the time without any running task
+
+	batch          time.Time // when the current batch began
+	batchResults   int       // results of the current batch
+	batchSuccesses int
+
+	batches    int     // complete ones
+	successes  int     // in complete batches
+	sum, sumSq float64 // of the rates of complete batches, and of their squares
+}
+
+// throughput is a number of tasks per second. err is its relative error: the
+// half width of its 95% interval, as a share of rate.
+type throughput struct{ rate, err float64 }
+
+// sample is what a window shows so far.
+type sample struct {
+	throughput
+	now     time.Time
+	full    bool    // the window has its maximum of results: decide now
+	cpuBusy bool    // all processors are busy
+	few     bool    // clearly fewer tasks run than the limit allows
+	running float64 // tasks, on average
+}
+
+// advance adds the time since the last event, during which the given number of
+// tasks ran.
+func (w *window) advance(now time.Time, running int) {
+	if d := now.Sub(w.seen); d > 0 && !w.seen.IsZero() {
+		w.busy += d * time.Duration(running)
+		if running == 0 { // a pause is not part of the window
+			w.begin, w.batch, w.idle = w.begin.Add(d), w.batch.Add(d), w.idle+d
+		}
+		w.seen = now
+	}
+}
+
+// count adds a result. It reports whether the result completes a batch, and the
+// window has enough of them for a throughput.
+func (w *window) count(e concert.Event, batchSize int) bool {
+	w.results++
+	w.batchResults++
+	if e.Err == nil {
+		w.batchSuccesses++
+	}
+	took := e.Time.Sub(w.batch)
+	if w.batchResults < batchSize || took <= 0 {
+		return false
+	}
+	rate := float64(w.batchSuccesses) / took.Seconds()
+	w.batches++
+	w.successes += w.batchSuccesses
+	w.sum += rate
+	w.sumSq += rate * rate
+	w.batch, w.batchResults, w.batchSuccesses = e.Time, 0, 0
+	return w.batches >= minBatches && w.results >= minResults
+}
+
+// sample returns what the window shows until now, under the given limit. cpu is
+// the CPU time used until now.
+func (w *window) sample(now time.Time, limit int, cpu time.Duration) sample {
+	took := now.Sub(w.begin)
+	running := float64(w.busy) / float64(max(took, 1))
+	return sample{
+		throughput: w.throughput(),
+		now:        now,
+		full:       w.results >= max(maxResults, 10*limit),
+		cpuBusy:    float64(cpu-w.cpu) > busyProcessors*float64(took+w.idle)*float64(runtime.GOMAXPROCS(0)),
+		few:        running < busyWorkers*float64(limit),
+		running:    running,
+	}
+}
+
+// throughput returns the throughput of the complete batches. Its error assumes
+// that they are independent.
+func (w *window) throughput() throughput {
+	n := float64(w.batches)
+	mean := w.sum / n
+	if mean == 0 {
+		return throughput{}
+	}
+	variance := max(0, w.sumSq/n-mean*mean) * n / (n - 1)
+	return throughput{float64(w.successes) / w.batch.Sub(w.begin).Seconds(), student(w.batches-1) * math.Sqrt(variance/n) / mean}
+}
+
+// student returns an approximation of the 97.5% quantile of Student's t
+// distribution.
+func student(freedom int) float64 {
+	few := []float64{12.71, 4.30, 3.18, 2.78, 2.57, 2.45}
+	if freedom <= len(few) {
+		return few[freedom-1]
+	}
+	return 1.96 + 2.7/float64(freedom)
+}
+
+// exceeds reports whether t is more than bound times before. known is false if
+// the two are so close to the bound that chance may decide, unless must is set.
+func (t throughput) exceeds(before throughput, bound float64, must bool) (exceeds, known bool) {
+	ratio := t.rate / max(before.rate, 1e-9)
+	if t.rate == 0 && before.rate == 0 {
+		ratio = 1 // nothing succeeds, so a lower limit is as good
+	}
+	err := ratio * math.Hypot(t.err, before.err)
+	return ratio > bound, must || err < precise || math.Abs(ratio-bound) > repeated*err
+}
