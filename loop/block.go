@@ -20,8 +20,8 @@ func Block(ctx context.Context, fn func() error) error {
 		return err
 	}
 	t := c.task()
-	t.leave(opBlock, nil, nil)
-	defer t.comeBack()
+	t.leaveLoop(opBlock, nil, nil)
+	defer t.reenterLoop()
 	return fn()
 }
 
@@ -82,7 +82,7 @@ func (b *blocker) start(op op, stop interrupter) error {
 	if c.foreign != nil {
 		b.derived.attend(stop)
 	}
-	t.leave(op, c.in(), stop)
+	t.leaveLoop(op, c.in(), stop)
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (b *blocker) end() error {
 		}
 		d.detach, d.ended = nil, nil
 	}
-	b.scope.task.comeBack()
+	b.scope.task.reenterLoop()
 	return b.caller().ended()
 }
 
@@ -120,7 +120,7 @@ func (r *releaser) Release(fn func()) {
 		fn()
 		return
 	}
-	t.leave(opBlock, nil, nil)
-	defer t.comeBack()
+	t.leaveLoop(opBlock, nil, nil)
+	defer t.reenterLoop()
 	fn()
 }

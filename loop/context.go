@@ -202,7 +202,7 @@ func (s *scope) endLocked(cause error) bool {
 	l := s.task.loop
 	s.cause = cause
 	s.over.Store(true)
-	l.ends++
+	l.endedContexts++
 	if s.limit != nil && s.limit.timer.set() {
 		l.timers.remove(&s.limit.timer)
 	}
@@ -215,7 +215,7 @@ func (s *scope) endLocked(cause error) bool {
 			l.wakeLocked(t, cause)
 		case outside:
 			if stop, ok := t.on.(interrupter); ok {
-				l.stopLocked(t, stop)
+				l.interruptLocked(t, stop)
 			}
 		}
 	}

@@ -149,10 +149,10 @@ func TestContextOfContext(t *testing.T) {
 		ours, stop2 := loop.WithCancel(valued)
 		theirs, cancel2 := context.WithCancel(ours)
 		defer cancel2()
-		again, stop3 := loop.WithTimeout(theirs, time.Hour)
+		reuse, stop3 := loop.WithTimeout(theirs, time.Hour)
 		defer stop3()
 		g.After(time.Second, func(context.Context) error { stop2(errTest); return nil })
-		if err := loop.Sleep(again, time.Hour); err != errTest || context.Cause(theirs) != errTest || again.Value(key{}) != 1 {
+		if err := loop.Sleep(reuse, time.Hour); err != errTest || context.Cause(theirs) != errTest || reuse.Value(key{}) != 1 {
 			t.Errorf("ours of theirs of ours: %v; its cause: %v", err, context.Cause(theirs))
 		}
 		return nil

@@ -64,7 +64,7 @@ func (t *Task) check(op op) {
 func (t *Task) misused(op op) {
 	now := t.loop.current.Load()
 	switch {
-	case t.isDone():
+	case t.Done():
 		panic(fmt.Sprintf("loop: %s with the context of %s, which has returned", op, t))
 	case now == nil:
 		panic(fmt.Sprintf("loop: %s with the context of %s, which is not running: do not call it in Block or on another goroutine", op, t))

@@ -67,17 +67,17 @@ func shorten(place string) string {
 }
 
 // stuckLocked reports, when nobody is ready, whether nothing can change that.
-func (l *Loop) stuckLocked() bool {
-	return l.live > 0 && l.outside == 0 && len(l.strangers.of) == 0 && l.portals == 0 && len(l.timers.heap) == 0
+func (l *Loop) isStuckLocked() bool {
+	return l.live > 0 && l.outside == 0 && len(l.strangers.of) == 0 && l.openPortals == 0 && len(l.timers.heap) == 0
 }
 
 // breakLocked is called when the loop is stuck. It ends all waits, and reports
 // whether there were any.
-func (l *Loop) breakLocked() bool {
+func (l *Loop) breakDeadlockLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
 		l.eachLocked(func(t *Task, _ int) bool {
-			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.place(), For: t.op.String() + t.onLocked(), task: t})
+			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.spawnedAt(), For: t.op.String() + t.onLocked(), task: t})
 			return len(l.deadlock.waits) < mostWaits
 		})
 		l.root.endLocked(l.deadlock)
@@ -95,7 +95,7 @@ func (l *Loop) breakLocked() bool {
 
 // locate is called by a coroutine that was woken by the error, to say where it
 // waited.
-func (e *DeadlockError) locate(t *Task) {
+func (e *DeadlockError) recordSite(t *Task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range e.waits {

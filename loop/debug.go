@@ -38,14 +38,14 @@ type row struct {
 	depth       int
 	name, place string
 	state       state
-	begun       bool
+	started     bool
 	op          op
 	on          string // what it waits for, or ""
 	since       time.Duration
 }
 
 func (t *Task) rowLocked(depth int) row {
-	r := row{depth: depth, name: t.nameLocked(), place: t.place(), state: t.state, begun: t.begun, op: t.op, since: t.loop.elapsed() - t.since}
+	r := row{depth: depth, name: t.nameLocked(), place: t.spawnedAt(), state: t.state, started: t.started, op: t.op, since: t.loop.elapsed() - t.since}
 	if t.state == parked {
 		r.on = t.onLocked()
 	}
@@ -57,7 +57,7 @@ func (r *row) does() string {
 	case running:
 		return "runs"
 	case ready:
-		if !r.begun {
+		if !r.started {
 			return "is to begin"
 		}
 		return "is ready"

@@ -19,7 +19,7 @@ func TestFunctionNames(t *testing.T) {
 			t.Errorf("function %q is not a function or method of package %q", name, packagePath)
 		}
 	}
-	for i, want := range []string{"(*Task).run", "(*Loop).enter", "(*Portal).Run", "caller.parkLocked"} {
+	for i, want := range []string{"(*Task).run", "(*Loop).runOnCaller", "(*Portal).Run", "caller.parkLocked"} {
 		if got := names[i]; got != packagePath+"."+want {
 			t.Errorf("function %d is %q, want %q", i, got, packagePath+"."+want)
 		}

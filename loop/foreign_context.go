@@ -110,7 +110,7 @@ func (l *Loop) strangeLocked() bool {
 // mu, and returns with it.
 func (l *Loop) heed() (quiet bool) {
 	l.mu.Lock()
-	steps, ends := l.steps, l.ends
+	steps, ends := l.steps, l.endedContexts
 	all := slices.Clone(l.strangers.all)
 	if l.root.ear != nil {
 		all = append(all, l.root.ear)
@@ -128,5 +128,5 @@ func (l *Loop) heed() (quiet bool) {
 	for i, s := range ended {
 		s.endLocked(causes[i])
 	}
-	return l.steps == steps && l.ends == ends
+	return l.steps == steps && l.endedContexts == ends
 }

@@ -123,7 +123,7 @@ func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Go with a nil function")
 	}
-	return g.spawn(plain(fn), entry(fn), 4)
+	return g.spawn(funcBody(fn), entry(fn), 4)
 }
 
 // Background is Go for a coroutine that the group need not wait for, such as a
@@ -133,7 +133,7 @@ func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Background with a nil function")
 	}
-	t := g.spawn(plain(fn), entry(fn), 4)
+	t := g.spawn(funcBody(fn), entry(fn), 4)
 	t.background = true
 	g.background++
 	return t
@@ -150,7 +150,7 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	if at < 0 {
 		at = noAlarm
 	}
-	t := g.make(plain(fn), entry(fn), 3)
+	t := g.make(funcBody(fn), entry(fn), 3)
 	l.mu.Lock()
 	t.ctx.linkLocked(&g.ctx)
 	l.live++
@@ -199,7 +199,7 @@ func (g *Group) make(b body, function uintptr, skip int) *Task {
 		}
 	}
 	t := &Task{loop: l, group: g, body: b, origin: g.origin}
-	t.begin()
+	t.init()
 	g.live++
 	return t
 }
@@ -246,7 +246,7 @@ func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, err
 	values := make([]T, len(fns))
 	err := WithGroup(ctx, func(_ context.Context, g *Group) error {
 		for i, fn := range fns {
-			g.spawn(plain(func(ctx context.Context) (err error) {
+			g.spawn(funcBody(func(ctx context.Context) (err error) {
 				values[i], err = fn(ctx)
 				return err
 			}), entry(fn), 0)
@@ -273,7 +273,7 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 	tasks := make([]*Task, len(fns))
 	WithGroup(ctx, func(_ context.Context, g *Group) error {
 		for i, fn := range fns {
-			tasks[i] = g.spawn(plain(func(ctx context.Context) (err error) {
+			tasks[i] = g.spawn(funcBody(func(ctx context.Context) (err error) {
 				outcomes[i].Value, err = fn(ctx)
 				return err
 			}), entry(fn), 0)
@@ -301,7 +301,7 @@ func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, erro
 	tasks := make([]*Task, len(fns))
 	WithGroup(ctx, func(_ context.Context, g *Group) error {
 		for i, fn := range fns {
-			tasks[i] = g.spawn(plain(func(ctx context.Context) (err error) {
+			tasks[i] = g.spawn(funcBody(func(ctx context.Context) (err error) {
 				defer func() {
 					if first == nil {
 						first = tasks[i]

@@ -58,28 +58,28 @@ type Loop struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	held      bool   // somebody has the baton, or is about to
-	ready     line   // who waits for it
-	steps     uint64 // how often it was granted
-	ends      uint64 // how many scopes have ended
-	live      int    // coroutines that have not ended
-	outside   int    // of those, the ones that will come back by themselves
-	portals   int    // ways in that are open
-	timers    timers // of sleepers and deadlines
-	strangers strangers
-	heeding   heeding
-	stopped   []stopped   // since mu was taken
-	ears      []*stranger // to be stopped, since then
-	root      *scope      // of Run's coroutine
-	deadlock  *DeadlockError
-	closed    bool // Run has returned
+	lockHeld      bool   // somebody has the baton, or is about to
+	ready         line   // who waits for it
+	steps         uint64 // how often it was granted
+	endedContexts uint64 // how many scopes have ended
+	live          int    // coroutines that have not ended
+	outside       int    // of those, the ones that will come back by themselves
+	openPortals   int    // ways in that are open
+	timers        timers // of sleepers and deadlines
+	strangers     strangers
+	heeding       heeding
+	interrupts    []pendingInterrupt // since mu was taken
+	ears          []*stranger        // to be stopped, since then
+	root          *scope             // of Run's coroutine
+	deadlock      *DeadlockError
+	closed        bool // Run has returned
 
 	virtual time.Duration // the virtual time; written under mu, by the one who has the baton
 	alarm   *time.Timer   // the runtime's timer that ring is called by
 	alarmAt time.Duration // when
 	watch   watch
 
-	hosts []host // without a goroutine; belongs to the one who has the baton
+	spareGrantChans []grantChan // without a goroutine; belongs to the one who has the baton
 }
 
 var loops atomic.Uint64
@@ -121,7 +121,7 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 		}
 	}
 	var err error
-	l.enter(t, func() { err = WithGroup(&t.ctx, main) })
+	l.runOnCaller(t, func() { err = WithGroup(&t.ctx, main) })
 	if l.deadlock != nil && !errors.Is(err, l.deadlock) {
 		err = errors.Join(err, l.deadlock)
 	}
@@ -172,11 +172,11 @@ func newLoop(opts *Options) *Loop {
 }
 
 // enter has the calling goroutine be the coroutine t for as long as fn runs.
-func (l *Loop) enter(t *Task, fn func()) {
-	t.host = newHost()
+func (l *Loop) runOnCaller(t *Task, fn func()) {
+	t.grant = newGrantChan()
 	l.mu.Lock()
 	l.live++
-	l.joinLocked(t)
+	l.acquireLocked(t)
 	defer func() { t.finish(nil, false) }()
 	fn()
 }

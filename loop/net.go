@@ -217,9 +217,9 @@ func (c *connection) finish(t *Task, err error) {
 	case *net.TCPConn, *net.UnixConn:
 		c.Close()
 	default: // TLS says goodbye, and the other side may not listen
-		t.leave(opServe, nil, nil)
+		t.leaveLoop(opServe, nil, nil)
 		c.Close()
-		t.comeBack()
+		t.reenterLoop()
 	}
 	if e, ok := err.(*concert.PanicError); ok {
 		logApart(slog.Error, "loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())

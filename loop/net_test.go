@@ -332,9 +332,9 @@ func TestServeErrors(t *testing.T) {
 		defer c.Close()
 		accepted.Wait(ctx)
 		l.errs <- errTest
-		again, err := loop.Dial(ctx, "tcp", l.Addr().String())
+		reuse, err := loop.Dial(ctx, "tcp", l.Addr().String())
 		if err == nil {
-			defer again.Close()
+			defer reuse.Close()
 		}
 		return server.Wait(ctx)
 	})

@@ -34,7 +34,7 @@ func (g *Group) Portal() *Portal {
 	l := g.owner.loop
 	p.task = g.spawn((*gate)(p), 0, 4).SetName("portal")
 	l.mu.Lock()
-	l.portals++
+	l.openPortals++
 	l.mu.Unlock()
 	return p
 }
@@ -70,7 +70,7 @@ func (p *Portal) isClosed() bool {
 func (p *Portal) closeLocked() {
 	if !p.closed {
 		p.closed = true
-		p.group.owner.loop.portals--
+		p.group.owner.loop.openPortals--
 	}
 }
 
@@ -117,7 +117,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	}
 	t := l.newTask(ctx, fn)
 	t.contained, t.visitor = true, true
-	t.host = newHost()
+	t.grant = newGrantChan()
 	var ear *stranger
 	if ctx.Done() != nil {
 		ear = l.listen(&t.ctx, ctx)
@@ -133,7 +133,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	l.live++
 	t.ctx.linkLocked(&g.ctx)
 	t.ctx.hearLocked(ear)
-	l.joinLocked(t)
+	l.acquireLocked(t)
 	err = errNotReturned
 	defer func() { t.finish(err, false) }()
 	if p.isClosed() { // while we waited

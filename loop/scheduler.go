@@ -53,8 +53,8 @@ const (
 
 // grantLocked gives a coroutine the baton.
 func (l *Loop) grantLocked(t *Task) *Task {
-	t.state, t.begun = running, true
-	l.held = true
+	t.state, t.started = running, true
+	l.lockHeld = true
 	l.steps++
 	l.current.Store(t)
 	return t
@@ -62,16 +62,16 @@ func (l *Loop) grantLocked(t *Task) *Task {
 
 // nextLocked is called by the one who has the baton and gives it up. It returns
 // the coroutine that has it now, to be passed to unlock, or nil.
-func (l *Loop) nextLocked() *Task { return l.nextHeededLocked(false) }
+func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
 // nextHeededLocked is nextLocked for one who may have looked at strangers just
 // now.
-func (l *Loop) nextHeededLocked(heeded bool) *Task {
+func (l *Loop) handOverPolledLocked(heeded bool) *Task {
 	for ; ; heeded = false {
 		if l.ready.n > 0 {
 			return l.grantLocked(l.ready.pop())
 		}
-		jump, stuck := l.jumpsLocked(), l.stuckLocked()
+		jump, stuck := l.canJumpLocked(), l.isStuckLocked()
 		if !jump && !stuck || l.heeding != heedless {
 			break
 		}
@@ -81,11 +81,11 @@ func (l *Loop) nextHeededLocked(heeded bool) *Task {
 		}
 		if jump {
 			l.jumpLocked()
-		} else if !l.breakLocked() {
+		} else if !l.breakDeadlockLocked() {
 			break
 		}
 	}
-	l.held = false
+	l.lockHeld = false
 	l.current.Store(nil)
 	return nil
 }
@@ -95,8 +95,8 @@ func (l *Loop) nextHeededLocked(heeded bool) *Task {
 // left nothing that could.
 func (l *Loop) unlock(next *Task) {
 	for heeded := false; ; {
-		if next == nil && !l.held {
-			if next = l.nextHeededLocked(heeded); next != nil {
+		if next == nil && !l.lockHeld {
+			if next = l.handOverPolledLocked(heeded); next != nil {
 				l.watchLocked()
 			}
 		}
@@ -104,7 +104,7 @@ func (l *Loop) unlock(next *Task) {
 		if mine {
 			l.heeding = going
 		}
-		ears := l.release()
+		ears := l.unlockMu()
 		if next != nil {
 			next.resume()
 			next = nil
@@ -122,24 +122,24 @@ func (l *Loop) unlock(next *Task) {
 
 // release lets go of mu, and does what had to wait for that. The strangers that
 // it returns are to be stopped.
-func (l *Loop) release() []*stranger {
-	all, ears := l.stopped, l.ears
-	l.stopped, l.ears = nil, nil
+func (l *Loop) unlockMu() []*stranger {
+	all, ears := l.interrupts, l.ears
+	l.interrupts, l.ears = nil, nil
 	l.mu.Unlock()
 	for _, s := range all {
-		go l.interrupt(s) // it may take its time
+		go l.runInterrupt(s) // it may take its time
 	}
 	return ears
 }
 
 // resume has the goroutine of a coroutine go on that was granted the baton.
 func (t *Task) resume() {
-	if t.host != nil {
-		t.host <- struct{}{}
+	if t.grant != nil {
+		t.grant <- struct{}{}
 		return
 	}
-	t.host = t.loop.spareHost()
-	go work(t)
+	t.grant = t.loop.takeGrantChan()
+	go runCoroutines(t)
 }
 
 // wakeLocked makes a parked coroutine ready, with what its wait is to return.
@@ -199,19 +199,19 @@ func (c caller) parkLocked(op op, on any, ear *stranger) error {
 		l.strangers.add(ear)
 	}
 	t.op, t.on, t.since = op, on, l.coarseLocked()
-	next := l.nextLocked()
+	next := l.handOverLocked()
 	if next == t { // it was the next to be woken itself
 		next = nil
 		l.unlock(nil)
 	} else {
 		l.unlock(next)
-		<-t.host
+		<-t.grant
 	}
 	if ear != nil {
 		ear.stop()
 	}
 	if dl, ok := t.err.(*DeadlockError); ok {
-		dl.locate(t)
+		dl.recordSite(t)
 	}
 	return t.err
 }
@@ -227,50 +227,50 @@ func (t *Task) yield() {
 	}
 	t.state = ready
 	l.ready.push(t)
-	next := l.nextLocked()
+	next := l.handOverLocked()
 	if next == t {
 		l.unlock(nil)
 		return
 	}
 	l.unlock(next)
-	<-t.host
+	<-t.grant
 }
 
 // leave gives up the baton, for as long as it takes until comeBack. If the
 // coroutine's scope in ends meanwhile, stop is called, once, maybe on another
 // goroutine; when comeBack has returned it is not running any more.
-func (t *Task) leave(op op, in *scope, stop interrupter) {
+func (t *Task) leaveLoop(op op, in *scope, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
 	t.state = outside
 	l.outside++
 	if in != nil && in.over.Load() { // since the caller looked
-		l.stopLocked(t, stop)
+		l.interruptLocked(t, stop)
 	} else {
 		t.in, t.on = in, stop
 	}
 	t.op, t.since = op, l.coarseLocked()
-	l.unlock(l.nextLocked())
+	l.unlock(l.handOverLocked())
 }
 
-func (t *Task) comeBack() {
+func (t *Task) reenterLoop() {
 	l := t.loop
 	l.mu.Lock()
 	t.in, t.on = nil, nil
-	if t.stopping {
+	if t.interrupting {
 		t.state = parked // until interrupt is done with it
 		l.mu.Unlock()
-		<-t.host
+		<-t.grant
 		return
 	}
 	l.outside--
-	l.joinLocked(t)
+	l.acquireLocked(t)
 }
 
 // joinLocked waits for the baton, for a goroutine that comes from elsewhere. It
 // lets go of mu.
-func (l *Loop) joinLocked(t *Task) {
-	if !l.held {
+func (l *Loop) acquireLocked(t *Task) {
+	if !l.lockHeld {
 		l.grantLocked(t)
 		l.watchLocked()
 		l.unlock(nil)
@@ -279,7 +279,7 @@ func (l *Loop) joinLocked(t *Task) {
 	t.state = ready
 	l.ready.push(t)
 	l.unlock(nil)
-	<-t.host
+	<-t.grant
 }
 
 // interrupter ends what a coroutine is blocked on.
@@ -287,22 +287,22 @@ type interrupter interface{ interrupt() }
 
 // stopped is what remains to be done when mu is let go of: an interrupt, which
 // is foreign code.
-type stopped struct {
-	task *Task
-	stop interrupter
+type pendingInterrupt struct {
+	task   *Task
+	target interrupter
 }
 
 // stopLocked has a coroutine be interrupted that is outside.
-func (l *Loop) stopLocked(t *Task, stop interrupter) {
-	t.stopping = true
+func (l *Loop) interruptLocked(t *Task, stop interrupter) {
+	t.interrupting = true
 	t.in, t.on = nil, nil
-	l.stopped = append(l.stopped, stopped{t, stop})
+	l.interrupts = append(l.interrupts, pendingInterrupt{t, stop})
 }
 
-func (l *Loop) interrupt(s stopped) {
-	s.stop.interrupt()
+func (l *Loop) runInterrupt(s pendingInterrupt) {
+	s.target.interrupt()
 	l.mu.Lock()
-	s.task.stopping = false
+	s.task.interrupting = false
 	if l.wakeLocked(s.task, nil) { // it came back meanwhile
 		l.outside--
 	}
@@ -314,32 +314,32 @@ func (l *Loop) interrupt(s stopped) {
 // coroutines need one goroutine, and no switch between them.
 //
 // It is a channel with room for one; a token means: you have the baton.
-type host chan struct{}
+type grantChan chan struct{}
 
-func newHost() host { return make(host, 1) }
+func newGrantChan() grantChan { return make(grantChan, 1) }
 
 // spareHost returns a host for which a goroutine is to be started.
-func (l *Loop) spareHost() host {
-	if n := len(l.hosts); n > 0 {
-		h := l.hosts[n-1]
-		l.hosts = l.hosts[:n-1]
+func (l *Loop) takeGrantChan() grantChan {
+	if n := len(l.spareGrantChans); n > 0 {
+		h := l.spareGrantChans[n-1]
+		l.spareGrantChans = l.spareGrantChans[:n-1]
 		return h
 	}
-	return newHost()
+	return newGrantChan()
 }
 
 // spareHosts is how many hosts are kept whose goroutine has ended.
-const spareHosts = 64
+const maxSpareGrantChans = 64
 
 // freeHost keeps the host for another goroutine. The caller has the baton.
-func (l *Loop) freeHost(h host) {
-	if len(l.hosts) < spareHosts {
-		l.hosts = append(l.hosts, h)
+func (l *Loop) putGrantChan(h grantChan) {
+	if len(l.spareGrantChans) < maxSpareGrantChans {
+		l.spareGrantChans = append(l.spareGrantChans, h)
 	}
 }
 
 // work is the goroutine of a host.
-func work(t *Task) {
+func runCoroutines(t *Task) {
 	pprof.SetGoroutineLabels(t.loop.labels)
 	for t != nil {
 		t = t.run(true)
@@ -349,7 +349,7 @@ func work(t *Task) {
 // run runs the coroutine to its end, and returns the next one if that is to run
 // on this goroutine; else the baton has been handed on. again says whether it
 // can.
-func (t *Task) run(again bool) (next *Task) {
+func (t *Task) run(reuse bool) (next *Task) {
 	returned := false
 	var err error
 	b := t.body
@@ -362,13 +362,13 @@ func (t *Task) run(again bool) (next *Task) {
 				p.Task = t.String()
 				err = p
 			} else {
-				again = false // this goroutine ends
+				reuse = false // this goroutine ends
 			}
 		}
 		if f, ok := b.(finisher); ok {
 			f.finish(t, err)
 		}
-		next = t.finish(err, again)
+		next = t.finish(err, reuse)
 	}()
 	if t.ctx.over.Load() {
 		err = t.ctx.cause // it was canceled before it began
@@ -381,7 +381,7 @@ func (t *Task) run(again bool) (next *Task) {
 
 // finish ends the coroutine and gives up the baton. If the next one has not
 // begun and may run on this goroutine, it is returned.
-func (t *Task) finish(err error, again bool) (next *Task) {
+func (t *Task) finish(err error, reuse bool) (next *Task) {
 	l := t.loop
 	t.err = err
 	t.done.Store(true)
@@ -389,22 +389,22 @@ func (t *Task) finish(err error, again bool) (next *Task) {
 	if t.group != nil {
 		t.group.childEnded(t)
 	}
-	h := t.host
+	h := t.grant
 	l.mu.Lock()
 	t.state = ended
-	t.host = nil
+	t.grant = nil
 	t.ctx.dropLocked()
 	l.live--
-	next = l.nextLocked()
-	if next != nil && next.host == nil && again {
-		next.host = h
-		for _, s := range l.release() {
+	next = l.handOverLocked()
+	if next != nil && next.grant == nil && reuse {
+		next.grant = h
+		for _, s := range l.unlockMu() {
 			s.stop()
 		}
 		return next
 	}
-	if again {
-		l.freeHost(h)
+	if reuse {
+		l.putGrantChan(h)
 	}
 	l.unlock(next)
 	return nil

@@ -79,7 +79,7 @@ func (l *Loop) watchLocked() {
 func (l *Loop) look() {
 	l.mu.Lock()
 	w := &l.watch
-	if l.closed || !l.held {
+	if l.closed || !l.lockHeld {
 		w.armed = false
 		l.mu.Unlock()
 		return
@@ -100,7 +100,7 @@ func (l *Loop) look() {
 	w.reported = true
 	t, step := l.current.Load(), l.steps
 	visitor := t.visitor
-	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.place(), For: held}
+	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.spawnedAt(), For: held}
 	l.mu.Unlock()
 
 	stack := l.culprit(visitor)
@@ -213,14 +213,14 @@ const deepest = 100
 // startFunctions returns the names of the functions that call the function of a
 // coroutine.
 func startFunctions() []string {
-	return functionNames((*Task).run, (*Loop).enter, (*Portal).Run)
+	return functionNames((*Task).run, (*Loop).runOnCaller, (*Portal).Run)
 }
 
 // waitFunctions returns the names of the functions in which a coroutine is that
 // does not hold the scheduler lock.
 func waitFunctions() []string {
-	return functionNames(caller.parkLocked, (*Task).yield, (*Task).finish, (*Loop).joinLocked,
-		(*Task).comeBack, Block, (*releaser).Release, accept,
+	return functionNames(caller.parkLocked, (*Task).yield, (*Task).finish, (*Loop).acquireLocked,
+		(*Task).reenterLoop, Block, (*releaser).Release, accept,
 		(*conn).Read, (*conn).Write, (*connection).finish)
 }
 

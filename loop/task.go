@@ -16,29 +16,29 @@ import (
 // pointer.
 type Task struct {
 	loop   *Loop
-	group  *Group  // whose it is; nil for that of Run
-	body   body    // nil once it has begun
-	host   host    // its goroutine, from when it begins until it has ended
-	origin *origin // for its name; others may have the same
-	ctx    scope   // the context of its function
+	group  *Group    // whose it is; nil for that of Run
+	body   body      // nil once it has begun
+	grant  grantChan // its goroutine, from when it begins until it has ended
+	origin *origin   // for its name; others may have the same
+	ctx    scope     // the context of its function
 
 	// What its context's values are from, with what lets go of the loop; nil
 	// until it is needed, and then made from the group's. See carrier.
 	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
-	next     *Task         // in the ready line
-	timer    timer         // of Sleep and After
-	in       *scope        // while parked or outside: whose end wakes or stops it
-	on       any           // while parked: what for; while outside: the interrupter that stops it; or nil
-	since    time.Duration // when its wait began, roughly
-	name     *string       // that SetName gave, or nil
-	op       op            // what it is parked in
-	state    state
-	begun    bool // it has run, or is about to
-	stopping bool // stop is being called
-	abroad   bool // its wait may be ended by a context of package context
-	visitor  bool // it is on a goroutine that has come in by a portal
+	next         *Task         // in the ready line
+	timer        timer         // of Sleep and After
+	in           *scope        // while parked or outside: whose end wakes or stops it
+	on           any           // while parked: what for; while outside: the interrupter that stops it; or nil
+	since        time.Duration // when its wait began, roughly
+	name         *string       // that SetName gave, or nil
+	op           op            // what it is parked in
+	state        state
+	started      bool // it has run, or is about to
+	interrupting bool // stop is being called
+	abroad       bool // its wait may be ended by a context of package context
+	visitor      bool // it is on a goroutine that has come in by a portal
 
 	// What the last wait is to return, guarded by loop.mu. Once done, the error
 	// of its function.
@@ -62,28 +62,25 @@ type body interface {
 // called.
 type finisher interface{ finish(t *Task, err error) }
 
-type plain func(ctx context.Context) error
+type funcBody func(ctx context.Context) error
 
-func (fn plain) call(ctx context.Context) error { return fn(ctx) }
+func (fn funcBody) call(ctx context.Context) error { return fn(ctx) }
 
 // begin ties the parts of a new coroutine together.
-func (t *Task) begin() {
+func (t *Task) init() {
 	t.ctx.task = t
 	t.timer.scope = &t.ctx
-	t.ctx.parent = (*carrier)(t)
+	t.ctx.parent = (*outerContext)(t)
 }
 
 // newTask returns a coroutine for a goroutine that comes from outside.
 func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 	t := &Task{loop: l, origin: &origin{function: entry(fn)}}
-	t.begin()
+	t.init()
 	ctx = concert.WithReleaser(ctx, (*releaser)(t))
 	t.values.Store(&ctx)
 	return t
 }
-
-// isDone reports whether the coroutine has ended; any goroutine may ask.
-func (t *Task) isDone() bool { return t.done.Load() }
 
 // Wait waits until the coroutine has ended, and returns the error of its
 // function. If ctx ends first, it returns the cause of ctx, and the coroutine
@@ -102,12 +99,12 @@ func (t *Task) Wait(ctx context.Context) error {
 }
 
 func (t *Task) wait(ctx context.Context, op op) error {
-	if t.isDone() {
+	if t.Done() {
 		runs(ctx, op)
 		return nil
 	}
 	c, err := awaits(ctx, op)
-	if t.isDone() || err != nil {
+	if t.Done() || err != nil {
 		return err
 	}
 	if c.task() == t {
@@ -117,7 +114,7 @@ func (t *Task) wait(ctx context.Context, op op) error {
 }
 
 // Done reports whether the coroutine has ended. Any goroutine may call it.
-func (t *Task) Done() bool { return t.isDone() }
+func (t *Task) Done() bool { return t.done.Load() }
 
 // Cancel ends the coroutine's context: all its awaits fail from now on. A
 // coroutine that has not begun never begins. The group continues, unless the
@@ -153,7 +150,7 @@ func (t *Task) nameLocked() string {
 }
 
 // place is where it was started.
-func (t *Task) place() string {
+func (t *Task) spawnedAt() string {
 	_, place := t.origin.describe()
 	return place
 }
@@ -197,10 +194,10 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 // carrier is what a coroutine's own context stands on: the values of the
 // context that it was given, and what has waits of package concert let go of
 // the loop, which is made when a key is looked up that is not this package's.
-type carrier Task
+type outerContext Task
 
 // outer is the context that the coroutine was given.
-func (c *carrier) outer() context.Context {
+func (c *outerContext) given() context.Context {
 	if values := c.values.Load(); values != nil {
 		return *values
 	}
@@ -208,16 +205,16 @@ func (c *carrier) outer() context.Context {
 }
 
 // Deadline is that of a [context.Context].
-func (c *carrier) Deadline() (time.Time, bool) { return c.outer().Deadline() }
+func (c *outerContext) Deadline() (time.Time, bool) { return c.given().Deadline() }
 
 // Done is that of a [context.Context].
-func (c *carrier) Done() <-chan struct{} { return c.outer().Done() }
+func (c *outerContext) Done() <-chan struct{} { return c.given().Done() }
 
 // Err is that of a [context.Context].
-func (c *carrier) Err() error { return c.outer().Err() }
+func (c *outerContext) Err() error { return c.given().Err() }
 
 // Value is that of a [context.Context].
-func (c *carrier) Value(key any) any {
+func (c *outerContext) Value(key any) any {
 	values := c.values.Load()
 	if values == nil {
 		ctx := concert.WithReleaser(&c.group.ctx, (*releaser)(c))

@@ -88,7 +88,7 @@ func (l *Loop) fireLocked(now time.Duration) {
 
 // jumpsLocked reports, when nobody is ready, whether the virtual time can go
 // on.
-func (l *Loop) jumpsLocked() bool {
+func (l *Loop) canJumpLocked() bool {
 	return l.opts.Virtual && l.outside == 0 && len(l.timers.heap) > 0
 }
 
