@@ -58,14 +58,14 @@ type Loop struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	lockHeld      bool   // somebody has the baton, or is about to
-	ready         line   // who waits for it
-	steps         uint64 // how often it was granted
-	endedContexts uint64 // how many scopes have ended
-	live          int    // coroutines that have not ended
-	outside       int    // of those, the ones that will come back by themselves
-	openPortals   int    // ways in that are open
-	timers        timers // of sleepers and deadlines
+	lockHeld      bool     // somebody has the baton, or is about to
+	ready         runQueue // who waits for it
+	steps         uint64   // how often it was granted
+	endedContexts uint64   // how many scopes have ended
+	live          int      // coroutines that have not ended
+	outside       int      // of those, the ones that will come back by themselves
+	openPortals   int      // ways in that are open
+	timers        timers   // of sleepers and deadlines
 	strangers     strangers
 	heeding       heeding
 	interrupts    []pendingInterrupt // since mu was taken

@@ -14,8 +14,8 @@ import (
 type Queue[T any] struct {
 	capacity int // 0 is no bound
 	items    ring[T]
-	getters  waiters // for a *T to be filled, in Task.on; if there are any, items is empty
-	putters  waiters // for a *T to be taken, in Task.on; if there are any, items is full
+	getters  waitQueue // for a *T to be filled, in Task.on; if there are any, items is empty
+	putters  waitQueue // for a *T to be taken, in Task.on; if there are any, items is full
 	closed   bool
 }
 

@@ -412,45 +412,45 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 
 // line is a queue of coroutines that are ready, linked through Task.next. If
 // they are to be taken at random they are in a slice instead.
-type line struct {
+type runQueue struct {
 	first, last *Task
 	n           int
 
 	random *rand.Rand // or nil
-	all    []*Task
+	tasks  []*Task
 }
 
-func (q *line) push(t *Task) {
+func (q *runQueue) push(t *Task) {
 	if q.random != nil {
-		q.all = append(q.all, t)
+		q.tasks = append(q.tasks, t)
 		q.n++
 		return
 	}
-	t.next = nil
+	t.nextReady = nil
 	if q.last == nil {
 		q.first = t
 	} else {
-		q.last.next = t
+		q.last.nextReady = t
 	}
 	q.last = t
 	q.n++
 }
 
-func (q *line) pop() *Task {
+func (q *runQueue) pop() *Task {
 	if q.random != nil {
 		i := q.random.IntN(q.n)
 		q.n--
-		t := q.all[i]
-		q.all[i], q.all[q.n] = q.all[q.n], nil
-		q.all = q.all[:q.n]
+		t := q.tasks[i]
+		q.tasks[i], q.tasks[q.n] = q.tasks[q.n], nil
+		q.tasks = q.tasks[:q.n]
 		return t
 	}
 	t := q.first
-	q.first = t.next
+	q.first = t.nextReady
 	if q.first == nil {
 		q.last = nil
 	}
-	t.next = nil
+	t.nextReady = nil
 	q.n--
 	return t
 }

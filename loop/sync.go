@@ -14,7 +14,7 @@ import (
 // loop.
 type Event struct {
 	set     bool
-	waiters waiters
+	waiters waitQueue
 }
 
 // Set sets the event and wakes all waiters. Later calls do nothing.
@@ -46,7 +46,7 @@ func (e *Event) Wait(ctx context.Context) error {
 // the order in which they came.
 type Mutex struct {
 	holder  atomic.Pointer[Task] // written by the one who has the baton
-	waiters waiters
+	waiters waitQueue
 }
 
 // Lock acquires the lock. It waits until it can, or until ctx ends, and then
@@ -87,7 +87,7 @@ func (m *Mutex) Unlock() {
 // acquire it in the order in which they came.
 type Semaphore struct {
 	free    int
-	waiters waiters
+	waiters waitQueue
 }
 
 // NewSemaphore returns a semaphore that n coroutines can hold. It panics if n
@@ -133,7 +133,7 @@ type Cond struct {
 	// L, if set, is let go of by Wait, which has it again when it returns.
 	L *Mutex
 
-	waiters waiters
+	waiters waitQueue
 }
 
 // Wait waits for a Notify or a Broadcast, or until ctx ends, and then returns

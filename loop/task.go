@@ -27,7 +27,7 @@ type Task struct {
 	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
-	next         *Task         // in the ready line
+	nextReady    *Task         // in the ready line
 	timer        timer         // of Sleep and After
 	in           *scope        // while parked or outside: whose end wakes or stops it
 	on           any           // while parked: what for; while outside: the interrupter that stops it; or nil
@@ -46,11 +46,11 @@ type Task struct {
 	done atomic.Bool
 
 	// Belong to the one who has the baton:
-	background     bool     // does not keep its group from ending
-	contained      bool     // its error is nobody's but those who wait for it
-	line           *waiters // it waits in
-	before, behind *Task    // in that
-	joiners        waiters  // who wait for its end
+	background             bool       // does not keep its group from ending
+	contained              bool       // its error is nobody's but those who wait for it
+	inQueue                *waitQueue // it waits in
+	prevWaiter, nextWaiter *Task      // in that
+	joiners                waitQueue  // who wait for its end
 }
 
 // body is what a coroutine runs.

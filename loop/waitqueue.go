@@ -4,39 +4,39 @@ package loop
 // through Task.before and Task.behind. It belongs to the one who has the baton.
 // One that was canceled is still in it until it has had the baton, and is
 // passed over.
-type waiters struct{ first, last *Task }
+type waitQueue struct{ first, last *Task }
 
-func (w *waiters) push(t *Task) {
-	t.line, t.before, t.behind = w, w.last, nil
+func (w *waitQueue) push(t *Task) {
+	t.inQueue, t.prevWaiter, t.nextWaiter = w, w.last, nil
 	if w.last == nil {
 		w.first = t
 	} else {
-		w.last.behind = t
+		w.last.nextWaiter = t
 	}
 	w.last = t
 }
 
 // remove takes out t, if it is still there.
-func (w *waiters) remove(t *Task) {
-	if t.line != w {
+func (w *waitQueue) remove(t *Task) {
+	if t.inQueue != w {
 		return
 	}
-	if t.before == nil {
-		w.first = t.behind
+	if t.prevWaiter == nil {
+		w.first = t.nextWaiter
 	} else {
-		t.before.behind = t.behind
+		t.prevWaiter.nextWaiter = t.nextWaiter
 	}
-	if t.behind == nil {
-		w.last = t.before
+	if t.nextWaiter == nil {
+		w.last = t.prevWaiter
 	} else {
-		t.behind.before = t.before
+		t.nextWaiter.prevWaiter = t.prevWaiter
 	}
-	t.line, t.before, t.behind = nil, nil, nil
+	t.inQueue, t.prevWaiter, t.nextWaiter = nil, nil, nil
 }
 
 // wait parks the caller until wakeOne or wakeAll comes to it, or its context
 // ends.
-func (w *waiters) wait(c caller, op op, on any) error {
+func (w *waitQueue) wait(c caller, op op, on any) error {
 	ear := c.attend()
 	w.push(c.task())
 	c.task().loop.mu.Lock()
@@ -46,10 +46,10 @@ func (w *waiters) wait(c caller, op op, on any) error {
 }
 
 // wakeOne wakes the first, and returns it, or nil if nobody waits.
-func (w *waiters) wakeOne() *Task { return w.failOne(nil) }
+func (w *waitQueue) wakeOne() *Task { return w.failOne(nil) }
 
 // failOne is wakeOne with an error that the wait returns.
-func (w *waiters) failOne(err error) *Task {
+func (w *waitQueue) failOne(err error) *Task {
 	for t := w.first; t != nil; t = w.first {
 		w.remove(t)
 		if t.loop.wake(t, err) {
@@ -59,13 +59,13 @@ func (w *waiters) failOne(err error) *Task {
 	return nil
 }
 
-func (w *waiters) failAll(err error) {
+func (w *waitQueue) failAll(err error) {
 	for w.failOne(err) != nil {
 	}
 }
 
 // wakeAll wakes those who wait, and returns how many they were.
-func (w *waiters) wakeAll() (n int) {
+func (w *waitQueue) wakeAll() (n int) {
 	for w.wakeOne() != nil {
 		n++
 	}
