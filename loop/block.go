@@ -80,14 +80,14 @@ func (b *blocker) start(op op, stop interrupter) error {
 		return err
 	}
 	if c.foreign != nil {
-		b.derived.attend(stop)
+		b.derived.listen(stop)
 	}
 	t.leaveLoop(op, c.in(), stop)
 	return nil
 }
 
 // attend has stop called when the foreign context ends.
-func (d *derived) attend(stop interrupter) {
+func (d *derived) listen(stop interrupter) {
 	ended := make(chan struct{})
 	d.ended = ended
 	d.detach = context.AfterFunc(d.caller.foreign, func() {

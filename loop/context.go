@@ -29,9 +29,9 @@ type scope struct {
 	gone               bool   // it has been left; what is made from it stands below what is above it
 
 	// Written before its context is given to anybody:
-	apart   bool      // the end of what is above is not its end
-	exposed bool      // it or one above it has an ear
-	ear     *stranger // its parent, if that may end by itself; else nil
+	apart              bool             // the end of what is above is not its end
+	hasForeignAncestor bool             // it or one above it has an ear
+	listener           *contextListener // its parent, if that may end by itself; else nil
 
 	limit *limit // of WithTimeout and WithDeadline, else nil
 }
@@ -80,37 +80,37 @@ func (s *scope) begin(t *Task, above *scope, ctx context.Context) {
 		s.apart = done != above.Done()
 	}
 	l := t.loop
-	var ear *stranger
+	var listener *contextListener
 	if s.apart && done != nil {
-		ear = l.listen(s, ctx)
+		listener = l.listen(s, ctx)
 		if ctx.Err() != nil {
-			ear.tell()
+			listener.onEnd()
 		}
 	}
 	l.mu.Lock()
 	s.linkLocked(above)
-	s.hearLocked(ear)
+	s.addListenerLocked(listener)
 	l.mu.Unlock()
 }
 
 // hearLocked has the end of a stranger be the scope's.
-func (s *scope) hearLocked(ear *stranger) {
+func (s *scope) addListenerLocked(listener *contextListener) {
 	switch {
-	case ear == nil:
-	case ear.ended:
-		s.endLocked(ear.cause)
+	case listener == nil:
+	case listener.ended:
+		s.endLocked(listener.cause)
 	case s.over.Load():
-		s.task.loop.ears = append(s.task.loop.ears, ear)
+		s.task.loop.stoppedListeners = append(s.task.loop.stoppedListeners, listener)
 	default:
-		s.ear, s.exposed = ear, true
-		s.task.loop.strangers.add(ear)
+		s.listener, s.hasForeignAncestor = listener, true
+		s.task.loop.listeners.add(listener)
 	}
 }
 
 // linkLocked puts the scope into the tree. If what is above has ended, so has
 // this one.
 func (s *scope) linkLocked(above *scope) {
-	s.exposed = above.exposed && !s.apart
+	s.hasForeignAncestor = above.hasForeignAncestor && !s.apart
 	over := above.over.Load() && !s.apart
 	cause := above.cause
 	for above.gone {
@@ -137,7 +137,7 @@ func (s *scope) leaveLocked() {
 		return
 	}
 	s.endLocked(errLeft)
-	s.deafenLocked()
+	s.removeListenerLocked()
 	if s.above == nil {
 		return
 	}
@@ -149,7 +149,7 @@ func (s *scope) leaveLocked() {
 		next := below.left
 		if below.over.Load() && below.first == nil && below != &below.task.ctx {
 			below.above, below.gone = s.above, true // forgotten, and good for nothing
-			below.deafenLocked()
+			below.removeListenerLocked()
 		} else {
 			below.attachLocked(s.above)
 		}
@@ -167,9 +167,9 @@ func (s *scope) leaveLocked() {
 }
 
 // deafenLocked ends the listening to the scope's parent.
-func (s *scope) deafenLocked() {
-	if s.ear != nil {
-		s.task.loop.ears = append(s.task.loop.ears, s.ear)
+func (s *scope) removeListenerLocked() {
+	if s.listener != nil {
+		s.task.loop.stoppedListeners = append(s.task.loop.stoppedListeners, s.listener)
 	}
 }
 
@@ -224,8 +224,8 @@ func (s *scope) endLocked(cause error) bool {
 			below.endLocked(cause)
 		}
 	}
-	if s.ear != nil {
-		l.strangers.remove(s)
+	if s.listener != nil {
+		l.listeners.remove(s)
 	}
 	return true
 }
@@ -362,19 +362,19 @@ func Now(ctx context.Context) time.Time {
 
 // expose is for a scope with a stranger above, which may have ended just now,
 // and whose goroutine has not told us yet.
-func (s *scope) expose() {
+func (s *scope) pollAncestors() {
 	l := s.task.loop
-	var above []*stranger
+	var above []*contextListener
 	l.mu.Lock()
-	for up := s; up != nil && up.exposed; up = up.above {
-		if up.ear != nil {
-			above = append(above, up.ear)
+	for up := s; up != nil && up.hasForeignAncestor; up = up.above {
+		if up.listener != nil {
+			above = append(above, up.listener)
 		}
 	}
 	l.mu.Unlock()
-	for _, ear := range above {
-		if ear.ctx.Err() != nil {
-			ear.tell()
+	for _, listener := range above {
+		if listener.ctx.Err() != nil {
+			listener.onEnd()
 		}
 	}
 }

@@ -107,8 +107,8 @@ func (c caller) ended() error {
 		return nil
 	case c.shielded:
 		return nil
-	case c.scope.exposed:
-		c.scope.expose()
+	case c.scope.hasForeignAncestor:
+		c.scope.pollAncestors()
 	}
 	if c.scope.over.Load() {
 		return c.scope.cause
@@ -126,7 +126,7 @@ func (c caller) overLocked() error {
 }
 
 // attend listens to the context that may end a wait, if that is a foreign one.
-func (c caller) attend() *stranger {
+func (c caller) listen() *contextListener {
 	if c.foreign == nil {
 		return nil
 	}

@@ -68,7 +68,7 @@ func shorten(place string) string {
 
 // stuckLocked reports, when nobody is ready, whether nothing can change that.
 func (l *Loop) isStuckLocked() bool {
-	return l.live > 0 && l.outside == 0 && len(l.strangers.of) == 0 && l.openPortals == 0 && len(l.timers.heap) == 0
+	return l.live > 0 && l.outside == 0 && len(l.listeners.byTarget) == 0 && l.openPortals == 0 && len(l.timers.heap) == 0
 }
 
 // breakLocked is called when the loop is stuck. It ends all waits, and reports

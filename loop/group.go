@@ -183,8 +183,8 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 // calls up.
 func (g *Group) make(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
-	if g.ctx.exposed {
-		g.ctx.expose()
+	if g.ctx.hasForeignAncestor {
+		g.ctx.pollAncestors()
 	}
 	switch {
 	case g.left:

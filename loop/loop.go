@@ -58,21 +58,21 @@ type Loop struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	lockHeld      bool     // somebody has the baton, or is about to
-	ready         runQueue // who waits for it
-	steps         uint64   // how often it was granted
-	endedContexts uint64   // how many scopes have ended
-	live          int      // coroutines that have not ended
-	outside       int      // of those, the ones that will come back by themselves
-	openPortals   int      // ways in that are open
-	timers        timers   // of sleepers and deadlines
-	strangers     strangers
-	heeding       heeding
-	interrupts    []pendingInterrupt // since mu was taken
-	ears          []*stranger        // to be stopped, since then
-	root          *scope             // of Run's coroutine
-	deadlock      *DeadlockError
-	closed        bool // Run has returned
+	lockHeld         bool     // somebody has the baton, or is about to
+	ready            runQueue // who waits for it
+	steps            uint64   // how often it was granted
+	endedContexts    uint64   // how many scopes have ended
+	live             int      // coroutines that have not ended
+	outside          int      // of those, the ones that will come back by themselves
+	openPortals      int      // ways in that are open
+	timers           timers   // of sleepers and deadlines
+	listeners        listenerSet
+	poll             pollState
+	interrupts       []pendingInterrupt // since mu was taken
+	stoppedListeners []*contextListener // to be stopped, since then
+	root             *scope             // of Run's coroutine
+	deadlock         *DeadlockError
+	closed           bool // Run has returned
 
 	virtual time.Duration // the virtual time; written under mu, by the one who has the baton
 	alarm   *time.Timer   // the runtime's timer that ring is called by
@@ -112,12 +112,12 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	l.root = &t.ctx
 	if ctx.Done() != nil {
 		// It is not among the strangers: its end is no hope in a deadlock.
-		ear := &stranger{loop: l, to: l.root, ctx: ctx, active: true}
-		l.root.ear = ear
-		ear.stop = context.AfterFunc(ctx, ear.tell)
-		defer ear.stop()
+		listener := &contextListener{loop: l, target: l.root, ctx: ctx, active: true}
+		l.root.listener = listener
+		listener.stop = context.AfterFunc(ctx, listener.onEnd)
+		defer listener.stop()
 		if ctx.Err() != nil {
-			ear.tell()
+			listener.onEnd()
 		}
 	}
 	var err error

@@ -116,23 +116,23 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 		return fn(ctx)
 	}
 	t := l.newTask(ctx, fn)
-	t.contained, t.visitor = true, true
+	t.contained, t.external = true, true
 	t.grant = newGrantChan()
-	var ear *stranger
+	var listener *contextListener
 	if ctx.Done() != nil {
-		ear = l.listen(&t.ctx, ctx)
+		listener = l.listen(&t.ctx, ctx)
 	}
 	l.mu.Lock()
 	if p.closed || l.closed {
 		l.mu.Unlock()
-		if ear != nil {
-			ear.stop()
+		if listener != nil {
+			listener.stop()
 		}
 		return ErrClosed
 	}
 	l.live++
 	t.ctx.linkLocked(&g.ctx)
-	t.ctx.hearLocked(ear)
+	t.ctx.addListenerLocked(listener)
 	l.acquireLocked(t)
 	err = errNotReturned
 	defer func() { t.finish(err, false) }()

@@ -337,12 +337,12 @@ func TestOddErrors(t *testing.T) {
 func TestVisitors(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
-		var visitor *loop.Task
+		var external *loop.Task
 		entered := make(chan any, 1)
 		go func() {
 			defer func() { entered <- recover() }()
 			p.Run(context.Background(), func(ctx context.Context) error {
-				visitor = loop.Current(ctx)
+				external = loop.Current(ctx)
 				panic("boom")
 			})
 		}()
@@ -361,7 +361,7 @@ func TestVisitors(t *testing.T) {
 			}
 			return nil
 		})
-		if err := visitor.Wait(ctx); err == nil {
+		if err := external.Wait(ctx); err == nil {
 			t.Error("Wait() for one that panicked = nil")
 		}
 		return p.Close()

@@ -66,17 +66,17 @@ func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
 // nextHeededLocked is nextLocked for one who may have looked at strangers just
 // now.
-func (l *Loop) handOverPolledLocked(heeded bool) *Task {
-	for ; ; heeded = false {
+func (l *Loop) handOverPolledLocked(polled bool) *Task {
+	for ; ; polled = false {
 		if l.ready.n > 0 {
 			return l.grantLocked(l.ready.pop())
 		}
 		jump, stuck := l.canJumpLocked(), l.isStuckLocked()
-		if !jump && !stuck || l.heeding != heedless {
+		if !jump && !stuck || l.poll != pollIdle {
 			break
 		}
-		if !heeded && l.strangeLocked() {
-			l.heeding = wanted
+		if !polled && l.needPollLocked() {
+			l.poll = pollWanted
 			break
 		}
 		if jump {
@@ -94,42 +94,42 @@ func (l *Loop) handOverPolledLocked(heeded bool) *Task {
 // if the baton lies there, what was done may have made somebody ready, or have
 // left nothing that could.
 func (l *Loop) unlock(next *Task) {
-	for heeded := false; ; {
+	for polled := false; ; {
 		if next == nil && !l.lockHeld {
-			if next = l.handOverPolledLocked(heeded); next != nil {
+			if next = l.handOverPolledLocked(polled); next != nil {
 				l.watchLocked()
 			}
 		}
-		mine := l.heeding == wanted
+		mine := l.poll == pollWanted
 		if mine {
-			l.heeding = going
+			l.poll = pollRunning
 		}
-		ears := l.unlockMu()
+		listeners := l.unlockMu()
 		if next != nil {
 			next.resume()
 			next = nil
 		}
-		for _, s := range ears {
-			s.stop()
+		for _, cl := range listeners {
+			cl.stop()
 		}
 		if !mine {
 			return
 		}
-		heeded = l.heed()
-		l.heeding = heedless
+		polled = l.pollContexts()
+		l.poll = pollIdle
 	}
 }
 
 // release lets go of mu, and does what had to wait for that. The strangers that
 // it returns are to be stopped.
-func (l *Loop) unlockMu() []*stranger {
-	all, ears := l.interrupts, l.ears
-	l.interrupts, l.ears = nil, nil
+func (l *Loop) unlockMu() []*contextListener {
+	all, listeners := l.interrupts, l.stoppedListeners
+	l.interrupts, l.stoppedListeners = nil, nil
 	l.mu.Unlock()
 	for _, s := range all {
 		go l.runInterrupt(s) // it may take its time
 	}
-	return ears
+	return listeners
 }
 
 // resume has the goroutine of a coroutine go on that was granted the baton.
@@ -154,9 +154,9 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 	if t.timer.set() {
 		l.timers.remove(&t.timer)
 	}
-	if t.abroad {
-		t.abroad = false
-		l.strangers.remove(t)
+	if t.awaitsForeign {
+		t.awaitsForeign = false
+		l.listeners.remove(t)
 	}
 	l.ready.push(t)
 	return true
@@ -175,28 +175,28 @@ func (l *Loop) wake(t *Task, err error) bool {
 // lets go of mu.
 //
 // Before mu is taken for it, attend is called, if c can have a foreign context.
-func (c caller) parkLocked(op op, on any, ear *stranger) error {
+func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 	t := c.task()
 	l := t.loop
 	err := c.overLocked()
-	if ear != nil && ear.ended {
-		err = ear.cause
+	if listener != nil && listener.ended {
+		err = listener.cause
 	}
 	if err != nil {
 		if t.timer.set() {
 			l.timers.remove(&t.timer)
 		}
 		l.unlock(nil)
-		if ear != nil {
-			ear.stop()
+		if listener != nil {
+			listener.stop()
 		}
 		return err
 	}
 	t.state = parked
 	t.in = c.in()
-	if ear != nil {
-		t.abroad = true
-		l.strangers.add(ear)
+	if listener != nil {
+		t.awaitsForeign = true
+		l.listeners.add(listener)
 	}
 	t.op, t.on, t.since = op, on, l.coarseLocked()
 	next := l.handOverLocked()
@@ -207,8 +207,8 @@ func (c caller) parkLocked(op op, on any, ear *stranger) error {
 		l.unlock(next)
 		<-t.grant
 	}
-	if ear != nil {
-		ear.stop()
+	if listener != nil {
+		listener.stop()
 	}
 	if dl, ok := t.err.(*DeadlockError); ok {
 		dl.recordSite(t)
@@ -398,8 +398,8 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 	next = l.handOverLocked()
 	if next != nil && next.grant == nil && reuse {
 		next.grant = h
-		for _, s := range l.unlockMu() {
-			s.stop()
+		for _, cl := range l.unlockMu() {
+			cl.stop()
 		}
 		return next
 	}

@@ -99,11 +99,11 @@ func (l *Loop) look() {
 	}
 	w.reported = true
 	t, step := l.current.Load(), l.steps
-	visitor := t.visitor
+	external := t.external
 	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.spawnedAt(), For: held}
 	l.mu.Unlock()
 
-	stack := l.culprit(visitor)
+	stack := l.culprit(external)
 	l.mu.Lock()
 	if l.steps == step {
 		r.Stack = stack
@@ -146,7 +146,7 @@ func (l *Loop) coarseLocked() time.Duration {
 // the loop, the one that runs a coroutine and is neither parked nor outside. A
 // goroutine profile stops the world for much less time than a dump of all
 // stacks. A visitor has come in by a portal, on a goroutine with other labels.
-func (l *Loop) culprit(visitor bool) string {
+func (l *Loop) culprit(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
 		return ""
@@ -160,7 +160,7 @@ func (l *Loop) culprit(visitor bool) string {
 	} {
 		found := ""
 		for record := range strings.SplitSeq(profile.String(), "\n\n") {
-			if visitor != strings.Contains(record, portalRun) || !visitor && !mine(record) {
+			if external != strings.Contains(record, portalRun) || !external && !mine(record) {
 				continue
 			}
 			stack := holding(record)

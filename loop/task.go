@@ -27,18 +27,18 @@ type Task struct {
 	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
-	nextReady    *Task         // in the ready line
-	timer        timer         // of Sleep and After
-	in           *scope        // while parked or outside: whose end wakes or stops it
-	on           any           // while parked: what for; while outside: the interrupter that stops it; or nil
-	since        time.Duration // when its wait began, roughly
-	name         *string       // that SetName gave, or nil
-	op           op            // what it is parked in
-	state        state
-	started      bool // it has run, or is about to
-	interrupting bool // stop is being called
-	abroad       bool // its wait may be ended by a context of package context
-	visitor      bool // it is on a goroutine that has come in by a portal
+	nextReady     *Task         // in the ready line
+	timer         timer         // of Sleep and After
+	in            *scope        // while parked or outside: whose end wakes or stops it
+	on            any           // while parked: what for; while outside: the interrupter that stops it; or nil
+	since         time.Duration // when its wait began, roughly
+	name          *string       // that SetName gave, or nil
+	op            op            // what it is parked in
+	state         state
+	started       bool // it has run, or is about to
+	interrupting  bool // stop is being called
+	awaitsForeign bool // its wait may be ended by a context of package context
+	external      bool // it is on a goroutine that has come in by a portal
 
 	// What the last wait is to return, guarded by loop.mu. Once done, the error
 	// of its function.

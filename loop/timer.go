@@ -149,11 +149,11 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	if at < 0 {
 		at = noAlarm
 	}
-	ear := c.attend()
+	listener := c.listen()
 	l.mu.Lock()
 	l.timers.add(&c.task().timer, at)
 	l.alarmLocked()
-	return c.parkLocked(opSleep, nil, ear)
+	return c.parkLocked(opSleep, nil, listener)
 }
 
 // Yield lets all ready coroutines run up to their next await. A coroutine that

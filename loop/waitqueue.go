@@ -37,10 +37,10 @@ func (w *waitQueue) remove(t *Task) {
 // wait parks the caller until wakeOne or wakeAll comes to it, or its context
 // ends.
 func (w *waitQueue) wait(c caller, op op, on any) error {
-	ear := c.attend()
+	listener := c.listen()
 	w.push(c.task())
 	c.task().loop.mu.Lock()
-	err := c.parkLocked(op, on, ear)
+	err := c.parkLocked(op, on, listener)
 	w.remove(c.task())
 	return err
 }
