@@ -44,7 +44,7 @@ func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(cont
 // blocker takes a coroutine out of the loop for something that blocks and can
 // be stopped. It belongs to the coroutine.
 type blocker struct {
-	scope   *scope
+	taskCtx *taskContext
 	derived *derived // if the context is one that package context has made, else nil
 }
 
@@ -55,7 +55,7 @@ type derived struct {
 }
 
 func blockerOf(c caller) blocker {
-	b := blocker{scope: c.scope}
+	b := blocker{taskCtx: c.taskCtx}
 	if c.foreign != nil || c.shielded {
 		b.derived = &derived{caller: c}
 	}
@@ -66,14 +66,14 @@ func (b *blocker) caller() caller {
 	if b.derived != nil {
 		return b.derived.caller
 	}
-	return caller{scope: b.scope}
+	return caller{taskCtx: b.taskCtx}
 }
 
 // start leaves the loop, until end. If the context ends meanwhile, stop is
 // called; if it has ended before, its cause is returned, and there is nothing
 // to end.
 func (b *blocker) start(op op, stop interrupter) error {
-	t := b.scope.task
+	t := b.taskCtx.task
 	t.check(op)
 	c := b.caller()
 	if err := c.await(); err != nil {
@@ -105,7 +105,7 @@ func (b *blocker) end() error {
 		}
 		d.detach, d.ended = nil, nil
 	}
-	b.scope.task.reenterLoop()
+	b.taskCtx.task.reenterLoop()
 	return b.caller().ended()
 }
 

@@ -15,230 +15,230 @@ import (
 // Done there is a standard one inside, to which children of package context
 // attach. That one knows nothing of what is above it, so that it ends just when
 // the scope does; otherwise a Done could be closed before Err has an error.
-type scope struct {
-	parent context.Context // values and deadline are from it
-	inner  atomic.Pointer[inner]
-	task   *Task // whose it is
+type taskContext struct {
+	values   context.Context // values and deadline are from it
+	standard atomic.Pointer[standardContext]
+	task     *Task // whose it is
 
-	over  atomic.Bool // cause is there
+	ended atomic.Bool // cause is there
 	cause error       // written once under Loop.mu, before over
 
 	// Guarded by Loop.mu:
-	above              *scope // nil for that of Run
-	first, left, right *scope // the first of those below, and its neighbors in the list of those
-	gone               bool   // it has been left; what is made from it stands below what is above it
+	parent                               *taskContext // nil for that of Run
+	firstChild, prevSibling, nextSibling *taskContext // the first of those below, and its neighbors in the list of those
+	detached                             bool         // it has been left; what is made from it stands below what is above it
 
 	// Written before its context is given to anybody:
-	apart              bool             // the end of what is above is not its end
+	shielded           bool             // the end of what is above is not its end
 	hasForeignAncestor bool             // it or one above it has an ear
 	listener           *contextListener // its parent, if that may end by itself; else nil
 
-	limit *limit // of WithTimeout and WithDeadline, else nil
+	deadline *deadline // of WithTimeout and WithDeadline, else nil
 }
 
 // limit is when a scope ends by itself.
-type limit struct {
+type deadline struct {
 	timer timer
 	at    time.Time
 }
 
 // inner is a standard context and its cancel function.
-type inner struct {
+type standardContext struct {
 	context.Context
 	cancel context.CancelCauseFunc
 }
 
 // open returns the inner context, making it if need be.
-func (s *scope) open() *inner {
-	in := s.inner.Load()
+func (tc *taskContext) openStandard() *standardContext {
+	in := tc.standard.Load()
 	if in == nil {
-		ctx, cancel := context.WithCancelCause(context.WithoutCancel(s.parent))
-		if in = (&inner{ctx, cancel}); !s.inner.CompareAndSwap(nil, in) {
-			in = s.inner.Load()
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(tc.values))
+		if in = (&standardContext{ctx, cancel}); !tc.standard.CompareAndSwap(nil, in) {
+			in = tc.standard.Load()
 		}
 	}
 	// Who opens it looks whether it is over after that; who ends it looks
 	// whether it is open after that: one of them sees the other.
-	if s.over.Load() {
-		in.cancel(s.cause)
+	if tc.ended.Load() {
+		in.cancel(tc.cause)
 	}
 	return in
 }
 
-type scopeKey struct{}
+type taskContextKey struct{}
 
 // begin puts the scope below another, with ctx, which is that one or made from
 // it.
-func (s *scope) begin(t *Task, above *scope, ctx context.Context) {
-	s.task = t
-	s.parent = ctx
+func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
+	tc.task = t
+	tc.values = ctx
 	var done <-chan struct{}
-	if _, ok := ctx.(*scope); !ok {
+	if _, ok := ctx.(*taskContext); !ok {
 		// What package context has made of it: one with values only, one that
 		// ends earlier, or one that does not end.
 		done = ctx.Done()
-		s.apart = done != above.Done()
+		tc.shielded = done != parent.Done()
 	}
 	l := t.loop
 	var listener *contextListener
-	if s.apart && done != nil {
-		listener = l.listen(s, ctx)
+	if tc.shielded && done != nil {
+		listener = l.listen(tc, ctx)
 		if ctx.Err() != nil {
 			listener.onEnd()
 		}
 	}
 	l.mu.Lock()
-	s.linkLocked(above)
-	s.addListenerLocked(listener)
+	tc.linkLocked(parent)
+	tc.addListenerLocked(listener)
 	l.mu.Unlock()
 }
 
 // hearLocked has the end of a stranger be the scope's.
-func (s *scope) addListenerLocked(listener *contextListener) {
+func (tc *taskContext) addListenerLocked(listener *contextListener) {
 	switch {
 	case listener == nil:
 	case listener.ended:
-		s.endLocked(listener.cause)
-	case s.over.Load():
-		s.task.loop.stoppedListeners = append(s.task.loop.stoppedListeners, listener)
+		tc.endLocked(listener.cause)
+	case tc.ended.Load():
+		tc.task.loop.stoppedListeners = append(tc.task.loop.stoppedListeners, listener)
 	default:
-		s.listener, s.hasForeignAncestor = listener, true
-		s.task.loop.listeners.add(listener)
+		tc.listener, tc.hasForeignAncestor = listener, true
+		tc.task.loop.listeners.add(listener)
 	}
 }
 
 // linkLocked puts the scope into the tree. If what is above has ended, so has
 // this one.
-func (s *scope) linkLocked(above *scope) {
-	s.hasForeignAncestor = above.hasForeignAncestor && !s.apart
-	over := above.over.Load() && !s.apart
-	cause := above.cause
-	for above.gone {
-		above = above.above
+func (tc *taskContext) linkLocked(parent *taskContext) {
+	tc.hasForeignAncestor = parent.hasForeignAncestor && !tc.shielded
+	ended := parent.ended.Load() && !tc.shielded
+	cause := parent.cause
+	for parent.detached {
+		parent = parent.parent
 	}
-	s.attachLocked(above)
-	if over {
-		s.endLocked(cause)
+	tc.attachLocked(parent)
+	if ended {
+		tc.endLocked(cause)
 	}
 }
 
-func (s *scope) attachLocked(above *scope) {
-	s.above, s.left, s.right = above, nil, above.first
-	if above.first != nil {
-		above.first.left = s
+func (tc *taskContext) attachLocked(parent *taskContext) {
+	tc.parent, tc.prevSibling, tc.nextSibling = parent, nil, parent.firstChild
+	if parent.firstChild != nil {
+		parent.firstChild.prevSibling = tc
 	}
-	above.first = s
+	parent.firstChild = tc
 }
 
 // leaveLocked ends the scope and takes it out of the tree. What is still below
 // it, it hands to the one above.
-func (s *scope) leaveLocked() {
-	if s.gone {
+func (tc *taskContext) detachLocked() {
+	if tc.detached {
 		return
 	}
-	s.endLocked(errLeft)
-	s.removeListenerLocked()
-	if s.above == nil {
+	tc.endLocked(errLeft)
+	tc.removeListenerLocked()
+	if tc.parent == nil {
 		return
 	}
-	below := s.first
-	for below != nil && below.right != nil {
-		below = below.right
+	child := tc.firstChild
+	for child != nil && child.nextSibling != nil {
+		child = child.nextSibling
 	}
-	for s.first = nil; below != nil; { // the oldest first, as attaching turns them round
-		next := below.left
-		if below.over.Load() && below.first == nil && below != &below.task.ctx {
-			below.above, below.gone = s.above, true // forgotten, and good for nothing
-			below.removeListenerLocked()
+	for tc.firstChild = nil; child != nil; { // the oldest first, as attaching turns them round
+		next := child.prevSibling
+		if child.ended.Load() && child.firstChild == nil && child != &child.task.ctx {
+			child.parent, child.detached = tc.parent, true // forgotten, and good for nothing
+			child.removeListenerLocked()
 		} else {
-			below.attachLocked(s.above)
+			child.attachLocked(tc.parent)
 		}
-		below = next
+		child = next
 	}
-	if s.left == nil {
-		s.above.first = s.right
+	if tc.prevSibling == nil {
+		tc.parent.firstChild = tc.nextSibling
 	} else {
-		s.left.right = s.right
+		tc.prevSibling.nextSibling = tc.nextSibling
 	}
-	if s.right != nil {
-		s.right.left = s.left
+	if tc.nextSibling != nil {
+		tc.nextSibling.prevSibling = tc.prevSibling
 	}
-	s.left, s.right, s.gone = nil, nil, true
+	tc.prevSibling, tc.nextSibling, tc.detached = nil, nil, true
 }
 
 // deafenLocked ends the listening to the scope's parent.
-func (s *scope) removeListenerLocked() {
-	if s.listener != nil {
-		s.task.loop.stoppedListeners = append(s.task.loop.stoppedListeners, s.listener)
+func (tc *taskContext) removeListenerLocked() {
+	if tc.listener != nil {
+		tc.task.loop.stoppedListeners = append(tc.task.loop.stoppedListeners, tc.listener)
 	}
 }
 
 // dropLocked is leaveLocked for a coroutine that has ended, and has left behind
 // contexts that nobody has canceled.
-func (s *scope) dropLocked() {
-	for s.first != nil {
-		s.first.dropLocked()
+func (tc *taskContext) detachTreeLocked() {
+	for tc.firstChild != nil {
+		tc.firstChild.detachTreeLocked()
 	}
-	s.leaveLocked()
+	tc.detachLocked()
 }
 
 // end ends the scope with a cause.
-func (s *scope) end(cause error) {
-	if s.over.Load() {
+func (tc *taskContext) end(cause error) {
+	if tc.ended.Load() {
 		return
 	}
-	l := s.task.loop
+	l := tc.task.loop
 	l.mu.Lock()
-	s.endLocked(cause)
+	tc.endLocked(cause)
 	l.unlock(nil)
 }
 
 // endLocked ends the scope and those below it. It reports whether it has not
 // ended before.
-func (s *scope) endLocked(cause error) bool {
-	if s.over.Load() {
+func (tc *taskContext) endLocked(cause error) bool {
+	if tc.ended.Load() {
 		return false
 	}
-	l := s.task.loop
-	s.cause = cause
-	s.over.Store(true)
+	l := tc.task.loop
+	tc.cause = cause
+	tc.ended.Store(true)
 	l.endedContexts++
-	if s.limit != nil && s.limit.timer.set() {
-		l.timers.remove(&s.limit.timer)
+	if tc.deadline != nil && tc.deadline.timer.set() {
+		l.timers.remove(&tc.deadline.timer)
 	}
-	if in := s.inner.Load(); in != nil {
+	if in := tc.standard.Load(); in != nil {
 		in.cancel(cause) // package context calls nobody back meanwhile, but starts goroutines
 	}
-	if t := s.task; t.in == s {
+	if t := tc.task; t.waitCtx == tc {
 		switch t.state {
 		case parked:
 			l.wakeLocked(t, cause)
 		case outside:
-			if stop, ok := t.on.(interrupter); ok {
+			if stop, ok := t.waitTarget.(interrupter); ok {
 				l.interruptLocked(t, stop)
 			}
 		}
 	}
-	for below := s.first; below != nil; below = below.right {
-		if !below.apart {
-			below.endLocked(cause)
+	for child := tc.firstChild; child != nil; child = child.nextSibling {
+		if !child.shielded {
+			child.endLocked(cause)
 		}
 	}
-	if s.listener != nil {
-		l.listeners.remove(s)
+	if tc.listener != nil {
+		l.listeners.remove(tc)
 	}
 	return true
 }
 
 // Done is that of a [context.Context].
-func (s *scope) Done() <-chan struct{} { return s.open().Done() }
+func (tc *taskContext) Done() <-chan struct{} { return tc.openStandard().Done() }
 
 // Err is that of a [context.Context].
-func (s *scope) Err() error {
+func (tc *taskContext) Err() error {
 	switch {
-	case !s.over.Load():
+	case !tc.ended.Load():
 		return nil
-	case s.cause == context.DeadlineExceeded:
+	case tc.cause == context.DeadlineExceeded:
 		return context.DeadlineExceeded
 	}
 	return context.Canceled
@@ -247,27 +247,27 @@ func (s *scope) Err() error {
 // Deadline is that of a [context.Context]. One of virtual time is nobody's
 // business but the loop's: package context and net would take it for one of
 // real time.
-func (s *scope) Deadline() (time.Time, bool) {
-	at, ok := s.parent.Deadline()
-	if s.limit != nil && !s.task.loop.opts.Virtual && (!ok || s.limit.at.Before(at)) {
-		return s.limit.at, true
+func (tc *taskContext) Deadline() (time.Time, bool) {
+	at, ok := tc.values.Deadline()
+	if tc.deadline != nil && !tc.task.loop.opts.Virtual && (!ok || tc.deadline.at.Before(at)) {
+		return tc.deadline.at, true
 	}
 	return at, ok
 }
 
 // Value is that of a [context.Context].
-func (s *scope) Value(key any) any {
-	if key == (scopeKey{}) {
-		return s
+func (tc *taskContext) Value(key any) any {
+	if key == (taskContextKey{}) {
+		return tc
 	}
-	if s.over.Load() || s.inner.Load() != nil {
-		return s.open().Value(key) // where package context finds the cause
+	if tc.ended.Load() || tc.standard.Load() != nil {
+		return tc.openStandard().Value(key) // where package context finds the cause
 	}
-	return s.parent.Value(key)
+	return tc.values.Value(key)
 }
 
 // String is for %v.
-func (s *scope) String() string { return "context of coroutine " + s.task.String() }
+func (tc *taskContext) String() string { return "context of coroutine " + tc.task.String() }
 
 // WithCancel returns a context for the calling coroutine. It ends when cancel
 // is called, with the argument as its cause, or when ctx ends. A nil cause
@@ -279,20 +279,20 @@ func (s *scope) String() string { return "context of coroutine " + s.task.String
 // missed. Contexts of [context.WithCancelCause] work as well, at a higher cost.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
 	c := runs(ctx, opWithCancel)
-	s := new(scope)
-	s.begin(c.task(), c.scope, ctx)
-	return s, s.cancel
+	tc := new(taskContext)
+	tc.init(c.task(), c.taskCtx, ctx)
+	return tc, tc.cancel
 }
 
 // cancel ends and leaves the scope.
-func (s *scope) cancel(cause error) {
+func (tc *taskContext) cancel(cause error) {
 	if cause == nil {
 		cause = errCanceled
 	}
-	l := s.task.loop
+	l := tc.task.loop
 	l.mu.Lock()
-	s.endLocked(cause)
-	s.leaveLocked()
+	tc.endLocked(cause)
+	tc.detachLocked()
 	l.unlock(nil)
 }
 
@@ -307,35 +307,35 @@ func (s *scope) cancel(cause error) {
 // and its [context.Cause] is DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := runs(ctx, opWithTimeout)
-	return withLimit(c, ctx, c.task().loop.elapsed()+max(d, 0))
+	return withDeadline(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
 // WithDeadline is WithTimeout with a point in time of the loop's clock, see
 // [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
 	c := runs(ctx, opWithDeadline)
-	return withLimit(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
+	return withDeadline(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
 }
 
-func withLimit(c caller, ctx context.Context, at time.Duration) (context.Context, context.CancelFunc) {
+func withDeadline(c caller, ctx context.Context, at time.Duration) (context.Context, context.CancelFunc) {
 	l := c.task().loop
 	if at < 0 {
 		at = 1<<63 - 1 // beyond what a Duration can say
 	}
-	s := &scope{limit: &limit{at: l.epoch.Add(at)}}
-	s.limit.timer.scope = s
-	s.begin(c.task(), c.scope, ctx)
+	tc := &taskContext{deadline: &deadline{at: l.epoch.Add(at)}}
+	tc.deadline.timer.taskCtx = tc
+	tc.init(c.task(), c.taskCtx, ctx)
 	l.mu.Lock()
 	switch {
-	case s.over.Load():
+	case tc.ended.Load():
 	case at <= l.elapsed():
-		s.endLocked(context.DeadlineExceeded)
+		tc.endLocked(context.DeadlineExceeded)
 	default:
-		l.timers.add(&s.limit.timer, at)
+		l.timers.add(&tc.deadline.timer, at)
 		l.alarmLocked()
 	}
 	l.mu.Unlock()
-	return s, func() { s.cancel(nil) }
+	return tc, func() { tc.cancel(nil) }
 }
 
 // Shield returns a context for the calling coroutine that does not end when ctx
@@ -362,11 +362,11 @@ func Now(ctx context.Context) time.Time {
 
 // expose is for a scope with a stranger above, which may have ended just now,
 // and whose goroutine has not told us yet.
-func (s *scope) pollAncestors() {
-	l := s.task.loop
+func (tc *taskContext) pollAncestors() {
+	l := tc.task.loop
 	var above []*contextListener
 	l.mu.Lock()
-	for up := s; up != nil && up.hasForeignAncestor; up = up.above {
+	for up := tc; up != nil && up.hasForeignAncestor; up = up.parent {
 		if up.listener != nil {
 			above = append(above, up.listener)
 		}

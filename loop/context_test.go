@@ -25,8 +25,8 @@ func TestNestedTimeouts(t *testing.T) {
 			if took := time.Since(start); err != context.DeadlineExceeded || took != min(d.outer, d.inner)*time.Second {
 				t.Errorf("outer %d s, inner %d s: %v after %v", d.outer, d.inner, err, took)
 			}
-			if over := outer.Err() != nil; over != (d.outer <= d.inner) || inner.Err() != context.DeadlineExceeded || ctx.Err() != nil {
-				t.Errorf("outer %d s, inner %d s: the outer one has ended: %v; %v, %v", d.outer, d.inner, over, inner.Err(), ctx.Err())
+			if ended := outer.Err() != nil; ended != (d.outer <= d.inner) || inner.Err() != context.DeadlineExceeded || ctx.Err() != nil {
+				t.Errorf("outer %d s, inner %d s: the outer one has ended: %v; %v, %v", d.outer, d.inner, ended, inner.Err(), ctx.Err())
 			}
 			cancelInner()
 			cancelOuter()

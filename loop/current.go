@@ -10,27 +10,27 @@ import (
 // caller is a coroutine that calls a function of this package, and what may end
 // its waits: the scope, or foreign, or nothing.
 type caller struct {
-	scope    *scope          // the innermost of its contexts that is this package's
+	taskCtx  *taskContext    // the innermost of its contexts that is this package's
 	foreign  context.Context // made from it by package context, and may end earlier; else nil
 	shielded bool            // made from it by context.WithoutCancel
 }
 
-func (c caller) task() *Task { return c.scope.task }
+func (c caller) task() *Task { return c.taskCtx.task }
 
 // in returns the scope that ends the wait, or nil.
-func (c caller) in() *scope {
+func (c caller) in() *taskContext {
 	if c.foreign != nil || c.shielded {
 		return nil
 	}
-	return c.scope
+	return c.taskCtx
 }
 
 // runs returns the running coroutine, whose context ctx must be.
 func runs(ctx context.Context, op op) caller {
-	s, ok := ctx.(*scope)
+	tc, ok := ctx.(*taskContext)
 	if ok {
-		s.task.check(op)
-		return caller{scope: s}
+		tc.task.check(op)
+		return caller{taskCtx: tc}
 	}
 	return runsDerived(ctx, op)
 }
@@ -40,18 +40,18 @@ func runsDerived(ctx context.Context, op op) caller {
 	if ctx == nil {
 		panic("loop: " + op.String() + " with a nil context")
 	}
-	s, ok := ctx.Value(scopeKey{}).(*scope)
-	if !ok || concert.ReleaserOf(ctx) != (*releaser)(s.task) { // a task that a coroutine has submitted is no part of it
+	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
+	if !ok || concert.ReleaserOf(ctx) != (*releaser)(tc.task) { // a task that a coroutine has submitted is no part of it
 		panic("loop: " + op.String() + " with a context that belongs to no coroutine: pass the context that the coroutine's function received")
 	}
-	s.task.check(op)
+	tc.task.check(op)
 	switch done := ctx.Done(); {
 	case done == nil:
-		return caller{scope: s, shielded: true}
-	case done == s.Done():
-		return caller{scope: s}
+		return caller{taskCtx: tc, shielded: true}
+	case done == tc.Done():
+		return caller{taskCtx: tc}
 	}
-	return caller{scope: s, foreign: ctx}
+	return caller{taskCtx: tc, foreign: ctx}
 }
 
 // check panics unless the coroutine is the one that runs.
@@ -107,11 +107,11 @@ func (c caller) ended() error {
 		return nil
 	case c.shielded:
 		return nil
-	case c.scope.hasForeignAncestor:
-		c.scope.pollAncestors()
+	case c.taskCtx.hasForeignAncestor:
+		c.taskCtx.pollAncestors()
 	}
-	if c.scope.over.Load() {
-		return c.scope.cause
+	if c.taskCtx.ended.Load() {
+		return c.taskCtx.cause
 	}
 	return nil
 }
@@ -119,8 +119,8 @@ func (c caller) ended() error {
 // overLocked is whether the scope has ended, for one who has locked mu and
 // asked ended before.
 func (c caller) overLocked() error {
-	if s := c.in(); s != nil && s.over.Load() {
-		return s.cause
+	if tc := c.in(); tc != nil && tc.ended.Load() {
+		return tc.cause
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (r *row) does() string {
 
 // onLocked says for what a parked coroutine waits, as the rest of a sentence.
 func (t *Task) onLocked() string {
-	switch on := t.on.(type) {
+	switch on := t.waitTarget.(type) {
 	case *Group:
 		return " for its children"
 	case *Task:
@@ -87,27 +87,27 @@ func (t *Task) onLocked() string {
 // eachLocked calls fn for each coroutine of the loop, parents first, until it
 // returns false.
 func (l *Loop) eachLocked(fn func(t *Task, depth int) bool) {
-	for s := l.root; s != nil; s = s.right {
-		if !s.eachLocked(0, fn) {
+	for tc := l.root; tc != nil; tc = tc.nextSibling {
+		if !tc.eachLocked(0, fn) {
 			return
 		}
 	}
 }
 
-func (s *scope) eachLocked(depth int, fn func(t *Task, depth int) bool) bool {
-	if s == &s.task.ctx {
-		if !fn(s.task, depth) {
+func (tc *taskContext) eachLocked(depth int, fn func(t *Task, depth int) bool) bool {
+	if tc == &tc.task.ctx {
+		if !fn(tc.task, depth) {
 			return false
 		}
 		depth++
 	}
 	// The newest is the first in the list.
-	below := s.first
-	for below != nil && below.right != nil {
-		below = below.right
+	child := tc.firstChild
+	for child != nil && child.nextSibling != nil {
+		child = child.nextSibling
 	}
-	for ; below != nil; below = below.left {
-		if !below.eachLocked(depth, fn) {
+	for ; child != nil; child = child.prevSibling {
+		if !child.eachLocked(depth, fn) {
 			return false
 		}
 	}

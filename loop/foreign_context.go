@@ -53,7 +53,7 @@ func (cl *contextListener) setEndedLocked(cause error) {
 	switch to := cl.target.(type) {
 	case *Task:
 		cl.loop.wakeLocked(to, cause)
-	case *scope:
+	case *taskContext:
 		to.endLocked(cause)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // A Group has coroutines as its children, and ends after all of them. See
 // [WithGroup].
 type Group struct {
-	ctx   scope
+	ctx   taskContext
 	owner *Task // the coroutine that called WithGroup
 
 	done atomic.Bool // its context was ended by itself, and not for a failure
@@ -46,7 +46,7 @@ func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 	}
 	c := runs(ctx, opWithGroup)
 	g := &Group{owner: c.task()}
-	g.ctx.begin(c.task(), c.scope, ctx)
+	g.ctx.init(c.task(), c.taskCtx, ctx)
 	return g.do(func() error { return body(&g.ctx, g) })
 }
 
@@ -60,7 +60,7 @@ func (g *Group) do(body func() error) error {
 		g.left = true
 		l := g.owner.loop
 		l.mu.Lock()
-		g.ctx.leaveLocked()
+		g.ctx.detachLocked()
 		l.unlock(nil)
 	}()
 	g.failed(body(), nil)
@@ -93,7 +93,7 @@ func (g *Group) wait(ended func() bool) {
 	for !ended() {
 		g.joining = true
 		g.owner.loop.mu.Lock()
-		caller{scope: &g.owner.ctx, shielded: true}.parkLocked(opWithGroup, g, nil)
+		caller{taskCtx: &g.owner.ctx, shielded: true}.parkLocked(opWithGroup, g, nil)
 		g.joining = false
 	}
 }
@@ -156,7 +156,7 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	l.live++
 	t.state = parked
 	t.op, t.since = opAfter, l.coarseLocked()
-	if t.in = &t.ctx; t.ctx.over.Load() || d <= 0 {
+	if t.waitCtx = &t.ctx; t.ctx.ended.Load() || d <= 0 {
 		l.wakeLocked(t, nil)
 	} else {
 		l.timers.add(&t.timer, at)
@@ -222,9 +222,9 @@ func (g *Group) childEnded(t *Task) {
 func (g *Group) failed(err error, t *Task) {
 	switch {
 	case err == nil:
-	case t != nil && t.ctx.over.Load() && !g.ctx.over.Load() && isEcho(err, t.ctx.cause):
+	case t != nil && t.ctx.ended.Load() && !g.ctx.ended.Load() && isEcho(err, t.ctx.cause):
 		// It alone was canceled.
-	case g.ctx.over.Load() && isEcho(err, g.ctx.cause):
+	case g.ctx.ended.Load() && isEcho(err, g.ctx.cause):
 		if g.echo == nil {
 			g.echo = err
 		}

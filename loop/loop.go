@@ -70,7 +70,7 @@ type Loop struct {
 	poll             pollState
 	interrupts       []pendingInterrupt // since mu was taken
 	stoppedListeners []*contextListener // to be stopped, since then
-	root             *scope             // of Run's coroutine
+	root             *taskContext       // of Run's coroutine
 	deadlock         *DeadlockError
 	closed           bool // Run has returned
 
@@ -140,9 +140,9 @@ func checkRun(ctx context.Context, name string) {
 
 // runningOf returns the coroutine to which ctx belongs, if that runs.
 func runningOf(ctx context.Context) *Task {
-	s, ok := ctx.Value(scopeKey{}).(*scope)
-	if ok && s.task.loop.current.Load() == s.task && concert.ReleaserOf(ctx) == (*releaser)(s.task) {
-		return s.task
+	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
+	if ok && tc.task.loop.current.Load() == tc.task && concert.ReleaserOf(ctx) == (*releaser)(tc.task) {
+		return tc.task
 	}
 	return nil
 }
@@ -194,8 +194,8 @@ func (l *Loop) close() {
 
 // Of returns the loop to which ctx belongs, or nil. Any goroutine may call it.
 func Of(ctx context.Context) *Loop {
-	if s, ok := ctx.Value(scopeKey{}).(*scope); ok {
-		return s.task.loop
+	if tc, ok := ctx.Value(taskContextKey{}).(*taskContext); ok {
+		return tc.task.loop
 	}
 	return nil
 }

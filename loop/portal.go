@@ -142,7 +142,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	}
 	t.group = g
 	g.live++
-	if err = (caller{scope: &t.ctx}).ended(); err != nil {
+	if err = (caller{taskCtx: &t.ctx}).ended(); err != nil {
 		return err
 	}
 	err = errNotReturned // what stays, if fn does not return

@@ -57,7 +57,7 @@ func (q *Queue[T]) TryPut(v T) bool {
 		return false
 	}
 	if t := q.getters.wakeOne(); t != nil {
-		*t.on.(*T) = v
+		*t.waitTarget.(*T) = v
 		return true
 	}
 	if q.capacity > 0 && q.items.n >= q.capacity {
@@ -97,7 +97,7 @@ func (q *Queue[T]) TryGet() (v T, ok bool) {
 	}
 	v = q.items.pop()
 	if t := q.putters.wakeOne(); t != nil {
-		q.items.push(*t.on.(*T))
+		q.items.push(*t.waitTarget.(*T))
 	}
 	return v, true
 }

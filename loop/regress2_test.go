@@ -149,8 +149,8 @@ func TestVirtualDeadline(t *testing.T) {
 			return err
 		}
 		c.Close()
-		if over, err := loop.Offload(short, pool, func(ctx context.Context, _ int) (bool, error) { return ctx.Err() != nil, nil }, 0); over || err != nil {
-			t.Errorf("offloaded: %v, %v", over, err)
+		if ended, err := loop.Offload(short, pool, func(ctx context.Context, _ int) (bool, error) { return ctx.Err() != nil, nil }, 0); ended || err != nil {
+			t.Errorf("offloaded: %v, %v", ended, err)
 		}
 		real, cancelReal := context.WithTimeout(short, time.Millisecond)
 		defer cancelReal()

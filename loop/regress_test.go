@@ -313,18 +313,18 @@ func TestRaces(t *testing.T) {
 		for range 200 {
 			loop.WithGroup(ctx, func(_ context.Context, g *loop.Group) error { go g.Cancel(); return nil })
 		}
-		over := make(chan struct{})
+		ended := make(chan struct{})
 		l, fn := loop.Of(ctx), func(context.Context) (int, error) { return 1, nil }
 		go func() {
 			for range 200 {
 				l.Tree()
 			}
-			close(over)
+			close(ended)
 		}()
 		for range 200 {
 			loop.Gather(ctx, fn, fn)
 		}
-		<-over
+		<-ended
 		return nil
 	})
 	run(t, func(ctx context.Context, g *loop.Group) error {

@@ -150,7 +150,7 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 	}
 	t.state = ready
 	t.err = err
-	t.in = nil
+	t.waitCtx = nil
 	if t.timer.set() {
 		l.timers.remove(&t.timer)
 	}
@@ -193,12 +193,12 @@ func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 		return err
 	}
 	t.state = parked
-	t.in = c.in()
+	t.waitCtx = c.in()
 	if listener != nil {
 		t.awaitsForeign = true
 		l.listeners.add(listener)
 	}
-	t.op, t.on, t.since = op, on, l.coarseLocked()
+	t.op, t.waitTarget, t.since = op, on, l.coarseLocked()
 	next := l.handOverLocked()
 	if next == t { // it was the next to be woken itself
 		next = nil
@@ -239,15 +239,15 @@ func (t *Task) yield() {
 // leave gives up the baton, for as long as it takes until comeBack. If the
 // coroutine's scope in ends meanwhile, stop is called, once, maybe on another
 // goroutine; when comeBack has returned it is not running any more.
-func (t *Task) leaveLoop(op op, in *scope, stop interrupter) {
+func (t *Task) leaveLoop(op op, in *taskContext, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
 	t.state = outside
 	l.outside++
-	if in != nil && in.over.Load() { // since the caller looked
+	if in != nil && in.ended.Load() { // since the caller looked
 		l.interruptLocked(t, stop)
 	} else {
-		t.in, t.on = in, stop
+		t.waitCtx, t.waitTarget = in, stop
 	}
 	t.op, t.since = op, l.coarseLocked()
 	l.unlock(l.handOverLocked())
@@ -256,7 +256,7 @@ func (t *Task) leaveLoop(op op, in *scope, stop interrupter) {
 func (t *Task) reenterLoop() {
 	l := t.loop
 	l.mu.Lock()
-	t.in, t.on = nil, nil
+	t.waitCtx, t.waitTarget = nil, nil
 	if t.interrupting {
 		t.state = parked // until interrupt is done with it
 		l.mu.Unlock()
@@ -295,7 +295,7 @@ type pendingInterrupt struct {
 // stopLocked has a coroutine be interrupted that is outside.
 func (l *Loop) interruptLocked(t *Task, stop interrupter) {
 	t.interrupting = true
-	t.in, t.on = nil, nil
+	t.waitCtx, t.waitTarget = nil, nil
 	l.interrupts = append(l.interrupts, pendingInterrupt{t, stop})
 }
 
@@ -370,7 +370,7 @@ func (t *Task) run(reuse bool) (next *Task) {
 		}
 		next = t.finish(err, reuse)
 	}()
-	if t.ctx.over.Load() {
+	if t.ctx.ended.Load() {
 		err = t.ctx.cause // it was canceled before it began
 	} else {
 		err = b.call(&t.ctx)
@@ -393,7 +393,7 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 	l.mu.Lock()
 	t.state = ended
 	t.grant = nil
-	t.ctx.dropLocked()
+	t.ctx.detachTreeLocked()
 	l.live--
 	next = l.handOverLocked()
 	if next != nil && next.grant == nil && reuse {

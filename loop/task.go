@@ -16,11 +16,11 @@ import (
 // pointer.
 type Task struct {
 	loop   *Loop
-	group  *Group    // whose it is; nil for that of Run
-	body   body      // nil once it has begun
-	grant  grantChan // its goroutine, from when it begins until it has ended
-	origin *origin   // for its name; others may have the same
-	ctx    scope     // the context of its function
+	group  *Group      // whose it is; nil for that of Run
+	body   body        // nil once it has begun
+	grant  grantChan   // its goroutine, from when it begins until it has ended
+	origin *origin     // for its name; others may have the same
+	ctx    taskContext // the context of its function
 
 	// What its context's values are from, with what lets go of the loop; nil
 	// until it is needed, and then made from the group's. See carrier.
@@ -29,8 +29,8 @@ type Task struct {
 	// Guarded by loop.mu:
 	nextReady     *Task         // in the ready line
 	timer         timer         // of Sleep and After
-	in            *scope        // while parked or outside: whose end wakes or stops it
-	on            any           // while parked: what for; while outside: the interrupter that stops it; or nil
+	waitCtx       *taskContext  // while parked or outside: whose end wakes or stops it
+	waitTarget    any           // while parked: what for; while outside: the interrupter that stops it; or nil
 	since         time.Duration // when its wait began, roughly
 	name          *string       // that SetName gave, or nil
 	op            op            // what it is parked in
@@ -69,8 +69,8 @@ func (fn funcBody) call(ctx context.Context) error { return fn(ctx) }
 // begin ties the parts of a new coroutine together.
 func (t *Task) init() {
 	t.ctx.task = t
-	t.timer.scope = &t.ctx
-	t.ctx.parent = (*outerContext)(t)
+	t.timer.taskCtx = &t.ctx
+	t.ctx.values = (*outerContext)(t)
 }
 
 // newTask returns a coroutine for a goroutine that comes from outside.

@@ -10,10 +10,10 @@ import (
 // timer is a coroutine that is to be woken, or a scope that is to end, at some
 // time.
 type timer struct {
-	at    time.Duration // since Loop.epoch
-	seq   uint64        // of two with the same time the one that was set first is first
-	scope *scope        // that is to end, or that of the coroutine
-	place int32         // in the heap, from 1; 0 if it is not set
+	at      time.Duration // since Loop.epoch
+	seq     uint64        // of two with the same time the one that was set first is first
+	taskCtx *taskContext  // that is to end, or that of the coroutine
+	place   int32         // in the heap, from 1; 0 if it is not set
 }
 
 // set reports whether the timer is in the heap.
@@ -78,10 +78,10 @@ func (l *Loop) fireLocked(now time.Duration) {
 	for len(l.timers.heap) > 0 && l.timers.heap[0].at <= now {
 		t := l.timers.heap[0]
 		l.timers.remove(t)
-		if s := t.scope; s.limit == nil {
-			l.wakeLocked(s.task, nil)
+		if tc := t.taskCtx; tc.deadline == nil {
+			l.wakeLocked(tc.task, nil)
 		} else {
-			s.endLocked(context.DeadlineExceeded)
+			tc.endLocked(context.DeadlineExceeded)
 		}
 	}
 }
