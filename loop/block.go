@@ -15,7 +15,7 @@ import (
 // corresponds to to_thread in Python's asyncio. For CPU-bound functions,
 // [Offload] is better, because an executor limits how many run concurrently.
 func Block(ctx context.Context, fn func() error) error {
-	c, err := awaits(ctx, opBlock)
+	c, err := beginAwait(ctx, opBlock)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func Block(ctx context.Context, fn func() error) error {
 // context lets other coroutines run, and so do all waits of package concert.
 // Offload is Submit and Result.
 func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
-	if _, err := awaits(ctx, opOffload); err != nil {
+	if _, err := beginAwait(ctx, opOffload); err != nil {
 		var zero Out
 		return zero, err
 	}
@@ -74,15 +74,15 @@ func (b *blocker) caller() caller {
 // to end.
 func (b *blocker) start(op op, stop interrupter) error {
 	t := b.taskCtx.task
-	t.check(op)
+	t.checkCurrent(op)
 	c := b.caller()
-	if err := c.await(); err != nil {
+	if err := c.checkAwait(); err != nil {
 		return err
 	}
 	if c.foreign != nil {
 		b.derived.listen(stop)
 	}
-	t.leaveLoop(op, c.in(), stop)
+	t.leaveLoop(op, c.waitContext(), stop)
 	return nil
 }
 

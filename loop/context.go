@@ -278,7 +278,7 @@ func (tc *taskContext) String() string { return "context of coroutine " + tc.tas
 // the cause; those that wait already fail as well. So a cancellation cannot be
 // missed. Contexts of [context.WithCancelCause] work as well, at a higher cost.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
-	c := runs(ctx, opWithCancel)
+	c := callerOf(ctx, opWithCancel)
 	tc := new(taskContext)
 	tc.init(c.task(), c.taskCtx, ctx)
 	return tc, tc.cancel
@@ -306,14 +306,14 @@ func (tc *taskContext) cancel(cause error) {
 // time. A context that package context derives from this one ends as canceled,
 // and its [context.Cause] is DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
-	c := runs(ctx, opWithTimeout)
+	c := callerOf(ctx, opWithTimeout)
 	return withDeadline(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
 // WithDeadline is WithTimeout with a point in time of the loop's clock, see
 // [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
-	c := runs(ctx, opWithDeadline)
+	c := callerOf(ctx, opWithDeadline)
 	return withDeadline(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
 }
 
@@ -350,13 +350,13 @@ func withDeadline(c caller, ctx context.Context, at time.Duration) (context.Cont
 // It is [context.WithoutCancel], after a check that ctx is the calling
 // coroutine's.
 func Shield(ctx context.Context) context.Context {
-	runs(ctx, opShield)
+	callerOf(ctx, opShield)
 	return context.WithoutCancel(ctx)
 }
 
 // Now returns the time of the loop, which may be virtual.
 func Now(ctx context.Context) time.Time {
-	l := runs(ctx, opNow).task().loop
+	l := callerOf(ctx, opNow).task().loop
 	return l.epoch.Add(l.elapsed())
 }
 

@@ -18,7 +18,7 @@ type caller struct {
 func (c caller) task() *Task { return c.taskCtx.task }
 
 // in returns the scope that ends the wait, or nil.
-func (c caller) in() *taskContext {
+func (c caller) waitContext() *taskContext {
 	if c.foreign != nil || c.shielded {
 		return nil
 	}
@@ -26,17 +26,17 @@ func (c caller) in() *taskContext {
 }
 
 // runs returns the running coroutine, whose context ctx must be.
-func runs(ctx context.Context, op op) caller {
+func callerOf(ctx context.Context, op op) caller {
 	tc, ok := ctx.(*taskContext)
 	if ok {
-		tc.task.check(op)
+		tc.task.checkCurrent(op)
 		return caller{taskCtx: tc}
 	}
-	return runsDerived(ctx, op)
+	return callerOfDerived(ctx, op)
 }
 
 // runsDerived is runs for a context that somebody has made from a coroutine's.
-func runsDerived(ctx context.Context, op op) caller {
+func callerOfDerived(ctx context.Context, op op) caller {
 	if ctx == nil {
 		panic("loop: " + op.String() + " with a nil context")
 	}
@@ -44,7 +44,7 @@ func runsDerived(ctx context.Context, op op) caller {
 	if !ok || concert.ReleaserOf(ctx) != (*releaser)(tc.task) { // a task that a coroutine has submitted is no part of it
 		panic("loop: " + op.String() + " with a context that belongs to no coroutine: pass the context that the coroutine's function received")
 	}
-	tc.task.check(op)
+	tc.task.checkCurrent(op)
 	switch done := ctx.Done(); {
 	case done == nil:
 		return caller{taskCtx: tc, shielded: true}
@@ -55,13 +55,13 @@ func runsDerived(ctx context.Context, op op) caller {
 }
 
 // check panics unless the coroutine is the one that runs.
-func (t *Task) check(op op) {
+func (t *Task) checkCurrent(op op) {
 	if t.loop.current.Load() != t {
-		t.misused(op)
+		t.panicNotCurrent(op)
 	}
 }
 
-func (t *Task) misused(op op) {
+func (t *Task) panicNotCurrent(op op) {
 	now := t.loop.current.Load()
 	switch {
 	case t.Done():
@@ -75,13 +75,13 @@ func (t *Task) misused(op op) {
 // awaits is runs for a function that may wait: it fails if the context has
 // ended, after the others had their turn, so that not even a coroutine that
 // ignores it keeps them from running.
-func awaits(ctx context.Context, op op) (caller, error) {
-	c := runs(ctx, op)
-	return c, c.await()
+func beginAwait(ctx context.Context, op op) (caller, error) {
+	c := callerOf(ctx, op)
+	return c, c.checkAwait()
 }
 
 // await is awaits for a caller that is known to run.
-func (c caller) await() error {
+func (c caller) checkAwait() error {
 	err := c.ended()
 	if t := c.task(); err != nil || t.loop.random != nil && t.loop.random.IntN(4) == 0 {
 		t.yield()
@@ -92,7 +92,7 @@ func (c caller) await() error {
 
 // fail lets others run before an await fails, so that not even a coroutine that
 // tries again and again keeps them from it.
-func (c caller) fail(err error) error {
+func (c caller) yieldAndFail(err error) error {
 	c.task().yield()
 	return err
 }
@@ -118,8 +118,8 @@ func (c caller) ended() error {
 
 // overLocked is whether the scope has ended, for one who has locked mu and
 // asked ended before.
-func (c caller) overLocked() error {
-	if tc := c.in(); tc != nil && tc.ended.Load() {
+func (c caller) endedLocked() error {
+	if tc := c.waitContext(); tc != nil && tc.ended.Load() {
 		return tc.cause
 	}
 	return nil

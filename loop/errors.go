@@ -48,7 +48,7 @@ func (e *siblingFailed) Error() string {
 func (e *siblingFailed) Is(target error) bool { return target == context.Canceled }
 
 // methodTime is how long the methods of an error may take that the loop asks.
-const methodTime = time.Second
+const maxMethodTime = time.Second
 
 // isEcho calls echoes for errors of the program, whose methods may panic, end
 // their goroutine or not return. An error with such a method is no echo.
@@ -56,7 +56,7 @@ func isEcho(err, cause error) bool {
 	if !hasMethods(err) && !hasMethods(cause) {
 		return echoes(err, cause) // it calls none
 	}
-	echo, _ := concert.CallApart(methodTime, func() bool { return echoes(err, cause) })
+	echo, _ := concert.CallApart(maxMethodTime, func() bool { return echoes(err, cause) })
 	return echo
 }
 

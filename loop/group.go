@@ -44,7 +44,7 @@ func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 	if body == nil {
 		panic("loop: WithGroup with a nil function")
 	}
-	c := runs(ctx, opWithGroup)
+	c := callerOf(ctx, opWithGroup)
 	g := &Group{owner: c.task()}
 	g.ctx.init(c.task(), c.taskCtx, ctx)
 	return g.do(func() error { return body(&g.ctx, g) })

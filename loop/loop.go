@@ -133,13 +133,13 @@ func checkRun(ctx context.Context, name string) {
 	if ctx == nil {
 		panic("loop: " + name + " with a nil context")
 	}
-	if t := runningOf(ctx); t != nil {
+	if t := runningTask(ctx); t != nil {
 		panic("loop: " + name + " in a coroutine, " + t.String() + ": use WithGroup, or call it in Block")
 	}
 }
 
 // runningOf returns the coroutine to which ctx belongs, if that runs.
-func runningOf(ctx context.Context) *Task {
+func runningTask(ctx context.Context) *Task {
 	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
 	if ok && tc.task.loop.current.Load() == tc.task && concert.ReleaserOf(ctx) == (*releaser)(tc.task) {
 		return tc.task

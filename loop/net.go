@@ -30,7 +30,7 @@ func Conn(ctx context.Context, c net.Conn) net.Conn {
 	if view, ok := c.(*conn); ok {
 		c, set = view.Conn, view.deadlines
 	}
-	return &conn{Conn: c, blocker: blockerOf(runs(ctx, opConn)), deadlines: set}
+	return &conn{Conn: c, blocker: blockerOf(callerOf(ctx, opConn)), deadlines: set}
 }
 
 // conn is a Conn. Its fields belong to its coroutine. An idle connection is to
@@ -45,7 +45,7 @@ type conn struct {
 type deadlines struct{ read, write time.Time }
 
 // past is a deadline that ends what goes on.
-var past = time.Unix(1, 0)
+var pastDeadline = time.Unix(1, 0)
 
 // readSide and writeSide are what a cancellation acts on.
 type (
@@ -53,8 +53,8 @@ type (
 	writeSide conn
 )
 
-func (c *readSide) interrupt()  { c.Conn.SetReadDeadline(past) }
-func (c *writeSide) interrupt() { c.Conn.SetWriteDeadline(past) }
+func (c *readSide) interrupt()  { c.Conn.SetReadDeadline(pastDeadline) }
+func (c *writeSide) interrupt() { c.Conn.SetWriteDeadline(pastDeadline) }
 
 // Read is that of a [net.Conn].
 func (c *conn) Read(p []byte) (n int, err error) {
@@ -70,7 +70,7 @@ func (c *conn) endRead(n *int, err *error) {
 	if cause == nil {
 		return
 	}
-	c.Conn.SetReadDeadline(c.user().read)
+	c.Conn.SetReadDeadline(c.userDeadlines().read)
 	if *err = cause; *n > 0 {
 		*err = nil
 	}
@@ -90,13 +90,13 @@ func (c *conn) endWrite(all int, n *int, err *error) {
 	if cause == nil {
 		return
 	}
-	c.Conn.SetWriteDeadline(c.user().write)
+	c.Conn.SetWriteDeadline(c.userDeadlines().write)
 	if *n < all {
 		*err = cause
 	}
 }
 
-func (c *conn) user() deadlines {
+func (c *conn) userDeadlines() deadlines {
 	if c.deadlines == nil {
 		return deadlines{}
 	}
@@ -111,13 +111,13 @@ func (c *conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline is that of a [net.Conn].
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.deadlines = &deadlines{t, c.user().write}
+	c.deadlines = &deadlines{t, c.userDeadlines().write}
 	return c.Conn.SetReadDeadline(t)
 }
 
 // SetWriteDeadline is that of a [net.Conn].
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.deadlines = &deadlines{c.user().read, t}
+	c.deadlines = &deadlines{c.userDeadlines().read, t}
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -160,21 +160,21 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 					return err
 				}
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-				logApart(slog.Warn, "loop: cannot accept a connection, trying again", "address", listener.Addr(), "in", pause, "error", err)
+				logOnGoroutine(slog.Warn, "loop: cannot accept a connection, trying again", "address", listener.Addr(), "in", pause, "error", err)
 				if err := Sleep(ctx, pause); err != nil {
 					return err
 				}
 				continue
 			}
 			pause = 0
-			g.spawn(&connection{conn{Conn: c}, handle}, entry(handle), 0).contained = true
+			g.spawn(&servedConn{conn{Conn: c}, handle}, entry(handle), 0).contained = true
 		}
 	})
 }
 
 func accept(ctx context.Context, listener net.Listener) (c net.Conn, err error) {
-	b := blockerOf(runs(ctx, opServe))
-	if err := b.start(opServe, closing{listener}); err != nil {
+	b := blockerOf(callerOf(ctx, opServe))
+	if err := b.start(opServe, listenerCloser{listener}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -189,9 +189,9 @@ func accept(ctx context.Context, listener net.Listener) (c net.Conn, err error) 
 }
 
 // closing interrupts an Accept.
-type closing struct{ net.Listener }
+type listenerCloser struct{ net.Listener }
 
-func (c closing) interrupt() { c.Close() }
+func (c listenerCloser) interrupt() { c.Close() }
 
 // temporary reports whether Accept may succeed later, as with too many open
 // files.
@@ -201,18 +201,18 @@ func temporary(err error) bool {
 }
 
 // connection is a connection that is handled, by a coroutine of its own.
-type connection struct {
+type servedConn struct {
 	conn
 	handle func(context.Context, net.Conn)
 }
 
-func (c *connection) call(ctx context.Context) error {
-	c.blocker = blockerOf(runs(ctx, opServe))
+func (c *servedConn) call(ctx context.Context) error {
+	c.blocker = blockerOf(callerOf(ctx, opServe))
 	c.handle(ctx, &c.conn)
 	return nil
 }
 
-func (c *connection) finish(t *Task, err error) {
+func (c *servedConn) finish(t *Task, err error) {
 	switch c.Conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		c.Close()
@@ -222,12 +222,12 @@ func (c *connection) finish(t *Task, err error) {
 		t.reenterLoop()
 	}
 	if e, ok := err.(*concert.PanicError); ok {
-		logApart(slog.Error, "loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
+		logOnGoroutine(slog.Error, "loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
 	}
 }
 
 // logApart logs on another goroutine, since the handler of slog is the
 // program's, and waits for it for a second at most.
-func logApart(log func(string, ...any), text string, args ...any) {
-	concert.CallApart(methodTime, func() bool { log(text, args...); return true })
+func logOnGoroutine(log func(string, ...any), text string, args ...any) {
+	concert.CallApart(maxMethodTime, func() bool { log(text, args...); return true })
 }

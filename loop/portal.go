@@ -32,7 +32,7 @@ type Portal struct {
 func (g *Group) Portal() *Portal {
 	p := &Portal{group: g}
 	l := g.owner.loop
-	p.task = g.spawn((*gate)(p), 0, 4).SetName("portal")
+	p.task = g.spawn((*portalTask)(p), 0, 4).SetName("portal")
 	l.mu.Lock()
 	l.openPortals++
 	l.mu.Unlock()
@@ -40,10 +40,10 @@ func (g *Group) Portal() *Portal {
 }
 
 // gate is the coroutine that waits for the portal to be closed, or closes it.
-type gate Portal
+type portalTask Portal
 
-func (p *gate) call(ctx context.Context) (err error) {
-	c := runs(ctx, opPortal)
+func (p *portalTask) call(ctx context.Context) (err error) {
+	c := callerOf(ctx, opPortal)
 	l := c.task().loop
 	l.mu.Lock()
 	if p.closed {
@@ -53,7 +53,7 @@ func (p *gate) call(ctx context.Context) (err error) {
 	return c.parkLocked(opPortal, nil, nil)
 }
 
-func (p *gate) finish(*Task, error) {
+func (p *portalTask) finish(*Task, error) {
 	l := p.group.owner.loop
 	l.mu.Lock()
 	(*Portal)(p).closeLocked()
@@ -109,7 +109,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	}
 	g := p.group
 	l := g.owner.loop
-	if t := runningOf(ctx); t != nil && t.loop == l { // it is in the loop already
+	if t := runningTask(ctx); t != nil && t.loop == l { // it is in the loop already
 		if p.isClosed() {
 			return ErrClosed
 		}

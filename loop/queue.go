@@ -32,12 +32,12 @@ func NewQueue[T any](capacity int) *Queue[T] {
 // cause of ctx. If the queue is closed, before or during the wait, it returns
 // [ErrClosed].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	c, err := awaits(ctx, opQueuePut)
+	c, err := beginAwait(ctx, opQueuePut)
 	if err != nil {
 		return err
 	}
 	if q.closed {
-		return c.fail(ErrClosed)
+		return c.yieldAndFail(ErrClosed)
 	}
 	if q.TryPut(v) {
 		return nil
@@ -71,7 +71,7 @@ func (q *Queue[T]) TryPut(v T) bool {
 // for an item, and returns the cause of ctx if ctx ends first. If the queue is
 // closed and empty, it returns [ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
-	c, err := awaits(ctx, opQueueGet)
+	c, err := beginAwait(ctx, opQueueGet)
 	if err != nil {
 		return v, err
 	}
@@ -79,7 +79,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 		return v, nil
 	}
 	if q.closed {
-		return v, c.fail(ErrClosed)
+		return v, c.yieldAndFail(ErrClosed)
 	}
 	return q.waitToGet(c)
 }

@@ -178,7 +178,7 @@ func (l *Loop) wake(t *Task, err error) bool {
 func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 	t := c.task()
 	l := t.loop
-	err := c.overLocked()
+	err := c.endedLocked()
 	if listener != nil && listener.ended {
 		err = listener.cause
 	}
@@ -193,7 +193,7 @@ func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 		return err
 	}
 	t.state = parked
-	t.waitCtx = c.in()
+	t.waitCtx = c.waitContext()
 	if listener != nil {
 		t.awaitsForeign = true
 		l.listeners.add(listener)

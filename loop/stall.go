@@ -221,7 +221,7 @@ func startFunctions() []string {
 func waitFunctions() []string {
 	return functionNames(caller.parkLocked, (*Task).yield, (*Task).finish, (*Loop).acquireLocked,
 		(*Task).reenterLoop, Block, (*releaser).Release, accept,
-		(*conn).Read, (*conn).Write, (*connection).finish)
+		(*conn).Read, (*conn).Write, (*servedConn).finish)
 }
 
 type stackFrame struct{ function, place string }

@@ -33,7 +33,7 @@ func (e *Event) IsSet() bool { return e.set }
 // cause of ctx. If the event is set already, Wait does not let other coroutines
 // run.
 func (e *Event) Wait(ctx context.Context) error {
-	c, err := awaits(ctx, opEventWait)
+	c, err := beginAwait(ctx, opEventWait)
 	if err != nil || e.set {
 		return err
 	}
@@ -53,12 +53,12 @@ type Mutex struct {
 // returns the cause of ctx. If the coroutine holds the lock already, the error
 // wraps [concert.ErrDeadlock].
 func (m *Mutex) Lock(ctx context.Context) error {
-	c, err := awaits(ctx, opMutexLock)
+	c, err := beginAwait(ctx, opMutexLock)
 	if err != nil || m.TryLock(ctx) {
 		return err
 	}
 	if m.holder.Load() == c.task() {
-		return c.fail(fmt.Errorf("loop: Mutex.Lock by %s, which holds it: %w", c.task(), concert.ErrDeadlock))
+		return c.yieldAndFail(fmt.Errorf("loop: Mutex.Lock by %s, which holds it: %w", c.task(), concert.ErrDeadlock))
 	}
 	return m.waiters.wait(c, opMutexLock, m) // Unlock has made us the holder
 }
@@ -66,7 +66,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 // TryLock acquires the lock if it is free, and reports whether it did. It does
 // not wait.
 func (m *Mutex) TryLock(ctx context.Context) bool {
-	t := runs(ctx, opMutexTryLock).task()
+	t := callerOf(ctx, opMutexTryLock).task()
 	if m.holder.Load() != nil {
 		return false
 	}
@@ -100,7 +100,7 @@ func NewSemaphore(n int) *Semaphore {
 // Acquire waits until the semaphore has room, or until ctx ends, and then
 // returns the cause of ctx.
 func (s *Semaphore) Acquire(ctx context.Context) error {
-	c, err := awaits(ctx, opSemaphoreAcquire)
+	c, err := beginAwait(ctx, opSemaphoreAcquire)
 	if err != nil || s.TryAcquire() {
 		return err
 	}
@@ -140,9 +140,9 @@ type Cond struct {
 // the cause of ctx. If L is set, the caller must hold it: Wait releases it, and
 // holds it again when it returns, also after an error.
 func (c *Cond) Wait(ctx context.Context) error {
-	caller := runs(ctx, opCondWait)
+	caller := callerOf(ctx, opCondWait)
 	if caller.ended() != nil { // no switch otherwise, or a notification could come before we wait
-		return caller.await()
+		return caller.checkAwait()
 	}
 	if c.L == nil {
 		return c.waiters.wait(caller, opCondWait, c)

@@ -100,15 +100,15 @@ func (t *Task) Wait(ctx context.Context) error {
 
 func (t *Task) wait(ctx context.Context, op op) error {
 	if t.Done() {
-		runs(ctx, op)
+		callerOf(ctx, op)
 		return nil
 	}
-	c, err := awaits(ctx, op)
+	c, err := beginAwait(ctx, op)
 	if t.Done() || err != nil {
 		return err
 	}
 	if c.task() == t {
-		return c.fail(fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock))
+		return c.yieldAndFail(fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock))
 	}
 	return t.joiners.wait(c, op, t)
 }
@@ -132,7 +132,7 @@ func (t *Task) SetName(format string, args ...any) *Task {
 }
 
 // Current returns the running coroutine, to which ctx must belong.
-func Current(ctx context.Context) *Task { return runs(ctx, opCurrent).task() }
+func Current(ctx context.Context) *Task { return callerOf(ctx, opCurrent).task() }
 
 // String returns the coroutine's name.
 func (t *Task) String() string {

@@ -136,7 +136,7 @@ func (l *Loop) ring() {
 // Sleep waits for d, or until ctx ends, and then returns the cause of ctx. A d
 // of zero or less lets ready coroutines run, like [Yield].
 func Sleep(ctx context.Context, d time.Duration) error {
-	c, err := awaits(ctx, opSleep)
+	c, err := beginAwait(ctx, opSleep)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 // Yield lets all ready coroutines run up to their next await. A coroutine that
 // computes for long may call it regularly; [Offload] is better.
 func Yield(ctx context.Context) error {
-	c, err := awaits(ctx, opYield)
+	c, err := beginAwait(ctx, opYield)
 	if err == nil {
 		c.task().yield()
 	}
