@@ -136,7 +136,7 @@ func (tc *taskContext) detachLocked() {
 	if tc.detached {
 		return
 	}
-	tc.endLocked(errLeft)
+	tc.endLocked(errReturned)
 	tc.removeListenerLocked()
 	if tc.parent == nil {
 		return

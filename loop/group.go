@@ -13,15 +13,15 @@ type Group struct {
 	ctx   taskContext
 	owner *Task // the coroutine that called WithGroup
 
-	done atomic.Bool // its context was ended by itself, and not for a failure
+	canceled atomic.Bool // its context was ended by itself, and not for a failure
 
 	// Belong to the one who has the baton:
-	live       int  // children that have not ended
-	background int  // of those, the ones that do not keep it from ending
-	joining    bool // the owner is parked until they have ended
-	left       bool // WithGroup has returned
-	failures   []error
-	echo       error // of one that only reported the cancellation
+	live         int  // children that have not ended
+	background   int  // of those, the ones that do not keep it from ending
+	joining      bool // the owner is parked until they have ended
+	returned     bool // WithGroup has returned
+	failures     []error
+	cancellation error // of one that only reported the cancellation
 
 	origin *origin // of the last child
 }
@@ -57,13 +57,13 @@ func (g *Group) do(body func() error) error {
 			g.end(errCanceled)
 			g.join()
 		}
-		g.left = true
+		g.returned = true
 		l := g.owner.loop
 		l.mu.Lock()
 		g.ctx.detachLocked()
 		l.unlock(nil)
 	}()
-	g.failed(body(), nil)
+	g.recordError(body(), nil)
 	g.join()
 	returned = true
 	switch len(g.failures) {
@@ -73,10 +73,10 @@ func (g *Group) do(body func() error) error {
 	default:
 		return errors.Join(g.failures...)
 	}
-	if g.done.Load() {
+	if g.canceled.Load() {
 		return nil
 	}
-	return g.echo // if the end has come from outside
+	return g.cancellation // if the end has come from outside
 }
 
 // join waits until the children have ended: first those that are waited for,
@@ -107,8 +107,8 @@ func (g *Group) end(cause error) { g.ctx.end(cause) }
 func (g *Group) Cancel() {
 	l := g.owner.loop
 	l.mu.Lock()
-	if g.ctx.endLocked(errDone) {
-		g.done.Store(true)
+	if g.ctx.endLocked(errGroupDone) {
+		g.canceled.Store(true)
 	}
 	l.unlock(nil)
 }
@@ -150,7 +150,7 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	if at < 0 {
 		at = noAlarm
 	}
-	t := g.make(funcBody(fn), entry(fn), 3)
+	t := g.newChild(funcBody(fn), entry(fn), 3)
 	l.mu.Lock()
 	t.ctx.linkLocked(&g.ctx)
 	l.live++
@@ -169,7 +169,7 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 // spawn starts a coroutine. The one who wants it is skip calls up, or 0, if the
 // place of its function says more.
 func (g *Group) spawn(b body, function uintptr, skip int) *Task {
-	t := g.make(b, function, skip)
+	t := g.newChild(b, function, skip)
 	l := t.loop
 	l.mu.Lock()
 	t.ctx.linkLocked(&g.ctx)
@@ -181,13 +181,13 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 
 // make returns a child that is in no line yet. The one who makes it is skip
 // calls up.
-func (g *Group) make(b body, function uintptr, skip int) *Task {
+func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
 	if g.ctx.hasForeignAncestor {
 		g.ctx.pollAncestors()
 	}
 	switch {
-	case g.left:
+	case g.returned:
 		panic("loop: cannot start a coroutine in a group that has ended")
 	case l.current.Load() == nil:
 		panic("loop: cannot start a coroutine from outside the loop: use a Portal")
@@ -206,8 +206,8 @@ func (g *Group) make(b body, function uintptr, skip int) *Task {
 
 // childEnded is called by a child at its end.
 func (g *Group) childEnded(t *Task) {
-	if !t.contained {
-		g.failed(t.err, t)
+	if !t.isolated {
+		g.recordError(t.err, t)
 	}
 	g.live--
 	if t.background {
@@ -219,14 +219,14 @@ func (g *Group) childEnded(t *Task) {
 }
 
 // failed takes note of the error of a child, or with nil of body.
-func (g *Group) failed(err error, t *Task) {
+func (g *Group) recordError(err error, t *Task) {
 	switch {
 	case err == nil:
-	case t != nil && t.ctx.ended.Load() && !g.ctx.ended.Load() && isEcho(err, t.ctx.cause):
+	case t != nil && t.ctx.ended.Load() && !g.ctx.ended.Load() && isCancellationOnly(err, t.ctx.cause):
 		// It alone was canceled.
-	case g.ctx.ended.Load() && isEcho(err, g.ctx.cause):
-		if g.echo == nil {
-			g.echo = err
+	case g.ctx.ended.Load() && isCancellationOnly(err, g.ctx.cause):
+		if g.cancellation == nil {
+			g.cancellation = err
 		}
 	default:
 		g.failures = append(g.failures, err)
@@ -234,7 +234,7 @@ func (g *Group) failed(err error, t *Task) {
 		if t != nil {
 			who = t.String()
 		}
-		g.end(&siblingFailed{who, err})
+		g.end(&siblingError{who, err})
 	}
 }
 
@@ -277,7 +277,7 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 				outcomes[i].Value, err = fn(ctx)
 				return err
 			}), entry(fn), 0)
-			tasks[i].contained = true
+			tasks[i].isolated = true
 		}
 		return nil
 	})
@@ -311,7 +311,7 @@ func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, erro
 				values[i], err = fn(ctx)
 				return err
 			}), entry(fn), 0)
-			tasks[i].contained = true
+			tasks[i].isolated = true
 		}
 		return nil
 	})

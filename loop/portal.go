@@ -116,7 +116,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 		return fn(ctx)
 	}
 	t := l.newTask(ctx, fn)
-	t.contained, t.external = true, true
+	t.isolated, t.external = true, true
 	t.grant = newGrantChan()
 	var listener *contextListener
 	if ctx.Done() != nil {

@@ -47,7 +47,7 @@ type Task struct {
 
 	// Belong to the one who has the baton:
 	background             bool       // does not keep its group from ending
-	contained              bool       // its error is nobody's but those who wait for it
+	isolated               bool       // its error is nobody's but those who wait for it
 	inQueue                *waitQueue // it waits in
 	prevWaiter, nextWaiter *Task      // in that
 	joiners                waitQueue  // who wait for its end
