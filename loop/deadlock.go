@@ -42,16 +42,16 @@ type Wait struct {
 }
 
 // mostWaits is how many coroutines a DeadlockError tells of.
-const mostWaits = 100
+const maxWaits = 100
 
 // Error names the coroutines, each on a line, a hundred at most.
 func (e *DeadlockError) Error() string {
 	var b strings.Builder
 	b.WriteString("loop: deadlock: all coroutines wait, and nothing can wake them")
 	for _, w := range e.Waits() {
-		fmt.Fprintf(&b, "\n\t%s (%s) waits in %s", w.Coroutine, shorten(w.Spawned), w.For)
+		fmt.Fprintf(&b, "\n\t%s (%s) waits in %s", w.Coroutine, shortPath(w.Spawned), w.For)
 		if w.At != "" {
-			fmt.Fprintf(&b, " at %s", shorten(w.At))
+			fmt.Fprintf(&b, " at %s", shortPath(w.At))
 		}
 	}
 	return b.String()
@@ -61,7 +61,7 @@ func (e *DeadlockError) Error() string {
 func (e *DeadlockError) Is(target error) bool { return target == concert.ErrDeadlock }
 
 // shorten leaves of a file:line the last directory.
-func shorten(place string) string {
+func shortPath(place string) string {
 	dir, file := filepath.Split(place)
 	return filepath.Join(filepath.Base(dir), file)
 }
@@ -77,8 +77,8 @@ func (l *Loop) breakDeadlockLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
 		l.eachLocked(func(t *Task, _ int) bool {
-			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.spawnedAt(), For: t.op.String() + t.onLocked(), task: t})
-			return len(l.deadlock.waits) < mostWaits
+			l.deadlock.waits = append(l.deadlock.waits, Wait{Coroutine: t.nameLocked(), Spawned: t.spawnedAt(), For: t.op.String() + t.describeTargetLocked(), task: t})
+			return len(l.deadlock.waits) < maxWaits
 		})
 		l.root.endLocked(l.deadlock)
 		if l.ready.n > 0 {

@@ -28,31 +28,31 @@ func (l *Loop) Tree() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d coroutines\n", l.opts.Name, len(rows))
 	for _, r := range rows {
-		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", r.depth), r.name, shorten(r.place), r.does())
+		fmt.Fprintf(&b, "%s%s (%s): %s\n", strings.Repeat("    ", r.depth), r.name, shortPath(r.spawnedAt), r.describe())
 	}
 	return b.String()
 }
 
 // row is a coroutine in the tree, and what can be said of it without the lock.
 type row struct {
-	depth       int
-	name, place string
-	state       state
-	started     bool
-	op          op
-	on          string // what it waits for, or ""
-	since       time.Duration
+	depth           int
+	name, spawnedAt string
+	state           state
+	started         bool
+	op              op
+	on              string // what it waits for, or ""
+	since           time.Duration
 }
 
 func (t *Task) rowLocked(depth int) row {
-	r := row{depth: depth, name: t.nameLocked(), place: t.spawnedAt(), state: t.state, started: t.started, op: t.op, since: t.loop.elapsed() - t.since}
+	r := row{depth: depth, name: t.nameLocked(), spawnedAt: t.spawnedAt(), state: t.state, started: t.started, op: t.op, since: t.loop.elapsed() - t.since}
 	if t.state == parked {
-		r.on = t.onLocked()
+		r.on = t.describeTargetLocked()
 	}
 	return r
 }
 
-func (r *row) does() string {
+func (r *row) describe() string {
 	switch since := r.since.Round(time.Millisecond); r.state {
 	case running:
 		return "runs"
@@ -70,7 +70,7 @@ func (r *row) does() string {
 }
 
 // onLocked says for what a parked coroutine waits, as the rest of a sentence.
-func (t *Task) onLocked() string {
+func (t *Task) describeTargetLocked() string {
 	switch on := t.waitTarget.(type) {
 	case *Group:
 		return " for its children"
@@ -188,15 +188,15 @@ type origin struct {
 	function uintptr // its code pointer, or 0
 	site     uintptr // who started it, or 0
 
-	once        sync.Once
-	name, place string // for people, once they were asked for
+	once            sync.Once
+	name, spawnedAt string // for people, once they were asked for
 }
 
 // entry returns the code pointer of a function.
-func entry(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
+func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
 // look takes down the one who is skip calls above the caller of look.
-func (o *origin) look(skip int) {
+func (o *origin) recordSite(skip int) {
 	var pcs [1]uintptr
 	runtime.Callers(skip+1, pcs[:])
 	o.site = pcs[0]
@@ -212,7 +212,7 @@ func inPackage(function string) bool { return strings.HasPrefix(function, packag
 
 // functionName returns the name of a function or a method expression, as it
 // appears in stacks.
-func functionName(fn any) string { return runtime.FuncForPC(entry(fn)).Name() }
+func functionName(fn any) string { return runtime.FuncForPC(codePointer(fn)).Name() }
 
 func functionNames(fns ...any) []string {
 	names := make([]string, len(fns))
@@ -225,11 +225,11 @@ func functionNames(fns ...any) []string {
 // describe returns the function's name, as package.Function, and the place
 // where the coroutine was started, or that of its function, as file:line.
 func (o *origin) describe() (name, place string) {
-	o.once.Do(func() { o.name, o.place = o.called(), o.where() })
-	return o.name, o.place
+	o.once.Do(func() { o.name, o.spawnedAt = o.describeFunction(), o.describeSite() })
+	return o.name, o.spawnedAt
 }
 
-func (o *origin) called() string {
+func (o *origin) describeFunction() string {
 	f := runtime.FuncForPC(o.function)
 	if f == nil {
 		return "a coroutine"
@@ -239,7 +239,7 @@ func (o *origin) called() string {
 	return strings.TrimSuffix(strings.ReplaceAll(name, "[...]", ""), "-fm")
 }
 
-func (o *origin) where() string {
+func (o *origin) describeSite() string {
 	if o.site != 0 {
 		if f, _ := runtime.CallersFrames([]uintptr{o.site}).Next(); f.File != "" {
 			return fmt.Sprintf("%s:%d", f.File, f.Line)

@@ -123,7 +123,7 @@ func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Go with a nil function")
 	}
-	return g.spawn(funcBody(fn), entry(fn), 4)
+	return g.spawn(funcBody(fn), codePointer(fn), 4)
 }
 
 // Background is Go for a coroutine that the group need not wait for, such as a
@@ -133,7 +133,7 @@ func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
 		panic("loop: Group.Background with a nil function")
 	}
-	t := g.spawn(funcBody(fn), entry(fn), 4)
+	t := g.spawn(funcBody(fn), codePointer(fn), 4)
 	t.background = true
 	g.background++
 	return t
@@ -148,14 +148,14 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	l := g.owner.loop
 	at := l.elapsed() + max(d, 0)
 	if at < 0 {
-		at = noAlarm
+		at = never
 	}
-	t := g.newChild(funcBody(fn), entry(fn), 3)
+	t := g.newChild(funcBody(fn), codePointer(fn), 3)
 	l.mu.Lock()
 	t.ctx.linkLocked(&g.ctx)
 	l.live++
 	t.state = parked
-	t.op, t.since = opAfter, l.coarseLocked()
+	t.op, t.since = opAfter, l.coarseNowLocked()
 	if t.waitCtx = &t.ctx; t.ctx.ended.Load() || d <= 0 {
 		l.wakeLocked(t, nil)
 	} else {
@@ -195,7 +195,7 @@ func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	if g.origin == nil || g.origin.function != function { // looking is not cheap, and who starts many starts them in one place
 		g.origin = &origin{function: function}
 		if skip > 0 {
-			g.origin.look(skip)
+			g.origin.recordSite(skip)
 		}
 	}
 	t := &Task{loop: l, group: g, body: b, origin: g.origin}
@@ -249,7 +249,7 @@ func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, err
 			g.spawn(funcBody(func(ctx context.Context) (err error) {
 				values[i], err = fn(ctx)
 				return err
-			}), entry(fn), 0)
+			}), codePointer(fn), 0)
 		}
 		return nil
 	})
@@ -276,7 +276,7 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 			tasks[i] = g.spawn(funcBody(func(ctx context.Context) (err error) {
 				outcomes[i].Value, err = fn(ctx)
 				return err
-			}), entry(fn), 0)
+			}), codePointer(fn), 0)
 			tasks[i].isolated = true
 		}
 		return nil
@@ -310,7 +310,7 @@ func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, erro
 				}()
 				values[i], err = fn(ctx)
 				return err
-			}), entry(fn), 0)
+			}), codePointer(fn), 0)
 			tasks[i].isolated = true
 		}
 		return nil

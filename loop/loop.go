@@ -77,7 +77,7 @@ type Loop struct {
 	virtual time.Duration // the virtual time; written under mu, by the one who has the baton
 	alarm   *time.Timer   // the runtime's timer that ring is called by
 	alarmAt time.Duration // when
-	watch   watch
+	watch   stallWatch
 
 	spareGrantChans []grantChan // without a goroutine; belongs to the one who has the baton
 }
@@ -148,7 +148,7 @@ func runningTask(ctx context.Context) *Task {
 }
 
 func newLoop(opts *Options) *Loop {
-	l := &Loop{started: time.Now(), alarmAt: noAlarm}
+	l := &Loop{started: time.Now(), alarmAt: never}
 	l.epoch = l.started
 	if opts != nil {
 		l.opts = *opts

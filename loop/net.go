@@ -167,7 +167,7 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 				continue
 			}
 			pause = 0
-			g.spawn(&servedConn{conn{Conn: c}, handle}, entry(handle), 0).isolated = true
+			g.spawn(&servedConn{conn{Conn: c}, handle}, codePointer(handle), 0).isolated = true
 		}
 	})
 }

@@ -198,7 +198,7 @@ func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 		t.awaitsForeign = true
 		l.listeners.add(listener)
 	}
-	t.op, t.waitTarget, t.since = op, on, l.coarseLocked()
+	t.op, t.waitTarget, t.since = op, on, l.coarseNowLocked()
 	next := l.handOverLocked()
 	if next == t { // it was the next to be woken itself
 		next = nil
@@ -249,7 +249,7 @@ func (t *Task) leaveLoop(op op, in *taskContext, stop interrupter) {
 	} else {
 		t.waitCtx, t.waitTarget = in, stop
 	}
-	t.op, t.since = op, l.coarseLocked()
+	t.op, t.since = op, l.coarseNowLocked()
 	l.unlock(l.handOverLocked())
 }
 

@@ -34,7 +34,7 @@ func (r *StallReport) String() string {
 // is taken up, and disarmed when it finds it put down, so an idle loop costs
 // nothing. The clock is read by it alone, rather than at each step. Guarded by
 // Loop.mu.
-type watch struct {
+type stallWatch struct {
 	timer    *time.Timer
 	armed    bool
 	now      time.Duration // when it last looked, or was armed
@@ -43,20 +43,20 @@ type watch struct {
 	reported bool          // that step is
 }
 
-func (w *watch) stop() {
+func (w *stallWatch) stop() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 }
 
 // looksPerStall is how often it looks in the time that is a stall.
-const looksPerStall = 4
+const checksPerStall = 4
 
-func (l *Loop) period() time.Duration {
+func (l *Loop) checkPeriod() time.Duration {
 	if l.opts.Stall < 0 {
-		return defaultStall / looksPerStall
+		return defaultStall / checksPerStall
 	}
-	return max(l.opts.Stall/looksPerStall, time.Millisecond)
+	return max(l.opts.Stall/checksPerStall, time.Millisecond)
 }
 
 // watchLocked arms the watch.
@@ -69,14 +69,14 @@ func (l *Loop) watchLocked() {
 	w.now = time.Since(l.started)
 	w.steps, w.since, w.reported = l.steps, w.now, false
 	if w.timer == nil {
-		w.timer = time.AfterFunc(l.period(), l.look)
+		w.timer = time.AfterFunc(l.checkPeriod(), l.checkStall)
 	} else {
-		w.timer.Reset(l.period())
+		w.timer.Reset(l.checkPeriod())
 	}
 }
 
 // look is the watch's function, on a goroutine of its own.
-func (l *Loop) look() {
+func (l *Loop) checkStall() {
 	l.mu.Lock()
 	w := &l.watch
 	if l.closed || !l.lockHeld {
@@ -88,10 +88,10 @@ func (l *Loop) look() {
 	w.now = time.Since(l.started)
 	if w.steps != l.steps {
 		w.steps, w.since, w.reported = l.steps, w.now, false
-	} else if late := w.now - before - 2*l.period(); late > 0 {
+	} else if late := w.now - before - 2*l.checkPeriod(); late > 0 {
 		w.since += late // the whole process was kept from running
 	}
-	w.timer.Reset(l.period())
+	w.timer.Reset(l.checkPeriod())
 	held := w.now - w.since
 	if l.opts.Stall < 0 || w.reported || held < l.opts.Stall {
 		l.mu.Unlock()
@@ -103,7 +103,7 @@ func (l *Loop) look() {
 	r := &StallReport{Loop: l.opts.Name, Coroutine: t.nameLocked(), Spawned: t.spawnedAt(), For: held}
 	l.mu.Unlock()
 
-	stack := l.culprit(external)
+	stack := l.holderStack(external)
 	l.mu.Lock()
 	if l.steps == step {
 		r.Stack = stack
@@ -135,7 +135,7 @@ func (l *Loop) report(r *StallReport) (failure error) {
 
 // coarseLocked is the time of the loop, for what may be wrong by as much as a
 // look of the watch.
-func (l *Loop) coarseLocked() time.Duration {
+func (l *Loop) coarseNowLocked() time.Duration {
 	if l.opts.Virtual {
 		return l.virtual
 	}
@@ -146,7 +146,7 @@ func (l *Loop) coarseLocked() time.Duration {
 // the loop, the one that runs a coroutine and is neither parked nor outside. A
 // goroutine profile stops the world for much less time than a dump of all
 // stacks. A visitor has come in by a portal, on a goroutine with other labels.
-func (l *Loop) culprit(external bool) string {
+func (l *Loop) holderStack(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
 		return ""
@@ -163,7 +163,7 @@ func (l *Loop) culprit(external bool) string {
 			if external != strings.Contains(record, portalRun) || !external && !mine(record) {
 				continue
 			}
-			stack := holding(record)
+			stack := coroutineStack(record)
 			if stack != "" && found != "" {
 				return "" // one of them is of another loop
 			}
@@ -178,12 +178,12 @@ func (l *Loop) culprit(external bool) string {
 
 // holding returns the stack of a coroutine, from the record of a profile, or ""
 // if that is of something else, or of one that does not have the baton.
-func holding(record string) string {
+func coroutineStack(record string) string {
 	starts, waiting := startFunctions(), waitFunctions()
 	var frames []stackFrame // the innermost first
 	begun, waits := false, false
 	for line := range strings.Lines(record) {
-		f, ok := frame(line)
+		f, ok := parseFrame(line)
 		switch {
 		case !ok || begun: // what is further out is no business of the coroutine's
 		case slices.Contains(starts, f.function):
@@ -193,7 +193,7 @@ func holding(record string) string {
 			waits = waits || slices.Contains(waiting, f.function)
 		}
 	}
-	if waits || !begun && len(frames) < deepest {
+	if waits || !begun && len(frames) < maxProfileFrames {
 		return ""
 	}
 	for n := len(frames); n > 0 && inPackage(frames[n-1].function); n-- {
@@ -201,14 +201,14 @@ func holding(record string) string {
 	}
 	var stack strings.Builder
 	for _, f := range frames {
-		fmt.Fprintf(&stack, "\t%s %s\n", f.function, f.place)
+		fmt.Fprintf(&stack, "\t%s %s\n", f.function, f.position)
 	}
 	return stack.String()
 }
 
 // deepest is how many frames of a stack a profile has, at least, of one that it
 // cuts off.
-const deepest = 100
+const maxProfileFrames = 100
 
 // startFunctions returns the names of the functions that call the function of a
 // coroutine.
@@ -224,10 +224,10 @@ func waitFunctions() []string {
 		(*conn).Read, (*conn).Write, (*servedConn).finish)
 }
 
-type stackFrame struct{ function, place string }
+type stackFrame struct{ function, position string }
 
 // frame reads a line of a profile: "# 0x4a1b2c main.spin+0x1c /src/main.go:12".
-func frame(line string) (stackFrame, bool) {
+func parseFrame(line string) (stackFrame, bool) {
 	fields := strings.FieldsFunc(strings.TrimSpace(line), func(r rune) bool { return r == '\t' })
 	if len(fields) < 4 || fields[0] != "#" || !strings.HasPrefix(fields[1], "0x") {
 		return stackFrame{}, false

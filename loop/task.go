@@ -75,7 +75,7 @@ func (t *Task) init() {
 
 // newTask returns a coroutine for a goroutine that comes from outside.
 func (l *Loop) newTask(ctx context.Context, fn any) *Task {
-	t := &Task{loop: l, origin: &origin{function: entry(fn)}}
+	t := &Task{loop: l, origin: &origin{function: codePointer(fn)}}
 	t.init()
 	ctx = concert.WithReleaser(ctx, (*releaser)(t))
 	t.values.Store(&ctx)
@@ -169,7 +169,7 @@ func Spawn[T any](g *Group, fn func(ctx context.Context) (T, error)) *Future[T] 
 		panic("loop: Spawn with a nil function")
 	}
 	f := &Future[T]{fn: fn}
-	f.Task = g.spawn(f, entry(fn), 4)
+	f.Task = g.spawn(f, codePointer(fn), 4)
 	return f
 }
 

@@ -13,11 +13,11 @@ type timer struct {
 	at      time.Duration // since Loop.epoch
 	seq     uint64        // of two with the same time the one that was set first is first
 	taskCtx *taskContext  // that is to end, or that of the coroutine
-	place   int32         // in the heap, from 1; 0 if it is not set
+	index   int32         // in the heap, from 1; 0 if it is not set
 }
 
 // set reports whether the timer is in the heap.
-func (t *timer) set() bool { return t.place != 0 }
+func (t *timer) set() bool { return t.index != 0 }
 
 // timers is a heap, the soonest first; guarded by Loop.mu.
 type timers struct {
@@ -31,7 +31,7 @@ func (ts *timers) add(t *timer, at time.Duration) {
 	heap.Push(ts, t)
 }
 
-func (ts *timers) remove(t *timer) { heap.Remove(ts, int(t.place)-1) }
+func (ts *timers) remove(t *timer) { heap.Remove(ts, int(t.index)-1) }
 
 // Len is for package heap.
 func (ts *timers) Len() int { return len(ts.heap) }
@@ -45,14 +45,14 @@ func (ts *timers) Less(i, j int) bool {
 // Swap is for package heap.
 func (ts *timers) Swap(i, j int) {
 	ts.heap[i], ts.heap[j] = ts.heap[j], ts.heap[i]
-	ts.heap[i].place, ts.heap[j].place = int32(i+1), int32(j+1)
+	ts.heap[i].index, ts.heap[j].index = int32(i+1), int32(j+1)
 }
 
 // Push is for package heap.
 func (ts *timers) Push(x any) {
 	t := x.(*timer)
 	ts.heap = append(ts.heap, t)
-	t.place = int32(len(ts.heap))
+	t.index = int32(len(ts.heap))
 }
 
 // Pop is for package heap.
@@ -61,7 +61,7 @@ func (ts *timers) Pop() any {
 	t := ts.heap[last]
 	ts.heap[last] = nil
 	ts.heap = ts.heap[:last]
-	t.place = 0
+	t.index = 0
 	return t
 }
 
@@ -112,23 +112,23 @@ func (l *Loop) alarmLocked() {
 	l.alarmAt = at
 	d := at - l.elapsed()
 	if l.alarm == nil {
-		l.alarm = time.AfterFunc(d, l.ring)
+		l.alarm = time.AfterFunc(d, l.onAlarm)
 	} else {
 		l.alarm.Reset(d)
 	}
 }
 
-const noAlarm = time.Duration(math.MaxInt64)
+const never = time.Duration(math.MaxInt64)
 
 // ring is the alarm's function, on a goroutine of its own.
-func (l *Loop) ring() {
+func (l *Loop) onAlarm() {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		return
 	}
 	l.fireLocked(l.elapsed())
-	l.alarmAt = noAlarm
+	l.alarmAt = never
 	l.alarmLocked()
 	l.unlock(nil)
 }
@@ -147,7 +147,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	l := c.task().loop
 	at := l.elapsed() + d
 	if at < 0 {
-		at = noAlarm
+		at = never
 	}
 	listener := c.listen()
 	l.mu.Lock()
