@@ -2,25 +2,29 @@ package processes
 
 import (
 	"bytes"
-	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // TestPlace_NoPage: a worker for whose result a page cannot be had writes it to
 // the pipe.
 func TestPlace_NoPage(t *testing.T) {
-	mem, file, err := newShared("concert-test", 4<<20)
+	mem, file, err := shm.New("concert-test", 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file.Close()
-	defer unmapShared(mem)
-	s := &server{arena: &arena{mem: mem}, journal: journal{make([]byte, journalSize)}}
-	s.places.size = len(s.arena.results())
+	defer shm.Unmap(mem)
+	journal, err := shm.NewJournal(make([]byte, shm.JournalSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{arena: shm.NewArena(mem), journal: journal}
+	s.places = s.arena.NewAllocator()
 	page := mem[len(mem)/2+1<<20:]
 	if err := unix.Mprotect(page, unix.PROT_NONE); err != nil {
 		t.Fatal(err)
@@ -36,34 +40,7 @@ func TestPlace_NoPage(t *testing.T) {
 			t.Error("one that cannot be copied has a place")
 		}
 	}
-	if s.placed != 1 || len(s.places.taken) != 1 {
-		t.Errorf("%d were placed, %d places are taken; want 1 of each", s.placed, len(s.places.taken))
+	if s.placed != 1 || s.places.Len() != 1 {
+		t.Errorf("%d were placed, %d places are taken; want 1 of each", s.placed, s.places.Len())
 	}
-}
-
-// TestTouch: a fault is an error, and a panic stays one.
-func TestTouch(t *testing.T) {
-	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(mem)
-	for name, do := range map[string]func(){
-		"write": func() { mem[1] = 1 },
-		"read":  func() { bytes.Clone(mem) },
-		"copy":  func() { copy(mem, make([]byte, 4096)) },
-	} {
-		if err := touch(do); !errors.Is(err, ErrMemory) {
-			t.Errorf("%s: %v, want ErrMemory", name, err)
-		}
-	}
-	if err := touch(func() {}); err != nil {
-		t.Error(err)
-	}
-	defer func() {
-		if v := recover(); v != "mine" {
-			t.Errorf("panic %v, want mine", v)
-		}
-	}()
-	touch(func() { panic("mine") })
 }

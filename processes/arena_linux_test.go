@@ -13,6 +13,7 @@ import (
 
 	"concert"
 	"concert/processes"
+	"concert/processes/internal/shm"
 )
 
 // words returns as many words; they travel as CBOR.
@@ -44,15 +45,15 @@ func randomBytes(r *rand.Rand, n int) []byte {
 // the arena is large, small, or cannot be had: row 39.
 func TestLarge(t *testing.T) {
 	for name, share := range map[string]func(string, int) ([]byte, *os.File, error){
-		"an arena": processes.NewShared,
+		"an arena": shm.New,
 		"a small arena": func(name string, size int) ([]byte, *os.File, error) {
-			return processes.NewShared(name, min(size, 300<<10))
+			return shm.New(name, min(size, 300<<10))
 		},
 		"no arena": func(name string, size int) ([]byte, *os.File, error) {
 			if strings.Contains(name, "arena") {
 				return nil, nil, syscall.ENOSPC
 			}
-			return processes.NewShared(name, size)
+			return shm.New(name, size)
 		},
 		"no shared memory": nothingShared,
 	} {

@@ -47,8 +47,8 @@ func (w *worker) wait() {
 	p.mu.Unlock()
 
 	<-w.received
-	if w.journal.mem != nil {
-		w.source.rest = bytes.NewReader(w.journal.lost(uint64(w.in.Count())))
+	if w.journal != nil {
+		w.source.rest = bytes.NewReader(w.journal.Unread(uint64(w.in.Count())))
 		for w.step() == nil {
 		}
 	}
@@ -131,8 +131,8 @@ func (w *worker) bury(state *os.ProcessState) {
 	}
 	before, id := w.state, w.id
 	w.state, w.flights, w.count = buried, flights{}, 0
-	mem := w.journal.mem
-	w.journal.mem, w.slots, w.marks, w.gate = nil, false, false, false
+	journal := w.journal
+	w.journal, w.slots, w.marks, w.gate = nil, false, false, false
 	w.limit(0, "")
 	w.rouse()
 	delete(p.all, w)
@@ -169,9 +169,9 @@ func (w *worker) bury(state *os.ProcessState) {
 	p.checkGone()
 	p.mu.Unlock()
 
-	unmapShared(mem)
+	journal.Unmap()
 	if w.arena != nil {
-		w.arena.release()
+		w.arena.Unmap()
 	}
 	for _, v := range victims {
 		v.err.Input = v.batch.Input(v.from)

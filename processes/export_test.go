@@ -1,12 +1,10 @@
 package processes
 
 import (
+	"concert/processes/internal/shm"
 	"os"
 	"time"
 )
-
-// NewShared is how a pool makes the memory that it shares with a worker.
-var NewShared = newShared
 
 // ShareMemory has pools make it in another way, until undo.
 func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo func()) {
@@ -20,11 +18,11 @@ func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo 
 func Trim(after, slow time.Duration) (undo func()) {
 	before := trimAfter
 	trimAfter = after
-	giveBack = func(mem []byte) {
+	trimArena = func(a *shm.Arena) {
 		time.Sleep(slow)
-		trimShared(mem)
+		a.Trim()
 	}
-	return func() { trimAfter, giveBack = before, trimShared }
+	return func() { trimAfter, trimArena = before, (*shm.Arena).Trim }
 }
 
 // Calls returns how many calls each worker has, how many more it would take,

@@ -8,6 +8,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // feed gives the worker calls until it shall leave, or is dead.
@@ -21,91 +22,6 @@ func (w *worker) feed() {
 		b.reset()
 	}
 	w.tasks.Close()
-}
-
-// bundle is frames on their way to a worker, as bytes.
-type bundle struct {
-	buf    []byte
-	placed []placed // large arguments that have a place in the arena,
-	parts  []part   // and those that have none
-}
-
-// part is an argument in a frame that is not copied.
-type part struct {
-	after int // it belongs after so many bytes of buf
-	bytes []byte
-}
-
-// large arguments and results go through the arena; if they cannot, they are
-// written from where they are.
-const large = 16 << 10
-
-func (b *bundle) reset() {
-	if cap(b.buf) > 1<<20 {
-		b.buf = nil
-	}
-	clear(b.parts)
-	clear(b.placed)
-	b.buf, b.parts, b.placed = b.buf[:0], b.parts[:0], b.placed[:0]
-}
-
-// add adds a Call with arguments. take, unless nil, finds places in the arena.
-func (b *bundle) add(h frame.CallHead, args []concert.Encoded, take func(bytes int) (frame.Span, bool)) {
-	start, apart := len(b.buf), 0
-	h.Count = uint16(len(args))
-	b.buf = frame.AppendCall(b.buf, h)
-	for _, arg := range args {
-		if len(arg.Bytes) <= large {
-			b.buf = frame.AppendArg(b.buf, frame.Inline(arg), 0)
-			continue
-		}
-		if take != nil {
-			if at, ok := take(len(arg.Bytes)); ok {
-				b.placed = append(b.placed, placed{at: at, kind: arg.Kind, bytes: arg.Bytes, frame: start, arg: len(b.buf)})
-				b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind, Shared: true, Span: at}, 0)
-				continue
-			}
-		}
-		b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind}, len(arg.Bytes))
-		b.parts = append(b.parts, part{len(b.buf), arg.Bytes})
-		apart += len(arg.Bytes)
-	}
-	b.buf = frame.EndCall(b.buf, start, apart)
-}
-
-func (w *worker) send(b *bundle) error {
-	for _, failed := range w.arena.fill(b.placed) {
-		b.inline(failed)
-	}
-	sent := 0
-	for _, p := range b.parts {
-		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
-			return err
-		}
-		if err := w.sendLarge(p.bytes); err != nil {
-			return err
-		}
-		sent = p.after
-	}
-	_, err := w.tasks.Write(b.buf[sent:])
-	return err
-}
-
-// sendLarge writes bytes to the worker, and counts those that the worker has
-// read. A MiB may be in the pipe.
-func (w *worker) sendLarge(b []byte) error {
-	for first := true; ; first = false {
-		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
-		if err != nil {
-			return err
-		}
-		if b = b[n:]; len(b) == 0 {
-			return nil
-		}
-		if !first {
-			w.fed.Add(1)
-		}
-	}
 }
 
 // next fills b with calls for the worker, when there are some. It reports false
@@ -176,7 +92,7 @@ func (p *Pool) claim(w *worker, room int) span {
 	p.queue = p.queue[1:]
 	p.makeRoom()
 	p.claims[t] = false
-	size := max(large, w.hold()-w.bytes)
+	size := max(shm.MaxInline, w.hold()-w.bytes)
 	p.mu.Unlock()
 	batch, again := t.Claim(room, size)
 	p.mu.Lock()
@@ -275,7 +191,7 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 	}
 	w.count += s.len()
 	w.bytes += f.bytes
-	before := len(w.places.taken)
+	before := w.places.Len()
 	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		if h.Left = d.Sub(now); h.Left == 0 {
@@ -283,9 +199,9 @@ func (p *Pool) enroll(w *worker, b *bundle, s span) {
 		}
 	}
 	b.add(h, args, w.place)
-	f.places = len(w.places.taken) - before
+	f.places = w.places.Len() - before
 	if w.seen() || w.gate {
-		w.journal.offer(f.seq, f.n)
+		w.journal.Offer(f.seq, f.n)
 	}
 	if w.count > s.len() {
 		w.wakeAt(now.Add(lookOut)) // these may wait behind a slow one

@@ -102,9 +102,9 @@ func (f *flight) hasBegun(w *worker) int {
 	begun := f.begun + 1
 	switch {
 	case w.slots:
-		begun = max(begun, w.journal.begun(f.seq, f.n))
+		begun = max(begun, w.journal.Begun(f.seq, f.n))
 	case w.marks:
-		begun = max(begun, w.journal.marked(f.seq, f.n))
+		begun = max(begun, w.journal.Marked(f.seq, f.n))
 	}
 	return max(begun, f.got)
 }

@@ -2,6 +2,7 @@ package processes
 
 import (
 	"bytes"
+	"concert/processes/internal/shm"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -13,16 +14,18 @@ import (
 // gives it all of the rest, or nothing where a large one did not go through the
 // ring; never anything else.
 func TestJournalLost(t *testing.T) {
-	mem, file, err := newShared("concert-test", journalSize)
+	mem, file, err := shm.New("concert-test", shm.JournalSize)
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("this system has no such memory")
 	} else if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	defer unmapShared(mem)
-	j := journal{mem}
-	j.sign()
+	defer shm.Unmap(mem)
+	j, err := shm.NewJournal(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +46,8 @@ func TestJournalLost(t *testing.T) {
 			out.put(f[:1], f[1:])
 		}
 		all = append(all, f...)
-		have := max(0, len(all)-rand.IntN(ringSize))
-		if got := j.lost(uint64(have)); len(got) > 0 {
+		have := max(0, len(all)-rand.IntN(shm.RingSize))
+		if got := j.Unread(uint64(have)); len(got) > 0 {
 			recovered++
 			if !bytes.Equal(got, all[have:]) {
 				t.Fatalf("after %d bytes lost(%d) gives %d bytes, and not those that were put", len(all), have, len(got))

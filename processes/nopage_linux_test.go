@@ -14,6 +14,7 @@ import (
 
 	"concert"
 	"concert/processes"
+	"concert/processes/internal/shm"
 )
 
 // without returns a way to share memory in which a part of each half of the
@@ -22,7 +23,7 @@ import (
 // first so many bytes.
 func without(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
 	return func(name string, size int) ([]byte, *os.File, error) {
-		mem, file, err := processes.NewShared(name, size)
+		mem, file, err := shm.New(name, size)
 		if err != nil || !strings.Contains(name, "arena") {
 			return mem, file, err
 		}

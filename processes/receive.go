@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // source is the bytes of a worker's results: those of the pipe, and at last
@@ -130,9 +131,9 @@ func (w *worker) hello(h frame.HelloBody) error {
 	if w.state != starting {
 		return fmt.Errorf("%w: Hello after Ready", frame.ErrFrame)
 	}
-	w.slots = w.journal.mem != nil && h.Flags&frame.Slots != 0
-	w.marks = w.journal.mem != nil && !w.slots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
-	w.gate = w.journal.mem != nil && !w.slots && h.Flags&frame.Gate != 0
+	w.slots = w.journal != nil && h.Flags&frame.Slots != 0
+	w.marks = w.journal != nil && !w.slots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
+	w.gate = w.journal != nil && !w.slots && h.Flags&frame.Gate != 0
 	return nil
 }
 
@@ -186,8 +187,8 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			value, err = w.valueOf(o.Value)
 		}
 		var failure error
-		if err == errNoPage {
-			failure, err = err, nil
+		if err == shm.ErrNoMemory {
+			failure, err = fmt.Errorf("%w: %w", ErrMemory, err), nil
 		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
@@ -216,7 +217,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			o.batch.Settle(o.i, worker, o.value, o.failure(w.pool.opts.Timeout))
 			if o.there {
 				w.copied++
-				w.journal.taken().Store(w.copied)
+				w.journal.Copied().Store(w.copied)
 			}
 		}
 		clear(said)
@@ -243,7 +244,7 @@ func (w *worker) tooLarge(v frame.Payload) int {
 	if v.Shared {
 		n = v.Span.Length
 	}
-	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > arenaSize) {
+	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > shm.ArenaSize) {
 		return 0 // or it is nowhere, which valueOf sees
 	}
 	return int(min(n, math.MaxInt))
@@ -262,11 +263,11 @@ func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
 		return v, fmt.Errorf("%w: a result in shared memory, which this worker does not have", frame.ErrFrame)
 	}
 	var err error
-	if v.Bytes, err = within(w.arena.results(), p.Span); err != nil {
+	if v.Bytes, err = w.arena.Result(p.Span); err != nil {
 		return v, err
 	}
-	if !v.Raw() || !populate(v.Bytes) {
-		err = touch(func() { v.Bytes = bytes.Clone(v.Bytes) })
+	if !v.Raw() || !shm.Populate(v.Bytes) {
+		err = shm.CatchFault(func() { v.Bytes = bytes.Clone(v.Bytes) })
 	}
 	return v, err
 }

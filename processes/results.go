@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"concert/processes/internal/shm"
 	"os"
 	"sync"
 	"time"
@@ -16,7 +17,7 @@ import (
 // it. Without a journal they must not gather: they would die with the worker.
 type results struct {
 	pipe    *os.File
-	journal journal // without memory: there is none
+	journal *shm.Journal // nil: there is none
 
 	mu      sync.Mutex
 	buf     []byte        // guarded by mu: without a journal, what is not in the pipe
@@ -30,11 +31,11 @@ type results struct {
 const (
 	gather   = 100 * time.Microsecond
 	latest   = time.Millisecond
-	enough   = ringSize / 4
-	directly = ringSize / 2 // larger frames do not go through the ring
+	enough   = shm.RingSize / 4
+	directly = shm.RingSize / 2 // larger frames do not go through the ring
 )
 
-func newResults(pipe *os.File, j journal) *results {
+func newResults(pipe *os.File, j *shm.Journal) *results {
 	r := &results{pipe: pipe, journal: j}
 	r.timer = time.AfterFunc(time.Hour, r.flush)
 	r.timer.Stop()
@@ -71,7 +72,7 @@ func (r *results) putLocked(parts [][]byte) {
 		size += len(b)
 	}
 	switch {
-	case r.journal.mem == nil && size <= directly:
+	case r.journal == nil && size <= directly:
 		for _, b := range parts {
 			r.buf = append(r.buf, b...)
 		}
@@ -79,14 +80,14 @@ func (r *results) putLocked(parts [][]byte) {
 	case size > directly:
 		r.writeDirect(parts)
 		return
-	case r.written-r.flushed+uint64(size) > ringSize:
+	case r.written-r.flushed+uint64(size) > shm.RingSize:
 		r.flushLocked()
 	}
 	for _, b := range parts {
-		r.journal.put(r.written, b)
+		r.journal.Put(r.written, b)
 		r.written += uint64(len(b))
 	}
-	r.journal.written().Store(r.written) // the frame is complete
+	r.journal.Written().Store(r.written) // the frame is complete
 }
 
 // writeDirect writes to the pipe what does not go through the ring.
@@ -97,9 +98,9 @@ func (r *results) writeDirect(parts [][]byte) {
 		r.written += uint64(len(b))
 	}
 	r.flushed = r.written
-	if r.journal.mem != nil {
-		r.journal.base().Store(r.written)
-		r.journal.written().Store(r.written)
+	if r.journal != nil {
+		r.journal.Base().Store(r.written)
+		r.journal.Written().Store(r.written)
 	}
 }
 
@@ -115,13 +116,13 @@ func (r *results) flushLocked() {
 		r.armed = false
 		r.timer.Stop()
 	}
-	if r.journal.mem == nil {
+	if r.journal == nil {
 		r.write(r.buf)
 		r.buf = r.buf[:0]
 		return
 	}
 	if r.written > r.flushed {
-		first, second := r.journal.get(r.flushed, r.written)
+		first, second := r.journal.Get(r.flushed, r.written)
 		r.write(first)
 		r.write(second)
 		r.flushed = r.written

@@ -14,6 +14,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // Exit codes of a worker that ends by itself.
@@ -31,9 +32,9 @@ type server struct {
 	setup   workerSetup
 	in      *frame.Reader
 	out     *results
-	journal journal  // without memory: there is none
-	arena   *arena   // nil: there is none
-	ended   chan int // the exit code
+	journal *shm.Journal // nil: there is none
+	arena   *shm.Arena   // nil: there is none
+	ended   chan int     // the exit code
 
 	// The loop's own:
 	scratch  []byte
@@ -46,7 +47,7 @@ type server struct {
 	stop     context.CancelFunc // of parent's deadline; nil if it has none
 	spare    *callContext       // of the last call, if nobody has asked for its Done
 	now      time.Duration      // when the last call ended, if there was no wait since; else 0
-	places   spans              // of results in the arena that the pool has not copied, as far as is known
+	places   shm.Allocator      // of results in the arena that the pool has not copied, as far as is known
 	placed   uint64             // results in the arena, ever
 	tidy     *tidy
 
@@ -88,27 +89,30 @@ func serve(text string) int {
 	s := &server{tidy: newTidy(), id: frame.ID{Seq: math.MaxUint32}, setup: setup, ended: make(chan int, 2), canceled: make(map[frame.ID]frame.Reason), givenBack: make(map[uint32]uint32), scratch: make([]byte, 0, 4<<10)}
 	depth = setup.depth
 	if len(files) > 3 {
-		mem, err := mapShared(files[3])
+		mem, err := shm.Map(files[3])
 		files[3].Close()
-		if s.journal = (journal{mem}); err != nil || !s.journal.valid() {
+		if err == nil {
+			s.journal, err = shm.OpenJournal(mem)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "processes: the journal cannot be used:", err)
 			return exitProtocol
 		}
 	}
 	if len(files) > 4 {
-		mem, err := mapShared(files[4])
+		mem, err := shm.Map(files[4])
 		files[4].Close()
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
+			fmt.Fprintln(os.Stderr, "processes: the arena cannot be used:", err)
 			return exitProtocol
 		}
-		s.arena = &arena{mem: mem}
-		s.places.size = len(s.arena.results())
+		s.arena = shm.NewArena(mem)
+		s.places = s.arena.NewAllocator()
 	}
 	s.in = frame.NewReader(files[0], maxFrame)
 	s.out = newResults(files[1], s.journal)
 	hello := frame.HelloBody{Version: frame.Version}
-	if s.journal.mem != nil {
+	if s.journal != nil {
 		hello.Flags = frame.Slots
 	}
 	s.out.put(frame.AppendHello(nil, hello))
@@ -148,10 +152,10 @@ func (s *server) takeBack(id frame.ID) {
 	switch ahead := int32(id.Seq - s.id.Seq); {
 	case ahead < 0:
 		id.Index = math.MaxUint32 // all have begun
-	case ahead == 0 && s.journal.mem == nil:
+	case ahead == 0 && s.journal == nil:
 		id.Index = max(id.Index, s.id.Index+1)
 		fallthrough
-	case s.journal.mem == nil:
+	case s.journal == nil:
 		s.givenBack[id.Seq] = id.Index
 	}
 	s.mu.Unlock()
@@ -167,7 +171,7 @@ func (s *server) cancel(id frame.ID, why frame.Reason) {
 		s.ctx.limit.pass()
 	case s.ctx != nil && s.id == id:
 		s.ctx.lazy.Cancel(causeOf(why))
-	case s.journal.mem == nil && (int32(id.Seq-s.id.Seq) > 0 || id.Seq == s.id.Seq && id.Index > s.id.Index):
+	case s.journal == nil && (int32(id.Seq-s.id.Seq) > 0 || id.Seq == s.id.Seq && id.Index > s.id.Index):
 		s.canceled[id] = why // it comes yet
 	}
 }
@@ -254,7 +258,7 @@ func (s *server) calls(body []byte) error {
 	if h.Left != 0 {
 		s.parent, s.stop = context.WithTimeout(s.parent, h.Left)
 	}
-	if s.journal.mem == nil {
+	if s.journal == nil {
 		s.forget()
 	}
 	return s.goOn(0)
@@ -281,7 +285,7 @@ func (s *server) goOn(from int) error {
 			if s.arena == nil {
 				return fmt.Errorf("%w: an argument in shared memory, which this worker does not have", frame.ErrFrame)
 			}
-			if arg.Bytes, err = within(s.arena.arguments(), arg.Span); err != nil {
+			if arg.Bytes, err = s.arena.Argument(arg.Span); err != nil {
 				return err
 			}
 		}
@@ -359,7 +363,7 @@ func (s *server) progress(id frame.ID, done, total int64) {
 // it in the frame. One that is canceled already is answered, and has no
 // context.
 func (s *server) begin(id frame.ID) bool {
-	if s.journal.mem != nil && !s.journal.begin(id.Seq, int(id.Index)) {
+	if s.journal != nil && !s.journal.Begin(id.Seq, int(id.Index)) {
 		return false
 	}
 	now := s.now
@@ -384,7 +388,7 @@ func (s *server) begin(id frame.ID) bool {
 		s.finish(concert.Encoded{}, causeOf(why))
 		return true
 	}
-	if s.journal.mem == nil {
+	if s.journal == nil {
 		s.out.put(frame.AppendID(s.scratch[:0], frame.Started, id))
 		s.out.flush()
 	}
@@ -415,7 +419,7 @@ func (s *server) finish(result concert.Encoded, err error) {
 		s.out.outcome(now, frame.AppendFailure(s.scratch[:0], o))
 	case s.place(result.Bytes, &o.Value):
 		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
-	case len(result.Bytes) > large:
+	case len(result.Bytes) > shm.MaxInline:
 		s.out.outcome(now, frame.ResultHead(s.scratch[:0], o, len(result.Bytes)), result.Bytes)
 	default:
 		s.out.outcome(now, frame.AppendResult(s.scratch[:0], o))
@@ -430,17 +434,17 @@ func (s *server) encodeError(err error) []byte {
 // place copies a large result into the arena, if there is one with a place for
 // it, and says so in p.
 func (s *server) place(result []byte, p *frame.Payload) bool {
-	if s.arena == nil || len(result) <= large {
+	if s.arena == nil || len(result) <= shm.MaxInline {
 		return false
 	}
-	waiting := s.placed - s.journal.taken().Load()
-	s.places.give(len(s.places.taken) - int(waiting))
-	at, ok := s.places.take(len(result))
+	waiting := s.placed - s.journal.Copied().Load()
+	s.places.Free(s.places.Len() - int(waiting))
+	at, ok := s.places.Allocate(len(result))
 	if !ok {
 		return false
 	}
-	if touch(func() { put(s.arena.results(), at, result) }) != nil {
-		s.places.undo()
+	if s.arena.WriteResult(at, result) != nil {
+		s.places.Undo()
 		return false
 	}
 	s.placed++

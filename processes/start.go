@@ -13,6 +13,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // How workers come to their seats
@@ -26,8 +27,8 @@ import (
 
 const noSeat = -1
 
-// shareMemory is newShared, unless a test has it otherwise.
-var shareMemory = newShared
+// shareMemory is shm.New, unless a test has it otherwise.
+var shareMemory = shm.New
 
 // open starts the workers and waits until they are ready.
 func (p *Pool) open() error {
@@ -117,9 +118,9 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 			for _, f := range ours {
 				f.Close()
 			}
-			unmapShared(w.journal.mem)
+			w.journal.Unmap()
 			if w.arena != nil {
-				w.arena.release()
+				w.arena.Unmap()
 			}
 			err = fmt.Errorf("processes: a worker cannot be started: %w", err)
 		}
@@ -153,20 +154,20 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w.in = frame.NewReader(w.source, maxFrame)
 	w.in.Limit(max(int(p.opts.MaxResult), maxError) + frame.Overhead)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}
-	mem, file, err := shareMemory("concert-journal", journalSize)
+	mem, file, err := shareMemory("concert-journal", shm.JournalSize)
 	switch {
 	case err == nil:
-		w.journal = journal{mem}
-		if err = touch(w.journal.sign); err != nil {
+		if w.journal, err = shm.NewJournal(mem); err != nil {
+			shm.Unmap(mem)
 			file.Close()
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrMemory, err)
 		}
 		theirs = append(theirs, file)
 		passed = append(passed, file)
 		// Without an arena large values are slower, and that is all.
-		if mem, file, err := shareMemory("concert-arena", arenaSize); err == nil {
-			w.arena = &arena{mem: mem}
-			w.places.size = len(w.arena.arguments())
+		if mem, file, err := shareMemory("concert-arena", shm.ArenaSize); err == nil {
+			w.arena = shm.NewArena(mem)
+			w.places = w.arena.NewAllocator()
 			theirs = append(theirs, file)
 			passed = append(passed, file)
 		}

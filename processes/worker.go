@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // worker is one process, seen from the pool. It has these goroutines, all of
@@ -32,8 +33,8 @@ type worker struct {
 	pool    *Pool
 	pid     int
 	cmd     *exec.Cmd
-	journal journal // without memory: there is none
-	arena   *arena  // nil: there is none
+	journal *shm.Journal // nil: there is none
+	arena   *shm.Arena   // nil: there is none
 	in      *frame.Reader
 	source  *source
 	tasks   *os.File // written by feed only, closed when it ends
@@ -77,7 +78,7 @@ type worker struct {
 	flights    flights       // that it has
 	count      int           // of their calls, not settled
 	bytes      int           // of their arguments
-	places     spans         // of these, in the arena
+	places     shm.Allocator // of these, in the arena
 	touched    bool          // the arena has been, since it was trimmed
 	trimming   bool          // and just is; then the worker gets no calls
 	quiet      time.Time     // since when there are no calls, if touched
@@ -135,7 +136,7 @@ func (w *worker) room() int {
 	}
 	room := want*w.pool.opts.Threads - w.count
 	if w.seen() || w.gate {
-		room = min(room, slots-1-w.flights.window())
+		room = min(room, shm.Slots-1-w.flights.window())
 	}
 	if w.asked-w.answered >= mostAsked {
 		return 0 // it has not read which of its calls are not for it, and may be stopped
@@ -187,8 +188,12 @@ func (w *worker) place(bytes int) (frame.Span, bool) {
 		return frame.Span{}, false
 	}
 	w.touched = true
-	return w.places.take(bytes)
+	return w.places.Allocate(bytes)
 }
+
+// trimArena returns the memory of an arena to the system. A test has it take
+// longer.
+var trimArena = (*shm.Arena).Trim
 
 // trim gives back the memory of the arena, which nobody uses: the worker has
 // nothing to do, and gets nothing meanwhile. The caller holds mu, which is free
@@ -196,7 +201,7 @@ func (w *worker) place(bytes int) (frame.Span, bool) {
 func (w *worker) trim() {
 	w.trimming, w.touched = true, false
 	w.pool.mu.Unlock()
-	w.arena.trim()
+	trimArena(w.arena)
 	w.pool.mu.Lock()
 	w.trimming = false
 	if w.asleep {
@@ -266,16 +271,16 @@ func (w *worker) doing() (id int, task string, call span) {
 // caller holds mu.
 func (w *worker) withdraw(f *flight, keep int) span {
 	if w.slots {
-		return w.keep(f, max(f.got, f.begun+1, w.journal.withdraw(f.seq, keep, f.n)))
+		return w.keep(f, max(f.got, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
 	}
 	keep = max(keep, f.got, f.begun+1)
 	if w.gate {
-		if max(keep, w.journal.marked(f.seq, f.n)) >= f.n {
+		if max(keep, w.journal.Marked(f.seq, f.n)) >= f.n {
 			return span{}
 		}
 		w.asked++
-		w.journal.gate().Store(w.asked)
-		keep = max(keep, w.journal.marked(f.seq, f.n)) // not before
+		w.journal.Gate().Store(w.asked)
+		keep = max(keep, w.journal.Marked(f.seq, f.n)) // not before
 		w.say(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
 		return w.keep(f, keep)
 	}
@@ -318,7 +323,7 @@ func (w *worker) ended(f *flight) {
 		w.pool.unwatch(f.parent)
 		f.stopClock()
 		w.bytes -= f.bytes
-		w.places.give(w.flights.remove(f))
+		w.places.Free(w.flights.remove(f))
 		if w.count == 0 && w.touched {
 			w.quiet = time.Now()
 			w.wakeAt(w.quiet.Add(trimAfter))
@@ -338,7 +343,7 @@ func (w *worker) cancel(f *flight, cause error) {
 	case w.seen():
 		call = max(call, f.hasBegun(w)-1)
 	case w.gate:
-		call = max(call, w.journal.marked(f.seq, f.n)-1)
+		call = max(call, w.journal.Marked(f.seq, f.n)-1)
 	}
 	if w.exact() {
 		last = call + 1

@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"concert/adaptive":        {"concert", "concert/internal/option", "concert/internal/units"},
 	"concert/choose":          {"concert", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
 	"concert/choose/models":   {"concert", "concert/choose", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
-	"concert/processes": {"concert", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term",
+	"concert/processes": {"concert", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term",
 		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
 	"concert/internal/frame":         {"concert"},
@@ -63,6 +63,9 @@ var allowed = map[string][]string{
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server"},
 	"concert/examples/":            {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
+
+	// The parts of package processes.
+	"concert/processes/internal/shm": {"concert/internal/frame", "golang.org/x/sys/unix"},
 }
 
 // modules lists the modules that make up the whole of the root module's

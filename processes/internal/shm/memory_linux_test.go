@@ -1,4 +1,4 @@
-package processes
+package shm
 
 import (
 	"errors"
@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// TestSealed is a part of row 20: whoever has the file cannot make it shorter,
-// which would kill the other side, nor longer.
-func TestSealed(t *testing.T) {
-	mem, file, err := newShared("concert-test", 1<<20)
+// TestNew_Sealed: a process that has the file can neither shrink it, which would
+// kill the other process, nor make it longer.
+func TestNew_Sealed(t *testing.T) {
+	mem, file, err := New("concert-test", 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	defer unmapShared(mem)
+	defer Unmap(mem)
 	for _, size := range []int64{0, 1<<20 - 4096, 2 << 20} {
 		if err := file.Truncate(size); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("Truncate(%d) = %v, want EPERM", size, err)
