@@ -1,5 +1,5 @@
-// Package benchmarks puts concert beside its peers, in one process and one
-// run. It is a module of its own, so that nobody who uses concert downloads
+// Package benchmarks compares concert with other libraries, in one process and
+// one run. It is a module of its own, so that users of concert do not download
 // them; docs/performance.md has its numbers and says how to repeat them.
 package benchmarks
 

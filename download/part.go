@@ -30,7 +30,7 @@ type part struct {
 	note
 	file   *os.File
 	size   int64     // bytes in the file
-	hasher hash.Hash // of them; nil if nobody wants it
+	hasher hash.Hash // of them; nil if no checksum is needed
 }
 
 // note is what name.json holds.

@@ -3,7 +3,8 @@
 // concert's own executors passes it, and one that others write should:
 //
 //	func TestConformance(t *testing.T) {
-//		executortest.Run(t, executortest.Traits{Shared: true}, func(c executortest.Config) concert.Executor {
+//		traits := executortest.Traits{Shared: true}
+//		executortest.Run(t, traits, func(c executortest.Config) concert.Executor {
 //			return mypool.New(c.Workers, ...)
 //		})
 //	}
@@ -103,7 +104,7 @@ func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
 	}
 }
 
-// testCase is one promise, with the reason why anyone cares.
+// testCase is one promise, with the reason why it matters.
 type testCase struct {
 	name string
 	why  string

@@ -164,7 +164,7 @@ var waitCases = []testCase{
 	}},
 }
 
-// openGate returns a gate that holds nobody.
+// openGate returns a gate that is open.
 func openGate(s *suite) gate {
 	g := s.gate()
 	g.open()

@@ -127,8 +127,8 @@ func TestCircle_CannotEnd(t *testing.T) {
 	}
 }
 
-// TestCircle_AfterDeadline: the circle of which a wait had a deadline is one
-// again when the task waits once more, without.
+// TestCircle_AfterDeadline: a circle in which one wait has a deadline becomes a
+// circle again when the task waits again without a deadline.
 func TestCircle_AfterDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := goroutines.New(1, nil), goroutines.New(1, nil)

@@ -79,7 +79,8 @@ type Options struct {
 
 	// Limit, if set, decides how many workers there are. It may change the
 	// number whenever a task starts or ends. If n is not 0, it is the maximum.
-	// The limit of concert/adaptive adds workers while that increases throughput.
+	// The limit of concert/adaptive adds workers while that increases
+	// throughput.
 	Limit Limit
 
 	// Grace is how long Shutdown waits for tasks whose context it has canceled.

@@ -2,8 +2,9 @@ package goroutines
 
 import "concert"
 
-// entry is a submitter that waits for room. Whoever makes room puts its task
-// into the queue, so an entry whose context ends takes nobody's turn away.
+// entry is a submitter that waits for room. The goroutine that makes room puts
+// the task of the entry into the queue. So an entry whose context ends does not
+// use the turn of another one.
 type entry struct {
 	task *concert.Task
 	in   chan struct{} // closed when the task is in the queue, or refused

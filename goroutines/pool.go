@@ -142,8 +142,8 @@ func (p *Pool) admit() {
 }
 
 // compact removes from the queue tasks that were dropped, and the second of two
-// entries: a task that has a turn while it stands in the queue, because
-// someone waits for it, is put at the end again. The caller holds mu.
+// entries: a task that has a turn while it is in the queue, because a task
+// waits for it, is put at the end again. The caller holds mu.
 func (p *Pool) compact() {
 	seen := make(map[*concert.Task]struct{}, p.queue.len())
 	p.queue.keep(func(t *concert.Task) bool {
@@ -187,8 +187,8 @@ func (g *groupQueue) Again(t *concert.Task) {
 		t.Fail(err)
 		return
 	}
-	// It may not be refused for want of room, but it stands behind those who
-	// came before it: or a few Maps could keep the queue full for good.
+	// It may not be refused for want of room, but it queues after earlier
+	// submitters: or a few Maps could keep the queue full permanently.
 	p.admit()
 	p.push(t)
 }
@@ -277,7 +277,7 @@ func (p *Pool) refuse(reason error) {
 	p.endLocked()
 }
 
-// endLocked closes gone when nothing will happen any more.
+// endLocked closes gone when the pool is closed and has no workers.
 func (p *Pool) endLocked() {
 	if p.closed == nil || len(p.workers) > 0 {
 		return

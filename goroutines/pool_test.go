@@ -187,7 +187,7 @@ func TestState(t *testing.T) {
 		if !ok {
 			return 0, errors.New("no state")
 		}
-		c.n++ // no lock: the race detector agrees that nobody else has it
+		c.n++ // no lock: no other goroutine uses it, as the race detector confirms
 		runtime.Gosched()
 		return c.n, nil
 	}

@@ -95,8 +95,8 @@ func (q *queue) len() int {
 }
 
 // keep removes the tasks for which ok is false. The caller holds the pool's
-// lock. Consumers may find the queue empty meanwhile; those that then take
-// the lock see the result.
+// lock. Until it returns, consumers may find the queue empty; those that then
+// acquire the lock see the result.
 //
 // Segments are closed from the last to the first, so that a consumer never
 // finds a task while an older one is held back here.

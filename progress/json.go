@@ -52,7 +52,7 @@ type records struct {
 	mu      sync.Mutex
 	room    sync.Cond
 	waiting []byte // guarded by mu
-	over    bool   // guarded by mu: nobody writes any more
+	over    bool   // guarded by mu: the writer has failed or ended
 }
 
 const mostWaiting = 1 << 20 // bytes

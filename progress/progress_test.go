@@ -268,7 +268,7 @@ func TestJSONBehind(t *testing.T) {
 		if observed < 1000 || observed == 50_000 {
 			t.Errorf("%d events before it waits", observed)
 		}
-		in.CloseWithError(errors.New("nobody reads"))
+		in.CloseWithError(errors.New("no reader"))
 		synctest.Wait()
 		if observed != 50_000 {
 			t.Errorf("%d events after the reader has gone", observed)

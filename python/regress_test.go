@@ -106,7 +106,7 @@ func TestWorkerFails(t *testing.T) {
 	}
 }
 
-// TestProgressLate: what a thread says when its task has ended harms nobody.
+// TestProgressLate: a thread may report progress after its task has ended.
 func TestProgressLate(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
 	pid := python.Func[python.None, int]("os:getpid")

@@ -75,7 +75,7 @@ func soak(t *testing.T, threads int) {
 	fail := python.Func[string, any]("tasks:fail")
 	busy := python.Func[float64, int]("tasks:busy")
 	pid := python.Func[python.None, int]("os:getpid")
-	// fate counts an error that is nobody's fault, and reports any other.
+	// fate counts an expected error, and reports any other.
 	fate := func(err error) bool {
 		if _, ok := errors.AsType[*processes.WorkerError](err); ok {
 			died.Add(1)

@@ -240,9 +240,9 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls do, which waits for the worker, until the task has ended; then
-// once more, for what is there, but not for long: another process may have the
-// worker's end, a child of it.
+// await calls do, which waits for the worker, until the task has ended. Then it
+// calls do again for the remaining data, with a short deadline: a child of the
+// worker may still have its end of the stream.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -26,12 +26,12 @@
 //
 // # The rules
 //
-// In a viewer the tasks of one thread have to lie beside or inside each other.
+// In a viewer the tasks of one thread have to lie next to or inside each other.
 // Those of a worker do, mostly: when a task waits for another of its pool, its
-// worker may run that one meanwhile. Where two tasks of a worker overlap
-// otherwise, as they do in a Python interpreter with threads, or when the one
-// that was run meanwhile waits in its turn, the second one is on a further
-// track of that worker.
+// worker may run that one in the meantime. Two tasks of a worker can overlap in
+// another way, as they do in a Python interpreter with threads, or when such a
+// nested task waits too. Then the second one is on a further track of that
+// worker.
 package trace
 
 import (
@@ -112,7 +112,7 @@ func (t *Writer) observe(process int, e concert.Event) {
 	if e.Kind != concert.TaskStarted && e.Kind != concert.TaskFinished {
 		return
 	}
-	text := textOf(e.Err) // before anything is locked: it is somebody's code
+	text := textOf(e.Err) // before anything is locked: it is user code
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil || t.err != nil {

@@ -6,7 +6,7 @@
 //
 //	go run ./benchmarks/choosing                    everything; it takes an hour or two
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
-//	go run ./benchmarks/choosing -neighbor         with a program beside it that computes now and then
+//	go run ./benchmarks/choosing -neighbor         next to a program that computes now and then
 //
 // The machine should have nothing else to do.
 package main
@@ -140,7 +140,7 @@ func examine(w *workload, runs, most int, budget, slot time.Duration, beside boo
 	for _, r := range reports {
 		stolen += r.Machine.Stolen / float64(runs)
 	}
-	// What was said, and what was best, once more, at the same time and for
+	// Measure the recommended and the best places again, concurrently and for
 	// longer.
 	final := slices.Clone(said)
 	byTruth := func(a, b place) int { return cmp.Compare(truth[b], truth[a]) }
@@ -228,9 +228,9 @@ func sweep(ctx context.Context, w *workload, places []place, times int, slot tim
 	return medians, nil
 }
 
-// measure has a place do more and more tasks, until they take as long as the
-// slot. If the host of this machine took a part of its processors meanwhile it
-// does so again, some times, and returns what was least disturbed.
+// measure runs more and more tasks at a place, until they take as long as the
+// slot. If the host of this machine took a part of its processors in this time,
+// measure repeats it up to three times, and returns the least disturbed rate.
 func measure(ctx context.Context, w *workload, p place, slot time.Duration) (rate float64, err error) {
 	least := math.Inf(1)
 	for range 4 {

@@ -41,7 +41,7 @@ func dial(b *testing.B, url string) *cluster.Executor {
 	return ex
 }
 
-// BenchmarkConcert is with results, which nobody else hands back.
+// BenchmarkConcert is with results, which no other library returns.
 func BenchmarkConcert(b *testing.B) {
 	b.Run("outstanding/Map", func(b *testing.B) {
 		ex := newConcert(b)

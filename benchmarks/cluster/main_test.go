@@ -12,13 +12,12 @@
 // # What is compared
 //
 // They do not do the same. concert hands each result back to who submitted the
-// task, and Map does so in order. asynq and River hand back nothing, though
-// they can store a result with its task, for whoever asks for it: here their
-// submitters are told by a channel in this process, which two programs do not
-// have. On the other hand they have much that concert has not: scheduled and
-// periodic tasks, priorities, unique ones, a history. With River a task can
-// exist exactly if its submitter's transaction commits, which for many is the
-// reason to take it.
+// task, and Map does so in order. asynq and River return nothing, though they
+// can store a result with its task, for a later query: here a channel in this
+// process notifies their submitters, which two programs do not have. On the
+// other hand they have much that concert has not: scheduled and periodic tasks,
+// priorities, unique ones, a history. With River a task can exist exactly if
+// its submitter's transaction commits, which for many is the reason to take it.
 //
 // # What survives what
 //

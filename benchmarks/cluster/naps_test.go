@@ -20,8 +20,8 @@ var nap = concert.Register("nap", func(_ context.Context, d time.Duration) (time
 // processes of their own with one place each. The ideal is that no worker ever
 // waits for its next task. It reports how many times as long it took:
 //
-//	x-ideal    beside naps of exactly a millisecond
-//	x-sleep    beside what time.Sleep really takes for one here when nothing else runs, measured just before
+//	x-ideal    compared with naps of exactly a millisecond
+//	x-sleep    compared with what time.Sleep takes for a millisecond on the idle machine
 //
 // and what the naps took in the workers, which is more if these wait for a
 // processor to wake up on.

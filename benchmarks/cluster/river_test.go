@@ -29,7 +29,7 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 	if err != nil {
 		b.Fatal(err)
 	}
-	config.MaxConns = submitters + 8 // nobody waits for a connection
+	config.MaxConns = submitters + 8 // no submitter waits for a connection
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		b.Fatal(err)

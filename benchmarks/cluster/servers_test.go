@@ -101,7 +101,7 @@ func bePostgres(args []string) error {
 }
 
 // keep runs a program until this one is to end, when it is interrupted: Redis
-// and PostgreSQL end by that at once, whoever is connected. Until it is ready,
+// and PostgreSQL end by that at once, even with clients. Until it is ready,
 // what it says is what is wrong.
 func keep(at string, ready func(context.Context) error, dir string, command ...string) error {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -134,7 +134,7 @@ func keep(at string, ready func(context.Context) error, dir string, command ...s
 	return nil
 }
 
-// freePort is one on which nobody listens, or did not a moment ago.
+// freePort returns a port on which no program listened a moment ago.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -145,7 +145,7 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// give makes a directory somebody else's.
+// give makes another user the owner of a directory.
 func give(dir, name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {

@@ -26,7 +26,8 @@ func forget(key any) {
 	delete(last.undos, key)
 }
 
-// undoAll does it. The lock is kept: nothing may be started any more.
+// undoAll calls all of them. It keeps the lock, so that nothing more is
+// started.
 func undoAll() {
 	last.mu.Lock()
 	for _, undo := range last.undos {

@@ -62,9 +62,8 @@ func TestChooseAtOnce(t *testing.T) {
 	}
 }
 
-// alive reports whether a process of the group runs. One that nobody has waited
-// for does not: what the first process of the machine does about orphans is its
-// affair.
+// alive reports whether a process of the group runs. A dead process that was
+// not reaped does not run: that is up to the first process of the machine.
 func alive(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	if stats == nil {

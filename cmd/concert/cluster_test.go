@@ -176,7 +176,7 @@ func TestWorkerWrong(t *testing.T) {
 	}
 }
 
-// TestStatus: dead letters are listed, run once more, and removed.
+// TestStatus: dead letters are listed, run again, and removed.
 func TestStatus(t *testing.T) {
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 //	release                          the server goes on with /held
 //	until FILE SIZE                  waits until the file has so many bytes
 //	smalldisk DIR SIZE               a disk of its own, of that many bytes
-//	readonly DIR                     a directory in which nobody can write
+//	readonly DIR                     a directory that is read-only
 //
 // and the conditions [root], and [mount]: it has the right to mount.
 func TestScripts(t *testing.T) {

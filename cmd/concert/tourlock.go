@@ -32,7 +32,7 @@ func tourLock(ctx context.Context, t *tour) error {
 		return time.Since(begin), nil
 	}
 
-	// Read, add, write back: three steps, and between them anybody's turn.
+	// Read, add, write back: between these steps any goroutine may run.
 	// (Each step is atomic, so that this is a lost update and no data race.)
 	var bare atomic.Int64
 	took, err := together(func(_ context.Context, n int) (int, error) {

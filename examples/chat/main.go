@@ -8,8 +8,9 @@
 // there. Ctrl-C says goodbye to all.
 //
 // What all connections share, who is there and what was said last, changes in
-// one step between two awaits, so nobody sees half of it, and there is no lock.
-// Who does not read is not waited for: when 64 lines wait for him he is gone.
+// one step between two awaits. So no connection sees half of a change, without
+// a lock. A client that does not read is disconnected when 64 lines wait for
+// it.
 //
 // Exit codes: 0 ended by Ctrl-C, 1 it could not listen, or failed later, 2
 // wrong usage.
@@ -35,8 +36,8 @@ import (
 
 const (
 	longest   = 1000            // bytes of a line
-	unread    = 64              // lines that may wait for somebody
-	remember  = 5               // lines that who comes is told
+	unread    = 64              // lines that may wait for a client
+	remember  = 5               // lines that a new client gets
 	patience  = time.Minute     // for a name
 	goodbye   = 2 * time.Second // for the last line
 	shortName = 20              // bytes of a name
@@ -112,8 +113,8 @@ func (r *room) welcome(ctx context.Context, c net.Conn) {
 	})
 }
 
-// enter lets somebody in. It does not await, so no other can have the same name
-// meanwhile.
+// enter adds a client to the room. It does not await, so no other client can
+// get the same name at the same time.
 func (r *room) enter(line string) (name string, mine *loop.Queue[string], err error) {
 	name = strings.TrimSpace(line)
 	switch {

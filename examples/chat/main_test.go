@@ -32,7 +32,7 @@ func start(t *testing.T) (address string, stop func()) {
 	return listener.Addr().String(), stop
 }
 
-// client is somebody who talks.
+// client is a connection of a test.
 type client struct {
 	net.Conn
 	t     *testing.T
@@ -99,7 +99,8 @@ func TestChat(t *testing.T) {
 	ann.hear("goodbye")
 }
 
-// TestNotReading: who does not read is gone, and nobody waits for him.
+// TestNotReading: a client that does not read is disconnected, and the others
+// do not wait for it.
 func TestNotReading(t *testing.T) {
 	address, _ := start(t)
 	idle, busy := dial(t, address), dial(t, address)

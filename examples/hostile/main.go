@@ -1,5 +1,5 @@
-// Hostile unpacks zip archives that anybody may have sent, with code that
-// believes whatever they say:
+// Hostile unpacks zip archives from untrusted sources, with code that believes
+// whatever they say:
 //
 //	go run ./examples/hostile              archives that it makes itself, to do harm
 //	go run ./examples/hostile *.zip        yours

@@ -23,8 +23,8 @@ const (
 	mostText = 8 << 20 // bytes of a page
 )
 
-// engine is one Starlark program with what its scripts share. Whoever uses it
-// holds the lock.
+// engine is one Starlark program with what its scripts share. A goroutine that
+// uses it holds the lock.
 type engine struct {
 	lock    *gil.Lock
 	globals starlark.StringDict // guarded by lock

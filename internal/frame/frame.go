@@ -2,10 +2,13 @@
 // on pipes, each with its length before it. docs/wire.md describes the same for
 // those who write a worker in another language.
 //
-//	pool --tasks----> worker     Call ...                               end of file: finish, and exit
-//	pool --control--> worker     Cancel, TakeBack ...                   end of file: the pool is gone, exit at once
+//	pool --tasks----> worker     Call ...
+//	pool --control--> worker     Cancel, TakeBack ...
 //	pool <--results-- worker     Hello, Ready or Broken, and then
 //	                             Started, Progress, Result, Failure, GivenBack ...
+//
+// At the end of tasks, a worker finishes its calls and exits. At the end of
+// control, the pool is gone, and the worker exits at once.
 //
 //	frame = length uint32, type byte, body        length counts type and body
 //
@@ -66,8 +69,8 @@ func end(b []byte, start int) []byte {
 	return b
 }
 
-// Span is a place in the memory that the two share, in bytes. In a frame nobody
-// has checked it.
+// Span is a place in the memory that the two share, in bytes. The span in a
+// frame has not been checked.
 type Span struct{ Offset, Length uint64 }
 
 // Payload is a value: its bytes in the frame, or where they are.
@@ -234,8 +237,8 @@ type HelloBody struct {
 const Slots = 1
 
 // Marks, of HelloBody.Flags, says that the worker writes into the slots of the
-// journal with which call it begins, and that the pool must leave them alone
-// meanwhile.
+// journal with which call it begins, and that the pool must not write them in
+// the meantime.
 const Marks = 2
 
 // Gate, of HelloBody.Flags, says that the worker writes into the slots of the

@@ -1,5 +1,5 @@
-// Package lazy has the part of a task's context that costs nothing until
-// somebody asks for it.
+// Package lazy has the part of a task's context that costs nothing until it is
+// used.
 package lazy
 
 import (
@@ -13,9 +13,9 @@ import (
 // context finds that by Value, so children attach to it without a goroutine,
 // and Cause works.
 //
-// Whoever has it knows when the context is over, and says so first and calls
-// End second; Done looks whether it is over last. So a Done that races
-// with the end is seen by End, or sees the end itself.
+// The owner knows when the context is over. It first makes that visible and
+// then calls End; Done looks last whether the context is over. So End sees a
+// Done that races with the end, or that Done sees the end.
 //
 // Tasks that submit tasks make long chains of contexts. Opening a context
 // opens those above it, and keeps what would otherwise be asked of each of
@@ -63,7 +63,7 @@ func (c *Context) open() *cancelContext {
 	return in
 }
 
-// Opened reports whether anyone has asked for Done.
+// Opened reports whether Done has been called.
 func (c *Context) Opened() bool { return c.inner.Load() != nil }
 
 // End cancels the context, once it is over.
@@ -132,9 +132,9 @@ func SourceOf(parent context.Context) context.Context {
 }
 
 // IsCancelKey reports whether the key is the one by which package context asks
-// a context for the cancel context in it. It is true of other keys as well if
-// that package has no such key any more: then every Value goes through the
-// inner context, as that package does it.
+// a context for the cancel context in it. If that package no longer has such a
+// key, it reports true for every key: then every Value goes through the inner
+// context, as that package does it.
 func IsCancelKey(key any) bool { return cancelKey == nil || key == cancelKey }
 
 var cancelKey = func() any {

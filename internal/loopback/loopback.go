@@ -274,8 +274,9 @@ func (e *Executor) next() *call {
 	}
 }
 
-// claim takes calls from a task. The caller holds mu, which is free meanwhile;
-// one worker claims at a time, so that calls start in the order of the queue.
+// claim takes calls from a task. The caller holds mu, which claim releases in
+// the meantime; one worker claims at a time, so that calls start in the order
+// of the queue.
 func (e *Executor) claim(t *concert.Task) {
 	e.claiming = true
 	e.mu.Unlock()

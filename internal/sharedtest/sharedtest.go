@@ -6,13 +6,20 @@ import "strings"
 
 // Types whose values can refer twice to the same data.
 type (
+	// Pointers refers twice by pointers.
 	Pointers struct{ Left, Right *Pointers }
-	Array    struct{ Kids [2]*Array }
-	Slice    struct{ Kids []*Slice }
-	Map      map[int]Map
-	Boxes    struct{ Left, Right any }
-	One      struct{ Only any }     // an interface holds it in memory of its own
-	Direct   struct{ Next *[2]any } // an interface holds the pointer itself
+	// Array refers twice by the elements of an array.
+	Array struct{ Kids [2]*Array }
+	// Slice refers twice by the elements of a slice.
+	Slice struct{ Kids []*Slice }
+	// Map refers twice by its values.
+	Map map[int]Map
+	// Boxes refers twice by interfaces.
+	Boxes struct{ Left, Right any }
+	// One is held by an interface in memory of its own.
+	One struct{ Only any }
+	// Direct is held by an interface as the pointer itself.
+	Direct struct{ Next *[2]any }
 )
 
 // Levels returns values of n levels, each of which refers twice to the next

@@ -2,9 +2,10 @@
 // stores a value equal to the value that Encode received. Otherwise, one of
 // them returns an error with the path of the part that cannot be copied.
 //
-//	Encode:  value --coder of its type--> CBOR      Decode:  CBOR --coder of the target type--> value
-//	                    |                                          |
-//	                    +--- of the dynamic type, in interfaces ---+
+//	Encode:  value --coder of its type--> CBOR
+//	Decode:  CBOR --coder of the target type--> value
+//
+// In an interface, it is the coder of the dynamic type.
 //
 // A coder encodes and decodes the values of one type. The codec builds it once,
 // from the type alone, and keeps it.
