@@ -42,14 +42,15 @@ var allowed = map[string][]string{
 	"concert/internal/page/pagetest": {}, // for tests
 	"concert/internal/pythontest":    {}, // for tests
 	"concert/internal/isolated":      {}, // for tests
-	"concert/internal/sharedtest":    {}, // for tests
 	"concert/internal/race":          {}, // for tests
+	"concert/internal/sharedtest":    {}, // for tests
 	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
 	"concert/executortest":           {"concert", "concert/progress", "concert/trace"},
 	"concert/internal/loopback":      {"concert", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
 	"concert/internal/guide":         {}, // tests only
+	"concert/internal/conventions":   {}, // tests only
 	"concert/python/conformance":     {}, // tests only
 	"concert/benchmarks":             {}, // tests only
 	"concert/benchmarks/goplugin":    {}, // tests only
