@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"concert/choose/internal/stats"
 	"concert/internal/units"
 )
 
@@ -39,8 +40,8 @@ func (t *trial) finish(interrupted bool) {
 				levels, rates = append(levels, p.level), append(rates, rate)
 			}
 		}
-		if fit := fitUSL(levels, rates); fit != nil {
-			r.Fits[m.Name] = fit
+		if fit := stats.FitUSL(levels, rates); fit != nil {
+			r.Fits[m.Name] = (*Fit)(fit)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"concert/choose/internal/stats"
 	"concert/internal/units"
 	"fmt"
 	"math"
@@ -58,7 +59,7 @@ func (t *trial) caveats(chosen *point) (all []string) {
 	r := &t.report
 	if gain := t.gain(chosen); gain.Confidence == 0 {
 		all = append(all, fmt.Sprintf("Each point was measured once, so there are no intervals. A budget above %s measures more often.", length(t.Budget)))
-	} else if gain.Confidence < wanted {
+	} else if gain.Confidence < stats.Confidence {
 		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(r.Rounds, "round"), percent(gain.Confidence)))
 	}
 	if t.inputs < t.given {
