@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"concert/choose/internal/stats"
+	"concert/choose/usage"
 	"concert/internal/units"
 )
 
@@ -86,7 +87,7 @@ func (t *trial) describe(p *point, chosen bool) Point {
 	if p.err != nil {
 		d.FirstErr = said(p.err)
 	}
-	if alone := &t.report.Profile.Usage; p.mean > 0 && alone.Knows(CPUTime) {
+	if alone := &t.report.Profile.Usage; p.mean > 0 && alone.Knows(usage.CPUTime) {
 		s := Split{CPU: min(alone.CPU, p.mean), Queue: max(0, p.mean-alone.Wall)}
 		s.Wait = max(0, p.mean-s.CPU-s.Queue)
 		d.Split = &s
@@ -141,7 +142,7 @@ func (t *trial) equals(chosen *point, final []*point) (names []string) {
 
 func (t *trial) sentence(chosen *point, equals, doubts []string) string {
 	var b strings.Builder
-	if u := &t.report.Profile.Usage; u.Knows(CPUTime) {
+	if u := &t.report.Profile.Usage; u.Knows(usage.CPUTime) {
 		b.WriteString(kind(u) + ". ")
 	}
 	if len(doubts) > 0 {
@@ -193,7 +194,7 @@ func (t *trial) beyond(chosen *point) string {
 }
 
 // kind says what the work mostly does.
-func kind(u *Usage) string {
+func kind(u *usage.Usage) string {
 	share := u.CPUShare()
 	name := "Mixed"
 	switch {

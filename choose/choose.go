@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/choose/usage"
 	"concert/internal/option"
 )
 
@@ -25,9 +26,9 @@ type Options struct {
 	Most int
 
 	// Profile runs the work alone with the input of the given number, from 0
-	// up, and returns what it used. Nil means [Alone], which is right for
+	// up, and returns what it used. Nil means [usage.Call], which is right for
 	// functions that do their work in this process.
-	Profile func(ctx context.Context, input int) (Usage, error)
+	Profile func(ctx context.Context, input int) (usage.Usage, error)
 
 	// Observer, if set, returns an observer for the executor of a model at a
 	// level, which is told of all tasks that are run there: for a trace, see

@@ -3,7 +3,6 @@ package choose_test
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"concert"
@@ -38,23 +37,4 @@ func ExampleRun() {
 	a := report.Answer
 	fmt.Println("take", a.Model) // how many, and what that gains, depends on the machine's mood
 	// Output: take goroutines
-}
-
-func ExampleAlone() {
-	nap := func(_ context.Context, d time.Duration) (string, error) {
-		time.Sleep(d)
-		return "rested", nil
-	}
-	out, used, err := choose.Alone(context.Background(), nap, 20*time.Millisecond)
-	fmt.Println(out, err)
-	fmt.Println(used.Wall >= 20*time.Millisecond, used.CPU < used.Wall/2)
-	// Output:
-	// rested <nil>
-	// true true
-}
-
-func ExampleCommand() {
-	used, err := choose.Command(exec.Command("sleep", "0.05"))
-	fmt.Println(used.Wall >= 50*time.Millisecond, used.CPU < 25*time.Millisecond, err)
-	// Output: true true <nil>
 }

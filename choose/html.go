@@ -18,7 +18,7 @@ var reportText string
 
 var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
 	"length": length, "number": units.Number, "times": units.Times, "spelled": spelled, "percent": percent, "size": units.Bytes, "count": count,
-	"chosen": (*Report).chosen, "total": (*Split).total, "text": func(p Profile, q Quantity) string { return p.text(q) },
+	"chosen": (*Report).chosen, "total": (*Split).total, "text": quantityText,
 	"share": func(part, all time.Duration) string {
 		return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(max(1, all)))
 	},

@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -102,12 +103,15 @@ func ownCPU() (sum time.Duration) {
 	return sum
 }
 
-// freeMemory is how many bytes could be used without swapping, 0 if that is not
-// known.
+// freeMemory returns the bytes of memory that could be used without swapping,
+// or 0 if that is unknown.
 func freeMemory() int64 {
-	n, err := statusBytes("/proc/meminfo", "MemAvailable")
+	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0
 	}
-	return n
+	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
+	var kB int64
+	fmt.Sscan(rest, &kB) // 0 if there is no such entry
+	return kB << 10
 }

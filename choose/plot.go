@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"concert/choose/usage"
 	"concert/internal/units"
 )
 
@@ -276,18 +277,18 @@ func (r *Report) timeline() *timeline {
 	return t
 }
 
-// text is a quantity in words.
-func (u *Usage) text(what Quantity) string {
+// quantityText returns a quantity of the profile as text.
+func quantityText(u Profile, what usage.Quantity) string {
 	switch what {
-	case CPUTime:
+	case usage.CPUTime:
 		return fmt.Sprintf("%s (%s)", length(u.CPU), percent(u.CPUShare()))
-	case RunDelay:
+	case usage.RunDelay:
 		return length(u.RunDelay)
-	case Bytes:
+	case usage.Bytes:
 		return fmt.Sprintf("%s, %s", units.Bytes(u.Read), units.Bytes(u.Written))
-	case PeakMemory:
+	case usage.PeakMemory:
 		return units.Bytes(u.Memory)
-	case Switches:
+	case usage.Switches:
 		return fmt.Sprintf("%d, %d forced", u.Switches, u.Forced)
 	}
 	return ""

@@ -3,9 +3,12 @@ package choose
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"concert"
+	"concert/choose/usage"
 )
 
 const (
@@ -50,7 +53,7 @@ func (t *trial) profile(ctx context.Context) error {
 	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w: it was stopped after %v", ErrTooLong, t.Budget))
 	defer stop()
 	p := &t.report.Profile
-	var sum Usage
+	var sum usage.Usage
 	cpu := readProcessors()
 	until := t.begin.Add(t.Budget / profileShare)
 	defer func() {
@@ -61,7 +64,6 @@ func (t *trial) profile(ctx context.Context) error {
 	for i := 0; ; i++ {
 		before := readProcessors()
 		used, err := t.alone(ctx, i%t.inputs, 1)
-		used.bound()
 		t.runs++
 		t.times = append(t.times, Span{End: used.Wall})
 		if ctx.Err() != nil {
@@ -75,10 +77,10 @@ func (t *trial) profile(ctx context.Context) error {
 			}
 		}
 		if i == 1 && p.FirstErr == "" { // not the first
-			sum, p.Fastest, p.Slowest, p.Runs = Usage{}, used.Wall, used.Wall, 1
+			sum, p.Fastest, p.Slowest, p.Runs = usage.Usage{}, used.Wall, used.Wall, 1
 			cpu = before
 		}
-		sum.add(used)
+		addUsage(&sum, used)
 		if p.Fastest == 0 || used.Wall < p.Fastest {
 			p.Fastest = used.Wall
 		}
@@ -94,8 +96,8 @@ func (t *trial) profile(ctx context.Context) error {
 			break
 		}
 	}
-	sum.host(cpu)
-	p.Usage = sum.per(p.Runs)
+	addSteal(&sum, cpu)
+	p.Usage = perRun(sum, p.Runs)
 	if p.Failed >= p.Runs {
 		return fmt.Errorf("%w: %s", ErrFails, p.FirstErr)
 	}
@@ -115,12 +117,12 @@ func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 		}
 		cpu := readProcessors()
 		used, err := t.alone(ctx, 0, times)
-		used.host(cpu)
+		addSteal(&used, cpu)
 		t.runs += times
 		if err != nil || ctx.Err() != nil {
 			return
 		}
-		p.Usage, p.Runs = used.per(times), times
+		p.Usage, p.Runs = perRun(used, times), times
 		p.Fastest, p.Slowest = p.Wall, p.Wall
 		if used.Wall > 20*time.Millisecond || time.Now().After(until) {
 			return
@@ -129,11 +131,11 @@ func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 }
 
 // alone runs the work so many times, beginning with input i.
-func (t *trial) alone(ctx context.Context, i, times int) (used Usage, err error) {
+func (t *trial) alone(ctx context.Context, i, times int) (used usage.Usage, err error) {
 	if t.Profile != nil {
 		return t.Profile(ctx, t.sample[i])
 	}
-	used = alone(times, func() {
+	used = usage.Repeat(times, func() {
 		if e := t.guarded(ctx, i); e != nil {
 			err = e
 		}
@@ -154,3 +156,47 @@ func (t *trial) guarded(ctx context.Context, i int) (err error) {
 
 // outOfRuns reports whether the work has been run as often as it may.
 func (t *trial) outOfRuns() bool { return t.Runs > 0 && t.runs >= t.Runs }
+
+// addUsage adds the usage of a run to the sum of several. Of memory it keeps
+// the maximum.
+func addUsage(sum *usage.Usage, run usage.Usage) {
+	sum.Wall += run.Wall
+	sum.CPU += run.CPU
+	sum.RunDelay += min(run.RunDelay, max(0, run.Wall-run.CPU))
+	sum.Read += run.Read
+	sum.Written += run.Written
+	sum.Switches += run.Switches
+	sum.Forced += run.Forced
+	sum.Memory = max(sum.Memory, run.Memory)
+	sum.Sources = run.Sources
+}
+
+// addSteal adds the steal time since before to the run-queue delay. The kernel
+// of a virtual machine counts it as neither CPU time nor run-queue delay. The
+// kernel has it in ticks, for all processors together, so sum should be of
+// several runs.
+func addSteal(sum *usage.Usage, before processors) {
+	steal := readProcessors().stolenFrom(before, sum.CPU)
+	if steal <= 0 {
+		return
+	}
+	sum.RunDelay = min(sum.RunDelay+steal, max(0, sum.Wall-sum.CPU))
+	for i, s := range sum.Sources {
+		if s.What == usage.RunDelay {
+			sum.Sources = slices.Clone(sum.Sources)
+			sum.Sources[i].From = strings.TrimPrefix(s.From+" and the steal time of /proc/stat", " and ")
+		}
+	}
+}
+
+// perRun returns the mean of n runs whose sum is given.
+func perRun(sum usage.Usage, n int) usage.Usage {
+	sum.Wall /= time.Duration(n)
+	sum.CPU /= time.Duration(n)
+	sum.RunDelay /= time.Duration(n)
+	sum.Read /= int64(n)
+	sum.Written /= int64(n)
+	sum.Switches /= int64(n)
+	sum.Forced /= int64(n)
+	return sum
+}

@@ -1,10 +1,12 @@
 package choose
 
 import (
-	"concert/choose/internal/stats"
-	"concert/internal/units"
 	"fmt"
 	"math"
+
+	"concert/choose/internal/stats"
+	"concert/choose/usage"
+	"concert/internal/units"
 )
 
 // What is worth saying.
@@ -17,14 +19,14 @@ const (
 func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 	p := &t.report.Profile
 	alone := fmt.Sprintf("Alone, a run takes %s", length(p.Wall))
-	if p.Knows(CPUTime) {
+	if p.Knows(usage.CPUTime) {
 		alone += fmt.Sprintf(": %s of CPU, %s of wait", length(p.CPU), length(p.Wait()))
-		if p.Knows(RunDelay) && p.RunDelay > p.Wall/100 {
+		if p.Knows(usage.RunDelay) && p.RunDelay > p.Wall/100 {
 			alone += fmt.Sprintf(", and %s ready to run while another had the processor", length(p.RunDelay))
 		}
 	}
 	all = append(all, alone+".")
-	if n := float64(t.report.Machine.Processors); p.Knows(CPUTime) && p.CPU > 0 {
+	if n := float64(t.report.Machine.Processors); p.Knows(usage.CPUTime) && p.CPU > 0 {
 		room := n / p.CPU.Seconds()
 		got := chosen.rate().Middle
 		line := fmt.Sprintf("With %s each, %s %s room for %s a second; %s were done", length(p.CPU), count(int(n), "processor"), plural(int(n), "has", "have"), units.Number(room), units.Number(got))

@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"concert/choose/usage"
 	"fmt"
 	"runtime"
 	"time"
@@ -37,7 +38,7 @@ type Report struct {
 // Profile is what the work uses when it runs alone: the mean of several runs,
 // and for memory the maximum.
 type Profile struct {
-	Usage
+	usage.Usage
 	Runs     int           `json:"runs"`
 	Fastest  time.Duration `json:"fastest_ns"`
 	Slowest  time.Duration `json:"slowest_ns"`

@@ -14,6 +14,7 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
+	"concert/choose/usage"
 	"concert/internal/pythontest"
 	"concert/processes"
 	"concert/python"
@@ -115,7 +116,7 @@ def work(what):
         raise KeyError("no such thing")
 `
 	measure := models.PythonProfile(ex, text, []string{"sleep", "compute", "read", "hold", "fail"})
-	get := func(i int) choose.Usage {
+	get := func(i int) usage.Usage {
 		u, err := measure(t.Context(), i)
 		if err != nil {
 			t.Fatal(err)
@@ -133,10 +134,10 @@ def work(what):
 	if u := get(1); u.CPU < 90*time.Millisecond || u.CPU > u.Wall+u.Wall/10 {
 		t.Errorf("computing: %+v", u)
 	}
-	if u := get(2); u.Knows(choose.Bytes) && (u.Read < 1<<20 || u.Read > 1<<20+4096) {
+	if u := get(2); u.Knows(usage.Bytes) && (u.Read < 1<<20 || u.Read > 1<<20+4096) {
 		t.Errorf("a read of a megabyte: %+v", u)
 	}
-	if u := get(3); u.Knows(choose.PeakMemory) && u.Memory < 60<<20 {
+	if u := get(3); u.Knows(usage.PeakMemory) && u.Memory < 60<<20 {
 		t.Errorf("a hold of 64 megabytes: %+v", u)
 	}
 	if _, err := measure(t.Context(), 4); err == nil || !strings.Contains(err.Error(), "no such thing") {

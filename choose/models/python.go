@@ -11,6 +11,7 @@ import (
 
 	"concert"
 	"concert/choose"
+	"concert/choose/usage"
 	"concert/python"
 )
 
@@ -84,7 +85,7 @@ func pythonLine(n, threads int) string {
 // Python that where names, as for python.Func (or, for one of python.Source,
 // ":NAME", a line's end and the text), with the argument of that number, in an
 // interpreter of ex, and reads the interpreter's own clocks around the call.
-func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (choose.Usage, error) {
+func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (usage.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {
 	case *python.None:
@@ -92,9 +93,9 @@ func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ct
 	case *python.Args:
 		how = "*"
 	}
-	return func(ctx context.Context, input int) (choose.Usage, error) {
+	return func(ctx context.Context, input int) (usage.Usage, error) {
 		used, err := concert.Submit(ctx, ex, measured, pythonCall{how, where, args[input]}).Result(ctx)
-		return used.usage(), err
+		return used.toUsage(), err
 	}
 }
 
@@ -121,27 +122,27 @@ type pythonUsage struct {
 	Switches int64             `json:"switches"`
 	Forced   int64             `json:"forced"`
 	Threads  bool              `json:"threads"` // CPU is the process's
-	Missing  map[string]string `json:"missing"` // by choose.Quantity
+	Missing  map[string]string `json:"missing"` // by usage.Quantity
 }
 
-func (u pythonUsage) usage() choose.Usage {
-	used := choose.Usage{
+func (u pythonUsage) toUsage() usage.Usage {
+	used := usage.Usage{
 		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
 		Read: u.Read, Written: u.Written, Memory: u.Memory, Switches: u.Switches, Forced: u.Forced,
 	}
 	clock := "time.thread_time"
 	if u.Threads {
-		clock = "time.process_time: more than its thread computed"
+		clock = "time.process_time: the process used more than the thread"
 	}
-	for _, s := range []choose.Source{
-		{What: choose.CPUTime, From: clock},
-		{What: choose.RunDelay, From: "/proc/thread-self/schedstat"},
-		{What: choose.Bytes, From: "/proc/thread-self/io"},
-		{What: choose.PeakMemory, From: "VmHWM of /proc/self/status, what it grew by"},
-		{What: choose.Switches, From: "getrusage(RUSAGE_THREAD)"},
+	for _, s := range []usage.Source{
+		{What: usage.CPUTime, From: clock},
+		{What: usage.RunDelay, From: "/proc/thread-self/schedstat"},
+		{What: usage.Bytes, From: "/proc/thread-self/io"},
+		{What: usage.PeakMemory, From: "VmHWM of /proc/self/status, its increase"},
+		{What: usage.Switches, From: "getrusage(RUSAGE_THREAD)"},
 	} {
 		if why := u.Missing[string(s.What)]; why != "" {
-			s = choose.Source{What: s.What, Why: strings.TrimSpace(why)}
+			s = usage.Source{What: s.What, Why: strings.TrimSpace(why)}
 		}
 		used.Sources = append(used.Sources, s)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"concert/choose"
+	"concert/choose/usage"
 )
 
 func TestChooseWrong(t *testing.T) {
@@ -71,7 +72,7 @@ func TestChooseCommand(t *testing.T) {
 	if r.Answer.Model != "processes" || r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, `xargs -d '\n' -P `) {
 		t.Errorf("work that sleeps: %+v", r.Answer)
 	}
-	if p := r.Profile; p.Wall < 20*time.Millisecond || !p.Knows(choose.CPUTime) || p.CPU > p.Wall || p.Failed > 0 {
+	if p := r.Profile; p.Wall < 20*time.Millisecond || !p.Knows(usage.CPUTime) || p.CPU > p.Wall || p.Failed > 0 {
 		t.Errorf("the profile is %+v", p)
 	}
 	runs, err := os.ReadFile(log)

@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/choose"
+	"concert/choose/usage"
 	"concert/goroutines"
 )
 
@@ -127,9 +128,9 @@ func commandJob(command, inputs []string) (*job, error) {
 	return &job{
 		what: strings.Join(command, " "),
 		run: func(ctx context.Context, opts *choose.Options) (*choose.Report, error) {
-			opts.Profile = func(ctx context.Context, i int) (used choose.Usage, err error) {
+			opts.Profile = func(ctx context.Context, i int) (used usage.Usage, err error) {
 				err = runCommand(ctx, fill(resolved, inputs[i]), func(cmd *exec.Cmd) (err error) {
-					used, err = choose.Command(cmd)
+					used, err = usage.Command(cmd)
 					return err
 				})
 				return used, err

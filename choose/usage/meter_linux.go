@@ -1,4 +1,4 @@
-package choose
+package usage
 
 import (
 	"bytes"
@@ -11,19 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meter reads the clocks and counters of the calling thread, which has to be
-// locked, twice.
+// meter reads the clocks and counters of the calling thread before and after
+// the work. The caller must have locked its goroutine to the thread.
 //
-// Each is taken from where the kernel keeps it for a thread: its CPU clock,
-// getrusage, schedstat (which a kernel without CONFIG_SCHED_INFO lacks) and io
-// (CONFIG_TASK_IO_ACCOUNTING). Peak memory is the whole process's, made to
-// start anew by writing to clear_refs.
+// The kernel provides per thread: CPU time, getrusage, schedstat (if it has
+// CONFIG_SCHED_INFO) and io (if it has CONFIG_TASK_IO_ACCOUNTING). It has peak
+// memory of the whole process only; writing to clear_refs resets it.
 type meter struct {
 	begin, end counters
-	schedstat  int                 // file descriptor, open so that reading it takes little time; -1 if there is none
-	own        int64               // bytes that reading them has read
-	missing    map[Quantity]string // why
-	resident   int64               // bytes, at the beginning
+	schedstat  int                 // file descriptor, kept open so that a read is fast; -1 if there is none
+	own        int64               // bytes that the meter itself has read
+	missing    map[Quantity]string // the reason, by quantity
+	resident   int64               // bytes, before the work
 }
 
 const schedstat = "/proc/thread-self/schedstat"
@@ -31,12 +30,12 @@ const schedstat = "/proc/thread-self/schedstat"
 type counters struct {
 	instant
 	read, written int64
-	own           int64 // of read
+	own           int64 // the part of read that the meter itself read
 	voluntary     int64
 	forced        int64
 }
 
-// instant is what the clocks said at one instant.
+// instant has the clocks and the run-queue delay at one moment.
 type instant struct {
 	wall            time.Time
 	thread, process time.Duration // CPU time
@@ -59,7 +58,7 @@ func newMeter() *meter {
 	return m
 }
 
-// stop returns what was used since newMeter.
+// stop returns what the thread used since newMeter.
 func (m *meter) stop() Usage {
 	m.end.instant = m.clocks()
 	later := instantOf(m.clocks, m.delay)
@@ -77,10 +76,10 @@ func (m *meter) stop() Usage {
 		Forced:   m.end.forced - m.begin.forced,
 	}
 	from := "CLOCK_THREAD_CPUTIME_ID"
-	// The clocks are read one after the other: a difference that the reading
-	// makes is none.
+	// The clocks are not read at the same moment, so a small difference between
+	// them does not count.
 	if all := m.end.process - m.begin.process; all > used.CPU+used.CPU/10+100*time.Microsecond {
-		used.CPU, from = all, "CLOCK_PROCESS_CPUTIME_ID: more than its thread computed"
+		used.CPU, from = all, "CLOCK_PROCESS_CPUTIME_ID: the process used more than the thread"
 	}
 	if m.missing[PeakMemory] == "" {
 		peak, err := statusBytes("/proc/self/status", "VmHWM")
@@ -93,22 +92,22 @@ func (m *meter) stop() Usage {
 		{CPUTime, from, ""},
 		{RunDelay, schedstat, ""},
 		{Bytes, "/proc/thread-self/io", ""},
-		{PeakMemory, "VmHWM of /proc/self/status, what it grew by", ""},
+		{PeakMemory, "VmHWM of /proc/self/status, its increase", ""},
 		{Switches, "getrusage(RUSAGE_THREAD)", ""},
 	} {
 		if why := m.missing[s.What]; why != "" {
-			used.missing(s.What, why)
+			used.addMissing(s.What, why)
 		} else {
-			used.from(s.What, s.From, "")
+			used.addSource(s.What, s.From, "")
 		}
 	}
 	return used
 }
 
-// instantOf reads the clocks and the run-queue delay until both are of one
-// instant: the delay was the same before and after the clocks were read. On a
-// busy machine the thread may lose its processor between the two, and a delay
-// that is not part of the work would count as one. It tries ten times.
+// instantOf reads the clocks and the run-queue delay of one moment. On a busy
+// machine the thread may lose its processor between the two reads, and this
+// delay would count as part of the work. So it reads the delay before and after
+// the clocks, until both are equal, at most ten times.
 func instantOf(clocks func() instant, delay func() time.Duration) (now instant) {
 	after := delay()
 	for range 10 {
@@ -121,19 +120,18 @@ func instantOf(clocks func() instant, delay func() time.Duration) (now instant) 
 	return now
 }
 
-// delayUntil returns the run-queue delay from an instant to the end of the
-// work, where only the clocks were read. The delay was read later, when the
-// thread had done nothing but reading: between the two it had a processor or
-// waited for one.
+// delayUntil returns the run-queue delay from i to end. At end only the clocks
+// were read, and the delay was read at later. Between the two moments the
+// thread only read clocks, so the time without CPU time was run-queue delay.
 func (i instant) delayUntil(end, later instant) time.Duration {
 	reading := later.wall.Sub(end.wall) - (later.thread - end.thread)
 	return max(0, later.delay-i.delay-max(0, reading))
 }
 
-// files reads what takes long to read.
+// files reads the counters that take long to read.
 func (m *meter) files(c *counters) {
 	var err error
-	c.own = m.own // the counters of a read are raised when it has ended
+	c.own = m.own // a read counts itself only after it has returned
 	if c.read, c.written, err = ioBytes("/proc/thread-self/io", m.readFile); err != nil {
 		m.missing[Bytes] = err.Error()
 	}
@@ -144,14 +142,14 @@ func (m *meter) files(c *counters) {
 	c.voluntary, c.forced = int64(usage.Nvcsw), int64(usage.Nivcsw)
 }
 
-// readFile is os.ReadFile, which counts what it reads.
+// readFile is os.ReadFile; it also counts the bytes.
 func (m *meter) readFile(name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	m.own += int64(len(b))
 	return b, err
 }
 
-// clocks reads the clocks, next to the work.
+// clocks reads the clocks, immediately before and after the work.
 func (m *meter) clocks() (now instant) {
 	var err error
 	if now.thread, err = cpuClock(unix.CLOCK_THREAD_CPUTIME_ID); err != nil {
@@ -192,8 +190,8 @@ func cpuClock(id int32) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// runDelay reads the second number of a schedstat: the nanoseconds spent
-// waiting on a run queue.
+// runDelay returns the second number of a schedstat file: the nanoseconds spent
+// on a run queue.
 func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration, error) {
 	b, err := readFile(file)
 	if err != nil {
@@ -208,13 +206,13 @@ func runDelay(file string, readFile func(string) ([]byte, error)) (time.Duration
 		return 0, fmt.Errorf("%s: %w", file, err)
 	}
 	if fields[0] == "0" && fields[2] == "0" {
-		return 0, fmt.Errorf("%s: the kernel keeps no such times", file)
+		return 0, fmt.Errorf("%s: the kernel does not keep it", file)
 	}
 	return time.Duration(n), nil
 }
 
-// ioBytes reads rchar and wchar of an io file: the bytes of read and write
-// calls, wherever from.
+// ioBytes returns rchar and wchar of an io file: the bytes of all read and
+// write system calls.
 func ioBytes(file string, readFile func(string) ([]byte, error)) (read, written int64, err error) {
 	b, err := readFile(file)
 	if err != nil {
@@ -227,7 +225,7 @@ func ioBytes(file string, readFile func(string) ([]byte, error)) (read, written 
 	return read, written, err
 }
 
-// statusBytes reads an entry of a status file, which is in kB.
+// statusBytes returns an entry of a status file, which is in kB, in bytes.
 func statusBytes(file, name string) (int64, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -237,7 +235,7 @@ func statusBytes(file, name string) (int64, error) {
 	return n << 10, err
 }
 
-// field finds "name: number" among the lines of a file.
+// field returns the number in the line "name: number" of a file.
 func field(file string, text []byte, name string) (int64, error) {
 	for line := range bytes.Lines(text) {
 		if rest, ok := strings.CutPrefix(string(line), name+":"); ok {
@@ -246,5 +244,5 @@ func field(file string, text []byte, name string) (int64, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("%s: no %s", file, name)
+	return 0, fmt.Errorf("%s has no entry %s", file, name)
 }

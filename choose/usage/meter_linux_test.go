@@ -1,18 +1,19 @@
-package choose
+package usage
 
 import (
 	"testing"
 	"time"
 )
 
-// machine is a thread, its clocks, and other programs that take its processor.
+// machine simulates a thread, its clocks, and other programs that take its
+// processor.
 type machine struct {
 	now   instant
 	calls int
-	taken map[int]time.Duration // by others at a call, by its number
+	taken map[int]time.Duration // by other programs, by the number of a call
 }
 
-// clocks reads the clocks, and may lose the processor before.
+// clocks reads the clocks; before, the thread may lose its processor.
 func (m *machine) clocks() instant {
 	m.calls++
 	m.lose(m.taken[m.calls])
@@ -29,21 +30,21 @@ func (m *machine) delay() time.Duration {
 	return m.now.delay
 }
 
-// pass has the thread run.
+// pass lets the thread run.
 func (m *machine) pass(d time.Duration) {
 	m.now.wall = m.now.wall.Add(d)
 	m.now.thread += d
 }
 
-// lose has the thread wait for the processor.
+// lose lets the thread wait for its processor.
 func (m *machine) lose(d time.Duration) {
 	m.now.wall = m.now.wall.Add(d)
 	m.now.delay += d
 }
 
-// TestInstant_Preempted: what other programs take while the clocks are read is
-// no run-queue delay of the work, whenever they take it.
-func TestInstant_Preempted(t *testing.T) {
+// TestMeter_Preempted: time that other programs use while the clocks are read
+// does not count as run-queue delay of the work.
+func TestMeter_Preempted(t *testing.T) {
 	const slept, delayed, long = 30 * time.Millisecond, 5 * time.Millisecond, 40 * time.Millisecond
 	rows := []map[int]time.Duration{{}}
 	for first := 1; first <= 10; first++ {
@@ -60,8 +61,8 @@ func TestInstant_Preempted(t *testing.T) {
 		end := m.clocks()
 		later := instantOf(m.clocks, m.delay)
 		wall, got := end.wall.Sub(begin.wall), begin.delayUntil(end, later)
-		// Only what it takes before it reads the clocks at the end is in the
-		// work's time.
+		// Only the time lost before the clocks are read at the end is part of
+		// the time of the work.
 		if between := wall - slept - delayed; got < delayed || got > delayed+between {
 			t.Errorf("taken at %v: a delay of %v in %v, want %v and up to %v more", taken, got, wall, delayed, between)
 		}

@@ -1,23 +1,23 @@
 //go:build !linux
 
-package choose
+package usage
 
 import (
 	"runtime"
 	"time"
 )
 
-// meter knows the wall clock only.
+// meter measures the elapsed time only.
 type meter struct{ begin time.Time }
 
-const notHere = "no source is known on " + runtime.GOOS
+const noSource = "there is no source on " + runtime.GOOS
 
 func newMeter() *meter { return &meter{time.Now()} }
 
 func (m *meter) stop() (used Usage) {
 	used.Wall = time.Since(m.begin)
 	for _, q := range []Quantity{CPUTime, RunDelay, Bytes, PeakMemory, Switches} {
-		used.missing(q, notHere)
+		used.addMissing(q, noSource)
 	}
 	return used
 }

@@ -1,4 +1,4 @@
-package choose_test
+package usage_test
 
 import (
 	"context"
@@ -11,11 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"concert/choose"
+	"concert/choose/usage"
 )
 
-// compute uses so much CPU time of the thread it runs on, however long that
-// takes.
+// compute uses d of CPU time of one thread.
 func compute(d time.Duration) (sum int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -34,9 +33,9 @@ func compute(d time.Duration) (sum int) {
 	return sum
 }
 
-func TestAlone(t *testing.T) {
-	measure := func(f func()) choose.Usage {
-		_, used, err := choose.Alone(t.Context(), func(context.Context, int) (int, error) { f(); return 0, nil }, 0)
+func TestCall(t *testing.T) {
+	measure := func(f func()) usage.Usage {
+		_, used, err := usage.Call(t.Context(), func(context.Context, int) (int, error) { f(); return 0, nil }, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,21 +52,21 @@ func TestAlone(t *testing.T) {
 		if err := os.WriteFile(name, make([]byte, 1<<20), 0o666); err != nil {
 			t.Error(err)
 		}
-	}); u.Knows(choose.Bytes) && (u.Written != 1<<20 || u.Read != 0) {
+	}); u.Knows(usage.Bytes) && (u.Written != 1<<20 || u.Read != 0) {
 		t.Errorf("a megabyte written: %+v", u)
 	}
-	debug.FreeOSMemory() // else it may get pages that the process has already
+	debug.FreeOSMemory() // otherwise the work may reuse pages of the process
 	var kept []byte
 	if u := measure(func() {
 		kept = make([]byte, 64<<20)
 		for i := 0; i < len(kept); i += os.Getpagesize() {
 			kept[i] = 1
 		}
-	}); u.Knows(choose.PeakMemory) && u.Memory < 60<<20 {
+	}); u.Knows(usage.PeakMemory) && u.Memory < 60<<20 {
 		t.Errorf("64 megabytes: %+v", u)
 	}
 	runtime.KeepAlive(kept)
-	// Goroutines of its own count.
+	// Goroutines that the work starts count.
 	if u := measure(func() {
 		done := make(chan int)
 		for range 2 {
@@ -81,18 +80,18 @@ func TestAlone(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	u, err := choose.Command(exec.Command("sh", "-c", "dd if=/dev/zero of=/dev/null bs=1M count=3 2>/dev/null; sleep 0.1"))
+	u, err := usage.Command(exec.Command("sh", "-c", "dd if=/dev/zero of=/dev/null bs=1M count=3 2>/dev/null; sleep 0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.Wall < 100*time.Millisecond || u.CPU > u.Wall || u.Wait() < 50*time.Millisecond || u.Knows(choose.Bytes) && u.Read < 3<<20 {
+	if u.Wall < 100*time.Millisecond || u.CPU > u.Wall || u.Wait() < 50*time.Millisecond || u.Knows(usage.Bytes) && u.Read < 3<<20 {
 		t.Errorf("%+v", u)
 	}
-	u, err = choose.Command(exec.Command("sh", "-c", "exit 3"))
+	u, err = usage.Command(exec.Command("sh", "-c", "exit 3"))
 	if err == nil || u.Wall <= 0 {
 		t.Errorf("%v, %+v", err, u)
 	}
-	if _, err := choose.Command(exec.Command("/no/such/program")); err == nil {
-		t.Error("no error for a program that is not there")
+	if _, err := usage.Command(exec.Command("/no/such/program")); err == nil {
+		t.Error("Command() = nil error for a program that does not exist")
 	}
 }

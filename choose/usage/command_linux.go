@@ -1,4 +1,4 @@
-package choose
+package usage
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"concert/internal/units"
 )
 
-// exited waits until a child has ended, and reads what can be read of it before
-// it is waited for.
-func exited(pid int) (used Usage) {
+// waitExited waits until a child has exited. Then it reads the counters of the
+// child that the kernel removes when the child is reaped.
+func waitExited(pid int) (used Usage) {
 	begin := time.Now()
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -25,36 +25,36 @@ func exited(pid int) (used Usage) {
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	var err error
 	if used.RunDelay, err = runDelay(dir+"schedstat", os.ReadFile); err != nil {
-		used.missing(RunDelay, err.Error())
+		used.addMissing(RunDelay, err.Error())
 	} else {
-		used.from(RunDelay, "/proc/PID/schedstat", "of its first thread")
+		used.addSource(RunDelay, "/proc/PID/schedstat", "of the first thread")
 	}
 	if used.Read, used.Written, err = ioBytes(dir+"io", os.ReadFile); err != nil {
-		used.missing(Bytes, err.Error())
+		used.addMissing(Bytes, err.Error())
 	} else {
-		used.from(Bytes, "/proc/PID/io", "")
+		used.addSource(Bytes, "/proc/PID/io", "")
 	}
 	return used
 }
 
-// rusage adds what wait4 said.
-func (u *Usage) rusage(state *os.ProcessState) {
+// addProcess adds the resource usage of a reaped process.
+func (u *Usage) addProcess(state *os.ProcessState) {
 	r, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
 		for _, q := range []Quantity{CPUTime, Switches, PeakMemory} {
-			u.missing(q, "wait4 said nothing")
+			u.addMissing(q, "wait4 returned no resource usage")
 		}
 		return
 	}
 	u.CPU = time.Duration(r.Utime.Nano() + r.Stime.Nano())
 	u.Switches, u.Forced = int64(r.Nvcsw), int64(r.Nivcsw)
-	u.from(CPUTime, "wait4", "")
-	u.from(Switches, "wait4", "")
+	u.addSource(CPUTime, "wait4", "")
+	u.addSource(Switches, "wait4", "")
 	var own unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err != nil || int64(r.Maxrss) <= int64(own.Maxrss) {
-		u.missing(PeakMemory, fmt.Sprintf("it is at most the %s of the measuring program, which hides it", units.Bytes(int64(own.Maxrss)<<10)))
+		u.addMissing(PeakMemory, fmt.Sprintf("it is at most the %s of the program that measures, which hides it", units.Bytes(int64(own.Maxrss)<<10)))
 		return
 	}
 	u.Memory = int64(r.Maxrss) << 10
-	u.from(PeakMemory, "wait4", "")
+	u.addSource(PeakMemory, "wait4", "")
 }

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package usage
+
+import "os"
+
+func waitExited(int) Usage { return Usage{} }
+
+// addProcess adds the CPU time of a process that has ended.
+func (u *Usage) addProcess(state *os.ProcessState) {
+	u.CPU = state.UserTime() + state.SystemTime()
+	u.addSource(CPUTime, "wait", "")
+	for _, q := range []Quantity{RunDelay, Bytes, PeakMemory, Switches} {
+		u.addMissing(q, noSource)
+	}
+}
