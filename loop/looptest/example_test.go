@@ -8,8 +8,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// A mistake that needs an unlucky interleaving: an await between the look at a
-// balance and its change.
+// An error that needs an unlucky order of execution: the function awaits
+// between the check of the balance and its change.
 func ExampleFind() {
 	found := looptest.Find(context.Background(), 1000, func(ctx context.Context, g *loop.Group) error {
 		balance := 100
@@ -17,7 +17,7 @@ func ExampleFind() {
 			if balance < 100 {
 				return nil
 			}
-			if err := loop.Yield(ctx); err != nil { // asks the user, say
+			if err := loop.Yield(ctx); err != nil { // such as a question to the user
 				return err
 			}
 			if balance -= 100; balance < 0 {

@@ -12,8 +12,8 @@ import (
 	"concert/loop/looptest"
 )
 
-// semaphore is the textbook's mistake: it looks first, and awaits before it
-// says that it waits.
+// semaphore has a typical error: acquire awaits between its check of free and
+// the registration of its event.
 type semaphore struct {
 	free    int
 	waiting []*loop.Event
@@ -21,7 +21,7 @@ type semaphore struct {
 
 func (s *semaphore) acquire(ctx context.Context) error {
 	if s.free == 0 {
-		if err := loop.Yield(ctx); err != nil { // a Release that comes now is lost
+		if err := loop.Yield(ctx); err != nil { // a release during this await is lost
 			return err
 		}
 		e := new(loop.Event)
@@ -41,7 +41,7 @@ func (s *semaphore) release() {
 	s.free++
 }
 
-// inside has three coroutines share one place.
+// inside returns a test in which three coroutines share one permit.
 func inside(acquire func(context.Context) error, release func()) func(context.Context, *loop.Group) error {
 	return func(ctx context.Context, g *loop.Group) error {
 		in := 0
@@ -65,9 +65,9 @@ func inside(acquire func(context.Context) error, release func()) func(context.Co
 	}
 }
 
-// TestPlanted: a lost wake-up in a naive semaphore is found, and found again by
-// its seed; the real one has none.
-func TestPlanted(t *testing.T) {
+// Find finds the lost wake-up of the naive semaphore, and finds it again by its
+// seed. The semaphore of package loop has no such error.
+func TestFind_Semaphore(t *testing.T) {
 	naive := func(ctx context.Context, g *loop.Group) error {
 		s := semaphore{free: 1}
 		return inside(s.acquire, s.release)(ctx, g)
@@ -88,8 +88,8 @@ func TestPlanted(t *testing.T) {
 	})
 }
 
-// TestPlantedQueue: an item that a canceled consumer takes with it is found.
-func TestPlantedQueue(t *testing.T) {
+// Find finds an item that is lost with a canceled consumer.
+func TestFind_Queue(t *testing.T) {
 	found := looptest.Find(t.Context(), 1000, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](0)
 		got := 0
@@ -97,7 +97,7 @@ func TestPlantedQueue(t *testing.T) {
 			if _, err := q.Get(ctx); err != nil {
 				return err
 			}
-			if err := loop.Yield(ctx); err != nil { // canceled here, it has the item
+			if err := loop.Yield(ctx); err != nil { // a cancellation during this await loses the item
 				return err
 			}
 			got++
@@ -118,7 +118,7 @@ func TestPlantedQueue(t *testing.T) {
 	}
 }
 
-// recorder is a test that may fail.
+// recorder records the failure of a test.
 type recorder struct {
 	testing.TB
 	failure string
@@ -128,16 +128,16 @@ func (r *recorder) Helper()                           {}
 func (r *recorder) Name() string                      { return "TestOfUser" }
 func (r *recorder) Errorf(format string, args ...any) { r.failure = fmt.Sprintf(format, args...) }
 
-// TestExplore: what fails is said with its seed and how to have it again; a
-// panic is a failure, too.
+// Explore reports the seed of a failure, and how to repeat it. A panic is a
+// failure.
 func TestExplore(t *testing.T) {
 	r := &recorder{TB: t}
 	if looptest.Explore(r, 10, func(ctx context.Context, g *loop.Group) error { panic("boom") }) {
 		t.Error("Explore() = true")
 	}
-	for _, want := range []string{"seed 1:", "boom", "CONCERT_SEED=1 go test -run '^TestOfUser$'"} {
+	for _, want := range []string{"seed 1 failed:", "boom", "CONCERT_SEED=1 go test -run '^TestOfUser$'"} {
 		if !strings.Contains(r.failure, want) {
-			t.Errorf("it says %q, and not %q", r.failure, want)
+			t.Errorf("Explore() reports %q, want it to contain %q", r.failure, want)
 		}
 	}
 	if !looptest.Explore(t, 0, func(ctx context.Context, g *loop.Group) error { return errors.New("never run") }) {
