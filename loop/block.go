@@ -6,12 +6,12 @@ import (
 	"concert"
 )
 
-// Block calls fn, which may block, outside of the loop: other coroutines run in
-// the meantime. When fn has returned and it is the coroutine's turn again,
-// Block returns the error of fn. fn must not use data of the loop, nor call
-// functions of this package with ctx.
+// Block calls fn, which may block, outside of the loop: other coroutines run
+// until fn returns. When it is the turn of the coroutine again, Block returns
+// the error of fn. fn must not use data of the loop, nor call functions of this
+// package with ctx.
 //
-// Block cannot end fn. If fn can end with a context, pass ctx to it. Block
+// Block cannot interrupt fn. If fn accepts a context, pass ctx to it. Block
 // corresponds to to_thread in Python's asyncio. For CPU-bound functions,
 // [Offload] is better, because an executor limits how many run concurrently.
 func Block(ctx context.Context, fn func() error) error {
@@ -25,14 +25,15 @@ func Block(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
-// Offload runs fn(ctx, arg) on an executor, and waits for the outcome while
-// other coroutines run. It is for functions that would hold the loop for long.
-// The executor may be any: goroutines, processes, Python. If ctx ends, the task
-// is canceled, and Offload returns the cause at once.
+// Offload runs fn(ctx, arg) on an executor, and waits for the outcome. Other
+// coroutines run in the meantime. It is for CPU-bound functions, which would
+// hold the loop for too long. Any executor will do: goroutines, processes,
+// Python. If ctx ends, the task is canceled, and Offload returns the cause at
+// once.
 //
-// A coroutine can await a future of any executor: Result with the coroutine's
-// context lets other coroutines run, and so do all waits of package concert.
-// Offload is Submit and Result.
+// Offload is Submit and Result. A coroutine can await any future in this way:
+// all waits of package concert with the context of a coroutine let other
+// coroutines run.
 func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
 	if _, err := beginAwait(ctx, opOffload); err != nil {
 		var zero Out
@@ -41,19 +42,22 @@ func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(cont
 	return concert.Submit(ctx, ex, fn, arg).Result(ctx)
 }
 
-// blocker takes a coroutine out of the loop for something that blocks and can
-// be stopped. It belongs to the coroutine.
+// blocker makes blocking calls of a coroutine outside of the loop, and
+// interrupts such a call when the context ends. Only its coroutine uses it.
 type blocker struct {
 	taskCtx *taskContext
-	derived *derived // if the context is one that package context has made, else nil
+	derived *derived // nil if the context is taskCtx itself
 }
 
+// derived is a caller whose context was derived from taskCtx by another
+// package.
 type derived struct {
 	caller caller
-	detach func() bool   // of caller.foreign, while it blocks, or nil
-	ended  chan struct{} // closed when stop has returned
+	detach func() bool   // stops listening to caller.foreign; nil outside of a blocking call
+	ended  chan struct{} // closed when the interrupt has returned
 }
 
+// blockerOf returns a blocker for the coroutine and the context of c.
 func blockerOf(c caller) blocker {
 	b := blocker{taskCtx: c.taskCtx}
 	if c.foreign != nil || c.shielded {
@@ -69,9 +73,10 @@ func (b *blocker) caller() caller {
 	return caller{taskCtx: b.taskCtx}
 }
 
-// start leaves the loop, until end. If the context ends meanwhile, stop is
-// called; if it has ended before, its cause is returned, and there is nothing
-// to end.
+// start leaves the loop. The caller then makes a blocking call, and calls end.
+// If the context ends before end is called, stop.interrupt is called. If it has
+// already ended, start returns the cause, and the coroutine has not left the
+// loop.
 func (b *blocker) start(op op, stop interrupter) error {
 	t := b.taskCtx.task
 	t.checkCurrent(op)
@@ -86,7 +91,7 @@ func (b *blocker) start(op op, stop interrupter) error {
 	return nil
 }
 
-// attend has stop called when the foreign context ends.
+// listen arranges that stop.interrupt is called when the foreign context ends.
 func (d *derived) listen(stop interrupter) {
 	ended := make(chan struct{})
 	d.ended = ended
@@ -96,7 +101,7 @@ func (d *derived) listen(stop interrupter) {
 	})
 }
 
-// end comes back into the loop, when stop is not running any more. It returns
+// end reenters the loop. It waits until an interrupt has returned. It returns
 // the cause if the context has ended.
 func (b *blocker) end() error {
 	if d := b.derived; d != nil && d.detach != nil {
@@ -109,11 +114,11 @@ func (b *blocker) end() error {
 	return b.caller().ended()
 }
 
-// releaser lets waits of package concert go on outside of the loop.
+// releaser releases the loop around the waits of package concert.
 type releaser Task
 
-// Release calls fn outside of the loop, if the coroutine runs, and else just
-// calls it.
+// Release calls fn. If the coroutine is running, it calls fn outside of the
+// loop.
 func (r *releaser) Release(fn func()) {
 	t := (*Task)(r)
 	if t.loop.current.Load() != t {

@@ -42,7 +42,7 @@ func TestBorder(t *testing.T) {
 	var left *loop.Group
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(inner context.Context) error {
-			refused(t, ctx, "while loop_test.TestBorder.func") // the parent's
+			refused(t, ctx, "while coroutine loop_test.TestBorder.func") // the parent's
 			stale = inner
 			return nil
 		}).Wait(ctx)

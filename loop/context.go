@@ -6,49 +6,53 @@ import (
 	"time"
 )
 
-// scope is a context of a coroutine. Scopes form a tree: that of a coroutine
-// stands below that of its group, that of a group or of a WithTimeout below the
-// one that it was made from. The end of a scope ends those below it, and wakes
-// the coroutine if it waits in it.
+// taskContext is a context of a coroutine. The contexts of a loop form a tree.
+// The parent of the context of a coroutine is the context of its group. The
+// parent of the context of a group, or of WithTimeout, is the context from
+// which it was made. If a context ends, its descendants end, and a coroutine
+// that waits with it is woken.
 //
-// To package context it is a context like any other: once somebody asks for
-// Done there is a standard one inside, to which children of package context
-// attach. That one knows nothing of what is above it, so that it ends just when
-// the scope does; otherwise a Done could be closed before Err has an error.
+// For other packages, a taskContext is an ordinary context. When Done is
+// called, it makes a standard context inside, to which package context attaches
+// derived contexts. The standard context does not derive from that of the
+// parent, so it ends only by endLocked. Otherwise its Done channel could be
+// closed before Err returns an error.
 type taskContext struct {
-	values   context.Context // values and deadline are from it
-	standard atomic.Pointer[standardContext]
-	task     *Task // whose it is
+	values   context.Context                 // supplies values and deadline
+	standard atomic.Pointer[standardContext] // nil before the first call of Done
+	task     *Task                           // the coroutine to which the context belongs
 
-	ended atomic.Bool // cause is there
-	cause error       // written once under Loop.mu, before over
+	ended atomic.Bool // set after cause
+	cause error       // written once, under Loop.mu
 
 	// Guarded by Loop.mu:
-	parent                               *taskContext // nil for that of Run
-	firstChild, prevSibling, nextSibling *taskContext // the first of those below, and its neighbors in the list of those
-	detached                             bool         // it has been left; what is made from it stands below what is above it
+	parent      *taskContext // nil for the main coroutine
+	firstChild  *taskContext // the newest child
+	prevSibling *taskContext
+	nextSibling *taskContext
+	detached    bool // no longer in the tree; new children go to its parent
 
-	// Written before its context is given to anybody:
-	shielded           bool             // the end of what is above is not its end
-	hasForeignAncestor bool             // it or one above it has an ear
-	listener           *contextListener // its parent, if that may end by itself; else nil
+	// Written before another goroutine can use the context:
+	shielded           bool             // does not end when its parent ends
+	hasForeignAncestor bool             // it or an ancestor has a listener
+	listener           *contextListener // to values, if that is a foreign context that may end earlier; else nil
 
 	deadline *deadline // of WithTimeout and WithDeadline, else nil
 }
 
-// limit is when a scope ends by itself.
+// deadline is the time at which a taskContext ends.
 type deadline struct {
 	timer timer
 	at    time.Time
 }
 
-// inner is a standard context and its cancel function.
+// standardContext is a context of package context, with its cancel function.
 type standardContext struct {
 	context.Context
 	cancel context.CancelCauseFunc
 }
 
-// open returns the inner context, making it if need be.
+// openStandard returns the standard context inside, and makes it if necessary.
 func (tc *taskContext) openStandard() *standardContext {
 	in := tc.standard.Load()
 	if in == nil {
@@ -57,8 +61,8 @@ func (tc *taskContext) openStandard() *standardContext {
 			in = tc.standard.Load()
 		}
 	}
-	// Who opens it looks whether it is over after that; who ends it looks
-	// whether it is open after that: one of them sees the other.
+	// openStandard stores standard and then loads ended. endLocked stores ended
+	// and then loads standard. So at least one of them cancels the context.
 	if tc.ended.Load() {
 		in.cancel(tc.cause)
 	}
@@ -67,15 +71,15 @@ func (tc *taskContext) openStandard() *standardContext {
 
 type taskContextKey struct{}
 
-// begin puts the scope below another, with ctx, which is that one or made from
-// it.
+// init adds tc to the tree, as a child of parent. ctx is the context from which
+// tc is made: parent, or derived from parent by another package.
 func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	tc.task = t
 	tc.values = ctx
 	var done <-chan struct{}
 	if _, ok := ctx.(*taskContext); !ok {
-		// What package context has made of it: one with values only, one that
-		// ends earlier, or one that does not end.
+		// A derived context can differ from parent only in its values, end
+		// earlier, or never end.
 		done = ctx.Done()
 		tc.shielded = done != parent.Done()
 	}
@@ -93,7 +97,7 @@ func (tc *taskContext) init(t *Task, parent *taskContext, ctx context.Context) {
 	l.mu.Unlock()
 }
 
-// hearLocked has the end of a stranger be the scope's.
+// addListenerLocked makes tc end when the context of the listener ends.
 func (tc *taskContext) addListenerLocked(listener *contextListener) {
 	switch {
 	case listener == nil:
@@ -107,8 +111,8 @@ func (tc *taskContext) addListenerLocked(listener *contextListener) {
 	}
 }
 
-// linkLocked puts the scope into the tree. If what is above has ended, so has
-// this one.
+// linkLocked adds tc to the tree. If parent has ended, tc ends, unless it is
+// shielded.
 func (tc *taskContext) linkLocked(parent *taskContext) {
 	tc.hasForeignAncestor = parent.hasForeignAncestor && !tc.shielded
 	ended := parent.ended.Load() && !tc.shielded
@@ -122,6 +126,7 @@ func (tc *taskContext) linkLocked(parent *taskContext) {
 	}
 }
 
+// attachLocked adds tc to the children of parent.
 func (tc *taskContext) attachLocked(parent *taskContext) {
 	tc.parent, tc.prevSibling, tc.nextSibling = parent, nil, parent.firstChild
 	if parent.firstChild != nil {
@@ -130,8 +135,8 @@ func (tc *taskContext) attachLocked(parent *taskContext) {
 	parent.firstChild = tc
 }
 
-// leaveLocked ends the scope and takes it out of the tree. What is still below
-// it, it hands to the one above.
+// detachLocked ends tc and removes it from the tree. Its children become
+// children of its parent.
 func (tc *taskContext) detachLocked() {
 	if tc.detached {
 		return
@@ -145,10 +150,10 @@ func (tc *taskContext) detachLocked() {
 	for child != nil && child.nextSibling != nil {
 		child = child.nextSibling
 	}
-	for tc.firstChild = nil; child != nil; { // the oldest first, as attaching turns them round
+	for tc.firstChild = nil; child != nil; { // the oldest first, because attachLocked reverses the order
 		next := child.prevSibling
 		if child.ended.Load() && child.firstChild == nil && child != &child.task.ctx {
-			child.parent, child.detached = tc.parent, true // forgotten, and good for nothing
+			child.parent, child.detached = tc.parent, true // an ended context without children is dropped
 			child.removeListenerLocked()
 		} else {
 			child.attachLocked(tc.parent)
@@ -166,15 +171,15 @@ func (tc *taskContext) detachLocked() {
 	tc.prevSibling, tc.nextSibling, tc.detached = nil, nil, true
 }
 
-// deafenLocked ends the listening to the scope's parent.
+// removeListenerLocked stops the listener of tc, if it has one.
 func (tc *taskContext) removeListenerLocked() {
 	if tc.listener != nil {
 		tc.task.loop.stoppedListeners = append(tc.task.loop.stoppedListeners, tc.listener)
 	}
 }
 
-// dropLocked is leaveLocked for a coroutine that has ended, and has left behind
-// contexts that nobody has canceled.
+// detachTreeLocked detaches tc and its descendants. It is called at the end of
+// a coroutine, whose function may have left contexts without a call of cancel.
 func (tc *taskContext) detachTreeLocked() {
 	for tc.firstChild != nil {
 		tc.firstChild.detachTreeLocked()
@@ -182,7 +187,7 @@ func (tc *taskContext) detachTreeLocked() {
 	tc.detachLocked()
 }
 
-// end ends the scope with a cause.
+// end ends tc with a cause.
 func (tc *taskContext) end(cause error) {
 	if tc.ended.Load() {
 		return
@@ -193,8 +198,8 @@ func (tc *taskContext) end(cause error) {
 	l.unlock(nil)
 }
 
-// endLocked ends the scope and those below it. It reports whether it has not
-// ended before.
+// endLocked ends tc and its descendants. It returns false if tc had already
+// ended.
 func (tc *taskContext) endLocked(cause error) bool {
 	if tc.ended.Load() {
 		return false
@@ -207,7 +212,7 @@ func (tc *taskContext) endLocked(cause error) bool {
 		l.timers.remove(&tc.deadline.timer)
 	}
 	if in := tc.standard.Load(); in != nil {
-		in.cancel(cause) // package context calls nobody back meanwhile, but starts goroutines
+		in.cancel(cause) // starts goroutines, but calls no code of the program
 	}
 	if t := tc.task; t.waitCtx == tc {
 		switch t.state {
@@ -230,10 +235,10 @@ func (tc *taskContext) endLocked(cause error) bool {
 	return true
 }
 
-// Done is that of a [context.Context].
+// Done implements [context.Context].
 func (tc *taskContext) Done() <-chan struct{} { return tc.openStandard().Done() }
 
-// Err is that of a [context.Context].
+// Err implements [context.Context].
 func (tc *taskContext) Err() error {
 	switch {
 	case !tc.ended.Load():
@@ -244,9 +249,9 @@ func (tc *taskContext) Err() error {
 	return context.Canceled
 }
 
-// Deadline is that of a [context.Context]. One of virtual time is nobody's
-// business but the loop's: package context and net would take it for one of
-// real time.
+// Deadline implements [context.Context]. It does not report a deadline in
+// virtual time, because packages such as context and net would take it for real
+// time.
 func (tc *taskContext) Deadline() (time.Time, bool) {
 	at, ok := tc.values.Deadline()
 	if tc.deadline != nil && !tc.task.loop.opts.Virtual && (!ok || tc.deadline.at.Before(at)) {
@@ -255,28 +260,30 @@ func (tc *taskContext) Deadline() (time.Time, bool) {
 	return at, ok
 }
 
-// Value is that of a [context.Context].
+// Value implements [context.Context].
 func (tc *taskContext) Value(key any) any {
 	if key == (taskContextKey{}) {
 		return tc
 	}
 	if tc.ended.Load() || tc.standard.Load() != nil {
-		return tc.openStandard().Value(key) // where package context finds the cause
+		return tc.openStandard().Value(key) // so that context.Cause finds the cause
 	}
 	return tc.values.Value(key)
 }
 
-// String is for %v.
+// String returns a text for %v.
 func (tc *taskContext) String() string { return "context of coroutine " + tc.task.String() }
 
 // WithCancel returns a context for the calling coroutine. It ends when cancel
-// is called, with the argument as its cause, or when ctx ends. A nil cause
-// stands for an error that is [context.Canceled]. The caller must call cancel
-// in the end. Any goroutine may call it, any number of times.
+// is called, with the argument as its cause, or when ctx ends. If the cause is
+// nil, an error that is [context.Canceled] is used. The caller must call cancel
+// when it no longer needs the context. Any goroutine may call it, any number of
+// times.
 //
-// After that, every await with this context, or one derived from it, fails with
-// the cause; those that wait already fail as well. So a cancellation cannot be
-// missed. Contexts of [context.WithCancelCause] work as well, at a higher cost.
+// When the context has ended, every await with it, or with a context derived
+// from it, fails with the cause. This includes awaits that have already begun.
+// So a cancellation cannot be missed. Contexts of [context.WithCancelCause]
+// work as well, at a higher cost.
 func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCauseFunc) {
 	c := callerOf(ctx, opWithCancel)
 	tc := new(taskContext)
@@ -284,7 +291,7 @@ func WithCancel(ctx context.Context) (_ context.Context, cancel context.CancelCa
 	return tc, tc.cancel
 }
 
-// cancel ends and leaves the scope.
+// cancel is the cancel function of tc.
 func (tc *taskContext) cancel(cause error) {
 	if cause == nil {
 		cause = errCanceled
@@ -297,21 +304,22 @@ func (tc *taskContext) cancel(cause error) {
 }
 
 // WithTimeout returns a context for the calling coroutine that ends after d,
-// with [context.DeadlineExceeded], or when ctx does. The caller must call
-// cancel when the context is no longer needed. Any goroutine may call it.
+// with [context.DeadlineExceeded], or when ctx ends. The caller must call
+// cancel when it no longer needs the context. Any goroutine may call it.
 //
-// The time is that of the loop, which may be virtual. A context with virtual
-// time has no Deadline, because other packages would take it for real time.
-// Contexts of [context.WithTimeout] work as well, at a higher cost, with real
-// time. A context that package context derives from this one ends as canceled,
-// and its [context.Cause] is DeadlineExceeded.
+// The time is that of the loop, which may be virtual. With virtual time, the
+// context has no Deadline, because other packages would take it for real time.
+// Contexts of [context.WithTimeout] work as well, at a higher cost and in real
+// time. If package context derives a context from this one, the Err of the
+// derived context is Canceled at the deadline, and its [context.Cause] is
+// DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithTimeout)
 	return withDeadline(c, ctx, c.task().loop.elapsed()+max(d, 0))
 }
 
-// WithDeadline is WithTimeout with a point in time of the loop's clock, see
-// [Now].
+// WithDeadline is WithTimeout with a point in time by the clock of the loop,
+// see [Now].
 func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithDeadline)
 	return withDeadline(c, ctx, max(at.Sub(c.task().loop.epoch), 0))
@@ -320,7 +328,7 @@ func WithDeadline(ctx context.Context, at time.Time) (_ context.Context, cancel 
 func withDeadline(c caller, ctx context.Context, at time.Duration) (context.Context, context.CancelFunc) {
 	l := c.task().loop
 	if at < 0 {
-		at = 1<<63 - 1 // beyond what a Duration can say
+		at = never // the sum overflowed
 	}
 	tc := &taskContext{deadline: &deadline{at: l.epoch.Add(at)}}
 	tc.deadline.timer.taskCtx = tc
@@ -339,7 +347,7 @@ func withDeadline(c caller, ctx context.Context, at time.Duration) (context.Cont
 }
 
 // Shield returns a context for the calling coroutine that does not end when ctx
-// does. It is for cleanup after a cancellation. Limit the time of the cleanup:
+// ends. It is for cleanup after a cancellation. Limit the time of the cleanup:
 //
 //	defer func() {
 //		ctx, cancel := loop.WithTimeout(loop.Shield(ctx), time.Second)
@@ -347,8 +355,8 @@ func withDeadline(c caller, ctx context.Context, at time.Duration) (context.Cont
 //		conn.goodbye(ctx)
 //	}()
 //
-// It is [context.WithoutCancel], after a check that ctx is the calling
-// coroutine's.
+// Shield checks that ctx is a context of the calling coroutine, and then calls
+// [context.WithoutCancel].
 func Shield(ctx context.Context) context.Context {
 	callerOf(ctx, opShield)
 	return context.WithoutCancel(ctx)
@@ -360,19 +368,19 @@ func Now(ctx context.Context) time.Time {
 	return l.epoch.Add(l.elapsed())
 }
 
-// expose is for a scope with a stranger above, which may have ended just now,
-// and whose goroutine has not told us yet.
+// pollAncestors checks the foreign contexts above tc. One of them may have
+// ended, while the goroutine that reports its end has not run yet.
 func (tc *taskContext) pollAncestors() {
 	l := tc.task.loop
-	var above []*contextListener
+	var listeners []*contextListener
 	l.mu.Lock()
 	for up := tc; up != nil && up.hasForeignAncestor; up = up.parent {
 		if up.listener != nil {
-			above = append(above, up.listener)
+			listeners = append(listeners, up.listener)
 		}
 	}
 	l.mu.Unlock()
-	for _, listener := range above {
+	for _, listener := range listeners {
 		if listener.ctx.Err() != nil {
 			listener.onEnd()
 		}

@@ -7,17 +7,18 @@ import (
 	"concert"
 )
 
-// caller is a coroutine that calls a function of this package, and what may end
-// its waits: the scope, or foreign, or nothing.
+// caller is the running coroutine, as a function of this package sees it: with
+// the context that ends the wait of the function. That is foreign if it is set,
+// none if shielded is set, and taskCtx otherwise.
 type caller struct {
-	taskCtx  *taskContext    // the innermost of its contexts that is this package's
-	foreign  context.Context // made from it by package context, and may end earlier; else nil
-	shielded bool            // made from it by context.WithoutCancel
+	taskCtx  *taskContext    // the innermost context of this package
+	foreign  context.Context // derived from taskCtx by another package, and may end earlier; or nil
+	shielded bool            // derived from taskCtx by context.WithoutCancel
 }
 
 func (c caller) task() *Task { return c.taskCtx.task }
 
-// in returns the scope that ends the wait, or nil.
+// waitContext returns the context of this package that ends the wait, or nil.
 func (c caller) waitContext() *taskContext {
 	if c.foreign != nil || c.shielded {
 		return nil
@@ -25,7 +26,8 @@ func (c caller) waitContext() *taskContext {
 	return c.taskCtx
 }
 
-// runs returns the running coroutine, whose context ctx must be.
+// callerOf returns the running coroutine. It panics if ctx is not a context of
+// this coroutine.
 func callerOf(ctx context.Context, op op) caller {
 	tc, ok := ctx.(*taskContext)
 	if ok {
@@ -35,14 +37,15 @@ func callerOf(ctx context.Context, op op) caller {
 	return callerOfDerived(ctx, op)
 }
 
-// runsDerived is runs for a context that somebody has made from a coroutine's.
+// callerOfDerived is callerOf for a context that another package derived from a
+// context of the coroutine.
 func callerOfDerived(ctx context.Context, op op) caller {
 	if ctx == nil {
-		panic("loop: " + op.String() + " with a nil context")
+		panic("loop: " + op.String() + " called with a nil context")
 	}
 	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
-	if !ok || concert.ReleaserOf(ctx) != (*releaser)(tc.task) { // a task that a coroutine has submitted is no part of it
-		panic("loop: " + op.String() + " with a context that belongs to no coroutine: pass the context that the coroutine's function received")
+	if !ok || concert.ReleaserOf(ctx) != (*releaser)(tc.task) { // a task that a coroutine submits to an executor is not part of the coroutine
+		panic("loop: " + op.String() + " called with a context that belongs to no coroutine: pass the context that the function of the coroutine received")
 	}
 	tc.task.checkCurrent(op)
 	switch done := ctx.Done(); {
@@ -54,33 +57,34 @@ func callerOfDerived(ctx context.Context, op op) caller {
 	return caller{taskCtx: tc, foreign: ctx}
 }
 
-// check panics unless the coroutine is the one that runs.
+// checkCurrent panics unless t is the running coroutine.
 func (t *Task) checkCurrent(op op) {
 	if t.loop.current.Load() != t {
 		t.panicNotCurrent(op)
 	}
 }
 
+// panicNotCurrent panics with the reason why t is not the running coroutine.
 func (t *Task) panicNotCurrent(op op) {
 	now := t.loop.current.Load()
 	switch {
 	case t.Done():
-		panic(fmt.Sprintf("loop: %s with the context of %s, which has returned", op, t))
+		panic(fmt.Sprintf("loop: %s called with the context of coroutine %s, which has returned", op, t))
 	case now == nil:
-		panic(fmt.Sprintf("loop: %s with the context of %s, which is not running: do not call it in Block or on another goroutine", op, t))
+		panic(fmt.Sprintf("loop: %s called with the context of coroutine %s, which is not running: do not call it in Block or on another goroutine", op, t))
 	}
-	panic(fmt.Sprintf("loop: %s with the context of %s while %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
+	panic(fmt.Sprintf("loop: %s called with the context of coroutine %s while coroutine %s runs: use a context only in its own coroutine, and not in Block or on another goroutine", op, t, now))
 }
 
-// awaits is runs for a function that may wait: it fails if the context has
-// ended, after the others had their turn, so that not even a coroutine that
-// ignores it keeps them from running.
+// beginAwait is callerOf for a function that may wait. It fails if the context
+// has ended. Before it fails, other coroutines run, so a coroutine that ignores
+// the error cannot block the loop.
 func beginAwait(ctx context.Context, op op) (caller, error) {
 	c := callerOf(ctx, op)
 	return c, c.checkAwait()
 }
 
-// await is awaits for a caller that is known to run.
+// checkAwait is beginAwait for a coroutine that is known to run.
 func (c caller) checkAwait() error {
 	err := c.ended()
 	if t := c.task(); err != nil || t.loop.random != nil && t.loop.random.IntN(4) == 0 {
@@ -90,14 +94,15 @@ func (c caller) checkAwait() error {
 	return err
 }
 
-// fail lets others run before an await fails, so that not even a coroutine that
-// tries again and again keeps them from it.
+// yieldAndFail returns err after other coroutines have run. So a coroutine that
+// repeats an await that fails cannot block the loop.
 func (c caller) yieldAndFail(err error) error {
 	c.task().yield()
 	return err
 }
 
-// ended returns the cause for which the caller's waits end, or nil.
+// ended returns the cause if the context of the caller has ended, and nil
+// otherwise.
 func (c caller) ended() error {
 	switch {
 	case c.foreign != nil:
@@ -116,8 +121,8 @@ func (c caller) ended() error {
 	return nil
 }
 
-// overLocked is whether the scope has ended, for one who has locked mu and
-// asked ended before.
+// endedLocked is ended without foreign contexts, for a caller that holds mu and
+// has called ended before.
 func (c caller) endedLocked() error {
 	if tc := c.waitContext(); tc != nil && tc.ended.Load() {
 		return tc.cause
@@ -125,7 +130,8 @@ func (c caller) endedLocked() error {
 	return nil
 }
 
-// attend listens to the context that may end a wait, if that is a foreign one.
+// listen listens to the foreign context that may end a wait. It returns nil if
+// there is none.
 func (c caller) listen() *contextListener {
 	if c.foreign == nil {
 		return nil

@@ -11,19 +11,20 @@ import (
 	"concert"
 )
 
-// DeadlockError reports that all coroutines of a loop waited, and nothing could
-// wake one: no timer, no coroutine in [Block], no open [Portal]. All waits then
-// fail with it. errors.Is finds [concert.ErrDeadlock] in it.
+// DeadlockError reports a deadlock: all coroutines of a loop waited, and
+// nothing could wake one: no timer, no coroutine in [Block], no open [Portal].
+// All waits then fail with this error. It is [concert.ErrDeadlock] for
+// errors.Is.
 //
-// The end of Run's context, or a cancel function that another goroutine calls,
-// does not count as something that could wake a coroutine. A program that only
-// waits for its cancellation must do so in Block.
+// A deadlock is reported even if the context of Run can end, or another
+// goroutine can call a cancel function. A program that only waits for its
+// cancellation must do so in Block.
 type DeadlockError struct {
 	mu    sync.Mutex
-	waits []Wait // guarded by mu; the coroutines say where they wait when they are told
+	waits []Wait // guarded by mu; each coroutine adds its site when it is woken
 }
 
-// Waits returns the waits of at most a hundred coroutines, parents first. It is
+// Waits returns the waits of the coroutines, parents first, up to 100. It is
 // complete when Run has returned.
 func (e *DeadlockError) Waits() []Wait {
 	e.mu.Lock()
@@ -33,18 +34,18 @@ func (e *DeadlockError) Waits() []Wait {
 
 // Wait describes a coroutine that waits.
 type Wait struct {
-	Coroutine string // its name
+	Coroutine string // the name of the coroutine
 	Spawned   string // where it was started, as file:line
 	For       string // what it waits for
-	At        string // where, as file:line; empty if it has not had the time to say
+	At        string // where it waits, as file:line; empty if unknown
 
 	task *Task
 }
 
-// mostWaits is how many coroutines a DeadlockError tells of.
+// maxWaits limits the coroutines in a DeadlockError.
 const maxWaits = 100
 
-// Error names the coroutines, each on a line, a hundred at most.
+// Error describes the waits, one per line, up to 100.
 func (e *DeadlockError) Error() string {
 	var b strings.Builder
 	b.WriteString("loop: deadlock: all coroutines wait, and nothing can wake them")
@@ -57,22 +58,23 @@ func (e *DeadlockError) Error() string {
 	return b.String()
 }
 
-// Is makes it concert.ErrDeadlock for errors.Is.
+// Is reports whether target is concert.ErrDeadlock.
 func (e *DeadlockError) Is(target error) bool { return target == concert.ErrDeadlock }
 
-// shorten leaves of a file:line the last directory.
+// shortPath shortens a file:line to the last directory and the file.
 func shortPath(place string) string {
 	dir, file := filepath.Split(place)
 	return filepath.Join(filepath.Base(dir), file)
 }
 
-// stuckLocked reports, when nobody is ready, whether nothing can change that.
+// isStuckLocked reports, when no coroutine is ready, whether nothing can wake
+// one.
 func (l *Loop) isStuckLocked() bool {
 	return l.live > 0 && l.outside == 0 && len(l.listeners.byTarget) == 0 && l.openPortals == 0 && len(l.timers.heap) == 0
 }
 
-// breakLocked is called when the loop is stuck. It ends all waits, and reports
-// whether there were any.
+// breakDeadlockLocked ends all waits with a DeadlockError. It reports whether
+// there were any.
 func (l *Loop) breakDeadlockLocked() bool {
 	if l.deadlock == nil {
 		l.deadlock = new(DeadlockError)
@@ -85,7 +87,7 @@ func (l *Loop) breakDeadlockLocked() bool {
 			return true
 		}
 	}
-	// What is left is shielded.
+	// The remaining waits are shielded from the end of the root context.
 	l.eachLocked(func(t *Task, _ int) bool {
 		l.wakeLocked(t, l.deadlock)
 		return true
@@ -93,8 +95,8 @@ func (l *Loop) breakDeadlockLocked() bool {
 	return l.ready.n > 0
 }
 
-// locate is called by a coroutine that was woken by the error, to say where it
-// waited.
+// recordSite records where the calling coroutine t waited. It is called when
+// the error has woken t.
 func (e *DeadlockError) recordSite(t *Task) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

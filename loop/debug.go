@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Tree returns the loop's coroutines as text, one a line, each below the one in
-// whose group it is: its name, where it was started, and what it does or waits
-// for since when. Any goroutine may call it.
+// Tree returns the coroutines of the loop as text, one per line. A child is
+// below the coroutine that owns its group. A line has the name of the
+// coroutine, where it was started, what it does or waits for, and for how long.
+// Any goroutine may call Tree.
 //
 //	loop: 3 coroutines
 //	main.run (app/main.go:31): waits in WithGroup for its children, 1.2s
@@ -33,14 +34,14 @@ func (l *Loop) Tree() string {
 	return b.String()
 }
 
-// row is a coroutine in the tree, and what can be said of it without the lock.
+// row is a line of the tree: a copy of what is guarded by Loop.mu.
 type row struct {
 	depth           int
 	name, spawnedAt string
 	state           state
 	started         bool
 	op              op
-	on              string // what it waits for, or ""
+	on              string // what the coroutine waits for, or ""
 	since           time.Duration
 }
 
@@ -58,7 +59,7 @@ func (r *row) describe() string {
 		return "runs"
 	case ready:
 		if !r.started {
-			return "is to begin"
+			return "has not started"
 		}
 		return "is ready"
 	case outside:
@@ -69,7 +70,8 @@ func (r *row) describe() string {
 	return "has ended"
 }
 
-// onLocked says for what a parked coroutine waits, as the rest of a sentence.
+// describeTargetLocked returns what a parked coroutine waits for, to follow the
+// name of the function.
 func (t *Task) describeTargetLocked() string {
 	switch on := t.waitTarget.(type) {
 	case *Group:
@@ -84,7 +86,7 @@ func (t *Task) describeTargetLocked() string {
 	return ""
 }
 
-// eachLocked calls fn for each coroutine of the loop, parents first, until it
+// eachLocked calls fn for each coroutine of the loop, parents first, until fn
 // returns false.
 func (l *Loop) eachLocked(fn func(t *Task, depth int) bool) {
 	for tc := l.root; tc != nil; tc = tc.nextSibling {
@@ -101,7 +103,7 @@ func (tc *taskContext) eachLocked(depth int, fn func(t *Task, depth int) bool) b
 		}
 		depth++
 	}
-	// The newest is the first in the list.
+	// The first child is the newest. The output begins with the oldest.
 	child := tc.firstChild
 	for child != nil && child.nextSibling != nil {
 		child = child.nextSibling
@@ -114,8 +116,8 @@ func (tc *taskContext) eachLocked(depth int, fn func(t *Task, depth int) bool) b
 	return true
 }
 
-// op is a function that is given a coroutine's context, for messages; in a
-// byte, as each coroutine has one.
+// op identifies the function of this package that a coroutine has called. It
+// has one byte, because each Task has one.
 type op uint8
 
 const (
@@ -149,7 +151,7 @@ const (
 	opServe
 )
 
-// String is the function's name.
+// String returns the name of the function.
 func (o op) String() string { return opNames[o] }
 
 var opNames = [...]string{
@@ -183,19 +185,20 @@ var opNames = [...]string{
 	opServe:            "Serve",
 }
 
-// origin is where coroutines come from: their function, and who started them.
+// origin describes the function of a coroutine and the site at which it was
+// started.
 type origin struct {
 	function uintptr // its code pointer, or 0
-	site     uintptr // who started it, or 0
+	site     uintptr // the program counter of the start, or 0
 
 	once            sync.Once
-	name, spawnedAt string // for people, once they were asked for
+	name, spawnedAt string // written by once
 }
 
-// entry returns the code pointer of a function.
+// codePointer returns the code pointer of a function.
 func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
-// look takes down the one who is skip calls above the caller of look.
+// recordSite records the site that is skip stack frames above the caller.
 func (o *origin) recordSite(skip int) {
 	var pcs [1]uintptr
 	runtime.Callers(skip+1, pcs[:])
@@ -214,6 +217,7 @@ func inPackage(function string) bool { return strings.HasPrefix(function, packag
 // appears in stacks.
 func functionName(fn any) string { return runtime.FuncForPC(codePointer(fn)).Name() }
 
+// functionNames returns the names of several functions.
 func functionNames(fns ...any) []string {
 	names := make([]string, len(fns))
 	for i, fn := range fns {
@@ -222,8 +226,9 @@ func functionNames(fns ...any) []string {
 	return names
 }
 
-// describe returns the function's name, as package.Function, and the place
-// where the coroutine was started, or that of its function, as file:line.
+// describe returns the name of the function, as package.Function, and the site
+// at which the coroutine was started, as file:line. If the site is unknown, it
+// is that of the function.
 func (o *origin) describe() (name, place string) {
 	o.once.Do(func() { o.name, o.spawnedAt = o.describeFunction(), o.describeSite() })
 	return o.name, o.spawnedAt

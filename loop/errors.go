@@ -9,70 +9,75 @@ import (
 	"concert"
 )
 
-// ErrClosed is the error of a Queue or a Portal that is used after it was
-// closed.
-var ErrClosed = errors.New("loop: closed")
+// ErrClosed is the error of a call on a closed Queue or Portal.
+var ErrClosed = errors.New("loop: queue or portal is closed")
 
-// errLeft is the cause of contexts that have been left.
-var errReturned = errors.New("loop: the context's function has returned")
+// errReturned is the cause of a context whose coroutine or group has ended.
+var errReturned = errors.New("loop: the function with this context has returned")
 
-// errCanceled is the cause where none was given.
+// errCanceled is the cause of a cancellation without a cause.
 var errCanceled error = canceled("loop: canceled")
 
-// canceled is the cause of an end that is as good as context.Canceled.
+// canceled is a cause that is [context.Canceled].
 type canceled string
 
-// Error is the text.
+// Error returns the text of the error.
 func (e canceled) Error() string { return string(e) }
 
-// Is makes it context.Canceled for errors.Is.
+// Is reports whether target is context.Canceled.
 func (e canceled) Is(target error) bool { return target == context.Canceled }
 
-// errDone is the cause for background children to end, and for those of Cancel.
-var errGroupDone error = canceled("loop: the group is done")
+// errGroupDone is the cause with which Group.Cancel, and the end of all other
+// children, cancel the remaining children of a group.
+var errGroupDone error = canceled("loop: the group was canceled or has no other children")
 
-// siblingFailed is the cause with which a context of a group ends after a
-// failure.
+// siblingError is the cause with which the context of a group ends when a child
+// or the body fails.
 type siblingError struct {
 	name string
 	err  error
 }
 
-// Error says who failed and how. Only here is the error of the program asked
-// for its text: its method may fail, or not return.
+// Error says which coroutine failed, and why. The text of its error is
+// requested only here, because the Error method is code of the program, which
+// may panic or not return.
 func (e *siblingError) Error() string {
-	return "loop: canceled, because " + e.name + " failed: " + concert.ErrorText(e.err)
+	return "loop: canceled because " + e.name + " failed: " + concert.ErrorText(e.err)
 }
 
-// Is makes it context.Canceled for errors.Is.
+// Is reports whether target is context.Canceled.
 func (e *siblingError) Is(target error) bool { return target == context.Canceled }
 
-// methodTime is how long the methods of an error may take that the loop asks.
+// maxMethodTime is how long the loop waits for a method of an error, or for a
+// log handler of the program.
 const maxMethodTime = time.Second
 
-// isEcho calls echoes for errors of the program, whose methods may panic, end
-// their goroutine or not return. An error with such a method is no echo.
+// isCancellationOnly reports whether err is a cancellation-only error: it says
+// only that a context has ended with this cause. The methods of err are code of
+// the program and may panic, call runtime.Goexit or not return; then the result
+// is false.
 func isCancellationOnly(err, cause error) bool {
 	if !callsMethods(err) && !callsMethods(cause) {
-		return onlyReports(err, cause) // it calls none
+		return onlyReports(err, cause) // calls no code of the program
 	}
 	only, _ := concert.CallApart(maxMethodTime, func() bool { return onlyReports(err, cause) })
 	return only
 }
 
-// hasMethods reports whether an error has a method that echoes calls.
+// callsMethods reports whether onlyReports calls methods of err that are code
+// of the program.
 func callsMethods(err error) bool {
 	switch err.(type) {
 	case canceled, *siblingError:
-		return false // those of this package return at once
+		return false // their methods are in this package
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
 		return true
 	}
 	return false
 }
 
-// echoes reports whether an error says no more than that a context has ended
-// with a cause. Of one that joins several all have to; a panic says more.
+// onlyReports is isCancellationOnly without protection against the methods. A
+// joined error is cancellation-only if all its parts are. A panic is not.
 func onlyReports(err, cause error) bool {
 	switch e := err.(type) {
 	case *concert.PanicError:
@@ -88,11 +93,11 @@ func onlyReports(err, cause error) bool {
 	if matches(err, cause) || matches(err, context.Canceled) || matches(err, context.DeadlineExceeded) && matches(cause, context.DeadlineExceeded) {
 		return true
 	}
-	below := errors.Unwrap(err)
-	return below != nil && onlyReports(below, cause)
+	wrapped := errors.Unwrap(err)
+	return wrapped != nil && onlyReports(wrapped, cause)
 }
 
-// says is errors.Is without what the error wraps.
+// matches is errors.Is without the wrapped errors.
 func matches(err, target error) bool {
 	if reflect.ValueOf(target).Comparable() && reflect.ValueOf(err).Comparable() && err == target {
 		return true

@@ -70,7 +70,7 @@ func ExampleWithGroup() {
 		return nil
 	})
 	// Output:
-	// loop: canceled, because lookup failed: no such host
+	// loop: canceled because lookup failed: no such host
 	// no such host
 }
 

@@ -2,5 +2,5 @@ package loop
 
 import "context"
 
-// Pending returns how many timers there are.
+// Pending returns the number of timers that are set.
 func Pending(ctx context.Context) int { return len(Of(ctx).timers.heap) }

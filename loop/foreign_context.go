@@ -5,35 +5,40 @@ import (
 	"slices"
 )
 
-// stranger is a context of package context, or somebody's own, that ends a wait
-// or a scope. Nobody knows when it will, so as long as there are any the loop
-// is not taken for stuck.
+// contextListener listens to a foreign context, and ends a wait or a
+// taskContext with it. A foreign context is one that another package made:
+// package context or the program.
 //
-// Package context tells of the end on a goroutine of its own. A context that
-// has ended because a scope did has ended at once, though. So before virtual
-// time goes on, or a deadlock is declared, the loop looks itself (heed).
-// Methods of contexts are foreign code, and called without mu.
+// The loop cannot know when a foreign context will end. So it reports no
+// deadlock while it listens to one.
+//
+// Package context reports an end on another goroutine, with a delay. But a
+// context that is derived from a taskContext ends at once when that ends. So
+// the loop polls the foreign contexts (pollContexts) before it advances virtual
+// time or reports a deadlock. Methods of foreign contexts may be code of the
+// program, and are called without mu.
 type contextListener struct {
 	loop   *Loop
-	target any // a parked *Task, or a *scope
+	target any // a parked *Task, or a *taskContext
 	ctx    context.Context
-	stop   func() bool // ends the listening
+	stop   func() bool // stops the listener
 
 	// Guarded by Loop.mu:
-	ended  bool
-	cause  error // once ended
-	active bool  // its end is that of to
-	index  int   // in strangers.all
+	ended  bool  // ctx has ended
+	cause  error // of ctx, if ended
+	active bool  // in Loop.listeners, or the listener of Run: the end of ctx ends target
+	index  int   // in listenerSet.all
 }
 
-// listen begins to listen to a context. It is called without mu.
-func (l *Loop) listen(to any, ctx context.Context) *contextListener {
-	cl := &contextListener{loop: l, target: to, ctx: ctx}
+// listen starts to listen to ctx. target is what ends with it. The caller must
+// not hold mu.
+func (l *Loop) listen(target any, ctx context.Context) *contextListener {
+	cl := &contextListener{loop: l, target: target, ctx: ctx}
 	cl.stop = context.AfterFunc(ctx, cl.onEnd)
 	return cl
 }
 
-// tell takes notice of the end of the context.
+// onEnd is called when the context has ended.
 func (cl *contextListener) onEnd() {
 	cause := context.Cause(cl.ctx)
 	l := cl.loop
@@ -42,6 +47,7 @@ func (cl *contextListener) onEnd() {
 	l.unlock(nil)
 }
 
+// setEndedLocked records the end of the context, and ends the target.
 func (cl *contextListener) setEndedLocked(cause error) {
 	if cl.ended {
 		return
@@ -50,16 +56,16 @@ func (cl *contextListener) setEndedLocked(cause error) {
 	if !cl.active {
 		return
 	}
-	switch to := cl.target.(type) {
+	switch target := cl.target.(type) {
 	case *Task:
-		cl.loop.wakeLocked(to, cause)
+		cl.loop.wakeLocked(target, cause)
 	case *taskContext:
-		to.endLocked(cause)
+		target.endLocked(cause)
 	}
 }
 
-// strangers are those of a loop that are active; guarded by Loop.mu. The order
-// of all depends on nothing but that of what was done.
+// listenerSet is the set of the active listeners of a loop, guarded by Loop.mu.
+// The order of all is deterministic, so that a seed repeats a test.
 type listenerSet struct {
 	byTarget map[any]*contextListener
 	all      []*contextListener
@@ -74,13 +80,13 @@ func (ls *listenerSet) add(cl *contextListener) {
 	ls.all = append(ls.all, cl)
 }
 
-func (ls *listenerSet) remove(to any) {
-	cl := ls.byTarget[to]
+func (ls *listenerSet) remove(target any) {
+	cl := ls.byTarget[target]
 	if cl == nil {
 		return
 	}
 	cl.active = false
-	delete(ls.byTarget, to)
+	delete(ls.byTarget, target)
 	last := len(ls.all) - 1
 	ls.all[cl.index] = ls.all[last]
 	ls.all[cl.index].index = cl.index
@@ -88,9 +94,11 @@ func (ls *listenerSet) remove(to any) {
 	ls.all = ls.all[:last]
 }
 
-// Whether the loop looks at strangers; guarded by Loop.mu. It is wanted by the
-// one who puts the baton down, and done by his unlock. Meanwhile others may
-// take the baton up, but not let time go on.
+// pollState says whether the loop polls its foreign contexts. handOverLocked
+// requests the poll when it frees the scheduler lock, and unlock carries it
+// out. In the meantime, coroutines may run, but virtual time does not advance.
+//
+// Guarded by Loop.mu.
 type pollState uint8
 
 const (
@@ -99,15 +107,16 @@ const (
 	pollRunning
 )
 
-// strangeLocked reports whether a context may have ended that has not told so
-// yet.
+// needPollLocked reports whether there is a foreign context whose end may not
+// have been reported yet.
 func (l *Loop) needPollLocked() bool {
 	return l.root.listener != nil && !l.root.listener.ended || len(l.listeners.all) > 0
 }
 
-// heed looks for contexts that have ended. It reports whether nothing has
-// happened meanwhile, or else there may be more to see. It is called without
-// mu, and returns with it.
+// pollContexts checks which foreign contexts have ended, and ends their
+// targets. It returns true if no coroutine ran and no context ended in the
+// meantime; otherwise another poll is necessary. The caller must not hold mu.
+// When pollContexts returns, the caller holds mu.
 func (l *Loop) pollContexts() (quiet bool) {
 	l.mu.Lock()
 	steps, ends := l.steps, l.endedContexts

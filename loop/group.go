@@ -7,42 +7,43 @@ import (
 	"time"
 )
 
-// A Group has coroutines as its children, and ends after all of them. See
-// [WithGroup].
+// A Group has coroutines as its children, and ends when all of them have ended.
+// See [WithGroup].
 type Group struct {
 	ctx   taskContext
 	owner *Task // the coroutine that called WithGroup
 
-	canceled atomic.Bool // its context was ended by itself, and not for a failure
+	canceled atomic.Bool // Cancel ended the context, or the end of all children did
 
-	// Belong to the one who has the baton:
+	// Used only by the holder of the scheduler lock:
 	live         int  // children that have not ended
-	background   int  // of those, the ones that do not keep it from ending
-	joining      bool // the owner is parked until they have ended
+	background   int  // of those, the ones that Background started
+	joining      bool // the owner is parked until the children have ended
 	returned     bool // WithGroup has returned
 	failures     []error
-	cancellation error // of one that only reported the cancellation
+	cancellation error // the first cancellation-only error
 
-	origin *origin // of the last child
+	origin *origin // of the newest child
 }
 
-// WithGroup calls body with a group in which body and the children may start
-// more children. It waits for all of them, and returns the errors of body and
-// the children, joined. When it returns, none of them runs any longer. So a
-// function that starts coroutines in this way leaves none behind.
+// WithGroup calls body with a new group. body and the children can start more
+// children in the group. WithGroup waits for all of them, and returns the
+// errors of body and the children, joined. When it returns, none of them is
+// running. So a function that starts coroutines in this way leaves none behind.
 //
 // The first error, of body or of a child, ends the context of the group, and so
-// those of all its children. Their awaits fail with a cause that is
+// the contexts of all children. Their awaits fail with a cause that is
 // [context.Canceled] and says which coroutine failed. An error that only
-// reports the end of the context is omitted, unless there is no other error and
-// the context was ended from outside. A panic in a child becomes its error, a
-// [*concert.PanicError]. A panic in body continues when the children have
-// ended.
+// reports this cancellation is omitted. If the context was ended from outside,
+// and there is no other error, it is returned. A panic in a child becomes its
+// error, a [*concert.PanicError]. A panic in body continues when the children
+// have ended.
 //
-// This is the task group of Python's asyncio, and the nursery of trio.
+// WithGroup corresponds to TaskGroup in Python's asyncio, and to the nursery of
+// trio.
 func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) error) error {
 	if body == nil {
-		panic("loop: WithGroup with a nil function")
+		panic("loop: WithGroup called with a nil function")
 	}
 	c := callerOf(ctx, opWithGroup)
 	g := &Group{owner: c.task()}
@@ -50,10 +51,12 @@ func WithGroup(ctx context.Context, body func(ctx context.Context, g *Group) err
 	return g.do(func() error { return body(&g.ctx, g) })
 }
 
+// do calls body, and returns the error of the group when all children have
+// ended.
 func (g *Group) do(body func() error) error {
 	returned := false
 	defer func() {
-		if !returned { // a panic or a Goexit
+		if !returned { // a panic or a runtime.Goexit
 			g.end(errCanceled)
 			g.join()
 		}
@@ -76,11 +79,11 @@ func (g *Group) do(body func() error) error {
 	if g.canceled.Load() {
 		return nil
 	}
-	return g.cancellation // if the end has come from outside
+	return g.cancellation // the context was ended from outside
 }
 
-// join waits until the children have ended: first those that are waited for,
-// then, canceled, the rest.
+// join waits until the children have ended. When only background children
+// remain, it cancels them.
 func (g *Group) join() {
 	g.wait(func() bool { return g.live == g.background })
 	if g.live > 0 {
@@ -89,6 +92,7 @@ func (g *Group) join() {
 	}
 }
 
+// wait parks the owner until ended returns true.
 func (g *Group) wait(ended func() bool) {
 	for !ended() {
 		g.joining = true
@@ -98,12 +102,12 @@ func (g *Group) wait(ended func() bool) {
 	}
 }
 
-// end ends the group's context.
+// end ends the context of the group.
 func (g *Group) end(cause error) { g.ctx.end(cause) }
 
-// Cancel ends the context of the group, and so those of its children. WithGroup
-// returns when they have ended, with nil if their errors only report the
-// cancellation. Any goroutine may call Cancel.
+// Cancel ends the context of the group, and so the contexts of its children.
+// WithGroup returns when they have ended. Errors that only report this
+// cancellation do not count. Any goroutine may call Cancel.
 func (g *Group) Cancel() {
 	l := g.owner.loop
 	l.mu.Lock()
@@ -113,25 +117,26 @@ func (g *Group) Cancel() {
 	l.unlock(nil)
 }
 
-// Go starts a coroutine in the group. It does not run before the caller's next
-// await. A child of a group whose context has ended never runs; it has the
-// cause as its error.
+// Go starts a coroutine in the group. It does not run before the next await of
+// the caller. If the context of the group has ended, the coroutine never runs,
+// and its error is the cause.
 //
-// Go must be called by a coroutine of the loop, before the group has ended; it
-// panics if it sees that it is not so.
+// Go must be called by a coroutine of the loop, before the group has ended. It
+// panics if it detects a violation of this rule.
 func (g *Group) Go(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
-		panic("loop: Group.Go with a nil function")
+		panic("loop: Group.Go called with a nil function")
 	}
 	return g.spawn(funcBody(fn), codePointer(fn), 4)
 }
 
-// Background is Go for a coroutine that the group need not wait for, such as a
-// ticker, a listener or a watcher. When body and all other children have ended,
-// it is canceled, and the group waits for it.
+// Background is Go for a coroutine that runs as long as the group has other
+// work, such as a ticker, a listener or a watcher. When body and all other
+// children have ended, the coroutine is canceled, and the group waits for its
+// end.
 func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	if fn == nil {
-		panic("loop: Group.Background with a nil function")
+		panic("loop: Group.Background called with a nil function")
 	}
 	t := g.spawn(funcBody(fn), codePointer(fn), 4)
 	t.background = true
@@ -139,11 +144,12 @@ func (g *Group) Background(fn func(ctx context.Context) error) *Task {
 	return t
 }
 
-// After is Go for a coroutine that starts after d, like asyncio's call_later.
-// The Cancel of the Task cancels it. Until it starts, it needs no goroutine.
+// After is Go for a coroutine that starts after d. Task.Cancel prevents the
+// start. Until the start, the coroutine needs no goroutine. After corresponds
+// to call_later in asyncio.
 func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task {
 	if fn == nil {
-		panic("loop: Group.After with a nil function")
+		panic("loop: Group.After called with a nil function")
 	}
 	l := g.owner.loop
 	at := l.elapsed() + max(d, 0)
@@ -166,8 +172,9 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	return t
 }
 
-// spawn starts a coroutine. The one who wants it is skip calls up, or 0, if the
-// place of its function says more.
+// spawn starts a coroutine. skip is the number of stack frames up to the caller
+// of the package, which reports name as the start. With 0, they name the
+// function instead.
 func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	t := g.newChild(b, function, skip)
 	l := t.loop
@@ -179,8 +186,8 @@ func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	return t
 }
 
-// make returns a child that is in no line yet. The one who makes it is skip
-// calls up.
+// newChild returns a child that is not in the run queue yet. For skip, see
+// spawn.
 func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	l := g.owner.loop
 	if g.ctx.hasForeignAncestor {
@@ -192,7 +199,7 @@ func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	case l.current.Load() == nil:
 		panic("loop: cannot start a coroutine from outside the loop: use a Portal")
 	}
-	if g.origin == nil || g.origin.function != function { // looking is not cheap, and who starts many starts them in one place
+	if g.origin == nil || g.origin.function != function { // recordSite is slow, and many children usually start at one site
 		g.origin = &origin{function: function}
 		if skip > 0 {
 			g.origin.recordSite(skip)
@@ -204,7 +211,7 @@ func (g *Group) newChild(b body, function uintptr, skip int) *Task {
 	return t
 }
 
-// childEnded is called by a child at its end.
+// childEnded is called at the end of a child.
 func (g *Group) childEnded(t *Task) {
 	if !t.isolated {
 		g.recordError(t.err, t)
@@ -218,30 +225,31 @@ func (g *Group) childEnded(t *Task) {
 	}
 }
 
-// failed takes note of the error of a child, or with nil of body.
+// recordError records the error of a child, or of body if t is nil. The first
+// failure ends the context of the group.
 func (g *Group) recordError(err error, t *Task) {
 	switch {
 	case err == nil:
 	case t != nil && t.ctx.ended.Load() && !g.ctx.ended.Load() && isCancellationOnly(err, t.ctx.cause):
-		// It alone was canceled.
+		// Only this child was canceled, and not the group.
 	case g.ctx.ended.Load() && isCancellationOnly(err, g.ctx.cause):
 		if g.cancellation == nil {
 			g.cancellation = err
 		}
 	default:
 		g.failures = append(g.failures, err)
-		who := "the function of its group"
+		name := "the function of its group"
 		if t != nil {
-			who = t.String()
+			name = t.String()
 		}
-		g.end(&siblingError{who, err})
+		g.end(&siblingError{name, err})
 	}
 }
 
 // Gather runs the functions as coroutines, concurrently, and returns their
 // values in order. The first error cancels the others, as in [WithGroup].
-// Gather returns when all have ended. After an error, it returns the errors
-// joined, and no values.
+// Gather returns when all have ended. After an error, it returns the joined
+// errors and no values.
 func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) ([]T, error) {
 	values := make([]T, len(fns))
 	err := WithGroup(ctx, func(_ context.Context, g *Group) error {
@@ -267,7 +275,7 @@ type Outcome[T any] struct {
 
 // Outcomes runs the functions as coroutines, concurrently, and returns their
 // outcomes in order. An error does not cancel the others, but the end of ctx
-// does. It corresponds to asyncio's gather with return_exceptions.
+// does. Outcomes corresponds to gather with return_exceptions in asyncio.
 func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) []Outcome[T] {
 	outcomes := make([]Outcome[T], len(fns))
 	tasks := make([]*Task, len(fns))
@@ -282,19 +290,19 @@ func Outcomes[T any](ctx context.Context, fns ...func(ctx context.Context) (T, e
 		return nil
 	})
 	for i, t := range tasks {
-		outcomes[i].Err = t.err // also a panic, or that it never began
+		outcomes[i].Err = t.err // also of a function that panicked or never ran
 	}
 	return outcomes
 }
 
-// First runs the functions as coroutines, concurrently. It returns the number
-// and the result of the one that ends first. The others are canceled, and have
-// ended when First returns; an error of theirs is lost. If ctx ends first, the
-// number is that of the first function that returns. First panics without
-// functions.
+// First runs the functions as coroutines, concurrently. It returns the index
+// and the result of the first function that returns. The others are canceled,
+// and have ended when First returns; their errors are dropped. If ctx ends, the
+// result is also that of the first function that returns. First panics if there
+// are no functions.
 func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) (i int, v T, err error) {
 	if len(fns) == 0 {
-		panic("loop: First without functions")
+		panic("loop: First called without functions")
 	}
 	var first *Task
 	var values = make([]T, len(fns))
@@ -320,5 +328,5 @@ func First[T any](ctx context.Context, fns ...func(ctx context.Context) (T, erro
 			return i, values[i], t.err
 		}
 	}
-	return 0, v, tasks[0].err // none has begun
+	return 0, v, tasks[0].err // no function ran
 }

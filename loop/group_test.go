@@ -63,7 +63,7 @@ func TestGroupErrors(t *testing.T) {
 				return nil
 			}).Cancel()
 			err := loop.Sleep(ctx, time.Hour)
-			if want := "loop: canceled, because the third failed: test"; !errors.Is(err, context.Canceled) || err.Error() != want || errors.Is(err, errTest) {
+			if want := "loop: canceled because the third failed: test"; !errors.Is(err, context.Canceled) || err.Error() != want || errors.Is(err, errTest) {
 				t.Errorf("the body's wait: %v, want %s", err, want)
 			}
 			return err
@@ -322,7 +322,7 @@ func TestGather(t *testing.T) {
 				t.Errorf("Outcomes() in a context that has ended = %v", o)
 			}
 		}
-		if text := panics(func() { loop.First[int](ctx) }); !strings.Contains(text, "First without functions") {
+		if text := panics(func() { loop.First[int](ctx) }); !strings.Contains(text, "First called without functions") {
 			t.Errorf("First() of nothing: %s", text)
 		}
 		return nil

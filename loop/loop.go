@@ -19,86 +19,91 @@ type Options struct {
 	// label "loop" of its goroutines. Empty means "loop".
 	Name string
 
-	// Stall is how long a coroutine may hold the loop, from one await to the
-	// next, before it is reported. Zero means 100 milliseconds, as asyncio's
-	// slow_callback_duration. Negative means that nothing is reported.
+	// Stall is how long a coroutine may hold the loop, from one await to
+	// the next, before it is reported. Zero means 100 milliseconds, as
+	// slow_callback_duration of asyncio does. A negative value turns the
+	// reports off.
 	Stall time.Duration
 
-	// OnStall, if set, is called once for a coroutine that holds the loop,
-	// while it does so. It runs on a goroutine of its own, perhaps until after
-	// Run has returned. Nil logs the report with package slog. A panic of it
-	// is contained, and logged.
+	// OnStall, if set, is called once for each coroutine that holds the
+	// loop for too long, while it holds the loop. The call is on a
+	// goroutine of its own, and may still run when Run has returned. If
+	// OnStall is nil, the report is logged with package slog. A panic in
+	// OnStall is logged.
 	OnStall func(*StallReport)
 
-	// Virtual makes the loop's time virtual: it jumps to the next timer
-	// whenever all coroutines wait, and stands still otherwise. So a test of an
-	// hour takes no time. It also stands still while a coroutine is in Block,
-	// or waits for a future. It starts at midnight UTC 2000-01-01, as that of
-	// testing/synctest.
+	// Virtual makes the time of the loop virtual: when all coroutines wait,
+	// it jumps to the next timer. So a test that sleeps for an hour takes
+	// no time. The time does not advance while a coroutine runs, is in
+	// Block, or waits for a future. It starts at midnight UTC 2000-01-01,
+	// as in testing/synctest.
 	Virtual bool
 
-	// Seed, if not zero, makes the loop choose at random which coroutine runs
-	// next, and switch at awaits that need not wait. The same seed makes the
-	// same choices. It implies Virtual. See package concert/loop/looptest.
+	// Seed, if not zero, makes the loop choose at random which coroutine
+	// runs next, and sometimes switch at awaits that need not wait. The
+	// same seed makes the same choices. Seed implies Virtual. See package
+	// concert/loop/looptest.
 	Seed uint64
 }
 
-// Loop is an event loop. Its methods, and those of [Portal], may be called from
-// any goroutine. Nearly everything else in this package is for coroutines only.
+// Loop is an event loop. Any goroutine may call its methods, and those of
+// [Portal]. Nearly all other functions of this package are for coroutines only.
 type Loop struct {
 	opts    Options
 	started time.Time       // by the real clock
-	epoch   time.Time       // the same, or where virtual time begins
-	labels  context.Context // with the labels of its goroutines
-	number  string          // distinguishes it from others in the process
-	random  *rand.Rand      // by Options.Seed, or nil; belongs to the one who has the baton
+	epoch   time.Time       // started, or the start of virtual time
+	labels  context.Context // has the profiling labels of the goroutines
+	number  string          // identifies the loop in the process
+	random  *rand.Rand      // seeded by Options.Seed, or nil; used only by the holder of the scheduler lock
 
-	current atomic.Pointer[Task] // who has the baton; written under mu
+	current atomic.Pointer[Task] // the holder of the scheduler lock, or nil; written under mu
 
 	mu sync.Mutex
 
 	// Guarded by mu:
-	lockHeld         bool     // somebody has the baton, or is about to
-	ready            runQueue // who waits for it
-	steps            uint64   // how often it was granted
-	endedContexts    uint64   // how many scopes have ended
+	lockHeld         bool     // a coroutine holds the scheduler lock
+	ready            runQueue // coroutines that wait for the scheduler lock
+	steps            uint64   // counts the grants of the scheduler lock
+	endedContexts    uint64   // counts the taskContexts that have ended
 	live             int      // coroutines that have not ended
-	outside          int      // of those, the ones that will come back by themselves
-	openPortals      int      // ways in that are open
-	timers           timers   // of sleepers and deadlines
-	listeners        listenerSet
+	outside          int      // of those, the ones in a blocking call
+	openPortals      int
+	timers           timers      // of Sleep, Group.After and deadlines
+	listeners        listenerSet // to foreign contexts
 	poll             pollState
-	interrupts       []pendingInterrupt // since mu was taken
-	stoppedListeners []*contextListener // to be stopped, since then
-	root             *taskContext       // of Run's coroutine
-	deadlock         *DeadlockError
-	closed           bool // Run has returned
+	interrupts       []pendingInterrupt // to be started when mu is released
+	stoppedListeners []*contextListener // to be stopped when mu is released
+	root             *taskContext       // of the main coroutine
+	deadlock         *DeadlockError     // nil until a deadlock is found
+	closed           bool               // Run has returned
 
-	virtual time.Duration // the virtual time; written under mu, by the one who has the baton
-	alarm   *time.Timer   // the runtime's timer that ring is called by
-	alarmAt time.Duration // when
+	virtual time.Duration // the virtual time; written under mu by the holder of the scheduler lock
+	alarm   *time.Timer   // calls onAlarm
+	alarmAt time.Duration // when alarm is due
 	watch   stallWatch
 
-	spareGrantChans []grantChan // without a goroutine; belongs to the one who has the baton
+	spareGrantChans []grantChan // used only by the holder of the scheduler lock
 }
 
+// loops counts the loops of the process.
 var loops atomic.Uint64
 
 // Run runs main as the first coroutine of a new loop, on the calling goroutine.
-// It returns main's error when main and all other coroutines of the loop have
-// ended. g is a group like that of [WithGroup], for whose children Run waits.
+// It returns the error of main when main and all other coroutines of the loop
+// have ended. g is a group like that of [WithGroup]. Run waits for its
+// children.
 //
-// The contexts of the coroutines have the values of ctx, and end a moment after
+// The contexts of the coroutines have the values of ctx, and end shortly after
 // ctx ends. If all coroutines wait and nothing can wake them, their waits fail
-// with a [*DeadlockError], which is then part of Run's error.
+// with a [*DeadlockError], which is then part of the error of Run.
 //
-// Run panics if ctx is that of a running coroutine, because a loop in a loop
-// would keep the outer one from running. It may be called in [Block]. In a task
-// that holds a lock, by Options.Lock of concert/goroutines, release the lock
-// first, because the loop does not.
+// Run panics if ctx is the context of a running coroutine, because the inner
+// loop would block the outer one. A coroutine may call Run in [Block]. Run does
+// not release the lock of a task that holds one (Options.Lock of
+// concert/goroutines): release it first.
 func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *Group) error) error {
 	if main == nil {
-		panic("loop: Run with a nil function")
+		panic("loop: Run called with a nil function")
 	}
 	checkRun(ctx, "Run")
 	l := newLoop(opts)
@@ -111,7 +116,8 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	t := l.newTask(ctx, main)
 	l.root = &t.ctx
 	if ctx.Done() != nil {
-		// It is not among the strangers: its end is no hope in a deadlock.
+		// This listener is not in l.listeners, because a deadlock is reported even
+		// if ctx can still end.
 		listener := &contextListener{loop: l, target: l.root, ctx: ctx, active: true}
 		l.root.listener = listener
 		listener.stop = context.AfterFunc(ctx, listener.onEnd)
@@ -128,17 +134,18 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	return err
 }
 
-// checkRun panics where no loop can be run.
+// checkRun panics if ctx is nil or the context of a running coroutine.
 func checkRun(ctx context.Context, name string) {
 	if ctx == nil {
-		panic("loop: " + name + " with a nil context")
+		panic("loop: " + name + " called with a nil context")
 	}
 	if t := runningTask(ctx); t != nil {
-		panic("loop: " + name + " in a coroutine, " + t.String() + ": use WithGroup, or call it in Block")
+		panic("loop: " + name + " called in coroutine " + t.String() + ": use WithGroup, or call it in Block")
 	}
 }
 
-// runningOf returns the coroutine to which ctx belongs, if that runs.
+// runningTask returns the coroutine to which ctx belongs, or nil if that is not
+// running.
 func runningTask(ctx context.Context) *Task {
 	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
 	if ok && tc.task.loop.current.Load() == tc.task && concert.ReleaserOf(ctx) == (*releaser)(tc.task) {
@@ -171,7 +178,7 @@ func newLoop(opts *Options) *Loop {
 	return l
 }
 
-// enter has the calling goroutine be the coroutine t for as long as fn runs.
+// runOnCaller runs fn as the coroutine t, on the calling goroutine.
 func (l *Loop) runOnCaller(t *Task, fn func()) {
 	t.grant = newGrantChan()
 	l.mu.Lock()
@@ -181,7 +188,8 @@ func (l *Loop) runOnCaller(t *Task, fn func()) {
 	fn()
 }
 
-// close is called when no coroutine is left.
+// close stops the timers of the loop. It is called when all coroutines have
+// ended.
 func (l *Loop) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -200,5 +208,5 @@ func Of(ctx context.Context) *Loop {
 	return nil
 }
 
-// String returns the loop's name.
+// String returns the name of the loop.
 func (l *Loop) String() string { return l.opts.Name }

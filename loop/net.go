@@ -10,21 +10,21 @@ import (
 	"concert"
 )
 
-// Conn returns c as the calling coroutine uses it: a Read and a Write let other
-// coroutines run while they wait, and end when ctx does, with its cause. So
-// whatever reads from a [net.Conn] can be used in a coroutine, package bufio
-// and encoding/json for example, unless it does so on goroutines of its own, as
-// an http.Client does: that is for [Block]. It is for the coroutine to which
-// ctx belongs; another makes a Conn of its own, from c or from this one. One
-// coroutine at a time may read, and one write. Close may be called by anybody;
-// one that may take its time, as that of a TLS connection, is better called in
-// [Block].
+// Conn returns c for use by the calling coroutine. While a Read or a Write
+// waits, other coroutines run. A Read or a Write ends when ctx ends, with the
+// cause of ctx. So packages that use a [net.Conn], such as bufio and
+// encoding/json, can be used in a coroutine. For a package that uses the
+// connection on other goroutines, such as http.Client, use [Block].
 //
-// A Read or Write that has ended with ctx leaves c usable: with another
-// context, a timeout of one request say, it goes on. What a Read had got by
-// then is returned, and no error. A Write that ended may have written part.
-// Deadlines are set through this Conn, or not at all, as it needs those of c
-// itself.
+// The result belongs to the coroutine of ctx. Another coroutine must make a
+// Conn of its own, from c or from the result. At most one coroutine may read,
+// and one write, at the same time. Any goroutine may call Close. A Close that
+// may block, such as that of a TLS connection, is better called in [Block].
+//
+// If ctx ends during a Read or a Write, c stays usable with another context. A
+// Read that has already received bytes returns them without an error. A Write
+// may have written a part. Set deadlines only through the result, because Conn
+// uses the deadlines of c itself.
 func Conn(ctx context.Context, c net.Conn) net.Conn {
 	var set *deadlines
 	if view, ok := c.(*conn); ok {
@@ -33,21 +33,21 @@ func Conn(ctx context.Context, c net.Conn) net.Conn {
 	return &conn{Conn: c, blocker: blockerOf(callerOf(ctx, opConn)), deadlines: set}
 }
 
-// conn is a Conn. Its fields belong to its coroutine. An idle connection is to
-// need little: a Read has few and small frames on the stack, so that a
-// goroutine's first two kilobytes are enough.
+// conn is a Conn. Only its coroutine uses the fields. An idle connection should
+// need little memory: a Read has few and small stack frames, so that it fits
+// into the initial stack of a goroutine, 2 kilobytes.
 type conn struct {
 	net.Conn
 	blocker
-	deadlines *deadlines // that the user has set, or nil
+	deadlines *deadlines // set by the user, or nil
 }
 
 type deadlines struct{ read, write time.Time }
 
-// past is a deadline that ends what goes on.
+// pastDeadline is a deadline that ends a Read or a Write.
 var pastDeadline = time.Unix(1, 0)
 
-// readSide and writeSide are what a cancellation acts on.
+// readSide and writeSide interrupt a Read and a Write.
 type (
 	readSide  conn
 	writeSide conn
@@ -56,7 +56,7 @@ type (
 func (c *readSide) interrupt()  { c.Conn.SetReadDeadline(pastDeadline) }
 func (c *writeSide) interrupt() { c.Conn.SetWriteDeadline(pastDeadline) }
 
-// Read is that of a [net.Conn].
+// Read implements [net.Conn].
 func (c *conn) Read(p []byte) (n int, err error) {
 	if err := c.start(opConnRead, (*readSide)(c)); err != nil {
 		return 0, err
@@ -65,6 +65,8 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	return c.Conn.Read(p)
 }
 
+// endRead reenters the loop after a Read. If ctx has ended, it restores the
+// deadline and replaces the error.
 func (c *conn) endRead(n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
@@ -76,7 +78,7 @@ func (c *conn) endRead(n *int, err *error) {
 	}
 }
 
-// Write is that of a [net.Conn].
+// Write implements [net.Conn].
 func (c *conn) Write(p []byte) (n int, err error) {
 	if err := c.start(opConnWrite, (*writeSide)(c)); err != nil {
 		return 0, err
@@ -85,6 +87,8 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return c.Conn.Write(p)
 }
 
+// endWrite reenters the loop after a Write of all bytes. If ctx has ended, it
+// restores the deadline and replaces the error.
 func (c *conn) endWrite(all int, n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
@@ -96,6 +100,7 @@ func (c *conn) endWrite(all int, n *int, err *error) {
 	}
 }
 
+// userDeadlines returns the deadlines that the user has set.
 func (c *conn) userDeadlines() deadlines {
 	if c.deadlines == nil {
 		return deadlines{}
@@ -103,26 +108,26 @@ func (c *conn) userDeadlines() deadlines {
 	return *c.deadlines
 }
 
-// SetDeadline is that of a [net.Conn].
+// SetDeadline implements [net.Conn].
 func (c *conn) SetDeadline(t time.Time) error {
 	c.deadlines = &deadlines{t, t}
 	return c.Conn.SetDeadline(t)
 }
 
-// SetReadDeadline is that of a [net.Conn].
+// SetReadDeadline implements [net.Conn].
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.deadlines = &deadlines{t, c.userDeadlines().write}
 	return c.Conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline is that of a [net.Conn].
+// SetWriteDeadline implements [net.Conn].
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.deadlines = &deadlines{c.userDeadlines().read, t}
 	return c.Conn.SetWriteDeadline(t)
 }
 
 // Dial connects to an address, like net.Dialer.DialContext, while other
-// coroutines run. It returns a [Conn] of the calling coroutine.
+// coroutines run. It returns a [Conn] for the calling coroutine.
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var c net.Conn
 	err := Block(ctx, func() (err error) {
@@ -138,21 +143,21 @@ func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return Conn(ctx, c), nil
 }
 
-// Serve accepts connections and calls handle for each in a coroutine of its
-// own, with a [Conn] of that coroutine, which is closed when handle returns. It
+// Serve accepts connections and calls handle for each in a new coroutine, with
+// a [Conn] of this coroutine, which is closed when handle returns. Serve
 // continues until ctx ends or the listener fails. Then it closes the listener,
-// cancels the running handlers, waits for them, and returns the cause of ctx or
-// the listener's error. If there are too many open files, it tries again after
-// a pause.
+// cancels the running handlers, and waits for them. It returns the cause of ctx
+// or the error of the listener. If Accept fails because of too many open files,
+// Serve tries again after a pause.
 //
-// A panic in handle ends its connection only, and is logged with package slog.
-// To limit the number of connections, let handle acquire a [Semaphore].
+// A panic in handle ends only its own connection, and is logged with package
+// slog. To limit the number of connections, let handle acquire a [Semaphore].
 func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.Context, c net.Conn)) error {
 	if listener == nil || handle == nil {
-		panic("loop: Serve with a nil listener or function")
+		panic("loop: Serve called with a nil listener or function")
 	}
 	return WithGroup(ctx, func(ctx context.Context, g *Group) error {
-		defer listener.Close() // before those who are handled are waited for
+		defer listener.Close() // before WithGroup waits for the handlers
 		for pause := time.Duration(0); ; {
 			c, err := accept(ctx, listener)
 			if err != nil {
@@ -160,7 +165,7 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 					return err
 				}
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-				logOnGoroutine(slog.Warn, "loop: cannot accept a connection, trying again", "address", listener.Addr(), "in", pause, "error", err)
+				logOnGoroutine(slog.Warn, "loop: cannot accept a connection, trying again after a pause", "address", listener.Addr(), "in", pause, "error", err)
 				if err := Sleep(ctx, pause); err != nil {
 					return err
 				}
@@ -172,6 +177,7 @@ func Serve(ctx context.Context, listener net.Listener, handle func(ctx context.C
 	})
 }
 
+// accept accepts a connection. Other coroutines run in the meantime.
 func accept(ctx context.Context, listener net.Listener) (c net.Conn, err error) {
 	b := blockerOf(callerOf(ctx, opServe))
 	if err := b.start(opServe, listenerCloser{listener}); err != nil {
@@ -188,19 +194,19 @@ func accept(ctx context.Context, listener net.Listener) (c net.Conn, err error) 
 	return listener.Accept()
 }
 
-// closing interrupts an Accept.
+// listenerCloser interrupts an Accept by closing the listener.
 type listenerCloser struct{ net.Listener }
 
 func (c listenerCloser) interrupt() { c.Close() }
 
-// temporary reports whether Accept may succeed later, as with too many open
-// files.
+// temporary reports whether Accept may succeed later, for example after too
+// many open files.
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
 }
 
-// connection is a connection that is handled, by a coroutine of its own.
+// servedConn is the body of the coroutine that handles a connection.
 type servedConn struct {
 	conn
 	handle func(context.Context, net.Conn)
@@ -212,22 +218,23 @@ func (c *servedConn) call(ctx context.Context) error {
 	return nil
 }
 
+// finish closes the connection, and logs a panic of the handler.
 func (c *servedConn) finish(t *Task, err error) {
 	switch c.Conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		c.Close()
-	default: // TLS says goodbye, and the other side may not listen
+	default: // Close may block: TLS sends a message to the peer
 		t.leaveLoop(opServe, nil, nil)
 		c.Close()
 		t.reenterLoop()
 	}
 	if e, ok := err.(*concert.PanicError); ok {
-		logOnGoroutine(slog.Error, "loop: the handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
+		logOnGoroutine(slog.Error, "loop: handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
 	}
 }
 
-// logApart logs on another goroutine, since the handler of slog is the
-// program's, and waits for it for a second at most.
+// logOnGoroutine logs on another goroutine, and waits for it for at most
+// maxMethodTime, because the handler of slog is code of the program.
 func logOnGoroutine(log func(string, ...any), text string, args ...any) {
 	concert.CallApart(maxMethodTime, func() bool { log(text, args...); return true })
 }

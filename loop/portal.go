@@ -5,30 +5,29 @@ import (
 	"errors"
 )
 
-// Portal lets other goroutines enter a loop. It is open until its Close, or
-// until the context of the group that it belongs to ends. Its methods may be
-// called from any goroutine.
+// Portal lets other goroutines enter a loop. It is open until Close is called,
+// or until the context of its group ends. Any goroutine may call its methods.
 //
-// It is a [concert.Lock], so that with
+// A Portal is a [concert.Lock]. With
 //
 //	pool := goroutines.New(64, &goroutines.Options{Lock: portal})
 //
-// the tasks of a pool are coroutines of the loop, up to 64 at a time: Submit,
-// Map and futures reach into the loop as they do into any executor. In Python
-// that is run_coroutine_threadsafe.
+// the tasks of a pool are coroutines of the loop, up to 64 concurrently.
+// Submit, Map and futures work as with any executor. This corresponds to
+// run_coroutine_threadsafe in Python.
 type Portal struct {
 	group *Group
-	task  *Task // parked for as long as the portal is open
+	task  *Task // parked while the portal is open
 
 	closed bool // guarded by Loop.mu
 
-	// Of a loop that Open has made:
-	done chan struct{} // closed when it has ended; else nil
-	err  error         // of Run, once it has
+	// For a portal of Open:
+	done chan struct{} // closed when the loop has ended; else nil
+	err  error         // of Run; written before done closes
 }
 
-// Portal opens a [Portal] into the loop. The group waits until it is closed, as
-// for a child. While a portal is open, the loop reports no deadlock.
+// Portal opens a [Portal] into the loop. The group waits until the portal is
+// closed, as for a child. While a portal is open, the loop reports no deadlock.
 func (g *Group) Portal() *Portal {
 	p := &Portal{group: g}
 	l := g.owner.loop
@@ -39,7 +38,8 @@ func (g *Group) Portal() *Portal {
 	return p
 }
 
-// gate is the coroutine that waits for the portal to be closed, or closes it.
+// portalTask is the body of the coroutine that waits until the portal is
+// closed. If its context ends, it closes the portal.
 type portalTask Portal
 
 func (p *portalTask) call(ctx context.Context) (err error) {
@@ -74,8 +74,8 @@ func (p *Portal) closeLocked() {
 	}
 }
 
-// Open makes a loop whose only coroutines are those that enter by the portal.
-// It ends when the portal is closed, or when ctx ends.
+// Open starts a loop that has no main coroutine: all coroutines enter through
+// the portal. The loop ends when the portal is closed, or when ctx ends.
 //
 //	portal := loop.Open(ctx, nil)
 //	defer portal.Close()
@@ -97,19 +97,19 @@ func Open(ctx context.Context, opts *Options) *Portal {
 }
 
 // Run runs fn as a coroutine of the loop, on the calling goroutine, and returns
-// its error. The context of fn has the values of ctx, and ends with ctx and
-// with the portal's group. After Close, Run returns [ErrClosed]. A panic in fn
+// its error. The context of fn has the values of ctx. It ends when ctx or the
+// group of the portal ends. After Close, Run returns [ErrClosed]. A panic in fn
 // continues in the caller of Run.
 //
-// What the caller does before Run synchronizes before later steps of the loop,
-// and steps before the end of fn synchronize before the return of Run.
+// What the caller does before Run synchronizes before later steps of the loop.
+// Steps before the end of fn synchronize before the return of Run.
 func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (err error) {
 	if ctx == nil || fn == nil {
-		panic("loop: Portal.Run with a nil context or function")
+		panic("loop: Portal.Run called with a nil context or function")
 	}
 	g := p.group
 	l := g.owner.loop
-	if t := runningTask(ctx); t != nil && t.loop == l { // it is in the loop already
+	if t := runningTask(ctx); t != nil && t.loop == l { // already a coroutine of the loop
 		if p.isClosed() {
 			return ErrClosed
 		}
@@ -136,7 +136,7 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	l.acquireLocked(t)
 	err = errNotReturned
 	defer func() { t.finish(err, false) }()
-	if p.isClosed() { // while we waited
+	if p.isClosed() { // during the wait for the scheduler lock
 		err = ErrClosed
 		return err
 	}
@@ -145,20 +145,20 @@ func (p *Portal) Run(ctx context.Context, fn func(ctx context.Context) error) (e
 	if err = (caller{taskCtx: &t.ctx}).ended(); err != nil {
 		return err
 	}
-	err = errNotReturned // what stays, if fn does not return
+	err = errNotReturned // remains if fn panics
 	err = fn(&t.ctx)
 	return err
 }
 
-// errNotReturned is what those see who wait for a coroutine whose panic goes on
-// in the caller of Portal.Run.
-var errNotReturned = errors.New("loop: the function has panicked or called runtime.Goexit")
+// errNotReturned is the error of a coroutine of Portal.Run whose function
+// panicked. The panic itself continues in the caller of Run.
+var errNotReturned = errors.New("loop: function of Portal.Run panicked or called runtime.Goexit")
 
-// Close closes the portal: no goroutine can enter any longer. If the portal
-// belongs to a group, the group waits for those that have entered. A portal of
-// [Open] ends its loop, waits for them, and returns the error of the loop, if
-// there is one. A coroutine of this loop must not call Close, because it would
-// wait for itself. Later calls do the same.
+// Close closes the portal: later calls of Run fail. If the portal belongs to a
+// group, the group waits for the coroutines that have entered. If the portal is
+// of [Open], Close ends the loop, waits for its coroutines, and returns the
+// error of the loop. A coroutine of such a loop must not call Close, because it
+// would wait for itself. Later calls have the same result.
 func (p *Portal) Close() error {
 	l := p.group.owner.loop
 	l.mu.Lock()

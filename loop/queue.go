@@ -7,15 +7,15 @@ import (
 	"concert/internal/option"
 )
 
-// Queue passes items between coroutines, first in, first out; waiters are
-// served in this order, too. Each item is received exactly once, or is still in
-// the queue: a Get that is canceled has removed no item, and a Put that is
-// canceled has added none.
+// Queue passes items between coroutines, first in, first out. Waiters are
+// served in the order in which they came. Each item is received exactly once,
+// or is still in the queue: a Get that was canceled has removed no item, and a
+// Put that was canceled has added none.
 type Queue[T any] struct {
-	capacity int // 0 is no bound
+	capacity int // 0 means no limit
 	items    ring[T]
-	getters  waitQueue // for a *T to be filled, in Task.on; if there are any, items is empty
-	putters  waitQueue // for a *T to be taken, in Task.on; if there are any, items is full
+	getters  waitQueue // Task.waitTarget is a *T for the item; if not empty, items is empty
+	putters  waitQueue // Task.waitTarget is a *T with the item; if not empty, items is full
 	closed   bool
 }
 
@@ -27,10 +27,10 @@ func NewQueue[T any](capacity int) *Queue[T] {
 	return &Queue[T]{capacity: capacity}
 }
 
-// Put adds an item, or hands it to the Get that has waited for longest. If the
-// queue is full, it waits until there is room or ctx ends, and then returns the
-// cause of ctx. If the queue is closed, before or during the wait, it returns
-// [ErrClosed].
+// Put adds an item, or hands it to the Get that has waited longest. If the
+// queue is full, Put waits until there is room. If ctx ends first, Put returns
+// the cause of ctx. If the queue is closed, before or during the wait, Put
+// returns [ErrClosed].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	c, err := beginAwait(ctx, opQueuePut)
 	if err != nil {
@@ -45,13 +45,14 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return q.waitToPut(c, v)
 }
 
-// waitToPut is apart from Put, as what it keeps of v is allocated.
+// waitToPut waits for room. It is not part of Put, because its v escapes to the
+// heap.
 func (q *Queue[T]) waitToPut(c caller, v T) error {
 	return q.putters.wait(c, opQueuePut, &v)
 }
 
-// TryPut is Put without a wait. It reports whether it added the item; it never
-// does in a closed queue.
+// TryPut is Put without a wait. It reports whether it added the item. It adds
+// no item to a closed queue.
 func (q *Queue[T]) TryPut(v T) bool {
 	if q.closed {
 		return false
@@ -67,9 +68,9 @@ func (q *Queue[T]) TryPut(v T) bool {
 	return true
 }
 
-// Get removes the first item and returns it. If the queue is empty, it waits
-// for an item, and returns the cause of ctx if ctx ends first. If the queue is
-// closed and empty, it returns [ErrClosed].
+// Get removes the first item and returns it. If the queue is empty, Get waits
+// for an item. If ctx ends first, Get returns the cause of ctx. If the queue is
+// closed and empty, Get returns [ErrClosed].
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	c, err := beginAwait(ctx, opQueueGet)
 	if err != nil {
@@ -84,6 +85,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	return q.waitToGet(c)
 }
 
+// waitToGet waits for an item.
 func (q *Queue[T]) waitToGet(c caller) (T, error) {
 	v := new(T)
 	err := q.getters.wait(c, opQueueGet, v)
@@ -103,7 +105,8 @@ func (q *Queue[T]) TryGet() (v T, ok bool) {
 }
 
 // All returns a sequence of the items, received by Get, until the queue is
-// closed and empty. If ctx ends, the last pair has its cause.
+// closed and empty. If ctx ends, the error of the last pair is the cause of
+// ctx.
 func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -115,9 +118,9 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// Close closes the queue for new items. Items in the queue can still be
-// received. Other waits, for items or for room, fail with [ErrClosed]. Later
-// calls do nothing.
+// Close closes the queue for new items. The items in the queue can still be
+// received. Coroutines that wait in Put or Get fail with [ErrClosed]. Later
+// calls have no effect.
 func (q *Queue[T]) Close() {
 	q.closed = true
 	q.getters.failAll(ErrClosed)
@@ -127,7 +130,7 @@ func (q *Queue[T]) Close() {
 // Len returns the number of items in the queue.
 func (q *Queue[T]) Len() int { return q.items.n }
 
-// ring is a queue in a slice that is used in turn, and grows.
+// ring is a queue in a circular buffer that grows.
 type ring[T any] struct {
 	slots    []T
 	first, n int

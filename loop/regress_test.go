@@ -118,7 +118,7 @@ func TestTasksOfCoroutines(t *testing.T) {
 			return panics(func() { loop.Now(ctx) }), err
 		}, 0)
 		hold() // without an await
-		if text, err := nested.Result(ctx); !strings.Contains(text, "Now with a context that belongs to no coroutine") || err != nil {
+		if text, err := nested.Result(ctx); !strings.Contains(text, "Now called with a context that belongs to no coroutine") || err != nil {
 			t.Errorf("in a task of another pool: %s, %v", text, err)
 		}
 		_, err := inside.Result(ctx)
@@ -513,7 +513,7 @@ func TestFailuresLetRun(t *testing.T) {
 // is closed for those inside as well.
 func TestOpenMisuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
-		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open in a coroutine") {
+		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open called in coroutine") {
 			t.Errorf("Open in a coroutine: %s", text)
 		}
 		p := g.Portal()

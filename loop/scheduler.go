@@ -7,51 +7,54 @@ import (
 	"concert"
 )
 
-// This file is the heart of the package: who may run.
+// This file decides which coroutine runs.
 //
-// The baton is the right to run as a coroutine. It is one lock, in effect: mu
-// guards what it is made of, and is itself never held for longer than it takes
-// to say who is next.
+// A coroutine runs while it holds the scheduler lock. At most one coroutine
+// holds this lock. Loop.mu is another lock, a plain mutex: it protects the state
+// of the scheduler (lockHeld, ready, the state of each Task), and is held only
+// for short operations that call no code of the program.
 //
-//	         grant                    park: wait for something
+//	         grant                    park: wait for an event
 //	ready ------------> running --------------------------------> parked
 //	  ^                  |   |                                      |
-//	  |   yield          |   | leave: do what blocks                | wake
+//	  |   yield          |   | leaveLoop: make a blocking call      | wake
 //	  +------------------+   +-----------> outside                  |
-//	  |                                      | come back            |
+//	  |                                      | reenterLoop          |
 //	  +--------------------------------------+----------------------+
 //
-// 1. Who has the baton and needs it no more takes the first of the ready line,
-//    under mu (nextLocked), lets go of mu, and wakes that one (resume). So the
-//    baton is handed over, never put down while somebody is ready: nobody can
-//    take it past those who wait.
-// 2. If nobody is ready it is put down: held becomes false. From then on,
-//    whoever makes a coroutine ready, from wherever, takes it up for the first
-//    of them, still under mu (unlock does so). So when held is false the ready
-//    line is empty.
-// 3. A coroutine that is woken has had its state changed under mu by the one
-//    who woke it, once: who finds it not parked any more has come too late, and
-//    knows so. That is what keeps an item that is handed to a coroutine from
-//    being lost when the coroutine is canceled in the same instant: whoever was
-//    first decides.
-// 4. What a coroutine blocks on is interrupted after mu was let go of
-//    (release), as that is foreign code. The coroutine does not go on before
-//    that has returned, or the interrupt could hit what it does next.
+// 1. The holder of the scheduler lock hands it over under mu: handOverLocked
+//    grants it to the first ready coroutine, and unlock releases mu and resumes
+//    the goroutine of that coroutine. While a coroutine is ready, the scheduler
+//    lock is never free. So a coroutine that comes later cannot overtake those
+//    in the run queue.
+// 2. If no coroutine is ready, handOverLocked frees the scheduler lock
+//    (lockHeld is false). After that, any goroutine that makes a coroutine ready
+//    calls unlock, which grants the lock to it, still under mu. So the run queue
+//    is empty whenever lockHeld is false and mu is not held.
+// 3. A wait ends only once: wakeLocked changes the state from parked to ready
+//    under mu, and returns false if the coroutine is not parked. So if a
+//    coroutine receives an item and is canceled at the same time, the first of
+//    both events decides the result of the wait, and no item is lost.
+// 4. A blocking call is interrupted after mu was released (unlockMu), because
+//    the interrupt is code of the program. The coroutine does not continue
+//    before the interrupt has returned. Otherwise the interrupt could act on the
+//    next call of the coroutine.
 
-// What a coroutine is doing; guarded by Loop.mu. The arrows are drawn above;
-// from any state but ready and parked a coroutine gets to ended, once, by
-// returning.
+// state says what a coroutine does. The drawing above shows the changes between
+// the first four states. A coroutine ends, once, by returning while it runs.
+//
+// Guarded by Loop.mu.
 type state uint8
 
 const (
-	ready   state = iota // in the line
-	running              // has the baton
-	parked               // waits for wakeLocked, or has not begun, as one of Group.After
-	outside              // blocks elsewhere, and will come back by itself
-	ended
+	ready   state = iota // in the run queue
+	running              // holds the scheduler lock
+	parked               // waits for wakeLocked; also before the start, if Group.After made it
+	outside              // in a blocking call, after which it calls reenterLoop
+	ended                // its function has returned
 )
 
-// grantLocked gives a coroutine the baton.
+// grantLocked grants the scheduler lock to t, and returns t.
 func (l *Loop) grantLocked(t *Task) *Task {
 	t.state, t.started = running, true
 	l.lockHeld = true
@@ -60,12 +63,12 @@ func (l *Loop) grantLocked(t *Task) *Task {
 	return t
 }
 
-// nextLocked is called by the one who has the baton and gives it up. It returns
-// the coroutine that has it now, to be passed to unlock, or nil.
+// handOverLocked releases the scheduler lock, which the caller holds. It
+// returns the coroutine that holds it next, for unlock to resume, or nil.
 func (l *Loop) handOverLocked() *Task { return l.handOverPolledLocked(false) }
 
-// nextHeededLocked is nextLocked for one who may have looked at strangers just
-// now.
+// handOverPolledLocked is handOverLocked with an argument: polled says that the
+// caller has just polled the foreign contexts.
 func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	for ; ; polled = false {
 		if l.ready.n > 0 {
@@ -90,9 +93,12 @@ func (l *Loop) handOverPolledLocked(polled bool) *Task {
 	return nil
 }
 
-// unlock ends what was done under mu. next is what nextLocked returned, or nil;
-// if the baton lies there, what was done may have made somebody ready, or have
-// left nothing that could.
+// unlock releases mu and resumes next, which is a result of handOverLocked or
+// nil.
+//
+// If the scheduler lock is free, the caller may have made coroutines ready, or
+// may have removed the last event that could make one ready. unlock then grants
+// the lock, advances virtual time, or reports a deadlock.
 func (l *Loop) unlock(next *Task) {
 	for polled := false; ; {
 		if next == nil && !l.lockHeld {
@@ -120,19 +126,20 @@ func (l *Loop) unlock(next *Task) {
 	}
 }
 
-// release lets go of mu, and does what had to wait for that. The strangers that
-// it returns are to be stopped.
+// unlockMu releases mu and starts the interrupts that were requested under it.
+// The caller must stop the listeners that it returns.
 func (l *Loop) unlockMu() []*contextListener {
-	all, listeners := l.interrupts, l.stoppedListeners
+	interrupts, listeners := l.interrupts, l.stoppedListeners
 	l.interrupts, l.stoppedListeners = nil, nil
 	l.mu.Unlock()
-	for _, s := range all {
-		go l.runInterrupt(s) // it may take its time
+	for _, pi := range interrupts {
+		go l.runInterrupt(pi) // on its own goroutine, as it may take long
 	}
 	return listeners
 }
 
-// resume has the goroutine of a coroutine go on that was granted the baton.
+// resume continues the goroutine of a coroutine to which the scheduler lock was
+// granted. If the coroutine has not started, resume starts a goroutine for it.
 func (t *Task) resume() {
 	if t.grant != nil {
 		t.grant <- struct{}{}
@@ -142,8 +149,9 @@ func (t *Task) resume() {
 	go runCoroutines(t)
 }
 
-// wakeLocked makes a parked coroutine ready, with what its wait is to return.
-// It reports false if somebody else has done so already.
+// wakeLocked makes a parked coroutine ready. Its wait returns err. wakeLocked
+// returns false if the coroutine is not parked, because another event has
+// already woken it.
 func (l *Loop) wakeLocked(t *Task, err error) bool {
 	if t.state != parked {
 		return false
@@ -162,7 +170,7 @@ func (l *Loop) wakeLocked(t *Task, err error) bool {
 	return true
 }
 
-// wake is wakeLocked for one who has the baton.
+// wake is wakeLocked for a caller that holds the scheduler lock but not mu.
 func (l *Loop) wake(t *Task, err error) bool {
 	l.mu.Lock()
 	ok := l.wakeLocked(t, err)
@@ -170,11 +178,13 @@ func (l *Loop) wake(t *Task, err error) bool {
 	return ok
 }
 
-// parkLocked gives up the baton and returns when the coroutine was woken, with
-// what wakeLocked was told, or at once if what could end the wait has ended. It
-// lets go of mu.
+// parkLocked releases the scheduler lock and mu, and waits until the coroutine
+// is woken. It returns the error that was given to wakeLocked. If the context
+// of the wait has ended, it returns the cause at once. on is what the coroutine
+// waits for, for reports.
 //
-// Before mu is taken for it, attend is called, if c can have a foreign context.
+// If c has a foreign context, the caller must have called c.listen before it
+// locked mu, and must pass the listener.
 func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 	t := c.task()
 	l := t.loop
@@ -200,7 +210,7 @@ func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 	}
 	t.op, t.waitTarget, t.since = op, on, l.coarseNowLocked()
 	next := l.handOverLocked()
-	if next == t { // it was the next to be woken itself
+	if next == t { // no other coroutine ran before this one was woken
 		next = nil
 		l.unlock(nil)
 	} else {
@@ -216,7 +226,7 @@ func (c caller) parkLocked(op op, on any, listener *contextListener) error {
 	return t.err
 }
 
-// yield lets every coroutine that is ready run once.
+// yield lets each ready coroutine run once.
 func (t *Task) yield() {
 	l := t.loop
 	l.mu.Lock()
@@ -236,29 +246,32 @@ func (t *Task) yield() {
 	<-t.grant
 }
 
-// leave gives up the baton, for as long as it takes until comeBack. If the
-// coroutine's scope in ends meanwhile, stop is called, once, maybe on another
-// goroutine; when comeBack has returned it is not running any more.
-func (t *Task) leaveLoop(op op, in *taskContext, stop interrupter) {
+// leaveLoop releases the scheduler lock for a blocking call, until reenterLoop.
+// If the context ctx of the coroutine ends before that, stop.interrupt is
+// called once, possibly on another goroutine. It has returned when reenterLoop
+// returns.
+func (t *Task) leaveLoop(op op, ctx *taskContext, stop interrupter) {
 	l := t.loop
 	l.mu.Lock()
 	t.state = outside
 	l.outside++
-	if in != nil && in.ended.Load() { // since the caller looked
+	if ctx != nil && ctx.ended.Load() { // after the check of the caller
 		l.interruptLocked(t, stop)
 	} else {
-		t.waitCtx, t.waitTarget = in, stop
+		t.waitCtx, t.waitTarget = ctx, stop
 	}
 	t.op, t.since = op, l.coarseNowLocked()
 	l.unlock(l.handOverLocked())
 }
 
+// reenterLoop acquires the scheduler lock again after leaveLoop, when it is the
+// turn of the coroutine.
 func (t *Task) reenterLoop() {
 	l := t.loop
 	l.mu.Lock()
 	t.waitCtx, t.waitTarget = nil, nil
 	if t.interrupting {
-		t.state = parked // until interrupt is done with it
+		t.state = parked // runInterrupt wakes it
 		l.mu.Unlock()
 		<-t.grant
 		return
@@ -267,8 +280,8 @@ func (t *Task) reenterLoop() {
 	l.acquireLocked(t)
 }
 
-// joinLocked waits for the baton, for a goroutine that comes from elsewhere. It
-// lets go of mu.
+// acquireLocked acquires the scheduler lock for a coroutine whose goroutine was
+// outside of the loop. It releases mu.
 func (l *Loop) acquireLocked(t *Task) {
 	if !l.lockHeld {
 		l.grantLocked(t)
@@ -282,63 +295,68 @@ func (l *Loop) acquireLocked(t *Task) {
 	<-t.grant
 }
 
-// interrupter ends what a coroutine is blocked on.
+// An interrupter ends the blocking call of a coroutine that is outside.
 type interrupter interface{ interrupt() }
 
-// stopped is what remains to be done when mu is let go of: an interrupt, which
-// is foreign code.
+// pendingInterrupt is an interrupt that unlockMu starts when it has released
+// mu.
 type pendingInterrupt struct {
 	task   *Task
 	target interrupter
 }
 
-// stopLocked has a coroutine be interrupted that is outside.
+// interruptLocked requests the interrupt of a coroutine that is outside.
 func (l *Loop) interruptLocked(t *Task, stop interrupter) {
 	t.interrupting = true
 	t.waitCtx, t.waitTarget = nil, nil
 	l.interrupts = append(l.interrupts, pendingInterrupt{t, stop})
 }
 
-func (l *Loop) runInterrupt(s pendingInterrupt) {
-	s.target.interrupt()
+// runInterrupt calls the interrupt, and then lets the coroutine continue.
+func (l *Loop) runInterrupt(pi pendingInterrupt) {
+	pi.target.interrupt()
 	l.mu.Lock()
-	s.task.interrupting = false
-	if l.wakeLocked(s.task, nil) { // it came back meanwhile
+	pi.task.interrupting = false
+	if l.wakeLocked(pi.task, nil) { // it waits in reenterLoop
 		l.outside--
 	}
 	l.unlock(nil)
 }
 
-// host is a goroutine that coroutines run on. One that has ended leaves it to
-// another which has not begun, if that is the next to run: so a thousand short
-// coroutines need one goroutine, and no switch between them.
+// grantChan is the channel on which the goroutine of a coroutine waits for the
+// scheduler lock. It has a buffer for one token. A token means that the
+// coroutine holds the lock.
 //
-// It is a channel with room for one; a token means: you have the baton.
+// If a coroutine ends and the next one to run has not started, it runs on the
+// same goroutine, with the same channel. So a thousand short coroutines need
+// one goroutine, and no switch between goroutines.
 type grantChan chan struct{}
 
 func newGrantChan() grantChan { return make(grantChan, 1) }
 
-// spareHost returns a host for which a goroutine is to be started.
+// takeGrantChan returns a channel for a coroutine whose goroutine is about to
+// start. The caller holds the scheduler lock.
 func (l *Loop) takeGrantChan() grantChan {
 	if n := len(l.spareGrantChans); n > 0 {
-		h := l.spareGrantChans[n-1]
+		ch := l.spareGrantChans[n-1]
 		l.spareGrantChans = l.spareGrantChans[:n-1]
-		return h
+		return ch
 	}
 	return newGrantChan()
 }
 
-// spareHosts is how many hosts are kept whose goroutine has ended.
+// maxSpareGrantChans is how many channels of ended goroutines are kept.
 const maxSpareGrantChans = 64
 
-// freeHost keeps the host for another goroutine. The caller has the baton.
-func (l *Loop) putGrantChan(h grantChan) {
+// putGrantChan keeps the channel of a goroutine that ends, for the next one.
+// The caller holds the scheduler lock.
+func (l *Loop) putGrantChan(ch grantChan) {
 	if len(l.spareGrantChans) < maxSpareGrantChans {
-		l.spareGrantChans = append(l.spareGrantChans, h)
+		l.spareGrantChans = append(l.spareGrantChans, ch)
 	}
 }
 
-// work is the goroutine of a host.
+// runCoroutines is the function of a goroutine that runs coroutines, t first.
 func runCoroutines(t *Task) {
 	pprof.SetGoroutineLabels(t.loop.labels)
 	for t != nil {
@@ -346,9 +364,10 @@ func runCoroutines(t *Task) {
 	}
 }
 
-// run runs the coroutine to its end, and returns the next one if that is to run
-// on this goroutine; else the baton has been handed on. again says whether it
-// can.
+// run runs the coroutine until its function has returned. It returns the next
+// coroutine if that is to run on this goroutine, and otherwise hands over the
+// scheduler lock and returns nil. reuse says whether this goroutine can run
+// another coroutine.
 func (t *Task) run(reuse bool) (next *Task) {
 	returned := false
 	var err error
@@ -362,7 +381,7 @@ func (t *Task) run(reuse bool) (next *Task) {
 				p.Task = t.String()
 				err = p
 			} else {
-				reuse = false // this goroutine ends
+				reuse = false // runtime.Goexit ends this goroutine
 			}
 		}
 		if f, ok := b.(finisher); ok {
@@ -371,7 +390,7 @@ func (t *Task) run(reuse bool) (next *Task) {
 		next = t.finish(err, reuse)
 	}()
 	if t.ctx.ended.Load() {
-		err = t.ctx.cause // it was canceled before it began
+		err = t.ctx.cause // canceled before the start
 	} else {
 		err = b.call(&t.ctx)
 	}
@@ -379,8 +398,8 @@ func (t *Task) run(reuse bool) (next *Task) {
 	return nil
 }
 
-// finish ends the coroutine and gives up the baton. If the next one has not
-// begun and may run on this goroutine, it is returned.
+// finish ends the coroutine and releases the scheduler lock. It returns the
+// next coroutine if that has not started and can run on this goroutine.
 func (t *Task) finish(err error, reuse bool) (next *Task) {
 	l := t.loop
 	t.err = err
@@ -389,7 +408,7 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 	if t.group != nil {
 		t.group.childEnded(t)
 	}
-	h := t.grant
+	ch := t.grant
 	l.mu.Lock()
 	t.state = ended
 	t.grant = nil
@@ -397,27 +416,27 @@ func (t *Task) finish(err error, reuse bool) (next *Task) {
 	l.live--
 	next = l.handOverLocked()
 	if next != nil && next.grant == nil && reuse {
-		next.grant = h
+		next.grant = ch
 		for _, cl := range l.unlockMu() {
 			cl.stop()
 		}
 		return next
 	}
 	if reuse {
-		l.putGrantChan(h)
+		l.putGrantChan(ch)
 	}
 	l.unlock(next)
 	return nil
 }
 
-// line is a queue of coroutines that are ready, linked through Task.next. If
-// they are to be taken at random they are in a slice instead.
+// runQueue is the queue of the ready coroutines, linked by Task.nextReady. If
+// the order is random, they are in a slice instead.
 type runQueue struct {
 	first, last *Task
 	n           int
 
-	random *rand.Rand // or nil
-	tasks  []*Task
+	random *rand.Rand // nil for first in, first out
+	tasks  []*Task    // with random
 }
 
 func (q *runQueue) push(t *Task) {

@@ -8,9 +8,9 @@ import (
 )
 
 // Signals returns a sequence of the given signals that the process receives,
-// until ctx ends. Other coroutines run while it waits. While the range over it
-// runs, these signals go to it, see [signal.Notify]. Up to 16 signals that
-// arrive while the loop's body runs are kept.
+// until ctx ends. Other coroutines run while it waits. During a range over the
+// sequence, the signals are delivered to it, see [signal.Notify]. Up to 16
+// signals that arrive while the body of the range runs are kept.
 //
 //	g.Background(func(ctx context.Context) error {
 //		for range loop.Signals(ctx, syscall.SIGHUP) {
@@ -19,7 +19,7 @@ import (
 //		return nil
 //	})
 //
-// For Ctrl-C to end a loop, give Run a context of [signal.NotifyContext].
+// To end a loop with Ctrl-C, call Run with a context of [signal.NotifyContext].
 func Signals(ctx context.Context, signals ...os.Signal) iter.Seq[os.Signal] {
 	return func(yield func(os.Signal) bool) {
 		got := make(chan os.Signal, 16)

@@ -12,35 +12,38 @@ import (
 	"concert"
 )
 
+// defaultStall is the default of Options.Stall.
 const defaultStall = 100 * time.Millisecond
 
-// StallReport describes a coroutine that holds the loop, so that no other
-// coroutine runs.
+// StallReport describes a coroutine that holds the loop for too long, so that
+// no other coroutine runs.
 type StallReport struct {
 	Loop      string        // the name of the loop
 	Coroutine string        // the name of the coroutine
 	Spawned   string        // where it was started, as file:line
-	For       time.Duration // how long it has held the loop so far, at least
-	Stack     string        // where it is, the innermost call first; empty if the coroutine has continued in the meantime
+	For       time.Duration // how long it has held the loop so far
+	Stack     string        // its stack, the innermost call first; empty if the coroutine has awaited in the meantime
 }
 
 // String describes the stall, and says what to do.
 func (r *StallReport) String() string {
-	return fmt.Sprintf("loop: %s has held the loop %q for %v, and no other coroutine runs: run long computations by Offload, and blocking calls by Block; it was started at %s and is at\n%s",
+	return fmt.Sprintf("loop: coroutine %s has held loop %q for %v, so no other coroutine runs: use Offload for long computations and Block for blocking calls; it was started at %s and is now at\n%s",
 		r.Coroutine, r.Loop, r.For.Round(time.Millisecond), r.Spawned, r.Stack)
 }
 
-// watch looks now and then whether the loop goes on. It is armed when the baton
-// is taken up, and disarmed when it finds it put down, so an idle loop costs
-// nothing. The clock is read by it alone, rather than at each step. Guarded by
-// Loop.mu.
+// stallWatch checks regularly whether the coroutine that runs has changed. Only
+// it reads the clock, and not each step. It is armed when the scheduler lock is
+// acquired. When it finds the lock free, it stops until the next acquisition.
+// So an idle loop costs nothing.
+//
+// Guarded by Loop.mu.
 type stallWatch struct {
 	timer    *time.Timer
 	armed    bool
-	now      time.Duration // when it last looked, or was armed
-	steps    uint64        // what it saw then
-	since    time.Duration // when it first saw that number
-	reported bool          // that step is
+	now      time.Duration // the time of the last check, or of the arming
+	steps    uint64        // Loop.steps at that time
+	since    time.Duration // when steps had this value for the first time
+	reported bool          // the current step was reported
 }
 
 func (w *stallWatch) stop() {
@@ -49,9 +52,10 @@ func (w *stallWatch) stop() {
 	}
 }
 
-// looksPerStall is how often it looks in the time that is a stall.
+// checksPerStall is how often the loop is checked during Options.Stall.
 const checksPerStall = 4
 
+// checkPeriod is the time between two checks.
 func (l *Loop) checkPeriod() time.Duration {
 	if l.opts.Stall < 0 {
 		return defaultStall / checksPerStall
@@ -59,7 +63,7 @@ func (l *Loop) checkPeriod() time.Duration {
 	return max(l.opts.Stall/checksPerStall, time.Millisecond)
 }
 
-// watchLocked arms the watch.
+// watchLocked arms the stallWatch.
 func (l *Loop) watchLocked() {
 	w := &l.watch
 	if w.armed || l.closed {
@@ -75,7 +79,8 @@ func (l *Loop) watchLocked() {
 	}
 }
 
-// look is the watch's function, on a goroutine of its own.
+// checkStall is called by the timer of the stallWatch, on a goroutine of its
+// own.
 func (l *Loop) checkStall() {
 	l.mu.Lock()
 	w := &l.watch
@@ -89,7 +94,7 @@ func (l *Loop) checkStall() {
 	if w.steps != l.steps {
 		w.steps, w.since, w.reported = l.steps, w.now, false
 	} else if late := w.now - before - 2*l.checkPeriod(); late > 0 {
-		w.since += late // the whole process was kept from running
+		w.since += late // the process did not run during this time
 	}
 	w.timer.Reset(l.checkPeriod())
 	held := w.now - w.since
@@ -111,30 +116,30 @@ func (l *Loop) checkStall() {
 	closed := l.closed
 	l.mu.Unlock()
 	if closed {
-		return // nobody wants to know any more
+		return // Run has returned
 	}
 	if failure := l.report(r); failure != nil && l.opts.OnStall != nil {
 		concert.CallApart(0, func() bool { slog.Error("loop: Options.OnStall failed", "loop", r.Loop, "error", failure); return true })
 	}
 }
 
-// report passes a report on, and returns how OnStall, or the handler of slog,
-// failed.
+// report passes a report to OnStall, or logs it. It returns the failure if
+// OnStall or the handler of slog panicked.
 func (l *Loop) report(r *StallReport) (failure error) {
 	_, failure = concert.CallApart(0, func() bool {
 		if l.opts.OnStall != nil {
 			l.opts.OnStall(r)
 			return true
 		}
-		slog.Warn("loop: a coroutine holds the loop: run long computations by Offload, and blocking calls by Block",
+		slog.Warn("loop: a coroutine holds the loop: use Offload for long computations and Block for blocking calls",
 			"loop", r.Loop, "coroutine", r.Coroutine, "spawned", r.Spawned, "for", r.For, "stack", r.Stack)
 		return true
 	})
 	return failure
 }
 
-// coarseLocked is the time of the loop, for what may be wrong by as much as a
-// look of the watch.
+// coarseNowLocked returns the time of the loop. With real time, that is the
+// time of the last check of the stallWatch, because reading the clock is slow.
 func (l *Loop) coarseNowLocked() time.Duration {
 	if l.opts.Virtual {
 		return l.virtual
@@ -142,10 +147,12 @@ func (l *Loop) coarseNowLocked() time.Duration {
 	return l.watch.now
 }
 
-// culprit returns the stack of the goroutine that has the baton: of those of
-// the loop, the one that runs a coroutine and is neither parked nor outside. A
-// goroutine profile stops the world for much less time than a dump of all
-// stacks. A visitor has come in by a portal, on a goroutine with other labels.
+// holderStack returns the stack of the goroutine that holds the scheduler lock.
+// It is the one goroutine of the loop that runs a coroutine and is neither
+// parked nor outside. It is taken from a goroutine profile, which stops all
+// goroutines for a much shorter time than a dump of all stacks. external says
+// that the holder entered through a portal: its goroutine lacks the labels of
+// the loop.
 func (l *Loop) holderStack(external bool) string {
 	var profile bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&profile, 1) != nil {
@@ -153,7 +160,8 @@ func (l *Loop) holderStack(external bool) string {
 	}
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
 	portalRun := functionName((*Portal).Run) + "+"
-	// If its goroutine has got other labels meanwhile, it is one without.
+	// The program may have replaced the labels of the goroutine. So look among
+	// those without labels of a loop, if no other is found.
 	for _, mine := range []func(record string) bool{
 		func(record string) bool { return strings.Contains(record, label) },
 		func(record string) bool { return !strings.Contains(record, `"loop.number"`) },
@@ -165,7 +173,7 @@ func (l *Loop) holderStack(external bool) string {
 			}
 			stack := coroutineStack(record)
 			if stack != "" && found != "" {
-				return "" // one of them is of another loop
+				return "" // ambiguous: one of them belongs to another loop
 			}
 			found += stack
 		}
@@ -176,8 +184,9 @@ func (l *Loop) holderStack(external bool) string {
 	return ""
 }
 
-// holding returns the stack of a coroutine, from the record of a profile, or ""
-// if that is of something else, or of one that does not have the baton.
+// coroutineStack returns the stack of a coroutine, from a record of a profile.
+// It returns "" if the record is not of a coroutine, or of one that does not
+// hold the scheduler lock.
 func coroutineStack(record string) string {
 	starts, waiting := startFunctions(), waitFunctions()
 	var frames []stackFrame // the innermost first
@@ -185,7 +194,7 @@ func coroutineStack(record string) string {
 	for line := range strings.Lines(record) {
 		f, ok := parseFrame(line)
 		switch {
-		case !ok || begun: // what is further out is no business of the coroutine's
+		case !ok || begun: // skip the callers of the coroutine
 		case slices.Contains(starts, f.function):
 			begun = true
 		default:
@@ -197,7 +206,7 @@ func coroutineStack(record string) string {
 		return ""
 	}
 	for n := len(frames); n > 0 && inPackage(frames[n-1].function); n-- {
-		frames = frames[:n-1] // how it was called
+		frames = frames[:n-1] // frames of this package that called the function
 	}
 	var stack strings.Builder
 	for _, f := range frames {
@@ -206,8 +215,8 @@ func coroutineStack(record string) string {
 	return stack.String()
 }
 
-// deepest is how many frames of a stack a profile has, at least, of one that it
-// cuts off.
+// maxProfileFrames is the least number of frames in a stack that the profile
+// has truncated.
 const maxProfileFrames = 100
 
 // startFunctions returns the names of the functions that call the function of a
@@ -216,17 +225,20 @@ func startFunctions() []string {
 	return functionNames((*Task).run, (*Loop).runOnCaller, (*Portal).Run)
 }
 
-// waitFunctions returns the names of the functions in which a coroutine is that
-// does not hold the scheduler lock.
+// waitFunctions returns the names of the functions that a coroutine calls to
+// wait without the scheduler lock.
 func waitFunctions() []string {
 	return functionNames(caller.parkLocked, (*Task).yield, (*Task).finish, (*Loop).acquireLocked,
 		(*Task).reenterLoop, Block, (*releaser).Release, accept,
 		(*conn).Read, (*conn).Write, (*servedConn).finish)
 }
 
+// stackFrame is one line of a stack.
 type stackFrame struct{ function, position string }
 
-// frame reads a line of a profile: "# 0x4a1b2c main.spin+0x1c /src/main.go:12".
+// parseFrame parses a line of a goroutine profile:
+//
+//	# 0x4a1b2c main.spin+0x1c /src/main.go:12
 func parseFrame(line string) (stackFrame, bool) {
 	fields := strings.FieldsFunc(strings.TrimSpace(line), func(r rune) bool { return r == '\t' })
 	if len(fields) < 4 || fields[0] != "#" || !strings.HasPrefix(fields[1], "0x") {

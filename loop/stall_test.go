@@ -60,7 +60,7 @@ func TestStall(t *testing.T) {
 		if lines := strings.Split(r.Stack, "\n"); len(lines) < 2 || !strings.Contains(r.Stack, "loop_test.hold ") || !strings.Contains(r.Stack, "stall_test.go:") || strings.Contains(r.Stack, "Block") {
 			t.Errorf("stack:\n%s", r.Stack)
 		}
-		if text := r.String(); !strings.Contains(text, `culprit has held the loop "mine" for 1`) || !strings.Contains(text, "Offload") {
+		if text := r.String(); !strings.Contains(text, `coroutine culprit has held loop "mine" for 1`) || !strings.Contains(text, "Offload") {
 			t.Errorf("as text: %s", text)
 		}
 	})

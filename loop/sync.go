@@ -9,29 +9,28 @@ import (
 	"concert/internal/option"
 )
 
-// Event is a flag for which coroutines wait. It is not set in the zero value.
-// Like all data that coroutines share, it needs no lock, and belongs to one
-// loop.
+// Event is a flag that coroutines can wait for. The zero value is not set. An
+// Event belongs to one loop and needs no lock.
 type Event struct {
 	set     bool
 	waiters waitQueue
 }
 
-// Set sets the event and wakes all waiters. Later calls do nothing.
+// Set sets the flag and wakes all waiters. Later calls have no effect.
 func (e *Event) Set() {
 	e.set = true
 	e.waiters.wakeAll()
 }
 
-// Clear resets the event: later waits wait for the next Set.
+// Clear resets the flag: later waits wait for the next Set.
 func (e *Event) Clear() { e.set = false }
 
-// IsSet reports whether the event is set.
+// IsSet reports whether the flag is set.
 func (e *Event) IsSet() bool { return e.set }
 
-// Wait waits until the event is set, or until ctx ends, and then returns the
-// cause of ctx. If the event is set already, Wait does not let other coroutines
-// run.
+// Wait waits until the flag is set. If ctx ends first, Wait returns the cause
+// of ctx. If the flag is already set, Wait returns without a switch to other
+// coroutines.
 func (e *Event) Wait(ctx context.Context) error {
 	c, err := beginAwait(ctx, opEventWait)
 	if err != nil || e.set {
@@ -40,27 +39,27 @@ func (e *Event) Wait(ctx context.Context) error {
 	return e.waiters.wait(c, opEventWait, e)
 }
 
-// Mutex is a lock among coroutines, for code that awaits and must not be
-// interleaved. Code without an await needs no Mutex, because no other coroutine
-// runs between two awaits. The zero value is unlocked. Waiters acquire it in
+// Mutex is a lock among coroutines, for a critical section that awaits. A
+// section without an await needs no Mutex, because no other coroutine runs
+// between two awaits. The zero value is unlocked. Waiters acquire the lock in
 // the order in which they came.
 type Mutex struct {
-	holder  atomic.Pointer[Task] // written by the one who has the baton
+	holder  atomic.Pointer[Task] // written by the holder of the scheduler lock
 	waiters waitQueue
 }
 
-// Lock acquires the lock. It waits until it can, or until ctx ends, and then
-// returns the cause of ctx. If the coroutine holds the lock already, the error
-// wraps [concert.ErrDeadlock].
+// Lock acquires the lock. If another coroutine holds it, Lock waits. If ctx
+// ends first, Lock returns the cause of ctx. If the calling coroutine already
+// holds the lock, the error wraps [concert.ErrDeadlock].
 func (m *Mutex) Lock(ctx context.Context) error {
 	c, err := beginAwait(ctx, opMutexLock)
 	if err != nil || m.TryLock(ctx) {
 		return err
 	}
 	if m.holder.Load() == c.task() {
-		return c.yieldAndFail(fmt.Errorf("loop: Mutex.Lock by %s, which holds it: %w", c.task(), concert.ErrDeadlock))
+		return c.yieldAndFail(fmt.Errorf("loop: Mutex.Lock: coroutine %s already holds the lock: %w", c.task(), concert.ErrDeadlock))
 	}
-	return m.waiters.wait(c, opMutexLock, m) // Unlock has made us the holder
+	return m.waiters.wait(c, opMutexLock, m) // Unlock stores the new holder
 }
 
 // TryLock acquires the lock if it is free, and reports whether it did. It does
@@ -74,11 +73,11 @@ func (m *Mutex) TryLock(ctx context.Context) bool {
 	return true
 }
 
-// Unlock releases the lock, and hands it to the coroutine that has waited for
-// longest. Any coroutine may call it. It panics if the lock is free.
+// Unlock releases the lock, and hands it to the coroutine that has waited
+// longest. Any coroutine may call it. Unlock panics if the lock is free.
 func (m *Mutex) Unlock() {
 	if m.holder.Load() == nil {
-		panic("loop: Unlock of a Mutex that is not locked")
+		panic("loop: Mutex.Unlock called on a mutex that is not locked")
 	}
 	m.holder.Store(m.waiters.wakeOne())
 }
@@ -97,18 +96,18 @@ func NewSemaphore(n int) *Semaphore {
 	return &Semaphore{free: n}
 }
 
-// Acquire waits until the semaphore has room, or until ctx ends, and then
-// returns the cause of ctx.
+// Acquire acquires the semaphore. If n coroutines hold it, Acquire waits. If
+// ctx ends first, Acquire returns the cause of ctx.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	c, err := beginAwait(ctx, opSemaphoreAcquire)
 	if err != nil || s.TryAcquire() {
 		return err
 	}
-	return s.waiters.wait(c, opSemaphoreAcquire, s) // Release has given us its place
+	return s.waiters.wait(c, opSemaphoreAcquire, s) // Release hands over its permit
 }
 
-// TryAcquire acquires the semaphore if it has room and no waiters, and reports
-// whether it did.
+// TryAcquire acquires the semaphore if fewer than n coroutines hold it, and
+// reports whether it did. It does not wait.
 func (s *Semaphore) TryAcquire() bool {
 	if s.free == 0 {
 		return false
@@ -118,30 +117,30 @@ func (s *Semaphore) TryAcquire() bool {
 }
 
 // Release releases the semaphore, and hands it to the coroutine that has waited
-// for longest, if there is one. More calls of Release than of Acquire raise the
-// limit.
+// longest, if there is one. A Release without an Acquire raises the limit by
+// one.
 func (s *Semaphore) Release() {
 	if s.waiters.wakeOne() == nil {
 		s.free++
 	}
 }
 
-// Cond lets coroutines wait until shared state has changed. The state needs no
-// lock, as long as coroutines do not await between reading and changing it. If
-// they do, use L. The zero value is ready to use.
+// Cond lets coroutines wait until shared state has changed. If coroutines do
+// not await between reading and changing the state, it needs no lock. Otherwise
+// use L. The zero value is ready to use.
 type Cond struct {
-	// L, if set, is let go of by Wait, which has it again when it returns.
+	// L, if set, is released by Wait during the wait.
 	L *Mutex
 
 	waiters waitQueue
 }
 
-// Wait waits for a Notify or a Broadcast, or until ctx ends, and then returns
-// the cause of ctx. If L is set, the caller must hold it: Wait releases it, and
+// Wait waits for a Notify or a Broadcast. If ctx ends first, Wait returns the
+// cause of ctx. If L is set, the caller must hold it: Wait releases it, and
 // holds it again when it returns, also after an error.
 func (c *Cond) Wait(ctx context.Context) error {
 	caller := callerOf(ctx, opCondWait)
-	if caller.ended() != nil { // no switch otherwise, or a notification could come before we wait
+	if caller.ended() != nil { // no switch before the wait, or a notification could be missed
 		return caller.checkAwait()
 	}
 	if c.L == nil {
@@ -159,13 +158,13 @@ func (c *Cond) Wait(ctx context.Context) error {
 		if stuck == nil {
 			return err
 		}
-		err = stuck // the loop is; who holds the lock has been told so, too
+		err = stuck // the loop is in a deadlock, and so the holder of L has failed, too
 	}
 	return err
 }
 
-// WaitFor waits until holds returns true. It calls holds first, and after each
-// Notify and Broadcast that wakes it.
+// WaitFor waits until holds returns true. It calls holds first, and again after
+// each Notify and Broadcast that wakes it.
 func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	for !holds() {
 		if err := c.Wait(ctx); err != nil {
@@ -175,8 +174,8 @@ func (c *Cond) WaitFor(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// Notify wakes up to n waiters, those that have waited longest first, and
-// returns how many it woke.
+// Notify wakes up to n waiters, those that have waited longest first. It
+// returns how many it has woken.
 func (c *Cond) Notify(n int) int {
 	for i := range n {
 		if c.waiters.wakeOne() == nil {

@@ -9,71 +9,75 @@ import (
 	"concert"
 )
 
-// A Task is a coroutine: a function that runs in a loop, in turn with others.
-// [Group.Go], [Group.Background] and [Group.After] make it.
+// A Task is a coroutine: a function that runs in a loop, in turn with other
+// coroutines. [Group.Go], [Group.Background] and [Group.After] start a
+// coroutine.
 //
-// There may be a million, so it is packed: what is told rarely is behind a
-// pointer.
+// A program may have a million tasks, so the struct is small: fields that few
+// tasks need are behind a pointer.
 type Task struct {
 	loop   *Loop
-	group  *Group      // whose it is; nil for that of Run
-	body   body        // nil once it has begun
-	grant  grantChan   // its goroutine, from when it begins until it has ended
-	origin *origin     // for its name; others may have the same
-	ctx    taskContext // the context of its function
+	group  *Group      // nil for the main coroutine
+	body   body        // nil once the coroutine has started
+	grant  grantChan   // nil before the start and after the end
+	origin *origin     // describes the function; shared by coroutines with the same function
+	ctx    taskContext // is given to the function
 
-	// What its context's values are from, with what lets go of the loop; nil
-	// until it is needed, and then made from the group's. See carrier.
+	// values supplies the values of ctx, including the releaser for waits
+	// of package concert. It is nil until a value is looked up, and then
+	// derived from the context of the group. See outerContext.
 	values atomic.Pointer[context.Context]
 
 	// Guarded by loop.mu:
-	nextReady     *Task         // in the ready line
-	timer         timer         // of Sleep and After
-	waitCtx       *taskContext  // while parked or outside: whose end wakes or stops it
-	waitTarget    any           // while parked: what for; while outside: the interrupter that stops it; or nil
-	since         time.Duration // when its wait began, roughly
-	name          *string       // that SetName gave, or nil
-	op            op            // what it is parked in
+	nextReady     *Task         // in the run queue
+	timer         timer         // set by Sleep and Group.After
+	waitCtx       *taskContext  // while parked or outside: its end ends the wait; or nil
+	waitTarget    any           // while parked: what the coroutine waits for; while outside: an interrupter; or nil
+	since         time.Duration // when the wait began, to the precision of coarseNowLocked
+	name          *string       // set by SetName, or nil
+	op            op            // the function in which the coroutine waits
 	state         state
-	started       bool // it has run, or is about to
-	interrupting  bool // stop is being called
-	awaitsForeign bool // its wait may be ended by a context of package context
-	external      bool // it is on a goroutine that has come in by a portal
+	started       bool // the coroutine was granted the scheduler lock
+	interrupting  bool // runInterrupt has not returned
+	awaitsForeign bool // the end of a foreign context ends the wait
+	external      bool // runs on the goroutine of a caller of Portal.Run
 
-	// What the last wait is to return, guarded by loop.mu. Once done, the error
-	// of its function.
+	// err is the result of the last wait, guarded by loop.mu. When done is
+	// set, it is the error of the function, and does not change.
 	err  error
 	done atomic.Bool
 
-	// Belong to the one who has the baton:
-	background             bool       // does not keep its group from ending
-	isolated               bool       // its error is nobody's but those who wait for it
-	inQueue                *waitQueue // it waits in
-	prevWaiter, nextWaiter *Task      // in that
-	joiners                waitQueue  // who wait for its end
+	// Used only by the holder of the scheduler lock:
+	background             bool       // its group does not wait for it
+	isolated               bool       // its error does not fail its group
+	inQueue                *waitQueue // in which the coroutine waits, or nil
+	prevWaiter, nextWaiter *Task      // in that queue
+	joiners                waitQueue  // coroutines that wait for the end of this one
 }
 
-// body is what a coroutine runs.
+// body is the function of a coroutine.
 type body interface {
 	call(ctx context.Context) error
 }
 
-// finisher is a body that has something to do at its end, also if it was never
-// called.
+// A finisher is a body whose finish method is called at the end of the
+// coroutine, even if call was not.
 type finisher interface{ finish(t *Task, err error) }
 
+// funcBody is a plain function as a body.
 type funcBody func(ctx context.Context) error
 
 func (fn funcBody) call(ctx context.Context) error { return fn(ctx) }
 
-// begin ties the parts of a new coroutine together.
+// init links the parts of a new coroutine.
 func (t *Task) init() {
 	t.ctx.task = t
 	t.timer.taskCtx = &t.ctx
 	t.ctx.values = (*outerContext)(t)
 }
 
-// newTask returns a coroutine for a goroutine that comes from outside.
+// newTask returns a coroutine for the goroutine of a caller of Run or
+// Portal.Run.
 func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 	t := &Task{loop: l, origin: &origin{function: codePointer(fn)}}
 	t.init()
@@ -83,14 +87,14 @@ func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 }
 
 // Wait waits until the coroutine has ended, and returns the error of its
-// function. If ctx ends first, it returns the cause of ctx, and the coroutine
-// continues. If the coroutine has ended already, Wait returns its error even if
+// function. If ctx ends first, Wait returns the cause of ctx, and the coroutine
+// continues. If the coroutine has already ended, Wait returns its error even if
 // ctx has ended.
 //
-// A panic in the function is a [*concert.PanicError] with the name of the
-// coroutine in Task, and a runtime.Goexit is
-// [concert.ErrGoexit]. If the coroutine was canceled before it began, the error
-// is the cause of that.
+// If the function panics, the error is a [*concert.PanicError] with the name of
+// the coroutine in Task. If it calls runtime.Goexit, the error is
+// [concert.ErrGoexit]. If the coroutine was canceled before it started, the
+// error is the cause of the cancellation.
 func (t *Task) Wait(ctx context.Context) error {
 	if err := t.wait(ctx, opTaskWait); err != nil {
 		return err
@@ -108,7 +112,7 @@ func (t *Task) wait(ctx context.Context, op op) error {
 		return err
 	}
 	if c.task() == t {
-		return c.yieldAndFail(fmt.Errorf("loop: %s of coroutine %s by itself: %w", op, t, concert.ErrDeadlock))
+		return c.yieldAndFail(fmt.Errorf("loop: %s: coroutine %s waits for itself: %w", op, t, concert.ErrDeadlock))
 	}
 	return t.joiners.wait(c, op, t)
 }
@@ -116,13 +120,14 @@ func (t *Task) wait(ctx context.Context, op op) error {
 // Done reports whether the coroutine has ended. Any goroutine may call it.
 func (t *Task) Done() bool { return t.done.Load() }
 
-// Cancel ends the coroutine's context: all its awaits fail from now on. A
-// coroutine that has not begun never begins. The group continues, unless the
+// Cancel ends the context of the coroutine: all its awaits fail from now on. A
+// coroutine that has not started never runs. The group continues, unless the
 // function returns another error. Any goroutine may call Cancel.
 func (t *Task) Cancel() { t.ctx.end(errCanceled) }
 
 // SetName sets the name of the coroutine in reports and in [Loop.Tree]. The
-// default is the name of its function. Any goroutine may call it.
+// default is the name of its function. SetName returns t. Any goroutine may
+// call it.
 func (t *Task) SetName(format string, args ...any) *Task {
 	name := fmt.Sprintf(format, args...)
 	t.loop.mu.Lock()
@@ -131,10 +136,11 @@ func (t *Task) SetName(format string, args ...any) *Task {
 	return t
 }
 
-// Current returns the running coroutine, to which ctx must belong.
+// Current returns the running coroutine. ctx must be a context of this
+// coroutine.
 func Current(ctx context.Context) *Task { return callerOf(ctx, opCurrent).task() }
 
-// String returns the coroutine's name.
+// String returns the name of the coroutine.
 func (t *Task) String() string {
 	t.loop.mu.Lock()
 	defer t.loop.mu.Unlock()
@@ -149,24 +155,24 @@ func (t *Task) nameLocked() string {
 	return name
 }
 
-// place is where it was started.
+// spawnedAt returns where the coroutine was started, as file:line.
 func (t *Task) spawnedAt() string {
 	_, place := t.origin.describe()
 	return place
 }
 
-// A Future is a coroutine with a result. It is made by [Spawn].
+// A Future is a coroutine with a result. [Spawn] starts it.
 type Future[T any] struct {
 	*Task
 	fn    func(context.Context) (T, error)
 	value T
 }
 
-// Spawn starts a coroutine with a result in the group. As with [Group.Go], an
-// error of its function cancels the group.
+// Spawn starts a coroutine with a result in the group. An error of its function
+// cancels the group, as with [Group.Go].
 func Spawn[T any](g *Group, fn func(ctx context.Context) (T, error)) *Future[T] {
 	if fn == nil {
-		panic("loop: Spawn with a nil function")
+		panic("loop: Spawn called with a nil function")
 	}
 	f := &Future[T]{fn: fn}
 	f.Task = g.spawn(f, codePointer(fn), 4)
@@ -181,8 +187,8 @@ func (f *Future[T]) call(ctx context.Context) (err error) {
 }
 
 // Result waits until the coroutine has ended, and returns the result of its
-// function. If ctx ends first, it returns the cause of ctx, and the coroutine
-// continues.
+// function. If ctx ends first, Result returns the cause of ctx, and the
+// coroutine continues.
 func (f *Future[T]) Result(ctx context.Context) (T, error) {
 	if err := f.wait(ctx, opFutureResult); err != nil {
 		var zero T
@@ -191,12 +197,12 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 	return f.value, f.err
 }
 
-// carrier is what a coroutine's own context stands on: the values of the
-// context that it was given, and what has waits of package concert let go of
-// the loop, which is made when a key is looked up that is not this package's.
+// outerContext supplies the values and the deadline of the own context of a
+// coroutine. It makes the context with the releaser when a key of another
+// package is looked up.
 type outerContext Task
 
-// outer is the context that the coroutine was given.
+// given returns the context that the coroutine was given.
 func (c *outerContext) given() context.Context {
 	if values := c.values.Load(); values != nil {
 		return *values
@@ -204,16 +210,16 @@ func (c *outerContext) given() context.Context {
 	return &c.group.ctx
 }
 
-// Deadline is that of a [context.Context].
+// Deadline implements [context.Context].
 func (c *outerContext) Deadline() (time.Time, bool) { return c.given().Deadline() }
 
-// Done is that of a [context.Context].
+// Done implements [context.Context].
 func (c *outerContext) Done() <-chan struct{} { return c.given().Done() }
 
-// Err is that of a [context.Context].
+// Err implements [context.Context].
 func (c *outerContext) Err() error { return c.given().Err() }
 
-// Value is that of a [context.Context].
+// Value implements [context.Context].
 func (c *outerContext) Value(key any) any {
 	values := c.values.Load()
 	if values == nil {

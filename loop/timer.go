@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// timer is a coroutine that is to be woken, or a scope that is to end, at some
-// time.
+// timer is the time at which a coroutine is woken or a taskContext ends.
 type timer struct {
 	at      time.Duration // since Loop.epoch
-	seq     uint64        // of two with the same time the one that was set first is first
-	taskCtx *taskContext  // that is to end, or that of the coroutine
-	index   int32         // in the heap, from 1; 0 if it is not set
+	seq     uint64        // orders timers with the same time
+	taskCtx *taskContext  // the context that ends, if it has a deadline, or else the context of the coroutine
+	index   int32         // in the heap, from 1; 0 if the timer is not set
 }
 
 // set reports whether the timer is in the heap.
 func (t *timer) set() bool { return t.index != 0 }
 
-// timers is a heap, the soonest first; guarded by Loop.mu.
+// timers is a heap of timers, the earliest first, guarded by Loop.mu.
 type timers struct {
 	heap []*timer
 	seq  uint64
@@ -33,29 +32,29 @@ func (ts *timers) add(t *timer, at time.Duration) {
 
 func (ts *timers) remove(t *timer) { heap.Remove(ts, int(t.index)-1) }
 
-// Len is for package heap.
+// Len implements [heap.Interface].
 func (ts *timers) Len() int { return len(ts.heap) }
 
-// Less is for package heap.
+// Less implements [heap.Interface].
 func (ts *timers) Less(i, j int) bool {
 	a, b := ts.heap[i], ts.heap[j]
 	return a.at < b.at || a.at == b.at && a.seq < b.seq
 }
 
-// Swap is for package heap.
+// Swap implements [heap.Interface].
 func (ts *timers) Swap(i, j int) {
 	ts.heap[i], ts.heap[j] = ts.heap[j], ts.heap[i]
 	ts.heap[i].index, ts.heap[j].index = int32(i+1), int32(j+1)
 }
 
-// Push is for package heap.
+// Push implements [heap.Interface].
 func (ts *timers) Push(x any) {
 	t := x.(*timer)
 	ts.heap = append(ts.heap, t)
 	t.index = int32(len(ts.heap))
 }
 
-// Pop is for package heap.
+// Pop implements [heap.Interface].
 func (ts *timers) Pop() any {
 	last := len(ts.heap) - 1
 	t := ts.heap[last]
@@ -65,7 +64,7 @@ func (ts *timers) Pop() any {
 	return t
 }
 
-// elapsed is the time of the loop, since its epoch.
+// elapsed returns the time of the loop since its epoch.
 func (l *Loop) elapsed() time.Duration {
 	if l.opts.Virtual {
 		return l.virtual
@@ -73,7 +72,7 @@ func (l *Loop) elapsed() time.Duration {
 	return time.Since(l.epoch)
 }
 
-// fireLocked does what is due at a time.
+// fireLocked fires the timers that are due.
 func (l *Loop) fireLocked(now time.Duration) {
 	for len(l.timers.heap) > 0 && l.timers.heap[0].at <= now {
 		t := l.timers.heap[0]
@@ -86,21 +85,21 @@ func (l *Loop) fireLocked(now time.Duration) {
 	}
 }
 
-// jumpsLocked reports, when nobody is ready, whether the virtual time can go
-// on.
+// canJumpLocked reports, when no coroutine is ready, whether virtual time can
+// advance.
 func (l *Loop) canJumpLocked() bool {
 	return l.opts.Virtual && l.outside == 0 && len(l.timers.heap) > 0
 }
 
-// jumpLocked has the virtual time go on to the next timer.
+// jumpLocked advances virtual time to the next timer.
 func (l *Loop) jumpLocked() {
 	l.virtual = max(l.virtual, l.timers.heap[0].at)
 	l.fireLocked(l.virtual)
 }
 
-// alarmLocked sets the one timer of the runtime to the soonest of ours. It is
-// called when a timer has been added. One that was removed leaves the alarm as
-// it is: it finds nothing due, then.
+// alarmLocked sets the alarm, the one timer of the Go runtime, to the earliest
+// timer of the loop. It is called when a timer has been added. When a timer is
+// removed, the alarm stays as it is, and may find no timer due.
 func (l *Loop) alarmLocked() {
 	if l.opts.Virtual || len(l.timers.heap) == 0 {
 		return
@@ -118,9 +117,10 @@ func (l *Loop) alarmLocked() {
 	}
 }
 
+// never is the time of a timer that does not fire.
 const never = time.Duration(math.MaxInt64)
 
-// ring is the alarm's function, on a goroutine of its own.
+// onAlarm is called by the alarm, on a goroutine of its own.
 func (l *Loop) onAlarm() {
 	l.mu.Lock()
 	if l.closed {
@@ -133,8 +133,8 @@ func (l *Loop) onAlarm() {
 	l.unlock(nil)
 }
 
-// Sleep waits for d, or until ctx ends, and then returns the cause of ctx. A d
-// of zero or less lets ready coroutines run, like [Yield].
+// Sleep waits for d. If ctx ends first, Sleep returns the cause of ctx. If d is
+// zero or less, Sleep lets ready coroutines run, like [Yield].
 func Sleep(ctx context.Context, d time.Duration) error {
 	c, err := beginAwait(ctx, opSleep)
 	if err != nil {
@@ -156,8 +156,8 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	return c.parkLocked(opSleep, nil, listener)
 }
 
-// Yield lets all ready coroutines run up to their next await. A coroutine that
-// computes for long may call it regularly; [Offload] is better.
+// Yield lets each ready coroutine run up to its next await. A coroutine that
+// computes for long can call Yield regularly; [Offload] is better.
 func Yield(ctx context.Context) error {
 	c, err := beginAwait(ctx, opYield)
 	if err == nil {

@@ -1,9 +1,11 @@
 package loop
 
-// waiters is a queue of parked coroutines, first come first served, linked
-// through Task.before and Task.behind. It belongs to the one who has the baton.
-// One that was canceled is still in it until it has had the baton, and is
-// passed over.
+// waitQueue is a queue of parked coroutines, first in, first out, linked by
+// Task.prevWaiter and Task.nextWaiter. Only the holder of the scheduler lock
+// uses it.
+//
+// A coroutine whose wait was canceled stays in the queue until it runs; wakeOne
+// skips it.
 type waitQueue struct{ first, last *Task }
 
 func (w *waitQueue) push(t *Task) {
@@ -16,7 +18,7 @@ func (w *waitQueue) push(t *Task) {
 	w.last = t
 }
 
-// remove takes out t, if it is still there.
+// remove removes t, if it is in the queue.
 func (w *waitQueue) remove(t *Task) {
 	if t.inQueue != w {
 		return
@@ -34,8 +36,8 @@ func (w *waitQueue) remove(t *Task) {
 	t.inQueue, t.prevWaiter, t.nextWaiter = nil, nil, nil
 }
 
-// wait parks the caller until wakeOne or wakeAll comes to it, or its context
-// ends.
+// wait adds the caller to the queue and parks it, until it is woken or its
+// context ends. on is what it waits for.
 func (w *waitQueue) wait(c caller, op op, on any) error {
 	listener := c.listen()
 	w.push(c.task())
@@ -45,10 +47,10 @@ func (w *waitQueue) wait(c caller, op op, on any) error {
 	return err
 }
 
-// wakeOne wakes the first, and returns it, or nil if nobody waits.
+// wakeOne wakes the first coroutine and returns it, or nil if none waits.
 func (w *waitQueue) wakeOne() *Task { return w.failOne(nil) }
 
-// failOne is wakeOne with an error that the wait returns.
+// failOne is wakeOne for a wait that returns err.
 func (w *waitQueue) failOne(err error) *Task {
 	for t := w.first; t != nil; t = w.first {
 		w.remove(t)
@@ -59,12 +61,13 @@ func (w *waitQueue) failOne(err error) *Task {
 	return nil
 }
 
+// failAll wakes all coroutines. Their waits return err.
 func (w *waitQueue) failAll(err error) {
 	for w.failOne(err) != nil {
 	}
 }
 
-// wakeAll wakes those who wait, and returns how many they were.
+// wakeAll wakes all coroutines, and returns how many it has woken.
 func (w *waitQueue) wakeAll() (n int) {
 	for w.wakeOne() != nil {
 		n++
