@@ -8,6 +8,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/internal/lazy"
 )
 
 // A message with the result settles a call, and messages can be lost. A result
@@ -299,7 +300,7 @@ func (e *Executor) failLost(c *call) {
 	e.end(c, func(s *subscriber) {
 		err := lost
 		if cause := context.Cause(s.batch.Context()); cause != nil {
-			err = fmt.Errorf("%w; it was canceled: %w", err, cause)
+			err = lazy.Errorf("%w; it was canceled: %w", err, cause)
 		}
 		s.settle(-1, concert.Encoded{}, err)
 	})

@@ -3,11 +3,15 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"concert"
 	"concert/cluster"
 	"concert/cluster/internal/wire"
+	"concert/cluster/server"
 )
 
 // TestServe_CancelStoredLate: a worker learns of a cancellation that the
@@ -27,5 +31,55 @@ func TestServe_CancelStoredLate(t *testing.T) {
 	put(client, bodies[0])
 	if _, err := fut.Result(t.Context()); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+// causeOf is a cause whose Error method calls the function.
+type causeOf func()
+
+// Error calls the function.
+func (c causeOf) Error() string { c(); return "time to go" }
+
+// TestShutdown_CauseMisbehaves: a call whose cancellation is not acknowledged in
+// time settles, whatever the Error method of its cause does.
+func TestShutdown_CauseMisbehaves(t *testing.T) {
+	hung := make(chan struct{})
+	t.Cleanup(func() { close(hung) })
+	for name, misdeed := range map[string]func(){
+		"panics": func() { panic("out of ink") },
+		"exits":  runtime.Goexit,
+		"hangs":  func() { <-hung },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			p := newProxy(t, strings.TrimPrefix(s.URL(), "nats://"))
+			ex, err := cluster.Dial(t.Context(), "nats://"+p.l.Addr().String(), &cluster.Options{Notice: func(string) {}, Grace: 20 * time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The only slot of the worker is taken by a task of another client.
+			other := dial(t, cluster.Access{InProcess: s})
+			stop := serve(t, cluster.Access{InProcess: s}, 1)
+			first, h := newHold(t)
+			concert.Submit(t.Context(), other, held, first)
+			<-h.began
+			fut := concert.Submit(t.Context(), ex, held, first)
+			untilQueued(ex, 1)
+			p.set(silent)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(causeOf(misdeed))
+			ex.Shutdown(ctx)
+			if _, err := fut.Result(t.Context()); !errors.Is(err, cluster.ErrLost) {
+				t.Error("the error of the call is not ErrLost")
+			}
+			p.set(open)
+			close(h.let)
+			stop()
+		})
 	}
 }

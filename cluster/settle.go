@@ -11,6 +11,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/internal/lazy"
 )
 
 // result takes a result from the stream. Results come one after the other, and
@@ -266,7 +267,7 @@ func (e *Executor) giveUp(c *call) {
 	}
 	e.mu.Unlock()
 	e.end(c, func(s *subscriber) {
-		s.settle(-1, concert.Encoded{}, fmt.Errorf("%w within %v of its cancellation (%w): it may still be running", ErrLost, e.opts.Grace, s.cause()))
+		s.settle(-1, concert.Encoded{}, lazy.Errorf("%w within %v of its cancellation (%w): it may still be running", ErrLost, e.opts.Grace, s.cause()))
 	})
 }
 
