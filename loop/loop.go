@@ -116,8 +116,8 @@ func Run(ctx context.Context, opts *Options, main func(ctx context.Context, g *G
 	t := l.newTask(ctx, main)
 	l.root = &t.ctx
 	if ctx.Done() != nil {
-		// This listener is not in l.listeners, because a deadlock is reported even
-		// if ctx can still end.
+		// This listener is not in l.listeners, because a deadlock is reported
+		// even if ctx can still end.
 		listener := &contextListener{loop: l, target: l.root, ctx: ctx, active: true}
 		l.root.listener = listener
 		listener.stop = context.AfterFunc(ctx, listener.onEnd)

@@ -10,9 +10,9 @@ import (
 // This file decides which coroutine runs.
 //
 // A coroutine runs while it holds the scheduler lock. At most one coroutine
-// holds this lock. Loop.mu is another lock, a plain mutex: it protects the state
-// of the scheduler (lockHeld, ready, the state of each Task), and is held only
-// for short operations that call no code of the program.
+// holds this lock. Loop.mu is another lock, a plain mutex: it protects the
+// state of the scheduler (lockHeld, ready, the state of each Task), and is held
+// only for short operations that call no code of the program.
 //
 //	         grant                    park: wait for an event
 //	ready ------------> running --------------------------------> parked
@@ -28,17 +28,17 @@ import (
 //    lock is never free. So a coroutine that comes later cannot overtake those
 //    in the run queue.
 // 2. If no coroutine is ready, handOverLocked frees the scheduler lock
-//    (lockHeld is false). After that, any goroutine that makes a coroutine ready
-//    calls unlock, which grants the lock to it, still under mu. So the run queue
-//    is empty whenever lockHeld is false and mu is not held.
+//    (lockHeld is false). After that, any goroutine that makes a coroutine
+//    ready calls unlock, which grants the lock to it, still under mu. So the
+//    run queue is empty whenever lockHeld is false and mu is not held.
 // 3. A wait ends only once: wakeLocked changes the state from parked to ready
 //    under mu, and returns false if the coroutine is not parked. So if a
 //    coroutine receives an item and is canceled at the same time, the first of
 //    both events decides the result of the wait, and no item is lost.
 // 4. A blocking call is interrupted after mu was released (unlockMu), because
 //    the interrupt is code of the program. The coroutine does not continue
-//    before the interrupt has returned. Otherwise the interrupt could act on the
-//    next call of the coroutine.
+//    before the interrupt has returned. Otherwise the interrupt could act on
+//    the next call of the coroutine.
 
 // state says what a coroutine does. The drawing above shows the changes between
 // the first four states. A coroutine ends, once, by returning while it runs.

@@ -6,7 +6,7 @@ var exempt = map[string]string{
 	"doc comment":    "choose",
 	"error prefix":   "choose",
 	"example":        ". cluster/server download gil loop processes progress python",
-	"word any more":  ". cluster loop processes",
+	"word any more":  ". cluster processes",
 	"word anybody":   "cluster loop",
 	"word for good":  ". choose cluster loop processes",
 	"word lest":      ".",
@@ -14,6 +14,6 @@ var exempt = map[string]string{
 	"word meanwhile": ". choose cluster loop processes",
 	"word nobody":    ". cluster loop processes",
 	"word once more": "choose cluster",
-	"word somebody":  ". cluster loop processes",
-	"word whoever":   ". cluster loop processes",
+	"word somebody":  ". cluster processes",
+	"word whoever":   ". cluster processes",
 }
