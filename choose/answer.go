@@ -37,7 +37,7 @@ func (t *trial) finish(interrupted bool) {
 		var levels []int
 		var rates []float64
 		for _, p := range t.points {
-			if rate := p.rate().Middle; p.model == i && rate > 0 {
+			if rate := p.rate().Median; p.model == i && rate > 0 {
 				levels, rates = append(levels, p.level), append(rates, rate)
 			}
 		}
@@ -78,11 +78,11 @@ func (p *point) rate() Interval {
 
 func (t *trial) describe(p *point, chosen bool) Point {
 	d := Point{
-		Model: t.models[p.model].Name, Level: p.level, Rate: p.rate(), Gain: t.gain(p),
+		Model: t.models[p.model].Name, Concurrency: p.level, Rate: p.rate(), Gain: t.gain(p),
 		Rounds: len(p.samples) - 1, Tasks: p.tasks, Failed: p.failed, Busy: p.busy,
 	}
-	if base := t.base.rate().Middle; d.Rounds == 0 && base > 0 {
-		d.Gain = Interval{Middle: d.Rate.Middle / base}
+	if base := t.base.rate().Median; d.Rounds == 0 && base > 0 {
+		d.Gain = Interval{Median: d.Rate.Median / base}
 	}
 	if p.err != nil {
 		d.FirstErr = said(p.err)
@@ -103,18 +103,18 @@ func (t *trial) describe(p *point, chosen bool) Point {
 // answer says which point to take.
 func (t *trial) answer(chosen *point, final []*point, interrupted bool) {
 	m := &t.models[chosen.model]
-	a := &t.report.Answer
-	*a = Answer{Verdict: Clear, Model: m.Name, Level: chosen.level, Gain: t.gain(chosen), Reasons: []string{}, Caveats: []string{}}
+	a := &t.report.Verdict
+	*a = Verdict{Certainty: Clear, Model: m.Name, Concurrency: chosen.level, Gain: t.gain(chosen), Reasons: []string{}, Caveats: []string{}}
 	if m.Code != nil {
 		a.Code = m.Code(chosen.level)
 	}
 	equals := t.equals(chosen, final)
 	if len(equals) > 0 {
-		a.Verdict = Tie
+		a.Certainty = Tie
 	}
 	doubts := t.doubts(chosen, final, interrupted)
 	if len(doubts) > 0 {
-		a.Verdict = Unclear
+		a.Certainty = Unclear
 	}
 	a.Sentence = t.sentence(chosen, equals, doubts)
 	a.Reasons = t.reasons(chosen, final)
@@ -133,7 +133,7 @@ func (t *trial) equals(chosen *point, final []*point) (names []string) {
 		}
 		name := t.models[p.model].Name
 		r := intervalOf(ratios(p, best))
-		if (r.Middle >= asGood || r.Middle >= noWorse && r.High >= 1) && !slices.Contains(names, name) {
+		if (r.Median >= asGood || r.Median >= noWorse && r.High >= 1) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -149,7 +149,7 @@ func (t *trial) sentence(chosen *point, equals, doubts []string) string {
 		fmt.Fprintf(&b, "Cannot tell: %s. ", strings.Join(doubts, ", and "))
 	}
 	m := &t.models[chosen.model]
-	base := at(t.models[t.base.model].Name, t.base.level)
+	base := pointName(t.models[t.base.model].Name, t.base.level)
 	best := t.best(t.finalists())
 	switch {
 	case chosen == t.base && len(doubts) > 0:
@@ -157,15 +157,15 @@ func (t *trial) sentence(chosen *point, equals, doubts []string) string {
 	case chosen == t.base && best == chosen:
 		fmt.Fprintf(&b, "Use %s: nothing that was tried gains anything.", base)
 	case chosen == t.base && len(equals) > 0:
-		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s, of %s.", base, units.Times(t.gain(best).Middle), at(t.models[best.model].Name, best.level))
+		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s, of %s.", base, units.Times(t.gain(best).Median), pointName(t.models[best.model].Name, best.level))
 	case chosen == t.base:
-		fmt.Fprintf(&b, "Use %s: nothing that was tried gains more than %s.", base, units.Times(t.gain(best).Middle))
+		fmt.Fprintf(&b, "Use %s: nothing that was tried gains more than %s.", base, units.Times(t.gain(best).Median))
 	default:
 		verb := "Use"
 		if len(doubts) > 0 {
 			verb = "The best guess:"
 		}
-		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, at(m.Name, chosen.level), spelled(t.gain(chosen)), base, t.beyond(chosen))
+		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, pointName(m.Name, chosen.level), spelled(t.gain(chosen)), base, t.beyond(chosen))
 		if len(equals) > 0 && len(doubts) == 0 {
 			fmt.Fprintf(&b, " No clear winner: %s did as well, and this is the simplest.", list(equals))
 		}
@@ -181,7 +181,7 @@ func (t *trial) beyond(chosen *point) string {
 			highest = max(highest, p.level)
 		}
 	}
-	levels := t.models[chosen.model].levels(t.Most)
+	levels := t.models[chosen.model].levels(t.MaxConcurrency)
 	switch {
 	case highest > chosen.level:
 		return fmt.Sprintf("; more, up to %d, gains nothing measurable", highest)

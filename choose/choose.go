@@ -11,104 +11,106 @@ import (
 	"concert/internal/option"
 )
 
-// Options tunes Run. The zero value, and nil, are ready to use.
+// Options configures Run. Nil and the zero value stand for the defaults.
 type Options struct {
 	// Budget is the time limit. Zero means 20 seconds, and the maximum is a
-	// year. A measurement that is running when the time is over is finished;
-	// after twice the time the contexts of its tasks end.
+	// year. If a measurement is running at the end of the budget, Run finishes
+	// it. After twice the budget Run cancels the contexts of its tasks.
 	Budget time.Duration
 
-	// Runs is the maximum number of runs of the work. Zero means no limit.
-	Runs int
+	// MaxRuns is the maximum number of runs of the work. Zero means no limit.
+	MaxRuns int
 
-	// Most is the highest level to try. Zero means 256. Values above 1<<20
-	// count as 1<<20.
-	Most int
+	// MaxConcurrency is the highest concurrency to try. Zero means 256. Values
+	// above 1<<20 count as 1<<20.
+	MaxConcurrency int
 
-	// Profile runs the work alone with the input of the given number, from 0
-	// up, and returns what it used. Nil means [usage.Call], which is right for
+	// Profile runs the work alone with the input of the given index, from 0,
+	// and returns what it used. Nil means [usage.Call], which is right for
 	// functions that do their work in this process.
 	Profile func(ctx context.Context, input int) (usage.Usage, error)
 
 	// Observer, if set, returns an observer for the executor of a model at a
-	// level, which is told of all tasks that are run there: for a trace, see
-	// package concert/trace. It may return nil.
-	Observer func(model string, level int) concert.Observer
+	// concurrency. The observer is called for all tasks of the measurements,
+	// for example to write a trace with package concert/trace. It may be nil.
+	Observer func(model string, concurrency int) concert.Observer
 
-	// Follow, if set, is called before each step, on the goroutine of Run.
-	Follow func(Step)
+	// OnStep, if set, is called before each step, on the goroutine of Run.
+	OnStep func(Step)
 }
 
-// Step is what Run does next.
+// Step is the profile or a measurement, which Run is about to begin.
 type Step struct {
-	Model   string // empty for the profile
-	Level   int
-	Elapsed time.Duration // since Run began
-	Runs    int           // of the work, so far
-	Profile *Profile      // nil while it is being made
+	Model       string        // empty for the profile
+	Concurrency int           // 0 for the profile
+	Elapsed     time.Duration // since the start of Run
+	Runs        int           // of the work, so far
+	Profile     *Profile      // nil before the profile is complete
 }
 
-// String says what is next: "alone", or "goroutines, 8 at a time".
+// String returns the step as text: "alone", or "goroutines with concurrency 8".
 func (s Step) String() string {
 	if s.Model == "" {
 		return "alone"
 	}
-	return at(s.Model, s.Level)
+	return pointName(s.Model, s.Concurrency)
 }
 
 const (
-	defaultBudget = 20 * time.Second
-	defaultMost   = 256
-	longestBudget = 365 * 24 * time.Hour
-	highestLevel  = 1 << 20
+	defaultBudget         = 20 * time.Second
+	maxBudget             = 365 * 24 * time.Hour
+	defaultMaxConcurrency = 256
+	highestConcurrency    = 1 << 20
 )
 
-// ErrFails is wrapped by the error of Run for work that fails when it runs
-// alone, whatever the input.
-var ErrFails = errors.New("the work fails when it runs alone")
+// ErrFails is wrapped by the error of Run if the work fails with all inputs
+// when it runs alone.
+var ErrFails = errors.New("choose: the work fails when it runs alone")
 
-// ErrTooLong is wrapped by the error of Run for work that takes longer than the
-// budget for one run.
-var ErrTooLong = errors.New("one run takes longer than the budget")
+// ErrTooLong is wrapped by the error of Run if one run of the work takes longer
+// than the budget.
+var ErrTooLong = errors.New("choose: one run takes longer than the budget")
 
 // Run runs fn with the inputs, in turn and many times, under each model, and
-// reports which model to use. Of many inputs it uses a sample: as many as there
-// is time to run alone. The other models are compared to the first one. Give
-// the models from the simplest to the least simple, because of two equally good
-// models the simpler one is recommended. Register fn if some executors run it
-// in other processes.
+// returns a report with the recommended model and concurrency. Of many inputs
+// it uses a sample. The first model at its first level is the base, to which
+// all gains refer. Order the models from the simplest to the least simple: of
+// two equally good models Run recommends the first one. Register fn if some
+// executors run it in other processes.
 //
-// Run takes about as long as the budget, and less if the answer is clear. When
-// ctx ends, it returns the measurements so far, and the cause of ctx. The
-// report is nil if nothing had been compared by then.
+// Run takes about as long as the budget, or less if the verdict is clear. When
+// ctx ends, Run returns the report so far, and the cause of ctx. The report is
+// nil if nothing was measured after the profile.
 //
-// Alone and in the plain loop, fn is called on the goroutine of Run, and a
-// runtime.Goexit in fn ends it. Errors and panics of fn are counted. Run fails
-// if fn succeeds alone with no input ([ErrFails]), if one run takes longer than
-// the budget ([ErrTooLong]), or if the first model cannot be opened. Another
-// model that cannot be opened is omitted, and named in the caveats. Run panics
-// if fn is nil, if there are no inputs or no models, if two models have the
-// same name, or if a number in the options is negative.
+// Errors and panics of fn count as failures. Run fails if fn fails alone with
+// all inputs ([ErrFails]), if one run takes longer than the budget
+// ([ErrTooLong]), or if the first model cannot be opened. If another model
+// cannot be opened, Run leaves it out and adds a caveat. In the profile and in
+// a plain loop, Run calls fn on its own goroutine, which runtime.Goexit in fn
+// ends.
+//
+// Run panics if fn is nil, if there are no inputs or no models, if two models
+// have the same name, or if a number in the options is negative.
 func Run[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), inputs []In, models []Model, opts *Options) (*Report, error) {
 	if fn == nil || len(inputs) == 0 {
-		panic("choose: Run without a function or inputs")
+		panic("choose: Run: fn is nil, or there are no inputs")
 	}
-	check(models)
+	checkModels(models)
 	sample := sampleOf(len(inputs))
 	t := &trial{models: models, given: len(inputs), sample: sample, inputs: len(sample), begin: time.Now()}
 	if opts != nil {
 		t.Options = *opts
 	}
 	option.NotNegative("choose: Run", "Options.Budget", t.Budget)
-	option.NotNegative("choose: Run", "Options.Runs", t.Runs)
-	option.NotNegative("choose: Run", "Options.Most", t.Most)
+	option.NotNegative("choose: Run", "Options.MaxRuns", t.MaxRuns)
+	option.NotNegative("choose: Run", "Options.MaxConcurrency", t.MaxConcurrency)
 	if t.Budget == 0 {
 		t.Budget = defaultBudget
 	}
-	if t.Most == 0 {
-		t.Most = defaultMost
+	if t.MaxConcurrency == 0 {
+		t.MaxConcurrency = defaultMaxConcurrency
 	}
-	t.Budget, t.Most = min(t.Budget, longestBudget), min(t.Most, highestLevel)
+	t.Budget, t.MaxConcurrency = min(t.Budget, maxBudget), min(t.MaxConcurrency, highestConcurrency)
 	chosen := make([]In, len(sample))
 	for i, n := range sample {
 		chosen[i] = inputs[n]

@@ -27,7 +27,7 @@ func nap(d time.Duration) func(context.Context, int) (int, error) {
 	}
 }
 
-func twoModels() []choose.Model { return []choose.Model{choose.OneAfterAnother(), onGoroutines()} }
+func twoModels() []choose.Model { return []choose.Model{choose.Sequential(), onGoroutines()} }
 
 // sound fails the test if a report cannot be written down.
 func sound(t *testing.T, r *choose.Report) {
@@ -62,12 +62,12 @@ func TestSomeInputsFail(t *testing.T) {
 					}
 					time.Sleep(d)
 					return 0, nil
-				}, inputs, twoModels(), &choose.Options{Most: 64})
+				}, inputs, twoModels(), &choose.Options{MaxConcurrency: 64})
 				if err != nil {
 					t.Fatal(err)
 				}
 				sound(t, report)
-				if a := report.Answer; a.Level < 32 && a.Verdict != choose.Unclear {
+				if a := report.Verdict; a.Concurrency < 32 && a.Certainty != choose.Unclear {
 					t.Errorf("with 1 of %d inputs that fail, tasks of %v: %s", n, d, report)
 				}
 			})
@@ -93,12 +93,12 @@ func TestRandomTimes(t *testing.T) {
 					mu.Unlock()
 					time.Sleep(d)
 					return 0, nil
-				}, []int{1}, twoModels(), &choose.Options{Most: 64})
+				}, []int{1}, twoModels(), &choose.Options{MaxConcurrency: 64})
 				if err != nil {
 					t.Fatal(err)
 				}
 				sound(t, report)
-				if a := report.Answer; a.Level < 54 && a.Verdict != choose.Unclear {
+				if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
 					wrong++
 					t.Logf("mean %v, seed %d: %s", mean, seed, a.Sentence)
 				}
@@ -125,11 +125,11 @@ func TestColdInputs(t *testing.T) {
 			}
 			time.Sleep(d)
 			return 0, nil
-		}, inputs, twoModels(), &choose.Options{Most: 64})
+		}, inputs, twoModels(), &choose.Options{MaxConcurrency: 64})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := report.Answer; a.Level < 54 && a.Verdict != choose.Unclear {
+		if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
 			t.Errorf("%s", report)
 		}
 	})
@@ -154,7 +154,7 @@ func TestBeginsToFail(t *testing.T) {
 			return
 		}
 		sound(t, report)
-		if report.Answer.Verdict != choose.Unclear {
+		if report.Verdict.Certainty != choose.Unclear {
 			t.Errorf("%s", report)
 		}
 	})
@@ -164,7 +164,7 @@ func TestBeginsToFail(t *testing.T) {
 func TestFewRuns(t *testing.T) {
 	for runs := 1; runs < 15; runs++ {
 		synctest.Test(t, func(t *testing.T) {
-			report, err := choose.Run(t.Context(), nap(30*time.Millisecond), []int{1}, twoModels(), &choose.Options{Runs: runs})
+			report, err := choose.Run(t.Context(), nap(30*time.Millisecond), []int{1}, twoModels(), &choose.Options{MaxRuns: runs})
 			if report == nil {
 				if err == nil {
 					t.Error("neither a report nor an error")
@@ -172,8 +172,8 @@ func TestFewRuns(t *testing.T) {
 				return
 			}
 			sound(t, report)
-			if report.Runs > runs || report.Answer.Verdict != choose.Unclear {
-				t.Errorf("with %d runs, %d were made: %s", runs, report.Runs, report.Answer.Sentence)
+			if report.Runs > runs || report.Verdict.Certainty != choose.Unclear {
+				t.Errorf("with %d runs, %d were made: %s", runs, report.Runs, report.Verdict.Sentence)
 			}
 		})
 	}
@@ -185,7 +185,7 @@ func TestNoLevels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := onGoroutines()
 		m.Levels = []int{2, 4}
-		if _, err := choose.Run(t.Context(), nap(time.Millisecond), []int{1}, []choose.Model{m}, &choose.Options{Most: 1}); err == nil {
+		if _, err := choose.Run(t.Context(), nap(time.Millisecond), []int{1}, []choose.Model{m}, &choose.Options{MaxConcurrency: 1}); err == nil {
 			t.Error("no error where no level could be tried")
 		}
 		refusing := choose.Model{Name: "goroutines", Open: func(n int, o concert.Observer) (concert.Executor, error) {
@@ -196,8 +196,8 @@ func TestNoLevels(t *testing.T) {
 		}}
 		server := make(places, 6)
 		report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { server.use(10 * time.Millisecond); return 0, nil },
-			[]int{1}, []choose.Model{choose.OneAfterAnother(), refusing}, nil)
-		if err != nil || report.Answer.Level != 8 {
+			[]int{1}, []choose.Model{choose.Sequential(), refusing}, nil)
+		if err != nil || report.Verdict.Concurrency != 8 {
 			t.Errorf("%v: %s", err, report)
 		}
 	})
@@ -215,8 +215,8 @@ func TestInterrupted(t *testing.T) {
 			}
 			if report != nil {
 				sound(t, report)
-				if report.Answer.Verdict != choose.Unclear {
-					t.Errorf("after %d ms it is sure: %s", ms, report.Answer.Sentence)
+				if report.Verdict.Certainty != choose.Unclear {
+					t.Errorf("after %d ms it is sure: %s", ms, report.Verdict.Sentence)
 				}
 			}
 		})

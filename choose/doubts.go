@@ -25,27 +25,27 @@ func (t *trial) doubts(chosen *point, final []*point, interrupted bool) (all []s
 	if len(t.points) == 1 && len(t.models) > 1 {
 		return append(all, fmt.Sprintf("there was time for %s only", t.models[t.base.model].Name))
 	}
-	if t.base.rate().Middle == 0 || chosen.failed*2 > chosen.tasks {
+	if t.base.rate().Median == 0 || chosen.failed*2 > chosen.tasks {
 		return append(all, fmt.Sprintf("%d of %d runs failed", chosen.failed, chosen.tasks))
 	}
 	if t.gain(chosen).Confidence == 0 {
 		all = append(all, "each level was measured only once (a larger budget measures more often)")
 	}
-	if was, is := t.base.samples[0].rate, t.base.rate().Middle; math.Abs(t.report.Drift) > upended || max(was, is) > (1+upended/2)*min(was, is) {
+	if was, is := t.base.samples[0].rate, t.base.rate().Median; math.Abs(t.report.Drift) > upended || max(was, is) > (1+upended/2)*min(was, is) {
 		all = append(all, "the speed of the work changed too much during the measurement")
 	}
 	if c := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); c > chancy {
-		all = append(all, fmt.Sprintf("tasks take very different times, and %s was tried with %d of them", at(t.models[t.base.model].Name, t.base.level), t.base.tasks))
+		all = append(all, fmt.Sprintf("tasks take very different times, and %s was tried with %d of them", pointName(t.models[t.base.model].Name, t.base.level), t.base.tasks))
 	}
 	// What was given up after a few tasks of very different lengths.
 	for _, p := range t.points {
-		if c := t.chance(p); c > chancy/2 && !slices.Contains(final, p) && p.explored()*(1+c) > rivalry*chosen.rate().Middle {
-			all = append(all, fmt.Sprintf("tasks take very different times, and %s was tried with %d of them", at(t.models[p.model].Name, p.level), p.last))
+		if c := t.chance(p); c > chancy/2 && !slices.Contains(final, p) && p.explored()*(1+c) > rivalry*chosen.rate().Median {
+			all = append(all, fmt.Sprintf("tasks take very different times, and %s was tried with %d of them", pointName(t.models[p.model].Name, p.level), p.last))
 			break
 		}
 	}
 	if m := &t.report.Machine; m.Others+m.Stolen > busyNeighbors {
-		all = append(all, m.disturbed())
+		all = append(all, m.disturbance())
 	}
 	gain := t.gain(chosen)
 	if gain.High > wide*gain.Low {
@@ -54,7 +54,7 @@ func (t *trial) doubts(chosen *point, final []*point, interrupted bool) (all []s
 	for _, p := range final {
 		r := intervalOf(ratios(p, chosen))
 		if p != chosen && r.Confidence > 0 && r.High > rivalry && r.High > known*r.Low {
-			all = append(all, fmt.Sprintf("%s reached from %s to %s of its throughput", at(t.models[p.model].Name, p.level), units.Times(r.Low), units.Times(r.High)))
+			all = append(all, fmt.Sprintf("%s reached from %s to %s of its throughput", pointName(t.models[p.model].Name, p.level), units.Times(r.Low), units.Times(r.High)))
 			break
 		}
 	}

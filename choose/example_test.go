@@ -11,7 +11,7 @@ import (
 )
 
 func ExampleRun() {
-	// Something that waits, and of which no more than six get on at a time.
+	// A server that handles at most six requests concurrently.
 	server := make(chan struct{}, 6)
 	fetch := func(_ context.Context, page string) (int, error) {
 		server <- struct{}{}
@@ -21,7 +21,7 @@ func ExampleRun() {
 	}
 
 	report, err := choose.Run(context.Background(), fetch, []string{"a", "b"}, []choose.Model{
-		choose.OneAfterAnother(),
+		choose.Sequential(),
 		{
 			Name: "goroutines",
 			Open: func(n int, o concert.Observer) (concert.Executor, error) {
@@ -34,7 +34,6 @@ func ExampleRun() {
 		fmt.Println(err)
 		return
 	}
-	a := report.Answer
-	fmt.Println("take", a.Model) // how many, and what that gains, depends on the machine's mood
-	// Output: take goroutines
+	fmt.Println("use", report.Verdict.Model) // the concurrency and the gain depend on the machine
+	// Output: use goroutines
 }

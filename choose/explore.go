@@ -28,7 +28,7 @@ func (t *trial) explore(ctx context.Context) error {
 	climbed := false
 	parts := len(t.models) + 1 // of the time; the first one that is climbed has two
 	for i := range t.models {
-		levels := t.models[i].levels(t.Most)
+		levels := t.models[i].levels(t.MaxConcurrency)
 		if len(levels) == 0 {
 			continue
 		}
@@ -102,7 +102,7 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 		until = t.exploreTime()
 	}
 	if t.measured() && t.since() > until {
-		t.report.Untried = append(t.report.Untried, at(t.models[model].Name, level))
+		t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
 		return nil, errStop
 	}
 	p := t.add(model, level)
@@ -110,7 +110,7 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	if err := t.slice(ctx, p); err != nil {
 		t.drop(p)
 		if errors.Is(err, errStop) {
-			t.report.Untried = append(t.report.Untried, at(t.models[model].Name, level))
+			t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
 		}
 		return nil, err
 	}
@@ -246,10 +246,10 @@ func (t *trial) closeOthers() {
 	}
 }
 
-// at is how a point is called.
-func at(model string, level int) string {
+// pointName returns the name of a point for texts.
+func pointName(model string, level int) string {
 	if level == 1 {
 		return model
 	}
-	return fmt.Sprintf("%s, %d at a time", model, level)
+	return fmt.Sprintf("%s with concurrency %d", model, level)
 }

@@ -22,12 +22,12 @@ func TestRun_Extremes(t *testing.T) {
 		opts choose.Options
 		want string
 	}{
-		{"most levels", choose.Options{Most: math.MaxInt, Runs: 100}, ""},
-		{"longest budget", choose.Options{Budget: math.MaxInt64, Most: 4, Runs: 100}, ""},
-		{"no bound of runs", choose.Options{Runs: math.MaxInt, Most: 4}, ""},
-		{"no level", choose.Options{Most: -1}, "Options.Most is -1;"},
+		{"most levels", choose.Options{MaxConcurrency: math.MaxInt, MaxRuns: 100}, ""},
+		{"longest budget", choose.Options{Budget: math.MaxInt64, MaxConcurrency: 4, MaxRuns: 100}, ""},
+		{"no bound of runs", choose.Options{MaxRuns: math.MaxInt, MaxConcurrency: 4}, ""},
+		{"negative concurrency", choose.Options{MaxConcurrency: -1}, "Options.MaxConcurrency is -1;"},
 		{"least budget", choose.Options{Budget: math.MinInt64}, "Options.Budget is -"},
-		{"least runs", choose.Options{Runs: math.MinInt}, "Options.Runs is -"},
+		{"least runs", choose.Options{MaxRuns: math.MinInt}, "Options.MaxRuns is -"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

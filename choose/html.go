@@ -53,7 +53,9 @@ func (r *Report) hasSplit() bool {
 }
 
 // chosen reports whether the answer names the point.
-func (r *Report) chosen(p Point) bool { return p.Model == r.Answer.Model && p.Level == r.Answer.Level }
+func (r *Report) chosen(p Point) bool {
+	return p.Model == r.Verdict.Model && p.Concurrency == r.Verdict.Concurrency
+}
 
 // total is the time of a task.
 func (s *Split) total() time.Duration { return s.CPU + s.Wait + s.Queue }

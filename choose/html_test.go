@@ -20,7 +20,7 @@ func TestPage(t *testing.T) {
 			server.use(time.Duration(20+n%3) * time.Millisecond)
 			return n, nil
 		}
-		report, err := choose.Run(t.Context(), work, []int{1, 2, 3}, []choose.Model{choose.OneAfterAnother(), onGoroutines(), underLock()}, nil)
+		report, err := choose.Run(t.Context(), work, []int{1, 2, 3}, []choose.Model{choose.Sequential(), onGoroutines(), underLock()}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,7 @@ import "concert/choose/internal/stats"
 // Interval is the median of repeated measurements, with an interval that
 // contains the true median.
 type Interval struct {
-	Middle float64 `json:"middle"` // the median
+	Median float64 `json:"median"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
 	// Confidence is the probability that the true median is between Low and
@@ -16,7 +16,7 @@ type Interval struct {
 // intervalOf returns the median of values and its interval.
 func intervalOf(values []float64) Interval {
 	i := stats.MedianInterval(values)
-	return Interval{Middle: i.Median, Low: i.Low, High: i.High, Confidence: i.Confidence}
+	return Interval{Median: i.Median, Low: i.Low, High: i.High, Confidence: i.Confidence}
 }
 
 // Fit is Gunther's Universal Scalability Law, fitted to the throughputs of a

@@ -10,71 +10,71 @@ import (
 
 // Model is a way to run the work.
 type Model struct {
-	// Name is the name in reports, in the plural: "goroutines". With a level, a
-	// report has "goroutines, 8 at a time".
+	// Name is the name in reports, such as "goroutines". With a concurrency, it
+	// is "goroutines with concurrency 8".
 	Name string
 
-	// Open returns an executor that runs n tasks concurrently and has the
-	// observer, which may be nil. The executor is closed after use. A nil Open
-	// means that the work is called in a plain loop.
+	// Open returns an executor that runs n tasks concurrently and calls the
+	// observer, which may be nil. Run closes the executor after use. A nil Open
+	// means that Run calls the work in a plain loop.
 	Open func(n int, observer concert.Observer) (concert.Executor, error)
 
-	// Levels are the values of n to try, rising; those above Options.Most are
-	// omitted. Nil means powers of two, the number of processors, and some
-	// numbers between them.
+	// Levels has the values of n to try, in rising order. Values above
+	// Options.MaxConcurrency are left out. Nil means powers of two, the number
+	// of processors, the maximum, and some numbers between them.
 	Levels []int
 
-	// Code returns the line of Go that makes such an executor, or the flags for
-	// it, for n concurrent tasks. It may be nil.
+	// Code returns the line of Go, or the command line, that runs n tasks
+	// concurrently under this model. It may be nil.
 	Code func(n int) string
 
-	// Note is added to an answer that names this model: what to know before
-	// using it.
+	// Note is added to the caveats of a verdict that recommends this model. It
+	// is a sentence, or empty.
 	Note string
 }
 
 // OneAfterAnother is sequential execution in a plain loop, without an executor.
 // If the work can run in this process, make it the first model: the others are
 // compared to it.
-func OneAfterAnother() Model {
+func Sequential() Model {
 	return Model{
-		Name: "one after another",
+		Name: "sequential execution",
 		Code: func(int) string { return "for _, in := range inputs { out, err := fn(ctx, in) ... }" },
 	}
 }
 
-// levels returns those of a model that are no higher than most.
-func (m *Model) levels(most int) []int {
+// levels returns the levels of a model up to a maximum.
+func (m *Model) levels(highest int) []int {
 	if m.Open == nil {
 		return []int{1}
 	}
 	if m.Levels != nil {
-		return slices.DeleteFunc(slices.Clone(m.Levels), func(n int) bool { return n > most })
+		return slices.DeleteFunc(slices.Clone(m.Levels), func(n int) bool { return n > highest })
 	}
 	var all []int
-	for n := 1; n < most; n *= 2 {
+	for n := 1; n < highest; n *= 2 {
 		all = append(all, n)
 	}
-	all = append(all, most, min(most, runtime.GOMAXPROCS(0)))
+	all = append(all, highest, min(highest, runtime.GOMAXPROCS(0)))
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-// check panics if models are not what they are said to be.
-func check(models []Model) {
+// checkModels panics if models are invalid.
+func checkModels(models []Model) {
 	if len(models) == 0 {
-		panic("choose: no models")
+		panic("choose: Run: there are no models")
 	}
 	for i, m := range models {
 		if m.Name == "" {
-			panic(fmt.Sprintf("choose: model %d has no name", i))
+			panic(fmt.Sprintf("choose: Run: model %d has no name", i))
 		}
 		if slices.ContainsFunc(models[:i], func(other Model) bool { return other.Name == m.Name }) {
-			panic(fmt.Sprintf("choose: two models have the name %q", m.Name))
+			panic(fmt.Sprintf("choose: Run: two models have the name %q", m.Name))
 		}
 		for j, n := range m.Levels {
 			if n < 1 || j > 0 && n <= m.Levels[j-1] {
-				panic(fmt.Sprintf("choose: the levels of %q are not rising from 1", m.Name))
+				panic(fmt.Sprintf("choose: Run: the levels of model %q must be positive and rise", m.Name))
 			}
 		}
 	}

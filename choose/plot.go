@@ -73,10 +73,10 @@ func (r *Report) curves() *chart {
 	models := r.models()
 	highest, most, least := 1, 0.0, math.Inf(1)
 	for _, p := range r.Points {
-		highest = max(highest, p.Level)
-		most = max(most, p.Rate.Middle, p.Rate.High)
-		if p.Rate.Middle > 0 {
-			least = min(least, p.Rate.Middle)
+		highest = max(highest, p.Concurrency)
+		most = max(most, p.Rate.Median, p.Rate.High)
+		if p.Rate.Median > 0 {
+			least = min(least, p.Rate.Median)
 		}
 	}
 	if highest == 1 || most == 0 {
@@ -103,9 +103,9 @@ func (r *Report) curves() *chart {
 				continue
 			}
 			m := mark{
-				X: x.at(float64(p.Level)), Y: y.at(p.Rate.Middle), Low: y.at(p.Rate.Low), High: y.at(p.Rate.High),
+				X: x.at(float64(p.Concurrency)), Y: y.at(p.Rate.Median), Low: y.at(p.Rate.Low), High: y.at(p.Rate.High),
 				Interval: p.Rate.Confidence > 0, Chosen: r.chosen(p),
-				Text: fmt.Sprintf("%s: %s a second, %s", at(name, p.Level), units.Number(p.Rate.Middle), spelled(p.Gain)),
+				Text: fmt.Sprintf("%s: %s a second, %s", pointName(name, p.Concurrency), units.Number(p.Rate.Median), spelled(p.Gain)),
 			}
 			m.Shape = symbol(i, m.X, m.Y, 3.5)
 			s.Marks = append(s.Marks, m)
@@ -127,7 +127,7 @@ func fitPath(f *Fit, marks []mark, r *Report, model string, x, y scale) string {
 	var levels []float64
 	for _, p := range r.Points {
 		if p.Model == model {
-			levels = append(levels, float64(p.Level))
+			levels = append(levels, float64(p.Concurrency))
 		}
 	}
 	var path strings.Builder
@@ -218,7 +218,7 @@ type bar struct {
 const mostRows = 64 // workers that are drawn
 
 func (r *Report) timeline() *timeline {
-	p := r.point(r.Answer.Model, r.Answer.Level)
+	p := r.point(r.Verdict.Model, r.Verdict.Concurrency)
 	if p == nil || len(p.Spans) == 0 {
 		return nil
 	}
@@ -270,7 +270,7 @@ func (r *Report) timeline() *timeline {
 		}
 		t.Ticks = append(t.Ticks, tick{at, round(height * float64(rows)), round(height*float64(rows) + 15), length(time.Duration(v * 1e9))})
 	}
-	t.Text = fmt.Sprintf("%s: a row for each, a bar for each task, in the first %s of its last slice.", capital(at(p.Model, p.Level)), length(end))
+	t.Text = fmt.Sprintf("%s: a row for each, a bar for each task, in the first %s of its last slice.", capital(pointName(p.Model, p.Concurrency)), length(end))
 	if len(busy) > rows {
 		t.Text += fmt.Sprintf(" The first %d of %d.", rows, len(busy))
 	}

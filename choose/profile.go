@@ -112,7 +112,7 @@ func (t *trial) profile(ctx context.Context) error {
 func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 	p := &t.report.Profile
 	for times := 16; ; times *= 2 {
-		if t.Runs > 0 && t.runs+times > t.Runs {
+		if t.MaxRuns > 0 && t.runs+times > t.MaxRuns {
 			return
 		}
 		cpu := readProcessors()
@@ -155,7 +155,7 @@ func (t *trial) guarded(ctx context.Context, i int) (err error) {
 }
 
 // outOfRuns reports whether the work has been run as often as it may.
-func (t *trial) outOfRuns() bool { return t.Runs > 0 && t.runs >= t.Runs }
+func (t *trial) outOfRuns() bool { return t.MaxRuns > 0 && t.runs >= t.MaxRuns }
 
 // addUsage adds the usage of a run to the sum of several. Of memory it keeps
 // the maximum.

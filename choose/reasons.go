@@ -28,7 +28,7 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 	all = append(all, alone+".")
 	if n := float64(t.report.Machine.Processors); p.Knows(usage.CPUTime) && p.CPU > 0 {
 		room := n / p.CPU.Seconds()
-		got := chosen.rate().Middle
+		got := chosen.rate().Median
 		line := fmt.Sprintf("With %s each, %s %s room for %s a second; %s were done", length(p.CPU), count(int(n), "processor"), plural(int(n), "has", "have"), units.Number(room), units.Number(got))
 		switch {
 		case got > 1.2*room:
@@ -45,12 +45,12 @@ func (t *trial) reasons(chosen *point, final []*point) (all []string) {
 	for i := range t.models {
 		var best *point
 		for _, q := range final {
-			if q.model == i && i != chosen.model && q != t.base && (best == nil || t.gain(q).Middle > t.gain(best).Middle) {
+			if q.model == i && i != chosen.model && q != t.base && (best == nil || t.gain(q).Median > t.gain(best).Median) {
 				best = q
 			}
 		}
 		if best != nil {
-			all = append(all, fmt.Sprintf("%s: %s.", capital(at(t.models[i].Name, best.level)), spelled(t.gain(best))))
+			all = append(all, fmt.Sprintf("%s: %s.", capital(pointName(t.models[i].Name, best.level)), spelled(t.gain(best))))
 		}
 	}
 	return all
@@ -75,7 +75,7 @@ func (t *trial) caveats(chosen *point) (all []string) {
 	}
 	for _, p := range t.points {
 		if t.failsMore(p) {
-			all = append(all, fmt.Sprintf("%s: %d of %d failed, so it was left out. The first: %s", capital(at(t.models[p.model].Name, p.level)), p.failed, p.tasks, said(p.err)))
+			all = append(all, fmt.Sprintf("%s: %d of %d failed, so it was left out. The first: %s", capital(pointName(t.models[p.model].Name, p.level)), p.failed, p.tasks, said(p.err)))
 			break
 		}
 	}
@@ -83,17 +83,17 @@ func (t *trial) caveats(chosen *point) (all []string) {
 		all = append(all, fmt.Sprintf("%d of %d runs failed. The first: %s", chosen.failed, chosen.tasks, said(chosen.err)))
 	}
 	if m := &r.Machine; m.Others+m.Stolen > noisy && m.Others+m.Stolen <= busyNeighbors {
-		all = append(all, capital(m.disturbed())+".")
+		all = append(all, capital(m.disturbance())+".")
 	}
-	if r.Stolen > 0 {
-		all = append(all, fmt.Sprintf("This is a virtual machine, whose host took a tenth of its processors or more at times: %s measured again.", count(r.Stolen, "slice")+plural(r.Stolen, " was", " were")))
+	if r.Remeasured > 0 {
+		all = append(all, fmt.Sprintf("This is a virtual machine, whose host took a tenth of its processors or more at times: %s measured again.", count(r.Remeasured, "slice")+plural(r.Remeasured, " was", " were")))
 	}
 	if math.Abs(r.Drift) > drifting {
 		what := "higher"
 		if r.Drift < 0 {
 			what = "lower"
 		}
-		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. This does not matter, because comparisons are within rounds.", at(t.models[t.base.model].Name, t.base.level), percent(math.Abs(r.Drift)), what))
+		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. This does not matter, because comparisons are within rounds.", pointName(t.models[t.base.model].Name, t.base.level), percent(math.Abs(r.Drift)), what))
 	}
 	for _, s := range r.Profile.Sources {
 		if s.From == "" {

@@ -1,149 +1,152 @@
 package choose
 
 import (
-	"concert/choose/usage"
 	"fmt"
 	"runtime"
 	"time"
+
+	"concert/choose/usage"
 )
 
-// Report is what Run found out. As JSON it has the names that its tags say;
-// times are in nanoseconds.
+// Report is the result of Run. In JSON, durations are in nanoseconds.
 type Report struct {
-	Answer  Answer  `json:"answer"`
+	Verdict Verdict `json:"verdict"`
 	Profile Profile `json:"profile"`
-	// Points are what was measured, by model in the order given and by level.
-	// The first is the one that gains are over.
+	// Points has the points that were measured, in the order of the models and
+	// by rising concurrency. The first one is the base, to which gains refer.
 	Points []Point `json:"points"`
 	// Fits has an entry for each model that was measured at six levels or more
-	// and follows the law.
+	// and follows the law. The keys are the names of the models.
 	Fits map[string]*Fit `json:"fits,omitempty"`
-	// Drift is by how much the first point did better (above 0) or worse at the
-	// end than at the beginning, as a share.
+	// Drift is the relative change of the throughput of the base from its first
+	// measurement to the last: 0.1 means 10% more at the end.
 	Drift   float64 `json:"drift"`
-	Rounds  int     `json:"rounds"`
-	Runs    int     `json:"runs"`   // how often the work was run, the profile included
-	Inputs  int     `json:"inputs"` // how many were used
+	Rounds  int     `json:"rounds"` // complete ones
+	Runs    int     `json:"runs"`   // of the work, including the profile
+	Inputs  int     `json:"inputs"` // that were used
 	Machine Machine `json:"machine"`
-	// Stolen is how many slices were measured again, because the host of this
-	// virtual machine took more than a tenth of its processors meanwhile. If
-	// that is too often, they are taken as they are.
-	Stolen int `json:"stolen"`
-	// Untried are points that there was no time or no run left for.
+	// Remeasured is the number of measurements that were repeated, because the
+	// steal time was more than a tenth of the processor time. If this happens
+	// too often, disturbed measurements count as they are.
+	Remeasured int `json:"remeasured"`
+	// Untried has the points for which no time or no run was left.
 	Untried []string      `json:"untried,omitempty"`
-	Took    time.Duration `json:"took_ns"`
-	Budget  time.Duration `json:"budget_ns"`
+	Took    time.Duration `json:"took_ns"`   // the elapsed time of Run
+	Budget  time.Duration `json:"budget_ns"` // of the options, or its default
 }
 
-// Profile is what the work uses when it runs alone: the mean of several runs,
-// and for memory the maximum.
+// Profile is what a run of the work uses when it runs alone: the mean of
+// several runs, and for memory the maximum.
 type Profile struct {
 	usage.Usage
 	Runs     int           `json:"runs"`
-	Fastest  time.Duration `json:"fastest_ns"`
-	Slowest  time.Duration `json:"slowest_ns"`
-	Failed   int           `json:"failed"` // runs that returned an error
+	Fastest  time.Duration `json:"fastest_ns"` // the shortest elapsed time
+	Slowest  time.Duration `json:"slowest_ns"` // the longest elapsed time
+	Failed   int           `json:"failed"`     // runs that returned an error
 	FirstErr string        `json:"first_error,omitempty"`
 }
 
-// Point is a model at a level.
+// Point is a model at a level of concurrency.
 type Point struct {
-	Model string   `json:"model"`
-	Level int      `json:"level"` // how many tasks at a time
-	Rate  Interval `json:"rate"`  // tasks that succeeded, a second
-	Gain  Interval `json:"gain"`  // over the first point, in the same rounds
-	// Rounds is how often it was measured, after it had been explored.
-	Rounds   int    `json:"rounds"`
-	Tasks    int    `json:"tasks"` // that were run
-	Failed   int    `json:"failed"`
-	FirstErr string `json:"first_error,omitempty"`
-	// Busy is the share of the machine's processors that were busy meanwhile,
-	// by whomever, -1 if that is not known.
+	Model       string   `json:"model"`
+	Concurrency int      `json:"concurrency"`
+	Rate        Interval `json:"rate"` // throughput, in successful tasks per second
+	// Gain is the throughput as a multiple of the base's in the same rounds.
+	// For a point without rounds, its confidence is 0.
+	Gain     Interval `json:"gain"`
+	Rounds   int      `json:"rounds"` // measurements, without the first one
+	Tasks    int      `json:"tasks"`  // that were run
+	Failed   int      `json:"failed"` // tasks that returned an error
+	FirstErr string   `json:"first_error,omitempty"`
+	// Busy is the share of the processor time that all programs used during the
+	// last measurement, from 0 to 1, or -1 if it is unknown.
 	Busy float64 `json:"busy"`
-	// Split says where the time of a task went, nil if it was too short to
-	// tell.
+	// Split divides the mean duration of a task. It is nil if tasks were too
+	// short, or if the CPU time is unknown.
 	Split *Split `json:"split,omitempty"`
-	// Spans are the tasks of its last slice, in the order of their starts and
-	// no more than 1,000: on which worker they ran, and when. Only the point
-	// that the answer names has them.
+	// Spans has the tasks of the last measurement by their start, at most
+	// 1,000. Only the recommended point has them.
 	Spans []Span `json:"spans,omitempty"`
 }
 
-// Split is where the time of a task goes, on average. Queue is by how much it
-// takes longer than alone: turns it waits for, at a processor, a lock or a
-// server.
+// Split divides the mean duration of a task.
 type Split struct {
-	CPU   time.Duration `json:"cpu_ns"`
-	Wait  time.Duration `json:"wait_ns"`
+	CPU  time.Duration `json:"cpu_ns"`  // CPU time
+	Wait time.Duration `json:"wait_ns"` // wait, as when it runs alone
+	// Queue is the additional duration, compared to a run alone: the task waits
+	// for a processor, a lock or a server that other tasks use.
 	Queue time.Duration `json:"queue_ns"`
 }
 
-// Span is one task.
+// Span is the execution of one task. Start and End are relative to the start of
+// the measurement.
 type Span struct {
 	Worker int           `json:"worker"`
-	Start  time.Duration `json:"start_ns"` // since the slice began
+	Start  time.Duration `json:"start_ns"`
 	End    time.Duration `json:"end_ns"`
 	Failed bool          `json:"failed,omitempty"`
 }
 
-// Machine describes the machine of the measurement.
+// Machine describes the machine of the measurements.
 type Machine struct {
-	Processors int    `json:"processors"` // that Go uses
-	System     string `json:"system"`     // "linux/amd64"
-	Go         string `json:"go"`
-	// Others is the share of all processors that other programs used meanwhile,
-	// -1 if that is not known; Stolen is the share that the host of a virtual
-	// machine took.
+	Processors int    `json:"processors"` // that Go uses: GOMAXPROCS
+	System     string `json:"system"`     // for example "linux/amd64"
+	Go         string `json:"go"`         // the version of Go
+	// Others is the share of the processor time that other programs used during
+	// the measurements, from 0 to 1, or -1 if it is unknown.
 	Others float64 `json:"others"`
+	// Stolen is the share of the processor time that was steal time: the host
+	// of a virtual machine gave it to others. It is 0 if it is unknown.
 	Stolen float64 `json:"stolen"`
 }
 
-// Verdict says how sure an answer is.
-type Verdict string
+// Certainty says how certain a verdict is.
+type Certainty string
 
 const (
-	Clear   Verdict = "clear"
-	Tie     Verdict = "tie"     // another model does as well: the simpler one is named
-	Unclear Verdict = "unclear" // it cannot tell; what it names is the best guess
+	Clear   Certainty = "clear"   // the recommended model is the best
+	Tie     Certainty = "tie"     // another model is as good; the simpler one is recommended
+	Unclear Certainty = "unclear" // the recommendation is a guess
 )
 
-// Answer is the recommendation.
-type Answer struct {
-	Verdict  Verdict  `json:"verdict"`
-	Sentence string   `json:"sentence"`
-	Model    string   `json:"model"`
-	Level    int      `json:"level"`
-	Gain     Interval `json:"gain"`
-	Code     string   `json:"code,omitempty"` // what Model.Code says
-	Reasons  []string `json:"reasons"`
-	Caveats  []string `json:"caveats"`
+// Verdict is the recommendation.
+type Verdict struct {
+	Certainty   Certainty `json:"certainty"`
+	Sentence    string    `json:"sentence"` // the verdict as text
+	Model       string    `json:"model"`
+	Concurrency int       `json:"concurrency"`
+	Gain        Interval  `json:"gain"`           // throughput as a multiple of the base's
+	Code        string    `json:"code,omitempty"` // the result of Model.Code
+	Reasons     []string  `json:"reasons"`        // sentences that explain the verdict
+	Caveats     []string  `json:"caveats"`        // sentences about its limits
 }
 
-// point finds a point of the report.
+// point returns a point of the report, or nil.
 func (r *Report) point(model string, level int) *Point {
 	for i := range r.Points {
-		if p := &r.Points[i]; p.Model == model && p.Level == level {
+		if p := &r.Points[i]; p.Model == model && p.Concurrency == level {
 			return p
 		}
 	}
 	return nil
 }
 
+// thisMachine returns the description of this machine, without measurements.
 func thisMachine() Machine {
 	return Machine{
 		Processors: runtime.GOMAXPROCS(0), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Others: -1,
 	}
 }
 
-// disturbed describes what else used the processors.
-func (m *Machine) disturbed() string {
-	const least = 0.02 // is not worth saying
-	others := fmt.Sprintf("other programs used %s of the processors", percent(m.Others))
-	if m.Stolen < least {
+// disturbance describes the use of the processors by others.
+func (m *Machine) disturbance() string {
+	const negligible = 0.02
+	others := fmt.Sprintf("other programs used %s of the processor time", percent(m.Others))
+	if m.Stolen < negligible {
 		return others
 	}
-	if m.Others < least {
-		return fmt.Sprintf("the host of this virtual machine took %s of its processors", percent(m.Stolen))
+	if m.Others < negligible {
+		return fmt.Sprintf("steal time was %s of the processor time of this virtual machine", percent(m.Stolen))
 	}
-	return others + fmt.Sprintf(", and the host of this virtual machine took %s", percent(m.Stolen))
+	return others + fmt.Sprintf(", and steal time was %s of it", percent(m.Stolen))
 }

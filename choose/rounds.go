@@ -153,7 +153,7 @@ func (t *trial) gain(p *point) Interval { return intervalOf(ratios(p, t.base)) }
 
 // best returns the point of the largest gain.
 func (t *trial) best(points []*point) *point {
-	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Middle, t.gain(b).Middle) })
+	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
 }
 
 const (
@@ -168,7 +168,7 @@ func (t *trial) simplest(points []*point) *point {
 	chosen := best
 	for _, p := range points {
 		r := intervalOf(ratios(p, best))
-		good := r.Middle >= asGood || r.Middle >= noWorse && r.High >= 1 && r.Confidence > 0
+		good := r.Median >= asGood || r.Median >= noWorse && r.High >= 1 && r.Confidence > 0
 		if good && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
 			chosen = p
 		}

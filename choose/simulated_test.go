@@ -90,7 +90,7 @@ func TestSimulated(t *testing.T) {
 				lock := make(places, 1)
 				return func(context.Context, int) (int, error) { lock.use(10 * time.Millisecond); return 0, nil }
 			},
-			func(int) float64 { return 100 }, "one after another", 1, 1,
+			func(int) float64 { return 100 }, "sequential execution", 1, 1,
 		},
 		{
 			"half compute, half wait", 0,
@@ -119,18 +119,18 @@ func TestSimulated(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				report, err := choose.Run(t.Context(), c.work(), []int{1, 2, 3}, []choose.Model{choose.OneAfterAnother(), onGoroutines(), underLock()}, nil)
+				report, err := choose.Run(t.Context(), c.work(), []int{1, 2, 3}, []choose.Model{choose.Sequential(), onGoroutines(), underLock()}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				a := report.Answer
+				a := report.Verdict
 				t.Log(a.Sentence)
-				if a.Model != c.model || a.Level < c.least || a.Level > c.most {
-					t.Errorf("it says %s, %d at a time; want %s, %d to %d\n%s", a.Model, a.Level, c.model, c.least, c.most, report)
+				if a.Model != c.model || a.Concurrency < c.least || a.Concurrency > c.most {
+					t.Errorf("it says %s, %d at a time; want %s, %d to %d\n%s", a.Model, a.Concurrency, c.model, c.least, c.most, report)
 				}
 				if c.rate != nil {
-					if want := c.rate(a.Level) / c.rate(1); a.Gain.Middle < 0.96*want || a.Gain.Middle > 1.04*want {
-						t.Errorf("it says a gain of %.2f, want %.2f", a.Gain.Middle, want)
+					if want := c.rate(a.Concurrency) / c.rate(1); a.Gain.Median < 0.96*want || a.Gain.Median > 1.04*want {
+						t.Errorf("it says a gain of %.2f, want %.2f", a.Gain.Median, want)
 					}
 				}
 				if report.Took > 20*time.Second {
@@ -138,8 +138,8 @@ func TestSimulated(t *testing.T) {
 				}
 				for _, p := range report.Points {
 					if p.Model == "goroutines" && c.rate != nil {
-						if want := c.rate(p.Level); p.Rate.Middle < 0.96*want || p.Rate.Middle > 1.04*want {
-							t.Errorf("at %d it measured %.1f a second, want %.1f", p.Level, p.Rate.Middle, want)
+						if want := c.rate(p.Concurrency); p.Rate.Median < 0.96*want || p.Rate.Median > 1.04*want {
+							t.Errorf("at %d it measured %.1f a second, want %.1f", p.Concurrency, p.Rate.Median, want)
 						}
 					}
 				}
@@ -160,12 +160,12 @@ func TestFailing(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 			return 0, nil
 		}
-		report, err := choose.Run(t.Context(), work, []int{1}, []choose.Model{choose.OneAfterAnother(), onGoroutines()}, nil)
+		report, err := choose.Run(t.Context(), work, []int{1}, []choose.Model{choose.Sequential(), onGoroutines()}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := report.Answer; a.Level != 8 {
-			t.Errorf("it says %d at a time\n%s", a.Level, report)
+		if a := report.Verdict; a.Concurrency != 8 {
+			t.Errorf("it says %d at a time\n%s", a.Concurrency, report)
 		}
 	})
 }

@@ -137,8 +137,8 @@ func (t *trial) pool(ctx context.Context, ex concert.Executor, rec *recorder, n 
 		rec.reset()
 	}
 	f := &feed{shape: s, begin: time.Now()}
-	if t.Runs > 0 {
-		f.bound = t.Runs - t.runs
+	if t.MaxRuns > 0 {
+		f.bound = t.MaxRuns - t.runs
 	}
 	if s.few {
 		f.places = make(chan struct{}, max(n, min(ex.Width(), 2*n)))

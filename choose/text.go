@@ -12,12 +12,12 @@ import (
 // reasons and the caveats.
 func (r *Report) String() string {
 	var b strings.Builder
-	b.WriteString(r.Answer.Sentence + "\n")
-	if r.Answer.Code != "" {
-		b.WriteString("\n  " + r.Answer.Code + "\n")
+	b.WriteString(r.Verdict.Sentence + "\n")
+	if r.Verdict.Code != "" {
+		b.WriteString("\n  " + r.Verdict.Code + "\n")
 	}
 	b.WriteString("\n" + r.Table())
-	for _, lines := range [][]string{r.Answer.Reasons, r.Answer.Caveats} {
+	for _, lines := range [][]string{r.Verdict.Reasons, r.Verdict.Caveats} {
 		if len(lines) > 0 {
 			b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
 		}
@@ -45,8 +45,8 @@ func (r *Report) Table() string {
 		line(" ", "model", "n", "a second", "gain", "", "")
 	}
 	for _, p := range r.Points {
-		mark, gain, took := " ", units.Times(p.Gain.Middle), ""
-		if p.Model == r.Answer.Model && p.Level == r.Answer.Level {
+		mark, gain, took := " ", units.Times(p.Gain.Median), ""
+		if p.Model == r.Verdict.Model && p.Concurrency == r.Verdict.Concurrency {
 			mark = ">"
 		}
 		if p.Gain.Confidence > 0 {
@@ -55,7 +55,7 @@ func (r *Report) Table() string {
 		if p.Split != nil {
 			took = length(p.Split.CPU + p.Split.Wait + p.Split.Queue)
 		}
-		line(mark, p.Model, fmt.Sprint(p.Level), units.Number(p.Rate.Middle), gain, took, p.Split.bar())
+		line(mark, p.Model, fmt.Sprint(p.Concurrency), units.Number(p.Rate.Median), gain, took, p.Split.bar())
 	}
 	if split {
 		b.WriteString("\n  n: tasks at a time. A task: C computes, w waits, q queues for its turn.\n")

@@ -69,8 +69,8 @@ var errStop = errors.New("choose: no time or no run left")
 func (t *trial) run(ctx context.Context) (*Report, error) {
 	t.report.Machine = thisMachine()
 	use := startOfUse()
-	if t.Follow != nil {
-		t.Follow(Step{})
+	if t.OnStep != nil {
+		t.OnStep(Step{})
 	}
 	if err := t.profile(ctx); err != nil {
 		return nil, err
@@ -127,8 +127,8 @@ func (t *trial) fitMemory() {
 	if p.Memory <= 0 || free <= 0 {
 		return
 	}
-	if fit := max(1, int(free*4/5/p.Memory)); fit < t.Most {
-		t.Most = fit
+	if fit := max(1, int(free*4/5/p.Memory)); fit < t.MaxConcurrency {
+		t.MaxConcurrency = fit
 		t.broken = append(t.broken, fmt.Sprintf("more than %d at a time, as each takes %s of memory and %s are free", fit, units.Bytes(p.Memory), units.Bytes(free)))
 	}
 }
@@ -203,8 +203,8 @@ func (t *trial) slice(ctx context.Context, p *point) error {
 	if t.outOfRuns() || t.since() >= t.Budget {
 		return errStop
 	}
-	if t.Follow != nil {
-		t.Follow(Step{t.models[p.model].Name, p.level, t.since(), t.runs, &t.report.Profile})
+	if t.OnStep != nil {
+		t.OnStep(Step{t.models[p.model].Name, p.level, t.since(), t.runs, &t.report.Profile})
 	}
 	fresh, err := t.open(p)
 	if err != nil {
@@ -242,11 +242,11 @@ func (t *trial) slice(ctx context.Context, p *point) error {
 			p.err = got.err
 		}
 		var stolen float64
-		if p.busy, stolen = cpu.since(); stolen < theft || t.report.Stolen > theftFree+t.slices/thefts || t.outOfRuns() || t.since()+2*p.cost > t.Budget {
+		if p.busy, stolen = cpu.since(); stolen < theft || t.report.Remeasured > theftFree+t.slices/thefts || t.outOfRuns() || t.since()+2*p.cost > t.Budget {
 			break
 		}
 		if again < 2 {
-			t.report.Stolen++
+			t.report.Remeasured++
 		}
 	}
 	p.spans, p.mean = got.spans, got.mean
@@ -287,7 +287,7 @@ func (t *trial) open(p *point) (bool, error) {
 	}
 	ex, err := m.Open(p.level, observer)
 	if err != nil {
-		return false, errModel{fmt.Errorf("%s: %w", at(m.Name, p.level), err)}
+		return false, errModel{fmt.Errorf("%s: %w", pointName(m.Name, p.level), err)}
 	}
 	p.ex = ex
 	return true, nil

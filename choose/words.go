@@ -24,9 +24,9 @@ func length(d time.Duration) string {
 // spelled is a gain with its interval.
 func spelled(g Interval) string {
 	if g.Confidence == 0 {
-		return units.Times(g.Middle) + " (measured once)"
+		return units.Times(g.Median) + " (measured once)"
 	}
-	return fmt.Sprintf("%s (%s to %s)", units.Times(g.Middle), strings.TrimSuffix(units.Times(g.Low), "x"), strings.TrimSuffix(units.Times(g.High), "x"))
+	return fmt.Sprintf("%s (%s to %s)", units.Times(g.Median), strings.TrimSuffix(units.Times(g.Low), "x"), strings.TrimSuffix(units.Times(g.High), "x"))
 }
 
 // percent is a share.

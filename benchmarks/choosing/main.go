@@ -39,7 +39,7 @@ func main() {
 	runs := flag.Int("runs", 20, "how often to ask")
 	budget := flag.Duration("budget", 20*time.Second, "of choose")
 	only := flag.String("only", "", "names of workloads, with commas between them")
-	most := flag.Int("most", 64, "the highest level")
+	most := flag.Int("max", 64, "the highest level")
 	neighbor := flag.Bool("neighbor", false, "have a program beside it that computes, for half of the time")
 	slot := flag.Duration("slot", 600*time.Millisecond, "for which each point is measured, several times")
 	annoying := flag.Bool("annoy", false, "be that program")
@@ -114,7 +114,7 @@ func examine(w *workload, runs, most int, budget, slot time.Duration, beside boo
 		return err
 	}
 	said := make([]place, 0, runs)
-	verdicts := make([]choose.Verdict, 0, runs)
+	verdicts := make([]choose.Certainty, 0, runs)
 	var reports []*choose.Report
 	var took time.Duration
 	for range runs {
@@ -124,15 +124,15 @@ func examine(w *workload, runs, most int, budget, slot time.Duration, beside boo
 				return err
 			}
 		}
-		report, err := w.ask(ctx, &choose.Options{Budget: budget, Most: most})
+		report, err := w.ask(ctx, &choose.Options{Budget: budget, MaxConcurrency: most})
 		stop()
 		if err != nil {
 			return err
 		}
-		a := report.Answer
+		a := report.Verdict
 		i := slices.IndexFunc(w.models, func(m choose.Model) bool { return m.Name == a.Model })
-		said = append(said, place{i, a.Level})
-		verdicts = append(verdicts, a.Verdict)
+		said = append(said, place{i, a.Concurrency})
+		verdicts = append(verdicts, a.Certainty)
 		reports = append(reports, report)
 		took += report.Took
 	}

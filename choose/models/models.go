@@ -33,7 +33,7 @@ import (
 func Go() []choose.Model {
 	n := runtime.GOMAXPROCS(0)
 	return []choose.Model{
-		choose.OneAfterAnother(),
+		choose.Sequential(),
 		{
 			Name: "goroutines", Code: line("ex := goroutines.New(%d, nil)"),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) {

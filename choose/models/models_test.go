@@ -78,11 +78,11 @@ func TestUnregistered(t *testing.T) {
 	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
 		time.Sleep(5 * time.Millisecond)
 		return 0, nil
-	}, []int{1}, []choose.Model{all[0], all[len(all)-1]}, &choose.Options{Budget: 10 * time.Second, Most: 4})
+	}, []int{1}, []choose.Model{all[0], all[len(all)-1]}, &choose.Options{Budget: 10 * time.Second, MaxConcurrency: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := report.String(); !strings.Contains(text, "not registered") || report.Answer.Model == "processes" {
+	if text := report.String(); !strings.Contains(text, "not registered") || report.Verdict.Model == "processes" {
 		t.Errorf("%s", text)
 	}
 }
@@ -152,8 +152,8 @@ func ExampleGo() {
 		return
 	}
 	// So short a task is done before another goroutine has heard of it.
-	fmt.Println(report.Answer.Model)
-	// Output: one after another
+	fmt.Println(report.Verdict.Model)
+	// Output: sequential execution
 }
 
 func ExamplePython() {

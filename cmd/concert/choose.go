@@ -41,7 +41,7 @@ Flags:
   --budget D            time limit (default 20s)
   --runs N              maximum number of runs of the work (default 10000; 1000
                         with --get)
-  --most N              maximum concurrency to try (default 256; 64 with --get
+  --max N               maximum concurrency to try (default 256; 64 with --get
                         and --py)
   --py FUNCTION         the work is a Python function
   --python PROGRAM      the interpreter, or the directory of a virtual environment
@@ -88,8 +88,8 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	flags := flag.NewFlagSet("choose", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&o.Budget, "budget", 20*time.Second, "")
-	flags.IntVar(&o.Runs, "runs", 0, "")
-	flags.IntVar(&o.Most, "most", 0, "")
+	flags.IntVar(&o.MaxRuns, "runs", 0, "")
+	flags.IntVar(&o.MaxConcurrency, "max", 0, "")
 	flags.StringVar(&o.py, "py", "", "")
 	flags.StringVar(&o.python, "python", "", "")
 	flags.BoolVar(&o.get, "get", false, "")
@@ -110,24 +110,24 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if !given["runs"] {
-		o.Runs = 10_000
+		o.MaxRuns = 10_000
 		if o.get {
-			o.Runs = 1000
+			o.MaxRuns = 1000
 		}
 	}
-	if !given["most"] {
-		o.Most = 256
+	if !given["max"] {
+		o.MaxConcurrency = 256
 		if o.get || o.py != "" {
-			o.Most = 64
+			o.MaxConcurrency = 64
 		}
 	}
 	switch {
 	case o.Budget < time.Second:
 		err = usageError{"--budget takes a second or more, as in 20s or 2m"}
-	case o.Runs < 1:
+	case o.MaxRuns < 1:
 		err = usageError{"--runs takes 1 or more"}
-	case o.Most < 1 || o.Most > 10_000:
-		err = usageError{"--most takes 1 to 10000"}
+	case o.MaxConcurrency < 1 || o.MaxConcurrency > 10_000:
+		err = usageError{"--max takes 1 to 10000"}
 	case o.html != "" && o.html == o.trace:
 		err = usageError{"--html and --trace are two files"}
 	case o.py != "" && o.get:
@@ -238,12 +238,12 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 			}
 		}()
 		o.Observer = func(model string, level int) concert.Observer {
-			return tracer.Observer(choose.Step{Model: model, Level: level}.String())
+			return tracer.Observer(choose.Step{Model: model, Concurrency: level}.String())
 		}
 	}
 	follow := newFollower(errOut, o)
 	follow.announce(j.what, len(inputs))
-	o.Follow = follow.step
+	o.OnStep = follow.step
 	report, err := j.run(ctx, &o.Options)
 	follow.clear()
 	if report == nil {
@@ -263,7 +263,7 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 	if failed != nil {
 		return failed
 	}
-	if err == nil && report.Answer.Verdict == choose.Unclear {
+	if err == nil && report.Verdict.Certainty == choose.Unclear {
 		err = errGuess
 	}
 	return err
@@ -292,7 +292,7 @@ func (f *follower) announce(what string, inputs int) {
 		with = "one input"
 	}
 	fmt.Fprintf(f.w, "Running %s repeatedly, with %s: for at most %s,\nat most %s times, with concurrency up to %d.\n",
-		what, with, shortTime(f.Budget), thousands(int64(f.Runs)), f.Most)
+		what, with, shortTime(f.Budget), thousands(int64(f.MaxRuns)), f.MaxConcurrency)
 }
 
 func (f *follower) step(s choose.Step) {
@@ -335,21 +335,21 @@ func shortTime(d time.Duration) string {
 func printReport(w io.Writer, r *choose.Report, quiet bool) error {
 	style := styleFor(w)
 	if quiet {
-		_, err := fmt.Fprintln(w, r.Answer.Sentence)
+		_, err := fmt.Fprintln(w, r.Verdict.Sentence)
 		return err
 	}
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "\n%s\n", style.bold(wrap(r.Answer.Sentence, 80)))
-	if r.Answer.Code != "" {
-		fmt.Fprintf(out, "\n  %s\n", style.good(r.Answer.Code))
+	fmt.Fprintf(out, "\n%s\n", style.bold(wrap(r.Verdict.Sentence, 80)))
+	if r.Verdict.Code != "" {
+		fmt.Fprintf(out, "\n  %s\n", style.good(r.Verdict.Code))
 	}
 	fmt.Fprintf(out, "\n%s\n", r.Table())
-	for _, line := range r.Answer.Reasons {
+	for _, line := range r.Verdict.Reasons {
 		fmt.Fprintln(out, wrap(line, 80))
 	}
-	if len(r.Answer.Caveats) > 0 {
+	if len(r.Verdict.Caveats) > 0 {
 		fmt.Fprintln(out)
-		for _, line := range r.Answer.Caveats {
+		for _, line := range r.Verdict.Caveats {
 			fmt.Fprintln(out, style.dim(wrap(line, 80)))
 		}
 	}

@@ -27,7 +27,7 @@ func TestChooseWrong(t *testing.T) {
 		{[]string{"{}", ":::", "true"}, "the program itself cannot be {}"},
 		{[]string{"--budget", "10ms", "true", ":::", "a"}, "--budget takes a second or more"},
 		{[]string{"--runs", "0", "true", ":::", "a"}, "--runs takes 1 or more"},
-		{[]string{"--most", "0", "true", ":::", "a"}, "--most takes 1 to 10000"},
+		{[]string{"--max", "0", "true", ":::", "a"}, "--max takes 1 to 10000"},
 		{[]string{"--py", "statistics", ":::", "a"}, "want MODULE:FUNCTION"},
 		{[]string{"--py", "a:b", "--get", ":::", "a"}, "exclude each other"},
 		{[]string{"--python", "python3", "true", ":::", "a"}, "--python says which interpreter is for --py"},
@@ -53,8 +53,8 @@ func chosen(t *testing.T, args ...string) (r choose.Report) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if (code == exitGuess) != (r.Answer.Verdict == choose.Unclear) {
-		t.Errorf("exit %d, and the verdict is %s", code, r.Answer.Verdict)
+	if (code == exitGuess) != (r.Verdict.Certainty == choose.Unclear) {
+		t.Errorf("exit %d, and the verdict is %s", code, r.Verdict.Certainty)
 	}
 	if !strings.Contains(errOut, "repeatedly") || !strings.Contains(errOut, "One run alone takes") {
 		t.Errorf("it does not say what it is going to do: %s", errOut)
@@ -69,8 +69,8 @@ func TestChooseCommand(t *testing.T) {
 	input := "it's $HOME; `true`"
 	script := `sleep 0.02; [ "$1" = "$2" ] && echo run >> "$3"`
 	r := chosen(t, "--budget", "60s", "--runs", "150", "--html", page, "--trace", events, "sh", "-c", script, "sh", "{}", input, log, ":::", input, input)
-	if r.Answer.Model != "processes" || r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, `xargs -d '\n' -P `) {
-		t.Errorf("work that sleeps: %+v", r.Answer)
+	if r.Verdict.Model != "processes" || r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, `xargs -d '\n' -P `) {
+		t.Errorf("work that sleeps: %+v", r.Verdict)
 	}
 	if p := r.Profile; p.Wall < 20*time.Millisecond || !p.Knows(usage.CPUTime) || p.CPU > p.Wall || p.Failed > 0 {
 		t.Errorf("the profile is %+v", p)
@@ -152,9 +152,9 @@ func TestChoosePython(t *testing.T) {
 	}
 	// The runs end it; on a busy machine it takes seconds to start each
 	// interpreter, which a small budget would not leave.
-	r := chosen(t, "--budget", "60s", "--runs", "200", "--most", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
-	if r.Answer.Gain.Middle < 1.5 || !strings.HasPrefix(r.Answer.Code, "ex, err := python.New(") {
-		t.Errorf("work that sleeps: %+v", r.Answer)
+	r := chosen(t, "--budget", "60s", "--runs", "200", "--max", "8", "--py", "naps:nap", ":::", `{"for": 0.03}`)
+	if r.Verdict.Gain.Median < 1.5 || !strings.HasPrefix(r.Verdict.Code, "ex, err := python.New(") {
+		t.Errorf("work that sleeps: %+v", r.Verdict)
 	}
 	if p := r.Profile; p.Wall < 30*time.Millisecond || p.CPUShare() > 0.5 {
 		t.Errorf("the profile is %+v", p)
@@ -169,8 +169,8 @@ func TestChooseGet(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	t.Setenv("TMPDIR", t.TempDir())
-	r := chosen(t, "--budget", "2s", "--most", "4", "--runs", "400", "--get", ":::", f.URL+"/plain/a", f.URL+"/plain/b")
-	if r.Profile.Failed > 0 || r.Answer.Model == "" {
+	r := chosen(t, "--budget", "2s", "--max", "4", "--runs", "400", "--get", ":::", f.URL+"/plain/a", f.URL+"/plain/b")
+	if r.Profile.Failed > 0 || r.Verdict.Model == "" {
 		t.Errorf("%+v", r)
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); len(left) > 0 {

@@ -115,7 +115,7 @@ func commandJob(command, inputs []string) (*job, error) {
 		return struct{}{}, err
 	}
 	models := []choose.Model{
-		{Name: "one after another", Code: func(int) string { return xargs(command, 1) }},
+		{Name: "sequential execution", Code: func(int) string { return xargs(command, 1) }},
 		{
 			Name: "processes",
 			Open: func(n int, o concert.Observer) (concert.Executor, error) {

@@ -102,7 +102,7 @@ func TestChooseQuiet(t *testing.T) {
 // TestChooseBackground: what a command leaves running holds up neither it nor
 // the measurement.
 func TestChooseBackground(t *testing.T) {
-	r := chosen(t, "--budget", "2s", "--most", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
+	r := chosen(t, "--budget", "2s", "--max", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
 	if r.Runs < 10 {
 		t.Errorf("it ran %d times", r.Runs)
 	}

@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"concert/internal/printable"
@@ -119,7 +120,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 			return exitGuess
 		}
 		if !errors.Is(err, errNotAll) { // that has been said, and in detail
-			fmt.Fprintf(errOut, "concert %s: %s\n", c.name, printable.Text(err.Error()))
+			fmt.Fprintf(errOut, "concert %s: %s\n", c.name, printable.Text(strings.TrimPrefix(err.Error(), c.name+": ")))
 		}
 		return exitFailed
 	}

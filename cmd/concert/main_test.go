@@ -49,7 +49,7 @@ func TestTour(t *testing.T) {
 		`a page from a server\n    \S`,
 		`a sum of five million squares\n    \S`,
 		`a sum of a hundred squares\n    \S`,
-		`  model +best for +in parallel\? +comp. +waits\n  one after another +little to do, tiny tasks +no +1.00x +1.00x\n`,
+		`  model +best for +in parallel\? +comp. +waits\n  sequential execution +little to do, tiny tasks +no +1.00x +1.00x\n`,
 		`\n  goroutines +I/O and computing, in Go +yes +[0-9.]+x +[0-9.]+x\n`,
 		`the same with loop.Offload +[0-9.]+ m?s +its neighbor waited for [0-9.]+ .?s\n`,
 	}

@@ -86,14 +86,14 @@ func tourChoose(ctx context.Context, t *tour) error {
 
 // chooseGo says what choose has to say of a function in Go.
 func chooseGo[In, Out any](ctx context.Context, t *tour, what string, fn func(context.Context, In) (Out, error), in In) (*choose.Report, error) {
-	report, err := choose.Run(ctx, fn, []In{in}, models.Go(), &choose.Options{Budget: tourBudget, Most: tourMost})
+	report, err := choose.Run(ctx, fn, []In{in}, models.Go(), &choose.Options{Budget: tourBudget, MaxConcurrency: tourMost})
 	return t.chosen(what, report, err)
 }
 
 // choosePython says what choose has to say of a function in Python.
 func choosePython[In, Out any](ctx context.Context, t *tour, what string, prober concert.Executor, fn func(context.Context, In) (Out, error), where string, in In) (*choose.Report, error) {
 	report, err := choose.Run(ctx, fn, []In{in}, models.Python(nil), &choose.Options{
-		Budget: tourBudget, Most: tourMost, Profile: models.PythonProfile(prober, where, []In{in}),
+		Budget: tourBudget, MaxConcurrency: tourMost, Profile: models.PythonProfile(prober, where, []In{in}),
 	})
 	return t.chosen(what, report, err)
 }
@@ -103,9 +103,9 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	t.say(tourLine{What: what, Note: r.Answer.Sentence})
+	t.say(tourLine{What: what, Note: r.Verdict.Sentence})
 	fmt.Fprintf(t.out, "  %s\n", what)
-	for line := range strings.Lines(wrap(r.Answer.Sentence, 74)) {
+	for line := range strings.Lines(wrap(r.Verdict.Sentence, 74)) {
 		fmt.Fprintf(t.out, "    %s\n", t.style.dim(strings.TrimSuffix(line, "\n")))
 	}
 	return r, nil
@@ -113,7 +113,7 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 
 // what the closing table says of models, by their names in reports.
 var aboutModels = map[string]modelRow{
-	"one after another":      {For: "little to do, tiny tasks", Parallel: "no"},
+	"sequential execution":   {For: "little to do, tiny tasks", Parallel: "no"},
 	"goroutines":             {For: "I/O and computing, in Go", Parallel: "yes"},
 	"goroutines under a GIL": {For: "engines for one thread", Parallel: "while waiting"},
 	"an event loop":          {For: "connections that share", Parallel: "while waiting"},
@@ -150,7 +150,7 @@ func bestOf(r *choose.Report, model string) (best gain) {
 	for _, rounds := range []bool{true, false} {
 		for _, p := range r.Points {
 			if p.Model == model && (p.Rounds > 0 || !rounds) {
-				best = max(best, gain(p.Gain.Middle))
+				best = max(best, gain(p.Gain.Median))
 			}
 		}
 		if best > 0 {
