@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"concert/internal/race"
 	"concert/loop"
 	"concert/loop/looptest"
 )
@@ -124,7 +125,7 @@ func TestQueueGetters(t *testing.T) {
 // nothing.
 func TestQueueAgainstModel(t *testing.T) {
 	seeds := 2000
-	if raceEnabled {
+	if race.Enabled {
 		seeds = 200
 	}
 	looptest.Explore(t, seeds, func(ctx context.Context, g *loop.Group) error {

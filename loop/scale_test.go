@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"concert/internal/race"
 	"concert/loop"
 )
 
@@ -27,7 +28,7 @@ func memory() int64 {
 // clients, every byte checked.
 func TestConnections(t *testing.T) {
 	n := 10_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		n = 1_000
 	}
 	if limit := descriptors(2*n + 100); limit < 2*n+100 {
@@ -116,7 +117,7 @@ type (
 // TestSleepers: 100,000 coroutines that sleep, and their end.
 func TestSleepers(t *testing.T) {
 	n := 100_000
-	if raceEnabled {
+	if race.Enabled {
 		n = 5_000
 	}
 	quiet(t)
