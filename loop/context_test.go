@@ -3,6 +3,7 @@ package loop_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,54 +39,6 @@ func TestNestedTimeouts(t *testing.T) {
 	})
 }
 
-// TestLevelTriggered: in a scope that has ended each await fails, and lets
-// others run.
-func TestLevelTriggered(t *testing.T) {
-	others := 0
-	ok(t, func(ctx context.Context, g *loop.Group) error {
-		g.Background(func(ctx context.Context) error {
-			for loop.Yield(ctx) == nil {
-				others++
-			}
-			return nil
-		})
-		loop.Yield(ctx)
-		inner, cancel := loop.WithCancel(ctx)
-		cancel(errTest)
-		var e loop.Event
-		e.Set()
-		var m loop.Mutex
-		q := loop.NewQueue[int](0)
-		q.TryPut(1)
-		task := g.Go(func(context.Context) error { return nil })
-		for name, await := range map[string]func() error{
-			"Yield":     func() error { return loop.Yield(inner) },
-			"Sleep":     func() error { return loop.Sleep(inner, 0) },
-			"Event":     func() error { return e.Wait(inner) },
-			"Mutex":     func() error { return m.Lock(inner) },
-			"Semaphore": func() error { return loop.NewSemaphore(1).Acquire(inner) },
-			"Put":       func() error { return q.Put(inner, 1) },
-			"Get":       func() error { _, err := q.Get(inner); return err },
-			"Cond":      func() error { return new(loop.Cond).Wait(inner) },
-			"Task":      func() error { return task.Wait(inner) },
-			"Block":     func() error { return loop.Block(inner, func() error { t.Error("it ran"); return nil }) },
-			"Dial":      func() error { _, err := loop.Dial(inner, "tcp", "127.0.0.1:1"); return err },
-		} {
-			before := others
-			if err := await(); err != errTest && name != "Task" { // which had ended by then, or not
-				t.Errorf("%s in a scope that has ended: %v", name, err)
-			}
-			if others == before && name != "Task" {
-				t.Errorf("%s let nobody run", name)
-			}
-		}
-		if err := m.Lock(ctx); err != nil || q.Len() != 1 {
-			t.Errorf("afterwards: Lock() = %v, %d items", err, q.Len())
-		}
-		return nil
-	})
-}
-
 // TestCompletionWins: what has happened before the end of the context, in the
 // same instant, has happened; the next await fails (CPython #86296: wait_for
 // swallowed the cancellation).
@@ -116,44 +69,6 @@ func TestCompletionWins(t *testing.T) {
 			if (first == nil) != setFirst || second != errTest {
 				t.Errorf("set first: %v; the wait: %v, the next one: %v", setFirst, first, second)
 			}
-		}
-		return nil
-	})
-}
-
-// TestContextOfContext: contexts that package context makes of a coroutine's
-// end its waits, too.
-func TestContextOfContext(t *testing.T) {
-	type key struct{}
-	ok(t, func(ctx context.Context, g *loop.Group) error {
-		valued := context.WithValue(ctx, key{}, 1)
-		if err := loop.Sleep(valued, time.Second); err != nil {
-			t.Errorf("WithValue: %v", err)
-		}
-		short, cancel := context.WithTimeout(valued, time.Second)
-		defer cancel()
-		for range 2 {
-			if err := loop.Sleep(short, time.Hour); err != context.DeadlineExceeded {
-				t.Errorf("WithTimeout of package context: %v", err)
-			}
-		}
-		free := context.WithoutCancel(short)
-		if err := loop.Sleep(free, time.Second); err != nil {
-			t.Errorf("WithoutCancel: %v", err)
-		}
-		below, stop := loop.WithTimeout(free, time.Minute)
-		defer stop()
-		if err := loop.Sleep(below, time.Hour); err != context.DeadlineExceeded {
-			t.Errorf("a timeout of ours below WithoutCancel: %v", err)
-		}
-		ours, stop2 := loop.WithCancel(valued)
-		theirs, cancel2 := context.WithCancel(ours)
-		defer cancel2()
-		reuse, stop3 := loop.WithTimeout(theirs, time.Hour)
-		defer stop3()
-		g.After(time.Second, func(context.Context) error { stop2(errTest); return nil })
-		if err := loop.Sleep(reuse, time.Hour); err != errTest || context.Cause(theirs) != errTest || reuse.Value(key{}) != 1 {
-			t.Errorf("ours of theirs of ours: %v; its cause: %v", err, context.Cause(theirs))
 		}
 		return nil
 	})
@@ -230,4 +145,61 @@ func TestScopesEnd(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// endsNow returns a context that another goroutine is about to cancel.
+func endsNow(ctx context.Context) context.Context {
+	inner, cancel := loop.WithCancel(ctx)
+	var started atomic.Bool
+	go func() {
+		started.Store(true)
+		cancel(errTest)
+	}()
+	for !started.Load() {
+	}
+	return inner
+}
+
+// TestWaitRacesCancel: nor does a wait go on that begins just when its context
+// ends.
+func TestWaitRacesCancel(t *testing.T) {
+	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+		g.Background(sleeps(20*time.Second, errors.New("a wait goes on")))
+		for range 20000 {
+			inner := endsNow(ctx)
+			if err := new(loop.Event).Wait(inner); err != errTest {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDoneAndErr: a context whose Done is closed has an error, in whatever
+// instant.
+func TestDoneAndErr(t *testing.T) {
+	for range 100 {
+		outer, end := context.WithCancel(t.Context())
+		loop.Run(outer, nil, func(ctx context.Context, g *loop.Group) error {
+			derived, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			return loop.WithGroup(derived, func(inner context.Context, g *loop.Group) error {
+				return loop.Block(inner, func() error {
+					end()
+					for _, ctx := range []context.Context{inner, ctx} {
+						<-ctx.Done()
+						if ctx.Err() == nil {
+							t.Error("Done is closed, and Err is nil")
+						}
+						_, cancel := context.WithCancel(ctx) // it panics if there is no error
+						cancel()
+					}
+					return nil
+				})
+			})
+		})
+	}
 }

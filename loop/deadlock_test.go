@@ -116,3 +116,61 @@ func TestNoDeadlock(t *testing.T) {
 		}
 	})
 }
+
+// TestLateDeadlock: a deadlock is seen also when what could still have happened
+// goes away without waking anybody.
+func TestLateDeadlock(t *testing.T) {
+	for _, outside := range []bool{false, true} {
+		err := run(t, func(ctx context.Context, g *loop.Group) error {
+			_, cancel := loop.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			if outside {
+				time.AfterFunc(time.Minute, cancel)
+			}
+			return new(loop.Event).Wait(ctx) // not in the timeout
+		})
+		if !errors.Is(err, concert.ErrDeadlock) {
+			t.Errorf("canceled from outside: %v; Run() = %v", outside, err)
+		}
+	}
+}
+
+// TestEndedIsNoDeadlock: when the context of Run or of Portal.Run has ended,
+// waits end with its cause, however soon; and while that of Portal.Run has not,
+// there is something to wait for.
+func TestEndedIsNoDeadlock(t *testing.T) {
+	for range 100 {
+		for _, virtual := range []bool{false, true} {
+			outer, cancel := context.WithCancelCause(t.Context())
+			loop.Run(outer, &loop.Options{Virtual: virtual}, func(ctx context.Context, g *loop.Group) error {
+				cancel(errTest)
+				if err := new(loop.Event).Wait(ctx); err != errTest {
+					t.Errorf("Wait() = %v; virtual time: %v", err, virtual)
+				}
+				return nil
+			})
+			outer, cancel = context.WithCancelCause(t.Context())
+			loop.Run(outer, &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
+				cancel(errTest)
+				if err := loop.Sleep(ctx, time.Hour); err != errTest {
+					t.Errorf("Sleep() = %v", err)
+				}
+				return nil
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := loop.Open(t.Context(), nil)
+		result := make(chan error)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			result <- p.Run(ctx, new(loop.Event).Wait)
+		}()
+		synctest.Wait()
+		go p.Close()
+		if err := <-result; err != context.DeadlineExceeded {
+			t.Errorf("Portal.Run() = %v", err)
+		}
+	})
+}

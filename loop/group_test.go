@@ -329,15 +329,63 @@ func TestGather(t *testing.T) {
 	})
 }
 
-// TestPanic_Name: the error of a coroutine that panicked has the coroutine's
-// name.
-func TestPanic_Name(t *testing.T) {
-	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-		g.Go(func(context.Context) error { panic("out of cheese") }).SetName("page %d", 3)
+// TestNestedEnds: a group that is ended from outside is no success, even if the
+// outer one was.
+func TestNestedEnds(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		g.Background(func(ctx context.Context) error {
+			long := func(ctx context.Context) (int, error) { return 42, loop.Sleep(ctx, time.Hour) }
+			if v, err := loop.Gather(ctx, long, long); v != nil || !errors.Is(err, context.Canceled) {
+				t.Errorf("Gather() = %v, %v", v, err)
+			}
+			for _, cancels := range []bool{false, true} {
+				err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
+					err := loop.Sleep(ctx, time.Hour)
+					if cancels {
+						g.Cancel() // too late
+					}
+					return err
+				})
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("WithGroup() = %v; it cancels itself: %v", err, cancels)
+				}
+			}
+			return nil
+		})
+		return loop.Sleep(ctx, time.Second)
+	})
+}
+
+// TestRaces: what any goroutine may call, any goroutine may call. It is for the
+// race detector.
+func TestRaces(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		for range 200 {
+			loop.WithGroup(ctx, func(_ context.Context, g *loop.Group) error { go g.Cancel(); return nil })
+		}
+		ended := make(chan struct{})
+		l, fn := loop.Of(ctx), func(context.Context) (int, error) { return 1, nil }
+		go func() {
+			for range 200 {
+				l.Tree()
+			}
+			close(ended)
+		}()
+		for range 200 {
+			loop.Gather(ctx, fn, fn)
+		}
+		<-ended
 		return nil
 	})
-	p, ok := errors.AsType[*concert.PanicError](err)
-	if !ok || p.Task != "page 3" || !strings.Contains(err.Error(), "page 3: task panicked: out of cheese") {
-		t.Errorf("Run() = %v; want a PanicError with the name of the coroutine", err)
-	}
+	run(t, func(ctx context.Context, g *loop.Group) error {
+		var e loop.Event
+		for range 50 {
+			g.Go(func(ctx context.Context) error {
+				err := e.Wait(ctx)
+				go func() { _ = err.Error() }()
+				return err
+			})
+		}
+		return nil
+	})
 }

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"concert"
 	"concert/loop"
 )
 
@@ -42,94 +40,6 @@ func panics(fn func()) (text string) {
 	}()
 	fn()
 	return "no panic"
-}
-
-// TestOneAtATime: between two awaits no other coroutine runs, and the race
-// detector agrees.
-func TestOneAtATime(t *testing.T) {
-	counts := map[int]int{}
-	ok(t, func(ctx context.Context, g *loop.Group) error {
-		for range 20 {
-			g.Go(func(ctx context.Context) error {
-				for i := range 100 {
-					n := counts[i%7]
-					runtime.Gosched()
-					counts[i%7] = n + 1
-					if err := loop.Yield(ctx); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-		return nil
-	})
-	sum := 0
-	for _, n := range counts {
-		sum += n
-	}
-	if sum != 2000 {
-		t.Errorf("2,000 increments came to %d", sum)
-	}
-}
-
-// TestTurns: coroutines run in the order in which they were started, and take
-// turns.
-func TestTurns(t *testing.T) {
-	var got []string
-	ok(t, func(ctx context.Context, g *loop.Group) error {
-		for _, name := range []string{"a", "b", "c"} {
-			g.Go(func(ctx context.Context) error {
-				for i := range 3 {
-					got = append(got, fmt.Sprint(name, i))
-					loop.Yield(ctx)
-				}
-				return nil
-			})
-		}
-		got = append(got, "main")
-		return nil
-	})
-	if want := []string{"main", "a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"}; !slices.Equal(got, want) {
-		t.Errorf("order %v, want %v", got, want)
-	}
-}
-
-// TestSleep: sleepers wake by their time, and those with the same time in the
-// order in which they began.
-func TestSleep(t *testing.T) {
-	var got []int
-	ok(t, func(ctx context.Context, g *loop.Group) error {
-		start := time.Now()
-		for i, d := range []time.Duration{3, 1, 2, 1, 0, -5} {
-			g.Go(func(ctx context.Context) error {
-				err := loop.Sleep(ctx, d*time.Hour)
-				if slept := time.Since(start); slept != max(d, 0)*time.Hour || loop.Now(ctx) != time.Now() {
-					t.Errorf("Sleep(%d h) took %v; it is %v, by the loop %v", d, slept, time.Now(), loop.Now(ctx))
-				}
-				got = append(got, i)
-				return err
-			})
-		}
-		return nil
-	})
-	if want := []int{4, 5, 1, 3, 2, 0}; !slices.Equal(got, want) {
-		t.Errorf("woke in the order %v, want %v", got, want)
-	}
-}
-
-// TestSleepForEver: a time beyond all times is no time in the past.
-func TestSleepForEver(t *testing.T) {
-	err := run(t, func(ctx context.Context, g *loop.Group) error {
-		g.Background(func(ctx context.Context) error { return loop.Sleep(ctx, 1<<63-1) })
-		g.After(1<<63-1, func(context.Context) error { t.Error("it began"); return nil }).Cancel()
-		ctx, cancel := loop.WithTimeout(ctx, 1<<63-1)
-		defer cancel()
-		return loop.Sleep(ctx, time.Second)
-	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // TestRunContext: the end of Run's context reaches all coroutines, with its
@@ -184,42 +94,6 @@ func TestRunEnded(t *testing.T) {
 	}
 }
 
-// TestPanics: a panic or a Goexit in a coroutine is its error, with the stack,
-// and ends nobody but its siblings' waits.
-func TestPanics(t *testing.T) {
-	for name, c := range map[string]struct {
-		fn    func()
-		check func(error) bool
-	}{
-		"panic": {func() { explode() }, func(err error) bool {
-			e, ok := errors.AsType[*concert.PanicError](err)
-			return ok && e.Value == "boom" && strings.Contains(e.Stack(), "explode")
-		}},
-		"Goexit": {runtime.Goexit, func(err error) bool { return errors.Is(err, concert.ErrGoexit) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := run(t, func(ctx context.Context, g *loop.Group) error {
-				sibling := g.Go(func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) })
-				g.Go(func(ctx context.Context) error {
-					loop.Yield(ctx)
-					c.fn()
-					return nil
-				})
-				err := sibling.Wait(loop.Shield(ctx))
-				if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "because loop_test.TestPanics") {
-					t.Errorf("the sibling: %v", err)
-				}
-				return err
-			})
-			if !c.check(err) {
-				t.Errorf("Run() = %+v", err)
-			}
-		})
-	}
-}
-
-func explode() { panic("boom") }
-
 // TestMainPanics: a panic in main, or in the body of a group, goes on in its
 // caller when the children have ended.
 func TestMainPanics(t *testing.T) {
@@ -273,40 +147,6 @@ func TestMainGoexit(t *testing.T) {
 	}
 }
 
-// TestMany: coroutines that are started in turn, end, and use each other's
-// goroutines.
-func TestMany(t *testing.T) {
-	sum := 0
-	ok(t, func(ctx context.Context, g *loop.Group) error {
-		var add func(depth int) func(ctx context.Context) error
-		add = func(depth int) func(ctx context.Context) error {
-			return func(ctx context.Context) error {
-				sum++
-				if depth == 0 {
-					return nil
-				}
-				return loop.WithGroup(ctx, func(ctx context.Context, inner *loop.Group) error {
-					for i := range 3 {
-						child := inner.Go(add(depth - 1))
-						switch i {
-						case 0:
-							child.Wait(ctx)
-						case 1:
-							g.Go(add(0)) // in another's group
-						}
-					}
-					return nil
-				})
-			}
-		}
-		g.Go(add(6))
-		return nil
-	})
-	if want := 1093 + 364; sum != want {
-		t.Errorf("%d coroutines ran, want %d", sum, want)
-	}
-}
-
 // TestNested: a loop in a coroutine panics, and says what to do; in Block it
 // works.
 func TestNested(t *testing.T) {
@@ -318,5 +158,39 @@ func TestNested(t *testing.T) {
 			t.Errorf("Run in a coroutine: %s", text)
 		}
 		return loop.Block(ctx, inner)
+	})
+}
+
+// TestRunEndsEarly: the end of Run's context is heard of, also if it comes just
+// when Run begins.
+func TestRunEndsEarly(t *testing.T) {
+	outer, cancel := context.WithCancelCause(t.Context())
+	cancel(errTest)
+	for range 5000 {
+		err := loop.Run(outer, nil, func(ctx context.Context, g *loop.Group) error { return loop.Sleep(ctx, time.Minute) })
+		if err != errTest {
+			t.Fatalf("Run() = %v", err)
+		}
+	}
+}
+
+// TestNil: arguments that are missing are said to be.
+func TestNil(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		for name, call := range map[string]func(){
+			"Go":         func() { g.Go(nil) },
+			"Background": func() { g.Background(nil) },
+			"After":      func() { g.After(time.Second, nil) },
+			"Spawn":      func() { loop.Spawn[int](g, nil) },
+			"WithGroup":  func() { loop.WithGroup(ctx, nil) },
+			"Run":        func() { loop.Run(ctx, nil, nil) },
+			"Serve":      func() { loop.Serve(ctx, nil, nil) },
+			"NewQueue":   func() { loop.NewQueue[int](-1) },
+		} {
+			if text := panics(call); !strings.HasPrefix(text, "loop: ") || !strings.Contains(text, name) {
+				t.Errorf("%s: %s", name, text)
+			}
+		}
+		return nil
 	})
 }

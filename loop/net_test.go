@@ -103,107 +103,6 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestConnCancel: a Read and a Write that are canceled end, and the connection
-// goes on with another context. Nothing that was read is lost.
-func TestConnCancel(t *testing.T) {
-	quiet(t)
-	l := listen(t)
-	defer l.Close()
-	large := make([]byte, 64<<20)
-	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-		c, err := loop.Dial(ctx, "tcp", l.Addr().String())
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		peer, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		defer peer.Close()
-		for name, makes := range map[string]func() (context.Context, func()){
-			"loop":    func() (context.Context, func()) { c, f := loop.WithTimeout(ctx, 10*time.Millisecond); return c, f },
-			"context": func() (context.Context, func()) { c, f := context.WithTimeout(ctx, 10*time.Millisecond); return c, f },
-		} {
-			short, cancel := makes()
-			b := make([]byte, 10)
-			if n, err := loop.Conn(short, c).Read(b); n != 0 || err != context.DeadlineExceeded {
-				t.Errorf("%s: Read() = %d, %v", name, n, err)
-			}
-			if n, err := loop.Conn(short, c).Read(b); n != 0 || err != context.DeadlineExceeded {
-				t.Errorf("%s: Read() in a context that has ended = %d, %v", name, n, err)
-			}
-			cancel()
-			io.WriteString(peer, "hello")
-			if n, err := c.Read(b); string(b[:n]) != "hello" || err != nil {
-				t.Errorf("%s: Read() afterwards = %q, %v", name, b[:n], err)
-			}
-
-			short, cancel = makes()
-			n, err := loop.Conn(short, c).Write(large)
-			if n == len(large) || err != context.DeadlineExceeded {
-				t.Errorf("%s: Write() = %d, %v", name, n, err)
-			}
-			cancel()
-			drained := make(chan int64)
-			go func() {
-				m, _ := io.CopyN(io.Discard, peer, int64(n)+5)
-				drained <- m
-			}()
-			if m, err := c.Write([]byte("hello")); m != 5 || err != nil {
-				t.Errorf("%s: Write() afterwards = %d, %v", name, m, err)
-			}
-			if m := <-drained; m != int64(n)+5 {
-				t.Errorf("%s: %d bytes came, want %d", name, m, n+5)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Errorf("Run() = %v", err)
-	}
-}
-
-// TestConnDeadline: a deadline that the user has set is one, before and after a
-// Read that was canceled.
-func TestConnDeadline(t *testing.T) {
-	quiet(t)
-	l := listen(t)
-	defer l.Close()
-	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-		raw, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			return err
-		}
-		defer raw.Close()
-		short, cancel := loop.WithCancel(ctx)
-		c := loop.Conn(short, raw)
-		c.SetDeadline(time.Now().Add(-time.Second))
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Read() after the deadline = %v", err)
-		}
-		if _, err := c.Write(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Write() after the deadline = %v", err)
-		}
-		c.SetReadDeadline(time.Now().Add(time.Hour))
-		c.SetWriteDeadline(time.Time{})
-		g.After(time.Millisecond, func(context.Context) error { cancel(errTest); return nil })
-		if _, err := c.Read(make([]byte, 1)); err != errTest {
-			t.Errorf("Read() that is canceled = %v", err)
-		}
-		if _, err := c.Write(make([]byte, 1)); err != errTest {
-			t.Errorf("Write() in a context that has ended = %v", err)
-		}
-		if n, err := loop.Conn(ctx, c).Write(make([]byte, 1)); n != 1 || err != nil {
-			t.Errorf("Write() with another context = %d, %v", n, err)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Errorf("Run() = %v", err)
-	}
-}
-
 // TestServePanic: the panic of one handler ends its connection, and no other.
 func TestServePanic(t *testing.T) {
 	quiet(t)
@@ -351,6 +250,89 @@ func TestDial(t *testing.T) {
 	loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		if c, err := loop.Dial(ctx, "tcp", l.Addr().String()); c != nil || !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("Dial() of nobody = %v, %v", c, err)
+		}
+		return nil
+	})
+}
+
+// slowly is a connection whose Close takes its time, as that of a TLS
+// connection may.
+type slowly struct{ net.Conn }
+
+func (c slowly) Close() error {
+	time.Sleep(5 * time.Second)
+	return c.Conn.Close()
+}
+
+// accepts is a listener with one connection.
+type accepts struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *accepts) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, errTest
+	}
+}
+
+func (l *accepts) Close() error {
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	return nil
+}
+
+func (l *accepts) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestSlowClose: a connection that takes its time to close keeps nobody from
+// running.
+func TestSlowClose(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		a, b := net.Pipe()
+		defer b.Close()
+		l := &accepts{make(chan net.Conn, 1), make(chan struct{})}
+		l.conns <- slowly{a}
+		g.Background(func(ctx context.Context) error {
+			return loop.Serve(ctx, l, func(context.Context, net.Conn) {})
+		})
+		for range 100 {
+			start := time.Now()
+			if loop.Sleep(ctx, 100*time.Millisecond); time.Since(start) != 100*time.Millisecond {
+				t.Errorf("Sleep(100 ms) took %v", time.Since(start))
+			}
+		}
+		return nil
+	})
+}
+
+// TestServeOrder: the listener is closed before those who are handled are
+// waited for.
+func TestServeOrder(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		a, b := net.Pipe()
+		defer b.Close()
+		l := &accepts{make(chan net.Conn, 1), make(chan struct{})}
+		l.conns <- a
+		start := time.Now()
+		go func() {
+			<-l.closed
+			if d := time.Since(start); d != time.Minute {
+				t.Errorf("closed after %v", d)
+			}
+		}()
+		short, cancel := loop.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		err := loop.Serve(short, l, func(ctx context.Context, c net.Conn) {
+			loop.Sleep(loop.Shield(ctx), time.Hour)
+		})
+		if err != context.DeadlineExceeded || time.Since(start) != time.Hour {
+			t.Errorf("Serve() = %v after %v", err, time.Since(start))
 		}
 		return nil
 	})

@@ -3,8 +3,6 @@ package loop_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -184,153 +182,110 @@ func TestExecutor(t *testing.T) {
 	})
 }
 
-// TestOffload: while an executor works other coroutines run; a canceled wait
-// cancels the task. All waits of package concert let the loop go on.
-func TestOffload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := goroutines.New(2, nil)
-		defer pool.Close()
-		slow := func(ctx context.Context, n int) (int, error) {
-			select {
-			case <-time.After(time.Hour):
-				return n * n, nil
-			case <-ctx.Done():
-				return -1, context.Cause(ctx)
-			}
+// TestPortalClosesMeanwhile: who waits to come in by a portal that is closed
+// meanwhile does not.
+func TestPortalClosesMeanwhile(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		p := g.Portal()
+		result := make(chan error, 1)
+		go func() {
+			result <- p.Run(context.Background(), func(context.Context) error { t.Error("it came in"); return nil })
+		}()
+		go func() {
+			synctest.Wait() // until it stands in line, as this coroutine has the loop
+			p.Close()
+			result <- errTest
+		}()
+		if err := <-result; err != errTest {
+			t.Errorf("it did not wait: %v", err)
 		}
-		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-			ticks := 0
-			g.Background(func(ctx context.Context) error {
-				for loop.Sleep(ctx, time.Minute) == nil {
-					ticks++
-				}
-				return nil
-			})
-			if v, err := loop.Offload(ctx, pool, slow, 7); v != 49 || err != nil || ticks < 59 {
-				t.Errorf("Offload() = %d, %v; meanwhile %d ticks", v, err, ticks)
-			}
-			short, cancel := loop.WithTimeout(ctx, time.Minute)
-			defer cancel()
-			f := concert.Submit(short, pool, slow, 1)
-			if _, err := f.Result(short); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Result() = %v", err)
-			}
-			if v, err := f.Result(ctx); v != -1 || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the task returned %d, %v", v, err)
-			}
-			if _, err := loop.Offload(short, pool, slow, 1); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Offload() in a context that has ended = %v", err)
-			}
-			ticks = 0
-			var sum int
-			for v, err := range concert.Map(ctx, pool, slow, slices.Values([]int{1, 2, 3})) {
-				if sum += v; err != nil {
-					return err
-				}
-			}
-			if sum != 14 || ticks < 119 {
-				t.Errorf("Map() adds up to %d; meanwhile %d ticks", sum, ticks)
-			}
-			futures := []*concert.Future[int]{concert.Submit(ctx, pool, slow, 1), concert.Submit(ctx, pool, slow, 2)}
-			ticks = 0
-			if vs, err := concert.Gather(ctx, futures...); !slices.Equal(vs, []int{1, 4}) || err != nil || ticks < 59 {
-				t.Errorf("Gather() = %v, %v; meanwhile %d ticks", vs, err, ticks)
+		return loop.Block(ctx, func() error {
+			if err := <-result; err != loop.ErrClosed {
+				t.Errorf("Run() = %v", err)
 			}
 			return nil
 		})
-		if err != nil {
-			t.Error(err)
-		}
 	})
 }
 
-// TestBlock: what fn does is passed on, a panic and a Goexit too, with the
-// coroutine back in the loop.
-func TestBlock(t *testing.T) {
-	err := run(t, func(ctx context.Context, g *loop.Group) error {
-		if err := loop.Block(ctx, func() error { return errTest }); err != errTest {
-			t.Errorf("Block() = %v", err)
+// TestOpenMisuse: Open panics where it is called, and a portal that is closed
+// is closed for those inside as well.
+func TestOpenMisuse(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open called in coroutine") {
+			t.Errorf("Open in a coroutine: %s", text)
 		}
-		if text := panics(func() { loop.Block(ctx, func() error { panic("boom") }) }); text != "boom" {
-			t.Errorf("a panic in Block: %s", text)
-		}
-		if err := loop.Yield(ctx); err != nil {
-			t.Error(err)
-		}
-		for i := range 20 {
-			g.Go(func(ctx context.Context) error {
-				for range i {
-					loop.Block(ctx, func() error { time.Sleep(time.Duration(i)); return nil })
-				}
-				return nil
-			})
-		}
-		g.Go(func(ctx context.Context) error {
-			return loop.Block(ctx, func() error { runtime.Goexit(); return nil })
-		})
-		return nil
-	})
-	if !errors.Is(err, concert.ErrGoexit) {
-		t.Errorf("Run() = %v", err)
-	}
-}
-
-// TestSeeds: the same seed makes the same interleaving, others make others.
-func TestSeeds(t *testing.T) {
-	trace := func(seed uint64) (trace string) {
-		loop.Run(t.Context(), &loop.Options{Seed: seed}, func(ctx context.Context, g *loop.Group) error {
-			q := loop.NewQueue[int](2)
-			for i := range 5 {
-				g.Go(func(ctx context.Context) error {
-					for j := range 3 {
-						trace += fmt.Sprint(i)
-						q.Put(ctx, i)
-						loop.Sleep(ctx, time.Duration(j))
-						q.Get(ctx)
-					}
-					return nil
-				})
-			}
-			return nil
-		})
-		return trace
-	}
-	different := map[string]bool{}
-	for seed := range uint64(100) {
-		a, b := trace(seed+1), trace(seed+1)
-		if a != b {
-			t.Errorf("seed %d: %s and %s", seed+1, a, b)
-		}
-		different[a] = true
-	}
-	if len(different) < 90 {
-		t.Errorf("100 seeds made %d interleavings", len(different))
-	}
-}
-
-// TestVirtual: the time jumps when all sleep, and stands still while one is in
-// Block.
-func TestVirtual(t *testing.T) {
-	real := time.Now()
-	err := loop.Run(t.Context(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
-		start := loop.Now(ctx)
-		g.Background(func(ctx context.Context) error {
-			for loop.Sleep(ctx, 24*time.Hour) == nil {
-			}
-			return nil
-		})
-		loop.Sleep(ctx, 1000*24*time.Hour)
-		if now := loop.Now(ctx); now.Sub(start) != 1000*24*time.Hour {
-			t.Errorf("after 1,000 days it is %v, it was %v", now, start)
-		}
-		before := loop.Now(ctx)
-		loop.Block(ctx, func() error { time.Sleep(time.Millisecond); return nil })
-		if now := loop.Now(ctx); now != before {
-			t.Errorf("in Block the time went on by %v", now.Sub(before))
+		p := g.Portal()
+		p.Close()
+		if err := p.Run(ctx, nothing); err != loop.ErrClosed {
+			t.Errorf("Run in the loop of a portal that is closed = %v", err)
 		}
 		return nil
 	})
-	if err != nil || time.Since(real) > time.Hour {
-		t.Errorf("%v after %v", err, time.Since(real))
+	var none context.Context
+	if text := panics(func() { loop.Open(none, nil) }); !strings.Contains(text, "nil context") {
+		t.Errorf("Open without a context: %s", text)
 	}
+}
+
+// TestVisitors: a coroutine that has come in by a portal is one for all, while
+// it waits to come in and when it has panicked.
+func TestVisitors(t *testing.T) {
+	ok(t, func(ctx context.Context, g *loop.Group) error {
+		p := g.Portal()
+		var external *loop.Task
+		entered := make(chan any, 1)
+		go func() {
+			defer func() { entered <- recover() }()
+			p.Run(context.Background(), func(ctx context.Context) error {
+				external = loop.Current(ctx)
+				panic("boom")
+			})
+		}()
+		tree := make(chan string, 1)
+		l := loop.Of(ctx)
+		go func() {
+			synctest.Wait() // it stands in line, as this coroutine has the loop
+			tree <- l.Tree()
+		}()
+		if tree := <-tree; !strings.Contains(tree, "TestVisitors.func1.1.") || !strings.HasPrefix(tree, "loop: 3 coroutines\n") {
+			t.Errorf("the tree:\n%s", tree)
+		}
+		loop.Block(ctx, func() error {
+			if v := <-entered; v != "boom" {
+				t.Errorf("the caller of Portal.Run got panic %v", v)
+			}
+			return nil
+		})
+		if err := external.Wait(ctx); err == nil {
+			t.Error("Wait() for one that panicked = nil")
+		}
+		return p.Close()
+	})
+}
+
+// TestVisitorOfLeft: a visitor whose context has been left has no time.
+func TestVisitorOfLeft(t *testing.T) {
+	virtually(t, func(ctx context.Context, g *loop.Group) error {
+		p := g.Portal()
+		result := make(chan error, 1)
+		loop.WithGroup(ctx, func(inner context.Context, _ *loop.Group) error {
+			return loop.Block(inner, func() error {
+				in := make(chan struct{})
+				go func() {
+					result <- p.Run(inner, func(ctx context.Context) error {
+						close(in)
+						return loop.Sleep(ctx, time.Hour)
+					})
+				}()
+				<-in
+				return nil
+			})
+		})
+		loop.Sleep(ctx, 2*time.Hour)
+		if err := <-result; err == nil {
+			t.Error("it slept an hour")
+		}
+		return p.Close()
+	})
 }

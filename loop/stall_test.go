@@ -4,15 +4,15 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"regexp"
+	"net"
 	"runtime"
-	"runtime/pprof"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"concert"
 	"concert/loop"
 )
 
@@ -131,73 +131,6 @@ func TestWatchRests(t *testing.T) {
 	})
 }
 
-// TestTree: who is there, below whom, and what they do, to be asked by any
-// goroutine.
-func TestTree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		trees := make(chan string, 1)
-		var m loop.Mutex
-		loop.Run(t.Context(), &loop.Options{Name: "mine"}, func(ctx context.Context, g *loop.Group) error {
-			m.Lock(ctx)
-			g.Go(func(ctx context.Context) error {
-				return loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
-					g.Go(m.Lock).SetName("child %d", 1)
-					g.Go(sleeps(time.Hour, nil)).SetName("child 2")
-					g.After(time.Hour, sleeps(0, nil)).SetName("child 3")
-					g.Go(func(ctx context.Context) error {
-						return loop.Block(ctx, func() error { time.Sleep(time.Hour); return nil })
-					}).SetName("child 4")
-					return nil
-				})
-			}).SetName("parent")
-			loop.Yield(ctx)
-			loop.Yield(ctx)
-			g.Go(sleeps(0, nil)).SetName("new")
-			l := loop.Of(ctx)
-			loop.Block(ctx, func() error { time.Sleep(time.Minute); trees <- l.Tree(); return nil })
-			m.Unlock()
-			return nil
-		})
-		tree := regexp.MustCompile(`:\d+\)`).ReplaceAllString(<-trees, ")")
-		for _, want := range []string{
-			"mine: 6 coroutines\n",
-			"\n    parent (loop/stall_test.go): waits in WithGroup for its children, 1m0s\n",
-			"\n        child 1 (loop/stall_test.go): waits in Mutex.Lock, which loop_test.TestTree.func1.1 holds, 1m0s\n",
-			"\n        child 2 (loop/stall_test.go): waits in Sleep, 1m0s\n",
-			"\n        child 3 (loop/stall_test.go): waits in Group.After, 1m0s\n",
-			"\n        child 4 (loop/stall_test.go): is outside in Block, 1m0s\n",
-		} {
-			if !strings.Contains(tree, want) {
-				t.Errorf("there is no %q in\n%s", want, tree)
-			}
-		}
-	})
-}
-
-// TestLabels: the goroutines of a loop have its name in profiles, beside the
-// labels of who runs it, who has his own back afterwards.
-func TestLabels(t *testing.T) {
-	profile := func() string {
-		var b bytes.Buffer
-		pprof.Lookup("goroutine").WriteTo(&b, 1)
-		return b.String()
-	}
-	pprof.Do(t.Context(), pprof.Labels("user", "Ann"), func(ctx context.Context) {
-		loop.Run(ctx, &loop.Options{Name: "mine"}, func(ctx context.Context, g *loop.Group) error {
-			g.Go(sleeps(time.Millisecond, nil))
-			return loop.Block(ctx, func() error {
-				if n := strings.Count(profile(), `"loop":"mine", "loop.number":`); n != 2 || !strings.Contains(profile(), `"user":"Ann"`) {
-					t.Errorf("%d groups of goroutines with the label, want 2:\n%s", n, profile())
-				}
-				return nil
-			})
-		})
-		if p := profile(); strings.Contains(p, `"loop":"mine"`) || !strings.Contains(p, `"user":"Ann"`) {
-			t.Errorf("afterwards:\n%s", p)
-		}
-	})
-}
-
 // TestStall_ReportFails: an OnStall that fails, and a handler of slog that
 // does, cost a report and no more.
 func TestStall_ReportFails(t *testing.T) {
@@ -231,5 +164,80 @@ type failingHandler struct {
 	fail func()
 }
 
-func (h failingHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (h failingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
 func (h failingHandler) Handle(context.Context, slog.Record) error { h.fail(); return nil }
+
+// TestStallBeside: the stack in a report is that of the culprit, whatever else
+// is outside of the loop.
+func TestStallBeside(t *testing.T) {
+	var deep func(n int)
+	deep = func(n int) {
+		if n > 0 {
+			deep(n - 1)
+			return
+		}
+		hold(time.Second)
+	}
+	for name, beside := range map[string]func(ctx context.Context) error{
+		"Read": func(ctx context.Context) error {
+			a, b := net.Pipe()
+			defer a.Close()
+			defer b.Close()
+			_, err := loop.Conn(ctx, a).Read(make([]byte, 1))
+			return err
+		},
+		"Block": func(ctx context.Context) error {
+			return loop.Block(ctx, func() error { <-ctx.Done(); return nil })
+		},
+		"Result": func(ctx context.Context) error {
+			_, err := concert.Go(ctx, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, nil }).Result(ctx)
+			return err
+		},
+		"another portal": func(ctx context.Context) error {
+			return loop.Block(ctx, func() error {
+				p := loop.Open(context.Background(), nil)
+				defer p.Close()
+				return p.Run(ctx, func(inner context.Context) error {
+					return loop.Block(inner, func() error { <-ctx.Done(); return nil })
+				})
+			})
+		},
+	} {
+		for what, culprit := range map[string]func(){
+			"plain": func() { hold(time.Second) },
+			"deep":  func() { deep(300) },
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					reports := make(chan *loop.StallReport, 10)
+					opts := &loop.Options{OnStall: func(r *loop.StallReport) { reports <- r }}
+					loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
+						for range 2 {
+							g.Background(beside)
+						}
+						loop.Sleep(ctx, time.Second)
+						if what == "plain" {
+							loop.Block(ctx, func() error { // which changes the labels of this goroutine
+								return loop.Run(context.Background(), nil, func(context.Context, *loop.Group) error { return nil })
+							})
+						}
+						culprit()
+						return nil
+					})
+					synctest.Wait()
+					close(reports)
+					n := 0
+					for r := range reports {
+						if n++; !strings.Contains(r.Stack, "loop_test.hold ") {
+							t.Errorf("report: %v", r)
+						}
+					}
+					if n != 1 {
+						t.Errorf("%d reports", n)
+					}
+				})
+			})
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"concert"
 	"concert/loop"
+	"concert/loop/looptest"
 )
 
 // TestEvent: Set wakes all who wait; later ones need not wait, until it is
@@ -92,12 +93,14 @@ func TestFairness(t *testing.T) {
 type mutex struct{ *loop.Mutex }
 
 func (m mutex) acquire(ctx context.Context) error { return m.Lock(ctx) }
-func (m mutex) release()                          { m.Unlock() }
+
+func (m mutex) release() { m.Unlock() }
 
 type semaphore struct{ *loop.Semaphore }
 
 func (s semaphore) acquire(ctx context.Context) error { return s.Acquire(ctx) }
-func (s semaphore) release()                          { s.Release() }
+
+func (s semaphore) release() { s.Release() }
 
 // TestMutexMisuse: what can be seen is said.
 func TestMutexMisuse(t *testing.T) {
@@ -238,4 +241,38 @@ func TestWaitFor(t *testing.T) {
 		}
 		return c.WaitFor(ctx, func() bool { return true })
 	})
+}
+
+// TestCondSeeds: between the look at a state and the wait for its change nobody
+// runs.
+func TestCondSeeds(t *testing.T) {
+	looptest.Explore(t, 500, func(ctx context.Context, g *loop.Group) error {
+		var c loop.Cond
+		full := false
+		g.Go(func(ctx context.Context) error { return c.WaitFor(ctx, func() bool { return full }) })
+		g.Go(func(context.Context) error { full = true; c.Notify(1); return nil })
+		return nil
+	})
+}
+
+// TestCondStuck: in a deadlock, too, Wait has its lock again when it returns.
+func TestCondStuck(t *testing.T) {
+	err := run(t, func(ctx context.Context, g *loop.Group) error {
+		var m loop.Mutex
+		c := loop.Cond{L: &m}
+		g.Go(func(ctx context.Context) error {
+			m.Lock(ctx)
+			defer m.Unlock()
+			return c.Wait(ctx)
+		})
+		g.Go(func(ctx context.Context) error {
+			m.Lock(ctx)
+			defer m.Unlock()
+			return new(loop.Event).Wait(loop.Shield(ctx))
+		})
+		return nil
+	})
+	if _, panicked := errors.AsType[*concert.PanicError](err); panicked || !errors.Is(err, concert.ErrDeadlock) {
+		t.Errorf("Run() = %v", err)
+	}
 }

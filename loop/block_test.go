@@ -1,0 +1,106 @@
+package loop_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/goroutines"
+	"concert/loop"
+)
+
+// TestBlock: what fn does is passed on, a panic and a Goexit too, with the
+// coroutine back in the loop.
+func TestBlock(t *testing.T) {
+	err := run(t, func(ctx context.Context, g *loop.Group) error {
+		if err := loop.Block(ctx, func() error { return errTest }); err != errTest {
+			t.Errorf("Block() = %v", err)
+		}
+		if text := panics(func() { loop.Block(ctx, func() error { panic("boom") }) }); text != "boom" {
+			t.Errorf("a panic in Block: %s", text)
+		}
+		if err := loop.Yield(ctx); err != nil {
+			t.Error(err)
+		}
+		for i := range 20 {
+			g.Go(func(ctx context.Context) error {
+				for range i {
+					loop.Block(ctx, func() error { time.Sleep(time.Duration(i)); return nil })
+				}
+				return nil
+			})
+		}
+		g.Go(func(ctx context.Context) error {
+			return loop.Block(ctx, func() error { runtime.Goexit(); return nil })
+		})
+		return nil
+	})
+	if !errors.Is(err, concert.ErrGoexit) {
+		t.Errorf("Run() = %v", err)
+	}
+}
+
+// TestOffload: while an executor works other coroutines run; a canceled wait
+// cancels the task. All waits of package concert let the loop go on.
+func TestOffload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := goroutines.New(2, nil)
+		defer pool.Close()
+		slow := func(ctx context.Context, n int) (int, error) {
+			select {
+			case <-time.After(time.Hour):
+				return n * n, nil
+			case <-ctx.Done():
+				return -1, context.Cause(ctx)
+			}
+		}
+		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
+			ticks := 0
+			g.Background(func(ctx context.Context) error {
+				for loop.Sleep(ctx, time.Minute) == nil {
+					ticks++
+				}
+				return nil
+			})
+			if v, err := loop.Offload(ctx, pool, slow, 7); v != 49 || err != nil || ticks < 59 {
+				t.Errorf("Offload() = %d, %v; meanwhile %d ticks", v, err, ticks)
+			}
+			short, cancel := loop.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			f := concert.Submit(short, pool, slow, 1)
+			if _, err := f.Result(short); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Result() = %v", err)
+			}
+			if v, err := f.Result(ctx); v != -1 || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the task returned %d, %v", v, err)
+			}
+			if _, err := loop.Offload(short, pool, slow, 1); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Offload() in a context that has ended = %v", err)
+			}
+			ticks = 0
+			var sum int
+			for v, err := range concert.Map(ctx, pool, slow, slices.Values([]int{1, 2, 3})) {
+				if sum += v; err != nil {
+					return err
+				}
+			}
+			if sum != 14 || ticks < 119 {
+				t.Errorf("Map() adds up to %d; meanwhile %d ticks", sum, ticks)
+			}
+			futures := []*concert.Future[int]{concert.Submit(ctx, pool, slow, 1), concert.Submit(ctx, pool, slow, 2)}
+			ticks = 0
+			if vs, err := concert.Gather(ctx, futures...); !slices.Equal(vs, []int{1, 4}) || err != nil || ticks < 59 {
+				t.Errorf("Gather() = %v, %v; meanwhile %d ticks", vs, err, ticks)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
