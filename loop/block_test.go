@@ -14,8 +14,8 @@ import (
 	"concert/loop"
 )
 
-// TestBlock: what fn does is passed on, a panic and a Goexit too, with the
-// coroutine back in the loop.
+// Block returns the error of fn. A panic or a Goexit in fn continues in the
+// coroutine, which has reentered the loop.
 func TestBlock(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		if err := loop.Block(ctx, func() error { return errTest }); err != errTest {
@@ -45,8 +45,8 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestOffload: while an executor works other coroutines run; a canceled wait
-// cancels the task. All waits of package concert let the loop go on.
+// While an executor runs a function, other coroutines run. The end of a wait
+// cancels the task. All waits of package concert let other coroutines run.
 func TestOffload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(2, nil)

@@ -14,8 +14,8 @@ import (
 	"concert/loop"
 )
 
-// TestReadRacesCancel: a context that ends just when a Read begins ends it.
-func TestReadRacesCancel(t *testing.T) {
+// A Read ends if its context ends just when it begins.
+func TestConn_ReadRacesCancel(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
 		defer a.Close()
@@ -35,9 +35,9 @@ func TestReadRacesCancel(t *testing.T) {
 	}
 }
 
-// TestConnCancel: a Read and a Write that are canceled end, and the connection
-// goes on with another context. Nothing that was read is lost.
-func TestConnCancel(t *testing.T) {
+// A Read or a Write that was canceled ends, and the connection works with
+// another context. No received byte is lost.
+func TestConn_Cancel(t *testing.T) {
 	quiet(t)
 	l := listen(t)
 	defer l.Close()
@@ -96,9 +96,9 @@ func TestConnCancel(t *testing.T) {
 	}
 }
 
-// TestConnDeadline: a deadline that the user has set is one, before and after a
-// Read that was canceled.
-func TestConnDeadline(t *testing.T) {
+// A deadline that the user has set applies before and after a Read that was
+// canceled.
+func TestConn_Deadline(t *testing.T) {
 	quiet(t)
 	l := listen(t)
 	defer l.Close()
@@ -136,13 +136,14 @@ func TestConnDeadline(t *testing.T) {
 	}
 }
 
-// slow is a connection whose deadlines take their time.
-type slow struct {
+// slowInterruptConn is a connection whose SetReadDeadline blocks until set is
+// closed.
+type slowInterruptConn struct {
 	net.Conn
 	set chan struct{}
 }
 
-func (c slow) SetReadDeadline(at time.Time) error {
+func (c slowInterruptConn) SetReadDeadline(at time.Time) error {
 	err := c.Conn.SetReadDeadline(at)
 	if !at.IsZero() {
 		<-c.set
@@ -150,9 +151,9 @@ func (c slow) SetReadDeadline(at time.Time) error {
 	return err
 }
 
-// TestSlowInterrupt: a coroutine does not go on before what interrupts it is
-// done, which then does not touch its next wait.
-func TestSlowInterrupt(t *testing.T) {
+// A coroutine does not continue before the interrupt of its call has returned.
+// So the interrupt does not affect the next wait.
+func TestConn_SlowInterrupt(t *testing.T) {
 	for name, make := range map[string]func(context.Context) (context.Context, context.CancelCauseFunc){
 		"loop": loop.WithCancel, "context": context.WithCancelCause,
 	} {
@@ -170,7 +171,7 @@ func testSlowInterrupt(t *testing.T, withCancel func(context.Context) (context.C
 			time.AfterFunc(time.Second, func() { cancel(errTest) })
 			time.AfterFunc(time.Hour, func() { close(set) })
 			start := time.Now()
-			if _, err := loop.Conn(inner, slow{a, set}).Read(make([]byte, 1)); err != errTest || time.Since(start) != time.Hour {
+			if _, err := loop.Conn(inner, slowInterruptConn{a, set}).Read(make([]byte, 1)); err != errTest || time.Since(start) != time.Hour {
 				t.Errorf("Read() = %v after %v", err, time.Since(start))
 			}
 			if err := new(loop.Event).Wait(ctx); !errors.Is(err, concert.ErrDeadlock) {
@@ -181,9 +182,8 @@ func testSlowInterrupt(t *testing.T, withCancel func(context.Context) (context.C
 	})
 }
 
-// TestSlowInterruptOfOthers: an interrupt that takes its time holds up nobody
-// but whom it interrupts.
-func TestSlowInterruptOfOthers(t *testing.T) {
+// A slow interrupt delays only the coroutine that it interrupts.
+func TestConn_SlowInterruptDelaysOne(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
 		defer b.Close()
@@ -192,7 +192,7 @@ func TestSlowInterruptOfOthers(t *testing.T) {
 		g.Go(func(ctx context.Context) error {
 			inner, cancel := loop.WithTimeout(ctx, time.Second)
 			defer cancel()
-			loop.Conn(inner, slow{a, set}).Read(make([]byte, 1))
+			loop.Conn(inner, slowInterruptConn{a, set}).Read(make([]byte, 1))
 			return nil
 		})
 		g.Go(func(ctx context.Context) error {
@@ -206,9 +206,9 @@ func TestSlowInterruptOfOthers(t *testing.T) {
 	})
 }
 
-// TestInterruptsTogether: of several that are interrupted together none waits
-// for the others.
-func TestInterruptsTogether(t *testing.T) {
+// If several calls are interrupted at the same time, they do not wait for each
+// other.
+func TestConn_ConcurrentInterrupts(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		short, cancel := loop.WithTimeout(ctx, time.Second)
 		defer cancel()
@@ -223,7 +223,7 @@ func TestInterruptsTogether(t *testing.T) {
 					defer b.Close()
 					c := a
 					if i == 1 {
-						c = slow{a, set}
+						c = slowInterruptConn{a, set}
 					}
 					_, err := loop.Conn(ctx, c).Read(make([]byte, 1))
 					if i != 1 && time.Since(start) != time.Second {
@@ -238,34 +238,35 @@ func TestInterruptsTogether(t *testing.T) {
 	})
 }
 
-// TestReadInTime: what a Read has got when its context ends is not lost.
-func TestReadInTime(t *testing.T) {
+// Bytes that a Read has received when its context ends are not lost.
+func TestConn_ReadBeforeCancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
 		b := make([]byte, 10)
-		if n, err := loop.Conn(inner, late{cancel: cancel}).Read(b); string(b[:n]) != "hello" || err != nil {
+		if n, err := loop.Conn(inner, cancelingConn{cancel: cancel}).Read(b); string(b[:n]) != "hello" || err != nil {
 			t.Errorf("Read() = %q, %v", b[:n], err)
 		}
 		return nil
 	})
 }
 
-// late is a connection whose Read has its context end before it returns.
-type late struct {
+// cancelingConn is a connection whose Read cancels its context before it
+// returns.
+type cancelingConn struct {
 	net.Conn
 	cancel context.CancelCauseFunc
 }
 
-func (c late) Read(b []byte) (int, error) {
+func (c cancelingConn) Read(b []byte) (int, error) {
 	c.cancel(nil)
 	return copy(b, "hello"), nil
 }
 
-func (c late) SetReadDeadline(time.Time) error { return nil }
+func (c cancelingConn) SetReadDeadline(time.Time) error { return nil }
 
-// TestCloseElsewhere: a connection may be closed by any goroutine, and that
-// does not take the loop from anybody.
-func TestCloseElsewhere(t *testing.T) {
+// Any goroutine may close a connection. That does not affect which coroutine
+// runs.
+func TestConn_CloseOnOtherGoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inside := 0
 		for range 2 {

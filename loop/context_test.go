@@ -11,9 +11,8 @@ import (
 	"concert/loop"
 )
 
-// TestNestedTimeouts: the scope that expires is the one whose time is over,
-// whatever is inside or outside of it.
-func TestNestedTimeouts(t *testing.T) {
+// Of two nested timeouts, the one that is due first expires.
+func TestWithTimeout_Nested(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, d := range []struct{ outer, inner time.Duration }{{1, 2}, {2, 1}, {1, 1}} {
 			outer, cancelOuter := loop.WithTimeout(ctx, d.outer*time.Second)
@@ -39,10 +38,10 @@ func TestNestedTimeouts(t *testing.T) {
 	})
 }
 
-// TestCompletionWins: what has happened before the end of the context, in the
-// same instant, has happened; the next await fails (CPython #86296: wait_for
-// swallowed the cancellation).
-func TestCompletionWins(t *testing.T) {
+// If an event happens before the context ends, in the same step, the wait
+// succeeds, and the next await fails (CPython #86296: wait_for swallowed the
+// cancellation).
+func TestWait_CompletionBeforeCancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, setFirst := range []bool{true, false} {
 			var e loop.Event
@@ -74,9 +73,9 @@ func TestCompletionWins(t *testing.T) {
 	})
 }
 
-// TestDone: a coroutine's context is a context to others, whether they ask
+// The context of a coroutine works for other packages, whether they call Done
 // before it ends or after.
-func TestDone(t *testing.T) {
+func TestContext_Done(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stale context.Context
 		heard := make(chan error, 1)
@@ -104,9 +103,9 @@ func TestDone(t *testing.T) {
 	})
 }
 
-// TestCancelFromOutside: a cancel function may be called from any goroutine,
-// also when the loop is idle or gone.
-func TestCancelFromOutside(t *testing.T) {
+// Any goroutine may call a cancel function, also when the loop is idle or has
+// ended.
+func TestWithCancel_OtherGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var late context.CancelCauseFunc
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -127,9 +126,9 @@ func TestCancelFromOutside(t *testing.T) {
 	})
 }
 
-// TestScopesEnd: scopes that were left leave nothing behind, and one that was
-// forgotten goes with its coroutine.
-func TestScopesEnd(t *testing.T) {
+// Contexts that were canceled leave no timers. A context that was not canceled
+// ends with its coroutine.
+func TestWithTimeout_ReleasesTimers(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error {
 			loop.WithTimeout(ctx, 1<<62) // and no cancel
@@ -147,7 +146,8 @@ func TestScopesEnd(t *testing.T) {
 	})
 }
 
-// endsNow returns a context that another goroutine is about to cancel.
+// endsNow returns a context that another goroutine is about to cancel with
+// errTest.
 func endsNow(ctx context.Context) context.Context {
 	inner, cancel := loop.WithCancel(ctx)
 	var started atomic.Bool
@@ -160,9 +160,8 @@ func endsNow(ctx context.Context) context.Context {
 	return inner
 }
 
-// TestWaitRacesCancel: nor does a wait go on that begins just when its context
-// ends.
-func TestWaitRacesCancel(t *testing.T) {
+// A wait ends if its context ends just when it begins.
+func TestWithCancel_RacesWait(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Background(sleeps(20*time.Second, errors.New("a wait goes on")))
 		for range 20000 {
@@ -178,9 +177,8 @@ func TestWaitRacesCancel(t *testing.T) {
 	}
 }
 
-// TestDoneAndErr: a context whose Done is closed has an error, in whatever
-// instant.
-func TestDoneAndErr(t *testing.T) {
+// Err is not nil when Done is closed.
+func TestContext_ErrAfterDone(t *testing.T) {
 	for range 100 {
 		outer, end := context.WithCancel(t.Context())
 		loop.Run(outer, nil, func(ctx context.Context, g *loop.Group) error {

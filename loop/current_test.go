@@ -12,9 +12,8 @@ import (
 	"concert/loop"
 )
 
-// TestBorder: a context that is not the running coroutine's is refused, with
-// the rule.
-func TestBorder(t *testing.T) {
+// A function panics if ctx is not a context of the running coroutine.
+func TestContext_OfOtherCoroutine(t *testing.T) {
 	calls := map[string]func(ctx context.Context){
 		"Sleep": func(ctx context.Context) { loop.Sleep(ctx, time.Second) },
 		"Yield": func(ctx context.Context) { loop.Yield(ctx) },
@@ -45,7 +44,7 @@ func TestBorder(t *testing.T) {
 	var left *loop.Group
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(inner context.Context) error {
-			refused(t, ctx, "while coroutine loop_test.TestBorder.func") // the parent's
+			refused(t, ctx, "while coroutine loop_test.TestContext_OfOtherCoroutine.func") // the parent's
 			stale = inner
 			return nil
 		}).Wait(ctx)
@@ -69,9 +68,9 @@ func TestBorder(t *testing.T) {
 	}
 }
 
-// TestTasksOfCoroutines: what a coroutine submits to a pool is no part of it,
-// even if it runs at the same time.
-func TestTasksOfCoroutines(t *testing.T) {
+// A task that a coroutine submits to a pool is not part of the coroutine, even
+// if both run at the same time.
+func TestContext_OfSubmittedTask(t *testing.T) {
 	var busy, twice atomic.Int32
 	hold := func() {
 		if busy.Add(1) > 1 {
@@ -102,9 +101,9 @@ func TestTasksOfCoroutines(t *testing.T) {
 	}
 }
 
-// TestFailuresLetRun: awaits that fail for other reasons than a cancellation
-// let others run, too.
-func TestFailuresLetRun(t *testing.T) {
+// An await that fails for another reason than a cancellation lets other
+// coroutines run.
+func TestAwait_FailureYields(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](1)
 		q.Close()
@@ -125,9 +124,9 @@ func TestFailuresLetRun(t *testing.T) {
 	})
 }
 
-// TestLevelTriggered: in a scope that has ended each await fails, and lets
-// others run.
-func TestLevelTriggered(t *testing.T) {
+// Each await with a context that has ended fails, and lets other coroutines
+// run.
+func TestAwait_AfterEnd(t *testing.T) {
 	others := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {

@@ -14,9 +14,9 @@ import (
 	"concert/loop"
 )
 
-// TestDeadlock: when all wait for each other, all are told, with who waits for
-// what and where.
-func TestDeadlock(t *testing.T) {
+// If all coroutines wait for each other, all waits fail with an error that says
+// which coroutine waits for what, and where.
+func TestDeadlockError(t *testing.T) {
 	_, _, here, _ := runtime.Caller(0)
 	at := func(format string, offsets ...int) string { // with lines counted from here
 		var places []any
@@ -53,7 +53,7 @@ func TestDeadlock(t *testing.T) {
 		t.Fatalf("Run() = %v, want a DeadlockError", err)
 	}
 	for i, want := range []string{
-		at("TestDeadlock.func2 (%s) waits in WithGroup for its children", 8),
+		at("TestDeadlockError.func2 (%s) waits in WithGroup for its children", 8),
 		at("left (%s) waits in Mutex.Lock, which right holds at %s", 26, 19),
 		at("right (%s) waits in Mutex.Lock, which left holds at %s", 27, 19),
 		at("third (%s) waits in Task.Wait for right at %s", 28, 28),
@@ -64,9 +64,9 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
-// TestDeadlockShielded: who has shielded himself is told, too, and who swallows
-// it does not hide it.
-func TestDeadlockShielded(t *testing.T) {
+// A deadlock ends shielded waits, too. A coroutine that ignores the error does
+// not hide it.
+func TestDeadlock_Shielded(t *testing.T) {
 	told := 0
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error {
@@ -85,8 +85,8 @@ func TestDeadlockShielded(t *testing.T) {
 	}
 }
 
-// TestNoDeadlock: what something can still wake is none.
-func TestNoDeadlock(t *testing.T) {
+// No deadlock is reported while something can wake a coroutine.
+func TestDeadlock_NotWhileWakeable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			var e loop.Event
@@ -117,9 +117,9 @@ func TestNoDeadlock(t *testing.T) {
 	})
 }
 
-// TestLateDeadlock: a deadlock is seen also when what could still have happened
-// goes away without waking anybody.
-func TestLateDeadlock(t *testing.T) {
+// A deadlock is found if the last event that could wake a coroutine is
+// canceled.
+func TestDeadlock_LastTimerRemoved(t *testing.T) {
 	for _, outside := range []bool{false, true} {
 		err := run(t, func(ctx context.Context, g *loop.Group) error {
 			_, cancel := loop.WithTimeout(ctx, time.Hour)
@@ -135,10 +135,10 @@ func TestLateDeadlock(t *testing.T) {
 	}
 }
 
-// TestEndedIsNoDeadlock: when the context of Run or of Portal.Run has ended,
-// waits end with its cause, however soon; and while that of Portal.Run has not,
-// there is something to wait for.
-func TestEndedIsNoDeadlock(t *testing.T) {
+// If the context of Run or Portal.Run has ended, waits end with its cause and
+// not with a deadlock. While the context of Portal.Run can end, no deadlock is
+// reported.
+func TestDeadlock_NotAfterCancel(t *testing.T) {
 	for range 100 {
 		for _, virtual := range []bool{false, true} {
 			outer, cancel := context.WithCancelCause(t.Context())

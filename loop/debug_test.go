@@ -15,8 +15,8 @@ import (
 	"concert/loop"
 )
 
-// TestTree: who is there, below whom, and what they do, to be asked by any
-// goroutine.
+// Tree shows which coroutines exist, their groups, and what they do. Any
+// goroutine may call it.
 func TestTree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trees := make(chan string, 1)
@@ -58,8 +58,8 @@ func TestTree(t *testing.T) {
 	})
 }
 
-// TestLabels: the goroutines of a loop have its name in profiles, beside the
-// labels of who runs it, who has his own back afterwards.
+// In profiles, the goroutines of a loop have its name, and the labels of the
+// caller of Run. After Run, the caller has its own labels again.
 func TestLabels(t *testing.T) {
 	profile := func() string {
 		var b bytes.Buffer
@@ -82,8 +82,8 @@ func TestLabels(t *testing.T) {
 	})
 }
 
-// TestTreeOrder: who stands below a context that is left keeps his place.
-func TestTreeOrder(t *testing.T) {
+// The children of a context that was canceled keep their order in the tree.
+func TestTree_OrderAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			inner, cancel := loop.WithCancel(ctx)
@@ -102,9 +102,9 @@ func TestTreeOrder(t *testing.T) {
 	})
 }
 
-// TestCanceledAbove: coroutines below a context that was canceled can still be
-// seen, and do not spin.
-func TestCanceledAbove(t *testing.T) {
+// Coroutines below a context that was canceled are in the tree, and new ones
+// can be started.
+func TestTree_BelowCanceledContext(t *testing.T) {
 	tree := ""
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)

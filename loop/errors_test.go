@@ -13,7 +13,7 @@ import (
 	"concert/loop"
 )
 
-// badError is an error with a method that misbehaves.
+// badError is an error with a method that calls fail.
 type badError struct {
 	method string
 	fail   func()
@@ -25,18 +25,18 @@ func (e *badError) call(method string) {
 	}
 }
 
-// Error misbehaves.
+// Error implements error.
 func (e *badError) Error() string { e.call("Error"); return "bad" }
 
-// Unwrap misbehaves.
+// Unwrap returns nil.
 func (e *badError) Unwrap() error { e.call("Unwrap"); return nil }
 
-// Is misbehaves.
+// Is returns false.
 func (e *badError) Is(error) bool { e.call("Is"); return false }
 
-// TestGroup_BadErrors: whatever the methods of an error do, the others of its
+// If a method of an error panics, exits or hangs, the other coroutines of the
 // group are canceled, and Run returns.
-func TestGroup_BadErrors(t *testing.T) {
+func TestGroup_ErrorMethodsFail(t *testing.T) {
 	sleep := func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) }
 	places := map[string]func(ctx context.Context, g *loop.Group, cancel context.CancelCauseFunc, bad error) error{
 		"child": func(_ context.Context, g *loop.Group, _ context.CancelCauseFunc, bad error) error {
@@ -105,9 +105,8 @@ func TestGroup_BadErrors(t *testing.T) {
 	}
 }
 
-// TestEchoes: an error that says more than that its context has ended is not
-// lost.
-func TestEchoes(t *testing.T) {
+// An error that says more than that its context has ended is not lost.
+func TestGroup_CancellationOnlyErrors(t *testing.T) {
 	cleanup := errors.New("cleanup failed")
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error { return errors.Join(loop.Sleep(ctx, time.Hour), cleanup) })
@@ -129,21 +128,22 @@ func TestEchoes(t *testing.T) {
 	}
 }
 
-// odd is an error that cannot be compared, and does not like to be asked.
-type odd struct{ v any }
+// incomparableError is an error that cannot be compared, and whose Is method
+// panics.
+type incomparableError struct{ v any }
 
-func (odd) Error() string { return "odd" }
+func (incomparableError) Error() string { return "odd" }
 
-func (odd) Is(error) bool { panic("do not ask") }
+func (incomparableError) Is(error) bool { panic("do not ask") }
 
-// TestOddErrors: errors of any kind are errors.
-func TestOddErrors(t *testing.T) {
+// An error that cannot be compared, and whose Is method panics, is returned.
+func TestGroup_IncomparableError(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
 		return loop.WithGroup(inner, func(_ context.Context, g *loop.Group) error {
 			g.Go(func(ctx context.Context) error { return loop.Sleep(ctx, time.Hour) })
 			loop.Yield(ctx)
-			cancel(odd{[]int{1}})
+			cancel(incomparableError{[]int{1}})
 			return nil
 		})
 	})
@@ -152,9 +152,8 @@ func TestOddErrors(t *testing.T) {
 	}
 }
 
-// TestPanic_Name: the error of a coroutine that panicked has the coroutine's
-// name.
-func TestPanic_Name(t *testing.T) {
+// The error of a coroutine that panicked has the name of the coroutine.
+func TestPanicError_Task(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { panic("out of cheese") }).SetName("page %d", 3)
 		return nil
@@ -165,9 +164,9 @@ func TestPanic_Name(t *testing.T) {
 	}
 }
 
-// TestPanics: a panic or a Goexit in a coroutine is its error, with the stack,
-// and ends nobody but its siblings' waits.
-func TestPanics(t *testing.T) {
+// A panic or a Goexit in a coroutine is its error, with the stack, and cancels
+// its siblings.
+func TestTask_Panics(t *testing.T) {
 	for name, c := range map[string]struct {
 		fn    func()
 		check func(error) bool
@@ -187,7 +186,7 @@ func TestPanics(t *testing.T) {
 					return nil
 				})
 				err := sibling.Wait(loop.Shield(ctx))
-				if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "because loop_test.TestPanics") {
+				if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "because loop_test.TestTask_Panics") {
 					t.Errorf("the sibling: %v", err)
 				}
 				return err

@@ -11,9 +11,9 @@ import (
 	"concert/loop"
 )
 
-// TestContextsOfOurs: what package context makes of a scope knows its cause,
-// and ends as soon as it does.
-func TestContextsOfOurs(t *testing.T) {
+// A context that package context derives from the context of a coroutine has
+// its cause, and ends as soon as it ends.
+func TestForeignContext_Cause(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := loop.WithCancel(ctx)
 		cancel(errTest)
@@ -42,9 +42,8 @@ func TestContextsOfOurs(t *testing.T) {
 	})
 }
 
-// TestContextOfContext: contexts that package context makes of a coroutine's
-// end its waits, too.
-func TestContextOfContext(t *testing.T) {
+// Contexts that package context derives end the waits of a coroutine.
+func TestForeignContext_EndsWait(t *testing.T) {
 	type key struct{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		valued := context.WithValue(ctx, key{}, 1)
@@ -80,9 +79,9 @@ func TestContextOfContext(t *testing.T) {
 	})
 }
 
-// TestGroupOfContext: below a context of package context there is no deadlock,
-// in real and in virtual time.
-func TestGroupOfContext(t *testing.T) {
+// While a foreign context can end, no deadlock is reported, in real and in
+// virtual time.
+func TestForeignContext_NoDeadlock(t *testing.T) {
 	waits := func(ctx context.Context, g *loop.Group) error { return new(loop.Event).Wait(ctx) }
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		short, cancel := context.WithTimeout(ctx, time.Second)
@@ -131,30 +130,28 @@ func TestGroupOfContext(t *testing.T) {
 	}
 }
 
-// traced is a context whose methods use the loop.
-type traced struct{ context.Context }
+// tracedContext is a context whose Err method uses the loop.
+type tracedContext struct{ context.Context }
 
-func (c traced) Err() error {
+func (c tracedContext) Err() error {
 	_ = fmt.Sprint(loop.Of(c.Context).Tree())
 	return c.Context.Err()
 }
 
-// TestForeignContext: the methods of contexts are not called with anything
-// locked.
-func TestForeignContext(t *testing.T) {
+// The methods of foreign contexts are called without a lock of the loop.
+func TestForeignContext_CalledUnlocked(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner, cancel := context.WithCancel(ctx)
 		defer cancel()
-		return loop.WithGroup(traced{inner}, func(ctx context.Context, g *loop.Group) error {
-			g.Go(func(ctx context.Context) error { return loop.Sleep(traced{ctx}, time.Second) })
-			return loop.Sleep(traced{inner}, time.Second)
+		return loop.WithGroup(tracedContext{inner}, func(ctx context.Context, g *loop.Group) error {
+			g.Go(func(ctx context.Context) error { return loop.Sleep(tracedContext{ctx}, time.Second) })
+			return loop.Sleep(tracedContext{inner}, time.Second)
 		})
 	})
 }
 
-// TestGroupOfEnded: children of a group whose context package context has ended
-// never begin.
-func TestGroupOfEnded(t *testing.T) {
+// A child of a group with a foreign context that has ended never runs.
+func TestForeignContext_EndedGroup(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		derived, cancel := context.WithCancel(ctx)
 		return loop.WithGroup(derived, func(_ context.Context, g *loop.Group) error {
@@ -168,7 +165,7 @@ func TestGroupOfEnded(t *testing.T) {
 	}
 }
 
-// virtually is run in virtual time of the loop's own.
+// virtually runs main with virtual time, and fails the test if Run fails.
 func virtually(t *testing.T, main func(ctx context.Context, g *loop.Group) error) {
 	t.Helper()
 	if err := loop.Run(t.Context(), &loop.Options{Virtual: true}, main); err != nil {
@@ -176,9 +173,9 @@ func virtually(t *testing.T, main func(ctx context.Context, g *loop.Group) error
 	}
 }
 
-// TestLayers: a context of package context below one of the loop's, and so on,
-// ends before virtual time goes on.
-func TestLayers(t *testing.T) {
+// Alternating contexts of package context and of the loop end before virtual
+// time advances.
+func TestForeignContext_Nested(t *testing.T) {
 	virtually(t, func(ctx context.Context, g *loop.Group) error {
 		var cancel context.CancelCauseFunc
 		sleeper := g.Go(func(ctx context.Context) error {
@@ -204,9 +201,9 @@ func TestLayers(t *testing.T) {
 	})
 }
 
-// TestOwnCancel: nor does it when a coroutine cancels a context of package
-// context, in a group or without.
-func TestOwnCancel(t *testing.T) {
+// A foreign context that a coroutine cancels ends before virtual time advances,
+// with a group or without.
+func TestForeignContext_CanceledByCoroutine(t *testing.T) {
 	for range 100 {
 		virtually(t, func(ctx context.Context, g *loop.Group) error {
 			derived, cancel := context.WithCancelCause(ctx)
@@ -231,26 +228,25 @@ func TestOwnCancel(t *testing.T) {
 	}
 }
 
-// hooked is a context that calls a function the next time that it is asked for
-// its error.
-type hooked struct {
+// hookedContext is a context that calls a function the next time that its Err
+// method is called.
+type hookedContext struct {
 	context.Context
 	done chan struct{}
 	hook *atomic.Pointer[func()]
 }
 
-func (c hooked) Done() <-chan struct{} { return c.done }
+func (c hookedContext) Done() <-chan struct{} { return c.done }
 
-func (c hooked) Err() error {
+func (c hookedContext) Err() error {
 	if f := c.hook.Swap(nil); f != nil {
 		(*f)()
 	}
 	return c.Context.Err()
 }
 
-// TestWhileLooking: what happens while the loop looks at contexts is looked at
-// as well.
-func TestWhileLooking(t *testing.T) {
+// If a context ends while the loop polls contexts, the loop polls again.
+func TestForeignContext_EndsDuringPoll(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	loop.Run(outer, &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
@@ -262,7 +258,7 @@ func TestWhileLooking(t *testing.T) {
 			return nil
 		})
 		g.Background(func(ctx context.Context) error {
-			return loop.Sleep(hooked{ctx, make(chan struct{}), hook}, 10*time.Hour)
+			return loop.Sleep(hookedContext{ctx, make(chan struct{}), hook}, 10*time.Hour)
 		})
 		loop.Yield(ctx)
 		visit := func() {
@@ -277,9 +273,8 @@ func TestWhileLooking(t *testing.T) {
 	})
 }
 
-// TestLateEnd: a context of package context that ended together with an earlier
-// wait has nothing to do with the next one.
-func TestLateEnd(t *testing.T) {
+// A foreign context that ends together with a wait does not end the next wait.
+func TestForeignContext_EndsAfterWait(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var first, second loop.Event
 		derived, cancel := context.WithCancel(ctx)

@@ -25,9 +25,9 @@ func sleeps(d time.Duration, err error) func(context.Context) error {
 	}
 }
 
-// TestGroupWaits: WithGroup returns when all children have ended, those that
-// children started included.
-func TestGroupWaits(t *testing.T) {
+// WithGroup returns when all children have ended, including those that children
+// started.
+func TestGroup_Waits(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		start := time.Now()
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
@@ -45,9 +45,9 @@ func TestGroupWaits(t *testing.T) {
 	})
 }
 
-// TestGroupErrors: the first error cancels the siblings; those that only say so
-// are left out, others are joined.
-func TestGroupErrors(t *testing.T) {
+// The first error cancels the siblings. Cancellation-only errors are omitted,
+// and other errors are joined.
+func TestGroup_FirstErrorCancels(t *testing.T) {
 	other := errors.New("other")
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		start := time.Now()
@@ -78,8 +78,9 @@ func TestGroupErrors(t *testing.T) {
 	})
 }
 
-// TestGroupOfEOF: a sibling's io.EOF is not taken for one's own.
-func TestGroupOfEOF(t *testing.T) {
+// The cause of a cancellation by a sibling is not the error of the sibling,
+// such as io.EOF.
+func TestGroup_CauseIsNotError(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(sleeps(time.Second, io.EOF))
 		if err := loop.Sleep(ctx, time.Hour); errors.Is(err, io.EOF) {
@@ -92,9 +93,9 @@ func TestGroupOfEOF(t *testing.T) {
 	}
 }
 
-// TestGroupNeverBegun: siblings of a failed child that have not begun never do,
-// nor do those started later.
-func TestGroupNeverBegun(t *testing.T) {
+// When a child fails, siblings that have not started never run, nor do children
+// that are started later.
+func TestGroup_NotStarted(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { return errTest })
 		never := func(context.Context) error { t.Error("it ran"); return nil }
@@ -114,9 +115,8 @@ func TestGroupNeverBegun(t *testing.T) {
 	}
 }
 
-// TestGroupFromOutside: a group whose context ends from outside has that cause,
-// if anybody noticed.
-func TestGroupFromOutside(t *testing.T) {
+// A group whose context ends returns the cause, if body or a child reports it.
+func TestGroup_Timeout(t *testing.T) {
 	ok(t, func(ctx context.Context, _ *loop.Group) error {
 		for name, make := range map[string]func(context.Context) (context.Context, func()){
 			"loop": func(ctx context.Context) (context.Context, func()) {
@@ -152,8 +152,8 @@ func TestGroupFromOutside(t *testing.T) {
 	})
 }
 
-// TestGroupCancel: Cancel ends the children, and is no error.
-func TestGroupCancel(t *testing.T) {
+// Cancel ends the children, and is not an error.
+func TestGroup_Cancel(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(sleeps(time.Hour, nil))
 		g.After(time.Second, func(context.Context) error { g.Cancel(); return nil })
@@ -161,9 +161,9 @@ func TestGroupCancel(t *testing.T) {
 	})
 }
 
-// TestTaskCancel: a child that is canceled by itself is no failure of its
-// group, unless it makes one of it.
-func TestTaskCancel(t *testing.T) {
+// A child that is canceled by Task.Cancel does not fail its group, unless it
+// returns another error.
+func TestTask_Cancel(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		a := g.Go(sleeps(time.Hour, nil))
 		never := g.Go(func(context.Context) error { t.Error("it ran"); return nil })
@@ -188,9 +188,9 @@ func TestTaskCancel(t *testing.T) {
 	}
 }
 
-// TestBackground: such children live as long as the rest, and are then canceled
-// and waited for.
-func TestBackground(t *testing.T) {
+// Background children run as long as the other children. Then they are
+// canceled, and the group waits for them.
+func TestGroup_Background(t *testing.T) {
 	ticks, cleaned := 0, false
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {
@@ -213,9 +213,9 @@ func TestBackground(t *testing.T) {
 	}
 }
 
-// TestAfter: a call in time, also when its group is done for otherwise; or
-// called off.
-func TestAfter(t *testing.T) {
+// After starts coroutines in the order of their times, even if the group has no
+// other children. Cancel prevents the start.
+func TestGroup_After(t *testing.T) {
 	var got []string
 	start := time.Now()
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -241,8 +241,8 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-// TestSpawn: a result is there for all who wait, in the loop or by a canceled
-// wait.
+// Several coroutines can wait for a result. A wait that is canceled does not
+// affect the others.
 func TestSpawn(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })
@@ -267,8 +267,8 @@ func TestSpawn(t *testing.T) {
 	}
 }
 
-// TestGather: values in order; the first error ends the rest, and a panic is
-// one.
+// Gather returns values in order, and the first error cancels the rest.
+// Outcomes returns all errors. First returns the first result.
 func TestGather(t *testing.T) {
 	after := func(d time.Duration, v int, err error) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
@@ -329,9 +329,9 @@ func TestGather(t *testing.T) {
 	})
 }
 
-// TestNestedEnds: a group that is ended from outside is no success, even if the
-// outer one was.
-func TestNestedEnds(t *testing.T) {
+// A group that is ended from outside returns an error, even if the outer group
+// succeeds.
+func TestGroup_EndedFromOutside(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {
 			long := func(ctx context.Context) (int, error) { return 42, loop.Sleep(ctx, time.Hour) }
@@ -356,9 +356,9 @@ func TestNestedEnds(t *testing.T) {
 	})
 }
 
-// TestRaces: what any goroutine may call, any goroutine may call. It is for the
-// race detector.
-func TestRaces(t *testing.T) {
+// The functions for other goroutines are free of races. The race detector
+// checks this.
+func TestGroup_ConcurrentUse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for range 200 {
 			loop.WithGroup(ctx, func(_ context.Context, g *loop.Group) error { go g.Cancel(); return nil })

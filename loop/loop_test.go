@@ -15,7 +15,7 @@ import (
 
 type testKey struct{}
 
-// run runs main in a loop in a synctest bubble, which also sees to it that no
+// run runs main in a loop in a synctest bubble, which also checks that no
 // goroutine is left.
 func run(t *testing.T, main func(ctx context.Context, g *loop.Group) error) (err error) {
 	t.Helper()
@@ -42,9 +42,9 @@ func panics(fn func()) (text string) {
 	return "no panic"
 }
 
-// TestRunContext: the end of Run's context reaches all coroutines, with its
-// cause, and Run waits for them.
-func TestRunContext(t *testing.T) {
+// The end of the context of Run reaches all coroutines, with its cause, and Run
+// waits for them.
+func TestRun_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		why := errors.New("why")
 		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), testKey{}, "value"))
@@ -78,9 +78,8 @@ func TestRunContext(t *testing.T) {
 	})
 }
 
-// TestRunEnded: in a loop whose context has ended main runs, and awaits
-// nothing.
-func TestRunEnded(t *testing.T) {
+// If the context of Run has ended, main runs, but its awaits fail.
+func TestRun_ContextEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ran := false
@@ -94,9 +93,9 @@ func TestRunEnded(t *testing.T) {
 	}
 }
 
-// TestMainPanics: a panic in main, or in the body of a group, goes on in its
-// caller when the children have ended.
-func TestMainPanics(t *testing.T) {
+// A panic in main, or in the body of a group, continues in the caller when the
+// children have ended.
+func TestRun_MainPanics(t *testing.T) {
 	ended := 0
 	child := func(ctx context.Context) error {
 		defer func() { ended++ }()
@@ -123,9 +122,8 @@ func TestMainPanics(t *testing.T) {
 	}
 }
 
-// TestMainGoexit: main may end its goroutine, as t.FailNow does; the children
-// are ended first.
-func TestMainGoexit(t *testing.T) {
+// main may call runtime.Goexit, as t.FailNow does. The children end first.
+func TestRun_MainGoexit(t *testing.T) {
 	ended, returned := false, false
 	done := make(chan struct{})
 	go func() {
@@ -147,9 +145,8 @@ func TestMainGoexit(t *testing.T) {
 	}
 }
 
-// TestNested: a loop in a coroutine panics, and says what to do; in Block it
-// works.
-func TestNested(t *testing.T) {
+// Run in a coroutine panics with advice. Run in Block works.
+func TestRun_InCoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		inner := func() error {
 			return loop.Run(ctx, nil, func(ctx context.Context, g *loop.Group) error { return loop.Sleep(ctx, time.Second) })
@@ -161,9 +158,9 @@ func TestNested(t *testing.T) {
 	})
 }
 
-// TestRunEndsEarly: the end of Run's context is heard of, also if it comes just
-// when Run begins.
-func TestRunEndsEarly(t *testing.T) {
+// A context that ends before Run, or just when Run begins, ends the waits of
+// the loop.
+func TestRun_CanceledBefore(t *testing.T) {
 	outer, cancel := context.WithCancelCause(t.Context())
 	cancel(errTest)
 	for range 5000 {
@@ -174,8 +171,8 @@ func TestRunEndsEarly(t *testing.T) {
 	}
 }
 
-// TestNil: arguments that are missing are said to be.
-func TestNil(t *testing.T) {
+// A call with a nil function panics with the name of the call.
+func TestNilArguments(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for name, call := range map[string]func(){
 			"Go":         func() { g.Go(nil) },

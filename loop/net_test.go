@@ -29,7 +29,7 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// quiet fails the test if goroutines are left.
+// quiet fails the test if goroutines are left at its end.
 func quiet(t testing.TB) {
 	t.Helper()
 	before := runtime.NumGoroutine()
@@ -44,8 +44,8 @@ func quiet(t testing.TB) {
 	})
 }
 
-// TestServe: connections share state without a lock, through packages that know
-// nothing of loops.
+// Connections share state without a lock, and are used by packages that do not
+// know the loop.
 func TestServe(t *testing.T) {
 	quiet(t)
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -103,8 +103,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServePanic: the panic of one handler ends its connection, and no other.
-func TestServePanic(t *testing.T) {
+// The panic of a handler ends its connection and no other.
+func TestServe_HandlerPanics(t *testing.T) {
 	quiet(t)
 	var log bytes.Buffer
 	defer slog.SetDefault(slog.Default())
@@ -145,18 +145,18 @@ func TestServePanic(t *testing.T) {
 		}
 		return nil
 	})
-	if text := log.String(); !strings.Contains(text, "boom") || strings.Count(text, "TestServePanic.func1.1.1(") != 1 {
+	if text := log.String(); !strings.Contains(text, "boom") || strings.Count(text, "TestServe_HandlerPanics.func1.1.1(") != 1 {
 		t.Errorf("logged, with the stack not exactly once: %s", text)
 	}
 }
 
-// failing is a listener whose first Accepts fail.
-type failing struct {
+// failingListener is a listener whose first calls of Accept fail.
+type failingListener struct {
 	net.Listener
 	errs chan error
 }
 
-func (l *failing) Accept() (net.Conn, error) {
+func (l *failingListener) Accept() (net.Conn, error) {
 	select {
 	case err := <-l.errs:
 		return nil, err
@@ -165,11 +165,8 @@ func (l *failing) Accept() (net.Conn, error) {
 	}
 }
 
-// TestServeErrors: with too many open files it tries again; a listener that
-// fails for good is an error, and ends those that are handled.
-// TestServe_LogFails: a handler of slog that fails costs a line of the log, and
-// not the program.
-func TestServe_LogFails(t *testing.T) {
+// If the handler of slog fails, a log line is lost, and the server continues.
+func TestServe_LogHandlerFails(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
@@ -198,14 +195,16 @@ func TestServe_LogFails(t *testing.T) {
 	}
 }
 
-func TestServeErrors(t *testing.T) {
+// Serve tries again after too many open files. Another error of the listener
+// ends Serve and its handlers.
+func TestServe_AcceptFails(t *testing.T) {
 	quiet(t)
 	var log bytes.Buffer
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		many := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept", syscall.EMFILE)}
-		l := &failing{listen(t), make(chan error, 2)}
+		l := &failingListener{listen(t), make(chan error, 2)}
 		l.errs <- many
 		l.errs <- many
 		ended := false
@@ -242,7 +241,7 @@ func TestServeErrors(t *testing.T) {
 	}
 }
 
-// TestDial: an error is one, and a context that ends ends it.
+// Dial returns the error of the connection attempt.
 func TestDial(t *testing.T) {
 	quiet(t)
 	l := listen(t)
@@ -255,22 +254,22 @@ func TestDial(t *testing.T) {
 	})
 }
 
-// slowly is a connection whose Close takes its time, as that of a TLS
-// connection may.
-type slowly struct{ net.Conn }
+// slowCloseConn is a connection whose Close takes long, like that of a TLS
+// connection.
+type slowCloseConn struct{ net.Conn }
 
-func (c slowly) Close() error {
+func (c slowCloseConn) Close() error {
 	time.Sleep(5 * time.Second)
 	return c.Conn.Close()
 }
 
-// accepts is a listener with one connection.
-type accepts struct {
+// oneConnListener is a listener that accepts one connection.
+type oneConnListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 }
 
-func (l *accepts) Accept() (net.Conn, error) {
+func (l *oneConnListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
@@ -279,7 +278,7 @@ func (l *accepts) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *accepts) Close() error {
+func (l *oneConnListener) Close() error {
 	select {
 	case <-l.closed:
 	default:
@@ -288,16 +287,15 @@ func (l *accepts) Close() error {
 	return nil
 }
 
-func (l *accepts) Addr() net.Addr { return &net.TCPAddr{} }
+func (l *oneConnListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestSlowClose: a connection that takes its time to close keeps nobody from
-// running.
-func TestSlowClose(t *testing.T) {
+// A connection whose Close blocks does not block the loop.
+func TestServe_SlowClose(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
 		defer b.Close()
-		l := &accepts{make(chan net.Conn, 1), make(chan struct{})}
-		l.conns <- slowly{a}
+		l := &oneConnListener{make(chan net.Conn, 1), make(chan struct{})}
+		l.conns <- slowCloseConn{a}
 		g.Background(func(ctx context.Context) error {
 			return loop.Serve(ctx, l, func(context.Context, net.Conn) {})
 		})
@@ -311,13 +309,12 @@ func TestSlowClose(t *testing.T) {
 	})
 }
 
-// TestServeOrder: the listener is closed before those who are handled are
-// waited for.
-func TestServeOrder(t *testing.T) {
+// Serve closes the listener before it waits for the handlers.
+func TestServe_ClosesListenerFirst(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		a, b := net.Pipe()
 		defer b.Close()
-		l := &accepts{make(chan net.Conn, 1), make(chan struct{})}
+		l := &oneConnListener{make(chan net.Conn, 1), make(chan struct{})}
 		l.conns <- a
 		start := time.Now()
 		go func() {

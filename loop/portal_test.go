@@ -15,9 +15,9 @@ import (
 	"concert/loop"
 )
 
-// TestPortal: other goroutines run functions in the loop, one at a time with
-// its coroutines.
-func TestPortal(t *testing.T) {
+// Other goroutines run functions in the loop. Only one coroutine runs at a
+// time.
+func TestPortal_Run(t *testing.T) {
 	n := 0
 	p := loop.Open(t.Context(), nil)
 	var all sync.WaitGroup
@@ -58,10 +58,10 @@ func TestPortal(t *testing.T) {
 	}
 }
 
-// TestPortalEnds: contexts of those inside end with the one that they brought
-// and with the group, and their errors are nobody else's. A panic goes on in
-// the caller.
-func TestPortalEnds(t *testing.T) {
+// The context of a function ends with the context of its caller, and with the
+// group. An error does not affect other coroutines. A panic continues in the
+// caller.
+func TestPortal_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		p := loop.Open(ctx, nil)
@@ -95,9 +95,9 @@ func TestPortalEnds(t *testing.T) {
 	})
 }
 
-// TestPortalOfGroup: a group waits for its portal to be closed, and for those
-// who are inside then.
-func TestPortalOfGroup(t *testing.T) {
+// A group waits until its portal is closed, and for the coroutines that have
+// entered.
+func TestPortal_GroupWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -130,9 +130,9 @@ func TestPortalOfGroup(t *testing.T) {
 	})
 }
 
-// TestExecutor: with a portal as its lock a pool's tasks are coroutines:
-// Submit, Map and futures reach into the loop.
-func TestExecutor(t *testing.T) {
+// With a portal as its lock, the tasks of a pool are coroutines. Submit, Map
+// and futures work.
+func TestPortal_AsLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := loop.Open(t.Context(), nil)
 		pool := goroutines.New(100, &goroutines.Options{Lock: p})
@@ -182,9 +182,9 @@ func TestExecutor(t *testing.T) {
 	})
 }
 
-// TestPortalClosesMeanwhile: who waits to come in by a portal that is closed
-// meanwhile does not.
-func TestPortalClosesMeanwhile(t *testing.T) {
+// A goroutine that waits to enter the loop does not enter if the portal is
+// closed.
+func TestPortal_CloseDuringWait(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
 		result := make(chan error, 1)
@@ -208,9 +208,9 @@ func TestPortalClosesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestOpenMisuse: Open panics where it is called, and a portal that is closed
-// is closed for those inside as well.
-func TestOpenMisuse(t *testing.T) {
+// Open panics in its caller, and a closed portal is closed for coroutines of
+// its loop, too.
+func TestPortal_Misuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		if text := panics(func() { loop.Open(ctx, nil) }); !strings.Contains(text, "Open called in coroutine") {
 			t.Errorf("Open in a coroutine: %s", text)
@@ -228,9 +228,9 @@ func TestOpenMisuse(t *testing.T) {
 	}
 }
 
-// TestVisitors: a coroutine that has come in by a portal is one for all, while
-// it waits to come in and when it has panicked.
-func TestVisitors(t *testing.T) {
+// A coroutine of Portal.Run is in the tree while it waits to enter. Another
+// coroutine can wait for its end, also if it panicked.
+func TestPortal_ExternalCoroutine(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
 		var external *loop.Task
@@ -248,7 +248,7 @@ func TestVisitors(t *testing.T) {
 			synctest.Wait() // it stands in line, as this coroutine has the loop
 			tree <- l.Tree()
 		}()
-		if tree := <-tree; !strings.Contains(tree, "TestVisitors.func1.1.") || !strings.HasPrefix(tree, "loop: 3 coroutines\n") {
+		if tree := <-tree; !strings.Contains(tree, "TestPortal_ExternalCoroutine.func1.1.") || !strings.HasPrefix(tree, "loop: 3 coroutines\n") {
 			t.Errorf("the tree:\n%s", tree)
 		}
 		loop.Block(ctx, func() error {
@@ -264,8 +264,8 @@ func TestVisitors(t *testing.T) {
 	})
 }
 
-// TestVisitorOfLeft: a visitor whose context has been left has no time.
-func TestVisitorOfLeft(t *testing.T) {
+// A context whose group has ended ends a coroutine of Portal.Run.
+func TestPortal_ContextOfEndedGroup(t *testing.T) {
 	virtually(t, func(ctx context.Context, g *loop.Group) error {
 		p := g.Portal()
 		result := make(chan error, 1)

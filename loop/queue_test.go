@@ -13,7 +13,7 @@ import (
 	"concert/loop/looptest"
 )
 
-// TestQueue: first in, first out, with a bound, and an end.
+// A queue is first in, first out, has a capacity, and can be closed.
 func TestQueue(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](2)
@@ -54,9 +54,9 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// TestQueueClose: those who wait for items or for room are told; All ends with
-// the context's cause.
-func TestQueueClose(t *testing.T) {
+// Close ends waits for items and for room. All ends with the cause of its
+// context.
+func TestQueue_Close(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		empty, full := loop.NewQueue[string](1), loop.NewQueue[string](1)
 		full.TryPut("")
@@ -88,9 +88,9 @@ func TestQueueClose(t *testing.T) {
 	})
 }
 
-// TestQueueGetters: items go to those who wait in their order, past one that
-// was canceled in the same instant.
-func TestQueueGetters(t *testing.T) {
+// Items are handed to waiters in order. A waiter that is canceled in the same
+// step gets none.
+func TestQueue_GettersInOrder(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[string](0)
@@ -120,10 +120,10 @@ func TestQueueGetters(t *testing.T) {
 	}
 }
 
-// TestQueueAgainstModel: whatever is canceled when, an item is got once or
-// still there, and each producer's come in order. Puts that failed have put
+// With random cancellations, each item is received once or still in the queue,
+// and the items of each producer arrive in order. A Put that failed has added
 // nothing.
-func TestQueueAgainstModel(t *testing.T) {
+func TestQueue_Random(t *testing.T) {
 	seeds := 2000
 	if race.Enabled {
 		seeds = 200

@@ -15,7 +15,7 @@ import (
 	"concert/loop"
 )
 
-// memory returns what is in use, in bytes.
+// memory returns the memory in use, in bytes.
 func memory() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -24,9 +24,9 @@ func memory() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// TestConnections: 10,000 connections at the same time on one loop, server and
-// clients, every byte checked.
-func TestConnections(t *testing.T) {
+// One loop serves 10,000 connections at the same time, as server and client.
+// Every byte is checked.
+func TestServe_ManyConnections(t *testing.T) {
 	n := 10_000
 	if testing.Short() || race.Enabled {
 		n = 1_000
@@ -114,8 +114,8 @@ type (
 	onlyWriter struct{ io.Writer }
 )
 
-// TestSleepers: 100,000 coroutines that sleep, and their end.
-func TestSleepers(t *testing.T) {
+// 100,000 coroutines sleep, and are canceled.
+func TestSleep_ManyCoroutines(t *testing.T) {
 	n := 100_000
 	if race.Enabled {
 		n = 5_000

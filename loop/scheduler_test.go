@@ -11,9 +11,8 @@ import (
 	"concert/loop"
 )
 
-// TestOneAtATime: between two awaits no other coroutine runs, and the race
-// detector agrees.
-func TestOneAtATime(t *testing.T) {
+// Between two awaits, no other coroutine runs. The race detector finds no race.
+func TestLoop_OneCoroutineAtATime(t *testing.T) {
 	counts := map[int]int{}
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for range 20 {
@@ -40,9 +39,8 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
-// TestTurns: coroutines run in the order in which they were started, and take
-// turns.
-func TestTurns(t *testing.T) {
+// Coroutines run in the order in which they were started, and take turns.
+func TestLoop_Order(t *testing.T) {
 	var got []string
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for _, name := range []string{"a", "b", "c"} {
@@ -62,9 +60,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestMany: coroutines that are started in turn, end, and use each other's
-// goroutines.
-func TestMany(t *testing.T) {
+// Coroutines that end, and start others, reuse goroutines. Each runs once.
+func TestLoop_ReusesGoroutines(t *testing.T) {
 	sum := 0
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var add func(depth int) func(ctx context.Context) error
@@ -96,8 +93,9 @@ func TestMany(t *testing.T) {
 	}
 }
 
-// TestSeeds: the same seed makes the same interleaving, others make others.
-func TestSeeds(t *testing.T) {
+// The same seed makes the same order of execution. Different seeds make
+// different orders.
+func TestOptions_Seed(t *testing.T) {
 	trace := func(seed uint64) (trace string) {
 		loop.Run(t.Context(), &loop.Options{Seed: seed}, func(ctx context.Context, g *loop.Group) error {
 			q := loop.NewQueue[int](2)

@@ -14,8 +14,8 @@ import (
 	"concert/loop"
 )
 
-// TestSignals: signals come one after another, those that come while one is
-// handled too, until the context ends.
+// Signals arrive one by one, including those that arrive while another is
+// handled, until the context ends.
 func TestSignals(t *testing.T) {
 	got := make(chan os.Signal, 1)
 	signal.Notify(got, syscall.SIGUSR1) // the first one starts a goroutine that stays

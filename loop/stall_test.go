@@ -16,10 +16,10 @@ import (
 	"concert/loop"
 )
 
-// hold is the culprit.
+// hold blocks the calling goroutine, as a coroutine that stalls the loop.
 func hold(d time.Duration) { time.Sleep(d) }
 
-// TestStall: a step that holds the loop is reported once, while it does so,
+// A coroutine that holds the loop is reported once, while it holds the loop,
 // with its stack.
 func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -66,9 +66,8 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// TestStallComputing: one that computes is seen, too; here for real, and in
-// main and a portal as well.
-func TestStallComputing(t *testing.T) {
+// A coroutine that computes is reported: in main, in a child and in a portal.
+func TestStall_Computing(t *testing.T) {
 	reports := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{Stall: 20 * time.Millisecond, OnStall: func(r *loop.StallReport) { reports <- r }}
 	spin := func() {
@@ -78,25 +77,24 @@ func TestStallComputing(t *testing.T) {
 	check := func(where, coroutine string) {
 		t.Helper()
 		r := <-reports
-		if !strings.Contains(r.Coroutine, coroutine) || !strings.Contains(r.Stack, "TestStallComputing") {
+		if !strings.Contains(r.Coroutine, coroutine) || !strings.Contains(r.Stack, "TestStall_Computing") {
 			t.Errorf("in %s: %v", where, r)
 		}
 	}
 	loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
 		spin()
-		check("main", "TestStallComputing")
+		check("main", "TestStall_Computing")
 		return g.Go(func(ctx context.Context) error { spin(); return nil }).SetName("child").Wait(ctx)
 	})
 	check("a child", "child")
 	p := loop.Open(t.Context(), opts)
 	p.Run(t.Context(), func(context.Context) error { spin(); return nil })
-	check("a portal", "TestStallComputing")
+	check("a portal", "TestStall_Computing")
 	p.Close()
 }
 
-// TestStallLogged: without OnStall it is logged; with a negative threshold
-// nothing is said.
-func TestStallLogged(t *testing.T) {
+// Without OnStall, a stall is logged. With a negative threshold, it is not.
+func TestStall_Logged(t *testing.T) {
 	var log bytes.Buffer
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
@@ -117,8 +115,8 @@ func TestStallLogged(t *testing.T) {
 	}
 }
 
-// TestWatchRests: an idle loop does not look at the clock.
-func TestWatchRests(t *testing.T) {
+// An idle loop does not check the clock.
+func TestStall_IdleLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := runtime.NumGoroutine()
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -131,8 +129,7 @@ func TestWatchRests(t *testing.T) {
 	})
 }
 
-// TestStall_ReportFails: an OnStall that fails, and a handler of slog that
-// does, cost a report and no more.
+// If OnStall or the handler of slog fails, the loop continues.
 func TestStall_ReportFails(t *testing.T) {
 	for name, fail := range map[string]func(){"panics": func() { panic("out of ink") }, "exits": runtime.Goexit} {
 		for _, where := range []string{"OnStall", "slog"} {
@@ -158,7 +155,7 @@ func TestStall_ReportFails(t *testing.T) {
 	}
 }
 
-// failingHandler is a handler whose Handle fails.
+// failingHandler is a log handler whose Handle fails.
 type failingHandler struct {
 	slog.Handler
 	fail func()
@@ -168,9 +165,9 @@ func (h failingHandler) Enabled(context.Context, slog.Level) bool { return true 
 
 func (h failingHandler) Handle(context.Context, slog.Record) error { h.fail(); return nil }
 
-// TestStallBeside: the stack in a report is that of the culprit, whatever else
-// is outside of the loop.
-func TestStallBeside(t *testing.T) {
+// The stack in a report is that of the coroutine that holds the loop, whatever
+// other coroutines do outside of the loop.
+func TestStall_OtherGoroutines(t *testing.T) {
 	var deep func(n int)
 	deep = func(n int) {
 		if n > 0 {

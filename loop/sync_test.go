@@ -14,8 +14,7 @@ import (
 	"concert/loop/looptest"
 )
 
-// TestEvent: Set wakes all who wait; later ones need not wait, until it is
-// cleared.
+// Set wakes all waiters. Later waits return at once, until Clear.
 func TestEvent(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var e loop.Event
@@ -43,9 +42,9 @@ func TestEvent(t *testing.T) {
 	})
 }
 
-// TestFairness: locks and semaphores are handed over in order, past those who
-// were canceled; nobody gets in between.
-func TestFairness(t *testing.T) {
+// Mutex and Semaphore are handed to waiters in order, without those that were
+// canceled. A later caller does not acquire them first.
+func TestLocks_Order(t *testing.T) {
 	type lock interface {
 		acquire(context.Context) error
 		release()
@@ -102,8 +101,8 @@ func (s semaphore) acquire(ctx context.Context) error { return s.Acquire(ctx) }
 
 func (s semaphore) release() { s.Release() }
 
-// TestMutexMisuse: what can be seen is said.
-func TestMutexMisuse(t *testing.T) {
+// Misuse of a Mutex is an error or a panic.
+func TestMutex_Misuse(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var m loop.Mutex
 		if text := panics(m.Unlock); !strings.Contains(text, "not locked") {
@@ -124,7 +123,7 @@ func TestMutexMisuse(t *testing.T) {
 	})
 }
 
-// TestSemaphore: as many as there are places; Release without Acquire adds one.
+// A semaphore has n permits. A Release without an Acquire adds one.
 func TestSemaphore(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		s := loop.NewSemaphore(2)
@@ -160,8 +159,8 @@ func TestSemaphore(t *testing.T) {
 	})
 }
 
-// TestCond: Notify wakes the first ones, Broadcast all; one that is canceled
-// takes no notification with it.
+// Notify wakes the first waiters, and Broadcast all. A waiter that is canceled
+// does not consume a notification.
 func TestCond(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("locked=%v", locked), func(t *testing.T) {
@@ -221,8 +220,8 @@ func TestCond(t *testing.T) {
 	}
 }
 
-// TestWaitFor: the condition is looked at first and after each notification.
-func TestWaitFor(t *testing.T) {
+// WaitFor checks the condition first, and after each notification.
+func TestCond_WaitFor(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var c loop.Cond
 		n := 0
@@ -243,9 +242,9 @@ func TestWaitFor(t *testing.T) {
 	})
 }
 
-// TestCondSeeds: between the look at a state and the wait for its change nobody
-// runs.
-func TestCondSeeds(t *testing.T) {
+// No other coroutine runs between the check of the state and the wait for its
+// change.
+func TestCond_NoLostNotification(t *testing.T) {
 	looptest.Explore(t, 500, func(ctx context.Context, g *loop.Group) error {
 		var c loop.Cond
 		full := false
@@ -255,8 +254,8 @@ func TestCondSeeds(t *testing.T) {
 	})
 }
 
-// TestCondStuck: in a deadlock, too, Wait has its lock again when it returns.
-func TestCondStuck(t *testing.T) {
+// Wait holds its lock again when it returns because of a deadlock.
+func TestCond_Deadlock(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		var m loop.Mutex
 		c := loop.Cond{L: &m}

@@ -10,8 +10,8 @@ import (
 	"concert/loop"
 )
 
-// TestSleep: sleepers wake by their time, and those with the same time in the
-// order in which they began.
+// Sleepers wake in the order of their times. Sleepers with the same time wake
+// in the order in which they began.
 func TestSleep(t *testing.T) {
 	var got []int
 	ok(t, func(ctx context.Context, g *loop.Group) error {
@@ -33,8 +33,8 @@ func TestSleep(t *testing.T) {
 	}
 }
 
-// TestSleepForEver: a time beyond all times is no time in the past.
-func TestSleepForEver(t *testing.T) {
+// A sleep that overflows the clock does not end at once.
+func TestSleep_MaxDuration(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error { return loop.Sleep(ctx, 1<<63-1) })
 		g.After(1<<63-1, func(context.Context) error { t.Error("it began"); return nil }).Cancel()
@@ -47,9 +47,9 @@ func TestSleepForEver(t *testing.T) {
 	}
 }
 
-// TestVirtual: the time jumps when all sleep, and stands still while one is in
-// Block.
-func TestVirtual(t *testing.T) {
+// Virtual time jumps when all coroutines sleep, and does not advance while one
+// is in Block.
+func TestOptions_Virtual(t *testing.T) {
 	real := time.Now()
 	err := loop.Run(t.Context(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		start := loop.Now(ctx)
@@ -74,9 +74,9 @@ func TestVirtual(t *testing.T) {
 	}
 }
 
-// TestVirtualDeadline: a deadline of virtual time is the loop's alone; package
-// context, net and executors go by theirs.
-func TestVirtualDeadline(t *testing.T) {
+// A deadline in virtual time applies to the loop only. Package context, net and
+// executors do not see it.
+func TestWithTimeout_Virtual(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
 	pool := goroutines.New(1, nil)
