@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"concert/processes/internal/confine"
 	"errors"
 	"fmt"
 	"os"
@@ -83,13 +84,13 @@ func Main() {
 
 // workerSetup is what a worker is told in its environment.
 type workerSetup struct {
-	depth   int            // pools above it
-	threads int            // tasks that it may run at a time
-	files   []string       // of tasks, results and control, and of the journal and the arena if there are
-	prepare bool           // the first call is the initializer
-	result  int64          // bytes that a result may have
-	report  bool           // somebody wants to know how far tasks are
-	sandbox *passedSandbox // nil: it is not confined
+	depth   int                   // pools above it
+	threads int                   // tasks that it may run at a time
+	files   []string              // of tasks, results and control, and of the journal and the arena if there are
+	prepare bool                  // the first call is the initializer
+	result  int64                 // bytes that a result may have
+	report  bool                  // somebody wants to know how far tasks are
+	sandbox *confine.Restrictions // nil: it is not confined
 }
 
 // String is the setup as it travels, for parseSetup.
@@ -103,7 +104,7 @@ func parseSetup(text string) (s workerSetup, err error) {
 	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", &version, &s.depth, &s.threads, &s.prepare, &s.report, &s.result, &sandbox, &files); err != nil {
 		return s, fmt.Errorf("processes: %s=%q is invalid: %w", workerEnv, text, err)
 	}
-	if s.sandbox, err = parseSandbox(sandbox); err != nil {
+	if s.sandbox, err = confine.Parse(sandbox); err != nil {
 		return s, fmt.Errorf("processes: %s=%q has an invalid sandbox: %w", workerEnv, text, err)
 	}
 	s.files = strings.Split(files, ",")

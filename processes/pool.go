@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"concert/processes/internal/confine"
 	"context"
 	"slices"
 	"sync"
@@ -16,13 +17,13 @@ import (
 // while user code runs, while a task is encoded by its own methods, or while
 // waiting for a process.
 type Pool struct {
-	opts     Options
-	width    int // workers
-	group    *concert.WorkerGroup
-	ooms     oomCounter
-	confined *confinement  // nil: workers are not
-	around   *surroundings // of the workers
-	boot     chan error    // what became of the first workers; written under mu, nil after New
+	opts    Options
+	width   int // workers
+	group   *concert.WorkerGroup
+	ooms    oomCounter
+	sandbox *confine.Sandbox // nil: workers are not confined
+	around  *surroundings    // of the workers
+	boot    chan error       // what became of the first workers; written under mu, nil after New
 
 	defaultLog handlerGuard // of the handler of slog.Default
 
@@ -61,9 +62,9 @@ type entry struct {
 	stale bool          // it has given up
 }
 
-func newPool(n int, o Options, c *confinement) *Pool {
+func newPool(n int, o Options, c *confine.Sandbox) *Pool {
 	p := &Pool{
-		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, width: n, confined: c, claims: make(map[*concert.Task]bool), checks: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, width: n, sandbox: c, claims: make(map[*concert.Task]bool), checks: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)

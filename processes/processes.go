@@ -90,6 +90,7 @@ import (
 	"concert"
 	"concert/internal/frame"
 	"concert/internal/option"
+	"concert/processes/internal/confine"
 )
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
@@ -406,7 +407,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	if i := o.Init; i != nil && len(i.arg.Bytes) > maxPayload {
 		return nil, fmt.Errorf("processes: initializer: %w: the argument of %s has %d bytes, more than %d", ErrTooLarge, i.name, len(i.arg.Bytes), maxPayload)
 	}
-	var c *confinement
+	var c *confine.Sandbox
 	if o.Sandbox != nil {
 		var err error
 		if c, err = o.Sandbox.open(o.Memory > 0); err != nil {
@@ -439,18 +440,18 @@ func New(n int, opts *Options) (*Pool, error) {
 	p := newPool(n, o, c)
 	if o.Init != nil {
 		if err := p.checkFunction(o.Init.name); err != nil {
-			c.close()
+			c.Close()
 			return nil, fmt.Errorf("processes: initializer: %w", err)
 		}
 	}
 	var err error
 	if p.around, err = o.surround(n); err != nil {
-		c.close()
+		c.Close()
 		return nil, err
 	}
 	go func() { // workers start until then
 		<-p.gone
-		c.close()
+		c.Close()
 		p.around.dir.close()
 	}()
 	if err := p.open(); err != nil {

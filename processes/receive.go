@@ -120,7 +120,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 	if h.Version != frame.Version {
 		return fmt.Errorf("the worker speaks version %d of the protocol, this pool version %d", h.Version, frame.Version)
 	}
-	if w.pool.confined == nil { // a confined worker has lowered the limit by itself
+	if w.pool.sandbox == nil { // a confined worker has lowered the limit by itself
 		w.pool.around.limits.giveStack(w.cmd.Process)
 	}
 	w.pool.mu.Lock()

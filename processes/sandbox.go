@@ -1,11 +1,9 @@
 package processes
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
+
+	"concert/processes/internal/confine"
 )
 
 // Sandbox confines the workers, for tasks that process untrusted input.
@@ -63,99 +61,12 @@ type Sandbox struct {
 	Write []string
 }
 
-// confinement is a Sandbox whose files and directories are open. They are passed
-// to workers so, because a name could lead elsewhere by the time that a worker
-// starts.
-type confinement struct {
-	all         bool // everything may be read: there is no list
-	memory      bool // Options.Memory is set
-	read, write []*os.File
-}
-
-// open opens the files and directories. memory says whether Options.Memory is
-// set.
-func (s *Sandbox) open(memory bool) (_ *confinement, err error) {
-	if err := canConfine(); err != nil {
-		return nil, fmt.Errorf("processes: Options.Sandbox: %w: %w", err, errors.ErrUnsupported)
+// open opens the files and directories. limitedMemory says whether
+// Options.Memory is set.
+func (s *Sandbox) open(limitedMemory bool) (*confine.Sandbox, error) {
+	c, err := confine.Open(s.Read, s.Write, limitedMemory)
+	if err != nil {
+		return nil, fmt.Errorf("processes: Options.Sandbox: %w", err)
 	}
-	c := &confinement{all: s.Read == nil, memory: memory}
-	defer func() {
-		if err != nil {
-			c.close()
-		}
-	}()
-	all := func(paths []string) (files []*os.File, err error) {
-		for _, path := range paths {
-			f, err := openPlace(path)
-			if err != nil {
-				return files, fmt.Errorf("processes: Options.Sandbox: %w", err)
-			}
-			files = append(files, f)
-		}
-		return files, nil
-	}
-	if c.read, err = all(s.Read); err != nil {
-		return nil, err
-	}
-	c.write, err = all(s.Write)
-	return c, err
-}
-
-// files returns all of them; none of a nil confinement.
-func (c *confinement) files() []*os.File {
-	if c == nil {
-		return nil
-	}
-	return slices.Concat(c.read, c.write)
-}
-
-func (c *confinement) close() {
-	for _, f := range c.files() {
-		f.Close()
-	}
-}
-
-// passedSandbox is a confinement as a worker is told of it: the names of its
-// files there.
-type passedSandbox struct {
-	all, memory bool
-	read, write []string
-}
-
-// in returns c as a worker is told of it, where the files have those names.
-func (c *confinement) in(names []string) *passedSandbox {
-	if c == nil {
-		return nil
-	}
-	return &passedSandbox{c.all, c.memory, names[:len(c.read)], names[len(c.read):]}
-}
-
-// String is "-" for nil, and else as in "8+9:10:m": two to be read, one to be
-// written; with r as well if all may be read, and m if memory is bounded.
-func (p *passedSandbox) String() string {
-	if p == nil {
-		return "-"
-	}
-	flags := ""
-	if p.all {
-		flags += "r"
-	}
-	if p.memory {
-		flags += "m"
-	}
-	return strings.Join(p.read, "+") + ":" + strings.Join(p.write, "+") + ":" + flags
-}
-
-func parseSandbox(text string) (*passedSandbox, error) {
-	if text == "-" {
-		return nil, nil
-	}
-	parts := strings.Split(text, ":")
-	if len(parts) != 3 || strings.Trim(parts[2], "rm") != "" {
-		return nil, fmt.Errorf("%q is not understood", text)
-	}
-	list := func(s string) []string {
-		return slices.DeleteFunc(strings.Split(s, "+"), func(name string) bool { return name == "" })
-	}
-	return &passedSandbox{strings.Contains(parts[2], "r"), strings.Contains(parts[2], "m"), list(parts[0]), list(parts[1])}, nil
+	return c, nil
 }

@@ -73,8 +73,8 @@ func serve(text string) int {
 		return exitProtocol
 	}
 	if setup.sandbox != nil {
-		if err := setup.sandbox.closeInherited(setup.files); err != nil {
-			fmt.Fprintln(os.Stderr, "processes: what is open cannot be seen:", err)
+		if err := setup.sandbox.CloseInherited(setup.files); err != nil {
+			fmt.Fprintln(os.Stderr, "processes: cannot close inherited files:", err)
 			return exitProtocol
 		}
 	}
@@ -200,7 +200,7 @@ func (s *server) loop(first bool) {
 			code = s.prepare()
 		}
 		if code < 0 && s.setup.sandbox != nil {
-			if err := s.setup.sandbox.confine(); err != nil {
+			if err := s.setup.sandbox.Apply(); err != nil {
 				code = s.broken(fmt.Errorf("the worker cannot be confined: %w", err))
 			}
 		}

@@ -207,11 +207,11 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 		return nil, err
 	}
 	setAttributes(cmd)
-	names, err := passFiles(cmd, append(passed, p.confined.files()...))
+	names, err := passFiles(cmd, append(passed, p.sandbox.Files()...))
 	if err != nil {
 		return nil, err
 	}
-	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, result: p.opts.MaxResult, sandbox: p.confined.in(names[len(passed):])}
+	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, result: p.opts.MaxResult, sandbox: p.sandbox.Restrictions(names[len(passed):])}
 	cmd.Env = append(cmd.Env, workerEnv+"="+setup.String())
 	return cmd, nil
 }

@@ -19,21 +19,20 @@ import (
 // the standard library. A name that ends in a slash stands for all below it.
 // Tests are not held to it, except that they may not form cycles.
 var allowed = map[string][]string{
-	"concert":                       {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
-	"concert/internal/lazy":         {},
-	"concert/internal/option":       {},
-	"concert/internal/values":       {},
-	"concert/gil":                   {"concert", "concert/internal/option"},
-	"concert/goroutines":            {"concert", "concert/internal/lazy", "concert/internal/option"},
-	"concert/loop":                  {"concert", "concert/internal/option"},
-	"concert/loop/looptest":         {"concert/loop"},
-	"concert/adaptive":              {"concert", "concert/internal/option", "concert/internal/units"},
-	"concert/choose":                {"concert", "concert/choose/internal/stats", "concert/choose/usage", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
-	"concert/choose/usage":          {"concert/internal/units", "golang.org/x/sys/unix"},
-	"concert/choose/internal/stats": {},
-	"concert/choose/models":         {"concert", "concert/choose", "concert/choose/usage", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
-	"concert/processes": {"concert", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term",
-		"github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
+	"concert":                        {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
+	"concert/internal/lazy":          {},
+	"concert/internal/option":        {},
+	"concert/internal/values":        {},
+	"concert/gil":                    {"concert", "concert/internal/option"},
+	"concert/goroutines":             {"concert", "concert/internal/lazy", "concert/internal/option"},
+	"concert/loop":                   {"concert", "concert/internal/option"},
+	"concert/loop/looptest":          {"concert/loop"},
+	"concert/adaptive":               {"concert", "concert/internal/option", "concert/internal/units"},
+	"concert/choose":                 {"concert", "concert/choose/internal/stats", "concert/choose/usage", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
+	"concert/choose/usage":           {"concert/internal/units", "golang.org/x/sys/unix"},
+	"concert/choose/internal/stats":  {},
+	"concert/choose/models":          {"concert", "concert/choose", "concert/choose/usage", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
+	"concert/processes":              {"concert", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term"},
 	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
 	"concert/internal/frame":         {"concert"},
 	"concert/trace":                  {"concert"},
@@ -68,7 +67,8 @@ var allowed = map[string][]string{
 	"concert/examples/":            {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.
-	"concert/processes/internal/shm": {"concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/processes/internal/shm":     {"concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 }
 
 // modules lists the modules that make up the whole of the root module's

@@ -1,4 +1,4 @@
-package processes
+package confine
 
 import (
 	"fmt"
@@ -96,7 +96,7 @@ func TestCallFilter(t *testing.T) {
 		for _, memory := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, memory %v", table.Name, memory), func(t *testing.T) {
 				const pid = 4711
-				r := (&passedSandbox{memory: memory}).rules(table, pid)
+				r := (&Restrictions{limitedMemory: memory}).rules(table, pid)
 				f := r.filter()
 				if len(f.code) > 4096 {
 					t.Errorf("%d instructions, and the kernel takes 4096", len(f.code))

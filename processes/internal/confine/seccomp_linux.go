@@ -1,4 +1,4 @@
-package processes
+package confine
 
 import (
 	"fmt"
@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A callFilter is a program for seccomp, which the kernel runs at each system
-// call: it compares the number, and perhaps arguments, and answers. It is made
-// here, and the library is used for its tables only: that one's long jumps let
-// calls through that have conditions.
+// callFilter is a program for seccomp. The kernel runs it at each system call.
+// It compares the number of the call, and perhaps arguments, and returns an
+// answer. Only the tables of the library are used: its own filters with long
+// jumps let calls pass whose conditions do not hold.
 //
-// Every jump leads forward, over at most one block, which ends in an answer.
+// Every jump leads forward, over at most one block, and a block ends in an
+// answer.
 type callFilter struct{ code []unix.SockFilter }
 
-// condition is one on an argument of a system call, by the number of the
-// argument.
+// condition is a condition on one argument of a system call.
 type condition struct {
-	argument int
+	argument int // its number, from 0
 	test     test
 	value    uint32
 }
@@ -30,12 +30,12 @@ type condition struct {
 type test uint8
 
 const (
-	equals  test = iota // the whole argument is the value
-	hasAny              // one of the bits of the value is set
-	hasNone             // none of them is
+	equals  test = iota // the whole argument is value
+	hasAny              // at least one bit of value is set
+	hasNone             // no bit of value is set
 )
 
-// Where seccomp_data has what is looked at.
+// Offsets in struct seccomp_data.
 const (
 	callAt     = 0
 	machineAt  = 4
@@ -47,15 +47,17 @@ const (
 	answerUnknown = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 )
 
+// load loads a word of seccomp_data.
 func (f *callFilter) load(at int) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(at)})
 }
 
+// answer ends the program with an answer.
 func (f *callFilter) answer(a uint32) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: a})
 }
 
-// jump compares what has been loaded, and skips so many instructions.
+// jump compares the loaded word, and skips ifTrue or ifFalse instructions.
 func (f *callFilter) jump(how uint16, value uint32, ifTrue, ifFalse int) {
 	if ifTrue > 255 || ifFalse > 255 {
 		panic("processes: a block of a filter is too long")
@@ -63,7 +65,7 @@ func (f *callFilter) jump(how uint16, value uint32, ifTrue, ifFalse int) {
 	f.code = append(f.code, unix.SockFilter{Code: unix.BPF_JMP | how | unix.BPF_K, K: value, Jt: uint8(ifTrue), Jf: uint8(ifFalse)})
 }
 
-// begin answers calls of other instruction sets, and loads the number of the
+// begin denies calls of other instruction sets, and loads the number of the
 // call.
 func (f *callFilter) begin(table *arch.Info) {
 	f.load(machineAt)
@@ -76,7 +78,7 @@ func (f *callFilter) begin(table *arch.Info) {
 	}
 }
 
-// call answers a call whatever its arguments are.
+// call answers a call, whatever its arguments are.
 func (f *callFilter) call(number int, a uint32) {
 	f.jump(unix.BPF_JEQ, uint32(number), 0, 1)
 	f.answer(a)
@@ -95,7 +97,7 @@ func (f *callFilter) allowIf(number int, lists ...[]condition) {
 }
 
 // allowList allows the call if all conditions hold, and otherwise continues
-// behind the list.
+// after the list.
 func (f *callFilter) allowList(list []condition) {
 	left := 1 // instructions from here to the end of the list
 	for _, c := range list {
@@ -126,9 +128,9 @@ func (f *callFilter) allowList(list []condition) {
 	f.answer(unix.SECCOMP_RET_ALLOW)
 }
 
-// bind binds all threads of this process to the filter.
-func (f *callFilter) bind() error {
-	runtime.LockOSThread() // the right to do so is the thread's
+// apply applies the filter to all threads of this process.
+func (f *callFilter) apply() error {
+	runtime.LockOSThread() // PR_SET_NO_NEW_PRIVS, which seccomp requires, is set for this thread
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
@@ -145,16 +147,16 @@ func (f *callFilter) bind() error {
 	return nil
 }
 
-// rules are what a confined worker may call: some calls with conditions, and
-// all others that are known and not denied.
+// rules are the system calls that a confined worker may make: some with
+// conditions, and all others that are in the table and not denied.
 type rules struct {
 	table *arch.Info
 	some  map[string][][]condition // allowed if all conditions of at least one list hold
 }
 
-// filter is the rules as a program. The flags of clone3 are in memory, where no
-// filter sees them: it is answered as a call that there is not, and the C
-// library then uses clone.
+// filter returns the rules as a program. The answer for clone3 is that this
+// system does not have it: its flags are in memory, where no filter sees them.
+// The C library then uses clone.
 func (r rules) filter() *callFilter {
 	f := new(callFilter)
 	f.begin(r.table)

@@ -1,0 +1,129 @@
+// Package confine restricts a worker process that handles untrusted input: the
+// files that it can read and write, its system calls, and its resources.
+//
+// The pool opens the files and directories of a [Sandbox], and passes them to
+// each worker. The worker parses its [Restrictions] and applies them:
+//
+//	pool:   Open --> Sandbox --> Files, and Restrictions as text
+//	worker: Parse --> Restrictions --> CloseInherited, then Apply
+//
+// There are two mechanisms, because neither is sufficient. Landlock decides by
+// path, and does not cover sockets other than TCP, programs in memory, the modes
+// of files, and, before Linux 6.12, signals. Seccomp decides by the number and
+// the arguments of a system call, and cannot see paths. Both bind all threads
+// and children of the process, and cannot be undone.
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Sandbox is the pool's side: the files and directories that workers may
+// access. They are open, and are passed to workers in this form, because a name
+// could lead elsewhere by the time a worker starts.
+type Sandbox struct {
+	readAll       bool // workers may read all files: there is no list
+	limitedMemory bool // the memory of workers is limited
+	read, write   []*os.File
+}
+
+// Open opens the files and directories that workers may read, and those that
+// they may read and write. If read is nil, workers may read all files.
+// limitedMemory says that the memory of workers is limited; then they must not
+// map memory that the limit does not count. The error is an
+// [errors.ErrUnsupported] if this system cannot confine processes.
+func Open(read, write []string, limitedMemory bool) (_ *Sandbox, err error) {
+	if err := supported(); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, errors.ErrUnsupported)
+	}
+	s := &Sandbox{readAll: read == nil, limitedMemory: limitedMemory}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.read, err = openAll(read); err != nil {
+		return nil, err
+	}
+	s.write, err = openAll(write)
+	return s, err
+}
+
+// openAll returns also the files that it opened before an error.
+func openAll(paths []string) (files []*os.File, err error) {
+	for _, path := range paths {
+		f, err := openPath(path)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// Files returns the files to pass to a worker. s may be nil.
+func (s *Sandbox) Files() []*os.File {
+	if s == nil {
+		return nil
+	}
+	return slices.Concat(s.read, s.write)
+}
+
+// Close closes the files. s may be nil.
+func (s *Sandbox) Close() {
+	for _, f := range s.Files() {
+		f.Close()
+	}
+}
+
+// Restrictions returns the restrictions of a worker in which Files have these
+// names. It returns nil for a nil Sandbox.
+func (s *Sandbox) Restrictions(names []string) *Restrictions {
+	if s == nil {
+		return nil
+	}
+	return &Restrictions{s.readAll, s.limitedMemory, names[:len(s.read)], names[len(s.read):]}
+}
+
+// Restrictions is the worker's side of a Sandbox. Files have the names under
+// which they were passed to this process.
+type Restrictions struct {
+	readAll, limitedMemory bool
+	read, write            []string
+}
+
+// String encodes the restrictions for Parse. It returns "-" for nil, and
+// otherwise a text such as "8+9:10:m": two files to read, one to write, and
+// limited memory. The flag r stands for all files.
+func (r *Restrictions) String() string {
+	if r == nil {
+		return "-"
+	}
+	flags := ""
+	if r.readAll {
+		flags += "r"
+	}
+	if r.limitedMemory {
+		flags += "m"
+	}
+	return strings.Join(r.read, "+") + ":" + strings.Join(r.write, "+") + ":" + flags
+}
+
+// Parse parses what String has returned. It returns nil for "-".
+func Parse(text string) (*Restrictions, error) {
+	if text == "-" {
+		return nil, nil
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 || strings.Trim(parts[2], "rm") != "" {
+		return nil, fmt.Errorf("%q is not a sandbox of this version", text)
+	}
+	list := func(s string) []string {
+		return slices.DeleteFunc(strings.Split(s, "+"), func(name string) bool { return name == "" })
+	}
+	return &Restrictions{strings.Contains(parts[2], "r"), strings.Contains(parts[2], "m"), list(parts[0]), list(parts[1])}, nil
+}

@@ -1,0 +1,68 @@
+package confine
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+)
+
+// machineFiles are the files of /proc that contain nothing about other
+// processes.
+var machineFiles = []string{"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version"}
+
+// readAllRules returns the rules that allow to read all files, except those of
+// /proc about other processes.
+func readAllRules() ([]landlock.Rule, error) {
+	entries, err := os.ReadDir("/")
+	if err != nil {
+		return nil, err
+	}
+	var rules []landlock.Rule
+	for _, entry := range entries {
+		path := "/" + entry.Name()
+		if info, err := os.Stat(path); err != nil || path == "/proc" {
+			continue // a broken link
+		} else if info.IsDir() {
+			rules = append(rules, landlock.PathAccess(readDir, path))
+		} else {
+			rules = append(rules, landlock.PathAccess(readFile, path))
+		}
+	}
+	for _, name := range append([]string{"self"}, machineFiles...) {
+		// These stay open: the kernel discards files of /proc that are not in
+		// use, and a rule does not apply to the file that it creates later.
+		fd, err := unix.Open("/proc/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("/proc/%s: %w", name, err)
+		}
+		rules = append(rules, pathRule(strconv.Itoa(fd), readFile, readDir))
+	}
+	return rules, nil
+}
+
+// The rights of files and directories. The rights to execute files, and to make
+// devices and sockets, are never granted.
+const (
+	readFile  = landlock.AccessFSSet(ll.AccessFSReadFile)
+	readDir   = readFile | ll.AccessFSReadDir
+	writeFile = readFile | ll.AccessFSWriteFile | ll.AccessFSTruncate
+	writeDir  = writeFile | readDir | ll.AccessFSRemoveDir | ll.AccessFSRemoveFile | ll.AccessFSMakeDir |
+		ll.AccessFSMakeReg | ll.AccessFSMakeFifo | ll.AccessFSMakeSym | ll.AccessFSRefer
+)
+
+// pathRule grants rights to an open file or directory, given the name under
+// which it was passed: file to a file, and dir to a directory.
+func pathRule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
+	path := "/proc/self/fd/" + name
+	rights := dir
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		rights = file
+	}
+	return landlock.PathAccess(rights, path)
+}
