@@ -1,10 +1,11 @@
 package processes
 
 import (
+	"slices"
+
 	"concert"
 	"concert/internal/frame"
 	"concert/processes/internal/shm"
-	"slices"
 )
 
 // bundle is frames on their way to a worker, as bytes.

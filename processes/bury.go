@@ -11,16 +11,13 @@ import (
 
 	"concert"
 	"concert/internal/lazy"
+	"concert/processes/internal/osproc"
 )
 
 const (
 	drainTime  = 100 * time.Millisecond // how long to wait for the death of a process that has closed its standard error
 	outputTime = 2 * time.Second        // how long to wait for Options.Output to receive the last lines of a dead worker
 )
-
-// errEmpty reports that a pipe of a dead worker is empty, but not at its end,
-// since another process has it open.
-var errEmpty = errors.New("processes: the pipe is empty")
 
 // wait waits for the end of the process, and buries it. The process has no
 // ProcessState if this program ignores SIGCHLD, or if other code in it has
@@ -32,10 +29,10 @@ var errEmpty = errors.New("processes: the pipe is empty")
 //     worker. If it ran none, the one that it was to begin next may have killed
 //     it: that fails as well after the death of mostDeaths workers.
 func (w *worker) wait() {
-	awaitExit(w.cmd)
+	osproc.AwaitExit(w.cmd)
 	p := w.pool
 	p.mu.Lock()
-	killGroup(w.cmd.Process)
+	osproc.KillGroup(w.cmd.Process)
 	w.cmd.Wait()
 	close(w.dead)
 	now := time.Now() // other processes may have the pipes open, so they may have no end
@@ -72,7 +69,7 @@ func (w *worker) isStarved(state *os.ProcessState) bool {
 	if s, ok := state.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGKILL {
 		return false
 	}
-	n := p.ooms.count()
+	n := p.ooms.Count()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.killed != nil || n <= p.oomKills {

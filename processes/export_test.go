@@ -1,9 +1,10 @@
 package processes
 
 import (
-	"concert/processes/internal/shm"
 	"os"
 	"time"
+
+	"concert/processes/internal/shm"
 )
 
 // ShareMemory has pools make it in another way, until undo.

@@ -3,6 +3,8 @@ package processes
 import (
 	"fmt"
 	"time"
+
+	"concert/processes/internal/osproc"
 )
 
 // A worker has its pipes open as long as its process lives, unless a task has
@@ -25,7 +27,7 @@ func (w *worker) hungUp(pipe string) {
 			return
 		case <-time.After(hangUpTime):
 		}
-		if !isExiting(w.pid) {
+		if !osproc.IsExiting(w.pid) {
 			break
 		}
 	}

@@ -2,12 +2,13 @@ package processes
 
 import (
 	"bytes"
-	"concert/processes/internal/shm"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
 	"testing"
+
+	"concert/processes/internal/shm"
 )
 
 // TestJournalLost: whatever part of the results the pool has read, the journal

@@ -1,7 +1,6 @@
 package processes
 
 import (
-	"concert/processes/internal/confine"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"concert"
+	"concert/processes/internal/confine"
+	"concert/processes/internal/osproc"
 )
 
 // workerEnv is the environment variable that tells a process that it is a
@@ -74,7 +75,7 @@ func Main() {
 	}
 	setup, worker := os.LookupEnv(workerEnv)
 	if !worker {
-		beginStarter()
+		osproc.BeginStarter()
 		return
 	}
 	// What the worker starts itself is no worker.

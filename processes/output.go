@@ -15,6 +15,7 @@ import (
 
 	"concert"
 	"concert/internal/printable"
+	"concert/processes/internal/osproc"
 )
 
 // What workers print never touches the protocol: it has pipes of its own. It is
@@ -138,7 +139,7 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 	for {
 		read := pipe.Read
 		if dead {
-			read = func(b []byte) (int, error) { return readLeftover(pipe, b) }
+			read = func(b []byte) (int, error) { return osproc.ReadAvailable(pipe, b) }
 		}
 		n, err := read(buf)
 		lines.add(buf[:n])
@@ -146,7 +147,7 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			dead = true
-		case errors.Is(err, errEmpty): // the next bytes are from other processes
+		case errors.Is(err, osproc.ErrEmpty): // the next bytes are from other processes
 			lines.end()
 			passed()
 			dead = false

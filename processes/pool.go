@@ -1,13 +1,14 @@
 package processes
 
 import (
-	"concert/processes/internal/confine"
 	"context"
 	"slices"
 	"sync"
 	"time"
 
 	"concert"
+	"concert/processes/internal/confine"
+	"concert/processes/internal/osproc"
 )
 
 // Pool is an executor whose workers are processes. Its methods are safe for
@@ -17,13 +18,13 @@ import (
 // while user code runs, while a task is encoded by its own methods, or while
 // waiting for a process.
 type Pool struct {
-	opts    Options
-	width   int // workers
-	group   *concert.WorkerGroup
-	ooms    oomCounter
-	sandbox *confine.Sandbox // nil: workers are not confined
-	around  *surroundings    // of the workers
-	boot    chan error       // what became of the first workers; written under mu, nil after New
+	opts     Options
+	width    int // workers
+	group    *concert.WorkerGroup
+	ooms     osproc.OOMCounter
+	sandbox  *confine.Sandbox // nil: workers are not confined
+	template *template        // of the workers
+	boot     chan error       // what became of the first workers; written under mu, nil after New
 
 	defaultLog handlerGuard // of the handler of slog.Default
 
@@ -68,8 +69,8 @@ func newPool(n int, o Options, c *confine.Sandbox) *Pool {
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)
-	p.ooms = findOOMCounter()
-	p.oomKills = p.ooms.count()
+	p.ooms = osproc.FindOOMCounter()
+	p.oomKills = p.ooms.Count()
 	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
 	p.group.Remote = true
 	p.group.Limits = concert.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}

@@ -91,6 +91,7 @@ import (
 	"concert/internal/frame"
 	"concert/internal/option"
 	"concert/processes/internal/confine"
+	"concert/processes/internal/osproc"
 )
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
@@ -390,11 +391,11 @@ func New(n int, opts *Options) (*Pool, error) {
 	if depth >= maxDepth {
 		return nil, ErrNested
 	}
-	if o.MaxResident > 0 && !canBound {
+	if o.MaxResident > 0 && !osproc.CanLimitMemory {
 		return nil, fmt.Errorf("processes: Options.MaxResident: this system does not report how much memory a process has: %w", errors.ErrUnsupported)
 	}
 	if o.Memory > 0 {
-		if !canBound {
+		if !osproc.CanLimitMemory {
 			return nil, fmt.Errorf("processes: Options.Memory: this system cannot limit the memory of a process: %w", errors.ErrUnsupported)
 		}
 		if o.Memory < leastBound {
@@ -445,14 +446,14 @@ func New(n int, opts *Options) (*Pool, error) {
 		}
 	}
 	var err error
-	if p.around, err = o.surround(n); err != nil {
+	if p.template, err = o.newTemplate(n); err != nil {
 		c.Close()
 		return nil, err
 	}
 	go func() { // workers start until then
 		<-p.gone
 		c.Close()
-		p.around.dir.close()
+		p.template.dir.Close()
 	}()
 	if err := p.open(); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
 )
 
@@ -29,7 +30,7 @@ func (s *source) Read(b []byte) (int, error) {
 	case s.rest != nil:
 		return s.rest.Read(b)
 	case s.dead:
-		return readLeftover(s.pipe, b)
+		return osproc.ReadAvailable(s.pipe, b)
 	}
 	return s.pipe.Read(b)
 }
@@ -45,7 +46,7 @@ func (w *worker) receive() {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			w.source.dead = !w.look() // then another process may keep the pipe open
-		case err == io.EOF || errors.Is(err, errEmpty) || errors.Is(err, os.ErrClosed):
+		case err == io.EOF || errors.Is(err, osproc.ErrEmpty) || errors.Is(err, os.ErrClosed):
 			w.hungUp("results")
 			return
 		default:
@@ -121,7 +122,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 		return fmt.Errorf("the worker speaks version %d of the protocol, this pool version %d", h.Version, frame.Version)
 	}
 	if w.pool.sandbox == nil { // a confined worker has lowered the limit by itself
-		w.pool.around.limits.giveStack(w.cmd.Process)
+		w.pool.template.settings.RestoreStackLimit(w.cmd.Process)
 	}
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()

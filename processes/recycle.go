@@ -1,6 +1,10 @@
 package processes
 
-import "time"
+import (
+	"time"
+
+	"concert/processes/internal/osproc"
+)
 
 // Workers are replaced when they have run their number of tasks, which feed
 // sees to, or when their memory stays high, which is seen to here.
@@ -30,7 +34,7 @@ func (p *Pool) weigh() {
 		}
 		p.mu.Unlock()
 		for _, w := range all {
-			bytes, ok := resident(w.pid)
+			bytes, ok := osproc.ResidentMemory(w.pid)
 			p.mu.Lock()
 			switch {
 			case !ok || bytes <= p.opts.MaxResident:

@@ -1,10 +1,11 @@
 package processes
 
 import (
-	"concert/processes/internal/shm"
 	"os"
 	"sync"
 	"time"
+
+	"concert/processes/internal/shm"
 )
 
 // results is where a worker puts its frames for the pool.

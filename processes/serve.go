@@ -14,6 +14,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
 )
 
@@ -78,9 +79,9 @@ func serve(text string) int {
 			return exitProtocol
 		}
 	}
-	files, err := openPassed(setup.files)
+	files, err := osproc.OpenPassed(setup.files)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "processes:", err)
 		return exitProtocol
 	}
 	// Ctrl-C is for the pool, which decides what becomes of its workers.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"concert/internal/frame"
+	"concert/processes/internal/osproc"
 )
 
 // A worker may be unable to begin the calls that it has: it is stopped
@@ -43,42 +44,33 @@ var (
 // silence is what receive knows about a worker that may be silent. Only receive
 // uses it.
 type silence struct {
-	looked  time.Time          // when measure was due last; zero if nothing is to be measured
-	oldest  uint32             // number of the flight that was to begin then
-	known   bool               // threads is from then
-	threads map[int]threadTime // what the threads of the process had done
-	fed     int64              // what worker.fed was
-	silent  time.Duration      // how long the worker has been silent since it began or ended a call
-	stopped time.Duration      // and stopped
-	taken   time.Duration      // the longer of them when calls were taken back
-	muted   bool               // what worker.muted is
+	looked  time.Time                 // when measure was due last; zero if nothing is to be measured
+	oldest  uint32                    // number of the flight that was to begin then
+	known   bool                      // threads is from then
+	threads map[int]osproc.ThreadTime // what the threads of the process had done
+	fed     int64                     // what worker.fed was
+	silent  time.Duration             // how long the worker has been silent since it began or ended a call
+	stopped time.Duration             // and stopped
+	taken   time.Duration             // the longer of them when calls were taken back
+	muted   bool                      // what worker.muted is
 }
-
-// threadTime says what a thread does and has done.
-type threadTime struct {
-	state  byte          // as in /proc/PID/stat
-	ran    time.Duration // on a processor
-	waited time.Duration // for a processor
-}
-
-func (t threadTime) isStopped() bool { return t.state == 'T' || t.state == 't' }
 
 // couldRun returns how much of a time a process could have used: all but that
 // in which one of its threads waited for a processor or a disk, or ten times
 // that in which its threads ran, if that is more. stopped means that it was
 // stopped.
-func couldRun(before, after map[int]threadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
+func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
 	var ran, waited time.Duration
 	stopped = len(after) > 0
 	for id, t := range after {
-		stopped = stopped && t.isStopped()
+		stopped = stopped && t.Stopped()
 		last, ok := before[id]
 		if !ok {
 			continue
 		}
-		ran += t.ran - last.ran
-		waited = max(waited, t.waited-last.waited)
-		if t.state == 'D' || t.state == 'R' && t.ran == last.ran {
+		ran += t.Ran - last.Ran
+		waited = max(waited, t.Waited-last.Waited)
+		if t.State == 'D' || t.State == 'R' && t.Ran == last.Ran {
 			waited = elapsed // the system counts this when it is over
 		}
 	}
@@ -131,7 +123,7 @@ func (w *worker) measure(now time.Time) {
 		return
 	}
 	before, known := s.threads, s.known
-	s.threads, s.known = threadTimes(w.pid), true
+	s.threads, s.known = osproc.ThreadTimes(w.pid), true
 	if !known {
 		return
 	}

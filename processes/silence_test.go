@@ -3,13 +3,15 @@ package processes
 import (
 	"testing"
 	"time"
+
+	"concert/processes/internal/osproc"
 )
 
 // TestCouldRun: what a process had of a time in which it could have run.
 func TestCouldRun(t *testing.T) {
 	const s = time.Second
 	for name, c := range map[string]struct {
-		before, after map[int]threadTime
+		before, after map[int]osproc.ThreadTime
 		could         time.Duration
 		stopped       bool
 	}{
@@ -35,13 +37,15 @@ func TestCouldRun(t *testing.T) {
 }
 
 // threads is one thread, with times in milliseconds.
-func threads(state byte, ran, waited int) map[int]threadTime { return both(nil, 1, state, ran, waited) }
+func threads(state byte, ran, waited int) map[int]osproc.ThreadTime {
+	return both(nil, 1, state, ran, waited)
+}
 
 // both is threads and one more.
-func both(threads map[int]threadTime, id int, state byte, ran, waited int) map[int]threadTime {
+func both(threads map[int]osproc.ThreadTime, id int, state byte, ran, waited int) map[int]osproc.ThreadTime {
 	if threads == nil {
-		threads = make(map[int]threadTime)
+		threads = make(map[int]osproc.ThreadTime)
 	}
-	threads[id] = threadTime{state, time.Duration(ran) * time.Millisecond, time.Duration(waited) * time.Millisecond}
+	threads[id] = osproc.ThreadTime{State: state, Ran: time.Duration(ran) * time.Millisecond, Waited: time.Duration(waited) * time.Millisecond}
 	return threads
 }

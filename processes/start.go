@@ -13,6 +13,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
 )
 
@@ -32,7 +33,7 @@ var shareMemory = shm.New
 
 // open starts the workers and waits until they are ready.
 func (p *Pool) open() error {
-	beginStarter() // in a worker nobody has
+	osproc.BeginStarter() // in a worker, Main has not
 	p.boot = make(chan error, p.width)
 	p.mu.Lock()
 	for id := range p.seats {
@@ -148,8 +149,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	w.tasks, w.control = tasks, control
-	widen(tasks)
-	widen(results)
+	osproc.GrowPipe(tasks)
+	osproc.GrowPipe(results)
 	w.source = &source{pipe: results}
 	w.in = frame.NewReader(w.source, maxFrame)
 	w.in.Limit(max(int(p.opts.MaxResult), maxError) + frame.Overhead)
@@ -178,15 +179,13 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		return nil, err
 	}
 	w.cmd.Stdout, w.cmd.Stderr = stdoutEnd, stderrEnd
-	if err = start(w.cmd, p.around); err != nil {
+	if err = p.template.settings.Start(w.cmd); err != nil {
 		return nil, err
 	}
-	p.around.limits.give(w.cmd.Process)
-	p.around.times.give(w.cmd.Process)
 	w.pid = w.cmd.Process.Pid
 	if p.opts.Memory > 0 {
-		if err = boundMemory(w.cmd.Process, p.opts.Memory); err != nil {
-			killGroup(w.cmd.Process)
+		if err = osproc.LimitMemory(w.cmd.Process, p.opts.Memory); err != nil {
+			osproc.KillGroup(w.cmd.Process)
 			w.cmd.Wait()
 			return nil, err
 		}
@@ -202,12 +201,11 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 
 // command is the process of a worker, which is given files.
 func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
-	cmd, err := p.around.command()
+	cmd, err := p.template.command()
 	if err != nil {
 		return nil, err
 	}
-	setAttributes(cmd)
-	names, err := passFiles(cmd, append(passed, p.sandbox.Files()...))
+	names, err := osproc.PassFiles(cmd, append(passed, p.sandbox.Files()...))
 	if err != nil {
 		return nil, err
 	}

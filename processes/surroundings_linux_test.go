@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
 	"testing"
 
 	"golang.org/x/sys/unix"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert/internal/frame"
+	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
 )
 
@@ -418,7 +419,7 @@ func (w *worker) kill(why error) {
 		w.killed = why
 	}
 	if !w.isDead() { // or its number may be another process's by now
-		killGroup(w.cmd.Process)
+		osproc.KillGroup(w.cmd.Process)
 	}
 }
 

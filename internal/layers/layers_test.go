@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"concert/choose/usage":           {"concert/internal/units", "golang.org/x/sys/unix"},
 	"concert/choose/internal/stats":  {},
 	"concert/choose/models":          {"concert", "concert/choose", "concert/choose/usage", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
-	"concert/processes":              {"concert", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/sys/unix", "golang.org/x/term"},
+	"concert/processes":              {"concert", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/term"},
 	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
 	"concert/internal/frame":         {"concert"},
 	"concert/trace":                  {"concert"},
@@ -68,6 +68,7 @@ var allowed = map[string][]string{
 
 	// The parts of package processes.
 	"concert/processes/internal/shm":     {"concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/processes/internal/osproc":  {"golang.org/x/sys/unix"},
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 }
 

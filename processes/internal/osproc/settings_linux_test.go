@@ -1,4 +1,4 @@
-package processes
+package osproc
 
 import (
 	"runtime"

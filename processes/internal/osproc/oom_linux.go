@@ -1,4 +1,4 @@
-package processes
+package osproc
 
 import (
 	"bufio"
@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// oomCounter is the file in which the kernel counts the processes that it has
-// killed for want of memory in a control group.
-type oomCounter string
+// OOMCounter is the file in which the kernel counts the processes of a control
+// group that it has killed because memory was short. It may be empty.
+type OOMCounter string
 
-// findOOMCounter returns that of this process's control group, whose limit is
-// that of its workers, too; empty if there is none that can be read. In version
-// 2 of control groups it is memory.events, in version 1 memory.oom_control.
-func findOOMCounter() oomCounter {
+// FindOOMCounter returns the counter of this process's control group, whose
+// limit also holds for the workers. It is empty if there is none that can be
+// read. In version 2 of control groups the file is memory.events, and in version
+// 1 it is memory.oom_control.
+func FindOOMCounter() OOMCounter {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return ""
@@ -45,7 +46,7 @@ func findOOMCounter() oomCounter {
 			}
 			inside := strings.TrimPrefix(parts[2], strings.TrimSuffix(from[3], "/"))
 			for _, path := range []string{filepath.Join(from[4], inside, name), filepath.Join(from[4], name)} {
-				if c := oomCounter(path); c.count() >= 0 {
+				if c := OOMCounter(path); c.Count() >= 0 {
 					return c
 				}
 			}
@@ -54,9 +55,9 @@ func findOOMCounter() oomCounter {
 	return ""
 }
 
-// count returns how many processes the kernel has killed, or -1 if it does not
-// say.
-func (c oomCounter) count() int {
+// Count returns how many processes the kernel has killed, or -1 if that is
+// unknown.
+func (c OOMCounter) Count() int {
 	if c == "" {
 		return -1
 	}

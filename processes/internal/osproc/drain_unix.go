@@ -1,6 +1,6 @@
 //go:build unix
 
-package processes
+package osproc
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// readLeftover reads what is in a pipe of a dead worker. It never blocks: if
-// the pipe is empty and another process has it open, the error is errEmpty. It
-// removes the pipe's deadline.
-func readLeftover(pipe *os.File, b []byte) (n int, err error) {
+// ReadAvailable reads from a pipe of a dead process. It never blocks: if the pipe
+// is empty and another process has it open, the error is ErrEmpty. It removes
+// the read deadline of the pipe.
+func ReadAvailable(pipe *os.File, b []byte) (n int, err error) {
 	pipe.SetReadDeadline(time.Time{})
 	raw, err := pipe.SyscallConn()
 	if err != nil {
@@ -22,7 +22,7 @@ func readLeftover(pipe *os.File, b []byte) (n int, err error) {
 	for {
 		failure := raw.Read(func(fd uintptr) bool {
 			n, err = syscall.Read(int(fd), b)
-			return true // also if it would block
+			return true // even if the read would block
 		})
 		switch {
 		case failure != nil:
@@ -30,7 +30,7 @@ func readLeftover(pipe *os.File, b []byte) (n int, err error) {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EAGAIN):
-			return 0, errEmpty
+			return 0, ErrEmpty
 		case err != nil:
 			return 0, err
 		case n == 0:

@@ -1,4 +1,4 @@
-package processes
+package osproc
 
 import (
 	"fmt"
@@ -7,21 +7,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// schedule is what decides when the system runs a worker, and whether it kills
+// schedule decides when the system runs a worker, and whether the system kills
 // it first when memory is short. A process inherits the processors and the
-// priority from the thread that starts it, which is the starter's, and the rest
-// from the process.
+// priority from the thread that starts it, and the score from the process.
 type schedule struct {
 	cpus     unix.CPUSet
 	knowCPUs bool
 	nice     int
 	knowNice bool
-	oomScore string // as /proc has it; empty if unknown
+	oomScore string // as in /proc; empty if unknown
 }
 
 const ownOOMScore = "/proc/self/oom_score_adj"
 
-// currentSchedule returns what a worker would have that starts now.
+// currentSchedule returns the schedule of a worker that would start now.
 func currentSchedule() (s schedule) {
 	onStarter(func() { s.cpus, s.knowCPUs, s.nice, s.knowNice = threadSchedule() })
 	score, _ := os.ReadFile(ownOOMScore)
@@ -36,9 +35,9 @@ func threadSchedule() (cpus unix.CPUSet, knowCPUs bool, nice int, knowNice bool)
 	return cpus, knowCPUs, 20 - n, err == nil // the system call returns 20 less the priority
 }
 
-// setThread gives the calling thread the processors and the priority, where
-// they differ and the system lets it.
-func (s *schedule) setThread() {
+// applyToThread sets the processors and the priority of the calling thread, as
+// far as the system allows it.
+func (s *schedule) applyToThread() {
 	cpus, knowCPUs, nice, knowNice := threadSchedule()
 	if s.knowCPUs && knowCPUs && cpus != s.cpus {
 		unix.SchedSetaffinity(0, &s.cpus)
@@ -48,8 +47,8 @@ func (s *schedule) setThread() {
 	}
 }
 
-// give gives a process that has just been started the rest.
-func (s *schedule) give(p *os.Process) {
+// applyOOMScore sets the score of a process that has just been started.
+func (s *schedule) applyOOMScore(p *os.Process) {
 	now, err := os.ReadFile(ownOOMScore)
 	if err == nil && s.oomScore != "" && string(now) != s.oomScore {
 		os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.Pid), []byte(s.oomScore), 0)

@@ -1,0 +1,68 @@
+package processes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"concert/processes/internal/osproc"
+)
+
+// template is what all workers of a pool are started with: the program, and the
+// settings that this process had when the pool was made. Later changes of these
+// settings have no effect.
+type template struct {
+	program  string   // a path
+	args     []string // args[0] included
+	env      []string
+	dir      osproc.Directory
+	settings *osproc.Settings
+	err      error // why the program was not found
+}
+
+// newTemplate returns the template of n workers.
+func (o *Options) newTemplate(n int) (*template, error) {
+	t := &template{settings: osproc.CurrentSettings(), env: slices.Clone(o.Env)}
+	if o.Env == nil {
+		t.env = os.Environ()
+	}
+	if o.Command == nil {
+		if !slices.ContainsFunc(t.env, func(v string) bool { return strings.HasPrefix(v, "GOMAXPROCS=") }) {
+			t.env = append(t.env, fmt.Sprint("GOMAXPROCS=", max(1, runtime.GOMAXPROCS(0)/n)))
+		}
+		if o.Memory > 0 {
+			t.env = append(t.env, fmt.Sprint("GOMEMLIMIT=", (o.Memory-64<<20)*9/10)) // GOMEMLIMIT does not count reserved memory
+		}
+	}
+	var err error
+	if t.dir, err = osproc.OpenDirectory(o.Dir); err != nil {
+		return nil, fmt.Errorf("processes: Options.Dir: %w", err)
+	}
+	if t.program, t.args, t.err = o.programOf(); t.err == nil && !filepath.IsAbs(t.program) {
+		t.program, t.err = filepath.Abs(filepath.Join(o.Dir, t.program)) // as os/exec does
+	}
+	return t, nil
+}
+
+// programOf returns the program that workers run: this one, or that of
+// Options.Command.
+func (o *Options) programOf() (path string, args []string, err error) {
+	if o.Command != nil {
+		cmd := exec.Command(o.Command[0], o.Command[1:]...)
+		return cmd.Path, cmd.Args, cmd.Err
+	}
+	path, err = osproc.Executable()
+	return path, append([]string{os.Args[0]}, ownArgs()...), err
+}
+
+// command returns a process of the template, which is not started.
+func (t *template) command() (*exec.Cmd, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	return &exec.Cmd{Path: t.program, Args: slices.Clone(t.args), Env: slices.Clone(t.env), Dir: t.dir.Path()}, nil
+}

@@ -1,0 +1,17 @@
+package osproc
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+func setGroup(*exec.Cmd) {}
+
+// KillGroup kills a process. The processes that it has started live on.
+func KillGroup(p *os.Process) error {
+	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+// Package osproc starts, kills and inspects processes, and reads and sets what
+// the operating system knows about them. It contains all code of package
+// processes that depends on the system, except shared memory and the sandbox.
+//
+// [Settings] are the settings of this process that its workers get: the file
+// mode mask, resource limits, processors and priorities. [Settings.Start] starts
+// a process with them, in a process group of its own. [KillGroup] kills that
+// group, and [AwaitExit] waits for its end without reaping it, so that the
+// process number stays valid. [PassFiles] and [OpenPassed] pass open files to a
+// new process.
+//
+// Functions that a system does not support do nothing, or report so.
+package osproc
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrEmpty is the error of ReadAvailable if the pipe is empty and another
+// process has it open.
+var ErrEmpty = errors.New("the pipe is empty")
+
+// ThreadTime is the state of a thread and the times that it has used.
+type ThreadTime struct {
+	State  byte          // as in /proc/PID/stat
+	Ran    time.Duration // on a processor
+	Waited time.Duration // for a processor
+}
+
+// Stopped reports whether the thread is stopped, by a signal or a tracer.
+func (t ThreadTime) Stopped() bool { return t.State == 'T' || t.State == 't' }

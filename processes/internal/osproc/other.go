@@ -1,0 +1,78 @@
+//go:build !linux
+
+package osproc
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Executable returns the path of this program.
+func Executable() (string, error) { return os.Executable() }
+
+// BeginStarter does nothing.
+func BeginStarter() {}
+
+// Settings is empty: a worker gets what this process has when it starts it.
+type Settings struct{}
+
+// CurrentSettings returns the empty Settings.
+func CurrentSettings() *Settings { return &Settings{} }
+
+// Start starts a process, on Unix in a process group of its own.
+func (*Settings) Start(cmd *exec.Cmd) error {
+	setGroup(cmd)
+	return cmd.Start()
+}
+
+// RestoreStackLimit does nothing.
+func (*Settings) RestoreStackLimit(*os.Process) {}
+
+// Directory is a directory by its name.
+type Directory struct{ path string }
+
+// OpenDirectory names a directory. Empty means the current one.
+func OpenDirectory(name string) (Directory, error) {
+	path, err := filepath.Abs(name)
+	return Directory{path}, err
+}
+
+// Path returns the path of the directory.
+func (d Directory) Path() string { return d.path }
+
+// Close does nothing.
+func (Directory) Close() {}
+
+// AwaitExit waits until a process has ended.
+func AwaitExit(cmd *exec.Cmd) { cmd.Wait() }
+
+// GrowPipe does nothing.
+func GrowPipe(*os.File) {}
+
+// IsExiting reports false.
+func IsExiting(int) bool { return false }
+
+// ThreadTimes returns nil.
+func ThreadTimes(int) map[int]ThreadTime { return nil }
+
+// CanLimitMemory says whether this system supports ResidentMemory and
+// LimitMemory.
+const CanLimitMemory = false
+
+// ResidentMemory reports false.
+func ResidentMemory(int) (int64, bool) { return 0, false }
+
+// LimitMemory fails.
+func LimitMemory(*os.Process, int64) error { return errors.ErrUnsupported }
+
+// OOMCounter counts nothing: the system does not report which processes it
+// killed because memory was short.
+type OOMCounter struct{}
+
+// FindOOMCounter returns the OOMCounter.
+func FindOOMCounter() OOMCounter { return OOMCounter{} }
+
+// Count returns -1.
+func (OOMCounter) Count() int { return -1 }
