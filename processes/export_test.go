@@ -39,10 +39,6 @@ func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	return calls, room, asleep
 }
 
-// SetIdle has this process, if it is a worker, give memory back after another
-// time.
-func SetIdle(after time.Duration) { idleAfter = after }
-
 // Gone is closed when no worker of the pool is left.
 func (p *Pool) Gone() <-chan struct{} { return p.gone }
 

@@ -135,10 +135,10 @@ func (p *Pool) refuseLarge(s span) span {
 	}
 	last := s.to - 1
 	size := len(s.batch.Args[last].Bytes)
-	if size <= maxPayload {
+	if size <= frame.MaxPayload {
 		return s
 	}
-	err := fmt.Errorf("%w: the argument of %s has %d bytes, more than %d", ErrTooLarge, s.batch.Name, size, maxPayload)
+	err := fmt.Errorf("%w: the argument of %s has %d bytes, more than %d", ErrTooLarge, s.batch.Name, size, frame.MaxPayload)
 	p.mu.Unlock()
 	s.batch.Settle(last, -1, concert.Encoded{}, err)
 	p.mu.Lock()

@@ -9,23 +9,19 @@ import (
 	"sync/atomic"
 
 	"concert"
-	"concert/processes/internal/confine"
+	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
 )
 
-// workerEnv is the environment variable that tells a process that it is a
-// worker, and what it has been given; see workerSetup.
-const workerEnv = "CONCERT_WORKER"
-
-// mainCalled says that Main has been called.
+// mainCalled reports whether Main has been called.
 var mainCalled atomic.Bool
 
-// inWorkers has the names of the functions that were registered when Main was
-// called, which are those that workers have.
+// inWorkers contains the names of the functions that were registered when Main
+// was called. Workers have exactly these functions.
 var inWorkers atomic.Pointer[map[string]bool]
 
-// isLate returns the error of a function that was registered after Main; nil if
-// it was before, or this process does not know it.
+// isLate returns the error of a function that was registered after Main. It
+// returns nil if the function was registered before, or is unknown here.
 func isLate(name string) error {
 	if names := inWorkers.Load(); names == nil || (*names)[name] {
 		return nil
@@ -33,7 +29,7 @@ func isLate(name string) error {
 	f, err := concert.Find(name)
 	switch {
 	case err != nil:
-		return nil // the worker will say so
+		return nil // the worker reports it
 	case f.Declared():
 		return fmt.Errorf("%w: %s: use a pool that python.New returns, or one with Options.Command", concert.ErrElsewhere, name)
 	}
@@ -73,46 +69,14 @@ func Main() {
 		}
 		inWorkers.Store(&names)
 	}
-	setup, worker := os.LookupEnv(workerEnv)
+	setup, worker := os.LookupEnv(child.EnvName)
 	if !worker {
 		osproc.BeginStarter()
 		return
 	}
-	// What the worker starts itself is no worker.
-	os.Unsetenv(workerEnv)
-	os.Exit(serve(setup))
-}
-
-// workerSetup is what a worker is told in its environment.
-type workerSetup struct {
-	depth   int                   // pools above it
-	threads int                   // tasks that it may run at a time
-	files   []string              // of tasks, results and control, and of the journal and the arena if there are
-	prepare bool                  // the first call is the initializer
-	result  int64                 // bytes that a result may have
-	report  bool                  // somebody wants to know how far tasks are
-	sandbox *confine.Restrictions // nil: it is not confined
-}
-
-// String is the setup as it travels, for parseSetup.
-func (s workerSetup) String() string {
-	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", s.depth, s.threads, s.prepare, s.report, s.result, s.sandbox, strings.Join(s.files, ","))
-}
-
-func parseSetup(text string) (s workerSetup, err error) {
-	var version int
-	var files, sandbox string
-	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", &version, &s.depth, &s.threads, &s.prepare, &s.report, &s.result, &sandbox, &files); err != nil {
-		return s, fmt.Errorf("processes: %s=%q is invalid: %w", workerEnv, text, err)
-	}
-	if s.sandbox, err = confine.Parse(sandbox); err != nil {
-		return s, fmt.Errorf("processes: %s=%q has an invalid sandbox: %w", workerEnv, text, err)
-	}
-	s.files = strings.Split(files, ",")
-	if len(s.files) < 3 || len(s.files) > 5 {
-		return s, fmt.Errorf("processes: %s=%q names %d files", workerEnv, text, len(s.files))
-	}
-	return s, nil
+	// A process that the worker starts is not a worker.
+	os.Unsetenv(child.EnvName)
+	os.Exit(child.Run(setup))
 }
 
 // ownArgs returns the arguments of a worker: none, except that a test binary

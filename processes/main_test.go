@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concert/processes"
+	"concert/processes/internal/child"
 )
 
 func TestMain(m *testing.M) {
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 		fake()
 	}
 	if after, err := time.ParseDuration(os.Getenv("CONCERT_TEST_IDLE")); err == nil {
-		processes.SetIdle(after)
+		child.SetIdle(after)
 	}
 	processes.Main()
 	flag.Set("test.parallel", "8") // tests that are parallel mostly wait

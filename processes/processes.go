@@ -90,6 +90,7 @@ import (
 	"concert"
 	"concert/internal/frame"
 	"concert/internal/option"
+	"concert/processes/internal/child"
 	"concert/processes/internal/confine"
 	"concert/processes/internal/osproc"
 )
@@ -268,7 +269,7 @@ var (
 	// ErrTooLarge is wrapped by the error of a task whose argument has more
 	// than 1 GiB, whose result has more bytes than Options.MaxResult, or whose
 	// function has a name of more than 65,535.
-	ErrTooLarge = errors.New("processes: value too large")
+	ErrTooLarge = child.ErrTooLarge
 
 	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
 	// with the reason. A pool is broken if eight times in a row a worker could
@@ -327,18 +328,12 @@ const (
 	defaultStartTimeout = 30 * time.Second
 	defaultConfined     = 16 << 20 // Options.MaxResult with a Sandbox
 
-	maxPayload = 1 << 30
-	maxError   = 1 << 20 // an error, whatever Options.MaxResult is
-	maxFrame   = maxPayload + frame.Overhead
 	maxDepth   = 3
 	maxThreads = 1000      // of Options.Threads
 	maxWorkers = 1 << 16   // of a pool
 	leastBound = 192 << 20 // of Options.Memory
 	mostDeaths = 5         // under one task
 )
-
-// depth is how many pools are above this process.
-var depth int
 
 // check panics if a number that cannot be negative is.
 func (o *Options) check(n int) {
@@ -382,13 +377,13 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.Threads > maxThreads {
 		return nil, fmt.Errorf("processes: Options.Threads is %d, more than %d", o.Threads, maxThreads)
 	}
-	if o.MaxResult > maxPayload {
-		return nil, fmt.Errorf("processes: Options.MaxResult is %d bytes, more than %d", o.MaxResult, maxPayload)
+	if o.MaxResult > frame.MaxPayload {
+		return nil, fmt.Errorf("processes: Options.MaxResult is %d bytes, more than %d", o.MaxResult, frame.MaxPayload)
 	}
 	if n > maxWorkers {
 		return nil, fmt.Errorf("processes: New: n is %d; at most %d workers are allowed", n, maxWorkers)
 	}
-	if depth >= maxDepth {
+	if child.Depth() >= maxDepth {
 		return nil, ErrNested
 	}
 	if o.MaxResident > 0 && !osproc.CanLimitMemory {
@@ -405,8 +400,8 @@ func New(n int, opts *Options) (*Pool, error) {
 	if o.Init != nil && o.Init.err != nil {
 		return nil, fmt.Errorf("processes: initializer: %w", o.Init.err)
 	}
-	if i := o.Init; i != nil && len(i.arg.Bytes) > maxPayload {
-		return nil, fmt.Errorf("processes: initializer: %w: the argument of %s has %d bytes, more than %d", ErrTooLarge, i.name, len(i.arg.Bytes), maxPayload)
+	if i := o.Init; i != nil && len(i.arg.Bytes) > frame.MaxPayload {
+		return nil, fmt.Errorf("processes: initializer: %w: the argument of %s has %d bytes, more than %d", ErrTooLarge, i.name, len(i.arg.Bytes), frame.MaxPayload)
 	}
 	var c *confine.Sandbox
 	if o.Sandbox != nil {
@@ -429,7 +424,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	case o.Sandbox != nil:
 		o.MaxResult = defaultConfined
 	default:
-		o.MaxResult = maxPayload
+		o.MaxResult = frame.MaxPayload
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace

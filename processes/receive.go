@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
 )
@@ -233,7 +234,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 // bytes.
 func (p *Pool) tooLarge(o *outcome) error {
 	if o.failed {
-		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, max(p.opts.MaxResult, maxError))
+		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, child.ErrorLimit(p.opts.MaxResult))
 	}
 	return fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
 }

@@ -13,6 +13,7 @@ import (
 
 	"concert"
 	"concert/internal/frame"
+	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
 )
@@ -152,8 +153,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	osproc.GrowPipe(tasks)
 	osproc.GrowPipe(results)
 	w.source = &source{pipe: results}
-	w.in = frame.NewReader(w.source, maxFrame)
-	w.in.Limit(max(int(p.opts.MaxResult), maxError) + frame.Overhead)
+	w.in = frame.NewReader(w.source, frame.MaxFrame)
+	w.in.Limit(child.ErrorLimit(p.opts.MaxResult) + frame.Overhead)
 	passed := []*os.File{tasksEnd, resultsEnd, controlEnd}
 	mem, file, err := shareMemory("concert-journal", shm.JournalSize)
 	switch {
@@ -209,8 +210,11 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	setup := workerSetup{depth: depth + 1, threads: p.opts.Threads, files: names[:len(passed)], prepare: p.opts.Init != nil, report: p.opts.Observer != nil, result: p.opts.MaxResult, sandbox: p.sandbox.Restrictions(names[len(passed):])}
-	cmd.Env = append(cmd.Env, workerEnv+"="+setup.String())
+	setup := child.Setup{
+		Depth: child.Depth() + 1, Threads: p.opts.Threads, Files: names[:len(passed)], Prepare: p.opts.Init != nil,
+		MaxResult: p.opts.MaxResult, Report: p.opts.Observer != nil, Sandbox: p.sandbox.Restrictions(names[len(passed):]),
+	}
+	cmd.Env = append(cmd.Env, child.EnvName+"="+setup.String())
 	return cmd, nil
 }
 

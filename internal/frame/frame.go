@@ -124,6 +124,14 @@ type CallHead struct {
 // payload's.
 const Overhead = 64 + MaxName
 
+const (
+	// MaxPayload is the maximum size in bytes of an argument or a result.
+	MaxPayload = 1 << 30
+
+	// MaxFrame is the maximum size in bytes of a frame.
+	MaxFrame = MaxPayload + Overhead
+)
+
 // MaxName is how many bytes the name of a function may have.
 const MaxName = 1<<16 - 1
 

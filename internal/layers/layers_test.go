@@ -67,7 +67,9 @@ var allowed = map[string][]string{
 	"concert/examples/":            {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.
-	"concert/processes/internal/shm":     {"concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/processes/internal/shm": {"concert/internal/frame", "golang.org/x/sys/unix"},
+	"concert/processes/internal/child": {"concert", "concert/internal/frame", "concert/internal/lazy",
+		"concert/processes/internal/confine", "concert/processes/internal/osproc", "concert/processes/internal/shm"},
 	"concert/processes/internal/osproc":  {"golang.org/x/sys/unix"},
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 }

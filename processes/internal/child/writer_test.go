@@ -1,4 +1,4 @@
-package processes
+package child
 
 import (
 	"bytes"
@@ -11,13 +11,13 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestJournalLost: whatever part of the results the pool has read, the journal
-// gives it all of the rest, or nothing where a large one did not go through the
-// ring; never anything else.
-func TestJournalLost(t *testing.T) {
+// TestWriter_Unread: whatever part of the results the pool has read, the journal
+// returns exactly the rest, or nothing if a large frame did not go through the
+// ring.
+func TestWriter_Unread(t *testing.T) {
 	mem, file, err := shm.New("concert-test", shm.JournalSize)
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("this system has no such memory")
+		t.Skip("this system has no shared memory")
 	} else if err != nil {
 		t.Fatal(err)
 	}
@@ -33,13 +33,13 @@ func TestJournalLost(t *testing.T) {
 	}
 	read := make(chan []byte)
 	go func() { b, _ := io.ReadAll(r); read <- b }()
-	out := newResults(w, j)
+	out := newWriter(w, j)
 	var all []byte // what was put, in order
 	recovered := 0
 	for i := range 300 {
 		f := bytes.Repeat([]byte{byte(i)}, 1+rand.IntN(3000))
 		if rand.IntN(20) == 0 {
-			f = bytes.Repeat([]byte{byte(i)}, directly+rand.IntN(directly))
+			f = bytes.Repeat([]byte{byte(i)}, maxInRing+rand.IntN(maxInRing))
 		}
 		if rand.IntN(2) == 0 {
 			out.put(f)
@@ -51,7 +51,7 @@ func TestJournalLost(t *testing.T) {
 		if got := j.Unread(uint64(have)); len(got) > 0 {
 			recovered++
 			if !bytes.Equal(got, all[have:]) {
-				t.Fatalf("after %d bytes lost(%d) gives %d bytes, and not those that were put", len(all), have, len(got))
+				t.Fatalf("after %d bytes Unread(%d) gives %d bytes, and not those that were put", len(all), have, len(got))
 			}
 		}
 	}

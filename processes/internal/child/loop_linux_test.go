@@ -1,4 +1,4 @@
-package processes
+package child
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestPlace_NoPage: a worker for whose result a page cannot be had writes it to
-// the pipe.
+// TestPlace_NoPage: if the system has no memory for a page of a result in the
+// arena, place reports false, and the result goes to the pipe.
 func TestPlace_NoPage(t *testing.T) {
 	mem, file, err := shm.New("concert-test", 4<<20)
 	if err != nil {
@@ -23,24 +23,24 @@ func TestPlace_NoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{arena: shm.NewArena(mem), journal: journal}
-	s.places = s.arena.NewAllocator()
+	w := &worker{arena: shm.NewArena(mem), journal: journal}
+	w.results = w.arena.NewAllocator()
 	page := mem[len(mem)/2+1<<20:]
 	if err := unix.Mprotect(page, unix.PROT_NONE); err != nil {
 		t.Fatal(err)
 	}
 	result := bytes.Repeat([]byte{7}, 600<<10)
 	var p frame.Payload
-	if !s.place(result, &p) {
-		t.Error("the first has no place")
+	if !w.place(result, &p) {
+		t.Error("place() = false for the first result")
 	}
 	for range 3 {
 		p = frame.Payload{}
-		if s.place(result, &p) || p.Shared {
-			t.Error("one that cannot be copied has a place")
+		if w.place(result, &p) || p.Shared {
+			t.Error("place() = true for a result that cannot be copied")
 		}
 	}
-	if s.placed != 1 || s.places.Len() != 1 {
-		t.Errorf("%d were placed, %d places are taken; want 1 of each", s.placed, s.places.Len())
+	if w.placed != 1 || w.results.Len() != 1 {
+		t.Errorf("%d results placed, %d spans allocated; want 1 of each", w.placed, w.results.Len())
 	}
 }

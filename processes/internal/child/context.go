@@ -1,4 +1,4 @@
-package processes
+package child
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"concert/internal/lazy"
 )
 
-// callContext is the context of a call in a worker. One that nobody has asked
-// for its Done goes on to the next call: only a goroutine that a call leaves
-// behind could tell, by its Err.
+// callContext is the context of a call in a worker. If Done was never called,
+// the next call gets the same context. Only a goroutine that the first call has
+// left behind could notice this, by Err.
 type callContext struct {
 	lazy  lazy.Context // its parent is limit
 	limit limit
@@ -25,7 +25,7 @@ func newCallContext(parent context.Context) *callContext {
 	return c
 }
 
-// end says that the call has ended.
+// end ends the context, because the call has ended.
 func (c *callContext) end() {
 	c.over.Store(true)
 	c.lazy.End()
@@ -44,17 +44,17 @@ func (c *callContext) Err() error { return c.lazy.Err(c.over.Load()) }
 func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
 // limit is the parent of the context of a call. It has the deadline of the
-// calls of a frame, and ends as one whose deadline passes when the pool says
-// that the time of the call is over. (A context of package context can be
-// canceled from outside, and then its Err is [context.Canceled].)
+// frame's calls. When the pool reports that the time of the call has expired, it
+// ends as if its deadline had passed. A context of package context cannot do
+// this: when it is canceled, its Err is [context.Canceled].
 type limit struct {
 	context.Context // of the frame
 	mu              sync.Mutex
 	passed          atomic.Bool // written under mu
-	ends            []func()    // guarded by mu: of the contexts below, in this package one
+	ends            []func()    // guarded by mu: functions that end the derived contexts
 }
 
-// pass ends the context and those below.
+// pass ends the context and the contexts derived from it.
 func (l *limit) pass() {
 	l.mu.Lock()
 	l.passed.Store(true)
@@ -84,8 +84,8 @@ var (
 
 func init() { close(always) }
 
-// Done is for package context, which asks AfterFunc when it finds the context
-// alive.
+// Done returns a channel that is closed if the context has ended. Otherwise
+// package context calls AfterFunc.
 func (l *limit) Done() <-chan struct{} {
 	if l.Err() != nil {
 		return always
@@ -93,12 +93,12 @@ func (l *limit) Done() <-chan struct{} {
 	return never
 }
 
-// AfterFunc is how package context ends the contexts below.
+// AfterFunc is called by package context, to end derived contexts.
 func (l *limit) AfterFunc(end func()) (stop func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.passed.Load() {
-		go end() // not here: the caller holds a lock that it takes
+		go end() // the caller holds a lock that end acquires
 		return func() bool { return false }
 	}
 	l.ends = append(l.ends, end)

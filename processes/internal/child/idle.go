@@ -1,0 +1,59 @@
+package child
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// idleAfter is how long a worker is idle before it returns memory to the
+// system. A test sets another time.
+var idleAfter = 5 * time.Second
+
+// SetIdle sets the time after which this worker returns memory to the system.
+// It is for tests, and must be called before Run.
+func SetIdle(after time.Duration) { idleAfter = after }
+
+// idleTimer returns memory to the system after a worker has been idle for
+// idleAfter. Go's runtime keeps the memory of the last tasks for the next one,
+// and finds garbage only by a collection, which an idle process does not start.
+// A worker that stays idle does this once.
+type idleTimer struct {
+	since atomic.Int64 // the uptime at which the worker became idle; 0 if it is not
+	armed atomic.Bool  // whether the timer runs
+	timer *time.Timer
+}
+
+func newIdleTimer() *idleTimer {
+	t := new(idleTimer)
+	t.timer = time.AfterFunc(time.Hour, t.check)
+	t.timer.Stop()
+	return t
+}
+
+// begin marks the worker as idle.
+func (t *idleTimer) begin() {
+	t.since.Store(int64(uptime()))
+	if !t.armed.Swap(true) {
+		t.timer.Reset(idleAfter)
+	}
+}
+
+// end marks the worker as busy.
+func (t *idleTimer) end() { t.since.Store(0) }
+
+// check returns memory to the system if the worker has been idle for long
+// enough. Otherwise it resets the timer.
+func (t *idleTimer) check() {
+	since := t.since.Load()
+	if since == 0 {
+		t.timer.Reset(idleAfter)
+		return
+	}
+	if left := idleAfter - (uptime() - time.Duration(since)); left > 0 {
+		t.timer.Reset(left)
+		return
+	}
+	t.armed.Store(false) // the next call of begin sets the timer
+	debug.FreeOSMemory()
+}

@@ -1,0 +1,282 @@
+package child
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"concert"
+	"concert/internal/frame"
+	"concert/processes/internal/shm"
+)
+
+// loop reads calls and runs them until there are no more. If a function calls
+// runtime.Goexit, this loop ends and starts another one, which continues with
+// the next call of the frame.
+func (w *worker) loop(first bool) {
+	code := -1
+	defer func() {
+		if code >= 0 {
+			w.ended <- code
+			return
+		}
+		w.finish(concert.Encoded{}, concert.ErrGoexit)
+		go w.loop(false)
+	}()
+	if first {
+		if w.setup.Prepare {
+			code = w.prepare()
+		}
+		if code < 0 && w.setup.Sandbox != nil {
+			if err := w.setup.Sandbox.Apply(); err != nil {
+				code = w.broken(fmt.Errorf("the worker cannot be confined: %w", err))
+			}
+		}
+		if code >= 0 {
+			return
+		}
+		w.out.put(frame.AppendReady(nil))
+		w.out.flush()
+	} else if err := w.runFrom(int(w.id.Index) + 1); err != nil {
+		code = badFrame(err)
+		return
+	}
+	for {
+		waits := !w.in.Buffered()
+		if waits {
+			w.out.flush()
+			w.now = 0
+			w.rest = nil // it may be large
+			w.idle.begin()
+		}
+		kind, body, err := w.in.Next()
+		if waits {
+			w.idle.end()
+		}
+		switch {
+		case err == io.EOF:
+			w.out.flush()
+			code = exitEnd
+			return
+		case err == nil && kind != frame.Call:
+			err = fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
+		case err == nil:
+			err = w.runFrame(body)
+		}
+		if err != nil {
+			code = badFrame(err)
+			return
+		}
+	}
+}
+
+// badFrame reports an error of the protocol to standard error. It returns the
+// exit code.
+func badFrame(err error) int {
+	fmt.Fprintln(os.Stderr, "processes: bad frame from pool:", err)
+	return exitProtocol
+}
+
+// runFrame runs the calls of a frame, except those that the pool takes back.
+func (w *worker) runFrame(body []byte) error {
+	h, rest, err := frame.ParseCall(body, w.name)
+	if err != nil {
+		return err
+	}
+	if h.Name != w.name || w.function == nil {
+		w.name = h.Name
+		w.function, w.missing = concert.Find(h.Name)
+	}
+	w.head, w.rest, w.parent, w.stop = h, rest, context.Background(), nil
+	if h.Left != 0 {
+		w.parent, w.stop = context.WithTimeout(w.parent, h.Left)
+	}
+	if w.journal == nil {
+		w.forget()
+	}
+	return w.runFrom(0)
+}
+
+// runFrom runs the calls of the current frame, from number first on.
+func (w *worker) runFrom(first int) error {
+	for i := first; i < int(w.head.Count); i++ {
+		arg, rest, err := frame.NextArg(w.rest)
+		if err != nil {
+			return err
+		}
+		w.rest = rest
+		if arg.Shared {
+			if w.arena == nil {
+				return fmt.Errorf("%w: an argument in shared memory, which this worker does not have", frame.ErrFrame)
+			}
+			if arg.Bytes, err = w.arena.Argument(arg.Span); err != nil {
+				return err
+			}
+		}
+		if !w.begin(frame.ID{Seq: w.head.Seq, Index: uint32(i)}) {
+			break
+		}
+		if w.ctx != nil {
+			w.call(arg)
+		}
+	}
+	if w.stop != nil {
+		w.stop()
+	}
+	return nil
+}
+
+// prepare runs the initializer. It returns an exit code, or -1.
+func (w *worker) prepare() int {
+	kind, body, err := w.in.Next()
+	if err == io.EOF {
+		return exitEnd
+	}
+	h, rest, parseErr := frame.ParseCall(body, "")
+	arg, _, argErr := frame.NextArg(rest)
+	if err == nil && kind != frame.Call {
+		err = fmt.Errorf("%w: type %q instead of the initializer", frame.ErrFrame, kind)
+	}
+	if err := errors.Join(err, parseErr, argErr); err != nil {
+		return badFrame(err)
+	}
+	done := make(chan error, 1)
+	go func() { // runtime.Goexit must not end the loop yet
+		err := concert.ErrGoexit
+		defer func() { done <- err }()
+		_, err = concert.Invoke(context.Background(), h.Name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+	}()
+	if err := <-done; err != nil {
+		return w.broken(fmt.Errorf("initializer: %w", err))
+	}
+	return -1
+}
+
+// broken reports to the pool why this process cannot run tasks. It returns the
+// exit code.
+func (w *worker) broken(err error) int {
+	w.out.put(frame.AppendBroken(nil, w.encodeError(err)))
+	w.out.flush()
+	return exitBroken
+}
+
+// call runs a call that has begun.
+func (w *worker) call(arg frame.Payload) {
+	ctx := context.Context(w.ctx)
+	if w.setup.Report {
+		id := w.id
+		ctx = concert.WithProgress(ctx, func(done, total int64) { w.progress(id, done, total) })
+	}
+	var result concert.Encoded
+	err := w.missing
+	if err == nil {
+		result, err = w.function.Invoke(ctx, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+	}
+	w.finish(result, err)
+}
+
+// progress reports the progress of a call to the pool. It does nothing if the
+// call has ended: the function may have left a goroutine that reports progress.
+func (w *worker) progress(id frame.ID, done, total int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx != nil && w.id == id {
+		w.out.put(frame.AppendProgress(nil, frame.ProgressBody{ID: id, Done: done, Total: total}))
+		w.out.flush()
+	}
+}
+
+// begin begins a call. It reports false if the pool has taken back this call
+// and those after it in the frame. If the call is canceled already, begin
+// answers it, and w.ctx is nil.
+func (w *worker) begin(id frame.ID) bool {
+	if w.journal != nil && !w.journal.Begin(id.Seq, int(id.Index)) {
+		return false
+	}
+	now := w.now
+	if now == 0 {
+		now = uptime()
+	}
+	ctx := w.spare
+	w.spare = nil
+	if ctx == nil || ctx.limit.Context != w.parent {
+		ctx = newCallContext(w.parent)
+	}
+	w.mu.Lock()
+	if from, some := w.givenBack[id.Seq]; some && id.Index >= from {
+		w.mu.Unlock()
+		return false
+	}
+	why, canceled := w.canceled[id]
+	delete(w.canceled, id)
+	w.id, w.ctx, w.begun = id, ctx, now
+	w.mu.Unlock()
+	if canceled {
+		w.finish(concert.Encoded{}, causeOf(why))
+		return true
+	}
+	if w.journal == nil {
+		w.out.put(frame.AppendID(w.scratch[:0], frame.Started, id))
+		w.out.flush()
+	}
+	return true
+}
+
+// finish sends the outcome of the current call.
+func (w *worker) finish(result concert.Encoded, err error) {
+	now := uptime()
+	w.now = now
+	w.mu.Lock()
+	ctx := w.ctx
+	o := frame.Outcome{ID: w.id, Ran: now - w.begun, Value: frame.Inline(result)}
+	w.ctx = nil
+	w.mu.Unlock()
+	switch {
+	case ctx.lazy.Opened():
+		ctx.end()
+	case !ctx.limit.passed.Load():
+		w.spare = ctx
+	}
+	if n := int64(len(result.Bytes)); err == nil && n > w.setup.MaxResult {
+		err = fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, w.name, n, w.setup.MaxResult)
+	}
+	switch {
+	case err != nil:
+		o.Error = w.encodeError(err)
+		w.out.outcome(now, frame.AppendFailure(w.scratch[:0], o))
+	case w.place(result.Bytes, &o.Value):
+		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
+	case len(result.Bytes) > shm.MaxInline:
+		w.out.outcome(now, frame.ResultHead(w.scratch[:0], o, len(result.Bytes)), result.Bytes)
+	default:
+		w.out.outcome(now, frame.AppendResult(w.scratch[:0], o))
+	}
+}
+
+// encodeError encodes an error, in as many bytes as the pool accepts.
+func (w *worker) encodeError(err error) []byte {
+	return concert.ShortenError(concert.EncodeError(err), ErrorLimit(w.setup.MaxResult))
+}
+
+// place copies a large result into the arena, and sets p to its span. It reports
+// false if the result is not large, or if the arena has no room for it.
+func (w *worker) place(result []byte, p *frame.Payload) bool {
+	if w.arena == nil || len(result) <= shm.MaxInline {
+		return false
+	}
+	notCopied := w.placed - w.journal.Copied().Load()
+	w.results.Free(w.results.Len() - int(notCopied))
+	at, ok := w.results.Allocate(len(result))
+	if !ok {
+		return false
+	}
+	if w.arena.WriteResult(at, result) != nil {
+		w.results.Undo()
+		return false
+	}
+	w.placed++
+	p.Shared, p.Span, p.Bytes = true, at, nil
+	return true
+}

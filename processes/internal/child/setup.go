@@ -1,0 +1,45 @@
+package child
+
+import (
+	"fmt"
+	"strings"
+
+	"concert/processes/internal/confine"
+)
+
+// EnvName is the environment variable by which a process knows that it is a
+// worker. Its value is a Setup.
+const EnvName = "CONCERT_WORKER"
+
+// Setup is what the pool passes to a worker in its environment.
+type Setup struct {
+	Depth     int                   // how many pools are above the worker
+	Threads   int                   // how many tasks it may run concurrently
+	Files     []string              // tasks, results and control, and the journal and the arena if the worker has them
+	Prepare   bool                  // the first call is the initializer
+	MaxResult int64                 // the maximum size of a result, in bytes
+	Report    bool                  // the pool has an observer of the progress of tasks
+	Sandbox   *confine.Restrictions // nil if the worker is not confined
+}
+
+// String encodes the setup for ParseSetup, as docs/wire.md describes.
+func (s Setup) String() string {
+	return fmt.Sprintf("1 depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", s.Depth, s.Threads, s.Prepare, s.Report, s.MaxResult, s.Sandbox, strings.Join(s.Files, ","))
+}
+
+// ParseSetup parses the value of EnvName.
+func ParseSetup(text string) (s Setup, err error) {
+	var version int
+	var files, sandbox string
+	if _, err := fmt.Sscanf(text, "%d depth=%d threads=%d prepare=%t report=%t result=%d sandbox=%s files=%s", &version, &s.Depth, &s.Threads, &s.Prepare, &s.Report, &s.MaxResult, &sandbox, &files); err != nil {
+		return s, fmt.Errorf("%s=%q is invalid: %w", EnvName, text, err)
+	}
+	if s.Sandbox, err = confine.Parse(sandbox); err != nil {
+		return s, fmt.Errorf("%s=%q has an invalid sandbox: %w", EnvName, text, err)
+	}
+	s.Files = strings.Split(files, ",")
+	if len(s.Files) < 3 || len(s.Files) > 5 {
+		return s, fmt.Errorf("%s=%q names %d files, and must name 3 to 5", EnvName, text, len(s.Files))
+	}
+	return s, nil
+}
