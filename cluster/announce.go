@@ -21,7 +21,7 @@ func (w *worker) putContract(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.link.js.Publish(ctx, wire.BucketPrefix(wire.ContractBucket)+"."+w.contract, text); err != nil {
+	if _, err := w.link.js.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+w.contract, text); err != nil {
 		return fmt.Errorf("cluster: announcing the functions: %w", err)
 	}
 	return nil
@@ -51,7 +51,7 @@ func (w *worker) advert(ctx context.Context) error {
 // to servers that ask for keys, which store them there.
 func (w *worker) advertSubject() string {
 	if w.link.key != nil {
-		return wire.AdvertSubject(w.id)
+		return wire.HeartbeatSubject(w.id)
 	}
 	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
 }
@@ -108,7 +108,7 @@ func (w *worker) depart() {
 	defer cancel()
 	gone := &nats.Msg{Subject: w.advertSubject()}
 	if w.link.key == nil {
-		gone.Header = wire.Gone()
+		gone.Header = wire.DeleteHeader()
 	}
 	if _, err := w.link.js.PublishMsg(ctx, gone); err != nil {
 		w.opts.Notice("could not deregister: clients list this worker for another " + silence.String() + ": " + err.Error())

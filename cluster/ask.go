@@ -9,13 +9,13 @@ import (
 // ask sends a request for messages to a consumer. They arrive in came, until
 // sub is unsubscribed.
 func (l *link) ask(stream, consumer string, r request, came chan *nats.Msg) (sub *nats.Subscription, err error) {
-	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.n, Bytes: r.bytes, Lives: r.lives, To: wire.Random()}
+	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.n, Bytes: r.bytes, Expires: r.lives, Inbox: wire.NewToken()}
 	if l.asksServer() {
 		body, err := wire.Marshal(&p)
 		if err != nil {
 			return nil, err
 		}
-		return l.askAt(wire.DeliverSubject(l.public, p.To), came, func(string) error { return l.nc.Publish(wire.PullSubject(l.public), body) })
+		return l.askAt(wire.DeliverSubject(l.public, p.Inbox), came, func(string) error { return l.nc.Publish(wire.PullSubject(l.public), body) })
 	}
 	body, err := p.Request()
 	if err != nil {

@@ -46,7 +46,7 @@ import (
 //
 // A call is audited auditAge after it was sent, and then every auditAge. All
 // calls are audited at once after the connection was lost, or when the servers
-// have forgotten the session. A request audits up to wire.MostAudited calls.
+// have forgotten the session. A request audits up to wire.MaxAudited calls.
 // The client sends one request every auditPeriod, so it audits n calls every
 // n/50 s, or every auditAge if that is longer. After the loss of the
 // connection, and to confirm that a call is absent, it sends one request every
@@ -127,7 +127,7 @@ func (e *Executor) doubt() (calls int) {
 
 // audit audits calls until the executor ends.
 func (e *Executor) audit() {
-	most, pause := wire.MostAudited, auditPeriod
+	most, pause := wire.MaxAudited, auditPeriod
 	reconnected := e.link.reconnected.wait()
 	for {
 		select {
@@ -147,7 +147,7 @@ func (e *Executor) audit() {
 		if err != nil { // the servers may be too busy for that many calls
 			most = max(1, most/2)
 		} else {
-			most = min(2*most, wire.MostAudited)
+			most = min(2*most, wire.MaxAudited)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestAudit_Schedule(t *testing.T) {
 		most  time.Duration // to the first audit of all calls, after they were sent or after the doubt
 	}{
 		{"few", 10, false, 35 * time.Second},
-		{"as many as wait for one contract", wire.PerClient, false, 110 * time.Second},
+		{"as many as wait for one contract", wire.MaxTasksPerClient, false, 110 * time.Second},
 		{"10,000", 10_000, false, 230 * time.Second},
 		{"after the connection was lost", 10_000, true, 40 * time.Second},
 	} {
@@ -40,8 +40,8 @@ func TestAudit_Schedule(t *testing.T) {
 			}
 			left := row.calls
 			for left > 0 {
-				calls, soon := e.overdue(now, wire.MostAudited)
-				if len(calls) > wire.MostAudited {
+				calls, soon := e.overdue(now, wire.MaxAudited)
+				if len(calls) > wire.MaxAudited {
 					t.Fatalf("a round is of %d calls", len(calls))
 				}
 				for _, a := range calls {

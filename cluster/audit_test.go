@@ -288,7 +288,7 @@ func TestAnnounce_Again(t *testing.T) {
 	before := dial(t, direct)
 	serve(t, direct, 1)
 	settles(t, concert.Submit(t.Context(), before, greet, "x"), "x")
-	contracts := wire.BucketStream(wire.ContractBucket)
+	contracts := wire.BucketStream(wire.CapabilityBucket)
 	cluster.Purge(t, direct, contracts, contracts, 1)
 	settles(t, concert.Submit(t.Context(), dial(t, direct), greet, "y"), "y")
 }

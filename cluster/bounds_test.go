@@ -44,7 +44,7 @@ func TestPrintable(t *testing.T) {
 	defer in.Close()
 	const evil = "\x1b]0;owned\x07\x1b[2J\u202ename"
 	e := wire.Envelope{ID: wire.TaskID{Client: "c", Session: "s", Number: "1"}, Function: evil, Signature: "s", Session: "s", Try: "1"}
-	bodies, err := wire.Seal([]wire.Post{{Envelope: e, Subject: wire.TaskSubject("contract", "c")}}, nil)
+	bodies, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: wire.TaskSubject("contract", "c")}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestManyContracts(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, js := raw(t, s)
-	kv, err := js.KeyValue(t.Context(), wire.ContractBucket)
+	kv, err := js.KeyValue(t.Context(), wire.CapabilityBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestManyContracts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := cluster.Snapshot(t, cluster.Access{InProcess: s}, wire.BucketStream(wire.ContractBucket), wire.BucketPrefix(wire.ContractBucket)); len(got) != n {
+	if got := cluster.Snapshot(t, cluster.Access{InProcess: s}, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket)); len(got) != n {
 		t.Errorf("it knows %d of %d", len(got), n)
 	}
 }
@@ -115,7 +115,7 @@ func TestCancellationsApart(t *testing.T) {
 		}
 	}
 	cancel("modest", "1")
-	for i := range wire.CancelsKept + 10 {
+	for i := range wire.MaxCancels + 10 {
 		cancel("wasteful", fmt.Sprint(i))
 		if i%1000 == 0 { // no more than the library lets be outstanding
 			<-js.PublishAsyncComplete()
@@ -127,7 +127,7 @@ func TestCancellationsApart(t *testing.T) {
 	for _, c := range all {
 		found = found || c == "modest: session.1"
 	}
-	if len(all) != wire.CancelsKept+1 || !found {
+	if len(all) != wire.MaxCancels+1 || !found {
 		t.Errorf("%d cancellations, the one of the modest client among them: %v", len(all), found)
 	}
 }
@@ -168,7 +168,7 @@ func TestWrongTask_Refused(t *testing.T) {
 		}
 		e.ID.Session, e.ID.Number, e.Try, e.Arg = e.Session, fmt.Sprint(i), fmt.Sprint(i), wire.Inline(arg)
 		subject := wire.TaskSubject(in.Workers()[0].Contract, "anyone")
-		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, nil)
+		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,10 +226,10 @@ func TestWrongTask(t *testing.T) {
 	subject := wire.TaskSubject(workers[0].Contract, "anyone")
 	_, js := raw(t, s)
 	largest := 0
-	for size := wire.LargestPost; largest == 0; size -= 1 << 10 { // the largest that the servers take
+	for size := wire.MaxMessageBytes; largest == 0; size -= 1 << 10 { // the largest that the servers take
 		if _, err := js.Publish(t.Context(), subject, make([]byte, size)); err == nil {
 			largest = size
-		} else if size < wire.LargestPost/2 {
+		} else if size < wire.MaxMessageBytes/2 {
 			t.Fatal(err)
 		}
 	}
@@ -266,7 +266,7 @@ func TestWrongTask(t *testing.T) {
 func TestFull(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
-	const places, tasks = 5000, wire.PerClient + 300
+	const places, tasks = 5000, wire.MaxTasksPerClient + 300
 	serve(t, access, places)
 	ex := dial(t, access)
 	name, h := newHold(t)
@@ -275,11 +275,11 @@ func TestFull(t *testing.T) {
 	for range tasks {
 		futures = append(futures, concert.Submit(t.Context(), ex, held, name))
 	}
-	for range wire.PerClient {
+	for range wire.MaxTasksPerClient {
 		<-h.began
 	}
-	if n, _ := ex.Stored(t); n != wire.PerClient || ex.Sent() != wire.PerClient {
-		t.Errorf("the servers have %d tasks of %d that were sent, want %d", n, ex.Sent(), wire.PerClient)
+	if n, _ := ex.Stored(t); n != wire.MaxTasksPerClient || ex.Sent() != wire.MaxTasksPerClient {
+		t.Errorf("the servers have %d tasks of %d that were sent, want %d", n, ex.Sent(), wire.MaxTasksPerClient)
 	}
 	select {
 	case <-h.began:

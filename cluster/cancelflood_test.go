@@ -41,7 +41,7 @@ func TestCancel_Flood(t *testing.T) {
 	defer close(stop)
 	flooding.Go(func() {
 		for n := 0; ; n++ {
-			if n == 10*wire.CancelsKept {
+			if n == 10*wire.MaxCancels {
 				close(many)
 			}
 			select {

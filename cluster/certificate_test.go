@@ -123,7 +123,7 @@ func TestServe_Certificates(t *testing.T) {
 			Arg: wire.Inline(concert.Encoded{Kind: 13, Bytes: binary.LittleEndian.AppendUint64(nil, uint64(arg))}),
 		}
 		subject := wire.TaskSubject(contract, public)
-		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, signer)
+		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, signer)
 		if err != nil {
 			t.Fatal(err)
 		}

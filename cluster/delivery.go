@@ -133,7 +133,7 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 	case d.attempt > deliveries+max(0, min(d.Attempts, mostAttempts)-1):
 		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
 		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
-	case d.Arg.Load != "":
+	case d.Arg.Blob != "":
 		w.link.background.Go(func() { w.check(d) })
 	default:
 		w.queue(d)
@@ -144,7 +144,7 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 // servers do not have the argument, the task needs no memory for it, and fails
 // when it starts.
 func (w *worker) check(d *delivery) {
-	switch err := w.link.checkSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgument); {
+	switch err := w.link.checkSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgumentName); {
 	case errors.Is(err, errAbsent):
 		d.absent = err
 	case err != nil:
@@ -224,7 +224,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 			w.ended(d, began, v, err, cause)
 		})
 	}
-	if d.Arg.Load == "" && d.ID.Session != "" {
+	if d.Arg.Blob == "" && d.ID.Session != "" {
 		submit(concert.Encoded{Kind: d.Arg.Kind, Bytes: d.Arg.Bytes})
 		return
 	}
@@ -240,7 +240,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		}
 		arg, err := concert.Encoded{}, d.absent
 		if err == nil {
-			arg, err = w.link.fetch(ctx, d.ID.Client, d.Arg, wire.IsArgument)
+			arg, err = w.link.fetch(ctx, d.ID.Client, d.Arg, wire.IsArgumentName)
 		}
 		if err != nil {
 			stop()
@@ -261,10 +261,10 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 func (w *worker) hint(d *delivery, done, total int64) { w.tell(d, wire.Hint{Done: done, Total: total}) }
 
 func (w *worker) tell(d *delivery, h wire.Hint) {
-	h.Number, h.Worker, h.At = d.ID.Number, d.place, w.id
+	h.Number, h.Slot, h.WorkerID = d.ID.Number, d.place, w.id
 	subject := wire.HintSubject
 	if w.link.key != nil {
-		subject = wire.ReportSubject
+		subject = wire.HintRelaySubject
 	}
 	w.link.nc.Publish(subject(d.ID.Client, d.Session, w.link.owner()), h.Encode())
 }
@@ -289,7 +289,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 		took = max(1, time.Since(d.begun))
 	}
 	large := 0 // size of a result that does not fit into the message
-	if err == nil && len(v.Bytes) > wire.InlineBytes {
+	if err == nil && len(v.Bytes) > wire.MaxInlineBytes {
 		large = len(v.Bytes)
 	}
 	w.mu.Lock()
@@ -312,7 +312,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 		w.yield(d)
 		return
 	}
-	o := wire.Outcome{Worker: d.place, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
+	o := wire.Outcome{Slot: d.place, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
 	if err != nil {
 		o.Err = concert.EncodeError(err)
 		w.erred(d, began, err, o)

@@ -119,7 +119,7 @@ type Executor struct {
 // connection is lost later, tasks wait until it is restored.
 func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
-		session: wire.Random(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
+		session: wire.NewToken(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
 		tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{}, shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
 	}

@@ -16,7 +16,7 @@ import (
 
 // enter makes sure that the key is for one of the roles.
 func (l *link) enter(ctx context.Context, roles []string) error {
-	w, err := l.knock(ctx, wire.Knock{})
+	w, err := l.knock(ctx, wire.Handshake{})
 	if err != nil {
 		return err
 	}
@@ -30,22 +30,22 @@ func (l *link) enter(ctx context.Context, roles []string) error {
 }
 
 // knock asks the servers for what they do for who has a key.
-func (l *link) knock(ctx context.Context, k wire.Knock) (w wire.Welcome, err error) {
+func (l *link) knock(ctx context.Context, k wire.Handshake) (w wire.HandshakeReply, err error) {
 	body, err := wire.Marshal(&k)
 	if err != nil {
 		return w, err
 	}
 	err = l.patiently(ctx, func(ctx context.Context) error {
-		answer, err := l.nc.RequestWithContext(ctx, wire.DoorSubject(l.public), body)
+		answer, err := l.nc.RequestWithContext(ctx, wire.HandshakeSubject(l.public), body)
 		if err != nil {
 			return err
 		}
-		w = wire.Welcome{}
+		w = wire.HandshakeReply{}
 		if err := wire.Unmarshal(answer.Data, &w); err != nil {
 			return err
 		}
-		if w.Error != "" && w.Later {
-			return fmt.Errorf("the servers: %w: %s", wire.ErrLater, w.Error)
+		if w.Error != "" && w.Transient {
+			return fmt.Errorf("the servers: %w: %s", wire.ErrTransient, w.Error)
 		}
 		if w.Error != "" {
 			return fmt.Errorf("the servers: %s", w.Error)
@@ -62,7 +62,7 @@ func (l *link) knock(ctx context.Context, k wire.Knock) (w wire.Welcome, err err
 // made if need be.
 func (l *link) sessionConsumer(ctx context.Context, stream, client, session string) (c jetstream.Consumer, err error) {
 	if l.key != nil {
-		if _, err := l.knock(ctx, wire.Knock{Session: session, Stream: stream}); err != nil {
+		if _, err := l.knock(ctx, wire.Handshake{Session: session, Stream: stream}); err != nil {
 			return nil, err
 		}
 	}
@@ -79,10 +79,10 @@ func (l *link) sessionConsumer(ctx context.Context, stream, client, session stri
 
 // taskConsumer makes the consumer by which the workers of a contract get their
 // tasks, if need be, and returns when it was made.
-func (l *link) taskConsumer(ctx context.Context, c *wire.Contract) (made time.Time, err error) {
+func (l *link) taskConsumer(ctx context.Context, c *wire.CapabilitySet) (made time.Time, err error) {
 	if l.key != nil {
-		w, err := l.knock(ctx, wire.Knock{Contract: c})
-		return w.Made, err
+		w, err := l.knock(ctx, wire.Handshake{Capabilities: c})
+		return w.Created, err
 	}
 	consumer, err := l.js.CreateOrUpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(c.Name(), lease))
 	if err != nil {
@@ -95,10 +95,10 @@ func (l *link) taskConsumer(ctx context.Context, c *wire.Contract) (made time.Ti
 // name.
 func (l *link) replayConsumer(ctx context.Context) (name string, err error) {
 	if l.key != nil {
-		w, err := l.knock(ctx, wire.Knock{Replay: true})
+		w, err := l.knock(ctx, wire.Handshake{Cancels: true})
 		return w.Consumer, err
 	}
-	c, err := l.js.CreateConsumer(ctx, wire.CancelStream, wire.ReplayConsumer())
+	c, err := l.js.CreateConsumer(ctx, wire.CancelStream, wire.CancelConsumer())
 	if err != nil {
 		return "", err
 	}
@@ -107,7 +107,7 @@ func (l *link) replayConsumer(ctx context.Context) (name string, err error) {
 
 // askResend asks the servers to send a kept result to a session, and reports
 // whether there is one.
-func (l *link) askResend(ctx context.Context, r wire.Resend) (found bool, err error) {
+func (l *link) askResend(ctx context.Context, r wire.ResendRequest) (found bool, err error) {
 	body, err := wire.Marshal(&r)
 	if err != nil {
 		return false, err
@@ -118,7 +118,7 @@ func (l *link) askResend(ctx context.Context, r wire.Resend) (found bool, err er
 	if err != nil {
 		return false, err
 	}
-	var said wire.Resent
+	var said wire.ResendReply
 	if err := wire.Unmarshal(answer.Data, &said); err != nil {
 		return false, err
 	}
@@ -133,6 +133,6 @@ func (l *link) audit(ctx context.Context, a *wire.Audit, client string) ([]wire.
 	if l.key == nil {
 		return a.Find(ctx, l.js, client)
 	}
-	w, err := l.knock(ctx, wire.Knock{Audit: a})
+	w, err := l.knock(ctx, wire.Handshake{Audit: a})
 	return w.States, err
 }

@@ -20,7 +20,7 @@ func ShortLease(t *testing.T, d time.Duration) {
 
 // Loads returns how many parts of large arguments and results are stored.
 func (e *Executor) Loads(t *testing.T) int {
-	stream, err := e.link.js.Stream(t.Context(), wire.LoadStream)
+	stream, err := e.link.js.Stream(t.Context(), wire.BlobStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 // AuditAfter audits the calls as if a time had passed since they were sent.
 func (e *Executor) AuditAfter(t *testing.T, d time.Duration) {
 	t.Helper()
-	if _, err := e.auditDue(time.Now().Add(d), wire.MostAudited); err != nil {
+	if _, err := e.auditDue(time.Now().Add(d), wire.MaxAudited); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -54,10 +54,10 @@ var weigh = concert.Register("cluster_test.weigh", func(ctx context.Context, b [
 func storeParts(t *testing.T, js jetstream.JetStream, client string, v concert.Encoded) wire.Value {
 	t.Helper()
 	sum := sha256.Sum256(v.Bytes)
-	to := wire.Value{Kind: v.Kind, Load: wire.ArgumentName(client), Size: len(v.Bytes), Sum: sum[:]}
+	to := wire.Value{Kind: v.Kind, Blob: wire.ArgumentName(client), Size: len(v.Bytes), Sum: sum[:]}
 	n := 0
 	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
-		if _, err := js.Publish(t.Context(), wire.LoadSubject(to.Load, n), part); err != nil {
+		if _, err := js.Publish(t.Context(), wire.BlobSubject(to.Blob, n), part); err != nil {
 			t.Fatal(err)
 		}
 		n++
@@ -73,10 +73,10 @@ func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string,
 		t.Fatal(err)
 	}
 	for range n {
-		e := wire.Envelope{Function: "cluster_test.weigh", Signature: wire.Digest(f.Signature()), Session: "s", Try: wire.Random(), Arg: arg}
+		e := wire.Envelope{Function: "cluster_test.weigh", Signature: wire.Digest(f.Signature()), Session: "s", Try: wire.NewToken(), Arg: arg}
 		e.ID = wire.TaskID{Client: client, Session: e.Session, Number: e.Try}
 		subject := wire.TaskSubject(contract, client)
-		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, nil)
+		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestServe_LargeArguments(t *testing.T) {
 	stored := storeParts(t, js, "rogue", arg)
 	const fit = 3 // of them in three quarters of 128 MiB
 	claimed := stored
-	claimed.Load, claimed.Size = wire.ArgumentName("rogue"), 1<<30
+	claimed.Blob, claimed.Size = wire.ArgumentName("rogue"), 1<<30
 	publishTasks(t, js, contract, "rogue", 12, claimed) // these have no parts
 	publishTasks(t, js, contract, "rogue", 12, stored)
 	for range fit {
@@ -226,7 +226,7 @@ func TestReplay_Duplicates(t *testing.T) {
 	letter := func(owner, id string) {
 		t.Helper()
 		e := wire.Envelope{ID: wire.TaskID{Client: "client", Session: "s", Number: id}, Function: "f", Signature: "s", Session: "s", Try: id}
-		msgs, err := wire.Seal([]wire.Post{{Envelope: e, Subject: subject}}, nil)
+		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

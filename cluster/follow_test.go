@@ -81,7 +81,7 @@ func TestLink_FollowStoredLate(t *testing.T) {
 		stream, prefix string
 		read           func(l *link, stream, prefix string) reader
 	}{
-		{wire.BucketStream(wire.ContractBucket), wire.BucketPrefix(wire.ContractBucket), (*link).snapshot},
+		{wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket), (*link).snapshot},
 		{wire.BucketStream(wire.WorkerBucket), wire.BucketPrefix(wire.WorkerBucket), (*link).snapshot},
 		{wire.CancelStream, wire.CancelPrefix, func(l *link, stream, _ string) reader { return (&replay{link: l}).read }},
 	} {
@@ -113,7 +113,7 @@ func TestLink_FollowStoredLate(t *testing.T) {
 // the servers store these after it has read them.
 func TestRoster_FollowStoredLate(t *testing.T) {
 	a, own := newServer(t)
-	put := lateStore(t, own, wire.BucketStream(wire.ContractBucket), wire.BucketPrefix(wire.ContractBucket))
+	put := lateStore(t, own, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket))
 	in, err := Inspect(t.Context(), "", &a)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestRoster_FollowStoredLate(t *testing.T) {
 // encoded is a contract with a function.
 func encoded(t *testing.T, function string) (name string, text []byte) {
 	t.Helper()
-	c := wire.Contract{Functions: map[string]string{function: "signature"}}
+	c := wire.CapabilitySet{Functions: map[string]string{function: "signature"}}
 	text, err := wire.Marshal(&c)
 	if err != nil {
 		t.Fatal(err)
@@ -313,7 +313,7 @@ func TestRoster_LookUp(t *testing.T) {
 			name, text := encoded(t, function)
 			r.worker("worker of "+function, advertised(t, advert{Contract: name, Places: 1, Number: 1}), false)
 			<-changed
-			if _, err := own.js.Publish(t.Context(), wire.BucketPrefix(wire.ContractBucket)+"."+name, text); err != nil {
+			if _, err := own.js.Publish(t.Context(), wire.BucketPrefix(wire.CapabilityBucket)+"."+name, text); err != nil {
 				t.Fatal(err)
 			}
 			for <-changed; len(names(r, function)) == 0; <-changed {

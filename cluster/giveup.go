@@ -124,6 +124,6 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	}
 	w.mu.Unlock()
 	msg.again(delay)
-	w.tell(d, wire.Hint{Away: true})
+	w.tell(d, wire.Hint{Retrying: true})
 	w.said(waiting)
 }

@@ -114,7 +114,7 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	}
 	var v concert.Encoded
 	if err == nil {
-		v, err = e.link.fetch(e.ctx, e.client, o.Value, wire.IsResult)
+		v, err = e.link.fetch(e.ctx, e.client, o.Value, wire.IsResultName)
 	}
 	if err != nil {
 		return false, err

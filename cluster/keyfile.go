@@ -82,7 +82,7 @@ func (l *link) loadCertificates(text []byte) error {
 	if l.authority == nil {
 		return errors.New("it has the certificate of its key, and not the certificate of the authority that it is by")
 	}
-	_, err := wire.Certified(l.authority, l.certificate, l.public)
+	_, err := wire.VerifyCertificate(l.authority, l.certificate, l.public)
 	return err
 }
 

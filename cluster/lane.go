@@ -272,7 +272,7 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 		// As many of a function as there are places, whatever there is of
 		// others, or the quick ones would leave no room for the slow ones.
 		free := max(places-l.out[c], max(places, min(places*(1+l.ahead()), l.limit))-e.inflight[c]) + e.away[c]
-		if free = min(free, wire.PerClient-e.inflight[c]); free > room { // more the servers do not take
+		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // more the servers do not take
 			contract, room = c, free
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // minimum.
 const (
 	defaultBytes = 128 << 20
-	leastBytes   = 16 * wire.LargestPost
+	leastBytes   = 16 * wire.MaxMessageBytes
 )
 
 // memory bounds the bytes of the tasks that a worker holds. Messages have a
@@ -58,10 +58,10 @@ func newMemory(most int64) memory {
 // requests.
 func (m *memory) askable() int64 {
 	free := m.messages - m.held - m.asked
-	if free < wire.LargestPost {
+	if free < wire.MaxMessageBytes {
 		return 0
 	}
-	return max(wire.LargestPost, free/2)
+	return max(wire.MaxMessageBytes, free/2)
 }
 
 // fits reports whether there is room for the argument of the first task in

@@ -29,7 +29,7 @@ func TestMemory_Askable(t *testing.T) {
 		}
 	}
 	m := newMemory(-1)
-	if m.held = 1 << 40; m.askable() < wire.LargestPost {
+	if m.held = 1 << 40; m.askable() < wire.MaxMessageBytes {
 		t.Error("there is a bound, and should be none")
 	}
 }

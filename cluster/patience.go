@@ -30,7 +30,7 @@ func (l *link) patiently(ctx context.Context, step func(ctx context.Context) err
 		once, stop := context.WithTimeout(ctx, stepTime)
 		err := step(once)
 		stop()
-		if err != nil && wire.Passing(err) {
+		if err != nil && wire.Transient(err) {
 			select {
 			case <-time.After(200 * time.Millisecond):
 				continue
@@ -74,7 +74,7 @@ func (l *link) persistently(ctx context.Context, step func(ctx context.Context) 
 // these have many.
 func lasts(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && !wire.Passing(err) || errors.Is(err, errAbsent) || errors.Is(err, errDamaged) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
+	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, errAbsent) || errors.Is(err, errDamaged) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }
 
 // refusal is the servers' word that a key may not do something.

@@ -34,14 +34,14 @@ func (l *link) stow(ctx context.Context, name string, v concert.Encoded) (wire.V
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
 	}
 	sum := sha256.Sum256(v.Bytes)
-	to := wire.Value{Kind: v.Kind, Load: name, Size: len(v.Bytes), Sum: sum[:]}
+	to := wire.Value{Kind: v.Kind, Blob: name, Size: len(v.Bytes), Sum: sum[:]}
 	ctx, fail := context.WithCancelCause(ctx) // the first part that cannot be stored ends the others
 	defer fail(nil)
 	places := make(chan struct{}, partsAhead)
 	var storing sync.WaitGroup
 	n := 0
 	for part := range slices.Chunk(v.Bytes, wire.PartBytes) {
-		msg := &nats.Msg{Subject: wire.LoadSubject(to.Load, n), Data: part}
+		msg := &nats.Msg{Subject: wire.BlobSubject(to.Blob, n), Data: part}
 		n++
 		places <- struct{}{}
 		storing.Go(func() {
@@ -68,7 +68,7 @@ func (l *link) stow(ctx context.Context, name string, v concert.Encoded) (wire.V
 // of the client, as owns reports: a task that names the parts of another client
 // would have them read to it. An error that wraps errAbsent is for good.
 func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (concert.Encoded, error) {
-	if v.Load == "" {
+	if v.Blob == "" {
 		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
 	}
 	last, err := l.lastPart(ctx, client, v, owns)
@@ -86,7 +86,7 @@ func (l *link) fetch(ctx context.Context, client string, v wire.Value, owns func
 		copy(b[n*wire.PartBytes:], part)
 	}
 	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], v.Sum) {
-		return concert.Encoded{}, fmt.Errorf("%w: %s is not what was stored", errAbsent, v.Load)
+		return concert.Encoded{}, fmt.Errorf("%w: %s is not what was stored", errAbsent, v.Blob)
 	}
 	return concert.Encoded{Kind: v.Kind, Bytes: b}, nil
 }
@@ -102,8 +102,8 @@ func (l *link) checkSize(ctx context.Context, client string, v wire.Value, owns 
 
 // lastPart returns the last part of a value. See checkSize.
 func (l *link) lastPart(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) ([]byte, error) {
-	if !owns(client, v.Load) {
-		return nil, fmt.Errorf("%w: %q does not belong to %s", errAbsent, v.Load, client)
+	if !owns(client, v.Blob) {
+		return nil, fmt.Errorf("%w: %q does not belong to %s", errAbsent, v.Blob, client)
 	}
 	if v.Size <= 0 || v.Size > largestLoad {
 		return nil, fmt.Errorf("%w: %w: %d bytes", errAbsent, ErrTooLarge, v.Size)
@@ -116,14 +116,14 @@ func (l *link) lastPart(ctx context.Context, client string, v wire.Value, owns f
 func (l *link) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 	var part *nats.Msg
 	err := l.persistently(ctx, func(ctx context.Context) (err error) {
-		part, err = l.lastOf(ctx, wire.LoadStream, wire.LoadSubject(v.Load, n), absence)
+		part, err = l.lastOf(ctx, wire.BlobStream, wire.BlobSubject(v.Blob, n), absence)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	if want := min(wire.PartBytes, v.Size-n*wire.PartBytes); len(part.Data) != want {
-		return nil, fmt.Errorf("%w: part %d of %s has %d bytes instead of %d", errAbsent, n, v.Load, len(part.Data), want)
+		return nil, fmt.Errorf("%w: part %d of %s has %d bytes instead of %d", errAbsent, n, v.Blob, len(part.Data), want)
 	}
 	return part.Data, nil
 }
@@ -174,6 +174,6 @@ func (l *link) discardUnread(ctx context.Context, client string, v wire.Value, o
 // age.
 func (l *link) discard(v wire.Value) {
 	for n := 0; n*wire.PartBytes < v.Size; n++ {
-		l.nc.PublishMsg(&nats.Msg{Subject: wire.LoadSubject(v.Load, n), Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}})
+		l.nc.PublishMsg(&nats.Msg{Subject: wire.BlobSubject(v.Blob, n), Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}})
 	}
 }

@@ -106,7 +106,7 @@ func TestWordy(t *testing.T) {
 	ex := dial(t, access)
 	for _, n := range []int{10, 100 << 10, 2 << 20} {
 		_, err := concert.Submit(t.Context(), ex, wordy, n).Result(t.Context())
-		if !errors.Is(err, errFussy) || !strings.HasPrefix(err.Error(), "not good enough: !!!!!!!!!!") || len(err.Error()) > wire.LargestPost/4 {
+		if !errors.Is(err, errFussy) || !strings.HasPrefix(err.Error(), "not good enough: !!!!!!!!!!") || len(err.Error()) > wire.MaxMessageBytes/4 {
 			t.Errorf("%d: %.100v (%d bytes)", n, err, len(err.Error()))
 		}
 	}

@@ -15,12 +15,12 @@ import (
 
 // longestOutcome is how many bytes the message of a result may have: a value
 // that travels in it is shorter, an error may not be.
-const longestOutcome = wire.LargestPost / 2
+const longestOutcome = wire.MaxMessageBytes / 2
 
 // publish publishes the result of a task. When it is stored, see stored, the
 // task is acknowledged.
 func (w *worker) publish(d *delivery, o wire.Outcome) {
-	o.ID, o.At = d.ID, w.id
+	o.ID, o.WorkerID = d.ID, w.id
 	if o.Dropped || o.Stopped {
 		o.Try = d.Try
 	}
@@ -53,7 +53,7 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 		return func() { w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg.Data}, d.key) }, nil
 	}
 	for begin := time.Now(); ; {
-		found, err := w.link.askResend(ctx, wire.Resend{Client: to.Client, Number: to.Number, Session: to.Session})
+		found, err := w.link.askResend(ctx, wire.ResendRequest{Client: to.Client, Number: to.Number, Session: to.Session})
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 // its id. If the report does not arrive, the submitter settles the task without
 // it.
 func (w *worker) refuse(d *delivery) {
-	o := wire.Outcome{ID: d.ID, At: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
+	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
 	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
 	d.msg.say(acknowledged)
 }

@@ -169,9 +169,9 @@ func (e *Executor) sendAgain(c *call) {
 	if ended { // by a result that was still there
 		return
 	}
-	if arg.Load != "" {
+	if arg.Blob != "" {
 		err := e.link.persistently(e.ctx, func(ctx context.Context) error {
-			_, err := e.link.lastOf(ctx, wire.LoadStream, wire.LoadSubject(arg.Load, 0), 0)
+			_, err := e.link.lastOf(ctx, wire.BlobStream, wire.BlobSubject(arg.Blob, 0), 0)
 			return err
 		})
 		if !errors.Is(err, errAbsent) {

@@ -110,7 +110,7 @@ func TestPartsLost(t *testing.T) {
 	drained(t, ex)
 	work.cut()
 	fut := concert.Submit(t.Context(), ex, reverse, large)
-	cluster.Purge(t, direct, wire.LoadStream, wire.TaskStream, 1)
+	cluster.Purge(t, direct, wire.BlobStream, wire.TaskStream, 1)
 	work.heal(s)
 	if got, err := fut.Result(t.Context()); err != nil || len(got) != len(large) {
 		t.Errorf("an argument that was lost: %d bytes, %v", len(got), err)
@@ -120,7 +120,7 @@ func TestPartsLost(t *testing.T) {
 	<-h.began
 	client.cut()
 	close(h.let)
-	cluster.Purge(t, direct, wire.LoadStream, wire.ResultStream, 1)
+	cluster.Purge(t, direct, wire.BlobStream, wire.ResultStream, 1)
 	client.heal(s)
 	if got, err := fut.Result(t.Context()); err != nil || len(got) != 1<<20 {
 		t.Errorf("a result that was lost: %d bytes, %v", len(got), err)

@@ -38,11 +38,11 @@ type roster struct {
 	unknown chan struct{} // has room for one: a worker has a contract that is not known
 
 	mu        sync.Mutex
-	contracts map[string]wire.Contract // guarded by mu: by name
-	workers   map[string]seen          // guarded by mu: by id
-	offered   map[string][]string      // guarded by mu: contracts that have a function, by name and digest of its signature
-	staff     map[string]staff         // guarded by mu: by contract, of what workers says
-	departed  recent[string]           // guarded by mu: workers that have deregistered; their ids are never used again
+	contracts map[string]wire.CapabilitySet // guarded by mu: by name
+	workers   map[string]seen               // guarded by mu: by id
+	offered   map[string][]string           // guarded by mu: contracts that have a function, by name and digest of its signature
+	staff     map[string]staff              // guarded by mu: by contract, of what workers says
+	departed  recent[string]                // guarded by mu: workers that have deregistered; their ids are never used again
 
 	total atomic.Int64 // places of all
 }
@@ -66,7 +66,7 @@ const (
 
 func newRoster(changed func()) *roster {
 	return &roster{
-		changed: changed, unknown: make(chan struct{}, 1), contracts: map[string]wire.Contract{}, workers: map[string]seen{}, offered: map[string][]string{},
+		changed: changed, unknown: make(chan struct{}, 1), contracts: map[string]wire.CapabilitySet{}, workers: map[string]seen{}, offered: map[string][]string{},
 		staff: map[string]staff{}, departed: recent[string]{most: mostDeparted},
 	}
 }
@@ -79,7 +79,7 @@ func newRoster(changed func()) *roster {
 // Its functions are known as soon as it is itself: if they are not, the servers
 // are asked for them, see lookUp.
 func (r *roster) follow(ctx, life context.Context, l *link) error {
-	for bucket, take := range map[string]func(string, []byte, bool){wire.ContractBucket: r.contract, wire.WorkerBucket: r.worker} {
+	for bucket, take := range map[string]func(string, []byte, bool){wire.CapabilityBucket: r.contract, wire.WorkerBucket: r.worker} {
 		stream, prefix := wire.BucketStream(bucket), wire.BucketPrefix(bucket)
 		f := followed{stream: stream, prefix: prefix, read: l.snapshot(stream, prefix), reread: rosterReread}
 		if err := l.follow(ctx, life, f, take); err != nil {
@@ -97,12 +97,12 @@ func (r *roster) follow(ctx, life context.Context, l *link) error {
 // have. It reports no error: the caller asks again until the contracts are
 // known.
 func (l *link) contracts(ctx context.Context, names []string, take func(name string, text []byte, gone bool)) {
-	prefix := wire.BucketPrefix(wire.ContractBucket) + "."
+	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
 	for i, name := range names {
 		subjects[i] = prefix + name
 	}
-	l.newest(ctx, wire.BucketStream(wire.ContractBucket), subjects, func(subject string, m *nats.Msg) {
+	l.newest(ctx, wire.BucketStream(wire.CapabilityBucket), subjects, func(subject string, m *nats.Msg) {
 		take(strings.TrimPrefix(subject, prefix), m.Data, false)
 	})
 }
@@ -146,7 +146,7 @@ func (r *roster) unknownContracts() (names []string) {
 }
 
 func (r *roster) contract(name string, text []byte, gone bool) {
-	var c wire.Contract
+	var c wire.CapabilitySet
 	if gone || wire.Unmarshal(text, &c) != nil || c.Name() != name {
 		return // a contract is for good
 	}
@@ -286,8 +286,8 @@ func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m
 
 // offered is the contract of a worker that offers functions of these names; of
 // nil all that are registered, but not what is only declared.
-func offered(names []string) (wire.Contract, error) {
-	c := wire.Contract{Functions: map[string]string{}}
+func offered(names []string) (wire.CapabilitySet, error) {
+	c := wire.CapabilitySet{Functions: map[string]string{}}
 	if names == nil {
 		for _, f := range concert.Functions() {
 			if !f.Declared() {

@@ -469,7 +469,7 @@ func TestSameID_LargeArgument(t *testing.T) {
 	settles(t, concert.Submit(t.Context(), ex, greet, "x"), "x")
 	drained(t, ex)
 	_, js := raw(t, s)
-	if err := js.DeleteStream(t.Context(), wire.LoadStream); err != nil {
+	if err := js.DeleteStream(t.Context(), wire.BlobStream); err != nil {
 		t.Fatal(err)
 	}
 	id := cluster.WithID(t.Context(), t.Name())

@@ -104,7 +104,7 @@ func (e *Executor) attach(c *call) bool {
 	}
 	s := c.subscribers[0]
 	arg := s.batch.Args[s.i]
-	if len(arg.Bytes) > wire.InlineBytes {
+	if len(arg.Bytes) > wire.MaxInlineBytes {
 		return false
 	}
 	c.arg = wire.Inline(arg)
@@ -157,7 +157,7 @@ func (e *Executor) stow(c *call) {
 func (e *Executor) post(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
-	posts := make([]wire.Post, len(calls))
+	posts := make([]wire.OutgoingTask, len(calls))
 	ids := make([]string, len(calls)) // by which the servers know what comes twice: the session is random, so nobody else says the same
 	for i, c := range calls {
 		c.posted = true
@@ -175,7 +175,7 @@ func (e *Executor) post(calls ...*call) {
 	for i, c := range calls {
 		posts[i].Envelope = e.envelope(c)
 	}
-	msgs, err := wire.Seal(posts, e.link.signer)
+	msgs, err := wire.EncodeTasks(posts, e.link.signer)
 	for i, c := range calls {
 		if err != nil {
 			e.settle(c, -1, concert.Encoded{}, err)

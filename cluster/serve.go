@@ -116,7 +116,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	w.contract = w.offers.Name()
-	if text, err := wire.Marshal(&w.offers); err != nil || len(text) > wire.LargestPost/2 {
+	if text, err := wire.Marshal(&w.offers); err != nil || len(text) > wire.MaxMessageBytes/2 {
 		return fmt.Errorf("cluster: %d functions are more than a worker can announce: offer some of them, by ServeOptions.Functions, from several workers", len(w.offers.Functions))
 	}
 	w.link = &link{acked: func(_ *nats.Msg, note any, _ uint64) { w.stored(note.(string)) }, failed: w.unstored}
@@ -128,7 +128,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		return err
 	}
 	w.verifier.Authority = w.link.authority
-	w.id = wire.WorkerID(w.link.owner())
+	w.id = wire.NewWorkerID(w.link.owner())
 	if err := w.serve(ctx); ctx.Err() == nil || errors.Is(err, concert.ErrClosed) {
 		return err
 	}
@@ -141,7 +141,7 @@ type worker struct {
 	id       string
 	ex       concert.Executor
 	link     *link
-	offers   wire.Contract
+	offers   wire.CapabilitySet
 	contract string
 	since    time.Time
 	life     context.Context         // of all but the connection
@@ -321,7 +321,7 @@ func (w *worker) canceled(client string, body []byte) {
 	defer w.mu.Unlock()
 	tombs := w.tombs[client]
 	if tombs == nil {
-		tombs = &recent[string]{most: wire.CancelsKept}
+		tombs = &recent[string]{most: wire.MaxCancels}
 		w.tombs[client] = tombs
 	}
 	tombs.add(key)

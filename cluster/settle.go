@@ -34,8 +34,8 @@ func (e *Executor) result(msg jetstream.Msg) {
 	}
 	if c == nil { // the call has ended: this is the report of a worker that was considered lost
 		msg.Ack()
-		if o.ID.Session != "" && o.Value.Load != "" {
-			e.running.Go(func() { e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResult) })
+		if o.ID.Session != "" && o.Value.Blob != "" {
+			e.running.Go(func() { e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResultName) })
 		}
 		return
 	}
@@ -43,7 +43,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 	if absent && e.fetches(c) || absent && e.runAgain(c, msg, "the argument", e.send) {
 		return
 	}
-	if o.Value.Load == "" {
+	if o.Value.Blob == "" {
 		e.finish(c, &o, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
 		msg.Ack()
 		return
@@ -52,7 +52,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 		return // it comes once more, in case that fails
 	}
 	e.running.Go(func() { // which takes its time
-		v, err := e.link.fetch(e.ctx, e.client, o.Value, wire.IsResult)
+		v, err := e.link.fetch(e.ctx, e.client, o.Value, wire.IsResultName)
 		if err != nil && !errors.Is(err, errAbsent) { // it comes again
 			e.mu.Lock()
 			c.fetching = false
@@ -73,7 +73,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 		case err == nil:
 			e.link.discard(o.Value)
 		default:
-			e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResult)
+			e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResultName)
 		}
 	})
 }
@@ -117,7 +117,7 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 		e.mu.Unlock()
 		return
 	}
-	worker := e.numbers.of(workerPlace{o.At, o.Worker}, e.roster.alive)
+	worker := e.numbers.of(workerPlace{o.WorkerID, o.Slot}, e.roster.alive)
 	if o.Dropped {
 		worker = -1
 	}
@@ -191,7 +191,7 @@ func (e *Executor) finishEnd(c *call, tell func(s *subscriber)) {
 	for _, s := range c.subscribers {
 		tell(s)
 	}
-	if c.arg.Load != "" {
+	if c.arg.Blob != "" {
 		e.link.discard(c.arg)
 	}
 	e.mu.Lock()
@@ -219,7 +219,7 @@ func (e *Executor) settle(c *call, worker int, v concert.Encoded, err error) {
 // hinted takes a hint by a worker of an owner.
 func (e *Executor) hinted(owner string, msg []byte) {
 	h, err := wire.DecodeHint(msg)
-	if err != nil || !wire.OwnsWorker(owner, h.At) {
+	if err != nil || !wire.OwnsWorker(owner, h.WorkerID) {
 		return
 	}
 	e.mu.Lock()
@@ -228,12 +228,12 @@ func (e *Executor) hinted(owner string, msg []byte) {
 		e.mu.Unlock()
 		return
 	}
-	e.setAway(c, h.Away)
-	worker := e.numbers.of(workerPlace{h.At, h.Worker}, e.roster.alive)
-	c.at, c.worker = h.At, worker
+	e.setAway(c, h.Retrying)
+	worker := e.numbers.of(workerPlace{h.WorkerID, h.Slot}, e.roster.alive)
+	c.at, c.worker = h.WorkerID, worker
 	subscribers := c.subscribers
 	e.mu.Unlock()
-	if h.Away {
+	if h.Retrying {
 		e.rouse()
 	}
 	for _, s := range subscribers {

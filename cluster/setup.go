@@ -12,7 +12,7 @@ import (
 // not is taken to be gone.
 var (
 	heartbeat = 3 * time.Second // tests have them shorter
-	silence   = wire.Silence
+	silence   = wire.WorkerTimeout
 )
 
 // Setup creates the streams of a cluster, or changes them as necessary, with

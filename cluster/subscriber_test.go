@@ -278,7 +278,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 	for step := range 60 {
 		id := ids[rng.IntN(len(ids))]
 		c, real := m.calls[id], o.calls()[number(id)]
-		stale := wire.Outcome{ID: wire.TaskID{Client: wire.Anyone, Number: number(id)}, At: "w"}
+		stale := wire.Outcome{ID: wire.TaskID{Client: wire.Anyone, Number: number(id)}, WorkerID: "w"}
 		event := ""
 		switch k := rng.IntN(11); {
 		case k < 3 || c == nil:
@@ -313,7 +313,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			}
 		case k == 6 && c.posted:
 			event = "starts, or is away"
-			h := wire.Hint{Number: number(id), At: wire.WorkerID(wire.Anyone), Away: rng.IntN(3) == 0}
+			h := wire.Hint{Number: number(id), WorkerID: wire.NewWorkerID(wire.Anyone), Retrying: rng.IntN(3) == 0}
 			o.e.hinted(wire.Anyone, h.Encode())
 		case k == 7 && c.posted:
 			event = "has a result"
@@ -493,7 +493,7 @@ func TestSubscriber_Start(t *testing.T) {
 		o.e.sendAgain(c)
 		started(0)
 		hint := func(away bool) {
-			h := wire.Hint{Number: c.id.Number, At: wire.WorkerID(wire.Anyone), Away: away}
+			h := wire.Hint{Number: c.id.Number, WorkerID: wire.NewWorkerID(wire.Anyone), Retrying: away}
 			o.e.hinted(wire.Anyone, h.Encode())
 		}
 		hint(false)

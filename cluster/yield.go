@@ -28,7 +28,7 @@ func (w *worker) yield(d *delivery) {
 	w.link.background.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepTime) // that of tasks has ended
 		defer cancel()
-		if _, err := w.link.js.Publish(ctx, wire.YieldSubject(w.contract, d.in.seq, d.in.time), []byte(strconv.Itoa(d.yields+1))); err != nil {
+		if _, err := w.link.js.Publish(ctx, wire.ReleaseSubject(w.contract, d.in.seq, d.in.time), []byte(strconv.Itoa(d.yields+1))); err != nil {
 			w.opts.Notice(fmt.Sprintf("passed a task of %v on to another worker; this counts as an attempt, because the servers could not store that it should not: %v", d, err))
 		}
 		w.giveBack(d)
@@ -41,7 +41,7 @@ func (w *worker) discount(d *delivery) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, discountTime)
 	defer cancel()
 	err := w.link.persistently(ctx, func(ctx context.Context) error {
-		m, err := w.link.lastOf(ctx, wire.YieldStream, wire.YieldSubject(w.contract, d.in.seq, d.in.time), 0)
+		m, err := w.link.lastOf(ctx, wire.ReleaseStream, wire.ReleaseSubject(w.contract, d.in.seq, d.in.time), 0)
 		if errors.Is(err, errAbsent) {
 			return nil
 		}

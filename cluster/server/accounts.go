@@ -37,7 +37,7 @@ import (
 // stream import delivers them: see pulled.
 //
 // The servers write both buckets themselves, see advertised and
-// contractConsumer. So a worker cannot write there in the name of another one,
+// taskConsumer. So a worker cannot write there in the name of another one,
 // and readers can trust the headers of what is stored there.
 const commonAccount = "CONCERT"
 
@@ -50,9 +50,9 @@ type right struct {
 }
 
 const (
-	oneAnswer   = "singleton" // one answer
-	manyAnswers = "stream"    // several
-	hear        = ""          // no answer: it is heard
+	oneAnswer    = "singleton" // one answer
+	manyAnswers  = "stream"    // several
+	subscription = ""          // no answer: it is heard
 )
 
 // clientRights is what a client may do: publish its own tasks, and withdraw
@@ -60,27 +60,27 @@ const (
 // consumer of results can be used by whoever knows its name, which is a
 // session's: random, and said to nobody but the servers and workers.
 var clientRights = []right{
-	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
-	own("concert.task.*.%s", "concert.task.*.*", oneAnswer),
-	own("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
-	own("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                           // it removes results that it has
-	{wire.WithdrawSubject("%s"), wire.WithdrawSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see withdrawn
-	own(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), hear),
-	same(wire.BucketPrefix(wire.WorkerBucket)+".>", hear),
-	same(wire.BucketPrefix(wire.ContractBucket)+".>", hear),
-	same("$JS.ACK."+wire.ResultStream+".>", oneAnswer),
-	same("$JS.ACK."+wire.KeptStream+".>", oneAnswer),
+	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
+	perKey("concert.task.*.%s", "concert.task.*.*", oneAnswer),
+	perKey("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
+	perKey("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                                  // it removes results that it has
+	{wire.CancelRequestSubject("%s"), wire.CancelRequestSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see withdrawn
+	perKey(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), subscription),
+	shared(wire.BucketPrefix(wire.WorkerBucket)+".>", subscription),
+	shared(wire.BucketPrefix(wire.CapabilityBucket)+".>", subscription),
+	shared("$JS.ACK."+wire.ResultStream+".>", oneAnswer),
+	shared("$JS.ACK."+wire.KeptStream+".>", oneAnswer),
 	api("DIRECT.GET."+wire.KeptStream+".concert.kept.%s.*", "DIRECT.GET."+wire.KeptStream+".concert.kept.*.*", oneAnswer),
-	api("DIRECT.GET."+wire.LoadStream+".concert.load.%s.*.*", "DIRECT.GET."+wire.LoadStream+".concert.load.*.*.*", oneAnswer),
-	api("DIRECT.GET."+wire.LoadStream+".concert.output.%s.*.*.*", "DIRECT.GET."+wire.LoadStream+".concert.output.*.*.*.*", oneAnswer),
-	sameAPI("DIRECT.GET."+wire.BucketStream(wire.WorkerBucket), manyAnswers),
-	sameAPI("DIRECT.GET."+wire.BucketStream(wire.ContractBucket), manyAnswers),
-	sameAPI("CONSUMER.INFO."+wire.ResultStream+".*", oneAnswer),
-	sameAPI("CONSUMER.INFO."+wire.KeptStream+".*", oneAnswer),
-	sameAPI("CONSUMER.DELETE."+wire.ResultStream+".*", oneAnswer),
-	sameAPI("CONSUMER.DELETE."+wire.KeptStream+".*", oneAnswer),
-	sameAPI("CONSUMER.MSG.NEXT."+wire.ResultStream+".*", manyAnswers),
-	sameAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
+	api("DIRECT.GET."+wire.BlobStream+".concert.load.%s.*.*", "DIRECT.GET."+wire.BlobStream+".concert.load.*.*.*", oneAnswer),
+	api("DIRECT.GET."+wire.BlobStream+".concert.output.%s.*.*.*", "DIRECT.GET."+wire.BlobStream+".concert.output.*.*.*.*", oneAnswer),
+	sharedAPI("DIRECT.GET."+wire.BucketStream(wire.WorkerBucket), manyAnswers),
+	sharedAPI("DIRECT.GET."+wire.BucketStream(wire.CapabilityBucket), manyAnswers),
+	sharedAPI("CONSUMER.INFO."+wire.ResultStream+".*", oneAnswer),
+	sharedAPI("CONSUMER.INFO."+wire.KeptStream+".*", oneAnswer),
+	sharedAPI("CONSUMER.DELETE."+wire.ResultStream+".*", oneAnswer),
+	sharedAPI("CONSUMER.DELETE."+wire.KeptStream+".*", oneAnswer),
+	sharedAPI("CONSUMER.MSG.NEXT."+wire.ResultStream+".*", manyAnswers),
+	sharedAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
 }
 
 // workerRights is what a worker may do: take tasks of any client and contract,
@@ -99,23 +99,23 @@ var clientRights = []right{
 //   - The consumers of cancellations have random names, which only the worker
 //     learns that has asked for one.
 var workerRights = []right{
-	own(wire.DoorSubject("%s"), wire.DoorSubject("*"), oneAnswer),
-	own(wire.AdvertSubject("%s.*"), wire.AdvertSubject("*.*"), oneAnswer),
-	own(wire.ResendSubject("%s"), wire.ResendSubject("*"), oneAnswer),
-	own(wire.PullSubject("%s"), wire.PullSubject("*"), oneAnswer),
-	own(wire.DeliverSubject("%s", "*"), wire.DeliverSubject("*", "*"), hear),
-	own("concert.output.*.%s.*.*", "concert.output.*.*.*.*", oneAnswer),
-	own("concert.dead.*.*.%s", "concert.dead.*.*.*", oneAnswer),
-	own(wire.ReportSubject("*", "*", "%s"), wire.ReportSubject("*", "*", "*"), oneAnswer),
-	same("concert.result.*.*.*", oneAnswer),
-	same("concert.kept.*.*", oneAnswer),
-	same("concert.yield.*.*.*", oneAnswer),
-	same(wire.CanceledPrefix+".*", hear),
-	same("$JS.ACK."+wire.TaskStream+".>", oneAnswer),
-	sameAPI("DIRECT.GET."+wire.LoadStream+".concert.load.*.*.*", oneAnswer),
-	sameAPI("DIRECT.GET."+wire.YieldStream+".concert.yield.*.*.*", oneAnswer),
-	sameAPI("CONSUMER.INFO."+wire.TaskStream+".*", oneAnswer),
-	sameAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
+	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
+	perKey(wire.HeartbeatSubject("%s.*"), wire.HeartbeatSubject("*.*"), oneAnswer),
+	perKey(wire.ResendSubject("%s"), wire.ResendSubject("*"), oneAnswer),
+	perKey(wire.PullSubject("%s"), wire.PullSubject("*"), oneAnswer),
+	perKey(wire.DeliverSubject("%s", "*"), wire.DeliverSubject("*", "*"), subscription),
+	perKey("concert.output.*.%s.*.*", "concert.output.*.*.*.*", oneAnswer),
+	perKey("concert.dead.*.*.%s", "concert.dead.*.*.*", oneAnswer),
+	perKey(wire.HintRelaySubject("*", "*", "%s"), wire.HintRelaySubject("*", "*", "*"), oneAnswer),
+	shared("concert.result.*.*.*", oneAnswer),
+	shared("concert.kept.*.*", oneAnswer),
+	shared("concert.yield.*.*.*", oneAnswer),
+	shared(wire.CanceledPrefix+".*", subscription),
+	shared("$JS.ACK."+wire.TaskStream+".>", oneAnswer),
+	sharedAPI("DIRECT.GET."+wire.BlobStream+".concert.load.*.*.*", oneAnswer),
+	sharedAPI("DIRECT.GET."+wire.ReleaseStream+".concert.yield.*.*.*", oneAnswer),
+	sharedAPI("CONSUMER.INFO."+wire.TaskStream+".*", oneAnswer),
+	sharedAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
 }
 
 // rights returns the rights of a key with the role; nil for an admin, who may
@@ -131,35 +131,35 @@ func (r Role) rights() []right {
 	}
 }
 
-// own is a right of which each key has its own part.
-func own(subject, export, kind string) right {
+// perKey is a right of which each key has its own part.
+func perKey(subject, export, kind string) right {
 	return right{subject: subject, export: export, kind: kind}
 }
 
-// same is a right for which it does not matter whose it is.
-func same(subject, kind string) right { return own(subject, subject, kind) }
+// shared is a right for which it does not matter whose it is.
+func shared(subject, kind string) right { return perKey(subject, subject, kind) }
 
 // api is a request to JetStream.
 func api(request, export, kind string) right {
 	return right{"$JS.API." + request, "$JS.API." + export, kind, wire.ClientAPI + "." + request}
 }
 
-// sameAPI is one for which it does not matter whose it is.
-func sameAPI(request, kind string) right { return api(request, request, kind) }
+// sharedAPI is one for which it does not matter whose it is.
+func sharedAPI(request, kind string) right { return api(request, request, kind) }
 
 // exportText returns the right as CONCERT exports it, in the configuration of
 // the server.
 func (r right) exportText() string {
-	if r.kind == hear {
+	if r.kind == subscription {
 		return fmt.Sprintf("{stream: %q}\n", r.export)
 	}
-	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, longestAnswer)
+	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, responseTimeout)
 }
 
 // importText returns the right as the account of a key imports it.
 func (r right) importText(key string) string {
 	kind, as := "service", ""
-	if r.kind == hear {
+	if r.kind == subscription {
 		kind = "stream"
 	}
 	if r.as != "" {
@@ -173,23 +173,23 @@ func (r right) importText(key string) string {
 func (s *Server) limits(r Role) string {
 	connections := s.options.Connections
 	if r == Worker {
-		connections = mostReplays
+		connections = maxCancelReaders
 	}
-	return fmt.Sprintf("limits: {max_connections: %d, max_subscriptions: %d}\n", connections, mostSubscriptions)
+	return fmt.Sprintf("limits: {max_connections: %d, max_subscriptions: %d}\n", connections, maxSubscriptions)
 }
 
 const (
 	defaultConnections = 128     // of a client's key: see Options.Connections
-	mostSubscriptions  = 256     // of a connection; one needs about a dozen, and one for each request for tasks
-	longestLine        = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
+	maxSubscriptions   = 256     // of a connection; one needs about a dozen, and one for each request for tasks
+	maxLineBytes       = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
 
 	// Size of the messages that wait until a stream handles them. More are
 	// refused, and clients and workers repeat them.
-	largestQueue = 16 << 20
+	maxQueueBytes = 16 << 20
 
 	// The time for which a server remembers where the answer to a request goes.
 	// Holders of keys wait for shorter times.
-	longestAnswer = 15 * time.Second
+	responseTimeout = 15 * time.Second
 )
 
 // configure adds the accounts of the holders to the options: see "Accounts" in

@@ -117,7 +117,7 @@ func TestFlood_Subscriptions(t *testing.T) {
 		default:
 		}
 	})
-	for i := range 2 * mostSubscriptions {
+	for i := range 2 * maxSubscriptions {
 		if _, err := rude.nc.Subscribe(fmt.Sprint("x", i), func(*client.Msg) {}); err != nil {
 			break
 		}
@@ -126,14 +126,14 @@ func TestFlood_Subscriptions(t *testing.T) {
 		t.Error(err)
 	}
 	const connections = defaultConnections / 8
-	took, long, heard := heap(), strings.Repeat("x", longestLine-100), make(chan *client.Msg)
+	took, long, heard := heap(), strings.Repeat("x", maxLineBytes-100), make(chan *client.Msg)
 	for i := range connections {
 		nc, err := client.Connect(s.URL(), client.Secure(rude.tls), client.Nkey(rude.public, rude.pair.Sign))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(nc.Close)
-		for j := range mostSubscriptions {
+		for j := range maxSubscriptions {
 			if _, err := nc.ChanSubscribe(fmt.Sprint(i, ".", j, ".", long), heard); err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestFlood_Subscriptions(t *testing.T) {
 		t.Errorf("the subscriptions of a key take up to %d MiB", took>>20)
 	}
 	closed := rude.nc.StatusChanged(client.RECONNECTING, client.CLOSED)
-	if err := rude.nc.Publish("concert.load."+rude.public+"."+strings.Repeat("x", longestLine)+".0", nil); err != nil {
+	if err := rude.nc.Publish("concert.load."+rude.public+"."+strings.Repeat("x", maxLineBytes)+".0", nil); err != nil {
 		t.Fatal(err)
 	}
 	<-closed
@@ -173,7 +173,7 @@ func TestFlood_Parts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		stream, err := s.door.js.Stream(t.Context(), wire.LoadStream)
+		stream, err := s.service.js.Stream(t.Context(), wire.BlobStream)
 		if err != nil {
 			t.Fatal(err)
 		}

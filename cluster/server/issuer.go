@@ -19,8 +19,8 @@ type issuer struct {
 	authority *tls.Certificate
 	hosts     []string
 
-	clients *tls.Config // for those who show a key
-	servers *tls.Config // for other servers, each of which shows a certificate by the same authority
+	clientTLS *tls.Config // for those who show a key
+	serverTLS *tls.Config // for other servers, each of which shows a certificate by the same authority
 
 	// The server's own key, for what it does itself: made when it starts, and
 	// known to nobody else.
@@ -40,11 +40,11 @@ func newIssuer(k *Keyring, hosts []string) (*issuer, error) {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(i.authority.Leaf)
-	i.clients = &tls.Config{
+	i.clientTLS = &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.certificate() },
 	}
-	i.servers = &tls.Config{
+	i.serverTLS = &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.certificate() },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return i.certificate() },

@@ -60,7 +60,7 @@ func TestCertificates(t *testing.T) {
 }
 
 // clientsRoots is what a client knows the servers by.
-func (i *issuer) clientsRoots() *x509.CertPool { return i.servers.RootCAs }
+func (i *issuer) clientsRoots() *x509.CertPool { return i.serverTLS.RootCAs }
 
 // TestServersAskServers: who connects where other servers are listened for has
 // to show a certificate by the same authority.
@@ -78,17 +78,17 @@ func TestServersAskServers(t *testing.T) {
 		show func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 		in   bool
 	}{
-		{"a server of this cluster", own.servers.GetClientCertificate, true},
+		{"a server of this cluster", own.serverTLS.GetClientCertificate, true},
 		{"nobody", func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }, false},
-		{"a server of another cluster", other.servers.GetClientCertificate, false},
+		{"a server of another cluster", other.serverTLS.GetClientCertificate, false},
 	} {
-		err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.servers.RootCAs, ServerName: "localhost"})
+		err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.serverTLS.RootCAs, ServerName: "localhost"})
 		if (err == nil) != c.in || err != nil && !strings.Contains(err.Error(), "tls:") {
 			t.Errorf("%s: %v; want that it gets in: %v", c.who, err, c.in)
 		}
 	}
 	// Nor does a server talk to one of another authority.
-	err = greet(at, &tls.Config{GetClientCertificate: other.servers.GetClientCertificate, RootCAs: other.servers.RootCAs, ServerName: "localhost"})
+	err = greet(at, &tls.Config{GetClientCertificate: other.serverTLS.GetClientCertificate, RootCAs: other.serverTLS.RootCAs, ServerName: "localhost"})
 	if !errors.As(err, new(x509.UnknownAuthorityError)) {
 		t.Errorf("%v, want that the authority is unknown", err)
 	}

@@ -86,8 +86,8 @@ func (v victims) secrets() map[string]string {
 
 // streamNames are the names of all streams, and of one that does not exist.
 var streamNames = []string{
-	wire.TaskStream, wire.ResultStream, wire.KeptStream, wire.DeadStream, wire.CancelStream, wire.LoadStream, wire.YieldStream,
-	wire.BucketStream(wire.WorkerBucket), wire.BucketStream(wire.ContractBucket), "ROGUE",
+	wire.TaskStream, wire.ResultStream, wire.KeptStream, wire.DeadStream, wire.CancelStream, wire.BlobStream, wire.ReleaseStream,
+	wire.BucketStream(wire.WorkerBucket), wire.BucketStream(wire.CapabilityBucket), "ROGUE",
 }
 
 // subjects returns all subjects that mean something where the streams are, of
@@ -142,11 +142,11 @@ func (v victims) requests(outcast string) (all []string) {
 		all = append(all, "CONSUMER.CREATE."+stream+".x.concert.result."+v.client+".>", "DIRECT.GET."+stream)
 	}
 	for subject := range v.secrets() {
-		for _, stream := range []string{wire.TaskStream, wire.ResultStream, wire.KeptStream, wire.LoadStream, wire.YieldStream, wire.DeadStream, wire.CancelStream} {
+		for _, stream := range []string{wire.TaskStream, wire.ResultStream, wire.KeptStream, wire.BlobStream, wire.ReleaseStream, wire.DeadStream, wire.CancelStream} {
 			all = append(all, "DIRECT.GET."+stream+"."+subject)
 		}
 	}
-	for _, stream := range []string{wire.KeptStream, wire.LoadStream, wire.YieldStream, wire.CancelStream} {
+	for _, stream := range []string{wire.KeptStream, wire.BlobStream, wire.ReleaseStream, wire.CancelStream} {
 		all = append(all, "DIRECT.GET."+stream+".>", "DIRECT.GET."+stream+".concert.>", "DIRECT.GET."+stream+".concert.*.*.>")
 		for _, kind := range []string{"kept.*.*", "kept.>", "load.*.*.*", "load.>", "output.*.*.*.*", "output.>", "yield.*.*.*", "cancel.*"} {
 			all = append(all, "DIRECT.GET."+stream+".concert."+kind)

@@ -78,11 +78,11 @@ func newScene(t *testing.T, role Role) *scene {
 	for _, v := range []*visitor{ann, box, rogue, boss} {
 		v.connect(s)
 	}
-	contract := wire.Contract{Functions: map[string]string{"f": "signature"}}
-	if w := box.knocks(wire.Knock{Contract: &contract}); w.Error != "" {
+	contract := wire.CapabilitySet{Functions: map[string]string{"f": "signature"}}
+	if w := box.knocks(wire.Handshake{Capabilities: &contract}); w.Error != "" {
 		t.Fatal(w.Error)
 	}
-	if w := ann.knocks(wire.Knock{Session: secretSession, Stream: wire.ResultStream}); w.Error != "" {
+	if w := ann.knocks(wire.Handshake{Session: secretSession, Stream: wire.ResultStream}); w.Error != "" {
 		t.Fatal(w.Error)
 	}
 	sc := &scene{
@@ -111,9 +111,9 @@ func (sc *scene) publishSecrets(nc *client.Conn) {
 // it publishes last has arrived.
 func (sc *scene) settle() {
 	sc.outcast.Helper()
-	last := wire.LoadSubject(wire.ArgumentName(sc.outcast.public), 0)
+	last := wire.BlobSubject(wire.ArgumentName(sc.outcast.public), 0)
 	if sc.outcast.role == Worker {
-		last = wire.LoadSubject(wire.ResultName(sc.client, sc.outcast.public), 0)
+		last = wire.BlobSubject(wire.ResultName(sc.client, sc.outcast.public), 0)
 	}
 	if _, err := sc.outcast.nc.Request(last, []byte("last"), patience); err != nil {
 		sc.outcast.Fatal(err)
@@ -221,12 +221,12 @@ func (sc *scene) check(from int, patterns ...string) {
 // served.
 func (sc *scene) pulls() (all []wire.Pull) {
 	for _, p := range []wire.Pull{
-		{Stream: wire.TaskStream, Consumer: sc.contract, To: "x"},
-		{Stream: wire.TaskStream, Consumer: sc.contract, To: "x.>"},
-		{Stream: wire.TaskStream, Consumer: "x.>", To: "x"},
-		{Stream: wire.ResultStream, Consumer: secretSession, To: "x"},
-		{Stream: wire.KeptStream, Consumer: secretSession, To: "x"},
-		{Stream: wire.TaskStream + ".x", Consumer: "x", To: "x"},
+		{Stream: wire.TaskStream, Consumer: sc.contract, Inbox: "x"},
+		{Stream: wire.TaskStream, Consumer: sc.contract, Inbox: "x.>"},
+		{Stream: wire.TaskStream, Consumer: "x.>", Inbox: "x"},
+		{Stream: wire.ResultStream, Consumer: secretSession, Inbox: "x"},
+		{Stream: wire.KeptStream, Consumer: secretSession, Inbox: "x"},
+		{Stream: wire.TaskStream + ".x", Consumer: "x", Inbox: "x"},
 	} {
 		p.Batch = 100
 		all = append(all, p)
@@ -284,7 +284,7 @@ func TestPrivileges(t *testing.T) {
 			// of its own account are none where the streams are.
 			targets := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return strings.HasPrefix(s, wire.ClientAPI) })
 			for _, r := range role.rights() {
-				if r.kind == hear {
+				if r.kind == subscription {
 					continue
 				}
 				pattern := r.subject
@@ -325,9 +325,9 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 			sc.settle()
 			before, from := sc.state(), len(sc.admin.messages())
 			stored := map[string]string{ // where it stores, and asks for it
-				wire.LoadSubject(o.public+".x", 0):                              wire.LoadStream,
-				wire.LoadSubject(sc.client+"."+o.public+".x", 0):                wire.LoadStream,
-				wire.YieldSubject(sc.contract, 7, 7):                            wire.YieldStream,
+				wire.BlobSubject(o.public+".x", 0):                              wire.BlobStream,
+				wire.BlobSubject(sc.client+"."+o.public+".x", 0):                wire.BlobStream,
+				wire.ReleaseSubject(sc.contract, 7, 7):                          wire.ReleaseStream,
 				wire.ResultSubject(wire.TaskID{Client: o.public, Number: "7"}):  wire.KeptStream,
 				wire.ResultSubject(wire.TaskID{Client: sc.client, Number: "7"}): wire.KeptStream,
 			}
@@ -339,7 +339,7 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 				"$JS.API.STREAM.DELETE.CONCERT_TASKS":               nil,
 				"$JS.API.CONSUMER.CREATE.CONCERT_RESULTS.spy":       fmt.Appendf(nil, `{"stream_name":"CONCERT_RESULTS","config":{"name":"spy","deliver_subject":"spy","ack_policy":"none"}}`),
 				wire.BucketPrefix(wire.WorkerBucket) + ".victim.id": nil,
-				wire.DoorSubject(sc.client):                         nil,
+				wire.HandshakeSubject(sc.client):                    nil,
 			}
 			for target, body := range targets {
 				for subject, stream := range stored {
@@ -359,28 +359,28 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 
 // TestPrivileges_Door: the door does for a key what its role is for.
 func TestPrivileges_Door(t *testing.T) {
-	contract := &wire.Contract{Functions: map[string]string{"g": "signature"}}
+	contract := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
 	for _, c := range []struct {
 		role  Role
-		knock wire.Knock
+		knock wire.Handshake
 		want  string // of the error; "" if there is none
 	}{
-		{Client, wire.Knock{Contract: contract}, "a client takes no tasks"},
-		{Client, wire.Knock{Replay: true}, "a client takes no tasks"},
-		{Client, wire.Knock{Session: secretSession, Stream: wire.ResultStream}, "consumer already exists"},
-		{Client, wire.Knock{Session: "x", Stream: wire.TaskStream}, "there are no results in"},
-		{Client, wire.Knock{Session: "x", Stream: wire.CancelStream}, "there are no results in"},
-		{Client, wire.Knock{Session: "x.>", Stream: wire.ResultStream}, "a session cannot be called"},
-		{Client, wire.Knock{Session: "x", Stream: wire.ResultStream}, ""},
-		{Client, wire.Knock{Audit: &wire.Audit{Session: "x.>"}}, "a session cannot be called"},
-		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: ">"}}}}, "a submission cannot be called"},
-		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MostAudited+1)}}, "at most 256 are allowed"},
-		{Client, wire.Knock{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: "1", Sequence: 1}}}}, ""},
-		{Worker, wire.Knock{Audit: &wire.Audit{Session: "x"}}, "has no tasks to audit"},
-		{Worker, wire.Knock{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
-		{Worker, wire.Knock{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
-		{Worker, wire.Knock{Contract: contract}, ""},
-		{Worker, wire.Knock{Replay: true}, ""},
+		{Client, wire.Handshake{Capabilities: contract}, "a client takes no tasks"},
+		{Client, wire.Handshake{Cancels: true}, "a client takes no tasks"},
+		{Client, wire.Handshake{Session: secretSession, Stream: wire.ResultStream}, "consumer already exists"},
+		{Client, wire.Handshake{Session: "x", Stream: wire.TaskStream}, "there are no results in"},
+		{Client, wire.Handshake{Session: "x", Stream: wire.CancelStream}, "there are no results in"},
+		{Client, wire.Handshake{Session: "x.>", Stream: wire.ResultStream}, "a session cannot be called"},
+		{Client, wire.Handshake{Session: "x", Stream: wire.ResultStream}, ""},
+		{Client, wire.Handshake{Audit: &wire.Audit{Session: "x.>"}}, "a session cannot be called"},
+		{Client, wire.Handshake{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: ">"}}}}, "a submission cannot be called"},
+		{Client, wire.Handshake{Audit: &wire.Audit{Session: "x", Tasks: make([]wire.Audited, wire.MaxAudited+1)}}, "at most 256 are allowed"},
+		{Client, wire.Handshake{Audit: &wire.Audit{Session: "x", Tasks: []wire.Audited{{Try: "1", Sequence: 1}}}}, ""},
+		{Worker, wire.Handshake{Audit: &wire.Audit{Session: "x"}}, "has no tasks to audit"},
+		{Worker, wire.Handshake{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
+		{Worker, wire.Handshake{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
+		{Worker, wire.Handshake{Capabilities: contract}, ""},
+		{Worker, wire.Handshake{Cancels: true}, ""},
 	} {
 		t.Run(fmt.Sprintf("%s/%+v", c.role, c.knock), func(t *testing.T) {
 			sc := newScene(t, c.role)
@@ -388,7 +388,7 @@ func TestPrivileges_Door(t *testing.T) {
 			if c.want == "" && w.Error != "" || !strings.Contains(w.Error, c.want) || w.Role != string(c.role) {
 				t.Errorf("%+v, want the error %q", w, c.want)
 			}
-			if c.knock.Contract != nil && c.want == "" && w.Consumer != contract.Name() {
+			if c.knock.Capabilities != nil && c.want == "" && w.Consumer != contract.Name() {
 				t.Errorf("the consumer is %s, want %s", w.Consumer, contract.Name())
 			}
 		})
@@ -410,7 +410,7 @@ func TestPrivileges_Audit(t *testing.T) {
 	}
 	ask := func(sequence uint64, key, try string) wire.State {
 		t.Helper()
-		w := sc.outcast.knocks(wire.Knock{Audit: &wire.Audit{
+		w := sc.outcast.knocks(wire.Handshake{Audit: &wire.Audit{
 			Session: secretSession, Tasks: []wire.Audited{{Try: try, Sequence: sequence, ID: "id of " + key}},
 		}})
 		if w.Error != "" || len(w.States) != 1 {
@@ -456,7 +456,7 @@ func TestPrivileges_Resend(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
 	before, from := sc.state(), len(sc.admin.messages())
-	ask := func(r wire.Resend) wire.Resent {
+	ask := func(r wire.ResendRequest) wire.ResendReply {
 		t.Helper()
 		body, err := wire.Marshal(&r)
 		if err != nil {
@@ -466,13 +466,13 @@ func TestPrivileges_Resend(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var said wire.Resent
+		var said wire.ResendReply
 		if err := wire.Unmarshal(answer.Data, &said); err != nil {
 			t.Fatal(err)
 		}
 		return said
 	}
-	for _, r := range []wire.Resend{
+	for _, r := range []wire.ResendRequest{
 		{Client: sc.client, Number: ">", Session: "x"}, {Client: "*", Number: "1", Session: "x"}, {Client: sc.client, Number: "1", Session: "x.y"},
 		{Client: sc.client, Number: "1", Session: ""}, {Client: sc.client, Number: "none", Session: "x"},
 	} {
@@ -480,7 +480,7 @@ func TestPrivileges_Resend(t *testing.T) {
 			t.Errorf("%+v: %+v", r, said)
 		}
 	}
-	if said := ask(wire.Resend{Client: sc.client, Number: "1", Session: "mine"}); !said.Found {
+	if said := ask(wire.ResendRequest{Client: sc.client, Number: "1", Session: "mine"}); !said.Found {
 		t.Errorf("it is not sent: %+v", said)
 	}
 	sc.settle()
@@ -499,7 +499,7 @@ func TestAdverts(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
 	from := len(sc.admin.messages())
-	advert := &client.Msg{Subject: wire.AdvertSubject(sc.outcast.public + ".id"), Data: []byte("advert"), Header: client.Header{
+	advert := &client.Msg{Subject: wire.HeartbeatSubject(sc.outcast.public + ".id"), Data: []byte("advert"), Header: client.Header{
 		"Nats-Rollup": {"all"}, "KV-Operation": {"PURGE"}, "Nats-Subject": {wire.BucketPrefix(wire.WorkerBucket) + "." + sc.worker + ".id"}, "Status": {"404"},
 	}}
 	if _, err := sc.outcast.nc.RequestMsg(advert, patience); err != nil {
@@ -527,7 +527,7 @@ func TestAdverts(t *testing.T) {
 	if m, err := stream.GetLastMsgForSubject(t.Context(), mine); err != nil || m.Header.Get("KV-Operation") != "DEL" {
 		t.Errorf("after it was withdrawn: %v, %v", m, err)
 	}
-	if _, err := sc.outcast.nc.Request(advert.Subject, make([]byte, longestAdvert+1), 200*time.Millisecond); err == nil {
+	if _, err := sc.outcast.nc.Request(advert.Subject, make([]byte, maxHeartbeatBytes+1), 200*time.Millisecond); err == nil {
 		t.Error("a large one is stored")
 	}
 }
@@ -546,12 +546,12 @@ func TestHeard(t *testing.T) {
 		},
 		{
 			from: Worker, to: Client,
-			say:  func(client, worker string) string { return wire.ReportSubject(client, "session", worker) },
+			say:  func(client, worker string) string { return wire.HintRelaySubject(client, "session", worker) },
 			hear: func(client, worker string) string { return wire.HintSubject(client, "session", worker) },
 		},
 		{
 			from: Worker, to: Client,
-			say:  func(_, worker string) string { return wire.AdvertSubject(worker + ".id") },
+			say:  func(_, worker string) string { return wire.HeartbeatSubject(worker + ".id") },
 			hear: func(_, worker string) string { return wire.BucketPrefix(wire.WorkerBucket) + "." + worker + ".id" },
 		},
 	} {

@@ -110,10 +110,10 @@ type Server struct {
 	server   *nats.Server
 	options  Options
 	issuer   *issuer   // nil without a keyring
-	door     *door     // nil without a keyring
-	brake    *throttle // nil without a keyring
+	service  *service  // nil without a keyring
+	throttle *throttle // nil without a keyring
 	dir      string    // to be removed; "" if it is the user's
-	occupied *os.File  // locked: see occupy; nil for a temporary directory
+	dirLock  *os.File  // locked: see occupy; nil for a temporary directory
 	stop     chan struct{}
 	running  sync.WaitGroup
 	once     sync.Once // of Close
@@ -150,9 +150,9 @@ func New(opts *Options) (*Server, error) {
 		if s.issuer, err = newIssuer(s.options.Keyring, s.options.Hosts); err != nil {
 			return nil, err
 		}
-		s.brake = newThrottle(s)
-		s.issuer.clients.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			s.brake.opened(hello.Conn)
+		s.throttle = newThrottle(s)
+		s.issuer.clientTLS.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			s.throttle.opened(hello.Conn)
 			return nil, nil
 		}
 	}
@@ -164,7 +164,7 @@ func New(opts *Options) (*Server, error) {
 		s.options.Dir = s.dir
 	} else if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("server: Options.Dir: %w", err)
-	} else if err := s.occupy(); err != nil {
+	} else if err := s.lockDir(); err != nil {
 		return nil, err
 	}
 	before := ""
@@ -179,7 +179,7 @@ func New(opts *Options) (*Server, error) {
 		s.remove()
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s.server.SetLogger(newRecorder(), false, false)
+	s.server.SetLogger(newNATSLogger(), false, false)
 	s.server.Start()
 	if !s.server.ReadyForConnections(10 * time.Second) {
 		s.Close()
@@ -188,15 +188,15 @@ func New(opts *Options) (*Server, error) {
 	if s.options.Keyring != nil {
 		holders, err := s.options.Keyring.Holders()
 		if err == nil {
-			s.door, err = s.openDoor(holders)
+			s.service, err = s.startService(holders)
 		}
 		if err != nil {
 			s.Close()
 			return nil, err
 		}
-		s.running.Go(func() { s.followKeys(before) })
-		s.running.Go(func() { s.brake.run(s.door.nc) })
-		s.running.Go(s.boundStreams)
+		s.running.Go(func() { s.watchKeyring(before) })
+		s.running.Go(func() { s.throttle.run(s.service.nc) })
+		s.running.Go(s.limitStreams)
 	}
 	return s, nil
 }
@@ -208,11 +208,11 @@ func (s *Server) configuration() (*nats.Options, error) {
 		DontListen: s.options.Listen == "",
 	}
 	if s.issuer != nil {
-		o.MaxControlLine = longestLine
-		o.StreamMaxBufferedSize = largestQueue
+		o.MaxControlLine = maxLineBytes
+		o.StreamMaxBufferedSize = maxQueueBytes
 	}
 	o.SyncAlways = s.options.SyncAlways
-	o.JetStreamLimits.DefaultMaxConsumers = mostConsumers // which are sessions; it is a thousand else
+	o.JetStreamLimits.DefaultMaxConsumers = maxConsumers // which are sessions; it is a thousand else
 	if s.options.Listen != "" {
 		at, err := address(s.options.Listen)
 		if err != nil {
@@ -226,11 +226,11 @@ func (s *Server) configuration() (*nats.Options, error) {
 		}
 	}
 	var err error
-	if o.ClientAdvertise, err = advertised(s.options.Advertise); err != nil {
+	if o.ClientAdvertise, err = checkAdvertise(s.options.Advertise); err != nil {
 		return nil, err
 	}
 	if s.issuer != nil {
-		o.TLS, o.TLSConfig, o.TLSTimeout, o.AuthTimeout = true, s.issuer.clients, 5, 10
+		o.TLS, o.TLSConfig, o.TLSTimeout, o.AuthTimeout = true, s.issuer.clientTLS, 5, 10
 		holders, err := s.options.Keyring.Holders()
 		if err != nil {
 			return nil, err
@@ -256,8 +256,8 @@ func address(text string) (netip.AddrPort, error) {
 	return at, nil
 }
 
-// advertised checks where others find a server, if that is given.
-func advertised(at string) (string, error) {
+// checkAdvertise checks where others find a server, if that is given.
+func checkAdvertise(at string) (string, error) {
 	if at == "" {
 		return "", nil
 	}
@@ -289,12 +289,12 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 		// One that says nothing any more is left in ten seconds, instead of
 		// minutes: until then what is asked may be sent to it.
 		PingInterval: 3 * time.Second, MaxPingsOut: 2}
-	if o.Cluster.Advertise, err = advertised(j.Advertise); err != nil {
+	if o.Cluster.Advertise, err = checkAdvertise(j.Advertise); err != nil {
 		return err
 	}
 	scheme := "nats-route"
 	if s.issuer != nil {
-		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = s.issuer.servers, 5
+		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = s.issuer.serverTLS, 5
 		scheme = "tls"
 	}
 	for _, other := range j.Others {
@@ -337,22 +337,22 @@ func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.stop)
 		s.running.Wait()
-		if s.door != nil {
-			s.door.close()
+		if s.service != nil {
+			s.service.close()
 		}
 		s.server.Shutdown()
 		s.server.WaitForShutdown()
-		if s.brake != nil {
-			s.brake.pacing.Wait()
+		if s.throttle != nil {
+			s.throttle.pacing.Wait()
 		}
 		s.closed = s.remove()
 	})
 	return s.closed
 }
 
-// occupy locks the directory: two servers that write to one directory damage
+// lockDir locks the directory: two servers that write to one directory damage
 // what is stored. The lock ends with the process.
-func (s *Server) occupy() error {
+func (s *Server) lockDir() error {
 	f, err := os.OpenFile(filepath.Join(s.options.Dir, lockedFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("server: Options.Dir: %w", err)
@@ -361,14 +361,14 @@ func (s *Server) occupy() error {
 		f.Close()
 		return fmt.Errorf("server: Options.Dir: another server uses %s: stop it, or choose another directory (locking %s: %w)", s.options.Dir, f.Name(), err)
 	}
-	s.occupied = f
+	s.dirLock = f
 	return nil
 }
 
 // remove ends the use of the directory, and removes a temporary one.
 func (s *Server) remove() error {
-	if s.occupied != nil {
-		s.occupied.Close()
+	if s.dirLock != nil {
+		s.dirLock.Close()
 	}
 	if s.dir == "" {
 		return nil

@@ -18,13 +18,13 @@ const (
 
 	// Contracts of workers with one key, in the day after which contracts
 	// without workers are forgotten.
-	mostContracts = 256
+	maxCapabilitySets = 256
 
 	// Readers of cancellations: one for each worker process.
-	mostReplays = 4096
+	maxCancelReaders = 4096
 )
 
-const mostConsumers = 1 << 16 // of a stream
+const maxConsumers = 1 << 16 // of a stream
 
 // session is a consumer that a server makes for a key: for a client, of a
 // stream of results; for a worker, of the tasks of its contract or of the
@@ -39,33 +39,33 @@ const mostConsumers = 1 << 16 // of a stream
 // none: so the bound is one for each server.
 type session struct{ stream, name string }
 
-// bound returns the streams whose consumers are counted together with this one,
+// limit returns the streams whose consumers are counted together with this one,
 // how many of them there may be, and why there are no more. Clients may have so
 // many sessions.
-func (s session) bound(sessions int) (streams []string, most int, full string) {
+func (s session) limit(sessions int) (streams []string, max int, full string) {
 	switch s.stream {
 	case wire.TaskStream:
-		return []string{s.stream}, mostContracts, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until those without workers are forgotten"
+		return []string{s.stream}, maxCapabilitySets, "there are %d sets of functions of workers with this key already: use one key for fewer kinds of workers, or wait a day until those without workers are forgotten"
 	case wire.CancelStream:
-		return []string{s.stream}, mostReplays, "there are %d workers with this key already: end some, or make another key for others"
+		return []string{s.stream}, maxCancelReaders, "there are %d workers with this key already: end some, or make another key for others"
 	default:
 		return []string{wire.ResultStream, wire.KeptStream}, sessions, "there are %d sessions of this key already: end some, wait two hours until those that were lost are forgotten, or have the server take more: concertd serve --sessions"
 	}
 }
 
-// admit makes the consumer of a session of a key, unless there are too many. It
+// createConsumer makes the consumer of a session of a key, unless there are too many. It
 // changes none: the name of a session that is another client's is refused.
-func (d *door) admit(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+func (d *service) createConsumer(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if !d.count(key, s) {
 		if !d.mayRecount(key) {
-			return nil, fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrLater)
+			return nil, fmt.Errorf("%w: there are many sessions of this key, which were counted a moment ago", wire.ErrTransient)
 		}
-		streams, most, full := s.bound(d.server.options.Sessions)
+		streams, max, full := s.limit(d.server.options.Sessions)
 		if err := d.recount(ctx, key, streams); err != nil {
 			return nil, err
 		}
 		if !d.count(key, s) {
-			return nil, fmt.Errorf(full, most)
+			return nil, fmt.Errorf(full, max)
 		}
 	}
 	c, err := d.js.CreateConsumer(ctx, s.stream, config)
@@ -80,7 +80,7 @@ func (d *door) admit(ctx context.Context, key string, s session, config jetstrea
 }
 
 // count counts a session, unless there is no room.
-func (d *door) count(key string, s session) bool {
+func (d *service) count(key string, s session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	counted := d.sessions[key]
@@ -91,14 +91,14 @@ func (d *door) count(key string, s session) bool {
 	if _, known := counted[s]; known {
 		return true
 	}
-	streams, most, _ := s.bound(d.server.options.Sessions)
+	streams, max, _ := s.limit(d.server.options.Sessions)
 	n := 0
 	for other := range counted {
 		if slices.Contains(streams, other.stream) {
 			n++
 		}
 	}
-	if n >= most {
+	if n >= max {
 		return false
 	}
 	counted[s] = false
@@ -109,7 +109,7 @@ func (d *door) count(key string, s session) bool {
 // takes the servers some time.
 const recountPeriod = time.Second
 
-func (d *door) mayRecount(key string) bool {
+func (d *service) mayRecount(key string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if time.Since(d.recounted[key]) < recountPeriod {
@@ -122,7 +122,7 @@ func (d *door) mayRecount(key string) bool {
 // recount no longer counts sessions of a key with some streams that have ended.
 // Steps: 1. it takes those that were made, 2. asks which there are, 3. and
 // forgets those of 1 that are not: one that was made after 2 is none of them.
-func (d *door) recount(ctx context.Context, key string, streams []string) error {
+func (d *service) recount(ctx context.Context, key string, streams []string) error {
 	d.mu.Lock()
 	ended := map[session]bool{}
 	for s, made := range d.sessions[key] {

@@ -122,26 +122,26 @@ func (v *visitor) connect(s *Server) {
 // knock asks for a session, and returns why there is none.
 func (v *visitor) knock(stream, session string) string {
 	v.Helper()
-	return v.knocks(wire.Knock{Session: session, Stream: stream}).Error
+	return v.knocks(wire.Handshake{Session: session, Stream: stream}).Error
 }
 
 // knocks asks for something, and returns the answer.
-func (v *visitor) knocks(k wire.Knock) wire.Welcome {
+func (v *visitor) knocks(k wire.Handshake) wire.HandshakeReply {
 	v.Helper()
 	body, err := wire.Marshal(&k)
 	if err != nil {
 		v.Fatal(err)
 	}
 	for {
-		answer, err := v.nc.Request(wire.DoorSubject(v.public), body, 5*time.Second)
+		answer, err := v.nc.Request(wire.HandshakeSubject(v.public), body, 5*time.Second)
 		if err != nil {
 			v.Fatal(err)
 		}
-		var w wire.Welcome
+		var w wire.HandshakeReply
 		if err := wire.Unmarshal(answer.Data, &w); err != nil {
 			v.Fatal(err)
 		}
-		if !w.Later {
+		if !w.Transient {
 			return w
 		}
 		time.Sleep(100 * time.Millisecond) // as it was told
@@ -156,11 +156,11 @@ func TestKnocks(t *testing.T) {
 	}
 	const knocks = 20_000
 	for i := range knocks {
-		body, err := wire.Marshal(&wire.Knock{Session: fmt.Sprint("s", i), Stream: wire.ResultStream})
+		body, err := wire.Marshal(&wire.Handshake{Session: fmt.Sprint("s", i), Stream: wire.ResultStream})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := rude.nc.PublishRequest(wire.DoorSubject(rude.public), rude.nc.NewInbox(), body); err != nil {
+		if err := rude.nc.PublishRequest(wire.HandshakeSubject(rude.public), rude.nc.NewInbox(), body); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -170,9 +170,9 @@ func TestKnocks(t *testing.T) {
 	if got := other.knock(wire.ResultStream, "e"); got != "" {
 		t.Error(got)
 	}
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	if n := len(s.door.sessions[rude.public]); n > s.options.Sessions {
+	s.service.mu.Lock()
+	defer s.service.mu.Unlock()
+	if n := len(s.service.sessions[rude.public]); n > s.options.Sessions {
 		t.Errorf("%d sessions of one key", n)
 	}
 }
@@ -182,11 +182,11 @@ func TestKnocks(t *testing.T) {
 // is dropped.
 func TestDoor_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
-	q := s.door.queues[rude.public]
-	for range cap(q.knocks) { // as if what they ask for took long
-		q.knocks <- struct{}{}
+	q := s.service.queues[rude.public]
+	for range cap(q.handshakes) { // as if what they ask for took long
+		q.handshakes <- struct{}{}
 	}
-	body, err := wire.Marshal(&wire.Knock{})
+	body, err := wire.Marshal(&wire.Handshake{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestDoor_QueueForEachKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range queueLimit + 1000 {
-		if err := rude.nc.PublishRequest(wire.DoorSubject(rude.public), "answers", body); err != nil {
+		if err := rude.nc.PublishRequest(wire.HandshakeSubject(rude.public), "answers", body); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,8 +205,8 @@ func TestDoor_QueueForEachKey(t *testing.T) {
 	if got := other.knock(wire.ResultStream, "e"); got != "" {
 		t.Error(got)
 	}
-	for range cap(q.knocks) { // now they are served
-		<-q.knocks
+	for range cap(q.handshakes) { // now they are served
+		<-q.handshakes
 	}
 	for n := 0; n < queueLimit/2; n++ {
 		if _, err := answers.NextMsg(time.Minute); err != nil {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	setupPause   = 200 * time.Millisecond // between two attempts
-	mostPatience = 20 * time.Second       // with one
+	setupPause     = 200 * time.Millisecond // between two attempts
+	maxAttemptTime = 20 * time.Second       // with one
 )
 
 // Setup makes the streams that a cluster consists of, with so many replicas
@@ -30,9 +30,9 @@ func (s *Server) Setup(ctx context.Context, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	for patience := time.Second; ; patience = min(2*patience, mostPatience) { // nobody answers what is asked while nobody leads
+	for patience := time.Second; ; patience = min(2*patience, maxAttemptTime) { // nobody answers what is asked while nobody leads
 		once, cancel := context.WithTimeout(ctx, patience)
-		err := wire.Setup(once, js, replicas, wire.Silence)
+		err := wire.Setup(once, js, replicas, wire.WorkerTimeout)
 		cancel()
 		if err == nil {
 			return nil

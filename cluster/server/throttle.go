@@ -23,8 +23,8 @@ import (
 // takes more and more memory.
 //
 // A throttle bounds both. It measures how long the streams take to answer, and
-// how much waits in the queues. If an answer takes longer than slowAnswer, or
-// if the queues grow beyond longBacklog, it slows down the key that sends most:
+// how much waits in the queues. If an answer takes longer than maxAnswerTime, or
+// if the queues grow beyond maxBacklog, it slows down the key that sends most:
 // the server then pauses between two reads of each connection of this key. The
 // pauses double as long as the servers are late and the key still sends much.
 // Otherwise, they get shorter step by step.
@@ -37,29 +37,29 @@ type throttle struct {
 	nc     *client.Conn
 	stop   <-chan struct{}
 	queued int             // at the last measurement: see backlogGrows
-	told   *rate.Sometimes // bounds the log records
+	logged *rate.Sometimes // bounds the log records
 	pacing sync.WaitGroup  // goroutines that pause reads; some end only when their connection is closed
 
 	mu    sync.Mutex
 	conns map[string]net.Conn // guarded by mu: TLS connections by remote address; some may be closed
 	prune int                 // guarded by mu: how many of them there may be before the closed ones are removed
-	slow  map[string]*pace    // guarded by mu: by key
+	paces map[string]*pace    // guarded by mu: by key
 }
 
 const (
-	probePeriod  = 250 * time.Millisecond // between two measurements
-	slowAnswer   = 400 * time.Millisecond // a longer answer shows that a queue is long
-	longBacklog  = 1 << 15                // messages that wait in queues, and requests that wait for an answer
-	samplePeriod = 50 * time.Millisecond  // over which it is counted how much each key sends
+	probePeriod   = 250 * time.Millisecond // between two measurements
+	maxAnswerTime = 400 * time.Millisecond // a longer answer shows that a queue is long
+	maxBacklog    = 1 << 15                // messages that wait in queues, and requests that wait for an answer
+	samplePeriod  = 50 * time.Millisecond  // over which it is counted how much each key sends
 
 	// A key that sends less is not slowed down.
-	leastMessages = 4000    // per second
-	leastBytes    = 8 << 20 // per second
+	minMessageRate = 4000    // per second
+	minByteRate    = 8 << 20 // per second
 
 	// Pauses between two reads of a connection. A read has 16 KiB at most.
-	firstPause    = 20 * time.Millisecond
-	shortestPause = 5 * time.Millisecond
-	longestPause  = time.Second
+	initialPause = 20 * time.Millisecond
+	minPause     = 5 * time.Millisecond
+	maxPause     = time.Second
 
 	readTime = time.Millisecond // in which the server can read, between two pauses
 )
@@ -75,8 +75,8 @@ type traffic struct{ messages, bytes int64 }
 
 func newThrottle(s *Server) *throttle {
 	return &throttle{
-		server: s, stop: s.stop, told: &rate.Sometimes{First: 1, Interval: recordPeriod},
-		conns: map[string]net.Conn{}, prune: 64, slow: map[string]*pace{},
+		server: s, stop: s.stop, logged: &rate.Sometimes{First: 1, Interval: recordPeriod},
+		conns: map[string]net.Conn{}, prune: 64, paces: map[string]*pace{},
 	}
 }
 
@@ -130,7 +130,7 @@ func (t *throttle) run(nc *client.Conn) {
 func probes() (all []*client.Msg) {
 	refused := client.Header{jetstream.ExpectedStreamHeader: {"none"}}
 	for _, subject := range []string{
-		wire.TaskSubject("probe", "probe"), wire.LoadSubject("probe.probe", 0),
+		wire.TaskSubject("probe", "probe"), wire.BlobSubject("probe.probe", 0),
 		wire.ResultSubject(wire.TaskID{Client: "probe", Session: "probe", Number: "probe"}),
 		wire.ResultSubject(wire.TaskID{Client: "probe", Number: "probe"}),
 	} {
@@ -142,9 +142,9 @@ func probes() (all []*client.Msg) {
 	return all
 }
 
-// answersLate reports whether an answer takes longer than slowAnswer.
+// answersLate reports whether an answer takes longer than maxAnswerTime.
 func (t *throttle) answersLate() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), slowAnswer)
+	ctx, cancel := context.WithTimeout(context.Background(), maxAnswerTime)
 	defer cancel()
 	all := probes()
 	late := make(chan bool, len(all))
@@ -162,7 +162,7 @@ func (t *throttle) answersLate() bool {
 	return false
 }
 
-// backlogGrows reports whether more than longBacklog messages wait, and more
+// backlogGrows reports whether more than maxBacklog messages wait, and more
 // than at the last call.
 func (t *throttle) backlogGrows() bool {
 	before := t.queued
@@ -173,12 +173,12 @@ func (t *throttle) backlogGrows() bool {
 	if a, err := t.server.server.LookupAccount(commonAccount); err == nil {
 		t.queued += a.NumPendingAllResponses()
 	}
-	return t.queued > longBacklog && t.queued > before
+	return t.queued > maxBacklog && t.queued > before
 }
 
 // sent returns what the open connections of each key have sent.
 func (t *throttle) sent() map[string]traffic {
-	all, err := t.server.server.Connz(&nats.ConnzOptions{Username: true, Limit: mostConnections})
+	all, err := t.server.server.Connz(&nats.ConnzOptions{Username: true, Limit: maxListedConnections})
 	if err != nil {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (t *throttle) sent() map[string]traffic {
 	return sums
 }
 
-const mostConnections = 1 << 20 // that a server is asked for
+const maxListedConnections = 1 << 20 // that a server is asked for
 
 // slowDown slows down the key that sends most, if it sends much.
 func (t *throttle) slowDown() {
@@ -207,15 +207,15 @@ func (t *throttle) slowDown() {
 		return
 	}
 	t.mu.Lock()
-	p := t.slow[key]
+	p := t.paces[key]
 	if p == nil {
 		p = &pace{held: map[string]struct{}{}}
-		t.slow[key] = p
+		t.paces[key] = p
 	}
-	p.pause = max(firstPause, min(2*p.pause, longestPause))
+	p.pause = max(initialPause, min(2*p.pause, maxPause))
 	pause := p.pause
 	t.mu.Unlock()
-	t.told.Do(func() {
+	t.logged.Do(func() {
 		slog.Warn("server: slowing down a key: its messages arrive faster than the server handles them", "key", key, "pause", pause)
 	})
 }
@@ -224,12 +224,12 @@ func (t *throttle) slowDown() {
 // messages or by bytes, in relation to what may be sent; "" if each has sent
 // little.
 func busiest(before, after map[string]traffic, d time.Duration) (key string) {
-	most := d.Seconds()
+	highest := d.Seconds()
 	for k, a := range after {
 		b := before[k] // zero if it has connected since
-		load := max(float64(a.messages-b.messages)/leastMessages, float64(a.bytes-b.bytes)/leastBytes)
-		if load > most {
-			key, most = k, load
+		load := max(float64(a.messages-b.messages)/minMessageRate, float64(a.bytes-b.bytes)/minByteRate)
+		if load > highest {
+			key, highest = k, load
 		}
 	}
 	return key
@@ -239,12 +239,12 @@ func busiest(before, after map[string]traffic, d time.Duration) (key string) {
 func (t *throttle) relax() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for key, p := range t.slow {
-		if p.pause = p.pause * 7 / 8; p.pause < shortestPause {
+	for key, p := range t.paces {
+		if p.pause = p.pause * 7 / 8; p.pause < minPause {
 			p.pause = 0
 		}
 		if p.pause == 0 && len(p.held) == 0 {
-			delete(t.slow, key)
+			delete(t.paces, key)
 		}
 	}
 }
@@ -252,20 +252,20 @@ func (t *throttle) relax() {
 // hold pauses the reads of all connections of the keys that are slowed down.
 func (t *throttle) hold() {
 	t.mu.Lock()
-	keys := make([]string, 0, len(t.slow))
-	for key, p := range t.slow {
+	keys := make([]string, 0, len(t.paces))
+	for key, p := range t.paces {
 		if p.pause > 0 {
 			keys = append(keys, key)
 		}
 	}
 	t.mu.Unlock()
 	for _, key := range keys {
-		all, err := t.server.server.Connz(&nats.ConnzOptions{Account: key, Limit: mostConnections})
+		all, err := t.server.server.Connz(&nats.ConnzOptions{Account: key, Limit: maxListedConnections})
 		if err != nil {
 			continue
 		}
 		t.mu.Lock()
-		p := t.slow[key]
+		p := t.paces[key]
 		for _, c := range all.Conns {
 			address := net.JoinHostPort(c.IP, strconv.Itoa(c.Port))
 			conn := t.conns[address]

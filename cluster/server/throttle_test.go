@@ -89,9 +89,9 @@ func TestBusiest(t *testing.T) {
 		after string
 	}{
 		{"nobody", nil, ""},
-		{"little", map[string]traffic{"a": {leastMessages / 2, 100}}, ""},
-		{"messages", map[string]traffic{"a": {leastMessages, 100}, "b": {leastMessages + 1, 100}}, "b"},
-		{"bytes", map[string]traffic{"a": {leastMessages, 100}, "b": {10, 2 * leastBytes}}, "b"},
+		{"little", map[string]traffic{"a": {minMessageRate / 2, 100}}, ""},
+		{"messages", map[string]traffic{"a": {minMessageRate, 100}, "b": {minMessageRate + 1, 100}}, "b"},
+		{"bytes", map[string]traffic{"a": {minMessageRate, 100}, "b": {10, 2 * minByteRate}}, "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, after := map[string]traffic{"gone": {1 << 40, 1 << 40}}, map[string]traffic{}
@@ -117,9 +117,9 @@ func TestThrottle_Closed(t *testing.T) {
 		}
 		nc.Close()
 	}
-	s.brake.mu.Lock()
-	defer s.brake.mu.Unlock()
-	if n := len(s.brake.conns); n < 2 || n > 2*64+64 {
+	s.throttle.mu.Lock()
+	defer s.throttle.mu.Unlock()
+	if n := len(s.throttle.conns); n < 2 || n > 2*64+64 {
 		t.Errorf("it knows %d connections", n)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Audit is the request of a client's session for the states of tasks.
 type Audit struct {
 	Session string    `cbor:"1,keyasint"`
-	Tasks   []Audited `cbor:"2,keyasint"` // at most MostAudited
+	Tasks   []Audited `cbor:"2,keyasint"` // at most MaxAudited
 }
 
 // Audited is a task of an Audit. It identifies the message by which the task
@@ -39,8 +39,8 @@ const (
 
 // Limits of the cost of an Audit.
 const (
-	MostAudited = 256 // tasks
-	auditReads  = 4   // concurrent reads of tasks, of up to LargestPost bytes each
+	MaxAudited    = 256 // tasks
+	maxAuditReads = 4   // concurrent reads of tasks, of up to MaxMessageBytes bytes each
 )
 
 // Check returns an error if Find does not accept the Audit.
@@ -48,8 +48,8 @@ func (a *Audit) Check() error {
 	if !ValidToken(a.Session) {
 		return fmt.Errorf("a session cannot be called %q", a.Session)
 	}
-	if len(a.Tasks) > MostAudited {
-		return fmt.Errorf("the audit has %d tasks: at most %d are allowed", len(a.Tasks), MostAudited)
+	if len(a.Tasks) > MaxAudited {
+		return fmt.Errorf("the audit has %d tasks: at most %d are allowed", len(a.Tasks), MaxAudited)
 	}
 	for _, t := range a.Tasks {
 		if !ValidToken(t.Try) {
@@ -70,7 +70,7 @@ func (a *Audit) Find(ctx context.Context, js jetstream.JetStream, client string)
 		return nil, err
 	}
 	states := make([]State, len(a.Tasks))
-	slots := make(chan struct{}, auditReads)
+	slots := make(chan struct{}, maxAuditReads)
 	var reading sync.WaitGroup
 	stored := stream.CachedInfo().State
 	for i, t := range a.Tasks {

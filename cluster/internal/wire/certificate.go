@@ -23,7 +23,7 @@ import (
 // key in a key file.
 const CertificateBlock = "CONCERT KEY CERTIFICATE"
 
-const longestCertificate = 96 // bytes: a role, a blank, and 72 of the signature at most
+const maxCertificateBytes = 96 // bytes: a role, a blank, and 72 of the signature at most
 
 // Certify returns the certificate of a key, which is the public half of an
 // nkey, with a role. The authority must have an ECDSA key.
@@ -42,11 +42,11 @@ func certifiedText(role, key string) []byte {
 	return fmt.Appendf(nil, "concert: the key %s has the role %s", key, role)
 }
 
-// Certified returns the role of a key by its certificate. It returns an error
+// VerifyCertificate returns the role of a key by its certificate. It returns an error
 // if the certificate is not by the authority, or for another key.
-func Certified(authority *ecdsa.PublicKey, certificate []byte, key string) (role string, err error) {
+func VerifyCertificate(authority *ecdsa.PublicKey, certificate []byte, key string) (role string, err error) {
 	role, signature, ok := strings.Cut(string(certificate), " ")
-	if !ok || len(certificate) > longestCertificate {
+	if !ok || len(certificate) > maxCertificateBytes {
 		return "", errors.New("it has no certificate of its key")
 	}
 	digest := sha256.Sum256(certifiedText(role, key))

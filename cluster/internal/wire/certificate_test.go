@@ -68,7 +68,7 @@ func TestVerifier_Certificate(t *testing.T) {
 		{"changed", append(slices.Clone(client[:len(client)-1]), client[len(client)-1]^1), "not by this authority"},
 		{"cut", client[:len(client)-1], "not by this authority"},
 		{"longer", append(slices.Clone(client), 0), "not by this authority"},
-		{"long", append(slices.Clone(client), make([]byte, longestCertificate)...), "no certificate"},
+		{"long", append(slices.Clone(client), make([]byte, maxCertificateBytes)...), "no certificate"},
 		{"no signature", []byte("client "), "not by this authority"},
 		{"no role", []byte("client"), "no certificate"},
 		{"client again", client, ""},
@@ -79,7 +79,7 @@ func TestVerifier_Certificate(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := Envelope{ID: TaskID{Client: public, Session: "s", Number: "1"}, Function: "f", Session: "s", Try: "1"}
-			msgs, err := Seal([]Post{{e, subject}}, signer)
+			msgs, err := EncodeTasks([]OutgoingTask{{e, subject}}, signer)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestVerifier_CertificateOnce(t *testing.T) {
 	open := func() error {
 		t.Helper()
 		e := Envelope{ID: TaskID{Client: public, Session: "s", Number: "1"}, Session: "s", Try: "1"}
-		msgs, err := Seal([]Post{{e, subject}}, signer)
+		msgs, err := EncodeTasks([]OutgoingTask{{e, subject}}, signer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestVerifier_CertificateOnce(t *testing.T) {
 	if err := open(); err != nil {
 		t.Errorf("the certificate is checked again: %v", err)
 	}
-	v.right, v.old = nil, nil
+	v.verified, v.old = nil, nil
 	if err := open(); err == nil {
 		t.Error("the certificate is not checked")
 	}

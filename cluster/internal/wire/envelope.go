@@ -26,7 +26,7 @@ type Envelope struct {
 	Delay     int64  // 10: the first pause between two attempts, in milliseconds
 	MaxDelay  int64  // 11: and the longest
 	Input     int64  // 12: which input of its Map it is, from 1 up; 0 for none
-	Label     string // 13: of its submitter, for a person to read; at most LongestLabel bytes
+	Label     string // 13: of its submitter, for a person to read; at most MaxLabelBytes bytes
 	Arg       Value  // 16 to 20
 
 	// Certificate is that of the client's key, by which a worker knows that the
@@ -38,22 +38,22 @@ const (
 	version    = 1
 	signedFlag = 1
 
-	longestFunction = 16 << 10 // bytes
-	longestLoad     = 129      // two tokens and a dot
+	maxFunctionName = 16 << 10 // bytes
+	maxBlobName     = 129      // two tokens and a dot
 )
 
-// LongestLabel is how many bytes of a label are sent with a task.
-const LongestLabel = 256
+// MaxLabelBytes is how many bytes of a label are sent with a task.
+const MaxLabelBytes = 256
 
-// cutLabel shortens a label to LongestLabel bytes: it cuts between two
+// cutLabel shortens a label to MaxLabelBytes bytes: it cuts between two
 // characters, and adds an ellipsis.
 func cutLabel(label string) string {
-	if len(label) <= LongestLabel {
+	if len(label) <= MaxLabelBytes {
 		return label
 	}
 	const more = "\u2026"
-	end := LongestLabel - len(more)
-	for end > LongestLabel-len(more)-utf8.UTFMax && !utf8.RuneStart(label[end]) {
+	end := MaxLabelBytes - len(more)
+	for end > MaxLabelBytes-len(more)-utf8.UTFMax && !utf8.RuneStart(label[end]) {
 		end--
 	}
 	return label[:end] + more
@@ -62,15 +62,15 @@ func cutLabel(label string) string {
 // ErrEnvelope is wrapped by the errors of what cannot be a task.
 var ErrEnvelope = errors.New("cluster: not a task")
 
-// Post is a task and where it goes.
-type Post struct {
+// OutgoingTask is a task and where it goes.
+type OutgoingTask struct {
 	Envelope
 	Subject string
 }
 
-// Seal returns the messages of tasks, which are signed together if there is a
+// EncodeTasks returns the messages of tasks, which are signed together if there is a
 // signer.
-func Seal(posts []Post, signer *Signer) ([][]byte, error) {
+func EncodeTasks(posts []OutgoingTask, signer *Signer) ([][]byte, error) {
 	msgs, subjects := make([][]byte, len(posts)), make([]string, len(posts))
 	for i := range posts {
 		if signer != nil {
@@ -79,7 +79,7 @@ func Seal(posts []Post, signer *Signer) ([][]byte, error) {
 		msgs[i], subjects[i] = posts[i].encode(signer != nil), posts[i].Subject
 	}
 	if signer != nil {
-		if err := signer.seal(msgs, subjects); err != nil {
+		if err := signer.sign(msgs, subjects); err != nil {
 			return nil, fmt.Errorf("cluster: signing: %w", err)
 		}
 	}
@@ -91,7 +91,7 @@ func (e *Envelope) encode(signed bool) []byte {
 	room := 160 + len(e.Label) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
 	flags := byte(0)
 	if signed {
-		room += 6*tlog.HashSize + sealEnd + len(e.Certificate)
+		room += 6*tlog.HashSize + signatureBytes + len(e.Certificate)
 		flags = signedFlag
 	}
 	msg := append(make(fields, 0, room), version, flags)
@@ -117,7 +117,7 @@ func (e *Envelope) encode(signed bool) []byte {
 
 // read reads the fields of an envelope.
 func (e *Envelope) read(msg []byte) error {
-	return eachField(msg, func(n protowire.Number, b []byte, v int64) {
+	return readFields(msg, func(n protowire.Number, b []byte, v int64) {
 		switch n {
 		case 4:
 			e.Function = string(b)
@@ -156,9 +156,9 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
 		return e, fmt.Errorf("%w: version or flags are unknown", ErrEnvelope)
 	}
-	body, seal := msg, []byte(nil)
+	body, signature := msg, []byte(nil)
 	if msg[1]&signedFlag != 0 {
-		if body, seal, err = unseal(msg); err != nil {
+		if body, signature, err = splitTrailer(msg); err != nil {
 			return e, fmt.Errorf("%w: %w", ErrEnvelope, err)
 		}
 	}
@@ -171,16 +171,16 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 	if !ValidToken(e.ID.Client) || !ValidToken(e.ID.Number) || !ValidToken(e.Session) || !ValidToken(e.Try) || e.ID.Session != "" && e.ID.Session != e.Session {
 		return e, fmt.Errorf("%w: its id is none", ErrEnvelope)
 	}
-	if len(e.Function) > longestFunction || len(e.Arg.Load) > longestLoad {
+	if len(e.Function) > maxFunctionName || len(e.Arg.Blob) > maxBlobName {
 		return e, fmt.Errorf("%w: it has a name that is too long", ErrEnvelope)
 	}
-	if seal == nil {
+	if signature == nil {
 		if signed {
 			return e, fmt.Errorf("%w: it is not signed", ErrEnvelope)
 		}
 		return e, nil
 	}
-	if err := v.check(e.ID.Client, body, seal, subject); err != nil {
+	if err := v.check(e.ID.Client, body, signature, subject); err != nil {
 		return e, fmt.Errorf("%w: its signature is not by its client: %w", ErrEnvelope, err)
 	}
 	if signed && v.Authority != nil {

@@ -43,12 +43,12 @@ func TestEnvelope(t *testing.T) {
 		"not signed":              {plain, subject},
 		"for another contract":    {msg, TaskSubject("another", public)},
 		"in another one's name":   {byAnother, subject},
-		"signature left out":      {msg[:len(msg)-sealEnd], subject},
+		"signature left out":      {msg[:len(msg)-signatureBytes], subject},
 		"cut":                     {msg[:len(msg)-1], subject},
 		"empty":                   {nil, subject},
 		"of an unknown version":   {append([]byte{2}, msg[1:]...), subject},
 		"with unknown flags":      {append([]byte{1, 3}, msg[2:]...), subject},
-		"signed and nothing else": {append([]byte{1, 1}, make([]byte, sealEnd-1)...), subject},
+		"signed and nothing else": {append([]byte{1, 1}, make([]byte, signatureBytes-1)...), subject},
 		"of none":                 {append(append([]byte{}, msg[:len(msg)-2]...), 0, 0), subject},
 		"beyond the last":         {append(append([]byte{}, msg[:len(msg)-2]...), 1, 1), subject},
 		"of too many":             {append(append([]byte{}, msg[:len(msg)-2]...), 65, 0), subject},
@@ -100,10 +100,10 @@ func TestEnvelope_Label(t *testing.T) {
 	long := msg
 	long.text(13, strings.Repeat("x", 1000)) // by a client that does not cut
 	long.number(12, -7)
-	if got, err := new(Verifier).Open(long, subject, false); err != nil || len(got.Label) != LongestLabel || got.Input != 0 {
+	if got, err := new(Verifier).Open(long, subject, false); err != nil || len(got.Label) != MaxLabelBytes || got.Input != 0 {
 		t.Errorf("a label of 1000 bytes and a negative index: %d bytes, input %d, %v", len(got.Label), got.Input, err)
 	}
-	if err := eachField(msg[2:], func(n protowire.Number, _ []byte, _ int64) {
+	if err := readFields(msg[2:], func(n protowire.Number, _ []byte, _ int64) {
 		if n == 12 || n == 13 {
 			t.Errorf("field %d of a task without a label", n)
 		}
@@ -125,7 +125,7 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	signed, err := Seal([]Post{{e, "concert.task.c.anyone"}, {e, "concert.task.c.anyone"}, {e, "concert.task.c.anyone"}}, signer)
+	signed, err := EncodeTasks([]OutgoingTask{{e, "concert.task.c.anyone"}, {e, "concert.task.c.anyone"}, {e, "concert.task.c.anyone"}}, signer)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func seal1(t testing.TB, e Envelope, subject string, key nkeys.KeyPair) []byte {
 			t.Fatal(err)
 		}
 	}
-	msgs, err := Seal([]Post{{e, subject}}, signer)
+	msgs, err := EncodeTasks([]OutgoingTask{{e, subject}}, signer)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,16 +8,16 @@ import (
 
 // Outcome is a result as it travels.
 type Outcome struct {
-	ID      TaskID        // 1 to 3
-	Err     []byte        // 4: by concert.EncodeError
-	Dropped bool          // 5: it never started
-	Dead    bool          // 6: it is a dead letter
-	Worker  int           // 7: the number of its place there
-	At      string        // 8: the worker's id
-	Took    time.Duration // 9: in nanoseconds
-	Try     string        // 10: if it is about one submission only, and not kept: that was dropped, or stopped
-	Stopped bool          // 11: its context had ended
-	Value   Value         // 16 to 20
+	ID       TaskID        // 1 to 3
+	Err      []byte        // 4: by concert.EncodeError
+	Dropped  bool          // 5: it never started
+	Dead     bool          // 6: it is a dead letter
+	Slot     int           // 7: the number of its place there
+	WorkerID string        // 8: the worker's id
+	Took     time.Duration // 9: in nanoseconds
+	Try      string        // 10: if it is about one submission only, and not kept: that was dropped, or stopped
+	Stopped  bool          // 11: its context had ended
+	Value    Value         // 16 to 20
 }
 
 // Encode returns a message.
@@ -25,20 +25,20 @@ func (o *Outcome) Encode() []byte {
 	msg := make(fields, 0, 192+len(o.ID.Client)+len(o.Err)+len(o.Value.Bytes))
 	o.ID.put(&msg)
 	msg.bytes(4, o.Err)
-	msg.truth(5, o.Dropped)
-	msg.truth(6, o.Dead)
-	msg.number(7, int64(o.Worker))
-	msg.text(8, o.At)
+	msg.boolean(5, o.Dropped)
+	msg.boolean(6, o.Dead)
+	msg.number(7, int64(o.Slot))
+	msg.text(8, o.WorkerID)
 	msg.number(9, int64(o.Took))
 	msg.text(10, o.Try)
-	msg.truth(11, o.Stopped)
+	msg.boolean(11, o.Stopped)
 	o.Value.put(&msg)
 	return msg
 }
 
 // DecodeOutcome is the reverse of Encode.
 func DecodeOutcome(msg []byte) (o Outcome, err error) {
-	err = eachField(msg, func(n protowire.Number, b []byte, v int64) {
+	err = readFields(msg, func(n protowire.Number, b []byte, v int64) {
 		switch n {
 		case 4:
 			o.Err = b
@@ -47,9 +47,9 @@ func DecodeOutcome(msg []byte) (o Outcome, err error) {
 		case 6:
 			o.Dead = v != 0
 		case 7:
-			o.Worker = int(v)
+			o.Slot = int(v)
 		case 8:
-			o.At = string(b)
+			o.WorkerID = string(b)
 		case 9:
 			o.Took = time.Duration(v)
 		case 10:
@@ -66,42 +66,42 @@ func DecodeOutcome(msg []byte) (o Outcome, err error) {
 
 // Hint is what a worker tells of a task that runs. It may be lost.
 type Hint struct {
-	Number string // 1: of the task
-	Worker int    // 2
-	At     string // 3: the worker's id
-	Done   int64  // 4
-	Total  int64  // 5
-	Away   bool   // 6: it has failed there, and waits for another attempt
+	Number   string // 1: of the task
+	Slot     int    // 2
+	WorkerID string // 3: the worker's id
+	Done     int64  // 4
+	Total    int64  // 5
+	Retrying bool   // 6: it has failed there, and waits for another attempt
 }
 
 // Encode returns a message.
 func (h *Hint) Encode() []byte {
 	msg := make(fields, 0, 96)
 	msg.text(1, h.Number)
-	msg.number(2, int64(h.Worker))
-	msg.text(3, h.At)
+	msg.number(2, int64(h.Slot))
+	msg.text(3, h.WorkerID)
 	msg.number(4, h.Done)
 	msg.number(5, h.Total)
-	msg.truth(6, h.Away)
+	msg.boolean(6, h.Retrying)
 	return msg
 }
 
 // DecodeHint is the reverse of Encode.
 func DecodeHint(msg []byte) (h Hint, err error) {
-	err = eachField(msg, func(n protowire.Number, b []byte, v int64) {
+	err = readFields(msg, func(n protowire.Number, b []byte, v int64) {
 		switch n {
 		case 1:
 			h.Number = string(b)
 		case 2:
-			h.Worker = int(v)
+			h.Slot = int(v)
 		case 3:
-			h.At = string(b)
+			h.WorkerID = string(b)
 		case 4:
 			h.Done = v
 		case 5:
 			h.Total = v
 		case 6:
-			h.Away = v != 0
+			h.Retrying = v != 0
 		}
 	})
 	return h, err

@@ -10,16 +10,16 @@ import (
 
 func TestOutcome(t *testing.T) {
 	full := Outcome{
-		ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Dropped: true, Dead: true, Worker: 3, At: "worker", Took: time.Second, Try: "1", Stopped: true,
-		Value: Value{Kind: 2, Bytes: []byte("value"), Load: "client.x", Size: 1 << 30, Sum: []byte("sum")},
+		ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Dropped: true, Dead: true, Slot: 3, WorkerID: "worker", Took: time.Second, Try: "1", Stopped: true,
+		Value: Value{Kind: 2, Bytes: []byte("value"), Blob: "client.x", Size: 1 << 30, Sum: []byte("sum")},
 	}
-	for _, o := range []Outcome{{}, full, {ID: TaskID{Client: "client", Number: "1"}, Worker: -1}} {
+	for _, o := range []Outcome{{}, full, {ID: TaskID{Client: "client", Number: "1"}, Slot: -1}} {
 		got, err := DecodeOutcome(o.Encode())
 		if err != nil || !reflect.DeepEqual(got, o) {
 			t.Errorf("%+v became %+v, %v", o, got, err)
 		}
 	}
-	for _, h := range []Hint{{}, {"1", 2, "worker", 3, 4, true}, {Worker: -1, Done: -1}} {
+	for _, h := range []Hint{{}, {"1", 2, "worker", 3, 4, true}, {Slot: -1, Done: -1}} {
 		got, err := DecodeHint(h.Encode())
 		if err != nil || got != h {
 			t.Errorf("%+v became %+v, %v", h, got, err)
@@ -49,7 +49,7 @@ func TestOutcome(t *testing.T) {
 }
 
 func FuzzOutcome(f *testing.F) {
-	o := Outcome{ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Worker: 3, Value: Value{Kind: 2, Bytes: []byte("value")}}
+	o := Outcome{ID: TaskID{"client", "session", "1"}, Err: []byte("error"), Slot: 3, Value: Value{Kind: 2, Bytes: []byte("value")}}
 	f.Add(o.Encode())
 	h := Hint{"1", 2, "worker", 3, 4, true}
 	f.Add(h.Encode())

@@ -10,7 +10,7 @@ import (
 type Value struct {
 	Kind  byte   // 16
 	Bytes []byte // 17
-	Load  string // 18: the name of what is in parts, in the stream for that
+	Blob  string // 18: the name of what is in parts, in the stream for that
 	Size  int    // 19: of all of it
 	Sum   []byte // 20: SHA-256
 }
@@ -21,7 +21,7 @@ func Inline(v concert.Encoded) Value { return Value{Kind: v.Kind, Bytes: v.Bytes
 func (v *Value) put(f *fields) {
 	f.number(16, int64(v.Kind))
 	f.bytes(17, v.Bytes)
-	f.text(18, v.Load)
+	f.text(18, v.Blob)
 	f.number(19, int64(v.Size))
 	f.bytes(20, v.Sum)
 }
@@ -33,7 +33,7 @@ func (v *Value) take(n protowire.Number, b []byte, number int64) {
 	case 17:
 		v.Bytes = b
 	case 18:
-		v.Load = string(b)
+		v.Blob = string(b)
 	case 19:
 		v.Size = int(number)
 	case 20:

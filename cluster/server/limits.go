@@ -21,47 +21,47 @@ const (
 	// Results that the client has not taken. It has no more tasks than places
 	// in the queues, but a client that floods the servers need not take
 	// results.
-	mostResults = 1 << 17
+	maxResults = 1 << 17
 )
 
-const boundPeriod = 500 * time.Millisecond // between two checks of how much was stored
+const limitPeriod = 500 * time.Millisecond // between two checks of how much was stored
 
-// bound limits how many messages of one client a stream stores. NATS has no
+// limit limits how many messages of one client a stream stores. NATS has no
 // limit for several subjects together, so the servers remove the oldest
 // messages above the limit.
-type bound struct {
+type limit struct {
 	stream string
-	most   int
+	max    int
 	prune  func(ctx context.Context, client string, holders []Holder) error
 
 	counted uint64 // number of the last message of the stream at the last check of the clients
 }
 
-// bounds returns the limits for each client.
-func (s *Server) bounds() (all []*bound) {
-	add := func(stream string, most int, prune func(ctx context.Context, client string, holders []Holder) error) {
-		if most > 0 {
-			all = append(all, &bound{stream: stream, most: most, prune: prune})
+// storageLimits returns the limits for each client.
+func (s *Server) storageLimits() (all []*limit) {
+	add := func(stream string, max int, prune func(ctx context.Context, client string, holders []Holder) error) {
+		if max > 0 {
+			all = append(all, &limit{stream: stream, max: max, prune: prune})
 		}
 	}
-	keep := func(stream, filter string, most int) {
-		add(stream, most, func(ctx context.Context, client string, _ []Holder) error {
-			return s.keepNewest(ctx, client, stream, fmt.Sprintf(filter, client), most)
+	keep := func(stream, filter string, max int) {
+		add(stream, max, func(ctx context.Context, client string, _ []Holder) error {
+			return s.keepNewest(ctx, client, stream, fmt.Sprintf(filter, client), max)
 		})
 	}
 	keep(wire.TaskStream, wire.TaskSubject("*", "%s"), s.options.Tasks)
-	keep(wire.ResultStream, "concert.result.%s.>", mostResults)
-	keep(wire.LoadStream, "concert.load.%s.>", s.options.Parts)
-	add(wire.LoadStream, s.options.Parts, s.boundOutputs)
+	keep(wire.ResultStream, "concert.result.%s.>", maxResults)
+	keep(wire.BlobStream, "concert.load.%s.>", s.options.Parts)
+	add(wire.BlobStream, s.options.Parts, s.limitOutputs)
 	return all
 }
 
-// boundOutputs removes the oldest parts of a client's large results, if a
+// limitOutputs removes the oldest parts of a client's large results, if a
 // worker has stored more than Options.Parts. Each worker has a limit of its
 // own, so none pushes out what another one has stored. The names have the key
 // of a worker, but the client can store parts under any name: so there is a
 // limit for all of them together.
-func (s *Server) boundOutputs(ctx context.Context, client string, holders []Holder) error {
+func (s *Server) limitOutputs(ctx context.Context, client string, holders []Holder) error {
 	prefix := "concert.output." + client + "."
 	n, err := s.countParts(ctx, prefix+">")
 	if err != nil || n <= s.options.Parts {
@@ -73,21 +73,21 @@ func (s *Server) boundOutputs(ctx context.Context, client string, holders []Hold
 			continue
 		}
 		workers++
-		if err := s.keepNewest(ctx, client, wire.LoadStream, prefix+h.Key+".>", s.options.Parts); err != nil {
+		if err := s.keepNewest(ctx, client, wire.BlobStream, prefix+h.Key+".>", s.options.Parts); err != nil {
 			return err
 		}
 	}
-	return s.keepNewest(ctx, client, wire.LoadStream, prefix+">", s.options.Parts*(workers+1))
+	return s.keepNewest(ctx, client, wire.BlobStream, prefix+">", s.options.Parts*(workers+1))
 }
 
-// boundStreams keeps the limits of all clients until the server stops. It
+// limitStreams keeps the limits of all clients until the server stops. It
 // checks the clients when a stream holds more than one of them may have, and a
 // quarter of that was stored since the last check. So a client exceeds a limit
 // by about a quarter at most.
-func (s *Server) boundStreams() {
-	tick := time.NewTicker(boundPeriod)
+func (s *Server) limitStreams() {
+	tick := time.NewTicker(limitPeriod)
 	defer tick.Stop()
-	all := s.bounds()
+	all := s.storageLimits()
 	for {
 		select {
 		case <-tick.C:
@@ -95,10 +95,10 @@ func (s *Server) boundStreams() {
 			return
 		}
 		for _, b := range all {
-			ctx, cancel := context.WithTimeout(context.Background(), doorTime)
-			stream, err := s.door.js.Stream(ctx, b.stream)
+			ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+			stream, err := s.service.js.Stream(ctx, b.stream)
 			if err == nil {
-				err = s.check(ctx, b, stream.CachedInfo())
+				err = s.enforce(ctx, b, stream.CachedInfo())
 			}
 			cancel()
 			if err != nil {
@@ -108,9 +108,9 @@ func (s *Server) boundStreams() {
 	}
 }
 
-// check keeps a limit of all clients, if that is due. Of several servers, the
+// enforce keeps a limit of all clients, if that is due. Of several servers, the
 // leader of the stream does it.
-func (s *Server) check(ctx context.Context, b *bound, info *jetstream.StreamInfo) error {
+func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamInfo) error {
 	if c := info.Cluster; c != nil && c.Leader != s.server.Name() {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (s *Server) check(ctx context.Context, b *bound, info *jetstream.StreamInfo
 	if last < b.counted { // the stream was created again
 		b.counted = 0
 	}
-	if info.State.Msgs <= uint64(b.most) || last-b.counted <= uint64(b.most/4) {
+	if info.State.Msgs <= uint64(b.max) || last-b.counted <= uint64(b.max/4) {
 		return nil
 	}
 	holders, err := s.options.Keyring.Holders()
@@ -139,12 +139,12 @@ func (s *Server) check(ctx context.Context, b *bound, info *jetstream.StreamInfo
 
 // keepNewest removes the oldest messages of a client in a stream, except so
 // many.
-func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, most int) error {
-	body, err := json.Marshal(map[string]any{"filter": filter, "keep": most})
+func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, max int) error {
+	body, err := json.Marshal(map[string]any{"filter": filter, "keep": max})
 	if err != nil {
 		return err
 	}
-	m, err := s.door.nc.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+stream, body)
+	m, err := s.service.nc.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+stream, body)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, 
 		return answer.Error
 	}
 	if answer.Purged > 0 {
-		slog.Warn("server: removed the oldest messages of a client: there were too many", "key", client, "stream", stream, "removed", answer.Purged, "limit", most)
+		slog.Warn("server: removed the oldest messages of a client: there were too many", "key", client, "stream", stream, "removed", answer.Purged, "limit", max)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (s *Server) countParts(ctx context.Context, filter string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	first, err := s.door.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.LoadStream, body)
+	first, err := s.service.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.BlobStream, body)
 	if err != nil {
 		return 0, err
 	}

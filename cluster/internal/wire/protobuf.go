@@ -34,15 +34,15 @@ func (f *fields) number(n protowire.Number, v int64) {
 	}
 }
 
-func (f *fields) truth(n protowire.Number, v bool) {
+func (f *fields) boolean(n protowire.Number, v bool) {
 	if v {
 		f.number(n, 1)
 	}
 }
 
-// eachField gives take the fields of a message: its bytes, which are the
+// readFields gives take the fields of a message: its bytes, which are the
 // message's own, or its number. Of one that comes twice the last one counts.
-func eachField(msg []byte, take func(n protowire.Number, bytes []byte, number int64)) error {
+func readFields(msg []byte, take func(n protowire.Number, bytes []byte, number int64)) error {
 	for len(msg) > 0 {
 		n, kind, used := protowire.ConsumeTag(msg)
 		if used < 0 {

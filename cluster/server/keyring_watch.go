@@ -9,8 +9,8 @@ import (
 	nats "github.com/nats-io/nats-server/v2/server"
 )
 
-// keyringPeriod is how often the keyring is looked at.
-const keyringPeriod = 2 * time.Second
+// keyringPollPeriod is how often the keyring is looked at.
+const keyringPollPeriod = 2 * time.Second
 
 // state is by what it is seen that the holders have changed.
 func (k *Keyring) state() (string, error) {
@@ -21,10 +21,10 @@ func (k *Keyring) state() (string, error) {
 	return fmt.Sprint(info.ModTime().UnixNano(), info.Size()), nil
 }
 
-// followKeys has the server know who has been given a key since the keyring had
+// watchKeyring has the server know who has been given a key since the keyring had
 // a state, and who has no longer one.
-func (s *Server) followKeys(before string) {
-	tick := time.NewTicker(keyringPeriod)
+func (s *Server) watchKeyring(before string) {
+	tick := time.NewTicker(keyringPollPeriod)
 	defer tick.Stop()
 	for {
 		select {
@@ -42,7 +42,7 @@ func (s *Server) followKeys(before string) {
 			holders, err = s.options.Keyring.Holders()
 		}
 		if err == nil {
-			err = s.door.serve(holders)
+			err = s.service.setHolders(holders)
 		}
 		if err == nil {
 			o, err = s.configuration()

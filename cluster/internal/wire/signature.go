@@ -31,12 +31,12 @@ import (
 //	            +--+
 //	message 4 --+
 
-// together is how many messages one signature is for at most: a proof has 32
+// maxBatch is how many messages one signature is for at most: a proof has 32
 // bytes for each doubling.
-const together = 64
+const maxBatch = 64
 
-// sealEnd is what each signed message ends with, after the proof.
-const sealEnd = tlog.HashSize + ed25519.SignatureSize + 2
+// signatureBytes is what each signed message ends with, after the proof.
+const signatureBytes = tlog.HashSize + ed25519.SignatureSize + 2
 
 // Signer signs what a client submits.
 type Signer struct {
@@ -59,11 +59,11 @@ func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	return &Signer{ed25519.NewKeyFromSeed(raw), certificate}, nil
 }
 
-// seal adds signatures to messages that go to these subjects.
-func (s *Signer) seal(msgs [][]byte, subjects []string) error {
+// sign adds signatures to messages that go to these subjects.
+func (s *Signer) sign(msgs [][]byte, subjects []string) error {
 	for len(msgs) > 0 {
-		n := min(len(msgs), together)
-		if err := s.sealTogether(msgs[:n], subjects[:n]); err != nil {
+		n := min(len(msgs), maxBatch)
+		if err := s.signBatch(msgs[:n], subjects[:n]); err != nil {
 			return err
 		}
 		msgs, subjects = msgs[n:], subjects[n:]
@@ -71,7 +71,7 @@ func (s *Signer) seal(msgs [][]byte, subjects []string) error {
 	return nil
 }
 
-func (s *Signer) sealTogether(msgs [][]byte, subjects []string) error {
+func (s *Signer) signBatch(msgs [][]byte, subjects []string) error {
 	var stored []tlog.Hash
 	read := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) {
 		found := make([]tlog.Hash, len(at))
@@ -119,16 +119,16 @@ func signedText(size int64, root tlog.Hash) []byte {
 	return fmt.Appendf(nil, "concert: %d tasks, %x", size, root[:])
 }
 
-// unseal cuts a message from its seal.
-func unseal(sealed []byte) (msg, seal []byte, err error) {
-	if len(sealed) < sealEnd {
+// splitTrailer cuts a message from its seal.
+func splitTrailer(sealed []byte) (msg, signature []byte, err error) {
+	if len(sealed) < signatureBytes {
 		return nil, nil, errors.New("it is too short to be signed")
 	}
 	size, index := int(sealed[len(sealed)-2]), int(sealed[len(sealed)-1])
-	if size < 1 || size > together || index >= size {
+	if size < 1 || size > maxBatch || index >= size {
 		return nil, nil, errors.New("it is signed as one of none")
 	}
-	long := sealEnd + tlog.HashSize*proofLength(index, size)
+	long := signatureBytes + tlog.HashSize*proofLength(index, size)
 	if len(sealed) < 2+long { // version and flags are there, too
 		return nil, nil, errors.New("it is too short to be signed")
 	}
@@ -159,20 +159,20 @@ type Verifier struct {
 	// tasks. With nil any key may.
 	Authority *ecdsa.PublicKey
 
-	mu         sync.Mutex
-	right, old map[[sha256.Size]byte]bool // guarded by mu: by digest of who, what and the signature, or of who and the certificate; old gives way to right when that is full
+	mu            sync.Mutex
+	verified, old map[[sha256.Size]byte]bool // guarded by mu: by digest of who, what and the signature, or of who and the certificate; old gives way to right when that is full
 }
 
-const rightOnes = 4096 // that are remembered, and as many older ones
+const maxVerified = 4096 // that are remembered, and as many older ones
 
 // check checks that a message for a subject was signed by the holder of a key.
-func (v *Verifier) check(client string, msg, seal []byte, subject string) error {
-	size, index := int64(seal[len(seal)-2]), int64(seal[len(seal)-1])
-	end := seal[len(seal)-sealEnd:]
+func (v *Verifier) check(client string, msg, trailer []byte, subject string) error {
+	size, index := int64(trailer[len(trailer)-2]), int64(trailer[len(trailer)-1])
+	end := trailer[len(trailer)-signatureBytes:]
 	root := tlog.Hash(end[:tlog.HashSize])
 	signature := end[tlog.HashSize : tlog.HashSize+ed25519.SignatureSize]
 	var proof tlog.RecordProof
-	for rest := seal[:len(seal)-sealEnd]; len(rest) > 0; rest = rest[tlog.HashSize:] {
+	for rest := trailer[:len(trailer)-signatureBytes]; len(rest) > 0; rest = rest[tlog.HashSize:] {
 		proof = append(proof, tlog.Hash(rest[:tlog.HashSize]))
 	}
 	if err := tlog.CheckRecord(proof, size, root, index, leaf(msg, subject)); err != nil {
@@ -201,7 +201,7 @@ func (v *Verifier) checkCertificate(key string, certificate []byte) error {
 	if v.known(what) {
 		return nil
 	}
-	role, err := Certified(v.Authority, certificate, key)
+	role, err := VerifyCertificate(v.Authority, certificate, key)
 	if err != nil {
 		return err
 	}
@@ -215,14 +215,14 @@ func (v *Verifier) checkCertificate(key string, certificate []byte) error {
 func (v *Verifier) known(what [sha256.Size]byte) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.right[what] || v.old[what]
+	return v.verified[what] || v.old[what]
 }
 
 func (v *Verifier) remember(what [sha256.Size]byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.right == nil || len(v.right) >= rightOnes {
-		v.right, v.old = map[[sha256.Size]byte]bool{}, v.right
+	if v.verified == nil || len(v.verified) >= maxVerified {
+		v.verified, v.old = map[[sha256.Size]byte]bool{}, v.verified
 	}
-	v.right[what] = true
+	v.verified[what] = true
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrLater is a transient error of a server.
-var ErrLater = errors.New("not now")
+// ErrTransient is a transient error of a server.
+var ErrTransient = errors.New("not now")
 
-// passing are the transient errors of requests that no server answered.
-var passing = []error{
-	ErrLater, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
+// transient are the transient errors of requests that no server answered.
+var transient = []error{
+	ErrTransient, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
 	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,
 }
 
@@ -25,9 +25,9 @@ const (
 	notEnabledForAccount = 10039
 )
 
-// Passing reports whether an error is transient: no server answered, the
+// Transient reports whether an error is transient: no server answered, the
 // servers are electing a leader, or the queue of a stream is full.
-func Passing(err error) bool {
+func Transient(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.Code == 429 {
 		return true
@@ -35,5 +35,5 @@ func Passing(err error) bool {
 	if api != nil && api.Code == 503 {
 		return api.ErrorCode != notEnabled && api.ErrorCode != notEnabledForAccount
 	}
-	return slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) })
+	return slices.ContainsFunc(transient, func(e error) bool { return errors.Is(err, e) })
 }

@@ -17,50 +17,50 @@ import (
 )
 
 const (
-	doorTime   = 4 * time.Second // for one request; the holder of the key repeats it after five seconds
-	atDoor     = 64              // concurrent requests
-	byKey      = 2               // concurrent requests of one key
-	resends    = 16              // concurrent requests to resend of one key
-	adverts    = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
-	queueLimit = 4096            // waiting messages of a key to one subject; more are dropped, and their senders repeat them
-	queueBytes = 16 << 20        // total size of these messages
+	requestTimeout    = 4 * time.Second // for one request; the holder of the key repeats it after five seconds
+	maxRequests       = 64              // concurrent requests
+	maxRequestsPerKey = 2               // concurrent requests of one key
+	maxResends        = 16              // concurrent requests to resend of one key
+	maxHeartbeats     = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
+	queueLimit        = 4096            // waiting messages of a key to one subject; more are dropped, and their senders repeat them
+	queueBytes        = 16 << 20        // total size of these messages
 
 	recordPeriod = 10 * time.Second // between two log records of the same flood
 )
 
-// door serves the holders of keys. It reports the role of a key, and makes the
+// service serves the holders of keys. It reports the role of a key, and makes the
 // consumers of clients and workers. It stores the functions and adverts of
 // workers, and the cancellations of clients. It sends kept results to sessions.
 //
 // Each key has its own subscriptions, and so its own queues. If the messages of
 // a key arrive faster than the server handles them, they fill only the queues
 // of this key. This costs other keys nothing but CPU time.
-type door struct {
+type service struct {
 	server *Server
 	nc     *client.Conn
 	js     jetstream.JetStream
-	places chan struct{} // has room for the requests that are served concurrently
+	slots  chan struct{} // has room for the requests that are served concurrently
 
 	mu        sync.Mutex
 	sessions  map[string]map[session]bool // guarded by mu: see session.go
 	recounted map[string]time.Time        // guarded by mu: when the sessions of a key were last counted again
 
-	queues map[string]*queue // by key; used by openDoor, and then by followKeys only
+	queues map[string]*keyQueue // by key; used by startService, and then by watchKeyring only
 }
 
-// queue is the state of a key in a server.
-type queue struct {
-	knocks, resends, adverts chan struct{} // have room for the requests that are served concurrently
-	subs                     []*client.Subscription
+// keyQueue is the state of a key in a server.
+type keyQueue struct {
+	handshakes, resends, heartbeats chan struct{} // have room for the requests that are served concurrently
+	subs                            []*client.Subscription
 }
 
-// openDoor serves the holders of keys. Of several servers, one serves each
+// startService serves the holders of keys. Of several servers, one serves each
 // request.
-func (s *Server) openDoor(holders []Holder) (*door, error) {
-	var told sync.Map // *rate.Sometimes by subject: bounds the log records of a flood
+func (s *Server) startService(holders []Holder) (*service, error) {
+	var logged sync.Map // *rate.Sometimes by subject: bounds the log records of a flood
 	nc, err := s.connect(client.MaxReconnects(-1), client.ErrorHandler(func(_ *client.Conn, sub *client.Subscription, err error) {
 		if sub != nil && errors.Is(err, client.ErrSlowConsumer) {
-			seldom, _ := told.LoadOrStore(sub.Subject, &rate.Sometimes{First: 1, Interval: recordPeriod})
+			seldom, _ := logged.LoadOrStore(sub.Subject, &rate.Sometimes{First: 1, Interval: recordPeriod})
 			seldom.(*rate.Sometimes).Do(func() {
 				slog.Warn("server: dropping messages of a key: they arrive faster than the server handles them", "subject", sub.Subject)
 			})
@@ -71,13 +71,13 @@ func (s *Server) openDoor(holders []Holder) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &door{
-		server: s, nc: nc, places: make(chan struct{}, atDoor),
-		sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, queues: map[string]*queue{},
+	d := &service{
+		server: s, nc: nc, slots: make(chan struct{}, maxRequests),
+		sessions: map[string]map[session]bool{}, recounted: map[string]time.Time{}, queues: map[string]*keyQueue{},
 	}
 	d.js, err = jetstream.New(nc)
 	if err == nil {
-		err = d.serve(holders)
+		err = d.setHolders(holders)
 	}
 	if err != nil {
 		nc.Close()
@@ -86,15 +86,15 @@ func (s *Server) openDoor(holders []Holder) (*door, error) {
 	return d, nil
 }
 
-// serve serves these holders of keys from now on, and no others.
-func (d *door) serve(holders []Holder) error {
+// setHolders serves these holders of keys from now on, and no others.
+func (d *service) setHolders(holders []Holder) error {
 	here := map[string]bool{}
 	for _, h := range holders {
 		here[h.Key] = true
 		if d.queues[h.Key] != nil {
 			continue
 		}
-		q, err := d.open(h)
+		q, err := d.openQueue(h)
 		if err != nil {
 			return err
 		}
@@ -109,23 +109,23 @@ func (d *door) serve(holders []Holder) error {
 	return d.nc.Flush()
 }
 
-// open makes the queue of a key.
-func (d *door) open(h Holder) (*queue, error) {
-	q := &queue{knocks: make(chan struct{}, byKey), resends: make(chan struct{}, resends), adverts: make(chan struct{}, adverts)}
+// openQueue makes the queue of a key.
+func (d *service) openQueue(h Holder) (*keyQueue, error) {
+	q := &keyQueue{handshakes: make(chan struct{}, maxRequestsPerKey), resends: make(chan struct{}, maxResends), heartbeats: make(chan struct{}, maxHeartbeats)}
 	takes := map[string]client.MsgHandler{
-		wire.DoorSubject(h.Key): concurrently(q.knocks, func(m *client.Msg) { d.knocked(h.Key, m) }),
+		wire.HandshakeSubject(h.Key): concurrently(q.handshakes, func(m *client.Msg) { d.onHandshake(h.Key, m) }),
 	}
 	limits := map[string]int{}
 	if h.Role != Worker {
-		subject := wire.WithdrawSubject(h.Key)
-		takes[subject] = d.withdrawing(h.Key)
-		limits[subject] = wire.CancelsKept // the stream keeps no more
+		subject := wire.CancelRequestSubject(h.Key)
+		takes[subject] = d.cancelHandler(h.Key)
+		limits[subject] = wire.MaxCancels // the stream keeps no more
 	}
 	if h.Role != Client {
-		takes[wire.AdvertSubject(h.Key+".*")] = func(m *client.Msg) { d.advertised(q, m) }
-		takes[wire.ReportSubject("*", "*", h.Key)] = d.reported
-		takes[wire.ResendSubject(h.Key)] = concurrently(q.resends, d.asked)
-		takes[wire.PullSubject(h.Key)] = func(m *client.Msg) { d.pulled(h.Key, m) }
+		takes[wire.HeartbeatSubject(h.Key+".*")] = func(m *client.Msg) { d.onHeartbeat(q, m) }
+		takes[wire.HintRelaySubject("*", "*", h.Key)] = d.onHint
+		takes[wire.ResendSubject(h.Key)] = concurrently(q.resends, d.onResend)
+		takes[wire.PullSubject(h.Key)] = func(m *client.Msg) { d.onPull(h.Key, m) }
 	}
 	for subject, take := range takes {
 		sub, err := d.nc.QueueSubscribe(subject, "servers", take)
@@ -142,7 +142,7 @@ func (d *door) open(h Holder) (*queue, error) {
 }
 
 // close ends the subscriptions of a queue.
-func (q *queue) close() {
+func (q *keyQueue) close() {
 	for _, sub := range q.subs {
 		sub.Unsubscribe()
 	}
@@ -163,27 +163,27 @@ func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHand
 	}
 }
 
-// knocked serves the holder of a key, who has knocked. Only the holder of the
+// onHandshake serves the holder of a key, who has knocked. Only the holder of the
 // key can publish to the subject: see accounts.go.
-func (d *door) knocked(key string, m *client.Msg) {
-	d.places <- struct{}{}
-	defer func() { <-d.places }()
-	w, err := d.welcome(key, m.Data)
+func (d *service) onHandshake(key string, m *client.Msg) {
+	d.slots <- struct{}{}
+	defer func() { <-d.slots }()
+	w, err := d.handshake(key, m.Data)
 	d.answer(m, w, err)
 }
 
 // answer answers one who knocks.
-func (d *door) answer(m *client.Msg, w wire.Welcome, err error) {
+func (d *service) answer(m *client.Msg, w wire.HandshakeReply, err error) {
 	if err != nil {
-		w.Error, w.Later = err.Error(), wire.Passing(err)
+		w.Error, w.Transient = err.Error(), wire.Transient(err)
 	}
 	if body, err := wire.Marshal(&w); err == nil {
 		m.Respond(body)
 	}
 }
 
-func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
-	var k wire.Knock
+func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err error) {
+	var k wire.Handshake
 	if err := wire.Unmarshal(body, &k); err != nil {
 		return w, fmt.Errorf("unknown request: %w", err)
 	}
@@ -197,14 +197,14 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	}
 	role := holders[i].Role
 	w.Role = string(role)
-	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	switch {
-	case k.Contract != nil || k.Replay:
+	case k.Capabilities != nil || k.Cancels:
 		if role == Client {
 			return w, fmt.Errorf("a client takes no tasks")
 		}
-		w.Consumer, w.Made, err = d.workerConsumer(ctx, key, &k)
+		w.Consumer, w.Created, err = d.workerConsumer(ctx, key, &k)
 		return w, err
 	case k.Audit != nil:
 		w.States, err = d.audit(ctx, key, role, k.Audit)
@@ -218,13 +218,13 @@ func (d *door) welcome(key string, body []byte) (w wire.Welcome, err error) {
 	case k.Stream != wire.ResultStream && k.Stream != wire.KeptStream:
 		return w, fmt.Errorf("there are no results in %q", k.Stream)
 	}
-	_, err = d.admit(ctx, key, session{k.Stream, k.Session}, wire.SessionConsumer(k.Stream, key, k.Session))
+	_, err = d.createConsumer(ctx, key, session{k.Stream, k.Session}, wire.SessionConsumer(k.Stream, key, k.Session))
 	return w, err
 }
 
 // audit returns the states of tasks of a key. It finds only messages of this
 // key.
-func (d *door) audit(ctx context.Context, key string, role Role, a *wire.Audit) ([]wire.State, error) {
+func (d *service) audit(ctx context.Context, key string, role Role, a *wire.Audit) ([]wire.State, error) {
 	if role == Worker {
 		return nil, errors.New("a worker's key has no tasks to audit")
 	}
@@ -234,4 +234,4 @@ func (d *door) audit(ctx context.Context, key string, role Role, a *wire.Audit) 
 	return a.Find(ctx, d.js, key)
 }
 
-func (d *door) close() { d.nc.Close() }
+func (d *service) close() { d.nc.Close() }

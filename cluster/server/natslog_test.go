@@ -55,14 +55,14 @@ func TestRecorder(t *testing.T) {
 			t.Fatalf("the key is not named in %s", logged.String())
 		}
 	}
-	r := newRecorder()
+	r := newNATSLogger()
 	for i := range 10_000 {
 		r.Errorf("authentication error of flood %d", i)
 	}
 	if n := strings.Count(logged.String(), "of flood"); n < 1 || n > 100 {
 		t.Error(fmt.Sprint(n, " records of a flood"))
 	}
-	r = newRecorder()
+	r = newNATSLogger()
 	r.Noticef("Server is ready")
 	if strings.Contains(logged.String(), "ready") {
 		t.Error("it records a message that no operator needs")

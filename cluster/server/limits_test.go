@@ -44,7 +44,7 @@ func (v *visitor) stores(subject, text string) {
 // subjects returns the subjects of a stream that match a filter.
 func (s *Server) subjects(t *testing.T, stream, filter string) map[string]uint64 {
 	t.Helper()
-	st, err := s.door.js.Stream(t.Context(), stream)
+	st, err := s.service.js.Stream(t.Context(), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +56,15 @@ func (s *Server) subjects(t *testing.T, stream, filter string) map[string]uint64
 }
 
 // fall waits until a stream has at most so many subjects that match a filter.
-func (s *Server) fall(t *testing.T, stream, filter string, most int) {
+func (s *Server) fall(t *testing.T, stream, filter string, max int) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		n := len(s.subjects(t, stream, filter))
-		if n <= most {
+		if n <= max {
 			return
 		}
 		if time.Since(begin) > patience {
-			t.Fatalf("%d subjects like %s, want %d at most", n, filter, most)
+			t.Fatalf("%d subjects like %s, want %d at most", n, filter, max)
 		}
 	}
 }
@@ -87,21 +87,21 @@ func TestFlood_Contracts(t *testing.T) {
 // client loses its own, and none of another worker.
 func TestFlood_Outputs(t *testing.T) {
 	s, ann, box, rogue := bounded(t)
-	subject := wire.LoadSubject(wire.ResultName(ann.public, box.public), 0)
+	subject := wire.BlobSubject(wire.ResultName(ann.public, box.public), 0)
 	box.stores(subject, "part")
 	name := wire.ResultName(ann.public, rogue.public)
 	for i := range 400 {
-		rogue.stores(wire.LoadSubject(name, i), "part")
+		rogue.stores(wire.BlobSubject(name, i), "part")
 	}
-	s.fall(t, wire.LoadStream, "concert.output."+ann.public+"."+rogue.public+".>", 125)
-	if n := len(s.subjects(t, wire.LoadStream, subject)); n != 1 {
+	s.fall(t, wire.BlobStream, "concert.output."+ann.public+"."+rogue.public+".>", 125)
+	if n := len(s.subjects(t, wire.BlobStream, subject)); n != 1 {
 		t.Errorf("the part of the other worker is stored %d times, want once", n)
 	}
 	// The client can store parts under invented keys.
 	for i := range 600 {
-		ann.stores(wire.LoadSubject(wire.ResultName(ann.public, fmt.Sprint("invented", i)), 0), "part")
+		ann.stores(wire.BlobSubject(wire.ResultName(ann.public, fmt.Sprint("invented", i)), 0), "part")
 	}
-	s.fall(t, wire.LoadStream, "concert.output."+ann.public+".>", 400)
+	s.fall(t, wire.BlobStream, "concert.output."+ann.public+".>", 400)
 }
 
 // TestKeepNewest: after the oldest results of a client have been removed, its
@@ -123,7 +123,7 @@ func TestKeepNewest(t *testing.T) {
 	for i := range 20 {
 		for v := range sessions {
 			subject := wire.ResultSubject(wire.TaskID{Client: v.public, Session: v.public, Number: fmt.Sprint(i)})
-			if _, err := s.door.js.Publish(t.Context(), subject, []byte("result")); err != nil {
+			if _, err := s.service.js.Publish(t.Context(), subject, []byte("result")); err != nil {
 				t.Fatal(err)
 			}
 		}

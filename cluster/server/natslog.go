@@ -9,27 +9,27 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// recorded are parts of those errors and warnings of the NATS server that its
+// loggedRecords are parts of those errors and warnings of the NATS server that its
 // operator needs to see: a connection was refused, or it was closed because the
 // client does not read what it is sent.
-var recorded = []string{
+var loggedRecords = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",
 }
 
-// recorder passes some records of the NATS server to package slog. Any client
+// natsLogger passes some records of the NATS server to package slog. Any client
 // can cause these records, so it passes at most one per second after the first
 // 20.
-type recorder struct{ limit *rate.Limiter }
+type natsLogger struct{ limit *rate.Limiter }
 
-func newRecorder() *recorder {
-	return &recorder{rate.NewLimiter(rate.Every(time.Second), 20)}
+func newNATSLogger() *natsLogger {
+	return &natsLogger{rate.NewLimiter(rate.Every(time.Second), 20)}
 }
 
-func (r *recorder) record(format string, args ...any) {
+func (r *natsLogger) record(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	lower := strings.ToLower(text)
-	for _, part := range recorded {
+	for _, part := range loggedRecords {
 		if strings.Contains(lower, part) && r.limit.Allow() {
 			slog.Warn("server: connection refused or closed", "reason", text)
 			return
@@ -38,21 +38,21 @@ func (r *recorder) record(format string, args ...any) {
 }
 
 // Errorf implements the Logger of the NATS server.
-func (r *recorder) Errorf(format string, args ...any) { r.record(format, args...) }
+func (r *natsLogger) Errorf(format string, args ...any) { r.record(format, args...) }
 
 // Warnf implements the Logger of the NATS server.
-func (r *recorder) Warnf(format string, args ...any) { r.record(format, args...) }
+func (r *natsLogger) Warnf(format string, args ...any) { r.record(format, args...) }
 
 // Noticef implements the Logger of the NATS server.
-func (r *recorder) Noticef(format string, args ...any) { r.record(format, args...) }
+func (r *natsLogger) Noticef(format string, args ...any) { r.record(format, args...) }
 
 // Fatalf implements the Logger of the NATS server.
-func (r *recorder) Fatalf(format string, args ...any) {
+func (r *natsLogger) Fatalf(format string, args ...any) {
 	slog.Error("server: " + fmt.Sprintf(format, args...))
 }
 
 // Debugf implements the Logger of the NATS server.
-func (*recorder) Debugf(string, ...any) {}
+func (*natsLogger) Debugf(string, ...any) {}
 
 // Tracef implements the Logger of the NATS server.
-func (*recorder) Tracef(string, ...any) {}
+func (*natsLogger) Tracef(string, ...any) {}

@@ -11,31 +11,31 @@ import (
 
 // Limits of what the streams hold.
 const (
-	PerClient   = 4096                   // tasks of one client for one contract that may wait
-	LargestPost = 1 << 20                // bytes of a message
-	InlineBytes = 256 << 10              // of an argument or a result that travels in one
-	PartBytes   = 512 << 10              // and of a part of a larger one
-	TaskAge     = 30 * 24 * time.Hour    // of a task that nobody runs
-	ResultAge   = 2 * time.Hour          // of a result that nobody takes
-	KeptAge     = 7 * 24 * time.Hour     // of a result of a task with an id
-	CancelAge   = 25 * time.Hour         // of a cancellation: longer than any pause between two attempts
-	CancelsKept = 1 << 14                // of a client that are remembered
-	YieldsKept  = 1 << 20                // of all tasks together, that were given back: the newest
-	DeadAge     = 30 * 24 * time.Hour    // of a dead letter
-	dedupeTime  = 100 * time.Millisecond // how long servers remember the ids of messages, which may have 64 KiB each; no shorter time is possible
-	MostDead    = 1000                   // dead letters of a client for one contract, by workers of one owner
-	Silence     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
-	letterBytes = 4 << 10                // that a dead letter may have beside the task
-	Lease       = 30 * time.Second       // how long a worker may say nothing of a task before that goes to another one
-	ReplayIdle  = time.Minute            // how long the servers keep the consumer of a replay that reads nothing: longer than all pauses between two reads
-	taskIdle    = 24 * time.Hour         // and the consumer of a contract without workers
-	resultWait  = 5 * time.Second        // after which a result that was on its way to a client comes again
+	MaxTasksPerClient = 4096                   // tasks of one client for one contract that may wait
+	MaxMessageBytes   = 1 << 20                // bytes of a message
+	MaxInlineBytes    = 256 << 10              // of an argument or a result that travels in one
+	PartBytes         = 512 << 10              // and of a part of a larger one
+	TaskAge           = 30 * 24 * time.Hour    // of a task that nobody runs
+	ResultAge         = 2 * time.Hour          // of a result that nobody takes
+	KeptAge           = 7 * 24 * time.Hour     // of a result of a task with an id
+	CancelAge         = 25 * time.Hour         // of a cancellation: longer than any pause between two attempts
+	MaxCancels        = 1 << 14                // of a client that are remembered
+	MaxReleases       = 1 << 20                // of all tasks together, that were given back: the newest
+	DeadAge           = 30 * 24 * time.Hour    // of a dead letter
+	duplicateWindow   = 100 * time.Millisecond // how long servers remember the ids of messages, which may have 64 KiB each; no shorter time is possible
+	MaxDeadLetters    = 1000                   // dead letters of a client for one contract, by workers of one owner
+	WorkerTimeout     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
+	deadLetterBytes   = 4 << 10                // that a dead letter may have beside the task
+	Lease             = 30 * time.Second       // how long a worker may say nothing of a task before that goes to another one
+	CancelReaderIdle  = time.Minute            // how long the servers keep the consumer of a replay that reads nothing: longer than all pauses between two reads
+	taskConsumerIdle  = 24 * time.Hour         // and the consumer of a contract without workers
+	resultAckWait     = 5 * time.Second        // after which a result that was on its way to a client comes again
 )
 
 const (
-	LongestCancel = 129                 // bytes of a cancellation: two tokens and a dot
-	cancelBytes   = LongestCancel + 256 // with the headers that come with it
-	yieldBytes    = 256                 // likewise
+	MaxCancelBytes = 129                  // bytes of a cancellation: two tokens and a dot
+	cancelBytes    = MaxCancelBytes + 256 // with the headers that come with it
+	releaseBytes   = 256                  // likewise
 )
 
 // Setup makes the streams that a cluster consists of, or changes them to be as
@@ -45,8 +45,8 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 	for _, c := range []jetstream.StreamConfig{
 		{
 			Name: TaskStream, Description: "tasks that wait for a worker", Subjects: []string{"concert.task.*.*"},
-			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: PerClient, DiscardNewPerSubject: true,
-			MaxMsgSize: LargestPost - letterBytes, MaxAge: TaskAge,
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: MaxTasksPerClient, DiscardNewPerSubject: true,
+			MaxMsgSize: MaxMessageBytes - deadLetterBytes, MaxAge: TaskAge,
 		},
 		{
 			Name: ResultStream, Description: "results until they are taken", Subjects: []string{"concert.result.*.*.*"},
@@ -57,26 +57,26 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 			Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, MaxAge: KeptAge, AllowDirect: true,
 		},
 		{
-			Name: LoadStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*", "concert.output.*.*.*.*"},
+			Name: BlobStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*", "concert.output.*.*.*.*"},
 			MaxMsgsPerSubject: 1, MaxAge: KeptAge, AllowDirect: true, AllowMsgTTL: true,
 		},
 		{
 			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*"},
-			MaxMsgsPerSubject: CancelsKept, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
+			MaxMsgsPerSubject: MaxCancels, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
 			RePublish: &jetstream.RePublish{Source: CancelPrefix + ".*", Destination: CanceledPrefix + ".{{wildcard(1)}}"},
 		},
 		{
 			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*.*"},
-			MaxMsgsPerSubject: MostDead, MaxAge: DeadAge,
+			MaxMsgsPerSubject: MaxDeadLetters, MaxAge: DeadAge,
 		},
 		{
-			Name: YieldStream, Description: "how often tasks were given back", Subjects: []string{"concert.yield.*.*.*"},
-			MaxMsgsPerSubject: 1, MaxMsgs: YieldsKept, MaxMsgSize: yieldBytes, MaxAge: TaskAge, AllowDirect: true,
+			Name: ReleaseStream, Description: "how often tasks were given back", Subjects: []string{"concert.yield.*.*.*"},
+			MaxMsgsPerSubject: 1, MaxMsgs: MaxReleases, MaxMsgSize: releaseBytes, MaxAge: TaskAge, AllowDirect: true,
 		},
 	} {
-		c.Storage, c.Replicas, c.Duplicates = jetstream.FileStorage, replicas, dedupeTime
+		c.Storage, c.Replicas, c.Duplicates = jetstream.FileStorage, replicas, duplicateWindow
 		if c.MaxMsgSize == 0 {
-			c.MaxMsgSize = LargestPost
+			c.MaxMsgSize = MaxMessageBytes
 		}
 		_, err := js.CreateStream(ctx, c)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -88,7 +88,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 	}
 	for _, c := range []jetstream.KeyValueConfig{
 		{Bucket: WorkerBucket, Description: "workers, and how they get on", TTL: silence},
-		{Bucket: ContractBucket, Description: "which functions a contract has", TTL: 24 * time.Hour},
+		{Bucket: CapabilityBucket, Description: "which functions a contract has", TTL: 24 * time.Hour},
 	} {
 		c.Storage, c.Replicas, c.History = jetstream.FileStorage, replicas, 1
 		if _, err := js.CreateOrUpdateKeyValue(ctx, c); err != nil {
@@ -100,7 +100,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 
 // IsSetUp reports whether all of that is there.
 func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	_, err := js.KeyValue(ctx, ContractBucket) // which is made last
+	_, err := js.KeyValue(ctx, CapabilityBucket) // which is made last
 	var cancels jetstream.Stream
 	if err == nil {
 		cancels, err = js.Stream(ctx, CancelStream)
@@ -133,7 +133,7 @@ func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
 		Durable:       session, // or it would be on one server only, whatever the stream is
 		FilterSubject: "concert.result." + client + "." + session + ".*",
-		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: resultWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
+		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: resultAckWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
 	}
 	if stream == KeptStream {
 		c.FilterSubject, c.DeliverPolicy = "concert.kept."+client+".*", jetstream.DeliverNewPolicy
@@ -144,18 +144,18 @@ func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 // TaskConsumer is the consumer of TaskStream by which the workers of a contract
 // get their tasks. A task whose worker says nothing of it for the time lease
 // goes to another one.
-func TaskConsumer(contract string, lease time.Duration) jetstream.ConsumerConfig {
+func TaskConsumer(set string, lease time.Duration) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
-		Durable: contract, FilterSubject: TaskSubject(contract, "*"),
+		Durable: set, FilterSubject: TaskSubject(set, "*"),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: lease, MaxDeliver: -1,
-		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: taskIdle,
+		MaxAckPending: -1, MaxWaiting: 1 << 13, InactiveThreshold: taskConsumerIdle,
 	}
 }
 
-// ReplayConsumer is a new consumer of CancelStream, by which one worker reads
+// CancelConsumer is a new consumer of CancelStream, by which one worker reads
 // all cancellations.
-func ReplayConsumer() jetstream.ConsumerConfig {
+func CancelConsumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
-		Name: Random(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: ReplayIdle,
+		Name: NewToken(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: CancelReaderIdle,
 	}
 }

@@ -15,13 +15,13 @@ import (
 
 // workerConsumer makes the consumer that a worker asks for: the one of its
 // contract, or a new one of the cancellations.
-func (d *door) workerConsumer(ctx context.Context, key string, k *wire.Knock) (name string, made time.Time, err error) {
+func (d *service) workerConsumer(ctx context.Context, key string, k *wire.Handshake) (name string, made time.Time, err error) {
 	var c jetstream.Consumer
-	if k.Contract != nil {
-		c, err = d.contractConsumer(ctx, key, k.Contract)
+	if k.Capabilities != nil {
+		c, err = d.taskConsumer(ctx, key, k.Capabilities)
 	} else {
-		config := wire.ReplayConsumer()
-		c, err = d.admit(ctx, key, session{wire.CancelStream, config.Name}, config)
+		config := wire.CancelConsumer()
+		c, err = d.createConsumer(ctx, key, session{wire.CancelStream, config.Name}, config)
 	}
 	if err != nil {
 		return "", time.Time{}, err
@@ -29,65 +29,65 @@ func (d *door) workerConsumer(ctx context.Context, key string, k *wire.Knock) (n
 	return c.CachedInfo().Name, c.CachedInfo().Created, nil
 }
 
-// contractConsumer stores a contract and makes its consumer, if need be. The
+// taskConsumer stores a contract and makes its consumer, if need be. The
 // name of both is the digest of the contract, so what is there with that name
 // is the same.
-func (d *door) contractConsumer(ctx context.Context, key string, contract *wire.Contract) (jetstream.Consumer, error) {
+func (d *service) taskConsumer(ctx context.Context, key string, contract *wire.CapabilitySet) (jetstream.Consumer, error) {
 	text, err := wire.Marshal(contract)
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > wire.LargestPost/2 {
+	if len(text) > wire.MaxMessageBytes/2 {
 		return nil, fmt.Errorf("the names of %d functions are too long together: %d bytes", len(contract.Functions), len(text))
 	}
 	name := contract.Name()
-	c, err := d.admit(ctx, key, session{wire.TaskStream, name}, wire.TaskConsumer(name, wire.Lease))
+	c, err := d.createConsumer(ctx, key, session{wire.TaskStream, name}, wire.TaskConsumer(name, wire.Lease))
 	if errors.Is(err, jetstream.ErrConsumerExists) { // an earlier version of the server made it otherwise
 		c, err = d.js.UpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(name, wire.Lease))
 	}
 	if err != nil {
 		return nil, err
 	}
-	_, err = d.js.Publish(ctx, wire.BucketPrefix(wire.ContractBucket)+"."+name, text)
+	_, err = d.js.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+name, text)
 	return c, err
 }
 
-const longestAdvert = 4 << 10 // bytes
+const maxHeartbeatBytes = 4 << 10 // bytes
 
-// advertised stores an advert of a worker, which is then as the servers have
+// onHeartbeat stores an advert of a worker, which is then as the servers have
 // made it: under the worker's key, without headers of its own. An empty one
 // removes the worker. The answer is the stream's.
-func (d *door) advertised(q *queue, m *client.Msg) {
-	id := strings.TrimPrefix(m.Subject, wire.AdvertSubject(""))
+func (d *service) onHeartbeat(q *keyQueue, m *client.Msg) {
+	id := strings.TrimPrefix(m.Subject, wire.HeartbeatSubject(""))
 	owner, name, _ := strings.Cut(id, ".")
-	if !wire.ValidToken(owner) || !wire.ValidToken(name) || len(m.Data) > longestAdvert {
+	if !wire.ValidToken(owner) || !wire.ValidToken(name) || len(m.Data) > maxHeartbeatBytes {
 		return
 	}
 	stored := &client.Msg{Subject: wire.BucketPrefix(wire.WorkerBucket) + "." + id, Data: m.Data}
 	if len(m.Data) == 0 {
-		stored.Header = wire.Gone()
+		stored.Header = wire.DeleteHeader()
 	}
 	select {
-	case q.adverts <- struct{}{}:
+	case q.heartbeats <- struct{}{}:
 	default:
 		return
 	}
 	go func() {
-		defer func() { <-q.adverts }()
-		if answer, err := d.nc.RequestMsg(stored, doorTime); err == nil && m.Reply != "" {
+		defer func() { <-q.heartbeats }()
+		if answer, err := d.nc.RequestMsg(stored, requestTimeout); err == nil && m.Reply != "" {
 			m.Respond(answer.Data)
 		}
 	}()
 }
 
-// reported publishes a hint of a worker, without headers of its own.
-func (d *door) reported(m *client.Msg) {
-	d.nc.Publish(wire.ReportedHint(m.Subject), m.Data)
+// onHint publishes a hint of a worker, without headers of its own.
+func (d *service) onHint(m *client.Msg) {
+	d.nc.Publish(wire.RelayedHint(m.Subject), m.Data)
 }
 
-// asked serves a request to resend.
-func (d *door) asked(m *client.Msg) {
-	var said wire.Resent
+// onResend serves a request to resend.
+func (d *service) onResend(m *client.Msg) {
+	var said wire.ResendReply
 	var err error
 	if said.Found, err = d.resend(m.Data); err != nil {
 		said.Error = err.Error()
@@ -97,19 +97,19 @@ func (d *door) asked(m *client.Msg) {
 	}
 }
 
-const alreadyThere = 10077 // of NATS: maximum messages per subject exceeded
+const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceeded
 
 // resend gives a session of a client the result that is kept of an id of that
 // client. It reports whether there is one.
-func (d *door) resend(body []byte) (bool, error) {
-	var r wire.Resend
+func (d *service) resend(body []byte) (bool, error) {
+	var r wire.ResendRequest
 	if err := wire.Unmarshal(body, &r); err != nil {
 		return false, fmt.Errorf("unknown request: %w", err)
 	}
 	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
 		return false, errors.New("there is no such task")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), doorTime)
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	id := wire.TaskID{Client: r.Client, Number: r.Number}
 	kept, err := d.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+wire.KeptStream+"."+wire.ResultSubject(id), nil)
@@ -128,7 +128,7 @@ func (d *door) resend(body []byte) (bool, error) {
 	id.Session = r.Session
 	_, err = d.js.Publish(ctx, wire.ResultSubject(id), kept.Data)
 	var refused *jetstream.APIError
-	if errors.As(err, &refused) && refused.ErrorCode == alreadyThere {
+	if errors.As(err, &refused) && refused.ErrorCode == codeMaxPerSubject {
 		err = nil
 	}
 	return err == nil, err

@@ -6,17 +6,17 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pulled asks a consumer for messages, for the worker with a key. They go to
+// onPull asks a consumer for messages, for the worker with a key. They go to
 // this worker only. If there is no such consumer, the worker hears nothing.
-func (d *door) pulled(key string, m *client.Msg) {
+func (d *service) onPull(key string, m *client.Msg) {
 	var p wire.Pull
 	if wire.Unmarshal(m.Data, &p) != nil || p.Stream != wire.TaskStream && p.Stream != wire.CancelStream {
 		return
 	}
-	if !wire.ValidToken(p.Consumer) || !wire.ValidToken(p.To) {
+	if !wire.ValidToken(p.Consumer) || !wire.ValidToken(p.Inbox) {
 		return
 	}
 	if body, err := p.Request(); err == nil {
-		d.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+p.Stream+"."+p.Consumer, wire.DeliverSubject(key, p.To), body)
+		d.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+p.Stream+"."+p.Consumer, wire.DeliverSubject(key, p.Inbox), body)
 	}
 }

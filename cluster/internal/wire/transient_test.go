@@ -17,7 +17,7 @@ func TestPassing(t *testing.T) {
 	}{
 		{nats.ErrNoResponders, true},
 		{fmt.Errorf("asking: %w", context.DeadlineExceeded), true},
-		{fmt.Errorf("asking: %w", ErrLater), true},
+		{fmt.Errorf("asking: %w", ErrTransient), true},
 		{&jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "temporarily unavailable"}, true},
 		{&jetstream.APIError{Code: 503, ErrorCode: 10039, Description: "not enabled for account"}, false},
 		{&jetstream.APIError{Code: 429, ErrorCode: 10167, Description: "too many requests"}, true},
@@ -25,7 +25,7 @@ func TestPassing(t *testing.T) {
 		{errors.New("something else"), false},
 		{context.Canceled, false},
 	} {
-		if got := Passing(c.err); got != c.want {
+		if got := Transient(c.err); got != c.want {
 			t.Errorf("Passing(%v) = %v", c.err, got)
 		}
 	}

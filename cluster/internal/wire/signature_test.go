@@ -23,11 +23,11 @@ func TestSealTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []int{1, 2, 3, 4, 5, 7, 8, 13, 63, 64, 65, 130} {
-		posts := make([]Post, n)
+		posts := make([]OutgoingTask, n)
 		for i := range posts {
-			posts[i] = Post{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
+			posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i)}, TaskSubject(fmt.Sprint("c", i%3), public)}
 		}
-		msgs, err := Seal(posts, signer)
+		msgs, err := EncodeTasks(posts, signer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,8 +38,8 @@ func TestSealTogether(t *testing.T) {
 				t.Fatalf("%d of %d: %+v, %v", i, n, got, err)
 			}
 		}
-		if want := (n + together - 1) / together; len(v.right) != want {
-			t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.right), n, want)
+		if want := (n + maxBatch - 1) / maxBatch; len(v.verified) != want {
+			t.Errorf("%d signatures were checked for %d tasks, want %d", len(v.verified), n, want)
 		}
 		// Now that the signature is known, what is in the tree still is, and
 		// what is not is not.
@@ -55,15 +55,15 @@ func TestSealTogether(t *testing.T) {
 				}
 			}
 			if j := (i + 1) % n; j != i { // with the seal of another one
-				body, _, err := unseal(msg)
+				body, _, err := splitTrailer(msg)
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, seal, err := unseal(msgs[j])
+				_, signature, err := splitTrailer(msgs[j])
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := v.Open(append(slices.Clone(body), seal...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
+				if _, err := v.Open(append(slices.Clone(body), signature...), posts[i].Subject, true); !errors.Is(err, ErrEnvelope) {
 					t.Fatalf("%d of %d, with the seal of %d: %v", i, n, j, err)
 				}
 			}
@@ -89,25 +89,25 @@ func TestVerifier(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	body, _, _ := unseal(msgs[0])
-	_, seal, _ := unseal(msgs[1])
-	if err := v.check(keys[0], body, seal, subject); err == nil {
+	body, _, _ := splitTrailer(msgs[0])
+	_, signature, _ := splitTrailer(msgs[1])
+	if err := v.check(keys[0], body, signature, subject); err == nil {
 		t.Error("the seal of another message is taken")
 	}
-	own, ownSeal, _ := unseal(msgs[1])
+	own, ownSeal, _ := splitTrailer(msgs[1])
 	if err := v.check(keys[0], own, ownSeal, subject); err == nil {
 		t.Error("what another key has signed is taken for this one's")
 	}
-	for i := range 3 * rightOnes {
+	for i := range 3 * maxVerified {
 		v.remember([32]byte{byte(i), byte(i >> 8)})
 	}
-	if n := len(v.right) + len(v.old); n > 2*rightOnes {
+	if n := len(v.verified) + len(v.old); n > 2*maxVerified {
 		t.Errorf("it remembers %d", n)
 	}
 }
 
 func TestProofLength(t *testing.T) {
-	for size := 1; size <= together; size++ {
+	for size := 1; size <= maxBatch; size++ {
 		var stored []tlog.Hash
 		read := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) {
 			var found []tlog.Hash
@@ -145,19 +145,19 @@ func BenchmarkSeal(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, n := range []int{1, 8, 64} {
-		posts := make([]Post, n)
+		posts := make([]OutgoingTask, n)
 		for i := range posts {
-			posts[i] = Post{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Bytes: make([]byte, 100)}}, "subject"}
+			posts[i] = OutgoingTask{Envelope{ID: TaskID{public, "s", fmt.Sprint(i)}, Function: "f", Signature: "x", Session: "s", Try: fmt.Sprint(i), Arg: Value{Bytes: make([]byte, 100)}}, "subject"}
 		}
 		b.Run(fmt.Sprint("sign/", n), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Seal(posts, signer); err != nil {
+				if _, err := EncodeTasks(posts, signer); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/task")
 		})
-		msgs, err := Seal(posts, signer)
+		msgs, err := EncodeTasks(posts, signer)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -15,30 +15,30 @@ import (
 // clients, and would flood all workers. So a server receives the cancellations
 // of each key in a queue of its own, and stores them at a limited rate.
 const (
-	withdrawals    = 32   // that are stored concurrently for one key
-	withdrawalRate = 2000 // that are stored per second for one key, after the first CancelsKept
+	maxConcurrentCancels = 32   // that are stored concurrently for one key
+	maxCancelRate        = 2000 // that are stored per second for one key, after the first CancelsKept
 )
 
-// noCancellation is the answer to a message that is not a cancellation, in the
+// notCancelReply is the answer to a message that is not a cancellation, in the
 // form of a stream's answers. Headers are refused, because the stream would
 // obey them. An empty message would be worse: NATS takes one without headers as
 // the end of what answers a request from another account, so no worker could
 // read the stream.
-const noCancellation = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
+const notCancelReply = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
 
 // importHeader is the header that servers add to a message that comes from
 // another account by a service import.
 const importHeader = "Nats-Request-Info"
 
-// withdrawing returns the handler of the cancellations of a key.
-func (d *door) withdrawing(key string) client.MsgHandler {
-	slots := make(chan struct{}, withdrawals)
-	limit := rate.NewLimiter(withdrawalRate, wire.CancelsKept)
+// cancelHandler returns the handler of the cancellations of a key.
+func (d *service) cancelHandler(key string) client.MsgHandler {
+	slots := make(chan struct{}, maxConcurrentCancels)
+	limit := rate.NewLimiter(maxCancelRate, wire.MaxCancels)
 	return func(m *client.Msg) {
 		m.Header.Del(importHeader)
-		if _, ok := wire.CanceledKey(key, m.Data); !ok || len(m.Data) > wire.LongestCancel || len(m.Header) > 0 {
+		if _, ok := wire.CanceledKey(key, m.Data); !ok || len(m.Data) > wire.MaxCancelBytes || len(m.Header) > 0 {
 			if m.Reply != "" {
-				m.Respond([]byte(noCancellation))
+				m.Respond([]byte(notCancelReply))
 			}
 			return
 		}
@@ -46,15 +46,15 @@ func (d *door) withdrawing(key string) client.MsgHandler {
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots }()
-			d.withdrawn(key, m)
+			d.storeCancel(key, m)
 		}()
 	}
 }
 
-// withdrawn stores a cancellation without the client's headers. It passes the
+// storeCancel stores a cancellation without the client's headers. It passes the
 // answer of the stream to the client.
-func (d *door) withdrawn(key string, m *client.Msg) {
-	answer, err := d.nc.Request(wire.CancelPrefix+"."+key, m.Data, doorTime)
+func (d *service) storeCancel(key string, m *client.Msg) {
+	answer, err := d.nc.Request(wire.CancelPrefix+"."+key, m.Data, requestTimeout)
 	if err == nil && m.Reply != "" {
 		m.Respond(answer.Data)
 	}

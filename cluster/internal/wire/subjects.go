@@ -1,0 +1,194 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Streams and buckets, and the programs that write and read each. SET is the
+// name of a capability set. OWNER is the public key of the worker, or Anyone if
+// the servers do not require keys: a worker with a key can publish only to the
+// subjects that have its own key.
+//
+//	CONCERT_TASKS      concert.task.SET.CLIENT                    clients --> workers; one consumer for each capability set
+//	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER       workers --> one session of a client, until it has taken the result
+//	CONCERT_KEPT       concert.kept.CLIENT.KEY                    results of tasks with an id, for days
+//	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER              dead letters: workers --> operators
+//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME            workers --> workers: how often workers have released a task
+//	CONCERT_CONTRACTS  one key for each capability set: its functions
+//	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM: its last heartbeat
+//	CONCERT_CANCEL     concert.cancel.CLIENT                      clients --> workers: canceled tasks
+//	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART            arguments too large for a message, in parts
+//	                   concert.output.CLIENT.OWNER.RANDOM.PART    results too large for a message, in parts
+//
+// Subjects without a stream:
+//
+//	concert.canceled.CLIENT                  what CONCERT_CANCEL has stored
+//	concert.hint.CLIENT.SESSION.OWNER        workers --> clients: a task has started, or its progress
+//	concert.report.CLIENT.SESSION.OWNER      hints of a worker with a key; a server publishes them at concert.hint
+//	concert.door.KEY                         requests to a server by the holder of a key, see Handshake
+//	concert.advert.KEY.RANDOM                heartbeats of a worker with a key; a server stores them in CONCERT_WORKERS
+//	concert.withdraw.KEY                     cancellations of a client with a key; a server stores them in CONCERT_CANCEL
+//	concert.resend.KEY                       requests of a worker to a server, see ResendRequest
+//	concert.pull.KEY                         requests of a worker to a server, see Pull
+//	concert.deliver.KEY.RANDOM               messages that answer a Pull
+const (
+	TaskStream       = "CONCERT_TASKS"
+	ResultStream     = "CONCERT_RESULTS"
+	KeptStream       = "CONCERT_KEPT"
+	DeadStream       = "CONCERT_DEAD"
+	CapabilityBucket = "CONCERT_CONTRACTS"
+	WorkerBucket     = "CONCERT_WORKERS"
+	CancelStream     = "CONCERT_CANCEL"
+	BlobStream       = "CONCERT_LOAD"
+	ReleaseStream    = "CONCERT_YIELDS"
+)
+
+// Anyone is the name of the client, and of the owner of workers, if the servers
+// do not require keys.
+const Anyone = "anyone"
+
+// CancelPrefix is the prefix of the subjects of cancellations; the rest is the
+// client. CanceledPrefix is the prefix of the subjects at which CancelStream
+// publishes each cancellation that it has stored.
+const (
+	CancelPrefix   = "concert.cancel"
+	CanceledPrefix = "concert.canceled"
+)
+
+// BucketPrefix returns the prefix of the subjects of a bucket; the rest is a
+// key.
+func BucketPrefix(bucket string) string { return "$KV." + bucket }
+
+// BucketStream returns the stream that stores a bucket.
+func BucketStream(bucket string) string { return "KV_" + bucket }
+
+// HandshakeSubject returns the subject of Handshake requests by the holder of a
+// key.
+func HandshakeSubject(key string) string { return "concert.door." + key }
+
+// TaskSubject returns the subject of a client's tasks for a capability set.
+func TaskSubject(set, client string) string { return taskPrefix + set + "." + client }
+
+const taskPrefix = "concert.task."
+
+// ResultSubject returns the subject of the result of a task: in ResultStream,
+// for the session that waits for it, or in KeptStream if the task has an id.
+func ResultSubject(id TaskID) string {
+	if id.Session == "" {
+		return "concert.kept." + id.Client + "." + id.Number
+	}
+	return "concert.result." + id.Client + "." + id.Session + "." + id.Number
+}
+
+// ResultID returns the task that a subject of ResultSubject names. ok is false
+// for any other subject.
+func ResultID(subject string) (id TaskID, ok bool) {
+	switch parts := strings.Split(subject, "."); {
+	case len(parts) == 5 && strings.HasPrefix(subject, "concert.result."):
+		return TaskID{Client: parts[2], Session: parts[3], Number: parts[4]}, true
+	case len(parts) == 4 && strings.HasPrefix(subject, "concert.kept."):
+		return TaskID{Client: parts[2], Number: parts[3]}, true
+	}
+	return id, false
+}
+
+// ArgumentName returns a new name of a large argument of a client.
+func ArgumentName(client string) string { return client + "." + NewToken() }
+
+// ResultName returns a new name of a large result for a client, which a worker
+// of an owner stores.
+func ResultName(client, owner string) string { return client + "." + owner + "." + NewToken() }
+
+// BlobSubject returns the subject of a part of a large argument or result.
+func BlobSubject(name string, part int) string {
+	prefix := "concert.load."
+	if strings.Count(name, ".") == 2 {
+		prefix = "concert.output."
+	}
+	return prefix + name + "." + strconv.Itoa(part)
+}
+
+// IsArgumentName reports whether name is the name of a large argument of a client.
+func IsArgumentName(client, name string) bool { return isBlobName(client, name, 2) }
+
+// IsResultName reports whether name is the name of a large result for a client.
+func IsResultName(client, name string) bool { return isBlobName(client, name, 3) }
+
+func isBlobName(client, name string, tokens int) bool {
+	parts := strings.Split(name, ".")
+	invalid := func(p string) bool { return !ValidToken(p) }
+	return len(parts) == tokens && parts[0] == client && !slices.ContainsFunc(parts, invalid)
+}
+
+// HintSubject returns the subject of hints by workers of an owner about the
+// tasks of a session.
+func HintSubject(client, session, owner string) string {
+	return "concert.hint." + client + "." + session + "." + owner
+}
+
+// HintRelaySubject returns the subject at which the servers receive the hints
+// of workers from the holder of the owner's key. A server publishes them at
+// HintSubject, because NATS does not pass a message from the account of one key
+// to the account of another one.
+func HintRelaySubject(client, session, owner string) string {
+	return hintRelayPrefix + client + "." + session + "." + owner
+}
+
+// RelayedHint returns the HintSubject for a HintRelaySubject.
+func RelayedHint(relayed string) string {
+	return "concert.hint." + strings.TrimPrefix(relayed, hintRelayPrefix)
+}
+
+const hintRelayPrefix = "concert.report."
+
+// DeadSubject returns the subject of dead letters by workers of an owner, for
+// tasks with a subject of TaskSubject.
+func DeadSubject(task, owner string) string {
+	return "concert.dead." + strings.TrimPrefix(task, taskPrefix) + "." + owner
+}
+
+// DeadTask returns the capability set and the client of the task of a dead
+// letter. It reports false if the subject is not a DeadSubject.
+func DeadTask(subject string) (set, client string, ok bool) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 5 || parts[0] != "concert" || parts[1] != "dead" {
+		return "", "", false
+	}
+	return parts[2], parts[3], true
+}
+
+// HeartbeatSubject returns the subject at which the servers receive the
+// heartbeats of a worker from the holder of its owner's key. They store the
+// heartbeats in WorkerBucket. An empty message removes the worker.
+func HeartbeatSubject(id string) string { return "concert.advert." + id }
+
+// CancelRequestSubject returns the subject at which the servers receive the
+// cancellations of the holder of a key. They store these in CancelStream. The
+// holder publishes at the subject of the stream, which its account maps to this
+// subject.
+func CancelRequestSubject(key string) string { return "concert.withdraw." + key }
+
+// DeleteHeader returns the header of a message that removes a key of a bucket.
+func DeleteHeader() nats.Header { return nats.Header{"KV-Operation": {"DEL"}} }
+
+// ResendSubject returns the subject of a ResendRequest by the holder of a key.
+func ResendSubject(key string) string { return "concert.resend." + key }
+
+// PullSubject returns the subject of Pull requests by the holder of a key.
+func PullSubject(key string) string { return "concert.pull." + key }
+
+// DeliverSubject returns the subject at which the holder of a key receives the
+// messages that a Pull asks for.
+func DeliverSubject(key, inbox string) string { return "concert.deliver." + key + "." + inbox }
+
+// ReleaseSubject returns the subject of the number of times that workers have
+// released a task. The message of the task has this sequence number and this
+// time, in Unix nanoseconds, and is for this capability set.
+func ReleaseSubject(set string, sequence uint64, time int64) string {
+	return fmt.Sprintf("concert.yield.%s.%d.%d", set, sequence, time)
+}
