@@ -141,8 +141,8 @@ func TestServe_Certificates(t *testing.T) {
 	}{
 		{"a client's key without its certificate", old.pair, old.public, nil, "no certificate"},
 		{"a worker's key, with its own certificate", worker.pair, worker.public, worker.certificate, "has the role worker"},
-		{"a client of another authority", stranger.pair, stranger.public, stranger.certificate, "not by this authority"},
-		{"an invented key, with the certificate of a client", invented, inventedKey, certified.certificate, "not by this authority"},
+		{"a client of another authority", stranger.pair, stranger.public, stranger.certificate, "not signed by this authority"},
+		{"an invented key, with the certificate of a client", invented, inventedKey, certified.certificate, "not signed by this authority"},
 		{"an invented key, with another role", invented, inventedKey, kings, "has the role king"},
 	} {
 		submit(base+i, c.pair, c.public, c.certificate)
@@ -205,8 +205,8 @@ func TestKeyFile(t *testing.T) {
 		{"of an earlier version", text[:begin], "no certificate of its key"},
 		{"of an earlier version, with advice", text[:begin], "make the key again, with concertd key"},
 		{"without the authority", text[:authority] + text[begin:], "not the certificate of the authority"},
-		{"with another authority's certificate", text[:begin] + theirCertificate, "not by this authority"},
-		{"with another key's certificate", text[:begin] + workCertificate, "not by this authority"},
+		{"with another authority's certificate", text[:begin] + theirCertificate, "not signed by this authority"},
+		{"with another key's certificate", text[:begin] + workCertificate, "not signed by this authority"},
 		{"with a damaged authority", text[:authority+60] + text[authority+61:], "a certificate is damaged"},
 		{"with a damaged first line of the authority", text[:authority+8] + "X" + text[authority+9:], "a certificate is damaged"},
 		{"with both first lines damaged", strings.ReplaceAll(text, "-----BEGIN ", "----BEGIN "), "a certificate is damaged"},

@@ -214,7 +214,7 @@ func (d *service) handshake(key string, body []byte) (w wire.HandshakeReply, err
 	case role == Worker:
 		return w, fmt.Errorf("a worker has no session")
 	case !wire.ValidToken(k.Session):
-		return w, fmt.Errorf("a session cannot be called %q", k.Session)
+		return w, fmt.Errorf("invalid name of a session: %q", k.Session)
 	case k.Stream != wire.ResultStream && k.Stream != wire.KeptStream:
 		return w, fmt.Errorf("there are no results in %q", k.Stream)
 	}

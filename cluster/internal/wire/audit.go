@@ -11,21 +11,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Audit is the request of a client's session for the states of tasks.
+// Audit is a request of a session for the states of tasks.
 type Audit struct {
 	Session string    `cbor:"1,keyasint"`
 	Tasks   []Audited `cbor:"2,keyasint"` // at most MaxAudited
 }
 
-// Audited is a task of an Audit. It identifies the message by which the task
-// was published.
+// Audited is a task in an Audit. It names the message by which the task was
+// published.
 type Audited struct {
 	Try      string `cbor:"1,keyasint"`
-	Sequence uint64 `cbor:"2,keyasint"` // of the message in TaskStream
-	ID       string `cbor:"3,keyasint"` // of the message, by which the servers drop duplicates
+	Sequence uint64 `cbor:"2,keyasint"` // sequence number of the message in TaskStream
+	ID       string `cbor:"3,keyasint"` // id of the message, by which the servers find duplicates
 }
 
-// State says what the servers have stored of a task.
+// State is what the servers have stored of a task.
 type State uint8
 
 // The states of a task. A worker stores its result before it acknowledges the
@@ -46,22 +46,22 @@ const (
 // Check returns an error if Find does not accept the Audit.
 func (a *Audit) Check() error {
 	if !ValidToken(a.Session) {
-		return fmt.Errorf("a session cannot be called %q", a.Session)
+		return fmt.Errorf("invalid name of a session: %q", a.Session)
 	}
 	if len(a.Tasks) > MaxAudited {
 		return fmt.Errorf("the audit has %d tasks: at most %d are allowed", len(a.Tasks), MaxAudited)
 	}
 	for _, t := range a.Tasks {
 		if !ValidToken(t.Try) {
-			return fmt.Errorf("a submission cannot be called %q", t.Try)
+			return fmt.Errorf("invalid name of a submission: %q", t.Try)
 		}
 	}
 	return nil
 }
 
 // Find returns the states of the tasks of an Audit by a client, in the order of
-// the tasks. It reads the tasks first, and then the results. So it finds a
-// result that a worker stores in the meantime.
+// the tasks. It reads the tasks before the results, so it finds a result that a
+// worker stores in the meantime.
 func (a *Audit) Find(ctx context.Context, js jetstream.JetStream, client string) ([]State, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

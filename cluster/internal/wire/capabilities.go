@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// CapabilitySet is the functions that a kind of worker has: their names, with the
-// digests of their signatures. Workers of one contract can run the same tasks,
-// and share a consumer. It is named by a digest of all of it, so a program of
-// another version, with another set of functions, is another contract; a client
-// sends a task to any that has its function.
+// CapabilitySet is the set of functions that a worker offers: their names, with
+// the digests of their signatures. Workers with the same set can run the same
+// tasks, and share a consumer. The name of a set is a digest of its content, so
+// another version of a program, with other functions, has another set. A client
+// sends a task to any set that has its function.
 type CapabilitySet struct {
 	Functions map[string]string `cbor:"1,keyasint"`
 }
 
-// Name returns the digest of a contract, by which it is known. Different
-// contracts have different names, whatever their functions are called.
+// Name returns the name of a set: the digest of its content. Different sets
+// have different names.
 func (c *CapabilitySet) Name() string {
 	var text []byte
 	add := func(s string) { text = append(binary.AppendUvarint(text, uint64(len(s))), s...) }

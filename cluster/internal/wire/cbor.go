@@ -14,9 +14,9 @@ func mustMode[M any](m M, err error) M {
 	return m
 }
 
-// Marshal encodes what is said seldom.
+// Marshal encodes a rare message as CBOR.
 func Marshal(v any) ([]byte, error) { return encoder.Marshal(v) }
 
-// Unmarshal decodes what was said so, which is nested little, as nothing in it
-// is what users made.
+// Unmarshal decodes a message of Marshal. It limits nesting, because these
+// messages contain no values of users.
 func Unmarshal(b []byte, v any) error { return decoder.Unmarshal(b, v) }

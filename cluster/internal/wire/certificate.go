@@ -10,23 +10,23 @@ import (
 	"strings"
 )
 
-// A certificate of a key is the authority's word that the holder of the key has
-// a role. It is the role, a blank, and an ECDSA signature of certifiedText.
-// Workers run the tasks of clients and admins that the authority knows, and no
-// others.
+// A certificate of a key states that the holder of the key has a role. It
+// consists of the role, a blank, and an ECDSA signature of certifiedText by the
+// authority. Workers run only tasks of clients and admins that have a
+// certificate by the authority.
 //
-// It is no X.509 certificate, since servers know each other by certificates of
-// the same authority: nothing that the holder of a key has may be one of these.
-// X.509 would also take 400 bytes of each task instead of 80.
+// It is not an X.509 certificate, because servers identify each other by X.509
+// certificates of the same authority, and the holder of a key must not have
+// one. X.509 would also take 400 bytes of each task instead of 80.
 
 // CertificateBlock is the type of the PEM block that has the certificate of a
 // key in a key file.
 const CertificateBlock = "CONCERT KEY CERTIFICATE"
 
-const maxCertificateBytes = 96 // bytes: a role, a blank, and 72 of the signature at most
+const maxCertificateBytes = 96 // a role, a blank, and a signature of up to 72 bytes
 
-// Certify returns the certificate of a key, which is the public half of an
-// nkey, with a role. The authority must have an ECDSA key.
+// Certify returns the certificate of a key with a role. The key is the public
+// half of an nkey. The authority must have an ECDSA key.
 func Certify(authority crypto.Signer, role, key string) ([]byte, error) {
 	digest := sha256.Sum256(certifiedText(role, key))
 	signature, err := authority.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -36,22 +36,23 @@ func Certify(authority crypto.Signer, role, key string) ([]byte, error) {
 	return append([]byte(role+" "), signature...), nil
 }
 
-// certifiedText is what the authority signs. Nothing else that it signs begins
-// like it: an X.509 certificate begins with the byte 0x30.
+// certifiedText returns the text that the authority signs. No other text that
+// it signs has this prefix: an X.509 certificate begins with the byte 0x30.
 func certifiedText(role, key string) []byte {
 	return fmt.Appendf(nil, "concert: the key %s has the role %s", key, role)
 }
 
-// VerifyCertificate returns the role of a key by its certificate. It returns an error
-// if the certificate is not by the authority, or for another key.
+// VerifyCertificate returns the role in the certificate of a key. It returns an
+// error if the authority has not signed the certificate, or if it is for
+// another key.
 func VerifyCertificate(authority *ecdsa.PublicKey, certificate []byte, key string) (role string, err error) {
 	role, signature, ok := strings.Cut(string(certificate), " ")
 	if !ok || len(certificate) > maxCertificateBytes {
-		return "", errors.New("it has no certificate of its key")
+		return "", errors.New("no certificate of the key")
 	}
 	digest := sha256.Sum256(certifiedText(role, key))
 	if !ecdsa.VerifyASN1(authority, digest[:], []byte(signature)) {
-		return "", fmt.Errorf("the certificate of the key %s is not by this authority", key)
+		return "", fmt.Errorf("the certificate of the key %s is not signed by this authority", key)
 	}
 	return role, nil
 }

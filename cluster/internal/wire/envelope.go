@@ -9,28 +9,29 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Envelope is a task as it travels.
+// Envelope is a task as a message.
 //
 //	version   1 byte
 //	flags     1 byte     1: signed
-//	fields    see fields.go; the ID's Number and Session are left out if they are Try and Session
-//	seal                 if signed, over all of that and the subject, by the client's key: see seal.go
+//	fields    see protobuf.go; ID.Number and ID.Session are left out if they equal Try and Session
+//	trailer              if signed: the signature of the message and its subject by the client's key, see signature.go
 type Envelope struct {
 	ID        TaskID // 1 to 3
 	Function  string // 4
 	Signature string // 5: digest of the function's types
-	Deadline  int64  // 6: when nobody wants the result any more, in milliseconds since 1970; 0 for never
-	Session   string // 7: where a task with an id of its own answers that it was dropped: then there is no result to keep
+	Deadline  int64  // 6: in milliseconds since 1970; 0 for none
+	Session   string // 7: the session that receives the report if the task is dropped; then no result is kept
 	Try       string // 8: unique among the submissions of the session
-	Attempts  int    // 9: how often it is tried if its function fails
+	Attempts  int    // 9: maximum number of attempts if the function fails
 	Delay     int64  // 10: the first pause between two attempts, in milliseconds
-	MaxDelay  int64  // 11: and the longest
-	Input     int64  // 12: which input of its Map it is, from 1 up; 0 for none
-	Label     string // 13: of its submitter, for a person to read; at most MaxLabelBytes bytes
+	MaxDelay  int64  // 11: the longest pause
+	Input     int64  // 12: index of the input in its Map, from 1 up; 0 for none
+	Label     string // 13: set by the submitter, for people to read; at most MaxLabelBytes
 	Arg       Value  // 16 to 20
 
-	// Certificate is that of the client's key, by which a worker knows that the
-	// authority has made the client one: field 24. Seal sets it.
+	// Certificate is the certificate of the client's key, by which a worker
+	// verifies that the authority has made the key for a client: field 24.
+	// EncodeTasks sets it.
 	Certificate []byte
 }
 
@@ -42,7 +43,7 @@ const (
 	maxBlobName     = 129      // two tokens and a dot
 )
 
-// MaxLabelBytes is how many bytes of a label are sent with a task.
+// MaxLabelBytes is the maximum size of a label that is sent with a task.
 const MaxLabelBytes = 256
 
 // cutLabel shortens a label to MaxLabelBytes bytes: it cuts between two
@@ -59,17 +60,18 @@ func cutLabel(label string) string {
 	return label[:end] + more
 }
 
-// ErrEnvelope is wrapped by the errors of what cannot be a task.
+// ErrEnvelope is wrapped by the error of Open for a message that is not a valid
+// task.
 var ErrEnvelope = errors.New("cluster: not a task")
 
-// OutgoingTask is a task and where it goes.
+// OutgoingTask is a task and its subject.
 type OutgoingTask struct {
 	Envelope
 	Subject string
 }
 
-// EncodeTasks returns the messages of tasks, which are signed together if there is a
-// signer.
+// EncodeTasks returns the messages of tasks. If there is a signer, it signs
+// them together.
 func EncodeTasks(posts []OutgoingTask, signer *Signer) ([][]byte, error) {
 	msgs, subjects := make([][]byte, len(posts)), make([]string, len(posts))
 	for i := range posts {
@@ -80,15 +82,15 @@ func EncodeTasks(posts []OutgoingTask, signer *Signer) ([][]byte, error) {
 	}
 	if signer != nil {
 		if err := signer.sign(msgs, subjects); err != nil {
-			return nil, fmt.Errorf("cluster: signing: %w", err)
+			return nil, fmt.Errorf("cluster: signing tasks: %w", err)
 		}
 	}
 	return msgs, nil
 }
 
-// encode returns the message without the signature, with room for it.
+// encode returns the message without the trailer, and with capacity for it.
 func (e *Envelope) encode(signed bool) []byte {
-	room := 160 + len(e.Label) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the rest is short
+	room := 160 + len(e.Label) + len(e.Function) + len(e.ID.Client) + len(e.Session) + len(e.Arg.Bytes) // the other fields are short
 	flags := byte(0)
 	if signed {
 		room += 6*tlog.HashSize + signatureBytes + len(e.Certificate)
@@ -148,13 +150,13 @@ func (e *Envelope) read(msg []byte) error {
 	})
 }
 
-// Open is the reverse of Seal for one message. A task that has to be signed is
-// one by the client whose name it bears, whose key has a certificate by the
-// verifier's Authority, if there is one. The signature of one that is signed is
-// checked in any case.
+// Open decodes a message of EncodeTasks. If signed is true, it returns an error
+// unless the client that the task names has signed it, with a key that has a
+// certificate by the verifier's Authority, if that is set. It always verifies
+// the signature of a signed message.
 func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, err error) {
 	if len(msg) < 2 || msg[0] != version || msg[1]&^signedFlag != 0 {
-		return e, fmt.Errorf("%w: version or flags are unknown", ErrEnvelope)
+		return e, fmt.Errorf("%w: unknown version or flags", ErrEnvelope)
 	}
 	body, signature := msg, []byte(nil)
 	if msg[1]&signedFlag != 0 {
@@ -169,10 +171,10 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 		e.ID.Number, e.ID.Session = e.Try, e.Session
 	}
 	if !ValidToken(e.ID.Client) || !ValidToken(e.ID.Number) || !ValidToken(e.Session) || !ValidToken(e.Try) || e.ID.Session != "" && e.ID.Session != e.Session {
-		return e, fmt.Errorf("%w: its id is none", ErrEnvelope)
+		return e, fmt.Errorf("%w: invalid id", ErrEnvelope)
 	}
 	if len(e.Function) > maxFunctionName || len(e.Arg.Blob) > maxBlobName {
-		return e, fmt.Errorf("%w: it has a name that is too long", ErrEnvelope)
+		return e, fmt.Errorf("%w: a name is too long", ErrEnvelope)
 	}
 	if signature == nil {
 		if signed {
@@ -181,7 +183,7 @@ func (v *Verifier) Open(msg []byte, subject string, signed bool) (e Envelope, er
 		return e, nil
 	}
 	if err := v.check(e.ID.Client, body, signature, subject); err != nil {
-		return e, fmt.Errorf("%w: its signature is not by its client: %w", ErrEnvelope, err)
+		return e, fmt.Errorf("%w: the signature is not by its client: %w", ErrEnvelope, err)
 	}
 	if signed && v.Authority != nil {
 		if err := v.checkCertificate(e.ID.Client, e.Certificate); err != nil {

@@ -6,21 +6,21 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Outcome is a result as it travels.
+// Outcome is a result as a message.
 type Outcome struct {
 	ID       TaskID        // 1 to 3
 	Err      []byte        // 4: by concert.EncodeError
-	Dropped  bool          // 5: it never started
-	Dead     bool          // 6: it is a dead letter
-	Slot     int           // 7: the number of its place there
-	WorkerID string        // 8: the worker's id
+	Dropped  bool          // 5: the function was not called
+	Dead     bool          // 6: the task is a dead letter
+	Slot     int           // 7: the slot of the worker
+	WorkerID string        // 8
 	Took     time.Duration // 9: in nanoseconds
-	Try      string        // 10: if it is about one submission only, and not kept: that was dropped, or stopped
-	Stopped  bool          // 11: its context had ended
+	Try      string        // 10: set if the outcome is for one submission only, and is not kept: it was dropped or stopped
+	Stopped  bool          // 11: the context of the function had ended
 	Value    Value         // 16 to 20
 }
 
-// Encode returns a message.
+// Encode returns the message.
 func (o *Outcome) Encode() []byte {
 	msg := make(fields, 0, 192+len(o.ID.Client)+len(o.Err)+len(o.Value.Bytes))
 	o.ID.put(&msg)
@@ -36,7 +36,7 @@ func (o *Outcome) Encode() []byte {
 	return msg
 }
 
-// DecodeOutcome is the reverse of Encode.
+// DecodeOutcome decodes a message of Outcome.Encode.
 func DecodeOutcome(msg []byte) (o Outcome, err error) {
 	err = readFields(msg, func(n protowire.Number, b []byte, v int64) {
 		switch n {
@@ -64,17 +64,17 @@ func DecodeOutcome(msg []byte) (o Outcome, err error) {
 	return o, err
 }
 
-// Hint is what a worker tells of a task that runs. It may be lost.
+// Hint reports that a task runs, or its progress. It may be lost.
 type Hint struct {
 	Number   string // 1: of the task
 	Slot     int    // 2
-	WorkerID string // 3: the worker's id
+	WorkerID string // 3
 	Done     int64  // 4
 	Total    int64  // 5
-	Retrying bool   // 6: it has failed there, and waits for another attempt
+	Retrying bool   // 6: the attempt has failed, and the task waits for the next one
 }
 
-// Encode returns a message.
+// Encode returns the message.
 func (h *Hint) Encode() []byte {
 	msg := make(fields, 0, 96)
 	msg.text(1, h.Number)
@@ -86,7 +86,7 @@ func (h *Hint) Encode() []byte {
 	return msg
 }
 
-// DecodeHint is the reverse of Encode.
+// DecodeHint decodes a message of Hint.Encode.
 func DecodeHint(msg []byte) (h Hint, err error) {
 	err = readFields(msg, func(n protowire.Number, b []byte, v int64) {
 		switch n {

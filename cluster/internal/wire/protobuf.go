@@ -6,14 +6,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What is said of every task, an Envelope, an Outcome or a Hint, is fields with
-// numbers, in the wire format of Protocol Buffers
-// (protobuf.dev/programming-guides/encoding). Zeros are left out, and a reader
-// skips what it does not know: so programs of different versions understand
-// each other. Made and read by hand it takes a tenth of the time of CBOR by
-// reflection, in which the rest is that is said seldom.
+// Per-task messages (Envelope, Outcome, Hint) use the wire format of Protocol
+// Buffers (protobuf.dev/programming-guides/encoding), with hand-written code.
+// Zero values are left out, and readers skip unknown fields, so programs of
+// different versions understand each other. This takes a tenth of the time of
+// CBOR with reflection, which is used for rare messages.
 
-// fields is a message that is being made.
+// fields is a message under construction.
 type fields []byte
 
 func (f *fields) text(n protowire.Number, s string) {
@@ -40,8 +39,9 @@ func (f *fields) boolean(n protowire.Number, v bool) {
 	}
 }
 
-// readFields gives take the fields of a message: its bytes, which are the
-// message's own, or its number. Of one that comes twice the last one counts.
+// readFields calls take with each field of a message: with its number and its
+// bytes, which are a part of msg, or its integer. If a field occurs twice, take
+// is called twice, and the last value counts.
 func readFields(msg []byte, take func(n protowire.Number, bytes []byte, number int64)) error {
 	for len(msg) > 0 {
 		n, kind, used := protowire.ConsumeTag(msg)

@@ -15,43 +15,43 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A signature takes 30 microseconds, and to check one 65, which is more than
-// all else that is done for a quick task. So tasks that are sent together are
-// signed together: their digests are the leaves of a Merkle tree (RFC 6962, as
-// Certificate Transparency and Go's checksum database have it), whose root is
-// signed. Each message has what proves that it is in the tree, so each can be
-// checked without the others; and of those that come to one worker the
-// signature is checked once.
+// A signature takes 30 microseconds and its verification 65, which is more than
+// everything else that is done for a quick task. So a client signs tasks that
+// it sends together with one signature. The digests of the messages are the
+// leaves of a Merkle tree (RFC 6962, as in Certificate Transparency and Go's
+// checksum database), and the root of the tree is signed. Each message has a
+// proof that it is in the tree, so it can be verified without the others. A
+// worker that receives several of the messages verifies the signature once.
 //
 //	message 1 --+
 //	            +--+
-//	message 2 --+  |             behind message 3:  what is beside its way to the root, from below: 4, and that of 1 and 2
+//	message 2 --+  |             trailer of message 3:  the proof: the hash of message 4, and the hash of messages 1 and 2
 //	               +-- root
-//	message 3 --+  |                                the root, its signature, how many there are, and which one this is
+//	message 3 --+  |                                    the root, its signature, the number of messages, the index of this one
 //	            +--+
 //	message 4 --+
 
-// maxBatch is how many messages one signature is for at most: a proof has 32
-// bytes for each doubling.
+// maxBatch is the maximum number of messages that are signed together. A proof
+// has 32 bytes for each doubling.
 const maxBatch = 64
 
-// signatureBytes is what each signed message ends with, after the proof.
+// signatureBytes is the size of the trailer without the proof.
 const signatureBytes = tlog.HashSize + ed25519.SignatureSize + 2
 
-// Signer signs what a client submits.
+// Signer signs the tasks of a client.
 type Signer struct {
 	key         ed25519.PrivateKey
 	certificate []byte // of the key: see Certify
 }
 
-// NewSigner returns one for a key with its certificate. The library of keys
-// makes the private key anew for each signature.
+// NewSigner returns a Signer for a key with its certificate. It keeps the
+// private key, because package nkeys derives it again for each signature.
 func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	seed, err := pair.Seed()
 	if err != nil {
 		return nil, err
 	}
-	_, raw, err := nkeys.DecodeSeed(seed) // which stays the pair's
+	_, raw, err := nkeys.DecodeSeed(seed) // seed stays the property of pair
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func NewSigner(pair nkeys.KeyPair, certificate []byte) (*Signer, error) {
 	return &Signer{ed25519.NewKeyFromSeed(raw), certificate}, nil
 }
 
-// sign adds signatures to messages that go to these subjects.
+// sign appends a trailer to each message. Message i has subject i.
 func (s *Signer) sign(msgs [][]byte, subjects []string) error {
 	for len(msgs) > 0 {
 		n := min(len(msgs), maxBatch)
@@ -106,36 +106,37 @@ func (s *Signer) signBatch(msgs [][]byte, subjects []string) error {
 	return nil
 }
 
-// leaf is the digest of a message, and of where it goes.
+// leaf returns the digest of a message and its subject.
 func leaf(msg []byte, subject string) tlog.Hash {
 	text := make([]byte, 0, 8+len(msg)+len(subject))
 	text = binary.BigEndian.AppendUint64(text, uint64(len(msg)))
 	return tlog.RecordHash(append(append(text, msg...), subject...))
 }
 
-// signedText is what the signature is of: nothing else that is signed with such
-// a key begins like it.
+// signedText returns the text that is signed. No other text that is signed with
+// such a key has this prefix.
 func signedText(size int64, root tlog.Hash) []byte {
 	return fmt.Appendf(nil, "concert: %d tasks, %x", size, root[:])
 }
 
-// splitTrailer cuts a message from its seal.
-func splitTrailer(sealed []byte) (msg, signature []byte, err error) {
+// splitTrailer splits a signed message into its content and its trailer.
+func splitTrailer(sealed []byte) (msg, trailer []byte, err error) {
 	if len(sealed) < signatureBytes {
-		return nil, nil, errors.New("it is too short to be signed")
+		return nil, nil, errors.New("the message is too short to be signed")
 	}
 	size, index := int(sealed[len(sealed)-2]), int(sealed[len(sealed)-1])
 	if size < 1 || size > maxBatch || index >= size {
-		return nil, nil, errors.New("it is signed as one of none")
+		return nil, nil, errors.New("the signature has an invalid index")
 	}
 	long := signatureBytes + tlog.HashSize*proofLength(index, size)
-	if len(sealed) < 2+long { // version and flags are there, too
-		return nil, nil, errors.New("it is too short to be signed")
+	if len(sealed) < 2+long { // the version and the flags come first
+		return nil, nil, errors.New("the message is too short to be signed")
 	}
 	return sealed[:len(sealed)-long], sealed[len(sealed)-long:], nil
 }
 
-// proofLength is how many hashes a proof has: see RFC 6962, section 2.1.1.
+// proofLength returns the number of hashes in a proof: see RFC 6962, section
+// 2.1.1.
 func proofLength(index, size int) (n int) {
 	for ; size > 1; n++ {
 		half := 1
@@ -151,21 +152,22 @@ func proofLength(index, size int) (n int) {
 	return n
 }
 
-// Verifier checks signatures and the certificates of keys, and remembers those
-// that were right. Its zero value is ready to use; its method is safe for
+// Verifier verifies signatures and the certificates of keys, and remembers the
+// valid ones. Its zero value is ready to use. Its methods are safe for
 // concurrent use.
 type Verifier struct {
-	// Authority is the key by which the certificates are of keys that may sign
-	// tasks. With nil any key may.
+	// Authority is the key that signs the certificates of clients. If it is
+	// nil, any key may sign tasks.
 	Authority *ecdsa.PublicKey
 
 	mu            sync.Mutex
-	verified, old map[[sha256.Size]byte]bool // guarded by mu: by digest of who, what and the signature, or of who and the certificate; old gives way to right when that is full
+	verified, old map[[sha256.Size]byte]bool // guarded by mu: digests of valid signatures and certificates; when verified is full, it becomes old
 }
 
-const maxVerified = 4096 // that are remembered, and as many older ones
+const maxVerified = 4096 // entries of verified, and of old
 
-// check checks that a message for a subject was signed by the holder of a key.
+// check returns an error unless the holder of a key has signed a message for a
+// subject.
 func (v *Verifier) check(client string, msg, trailer []byte, subject string) error {
 	size, index := int64(trailer[len(trailer)-2]), int64(trailer[len(trailer)-1])
 	end := trailer[len(trailer)-signatureBytes:]
@@ -194,8 +196,8 @@ func (v *Verifier) check(client string, msg, trailer []byte, subject string) err
 	return nil
 }
 
-// checkCertificate checks that a key has a certificate by which it may submit
-// tasks.
+// checkCertificate returns an error unless a key has a certificate that allows
+// it to submit tasks.
 func (v *Verifier) checkCertificate(key string, certificate []byte) error {
 	what := sha256.Sum256(slices.Concat([]byte("certificate\x00"+key+"\x00"), certificate))
 	if v.known(what) {
@@ -206,7 +208,7 @@ func (v *Verifier) checkCertificate(key string, certificate []byte) error {
 		return err
 	}
 	if role != ClientRole && role != AdminRole {
-		return fmt.Errorf("the key %s has the role %s, which submits no tasks", key, role)
+		return fmt.Errorf("the key %s has the role %s, which may not submit tasks", key, role)
 	}
 	v.remember(what)
 	return nil

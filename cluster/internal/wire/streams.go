@@ -9,47 +9,47 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Limits of what the streams hold.
+// Limits of the content of the streams.
 const (
-	MaxTasksPerClient = 4096                   // tasks of one client for one contract that may wait
-	MaxMessageBytes   = 1 << 20                // bytes of a message
-	MaxInlineBytes    = 256 << 10              // of an argument or a result that travels in one
-	PartBytes         = 512 << 10              // and of a part of a larger one
-	TaskAge           = 30 * 24 * time.Hour    // of a task that nobody runs
-	ResultAge         = 2 * time.Hour          // of a result that nobody takes
-	KeptAge           = 7 * 24 * time.Hour     // of a result of a task with an id
-	CancelAge         = 25 * time.Hour         // of a cancellation: longer than any pause between two attempts
-	MaxCancels        = 1 << 14                // of a client that are remembered
-	MaxReleases       = 1 << 20                // of all tasks together, that were given back: the newest
-	DeadAge           = 30 * 24 * time.Hour    // of a dead letter
-	duplicateWindow   = 100 * time.Millisecond // how long servers remember the ids of messages, which may have 64 KiB each; no shorter time is possible
-	MaxDeadLetters    = 1000                   // dead letters of a client for one contract, by workers of one owner
-	WorkerTimeout     = 10 * time.Second       // after which a worker that says nothing is taken to be gone
-	deadLetterBytes   = 4 << 10                // that a dead letter may have beside the task
-	Lease             = 30 * time.Second       // how long a worker may say nothing of a task before that goes to another one
-	CancelReaderIdle  = time.Minute            // how long the servers keep the consumer of a replay that reads nothing: longer than all pauses between two reads
-	taskConsumerIdle  = 24 * time.Hour         // and the consumer of a contract without workers
-	resultAckWait     = 5 * time.Second        // after which a result that was on its way to a client comes again
+	MaxTasksPerClient = 4096                   // tasks of one client for one capability set
+	MaxMessageBytes   = 1 << 20                // size of a message
+	MaxInlineBytes    = 256 << 10              // size of an argument or a result in a message
+	PartBytes         = 512 << 10              // size of a part of a larger argument or result
+	TaskAge           = 30 * 24 * time.Hour    // age of a task that no worker runs
+	ResultAge         = 2 * time.Hour          // age of a result that its client does not take
+	KeptAge           = 7 * 24 * time.Hour     // age of a result of a task with an id
+	CancelAge         = 25 * time.Hour         // age of a cancellation: longer than any pause between two attempts
+	MaxCancels        = 1 << 14                // cancellations of a client
+	MaxReleases       = 1 << 20                // counts of releases, of all tasks together
+	DeadAge           = 30 * 24 * time.Hour    // age of a dead letter
+	duplicateWindow   = 100 * time.Millisecond // how long servers remember the ids of messages, of up to 64 KiB each; it is the shortest time that NATS permits
+	MaxDeadLetters    = 1000                   // dead letters of a client for one capability set, by workers of one owner
+	WorkerTimeout     = 10 * time.Second       // a worker without a heartbeat for this time counts as lost
+	deadLetterBytes   = 4 << 10                // size of a dead letter in addition to its task
+	Lease             = 30 * time.Second       // time after which an unfinished task goes to another worker, unless its worker renews the lease
+	CancelReaderIdle  = time.Minute            // time after which the servers delete an idle CancelConsumer: longer than all pauses between two reads
+	taskConsumerIdle  = 24 * time.Hour         // time after which the servers delete an idle TaskConsumer
+	resultAckWait     = 5 * time.Second        // time after which the servers deliver an unacknowledged result again
 )
 
 const (
-	MaxCancelBytes = 129                  // bytes of a cancellation: two tokens and a dot
-	cancelBytes    = MaxCancelBytes + 256 // with the headers that come with it
-	releaseBytes   = 256                  // likewise
+	MaxCancelBytes = 129                  // size of a cancellation: two tokens and a dot
+	cancelBytes    = MaxCancelBytes + 256 // with the headers that the servers add
+	releaseBytes   = 256                  // size of a count of releases, with headers
 )
 
-// Setup makes the streams that a cluster consists of, or changes them to be as
-// they should, with so many replicas each. Workers that have said nothing for
-// the time silence are forgotten.
+// Setup creates the streams and buckets of a cluster, or updates their
+// configuration, with the given number of replicas. Workers without a heartbeat
+// for the time silence are removed.
 func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence time.Duration) error {
 	for _, c := range []jetstream.StreamConfig{
 		{
-			Name: TaskStream, Description: "tasks that wait for a worker", Subjects: []string{"concert.task.*.*"},
+			Name: TaskStream, Description: "tasks without a result", Subjects: []string{"concert.task.*.*"},
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: MaxTasksPerClient, DiscardNewPerSubject: true,
 			MaxMsgSize: MaxMessageBytes - deadLetterBytes, MaxAge: TaskAge,
 		},
 		{
-			Name: ResultStream, Description: "results until they are taken", Subjects: []string{"concert.result.*.*.*"},
+			Name: ResultStream, Description: "results until their clients take them", Subjects: []string{"concert.result.*.*.*"},
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, MaxAge: ResultAge,
 		},
 		{
@@ -57,20 +57,20 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 			Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, MaxAge: KeptAge, AllowDirect: true,
 		},
 		{
-			Name: BlobStream, Description: "what is too large for a message", Subjects: []string{"concert.load.*.*.*", "concert.output.*.*.*.*"},
+			Name: BlobStream, Description: "arguments and results that are too large for a message, in parts", Subjects: []string{"concert.load.*.*.*", "concert.output.*.*.*.*"},
 			MaxMsgsPerSubject: 1, MaxAge: KeptAge, AllowDirect: true, AllowMsgTTL: true,
 		},
 		{
-			Name: CancelStream, Description: "tasks that are not wanted any more", Subjects: []string{CancelPrefix + ".*"},
+			Name: CancelStream, Description: "cancellations of tasks", Subjects: []string{CancelPrefix + ".*"},
 			MaxMsgsPerSubject: MaxCancels, MaxMsgSize: cancelBytes, MaxAge: CancelAge, AllowDirect: true,
 			RePublish: &jetstream.RePublish{Source: CancelPrefix + ".*", Destination: CanceledPrefix + ".{{wildcard(1)}}"},
 		},
 		{
-			Name: DeadStream, Description: "tasks that were given up", Subjects: []string{"concert.dead.*.*.*"},
+			Name: DeadStream, Description: "dead letters: abandoned tasks", Subjects: []string{"concert.dead.*.*.*"},
 			MaxMsgsPerSubject: MaxDeadLetters, MaxAge: DeadAge,
 		},
 		{
-			Name: ReleaseStream, Description: "how often tasks were given back", Subjects: []string{"concert.yield.*.*.*"},
+			Name: ReleaseStream, Description: "how often workers have released a task", Subjects: []string{"concert.yield.*.*.*"},
 			MaxMsgsPerSubject: 1, MaxMsgs: MaxReleases, MaxMsgSize: releaseBytes, MaxAge: TaskAge, AllowDirect: true,
 		},
 	} {
@@ -87,8 +87,8 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 		}
 	}
 	for _, c := range []jetstream.KeyValueConfig{
-		{Bucket: WorkerBucket, Description: "workers, and how they get on", TTL: silence},
-		{Bucket: CapabilityBucket, Description: "which functions a contract has", TTL: 24 * time.Hour},
+		{Bucket: WorkerBucket, Description: "heartbeats of workers", TTL: silence},
+		{Bucket: CapabilityBucket, Description: "capability sets: the functions of workers", TTL: 24 * time.Hour},
 	} {
 		c.Storage, c.Replicas, c.History = jetstream.FileStorage, replicas, 1
 		if _, err := js.CreateOrUpdateKeyValue(ctx, c); err != nil {
@@ -98,9 +98,9 @@ func Setup(ctx context.Context, js jetstream.JetStream, replicas int, silence ti
 	return nil
 }
 
-// IsSetUp reports whether all of that is there.
+// IsSetUp reports whether the streams and buckets exist.
 func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	_, err := js.KeyValue(ctx, CapabilityBucket) // which is made last
+	_, err := js.KeyValue(ctx, CapabilityBucket) // Setup creates it last
 	var cancels jetstream.Stream
 	if err == nil {
 		cancels, err = js.Stream(ctx, CancelStream)
@@ -111,10 +111,11 @@ func IsSetUp(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return cancels.CachedInfo().Config.RePublish != nil, nil // which an earlier version had not, nor some of the streams' subjects
+	return cancels.CachedInfo().Config.RePublish != nil, nil // nil in an earlier version, in which streams also had fewer subjects
 }
 
-// Replicas is how many there are of the tasks; 1 if they are not there yet.
+// Replicas returns the number of replicas of TaskStream, or 1 if it does not
+// exist.
 func Replicas(ctx context.Context, js jetstream.JetStream) (int, error) {
 	tasks, err := js.Stream(ctx, TaskStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -126,12 +127,12 @@ func Replicas(ctx context.Context, js jetstream.JetStream) (int, error) {
 	return tasks.CachedInfo().Config.Replicas, nil
 }
 
-// SessionConsumer is the consumer, of ResultStream or KeptStream, by which a
-// session of a client gets its results: all of those that are addressed to it,
-// or those of the client's tasks with ids from now on.
+// SessionConsumer returns the configuration of the consumer of ResultStream or
+// KeptStream by which a session of a client receives its results: those that
+// are addressed to it, or new results of the client's tasks with ids.
 func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
-		Durable:       session, // or it would be on one server only, whatever the stream is
+		Durable:       session, // otherwise only one server would have it, even if the stream has replicas
 		FilterSubject: "concert.result." + client + "." + session + ".*",
 		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: resultAckWait, MaxAckPending: -1, InactiveThreshold: ResultAge,
 	}
@@ -141,9 +142,9 @@ func SessionConsumer(stream, client, session string) jetstream.ConsumerConfig {
 	return c
 }
 
-// TaskConsumer is the consumer of TaskStream by which the workers of a contract
-// get their tasks. A task whose worker says nothing of it for the time lease
-// goes to another one.
+// TaskConsumer returns the configuration of the consumer of TaskStream by which
+// the workers of a capability set receive their tasks. If a worker does not
+// renew the lease of a task, the task goes to another worker.
 func TaskConsumer(set string, lease time.Duration) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: set, FilterSubject: TaskSubject(set, "*"),
@@ -152,8 +153,8 @@ func TaskConsumer(set string, lease time.Duration) jetstream.ConsumerConfig {
 	}
 }
 
-// CancelConsumer is a new consumer of CancelStream, by which one worker reads
-// all cancellations.
+// CancelConsumer returns the configuration of a new consumer of CancelStream,
+// by which one worker reads all cancellations.
 func CancelConsumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Name: NewToken(), AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: CancelReaderIdle,

@@ -113,7 +113,8 @@ func BlobSubject(name string, part int) string {
 	return prefix + name + "." + strconv.Itoa(part)
 }
 
-// IsArgumentName reports whether name is the name of a large argument of a client.
+// IsArgumentName reports whether name is the name of a large argument of a
+// client.
 func IsArgumentName(client, name string) bool { return isBlobName(client, name, 2) }
 
 // IsResultName reports whether name is the name of a large result for a client.

@@ -12,14 +12,14 @@ import (
 // ErrTransient is a transient error of a server.
 var ErrTransient = errors.New("not now")
 
-// transient are the transient errors of requests that no server answered.
+// transient lists the transient errors of requests that no server answered.
 var transient = []error{
 	ErrTransient, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
 	jetstream.ErrBucketNotFound, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,
 }
 
-// The codes of errors that are called "unavailable" and stay: JetStream is not
-// enabled, on the server or for the account.
+// Codes of errors that NATS calls "unavailable" and that are permanent:
+// JetStream is not enabled on the server, or for the account.
 const (
 	notEnabled           = 10076
 	notEnabledForAccount = 10039

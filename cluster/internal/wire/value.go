@@ -6,16 +6,17 @@ import (
 	"concert"
 )
 
-// Value is an argument or a result: here, or in the stream for what is large.
+// Value is an argument or a result. It is in the message, or in BlobStream if
+// it is large.
 type Value struct {
 	Kind  byte   // 16
 	Bytes []byte // 17
-	Blob  string // 18: the name of what is in parts, in the stream for that
-	Size  int    // 19: of all of it
+	Blob  string // 18: the name of its parts in BlobStream
+	Size  int    // 19: size of all parts together
 	Sum   []byte // 20: SHA-256
 }
 
-// Inline is a value that travels in the message.
+// Inline returns a Value that is in the message.
 func Inline(v concert.Encoded) Value { return Value{Kind: v.Kind, Bytes: v.Bytes} }
 
 func (v *Value) put(f *fields) {

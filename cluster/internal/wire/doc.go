@@ -1,0 +1,13 @@
+// Package wire has the messages between clients, workers and servers, and the
+// names and the configuration of the streams that store them. Its files:
+//
+//	subjects.go, ids.go      streams, subjects, and the ids in them
+//	streams.go               configuration of streams and consumers
+//	envelope.go, outcome.go  per-task messages: tasks, results and hints, encoded by protobuf.go
+//	signature.go             signatures of tasks
+//	certificate.go           certificates of keys
+//	handshake.go, audit.go   rare messages between a client or worker and a server, encoded by cbor.go
+//	transient.go             errors that a retry can cure
+//
+// It opens no connection: package jet does.
+package wire
