@@ -8,20 +8,21 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
 // putContract announces the functions. Servers that ask for keys do it
 // themselves, when the worker asks for its consumer.
 func (w *worker) putContract(ctx context.Context) error {
-	if w.link.key != nil {
+	if w.conn.HasKey() {
 		return nil
 	}
 	text, err := wire.Marshal(&w.offers)
 	if err != nil {
 		return err
 	}
-	if _, err := w.link.js.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+w.contract, text); err != nil {
+	if _, err := w.conn.JS.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+w.contract, text); err != nil {
 		return fmt.Errorf("cluster: announcing the functions: %w", err)
 	}
 	return nil
@@ -41,7 +42,7 @@ func (w *worker) advert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.link.js.Publish(ctx, w.advertSubject(), text); err != nil {
+	if _, err := w.conn.JS.Publish(ctx, w.advertSubject(), text); err != nil {
 		return fmt.Errorf("cluster: announcing the worker: %w", err)
 	}
 	return nil
@@ -50,7 +51,7 @@ func (w *worker) advert(ctx context.Context) error {
 // advertSubject is where the worker's adverts go: directly into the bucket, or
 // to servers that ask for keys, which store them there.
 func (w *worker) advertSubject() string {
-	if w.link.key != nil {
+	if w.conn.HasKey() {
 		return wire.HeartbeatSubject(w.id)
 	}
 	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
@@ -59,16 +60,16 @@ func (w *worker) advertSubject() string {
 // advertise says so every now and then, and once in a while what the functions
 // are.
 func (w *worker) advertise(life context.Context) {
-	tick := time.NewTicker(heartbeat)
+	tick := time.NewTicker(jet.HeartbeatPeriod)
 	defer tick.Stop()
 	announced := time.Now()
-	reconnected := w.link.reconnected.wait()
+	reconnected := w.conn.Reconnected.Wait()
 	for {
 		select {
 		case <-tick.C:
 		case <-reconnected:
-			reconnected = w.link.reconnected.wait()
-			w.link.background.Go(func() { // it may take longer than workers may be silent
+			reconnected = w.conn.Reconnected.Wait()
+			w.conn.Background.Go(func() { // it may take longer than workers may be silent
 				if w.isForgotten() {
 					w.registerAgain()
 				}
@@ -77,12 +78,12 @@ func (w *worker) advertise(life context.Context) {
 		case <-life.Done():
 			return
 		}
-		soon, cancel := context.WithTimeout(life, heartbeat)
+		soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
 		w.advert(soon) // if it fails, those that follow it will notice
 		cancel()
-		if time.Since(announced) > announceBeats*heartbeat {
+		if time.Since(announced) > announceBeats*jet.HeartbeatPeriod {
 			announced = time.Now()
-			w.link.background.Go(func() { w.announceAgain(life) })
+			w.conn.Background.Go(func() { w.announceAgain(life) })
 		}
 	}
 }
@@ -94,7 +95,7 @@ const announceBeats = 100
 // announceAgain announces the functions again. The servers forget them after a
 // day, or at once when the clock of the servers jumps forward by a day.
 func (w *worker) announceAgain(life context.Context) {
-	ctx, cancel := context.WithTimeout(life, stepTime)
+	ctx, cancel := context.WithTimeout(life, jet.RequestTimeout)
 	defer cancel()
 	if w.putContract(ctx) == nil {
 		w.makeConsumer(ctx)
@@ -104,13 +105,13 @@ func (w *worker) announceAgain(life context.Context) {
 // depart says that the worker is not there any more; even if it never said that
 // it was, as far as it knows: it may have.
 func (w *worker) depart() {
-	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
+	ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout)
 	defer cancel()
 	gone := &nats.Msg{Subject: w.advertSubject()}
-	if w.link.key == nil {
+	if !w.conn.HasKey() {
 		gone.Header = wire.DeleteHeader()
 	}
-	if _, err := w.link.js.PublishMsg(ctx, gone); err != nil {
-		w.opts.Notice("could not deregister: clients list this worker for another " + silence.String() + ": " + err.Error())
+	if _, err := w.conn.JS.PublishMsg(ctx, gone); err != nil {
+		w.opts.Notice("could not deregister: clients list this worker for another " + jet.WorkerTimeout.String() + ": " + err.Error())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 	"concert/internal/lazy"
 )
@@ -128,13 +129,13 @@ func (e *Executor) doubt() (calls int) {
 // audit audits calls until the executor ends.
 func (e *Executor) audit() {
 	most, pause := wire.MaxAudited, auditPeriod
-	reconnected := e.link.reconnected.wait()
+	reconnected := e.conn.Reconnected.Wait()
 	for {
 		select {
 		case <-time.After(pause):
 		case <-e.doubts:
 		case <-reconnected:
-			reconnected = e.link.reconnected.wait()
+			reconnected = e.conn.Reconnected.Wait()
 			e.doubt()
 		case <-e.ctx.Done():
 			return
@@ -161,7 +162,7 @@ func (e *Executor) auditDue(now time.Time, most int) (soon bool, err error) {
 	if len(calls) == 0 {
 		return soon, nil
 	}
-	if !e.link.nc.IsConnected() { // requests would wait for the connection
+	if !e.conn.NC.IsConnected() { // requests would wait for the connection
 		return true, nil
 	}
 	states, err := e.ask(calls)
@@ -215,9 +216,9 @@ func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	for _, a := range calls {
 		audit.Tasks = append(audit.Tasks, a.task)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, stepTime)
+	ctx, cancel := context.WithTimeout(e.ctx, jet.RequestTimeout)
 	defer cancel()
-	states, err := e.link.audit(ctx, &audit, e.client)
+	states, err := e.conn.Audit(ctx, &audit, e.client)
 	if err == nil && len(states) != len(calls) {
 		err = fmt.Errorf("cluster: bad answer to an audit: %d tasks, %d states", len(calls), len(states))
 	}

@@ -124,10 +124,10 @@ func (e *Executor) release() {
 			streams = append(streams, wire.KeptStream)
 		}
 		for _, stream := range streams {
-			if err := e.link.js.DeleteConsumer(context.Background(), stream, e.session); err != nil {
+			if err := e.conn.JS.DeleteConsumer(context.Background(), stream, e.session); err != nil {
 				e.opts.Notice("could not delete the consumer of results; the servers delete it when it has been idle for a while: " + err.Error())
 			}
 		}
-		e.link.close()
+		e.conn.Close()
 	})
 }

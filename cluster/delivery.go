@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -21,8 +22,8 @@ import (
 type delivery struct {
 	wire.Envelope
 	key     string
-	in      position // of its message
-	try     string   // under which it is said that it is not wanted any more
+	in      jet.Position // of its message
+	try     string       // under which it is said that it is not wanted any more
 	came    time.Time
 	attempt int // 1 for the first; not counting those that ended as the worker was to end
 	yields  int // of these; known once it waits for a place
@@ -33,8 +34,8 @@ type delivery struct {
 	absent error // why its large argument cannot be fetched, if that is known
 
 	// Guarded by the worker's mu:
-	msg    *message                // the last one by which it came: to be acknowledged; nil while it is given back
-	left   receipt                 // by which it is acknowledged then
+	msg    *jet.Message            // the last one by which it came: to be acknowledged; nil while it is given back
+	left   jet.Receipt             // by which it is acknowledged then
 	cancel context.CancelCauseFunc // nil until it runs
 	stop   func() bool             // takes it out of the executor's queue; nil until it is in it
 
@@ -65,29 +66,29 @@ func (d *delivery) String() string {
 }
 
 // take takes a task, as it comes.
-func (w *worker) take(msg *message) {
-	e, err := w.verifier.Open(msg.data(), msg.subject(), w.link.key != nil)
-	if err == nil && msg.subject() != wire.TaskSubject(w.contract, e.ID.Client) {
-		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.subject())
+func (w *worker) take(msg *jet.Message) {
+	e, err := w.verifier.Open(msg.Data(), msg.Subject(), w.conn.HasKey())
+	if err == nil && msg.Subject() != wire.TaskSubject(w.contract, e.ID.Client) {
+		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
 	}
 	if err != nil {
 		w.bury(msg, err)
 		return
 	}
-	d := &delivery{in: msg.position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.meta.NumDelivered), bytes: msg.size()}
+	d := &delivery{in: msg.Position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.Meta.NumDelivered), bytes: msg.Size()}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
 		unwanted := false
 		switch {
 		case before.in == d.in:
-			msg.drop() // the held message has the same content
+			msg.DropContent() // the held message has the same content
 			if before.msg != nil {
-				msg.msg.Data = before.msg.msg.Data
+				msg.Msg.Data = before.msg.Msg.Data
 			}
 			before.msg, before.came = msg, d.came
 		case before.try == d.try && before.msg != nil: // the client published it twice, because the acknowledgment was lost
 			w.mu.Unlock()
-			msg.say(acknowledged)
+			msg.Ack(jet.AckDone)
 			return
 		case w.unwanted(d):
 			unwanted = true
@@ -102,14 +103,14 @@ func (w *worker) take(msg *message) {
 	}
 	if w.done.has(d.in) { // the acknowledgement was lost
 		w.mu.Unlock()
-		msg.say(acknowledged)
+		msg.Ack(jet.AckDone)
 		return
 	}
 	w.hold(d)
 	unwanted := w.unwanted(d)
 	w.mu.Unlock()
 	if !unwanted && d.attempt > 1 {
-		w.link.background.Go(func() {
+		w.conn.Background.Go(func() {
 			if w.discount(d) {
 				w.admit(d, false)
 			} else {
@@ -134,7 +135,7 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
 		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
 	case d.Arg.Blob != "":
-		w.link.background.Go(func() { w.check(d) })
+		w.conn.Background.Go(func() { w.check(d) })
 	default:
 		w.queue(d)
 	}
@@ -144,8 +145,8 @@ func (w *worker) admit(d *delivery, unwanted bool) {
 // servers do not have the argument, the task needs no memory for it, and fails
 // when it starts.
 func (w *worker) check(d *delivery) {
-	switch err := w.link.checkSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgumentName); {
-	case errors.Is(err, errAbsent):
+	switch err := w.conn.CheckSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgumentName); {
+	case errors.Is(err, jet.ErrAbsent):
 		d.absent = err
 	case err != nil:
 		w.back(d)
@@ -228,7 +229,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		submit(concert.Encoded{Kind: d.Arg.Kind, Bytes: d.Arg.Bytes})
 		return
 	}
-	w.link.background.Go(func() {
+	w.conn.Background.Go(func() {
 		if d.ID.Session == "" {
 			if send, err := w.kept(ctx, d, 0); err == nil { // it was submitted twice, and has run
 				stop()
@@ -240,13 +241,13 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		}
 		arg, err := concert.Encoded{}, d.absent
 		if err == nil {
-			arg, err = w.link.fetch(ctx, d.ID.Client, d.Arg, wire.IsArgumentName)
+			arg, err = w.conn.Download(ctx, d.ID.Client, d.Arg, wire.IsArgumentName)
 		}
 		if err != nil {
 			stop()
 			d.cancel(nil)
 			w.leave(d)
-			if errors.Is(err, errAbsent) { // its submitter has gone, or does not want it any more
+			if errors.Is(err, jet.ErrAbsent) { // its submitter has gone, or does not want it any more
 				w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
 				return
 			}
@@ -263,10 +264,10 @@ func (w *worker) hint(d *delivery, done, total int64) { w.tell(d, wire.Hint{Done
 func (w *worker) tell(d *delivery, h wire.Hint) {
 	h.Number, h.Slot, h.WorkerID = d.ID.Number, d.place, w.id
 	subject := wire.HintSubject
-	if w.link.key != nil {
+	if w.conn.HasKey() {
 		subject = wire.HintRelaySubject
 	}
-	w.link.nc.Publish(subject(d.ID.Client, d.Session, w.link.owner()), h.Encode())
+	w.conn.NC.Publish(subject(d.ID.Client, d.Session, w.conn.Owner()), h.Encode())
 }
 
 // leave frees the place of a task.
@@ -277,7 +278,7 @@ func (w *worker) leave(d *delivery) {
 	next := len(w.ready)+len(w.memory.waiting) > 0
 	w.mu.Unlock()
 	if next { // elsewhere: this may be a worker of the executor, for which it must not wait
-		w.link.background.Go(w.start)
+		w.conn.Background.Go(w.start)
 	}
 	w.look()
 }
@@ -323,10 +324,10 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 		w.publish(d, o)
 		return
 	}
-	w.link.background.Go(func() {
+	w.conn.Background.Go(func() {
 		defer w.stowed(large)
 		var err error
-		if o.Value, err = w.link.stow(w.life, wire.ResultName(d.ID.Client, w.link.owner()), v); err != nil {
+		if o.Value, err = w.conn.Upload(w.life, wire.ResultName(d.ID.Client, w.conn.Owner()), v); err != nil {
 			if !errors.Is(err, ErrTooLarge) {
 				w.back(d)
 				return
@@ -346,7 +347,7 @@ func (w *worker) took(function string, d time.Duration) {
 // wait has a task wait until another one of the same id, which is held, is
 // done. The caller holds mu.
 func (w *worker) wait(d, before *delivery) {
-	d.msg.drop()
+	d.msg.DropContent()
 	d.Arg = wire.Value{}
 	d.behind = before
 	before.waiting = slices.DeleteFunc(before.waiting, func(o *delivery) bool { return o.in == d.in }) // it was delivered again

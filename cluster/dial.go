@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 	"concert/internal/option"
 )
@@ -66,21 +67,21 @@ var (
 
 	// ErrTooLarge is wrapped by the error of a task whose argument or result
 	// has more than 1 GiB.
-	ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: value too large"))
+	ErrTooLarge = jet.ErrTooLarge
 )
 
 // Executor is a concert.Executor whose workers are those of a cluster. Make one
 // with [Dial]. Its methods are safe for concurrent use.
 type Executor struct {
 	opts    Options
-	link    *link
+	conn    *jet.Conn
 	client  string
 	session string
 	group   *concert.WorkerGroup
 	roster  *roster
 	stop    context.CancelFunc // ends what runs in the background
 	ctx     context.Context    // and is ended by it
-	running crew
+	running jet.Group
 	once    sync.Once // of release
 
 	keeping sync.Mutex
@@ -143,17 +144,18 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if e.opts.Notice == nil {
 		e.opts.Notice = func(text string) { slog.Warn("cluster: " + text) }
 	}
-	e.link = &link{acked: e.posted, failed: e.unposted}
-	if err := e.opts.connect(ctx, url, "concert client", e.link); err != nil {
+	conn, err := e.opts.connect(ctx, url, "concert client")
+	if err != nil {
 		return nil, err
 	}
-	if err := e.link.checkSubmits(); err != nil {
-		e.link.close()
+	e.conn, conn.OnAck, conn.OnNack = conn, e.posted, e.unposted
+	if err := e.conn.CheckClientKey(); err != nil {
+		e.conn.Close()
 		return nil, err
 	}
 	e.client = e.opts.Client
-	if e.link.public != "" {
-		e.client = e.link.public
+	if e.conn.Public != "" {
+		e.client = e.conn.Public
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
@@ -162,8 +164,8 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if err := e.begin(ctx); err != nil {
 		e.stop()
 		e.running.Wait()
-		e.link.forget(ctx, wire.ResultStream, e.session) // if it is there
-		e.link.close()
+		e.conn.DeleteConsumer(ctx, wire.ResultStream, e.session) // if it is there
+		e.conn.Close()
 		return nil, err
 	}
 	return e, nil
@@ -171,13 +173,13 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 
 // begin starts what goes on in the background.
 func (e *Executor) begin(ctx context.Context) error {
-	if err := e.link.ensure(ctx, wire.ClientRole, wire.AdminRole); err != nil {
+	if err := e.conn.EnsureSetup(ctx, wire.ClientRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
 	}
 	if err := e.receive(ctx, wire.ResultStream); err != nil {
 		return err
 	}
-	hints, err := e.link.nc.Subscribe(wire.HintSubject(e.client, e.session, "*"), func(m *nats.Msg) {
+	hints, err := e.conn.NC.Subscribe(wire.HintSubject(e.client, e.session, "*"), func(m *nats.Msg) {
 		e.hinted(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
 	})
 	if err != nil {
@@ -185,7 +187,7 @@ func (e *Executor) begin(ctx context.Context) error {
 	}
 	hints.SetPendingLimits(1<<16, 1<<24)
 	e.roster = newRoster(e.rouse)
-	if err := e.roster.follow(ctx, e.ctx, e.link); err != nil {
+	if err := e.roster.follow(ctx, e.ctx, e.conn); err != nil {
 		return err
 	}
 	e.running.Go(e.dispatch)

@@ -8,19 +8,21 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/jet/jettest"
 	"concert/cluster/internal/wire"
 )
 
 // ShortLease has tasks of lost workers go to others soon.
 func ShortLease(t *testing.T, d time.Duration) {
-	before := lease
-	lease = d
-	t.Cleanup(func() { lease = before })
+	before := jet.Lease
+	jet.Lease = d
+	t.Cleanup(func() { jet.Lease = before })
 }
 
 // Loads returns how many parts of large arguments and results are stored.
 func (e *Executor) Loads(t *testing.T) int {
-	stream, err := e.link.js.Stream(t.Context(), wire.BlobStream)
+	stream, err := e.conn.JS.Stream(t.Context(), wire.BlobStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +35,7 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 		name string
 		n    *uint64
 	}{{wire.TaskStream, &tasks}, {wire.ResultStream, &results}} {
-		stream, err := e.link.js.Stream(t.Context(), s.name)
+		stream, err := e.conn.JS.Stream(t.Context(), s.name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,9 +46,9 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 
 // ShortSilence has workers say often that they are there, and be missed soon.
 func ShortSilence(t *testing.T, d time.Duration) {
-	often, long := heartbeat, silence
-	heartbeat, silence = d, 4*d
-	t.Cleanup(func() { heartbeat, silence = often, long })
+	often, long := jet.HeartbeatPeriod, jet.WorkerTimeout
+	jet.HeartbeatPeriod, jet.WorkerTimeout = d, 4*d
+	t.Cleanup(func() { jet.HeartbeatPeriod, jet.WorkerTimeout = often, long })
 }
 
 // ShortPulls shortens the first requests of workers, so that they drain soon.
@@ -122,12 +124,12 @@ func (e *Executor) Cancellations() (client string, bodies [][]byte) {
 // message: the rest of the subject and what it says, as far as that is short.
 func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 	l := linked(t, a)
-	defer l.close()
-	read := l.snapshot(stream, prefix)
+	defer l.Close()
+	read := l.ReadAll(stream, prefix)
 	if stream == wire.CancelStream {
-		r := &replay{link: l}
-		defer r.close(t.Context())
-		read = r.read
+		r := jet.NewCancelReader(l)
+		defer r.Close(t.Context())
+		read = r.Read
 	}
 	err := read(t.Context(), func(subject string, m *nats.Msg) {
 		all = append(all, fmt.Sprintf("%s: %.100s", strings.TrimPrefix(subject, prefix+"."), m.Data))
@@ -142,9 +144,9 @@ func Snapshot(t *testing.T, a Access, stream, prefix string) (all []string) {
 // its own.
 func (e *Executor) Forget(t *testing.T, a Access) {
 	l := linked(t, a)
-	defer l.close()
+	defer l.Close()
 	for _, stream := range []string{wire.ResultStream, wire.KeptStream} {
-		if err := l.js.DeleteConsumer(t.Context(), stream, e.session); err != nil {
+		if err := l.JS.DeleteConsumer(t.Context(), stream, e.session); err != nil {
 			t.Fatal(stream, err)
 		}
 	}
@@ -176,7 +178,7 @@ const AuditAge = auditAge
 // Pause has the consumer of results of a session deliver nothing until a time.
 func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	t.Helper()
-	stream, err := e.link.js.Stream(t.Context(), wire.ResultStream)
+	stream, err := e.conn.JS.Stream(t.Context(), wire.ResultStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,13 +190,13 @@ func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 // KeepResults changes for how long the servers keep results.
 func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	t.Helper()
-	stream, err := e.link.js.Stream(t.Context(), wire.ResultStream)
+	stream, err := e.conn.JS.Stream(t.Context(), wire.ResultStream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := stream.CachedInfo().Config
 	config.MaxAge = age
-	if _, err := e.link.js.UpdateStream(t.Context(), config); err != nil {
+	if _, err := e.conn.JS.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -203,15 +205,15 @@ func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 // are so many messages in another one.
 func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 	l := linked(t, a)
-	defer l.close()
+	defer l.Close()
 	for there := uint64(0); there < msgs; time.Sleep(time.Millisecond) {
-		stream, err := l.js.Stream(t.Context(), once)
+		stream, err := l.JS.Stream(t.Context(), once)
 		if err != nil {
 			t.Fatal(err)
 		}
 		there = stream.CachedInfo().State.Msgs
 	}
-	stream, err := l.js.Stream(t.Context(), name)
+	stream, err := l.JS.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,21 +226,28 @@ func Purge(t *testing.T, a Access, name, once string, msgs uint64) {
 // its own.
 func Remake(t *testing.T, a Access) {
 	l := linked(t, a)
-	defer l.close()
-	if err := l.js.DeleteStream(t.Context(), wire.TaskStream); err != nil {
+	defer l.Close()
+	if err := l.JS.DeleteStream(t.Context(), wire.TaskStream); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.setup(t.Context(), 1); err != nil {
+	if err := l.Setup(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // linked is a connection of the test's own.
-func linked(t *testing.T, a Access) *link {
+func linked(t *testing.T, a Access) *jet.Conn {
 	t.Helper()
-	l := &link{}
-	if err := a.connect(t.Context(), "", "test", l); err != nil {
+	conn, err := a.connect(t.Context(), "", "test")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return conn
+}
+
+// LateStore is jettest.LateStore by a connection of its own.
+func LateStore(t *testing.T, a Access, stream, prefix string) (store func(key string, body []byte)) {
+	l := linked(t, a)
+	t.Cleanup(l.Close)
+	return jettest.LateStore(t, l.JS, stream, prefix)
 }

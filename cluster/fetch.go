@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -28,7 +29,7 @@ func (w *worker) pull(ctx context.Context) {
 			w.asked += want
 			w.memory.asked += bytes
 			w.fetches++
-			w.link.background.Go(func() { w.fetch(want, bytes) })
+			w.conn.Background.Go(func() { w.fetch(want, bytes) })
 		}
 		w.mu.Unlock()
 		select {
@@ -49,9 +50,9 @@ func (w *worker) fetch(n int, bytes int64) {
 	// Without heartbeats: a request lives for seconds only, and a task that
 	// came after one was given up for a late heartbeat would be held by nobody
 	// until its lease ends.
-	err := w.link.pull(w.ctx, wire.TaskStream, w.contract, request{n: n, bytes: bytes, lives: expiry}, func(m *message) {
+	err := w.conn.Pull(w.ctx, wire.TaskStream, w.contract, jet.PullRequest{N: n, Bytes: bytes, Expires: expiry}, func(m *jet.Message) {
 		n--
-		size := min(m.size(), bytes)
+		size := min(m.Size(), bytes)
 		bytes -= size
 		w.mu.Lock()
 		w.expiry, w.quiet = pullTime, false
@@ -63,8 +64,8 @@ func (w *worker) fetch(n int, bytes int64) {
 	if err != nil {
 		// The consumer or its servers are missing. With a key, the only sign of
 		// that is a timeout.
-		gone := errors.Is(err, errGone) || errors.Is(err, nats.ErrNoResponders)
-		if gone || errors.Is(err, nats.ErrTimeout) && w.link.asksServer() && w.isForgotten() {
+		gone := errors.Is(err, jet.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders)
+		if gone || errors.Is(err, nats.ErrTimeout) && w.conn.PullsThroughServer() && w.isForgotten() {
 			w.registerAgain()
 		}
 		select { // no servers, or the connection is lost
@@ -84,7 +85,7 @@ func (w *worker) fetch(n int, bytes int64) {
 
 // takeLate takes a task of a request that fetch has given up. A worker that
 // drains leaves it to its lease.
-func (w *worker) takeLate(m *message) {
+func (w *worker) takeLate(m *jet.Message) {
 	w.mu.Lock()
 	if w.draining {
 		w.mu.Unlock()
@@ -103,9 +104,9 @@ func (w *worker) takeLate(m *message) {
 // registerAgain does so when the servers know nothing of the worker any more:
 // if they have lost their disks, say. If it fails it is done again.
 func (w *worker) registerAgain() {
-	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+	ctx, cancel := context.WithTimeout(w.ctx, jet.RequestTimeout)
 	defer cancel()
-	if w.link.ensureAgain(ctx) == nil {
+	if w.conn.EnsureSetupAgain(ctx) == nil {
 		w.register(ctx)
 	}
 }
@@ -113,9 +114,9 @@ func (w *worker) registerAgain() {
 // isForgotten reports whether the servers know nothing of the worker any more,
 // or another one of its contract has registered anew since this one has.
 func (w *worker) isForgotten() bool {
-	ctx, cancel := context.WithTimeout(w.ctx, stepTime)
+	ctx, cancel := context.WithTimeout(w.ctx, jet.RequestTimeout)
 	defer cancel()
-	c, err := w.link.js.Consumer(ctx, wire.TaskStream, w.contract)
+	c, err := w.conn.JS.Consumer(ctx, wire.TaskStream, w.contract)
 	if err != nil {
 		return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 	}

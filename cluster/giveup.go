@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -32,8 +33,8 @@ func oneLine(text string) string {
 
 // bury makes a dead letter of a message that is no task, or by a client that
 // the authority does not know. It gives notice of the first one of each client.
-func (w *worker) bury(msg *message, why error) {
-	client := msg.subject()[strings.LastIndexByte(msg.subject(), '.')+1:]
+func (w *worker) bury(msg *jet.Message, why error) {
+	client := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
 	w.mu.Lock()
 	known := w.refused.has(client)
 	w.refused.add(client)
@@ -42,16 +43,16 @@ func (w *worker) bury(msg *message, why error) {
 		w.opts.Notice(printable(fmt.Sprintf("refused a message of client %s and stored it as a dead letter; further refused messages of this client are not reported: %v", client, why)))
 	}
 	if w.letter(msg, "a message that is no task", why) {
-		msg.say(neverAgain + " " + oneLine(why.Error()))
+		msg.Ack(jet.AckReject + " " + oneLine(why.Error()))
 		return
 	}
-	msg.again(time.Second)
+	msg.Redeliver(time.Second)
 }
 
 // giveUp makes a dead letter of a task, and tells its submitter the outcome. It
 // does not wait for that.
 func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
-	w.link.background.Go(func() {
+	w.conn.Background.Go(func() {
 		w.mu.Lock()
 		msg := d.msg
 		w.mu.Unlock()
@@ -66,13 +67,13 @@ func (w *worker) giveUp(d *delivery, why error, o wire.Outcome) {
 
 // letter publishes a dead letter, and reports whether it is stored. If it is
 // not, letter gives a notice that names the message by what.
-func (w *worker) letter(msg *message, what string, why error) bool {
+func (w *worker) letter(msg *jet.Message, what string, why error) bool {
 	header := nats.Header{reasonHeader: {oneLine(why.Error())}, workerHeader: {w.id}}
-	subject := wire.DeadSubject(msg.subject(), w.link.owner())
-	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d.%d", msg.position().seq, msg.position().time))
-	ctx, cancel := context.WithTimeout(w.life, stepTime)
+	subject := wire.DeadSubject(msg.Subject(), w.conn.Owner())
+	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("dead.%d.%d", msg.Position().Sequence, msg.Position().Time))
+	ctx, cancel := context.WithTimeout(w.life, jet.RequestTimeout)
 	defer cancel()
-	_, err := w.link.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.data(), Header: header})
+	_, err := w.conn.JS.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: msg.Data(), Header: header})
 	if err != nil {
 		w.opts.Notice(fmt.Sprintf("abandoned %s (%s), and could not store it as a dead letter: %v", what, oneLine(why.Error()), err))
 	}
@@ -112,7 +113,7 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 	if w.unwanted(d) {
 		delay = 0 // whoever gets it drops it
 	} else {
-		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, in: d.in, try: d.try, left: msg.receipt}}
+		p := &pause{task: &delivery{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, in: d.in, try: d.try, left: msg.Receipt}}
 		p.over = time.AfterFunc(delay, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -123,7 +124,7 @@ func (w *worker) later(d *delivery, delay time.Duration) {
 		w.paused[d.try] = p
 	}
 	w.mu.Unlock()
-	msg.again(delay)
+	msg.Redeliver(delay)
 	w.tell(d, wire.Hint{Retrying: true})
 	w.said(waiting)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -20,7 +21,7 @@ import (
 // the dead letters. Make one with [Inspect]. Its methods are safe for
 // concurrent use, and block until the servers have answered or ctx ends.
 type Inspector struct {
-	link   *link
+	conn   *jet.Conn
 	roster *roster
 	end    context.CancelFunc
 }
@@ -30,15 +31,16 @@ func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error
 	if access == nil {
 		access = &Access{}
 	}
-	in := &Inspector{link: &link{}, roster: newRoster(func() {})}
-	if err := access.connect(ctx, url, "concert inspector", in.link); err != nil {
+	conn, err := access.connect(ctx, url, "concert inspector")
+	if err != nil {
 		return nil, err
 	}
+	in := &Inspector{conn: conn, roster: newRoster(func() {})}
 	life, end := context.WithCancel(context.Background())
 	in.end = end
-	err := in.link.ensure(ctx, wire.AdminRole)
+	err = in.conn.EnsureSetup(ctx, wire.AdminRole)
 	if err == nil {
-		err = in.roster.follow(ctx, life, in.link)
+		err = in.roster.follow(ctx, life, in.conn)
 	}
 	if err != nil {
 		in.Close()
@@ -50,7 +52,7 @@ func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error
 // Close ends the connection. It returns nil.
 func (in *Inspector) Close() error {
 	in.end()
-	in.link.close()
+	in.conn.Close()
 	return nil
 }
 
@@ -101,7 +103,7 @@ type Queue struct {
 
 // Queues returns the queues that are not empty, sorted by contract and client.
 func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
-	stream, err := in.link.js.Stream(ctx, wire.TaskStream)
+	stream, err := in.conn.JS.Stream(ctx, wire.TaskStream)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: tasks: %w", err)
 	}
@@ -138,7 +140,7 @@ type DeadLetter struct {
 
 // Dead returns the number of dead letters.
 func (in *Inspector) Dead(ctx context.Context) (int, error) {
-	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
 		return 0, fmt.Errorf("cluster: dead letters: %w", err)
 	}
@@ -148,7 +150,7 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 // DeadLetters returns at most most dead letters whose number is at least from,
 // in the order of their numbers.
 func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (all []DeadLetter, err error) {
-	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: dead letters: %w", err)
 	}
@@ -209,7 +211,7 @@ func printable(text string) string {
 // error of the task, and receives nothing more. But the result of a task with
 // an id can be found by the id, see [WithID].
 func (in *Inspector) Replay(ctx context.Context, number uint64) error {
-	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
 		return fmt.Errorf("cluster: dead letters: %w", err)
 	}
@@ -224,7 +226,7 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	if d.Function == "" {
 		return fmt.Errorf("cluster: dead letter %d is no task (%s): it can only be discarded", number, d.Reason)
 	}
-	_, err = in.link.js.PublishMsg(ctx, &nats.Msg{
+	_, err = in.conn.JS.PublishMsg(ctx, &nats.Msg{
 		Subject: taskSubject(msg), Data: msg.Data,
 		Header: nats.Header{jetstream.MsgIDHeader: {fmt.Sprintf("replay.%d.%s", number, wire.Digest(string(msg.Data)))}},
 	})
@@ -255,7 +257,7 @@ func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Str
 	}
 	for more := true; more; {
 		more = false
-		batch, err := all.FetchNoWait(batchSize)
+		batch, err := all.FetchNoWait(jet.BatchSize)
 		if err != nil {
 			return fmt.Errorf("cluster: dead letters: %w", err)
 		}
@@ -278,7 +280,7 @@ func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Str
 
 // Discard removes a dead letter.
 func (in *Inspector) Discard(ctx context.Context, number uint64) error {
-	stream, err := in.link.js.Stream(ctx, wire.DeadStream)
+	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err == nil {
 		err = stream.DeleteMsg(ctx, number)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -67,12 +68,12 @@ func (e *Executor) seek(c *call, send func(*call)) {
 		case err == nil:
 			send(c)
 			return
-		case lasts(err):
+		case jet.Permanent(err) || errors.Is(err, errDamaged):
 			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
 			return
 		}
 		select {
-		case <-time.After(postAgain):
+		case <-time.After(jet.RetryDelay):
 		case <-e.ctx.Done():
 			return
 		}
@@ -100,8 +101,8 @@ var errDamaged = errors.New("a worker stored a damaged result")
 // lookUp settles a call by what is stored under its id, and reports whether
 // there was something.
 func (e *Executor) lookUp(c *call) (bool, error) {
-	msg, err := e.link.lastOf(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
-	if errors.Is(err, errAbsent) {
+	msg, err := e.conn.LastMessage(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
+	if errors.Is(err, jet.ErrAbsent) {
 		return false, nil
 	}
 	var o wire.Outcome
@@ -114,7 +115,7 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	}
 	var v concert.Encoded
 	if err == nil {
-		v, err = e.link.fetch(e.ctx, e.client, o.Value, wire.IsResultName)
+		v, err = e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
 	}
 	if err != nil {
 		return false, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -186,7 +187,7 @@ func (e *Executor) made() {
 
 // dispatch claims calls and sends them, as long as there are places for them.
 func (e *Executor) dispatch() {
-	tick, look := time.NewTicker(heartbeat), time.NewTicker(expiryPeriod)
+	tick, look := time.NewTicker(jet.HeartbeatPeriod), time.NewTicker(expiryPeriod)
 	defer tick.Stop()
 	defer look.Stop()
 	without := map[string]time.Time{}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -33,27 +34,27 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	if o.Dropped || o.Dead || o.Stopped {
 		to = d.unkept()
 	}
-	w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
+	w.conn.Publish(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
 }
 
 // kept looks for the result that is kept of a task with an id of its own, and
 // returns what sends that to the session that waits. The session may have
 // missed it: the server that it asked may have been a moment behind. A server
 // that asks for keys sends it at once, so that a worker does not read kept
-// results, and send ends the task. An error that wraps errAbsent means that
+// results, and send ends the task. An error that wraps ErrAbsent means that
 // there is none, also after a time of patience.
 func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
-	if w.link.key == nil {
-		msg, err := w.link.lastOf(ctx, wire.KeptStream, wire.ResultSubject(d.ID), patience)
+	if !w.conn.HasKey() {
+		msg, err := w.conn.LastMessage(ctx, wire.KeptStream, wire.ResultSubject(d.ID), patience)
 		if err != nil {
 			return nil, err
 		}
-		return func() { w.link.post(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg.Data}, d.key) }, nil
+		return func() { w.conn.Publish(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg.Data}, d.key) }, nil
 	}
 	for begin := time.Now(); ; {
-		found, err := w.link.askResend(ctx, wire.ResendRequest{Client: to.Client, Number: to.Number, Session: to.Session})
+		found, err := w.conn.Resend(ctx, wire.ResendRequest{Client: to.Client, Number: to.Number, Session: to.Session})
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +62,7 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 			return func() { w.stored(d.key) }, nil
 		}
 		if time.Since(begin) >= patience {
-			return nil, fmt.Errorf("%w: %s", errAbsent, wire.ResultSubject(d.ID))
+			return nil, fmt.Errorf("%w: %s", jet.ErrAbsent, wire.ResultSubject(d.ID))
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
@@ -76,8 +77,8 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 // it.
 func (w *worker) refuse(d *delivery) {
 	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
-	w.link.js.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
-	d.msg.say(acknowledged)
+	w.conn.JS.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
+	d.msg.Ack(jet.AckDone)
 }
 
 // stored is called with the key of a task whose result is stored.
@@ -92,9 +93,9 @@ func (w *worker) stored(key string) {
 	msg, waiting := w.unhold(d)
 	w.mu.Unlock()
 	if msg != nil {
-		msg.say(acknowledged)
+		msg.Ack(jet.AckDone)
 	} else { // it was canceled in a pause
-		d.left.say(acknowledged)
+		d.left.Ack(jet.AckDone)
 	}
 	w.said(waiting)
 }
@@ -103,7 +104,7 @@ func (w *worker) stored(key string) {
 // that waited for it. The caller holds mu, releases it, reports to the servers,
 // as a connection may be slow, and then calls said. Until then the worker is
 // not idle, so its connection stays open.
-func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
+func (w *worker) unhold(d *delivery) (msg *jet.Message, waiting []*delivery) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)
 	for _, o := range d.waiting {
@@ -119,7 +120,7 @@ func (w *worker) unhold(d *delivery) (msg *message, waiting []*delivery) {
 // the tasks that waited for it delivered again.
 func (w *worker) said(waiting []*delivery) {
 	for _, d := range waiting {
-		d.msg.again(0)
+		d.msg.Redeliver(0)
 	}
 	w.mu.Lock()
 	w.saying--
@@ -140,10 +141,10 @@ func (w *worker) unstored(msg *nats.Msg, note any, why error) {
 		w.second(msg, key)
 		return
 	}
-	if w.link.nc.IsClosed() {
+	if w.conn.NC.IsClosed() {
 		return
 	}
-	w.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
+	w.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
 }
 
 // second is told that a result was not taken, as there is one already: that one
@@ -160,8 +161,8 @@ func (w *worker) second(msg *nats.Msg, key string) {
 		w.stored(key)
 		return
 	}
-	w.link.background.Go(func() {
-		send, err := w.kept(w.ctx, d, absence)
+	w.conn.Background.Go(func() {
+		send, err := w.kept(w.ctx, d, jet.ReplicaLag)
 		if err != nil { // it has gone meanwhile, or the servers have
 			w.back(d)
 			return
@@ -185,7 +186,7 @@ func (w *worker) giveBack(d *delivery) {
 	msg, waiting := w.unhold(d)
 	w.mu.Unlock()
 	if msg != nil { // else it is given back already
-		msg.again(200 * time.Millisecond)
+		msg.Redeliver(200 * time.Millisecond)
 	}
 	w.said(waiting)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -40,7 +41,7 @@ func (e *Executor) receive(ctx context.Context, stream string) error {
 			select {
 			case <-trouble:
 			case <-renew:
-				e.link.forget(e.ctx, stream, e.session)
+				e.conn.DeleteConsumer(e.ctx, stream, e.session)
 			case <-closed:
 			case <-e.ctx.Done():
 				consuming.Stop()
@@ -76,7 +77,7 @@ func isClosed(c <-chan struct{}) bool {
 // consume has the session's consumer of a stream give its results, and trouble
 // be told when something may be wrong with it.
 func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
-	consumer, err := e.link.sessionConsumer(ctx, stream, e.client, e.session)
+	consumer, err := e.conn.SessionConsumer(ctx, stream, e.client, e.session)
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +92,9 @@ func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- st
 
 // forgotten reports whether the servers know nothing of the session's consumer.
 func (e *Executor) forgotten(stream string) bool {
-	ctx, cancel := context.WithTimeout(e.ctx, stepTime)
+	ctx, cancel := context.WithTimeout(e.ctx, jet.RequestTimeout)
 	defer cancel()
-	_, err := e.link.js.Consumer(ctx, stream, e.session)
+	_, err := e.conn.JS.Consumer(ctx, stream, e.session)
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
@@ -101,7 +102,7 @@ func (e *Executor) forgotten(stream string) bool {
 // returns nil if the executor ends first.
 func (e *Executor) consumeAgain(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
 	for told := false; ; {
-		err := e.link.ensureAgain(e.ctx)
+		err := e.conn.EnsureSetupAgain(e.ctx)
 		if err == nil {
 			var consuming jetstream.ConsumeContext
 			if consuming, err = e.consume(e.ctx, stream, trouble); err == nil {
@@ -148,8 +149,8 @@ func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*
 	}
 	e.opts.Notice(what + " of a task of " + e.describe(c) + " is no longer stored: resubmitting the task")
 	e.running.Go(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, 2*stepTime) // of a message that was lost, too, there is no word
-		e.link.persistently(ctx, msg.DoubleAck)
+		ctx, cancel := context.WithTimeout(e.ctx, 2*jet.RequestTimeout) // of a message that was lost, too, there is no word
+		e.conn.RetryTransient(ctx, msg.DoubleAck)
 		cancel()
 		e.pause(removalTime)
 		e.mu.Lock()
@@ -170,11 +171,11 @@ func (e *Executor) sendAgain(c *call) {
 		return
 	}
 	if arg.Blob != "" {
-		err := e.link.persistently(e.ctx, func(ctx context.Context) error {
-			_, err := e.link.lastOf(ctx, wire.BlobStream, wire.BlobSubject(arg.Blob, 0), 0)
+		err := e.conn.RetryTransient(e.ctx, func(ctx context.Context) error {
+			_, err := e.conn.LastMessage(ctx, wire.BlobStream, wire.BlobSubject(arg.Blob, 0), 0)
 			return err
 		})
-		if !errors.Is(err, errAbsent) {
+		if !errors.Is(err, jet.ErrAbsent) {
 			e.post(c)
 			return
 		}

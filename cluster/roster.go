@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -78,31 +79,31 @@ func newRoster(changed func()) *roster {
 // heartbeat, and at the latest rosterReread after the servers have stored one.
 // Its functions are known as soon as it is itself: if they are not, the servers
 // are asked for them, see lookUp.
-func (r *roster) follow(ctx, life context.Context, l *link) error {
+func (r *roster) follow(ctx, life context.Context, l *jet.Conn) error {
 	for bucket, take := range map[string]func(string, []byte, bool){wire.CapabilityBucket: r.contract, wire.WorkerBucket: r.worker} {
 		stream, prefix := wire.BucketStream(bucket), wire.BucketPrefix(bucket)
-		f := followed{stream: stream, prefix: prefix, read: l.snapshot(stream, prefix), reread: rosterReread}
-		if err := l.follow(ctx, life, f, take); err != nil {
+		f := jet.Watched{Stream: stream, Prefix: prefix, Read: l.ReadAll(stream, prefix), MaxPause: rosterReread}
+		if err := l.Watch(ctx, life, f, take); err != nil {
 			return err
 		}
 	}
-	l.background.Go(func() { r.age(life) })
-	l.background.Go(func() {
-		r.lookUp(life, func(names []string) { l.contracts(life, names, r.contract) })
+	l.Background.Go(func() { r.age(life) })
+	l.Background.Go(func() {
+		r.lookUp(life, func(names []string) { readContracts(life, l, names, r.contract) })
 	})
 	return nil
 }
 
-// contracts asks the servers for contracts, and calls take with those that they
+// readContracts asks the servers for contracts, and calls take with those that they
 // have. It reports no error: the caller asks again until the contracts are
 // known.
-func (l *link) contracts(ctx context.Context, names []string, take func(name string, text []byte, gone bool)) {
+func readContracts(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool)) {
 	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
 	subjects := make([]string, len(names))
 	for i, name := range names {
 		subjects[i] = prefix + name
 	}
-	l.newest(ctx, wire.BucketStream(wire.CapabilityBucket), subjects, func(subject string, m *nats.Msg) {
+	l.ReadLatest(ctx, wire.BucketStream(wire.CapabilityBucket), subjects, func(subject string, m *nats.Msg) {
 		take(strings.TrimPrefix(subject, prefix), m.Data, false)
 	})
 }
@@ -117,7 +118,7 @@ func (r *roster) lookUp(life context.Context, ask func(names []string)) {
 		case <-life.Done():
 			return
 		}
-		for pause := firstReread; ; pause = min(2*pause, heartbeat) {
+		for pause := jet.MinPause; ; pause = min(2*pause, jet.HeartbeatPeriod) {
 			names := r.unknownContracts()
 			if len(names) == 0 {
 				break
@@ -132,13 +133,13 @@ func (r *roster) lookUp(life context.Context, ask func(names []string)) {
 	}
 }
 
-// unknownContracts returns up to batchSize contracts that workers have and that
+// unknownContracts returns up to BatchSize contracts that workers have and that
 // are not known.
 func (r *roster) unknownContracts() (names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range r.staff {
-		if _, known := r.contracts[name]; !known && wire.ValidToken(name) && len(names) < batchSize {
+		if _, known := r.contracts[name]; !known && wire.ValidToken(name) && len(names) < jet.BatchSize {
 			names = append(names, name)
 		}
 	}
@@ -204,7 +205,7 @@ func (r *roster) worker(id string, text []byte, gone bool) {
 // not right after this process had no processor for a while: what the workers
 // said in that time has arrived, and is read before the next time.
 func (r *roster) age(life context.Context) {
-	tick := time.NewTicker(heartbeat)
+	tick := time.NewTicker(jet.HeartbeatPeriod)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		select {
@@ -212,15 +213,15 @@ func (r *roster) age(life context.Context) {
 		case <-life.Done():
 			return
 		}
-		stalled := time.Since(last) > 2*heartbeat
+		stalled := time.Since(last) > 2*jet.HeartbeatPeriod
 		if last = time.Now(); stalled {
-			tick.Reset(heartbeat)
+			tick.Reset(jet.HeartbeatPeriod)
 			continue
 		}
 		r.mu.Lock()
 		gone := false
 		maps.DeleteFunc(r.workers, func(_ string, s seen) bool {
-			silent := time.Since(s.at) > silence
+			silent := time.Since(s.at) > jet.WorkerTimeout
 			if silent {
 				gone = true
 				r.count(s.advert, -1)
@@ -276,7 +277,7 @@ func (r *roster) alive(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w, known := r.workers[id]
-	return known && time.Since(w.at) <= silence
+	return known && time.Since(w.at) <= jet.WorkerTimeout
 }
 
 // places is how many tasks all workers run at a time.

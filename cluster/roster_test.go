@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -22,25 +23,25 @@ func TestRoster_Stalled(t *testing.T) {
 			r.worker(id, advertised(t, advert{Contract: "c", Places: 1, Number: number}), false)
 		}
 		says("gone", 1)
-		time.Sleep(silence - heartbeat)
+		time.Sleep(jet.WorkerTimeout - jet.HeartbeatPeriod)
 		says("there", 1)
-		stall.Store(int64(2 * silence))
-		time.Sleep(2 * heartbeat) // age has found that one is gone, and stalls
+		stall.Store(int64(2 * jet.WorkerTimeout))
+		time.Sleep(2 * jet.HeartbeatPeriod) // age has found that one is gone, and stalls
 		if r.alive("gone") {
 			t.Error("a silent worker is not gone")
 		}
-		time.Sleep(2 * silence) // it has looked again
+		time.Sleep(2 * jet.WorkerTimeout) // it has looked again
 		synctest.Wait()
 		if r.places() != 1 {
 			t.Error("a worker is gone although nothing could be read of it")
 		}
 		stall.Store(0)
 		says("there", 2)
-		time.Sleep(silence - time.Second)
+		time.Sleep(jet.WorkerTimeout - time.Second)
 		if !r.alive("there") || r.places() != 1 {
 			t.Error("a worker is gone before it was silent for long enough")
 		}
-		time.Sleep(2*heartbeat + time.Second)
+		time.Sleep(2*jet.HeartbeatPeriod + time.Second)
 		if r.places() != 0 {
 			t.Error("a silent worker is never gone")
 		}

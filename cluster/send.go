@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -128,7 +129,7 @@ func (e *Executor) stow(c *call) {
 		ctx := s.ctx
 		s.reading.Add(1)
 		e.mu.Unlock()
-		stowed, err := e.link.stow(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
+		stowed, err := e.conn.Upload(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
 		s.reading.Done()
 		e.mu.Lock()
 		left, ended := s.left, c.ended
@@ -138,7 +139,7 @@ func (e *Executor) stow(c *call) {
 		e.mu.Unlock()
 		switch {
 		case ended && err == nil: // only stow knows of the stored argument
-			e.link.discard(stowed)
+			e.conn.Delete(stowed)
 			return
 		case err == nil:
 			e.post(c)
@@ -175,13 +176,13 @@ func (e *Executor) post(calls ...*call) {
 	for i, c := range calls {
 		posts[i].Envelope = e.envelope(c)
 	}
-	msgs, err := wire.EncodeTasks(posts, e.link.signer)
+	msgs, err := wire.EncodeTasks(posts, e.conn.Signer)
 	for i, c := range calls {
 		if err != nil {
 			e.settle(c, -1, concert.Encoded{}, err)
 			continue
 		}
-		e.link.post(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
+		e.conn.Publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
 	}
 }
 
@@ -228,7 +229,7 @@ func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 	}
 	c, ok := note.(*call)
 	if !ok {
-		e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, note)
+		e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, note)
 		return
 	}
 	if e.hasEnded(c) {
@@ -238,7 +239,7 @@ func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
 		return
 	}
-	e.link.post(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
+	e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
 }
 
 // describe names the task of a call in what a person reads.
@@ -275,7 +276,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 		}
 	}
 	for _, c := range e.calls {
-		if began, without := since[c.contract]; !c.posted || !without || time.Since(began) < silence {
+		if began, without := since[c.contract]; !c.posted || !without || time.Since(began) < jet.WorkerTimeout {
 			continue
 		}
 		for to := range e.roster.offers(c.lane.function, c.lane.signature) {

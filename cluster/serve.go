@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 	"concert/internal/option"
 )
@@ -70,11 +71,6 @@ const (
 // drains waits until its last request is over.
 var pullTime = 100 * time.Millisecond // shorter in tests that start many workers
 
-// lease is how long a worker may be silent about a task before the servers
-// deliver the task to another worker. The worker renews it three times as
-// often.
-var lease = wire.Lease // shorter in a test
-
 // errDraining is the cause with which tasks end that a worker which is to end
 // cannot wait for.
 var errDraining = errors.New("cluster: the worker is to end")
@@ -90,7 +86,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		ex: ex, held: map[string]*delivery{}, tries: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		paused: map[string]*pause{}, done: recent[position]{most: settled}, refused: recent[string]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*pause{}, done: recent[jet.Position]{most: settled}, refused: recent[string]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -119,16 +115,17 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 	if text, err := wire.Marshal(&w.offers); err != nil || len(text) > wire.MaxMessageBytes/2 {
 		return fmt.Errorf("cluster: %d functions are more than a worker can announce: offer some of them, by ServeOptions.Functions, from several workers", len(w.offers.Functions))
 	}
-	w.link = &link{acked: func(_ *nats.Msg, note any, _ uint64) { w.stored(note.(string)) }, failed: w.unstored}
-	if err := w.opts.connect(ctx, url, "concert worker", w.link); err != nil {
+	if w.conn, err = w.opts.connect(ctx, url, "concert worker"); err != nil {
 		return err
 	}
-	defer w.link.close()
-	if err := w.link.checkServes(); err != nil {
+	w.conn.OnAck = func(_ *nats.Msg, note any, _ uint64) { w.stored(note.(string)) }
+	w.conn.OnNack = w.unstored
+	defer w.conn.Close()
+	if err := w.conn.CheckWorkerKey(); err != nil {
 		return err
 	}
-	w.verifier.Authority = w.link.authority
-	w.id = wire.NewWorkerID(w.link.owner())
+	w.verifier.Authority = w.conn.Authority
+	w.id = wire.NewWorkerID(w.conn.Owner())
 	if err := w.serve(ctx); ctx.Err() == nil || errors.Is(err, concert.ErrClosed) {
 		return err
 	}
@@ -140,7 +137,7 @@ type worker struct {
 	opts     ServeOptions
 	id       string
 	ex       concert.Executor
-	link     *link
+	conn     *jet.Conn
 	offers   wire.CapabilitySet
 	contract string
 	since    time.Time
@@ -159,7 +156,7 @@ type worker struct {
 	quiet    bool                       // guarded by mu: the last request that ended has brought nothing
 	fetches  int                        // guarded by mu: open requests
 	expiry   time.Duration              // guarded by mu: of the next one
-	done     recent[position]           // guarded by mu: messages of tasks whose results are stored
+	done     recent[jet.Position]       // guarded by mu: messages of tasks whose results are stored
 	refused  recent[string]             // guarded by mu: clients of which it was noticed that a message is no task
 	paused   map[string]*pause          // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
 	tombs    map[string]*recent[string] // guarded by mu: tasks that are not wanted, by client: their tries
@@ -176,7 +173,7 @@ type worker struct {
 }
 
 func (w *worker) serve(ctx context.Context) error {
-	if err := w.link.ensure(ctx, wire.WorkerRole, wire.AdminRole); err != nil {
+	if err := w.conn.EnsureSetup(ctx, wire.WorkerRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
 	}
 	life, end := context.WithCancel(context.Background())
@@ -184,15 +181,15 @@ func (w *worker) serve(ctx context.Context) error {
 	tasks, stop := context.WithCancelCause(life)
 	defer stop(nil)
 	w.life, w.ctx = life, tasks
-	cancellations := &replay{link: w.link}
-	err := w.link.follow(ctx, life, followed{
-		stream: wire.CancelStream, prefix: wire.CancelPrefix, live: wire.CanceledPrefix, read: cancellations.read, close: cancellations.close, reread: heartbeat,
+	cancellations := jet.NewCancelReader(w.conn)
+	err := w.conn.Watch(ctx, life, jet.Watched{
+		Stream: wire.CancelStream, Prefix: wire.CancelPrefix, Live: wire.CanceledPrefix, Read: cancellations.Read, OnEnd: cancellations.Close, MaxPause: jet.HeartbeatPeriod,
 	}, func(client string, body []byte, _ bool) { w.canceled(client, body) })
 	if err != nil {
 		return err
 	}
 	defer w.depart()
-	if err := w.link.patiently(ctx, w.register); err != nil {
+	if err := w.conn.RetryUntilDeadline(ctx, w.register); err != nil {
 		return err
 	}
 	var background sync.WaitGroup
@@ -213,7 +210,7 @@ func (w *worker) serve(ctx context.Context) error {
 	w.draining = true
 	w.checkIdle()
 	w.mu.Unlock()
-	soon, cancel := context.WithTimeout(life, heartbeat)
+	soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
 	w.advert(soon)
 	cancel()
 	select {
@@ -257,15 +254,15 @@ func (w *worker) awaitIdle() {
 				return
 			}
 			continue
-		case <-time.After(silence):
+		case <-time.After(jet.WorkerTimeout):
 		}
-		ctx, cancel := context.WithTimeout(w.life, stepTime)
+		ctx, cancel := context.WithTimeout(w.life, jet.RequestTimeout)
 		err := w.advert(ctx)
 		cancel()
 		if unheard++; err == nil {
 			unheard = 0
 		}
-		if unheard > 1 || !w.link.nc.IsConnected() {
+		if unheard > 1 || !w.conn.NC.IsConnected() {
 			w.opts.Notice("the servers cannot be reached at the end: another worker runs the unfinished tasks in about half a minute")
 			return
 		}
@@ -294,7 +291,7 @@ func (w *worker) register(ctx context.Context) error {
 
 // makeConsumer makes the one of this worker's contract, if need be.
 func (w *worker) makeConsumer(ctx context.Context) error {
-	made, err := w.link.taskConsumer(ctx, &w.offers)
+	made, err := w.conn.TaskConsumer(ctx, &w.offers)
 	if err != nil {
 		return fmt.Errorf("cluster: consumer of tasks: %w", err)
 	}
@@ -302,7 +299,7 @@ func (w *worker) makeConsumer(ctx context.Context) error {
 	again := !w.made.IsZero() && !made.Equal(w.made)
 	if !made.Equal(w.made) {
 		w.made = made
-		w.link.era.Add(1)
+		w.conn.NextGeneration()
 	}
 	w.mu.Unlock()
 	if again {
@@ -334,10 +331,10 @@ func (w *worker) canceled(client string, body []byte) {
 		}
 	case d.behind != nil:
 		for _, o := range w.unwait(key, d.behind) {
-			w.link.background.Go(func() { w.refuse(o) })
+			w.conn.Background.Go(func() { w.refuse(o) })
 		}
 	case w.unqueue(d):
-		w.link.background.Go(func() { w.admit(d, true) })
+		w.conn.Background.Go(func() { w.admit(d, true) })
 	}
 	p := w.paused[key]
 	if p == nil {
@@ -352,7 +349,7 @@ func (w *worker) canceled(client string, body []byte) {
 	// Nobody has it now who would say so. It is held again until that is
 	// stored, so that it is acknowledged then.
 	w.hold(d)
-	w.link.background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
+	w.conn.Background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
 }
 
 // unwanted reports whether a task has been canceled. The caller holds mu.
@@ -375,7 +372,7 @@ func (w *worker) checkIdle() {
 
 // renew keeps the leases of what is held.
 func (w *worker) renew(life context.Context) {
-	tick := time.NewTicker(lease / 3)
+	tick := time.NewTicker(jet.Lease / 3)
 	defer tick.Stop()
 	for {
 		select {
@@ -384,9 +381,9 @@ func (w *worker) renew(life context.Context) {
 			return
 		}
 		w.mu.Lock()
-		var msgs []*message
+		var msgs []*jet.Message
 		for _, d := range w.held {
-			if d.msg != nil && time.Since(d.came) >= lease/6 {
+			if d.msg != nil && time.Since(d.came) >= jet.Lease/6 {
 				msgs = append(msgs, d.msg)
 			}
 			for _, o := range d.waiting {
@@ -395,7 +392,7 @@ func (w *worker) renew(life context.Context) {
 		}
 		w.mu.Unlock()
 		for _, m := range msgs {
-			m.say(inProgress)
+			m.Ack(jet.AckProgress)
 		}
 	}
 }

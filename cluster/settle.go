@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 	"concert/internal/lazy"
 )
@@ -35,11 +36,11 @@ func (e *Executor) result(msg jetstream.Msg) {
 	if c == nil { // the call has ended: this is the report of a worker that was considered lost
 		msg.Ack()
 		if o.ID.Session != "" && o.Value.Blob != "" {
-			e.running.Go(func() { e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResultName) })
+			e.running.Go(func() { e.conn.DeleteUnverified(e.ctx, e.client, o.Value, wire.IsResultName) })
 		}
 		return
 	}
-	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), errAbsent) && !e.isCanceled(c)
+	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), jet.ErrAbsent) && !e.isCanceled(c)
 	if absent && e.fetches(c) || absent && e.runAgain(c, msg, "the argument", e.send) {
 		return
 	}
@@ -52,8 +53,8 @@ func (e *Executor) result(msg jetstream.Msg) {
 		return // it comes once more, in case that fails
 	}
 	e.running.Go(func() { // which takes its time
-		v, err := e.link.fetch(e.ctx, e.client, o.Value, wire.IsResultName)
-		if err != nil && !errors.Is(err, errAbsent) { // it comes again
+		v, err := e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
+		if err != nil && !errors.Is(err, jet.ErrAbsent) { // it comes again
 			e.mu.Lock()
 			c.fetching = false
 			e.mu.Unlock()
@@ -71,9 +72,9 @@ func (e *Executor) result(msg jetstream.Msg) {
 		switch {
 		case o.ID.Session == "":
 		case err == nil:
-			e.link.discard(o.Value)
+			e.conn.Delete(o.Value)
 		default:
-			e.link.discardUnread(e.ctx, e.client, o.Value, wire.IsResultName)
+			e.conn.DeleteUnverified(e.ctx, e.client, o.Value, wire.IsResultName)
 		}
 	})
 }
@@ -192,7 +193,7 @@ func (e *Executor) finishEnd(c *call, tell func(s *subscriber)) {
 		tell(s)
 	}
 	if c.arg.Blob != "" {
-		e.link.discard(c.arg)
+		e.conn.Delete(c.arg)
 	}
 	e.mu.Lock()
 	e.setAway(c, false)
@@ -261,7 +262,7 @@ func (e *Executor) setAway(c *call, away bool) {
 func (e *Executor) giveUp(c *call) {
 	e.mu.Lock()
 	if !c.ended && e.roster.alive(c.at) {
-		c.timer.Reset(silence)
+		c.timer.Reset(jet.WorkerTimeout)
 		e.mu.Unlock()
 		return
 	}
@@ -274,7 +275,7 @@ func (e *Executor) giveUp(c *call) {
 // cancel has the cluster drop a try, or stop it.
 func (e *Executor) cancel(try string) {
 	subject, body := wire.Cancellation(e.client, e.session, try)
-	e.link.post(&nats.Msg{Subject: subject, Data: body}, cancellation{})
+	e.conn.Publish(&nats.Msg{Subject: subject, Data: body}, cancellation{})
 }
 
 // cancellation is what is noted of one that was posted.

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert"
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -40,9 +41,9 @@ func newOffline(t *testing.T) *offline {
 		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", keeps: true, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		lanes: map[string]*lane{}, calls: map[string]*call{}, tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{},
 		shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, roster: newRoster(func() {}),
-		link: &link{posted: map[*nats.Msg]any{}},
+		conn: jet.NewFake(),
 	}
-	e.link.js = &fakeStreams{link: e.link}
+	e.conn.JS = &fakeStreams{link: e.conn}
 	e.ctx, e.stop = context.WithCancel(t.Context())
 	e.group = concert.NewWorkerGroup((*groupQueue)(e), func(event concert.Event) {
 		if event.Kind == concert.TaskStarted {
@@ -59,7 +60,7 @@ func newOffline(t *testing.T) *offline {
 // fakeStreams stores all that is published at once, and forgets it.
 type fakeStreams struct {
 	jetstream.JetStream
-	link *link
+	link *jet.Conn
 	mu   sync.Mutex
 	sent []string // guarded by mu: cancellations
 }
@@ -70,7 +71,7 @@ func (f *fakeStreams) PublishMsgAsync(msg *nats.Msg, _ ...jetstream.PublishOpt) 
 		f.sent = append(f.sent, string(msg.Data))
 		f.mu.Unlock()
 	}
-	f.link.about(msg)
+	f.link.TakeNote(msg)
 	return nil, nil
 }
 
@@ -427,7 +428,7 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 	if e.away[offlineContract] != away {
 		return fmt.Sprintf("%d calls are counted as away, want %d", e.away[offlineContract], away)
 	}
-	if got := e.link.js.(*fakeStreams).canceledTries(); len(got) != len(m.gone) {
+	if got := e.conn.JS.(*fakeStreams).canceledTries(); len(got) != len(m.gone) {
 		return fmt.Sprintf("the canceled tries are %q, want %q", got, m.gone)
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
 )
 
@@ -25,10 +26,10 @@ const discountTime = time.Minute
 
 // yield gives a task back of the worker's own accord.
 func (w *worker) yield(d *delivery) {
-	w.link.background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stepTime) // that of tasks has ended
+	w.conn.Background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // that of tasks has ended
 		defer cancel()
-		if _, err := w.link.js.Publish(ctx, wire.ReleaseSubject(w.contract, d.in.seq, d.in.time), []byte(strconv.Itoa(d.yields+1))); err != nil {
+		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.contract, d.in.Sequence, d.in.Time), []byte(strconv.Itoa(d.yields+1))); err != nil {
 			w.opts.Notice(fmt.Sprintf("passed a task of %v on to another worker; this counts as an attempt, because the servers could not store that it should not: %v", d, err))
 		}
 		w.giveBack(d)
@@ -40,9 +41,9 @@ func (w *worker) yield(d *delivery) {
 func (w *worker) discount(d *delivery) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, discountTime)
 	defer cancel()
-	err := w.link.persistently(ctx, func(ctx context.Context) error {
-		m, err := w.link.lastOf(ctx, wire.ReleaseStream, wire.ReleaseSubject(w.contract, d.in.seq, d.in.time), 0)
-		if errors.Is(err, errAbsent) {
+	err := w.conn.RetryTransient(ctx, func(ctx context.Context) error {
+		m, err := w.conn.LastMessage(ctx, wire.ReleaseStream, wire.ReleaseSubject(w.contract, d.in.Sequence, d.in.Time), 0)
+		if errors.Is(err, jet.ErrAbsent) {
 			return nil
 		}
 		if err == nil {

@@ -1,4 +1,4 @@
-package cluster
+package jet
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 func TestLink_PullLate(t *testing.T) {
 	t.Parallel()
 	a, own := newServer(t)
-	stream, err := own.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	stream, err := own.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,28 +26,28 @@ func TestLink_PullLate(t *testing.T) {
 	put := func(n int) {
 		t.Helper()
 		for range n {
-			if _, err := own.js.Publish(t.Context(), "s", []byte("task")); err != nil {
+			if _, err := own.JS.Publish(t.Context(), "s", []byte("task")); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	// The test holds requests up: they go where it listens.
-	l := linked(t, a)
-	api := l.api
-	l.api = "SLOW."
+	c := dial(t, a)
+	api := c.api
+	c.api = "SLOW."
 	requests := make(chan *nats.Msg, 10)
-	sub, err := own.nc.ChanSubscribe("SLOW.>", requests)
+	sub, err := own.NC.ChanSubscribe("SLOW.>", requests)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sub.Unsubscribe()
-	if err := own.nc.Flush(); err != nil {
+	if err := own.NC.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	early, late := make(chan *message, 10), make(chan *message, 10)
+	early, late := make(chan *Message, 10), make(chan *Message, 10)
 	pull := func() (forward func()) {
 		t.Helper()
-		err := l.pull(t.Context(), "S", "C", request{n: 3, lives: time.Second / 10}, func(m *message) { early <- m }, func(m *message) { late <- m })
+		err := c.Pull(t.Context(), "S", "C", PullRequest{N: 3, Expires: time.Second / 10}, func(m *Message) { early <- m }, func(m *Message) { late <- m })
 		if !errors.Is(err, nats.ErrTimeout) {
 			t.Fatalf("pull without an answer: %v, want ErrTimeout", err)
 		}
@@ -55,7 +55,7 @@ func TestLink_PullLate(t *testing.T) {
 		return func() {
 			t.Helper()
 			to := strings.Replace(request.Subject, "SLOW.", api, 1)
-			if err := own.nc.PublishRequest(to, request.Reply, request.Data); err != nil {
+			if err := own.NC.PublishRequest(to, request.Reply, request.Data); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -64,16 +64,16 @@ func TestLink_PullLate(t *testing.T) {
 	pull()()
 	for seq := uint64(1); seq <= 3; seq++ {
 		m := <-late
-		if m.meta.Sequence.Stream != seq || string(m.data()) != "task" {
-			t.Errorf("late message %d is %d, %q", seq, m.meta.Sequence.Stream, m.data())
+		if m.Meta.Sequence.Stream != seq || string(m.Data()) != "task" {
+			t.Errorf("late message %d is %d, %q", seq, m.Meta.Sequence.Stream, m.Data())
 		}
-		m.say(acknowledged)
+		m.Ack(AckDone)
 	}
 	forward := pull()
-	l.era.Add(1) // the consumer is another one now, in which numbers mean others
+	c.generation.Add(1) // the consumer is another one now, in which numbers mean others
 	put(1)
 	forward()
-	l.close() // waits until nothing is taken any more
+	c.Close() // waits until nothing is taken any more
 	if len(early) > 0 || len(late) > 0 {
 		t.Errorf("%d messages early, and %d of another consumer late", len(early), len(late))
 	}
@@ -84,16 +84,16 @@ func TestLink_PullLate(t *testing.T) {
 // order.
 func TestLink_PullWordFirst(t *testing.T) {
 	a, own := newServer(t)
-	stream, err := own.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	stream, err := own.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "C", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
-	l := linked(t, a)
-	api := l.api
-	l.api = "FAKE."
+	c := dial(t, a)
+	api := c.api
+	c.api = "FAKE."
 	for _, row := range []struct {
 		word   string // status and description
 		unsent string
@@ -106,31 +106,31 @@ func TestLink_PullWordFirst(t *testing.T) {
 		{"404 No Messages", "", 0},
 	} {
 		t.Run(row.word+" "+row.unsent, func(t *testing.T) {
-			sub, err := own.nc.Subscribe("FAKE.>", func(m *nats.Msg) {
+			sub, err := own.NC.Subscribe("FAKE.>", func(m *nats.Msg) {
 				status, description, _ := strings.Cut(row.word, " ")
 				header := nats.Header{"Status": {status}, "Description": {description}}
 				if row.unsent != "" {
 					header["Nats-Pending-Messages"] = []string{row.unsent}
 				}
-				own.nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: header})
+				own.NC.PublishMsg(&nats.Msg{Subject: m.Reply, Header: header})
 				if row.want > 0 {
-					own.nc.PublishRequest(strings.Replace(m.Subject, "FAKE.", api, 1), m.Reply, fmt.Appendf(nil, `{"batch":%d}`, row.want))
+					own.NC.PublishRequest(strings.Replace(m.Subject, "FAKE.", api, 1), m.Reply, fmt.Appendf(nil, `{"batch":%d}`, row.want))
 				}
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer sub.Unsubscribe()
-			if err := own.nc.Flush(); err != nil {
+			if err := own.NC.Flush(); err != nil {
 				t.Fatal(err)
 			}
 			for range row.want {
-				if _, err := own.js.Publish(t.Context(), "s", []byte("task")); err != nil {
+				if _, err := own.JS.Publish(t.Context(), "s", []byte("task")); err != nil {
 					t.Fatal(err)
 				}
 			}
 			got := 0
-			err = l.pull(t.Context(), "S", "C", request{n: 3, bytes: 1 << 20, lives: time.Minute}, func(*message) { got++ }, nil)
+			err = c.Pull(t.Context(), "S", "C", PullRequest{N: 3, Bytes: 1 << 20, Expires: time.Minute}, func(*Message) { got++ }, nil)
 			if got != row.want || err != nil {
 				t.Errorf("pull takes %d messages, %v, want %d", got, err, row.want)
 			}
@@ -151,7 +151,7 @@ func TestMessages_StatusFirst(t *testing.T) {
 		return m
 	}
 	task := func() *nats.Msg { return &nats.Msg{Sub: new(nats.Subscription), Reply: "$JS.ACK.S.C.1.1.1.0.0"} }
-	for _, c := range []struct {
+	for _, consumer := range []struct {
 		name   string
 		answer []*nats.Msg
 		want   int
@@ -166,18 +166,18 @@ func TestMessages_StatusFirst(t *testing.T) {
 		{"the number is negative", []*nats.Msg{task(), status("408", "-1")}, 1},
 		{"the number is a word", []*nats.Msg{task(), status("408", "many")}, 1},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			l, left, n := new(link), messages{most: 3}, 0
-			for i, m := range c.answer {
-				if !left.come() {
+		t.Run(consumer.name, func(t *testing.T) {
+			c, left, n := new(Conn), remaining{messages: 3}, 0
+			for i, m := range consumer.answer {
+				if !left.expected() {
 					t.Errorf("over before answer %d", i)
 				}
-				if err := l.receive(m, &left, func(*message) { n++ }); err != nil {
+				if err := c.receive(m, &left, func(*Message) { n++ }); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if left.come() || left.err != nil || n != c.want {
-				t.Errorf("more is to come: %t; error %v; %d messages, want %d", left.come(), left.err, n, c.want)
+			if left.expected() || left.err != nil || n != consumer.want {
+				t.Errorf("more is to come: %t; error %v; %d messages, want %d", left.expected(), left.err, n, consumer.want)
 			}
 		})
 	}

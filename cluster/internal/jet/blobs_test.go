@@ -1,4 +1,4 @@
-package cluster
+package jet
 
 import (
 	"errors"
@@ -40,11 +40,11 @@ func TestLastOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &link{nc: nc, api: "test."}
-	if m, err := l.lastOf(t.Context(), "S", "late", patience); err != nil || string(m.Data) != "here" {
+	c := &Conn{NC: nc, api: "test."}
+	if m, err := c.LastMessage(t.Context(), "S", "late", patience); err != nil || string(m.Data) != "here" {
 		t.Errorf("%v, %v, want the message", m, err)
 	}
-	if _, err := l.lastOf(t.Context(), "S", "none", patience); !errors.Is(err, errAbsent) {
-		t.Errorf("%v, want %v", err, errAbsent)
+	if _, err := c.LastMessage(t.Context(), "S", "none", patience); !errors.Is(err, ErrAbsent) {
+		t.Errorf("%v, want %v", err, ErrAbsent)
 	}
 }

@@ -1,4 +1,4 @@
-package cluster
+package jet
 
 import (
 	"cmp"
@@ -16,33 +16,33 @@ import (
 )
 
 const (
-	changesAhead = 1 << 12                // received messages that wait for a call of take
-	batchSize    = 512                    // messages of a snapshot in one request
-	firstReread  = 100 * time.Millisecond // from a read to the second one
-	rereadFailed = time.Second            // longest pause between a failed read and the next one
+	maxBufferedChanges = 1 << 12                // received messages that wait for a call of take
+	BatchSize          = 512                    // messages of a snapshot in one request
+	MinPause           = 100 * time.Millisecond // from a read to the second one
+	maxFailedPause     = time.Second            // longest pause between a failed read and the next one
 )
 
-// reader calls take with what a stream holds. It may leave out what it has
+// Reader calls take with what a stream holds. It may leave out what it has
 // passed to take in an earlier read.
-type reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
+type Reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
-// followed is a stream that is followed.
-type followed struct {
-	stream string
-	prefix string                    // of its subjects, without the dot
-	live   string                    // prefix of the subjects at which its messages are published; "" if it is the same
-	read   reader                    // reads the stream; never called concurrently
-	close  func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
-	reread time.Duration             // the longest pause between two reads
+// Watched is a stream that is followed.
+type Watched struct {
+	Stream   string
+	Prefix   string                    // of its subjects, without the dot
+	Live     string                    // prefix of the subjects at which its messages are published; "" if it is the same
+	Read     Reader                    // reads the stream; never called concurrently
+	OnEnd    func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
+	MaxPause time.Duration             // the longest pause between two reads
 }
 
-func (f *followed) end(ctx context.Context) {
-	if f.close != nil {
-		f.close(ctx)
+func (f *Watched) end(ctx context.Context) {
+	if f.OnEnd != nil {
+		f.OnEnd(ctx)
 	}
 }
 
-// follow calls take with each message of a stream: the subject after the
+// Watch calls take with each message of a stream: the subject after the
 // prefix, the content, and whether the subject was deleted. It blocks until
 // take has been called with the messages that the stream holds at first. Until
 // life ends, take is then called with each message as it is published. The
@@ -56,7 +56,7 @@ func (f *followed) end(ctx context.Context) {
 //
 //  1. follow subscribes to the subjects,
 //  2. and then reads the stream.
-//  3. It reads the stream again after firstReread, after twice that, and so on
+//  3. It reads the stream again after MinPause, after twice that, and so on
 //     up to f.reread, and then each time after f.reread.
 //  4. It begins with the first pause again when the connection was lost, or
 //     when the subscription had too many messages.
@@ -74,52 +74,52 @@ func (f *followed) end(ctx context.Context) {
 // matters, the content of the messages must show it. A published message may
 // never be stored, if servers are lost at that moment. So the publisher must
 // repeat a message that is not acknowledged.
-func (l *link) follow(ctx, life context.Context, f followed, take func(key string, value []byte, gone bool)) error {
-	changes := make(chan *nats.Msg, changesAhead)
-	missed := l.missed.wait()
-	live := cmp.Or(f.live, f.prefix)
-	sub, err := l.nc.ChanSubscribe(live+".>", changes)
+func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string, value []byte, gone bool)) error {
+	changes := make(chan *nats.Msg, maxBufferedChanges)
+	missed := c.missed.Wait()
+	live := cmp.Or(f.Live, f.Prefix)
+	sub, err := c.NC.ChanSubscribe(live+".>", changes)
 	if err != nil {
-		return fmt.Errorf("cluster: following %s: %w", f.stream, err)
+		return fmt.Errorf("cluster: following %s: %w", f.Stream, err)
 	}
 	var taking sync.Mutex
 	give := func(subject string, m *nats.Msg) {
 		op := m.Header.Get("KV-Operation")
 		taking.Lock()
 		defer taking.Unlock()
-		take(strings.TrimPrefix(subject, f.prefix+"."), m.Data, op == "PURGE" || op == "DEL")
+		take(strings.TrimPrefix(subject, f.Prefix+"."), m.Data, op == "PURGE" || op == "DEL")
 	}
-	if err := f.read(ctx, give); err != nil {
+	if err := f.Read(ctx, give); err != nil {
 		sub.Unsubscribe()
 		f.end(ctx)
-		return fmt.Errorf("cluster: reading %s: %w", f.stream, err)
+		return fmt.Errorf("cluster: reading %s: %w", f.Stream, err)
 	}
-	l.background.Go(func() {
+	c.Background.Go(func() {
 		defer sub.Unsubscribe()
 		for {
 			select {
 			case m := <-changes:
-				give(f.prefix+strings.TrimPrefix(m.Subject, live), m)
+				give(f.Prefix+strings.TrimPrefix(m.Subject, live), m)
 			case <-life.Done():
 				return
 			}
 		}
 	})
-	l.background.Go(func() { l.reread(life, missed, f, give) })
+	c.Background.Go(func() { c.reread(life, missed, f, give) })
 	return nil
 }
 
 // reread reads a stream again and again, as follow says, until life ends. It
 // has a goroutine of its own, so that a read that takes long holds up nothing.
-func (l *link) reread(life context.Context, missed <-chan struct{}, f followed, give func(subject string, m *nats.Msg)) {
+func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
-	first := min(firstReread, f.reread)
+	first := min(MinPause, f.MaxPause)
 	pause, last := first, time.Now()
 	for {
 		next := time.NewTimer(pause)
 		select {
 		case <-next.C:
-			pause = min(2*pause, f.reread)
+			pause = min(2*pause, f.MaxPause)
 		case <-missed:
 			// Pause first: a client that floods the subscription could
 			// otherwise cause one read after another.
@@ -130,27 +130,27 @@ func (l *link) reread(life context.Context, missed <-chan struct{}, f followed, 
 				next.Stop()
 				return
 			}
-			missed = l.missed.wait()
+			missed = c.missed.Wait()
 			pause = first
 		case <-life.Done():
 			next.Stop()
 			return
 		}
 		last = time.Now()
-		if f.read(life, give) != nil {
-			pause = min(pause, rereadFailed)
+		if f.Read(life, give) != nil {
+			pause = min(pause, maxFailedPause)
 		}
 	}
 }
 
-// snapshot reads all that a stream holds under a prefix. It trusts the
+// ReadAll reads all that a stream holds under a prefix. It trusts the
 // messages' headers, so it is for streams that only workers and servers write
 // to.
-func (l *link) snapshot(stream, prefix string) reader {
+func (c *Conn) ReadAll(stream, prefix string) Reader {
 	return func(ctx context.Context, take func(subject string, m *nats.Msg)) error {
 		for next, more := uint64(1), true; more; {
-			err := l.patiently(ctx, func(ctx context.Context) error {
-				last, pending, err := l.batch(ctx, stream, map[string]any{"seq": next, "batch": batchSize, "next_by_subj": prefix + ".>"}, take)
+			err := c.RetryUntilDeadline(ctx, func(ctx context.Context) error {
+				last, pending, err := c.getBatch(ctx, stream, map[string]any{"seq": next, "batch": BatchSize, "next_by_subj": prefix + ".>"}, take)
 				if err == nil && pending && last < next {
 					err = errors.New("the servers announced more messages and sent none")
 				}
@@ -167,21 +167,21 @@ func (l *link) snapshot(stream, prefix string) reader {
 	}
 }
 
-// newest reads the newest messages of at most batchSize subjects; it leaves out
+// ReadLatest reads the newest messages of at most BatchSize subjects; it leaves out
 // subjects without a message. It trusts headers, as snapshot does.
-func (l *link) newest(ctx context.Context, stream string, subjects []string, take func(subject string, m *nats.Msg)) error {
-	return l.patiently(ctx, func(ctx context.Context) error {
-		_, _, err := l.batch(ctx, stream, map[string]any{"multi_last": subjects}, take)
+func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string, take func(subject string, m *nats.Msg)) error {
+	return c.RetryUntilDeadline(ctx, func(ctx context.Context) error {
+		_, _, err := c.getBatch(ctx, stream, map[string]any{"multi_last": subjects}, take)
 		return err
 	})
 }
 
-// batch asks a stream for messages, and returns the number of the last one, and
+// getBatch asks a stream for messages, and returns the number of the last one, and
 // whether there are more: it is the servers that decide how many they give at a
 // time. See ADR-31 of NATS: "JetStream direct get".
-func (l *link) batch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
-	inbox := l.nc.NewInbox()
-	sub, err := l.nc.SubscribeSync(inbox)
+func (c *Conn) getBatch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
+	inbox := c.NC.NewInbox()
+	sub, err := c.NC.SubscribeSync(inbox)
 	if err != nil {
 		return 0, false, err
 	}
@@ -190,7 +190,7 @@ func (l *link) batch(ctx context.Context, stream string, request map[string]any,
 	if err != nil {
 		return 0, false, err
 	}
-	if err := l.nc.PublishRequest(l.api+"DIRECT.GET."+stream, inbox, body); err != nil {
+	if err := c.NC.PublishRequest(c.api+"DIRECT.GET."+stream, inbox, body); err != nil {
 		return 0, false, err
 	}
 	for {

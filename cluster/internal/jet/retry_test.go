@@ -1,4 +1,4 @@
-package cluster
+package jet
 
 import (
 	"context"
@@ -30,20 +30,20 @@ func TestPatiently(t *testing.T) {
 			}
 		}
 		start := time.Now()
-		if err := new(link).patiently(t.Context(), busy(2, nil)); err != nil || n != 3 || time.Since(start) < 2*stepTime {
+		if err := new(Conn).RetryUntilDeadline(t.Context(), busy(2, nil)); err != nil || n != 3 || time.Since(start) < 2*RequestTimeout {
 			t.Errorf("%v, asked %d times in %v", err, n, time.Since(start))
 		}
-		if err := new(link).patiently(t.Context(), busy(1, no)); err != no || n != 2 {
+		if err := new(Conn).RetryUntilDeadline(t.Context(), busy(1, no)); err != no || n != 2 {
 			t.Errorf("%v, asked %d times", err, n)
 		}
 		start = time.Now()
-		if err := new(link).patiently(t.Context(), busy(1000, nil)); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != beginTime {
+		if err := new(Conn).RetryUntilDeadline(t.Context(), busy(1000, nil)); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != startTimeout {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start = time.Now()
-		err := new(link).patiently(ctx, func(context.Context) error { return nats.ErrNoResponders })
+		err := new(Conn).RetryUntilDeadline(ctx, func(context.Context) error { return nats.ErrNoResponders })
 		if !errors.Is(err, nats.ErrNoResponders) || time.Since(start) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
@@ -55,7 +55,7 @@ func TestPatiently(t *testing.T) {
 func TestPersistently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, n := time.Now(), 0
-		err := new(link).persistently(t.Context(), func(context.Context) error {
+		err := new(Conn).RetryTransient(t.Context(), func(context.Context) error {
 			if n++; time.Since(start) < time.Hour {
 				return nats.ErrNoResponders
 			}
@@ -64,13 +64,13 @@ func TestPersistently(t *testing.T) {
 		if err != nil || time.Since(start) < time.Hour {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		for _, no := range []error{errAbsent, &jetstream.APIError{Code: 400, ErrorCode: 10012}, nats.ErrConnectionClosed} {
-			if err := new(link).persistently(t.Context(), func(context.Context) error { return no }); err != no {
+		for _, no := range []error{ErrAbsent, &jetstream.APIError{Code: 400, ErrorCode: 10012}, nats.ErrConnectionClosed} {
+			if err := new(Conn).RetryTransient(t.Context(), func(context.Context) error { return no }); err != no {
 				t.Errorf("%v", err)
 			}
 		}
 		n = 0
-		err = new(link).persistently(t.Context(), func(context.Context) error {
+		err = new(Conn).RetryTransient(t.Context(), func(context.Context) error {
 			if n++; n < 3 {
 				return io.ErrClosedPipe // of a connection that breaks
 			}
@@ -82,7 +82,7 @@ func TestPersistently(t *testing.T) {
 		why := errors.New("not wanted")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(why) })
-		err = new(link).persistently(ctx, func(ctx context.Context) error {
+		err = new(Conn).RetryTransient(ctx, func(ctx context.Context) error {
 			<-ctx.Done()
 			return ctx.Err()
 		})
@@ -96,28 +96,28 @@ func TestPersistently(t *testing.T) {
 // and who asks later is not.
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := new(link)
+		c := new(Conn)
 		waits := func(ctx context.Context) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}
 		errs := make(chan error, 2)
 		for range 2 {
-			go func() { errs <- l.patiently(t.Context(), waits) }()
+			go func() { errs <- c.RetryUntilDeadline(t.Context(), waits) }()
 		}
 		synctest.Wait()
-		l.refuse(nats.ErrPermissionViolation)
+		c.refuse(nats.ErrPermissionViolation)
 		for range 2 {
 			if err := <-errs; !errors.Is(err, nats.ErrPermissionViolation) {
 				t.Errorf("%v", err)
 			}
 		}
 		no := errors.New("no")
-		if err := l.patiently(t.Context(), func(context.Context) error { return no }); err != no {
+		if err := c.RetryUntilDeadline(t.Context(), func(context.Context) error { return no }); err != no {
 			t.Errorf("%v", err)
 		}
-		if len(l.refused) > 0 {
-			t.Errorf("%d are told still", len(l.refused))
+		if len(c.refusals) > 0 {
+			t.Errorf("%d are told still", len(c.refusals))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package cluster
+package jet
 
 import (
 	"context"
@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	stepTime  = 5 * time.Second  // for what is asked of the servers, before it is asked again
-	beginTime = 30 * time.Second // for all of the beginning
+	RequestTimeout = 5 * time.Second  // for what is asked of the servers, before it is asked again
+	startTimeout   = 30 * time.Second // for all of the beginning
 )
 
-// patiently does step, and once more while servers say nothing, or have not
+// RetryUntilDeadline does step, and once more while servers say nothing, or have not
 // been set up: they may be about to choose who leads, or be on a machine that
-// is busy. It ends with ctx, after beginTime, or when the servers say that the
+// is busy. It ends with ctx, after startTimeout, or when the servers say that the
 // key may not do it. A step must be one that may be done twice.
-func (l *link) patiently(ctx context.Context, step func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, beginTime)
+func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	ctx, refused := context.WithCancelCause(ctx)
 	defer refused(nil)
-	defer l.hearRefusals(refused)()
+	defer c.onRefusal(refused)()
 	for {
-		once, stop := context.WithTimeout(ctx, stepTime)
+		once, stop := context.WithTimeout(ctx, RequestTimeout)
 		err := step(once)
 		stop()
 		if err != nil && wire.Transient(err) {
@@ -45,12 +45,12 @@ func (l *link) patiently(ctx context.Context, step func(ctx context.Context) err
 	}
 }
 
-// persistently does step until it succeeds, for as long as servers are away: it
+// RetryTransient does step until it succeeds, for as long as servers are away: it
 // is for what is done when all has begun. It ends with ctx, or when an error is
 // one that does not pass. A step must be one that may be done twice.
-func (l *link) persistently(ctx context.Context, step func(ctx context.Context) error) error {
+func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
-		once, stop := context.WithTimeout(ctx, stepTime)
+		once, stop := context.WithTimeout(ctx, RequestTimeout)
 		err := step(once)
 		stop()
 		switch {
@@ -58,23 +58,23 @@ func (l *link) persistently(ctx context.Context, step func(ctx context.Context) 
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case lasts(err):
+		case Permanent(err):
 			return err
 		}
 		select {
-		case <-time.After(postAgain):
+		case <-time.After(RetryDelay):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// lasts reports whether an error is one for good: the servers' word, or that
+// Permanent reports whether an error is one for good: the servers' word, or that
 // there is nothing to ask for. All others come with connections that break, and
 // these have many.
-func lasts(err error) bool {
+func Permanent(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, errAbsent) || errors.Is(err, errDamaged) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
+	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, ErrAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }
 
 // refusal is the servers' word that a key may not do something.
@@ -88,28 +88,28 @@ func (r *refusal) Error() string {
 // Unwrap returns the servers' error.
 func (r *refusal) Unwrap() error { return r.err }
 
-// hearRefusals has somebody be told of refusals, who waits for an answer in
+// onRefusal has somebody be told of refusals, who waits for an answer in
 // vain then, until it is over. The servers do not say what they refer to; they
 // come at once.
-func (l *link) hearRefusals(refused context.CancelCauseFunc) (over func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.refused == nil {
-		l.refused = map[*context.CancelCauseFunc]struct{}{}
+func (c *Conn) onRefusal(refused context.CancelCauseFunc) (over func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusals == nil {
+		c.refusals = map[*context.CancelCauseFunc]struct{}{}
 	}
-	l.refused[&refused] = struct{}{}
+	c.refusals[&refused] = struct{}{}
 	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.refused, &refused)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.refusals, &refused)
 	}
 }
 
 // refuse tells those who wait for an answer that the servers refuse something.
-func (l *link) refuse(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for refused := range l.refused {
+func (c *Conn) refuse(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for refused := range c.refusals {
 		(*refused)(&refusal{err})
 	}
 }

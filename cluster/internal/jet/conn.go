@@ -1,0 +1,178 @@
+package jet
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"concert/cluster/internal/wire"
+)
+
+// Conn is a connection to the servers. After it is lost it reconnects, without
+// a limit of attempts. Its methods are safe for concurrent use.
+type Conn struct {
+	NC *nats.Conn
+	JS jetstream.JetStream
+
+	api string // prefix of requests to JetStream, with a dot
+
+	key         nkeys.KeyPair    // nil without a key
+	keyFile     string           // the file of the key
+	certificate []byte           // of the key, see wire.Certify; nil if the file has none
+	tls         *tls.Config      // trusts the authority in the key file; nil if the file has none
+	Public      string           // public half of the key; "" without a key
+	Signer      *wire.Signer     // signs with the key; nil without a key
+	Authority   *ecdsa.PublicKey // key of the authority in the key file; nil if the file has none
+
+	Background Group // goroutines that Close waits for
+
+	generation atomic.Int64 // of the consumer that Pull asks: see NextGeneration
+
+	missed      Signal // a subscription may have missed messages
+	Reconnected Signal // the connection was restored; requests on the lost one get no answer
+
+	mu       sync.Mutex
+	refusals map[*context.CancelCauseFunc]struct{} // guarded by mu: see onRefusal
+
+	// OnAck is called when the servers have stored a message of Publish, with
+	// its sequence number in the stream. OnNack is called when they have not,
+	// as far as is known. Either may be nil. Set them before the first Publish.
+	OnAck  func(msg *nats.Msg, note any, sequence uint64)
+	OnNack func(msg *nats.Msg, note any, why error)
+
+	publishMu sync.Mutex
+	pending   map[*nats.Msg]any // guarded by publishMu: the notes of messages that are not acknowledged
+}
+
+// Access configures a connection. It has the fields of cluster.Access.
+type Access struct {
+	Key       string      // name of a key file; "" for servers that require no key
+	TLS       *tls.Config // for servers with certificates that are not by the authority in the key file; may be nil
+	InProcess interface { // a server in this process, or nil
+		InProcessConn() (net.Conn, error)
+	}
+}
+
+// Connect connects to servers. The name is for their operator.
+func Connect(ctx context.Context, url, name string, a Access) (*Conn, error) {
+	if err := checkURLs(url); err != nil {
+		return nil, err
+	}
+	c := &Conn{}
+	opts := []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectJitter(50*time.Millisecond, 200*time.Millisecond),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.IgnoreAuthErrorAbort(), // a revoked key may become valid again
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			slog.Warn("cluster: "+name, "error", err)
+			switch {
+			case errors.Is(err, nats.ErrPermissionViolation):
+				c.refuse(err)
+			case errors.Is(err, nats.ErrSlowConsumer):
+				c.missed.fire()
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			c.Reconnected.fire()
+			c.missed.fire()
+		}),
+	}
+	if a.Key != "" {
+		if err := c.loadKey(a.Key); err != nil {
+			return nil, err
+		}
+		opts = append(opts, nats.Nkey(c.Public, c.key.Sign), nats.CustomInboxPrefix("_INBOX_"+c.Public))
+	}
+	switch {
+	case a.InProcess != nil:
+		opts = append(opts, nats.InProcessServer(a.InProcess))
+	case a.TLS != nil:
+		opts = append(opts, nats.Secure(a.TLS))
+	case c.tls != nil:
+		opts = append(opts, nats.Secure(c.tls))
+	}
+	timeout := RequestTimeout
+	if d, ok := ctx.Deadline(); ok {
+		timeout = max(time.Millisecond, min(time.Until(d), timeout))
+	}
+	opts = append(opts, nats.Timeout(timeout))
+	var err error
+	if c.NC, err = nats.Connect(url, opts...); errors.Is(err, nats.ErrAuthorization) {
+		if a.Key == "" {
+			return nil, fmt.Errorf("cluster: %s requires a key, and Access.Key is empty", Redacted(url))
+		}
+		return nil, fmt.Errorf("cluster: %s does not know the key of %s (%s)", Redacted(url), a.Key, c.Public)
+	} else if err != nil && strings.Contains(err.Error(), "account active connections exceeded") { // nats.go does not always return its own error value
+		return nil, fmt.Errorf("cluster: %s has too many connections with the key of %s (%s): close some, or raise the limit with concertd serve --connections", Redacted(url), a.Key, c.Public)
+	} else if err != nil {
+		if a.Key == "" && a.TLS == nil && errors.As(err, new(x509.UnknownAuthorityError)) {
+			return nil, fmt.Errorf("cluster: cannot verify the certificate of %s without a key: a key file has the certificate of the authority: %w", Redacted(url), err)
+		}
+		if errors.Is(err, nats.ErrNoServers) {
+			return nil, fmt.Errorf("cluster: no server answers at %s: is concertd or another NATS server running there, and is the port right? %w", Redacted(url), err)
+		}
+		return nil, fmt.Errorf("cluster: no connection to %s: %w", Redacted(url), err)
+	}
+	if err := c.useAPI("$JS.API"); err != nil {
+		c.NC.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// useAPI sets the prefix of requests to JetStream.
+func (c *Conn) useAPI(prefix string) (err error) {
+	c.api = prefix + "."
+	c.pending = map[*nats.Msg]any{}
+	opts := append(c.publishOptions(), jetstream.WithPublishAsyncTimeout(publishTimeout), jetstream.WithPublishAsyncMaxPending(1<<14))
+	c.JS, err = jetstream.NewWithAPIPrefix(c.NC, prefix, opts...)
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
+
+// Owner returns the owner of the workers with this connection, as their subjects
+// name it: the public half of the key, or wire.Anyone.
+func (c *Conn) Owner() string {
+	if c.Public == "" {
+		return wire.Anyone
+	}
+	return c.Public
+}
+
+// Close waits for the goroutines in Background, sends published messages that
+// are still buffered, and closes the connection.
+func (c *Conn) Close() {
+	c.Background.Wait()
+	if err := c.NC.FlushTimeout(time.Second); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		slog.Debug("cluster: closing the connection", "error", err)
+	}
+	c.NC.Close()
+}
+
+// HasKey reports whether the connection has a key. If it has one, the servers
+// require keys.
+func (c *Conn) HasKey() bool { return c.key != nil }
+
+// NextGeneration records that the consumer of tasks was created again, maybe
+// with its stream. Messages of the earlier consumer are no longer acknowledged,
+// because their sequence numbers may name other messages now.
+func (c *Conn) NextGeneration() { c.generation.Add(1) }

@@ -1,0 +1,71 @@
+package jet
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A message about a task is published without waiting for the servers'
+// acknowledgment. When this arrives, acked or failed is called with the note of
+// the message: the call, the key of a task, or that it is a cancellation. The
+// note is not sent. A header for it would cost a fifth of all allocations of a
+// task, because both sides build headers as maps.
+//
+// Steps: 1. post stores the note, 2. it publishes the message, 3. the
+// acknowledgment removes the note. So no acknowledgment arrives before its note
+// is stored.
+
+// RetryDelay is the delay between an error and the call of failed. Most callers
+// publish the message again then.
+const RetryDelay = 100 * time.Millisecond
+
+// publishTimeout is how long to wait for an acknowledgment.
+var publishTimeout = RequestTimeout // shorter in a test
+
+// Publish publishes a message about a task.
+func (c *Conn) Publish(msg *nats.Msg, note any) {
+	c.publishMu.Lock()
+	c.pending[msg] = note
+	c.publishMu.Unlock()
+	if _, err := c.JS.PublishMsgAsync(msg); err != nil {
+		c.nacked(msg, err)
+	}
+}
+
+// nacked has failed called for a message that was not stored. It uses another
+// goroutine, because the caller may be the library, which holds a lock that
+// publishing needs.
+func (c *Conn) nacked(msg *nats.Msg, why error) {
+	if note := c.TakeNote(msg); note != nil && c.OnNack != nil {
+		time.AfterFunc(RetryDelay, func() { c.OnNack(msg, note, why) })
+	}
+}
+
+// TakeNote removes and returns the note of a message. It returns nil if the
+// message is not about a task.
+func (c *Conn) TakeNote(msg *nats.Msg) any {
+	c.publishMu.Lock()
+	defer c.publishMu.Unlock()
+	note := c.pending[msg]
+	delete(c.pending, msg)
+	return note
+}
+
+// publishOptions returns the options that pass acknowledgments and errors to
+// acked and failed.
+func (c *Conn) publishOptions() []jetstream.JetStreamOpt {
+	return []jetstream.JetStreamOpt{
+		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
+			if note := c.TakeNote(msg); note != nil && c.OnAck != nil {
+				c.OnAck(msg, note, ack.Sequence)
+			}
+		}),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, msg *nats.Msg, err error) { c.nacked(msg, err) }),
+	}
+}
+
+// NewFake returns a Conn without servers, for tests. The test sets JS to a fake,
+// which calls TakeNote for each message instead of acknowledging it.
+func NewFake() *Conn { return &Conn{pending: map[*nats.Msg]any{}} }

@@ -1,0 +1,49 @@
+package jet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert/cluster/server"
+)
+
+// TestPosting: who is told that there was no word of a message may publish
+// another one. The library tells it with its lock, which that needs.
+func TestPosting(t *testing.T) {
+	before := publishTimeout
+	publishTimeout = 50 * time.Millisecond
+	defer func() { publishTimeout = before }()
+	s, err := server.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := Connect(t.Context(), "", "test", Access{InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	told := make(chan any)
+	c.OnNack = func(_ *nats.Msg, note any, _ error) {
+		if note == "first" {
+			c.Publish(&nats.Msg{Subject: "silence"}, "second")
+		}
+		told <- note
+	}
+	if _, err := c.NC.SubscribeSync("silence"); err != nil { // somebody hears it, and says nothing
+		t.Fatal(err)
+	}
+	c.Publish(&nats.Msg{Subject: "silence"}, "first")
+	for _, want := range []string{"first", "second"} {
+		select {
+		case got := <-told:
+			if got != want {
+				t.Errorf("told of the %v, want the %v", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nobody is told of the %s", want)
+		}
+	}
+}

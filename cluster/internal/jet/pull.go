@@ -1,0 +1,346 @@
+package jet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert/cluster/internal/wire"
+)
+
+// What clients have stored is pulled by requests of our own, instead of the
+// library's. That takes a message without content that has a header Status for
+// the servers' word, and so it ends a request, or a consumer, by whatever a
+// client writes there; and what a client writes may be no header at all. Here
+// headers are not read: what has an acknowledgement subject as its reply is a
+// message of the stream, and what has none is the servers' word, since nobody
+// else can send to this inbox. See ADR-13 of NATS, "pull consumers".
+
+// Message is one of a stream, as a consumer has it.
+type Message struct {
+	Receipt
+	Msg  *nats.Msg
+	Meta *nats.MsgMetadata
+}
+
+// Receipt is what the servers are told of a message by.
+type Receipt struct {
+	conn       *Conn
+	generation int64 // in which it came
+	reply      string
+}
+
+// The words by which a message is acknowledged: see "Consumers" in the NATS
+// documentation.
+const (
+	AckDone     = "+ACK"
+	ackRetry    = "-NAK"
+	AckProgress = "+WPI"
+	AckReject   = "+TERM"
+)
+
+// Position is where a message is. It stays the same if the message comes again;
+// the time tells it from one at that number of a stream that was made anew.
+type Position struct {
+	Sequence uint64
+	Time     int64 // Unix, nanoseconds
+}
+
+func (m *Message) Position() Position {
+	return Position{m.Meta.Sequence.Stream, m.Meta.Timestamp.UnixNano()}
+}
+
+func (m *Message) Subject() string { return m.Msg.Subject }
+func (m *Message) Data() []byte    { return m.Msg.Data }
+
+// DropContent removes the content of a message that only needs to be acknowledged.
+// This saves memory.
+func (m *Message) DropContent() { m.Msg.Data, m.Msg.Header = nil, nil }
+
+// Size returns about how many bytes of memory the message takes.
+func (m *Message) Size() int64 { return int64(m.Msg.Size()) }
+
+// Ack answers the servers. What does not get to them is known by the lease.
+// Nothing is said of a message of an earlier era: the consumer was made anew
+// since, perhaps with its stream, and the servers would take it for the message
+// that has that number now.
+func (r *Receipt) Ack(word string) {
+	if r.generation == r.conn.generation.Load() {
+		r.conn.NC.Publish(r.reply, []byte(word))
+	}
+}
+
+// Redeliver has the message come again after a delay.
+func (r *Receipt) Redeliver(delay time.Duration) {
+	r.Ack(fmt.Sprintf(`%s {"delay": %d}`, ackRetry, delay.Nanoseconds()))
+}
+
+const ackPrefix = "$JS.ACK."
+
+// statusTimeout is how long after a request's end the servers' word of it is waited
+// for.
+const statusTimeout = 2 * time.Second
+
+// ErrConsumerDeleted is the servers' word that there is no such consumer.
+var ErrConsumerDeleted = errors.New("cluster: the consumer is gone")
+
+// PullRequest is what pull asks of a consumer.
+type PullRequest struct {
+	N       int           // maximum number of messages
+	Bytes   int64         // maximum of their total size; 0 for no limit
+	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
+}
+
+// Pull asks a consumer for messages, and passes them to take as they arrive. It
+// returns when the servers have ended the request and all messages that they
+// sent for it have arrived. It returns an error if the servers did not end it
+// in time, or if the connection was lost.
+//
+// Messages can arrive after the servers' word is overdue: this process or a
+// server had no processor for seconds. Until a lease has passed, late is called
+// with each of them, on another goroutine, as they would be held by no worker
+// for that time. late may be nil, if the consumer is not used again.
+func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
+	if !c.NC.IsConnected() { // a request that is sent as the connection comes back would be given up at that moment, and what it brings be held by nobody
+		return nats.ErrDisconnected
+	}
+	lost, era := c.Reconnected.Wait(), c.generation.Load()
+	came := make(chan *nats.Msg, r.N+1) // and a status
+	sub, err := c.sendPull(stream, consumer, r, came)
+	if err != nil {
+		return err
+	}
+	waits := false // for late messages
+	defer func() {
+		if !waits {
+			sub.Unsubscribe()
+		}
+	}()
+	overdue := time.NewTimer(r.Expires + statusTimeout)
+	defer overdue.Stop()
+	left := remaining{messages: r.N}
+	for left.expected() {
+		select {
+		case m := <-came:
+			if err := c.receive(m, &left, take); err != nil {
+				return err
+			}
+		case <-overdue.C:
+			if waits = late != nil; waits {
+				c.Background.Go(func() {
+					defer sub.Unsubscribe()
+					c.takeLate(ctx, lost, era, left, came, late)
+				})
+			}
+			return nats.ErrTimeout
+		case <-lost:
+			return nats.ErrDisconnected
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return left.err
+}
+
+// remaining counts the messages that are still to arrive for a request.
+//
+// A status can overtake messages. If a consumer has replicas, its server sends
+// a message only after the other servers know of it, but sends a status at
+// once. So a request is over when the status has arrived, and as many messages
+// as it says were sent. If the client gave up the request earlier, a message
+// that arrives later would be held by no worker until its lease ends.
+type remaining struct {
+	messages int   // how many are still to arrive if the request does not end
+	unsent   int   // how many of those the servers will not send
+	err      error // the error that the status reports; nil if the request is just over
+}
+
+// expected reports whether messages, or a status, are still to arrive.
+func (r *remaining) expected() bool { return r.messages > r.unsent }
+
+// endWith records the status with which the servers end a request.
+func (r *remaining) endWith(m *nats.Msg) {
+	r.unsent, r.err = r.messages, statusError(m)
+	n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	if err == nil && n >= 0 {
+		r.unsent = min(r.unsent, n)
+	}
+}
+
+// receive passes a message of a stream to take. If m is a status, receive
+// records it in left.
+func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error {
+	if !strings.HasPrefix(m.Reply, ackPrefix) {
+		left.endWith(m)
+		return nil
+	}
+	left.messages--
+	return c.take(m, take)
+}
+
+// take gives take a message of a stream.
+func (c *Conn) take(m *nats.Msg, take func(*Message)) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	take(&Message{Receipt{c, c.generation.Load(), m.Reply}, m, meta})
+	return nil
+}
+
+// takeLate receives the remaining messages of a request whose end is overdue.
+// It returns when the servers report the end of the request, a lease has
+// passed, the connection is lost, or the consumer was created again.
+func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, era int64, left remaining, came <-chan *nats.Msg, take func(*Message)) {
+	end := time.NewTimer(Lease)
+	defer end.Stop()
+	for left.expected() {
+		select {
+		case m := <-came:
+			if era != c.generation.Load() || c.receive(m, &left, take) != nil {
+				return
+			}
+		case <-end.C:
+			return
+		case <-lost:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// statusError is what the servers' word means: nil if the request is just over.
+func statusError(m *nats.Msg) error {
+	status, description := m.Header.Get("Status"), strings.ToLower(m.Header.Get("Description"))
+	switch {
+	case status == "404" || status == "408": // there is nothing, or no more in that time
+		return nil
+	case status == "409" && strings.Contains(description, "exceeds maxbytes"): // the next message is larger than the rest of the limit
+		return nil
+	case status == "409" && strings.Contains(description, "batch completed"): // all messages were sent
+		return nil
+	case status == "503":
+		return nats.ErrNoResponders
+	case status == "409" && strings.Contains(description, "consumer deleted"):
+		return ErrConsumerDeleted
+	default:
+		return fmt.Errorf("cluster: %s %s", status, m.Header.Get("Description"))
+	}
+}
+
+// CancelReader reads the stream of cancellations, which clients write to, by a
+// consumer of its own.
+type CancelReader struct {
+	conn     *Conn
+	consumer string // "" before it is made
+}
+
+// NewCancelReader returns a CancelReader.
+func NewCancelReader(conn *Conn) *CancelReader { return &CancelReader{conn: conn} }
+
+// Read is a reader. It leaves out the messages that an earlier read has passed
+// to take, as its consumer is past them. After an error, or when the servers
+// have removed the consumer, it begins with the first message again. It must
+// not be called concurrently.
+func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *nats.Msg)) error {
+	for n := BatchSize; n == BatchSize; { // fewer are all that there are
+		err := r.conn.RetryUntilDeadline(ctx, func(ctx context.Context) (err error) {
+			n, err = r.readBatch(ctx, take)
+			if err != nil { // messages on their way are lost: the servers send each once
+				r.Close(ctx)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readBatch reads up to BatchSize messages, and returns how many.
+func (r *CancelReader) readBatch(ctx context.Context, take func(subject string, m *nats.Msg)) (n int, err error) {
+	if r.consumer == "" {
+		create, cancel := outlive(ctx, deleteTimeout) // if ctx ended before the name arrives, the consumer could not be removed
+		r.consumer, err = r.conn.cancelConsumer(create)
+		cancel()
+		if err != nil {
+			return 0, err
+		}
+	}
+	err = r.conn.Pull(ctx, wire.CancelStream, r.consumer, PullRequest{N: BatchSize}, func(m *Message) {
+		n++
+		take(m.Subject(), m.Msg)
+	}, nil)
+	return n, err
+}
+
+// Close removes the consumer, also when ctx has ended.
+func (r *CancelReader) Close(ctx context.Context) {
+	if r.consumer != "" {
+		r.conn.DeleteConsumer(ctx, wire.CancelStream, r.consumer)
+		r.consumer = ""
+	}
+}
+
+// deleteTimeout is how long the request to remove a consumer may take.
+const deleteTimeout = time.Second
+
+// outlive returns a context that ends d after the end of ctx.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return later, func() { stop(); cancel() }
+}
+
+// DeleteConsumer removes a consumer, even if ctx has ended. If the request does not
+// reach the servers, they remove the consumer after it has been inactive for a
+// while.
+func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
+	defer cancel()
+	c.JS.DeleteConsumer(ctx, stream, consumer)
+}
+
+// sendPull sends a request for messages to a consumer. They arrive in came, until
+// sub is unsubscribed.
+func (c *Conn) sendPull(stream, consumer string, r PullRequest, came chan *nats.Msg) (sub *nats.Subscription, err error) {
+	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.N, Bytes: r.Bytes, Expires: r.Expires, Inbox: wire.NewToken()}
+	if c.PullsThroughServer() {
+		body, err := wire.Marshal(&p)
+		if err != nil {
+			return nil, err
+		}
+		return c.subscribeAndSend(wire.DeliverSubject(c.Public, p.Inbox), came, func(string) error { return c.NC.Publish(wire.PullSubject(c.Public), body) })
+	}
+	body, err := p.Request()
+	if err != nil {
+		return nil, err
+	}
+	return c.subscribeAndSend(c.NC.NewInbox(), came, func(inbox string) error {
+		return c.NC.PublishRequest(c.api+"CONSUMER.MSG.NEXT."+stream+"."+consumer, inbox, body)
+	})
+}
+
+// subscribeAndSend sends a request whose messages arrive at a subject.
+func (c *Conn) subscribeAndSend(subject string, came chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
+	sub, err := c.NC.ChanSubscribe(subject, came)
+	if err != nil {
+		return nil, err
+	}
+	if err := send(subject); err != nil {
+		sub.Unsubscribe()
+		return nil, err
+	}
+	return sub, nil
+}
+
+// PullsThroughServer reports whether a server sends the requests of this link to
+// consumers: see wire.Pull.
+func (c *Conn) PullsThroughServer() bool { return c.api == wire.ClientAPI+"." }
