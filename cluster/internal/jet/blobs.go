@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	maxBlobBytes       = 1 << 30         // bytes of an argument or a result
-	maxConcurrentParts = 16              // that are on their way at a time
-	ReplicaLag         = 2 * time.Second // that a server may be behind the others
+	maxBlobBytes       = 1 << 30         // size of an argument or a result
+	maxConcurrentParts = 16              // parts that are published concurrently
+	ReplicaLag         = 2 * time.Second // how far a server may be behind the others
 )
 
-// ErrTooLarge is cluster.ErrTooLarge.
+// ErrTooLarge is the value of cluster.ErrTooLarge.
 var ErrTooLarge = concert.RegisterError("cluster.ErrTooLarge", errors.New("cluster: value larger than 1 GiB"))
 
-// ErrAbsent is wrapped by the error of something large that is not there any
-// more. It is registered, as workers tell clients.
-var ErrAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: it is no longer stored"))
+// ErrAbsent is wrapped by the error of a request for a value or a message that
+// is not stored. It is registered, because workers send it to clients.
+var ErrAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: the value is no longer stored"))
 
-// Upload stores what is too large for a message under a name, in parts, and
-// returns how it travels. While servers are away it waits.
+// Upload stores a large value in parts under a name, and returns the wire.Value
+// that refers to it. While the servers cannot be reached it waits.
 func (c *Conn) Upload(ctx context.Context, name string, v concert.Encoded) (wire.Value, error) {
 	if len(v.Bytes) > maxBlobBytes {
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
 	}
 	sum := sha256.Sum256(v.Bytes)
 	to := wire.Value{Kind: v.Kind, Blob: name, Size: len(v.Bytes), Sum: sum[:]}
-	ctx, fail := context.WithCancelCause(ctx) // the first part that cannot be stored ends the others
+	ctx, fail := context.WithCancelCause(ctx) // the first part that fails cancels the others
 	defer fail(nil)
 	places := make(chan struct{}, maxConcurrentParts)
 	var storing sync.WaitGroup
@@ -50,7 +50,7 @@ func (c *Conn) Upload(ctx context.Context, name string, v concert.Encoded) (wire
 		storing.Go(func() {
 			defer func() { <-places }()
 			err := c.RetryTransient(ctx, func(ctx context.Context) error {
-				_, err := c.JS.PublishMsg(ctx, msg) // if it comes twice, the second one takes the place of the first
+				_, err := c.JS.PublishMsg(ctx, msg) // a second copy replaces the first one
 				return err
 			})
 			if err != nil {
@@ -66,10 +66,11 @@ func (c *Conn) Upload(ctx context.Context, name string, v concert.Encoded) (wire
 	return to, nil
 }
 
-// Download returns a value, whose parts it gets if it did not travel in the
-// message; while servers are away it waits. The name of the parts must be one
-// of the client, as owns reports: a task that names the parts of another client
-// would have them read to it. An error that wraps ErrAbsent is for good.
+// Download returns a value, and reads its parts if it is not in the message.
+// While the servers cannot be reached it waits. owns must report whether the
+// name of the parts belongs to the client: otherwise a task could name the
+// parts of another client, and read them. An error that wraps ErrAbsent is
+// permanent.
 func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (concert.Encoded, error) {
 	if v.Blob == "" {
 		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
@@ -78,7 +79,7 @@ func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns f
 	if err != nil {
 		return concert.Encoded{}, err
 	}
-	b := make([]byte, v.Size) // allocated once: a growing buffer would need several times as much
+	b := make([]byte, v.Size) // allocated once: a growing buffer would need several times the memory
 	end := v.Size - len(last)
 	copy(b[end:], last)
 	for n := 0; n*wire.PartBytes < end; n++ {
@@ -89,15 +90,15 @@ func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns f
 		copy(b[n*wire.PartBytes:], part)
 	}
 	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], v.Sum) {
-		return concert.Encoded{}, fmt.Errorf("%w: %s is not what was stored", ErrAbsent, v.Blob)
+		return concert.Encoded{}, fmt.Errorf("%w: the checksum of %s differs", ErrAbsent, v.Blob)
 	}
 	return concert.Encoded{Kind: v.Kind, Bytes: b}, nil
 }
 
 // CheckSize returns an error unless the last part of a value is stored and has
-// the length that follows from the size of the value. So a message that claims
-// a size, but has no parts, is refused before memory is allocated. The errors
-// are those of fetch.
+// the length that follows from the size of the value. So a message with an
+// invented size is refused before memory is allocated. The errors are those of
+// Download.
 func (c *Conn) CheckSize(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) error {
 	_, err := c.lastPart(ctx, client, v, owns)
 	return err
@@ -114,8 +115,8 @@ func (c *Conn) lastPart(ctx context.Context, client string, v wire.Value, owns f
 	return c.part(ctx, v, (v.Size-1)/wire.PartBytes)
 }
 
-// part returns part n of a value, counted from 0. It waits while the servers
-// cannot be reached.
+// part returns part n of a value, counted from 0. While the servers cannot be
+// reached it waits.
 func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 	var part *nats.Msg
 	err := c.RetryTransient(ctx, func(ctx context.Context) (err error) {
@@ -131,12 +132,12 @@ func (c *Conn) part(ctx context.Context, v wire.Value, n int) ([]byte, error) {
 	return part.Data, nil
 }
 
-// LastMessage returns the last message of a subject. It asks any of the servers that
-// have the stream, and a replica may lag behind. So LastMessage asks again for the
-// time of patience before it reports that a message is missing. This time
-// begins with the first server that has no message: one that was stopped for
-// seconds answers late, and lags behind then.
-func (c *Conn) LastMessage(ctx context.Context, stream, subject string, patience time.Duration) (*nats.Msg, error) {
+// LastMessage returns the last message of a subject. Any server that has a
+// replica of the stream answers, and the replica may be behind. So LastMessage
+// asks again for the time lag before it returns ErrAbsent. This time begins
+// with the first answer, because a server that was stopped for seconds answers
+// late and is behind then.
+func (c *Conn) LastMessage(ctx context.Context, stream, subject string, lag time.Duration) (*nats.Msg, error) {
 	for first := (time.Time{}); ; {
 		once, cancel := context.WithTimeout(ctx, RequestTimeout)
 		msg, err := c.NC.RequestWithContext(once, c.api+"DIRECT.GET."+stream+"."+subject, nil)
@@ -151,7 +152,7 @@ func (c *Conn) LastMessage(ctx context.Context, stream, subject string, patience
 			return msg, nil
 		case msg.Header.Get("Status") != "404":
 			return nil, fmt.Errorf("%w: %s: %s %s", ErrAbsent, subject, msg.Header.Get("Status"), msg.Header.Get("Description"))
-		case time.Since(first) >= patience:
+		case time.Since(first) >= lag:
 			return nil, fmt.Errorf("%w: %s", ErrAbsent, subject)
 		}
 		select {
@@ -162,8 +163,8 @@ func (c *Conn) LastMessage(ctx context.Context, stream, subject string, patience
 	}
 }
 
-// DeleteUnverified is discard for a value whose size another program claims. It
-// does not trust this size: if the last part is not stored, it removes nothing.
+// DeleteUnverified is Delete for a value whose size another program claims. It
+// does not trust the size: if the last part is not stored, it deletes nothing.
 func (c *Conn) DeleteUnverified(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
@@ -172,9 +173,8 @@ func (c *Conn) DeleteUnverified(ctx context.Context, client string, v wire.Value
 	}
 }
 
-// Delete removes what stow has put there: an empty message takes the place of
-// each part, and goes by itself. What does not get to the servers is removed by
-// age.
+// Delete deletes the parts of a value. An empty message, which expires soon,
+// replaces each part. If a message does not arrive, the part expires later.
 func (c *Conn) Delete(v wire.Value) {
 	for n := 0; n*wire.PartBytes < v.Size; n++ {
 		c.NC.PublishMsg(&nats.Msg{Subject: wire.BlobSubject(v.Blob, n), Header: nats.Header{jetstream.MsgTTLHeader: {"1s"}}})

@@ -149,8 +149,8 @@ func (c *Conn) useAPI(prefix string) (err error) {
 	return nil
 }
 
-// Owner returns the owner of the workers with this connection, as their subjects
-// name it: the public half of the key, or wire.Anyone.
+// Owner returns the owner of the workers with this connection, as their
+// subjects name it: the public half of the key, or wire.Anyone.
 func (c *Conn) Owner() string {
 	if c.Public == "" {
 		return wire.Anyone

@@ -14,7 +14,7 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// checkRole makes sure that the key is for one of the roles.
+// checkRole returns an error unless the key has one of the roles.
 func (c *Conn) checkRole(ctx context.Context, roles []string) error {
 	w, err := c.handshake(ctx, wire.Handshake{})
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *Conn) checkRole(ctx context.Context, roles []string) error {
 	return nil
 }
 
-// handshake asks the servers for what they do for who has a key.
+// handshake sends a request for the holder of a key to the servers.
 func (c *Conn) handshake(ctx context.Context, k wire.Handshake) (w wire.HandshakeReply, err error) {
 	body, err := wire.Marshal(&k)
 	if err != nil {
@@ -58,8 +58,8 @@ func (c *Conn) handshake(ctx context.Context, k wire.Handshake) (w wire.Handshak
 	return w, err
 }
 
-// SessionConsumer returns the consumer by which a session gets its results,
-// made if need be.
+// SessionConsumer returns the consumer by which a session receives its results.
+// It creates a missing consumer.
 func (c *Conn) SessionConsumer(ctx context.Context, stream, client, session string) (consumer jetstream.Consumer, err error) {
 	if c.key != nil {
 		if _, err := c.handshake(ctx, wire.Handshake{Session: session, Stream: stream}); err != nil {
@@ -77,8 +77,9 @@ func (c *Conn) SessionConsumer(ctx context.Context, stream, client, session stri
 	return consumer, err
 }
 
-// TaskConsumer makes the consumer by which the workers of a contract get their
-// tasks, if need be, and returns when it was made.
+// TaskConsumer creates the consumer by which the workers of a capability set
+// receive their tasks, if it is missing. It returns when the consumer was
+// created, by the servers' clock.
 func (c *Conn) TaskConsumer(ctx context.Context, set *wire.CapabilitySet) (created time.Time, err error) {
 	if c.key != nil {
 		w, err := c.handshake(ctx, wire.Handshake{Capabilities: set})
@@ -91,8 +92,8 @@ func (c *Conn) TaskConsumer(ctx context.Context, set *wire.CapabilitySet) (creat
 	return consumer.CachedInfo().Created, nil
 }
 
-// cancelConsumer makes a consumer that reads all cancellations, and returns its
-// name.
+// cancelConsumer creates a consumer that reads all cancellations, and returns
+// its name.
 func (c *Conn) cancelConsumer(ctx context.Context) (name string, err error) {
 	if c.key != nil {
 		w, err := c.handshake(ctx, wire.Handshake{Cancels: true})
@@ -105,7 +106,7 @@ func (c *Conn) cancelConsumer(ctx context.Context) (name string, err error) {
 	return consumer.CachedInfo().Name, nil
 }
 
-// Resend asks the servers to send a kept result to a session, and reports
+// Resend asks the servers to send a kept result to a session. It reports
 // whether there is one.
 func (c *Conn) Resend(ctx context.Context, r wire.ResendRequest) (found bool, err error) {
 	body, err := wire.Marshal(&r)
@@ -128,7 +129,7 @@ func (c *Conn) Resend(ctx context.Context, r wire.ResendRequest) (found bool, er
 	return said.Found, nil
 }
 
-// Audit asks the servers what they have of tasks of a client.
+// Audit returns what the servers have stored of tasks of a client.
 func (c *Conn) Audit(ctx context.Context, a *wire.Audit, client string) ([]wire.State, error) {
 	if c.key == nil {
 		return a.Find(ctx, c.JS, client)

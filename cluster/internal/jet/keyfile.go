@@ -15,8 +15,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// loadKey reads a key file: the seed of an nkey, and the certificates that came
-// with it. Its errors say nothing of what the file holds.
+// loadKey reads a key file: the seed of an nkey, and certificates. Its errors
+// do not contain the content of the file.
 func (c *Conn) loadKey(file string) error {
 	c.keyFile = file
 	text, err := os.ReadFile(file)
@@ -41,12 +41,12 @@ func (c *Conn) loadKey(file string) error {
 
 const authorityBlock = "CERTIFICATE" // the type of a PEM block
 
-// loadCertificates reads the certificates of a key file. The first one is that
-// of the authority. A damaged one is an error: without it the link would trust
-// the certificates of the system.
+// loadCertificates reads the certificates of a key file. The first one is the
+// certificate of the authority. A damaged certificate is an error: without the
+// certificate the connection would trust the certificates of the system.
 func (c *Conn) loadCertificates(text []byte) error {
 	pool := x509.NewCertPool()
-	left := 0 // lines that begin or end a block which was not decoded
+	left := 0 // lines that begin or end a block that was not decoded
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
 		if bytes.HasPrefix(line, []byte("--")) || bytes.HasSuffix(line, []byte("--")) {
@@ -80,28 +80,28 @@ func (c *Conn) loadCertificates(text []byte) error {
 		return nil
 	}
 	if c.Authority == nil {
-		return errors.New("it has the certificate of its key, and not the certificate of the authority that it is by")
+		return errors.New("the certificate of the authority is missing, which the certificate of the key needs")
 	}
 	_, err := wire.VerifyCertificate(c.Authority, c.certificate, c.Public)
 	return err
 }
 
-// remakeHint is what to do about a key file that an earlier version has made.
+// remakeHint says how to replace a key file that an earlier version has made.
 const remakeHint = "make the key again, with concertd key, or Keyring.Add of package server"
 
-// CheckClientKey returns an error if tasks that are signed with the key would be
-// refused for a lack of its certificate.
+// CheckClientKey returns an error if the key has no certificate, because
+// workers would refuse the tasks that it signs.
 func (c *Conn) CheckClientKey() error {
 	if c.key != nil && c.certificate == nil {
-		return fmt.Errorf("cluster: %s has no certificate of its key, without which workers run no task that it signs: %s", c.keyFile, remakeHint)
+		return fmt.Errorf("cluster: %s has no certificate of its key, so workers would refuse its tasks: %s", c.keyFile, remakeHint)
 	}
 	return nil
 }
 
-// CheckWorkerKey returns an error if the worker could not know clients.
+// CheckWorkerKey returns an error if the worker could not verify clients.
 func (c *Conn) CheckWorkerKey() error {
 	if c.key != nil && c.Authority == nil {
-		return fmt.Errorf("cluster: %s has no certificate of the authority, by which a worker knows clients: %s", c.keyFile, remakeHint)
+		return fmt.Errorf("cluster: %s has no certificate of the authority, so a worker cannot verify clients: %s", c.keyFile, remakeHint)
 	}
 	return nil
 }

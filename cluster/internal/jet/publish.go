@@ -7,24 +7,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A message about a task is published without waiting for the servers'
-// acknowledgment. When this arrives, acked or failed is called with the note of
-// the message: the call, the key of a task, or that it is a cancellation. The
-// note is not sent. A header for it would cost a fifth of all allocations of a
-// task, because both sides build headers as maps.
+// Publish publishes a message about a task without waiting for the servers'
+// acknowledgment. When the acknowledgment arrives, OnAck or OnNack is called
+// with the note of the message: a call, the key of a task, or a mark of a
+// cancellation. The note stays in this process. A header with it would cost a
+// fifth of all allocations of a task, because both sides store headers as maps.
 //
-// Steps: 1. post stores the note, 2. it publishes the message, 3. the
+// Steps: 1. Publish stores the note, 2. it publishes the message, 3. the
 // acknowledgment removes the note. So no acknowledgment arrives before its note
 // is stored.
 
-// RetryDelay is the delay between an error and the call of failed. Most callers
+// RetryDelay is the time between an error and the call of OnNack. Most callers
 // publish the message again then.
 const RetryDelay = 100 * time.Millisecond
 
-// publishTimeout is how long to wait for an acknowledgment.
+// publishTimeout is the time after which a message without an acknowledgment
+// counts as not stored.
 var publishTimeout = RequestTimeout // shorter in a test
 
-// Publish publishes a message about a task.
+// Publish publishes a message about a task, and stores its note.
 func (c *Conn) Publish(msg *nats.Msg, note any) {
 	c.publishMu.Lock()
 	c.pending[msg] = note
@@ -34,9 +35,9 @@ func (c *Conn) Publish(msg *nats.Msg, note any) {
 	}
 }
 
-// nacked has failed called for a message that was not stored. It uses another
-// goroutine, because the caller may be the library, which holds a lock that
-// publishing needs.
+// nacked calls OnNack for a message that was not stored. It uses another
+// goroutine, because package nats may call nacked with a lock that publishing
+// needs.
 func (c *Conn) nacked(msg *nats.Msg, why error) {
 	if note := c.TakeNote(msg); note != nil && c.OnNack != nil {
 		time.AfterFunc(RetryDelay, func() { c.OnNack(msg, note, why) })
@@ -53,8 +54,8 @@ func (c *Conn) TakeNote(msg *nats.Msg) any {
 	return note
 }
 
-// publishOptions returns the options that pass acknowledgments and errors to
-// acked and failed.
+// publishOptions returns the options by which package jetstream reports
+// acknowledgments and errors.
 func (c *Conn) publishOptions() []jetstream.JetStreamOpt {
 	return []jetstream.JetStreamOpt{
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
@@ -66,6 +67,6 @@ func (c *Conn) publishOptions() []jetstream.JetStreamOpt {
 	}
 }
 
-// NewFake returns a Conn without servers, for tests. The test sets JS to a fake,
-// which calls TakeNote for each message instead of acknowledging it.
+// NewFake returns a Conn without servers, for tests. The test sets JS to a
+// fake, which calls TakeNote for each message instead of acknowledging it.
 func NewFake() *Conn { return &Conn{pending: map[*nats.Msg]any{}} }

@@ -13,30 +13,29 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// What clients have stored is pulled by requests of our own, instead of the
-// library's. That takes a message without content that has a header Status for
-// the servers' word, and so it ends a request, or a consumer, by whatever a
-// client writes there; and what a client writes may be no header at all. Here
-// headers are not read: what has an acknowledgement subject as its reply is a
-// message of the stream, and what has none is the servers' word, since nobody
-// else can send to this inbox. See ADR-13 of NATS, "pull consumers".
+// Pull sends its own requests for messages instead of using package jetstream.
+// That package takes an empty message with the header Status for a status of
+// the servers. A client can publish such a message, or one with a damaged
+// header, and would end the request. Pull does not read the headers of
+// messages. A message of a stream has a reply subject for acknowledgments, and
+// a status has none. Only the servers can publish to the inbox of the request.
+// See ADR-13 of NATS, "pull consumers".
 
-// Message is one of a stream, as a consumer has it.
+// Message is a message of a stream, as a consumer delivers it.
 type Message struct {
 	Receipt
 	Msg  *nats.Msg
 	Meta *nats.MsgMetadata
 }
 
-// Receipt is what the servers are told of a message by.
+// Receipt acknowledges a message.
 type Receipt struct {
 	conn       *Conn
-	generation int64 // in which it came
+	generation int64 // of the consumer when the message arrived
 	reply      string
 }
 
-// The words by which a message is acknowledged: see "Consumers" in the NATS
-// documentation.
+// The acknowledgments of a message: see "Consumers" in the NATS documentation.
 const (
 	AckDone     = "+ACK"
 	ackRetry    = "-NAK"
@@ -44,11 +43,12 @@ const (
 	AckReject   = "+TERM"
 )
 
-// Position is where a message is. It stays the same if the message comes again;
-// the time tells it from one at that number of a stream that was made anew.
+// Position identifies a message. A message that is delivered again has the same
+// Position. The time distinguishes messages with the same sequence number, if
+// the stream was deleted and created again.
 type Position struct {
 	Sequence uint64
-	Time     int64 // Unix, nanoseconds
+	Time     int64 // Unix time in nanoseconds
 }
 
 func (m *Message) Position() Position {
@@ -58,59 +58,57 @@ func (m *Message) Position() Position {
 func (m *Message) Subject() string { return m.Msg.Subject }
 func (m *Message) Data() []byte    { return m.Msg.Data }
 
-// DropContent removes the content of a message that only needs to be acknowledged.
-// This saves memory.
+// DropContent removes the content of a message that only needs to be
+// acknowledged, to save memory.
 func (m *Message) DropContent() { m.Msg.Data, m.Msg.Header = nil, nil }
 
 // Size returns about how many bytes of memory the message takes.
 func (m *Message) Size() int64 { return int64(m.Msg.Size()) }
 
-// Ack answers the servers. What does not get to them is known by the lease.
-// Nothing is said of a message of an earlier era: the consumer was made anew
-// since, perhaps with its stream, and the servers would take it for the message
-// that has that number now.
+// Ack sends an acknowledgment. If it does not arrive, the lease of the message
+// ends. Ack does nothing if the message is from an earlier generation of the
+// consumer: its sequence number may name another message now.
 func (r *Receipt) Ack(word string) {
 	if r.generation == r.conn.generation.Load() {
 		r.conn.NC.Publish(r.reply, []byte(word))
 	}
 }
 
-// Redeliver has the message come again after a delay.
+// Redeliver asks the servers to deliver the message again after a delay.
 func (r *Receipt) Redeliver(delay time.Duration) {
 	r.Ack(fmt.Sprintf(`%s {"delay": %d}`, ackRetry, delay.Nanoseconds()))
 }
 
 const ackPrefix = "$JS.ACK."
 
-// statusTimeout is how long after a request's end the servers' word of it is waited
-// for.
+// statusTimeout is how long Pull waits for a status after the end of a request.
 const statusTimeout = 2 * time.Second
 
-// ErrConsumerDeleted is the servers' word that there is no such consumer.
-var ErrConsumerDeleted = errors.New("cluster: the consumer is gone")
+// ErrConsumerDeleted is returned by Pull if the consumer does not exist.
+var ErrConsumerDeleted = errors.New("cluster: the consumer does not exist")
 
-// PullRequest is what pull asks of a consumer.
+// PullRequest is a request for messages of a consumer.
 type PullRequest struct {
 	N       int           // maximum number of messages
 	Bytes   int64         // maximum of their total size; 0 for no limit
 	Expires time.Duration // how long the servers wait for messages; 0 means that they send only stored ones
 }
 
-// Pull asks a consumer for messages, and passes them to take as they arrive. It
-// returns when the servers have ended the request and all messages that they
-// sent for it have arrived. It returns an error if the servers did not end it
-// in time, or if the connection was lost.
+// Pull asks a consumer for messages, and calls take with each of them as they
+// arrive. It returns when the servers have ended the request and all messages
+// that they sent for it have arrived. It returns an error if the servers did
+// not end it in time, or if the connection was lost.
 //
-// Messages can arrive after the servers' word is overdue: this process or a
-// server had no processor for seconds. Until a lease has passed, late is called
-// with each of them, on another goroutine, as they would be held by no worker
-// for that time. late may be nil, if the consumer is not used again.
+// Messages can arrive later, if this process or a server got no CPU time for
+// seconds. No other worker would receive them until their leases end. So for
+// the time of a lease, Pull calls late with each of them, on another goroutine.
+// late may be nil if the consumer is not used again.
 func (c *Conn) Pull(ctx context.Context, stream, consumer string, r PullRequest, take, late func(*Message)) error {
-	if !c.NC.IsConnected() { // a request that is sent as the connection comes back would be given up at that moment, and what it brings be held by nobody
+	if !c.NC.IsConnected() { // a request that waits for the connection would be given up as soon as the connection is restored, and its tasks would be held by no worker
 		return nats.ErrDisconnected
 	}
 	lost, era := c.Reconnected.Wait(), c.generation.Load()
-	came := make(chan *nats.Msg, r.N+1) // and a status
+	came := make(chan *nats.Msg, r.N+1) // the messages and a status
 	sub, err := c.sendPull(stream, consumer, r, came)
 	if err != nil {
 		return err
@@ -183,7 +181,7 @@ func (c *Conn) receive(m *nats.Msg, left *remaining, take func(*Message)) error 
 	return c.take(m, take)
 }
 
-// take gives take a message of a stream.
+// take calls take with a message of a stream.
 func (c *Conn) take(m *nats.Msg, take func(*Message)) error {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -215,11 +213,12 @@ func (c *Conn) takeLate(ctx context.Context, lost <-chan struct{}, era int64, le
 	}
 }
 
-// statusError is what the servers' word means: nil if the request is just over.
+// statusError returns the error that a status reports, or nil if the request
+// has just ended.
 func statusError(m *nats.Msg) error {
 	status, description := m.Header.Get("Status"), strings.ToLower(m.Header.Get("Description"))
 	switch {
-	case status == "404" || status == "408": // there is nothing, or no more in that time
+	case status == "404" || status == "408": // there are no messages, or no more in the time of the request
 		return nil
 	case status == "409" && strings.Contains(description, "exceeds maxbytes"): // the next message is larger than the rest of the limit
 		return nil
@@ -234,25 +233,24 @@ func statusError(m *nats.Msg) error {
 	}
 }
 
-// CancelReader reads the stream of cancellations, which clients write to, by a
-// consumer of its own.
+// CancelReader reads CancelStream by a consumer of its own. Clients write to
+// this stream.
 type CancelReader struct {
 	conn     *Conn
-	consumer string // "" before it is made
+	consumer string // "" before it is created
 }
 
 // NewCancelReader returns a CancelReader.
 func NewCancelReader(conn *Conn) *CancelReader { return &CancelReader{conn: conn} }
 
-// Read is a reader. It leaves out the messages that an earlier read has passed
-// to take, as its consumer is past them. After an error, or when the servers
-// have removed the consumer, it begins with the first message again. It must
-// not be called concurrently.
+// Read is a Reader. It leaves out messages that an earlier Read has passed to
+// take. After an error, or when the servers have deleted the consumer, it
+// begins with the first message again. It must not be called concurrently.
 func (r *CancelReader) Read(ctx context.Context, take func(subject string, m *nats.Msg)) error {
-	for n := BatchSize; n == BatchSize; { // fewer are all that there are
+	for n := BatchSize; n == BatchSize; { // a smaller batch is the last one
 		err := r.conn.RetryUntilDeadline(ctx, func(ctx context.Context) (err error) {
 			n, err = r.readBatch(ctx, take)
-			if err != nil { // messages on their way are lost: the servers send each once
+			if err != nil { // messages in transit are lost: the servers send each once
 				r.Close(ctx)
 			}
 			return err
@@ -281,7 +279,7 @@ func (r *CancelReader) readBatch(ctx context.Context, take func(subject string, 
 	return n, err
 }
 
-// Close removes the consumer, also when ctx has ended.
+// Close deletes the consumer, also when ctx has ended.
 func (r *CancelReader) Close(ctx context.Context) {
 	if r.consumer != "" {
 		r.conn.DeleteConsumer(ctx, wire.CancelStream, r.consumer)
@@ -289,7 +287,7 @@ func (r *CancelReader) Close(ctx context.Context) {
 	}
 }
 
-// deleteTimeout is how long the request to remove a consumer may take.
+// deleteTimeout bounds the request to delete a consumer.
 const deleteTimeout = time.Second
 
 // outlive returns a context that ends d after the end of ctx.
@@ -299,8 +297,8 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return later, func() { stop(); cancel() }
 }
 
-// DeleteConsumer removes a consumer, even if ctx has ended. If the request does not
-// reach the servers, they remove the consumer after it has been inactive for a
+// DeleteConsumer deletes a consumer, also when ctx has ended. If the request
+// does not arrive, the servers delete the consumer when it has been idle for a
 // while.
 func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
@@ -308,8 +306,8 @@ func (c *Conn) DeleteConsumer(ctx context.Context, stream, consumer string) {
 	c.JS.DeleteConsumer(ctx, stream, consumer)
 }
 
-// sendPull sends a request for messages to a consumer. They arrive in came, until
-// sub is unsubscribed.
+// sendPull sends a request for messages to a consumer. The messages arrive in
+// came until sub is unsubscribed.
 func (c *Conn) sendPull(stream, consumer string, r PullRequest, came chan *nats.Msg) (sub *nats.Subscription, err error) {
 	p := wire.Pull{Stream: stream, Consumer: consumer, Batch: r.N, Bytes: r.Bytes, Expires: r.Expires, Inbox: wire.NewToken()}
 	if c.PullsThroughServer() {
@@ -328,7 +326,7 @@ func (c *Conn) sendPull(stream, consumer string, r PullRequest, came chan *nats.
 	})
 }
 
-// subscribeAndSend sends a request whose messages arrive at a subject.
+// subscribeAndSend subscribes to a subject, and then calls send.
 func (c *Conn) subscribeAndSend(subject string, came chan *nats.Msg, send func(subject string) error) (*nats.Subscription, error) {
 	sub, err := c.NC.ChanSubscribe(subject, came)
 	if err != nil {
@@ -341,6 +339,6 @@ func (c *Conn) subscribeAndSend(subject string, came chan *nats.Msg, send func(s
 	return sub, nil
 }
 
-// PullsThroughServer reports whether a server sends the requests of this link to
-// consumers: see wire.Pull.
+// PullsThroughServer reports whether a server sends the requests of this
+// connection to consumers: see wire.Pull.
 func (c *Conn) PullsThroughServer() bool { return c.api == wire.ClientAPI+"." }

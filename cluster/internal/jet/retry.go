@@ -12,14 +12,16 @@ import (
 )
 
 const (
-	RequestTimeout = 5 * time.Second  // for what is asked of the servers, before it is asked again
-	startTimeout   = 30 * time.Second // for all of the beginning
+	RequestTimeout = 5 * time.Second  // for one attempt of a request
+	startTimeout   = 30 * time.Second // for RetryUntilDeadline
 )
 
-// RetryUntilDeadline does step, and once more while servers say nothing, or have not
-// been set up: they may be about to choose who leads, or be on a machine that
-// is busy. It ends with ctx, after startTimeout, or when the servers say that the
-// key may not do it. A step must be one that may be done twice.
+// RetryUntilDeadline calls step until it returns nil or a permanent error. An
+// error is transient while no server answers, because the servers are electing
+// a leader or are busy, and while the streams do not exist. It returns the
+// error of step when ctx ends or startTimeout is over, and a refusal when the
+// servers report that the key may not do something. step must be safe to
+// repeat.
 func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -45,9 +47,9 @@ func (c *Conn) RetryUntilDeadline(ctx context.Context, step func(ctx context.Con
 	}
 }
 
-// RetryTransient does step until it succeeds, for as long as servers are away: it
-// is for what is done when all has begun. It ends with ctx, or when an error is
-// one that does not pass. A step must be one that may be done twice.
+// RetryTransient calls step until it returns nil or a permanent error, without
+// a limit of time: it is for requests after the start. When ctx ends it returns
+// the cause. step must be safe to repeat.
 func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context) error) error {
 	for {
 		once, stop := context.WithTimeout(ctx, RequestTimeout)
@@ -69,15 +71,15 @@ func (c *Conn) RetryTransient(ctx context.Context, step func(ctx context.Context
 	}
 }
 
-// Permanent reports whether an error is one for good: the servers' word, or that
-// there is nothing to ask for. All others come with connections that break, and
-// these have many.
+// Permanent reports whether a retry cannot cure an error: a server returned it,
+// or there is nothing to read. All other errors are those of a broken
+// connection, which have many types.
 func Permanent(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && !wire.Transient(err) || errors.Is(err, ErrAbsent) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }
 
-// refusal is the servers' word that a key may not do something.
+// refusal is the servers' report that a key may not do something.
 type refusal struct{ err error }
 
 // Error implements error.
@@ -88,9 +90,10 @@ func (r *refusal) Error() string {
 // Unwrap returns the servers' error.
 func (r *refusal) Unwrap() error { return r.err }
 
-// onRefusal has somebody be told of refusals, who waits for an answer in
-// vain then, until it is over. The servers do not say what they refer to; they
-// come at once.
+// onRefusal registers a function that cancels a request, until the returned
+// function is called. The servers send no other answer to a request that they
+// refuse, and the refusal does not name the request. So a refusal cancels all
+// requests that are waiting.
 func (c *Conn) onRefusal(refused context.CancelCauseFunc) (over func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +108,7 @@ func (c *Conn) onRefusal(refused context.CancelCauseFunc) (over func()) {
 	}
 }
 
-// refuse tells those who wait for an answer that the servers refuse something.
+// refuse cancels the requests of onRefusal.
 func (c *Conn) refuse(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

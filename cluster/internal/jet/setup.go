@@ -21,10 +21,10 @@ var (
 	Lease = wire.Lease
 )
 
-// EnsureSetup sets up what is not there, with as many replicas as there is a part
-// with already. Where servers ask for keys they do it themselves; then it makes
-// sure that the key is for one of the roles, of which the first is what it
-// takes.
+// EnsureSetup creates missing streams and buckets, with the number of replicas
+// that the existing ones have. If the servers require keys, they create the
+// streams themselves, and EnsureSetup returns an error unless the key has one
+// of the roles.
 func (c *Conn) EnsureSetup(ctx context.Context, roles ...string) error {
 	if c.key != nil {
 		return c.checkRole(ctx, roles)
@@ -41,8 +41,8 @@ func (c *Conn) EnsureSetup(ctx context.Context, roles ...string) error {
 	})
 }
 
-// EnsureSetupAgain sets up what is not there any more. Where servers ask for keys
-// they do it, and who has come in once need not again.
+// EnsureSetupAgain creates streams and buckets that were lost. If the servers
+// require keys, they do it themselves.
 func (c *Conn) EnsureSetupAgain(ctx context.Context) error {
 	if c.key != nil {
 		return nil
@@ -50,10 +50,10 @@ func (c *Conn) EnsureSetupAgain(ctx context.Context) error {
 	return c.EnsureSetup(ctx)
 }
 
-// Setup is Setup on a connection.
+// Setup creates the streams and buckets, or updates their configuration.
 func (c *Conn) Setup(ctx context.Context, replicas int) error {
 	if err := wire.Setup(ctx, c.JS, replicas, WorkerTimeout); err != nil {
-		return fmt.Errorf("cluster: %w", err)
+		return fmt.Errorf("cluster: setting up the streams: %w", err)
 	}
 	return nil
 }

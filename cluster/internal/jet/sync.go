@@ -2,10 +2,10 @@ package jet
 
 import "sync"
 
-// Group is goroutines that are waited for at the end. From then on none is let
-// in, as who calls Go of a WaitGroup must know that Wait does not return
-// meanwhile; and when a worker or a client ends without its servers, tasks may
-// end later that nobody waits for.
+// Group is a sync.WaitGroup that starts no more goroutines after Wait was
+// called. A plain WaitGroup does not permit calls of Go concurrently with Wait,
+// and when a client or a worker closes its connection, late events may still
+// want to start goroutines.
 type Group struct {
 	mu    sync.Mutex
 	over  bool           // guarded by mu
@@ -21,7 +21,7 @@ func (g *Group) Go(f func()) {
 	}
 }
 
-// Wait waits until all of them have ended.
+// Wait waits until all goroutines have ended. After that, Go does nothing.
 func (g *Group) Wait() {
 	g.mu.Lock()
 	g.over = true
@@ -29,14 +29,14 @@ func (g *Group) Wait() {
 	g.group.Wait()
 }
 
-// Signal tells those who wait for something that it has happened, once each.
-// Its zero value is ready to use.
+// Signal reports an event to the goroutines that wait for it. Its zero value is
+// ready to use.
 type Signal struct {
 	mu   sync.Mutex
-	next chan struct{} // guarded by mu: closed when it happens; nil if nobody waits
+	next chan struct{} // guarded by mu: closed by the next event; nil if no goroutine waits
 }
 
-// Wait returns what is closed when it happens the next time.
+// Wait returns a channel that the next event closes.
 func (s *Signal) Wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *Signal) Wait() <-chan struct{} {
 	return s.next
 }
 
-// fire tells all who wait.
+// fire reports an event.
 func (s *Signal) fire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

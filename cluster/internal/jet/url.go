@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// schemes are those of the servers' URLs.
+// schemes are the schemes of server URLs.
 var schemes = []string{"nats", "tls", "ws", "wss"}
 
-// checkURLs returns an error if what names the servers is no list of URLs. What
-// is wrong may be in a password, so it does not say what.
+// checkURLs returns an error if list is not a list of server URLs. The error
+// does not quote the invalid part, which may be in a password.
 func checkURLs(list string) error {
 	if list == "" {
 		return nil
@@ -36,7 +36,7 @@ func Redacted(list string) string {
 	}
 	all := strings.Split(list, ",")
 	for i, one := range all {
-		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // it may be the rest of a password with a comma in it
+		if strings.Contains(list, "@") && !strings.Contains(one, "@") { // it may be the rest of a password that contains a comma
 			all[i] = "..."
 			continue
 		}
@@ -54,7 +54,7 @@ func Redacted(list string) string {
 	return strings.Join(all, ",")
 }
 
-// parseURL parses one of the list.
+// parseURL parses one URL of the list.
 func parseURL(one string) (*url.URL, error) {
 	one = strings.TrimSpace(one)
 	if !strings.Contains(one, "://") {
@@ -62,7 +62,7 @@ func parseURL(one string) (*url.URL, error) {
 	}
 	u, err := url.Parse(one)
 	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.Contains(one, "@") != (u.User != nil) || strings.ContainsAny(one, "?#") {
-		return nil, errors.New("it is no URL of a server")
+		return nil, errors.New("not the URL of a server")
 	}
 	return u, nil
 }

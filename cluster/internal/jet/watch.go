@@ -17,20 +17,20 @@ import (
 
 const (
 	maxBufferedChanges = 1 << 12                // received messages that wait for a call of take
-	BatchSize          = 512                    // messages of a snapshot in one request
-	MinPause           = 100 * time.Millisecond // from a read to the second one
-	maxFailedPause     = time.Second            // longest pause between a failed read and the next one
+	BatchSize          = 512                    // messages in one request of a Reader
+	MinPause           = 100 * time.Millisecond // between the first two reads
+	maxFailedPause     = time.Second            // longest pause after a failed read
 )
 
-// Reader calls take with what a stream holds. It may leave out what it has
-// passed to take in an earlier read.
+// Reader calls take with each message of a stream. It may leave out messages
+// that it has passed to take in an earlier call.
 type Reader func(ctx context.Context, take func(subject string, m *nats.Msg)) error
 
-// Watched is a stream that is followed.
+// Watched configures Watch.
 type Watched struct {
 	Stream   string
-	Prefix   string                    // of its subjects, without the dot
-	Live     string                    // prefix of the subjects at which its messages are published; "" if it is the same
+	Prefix   string                    // prefix of the subjects, without the last dot
+	Live     string                    // prefix of the subjects at which messages are published when they are stored; "" for Prefix
 	Read     Reader                    // reads the stream; never called concurrently
 	OnEnd    func(ctx context.Context) // called after the last read, also when ctx has ended; may be nil
 	MaxPause time.Duration             // the longest pause between two reads
@@ -48,18 +48,17 @@ func (f *Watched) end(ctx context.Context) {
 // life ends, take is then called with each message as it is published. The
 // calls never overlap.
 //
-// Usually a message arrives at once, through the subscription. In the worst
-// case it arrives f.reread, plus the duration of one read, after the stream has
-// stored it. This does not depend on the order in which its publisher, the
-// servers and this link act. While the servers cannot be reached, the time
-// counts from their return. The steps:
+// A message usually arrives at once, through the subscription. At the latest it
+// arrives MaxPause, plus the duration of one read, after the stream has stored
+// it, in whichever order its publisher, the servers and this program act. While
+// the servers cannot be reached, the time counts from their return. The steps:
 //
-//  1. follow subscribes to the subjects,
+//  1. Watch subscribes to the subjects,
 //  2. and then reads the stream.
-//  3. It reads the stream again after MinPause, after twice that, and so on
-//     up to f.reread, and then each time after f.reread.
-//  4. It begins with the first pause again when the connection was lost, or
-//     when the subscription had too many messages.
+//  3. It reads the stream again after MinPause, after twice MinPause, and so on
+//     up to MaxPause, and then each time after MaxPause.
+//  4. It begins with MinPause again when the connection was lost, or when the
+//     subscription had too many messages.
 //
 // Steps 1 and 2 alone can miss a message. Servers pass a message to subscribers
 // when it arrives, store it later, and do not say when. So a message may be
@@ -80,7 +79,7 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 	live := cmp.Or(f.Live, f.Prefix)
 	sub, err := c.NC.ChanSubscribe(live+".>", changes)
 	if err != nil {
-		return fmt.Errorf("cluster: following %s: %w", f.Stream, err)
+		return fmt.Errorf("cluster: subscribing to %s: %w", f.Stream, err)
 	}
 	var taking sync.Mutex
 	give := func(subject string, m *nats.Msg) {
@@ -109,8 +108,9 @@ func (c *Conn) Watch(ctx, life context.Context, f Watched, take func(key string,
 	return nil
 }
 
-// reread reads a stream again and again, as follow says, until life ends. It
-// has a goroutine of its own, so that a read that takes long holds up nothing.
+// reread reads a stream again and again, as Watch describes, until life ends.
+// It has its own goroutine, so that a slow read does not delay the
+// subscription.
 func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, give func(subject string, m *nats.Msg)) {
 	defer f.end(life)
 	first := min(MinPause, f.MaxPause)
@@ -143,9 +143,8 @@ func (c *Conn) reread(life context.Context, missed <-chan struct{}, f Watched, g
 	}
 }
 
-// ReadAll reads all that a stream holds under a prefix. It trusts the
-// messages' headers, so it is for streams that only workers and servers write
-// to.
+// ReadAll returns a Reader of all messages under a prefix. It trusts the
+// headers of messages, so it is only for streams that clients cannot write to.
 func (c *Conn) ReadAll(stream, prefix string) Reader {
 	return func(ctx context.Context, take func(subject string, m *nats.Msg)) error {
 		for next, more := uint64(1), true; more; {
@@ -167,8 +166,8 @@ func (c *Conn) ReadAll(stream, prefix string) Reader {
 	}
 }
 
-// ReadLatest reads the newest messages of at most BatchSize subjects; it leaves out
-// subjects without a message. It trusts headers, as snapshot does.
+// ReadLatest reads the latest message of each of at most BatchSize subjects. It
+// leaves out subjects without a message. It trusts headers, as ReadAll does.
 func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string, take func(subject string, m *nats.Msg)) error {
 	return c.RetryUntilDeadline(ctx, func(ctx context.Context) error {
 		_, _, err := c.getBatch(ctx, stream, map[string]any{"multi_last": subjects}, take)
@@ -176,9 +175,9 @@ func (c *Conn) ReadLatest(ctx context.Context, stream string, subjects []string,
 	})
 }
 
-// getBatch asks a stream for messages, and returns the number of the last one, and
-// whether there are more: it is the servers that decide how many they give at a
-// time. See ADR-31 of NATS: "JetStream direct get".
+// getBatch asks a stream for messages. It returns the sequence number of the
+// last one, and whether there are more: the servers decide how many they send.
+// See ADR-31 of NATS, "JetStream direct get".
 func (c *Conn) getBatch(ctx context.Context, stream string, request map[string]any, take func(subject string, m *nats.Msg)) (last uint64, more bool, err error) {
 	inbox := c.NC.NewInbox()
 	sub, err := c.NC.SubscribeSync(inbox)
@@ -202,13 +201,13 @@ func (c *Conn) getBatch(ctx context.Context, stream string, request map[string]a
 		case "":
 			last, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 			if err != nil {
-				return 0, false, fmt.Errorf("a message without a number: %w", err)
+				return 0, false, fmt.Errorf("a message without a sequence number: %w", err)
 			}
 			take(m.Header.Get(jetstream.SubjectHeader), m)
-		case "204": // the end of what it gives
+		case "204": // the end of the batch
 			pending := m.Header.Get("Nats-Num-Pending")
 			return last, pending != "" && pending != "0", nil
-		case "404": // there is nothing
+		case "404": // there is no message
 			return last, false, nil
 		case "503":
 			return 0, false, nats.ErrNoResponders

@@ -110,8 +110,8 @@ func TestConn_WatchReadHangs(t *testing.T) {
 	<-closed
 }
 
-// TestCancelReader_ConsumerGone: a replay passes each message to take once, and all
-// of them again when its consumer is gone.
+// TestCancelReader_ConsumerGone: a replay passes each message to take once, and
+// all of them again when its consumer is gone.
 func TestCancelReader_ConsumerGone(t *testing.T) {
 	_, own := newServer(t)
 	r := NewCancelReader(own)
@@ -156,8 +156,8 @@ func TestCancelReader_ConsumerGone(t *testing.T) {
 	expect("and then", 0)
 }
 
-// TestCancelReader_ReadEnds: no consumer is left behind, whenever the context of a
-// read ends: also while the servers create the consumer.
+// TestCancelReader_ReadEnds: no consumer is left behind, whenever the context
+// of a read ends: also while the servers create the consumer.
 func TestCancelReader_ReadEnds(t *testing.T) {
 	_, own := newServer(t)
 	for i := range 100 {

@@ -1,0 +1,25 @@
+// Package jet is a connection of a client, a worker or an inspector to the
+// servers of a cluster, which are NATS servers with JetStream. It transfers
+// messages, and knows nothing of calls, slots or retries of tasks.
+//
+//	                      Conn                           servers
+//	  Publish --------> message + note ---------------->  a stream
+//	  OnAck, OnNack <-- note <------- acknowledgment ---  |
+//	  Pull <----------- messages <---------------------   a consumer
+//	  Watch <---------- changes <----------------------   a stream, or a bucket
+//	  Upload ---------> parts ------------------------->  BlobStream
+//	  Download <------- parts <------------------------   |
+//
+// The files:
+//
+//	conn.go, url.go, keyfile.go  connecting, with or without a key
+//	setup.go, handshake.go       streams and consumers, by the client itself or by servers that require keys
+//	publish.go, pull.go          messages to streams and from consumers
+//	watch.go                     the content of a stream, kept up to date
+//	blobs.go                     values that are too large for a message
+//	retry.go                     which errors are transient, and how long to retry
+//	sync.go                      goroutines and events
+//
+// Clients, workers and inspectors use it. The formats of the messages are
+// those of package wire.
+package jet
