@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
 )
 
@@ -33,8 +34,8 @@ func (w *worker) advert(ctx context.Context) error {
 	host, _ := os.Hostname()
 	w.mu.Lock()
 	w.adverts++
-	a := advert{
-		Contract: w.contract, Host: host, Pid: os.Getpid(), Places: w.opts.Places, Running: w.opts.Places - len(w.free),
+	a := members.Heartbeat{
+		Capabilities: w.contract, Host: host, Pid: os.Getpid(), Slots: w.opts.Places, Running: w.opts.Places - len(w.free),
 		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining, Number: w.adverts,
 	}
 	w.mu.Unlock()

@@ -101,7 +101,7 @@ func (w *worker) take(msg *jet.Message) {
 		}
 		return
 	}
-	if w.done.has(d.in) { // the acknowledgement was lost
+	if w.done.Has(d.in) { // the acknowledgement was lost
 		w.mu.Unlock()
 		msg.Ack(jet.AckDone)
 		return

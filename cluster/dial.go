@@ -14,6 +14,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
 	"concert/internal/option"
 )
@@ -78,7 +79,7 @@ type Executor struct {
 	client  string
 	session string
 	group   *concert.WorkerGroup
-	roster  *roster
+	members *members.View
 	stop    context.CancelFunc // ends what runs in the background
 	ctx     context.Context    // and is ended by it
 	running jet.Group
@@ -186,8 +187,8 @@ func (e *Executor) begin(ctx context.Context) error {
 		return fmt.Errorf("cluster: hints: %w", err)
 	}
 	hints.SetPendingLimits(1<<16, 1<<24)
-	e.roster = newRoster(e.rouse)
-	if err := e.roster.follow(ctx, e.ctx, e.conn); err != nil {
+	e.members = members.NewView(e.rouse)
+	if err := e.members.Watch(ctx, e.ctx, e.conn); err != nil {
 		return err
 	}
 	e.running.Go(e.dispatch)

@@ -36,8 +36,8 @@ func oneLine(text string) string {
 func (w *worker) bury(msg *jet.Message, why error) {
 	client := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
 	w.mu.Lock()
-	known := w.refused.has(client)
-	w.refused.add(client)
+	known := w.refused.Has(client)
+	w.refused.Add(client)
 	w.mu.Unlock()
 	if !known {
 		w.opts.Notice(printable(fmt.Sprintf("refused a message of client %s and stored it as a dead letter; further refused messages of this client are not reported: %v", client, why)))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
 )
 
@@ -21,9 +23,9 @@ import (
 // the dead letters. Make one with [Inspect]. Its methods are safe for
 // concurrent use, and block until the servers have answered or ctx ends.
 type Inspector struct {
-	conn   *jet.Conn
-	roster *roster
-	end    context.CancelFunc
+	conn    *jet.Conn
+	members *members.View
+	end     context.CancelFunc
 }
 
 // Inspect connects to a cluster, as Dial does.
@@ -35,12 +37,12 @@ func Inspect(ctx context.Context, url string, access *Access) (*Inspector, error
 	if err != nil {
 		return nil, err
 	}
-	in := &Inspector{conn: conn, roster: newRoster(func() {})}
+	in := &Inspector{conn: conn, members: members.NewView(func() {})}
 	life, end := context.WithCancel(context.Background())
 	in.end = end
 	err = in.conn.EnsureSetup(ctx, wire.AdminRole)
 	if err == nil {
-		err = in.roster.follow(ctx, life, in.conn)
+		err = in.members.Watch(ctx, life, in.conn)
 	}
 	if err != nil {
 		in.Close()
@@ -73,17 +75,15 @@ type Worker struct {
 
 // Workers returns the workers, sorted by host and then by start time.
 func (in *Inspector) Workers() []Worker {
-	in.roster.mu.Lock()
-	defer in.roster.mu.Unlock()
 	var all []Worker
-	for id, w := range in.roster.workers {
-		functions := sortedKeys(in.roster.contracts[w.Contract].Functions)
+	for _, w := range in.members.Workers() {
+		functions := sortedKeys(w.Functions)
 		for i := range functions {
 			functions[i] = printable(functions[i])
 		}
 		all = append(all, Worker{
-			ID: printable(id), Host: printable(w.Host), Pid: w.Pid, Contract: printable(w.Contract), Functions: functions,
-			Places: w.Places, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
+			ID: printable(w.ID), Host: printable(w.Host), Pid: w.Pid, Contract: printable(w.Capabilities), Functions: functions,
+			Places: w.Slots, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
 		})
 	}
 	slices.SortFunc(all, func(a, b Worker) int {
@@ -289,3 +289,5 @@ func (in *Inspector) Discard(ctx context.Context, number uint64) error {
 	}
 	return nil
 }
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -98,7 +98,7 @@ func (e *Executor) watchKept() error {
 // stays until it expires.
 var errDamaged = errors.New("a worker stored a damaged result")
 
-// lookUp settles a call by what is stored under its id, and reports whether
+// lookUpSets settles a call by what is stored under its id, and reports whether
 // there was something.
 func (e *Executor) lookUp(c *call) (bool, error) {
 	msg, err := e.conn.LastMessage(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)

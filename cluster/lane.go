@@ -175,7 +175,7 @@ func (e *Executor) lane(function string) *lane {
 // all workers.
 func (e *Executor) Width() int {
 	e.made()
-	return max(1, 2*e.roster.places())
+	return max(1, 2*e.members.Slots())
 }
 
 // made panics if Dial has not made the Executor.
@@ -268,7 +268,7 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 		return "", 1
 	}
 	found := false
-	for c, places := range e.roster.offers(l.function, l.signature) {
+	for c, places := range e.members.Offers(l.function, l.signature) {
 		found = true
 		// As many of a function as there are places, whatever there is of
 		// others, or the quick ones would leave no room for the slow ones.

@@ -89,7 +89,7 @@ func (w *worker) stored(key string) {
 		w.mu.Unlock()
 		return
 	}
-	w.done.add(d.in)
+	w.done.Add(d.in)
 	msg, waiting := w.unhold(d)
 	w.mu.Unlock()
 	if msg != nil {

@@ -269,7 +269,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()
 	for c := range e.inflight {
-		if e.roster.staffed(c) {
+		if e.members.HasWorkers(c) {
 			delete(since, c)
 		} else if _, known := since[c]; !known {
 			since[c] = time.Now()
@@ -279,7 +279,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 		if began, without := since[c.contract]; !c.posted || !without || time.Since(began) < jet.WorkerTimeout {
 			continue
 		}
-		for to := range e.roster.offers(c.lane.function, c.lane.signature) {
+		for to := range e.members.Offers(c.lane.function, c.lane.signature) {
 			e.setAway(c, false)
 			e.inflight[c.contract]--
 			e.inflight[to]++

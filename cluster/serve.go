@@ -12,6 +12,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/recent"
 	"concert/cluster/internal/wire"
 	"concert/internal/option"
 )
@@ -86,7 +87,7 @@ var errDraining = errors.New("cluster: the worker is to end")
 func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOptions) error {
 	w := &worker{
 		ex: ex, held: map[string]*delivery{}, tries: map[string]*delivery{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
-		paused: map[string]*pause{}, done: recent[jet.Position]{most: settled}, refused: recent[string]{most: settled}, tombs: map[string]*recent[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
+		paused: map[string]*pause{}, done: recent.Set[jet.Position]{Max: settled}, refused: recent.Set[string]{Max: settled}, tombs: map[string]*recent.Set[string]{}, since: time.Now(), means: map[string]time.Duration{}, expiry: pullTime,
 	}
 	if opts != nil {
 		w.opts = *opts
@@ -108,7 +109,7 @@ func Serve(ctx context.Context, url string, ex concert.Executor, opts *ServeOpti
 		w.free = append(w.free, w.opts.Places-1-i)
 	}
 	var err error
-	if w.offers, err = offered(w.opts.Functions); err != nil {
+	if w.offers, err = offeredFunctions(w.opts.Functions); err != nil {
 		return err
 	}
 	w.contract = w.offers.Name()
@@ -147,29 +148,29 @@ type worker struct {
 	verifier wire.Verifier
 
 	mu       sync.Mutex
-	held     map[string]*delivery       // guarded by mu: by key
-	tries    map[string]*delivery       // guarded by mu: the held tasks, and those that wait for them, by try
-	ready    []*delivery                // guarded by mu: held tasks that wait for a place
-	memory   memory                     // guarded by mu
-	free     []int                      // guarded by mu: places
-	asked    int                        // guarded by mu: tasks that were asked for and have not arrived
-	quiet    bool                       // guarded by mu: the last request that ended has brought nothing
-	fetches  int                        // guarded by mu: open requests
-	expiry   time.Duration              // guarded by mu: of the next one
-	done     recent[jet.Position]       // guarded by mu: messages of tasks whose results are stored
-	refused  recent[string]             // guarded by mu: clients of which it was noticed that a message is no task
-	paused   map[string]*pause          // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
-	tombs    map[string]*recent[string] // guarded by mu: tasks that are not wanted, by client: their tries
-	means    map[string]time.Duration   // guarded by mu: about what a function takes
-	mean     time.Duration              // guarded by mu: about what a task takes
-	finished int64                      // guarded by mu
-	failed   int64                      // guarded by mu
-	draining bool                       // guarded by mu
-	adverts  uint64                     // guarded by mu: how many there have been
-	made     time.Time                  // guarded by mu: when the consumer was, by the servers' clock
-	saying   int                        // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
-	idle     chan struct{}              // closed when it drains and holds nothing
-	wake     chan struct{}              // has room for one: look again
+	held     map[string]*delivery           // guarded by mu: by key
+	tries    map[string]*delivery           // guarded by mu: the held tasks, and those that wait for them, by try
+	ready    []*delivery                    // guarded by mu: held tasks that wait for a place
+	memory   memory                         // guarded by mu
+	free     []int                          // guarded by mu: places
+	asked    int                            // guarded by mu: tasks that were asked for and have not arrived
+	quiet    bool                           // guarded by mu: the last request that ended has brought nothing
+	fetches  int                            // guarded by mu: open requests
+	expiry   time.Duration                  // guarded by mu: of the next one
+	done     recent.Set[jet.Position]       // guarded by mu: messages of tasks whose results are stored
+	refused  recent.Set[string]             // guarded by mu: clients of which it was noticed that a message is no task
+	paused   map[string]*pause              // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
+	tombs    map[string]*recent.Set[string] // guarded by mu: tasks that are not wanted, by client: their tries
+	means    map[string]time.Duration       // guarded by mu: about what a function takes
+	mean     time.Duration                  // guarded by mu: about what a task takes
+	finished int64                          // guarded by mu
+	failed   int64                          // guarded by mu
+	draining bool                           // guarded by mu
+	adverts  uint64                         // guarded by mu: how many there have been
+	made     time.Time                      // guarded by mu: when the consumer was, by the servers' clock
+	saying   int                            // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
+	idle     chan struct{}                  // closed when it drains and holds nothing
+	wake     chan struct{}                  // has room for one: look again
 }
 
 func (w *worker) serve(ctx context.Context) error {
@@ -318,10 +319,10 @@ func (w *worker) canceled(client string, body []byte) {
 	defer w.mu.Unlock()
 	tombs := w.tombs[client]
 	if tombs == nil {
-		tombs = &recent[string]{most: wire.MaxCancels}
+		tombs = &recent.Set[string]{Max: wire.MaxCancels}
 		w.tombs[client] = tombs
 	}
-	tombs.add(key)
+	tombs.Add(key)
 	switch d := w.tries[key]; {
 	case d == nil:
 	case d.cancel != nil:
@@ -355,7 +356,7 @@ func (w *worker) canceled(client string, body []byte) {
 // unwanted reports whether a task has been canceled. The caller holds mu.
 func (w *worker) unwanted(d *delivery) bool {
 	tombs := w.tombs[d.ID.Client]
-	return tombs != nil && tombs.has(d.try)
+	return tombs != nil && tombs.Has(d.try)
 }
 
 // checkIdle notices that a worker which drains holds nothing any more, and has

@@ -118,7 +118,7 @@ func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
 		e.mu.Unlock()
 		return
 	}
-	worker := e.numbers.of(workerPlace{o.WorkerID, o.Slot}, e.roster.alive)
+	worker := e.numbers.of(workerPlace{o.WorkerID, o.Slot}, e.members.Alive)
 	if o.Dropped {
 		worker = -1
 	}
@@ -230,7 +230,7 @@ func (e *Executor) hinted(owner string, msg []byte) {
 		return
 	}
 	e.setAway(c, h.Retrying)
-	worker := e.numbers.of(workerPlace{h.WorkerID, h.Slot}, e.roster.alive)
+	worker := e.numbers.of(workerPlace{h.WorkerID, h.Slot}, e.members.Alive)
 	c.at, c.worker = h.WorkerID, worker
 	subscribers := c.subscribers
 	e.mu.Unlock()
@@ -261,7 +261,7 @@ func (e *Executor) setAway(c *call, away bool) {
 // if a worker that is known to run the call is alive.
 func (e *Executor) giveUp(c *call) {
 	e.mu.Lock()
-	if !c.ended && e.roster.alive(c.at) {
+	if !c.ended && e.members.Alive(c.at) {
 		c.timer.Reset(jet.WorkerTimeout)
 		e.mu.Unlock()
 		return

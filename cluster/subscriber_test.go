@@ -18,6 +18,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
 )
 
@@ -40,7 +41,7 @@ func newOffline(t *testing.T) *offline {
 	e := &Executor{
 		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", keeps: true, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		lanes: map[string]*lane{}, calls: map[string]*call{}, tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{},
-		shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, roster: newRoster(func() {}),
+		shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, members: members.NewView(func() {}),
 		conn: jet.NewFake(),
 	}
 	e.conn.JS = &fakeStreams{link: e.conn}

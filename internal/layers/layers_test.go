@@ -59,12 +59,15 @@ var allowed = map[string][]string{
 	"concert/benchmarks/choosing":    {"concert", "concert/"},
 	"concert/benchmarks/scale":       {"concert", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cmd/concert":            {"concert", "concert/"},
-	"concert/cluster":                {"concert", "concert/internal/lazy", "concert/internal/option", "concert/cluster/internal/jet", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
+	"concert/cluster":                {"concert", "concert/internal/lazy", "concert/internal/option", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/jet": {"concert", "concert/cluster/internal/wire",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/jet/jettest": {"concert/cluster/server",
 		"github.com/nats-io/nats.go/jetstream"}, // for tests
+	"concert/cluster/internal/members": {"concert/cluster/internal/jet", "concert/cluster/internal/recent", "concert/cluster/internal/wire",
+		"github.com/nats-io/nats.go"},
+	"concert/cluster/internal/recent": {}, // a set
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server"},

@@ -2,13 +2,13 @@
 // servers of a cluster, which are NATS servers with JetStream. It transfers
 // messages, and knows nothing of calls, slots or retries of tasks.
 //
-//	                      Conn                           servers
-//	  Publish --------> message + note ---------------->  a stream
-//	  OnAck, OnNack <-- note <------- acknowledgment ---  |
-//	  Pull <----------- messages <---------------------   a consumer
-//	  Watch <---------- changes <----------------------   a stream, or a bucket
-//	  Upload ---------> parts ------------------------->  BlobStream
-//	  Download <------- parts <------------------------   |
+//	                    Conn                           servers
+//	Publish --------> message + note ---------------->  a stream
+//	OnAck, OnNack <-- note <------- acknowledgment ---  |
+//	Pull <----------- messages <---------------------   a consumer
+//	Watch <---------- changes <----------------------   a stream, or a bucket
+//	Upload ---------> parts ------------------------->  BlobStream
+//	Download <------- parts <------------------------   |
 //
 // The files:
 //

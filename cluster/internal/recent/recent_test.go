@@ -1,4 +1,4 @@
-package cluster
+package recent
 
 import (
 	"math/rand/v2"
@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-// TestRecent compares with a list.
-func TestRecent(t *testing.T) {
+// TestSet compares a Set with a list.
+func TestSet(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for most := range 6 {
 		most++
-		r := recent[int]{most: most}
+		r := Set[int]{Max: most}
 		var list []int
 		for range 1000 {
 			key := rng.IntN(2 * most)
-			r.add(key)
+			r.Add(key)
 			if !slices.Contains(list, key) {
 				list = append(list, key)
 				list = list[max(0, len(list)-most):]
 			}
 			for k := range 2 * most {
-				if r.has(k) != slices.Contains(list, k) {
-					t.Fatalf("of %d, %d is in it: %v; want %v", most, k, r.has(k), list)
+				if r.Has(k) != slices.Contains(list, k) {
+					t.Fatalf("of %d, %d is in it: %v; want %v", most, k, r.Has(k), list)
 				}
 			}
 		}

@@ -1,4 +1,4 @@
-package cluster
+package members
 
 import (
 	"fmt"
@@ -12,89 +12,89 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestRoster_Stalled: a process that had no processor for a while does not take
+// TestView_Stalled: a process that had no processor for a while does not take
 // workers for gone that were not silent: what they said has only not been read.
-func TestRoster_Stalled(t *testing.T) {
+func TestView_Stalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stall atomic.Int64
-		r := newRoster(func() { time.Sleep(time.Duration(stall.Load())) })
-		go r.age(t.Context())
+		v := NewView(func() { time.Sleep(time.Duration(stall.Load())) })
+		go v.removeSilent(t.Context())
 		says := func(id string, number uint64) {
-			r.worker(id, advertised(t, advert{Contract: "c", Places: 1, Number: number}), false)
+			v.addHeartbeat(id, advertised(t, Heartbeat{Capabilities: "c", Slots: 1, Number: number}), false)
 		}
 		says("gone", 1)
 		time.Sleep(jet.WorkerTimeout - jet.HeartbeatPeriod)
 		says("there", 1)
 		stall.Store(int64(2 * jet.WorkerTimeout))
 		time.Sleep(2 * jet.HeartbeatPeriod) // age has found that one is gone, and stalls
-		if r.alive("gone") {
+		if v.Alive("gone") {
 			t.Error("a silent worker is not gone")
 		}
 		time.Sleep(2 * jet.WorkerTimeout) // it has looked again
 		synctest.Wait()
-		if r.places() != 1 {
+		if v.Slots() != 1 {
 			t.Error("a worker is gone although nothing could be read of it")
 		}
 		stall.Store(0)
 		says("there", 2)
 		time.Sleep(jet.WorkerTimeout - time.Second)
-		if !r.alive("there") || r.places() != 1 {
+		if !v.Alive("there") || v.Slots() != 1 {
 			t.Error("a worker is gone before it was silent for long enough")
 		}
 		time.Sleep(2*jet.HeartbeatPeriod + time.Second)
-		if r.places() != 0 {
+		if v.Slots() != 0 {
 			t.Error("a silent worker is never gone")
 		}
 	})
 }
 
-// TestRoster: what is counted as workers come, change, go and fall silent is
+// TestView: what is counted as workers come, change, go and fall silent is
 // what one gets by counting all of them.
-func TestRoster(t *testing.T) {
+func TestView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoster(func() {})
+		v := NewView(func() {})
 		life := t.Context()
-		go r.age(life)
+		go v.removeSilent(life)
 		rng := rand.New(rand.NewPCG(1, 2))
 		for i := range 5000 {
 			id := fmt.Sprint("worker", i/250*20+rng.IntN(40)) // none comes again after its end
-			text, err := wire.Marshal(&advert{Contract: fmt.Sprint("contract", rng.IntN(5)), Places: rng.IntN(8), Draining: rng.IntN(4) == 0, Number: uint64(i + 1)})
+			text, err := wire.Marshal(&Heartbeat{Capabilities: fmt.Sprint("contract", rng.IntN(5)), Slots: rng.IntN(8), Draining: rng.IntN(4) == 0, Number: uint64(i + 1)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			switch rng.IntN(10) {
 			case 0:
-				r.worker(id, nil, true)
+				v.addHeartbeat(id, nil, true)
 			case 1:
-				r.worker(id, []byte("broken"), false)
+				v.addHeartbeat(id, []byte("broken"), false)
 			case 2:
 				time.Sleep(time.Duration(rng.IntN(8)) * time.Second) // some fall silent
 			default:
-				r.worker(id, text, false)
+				v.addHeartbeat(id, text, false)
 			}
 			synctest.Wait()
-			want, total := map[string]staff{}, 0
-			r.mu.Lock()
-			for _, w := range r.workers {
-				s := want[w.Contract]
+			want, total := map[string]capacity{}, 0
+			v.mu.Lock()
+			for _, w := range v.members {
+				s := want[w.Capabilities]
 				s.workers++
 				if !w.Draining {
-					s.places += w.Places
-					total += w.Places
+					s.slots += w.Slots
+					total += w.Slots
 				}
-				want[w.Contract] = s
+				want[w.Capabilities] = s
 			}
-			if len(want) != len(r.staff) {
-				t.Fatalf("%d contracts have staff, want %d", len(r.staff), len(want))
+			if len(want) != len(v.capacities) {
+				t.Fatalf("%d capability sets have workers, want %d", len(v.capacities), len(want))
 			}
 			for c, s := range want {
-				if r.staff[c] != s {
-					t.Fatalf("%s has %+v, want %+v", c, r.staff[c], s)
+				if v.capacities[c] != s {
+					t.Fatalf("%s has %+v, want %+v", c, v.capacities[c], s)
 				}
 			}
-			r.mu.Unlock()
-			if r.places() != total {
-				t.Fatalf("%d places, want %d", r.places(), total)
+			v.mu.Unlock()
+			if v.Slots() != total {
+				t.Fatalf("%d slots, want %d", v.Slots(), total)
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package cluster
+package members
 
 import (
 	"context"
@@ -13,25 +13,25 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// TestRoster_FollowStoredLate: a client learns of the functions of a worker, if
+// TestView_WatchStoredLate: a client learns of the functions of a worker, if
 // the servers store these after it has read them.
-func TestRoster_FollowStoredLate(t *testing.T) {
-	a, own := newTestServer(t)
+func TestView_WatchStoredLate(t *testing.T) {
+	a, own := newServer(t)
 	put := jettest.LateStore(t, own.JS, wire.BucketStream(wire.CapabilityBucket), wire.BucketPrefix(wire.CapabilityBucket))
-	in, err := Inspect(t.Context(), "", &a)
-	if err != nil {
+	changed := make(chan struct{}, 1<<10)
+	view := NewView(func() { changed <- struct{}{} })
+	life, end := context.WithCancel(t.Context())
+	defer end()
+	if err := view.Watch(t.Context(), life, dial(t, a)); err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
-	changed := make(chan struct{}, 1<<10)
-	in.roster.changed = func() { changed <- struct{}{} }
 	name, text := encoded(t, "f")
-	if _, err := own.JS.Publish(t.Context(), wire.BucketPrefix(wire.WorkerBucket)+".worker", advertised(t, advert{Contract: name, Places: 1})); err != nil {
+	if _, err := own.JS.Publish(t.Context(), wire.BucketPrefix(wire.WorkerBucket)+".worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1})); err != nil {
 		t.Fatal(err)
 	}
 	<-changed
 	put(name, text)
-	for <-changed; len(names(in.roster, "f")) == 0; <-changed {
+	for <-changed; len(names(view, "f")) == 0; <-changed {
 	}
 }
 
@@ -46,7 +46,7 @@ func encoded(t *testing.T, function string) (name string, text []byte) {
 	return c.Name(), text
 }
 
-func advertised(t *testing.T, a advert) []byte {
+func advertised(t *testing.T, a Heartbeat) []byte {
 	t.Helper()
 	text, err := wire.Marshal(&a)
 	if err != nil {
@@ -56,81 +56,81 @@ func advertised(t *testing.T, a advert) []byte {
 }
 
 // names is the contracts that have a function, and places for it.
-func names(r *roster, function string) (all []string) {
-	for c := range r.offers(function, "signature") {
+func names(v *View, function string) (all []string) {
+	for c := range v.Offers(function, "signature") {
 		all = append(all, c)
 	}
 	return all
 }
 
-// TestRoster_LookUp: the servers are asked for a contract that a worker has and
-// that is not known: at once, and until they have it.
-func TestRoster_LookUp(t *testing.T) {
+// TestView_LookUpSets: the servers are asked for a contract that a worker has
+// and that is not known: at once, and until they have it.
+func TestView_LookUpSets(t *testing.T) {
 	t.Run("pauses", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRoster(func() {})
+			v := NewView(func() {})
 			name, text := encoded(t, "f")
 			begin := time.Now()
 			var asked []time.Duration
-			go r.lookUp(t.Context(), func(names []string) {
+			go v.lookUpSets(t.Context(), func(names []string) {
 				if len(names) != 1 || names[0] != name {
 					t.Errorf("asked for %q, want %q", names, name)
 				}
 				if asked = append(asked, time.Since(begin)); len(asked) == 8 {
-					r.contract(name, text, false)
+					v.addSet(name, text, false)
 				}
 			})
-			r.worker("worker", advertised(t, advert{Contract: name, Places: 1, Number: 1}), false)
-			r.worker("bad", advertised(t, advert{Contract: "no token.>", Places: 1, Number: 1}), false)
+			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 1}), false)
+			v.addHeartbeat("bad", advertised(t, Heartbeat{Capabilities: "no token.>", Slots: 1, Number: 1}), false)
 			time.Sleep(time.Hour)
-			r.worker("worker", advertised(t, advert{Contract: name, Places: 1, Number: 2}), false)
+			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 2}), false)
 			time.Sleep(time.Hour)
 			const tenth = 100 * time.Millisecond
 			want := []time.Duration{0, tenth, 3 * tenth, 7 * tenth, 15 * tenth, 31 * tenth, 31*tenth + jet.HeartbeatPeriod, 31*tenth + 2*jet.HeartbeatPeriod}
 			if !slices.Equal(asked, want) {
 				t.Errorf("asked after %v, want %v", asked, want)
 			}
-			if got := names(r, "f"); !slices.Equal(got, []string{name}) {
+			if got := names(v, "f"); !slices.Equal(got, []string{name}) {
 				t.Errorf("%q have the function, want %q", got, name)
 			}
 		})
 	})
 	t.Run("servers", func(t *testing.T) {
-		_, own := newTestServer(t)
+		_, own := newServer(t)
 		changed := make(chan struct{}, 10)
-		r := newRoster(func() { changed <- struct{}{} })
+		v := NewView(func() { changed <- struct{}{} })
 		var running sync.WaitGroup
 		defer running.Wait()
 		life, end := context.WithCancel(t.Context())
 		defer end()
 		running.Go(func() {
-			r.lookUp(life, func(names []string) { readContracts(life, own, names, r.contract) })
+			v.lookUpSets(life, func(names []string) { readSets(life, own, names, v.addSet) })
 		})
 		for _, function := range []string{"f", "g"} {
 			name, text := encoded(t, function)
-			r.worker("worker of "+function, advertised(t, advert{Contract: name, Places: 1, Number: 1}), false)
+			v.addHeartbeat("worker of "+function, advertised(t, Heartbeat{Capabilities: name, Slots: 1, Number: 1}), false)
 			<-changed
 			if _, err := own.JS.Publish(t.Context(), wire.BucketPrefix(wire.CapabilityBucket)+"."+name, text); err != nil {
 				t.Fatal(err)
 			}
-			for <-changed; len(names(r, function)) == 0; <-changed {
+			for <-changed; len(names(v, function)) == 0; <-changed {
 			}
 		}
 	})
 }
 
-// TestRoster_OldAdvert: what a worker has said before does not count after what
-// it has said last, in whatever order both come.
-func TestRoster_OldAdvert(t *testing.T) {
+// TestView_OldHeartbeat: what a worker has said before does not count after
+// what it has said last, in whatever order both come.
+func TestView_OldHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoster(func() {})
+		v := NewView(func() {})
 		says := func(number uint64, places int, draining bool) {
-			r.worker("worker", advertised(t, advert{Contract: "c", Places: places, Number: number, Draining: draining}), false)
+			v.addHeartbeat("worker", advertised(t, Heartbeat{Capabilities: "c", Slots: places, Number: number, Draining: draining}), false)
 		}
 		expect := func(what string, places int) {
 			t.Helper()
-			if r.places() != places {
-				t.Errorf("%s: %d places, want %d", what, r.places(), places)
+			if v.Slots() != places {
+				t.Errorf("%s: %d slots, want %d", what, v.Slots(), places)
 			}
 		}
 		says(2, 3, false)
@@ -143,31 +143,40 @@ func TestRoster_OldAdvert(t *testing.T) {
 		says(3, 3, true)
 		says(2, 3, false)
 		expect("the second one, read again", 0)
-		if !r.alive("worker") {
+		if !v.Alive("worker") {
 			t.Error("the worker is gone before it was silent for long enough")
 		}
 		time.Sleep(2 * time.Second)
-		if r.alive("worker") {
+		if v.Alive("worker") {
 			t.Error("an advert that was read again has kept the worker alive")
 		}
 		says(4, 3, false)
 		expect("the fourth one", 3)
-		r.worker("worker", nil, true)
+		v.addHeartbeat("worker", nil, true)
 		expect("after its end", 0)
 		says(5, 3, false)
 		expect("an advert after its end", 0)
-		r.worker("other", advertised(t, advert{Contract: "c", Places: 2}), false)
-		r.worker("other", advertised(t, advert{Contract: "c", Places: 1}), false)
+		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 2}), false)
+		v.addHeartbeat("other", advertised(t, Heartbeat{Capabilities: "c", Slots: 1}), false)
 		expect("a worker that does not count its adverts", 1)
 	})
 }
 
-// newTestServer returns access to a server in this process with all streams,
+// newServer returns access to a server in this process with all streams,
 // and a connection of the test to it. Both end with the test.
-func newTestServer(t *testing.T) (Access, *jet.Conn) {
+func newServer(t *testing.T) (jet.Access, *jet.Conn) {
 	t.Helper()
-	a := Access{InProcess: jettest.NewServer(t)}
-	c := linked(t, a)
+	a := jet.Access{InProcess: jettest.NewServer(t)}
+	return a, dial(t, a)
+}
+
+// dial returns a new connection, which is closed at the end of the test.
+func dial(t *testing.T, a jet.Access) *jet.Conn {
+	t.Helper()
+	c, err := jet.Connect(t.Context(), "", "test", a)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.Close)
-	return a, c
+	return c
 }

@@ -1,0 +1,298 @@
+package members
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/recent"
+	"concert/cluster/internal/wire"
+)
+
+// Heartbeat is the message that a worker sends every HeartbeatPeriod.
+type Heartbeat struct {
+	Capabilities string    `cbor:"1,keyasint"`
+	Host         string    `cbor:"2,keyasint"`
+	Pid          int       `cbor:"3,keyasint"`
+	Slots        int       `cbor:"4,keyasint"` // tasks that it can run concurrently
+	Running      int       `cbor:"5,keyasint"`
+	Finished     int64     `cbor:"6,keyasint"`
+	Failed       int64     `cbor:"7,keyasint"`
+	Since        time.Time `cbor:"8,keyasint"`
+	Draining     bool      `cbor:"9,keyasint,omitempty"`  // it takes no more tasks
+	Number       uint64    `cbor:"10,keyasint,omitempty"` // counts the worker's heartbeats from 1; 0 from workers that do not count them
+}
+
+// View is what is known of the workers: a copy of the two buckets, kept up to
+// date by Watch. Its methods are safe for concurrent use.
+type View struct {
+	onChange func()        // called when workers, slots or functions have changed
+	unknown  chan struct{} // signals that a worker has an unknown capability set; has room for one
+
+	mu          sync.Mutex
+	sets        map[string]wire.CapabilitySet // guarded by mu: by name
+	members     map[string]member             // guarded by mu: by id
+	bySignature map[string][]string           // guarded by mu: names of the sets that have a function, by its name and the digest of its signature
+	capacities  map[string]capacity           // guarded by mu: of the workers in members, by capability set
+	removed     recent.Set[string]            // guarded by mu: ids of workers that have deregistered; an id is never used again
+
+	totalSlots atomic.Int64 // of all workers that do not drain
+}
+
+// capacity counts the workers of a capability set.
+type capacity struct {
+	workers int // including those that drain
+	slots   int // of workers that do not drain
+}
+
+type member struct {
+	Heartbeat
+	seen time.Time // when the last heartbeat arrived
+}
+
+const (
+	maxSlots     = 1 << 20          // of a worker; more are ignored
+	maxRemoved   = 1 << 12          // remembered ids of workers that have deregistered
+	maxReadPause = 30 * time.Second // between two reads; it may be long, because heartbeats are repeated, and unknown sets are looked up
+)
+
+func NewView(changed func()) *View {
+	return &View{
+		onChange: changed, unknown: make(chan struct{}, 1), sets: map[string]wire.CapabilitySet{}, members: map[string]member{}, bySignature: map[string][]string{},
+		capacities: map[string]capacity{}, removed: recent.Set[string]{Max: maxRemoved},
+	}
+}
+
+// Watch keeps the View up to date until life ends. It returns when the View has
+// the workers that exist.
+//
+// A worker is known as soon as one of its heartbeats arrives, and at the latest
+// maxReadPause after the servers have stored one. Its functions are known at
+// the same time: if they are unknown, lookUpSets asks the servers.
+func (v *View) Watch(ctx, life context.Context, l *jet.Conn) error {
+	for bucket, take := range map[string]func(string, []byte, bool){wire.CapabilityBucket: v.addSet, wire.WorkerBucket: v.addHeartbeat} {
+		stream, prefix := wire.BucketStream(bucket), wire.BucketPrefix(bucket)
+		f := jet.Watched{Stream: stream, Prefix: prefix, Read: l.ReadAll(stream, prefix), MaxPause: maxReadPause}
+		if err := l.Watch(ctx, life, f, take); err != nil {
+			return err
+		}
+	}
+	l.Background.Go(func() { v.removeSilent(life) })
+	l.Background.Go(func() {
+		v.lookUpSets(life, func(names []string) { readSets(life, l, names, v.addSet) })
+	})
+	return nil
+}
+
+// readSets asks the servers for capability sets, and calls take with those that
+// exist. It returns no error: lookUpSets asks again until the sets are known.
+func readSets(ctx context.Context, l *jet.Conn, names []string, take func(name string, text []byte, gone bool)) {
+	prefix := wire.BucketPrefix(wire.CapabilityBucket) + "."
+	subjects := make([]string, len(names))
+	for i, name := range names {
+		subjects[i] = prefix + name
+	}
+	l.ReadLatest(ctx, wire.BucketStream(wire.CapabilityBucket), subjects, func(subject string, m *nats.Msg) {
+		take(strings.TrimPrefix(subject, prefix), m.Data, false)
+	})
+}
+
+// lookUpSets calls ask with the unknown capability sets of workers until life
+// ends: at once, and then after pauses that grow up to HeartbeatPeriod, as long
+// as there are unknown sets.
+func (v *View) lookUpSets(life context.Context, ask func(names []string)) {
+	for {
+		select {
+		case <-v.unknown:
+		case <-life.Done():
+			return
+		}
+		for pause := jet.MinPause; ; pause = min(2*pause, jet.HeartbeatPeriod) {
+			names := v.unknownSets()
+			if len(names) == 0 {
+				break
+			}
+			ask(names)
+			select {
+			case <-time.After(pause):
+			case <-life.Done():
+				return
+			}
+		}
+	}
+}
+
+// unknownSets returns up to BatchSize names of unknown capability sets of
+// workers.
+func (v *View) unknownSets() (names []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for name := range v.capacities {
+		if _, known := v.sets[name]; !known && wire.ValidToken(name) && len(names) < jet.BatchSize {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (v *View) addSet(name string, text []byte, gone bool) {
+	var c wire.CapabilitySet
+	if gone || wire.Unmarshal(text, &c) != nil || c.Name() != name {
+		return // a capability set never changes
+	}
+	v.mu.Lock()
+	if _, known := v.sets[name]; !known {
+		v.sets[name] = c
+		for function, signature := range c.Functions {
+			key := function + "\x00" + signature
+			v.bySignature[key] = append(v.bySignature[key], name)
+		}
+	}
+	v.mu.Unlock()
+	v.onChange()
+}
+
+// addHeartbeat records a heartbeat of a worker, or removes the worker if gone
+// is true. It ignores a heartbeat that is older than the last one, because
+// jet.Conn.Watch does not keep the order.
+func (v *View) addHeartbeat(id string, text []byte, gone bool) {
+	var a Heartbeat
+	broken := !gone && wire.Unmarshal(text, &a) != nil
+	a.Slots = min(max(a.Slots, 0), maxSlots)
+	v.mu.Lock()
+	before, known := v.members[id]
+	if v.removed.Has(id) || known && !gone && !broken && a.Number != 0 && a.Number <= before.Number {
+		v.mu.Unlock()
+		return
+	}
+	if known {
+		v.countLocked(before.Heartbeat, -1)
+	}
+	if gone {
+		v.removed.Add(id)
+	}
+	_, understood := v.sets[a.Capabilities]
+	if gone || broken {
+		delete(v.members, id)
+	} else {
+		v.members[id] = member{a, time.Now()}
+		v.countLocked(a, 1)
+	}
+	v.mu.Unlock()
+	if !gone && !broken && !understood {
+		select {
+		case v.unknown <- struct{}{}:
+		default:
+		}
+	}
+	if !known || before.Slots != a.Slots || before.Draining != a.Draining {
+		v.onChange()
+	}
+}
+
+// removeSilent removes workers without a heartbeat for WorkerTimeout. It checks
+// every HeartbeatPeriod, but not right after this process got no CPU time for a
+// while: heartbeats of this time have arrived, and are read before the next
+// check.
+func (v *View) removeSilent(life context.Context) {
+	tick := time.NewTicker(jet.HeartbeatPeriod)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-life.Done():
+			return
+		}
+		stalled := time.Since(last) > 2*jet.HeartbeatPeriod
+		if last = time.Now(); stalled {
+			tick.Reset(jet.HeartbeatPeriod)
+			continue
+		}
+		v.mu.Lock()
+		gone := false
+		maps.DeleteFunc(v.members, func(_ string, s member) bool {
+			silent := time.Since(s.seen) > jet.WorkerTimeout
+			if silent {
+				gone = true
+				v.countLocked(s.Heartbeat, -1)
+			}
+			return silent
+		})
+		v.mu.Unlock()
+		if gone {
+			v.onChange()
+		}
+	}
+}
+
+// countLocked adds a worker to the capacity of its capability set, or removes
+// it if n is -1. So the total is never computed from all workers, of which
+// thousands send a heartbeat every few seconds. The caller holds mu.
+func (v *View) countLocked(w Heartbeat, n int) {
+	s := v.capacities[w.Capabilities]
+	s.workers += n
+	if !w.Draining {
+		s.slots += n * w.Slots
+		v.totalSlots.Add(int64(n * w.Slots))
+	}
+	if v.capacities[w.Capabilities] = s; s.workers == 0 {
+		delete(v.capacities, w.Capabilities)
+	}
+}
+
+// Offers yields the capability sets that have a function and slots for it, with
+// the number of their slots. The loop body must not call methods of the View.
+func (v *View) Offers(function, signature string) iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, c := range v.bySignature[function+"\x00"+signature] {
+			if n := v.capacities[c].slots; n > 0 && !yield(c, n) {
+				return
+			}
+		}
+	}
+}
+
+// HasWorkers reports whether a capability set has workers.
+func (v *View) HasWorkers(set string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.capacities[set].workers > 0
+}
+
+// Alive reports whether a worker has sent a heartbeat within WorkerTimeout.
+func (v *View) Alive(id string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w, known := v.members[id]
+	return known && time.Since(w.seen) <= jet.WorkerTimeout
+}
+
+// Slots returns the number of slots of all workers that do not drain.
+func (v *View) Slots() int { return int(v.totalSlots.Load()) }
+
+// Worker is a worker that has sent a heartbeat within the last seconds.
+type Worker struct {
+	ID string
+	Heartbeat
+	Functions map[string]string // of its capability set; nil if the set is not known
+}
+
+// Workers returns the workers, in no order.
+func (v *View) Workers() []Worker {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := make([]Worker, 0, len(v.members))
+	for id, m := range v.members {
+		all = append(all, Worker{id, m.Heartbeat, v.sets[m.Capabilities].Functions})
+	}
+	return all
+}
