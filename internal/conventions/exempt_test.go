@@ -10,7 +10,7 @@ var exempt = map[string]string{
 	"word anybody":   "cluster loop",
 	"word for good":  ". choose cluster loop processes",
 	"word lest":      ".",
-	"word likewise":  ". choose cluster processes",
+	"word likewise":  ". choose processes",
 	"word meanwhile": ". choose cluster loop processes",
 	"word nobody":    ". cluster loop processes",
 	"word once more": "choose cluster",

@@ -51,12 +51,16 @@ type Position struct {
 	Time     int64 // Unix time in nanoseconds
 }
 
+// Position returns the position of the message.
 func (m *Message) Position() Position {
 	return Position{m.Meta.Sequence.Stream, m.Meta.Timestamp.UnixNano()}
 }
 
+// Subject returns the subject of the message.
 func (m *Message) Subject() string { return m.Msg.Subject }
-func (m *Message) Data() []byte    { return m.Msg.Data }
+
+// Data returns the content of the message.
+func (m *Message) Data() []byte { return m.Msg.Data }
 
 // DropContent removes the content of a message that only needs to be
 // acknowledged, to save memory.

@@ -63,6 +63,8 @@ const (
 	maxReadPause = 30 * time.Second // between two reads; it may be long, because heartbeats are repeated, and unknown sets are looked up
 )
 
+// NewView returns an empty View. It calls onChange when workers, slots or
+// functions have changed.
 func NewView(changed func()) *View {
 	return &View{
 		onChange: changed, unknown: make(chan struct{}, 1), sets: map[string]wire.CapabilitySet{}, members: map[string]member{}, bySignature: map[string][]string{},
