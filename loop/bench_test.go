@@ -22,7 +22,8 @@ func inLoop(b *testing.B, main func(ctx context.Context, g *loop.Group)) {
 
 func nothing(context.Context) error { return nil }
 
-// A coroutine is created and awaited, or a goroutine with a channel.
+// BenchmarkCreate starts a coroutine and waits for its end. The comparison is a
+// goroutine with a channel.
 func BenchmarkCreate(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {
@@ -41,7 +42,8 @@ func BenchmarkCreate(b *testing.B) {
 	})
 }
 
-// A group of a thousand, per coroutine.
+// BenchmarkGroup starts a thousand coroutines in a group, and reports the time
+// per coroutine.
 func BenchmarkGroup(b *testing.B) {
 	const n = 1000
 	perTask := func(b *testing.B) { b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/task") }
@@ -71,7 +73,7 @@ func BenchmarkGroup(b *testing.B) {
 	})
 }
 
-// Two take turns; per turn.
+// BenchmarkYield lets two coroutines take turns, and reports the time per turn.
 func BenchmarkYield(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {
@@ -104,7 +106,7 @@ func BenchmarkYield(b *testing.B) {
 			<-pong
 		}
 	})
-	b.Run("nobody else", func(b *testing.B) {
+	b.Run("alone", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {
 			for b.Loop() {
 				loop.Yield(ctx)
@@ -113,7 +115,7 @@ func BenchmarkYield(b *testing.B) {
 	})
 }
 
-// An item goes from one to the other through a queue for one.
+// BenchmarkQueue sends items through a queue with capacity one.
 func BenchmarkQueue(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {
@@ -150,7 +152,7 @@ func BenchmarkQueue(b *testing.B) {
 	})
 }
 
-// A flag is set for one who waits, who answers by another.
+// BenchmarkEvent sets an event for a coroutine, which answers with another.
 func BenchmarkEvent(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {
@@ -185,7 +187,7 @@ func BenchmarkEvent(b *testing.B) {
 	})
 }
 
-// A function is run by a pool of goroutines, and awaited.
+// BenchmarkOffload runs a function in a pool of goroutines, and awaits it.
 func BenchmarkOffload(b *testing.B) {
 	inLoop(b, func(ctx context.Context, g *loop.Group) {
 		pool := goroutines.New(2, nil)
@@ -196,7 +198,7 @@ func BenchmarkOffload(b *testing.B) {
 	})
 }
 
-// What blocks, but not for long.
+// BenchmarkBlock makes a call outside of the loop that returns at once.
 func BenchmarkBlock(b *testing.B) {
 	inLoop(b, func(ctx context.Context, g *loop.Group) {
 		for b.Loop() {
@@ -205,7 +207,7 @@ func BenchmarkBlock(b *testing.B) {
 	})
 }
 
-// A timeout that does not come to pass.
+// BenchmarkTimeout makes a timeout and cancels it.
 func BenchmarkTimeout(b *testing.B) {
 	b.Run("loop", func(b *testing.B) {
 		inLoop(b, func(ctx context.Context, g *loop.Group) {

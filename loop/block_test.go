@@ -22,7 +22,7 @@ func TestBlock(t *testing.T) {
 			t.Errorf("Block() = %v", err)
 		}
 		if text := panics(func() { loop.Block(ctx, func() error { panic("boom") }) }); text != "boom" {
-			t.Errorf("a panic in Block: %s", text)
+			t.Errorf("Block() with a function that panics: %s", text)
 		}
 		if err := loop.Yield(ctx); err != nil {
 			t.Error(err)
@@ -68,7 +68,7 @@ func TestOffload(t *testing.T) {
 				return nil
 			})
 			if v, err := loop.Offload(ctx, pool, slow, 7); v != 49 || err != nil || ticks < 59 {
-				t.Errorf("Offload() = %d, %v; meanwhile %d ticks", v, err, ticks)
+				t.Errorf("Offload() = %d, %v; %d ticks in the meantime", v, err, ticks)
 			}
 			short, cancel := loop.WithTimeout(ctx, time.Minute)
 			defer cancel()
@@ -77,7 +77,7 @@ func TestOffload(t *testing.T) {
 				t.Errorf("Result() = %v", err)
 			}
 			if v, err := f.Result(ctx); v != -1 || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the task returned %d, %v", v, err)
+				t.Errorf("Result() of the canceled task = %d, %v", v, err)
 			}
 			if _, err := loop.Offload(short, pool, slow, 1); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Offload() in a context that has ended = %v", err)
@@ -90,12 +90,12 @@ func TestOffload(t *testing.T) {
 				}
 			}
 			if sum != 14 || ticks < 119 {
-				t.Errorf("Map() adds up to %d; meanwhile %d ticks", sum, ticks)
+				t.Errorf("Map() has the sum %d; %d ticks in the meantime", sum, ticks)
 			}
 			futures := []*concert.Future[int]{concert.Submit(ctx, pool, slow, 1), concert.Submit(ctx, pool, slow, 2)}
 			ticks = 0
 			if vs, err := concert.Gather(ctx, futures...); !slices.Equal(vs, []int{1, 4}) || err != nil || ticks < 59 {
-				t.Errorf("Gather() = %v, %v; meanwhile %d ticks", vs, err, ticks)
+				t.Errorf("Gather() = %v, %v; %d ticks in the meantime", vs, err, ticks)
 			}
 			return nil
 		})

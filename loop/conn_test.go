@@ -20,7 +20,7 @@ func TestConn_ReadRacesCancel(t *testing.T) {
 		a, b := net.Pipe()
 		defer a.Close()
 		defer b.Close()
-		late := time.AfterFunc(20*time.Second, func() { t.Error("a Read goes on"); a.Close() })
+		late := time.AfterFunc(20*time.Second, func() { t.Error("a Read continues after its context ended"); a.Close() })
 		defer late.Stop()
 		for range 5000 {
 			inner := endsNow(ctx)
@@ -86,7 +86,7 @@ func TestConn_Cancel(t *testing.T) {
 				t.Errorf("%s: Write() afterwards = %d, %v", name, m, err)
 			}
 			if m := <-drained; m != int64(n)+5 {
-				t.Errorf("%s: %d bytes came, want %d", name, m, n+5)
+				t.Errorf("%s: received %d bytes, want %d", name, m, n+5)
 			}
 		}
 		return nil
@@ -175,7 +175,7 @@ func testSlowInterrupt(t *testing.T, withCancel func(context.Context) (context.C
 				t.Errorf("Read() = %v after %v", err, time.Since(start))
 			}
 			if err := new(loop.Event).Wait(ctx); !errors.Is(err, concert.ErrDeadlock) {
-				t.Errorf("the next wait: %v", err)
+				t.Errorf("Wait() after the Read = %v, want a deadlock", err)
 			}
 			return nil
 		})
@@ -276,7 +276,7 @@ func TestConn_CloseOnOtherGoroutine(t *testing.T) {
 				c := loop.Conn(ctx, a)
 				time.AfterFunc(10*time.Millisecond, func() { c.Close() })
 				inside++
-				time.Sleep(50 * time.Millisecond) // all in one step
+				time.Sleep(50 * time.Millisecond) // without an await
 				if inside > 1 {
 					t.Error("two coroutines run at the same time")
 				}

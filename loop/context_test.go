@@ -26,15 +26,15 @@ func TestWithTimeout_Nested(t *testing.T) {
 				t.Errorf("outer %d s, inner %d s: %v after %v", d.outer, d.inner, err, took)
 			}
 			if ended := outer.Err() != nil; ended != (d.outer <= d.inner) || inner.Err() != context.DeadlineExceeded || ctx.Err() != nil {
-				t.Errorf("outer %d s, inner %d s: the outer one has ended: %v; %v, %v", d.outer, d.inner, ended, inner.Err(), ctx.Err())
+				t.Errorf("outer %d s, inner %d s: outer has ended: %v; inner.Err() = %v, ctx.Err() = %v", d.outer, d.inner, ended, inner.Err(), ctx.Err())
 			}
 			cancelInner()
 			cancelOuter()
 			if inner.Err() != context.DeadlineExceeded {
-				t.Errorf("after its cancel the inner one has %v", inner.Err())
+				t.Errorf("after cancel: inner.Err() = %v", inner.Err())
 			}
 		}
-		return loop.Sleep(ctx, time.Hour) // nothing is left of them
+		return loop.Sleep(ctx, time.Hour) // no timer of the loops above ends it
 	})
 }
 
@@ -66,7 +66,7 @@ func TestWait_CompletionBeforeCancel(t *testing.T) {
 			}
 			waiter.Wait(ctx)
 			if (first == nil) != setFirst || second != errTest {
-				t.Errorf("set first: %v; the wait: %v, the next one: %v", setFirst, first, second)
+				t.Errorf("event before cancel: %v; the wait returned %v, the next one %v", setFirst, first, second)
 			}
 		}
 		return nil
@@ -78,12 +78,12 @@ func TestWait_CompletionBeforeCancel(t *testing.T) {
 func TestContext_Done(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stale context.Context
-		heard := make(chan error, 1)
+		ended := make(chan error, 1)
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			before, cancelBefore := loop.WithCancel(ctx)
 			go func() {
 				<-before.Done()
-				heard <- context.Cause(before)
+				ended <- context.Cause(before)
 			}()
 			after, cancelAfter := loop.WithCancel(ctx)
 			for cancel := range map[*context.CancelCauseFunc]bool{&cancelBefore: true, &cancelAfter: true} {
@@ -91,14 +91,14 @@ func TestContext_Done(t *testing.T) {
 				(*cancel)(errors.New("too late"))
 			}
 			<-after.Done()
-			if err := <-heard; err != errTest || context.Cause(after) != errTest || after.Err() != context.Canceled {
-				t.Errorf("asked before: %v; after: %v, %v", err, context.Cause(after), after.Err())
+			if err := <-ended; err != errTest || context.Cause(after) != errTest || after.Err() != context.Canceled {
+				t.Errorf("cause with Done called before the end: %v; after: %v; Err() = %v", err, context.Cause(after), after.Err())
 			}
 			return g.Go(func(ctx context.Context) error { stale = ctx; return nil }).Wait(ctx)
 		})
 		<-stale.Done()
 		if err != nil || stale.Err() != context.Canceled {
-			t.Errorf("Run() = %v; the context of one that has returned: %v", err, stale.Err())
+			t.Errorf("Run() = %v; Err() of the context of a coroutine that has returned = %v", err, stale.Err())
 		}
 	})
 }
@@ -109,7 +109,7 @@ func TestWithCancel_OtherGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var late context.CancelCauseFunc
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-			g.Background(sleeps(1<<62, nil)) // or it would be a deadlock
+			g.Background(sleeps(1<<62, nil)) // prevents a deadlock
 			inner, cancel := loop.WithCancel(ctx)
 			late = cancel
 			time.AfterFunc(time.Hour, func() { cancel(errTest) })
@@ -131,7 +131,7 @@ func TestWithCancel_OtherGoroutine(t *testing.T) {
 func TestWithTimeout_ReleasesTimers(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error {
-			loop.WithTimeout(ctx, 1<<62) // and no cancel
+			loop.WithTimeout(ctx, 1<<62) // without a call of cancel
 			return nil
 		})
 		for range 1000 {
@@ -140,7 +140,7 @@ func TestWithTimeout_ReleasesTimers(t *testing.T) {
 		}
 		loop.Yield(ctx)
 		if n := loop.Pending(ctx); n != 0 {
-			t.Errorf("%d timers are left", n)
+			t.Errorf("%d timers remain", n)
 		}
 		return nil
 	})
@@ -192,7 +192,7 @@ func TestContext_ErrAfterDone(t *testing.T) {
 						if ctx.Err() == nil {
 							t.Error("Done is closed, and Err is nil")
 						}
-						_, cancel := context.WithCancel(ctx) // it panics if there is no error
+						_, cancel := context.WithCancel(ctx) // panics if Err is nil
 						cancel()
 					}
 					return nil

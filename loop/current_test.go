@@ -34,7 +34,7 @@ func TestContext_OfOtherCoroutine(t *testing.T) {
 		t.Helper()
 		for name, call := range calls {
 			if text := panics(func() { call(ctx) }); !strings.Contains(text, name) || !strings.Contains(text, want) {
-				t.Errorf("%s: %s; want it to say %q", name, text, want)
+				t.Errorf("%s: %s; want it to contain %q", name, text, want)
 			}
 		}
 	}
@@ -44,7 +44,7 @@ func TestContext_OfOtherCoroutine(t *testing.T) {
 	var left *loop.Group
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(inner context.Context) error {
-			refused(t, ctx, "while coroutine loop_test.TestContext_OfOtherCoroutine.func") // the parent's
+			refused(t, ctx, "while coroutine loop_test.TestContext_OfOtherCoroutine.func") // the context of the parent
 			stale = inner
 			return nil
 		}).Wait(ctx)
@@ -64,7 +64,7 @@ func TestContext_OfOtherCoroutine(t *testing.T) {
 	})
 	refused(t, stale, "has returned")
 	if loop.Of(context.Background()) != nil || loop.Of(stale) == nil {
-		t.Error("Of is wrong")
+		t.Error("Of() of a context without a loop is not nil, or of a coroutine that has returned is nil")
 	}
 }
 
@@ -91,13 +91,13 @@ func TestContext_OfSubmittedTask(t *testing.T) {
 		}, 0)
 		hold() // without an await
 		if text, err := nested.Result(ctx); !strings.Contains(text, "Now called with a context that belongs to no coroutine") || err != nil {
-			t.Errorf("in a task of another pool: %s, %v", text, err)
+			t.Errorf("Now() in a task of another pool: %s, %v", text, err)
 		}
 		_, err := inside.Result(ctx)
 		return err
 	})
 	if twice.Load() > 0 || err != nil {
-		t.Errorf("two coroutines ran at once: %v; %v", twice.Load() > 0, err)
+		t.Errorf("two coroutines ran at the same time: %v; Run() = %v", twice.Load() > 0, err)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestAwait_FailureYields(t *testing.T) {
 		} {
 			other := g.Go(nothing)
 			if err := await(); err == nil || !other.Done() {
-				t.Errorf("%s: %v; another has run: %v", name, err, other.Done())
+				t.Errorf("%s() = %v; another coroutine has run: %v", name, err, other.Done())
 			}
 		}
 		return nil
@@ -154,19 +154,21 @@ func TestAwait_AfterEnd(t *testing.T) {
 			"Get":       func() error { _, err := q.Get(inner); return err },
 			"Cond":      func() error { return new(loop.Cond).Wait(inner) },
 			"Task":      func() error { return task.Wait(inner) },
-			"Block":     func() error { return loop.Block(inner, func() error { t.Error("it ran"); return nil }) },
-			"Dial":      func() error { _, err := loop.Dial(inner, "tcp", "127.0.0.1:1"); return err },
+			"Block": func() error {
+				return loop.Block(inner, func() error { t.Error("the function of Block ran"); return nil })
+			},
+			"Dial": func() error { _, err := loop.Dial(inner, "tcp", "127.0.0.1:1"); return err },
 		} {
 			before := others
-			if err := await(); err != errTest && name != "Task" { // which had ended by then, or not
-				t.Errorf("%s in a scope that has ended: %v", name, err)
+			if err := await(); err != errTest && name != "Task" { // the result of Task.Wait depends on the order of the map
+				t.Errorf("%s() with a context that has ended = %v", name, err)
 			}
 			if others == before && name != "Task" {
-				t.Errorf("%s let nobody run", name)
+				t.Errorf("%s() let no other coroutine run", name)
 			}
 		}
 		if err := m.Lock(ctx); err != nil || q.Len() != 1 {
-			t.Errorf("afterwards: Lock() = %v, %d items", err, q.Len())
+			t.Errorf("after the failed awaits: Lock() = %v, %d items", err, q.Len())
 		}
 		return nil
 	})

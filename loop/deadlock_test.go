@@ -18,7 +18,7 @@ import (
 // which coroutine waits for what, and where.
 func TestDeadlockError(t *testing.T) {
 	_, _, here, _ := runtime.Caller(0)
-	at := func(format string, offsets ...int) string { // with lines counted from here
+	at := func(format string, offsets ...int) string { // offsets are line numbers relative to the line above
 		var places []any
 		for _, n := range offsets {
 			places = append(places, fmt.Sprintf("loop/deadlock_test.go:%d", here+n))
@@ -67,21 +67,21 @@ func TestDeadlockError(t *testing.T) {
 // A deadlock ends shielded waits, too. A coroutine that ignores the error does
 // not hide it.
 func TestDeadlock_Shielded(t *testing.T) {
-	told := 0
+	failed := 0
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(ctx context.Context) error {
 			var e loop.Event
 			for range 3 {
 				if errors.Is(e.Wait(loop.Shield(ctx)), concert.ErrDeadlock) {
-					told++
+					failed++
 				}
 			}
 			return nil
 		})
 		return nil
 	})
-	if told != 3 || !errors.Is(err, concert.ErrDeadlock) {
-		t.Errorf("told %d times; Run() = %v", told, err)
+	if failed != 3 || !errors.Is(err, concert.ErrDeadlock) {
+		t.Errorf("%d of 3 waits failed with the deadlock; Run() = %v", failed, err)
 	}
 }
 
@@ -91,10 +91,10 @@ func TestDeadlock_NotWhileWakeable(t *testing.T) {
 		err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			var e loop.Event
 			waits := func() *loop.Task { return g.Go(e.Wait) }
-			// One in Block will come back.
+			// A coroutine in Block will return.
 			w := waits()
 			loop.Block(ctx, func() error { time.Sleep(time.Hour); return nil })
-			// So will one that waits for a future.
+			// So will a coroutine that waits for a future.
 			concert.Go(ctx, func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil }).Result(ctx)
 			// A context of package context may end.
 			short, cancel := context.WithTimeout(ctx, time.Hour)
@@ -102,7 +102,7 @@ func TestDeadlock_NotWhileWakeable(t *testing.T) {
 			if err := new(loop.Event).Wait(short); err != context.DeadlineExceeded {
 				t.Errorf("Wait() = %v", err)
 			}
-			// There is a portal.
+			// A goroutine may enter through the portal.
 			p := g.Portal()
 			go func() {
 				time.Sleep(time.Hour)
@@ -127,10 +127,10 @@ func TestDeadlock_LastTimerRemoved(t *testing.T) {
 			if outside {
 				time.AfterFunc(time.Minute, cancel)
 			}
-			return new(loop.Event).Wait(ctx) // not in the timeout
+			return new(loop.Event).Wait(ctx) // ctx is not the context with the timeout
 		})
 		if !errors.Is(err, concert.ErrDeadlock) {
-			t.Errorf("canceled from outside: %v; Run() = %v", outside, err)
+			t.Errorf("canceled by another goroutine: %v; Run() = %v", outside, err)
 		}
 	}
 }

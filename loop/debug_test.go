@@ -52,7 +52,7 @@ func TestTree(t *testing.T) {
 			"\n        child 4 (loop/debug_test.go): is outside in Block, 1m0s\n",
 		} {
 			if !strings.Contains(tree, want) {
-				t.Errorf("there is no %q in\n%s", want, tree)
+				t.Errorf("Tree() lacks %q:\n%s", want, tree)
 			}
 		}
 	})
@@ -77,7 +77,7 @@ func TestLabels(t *testing.T) {
 			})
 		})
 		if p := profile(); strings.Contains(p, `"loop":"mine"`) || !strings.Contains(p, `"user":"Ann"`) {
-			t.Errorf("afterwards:\n%s", p)
+			t.Errorf("labels after Run:\n%s", p)
 		}
 	})
 }
@@ -94,7 +94,7 @@ func TestTree_OrderAfterCancel(t *testing.T) {
 				before := loop.Of(ctx).Tree()
 				cancel(nil)
 				if after := loop.Of(ctx).Tree(); after != before {
-					t.Errorf("before:\n%s\nafter:\n%s", before, after)
+					t.Errorf("tree before the cancel:\n%s\nafter:\n%s", before, after)
 				}
 				return nil
 			})

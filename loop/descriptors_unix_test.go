@@ -4,8 +4,8 @@ package loop_test
 
 import "syscall"
 
-// descriptors has the process be allowed to have n open files, if possible, and
-// returns how many it may have.
+// descriptors raises the limit of open files of the process to n, if possible,
+// and returns the limit.
 func descriptors(n int) int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
@@ -18,7 +18,7 @@ func descriptors(n int) int {
 			limit = more
 		}
 	}
-	if int(limit.Cur) < n { // the superuser may have more
+	if int(limit.Cur) < n { // root may raise the limit
 		more := syscall.Rlimit{Cur: uint64(n), Max: uint64(n)}
 		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more) == nil {
 			limit = more

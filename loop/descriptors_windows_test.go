@@ -1,4 +1,4 @@
 package loop_test
 
-// descriptors returns how many files the process may have open.
+// descriptors returns the limit of open files of the process.
 func descriptors(int) int { return 1 << 24 }

@@ -88,7 +88,7 @@ func TestGroup_ErrorMethodsFail(t *testing.T) {
 						select {
 						case err := <-returned:
 							if err == nil {
-								t.Errorf("Run has no error")
+								t.Errorf("Run() = nil, want an error")
 							}
 						case <-time.After(time.Hour / 2):
 							t.Errorf("Run does not return")
@@ -124,7 +124,7 @@ func TestGroup_CancellationOnlyErrors(t *testing.T) {
 		return nil
 	})
 	if _, ok := errors.AsType[*concert.PanicError](err); !ok {
-		t.Errorf("a panic with a cancellation: Run() = %v", err)
+		t.Errorf("Run() with a child that panicked with a cancellation error = %v", err)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestTask_Panics(t *testing.T) {
 				})
 				err := sibling.Wait(loop.Shield(ctx))
 				if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "because loop_test.TestTask_Panics") {
-					t.Errorf("the sibling: %v", err)
+					t.Errorf("Wait() for the sibling = %v", err)
 				}
 				return err
 			})

@@ -24,7 +24,7 @@ func Example() {
 		g.Background(func(ctx context.Context) error {
 			return loop.Serve(ctx, listener, func(ctx context.Context, c net.Conn) {
 				lines := bufio.NewScanner(c)
-				for lines.Scan() { // others run meanwhile
+				for lines.Scan() { // other coroutines run in the meantime
 					visits[lines.Text()]++
 					fmt.Fprintf(c, "visit %d\n", visits[lines.Text()])
 				}
@@ -37,7 +37,7 @@ func Example() {
 					return err
 				}
 				defer c.Close()
-				fmt.Fprintln(c, "somebody")
+				fmt.Fprintln(c, "Ann")
 				answer, err := bufio.NewReader(c).ReadString('\n')
 				if answer == "visit 100\n" {
 					fmt.Print(answer)
@@ -53,8 +53,8 @@ func Example() {
 	// <nil>
 }
 
-// Coroutines are children of a group, which waits for them. None is forgotten,
-// and no error is lost: the first one cancels the siblings.
+// Coroutines are children of a group, which waits for all of them. The first
+// error cancels the siblings.
 func ExampleWithGroup() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, _ *loop.Group) error {
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
@@ -74,8 +74,8 @@ func ExampleWithGroup() {
 	// no such host
 }
 
-// Two coroutines change the same account and need no lock, as neither awaits
-// between its look and its change.
+// Two coroutines change the same account. They need no lock, because neither
+// awaits between the check and the change.
 func ExampleRun() {
 	err := loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		account := 100
@@ -118,7 +118,7 @@ func ExampleGroup_Go() {
 	// hello
 }
 
-// A ticker is for as long as there is something else.
+// A ticker runs as long as the other work of the group.
 func ExampleGroup_Background() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error {
@@ -163,7 +163,8 @@ func ExampleSpawn() {
 	// Output: 42 <nil>
 }
 
-// At the same time, values in order; the first error would cancel the others.
+// The functions run concurrently, and the values are in order. An error would
+// cancel the other functions.
 func ExampleGather() {
 	fetch := func(name string, d time.Duration) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) { return name, loop.Sleep(ctx, d) }
@@ -177,7 +178,7 @@ func ExampleGather() {
 	// Output: [a b c] <nil> 3s
 }
 
-// Errors cancel nobody.
+// An error does not cancel the other functions.
 func ExampleOutcomes() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		for _, o := range loop.Outcomes(ctx,
@@ -195,7 +196,7 @@ func ExampleOutcomes() {
 	// 0 concert: loop_test.ExampleOutcomes.func1.3: task panicked: a mistake
 }
 
-// The quickest of several mirrors; the others are canceled.
+// The fastest of several mirrors wins, and the others are canceled.
 func ExampleFirst() {
 	mirror := func(name string, d time.Duration) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) { return name, loop.Sleep(ctx, d) }
@@ -207,7 +208,8 @@ func ExampleFirst() {
 	// Output: 1 near <nil>
 }
 
-// The right scope expires, and every await in it fails from then on.
+// Of two nested timeouts, the inner one expires. Every await with it fails from
+// then on.
 func ExampleWithTimeout() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		outer, cancel := loop.WithTimeout(ctx, time.Minute)
@@ -238,7 +240,7 @@ func ExampleWithCancel() {
 	// Output: the user went away
 }
 
-// Cleaning up after a cancellation, for no longer than a second.
+// Cleanup after a cancellation, with a limit of one second.
 func ExampleShield() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		session := g.Go(func(ctx context.Context) error {
@@ -259,7 +261,8 @@ func ExampleShield() {
 	// loop: canceled
 }
 
-// A bounded queue slows down those who put, and its end is told.
+// A queue with a capacity slows down its producers. Close ends the loop of the
+// consumer.
 func ExampleQueue() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		jobs := loop.NewQueue[string](2)
@@ -289,7 +292,7 @@ func ExampleEvent() {
 		for i := range 2 {
 			g.Go(func(ctx context.Context) error {
 				err := ready.Wait(ctx)
-				fmt.Println("coroutine", i, "goes on")
+				fmt.Println("coroutine", i, "continues")
 				return err
 			})
 		}
@@ -300,12 +303,12 @@ func ExampleEvent() {
 	})
 	// Output:
 	// ready
-	// coroutine 0 goes on
-	// coroutine 1 goes on
+	// coroutine 0 continues
+	// coroutine 1 continues
 }
 
-// A lock is for what must not be interleaved although it awaits: two lines of
-// one conversation.
+// A lock protects a section that awaits and must not be interleaved, here the
+// two lines of a conversation.
 func ExampleMutex() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		var conversation loop.Mutex
@@ -332,18 +335,18 @@ func ExampleMutex() {
 	// Bob listens
 }
 
-// No more than two at a time.
+// At most two coroutines sleep concurrently.
 func ExampleSemaphore() {
 	loop.Run(context.Background(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		begin := loop.Now(ctx)
-		places := loop.NewSemaphore(2)
+		permits := loop.NewSemaphore(2)
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
 			for range 6 {
 				g.Go(func(ctx context.Context) error {
-					if err := places.Acquire(ctx); err != nil {
+					if err := permits.Acquire(ctx); err != nil {
 						return err
 					}
-					defer places.Release()
+					defer permits.Release()
 					return loop.Sleep(ctx, time.Second)
 				})
 			}
@@ -374,8 +377,8 @@ func ExampleCond() {
 	// Output: there are 3
 }
 
-// What computes for long is handed to an executor. Its future can be awaited
-// like any other.
+// An executor runs CPU-bound functions. A coroutine can also await a future of
+// an executor.
 func ExampleOffload() {
 	sum := func(_ context.Context, n int) (sum int, err error) {
 		for i := range n {
@@ -388,7 +391,7 @@ func ExampleOffload() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		fmt.Println(loop.Offload(ctx, pool, sum, 1000))
 		future := concert.Submit(ctx, pool, sum, 10)
-		fmt.Println(future.Result(ctx)) // other coroutines run meanwhile
+		fmt.Println(future.Result(ctx)) // other coroutines run in the meantime
 		return nil
 	})
 	// Output:
@@ -396,30 +399,30 @@ func ExampleOffload() {
 	// 45 <nil>
 }
 
-// What waits by itself, and knows nothing of the loop.
+// A blocking call of a package that does not know the loop.
 func ExampleBlock() {
 	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error {
-			fmt.Println("others run")
+			fmt.Println("another coroutine runs")
 			return nil
 		})
 		err := loop.Block(ctx, func() error {
-			time.Sleep(10 * time.Millisecond) // in a driver of a database
+			time.Sleep(10 * time.Millisecond) // as a database driver may do
 			return errors.New("no connection")
 		})
 		fmt.Println(err)
 		return nil
 	})
 	// Output:
-	// others run
+	// another coroutine runs
 	// no connection
 }
 
-// Another goroutine runs a function in the loop.
+// Another goroutine runs functions in the loop.
 func ExamplePortal() {
 	portal := loop.Open(context.Background(), nil)
 	defer portal.Close()
-	state := map[string]int{} // the loop's
+	state := map[string]int{} // used only in the loop
 	err := portal.Run(context.Background(), func(ctx context.Context) error {
 		state["visits"]++
 		return loop.Sleep(ctx, time.Millisecond)
@@ -428,8 +431,8 @@ func ExamplePortal() {
 	// Output: map[visits:1] <nil>
 }
 
-// A pool whose tasks are coroutines of a loop: Submit and Map reach into it as
-// into any executor.
+// The tasks of this pool are coroutines of a loop. Submit and Map work as with
+// any executor.
 func ExamplePortal_executor() {
 	portal := loop.Open(context.Background(), nil)
 	defer portal.Close()
@@ -455,13 +458,13 @@ func ExamplePortal_executor() {
 	// 60
 }
 
-// A coroutine that holds the loop is reported while it does so.
+// A coroutine that holds the loop is reported while it holds it.
 func ExampleOptions_onStall() {
 	reported := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{OnStall: func(r *loop.StallReport) { reported <- r }}
 	loop.Run(context.Background(), opts, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error {
-			r := <-reported // it blocks by other means than the package's
+			r := <-reported // blocks without a call of package loop
 			fmt.Println(r.Coroutine, "holds the loop for more than 100 ms:", r.For >= 100*time.Millisecond)
 			return nil
 		}).SetName("stuck")
@@ -470,7 +473,7 @@ func ExampleOptions_onStall() {
 	// Output: stuck holds the loop for more than 100 ms: true
 }
 
-// Two coroutines that wait for each other are told so.
+// If two coroutines wait for each other, their waits fail.
 func ExampleDeadlockError() {
 	err := loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
 		var a, b *loop.Task
@@ -486,4 +489,44 @@ func ExampleDeadlockError() {
 	// Output:
 	// a waits in Task.Wait for b
 	// b waits in Task.Wait for a
+}
+
+// A queue with a capacity of 1: the second Put waits for a Get.
+func ExampleNewQueue() {
+	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
+		q := loop.NewQueue[string](1)
+		g.Go(func(ctx context.Context) error {
+			for _, item := range []string{"a", "b"} {
+				if err := q.Put(ctx, item); err != nil {
+					return err
+				}
+				fmt.Println("put", item)
+			}
+			return nil
+		})
+		loop.Yield(ctx)
+		for range 2 {
+			item, err := q.Get(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Println("got", item)
+		}
+		return nil
+	})
+	// Output:
+	// put a
+	// got a
+	// got b
+	// put b
+}
+
+func ExampleNewSemaphore() {
+	s := loop.NewSemaphore(2)
+	fmt.Println(s.TryAcquire(), s.TryAcquire(), s.TryAcquire())
+	s.Release()
+	fmt.Println(s.TryAcquire())
+	// Output:
+	// true true false
+	// true
 }

@@ -18,7 +18,7 @@ func TestForeignContext_Cause(t *testing.T) {
 		inner, cancel := loop.WithCancel(ctx)
 		cancel(errTest)
 		if cause := context.Cause(inner); cause != errTest {
-			t.Errorf("Cause() of one that nobody had asked for Done = %v", cause)
+			t.Errorf("Cause() of a context whose Done was never called = %v", cause)
 		}
 		short, cancelShort := loop.WithTimeout(ctx, time.Second)
 		defer cancelShort()
@@ -26,7 +26,7 @@ func TestForeignContext_Cause(t *testing.T) {
 		defer cancelDerived()
 		loop.Sleep(ctx, time.Minute)
 		if short.Err() != context.DeadlineExceeded || context.Cause(derived) != context.DeadlineExceeded {
-			t.Errorf("a timeout: %v; one made of it: %v", short.Err(), context.Cause(derived))
+			t.Errorf("Err() of a timeout = %v; cause of a derived context: %v", short.Err(), context.Cause(derived))
 		}
 		outer, cancelOuter := loop.WithCancel(ctx)
 		between, cancelBetween := context.WithTimeout(outer, time.Hour)
@@ -34,7 +34,7 @@ func TestForeignContext_Cause(t *testing.T) {
 		loop.WithGroup(between, func(ctx context.Context, g *loop.Group) error {
 			cancelOuter(errTest)
 			if err := loop.NewQueue[int](0).Put(ctx, 1); err != errTest {
-				t.Errorf("an await after the cancel: %v", err)
+				t.Errorf("Put() after the cancel = %v", err)
 			}
 			return nil
 		})
@@ -48,23 +48,23 @@ func TestForeignContext_EndsWait(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		valued := context.WithValue(ctx, key{}, 1)
 		if err := loop.Sleep(valued, time.Second); err != nil {
-			t.Errorf("WithValue: %v", err)
+			t.Errorf("Sleep() with WithValue = %v", err)
 		}
 		short, cancel := context.WithTimeout(valued, time.Second)
 		defer cancel()
 		for range 2 {
 			if err := loop.Sleep(short, time.Hour); err != context.DeadlineExceeded {
-				t.Errorf("WithTimeout of package context: %v", err)
+				t.Errorf("Sleep() with context.WithTimeout = %v", err)
 			}
 		}
 		free := context.WithoutCancel(short)
 		if err := loop.Sleep(free, time.Second); err != nil {
-			t.Errorf("WithoutCancel: %v", err)
+			t.Errorf("Sleep() with WithoutCancel = %v", err)
 		}
 		below, stop := loop.WithTimeout(free, time.Minute)
 		defer stop()
 		if err := loop.Sleep(below, time.Hour); err != context.DeadlineExceeded {
-			t.Errorf("a timeout of ours below WithoutCancel: %v", err)
+			t.Errorf("Sleep() with loop.WithTimeout below WithoutCancel = %v", err)
 		}
 		ours, stop2 := loop.WithCancel(valued)
 		theirs, cancel2 := context.WithCancel(ours)
@@ -73,7 +73,7 @@ func TestForeignContext_EndsWait(t *testing.T) {
 		defer stop3()
 		g.After(time.Second, func(context.Context) error { stop2(errTest); return nil })
 		if err := loop.Sleep(reuse, time.Hour); err != errTest || context.Cause(theirs) != errTest || reuse.Value(key{}) != 1 {
-			t.Errorf("ours of theirs of ours: %v; its cause: %v", err, context.Cause(theirs))
+			t.Errorf("Sleep() with loop, context and loop contexts = %v; cause: %v", err, context.Cause(theirs))
 		}
 		return nil
 	})
@@ -89,7 +89,7 @@ func TestForeignContext_NoDeadlock(t *testing.T) {
 		return loop.WithGroup(short, waits)
 	})
 	if err != context.DeadlineExceeded {
-		t.Errorf("a timeout of package context: %v", err)
+		t.Errorf("WithGroup() with context.WithTimeout = %v", err)
 	}
 	err = loop.Run(t.Context(), &loop.Options{Virtual: true}, func(ctx context.Context, g *loop.Group) error {
 		g.Background(sleeps(time.Hour, nil))
@@ -98,12 +98,12 @@ func TestForeignContext_NoDeadlock(t *testing.T) {
 			short, cancel := loop.WithTimeout(ctx, time.Second)
 			derived, cancel2 := context.WithCancel(short)
 			if err := loop.WithGroup(derived, waits); err != context.DeadlineExceeded {
-				t.Errorf("a context of a virtual timeout, in a group: %v", err)
+				t.Errorf("WithGroup() with a context derived from a virtual timeout = %v", err)
 			}
 			short, cancel3 := loop.WithTimeout(ctx, time.Second)
 			derived, cancel4 := context.WithCancel(short)
 			if err := new(loop.Event).Wait(derived); err != context.DeadlineExceeded {
-				t.Errorf("a context of a virtual timeout: %v", err)
+				t.Errorf("Wait() with a context derived from a virtual timeout = %v", err)
 			}
 			cancel()
 			cancel2()
@@ -116,12 +116,12 @@ func TestForeignContext_NoDeadlock(t *testing.T) {
 		past, cancel := loop.WithDeadline(ctx, start)
 		defer cancel()
 		if err := new(loop.Event).Wait(past); err != context.DeadlineExceeded || loop.Now(ctx).Sub(start) != 4*time.Second {
-			t.Errorf("a deadline in the past: %v, and it is %v", err, loop.Now(ctx).Sub(start))
+			t.Errorf("Wait() with a deadline in the past = %v, at %v", err, loop.Now(ctx).Sub(start))
 		}
 		began := false
 		g.After(0, func(context.Context) error { began = true; return nil })
 		if loop.Yield(ctx); !began {
-			t.Error("what was to begin at once did not")
+			t.Error("After(0) did not start the coroutine")
 		}
 		return nil
 	})
@@ -156,7 +156,7 @@ func TestForeignContext_EndedGroup(t *testing.T) {
 		derived, cancel := context.WithCancel(ctx)
 		return loop.WithGroup(derived, func(_ context.Context, g *loop.Group) error {
 			cancel()
-			g.Go(func(context.Context) error { t.Error("it ran"); return nil })
+			g.Go(func(context.Context) error { t.Error("the child ran"); return nil })
 			return nil
 		})
 	})
@@ -279,13 +279,13 @@ func TestForeignContext_EndsAfterWait(t *testing.T) {
 		var first, second loop.Event
 		derived, cancel := context.WithCancel(ctx)
 		g.Go(func(context.Context) error {
-			cancel() // which is told on a goroutine
+			cancel() // package context reports it on another goroutine
 			first.Set()
 			return nil
 		})
 		g.After(time.Second, func(context.Context) error { second.Set(); return nil })
 		if err := first.Wait(derived); err != nil {
-			t.Errorf("the first wait: %v", err)
+			t.Errorf("Wait() for the first event = %v", err)
 		}
 		return second.Wait(ctx)
 	})

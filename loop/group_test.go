@@ -55,16 +55,16 @@ func TestGroup_FirstErrorCancels(t *testing.T) {
 			g.Go(sleeps(time.Hour, nil))
 			g.Go(func(ctx context.Context) error {
 				loop.Sleep(ctx, time.Hour)
-				return other // while cleaning up
+				return other // the cleanup failed
 			})
 			g.Go(sleeps(time.Second, errTest)).SetName("the third")
 			g.Go(func(ctx context.Context) error {
-				<-ctx.Done() // nothing that awaits sees this one
+				<-ctx.Done() // not an await: it does not report the cancellation
 				return nil
 			}).Cancel()
 			err := loop.Sleep(ctx, time.Hour)
 			if want := "loop: canceled because the third failed: test"; !errors.Is(err, context.Canceled) || err.Error() != want || errors.Is(err, errTest) {
-				t.Errorf("the body's wait: %v, want %s", err, want)
+				t.Errorf("Sleep() in body = %v, want %s", err, want)
 			}
 			return err
 		})
@@ -98,7 +98,7 @@ func TestGroup_CauseIsNotError(t *testing.T) {
 func TestGroup_NotStarted(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Go(func(context.Context) error { return errTest })
-		never := func(context.Context) error { t.Error("it ran"); return nil }
+		never := func(context.Context) error { t.Error("a canceled child ran"); return nil }
 		a := g.Go(never)
 		loop.Yield(ctx)
 		b := g.Go(never)
@@ -144,7 +144,7 @@ func TestGroup_Timeout(t *testing.T) {
 				return nil
 			})
 			if err != nil {
-				t.Errorf("%s: nobody said that he was canceled: %v", name, err)
+				t.Errorf("%s: WithGroup() without a child that reports the cancellation = %v", name, err)
 			}
 			cancel()
 		}
@@ -166,7 +166,7 @@ func TestGroup_Cancel(t *testing.T) {
 func TestTask_Cancel(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		a := g.Go(sleeps(time.Hour, nil))
-		never := g.Go(func(context.Context) error { t.Error("it ran"); return nil })
+		never := g.Go(func(context.Context) error { t.Error("a canceled child ran"); return nil })
 		never.Cancel()
 		loop.Yield(ctx)
 		a.Cancel()
@@ -229,10 +229,10 @@ func TestGroup_After(t *testing.T) {
 		g.After(2*time.Second, note("b"))
 		g.After(time.Second, note("a"))
 		g.After(-time.Second, note("at once"))
-		off := g.After(time.Second, note("off"))
-		off.Cancel()
-		if err := off.Wait(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("Wait() of one that was called off = %v", err)
+		canceled := g.After(time.Second, note("canceled"))
+		canceled.Cancel()
+		if err := canceled.Wait(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Wait() for a canceled After = %v", err)
 		}
 		return nil
 	})
@@ -258,7 +258,7 @@ func TestSpawn(t *testing.T) {
 		}
 		own := g.Go(func(ctx context.Context) error { return loop.Current(ctx).Wait(ctx) })
 		if err := own.Wait(loop.Shield(ctx)); !errors.Is(err, concert.ErrDeadlock) {
-			t.Errorf("a wait for oneself: %v", err)
+			t.Errorf("Wait() of a coroutine for itself = %v", err)
 		}
 		return nil
 	})
@@ -288,7 +288,7 @@ func TestGather(t *testing.T) {
 			t.Errorf("Gather() with an error = %v, %v after %v", got, err, time.Since(start))
 		}
 		if got, err := loop.Gather[int](ctx); len(got) != 0 || err != nil {
-			t.Errorf("Gather() of nothing = %v, %v", got, err)
+			t.Errorf("Gather() without functions = %v, %v", got, err)
 		}
 
 		outcomes := loop.Outcomes(ctx, after(3, 1, nil), after(1, 2, errTest), func(context.Context) (int, error) { panic("boom") })
@@ -323,7 +323,7 @@ func TestGather(t *testing.T) {
 			}
 		}
 		if text := panics(func() { loop.First[int](ctx) }); !strings.Contains(text, "First called without functions") {
-			t.Errorf("First() of nothing: %s", text)
+			t.Errorf("First() without functions: %s", text)
 		}
 		return nil
 	})
@@ -342,12 +342,12 @@ func TestGroup_EndedFromOutside(t *testing.T) {
 				err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
 					err := loop.Sleep(ctx, time.Hour)
 					if cancels {
-						g.Cancel() // too late
+						g.Cancel() // has no effect: the context has already ended
 					}
 					return err
 				})
 				if !errors.Is(err, context.Canceled) {
-					t.Errorf("WithGroup() = %v; it cancels itself: %v", err, cancels)
+					t.Errorf("WithGroup() = %v; body calls Cancel: %v", err, cancels)
 				}
 			}
 			return nil

@@ -87,7 +87,7 @@ func TestServe(t *testing.T) {
 		})
 		// 7, 7 and 6 clients with 10 visits each.
 		if want := 70*71/2*2 + 60*61/2; sum != want {
-			t.Errorf("the numbers of the visits come to %d, want %d", sum, want)
+			t.Errorf("the sum of all answers is %d, want %d", sum, want)
 		}
 		server.Cancel()
 		if err := server.Wait(ctx); !errors.Is(err, context.Canceled) {
@@ -137,16 +137,16 @@ func TestServe_HandlerPanics(t *testing.T) {
 		defer bad.Close()
 		io.WriteString(bad, "!")
 		if n, err := bad.Read(make([]byte, 1)); n != 0 || err == nil {
-			t.Errorf("its connection: %d, %v", n, err)
+			t.Errorf("Read() from the connection of the panicked handler = %d, %v", n, err)
 		}
 		io.WriteString(steady, "x")
 		if n, err := steady.Read(make([]byte, 1)); n != 1 || err != nil {
-			t.Errorf("another connection: %d, %v", n, err)
+			t.Errorf("Read() from another connection = %d, %v", n, err)
 		}
 		return nil
 	})
 	if text := log.String(); !strings.Contains(text, "boom") || strings.Count(text, "TestServe_HandlerPanics.func1.1.1(") != 1 {
-		t.Errorf("logged, with the stack not exactly once: %s", text)
+		t.Errorf("the log does not contain the stack exactly once: %s", text)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestServe_AcceptFails(t *testing.T) {
 		return server.Wait(ctx)
 	})
 	if n := strings.Count(log.String(), "too many open files"); n != 2 {
-		t.Errorf("%d times logged that there were too many files: %s", n, log.String())
+		t.Errorf("%d log lines about too many open files, want 2: %s", n, log.String())
 	}
 }
 
@@ -248,7 +248,7 @@ func TestDial(t *testing.T) {
 	l.Close()
 	loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		if c, err := loop.Dial(ctx, "tcp", l.Addr().String()); c != nil || !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("Dial() of nobody = %v, %v", c, err)
+			t.Errorf("Dial() to a closed port = %v, %v", c, err)
 		}
 		return nil
 	})

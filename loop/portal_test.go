@@ -40,7 +40,7 @@ func TestPortal_Run(t *testing.T) {
 	}
 	all.Wait()
 	if err := p.Run(t.Context(), func(ctx context.Context) error {
-		// In the loop already, it is just called.
+		// In a coroutine of the loop, Run calls the function directly.
 		return p.Run(ctx, func(ctx context.Context) error { return errTest })
 	}); err != errTest {
 		t.Errorf("Run() in Run() = %v", err)
@@ -70,7 +70,7 @@ func TestPortal_ContextEnds(t *testing.T) {
 		defer stop()
 		err := p.Run(short, func(ctx context.Context) error {
 			if v := ctx.Value(testKey{}); v != 7 {
-				t.Errorf("its value is %v", v)
+				t.Errorf("value in the context: %v", v)
 			}
 			return sleep(ctx)
 		})
@@ -81,7 +81,7 @@ func TestPortal_ContextEnds(t *testing.T) {
 			t.Errorf("Run() after its deadline = %v", err)
 		}
 		if text := panics(func() { p.Run(t.Context(), func(context.Context) error { panic("boom") }) }); text != "boom" {
-			t.Errorf("a panic inside: %s", text)
+			t.Errorf("panic in the function: %s", text)
 		}
 		inside := concert.Go(t.Context(), func(ctx context.Context) (int, error) { return 0, p.Run(ctx, sleep) })
 		synctest.Wait()
@@ -113,8 +113,8 @@ func TestPortal_GroupWaits(t *testing.T) {
 		if took := time.Since(start); err != nil || took != 2*time.Hour {
 			t.Errorf("Run() = %v after %v", err, took)
 		}
-		// One that closes before anything has run, and one of a group that
-		// never came so far.
+		// A portal that is closed before a coroutine runs, and a portal of a
+		// group that ended before its coroutine ran.
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 			g.Portal().Close()
 			var late *loop.Portal
@@ -153,29 +153,29 @@ func TestPortal_AsLock(t *testing.T) {
 			}
 			got = append(got, v)
 		}
-		slices.Sort(got) // the tasks come into the loop in any order
+		slices.Sort(got) // the tasks enter the loop in any order
 		if want := []int{0, 0, 0, 1, 1, 1}; !slices.Equal(got, want) || time.Since(start) != time.Second {
 			t.Errorf("Map() = %v after %v", got, time.Since(start))
 		}
-		// A coroutine awaits what its own pool runs in its own loop.
+		// A task awaits another task of the same pool, in the same loop.
 		sum, err := concert.Submit(t.Context(), pool, func(ctx context.Context, n int) (int, error) {
 			v, err := concert.Submit(ctx, pool, count, 0).Result(ctx)
 			return v + n, err
 		}, 10).Result(t.Context())
 		if sum != 12 || err != nil {
-			t.Errorf("the task of a task: %d, %v", sum, err)
+			t.Errorf("Result() of a task that awaits a task = %d, %v", sum, err)
 		}
 		f := concert.Submit(t.Context(), pool, func(ctx context.Context, n int) (int, error) { return 0, loop.Sleep(ctx, time.Hour) }, 0)
 		synctest.Wait()
 		if f.Cancel(); f.State() != concert.Running {
-			t.Errorf("after Cancel it is %v", f.State())
+			t.Errorf("State() after Cancel = %v", f.State())
 		}
 		if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
 			t.Errorf("Result() after Cancel = %v", err)
 		}
 		_, err = concert.Submit(t.Context(), pool, func(context.Context, int) (int, error) { panic("boom") }, 0).Result(t.Context())
 		if _, ok := errors.AsType[*concert.PanicError](err); !ok {
-			t.Errorf("a panic: %v", err)
+			t.Errorf("Result() of a task that panicked = %v", err)
 		}
 		pool.Close()
 		p.Close()
@@ -189,15 +189,15 @@ func TestPortal_CloseDuringWait(t *testing.T) {
 		p := g.Portal()
 		result := make(chan error, 1)
 		go func() {
-			result <- p.Run(context.Background(), func(context.Context) error { t.Error("it came in"); return nil })
+			result <- p.Run(context.Background(), func(context.Context) error { t.Error("the function ran after Close"); return nil })
 		}()
 		go func() {
-			synctest.Wait() // until it stands in line, as this coroutine has the loop
+			synctest.Wait() // until Run waits to enter: the coroutine holds the loop
 			p.Close()
 			result <- errTest
 		}()
 		if err := <-result; err != errTest {
-			t.Errorf("it did not wait: %v", err)
+			t.Errorf("Run() returned before Close: %v", err)
 		}
 		return loop.Block(ctx, func() error {
 			if err := <-result; err != loop.ErrClosed {
@@ -245,7 +245,7 @@ func TestPortal_ExternalCoroutine(t *testing.T) {
 		tree := make(chan string, 1)
 		l := loop.Of(ctx)
 		go func() {
-			synctest.Wait() // it stands in line, as this coroutine has the loop
+			synctest.Wait() // until Run waits to enter: the coroutine holds the loop
 			tree <- l.Tree()
 		}()
 		if tree := <-tree; !strings.Contains(tree, "TestPortal_ExternalCoroutine.func1.1.") || !strings.HasPrefix(tree, "loop: 3 coroutines\n") {
@@ -253,12 +253,12 @@ func TestPortal_ExternalCoroutine(t *testing.T) {
 		}
 		loop.Block(ctx, func() error {
 			if v := <-entered; v != "boom" {
-				t.Errorf("the caller of Portal.Run got panic %v", v)
+				t.Errorf("panic in the caller of Portal.Run: %v", v)
 			}
 			return nil
 		})
 		if err := external.Wait(ctx); err == nil {
-			t.Error("Wait() for one that panicked = nil")
+			t.Error("Wait() for a coroutine that panicked = nil")
 		}
 		return p.Close()
 	})
@@ -284,7 +284,7 @@ func TestPortal_ContextOfEndedGroup(t *testing.T) {
 		})
 		loop.Sleep(ctx, 2*time.Hour)
 		if err := <-result; err == nil {
-			t.Error("it slept an hour")
+			t.Error("the coroutine slept for an hour after its group ended")
 		}
 		return p.Close()
 	})

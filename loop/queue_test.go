@@ -40,7 +40,7 @@ func TestQueue(t *testing.T) {
 			}
 			got = append(got, v)
 			if q.Len() > 2 {
-				t.Errorf("%d items in a queue for 2", q.Len())
+				t.Errorf("%d items in a queue with capacity 2", q.Len())
 			}
 			loop.Sleep(ctx, time.Second)
 		}
@@ -107,10 +107,10 @@ func TestQueue_GettersInOrder(t *testing.T) {
 		loop.Yield(ctx)
 		tasks[0].Cancel()
 		q.TryPut("a")
-		tasks[1].Cancel() // it has its item
+		tasks[1].Cancel() // too late: it was handed its item
 		q.TryPut("b")
 		if _, ok := q.TryGet(); ok {
-			t.Error("TryGet took what was for another")
+			t.Error("TryGet() took an item that was handed to a waiter")
 		}
 		q.TryPut("c")
 		return nil
@@ -132,7 +132,7 @@ func TestQueue_Random(t *testing.T) {
 		random := looptest.Rand(ctx)
 		q := loop.NewQueue[[2]int](random.IntN(3))
 		put, got := map[[2]int]bool{}, map[[2]int]int{}
-		last := map[[2]int]int{} // of a producer at a consumer
+		last := map[[2]int]int{} // item of each producer at each consumer
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
 			var tasks []*loop.Task
 			for p := range 4 {
@@ -181,11 +181,11 @@ func TestQueue_Random(t *testing.T) {
 		}
 		for item, n := range got {
 			if n != 1 || !put[item] {
-				err = errors.Join(err, fmt.Errorf("item %v was got %d times, and put: %v", item, n, put[item]))
+				err = errors.Join(err, fmt.Errorf("item %v was received %d times; it was put: %v", item, n, put[item]))
 			}
 		}
 		if len(put) != len(got) {
-			err = errors.Join(err, fmt.Errorf("%d items were put, %d got", len(put), len(got)))
+			err = errors.Join(err, fmt.Errorf("%d items were put, %d received", len(put), len(got)))
 		}
 		return err
 	})

@@ -33,7 +33,7 @@ func TestServe_ManyConnections(t *testing.T) {
 	}
 	if limit := descriptors(2*n + 100); limit < 2*n+100 {
 		n = (limit - 100) / 2
-		t.Logf("%d connections only, as this process may have no more than %d descriptors", n, limit)
+		t.Logf("only %d connections, because the process may open only %d files", n, limit)
 	}
 	quiet(t)
 	before := memory()
@@ -52,7 +52,7 @@ func TestServe_ManyConnections(t *testing.T) {
 				io.Copy(onlyWriter{c}, onlyReader{c})
 			})
 		})
-		dials := loop.NewSemaphore(100) // the kernel's line of those that wait to be accepted is bounded
+		dials := loop.NewSemaphore(100) // the accept queue of the kernel is bounded
 		err := loop.WithGroup(ctx, func(ctx context.Context, g *loop.Group) error {
 			for i := range n {
 				g.Go(func(ctx context.Context) error {
@@ -90,7 +90,7 @@ func TestServe_ManyConnections(t *testing.T) {
 				if err := all.Wait(ctx); err != nil {
 					return err
 				}
-				t.Logf("%d bytes of memory a connection, of server and client together", (memory()-before)/int64(n))
+				t.Logf("%d bytes of memory per connection, for server and client together", (memory()-before)/int64(n))
 				return nil
 			})
 			return nil
@@ -107,8 +107,8 @@ func TestServe_ManyConnections(t *testing.T) {
 	}
 }
 
-// They hide what io.Copy would rather use, splice in the end, which this test
-// is not about.
+// onlyReader and onlyWriter hide the other methods of a connection, so that
+// io.Copy calls Read and Write, and not splice.
 type (
 	onlyReader struct{ io.Reader }
 	onlyWriter struct{ io.Writer }
@@ -136,9 +136,9 @@ func TestSleep_ManyCoroutines(t *testing.T) {
 		}
 		loop.Yield(ctx)
 		if p := loop.Pending(ctx); p != n {
-			t.Errorf("%d sleep, want %d", p, n)
+			t.Errorf("%d coroutines sleep, want %d", p, n)
 		}
-		t.Logf("%d bytes of memory a sleeper", (memory()-before)/int64(n))
+		t.Logf("%d bytes of memory per coroutine", (memory()-before)/int64(n))
 		g.Cancel()
 		return nil
 	})

@@ -35,7 +35,7 @@ func TestLoop_OneCoroutineAtATime(t *testing.T) {
 		sum += n
 	}
 	if sum != 2000 {
-		t.Errorf("2,000 increments came to %d", sum)
+		t.Errorf("the sum of 2,000 increments is %d", sum)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestLoop_ReusesGoroutines(t *testing.T) {
 						case 0:
 							child.Wait(ctx)
 						case 1:
-							g.Go(add(0)) // in another's group
+							g.Go(add(0)) // in the group of another coroutine
 						}
 					}
 					return nil
@@ -118,11 +118,11 @@ func TestOptions_Seed(t *testing.T) {
 	for seed := range uint64(100) {
 		a, b := trace(seed+1), trace(seed+1)
 		if a != b {
-			t.Errorf("seed %d: %s and %s", seed+1, a, b)
+			t.Errorf("seed %d: first order %s, second order %s", seed+1, a, b)
 		}
 		different[a] = true
 	}
 	if len(different) < 90 {
-		t.Errorf("100 seeds made %d interleavings", len(different))
+		t.Errorf("100 seeds made only %d different orders", len(different))
 	}
 }

@@ -5,6 +5,7 @@ package loop_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,7 +19,7 @@ import (
 // handled, until the context ends.
 func TestSignals(t *testing.T) {
 	got := make(chan os.Signal, 1)
-	signal.Notify(got, syscall.SIGUSR1) // the first one starts a goroutine that stays
+	signal.Notify(got, syscall.SIGUSR1) // the first call starts a goroutine that does not end
 	signal.Stop(got)
 	quiet(t)
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -32,7 +33,7 @@ func TestSignals(t *testing.T) {
 			}
 			switch n++; n {
 			case 1:
-				send() // while this is handled
+				send() // during the body of the range
 			case 2:
 				g.After(time.Millisecond, func(context.Context) error { cancel(errTest); return nil })
 			}
@@ -45,4 +46,18 @@ func TestSignals(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func ExampleSignals() {
+	loop.Run(context.Background(), nil, func(ctx context.Context, g *loop.Group) error {
+		g.After(10*time.Millisecond, func(context.Context) error {
+			return syscall.Kill(os.Getpid(), syscall.SIGHUP)
+		})
+		for s := range loop.Signals(ctx, syscall.SIGHUP) {
+			fmt.Println("received", s)
+			break
+		}
+		return nil
+	})
+	// Output: received hangup
 }

@@ -30,17 +30,17 @@ func TestStall(t *testing.T) {
 			during.Store(holding.Load())
 		}}
 		loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
-			g.Go(func(ctx context.Context) error { // waits
+			g.Go(func(ctx context.Context) error { // waits: not reported
 				return loop.Sleep(ctx, time.Minute)
 			})
-			g.Go(func(ctx context.Context) error { // blocks where it may
+			g.Go(func(ctx context.Context) error { // blocks outside of the loop: not reported
 				return loop.Block(ctx, func() error { hold(time.Minute); return nil })
 			})
 			loop.Sleep(ctx, time.Second)
 			g.Go(func(ctx context.Context) error {
 				hold(70 * time.Millisecond)
 				loop.Yield(ctx)
-				hold(70 * time.Millisecond) // neither is long enough
+				hold(70 * time.Millisecond) // each step is too short for a report
 				loop.Sleep(ctx, time.Second)
 				holding.Store(true)
 				hold(time.Second)
@@ -51,7 +51,7 @@ func TestStall(t *testing.T) {
 		})
 		synctest.Wait()
 		if len(reports) != 1 || !during.Load() {
-			t.Fatalf("%d reports, the last while it held: %v", len(reports), during.Load())
+			t.Fatalf("%d reports, want 1; the report came during the stall: %v", len(reports), during.Load())
 		}
 		r := reports[0]
 		if r.Loop != "mine" || r.Coroutine != "culprit" || r.For < 100*time.Millisecond || r.For > 150*time.Millisecond || !strings.Contains(r.Spawned, "stall_test.go:") {
@@ -61,7 +61,7 @@ func TestStall(t *testing.T) {
 			t.Errorf("stack:\n%s", r.Stack)
 		}
 		if text := r.String(); !strings.Contains(text, `coroutine culprit has held loop "mine" for 1`) || !strings.Contains(text, "Offload") {
-			t.Errorf("as text: %s", text)
+			t.Errorf("String() = %s", text)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestStall_Logged(t *testing.T) {
 				hold(time.Second)
 				return nil
 			})
-			synctest.Wait() // for the log
+			synctest.Wait() // until the report is logged
 			if err != nil || (log.Len() > 0) != (threshold == 0) {
 				t.Errorf("threshold %v: %q", threshold, log.String())
 			}
@@ -120,11 +120,11 @@ func TestStall_IdleLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := runtime.NumGoroutine()
 		loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-			loop.Sleep(ctx, 100*365*24*time.Hour) // it would take long, 40 times a second
+			loop.Sleep(ctx, 100*365*24*time.Hour) // with 40 checks per second, this test would take too long
 			return nil
 		})
 		if n := runtime.NumGoroutine(); n > start {
-			t.Errorf("%d goroutines more", n-start)
+			t.Errorf("%d goroutines remain", n-start)
 		}
 	})
 }
@@ -176,7 +176,7 @@ func TestStall_OtherGoroutines(t *testing.T) {
 		}
 		hold(time.Second)
 	}
-	for name, beside := range map[string]func(ctx context.Context) error{
+	for name, other := range map[string]func(ctx context.Context) error{
 		"Read": func(ctx context.Context) error {
 			a, b := net.Pipe()
 			defer a.Close()
@@ -211,11 +211,11 @@ func TestStall_OtherGoroutines(t *testing.T) {
 					opts := &loop.Options{OnStall: func(r *loop.StallReport) { reports <- r }}
 					loop.Run(t.Context(), opts, func(ctx context.Context, g *loop.Group) error {
 						for range 2 {
-							g.Background(beside)
+							g.Background(other)
 						}
 						loop.Sleep(ctx, time.Second)
 						if what == "plain" {
-							loop.Block(ctx, func() error { // which changes the labels of this goroutine
+							loop.Block(ctx, func() error { // Run changes the labels of this goroutine
 								return loop.Run(context.Background(), nil, func(context.Context, *loop.Group) error { return nil })
 							})
 						}

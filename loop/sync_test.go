@@ -30,13 +30,13 @@ func TestEvent(t *testing.T) {
 		e.Set()
 		e.Set()
 		if err := e.Wait(ctx); woken != 0 || err != nil || !e.IsSet() {
-			t.Errorf("Wait() of an event that is set let %d others run, %v", woken, err)
+			t.Errorf("Wait() of an event that is set let %d other coroutines run; error %v", woken, err)
 		}
 		e.Clear()
 		short, cancel := loop.WithTimeout(ctx, time.Second)
 		defer cancel()
 		if err := e.Wait(short); err == nil || woken != 3 || e.IsSet() {
-			t.Errorf("Wait() of an event that was cleared = %v; %d were woken", err, woken)
+			t.Errorf("Wait() for a cleared event = %v; %d coroutines were woken", err, woken)
 		}
 		return nil
 	})
@@ -72,10 +72,10 @@ func TestLocks_Order(t *testing.T) {
 				}
 				loop.Yield(ctx)
 				tasks[0].Cancel()
-				l.release() // to 1, as 0 was canceled first
+				l.release() // hands over to 1, because 0 was canceled before
 				tasks[1].Cancel()
 				tasks[3].Cancel()
-				if err := l.acquire(ctx); err != nil { // behind 5
+				if err := l.acquire(ctx); err != nil { // queued after 5
 					return err
 				}
 				got = append(got, 9)
@@ -113,7 +113,7 @@ func TestMutex_Misuse(t *testing.T) {
 			t.Errorf("the second Lock() = %v", err)
 		}
 		if m.TryLock(ctx) {
-			t.Error("TryLock() of a locked one")
+			t.Error("TryLock() of a locked mutex = true")
 		}
 		m.Unlock()
 		if text := panics(func() { loop.NewSemaphore(-1) }); !strings.Contains(text, "negative") {
@@ -143,7 +143,7 @@ func TestSemaphore(t *testing.T) {
 		start := time.Now()
 		loop.Yield(ctx)
 		if s.TryAcquire() {
-			t.Error("TryAcquire() when all places are taken")
+			t.Error("TryAcquire() without a free permit = true")
 		}
 		if err := s.Acquire(ctx); err != nil || time.Since(start) != 5*time.Second || most != 2 {
 			t.Errorf("Acquire() = %v after %v; at most %d inside", err, time.Since(start), most)
@@ -152,7 +152,7 @@ func TestSemaphore(t *testing.T) {
 		s.Release()
 		for i := range 3 {
 			if !s.TryAcquire() {
-				t.Errorf("there are %d places, want 3", i)
+				t.Errorf("%d permits, want 3", i)
 			}
 		}
 		return nil
@@ -196,10 +196,10 @@ func TestCond(t *testing.T) {
 				loop.Sleep(ctx, time.Second)
 				lock(ctx)
 				tasks[0].Cancel()
-				if n := c.Notify(1); n != 1 { // 1, as 0 was canceled first
+				if n := c.Notify(1); n != 1 { // wakes 1, because 0 was canceled before
 					t.Errorf("Notify(1) = %d", n)
 				}
-				tasks[1].Cancel() // too late
+				tasks[1].Cancel() // no effect: 1 was already woken
 				if n := c.Notify(2); n != 2 {
 					t.Errorf("Notify(2) = %d", n)
 				}
@@ -212,7 +212,7 @@ func TestCond(t *testing.T) {
 					t.Errorf("Broadcast() = %d", n)
 				}
 				if n := c.Notify(5); n != 0 {
-					t.Errorf("Notify(5) with nobody there = %d", n)
+					t.Errorf("Notify(5) without waiters = %d", n)
 				}
 				return nil
 			})
@@ -229,14 +229,14 @@ func TestCond_WaitFor(t *testing.T) {
 		for range 3 {
 			loop.Sleep(ctx, time.Second)
 			if waiting.Done() {
-				t.Errorf("it went on at %d", n)
+				t.Errorf("WaitFor() returned at %d", n)
 			}
 			n++
 			c.Broadcast()
 		}
 		loop.Yield(ctx)
 		if !waiting.Done() {
-			t.Error("it did not go on")
+			t.Error("WaitFor() did not return")
 		}
 		return c.WaitFor(ctx, func() bool { return true })
 	})

@@ -29,7 +29,7 @@ func TestSleep(t *testing.T) {
 		return nil
 	})
 	if want := []int{4, 5, 1, 3, 2, 0}; !slices.Equal(got, want) {
-		t.Errorf("woke in the order %v, want %v", got, want)
+		t.Errorf("coroutines woke in the order %v, want %v", got, want)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestSleep(t *testing.T) {
 func TestSleep_MaxDuration(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		g.Background(func(ctx context.Context) error { return loop.Sleep(ctx, 1<<63-1) })
-		g.After(1<<63-1, func(context.Context) error { t.Error("it began"); return nil }).Cancel()
+		g.After(1<<63-1, func(context.Context) error { t.Error("a canceled coroutine started"); return nil }).Cancel()
 		ctx, cancel := loop.WithTimeout(ctx, 1<<63-1)
 		defer cancel()
 		return loop.Sleep(ctx, time.Second)
@@ -60,17 +60,17 @@ func TestOptions_Virtual(t *testing.T) {
 		})
 		loop.Sleep(ctx, 1000*24*time.Hour)
 		if now := loop.Now(ctx); now.Sub(start) != 1000*24*time.Hour {
-			t.Errorf("after 1,000 days it is %v, it was %v", now, start)
+			t.Errorf("Now() after 1,000 days = %v, before: %v", now, start)
 		}
 		before := loop.Now(ctx)
 		loop.Block(ctx, func() error { time.Sleep(time.Millisecond); return nil })
 		if now := loop.Now(ctx); now != before {
-			t.Errorf("in Block the time went on by %v", now.Sub(before))
+			t.Errorf("virtual time advanced by %v during Block", now.Sub(before))
 		}
 		return nil
 	})
 	if err != nil || time.Since(real) > time.Hour {
-		t.Errorf("%v after %v", err, time.Since(real))
+		t.Errorf("Run() = %v after %v", err, time.Since(real))
 	}
 }
 
@@ -93,15 +93,15 @@ func TestWithTimeout_Virtual(t *testing.T) {
 		}
 		c.Close()
 		if ended, err := loop.Offload(short, pool, func(ctx context.Context, _ int) (bool, error) { return ctx.Err() != nil, nil }, 0); ended || err != nil {
-			t.Errorf("offloaded: %v, %v", ended, err)
+			t.Errorf("Offload() = %v, %v; the context has ended: want false", ended, err)
 		}
 		real, cancelReal := context.WithTimeout(short, time.Millisecond)
 		defer cancelReal()
 		if err := loop.Block(real, func() error { <-real.Done(); return real.Err() }); err != context.DeadlineExceeded {
-			t.Errorf("a real timeout below a virtual one: %v", err)
+			t.Errorf("Block() with a real timeout below a virtual one = %v", err)
 		}
 		if now := loop.Now(ctx).Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); now != 0 {
-			t.Errorf("it is %v", now)
+			t.Errorf("virtual time advanced by %v", now)
 		}
 		return nil
 	})
