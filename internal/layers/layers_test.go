@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,8 @@ import (
 
 // allowed lists, for each package of the project, what it may import beside
 // the standard library. A name that ends in a slash stands for all below it.
-// Tests are not held to it, except that they may not form cycles.
+// Tests are not held to it, except that they may not form cycles. The first
+// element "concert" stands for the path of the module.
 var allowed = map[string][]string{
 	"concert":                        {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":          {},
@@ -97,7 +99,19 @@ type goPackage struct {
 	Module     *struct{ Path string }
 }
 
-// list runs go list in the root of the project.
+// modulePath is the path of the project's root module.
+var modulePath = strings.TrimSuffix(reflect.TypeFor[goPackage]().PkgPath(), "/internal/layers")
+
+// inTable returns a path as the tables have it.
+func inTable(path string) string {
+	if rest, ok := strings.CutPrefix(path, modulePath); ok && (rest == "" || rest[0] == '/') {
+		return "concert" + rest
+	}
+	return path
+}
+
+// list runs go list in the root of the project. The paths in its result are
+// those of the tables.
 func list(t *testing.T, args ...string) []goPackage {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Standard,Module"}, args...)...)
@@ -115,6 +129,13 @@ func list(t *testing.T, args ...string) []goPackage {
 			return all
 		} else if err != nil {
 			t.Fatal(err)
+		}
+		p.ImportPath = inTable(p.ImportPath)
+		for i := range p.Imports {
+			p.Imports[i] = inTable(p.Imports[i])
+		}
+		if p.Module != nil {
+			p.Module.Path = inTable(p.Module.Path)
 		}
 		all = append(all, p)
 	}

@@ -50,7 +50,8 @@ func TestForeign(t *testing.T) {
 func TestForeign_NamedType(t *testing.T) {
 	c := newCodec()
 	c.Learn(reflect.TypeFor[node]())
-	b := append([]byte{0xd8, 27, 0x82, 0x78, 28}, "concert/internal/values.node"...)
+	name := ownPath + ".node"
+	b := append([]byte{0xd8, 27, 0x82, 0x78, byte(len(name))}, name...)
 	var got any
 	if err := c.Decode(append(b, 0xa1, 0x61, 'V', 1), reflect.ValueOf(&got)); err == nil || !strings.Contains(err.Error(), `.(values.node): the field "Next" is missing`) {
 		t.Errorf("got %v, %v", got, err)
@@ -141,7 +142,7 @@ func TestForeign_Bytes(t *testing.T) {
 		{"d81b8469" + hexOf("time.Time") + "0a0000", time.Time{}, "text expected"}, {"d81b8669" + hexOf("time.Time") + "0a0061586158" + "1a40000001", time.Time{}, "invalid time"}, {"d81b8669" + hexOf("time.Time") + "0a0061586158" + "3a40000000", time.Time{}, "invalid time"}, {"d81b8669" + hexOf("time.Tame") + "0a0061586158" + "00", time.Time{}, `not "time.Tame"`},
 		{"d81b8669" + hexOf("time.Time") + "0a0065" + hexOf("Local") + "63" + hexOf("XYZ") + "1903e7", time.Unix(10, 0).In(time.FixedZone("XYZ", 999)), ""}, {"d81b8669" + hexOf("time.Time") + "0a006063" + hexOf("XYZ") + "1903e7", time.Unix(10, 0).In(time.FixedZone("XYZ", 999)), ""},
 		{"d81b8669" + hexOf("time.Time") + "0a006d" + hexOf("Europe/Berlin") + "63" + hexOf("XYZ") + "1903e7", time.Unix(10, 0).In(time.FixedZone("Europe/Berlin", 999)), ""}, {"d81b8669" + hexOf("time.Time") + "0a006d" + hexOf("Europe/Berlin") + "63" + hexOf("CET") + "1903e7", time.Unix(10, 0).In(time.FixedZone("Europe/Berlin", 999)), ""},
-		{"d81b8368" + hexOf("concert/") + "0a00", inAny{0}, "a name and a value expected, not 3 values"}, {"d81b8160", inAny{0}, "not 1 values"}, {"c20a", inAny{0}, "unknown CBOR tag 2"}, {"d81b82" + "63" + hexOf("int") + "0a", inAny{10}, ""}, {"d81b8268" + hexOf("sentinel") + "61" + hexOf("x"), inAny{0}, `no error is registered under the name "x"`},
+		{"d81b8368" + hexOf("anything") + "0a00", inAny{0}, "a name and a value expected, not 3 values"}, {"d81b8160", inAny{0}, "not 1 values"}, {"c20a", inAny{0}, "unknown CBOR tag 2"}, {"d81b82" + "63" + hexOf("int") + "0a", inAny{10}, ""}, {"d81b8268" + hexOf("sentinel") + "61" + hexOf("x"), inAny{0}, `no error is registered under the name "x"`},
 		{"d9010644" + hexOf("1234"), jsoned{1234}, ""}, {"d9010544" + hexOf("1234"), jsoned{}, "embedded JSON expected, not tag 261"}, {"44" + hexOf("1234"), jsoned{}, "embedded JSON expected, not bytes"}, {"1c" + strings.Repeat("00", 16), 0, "indefinite length"}, {"ff", 0, "indefinite length"},
 	} {
 		b, err := hex.DecodeString(x.bytes)

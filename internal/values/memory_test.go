@@ -48,7 +48,7 @@ func (r random) typ(depth int) reflect.Type {
 	}
 	fields := []reflect.StructField{{Name: "A", Type: elem}, {Name: "B", Type: r.typ(depth - 1)}}
 	if r.IntN(2) == 0 {
-		fields = append(fields, reflect.StructField{Name: "cache", PkgPath: "concert/internal/values", Type: reflect.TypeFor[[64]int]()})
+		fields = append(fields, reflect.StructField{Name: "cache", PkgPath: ownPath, Type: reflect.TypeFor[[64]int]()})
 	}
 	if r.IntN(2) == 0 {
 		fields = append(fields, reflect.StructField{Name: "Skipped", Tag: `cbor:"-"`, Type: reflect.TypeFor[[100]string]()})

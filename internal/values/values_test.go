@@ -238,7 +238,7 @@ func TestStructs_Fields(t *testing.T) {
 		t.Errorf("a blank field that is not zero: %x, %v", b, err)
 	}
 	c.Learn(reflect.TypeFor[optional]())
-	name := "concert/internal/values.optional"
+	name := ownPath + ".optional"
 	b := append([]byte{0xd8, 27, 0x82, 0x78, byte(len(name))}, name...)
 	var got any
 	if err := c.Decode(append(b, 0xa1, 0x61, 'A', 1), reflect.ValueOf(&got)); err != nil || got != (optional{A: 1}) {
@@ -535,14 +535,17 @@ func TestDescribe(t *testing.T) {
 		"{b *uint64;}": reflect.TypeFor[struct {
 			A *uint `json:"b"`
 		}](),
-		"net/netip.Addr by MarshalBinary":                      reflect.TypeFor[netip.Addr](),
-		"[]concert/internal/values.celsiusText by MarshalText": reflect.TypeFor[[]celsiusText](),
+		"net/netip.Addr by MarshalBinary":              reflect.TypeFor[netip.Addr](),
+		"[]" + ownPath + ".celsiusText by MarshalText": reflect.TypeFor[[]celsiusText](),
 	} {
 		if got := c.Describe(typ); got != want {
 			t.Errorf("%v: %q, want %q", typ, got, want)
 		}
 	}
 }
+
+// ownPath is the path of this package, in the names of its types.
+var ownPath = reflect.TypeFor[celsiusText]().PkgPath()
 
 // celsiusText has a field that only methods can encode.
 type celsiusText struct{ degrees string }
