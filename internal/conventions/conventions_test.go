@@ -4,6 +4,7 @@
 //   - comments: their width, and doc comments of exported names
 //   - errors: the texts of exported error variables
 //   - examples: examples of entry points
+//   - paths: strings that contain the path of the module
 //   - words: words that the project does not use
 //
 // Each rule is a function that returns its findings, and TestRules shows one
@@ -124,7 +125,7 @@ func TestConventions(t *testing.T) {
 		t.Fatalf("only %d Go files and %d documents: is %s the repository?", len(files), len(docs), root)
 	}
 	findings := slices.Concat(
-		commentWidth(files), docComments(files), errorPrefixes(files), entryExamples(files), retiredWords(files, docs),
+		commentWidth(files), docComments(files), errorPrefixes(files), entryExamples(files), modulePaths(files), retiredWords(files, docs),
 	)
 	needed := map[string]bool{} // rule and directory of an exemption
 	for _, f := range findings {

@@ -39,6 +39,9 @@ func TestRules(t *testing.T) {
 		{"context", entryExamples, "a/a.go", "func Run(ctx context.Context) {}", "func Run(n int, ctx context.Context) {}",
 			"a/a.go:3: Run has no example: write ExampleRun with its Output (example)"},
 
+		{"module path", modulePaths, "a/a.go", "var p = \"" + modulePath + "/loop.x\"", "import p \"" + modulePath + "/loop\"",
+			`a/a.go:3: "` + modulePath + `/loop.x" contains the path of a package: use reflect.Type.PkgPath (module path)`},
+
 		{"comment", words, "a/a.go", "// Nobody.", "// `Nobody`.", `a/a.go:3: "Nobody": write no goroutine, no worker (word nobody)`},
 		{"two words", words, "a/a.go", "// Not any\n// more.", "// Not any.\n\n// More.", `a/a.go:3: "any more": write no longer (word any more)`},
 		{"error", words, "a/a.go", `var e = fmt.Errorf("a: " + "colour")`, `var e = "colour"`, `a/a.go:3: "colour": write color (word colour)`},

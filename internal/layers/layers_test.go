@@ -54,6 +54,7 @@ var allowed = map[string][]string{
 	"concert/internal/layers":        {},
 	"concert/internal/guide":         {}, // tests only
 	"concert/internal/conventions":   {}, // tests only
+	"concert/internal/rename":        {},
 	"concert/python/conformance":     {}, // tests only
 	"concert/benchmarks":             {}, // tests only
 	"concert/benchmarks/goplugin":    {}, // tests only
