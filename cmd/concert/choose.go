@@ -14,6 +14,7 @@ import (
 
 	"concert"
 	"concert/choose"
+	"concert/cmd/concert/internal/cli"
 	"concert/progress"
 	"concert/trace"
 )
@@ -67,10 +68,6 @@ Examples:
   concert choose --get --budget 1m ::: https://example.com/a https://example.com/b
 `
 
-// errGuess says that the answer is no more than that; the report has been
-// printed.
-var errGuess = errors.New("the answer is only a guess")
-
 // chooseOptions is what the flags say.
 type chooseOptions struct {
 	choose.Options
@@ -85,8 +82,7 @@ const separator = ":::"
 // parseChoose reads the command line. inputs is nil if they come from the
 // standard input.
 func parseChoose(args []string) (o chooseOptions, command, inputs []string, err error) {
-	flags := flag.NewFlagSet("choose", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := cli.NewFlags("choose")
 	flags.DurationVar(&o.Budget, "budget", 20*time.Second, "")
 	flags.IntVar(&o.MaxRuns, "runs", 0, "")
 	flags.IntVar(&o.MaxConcurrency, "max", 0, "")
@@ -97,7 +93,7 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	flags.StringVar(&o.html, "html", "", "")
 	flags.StringVar(&o.trace, "trace", "", "")
 	flags.BoolVar(&o.quiet, "quiet", false, "")
-	if err := parseFlags(flags, args); err != nil {
+	if err := cli.Parse(flags, args); err != nil {
 		return o, nil, nil, err
 	}
 	command = flags.Args()
@@ -123,23 +119,23 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	}
 	switch {
 	case o.Budget < time.Second:
-		err = usageError{"--budget takes a second or more, as in 20s or 2m"}
+		err = cli.UsageError{Text: "--budget takes a second or more, as in 20s or 2m"}
 	case o.MaxRuns < 1:
-		err = usageError{"--runs takes 1 or more"}
+		err = cli.UsageError{Text: "--runs takes 1 or more"}
 	case o.MaxConcurrency < 1 || o.MaxConcurrency > 10_000:
-		err = usageError{"--max takes 1 to 10000"}
+		err = cli.UsageError{Text: "--max takes 1 to 10000"}
 	case o.html != "" && o.html == o.trace:
-		err = usageError{"--html and --trace are two files"}
+		err = cli.UsageError{Text: "--html and --trace are two files"}
 	case o.py != "" && o.get:
-		err = usageError{"--py and --get exclude each other"}
+		err = cli.UsageError{Text: "--py and --get exclude each other"}
 	case o.python != "" && o.py == "":
-		err = usageError{"--python says which interpreter is for --py"}
+		err = cli.UsageError{Text: "--python says which interpreter is for --py"}
 	case (o.py != "" || o.get) && len(command) > 0:
-		err = usageError{fmt.Sprintf("unexpected argument %q: inputs come after %s", command[0], separator)}
+		err = cli.UsageError{Text: fmt.Sprintf("unexpected argument %q: inputs come after %s", command[0], separator)}
 	case o.py == "" && !o.get && len(command) == 0:
-		err = usageError{"no work: name a command, or use --py or --get"}
+		err = cli.UsageError{Text: "no work: name a command, or use --py or --get"}
 	case inputs != nil && len(inputs) == 0:
-		err = usageError{"nothing after " + separator}
+		err = cli.UsageError{Text: "nothing after " + separator}
 	}
 	return o, command, inputs, err
 }
@@ -170,7 +166,7 @@ func readInputs(ctx context.Context, in io.Reader) (inputs []string, err error) 
 
 func readLines(in io.Reader) (inputs []string, err error) {
 	if progress.IsTerminal(os.Stdin) && in == os.Stdin {
-		return nil, usageError{"no inputs: give them after " + separator + ", or as lines of the standard input"}
+		return nil, cli.UsageError{Text: "no inputs: give them after " + separator + ", or as lines of the standard input"}
 	}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
@@ -180,10 +176,10 @@ func readLines(in io.Reader) (inputs []string, err error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, usageError{fmt.Sprintf("standard input, line %d: %v", len(inputs)+1, err)}
+		return nil, cli.UsageError{Text: fmt.Sprintf("standard input, line %d: %v", len(inputs)+1, err)}
 	}
 	if len(inputs) == 0 {
-		return nil, usageError{"no inputs: the standard input has no lines"}
+		return nil, cli.UsageError{Text: "no inputs: the standard input has no lines"}
 	}
 	return inputs, nil
 }
@@ -220,20 +216,20 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 	defer j.close()
 	// What it writes is opened first: not to find out after a minute that it
 	// cannot be written.
-	page, err := newOutput(o.html)
+	page, err := cli.NewOutput(o.html)
 	if err != nil {
 		return err
 	}
-	defer page.abandon()
-	events, err := newOutput(o.trace)
+	defer page.Discard()
+	events, err := cli.NewOutput(o.trace)
 	if err != nil {
 		return err
 	}
-	defer events.abandon()
+	defer events.Discard()
 	if events != nil {
 		tracer := trace.New(events)
 		defer func() {
-			if e := events.keep(tracer.Close()); e != nil && (err == nil || errors.Is(err, errGuess)) {
+			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrGuess)) {
 				err = e
 			}
 		}()
@@ -258,13 +254,13 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 		failed = printReport(out, report, o.quiet)
 	}
 	if page != nil {
-		failed = errors.Join(failed, page.keep(report.HTML(page, j.what)))
+		failed = errors.Join(failed, page.Commit(report.HTML(page, j.what)))
 	}
 	if failed != nil {
 		return failed
 	}
 	if err == nil && report.Verdict.Certainty == choose.Unclear {
-		err = errGuess
+		err = cli.ErrGuess
 	}
 	return err
 }
@@ -292,7 +288,7 @@ func (f *follower) announce(what string, inputs int) {
 		with = "one input"
 	}
 	fmt.Fprintf(f.w, "Running %s repeatedly, with %s: for at most %s,\nat most %s times, with concurrency up to %d.\n",
-		what, with, shortTime(f.Budget), thousands(int64(f.MaxRuns)), f.MaxConcurrency)
+		what, with, shortTime(f.Budget), cli.Thousands(int64(f.MaxRuns)), f.MaxConcurrency)
 }
 
 func (f *follower) step(s choose.Step) {
@@ -308,7 +304,7 @@ func (f *follower) step(s choose.Step) {
 		return
 	}
 	f.clear()
-	fmt.Fprintf(f.w, "%3.0f s of %s, %s runs: %.50s", s.Elapsed.Seconds(), shortTime(f.Budget), thousands(int64(s.Runs)), s)
+	fmt.Fprintf(f.w, "%3.0f s of %s, %s runs: %.50s", s.Elapsed.Seconds(), shortTime(f.Budget), cli.Thousands(int64(s.Runs)), s)
 	f.showing = true
 }
 
@@ -333,46 +329,26 @@ func shortTime(d time.Duration) string {
 
 // printReport prints the report for people.
 func printReport(w io.Writer, r *choose.Report, quiet bool) error {
-	style := styleFor(w)
+	style := cli.StyleFor(w)
 	if quiet {
 		_, err := fmt.Fprintln(w, r.Verdict.Sentence)
 		return err
 	}
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "\n%s\n", style.bold(wrap(r.Verdict.Sentence, 80)))
+	fmt.Fprintf(out, "\n%s\n", style.Bold(cli.Wrap(r.Verdict.Sentence, 80)))
 	if r.Verdict.Code != "" {
-		fmt.Fprintf(out, "\n  %s\n", style.good(r.Verdict.Code))
+		fmt.Fprintf(out, "\n  %s\n", style.Good(r.Verdict.Code))
 	}
 	fmt.Fprintf(out, "\n%s\n", r.Table())
 	for _, line := range r.Verdict.Reasons {
-		fmt.Fprintln(out, wrap(line, 80))
+		fmt.Fprintln(out, cli.Wrap(line, 80))
 	}
 	if len(r.Verdict.Caveats) > 0 {
 		fmt.Fprintln(out)
 		for _, line := range r.Verdict.Caveats {
-			fmt.Fprintln(out, style.dim(wrap(line, 80)))
+			fmt.Fprintln(out, style.Dim(cli.Wrap(line, 80)))
 		}
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
-}
-
-// wrap breaks a line between words.
-func wrap(text string, columns int) string {
-	var b strings.Builder
-	at := 0
-	for i, word := range strings.Fields(text) {
-		switch n := len([]rune(word)); {
-		case i == 0:
-			at = n
-		case at+1+n > columns:
-			b.WriteByte('\n')
-			at = n
-		default:
-			b.WriteByte(' ')
-			at += 1 + n
-		}
-		b.WriteString(word)
-	}
-	return b.String()
 }

@@ -13,6 +13,7 @@ import (
 
 	"concert/choose"
 	"concert/choose/usage"
+	"concert/cmd/concert/internal/cli"
 )
 
 func TestChooseWrong(t *testing.T) {
@@ -36,7 +37,7 @@ func TestChooseWrong(t *testing.T) {
 		{[]string{"--frob", "true", ":::", "a"}, "frob"},
 	} {
 		code, out, errOut := call(t.Context(), append([]string{"choose"}, c.args...)...)
-		if code != exitUsage || out != "" || !strings.Contains(errOut, c.want) {
+		if code != cli.ExitUsage || out != "" || !strings.Contains(errOut, c.want) {
 			t.Errorf("choose %q: exit %d, %q, %q; want 2 and %q", c.args, code, out, errOut, c.want)
 		}
 	}
@@ -47,13 +48,13 @@ func TestChooseWrong(t *testing.T) {
 func chosen(t *testing.T, args ...string) (r choose.Report) {
 	t.Helper()
 	code, out, errOut := call(t.Context(), append([]string{"choose", "--json"}, args...)...)
-	if code != exitOK && code != exitGuess {
+	if code != cli.ExitOK && code != cli.ExitGuess {
 		t.Fatalf("exit %d: %s", code, errOut)
 	}
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if (code == exitGuess) != (r.Verdict.Certainty == choose.Unclear) {
+	if (code == cli.ExitGuess) != (r.Verdict.Certainty == choose.Unclear) {
 		t.Errorf("exit %d, and the verdict is %s", code, r.Verdict.Certainty)
 	}
 	if !strings.Contains(errOut, "repeatedly") || !strings.Contains(errOut, "One run alone takes") {
@@ -100,16 +101,16 @@ func TestChooseCommand(t *testing.T) {
 
 func TestChooseFailing(t *testing.T) {
 	code, out, errOut := call(t.Context(), "choose", "sh", "-c", "echo oh no >&2; exit 3", ":::", "a")
-	if code != exitFailed || out != "" || !strings.Contains(errOut, "the work fails when it runs alone") || !strings.Contains(errOut, "exit status 3: oh no") {
+	if code != cli.ExitFailed || out != "" || !strings.Contains(errOut, "the work fails when it runs alone") || !strings.Contains(errOut, "exit status 3: oh no") {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
 	}
 	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "sleep", ":::", "60")
-	if code != exitFailed || !strings.Contains(errOut, "one run takes longer than the budget") {
+	if code != cli.ExitFailed || !strings.Contains(errOut, "one run takes longer than the budget") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
 	code, _, errOut = call(t.Context(), "choose", "--html", "/no/such/directory/page.html", "touch", ":::", ran)
-	if code != exitFailed || !strings.Contains(errOut, "cannot write /no/such/directory/page.html") {
+	if code != cli.ExitFailed || !strings.Contains(errOut, "cannot write /no/such/directory/page.html") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 	if _, err := os.Stat(ran); err == nil {
@@ -133,7 +134,7 @@ func TestChooseInterrupted(t *testing.T) {
 		}
 	}()
 	code, out, _ := call(ctx, "choose", "--budget", "20s", "sh", "-c", "printf . >>"+ran+"; exec sleep {}", ":::", mark)
-	if code != exitSignal || !strings.Contains(out, "it was interrupted after") {
+	if code != cli.ExitSignal || !strings.Contains(out, "it was interrupted after") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	if pids, err := exec.Command("pgrep", "-f", "^sleep "+mark).Output(); err == nil {
@@ -160,7 +161,7 @@ func TestChoosePython(t *testing.T) {
 		t.Errorf("the profile is %+v", p)
 	}
 	code, _, errOut := call(t.Context(), "choose", "--py", "naps:none", ":::", "1")
-	if code != exitFailed || !strings.Contains(errOut, "AttributeError") {
+	if code != cli.ExitFailed || !strings.Contains(errOut, "AttributeError") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 }

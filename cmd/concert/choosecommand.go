@@ -13,6 +13,7 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/choose/usage"
+	"concert/cmd/concert/internal/cli"
 	"concert/goroutines"
 )
 
@@ -61,9 +62,9 @@ func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) e
 	}()
 	ownGroup(cmd)
 	cmd.WaitDelay = commandGrace
-	atOnce(cmd, func() { killGroup(cmd) })
+	cli.AddCleanup(cmd, func() { killGroup(cmd) })
 	err = run(cmd)
-	forget(cmd)
+	cli.RemoveCleanup(cmd)
 	w.Close()
 	r.SetReadDeadline(time.Now().Add(stderrGrace))
 	<-read
@@ -103,11 +104,11 @@ func (t *tail) lastLine() string {
 // commandJob is to run a command.
 func commandJob(command, inputs []string) (*job, error) {
 	if strings.Contains(command[0], placeholder) {
-		return nil, usageError{"the program itself cannot be " + placeholder}
+		return nil, cli.UsageError{Text: "the program itself cannot be " + placeholder}
 	}
 	program, err := exec.LookPath(command[0])
 	if err != nil {
-		return nil, usageError{err.Error()}
+		return nil, cli.UsageError{Text: err.Error()}
 	}
 	resolved := append([]string{program}, command[1:]...)
 	run := func(ctx context.Context, input string) (struct{}, error) {

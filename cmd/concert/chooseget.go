@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"sync/atomic"
 
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
+	"concert/cmd/concert/internal/cli"
 	"concert/download"
 )
 
@@ -30,49 +29,15 @@ var fetch = concert.Register("concert choose --get", func(ctx context.Context, f
 
 var (
 	fetched     atomic.Int64
-	fetchClient = releasingClient(download.NewClient(nil))
+	fetchClient = cli.ReleasingClient(download.NewClient(nil))
 )
-
-// releasingClient has a client let go of the lock under which a request is made
-// while it waits for the network: the interpreter lock's way, and that of an
-// event loop.
-func releasingClient(client *http.Client) *http.Client {
-	client.Transport = releasing{client.Transport}
-	return client
-}
-
-type releasing struct{ http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (r releasing) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	lock := concert.ReleaserOf(req.Context())
-	if lock == nil {
-		return r.RoundTripper.RoundTrip(req)
-	}
-	lock.Release(func() { resp, err = r.RoundTripper.RoundTrip(req) })
-	if err == nil {
-		resp.Body = releasingBody{resp.Body, lock}
-	}
-	return resp, err
-}
-
-type releasingBody struct {
-	io.ReadCloser
-	lock concert.Releaser
-}
-
-// Read lets go of the lock while it waits.
-func (b releasingBody) Read(p []byte) (n int, err error) {
-	b.lock.Release(func() { n, err = b.ReadCloser.Read(p) })
-	return n, err
-}
 
 // getJob is to download.
 func getJob(urls []string) (*job, error) {
 	for i, u := range urls {
 		w := wanted{url: u, where: fmt.Sprintf("input %d", i+1)}
 		if err := w.check(); err != nil {
-			return nil, usageError{err.Error()}
+			return nil, cli.UsageError{Text: err.Error()}
 		}
 	}
 	dir, err := os.MkdirTemp("", "concert-choose-")

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"concert/cmd/concert/internal/cli"
 )
 
 // TestChooseAtOnce ends it with two signals, or by closing its terminal: the
@@ -49,8 +51,8 @@ func TestChooseAtOnce(t *testing.T) {
 				cmd.Process.Signal(s)
 			}
 			cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != exitSignal {
-				t.Errorf("exit %d, want %d", code, exitSignal)
+			if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
+				t.Errorf("exit %d, want %d", code, cli.ExitSignal)
 			}
 			for alive(pid) { // killed, but perhaps not gone yet
 				time.Sleep(time.Millisecond)
@@ -91,7 +93,7 @@ func TestChooseQuiet(t *testing.T) {
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != exitOK && code != exitGuess {
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitOK && code != cli.ExitGuess {
 		t.Errorf("exit %d", code)
 	}
 	if strings.Count(stdout.String(), "\n") != 1 || strings.Contains(stdout.String(), "failed") || stderr.String() != "" {
@@ -115,11 +117,11 @@ func TestChooseFullDisk(t *testing.T) {
 		t.Skip("this system has no device that is always full")
 	}
 	code, out, errOut := call(t.Context(), "choose", "--budget", "1s", "--html", "/dev/full", "sleep", ":::", "0.02")
-	if code != exitFailed || !strings.Contains(out, "a second") || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
+	if code != cli.ExitFailed || !strings.Contains(out, "a second") || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
 	}
 	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "--trace", "/dev/full", "sleep", ":::", "0.02")
-	if code != exitFailed || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
+	if code != cli.ExitFailed || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
 }

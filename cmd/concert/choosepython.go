@@ -10,6 +10,7 @@ import (
 
 	"concert/choose"
 	"concert/choose/models"
+	"concert/cmd/concert/internal/cli"
 	"concert/internal/pyname"
 	"concert/python"
 )
@@ -17,7 +18,7 @@ import (
 // pythonJob is to call a Python function.
 func pythonJob(o chooseOptions, inputs []string) (*job, error) {
 	if why := pyname.Check(o.py); why != nil {
-		return nil, usageError{fmt.Sprintf("--py %q: want MODULE:FUNCTION, as in statistics:fmean: %v", o.py, why)}
+		return nil, cli.UsageError{Text: fmt.Sprintf("--py %q: want MODULE:FUNCTION, as in statistics:fmean: %v", o.py, why)}
 	}
 	values := make([]any, len(inputs))
 	for i, in := range inputs {

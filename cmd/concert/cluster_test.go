@@ -21,6 +21,7 @@ import (
 	"concert"
 	"concert/cluster"
 	"concert/cluster/server"
+	"concert/cmd/concert/internal/cli"
 	"concert/goroutines"
 	"concert/python"
 )
@@ -131,7 +132,7 @@ func TestWorker(t *testing.T) {
 	}
 	for begin := time.Now(); !settled() && time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
 		out.Reset()
-		if code := run(t.Context(), []string{"status", "--url", s.URL()}, &out, &errOut); code != exitOK {
+		if code := run(t.Context(), []string{"status", "--url", s.URL()}, &out, &errOut); code != cli.ExitOK {
 			t.Fatalf("%d, %s", code, errOut.String())
 		}
 	}
@@ -140,7 +141,7 @@ func TestWorker(t *testing.T) {
 			t.Errorf("status has no %q:\n%s", want, out.String())
 		}
 	}
-	if code := stop(); code != exitOK || !strings.Contains(says.String(), "stopping") {
+	if code := stop(); code != cli.ExitOK || !strings.Contains(says.String(), "stopping") {
 		t.Errorf("the worker ends with %d: %s", code, says)
 	}
 }
@@ -154,20 +155,20 @@ func TestWorkerWrong(t *testing.T) {
 		code int
 		says string
 	}{
-		"":                                      {exitUsage, "no function"},
-		"fmean":                                 {exitUsage, "want MODULE:FUNCTION"},
-		"-n 0 statistics:fmean":                 {exitUsage, "-n takes"},
-		"--grace 0s statistics:fmean":           {exitUsage, "--grace takes"},
-		"--threads 0 statistics:fmean":          {exitUsage, "--threads takes"},
-		"--memory 2X statistics:fmean":          {exitUsage, "want an amount of memory"},
-		"--memory -1 statistics:fmean":          {exitUsage, "want an amount of memory"},
-		"--memory G statistics:fmean":           {exitUsage, "want an amount of memory"},
-		"-n 1 statistics:nonesuch":              {exitFailed, "statistics:nonesuch"},
-		"-n 1 no_such_module:f":                 {exitFailed, "no_such_module"},
-		"-n 1 string:digits":                    {exitFailed, "string:digits is no function"},
-		"-n 1 --python /no/python os:nice":      {exitFailed, "cannot find the interpreter"},
-		"-n 1 --key /no/key os:nice":            {exitFailed, "/no/key"},
-		"-n 1 --url nats://127.0.0.1:1 os:nice": {exitFailed, "no server answers at nats://127.0.0.1:1"},
+		"":                                      {cli.ExitUsage, "no function"},
+		"fmean":                                 {cli.ExitUsage, "want MODULE:FUNCTION"},
+		"-n 0 statistics:fmean":                 {cli.ExitUsage, "-n takes"},
+		"--grace 0s statistics:fmean":           {cli.ExitUsage, "--grace takes"},
+		"--threads 0 statistics:fmean":          {cli.ExitUsage, "--threads takes"},
+		"--memory 2X statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
+		"--memory -1 statistics:fmean":          {cli.ExitUsage, "want an amount of memory"},
+		"--memory G statistics:fmean":           {cli.ExitUsage, "want an amount of memory"},
+		"-n 1 statistics:nonesuch":              {cli.ExitFailed, "statistics:nonesuch"},
+		"-n 1 no_such_module:f":                 {cli.ExitFailed, "no_such_module"},
+		"-n 1 string:digits":                    {cli.ExitFailed, "string:digits is no function"},
+		"-n 1 --python /no/python os:nice":      {cli.ExitFailed, "cannot find the interpreter"},
+		"-n 1 --key /no/key os:nice":            {cli.ExitFailed, "/no/key"},
+		"-n 1 --url nats://127.0.0.1:1 os:nice": {cli.ExitFailed, "no server answers at nats://127.0.0.1:1"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := run(t.Context(), append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {
@@ -191,24 +192,24 @@ func TestStatus(t *testing.T) {
 		code := run(t.Context(), append([]string{"status", "--url", s.URL()}, args...), &out, &errOut)
 		return code, out.String(), errOut.String()
 	}
-	if code, out, _ := status("--dead"); code != exitOK || out != "no dead letters\n" {
+	if code, out, _ := status("--dead"); code != cli.ExitOK || out != "no dead letters\n" {
 		t.Errorf("%d, %q", code, out)
 	}
 	publishDead(t, s.URL(), 3)
 	code, out, errOut := status("--dead")
-	if code != exitOK || strings.Count(out, "\n") != 4 || !strings.Contains(out, "no task") || !strings.Contains(out, "made up") {
+	if code != cli.ExitOK || strings.Count(out, "\n") != 4 || !strings.Contains(out, "no task") || !strings.Contains(out, "made up") {
 		t.Errorf("%d, %q, %q", code, out, errOut)
 	}
-	if code, out, _ := status(); code != exitOK || !strings.Contains(out, "3 dead letters: concert status --dead lists them") {
+	if code, out, _ := status(); code != cli.ExitOK || !strings.Contains(out, "3 dead letters: concert status --dead lists them") {
 		t.Errorf("%d, %q", code, out)
 	}
-	if code, out, errOut := status("--replay", "1"); code != exitFailed || out != "0 dead letters replayed\n" || !strings.Contains(errOut, "is no task") {
+	if code, out, errOut := status("--replay", "1"); code != cli.ExitFailed || out != "0 dead letters replayed\n" || !strings.Contains(errOut, "is no task") {
 		t.Errorf("%d, %q, %q", code, out, errOut)
 	}
-	if code, out, errOut := status("--discard", "1,99"); code != exitFailed || out != "1 dead letter discarded\n" || !strings.Contains(errOut, "dead letter 99") {
+	if code, out, errOut := status("--discard", "1,99"); code != cli.ExitFailed || out != "1 dead letter discarded\n" || !strings.Contains(errOut, "dead letter 99") {
 		t.Errorf("%d, %q, %q", code, out, errOut)
 	}
-	if code, out, errOut := status("--discard", "all"); code != exitOK || out != "2 dead letters discarded\n" {
+	if code, out, errOut := status("--discard", "all"); code != cli.ExitOK || out != "2 dead letters discarded\n" {
 		t.Errorf("%d, %q, %q", code, out, errOut)
 	}
 	code, out, _ = status("--json")
@@ -216,11 +217,11 @@ func TestStatus(t *testing.T) {
 		Workers, Queues []any
 		Dead            int
 	}
-	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitOK || v.Dead != 0 {
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != cli.ExitOK || v.Dead != 0 {
 		t.Errorf("%d, %q, %v", code, out, err)
 	}
 	for _, args := range []string{"now", "--replay x", "--replay 0", "--dead --watch", "--json --replay all", "--nonsense"} {
-		if code, _, errOut := status(strings.Fields(args)...); code != exitUsage {
+		if code, _, errOut := status(strings.Fields(args)...); code != cli.ExitUsage {
 			t.Errorf("%s: %d, %q", args, code, errOut)
 		}
 	}
@@ -264,7 +265,7 @@ func TestStatus_Input(t *testing.T) {
 	concert.Submit(concert.WithLabel(twice, "the last"), ex, spoiled, "cow.jpg").Result(t.Context())
 	concert.Submit(twice, ex, spoiled, "hen.jpg").Result(t.Context())
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"status", "--url", s.URL(), "--dead"}, &out, &out); code != exitOK {
+	if code := run(t.Context(), []string{"status", "--url", s.URL(), "--dead"}, &out, &out); code != cli.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	lines := strings.Split(out.String(), "\n")

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"concert/cmd/concert/internal/cli"
 )
 
 // TestRun_Escapes: the text of an error can come from anywhere. What would
@@ -26,7 +28,7 @@ func TestRun_Escapes(t *testing.T) {
 				t.Skip("there is no python3")
 			}
 			code, _, errOut := call(t.Context(), args...)
-			if code == exitOK || strings.ContainsAny(errOut, "\x1b\x07\u009b") || !strings.Contains(errOut, `\x1b[31m`) {
+			if code == cli.ExitOK || strings.ContainsAny(errOut, "\x1b\x07\u009b") || !strings.Contains(errOut, `\x1b[31m`) {
 				t.Errorf("exit %d: %q", code, errOut)
 			}
 		})

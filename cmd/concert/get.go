@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cmd/concert/internal/cli"
 	"concert/download"
 	"concert/goroutines"
 	"concert/trace"
@@ -70,8 +71,7 @@ type getOptions struct {
 
 // getFlags returns the flags, which set o.
 func getFlags(o *getOptions) *flag.FlagSet {
-	flags := flag.NewFlagSet("get", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := cli.NewFlags("get")
 	flags.StringVar(&o.dir, "d", ".", "")
 	flags.StringVar(&o.list, "i", "", "")
 	flags.IntVar(&o.jobs, "jobs", 16, "")
@@ -90,20 +90,20 @@ func getFlags(o *getOptions) *flag.FlagSet {
 
 func parseGet(args []string) (o getOptions, urls []string, err error) {
 	flags := getFlags(&o)
-	if err := parseFlags(flags, args); err != nil {
+	if err := cli.Parse(flags, args); err != nil {
 		return o, nil, err
 	}
 	switch {
 	case o.jobs < 1 || o.jobs > 1000:
-		err = usageError{"--jobs takes 1 to 1000"}
+		err = cli.UsageError{Text: "--jobs takes 1 to 1000"}
 	case o.perHost < 1:
-		err = usageError{"--per-host takes 1 or more"}
+		err = cli.UsageError{Text: "--per-host takes 1 or more"}
 	case o.retries < 0:
-		err = usageError{"--retries takes 0 or more"}
+		err = cli.UsageError{Text: "--retries takes 0 or more"}
 	case o.connect <= 0 || o.header <= 0 || o.stall <= 0 || o.retryDelay <= 0:
-		err = usageError{"times are above zero, as in 30s or 2m"}
+		err = cli.UsageError{Text: "times are above zero, as in 30s or 2m"}
 	case flags.NArg() == 0 && o.list == "":
-		err = usageError{"no URL, and no list with -i"}
+		err = cli.UsageError{Text: "no URL, and no list with -i"}
 	}
 	return o, flags.Args(), err
 }
@@ -115,7 +115,7 @@ func runGet(ctx context.Context, args []string, out, errOut io.Writer) (err erro
 	}
 	list, err := gatherList(o.list, urls)
 	if err != nil {
-		return usageError{err.Error()}
+		return cli.UsageError{Text: err.Error()}
 	}
 	if err := os.MkdirAll(o.dir, 0o777); err != nil {
 		return err
@@ -131,17 +131,17 @@ func runGet(ctx context.Context, args []string, out, errOut io.Writer) (err erro
 			g.hosts[w.host] = make(chan struct{}, o.perHost)
 		}
 	}
-	events, err := newOutput(o.trace)
+	events, err := cli.NewOutput(o.trace)
 	if err != nil {
 		return err
 	}
-	defer events.abandon()
+	defer events.Discard()
 	r := newReport(o, len(list), out, errOut)
 	if events != nil {
 		tracer := trace.New(events)
 		r.trace = tracer.Observer("concert get")
 		defer func() {
-			if e := events.keep(tracer.Close()); e != nil && (err == nil || errors.Is(err, errNotAll)) {
+			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrReported)) {
 				err = e // that files failed has been said
 			}
 		}()
@@ -198,9 +198,6 @@ type outcome struct {
 	attempts int
 }
 
-// errNotAll says that some files failed; they have been listed.
-var errNotAll = errors.New("not all files are there")
-
 func (g *getter) getAll(list []wanted, r *report) error {
 	ex := goroutines.New(g.jobs, &goroutines.Options{Name: "concert get", Observer: r.observer()})
 	defer ex.Close()
@@ -213,7 +210,7 @@ func (g *getter) getAll(list []wanted, r *report) error {
 		return context.Cause(g.ctx)
 	}
 	if failed > 0 {
-		return errNotAll
+		return cli.ErrReported
 	}
 	return nil
 }

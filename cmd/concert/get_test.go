@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"concert/cmd/concert/internal/cli"
 )
 
 // How get behaves as a whole is in testdata/get.
@@ -27,7 +29,7 @@ func TestGetPerHost(t *testing.T) {
 		}
 		f.release()
 	}()
-	if code, _, errOut := call(t.Context(), args...); code != exitOK || f.most.Load() > 3 {
+	if code, _, errOut := call(t.Context(), args...); code != cli.ExitOK || f.most.Load() > 3 {
 		t.Errorf("exit %d, %d requests at once, want at most 3\n%s", code, f.most.Load(), errOut)
 	}
 }
@@ -55,8 +57,8 @@ func TestGetJSON(t *testing.T) {
 // TestGetHelp: what the help lists is what there is; completion relies on it.
 func TestGetHelp(t *testing.T) {
 	var listed, defined []string
-	for _, f := range flagsOf(getHelp) {
-		listed = append(listed, strings.TrimLeft(f.name, "-"))
+	for _, f := range cli.HelpFlags(getHelp) {
+		listed = append(listed, strings.TrimLeft(f.Name, "-"))
 	}
 	getFlags(new(getOptions)).VisitAll(func(f *flag.Flag) { defined = append(defined, f.Name) })
 	slices.Sort(listed)

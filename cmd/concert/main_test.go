@@ -3,15 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strings"
-	"testing"
-	"time"
-
-	"concert/internal/page/pagetest"
 )
 
 // call runs a command line as main does.
@@ -19,95 +10,4 @@ func call(ctx context.Context, args ...string) (code int, out, errOut string) {
 	var o, e bytes.Buffer
 	code = run(ctx, args, &o, &e)
 	return code, o.String(), e.String()
-}
-
-func TestTour(t *testing.T) {
-	tourBudget = time.Second // of each trial; what it says is not looked at
-	t.Setenv("TMPDIR", t.TempDir())
-	file := filepath.Join(t.TempDir(), "tour.html")
-	code, out, errOut := call(t.Context(), "tour", "--html", file)
-	if code != exitOK || errOut != "" {
-		t.Fatalf("exit %d: %s", code, errOut)
-	}
-	wants := []string{
-		`concert.Map on 8 goroutines +[0-9.]+ m?s`,
-		`they came as [0-7]( [0-7]){7}\n`,
-		`every file was read back +and is right`,
-		`without a lock: [0-9,]+ .* lost`,
-		`with sync.Mutex: 40,000 .* all there`,
-		`squares \[1 4 9 16\] `,
-		`42 in a worker that set it, 0 here`,
-		`19 results, 1 error`,
-		`a task that hangs .*it ran for too long`,
-		`4 sums, one after another .*\n  4 goroutines under the lock .* [0-9.]+x(: one computes, as in Python|\n +expected no speed-up: is the machine busy\?)\n  4 goroutines without it .* [0-9.]+x`,
-		`4 waits, one after another .*\n  4 goroutines under the lock `,
-		`400 at the same time .*without a lock`,
-		`a coroutine computes +[0-9.]+ m?s +its neighbor waited for [0-9.]+ m?s\n  which was (not )?reported `,
-		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on goroutines\n  as completed +[0-9, ]+; a wait gave up after 10 ms\n`,
-		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on processes\n`,
-		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on coroutines of a loop\n`,
-		`a page from a server\n    \S`,
-		`a sum of five million squares\n    \S`,
-		`a sum of a hundred squares\n    \S`,
-		`  model +best for +in parallel\? +comp. +waits\n  sequential execution +little to do, tiny tasks +no +1.00x +1.00x\n`,
-		`\n  goroutines +I/O and computing, in Go +yes +[0-9.]+x +[0-9.]+x\n`,
-		`the same with loop.Offload +[0-9.]+ m?s +its neighbor waited for [0-9.]+ .?s\n`,
-	}
-	if _, err := exec.LookPath("python3"); err == nil {
-		wants = append(wants,
-			`the interpreter +CPython 3`,
-			`4 sums, one after another .*\n  on 4 threads .*\n( +expected .*\n)?  on [0-9]+ interpreters`,
-			`4 pages, one after another .*\n  on 4 threads `,
-			`4 checksums, one after another .*\n  on 4 threads `,
-			`20 tasks, one crashes in C +19 results, 1 error`,
-			`the same in Python: 50,000 squares\n    \S`,
-			`\n  Python, one interpreter +little to do +no +1.00x +1.00x\n`)
-	}
-	for _, want := range wants {
-		if !regexp.MustCompile(want).MatchString(out) {
-			t.Errorf("the tour does not say %q:\n%s", want, out)
-		}
-	}
-	if strings.Contains(out, "\x1b") {
-		t.Error("escape sequences, and this is no terminal")
-	}
-	for i, line := range strings.Split(out, "\n") {
-		if len(line) > 80 {
-			t.Errorf("line %d has %d columns: %s", i+1, len(line), line)
-		}
-	}
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("the tour left %q, %v", left, err)
-	}
-	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pagetest.Check(t, string(page))
-}
-
-func TestTourInterrupted(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if code, _, errOut := call(ctx, "tour"); code != exitSignal || !strings.Contains(errOut, "interrupted") {
-		t.Errorf("exit %d, %q; want %d, interrupted", code, errOut, exitSignal)
-	}
-}
-
-// TestTourWithoutPython: the tour says so, and goes on.
-func TestTourWithoutPython(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	code, out, errOut := call(t.Context(), "tour")
-	if code != exitOK || errOut != "" || !regexp.MustCompile(`left out +python: cannot find the interpreter`).MatchString(out) {
-		t.Errorf("exit %d: %s\n%s", code, errOut, out)
-	}
-}
-
-func TestTourWithoutRoom(t *testing.T) {
-	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
-	if code, _, errOut := call(t.Context(), "tour"); code != exitFailed || !strings.Contains(errOut, "missing") {
-		t.Errorf("exit %d, %q; want %d and the directory's name", code, errOut, exitFailed)
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"concert/cmd/concert/internal/cli"
 )
 
 // process returns the command as a process that has not been started.
@@ -41,8 +43,8 @@ func TestGetCtrlC(t *testing.T) {
 	}
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitSignal {
-		t.Errorf("exit %d, want %d", code, exitSignal)
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitSignal {
+		t.Errorf("exit %d, want %d", code, cli.ExitSignal)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"concert/cluster"
+	"concert/cmd/concert/internal/cli"
 	"concert/internal/printable"
 )
 
@@ -59,15 +59,14 @@ const (
 )
 
 func parseStatus(args []string) (o statusOptions, err error) {
-	flags := flag.NewFlagSet("status", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := cli.NewFlags("status")
 	o.add(flags)
 	flags.BoolVar(&o.watch, "watch", false, "")
 	flags.BoolVar(&o.dead, "dead", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.StringVar(&o.replay, "replay", "", "")
 	flags.StringVar(&o.discard, "discard", "", "")
-	if err := parseFlags(flags, args); err != nil {
+	if err := cli.Parse(flags, args); err != nil {
 		return o, err
 	}
 	does := 0
@@ -78,15 +77,15 @@ func parseStatus(args []string) (o statusOptions, err error) {
 	}
 	switch {
 	case flags.NArg() > 0:
-		err = usageError{fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
+		err = cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
 	case does > 1:
-		err = usageError{"--watch, --dead, --replay and --discard do not go together"}
+		err = cli.UsageError{Text: "--watch, --dead, --replay and --discard do not go together"}
 	case o.json && (o.replay != "" || o.discard != ""):
-		err = usageError{"--json is for what is shown"}
+		err = cli.UsageError{Text: "--json is for what is shown"}
 	}
 	for _, numbers := range []string{o.replay, o.discard} {
 		if _, _, bad := letterNumbers(numbers); bad != nil {
-			err = usageError{bad.Error()}
+			err = cli.UsageError{Text: bad.Error()}
 		}
 	}
 	return o, err
@@ -134,13 +133,13 @@ func runStatus(ctx context.Context, args []string, out, errOut io.Writer) error 
 	case o.discard != "":
 		return eachLetter(ctx, in, o.discard, "discarded", in.Discard, out, errOut)
 	}
-	st := styleFor(out)
+	st := cli.StyleFor(out)
 	for {
 		s, err := statusOf(ctx, in)
 		if err != nil {
 			return err
 		}
-		if o.watch && st.on {
+		if o.watch && st.On {
 			fmt.Fprint(out, "\x1b[H\x1b[2J")
 		}
 		if o.json {
@@ -175,7 +174,7 @@ func statusOf(ctx context.Context, in *cluster.Inspector) (s status, err error) 
 	return s, err
 }
 
-func (s *status) print(out io.Writer, st style) error {
+func (s *status) print(out io.Writer, st cli.Style) error {
 	contracts := map[string]string{} // what the workers of a contract do
 	running, places := 0, 0
 	for _, w := range s.Workers {
@@ -183,7 +182,7 @@ func (s *status) print(out io.Writer, st style) error {
 		running += w.Running
 		places += w.Places
 	}
-	fmt.Fprintln(out, st.bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(places, "place"))))
+	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(places, "place"))))
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(s.Workers) > 0 {
 		fmt.Fprintln(t, "  host\tpid\trunning\tfinished\tfailed\tup\tfunctions")
@@ -202,7 +201,7 @@ func (s *status) print(out io.Writer, st style) error {
 	for _, q := range s.Queues {
 		tasks += q.Tasks
 	}
-	fmt.Fprintln(out, st.bold(fmt.Sprintf("%s waiting", count(int(tasks), "task"))))
+	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s waiting", count(int(tasks), "task"))))
 	t = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(s.Queues) > 0 {
 		fmt.Fprintln(t, "  client\ttasks\tfor")
@@ -217,7 +216,7 @@ func (s *status) print(out io.Writer, st style) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	letters := st.bold(count(s.Dead, "dead letter"))
+	letters := st.Bold(count(s.Dead, "dead letter"))
 	if s.Dead > 0 {
 		letters += ": concert status --dead lists them"
 	}
@@ -333,7 +332,7 @@ func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, 
 	}
 	fmt.Fprintf(out, "%s %s\n", count(len(numbers)-failed, "dead letter"), done)
 	if failed > 0 {
-		return errNotAll
+		return cli.ErrReported
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"runtime"
@@ -11,6 +10,7 @@ import (
 
 	"concert"
 	"concert/cluster"
+	"concert/cmd/concert/internal/cli"
 	"concert/internal/printable"
 	"concert/internal/pyname"
 	"concert/python"
@@ -59,14 +59,13 @@ Examples:
 type workerOptions struct {
 	clusterFlags
 	n, threads   int
-	memory       memoryFlag
+	memory       cli.Memory
 	python, path string
 	grace        time.Duration
 }
 
 func parseWorker(args []string) (o workerOptions, functions []string, err error) {
-	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := cli.NewFlags("worker")
 	o.add(flags)
 	flags.IntVar(&o.n, "n", runtime.GOMAXPROCS(0), "")
 	flags.IntVar(&o.threads, "threads", 1, "")
@@ -74,22 +73,22 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	flags.StringVar(&o.python, "python", "", "")
 	flags.StringVar(&o.path, "path", "", "")
 	flags.DurationVar(&o.grace, "grace", 30*time.Second, "")
-	if err := parseFlags(flags, args); err != nil {
+	if err := cli.Parse(flags, args); err != nil {
 		return o, nil, err
 	}
 	switch {
 	case o.n < 1 || o.n > 1000:
-		err = usageError{"-n takes 1 to 1000"}
+		err = cli.UsageError{Text: "-n takes 1 to 1000"}
 	case o.threads < 1 || o.threads > 1000:
-		err = usageError{"--threads takes 1 to 1000"}
+		err = cli.UsageError{Text: "--threads takes 1 to 1000"}
 	case o.grace <= 0:
-		err = usageError{"--grace takes a time above zero, as in 30s or 2m"}
+		err = cli.UsageError{Text: "--grace takes a time above zero, as in 30s or 2m"}
 	case flags.NArg() == 0:
-		err = usageError{"no function: name at least one, as in statistics:fmean"}
+		err = cli.UsageError{Text: "no function: name at least one, as in statistics:fmean"}
 	}
 	for _, f := range flags.Args() {
 		if why := pyname.Check(f); why != nil {
-			err = usageError{fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean: %v", f, why)}
+			err = cli.UsageError{Text: fmt.Sprintf("%q: want MODULE:FUNCTION, as in statistics:fmean: %v", f, why)}
 		}
 	}
 	return o, flags.Args(), err
@@ -117,10 +116,10 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !o.memory.set {
-		o.memory.bytes = defaultMemory(machineMemory(), o.n, o.threads)
+	if !o.memory.IsSet {
+		o.memory.Bytes = defaultMemory(machineMemory(), o.n, o.threads)
 	}
-	opts := &python.Options{Interpreter: o.python, Threads: o.threads, Memory: o.memory.bytes}
+	opts := &python.Options{Interpreter: o.python, Threads: o.threads, Memory: o.memory.Bytes}
 	if o.path != "" {
 		opts.Path = []string{o.path}
 	}

@@ -82,6 +82,10 @@ var allowed = map[string][]string{
 		"concert/processes/internal/confine", "concert/processes/internal/osproc", "concert/processes/internal/shm"},
 	"concert/processes/internal/osproc":  {"golang.org/x/sys/unix"},
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
+
+	// The parts of the command.
+	"concert/cmd/concert/internal/cli":  {"concert", "concert/internal/printable", "concert/progress"},
+	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
 }
 
 // modules lists the modules that make up the whole of the root module's

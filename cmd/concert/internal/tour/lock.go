@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/cmd/concert/internal/cli"
 	"concert/goroutines"
 )
 
@@ -19,7 +20,7 @@ const (
 	countedTo = counters * eachOne
 )
 
-func tourLock(ctx context.Context, t *tour) error {
+func showLock(ctx context.Context, t *tour) error {
 	ex := goroutines.New(counters, nil)
 	defer ex.Close()
 	together := func(count func(context.Context, int) (int, error)) (time.Duration, error) {
@@ -48,7 +49,7 @@ func tourLock(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.measured("without a lock: "+thousands(bare.Load()), took, thousands(countedTo-bare.Load())+" lost")
+	t.measured("without a lock: "+cli.Thousands(bare.Load()), took, cli.Thousands(countedTo-bare.Load())+" lost")
 
 	var mu sync.Mutex
 	counter := 0
@@ -66,14 +67,6 @@ func tourLock(ctx context.Context, t *tour) error {
 	if counter != countedTo {
 		return fmt.Errorf("the locked counter is %d, not %d", counter, countedTo)
 	}
-	t.measured("with sync.Mutex: "+thousands(int64(counter)), took, "all there")
+	t.measured("with sync.Mutex: "+cli.Thousands(int64(counter)), took, "all there")
 	return nil
-}
-
-// thousands prints a number with commas.
-func thousands(n int64) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }

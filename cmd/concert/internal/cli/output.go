@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// output is a file that is there when it is complete, and not before: it has
-// another name until then. What is no regular file, a pipe say, is written as
-// it is.
-type output struct {
+// Output is a file that appears when it is complete: until then it has another
+// name. An output that is no regular file, a pipe for example, is written
+// directly.
+type Output struct {
 	*os.File
 	name   string // as the user gave it
 	target string // what it is renamed to; empty if it is not
 }
 
-// newOutput begins a file, or returns nil for no name. The error names the
-// file.
-func newOutput(name string) (o *output, err error) {
+// NewOutput creates a file, or returns nil for an empty name. The error names
+// the file.
+func NewOutput(name string) (o *Output, err error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -38,10 +38,9 @@ func newOutput(name string) (o *output, err error) {
 	case info.IsDir():
 		return nil, errors.New("it is a directory")
 	case !info.Mode().IsRegular() || strings.HasPrefix(name, "/dev/"):
-		// /dev/stdout may be a file, which is not to be replaced, nor begun
-		// anew.
+		// /dev/stdout may be a file, which must not be replaced or truncated.
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
-		return &output{f, name, ""}, err
+		return &Output{f, name, ""}, err
 	}
 	mode := fs.FileMode(0o666)
 	if err == nil {
@@ -56,12 +55,12 @@ func newOutput(name string) (o *output, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o = &output{f, name, target}
-	atOnce(f, func() { os.Remove(f.Name()) })
+	o = &Output{f, name, target}
+	AddCleanup(f, func() { os.Remove(f.Name()) })
 	return o, nil
 }
 
-// reason is an error without the name that the file has for the time being.
+// reason returns the error without the name that the file has for now.
 func reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -69,9 +68,9 @@ func reason(err error) error {
 	return err
 }
 
-// keep gives the file its name, unless it could not be written, as written
-// says.
-func (o *output) keep(written error) error {
+// Commit closes the file and gives it its name, unless written says that it
+// could not be written.
+func (o *Output) Commit(written error) error {
 	if o == nil {
 		return nil
 	}
@@ -79,7 +78,7 @@ func (o *output) keep(written error) error {
 	if e := o.Close(); err == nil {
 		err = e
 	}
-	forget(o.File)
+	RemoveCleanup(o.File)
 	if o.target != "" {
 		if err == nil {
 			err = os.Rename(o.File.Name(), o.target)
@@ -94,10 +93,10 @@ func (o *output) keep(written error) error {
 	return nil
 }
 
-// abandon removes the file if it was not kept.
-func (o *output) abandon() {
-	if o != nil && o.Close() == nil && o.target != "" { // keep has closed it already
+// Discard removes the file unless Commit has been called.
+func (o *Output) Discard() {
+	if o != nil && o.Close() == nil && o.target != "" { // Commit has closed it already
 		os.Remove(o.File.Name())
-		forget(o.File)
+		RemoveCleanup(o.File)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -14,12 +14,13 @@ import (
 	"concert"
 	"concert/choose"
 	"concert/choose/models"
+	"concert/cmd/concert/internal/cli"
 	"concert/python"
 )
 
-// tourVisit fetches a page, on any executor: while it waits it lets go of a
-// lock that it is under.
-var tourVisit = concert.Register("visit", func(ctx context.Context, url string) (int64, error) {
+// visitTask fetches a page on any executor. It releases the lock of its
+// executor while it waits.
+var visitTask = concert.Register("visit", func(ctx context.Context, url string) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err
@@ -32,19 +33,19 @@ var tourVisit = concert.Register("visit", func(ctx context.Context, url string) 
 	return io.Copy(io.Discard, resp.Body)
 })
 
-var visitClient = releasingClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}})
+var visitClient = cli.ReleasingClient(&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}})
 
-// tourBudget is that of each trial; tests have less patience.
-var tourBudget = 5 * time.Second
+// trialBudget is the time for each kind of work. Tests set a shorter one.
+var trialBudget = 5 * time.Second
 
 const (
-	tourMost     = 64        // at a time
-	tourCompute5 = 5_000_000 // squares, some milliseconds
+	maxConcurrency = 64        // of each trial
+	choiceSize     = 5_000_000 // squares, some milliseconds
 )
 
-// tourChoose has choose try five kinds of work, and keeps what it measured for
-// the closing table.
-func tourChoose(ctx context.Context, t *tour) error {
+// showChoose measures five kinds of work by package choose, and keeps the
+// results for the closing table.
+func showChoose(ctx context.Context, t *tour) error {
 	site, stop, err := serve()
 	if err != nil {
 		return err
@@ -53,15 +54,15 @@ func tourChoose(ctx context.Context, t *tour) error {
 	defer visitClient.CloseIdleConnections()
 	url := site + "/quick"
 
-	waits, err := chooseGo(ctx, t, "a page from a server", tourVisit, url)
+	waits, err := chooseGo(ctx, t, "a page from a server", visitTask, url)
 	if err != nil {
 		return err
 	}
-	computes, err := chooseGo(ctx, t, "a sum of five million squares", tourSum, tourCompute5)
+	computes, err := chooseGo(ctx, t, "a sum of five million squares", sumTask, choiceSize)
 	if err != nil {
 		return err
 	}
-	if _, err := chooseGo(ctx, t, "a sum of a hundred squares", tourSum, 100); err != nil {
+	if _, err := chooseGo(ctx, t, "a sum of a hundred squares", sumTask, 100); err != nil {
 		return err
 	}
 	t.addModels(computes, waits, false)
@@ -72,11 +73,11 @@ func tourChoose(ctx context.Context, t *tour) error {
 		return nil
 	}
 	defer prober.Close()
-	inPython, err := choosePython(ctx, t, "the same in Python: 50,000 squares", prober, tourCPUTask, ":cpu_task\n"+cpuTaskText, 50_000)
+	inPython, err := choosePython(ctx, t, "the same in Python: 50,000 squares", prober, pythonCPUTask, ":cpu_task\n"+cpuTaskText, 50_000)
 	if err != nil {
 		return err
 	}
-	fetched, err := choosePython(ctx, t, "a page, in Python", prober, tourFetch, ":fetch\n"+fetchText, url)
+	fetched, err := choosePython(ctx, t, "a page, in Python", prober, pythonFetch, ":fetch\n"+fetchText, url)
 	if err != nil {
 		return err
 	}
@@ -84,16 +85,16 @@ func tourChoose(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// chooseGo says what choose has to say of a function in Go.
+// chooseGo prints the answer of package choose for a function in Go.
 func chooseGo[In, Out any](ctx context.Context, t *tour, what string, fn func(context.Context, In) (Out, error), in In) (*choose.Report, error) {
-	report, err := choose.Run(ctx, fn, []In{in}, models.Go(), &choose.Options{Budget: tourBudget, MaxConcurrency: tourMost})
+	report, err := choose.Run(ctx, fn, []In{in}, models.Go(), &choose.Options{Budget: trialBudget, MaxConcurrency: maxConcurrency})
 	return t.chosen(what, report, err)
 }
 
-// choosePython says what choose has to say of a function in Python.
+// choosePython prints the answer of package choose for a function in Python.
 func choosePython[In, Out any](ctx context.Context, t *tour, what string, prober concert.Executor, fn func(context.Context, In) (Out, error), where string, in In) (*choose.Report, error) {
 	report, err := choose.Run(ctx, fn, []In{in}, models.Python(nil), &choose.Options{
-		Budget: tourBudget, MaxConcurrency: tourMost, Profile: models.PythonProfile(prober, where, []In{in}),
+		Budget: trialBudget, MaxConcurrency: maxConcurrency, Profile: models.PythonProfile(prober, where, []In{in}),
 	})
 	return t.chosen(what, report, err)
 }
@@ -103,15 +104,16 @@ func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	t.say(tourLine{What: what, Note: r.Verdict.Sentence})
+	t.say(line{What: what, Note: r.Verdict.Sentence})
 	fmt.Fprintf(t.out, "  %s\n", what)
-	for line := range strings.Lines(wrap(r.Verdict.Sentence, 74)) {
-		fmt.Fprintf(t.out, "    %s\n", t.style.dim(strings.TrimSuffix(line, "\n")))
+	for line := range strings.Lines(cli.Wrap(r.Verdict.Sentence, 74)) {
+		fmt.Fprintf(t.out, "    %s\n", t.style.Dim(strings.TrimSuffix(line, "\n")))
 	}
 	return r, nil
 }
 
-// what the closing table says of models, by their names in reports.
+// aboutModels has the texts of the closing table, by the names of models in
+// reports.
 var aboutModels = map[string]modelRow{
 	"sequential execution":   {For: "little to do, tiny tasks", Parallel: "no"},
 	"goroutines":             {For: "I/O and computing, in Go", Parallel: "yes"},
@@ -126,7 +128,7 @@ var aboutModels = map[string]modelRow{
 	},
 }
 
-// addModels adds to the closing table what two reports say of the same models.
+// addModels adds the models of two reports to the closing table.
 func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
 	var names []string
 	for _, p := range slices.Concat(computes.Points, waits.Points) {
@@ -144,8 +146,8 @@ func (t *tour) addModels(computes, waits *choose.Report, inPython bool) {
 	}
 }
 
-// bestOf is the largest gain of a model: of the points measured in rounds, if
-// there are any.
+// bestOf returns the largest gain of a model: of the points measured in rounds,
+// if there are any.
 func bestOf(r *choose.Report, model string) (best gain) {
 	for _, rounds := range []bool{true, false} {
 		for _, p := range r.Points {

@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 const answerDelay = 10 * time.Millisecond // for which the loop's server waits, as for a database
 
-func tourLoop(ctx context.Context, t *tour) error {
+func showLoop(ctx context.Context, t *tour) error {
 	stalls := make(chan *loop.StallReport, 1)
 	opts := &loop.Options{OnStall: func(r *loop.StallReport) {
 		select {
@@ -24,16 +24,16 @@ func tourLoop(ctx context.Context, t *tour) error {
 		}
 	}}
 	return loop.Run(ctx, opts, func(ctx context.Context, g *loop.Group) error {
-		if err := tourConnections(ctx, t, g); err != nil {
+		if err := showConnections(ctx, t, g); err != nil {
 			return err
 		}
-		return tourStall(ctx, t, g, stalls)
+		return showStall(ctx, t, g, stalls)
 	})
 }
 
-// tourConnections has connections of one loop count visits in a map that they
+// showConnections has connections of one loop count visits in a map that they
 // share.
-func tourConnections(ctx context.Context, t *tour, g *loop.Group) error {
+func showConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("no server for the connections: %w", err)
@@ -99,8 +99,8 @@ func tourConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	return nil
 }
 
-// tourStall has a coroutine compute, beside one that ticks.
-func tourStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.StallReport) error {
+// showStall has a coroutine compute, beside one that ticks.
+func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.StallReport) error {
 	var longest time.Duration
 	ticker := g.Background(func(ctx context.Context) error {
 		for last := time.Now(); ; {

@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"concert/goroutines"
 )
 
-// tourGIL has goroutines hold a lock like CPython's.
-func tourGIL(ctx context.Context, t *tour) error {
+// showGIL has goroutines hold a lock like CPython's.
+func showGIL(ctx context.Context, t *tour) error {
 	const tasks, size, wait = 4, 60_000_000, 50 * time.Millisecond
 	sum := func(ctx context.Context, n int) (sum uint64, err error) {
 		for i := range uint64(n) {

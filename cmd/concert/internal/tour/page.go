@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"bytes"
@@ -10,16 +10,16 @@ import (
 )
 
 //go:embed tour.html
-var tourText string
+var bodyText string
 
-var tourBody = template.Must(template.New("tour").Funcs(template.FuncMap{
+var bodyTemplate = template.Must(template.New("tour").Funcs(template.FuncMap{
 	"number": func(i int) int { return i + 1 },
-}).Parse(tourText))
+}).Parse(bodyText))
 
-// page writes what the tour has said as a page.
+// page writes the tour as an HTML page.
 func (t *tour) page(w io.Writer, where, end string) error {
 	var body bytes.Buffer
-	err := tourBody.Execute(&body, map[string]any{"Where": where, "Sections": t.sections, "Models": t.models, "End": end})
+	err := bodyTemplate.Execute(&body, map[string]any{"Where": where, "Sections": t.sections, "Models": t.models, "End": end})
 	if err != nil {
 		return err
 	}

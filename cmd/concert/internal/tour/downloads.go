@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -123,7 +123,7 @@ func (s saver) check() error {
 	return nil
 }
 
-func tourDownloads(ctx context.Context, t *tour) error {
+func showDownloads(ctx context.Context, t *tour) error {
 	site, stop, err := serve()
 	if err != nil {
 		return err

@@ -1,16 +1,14 @@
-package main
+package cli
 
 import (
 	"errors"
-	"flag"
-	"io"
 	"testing"
 	"time"
 )
 
-// TestParseFlags: an error of the command line names the flag as the help does,
+// TestParse: an error of the command line names the flag as the help does,
 // and says what its value should be.
-func TestParseFlags(t *testing.T) {
+func TestParse(t *testing.T) {
 	for _, row := range []struct {
 		args []string
 		want string
@@ -27,16 +25,15 @@ func TestParseFlags(t *testing.T) {
 		{[]string{"--memory", "1X"}, `--memory "1X": want an amount of memory, as in 512M or 2G`},
 	} {
 		t.Run(row.want, func(t *testing.T) {
-			flags := flag.NewFlagSet("test", flag.ContinueOnError)
-			flags.SetOutput(io.Discard)
+			flags := NewFlags("test")
 			flags.Duration("budget", time.Second, "")
 			flags.Int("n", 1, "")
 			flags.Int("per-host", 1, "")
 			flags.Bool("quiet", false, "")
-			flags.Var(&memoryFlag{}, "memory", "")
-			err := parseFlags(flags, row.args)
-			if usage := (usageError{}); !errors.As(err, &usage) || usage.text != row.want {
-				t.Errorf("parseFlags(%q) = %v, want %s", row.args, err, row.want)
+			flags.Var(&Memory{}, "memory", "")
+			err := Parse(flags, row.args)
+			if usage := (UsageError{}); !errors.As(err, &usage) || usage.Text != row.want {
+				t.Errorf("Parse(%q) = %v, want %s", row.args, err, row.want)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -16,21 +16,21 @@ import (
 
 // What the tour runs in worker processes.
 var (
-	tourSum    = concert.Register("sumOfSquares", sumOfSquares)
-	tourSquare = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
-	tourGlobal = concert.Register("setGlobal", func(_ context.Context, n int) (int, error) { global += n; return global, nil })
-	tourCrash  = concert.Register("crash", func(_ context.Context, n int) (int, error) {
+	sumTask    = concert.Register("sumOfSquares", sumOfSquares)
+	squareTask = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
+	globalTask = concert.Register("setGlobal", func(_ context.Context, n int) (int, error) { global += n; return global, nil })
+	crashTask  = concert.Register("crash", func(_ context.Context, n int) (int, error) {
 		if n == 7 {
 			os.Exit(1) // and with it the process
 		}
 		return n, nil
 	})
-	tourHang = concert.Register("hang", func(context.Context, int) (int, error) {
+	hangTask = concert.Register("hang", func(context.Context, int) (int, error) {
 		for n := uint64(1); n != 0; n += 2 {
 		}
 		return 0, nil
 	})
-	tourHoard = concert.Register("hoard", func(context.Context, int) (int, error) {
+	hoardTask = concert.Register("hoard", func(context.Context, int) (int, error) {
 		var all [][]byte
 		for len(all) < 10_000 { // 10 GB
 			all = append(all, slices.Repeat([]byte{1}, 1<<20))
@@ -41,12 +41,12 @@ var (
 
 var global int
 
-// tourBounds says that the tour shows a bound of memory: on Linux, unless the
-// program is built for the race detector, whose own memory does not fit into
-// it.
-var tourBounds = runtime.GOOS == "linux"
+// showMemoryLimit reports whether the tour shows a memory limit: on Linux.
+// Tests clear it if they run with the race detector, whose own memory exceeds
+// the limit.
+var showMemoryLimit = runtime.GOOS == "linux"
 
-func tourProcesses(ctx context.Context, t *tour) error {
+func showProcesses(ctx context.Context, t *tour) error {
 	quiet := slog.New(slog.DiscardHandler) // what the Go runtime says when it dies of want is long
 	o := &processes.Options{Output: quiet, Timeout: 10 * time.Second, Grace: 100 * time.Millisecond}
 	n := runtime.GOMAXPROCS(0)
@@ -56,28 +56,28 @@ func tourProcesses(ctx context.Context, t *tour) error {
 		return err
 	}
 	defer ex.Close()
-	squares, err := collect(concert.Map(ctx, ex, tourSquare, slices.Values([]int{1, 2, 3, 4})))
+	squares, err := collect(concert.Map(ctx, ex, squareTask, slices.Values([]int{1, 2, 3, 4})))
 	if err != nil {
 		return err
 	}
 	t.measured(fmt.Sprintf("squares %v", squares), time.Since(begin), fmt.Sprintf("%d workers, from start to result", n))
 
-	there, err := concert.Submit(ctx, ex, tourGlobal, 42).Result(ctx)
+	there, err := concert.Submit(ctx, ex, globalTask, 42).Result(ctx)
 	if err != nil {
 		return err
 	}
 	t.noted("a global variable", fmt.Sprintf("%d in a worker that set it, %d here", there, global))
 
-	if err := crashOne(ctx, ex, tourCrash); err != nil {
+	if err := crashOne(ctx, ex, crashTask); err != nil {
 		return err
 	}
 	t.noted("20 tasks, one of which exits", "19 results, 1 error: the others do not notice")
 
-	if err := stopped(ctx, t, "a task that hangs", processes.Options{Output: quiet, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond}, tourHang, processes.ErrTimeout, "stopped: it ran for too long"); err != nil {
+	if err := stopped(ctx, t, "a task that hangs", processes.Options{Output: quiet, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond}, hangTask, processes.ErrTimeout, "stopped: it ran for too long"); err != nil {
 		return err
 	}
-	if tourBounds {
-		if err := stopped(ctx, t, "a task that hoards memory", processes.Options{Output: quiet, Memory: 256 << 20}, tourHoard, processes.ErrMemory, "stopped: out of memory"); err != nil {
+	if showMemoryLimit {
+		if err := stopped(ctx, t, "a task that hoards memory", processes.Options{Output: quiet, Memory: 256 << 20}, hoardTask, processes.ErrMemory, "stopped: out of memory"); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func tourProcesses(ctx context.Context, t *tour) error {
 	times := make([]time.Duration, 2)
 	for i, pool := range []*processes.Pool{one, ex} {
 		begin := time.Now()
-		if _, err := collect(concert.Map(ctx, pool, tourSum, slices.Values(inputs))); err != nil {
+		if _, err := collect(concert.Map(ctx, pool, sumTask, slices.Values(inputs))); err != nil {
 			return err
 		}
 		times[i] = time.Since(begin)

@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"concert/processes"
 )
 
-// tourNap is registered, so it runs on any executor.
-var tourNap = concert.Register("nap", func(ctx context.Context, d time.Duration) (time.Duration, error) {
+// napTask is registered, so it runs on any executor.
+var napTask = concert.Register("nap", func(ctx context.Context, d time.Duration) (time.Duration, error) {
 	err := napFor(ctx, d)
 	return d, err
 })
@@ -35,8 +35,8 @@ func napFor(ctx context.Context, d time.Duration) (err error) {
 	return err
 }
 
-// tourInterface has the same lines run on three executors.
-func tourInterface(ctx context.Context, t *tour) error {
+// showInterface has the same lines run on three executors.
+func showInterface(ctx context.Context, t *tour) error {
 	portal := loop.Open(ctx, nil)
 	defer portal.Close()
 	isolated, err := processes.New(4, &processes.Options{Output: slog.New(slog.DiscardHandler)})
@@ -52,19 +52,19 @@ func tourInterface(ctx context.Context, t *tour) error {
 		name string
 		ex   concert.Executor
 	}{{"goroutines", threads}, {"processes", isolated}, {"coroutines of a loop", coroutines}} {
-		if err := tourExecutor(ctx, t, on.name, on.ex); err != nil {
+		if err := showExecutor(ctx, t, on.name, on.ex); err != nil {
 			return fmt.Errorf("on %s: %w", on.name, err)
 		}
 	}
 	return nil
 }
 
-// tourExecutor submits, maps, takes as completed, and waits no longer than a
+// showExecutor submits, maps, takes as completed, and waits no longer than a
 // moment.
-func tourExecutor(ctx context.Context, t *tour, name string, ex concert.Executor) error {
+func showExecutor(ctx context.Context, t *tour, name string, ex concert.Executor) error {
 	naps := []time.Duration{60 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}
 	begin := time.Now()
-	got, err := collect(concert.Map(ctx, ex, tourNap, slices.Values(naps)))
+	got, err := collect(concert.Map(ctx, ex, napTask, slices.Values(naps)))
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func tourExecutor(ctx context.Context, t *tour, name string, ex concert.Executor
 
 	var futures []*concert.Future[time.Duration]
 	for _, d := range naps {
-		futures = append(futures, concert.Submit(ctx, ex, tourNap, d))
+		futures = append(futures, concert.Submit(ctx, ex, napTask, d))
 	}
 	var order []string
 	for f := range concert.AsCompleted(ctx, futures...) {
@@ -86,7 +86,7 @@ func tourExecutor(ctx context.Context, t *tour, name string, ex concert.Executor
 		order = append(order, fmt.Sprint(d.Milliseconds()))
 	}
 
-	long := concert.Submit(ctx, ex, tourNap, time.Hour)
+	long := concert.Submit(ctx, ex, napTask, time.Hour)
 	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
 	if _, err := long.Result(soon); !errors.Is(err, context.DeadlineExceeded) {

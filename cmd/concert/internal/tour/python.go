@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -31,9 +31,9 @@ def fetch(url):
 
 // What the tour runs in Python.
 var (
-	tourCPUTask  = python.Source[int, int]("cpu_task", cpuTaskText)
-	tourFetch    = python.Source[string, int]("fetch", fetchText)
-	tourChecksum = python.Source[int, string]("checksum", `
+	pythonCPUTask  = python.Source[int, int]("cpu_task", cpuTaskText)
+	pythonFetch    = python.Source[string, int]("fetch", fetchText)
+	pythonChecksum = python.Source[int, string]("checksum", `
 import hashlib
 
 page = bytes(1 << 20)
@@ -44,7 +44,7 @@ def checksum(n):
         sum.update(page)
     return sum.hexdigest()
 `)
-	tourExtension = python.Source[int, int]("extension", `
+	pythonCrash = python.Source[int, int]("extension", `
 def extension(n):
     if n == 7:
         import ctypes
@@ -54,7 +54,7 @@ def extension(n):
 `)
 )
 
-func tourPython(ctx context.Context, t *tour) error {
+func showPython(ctx context.Context, t *tour) error {
 	const threads = 4
 	quiet := slog.New(slog.DiscardHandler) // what an interpreter says when it crashes is long
 	one, err := python.New(1, &python.Options{Threads: threads, Output: quiet})
@@ -82,11 +82,11 @@ func tourPython(ctx context.Context, t *tour) error {
 	const size = 1_000_000
 	sums := slices.Repeat([]int{size}, threads)
 	right := func(got int) bool { return got == (size-1)*size*(2*size-1)/6 }
-	alone, err := onThreads(ctx, t, one, "sums", tourCPUTask, sums, right, expected, why)
+	alone, err := onThreads(ctx, t, one, "sums", pythonCPUTask, sums, right, expected, why)
 	if err != nil {
 		return err
 	}
-	parallel, err := took(ctx, many, tourCPUTask, sums, right)
+	parallel, err := took(ctx, many, pythonCPUTask, sums, right)
 	if err != nil {
 		return err
 	}
@@ -101,17 +101,17 @@ func tourPython(ctx context.Context, t *tour) error {
 	for i := range threads {
 		urls = append(urls, fmt.Sprintf("%s/page/%d", site, i))
 	}
-	if _, err := onThreads(ctx, t, one, "pages", tourFetch, urls, func(n int) bool { return n == pageSize }, speedup, "waiting releases the GIL"); err != nil {
+	if _, err := onThreads(ctx, t, one, "pages", pythonFetch, urls, func(n int) bool { return n == pageSize }, speedup, "waiting releases the GIL"); err != nil {
 		return err
 	}
 	megabytes := slices.Repeat([]int{32}, threads)
 	zeros := sha256.Sum256(make([]byte, 32<<20))
 	wantSum := func(sum string) bool { return sum == hex.EncodeToString(zeros[:]) }
-	if _, err := onThreads(ctx, t, one, "checksums", tourChecksum, megabytes, wantSum, onProcessors(n), "hashlib releases the GIL"); err != nil {
+	if _, err := onThreads(ctx, t, one, "checksums", pythonChecksum, megabytes, wantSum, onProcessors(n), "hashlib releases the GIL"); err != nil {
 		return err
 	}
 
-	if err := crashOne(ctx, many, tourExtension); err != nil {
+	if err := crashOne(ctx, many, pythonCrash); err != nil {
 		return err
 	}
 	t.noted("20 tasks, one crashes in C", "19 results, 1 error")

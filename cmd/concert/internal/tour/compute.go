@@ -1,4 +1,4 @@
-package main
+package tour
 
 import (
 	"context"
@@ -20,7 +20,7 @@ func sumOfSquares(_ context.Context, n int) (uint64, error) {
 	return sum, nil
 }
 
-func tourCompute(ctx context.Context, t *tour) error {
+func showCompute(ctx context.Context, t *tour) error {
 	const tasks, size = 8, 60_000_000
 	inputs := slices.Repeat([]int{size}, tasks)
 	want, _ := sumOfSquares(ctx, size)

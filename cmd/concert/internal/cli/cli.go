@@ -1,0 +1,102 @@
+// Package cli runs the subcommands of a program: it finds the subcommand of a
+// command line, and turns its error into a message and an exit code. It also
+// has what subcommands share: flags, decorated text, and files that appear only
+// when they are complete.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"concert/internal/printable"
+)
+
+// Exit codes, the same for all subcommands.
+const (
+	ExitOK     = 0
+	ExitFailed = 1   // the work failed; what and why is on stderr
+	ExitUsage  = 2   // the command line could not be understood
+	ExitGuess  = 3   // of choose: the answer is no more than a guess
+	ExitSignal = 130 // interrupted by Ctrl-C
+)
+
+// Command is one subcommand.
+type Command struct {
+	Name    string
+	Summary string
+	Help    string // what -h prints; its list of flags also serves completion
+	Run     func(ctx context.Context, args []string, out, errOut io.Writer) error
+}
+
+// UsageError is an error of the command line.
+type UsageError struct{ Text string }
+
+// Error returns the text alone; Main adds the command's name.
+func (e UsageError) Error() string { return e.Text }
+
+// Errors of subcommands that have printed what happened. Main prints nothing
+// more.
+var (
+	ErrReported = errors.New("cli: some of the work failed")
+	ErrGuess    = errors.New("cli: the answer is only a guess")
+)
+
+// Main runs a command line of concert and returns its exit code.
+func Main(ctx context.Context, commands []Command, args []string, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		printHelp(errOut, commands)
+		return ExitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		if len(args) == 1 {
+			printHelp(out, commands)
+			return ExitOK
+		}
+		args = []string{args[1], "-h"}
+	}
+	for _, c := range commands {
+		if c.Name == args[0] {
+			return c.exitCode(ctx, c.Run(ctx, args[1:], out, errOut), out, errOut)
+		}
+	}
+	fmt.Fprintf(errOut, "concert: no command %q\nRun 'concert help' for a list.\n", args[0])
+	return ExitUsage
+}
+
+// exitCode prints the error of a subcommand and returns the exit code.
+func (c *Command) exitCode(ctx context.Context, err error, out, errOut io.Writer) int {
+	var usage UsageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, c.Help)
+		return ExitOK
+	case ctx.Err() != nil:
+		fmt.Fprintln(errOut, "concert: interrupted")
+		return ExitSignal
+	case errors.As(err, &usage):
+		fmt.Fprintf(errOut, "concert %s: %s\nRun 'concert %s -h' for help.\n", c.Name, printable.Text(err.Error()), c.Name)
+		return ExitUsage
+	case errors.Is(err, ErrGuess):
+		return ExitGuess
+	case !errors.Is(err, ErrReported):
+		// Errors of package choose begin with the name of the command.
+		text := strings.TrimPrefix(err.Error(), c.Name+": ")
+		fmt.Fprintf(errOut, "concert %s: %s\n", c.Name, printable.Text(text))
+	}
+	return ExitFailed
+}
+
+func printHelp(w io.Writer, commands []Command) {
+	fmt.Fprint(w, "concert runs work concurrently and measures the gain.\n\nUsage: concert COMMAND [flags]\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-10s  %s\n", c.Name, c.Summary)
+	}
+	fmt.Fprint(w, "  help        list the commands\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const completionHelp = `Usage: concert completion bash|zsh|fish
+
+Prints a script after which the shell completes concert's commands and flags.
+
+Examples:
+  source <(concert completion bash)                    in ~/.bashrc
+  concert completion zsh > ~/.zfunc/_concert           a directory of $fpath
+  concert completion fish > ~/.config/fish/completions/concert.fish
+`
+
+// Completion returns the command that prints the completion of a program's
+// commands, itself included.
+func Completion(commands []Command) Command {
+	c := Command{Name: "completion", Summary: "print a script that completes command lines in your shell", Help: completionHelp}
+	all := append(slices.Clip(commands), c)
+	c.Run = func(_ context.Context, args []string, out, _ io.Writer) error {
+		args, err := NoFlags(args)
+		if err != nil {
+			return err
+		}
+		scripts := map[string]func([]Command) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
+		if len(args) != 1 || scripts[args[0]] == nil {
+			return UsageError{"name one shell: bash, zsh or fish"}
+		}
+		fmt.Fprint(out, scripts[args[0]](all))
+		return nil
+	}
+	return c
+}
+
+// HelpFlag is a flag as the help of a command lists it.
+type HelpFlag struct {
+	Name  string // with its dashes
+	Value string // DIR, LIST, FILE, N, D; empty for a switch
+	About string // the first line
+}
+
+var flagLine = regexp.MustCompile(`(?m)^  (--?[a-z0-9-]+)(?: ([A-Z]+))?  +(.*)$`)
+
+// HelpFlags returns the flags that a help text lists, so that completion needs
+// no list of its own.
+func HelpFlags(help string) []HelpFlag {
+	all := []HelpFlag{{"-h", "", "help"}}
+	for _, m := range flagLine.FindAllStringSubmatch(help, -1) {
+		about, _, _ := strings.Cut(m[3], ",")
+		all = append(all, HelpFlag{m[1], m[2], strings.TrimSuffix(about, ";")})
+	}
+	return all
+}
+
+func bashCompletion(commands []Command) string {
+	var names []string
+	var cases strings.Builder
+	for _, c := range commands {
+		names = append(names, c.Name)
+		var words, values []string
+		for _, f := range HelpFlags(c.Help) {
+			words = append(words, f.Name)
+			switch f.Value {
+			case "":
+			case "DIR", "LIST", "FILE":
+				kind := map[string]string{"DIR": "-d", "LIST": "-f", "FILE": "-f"}[f.Value]
+				fmt.Fprintf(&cases, "\t%s\\ %s) compopt -o filenames; mapfile -t COMPREPLY < <(compgen %s -- \"$word\") ;;\n", c.Name, f.Name, kind)
+			default:
+				values = append(values, c.Name+"\\ "+f.Name)
+			}
+		}
+		if len(values) > 0 {
+			fmt.Fprintf(&cases, "\t%s) ;;\n", strings.Join(values, "|"))
+		}
+		if c.Name == "completion" {
+			words = append(words, "bash", "zsh", "fish")
+		}
+		fmt.Fprintf(&cases, "\t%s\\ *) mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$word\") ;;\n", c.Name, strings.Join(words, " "))
+	}
+	return fmt.Sprintf(`# Completion of concert for bash 4 and later.
+_concert() {
+	local word=${COMP_WORDS[COMP_CWORD]}
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W 'help %s' -- "$word")
+		return
+	fi
+	case "${COMP_WORDS[1]} ${COMP_WORDS[COMP_CWORD-1]}" in
+%s	esac
+}
+complete -F _concert concert
+`, strings.Join(names, " "), cases.String())
+}
+
+func zshCompletion(commands []Command) string {
+	quote := strings.NewReplacer("'", "'\\''", ":", "\\:", "[", "\\[", "]", "\\]").Replace
+	var names, cases strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&names, "\t\t'%s:%s'\n", c.Name, quote(c.Summary))
+		fmt.Fprintf(&cases, "\t%s) _arguments", c.Name)
+		for _, f := range HelpFlags(c.Help) {
+			value := map[string]string{"": "", "DIR": ":directory:_files -/", "LIST": ":list:_files", "FILE": ":file:_files"}[f.Value]
+			if f.Value != "" && value == "" {
+				value = ":" + f.Value + ": "
+			}
+			fmt.Fprintf(&cases, " \\\n\t\t'%s[%s]%s'", f.Name, quote(f.About), value)
+		}
+		if c.Name == "completion" {
+			cases.WriteString(" \\\n\t\t'1:shell:(bash zsh fish)'")
+		}
+		cases.WriteString(" ;;\n")
+	}
+	return fmt.Sprintf(`#compdef concert
+# Completion of concert for zsh.
+_concert() {
+	local -a commands=(
+%s	)
+	if ((CURRENT == 2)); then
+		_describe command commands
+		return
+	fi
+	local command=${words[2]}
+	shift words
+	((CURRENT--))
+	case $command in
+%s	esac
+}
+if [[ ${funcstack[1]} == _concert ]]; then
+	_concert "$@" # loaded by its first use
+else
+	compdef _concert concert
+fi
+`, names.String(), cases.String())
+}
+
+func fishCompletion(commands []Command) string {
+	quote := strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace
+	var b strings.Builder
+	b.WriteString("# Completion of concert for fish.\ncomplete -c concert -f\n")
+	for _, c := range commands {
+		fmt.Fprintf(&b, "complete -c concert -n __fish_use_subcommand -a %s -d '%s'\n", c.Name, quote(c.Summary))
+		for _, f := range HelpFlags(c.Help) {
+			form := "-s " + strings.TrimPrefix(f.Name, "-")
+			if name, long := strings.CutPrefix(f.Name, "--"); long {
+				form = "-l " + name
+			}
+			value := map[string]string{"": "", "DIR": " -x -a '(__fish_complete_directories)'", "LIST": " -r -F", "FILE": " -r -F"}[f.Value]
+			if f.Value != "" && value == "" {
+				value = " -x"
+			}
+			fmt.Fprintf(&b, "complete -c concert -n '__fish_seen_subcommand_from %s' %s%s -d '%s'\n", c.Name, form, value, quote(f.About))
+		}
+		if c.Name == "completion" {
+			b.WriteString("complete -c concert -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+
+	"concert"
+)
+
+// ReleasingClient makes a client release the lock of the calling task while it
+// waits for the network, if there is one: a GIL, or that of an event loop.
+func ReleasingClient(client *http.Client) *http.Client {
+	client.Transport = releasing{client.Transport}
+	return client
+}
+
+type releasing struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (r releasing) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	lock := concert.ReleaserOf(req.Context())
+	if lock == nil {
+		return r.RoundTripper.RoundTrip(req)
+	}
+	lock.Release(func() { resp, err = r.RoundTripper.RoundTrip(req) })
+	if err == nil {
+		resp.Body = releasingBody{resp.Body, lock}
+	}
+	return resp, err
+}
+
+type releasingBody struct {
+	io.ReadCloser
+	lock concert.Releaser
+}
+
+// Read implements io.Reader.
+func (b releasingBody) Read(p []byte) (n int, err error) {
+	b.lock.Release(func() { n, err = b.ReadCloser.Read(p) })
+	return n, err
+}

@@ -1,0 +1,175 @@
+// Package tour runs and measures the ideas of the guide on this machine, one
+// station after another, and prints what they take. Each station is a file.
+package tour
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"concert/cmd/concert/internal/cli"
+	"concert/internal/units"
+	"concert/progress"
+)
+
+const help = `Usage: concert tour [flags]
+
+Runs the ideas of docs/guide.md on this machine and prints the measurements. Then
+it uses 'concert choose' to find the right model for five kinds of work. It works
+offline (the only connections are to itself), takes half a minute, and removes its
+files.
+
+Flags:
+  --html FILE  write the results as an HTML page as well
+
+Exit codes: 0 everything ran and every result was right; 1 a part failed or had a
+wrong result; 2 the command line is wrong; 130 interrupted.
+
+Examples:
+  concert tour
+  concert tour | less      plain text
+  concert tour --html tour.html
+`
+
+// Command is concert tour.
+var Command = cli.Command{Name: "tour", Summary: "run and measure the ideas of the guide on this machine", Help: help, Run: run}
+
+// station is one stop of the tour: an idea.
+type station struct {
+	title string
+	intro string
+	run   func(ctx context.Context, t *tour) error
+}
+
+var stations = []station{
+	{"Goroutines, for I/O-bound work", "Eight pages from a server that takes 60 ms for each, saved and checked.", showDownloads},
+	{"Shared data needs a lock", "Four goroutines count to 40,000 together.", showLock},
+	{"All processors, for CPU-bound work", "Sums of squares, on one processor and on all.", showCompute},
+	{"Processes, for work that may crash", "The same program again, with its own memory: a crash ends only one worker.", showProcesses},
+	{"One interface for all of them", "Submit, map, as completed, timeouts: only the line with the executor changes.", showInterface},
+	{"The global interpreter lock, in Python itself", "In one interpreter one thread computes at a time, and any number waits.", showPython},
+	{"The same lock in Go, for engines that need one", "An embedded interpreter, a C library: one goroutine at a time computes in it.", showGIL},
+	{"An event loop, for many connections", "Coroutines run in turn, and switch only where they await.", showLoop},
+	{"Choosing, by measuring", "The answers of 'concert choose' for five kinds of work, with every model.", showChoose},
+}
+
+// tour is the state that stations share, and what they have printed.
+type tour struct {
+	out      io.Writer
+	style    cli.Style
+	dir      string // for the files of the tour
+	sections []*section
+	models   []modelRow // of the closing table
+}
+
+// section is what a station has printed.
+type section struct {
+	Title, Intro string
+	Lines        []line
+}
+
+// line is a line of a station. Time is empty if it is not about a time.
+type line struct{ What, Time, Note string }
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	flags := cli.NewFlags("tour")
+	html := flags.String("html", "", "")
+	if err := cli.Parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return cli.UsageError{Text: fmt.Sprintf("unexpected argument %q", flags.Arg(0))}
+	}
+	file, err := cli.NewOutput(*html)
+	if err != nil {
+		return err
+	}
+	defer file.Discard()
+	dir, err := os.MkdirTemp("", "concert-tour-")
+	if err != nil {
+		return fmt.Errorf("making a temporary directory for the downloads: %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	t := &tour{out: out, style: cli.StyleFor(out), dir: dir}
+	begin := time.Now()
+	where := fmt.Sprintf("on %d processors, %s/%s, %s", runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	fmt.Fprintf(out, "%s %s\n", t.style.Bold("A tour of concert"), t.style.Dim(where))
+	for i, s := range stations {
+		fmt.Fprintf(out, "\n%s\n%s\n\n", t.style.Bold(fmt.Sprintf("%d. %s", i+1, s.title)), t.style.Dim(s.intro))
+		t.sections = append(t.sections, &section{Title: s.title, Intro: s.intro})
+		if err := s.run(ctx, t); err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+	}
+	t.table()
+	end := fmt.Sprintf("All of this ran just now, in %s. The code is in docs/guide.md.", progress.Duration(time.Since(begin)))
+	fmt.Fprintf(out, "\n%s\n", end)
+	if file == nil {
+		return nil
+	}
+	return file.Commit(t.page(file, where, end))
+}
+
+// say adds a line to the section of the current station.
+func (t *tour) say(l line) {
+	s := t.sections[len(t.sections)-1]
+	s.Lines = append(s.Lines, l)
+}
+
+// measured prints one line of a station.
+func (t *tour) measured(what string, d time.Duration, note string) {
+	t.say(line{what, progress.Duration(d), note})
+	fmt.Fprintln(t.out, strings.TrimRight(fmt.Sprintf("  %-32s %8s  %s", what, progress.Duration(d), t.style.Dim(note)), " "))
+}
+
+// noted prints one line of a station about something that has no time.
+func (t *tour) noted(what, note string) {
+	t.say(line{what, "", note})
+	fmt.Fprintf(t.out, "  %-32s %s\n", what, t.style.Dim(note))
+}
+
+// modelRow is a row of the closing table.
+type modelRow struct {
+	Name, For, Parallel string
+	Computes, Waits     gain
+	// Python says that it is for functions in Python.
+	Python bool
+}
+
+// gain is the speed-up over sequential work, 0 if it is not known.
+type gain float64
+
+// String returns the gain as in 2.5x.
+func (g gain) String() string {
+	if g <= 0 {
+		return "-"
+	}
+	return units.Times(float64(g))
+}
+
+// table prints the closing table: which model is for what.
+func (t *tour) table() {
+	fmt.Fprintf(t.out, "\n%s\n", t.style.Bold("Choosing a concurrency model"))
+	fmt.Fprintf(t.out, "%s\n\n", t.style.Dim("The best speed-up of each model over sequential work, for CPU-bound and for\nI/O-bound work, as measured above."))
+	line := func(paint func(string) string, name, best, parallel, computes, waits string) {
+		text := fmt.Sprintf("  %-23s %-25s %-13s ", name, best, parallel)
+		fmt.Fprintf(t.out, "%s%s %s\n", text, paint(fmt.Sprintf("%6s", computes)), paint(fmt.Sprintf("%6s", waits)))
+	}
+	plain := func(s string) string { return s }
+	fmt.Fprintf(t.out, "%s", t.style.In("2", fmt.Sprintf("  %-23s %-25s %-13s %6s %6s\n", "model", "best for", "in parallel?", "comp.", "waits")))
+	for i, r := range t.models {
+		if i > 0 && r.Python && !t.models[i-1].Python {
+			fmt.Fprintln(t.out)
+		}
+		paint := plain
+		if r.Computes > 1.5 || r.Waits > 1.5 {
+			paint = t.style.Good
+		}
+		line(paint, r.Name, r.For, r.Parallel, r.Computes.String(), r.Waits.String())
+	}
+}
