@@ -24,10 +24,10 @@ import (
 	"concert/loop"
 )
 
-// The event loop beside CPython's asyncio (loop.py) and plain goroutines. Run
-// with -benchtime 1x.
+// These benchmarks compare the event loop to CPython's asyncio (loop.py) and to
+// plain goroutines. Run them with -benchtime 1x.
 
-// timedLoop reports what each of n costs in a loop.
+// timedLoop runs main with n in a loop, and reports the time per item.
 func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group, n int)) {
 	for range b.N {
 		loop.Run(b.Context(), nil, func(ctx context.Context, g *loop.Group) error {
@@ -41,7 +41,7 @@ func timedLoop(b *testing.B, n int, main func(ctx context.Context, g *loop.Group
 	b.ReportMetric(0, "ns/op")
 }
 
-// timedPlain is timedLoop without one.
+// timedPlain is timedLoop without a loop.
 func timedPlain(b *testing.B, n int, main func(n int)) {
 	for range b.N {
 		main(n/10 + 1)
@@ -187,7 +187,7 @@ func BenchmarkLoop(b *testing.B) {
 	})
 }
 
-// BenchmarkMillion: a million coroutines that sleep, and are canceled.
+// BenchmarkMillion starts a million coroutines that sleep, and cancels them.
 func BenchmarkMillion(b *testing.B) {
 	const n = 1_000_000
 	b.Run("loop", func(b *testing.B) {
@@ -231,14 +231,15 @@ func BenchmarkMillion(b *testing.B) {
 			})
 		}
 	})
-	for _, what := range []string{"created", "canceled", "bytes"} { // which its ns/task then is
+	for _, what := range []string{"created", "canceled", "bytes"} { // reported as ns/task
 		b.Run("asyncio/"+what, func(b *testing.B) { inPython(b, "loop.py", "sleepers "+what, n) })
 	}
 }
 
-// sleepers times what run says, and how much more memory the process has then.
+// sleepers runs run, and reports the times at which it calls slept and
+// canceled, and the memory per sleeper.
 func sleepers(b *testing.B, n int, run func(slept, canceled func())) {
-	debug.FreeOSMemory() // what another run had
+	debug.FreeOSMemory() // releases the memory of an earlier run
 	before := resident(b, os.Getpid())
 	begin := time.Now()
 	run(func() {
@@ -251,12 +252,12 @@ func sleepers(b *testing.B, n int, run func(slept, canceled func())) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// resident returns how much memory a process has, in bytes.
+// resident returns the resident memory of a process, in bytes.
 func resident(b *testing.B, pid int) int {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		b.Skip("this system does not tell how much memory a process has")
+		b.Skip("this system does not report the memory of a process in /proc")
 	}
 	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
 	if err != nil {
@@ -265,8 +266,8 @@ func resident(b *testing.B, pid int) int {
 	return pages * os.Getpagesize()
 }
 
-// serve is an echo server, in a process of its own: it prints its port, and
-// ends with its input.
+// serve is an echo server, in a process of its own. It prints its port, and
+// ends when its input ends.
 func serve(kind string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -310,7 +311,7 @@ func serve(kind string) {
 	}
 }
 
-// server starts an echo server of some kind.
+// server starts an echo server: loop, goroutines, asyncio, or slow.
 func server(b *testing.B, kind string) (pid int, address string) {
 	cmd := exec.Command(os.Args[0], "serve", kind)
 	if kind == "asyncio" {
@@ -320,8 +321,8 @@ func server(b *testing.B, kind string) (pid int, address string) {
 	return cmd.Process.Pid, address
 }
 
-// start starts a server that prints its port and ends with its input, as it
-// does when the benchmark has ended.
+// start starts a server that prints its port, and returns its address. The end
+// of the benchmark closes the input of the server, which ends it.
 func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -333,7 +334,7 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); errors.Is(err, exec.ErrNotFound) {
-		b.Skip("there is no ", cmd.Args[0])
+		b.Skip("not installed: ", cmd.Args[0])
 	} else if err != nil {
 		b.Fatal(err)
 	}
@@ -348,9 +349,9 @@ func start(b *testing.B, cmd *exec.Cmd) (address string) {
 	return "127.0.0.1:" + strings.TrimSpace(port)
 }
 
-// BenchmarkEcho: requests of 64 bytes by 64 connections, which goroutines of
-// this process send one after another, and the memory of a server with 10,000
-// connections, the size of its buffers, 4 KiB each in Go, included.
+// BenchmarkEcho sends requests of 64 bytes over 64 connections, sequentially on
+// each, from goroutines of this process. Then it measures the memory of a
+// server with 10,000 connections, including their buffers, 4 KiB each in Go.
 func BenchmarkEcho(b *testing.B) {
 	for _, kind := range []string{"loop", "goroutines", "asyncio"} {
 		b.Run(kind, func(b *testing.B) {
@@ -397,11 +398,11 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkGIL: a round trip to a server in another process, which answers
-// after a millisecond, while another goroutine or thread computes under the
-// interpreter lock; the median. (When the answer comes at once, CPython's
-// thread mostly has the lock back before the other one has woken up, and that
-// one hardly computes at all.)
+// BenchmarkGIL measures the median of a round trip to a server in another
+// process, which answers after a millisecond, while another goroutine or thread
+// computes under the interpreter lock. If the server answered at once,
+// CPython's thread would mostly acquire the lock again before the other thread
+// wakes up, and the other thread would hardly compute.
 func BenchmarkGIL(b *testing.B) {
 	const n = 200
 	b.Run("round trip/gil", func(b *testing.B) {
@@ -449,4 +450,4 @@ func BenchmarkGIL(b *testing.B) {
 	})
 }
 
-var spun int // so that the sum is not left out
+var spun int // keeps the compiler from removing the sum

@@ -238,7 +238,7 @@ func (g *Group) recordError(err error, t *Task) {
 		}
 	default:
 		g.failures = append(g.failures, err)
-		name := "the function of its group"
+		name := "the body of its group"
 		if t != nil {
 			name = t.String()
 		}
