@@ -31,9 +31,9 @@ func Block(ctx context.Context, fn func() error) error {
 // Python. If ctx ends, the task is canceled, and Offload returns the cause at
 // once.
 //
-// Offload is Submit and Result. A coroutine can await any future in this way:
-// all waits of package concert with the context of a coroutine let other
-// coroutines run.
+// Offload calls Submit, and then Result of the future. A coroutine can await
+// any future in this way: all waits of package concert with the context of a
+// coroutine let other coroutines run.
 func Offload[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), arg In) (Out, error) {
 	if _, err := beginAwait(ctx, opOffload); err != nil {
 		var zero Out

@@ -11,10 +11,10 @@ import (
 	"concert"
 )
 
-// DeadlockError reports a deadlock: all coroutines of a loop waited, and
-// nothing could wake one: no timer, no coroutine in [Block], no open [Portal].
-// All waits then fail with this error. It is [concert.ErrDeadlock] for
-// errors.Is.
+// DeadlockError reports a deadlock: all coroutines of a loop wait, and nothing
+// can wake one, because there is no timer, no coroutine in [Block] and no open
+// [Portal]. All waits then fail with this error. errors.Is reports that it is
+// [concert.ErrDeadlock].
 //
 // A deadlock is reported even if the context of Run can end, or another
 // goroutine can call a cancel function. A program that only waits for its

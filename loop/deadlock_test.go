@@ -120,18 +120,20 @@ func TestDeadlock_NotWhileWakeable(t *testing.T) {
 // A deadlock is found if the last event that could wake a coroutine is
 // canceled.
 func TestDeadlock_LastTimerRemoved(t *testing.T) {
-	for _, outside := range []bool{false, true} {
-		err := run(t, func(ctx context.Context, g *loop.Group) error {
-			_, cancel := loop.WithTimeout(ctx, time.Hour)
-			defer cancel()
-			if outside {
-				time.AfterFunc(time.Minute, cancel)
+	for name, outside := range map[string]bool{"timeout": false, "cancel on another goroutine": true} {
+		t.Run(name, func(t *testing.T) {
+			err := run(t, func(ctx context.Context, g *loop.Group) error {
+				_, cancel := loop.WithTimeout(ctx, time.Hour)
+				defer cancel()
+				if outside {
+					time.AfterFunc(time.Minute, cancel)
+				}
+				return new(loop.Event).Wait(ctx) // ctx is not the context with the timeout
+			})
+			if !errors.Is(err, concert.ErrDeadlock) {
+				t.Errorf("Run() = %v, want a deadlock", err)
 			}
-			return new(loop.Event).Wait(ctx) // ctx is not the context with the timeout
 		})
-		if !errors.Is(err, concert.ErrDeadlock) {
-			t.Errorf("canceled by another goroutine: %v; Run() = %v", outside, err)
-		}
 	}
 }
 

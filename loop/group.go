@@ -34,10 +34,10 @@ type Group struct {
 // The first error, of body or of a child, ends the context of the group, and so
 // the contexts of all children. Their awaits fail with a cause that is
 // [context.Canceled] and says which coroutine failed. An error that only
-// reports this cancellation is omitted. If the context was ended from outside,
-// and there is no other error, it is returned. A panic in a child becomes its
-// error, a [*concert.PanicError]. A panic in body continues when the children
-// have ended.
+// reports the end of the context is omitted. But if the context was ended from
+// outside, and there is no other error, WithGroup returns the first of them. A
+// panic in a child becomes its error, a [*concert.PanicError]. A panic in body
+// continues when the children have ended.
 //
 // WithGroup corresponds to TaskGroup in Python's asyncio, and to the nursery of
 // trio.
@@ -172,9 +172,9 @@ func (g *Group) After(d time.Duration, fn func(ctx context.Context) error) *Task
 	return t
 }
 
-// spawn starts a coroutine. skip is the number of stack frames up to the caller
-// of the package, which reports name as the start. With 0, they name the
-// function instead.
+// spawn starts a coroutine. skip is the number of stack frames between spawn
+// and the code of the program, whose position is reported as the start. If skip
+// is 0, the position of the function is reported instead.
 func (g *Group) spawn(b body, function uintptr, skip int) *Task {
 	t := g.newChild(b, function, skip)
 	l := t.loop

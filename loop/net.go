@@ -66,7 +66,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 }
 
 // endRead reenters the loop after a Read. If ctx has ended, it restores the
-// deadline and replaces the error.
+// deadline, and returns the cause unless bytes were received.
 func (c *conn) endRead(n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
@@ -88,7 +88,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 }
 
 // endWrite reenters the loop after a Write of all bytes. If ctx has ended, it
-// restores the deadline and replaces the error.
+// restores the deadline, and returns the cause unless all bytes were written.
 func (c *conn) endWrite(all int, n *int, err *error) {
 	cause := c.end()
 	if cause == nil {
