@@ -10,6 +10,7 @@ import (
 	"concert/choose"
 	"concert/choose/models"
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/get"
 	"concert/download"
 )
 
@@ -35,8 +36,7 @@ var (
 // getJob is to download.
 func getJob(urls []string) (*job, error) {
 	for i, u := range urls {
-		w := wanted{url: u, where: fmt.Sprintf("input %d", i+1)}
-		if err := w.check(); err != nil {
+		if err := get.Check(u, fmt.Sprintf("input %d", i+1)); err != nil {
 			return nil, cli.UsageError{Text: err.Error()}
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"syscall"
 
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/get"
 	"concert/cmd/concert/internal/tour"
 	"concert/processes"
 )
@@ -31,7 +32,7 @@ import (
 func commands() []cli.Command {
 	all := []cli.Command{
 		{Name: "choose", Summary: "measure how to run your work concurrently", Help: chooseHelp, Run: runChoose},
-		{Name: "get", Summary: "download many files at once, completely and verified", Help: getHelp, Run: runGet},
+		get.Command,
 		{Name: "status", Summary: "list the workers, waiting tasks and dead letters of a cluster", Help: statusHelp, Run: runStatus},
 		tour.Command,
 		{Name: "worker", Summary: "run Python functions for a cluster", Help: workerHelp, Run: runWorker},

@@ -86,6 +86,7 @@ var allowed = map[string][]string{
 	// The parts of the command.
 	"concert/cmd/concert/internal/cli":  {"concert", "concert/internal/printable", "concert/progress"},
 	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
+	"concert/cmd/concert/internal/get":  {"concert", "concert/"},
 }
 
 // modules lists the modules that make up the whole of the root module's

@@ -1,4 +1,4 @@
-package main
+package get
 
 import (
 	"encoding/json"
@@ -12,10 +12,10 @@ import (
 	"concert/progress"
 )
 
-// report says how a download goes: a line for each file where the errors go
-// into a log, and else a bar; or events as JSON. It belongs to one goroutine.
+// report prints the progress: a bar on a terminal, otherwise a line for each
+// file; or events as JSON. Only one goroutine uses it.
 type report struct {
-	getOptions
+	options
 	total       int
 	out, errOut io.Writer // with nothing of a bar between the lines
 	begin       time.Time
@@ -25,8 +25,8 @@ type report struct {
 	failed      []outcome
 }
 
-func newReport(o getOptions, total int, out, errOut io.Writer) *report {
-	r := &report{getOptions: o, total: total, out: out, errOut: errOut, begin: time.Now()}
+func newReport(o options, total int, out, errOut io.Writer) *report {
+	r := &report{options: o, total: total, out: out, errOut: errOut, begin: time.Now()}
 	if o.quiet || o.json {
 		return r
 	}
@@ -36,7 +36,7 @@ func newReport(o getOptions, total int, out, errOut io.Writer) *report {
 	return r
 }
 
-// observer is what the executor's events go to.
+// observer returns the observer of the executor, or nil.
 func (r *report) observer() concert.Observer {
 	switch {
 	case r.show == nil:
@@ -50,8 +50,8 @@ func (r *report) observer() concert.Observer {
 	}
 }
 
-// event is a line of --json.
-type event struct {
+// Event is a line of the output with --json.
+type Event struct {
 	Event    string  `json:"event"` // done, present, failed or summary
 	URL      string  `json:"url,omitempty"`
 	Path     string  `json:"path,omitempty"`
@@ -65,7 +65,7 @@ type event struct {
 	Seconds  float64 `json:"seconds,omitempty"`
 }
 
-func (r *report) emit(e event) {
+func (r *report) emit(e Event) {
 	b, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // strings and numbers always encode
@@ -84,7 +84,7 @@ func (r *report) finished(o outcome) {
 		kind = "present"
 	}
 	if r.json {
-		e := event{Event: kind, URL: o.shown(), Path: o.Path, Size: o.Size, Resumed: o.Resumed, SHA256: o.SHA256, Attempts: o.attempts}
+		e := Event{Event: kind, URL: o.shown(), Path: o.Path, Size: o.Size, Resumed: o.Resumed, SHA256: o.SHA256, Attempts: o.attempts}
 		if o.err != nil {
 			e.Error = o.why()
 		}
@@ -108,13 +108,14 @@ func (r *report) finished(o outcome) {
 	fmt.Fprintf(r.errOut, "%-7s %s (%s)\n", kind, o.shown(), note)
 }
 
-// close ends the report with what failed, and returns how many did.
+// close ends the report with the list of failed files, and returns their
+// number.
 func (r *report) close(interrupted bool) int {
 	if r.show != nil {
 		r.show.Close()
 	}
 	if r.json {
-		r.emit(event{Event: "summary", Files: r.total, Failed: len(r.failed), Seconds: time.Since(r.begin).Seconds()})
+		r.emit(Event{Event: "summary", Files: r.total, Failed: len(r.failed), Seconds: time.Since(r.begin).Seconds()})
 	}
 	if len(r.failed) > 0 {
 		var b strings.Builder

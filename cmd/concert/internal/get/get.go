@@ -1,4 +1,6 @@
-package main
+// Package get downloads lists of files for concert get: many at once, each
+// completely and verified.
+package get
 
 import (
 	"context"
@@ -19,7 +21,7 @@ import (
 	"concert/trace"
 )
 
-const getHelp = `Usage: concert get [flags] URL...
+const help = `Usage: concert get [flags] URL...
        concert get [flags] -i LIST      LIST - is the standard input
 
 Downloads files, many at once, each completely and verified, or not at all. An
@@ -60,8 +62,11 @@ Examples:
   generate-urls | concert get -i - --json > log.jsonl
 `
 
-// getOptions is what the flags say.
-type getOptions struct {
+// Command is concert get.
+var Command = cli.Command{Name: "get", Summary: "download many files at once, completely and verified", Help: help, Run: run}
+
+// options has the values of the flags.
+type options struct {
 	dir, list, trace       string
 	jobs, perHost, retries int
 	connect, header, stall time.Duration
@@ -69,8 +74,8 @@ type getOptions struct {
 	overwrite, json, quiet bool
 }
 
-// getFlags returns the flags, which set o.
-func getFlags(o *getOptions) *flag.FlagSet {
+// newFlags returns the flags, which set o.
+func newFlags(o *options) *flag.FlagSet {
 	flags := cli.NewFlags("get")
 	flags.StringVar(&o.dir, "d", ".", "")
 	flags.StringVar(&o.list, "i", "", "")
@@ -88,8 +93,8 @@ func getFlags(o *getOptions) *flag.FlagSet {
 	return flags
 }
 
-func parseGet(args []string) (o getOptions, urls []string, err error) {
-	flags := getFlags(&o)
+func parse(args []string) (o options, urls []string, err error) {
+	flags := newFlags(&o)
 	if err := cli.Parse(flags, args); err != nil {
 		return o, nil, err
 	}
@@ -108,12 +113,12 @@ func parseGet(args []string) (o getOptions, urls []string, err error) {
 	return o, flags.Args(), err
 }
 
-func runGet(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
-	o, urls, err := parseGet(args)
+func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	o, urls, err := parse(args)
 	if err != nil {
 		return err
 	}
-	list, err := gatherList(o.list, urls)
+	list, err := gather(o.list, urls)
 	if err != nil {
 		return cli.UsageError{Text: err.Error()}
 	}
@@ -121,10 +126,10 @@ func runGet(ctx context.Context, args []string, out, errOut io.Writer) (err erro
 		return err
 	}
 	g := &getter{
-		getOptions: o,
-		client:     download.NewClient(&download.ClientOptions{Connect: o.connect, Header: o.header}),
-		hosts:      make(map[string]chan struct{}),
-		ctx:        ctx,
+		options: o,
+		client:  download.NewClient(&download.ClientOptions{Connect: o.connect, Header: o.header}),
+		hosts:   make(map[string]chan struct{}),
+		ctx:     ctx,
 	}
 	for _, w := range list {
 		if g.hosts[w.host] == nil {
@@ -142,16 +147,16 @@ func runGet(ctx context.Context, args []string, out, errOut io.Writer) (err erro
 		r.trace = tracer.Observer("concert get")
 		defer func() {
 			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrReported)) {
-				err = e // that files failed has been said
+				err = e // the failed files have been listed
 			}
 		}()
 	}
 	return g.getAll(list, r)
 }
 
-// gatherList reads all that is wanted, and refuses it as a whole if a part of
-// it is wrong: nothing has been started then.
-func gatherList(name string, urls []string) ([]wanted, error) {
+// gather returns the files of the command line and of the list. If one of them
+// is wrong it returns an error, before any download starts.
+func gather(name string, urls []string) ([]wanted, error) {
 	var list []wanted
 	for i, u := range urls {
 		w := wanted{url: u, where: fmt.Sprintf("argument %d", i+1)}
@@ -184,13 +189,13 @@ func gatherList(name string, urls []string) ([]wanted, error) {
 
 // getter downloads a list.
 type getter struct {
-	getOptions
+	options
 	client *http.Client
-	hosts  map[string]chan struct{} // a place for each file that a host may send at once
+	hosts  map[string]chan struct{} // for each host, a slot for each concurrent download
 	ctx    context.Context          // ends with Ctrl-C
 }
 
-// outcome is what became of a file.
+// outcome is the result of a file.
 type outcome struct {
 	wanted
 	download.Result
@@ -215,15 +220,15 @@ func (g *getter) getAll(list []wanted, r *report) error {
 	return nil
 }
 
-// get downloads one file, with as many attempts as are worth it. How it went
-// is its value, in full, and its error, for the progress.
+// get downloads one file, and repeats that after transient errors. Its value
+// has the whole outcome; the error is for the progress.
 func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 	done := outcome{wanted: w}
 	fetch := concert.Retry(func(ctx context.Context, w wanted) (download.Result, error) {
-		place := g.hosts[w.host]
+		slots := g.hosts[w.host]
 		select {
-		case place <- struct{}{}:
-			defer func() { <-place }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 		case <-ctx.Done():
 			return download.Result{}, context.Cause(ctx)
 		}
@@ -235,18 +240,18 @@ func (g *getter) get(task context.Context, w wanted) (outcome, error) {
 			URL: w.url, Dir: g.dir, Name: w.name, SHA256: w.sha256, Overwrite: g.overwrite, Stall: g.stall,
 			Progress: func(n, total int64) { concert.Progress(task, n, max(0, total)) },
 		})
-	}, &concert.RetryOptions{Attempts: g.retries + 1, Delay: g.retryDelay, MaxDelay: time.Minute, If: worthIt})
+	}, &concert.RetryOptions{Attempts: g.retries + 1, Delay: g.retryDelay, MaxDelay: time.Minute, If: isTransient})
 	done.Result, done.err = fetch(g.ctx, w)
 	return done, done.err
 }
 
-// worthIt reports whether another attempt may succeed.
-func worthIt(err error) bool {
+// isTransient reports whether another attempt may succeed.
+func isTransient(err error) bool {
 	e, ok := errors.AsType[*download.Error](err)
 	return ok && e.Temporary()
 }
 
-// why is an error in words for the list of what failed.
+// why returns the error as the list of failed files shows it.
 func (o outcome) why() string {
 	switch {
 	case errors.Is(o.err, context.Canceled):

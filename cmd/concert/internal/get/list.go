@@ -1,4 +1,4 @@
-package main
+package get
 
 import (
 	"bufio"
@@ -11,16 +11,16 @@ import (
 	"concert/download"
 )
 
-// wanted is one file to get.
+// wanted is a file to download.
 type wanted struct {
 	url    string
 	host   string
 	name   string // in the directory
 	sha256 string // "" if not known
-	where  string // where it was asked for, for messages
+	where  string // the argument or line, for messages
 }
 
-// shown is the URL without a password.
+// shown returns the URL without a password.
 func (w wanted) shown() string {
 	u, err := url.Parse(w.url)
 	if err != nil {
@@ -29,7 +29,7 @@ func (w wanted) shown() string {
 	return u.Redacted()
 }
 
-const longestLine = 64 << 10
+const maxLine = 64 << 10
 
 // parseList reads a list: a line for each file, its URL and then, in any
 // order, name=NAME and sha256=HEX. Empty lines and those that begin with # do
@@ -37,7 +37,7 @@ const longestLine = 64 << 10
 func parseList(r io.Reader, source string) ([]wanted, error) {
 	var list []wanted
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, longestLine)
+	lines.Buffer(nil, maxLine)
 	n := 0
 	for lines.Scan() {
 		n++
@@ -67,14 +67,21 @@ func parseList(r io.Reader, source string) ([]wanted, error) {
 		list = append(list, w)
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("%s:%d: a line longer than %d bytes: is this a list of URLs?", source, n+1, longestLine)
+		return nil, fmt.Errorf("%s:%d: a line longer than %d bytes: is this a list of URLs?", source, n+1, maxLine)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", source, n+1, err)
 	}
 	return list, nil
 }
 
-// check completes what was asked for, or says what is wrong with it.
+// Check returns an error if a URL cannot be downloaded. The error begins with
+// where the URL is from.
+func Check(url, where string) error {
+	w := wanted{url: url, where: where}
+	return w.check()
+}
+
+// check completes the description of a file, or returns what is wrong with it.
 func (w *wanted) check() error {
 	u, err := url.Parse(w.url)
 	switch {
@@ -112,8 +119,8 @@ func checkNames(list []wanted) error {
 	return nil
 }
 
-// spread orders the list so that hosts take turns: the files of a slow host do
-// not stand in front of those of others.
+// spread orders the list so that hosts alternate: the files of a slow host do
+// not delay those of other hosts.
 func spread(list []wanted) []wanted {
 	byHost := make(map[string][]wanted)
 	var hosts []string

@@ -1,0 +1,58 @@
+package get
+
+import (
+	"flag"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"concert/cmd/concert/internal/cli"
+)
+
+// TestHelp: the help lists the flags that exist; completion relies on it.
+func TestHelp(t *testing.T) {
+	var listed, defined []string
+	for _, f := range cli.HelpFlags(help) {
+		listed = append(listed, strings.TrimLeft(f.Name, "-"))
+	}
+	newFlags(new(options)).VisitAll(func(f *flag.Flag) { defined = append(defined, f.Name) })
+	slices.Sort(listed)
+	if want := slices.Sorted(slices.Values(append(defined, "h"))); !slices.Equal(listed, want) {
+		t.Errorf("the help lists %q, and there are %q", listed, want)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	var list []wanted
+	for _, h := range strings.Split("aaaabbc", "") {
+		list = append(list, wanted{host: h})
+	}
+	var got string
+	for _, w := range spread(list) {
+		got += w.host
+	}
+	if got != "abcabaa" {
+		t.Errorf("spread() = %s, want abcabaa", got)
+	}
+}
+
+func FuzzParseList(f *testing.F) {
+	f.Add("http://h/a name=b sha256=" + strings.Repeat("e3", 32) + "\n# c\n\nhttps://h/c")
+	f.Add("http://h/a name=../b")
+	f.Add(strings.Repeat("x", 100_000))
+	f.Fuzz(func(t *testing.T, s string) {
+		list, err := parseList(strings.NewReader(s), "list")
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "list:") {
+				t.Errorf("error without a line: %v", err)
+			}
+			return
+		}
+		for _, w := range list {
+			if w.name == "" || w.host == "" || !filepath.IsLocal(w.name) {
+				t.Errorf("%q: %+v", s, w)
+			}
+		}
+	})
+}
