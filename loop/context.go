@@ -14,8 +14,8 @@ import (
 //
 // For other packages, a taskContext is an ordinary context. When Done is
 // called, it makes a standard context inside, to which package context attaches
-// derived contexts. The standard context does not derive from that of the
-// parent, so it ends only by endLocked. Otherwise its Done channel could be
+// derived contexts. The standard context has no link to the standard context of
+// the parent, so it ends only by endLocked. Otherwise its Done channel could be
 // closed before Err returns an error.
 type taskContext struct {
 	values   context.Context                 // supplies values and deadline
@@ -305,13 +305,13 @@ func (tc *taskContext) cancel(cause error) {
 
 // WithTimeout returns a context for the calling coroutine that ends after d,
 // with [context.DeadlineExceeded], or when ctx ends. The caller must call
-// cancel when it no longer needs the context. Any goroutine may call it.
+// cancel when it no longer needs the context. Any goroutine may call cancel.
 //
-// The time is that of the loop, which may be virtual. With virtual time, the
-// context has no Deadline, because other packages would take it for real time.
-// Contexts of [context.WithTimeout] work as well, at a higher cost and in real
-// time. If package context derives a context from this one, the Err of the
-// derived context is Canceled at the deadline, and its [context.Cause] is
+// The clock is [Now], which may be virtual. With virtual time, the context has
+// no Deadline, because other packages would take it for real time. Contexts of
+// [context.WithTimeout] work as well, at a higher cost and in real time. If
+// package context derives a context from this one, the Err of the derived
+// context is Canceled at the deadline, and its [context.Cause] is
 // DeadlineExceeded.
 func WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel context.CancelFunc) {
 	c := callerOf(ctx, opWithTimeout)

@@ -163,7 +163,7 @@ func endsNow(ctx context.Context) context.Context {
 // A wait ends if its context ends just when it begins.
 func TestWithCancel_RacesWait(t *testing.T) {
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
-		g.Background(sleeps(20*time.Second, errors.New("a wait goes on")))
+		g.Background(sleeps(20*time.Second, errors.New("a wait did not end with its context")))
 		for range 20000 {
 			inner := endsNow(ctx)
 			if err := new(loop.Event).Wait(inner); err != errTest {

@@ -228,7 +228,7 @@ func functionNames(fns ...any) []string {
 
 // describe returns the name of the function, as package.Function, and the site
 // at which the coroutine was started, as file:line. If the site is unknown, it
-// is that of the function.
+// returns the position of the function instead.
 func (o *origin) describe() (name, place string) {
 	o.once.Do(func() { o.name, o.spawnedAt = o.describeFunction(), o.describeSite() })
 	return o.name, o.spawnedAt

@@ -17,7 +17,7 @@ type Group struct {
 
 	// Used only by the holder of the scheduler lock:
 	live         int  // children that have not ended
-	background   int  // of those, the ones that Background started
+	background   int  // children of Background that have not ended
 	joining      bool // the owner is parked until the children have ended
 	returned     bool // WithGroup has returned
 	failures     []error

@@ -66,7 +66,7 @@ type Loop struct {
 	steps            uint64   // counts the grants of the scheduler lock
 	endedContexts    uint64   // counts the taskContexts that have ended
 	live             int      // coroutines that have not ended
-	outside          int      // of those, the ones in a blocking call
+	outside          int      // coroutines in a blocking call
 	openPortals      int
 	timers           timers      // of Sleep, Group.After and deadlines
 	listeners        listenerSet // to foreign contexts

@@ -19,7 +19,8 @@ import (
 // The result belongs to the coroutine of ctx. Another coroutine must make a
 // Conn of its own, from c or from the result. At most one coroutine may read,
 // and one write, at the same time. Any goroutine may call Close. A Close that
-// may block, such as that of a TLS connection, is better called in [Block].
+// may block, such as the Close of a TLS connection, is better called in
+// [Block].
 //
 // If ctx ends during a Read or a Write, c stays usable with another context. A
 // Read that has already received bytes returns them without an error. A Write

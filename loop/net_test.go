@@ -254,7 +254,7 @@ func TestDial(t *testing.T) {
 	})
 }
 
-// slowCloseConn is a connection whose Close takes long, like that of a TLS
+// slowCloseConn is a connection whose Close takes long, like the Close of a TLS
 // connection.
 type slowCloseConn struct{ net.Conn }
 

@@ -184,9 +184,9 @@ func (l *Loop) holderStack(external bool) string {
 	return ""
 }
 
-// coroutineStack returns the stack of a coroutine, from a record of a profile.
-// It returns "" if the record is not of a coroutine, or of one that does not
-// hold the scheduler lock.
+// coroutineStack returns the stack of a coroutine, from a record of a goroutine
+// profile. If the goroutine runs no coroutine, or a coroutine that does not
+// hold the scheduler lock, it returns "".
 func coroutineStack(record string) string {
 	starts, waiting := startFunctions(), waitFunctions()
 	var frames []stackFrame // the innermost first

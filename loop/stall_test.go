@@ -165,8 +165,8 @@ func (h failingHandler) Enabled(context.Context, slog.Level) bool { return true 
 
 func (h failingHandler) Handle(context.Context, slog.Record) error { h.fail(); return nil }
 
-// The stack in a report is that of the coroutine that holds the loop, whatever
-// other coroutines do outside of the loop.
+// The report has the stack of the coroutine that holds the loop, whatever other
+// coroutines do outside of the loop.
 func TestStall_OtherGoroutines(t *testing.T) {
 	var deep func(n int)
 	deep = func(n int) {
