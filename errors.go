@@ -1,124 +1,86 @@
 package concert
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"strings"
-)
+import "concert/executor"
 
 var (
 	// ErrClosed is the error of tasks submitted to an executor after its
 	// Close or Shutdown.
-	ErrClosed = errors.New("concert: executor closed")
+	ErrClosed = executor.ErrClosed
 
 	// ErrCanceled is wrapped by the error of a task that was canceled before
 	// it started; the text of the error says so. It is also the cause of the
 	// context of a running task that is canceled. The state tells the two
 	// apart: [Future.State] is Canceled or Finished. errors.Is finds
 	// [context.Canceled] in it.
-	ErrCanceled error = canceled{}
+	ErrCanceled = executor.ErrCanceled
 
 	// ErrGoexit is the error of a task that ended its goroutine with
 	// [runtime.Goexit], as testing.T.FailNow does.
-	ErrGoexit = errors.New("concert: task called runtime.Goexit")
+	ErrGoexit = executor.ErrGoexit
 
 	// ErrDeadlock is returned by a wait that could never end, because the
 	// awaited task waits for the caller, directly or through other tasks. A
 	// wait with a deadline, or with a cancelable context that was derived from
 	// the task's own, can end. So a circle that has such a wait is no deadlock.
-	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
+	ErrDeadlock = executor.ErrDeadlock
 
 	// ErrNotRegistered is wrapped by the error of a task whose function must
 	// run in another process, and has no name there. See [Register].
-	ErrNotRegistered = errors.New("concert: function not registered")
+	ErrNotRegistered = executor.ErrNotRegistered
+
+	// ErrElsewhere is wrapped by the error of a function that exists only in
+	// the workers of another program, such as one of python.Func, and was
+	// called in this one.
+	ErrElsewhere = executor.ErrElsewhere
 )
 
-// canceled is the type of ErrCanceled.
-type canceled struct{}
+// PanicError is the error of a task that panicked.
+//
+// Every executor recovers panics, because a future must settle and a pool must
+// continue. The panic of a plain goroutine ends the program, but the panic of a
+// task has a receiver: the code that waits for the outcome. To raise the panic
+// again, call panic with this error.
+//
+// It has the fields
+//
+//   - Value, the argument of panic; from another process it is the text;
+//   - Task, the name of the task's function, or "" if other code panicked;
+//   - Input, the index of the input in its Map, and the label of the task; nil
+//     for a task of Submit or Go without a label.
+//
+// Its method Stack returns the stack at the panic, and so does the format %+v.
+// Unwrap returns the value if that is an error.
+type PanicError = executor.PanicError
 
-// Error does not say whether the task had started.
-func (canceled) Error() string { return "concert: task canceled" }
+// RemoteError is an error that a task returned in another process. It has the
+// text of the original error. If the original was of a registered type and
+// could not be encoded, Error adds the reason to the text. [errors.Is] returns
+// the same as for the original, for sentinels that are registered, see
+// [RegisterError]. [errors.As] does so for types that are registered, see
+// [RegisterErrorType]. Under %+v, errors of these types print their details,
+// such as a traceback.
+//
+// If a task is canceled and returns [context.Cause] of its context, its error
+// is the cause in the submitter, as in the same process. In two cases it is
+// not. A task that wraps the cause in another error wraps [ErrCanceled], as a
+// worker does not know the cause. And the cause of a deadline, as given to
+// [context.WithTimeoutCause], stays in the submitter: the error is
+// [context.DeadlineExceeded].
+//
+// It has the fields
+//
+//   - Type, the type of the original, as %T prints it;
+//   - Text, the text of the original, at most 1 MiB of it;
+//   - Input, the index of the input in its Map, and the label of the task; nil
+//     for a task of Submit or Go without a label.
+type RemoteError = executor.RemoteError
 
-// Is reports that the error is also context.Canceled.
-func (canceled) Is(target error) bool { return target == context.Canceled }
-
-// neverStarted is the error of a task that was canceled, whose context ended,
-// or whose executor was shut down, before it started. It is ErrCanceled and
-// its cause, which is nil for a plain Cancel.
-type neverStarted struct{ cause error }
-
-// Error says that the task did not start, and why.
-func (e *neverStarted) Error() string {
-	const text = "concert: task canceled before it started"
-	if e.cause == nil || e.cause == ErrCanceled {
-		return text
-	}
-	return text + ": " + e.cause.Error()
-}
-
-// Is reports that the error is also ErrCanceled, and so context.Canceled.
-func (e *neverStarted) Is(target error) bool {
-	return target == ErrCanceled || target == context.Canceled
-}
-
-// Unwrap returns the cause.
-func (e *neverStarted) Unwrap() error { return e.cause }
-
-// closedError is the error of a Map whose executor was shut down: ErrClosed.
-// The cause with which Shutdown's context ended is in it too, unless that is
-// one of package context: to the caller of Map it would be a deadline or a
-// cancellation of its own.
-type closedError struct{ cause error }
-
-// Error says that the executor was closed, and why.
-func (e *closedError) Error() string {
-	if e.cause == nil || e.cause == ErrCanceled {
-		return ErrClosed.Error()
-	}
-	return ErrClosed.Error() + ": shutdown: " + e.cause.Error()
-}
-
-// Is reports that the error is ErrClosed.
-func (e *closedError) Is(target error) bool { return target == ErrClosed }
-
-// Unwrap returns the cause, unless it could be taken for that of another
-// context.
-func (e *closedError) Unwrap() error {
-	if errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) {
-		return nil
-	}
-	return e.cause
-}
-
-// ShutdownError is returned by Shutdown when it had to cancel tasks.
-type ShutdownError struct {
-	// Cause is the cause with which the context given to Shutdown ended.
-	Cause error
-	// Canceled is the number of tasks that were canceled before they started.
-	Canceled int
-	// Running has the name of each task that was still running when the grace
-	// period was over.
-	Running []string
-}
-
-// Error names the cause and the first few tasks still running.
-func (e *ShutdownError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)
-	if e.Canceled > 0 {
-		fmt.Fprintf(&b, "; %d waiting canceled", e.Canceled)
-	}
-	if len(e.Running) > 0 {
-		const most = 5
-		shown, rest := e.Running, ""
-		if len(shown) > most {
-			shown, rest = shown[:most], fmt.Sprintf(" and %d more", len(e.Running)-most)
-		}
-		fmt.Fprintf(&b, "; still running: %s%s", strings.Join(shown, ", "), rest)
-	}
-	return b.String()
-}
-
-// Unwrap returns the cause.
-func (e *ShutdownError) Unwrap() error { return e.Cause }
+// ShutdownError is returned by Shutdown when it had to cancel tasks. It has the
+// fields
+//
+//   - Cause, the cause with which the context given to Shutdown ended, which
+//     Unwrap returns;
+//   - Canceled, the number of tasks that were canceled before they started;
+//   - Running, the names of the tasks that were still running when the grace
+//     period was over.
+type ShutdownError = executor.ShutdownError

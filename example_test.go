@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -351,4 +352,28 @@ func ExampleProgress() {
 	// progress: 1 of 2
 	// progress: 2 of 2
 	// finished
+}
+
+func ExampleWithLabel() {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	fail := func(context.Context, string) (int, error) { panic("no such page") }
+	ctx := concert.WithLabel(context.Background(), "front page")
+	_, err := concert.Submit(ctx, ex, fail, "/").Result(ctx)
+	fmt.Println(concert.InputOf(err).Label)
+	// Output: front page
+}
+
+func ExampleWithInputLabels() {
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	fail := func(_ context.Context, path string) (int, error) { panic("no such file") }
+	ctx := concert.WithInputLabels(context.Background(), filepath.Base)
+	for _, err := range concert.Map(ctx, ex, fail, slices.Values([]string{"photos/cat.jpg", "photos/dog.jpg"})) {
+		in := concert.InputOf(err)
+		fmt.Println(in.Index, in.Label)
+	}
+	// Output:
+	// 0 cat.jpg
+	// 1 dog.jpg
 }

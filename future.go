@@ -1,30 +1,38 @@
 package concert
 
-import "context"
+import (
+	"context"
+
+	"concert/executor"
+)
 
 // A Future is the outcome of a task that may still be waiting or running. It
 // is made by [Submit] or [Go], settles exactly once, and may be used from any
 // number of goroutines.
-type Future[T any] struct {
-	task Task
+type Future[T any] executor.Future[T]
 
-	// Written by the task's owner before the task is finished or canceled;
-	// read only after that was seen.
-	value T
-	err   error
-}
-
-// State is the state of a task.
-type State uint8
+// State is the state of a task. Its String method returns it as a word, such as
+// "running".
+type State = executor.State
 
 // The states of a future. Pending leads to Running or Canceled, Running to
 // Finished.
 const (
-	Pending  State = iota // the task waits for a worker
-	Running               // a worker has started the task
-	Finished              // its function returned, panicked or ended its goroutine
-	Canceled              // it was canceled before it started
+	Pending  = executor.Pending  // the task waits for a worker
+	Running  = executor.Running  // a worker has started the task
+	Finished = executor.Finished // its function returned, panicked or ended its goroutine
+	Canceled = executor.Canceled // it was canceled before it started
 )
+
+func (f *Future[T]) inner() *executor.Future[T] { return (*executor.Future[T])(f) }
+
+func (f *Future[T]) task() *executor.Task { return f.inner().Task() }
+
+// failed reports whether the task, which has settled, has an error.
+func (f *Future[T]) failed() bool {
+	_, err := f.Result(context.Background()) // it does not block
+	return err != nil
+}
 
 // Result waits until the task has settled, and returns its value or its error.
 // If ctx ends first, it returns [context.Cause] of ctx. The task continues, and
@@ -38,50 +46,28 @@ const (
 //
 // The return of the task's function synchronizes before the return of Result.
 func (f *Future[T]) Result(ctx context.Context) (T, error) {
-	if err := f.task.wait(ctx); err != nil {
-		var zero T
-		return zero, err
-	}
-	return f.value, f.err
+	return f.inner().Result(ctx)
 }
 
 // Done returns a channel that is closed when the task has settled, for use in a
 // select. The executor does not recognize a wait on this channel, so in a task
 // use Result, which cannot deadlock.
 func (f *Future[T]) Done() <-chan struct{} {
-	done := make(closer)
-	if !f.task.watch(&watcher{tell: done}) {
-		close(done)
-		return done
-	}
-	forever := context.Background()
-	if f.task.queuedEnd(forever) != nil {
-		stop := expireLater(forever, []*Task{&f.task})
-		if !f.task.watch(&watcher{tell: stopper(stop)}) {
-			stop()
-		}
-	}
-	return done
+	return f.inner().Done()
 }
 
 // State returns the state of the task at this moment.
 func (f *Future[T]) State() State {
-	switch f.task.state() {
-	case running, finishing:
-		return Running
-	case finished:
-		return Finished
-	case canceledState:
-		return Canceled
-	}
-	return Pending
+	return f.inner().State()
 }
 
 // Input returns the name of the task's function and the label that [WithLabel]
 // has given to the task. It returns nil for a task without a label. Packages
 // use it for their own errors of a task: if such an error has a method
 // TaskInput that returns it, [InputOf] finds the label.
-func (f *Future[T]) Input() *Input { return f.task.input() }
+func (f *Future[T]) Input() *Input {
+	return f.inner().Input()
+}
 
 // Cancel asks the task to end, and never blocks. A task that has not started
 // never starts: its error wraps [ErrCanceled], and this call and all later
@@ -90,7 +76,7 @@ func (f *Future[T]) Input() *Input { return f.task.input() }
 // function then returns. If the task has finished, Cancel does nothing and
 // returns false.
 func (f *Future[T]) Cancel() bool {
-	return f.task.Cancel(nil) || f.task.state() == canceledState
+	return f.inner().Cancel()
 }
 
 // OnDone calls fn once, when the task has settled: on the goroutine of the
@@ -108,31 +94,14 @@ func (f *Future[T]) Cancel() bool {
 // may submit and wait as a task may. Use it in fn only, not in goroutines that
 // fn starts. OnDone panics if ctx or fn is nil.
 func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *Future[T])) {
-	if ctx == nil || fn == nil {
+	if fn == nil {
 		panic("concert: OnDone with a nil context or function")
 	}
-	w := &watcher{tell: &callback{ctx, func(ctx context.Context) { fn(ctx, f) }}}
-	if !f.task.watch(w) {
-		here, self := standing(ctx)
-		f.task.runCallbacks(w, here, self)
-	}
+	f.inner().OnDone(ctx, func(ctx context.Context, _ *executor.Future[T]) { fn(ctx, f) })
 }
 
 // String returns the name of the function and the state, as in "thumbnail
 // (running)".
-func (f *Future[T]) String() string { return f.task.Name() + " (" + f.State().String() + ")" }
-
-// String returns the state as a word, in lower case.
-func (s State) String() string {
-	switch s {
-	case Pending:
-		return "pending"
-	case Running:
-		return "running"
-	case Finished:
-		return "finished"
-	case Canceled:
-		return "canceled"
-	}
-	return "unknown state"
+func (f *Future[T]) String() string {
+	return f.inner().String()
 }

@@ -2,53 +2,39 @@ package concert
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"sync"
-	"unicode"
+
+	"concert/executor"
 )
 
-// Input identifies the input of a task in errors, events and logs: by the index
-// in its Map, and by the label that the caller has set. It is nil for tasks of
-// [Submit] and [Go] without a label. [InputOf] finds it in an error.
-type Input struct {
-	// Name is the name of the task's function, as [Task.Name].
-	Name string
-	// Index is the index of the input in its Map, from 0 up. It is -1 for a
-	// task of Submit or Go.
-	Index int64
-	// Label is the label that [WithLabel] or [WithInputLabels] has set, or "".
-	Label string
-}
+// Input identifies the input of a task in errors, events and logs. It has the
+// fields
+//
+//   - Name, the name of the task's function;
+//   - Index, the index of the input in its Map, from 0 up, or -1 for a task of
+//     [Submit] or [Go];
+//   - Label, the label that [WithLabel] or [WithInputLabels] has set, or "".
+//
+// It is nil for tasks of Submit and Go without a label. [InputOf] finds it in
+// an error. Its String method returns the text that errors have: "thumbnail:
+// input 17 (cat.jpg)".
+type Input = executor.Input
 
-// String returns the text that errors have: "thumbnail: input 17 (cat.jpg)".
-// Control characters of the label are escaped.
-func (in *Input) String() string {
-	if in == nil {
-		return ""
-	}
-	text := in.Name
-	if in.Index >= 0 {
-		text += fmt.Sprintf(": input %d", in.Index)
-	}
-	if in.Label != "" {
-		text += " (" + escaped(in.Label) + ")"
-	}
-	return text
+// InputOf returns the input of a Map, or the label of a task, that an error
+// belongs to. It returns nil in two cases: if the task was submitted by Submit
+// or Go without a label, and if a function returned the error on an executor
+// that shares memory with its caller. Such an error is passed on unchanged. For
+// the results of a Map, [MapIndexed] gives the index with any error.
+//
+//	if in := concert.InputOf(err); in != nil {
+//		log.Printf("input %d, %s: %v", in.Index, in.Label, err)
+//	}
+//
+// InputOf uses [errors.As] to find the first error in the chain of err that has
+// a method TaskInput, as [PanicError], [RemoteError] and processes.WorkerError
+// do.
+func InputOf(err error) *Input {
+	return executor.InputOf(err)
 }
-
-// escaped is a text without characters that a terminal acts on.
-func escaped(text string) string {
-	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return text
-	}
-	quoted := fmt.Sprintf("%+q", text)
-	return quoted[1 : len(quoted)-1]
-}
-
-// labelKey is the context key of labels: a string, or a func(In) string for the
-// inputs of a Map.
-type labelKey struct{}
 
 // WithLabel returns a context that gives a label to the tasks that are
 // submitted with it, by [Submit], [Go] or a Map: for example, the name of the
@@ -57,10 +43,7 @@ type labelKey struct{}
 // cluster sends the first 256 bytes of the label with the task, for the logs
 // and errors of workers and for dead letters. WithLabel panics if ctx is nil.
 func WithLabel(ctx context.Context, label string) context.Context {
-	if ctx == nil {
-		panic("concert: WithLabel with a nil context")
-	}
-	return context.WithValue(ctx, labelKey{}, label)
+	return executor.WithLabel(ctx, label)
 }
 
 // WithInputLabels returns a context for [Map], [MapUnordered] and [MapIndexed],
@@ -72,89 +55,5 @@ func WithLabel(ctx context.Context, label string) context.Context {
 // inputs; a panic in it counts as one in the inputs. A Map over inputs of
 // another type has no labels. WithInputLabels panics if ctx or label is nil.
 func WithInputLabels[In any](ctx context.Context, label func(In) string) context.Context {
-	if ctx == nil || label == nil {
-		panic("concert: WithInputLabels with a nil context or function")
-	}
-	return context.WithValue(ctx, labelKey{}, label)
-}
-
-// input returns the Input of a task of Submit, Go or Relay. It returns nil if
-// the task has no label, and no Input from a Call.
-func (t *Task) input() *Input {
-	if r, ok := t.job.(*relay); ok && r.is.Input != nil {
-		return r.is.Input
-	}
-	var v any
-	if parent := t.ctx.Parent; foreign(parent) {
-		v, _ = foreignValue(parent, labelKey{})
-	} else {
-		v = parent.Value(labelKey{})
-	}
-	label, _ := v.(string)
-	if label == "" {
-		return nil
-	}
-	return &Input{t.Name(), -1, label}
-}
-
-// labels has the labels of inputs of a Map whose results the consumer does not
-// have yet. It is nil if the inputs have no labels.
-type labels[In any] struct {
-	of func(In) string
-
-	mu     sync.Mutex
-	labels map[int64]string // guarded by mu, by index
-}
-
-// newLabels returns the labels that a context has for inputs.
-func newLabels[In any](ctx context.Context) *labels[In] {
-	switch of := ctx.Value(labelKey{}).(type) {
-	case string:
-		if of != "" {
-			return &labels[In]{of: func(In) string { return of }}
-		}
-	case func(In) string:
-		return &labels[In]{of: of, labels: make(map[int64]string)}
-	}
-	return nil
-}
-
-// add makes the label of an input.
-func (l *labels[In]) add(index int64, in In) {
-	if l == nil || l.labels == nil {
-		return
-	}
-	label := l.of(in)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.labels[index] = label
-}
-
-// get returns the label of an input.
-func (l *labels[In]) get(index int64) string {
-	switch {
-	case l == nil:
-		return ""
-	case l.labels == nil:
-		var none In
-		return l.of(none)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.labels[index]
-}
-
-// remove forgets the label of an input whose result the consumer has.
-func (l *labels[In]) remove(index int64) {
-	if l == nil || l.labels == nil {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.labels, index)
-}
-
-// input returns the Input of an item of the Map.
-func (m *mapping[In, Out]) input(index int64) *Input {
-	return &Input{m.id.name(), index, m.labels.get(index)}
+	return executor.WithInputLabels(ctx, label)
 }

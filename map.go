@@ -3,6 +3,8 @@ package concert
 import (
 	"context"
 	"iter"
+
+	"concert/executor"
 )
 
 // Map applies fn to every input on the executor's workers and returns the
@@ -33,14 +35,14 @@ import (
 // deadlock in a task if it is given the task's context. Map panics if ctx, ex,
 // fn or inputs is nil.
 func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
-	return withoutIndexes(mapSeq(ctx, ex, fn, inputs, true))
+	return values(executor.Map(ctx, ex, fn, inputs, true))
 }
 
 // MapUnordered is [Map] with the results in the order in which the calls
 // finish, so a slow call delays no other result. If the result does not show
 // which input it belongs to, use [MapIndexed].
 func MapUnordered[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Out, error] {
-	return withoutIndexes(mapSeq(ctx, ex, fn, inputs, false))
+	return values(executor.Map(ctx, ex, fn, inputs, false))
 }
 
 // Indexed is a result with the index of its input.
@@ -61,28 +63,15 @@ type Indexed[Out any] struct {
 //		}
 //	}
 func MapIndexed[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In]) iter.Seq2[Indexed[Out], error] {
-	return mapSeq(ctx, ex, fn, inputs, false)
-}
-
-// withoutIndexes is a sequence without the indexes.
-func withoutIndexes[Out any](results iter.Seq2[Indexed[Out], error]) iter.Seq2[Out, error] {
-	return func(yield func(Out, error) bool) {
-		for r, err := range results {
-			if !yield(r.Value, err) {
-				return
-			}
-		}
-	}
-}
-
-func mapSeq[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), inputs iter.Seq[In], ordered bool) iter.Seq2[Indexed[Out], error] {
-	if ctx == nil || ex == nil || fn == nil || inputs == nil {
-		panic(nilArgument("Map", ctx, ex, "function or inputs"))
-	}
+	results := executor.Map(ctx, ex, fn, inputs, false)
 	return func(yield func(Indexed[Out], error) bool) {
-		m := newMapping(ctx, ex, fn, ordered)
-		go m.feed(inputs)
-		defer m.stop()
-		m.consume(func(index int64, out Out, err error) bool { return yield(Indexed[Out]{index, out}, err) })
+		results(func(index int64, out Out, err error) bool { return yield(Indexed[Out]{index, out}, err) })
+	}
+}
+
+// values returns the results of a Map without their indexes.
+func values[Out any](results func(yield func(index int64, out Out, err error) bool)) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		results(func(_ int64, out Out, err error) bool { return yield(out, err) })
 	}
 }

@@ -1,92 +1,66 @@
 package concert
 
 import (
-	"log/slog"
-	"sync"
-	"sync/atomic"
-	"time"
+	"context"
+
+	"concert/executor"
 )
 
-// guardedObserver calls the observer of an executor. It contains panics of the
-// observer, and calls by tellApart that do not return.
-type guardedObserver struct {
-	observer Observer
-	failed   sync.Once    // logs the first failure
-	stuck    atomic.Int32 // calls by tellApart that have not returned in time
-	dropped  atomic.Int64 // events since stuck was 0
-}
-
-// observerTime is how long tellApart waits for the observer.
-const observerTime = time.Second
-
-// newGuardedObserver returns nil if o is nil.
-func newGuardedObserver(o Observer) *guardedObserver {
-	if o == nil {
-		return nil
-	}
-	return &guardedObserver{observer: o}
-}
-
-// tell calls the observer on this goroutine, which is the submitter's or a
-// task's. It logs the first failure, also a call of runtime.Goexit, which it
-// cannot contain.
-func (g *guardedObserver) tell(e Event) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		err := ErrGoexit
-		if v := recover(); v != nil {
-			err = NewPanicError(v)
-		}
-		g.failed.Do(func() {
-			logApart("concert: an Observer failed; it is still called, and further failures are not logged", "event", e.Kind.String(), "of", e.Name, "error", err)
-		})
-	}()
-	g.observer(e)
-	returned = true
-}
-
-// tellApart calls the observer on a goroutine of its own, for events that
-// happen on a goroutine which the executor needs. Steps:
+// An Observer is called for each step of each task of an executor. It is set in
+// the executor's options. It is called where the step happens, from many
+// goroutines concurrently. So it must be safe for concurrent use, must return
+// soon, and must not wait for a task. The events of one task come in the order
+// of their kinds.
 //
-//  1. It waits for the observer, so that the events of a task stay in order.
-//  2. If the observer does not return within observerTime, the call is stuck,
-//     and tellApart returns.
-//  3. While a call is stuck, tellApart drops events: each one would wait too,
-//     and with it all tasks of the executor.
-//  4. When the last stuck call returns, the number of dropped events is logged.
-func (g *guardedObserver) tellApart(e Event) {
-	if g.stuck.Load() > 0 {
-		g.dropped.Add(1)
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		g.tell(e)
-	}()
-	timeout := time.NewTimer(observerTime)
-	defer timeout.Stop()
-	select {
-	case <-done:
-		return
-	case <-timeout.C:
-	}
-	if g.stuck.Add(1) == 1 {
-		logApart("concert: an Observer does not return; until it does, the executor drops events", "event", e.Kind.String(), "of", e.Name, "after", observerTime)
-	}
-	go func() {
-		<-done
-		if g.stuck.Add(-1) == 0 {
-			logApart("concert: an Observer has returned", "event", e.Kind.String(), "of", e.Name, "dropped events", g.dropped.Swap(0))
-		}
-	}()
-}
+// A panic of an Observer is contained, and the first one is logged with package
+// slog. If an Observer calls [runtime.Goexit], as testing.T.FailNow does, on
+// the goroutine of a task or of the submitter, that goroutine ends. Neither
+// changes the outcome of a task, with one exception: if Goexit ends the
+// goroutine of a task that is about to begin, the error of the task is
+// [ErrGoexit].
+//
+// An Observer that does not return blocks the goroutine of the task or the
+// submitter that called it. Events of tasks in other processes, and of canceled
+// tasks, happen on goroutines that other tasks need. Such a goroutine waits for
+// the Observer for at most a second. Then the executor logs this, and drops the
+// events of such goroutines until the Observer returns. After that it logs the
+// number of dropped events.
+type Observer = executor.Observer
 
-// logApart logs an error on another goroutine, since the handler of slog is the
-// program's as well.
-func logApart(text string, args ...any) {
-	go guarded(func() { slog.Error(text, args...) })
+// Event is one step in the life of a task. It has the fields
+//
+//   - Kind, the kind of the step;
+//   - Task, the number of the task, from 1 up, unique in the process; each item
+//     of a Map has a number of its own;
+//   - Name, the name of the task's function;
+//   - Input, the index of the input in its Map, and the label of the task; nil
+//     for a task of Submit or Go without a label;
+//   - Worker, the number of the worker, from 0 up; -1 in TaskSubmitted, and in
+//     TaskFinished for a task that never started;
+//   - Time, the time of the step;
+//   - Done and Total, the arguments of [Progress] in TaskProgress, and zero in
+//     other kinds;
+//   - Err, the task's error, in TaskFinished.
+type Event = executor.Event
+
+// EventKind is the kind of an event. Its String method returns it as a word,
+// such as "started".
+type EventKind = executor.EventKind
+
+// A task is submitted once and finished once. Unless it is canceled before it
+// starts, it is started once in between, and reports progress any number of
+// times.
+const (
+	TaskSubmitted = executor.TaskSubmitted // an executor has accepted it
+	TaskStarted   = executor.TaskStarted   // a worker has begun to run it
+	TaskProgress  = executor.TaskProgress  // it called Progress
+	TaskFinished  = executor.TaskFinished  // it has settled; waiting goroutines have not been woken yet
+)
+
+// Progress reports to the observer of the task's executor how far the task is:
+// done of total, in any unit. A total of 0 means that it is unknown. ctx is the
+// context that the task received. With any other context, and without an
+// observer, Progress does nothing.
+func Progress(ctx context.Context, done, total int64) {
+	executor.Progress(ctx, done, total)
 }

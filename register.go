@@ -2,12 +2,8 @@ package concert
 
 import (
 	"context"
-	"fmt"
-	"reflect"
-	"runtime"
-	"strings"
-	"sync"
-	"unsafe"
+
+	"concert/executor"
 )
 
 // Register gives fn a name under which it can be found in another process
@@ -75,210 +71,59 @@ import (
 // MarshalText or MarshalJSON and not the reverse method. An UnmarshalBinary
 // with a value receiver counts as missing, unless the type is a map.
 func Register[In, Out any](name string, fn func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
-	if name == "" || fn == nil {
-		panic("concert: Register with an empty name or a nil function")
-	}
-	for what, t := range map[string]reflect.Type{"argument": reflect.TypeFor[In](), "result": reflect.TypeFor[Out]()} {
-		if err := travel.Check(t); err != nil {
-			panic(fmt.Sprintf("concert: Register(%q): %s %v", name, what, err))
-		}
-		travel.Learn(t)
-	}
-	registry.add(&Function{
-		name: name,
-		keep: []any{fn},
-		call: func(ctx context.Context, arg Encoded, apart bool) (Encoded, error) {
-			in, err := decodeArg[In](ctx, name, arg, apart)
-			if err != nil {
-				return Encoded{}, err
-			}
-			out, err := fn(ctx, in)
-			if err != nil {
-				return Encoded{}, err
-			}
-			return encodeResult(ctx, name, out, apart)
-		},
-		types: sync.OnceValue(func() string { return signature(reflect.TypeFor[In]()) + " -> " + signature(reflect.TypeFor[Out]()) }),
-	}, valuePointer(fn), codePointer(fn))
-	return fn
+	return executor.Register(name, fn)
 }
 
-// Function is a registered function, for workers elsewhere.
-type Function struct {
-	name string
-	keep []any // guarded by the registry's mu: function values, whose addresses are keys and must stay theirs
-	// call decodes the argument, calls the function and encodes the result. See
-	// decodeArg for apart.
-	call  func(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error)
-	codec Codec         // nil unless it is declared
-	types func() string // see Signature
+// RegisterType gives a type a name. An interface that is copied to another
+// process can hold values of types with a name, see [Register]. Some types have
+// a name already: the named types within registered arguments, results and
+// errors; Go's predeclared types; time.Time and time.Duration; and errors and
+// addresses of the packages fs, net, os and syscall. RegisterType is for other
+// types, and for programs in which one type has different names. Like Register,
+// it belongs at package level.
+//
+// RegisterType panics if the name is empty or taken, if it contains one of the
+// characters []*, or if no value of T can be copied.
+func RegisterType[T any](name string) {
+	executor.RegisterType[T](name)
 }
 
-// registry holds the registered functions. It is written at start-up and read
-// by remote executors.
-var registry functions
-
-type functions struct {
-	mu      sync.RWMutex
-	byName  map[string]*Function         // guarded by mu
-	byValue map[unsafe.Pointer]*Function // guarded by mu: by the function value
-	byCode  map[uintptr]*Function        // guarded by mu: functions at package level
+// RegisterError lets a sentinel error keep its identity between processes: if
+// errors.Is matches a task's error with it in the worker, errors.Is matches the
+// error with it in the submitter as well. Like [Register], it belongs at
+// package level. It returns err. It panics if the name is empty or belongs to
+// another error, or if err is nil.
+//
+// The sentinel errors of this module and of the packages bufio, bytes, context,
+// errors, fs, hex, io, net, os, path and strconv are registered. So are those
+// of os/exec in programs that import package processes. A [syscall.Errno] in
+// the chain of an error keeps its identity if both processes run on the same
+// operating system and architecture. Register the sentinels of other packages
+// that the program compares with, such as database/sql and net/http:
+//
+//	var (
+//		_ = concert.RegisterError("sql.ErrNoRows", sql.ErrNoRows)
+//		_ = concert.RegisterError("http.ErrServerClosed", http.ErrServerClosed)
+//	)
+func RegisterError(name string, err error) error {
+	return executor.RegisterError(name, err)
 }
 
-func (r *functions) add(f *Function, value unsafe.Pointer, code uintptr) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byName == nil {
-		r.byName = make(map[string]*Function)
-		r.byValue = make(map[unsafe.Pointer]*Function)
-		r.byCode = make(map[uintptr]*Function)
-	}
-	switch same := r.byName[f.name]; {
-	case same == nil:
-		r.byName[f.name] = f
-	case f.codec != nil && sameCodec(same.codec, f.codec):
-		same.keep = append(same.keep, f.keep...)
-		f = same
-	default:
-		panic(fmt.Sprintf("concert: Register: the name %q is taken", f.name))
-	}
-	r.byValue[value] = f
-	top := topLevel(code)
-	if top {
-		r.byCode[code] = f
-	}
-	learnName(identity{uintptr(value), code}, top, f.name)
-}
-
-// sameCodec reports whether two codecs are equal; those that cannot be compared
-// are not.
-func sameCodec(a, b Codec) bool {
-	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && a == b
-}
-
-// find returns the registered function that fn is, or ErrNotRegistered with
-// what to do about it.
-func (r *functions) find(value unsafe.Pointer, code uintptr) (*Function, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if f := r.byValue[value]; f != nil {
-		return f, nil
-	}
-	if f := r.byCode[code]; f != nil {
-		return f, nil
-	}
-	name, where := "unknown function", ""
-	if f := runtime.FuncForPC(code); f != nil {
-		name = f.Name()
-		if file, line := f.FileLine(code); file != "<autogenerated>" {
-			where = fmt.Sprintf(" (%s:%d)", file, line)
-		}
-	}
-	advice := "register it at package level: var f = concert.Register(\"a name\", " + name[strings.LastIndex(name, ".")+1:] + ")"
-	if !topLevel(code) {
-		advice = "closures, method values and generic functions run elsewhere only as the value that concert.Register returned"
-	}
-	return nil, fmt.Errorf("%w: %s%s: %s", ErrNotRegistered, name, where, advice)
-}
-
-// nameOf returns only the name of the function that find returns, or "".
-func (r *functions) nameOf(value unsafe.Pointer, code uintptr) string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if f := r.byValue[value]; f != nil {
-		return f.name
-	}
-	if f := r.byCode[code]; f != nil {
-		return f.name
-	}
-	return ""
-}
-
-func (r *functions) named(name string) *Function {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.byName[name]
-}
-
-// topLevel reports whether the code belongs to one function only: it is
-// declared at package level and not generic. Package runtime calls closures
-// "pkg.outer.func1", method values "pkg.T.M-fm", instances "pkg.f[...]".
-func topLevel(code uintptr) bool {
-	f := runtime.FuncForPC(code)
-	if f == nil {
-		return false
-	}
-	name := f.Name()
-	name = name[strings.LastIndex(name, "/")+1:]
-	return strings.Count(name, ".") == 1 && !strings.HasSuffix(name, "-fm") && !strings.Contains(name, "[")
-}
-
-// codePointer is where the code of a function starts.
-func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
-
-// valuePointer is the function value itself: the address of what it closes
-// over, or of its entry in the program's data. Unlike the code it is not
-// shared with other closures, as long as somebody keeps it alive.
-func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
-
-// Find returns the function that is registered under name. If no
-// function is, the error wraps [ErrNotRegistered].
-func Find(name string) (*Function, error) {
-	f := registry.named(name)
-	if f == nil {
-		shown, _, _ := strings.Cut(name, "\n") // a name of package python may have a text below
-		why := "the worker runs another program, or another version of it"
-		if strings.HasPrefix(name, "python:") {
-			why = "it is a function in Python, for a pool that python.New returns"
-		}
-		return nil, fmt.Errorf("%w in the worker: %q: %s", ErrNotRegistered, shown, why)
-	}
-	return f, nil
-}
-
-// Declared reports whether the function runs only elsewhere: see [Declare].
-func (f *Function) Declared() bool { return f.codec != nil }
-
-// Invoke calls the function with an encoded argument: it is the other end of a
-// [Batch], in the worker. Whatever the function does becomes an error: a panic
-// a [*PanicError], a Goexit [ErrGoexit] (its goroutine ends nevertheless).
-func (f *Function) Invoke(ctx context.Context, arg Encoded) (result Encoded, err error) {
-	return f.invoke(ctx, arg, false)
-}
-
-// invoke is Invoke, with apart as in decodeArg.
-func (f *Function) invoke(ctx context.Context, arg Encoded, apart bool) (result Encoded, err error) {
-	returned := false
-	defer func() {
-		if !returned {
-			err = ErrGoexit
-			if v := recover(); v != nil {
-				err = NewPanicError(v)
-			}
-		}
-	}()
-	result, err = f.call(ctx, arg, apart)
-	returned = true
-	return result, err
-}
-
-// Invoke finds the function by [Find], and calls its Invoke.
-func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
-	f, err := Find(name)
-	if err != nil {
-		return result, err
-	}
-	return f.Invoke(ctx, arg)
-}
-
-// InvokeApart is [Invoke] for workers that are goroutines, which nothing can
-// end. Methods of the program that decode the argument or encode the result run
-// on another goroutine. If they do not return within a second after ctx has
-// ended, InvokeApart returns an error without them.
-func InvokeApart(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
-	f, err := Find(name)
-	if err != nil {
-		return result, err
-	}
-	return f.invoke(ctx, arg, true)
+// RegisterErrorType lets errors of type E keep their type and fields between
+// processes, so that errors.As finds them. They are copied like arguments, see
+// [Register]. In a field of type error, registered sentinels and errors of
+// registered types arrive unchanged, and other errors arrive as a
+// [*RemoteError]. If an error cannot be encoded, only its text is sent, with
+// the reason, which [RemoteError.Unwrap] returns too.
+//
+// These types are registered: fs.PathError, os.LinkError, os.SyscallError,
+// syscall.Errno, strconv.NumError, and net.OpError, net.DNSError,
+// net.AddrError, net.ParseError, net.InvalidAddrError and
+// net.UnknownNetworkError. If an error wraps several errors of one type,
+// errors.As finds the first of them.
+//
+// RegisterErrorType panics if the name is empty or taken, if E is an interface,
+// or if no value of E can be copied to another process.
+func RegisterErrorType[E error](name string) {
+	executor.RegisterErrorType[E](name)
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"concert/executor"
 	"concert/internal/option"
 )
 
@@ -94,20 +95,14 @@ func Retry[In, Out any](fn func(context.Context, In) (Out, error), opts *RetryOp
 	}
 }
 
-// sleep waits for a time, or until ctx ends.
+// sleep waits for a time, or until ctx ends, without the lock that ctx carries.
 func sleep(ctx context.Context, d time.Duration) {
-	if r := ReleaserOf(ctx); r != nil {
-		unlocked(r, func() { sleepUnlocked(ctx, d) })
-		return
-	}
-	sleepUnlocked(ctx, d)
-}
-
-func sleepUnlocked(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	executor.Release(ctx, func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	})
 }

@@ -2,7 +2,8 @@ package concert
 
 import (
 	"context"
-	"reflect"
+
+	"concert/executor"
 )
 
 // Submit hands fn(ctx, arg) to the executor and returns its future. It blocks
@@ -21,150 +22,12 @@ import (
 // Submit panics if ctx, ex or fn is nil, or if ex is a nil pointer to a pool of
 // this module.
 func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) *Future[Out] {
-	if ctx == nil || ex == nil || fn == nil {
-		panic(nilArgument("Submit", ctx, ex, "function"))
-	}
-	c := newCall(ctx, fn, arg)
-	if err := ex.Execute(ctx, &c.future.task); err != nil {
-		c.future.task.Fail(refusal(ctx, err))
-	}
-	return &c.future
-}
-
-// nilArgument returns the text of the panic of a function that was called with
-// a nil argument. rest names the arguments other than the context and the
-// executor.
-func nilArgument(function string, ctx context.Context, ex Executor, rest string) string {
-	what := rest
-	switch {
-	case ctx == nil:
-		what = "context"
-	case ex == nil:
-		what = "executor"
-	}
-	return "concert: " + function + " with a nil " + what
-}
-
-// refusal is the error of a task that its executor did not take.
-func refusal(ctx context.Context, err error) error {
-	if ctx.Err() != nil && isCause(err, context.Cause(ctx)) {
-		return &neverStarted{err}
-	}
-	return err
-}
-
-// isCause reports whether err is the cause, as far as that can be known: the
-// program may use errors that cannot be compared.
-func isCause(err, cause error) bool {
-	return sameError(err, cause) || reflect.TypeOf(err) == reflect.TypeOf(cause) && !reflect.ValueOf(err).Comparable()
+	return (*Future[Out])(executor.Submit(ctx, ex, fn, arg))
 }
 
 // Go runs fn on a new goroutine and returns its future. Nothing that fn does is
 // lost: a panic, which would end the program in a plain goroutine, becomes the
 // future's error. For many tasks, use an executor, which limits their number.
 func Go[Out any](ctx context.Context, fn func(context.Context) (Out, error)) *Future[Out] {
-	if ctx == nil || fn == nil {
-		panic("concert: Go with a nil context or function")
-	}
-	c := newCall(ctx, func(ctx context.Context, _ struct{}) (Out, error) { return fn(ctx) }, struct{}{})
-	t := &c.future.task
-	t.fn = identityOf(fn)
-	t.group = alone
-	go newWorker(alone, 0).Run(t)
-	return &c.future
-}
-
-// alone is the group of the goroutines of Go, each its own worker. It has no
-// queue; it is there so that what such a task waits for is seen.
-var alone = NewWorkerGroup(noQueue{}, nil)
-
-type noQueue struct{}
-
-// Next returns nil: there are no queued tasks.
-func (noQueue) Next() *Task { return nil }
-
-// Again does nothing.
-func (noQueue) Again(*Task) {}
-
-// Dropped does nothing.
-func (noQueue) Dropped() {}
-
-// Withdraw returns true: there is no queue that has the task.
-func (noQueue) Withdraw(*Task) bool { return true }
-
-// call is a function applied to an argument: the job of a Submit.
-type call[In, Out any] struct {
-	future Future[Out]
-	fn     func(context.Context, In) (Out, error) // nil once it has settled
-	arg    In                                     // zero once it has settled
-	// encoded is the call as it travels, if methods of the program encoded it.
-	// Written and read while the task is copying.
-	encoded *single
-}
-
-func newCall[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, error), arg In) *call[In, Out] {
-	c := &call[In, Out]{}
-	c.init(ctx, fn, arg)
-	return c
-}
-
-func (c *call[In, Out]) init(ctx context.Context, fn func(context.Context, In) (Out, error), arg In) {
-	c.fn, c.arg = fn, arg
-	t := &c.future.task
-	t.ctx.Parent = ctx
-	t.job = c
-	t.fn = identityOf(fn)
-}
-
-func (c *call[In, Out]) run(t *Task) bool {
-	returned := false
-	defer func() {
-		if !returned {
-			err := ErrGoexit
-			if v := recover(); v != nil {
-				err = NewPanicError(v)
-			}
-			c.future.err = t.failure(err)
-		}
-		c.end(finished, t.strand.Load(), -1)
-	}()
-	t.observe(TaskStarted, nil)
-	c.future.value, c.future.err = locked(t.lock(), t.context(), c.fn, c.arg)
-	returned = true
-	return false
-}
-
-func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
-
-func (c *call[In, Out]) drop(t *Task, err error, s *strand) {
-	c.future.err = t.failure(err)
-	c.end(canceledState, s, -1)
-}
-
-// end settles the task, whose outcome has been written, on the goroutine of
-// strand s, if not nil. remote is the number of the worker elsewhere that ran
-// it, or -1.
-func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
-	t := &c.future.task
-	if f, ok := t.ctx.Parent.(*foreignContext); ok {
-		defer f.stop()
-	}
-	defer t.ctx.End() // also when a callback ends the goroutine
-	defer c.settle(to, s)
-	if s != nil {
-		t.observe(TaskFinished, c.future.err)
-	} else {
-		t.observeOn(remote, TaskFinished, c.future.err)
-	}
-}
-
-// settle is the end of end, also when an observer ends the goroutine.
-func (c *call[In, Out]) settle(to uint64, s *strand) {
-	c.fn = nil
-	var zero In
-	c.arg = zero
-	if s != nil && to == finished {
-		s.worker.done.Add(1)
-	}
-	c.future.task.settle(to, s)
+	return (*Future[Out])(executor.Go(ctx, fn))
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"sync"
+
+	"concert/executor"
 )
 
 // When tells [Wait] how long to wait.
@@ -32,11 +33,12 @@ const (
 // context.
 func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
-		a := newArrivals(ctx, futures)
-		defer a.forget()
-		for range len(a.futures) {
-			i, err := a.next(ctx)
-			if err != nil || !yield(a.futures[i]) {
+		futures := distinct(futures)
+		a := executor.NewArrivals(ctx, tasksOf(futures))
+		defer a.Stop()
+		for range futures {
+			i, err := a.Next(ctx)
+			if err != nil || !yield(futures[i]) {
 				return
 			}
 		}
@@ -50,16 +52,17 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq[*Fu
 // Like [Future.Result], it cannot deadlock in a task if it is given the task's
 // context.
 func Wait[T any](ctx context.Context, when When, futures ...*Future[T]) (done, notDone []*Future[T]) {
-	a := newArrivals(ctx, futures)
-	defer a.forget()
-	for range len(a.futures) {
-		i, err := a.next(ctx)
-		if err != nil || when == FirstCompleted || when == FirstError && a.futures[i].err != nil {
+	futures = distinct(futures)
+	a := executor.NewArrivals(ctx, tasksOf(futures))
+	defer a.Stop()
+	for range futures {
+		i, err := a.Next(ctx)
+		if err != nil || when == FirstCompleted || when == FirstError && futures[i].failed() {
 			break
 		}
 	}
-	for _, f := range a.futures {
-		if f.task.settled() {
+	for _, f := range futures {
+		if f.task().Settled() {
 			done = append(done, f)
 		} else {
 			notDone = append(notDone, f)
@@ -81,17 +84,17 @@ func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	// the waiter is woken once instead of once a task.
 	var unfinished error
 	for i := len(futures) - 1; i >= 0 && unfinished == nil; i-- {
-		unfinished = futures[i].task.wait(ctx)
+		unfinished = futures[i].task().Wait(ctx)
 	}
 	values := make([]T, len(futures))
 	var errs []error
 	for i, f := range futures {
-		if !f.task.settled() {
+		if !f.task().Settled() {
 			continue
 		}
-		values[i] = f.value
-		if f.err != nil {
-			errs = append(errs, f.err)
+		var err error
+		if values[i], err = f.Result(ctx); err != nil { // it does not block
+			errs = append(errs, err)
 		}
 	}
 	if unfinished != nil {
@@ -100,105 +103,24 @@ func Gather[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	return values, errors.Join(errs...)
 }
 
-// arrivals collects futures as they settle.
-type arrivals[T any] struct {
-	futures  []*Future[T] // without duplicates
-	watchers []watcher    // one each; forgotten ones are not in any task's list
-	stop     func()       // ends that tasks expire
-
-	// inbox has the futures, by index, that settled and were not taken.
-	inbox inbox
-}
-
-// inbox is a queue of numbers that never blocks the sender.
-type inbox struct {
-	mu      sync.Mutex
-	numbers []int // guarded by mu
-	more    signal
-}
-
-type arrival struct {
-	to     *inbox
-	number int
-}
-
-func (a arrival) tell(*Task) {
-	a.to.mu.Lock()
-	a.to.numbers = append(a.to.numbers, a.number)
-	a.to.mu.Unlock()
-	a.to.more.tell(nil)
-}
-
-func newArrivals[T any](ctx context.Context, futures []*Future[T]) *arrivals[T] {
-	a := &arrivals[T]{inbox: inbox{more: make(signal, 1)}}
+// distinct returns the futures without duplicates.
+func distinct[T any](futures []*Future[T]) []*Future[T] {
 	seen := make(map[*Future[T]]struct{}, len(futures))
+	list := make([]*Future[T], 0, len(futures))
 	for _, f := range futures {
 		if _, again := seen[f]; !again {
 			seen[f] = struct{}{}
-			a.futures = append(a.futures, f)
+			list = append(list, f)
 		}
 	}
-	a.watchers = make([]watcher, len(a.futures))
-	tasks := make([]*Task, len(a.futures))
-	for i, f := range a.futures {
-		tasks[i] = &f.task
-		here := arrival{&a.inbox, i}
-		a.watchers[i].tell = here
-		if !f.task.watch(&a.watchers[i]) {
-			here.tell(nil)
-		}
-	}
-	a.stop = expireLater(ctx, tasks)
-	return a
+	return list
 }
 
-// next returns the number of the next future that settled.
-func (a *arrivals[T]) next(ctx context.Context) (int, error) {
-	for {
-		a.inbox.mu.Lock()
-		if len(a.inbox.numbers) > 0 {
-			i := a.inbox.numbers[0]
-			a.inbox.numbers = a.inbox.numbers[1:]
-			a.inbox.mu.Unlock()
-			return i, nil
-		}
-		a.inbox.mu.Unlock()
-		if err := a.wait(ctx); err != nil {
-			return 0, err
-		}
+// tasksOf returns the tasks of futures.
+func tasksOf[T any](futures []*Future[T]) []*executor.Task {
+	tasks := make([]*executor.Task, len(futures))
+	for i, f := range futures {
+		tasks[i] = f.task()
 	}
-}
-
-// wait blocks until there may be something in the inbox.
-func (a *arrivals[T]) wait(ctx context.Context) error {
-	if r := ReleaserOf(ctx); r != nil {
-		return released(r, func() error { return a.waitUnlocked(ctx) })
-	}
-	return a.waitUnlocked(ctx)
-}
-
-func (a *arrivals[T]) waitUnlocked(ctx context.Context) error {
-	s, self := standing(ctx)
-	if s == nil {
-		return waitFor(ctx, a.inbox.more)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	on := make([]*Task, 0, len(a.futures))
-	for _, f := range a.futures {
-		if f.task.settled() {
-			continue
-		}
-		on = append(on, &f.task)
-	}
-	return s.block(ctx, self, a.inbox.more, on, nil)
-}
-
-// forget takes back the watchers of futures that have not settled.
-func (a *arrivals[T]) forget() {
-	a.stop()
-	for i, f := range a.futures {
-		f.task.unwatch(&a.watchers[i])
-	}
+	return tasks
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"concert"
 	"concert/choose/usage"
+	"concert/executor"
 )
 
 const (
@@ -148,7 +148,7 @@ func (t *trial) alone(ctx context.Context, i, times int) (used usage.Usage, err 
 func (t *trial) guarded(ctx context.Context, i int) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = concert.NewPanicError(v)
+			err = executor.NewPanicError(v)
 		}
 	}()
 	return t.call(ctx, i)

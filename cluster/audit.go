@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
@@ -303,6 +303,6 @@ func (e *Executor) failLost(c *call) {
 		if cause := context.Cause(s.batch.Context()); cause != nil {
 			err = lazy.Errorf("%w; it was canceled: %w", err, cause)
 		}
-		s.settle(-1, concert.Encoded{}, err)
+		s.settle(-1, executor.Encoded{}, err)
 	})
 }

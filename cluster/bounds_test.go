@@ -14,6 +14,7 @@ import (
 	"concert/cluster"
 	"concert/cluster/internal/wire"
 	"concert/cluster/server"
+	"concert/executor"
 )
 
 // raw is a connection to a server in this process, by which anything is
@@ -148,7 +149,7 @@ func TestWrongTask_Refused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	function, err := concert.Find("cluster_test.count")
+	function, err := executor.Find("cluster_test.count")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func TestWrongTask_Refused(t *testing.T) {
 	ofOtherTypes.Signature = wire.Digest("other types")
 	late.Deadline = 1
 	for i, e := range []wire.Envelope{byAnother, ofOtherTypes, late, right} {
-		_, arg, err := concert.Prepare(count, 4_000_001+i)
+		_, arg, err := executor.Prepare(count, 4_000_001+i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,8 +3,8 @@ package cluster
 import (
 	"fmt"
 
-	"concert"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // offeredFunctions returns the capability set of a worker that offers functions
@@ -13,7 +13,7 @@ import (
 func offeredFunctions(names []string) (wire.CapabilitySet, error) {
 	c := wire.CapabilitySet{Functions: map[string]string{}}
 	if names == nil {
-		for _, f := range concert.Functions() {
+		for _, f := range executor.Functions() {
 			if !f.Declared() {
 				c.Functions[f.Name()] = wire.Digest(f.Signature())
 			}
@@ -21,7 +21,7 @@ func offeredFunctions(names []string) (wire.CapabilitySet, error) {
 		return c, nil
 	}
 	for _, name := range names {
-		f, err := concert.Find(name)
+		f, err := executor.Find(name)
 		if err != nil {
 			return c, fmt.Errorf("cluster: ServeOptions.Functions: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // delivery is a task that a worker holds.
@@ -126,14 +127,14 @@ func (w *worker) take(msg *jet.Message) {
 func (w *worker) admit(d *delivery, unwanted bool) {
 	switch {
 	case unwanted:
-		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)})
+		w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)})
 	case d.Deadline != 0 && time.Now().UnixMilli() > d.Deadline:
-		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.DeadlineExceeded)})
+		w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.DeadlineExceeded)})
 	case w.offers.Functions[d.Function] != d.Signature || d.Signature == "":
-		w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
+		w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
 	case d.attempt > deliveries+max(0, min(d.Attempts, mostAttempts)-1):
 		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
-		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: concert.EncodeError(why)})
+		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: executor.EncodeError(why)})
 	case d.Arg.Blob != "":
 		w.conn.Background.Go(func() { w.check(d) })
 	default:
@@ -196,7 +197,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		ctx, stop = context.WithDeadline(ctx, time.UnixMilli(d.Deadline))
 	}
 	began := false
-	call := concert.Call{Name: d.Function, Input: d.input(), Started: func() {
+	call := executor.Call{Name: d.Function, Input: d.input(), Started: func() {
 		began, d.begun = true, time.Now()
 		if quick {
 			delayed = time.AfterFunc(startDelay, func() { w.hint(d, 0, 0) })
@@ -204,9 +205,9 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 			w.hint(d, 0, 0)
 		}
 	}, Progress: func(done, total int64) { w.hint(d, done, total) }}
-	submit := func(arg concert.Encoded) {
+	submit := func(arg executor.Encoded) {
 		call.Arg = arg
-		fut := concert.Relay(ctx, w.ex, call)
+		fut := executor.Relay(ctx, w.ex, call)
 		w.mu.Lock()
 		d.stop = fut.Cancel
 		unwanted := w.unwanted(d)
@@ -214,7 +215,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		if unwanted { // meanwhile
 			fut.Cancel()
 		}
-		fut.OnDone(context.Background(), func(context.Context, *concert.Future[concert.Encoded]) {
+		fut.OnDone(context.Background(), func(context.Context, *executor.Future[executor.Encoded]) {
 			v, err := fut.Result(context.Background())
 			if delayed != nil {
 				delayed.Stop()
@@ -226,7 +227,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 		})
 	}
 	if d.Arg.Blob == "" && d.ID.Session != "" {
-		submit(concert.Encoded{Kind: d.Arg.Kind, Bytes: d.Arg.Bytes})
+		submit(executor.Encoded{Kind: d.Arg.Kind, Bytes: d.Arg.Bytes})
 		return
 	}
 	w.conn.Background.Go(func() {
@@ -239,7 +240,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 				return
 			}
 		}
-		arg, err := concert.Encoded{}, d.absent
+		arg, err := executor.Encoded{}, d.absent
 		if err == nil {
 			arg, err = w.conn.Download(ctx, d.ID.Client, d.Arg, wire.IsArgumentName)
 		}
@@ -248,7 +249,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 			d.cancel(nil)
 			w.leave(d)
 			if errors.Is(err, jet.ErrAbsent) { // its submitter has gone, or does not want it any more
-				w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
+				w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
 				return
 			}
 			w.back(d)
@@ -284,7 +285,7 @@ func (w *worker) leave(d *delivery) {
 }
 
 // ended takes the result of a task.
-func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause error) {
+func (w *worker) ended(d *delivery, began bool, v executor.Encoded, err, cause error) {
 	var took time.Duration
 	if began {
 		took = max(1, time.Since(d.begun))
@@ -315,7 +316,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 	}
 	o := wire.Outcome{Slot: d.place, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
 	if err != nil {
-		o.Err = concert.EncodeError(err)
+		o.Err = executor.EncodeError(err)
 		w.erred(d, began, err, o)
 		return
 	}
@@ -332,7 +333,7 @@ func (w *worker) ended(d *delivery, began bool, v concert.Encoded, err, cause er
 				w.back(d)
 				return
 			}
-			o.Value, o.Err = wire.Value{}, concert.EncodeError(fmt.Errorf("result of %s: %w", d.Function, err))
+			o.Value, o.Err = wire.Value{}, executor.EncodeError(fmt.Errorf("result of %s: %w", d.Function, err))
 		}
 		w.publish(d, o)
 	})

@@ -16,6 +16,7 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 	"concert/internal/option"
 )
 
@@ -78,7 +79,7 @@ type Executor struct {
 	conn    *jet.Conn
 	client  string
 	session string
-	group   *concert.WorkerGroup
+	group   *executor.WorkerGroup
 	members *members.View
 	stop    context.CancelFunc // ends what runs in the background
 	ctx     context.Context    // and is ended by it
@@ -89,24 +90,24 @@ type Executor struct {
 	keeps   bool // guarded by keeping: there is a consumer of results of tasks with ids
 
 	mu        sync.Mutex
-	lanes     map[string]*lane              // guarded by mu: by the name of the function
-	order     []*lane                       // guarded by mu: all lanes, in the order of their turns
-	calls     map[string]*call              // guarded by mu: sent or about to be, by number
-	tasks     map[*concert.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
-	unsettled int                           // guarded by mu: subscribers of calls that have not settled
-	claims    map[*concert.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
-	shared    map[*concert.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
-	encoding  map[*concert.Task]*lane       // guarded by mu: tasks whose argument methods of the program encode
-	hurried   bool                          // guarded by mu: Shutdown has canceled what there was
-	inflight  map[string]int                // guarded by mu: number of calls, by contract
-	away      map[string]int                // guarded by mu: number of calls in inflight that wait for another attempt, by contract
-	last      uint64                        // guarded by mu: number of the newest call
-	waiting   int                           // guarded by mu: tasks in lanes
-	closed    bool                          // guarded by mu
-	over      bool                          // guarded by mu: all has settled, and Close may return
-	ended     chan struct{}                 // closed when it is
-	wake      chan struct{}                 // has room for one: the dispatcher should look again
-	numbers   numbers                       // guarded by mu: of places of workers
+	lanes     map[string]*lane               // guarded by mu: by the name of the function
+	order     []*lane                        // guarded by mu: all lanes, in the order of their turns
+	calls     map[string]*call               // guarded by mu: sent or about to be, by number
+	tasks     map[*executor.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
+	unsettled int                            // guarded by mu: subscribers of calls that have not settled
+	claims    map[*executor.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	shared    map[*executor.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
+	encoding  map[*executor.Task]*lane       // guarded by mu: tasks whose argument methods of the program encode
+	hurried   bool                           // guarded by mu: Shutdown has canceled what there was
+	inflight  map[string]int                 // guarded by mu: number of calls, by contract
+	away      map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by contract
+	last      uint64                         // guarded by mu: number of the newest call
+	waiting   int                            // guarded by mu: tasks in lanes
+	closed    bool                           // guarded by mu
+	over      bool                           // guarded by mu: all has settled, and Close may return
+	ended     chan struct{}                  // closed when it is
+	wake      chan struct{}                  // has room for one: the dispatcher should look again
+	numbers   numbers                        // guarded by mu: of places of workers
 
 	auditing sync.Mutex // held during an audit
 
@@ -123,7 +124,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
 		session: wire.NewToken(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{}, shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
+		tasks: map[*executor.Task]*subscriber{}, claims: map[*executor.Task]bool{}, shared: map[*executor.Task]string{}, encoding: map[*executor.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
 	}
 	if opts != nil {
 		e.opts = *opts
@@ -159,7 +160,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 		e.client = e.conn.Public
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
-	e.group = concert.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
+	e.group = executor.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
 	e.group.Remote = true
 	e.group.Limits.Grace = e.opts.Grace
 	if err := e.begin(ctx); err != nil {
@@ -204,14 +205,14 @@ func (e *Executor) rouse() {
 	}
 }
 
-// groupQueue is the Executor as its concert.WorkerGroup sees it.
+// groupQueue is the Executor as its executor.WorkerGroup sees it.
 type groupQueue Executor
 
-// Next implements concert.Queue; it is for workers whose tasks are run.
-func (*groupQueue) Next() *concert.Task { panic("cluster: no worker here") }
+// Next implements executor.Queue; it is for workers whose tasks are run.
+func (*groupQueue) Next() *executor.Task { panic("cluster: no worker here") }
 
-// Again implements concert.Queue: the argument of a task has been encoded.
-func (g *groupQueue) Again(t *concert.Task) {
+// Again implements executor.Queue: the argument of a task has been encoded.
+func (g *groupQueue) Again(t *executor.Task) {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -225,7 +226,7 @@ func (g *groupQueue) Again(t *concert.Task) {
 	e.rouse()
 }
 
-// Withdraw implements concert.Queue. The dispatcher:
+// Withdraw implements executor.Queue. The dispatcher:
 //
 //  1. enters a task in claims,
 //  2. claims its call,
@@ -235,7 +236,7 @@ func (g *groupQueue) Again(t *concert.Task) {
 // So as soon as its call is claimed, Withdraw finds a task in claims or among
 // the subscribers. A subscriber leaves its call later, when Cancel has ended
 // its context and the cause is known: the task may have begun.
-func (g *groupQueue) Withdraw(t *concert.Task) bool {
+func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	if _, claiming := e.claims[t]; claiming {
@@ -252,7 +253,7 @@ func (g *groupQueue) Withdraw(t *concert.Task) bool {
 	return false
 }
 
-// Dropped implements concert.Queue: canceled tasks leave the queue.
+// Dropped implements executor.Queue: canceled tasks leave the queue.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()
@@ -260,7 +261,7 @@ func (g *groupQueue) Dropped() {
 	for _, l := range e.lanes {
 		e.sweep(l)
 	}
-	maps.DeleteFunc(e.encoding, func(t *concert.Task, _ *lane) bool { return !t.Waiting() })
-	maps.DeleteFunc(e.shared, func(t *concert.Task, _ string) bool { return !t.Waiting() })
+	maps.DeleteFunc(e.encoding, func(t *executor.Task, _ *lane) bool { return !t.Waiting() })
+	maps.DeleteFunc(e.shared, func(t *executor.Task, _ string) bool { return !t.Waiting() })
 	e.checkEnd()
 }

@@ -15,6 +15,7 @@ import (
 	"concert"
 	"concert/cluster"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // The bounds of a flood in docs/security.md: how long another client waits, and
@@ -51,7 +52,7 @@ var weigh = concert.Register("cluster_test.weigh", func(ctx context.Context, b [
 
 // storeParts stores the parts of a value, without the library, and returns how
 // a task names it.
-func storeParts(t *testing.T, js jetstream.JetStream, client string, v concert.Encoded) wire.Value {
+func storeParts(t *testing.T, js jetstream.JetStream, client string, v executor.Encoded) wire.Value {
 	t.Helper()
 	sum := sha256.Sum256(v.Bytes)
 	to := wire.Value{Kind: v.Kind, Blob: wire.ArgumentName(client), Size: len(v.Bytes), Sum: sum[:]}
@@ -68,7 +69,7 @@ func storeParts(t *testing.T, js jetstream.JetStream, client string, v concert.E
 // publishTasks publishes tasks of weigh for a client, without the library.
 func publishTasks(t *testing.T, js jetstream.JetStream, contract, client string, n int, arg wire.Value) {
 	t.Helper()
-	f, err := concert.Find("cluster_test.weigh")
+	f, err := executor.Find("cluster_test.weigh")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestServe_LargeArguments(t *testing.T) {
 	defer let()
 	before := heap()
 	_, js := raw(t, s)
-	_, arg, err := concert.Prepare(weigh, make([]byte, 31<<20))
+	_, arg, err := executor.Prepare(weigh, make([]byte, 31<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestServe_LargeArguments(t *testing.T) {
 		t.Fatalf("more than %d large arguments are held", fit)
 	default:
 	}
-	arg = concert.Encoded{}
+	arg = executor.Encoded{}
 	if got := heap() - before; got > floodMemory {
 		t.Errorf("%d MiB of memory, want %d at most", got>>20, floodMemory>>20)
 	}
@@ -188,7 +189,7 @@ func TestServe_LargeMessages(t *testing.T) {
 	defer let()
 	_, js := raw(t, s)
 	const size, tasks = 500 << 10, 150
-	_, arg, err := concert.Prepare(weigh, make([]byte, size))
+	_, arg, err := executor.Prepare(weigh, make([]byte, size))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +276,7 @@ func TestServe_PublishedTwice(t *testing.T) {
 	let := sync.OnceFunc(func() { close(h.let) })
 	defer let()
 	_, js := raw(t, s)
-	_, arg, err := concert.Prepare(weigh, []byte("light"))
+	_, arg, err := executor.Prepare(weigh, []byte("light"))
 	if err != nil {
 		t.Fatal(err)
 	}

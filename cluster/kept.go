@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 type idKey struct{}
@@ -69,7 +69,7 @@ func (e *Executor) seek(c *call, send func(*call)) {
 			send(c)
 			return
 		case jet.Permanent(err) || errors.Is(err, errDamaged):
-			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
 			return
 		}
 		select {
@@ -113,7 +113,7 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 			err = fmt.Errorf("%w: it is that of another task", errDamaged)
 		}
 	}
-	var v concert.Encoded
+	var v executor.Encoded
 	if err == nil {
 		v, err = e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
 	}

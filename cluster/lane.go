@@ -8,6 +8,7 @@ import (
 	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // lane is the tasks of one function that have not been claimed, and what is
@@ -23,7 +24,7 @@ import (
 type lane struct {
 	function  string
 	signature string // digest of its types
-	queue     []*concert.Task
+	queue     []*executor.Task
 	outside   []*entrant     // those that wait for room, in turn
 	mean      time.Duration  // about what a call runs; 0 if none has ended
 	limit     int            // of quick calls that are out
@@ -84,7 +85,7 @@ func smooth(mean, d time.Duration) time.Duration {
 
 // entrant is a task that its submitter waits with for room.
 type entrant struct {
-	task     *concert.Task
+	task     *executor.Task
 	in       chan struct{} // closed when it need not wait any more
 	accepted bool          // guarded by mu: it is in the queue; else the executor has closed
 }
@@ -92,7 +93,7 @@ type entrant struct {
 // sweep removes tasks that were canceled. The caller holds mu.
 func (e *Executor) sweep(l *lane) {
 	before := len(l.queue)
-	l.queue = slices.DeleteFunc(l.queue, func(t *concert.Task) bool { return !t.Waiting() })
+	l.queue = slices.DeleteFunc(l.queue, func(t *executor.Task) bool { return !t.Waiting() })
 	e.waiting -= before - len(l.queue)
 	e.letIn(l)
 }
@@ -113,13 +114,13 @@ func (e *Executor) letOneIn(l *lane) {
 	close(first.in)
 }
 
-func (e *Executor) enqueue(l *lane, t *concert.Task) {
+func (e *Executor) enqueue(l *lane, t *executor.Task) {
 	l.queue = append(l.queue, t)
 	e.waiting++
 }
 
 // Execute implements concert.Executor.
-func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
+func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	e.made()
 	function := t.Function() // before anybody else has the task
 	e.group.Adopt(t)
@@ -213,7 +214,7 @@ const expiryPeriod = 100 * time.Millisecond
 
 // expire drops them.
 func (e *Executor) expire() {
-	var waiting []*concert.Task
+	var waiting []*executor.Task
 	e.mu.Lock()
 	for _, l := range e.lanes {
 		waiting = append(waiting, l.queue...)
@@ -305,7 +306,7 @@ func (e *Executor) tellAsleep(l *lane) {
 const claimBytes = 4 << 20
 
 // claim takes calls from a task and sends them.
-func (e *Executor) claim(l *lane, t *concert.Task, contract string, room int) {
+func (e *Executor) claim(l *lane, t *executor.Task, contract string, room int) {
 	batch, again := t.Claim(room, claimBytes)
 	var calls []*call
 	if batch != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // longestOutcome is how many bytes the message of a result may have: a value
@@ -27,7 +27,7 @@ func (w *worker) publish(d *delivery, o wire.Outcome) {
 	}
 	msg := o.Encode()
 	if len(msg) > longestOutcome { // it can only be the error that is
-		o.Err = concert.ShortenError(o.Err, longestOutcome/2)
+		o.Err = executor.ShortenError(o.Err, longestOutcome/2)
 		msg = o.Encode()
 	}
 	to := d.ID
@@ -76,7 +76,7 @@ func (w *worker) kept(ctx context.Context, d *delivery, patience time.Duration) 
 // its id. If the report does not arrive, the submitter settles the task without
 // it.
 func (w *worker) refuse(d *delivery) {
-	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: concert.EncodeError(context.Canceled)}
+	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: executor.EncodeError(context.Canceled)}
 	w.conn.JS.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.unkept()), Data: o.Encode()})
 	d.msg.Ack(jet.AckDone)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // call is a call that is with the cluster, or on its way there. Its subscribers
@@ -147,7 +147,7 @@ func (e *Executor) stow(c *call) {
 		case ended:
 			return
 		case !left:
-			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", s.batch.Name, err))
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: the argument of %s: %w", s.batch.Name, err))
 			return
 		}
 	}
@@ -179,7 +179,7 @@ func (e *Executor) post(calls ...*call) {
 	msgs, err := wire.EncodeTasks(posts, e.conn.Signer)
 	for i, c := range calls {
 		if err != nil {
-			e.settle(c, -1, concert.Encoded{}, err)
+			e.settle(c, -1, executor.Encoded{}, err)
 			continue
 		}
 		e.conn.Publish(&nats.Msg{Subject: posts[i].Subject, Data: msgs[i], Header: nats.Header{jetstream.MsgIDHeader: {ids[i]}}}, c)
@@ -236,7 +236,7 @@ func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
 		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
-		e.settle(c, -1, concert.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
+		e.settle(c, -1, executor.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
 		return
 	}
 	e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
@@ -296,7 +296,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 
 // signature is the digest of the types of a function.
 func (e *Executor) signature(function string) string {
-	f, err := concert.Find(function)
+	f, err := executor.Find(function)
 	if err != nil {
 		return ""
 	}

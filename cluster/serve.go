@@ -14,6 +14,7 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/recent"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 	"concert/internal/option"
 )
 
@@ -23,7 +24,7 @@ type ServeOptions struct {
 
 	// Functions are the names of the functions that the worker offers. Nil
 	// means all functions that are registered in this program. A function that
-	// is only declared, see [concert.Declare], must be named, because only the
+	// is only declared, see [executor.Declare], must be named, because only the
 	// caller knows whether the executor has it. For functions in Python, use
 	// [concert/python.Names].
 	Functions []string
@@ -197,8 +198,8 @@ func (w *worker) serve(ctx context.Context) error {
 	background.Go(func() { w.renew(life) })
 	background.Go(func() { w.advertise(life) })
 	if w.opts.Ready != nil {
-		if _, err := concert.CallApart(readyTime, func() struct{} { w.opts.Ready(); return struct{}{} }); err != nil {
-			w.opts.Notice("ServeOptions.Ready failed: " + concert.ErrorText(err))
+		if _, err := executor.CallApart(readyTime, func() struct{} { w.opts.Ready(); return struct{}{} }); err != nil {
+			w.opts.Notice("ServeOptions.Ready failed: " + executor.ErrorText(err))
 		}
 	}
 	taking, quit := context.WithCancelCause(ctx)
@@ -350,7 +351,7 @@ func (w *worker) canceled(client string, body []byte) {
 	// Nobody has it now who would say so. It is held again until that is
 	// stored, so that it is acknowledged then.
 	w.hold(d)
-	w.conn.Background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: concert.EncodeError(context.Canceled)}) })
+	w.conn.Background.Go(func() { w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)}) })
 }
 
 // unwanted reports whether a task has been canceled. The caller holds mu.

@@ -12,6 +12,7 @@ import (
 	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
@@ -23,7 +24,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 	if err != nil { // the subject names the task
 		if id, ok := wire.ResultID(msg.Subject()); ok {
 			if c := e.named(id); c != nil {
-				e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.lane.function, err))
+				e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.lane.function, err))
 			}
 		}
 		msg.TermWithReason("not a result")
@@ -40,12 +41,12 @@ func (e *Executor) result(msg jetstream.Msg) {
 		}
 		return
 	}
-	absent := o.Dropped && errors.Is(concert.DecodeError(o.Err), jet.ErrAbsent) && !e.isCanceled(c)
+	absent := o.Dropped && errors.Is(executor.DecodeError(o.Err), jet.ErrAbsent) && !e.isCanceled(c)
 	if absent && e.fetches(c) || absent && e.runAgain(c, msg, "the argument", e.send) {
 		return
 	}
 	if o.Value.Blob == "" {
-		e.finish(c, &o, concert.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
+		e.finish(c, &o, executor.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
 		msg.Ack()
 		return
 	}
@@ -64,7 +65,7 @@ func (e *Executor) result(msg jetstream.Msg) {
 			return
 		}
 		if err != nil {
-			e.settle(c, -1, concert.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.lane.function, err))
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.lane.function, err))
 		} else {
 			e.finish(c, &o, v)
 		}
@@ -107,10 +108,10 @@ func (e *Executor) named(id wire.TaskID) *call {
 }
 
 // finish ends a call with the report of a worker, unless it has ended.
-func (e *Executor) finish(c *call, o *wire.Outcome, v concert.Encoded) {
+func (e *Executor) finish(c *call, o *wire.Outcome, v executor.Encoded) {
 	var err error
 	if o.Err != nil {
-		err = concert.DecodeError(o.Err)
+		err = executor.DecodeError(o.Err)
 	}
 	stopped := o.Stopped || o.Dropped && errors.Is(err, context.DeadlineExceeded)
 	e.mu.Lock()
@@ -213,7 +214,7 @@ func (e *Executor) finishEnd(c *call, tell func(s *subscriber)) {
 
 // settle ends a call with its outcome, on a worker of that number, -1 if it ran
 // on none.
-func (e *Executor) settle(c *call, worker int, v concert.Encoded, err error) {
+func (e *Executor) settle(c *call, worker int, v executor.Encoded, err error) {
 	e.end(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
 
@@ -268,7 +269,7 @@ func (e *Executor) giveUp(c *call) {
 	}
 	e.mu.Unlock()
 	e.end(c, func(s *subscriber) {
-		s.settle(-1, concert.Encoded{}, lazy.Errorf("%w within %v of its cancellation (%w): it may still be running", ErrLost, e.opts.Grace, s.cause()))
+		s.settle(-1, executor.Encoded{}, lazy.Errorf("%w within %v of its cancellation (%w): it may still be running", ErrLost, e.opts.Grace, s.cause()))
 	})
 }
 

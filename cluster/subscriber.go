@@ -9,6 +9,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // Submits that have the same id, see WithID, share one call, as in
@@ -55,7 +56,7 @@ import (
 // subscriber is a Submit, or an input of a Map, that waits for the outcome of a
 // call.
 type subscriber struct {
-	batch    *concert.Batch
+	batch    *executor.Batch
 	i        int   // in the batch
 	deadline int64 // Unix time in milliseconds; 0 for none, and for a call without an id
 
@@ -96,7 +97,7 @@ func (s *subscriber) hasEnded() error {
 // newCalls returns a call for each call of a batch. They are not in the table
 // yet. It calls methods of the submitter's context, so the caller must not hold
 // mu.
-func (e *Executor) newCalls(l *lane, batch *concert.Batch, contract string) []*call {
+func (e *Executor) newCalls(l *lane, batch *executor.Batch, contract string) []*call {
 	id, named := batch.Parent().Value(idKey{}).(string)
 	deadline := int64(0)
 	if d, ok := batch.Context().Deadline(); ok && named {
@@ -210,7 +211,7 @@ func (e *Executor) restart(c *call) *call {
 
 // settle gives a subscriber its outcome, on the worker with that number; it is
 // -1 if the call has not started.
-func (s *subscriber) settle(worker int, v concert.Encoded, err error) {
+func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	s.end(func() {
 		if s.worker < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
 			s.worker = worker
@@ -223,7 +224,7 @@ func (s *subscriber) settle(worker int, v concert.Encoded, err error) {
 func (e *Executor) drop(s *subscriber) {
 	s.end(func() {
 		if cause := s.cause(); s.worker >= 0 || s.kept.Load() {
-			s.batch.Settle(s.i, s.worker, concert.Encoded{}, cause)
+			s.batch.Settle(s.i, s.worker, executor.Encoded{}, cause)
 		} else {
 			s.batch.Drop(s.i, cause)
 		}

@@ -20,13 +20,14 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 // offline is an executor without a connection. A test plays the servers and the
 // workers: it decides when a call is published, runs, or has a result.
 type offline struct {
 	e    *Executor
-	task *concert.Task // the last one that was submitted
+	task *executor.Task // the last one that was submitted
 
 	mu      sync.Mutex
 	started int // guarded by mu: tasks
@@ -40,13 +41,13 @@ func newOffline(t *testing.T) *offline {
 	o := &offline{}
 	e := &Executor{
 		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", keeps: true, wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		lanes: map[string]*lane{}, calls: map[string]*call{}, tasks: map[*concert.Task]*subscriber{}, claims: map[*concert.Task]bool{},
-		shared: map[*concert.Task]string{}, encoding: map[*concert.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, members: members.NewView(func() {}),
+		lanes: map[string]*lane{}, calls: map[string]*call{}, tasks: map[*executor.Task]*subscriber{}, claims: map[*executor.Task]bool{},
+		shared: map[*executor.Task]string{}, encoding: map[*executor.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, members: members.NewView(func() {}),
 		conn: jet.NewFake(),
 	}
 	e.conn.JS = &fakeStreams{link: e.conn}
 	e.ctx, e.stop = context.WithCancel(t.Context())
-	e.group = concert.NewWorkerGroup((*groupQueue)(e), func(event concert.Event) {
+	e.group = executor.NewWorkerGroup((*groupQueue)(e), func(event concert.Event) {
 		if event.Kind == concert.TaskStarted {
 			o.mu.Lock()
 			o.started++
@@ -88,7 +89,7 @@ func (f *fakeStreams) canceledTries() []string {
 	return tries
 }
 
-func (o *offline) Execute(_ context.Context, t *concert.Task) error {
+func (o *offline) Execute(_ context.Context, t *executor.Task) error {
 	o.e.group.Adopt(t)
 	o.task = t
 	return nil
@@ -320,7 +321,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		case k == 7 && c.posted:
 			event = "has a result"
 			out := stale
-			out.Value = wire.Inline(concert.Encoded{})
+			out.Value = wire.Inline(executor.Encoded{})
 			encoded := valueOf(t, step)
 			out.Value = wire.Inline(encoded)
 			m.end(id, func(*modelSubscriber) string { return fmt.Sprint(step) })
@@ -328,9 +329,9 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		case k == 8 && c.posted:
 			event = "is stopped by its worker, whose clock may be ahead"
 			out := stale
-			out.Stopped, out.Try, out.Err = true, real.try, concert.EncodeError(context.DeadlineExceeded)
+			out.Stopped, out.Try, out.Err = true, real.try, executor.EncodeError(context.DeadlineExceeded)
 			if c.canceled {
-				out.Err = concert.EncodeError(context.Canceled)
+				out.Err = executor.EncodeError(context.Canceled)
 				m.end(id, func(s *modelSubscriber) string { return s.cause })
 				o.result(out)
 				break
@@ -356,7 +357,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		case k == 9:
 			event = "a report of another try"
 			out := stale
-			out.Dropped, out.Try, out.Err = true, "other", concert.EncodeError(context.Canceled)
+			out.Dropped, out.Try, out.Err = true, "other", executor.EncodeError(context.Canceled)
 			o.result(out)
 		default:
 			d := time.Duration(rng.IntN(20)) * time.Second
@@ -388,8 +389,8 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 }
 
 // valueOf is a value as a worker returns it.
-func valueOf(t *testing.T, n int) concert.Encoded {
-	_, v, err := concert.Prepare(offlineEcho, n)
+func valueOf(t *testing.T, n int) executor.Encoded {
+	_, v, err := executor.Prepare(offlineEcho, n)
 	if err != nil {
 		t.Fatal(err)
 	}

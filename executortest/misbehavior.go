@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // misdeeds are the ways in which user code misbehaves.
@@ -152,15 +153,15 @@ var userCodeKinds = []userCodeKind{
 		return m.mapping(concert.WithInputLabels(m.ctx, func(gate) string { commit(m.how); return "" }), slices.Values([]gate{g}))
 	}},
 	{"Started of a Relay", true, true, func(m *mischief) func() {
-		name, arg, err := concert.Prepare(square, 3)
+		name, arg, err := executor.Prepare(square, 3)
 		must[any](m.suite)(nil, err)
-		f := concert.Relay(m.ctx, m.ex, concert.Call{Name: name, Arg: arg, Started: func() { commit(m.how) }})
+		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Started: func() { commit(m.how) }})
 		return func() { <-f.Done() }
 	}},
 	{"Progress of a Relay", false, true, func(m *mischief) func() {
-		name, arg, err := concert.Prepare(milestone, 3)
+		name, arg, err := executor.Prepare(milestone, 3)
 		must[any](m.suite)(nil, err)
-		f := concert.Relay(m.ctx, m.ex, concert.Call{Name: name, Arg: arg, Progress: func(int64, int64) { commit(m.how) }})
+		f := executor.Relay(m.ctx, m.ex, executor.Call{Name: name, Arg: arg, Progress: func(int64, int64) { commit(m.how) }})
 		return func() { <-f.Done() }
 	}},
 	{"String of a map's key", false, false, func(m *mischief) func() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // rogue is a value with methods that misbehave at one step: at is the step, and
@@ -250,9 +251,9 @@ var userCodeCases = []testCase{
 		for _, at := range ways {
 			var state func() concert.State
 			if r := (rogueArgument{rogue{at, "hang"}}); s.Shared {
-				name, arg, err := concert.Prepare(misbehave, r)
+				name, arg, err := executor.Prepare(misbehave, r)
 				must[any](s)(nil, err)
-				f := concert.Relay(ctx, ex, concert.Call{Name: name, Arg: arg})
+				f := executor.Relay(ctx, ex, executor.Call{Name: name, Arg: arg})
 				state, results = f.State, append(results, func() error { return second(f.Result(s.ctx)) })
 			} else {
 				f := concert.Submit(ctx, ex, misbehave, r)

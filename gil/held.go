@@ -3,7 +3,7 @@ package gil
 import (
 	"context"
 
-	"concert"
+	"concert/executor"
 )
 
 // Held is the permission of a goroutine that holds a lock. It is valid for that
@@ -60,14 +60,14 @@ func (h Held) Release(fn func()) {
 // Context returns a context that carries h, for [Release], [Checkpoint] and
 // [Of]. Waits of package concert that are called with it release the lock.
 func (h Held) Context(ctx context.Context) context.Context {
-	return concert.WithReleaser(ctx, waiting(h))
+	return executor.WithReleaser(ctx, waiting(h))
 }
 
 // Of returns the Held that a context carries, and whether there is one. The
 // methods of the Held panic if it is not valid there. The context of a task
 // does not carry the Held of the task that submitted it.
 func Of(ctx context.Context) (Held, bool) {
-	w, ok := concert.ReleaserOf(ctx).(waiting)
+	w, ok := executor.ReleaserOf(ctx).(waiting)
 	return Held(w), ok
 }
 

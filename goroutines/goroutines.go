@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/option"
 )
 
@@ -75,7 +76,7 @@ type Options struct {
 	// task waits by a function of package concert. With a lock of concert/gil,
 	// the tasks behave like threads under an interpreter lock. Tasks call
 	// gil.Release around other blocking calls.
-	Lock concert.Lock
+	Lock executor.Lock
 
 	// Limit, if set, decides how many workers there are. It may change the
 	// number whenever a task starts or ends. If n is not 0, it is the maximum.
@@ -131,7 +132,7 @@ func New(n int, opts *Options) *Pool {
 	if p.opts.Limit != nil {
 		n = p.limited(n)
 	}
-	p.group = concert.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
+	p.group = executor.NewWorkerGroup((*groupQueue)(p), p.opts.Observer)
 	p.group.Lock = p.opts.Lock
 	p.queue.init()
 	p.target.Store(clampWorkers(n))
@@ -149,7 +150,7 @@ func clampWorkers(n int) int32 { return int32(min(n, math.MaxInt32)) }
 // A task has the state for itself until it returns, except that while it
 // waits for another task, its worker may run others.
 func State[T any](ctx context.Context) (T, bool) {
-	if w := concert.WorkerOf(ctx); w != nil {
+	if w := executor.WorkerOf(ctx); w != nil {
 		s, ok := w.State.(T)
 		return s, ok
 	}

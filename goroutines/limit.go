@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // Limit decides how many tasks of a pool run at a time; see Options.Limit.
@@ -77,7 +78,7 @@ func (t *turns) begin() bool {
 	if !t.stuck.Swap(true) {
 		// On another goroutine, as the handler of slog is the program's as
 		// well.
-		go concert.CallApart(0, func() bool {
+		go executor.CallApart(0, func() bool {
 			slog.Error("goroutines: a Limit does not return; until it does, it gets no events, and the number of workers stays as it is", "after", limitTime)
 			return true
 		})

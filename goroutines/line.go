@@ -1,12 +1,14 @@
 package goroutines
 
-import "concert"
+import (
+	"concert/executor"
+)
 
 // entry is a submitter that waits for room. The goroutine that makes room puts
 // the task of the entry into the queue. So an entry whose context ends does not
 // use the turn of another one.
 type entry struct {
-	task *concert.Task
+	task *executor.Task
 	in   chan struct{} // closed when the task is in the queue, or refused
 	err  error         // why it was refused; written before in is closed
 

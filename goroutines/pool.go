@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // Pool is an executor whose workers are goroutines. Its methods are safe for
 // concurrent use. Make one with [New].
 type Pool struct {
 	opts  Options
-	group *concert.WorkerGroup
+	group *executor.WorkerGroup
 
 	target  atomic.Int32 // workers wanted; changed under mu
 	staffed atomic.Int32 // len(workers); changed under mu
@@ -48,7 +49,7 @@ func (p *Pool) made() {
 }
 
 // Execute implements [concert.Executor].
-func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
+func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	p.made()
 	p.group.Adopt(t)
 	p.mu.Lock()
@@ -80,7 +81,7 @@ func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
 
 // push puts a task into the queue and sees to it that a worker comes for it.
 // It unlocks mu.
-func (p *Pool) push(t *concert.Task) {
+func (p *Pool) push(t *executor.Task) {
 	p.queue.push(t)
 	w := p.summon()
 	p.mu.Unlock()
@@ -145,8 +146,8 @@ func (p *Pool) admit() {
 // entries: a task that has a turn while it is in the queue, because a task
 // waits for it, is put at the end again. The caller holds mu.
 func (p *Pool) compact() {
-	seen := make(map[*concert.Task]struct{}, p.queue.len())
-	p.queue.keep(func(t *concert.Task) bool {
+	seen := make(map[*executor.Task]struct{}, p.queue.len())
+	p.queue.keep(func(t *executor.Task) bool {
 		_, twice := seen[t]
 		seen[t] = struct{}{}
 		return !twice && t.Waiting()
@@ -168,17 +169,17 @@ func (p *Pool) leaveLine(e *entry) bool {
 	return true
 }
 
-// groupQueue is the Pool as its concert.WorkerGroup sees it.
+// groupQueue is the Pool as its executor.WorkerGroup sees it.
 type groupQueue Pool
 
-// Next implements [concert.Queue].
-func (g *groupQueue) Next() *concert.Task {
+// Next implements [executor.Queue].
+func (g *groupQueue) Next() *executor.Task {
 	p := (*Pool)(g)
 	return p.pop()
 }
 
-// Again implements [concert.Queue].
-func (g *groupQueue) Again(t *concert.Task) {
+// Again implements [executor.Queue].
+func (g *groupQueue) Again(t *executor.Task) {
 	p := (*Pool)(g)
 	p.mu.Lock()
 	if p.closed != nil {
@@ -193,10 +194,10 @@ func (g *groupQueue) Again(t *concert.Task) {
 	p.push(t)
 }
 
-// Withdraw implements [concert.Queue]; no task of this pool is ever claimed.
-func (*groupQueue) Withdraw(*concert.Task) bool { return true }
+// Withdraw implements [executor.Queue]; no task of this pool is ever claimed.
+func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 
-// Dropped implements [concert.Queue].
+// Dropped implements [executor.Queue].
 func (g *groupQueue) Dropped() {
 	p := (*Pool)(g)
 	p.mu.Lock()
@@ -213,7 +214,7 @@ func (g *groupQueue) Dropped() {
 // A submitter: 1. enters the line, 2. looks whether there is room. Here: 1. a
 // task leaves the queue, 2. we look whether there is a line. One of the two
 // sees the other.
-func (p *Pool) pop() *concert.Task {
+func (p *Pool) pop() *executor.Task {
 	for {
 		t := p.queue.pop()
 		if p.lined.Load() > 0 {
@@ -312,7 +313,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	p.made()
 	within := p.within()
 	p.refuse(concert.ErrClosed)
-	if w := concert.WorkerOf(ctx); within || w != nil && w.Group() == p.group {
+	if w := executor.WorkerOf(ctx); within || w != nil && w.Group() == p.group {
 		return errWithin("Shutdown")
 	}
 	select {
@@ -367,17 +368,17 @@ func (p *Pool) cancelRunning(cause error) {
 }
 
 // popLocking is pop for those who must not take a compaction for the end.
-func (p *Pool) popLocking() *concert.Task {
+func (p *Pool) popLocking() *executor.Task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.queue.pop()
 }
 
 // running returns the tasks that workers are running.
-func (p *Pool) running() []*concert.Task {
+func (p *Pool) running() []*executor.Task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var tasks []*concert.Task
+	var tasks []*executor.Task
 	for _, w := range p.workers {
 		tasks = append(tasks, w.Tasks()...)
 	}

@@ -3,7 +3,7 @@ package goroutines
 import (
 	"sync/atomic"
 
-	"concert"
+	"concert/executor"
 )
 
 // queue is a first-in first-out queue of tasks, a chain of segments:
@@ -36,7 +36,7 @@ type segment struct {
 	_      cacheLine
 	filled atomic.Int32 // slots[:filled] have a task; moved by producers
 	_      cacheLine
-	slots  [segmentSize]*concert.Task // written before filled covers it; then the claimer's
+	slots  [segmentSize]*executor.Task // written before filled covers it; then the claimer's
 }
 
 // cacheLine keeps what producers write apart from what consumers read all the
@@ -52,7 +52,7 @@ func (q *queue) init() {
 }
 
 // push adds a task. The caller holds the pool's lock.
-func (q *queue) push(t *concert.Task) {
+func (q *queue) push(t *executor.Task) {
 	s := q.tail
 	n := s.filled.Load()
 	if n == segmentSize {
@@ -66,7 +66,7 @@ func (q *queue) push(t *concert.Task) {
 }
 
 // pop removes and returns the oldest task, or nil. It needs no lock.
-func (q *queue) pop() *concert.Task {
+func (q *queue) pop() *executor.Task {
 	for {
 		s := q.head.Load()
 		n := s.taken.Load()
@@ -100,12 +100,12 @@ func (q *queue) len() int {
 //
 // Segments are closed from the last to the first, so that a consumer never
 // finds a task while an older one is held back here.
-func (q *queue) keep(ok func(*concert.Task) bool) {
+func (q *queue) keep(ok func(*executor.Task) bool) {
 	var segments []*segment
 	for s := q.head.Load(); s != nil; s = s.next.Load() {
 		segments = append(segments, s)
 	}
-	rest := make([][]*concert.Task, len(segments))
+	rest := make([][]*executor.Task, len(segments))
 	for i := len(segments) - 1; i >= 0; i-- {
 		s := segments[i]
 		from := min(s.taken.Swap(segmentSize), s.filled.Load())

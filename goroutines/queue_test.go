@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"concert"
+	"concert/executor"
 )
 
 // taken collects the tasks of the queue tests: an executor that only keeps.
-type collector struct{ tasks []*concert.Task }
+type collector struct{ tasks []*executor.Task }
 
-func (c *collector) Execute(_ context.Context, t *concert.Task) error {
+func (c *collector) Execute(_ context.Context, t *executor.Task) error {
 	c.tasks = append(c.tasks, t)
 	return nil
 }
@@ -21,7 +22,7 @@ func (*collector) Width() int                     { return 1 }
 func (*collector) Close() error                   { return nil }
 func (*collector) Shutdown(context.Context) error { return nil }
 
-func newTasks(n int) []*concert.Task {
+func newTasks(n int) []*executor.Task {
 	var c collector
 	for i := range n {
 		concert.Submit(context.Background(), &c, func(context.Context, int) (int, error) { return 0, nil }, i)
@@ -37,7 +38,7 @@ func TestQueueAgainstSlice(t *testing.T) {
 	tasks := newTasks(20_000)
 	var q queue
 	q.init()
-	var slow []*concert.Task
+	var slow []*executor.Task
 	for len(tasks) > 0 {
 		switch n := random.IntN(400); random.IntN(4) {
 		case 0, 1:
@@ -49,7 +50,7 @@ func TestQueueAgainstSlice(t *testing.T) {
 		case 2:
 			for range n {
 				got := q.pop()
-				var want *concert.Task
+				var want *executor.Task
 				if len(slow) > 0 {
 					want, slow = slow[0], slow[1:]
 				}
@@ -58,13 +59,13 @@ func TestQueueAgainstSlice(t *testing.T) {
 				}
 			}
 		case 3:
-			drop := map[*concert.Task]bool{}
+			drop := map[*executor.Task]bool{}
 			for _, s := range slow {
 				drop[s] = random.IntN(3) == 0
 			}
-			keep := func(t *concert.Task) bool { return !drop[t] }
+			keep := func(t *executor.Task) bool { return !drop[t] }
 			q.keep(keep)
-			var kept []*concert.Task
+			var kept []*executor.Task
 			for _, s := range slow {
 				if keep(s) {
 					kept = append(kept, s)
@@ -82,7 +83,7 @@ func TestQueueAgainstSlice(t *testing.T) {
 // task comes out once, and to each consumer in order.
 func TestQueueConcurrent(t *testing.T) {
 	tasks := newTasks(100_000)
-	number := make(map[*concert.Task]int, len(tasks))
+	number := make(map[*executor.Task]int, len(tasks))
 	for i, task := range tasks {
 		number[task] = i
 	}
@@ -122,7 +123,7 @@ func TestQueueConcurrent(t *testing.T) {
 		mu.Lock()
 		q.push(task)
 		if i%1000 == 999 {
-			q.keep(func(*concert.Task) bool { return true })
+			q.keep(func(*executor.Task) bool { return true })
 		}
 		mu.Unlock()
 	}

@@ -2,11 +2,11 @@ package goroutines
 
 import (
 	"bytes"
+	"concert/executor"
 	"fmt"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 
 	"concert"
 )
@@ -27,31 +27,11 @@ func (p *Pool) within() bool {
 	if _, ok := p.goroutines[id]; ok {
 		return true
 	}
-	// A goroutine that stands in for a worker belongs to package concert.
-	return slices.ContainsFunc(p.workers, (*worker).isBusy) && standsIn()
+	// Package executor starts the goroutines of compensating carriers.
+	return slices.ContainsFunc(p.workers, (*worker).isBusy) && executor.Compensating()
 }
 
 func (w *worker) isBusy() bool { return w.Busy() }
-
-// standsIn reports whether the calling goroutine stands in for a worker of some
-// pool.
-func standsIn() bool {
-	var pcs [64]uintptr
-	for skip := 0; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		frames := runtime.CallersFrames(pcs[:n])
-		for more := n > 0; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
-			if strings.HasSuffix(f.Function, "concert.(*strand).serve") {
-				return true
-			}
-		}
-		if n < len(pcs) {
-			return false
-		}
-	}
-}
 
 // goroutineID returns the number of the calling goroutine, which only its stack
 // trace says: "goroutine 7 [running]:". It takes a microsecond or two, and is

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
 // worker is one goroutine of a pool, or several in turn: a task that calls
 // runtime.Goexit ends one, and another takes over.
 type worker struct {
-	*concert.Worker
+	*executor.Worker
 	pool *Pool
 	wake chan struct{} // room for one; a token means: look at the queue
 }
@@ -75,7 +76,7 @@ func (w *worker) work(fresh bool) {
 
 // take returns the next task, sleeping until there is one, or nil when the
 // worker has left. It locks the pool only to sleep and to leave.
-func (w *worker) take() *concert.Task {
+func (w *worker) take() *executor.Task {
 	p := w.pool
 	if p.staffed.Load() <= p.target.Load() {
 		if t := p.pop(); t != nil {
@@ -121,7 +122,7 @@ const (
 
 // look looks for a task with the pool locked, and otherwise puts the worker
 // among the idle or lets it leave. next is a worker to rouse.
-func (w *worker) look(roused bool) (t *concert.Task, next *worker, what todo) {
+func (w *worker) look(roused bool) (t *executor.Task, next *worker, what todo) {
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +179,7 @@ func (w *worker) init() {
 	err := errors.New("initializer called runtime.Goexit")
 	defer func() {
 		if v := recover(); v != nil {
-			err = &initPanic{concert.NewPanicError(v)}
+			err = &initPanic{executor.NewPanicError(v)}
 		}
 		if err != nil {
 			w.pool.breakDown(err)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"concert"
+	"concert/executor"
 )
 
 // caller is the running coroutine, as a function of this package sees it: with
@@ -44,7 +44,7 @@ func callerOfDerived(ctx context.Context, op op) caller {
 		panic("loop: " + op.String() + " called with a nil context")
 	}
 	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
-	if !ok || concert.ReleaserOf(ctx) != (*releaser)(tc.task) { // a task that a coroutine submits to an executor is not part of the coroutine
+	if !ok || executor.ReleaserOf(ctx) != (*releaser)(tc.task) { // a task that a coroutine submits to an executor is not part of the coroutine
 		panic("loop: " + op.String() + " called with a context that belongs to no coroutine: pass the context that the function of the coroutine received")
 	}
 	tc.task.checkCurrent(op)

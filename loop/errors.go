@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // ErrClosed is the error of a call on a closed Queue or Portal.
@@ -42,7 +43,7 @@ type siblingError struct {
 // requested only here, because the Error method is code of the program, which
 // may panic or not return.
 func (e *siblingError) Error() string {
-	return "loop: canceled because " + e.name + " failed: " + concert.ErrorText(e.err)
+	return "loop: canceled because " + e.name + " failed: " + executor.ErrorText(e.err)
 }
 
 // Is reports whether target is context.Canceled.
@@ -60,7 +61,7 @@ func isCancellationOnly(err, cause error) bool {
 	if !callsMethods(err) && !callsMethods(cause) {
 		return onlyReports(err, cause) // calls no code of the program
 	}
-	only, _ := concert.CallApart(maxMethodTime, func() bool { return onlyReports(err, cause) })
+	only, _ := executor.CallApart(maxMethodTime, func() bool { return onlyReports(err, cause) })
 	return only
 }
 

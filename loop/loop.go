@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"concert"
+	"concert/executor"
 )
 
 // Options tunes a loop. The zero value, and nil, are ready to use.
@@ -148,7 +148,7 @@ func checkRun(ctx context.Context, name string) {
 // running.
 func runningTask(ctx context.Context) *Task {
 	tc, ok := ctx.Value(taskContextKey{}).(*taskContext)
-	if ok && tc.task.loop.current.Load() == tc.task && concert.ReleaserOf(ctx) == (*releaser)(tc.task) {
+	if ok && tc.task.loop.current.Load() == tc.task && executor.ReleaserOf(ctx) == (*releaser)(tc.task) {
 		return tc.task
 	}
 	return nil

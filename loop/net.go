@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // Conn returns c for use by the calling coroutine. While a Read or a Write
@@ -230,12 +231,12 @@ func (c *servedConn) finish(t *Task, err error) {
 		t.reenterLoop()
 	}
 	if e, ok := err.(*concert.PanicError); ok {
-		logOnGoroutine(slog.Error, "loop: handler of a connection panicked", "from", c.RemoteAddr(), "error", concert.ErrorText(e), "stack", e.Stack())
+		logOnGoroutine(slog.Error, "loop: handler of a connection panicked", "from", c.RemoteAddr(), "error", executor.ErrorText(e), "stack", e.Stack())
 	}
 }
 
 // logOnGoroutine logs on another goroutine, and waits for it for at most
 // maxMethodTime, because the handler of slog is code of the program.
 func logOnGoroutine(log func(string, ...any), text string, args ...any) {
-	concert.CallApart(maxMethodTime, func() bool { log(text, args...); return true })
+	executor.CallApart(maxMethodTime, func() bool { log(text, args...); return true })
 }

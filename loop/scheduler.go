@@ -5,6 +5,7 @@ import (
 	"runtime/pprof"
 
 	"concert"
+	"concert/executor"
 )
 
 // This file decides which coroutine runs.
@@ -377,7 +378,7 @@ func (t *Task) run(reuse bool) (next *Task) {
 		if !returned {
 			err = concert.ErrGoexit
 			if v := recover(); v != nil {
-				p := concert.NewPanicError(v)
+				p := executor.NewPanicError(v)
 				p.Task = t.String()
 				err = p
 			} else {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // A Task is a coroutine: a function that runs in a loop, in turn with other
@@ -81,7 +82,7 @@ func (t *Task) init() {
 func (l *Loop) newTask(ctx context.Context, fn any) *Task {
 	t := &Task{loop: l, origin: &origin{function: codePointer(fn)}}
 	t.init()
-	ctx = concert.WithReleaser(ctx, (*releaser)(t))
+	ctx = executor.WithReleaser(ctx, (*releaser)(t))
 	t.values.Store(&ctx)
 	return t
 }
@@ -223,7 +224,7 @@ func (c *outerContext) Err() error { return c.given().Err() }
 func (c *outerContext) Value(key any) any {
 	values := c.values.Load()
 	if values == nil {
-		ctx := concert.WithReleaser(&c.group.ctx, (*releaser)(c))
+		ctx := executor.WithReleaser(&c.group.ctx, (*releaser)(c))
 		if values = &ctx; !c.values.CompareAndSwap(nil, values) {
 			values = c.values.Load()
 		}

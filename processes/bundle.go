@@ -3,7 +3,7 @@ package processes
 import (
 	"slices"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/shm"
 )
@@ -31,7 +31,7 @@ func (b *bundle) reset() {
 }
 
 // add adds a Call with arguments. take, unless nil, finds places in the arena.
-func (b *bundle) add(h frame.CallHead, args []concert.Encoded, take func(bytes int) (frame.Span, bool)) {
+func (b *bundle) add(h frame.CallHead, args []executor.Encoded, take func(bytes int) (frame.Span, bool)) {
 	start, apart := len(b.buf), 0
 	h.Count = uint16(len(args))
 	b.buf = frame.AppendCall(b.buf, h)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/lazy"
 	"concert/processes/internal/osproc"
 )
@@ -179,11 +180,11 @@ func (w *worker) bury(state *os.ProcessState) {
 			p.askRetry(v, worker)
 			continue
 		}
-		v.batch.Settle(v.from, worker, concert.Encoded{}, v.err)
+		v.batch.Settle(v.from, worker, executor.Encoded{}, v.err)
 		w.owed++
 	}
 	for _, s := range dropped {
-		s.batch.Settle(s.from, -1, concert.Encoded{}, concert.ErrCanceled)
+		s.batch.Settle(s.from, -1, executor.Encoded{}, concert.ErrCanceled)
 		w.owed++
 	}
 	w.payUp()
@@ -235,7 +236,7 @@ func (p *Pool) mayAgain(v victim) bool {
 // and the failure of Retry is part of the task's error.
 func (p *Pool) askRetry(v victim, worker int) {
 	settle := func(err error) {
-		v.batch.Settle(v.from, worker, concert.Encoded{}, err)
+		v.batch.Settle(v.from, worker, executor.Encoded{}, err)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.settled(1)

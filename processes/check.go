@@ -3,7 +3,7 @@ package processes
 import (
 	"context"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
@@ -20,7 +20,7 @@ import (
 
 // checkArgument starts Options.Check for the call of a task. The caller holds
 // mu.
-func (p *Pool) checkArgument(t *concert.Task, s span) {
+func (p *Pool) checkArgument(t *executor.Task, s span) {
 	p.checks[t] = true
 	// end reports whether the call is still to be settled.
 	end := func() bool {
@@ -39,7 +39,7 @@ func (p *Pool) checkArgument(t *concert.Task, s span) {
 	}
 	refuse := func(why error) {
 		settle(func() {
-			s.batch.Settle(s.from, -1, concert.Encoded{}, lazy.Errorf("processes: Options.Check: %w", why))
+			s.batch.Settle(s.from, -1, executor.Encoded{}, lazy.Errorf("processes: Options.Check: %w", why))
 		})
 	}
 	ctx := s.batch.Context()

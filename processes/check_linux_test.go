@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -15,29 +15,29 @@ import (
 func TestPool_Check(t *testing.T) {
 	refused := errors.New("refused")
 	var checked, refuse atomic.Int64
-	p := newPool(t, 1, &processes.Options{Check: func(arg concert.Encoded) error {
+	p := newPool(t, 1, &processes.Options{Check: func(arg executor.Encoded) error {
 		checked.Add(1)
 		if refuse.Load() > 0 {
 			return refused
 		}
 		return nil
 	}})
-	name, arg, err := concert.Prepare(nop, 7)
+	name, arg, err := executor.Prepare(nop, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := concert.Call{Name: name, Arg: arg}
+	call := executor.Call{Name: name, Arg: arg}
 	works(t, p)
 	if checked.Load() != 0 {
 		t.Error("arguments of this process were checked")
 	}
-	if got, err := concert.Relay(t.Context(), p, call).Result(t.Context()); err != nil || string(got.Bytes) != string(arg.Bytes) {
+	if got, err := executor.Relay(t.Context(), p, call).Result(t.Context()); err != nil || string(got.Bytes) != string(arg.Bytes) {
 		t.Errorf("Relay() = %v, %v", got, err)
 	}
 	refuse.Store(1)
 	for range 3 {
 		call.Started = func() { t.Error("a refused task has started") }
-		if _, err := concert.Relay(t.Context(), p, call).Result(t.Context()); !errors.Is(err, refused) {
+		if _, err := executor.Relay(t.Context(), p, call).Result(t.Context()); !errors.Is(err, refused) {
 			t.Errorf("Relay() = %v, want %v", err, refused)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
@@ -145,13 +146,13 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	p.mu.Lock()
 	queue := p.queue
 	p.queue = nil
-	var batches []*concert.Batch
+	var batches []*executor.Batch
 	for _, s := range p.again {
 		batches = append(batches, s.batch)
 	}
 	// Those that run come last, or when one has ended, the next begins, there
 	// or at another worker.
-	var running []*concert.Batch
+	var running []*executor.Batch
 	for w := range p.all {
 		for f := range w.flights.all {
 			switch {
@@ -220,7 +221,7 @@ func (p *Pool) breakLocked(reason error) {
 	}
 	p.logging.Add(1)
 	go func() { // loggers and tasks call user code
-		p.logger().Error("processes: the pool is broken", "reason", concert.ErrorText(reason))
+		p.logger().Error("processes: the pool is broken", "reason", executor.ErrorText(reason))
 		p.logging.Done()
 		for _, t := range queue {
 			t.Fail(err)
@@ -239,7 +240,7 @@ func (p *Pool) giveUp(spans []span) {
 		n := 0
 		for _, s := range spans {
 			for i := s.from; i < s.to; i++ {
-				s.batch.Settle(i, -1, concert.Encoded{}, err)
+				s.batch.Settle(i, -1, executor.Encoded{}, err)
 			}
 			n += s.len()
 		}

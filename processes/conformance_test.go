@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"concert"
+	"concert/executor"
 	"concert/executortest"
 	"concert/internal/isolated"
 	"concert/processes"
@@ -58,14 +59,14 @@ func hooks(t *testing.T) (all []executortest.Hook) {
 		}
 	})
 	add("Options.Check", func(o *processes.Options, fn func()) {
-		o.Check = func(concert.Encoded) error { fn(); return nil }
+		o.Check = func(executor.Encoded) error { fn(); return nil }
 	}, func(ctx context.Context, ex concert.Executor) func() {
-		name, arg, err := concert.Prepare(exitWith, 0)
+		name, arg, err := executor.Prepare(exitWith, 0)
 		if err != nil {
 			t.Error(err)
 		}
-		byContext := concert.Relay(ctx, ex, concert.Call{Name: name, Arg: arg})
-		byCancel := concert.Relay(context.WithoutCancel(ctx), ex, concert.Call{Name: name, Arg: arg})
+		byContext := executor.Relay(ctx, ex, executor.Call{Name: name, Arg: arg})
+		byCancel := executor.Relay(context.WithoutCancel(ctx), ex, executor.Call{Name: name, Arg: arg})
 		return func() {
 			<-byContext.Done()
 			byCancel.Cancel()

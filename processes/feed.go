@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/shm"
 )
@@ -140,7 +140,7 @@ func (p *Pool) refuseLarge(s span) span {
 	}
 	err := fmt.Errorf("%w: the argument of %s has %d bytes, more than %d", ErrTooLarge, s.batch.Name, size, frame.MaxPayload)
 	p.mu.Unlock()
-	s.batch.Settle(last, -1, concert.Encoded{}, err)
+	s.batch.Settle(last, -1, executor.Encoded{}, err)
 	p.mu.Lock()
 	p.unsettled--
 	s.to = last
@@ -160,7 +160,7 @@ func (p *Pool) refuseFunction(w *worker, s span) span {
 	}
 	p.mu.Unlock()
 	for i := s.from; i < s.to; i++ {
-		s.batch.Settle(i, -1, concert.Encoded{}, err)
+		s.batch.Settle(i, -1, executor.Encoded{}, err)
 	}
 	p.mu.Lock()
 	p.unsettled -= s.len()

@@ -6,13 +6,13 @@ import (
 	"sort"
 	"time"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 )
 
 // span is some calls of a batch: those from one on, and before the other.
 type span struct {
-	batch    *concert.Batch
+	batch    *executor.Batch
 	from, to int
 	deaths   int     // of workers under the one call that it then is
 	unbegun  int     // workers that died when that one call was the next to begin
@@ -24,7 +24,7 @@ func (s span) len() int { return s.to - s.from }
 // drop settles a call that no worker will run, as its context has ended.
 func (s span) drop(i int, cause error) {
 	if s.deaths > 0 {
-		s.batch.Settle(i, -1, concert.Encoded{}, cause) // it did start
+		s.batch.Settle(i, -1, executor.Encoded{}, cause) // it did start
 	} else {
 		s.batch.Drop(i, cause)
 	}
@@ -40,7 +40,7 @@ func (s span) dropAll(cause error) {
 // flight is calls that are with a worker: those that went in one frame. They
 // begin and end one after the other, and are numbered from 0 up here.
 type flight struct {
-	batch   *concert.Batch
+	batch   *executor.Batch
 	parent  *parent
 	clock   *clock    // nil until it is needed
 	since   time.Time // when the newest call began, at the latest; of a worker without slots

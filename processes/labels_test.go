@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -85,12 +86,12 @@ func TestPool_RelayInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, arg, err := concert.Prepare(exitAt17, 17)
+	name, arg, err := executor.Prepare(exitAt17, 17)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := &concert.Input{Name: name, Index: 3, Label: "cat.jpg"}
-	_, err = concert.Relay(t.Context(), p, concert.Call{Name: name, Arg: arg, Input: in}).Result(t.Context())
+	_, err = executor.Relay(t.Context(), p, executor.Call{Name: name, Arg: arg, Input: in}).Result(t.Context())
 	if of := concert.InputOf(err); of == nil || *of != *in {
 		t.Errorf("the error %v is of %+v, want %+v", err, of, in)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -57,7 +58,7 @@ func TestPool_RegisteredLate(t *testing.T) {
 		}
 	})
 	t.Run("Relay", func(t *testing.T) {
-		_, err := concert.Relay(t.Context(), p, concert.Call{Name: "processes_test.late", Arg: encodedInt(t)}).Result(t.Context())
+		_, err := executor.Relay(t.Context(), p, executor.Call{Name: "processes_test.late", Arg: encodedInt(t)}).Result(t.Context())
 		check(t, err)
 	})
 	t.Run("Initialize", func(t *testing.T) {
@@ -65,7 +66,7 @@ func TestPool_RegisteredLate(t *testing.T) {
 		check(t, err)
 	})
 	t.Run("Declare", func(t *testing.T) {
-		declared := concert.Declare[int, int]("processes_test.lateDeclared", noCodec{})
+		declared := executor.Declare[int, int]("processes_test.lateDeclared", noCodec{})
 		if _, err := submit(t, p, declared, 1).Result(t.Context()); !errors.Is(err, concert.ErrElsewhere) {
 			t.Errorf("error %v, want ErrElsewhere", err)
 		}
@@ -84,5 +85,5 @@ func TestPool_RegisteredLate(t *testing.T) {
 
 type noCodec struct{}
 
-func (noCodec) Encode(any) ([]byte, error)        { return nil, errors.ErrUnsupported }
-func (noCodec) Decode(concert.Encoded, any) error { return errors.ErrUnsupported }
+func (noCodec) Encode(any) ([]byte, error)         { return nil, errors.ErrUnsupported }
+func (noCodec) Decode(executor.Encoded, any) error { return errors.ErrUnsupported }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"concert"
+	"concert/executor"
 	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
 )
@@ -26,7 +27,7 @@ func isLate(name string) error {
 	if names := inWorkers.Load(); names == nil || (*names)[name] {
 		return nil
 	}
-	f, err := concert.Find(name)
+	f, err := executor.Find(name)
 	switch {
 	case err != nil:
 		return nil // the worker reports it
@@ -64,7 +65,7 @@ var ErrNoMain = errors.New("processes: this program does not call processes.Main
 func Main() {
 	if mainCalled.CompareAndSwap(false, true) {
 		names := make(map[string]bool)
-		for _, f := range concert.Functions() {
+		for _, f := range executor.Functions() {
 			names[f.Name()] = true
 		}
 		inWorkers.Store(&names)

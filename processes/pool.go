@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes/internal/confine"
 	"concert/processes/internal/osproc"
 )
@@ -20,7 +21,7 @@ import (
 type Pool struct {
 	opts     Options
 	width    int // workers
-	group    *concert.WorkerGroup
+	group    *executor.WorkerGroup
 	ooms     osproc.OOMCounter
 	sandbox  *confine.Sandbox // nil: workers are not confined
 	template *template        // of the workers
@@ -31,12 +32,12 @@ type Pool struct {
 	mu sync.Mutex
 
 	// Guarded by mu:
-	queue     []*concert.Task             // that wait; and stale ones
+	queue     []*executor.Task            // that wait; and stale ones
 	stale     int                         // about how many of queue were dropped since
 	line      []*entry                    // submitters that wait for room, and stale ones
 	again     []span                      // claimed, and taken back from a worker: first in turn
-	claims    map[*concert.Task]bool      // those that feeders claim calls from; true: canceled meanwhile
-	checks    map[*concert.Task]bool      // those whose argument Options.Check looks at; all true
+	claims    map[*executor.Task]bool     // those that feeders claim calls from; true: canceled meanwhile
+	checks    map[*executor.Task]bool     // those whose argument Options.Check looks at; all true
 	unsettled int                         // calls that were claimed, and not settled
 	nobody    parent                      // of contexts that never end
 	parents   map[context.Context]*parent // contexts of calls that are with workers
@@ -57,7 +58,7 @@ type Pool struct {
 
 // entry is a submitter that waits for room.
 type entry struct {
-	task  *concert.Task
+	task  *executor.Task
 	in    chan struct{} // closed when the task is in the queue, or refused
 	err   error         // written before
 	stale bool          // it has given up
@@ -65,15 +66,15 @@ type entry struct {
 
 func newPool(n int, o Options, c *confine.Sandbox) *Pool {
 	p := &Pool{
-		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, width: n, sandbox: c, claims: make(map[*concert.Task]bool), checks: make(map[*concert.Task]bool), parents: make(map[context.Context]*parent),
+		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, width: n, sandbox: c, claims: make(map[*executor.Task]bool), checks: make(map[*executor.Task]bool), parents: make(map[context.Context]*parent),
 		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)
 	p.ooms = osproc.FindOOMCounter()
 	p.oomKills = p.ooms.Count()
-	p.group = concert.NewWorkerGroup((*groupQueue)(p), o.Observer)
+	p.group = executor.NewWorkerGroup((*groupQueue)(p), o.Observer)
 	p.group.Remote = true
-	p.group.Limits = concert.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}
+	p.group.Limits = executor.Limits{Timeout: o.Timeout, Expired: ErrTimeout, Grace: o.Grace}
 	return p
 }
 
@@ -98,7 +99,7 @@ func (p *Pool) made() {
 }
 
 // Execute implements [concert.Executor].
-func (p *Pool) Execute(ctx context.Context, t *concert.Task) error {
+func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	p.made()
 	p.group.Adopt(t)
 	p.mu.Lock()
@@ -151,7 +152,7 @@ func (p *Pool) waiting() int { return len(p.queue) + len(p.checks) }
 
 // compact removes from the queue tasks that were dropped. The caller holds mu.
 func (p *Pool) compact() {
-	p.queue = slices.DeleteFunc(p.queue, func(t *concert.Task) bool { return !t.Waiting() })
+	p.queue = slices.DeleteFunc(p.queue, func(t *executor.Task) bool { return !t.Waiting() })
 	p.stale = 0
 }
 
@@ -205,15 +206,15 @@ func (p *Pool) nudge() {
 	}
 }
 
-// groupQueue is the Pool as its concert.WorkerGroup sees it.
+// groupQueue is the Pool as its executor.WorkerGroup sees it.
 type groupQueue Pool
 
-// Next implements [concert.Queue]; it is for workers in this process.
-func (*groupQueue) Next() *concert.Task { panic("processes: no worker here") }
+// Next implements [executor.Queue]; it is for workers in this process.
+func (*groupQueue) Next() *executor.Task { panic("processes: no worker here") }
 
-// Again implements [concert.Queue]: methods of the program have encoded the
+// Again implements [executor.Queue]: methods of the program have encoded the
 // argument of a task that was in the queue before. It is the next in turn.
-func (g *groupQueue) Again(t *concert.Task) {
+func (g *groupQueue) Again(t *executor.Task) {
 	p := (*Pool)(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -226,7 +227,7 @@ func (g *groupQueue) Again(t *concert.Task) {
 	p.nudge()
 }
 
-// Dropped implements [concert.Queue].
+// Dropped implements [executor.Queue].
 func (g *groupQueue) Dropped() {
 	p := (*Pool)(g)
 	p.mu.Lock()
@@ -239,8 +240,8 @@ func (g *groupQueue) Dropped() {
 	p.checkEnd()
 }
 
-// Withdraw implements [concert.Queue].
-func (g *groupQueue) Withdraw(t *concert.Task) bool {
+// Withdraw implements [executor.Queue].
+func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	p := (*Pool)(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -88,6 +88,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/internal/option"
 	"concert/processes/internal/child"
@@ -186,13 +187,13 @@ type Options struct {
 	// Sandbox cannot be set.
 	Command []string
 
-	// Check, if set, is called with the argument of each [concert.Relay], which
-	// another process may have encoded, before a worker receives it. An error
-	// is the task's error, and no worker receives the argument. Check may be
-	// called from several goroutines. While it runs, the task counts as queued.
-	// If it does not return within Timeout, or before the task's context ends,
-	// the task fails.
-	Check func(arg concert.Encoded) error
+	// Check, if set, is called with the argument of each [executor.Relay],
+	// which another process may have encoded, before a worker receives it. An
+	// error is the task's error, and no worker receives the argument. Check may
+	// be called from several goroutines. While it runs, the task counts as
+	// queued. If it does not return within Timeout, or before the task's
+	// context ends, the task fails.
+	Check func(arg executor.Encoded) error
 
 	// Threads is how many tasks each worker runs concurrently. It can be set
 	// only with Command; the program receives it, see docs/wire.md. The tasks
@@ -251,7 +252,7 @@ type Options struct {
 // Options.Init.
 type Initializer struct {
 	name string
-	arg  concert.Encoded
+	arg  executor.Encoded
 	err  error
 }
 
@@ -260,7 +261,7 @@ type Initializer struct {
 // variables.
 func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) *Initializer {
 	var i Initializer
-	i.name, i.arg, i.err = concert.Prepare(fn, arg)
+	i.name, i.arg, i.err = executor.Prepare(fn, arg)
 	i.arg.Bytes = bytes.Clone(i.arg.Bytes) // which may be the caller's
 	return &i
 }

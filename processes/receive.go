@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
@@ -102,7 +103,7 @@ func (w *worker) step() error {
 	case frame.Ready:
 		return w.pool.ready(w)
 	case frame.Broken:
-		why := concert.DecodeError(body)
+		why := executor.DecodeError(body)
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
 		if w.state == leaving {
@@ -148,12 +149,12 @@ func (w *worker) distrust(err error) {
 
 // outcome is what the worker says became of a call.
 type outcome struct {
-	batch *concert.Batch
+	batch *executor.Batch
 	i     int // its number there
 	begun bool
 	vain  bool
 	late  bool // it was canceled since it ran for too long
-	value concert.Encoded
+	value executor.Encoded
 	err   error
 	there bool // the value is in the arena
 	large int  // bytes of a value or an error of which there are too many
@@ -184,7 +185,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		} else {
 			o, err = frame.ParseFailure(body)
 		}
-		var value concert.Encoded
+		var value executor.Encoded
 		if err == nil && large == 0 {
 			value, err = w.valueOf(o.Value)
 		}
@@ -196,7 +197,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			ids = append(ids, timedID{o.ID, o.Ran})
 			said = append(said, outcome{value: value, err: failure, there: o.Value.Shared, large: large, failed: kind == frame.Failure})
 			if kind == frame.Failure && large == 0 {
-				said[len(said)-1].err = concert.DecodeError(o.Error)
+				said[len(said)-1].err = executor.DecodeError(o.Error)
 			}
 		}
 		next, more := w.in.Peek()
@@ -256,8 +257,8 @@ func (w *worker) tooLarge(v frame.Payload) int {
 // There it can change at any time: Settle copies raw values first of all, and
 // anything that has to be parsed is copied here. So is what may have pages that
 // cannot be had.
-func (w *worker) valueOf(p frame.Payload) (concert.Encoded, error) {
-	v := concert.Encoded{Kind: p.Kind, Bytes: p.Bytes}
+func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
+	v := executor.Encoded{Kind: p.Kind, Bytes: p.Bytes}
 	if !p.Shared {
 		return v, nil
 	}
@@ -377,7 +378,7 @@ func (w *worker) givenBack(id frame.ID) error {
 	p.mu.Unlock()
 	for i := back.from; i < back.to; i++ {
 		if kept {
-			back.batch.Settle(i, -1, concert.Encoded{}, concert.ErrCanceled)
+			back.batch.Settle(i, -1, executor.Encoded{}, concert.ErrCanceled)
 		} else {
 			back.drop(i, context.Cause(ctx))
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
@@ -172,7 +173,7 @@ func deathText(why error) string {
 	if e, ok := why.(*WorkerError); ok {
 		why = deathReason{e}
 	}
-	return concert.ErrorText(why)
+	return executor.ErrorText(why)
 }
 
 // deathReason is a WorkerError without the task and the worker in its text.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -249,22 +250,22 @@ func TestPool_LongName(t *testing.T) {
 	p := newPool(t, 1, nil)
 	arg := encodedInt(t)
 	for _, size := range []int{1 << 16, 1<<16 + 4, 1 << 20} {
-		_, err := concert.Relay(t.Context(), p, concert.Call{Name: strings.Repeat("x", size), Arg: arg}).Result(t.Context())
+		_, err := executor.Relay(t.Context(), p, executor.Call{Name: strings.Repeat("x", size), Arg: arg}).Result(t.Context())
 		if !errors.Is(err, processes.ErrTooLarge) || len(err.Error()) > 400 || !strings.Contains(err.Error(), fmt.Sprint(size)) {
 			t.Errorf("a name of %d bytes: %.400v", size, err)
 		}
 		works(t, p)
 	}
 	// The longest there may be is not known in the worker, and arrives.
-	if _, err := concert.Relay(t.Context(), p, concert.Call{Name: strings.Repeat("x", 1<<16-1), Arg: arg}).Result(t.Context()); !errors.Is(err, concert.ErrNotRegistered) {
+	if _, err := executor.Relay(t.Context(), p, executor.Call{Name: strings.Repeat("x", 1<<16-1), Arg: arg}).Result(t.Context()); !errors.Is(err, concert.ErrNotRegistered) {
 		t.Errorf("a name of 65535 bytes: %.400v", err)
 	}
 	works(t, p)
 }
 
-func encodedInt(t *testing.T) concert.Encoded {
+func encodedInt(t *testing.T) executor.Encoded {
 	t.Helper()
-	_, arg, err := concert.Prepare(nop, 1)
+	_, arg, err := executor.Prepare(nop, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/child"
 	"concert/processes/internal/osproc"
@@ -99,7 +99,7 @@ func (p *Pool) launch(id, generation int) {
 	}
 	if i := p.opts.Init; i != nil {
 		var b bundle
-		b.add(frame.CallHead{Name: i.name}, []concert.Encoded{i.arg}, nil)
+		b.add(frame.CallHead{Name: i.name}, []executor.Encoded{i.arg}, nil)
 		go w.send(&b) // if it fails, the worker is dead
 	}
 }

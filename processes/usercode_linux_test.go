@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -64,13 +65,13 @@ func TestTimeout_Methods(t *testing.T) {
 // TestCheck_Fails contains Options.Check: its failure refuses the argument.
 func TestCheck_Fails(t *testing.T) {
 	leftovers(t)
-	name, arg, err := concert.Prepare(nop, 1)
+	name, arg, err := executor.Prepare(nop, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for how, check := range map[string]func(){"panic": func() { panic("no check") }, "goexit": runtime.Goexit} {
-		p := newPool(t, 1, &processes.Options{Check: func(concert.Encoded) error { check(); return nil }})
-		if _, err := concert.Relay(t.Context(), p, concert.Call{Name: name, Arg: arg}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "Options.Check") {
+		p := newPool(t, 1, &processes.Options{Check: func(executor.Encoded) error { check(); return nil }})
+		if _, err := executor.Relay(t.Context(), p, executor.Call{Name: name, Arg: arg}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "Options.Check") {
 			t.Errorf("%s: %v; want an error that names Options.Check", how, err)
 		}
 		if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {

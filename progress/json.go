@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // Record is a line of JSON: what became known of a task. Fields that do not
@@ -35,7 +36,7 @@ func newRecord(e concert.Event) Record {
 		r.Worker = &e.Worker
 	}
 	if e.Err != nil {
-		r.Error = concert.ErrorText(e.Err) // Error may be a method of the program
+		r.Error = executor.ErrorText(e.Err) // Error may be a method of the program
 	}
 	return r
 }

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/option"
 )
 
@@ -128,7 +129,7 @@ func contained(unit func(int64) string) func(int64) string {
 	var failed atomic.Bool
 	return func(amount int64) string {
 		if !failed.Load() {
-			text, failure := concert.CallApart(unitTime, func() string { return unit(amount) })
+			text, failure := executor.CallApart(unitTime, func() string { return unit(amount) })
 			if failure == nil {
 				return text
 			}

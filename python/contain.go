@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -20,13 +21,13 @@ type decoded[Out any] struct {
 // the program may panic, end their goroutine, or not return. decodeItem waits
 // for this goroutine no longer than the pool waits for methods that decode a
 // result.
-func decodeItem[Out any](ctx context.Context, s *stream, item concert.Encoded) (Out, error) {
+func decodeItem[Out any](ctx context.Context, s *stream, item executor.Encoded) (Out, error) {
 	returned := make(chan decoded[Out], 1)
 	go func() {
 		d := decoded[Out]{err: concert.ErrGoexit}
 		defer func() {
 			if v := recover(); v != nil {
-				d.err = concert.NewPanicError(v)
+				d.err = executor.NewPanicError(v)
 			}
 			returned <- d
 		}()

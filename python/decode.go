@@ -5,14 +5,14 @@ import (
 	"math"
 	"reflect"
 
-	"concert"
+	"concert/executor"
 )
 
-// codec is the concert.Codec of Python functions.
+// codec is the executor.Codec of Python functions.
 type codec struct{}
 
-// Decode implements concert.Codec.
-func (codec) Decode(result concert.Encoded, v any) error {
+// Decode implements executor.Codec.
+func (codec) Decode(result executor.Encoded, v any) error {
 	to := reflect.ValueOf(v).Elem()
 	if result.Foreign() {
 		return finish(decodeAll(result.Bytes, to), "result")

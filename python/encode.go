@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Encode implements concert.Codec.
+// Encode implements executor.Codec.
 func (codec) Encode(v any) ([]byte, error) {
 	b, err := encodeValue(reflect.ValueOf(v))
 	return b, finish(err, "argument")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -66,7 +67,7 @@ func TestOptions_Deprecated(t *testing.T) {
 	if pool.Threads != 2 || pool.Timeout != 4 || err != nil {
 		t.Errorf("%d threads and a timeout of %d, %v; want 2, and 4", pool.Threads, pool.Timeout, err)
 	}
-	for _, own := range []processes.Options{{Command: []string{"x"}}, {Sandbox: &processes.Sandbox{}}, {Check: func(concert.Encoded) error { return nil }}} {
+	for _, own := range []processes.Options{{Command: []string{"x"}}, {Sandbox: &processes.Sandbox{}}, {Check: func(executor.Encoded) error { return nil }}} {
 		if _, err := New(1, &Options{Options: own}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("New with %+v: %v, want ErrUnsupported", own, err)
 		}

@@ -191,7 +191,7 @@ import (
 	"strings"
 	"sync"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/internal/option"
 	"concert/internal/pyname"
@@ -388,7 +388,7 @@ func declareText[In, Out any](how, where, text string) func(context.Context, In)
 	if text != "" {
 		frame.SetWireName(name, name+"\n"+text)
 	}
-	f = concert.Declare[In, Out](name, codec{})
+	f = executor.Declare[In, Out](name, codec{})
 	declared.functions[key] = f
 	return f
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -76,7 +77,7 @@ func relay(t *testing.T, p *processes.Pool, where string, arg any, out reflect.V
 		return err
 	}
 	declare[any, any](where)
-	result, err := concert.Relay(t.Context(), p, concert.Call{Name: nameOf("1", where), Arg: concert.Encoded{Kind: 17, Bytes: b}}).Result(t.Context())
+	result, err := executor.Relay(t.Context(), p, executor.Call{Name: nameOf("1", where), Arg: executor.Encoded{Kind: 17, Bytes: b}}).Result(t.Context())
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -185,7 +186,7 @@ func socketPath() (dir, path string, err error) {
 
 // next returns the next value, and false if there is none, with the error of
 // the task. If ask is true the task is waiting to be asked for it.
-func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok bool, err error) {
+func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
 		_, err = s.task.Result(context.WithoutCancel(ctx))
@@ -195,7 +196,7 @@ func (s *stream) next(ctx context.Context, ask bool) (item concert.Encoded, ok b
 
 // read returns the next value. It reports false if the task has ended and there
 // is no other value, or if the value is too large, and then sets large.
-func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
+func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 	if s.conn == nil {
 		s.await(s.listener.SetDeadline, func() (err error) {
 			s.conn, err = s.listener.AcceptUnix()
@@ -229,7 +230,7 @@ func (s *stream) read(ask bool) (item concert.Encoded, ok bool) {
 			return item, false
 		}
 	}
-	return concert.Encoded{Kind: b[0], Bytes: b[1:]}, true
+	return executor.Encoded{Kind: b[0], Bytes: b[1:]}, true
 }
 
 func (s *stream) readFull(b []byte) error {

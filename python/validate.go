@@ -5,7 +5,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"concert"
+	"concert/executor"
 )
 
 // An argument that another process has encoded is checked before an interpreter
@@ -25,7 +25,7 @@ const freeExpansion = 64 << 10
 // validate checks an argument that this process has not encoded. Other kinds
 // than Foreign are numbers, bytes or text, which the worker decodes without
 // believing anything.
-func validate(arg concert.Encoded) error {
+func validate(arg executor.Encoded) error {
 	if !arg.Foreign() {
 		return nil
 	}

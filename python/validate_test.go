@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
-func foreign(b []byte) concert.Encoded { return concert.Encoded{Kind: 17, Bytes: b} }
+func foreign(b []byte) executor.Encoded { return executor.Encoded{Kind: 17, Bytes: b} }
 
 // TestValidate_Own: what the codec writes passes.
 func TestValidate_Own(t *testing.T) {
@@ -50,7 +50,7 @@ func TestValidate_Own(t *testing.T) {
 		}
 	}
 	for kind := range byte(17) {
-		if err := validate(concert.Encoded{Kind: kind, Bytes: []byte("\xff")}); err != nil {
+		if err := validate(executor.Encoded{Kind: kind, Bytes: []byte("\xff")}); err != nil {
 			t.Errorf("kind %d: %v", kind, err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestValidate_Hostile(t *testing.T) {
 		if want == "" {
 			continue
 		}
-		_, err := concert.Relay(t.Context(), p, concert.Call{Name: nameOf("1", "tasks:count_calls"), Arg: foreign([]byte(b))}).Result(t.Context())
+		_, err := executor.Relay(t.Context(), p, executor.Call{Name: nameOf("1", "tasks:count_calls"), Arg: foreign([]byte(b))}).Result(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) || errors.As(err, new(*Error)) || errors.As(err, new(*processes.WorkerError)) {
 			t.Errorf("%.100q: %v; want an error with %q", b, err, want)
 		}

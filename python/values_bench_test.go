@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"testing"
 
-	"concert"
+	"concert/executor"
 )
 
 // BenchmarkValues is the cost of values in this process.
@@ -36,7 +36,7 @@ func BenchmarkValues(b *testing.B) {
 		b.Run(name+"/decode", func(b *testing.B) {
 			for b.Loop() {
 				to := reflect.New(reflect.TypeOf(v))
-				if err := (codec{}).Decode(concert.Encoded{Kind: 17, Bytes: bytes}, to.Interface()); err != nil {
+				if err := (codec{}).Decode(executor.Encoded{Kind: 17, Bytes: bytes}, to.Interface()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -41,6 +41,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 )
 
 // Writer writes a trace. Make one with New; its methods are safe for concurrent
@@ -154,7 +155,7 @@ func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	if text := concert.ErrorText(err); text != "" {
+	if text := executor.ErrorText(err); text != "" {
 		return text
 	}
 	return "an error without a text"

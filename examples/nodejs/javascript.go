@@ -11,6 +11,7 @@ import (
 	"reflect"
 
 	"concert"
+	"concert/executor"
 	"concert/processes"
 )
 
@@ -19,7 +20,7 @@ var scripts embed.FS
 
 // Func returns a function of JavaScript as one of Go, for pools of open.
 func Func[In, Out any](name string) func(context.Context, In) (Out, error) {
-	return concert.Declare[In, Out](name, jsonText{})
+	return executor.Declare[In, Out](name, jsonText{})
 }
 
 // Error is what a function in JavaScript has thrown.
@@ -33,12 +34,12 @@ func init() { concert.RegisterErrorType[*Error]("javascript.Error") }
 // jsonText is the codec for what is no number, text or array of numbers.
 type jsonText struct{}
 
-// Encode implements [concert.Codec].
+// Encode implements [executor.Codec].
 func (jsonText) Encode(v any) ([]byte, error) { return json.Marshal(v) }
 
-// Decode implements [concert.Codec]. A plain value has to fit into the type
+// Decode implements [executor.Codec]. A plain value has to fit into the type
 // that is wanted.
-func (jsonText) Decode(result concert.Encoded, v any) error {
+func (jsonText) Decode(result executor.Encoded, v any) error {
 	if result.Foreign() {
 		return json.Unmarshal(result.Bytes, v)
 	}

@@ -24,7 +24,7 @@ import (
 	"io"
 	"time"
 
-	"concert"
+	"concert/executor"
 )
 
 // Version is the version of the protocol; both sides must have the same.
@@ -75,14 +75,14 @@ type Span struct{ Offset, Length uint64 }
 
 // Payload is a value: its bytes in the frame, or where they are.
 type Payload struct {
-	Kind   byte   // of concert.Encoded
+	Kind   byte   // of executor.Encoded
 	Shared bool   // the bytes are in shared memory,
 	Span   Span   // there,
 	Bytes  []byte // or else here
 }
 
 // Inline is a payload whose bytes are in the frame.
-func Inline(v concert.Encoded) Payload { return Payload{Kind: v.Kind, Bytes: v.Bytes} }
+func Inline(v executor.Encoded) Payload { return Payload{Kind: v.Kind, Bytes: v.Bytes} }
 
 const spanSize = 8 + 8
 
@@ -273,7 +273,7 @@ func ParseHello(b []byte) (h HelloBody, err error) {
 // AppendReady appends a Ready.
 func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }
 
-// AppendBroken appends a Broken with an error of concert.EncodeError.
+// AppendBroken appends a Broken with an error of executor.EncodeError.
 func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken), failure...), len(b)) }
 
 // AppendID appends a frame that says no more than a call: Started, TakeBack or
@@ -315,7 +315,7 @@ type Outcome struct {
 	ID    ID
 	Ran   time.Duration // how long the function ran
 	Value Payload       // in a Result
-	Error []byte        // in a Failure: of concert.EncodeError
+	Error []byte        // in a Failure: of executor.EncodeError
 }
 
 // AppendResult appends a Result.

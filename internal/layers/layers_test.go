@@ -21,23 +21,24 @@ import (
 // Tests are not held to it, except that they may not form cycles. The first
 // element "concert" stands for the path of the module.
 var allowed = map[string][]string{
-	"concert":                        {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
+	"concert":                        {"concert/executor", "concert/internal/option"},
+	"concert/executor":               {"concert/internal/lazy", "concert/internal/option", "concert/internal/values", "github.com/fxamacker/cbor/v2"},
 	"concert/internal/lazy":          {},
 	"concert/internal/option":        {},
 	"concert/internal/values":        {},
-	"concert/gil":                    {"concert", "concert/internal/option"},
-	"concert/goroutines":             {"concert", "concert/internal/lazy", "concert/internal/option"},
-	"concert/loop":                   {"concert", "concert/internal/option"},
+	"concert/gil":                    {"concert", "concert/executor", "concert/internal/option"},
+	"concert/goroutines":             {"concert", "concert/executor", "concert/internal/lazy", "concert/internal/option"},
+	"concert/loop":                   {"concert", "concert/executor", "concert/internal/option"},
 	"concert/loop/looptest":          {"concert/loop"},
-	"concert/adaptive":               {"concert", "concert/internal/option", "concert/internal/units"},
-	"concert/choose":                 {"concert", "concert/choose/internal/stats", "concert/choose/usage", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
+	"concert/adaptive":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units"},
+	"concert/choose":                 {"concert", "concert/executor", "concert/choose/internal/stats", "concert/choose/usage", "concert/internal/option", "concert/internal/page", "concert/internal/units", "golang.org/x/sys/unix"},
 	"concert/choose/usage":           {"concert/internal/units", "golang.org/x/sys/unix"},
 	"concert/choose/internal/stats":  {},
-	"concert/choose/models":          {"concert", "concert/choose", "concert/choose/usage", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
-	"concert/processes":              {"concert", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/term"},
-	"concert/python":                 {"concert", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
-	"concert/internal/frame":         {"concert"},
-	"concert/trace":                  {"concert"},
+	"concert/choose/models":          {"concert", "concert/executor", "concert/choose", "concert/choose/usage", "concert/gil", "concert/goroutines", "concert/loop", "concert/processes", "concert/python"},
+	"concert/processes":              {"concert", "concert/executor", "concert/processes/internal/", "concert/internal/frame", "concert/internal/lazy", "concert/internal/option", "concert/internal/printable", "golang.org/x/term"},
+	"concert/python":                 {"concert", "concert/executor", "concert/internal/frame", "concert/internal/option", "concert/internal/pyname", "concert/processes"},
+	"concert/internal/frame":         {"concert", "concert/executor"},
+	"concert/trace":                  {"concert", "concert/executor"},
 	"concert/internal/page":          {},
 	"concert/internal/printable":     {},
 	"concert/internal/pyname":        {},
@@ -47,10 +48,10 @@ var allowed = map[string][]string{
 	"concert/internal/isolated":      {}, // for tests
 	"concert/internal/race":          {}, // for tests
 	"concert/internal/sharedtest":    {}, // for tests
-	"concert/progress":               {"concert", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
+	"concert/progress":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
 	"concert/download":               {},
-	"concert/executortest":           {"concert", "concert/progress", "concert/trace"},
-	"concert/internal/loopback":      {"concert", "concert/internal/lazy"},
+	"concert/executortest":           {"concert", "concert/executor", "concert/progress", "concert/trace"},
+	"concert/internal/loopback":      {"concert", "concert/executor", "concert/internal/lazy"},
 	"concert/internal/layers":        {},
 	"concert/internal/guide":         {}, // tests only
 	"concert/internal/conventions":   {}, // tests only
@@ -59,12 +60,12 @@ var allowed = map[string][]string{
 	"concert/benchmarks":             {}, // tests only
 	"concert/benchmarks/goplugin":    {}, // tests only
 	"concert/benchmarks/cluster":     {}, // tests only
-	"concert/benchmarks/choosing":    {"concert", "concert/"},
-	"concert/benchmarks/scale":       {"concert", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
-	"concert/cmd/concert":            {"concert", "concert/"},
-	"concert/cluster":                {"concert", "concert/internal/lazy", "concert/internal/option", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
-	"concert/cluster/internal/wire":  {"concert", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
-	"concert/cluster/internal/jet": {"concert", "concert/cluster/internal/wire",
+	"concert/benchmarks/choosing":    {"concert", "concert/executor", "concert/"},
+	"concert/benchmarks/scale":       {"concert", "concert/executor", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
+	"concert/cmd/concert":            {"concert", "concert/executor", "concert/"},
+	"concert/cluster":                {"concert", "concert/executor", "concert/internal/lazy", "concert/internal/option", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
+	"concert/cluster/internal/wire":  {"concert", "concert/executor", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
+	"concert/cluster/internal/jet": {"concert", "concert/executor", "concert/cluster/internal/wire",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/jet/jettest": {"concert/cluster/server",
 		"github.com/nats-io/nats.go/jetstream"}, // for tests
@@ -74,19 +75,19 @@ var allowed = map[string][]string{
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",
 		"github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys", "golang.org/x/time/rate"},
 	"concert/cluster/cmd/concertd": {"concert/cluster/server"},
-	"concert/examples/":            {"concert", "concert/", "golang.org/x/image/", "go.starlark.net/"},
+	"concert/examples/":            {"concert", "concert/executor", "concert/", "golang.org/x/image/", "go.starlark.net/"},
 
 	// The parts of package processes.
 	"concert/processes/internal/shm": {"concert/internal/frame", "golang.org/x/sys/unix"},
-	"concert/processes/internal/child": {"concert", "concert/internal/frame", "concert/internal/lazy",
+	"concert/processes/internal/child": {"concert", "concert/executor", "concert/internal/frame", "concert/internal/lazy",
 		"concert/processes/internal/confine", "concert/processes/internal/osproc", "concert/processes/internal/shm"},
 	"concert/processes/internal/osproc":  {"golang.org/x/sys/unix"},
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 
 	// The parts of the command.
-	"concert/cmd/concert/internal/cli":  {"concert", "concert/internal/printable", "concert/progress"},
-	"concert/cmd/concert/internal/tour": {"concert", "concert/"},
-	"concert/cmd/concert/internal/get":  {"concert", "concert/"},
+	"concert/cmd/concert/internal/cli":  {"concert/executor", "concert", "concert/internal/printable", "concert/progress"},
+	"concert/cmd/concert/internal/tour": {"concert", "concert/executor", "concert/"},
+	"concert/cmd/concert/internal/get":  {"concert", "concert/executor", "concert/"},
 }
 
 // modules lists the modules that make up the whole of the root module's

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/lazy"
 )
 
@@ -33,23 +34,23 @@ var errTimeout = errors.New("loopback: timeout")
 type Executor struct {
 	opts  Options
 	width int
-	group *concert.WorkerGroup
+	group *executor.WorkerGroup
 
 	mu       sync.Mutex
-	changed  sync.Cond       // tells everybody to look again
-	queue    []*concert.Task // guarded by mu
-	claiming bool            // guarded by mu: a worker claims
-	ready    []*call         // guarded by mu: claimed, for any worker
-	calls    map[*call]bool  // guarded by mu: claimed and not settled
-	closed   bool            // guarded by mu
-	hurried  bool            // guarded by mu: Shutdown has canceled what there was
-	workers  int             // guarded by mu: not ended
-	waiters  []*waiter       // guarded by mu: submitters that wait for room, oldest first
-	gone     chan struct{}   // closed when all workers have ended
+	changed  sync.Cond        // tells everybody to look again
+	queue    []*executor.Task // guarded by mu
+	claiming bool             // guarded by mu: a worker claims
+	ready    []*call          // guarded by mu: claimed, for any worker
+	calls    map[*call]bool   // guarded by mu: claimed and not settled
+	closed   bool             // guarded by mu
+	hurried  bool             // guarded by mu: Shutdown has canceled what there was
+	workers  int              // guarded by mu: not ended
+	waiters  []*waiter        // guarded by mu: submitters that wait for room, oldest first
+	gone     chan struct{}    // closed when all workers have ended
 }
 
 type call struct {
-	batch   *concert.Batch
+	batch   *executor.Batch
 	i       int             // its number there
 	ctx     context.Context // the worker's, for the function
 	cancel  context.CancelCauseFunc
@@ -57,7 +58,7 @@ type call struct {
 	running bool   // guarded by mu
 }
 
-func newCall(b *concert.Batch, i int) *call {
+func newCall(b *executor.Batch, i int) *call {
 	ending := lazy.NewEnding()
 	ctx, cancel := context.WithCancelCause(ending)
 	c := &call{batch: b, i: i, ctx: ctx, cancel: cancel, expire: func() { ending.End(context.DeadlineExceeded, nil) }}
@@ -82,9 +83,9 @@ func New(n int, opts Options) *Executor {
 	}
 	e := &Executor{opts: opts, width: n, workers: n, calls: make(map[*call]bool), gone: make(chan struct{})}
 	e.changed.L = &e.mu
-	e.group = concert.NewWorkerGroup((*groupQueue)(e), opts.Observer)
+	e.group = executor.NewWorkerGroup((*groupQueue)(e), opts.Observer)
 	e.group.Remote = true
-	e.group.Limits = concert.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}
+	e.group.Limits = executor.Limits{Timeout: opts.Timeout, Expired: errTimeout, Grace: opts.Grace}
 	for i := range n {
 		go e.work(i)
 	}
@@ -93,7 +94,7 @@ func New(n int, opts Options) *Executor {
 
 // waiter is a submitter that waits for room.
 type waiter struct {
-	task *concert.Task
+	task *executor.Task
 	in   chan struct{} // closed when the task is in the queue, or refused
 	err  error         // written before
 }
@@ -101,7 +102,7 @@ type waiter struct {
 // Execute implements concert.Executor. Submitters are let in in the order in
 // which they came, so that tasks which come again and again, as those of Maps
 // do, cannot take the room of one that waits.
-func (e *Executor) Execute(ctx context.Context, t *concert.Task) error {
+func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	e.group.Adopt(t)
 	e.mu.Lock()
 	if e.closed {
@@ -214,14 +215,14 @@ func (e *Executor) letIn() {
 	e.changed.Signal()
 }
 
-// groupQueue is the Executor as its concert.WorkerGroup sees it.
+// groupQueue is the Executor as its executor.WorkerGroup sees it.
 type groupQueue Executor
 
-// Next implements concert.Queue; it is for workers whose tasks are run.
-func (*groupQueue) Next() *concert.Task { panic("loopback: no worker here") }
+// Next implements executor.Queue; it is for workers whose tasks are run.
+func (*groupQueue) Next() *executor.Task { panic("loopback: no worker here") }
 
-// Again implements concert.Queue.
-func (g *groupQueue) Again(t *concert.Task) {
+// Again implements executor.Queue.
+func (g *groupQueue) Again(t *executor.Task) {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -233,15 +234,15 @@ func (g *groupQueue) Again(t *concert.Task) {
 	e.changed.Broadcast()
 }
 
-// Withdraw implements concert.Queue: Start comes before the function.
-func (*groupQueue) Withdraw(*concert.Task) bool { return true }
+// Withdraw implements executor.Queue: Start comes before the function.
+func (*groupQueue) Withdraw(*executor.Task) bool { return true }
 
-// Dropped implements concert.Queue: canceled tasks leave the queue.
+// Dropped implements executor.Queue: canceled tasks leave the queue.
 func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.queue = slices.DeleteFunc(e.queue, func(t *concert.Task) bool { return !t.Waiting() })
+	e.queue = slices.DeleteFunc(e.queue, func(t *executor.Task) bool { return !t.Waiting() })
 	e.makeRoom()
 	e.changed.Broadcast() // the last method of the program may have returned
 }
@@ -277,7 +278,7 @@ func (e *Executor) next() *call {
 // claim takes calls from a task. The caller holds mu, which claim releases in
 // the meantime; one worker claims at a time, so that calls start in the order
 // of the queue.
-func (e *Executor) claim(t *concert.Task) {
+func (e *Executor) claim(t *executor.Task) {
 	e.claiming = true
 	e.mu.Unlock()
 	claimed, again := t.Claim(e.opts.Claim, 1<<20)
@@ -327,11 +328,11 @@ func (e *Executor) invoke(id int, c *call) {
 	})
 	defer stop()
 	if !c.batch.Start(c.i, id) {
-		e.settle(c, -1, concert.Encoded{}, concert.ErrCanceled)
+		e.settle(c, -1, executor.Encoded{}, concert.ErrCanceled)
 		return
 	}
 	type outcome struct {
-		result  concert.Encoded
+		result  executor.Encoded
 		failure []byte
 	}
 	done := make(chan outcome, 1)
@@ -339,27 +340,27 @@ func (e *Executor) invoke(id int, c *call) {
 		var o outcome
 		defer func() { done <- o }()
 		arg := copied(c.batch.Args[c.i])
-		o.failure = concert.EncodeError(concert.ErrGoexit)
-		result, err := concert.InvokeApart(c.ctx, c.batch.Name, arg)
+		o.failure = executor.EncodeError(concert.ErrGoexit)
+		result, err := executor.InvokeApart(c.ctx, c.batch.Name, arg)
 		o.result, o.failure = copied(result), nil
 		if err != nil {
-			o.failure = concert.EncodeError(err)
+			o.failure = executor.EncodeError(err)
 		}
 	}()
 	o := <-done
 	if o.failure != nil {
-		e.settle(c, id, concert.Encoded{}, concert.DecodeError(o.failure))
+		e.settle(c, id, executor.Encoded{}, executor.DecodeError(o.failure))
 		return
 	}
 	e.settle(c, id, o.result, nil)
 }
 
 // copied is a value that shares no memory with the original.
-func copied(v concert.Encoded) concert.Encoded {
-	return concert.Encoded{Kind: v.Kind, Bytes: slices.Clone(v.Bytes)}
+func copied(v executor.Encoded) executor.Encoded {
+	return executor.Encoded{Kind: v.Kind, Bytes: slices.Clone(v.Bytes)}
 }
 
-func (e *Executor) settle(c *call, worker int, result concert.Encoded, err error) {
+func (e *Executor) settle(c *call, worker int, result executor.Encoded, err error) {
 	e.mu.Lock()
 	delete(e.calls, c)
 	e.mu.Unlock()

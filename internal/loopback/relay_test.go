@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/loopback"
 )
 
@@ -15,12 +16,12 @@ var plusOne = concert.Register("loopback_test.plusOne", func(_ context.Context, 
 func TestRelay_StartedFails(t *testing.T) {
 	ex := loopback.New(1, loopback.Options{})
 	defer ex.Close()
-	name, arg, err := concert.Prepare(plusOne, 1)
+	name, arg, err := executor.Prepare(plusOne, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, started := range []func(){func() { panic("started") }, runtime.Goexit} {
-		if _, err := concert.Relay(t.Context(), ex, concert.Call{Name: name, Arg: arg, Started: started}).Result(t.Context()); err != nil {
+		if _, err := executor.Relay(t.Context(), ex, executor.Call{Name: name, Arg: arg, Started: started}).Result(t.Context()); err != nil {
 			t.Errorf("Result() = %v", err)
 		}
 	}

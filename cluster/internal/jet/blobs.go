@@ -15,6 +15,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
 const (
@@ -32,7 +33,7 @@ var ErrAbsent = concert.RegisterError("cluster.errAbsent", errors.New("cluster: 
 
 // Upload stores a large value in parts under a name, and returns the wire.Value
 // that refers to it. While the servers cannot be reached it waits.
-func (c *Conn) Upload(ctx context.Context, name string, v concert.Encoded) (wire.Value, error) {
+func (c *Conn) Upload(ctx context.Context, name string, v executor.Encoded) (wire.Value, error) {
 	if len(v.Bytes) > maxBlobBytes {
 		return wire.Value{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(v.Bytes))
 	}
@@ -71,13 +72,13 @@ func (c *Conn) Upload(ctx context.Context, name string, v concert.Encoded) (wire
 // name of the parts belongs to the client: otherwise a task could name the
 // parts of another client, and read them. An error that wraps ErrAbsent is
 // permanent.
-func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (concert.Encoded, error) {
+func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns func(client, name string) bool) (executor.Encoded, error) {
 	if v.Blob == "" {
-		return concert.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
+		return executor.Encoded{Kind: v.Kind, Bytes: v.Bytes}, nil
 	}
 	last, err := c.lastPart(ctx, client, v, owns)
 	if err != nil {
-		return concert.Encoded{}, err
+		return executor.Encoded{}, err
 	}
 	b := make([]byte, v.Size) // allocated once: a growing buffer would need several times the memory
 	end := v.Size - len(last)
@@ -85,14 +86,14 @@ func (c *Conn) Download(ctx context.Context, client string, v wire.Value, owns f
 	for n := 0; n*wire.PartBytes < end; n++ {
 		part, err := c.part(ctx, v, n)
 		if err != nil {
-			return concert.Encoded{}, err
+			return executor.Encoded{}, err
 		}
 		copy(b[n*wire.PartBytes:], part)
 	}
 	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], v.Sum) {
-		return concert.Encoded{}, fmt.Errorf("%w: the checksum of %s differs", ErrAbsent, v.Blob)
+		return executor.Encoded{}, fmt.Errorf("%w: the checksum of %s differs", ErrAbsent, v.Blob)
 	}
-	return concert.Encoded{Kind: v.Kind, Bytes: b}, nil
+	return executor.Encoded{Kind: v.Kind, Bytes: b}, nil
 }
 
 // CheckSize returns an error unless the last part of a value is stored and has

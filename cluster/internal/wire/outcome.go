@@ -9,7 +9,7 @@ import (
 // Outcome is a result as a message.
 type Outcome struct {
 	ID       TaskID        // 1 to 3
-	Err      []byte        // 4: by concert.EncodeError
+	Err      []byte        // 4: by executor.EncodeError
 	Dropped  bool          // 5: the function was not called
 	Dead     bool          // 6: the task is a dead letter
 	Slot     int           // 7: the slot of the worker

@@ -3,7 +3,7 @@ package wire
 import (
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"concert"
+	"concert/executor"
 )
 
 // Value is an argument or a result. It is in the message, or in BlobStream if
@@ -17,7 +17,7 @@ type Value struct {
 }
 
 // Inline returns a Value that is in the message.
-func Inline(v concert.Encoded) Value { return Value{Kind: v.Kind, Bytes: v.Bytes} }
+func Inline(v executor.Encoded) Value { return Value{Kind: v.Kind, Bytes: v.Bytes} }
 
 func (v *Value) put(f *fields) {
 	f.number(16, int64(v.Kind))

@@ -19,7 +19,7 @@ import (
 	"sync"
 	"time"
 
-	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/osproc"
 	"concert/processes/internal/shm"
@@ -61,7 +61,7 @@ type worker struct {
 	// Used by the loop only:
 	scratch  []byte
 	name     string // of the function of the last call
-	function *concert.Function
+	function *executor.Function
 	missing  error              // why there is no function of that name
 	head     frame.CallHead     // of the current frame
 	rest     []byte             // arguments of the current frame that are left

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"concert"
+	"concert/executor"
 	"concert/internal/frame"
 	"concert/processes/internal/shm"
 )
@@ -22,7 +23,7 @@ func (w *worker) loop(first bool) {
 			w.ended <- code
 			return
 		}
-		w.finish(concert.Encoded{}, concert.ErrGoexit)
+		w.finish(executor.Encoded{}, concert.ErrGoexit)
 		go w.loop(false)
 	}()
 	if first {
@@ -87,7 +88,7 @@ func (w *worker) runFrame(body []byte) error {
 	}
 	if h.Name != w.name || w.function == nil {
 		w.name = h.Name
-		w.function, w.missing = concert.Find(h.Name)
+		w.function, w.missing = executor.Find(h.Name)
 	}
 	w.head, w.rest, w.parent, w.stop = h, rest, context.Background(), nil
 	if h.Left != 0 {
@@ -146,7 +147,7 @@ func (w *worker) prepare() int {
 	go func() { // runtime.Goexit must not end the loop yet
 		err := concert.ErrGoexit
 		defer func() { done <- err }()
-		_, err = concert.Invoke(context.Background(), h.Name, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+		_, err = executor.Invoke(context.Background(), h.Name, executor.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	}()
 	if err := <-done; err != nil {
 		return w.broken(fmt.Errorf("initializer: %w", err))
@@ -167,12 +168,12 @@ func (w *worker) call(arg frame.Payload) {
 	ctx := context.Context(w.ctx)
 	if w.setup.Report {
 		id := w.id
-		ctx = concert.WithProgress(ctx, func(done, total int64) { w.progress(id, done, total) })
+		ctx = executor.WithProgress(ctx, func(done, total int64) { w.progress(id, done, total) })
 	}
-	var result concert.Encoded
+	var result executor.Encoded
 	err := w.missing
 	if err == nil {
-		result, err = w.function.Invoke(ctx, concert.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
+		result, err = w.function.Invoke(ctx, executor.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
 	}
 	w.finish(result, err)
 }
@@ -214,7 +215,7 @@ func (w *worker) begin(id frame.ID) bool {
 	w.id, w.ctx, w.begun = id, ctx, now
 	w.mu.Unlock()
 	if canceled {
-		w.finish(concert.Encoded{}, causeOf(why))
+		w.finish(executor.Encoded{}, causeOf(why))
 		return true
 	}
 	if w.journal == nil {
@@ -225,7 +226,7 @@ func (w *worker) begin(id frame.ID) bool {
 }
 
 // finish sends the outcome of the current call.
-func (w *worker) finish(result concert.Encoded, err error) {
+func (w *worker) finish(result executor.Encoded, err error) {
 	now := uptime()
 	w.now = now
 	w.mu.Lock()
@@ -257,7 +258,7 @@ func (w *worker) finish(result concert.Encoded, err error) {
 
 // encodeError encodes an error, in as many bytes as the pool accepts.
 func (w *worker) encodeError(err error) []byte {
-	return concert.ShortenError(concert.EncodeError(err), ErrorLimit(w.setup.MaxResult))
+	return executor.ShortenError(executor.EncodeError(err), ErrorLimit(w.setup.MaxResult))
 }
 
 // place copies a large result into the arena, and sets p to its span. It reports

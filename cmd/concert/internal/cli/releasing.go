@@ -4,7 +4,7 @@ import (
 	"io"
 	"net/http"
 
-	"concert"
+	"concert/executor"
 )
 
 // ReleasingClient makes a client release the lock of the calling task while it
@@ -18,7 +18,7 @@ type releasing struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (r releasing) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	lock := concert.ReleaserOf(req.Context())
+	lock := executor.ReleaserOf(req.Context())
 	if lock == nil {
 		return r.RoundTripper.RoundTrip(req)
 	}
@@ -31,7 +31,7 @@ func (r releasing) RoundTrip(req *http.Request) (resp *http.Response, err error)
 
 type releasingBody struct {
 	io.ReadCloser
-	lock concert.Releaser
+	lock executor.Releaser
 }
 
 // Read implements io.Reader.

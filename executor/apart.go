@@ -1,0 +1,73 @@
+package executor
+
+import (
+	"fmt"
+	"time"
+)
+
+// CallApart calls fn, which is code of the program, on another goroutine, and
+// returns what fn returns. It is for authors of executors: fn may panic, call
+// runtime.Goexit, or never return, and none of this affects the goroutine that
+// calls CallApart. Do not hold a lock while calling CallApart.
+//
+// The failure is nil if fn returned, a [*PanicError] if it panicked, and
+// [ErrGoexit] if it called runtime.Goexit. If fn does not return within that
+// time, the failure is an error with the time. Go cannot stop a goroutine from
+// outside, so such an fn keeps its goroutine. A time of zero or less means no
+// bound.
+func CallApart[T any](within time.Duration, fn func() T) (v T, failure error) {
+	type outcome struct {
+		v       T
+		failure error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		o := outcome{failure: ErrGoexit}
+		defer func() {
+			if v := recover(); v != nil {
+				o.failure = NewPanicError(v)
+			}
+			done <- o
+		}()
+		o.v = fn()
+		o.failure = nil
+	}()
+	var timeout <-chan time.Time
+	if within > 0 {
+		t := time.NewTimer(within)
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case o := <-done:
+		return o.v, o.failure
+	case <-timeout:
+		return v, noReturnError(within)
+	}
+}
+
+// noReturnError is the failure of code that did not return within this time.
+type noReturnError time.Duration
+
+// Error says how long the code had.
+func (e noReturnError) Error() string {
+	return fmt.Sprintf("it did not return within %v", time.Duration(e))
+}
+
+// guarded calls fn on another goroutine, and waits for fn without a bound. It
+// is for callers that fn may block forever.
+func guarded(fn func()) (failure error) {
+	_, failure = CallApart(0, func() struct{} { fn(); return struct{}{} })
+	return failure
+}
+
+// howFailed says how a method of the program failed.
+func howFailed(failure error) string {
+	switch f := failure.(type) {
+	case *PanicError:
+		return "panicked: " + newErrorMethods().textOf(f.Value, "String or Error", func() string { return panicText(f.Value) })
+	case noReturnError:
+		return fmt.Sprintf("did not return within %v", time.Duration(f))
+	}
+	return "called runtime.Goexit"
+}

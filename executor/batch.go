@@ -1,0 +1,123 @@
+package executor
+
+import (
+	"context"
+
+	"concert/internal/values"
+)
+
+// This file is for authors of executors whose workers do not share memory with
+// the caller. Such an executor does not Run a task. When a worker is ready, the
+// executor Claims calls from the task at the head of its queue, sends them, and
+// settles each one with the result or error that the worker returns:
+//
+//	pending --Claim--> claimed --Start--> running --Settle--> finished
+//
+// A call that was claimed and has not started can be sent to another worker
+// if the first one dies.
+
+// A Batch is calls of one registered function that were claimed together and
+// are ready to be sent: the call of a Submit, or some calls of a Map. They are
+// numbered from 0 up, and each starts and settles by itself. The methods about
+// one call must not be called concurrently.
+type Batch struct {
+	// Name is the name of the function, for Invoke in the worker.
+	Name string
+	// Args are the encoded arguments, one for each call, for Invoke.
+	Args []Encoded
+	// Relayed means that the arguments come from a [Relay]. Another process may
+	// have encoded them, so their bytes are not trusted.
+	Relayed bool
+
+	job remote
+}
+
+// remote has the calls of a Batch: the call of a Submit, or items of a Map.
+type remote interface {
+	of() *Task
+	context() context.Context
+	parent() context.Context
+	cancel(cause error) bool
+	index(i int) int64
+	input(i int) *Input
+	drop(i int, cause error)
+	start(i, worker int) bool
+	progress(i, worker int, done, total int64)
+	settle(i, worker int, result Encoded, err error)
+}
+
+// Task returns the task if the batch is the call of a Submit, and nil if it has
+// items of a Map.
+func (b *Batch) Task() *Task { return b.job.of() }
+
+// Context is the parent of the context with which the function is called. The
+// executor should cancel the calls when Context is done. Its deadline is the
+// deadline of the calls.
+func (b *Batch) Context() context.Context { return b.job.context() }
+
+// Parent is the context of the submitter: Context itself, or its parent. Many
+// batches may have the same Parent.
+func (b *Batch) Parent() context.Context { return b.job.parent() }
+
+// Cancel cancels the task of a Submit, like [Task.Cancel], or the whole Map,
+// which then ends with [ErrClosed]. It reports whether the task or the Map had
+// not started.
+func (b *Batch) Cancel(cause error) bool { return b.job.cancel(cause) }
+
+// Index returns the index of call i among the inputs of its Map, from 0 up. It
+// returns 0 for the call of a Submit.
+func (b *Batch) Index(i int) int64 { return b.job.index(i) }
+
+// Input returns the index and the label of the input of call i. It returns nil
+// for the call of a Submit without a label. It may call methods of the
+// submitter's context.
+func (b *Batch) Input(i int) *Input { return b.job.input(i) }
+
+// Drop settles call i, whose Parent has ended with the cause, with the error of
+// a task that never started. The executor must be certain that the call has not
+// started.
+func (b *Batch) Drop(i int, cause error) { b.job.drop(i, cause) }
+
+// Start records that the worker with that number begins with call i. It reports
+// false if the call was canceled, or has started or settled before. Then the
+// executor must not run the call.
+func (b *Batch) Start(i, worker int) bool { return b.job.start(i, worker) }
+
+// Progress reports the progress of call i, which has started; see [Progress].
+func (b *Batch) Progress(i, worker int, done, total int64) { b.job.progress(i, worker, done, total) }
+
+// Settle ends call i with the result or the error that Invoke returned, on the
+// worker with that number. The number is -1 if the call never started. If the
+// result cannot be decoded, only this call fails. The first Settle of a call
+// counts. The executor must settle every call, also if the call could not be
+// sent, or if Start reported false.
+func (b *Batch) Settle(i, worker int, result Encoded, err error) {
+	b.job.settle(i, worker, result, err)
+}
+
+// Claim takes calls from the task: the call of a Submit, or calls of a Map. It
+// takes at most most calls with about size bytes, but at least one call if
+// there are any. If the function of a call is not registered, or its argument
+// cannot be encoded, Claim settles the call with that error and does not return
+// it. The batch is nil if no calls are left. If again is true, the task is
+// still pending and has more calls to claim, or had a moment ago. If again is
+// false, the executor forgets the task, until it receives the task again.
+func (t *Task) Claim(most, size int) (batch *Batch, again bool) {
+	if t.ctx.Parent.Err() != nil {
+		t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
+		return nil, false
+	}
+	return t.job.claim(t, most, size)
+}
+
+// Prepare returns the name under which fn is registered, and the encoded arg.
+// It is for executors that call functions themselves, for example to prepare
+// their workers. The errors are the same as for a Submit of fn and arg.
+func Prepare[In, Out any](fn func(context.Context, In) (Out, error), arg In) (name string, encoded Encoded, err error) {
+	f, err := registry.find(valuePointer(fn), codePointer(fn))
+	if err != nil {
+		return "", encoded, err
+	}
+	encoded, _, err = encodeArg(values.Work{}, nil, f, arg)
+	return f.name, encoded, err
+}

@@ -1,0 +1,148 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"concert"
+	"concert/executor"
+)
+
+// handExecutor keeps its tasks: the test claims calls from them by hand.
+type handExecutor struct {
+	group *executor.WorkerGroup
+	tasks []*executor.Task
+	kinds []concert.EventKind
+}
+
+func newHandExecutor() *handExecutor {
+	e := &handExecutor{}
+	e.group = executor.NewWorkerGroup(handQueue{e}, func(ev concert.Event) { e.kinds = append(e.kinds, ev.Kind) })
+	e.group.Remote = true
+	return e
+}
+
+// Execute keeps the task.
+func (e *handExecutor) Execute(_ context.Context, t *executor.Task) error {
+	e.group.Adopt(t)
+	e.tasks = append(e.tasks, t)
+	return nil
+}
+
+// Width is 1.
+func (*handExecutor) Width() int { return 1 }
+
+// Close does nothing.
+func (*handExecutor) Close() error { return nil }
+
+// Shutdown does nothing.
+func (*handExecutor) Shutdown(context.Context) error { return nil }
+
+// handQueue is a handExecutor as its group sees it.
+type handQueue struct{ e *handExecutor }
+
+// Next is not called: there is no worker here.
+func (handQueue) Next() *executor.Task { return nil }
+
+// Again keeps the task.
+func (q handQueue) Again(t *executor.Task) { q.e.tasks = append(q.e.tasks, t) }
+
+// Withdraw reports that any call can be canceled.
+func (handQueue) Withdraw(*executor.Task) bool { return true }
+
+// Dropped does nothing.
+func (handQueue) Dropped() {}
+
+var lengthOf = concert.Register("concert_test.lengthOf", func(_ context.Context, b []byte) (int, error) { return len(b), nil })
+
+// TestBatch_Withdrawn: a call that was canceled after it was claimed does not
+// start, and what comes back for it changes nothing.
+func TestBatch_Withdrawn(t *testing.T) {
+	ex := newHandExecutor()
+	f := concert.Submit(t.Context(), ex, lengthOf, []byte("abc"))
+	batch, again := ex.tasks[0].Claim(1, 1<<20)
+	if batch == nil || again || len(batch.Args) != 1 {
+		t.Fatalf("Claim() = %+v, %v", batch, again)
+	}
+	if !f.Cancel() {
+		t.Error("Cancel() of a call that was claimed = false, want true")
+	}
+	if batch.Start(0, 3) {
+		t.Error("a canceled call starts")
+	}
+	batch.Settle(0, 3, executor.Encoded{}, errors.New("too late"))
+	if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrCanceled) {
+		t.Errorf("Result() = %v, want ErrCanceled", err)
+	}
+	if want := []concert.EventKind{concert.TaskSubmitted, concert.TaskFinished}; !slices.Equal(ex.kinds, want) {
+		t.Errorf("events %v, want %v", ex.kinds, want)
+	}
+}
+
+// TestBatch_Map: calls of a Map are claimed up to a number and a size, start
+// once and settle once.
+func TestBatch_Map(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := newHandExecutor()
+		_, arg, err := executor.Prepare(lengthOf, make([]byte, 1000))
+		if err != nil || len(arg.Bytes) < 1000 {
+			t.Fatal(err)
+		}
+		type outcome struct {
+			n   int
+			err error
+		}
+		var got []outcome
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n, err := range concert.Map(t.Context(), ex, lengthOf, slices.Values(slices.Repeat([][]byte{make([]byte, 1000)}, 4))) {
+				got = append(got, outcome{n, err})
+			}
+		}()
+		synctest.Wait()
+		task := ex.tasks[0]
+		bySize, again := task.Claim(100, 1500)
+		if bySize == nil || len(bySize.Args) != 2 || !again {
+			t.Fatalf("Claim(100, 1500) of arguments of 1000 bytes: %d, %v; want 2, and more to come", len(bySize.Args), again)
+		}
+		byNumber, again := task.Claim(1, 1<<20)
+		if byNumber == nil || len(byNumber.Args) != 1 || !again {
+			t.Fatalf("Claim(1, 1 MiB): %d, %v; want 1, and more to come", len(byNumber.Args), again)
+		}
+		result := func(n int) executor.Encoded {
+			_, v, err := executor.Prepare(number, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		if !bySize.Start(0, 0) || bySize.Start(0, 0) {
+			t.Error("a call does not start exactly once")
+		}
+		bySize.Settle(0, 0, result(10), nil)
+		bySize.Settle(0, 0, result(11), nil)
+		if bySize.Start(0, 0) {
+			t.Error("a call that has settled starts")
+		}
+		bySize.Settle(1, -1, executor.Encoded{}, errors.New("the second"))
+		byNumber.Settle(0, 0, result(12), nil)
+		last, _ := task.Claim(10, 1<<20)
+		if last == nil || len(last.Args) != 1 {
+			t.Fatalf("the last Claim: %+v", last)
+		}
+		last.Settle(0, 0, result(13), nil)
+		<-done
+		if len(got) != 4 || got[0].n != 10 || got[1].err == nil || got[2].n != 12 || got[3].n != 13 {
+			t.Errorf("results %v", got)
+		}
+		if in := concert.InputOf(got[1].err); in == nil || in.Index != 1 {
+			t.Errorf("the error %v is of %+v", got[1].err, in)
+		}
+	})
+}
+
+var number = concert.Register("concert_test.number", func(_ context.Context, n int) (int, error) { return n, nil })

@@ -1,0 +1,100 @@
+package executor
+
+import (
+	"errors"
+
+	"concert/internal/values"
+)
+
+// This file encodes the argument and decodes the result of a call that runs in
+// another process. If one of them fails, only this call fails.
+
+// encodeArg encodes an argument of f. It uses the buffer like encodeTo.
+func encodeArg[In any](w values.Work, buf []byte, f *Function, arg In) (e Encoded, _ []byte, err error) {
+	defer recoverMethod("argument of ", f.name, &err)
+	e, buf, err = encodeTo(w, buf, arg, f.codec)
+	if err != nil {
+		err = &valueError{"argument of ", f.name, nil, err}
+	}
+	return e, buf, err
+}
+
+// decodeResult decodes a worker's result. The codec is nil unless the function
+// is declared.
+func decodeResult[Out any](w values.Work, fn identity, codec Codec, result Encoded, failure error) (out Out, err error) {
+	if failure != nil {
+		return out, failure
+	}
+	defer func() { // the name is looked up only if it is needed
+		if v := recover(); v != nil {
+			err = methodPanic("result of ", fn.name(), v)
+		}
+	}()
+	if out, err = decodeWithin[Out](w, result); err != nil && codec != nil {
+		if err = values.ErrLarge; !w.Small || result.Raw() || len(result.Bytes) <= values.SmallBytes {
+			err = codec.Decode(result, &out)
+		}
+	}
+	if err != nil {
+		err = &valueError{"result of ", fn.name(), nil, err}
+	}
+	return out, err
+}
+
+// small bounds the work for one value on the goroutine of an executor.
+var small = values.Work{Small: true}
+
+// isLarge reports whether err is the error of encodeArg or decodeResult for a
+// value that is too large for the bound small.
+func isLarge(err error) bool {
+	v, ok := err.(*valueError)
+	return ok && errors.Is(v.err, values.ErrLarge)
+}
+
+// recoverMethod turns the panic of a method that encodes or decodes a value
+// into an error. It calls recover, so callers must defer it directly.
+func recoverMethod(what, name string, err *error) {
+	if v := recover(); v != nil {
+		*err = methodPanic(what, name, v)
+	}
+}
+
+// methodPanic returns the error of a value with a method that panicked with v.
+func methodPanic(what, name string, v any) error {
+	failure := &methodError{"a method that encodes or decodes it panicked: " + panicText(v), NewPanicError(v)}
+	return &valueError{what, name, nil, failure}
+}
+
+// methodError reports that a method of the program failed outside the task's
+// function. It wraps the failure, such as a [*PanicError]. Its text does not
+// say that the task panicked.
+type methodError struct {
+	text string
+	err  error
+}
+
+// Error says which method failed, and how.
+func (e *methodError) Error() string { return e.text }
+
+// Unwrap returns the failure.
+func (e *methodError) Unwrap() error { return e.err }
+
+// valueError says that an argument or a result could not be encoded or decoded.
+type valueError struct {
+	what string // "argument of " or "result of "
+	name string // of the function
+	in   *Input // nil unless withInput has set it
+	err  error
+}
+
+// Error names the function, the input of a Map, and the part of the value.
+func (e *valueError) Error() string {
+	of := e.name
+	if e.in != nil {
+		of = e.in.String()
+	}
+	return "concert: " + e.what + of + ": " + e.err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *valueError) Unwrap() error { return e.err }

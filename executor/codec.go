@@ -1,0 +1,318 @@
+package executor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"concert/internal/values"
+)
+
+// Encoded is a value as it is sent between processes: the kind of its encoding,
+// and its bytes. The bytes may be the value's own memory. They must not be
+// changed, nor kept after the call that the value belongs to.
+type Encoded struct {
+	Kind  byte
+	Bytes []byte
+}
+
+// The kinds of Encoded: the bytes of a []byte or a string; the elements of a
+// slice of numbers, little endian, as many as there are; one CBOR item, which
+// every type may also come as; or a number.
+const (
+	asCBOR byte = iota
+	asBytes
+	asString
+	asInt8
+	asInt16
+	asInt32
+	asInt64
+	asUint16
+	asUint32
+	asUint64
+	asFloat32
+	asFloat64
+	asNil     // a nil slice of one of the kinds above
+	asInt     // 8 bytes, little endian: int, int64
+	asUint    // likewise: uint, uint64
+	asFloat   // likewise: float64
+	asBool    // one byte, 0 or 1
+	asForeign // what a Codec has made
+)
+
+var (
+	cborEncoder = must(cbor.EncOptions{}.EncMode())
+	cborDecoder = must(cbor.DecOptions{
+		MaxNestedLevels:  256,
+		MaxArrayElements: math.MaxInt32,
+		MaxMapPairs:      math.MaxInt32,
+		DefaultMapType:   reflect.TypeFor[map[string]any](),
+		UTF8:             cbor.UTF8DecodeInvalid, // Go strings are bytes
+	}.DecMode())
+	// errorDecoder decodes errors on the goroutine that receives from a worker.
+	// An error has few parts, so one with many is refused: decoding it takes
+	// long.
+	errorDecoder = must(cbor.DecOptions{
+		MaxNestedLevels:  16,
+		MaxArrayElements: maxErrorParts,
+		MaxMapPairs:      maxErrorParts,
+		UTF8:             cbor.UTF8DecodeInvalid,
+	}.DecMode())
+)
+
+const maxErrorParts = 1 << 16
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Raw reports whether the bytes are a []byte, a string or the elements of a
+// slice of numbers: decoding them reads them once, to copy them.
+func (e Encoded) Raw() bool { return asBytes <= e.Kind && e.Kind <= asFloat64 }
+
+// encode returns v as it travels. int and uint travel as 64 bits. The bytes
+// of a []byte, a string or a slice of numbers are v's own, not a copy.
+func encode[T any](v T) (Encoded, error) {
+	e, _, err := encodeTo(values.Work{}, nil, v, nil)
+	return e, err
+}
+
+// encodeTo is encode, with a buffer to put small values into; it returns the
+// buffer for the next one.
+func encodeTo[T any](w values.Work, buf []byte, v T, codec Codec) (Encoded, []byte, error) {
+	start := len(buf)
+	if kind, buf := encodeScalar(buf, v); kind != asNil {
+		return Encoded{kind, buf[start:len(buf):len(buf)]}, buf, nil
+	}
+	e, err := encodeLarge(w, v, codec)
+	return e, buf, err
+}
+
+// encodeScalar appends v to buf if it is a scalar, and returns asNil if not.
+// It is apart from encodeLarge because v does not escape here.
+func encodeScalar[T any](buf []byte, v T) (kind byte, _ []byte) {
+	le := binary.LittleEndian
+	switch p := any(&v).(type) {
+	case *int:
+		return asInt, le.AppendUint64(buf, uint64(*p))
+	case *int64:
+		return asInt, le.AppendUint64(buf, uint64(*p))
+	case *uint:
+		return asUint, le.AppendUint64(buf, uint64(*p))
+	case *uint64:
+		return asUint, le.AppendUint64(buf, *p)
+	case *float64:
+		return asFloat, le.AppendUint64(buf, math.Float64bits(*p))
+	case *bool:
+		if *p {
+			return asBool, append(buf, 1)
+		}
+		return asBool, append(buf, 0)
+	}
+	return asNil, buf
+}
+
+// encodeLarge encodes what is no scalar; codec, unless nil, what has no kind of
+// its own.
+func encodeLarge[T any](w values.Work, v T, codec Codec) (Encoded, error) {
+	// By its static type, as decode does: what an interface holds travels with
+	// the name of its type. A Codec knows no names.
+	if codec != nil || reflect.TypeFor[T]().Kind() != reflect.Interface {
+		if e, ok := encodePlain(v); ok {
+			return e, nil
+		}
+	}
+	if codec != nil {
+		if w.Small && values.Large(reflect.ValueOf(&v).Elem()) {
+			return Encoded{}, values.ErrLarge
+		}
+		b, err := codec.Encode(v)
+		return Encoded{asForeign, b}, err
+	}
+	b, err := travel.EncodeWithin(w, nil, reflect.ValueOf(&v), nil)
+	return Encoded{asCBOR, b}, err
+}
+
+// encodePlain encodes what has a kind of its own and is no scalar.
+func encodePlain(v any) (e Encoded, ok bool) {
+	switch v := v.(type) {
+	case []byte:
+		return encodeRaw(asBytes, v), true
+	case string:
+		return Encoded{asString, unsafe.Slice(unsafe.StringData(v), len(v))}, true
+	case []int8:
+		return encodeRaw(asInt8, v), true
+	case []int16:
+		return encodeRaw(asInt16, v), true
+	case []int32:
+		return encodeRaw(asInt32, v), true
+	case []int64:
+		return encodeRaw(asInt64, v), true
+	case []uint16:
+		return encodeRaw(asUint16, v), true
+	case []uint32:
+		return encodeRaw(asUint32, v), true
+	case []uint64:
+		return encodeRaw(asUint64, v), true
+	case []float32:
+		return encodeRaw(asFloat32, v), true
+	case []float64:
+		return encodeRaw(asFloat64, v), true
+	}
+	return e, false
+}
+
+// bigEndian says that numbers in memory are not as they travel.
+var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1
+
+// encodeRaw encodes a slice of numbers by its memory.
+func encodeRaw[N any](kind byte, v []N) Encoded {
+	if v == nil {
+		return Encoded{Kind: asNil}
+	}
+	var n N
+	size := int(unsafe.Sizeof(n))
+	if size > 1 && bigEndian {
+		return Encoded{kind, must(binary.Append(nil, binary.LittleEndian, v))}
+	}
+	return Encoded{kind, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*size)}
+}
+
+// decode is the reverse of encode; what it returns is a copy. The bytes may
+// come from anywhere: sizes follow from their number, so nothing larger than
+// they are is allocated at their word.
+func decode[T any](e Encoded) (v T, err error) { return decodeWithin[T](values.Work{}, e) }
+
+// decodeWithin is decode with bounded work.
+func decodeWithin[T any](w values.Work, e Encoded) (v T, err error) {
+	if v, ok := decodeScalar[T](e); ok {
+		return v, nil
+	}
+	return decodeLarge[T](w, e)
+}
+
+// decodeScalar is the reverse of encodeScalar.
+func decodeScalar[T any](e Encoded) (v T, ok bool) {
+	var word uint64
+	switch {
+	case e.Kind == asBool && len(e.Bytes) == 1 && e.Bytes[0] <= 1:
+		word = uint64(e.Bytes[0])
+	case e.Kind != asBool && len(e.Bytes) == 8:
+		word = binary.LittleEndian.Uint64(e.Bytes)
+	default:
+		return v, false
+	}
+	switch p := any(&v).(type) {
+	case *int:
+		*p = int(word)
+		return v, e.Kind == asInt && int64(int(word)) == int64(word)
+	case *int64:
+		*p = int64(word)
+		return v, e.Kind == asInt
+	case *uint:
+		*p = uint(word)
+		return v, e.Kind == asUint && uint64(uint(word)) == word
+	case *uint64:
+		*p = word
+		return v, e.Kind == asUint
+	case *float64:
+		*p = math.Float64frombits(word)
+		return v, e.Kind == asFloat
+	case *bool:
+		*p = word == 1
+		return v, e.Kind == asBool
+	}
+	return v, false
+}
+
+func decodeLarge[T any](w values.Work, e Encoded) (v T, err error) {
+	kind, b := e.Kind, e.Bytes
+	switch p := any(&v).(type) {
+	case *[]byte:
+		if kind == asBytes {
+			*p = cloned(b)
+			return v, nil
+		}
+	case *string:
+		if kind == asString {
+			*p = unsafe.String(unsafe.SliceData(cloned(b)), len(b))
+			return v, nil
+		}
+	case *[]int8:
+		return v, decodeNumbers(kind, asInt8, b, p)
+	case *[]int16:
+		return v, decodeNumbers(kind, asInt16, b, p)
+	case *[]int32:
+		return v, decodeNumbers(kind, asInt32, b, p)
+	case *[]int64:
+		return v, decodeNumbers(kind, asInt64, b, p)
+	case *[]uint16:
+		return v, decodeNumbers(kind, asUint16, b, p)
+	case *[]uint32:
+		return v, decodeNumbers(kind, asUint32, b, p)
+	case *[]uint64:
+		return v, decodeNumbers(kind, asUint64, b, p)
+	case *[]float32:
+		return v, decodeNumbers(kind, asFloat32, b, p)
+	case *[]float64:
+		return v, decodeNumbers(kind, asFloat64, b, p)
+	default:
+		if kind == asCBOR {
+			err := travel.DecodeWithin(w, b, reflect.ValueOf(&v))
+			return v, err
+		}
+	}
+	if _, bytes := any(v).([]byte); bytes && kind == asNil && len(b) == 0 {
+		return v, nil
+	}
+	return v, fmt.Errorf("%T cannot be decoded from kind %d", v, kind)
+}
+
+func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
+	if kind == asNil && len(b) == 0 {
+		return nil
+	}
+	var n N
+	size := int(unsafe.Sizeof(n))
+	if kind != want || len(b)%size != 0 {
+		return fmt.Errorf("%T cannot be decoded from kind %d with %d bytes", *v, kind, len(b))
+	}
+	if size > 1 && bigEndian {
+		*v = make([]N, len(b)/size)
+		_, err := binary.Decode(b, binary.LittleEndian, *v)
+		return err
+	}
+	if len(b) > copyUnit {
+		*v = unsafe.Slice((*N)(unsafe.Pointer(unsafe.SliceData(cloned(b)))), len(b)/size) // begins at a page
+		return nil
+	}
+	*v = make([]N, len(b)/size)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(*v))), len(b)), b)
+	return nil
+}
+
+const copyUnit = 256 << 10
+
+// cloned returns a copy of b, not nil. Many bytes are copied in parts, since
+// the collector cannot stop the goroutine within a copy, and would spin
+// meanwhile; and a Builder does not clear its memory first.
+func cloned(b []byte) []byte {
+	if len(b) <= copyUnit {
+		return append([]byte{}, b...)
+	}
+	var c strings.Builder
+	c.Grow(len(b))
+	for part := range slices.Chunk(b, copyUnit) {
+		c.Write(part)
+	}
+	return unsafe.Slice(unsafe.StringData(c.String()), len(b))
+}

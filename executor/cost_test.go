@@ -1,0 +1,138 @@
+package executor_test
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"testing"
+
+	"concert"
+	"concert/goroutines"
+)
+
+// TestAllocations pins what one call costs: a Submit is one object, with its
+// future, argument and context, and a Map's item next to nothing.
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ex := goroutines.New(2, nil)
+	defer ex.Close()
+	ctx := context.Background()
+	futures := make([]*concert.Future[int], 1000)
+	if got := testing.AllocsPerRun(20, func() {
+		for i := range futures {
+			futures[i] = concert.Submit(ctx, ex, square, i)
+		}
+		if _, err := concert.Gather(ctx, futures...); err != nil {
+			t.Fatal(err)
+		}
+	}); got > 1100 { // waiting, and the queue's segments, cost a few
+		t.Errorf("1,000 Submits are %v allocations, want one each", got)
+	}
+	const items = 10_000
+	if got := testing.AllocsPerRun(5, func() {
+		for range concert.Map(ctx, ex, square, count(items)) {
+		}
+	}); got > items/20 {
+		t.Errorf("a Map of %d items is %v allocations, want under one in 20 items", items, got)
+	}
+}
+
+func count(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// The benchmarks below stand beside what one would write without concert.
+
+func BenchmarkSubmit(b *testing.B) {
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+	ctx := context.Background()
+	b.ReportAllocs()
+	b.Run("concert", func(b *testing.B) {
+		futures := make([]*concert.Future[int], 0, 1000)
+		for i := range b.N {
+			if futures = append(futures, concert.Submit(ctx, ex, square, i)); len(futures) == cap(futures) || i == b.N-1 {
+				if _, err := concert.Gather(ctx, futures...); err != nil {
+					b.Fatal(err)
+				}
+				futures = futures[:0]
+			}
+		}
+	})
+	b.Run("goroutine and channel", func(b *testing.B) {
+		results := make([]chan int, 0, 1000)
+		for i := range b.N {
+			c := make(chan int, 1)
+			go func() {
+				v, _ := square(ctx, i)
+				c <- v
+			}()
+			if results = append(results, c); len(results) == cap(results) || i == b.N-1 {
+				for _, c := range results {
+					<-c
+				}
+				results = results[:0]
+			}
+		}
+	})
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+	ctx := context.Background()
+	b.Run("concert", func(b *testing.B) {
+		for i := range b.N {
+			if _, err := concert.Submit(ctx, ex, square, i).Result(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("worker and channels", func(b *testing.B) {
+		in, out := make(chan int), make(chan int)
+		go func() {
+			for n := range in {
+				v, _ := square(ctx, n)
+				out <- v
+			}
+		}()
+		for i := range b.N {
+			in <- i
+			<-out
+		}
+		close(in)
+	})
+}
+
+func BenchmarkMap(b *testing.B) {
+	ctx := context.Background()
+	b.Run("concert", func(b *testing.B) {
+		ex := goroutines.New(4, nil)
+		defer ex.Close()
+		for _, err := range concert.Map(ctx, ex, square, count(b.N)) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("chunks and WaitGroup", func(b *testing.B) { // not lazy, all results in memory
+		results := make([]int, b.N)
+		var wg sync.WaitGroup
+		for w := range 4 {
+			wg.Go(func() {
+				for i := w * b.N / 4; i < (w+1)*b.N/4; i++ {
+					results[i], _ = square(ctx, i)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

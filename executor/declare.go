@@ -1,0 +1,111 @@
+package executor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Declare gives a name to a function that exists only in the workers of another
+// program, perhaps in another language. The workers know the function by this
+// name. The function that Declare returns can be submitted, like a registered
+// function, to an executor that has such workers. If it is called here, or run
+// by another executor, its error wraps [ErrElsewhere].
+//
+// Numbers, bool, string, []byte and slices of numbers are sent like those of
+// registered functions. All other values are encoded by the codec.
+//
+// A name may be declared several times with the same codec and different types;
+// all of them are the same function. Declare panics if the name is empty, if it
+// belongs to a registered function or has another codec, or if the codec is
+// nil.
+func Declare[In, Out any](name string, codec Codec) func(context.Context, In) (Out, error) {
+	if name == "" || codec == nil {
+		panic("concert: Declare with an empty name or without a codec")
+	}
+	fn := func(context.Context, In) (out Out, _ error) {
+		return out, elsewhere(name)
+	}
+	registry.add(&Function{
+		name: name, keep: []any{fn}, codec: codec,
+		call: func(context.Context, Encoded, bool) (Encoded, error) {
+			return Encoded{}, elsewhere(name)
+		},
+		types: func() string { return fmt.Sprintf("%T", codec) },
+	}, valuePointer(fn), codePointer(fn))
+	return fn
+}
+
+// elsewhere is the error of a declared function that does not exist here.
+func elsewhere(name string) error {
+	return fmt.Errorf("%w: %s: submit it to an executor whose workers have it, as the package that declares it describes", ErrElsewhere, name)
+}
+
+// ErrElsewhere is wrapped by the error of a declared function that is run where
+// it does not exist.
+var ErrElsewhere = errors.New("concert: the function runs only in workers that have it")
+
+// Codec encodes values for workers in another language, and decodes their
+// results. Its methods must be safe for concurrent use.
+type Codec interface {
+	// Encode returns v, which is no number, bool, string or slice of numbers,
+	// as bytes.
+	Encode(v any) ([]byte, error)
+	// Decode stores a result in what v points to. It is asked when the result
+	// is not simply of v's type: it may be bytes of Encode's other end, or a
+	// plain value of another type. The bytes may come from anywhere, and must
+	// not be kept.
+	Decode(result Encoded, v any) error
+}
+
+// Foreign reports whether a Codec has encoded the value.
+func (e Encoded) Foreign() bool { return e.Kind == asForeign }
+
+// Plain returns the value of what is not Foreign, as a copy: an int64, uint64,
+// float64, bool, string, []byte or slice of numbers; nil for a slice that is
+// nil.
+func (e Encoded) Plain() (v any, err error) {
+	switch e.Kind {
+	case asInt, asUint, asFloat:
+		if len(e.Bytes) != 8 {
+			break
+		}
+		switch word := binary.LittleEndian.Uint64(e.Bytes); e.Kind {
+		case asInt:
+			return int64(word), nil
+		case asUint:
+			return word, nil
+		default:
+			return math.Float64frombits(word), nil
+		}
+	case asBool:
+		return decode[bool](e)
+	case asNil:
+		return nil, nil
+	case asBytes:
+		return decode[[]byte](e)
+	case asString:
+		return decode[string](e)
+	case asInt8:
+		return decode[[]int8](e)
+	case asInt16:
+		return decode[[]int16](e)
+	case asInt32:
+		return decode[[]int32](e)
+	case asInt64:
+		return decode[[]int64](e)
+	case asUint16:
+		return decode[[]uint16](e)
+	case asUint32:
+		return decode[[]uint32](e)
+	case asUint64:
+		return decode[[]uint64](e)
+	case asFloat32:
+		return decode[[]float32](e)
+	case asFloat64:
+		return decode[[]float64](e)
+	}
+	return nil, fmt.Errorf("concert: no plain value is of kind %d with %d bytes", e.Kind, len(e.Bytes))
+}

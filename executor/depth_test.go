@@ -1,0 +1,290 @@
+package executor_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/executor"
+	"concert/goroutines"
+)
+
+// descend is a recursion in which each task waits for the next one.
+type descend func(ctx context.Context, n int) (int, error)
+
+// descents are the ways to wait, in tasks of one pool, of two pools and of Go.
+// between makes the context that a task gives to the next one.
+func descents(t *testing.T, between func(context.Context) context.Context) map[string]descend {
+	a, b := goroutines.New(4, nil), goroutines.New(1, nil)
+	t.Cleanup(func() { a.Close(); b.Close() })
+	one := func(wait func(ctx context.Context, f *concert.Future[int]) (int, error)) descend {
+		var fn descend
+		fn = func(ctx context.Context, n int) (int, error) {
+			if n == 0 {
+				return 0, nil
+			}
+			ctx = between(ctx)
+			got, err := wait(ctx, concert.Submit(ctx, a, fn, n-1))
+			return got + 1, err
+		}
+		return fn
+	}
+	ways := map[string]descend{
+		"Result": one(func(ctx context.Context, f *concert.Future[int]) (int, error) { return f.Result(ctx) }),
+		"Gather": one(func(ctx context.Context, f *concert.Future[int]) (int, error) {
+			got, err := concert.Gather(ctx, f)
+			return got[0], err
+		}),
+		"AsCompleted": one(func(ctx context.Context, f *concert.Future[int]) (got int, err error) {
+			for f := range concert.AsCompleted(ctx, f) {
+				got, err = f.Result(ctx)
+			}
+			return got, err
+		}),
+		"deadline": one(func(ctx context.Context, f *concert.Future[int]) (int, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			return f.Result(ctx)
+		}),
+	}
+	var two, alone, mapped, turns, mappedTwo descend
+	two = func(ctx context.Context, n int) (int, error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ex := a
+		if n%2 == 0 {
+			ex = b
+		}
+		ctx = between(ctx)
+		got, err := concert.Submit(ctx, ex, two, n-1).Result(ctx)
+		return got + 1, err
+	}
+	alone = func(ctx context.Context, n int) (int, error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ctx = between(ctx)
+		got, err := concert.Go(ctx, func(ctx context.Context) (int, error) { return alone(ctx, n-1) }).Result(ctx)
+		return got + 1, err
+	}
+	mapped = func(ctx context.Context, n int) (got int, err error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ctx = between(ctx)
+		for got, err = range concert.Map(ctx, a, mapped, slices.Values([]int{n - 1})) {
+		}
+		return got + 1, err
+	}
+	turns = func(ctx context.Context, n int) (int, error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ctx = between(ctx)
+		got, err := concert.Go(ctx, func(ctx context.Context) (int, error) {
+			return concert.Submit(ctx, a, turns, n-1).Result(ctx)
+		}).Result(ctx)
+		return got + 1, err
+	}
+	mappedTwo = func(ctx context.Context, n int) (got int, err error) {
+		if n == 0 {
+			return 0, nil
+		}
+		ex := a
+		if n%2 == 0 {
+			ex = b
+		}
+		ctx = between(ctx)
+		for got, err = range concert.Map(ctx, ex, mappedTwo, slices.Values([]int{n - 1})) {
+		}
+		return got + 1, err
+	}
+	ways["two pools"], ways["Go"], ways["Map"] = two, alone, mapped
+	ways["Go and a pool"], ways["Map on two pools"] = turns, mappedTwo
+	return ways
+}
+
+// counted is a context that counts what it is asked.
+type counted struct {
+	context.Context
+	calls *atomic.Int64
+}
+
+// Deadline, Err and Value are those of the context inside.
+func (c counted) Deadline() (time.Time, bool) { c.calls.Add(1); return c.Context.Deadline() }
+func (c counted) Err() error                  { c.calls.Add(1); return c.Context.Err() }
+func (c counted) Value(key any) any           { c.calls.Add(1); return c.Context.Value(key) }
+
+// TestDepth_Linear: each wait of a deep recursion costs the same, however deep
+// it is: what is asked of the contexts above, and what is passed in the search
+// for deadlocks, is a number of steps for each level.
+func TestDepth_Linear(t *testing.T) {
+	const depth, most = 3000, 60
+	var calls atomic.Int64
+	for name, fn := range descents(t, func(ctx context.Context) context.Context { return counted{ctx, &calls} }) {
+		t.Run(name, func(t *testing.T) {
+			steps := executor.GraphSteps()
+			calls.Store(0)
+			got, err := concert.Go(t.Context(), func(ctx context.Context) (int, error) { return fn(ctx, depth) }).Result(t.Context())
+			if got != depth || err != nil {
+				t.Errorf("depth = %d, %v; want %d", got, err, depth)
+			}
+			if n := calls.Load(); n > most*depth {
+				t.Errorf("%d questions to the contexts of %d levels, want at most %d a level", n, depth, most)
+			}
+			if n := executor.GraphSteps() - steps; n > most*depth {
+				t.Errorf("%d steps in the search for deadlocks in %d levels, want at most %d a level", n, depth, most)
+			}
+		})
+	}
+}
+
+// measured is a context that notes how deep the stack is when it is asked for
+// a value.
+type measured struct {
+	context.Context
+	frames *int
+}
+
+// Value is that of the context inside.
+func (m measured) Value(key any) any {
+	*m.frames = stackDepth()
+	return m.Context.Value(key)
+}
+
+// stackDepth returns the number of functions on the stack.
+func stackDepth() int {
+	pcs := make([]uintptr, 1<<14)
+	return runtime.Callers(0, pcs)
+}
+
+// TestDepth_Values: to find a value of the outermost context, or that there is
+// none, takes no deeper stack in a deep recursion.
+func TestDepth_Values(t *testing.T) {
+	type key struct{}
+	ex := goroutines.New(1, nil)
+	defer ex.Close()
+	frames, deepest := 0, 0
+	var fn descend
+	fn = func(ctx context.Context, n int) (int, error) {
+		ctx.Value(key{})
+		deepest = max(deepest, frames-stackDepth())
+		if n == 0 {
+			return 0, nil
+		}
+		got, err := concert.Submit(ctx, ex, fn, n-1).Result(ctx)
+		return got + 1, err
+	}
+	const depth, most = 300, 100
+	if got, err := concert.Submit(measured{t.Context(), &frames}, ex, fn, depth).Result(t.Context()); got != depth || err != nil {
+		t.Errorf("Result() = %d, %v; want %d", got, err, depth)
+	}
+	if deepest == 0 || deepest > most {
+		t.Errorf("a value was looked for with %d functions on the stack, want at most %d", deepest, most)
+	}
+}
+
+// TestDepth_100000: the stack and the memory of one process are enough for very
+// deep recursion.
+func TestDepth_100000(t *testing.T) {
+	depth := 100_000
+	if raceEnabled || testing.Short() {
+		depth = 4_000 // the race detector has room for 8,128 goroutines
+	}
+	ways := descents(t, func(ctx context.Context) context.Context { return ctx })
+	for _, name := range []string{"Result", "Go"} {
+		t.Run(name, func(t *testing.T) {
+			got, err := concert.Go(t.Context(), func(ctx context.Context) (int, error) { return ways[name](ctx, depth) }).Result(t.Context())
+			if got != depth || err != nil {
+				t.Errorf("depth = %d, %v; want %d", got, err, depth)
+			}
+		})
+	}
+}
+
+// TestDepth_Chain: futures that each wait for the one before, from the first
+// to the last.
+func TestDepth_Chain(t *testing.T) {
+	const depth, most = 3000, 60
+	steps := executor.GraphSteps()
+	gate, waits := make(chan struct{}), make(chan struct{}, depth)
+	f := concert.Go(t.Context(), func(context.Context) (int, error) { <-gate; return 0, nil })
+	for range depth {
+		before := f
+		f = concert.Go(t.Context(), func(ctx context.Context) (int, error) {
+			waits <- struct{}{}
+			got, err := before.Result(ctx)
+			return got + 1, err
+		})
+		<-waits
+	}
+	close(gate)
+	if got, err := f.Result(t.Context()); got != depth || err != nil {
+		t.Errorf("Result() = %d, %v; want %d", got, err, depth)
+	}
+	if n := executor.GraphSteps() - steps; n > most*depth {
+		t.Errorf("%d steps in the search for deadlocks in %d waits, want at most %d each", n, depth, most)
+	}
+}
+
+// TestGraph_Shortcuts has random tasks wait for random earlier ones, by Go and
+// on pools, and compares each answer that was given without a search to that of
+// a search. So do deep recursions.
+func TestGraph_Shortcuts(t *testing.T) {
+	stop := executor.VerifyGraph()
+	rounds := 100
+	if testing.Short() {
+		rounds = 20
+	}
+	seed := rand.Uint64()
+	for round := range rounds {
+		random := rand.New(rand.NewPCG(seed, uint64(round)))
+		var pools []*goroutines.Pool
+		for range 1 + random.IntN(3) {
+			pools = append(pools, goroutines.New(1+random.IntN(2), nil))
+		}
+		var futures []*concert.Future[int]
+		for i := range 60 {
+			var needs []*concert.Future[int]
+			for range random.IntN(min(i, 3) + 1) {
+				needs = append(needs, futures[max(0, i-1-random.IntN(4))])
+			}
+			child := pools[random.IntN(len(pools))]
+			fn := func(ctx context.Context, n int) (int, error) {
+				for _, f := range needs {
+					if _, err := f.Result(ctx); err != nil {
+						return 0, err
+					}
+				}
+				_, err := concert.Submit(ctx, child, square, n).Result(ctx)
+				return n, err
+			}
+			if random.IntN(2) == 0 {
+				futures = append(futures, concert.Go(t.Context(), func(ctx context.Context) (int, error) { return fn(ctx, i) }))
+			} else {
+				futures = append(futures, concert.Submit(t.Context(), pools[random.IntN(len(pools))], fn, i))
+			}
+		}
+		if _, err := concert.Gather(t.Context(), futures...); err != nil {
+			t.Fatalf("seed %d, round %d: %v", seed, round, err)
+		}
+		for _, p := range pools {
+			p.Close()
+		}
+	}
+	for name, fn := range descents(t, func(ctx context.Context) context.Context { return ctx }) {
+		const depth = 100
+		if got, err := concert.Go(t.Context(), func(ctx context.Context) (int, error) { return fn(ctx, depth) }).Result(t.Context()); got != depth || err != nil {
+			t.Errorf("%s: depth = %d, %v; want %d", name, got, err, depth)
+		}
+	}
+	if all, wrong := stop(); all == 0 || wrong > 0 {
+		t.Errorf("seed %d: %d shortcuts, of which %d said that a task moves, and a search that it is stuck", seed, all, wrong)
+	}
+}

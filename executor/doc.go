@@ -1,0 +1,60 @@
+// Package executor is for authors of executors. Programs that only submit tasks
+// use package concert and one of its executors, and need nothing from here.
+//
+// # The model
+//
+// Package concert makes a [Task] of each Submit and each Map, and hands it to
+// an [Executor]. The task hides its function, its argument and its types. The
+// executor keeps it in a queue until a worker is free. Then there are two kinds
+// of executors:
+//
+//	local: workers are goroutines of this process
+//
+//	  concert.Submit --Execute--> queue --Worker.Run--> function --> future
+//
+//	remote: workers do not share memory with the caller
+//
+//	  concert.Submit --Execute--> queue --Task.Claim--> Batch: name, encoded arguments
+//	                                                      |
+//	                                        Batch.Start   v   bytes to a worker
+//	                                                    Invoke(name, argument)
+//	                                        Batch.Settle  |   bytes from a worker
+//	                                                      v
+//	                                                    future
+//
+// A local executor passes values as they are, and runs any function. A remote
+// executor passes [Encoded] values, and runs functions that have a name, which
+// [Find] and [Invoke] know in the worker.
+//
+// Each executor has one [WorkerGroup], which knows the executor's [Queue], its
+// observer, and its workers. Execute begins with WorkerGroup.Adopt. If the
+// queue is full, it blocks in WorkerGroup.WaitRoom. A local executor also Joins
+// its workers to the group.
+//
+// # The rules
+//
+//   - Every task that Execute has accepted settles: the executor runs it, claims
+//     and settles its calls, or fails it.
+//   - A task that Execute has refused is not touched any further.
+//   - Methods of a Queue never block.
+//   - Values are encoded and decoded within the limits that [Limits] sets, on
+//     other goroutines if methods of the program do it.
+//   - A worker that waits is recognized by the context of its task. Then the
+//     group finds out whether the wait can end: deadlock.go has the rules.
+//
+// The suite in package executortest tests whether an executor obeys the rules.
+// The example of this package is a complete executor.
+//
+// # The corners
+//
+// A task of a Map may return to the queue many times, see Queue.Again. It is
+// one task for any number of calls.
+//
+// A worker that is blocked in a wait may be lent to another goroutine, a
+// compensating carrier, which runs further tasks of the queue. So a worker has
+// no thread of its own.
+//
+// Some names exist for package concert, which is built from them and documents
+// them: [Submit], [Go], [Map], [Future], [Register] and the other functions
+// whose comments refer to it.
+package executor

@@ -1,0 +1,170 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// failAs fails as how says.
+func failAs(how string) {
+	switch how {
+	case "panic":
+		panic("out of cheese")
+	case "goexit":
+		runtime.Goexit()
+	}
+}
+
+// Errors of which one method fails as their text says, or returns what it
+// should.
+type (
+	oddUnwrap  struct{ how string }
+	oddUnwraps struct{ how string }
+	oddIs      struct{ how string }
+	oddAs      struct{ how string }
+	oddText    struct{ how string }
+	endless    struct{}
+)
+
+func (oddUnwrap) Error() string      { return "odd" }
+func (o oddUnwrap) Unwrap() error    { failAs(o.how); return io.EOF }
+func (oddUnwraps) Error() string     { return "odd" }
+func (o oddUnwraps) Unwrap() []error { failAs(o.how); return []error{nil, io.EOF} }
+func (oddIs) Error() string          { return "odd" }
+
+func (o oddIs) Is(target error) bool {
+	if target == io.ErrNoProgress {
+		return true // whatever the other targets do
+	}
+	failAs(o.how)
+	return target == io.EOF
+}
+
+func (oddAs) Error() string     { return "odd" }
+func (o oddText) Error() string { failAs(o.how); return "odd" }
+func (endless) Error() string   { return "odd" }
+func (e endless) Unwrap() error { return e }
+
+func (o oddAs) As(target any) bool {
+	failAs(o.how)
+	n, ok := target.(**noted)
+	if ok {
+		*n = &noted{"made by As"}
+	}
+	return ok
+}
+
+// TestErrorChain_Odd encodes errors of which a method fails: only what this
+// method would have said is missing.
+func TestErrorChain_Odd(t *testing.T) {
+	for _, how := range []string{"", "panic", "goexit"} {
+		for _, odd := range []error{oddUnwrap{how}, oddUnwraps{how}, oddIs{how}, oddAs{how}, oddText{how}} {
+			got := DecodeError(EncodeError(errors.Join(context.Canceled, odd, io.ErrShortWrite)))
+			_, as := odd.(oddAs)
+			_, text := odd.(oddText)
+			if !errors.Is(got, context.Canceled) || !errors.Is(got, io.ErrShortWrite) || errors.Is(got, io.EOF) != (how == "" && !as && !text) {
+				t.Errorf("%T, %q: %v", odd, how, got)
+			}
+			if _, is := odd.(oddIs); errors.Is(got, io.ErrNoProgress) != is {
+				t.Errorf("%T, %q: errors.Is(ErrNoProgress) = %v", odd, how, !is)
+			}
+			var n *noted
+			if errors.As(got, &n) != (as && how == "") || n != nil && n.Note != "made by As" {
+				t.Errorf("%T, %q: the chain has %v", odd, how, n)
+			}
+			if as && how != "" && !strings.Contains(fmt.Sprint(got.(*RemoteError).Unwrap()), `the error of type "concert.noted" could not be encoded`) {
+				t.Errorf("%T, %q: %v", odd, how, got.(*RemoteError).Unwrap())
+			}
+			alone := DecodeError(EncodeError(odd)).Error()
+			want := map[string]string{"": "odd", "panic": "whose Error method panicked: out of cheese", "goexit": "whose Error method called runtime.Goexit"}[how]
+			switch {
+			case as && how != "":
+				want = "odd (could not be sent as concert.badDecoder: executor.oddAs: a method " + strings.TrimPrefix(want, "whose Error method ") + ")"
+			case !text:
+				want = "odd"
+			}
+			if text && !strings.Contains(alone, want) || !text && alone != want {
+				t.Errorf("%T, %q: the text is %q", odd, how, alone)
+			}
+		}
+	}
+	if n := len(newErrorMethods().chain(endless{})); n != maxChain {
+		t.Errorf("the chain of an error that wraps itself has %d errors", n)
+	}
+	if n := len(newErrorMethods().chain(nil)); n != 0 {
+		t.Errorf("no error has a chain of %d", n)
+	}
+}
+
+// TestEncodeError_Panic keeps what the value of a panic is, and the first panic
+// of a chain.
+func TestEncodeError_Panic(t *testing.T) {
+	first := guarded(func() { panic(fmt.Errorf("the first: %w", io.EOF)) })
+	second := guarded(func() { panic(fmt.Errorf("the second: %w", first)) })
+	got, ok := DecodeError(EncodeError(fmt.Errorf("x: %w", second))).(*PanicError)
+	if !ok || !errors.Is(got, io.EOF) || !strings.HasPrefix(fmt.Sprint(got.Value), "the second") || !strings.Contains(got.Stack(), "errorchain_test.go") {
+		t.Errorf("two panics became %v with the stack %s", got, got.Stack())
+	}
+	twice, ok := DecodeError(EncodeError(got)).(*PanicError)
+	if !ok || !errors.Is(twice, io.EOF) || fmt.Sprint(twice.Value) != fmt.Sprint(got.Value) || twice.Stack() != got.Stack() {
+		t.Errorf("after two trips: %v", twice)
+	}
+}
+
+// TestRemoteError_Undecodable has the reason in place of an error that cannot
+// be decoded, and nothing for a type that this program does not know.
+func TestRemoteError_Undecodable(t *testing.T) {
+	for what, want := range map[string]struct {
+		values map[string][]byte
+		want   string
+	}{
+		"empty":   {map[string][]byte{"concert.noted": {}}, `[concert: cannot decode the error of type "concert.noted": unexpected EOF]`},
+		"kind":    {map[string][]byte{"concert.noted": {200, 1}}, `[concert: cannot decode the error of type "concert.noted": `},
+		"panic":   {map[string][]byte{"concert.badDecoder": {asCBOR, 0x40}}, `[concert: cannot decode the error of type "concert.badDecoder": `},
+		"unknown": {map[string][]byte{"test.nothing": {asCBOR, 0x40}}, "[]"},
+		"none":    {nil, "[]"},
+	} {
+		w := wireError{Text: "x", Values: want.values}
+		got := DecodeError(w.encode()).(*RemoteError)
+		if text := fmt.Sprint(got.Unwrap()); !strings.HasPrefix(text, want.want) {
+			t.Errorf("%s: %s; want %s", what, text, want.want)
+		}
+	}
+}
+
+// badDecoder is an error whose decoder panics.
+type badDecoder struct{}
+
+func (badDecoder) Error() string                  { return "bad" }
+func (badDecoder) MarshalBinary() ([]byte, error) { return nil, nil }
+func (*badDecoder) UnmarshalBinary([]byte) error  { panic("no") }
+
+func init() { RegisterErrorType[badDecoder]("concert.badDecoder") }
+
+// TestRegisterErrorType_Misuse refuses types that no error can be copied as.
+func TestRegisterErrorType_Misuse(t *testing.T) {
+	for want, misuse := range map[string]func(){
+		"is an interface": func() { RegisterErrorType[error]("test.iface") },
+		"is taken":        func() { RegisterErrorType[*noted]("concert.noted") },
+		"no exported":     func() { RegisterErrorType[*hiddenError]("test.hidden") },
+	} {
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), want) {
+					t.Errorf("panic %v; want one with %q", v, want)
+				}
+			}()
+			misuse()
+		}()
+	}
+}
+
+// hiddenError has nothing that can be copied.
+type hiddenError struct{ code int }
+
+func (h *hiddenError) Error() string { return fmt.Sprint(h.code) }

@@ -1,0 +1,124 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrClosed is the error of tasks submitted to an executor after its
+	// Close or Shutdown.
+	ErrClosed = errors.New("concert: executor closed")
+
+	// ErrCanceled is wrapped by the error of a task that was canceled before
+	// it started; the text of the error says so. It is also the cause of the
+	// context of a running task that is canceled. The state tells the two
+	// apart: [Future.State] is Canceled or Finished. errors.Is finds
+	// [context.Canceled] in it.
+	ErrCanceled error = canceled{}
+
+	// ErrGoexit is the error of a task that ended its goroutine with
+	// [runtime.Goexit], as testing.T.FailNow does.
+	ErrGoexit = errors.New("concert: task called runtime.Goexit")
+
+	// ErrDeadlock is returned by a wait that could never end, because the
+	// awaited task waits for the caller, directly or through other tasks. A
+	// wait with a deadline, or with a cancelable context that was derived from
+	// the task's own, can end. So a circle that has such a wait is no deadlock.
+	ErrDeadlock = errors.New("concert: deadlock: tasks wait for each other in a circle")
+
+	// ErrNotRegistered is wrapped by the error of a task whose function must
+	// run in another process, and has no name there. See [Register].
+	ErrNotRegistered = errors.New("concert: function not registered")
+)
+
+// canceled is the type of ErrCanceled.
+type canceled struct{}
+
+// Error does not say whether the task had started.
+func (canceled) Error() string { return "concert: task canceled" }
+
+// Is reports that the error is also context.Canceled.
+func (canceled) Is(target error) bool { return target == context.Canceled }
+
+// neverStarted is the error of a task that was canceled, whose context ended,
+// or whose executor was shut down, before it started. It is ErrCanceled and
+// its cause, which is nil for a plain Cancel.
+type neverStarted struct{ cause error }
+
+// Error says that the task did not start, and why.
+func (e *neverStarted) Error() string {
+	const text = "concert: task canceled before it started"
+	if e.cause == nil || e.cause == ErrCanceled {
+		return text
+	}
+	return text + ": " + e.cause.Error()
+}
+
+// Is reports that the error is also ErrCanceled, and so context.Canceled.
+func (e *neverStarted) Is(target error) bool {
+	return target == ErrCanceled || target == context.Canceled
+}
+
+// Unwrap returns the cause.
+func (e *neverStarted) Unwrap() error { return e.cause }
+
+// closedError is the error of a Map whose executor was shut down: ErrClosed.
+// The cause with which Shutdown's context ended is in it too, unless that is
+// one of package context: to the caller of Map it would be a deadline or a
+// cancellation of its own.
+type closedError struct{ cause error }
+
+// Error says that the executor was closed, and why.
+func (e *closedError) Error() string {
+	if e.cause == nil || e.cause == ErrCanceled {
+		return ErrClosed.Error()
+	}
+	return ErrClosed.Error() + ": shutdown: " + e.cause.Error()
+}
+
+// Is reports that the error is ErrClosed.
+func (e *closedError) Is(target error) bool { return target == ErrClosed }
+
+// Unwrap returns the cause, unless it could be taken for that of another
+// context.
+func (e *closedError) Unwrap() error {
+	if errors.Is(e.cause, context.Canceled) || errors.Is(e.cause, context.DeadlineExceeded) {
+		return nil
+	}
+	return e.cause
+}
+
+// ShutdownError is returned by Shutdown when it had to cancel tasks.
+type ShutdownError struct {
+	// Cause is the cause with which the context given to Shutdown ended.
+	Cause error
+	// Canceled is the number of tasks that were canceled before they started.
+	Canceled int
+	// Running has the name of each task that was still running when the grace
+	// period was over.
+	Running []string
+}
+
+// Error names the cause and the first few tasks still running.
+func (e *ShutdownError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "concert: shutdown: %v", e.Cause)
+	if e.Canceled > 0 {
+		fmt.Fprintf(&b, "; %d waiting canceled", e.Canceled)
+	}
+	if len(e.Running) > 0 {
+		const most = 5
+		shown, rest := e.Running, ""
+		if len(shown) > most {
+			shown, rest = shown[:most], fmt.Sprintf(" and %d more", len(e.Running)-most)
+		}
+		fmt.Fprintf(&b, "; still running: %s%s", strings.Join(shown, ", "), rest)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *ShutdownError) Unwrap() error { return e.Cause }

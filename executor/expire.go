@@ -1,0 +1,80 @@
+package executor
+
+import (
+	"context"
+	"reflect"
+)
+
+// No executor looks at a task in its queue until a worker takes the task. So if
+// the submitter's context ends, the task would settle late, and a wait for it
+// with another context would last as long. Waits therefore watch this context.
+// A Submit does not: that would cost more than the rest of it.
+
+// Expire cancels a queued task whose submitter's context is done. It reports
+// whether it did. An executor that may have no workers for a long time calls it
+// periodically, without holding locks that settling needs.
+func (t *Task) Expire() bool {
+	return t.ctx.Parent.Err() != nil && t.Fail(&neverStarted{context.Cause(t.ctx.Parent)})
+}
+
+// expire is Expire for a goroutine that is not the executor's.
+func (t *Task) expire() {
+	if t.Expire() && t.group != nil {
+		t.group.queue.Dropped()
+	}
+}
+
+// queuedEnd returns a channel that is closed when the submitter's context ends,
+// for a wait with ctx. It returns nil if the task is not in a queue, if the
+// wait has the submitter's context and ends with it, or if that context has a
+// type of the program.
+func (t *Task) queuedEnd(ctx context.Context) <-chan struct{} {
+	parent := t.ctx.Parent
+	if t.state() != pending || foreign(parent) || ctx == parent {
+		return nil
+	}
+	return parent.Done()
+}
+
+// expireLater expires tasks when their submitters' contexts end, for a wait
+// with ctx, until stop is called. Tasks with one context cost one function that
+// is called at its end.
+func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
+	var groups [][]*Task
+	var known map[context.Context]int // the group of a context
+	for _, t := range tasks {
+		if t.queuedEnd(ctx) == nil {
+			continue
+		}
+		parent := t.ctx.Parent
+		if reflect.TypeOf(parent).Kind() == reflect.Pointer { // others may not be comparable
+			if i, ok := known[parent]; ok {
+				groups[i] = append(groups[i], t)
+				continue
+			}
+			if known == nil {
+				known = map[context.Context]int{}
+			}
+			known[parent] = len(groups)
+		}
+		groups = append(groups, []*Task{t})
+	}
+	stops := make([]func() bool, len(groups))
+	for i, group := range groups {
+		stops[i] = context.AfterFunc(group[0].ctx.Parent, func() {
+			for _, t := range group {
+				t.expire()
+			}
+		})
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
+// stopper is a watcher's teller that calls a function when the task settles.
+type stopper func()
+
+func (s stopper) tell(*Task) { s() }

@@ -1,0 +1,40 @@
+package executor
+
+import "context"
+
+// GraphSteps returns how many strands the searches for deadlocks have passed
+// since the program began.
+func GraphSteps() int {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	return graph.steps
+}
+
+// VerifyGraph has every shortcut checked by a search until the returned
+// function is called, which returns how many were, and how many were wrong.
+func VerifyGraph() (stop func() (all, wrong int)) {
+	all, wrong := 0, 0
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	graph.verify = func(ok bool) {
+		if all++; !ok {
+			wrong++
+		}
+	}
+	return func() (int, int) {
+		graph.mu.Lock()
+		defer graph.mu.Unlock()
+		graph.verify = nil
+		return all, wrong
+	}
+}
+
+// Foreign reports whether a remote executor would replace ctx.
+func Foreign(ctx context.Context) bool { return foreign(ctx) }
+
+// ReplaceContext returns the context with which a remote executor replaces a
+// context of the program's own type, and a function that ends its goroutine.
+func ReplaceContext(ctx context.Context) (replaced context.Context, stop func()) {
+	c := newForeignContext(ctx)
+	return c, c.stop
+}

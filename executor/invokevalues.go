@@ -1,0 +1,76 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"concert/internal/lazy"
+)
+
+// This file decodes the argument and encodes the result of a call in the
+// worker. Methods of the program may take part in this, and may never return. A
+// pool of processes kills the process in this case. A worker that is a
+// goroutine cannot be killed (see InvokeApart). So it runs these methods on
+// another goroutine, and waits for them only as long as the call may last.
+
+// decodeArg decodes an argument. If apart is true, methods of the program run
+// on another goroutine, which decodeArg leaves behind when ctx has ended.
+func decodeArg[In any](ctx context.Context, name string, arg Encoded, apart bool) (in In, err error) {
+	if apart && decodeRunsUserCode[In](nil) {
+		arg.Bytes = cloned(arg.Bytes) // the goroutine may read them later
+		return untilEnd(ctx, "argument of ", name, func() (In, error) { return decodeArg[In](ctx, name, arg, false) })
+	}
+	defer recoverMethod("argument of ", name, &err)
+	if in, err = decode[In](arg); err != nil {
+		err = fmt.Errorf("concert: argument of %s: %w", name, err)
+	}
+	return in, err
+}
+
+// encodeResult encodes a result. apart is as in decodeArg.
+func encodeResult[Out any](ctx context.Context, name string, out Out, apart bool) (result Encoded, err error) {
+	if apart && encodeRunsUserCode(nil, out) {
+		return untilEnd(ctx, "result of ", name, func() (Encoded, error) { return encodeResult(ctx, name, out, false) })
+	}
+	defer recoverMethod("result of ", name, &err)
+	if result, err = encode(out); err != nil {
+		err = fmt.Errorf("concert: result of %s: %w", name, err)
+	}
+	return result, err
+}
+
+// lateTime is how long methods of the program may continue after the context of
+// their call has ended. It is not zero, because the function of the call may
+// return its result after that.
+const lateTime = time.Second
+
+// untilEnd calls fn, which encodes or decodes a value of the function with this
+// name, on another goroutine. It waits until fn returns, or lateTime after ctx
+// has ended.
+func untilEnd[T any](ctx context.Context, what, name string, fn func() (T, error)) (v T, err error) {
+	type outcome struct {
+		v   T
+		err error
+	}
+	returned := make(chan outcome, 1)
+	go func() {
+		o := outcome{err: &valueError{what, name, nil, ErrGoexit}}
+		defer func() { returned <- o }() // also if fn ends the goroutine
+		v, err := fn()
+		o = outcome{v, err}
+	}()
+	select {
+	case o := <-returned:
+		return o.v, o.err
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(lateTime)
+	defer t.Stop()
+	select {
+	case o := <-returned:
+		return o.v, o.err
+	case <-t.C:
+		return v, &valueError{what, name, nil, lazy.Errorf("its methods did not return before the call's context ended: %w", context.Cause(ctx))}
+	}
+}

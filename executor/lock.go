@@ -1,0 +1,142 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+)
+
+// Lock is a lock that tasks hold while they run, and release while they wait by
+// a function of this package: see Options.Lock of package concert/goroutines.
+// The lock of package concert/gil is a Lock.
+type Lock interface {
+	// Run acquires the lock, calls fn with a context that carries a [Releaser]
+	// (see [WithReleaser]), releases the lock however fn ends, and returns what
+	// fn returns. If ctx ends before Run has acquired the lock, Run may return
+	// the cause of ctx. A task fails if Run does not call its fn, and no fn
+	// runs a second time.
+	Run(ctx context.Context, fn func(context.Context) error) error
+}
+
+// Releaser is the holder of a lock.
+type Releaser interface {
+	// Release releases the lock, calls fn, and acquires the lock again, however
+	// fn ends. If the Releaser does not hold the lock, Release only calls fn.
+	Release(fn func())
+}
+
+// WithReleaser returns a context with a Releaser. Waits of this package with
+// this context, or with one derived from it, release the lock: Result, Wait,
+// AsCompleted, Gather, Map, the pauses of Retry, and Submit into a full queue.
+// Tasks that are submitted with it do not hold the lock, and do not release it.
+func WithReleaser(ctx context.Context, r Releaser) context.Context {
+	return &releasing{ctx, r, ctx.Value(workerKey{})}
+}
+
+// ReleaserOf returns the Releaser of the code that the context belongs to. It
+// returns nil if there is none, or if the Releaser belongs to the task that has
+// submitted this one.
+func ReleaserOf(ctx context.Context) Releaser {
+	if c, ok := ctx.Value(releaserKey{}).(*releasing); ok && c.owner == ctx.Value(workerKey{}) {
+		return c.releaser
+	}
+	return nil
+}
+
+// Release is concert.Release, for that package.
+func Release(ctx context.Context, fn func()) {
+	if r := ReleaserOf(ctx); r != nil {
+		unlocked(r, fn)
+		return
+	}
+	fn()
+}
+
+type releaserKey struct{}
+
+// releasing is a context with a Releaser, and with what runs there: a task, a
+// callback, or nil.
+type releasing struct {
+	context.Context
+	releaser Releaser
+	owner    any
+}
+
+// Value finds the releaser, and what is around it.
+func (c *releasing) Value(key any) any {
+	if key == (releaserKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// locked calls a task's function under the lock of its group.
+func locked[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
+	if l == nil {
+		return fn(ctx, in)
+	}
+	return underLock(l, ctx, fn, in)
+}
+
+// underLock is apart from locked, as what it captures is allocated. The Lock
+// may be the program's: whatever its Run does, the function is called once at
+// most, and its outcome is not lost.
+func underLock[In, Out any](l Lock, ctx context.Context, fn func(context.Context, In) (Out, error), in In) (out Out, err error) {
+	var once struct {
+		sync.Mutex // held while the function runs
+		over       bool
+		failure    error
+	}
+	err = l.Run(ctx, func(ctx context.Context) error {
+		once.Lock()
+		defer once.Unlock()
+		if once.over {
+			return errLocked
+		}
+		once.over = true
+		out, once.failure = fn(ctx, in)
+		return once.failure
+	})
+	once.Lock()
+	defer once.Unlock()
+	called := once.over
+	once.over = true
+	if err == nil {
+		if err = once.failure; !called {
+			err = errUnlocked
+		}
+	}
+	return out, err
+}
+
+var (
+	errLocked   = errors.New("concert: the Lock calls the function of a task a second time, or too late")
+	errUnlocked = errors.New("concert: the Run of the executor's Lock returned without an error and did not call the function")
+)
+
+// lock is that of the group which runs the task.
+func (t *Task) lock() Lock {
+	if t.group == nil {
+		return nil
+	}
+	return t.group.Lock
+}
+
+// released waits without the lock of a Releaser.
+func released(r Releaser, wait func() error) (err error) {
+	unlocked(r, func() { err = wait() })
+	return err
+}
+
+// unlocked calls fn by r.Release, and without it if r does not call fn.
+func unlocked(r Releaser, fn func()) {
+	var called atomic.Bool
+	once := func() {
+		if called.CompareAndSwap(false, true) {
+			fn()
+		}
+	}
+	r.Release(once)
+	once()
+}

@@ -1,0 +1,180 @@
+package executor
+
+import (
+	"context"
+
+	"concert/internal/values"
+)
+
+// This file implements claim for a Map whose inputs are encoded by user code,
+// or are large: see usercode.go.
+//
+//	line --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
+//
+// A runner that finds no encoded item leaves the executor, like a runner that
+// finds no input. The goroutine that has encoded an item starts a runner again.
+// The Map's window bounds the total number of items in these stages.
+
+// encodedItem is an item that is encoded, or about to be encoded.
+type encodedItem[In, Out any] struct {
+	remoteItem[In, Out]
+	arg Encoded
+}
+
+// claimAsync is claim for inputs that user code may encode. If always is set,
+// user code encodes every input; otherwise, only the inputs that hold a value
+// with such methods. Those inputs, and large ones, are encoded on other
+// goroutines.
+func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, size int) (*Batch, bool) {
+	m := r.m
+	b := &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f)}
+	batch := &Batch{Name: f.name, job: b}
+	bytes := 0
+	add := func(x encodedItem[In, Out]) {
+		m.away.Add(1)
+		b.items = append(b.items, x.remoteItem)
+		batch.Args = append(batch.Args, x.arg)
+		bytes += len(x.arg.Bytes)
+		m.args.note(len(x.arg.Bytes))
+	}
+	full := func() bool { return len(b.items) >= most || bytes >= size }
+	for !full() && !m.stopped.Load() {
+		if x, ok := m.takeEncoded(); ok {
+			add(x)
+			continue
+		}
+		it, index := m.line.claim(&r.seen)
+		if it == nil {
+			break
+		}
+		x := encodedItem[In, Out]{remoteItem: remoteItem[In, Out]{item: it, index: index}}
+		m.away.Add(1)
+		one := b.alone(x.remoteItem)
+		one.observe(0, TaskSubmitted, -1, nil)
+		x.remoteItem = one.items[0]
+		if always || holdsMethods(f.codec, it.in) {
+			m.encodeAsync(t, f, one, x)
+			continue
+		}
+		var err error
+		x.arg, _, err = encodeArg(small, nil, f, it.in)
+		if isLarge(err) {
+			m.encodeAsync(t, f, one, x)
+			continue
+		}
+		var zero In
+		it.in = zero
+		if err != nil {
+			one.settle(0, -1, Encoded{}, err)
+			continue
+		}
+		m.away.Add(-1)
+		add(x)
+	}
+	if len(b.items) == 0 {
+		batch = nil
+	}
+	switch {
+	case m.stopped.Load():
+		r.leave(t, idle)
+		return batch, false
+	case !full() && r.parkAsync(t):
+		return batch, false
+	}
+	t.move(running, pending)
+	return batch, true
+}
+
+// alone returns a copy of r that contains only the item x.
+func (r *remoteItems[In, Out]) alone(x remoteItem[In, Out]) *remoteItems[In, Out] {
+	return &remoteItems[In, Out]{m: r.m, task: r.task, codec: r.codec, items: []remoteItem[In, Out]{x}}
+}
+
+func (m *mapping[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.encoded) == 0 {
+		return x, false
+	}
+	x = m.encoded[0]
+	m.encoded[0] = encodedItem[In, Out]{}
+	m.encoded = m.encoded[1:]
+	return x, true
+}
+
+// hasEncoded reports whether there is an encoded item for a runner.
+func (m *mapping[In, Out]) hasEncoded() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.encoded) > 0
+}
+
+// parkAsync is park for a runner that uses claimAsync.
+func (r *runner[In, Out]) parkAsync(t *Task) bool {
+	m := r.m
+	m.mu.Lock()
+	if (len(m.encoded) > 0 || m.line.unclaimed()) && !m.stopped.Load() {
+		m.mu.Unlock()
+		return false
+	}
+	m.active.Add(-1)
+	r.endContext()
+	t.strand.Store(nil)
+	t.move(running, idle)
+	m.parked = append(m.parked, r)
+	m.mu.Unlock()
+	m.rouse()
+	return true
+}
+
+// encodeAsync encodes an item on another goroutine. The caller has counted the
+// item as away.
+func (m *mapping[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
+	in := x.item.in
+	var zero In
+	x.item.in = zero
+	fail := func(err error) { one.settle(0, -1, Encoded{}, err) }
+	t.group.runUserCode(&userCode{
+		name: f.name, ctx: m.ctx, cancel: one.cancel,
+		run: func(w values.Work) func() {
+			arg, _, err := encodeArg(w, nil, f, in)
+			if err != nil {
+				return func() { fail(err) }
+			}
+			return func() {
+				x.arg = arg
+				m.mu.Lock()
+				m.encoded = append(m.encoded, x)
+				m.mu.Unlock()
+				m.away.Add(-1) // if start starts no runner, the consumer does
+				m.start(noWait)
+				m.rouse()
+			}
+		},
+		fail: func(err error) {
+			if m.ctx.Err() != nil {
+				fail(&neverStarted{context.Cause(m.ctx)})
+			} else {
+				fail(&valueError{"argument of ", f.name, nil, err})
+			}
+		},
+	})
+}
+
+// decodeAsync decodes the result of an item on another goroutine. The caller
+// has removed the item from r.items.
+func (r *remoteItems[In, Out]) decodeAsync(i, worker int, item *item[In, Out], result Encoded) {
+	result.Bytes = cloned(result.Bytes) // the bytes belong to the executor
+	name := r.task.Name()
+	r.task.group.runUserCode(&userCode{
+		name: name, ctx: r.m.ctx, grace: r.task.group.Limits.Grace, cancel: r.cancel,
+		run: func(w values.Work) func() {
+			out, err := decodeResult[Out](w, r.task.fn, r.codec, result, nil)
+			return func() { r.finish(i, worker, item, out, err) }
+		},
+		fail: func(err error) {
+			var none Out
+			r.finish(i, worker, item, none, &valueError{"result of ", name, nil, err})
+		},
+	})
+}

@@ -1,0 +1,196 @@
+package executor
+
+import "sync/atomic"
+
+// line is the row of items of one Map, in input order.
+//
+//	feeder --append--> [ | | | | ] --claim--> runners
+//	                       |
+//	                       +--done, in order or as finished--> consumer
+//
+// It is a chain of chunks. The feeder alone appends; any number of runners
+// claim, one item at a time so that a slow item never holds back others, by
+// moving a chunk's claimed mark with a compare-and-swap; the consumer alone
+// reads. Chunks are not used twice: one that everybody has left is garbage.
+type line[In, Out any] struct {
+	last    *chunk[In, Out] // the feeder's
+	_       cacheLine
+	current atomic.Pointer[chunk[In, Out]] // where runners claim
+	_       cacheLine
+
+	// In input order the consumer walks the chain itself: its next item is
+	// first.items[read].
+	first *chunk[In, Out]
+	read  int
+
+	// In finish order runners push done items on a stack, newest on top, and
+	// the consumer takes it as a whole: batch is what it took, oldest first.
+	finished atomic.Pointer[item[In, Out]]
+	_        cacheLine
+	batch    *item[In, Out]
+	_        cacheLine
+}
+
+type chunk[In, Out any] struct {
+	base    int64 // index of items[0] in the line
+	items   []item[In, Out]
+	next    atomic.Pointer[chunk[In, Out]]
+	_       cacheLine
+	filled  atomic.Int32 // items[:filled] have their input; moved by the feeder
+	_       cacheLine
+	claimed atomic.Int32 // items[:claimed] have a runner
+	_       cacheLine
+}
+
+// item is one input and then its result. Input: written by the feeder before
+// filled covers it, then the claimer's. Result: written by the claimer before
+// done, then the consumer's.
+type item[In, Out any] struct {
+	in   In
+	out  Out
+	err  error
+	done atomic.Int64   // 0 until it is done, then its index + 1
+	next *item[In, Out] // below it in finished
+}
+
+// index returns which input a done item is, from 0 up.
+func (it *item[In, Out]) index() int64 { return it.done.Load() - 1 }
+
+const (
+	firstChunk   = 16  // a Map of a few items should not pay for many
+	largestChunk = 128 // items
+)
+
+func newChunk[In, Out any](base int64, size int) *chunk[In, Out] {
+	return &chunk[In, Out]{base: base, items: make([]item[In, Out], size)}
+}
+
+func (l *line[In, Out]) init() {
+	c := newChunk[In, Out](0, firstChunk)
+	l.last, l.first = c, c
+	l.current.Store(c)
+}
+
+// append adds an input at the end.
+func (l *line[In, Out]) append(in In) {
+	c := l.last
+	n := int(c.filled.Load())
+	if n == len(c.items) {
+		fresh := newChunk[In, Out](c.base+int64(n), min(2*n, largestChunk))
+		c.next.Store(fresh)
+		c, n, l.last = fresh, 0, fresh
+	}
+	c.items[n].in = in
+	c.filled.Store(int32(n + 1))
+}
+
+// sight is how far a runner has seen a chunk filled. With it a runner looks at
+// filled, which the feeder is busy writing, only when it has used up what it
+// saw.
+type sight[In, Out any] struct {
+	chunk  *chunk[In, Out]
+	filled int32
+}
+
+// claim takes the first item that nobody has, and its index, or nil.
+func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
+	for {
+		c := l.current.Load()
+		n := c.claimed.Load()
+		if c != seen.chunk || n >= seen.filled {
+			seen.chunk, seen.filled = c, c.filled.Load()
+		}
+		switch {
+		case n < seen.filled:
+			if c.claimed.CompareAndSwap(n, n+1) {
+				return &c.items[n], c.base + int64(n)
+			}
+		case int(n) < len(c.items):
+			return nil, 0
+		default:
+			next := c.next.Load()
+			if next == nil {
+				return nil, 0
+			}
+			l.current.CompareAndSwap(c, next)
+		}
+	}
+}
+
+// ahead is about how many items claim would find at once, if not more than
+// most.
+func (l *line[In, Out]) ahead(most int) (n int) {
+	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
+		n += int(c.filled.Load() - c.claimed.Load())
+	}
+	return n
+}
+
+// unclaimed reports whether claim would find something.
+func (l *line[In, Out]) unclaimed() bool {
+	for c := l.current.Load(); c != nil; c = c.next.Load() {
+		n := c.claimed.Load() // once: it may move meanwhile
+		if n < c.filled.Load() {
+			return true
+		}
+		if int(n) < len(c.items) {
+			return false
+		}
+	}
+	return false
+}
+
+// next takes the next done item, or returns nil; for the consumer.
+func (l *line[In, Out]) next(ordered bool) *item[In, Out] {
+	if !l.ready(ordered) {
+		return nil
+	}
+	if ordered {
+		l.read++
+		return &l.first.items[l.read-1]
+	}
+	it := l.batch
+	l.batch, it.next = it.next, nil
+	return it
+}
+
+// ready reports whether next would find something; for the consumer.
+func (l *line[In, Out]) ready(ordered bool) bool {
+	if !ordered {
+		if l.batch == nil && l.finished.Load() != nil {
+			l.batch = l.takeFinished()
+		}
+		return l.batch != nil
+	}
+	if l.read == len(l.first.items) {
+		next := l.first.next.Load()
+		if next == nil {
+			return false
+		}
+		l.first, l.read = next, 0
+	}
+	return l.first.items[l.read].done.Load() != 0
+}
+
+// markDone gives an item, whose result has been written, to the consumer.
+func (l *line[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
+	it.done.Store(index + 1)
+	for !ordered {
+		top := l.finished.Load()
+		it.next = top
+		if l.finished.CompareAndSwap(top, it) {
+			return
+		}
+	}
+}
+
+// takeFinished empties the stack and returns it turned over, oldest first.
+func (l *line[In, Out]) takeFinished() *item[In, Out] {
+	var oldest *item[In, Out]
+	for it := l.finished.Swap(nil); it != nil; {
+		below := it.next
+		it.next, oldest = oldest, it
+		it = below
+	}
+	return oldest
+}

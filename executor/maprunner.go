@@ -1,0 +1,290 @@
+package executor
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"concert/internal/lazy"
+)
+
+// runner is a task that calls a Map's function on one item after another.
+type runner[In, Out any] struct {
+	task  Task
+	m     *mapping[In, Out]
+	ctx   *itemContext // of the item that runs; nil when a new one is due
+	batch int          // items between two looks at the clock
+	seen  sight[In, Out]
+}
+
+func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
+	r := &runner[In, Out]{m: m, batch: 1}
+	r.task.word.Store(idle)
+	r.task.ctx.Parent = m.ctx
+	r.task.job = r
+	r.task.fn = m.id
+	return r
+}
+
+// run works for a turn. It reports whether it wants another.
+func (r *runner[In, Out]) run(t *Task) (again bool) {
+	m := r.m
+	s := t.strand.Load()
+	begin := time.Now()
+	last := begin
+	hit := false // the consumer needs something that was done in this batch
+	for m.ctx.Err() == nil {
+		n := 0
+		for ; n < r.batch && !m.stopped.Load(); n++ {
+			it, index := m.line.claim(&r.seen)
+			if it == nil {
+				break
+			}
+			r.call(it, index)
+			if m.asleep.Load() != awake && (!m.ordered || m.needed.Load() == index) {
+				hit = true
+				if m.asleep.Load() == deep {
+					m.rouse()
+				}
+			}
+		}
+		if s != nil {
+			s.worker.done.Add(int64(n))
+		}
+		if hit {
+			m.rouse()
+			hit = false
+		}
+		if n < r.batch {
+			if r.park(t) {
+				return false
+			}
+			continue
+		}
+		now := time.Now()
+		r.adapt(now.Sub(last))
+		if last = now; now.Sub(begin) >= turn && m.ctx.Err() == nil {
+			// On a machine whose processors are all taken by workers, the
+			// feeder and the consumer would else wait for a preemption, 10 ms.
+			runtime.Gosched()
+			return true
+		}
+	}
+	r.leave(t, idle)
+	return false
+}
+
+// adapt fits the batch to the time that the last one took.
+func (r *runner[In, Out]) adapt(took time.Duration) {
+	switch {
+	case took < turn/2 && r.batch < largestBatch:
+		r.batch *= 2
+		r.m.widen(r.batch)
+	case took > 2*turn && r.batch > 1:
+		r.batch = max(1, int(time.Duration(r.batch)*turn/took))
+		r.m.widen(r.batch)
+	}
+}
+
+// park takes the runner out of the executor, unless there is work after all.
+func (r *runner[In, Out]) park(t *Task) bool {
+	m := r.m
+	m.mu.Lock()
+	m.active.Add(-1)
+	if m.line.unclaimed() && !m.stopped.Load() {
+		m.active.Add(1)
+		m.mu.Unlock()
+		return false
+	}
+	r.endContext()
+	t.strand.Store(nil) // before another worker can start it
+	t.move(running, idle)
+	m.parked = append(m.parked, r)
+	m.mu.Unlock()
+	m.rouse()
+	return true
+}
+
+// leave takes the runner out for good.
+func (r *runner[In, Out]) leave(t *Task, to uint64) {
+	m := r.m
+	m.mu.Lock()
+	r.endContext()
+	t.strand.Store(nil)
+	t.move(running, to)
+	m.active.Add(-1)
+	m.mu.Unlock()
+	m.rouse()
+}
+
+// interrupt ends the whole Map: the executor cancels what runs.
+func (r *runner[In, Out]) interrupt(_ *Task, cause error) { r.m.interrupt(cause) }
+
+func (m *mapping[In, Out]) interrupt(cause error) {
+	m.mu.Lock()
+	if m.failure == nil {
+		m.failure = &closedError{cause}
+	}
+	m.mu.Unlock()
+	m.cancel(cause)
+}
+
+// drop is called instead of run when the executor, or stop, gives the runner
+// up.
+func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
+	m := r.m
+	if canceled, ok := err.(*neverStarted); ok { // the executor has canceled it, as Shutdown does
+		err = &closedError{canceled.cause}
+	}
+	m.mu.Lock()
+	if m.failure == nil {
+		m.failure = err
+	}
+	r.endContext()
+	t.settle(canceledState, s)
+	m.active.Add(-1)
+	m.mu.Unlock()
+	m.rouse()
+}
+
+// call calls the function on one item. If the function ends the goroutine,
+// the item is done and the runner goes back to the queue.
+func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
+	if r.ctx == nil {
+		r.ctx = &itemContext{task: &r.task}
+		r.ctx.lazy.Parent = r.m.ctx
+	}
+	returned := false
+	defer func() {
+		goexit := false
+		if !returned {
+			if v := recover(); v != nil {
+				it.err = NewPanicError(v)
+			} else {
+				it.err, goexit = ErrGoexit, true
+			}
+			it.err = withInput(it.err, func() *Input { return r.m.input(index) })
+		}
+		var zero In
+		it.in = zero
+		if goexit {
+			defer r.m.rouse() // run will not
+		}
+		r.done(it, index)
+	}()
+	if o, id := r.task.observer(); o != nil {
+		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
+		o.tell(r.ctx.event(TaskSubmitted, -1))
+		o.tell(r.ctx.event(TaskStarted, id))
+	}
+	it.out, it.err = locked(r.task.lock(), r.ctx, r.m.fn, it.in)
+	returned = true
+}
+
+func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
+	if o, id := r.task.observer(); o != nil {
+		r.doneObserved(it, index, o, id)
+		return
+	}
+	if r.ctx.lazy.Opened() {
+		r.endContext()
+	}
+	r.m.line.markDone(it, index, r.m.ordered)
+}
+
+// doneObserved is done with an observer, which may end the goroutine.
+func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guardedObserver, worker int) {
+	e := r.ctx.event(TaskFinished, worker)
+	e.Err = it.err
+	returned := false
+	defer func() {
+		r.endContext()
+		r.m.line.markDone(it, index, r.m.ordered)
+		if !returned {
+			r.m.rouse() // run will not
+		}
+	}()
+	o.tell(e)
+	returned = true
+}
+
+func (r *runner[In, Out]) endContext() {
+	if r.ctx != nil {
+		r.ctx.over.Store(true)
+		r.ctx.lazy.End()
+		r.ctx = nil
+	}
+}
+
+// itemContext is the context of one call of a Map. If the call did not use
+// Done, the next call gets the same itemContext. Only a goroutine that the
+// first call started and left running could notice this, by calling Err.
+type itemContext struct {
+	lazy   lazy.Context
+	over   atomic.Bool
+	task   *Task
+	number uint64 // 0 unless observed
+	input  *Input // nil unless observed
+}
+
+// Deadline returns the deadline of the Map's context.
+func (c *itemContext) Deadline() (time.Time, bool) { return c.lazy.Deadline() }
+
+// Done returns a channel that is closed when the call has returned, or before
+// if the Map's context ends.
+func (c *itemContext) Done() <-chan struct{} { return c.lazy.Done(c.over.Load) }
+
+// Err is not nil when the call has returned or the Map's context has ended.
+func (c *itemContext) Err() error { return c.lazy.Err(c.over.Load()) }
+
+// Value answers this package's keys for the item, without a search of the
+// parent contexts, and asks the Map's context for all others.
+func (c *itemContext) Value(key any) any {
+	switch key {
+	case workerKey{}:
+		return c.task
+	case numberKey{}, ownKey{}:
+		return c
+	case releaserKey{}, labelKey{}:
+		return nil // what is above belongs to the caller of Map
+	}
+	return c.lazy.Value(key)
+}
+
+// Source is for contexts below.
+func (c *itemContext) Source() context.Context { return c.lazy.Source() }
+
+// mapContext is the context of a Map: it ends with the loop.
+type mapContext struct {
+	context.Context // made from outer
+	outer           context.Context
+}
+
+// Value asks the caller's context for all but what package context asks for.
+func (c *mapContext) Value(key any) any {
+	if lazy.IsCancelKey(key) {
+		return c.Context.Value(key)
+	}
+	return c.outer.Value(key)
+}
+
+// Source is for contexts below.
+func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.outer) }
+
+// String names the function of the Map.
+func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
+
+func (c *itemContext) event(kind EventKind, worker int) Event {
+	return Event{Kind: kind, Task: c.number, Name: c.input.Name, Input: c.input, Worker: worker, Time: time.Now()}
+}
+
+func (c *itemContext) progress(done, total int64) {
+	if o, id := c.task.observer(); o != nil && c.number != 0 {
+		e := c.event(TaskProgress, id)
+		e.Done, e.Total = done, total
+		o.tell(e)
+	}
+}
+
+var _ context.Context = (*itemContext)(nil)

@@ -1,0 +1,158 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"concert"
+	"concert/executor"
+	"concert/goroutines"
+)
+
+// lateExecutor passes a task on after an event.
+type lateExecutor struct {
+	concert.Executor
+	event func()
+}
+
+// Execute waits until the event has had its effect in the bubble.
+func (e lateExecutor) Execute(_ context.Context, t *executor.Task) error {
+	e.event()
+	synctest.Wait()
+	return e.Executor.Execute(context.Background(), t)
+}
+
+// TestMap_StopWhileStarting: a Map that ends while one of its tasks is on the
+// way to the executor does not wait for a worker to take that task.
+func TestMap_StopWhileStarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := goroutines.New(1, nil)
+		defer pool.Close()
+		release := make(chan struct{})
+		held := concert.Submit(t.Context(), pool, func(context.Context, int) (int, error) {
+			<-release
+			return 0, nil
+		}, 0)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, err := range concert.Map(ctx, lateExecutor{pool, cancel}, double, slices.Values([]int{1, 2, 3})) {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("Map() with a canceled context: %v", err)
+			}
+		}
+		close(release)
+		held.Result(t.Context())
+	})
+}
+
+// TestMap_ShutdownWithInputsLeft: a Map whose executor is shut down ends with
+// ErrClosed if inputs are left, also if it had run all that it had taken so
+// far.
+func TestMap_ShutdownWithInputsLeft(t *testing.T) {
+	const last = 4 // the last input that the Map takes while the loop is at the first result
+	for name, mapOf := range map[string]func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{
+		"Map": concert.Map[int, int], "MapUnordered": concert.MapUnordered[int, int],
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pool := goroutines.New(1, nil)
+				blocked, release := make(chan struct{}), make(chan struct{})
+				fn := func(_ context.Context, n int) (int, error) {
+					time.Sleep(time.Millisecond) // a Map of slow calls takes few inputs ahead
+					if n == last {
+						close(blocked)
+						<-release
+					}
+					return n, nil
+				}
+				ended, cancel := context.WithCancel(t.Context())
+				cancel()
+				n, err := 0, error(nil)
+				for _, err = range mapOf(t.Context(), pool, fn, forever) {
+					if n++; n > 1 {
+						continue
+					}
+					<-blocked
+					synctest.Wait()
+					go pool.Shutdown(ended)
+					synctest.Wait()
+					close(release)
+				}
+				if !errors.Is(err, concert.ErrClosed) {
+					t.Errorf("a Map of endless inputs ended after %d results with %v, want ErrClosed", n, err)
+				}
+				pool.Close()
+			})
+		})
+	}
+}
+
+// badRefusal is an error with a method that misbehaves.
+type badRefusal struct {
+	method string
+	fail   func()
+}
+
+func (e *badRefusal) call(method string) {
+	if e.method == method {
+		e.fail()
+	}
+}
+
+// Error returns a text.
+func (e *badRefusal) Error() string { return "refused" }
+
+// Is misbehaves.
+func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
+
+// Unwrap misbehaves.
+func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
+
+// TestMap_BadRefusal: a Map on a pool whose initializer has failed ends with
+// its error, also if methods of that error fail.
+func TestMap_BadRefusal(t *testing.T) {
+	for _, method := range []string{"Is", "Unwrap"} {
+		for _, how := range []string{"panics", "exits", "hangs"} {
+			t.Run(method+" "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					release := make(chan struct{})
+					defer close(release)
+					bad := &badRefusal{method, func() {
+						switch how {
+						case "panics":
+							panic("out of cheese")
+						case "exits":
+							runtime.Goexit()
+						}
+						<-release
+					}}
+					pool := goroutines.New(1, &goroutines.Options{Init: func(context.Context) (any, error) { return nil, bad }})
+					defer pool.Close()
+					if _, err := concert.Submit(t.Context(), pool, double, 1).Result(t.Context()); err == nil {
+						t.Errorf("a task ran although the initializer failed")
+					}
+					var last error
+					for _, last = range concert.Map(t.Context(), pool, double, slices.Values([]int{1, 2, 3})) {
+					}
+					if last == nil || !strings.Contains(last.Error(), "refused") {
+						t.Errorf("the Map ended with %v, want the error of the initializer", last)
+					}
+				})
+			})
+		}
+	}
+}
+
+func forever(yield func(int) bool) {
+	for n := 0; yield(n); n++ {
+	}
+}
+
+func double(_ context.Context, n int) (int, error) { return 2 * n, nil }

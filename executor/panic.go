@@ -1,0 +1,87 @@
+package executor
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// PanicError is the error of a task that panicked.
+//
+// Every executor recovers panics, because a future must settle and a pool must
+// continue. The panic of a plain goroutine ends the program, but the panic of a
+// task has a receiver: the code that waits for the outcome. To raise the panic
+// again, call panic with this error.
+type PanicError struct {
+	// Value is the argument of panic. From another process it is the text.
+	Value any
+	// Task is the name of the task's function, as [Task.Name]. It is empty if
+	// other code panicked.
+	Task string
+	// Input is which input of a Map it was, and its label; nil for a task of
+	// Submit or Go without a label.
+	Input *Input
+
+	where   string    // what panicked, if it was no task; the text has the stack then
+	callers []uintptr // where it panicked; formatted only on demand
+	text    string    // the stack, when it came from another process
+}
+
+// NewPanicError is for authors of executors. The deferred function that
+// recovers the value must call it directly, so that the frames that panicked
+// are still on the stack.
+func NewPanicError(value any) *PanicError {
+	var pcs [64]uintptr
+	n := runtime.Callers(3, pcs[:]) // past Callers, this and the deferred function
+	return &PanicError{Value: value, callers: append([]uintptr(nil), pcs[:n]...)}
+}
+
+// Error returns the name of the input, or of the function, if one is known, and
+// the value. It has no stack, unless the panic is raised again on another
+// goroutine, like a panic in the inputs of a Map.
+func (e *PanicError) Error() string {
+	if e.where != "" {
+		return "concert: " + e.where + " panicked: " + panicText(e.Value) + "\n\n" + e.Stack()
+	}
+	if e.Input != nil {
+		return "concert: " + e.Input.String() + ": task panicked: " + panicText(e.Value)
+	}
+	if e.Task != "" {
+		return "concert: " + escaped(e.Task) + ": task panicked: " + panicText(e.Value)
+	}
+	return "concert: task panicked: " + panicText(e.Value)
+}
+
+// Unwrap returns the value when it is an error.
+func (e *PanicError) Unwrap() error { err, _ := e.Value.(error); return err }
+
+// Stack returns the stack at the panic, the innermost call first, in the
+// style of package runtime/debug. It is formatted anew at each call.
+func (e *PanicError) Stack() string {
+	if e.callers == nil {
+		return e.text
+	}
+	var b strings.Builder
+	frames := runtime.CallersFrames(e.callers)
+	for {
+		f, more := frames.Next()
+		if f.Function != "" && f.Function != "runtime.gopanic" {
+			fmt.Fprintf(&b, "%s(...)\n\t%s:%d\n", f.Function, f.File, f.Line)
+		}
+		if !more {
+			return b.String()
+		}
+	}
+}
+
+// Format prints the stack as well under %+v.
+func (e *PanicError) Format(s fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && s.Flag('+'):
+		fmt.Fprintf(s, "%s\n\n%s", e.Error(), e.Stack())
+	case verb == 'q':
+		fmt.Fprintf(s, "%q", e.Error())
+	default:
+		fmt.Fprint(s, e.Error())
+	}
+}

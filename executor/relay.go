@@ -1,0 +1,224 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"concert/internal/values"
+)
+
+// A Call is a call whose argument is already encoded.
+type Call struct {
+	// Name is the name under which the function is registered: here, where
+	// tasks share memory with their submitter, and elsewhere in the worker.
+	Name string
+	// Arg is the argument, as a [Batch] holds it. Its bytes have to stay as
+	// they are until the future has settled.
+	Arg Encoded
+	// Input has the index of the call in the Map of its submitter, and its
+	// label; nil if the call has neither. The executor uses it in events,
+	// errors and logs, like the Input of a task that was submitted here.
+	Input *Input
+	// Started is called when the function is about to begin. Progress is called
+	// with the progress that the function reports by [Progress]. Both may be
+	// nil, and should return soon. If tasks share memory with their submitter,
+	// Started and Progress run on the goroutine of the task. Otherwise they run
+	// on another goroutine, in order, and a slow Progress misses some steps.
+	// Their failures do not change the outcome of the call there: panics and
+	// calls of runtime.Goexit are ignored, and the call waits for Started and
+	// Progress for a second at most after the function has ended.
+	Started  func()
+	Progress func(done, total int64)
+}
+
+// Relay submits an encoded call to an executor. It is for code that passes
+// calls from one executor to another: for example, a worker of a cluster runs
+// the calls that it receives in processes of its own. The result is for
+// [Batch.Settle].
+//
+// Relay blocks as [Submit] does. It panics if ctx or ex is nil.
+func Relay(ctx context.Context, ex Executor, c Call) *Future[Encoded] {
+	if ctx == nil || ex == nil {
+		panic(nilArgument("Relay", ctx, ex, ""))
+	}
+	r := &relay{is: c}
+	r.init(ctx, r.invoke, c.Arg)
+	t := &r.future.task
+	t.job = r
+	if err := ex.Execute(ctx, t); err != nil {
+		t.Fail(refusal(ctx, err))
+	}
+	return &r.future
+}
+
+// relay is the job of a Relay: a call whose argument and result are bytes.
+type relay struct {
+	call[Encoded, Encoded]
+	is    Call
+	calls callbacks // of Started and Progress, for a worker that shares no memory
+}
+
+// invoke is the task's function if tasks share memory with their submitter.
+func (r *relay) invoke(ctx context.Context, arg Encoded) (Encoded, error) {
+	if r.is.Started != nil {
+		r.is.Started()
+	}
+	if r.is.Progress != nil {
+		ctx = WithProgress(ctx, func(done, total int64) {
+			r.future.task.progress(done, total)
+			r.is.Progress(done, total)
+		})
+	}
+	return InvokeApart(ctx, r.is.Name, arg)
+}
+
+func (r *relay) function(*Task) string { return r.is.Name }
+
+func (r *relay) claim(t *Task, _, _ int) (*Batch, bool) {
+	if !t.move(pending, copying) {
+		return nil, false
+	}
+	arg := r.arg
+	t.move(copying, claimed)
+	return &Batch{Name: r.is.Name, Args: []Encoded{arg}, Relayed: true, job: (*relayed)(r)}, false
+}
+
+// relayed is a relay that was claimed for a worker.
+type relayed relay
+
+func (r *relayed) remote() *remoteCall[Encoded, Encoded] {
+	return (*remoteCall[Encoded, Encoded])(&r.call)
+}
+
+func (r *relayed) of() *Task                { return r.remote().of() }
+func (r *relayed) context() context.Context { return r.remote().context() }
+func (r *relayed) parent() context.Context  { return r.remote().parent() }
+func (r *relayed) cancel(cause error) bool  { return r.remote().cancel(cause) }
+func (r *relayed) index(int) int64          { return 0 }
+func (r *relayed) input(i int) *Input       { return r.remote().input(i) }
+func (r *relayed) drop(i int, cause error)  { r.remote().drop(i, cause) }
+
+func (r *relayed) start(i, worker int) bool {
+	if !r.remote().start(i, worker) {
+		return false
+	}
+	if r.is.Started != nil {
+		r.calls.add(r.is.Started, false)
+	}
+	return true
+}
+
+func (r *relayed) progress(i, worker int, done, total int64) {
+	r.remote().progress(i, worker, done, total)
+	if r.is.Progress != nil {
+		r.calls.add(func() { r.is.Progress(done, total) }, true)
+	}
+}
+
+// settle copies the bytes, which belong to the executor. It settles the call
+// when Started and Progress have returned, but after callbackTime at the
+// latest.
+func (r *relayed) settle(_, worker int, result Encoded, err error) {
+	if err == nil {
+		result = Encoded{result.Kind, cloned(result.Bytes)}
+	}
+	idle := r.calls.idle()
+	if idle == nil {
+		r.finish(worker, result, err)
+		return
+	}
+	t := r.of()
+	t.move(claimed, running) // the call can no longer be withdrawn from a worker
+	t.group.runUserCode(&userCode{
+		name: r.is.Name, ctx: t.context(), grace: callbackTime, cancel: t.Cancel,
+		run: func(values.Work) func() {
+			timeout := time.NewTimer(callbackTime)
+			defer timeout.Stop()
+			select {
+			case <-idle:
+			case <-timeout.C:
+			}
+			return func() { r.finish(worker, result, err) }
+		},
+		fail: func(error) { r.finish(worker, result, err) },
+	})
+}
+
+func (r *relayed) finish(worker int, result Encoded, err error) {
+	t := r.of()
+	if !t.move(running, finishing) && !t.move(claimed, finishing) {
+		return
+	}
+	if err == nil {
+		r.future.value = result
+	}
+	r.future.err = err
+	r.end(finished, nil, worker)
+}
+
+// callbackTime is how long the end of a call waits for functions of its Call.
+const callbackTime = time.Second
+
+// callbacks calls functions of the program sequentially, on a goroutine that
+// ends when no function is due. A function that does not return keeps the
+// goroutine, and the functions after it are not called.
+type callbacks struct {
+	mu      sync.Mutex
+	due     []func()      // guarded by mu
+	merges  bool          // guarded by mu: the last of due was added with merge
+	running chan struct{} // guarded by mu: closed when the goroutine ends; nil if it does not run
+}
+
+// mostDue is the number of due functions from which on functions are merged.
+const mostDue = 64
+
+// add calls fn after the functions that were added before. If mostDue functions
+// are due, and fn and the last one of them were added with merge, fn replaces
+// that one.
+func (c *callbacks) add(fn func(), merge bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.due); n >= mostDue && merge && c.merges {
+		c.due[n-1] = fn
+		return
+	}
+	c.due, c.merges = append(c.due, fn), merge
+	if c.running == nil {
+		c.running = make(chan struct{})
+		go c.run()
+	}
+}
+
+// run calls functions until none is due. If a function ends the goroutine, run
+// continues on a new one.
+func (c *callbacks) run() {
+	ended := false
+	defer func() {
+		recover() // failures are ignored
+		if !ended {
+			go c.run()
+		}
+	}()
+	for {
+		c.mu.Lock()
+		if len(c.due) == 0 {
+			close(c.running)
+			c.running, ended = nil, true
+			c.mu.Unlock()
+			return
+		}
+		fn := c.due[0]
+		c.due = c.due[1:]
+		c.mu.Unlock()
+		fn()
+	}
+}
+
+// idle returns a channel that is closed when all functions have returned. It
+// returns nil if they already have.
+func (c *callbacks) idle() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running
+}

@@ -1,0 +1,144 @@
+package executor
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+)
+
+// RemoteError is an error that a task returned in another process. It has the
+// text of the original error. If the original was of a registered type and
+// could not be encoded, Error adds the reason to the text. [errors.Is] returns
+// the same as for the original, for sentinels that are registered, see
+// [RegisterError]. [errors.As] does so for types that are registered, see
+// [RegisterErrorType]. Under %+v, errors of these types print their details,
+// such as a traceback.
+//
+// If a task is canceled and returns [context.Cause] of its context, its error
+// is the cause in the submitter, as in the same process. In two cases it is
+// not. A task that wraps the cause in another error wraps [ErrCanceled], as a
+// worker does not know the cause. And the cause of a deadline, as given to
+// [context.WithTimeoutCause], stays in the submitter: the error is
+// [context.DeadlineExceeded].
+type RemoteError struct {
+	// Type is the type of the original, as %T prints it.
+	Type string
+	// Text is the text of the original, at most 1 MiB of it.
+	Text string
+	// Input is the index and the label of the task's input. It is nil for a
+	// task of Submit or Go without a label.
+	Input *Input
+
+	lost      string         // the registered name and the reason if an error of a registered type could not be encoded
+	sentinels []error        // sentinels that the original was to errors.Is
+	values    func() []error // decodes errors of registered types in the original's chain; may be nil
+}
+
+// Error returns the text of the original, and the reason if an error of a
+// registered type could not be encoded.
+func (e *RemoteError) Error() string {
+	if e.lost == "" {
+		return e.Text
+	}
+	return e.Text + " (could not be sent as " + e.lost + ")"
+}
+
+// Is reports whether errors.Is matched the original with the target.
+func (e *RemoteError) Is(target error) bool {
+	for _, s := range e.sentinels {
+		if sameError(s, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// Unwrap returns the errors of registered types in the original's chain. The
+// first call decodes them, which may run methods of the program. All of these
+// together have a second. If an error cannot be decoded, or is not by then, the
+// slice has an error with the reason in its place.
+func (e *RemoteError) Unwrap() []error {
+	if e.values == nil {
+		return nil
+	}
+	return e.values()
+}
+
+// errorNames holds the errors that keep their identity in another process.
+var errorNames = struct {
+	mu        sync.RWMutex
+	sentinels map[string]error     // guarded by mu
+	types     map[string]errorType // guarded by mu
+}{
+	sentinels: standardSentinels(),
+	types:     map[string]errorType{},
+}
+
+// errorType encodes and decodes errors of one type.
+type errorType struct {
+	// encode encodes an error if it is of the type, or if its As method
+	// converts it to the type.
+	encode func(err error, n *nesting) (value []byte, found bool, failure error)
+	decode func([]byte) (error, error)
+}
+
+// RegisterError is concert.RegisterError, for that package.
+func RegisterError(name string, err error) error {
+	if name == "" || err == nil {
+		panic("concert: RegisterError with an empty name or a nil error")
+	}
+	errorNames.mu.Lock()
+	defer errorNames.mu.Unlock()
+	if other, taken := errorNames.sentinels[name]; taken && !sameError(err, other) {
+		panic(fmt.Sprintf("concert: RegisterError: the name %q is taken", name))
+	}
+	errorNames.sentinels[name] = err
+	return err
+}
+
+// RegisterErrorType is concert.RegisterErrorType, for that package.
+func RegisterErrorType[E error](name string) {
+	if name == "" {
+		panic("concert: RegisterErrorType with an empty name")
+	}
+	t := reflect.TypeFor[E]()
+	if t.Kind() == reflect.Interface {
+		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v is an interface: register the types that implement it", name, t))
+	}
+	if err := travel.CheckContents(t); err != nil {
+		panic(fmt.Sprintf("concert: RegisterErrorType(%q): %v", name, err))
+	}
+	travel.Learn(t)
+	errorNames.mu.Lock()
+	defer errorNames.mu.Unlock()
+	_, taken := errorNames.types[name]
+	if _, standard := standardErrorTypes[name]; taken || standard {
+		panic(fmt.Sprintf("concert: RegisterErrorType: the name %q is taken", name))
+	}
+	errorNames.types[name] = errorTypeFor[E]()
+}
+
+// errorTypeFor returns the functions that encode and decode errors of type E.
+func errorTypeFor[E error]() errorType {
+	return errorType{
+		encode: func(err error, n *nesting) (b []byte, found bool, failure error) {
+			e, found := err.(E)
+			if !found {
+				as, ok := err.(interface{ As(any) bool })
+				if found = ok && as.As(&e); !found {
+					return nil, false, nil
+				}
+			}
+			v, failure := n.encode(reflect.ValueOf(&e))
+			return append([]byte{v.Kind}, v.Bytes...), true, failure
+		},
+		decode: func(b []byte) (err, failure error) {
+			if len(b) == 0 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			e, err := decode[E](Encoded{b[0], b[1:]})
+			return e, err
+		},
+	}
+}

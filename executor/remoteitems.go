@@ -1,0 +1,185 @@
+package executor
+
+import (
+	"context"
+	"time"
+)
+
+// This file implements claim for a Map, and batches of its items. See also
+// mapencode.go.
+
+// remoteItems are items of a Map that were claimed for a worker.
+type remoteItems[In, Out any] struct {
+	m     *mapping[In, Out]
+	task  *Task // of the runner, for the observer
+	codec Codec // nil unless the function is declared
+	items []remoteItem[In, Out]
+}
+
+type remoteItem[In, Out any] struct {
+	item   *item[In, Out]
+	index  int64
+	number uint64 // 0 unless observed
+	input  *Input // nil unless observed
+	state  uint8  // pending --> running --> finished, or pending --> finished
+}
+
+func (r *runner[In, Out]) function(*Task) string {
+	return registry.nameOf(valuePointer(r.m.fn), r.m.id.code)
+}
+
+// claim returns items as calls, and parks when there are no more. The more
+// calls the executor asks for, the farther the Map reads its inputs ahead of
+// the results.
+func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bool) {
+	if !t.move(pending, running) {
+		return nil, false
+	}
+	m := r.m
+	m.reach(most)
+	f, missing := registry.find(valuePointer(m.fn), m.id.code)
+	if missing == nil {
+		if always, depends := methodsOf[In](f.codec); always || depends || m.large.Load() {
+			return r.claimAsync(t, f, always, most, size)
+		}
+	}
+	var b *remoteItems[In, Out]
+	var buf []byte
+	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
+		it, index := m.line.claim(&r.seen)
+		if it == nil {
+			if r.park(t) {
+				return batch, false
+			}
+			continue
+		}
+		m.away.Add(1)
+		if b == nil {
+			room := max(1, min(m.line.ahead(most)+1, most))
+			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
+			buf = make([]byte, 0, 8*room)
+		}
+		i := len(b.items)
+		b.items = append(b.items, remoteItem[In, Out]{item: it, index: index})
+		b.observe(i, TaskSubmitted, -1, nil)
+		var e Encoded
+		err := missing
+		if err == nil {
+			e, buf, err = encodeArg(small, buf, f, it.in)
+		}
+		if isLarge(err) { // a later claim finds it encoded
+			x := encodedItem[In, Out]{remoteItem: b.items[i]}
+			b.items = b.items[:i]
+			m.large.Store(true)
+			m.encodeAsync(t, f, b.alone(x.remoteItem), x)
+			continue
+		}
+		var zero In
+		it.in = zero
+		if err != nil {
+			b.settle(i, -1, Encoded{}, err)
+			b.items = b.items[:i]
+			continue
+		}
+		if batch == nil {
+			batch = &Batch{Name: f.name, Args: make([]Encoded, 0, cap(b.items)), job: b}
+		}
+		batch.Args = append(batch.Args, e)
+		bytes += len(e.Bytes)
+		m.args.note(len(e.Bytes))
+	}
+	if m.stopped.Load() {
+		r.leave(t, idle)
+		return batch, false
+	}
+	t.move(running, pending)
+	return batch, true
+}
+
+func (r *remoteItems[In, Out]) of() *Task { return nil }
+
+func (r *remoteItems[In, Out]) context() context.Context { return r.m.ctx }
+
+func (r *remoteItems[In, Out]) parent() context.Context { return r.m.ctx }
+
+func (r *remoteItems[In, Out]) cancel(cause error) bool {
+	r.m.interrupt(cause)
+	return false
+}
+
+func (r *remoteItems[In, Out]) index(i int) int64 { return r.items[i].index }
+
+func (r *remoteItems[In, Out]) input(i int) *Input { return r.m.input(r.items[i].index) }
+
+func (r *remoteItems[In, Out]) drop(i int, cause error) {
+	r.settle(i, -1, Encoded{}, &neverStarted{cause})
+}
+
+func (r *remoteItems[In, Out]) start(i, worker int) bool {
+	if it := &r.items[i]; r.m.stopped.Load() || uint64(it.state) != pending {
+		return false
+	}
+	r.items[i].state = uint8(running)
+	r.observe(i, TaskStarted, worker, nil)
+	return true
+}
+
+func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
+	if o, _ := r.task.observer(); o != nil && uint64(r.items[i].state) == running {
+		o.tellApart(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Input: r.items[i].input, Worker: worker, Time: time.Now(), Done: done, Total: total})
+	}
+}
+
+func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) {
+	it := &r.items[i]
+	if uint64(it.state) == finished {
+		return
+	}
+	it.state = uint8(finished)
+	r.m.results.note(len(result.Bytes))
+	item := it.item
+	it.item = nil // the batch may live as long as its slowest call
+	if err == nil && decodeRunsUserCode[Out](r.codec) {
+		r.decodeAsync(i, worker, item, result)
+		return
+	}
+	out, err := decodeResult[Out](small, r.task.fn, r.codec, result, err)
+	if isLarge(err) {
+		r.decodeAsync(i, worker, item, result)
+		return
+	}
+	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.outer, err))
+}
+
+// finish passes the outcome of an item to the consumer.
+func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Out, err error) {
+	m := r.m
+	if err != nil {
+		err = withInput(err, func() *Input { return r.input(i) })
+	}
+	item.out, item.err = out, err
+	r.observe(i, TaskFinished, worker, err)
+	m.line.markDone(item, r.index(i), m.ordered)
+	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index {
+		m.rouse()
+	}
+}
+
+func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err error) {
+	o, _ := r.task.observer()
+	if o == nil {
+		return
+	}
+	it := &r.items[i]
+	if it.number == 0 {
+		it.number, it.input = lastNumber.Add(1), r.input(i)
+	}
+	o.tellApart(Event{Kind: kind, Task: it.number, Name: it.input.Name, Input: it.input, Worker: worker, Time: time.Now(), Err: err})
+}
+
+func codecOf(f *Function) Codec {
+	if f == nil {
+		return nil
+	}
+	return f.codec
+}

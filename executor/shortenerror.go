@@ -1,0 +1,110 @@
+package executor
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// ShortenError shortens an encoded error, which EncodeError returned, to at
+// most most bytes; most must be at least 1024. If the error is too long, its
+// text and the stack of a panic end with a note that says how many bytes are
+// missing. An error of a registered type that does not fit is replaced by the
+// reason. ShortenError calls no method of the program.
+func ShortenError(b []byte, most int) []byte {
+	if len(b) <= most {
+		return b
+	}
+	var w wireError
+	if err := cborDecoder.Unmarshal(b, &w); err != nil {
+		w = wireError{Text: fmt.Sprintf("concert: cannot decode an error of %d bytes: %v", len(b), err)}
+	}
+	w.Type = shortenedText(w.Type, most/16)
+	w.Stack = shortenedText(w.Stack, most/4)
+	w.Task = shortenedText(w.Task, most/16)
+	w.keepSentinels(most / 16)
+	const heads = 100 // of the parts
+	w.keepValues(most*3/4 - len(w.Stack) - len(w.Task) - min(len(w.Text), most/4) - heads)
+	w.keepReasons(most / 8)
+	text := w.Text
+	w.Text = ""
+	w.Text = shortenedText(text, most-len(w.encode())-itemHead)
+	return w.encode()
+}
+
+// encode returns the bytes of w.
+func (w *wireError) encode() []byte { return must(cborEncoder.Marshal(w)) }
+
+// keepSentinels removes names so that all together have at most most bytes.
+func (w *wireError) keepSentinels(most int) {
+	w.Sentinels = slices.DeleteFunc(w.Sentinels, func(name string) bool {
+		most -= len(name) + itemHead
+		return most < 0
+	})
+}
+
+// keepValues removes the largest values so that all together have at most most
+// bytes. It adds the reasons to w.Lost.
+func (w *wireError) keepValues(most int) {
+	names := slices.SortedFunc(maps.Keys(w.Values), func(a, b string) int {
+		return cmp.Or(len(w.Values[a])-len(w.Values[b]), strings.Compare(a, b))
+	})
+	for _, name := range names {
+		n := len(w.Values[name])
+		if most -= n + len(name) + 2*itemHead; most < 0 {
+			delete(w.Values, name)
+			w.lose(name, fmt.Sprintf("the encoded error has %d bytes, which is too much", n))
+		}
+	}
+}
+
+// keepReasons shortens and removes reasons so that all together have at most
+// most bytes.
+func (w *wireError) keepReasons(most int) {
+	for _, name := range slices.Sorted(maps.Keys(w.Lost)) {
+		w.Lost[name] = shortenedText(w.Lost[name], 500)
+		if most -= len(w.Lost[name]) + len(name) + 2*itemHead; most < 0 {
+			delete(w.Lost, name)
+		}
+	}
+}
+
+// lose notes why an error of a registered type is not among the values.
+func (w *wireError) lose(name, why string) {
+	if w.Lost == nil {
+		w.Lost = make(map[string]string)
+	}
+	w.Lost[name] = bounded(why)
+}
+
+// itemHead is the maximum length of the head of a text or of bytes in CBOR.
+const itemHead = 9
+
+// bounded returns at most maxErrorText bytes of a text, for another process.
+func bounded(s string) string { return shortenedText(s, maxErrorText) }
+
+// shortenedText returns a text of at most most bytes: s, or its beginning with
+// a note that says how many bytes are missing.
+func shortenedText(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	missing := 0
+	if i := strings.LastIndex(s, cutNote); i >= 0 { // s itself was shortened before
+		var n int
+		if _, err := fmt.Sscanf(s[i+len(cutNote):], "%d bytes more)", &n); err == nil && n > 0 {
+			s, missing = s[:i], n
+		}
+	}
+	note := fmt.Sprintf("%s%d bytes more)", cutNote, len(s)+missing)
+	end := max(0, min(len(s), most-len(note)))
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s%s%d bytes more)", s[:end], cutNote, len(s)-end+missing)
+}
+
+const cutNote = " ... ("

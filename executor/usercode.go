@@ -1,0 +1,261 @@
+package executor
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"concert/internal/lazy"
+	"concert/internal/values"
+)
+
+// User code, in this file, means two things. The first is methods of the
+// program's types that encode an argument or decode a result, such as
+// MarshalBinary. The second is functions of the program that an executor calls
+// for one call, for example to decide whether the call runs again. User code
+// may panic, end its goroutine, or never return. So it does not run on a remote
+// executor's goroutines: if it fails, only its own call fails, and no other
+// call waits.
+//
+//	Claim:  pending --> encoding --user code returns--> pending, Queue.Again;
+//	                                    the next Claim returns the bytes
+//	Settle: running --user code returns--> finished
+//
+// Each run of user code has two goroutines. One runs the methods. The other
+// waits until the methods return or the call ends, whichever is first. A call
+// ends when its context is done, after Limits.Timeout, or by Cancel. Go cannot
+// stop a goroutine from outside, so a method that has not returned by then
+// keeps its goroutine.
+//
+// Values of types without such methods are encoded by Claim and decoded by
+// Settle, on the executor's own goroutine, if they are small. Encoding or
+// decoding a large value takes time as well. So Claim and Settle stop when they
+// notice that a value is large, and do the same as for user code. The coder of
+// a large value stops when the call is over, so it does not keep its goroutine.
+
+// Limits bound the time that it may take in this process to encode the argument
+// or to decode the result of a remote executor's call, if methods of the
+// program do it or if the value is large.
+type Limits struct {
+	// Timeout bounds the time for one value; zero or less means no bound. The
+	// error of a call that needs more time wraps Expired.
+	Timeout time.Duration
+	Expired error
+	// Grace is how long the decoding of a result may continue after the call's
+	// context is done; negative counts as zero.
+	Grace time.Duration
+}
+
+// userCode is one run of user code, or of the coder of a large value.
+type userCode struct {
+	name string          // the name of the call's function
+	what string          // what runs, for errors; empty means its methods
+	ctx  context.Context // the context of the call
+	// grace is how long the methods may continue after ctx is done.
+	grace time.Duration
+	// settled, unless nil, receives when something else has settled the call.
+	settled <-chan struct{}
+	// run encodes or decodes a value. The function that it returns handles the
+	// result. If methods panic or end their goroutine, or if it takes too long,
+	// fail is called instead. The waiting goroutine calls done or fail.
+	run  func(values.Work) (done func())
+	fail func(error)
+	// cancel cancels the call, like Batch.Cancel.
+	cancel func(cause error) (notStarted bool)
+}
+
+// userCodes are the runs of user code that a group has not finished.
+type userCodes struct {
+	mu      sync.Mutex
+	running map[*userCode]bool // guarded by mu
+}
+
+// UserCode lists the calls whose argument or result is being encoded or decoded
+// on another goroutine: by methods of the program, or because the value is
+// large. It returns the names of the functions of the calls. An executor is not
+// drained while there are such calls. The group calls [Queue.Dropped] when one
+// of them ends. UserCode may be called with the executor's lock held.
+func (g *WorkerGroup) UserCode() (names []string) {
+	g.code.mu.Lock()
+	defer g.code.mu.Unlock()
+	for u := range g.code.running {
+		names = append(names, u.name)
+	}
+	return names
+}
+
+// CancelUserCode cancels the calls that [WorkerGroup.UserCode] lists. Shutdown
+// calls it. It returns how many of them had not started. The canceled calls
+// settle within Limits.Grace.
+func (g *WorkerGroup) CancelUserCode(cause error) (notStarted int) {
+	g.code.mu.Lock()
+	running := slices.Collect(maps.Keys(g.code.running))
+	g.code.mu.Unlock()
+	for _, u := range running {
+		if u.cancel(cause) {
+			notStarted++
+		}
+	}
+	return notStarted
+}
+
+// CallFor calls fn, a function of the program that a call of the batch needs,
+// on another goroutine, and returns at once. what names the function in errors.
+// When fn has returned, a second goroutine calls done. If fn panics, calls
+// runtime.Goexit, or does not return in time, the second goroutine calls fail
+// instead. fn has the time Limits.Timeout, and grace after the context of the
+// call has ended. While fn runs, the call is one of [WorkerGroup.UserCode]. If
+// something else settles the task of a Submit while fn runs, neither done nor
+// fail is called.
+func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn func() (done func()), fail func(error)) {
+	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
+	if t := b.Task(); t != nil {
+		settled := make(signal, 1)
+		if !t.watch(&watcher{tell: settled}) {
+			return
+		}
+		u.settled = settled
+	}
+	g.runUserCode(u)
+}
+
+// noReturn returns the error of user code, or of the coder of a large value,
+// that did not return in time.
+func (u *userCode) noReturn(when string, cause error) error {
+	what := u.what
+	if what == "" {
+		what = "it is too large, or its methods"
+	}
+	return lazy.Errorf("%s did not return "+when+": %w", what, cause)
+}
+
+// runUserCode starts u.
+func (g *WorkerGroup) runUserCode(u *userCode) {
+	g.code.mu.Lock()
+	if g.code.running == nil {
+		g.code.running = make(map[*userCode]bool)
+	}
+	g.code.running[u] = true
+	g.code.mu.Unlock()
+	go func() {
+		defer g.endUserCode(u)
+		u.wait(g.Limits)
+	}()
+}
+
+func (g *WorkerGroup) endUserCode(u *userCode) {
+	g.code.mu.Lock()
+	delete(g.code.running, u)
+	g.code.mu.Unlock()
+	g.queue.Dropped()
+}
+
+// wait runs the methods, and waits until they return or the call ends.
+func (u *userCode) wait(l Limits) {
+	returned := make(chan func(), 1)
+	over := new(atomic.Bool)
+	defer over.Store(true)
+	go func() {
+		done := func() { u.fail(ErrGoexit) }
+		defer func() {
+			if v := recover(); v != nil {
+				err := NewPanicError(v)
+				done = func() { u.fail(err) }
+			}
+			returned <- done
+		}()
+		done = u.run(values.Work{Over: over})
+	}()
+	var timeout <-chan time.Time
+	if l.Timeout > 0 {
+		t := time.NewTimer(l.Timeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case done := <-returned:
+		done()
+		return
+	case <-u.settled:
+		return
+	case <-timeout:
+		u.fail(u.noReturn("within "+l.Timeout.String(), l.Expired))
+		return
+	case <-u.ctx.Done():
+	}
+	// If the methods have returned as well, their results count.
+	t := time.NewTimer(max(0, u.grace))
+	defer t.Stop()
+	select {
+	case done := <-returned:
+		done()
+	case <-u.settled:
+	case <-t.C:
+		select {
+		case done := <-returned:
+			done()
+		default:
+			u.fail(u.noReturn("before the call's context ended", context.Cause(u.ctx)))
+		}
+	}
+}
+
+// inspector reports for which values user code runs. A Codec that is no
+// inspector counts as user code itself.
+type inspector interface {
+	// Methods reports whether encoding or decoding a value of the type may run
+	// user code: for any value (always), or encoding, depending on the values
+	// in interfaces (depends).
+	Methods(t reflect.Type) (always, depends bool)
+	// HoldsMethods reports whether encoding *p may run user code.
+	HoldsMethods(p reflect.Value) bool
+}
+
+// inspectorOf returns the inspector for a codec, or nil if there is none.
+func inspectorOf(codec Codec) inspector {
+	if codec == nil {
+		return travel
+	}
+	i, _ := codec.(inspector)
+	return i
+}
+
+// encodeRunsUserCode reports whether encoding arg may run user code.
+func encodeRunsUserCode[In any](codec Codec, arg In) bool {
+	always, depends := methodsOf[In](codec)
+	if always || !depends {
+		return always
+	}
+	return holdsMethods(codec, arg)
+}
+
+// holdsMethods is a function of its own so that only these arguments escape to
+// the heap.
+func holdsMethods[In any](codec Codec, arg In) bool {
+	return inspectorOf(codec).HoldsMethods(reflect.ValueOf(&arg))
+}
+
+// decodeRunsUserCode reports whether decoding an Out may run user code. Only
+// the encoding of this package names the types of values in interfaces.
+func decodeRunsUserCode[Out any](codec Codec) bool {
+	always, depends := methodsOf[Out](codec)
+	return always || depends && codec == nil && travel.KnowsMethods()
+}
+
+// methodsOf reports whether encoding or decoding a T always runs user code, or
+// only depending on the values that interfaces within it hold.
+func methodsOf[T any](codec Codec) (always, depends bool) {
+	switch any((*T)(nil)).(type) {
+	case *int, *int64, *uint, *uint64, *float64, *bool, *string, *[]byte, *[]float64, *Encoded:
+		return false, false // no Codec sees them
+	}
+	i := inspectorOf(codec)
+	if i == nil {
+		return true, false
+	}
+	return i.Methods(reflect.TypeFor[T]())
+}

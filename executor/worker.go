@@ -1,0 +1,298 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+)
+
+// This file, strand.go and deadlock.go are for those who write executors whose
+// workers are goroutines of this process. They make the promise of the package
+// comment hold: a wait that is given the task's own context does not hang for
+// want of a worker.
+
+// A Queue is the queue of an executor, as a [WorkerGroup] uses it. Its methods
+// never block, and may be called from any goroutine. Next is never called if
+// the workers are not goroutines of this process.
+type Queue interface {
+	// Next removes the next task from the queue and returns it, or returns nil.
+	// It is called while a worker of the group is blocked in a wait, for the
+	// goroutine that replaces it.
+	Next() *Task
+	// Again puts a task that had a turn at the end of the queue, whatever the
+	// bound of the queue; after Close it fails the task with ErrClosed. In a
+	// remote executor, Again also receives a task of a Submit after methods of
+	// the program have encoded its argument. The executor accepted this task
+	// before and queues it even after Close, because Close waits for it.
+	Again(*Task)
+	// Dropped is called when a queued task was canceled, or run by the worker
+	// that waits for it: its slot in the queue is free. It is also called when
+	// a call leaves the list that [WorkerGroup.UserCode] returns.
+	Dropped()
+	// Withdraw is called when a task is canceled after its call was claimed and
+	// before [Batch.Start]. It reports whether the call certainly has not
+	// started and never will. If it reports false, the task counts as running:
+	// its context is canceled, and its outcome is the one that the executor
+	// settles. An executor that calls Start before the function begins, so that
+	// Start decides, returns true.
+	Withdraw(*Task) bool
+}
+
+// WorkerGroup is the set of workers of one executor. The search for deadlocks
+// and the observer use it.
+type WorkerGroup struct {
+	// Lock, unless nil, is held by tasks while they run. Set it before the
+	// first Join.
+	Lock Lock
+	// Remote means that tasks run in other processes. Limits bounds the methods
+	// that encode and decode their values in this process. Both are set before
+	// the first Adopt.
+	Remote bool
+	Limits Limits
+
+	queue    Queue
+	observer *guardedObserver
+	code     userCodes
+
+	// Guarded by graph.mu:
+	workers   map[*Worker]struct{}
+	blocked   int       // workers that are counted
+	round     uint64    // of the search that was here last
+	front     []*strand // those that wait for this group, in that search
+	alive     bool      // what it found
+	epoch     uint64    // changes whenever one of its strands may have become alive
+	descended uint64    // the number of the last descent that it was added to
+	stuck     bool      // all its suspended strands are stuck, in that descent
+}
+
+// NewWorkerGroup returns a group without workers. An executor whose workers are
+// not goroutines of this process never calls Join; its tasks count as able to
+// start at any time. The observer may be nil.
+func NewWorkerGroup(queue Queue, observer Observer) *WorkerGroup {
+	return &WorkerGroup{queue: queue, observer: newGuardedObserver(observer), workers: make(map[*Worker]struct{})}
+}
+
+// Adopt adds a task to the group and calls the observer. Execute must call it
+// first, before it acquires any lock.
+func (g *WorkerGroup) Adopt(t *Task) {
+	if t.group == nil {
+		t.group = g
+	}
+	if t.move(idle, pending) {
+		return // a Map's task, back with new input
+	}
+	if g.Remote && foreign(t.ctx.Parent) {
+		t.ctx.Parent = newForeignContext(t.ctx.Parent)
+	}
+	if g.observer != nil {
+		t.number()
+		t.observe(TaskSubmitted, nil)
+	}
+}
+
+// A Worker runs tasks, one after another. It belongs to the goroutine that
+// calls Run. While a task of that goroutine is blocked in a wait, the worker
+// may be lent to other goroutines, one at a time. So of all tasks that a worker
+// has started, only one advances, and the others wait.
+type Worker struct {
+	// State is a value of the executor, which tasks find by [WorkerOf].
+	State any
+
+	group *WorkerGroup
+	id    int
+	done  atomic.Int64 // tasks run, items of a Map counted each
+
+	main   strand       // of the goroutine that calls Run
+	others atomic.Int32 // strands beside main; changed under graph.mu
+	wanted atomic.Bool  // resuming is not empty; changed under graph.mu
+	rested bool         // main gave the worker up in Rest; main's goroutine's own
+
+	// Guarded by graph.mu:
+	held     bool          // a strand has the worker
+	parked   bool          // main has no task and does not need it
+	counted  bool          // neither: all its tasks wait; it counts in group.blocked
+	resuming []*claim      // of strands that want it, oldest first
+	lent     []*strand     // strands beside main
+	vacant   chan struct{} // closed when lent is empty, for Drain
+}
+
+// Join adds a worker to the group. Call it before the worker's goroutine
+// starts, so that a queued task always has a worker to wait for. Observers
+// receive the id.
+func (g *WorkerGroup) Join(id int) *Worker {
+	w := newWorker(g, id)
+	graph.mu.Lock()
+	g.workers[w] = struct{}{}
+	graph.mu.Unlock()
+	return w
+}
+
+func newWorker(g *WorkerGroup, id int) *Worker {
+	w := &Worker{group: g, id: id, held: true}
+	w.main.worker = w
+	return w
+}
+
+// Leave removes the worker. It must run no task and not be Busy.
+func (w *Worker) Leave() {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	delete(w.group.workers, w)
+	w.group.epoch++
+	// The workers that stay may all be blocked and depend on this worker.
+	if !w.group.freeLocked() {
+		for other := range w.group.workers {
+			other.rescueLocked()
+		}
+	}
+}
+
+// Busy reports whether there are tasks that other goroutines have started on
+// this worker, while it was lent, and that have not ended.
+func (w *Worker) Busy() bool { return w.others.Load() > 0 }
+
+// Drain waits until the worker is not Busy. In the meantime it can be lent,
+// because it does not serve the queue.
+func (w *Worker) Drain() {
+	w.Resume()
+	for w.Busy() {
+		graph.mu.Lock()
+		if w.vacant == nil {
+			w.vacant = make(chan struct{})
+		}
+		vacant := w.vacant
+		if len(w.lent) == 0 {
+			close(vacant)
+			w.vacant = nil
+		}
+		w.releaseLocked()
+		w.rescueLocked()
+		graph.mu.Unlock()
+		<-vacant
+		w.acquire()
+	}
+}
+
+// Rest is called by a worker that has no task to run, before it sleeps. When it
+// wakes, it calls Resume before it takes a task.
+func (w *Worker) Rest() {
+	w.main.base.Store(nil) // do not keep its result alive
+	if w.others.Load() > 0 {
+		graph.mu.Lock()
+		w.rested, w.parked = true, true
+		w.releaseLocked()
+		graph.mu.Unlock()
+	}
+}
+
+// Resume ends the Rest. It waits while the worker is lent to another goroutine.
+func (w *Worker) Resume() {
+	for !w.TryResume() {
+		w.rested = false
+		graph.mu.Lock()
+		w.parked = false
+		w.recountLocked()
+		graph.mu.Unlock()
+		w.acquire()
+	}
+}
+
+// TryResume is Resume, but it returns false instead of waiting.
+func (w *Worker) TryResume() bool {
+	if !w.rested {
+		return true
+	}
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	if w.held {
+		return false
+	}
+	w.rested, w.parked, w.held = false, false, true
+	w.recountLocked()
+	return true
+}
+
+// Group returns the group that the worker joined.
+func (w *Worker) Group() *WorkerGroup { return w.group }
+
+// ID returns the number given to Join.
+func (w *Worker) ID() int { return w.id }
+
+// Done returns the number of tasks that the worker has run, each item of a
+// Map counting as one.
+func (w *Worker) Done() int64 { return w.done.Load() }
+
+// Run runs a task on the calling goroutine, which must be that of the worker.
+// It does nothing if the task is no longer waiting. If a task calls
+// runtime.Goexit, it settles, and then the goroutine ends. So the executor must
+// expect that Run does not return.
+func (w *Worker) Run(t *Task) {
+	w.Resume()
+	defer func() {
+		if w.wanted.Load() {
+			w.yield()
+		}
+	}()
+	w.main.run(t)
+}
+
+// Tasks returns the tasks that the worker has started and that have not ended.
+func (w *Worker) Tasks() []*Task {
+	graph.mu.Lock()
+	lent := slices.Clone(w.lent)
+	graph.mu.Unlock()
+	tasks := w.main.tasks(nil)
+	for _, s := range lent {
+		tasks = s.tasks(tasks)
+	}
+	return tasks
+}
+
+// workerKey is the context key under which a task's context gives the task.
+type workerKey struct{}
+
+// WorkerOf returns the worker that runs the task to which ctx belongs, and nil
+// when ctx belongs to none, or to one that has finished or runs elsewhere.
+func WorkerOf(ctx context.Context) *Worker {
+	if s, _ := standing(ctx); s != nil {
+		return s.worker
+	}
+	return nil
+}
+
+// standing returns the strand and the task that ctx marks, if any.
+func standing(ctx context.Context) (*strand, *Task) {
+	switch v := ctx.Value(workerKey{}).(type) {
+	case *Task:
+		if s := v.strand.Load(); s != nil && v.state() == running {
+			return s, v
+		}
+	case *callbackContext:
+		if !v.over.Load() && v.strand != nil {
+			return v.strand, v.task
+		}
+	}
+	return nil, nil
+}
+
+// callbackContext is the context of a callback: the values of the context that
+// OnDone was given, and the mark of the worker that settled the task, for as
+// long as the callback runs. On any other goroutine it hides the mark that
+// those values may carry.
+type callbackContext struct {
+	context.Context
+	task   *Task
+	strand *strand
+	over   atomic.Bool
+}
+
+// Value returns the mark of the worker, or a value of the context of OnDone.
+func (c *callbackContext) Value(key any) any {
+	switch key {
+	case workerKey{}, ownKey{}:
+		return c
+	case releaserKey{}:
+		return nil // it belongs to the goroutine that called OnDone
+	}
+	return c.Context.Value(key)
+}

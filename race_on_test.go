@@ -1,5 +1,0 @@
-//go:build race
-
-package concert_test
-
-const raceEnabled = true
