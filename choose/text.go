@@ -2,78 +2,83 @@ package choose
 
 import (
 	"fmt"
-	"math"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"concert/internal/units"
 )
 
-// String is the report as text: the answer, the line to use, the table, the
-// reasons and the caveats.
-func (r *Report) String() string {
-	var b strings.Builder
-	b.WriteString(r.Verdict.Sentence + "\n")
-	if r.Verdict.Code != "" {
-		b.WriteString("\n  " + r.Verdict.Code + "\n")
+// length is a time, which may be that of something tiny.
+func length(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0"
+	case d < time.Microsecond:
+		return fmt.Sprintf("%d ns", d.Nanoseconds())
 	}
-	b.WriteString("\n" + r.Table())
-	for _, lines := range [][]string{r.Verdict.Reasons, r.Verdict.Caveats} {
-		if len(lines) > 0 {
-			b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
-		}
-	}
-	return b.String()
+	return units.Duration(d)
 }
 
-// Table has a line for each point, of 80 columns at most unless a model has a
-// long name; an arrow marks the one of the answer.
-func (r *Report) Table() string {
-	width := len("model")
-	split := false
-	for _, p := range r.Points {
-		width = max(width, len([]rune(p.Model)))
-		split = split || p.Split != nil
+// spelled is a gain with its interval.
+func spelled(g Interval) string {
+	if g.Confidence == 0 {
+		return units.Times(g.Median) + " (measured once)"
 	}
-	var b strings.Builder
-	line := func(mark, model, level, rate, gain, time, bar string) {
-		text := fmt.Sprintf("%s %-*s %4s %8s  %-20s %7s %s", mark, width, model, level, rate, gain, time, bar)
-		b.WriteString(strings.TrimRight(text, " ") + "\n")
-	}
-	if split {
-		line(" ", "model", "n", "a second", "gain", "a task", "")
-	} else {
-		line(" ", "model", "n", "a second", "gain", "", "")
-	}
-	for _, p := range r.Points {
-		mark, gain, took := " ", units.Times(p.Gain.Median), ""
-		if p.Model == r.Verdict.Model && p.Concurrency == r.Verdict.Concurrency {
-			mark = ">"
-		}
-		if p.Gain.Confidence > 0 {
-			gain = spelled(p.Gain)
-		}
-		if p.Split != nil {
-			took = length(p.Split.CPU + p.Split.Wait + p.Split.Queue)
-		}
-		line(mark, p.Model, fmt.Sprint(p.Concurrency), units.Number(p.Rate.Median), gain, took, p.Split.bar())
-	}
-	if split {
-		b.WriteString("\n  n: tasks at a time. A task: C computes, w waits, q queues for its turn.\n")
-	} else {
-		b.WriteString("\n  n: tasks at a time\n")
-	}
-	return b.String()
+	return fmt.Sprintf("%s (%s to %s)", units.Times(g.Median), strings.TrimSuffix(units.Times(g.Low), "x"), strings.TrimSuffix(units.Times(g.High), "x"))
 }
 
-const barWidth = 10
+// percent is a share.
+func percent(x float64) string {
+	if x > 0 && x < 0.0095 {
+		return "under 1%"
+	}
+	if x > 1 && x < 1.05 {
+		x = 1 // two clocks are not read at the same time
+	}
+	return fmt.Sprintf("%.0f%%", 100*x)
+}
 
-// bar shows where the time of a task goes.
-func (s *Split) bar() string {
-	if s == nil {
+func count(n int, noun string) string {
+	return fmt.Sprintf("%d %s", n, plural(n, noun, noun+"s"))
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// list joins names with commas and an "and".
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
+}
+
+// said is what an error says, in a line, without what a terminal could take for
+// commands.
+func said(err error) string {
+	if err == nil {
 		return ""
 	}
-	all := float64(max(1, s.CPU+s.Wait+s.Queue))
-	computes := int(math.Round(barWidth * float64(s.CPU) / all))
-	waits := int(math.Round(barWidth*float64(s.CPU+s.Wait)/all)) - computes
-	return strings.Repeat("C", computes) + strings.Repeat("w", waits) + strings.Repeat("q", barWidth-computes-waits)
+	const most = 300
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(err.Error(), "?"))
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "..."
+	}
+	return strings.TrimSpace(text)
 }

@@ -3,7 +3,10 @@ package choose_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -168,4 +171,80 @@ func TestFailing(t *testing.T) {
 			t.Errorf("it says %d at a time\n%s", a.Concurrency, report)
 		}
 	})
+}
+
+// TestRun_Extremes: the largest numbers in the options are numbers as others;
+// the smallest are panics that name them.
+func TestRun_Extremes(t *testing.T) {
+	work := func(context.Context, int) (int, error) { time.Sleep(20 * time.Millisecond); return 0, nil }
+	models := []choose.Model{{Name: "plain loop"}, onGoroutines()}
+	for _, c := range []struct {
+		name string
+		opts choose.Options
+		want string
+	}{
+		{"most levels", choose.Options{MaxConcurrency: math.MaxInt, MaxRuns: 100}, ""},
+		{"longest budget", choose.Options{Budget: math.MaxInt64, MaxConcurrency: 4, MaxRuns: 100}, ""},
+		{"no bound of runs", choose.Options{MaxRuns: math.MaxInt, MaxConcurrency: 4}, ""},
+		{"negative concurrency", choose.Options{MaxConcurrency: -1}, "Options.MaxConcurrency is -1;"},
+		{"least budget", choose.Options{Budget: math.MinInt64}, "Options.Budget is -"},
+		{"least runs", choose.Options{MaxRuns: math.MinInt}, "Options.MaxRuns is -"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				defer func() {
+					if got := fmt.Sprint(recover()); c.want == "" && got != "<nil>" || !strings.Contains(got, c.want) {
+						t.Errorf("panic text %q, want %q in it", got, c.want)
+					}
+				}()
+				if r, err := choose.Run(t.Context(), work, []int{1, 2, 3}, models, &c.opts); err != nil || r == nil {
+					t.Errorf("Run() = %v, %v", r, err)
+				}
+			})
+		})
+	}
+}
+
+// TestNoLevels: models that have no level as low as that, and such as cannot be
+// opened at some.
+func TestNoLevels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := onGoroutines()
+		m.Levels = []int{2, 4}
+		if _, err := choose.Run(t.Context(), nap(time.Millisecond), []int{1}, []choose.Model{m}, &choose.Options{MaxConcurrency: 1}); err == nil {
+			t.Error("no error where no level could be tried")
+		}
+		refusing := choose.Model{Name: "goroutines", Open: func(n int, o concert.Observer) (concert.Executor, error) {
+			if n&(n-1) != 0 {
+				return nil, errors.New("only powers of two")
+			}
+			return goroutines.New(n, &goroutines.Options{Observer: o}), nil
+		}}
+		server := make(places, 6)
+		report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { server.use(10 * time.Millisecond); return 0, nil },
+			[]int{1}, []choose.Model{choose.Sequential(), refusing}, nil)
+		if err != nil || report.Verdict.Concurrency != 8 {
+			t.Errorf("%v: %s", err, report)
+		}
+	})
+}
+
+// TestInterrupted ends Run at any moment.
+func TestInterrupted(t *testing.T) {
+	for ms := 1; ms < 2000; ms = ms*5/4 + 1 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(ms)*time.Millisecond)
+			defer cancel()
+			report, err := choose.Run(ctx, nap(20*time.Millisecond), []int{1, 2}, twoModels(), &choose.Options{Budget: 2 * time.Second})
+			if err == nil {
+				t.Errorf("no error after %d ms", ms)
+			}
+			if report != nil {
+				sound(t, report)
+				if report.Verdict.Certainty != choose.Unclear {
+					t.Errorf("after %d ms it is sure: %s", ms, report.Verdict.Sentence)
+				}
+			}
+		})
+	}
 }

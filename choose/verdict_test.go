@@ -12,9 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"concert"
 	"concert/choose"
-	"concert/goroutines"
 	"concert/internal/race"
 )
 
@@ -174,50 +172,6 @@ func TestFewRuns(t *testing.T) {
 			sound(t, report)
 			if report.Runs > runs || report.Verdict.Certainty != choose.Unclear {
 				t.Errorf("with %d runs, %d were made: %s", runs, report.Runs, report.Verdict.Sentence)
-			}
-		})
-	}
-}
-
-// TestNoLevels: models that have no level as low as that, and such as cannot be
-// opened at some.
-func TestNoLevels(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := onGoroutines()
-		m.Levels = []int{2, 4}
-		if _, err := choose.Run(t.Context(), nap(time.Millisecond), []int{1}, []choose.Model{m}, &choose.Options{MaxConcurrency: 1}); err == nil {
-			t.Error("no error where no level could be tried")
-		}
-		refusing := choose.Model{Name: "goroutines", Open: func(n int, o concert.Observer) (concert.Executor, error) {
-			if n&(n-1) != 0 {
-				return nil, errors.New("only powers of two")
-			}
-			return goroutines.New(n, &goroutines.Options{Observer: o}), nil
-		}}
-		server := make(places, 6)
-		report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { server.use(10 * time.Millisecond); return 0, nil },
-			[]int{1}, []choose.Model{choose.Sequential(), refusing}, nil)
-		if err != nil || report.Verdict.Concurrency != 8 {
-			t.Errorf("%v: %s", err, report)
-		}
-	})
-}
-
-// TestInterrupted ends Run at any moment.
-func TestInterrupted(t *testing.T) {
-	for ms := 1; ms < 2000; ms = ms*5/4 + 1 {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(ms)*time.Millisecond)
-			defer cancel()
-			report, err := choose.Run(ctx, nap(20*time.Millisecond), []int{1, 2}, twoModels(), &choose.Options{Budget: 2 * time.Second})
-			if err == nil {
-				t.Errorf("no error after %d ms", ms)
-			}
-			if report != nil {
-				sound(t, report)
-				if report.Verdict.Certainty != choose.Unclear {
-					t.Errorf("after %d ms it is sure: %s", ms, report.Verdict.Sentence)
-				}
 			}
 		})
 	}

@@ -286,3 +286,106 @@ func (r *recorder) took() (spans []Span, mean time.Duration) {
 	}
 	return r.spans, mean
 }
+
+const (
+	exploreLength = 60  // a slice takes one part in so many of the budget at most, while exploring,
+	roundLength   = 25  // and in rounds, unless a single task takes longer;
+	leastLength   = 200 // and at least one part in so many
+	mostWaves     = 6   // so many tasks of each worker make a good slice,
+	leastWaves    = 3   // and so many if workers are many
+	enoughTasks   = 96  // for a slice, in full waves
+)
+
+// shape says how to measure a point that is thought to do so many tasks a
+// second.
+func (t *trial) shape(p *point, rate float64) shape {
+	alone := t.report.Profile.Wall
+	longest := t.Budget / exploreLength
+	if t.round > 0 {
+		longest = t.Budget / roundLength
+	}
+	waves := min(max(enoughTasks/p.level, leastWaves), mostWaves)
+	if time.Duration(waves)*alone > longest {
+		n := int(rate*longest.Seconds()) / p.level
+		return shape{tasks: min(max(n, 1), waves) * p.level, few: true}
+	}
+	s := shape{length: max(t.Budget/leastLength, time.Duration(waves)*alone), longest: longest, tiny: alone < tiny}
+	s.few = alone > 5*time.Millisecond
+	return s
+}
+
+// lowLevel is how many at a time do not queue yet, mostly.
+const lowLevel = 4
+
+// theft is the share of the processors that the host may take while a slice is
+// measured; if it takes more, the slice is measured again, up to twice: but not
+// where that happens to more than one slice in so many, as it would leave no
+// time for rounds, and be no better.
+const (
+	theft     = 0.1
+	thefts    = 4
+	theftFree = 3 // however few slices there were
+)
+
+// slice measures a point once more.
+func (t *trial) slice(ctx context.Context, p *point) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if t.outOfRuns() || t.since() >= t.Budget {
+		return errStop
+	}
+	if t.OnStep != nil {
+		t.OnStep(Step{t.models[p.model].Name, p.level, t.since(), t.runs, &t.report.Profile})
+	}
+	fresh, err := t.open(p)
+	if err != nil {
+		return err
+	}
+	rate := float64(p.level) / max(t.report.Profile.Wall, 1).Seconds()
+	if len(p.samples) > 0 {
+		rate = p.explored()
+	} else if best := t.leader(); best != nil && p.level > best.level {
+		rate = min(rate, 2*best.explored())
+	}
+	shape := t.shape(p, rate)
+	if fresh && shape.tasks == p.level && t.report.Profile.Wall < t.Budget/exploreLength {
+		shape.tasks *= 2 // a worker's first task is not like the others
+	}
+	var got slice
+	t.slices++
+	for again := range 3 {
+		begin, cpu := time.Now(), readProcessors()
+		if p.ex == nil {
+			got = t.loop(ctx, shape)
+		} else {
+			got = t.pool(ctx, p.ex, p.rec, p.level, shape)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if got.tasks == 0 {
+			return errStop
+		}
+		p.cost, p.last = time.Since(begin), got.tasks
+		p.tasks += got.tasks
+		p.failed += got.failed
+		if p.err == nil {
+			p.err = got.err
+		}
+		var stolen float64
+		if p.busy, stolen = cpu.since(); stolen < theft || t.report.Remeasured > theftFree+t.slices/thefts || t.outOfRuns() || t.since()+2*p.cost > t.Budget {
+			break
+		}
+		if again < 2 {
+			t.report.Remeasured++
+		}
+	}
+	p.spans, p.mean = got.spans, got.mean
+	if p.level <= lowLevel { // at higher ones tasks differ by how long they queue
+		t.times = append(t.times, got.spans...)
+		t.spread = spread(t.times)
+	}
+	p.samples = append(p.samples, sample{t.round, got.rate})
+	return nil
+}

@@ -1,13 +1,10 @@
 package choose
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"concert/choose/internal/stats"
 	"concert/choose/usage"
-	"concert/internal/units"
 )
 
 const (
@@ -138,70 +135,4 @@ func (t *trial) equals(chosen *point, final []*point) (names []string) {
 		}
 	}
 	return names
-}
-
-func (t *trial) sentence(chosen *point, equals, doubts []string) string {
-	var b strings.Builder
-	if u := &t.report.Profile.Usage; u.Knows(usage.CPUTime) {
-		b.WriteString(kind(u) + ". ")
-	}
-	if len(doubts) > 0 {
-		fmt.Fprintf(&b, "Cannot tell: %s. ", strings.Join(doubts, ", and "))
-	}
-	m := &t.models[chosen.model]
-	base := pointName(t.models[t.base.model].Name, t.base.level)
-	best := t.best(t.finalists())
-	switch {
-	case chosen == t.base && len(doubts) > 0:
-		fmt.Fprintf(&b, "The best guess: %s.", base)
-	case chosen == t.base && best == chosen:
-		fmt.Fprintf(&b, "Use %s: nothing that was tried gains anything.", base)
-	case chosen == t.base && len(equals) > 0:
-		fmt.Fprintf(&b, "No clear winner; use the simpler model: %s. The best gain was %s, of %s.", base, units.Times(t.gain(best).Median), pointName(t.models[best.model].Name, best.level))
-	case chosen == t.base:
-		fmt.Fprintf(&b, "Use %s: nothing that was tried gains more than %s.", base, units.Times(t.gain(best).Median))
-	default:
-		verb := "Use"
-		if len(doubts) > 0 {
-			verb = "The best guess:"
-		}
-		fmt.Fprintf(&b, "%s %s: %s over %s%s.", verb, pointName(m.Name, chosen.level), spelled(t.gain(chosen)), base, t.beyond(chosen))
-		if len(equals) > 0 && len(doubts) == 0 {
-			fmt.Fprintf(&b, " No clear winner: %s did as well, and this is the simplest.", list(equals))
-		}
-	}
-	return b.String()
-}
-
-// beyond says what was seen at higher levels of the same model.
-func (t *trial) beyond(chosen *point) string {
-	highest := chosen.level
-	for _, p := range t.points {
-		if p.model == chosen.model {
-			highest = max(highest, p.level)
-		}
-	}
-	levels := t.models[chosen.model].levels(t.MaxConcurrency)
-	switch {
-	case highest > chosen.level:
-		return fmt.Sprintf("; more, up to %d, gains nothing measurable", highest)
-	case len(levels) > 1 && chosen.level == levels[len(levels)-1]:
-		return fmt.Sprintf("; no peak was seen up to %d, the most that was tried", chosen.level)
-	case len(levels) > 1:
-		return "; more was not tried"
-	}
-	return ""
-}
-
-// kind says what the work mostly does.
-func kind(u *usage.Usage) string {
-	share := u.CPUShare()
-	name := "Mixed"
-	switch {
-	case share >= cpuBound:
-		name = "CPU-bound"
-	case share <= ioBound:
-		name = "I/O-bound"
-	}
-	return fmt.Sprintf("%s: %s CPU", name, percent(share))
 }
