@@ -132,10 +132,10 @@ type Decision struct {
 	Why  string  // for example "gained 48%" or "lost 2%"
 }
 
-// String returns the decision as text, such as "8 -> 16: gained 48%, at 812 a
-// second".
+// String returns the decision as text, such as "8 -> 16: gained 48%, at 812
+// tasks per second".
 func (d Decision) String() string {
-	return fmt.Sprintf("%d -> %d: %s, at %s a second", d.From, d.To, d.Why, units.Number(d.Rate))
+	return fmt.Sprintf("%d -> %d: %s, at %s tasks per second", d.From, d.To, d.Why, units.Number(d.Rate))
 }
 
 const (

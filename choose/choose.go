@@ -97,7 +97,7 @@ func Run[In, Out any](ctx context.Context, fn func(context.Context, In) (Out, er
 	}
 	checkModels(models)
 	sample := sampleOf(len(inputs))
-	t := &trial{models: models, given: len(inputs), sample: sample, inputs: len(sample), begin: time.Now()}
+	t := &trial{models: models, totalInputs: len(inputs), sample: sample, inputs: len(sample), begin: time.Now()}
 	if opts != nil {
 		t.Options = *opts
 	}

@@ -21,10 +21,10 @@
 //
 // # Steps
 //
-//	profile               explore                    rounds                        verdict
-//	run it alone,   -->   each model, at levels  --> the points that may be   -->  the simplest point that
-//	read the clocks       1, 2, 4, ... while         the best, repeatedly,         is as good as the best
-//	                      throughput increases       in random order
+//	profile             explore                  rounds                      verdict
+//	run it alone,   --> each model, at levels --> the points that may be --> the simplest point
+//	read the clocks     1, 2, 4, ... while       the best, repeatedly,       that is as good
+//	                    throughput increases     in random order             as the best
 //
 // A level is a concurrency: a number of tasks that run at the same time. A
 // point is a model at a level. A measurement is the throughput of a point in

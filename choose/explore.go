@@ -12,21 +12,20 @@ import (
 )
 
 const (
-	better  = 1.05 // what is more than so many times another is better
-	fullCPU = 0.95 // busy processors that are as good as all
-	rival   = 0.7  // of the best that was seen while exploring: what is less is not looked at again
-
-	exploreShare = 0.6 // of the budget may be over before the rounds begin
+	minGain       = 1.05 // throughput, as a multiple of another, that counts as better
+	allBusy       = 0.95 // the share of processor time at which all processors count as busy
+	minRivalShare = 0.7  // of the best throughput; points below are not measured in rounds
+	exploreShare  = 0.6  // of the budget, for the profile and the exploration
 )
 
 // explore measures points once, to find those that may be the best.
 //
-// The first model that has levels is climbed from the lowest. The others begin
-// where the best is so far, and go from there as long as that gains. Then the
-// levels on both sides of the best are tried.
+// It tries the first model that has several levels from the lowest level up,
+// while throughput increases. For the other models it begins at the level of
+// the best point so far. Finally it tries levels on both sides of the best.
 func (t *trial) explore(ctx context.Context) error {
 	climbed := false
-	parts := len(t.models) + 1 // of the time; the first one that is climbed has two
+	parts := len(t.models) + 1 // of the time; the first model with several levels has two
 	for i := range t.models {
 		levels := t.models[i].levels(t.MaxConcurrency)
 		if len(levels) == 0 {
@@ -37,19 +36,19 @@ func (t *trial) explore(ctx context.Context) error {
 			start = t.start(levels)
 		}
 		climbed = climbed || len(levels) > 1
-		if t.measured() && t.base.explored() == 0 {
-			return fmt.Errorf("%w, or among others of its kind: %s: %s", ErrFails, t.models[t.base.model].Name, said(t.base.err))
+		if t.measured() && t.base.lastRate() == 0 {
+			return fmt.Errorf("%w, or with the first model, %s: %s", ErrFails, t.models[t.base.model].Name, errorLine(t.base.err))
 		}
 		part := i + 1
 		if climbed {
 			part++
 		}
-		t.until = t.exploreTime() * time.Duration(part) / time.Duration(parts)
+		t.exploreUntil = t.exploreTime() * time.Duration(part) / time.Duration(parts)
 		err := t.climb(ctx, i, levels, start)
-		broken, ok := errors.AsType[errModel](err)
+		skipped, ok := errors.AsType[openError](err)
 		switch {
 		case ok && t.measured():
-			t.broken = append(t.broken, broken.Error())
+			t.skipped = append(t.skipped, skipped.Error())
 		case errors.Is(err, errStop) && t.measured():
 			if ctx.Err() != nil || t.outOfRuns() {
 				return err
@@ -60,30 +59,30 @@ func (t *trial) explore(ctx context.Context) error {
 		t.closeOthers()
 	}
 	if !t.measured() {
-		return errors.New("choose: no model has a level that could be tried")
+		return errors.New("choose: no model has a level up to Options.MaxConcurrency that could be tried")
 	}
-	t.until = t.exploreTime()
+	t.exploreUntil = t.exploreTime()
 	err := t.refine(ctx)
-	broken, ok := errors.AsType[errModel](err)
+	skipped, ok := errors.AsType[openError](err)
 	switch {
 	case ok:
-		t.broken = append(t.broken, broken.Error())
+		t.skipped = append(t.skipped, skipped.Error())
 	case !errors.Is(err, errStop) || ctx.Err() != nil:
 		return err
 	}
 	return nil
 }
 
-// exploreTime is when exploring ends, since the beginning.
+// exploreTime returns the end of the exploration, since the start of Run.
 func (t *trial) exploreTime() time.Duration { return time.Duration(exploreShare * float64(t.Budget)) }
 
-// start returns the index of the level at which a further model is begun: that
-// of the best point so far, but at least the number of processors, and no more
-// than could be waited for if this model had them run one after another.
+// start returns the index of the first level to try for another model. This is
+// the level of the best point so far, but at least the number of processors. It
+// is lower if a sequential execution of that many tasks would take too long.
 func (t *trial) start(levels []int) int {
 	wanted := max(t.leader().level, runtime.GOMAXPROCS(0))
-	bearable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
-	wanted = max(1, min(wanted, bearable))
+	affordable := int(t.Budget / 20 / max(t.report.Profile.Wall, 1))
+	wanted = max(1, min(wanted, affordable))
 	i := sort.SearchInts(levels, wanted)
 	if i == len(levels) || i > 0 && levels[i] > wanted {
 		i--
@@ -91,13 +90,13 @@ func (t *trial) start(levels []int) int {
 	return i
 }
 
-// measured reports whether there is something to compare with.
+// measured reports whether the base has been measured.
 func (t *trial) measured() bool { return t.base != nil && len(t.base.samples) > 0 }
 
-// try measures a point, unless the time for that is over. Of each model one
-// point is measured while there is any time for exploring.
+// try measures a new point, unless its time is over. The first point of each
+// model may use all of the time for exploration.
 func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
-	until := t.until
+	until := t.exploreUntil
 	if !slices.ContainsFunc(t.points, func(p *point) bool { return p.model == model }) {
 		until = t.exploreTime()
 	}
@@ -106,8 +105,8 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 		return nil, errStop
 	}
 	p := t.add(model, level)
-	t.next = 0 // the same inputs for all
-	if err := t.slice(ctx, p); err != nil {
+	t.next = 0 // the same inputs for all points
+	if err := t.measure(ctx, p); err != nil {
 		t.drop(p)
 		if errors.Is(err, errStop) {
 			t.report.Untried = append(t.report.Untried, pointName(t.models[model].Name, level))
@@ -117,27 +116,28 @@ func (t *trial) try(ctx context.Context, model, level int) (*point, error) {
 	return p, nil
 }
 
-// climb tries a model at the level of index start, and from there up while that
-// gains; if it does not at all, down while that loses nothing.
+// climb tries the levels of a model from the index start up, while throughput
+// increases. If it does not increase at all, climb tries the levels below,
+// while throughput does not decrease.
 func (t *trial) climb(ctx context.Context, model int, levels []int, start int) error {
 	p, err := t.try(ctx, model, levels[start])
 	if err != nil {
 		return err
 	}
-	best, rate, misses := start, p.explored(), 0
-	for i := start + 1; i < len(levels) && misses < 4 && !(start > 0 && misses >= 2 && t.behind(p)); i++ {
+	best, rate, misses := start, p.lastRate(), 0
+	for i := start + 1; i < len(levels) && misses < 4 && !(start > 0 && misses >= 2 && t.clearlySlower(p)); i++ {
 		p, err = t.try(ctx, model, levels[i])
 		if err != nil {
 			return err
 		}
-		if r := p.explored(); r > better*rate && !t.failsMore(p) {
+		if r := p.lastRate(); r > minGain*rate && !t.failsMore(p) {
 			best, rate, misses = i, r, 0
 			continue
 		}
-		if misses += 2; t.chance(p) > 0.1 {
-			misses-- // it may have gained: a few tasks of very different lengths do not tell
+		if misses += 2; t.rateError(p) > 0.1 {
+			misses-- // a few tasks of very different durations do not show a gain
 		}
-		if p.busy >= fullCPU {
+		if p.busy >= allBusy {
 			break
 		}
 	}
@@ -149,34 +149,34 @@ func (t *trial) climb(ctx context.Context, model int, levels []int, start int) e
 		if err != nil {
 			return err
 		}
-		if r := p.explored(); r < better*rate && (t.behind(p) || r*better < rate) {
+		if r := p.lastRate(); r < minGain*rate && (t.clearlySlower(p) || r*minGain < rate) {
 			break
 		}
-		rate = max(rate, p.explored())
+		rate = max(rate, p.lastRate())
 	}
 	return nil
 }
 
-// behind reports whether another model did clearly more with no more tasks at a
-// time.
-func (t *trial) behind(p *point) bool {
+// clearlySlower reports whether another model has a clearly higher throughput
+// at the same level or below.
+func (t *trial) clearlySlower(p *point) bool {
 	for _, q := range t.points {
-		if q.model != p.model && q.level <= p.level && p.explored() < rival*q.explored() {
+		if q.model != p.model && q.level <= p.level && p.lastRate() < minRivalShare*q.lastRate() {
 			return true
 		}
 	}
 	return false
 }
 
-// refine tries levels between the lowest that is as good as the best and its
-// neighbors.
+// refine tries levels between the lowest one that is as good as the best, and
+// its neighbors.
 func (t *trial) refine(ctx context.Context) error {
 	best := t.leader()
 	if m := t.models[best.model]; m.Open == nil || m.Levels != nil {
 		return nil
 	}
-	for _, p := range t.points { // they are by level
-		if p.model == best.model && p.explored()*better >= best.explored() {
+	for _, p := range t.points { // by rising level
+		if p.model == best.model && p.lastRate()*minGain >= best.lastRate() {
 			best = p
 			break
 		}
@@ -206,50 +206,42 @@ func (t *trial) refine(ctx context.Context) error {
 	return nil
 }
 
-// failing is the share of runs by which a point may fail more often than the
-// first one, beyond what chance does.
-const failing = 0.02
+// maxExtraFailures is the share of tasks by which a point may fail more often
+// than the base, in addition to chance.
+const maxExtraFailures = 0.02
 
-// failsMore reports whether a point clearly fails more often than the first
-// one: by three standard deviations of the difference of two shares.
+// failsMore reports whether a point clearly fails more often than the base: by
+// three standard deviations of the difference of the two shares.
 func (t *trial) failsMore(p *point) bool {
 	if p == t.base || p.failed == 0 {
 		return false
 	}
 	n, m := float64(max(1, p.tasks)), float64(max(1, t.base.tasks))
 	both := float64(p.failed+t.base.failed) / (n + m)
-	chance := 3 * math.Sqrt(both*(1-both)*(1/n+1/m))
-	return p.fails()-t.base.fails() > failing+chance
+	rateError := 3 * math.Sqrt(both*(1-both)*(1/n+1/m))
+	return p.failureShare()-t.base.failureShare() > maxExtraFailures+rateError
 }
 
-// fails returns the share of its runs that failed.
-func (p *point) fails() float64 { return float64(p.failed) / float64(max(1, p.tasks)) }
+// failureShare returns the share of the tasks that failed.
+func (p *point) failureShare() float64 { return float64(p.failed) / float64(max(1, p.tasks)) }
 
-// leader returns the point that did most when it was explored, of those that do
-// not fail for being many.
+// leader returns the point with the highest last throughput, except those that
+// fail more often than the base.
 func (t *trial) leader() (best *point) {
 	for _, p := range t.points {
-		if len(p.samples) > 0 && !t.failsMore(p) && (best == nil || p.explored() > best.explored()) {
+		if len(p.samples) > 0 && !t.failsMore(p) && (best == nil || p.lastRate() > best.lastRate()) {
 			best = p
 		}
 	}
 	return best
 }
 
-// closeOthers closes what will not be measured again.
+// closeOthers closes the executors of points that will not be measured again.
 func (t *trial) closeOthers() {
-	least := rival * t.leader().explored()
+	lowest := minRivalShare * t.leader().lastRate()
 	for _, p := range t.points {
-		if p.explored() < least && p != t.base {
+		if p.lastRate() < lowest && p != t.base {
 			p.close()
 		}
 	}
-}
-
-// pointName returns the name of a point for texts.
-func pointName(model string, level int) string {
-	if level == 1 {
-		return model
-	}
-	return fmt.Sprintf("%s with concurrency %d", model, level)
 }

@@ -17,16 +17,15 @@ import (
 var reportText string
 
 var reportBody = template.Must(template.New("report").Funcs(template.FuncMap{
-	"length": length, "number": units.Number, "times": units.Times, "spelled": spelled, "percent": percent, "size": units.Bytes, "count": count,
+	"duration": durationText, "number": units.Number, "times": units.Times, "gainText": gainText, "percent": percent, "size": units.Bytes, "count": count,
 	"chosen": (*Report).chosen, "total": (*Split).total, "text": quantityText,
 	"share": func(part, all time.Duration) string {
 		return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(max(1, all)))
 	},
 }).Parse(reportText))
 
-// HTML writes the report as a page: one file, without scripts, and nothing
-// fetched from anywhere. about says what was measured, for the title: "gzip
-// -k".
+// HTML writes the report as a page: a single file, without scripts, that loads
+// nothing. about says what was measured, for the title, such as "gzip -k".
 func (r *Report) HTML(w io.Writer, about string) error {
 	var body bytes.Buffer
 	about = strings.ToValidUTF8(about, "?")
@@ -43,6 +42,7 @@ func (r *Report) HTML(w io.Writer, about string) error {
 	return page.Write(w, page.Page{Title: "concert choose: " + about, Body: template.HTML(body.String())})
 }
 
+// hasSplit reports whether a point has a Split.
 func (r *Report) hasSplit() bool {
 	for _, p := range r.Points {
 		if p.Split != nil {
@@ -52,10 +52,10 @@ func (r *Report) hasSplit() bool {
 	return false
 }
 
-// chosen reports whether the answer names the point.
+// chosen reports whether the point is the recommended one.
 func (r *Report) chosen(p Point) bool {
 	return p.Model == r.Verdict.Model && p.Concurrency == r.Verdict.Concurrency
 }
 
-// total is the time of a task.
+// total returns the mean duration of a task.
 func (s *Split) total() time.Duration { return s.CPU + s.Wait + s.Queue }

@@ -11,11 +11,11 @@ import (
 	"concert/internal/page/pagetest"
 )
 
-// TestPage has the page of a report looked at.
-func TestPage(t *testing.T) {
+// TestReport_HTML draws the page of a report in a browser.
+func TestReport_HTML(t *testing.T) {
 	var page bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		server := make(places, 20)
+		server := make(slots, 20)
 		work := func(_ context.Context, n int) (int, error) {
 			server.use(time.Duration(20+n%3) * time.Millisecond)
 			return n, nil
@@ -25,9 +25,9 @@ func TestPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(report.Fits) == 0 {
-			t.Error("no law was fitted to the levels of goroutines")
+			t.Error("Fits is empty")
 		}
-		// What a name may do to a page.
+		// The name contains markup.
 		if err := report.HTML(&page, `<script>alert("work")</script> & more`); err != nil {
 			t.Fatal(err)
 		}

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statTick is one of USER_HZ, the unit of /proc/stat, on all architectures that
-// Go is for.
+// statTick is the unit of /proc/stat, on all architectures of Go.
 const statTick = 10 * time.Millisecond
 
-// processors is what /proc/stat says of all processors together, in ticks of 10
-// ms.
+// processors has the times of all processors together, in ticks of 10 ms, as in
+// /proc/stat.
 type processors struct{ busy, stolen, total int64 }
 
+// readProcessors returns the times until now, or zero if they are unknown.
 func readProcessors() (p processors) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -44,24 +44,25 @@ func readProcessors() (p processors) {
 	return p
 }
 
-// fewestTicks is what it takes to say something about a share.
-const fewestTicks = 8
+// minTicks is the number of ticks from which a share is computed, at least.
+const minTicks = 8
 
-// since returns the share of the processors that were busy, or -1 if it cannot
-// be told, and the share that the host of a virtual machine took.
+// since returns the shares of the processor time since p that were busy and
+// stolen. If they are unknown, it returns -1 and 0.
 func (p processors) since() (busy, stolen float64) {
 	now := readProcessors()
-	if p.total == 0 || now.total-p.total < fewestTicks {
+	if p.total == 0 || now.total-p.total < minTicks {
 		return -1, 0
 	}
 	all := float64(now.total - p.total)
 	return float64(now.busy-p.busy) / all, float64(now.stolen-p.stolen) / all
 }
 
-// stolenFrom returns the part that work which used so much CPU time since
-// before has of what the host of a virtual machine took: it takes from all that
-// compute alike. That is no more than twice what the work used: a busy host
-// also takes from processors that only wake now and then, while the work waits.
+// stolenFrom returns the part of the steal time between before and p that
+// belongs to work with the given CPU time. The host takes time from all
+// programs that compute, in proportion. The result is at most twice the CPU
+// time: a busy host also takes time from processors that are mostly idle, while
+// the work waits.
 func (p processors) stolenFrom(before processors, used time.Duration) time.Duration {
 	stolen := p.stolen - before.stolen
 	ran := p.busy - before.busy - stolen
@@ -72,27 +73,29 @@ func (p processors) stolenFrom(before processors, used time.Duration) time.Durat
 	return min(2*used, time.Duration(share*float64(stolen*int64(statTick))))
 }
 
-// use is the CPU time that this process and its children that have ended had
-// used.
-type use struct {
+// load measures the load of other programs: the times of the processors, and
+// the CPU time of this process and of its children that have ended.
+type load struct {
 	processors
 	own time.Duration
 }
 
-func startOfUse() use { return use{readProcessors(), ownCPU()} }
+// startLoad begins a measurement.
+func startLoad() load { return load{readProcessors(), ownCPU()} }
 
-// since returns the share of the processors that was used since, and not by
-// this process or by children that have ended meanwhile, and the share that the
-// host of a virtual machine took; -1 and 0 if that is not known.
-func (u use) since() (others, stolen float64) {
-	busy, stolen := u.processors.since()
+// since returns the shares of the processor time that other programs used and
+// that was stolen. If they are unknown, it returns -1 and 0.
+func (l load) since() (others, stolen float64) {
+	busy, stolen := l.processors.since()
 	if busy < 0 {
 		return -1, 0
 	}
-	all := float64(readProcessors().total-u.total) * float64(statTick)
-	return max(0, busy-stolen-float64(ownCPU()-u.own)/all), stolen
+	all := float64(readProcessors().total-l.total) * float64(statTick)
+	return max(0, busy-stolen-float64(ownCPU()-l.own)/all), stolen
 }
 
+// ownCPU returns the CPU time of this process and of its children that have
+// ended.
 func ownCPU() (sum time.Duration) {
 	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
 		var r unix.Rusage

@@ -4,7 +4,7 @@ package choose
 
 import "time"
 
-// processors and use know nothing here.
+// processors and load have no source on this system.
 type processors struct{}
 
 func readProcessors() processors { return processors{} }
@@ -13,10 +13,10 @@ func (processors) since() (busy, stolen float64) { return -1, 0 }
 
 func (processors) stolenFrom(processors, time.Duration) time.Duration { return 0 }
 
-type use struct{}
+type load struct{}
 
-func startOfUse() use { return use{} }
+func startLoad() load { return load{} }
 
-func (use) since() (others, stolen float64) { return -1, 0 }
+func (load) since() (others, stolen float64) { return -1, 0 }
 
 func freeMemory() int64 { return 0 }

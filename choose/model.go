@@ -33,9 +33,9 @@ type Model struct {
 	Note string
 }
 
-// OneAfterAnother is sequential execution in a plain loop, without an executor.
-// If the work can run in this process, make it the first model: the others are
-// compared to it.
+// Sequential returns the model of sequential execution: a plain loop, without
+// an executor. If the work can run in this process, make it the first model, so
+// that gains refer to it.
 func Sequential() Model {
 	return Model{
 		Name: "sequential execution",
@@ -78,4 +78,12 @@ func checkModels(models []Model) {
 			}
 		}
 	}
+}
+
+// pointName returns the name of a point for texts.
+func pointName(model string, level int) string {
+	if level == 1 {
+		return model
+	}
+	return fmt.Sprintf("%s with concurrency %d", model, level)
 }

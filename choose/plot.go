@@ -11,7 +11,7 @@ import (
 	"concert/internal/units"
 )
 
-// chart is throughput against level, in the units of a picture 480 wide.
+// chart is a drawing of throughput by concurrency, 480 units wide.
 type chart struct {
 	Height  int
 	FootY   int
@@ -44,17 +44,17 @@ type mark struct {
 }
 
 const (
-	chartHeight  = 290
-	left, right  = 52.0, 470.0
-	top, bottom  = 22.0, 248.0
-	steepest     = 20 // largest over smallest throughput, above which the scale is logarithmic
-	seriesColors = 6
+	chartHeight    = 290
+	left, right    = 52.0, 470.0
+	top, bottom    = 22.0, 248.0
+	maxLinearRatio = 20 // of the largest and the smallest throughput; above it the scale is logarithmic
+	seriesColors   = 6
 )
 
-// scale takes values to places: in proportion, or to their logarithms.
+// scale maps values to positions, linearly or by their logarithms.
 type scale struct {
 	from, to  float64 // values
-	low, high float64 // their places
+	low, high float64 // their positions
 	log       bool
 }
 
@@ -68,25 +68,25 @@ func (s scale) at(v float64) float64 {
 
 func round(x float64) float64 { return math.Round(10*x) / 10 }
 
-// curves draws the points, or returns nil if there is no more than one level.
+// curves returns the drawing of the points, or nil if there is only one level.
 func (r *Report) curves() *chart {
 	models := r.models()
-	highest, most, least := 1, 0.0, math.Inf(1)
+	highest, maxRate, minRate := 1, 0.0, math.Inf(1)
 	for _, p := range r.Points {
 		highest = max(highest, p.Concurrency)
-		most = max(most, p.Rate.Median, p.Rate.High)
+		maxRate = max(maxRate, p.Rate.Median, p.Rate.High)
 		if p.Rate.Median > 0 {
-			least = min(least, p.Rate.Median)
+			minRate = min(minRate, p.Rate.Median)
 		}
 	}
-	if highest == 1 || most == 0 {
+	if highest == 1 || maxRate == 0 {
 		return nil
 	}
-	c := &chart{Height: chartHeight, FootY: chartHeight - 4, Log: most > steepest*least}
+	c := &chart{Height: chartHeight, FootY: chartHeight - 4, Log: maxRate > maxLinearRatio*minRate}
 	x := scale{1, float64(highest), left, right, true}
-	y := scale{0, most * 1.08, bottom, top, false}
+	y := scale{0, maxRate * 1.08, bottom, top, false}
 	if c.Log {
-		y = scale{least / 1.3, most * 1.3, bottom, top, true}
+		y = scale{minRate / 1.3, maxRate * 1.3, bottom, top, true}
 	}
 	for _, v := range ticks(y) {
 		at := y.at(v)
@@ -105,7 +105,7 @@ func (r *Report) curves() *chart {
 			m := mark{
 				X: x.at(float64(p.Concurrency)), Y: y.at(p.Rate.Median), Low: y.at(p.Rate.Low), High: y.at(p.Rate.High),
 				Interval: p.Rate.Confidence > 0, Chosen: r.chosen(p),
-				Text: fmt.Sprintf("%s: %s a second, %s", pointName(name, p.Concurrency), units.Number(p.Rate.Median), spelled(p.Gain)),
+				Text: fmt.Sprintf("%s: %s tasks per second, %s", pointName(name, p.Concurrency), units.Number(p.Rate.Median), gainText(p.Gain)),
 			}
 			m.Shape = symbol(i, m.X, m.Y, 3.5)
 			s.Marks = append(s.Marks, m)
@@ -121,8 +121,8 @@ func (r *Report) curves() *chart {
 	return c
 }
 
-// fitPath draws a law between the lowest and the highest level that were
-// measured, and no further.
+// fitPath returns the path of a fit, between the lowest and the highest
+// measured level.
 func fitPath(f *Fit, marks []mark, r *Report, model string, x, y scale) string {
 	var levels []float64
 	for _, p := range r.Points {
@@ -140,7 +140,7 @@ func fitPath(f *Fit, marks []mark, r *Report, model string, x, y scale) string {
 	return path.String()
 }
 
-// models lists the models that have points.
+// models returns the names of the models that have points.
 func (r *Report) models() (names []string) {
 	for _, p := range r.Points {
 		if !slices.Contains(names, p.Model) {
@@ -150,7 +150,7 @@ func (r *Report) models() (names []string) {
 	return names
 }
 
-// ticks are round values on a scale: powers of ten, or four to eight in a row.
+// ticks returns four to eight round values on a scale.
 func ticks(s scale) (all []float64) {
 	if s.log {
 		for _, factors := range [][]float64{{1, 2, 5}, {1, 3}, {1}} {
@@ -181,7 +181,7 @@ func ticks(s scale) (all []float64) {
 	return all
 }
 
-// symbol is the mark of a series, so that series differ in more than color.
+// symbol returns the mark of a series, so that series differ not only in color.
 func symbol(i int, x, y, r float64) string {
 	switch i % 5 {
 	case 0: // square
@@ -196,8 +196,8 @@ func symbol(i int, x, y, r float64) string {
 	return fmt.Sprintf("M%g %gl%g %gh%gz", x, y+1.2*r, 1.2*r, -2.1*r, -2.4*r) // triangle, upside down
 }
 
-// timeline is who did what in the last slice of the point that the answer
-// names.
+// timeline is a drawing of the tasks of the recommended point, by worker and
+// time, in its last measurement.
 type timeline struct {
 	Height float64
 	Ticks  []tick
@@ -215,8 +215,9 @@ type bar struct {
 	X, Y, Width, Height float64
 }
 
-const mostRows = 64 // workers that are drawn
+const maxRows = 64 // of a timeline
 
+// timeline returns the drawing of the tasks, or nil if there are none.
 func (r *Report) timeline() *timeline {
 	p := r.point(r.Verdict.Model, r.Verdict.Concurrency)
 	if p == nil || len(p.Spans) == 0 {
@@ -229,7 +230,7 @@ func (r *Report) timeline() *timeline {
 		worker int
 		until  time.Duration
 	}
-	var busy []row // a worker that runs several at a time has a row for each
+	var busy []row // a worker has a row for each task that it runs concurrently
 	placed := make([]int, len(spans))
 	for i, s := range spans {
 		placed[i] = slices.IndexFunc(busy, func(r row) bool { return r.worker == s.Worker && r.until <= s.Start })
@@ -240,13 +241,13 @@ func (r *Report) timeline() *timeline {
 		busy[placed[i]].until = s.End
 		end = max(end, s.End)
 	}
-	rows = min(len(busy), mostRows)
-	// No more tasks than fit: the first few of each.
+	rows = min(len(busy), maxRows)
+	// Draw at most twelve tasks for each row.
 	if wanted := spans[min(len(spans), 12*rows)-1].End; wanted < end {
 		end = wanted
 	}
 	if end <= 0 {
-		return nil // a clock that is too coarse
+		return nil // the clock is too coarse
 	}
 	height := max(3, min(12, 260/float64(rows)))
 	t := &timeline{Height: round(height*float64(rows) + 22)}
@@ -268,11 +269,11 @@ func (r *Report) timeline() *timeline {
 		if v > end.Seconds()*0.97 {
 			continue
 		}
-		t.Ticks = append(t.Ticks, tick{at, round(height * float64(rows)), round(height*float64(rows) + 15), length(time.Duration(v * 1e9))})
+		t.Ticks = append(t.Ticks, tick{at, round(height * float64(rows)), round(height*float64(rows) + 15), durationText(time.Duration(v * 1e9))})
 	}
-	t.Text = fmt.Sprintf("%s: a row for each, a bar for each task, in the first %s of its last slice.", capital(pointName(p.Model, p.Concurrency)), length(end))
+	t.Text = fmt.Sprintf("%s: the first %s of the last measurement. Each row is a worker or a slot of a worker, and each bar a task.", capitalize(pointName(p.Model, p.Concurrency)), durationText(end))
 	if len(busy) > rows {
-		t.Text += fmt.Sprintf(" The first %d of %d.", rows, len(busy))
+		t.Text += fmt.Sprintf(" The first %d of %d rows.", rows, len(busy))
 	}
 	return t
 }
@@ -281,9 +282,9 @@ func (r *Report) timeline() *timeline {
 func quantityText(u Profile, what usage.Quantity) string {
 	switch what {
 	case usage.CPUTime:
-		return fmt.Sprintf("%s (%s)", length(u.CPU), percent(u.CPUShare()))
+		return fmt.Sprintf("%s (%s)", durationText(u.CPU), percent(u.CPUShare()))
 	case usage.RunDelay:
-		return length(u.RunDelay)
+		return durationText(u.RunDelay)
 	case usage.Bytes:
 		return fmt.Sprintf("%s, %s", units.Bytes(u.Read), units.Bytes(u.Written))
 	case usage.PeakMemory:

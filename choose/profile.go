@@ -12,34 +12,35 @@ import (
 )
 
 const (
-	profileShare = 20                     // the profile may take one part in so many of the budget
-	profileRuns  = 30                     // and has no more runs, unless they are tiny
-	tiny         = 200 * time.Microsecond // runs shorter than that are measured many in a row
+	profilePart = 20                     // the profile takes a 20th of the budget,
+	profileRuns = 30                     // and at most 30 runs, or one for each input
+	tinyRun     = 200 * time.Microsecond // shorter runs are measured many in a row
 )
 
-// Of the inputs so many are used: the first number even if there was no time to
-// run each of them alone.
+// The number of inputs that are used. The minimum is used even if there is no
+// time to run each of them alone.
 const (
-	fewestInputs = 8
-	mostInputs   = 10 * profileRuns
+	minInputs = 8
+	maxInputs = 10 * profileRuns
 )
 
-// sampleOf returns which of n inputs to use, in their order of use: if there
-// are many, in large steps, so that the first ones are of all parts of the
-// list.
+// sampleOf returns the indexes of the inputs to use, in their order of use. If
+// n is large, it makes large steps, so that the first ones are from all parts
+// of the list.
 func sampleOf(n int) []int {
 	stride := 1
 	if n > profileRuns {
 		for stride = int(float64(n) * 0.618); gcd(stride, n) != 1; stride++ {
 		}
 	}
-	sample := make([]int, min(n, mostInputs))
+	sample := make([]int, min(n, maxInputs))
 	for i := range sample {
 		sample[i] = i * stride % n
 	}
 	return sample
 }
 
+// gcd returns the greatest common divisor.
 func gcd(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b
@@ -47,19 +48,20 @@ func gcd(a, b int) int {
 	return a
 }
 
-// profile runs the work alone. The first run counts only if there is time for
-// no other: it imports modules, opens connections and fills caches.
+// profile runs the work alone. The first run counts only if there is no time
+// for another one, because it imports modules, opens connections and fills
+// caches.
 func (t *trial) profile(ctx context.Context) error {
-	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w: it was stopped after %v", ErrTooLong, t.Budget))
+	ctx, stop := context.WithTimeoutCause(ctx, t.Budget, fmt.Errorf("%w of %v", ErrTooLong, t.Budget))
 	defer stop()
 	p := &t.report.Profile
 	var sum usage.Usage
 	cpu := readProcessors()
-	until := t.begin.Add(t.Budget / profileShare)
+	until := t.begin.Add(t.Budget / profilePart)
 	defer func() {
-		t.spread = spread(t.times)
-		// From now on the same inputs for all, and such as are warm.
-		t.inputs = min(t.inputs, max(len(t.times), fewestInputs))
+		t.spread = relativeDeviation(t.times)
+		// All points use the same inputs, which have run before.
+		t.inputs = min(t.inputs, max(len(t.times), minInputs))
 	}()
 	for i := 0; ; i++ {
 		before := readProcessors()
@@ -73,10 +75,10 @@ func (t *trial) profile(ctx context.Context) error {
 		if err != nil {
 			p.Failed++
 			if p.FirstErr == "" {
-				p.FirstErr = said(err)
+				p.FirstErr = errorLine(err)
 			}
 		}
-		if i == 1 && p.FirstErr == "" { // not the first
+		if i == 1 && p.FirstErr == "" { // leave out the first run
 			sum, p.Fastest, p.Slowest, p.Runs = usage.Usage{}, used.Wall, used.Wall, 1
 			cpu = before
 		}
@@ -90,7 +92,7 @@ func (t *trial) profile(ctx context.Context) error {
 		}
 		late := !time.Now().Add(used.Wall).Before(until)
 		if p.Failed > i && i+1 < t.inputs && t.since() < t.Budget/2 {
-			continue // it may be the inputs
+			continue // other inputs may succeed
 		}
 		if late || i+1 >= profileRuns && i+1 >= t.inputs {
 			break
@@ -101,14 +103,14 @@ func (t *trial) profile(ctx context.Context) error {
 	if p.Failed >= p.Runs {
 		return fmt.Errorf("%w: %s", ErrFails, p.FirstErr)
 	}
-	if t.Profile == nil && p.Wall < tiny && p.Failed == 0 {
+	if t.Profile == nil && p.Wall < tinyRun && p.Failed == 0 {
 		t.profileTiny(ctx, until)
 	}
 	return nil
 }
 
-// profileTiny measures runs in a row, as reading the clocks takes longer than
-// one.
+// profileTiny measures many runs in a row, because reading the clocks takes
+// longer than one run.
 func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 	p := &t.report.Profile
 	for times := 16; ; times *= 2 {
@@ -130,13 +132,13 @@ func (t *trial) profileTiny(ctx context.Context, until time.Time) {
 	}
 }
 
-// alone runs the work so many times, beginning with input i.
+// alone runs the work several times in a row, from input i on.
 func (t *trial) alone(ctx context.Context, i, times int) (used usage.Usage, err error) {
 	if t.Profile != nil {
 		return t.Profile(ctx, t.sample[i])
 	}
 	used = usage.Repeat(times, func() {
-		if e := t.guarded(ctx, i); e != nil {
+		if e := t.callRecovered(ctx, i); e != nil {
 			err = e
 		}
 		i = (i + 1) % t.inputs
@@ -144,8 +146,9 @@ func (t *trial) alone(ctx context.Context, i, times int) (used usage.Usage, err 
 	return used, err
 }
 
-// guarded calls the work; a panic is an error, as on an executor.
-func (t *trial) guarded(ctx context.Context, i int) (err error) {
+// callRecovered calls the work. It returns a panic as an error, as executors
+// do.
+func (t *trial) callRecovered(ctx context.Context, i int) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = executor.NewPanicError(v)
@@ -154,7 +157,7 @@ func (t *trial) guarded(ctx context.Context, i int) (err error) {
 	return t.call(ctx, i)
 }
 
-// outOfRuns reports whether the work has been run as often as it may.
+// outOfRuns reports whether the work has run MaxRuns times.
 func (t *trial) outOfRuns() bool { return t.MaxRuns > 0 && t.runs >= t.MaxRuns }
 
 // addUsage adds the usage of a run to the sum of several. Of memory it keeps

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	mostRivals   = 8
-	fewestRounds = 6    // for an interval of 95%
-	mostRounds   = 25   // more do not make a noisy machine quiet
-	roundsToDrop = 4    // rounds in which a point is worse, each time, before it is not measured again
-	surely       = 0.9  // worse than that
-	known        = 1.15 // the gain is, if its interval is from one end to the other no more than so many times
+	maxRivals        = 8    // points in a round, without the base
+	minRounds        = 6    // for a confidence of 95%
+	maxRounds        = 25   // more rounds do not help on a noisy machine
+	dropRounds       = 4    // rounds before a point can be dropped
+	dropShare        = 0.9  // of the best throughput; a point that is below in all rounds is dropped
+	maxIntervalRatio = 1.15 // of the ends of an interval that is narrow enough
 )
 
-// rounds measures the points that may be the best again and again, until it is
-// clear which is, or time is up.
+// rounds measures the points that may be the best repeatedly, until the verdict
+// is clear or the time is over.
 func (t *trial) rounds(ctx context.Context) error {
 	live := t.rivals()
-	for t.round = 1; t.round <= mostRounds; t.round++ {
-		left := t.Budget - t.since() - t.base.cost // which is measured once more at the end
+	for t.round = 1; t.round <= maxRounds; t.round++ {
+		left := t.Budget - t.since() - t.base.cost // for the last measurement of the base
 		for cost(live) > left && len(live) > 2 {
-			live = slices.Delete(live, len(live)-1, len(live)) // the slowest of them
+			live = slices.Delete(live, len(live)-1, len(live)) // the slowest one
 		}
 		if cost(live) > left {
 			break
@@ -34,10 +34,10 @@ func (t *trial) rounds(ctx context.Context) error {
 		order := slices.Clone(live)
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, p := range order {
-			t.next = t.round * 7 % t.inputs // the same inputs for all
-			err := t.slice(ctx, p)
-			if broken, ok := errors.AsType[errModel](err); ok && p != t.base {
-				t.broken = append(t.broken, broken.Error())
+			t.next = t.round * 7 % t.inputs // the same inputs for all points
+			err := t.measure(ctx, p)
+			if skipped, ok := errors.AsType[openError](err); ok && p != t.base {
+				t.skipped = append(t.skipped, skipped.Error())
 				live = slices.DeleteFunc(live, func(q *point) bool { return q == p })
 			} else if err != nil {
 				return err
@@ -45,13 +45,14 @@ func (t *trial) rounds(ctx context.Context) error {
 		}
 		t.report.Rounds = t.round
 		live = t.prune(live)
-		if t.round >= fewestRounds && t.decided(live) {
+		if t.round >= minRounds && t.decided(live) {
 			break
 		}
 	}
 	return nil
 }
 
+// cost returns the time of one measurement of each point.
 func cost(points []*point) (sum time.Duration) {
 	for _, p := range points {
 		sum += p.cost
@@ -59,18 +60,18 @@ func cost(points []*point) (sum time.Duration) {
 	return sum
 }
 
-// rivals returns the first point, and those that may be the best: the best ones
-// first.
+// rivals returns the base and the points that may be the best, by decreasing
+// throughput.
 func (t *trial) rivals() []*point {
 	leader := t.leader()
 	var all []*point
 	for _, p := range t.points {
-		if p != t.base && p.explored()*(1+2*t.chance(p)) >= rival*leader.explored() && !t.failsMore(p) {
+		if p != t.base && p.lastRate()*(1+2*t.rateError(p)) >= minRivalShare*leader.lastRate() && !t.failsMore(p) {
 			all = append(all, p)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *point) int { return cmp.Compare(b.explored(), a.explored()) })
-	// Of each model the best one has to be among them.
+	slices.SortStableFunc(all, func(a, b *point) int { return cmp.Compare(b.lastRate(), a.lastRate()) })
+	// The best point of each model comes first.
 	var first, rest []*point
 	for _, p := range all {
 		if slices.ContainsFunc(first, func(q *point) bool { return q.model == p.model }) {
@@ -80,13 +81,13 @@ func (t *trial) rivals() []*point {
 		}
 	}
 	all = append(first, rest...)
-	if len(all) > mostRivals {
-		all = all[:mostRivals]
+	if len(all) > maxRivals {
+		all = all[:maxRivals]
 	}
 	return append([]*point{t.base}, all...)
 }
 
-// prune leaves out points that were worse than the best in each of several
+// prune drops the points that were worse than the best in all of several
 // rounds.
 func (t *trial) prune(live []*point) []*point {
 	best := t.best(live)
@@ -95,7 +96,7 @@ func (t *trial) prune(live []*point) []*point {
 			return false
 		}
 		ratios := ratios(p, best)
-		worse := len(ratios) >= roundsToDrop && slices.Max(ratios) < surely
+		worse := len(ratios) >= dropRounds && slices.Max(ratios) < dropShare
 		if worse {
 			p.close()
 		}
@@ -103,27 +104,27 @@ func (t *trial) prune(live []*point) []*point {
 	})
 }
 
-// decided reports whether more rounds would not change the answer.
+// decided reports whether more rounds would not change the verdict.
 func (t *trial) decided(live []*point) bool {
 	chosen := t.simplest(live)
-	if gain := t.gain(chosen); gain.High > known*gain.Low {
+	if gain := t.gain(chosen); gain.High > maxIntervalRatio*gain.Low {
 		return false
 	}
 	for _, p := range live {
 		if p == chosen {
 			continue
 		}
-		// Better by 5%, perhaps? Then again, it may be clear that it is as
-		// good.
-		if r := intervalOf(ratios(p, chosen)); r.High > better && r.High > known*r.Low {
+		// p may be better by 5%, and the two are not known to be equal.
+		if r := intervalOf(ratios(p, chosen)); r.High > minGain && r.High > maxIntervalRatio*r.Low {
 			return false
 		}
 	}
 	return true
 }
 
-// ratios returns what p did in each round as a multiple of what q did; of
-// exploring if there were no rounds.
+// ratios returns the throughput of p as a multiple of that of q, for each round
+// in which both were measured. Without such a round, it returns the ratio of
+// their first measurements.
 func ratios(p, q *point) (all []float64) {
 	for _, a := range p.samples {
 		for _, b := range q.samples {
@@ -138,37 +139,37 @@ func ratios(p, q *point) (all []float64) {
 	return all
 }
 
-// chance is by what share the rate of a point may be off, if it was measured
-// once, as tasks take different times: two standard errors of a mean, by the
-// times of all tasks that were looked at.
-func (t *trial) chance(p *point) float64 {
+// rateError returns the relative error of a single measurement of a point,
+// which is due to the different durations of tasks: two standard errors of the
+// mean.
+func (t *trial) rateError(p *point) float64 {
 	if len(p.samples) == 0 || t.spread == 0 {
 		return 0
 	}
-	return 2 * t.spread / math.Sqrt(float64(max(1, p.last)))
+	return 2 * t.spread / math.Sqrt(float64(max(1, p.lastTasks)))
 }
 
-// gain compares a point to the first.
+// gain returns the throughput of a point as a multiple of the base's.
 func (t *trial) gain(p *point) Interval { return intervalOf(ratios(p, t.base)) }
 
-// best returns the point of the largest gain.
+// best returns the point with the largest gain.
 func (t *trial) best(points []*point) *point {
 	return slices.MaxFunc(points, func(a, b *point) int { return cmp.Compare(t.gain(a).Median, t.gain(b).Median) })
 }
 
 const (
-	asGood  = 0.95 // of the best is as good as the best
-	noWorse = 0.90 // of the best is, too, if it cannot be told from it
+	equalShare      = 0.95 // of the best throughput: as good as the best
+	maybeEqualShare = 0.90 // of the best throughput: as good if it cannot be distinguished from it
 )
 
-// simplest returns the point to take: of those as good as the best the one of
-// the first model, at the lowest level.
+// simplest returns the point to recommend: of the points that are as good as
+// the best, the one of the first model at its lowest level.
 func (t *trial) simplest(points []*point) *point {
 	best := t.best(points)
 	chosen := best
 	for _, p := range points {
 		r := intervalOf(ratios(p, best))
-		good := r.Median >= asGood || r.Median >= noWorse && r.High >= 1 && r.Confidence > 0
+		good := r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1 && r.Confidence > 0
 		if good && (p.model < chosen.model || p.model == chosen.model && p.level < chosen.level) {
 			chosen = p
 		}

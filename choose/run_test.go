@@ -18,39 +18,40 @@ import (
 	"concert/goroutines"
 )
 
-// Workloads of which the truth is known, in virtual time.
-
+// onGoroutines returns the model of a pool of goroutines.
 func onGoroutines() choose.Model {
 	return choose.Model{Name: "goroutines", Open: func(n int, o concert.Observer) (concert.Executor, error) {
 		return goroutines.New(n, &goroutines.Options{Observer: o}), nil
 	}}
 }
 
+// underLock returns the model of a pool of goroutines under a lock.
 func underLock() choose.Model {
 	return choose.Model{Name: "goroutines under a lock", Open: func(n int, o concert.Observer) (concert.Executor, error) {
 		return goroutines.New(n, &goroutines.Options{Observer: o, Lock: gil.New(nil)}), nil
 	}}
 }
 
-// places is something that n can use at a time, for as long as they need it.
-type places chan struct{}
+// slots is something that as many tasks as its capacity can use concurrently.
+type slots chan struct{}
 
-func (p places) use(d time.Duration) {
+func (p slots) use(d time.Duration) {
 	p <- struct{}{}
 	time.Sleep(d)
 	<-p
 }
 
-func TestSimulated(t *testing.T) {
+// TestRun measures simulated work, whose throughput is known, in virtual time.
+func TestRun(t *testing.T) {
 	processors := runtime.GOMAXPROCS(0)
 	for _, c := range []struct {
 		name   string
 		budget time.Duration
 		work   func() func(context.Context, int) (int, error)
-		rate   func(level int) float64 // the truth, for goroutines; tasks a second
+		rate   func(level int) float64 // the true throughput on goroutines, in tasks per second
 		model  string
-		least  int
-		most   int
+		min    int // of the concurrency
+		max    int
 	}{
 		{
 			"wait", 0,
@@ -69,7 +70,7 @@ func TestSimulated(t *testing.T) {
 		{
 			"compute", 0,
 			func() func(context.Context, int) (int, error) {
-				cpu := make(places, processors)
+				cpu := make(slots, processors)
 				return func(context.Context, int) (int, error) {
 					for range 10 {
 						cpu.use(time.Millisecond)
@@ -82,7 +83,7 @@ func TestSimulated(t *testing.T) {
 		{
 			"a server of six", 0,
 			func() func(context.Context, int) (int, error) {
-				server := make(places, 6)
+				server := make(slots, 6)
 				return func(context.Context, int) (int, error) { server.use(30 * time.Millisecond); return 0, nil }
 			},
 			func(n int) float64 { return float64(min(n, 6)) / 0.03 }, "goroutines", 6, 6,
@@ -90,7 +91,7 @@ func TestSimulated(t *testing.T) {
 		{
 			"one lock", 0,
 			func() func(context.Context, int) (int, error) {
-				lock := make(places, 1)
+				lock := make(slots, 1)
 				return func(context.Context, int) (int, error) { lock.use(10 * time.Millisecond); return 0, nil }
 			},
 			func(int) float64 { return 100 }, "sequential execution", 1, 1,
@@ -98,7 +99,7 @@ func TestSimulated(t *testing.T) {
 		{
 			"half compute, half wait", 0,
 			func() func(context.Context, int) (int, error) {
-				cpu := make(places, processors)
+				cpu := make(slots, processors)
 				return func(context.Context, int) (int, error) {
 					cpu.use(5 * time.Millisecond)
 					time.Sleep(5 * time.Millisecond)
@@ -128,21 +129,21 @@ func TestSimulated(t *testing.T) {
 				}
 				a := report.Verdict
 				t.Log(a.Sentence)
-				if a.Model != c.model || a.Concurrency < c.least || a.Concurrency > c.most {
-					t.Errorf("it says %s, %d at a time; want %s, %d to %d\n%s", a.Model, a.Concurrency, c.model, c.least, c.most, report)
+				if a.Model != c.model || a.Concurrency < c.min || a.Concurrency > c.max {
+					t.Errorf("verdict: %s with concurrency %d; want %s, %d to %d\n%s", a.Model, a.Concurrency, c.model, c.min, c.max, report)
 				}
 				if c.rate != nil {
 					if want := c.rate(a.Concurrency) / c.rate(1); a.Gain.Median < 0.96*want || a.Gain.Median > 1.04*want {
-						t.Errorf("it says a gain of %.2f, want %.2f", a.Gain.Median, want)
+						t.Errorf("gain %.2f, want %.2f", a.Gain.Median, want)
 					}
 				}
 				if report.Took > 20*time.Second {
-					t.Errorf("it took %v", report.Took)
+					t.Errorf("Run took %v, want at most 20s", report.Took)
 				}
 				for _, p := range report.Points {
 					if p.Model == "goroutines" && c.rate != nil {
 						if want := c.rate(p.Concurrency); p.Rate.Median < 0.96*want || p.Rate.Median > 1.04*want {
-							t.Errorf("at %d it measured %.1f a second, want %.1f", p.Concurrency, p.Rate.Median, want)
+							t.Errorf("concurrency %d: %.1f tasks per second, want %.1f", p.Concurrency, p.Rate.Median, want)
 						}
 					}
 				}
@@ -151,10 +152,11 @@ func TestSimulated(t *testing.T) {
 	}
 }
 
-func TestFailing(t *testing.T) {
+// TestRun_Overload: a server fails all tasks above eight.
+func TestRun_Overload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in atomic.Int64
-		refuses := errors.New("too many at once")
+		refuses := errors.New("too many tasks")
 		work := func(context.Context, int) (int, error) {
 			defer in.Add(-1)
 			if in.Add(1) > 8 {
@@ -168,14 +170,14 @@ func TestFailing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if a := report.Verdict; a.Concurrency != 8 {
-			t.Errorf("it says %d at a time\n%s", a.Concurrency, report)
+			t.Errorf("verdict: concurrency %d, want 8\n%s", a.Concurrency, report)
 		}
 	})
 }
 
-// TestRun_Extremes: the largest numbers in the options are numbers as others;
-// the smallest are panics that name them.
-func TestRun_Extremes(t *testing.T) {
+// TestRun_OptionLimits: the largest integers are valid options. Negative ones
+// panic, and the panic names the option.
+func TestRun_OptionLimits(t *testing.T) {
 	work := func(context.Context, int) (int, error) { time.Sleep(20 * time.Millisecond); return 0, nil }
 	models := []choose.Model{{Name: "plain loop"}, onGoroutines()}
 	for _, c := range []struct {
@@ -183,12 +185,12 @@ func TestRun_Extremes(t *testing.T) {
 		opts choose.Options
 		want string
 	}{
-		{"most levels", choose.Options{MaxConcurrency: math.MaxInt, MaxRuns: 100}, ""},
+		{"largest concurrency", choose.Options{MaxConcurrency: math.MaxInt, MaxRuns: 100}, ""},
 		{"longest budget", choose.Options{Budget: math.MaxInt64, MaxConcurrency: 4, MaxRuns: 100}, ""},
-		{"no bound of runs", choose.Options{MaxRuns: math.MaxInt, MaxConcurrency: 4}, ""},
+		{"largest number of runs", choose.Options{MaxRuns: math.MaxInt, MaxConcurrency: 4}, ""},
 		{"negative concurrency", choose.Options{MaxConcurrency: -1}, "Options.MaxConcurrency is -1;"},
-		{"least budget", choose.Options{Budget: math.MinInt64}, "Options.Budget is -"},
-		{"least runs", choose.Options{MaxRuns: math.MinInt}, "Options.MaxRuns is -"},
+		{"negative budget", choose.Options{Budget: math.MinInt64}, "Options.Budget is -"},
+		{"negative runs", choose.Options{MaxRuns: math.MinInt}, "Options.MaxRuns is -"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -205,14 +207,14 @@ func TestRun_Extremes(t *testing.T) {
 	}
 }
 
-// TestNoLevels: models that have no level as low as that, and such as cannot be
-// opened at some.
-func TestNoLevels(t *testing.T) {
+// TestRun_UnusableLevels: a model has no level up to the maximum, or cannot be
+// opened at some levels.
+func TestRun_UnusableLevels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := onGoroutines()
 		m.Levels = []int{2, 4}
 		if _, err := choose.Run(t.Context(), nap(time.Millisecond), []int{1}, []choose.Model{m}, &choose.Options{MaxConcurrency: 1}); err == nil {
-			t.Error("no error where no level could be tried")
+			t.Error("Run() = nil error for models without levels")
 		}
 		refusing := choose.Model{Name: "goroutines", Open: func(n int, o concert.Observer) (concert.Executor, error) {
 			if n&(n-1) != 0 {
@@ -220,7 +222,7 @@ func TestNoLevels(t *testing.T) {
 			}
 			return goroutines.New(n, &goroutines.Options{Observer: o}), nil
 		}}
-		server := make(places, 6)
+		server := make(slots, 6)
 		report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) { server.use(10 * time.Millisecond); return 0, nil },
 			[]int{1}, []choose.Model{choose.Sequential(), refusing}, nil)
 		if err != nil || report.Verdict.Concurrency != 8 {
@@ -229,20 +231,20 @@ func TestNoLevels(t *testing.T) {
 	})
 }
 
-// TestInterrupted ends Run at any moment.
-func TestInterrupted(t *testing.T) {
+// TestRun_Canceled cancels Run at different moments.
+func TestRun_Canceled(t *testing.T) {
 	for ms := 1; ms < 2000; ms = ms*5/4 + 1 {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(ms)*time.Millisecond)
 			defer cancel()
 			report, err := choose.Run(ctx, nap(20*time.Millisecond), []int{1, 2}, twoModels(), &choose.Options{Budget: 2 * time.Second})
 			if err == nil {
-				t.Errorf("no error after %d ms", ms)
+				t.Errorf("Run() = nil error after %d ms", ms)
 			}
 			if report != nil {
-				sound(t, report)
+				checkFormats(t, report)
 				if report.Verdict.Certainty != choose.Unclear {
-					t.Errorf("after %d ms it is sure: %s", ms, report.Verdict.Sentence)
+					t.Errorf("verdict after %d ms is certain: %s", ms, report.Verdict.Sentence)
 				}
 			}
 		})

@@ -8,7 +8,7 @@ import (
 	"concert/internal/units"
 )
 
-// String is the report as text: the answer, the line to use, the table, the
+// String returns the report as text: the verdict, the code, the table, the
 // reasons and the caveats.
 func (r *Report) String() string {
 	var b strings.Builder
@@ -25,8 +25,8 @@ func (r *Report) String() string {
 	return b.String()
 }
 
-// Table has a line for each point, of 80 columns at most unless a model has a
-// long name; an arrow marks the one of the answer.
+// Table returns a table with a line for each point. An arrow marks the
+// recommended point. Lines have at most 80 columns if names have at most 22.
 func (r *Report) Table() string {
 	width := len("model")
 	split := false
@@ -36,13 +36,13 @@ func (r *Report) Table() string {
 	}
 	var b strings.Builder
 	line := func(mark, model, level, rate, gain, time, bar string) {
-		text := fmt.Sprintf("%s %-*s %4s %8s  %-20s %7s %s", mark, width, model, level, rate, gain, time, bar)
+		text := fmt.Sprintf("%s %-*s %4s %8s  %-20s %8s %s", mark, width, model, level, rate, gain, time, bar)
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
 	if split {
-		line(" ", "model", "n", "a second", "gain", "a task", "")
+		line(" ", "model", "n", "tasks/s", "gain", "duration", "")
 	} else {
-		line(" ", "model", "n", "a second", "gain", "", "")
+		line(" ", "model", "n", "tasks/s", "gain", "", "")
 	}
 	for _, p := range r.Points {
 		mark, gain, took := " ", units.Times(p.Gain.Median), ""
@@ -50,24 +50,24 @@ func (r *Report) Table() string {
 			mark = ">"
 		}
 		if p.Gain.Confidence > 0 {
-			gain = spelled(p.Gain)
+			gain = gainText(p.Gain)
 		}
 		if p.Split != nil {
-			took = length(p.Split.CPU + p.Split.Wait + p.Split.Queue)
+			took = durationText(p.Split.CPU + p.Split.Wait + p.Split.Queue)
 		}
 		line(mark, p.Model, fmt.Sprint(p.Concurrency), units.Number(p.Rate.Median), gain, took, p.Split.bar())
 	}
 	if split {
-		b.WriteString("\n  n: tasks at a time. A task: C computes, w waits, q queues for its turn.\n")
+		b.WriteString("\n  n: concurrency. A task: C computes, w waits, q queues behind other tasks.\n")
 	} else {
-		b.WriteString("\n  n: tasks at a time\n")
+		b.WriteString("\n  n: concurrency\n")
 	}
 	return b.String()
 }
 
 const barWidth = 10
 
-// bar shows where the time of a task goes.
+// bar draws the parts of the duration of a task.
 func (s *Split) bar() string {
 	if s == nil {
 		return ""

@@ -13,62 +13,67 @@ import (
 	"concert/internal/units"
 )
 
-// trial is a Run that goes on. It is used by one goroutine.
+// trial is the state of a Run. One goroutine uses it.
 type trial struct {
 	Options
-	models []Model
-	given  int   // inputs
-	sample []int // of these, by their numbers
-	inputs int   // how many of the sample are used
-	call   func(ctx context.Context, input int) error
-	stream func(ctx context.Context, ex concert.Executor, inputs iter.Seq[int]) iter.Seq[error]
+	models      []Model
+	totalInputs int   // inputs of Run
+	sample      []int // the indexes of the inputs that may be used
+	inputs      int   // how many of the sample are used
+	call        func(ctx context.Context, input int) error
+	stream      func(ctx context.Context, ex concert.Executor, inputs iter.Seq[int]) iter.Seq[error]
 
-	begin  time.Time
-	runs   int // so far
-	slices int // likewise
-	next   int // input
-	report Report
+	begin        time.Time
+	runs         int // so far
+	measurements int // so far
+	next         int // the next input
+	report       Report
 
-	points []*point
-	base   *point        // the first model's at its first level
-	round  int           // that goes on; 0 while exploring
-	broken []string      // what could not be tried, and why
-	until  time.Duration // since the beginning: when to stop exploring the model that is explored
-	last   float64       // rate of base at the end
-	times  []Span        // of tasks alone, and at low levels
-	spread float64       // their standard deviation, as a share of their mean; 0 while they are few
+	points       []*point // by model and level
+	base         *point   // the first model at its first level
+	round        int      // the current one; 0 while exploring
+	skipped      []string // what could not be measured, and why
+	exploreUntil time.Duration
+	finalRate    float64 // the throughput of base at the end
+	times        []Span  // of tasks alone, and at low levels
+	spread       float64 // the relative deviation of times; 0 while they are few
 }
 
-// point is a model at a level, and what is known of it.
+// point is a model at a level, with its measurements.
 type point struct {
-	model, level int // index of the model
+	model, level int // the index of the model, and the concurrency
 	ex           concert.Executor
 	rec          *recorder
 	samples      []sample
-	cost         time.Duration // what the last slice took
-	last         int           // tasks in the last slice
+	cost         time.Duration // of the last measurement
+	lastTasks    int           // tasks of the last measurement
 	tasks        int
 	failed       int
-	err          error
-	mean         time.Duration // of a task in the last slice
+	err          error         // the first one
+	mean         time.Duration // of a task of the last measurement
 	busy         float64
-	spans        []Span
+	spans        []Span // of the last measurement
 }
 
+// sample is the throughput of a point in a round.
 type sample struct {
-	round int
-	rate  float64
+	round int     // 0 while exploring
+	rate  float64 // successful tasks per second
 }
 
-// explored returns the rate that was seen last.
-func (p *point) explored() float64 { return p.samples[len(p.samples)-1].rate }
+// lastRate returns the last measured throughput.
+func (p *point) lastRate() float64 { return p.samples[len(p.samples)-1].rate }
 
-// errStop ends the trial where it is: there is no time left, or no run.
+// name returns the name of a point for texts.
+func (t *trial) name(p *point) string { return pointName(t.models[p.model].Name, p.level) }
+
+// errStop ends the measurements: there is no time or no run left.
 var errStop = errors.New("choose: no time or no run left")
 
+// run makes the profile and the measurements, and returns the report.
 func (t *trial) run(ctx context.Context) (*Report, error) {
 	t.report.Machine = thisMachine()
-	use := startOfUse()
+	load := startLoad()
 	if t.OnStep != nil {
 		t.OnStep(Step{})
 	}
@@ -76,13 +81,12 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	t.fitMemory()
-	// What does not end is stopped some time.
 	bounded, stop := context.WithDeadlineCause(ctx, t.begin.Add(2*t.Budget), errStop)
 	defer stop()
-	defer t.closeAll() // should the work end this goroutine, or a callback panic
-	err := t.measure(bounded)
+	defer t.closeAll() // if the work ends this goroutine, or a callback panics
+	err := t.exploreAndCompare(bounded)
 	t.closeAll()
-	t.report.Machine.Others, t.report.Machine.Stolen = use.since()
+	t.report.Machine.Others, t.report.Machine.Stolen = load.since()
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
@@ -91,37 +95,37 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 	}
 	if t.base == nil || len(t.base.samples) == 0 {
 		if err == nil {
-			err = fmt.Errorf("choose: nothing but the profile was measured in %v and %d runs; one run takes %v", t.Budget, t.runs, t.report.Profile.Wall)
+			err = fmt.Errorf("choose: only the profile was measured in %v and %d runs, because one run takes %v: increase Options.Budget or MaxRuns", t.Budget, t.runs, t.report.Profile.Wall)
 		}
 		return nil, err
 	}
-	t.finish(err != nil)
+	t.buildReport(err != nil)
 	return &t.report, err
 }
 
-// since is how long it has taken so far.
+// since returns the time since the start of Run.
 func (t *trial) since() time.Duration { return time.Since(t.begin) }
 
-func (t *trial) measure(ctx context.Context) error {
+// exploreAndCompare makes all measurements.
+func (t *trial) exploreAndCompare(ctx context.Context) error {
 	if err := t.explore(ctx); err != nil {
 		return err
 	}
 	if err := t.rounds(ctx); err != nil {
 		return err
 	}
-	// The first again, to see drift.
+	// Measure the base again: the difference is the drift.
 	t.next = 0
-	if err := t.slice(ctx, t.base); err != nil {
+	if err := t.measure(ctx, t.base); err != nil {
 		return err
 	}
-	t.last = t.base.explored()
+	t.finalRate = t.base.lastRate()
 	t.base.samples = t.base.samples[:len(t.base.samples)-1]
 	return nil
 }
 
-// fitMemory bounds the levels by the memory that there is: a trial that drives
-// the machine into swapping, or has the kernel kill something, would be worse
-// than none.
+// fitMemory limits the concurrency to the free memory. Otherwise the machine
+// might swap, or the kernel might kill a process.
 func (t *trial) fitMemory() {
 	p, free := &t.report.Profile, freeMemory()
 	if p.Memory <= 0 || free <= 0 {
@@ -129,11 +133,11 @@ func (t *trial) fitMemory() {
 	}
 	if fit := max(1, int(free*4/5/p.Memory)); fit < t.MaxConcurrency {
 		t.MaxConcurrency = fit
-		t.broken = append(t.broken, fmt.Sprintf("more than %d at a time, as each takes %s of memory and %s are free", fit, units.Bytes(p.Memory), units.Bytes(free)))
+		t.skipped = append(t.skipped, fmt.Sprintf("concurrency above %d, because a run takes %s of memory and %s are free", fit, units.Bytes(p.Memory), units.Bytes(free)))
 	}
 }
 
-// add returns a new point, which has not been measured.
+// add returns a new point without measurements.
 func (t *trial) add(model, level int) *point {
 	p := &point{model: model, level: level}
 	t.points = append(t.points, p)
@@ -146,7 +150,7 @@ func (t *trial) add(model, level int) *point {
 	return p
 }
 
-// drop forgets a point that could not be measured.
+// drop removes a point that could not be measured.
 func (t *trial) drop(p *point) {
 	p.close()
 	t.points = slices.DeleteFunc(t.points, func(q *point) bool { return q == p })
@@ -155,43 +159,44 @@ func (t *trial) drop(p *point) {
 	}
 }
 
-// errModel is a model that cannot be opened.
-type errModel struct{ err error }
+// openError is the error of a model that cannot be opened.
+type openError struct{ err error }
 
-// Error is that of the model's Open, with its name.
-func (e errModel) Error() string { return e.err.Error() }
+// Error returns the error of Model.Open, with the name of the point.
+func (e openError) Error() string { return e.err.Error() }
 
-// Unwrap returns it.
-func (e errModel) Unwrap() error { return e.err }
+// Unwrap returns the error of Model.Open, with the name of the point.
+func (e openError) Unwrap() error { return e.err }
 
-// worthRecording is how long a task has to take for each to be looked at.
-const worthRecording = time.Millisecond
+// recordFrom is the duration of a run from which on tasks are recorded.
+const recordFrom = time.Millisecond
 
-// open opens the executor of a point, if it has one and it is not open, and
-// reports whether it did.
+// open opens the executor of a point, if the model has one and it is not open.
+// It reports whether it opened the executor.
 func (t *trial) open(p *point) (bool, error) {
 	m := &t.models[p.model]
 	if m.Open == nil || p.ex != nil {
 		return false, nil
 	}
 	var observer concert.Observer
-	if t.report.Profile.Wall >= worthRecording {
+	if t.report.Profile.Wall >= recordFrom {
 		p.rec = &recorder{}
 		observer = p.rec.observe
 	}
 	if t.Observer != nil {
-		observer = both(observer, t.Observer(m.Name, p.level))
+		observer = bothObservers(observer, t.Observer(m.Name, p.level))
 	}
 	ex, err := m.Open(p.level, observer)
 	if err != nil {
-		return false, errModel{fmt.Errorf("%s: %w", pointName(m.Name, p.level), err)}
+		return false, openError{fmt.Errorf("%s: %w", t.name(p), err)}
 	}
 	p.ex = ex
 	return true, nil
 }
 
-// both tells two observers, each of which may be nil.
-func both(a, b concert.Observer) concert.Observer {
+// bothObservers returns an observer that calls two observers, each of which may
+// be nil.
+func bothObservers(a, b concert.Observer) concert.Observer {
 	if a == nil || b == nil {
 		if a == nil {
 			return b
@@ -204,8 +209,7 @@ func both(a, b concert.Observer) concert.Observer {
 	}
 }
 
-// close closes the executor of a point; it is opened again if the point is
-// measured again.
+// close closes the executor of a point. The next measurement opens it again.
 func (p *point) close() {
 	if p.ex != nil {
 		p.ex.Close()
@@ -213,6 +217,7 @@ func (p *point) close() {
 	}
 }
 
+// closeAll closes the executors of all points.
 func (t *trial) closeAll() {
 	for _, p := range t.points {
 		p.close()

@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	cpuBound = 0.75 // share of CPU time from which on work is called CPU-bound
-	ioBound  = 0.25 // and up to which it is called I/O-bound
+	cpuBound = 0.75 // the share of CPU time from which on work is CPU-bound
+	ioBound  = 0.25 // and up to which it is I/O-bound
 )
 
-// finish makes the report of what was measured.
-func (t *trial) finish(interrupted bool) {
+// buildReport completes the report from the measurements.
+func (t *trial) buildReport(interrupted bool) {
 	r := &t.report
 	r.Runs, r.Inputs, r.Budget = t.runs, t.inputs, t.Budget
 	r.Took = t.since()
-	if t.last > 0 {
+	if t.finalRate > 0 {
 		if first := t.base.samples[0].rate; first > 0 {
-			r.Drift = t.last/first - 1
+			r.Drift = t.finalRate/first - 1
 		}
 	}
 	final := t.finalists()
 	chosen := t.simplest(final)
-	t.answer(chosen, final, interrupted)
+	t.decide(chosen, final, interrupted)
 	r.Points = nil
 	for _, p := range t.points {
 		r.Points = append(r.Points, t.describe(p, p == chosen))
@@ -44,8 +44,8 @@ func (t *trial) finish(interrupted bool) {
 	}
 }
 
-// finalists are the points that an answer may name: those that took part in
-// rounds.
+// finalists returns the points that can be recommended: those that were
+// measured in rounds, or all if there were no rounds.
 func (t *trial) finalists() (final []*point) {
 	for _, p := range t.points {
 		if t.failsMore(p) {
@@ -58,8 +58,8 @@ func (t *trial) finalists() (final []*point) {
 	return final
 }
 
-// rate is what the point did in rounds, or when it was explored if there were
-// none.
+// rate returns the throughput of a point in rounds, or its first one if there
+// were no rounds.
 func (p *point) rate() Interval {
 	var rates []float64
 	for _, s := range p.samples {
@@ -73,6 +73,7 @@ func (p *point) rate() Interval {
 	return intervalOf(rates)
 }
 
+// describe returns a point for the report.
 func (t *trial) describe(p *point, chosen bool) Point {
 	d := Point{
 		Model: t.models[p.model].Name, Concurrency: p.level, Rate: p.rate(), Gain: t.gain(p),
@@ -82,7 +83,7 @@ func (t *trial) describe(p *point, chosen bool) Point {
 		d.Gain = Interval{Median: d.Rate.Median / base}
 	}
 	if p.err != nil {
-		d.FirstErr = said(p.err)
+		d.FirstErr = errorLine(p.err)
 	}
 	if alone := &t.report.Profile.Usage; p.mean > 0 && alone.Knows(usage.CPUTime) {
 		s := Split{CPU: min(alone.CPU, p.mean), Queue: max(0, p.mean-alone.Wall)}
@@ -97,32 +98,32 @@ func (t *trial) describe(p *point, chosen bool) Point {
 	return d
 }
 
-// answer says which point to take.
-func (t *trial) answer(chosen *point, final []*point, interrupted bool) {
+// decide sets the verdict of the report.
+func (t *trial) decide(chosen *point, final []*point, interrupted bool) {
 	m := &t.models[chosen.model]
 	a := &t.report.Verdict
 	*a = Verdict{Certainty: Clear, Model: m.Name, Concurrency: chosen.level, Gain: t.gain(chosen), Reasons: []string{}, Caveats: []string{}}
 	if m.Code != nil {
 		a.Code = m.Code(chosen.level)
 	}
-	equals := t.equals(chosen, final)
-	if len(equals) > 0 {
+	ties := t.ties(chosen, final)
+	if len(ties) > 0 {
 		a.Certainty = Tie
 	}
-	doubts := t.doubts(chosen, final, interrupted)
-	if len(doubts) > 0 {
+	seriousCaveats := t.seriousCaveats(chosen, final, interrupted)
+	if len(seriousCaveats) > 0 {
 		a.Certainty = Unclear
 	}
-	a.Sentence = t.sentence(chosen, equals, doubts)
+	a.Sentence = t.sentence(chosen, ties, seriousCaveats)
 	a.Reasons = t.reasons(chosen, final)
-	a.Caveats = t.caveats(chosen)
+	a.Caveats = t.minorCaveats(chosen)
 	if m.Note != "" {
 		a.Caveats = append(a.Caveats, m.Note)
 	}
 }
 
-// equals returns the names of other models that are as good.
-func (t *trial) equals(chosen *point, final []*point) (names []string) {
+// ties returns the names of other models that are as good as the best point.
+func (t *trial) ties(chosen *point, final []*point) (names []string) {
 	best := t.best(final)
 	for _, p := range final {
 		if p.model == chosen.model {
@@ -130,7 +131,7 @@ func (t *trial) equals(chosen *point, final []*point) (names []string) {
 		}
 		name := t.models[p.model].Name
 		r := intervalOf(ratios(p, best))
-		if (r.Median >= asGood || r.Median >= noWorse && r.High >= 1) && !slices.Contains(names, name) {
+		if (r.Median >= equalShare || r.Median >= maybeEqualShare && r.High >= 1) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -16,8 +16,10 @@ import (
 	"concert/internal/race"
 )
 
-// What has led to answers that were wrong and sure of themselves, or to worse.
+// Work that is hard to measure: a verdict may be a guess, but not wrong and
+// certain.
 
+// nap returns a function that waits.
 func nap(d time.Duration) func(context.Context, int) (int, error) {
 	return func(context.Context, int) (int, error) {
 		time.Sleep(d)
@@ -25,10 +27,11 @@ func nap(d time.Duration) func(context.Context, int) (int, error) {
 	}
 }
 
+// twoModels returns sequential execution and goroutines.
 func twoModels() []choose.Model { return []choose.Model{choose.Sequential(), onGoroutines()} }
 
-// sound fails the test if a report cannot be written down.
-func sound(t *testing.T, r *choose.Report) {
+// checkFormats fails the test if a report cannot be written as JSON or HTML.
+func checkFormats(t *testing.T, r *choose.Report) {
 	t.Helper()
 	if _, err := json.Marshal(r); err != nil {
 		t.Error(err)
@@ -39,13 +42,13 @@ func sound(t *testing.T, r *choose.Report) {
 	_ = r.String()
 }
 
-// TestSomeInputsFail: inputs that fail do so at each level; that is no reason
-// to leave levels out.
-func TestSomeInputsFail(t *testing.T) {
+// TestVerdict_SomeInputsFail: inputs that fail at each level do not exclude
+// levels.
+func TestVerdict_SomeInputsFail(t *testing.T) {
 	bad := errors.New("bad input")
 	counts := []int{2, 3, 5, 10, 20, 50}
 	if race.Enabled {
-		counts = []int{3, 20} // the race detector is slow, and these are about other things
+		counts = []int{3, 20} // the race detector makes this test slow
 	}
 	for _, n := range counts {
 		for _, d := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond} {
@@ -64,17 +67,18 @@ func TestSomeInputsFail(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				sound(t, report)
+				checkFormats(t, report)
 				if a := report.Verdict; a.Concurrency < 32 && a.Certainty != choose.Unclear {
-					t.Errorf("with 1 of %d inputs that fail, tasks of %v: %s", n, d, report)
+					t.Errorf("1 of %d inputs fails, tasks take %v: %s", n, d, report)
 				}
 			})
 		}
 	}
 }
 
-// TestRandomTimes: tasks whose times differ so much that few say nothing.
-func TestRandomTimes(t *testing.T) {
+// TestVerdict_RandomTimes: the durations of tasks differ so much that few tasks
+// have no reliable mean.
+func TestVerdict_RandomTimes(t *testing.T) {
 	for _, mean := range []time.Duration{30 * time.Millisecond, 200 * time.Millisecond, time.Second} {
 		wrong := 0
 		repeats := 10
@@ -95,7 +99,7 @@ func TestRandomTimes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				sound(t, report)
+				checkFormats(t, report)
 				if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
 					wrong++
 					t.Logf("mean %v, seed %d: %s", mean, seed, a.Sentence)
@@ -103,13 +107,13 @@ func TestRandomTimes(t *testing.T) {
 			})
 		}
 		if wrong > repeats/10 {
-			t.Errorf("with times of %v on average, %d of %d answers are wrong and sure", mean, wrong, repeats)
+			t.Errorf("mean %v: %d of %d verdicts are wrong and certain", mean, wrong, repeats)
 		}
 	}
 }
 
-// TestColdInputs: inputs that take longer the first time.
-func TestColdInputs(t *testing.T) {
+// TestVerdict_ColdInputs: inputs take longer the first time.
+func TestVerdict_ColdInputs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inputs := make([]int, 3000)
 		for i := range inputs {
@@ -133,8 +137,9 @@ func TestColdInputs(t *testing.T) {
 	})
 }
 
-// TestBeginsToFail: the work is fine alone, and then fails for good.
-func TestBeginsToFail(t *testing.T) {
+// TestVerdict_BeginsToFail: the work succeeds alone, and fails from the 41st
+// run on.
+func TestVerdict_BeginsToFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran atomic.Int64
 		bad := errors.New("disk full\x1b[2J")
@@ -151,15 +156,15 @@ func TestBeginsToFail(t *testing.T) {
 			}
 			return
 		}
-		sound(t, report)
+		checkFormats(t, report)
 		if report.Verdict.Certainty != choose.Unclear {
 			t.Errorf("%s", report)
 		}
 	})
 }
 
-// TestFewRuns: what was measured once is no more than a guess.
-func TestFewRuns(t *testing.T) {
+// TestVerdict_FewRuns: a verdict from single measurements is a guess.
+func TestVerdict_FewRuns(t *testing.T) {
 	for runs := 1; runs < 15; runs++ {
 		synctest.Test(t, func(t *testing.T) {
 			report, err := choose.Run(t.Context(), nap(30*time.Millisecond), []int{1}, twoModels(), &choose.Options{MaxRuns: runs})
@@ -169,9 +174,9 @@ func TestFewRuns(t *testing.T) {
 				}
 				return
 			}
-			sound(t, report)
+			checkFormats(t, report)
 			if report.Runs > runs || report.Verdict.Certainty != choose.Unclear {
-				t.Errorf("with %d runs, %d were made: %s", runs, report.Runs, report.Verdict.Sentence)
+				t.Errorf("MaxRuns %d: %d runs: %s", runs, report.Runs, report.Verdict.Sentence)
 			}
 		})
 	}

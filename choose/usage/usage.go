@@ -29,11 +29,11 @@ type Usage struct {
 type Quantity string
 
 const (
-	CPUTime    Quantity = "CPU time"
-	RunDelay   Quantity = "run-queue delay"
-	Bytes      Quantity = "bytes read and written"
-	PeakMemory Quantity = "peak memory"
-	Switches   Quantity = "context switches"
+	CPUTime    Quantity = "CPU time"               // Usage.CPU
+	RunDelay   Quantity = "run-queue delay"        // Usage.RunDelay
+	Bytes      Quantity = "bytes read and written" // Usage.Read and Written
+	PeakMemory Quantity = "peak memory"            // Usage.Memory
+	Switches   Quantity = "context switches"       // Usage.Switches and Forced
 )
 
 // Source says where a quantity is from.

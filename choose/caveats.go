@@ -1,0 +1,132 @@
+package choose
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"concert/choose/internal/stats"
+	"concert/internal/units"
+)
+
+// Bounds above which a verdict is Unclear.
+const (
+	guessIntervalRatio = 2.0 // of the ends of the interval of the gain
+	guessRivalGain     = 1.3 // of another point, at the end of its interval
+	maxRateError       = 0.6 // of a single measurement, because tasks take different times
+	maxDrift           = 1.0
+	maxOthers          = 0.3 // of the processor time: other programs and steal time
+)
+
+// Bounds above which there is a caveat.
+const (
+	reportOthers = 0.1 // of the processor time: other programs and steal time
+	reportDrift  = 0.25
+)
+
+// seriousCaveats returns the reasons why the verdict is Unclear. They are parts
+// of its sentence. There are none if the verdict is certain.
+func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) (all []string) {
+	if interrupted {
+		all = append(all, fmt.Sprintf("it was interrupted after %s", durationText(t.since())))
+	}
+	if len(t.points) == 1 && len(t.models) > 1 {
+		return append(all, fmt.Sprintf("there was time for %s only", t.models[t.base.model].Name))
+	}
+	if t.base.rate().Median == 0 || chosen.failed*2 > chosen.tasks {
+		return append(all, fmt.Sprintf("%d of %d runs failed", chosen.failed, chosen.tasks))
+	}
+	gain := t.gain(chosen)
+	if gain.Confidence == 0 {
+		more := "a budget over " + durationText(t.Budget) + " measures more often"
+		if t.outOfRuns() {
+			more = fmt.Sprintf("more than %s measure more often", count(t.MaxRuns, "run"))
+		}
+		all = append(all, fmt.Sprintf("each level was measured once (%s)", more))
+	}
+	first, median := t.base.samples[0].rate, t.base.rate().Median
+	if math.Abs(t.report.Drift) > maxDrift || max(first, median) > (1+maxDrift/2)*min(first, median) {
+		all = append(all, "the speed of the work changed too much during the measurements")
+	}
+	fewTasks := func(p *point, tasks int) string {
+		return fmt.Sprintf("tasks take very different times, and %s ran only %d of them", t.name(p), tasks)
+	}
+	if e := 2 * t.spread / math.Sqrt(float64(t.base.tasks)); e > maxRateError {
+		all = append(all, fewTasks(t.base, t.base.tasks))
+	}
+	// A point without rounds may be better, because it was judged by few tasks.
+	for _, p := range t.points {
+		if e := t.rateError(p); e > maxRateError/2 && !slices.Contains(final, p) && p.lastRate()*(1+e) > guessRivalGain*chosen.rate().Median {
+			all = append(all, fewTasks(p, p.lastTasks))
+			break
+		}
+	}
+	if m := &t.report.Machine; m.Others+m.Stolen > maxOthers {
+		all = append(all, m.disturbance())
+	}
+	if gain.High > guessIntervalRatio*gain.Low {
+		all = append(all, fmt.Sprintf("measurements differ: the gain was from %s to %s", units.Times(gain.Low), units.Times(gain.High)))
+	}
+	for _, p := range final {
+		r := intervalOf(ratios(p, chosen))
+		if p != chosen && r.Confidence > 0 && r.High > guessRivalGain && r.High > maxIntervalRatio*r.Low {
+			all = append(all, fmt.Sprintf("%s reached from %s to %s of this throughput", t.name(p), units.Times(r.Low), units.Times(r.High)))
+			break
+		}
+	}
+	if chosen != t.base && gain.Confidence > 0 && gain.Low < 1 {
+		all = append(all, "there may be no gain")
+	}
+	return all
+}
+
+// minorCaveats returns sentences about the limits of the verdict.
+func (t *trial) minorCaveats(chosen *point) (all []string) {
+	r := &t.report
+	if gain := t.gain(chosen); gain.Confidence == 0 {
+		all = append(all, "Each level was measured once, so there are no intervals.")
+	} else if gain.Confidence < stats.Confidence {
+		all = append(all, fmt.Sprintf("With %s, the confidence of the intervals is %s; a larger budget raises it to 95%%.", count(r.Rounds, "round"), percent(gain.Confidence)))
+	}
+	if t.inputs < t.totalInputs {
+		all = append(all, fmt.Sprintf("%d of %d inputs were used.", t.inputs, t.totalInputs))
+	}
+	if len(r.Untried) > 0 {
+		all = append(all, fmt.Sprintf("Not tried, because no time or no run was left: %s.", joinAnd(r.Untried)))
+	}
+	for _, s := range t.skipped {
+		all = append(all, "Not tried: "+s+".")
+	}
+	for _, p := range t.points {
+		if t.failsMore(p) {
+			all = append(all, fmt.Sprintf("%s: %d of %d tasks failed, so this was left out. The first error: %s", capitalize(t.name(p)), p.failed, p.tasks, errorLine(p.err)))
+			break
+		}
+	}
+	if chosen.failed > 0 {
+		all = append(all, fmt.Sprintf("%d of %d tasks failed. The first error: %s", chosen.failed, chosen.tasks, errorLine(chosen.err)))
+	}
+	if m := &r.Machine; m.Others+m.Stolen > reportOthers && m.Others+m.Stolen <= maxOthers {
+		all = append(all, capitalize(m.disturbance())+".")
+	}
+	if r.Remeasured > 0 {
+		all = append(all, fmt.Sprintf("%s repeated, because steal time was more than a tenth of the processor time of this virtual machine.",
+			count(r.Remeasured, "measurement")+plural(r.Remeasured, " was", " were")))
+	}
+	if math.Abs(r.Drift) > reportDrift {
+		what := "higher"
+		if r.Drift < 0 {
+			what = "lower"
+		}
+		all = append(all, fmt.Sprintf("At the end, the throughput of %s was %s %s than at the beginning. This does not matter, because comparisons are within rounds.", t.name(t.base), percent(math.Abs(r.Drift)), what))
+	}
+	for _, s := range r.Profile.Sources {
+		if s.From == "" {
+			all = append(all, fmt.Sprintf("No %s: %s.", s.What, s.Why))
+		}
+	}
+	if r.Profile.Failed > 0 {
+		all = append(all, fmt.Sprintf("%d of %d runs alone failed. The first error: %s", r.Profile.Failed, r.Profile.Runs, r.Profile.FirstErr))
+	}
+	return all
+}
