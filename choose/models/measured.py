@@ -12,7 +12,7 @@ def clocks():
 
 
 class Delay:
-    """The run-queue delay of this thread. Its file stays open, so that reading it takes little time."""
+    """The run-queue delay of this thread. Its file stays open, so that a read is fast."""
 
     def __init__(self):
         self.file = open("/proc/thread-self/schedstat", "rb", buffering=0)
@@ -27,8 +27,8 @@ class Delay:
 
 
 def instant(delay):
-    """Returns the clocks and the run-queue delay of one instant: the delay was the same before and after the clocks
-    were read. On a busy machine the thread may lose its processor between the two. It tries ten times."""
+    """Returns the clocks and the run-queue delay of one moment. On a busy machine the thread may lose its processor
+    between the two reads. So it reads the delay before and after the clocks, until both are equal, at most ten times."""
     after = delay.read() if delay else 0
     for _ in range(10):
         before, now, after = after, clocks(), delay.read() if delay else 0
@@ -37,7 +37,7 @@ def instant(delay):
     return now, after
 
 
-def moved():
+def transferred():
     with open("/proc/thread-self/io") as f:
         lines = dict(line.split(": ") for line in f)
     return int(lines["rchar"]), int(lines["wchar"])
@@ -51,14 +51,14 @@ def memory(name):
     raise LookupError("/proc/self/status has no " + name)
 
 
-def restart_peak():
+def reset_peak():
     with open("/proc/self/clear_refs", "w") as f:
         f.write("5")
     return memory("VmRSS")
 
 
 def measured(job):
-    """Calls a function with an argument, and says what that used."""
+    """Calls a function with an argument, and returns what the call used."""
     call = functions.find("python:%s:%s" % (job["how"], job["where"]))
     missing = {}
 
@@ -69,27 +69,27 @@ def measured(job):
             missing[what] = str(e)
             return None
 
-    resident = attempt("peak memory", restart_peak)
+    resident = attempt("peak memory", reset_peak)
     delay = attempt("run-queue delay", Delay)
-    before = attempt("bytes read and written", moved)
-    bytes_before = attempt("bytes read and written", moved)
+    before = attempt("bytes read and written", transferred)
+    bytes_before = attempt("bytes read and written", transferred)
     switches = attempt("context switches", lambda: resource.getrusage(resource.RUSAGE_THREAD))
     (wall, thread, process), delayed = instant(delay)
     call(job["arg"])
     wall_after, thread_after, process_after = clocks()
     (wall_later, thread_later, _), delayed_later = instant(delay)
     used = {"wall": wall_after - wall, "cpu": thread_after - thread, "missing": missing, "threads": False}
-    if process_after - process > used["cpu"] * 1.1 + 100_000:  # it has threads of its own
+    if process_after - process > used["cpu"] * 1.1 + 100_000:  # the function uses other threads
         used["cpu"], used["threads"] = process_after - process, True
     after = attempt("context switches", lambda: resource.getrusage(resource.RUSAGE_THREAD))
     if switches and after:
         used["switches"], used["forced"] = after.ru_nvcsw - switches.ru_nvcsw, after.ru_nivcsw - switches.ru_nivcsw
-    bytes_after = attempt("bytes read and written", moved)
-    if before and bytes_before and bytes_after:  # reading this counts as well: it is what lies between the first two
+    bytes_after = attempt("bytes read and written", transferred)
+    if before and bytes_before and bytes_after:  # the difference of the first two is what a read of this file adds
         used["read"] = bytes_after[0] - 2 * bytes_before[0] + before[0] - (delay.bytes if delay else 0)
         used["written"] = bytes_after[1] - 2 * bytes_before[1] + before[1]
     if delay:
-        # Since the call the thread has only read clocks: it had a processor or waited for one.
+        # After the call the thread only read clocks, so the time without CPU time was run-queue delay.
         reading = (wall_later - wall_after) - (thread_later - thread_after)
         used["delay"] = max(0, delayed_later - delayed - max(0, reading))
         delay.file.close()

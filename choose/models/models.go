@@ -1,11 +1,10 @@
-// Package models has the ways to run work that package concert/choose can try:
-// those of this project.
+// Package models has lists of models for package concert/choose: the executors
+// of this project.
 //
 //	report, err := choose.Run(ctx, fetch, urls, models.Go(), nil)
 //
-// [Go] is for Go functions, [Python] for functions in Python. They are lists of
-// what choose.Run takes: leave out what does not apply, or add executors of
-// your own.
+// [Go] is for Go functions, and [Python] is for Python functions. A program can
+// remove models from a list, and add models with other executors.
 package models
 
 import (
@@ -22,14 +21,14 @@ import (
 	"concert/processes"
 )
 
-// Go returns the ways to run a Go function, from the simplest to the least
-// simple: in a plain loop, on goroutines, on goroutines under a lock like
-// Python's, as coroutines of an event loop, and in processes.
+// Go returns the models for a Go function, from the simplest to the least
+// simple: a plain loop, goroutines, goroutines under an interpreter lock,
+// coroutines of an event loop, and processes.
 //
-// Under a lock, and in a loop, a function that waits has to let go meanwhile,
-// or it keeps the others from running: through package concert, or by
-// [concert.Release]. For processes it has to be registered, and the program has
-// to call processes.Main; else they are left out of the answer, which says so.
+// Under a lock, and in an event loop, a function must release the lock while it
+// waits: it waits by functions of package concert, or calls [concert.Release].
+// For processes, the function must be registered, and the program must call
+// processes.Main. Otherwise the report leaves processes out, and has a caveat.
 func Go() []choose.Model {
 	n := runtime.GOMAXPROCS(0)
 	return []choose.Model{
@@ -62,12 +61,12 @@ func Go() []choose.Model {
 	}
 }
 
-// line is code with a level in it.
+// line returns a Model.Code that inserts the concurrency into a format.
 func line(format string) func(int) string {
 	return func(k int) string { return fmt.Sprintf(format, k) }
 }
 
-// closing is an executor with something that is closed after it.
+// closing is an executor that closes something else after itself.
 type closing struct {
 	concert.Executor
 	after io.Closer

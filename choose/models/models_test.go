@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 
 var square = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 
-// try opens a model and has it run a few tasks.
-func try[In, Out any](t *testing.T, m choose.Model, n int, fn func(context.Context, In) (Out, error), in In) {
+// checkModel opens a model and runs three tasks.
+func checkModel[In, Out any](t *testing.T, m choose.Model, n int, fn func(context.Context, In) (Out, error), in In) {
 	t.Helper()
 	seen := make(chan concert.Event, 100)
 	ex, err := m.Open(n, func(e concert.Event) { seen <- e })
@@ -55,10 +55,10 @@ func try[In, Out any](t *testing.T, m choose.Model, n int, fn func(context.Conte
 func TestGo(t *testing.T) {
 	all := models.Go()
 	if all[0].Open != nil {
-		t.Error("the first is not the plain loop")
+		t.Error("the first model is not a plain loop")
 	}
 	for _, m := range all[1:] {
-		try(t, m, 2, square, 5)
+		checkModel(t, m, 2, square, 5)
 	}
 }
 
@@ -67,13 +67,13 @@ func TestPython(t *testing.T) {
 		t.Skip("no python3")
 	}
 	for _, m := range models.Python(nil) {
-		try(t, m, m.Levels[0], python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6})
+		checkModel(t, m, m.Levels[0], python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6})
 	}
 }
 
-// TestUnregistered: a function without a name cannot go to processes. The
-// answer does without them, and says so.
-func TestUnregistered(t *testing.T) {
+// TestGo_Unregistered: a function that is not registered cannot run in
+// processes, and the report says so.
+func TestGo_Unregistered(t *testing.T) {
 	all := models.Go()
 	report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
 		time.Sleep(5 * time.Millisecond)
@@ -87,7 +87,7 @@ func TestUnregistered(t *testing.T) {
 	}
 }
 
-// TestPythonProfile measures functions of which one knows what they use.
+// TestPythonProfile measures functions whose usage is known.
 func TestPythonProfile(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("no python3")
@@ -151,7 +151,7 @@ func ExampleGo() {
 		fmt.Println(err)
 		return
 	}
-	// So short a task is done before another goroutine has heard of it.
+	// A task this short ends before another goroutine has received it.
 	fmt.Println(report.Verdict.Model)
 	// Output: sequential execution
 }
@@ -179,8 +179,9 @@ func ExamplePythonProfile() {
 	// Output: true true <nil>
 }
 
-// preempted is added to measured.py: a processor that other programs take for
-// 40 ms while measured reads the run-queue delay for the n-th time.
+// preempted is added to measured.py. It simulates a processor that other
+// programs use for 40 ms while measured reads the run-queue delay for the n-th
+// time.
 const preempted = `
 
 class Machine:
@@ -216,8 +217,8 @@ def preempted(calls):
     return [used["wall"], used["cpu"], used["delay"]]
 `
 
-// TestPythonProfile_Preempted: what other programs take while the clocks are
-// read is no run-queue delay of the work.
+// TestPythonProfile_Preempted: time that other programs use while the clocks
+// are read does not count as run-queue delay of the work.
 func TestPythonProfile_Preempted(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("no python3")
@@ -241,7 +242,7 @@ func TestPythonProfile_Preempted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := []int64{30_001_000, 51_000, 0}; !slices.Equal(got, want) {
-			t.Errorf("the processor is gone at read %d: wall, CPU and delay are %v, want %v", calls, got, want)
+			t.Errorf("preempted at read %d: wall, CPU and delay are %v, want %v", calls, got, want)
 		}
 	}
 }

@@ -15,12 +15,12 @@ import (
 	"concert/python"
 )
 
-// Python returns the ways to run a function in Python, from the simplest to the
-// least simple: in one interpreter, on threads of one interpreter, in several
-// interpreters, and on threads of as many interpreters as there are processors.
-// opts are for all of them; Threads and Observer are set here, and what
-// functions print is thrown away unless Output says where it goes. Nil means
-// the zero value.
+// Python returns the models for a Python function, from the simplest to the
+// least simple: one interpreter, threads of one interpreter, several
+// interpreters, and threads of as many interpreters as there are processors.
+// opts configures all of them, except that the models set Threads and Observer.
+// A nil opts stands for the zero value. If opts.Output is nil, the output of
+// functions is discarded.
 func Python(opts *python.Options) []choose.Model {
 	var o python.Options
 	if opts != nil {
@@ -42,10 +42,10 @@ func Python(opts *python.Options) []choose.Model {
 			Code: func(int) string { return pythonLine(1, 1) },
 		},
 		{
-			Name: "threads", Levels: doubling(2, mostThreads),
+			Name: "threads", Levels: doubling(2, maxThreads),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(1, k, o) },
 			Code: func(k int) string { return pythonLine(1, k) },
-			Note: "Threads of one interpreter take turns at its lock, the GIL, unless the build has none: they help with what lets go of it, such as I/O.",
+			Note: "One thread of an interpreter at a time holds its lock, the GIL, unless Python is built without it. So threads help only work that releases the lock, such as I/O.",
 		},
 		{
 			Name: "interpreters", Levels: doubling(2, max(4*n, 4)),
@@ -55,7 +55,7 @@ func Python(opts *python.Options) []choose.Model {
 	}
 	if n > 1 {
 		all = append(all, choose.Model{
-			Name: fmt.Sprintf("threads of %d interpreters", n), Levels: doubling(2*n, mostThreads),
+			Name: fmt.Sprintf("threads of %d interpreters", n), Levels: doubling(2*n, maxThreads),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(n, k/n, o) },
 			Code: func(k int) string { return pythonLine(n, k/n) },
 		})
@@ -63,17 +63,17 @@ func Python(opts *python.Options) []choose.Model {
 	return all
 }
 
-const mostThreads = 1024
+const maxThreads = 1024
 
-// doubling returns from, twice from, ... up to most.
-func doubling(from, most int) (all []int) {
-	for k := from; k <= most; k *= 2 {
+// doubling returns lowest, 2 lowest, 4 lowest, ... up to highest.
+func doubling(lowest, highest int) (all []int) {
+	for k := lowest; k <= highest; k *= 2 {
 		all = append(all, k)
 	}
 	return all
 }
 
-// pythonLine is Go that makes a pool.
+// pythonLine returns the line of Go that creates a pool.
 func pythonLine(n, threads int) string {
 	if threads == 1 {
 		return fmt.Sprintf("ex, err := python.New(%d, nil)", n)
@@ -81,10 +81,11 @@ func pythonLine(n, threads int) string {
 	return fmt.Sprintf("ex, err := python.New(%d, &python.Options{Threads: %d})", n, threads)
 }
 
-// PythonProfile returns a Profile for choose.Options: it calls the function in
-// Python that where names, as for python.Func (or, for one of python.Source,
-// ":NAME", a line's end and the text), with the argument of that number, in an
-// interpreter of ex, and reads the interpreter's own clocks around the call.
+// PythonProfile returns a function for choose.Options.Profile. It calls a
+// Python function with one of args in an interpreter of ex, a pool of package
+// python, and reads the clocks of the interpreter before and after the call.
+// where names the Python function, as for python.Func. For a function of
+// python.Source it is ":NAME", a newline and the source.
 func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ctx context.Context, input int) (usage.Usage, error) {
 	how := "1"
 	switch any((*In)(nil)).(type) {
@@ -102,11 +103,11 @@ func PythonProfile[In any](ex concert.Executor, where string, args []In) func(ct
 //go:embed measured.py
 var measuredSource string
 
-// measured calls a function in Python with clocks around it.
+// measured calls a Python function, and reads the clocks before and after.
 var measured = python.Source[pythonCall, pythonUsage]("measured", measuredSource)
 
 type pythonCall struct {
-	How   string `json:"how"` // as in the names of python.Func: 1 for one argument, 0 for none, * for python.Args
+	How   string `json:"how"` // 1 for one argument, 0 for none, * for python.Args
 	Where string `json:"where"`
 	Arg   any    `json:"arg"`
 }
@@ -121,10 +122,11 @@ type pythonUsage struct {
 	Memory   int64             `json:"memory"`
 	Switches int64             `json:"switches"`
 	Forced   int64             `json:"forced"`
-	Threads  bool              `json:"threads"` // CPU is the process's
+	Threads  bool              `json:"threads"` // CPU is that of the process, not of the thread
 	Missing  map[string]string `json:"missing"` // by usage.Quantity
 }
 
+// toUsage converts the result of measured.py.
 func (u pythonUsage) toUsage() usage.Usage {
 	used := usage.Usage{
 		Wall: time.Duration(u.Wall), CPU: time.Duration(u.CPU), RunDelay: time.Duration(u.Delay),
