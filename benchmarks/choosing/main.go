@@ -1,14 +1,12 @@
-// Command choosing checks package choose: for workloads of which one knows what
-// to expect, it measures every model at every level, by code that has nothing
-// in common with that of choose, and then has choose say what to take, again
-// and again. It prints how good what was said is, compared to the best there
-// is.
+// Command choosing checks the verdicts of package choose. It measures each
+// workload under every model at every level, with code of its own. Then it runs
+// choose repeatedly, and compares the recommended points to the best one.
 //
-//	go run ./benchmarks/choosing                    everything; it takes an hour or two
+//	go run ./benchmarks/choosing             all workloads, in one or two hours
 //	go run ./benchmarks/choosing -only cpu,wait -runs 3 -budget 10s
-//	go run ./benchmarks/choosing -neighbor         next to a program that computes now and then
+//	go run ./benchmarks/choosing -neighbor   next to a program that computes half of the time
 //
-// The machine should have nothing else to do.
+// Nothing else should run on the machine.
 package main
 
 import (
@@ -30,22 +28,22 @@ import (
 	"concert/processes"
 )
 
-// good is the share of the best throughput that an answer has to reach.
+// good is the share of the best throughput that a recommended point must reach.
 const good = 0.85
 
 func main() {
 	processes.Main()
 	log.SetFlags(0)
-	runs := flag.Int("runs", 20, "how often to ask")
-	budget := flag.Duration("budget", 20*time.Second, "of choose")
-	only := flag.String("only", "", "names of workloads, with commas between them")
-	most := flag.Int("max", 64, "the highest level")
-	neighbor := flag.Bool("neighbor", false, "have a program beside it that computes, for half of the time")
-	slot := flag.Duration("slot", 600*time.Millisecond, "for which each point is measured, several times")
-	annoying := flag.Bool("annoy", false, "be that program")
+	runs := flag.Int("runs", 20, "how often to run choose, for each workload")
+	budget := flag.Duration("budget", 20*time.Second, "time limit of each run of choose")
+	only := flag.String("only", "", "names of workloads, separated by commas")
+	highest := flag.Int("max", 64, "highest concurrency")
+	neighbor := flag.Bool("neighbor", false, "run a program that computes half of the time next to choose")
+	length := flag.Duration("length", 600*time.Millisecond, "length of a measurement of a point")
+	compute := flag.Bool("compute", false, "be the program of -neighbor")
 	flag.Parse()
-	if *annoying {
-		beAnnoying()
+	if *compute {
+		runNeighbor()
 		return
 	}
 	all, done, err := workloads()
@@ -53,49 +51,51 @@ func main() {
 		log.Fatal(err)
 	}
 	defer done()
-	fmt.Printf("%s, %s/%s, %d processors; %d runs of at most %v each; levels up to %d\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *runs, *budget, *most)
-	fmt.Println("| work | the best there is | choose says | of the best | within 15% | cannot tell | wrong | took | stolen |")
+	fmt.Printf("%s, %s/%s, %d processors; %d runs of at most %v each; concurrency up to %d\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *runs, *budget, *highest)
+	fmt.Println("| work | best point | recommended | of the best | within 15% | not sure | wrong | duration | steal time |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|")
 	for _, w := range all {
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), w.name) {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), w.id) {
 			continue
 		}
-		if err := examine(w, *runs, *most, *budget, *slot, *neighbor); err != nil {
+		if err := examine(w, *runs, *highest, *budget, *length, *neighbor); err != nil {
 			done()
-			log.Fatalf("%s: %v", w.name, err)
+			log.Fatalf("%s: %v", w.id, err)
 		}
 	}
 }
 
-// workload is something to choose for.
+// workload is work to run choose for.
 type workload struct {
-	name   string
+	id     string
 	about  string
 	models []choose.Model
-	levels []int // for the truth, of models that have none
-	// run has an executor do so many tasks; nil means in a loop.
+	levels []int // to measure, for models that have none
+	// run runs tasks on an executor, or in a plain loop if it is nil.
 	run func(ctx context.Context, ex concert.Executor, tasks int) error
-	// ask asks choose.
-	ask func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
+	// choose runs choose.
+	choose func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
 }
 
-// place is a model at a level.
-type place struct {
+// point is a model at a level.
+type point struct {
 	model, level int
 }
 
-func (w *workload) called(p place) string {
+// name returns the name of a point.
+func (w *workload) name(p point) string {
 	if p.level == 1 {
 		return w.models[p.model].Name
 	}
 	return fmt.Sprintf("%s, %d", w.models[p.model].Name, p.level)
 }
 
-// examine prints a line of the table, and the misses on the standard error.
-func examine(w *workload, runs, most int, budget, slot time.Duration, beside bool) error {
+// examine prints a line of the table. It prints the reports of bad and unclear
+// verdicts to the standard error.
+func examine(w *workload, runs, highest int, budget, length time.Duration, neighbor bool) error {
 	ctx := context.Background()
-	var places []place
+	var points []point
 	for i, m := range w.models {
 		levels := m.Levels
 		if m.Open == nil {
@@ -104,35 +104,35 @@ func examine(w *workload, runs, most int, budget, slot time.Duration, beside boo
 			levels = w.levels
 		}
 		for _, n := range levels {
-			if n <= most {
-				places = append(places, place{i, n})
+			if n <= highest {
+				points = append(points, point{i, n})
 			}
 		}
 	}
-	truth, err := sweep(ctx, w, places, 3, slot)
+	truth, err := sweep(ctx, w, points, 3, length)
 	if err != nil {
 		return err
 	}
-	said := make([]place, 0, runs)
-	verdicts := make([]choose.Certainty, 0, runs)
+	recommended := make([]point, 0, runs)
+	certainties := make([]choose.Certainty, 0, runs)
 	var reports []*choose.Report
 	var took time.Duration
 	for range runs {
 		stop := func() {}
-		if beside {
-			if stop, err = annoy(); err != nil {
+		if neighbor {
+			if stop, err = startNeighbor(); err != nil {
 				return err
 			}
 		}
-		report, err := w.ask(ctx, &choose.Options{Budget: budget, MaxConcurrency: most})
+		report, err := w.choose(ctx, &choose.Options{Budget: budget, MaxConcurrency: highest})
 		stop()
 		if err != nil {
 			return err
 		}
-		a := report.Verdict
-		i := slices.IndexFunc(w.models, func(m choose.Model) bool { return m.Name == a.Model })
-		said = append(said, place{i, a.Concurrency})
-		verdicts = append(verdicts, a.Certainty)
+		v := report.Verdict
+		i := slices.IndexFunc(w.models, func(m choose.Model) bool { return m.Name == v.Model })
+		recommended = append(recommended, point{i, v.Concurrency})
+		certainties = append(certainties, v.Certainty)
 		reports = append(reports, report)
 		took += report.Took
 	}
@@ -140,72 +140,73 @@ func examine(w *workload, runs, most int, budget, slot time.Duration, beside boo
 	for _, r := range reports {
 		stolen += r.Machine.Stolen / float64(runs)
 	}
-	// Measure the recommended and the best places again, concurrently and for
-	// longer.
-	final := slices.Clone(said)
-	byTruth := func(a, b place) int { return cmp.Compare(truth[b], truth[a]) }
-	slices.SortFunc(places, byTruth)
-	final = append(final, places[:min(4, len(places))]...)
-	slices.SortFunc(final, func(a, b place) int { return (a.model-b.model)*100_000 + a.level - b.level })
+	// Measure the recommended points and the best ones again, in the same
+	// rounds and more often.
+	final := slices.Clone(recommended)
+	byTruth := func(a, b point) int { return cmp.Compare(truth[b], truth[a]) }
+	slices.SortFunc(points, byTruth)
+	final = append(final, points[:min(4, len(points))]...)
+	slices.SortFunc(final, func(a, b point) int { return (a.model-b.model)*100_000 + a.level - b.level })
 	final = slices.Compact(final)
-	if truth, err = sweep(ctx, w, final, 9, slot); err != nil {
+	if truth, err = sweep(ctx, w, final, 9, length); err != nil {
 		return err
 	}
 	best := slices.MinFunc(final, byTruth) // the first
 	within, unclear, wrong := 0, 0, 0
 	var shares []float64
-	answers := map[place]int{}
-	for i, p := range said {
+	counts := map[point]int{}
+	for i, p := range recommended {
 		share := truth[p] / truth[best]
 		shares = append(shares, share)
-		answers[p]++
+		counts[p]++
 		switch {
 		case share >= good:
 			within++
-		case verdicts[i] == choose.Unclear:
+		case certainties[i] == choose.Unclear:
 			unclear++
 		default:
 			wrong++
 		}
-		if share < good || verdicts[i] == choose.Unclear {
-			fmt.Fprintf(os.Stderr, "%s, run %d: %.2f of the best. %s\n%s", w.name, i+1, share, verdicts[i], reports[i])
+		if share < good || certainties[i] == choose.Unclear {
+			fmt.Fprintf(os.Stderr, "%s, run %d: %.2f of the best. %s\n%s", w.id, i+1, share, certainties[i], reports[i])
 		}
 	}
 	slices.Sort(shares)
-	fmt.Printf("| %s | %s: %.4g/s | %s | %.2f to %.2f | %d of %d | %d | %d | %.1f s | %.0f%% |\n", w.about, w.called(best), truth[best],
-		common(w, answers), shares[0], shares[len(shares)-1], within, runs, unclear, wrong, (took / time.Duration(runs)).Seconds(), 100*stolen)
+	fmt.Printf("| %s | %s: %.4g/s | %s | %.2f to %.2f | %d of %d | %d | %d | %.1f s | %.0f%% |\n", w.about, w.name(best), truth[best],
+		byFrequency(w, counts), shares[0], shares[len(shares)-1], within, runs, unclear, wrong, (took / time.Duration(runs)).Seconds(), 100*stolen)
 	return nil
 }
 
-// common lists answers, the most frequent first.
-func common(w *workload, answers map[place]int) string {
-	var all []place
-	for p := range answers {
+// byFrequency lists points, the most frequent first.
+func byFrequency(w *workload, counts map[point]int) string {
+	var all []point
+	for p := range counts {
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(a, b place) int { return answers[b] - answers[a] })
+	slices.SortFunc(all, func(a, b point) int { return counts[b] - counts[a] })
 	var parts []string
 	for _, p := range all {
-		parts = append(parts, fmt.Sprintf("%s (%d)", w.called(p), answers[p]))
+		parts = append(parts, fmt.Sprintf("%s (%d)", w.name(p), counts[p]))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// sweep measures places, each so many times and for about a slot, in random
-// order, and returns how many tasks they do in a second: the median of what
-// each did as a multiple of all in the same round, as the machine's speed
-// changes from round to round, times what all did.
-func sweep(ctx context.Context, w *workload, places []place, times int, slot time.Duration) (map[place]float64, error) {
-	ratios := map[place][]float64{}
-	var rounds []float64 // the geometric mean of all
-	for range times {
-		rates := map[place]float64{}
-		order := slices.Clone(places)
+// sweep measures points in rounds, in random order, and returns their
+// throughput in tasks per second. The speed of the machine changes from round
+// to round. So sweep computes the throughput of each point as a multiple of the
+// mean of its round, and returns the median of these ratios, times the median
+// of the means.
+func sweep(ctx context.Context, w *workload, points []point, n int, length time.Duration) (map[point]float64, error) {
+	ratios := map[point][]float64{}
+	var rounds []float64 // the geometric mean of each round
+	for range n {
+		rates := map[point]float64{}
+		order := slices.Clone(points)
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, p := range order {
-			rate, err := measure(ctx, w, p, slot)
+			rate, err := measure(ctx, w, p, length)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", w.called(p), err)
+				return nil, fmt.Errorf("%s: %w", w.name(p), err)
 			}
 			rates[p] = rate
 		}
@@ -220,7 +221,7 @@ func sweep(ctx context.Context, w *workload, places []place, times int, slot tim
 		}
 	}
 	slices.Sort(rounds)
-	medians := map[place]float64{}
+	medians := map[point]float64{}
 	for p, r := range ratios {
 		slices.Sort(r)
 		medians[p] = r[len(r)/2] * rounds[len(rounds)/2]
@@ -228,20 +229,21 @@ func sweep(ctx context.Context, w *workload, places []place, times int, slot tim
 	return medians, nil
 }
 
-// measure runs more and more tasks at a place, until they take as long as the
-// slot. If the host of this machine took a part of its processors in this time,
-// measure repeats it up to three times, and returns the least disturbed rate.
-func measure(ctx context.Context, w *workload, p place, slot time.Duration) (rate float64, err error) {
-	least := math.Inf(1)
+// measure returns the throughput of a point. It doubles the number of tasks
+// until they take the given time. If there was steal time, it measures again,
+// at most four times in all, and returns the measurement with the least steal
+// time.
+func measure(ctx context.Context, w *workload, p point, length time.Duration) (rate float64, err error) {
+	lowest := math.Inf(1)
 	for range 4 {
 		before := readStat()
-		r, err := measureOnce(ctx, w, p, slot)
+		r, err := measureOnce(ctx, w, p, length)
 		if err != nil {
 			return 0, err
 		}
 		stolen := readStat().stolenSince(before)
-		if stolen < least {
-			least, rate = stolen, r
+		if stolen < lowest {
+			lowest, rate = stolen, r
 		}
 		if stolen < 0.03 {
 			break
@@ -250,7 +252,8 @@ func measure(ctx context.Context, w *workload, p place, slot time.Duration) (rat
 	return rate, nil
 }
 
-func measureOnce(ctx context.Context, w *workload, p place, slot time.Duration) (float64, error) {
+// measureOnce measures a point once.
+func measureOnce(ctx context.Context, w *workload, p point, length time.Duration) (float64, error) {
 	var ex concert.Executor
 	if open := w.models[p.model].Open; open != nil {
 		var err error
@@ -267,7 +270,7 @@ func measureOnce(ctx context.Context, w *workload, p place, slot time.Duration) 
 		if err := w.run(ctx, ex, tasks); err != nil {
 			return 0, err
 		}
-		if took := time.Since(begin); took >= slot {
+		if took := time.Since(begin); took >= length {
 			return float64(tasks) / took.Seconds(), nil
 		}
 	}

@@ -5,10 +5,11 @@ import (
 	"os"
 )
 
-// stat is the time of all processors, in the unit of /proc/stat; zero where
-// there is no such file.
+// stat has the times of all processors, in the unit of /proc/stat. They are 0
+// if there is no such file.
 type stat struct{ total, stolen int64 }
 
+// readStat returns the times until now.
 func readStat() (s stat) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -22,8 +23,8 @@ func readStat() (s stat) {
 	return s
 }
 
-// stolenSince returns the share of the processors that the host of a virtual
-// machine took.
+// stolenSince returns the share of the processor time since before that was
+// steal time.
 func (s stat) stolenSince(before stat) float64 {
 	if s.total <= before.total {
 		return 0

@@ -20,7 +20,7 @@ import (
 	"concert/python"
 )
 
-// spin computes for about as long as that takes on this machine.
+// spin computes a sum of squares.
 func spin(rounds int) (sum uint64) {
 	for i := range uint64(rounds) * 1000 {
 		sum += i * i
@@ -28,6 +28,7 @@ func spin(rounds int) (sum uint64) {
 	return sum
 }
 
+// nap waits, without the lock of the task.
 func nap(ctx context.Context, d time.Duration) { concert.Release(ctx, func() { time.Sleep(d) }) }
 
 var (
@@ -36,7 +37,7 @@ var (
 	client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}
 )
 
-// The functions; each takes a number, or where to go.
+// The functions of the workloads.
 var (
 	cpu = concert.Register("cpu", func(_ context.Context, n int) (uint64, error) { return spin(n), nil })
 
@@ -86,7 +87,7 @@ var (
 	tiny = concert.Register("tiny", func(_ context.Context, n int) (int, error) { return n * n, nil })
 )
 
-// What the functions in Python are.
+// pythonText has the functions in Python.
 const pythonText = `
 import time
 
@@ -107,11 +108,11 @@ func workloads() (all []*workload, done func(), err error) {
 	if err := os.WriteFile(filepath.Join(dir, "choosing.py"), []byte(pythonText), 0o666); err != nil {
 		return nil, nil, err
 	}
-	places := make(chan struct{}, 6)
+	slots := make(chan struct{}, 6)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		places <- struct{}{}
+		slots <- struct{}{}
 		time.Sleep(20 * time.Millisecond)
-		<-places
+		<-slots
 		fmt.Fprintln(w, "done")
 	}))
 	opts := &python.Options{Path: []string{dir}}
@@ -130,7 +131,7 @@ func workloads() (all []*workload, done func(), err error) {
 		inGo("half", "computes 2.5 ms, waits 2.5 ms", many, half, 3),
 		inGo("tenth", "computes 1 ms, waits 10 ms", many, tenth, 10),
 		inGo("lock", "computes under a lock", few, locked, 3000),
-		inGo("server", "a server that does 6 at a time", many, visit, server.URL),
+		inGo("server", "a server that handles 6 requests concurrently", many, visit, server.URL),
 		inGo("memory", "reads 64 MiB of memory", few, memory, 8),
 		inGo("tiny", "a multiplication", few, tiny, 7),
 		inPython("python-cpu", "computes in Python, 5 ms", opts, prober, "choosing:compute", 60_000),
@@ -143,10 +144,10 @@ var (
 	many = []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}
 )
 
-// inGo is work of a Go function.
-func inGo[In, Out any](name, about string, levels []int, fn func(context.Context, In) (Out, error), in In) *workload {
+// inGo returns the workload of a Go function.
+func inGo[In, Out any](id, about string, levels []int, fn func(context.Context, In) (Out, error), in In) *workload {
 	return &workload{
-		name: name, about: about, levels: levels, models: models.Go(),
+		id: id, about: about, levels: levels, models: models.Go(),
 		run: func(ctx context.Context, ex concert.Executor, tasks int) error {
 			if ex == nil {
 				for range tasks {
@@ -158,27 +159,28 @@ func inGo[In, Out any](name, about string, levels []int, fn func(context.Context
 			}
 			return mapped(ctx, ex, fn, in, tasks)
 		},
-		ask: func(ctx context.Context, opts *choose.Options) (*choose.Report, error) {
+		choose: func(ctx context.Context, opts *choose.Options) (*choose.Report, error) {
 			return choose.Run(ctx, fn, []In{in}, models.Go(), opts)
 		},
 	}
 }
 
-// inPython is work of a function in Python.
-func inPython[In any](name, about string, opts *python.Options, prober concert.Executor, where string, in In) *workload {
+// inPython returns the workload of a Python function.
+func inPython[In any](id, about string, opts *python.Options, prober concert.Executor, where string, in In) *workload {
 	fn := python.Func[In, any](where)
 	return &workload{
-		name: name, about: about, models: models.Python(opts),
+		id: id, about: about, models: models.Python(opts),
 		run: func(ctx context.Context, ex concert.Executor, tasks int) error {
 			return mapped(ctx, ex, fn, in, tasks)
 		},
-		ask: func(ctx context.Context, with *choose.Options) (*choose.Report, error) {
+		choose: func(ctx context.Context, with *choose.Options) (*choose.Report, error) {
 			with.Profile = models.PythonProfile(prober, where, []In{in})
 			return choose.Run(ctx, fn, []In{in}, models.Python(opts), with)
 		},
 	}
 }
 
+// mapped runs a number of tasks with the same input.
 func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(context.Context, In) (Out, error), in In, tasks int) error {
 	for _, err := range concert.Map(ctx, ex, fn, slices.Values(slices.Repeat([]In{in}, tasks))) {
 		if err != nil {
@@ -188,15 +190,15 @@ func mapped[In, Out any](ctx context.Context, ex concert.Executor, fn func(conte
 	return nil
 }
 
-// annoy starts a program that computes on all processors but one, for half of
-// the time, until it is stopped.
-func annoy() (stop func(), err error) {
+// startNeighbor starts a program that computes half of the time, on all
+// processors but one, until it is stopped.
+func startNeighbor() (stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-annoy")
-	life, err := cmd.StdinPipe() // it ends with this program, however that ends
+	cmd := exec.Command(self, "-compute")
+	life, err := cmd.StdinPipe() // its end, also if this program dies, ends the neighbor
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +211,8 @@ func annoy() (stop func(), err error) {
 	}, nil
 }
 
-// beAnnoying is that program.
-func beAnnoying() {
+// runNeighbor is the program that startNeighbor starts.
+func runNeighbor() {
 	for range max(1, runtime.GOMAXPROCS(0)-1) {
 		go func() {
 			for {
