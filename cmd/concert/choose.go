@@ -24,7 +24,7 @@ const chooseHelp = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPU
        concert choose [flags] --get ::: URL...
 
 Measures how to run your work concurrently: under which model, how many tasks at
-once, how much that gains, and how sure the answer is. It runs a sample of the
+once, how much that gains, and how certain the verdict is. It runs a sample of the
 work under each model that applies, at rising concurrency, and compares.
 
 The work runs many times, with the inputs in turn, so it must be work that may be
@@ -52,13 +52,13 @@ Flags:
   --html FILE           write the report as an HTML page as well
   --trace FILE          write what ran where and when, for a trace viewer such as
                         ui.perfetto.dev
-  --quiet               print the answer only
+  --quiet               print the verdict only
 
 The answer goes to the standard output, everything else to the standard error.
 After Ctrl-C it prints what it has measured so far.
 
-Exit codes: 0 it has an answer; 1 the work fails, or there is no answer; 2 the
-command line is wrong, and nothing was run; 3 the answer is only a guess, and says
+Exit codes: 0 there is a verdict; 1 the work fails, or there is no verdict; 2 the
+command line is wrong, and nothing was run; 3 the verdict is only a guess, and says
 so; 130 interrupted.
 
 Examples:
@@ -68,7 +68,7 @@ Examples:
   concert choose --get --budget 1m ::: https://example.com/a https://example.com/b
 `
 
-// chooseOptions is what the flags say.
+// chooseOptions has the values of the flags.
 type chooseOptions struct {
 	choose.Options
 	py, python       string
@@ -76,7 +76,7 @@ type chooseOptions struct {
 	get, json, quiet bool
 }
 
-// separator stands between a command and its inputs.
+// separator is between a command and its inputs.
 const separator = ":::"
 
 // parseChoose reads the command line. inputs is nil if they come from the
@@ -140,19 +140,18 @@ func parseChoose(args []string) (o chooseOptions, command, inputs []string, err 
 	return o, command, inputs, err
 }
 
-// mostInputs is how many lines of the standard input are used: it is a sample
-// that is wanted.
-const mostInputs = 10_000
+// maxInputs is the number of lines of the standard input that are used. A
+// sample is sufficient.
+const maxInputs = 10_000
 
-// readInputs reads lines, for inputs that are not on the command line, until
-// ctx ends.
+// readInputs reads inputs from the lines of in, until ctx ends.
 func readInputs(ctx context.Context, in io.Reader) (inputs []string, err error) {
 	type result struct {
 		inputs []string
 		err    error
 	}
 	read := make(chan result, 1)
-	go func() { // a read of a terminal or a pipe cannot be interrupted
+	go func() { // a read of a terminal or a pipe cannot be canceled
 		inputs, err := readLines(in)
 		read <- result{inputs, err}
 	}()
@@ -170,7 +169,7 @@ func readLines(in io.Reader) (inputs []string, err error) {
 	}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
-	for len(inputs) < mostInputs && lines.Scan() {
+	for len(inputs) < maxInputs && lines.Scan() {
 		if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" {
 			inputs = append(inputs, line)
 		}
@@ -184,7 +183,7 @@ func readLines(in io.Reader) (inputs []string, err error) {
 	return inputs, nil
 }
 
-// job is work to choose for: what Run takes, put together for one kind.
+// job is one kind of work with the arguments of choose.Run.
 type job struct {
 	what  string // for messages
 	run   func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
@@ -214,8 +213,8 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 		return err
 	}
 	defer j.close()
-	// What it writes is opened first: not to find out after a minute that it
-	// cannot be written.
+	// Open the output files first, so that an error is found before the
+	// measurements and not after them.
 	page, err := cli.NewOutput(o.html)
 	if err != nil {
 		return err
@@ -265,20 +264,20 @@ func runChoose(ctx context.Context, args []string, out, errOut io.Writer) (err e
 	return err
 }
 
-// follower says what is being tried, on a terminal.
+// follower shows the steps of Run on a terminal.
 type follower struct {
 	chooseOptions
-	w       io.Writer
-	line    bool // lines can change
-	showing bool
-	said    bool
+	w        io.Writer
+	line     bool // w is a terminal, so a line can be replaced
+	showing  bool
+	profiled bool // the duration of a run has been printed
 }
 
 func newFollower(w io.Writer, o chooseOptions) *follower {
 	return &follower{chooseOptions: o, w: w, line: progress.IsTerminal(w)}
 }
 
-// announce says what is going to be done, before it is.
+// announce prints what Run is going to do.
 func (f *follower) announce(what string, inputs int) {
 	if f.quiet {
 		return
@@ -295,8 +294,8 @@ func (f *follower) step(s choose.Step) {
 	if f.quiet {
 		return
 	}
-	if s.Profile != nil && !f.said {
-		f.said = true
+	if s.Profile != nil && !f.profiled {
+		f.profiled = true
 		f.clear()
 		fmt.Fprintf(f.w, "One run alone takes %s.\n", progress.Duration(s.Profile.Wall))
 	}
@@ -315,7 +314,7 @@ func (f *follower) clear() {
 	}
 }
 
-// shortTime is a time as one would give it to a flag.
+// shortTime returns a duration as for a flag.
 func shortTime(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -327,7 +326,7 @@ func shortTime(d time.Duration) string {
 	return s
 }
 
-// printReport prints the report for people.
+// printReport prints the report as text.
 func printReport(w io.Writer, r *choose.Report, quiet bool) error {
 	style := cli.StyleFor(w)
 	if quiet {

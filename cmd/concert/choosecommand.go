@@ -20,7 +20,7 @@ import (
 // placeholder stands for the input in a command's arguments.
 const placeholder = "{}"
 
-// fill puts the input into a command.
+// fill inserts the input into a command.
 func fill(command []string, input string) []string {
 	filled := make([]string, len(command), len(command)+1)
 	found := false
@@ -34,16 +34,18 @@ func fill(command []string, input string) []string {
 	return filled
 }
 
-// stderrGrace is how long the end of what a command said may take to come, if
-// others still have the pipe open.
+// stderrGrace is how long to wait for the end of standard error after a command
+// has ended, if another process still has the pipe open.
 const stderrGrace = 20 * time.Millisecond
 
-// commandGrace is how long a command that is stopped may take to end.
+// commandGrace is how long a command may take to end after a signal, before it
+// is killed.
 const commandGrace = 2 * time.Second
 
-// runCommand runs a command to its end with run, in a process group of its own
-// that is stopped as a whole when ctx ends: first asked to, and then killed.
-// What it prints is thrown away but for the end of its errors.
+// runCommand runs a command by run, in a process group of its own. When ctx
+// ends, it stops the group: first with a signal, and then by killing it. The
+// output is discarded, except the last line of standard error, which is part of
+// an error.
 func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	r, w, err := os.Pipe()
@@ -51,10 +53,10 @@ func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) e
 		return err
 	}
 	defer r.Close()
-	// Not by way of a Writer: Wait would wait for whatever the command leaves
-	// behind that has it open.
+	// With a Writer, Wait would wait until all processes that the command
+	// leaves behind have closed the pipe.
 	cmd.Stderr = w
-	stderr := &tail{most: 1000}
+	stderr := &tail{max: 1000}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -75,22 +77,22 @@ func runCommand(ctx context.Context, argv []string, run func(*exec.Cmd) error) e
 	if err == nil {
 		return nil
 	}
-	if said := stderr.lastLine(); said != "" {
-		err = fmt.Errorf("%w: %s", err, said)
+	if line := stderr.lastLine(); line != "" {
+		err = fmt.Errorf("%w: %s", err, line)
 	}
 	return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 }
 
-// tail keeps the end of what is written to it.
+// tail is a Writer that keeps the last bytes.
 type tail struct {
-	most int
+	max  int
 	text []byte
 }
 
 // Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {
 	t.text = append(t.text, b...)
-	if extra := len(t.text) - t.most; extra > 0 {
+	if extra := len(t.text) - t.max; extra > 0 {
 		t.text = append(t.text[:0], t.text[extra:]...)
 	}
 	return len(b), nil
@@ -101,7 +103,7 @@ func (t *tail) lastLine() string {
 	return strings.ToValidUTF8(string(lines[len(lines)-1]), "?")
 }
 
-// commandJob is to run a command.
+// commandJob returns the job of a command.
 func commandJob(command, inputs []string) (*job, error) {
 	if strings.Contains(command[0], placeholder) {
 		return nil, cli.UsageError{Text: "the program itself cannot be " + placeholder}
@@ -142,7 +144,7 @@ func commandJob(command, inputs []string) (*job, error) {
 	}, nil
 }
 
-// xargs is a line for a shell that runs the command so many at a time.
+// xargs returns a line for a shell that runs the command with concurrency n.
 func xargs(command []string, n int) string {
 	var words []string
 	found := false
@@ -157,7 +159,7 @@ func xargs(command []string, n int) string {
 	return fmt.Sprintf(`xargs -d '\n' -P %d %s %s < inputs`, n, each, strings.Join(words, " "))
 }
 
-// quoted is a word as a shell wants it.
+// quoted quotes a word for a shell.
 func quoted(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./-_", r)

@@ -17,8 +17,8 @@ import (
 // fetching is a URL, and the directory for it.
 type fetching struct{ URL, Dir string }
 
-// fetch downloads a file, checks it, and removes it. It is registered, as one
-// of the models is processes.
+// fetch downloads a file and removes it. It is registered because one of the
+// models runs it in processes.
 var fetch = concert.Register("concert choose --get", func(ctx context.Context, f fetching) (int64, error) {
 	name := fmt.Sprintf("%d-%d", os.Getpid(), fetched.Add(1))
 	got, err := download.Get(ctx, fetchClient, download.Request{URL: f.URL, Dir: f.Dir, Name: name})
@@ -33,7 +33,7 @@ var (
 	fetchClient = cli.ReleasingClient(download.NewClient(nil))
 )
 
-// getJob is to download.
+// getJob returns the job of downloads.
 func getJob(urls []string) (*job, error) {
 	for i, u := range urls {
 		if err := get.Check(u, fmt.Sprintf("input %d", i+1)); err != nil {

@@ -117,7 +117,7 @@ func TestChooseFullDisk(t *testing.T) {
 		t.Skip("this system has no device that is always full")
 	}
 	code, out, errOut := call(t.Context(), "choose", "--budget", "1s", "--html", "/dev/full", "sleep", ":::", "0.02")
-	if code != cli.ExitFailed || !strings.Contains(out, "a second") || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
+	if code != cli.ExitFailed || !strings.Contains(out, "tasks/s") || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
 	}
 	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "--trace", "/dev/full", "sleep", ":::", "0.02")

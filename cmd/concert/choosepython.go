@@ -15,7 +15,7 @@ import (
 	"concert/python"
 )
 
-// pythonJob is to call a Python function.
+// pythonJob returns the job of a Python function.
 func pythonJob(o chooseOptions, inputs []string) (*job, error) {
 	if why := pyname.Check(o.py); why != nil {
 		return nil, cli.UsageError{Text: fmt.Sprintf("--py %q: want MODULE:FUNCTION, as in statistics:fmean: %v", o.py, why)}
@@ -40,8 +40,8 @@ func pythonJob(o chooseOptions, inputs []string) (*job, error) {
 	}, nil
 }
 
-// pythonValue is an input as Python gets it: what it is as JSON, and else the
-// text.
+// pythonValue returns an input as a value for Python: the decoded value if the
+// text is JSON, and the text otherwise.
 func pythonValue(text string) any {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -52,7 +52,8 @@ func pythonValue(text string) any {
 	return exact(v)
 }
 
-// exact has the numbers of JSON as integers of any size, or as floats.
+// exact converts the numbers in a JSON value to integers of any size, or to
+// floats.
 func exact(v any) any {
 	switch v := v.(type) {
 	case json.Number:
