@@ -24,6 +24,7 @@ import (
 	"syscall"
 
 	"concert/cmd/concert/internal/cli"
+	"concert/cmd/concert/internal/cluster"
 	"concert/cmd/concert/internal/get"
 	"concert/cmd/concert/internal/tour"
 	"concert/processes"
@@ -33,9 +34,9 @@ func commands() []cli.Command {
 	all := []cli.Command{
 		{Name: "choose", Summary: "measure how to run your work concurrently", Help: chooseHelp, Run: runChoose},
 		get.Command,
-		{Name: "status", Summary: "list the workers, waiting tasks and dead letters of a cluster", Help: statusHelp, Run: runStatus},
+		cluster.Status,
 		tour.Command,
-		{Name: "worker", Summary: "run Python functions for a cluster", Help: workerHelp, Run: runWorker},
+		cluster.Worker,
 		{Name: "version", Summary: "print the version", Help: versionHelp, Run: runVersion},
 	}
 	return append(all, cli.Completion(all))

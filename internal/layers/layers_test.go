@@ -85,9 +85,10 @@ var allowed = map[string][]string{
 	"concert/processes/internal/confine": {"golang.org/x/sys/unix", "github.com/landlock-lsm/go-landlock/", "github.com/elastic/go-seccomp-bpf", "github.com/elastic/go-seccomp-bpf/arch", psx},
 
 	// The parts of the command.
-	"concert/cmd/concert/internal/cli":  {"concert/executor", "concert", "concert/internal/printable", "concert/progress"},
-	"concert/cmd/concert/internal/tour": {"concert", "concert/executor", "concert/"},
-	"concert/cmd/concert/internal/get":  {"concert", "concert/executor", "concert/"},
+	"concert/cmd/concert/internal/cli":     {"concert/executor", "concert/internal/printable", "concert/progress"},
+	"concert/cmd/concert/internal/tour":    {"concert", "concert/"},
+	"concert/cmd/concert/internal/get":     {"concert", "concert/"},
+	"concert/cmd/concert/internal/cluster": {"concert", "concert/"},
 }
 
 // modules lists the modules that make up the whole of the root module's

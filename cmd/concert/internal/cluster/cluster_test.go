@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"bytes"
@@ -26,7 +26,16 @@ import (
 	"concert/python"
 )
 
-// screen is what a command says, while it runs.
+var commands = []cli.Command{Worker, Status}
+
+// call runs a command line as the program does.
+func call(ctx context.Context, args ...string) (code int, out, errOut string) {
+	var o, e bytes.Buffer
+	code = cli.Main(ctx, commands, args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+// screen has what a command has printed, while it runs.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
@@ -44,7 +53,7 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-// await waits until it says something.
+// await waits until the command has printed a text.
 func (s *screen) await(t *testing.T, what string) {
 	t.Helper()
 	for begin := time.Now(); !strings.Contains(s.String(), what); time.Sleep(10 * time.Millisecond) {
@@ -64,7 +73,7 @@ func startWorker(t *testing.T, args ...string) (says *screen, stop func() int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	says = &screen{}
 	code := make(chan int, 1)
-	go func() { code <- run(ctx, append([]string{"worker"}, args...), &bytes.Buffer{}, says) }()
+	go func() { code <- cli.Main(ctx, commands, append([]string{"worker"}, args...), &bytes.Buffer{}, says) }()
 	stop = sync.OnceValue(func() int {
 		cancel()
 		return <-code
@@ -132,7 +141,7 @@ func TestWorker(t *testing.T) {
 	}
 	for begin := time.Now(); !settled() && time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
 		out.Reset()
-		if code := run(t.Context(), []string{"status", "--url", s.URL()}, &out, &errOut); code != cli.ExitOK {
+		if code := cli.Main(t.Context(), commands, []string{"status", "--url", s.URL()}, &out, &errOut); code != cli.ExitOK {
 			t.Fatalf("%d, %s", code, errOut.String())
 		}
 	}
@@ -171,7 +180,7 @@ func TestWorkerWrong(t *testing.T) {
 		"-n 1 --url nats://127.0.0.1:1 os:nice": {cli.ExitFailed, "no server answers at nats://127.0.0.1:1"},
 	} {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {
+		if code := cli.Main(t.Context(), commands, append([]string{"worker"}, strings.Fields(args)...), &out, &errOut); code != want.code || !strings.Contains(errOut.String(), want.says) {
 			t.Errorf("%s: exit code %d, %q; want %d and %q", args, code, errOut.String(), want.code, want.says)
 		}
 	}
@@ -189,7 +198,7 @@ func TestStatus(t *testing.T) {
 	}
 	status := func(args ...string) (int, string, string) {
 		var out, errOut bytes.Buffer
-		code := run(t.Context(), append([]string{"status", "--url", s.URL()}, args...), &out, &errOut)
+		code := cli.Main(t.Context(), commands, append([]string{"status", "--url", s.URL()}, args...), &out, &errOut)
 		return code, out.String(), errOut.String()
 	}
 	if code, out, _ := status("--dead"); code != cli.ExitOK || out != "no dead letters\n" {
@@ -265,7 +274,7 @@ func TestStatus_Input(t *testing.T) {
 	concert.Submit(concert.WithLabel(twice, "the last"), ex, spoiled, "cow.jpg").Result(t.Context())
 	concert.Submit(twice, ex, spoiled, "hen.jpg").Result(t.Context())
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"status", "--url", s.URL(), "--dead"}, &out, &out); code != cli.ExitOK {
+	if code := cli.Main(t.Context(), commands, []string{"status", "--url", s.URL(), "--dead"}, &out, &out); code != cli.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	lines := strings.Split(out.String(), "\n")
@@ -275,7 +284,7 @@ func TestStatus_Input(t *testing.T) {
 		}
 	}
 	out.Reset()
-	run(t.Context(), []string{"status", "--url", s.URL(), "--dead", "--json"}, &out, &out)
+	cli.Main(t.Context(), commands, []string{"status", "--url", s.URL(), "--dead", "--json"}, &out, &out)
 	first, _, _ := strings.Cut(out.String(), "\n")
 	if !strings.Contains(first, `"index":0,"label":"cat.jpg�[2J"`) {
 		t.Errorf("as JSON: %s", out.String())

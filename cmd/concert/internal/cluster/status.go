@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"context"
@@ -47,6 +47,9 @@ Examples:
   concert status --replay all
 `
 
+// Status is concert status.
+var Status = cli.Command{Name: "status", Summary: "list the workers, waiting tasks and dead letters of a cluster", Help: statusHelp, Run: runStatus}
+
 type statusOptions struct {
 	clusterFlags
 	watch, dead, json bool
@@ -91,7 +94,7 @@ func parseStatus(args []string) (o statusOptions, err error) {
 	return o, err
 }
 
-// letterNumbers are what a flag says: numbers, or all.
+// letterNumbers parses the value of a flag: numbers, or all.
 func letterNumbers(text string) (numbers []uint64, all bool, err error) {
 	if text == "" || text == "all" {
 		return nil, text == "all", nil
@@ -106,7 +109,7 @@ func letterNumbers(text string) (numbers []uint64, all bool, err error) {
 	return numbers, false, nil
 }
 
-// status is what is shown, and its JSON.
+// status is what the command prints, also as JSON.
 type status struct {
 	Time    time.Time        `json:"time"`
 	Workers []cluster.Worker `json:"workers"`
@@ -224,7 +227,7 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 	return err
 }
 
-// functionName is what a function is called by those who use it.
+// functionName returns the name by which users know a function.
 func functionName(n string) string {
 	if rest, ok := strings.CutPrefix(n, "python:"); ok { // and the form of its arguments
 		_, n, _ = strings.Cut(rest, ":")
@@ -232,7 +235,7 @@ func functionName(n string) string {
 	return n
 }
 
-// functionList is the first of them, and how many more there are.
+// functionList returns the first three names, and the number of the others.
 func functionList(names []string) string {
 	var shown []string
 	for _, n := range names {
@@ -253,7 +256,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// letters gives take all dead letters.
+// letters calls take with all dead letters.
 func letters(ctx context.Context, in *cluster.Inspector, take func(cluster.DeadLetter)) error {
 	for next := uint64(1); ; {
 		batch, err := in.DeadLetters(ctx, next, letterBatch)
@@ -296,8 +299,8 @@ func listLetters(ctx context.Context, in *cluster.Inspector, asJSON bool, out io
 	return err
 }
 
-// letterInput is which input a dead letter is of, and its label: "17
-// (cat.jpg)".
+// letterInput returns the index of a dead letter's input, and its label, as in
+// "17 (cat.jpg)".
 func letterInput(d cluster.DeadLetter) string {
 	switch {
 	case d.Index < 0:
@@ -308,8 +311,8 @@ func letterInput(d cluster.DeadLetter) string {
 	return fmt.Sprintf("%d (%s)", d.Index, d.Label)
 }
 
-// eachLetter does something with dead letters. One that cannot be done does not
-// keep the others from it.
+// eachLetter calls do with dead letters. After an error it continues with the
+// next one.
 func eachLetter(ctx context.Context, in *cluster.Inspector, which, done string, do func(context.Context, uint64) error, out, errOut io.Writer) error {
 	numbers, all, err := letterNumbers(which)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"cmp"
@@ -8,7 +8,7 @@ import (
 	"concert/cluster"
 )
 
-// clusterFlags say which cluster, and as whom.
+// clusterFlags say which cluster, and with which key.
 type clusterFlags struct{ url, key string }
 
 func (c *clusterFlags) add(flags *flag.FlagSet) {

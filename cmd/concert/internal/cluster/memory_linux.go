@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"bytes"
@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// machineMemory is how many bytes of memory this process and its children may
-// use: those of the machine, or of its control groups if that is less. 0 means
-// that it is not known.
+// machineMemory returns how many bytes of memory this process and its children
+// may use: those of the machine, or of its control groups if that is less. It
+// returns 0 if that is not known.
 func machineMemory() int64 {
-	least := int64(0)
-	take := func(n int64) {
-		if n > 0 && (least == 0 || n < least) {
-			least = n
+	minimum := int64(0)
+	limit := func(n int64) {
+		if n > 0 && (minimum == 0 || n < minimum) {
+			minimum = n
 		}
 	}
 	info, _ := os.ReadFile("/proc/meminfo")
 	for line := range bytes.Lines(info) {
 		if f := strings.Fields(string(line)); len(f) == 3 && f[0] == "MemTotal:" {
 			kib, _ := strconv.ParseInt(f[1], 10, 64)
-			take(kib << 10)
+			limit(kib << 10)
 		}
 	}
 	groups, _ := os.ReadFile("/proc/self/cgroup")
@@ -37,12 +37,12 @@ func machineMemory() int64 {
 		}
 		for ; ; path = filepath.Dir(path) {
 			text, _ := os.ReadFile(filepath.Join(root, path, name))
-			limit, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 for max
-			take(limit)
+			n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // 0 for max
+			limit(n)
 			if path == "/" || path == "." {
 				break
 			}
 		}
 	}
-	return least
+	return minimum
 }

@@ -1,4 +1,6 @@
-package main
+// Package cluster has the commands for clusters: concert worker runs Python
+// functions for a cluster, and concert status shows what a cluster does.
+package cluster
 
 import (
 	"context"
@@ -56,6 +58,9 @@ Examples:
       --path models -n 4 'classify:Model().predict'
 `
 
+// Worker is concert worker.
+var Worker = cli.Command{Name: "worker", Summary: "run Python functions for a cluster", Help: workerHelp, Run: runWorker}
+
 type workerOptions struct {
 	clusterFlags
 	n, threads   int
@@ -94,8 +99,8 @@ func parseWorker(args []string) (o workerOptions, functions []string, err error)
 	return o, flags.Args(), err
 }
 
-// lookUp finds a function without calling it: what is made by a call is made
-// with the first task.
+// lookUp finds a function without calling it. A part of the name that is a
+// call, as in Model().predict, is only called with the first task.
 var lookUp = python.Source[string, python.None]("look_up", `
 def look_up(where):
     import importlib
