@@ -39,7 +39,7 @@ func benched(b *testing.B, keyed bool) (context.Context, *cluster.Executor) {
 	ctx, stop := context.WithCancel(context.Background())
 	pool := goroutines.New(2, nil)
 	done := make(chan error)
-	go func() { done <- cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Places: 2}) }()
+	go func() { done <- cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Slots: 2}) }()
 	b.Cleanup(func() {
 		stop()
 		<-done

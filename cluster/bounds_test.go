@@ -168,7 +168,7 @@ func TestWrongTask_Refused(t *testing.T) {
 			e.ID.Client = "anyone"
 		}
 		e.ID.Session, e.ID.Number, e.Try, e.Arg = e.Session, fmt.Sprint(i), fmt.Sprint(i), wire.Inline(arg)
-		subject := wire.TaskSubject(in.Workers()[0].Contract, "anyone")
+		subject := wire.TaskSubject(in.Workers()[0].Capabilities, "anyone")
 		msgs, err := wire.EncodeTasks([]wire.OutgoingTask{{Envelope: e, Subject: subject}}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +224,7 @@ func TestWrongTask(t *testing.T) {
 	if len(workers) != 1 {
 		t.Fatalf("%d workers", len(workers))
 	}
-	subject := wire.TaskSubject(workers[0].Contract, "anyone")
+	subject := wire.TaskSubject(workers[0].Capabilities, "anyone")
 	_, js := raw(t, s)
 	largest := 0
 	for size := wire.MaxMessageBytes; largest == 0; size -= 1 << 10 { // the largest that the servers take

@@ -90,7 +90,7 @@ func TestServe_Certificates(t *testing.T) {
 	for len(in.Workers()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	contract := in.Workers()[0].Contract
+	contract := in.Workers()[0].Capabilities
 	all := tap(t, s, boss.Key) // an admin may publish anything, as any key could by a hole in the servers' configuration
 
 	invented, err := nkeys.CreateUser()

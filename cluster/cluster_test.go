@@ -140,7 +140,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 	ctx, stop := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Places: c.Workers, Notice: func(s string) { t.Log(s) }}); err != nil {
+		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: work, Slots: c.Workers, Notice: func(s string) { t.Log(s) }}); err != nil {
 			panic(err) // or those who wait for a worker would wait for ever
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/members"
 	"concert/cluster/internal/wire"
+	"concert/cluster/internal/worker"
 	"concert/executor"
 	"concert/internal/option"
 )
@@ -65,7 +66,7 @@ var (
 
 	// ErrDead is wrapped by the error of a task that was abandoned because its
 	// workers were lost five times. The task is among the dead letters.
-	ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: task abandoned, because its workers were lost"))
+	ErrDead = worker.ErrDead
 
 	// ErrTooLarge is wrapped by the error of a task whose argument or result
 	// has more than 1 GiB.

@@ -11,6 +11,7 @@ import (
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/jet/jettest"
 	"concert/cluster/internal/wire"
+	"concert/cluster/internal/worker"
 )
 
 // ShortLease has tasks of lost workers go to others soon.
@@ -53,9 +54,9 @@ func ShortSilence(t *testing.T, d time.Duration) {
 
 // ShortPulls shortens the first requests of workers, so that they drain soon.
 func ShortPulls(t *testing.T, d time.Duration) {
-	before := pullTime
-	pullTime = d
-	t.Cleanup(func() { pullTime = before })
+	before := worker.PullTime
+	worker.PullTime = d
+	t.Cleanup(func() { worker.PullTime = before })
 }
 
 // Sent returns how many calls there have been on their way to the cluster.

@@ -114,7 +114,7 @@ func contractOf(t *testing.T, access cluster.Access, ex *cluster.Executor, n int
 		t.Fatal(err)
 	}
 	defer in.Close()
-	return in.Workers()[0].Contract
+	return in.Workers()[0].Capabilities
 }
 
 // TestServe_LargeArguments: small tasks that name one large argument, or claim
@@ -183,7 +183,7 @@ func TestServe_LargeMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	contract := in.Workers()[0].Contract
+	contract := in.Workers()[0].Capabilities
 	h := holdOf("weigh")
 	let := sync.OnceFunc(func() { close(h.let) })
 	defer let()

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -60,17 +59,17 @@ func (in *Inspector) Close() error {
 
 // Worker describes a worker that has sent a heartbeat within the last seconds.
 type Worker struct {
-	ID        string    `json:"id"`
-	Host      string    `json:"host"`
-	Pid       int       `json:"pid"`
-	Contract  string    `json:"contract"`  // the same for workers with the same functions
-	Functions []string  `json:"functions"` // by name
-	Places    int       `json:"places"`    // how many tasks it can run concurrently
-	Running   int       `json:"running"`   // how many it runs, as of its last heartbeat
-	Finished  int64     `json:"finished"`  // how many it has run, as of its last heartbeat
-	Failed    int64     `json:"failed"`    // how many of these returned an error
-	Since     time.Time `json:"since"`
-	Draining  bool      `json:"draining"` // it takes no more tasks
+	ID           string    `json:"id"`
+	Host         string    `json:"host"`
+	Pid          int       `json:"pid"`
+	Capabilities string    `json:"capabilities"` // the same for workers with the same functions
+	Functions    []string  `json:"functions"`    // by name
+	Slots        int       `json:"slots"`        // how many tasks it can run concurrently
+	Running      int       `json:"running"`      // how many it runs, as of its last heartbeat
+	Finished     int64     `json:"finished"`     // how many it has run, as of its last heartbeat
+	Failed       int64     `json:"failed"`       // how many of these returned an error
+	Since        time.Time `json:"since"`
+	Draining     bool      `json:"draining"` // it takes no more tasks
 }
 
 // Workers returns the workers, sorted by host and then by start time.
@@ -79,11 +78,11 @@ func (in *Inspector) Workers() []Worker {
 	for _, w := range in.members.Workers() {
 		functions := sortedKeys(w.Functions)
 		for i := range functions {
-			functions[i] = printable(functions[i])
+			functions[i] = wire.Printable(functions[i])
 		}
 		all = append(all, Worker{
-			ID: printable(w.ID), Host: printable(w.Host), Pid: w.Pid, Contract: printable(w.Capabilities), Functions: functions,
-			Places: w.Slots, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
+			ID: wire.Printable(w.ID), Host: wire.Printable(w.Host), Pid: w.Pid, Capabilities: wire.Printable(w.Capabilities), Functions: functions,
+			Slots: w.Slots, Running: w.Running, Finished: w.Finished, Failed: w.Failed, Since: w.Since, Draining: w.Draining,
 		})
 	}
 	slices.SortFunc(all, func(a, b Worker) int {
@@ -96,9 +95,9 @@ func (in *Inspector) Workers() []Worker {
 // contract and have no result yet, including those that run. Tasks that wait in
 // the client are not counted.
 type Queue struct {
-	Contract string `json:"contract"`
-	Client   string `json:"client"`
-	Tasks    uint64 `json:"tasks"`
+	Capabilities string `json:"capabilities"`
+	Client       string `json:"client"`
+	Tasks        uint64 `json:"tasks"`
 }
 
 // Queues returns the queues that are not empty, sorted by contract and client.
@@ -114,11 +113,11 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	var all []Queue
 	for subject, n := range info.State.Subjects {
 		if parts := strings.Split(subject, "."); len(parts) == 4 {
-			all = append(all, Queue{Contract: printable(parts[2]), Client: printable(parts[3]), Tasks: n})
+			all = append(all, Queue{Capabilities: wire.Printable(parts[2]), Client: wire.Printable(parts[3]), Tasks: n})
 		}
 	}
 	slices.SortFunc(all, func(a, b Queue) int {
-		return cmp.Or(strings.Compare(a.Contract, b.Contract), strings.Compare(a.Client, b.Client))
+		return cmp.Or(strings.Compare(a.Capabilities, b.Capabilities), strings.Compare(a.Client, b.Client))
 	})
 	return all, nil
 }
@@ -126,16 +125,16 @@ func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 // DeadLetter is a task that was abandoned: its workers were lost five times, or
 // its last attempt failed. It can also be a message that is not a task.
 type DeadLetter struct {
-	Number   uint64    `json:"number"`   // for Replay and Discard
-	Function string    `json:"function"` // "" if it is not a task
-	Index    int64     `json:"index"`    // of the input in its Map, from 0 up; -1 for a task of Submit, or if unknown
-	Label    string    `json:"label"`    // the first 256 bytes of the label that the submitter set; or ""
-	Contract string    `json:"contract"`
-	Client   string    `json:"client"`
-	Reason   string    `json:"reason"`
-	Worker   string    `json:"worker"` // the worker that abandoned it
-	At       time.Time `json:"at"`
-	Bytes    int       `json:"bytes"` // the size of its message
+	Number       uint64    `json:"number"`   // for Replay and Discard
+	Function     string    `json:"function"` // "" if it is not a task
+	Index        int64     `json:"index"`    // of the input in its Map, from 0 up; -1 for a task of Submit, or if unknown
+	Label        string    `json:"label"`    // the first 256 bytes of the label that the submitter set; or ""
+	Capabilities string    `json:"capabilities"`
+	Client       string    `json:"client"`
+	Reason       string    `json:"reason"`
+	Worker       string    `json:"worker"` // the worker that abandoned it
+	At           time.Time `json:"at"`
+	Bytes        int       `json:"bytes"` // the size of its message
 }
 
 // Dead returns the number of dead letters.
@@ -170,38 +169,22 @@ func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (al
 
 func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 	d := DeadLetter{
-		Number: msg.Sequence, Reason: printable(msg.Header.Get(reasonHeader)), Worker: printable(msg.Header.Get(workerHeader)),
+		Number: msg.Sequence, Reason: wire.Printable(msg.Header.Get(wire.ReasonHeader)), Worker: wire.Printable(msg.Header.Get(wire.WorkerHeader)),
 		At: msg.Time, Bytes: len(msg.Data), Index: -1,
 	}
-	if contract, client, ok := wire.DeadTask(msg.Subject); ok {
-		d.Contract, d.Client = printable(contract), printable(client)
+	if set, client, ok := wire.DeadTask(msg.Subject); ok {
+		d.Capabilities, d.Client = wire.Printable(set), wire.Printable(client)
 	}
 	if e, err := new(wire.Verifier).Open(msg.Data, taskSubject(msg), false); err == nil {
-		d.Function, d.Index, d.Label = printable(e.Function), e.Input-1, printable(e.Label)
+		d.Function, d.Index, d.Label = wire.Printable(e.Function), e.Input-1, wire.Printable(e.Label)
 	}
 	return d
 }
 
 // taskSubject is where a dead letter came from.
 func taskSubject(letter *jetstream.RawStreamMsg) string {
-	contract, client, _ := wire.DeadTask(letter.Subject)
-	return wire.TaskSubject(contract, client)
-}
-
-const longestText = 1100 // bytes
-
-// printable is what anybody may have written as it may be shown: in a line,
-// without the signs by which terminals are told what to do.
-func printable(text string) string {
-	if len(text) > longestText {
-		text = text[:longestText] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
+	set, client, _ := wire.DeadTask(letter.Subject)
+	return wire.TaskSubject(set, client)
 }
 
 // Replay runs the task of a dead letter again, on workers of the contract that
@@ -244,13 +227,13 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 // acknowledgment, or is lost at that moment, another worker gets the task and
 // stores another letter.
 func (in *Inspector) discardDuplicates(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
-	contract, client, ok := wire.DeadTask(letter.Subject)
+	set, client, ok := wire.DeadTask(letter.Subject)
 	id := letter.Header.Get(jetstream.MsgIDHeader)
 	if !ok || id == "" {
 		return nil
 	}
 	all, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{wire.DeadSubject(wire.TaskSubject(contract, client), "*")}, HeadersOnly: true,
+		FilterSubjects: []string{wire.DeadSubject(wire.TaskSubject(set, client), "*")}, HeadersOnly: true,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: dead letters: %w", err)

@@ -200,7 +200,7 @@ func serveAt(t *testing.T, url string, access cluster.Access, places int) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: access, Places: places, Notice: func(string) {}}); err != nil {
+		if err := cluster.Serve(ctx, url, pool, &cluster.ServeOptions{Access: access, Slots: places, Notice: func(string) {}}); err != nil {
 			panic(err)
 		}
 	}()

@@ -7,6 +7,7 @@ import (
 
 	"concert"
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/prefetch"
 	"concert/cluster/internal/wire"
 	"concert/executor"
 )
@@ -36,51 +37,28 @@ type lane struct {
 }
 
 const (
-	lead      = 20 * time.Millisecond // so much work a worker should have ahead
-	mostAhead = 256                   // calls for each place
-
 	leastLimit = 16
 	mostLimit  = 1 << 14
-	slow       = 100 * time.Millisecond
 	patience   = time.Second // before it is said that there is nobody
 )
-
-// ahead is how many calls there should be for each place, beyond the one in it.
-func (l *lane) ahead() int {
-	switch {
-	case l.mean == 0 || l.mean > slow:
-		return 0
-	case l.mean > lead:
-		return 1
-	}
-	return int(min(mostAhead, lead/max(l.mean, lead/mostAhead)))
-}
 
 // took takes note of how long a call ran, and how long it was out for that. The
 // network may be slower than the workers: more calls than come back within the
 // lead, and some, would only be ahead of others.
 func (l *lane) took(ran, out time.Duration) {
-	l.mean = smooth(l.mean, ran)
+	l.mean = prefetch.Mean(l.mean, ran)
 	l.trips++
 	l.traveled += out
 	if l.trips < l.limit {
 		return
 	}
 	switch trip := l.traveled / time.Duration(l.trips); {
-	case trip > 2*lead+l.mean:
+	case trip > 2*prefetch.Time+l.mean:
 		l.limit = max(leastLimit, l.limit*3/4)
-	case trip < lead+l.mean:
+	case trip < prefetch.Time+l.mean:
 		l.limit = min(mostLimit, l.limit*2)
 	}
 	l.trips, l.traveled = 0, 0
-}
-
-// smooth is a mean when one more has taken so long. It is never 0.
-func smooth(mean, d time.Duration) time.Duration {
-	if mean == 0 {
-		mean = d
-	}
-	return max(1, mean+(d-mean)/8)
 }
 
 // entrant is a task that its submitter waits with for room.
@@ -236,9 +214,9 @@ func (e *Executor) dispatchOne() bool {
 		if len(l.queue) == 0 {
 			continue
 		}
-		contract, room := e.route(l)
+		set, room := e.route(l)
 		if c := e.calls[e.shared[l.queue[0]]]; room <= 0 && c != nil && !c.canceled {
-			contract, room = c.contract, 1 // it joins this call, and so needs no room
+			set, room = c.contract, 1 // it joins this call, and so needs no room
 		}
 		if room <= 0 {
 			continue
@@ -254,7 +232,7 @@ func (e *Executor) dispatchOne() bool {
 		e.claims[t] = false
 		e.encoding[t] = l // perhaps: Claim decides
 		e.mu.Unlock()
-		e.claim(l, t, contract, room)
+		e.claim(l, t, set, room)
 		return true
 	}
 	e.mu.Unlock()
@@ -264,7 +242,7 @@ func (e *Executor) dispatchOne() bool {
 // route returns the contract with most room for calls of the lane, and how much
 // that is. Calls of functions that have no name are claimed at once, as that is
 // how they fail. The caller holds mu.
-func (e *Executor) route(l *lane) (contract string, room int) {
+func (e *Executor) route(l *lane) (set string, room int) {
 	if l.function == "" {
 		return "", 1
 	}
@@ -273,9 +251,9 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 		found = true
 		// As many of a function as there are places, whatever there is of
 		// others, or the quick ones would leave no room for the slow ones.
-		free := max(places-l.out[c], max(places, min(places*(1+l.ahead()), l.limit))-e.inflight[c]) + e.away[c]
+		free := max(places-l.out[c], max(places, min(places*(1+prefetch.Calls(l.mean)), l.limit))-e.inflight[c]) + e.away[c]
 		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // more the servers do not take
-			contract, room = c, free
+			set, room = c, free
 		}
 	}
 	switch {
@@ -289,7 +267,7 @@ func (e *Executor) route(l *lane) (contract string, room int) {
 			go e.opts.Notice("a worker offers the function " + l.function + " again: its tasks continue")
 		}
 	}
-	return contract, room
+	return set, room
 }
 
 // tellAsleep says that nobody runs tasks of the lane, if that has not changed.
@@ -306,11 +284,11 @@ func (e *Executor) tellAsleep(l *lane) {
 const claimBytes = 4 << 20
 
 // claim takes calls from a task and sends them.
-func (e *Executor) claim(l *lane, t *executor.Task, contract string, room int) {
+func (e *Executor) claim(l *lane, t *executor.Task, set string, room int) {
 	batch, again := t.Claim(room, claimBytes)
 	var calls []*call
 	if batch != nil {
-		calls = e.newCalls(l, batch, contract)
+		calls = e.newCalls(l, batch, set)
 	}
 	shared := len(calls) > 0 && calls[0].shared()
 	var send, joined, replaced []*call

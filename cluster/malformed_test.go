@@ -61,7 +61,7 @@ func TestServe_EmptyTasks(t *testing.T) {
 	for len(in.Workers()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	empty := wire.TaskSubject(in.Workers()[0].Contract, key)
+	empty := wire.TaskSubject(in.Workers()[0].Capabilities, key)
 	for i := range 20 {
 		// Two of them are before the task, in the same request of the worker.
 		for range 2 {

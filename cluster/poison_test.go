@@ -78,7 +78,7 @@ func TestPoisonedTasks(t *testing.T) {
 	_, js := raw(t, s)
 	for range 20 {
 		for _, h := range poisons {
-			if _, err := js.PublishMsgAsync(&nats.Msg{Subject: wire.TaskSubject(in.Workers()[0].Contract, "rogue"), Header: h}); err != nil {
+			if _, err := js.PublishMsgAsync(&nats.Msg{Subject: wire.TaskSubject(in.Workers()[0].Capabilities, "rogue"), Header: h}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -2,17 +2,11 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"concert"
-)
-
-const (
-	mostAttempts = 1000           // of a task
-	mostDelay    = 24 * time.Hour // between two of them
+	"concert/cluster/internal/wire"
 )
 
 type retryKey struct{}
@@ -34,52 +28,30 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 	if opts != nil {
 		o = *opts
 	}
-	if o.Attempts < 0 || o.Attempts > mostAttempts || o.Delay < 0 || o.MaxDelay < 0 || o.Delay > mostDelay || o.MaxDelay > mostDelay || o.If != nil {
-		panic(fmt.Sprintf("cluster: WithRetry: want Attempts from 0 to %d, Delay and MaxDelay from 0 to %v, and no If: got %+v", mostAttempts, mostDelay, o))
+	if o.Attempts < 0 || o.Attempts > wire.MaxAttempts || o.Delay < 0 || o.MaxDelay < 0 || o.Delay > wire.MaxRetryDelay || o.MaxDelay > wire.MaxRetryDelay || o.If != nil {
+		panic(fmt.Sprintf("cluster: WithRetry: want Attempts from 0 to %d, Delay and MaxDelay from 0 to %v, and no If: got %+v", wire.MaxAttempts, wire.MaxRetryDelay, o))
 	}
-	r := retrying{attempts: o.Attempts, delay: o.Delay, most: o.MaxDelay}
+	r := retrying{attempts: o.Attempts, delay: o.Delay, maxDelay: o.MaxDelay}
 	if r.attempts == 0 {
 		r.attempts = 3
 	}
 	if r.delay == 0 {
 		r.delay = 100 * time.Millisecond
 	}
-	if r.most == 0 {
-		r.most = max(30*time.Second, r.delay)
+	if r.maxDelay == 0 {
+		r.maxDelay = max(30*time.Second, r.delay)
 	}
 	return context.WithValue(ctx, retryKey{}, r)
 }
 
 // retrying is how a task is to be tried again.
 type retrying struct {
-	attempts    int
-	delay, most time.Duration
+	attempts        int
+	delay, maxDelay time.Duration
 }
 
 // retryOf is what WithRetry has said; the zero value if nothing.
 func retryOf(ctx context.Context) retrying {
 	r, _ := ctx.Value(retryKey{}).(retrying)
 	return r
-}
-
-// after returns the pause after an attempt that has failed, and whether there
-// is another one. It does not trust what it is.
-func (r retrying) after(attempt int, err error) (time.Duration, bool) {
-	if attempt >= min(r.attempts, mostAttempts) {
-		return 0, false
-	}
-	most := max(0, min(r.most, mostDelay))
-	pause := max(0, min(r.delay, most))
-	for range attempt - 1 {
-		if pause = min(2*pause, most); pause == most {
-			break
-		}
-	}
-	pause -= rand.N(pause/2 + 1)
-	var asked interface{ RetryAfter() time.Duration }
-	if errors.As(err, &asked) && asked.RetryAfter() > 0 {
-		pause = asked.RetryAfter()
-		return pause, pause <= most
-	}
-	return pause, true
 }

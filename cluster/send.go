@@ -215,7 +215,7 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 		env.Input, env.Label = in.Index+1, in.Label
 	}
 	if r := retryOf(s.batch.Parent()); r.attempts > 1 {
-		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.most.Milliseconds()
+		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.maxDelay.Milliseconds()
 	}
 	return env
 }

@@ -258,7 +258,7 @@ func (e *Executor) setAway(c *call, away bool) {
 	c.away = away
 }
 
-// giveUp ends a canceled call without a report of the cluster. It waits longer
+// deadLetterTask ends a canceled call without a report of the cluster. It waits longer
 // if a worker that is known to run the call is alive.
 func (e *Executor) giveUp(c *call) {
 	e.mu.Lock()

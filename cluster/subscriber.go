@@ -97,7 +97,7 @@ func (s *subscriber) hasEnded() error {
 // newCalls returns a call for each call of a batch. They are not in the table
 // yet. It calls methods of the submitter's context, so the caller must not hold
 // mu.
-func (e *Executor) newCalls(l *lane, batch *executor.Batch, contract string) []*call {
+func (e *Executor) newCalls(l *lane, batch *executor.Batch, set string) []*call {
 	id, named := batch.Parent().Value(idKey{}).(string)
 	deadline := int64(0)
 	if d, ok := batch.Context().Deadline(); ok && named {
@@ -105,7 +105,7 @@ func (e *Executor) newCalls(l *lane, batch *executor.Batch, contract string) []*
 	}
 	begin, calls := time.Now(), make([]*call, len(batch.Args))
 	for i := range calls {
-		c := &call{lane: l, contract: contract, begin: begin, worker: -1}
+		c := &call{lane: l, contract: set, begin: begin, worker: -1}
 		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, worker: -1}
 		c.subscribers = append(c.one[:0], &c.own)
 		if named {

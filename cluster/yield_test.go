@@ -121,7 +121,7 @@ func TestExecutorClosed(t *testing.T) {
 	closed.Close()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- cluster.Serve(t.Context(), "", closed, &cluster.ServeOptions{Access: access, Places: 1})
+		ended <- cluster.Serve(t.Context(), "", closed, &cluster.ServeOptions{Access: access, Slots: 1})
 	}()
 	fut := concert.Submit(t.Context(), ex, count, 7_000_001)
 	select {

@@ -247,7 +247,7 @@ func beWorkers() error {
 			pool := goroutines.New(places, nil)
 			defer pool.Close()
 			errs[i] = cluster.Serve(ctx, os.Getenv("SCALE_URL"), pool, &cluster.ServeOptions{
-				Access: cluster.Access{Key: os.Getenv("SCALE_KEY")}, Places: places, Ready: func() {
+				Access: cluster.Access{Key: os.Getenv("SCALE_KEY")}, Slots: places, Ready: func() {
 					<-begin
 					ready.Done()
 				},

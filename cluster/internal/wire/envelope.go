@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -41,6 +42,12 @@ const (
 
 	maxFunctionName = 16 << 10 // bytes
 	maxBlobName     = 129      // two tokens and a dot
+)
+
+// Limits of the retries of a task.
+const (
+	MaxAttempts   = 1000
+	MaxRetryDelay = 24 * time.Hour // between two attempts
 )
 
 // MaxLabelBytes is the maximum size of a label that is sent with a task.

@@ -181,9 +181,9 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 	contracts := map[string]string{} // what the workers of a contract do
 	running, places := 0, 0
 	for _, w := range s.Workers {
-		contracts[w.Contract] = functionList(w.Functions)
+		contracts[w.Capabilities] = functionList(w.Functions)
 		running += w.Running
-		places += w.Places
+		places += w.Slots
 	}
 	fmt.Fprintln(out, st.Bold(fmt.Sprintf("%s, %d of %s taken", count(len(s.Workers), "worker"), running, count(places, "place"))))
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -195,7 +195,7 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 		if w.Draining {
 			up += ", drains"
 		}
-		fmt.Fprintf(t, "  %s\t%d\t%d of %d\t%d\t%d\t%s\t%s\n", w.Host, w.Pid, w.Running, w.Places, w.Finished, w.Failed, up, functionList(w.Functions))
+		fmt.Fprintf(t, "  %s\t%d\t%d of %d\t%d\t%d\t%s\t%s\n", w.Host, w.Pid, w.Running, w.Slots, w.Finished, w.Failed, up, functionList(w.Functions))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -210,7 +210,7 @@ func (s *status) print(out io.Writer, st cli.Style) error {
 		fmt.Fprintln(t, "  client\ttasks\tfor")
 	}
 	for _, q := range s.Queues {
-		to, there := contracts[q.Contract]
+		to, there := contracts[q.Capabilities]
 		if !there {
 			to = "workers that are not there"
 		}

@@ -146,7 +146,7 @@ func runWorker(ctx context.Context, args []string, _, errOut io.Writer) error {
 	})
 	defer stopping()
 	return cluster.Serve(ctx, o.url, pool, &cluster.ServeOptions{
-		Access: o.access(), Functions: names, Places: o.n * o.threads, Grace: o.grace,
+		Access: o.access(), Functions: names, Slots: o.n * o.threads, Grace: o.grace,
 		Ready: func() {
 			say("ready at %s: runs %s concurrently, offers %s", cluster.Redacted(o.url), count(o.n*o.threads, "task"), strings.Join(functions, ", "))
 		},

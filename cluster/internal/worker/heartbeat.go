@@ -1,4 +1,4 @@
-package cluster
+package worker
 
 import (
 	"context"
@@ -13,54 +13,54 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// putContract announces the functions. Servers that ask for keys do it
+// publishSet announces the functions. Servers that ask for keys do it
 // themselves, when the worker asks for its consumer.
-func (w *worker) putContract(ctx context.Context) error {
+func (w *worker) publishSet(ctx context.Context) error {
 	if w.conn.HasKey() {
 		return nil
 	}
-	text, err := wire.Marshal(&w.offers)
+	text, err := wire.Marshal(&w.set)
 	if err != nil {
 		return err
 	}
-	if _, err := w.conn.JS.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+w.contract, text); err != nil {
+	if _, err := w.conn.JS.Publish(ctx, wire.BucketPrefix(wire.CapabilityBucket)+"."+w.setName, text); err != nil {
 		return fmt.Errorf("cluster: announcing the functions: %w", err)
 	}
 	return nil
 }
 
-// advert says how the worker gets on.
-func (w *worker) advert(ctx context.Context) error {
+// sendHeartbeat says how the worker gets on.
+func (w *worker) sendHeartbeat(ctx context.Context) error {
 	host, _ := os.Hostname()
 	w.mu.Lock()
-	w.adverts++
+	w.heartbeats++
 	a := members.Heartbeat{
-		Capabilities: w.contract, Host: host, Pid: os.Getpid(), Slots: w.opts.Places, Running: w.opts.Places - len(w.free),
-		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining, Number: w.adverts,
+		Capabilities: w.setName, Host: host, Pid: os.Getpid(), Slots: w.opts.Slots, Running: w.opts.Slots - len(w.free),
+		Finished: w.finished, Failed: w.failed, Since: w.since, Draining: w.draining, Number: w.heartbeats,
 	}
 	w.mu.Unlock()
 	text, err := wire.Marshal(&a)
 	if err != nil {
 		return err
 	}
-	if _, err := w.conn.JS.Publish(ctx, w.advertSubject(), text); err != nil {
+	if _, err := w.conn.JS.Publish(ctx, w.heartbeatSubject(), text); err != nil {
 		return fmt.Errorf("cluster: announcing the worker: %w", err)
 	}
 	return nil
 }
 
-// advertSubject is where the worker's adverts go: directly into the bucket, or
+// heartbeatSubject is where the worker's adverts go: directly into the bucket, or
 // to servers that ask for keys, which store them there.
-func (w *worker) advertSubject() string {
+func (w *worker) heartbeatSubject() string {
 	if w.conn.HasKey() {
 		return wire.HeartbeatSubject(w.id)
 	}
 	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
 }
 
-// advertise says so every now and then, and once in a while what the functions
+// sendHeartbeats says so every now and then, and once in a while what the functions
 // are.
-func (w *worker) advertise(life context.Context) {
+func (w *worker) sendHeartbeats(life context.Context) {
 	tick := time.NewTicker(jet.HeartbeatPeriod)
 	defer tick.Stop()
 	announced := time.Now()
@@ -71,8 +71,8 @@ func (w *worker) advertise(life context.Context) {
 		case <-reconnected:
 			reconnected = w.conn.Reconnected.Wait()
 			w.conn.Background.Go(func() { // it may take longer than workers may be silent
-				if w.isForgotten() {
-					w.registerAgain()
+				if w.consumerMissing() {
+					w.reregister()
 				}
 			})
 			continue
@@ -80,35 +80,35 @@ func (w *worker) advertise(life context.Context) {
 			return
 		}
 		soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
-		w.advert(soon) // if it fails, those that follow it will notice
+		w.sendHeartbeat(soon) // if it fails, those that follow it will notice
 		cancel()
-		if time.Since(announced) > announceBeats*jet.HeartbeatPeriod {
+		if time.Since(announced) > setBeats*jet.HeartbeatPeriod {
 			announced = time.Now()
-			w.conn.Background.Go(func() { w.announceAgain(life) })
+			w.conn.Background.Go(func() { w.republishSet(life) })
 		}
 	}
 }
 
-// announceBeats is the number of heartbeats between two announcements of the
+// setBeats is the number of heartbeats between two announcements of the
 // functions: five minutes.
-const announceBeats = 100
+const setBeats = 100
 
-// announceAgain announces the functions again. The servers forget them after a
+// republishSet announces the functions again. The servers forget them after a
 // day, or at once when the clock of the servers jumps forward by a day.
-func (w *worker) announceAgain(life context.Context) {
+func (w *worker) republishSet(life context.Context) {
 	ctx, cancel := context.WithTimeout(life, jet.RequestTimeout)
 	defer cancel()
-	if w.putContract(ctx) == nil {
-		w.makeConsumer(ctx)
+	if w.publishSet(ctx) == nil {
+		w.ensureConsumer(ctx)
 	}
 }
 
-// depart says that the worker is not there any more; even if it never said that
+// deregister says that the worker is not there any more; even if it never said that
 // it was, as far as it knows: it may have.
-func (w *worker) depart() {
+func (w *worker) deregister() {
 	ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout)
 	defer cancel()
-	gone := &nats.Msg{Subject: w.advertSubject()}
+	gone := &nats.Msg{Subject: w.heartbeatSubject()}
 	if !w.conn.HasKey() {
 		gone.Header = wire.DeleteHeader()
 	}

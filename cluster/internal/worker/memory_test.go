@@ -1,4 +1,4 @@
-package cluster
+package worker
 
 import (
 	"slices"
@@ -23,13 +23,13 @@ func TestMemory_Askable(t *testing.T) {
 		{1 << 30, 0, 0, 128 << 20},
 	} {
 		m := newMemory(c.most)
-		m.held, m.asked = c.held, c.asked
-		if got := m.askable(); got != c.want {
+		m.held, m.requested = c.held, c.asked
+		if got := m.requestable(); got != c.want {
 			t.Errorf("of %d, with %d held and %d asked for: %d, want %d", c.most, c.held, c.asked, got, c.want)
 		}
 	}
 	m := newMemory(-1)
-	if m.held = 1 << 40; m.askable() < wire.MaxMessageBytes {
+	if m.held = 1 << 40; m.requestable() < wire.MaxMessageBytes {
 		t.Error("there is a bound, and should be none")
 	}
 }
@@ -40,9 +40,9 @@ func TestMemory_Next(t *testing.T) {
 	const mib = 1 << 20
 	begin := time.Now()
 	w := &worker{memory: newMemory(0)} // 96 MiB for values
-	tasks := map[string]*delivery{}
+	tasks := map[string]*heldTask{}
 	add := func(name string, large int64) {
-		d := &delivery{key: name, large: large, came: begin.Add(time.Duration(len(tasks)))}
+		d := &heldTask{key: name, large: large, received: begin.Add(time.Duration(len(tasks)))}
 		tasks[name] = d
 		if large > 0 {
 			w.memory.waiting = append(w.memory.waiting, d)
@@ -53,7 +53,7 @@ func TestMemory_Next(t *testing.T) {
 	starts := func(want ...string) {
 		t.Helper()
 		var got []string
-		for d := w.next(); d != nil; d = w.next() {
+		for d := w.nextLocked(); d != nil; d = w.nextLocked() {
 			got = append(got, d.key)
 		}
 		if !slices.Equal(got, want) {

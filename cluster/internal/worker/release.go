@@ -1,4 +1,4 @@
-package cluster
+package worker
 
 import (
 	"context"
@@ -20,35 +20,35 @@ import (
 //
 // If 1 fails it counts like a loss. If 3 does for a minute, all count.
 
-// discountTime is how long the servers are asked for the count. The task is
+// releaseReadTime is how long the servers are asked for the count. The task is
 // held meanwhile.
-const discountTime = time.Minute
+const releaseReadTime = time.Minute
 
-// yield gives a task back of the worker's own accord.
-func (w *worker) yield(d *delivery) {
+// releaseUncounted gives a task back of the worker's own accord.
+func (w *worker) releaseUncounted(d *heldTask) {
 	w.conn.Background.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // that of tasks has ended
 		defer cancel()
-		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.contract, d.in.Sequence, d.in.Time), []byte(strconv.Itoa(d.yields+1))); err != nil {
+		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), []byte(strconv.Itoa(d.releases+1))); err != nil {
 			w.opts.Notice(fmt.Sprintf("passed a task of %v on to another worker; this counts as an attempt, because the servers could not store that it should not: %v", d, err))
 		}
 		w.giveBack(d)
 	})
 }
 
-// discount reads how often a task that has come again was given back: these are
+// readReleases reads how often a task that has come again was given back: these are
 // no attempts. It reports false if the worker is to end meanwhile.
-func (w *worker) discount(d *delivery) bool {
-	ctx, cancel := context.WithTimeout(w.ctx, discountTime)
+func (w *worker) readReleases(d *heldTask) bool {
+	ctx, cancel := context.WithTimeout(w.ctx, releaseReadTime)
 	defer cancel()
 	err := w.conn.RetryTransient(ctx, func(ctx context.Context) error {
-		m, err := w.conn.LastMessage(ctx, wire.ReleaseStream, wire.ReleaseSubject(w.contract, d.in.Sequence, d.in.Time), 0)
+		m, err := w.conn.LastMessage(ctx, wire.ReleaseStream, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), 0)
 		if errors.Is(err, jet.ErrAbsent) {
 			return nil
 		}
 		if err == nil {
 			n, _ := strconv.Atoi(string(m.Data))
-			d.yields = max(0, min(n, d.attempt-1))
+			d.releases = max(0, min(n, d.attempt-1))
 		}
 		return err
 	})
@@ -58,6 +58,6 @@ func (w *worker) discount(d *delivery) bool {
 	if err != nil {
 		w.opts.Notice(fmt.Sprintf("could not read how often workers have passed on a task of %v: all %d deliveries count as attempts: %v", d, d.attempt, err))
 	}
-	d.attempt -= d.yields
+	d.attempt -= d.releases
 	return true
 }

@@ -1,4 +1,4 @@
-package cluster
+package worker
 
 import (
 	"context"
@@ -9,49 +9,50 @@ import (
 
 	"concert"
 	"concert/cluster/internal/jet"
+	"concert/cluster/internal/prefetch"
 	"concert/cluster/internal/wire"
 	"concert/executor"
 )
 
-// delivery is a task that a worker holds.
+// heldTask is a task that a worker holds.
 //
 //	taken --> ready --> running --> publishing its result --> acknowledged
 //
 // Only what is acknowledged is gone from the servers, and only what has a
 // result there is acknowledged: a worker that is lost at any step loses nothing
 // but time.
-type delivery struct {
+type heldTask struct {
 	wire.Envelope
-	key     string
-	in      jet.Position // of its message
-	try     string       // under which it is said that it is not wanted any more
-	came    time.Time
-	attempt int // 1 for the first; not counting those that ended as the worker was to end
-	yields  int // of these; known once it waits for a place
-	place   int // that it runs in
+	key      string
+	position jet.Position // of its message
+	try      string       // under which it is said that it is not wanted any more
+	received time.Time
+	attempt  int // 1 for the first; not counting those that ended as the worker was to end
+	releases int // of these; known once it waits for a place
+	slot     int // that it runs in
 
-	bytes  int64 // size of its message
-	large  int64 // size of its large argument; 0 unless the size was checked
-	absent error // why its large argument cannot be fetched, if that is known
+	bytes   int64 // size of its message
+	large   int64 // size of its large argument; 0 unless the size was checked
+	missing error // why its large argument cannot be fetched, if that is known
 
 	// Guarded by the worker's mu:
-	msg    *jet.Message            // the last one by which it came: to be acknowledged; nil while it is given back
-	left   jet.Receipt             // by which it is acknowledged then
-	cancel context.CancelCauseFunc // nil until it runs
-	stop   func() bool             // takes it out of the executor's queue; nil until it is in it
+	msg     *jet.Message            // the last one by which it came: to be acknowledged; nil while it is given back
+	receipt jet.Receipt             // by which it is acknowledged then
+	cancel  context.CancelCauseFunc // nil until it runs
+	stop    func() bool             // takes it out of the executor's queue; nil until it is in it
 
 	// Tasks of the same id, of other sessions or of a canceled call: they wait
 	// until this one is done. Their arguments and the contents of their
 	// messages are dropped.
-	waiting []*delivery
-	behind  *delivery // the task that this one waits for; nil if it does not wait
+	waiting []*heldTask
+	behind  *heldTask // the task that this one waits for; nil if it does not wait
 
-	begun time.Time // written before the function, read after it
+	started time.Time // written before the function, read after it
 }
 
 // input returns the index of the task in the Map of its submitter, and its
 // label. It returns nil if the task has neither.
-func (d *delivery) input() *concert.Input {
+func (d *heldTask) input() *concert.Input {
 	if d.Input == 0 && d.Label == "" {
 		return nil
 	}
@@ -59,60 +60,60 @@ func (d *delivery) input() *concert.Input {
 }
 
 // String names the task in texts for persons.
-func (d *delivery) String() string {
+func (d *heldTask) String() string {
 	if in := d.input(); in != nil {
-		return printable(in.String())
+		return wire.Printable(in.String())
 	}
-	return printable(d.Function)
+	return wire.Printable(d.Function)
 }
 
-// take takes a task, as it comes.
-func (w *worker) take(msg *jet.Message) {
+// accept takes a task, as it comes.
+func (w *worker) accept(msg *jet.Message) {
 	e, err := w.verifier.Open(msg.Data(), msg.Subject(), w.conn.HasKey())
-	if err == nil && msg.Subject() != wire.TaskSubject(w.contract, e.ID.Client) {
+	if err == nil && msg.Subject() != wire.TaskSubject(w.setName, e.ID.Client) {
 		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
 	}
 	if err != nil {
-		w.bury(msg, err)
+		w.deadLetterMessage(msg, err)
 		return
 	}
-	d := &delivery{in: msg.Position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), came: time.Now(), msg: msg, place: -1, attempt: int(msg.Meta.NumDelivered), bytes: msg.Size()}
+	d := &heldTask{position: msg.Position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), received: time.Now(), msg: msg, slot: -1, attempt: int(msg.Meta.NumDelivered), bytes: msg.Size()}
 	w.mu.Lock()
 	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
 		unwanted := false
 		switch {
-		case before.in == d.in:
+		case before.position == d.position:
 			msg.DropContent() // the held message has the same content
 			if before.msg != nil {
 				msg.Msg.Data = before.msg.Msg.Data
 			}
-			before.msg, before.came = msg, d.came
+			before.msg, before.received = msg, d.received
 		case before.try == d.try && before.msg != nil: // the client published it twice, because the acknowledgment was lost
 			w.mu.Unlock()
 			msg.Ack(jet.AckDone)
 			return
-		case w.unwanted(d):
+		case w.isCanceledLocked(d):
 			unwanted = true
 		default: // it was submitted again, and waits: when it comes again, there is a result
-			w.wait(d, before)
+			w.waitBehindLocked(d, before)
 		}
 		w.mu.Unlock()
 		if unwanted {
-			w.refuse(d)
+			w.publishDropped(d)
 		}
 		return
 	}
-	if w.done.Has(d.in) { // the acknowledgement was lost
+	if w.done.Has(d.position) { // the acknowledgement was lost
 		w.mu.Unlock()
 		msg.Ack(jet.AckDone)
 		return
 	}
-	w.hold(d)
-	unwanted := w.unwanted(d)
+	w.holdLocked(d)
+	unwanted := w.isCanceledLocked(d)
 	w.mu.Unlock()
 	if !unwanted && d.attempt > 1 {
 		w.conn.Background.Go(func() {
-			if w.discount(d) {
+			if w.readReleases(d) {
 				w.admit(d, false)
 			} else {
 				w.giveBack(d)
@@ -124,33 +125,33 @@ func (w *worker) take(msg *jet.Message) {
 }
 
 // admit has a task that is held wait for a place, or ends it.
-func (w *worker) admit(d *delivery, unwanted bool) {
+func (w *worker) admit(d *heldTask, unwanted bool) {
 	switch {
 	case unwanted:
-		w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)})
+		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)})
 	case d.Deadline != 0 && time.Now().UnixMilli() > d.Deadline:
-		w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.DeadlineExceeded)})
-	case w.offers.Functions[d.Function] != d.Signature || d.Signature == "":
-		w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
-	case d.attempt > deliveries+max(0, min(d.Attempts, mostAttempts)-1):
+		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.DeadlineExceeded)})
+	case w.set.Functions[d.Function] != d.Signature || d.Signature == "":
+		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
+	case d.attempt > maxDeliveries+max(0, min(d.Attempts, wire.MaxAttempts)-1):
 		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
-		w.giveUp(d, why, wire.Outcome{Dropped: true, Err: executor.EncodeError(why)})
+		w.deadLetterTask(d, why, wire.Outcome{Dropped: true, Err: executor.EncodeError(why)})
 	case d.Arg.Blob != "":
-		w.conn.Background.Go(func() { w.check(d) })
+		w.conn.Background.Go(func() { w.checkArgument(d) })
 	default:
 		w.queue(d)
 	}
 }
 
-// check checks the large argument of a task, and queues the task. If the
+// checkArgument checks the large argument of a task, and queues the task. If the
 // servers do not have the argument, the task needs no memory for it, and fails
 // when it starts.
-func (w *worker) check(d *delivery) {
+func (w *worker) checkArgument(d *heldTask) {
 	switch err := w.conn.CheckSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgumentName); {
 	case errors.Is(err, jet.ErrAbsent):
-		d.absent = err
+		d.missing = err
 	case err != nil:
-		w.back(d)
+		w.release(d)
 		return
 	default:
 		d.large = int64(d.Arg.Size)
@@ -158,27 +159,27 @@ func (w *worker) check(d *delivery) {
 	w.queue(d)
 }
 
-// start runs what is ready, as far as there are places.
-func (w *worker) start() {
+// startReady runs what is ready, as far as there are places.
+func (w *worker) startReady() {
 	for {
 		w.mu.Lock()
 		if len(w.free) == 0 {
 			w.mu.Unlock()
 			return
 		}
-		d := w.next()
+		d := w.nextLocked()
 		if d == nil {
 			w.mu.Unlock()
 			return
 		}
-		d.place = w.free[len(w.free)-1]
+		d.slot = w.free[len(w.free)-1]
 		w.free = w.free[:len(w.free)-1]
 		ctx, cancel := context.WithCancelCause(w.ctx)
-		if w.unwanted(d) {
+		if w.isCanceledLocked(d) {
 			cancel(concert.ErrCanceled)
 		}
 		d.cancel = cancel
-		quick := w.means[d.Function] > 0 && w.means[d.Function] < time.Millisecond
+		quick := w.meanByFunction[d.Function] > 0 && w.meanByFunction[d.Function] < time.Millisecond
 		w.mu.Unlock()
 		w.run(ctx, d, quick)
 	}
@@ -190,7 +191,7 @@ const startDelay = 20 * time.Millisecond
 
 // run hands a task to the executor. It tells the submitter when the task
 // starts; for a quick function only if the task has not ended soon after.
-func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
+func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	stop := func() {}
 	var delayed *time.Timer
 	if d.Deadline != 0 {
@@ -198,19 +199,19 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 	}
 	began := false
 	call := executor.Call{Name: d.Function, Input: d.input(), Started: func() {
-		began, d.begun = true, time.Now()
+		began, d.started = true, time.Now()
 		if quick {
-			delayed = time.AfterFunc(startDelay, func() { w.hint(d, 0, 0) })
+			delayed = time.AfterFunc(startDelay, func() { w.reportProgress(d, 0, 0) })
 		} else {
-			w.hint(d, 0, 0)
+			w.reportProgress(d, 0, 0)
 		}
-	}, Progress: func(done, total int64) { w.hint(d, done, total) }}
+	}, Progress: func(done, total int64) { w.reportProgress(d, done, total) }}
 	submit := func(arg executor.Encoded) {
 		call.Arg = arg
 		fut := executor.Relay(ctx, w.ex, call)
 		w.mu.Lock()
 		d.stop = fut.Cancel
-		unwanted := w.unwanted(d)
+		unwanted := w.isCanceledLocked(d)
 		w.mu.Unlock()
 		if unwanted { // meanwhile
 			fut.Cancel()
@@ -223,7 +224,7 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 			cause := context.Cause(ctx)
 			stop()
 			d.cancel(nil)
-			w.ended(d, began, v, err, cause)
+			w.complete(d, began, v, err, cause)
 		})
 	}
 	if d.Arg.Blob == "" && d.ID.Session != "" {
@@ -232,38 +233,40 @@ func (w *worker) run(ctx context.Context, d *delivery, quick bool) {
 	}
 	w.conn.Background.Go(func() {
 		if d.ID.Session == "" {
-			if send, err := w.kept(ctx, d, 0); err == nil { // it was submitted twice, and has run
+			if send, err := w.findKept(ctx, d, 0); err == nil { // it was submitted twice, and has run
 				stop()
 				d.cancel(nil)
-				w.leave(d)
+				w.freeSlot(d)
 				send()
 				return
 			}
 		}
-		arg, err := executor.Encoded{}, d.absent
+		arg, err := executor.Encoded{}, d.missing
 		if err == nil {
 			arg, err = w.conn.Download(ctx, d.ID.Client, d.Arg, wire.IsArgumentName)
 		}
 		if err != nil {
 			stop()
 			d.cancel(nil)
-			w.leave(d)
+			w.freeSlot(d)
 			if errors.Is(err, jet.ErrAbsent) { // its submitter has gone, or does not want it any more
-				w.publish(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
+				w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
 				return
 			}
-			w.back(d)
+			w.release(d)
 			return
 		}
 		submit(arg)
 	})
 }
 
-// hint tells the submitter that a task runs, and how far it is.
-func (w *worker) hint(d *delivery, done, total int64) { w.tell(d, wire.Hint{Done: done, Total: total}) }
+// reportProgress tells the submitter that a task runs, and how far it is.
+func (w *worker) reportProgress(d *heldTask, done, total int64) {
+	w.sendHint(d, wire.Hint{Done: done, Total: total})
+}
 
-func (w *worker) tell(d *delivery, h wire.Hint) {
-	h.Number, h.Slot, h.WorkerID = d.ID.Number, d.place, w.id
+func (w *worker) sendHint(d *heldTask, h wire.Hint) {
+	h.Number, h.Slot, h.WorkerID = d.ID.Number, d.slot, w.id
 	subject := wire.HintSubject
 	if w.conn.HasKey() {
 		subject = wire.HintRelaySubject
@@ -271,24 +274,24 @@ func (w *worker) tell(d *delivery, h wire.Hint) {
 	w.conn.NC.Publish(subject(d.ID.Client, d.Session, w.conn.Owner()), h.Encode())
 }
 
-// leave frees the place of a task.
-func (w *worker) leave(d *delivery) {
+// freeSlot frees the place of a task.
+func (w *worker) freeSlot(d *heldTask) {
 	w.mu.Lock()
-	w.free = append(w.free, d.place)
+	w.free = append(w.free, d.slot)
 	w.memory.arguments -= d.large
 	next := len(w.ready)+len(w.memory.waiting) > 0
 	w.mu.Unlock()
 	if next { // elsewhere: this may be a worker of the executor, for which it must not wait
-		w.conn.Background.Go(w.start)
+		w.conn.Background.Go(w.startReady)
 	}
-	w.look()
+	w.notify()
 }
 
-// ended takes the result of a task.
-func (w *worker) ended(d *delivery, began bool, v executor.Encoded, err, cause error) {
+// complete takes the result of a task.
+func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, cause error) {
 	var took time.Duration
 	if began {
-		took = max(1, time.Since(d.begun))
+		took = max(1, time.Since(d.started))
 	}
 	large := 0 // size of a result that does not fit into the message
 	if err == nil && len(v.Bytes) > wire.MaxInlineBytes {
@@ -297,72 +300,72 @@ func (w *worker) ended(d *delivery, began bool, v executor.Encoded, err, cause e
 	w.mu.Lock()
 	w.memory.results += int64(large)
 	if began {
-		w.took(d.Function, took)
+		w.recordTimeLocked(d.Function, took)
 		w.finished++
 		if err != nil {
 			w.failed++
 		}
 	}
 	w.mu.Unlock()
-	w.leave(d)
+	w.freeSlot(d)
 	switch {
 	case err != nil && cause == errDraining: // it is for another worker
-		w.back(d)
+		w.release(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):
-		w.quit(fmt.Errorf("cluster: the executor that tasks are run on: %w", err))
-		w.yield(d)
+		w.stopPulling(fmt.Errorf("cluster: the executor that tasks are run on: %w", err))
+		w.releaseUncounted(d)
 		return
 	}
-	o := wire.Outcome{Slot: d.place, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
+	o := wire.Outcome{Slot: d.slot, Took: took, Dropped: !began, Stopped: err != nil && cause != nil}
 	if err != nil {
 		o.Err = executor.EncodeError(err)
-		w.erred(d, began, err, o)
+		w.retryOrFail(d, began, err, o)
 		return
 	}
 	if large == 0 {
 		o.Value = wire.Inline(v)
-		w.publish(d, o)
+		w.publishOutcome(d, o)
 		return
 	}
 	w.conn.Background.Go(func() {
-		defer w.stowed(large)
+		defer w.uploaded(large)
 		var err error
 		if o.Value, err = w.conn.Upload(w.life, wire.ResultName(d.ID.Client, w.conn.Owner()), v); err != nil {
-			if !errors.Is(err, ErrTooLarge) {
-				w.back(d)
+			if !errors.Is(err, jet.ErrTooLarge) {
+				w.release(d)
 				return
 			}
 			o.Value, o.Err = wire.Value{}, executor.EncodeError(fmt.Errorf("result of %s: %w", d.Function, err))
 		}
-		w.publish(d, o)
+		w.publishOutcome(d, o)
 	})
 }
 
-// took takes note of how long a task ran. The caller holds mu.
-func (w *worker) took(function string, d time.Duration) {
-	w.mean = smooth(w.mean, d)
-	w.means[function] = smooth(w.means[function], d)
+// recordTimeLocked takes note of how long a task ran. The caller holds mu.
+func (w *worker) recordTimeLocked(function string, d time.Duration) {
+	w.meanTime = prefetch.Mean(w.meanTime, d)
+	w.meanByFunction[function] = prefetch.Mean(w.meanByFunction[function], d)
 }
 
-// wait has a task wait until another one of the same id, which is held, is
+// waitBehindLocked has a task wait until another one of the same id, which is held, is
 // done. The caller holds mu.
-func (w *worker) wait(d, before *delivery) {
+func (w *worker) waitBehindLocked(d, before *heldTask) {
 	d.msg.DropContent()
 	d.Arg = wire.Value{}
 	d.behind = before
-	before.waiting = slices.DeleteFunc(before.waiting, func(o *delivery) bool { return o.in == d.in }) // it was delivered again
+	before.waiting = slices.DeleteFunc(before.waiting, func(o *heldTask) bool { return o.position == d.position }) // it was delivered again
 	before.waiting = append(before.waiting, d)
 	if w.tries[d.try] == nil {
 		w.tries[d.try] = d
 	}
 }
 
-// unwait removes the tasks of a canceled try from those that wait for another
+// cancelWaitingLocked removes the tasks of a canceled try from those that wait for another
 // task, and returns them. The caller holds mu.
-func (w *worker) unwait(try string, before *delivery) (canceled []*delivery) {
+func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*heldTask) {
 	delete(w.tries, try)
-	before.waiting = slices.DeleteFunc(before.waiting, func(d *delivery) bool {
+	before.waiting = slices.DeleteFunc(before.waiting, func(d *heldTask) bool {
 		if d.try == try {
 			canceled = append(canceled, d)
 		}
@@ -371,9 +374,9 @@ func (w *worker) unwait(try string, before *delivery) (canceled []*delivery) {
 	return canceled
 }
 
-// unkept is where it is said of a task that there is nothing to keep, or that
+// sessionID is where it is said of a task that there is nothing to keep, or that
 // it is to be tried again: to its session, apart from what is said of others of
 // the same id.
-func (d *delivery) unkept() wire.TaskID {
+func (d *heldTask) sessionID() wire.TaskID {
 	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
 }

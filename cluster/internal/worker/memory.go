@@ -1,4 +1,4 @@
-package cluster
+package worker
 
 import (
 	"cmp"
@@ -8,11 +8,11 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// defaultBytes is the default of ServeOptions.MaxBytes, and leastBytes is its
+// defaultMaxBytes is the default of ServeOptions.MaxBytes, and minMaxBytes is its
 // minimum.
 const (
-	defaultBytes = 128 << 20
-	leastBytes   = 16 * wire.MaxMessageBytes
+	defaultMaxBytes = 128 << 20
+	minMaxBytes     = 16 * wire.MaxMessageBytes
 )
 
 // memory bounds the bytes of the tasks that a worker holds. Messages have a
@@ -33,11 +33,11 @@ type memory struct {
 	values   int64 // limit of arguments and results together
 
 	held      int64 // messages of the held tasks
-	asked     int64 // messages that may still arrive for requests
+	requested int64 // messages that may still arrive for requests
 	arguments int64
 	results   int64
 
-	waiting []*delivery // tasks that wait for room for their large argument, whose size was checked
+	waiting []*heldTask // tasks that wait for room for their large argument, whose size was checked
 }
 
 // newMemory returns a memory with the limit most, which is
@@ -47,17 +47,17 @@ func newMemory(most int64) memory {
 	case most < 0:
 		most = math.MaxInt64 / 2
 	case most == 0:
-		most = defaultBytes
+		most = defaultMaxBytes
 	}
-	most = max(most, leastBytes)
+	most = max(most, minMaxBytes)
 	return memory{messages: most / 4, values: most - most/4}
 }
 
-// askable returns how many bytes of messages the next request may ask for: at
+// requestable returns how many bytes of messages the next request may ask for: at
 // least the size of the largest message, or 0. It leaves some bytes for other
 // requests.
-func (m *memory) askable() int64 {
-	free := m.messages - m.held - m.asked
+func (m *memory) requestable() int64 {
+	free := m.messages - m.held - m.requested
 	if free < wire.MaxMessageBytes {
 		return 0
 	}
@@ -70,16 +70,16 @@ func (m *memory) fits() bool {
 	return len(m.waiting) > 0 && (m.arguments == 0 || m.arguments+m.results+m.waiting[0].large <= m.values)
 }
 
-// next removes the task that starts next from its queue, and returns it. This
+// nextLocked removes the task that starts next from its queue, and returns it. This
 // is the older one of the first task in ready and the first task in waiting, if
 // the latter fits. next returns nil if no task can start. The caller holds mu.
-func (w *worker) next() *delivery {
+func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
 	if m.results > m.values {
 		return nil
 	}
 	from := &w.ready
-	if m.fits() && (len(w.ready) == 0 || cmp.Compare(m.waiting[0].came.UnixNano(), w.ready[0].came.UnixNano()) < 0) {
+	if m.fits() && (len(w.ready) == 0 || cmp.Compare(m.waiting[0].received.UnixNano(), w.ready[0].received.UnixNano()) < 0) {
 		from = &m.waiting
 	}
 	if len(*from) == 0 {
@@ -94,7 +94,7 @@ func (w *worker) next() *delivery {
 
 // queue queues a task until there is a place, and memory for its large
 // argument.
-func (w *worker) queue(d *delivery) {
+func (w *worker) queue(d *heldTask) {
 	w.mu.Lock()
 	if d.large > 0 {
 		w.memory.waiting = append(w.memory.waiting, d)
@@ -102,27 +102,27 @@ func (w *worker) queue(d *delivery) {
 		w.ready = append(w.ready, d)
 	}
 	w.mu.Unlock()
-	w.start()
+	w.startReady()
 }
 
-// stowed is called when a large result has been stored, or could not be stored.
-func (w *worker) stowed(bytes int) {
+// uploaded is called when a large result has been stored, or could not be stored.
+func (w *worker) uploaded(bytes int) {
 	w.mu.Lock()
 	w.memory.results -= int64(bytes)
 	w.mu.Unlock()
-	w.start()
+	w.startReady()
 }
 
-// hold adds a task to the held ones. The caller holds mu.
-func (w *worker) hold(d *delivery) {
+// holdLocked adds a task to the held ones. The caller holds mu.
+func (w *worker) holdLocked(d *heldTask) {
 	w.held[d.key], w.tries[d.try] = d, d
 	w.memory.held += d.bytes
 }
 
-// unqueue removes a task from its queue, and reports whether the task was in a
+// unqueueLocked removes a task from its queue, and reports whether the task was in a
 // queue. The caller holds mu.
-func (w *worker) unqueue(d *delivery) bool {
-	for _, queue := range []*[]*delivery{&w.ready, &w.memory.waiting} {
+func (w *worker) unqueueLocked(d *heldTask) bool {
+	for _, queue := range []*[]*heldTask{&w.ready, &w.memory.waiting} {
 		if i := slices.Index(*queue, d); i >= 0 {
 			*queue = slices.Delete(*queue, i, i+1)
 			return true

@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"concert/cluster/internal/wire"
+)
+
+// retryOrFail takes the outcome of a task whose function has returned an error, or
+// was not called. If its submitter wants that, it runs once more later; if it
+// has for the last time, it is a dead letter.
+func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome) {
+	if !began || d.Attempts <= 1 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		w.publishOutcome(d, o)
+		return
+	}
+	pause, again := d.retryAfter(err)
+	if again && (d.Deadline == 0 || time.Now().Add(pause).UnixMilli() < d.Deadline) {
+		w.retryLater(d, pause)
+		return
+	}
+	w.deadLetterTask(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
+}
+
+// retryingTask is a task that has failed, and is with the servers until it is tried
+// again. There may be many, so what it holds is what one has to know to say
+// that it is canceled: neither the argument nor the message.
+type retryingTask struct {
+	task  *heldTask
+	timer *time.Timer
+}
+
+// retryLater gives a task back to the servers, to be had again after a delay. If it
+// is canceled in that time, this worker says so.
+func (w *worker) retryLater(d *heldTask, delay time.Duration) {
+	w.mu.Lock()
+	msg, waiting := w.unholdLocked(d)
+	if w.isCanceledLocked(d) {
+		delay = 0 // whoever gets it drops it
+	} else {
+		p := &retryingTask{task: &heldTask{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, position: d.position, try: d.try, receipt: msg.Receipt}}
+		p.timer = time.AfterFunc(delay, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.retrying[p.task.try] == p {
+				delete(w.retrying, p.task.try)
+			}
+		})
+		w.retrying[d.try] = p
+	}
+	w.mu.Unlock()
+	msg.Redeliver(delay)
+	w.sendHint(d, wire.Hint{Retrying: true})
+	w.unheld(waiting)
+}
+
+// retryAfter returns the pause after an attempt that has failed with err, and
+// whether there is another attempt. It does not trust the envelope, which a
+// client has written.
+func (d *heldTask) retryAfter(err error) (time.Duration, bool) {
+	if d.attempt >= min(d.Attempts, wire.MaxAttempts) {
+		return 0, false
+	}
+	maxDelay := max(0, min(time.Duration(d.MaxDelay)*time.Millisecond, wire.MaxRetryDelay))
+	pause := max(0, min(time.Duration(d.Delay)*time.Millisecond, maxDelay))
+	for range d.attempt - 1 {
+		if pause = min(2*pause, maxDelay); pause == maxDelay {
+			break
+		}
+	}
+	pause -= rand.N(pause/2 + 1)
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) && asked.RetryAfter() > 0 {
+		pause = asked.RetryAfter()
+		return pause, pause <= maxDelay
+	}
+	return pause, true
+}

@@ -1,0 +1,332 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert"
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/recent"
+	"concert/cluster/internal/wire"
+	"concert/executor"
+)
+
+const (
+	minGrace      = 100 * time.Millisecond // for canceled tasks
+	readyTime     = time.Second            // that Serve waits for Options.Ready
+	maxDeliveries = 5                      // of a task before it is abandoned
+	maxPullTime   = 4 * time.Second        // lifetime of a request when there have been no tasks for a while
+	maxFetches    = 4                      // concurrent requests for tasks
+	maxRemembered = 1 << 12                // tasks that a worker remembers having run
+)
+
+// PullTime is the lifetime of a worker's first request for tasks. A worker that
+// drains waits until its last request is over.
+var PullTime = 100 * time.Millisecond // shorter in tests that start many workers
+
+// errDraining is the cause with which the remaining tasks of a worker that
+// drains are canceled after the grace period.
+var errDraining = errors.New("cluster: the worker stops")
+
+// ErrDead is the value of cluster.ErrDead.
+var ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: task abandoned, because its workers were lost"))
+
+// Options are those of cluster.ServeOptions, with their defaults.
+type Options struct {
+	Slots    int
+	Grace    time.Duration
+	MaxBytes int64
+	Ready    func() // may be nil
+	Notice   func(text string)
+}
+
+// Serve runs tasks that need one of the functions in set, until ctx ends.
+func Serve(ctx context.Context, conn *jet.Conn, ex concert.Executor, set wire.CapabilitySet, opts Options) error {
+	w := &worker{
+		opts: opts, conn: conn, ex: ex, set: set, setName: set.Name(),
+		held: map[string]*heldTask{}, tries: map[string]*heldTask{}, wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		retrying: map[string]*retryingTask{}, done: recent.Set[jet.Position]{Max: maxRemembered}, refused: recent.Set[string]{Max: maxRemembered}, canceled: map[string]*recent.Set[string]{},
+		since: time.Now(), meanByFunction: map[string]time.Duration{}, expiry: PullTime, memory: newMemory(opts.MaxBytes),
+	}
+	for i := range opts.Slots {
+		w.free = append(w.free, opts.Slots-1-i)
+	}
+	conn.OnAck = func(_ *nats.Msg, note any, _ uint64) { w.acked(note.(string)) }
+	conn.OnNack = w.nacked
+	w.verifier.Authority = conn.Authority
+	w.id = wire.NewWorkerID(conn.Owner())
+	if err := w.serve(ctx); ctx.Err() == nil || errors.Is(err, concert.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// worker is the state of a call of Serve.
+type worker struct {
+	opts        Options
+	id          string
+	ex          concert.Executor
+	conn        *jet.Conn
+	set         wire.CapabilitySet
+	setName     string
+	since       time.Time
+	life        context.Context         // of all but the connection
+	ctx         context.Context         // of the tasks, which end before
+	stopPulling context.CancelCauseFunc // has the worker take no more tasks
+	verifier    wire.Verifier
+
+	mu              sync.Mutex
+	held            map[string]*heldTask           // guarded by mu: by key
+	tries           map[string]*heldTask           // guarded by mu: the held tasks, and those that wait for them, by try
+	ready           []*heldTask                    // guarded by mu: held tasks that wait for a place
+	memory          memory                         // guarded by mu
+	free            []int                          // guarded by mu: places
+	requested       int                            // guarded by mu: tasks that were asked for and have not arrived
+	lastEmpty       bool                           // guarded by mu: the last request that ended has brought nothing
+	openFetches     int                            // guarded by mu: open requests
+	expiry          time.Duration                  // guarded by mu: of the next one
+	done            recent.Set[jet.Position]       // guarded by mu: messages of tasks whose results are stored
+	refused         recent.Set[string]             // guarded by mu: clients of which it was noticed that a message is no task
+	retrying        map[string]*retryingTask       // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
+	canceled        map[string]*recent.Set[string] // guarded by mu: tasks that are not wanted, by client: their tries
+	meanByFunction  map[string]time.Duration       // guarded by mu: about what a function takes
+	meanTime        time.Duration                  // guarded by mu: about what a task takes
+	finished        int64                          // guarded by mu
+	failed          int64                          // guarded by mu
+	draining        bool                           // guarded by mu
+	heartbeats      uint64                         // guarded by mu: how many there have been
+	consumerCreated time.Time                      // guarded by mu: when the consumer was, by the servers' clock
+	releasing       int                            // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
+	idle            chan struct{}                  // closed when it drains and holds nothing
+	wake            chan struct{}                  // has room for one: look again
+}
+
+func (w *worker) serve(ctx context.Context) error {
+	if err := w.conn.EnsureSetup(ctx, wire.WorkerRole, wire.AdminRole); err != nil {
+		return fmt.Errorf("cluster: setting up: %w", err)
+	}
+	life, end := context.WithCancel(context.Background())
+	defer end()
+	tasks, stop := context.WithCancelCause(life)
+	defer stop(nil)
+	w.life, w.ctx = life, tasks
+	cancellations := jet.NewCancelReader(w.conn)
+	err := w.conn.Watch(ctx, life, jet.Watched{
+		Stream: wire.CancelStream, Prefix: wire.CancelPrefix, Live: wire.CanceledPrefix, Read: cancellations.Read, OnEnd: cancellations.Close, MaxPause: jet.HeartbeatPeriod,
+	}, func(client string, body []byte, _ bool) { w.onCancel(client, body) })
+	if err != nil {
+		return err
+	}
+	defer w.deregister()
+	if err := w.conn.RetryUntilDeadline(ctx, w.register); err != nil {
+		return err
+	}
+	var background sync.WaitGroup
+	background.Go(func() { w.renewLeases(life) })
+	background.Go(func() { w.sendHeartbeats(life) })
+	if w.opts.Ready != nil {
+		if _, err := executor.CallApart(readyTime, func() struct{} { w.opts.Ready(); return struct{}{} }); err != nil {
+			w.opts.Notice("ServeOptions.Ready failed: " + executor.ErrorText(err))
+		}
+	}
+	taking, quit := context.WithCancelCause(ctx)
+	defer quit(nil)
+	w.stopPulling = quit
+	w.pull(taking)
+
+	// It drains. What has been asked for may still come, and is run.
+	w.mu.Lock()
+	w.draining = true
+	w.checkIdleLocked()
+	w.mu.Unlock()
+	soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
+	w.sendHeartbeat(soon)
+	cancel()
+	select {
+	case <-w.idle:
+	case <-time.After(w.opts.Grace):
+		stop(errDraining)
+		w.awaitIdle()
+	}
+	end()
+	background.Wait()
+	w.forgetRetrying()
+	return context.Cause(taking)
+}
+
+// forgetRetrying forgets tasks that are tried again later, elsewhere.
+func (w *worker) forgetRetrying() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for try, p := range w.retrying {
+		p.timer.Stop()
+		delete(w.retrying, try)
+	}
+}
+
+// awaitIdle waits until nothing is held, or the servers are away, or do not
+// answer for longer than they need to choose who leads: what they have not
+// heard of goes to another worker when its lease ends.
+//
+// It waits for tasks that were canceled only as long as the grace period: if
+// the executor has not ended them by then, their functions do not end.
+func (w *worker) awaitIdle() {
+	stuck := time.NewTimer(max(w.opts.Grace, minGrace))
+	defer stuck.Stop()
+	for unheard := 0; ; {
+		select {
+		case <-w.idle:
+			return
+		case <-stuck.C:
+			if n := w.running(); n > 0 {
+				w.opts.Notice(fmt.Sprintf("%d canceled tasks did not return: another worker runs them in about half a minute", n))
+				return
+			}
+			continue
+		case <-time.After(jet.WorkerTimeout):
+		}
+		ctx, cancel := context.WithTimeout(w.life, jet.RequestTimeout)
+		err := w.sendHeartbeat(ctx)
+		cancel()
+		if unheard++; err == nil {
+			unheard = 0
+		}
+		if unheard > 1 || !w.conn.NC.IsConnected() {
+			w.opts.Notice("the servers cannot be reached at the end: another worker runs the unfinished tasks in about half a minute")
+			return
+		}
+	}
+}
+
+// running returns how many tasks are with the executor.
+func (w *worker) running() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opts.Slots - len(w.free)
+}
+
+// register has the servers know the worker: what it offers, that it is there,
+// and its consumer of tasks. That comes last: as long as it is missing, all of
+// it is done again.
+func (w *worker) register(ctx context.Context) error {
+	if err := w.publishSet(ctx); err != nil {
+		return err
+	}
+	if err := w.sendHeartbeat(ctx); err != nil {
+		return err
+	}
+	return w.ensureConsumer(ctx)
+}
+
+// ensureConsumer makes the one of this worker's contract, if need be.
+func (w *worker) ensureConsumer(ctx context.Context) error {
+	made, err := w.conn.TaskConsumer(ctx, &w.set)
+	if err != nil {
+		return fmt.Errorf("cluster: consumer of tasks: %w", err)
+	}
+	w.mu.Lock()
+	again := !w.consumerCreated.IsZero() && !made.Equal(w.consumerCreated)
+	if !made.Equal(w.consumerCreated) {
+		w.consumerCreated = made
+		w.conn.NextGeneration()
+	}
+	w.mu.Unlock()
+	if again {
+		w.opts.Notice("the servers had lost the consumer by which this worker gets tasks, and have a new one: tasks that were sent before may run again")
+	}
+	return nil
+}
+
+// onCancel takes note of a task that a client does not want any more.
+func (w *worker) onCancel(client string, body []byte) {
+	key, ok := wire.CanceledKey(client, body)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tombs := w.canceled[client]
+	if tombs == nil {
+		tombs = &recent.Set[string]{Max: wire.MaxCancels}
+		w.canceled[client] = tombs
+	}
+	tombs.Add(key)
+	switch d := w.tries[key]; {
+	case d == nil:
+	case d.cancel != nil:
+		d.cancel(concert.ErrCanceled)
+		if d.stop != nil {
+			go d.stop() // it may still wait in the executor
+		}
+	case d.behind != nil:
+		for _, o := range w.cancelWaitingLocked(key, d.behind) {
+			w.conn.Background.Go(func() { w.publishDropped(o) })
+		}
+	case w.unqueueLocked(d):
+		w.conn.Background.Go(func() { w.admit(d, true) })
+	}
+	p := w.retrying[key]
+	if p == nil {
+		return
+	}
+	delete(w.retrying, key)
+	p.timer.Stop()
+	d := p.task
+	if w.held[d.key] != nil {
+		return
+	}
+	// Nobody has it now who would say so. It is held again until that is
+	// stored, so that it is acknowledged then.
+	w.holdLocked(d)
+	w.conn.Background.Go(func() { w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)}) })
+}
+
+// isCanceledLocked reports whether a task has been canceled. The caller holds mu.
+func (w *worker) isCanceledLocked(d *heldTask) bool {
+	tombs := w.canceled[d.ID.Client]
+	return tombs != nil && tombs.Has(d.try)
+}
+
+// checkIdleLocked notices that a worker which drains holds nothing any more, and has
+// said so. The caller holds mu.
+func (w *worker) checkIdleLocked() {
+	if w.draining && len(w.held) == 0 && w.releasing == 0 && w.openFetches == 0 {
+		select {
+		case <-w.idle:
+		default:
+			close(w.idle)
+		}
+	}
+}
+
+// renewLeases keeps the leases of what is held.
+func (w *worker) renewLeases(life context.Context) {
+	tick := time.NewTicker(jet.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-life.Done():
+			return
+		}
+		w.mu.Lock()
+		var msgs []*jet.Message
+		for _, d := range w.held {
+			if d.msg != nil && time.Since(d.received) >= jet.Lease/6 {
+				msgs = append(msgs, d.msg)
+			}
+			for _, o := range d.waiting {
+				msgs = append(msgs, o.msg)
+			}
+		}
+		w.mu.Unlock()
+		for _, m := range msgs {
+			m.Ack(jet.AckProgress)
+		}
+	}
+}
