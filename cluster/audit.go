@@ -43,7 +43,7 @@ import (
 // neither the task nor a result of a sent call that has not ended, the call
 // is in one of the last two states. The client sends such a call again. The
 // task may run twice then, as after the loss of a worker, and one result
-// counts. After mostMissed resends, the call settles with ErrLost.
+// counts. After maxResends resends, the call settles with ErrLost.
 //
 // A call is audited auditAge after it was sent, and then every auditAge. All
 // calls are audited at once after the connection was lost, or when the servers
@@ -87,7 +87,7 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 		return renew
 	case state != wire.Absent || since < auditPause:
 		return wait
-	case canceled || missed >= mostMissed:
+	case canceled || missed >= maxResends:
 		return fail
 	default:
 		return resend
@@ -108,19 +108,19 @@ func (f *finding) due(sent, doubted, now time.Time) bool {
 // audit must confirm that.
 func (f *finding) absent() bool { return f != nil && f.state == wire.Absent }
 
-// doubt makes all sent calls due for an audit, wakes audit, and returns how
+// auditAll makes all sent calls due for an audit, wakes audit, and returns how
 // many calls that are.
-func (e *Executor) doubt() (calls int) {
+func (e *Executor) auditAll() (calls int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.doubted = time.Now()
+	e.auditBefore = time.Now()
 	for _, c := range e.calls {
 		if c.posted && !c.canceled {
 			calls++
 		}
 	}
 	select {
-	case e.doubts <- struct{}{}:
+	case e.auditNow <- struct{}{}:
 	default:
 	}
 	return calls
@@ -133,10 +133,10 @@ func (e *Executor) audit() {
 	for {
 		select {
 		case <-time.After(pause):
-		case <-e.doubts:
+		case <-e.auditNow:
 		case <-reconnected:
 			reconnected = e.conn.Reconnected.Wait()
-			e.doubt()
+			e.auditAll()
 		case <-e.ctx.Done():
 			return
 		}
@@ -156,9 +156,9 @@ func (e *Executor) audit() {
 // auditDue audits up to most of the calls that are due now. It reports whether
 // other calls are due soon.
 func (e *Executor) auditDue(now time.Time, most int) (soon bool, err error) {
-	e.auditing.Lock()
-	defer e.auditing.Unlock()
-	calls, soon := e.overdue(now, most)
+	e.auditMu.Lock()
+	defer e.auditMu.Unlock()
+	calls, soon := e.dueCalls(now, most)
 	if len(calls) == 0 {
 		return soon, nil
 	}
@@ -169,7 +169,7 @@ func (e *Executor) auditDue(now time.Time, most int) (soon bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	return e.found(calls, states, now) || soon, nil
+	return e.applyStates(calls, states, now) || soon, nil
 }
 
 // audited is a call, and what the servers are asked about it.
@@ -178,20 +178,20 @@ type audited struct {
 	task wire.Audited
 }
 
-// overdue returns up to most of the calls that are due. Calls whose last audit
+// dueCalls returns up to most of the calls that are due. Calls whose last audit
 // is oldest come first. It reports whether other calls are due soon.
-func (e *Executor) overdue(now time.Time, most int) (calls []audited, soon bool) {
+func (e *Executor) dueCalls(now time.Time, most int) (calls []audited, soon bool) {
 	e.mu.Lock()
-	doubted := e.doubted
+	doubted := e.auditBefore
 	for _, c := range e.calls {
-		if c.sequence > 0 && !c.again && !c.fetching {
+		if c.sequence > 0 && !c.resending && !c.downloading {
 			calls = append(calls, audited{c, wire.Audited{Try: c.try, Sequence: c.sequence, ID: c.message}})
 		}
 	}
 	e.mu.Unlock()
 	calls = slices.DeleteFunc(calls, func(a audited) bool {
-		due := a.call.audited.due(a.call.begin, doubted, now)
-		soon = soon || !due && a.call.audited.absent()
+		due := a.call.finding.due(a.call.sentAt, doubted, now)
+		soon = soon || !due && a.call.finding.absent()
 		return !due
 	})
 	slices.SortFunc(calls, func(a, b audited) int { return a.call.lastAudit().Compare(b.call.lastAudit()) })
@@ -204,10 +204,10 @@ func (e *Executor) overdue(now time.Time, most int) (calls []audited, soon bool)
 // lastAudit returns when the call was last audited, or when it was sent if it
 // was never audited.
 func (c *call) lastAudit() time.Time {
-	if c.audited == nil {
-		return c.begin
+	if c.finding == nil {
+		return c.sentAt
 	}
-	return c.audited.at
+	return c.finding.at
 }
 
 // ask asks the servers for the states of calls.
@@ -225,80 +225,80 @@ func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	return states, err
 }
 
-// found acts on the states of calls. It reports whether some of the calls must
+// applyStates acts on the states of calls. It reports whether some of the calls must
 // be audited again soon.
-func (e *Executor) found(calls []audited, states []wire.State, now time.Time) (soon bool) {
+func (e *Executor) applyStates(calls []audited, states []wire.State, now time.Time) (soon bool) {
 	lost := 0
 	for i, a := range calls {
 		c := a.call
 		e.mu.Lock()
-		waits := !c.ended && !c.fetching && !c.again && c.message == a.task.ID
-		canceled, missed := c.canceled, c.missed
+		waits := !c.ended && !c.downloading && !c.resending && c.message == a.task.ID
+		canceled, missed := c.canceled, c.resends
 		e.mu.Unlock()
 		if !waits { // the call has ended, or was sent again, after the request
 			continue
 		}
 		f := &finding{at: now, state: states[i], since: now}
-		if c.audited != nil && c.audited.state == f.state {
-			f.since = c.audited.since
+		if c.finding != nil && c.finding.state == f.state {
+			f.since = c.finding.since
 		}
-		c.audited = f
+		c.finding = f
 		switch v := judge(f.state, now.Sub(f.since), canceled, missed); v {
 		case wait:
 			soon = soon || f.state == wire.Absent
 		case renew:
 			f.since = now
 			select {
-			case e.renew <- struct{}{}:
+			case e.recreate <- struct{}{}:
 			default:
 			}
 		case resend, fail:
 			lost++
-			c.audited = &finding{at: now, state: wire.Queued, since: now}
+			c.finding = &finding{at: now, state: wire.Queued, since: now}
 			e.mu.Lock()
-			c.again = true
+			c.resending = true
 			e.mu.Unlock()
-			e.running.Go(func() { e.lost(c, v) })
+			e.background.Go(func() { e.onLost(c, v) })
 		}
 	}
 	if lost > 0 {
-		e.running.Go(func() { e.opts.Notice(fmt.Sprintf("the servers have lost %d tasks or their results", lost)) })
+		e.background.Go(func() { e.opts.Notice(fmt.Sprintf("the servers have lost %d tasks or their results", lost)) })
 	}
 	return soon
 }
 
-// lost sends a call again, or fails it, because the servers have neither its
+// onLost sends a call again, or fails it, because the servers have neither its
 // task nor a result. If the call has an id, lost looks for a kept result first.
-func (e *Executor) lost(c *call, v verdict) {
+func (e *Executor) onLost(c *call, v verdict) {
 	defer func() {
 		e.mu.Lock()
-		c.again = false
+		c.resending = false
 		e.mu.Unlock()
 	}()
-	act := e.sendLost
+	act := e.resendLost
 	if v == fail {
 		act = e.failLost
 	}
 	if c.id.Session == "" {
-		e.seek(c, act)
+		e.findKept(c, act)
 	} else {
 		act(c)
 	}
 }
 
-// sendLost sends a call again. The message has a new id, so the servers do not
+// resendLost sends a call again. The message has a new id, so the servers do not
 // drop it as a duplicate of the lost one.
-func (e *Executor) sendLost(c *call) {
+func (e *Executor) resendLost(c *call) {
 	e.mu.Lock()
-	c.missed++
+	c.resends++
 	e.mu.Unlock()
-	e.sendAgain(c)
+	e.resend(c)
 }
 
 // failLost settles a call for which no message will arrive.
 func (e *Executor) failLost(c *call) {
 	lost := fmt.Errorf("%w %s: the servers have neither the task nor a result: it may have run, or be among the dead letters", ErrLost, e.describe(c))
-	e.end(c, func(s *subscriber) {
+	e.settleEach(c, func(s *subscriber) {
 		err := lost
 		if cause := context.Cause(s.batch.Context()); cause != nil {
 			err = lazy.Errorf("%w; it was canceled: %w", err, cause)

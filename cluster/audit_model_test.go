@@ -340,7 +340,7 @@ func TestAudit_Model(t *testing.T) {
 				t.Logf("such as after:\n\t%s", x.path(x.stuck[0]))
 			}
 			for _, m := range x.states {
-				if m.missed > mostMissed {
+				if m.missed > maxResends {
 					t.Fatalf("the call was sent again %d times", m.missed)
 				}
 			}

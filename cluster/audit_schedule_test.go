@@ -27,28 +27,28 @@ func TestAudit_Schedule(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			e := &Executor{calls: map[string]*call{}}
 			for i := range row.calls {
-				c := &call{try: strconv.Itoa(i), begin: start, sequence: uint64(i + 1)}
+				c := &call{try: strconv.Itoa(i), sentAt: start, sequence: uint64(i + 1)}
 				e.calls[c.try] = c
 			}
 			now, from := start, start
 			if row.doubt {
 				for _, c := range e.calls {
-					c.audited = &finding{at: start.Add(50 * time.Second), state: wire.Queued}
+					c.finding = &finding{at: start.Add(50 * time.Second), state: wire.Queued}
 				}
 				now = start.Add(time.Minute)
-				from, e.doubted = now, now
+				from, e.auditBefore = now, now
 			}
 			left := row.calls
 			for left > 0 {
-				calls, soon := e.overdue(now, wire.MaxAudited)
+				calls, soon := e.dueCalls(now, wire.MaxAudited)
 				if len(calls) > wire.MaxAudited {
 					t.Fatalf("a round is of %d calls", len(calls))
 				}
 				for _, a := range calls {
-					if a.call.audited == nil || a.call.audited.at.Before(from) {
+					if a.call.finding == nil || a.call.finding.at.Before(from) {
 						left--
 					}
-					a.call.audited = &finding{at: now, state: wire.Queued}
+					a.call.finding = &finding{at: now, state: wire.Queued}
 				}
 				if left > 0 && now.Sub(from) > row.most {
 					t.Fatalf("%d calls are not audited after %v", left, now.Sub(from))

@@ -26,7 +26,7 @@ func TestCancellationAgain(t *testing.T) {
 	}
 	defer ex.Close()
 	subject, body := wire.Cancellation("anyone", "session", "try")
-	ex.unposted(&nats.Msg{Subject: subject, Data: body}, cancellation{}, errors.New("the connection was lost"))
+	ex.nacked(&nats.Msg{Subject: subject, Data: body}, cancellation{}, errors.New("the connection was lost"))
 	for begin := time.Now(); len(Snapshot(t, access, wire.CancelStream, wire.CancelPrefix)) == 0; {
 		if time.Since(begin) > 10*time.Second {
 			t.Fatal("the servers do not have it")

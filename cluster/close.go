@@ -13,27 +13,27 @@ import (
 // Close implements concert.Executor: it waits until all accepted tasks have
 // settled, however long that takes.
 func (e *Executor) Close() error {
-	e.made()
-	e.refuse()
-	<-e.ended
-	e.release()
+	e.mustDial()
+	e.closeQueues()
+	<-e.allSettled
+	e.disconnect()
 	return nil
 }
 
 // Shutdown implements concert.Executor. It also cancels the remaining tasks in
 // the cluster.
 func (e *Executor) Shutdown(ctx context.Context) error {
-	e.made()
-	e.refuse()
+	e.mustDial()
+	e.closeQueues()
 	select {
-	case <-e.ended:
-		e.release()
+	case <-e.allSettled:
+		e.disconnect()
 		return nil
 	default:
 	}
 	select {
-	case <-e.ended:
-		e.release()
+	case <-e.allSettled:
+		e.disconnect()
 		return nil
 	case <-ctx.Done():
 	}
@@ -41,13 +41,13 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	// Steps: 1. what is being claimed is canceled, and what waits, 2. what has
 	// been sent, until then or meanwhile.
 	e.mu.Lock()
-	tasks := slices.Collect(maps.Keys(e.claims))
-	for _, l := range e.lanes {
-		tasks = append(tasks, l.queue...)
+	tasks := slices.Collect(maps.Keys(e.claiming))
+	for _, l := range e.queues {
+		tasks = append(tasks, l.tasks...)
 	}
 	sent := map[*subscriber]bool{}
 	e.collectLocked(sent)
-	e.hurried = true
+	e.shuttingDown = true
 	e.mu.Unlock()
 	for _, t := range tasks {
 		if t.Cancel(failure.Cause) {
@@ -60,10 +60,10 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	e.mu.Unlock()
 	for s := range sent {
 		s.batch.Cancel(failure.Cause)
-		e.leave(s)
+		e.cancelSubscriber(s)
 	}
 	select {
-	case <-e.ended:
+	case <-e.allSettled:
 	case <-time.After(e.opts.Grace):
 	}
 	// What goes on settles when it ends, and then there is nothing left.
@@ -72,7 +72,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	for s := range sent {
 		s.mu.Lock()
 		switch {
-		case s.settled && s.worker < 0:
+		case s.settled && s.slotNumber < 0:
 			failure.Canceled++
 		case !s.settled:
 			failure.Running = append(failure.Running, s.batch.Name)
@@ -92,35 +92,35 @@ func (e *Executor) collectLocked(to map[*subscriber]bool) {
 	}
 }
 
-// refuse lets no more tasks in.
-func (e *Executor) refuse() {
+// closeQueues lets no more tasks in.
+func (e *Executor) closeQueues() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	for _, l := range e.lanes {
-		for _, w := range l.outside {
-			close(w.in)
+	for _, l := range e.queues {
+		for _, w := range l.waiters {
+			close(w.admitted)
 		}
-		l.outside = nil
+		l.waiters = nil
 	}
-	e.checkEnd()
+	e.checkSettledLocked()
 }
 
-// checkEnd notices that all that was accepted has settled. The caller holds mu.
-func (e *Executor) checkEnd() {
-	if e.closed && !e.over && e.waiting == 0 && e.unsettled == 0 && len(e.claims) == 0 && len(e.group.UserCode()) == 0 {
-		e.over = true
-		close(e.ended)
+// checkSettledLocked notices that all that was accepted has settled. The caller holds mu.
+func (e *Executor) checkSettledLocked() {
+	if e.closed && !e.settled && e.queued == 0 && e.unsettled == 0 && len(e.claiming) == 0 && len(e.group.UserCode()) == 0 {
+		e.settled = true
+		close(e.allSettled)
 	}
 }
 
-// release ends the connection, once.
-func (e *Executor) release() {
+// disconnect ends the connection, once.
+func (e *Executor) disconnect() {
 	e.once.Do(func() {
 		e.stop()
-		e.running.Wait()
+		e.background.Wait()
 		streams := []string{wire.ResultStream}
-		if e.keeps {
+		if e.consumesKept {
 			streams = append(streams, wire.KeptStream)
 		}
 		for _, stream := range streams {

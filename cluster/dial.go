@@ -76,45 +76,45 @@ var (
 // Executor is a concert.Executor whose workers are those of a cluster. Make one
 // with [Dial]. Its methods are safe for concurrent use.
 type Executor struct {
-	opts    Options
-	conn    *jet.Conn
-	client  string
-	session string
-	group   *executor.WorkerGroup
-	members *members.View
-	stop    context.CancelFunc // ends what runs in the background
-	ctx     context.Context    // and is ended by it
-	running jet.Group
-	once    sync.Once // of release
+	opts       Options
+	conn       *jet.Conn
+	client     string
+	session    string
+	group      *executor.WorkerGroup
+	members    *members.View
+	stop       context.CancelFunc // ends what runs in the background
+	ctx        context.Context    // and is ended by it
+	background jet.Group
+	once       sync.Once // of release
 
-	keeping sync.Mutex
-	keeps   bool // guarded by keeping: there is a consumer of results of tasks with ids
+	keptMu       sync.Mutex
+	consumesKept bool // guarded by keeping: there is a consumer of results of tasks with ids
 
-	mu        sync.Mutex
-	lanes     map[string]*lane               // guarded by mu: by the name of the function
-	order     []*lane                        // guarded by mu: all lanes, in the order of their turns
-	calls     map[string]*call               // guarded by mu: sent or about to be, by number
-	tasks     map[*executor.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
-	unsettled int                            // guarded by mu: subscribers of calls that have not settled
-	claims    map[*executor.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
-	shared    map[*executor.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
-	encoding  map[*executor.Task]*lane       // guarded by mu: tasks whose argument methods of the program encode
-	hurried   bool                           // guarded by mu: Shutdown has canceled what there was
-	inflight  map[string]int                 // guarded by mu: number of calls, by contract
-	away      map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by contract
-	last      uint64                         // guarded by mu: number of the newest call
-	waiting   int                            // guarded by mu: tasks in lanes
-	closed    bool                           // guarded by mu
-	over      bool                           // guarded by mu: all has settled, and Close may return
-	ended     chan struct{}                  // closed when it is
-	wake      chan struct{}                  // has room for one: the dispatcher should look again
-	numbers   numbers                        // guarded by mu: of places of workers
+	mu           sync.Mutex
+	queues       map[string]*funcQueue          // guarded by mu: by the name of the function
+	turns        []*funcQueue                   // guarded by mu: all lanes, in the order of their turns
+	calls        map[string]*call               // guarded by mu: sent or about to be, by number
+	subscribers  map[*executor.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
+	unsettled    int                            // guarded by mu: subscribers of calls that have not settled
+	claiming     map[*executor.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	callNumbers  map[*executor.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
+	encoding     map[*executor.Task]*funcQueue  // guarded by mu: tasks whose argument methods of the program encode
+	shuttingDown bool                           // guarded by mu: Shutdown has canceled what there was
+	inflight     map[string]int                 // guarded by mu: number of calls, by contract
+	retrying     map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by contract
+	lastCall     uint64                         // guarded by mu: number of the newest call
+	queued       int                            // guarded by mu: tasks in lanes
+	closed       bool                           // guarded by mu
+	settled      bool                           // guarded by mu: all has settled, and Close may return
+	allSettled   chan struct{}                  // closed when it is
+	wake         chan struct{}                  // has room for one: the dispatcher should look again
+	slotNumbers  slotNumbers                    // guarded by mu: of places of workers
 
-	auditing sync.Mutex // held during an audit
+	auditMu sync.Mutex // held during an audit
 
-	doubted time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see doubt
-	doubts  chan struct{} // signals that doubt was called; has room for one
-	renew   chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
+	auditBefore time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see doubt
+	auditNow    chan struct{} // signals that doubt was called; has room for one
+	recreate    chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
 }
 
 // Dial connects to a cluster. The URL names one server, or several with commas
@@ -123,9 +123,9 @@ type Executor struct {
 // connection is lost later, tasks wait until it is restored.
 func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e := &Executor{
-		session: wire.NewToken(), ended: make(chan struct{}), wake: make(chan struct{}, 1), doubts: make(chan struct{}, 1), renew: make(chan struct{}, 1),
-		lanes: map[string]*lane{}, calls: map[string]*call{},
-		tasks: map[*executor.Task]*subscriber{}, claims: map[*executor.Task]bool{}, shared: map[*executor.Task]string{}, encoding: map[*executor.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{},
+		session: wire.NewToken(), allSettled: make(chan struct{}), wake: make(chan struct{}, 1), auditNow: make(chan struct{}, 1), recreate: make(chan struct{}, 1),
+		queues: map[string]*funcQueue{}, calls: map[string]*call{},
+		subscribers: map[*executor.Task]*subscriber{}, claiming: map[*executor.Task]bool{}, callNumbers: map[*executor.Task]string{}, encoding: map[*executor.Task]*funcQueue{}, inflight: map[string]int{}, retrying: map[string]int{},
 	}
 	if opts != nil {
 		e.opts = *opts
@@ -151,7 +151,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.conn, conn.OnAck, conn.OnNack = conn, e.posted, e.unposted
+	e.conn, conn.OnAck, conn.OnNack = conn, e.acked, e.nacked
 	if err := e.conn.CheckClientKey(); err != nil {
 		e.conn.Close()
 		return nil, err
@@ -164,9 +164,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	e.group = executor.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
 	e.group.Remote = true
 	e.group.Limits.Grace = e.opts.Grace
-	if err := e.begin(ctx); err != nil {
+	if err := e.start(ctx); err != nil {
 		e.stop()
-		e.running.Wait()
+		e.background.Wait()
 		e.conn.DeleteConsumer(ctx, wire.ResultStream, e.session) // if it is there
 		e.conn.Close()
 		return nil, err
@@ -174,32 +174,32 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	return e, nil
 }
 
-// begin starts what goes on in the background.
-func (e *Executor) begin(ctx context.Context) error {
+// start starts what goes on in the background.
+func (e *Executor) start(ctx context.Context) error {
 	if err := e.conn.EnsureSetup(ctx, wire.ClientRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
 	}
-	if err := e.receive(ctx, wire.ResultStream); err != nil {
+	if err := e.consumeResults(ctx, wire.ResultStream); err != nil {
 		return err
 	}
 	hints, err := e.conn.NC.Subscribe(wire.HintSubject(e.client, e.session, "*"), func(m *nats.Msg) {
-		e.hinted(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
+		e.onHint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: hints: %w", err)
 	}
 	hints.SetPendingLimits(1<<16, 1<<24)
-	e.members = members.NewView(e.rouse)
+	e.members = members.NewView(e.notify)
 	if err := e.members.Watch(ctx, e.ctx, e.conn); err != nil {
 		return err
 	}
-	e.running.Go(e.dispatch)
-	e.running.Go(e.audit)
+	e.background.Go(e.dispatch)
+	e.background.Go(e.audit)
 	return nil
 }
 
-// rouse has the dispatcher look again.
-func (e *Executor) rouse() {
+// notify has the dispatcher look again.
+func (e *Executor) notify() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
@@ -219,12 +219,12 @@ func (g *groupQueue) Again(t *executor.Task) {
 	defer e.mu.Unlock()
 	l := e.encoding[t]
 	delete(e.encoding, t)
-	if e.hurried || l == nil {
+	if e.shuttingDown || l == nil {
 		go t.Cancel(nil) // callbacks must not run under the lock
 		return
 	}
-	e.enqueue(l, t)
-	e.rouse()
+	e.enqueueLocked(l, t)
+	e.notify()
 }
 
 // Withdraw implements executor.Queue. The dispatcher:
@@ -240,16 +240,16 @@ func (g *groupQueue) Again(t *executor.Task) {
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()
-	if _, claiming := e.claims[t]; claiming {
-		e.claims[t] = true
+	if _, claiming := e.claiming[t]; claiming {
+		e.claiming[t] = true
 		e.mu.Unlock()
 		return true
 	}
-	s := e.tasks[t]
+	s := e.subscribers[t]
 	e.mu.Unlock()
 	if s != nil {
-		s.kept.Store(true)
-		context.AfterFunc(s.batch.Context(), func() { e.leave(s) })
+		s.reportedRunning.Store(true)
+		context.AfterFunc(s.batch.Context(), func() { e.cancelSubscriber(s) })
 	}
 	return false
 }
@@ -259,10 +259,10 @@ func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, l := range e.lanes {
-		e.sweep(l)
+	for _, l := range e.queues {
+		e.removeCanceledLocked(l)
 	}
-	maps.DeleteFunc(e.encoding, func(t *executor.Task, _ *lane) bool { return !t.Waiting() })
-	maps.DeleteFunc(e.shared, func(t *executor.Task, _ string) bool { return !t.Waiting() })
-	e.checkEnd()
+	maps.DeleteFunc(e.encoding, func(t *executor.Task, _ *funcQueue) bool { return !t.Waiting() })
+	maps.DeleteFunc(e.callNumbers, func(t *executor.Task, _ string) bool { return !t.Waiting() })
+	e.checkSettledLocked()
 }

@@ -63,7 +63,7 @@ func ShortPulls(t *testing.T, d time.Duration) {
 func (e *Executor) Sent() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return int(e.last)
+	return int(e.lastCall)
 }
 
 // Subscribers returns how many Submits, and inputs of a Map, wait for calls
@@ -79,7 +79,7 @@ func (e *Executor) Subscribers() int {
 func (e *Executor) Lanes() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.shared)
+	return len(e.callNumbers)
 }
 
 // Canceled returns how many calls on their way to the cluster are canceled.

@@ -8,177 +8,250 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"concert"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/wire"
+	"concert/executor"
 )
 
-// pulling is how results are pulled: many at a time, with heartbeats so that a
-// server that is gone is soon missed.
-var pulling = []jetstream.PullConsumeOpt{
-	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
-}
-
-// receive takes results from a stream until the executor ends, through a
-// consumer for the session. Servers forget the consumer of a client that was
-// without connection for two hours, and servers that have lost their disks do
-// not know it. By then, results may have been removed, and tasks may be lost.
-// So receive creates the consumer again, which delivers new results and those
-// that are still stored. Then it has the calls that are with the cluster
-// audited: see audit.go.
-func (e *Executor) receive(ctx context.Context, stream string) error {
-	trouble := make(chan struct{}, 1)
-	consuming, err := e.consume(ctx, stream, trouble)
-	if err != nil {
-		return fmt.Errorf("cluster: results: %w", err)
-	}
-	var renew <-chan struct{} // nil for kept results, which seek looks up
-	if stream == wire.ResultStream {
-		renew = e.renew
-	}
-	e.running.Go(func() {
-		closed := consuming.Closed() // when the last result has been taken; one that is asked for later may be closed before
-		for {
-			select {
-			case <-trouble:
-			case <-renew:
-				e.conn.DeleteConsumer(e.ctx, stream, e.session)
-			case <-closed:
-			case <-e.ctx.Done():
-				consuming.Stop()
-				<-closed
-				return
+// onResult takes a result from the stream. Results come one after the other, and
+// settle what they are of before they are acknowledged: whatever is not
+// acknowledged comes again.
+func (e *Executor) onResult(msg jetstream.Msg) {
+	o, err := wire.DecodeOutcome(msg.Data())
+	if err != nil { // the subject names the task
+		if id, ok := wire.ResultID(msg.Subject()); ok {
+			if c := e.callByID(id); c != nil {
+				e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: a worker stored a damaged result of %s: %w", c.queue.function, err))
 			}
-			if isClosed(closed) || e.forgotten(stream) {
-				consuming.Stop()
-				<-closed
-				if consuming = e.consumeAgain(stream, trouble); consuming == nil {
-					return
-				}
-				closed = consuming.Closed()
-				if n := e.doubt(); n > 0 {
-					e.opts.Notice(fmt.Sprintf("session expired on the servers: checking %d outstanding tasks, and resubmitting those that the servers have lost", n))
-				}
-			}
-			e.pause(time.Second)
+		}
+		msg.TermWithReason("not a result")
+		return
+	}
+	c := e.callByID(o.ID)
+	if c != nil && o.Try != "" && o.Try != c.try { // it is about an earlier call of this id, or another session's
+		c = nil
+	}
+	if c == nil { // the call has ended: this is the report of a worker that was considered lost
+		msg.Ack()
+		if o.ID.Session != "" && o.Value.Blob != "" {
+			e.background.Go(func() { e.conn.DeleteUnverified(e.ctx, e.client, o.Value, wire.IsResultName) })
+		}
+		return
+	}
+	absent := o.Dropped && errors.Is(executor.DecodeError(o.Err), jet.ErrAbsent) && !e.isCanceled(c)
+	if absent && e.startDownload(c) || absent && e.rerun(c, msg, "the argument", e.send) {
+		return
+	}
+	if o.Value.Blob == "" {
+		e.complete(c, &o, executor.Encoded{Kind: o.Value.Kind, Bytes: o.Value.Bytes})
+		msg.Ack()
+		return
+	}
+	if e.startDownload(c) {
+		return // it comes once more, in case that fails
+	}
+	e.background.Go(func() { // which takes its time
+		v, err := e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
+		if err != nil && !errors.Is(err, jet.ErrAbsent) { // it comes again
+			e.mu.Lock()
+			c.downloading = false
+			e.mu.Unlock()
+			return
+		}
+		if err != nil && o.ID.Session != "" && e.rerun(c, msg, "the result", e.resend) {
+			return
+		}
+		if err != nil {
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: the result of %s: %w", c.queue.function, err))
+		} else {
+			e.complete(c, &o, v)
+		}
+		msg.Ack()
+		switch {
+		case o.ID.Session == "":
+		case err == nil:
+			e.conn.Delete(o.Value)
+		default:
+			e.conn.DeleteUnverified(e.ctx, e.client, o.Value, wire.IsResultName)
 		}
 	})
+}
+
+// startDownload reports whether a large value on which the outcome of a call depends
+// is being fetched already, and marks it as being fetched.
+func (e *Executor) startDownload(c *call) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := c.downloading
+	c.downloading = true
+	return before
+}
+
+// isCanceled reports whether the last subscriber of a call has left.
+func (e *Executor) isCanceled(c *call) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return c.canceled
+}
+
+// callByID returns the call with an id, or nil.
+func (e *Executor) callByID(id wire.TaskID) *call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.calls[id.Number]; c != nil && c.id == id {
+		return c
+	}
 	return nil
 }
 
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
+// complete ends a call with the report of a worker, unless it has ended.
+func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
+	var err error
+	if o.Err != nil {
+		err = executor.DecodeError(o.Err)
 	}
-}
-
-// consume has the session's consumer of a stream give its results, and trouble
-// be told when something may be wrong with it.
-func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
-	consumer, err := e.conn.SessionConsumer(ctx, stream, e.client, e.session)
-	if err != nil {
-		return nil, err
-	}
-	opts := append(pulling[:len(pulling):len(pulling)], jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {
-		select {
-		case trouble <- struct{}{}:
-		default:
-		}
-	}))
-	return consumer.Consume(e.result, opts...)
-}
-
-// forgotten reports whether the servers know nothing of the session's consumer.
-func (e *Executor) forgotten(stream string) bool {
-	ctx, cancel := context.WithTimeout(e.ctx, jet.RequestTimeout)
-	defer cancel()
-	_, err := e.conn.JS.Consumer(ctx, stream, e.session)
-	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
-}
-
-// consumeAgain is consume when the servers have forgotten the session. It
-// returns nil if the executor ends first.
-func (e *Executor) consumeAgain(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
-	for told := false; ; {
-		err := e.conn.EnsureSetupAgain(e.ctx)
-		if err == nil {
-			var consuming jetstream.ConsumeContext
-			if consuming, err = e.consume(e.ctx, stream, trouble); err == nil {
-				return consuming
-			}
-		}
-		if e.ctx.Err() != nil {
-			return nil
-		}
-		if !told {
-			told = true
-			e.opts.Notice("session expired on the servers, and a new one could not be opened yet: " + err.Error())
-		}
-		e.pause(time.Second)
-	}
-}
-
-// pause waits, unless the executor ends.
-func (e *Executor) pause(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-e.ctx.Done():
-	}
-}
-
-const mostMissed = 3 // how often a call is sent again because its argument, result or task was lost
-
-// removalTime is how long after it was acknowledged a message may still be
-// there, on several servers.
-const removalTime = time.Second
-
-// runAgain has a call run once more whose argument or result was lost after it
-// was stored, as the message says. It reports false if that has happened too
-// often. Steps: 1. the message is acknowledged, and so removed, 2. and then the
-// call is sent again: its next result has the same subject, which has room for
-// one.
-func (e *Executor) runAgain(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
+	stopped := o.Stopped || o.Dropped && errors.Is(err, context.DeadlineExceeded)
 	e.mu.Lock()
-	c.missed++
-	again := c.missed <= mostMissed
-	e.mu.Unlock()
-	if !again {
-		return false
-	}
-	e.opts.Notice(what + " of a task of " + e.describe(c) + " is no longer stored: resubmitting the task")
-	e.running.Go(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, 2*jet.RequestTimeout) // of a message that was lost, too, there is no word
-		e.conn.RetryTransient(ctx, msg.DoubleAck)
-		cancel()
-		e.pause(removalTime)
-		e.mu.Lock()
-		c.fetching = false
+	if c.ended {
 		e.mu.Unlock()
-		send(c)
-	})
-	return true
-}
-
-// sendAgain publishes a call once more: its large argument only if that is not
-// there any more, as the first message names it, too.
-func (e *Executor) sendAgain(c *call) {
-	e.mu.Lock()
-	arg, ended := c.arg, c.ended
-	e.mu.Unlock()
-	if ended { // by a result that was still there
 		return
 	}
-	if arg.Blob != "" {
-		err := e.conn.RetryTransient(e.ctx, func(ctx context.Context) error {
-			_, err := e.conn.LastMessage(ctx, wire.BlobStream, wire.BlobSubject(arg.Blob, 0), 0)
-			return err
-		})
-		if !errors.Is(err, jet.ErrAbsent) {
-			e.post(c)
-			return
+	worker := e.slotNumbers.number(workerSlot{o.WorkerID, o.Slot}, e.members.Alive)
+	if o.Dropped {
+		worker = -1
+	}
+	if o.Took > 0 {
+		c.queue.record(o.Took, time.Since(c.sentAt))
+	}
+	if o.Dead { // its argument is needed when it is replayed
+		c.arg = wire.Value{}
+	}
+	var next *call // for subscribers with more time
+	if stopped {
+		next = e.restartLocked(c)
+	}
+	if next == nil {
+		e.removeLocked(c)
+	}
+	e.mu.Unlock()
+	e.settleRemoved(c, func(s *subscriber) {
+		if o.Dropped && s.hasEnded() != nil {
+			e.settleCanceled(s)
+		} else {
+			s.settle(worker, v, s.expired(o, err))
+		}
+	})
+	if next != nil {
+		e.background.Go(func() { e.findKept(next, e.resend) })
+	}
+}
+
+// expired returns the error of a subscriber, which is that of its deadline if
+// the worker has ended the call as canceled since the deadline had passed here.
+// The worker has the deadline as well, but its clock may be behind.
+func (s *subscriber) expired(o *wire.Outcome, err error) error {
+	ctx := s.batch.Context()
+	if r, ok := err.(*concert.RemoteError); ok && o.Stopped && r.Is(context.Canceled) && ctx.Err() == context.DeadlineExceeded {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// settleEach ends a call, unless it has ended: tell is called with each subscriber,
+// and settles it.
+func (e *Executor) settleEach(c *call, tell func(s *subscriber)) {
+	e.mu.Lock()
+	if c.ended {
+		e.mu.Unlock()
+		return
+	}
+	e.removeLocked(c)
+	e.mu.Unlock()
+	e.settleRemoved(c, tell)
+}
+
+// removeLocked removes a call from the table: from now on its subscribers do not
+// change. The caller holds mu, and must call settleRemoved without it.
+func (e *Executor) removeLocked(c *call) {
+	c.ended = true
+	delete(e.calls, c.id.Number)
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	for _, s := range c.subscribers {
+		if s.stop != nil {
+			s.stop()
 		}
 	}
-	e.send(c)
+}
+
+// settleRemoved settles the subscribers of a call, by tell, after removeLocked.
+func (e *Executor) settleRemoved(c *call, tell func(s *subscriber)) {
+	for _, s := range c.subscribers {
+		tell(s)
+	}
+	if c.arg.Blob != "" {
+		e.conn.Delete(c.arg)
+	}
+	e.mu.Lock()
+	e.setRetryingLocked(c, false)
+	if e.inflight[c.setName]--; e.inflight[c.setName] == 0 {
+		delete(e.inflight, c.setName)
+	}
+	if c.queue.sent[c.setName]--; c.queue.sent[c.setName] == 0 {
+		delete(c.queue.sent, c.setName)
+	}
+	e.forgetLocked(c.subscribers)
+	e.mu.Unlock()
+	if c.rerouted { // so that workers of the first contract, if any start, do not run it again
+		e.publishCancel(c.try)
+	}
+	e.notify()
+}
+
+// settle ends a call with its outcome, on a worker of that number, -1 if it ran
+// on none.
+func (e *Executor) settle(c *call, worker int, v executor.Encoded, err error) {
+	e.settleEach(c, func(s *subscriber) { s.settle(worker, v, err) })
+}
+
+// onHint takes a hint by a worker of an owner.
+func (e *Executor) onHint(owner string, msg []byte) {
+	h, err := wire.DecodeHint(msg)
+	if err != nil || !wire.OwnsWorker(owner, h.WorkerID) {
+		return
+	}
+	e.mu.Lock()
+	c := e.calls[h.Number]
+	if c == nil {
+		e.mu.Unlock()
+		return
+	}
+	e.setRetryingLocked(c, h.Retrying)
+	worker := e.slotNumbers.number(workerSlot{h.WorkerID, h.Slot}, e.members.Alive)
+	c.workerID, c.slotNumber = h.WorkerID, worker
+	subscribers := c.subscribers
+	e.mu.Unlock()
+	if h.Retrying {
+		e.notify()
+	}
+	for _, s := range subscribers {
+		e.reportRunning(s, worker, &h)
+	}
+}
+
+// setRetryingLocked takes note of whether a call is in no worker but waits for another
+// attempt: then there is a place for one more. The caller holds mu.
+func (e *Executor) setRetryingLocked(c *call, away bool) {
+	switch {
+	case away == c.retrying:
+	case away:
+		e.retrying[c.setName]++
+	default:
+		if e.retrying[c.setName]--; e.retrying[c.setName] == 0 {
+			delete(e.retrying, c.setName)
+		}
+	}
+	c.retrying = away
 }

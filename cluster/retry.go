@@ -31,7 +31,7 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 	if o.Attempts < 0 || o.Attempts > wire.MaxAttempts || o.Delay < 0 || o.MaxDelay < 0 || o.Delay > wire.MaxRetryDelay || o.MaxDelay > wire.MaxRetryDelay || o.If != nil {
 		panic(fmt.Sprintf("cluster: WithRetry: want Attempts from 0 to %d, Delay and MaxDelay from 0 to %v, and no If: got %+v", wire.MaxAttempts, wire.MaxRetryDelay, o))
 	}
-	r := retrying{attempts: o.Attempts, delay: o.Delay, maxDelay: o.MaxDelay}
+	r := retryOptions{attempts: o.Attempts, delay: o.Delay, maxDelay: o.MaxDelay}
 	if r.attempts == 0 {
 		r.attempts = 3
 	}
@@ -44,14 +44,14 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 	return context.WithValue(ctx, retryKey{}, r)
 }
 
-// retrying is how a task is to be tried again.
-type retrying struct {
+// retryOptions is how a task is to be tried again.
+type retryOptions struct {
 	attempts        int
 	delay, maxDelay time.Duration
 }
 
 // retryOf is what WithRetry has said; the zero value if nothing.
-func retryOf(ctx context.Context) retrying {
-	r, _ := ctx.Value(retryKey{}).(retrying)
+func retryOf(ctx context.Context) retryOptions {
+	r, _ := ctx.Value(retryKey{}).(retryOptions)
 	return r
 }

@@ -24,31 +24,31 @@ import (
 //	   |           +----------|--+--------+      a report of the cluster ends it, or that there is none
 //	   +----------------------+------------      canceled before it was posted
 type call struct {
-	id    wire.TaskID
-	try   string // unique in the session
-	lane  *lane
-	begin time.Time
+	id     wire.TaskID
+	try    string // unique in the session
+	queue  *funcQueue
+	sentAt time.Time
 
 	// The executor's mu guards the following.
-	subscribers []*subscriber // at least one; copied when one is removed
-	arg         wire.Value    // does not change once it is posted, unless the servers lose it
-	deadline    int64         // the earliest that was published; 0 if none was, or if the call has no id
-	contract    string
-	posted      bool
-	canceled    bool        // the last subscriber has left: a cancellation is there, or on its way
-	ended       bool        // it is no longer in the table
-	timer       *time.Timer // of a canceled call: when it fires, the call ends without a report
-	worker      int         // the number of the worker that is known to run it; -1 if none is
-	at          string      // the id of that worker
-	rerouted    bool        // an earlier message of it is left, which no worker has to run
-	away        bool        // it has failed, and waits for another attempt
-	again       bool        // it is being sent again
-	fetching    bool        // its result is large, and on its way
-	missed      int         // how often it was sent again because its argument, result or task was lost
-	message     string      // the id of the message that was published last
-	sequence    uint64      // the number of this message in the stream of tasks; 0 until the servers have stored it
+	subscribers      []*subscriber // at least one; copied when one is removed
+	arg              wire.Value    // does not change once it is posted, unless the servers lose it
+	earliestDeadline int64         // the earliest that was published; 0 if none was, or if the call has no id
+	setName          string
+	posted           bool
+	canceled         bool        // the last subscriber has left: a cancellation is there, or on its way
+	ended            bool        // it is no longer in the table
+	timer            *time.Timer // of a canceled call: when it fires, the call ends without a report
+	slotNumber       int         // the number of the worker that is known to run it; -1 if none is
+	workerID         string      // the id of that worker
+	rerouted         bool        // an earlier message of it is left, which no worker has to run
+	retrying         bool        // it has failed, and waits for another attempt
+	resending        bool        // it is being sent again
+	downloading      bool        // its result is large, and on its way
+	resends          int         // how often it was sent again because its argument, result or task was lost
+	message          string      // the id of the message that was published last
+	sequence         uint64      // the number of this message in the stream of tasks; 0 until the servers have stored it
 
-	audited *finding // guarded by the executor's auditing: of the last audit; nil before the first one
+	finding *finding // guarded by the executor's auditing: of the last audit; nil before the first one
 
 	own subscriber     // the Submit or input that it was made for: so this takes no memory of its own
 	one [1]*subscriber // the first subscribers are in here, for the same reason
@@ -57,24 +57,24 @@ type call struct {
 // shared reports whether other Submits can subscribe to the call.
 func (c *call) shared() bool { return c.id.Number != "" && c.id.Session == "" }
 
-// enter adds a new call to the table. The caller holds mu.
-func (e *Executor) enter(c *call) {
-	e.last++
-	c.try = strconv.FormatUint(e.last, 36)
+// addLocked adds a new call to the table. The caller holds mu.
+func (e *Executor) addLocked(c *call) {
+	e.lastCall++
+	c.try = strconv.FormatUint(e.lastCall, 36)
 	if !c.shared() {
 		c.id = wire.TaskID{Client: e.client, Session: e.session, Number: c.try}
 	}
 	e.calls[c.id.Number] = c
-	e.inflight[c.contract]++
-	c.lane.out[c.contract]++
+	e.inflight[c.setName]++
+	c.queue.sent[c.setName]++
 }
 
 // send publishes a call.
 func (e *Executor) send(c *call) {
-	if e.attach(c) {
-		e.post(c)
+	if e.inlineArg(c) {
+		e.publish(c)
 	} else { // its argument is stored first, which takes its time
-		e.running.Go(func() { e.stow(c) })
+		e.background.Go(func() { e.uploadArg(c) })
 	}
 }
 
@@ -84,20 +84,20 @@ func (e *Executor) sendAll(calls []*call) {
 	for _, c := range calls {
 		switch {
 		case c.own.batch.Context().Err() != nil: // canceled in the meantime
-			e.leave(&c.own)
-		case e.attach(c):
+			e.cancelSubscriber(&c.own)
+		case e.inlineArg(c):
 			together = append(together, c)
 		default:
 			e.send(c)
 		}
 	}
-	e.post(together...)
+	e.publish(together...)
 }
 
-// attach has the argument of a call travel in the message. It reports false if
+// inlineArg has the argument of a call travel in the message. It reports false if
 // the argument is too large for that. It does not change a canceled call, which
 // is published only to be reported as dropped.
-func (e *Executor) attach(c *call) bool {
+func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if c.ended || c.canceled {
@@ -112,14 +112,14 @@ func (e *Executor) attach(c *call) bool {
 	return true
 }
 
-// stow publishes a call after its large argument. If the subscriber whose
+// uploadArg publishes a call after its large argument. If the subscriber whose
 // argument it stores leaves, it begins again with that of another one.
-func (e *Executor) stow(c *call) {
+func (e *Executor) uploadArg(c *call) {
 	for {
 		e.mu.Lock()
 		if c.ended || c.canceled {
 			e.mu.Unlock()
-			e.post(c)
+			e.publish(c)
 			return
 		}
 		s := c.subscribers[0]
@@ -127,12 +127,12 @@ func (e *Executor) stow(c *call) {
 			s.ctx, s.stop = context.WithCancel(e.ctx)
 		}
 		ctx := s.ctx
-		s.reading.Add(1)
+		s.argUses.Add(1)
 		e.mu.Unlock()
 		stowed, err := e.conn.Upload(ctx, wire.ArgumentName(e.client), s.batch.Args[s.i])
-		s.reading.Done()
+		s.argUses.Done()
 		e.mu.Lock()
-		left, ended := s.left, c.ended
+		left, ended := s.canceled, c.ended
 		if err == nil && !ended {
 			c.arg = stowed
 		}
@@ -142,7 +142,7 @@ func (e *Executor) stow(c *call) {
 			e.conn.Delete(stowed)
 			return
 		case err == nil:
-			e.post(c)
+			e.publish(c)
 			return
 		case ended:
 			return
@@ -153,19 +153,19 @@ func (e *Executor) stow(c *call) {
 	}
 }
 
-// post publishes the messages of calls, signed together, except those of calls
+// publish publishes the messages of calls, signed together, except those of calls
 // that have ended. It does not wait for acknowledgments: see unposted.
-func (e *Executor) post(calls ...*call) {
+func (e *Executor) publish(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
 	posts := make([]wire.OutgoingTask, len(calls))
 	ids := make([]string, len(calls)) // by which the servers know what comes twice: the session is random, so nobody else says the same
 	for i, c := range calls {
 		c.posted = true
-		posts[i].Subject = wire.TaskSubject(c.contract, e.client)
-		ids[i] = e.session + "." + c.try + "@" + c.contract
-		if c.missed > 0 {
-			ids[i] += "#" + strconv.Itoa(c.missed)
+		posts[i].Subject = wire.TaskSubject(c.setName, e.client)
+		ids[i] = e.session + "." + c.try + "@" + c.setName
+		if c.resends > 0 {
+			ids[i] += "#" + strconv.Itoa(c.resends)
 		}
 		c.message, c.sequence = ids[i], 0
 	}
@@ -186,8 +186,8 @@ func (e *Executor) post(calls ...*call) {
 	}
 }
 
-// posted is called when the servers have stored a message.
-func (e *Executor) posted(msg *nats.Msg, note any, sequence uint64) {
+// acked is called when the servers have stored a message.
+func (e *Executor) acked(msg *nats.Msg, note any, sequence uint64) {
 	c, ok := note.(*call)
 	if !ok {
 		return
@@ -203,11 +203,11 @@ func (e *Executor) posted(msg *nats.Msg, note any, sequence uint64) {
 func (e *Executor) envelope(c *call) wire.Envelope {
 	e.mu.Lock()
 	s, arg := c.subscribers[0], c.arg
-	if c.shared() && s.deadline != 0 && (c.deadline == 0 || s.deadline < c.deadline) {
-		c.deadline = s.deadline
+	if c.shared() && s.deadline != 0 && (c.earliestDeadline == 0 || s.deadline < c.earliestDeadline) {
+		c.earliestDeadline = s.deadline
 	}
 	e.mu.Unlock()
-	env := wire.Envelope{ID: c.id, Function: c.lane.function, Signature: c.lane.signature, Arg: arg, Session: e.session, Try: c.try}
+	env := wire.Envelope{ID: c.id, Function: c.queue.function, Signature: c.queue.signature, Arg: arg, Session: e.session, Try: c.try}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		env.Deadline = d.UnixMilli()
 	}
@@ -220,10 +220,10 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	return env
 }
 
-// unposted is told that a message was not stored, or that nothing was heard of
+// nacked is told that a message was not stored, or that nothing was heard of
 // it: it is published again until it is, or nobody wants it. If that of a call
 // comes twice, the servers keep one; of a cancellation both, which is no harm.
-func (e *Executor) unposted(msg *nats.Msg, note any, why error) {
+func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return
 	}
@@ -276,22 +276,22 @@ func (e *Executor) reroute(since map[string]time.Time) {
 		}
 	}
 	for _, c := range e.calls {
-		if began, without := since[c.contract]; !c.posted || !without || time.Since(began) < jet.WorkerTimeout {
+		if began, without := since[c.setName]; !c.posted || !without || time.Since(began) < jet.WorkerTimeout {
 			continue
 		}
-		for to := range e.members.Offers(c.lane.function, c.lane.signature) {
-			e.setAway(c, false)
-			e.inflight[c.contract]--
+		for to := range e.members.Offers(c.queue.function, c.queue.signature) {
+			e.setRetryingLocked(c, false)
+			e.inflight[c.setName]--
 			e.inflight[to]++
-			c.lane.out[c.contract]--
-			c.lane.out[to]++
-			c.contract, c.rerouted = to, true
+			c.queue.sent[c.setName]--
+			c.queue.sent[to]++
+			c.setName, c.rerouted = to, true
 			moved = append(moved, c)
 			break
 		}
 	}
 	e.mu.Unlock()
-	e.post(moved...)
+	e.publish(moved...)
 }
 
 // signature is the digest of the types of a function.

@@ -60,19 +60,19 @@ type subscriber struct {
 	i        int   // in the batch
 	deadline int64 // Unix time in milliseconds; 0 for none, and for a call without an id
 
-	call *call              // guarded by the executor's mu
-	left bool               // guarded by the executor's mu: it was canceled
-	ctx  context.Context    // guarded by the executor's mu: ends when the subscriber leaves or settles; nil until stow needs it
-	stop context.CancelFunc // guarded by the executor's mu: ends ctx; nil without ctx
+	call     *call              // guarded by the executor's mu
+	canceled bool               // guarded by the executor's mu: it was canceled
+	ctx      context.Context    // guarded by the executor's mu: ends when the subscriber leaves or settles; nil until stow needs it
+	stop     context.CancelFunc // guarded by the executor's mu: ends ctx; nil without ctx
 
-	kept    atomic.Bool    // Withdraw has reported that it runs
-	reading sync.WaitGroup // uses of its argument, which may change when it has settled
+	reportedRunning atomic.Bool    // Withdraw has reported that it runs
+	argUses         sync.WaitGroup // uses of its argument, which may change when it has settled
 
-	mu      sync.Mutex  // guards the following, and is held while the batch is used
-	worker  int         // the number of the worker that it has started on; -1 if it has not started
-	settled bool        // which it does once
-	watch   *watch      // over the context of its submitter; nil if that never ends
-	unwatch func() bool // ends the watch over its own context, which exists once it runs; may be nil
+	mu         sync.Mutex    // guards the following, and is held while the batch is used
+	slotNumber int           // the number of the worker that it has started on; -1 if it has not started
+	settled    bool          // which it does once
+	context    *contextWatch // over the context of its submitter; nil if that never ends
+	unwatch    func() bool   // ends the watch over its own context, which exists once it runs; may be nil
 }
 
 // cause returns why the subscriber is canceled. The context of a task that is
@@ -97,7 +97,7 @@ func (s *subscriber) hasEnded() error {
 // newCalls returns a call for each call of a batch. They are not in the table
 // yet. It calls methods of the submitter's context, so the caller must not hold
 // mu.
-func (e *Executor) newCalls(l *lane, batch *executor.Batch, set string) []*call {
+func (e *Executor) newCalls(l *funcQueue, batch *executor.Batch, set string) []*call {
 	id, named := batch.Parent().Value(idKey{}).(string)
 	deadline := int64(0)
 	if d, ok := batch.Context().Deadline(); ok && named {
@@ -105,30 +105,30 @@ func (e *Executor) newCalls(l *lane, batch *executor.Batch, set string) []*call 
 	}
 	begin, calls := time.Now(), make([]*call, len(batch.Args))
 	for i := range calls {
-		c := &call{lane: l, contract: set, begin: begin, worker: -1}
-		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, worker: -1}
+		c := &call{queue: l, setName: set, sentAt: begin, slotNumber: -1}
+		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, slotNumber: -1}
 		c.subscribers = append(c.one[:0], &c.own)
 		if named {
 			index := int64(submitIndex)
 			if batch.Task() == nil {
 				index = batch.Index(i)
 			}
-			c.id = wire.TaskID{Client: e.client, Number: idNumber(l.function, index, id)}
+			c.id = wire.TaskID{Client: e.client, Number: numberOfID(l.function, index, id)}
 		}
 		calls[i] = c
 	}
 	return calls
 }
 
-// join adds the subscriber of a new call to the call with the same id. If the
+// joinLocked adds the subscriber of a new call to the call with the same id. If the
 // table has no such call, join adds the new one and reports true. It returns
 // the canceled call whose place the new one takes, which the caller must pass
-// to finishEnd. The caller holds mu.
-func (e *Executor) join(c *call) (added bool, replaced *call) {
+// to settleRemoved. The caller holds mu.
+func (e *Executor) joinLocked(c *call) (added bool, replaced *call) {
 	s := &c.own
 	e.unsettled++
 	if t := s.batch.Task(); t != nil {
-		e.tasks[t] = s
+		e.subscribers[t] = s
 	}
 	if c.shared() {
 		switch before := e.calls[c.id.Number]; {
@@ -138,23 +138,23 @@ func (e *Executor) join(c *call) (added bool, replaced *call) {
 			before.subscribers = append(before.subscribers, s)
 			return false, nil
 		default:
-			e.beginEnd(before)
+			e.removeLocked(before)
 			replaced = before
 		}
 	}
-	e.enter(c)
+	e.addLocked(c)
 	return true, replaced
 }
 
-// leave cancels a subscriber, once.
-func (e *Executor) leave(s *subscriber) {
+// cancelSubscriber cancels a subscriber, once.
+func (e *Executor) cancelSubscriber(s *subscriber) {
 	e.mu.Lock()
 	c := s.call
-	if s.left || c.ended {
+	if s.canceled || c.ended {
 		e.mu.Unlock()
 		return
 	}
-	s.left = true
+	s.canceled = true
 	last := len(c.subscribers) == 1
 	if s.stop != nil {
 		s.stop()
@@ -163,17 +163,17 @@ func (e *Executor) leave(s *subscriber) {
 	case !last:
 		c.subscribers = without(c.subscribers, s)
 		e.mu.Unlock()
-		e.drop(s)
+		e.settleCanceled(s)
 		e.forget(s)
 	case !c.posted:
-		e.beginEnd(c)
+		e.removeLocked(c)
 		e.mu.Unlock()
-		e.finishEnd(c, e.drop)
+		e.settleRemoved(c, e.settleCanceled)
 	default:
 		c.canceled = true
-		c.timer = time.AfterFunc(e.opts.Grace, func() { e.giveUp(c) })
+		c.timer = time.AfterFunc(e.opts.Grace, func() { e.timeoutCancel(c) })
 		e.mu.Unlock()
-		e.cancel(c.try)
+		e.publishCancel(c.try)
 	}
 }
 
@@ -184,63 +184,63 @@ func without(all []*subscriber, s *subscriber) []*subscriber {
 	return slices.Concat(all[:i], all[i+1:])
 }
 
-// restart replaces a call that its worker has stopped at its deadline by a new
+// restartLocked replaces a call that its worker has stopped at its deadline by a new
 // one, for the subscribers that have more time. It returns the new call, or nil
 // if there are no such subscribers. The caller holds mu.
-func (e *Executor) restart(c *call) *call {
+func (e *Executor) restartLocked(c *call) *call {
 	more, expired := []*subscriber(nil), []*subscriber(nil)
 	for _, s := range c.subscribers {
-		if !s.left && (s.deadline == 0 || s.deadline > c.deadline) {
+		if !s.canceled && (s.deadline == 0 || s.deadline > c.earliestDeadline) {
 			more = append(more, s)
 		} else {
 			expired = append(expired, s)
 		}
 	}
-	if c.deadline == 0 || len(more) == 0 {
+	if c.earliestDeadline == 0 || len(more) == 0 {
 		return nil
 	}
-	n := &call{id: c.id, lane: c.lane, contract: c.contract, begin: time.Now(), worker: -1, subscribers: more}
+	n := &call{id: c.id, queue: c.queue, setName: c.setName, sentAt: time.Now(), slotNumber: -1, subscribers: more}
 	for _, s := range more {
 		s.call = n
 	}
 	c.subscribers = expired
-	e.beginEnd(c)
-	e.enter(n)
+	e.removeLocked(c)
+	e.addLocked(n)
 	return n
 }
 
 // settle gives a subscriber its outcome, on the worker with that number; it is
 // -1 if the call has not started.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
-	s.end(func() {
-		if s.worker < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
-			s.worker = worker
+	s.settleOnce(func() {
+		if s.slotNumber < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
+			s.slotNumber = worker
 		}
-		s.batch.Settle(s.i, s.worker, v, err)
+		s.batch.Settle(s.i, s.slotNumber, v, err)
 	})
 }
 
-// drop settles a subscriber that was canceled, without waiting for the cluster.
-func (e *Executor) drop(s *subscriber) {
-	s.end(func() {
-		if cause := s.cause(); s.worker >= 0 || s.kept.Load() {
-			s.batch.Settle(s.i, s.worker, executor.Encoded{}, cause)
+// settleCanceled settles a subscriber that was canceled, without waiting for the cluster.
+func (e *Executor) settleCanceled(s *subscriber) {
+	s.settleOnce(func() {
+		if cause := s.cause(); s.slotNumber >= 0 || s.reportedRunning.Load() {
+			s.batch.Settle(s.i, s.slotNumber, executor.Encoded{}, cause)
 		} else {
 			s.batch.Drop(s.i, cause)
 		}
 	})
 }
 
-// end settles a subscriber by a call of say, once.
-func (s *subscriber) end(say func()) {
+// settleOnce settles a subscriber by a call of say, once.
+func (s *subscriber) settleOnce(say func()) {
 	s.mu.Lock()
 	if s.settled {
 		s.mu.Unlock()
 		return
 	}
 	s.settled = true
-	s.reading.Wait()
-	watch, unwatch := s.watch, s.unwatch
+	s.argUses.Wait()
+	watch, unwatch := s.context, s.unwatch
 	func() {
 		defer s.mu.Unlock() // say may call a decoder of the program, which may panic
 		say()
@@ -253,22 +253,22 @@ func (s *subscriber) end(say func()) {
 	}
 }
 
-// runs records that the call of a subscriber runs on a worker, and reports its
+// reportRunning records that the call of a subscriber runs on a worker, and reports its
 // progress if h has any. h may be nil.
-func (e *Executor) runs(s *subscriber, worker int, h *wire.Hint) {
+func (e *Executor) reportRunning(s *subscriber, worker int, h *wire.Hint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.settled {
 		return
 	}
-	if s.worker < 0 && s.batch.Start(s.i, worker) {
-		s.worker = worker
+	if s.slotNumber < 0 && s.batch.Start(s.i, worker) {
+		s.slotNumber = worker
 		if s.batch.Task() != nil { // from now on that is how it is canceled
-			s.unwatch = context.AfterFunc(s.batch.Context(), func() { e.leave(s) })
+			s.unwatch = context.AfterFunc(s.batch.Context(), func() { e.cancelSubscriber(s) })
 		}
 	}
-	if h != nil && s.worker >= 0 && (h.Done != 0 || h.Total != 0) {
-		s.batch.Progress(s.i, s.worker, h.Done, h.Total)
+	if h != nil && s.slotNumber >= 0 && (h.Done != 0 || h.Total != 0) {
+		s.batch.Progress(s.i, s.slotNumber, h.Done, h.Total)
 	}
 }
 
@@ -283,9 +283,9 @@ func (e *Executor) forget(subscribers ...*subscriber) {
 func (e *Executor) forgetLocked(subscribers []*subscriber) {
 	for _, s := range subscribers {
 		if t := s.batch.Task(); t != nil {
-			delete(e.tasks, t)
+			delete(e.subscribers, t)
 		}
 	}
 	e.unsettled -= len(subscribers)
-	e.checkEnd()
+	e.checkSettledLocked()
 }

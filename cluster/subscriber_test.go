@@ -40,9 +40,9 @@ var offlineEcho = concert.Register("cluster.test.offline", func(_ context.Contex
 func newOffline(t *testing.T) *offline {
 	o := &offline{}
 	e := &Executor{
-		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", keeps: true, wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		lanes: map[string]*lane{}, calls: map[string]*call{}, tasks: map[*executor.Task]*subscriber{}, claims: map[*executor.Task]bool{},
-		shared: map[*executor.Task]string{}, encoding: map[*executor.Task]*lane{}, inflight: map[string]int{}, away: map[string]int{}, members: members.NewView(func() {}),
+		opts: Options{Grace: time.Minute}, client: wire.Anyone, session: "session", consumesKept: true, wake: make(chan struct{}, 1), allSettled: make(chan struct{}),
+		queues: map[string]*funcQueue{}, calls: map[string]*call{}, subscribers: map[*executor.Task]*subscriber{}, claiming: map[*executor.Task]bool{},
+		callNumbers: map[*executor.Task]string{}, encoding: map[*executor.Task]*funcQueue{}, inflight: map[string]int{}, retrying: map[string]int{}, members: members.NewView(func() {}),
 		conn: jet.NewFake(),
 	}
 	e.conn.JS = &fakeStreams{link: e.conn}
@@ -103,8 +103,8 @@ func (o *offline) submit(ctx context.Context, n int) *concert.Future[int] {
 	fut := concert.Submit(ctx, o, offlineEcho, n)
 	e, t := o.e, o.task
 	e.mu.Lock()
-	l := e.lane(t.Function())
-	e.claims[t] = false
+	l := e.queueLocked(t.Function())
+	e.claiming[t] = false
 	e.mu.Unlock()
 	e.claim(l, t, offlineContract, 1)
 	return fut
@@ -119,7 +119,7 @@ func (o *offline) calls() map[string]*call {
 
 // result delivers a report of a worker.
 func (o *offline) result(out wire.Outcome) {
-	o.e.result(&fakeResult{data: out.Encode()})
+	o.e.onResult(&fakeResult{data: out.Encode()})
 }
 
 // fakeResult is a message of the stream of results.
@@ -312,12 +312,12 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 			if !c.posted {
 				c.posted = true
 				c.deadline = c.subscribers[0].deadline
-				o.e.sendAgain(real)
+				o.e.resend(real)
 			}
 		case k == 6 && c.posted:
 			event = "starts, or is away"
 			h := wire.Hint{Number: number(id), WorkerID: wire.NewWorkerID(wire.Anyone), Retrying: rng.IntN(3) == 0}
-			o.e.hinted(wire.Anyone, h.Encode())
+			o.e.onHint(wire.Anyone, h.Encode())
 		case k == 7 && c.posted:
 			event = "has a result"
 			out := stale
@@ -385,7 +385,7 @@ func runSubscriberModel(t *testing.T, seed uint64) {
 		s.cancel()
 	}
 	o.e.stop()
-	o.e.running.Wait()
+	o.e.background.Wait()
 }
 
 // valueOf is a value as a worker returns it.
@@ -418,17 +418,17 @@ func (m *subscriberModel) differs(o *offline, number func(id string) string) str
 			return fmt.Sprintf("call %s differs: %+v, want %+v", id, real, c)
 		}
 	}
-	if e.unsettled != waiting || len(e.tasks) != waiting {
-		return fmt.Sprintf("%d subscribers and %d tasks are counted, want %d", e.unsettled, len(e.tasks), waiting)
+	if e.unsettled != waiting || len(e.subscribers) != waiting {
+		return fmt.Sprintf("%d subscribers and %d tasks are counted, want %d", e.unsettled, len(e.subscribers), waiting)
 	}
 	away := 0
 	for _, c := range e.calls {
-		if c.away {
+		if c.retrying {
 			away++
 		}
 	}
-	if e.away[offlineContract] != away {
-		return fmt.Sprintf("%d calls are counted as away, want %d", e.away[offlineContract], away)
+	if e.retrying[offlineContract] != away {
+		return fmt.Sprintf("%d calls are counted as away, want %d", e.retrying[offlineContract], away)
 	}
 	if got := e.conn.JS.(*fakeStreams).canceledTries(); len(got) != len(m.gone) {
 		return fmt.Sprintf("the canceled tries are %q, want %q", got, m.gone)
@@ -448,7 +448,7 @@ func TestSubscriber_JoinsEnding(t *testing.T) {
 		for _, before = range o.calls() {
 		}
 		var second *concert.Future[int]
-		o.e.end(before, func(s *subscriber) {
+		o.e.settleEach(before, func(s *subscriber) {
 			second = o.submit(ctx, 2)
 			s.settle(-1, valueOf(t, 1), nil)
 		})
@@ -469,7 +469,7 @@ func TestSubscriber_JoinsEnding(t *testing.T) {
 			t.Errorf("the second Submit has %d, %v", n, err)
 		}
 		o.e.stop()
-		o.e.running.Wait()
+		o.e.background.Wait()
 	})
 }
 
@@ -493,11 +493,11 @@ func TestSubscriber_Start(t *testing.T) {
 		for _, c = range o.calls() {
 		}
 		o.submit(ctx, 2)
-		o.e.sendAgain(c)
+		o.e.resend(c)
 		started(0)
 		hint := func(away bool) {
 			h := wire.Hint{Number: c.id.Number, WorkerID: wire.NewWorkerID(wire.Anyone), Retrying: away}
-			o.e.hinted(wire.Anyone, h.Encode())
+			o.e.onHint(wire.Anyone, h.Encode())
 		}
 		hint(false)
 		started(2)
@@ -510,7 +510,7 @@ func TestSubscriber_Start(t *testing.T) {
 		started(4)
 		o.e.failLost(c)
 		o.e.stop()
-		o.e.running.Wait()
+		o.e.background.Wait()
 	})
 }
 
@@ -534,6 +534,6 @@ func TestSubscriber_Leave(t *testing.T) {
 		}
 		o.e.failLost(c)
 		o.e.stop()
-		o.e.running.Wait()
+		o.e.background.Wait()
 	})
 }

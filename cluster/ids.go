@@ -39,28 +39,28 @@ func WithID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, idKey{}, id)
 }
 
-// submitIndex is the index of a Submit in idNumber: a Submit differs from a Map
+// submitIndex is the index of a Submit in numberOfID: a Submit differs from a Map
 // with one input.
 const submitIndex = -1
 
-// idNumber returns the number of a task to which its submitter has given an id.
-func idNumber(function string, index int64, id string) string {
+// numberOfID returns the number of a task to which its submitter has given an id.
+func numberOfID(function string, index int64, id string) string {
 	return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", function, index, id))
 }
 
-// seek settles a call with the result that is already stored for its id. If
+// findKept settles a call with the result that is already stored for its id. If
 // there is none, seek calls send. While the servers do not answer, seek repeats
 // the request until the call ends.
 //
 // First, seek ensures that a consumer receives new results. Then it looks up
 // the stored result. If a result is stored after that, the consumer receives
 // it.
-func (e *Executor) seek(c *call, send func(*call)) {
+func (e *Executor) findKept(c *call, send func(*call)) {
 	for !e.hasEnded(c) {
-		err := e.watchKept()
+		err := e.consumeKept()
 		found := false
 		if err == nil {
-			found, err = e.lookUp(c)
+			found, err = e.lookUpKept(c)
 		}
 		switch {
 		case found:
@@ -80,17 +80,17 @@ func (e *Executor) seek(c *call, send func(*call)) {
 	}
 }
 
-// watchKept makes the consumer of results of tasks with ids, once.
-func (e *Executor) watchKept() error {
-	e.keeping.Lock()
-	defer e.keeping.Unlock()
-	if e.keeps {
+// consumeKept makes the consumer of results of tasks with ids, once.
+func (e *Executor) consumeKept() error {
+	e.keptMu.Lock()
+	defer e.keptMu.Unlock()
+	if e.consumesKept {
 		return nil
 	}
-	if err := e.receive(e.ctx, wire.KeptStream); err != nil {
+	if err := e.consumeResults(e.ctx, wire.KeptStream); err != nil {
 		return err
 	}
-	e.keeps = true
+	e.consumesKept = true
 	return nil
 }
 
@@ -98,9 +98,9 @@ func (e *Executor) watchKept() error {
 // stays until it expires.
 var errDamaged = errors.New("a worker stored a damaged result")
 
-// lookUpSets settles a call by what is stored under its id, and reports whether
+// lookUpKept settles a call by what is stored under its id, and reports whether
 // there was something.
-func (e *Executor) lookUp(c *call) (bool, error) {
+func (e *Executor) lookUpKept(c *call) (bool, error) {
 	msg, err := e.conn.LastMessage(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, jet.ErrAbsent) {
 		return false, nil
@@ -120,6 +120,6 @@ func (e *Executor) lookUp(c *call) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	e.finish(c, &o, v)
+	e.complete(c, &o, v)
 	return true, nil
 }

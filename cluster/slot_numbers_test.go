@@ -8,25 +8,25 @@ import (
 // TestNumbers: places keep their numbers as long as their workers are there,
 // and those of workers that come and go do not pile up.
 func TestNumbers(t *testing.T) {
-	var n numbers
+	var n slotNumbers
 	there := map[string]bool{"stays": true}
 	alive := func(worker string) bool { return there[worker] }
 	seen := map[int]bool{}
-	stays := n.of(workerPlace{"stays", 7}, alive)
-	for i := range 20 * leastNumbers {
+	stays := n.number(workerSlot{"stays", 7}, alive)
+	for i := range 20 * minSweep {
 		passing := fmt.Sprint("passing", i)
 		there[passing] = true
-		number := n.of(workerPlace{passing, 0}, alive)
-		if again := n.of(workerPlace{passing, 0}, alive); again != number || seen[number] {
+		number := n.number(workerSlot{passing, 0}, alive)
+		if again := n.number(workerSlot{passing, 0}, alive); again != number || seen[number] {
 			t.Fatalf("a worker has the numbers %d and %d; another one has that: %v", number, again, seen[number])
 		}
 		seen[number] = true
 		delete(there, passing)
-		if len(n.given) > leastNumbers {
-			t.Fatalf("%d numbers for two workers that are there", len(n.given))
+		if len(n.known) > minSweep {
+			t.Fatalf("%d numbers for two workers that are there", len(n.known))
 		}
 	}
-	if got := n.of(workerPlace{"stays", 7}, alive); got != stays {
+	if got := n.number(workerSlot{"stays", 7}, alive); got != stays {
 		t.Errorf("the worker that stays has number %d, and had %d", got, stays)
 	}
 }

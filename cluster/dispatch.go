@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"time"
+
+	"concert"
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/prefetch"
+	"concert/cluster/internal/wire"
+	"concert/executor"
+)
+
+// dispatch claims calls and sends them, as long as there are places for them.
+func (e *Executor) dispatch() {
+	tick, look := time.NewTicker(jet.HeartbeatPeriod), time.NewTicker(expiryPeriod)
+	defer tick.Stop()
+	defer look.Stop()
+	without := map[string]time.Time{}
+	for {
+		for e.dispatchOne() {
+		}
+		select {
+		case <-e.wake:
+		case <-tick.C:
+			e.reroute(without)
+		case <-look.C:
+			e.expire()
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+// expiryPeriod is how often it is looked for tasks that wait though their
+// submitters' contexts have ended: there may be nobody to run them for long. To
+// watch each of these contexts would cost the tasks that do not wait.
+const expiryPeriod = 100 * time.Millisecond
+
+// expire drops them.
+func (e *Executor) expire() {
+	var waiting []*executor.Task
+	e.mu.Lock()
+	for _, l := range e.queues {
+		waiting = append(waiting, l.tasks...)
+	}
+	e.mu.Unlock()
+	expired := false
+	for _, t := range waiting {
+		expired = t.Expire() || expired
+	}
+	if expired {
+		(*groupQueue)(e).Dropped()
+	}
+}
+
+// dispatchOne claims calls of one task, and reports whether there was one.
+func (e *Executor) dispatchOne() bool {
+	e.mu.Lock()
+	for i, l := range e.turns {
+		if len(l.tasks) == 0 {
+			continue
+		}
+		set, room := e.routeLocked(l)
+		if c := e.calls[e.callNumbers[l.tasks[0]]]; room <= 0 && c != nil && !c.canceled {
+			set, room = c.setName, 1 // it joins this call, and so needs no room
+		}
+		if room <= 0 {
+			continue
+		}
+		// The others come first the next time.
+		copy(e.turns[i:], e.turns[i+1:])
+		e.turns[len(e.turns)-1] = l
+		t := l.tasks[0]
+		l.tasks[0] = nil
+		l.tasks = l.tasks[1:]
+		e.queued--
+		e.admitLocked(l)
+		e.claiming[t] = false
+		e.encoding[t] = l // perhaps: Claim decides
+		e.mu.Unlock()
+		e.claim(l, t, set, room)
+		return true
+	}
+	e.mu.Unlock()
+	return false
+}
+
+// routeLocked returns the contract with most room for calls of the lane, and how much
+// that is. Calls of functions that have no name are claimed at once, as that is
+// how they fail. The caller holds mu.
+func (e *Executor) routeLocked(l *funcQueue) (set string, room int) {
+	if l.function == "" {
+		return "", 1
+	}
+	found := false
+	for c, places := range e.members.Offers(l.function, l.signature) {
+		found = true
+		// As many of a function as there are places, whatever there is of
+		// others, or the quick ones would leave no room for the slow ones.
+		free := max(places-l.sent[c], max(places, min(places*(1+prefetch.Calls(l.meanTime)), l.limit))-e.inflight[c]) + e.retrying[c]
+		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // more the servers do not take
+			set, room = c, free
+		}
+	}
+	switch {
+	case !found && !l.noWorker:
+		l.noWorker = true
+		time.AfterFunc(noticeDelay, func() { e.noticeNoWorker(l) })
+	case found && l.noWorker:
+		l.noWorker = false
+		if l.noticed {
+			l.noticed = false
+			go e.opts.Notice("a worker offers the function " + l.function + " again: its tasks continue")
+		}
+	}
+	return set, room
+}
+
+// noticeNoWorker says that nobody runs tasks of the lane, if that has not changed.
+func (e *Executor) noticeNoWorker(l *funcQueue) {
+	e.mu.Lock()
+	tell := l.noWorker && !l.noticed && e.ctx.Err() == nil
+	l.noticed = l.noticed || tell
+	e.mu.Unlock()
+	if tell {
+		e.opts.Notice("no worker offers the function " + l.function + ": its tasks wait until one does")
+	}
+}
+
+const claimBytes = 4 << 20
+
+// claim takes calls from a task and sends them.
+func (e *Executor) claim(l *funcQueue, t *executor.Task, set string, room int) {
+	batch, again := t.Claim(room, claimBytes)
+	var calls []*call
+	if batch != nil {
+		calls = e.newCalls(l, batch, set)
+	}
+	shared := len(calls) > 0 && calls[0].shared()
+	var send, joined, replaced []*call
+	e.mu.Lock()
+	if e.claiming[t] {
+		calls = nil
+	}
+	for _, c := range calls {
+		added, before := e.joinLocked(c)
+		if before != nil {
+			replaced = append(replaced, before)
+		}
+		if to := c.own.call; added && shared {
+			send = append(send, c)
+		} else if !added && !to.retrying {
+			c.slotNumber = to.slotNumber
+			joined = append(joined, c)
+		}
+	}
+	delete(e.claiming, t)
+	if batch != nil || again || !t.Waiting() {
+		delete(e.encoding, t)
+		delete(e.callNumbers, t)
+	}
+	e.checkSettledLocked()
+	e.mu.Unlock()
+	e.watchContext(calls)
+	for _, c := range replaced {
+		e.settleRemoved(c, e.settleCanceled)
+	}
+	for _, c := range joined {
+		if c.slotNumber >= 0 { // the call runs
+			e.reportRunning(&c.own, c.slotNumber, nil)
+		}
+	}
+	if shared {
+		for _, c := range send {
+			e.background.Go(func() { e.findKept(c, e.resend) })
+		}
+	} else {
+		e.sendAll(calls)
+	}
+	if !again {
+		return
+	}
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		t.Fail(concert.ErrClosed)
+		return
+	}
+	// A Map's task is not refused for want of room, but stands behind one that
+	// waits for it: or a few Maps could keep the queue full for good.
+	if len(l.waiters) > 0 {
+		e.admitOneLocked(l)
+	}
+	e.enqueueLocked(l, t)
+	e.mu.Unlock()
+}
