@@ -225,8 +225,8 @@ func (e *Executor) ask(calls []audited) ([]wire.State, error) {
 	return states, err
 }
 
-// applyStates acts on the states of calls. It reports whether some of the calls must
-// be audited again soon.
+// applyStates acts on the states of calls. It reports whether some of the calls
+// must be audited again soon.
 func (e *Executor) applyStates(calls []audited, states []wire.State, now time.Time) (soon bool) {
 	lost := 0
 	for i, a := range calls {
@@ -286,8 +286,8 @@ func (e *Executor) onLost(c *call, v verdict) {
 	}
 }
 
-// resendLost sends a call again. The message has a new id, so the servers do not
-// drop it as a duplicate of the lost one.
+// resendLost sends a call again. The message has a new id, so the servers do
+// not drop it as a duplicate of the lost one.
 func (e *Executor) resendLost(c *call) {
 	e.mu.Lock()
 	c.resends++

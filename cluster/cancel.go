@@ -12,15 +12,16 @@ import (
 	"concert/internal/lazy"
 )
 
-// contextWatch cancels the subscribers of a batch when the context of their submitter
-// ends. All subscribers of the batch share it, until the last one has settled.
+// contextWatch cancels the subscribers of a batch when the context of their
+// submitter ends. All subscribers of the batch share it until the last one has
+// settled.
 type contextWatch struct {
-	unsettled atomic.Int64 // subscribers that have not settled, and one for the caller of Executor.watch
+	unsettled atomic.Int64 // subscribers that have not settled, and one for the caller of watchContext
 	stop      func() bool  // written before the last release, which reads it
 }
 
-// watchContext begins a watch for the subscribers that the calls of a batch were made
-// for. The calls have not been sent.
+// watchContext watches the context of a batch for the subscribers that its
+// calls were made for. The calls have not been sent.
 func (e *Executor) watchContext(calls []*call) {
 	if len(calls) == 0 {
 		return
@@ -54,8 +55,9 @@ func (w *contextWatch) release() {
 	}
 }
 
-// timeoutCancel ends a canceled call without a report of the cluster. It waits longer
-// if a worker that is known to run the call is alive.
+// timeoutCancel settles the subscribers of a canceled call that no worker has
+// reported about for Options.Grace. If the worker that runs the call is alive,
+// it waits longer.
 func (e *Executor) timeoutCancel(c *call) {
 	e.mu.Lock()
 	if !c.ended && e.members.Alive(c.workerID) {
@@ -69,11 +71,12 @@ func (e *Executor) timeoutCancel(c *call) {
 	})
 }
 
-// publishCancel has the cluster drop a try, or stop it.
+// publishCancel publishes the cancellation of a try: workers drop it or cancel
+// its context.
 func (e *Executor) publishCancel(try string) {
 	subject, body := wire.Cancellation(e.client, e.session, try)
 	e.conn.Publish(&nats.Msg{Subject: subject, Data: body}, cancellation{})
 }
 
-// cancellation is what is noted of one that was posted.
+// cancellation is the note of a published cancellation.
 type cancellation struct{}

@@ -40,8 +40,8 @@ type causeOf func()
 // Error calls the function.
 func (c causeOf) Error() string { c(); return "time to go" }
 
-// TestShutdown_CauseMisbehaves: a call whose cancellation is not acknowledged in
-// time settles, whatever the Error method of its cause does.
+// TestShutdown_CauseMisbehaves: a call whose cancellation is not acknowledged
+// in time settles, whatever the Error method of its cause does.
 func TestShutdown_CauseMisbehaves(t *testing.T) {
 	hung := make(chan struct{})
 	t.Cleanup(func() { close(hung) })

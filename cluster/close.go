@@ -38,8 +38,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
-	// Steps: 1. what is being claimed is canceled, and what waits, 2. what has
-	// been sent, until then or meanwhile.
+	// Steps: 1. cancel the tasks that are queued or being claimed, 2. cancel
+	// the calls that were sent before step 1 or during it.
 	e.mu.Lock()
 	tasks := slices.Collect(maps.Keys(e.claiming))
 	for _, l := range e.queues {
@@ -66,7 +66,7 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	case <-e.allSettled:
 	case <-time.After(e.opts.Grace):
 	}
-	// What goes on settles when it ends, and then there is nothing left.
+	// Close waits for the remaining tasks, which settle when they end.
 	defer func() { go e.Close() }()
 	failure.Running = e.group.UserCode()
 	for s := range sent {
@@ -92,7 +92,7 @@ func (e *Executor) collectLocked(to map[*subscriber]bool) {
 	}
 }
 
-// closeQueues lets no more tasks in.
+// closeQueues refuses new tasks, and blocked submitters.
 func (e *Executor) closeQueues() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -106,7 +106,8 @@ func (e *Executor) closeQueues() {
 	e.checkSettledLocked()
 }
 
-// checkSettledLocked notices that all that was accepted has settled. The caller holds mu.
+// checkSettledLocked ends the executor if it is closed and all accepted tasks
+// have settled. The caller holds mu.
 func (e *Executor) checkSettledLocked() {
 	if e.closed && !e.settled && e.queued == 0 && e.unsettled == 0 && len(e.claiming) == 0 && len(e.group.UserCode()) == 0 {
 		e.settled = true
@@ -114,7 +115,7 @@ func (e *Executor) checkSettledLocked() {
 	}
 }
 
-// disconnect ends the connection, once.
+// disconnect closes the connection, once.
 func (e *Executor) disconnect() {
 	e.once.Do(func() {
 		e.stop()

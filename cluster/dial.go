@@ -41,7 +41,7 @@ type Options struct {
 	// settles with [ErrLost]. Zero means 10 seconds.
 	Grace time.Duration
 
-	// Observer, if set, is called for each step of each task. The places of
+	// Observer, if set, is called for each step of each task. The slots of
 	// workers are numbered in the order in which the client learns of them.
 	Observer concert.Observer
 
@@ -82,38 +82,38 @@ type Executor struct {
 	session    string
 	group      *executor.WorkerGroup
 	members    *members.View
-	stop       context.CancelFunc // ends what runs in the background
-	ctx        context.Context    // and is ended by it
+	stop       context.CancelFunc // cancels ctx
+	ctx        context.Context    // ends when the goroutines of the executor must end
 	background jet.Group
-	once       sync.Once // of release
+	once       sync.Once // of disconnect
 
 	keptMu       sync.Mutex
-	consumesKept bool // guarded by keeping: there is a consumer of results of tasks with ids
+	consumesKept bool // guarded by keptMu: there is a consumer of results of tasks with ids
 
 	mu           sync.Mutex
 	queues       map[string]*funcQueue          // guarded by mu: by the name of the function
-	turns        []*funcQueue                   // guarded by mu: all lanes, in the order of their turns
-	calls        map[string]*call               // guarded by mu: sent or about to be, by number
-	subscribers  map[*executor.Task]*subscriber // guarded by mu: of the subscribers of calls, those that are a Submit's
+	turns        []*funcQueue                   // guarded by mu: all queues, in the order of their turns
+	calls        map[string]*call               // guarded by mu: calls that were sent or are about to be sent, by TaskID.Number
+	subscribers  map[*executor.Task]*subscriber // guarded by mu: the subscribers that are a Submit
 	unsettled    int                            // guarded by mu: subscribers of calls that have not settled
 	claiming     map[*executor.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
-	callNumbers  map[*executor.Task]string      // guarded by mu: tasks in lanes whose Submits have ids: the numbers of the calls that they join
-	encoding     map[*executor.Task]*funcQueue  // guarded by mu: tasks whose argument methods of the program encode
-	shuttingDown bool                           // guarded by mu: Shutdown has canceled what there was
-	inflight     map[string]int                 // guarded by mu: number of calls, by contract
-	retrying     map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by contract
+	callNumbers  map[*executor.Task]string      // guarded by mu: queued tasks with ids: the numbers of the calls that they join
+	encoding     map[*executor.Task]*funcQueue  // guarded by mu: tasks whose arguments are being encoded by methods of the program
+	shuttingDown bool                           // guarded by mu: Shutdown has canceled the tasks
+	inflight     map[string]int                 // guarded by mu: number of calls, by capability set
+	retrying     map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by capability set
 	lastCall     uint64                         // guarded by mu: number of the newest call
-	queued       int                            // guarded by mu: tasks in lanes
+	queued       int                            // guarded by mu: tasks in queues
 	closed       bool                           // guarded by mu
-	settled      bool                           // guarded by mu: all has settled, and Close may return
-	allSettled   chan struct{}                  // closed when it is
-	wake         chan struct{}                  // has room for one: the dispatcher should look again
-	slotNumbers  slotNumbers                    // guarded by mu: of places of workers
+	settled      bool                           // guarded by mu: all tasks have settled, and Close may return
+	allSettled   chan struct{}                  // closed when settled is set
+	wake         chan struct{}                  // signals the dispatcher; has room for one
+	slotNumbers  slotNumbers                    // guarded by mu
 
 	auditMu sync.Mutex // held during an audit
 
-	auditBefore time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see doubt
-	auditNow    chan struct{} // signals that doubt was called; has room for one
+	auditBefore time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see auditAll
+	auditNow    chan struct{} // signals that auditAll was called; has room for one
 	recreate    chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
 }
 
@@ -174,7 +174,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Executor, error) {
 	return e, nil
 }
 
-// start starts what goes on in the background.
+// start creates the session, and starts the goroutines of the executor.
 func (e *Executor) start(ctx context.Context) error {
 	if err := e.conn.EnsureSetup(ctx, wire.ClientRole, wire.AdminRole); err != nil {
 		return fmt.Errorf("cluster: setting up: %w", err)
@@ -198,7 +198,7 @@ func (e *Executor) start(ctx context.Context) error {
 	return nil
 }
 
-// notify has the dispatcher look again.
+// notify wakes the dispatcher.
 func (e *Executor) notify() {
 	select {
 	case e.wake <- struct{}{}:
@@ -229,14 +229,14 @@ func (g *groupQueue) Again(t *executor.Task) {
 
 // Withdraw implements executor.Queue. The dispatcher:
 //
-//  1. enters a task in claims,
+//  1. adds a task to claiming,
 //  2. claims its call,
-//  3. removes the task from claims and lets its subscriber join a call, under
-//     one lock, or forgets the call if the task was withdrawn.
+//  3. removes the task from claiming and lets its subscriber join a call, under
+//     one lock, or drops the call if the task was withdrawn.
 //
-// So as soon as its call is claimed, Withdraw finds a task in claims or among
-// the subscribers. A subscriber leaves its call later, when Cancel has ended
-// its context and the cause is known: the task may have begun.
+// So as soon as its call is claimed, a task is in claiming or among the
+// subscribers. A subscriber is canceled later, when Cancel has ended its
+// context and the cause is known: the task may have started.
 func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	e := (*Executor)(g)
 	e.mu.Lock()

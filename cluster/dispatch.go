@@ -10,7 +10,8 @@ import (
 	"concert/executor"
 )
 
-// dispatch claims calls and sends them, as long as there are places for them.
+// dispatch claims calls and sends them while there are slots for them. It
+// returns when the executor ends.
 func (e *Executor) dispatch() {
 	tick, look := time.NewTicker(jet.HeartbeatPeriod), time.NewTicker(expiryPeriod)
 	defer tick.Stop()
@@ -31,12 +32,13 @@ func (e *Executor) dispatch() {
 	}
 }
 
-// expiryPeriod is how often it is looked for tasks that wait though their
-// submitters' contexts have ended: there may be nobody to run them for long. To
-// watch each of these contexts would cost the tasks that do not wait.
+// expiryPeriod is how often the client looks for queued tasks whose submitters'
+// contexts have ended. Such a task may wait for long if no worker offers its
+// function. A watch over each of these contexts would slow down all other
+// tasks.
 const expiryPeriod = 100 * time.Millisecond
 
-// expire drops them.
+// expire cancels queued tasks whose submitters' contexts have ended.
 func (e *Executor) expire() {
 	var waiting []*executor.Task
 	e.mu.Lock()
@@ -53,7 +55,7 @@ func (e *Executor) expire() {
 	}
 }
 
-// dispatchOne claims calls of one task, and reports whether there was one.
+// dispatchOne claims calls of one task, and reports whether there was a task.
 func (e *Executor) dispatchOne() bool {
 	e.mu.Lock()
 	for i, l := range e.turns {
@@ -62,12 +64,12 @@ func (e *Executor) dispatchOne() bool {
 		}
 		set, room := e.routeLocked(l)
 		if c := e.calls[e.callNumbers[l.tasks[0]]]; room <= 0 && c != nil && !c.canceled {
-			set, room = c.setName, 1 // it joins this call, and so needs no room
+			set, room = c.setName, 1 // the task joins this call, and so needs no room
 		}
 		if room <= 0 {
 			continue
 		}
-		// The others come first the next time.
+		// The other queues come first the next time.
 		copy(e.turns[i:], e.turns[i+1:])
 		e.turns[len(e.turns)-1] = l
 		t := l.tasks[0]
@@ -76,7 +78,7 @@ func (e *Executor) dispatchOne() bool {
 		e.queued--
 		e.admitLocked(l)
 		e.claiming[t] = false
-		e.encoding[t] = l // perhaps: Claim decides
+		e.encoding[t] = l // for the case that Claim calls methods of the program
 		e.mu.Unlock()
 		e.claim(l, t, set, room)
 		return true
@@ -85,9 +87,9 @@ func (e *Executor) dispatchOne() bool {
 	return false
 }
 
-// routeLocked returns the contract with most room for calls of the lane, and how much
-// that is. Calls of functions that have no name are claimed at once, as that is
-// how they fail. The caller holds mu.
+// routeLocked returns the capability set with most room for calls of a queue,
+// and how many calls have room. Calls of a function without a name are claimed
+// at once: Claim returns their error. The caller holds mu.
 func (e *Executor) routeLocked(l *funcQueue) (set string, room int) {
 	if l.function == "" {
 		return "", 1
@@ -95,10 +97,10 @@ func (e *Executor) routeLocked(l *funcQueue) (set string, room int) {
 	found := false
 	for c, places := range e.members.Offers(l.function, l.signature) {
 		found = true
-		// As many of a function as there are places, whatever there is of
-		// others, or the quick ones would leave no room for the slow ones.
+		// As many calls of a function as there are slots, regardless of other
+		// functions: otherwise quick calls would leave no room for slow ones.
 		free := max(places-l.sent[c], max(places, min(places*(1+prefetch.Calls(l.meanTime)), l.limit))-e.inflight[c]) + e.retrying[c]
-		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // more the servers do not take
+		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // the servers refuse more
 			set, room = c, free
 		}
 	}
@@ -116,7 +118,7 @@ func (e *Executor) routeLocked(l *funcQueue) (set string, room int) {
 	return set, room
 }
 
-// noticeNoWorker says that nobody runs tasks of the lane, if that has not changed.
+// noticeNoWorker reports that no worker offers a function, if that is still so.
 func (e *Executor) noticeNoWorker(l *funcQueue) {
 	e.mu.Lock()
 	tell := l.noWorker && !l.noticed && e.ctx.Err() == nil
@@ -129,7 +131,7 @@ func (e *Executor) noticeNoWorker(l *funcQueue) {
 
 const claimBytes = 4 << 20
 
-// claim takes calls from a task and sends them.
+// claim claims calls of a task, and sends them.
 func (e *Executor) claim(l *funcQueue, t *executor.Task, set string, room int) {
 	batch, again := t.Claim(room, claimBytes)
 	var calls []*call
@@ -186,8 +188,9 @@ func (e *Executor) claim(l *funcQueue, t *executor.Task, set string, room int) {
 		t.Fail(concert.ErrClosed)
 		return
 	}
-	// A Map's task is not refused for want of room, but stands behind one that
-	// waits for it: or a few Maps could keep the queue full for good.
+	// The task of a Map is queued again even if the queue is full, but after
+	// the first blocked submitter. Otherwise a few Maps could keep the queue
+	// full.
 	if len(l.waiters) > 0 {
 		e.admitOneLocked(l)
 	}

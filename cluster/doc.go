@@ -149,6 +149,6 @@
 //
 // docs/security.md says who may do what if the servers require keys.
 //
-// The places of workers are numbered in the order in which the client learns of
+// The slots of workers are numbered in the order in which the client learns of
 // them. The observer may receive TaskStarted only when the task has finished.
 package cluster

@@ -39,22 +39,21 @@ func WithID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, idKey{}, id)
 }
 
-// submitIndex is the index of a Submit in numberOfID: a Submit differs from a Map
-// with one input.
+// submitIndex is the index of a Submit in numberOfID. It differs from the index
+// of the first input of a Map.
 const submitIndex = -1
 
-// numberOfID returns the number of a task to which its submitter has given an id.
+// numberOfID returns the number of a task with an id.
 func numberOfID(function string, index int64, id string) string {
 	return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", function, index, id))
 }
 
-// findKept settles a call with the result that is already stored for its id. If
-// there is none, seek calls send. While the servers do not answer, seek repeats
-// the request until the call ends.
+// findKept settles a call with the result that is stored for its id. If there
+// is none, findKept calls send. While the servers do not answer, it repeats the
+// request until the call ends.
 //
-// First, seek ensures that a consumer receives new results. Then it looks up
-// the stored result. If a result is stored after that, the consumer receives
-// it.
+// First, findKept ensures that a consumer receives new results. Then it reads
+// the stored result. The consumer receives a result that is stored later.
 func (e *Executor) findKept(c *call, send func(*call)) {
 	for !e.hasEnded(c) {
 		err := e.consumeKept()
@@ -80,7 +79,7 @@ func (e *Executor) findKept(c *call, send func(*call)) {
 	}
 }
 
-// consumeKept makes the consumer of results of tasks with ids, once.
+// consumeKept creates the consumer of results of tasks with ids, once.
 func (e *Executor) consumeKept() error {
 	e.keptMu.Lock()
 	defer e.keptMu.Unlock()
@@ -94,12 +93,12 @@ func (e *Executor) consumeKept() error {
 	return nil
 }
 
-// errDamaged is wrapped by the error of a kept result that cannot be read. It
-// stays until it expires.
+// errDamaged is wrapped by the error of a kept result that cannot be decoded.
+// It is permanent until the result expires.
 var errDamaged = errors.New("a worker stored a damaged result")
 
-// lookUpKept settles a call by what is stored under its id, and reports whether
-// there was something.
+// lookUpKept settles a call with the result that is stored for its id, and
+// reports whether there is one.
 func (e *Executor) lookUpKept(c *call) (bool, error) {
 	msg, err := e.conn.LastMessage(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
 	if errors.Is(err, jet.ErrAbsent) {
@@ -110,7 +109,7 @@ func (e *Executor) lookUpKept(c *call) (bool, error) {
 		if o, err = wire.DecodeOutcome(msg.Data); err != nil {
 			err = fmt.Errorf("%w: %w", errDamaged, err)
 		} else if o.ID != c.id {
-			err = fmt.Errorf("%w: it is that of another task", errDamaged)
+			err = fmt.Errorf("%w: it has the id of another task", errDamaged)
 		}
 	}
 	var v executor.Encoded

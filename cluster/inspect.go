@@ -91,16 +91,17 @@ func (in *Inspector) Workers() []Worker {
 	return all
 }
 
-// Queue describes the tasks of a client that were sent to the workers of a
-// contract and have no result yet, including those that run. Tasks that wait in
-// the client are not counted.
+// Queue describes the tasks of a client that were sent to the workers with a
+// capability set and have no result yet, including running ones. Tasks that
+// wait in the client are not counted.
 type Queue struct {
 	Capabilities string `json:"capabilities"`
 	Client       string `json:"client"`
 	Tasks        uint64 `json:"tasks"`
 }
 
-// Queues returns the queues that are not empty, sorted by contract and client.
+// Queues returns the queues that are not empty, sorted by capability set and
+// client.
 func (in *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.TaskStream)
 	if err != nil {
@@ -146,14 +147,14 @@ func (in *Inspector) Dead(ctx context.Context) (int, error) {
 	return int(stream.CachedInfo().State.Msgs), nil
 }
 
-// DeadLetters returns at most most dead letters whose number is at least from,
+// DeadLetters returns at most limit dead letters whose number is at least from,
 // in the order of their numbers.
-func (in *Inspector) DeadLetters(ctx context.Context, from uint64, most int) (all []DeadLetter, err error) {
+func (in *Inspector) DeadLetters(ctx context.Context, from uint64, limit int) (all []DeadLetter, err error) {
 	stream, err := in.conn.JS.Stream(ctx, wire.DeadStream)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: dead letters: %w", err)
 	}
-	for next := max(from, 1); len(all) < most; {
+	for next := max(from, 1); len(all) < limit; {
 		msg, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject("concert.dead.*.*.*"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
@@ -181,15 +182,15 @@ func newDeadLetter(msg *jetstream.RawStreamMsg) DeadLetter {
 	return d
 }
 
-// taskSubject is where a dead letter came from.
+// taskSubject returns the subject of the task of a dead letter.
 func taskSubject(letter *jetstream.RawStreamMsg) string {
 	set, client, _ := wire.DeadTask(letter.Subject)
 	return wire.TaskSubject(set, client)
 }
 
-// Replay runs the task of a dead letter again, on workers of the contract that
-// it was for, and removes the letter and all other letters of the same task. If
-// Replay returns an error, or two calls of Replay for one letter run
+// Replay runs the task of a dead letter again, on workers with the capability
+// set that it was for, and removes all dead letters of the task. If Replay
+// returns an error, or two calls of Replay for one dead letter run
 // concurrently, the task may run twice. The submitter has already received the
 // error of the task, and receives nothing more. But the result of a task with
 // an id can be found by the id, see [WithID].
@@ -207,7 +208,7 @@ func (in *Inspector) Replay(ctx context.Context, number uint64) error {
 	}
 	d := newDeadLetter(msg)
 	if d.Function == "" {
-		return fmt.Errorf("cluster: dead letter %d is no task (%s): it can only be discarded", number, d.Reason)
+		return fmt.Errorf("cluster: dead letter %d is not a task (%s): discard it", number, d.Reason)
 	}
 	_, err = in.conn.JS.PublishMsg(ctx, &nats.Msg{
 		Subject: taskSubject(msg), Data: msg.Data,

@@ -10,39 +10,39 @@ import (
 	"concert/executor"
 )
 
-// funcQueue is the tasks of one function that have not been claimed, and what is
-// known of those that were.
+// funcQueue is the queue of the tasks of one function that have not been
+// claimed, with statistics of those that were.
 //
-//	Submit, Map --> lane --Claim--> calls --> the cluster
+//	Submit, Map --> funcQueue --Claim--> calls --> the cluster
 //
-// A lane has as many calls out as there are places for them in the workers that
-// have the function, and, if they are quick, some more, so that a worker need
-// not wait for the next one. So most of what can still be canceled for certain
-// is here, and what one client has sent does not keep another one waiting for
-// longer than each of its places takes.
+// The client sends as many calls of a function as the workers that offer it
+// have slots, and a few more if the calls are quick, so that a worker need not
+// wait for the next one. The other tasks wait here, where they can be canceled
+// with certainty. So the calls of one client do not delay those of another one
+// for longer than one call takes.
 type funcQueue struct {
 	function   string
-	signature  string // digest of its types
+	signature  string // digest of the function's types
 	tasks      []*executor.Task
-	waiters    []*waiter      // those that wait for room, in turn
-	meanTime   time.Duration  // about what a call runs; 0 if none has ended
-	limit      int            // of quick calls that are out
-	returned   int            // of calls that came back since the limit was set
-	roundTrips time.Duration  // what they took in all, from here to here
-	sent       map[string]int // calls that are out, by contract
-	noWorker   bool           // there is nobody to run it
-	noticed    bool           // and that was said
+	waiters    []*waiter      // blocked submitters, in the order of admission
+	meanTime   time.Duration  // moving mean of the running time of a call; 0 before the first one has ended
+	limit      int            // maximum number of sent calls, if they are quick
+	returned   int            // calls that have ended since limit was set
+	roundTrips time.Duration  // total time from sending these calls to their results
+	sent       map[string]int // number of sent calls, by capability set
+	noWorker   bool           // no worker offers the function
+	noticed    bool           // Options.Notice was called for that
 }
 
 const (
 	minLimit    = 16
 	maxLimit    = 1 << 14
-	noticeDelay = time.Second // before it is said that there is nobody
+	noticeDelay = time.Second // until Options.Notice reports that no worker offers a function
 )
 
-// record takes note of how long a call ran, and how long it was out for that. The
-// network may be slower than the workers: more calls than come back within the
-// lead, and some, would only be ahead of others.
+// record records the running time of a call, and the time from sending it to
+// its result. The network may be slower than the workers. Then record lowers
+// the limit of sent calls, because more of them would only delay other calls.
 func (l *funcQueue) record(ran, out time.Duration) {
 	l.meanTime = prefetch.Mean(l.meanTime, ran)
 	l.returned++
@@ -59,14 +59,15 @@ func (l *funcQueue) record(ran, out time.Duration) {
 	l.returned, l.roundTrips = 0, 0
 }
 
-// waiter is a task that its submitter waits with for room.
+// waiter is a task whose submitter is blocked until the queue has room.
 type waiter struct {
 	task     *executor.Task
-	admitted chan struct{} // closed when it need not wait any more
-	accepted bool          // guarded by mu: it is in the queue; else the executor has closed
+	admitted chan struct{} // closed when the task was accepted, or the executor is closed
+	accepted bool          // guarded by mu: the task is in the queue; otherwise the executor is closed
 }
 
-// removeCanceledLocked removes tasks that were canceled. The caller holds mu.
+// removeCanceledLocked removes canceled tasks from a queue. The caller holds
+// mu.
 func (e *Executor) removeCanceledLocked(l *funcQueue) {
 	before := len(l.tasks)
 	l.tasks = slices.DeleteFunc(l.tasks, func(t *executor.Task) bool { return !t.Waiting() })
@@ -74,7 +75,8 @@ func (e *Executor) removeCanceledLocked(l *funcQueue) {
 	e.admitLocked(l)
 }
 
-// admitLocked lets those in that there is room for. The caller holds mu.
+// admitLocked admits blocked submitters while the queue has room. The caller
+// holds mu.
 func (e *Executor) admitLocked(l *funcQueue) {
 	for len(l.waiters) > 0 && len(l.tasks) < e.opts.Queue && !e.closed {
 		e.admitOneLocked(l)
@@ -98,7 +100,7 @@ func (e *Executor) enqueueLocked(l *funcQueue, t *executor.Task) {
 // Execute implements concert.Executor.
 func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	e.mustDial()
-	function := t.Function() // before anybody else has the task
+	function := t.Function() // read before other goroutines can have the task
 	e.group.Adopt(t)
 	number := ""
 	if id, ok := ctx.Value(idKey{}).(string); ok {
@@ -137,7 +139,7 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	return concert.ErrClosed
 }
 
-// queueLocked returns the lane of a function. The caller holds mu.
+// queueLocked returns the queue of a function. The caller holds mu.
 func (e *Executor) queueLocked(function string) *funcQueue {
 	l := e.queues[function]
 	if l == nil {
@@ -148,14 +150,14 @@ func (e *Executor) queueLocked(function string) *funcQueue {
 	return l
 }
 
-// Width implements concert.Executor: it returns twice the number of places of
+// Width implements concert.Executor: it returns twice the number of slots of
 // all workers.
 func (e *Executor) Width() int {
 	e.mustDial()
 	return max(1, 2*e.members.Slots())
 }
 
-// mustDial panics if Dial has not made the Executor.
+// mustDial panics if the Executor was not made by Dial.
 func (e *Executor) mustDial() {
 	if e == nil || e.group == nil {
 		panic("cluster: the Executor is nil or zero: make it with Dial, and check its error")

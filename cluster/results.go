@@ -14,9 +14,9 @@ import (
 	"concert/executor"
 )
 
-// onResult takes a result from the stream. Results come one after the other, and
-// settle what they are of before they are acknowledged: whatever is not
-// acknowledged comes again.
+// onResult handles a result from the stream. The consumer delivers results one
+// after another. onResult settles the call before it acknowledges the result,
+// so a result that was not handled is delivered again.
 func (e *Executor) onResult(msg jetstream.Msg) {
 	o, err := wire.DecodeOutcome(msg.Data())
 	if err != nil { // the subject names the task
@@ -29,7 +29,7 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 		return
 	}
 	c := e.callByID(o.ID)
-	if c != nil && o.Try != "" && o.Try != c.try { // it is about an earlier call of this id, or another session's
+	if c != nil && o.Try != "" && o.Try != c.try { // the result is for an earlier call with this id, or for another session
 		c = nil
 	}
 	if c == nil { // the call has ended: this is the report of a worker that was considered lost
@@ -49,11 +49,11 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 		return
 	}
 	if e.startDownload(c) {
-		return // it comes once more, in case that fails
+		return // the result is delivered again, in case the download fails
 	}
-	e.background.Go(func() { // which takes its time
+	e.background.Go(func() { // the download may take long
 		v, err := e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
-		if err != nil && !errors.Is(err, jet.ErrAbsent) { // it comes again
+		if err != nil && !errors.Is(err, jet.ErrAbsent) { // the result is delivered again
 			e.mu.Lock()
 			c.downloading = false
 			e.mu.Unlock()
@@ -78,8 +78,8 @@ func (e *Executor) onResult(msg jetstream.Msg) {
 	})
 }
 
-// startDownload reports whether a large value on which the outcome of a call depends
-// is being fetched already, and marks it as being fetched.
+// startDownload marks a call whose outcome depends on the download of a large
+// value. It reports whether the call was marked before.
 func (e *Executor) startDownload(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -105,7 +105,8 @@ func (e *Executor) callByID(id wire.TaskID) *call {
 	return nil
 }
 
-// complete ends a call with the report of a worker, unless it has ended.
+// complete settles a call with the outcome that a worker has stored, unless the
+// call has ended.
 func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 	var err error
 	if o.Err != nil {
@@ -124,10 +125,10 @@ func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 	if o.Took > 0 {
 		c.queue.record(o.Took, time.Since(c.sentAt))
 	}
-	if o.Dead { // its argument is needed when it is replayed
+	if o.Dead { // the dead letter needs the argument when it is replayed
 		c.arg = wire.Value{}
 	}
-	var next *call // for subscribers with more time
+	var next *call // for subscribers with a later deadline
 	if stopped {
 		next = e.restartLocked(c)
 	}
@@ -147,9 +148,10 @@ func (e *Executor) complete(c *call, o *wire.Outcome, v executor.Encoded) {
 	}
 }
 
-// expired returns the error of a subscriber, which is that of its deadline if
-// the worker has ended the call as canceled since the deadline had passed here.
-// The worker has the deadline as well, but its clock may be behind.
+// expired returns the error of a subscriber. If the worker has ended the call
+// as canceled, and the deadline of the subscriber has passed, this is the error
+// of the deadline. The worker has the deadline too, but its clock may be
+// behind.
 func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	ctx := s.batch.Context()
 	if r, ok := err.(*concert.RemoteError); ok && o.Stopped && r.Is(context.Canceled) && ctx.Err() == context.DeadlineExceeded {
@@ -158,8 +160,8 @@ func (s *subscriber) expired(o *wire.Outcome, err error) error {
 	return err
 }
 
-// settleEach ends a call, unless it has ended: tell is called with each subscriber,
-// and settles it.
+// settleEach removes a call, unless it has ended, and calls tell with each
+// subscriber, which must settle it.
 func (e *Executor) settleEach(c *call, tell func(s *subscriber)) {
 	e.mu.Lock()
 	if c.ended {
@@ -171,8 +173,9 @@ func (e *Executor) settleEach(c *call, tell func(s *subscriber)) {
 	e.settleRemoved(c, tell)
 }
 
-// removeLocked removes a call from the table: from now on its subscribers do not
-// change. The caller holds mu, and must call settleRemoved without it.
+// removeLocked removes a call from Executor.calls. From then on its subscribers
+// do not change. The caller holds mu, and must call settleRemoved after
+// releasing it.
 func (e *Executor) removeLocked(c *call) {
 	c.ended = true
 	delete(e.calls, c.id.Number)
@@ -186,7 +189,7 @@ func (e *Executor) removeLocked(c *call) {
 	}
 }
 
-// settleRemoved settles the subscribers of a call, by tell, after removeLocked.
+// settleRemoved calls tell with each subscriber of a call, after removeLocked.
 func (e *Executor) settleRemoved(c *call, tell func(s *subscriber)) {
 	for _, s := range c.subscribers {
 		tell(s)
@@ -204,19 +207,19 @@ func (e *Executor) settleRemoved(c *call, tell func(s *subscriber)) {
 	}
 	e.forgetLocked(c.subscribers)
 	e.mu.Unlock()
-	if c.rerouted { // so that workers of the first contract, if any start, do not run it again
+	if c.rerouted { // so that workers that have the first capability set do not run it again
 		e.publishCancel(c.try)
 	}
 	e.notify()
 }
 
-// settle ends a call with its outcome, on a worker of that number, -1 if it ran
-// on none.
+// settle settles a call with its outcome in a slot with this number; it is -1
+// if the call did not run.
 func (e *Executor) settle(c *call, worker int, v executor.Encoded, err error) {
 	e.settleEach(c, func(s *subscriber) { s.settle(worker, v, err) })
 }
 
-// onHint takes a hint by a worker of an owner.
+// onHint handles a hint by a worker of an owner.
 func (e *Executor) onHint(owner string, msg []byte) {
 	h, err := wire.DecodeHint(msg)
 	if err != nil || !wire.OwnsWorker(owner, h.WorkerID) {
@@ -241,8 +244,8 @@ func (e *Executor) onHint(owner string, msg []byte) {
 	}
 }
 
-// setRetryingLocked takes note of whether a call is in no worker but waits for another
-// attempt: then there is a place for one more. The caller holds mu.
+// setRetryingLocked records whether a call waits for another attempt. Then it
+// takes no slot. The caller holds mu.
 func (e *Executor) setRetryingLocked(c *call, away bool) {
 	switch {
 	case away == c.retrying:

@@ -11,13 +11,12 @@ import (
 
 type retryKey struct{}
 
-// WithRetry returns a context that makes the tasks that are submitted with it
-// run again when their function fails, as [concert.Retry] does. But between two
-// attempts the servers keep the task, and it takes no place in a worker, so a
-// pause may be as long as a day. Another worker may run the next attempt. An
-// attempt that ends because its worker is lost counts, too. If the last attempt
-// fails, the task becomes a dead letter, which can be replayed, and its error
-// is that of its function.
+// WithRetry returns a context whose tasks run again when their function fails,
+// as with [concert.Retry]. But between two attempts the servers keep the task,
+// and it takes no slot of a worker, so a pause may be as long as a day. Another
+// worker may run the next attempt. An attempt that ends because its worker is
+// lost counts as well. If the last attempt fails, the task becomes a dead
+// letter, which can be replayed, and its error is that of its function.
 //
 // Attempts may be up to 1000, and Delay and MaxDelay up to a day. If must be
 // nil, because the worker decides: it tries again after all errors except those
@@ -44,13 +43,13 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 	return context.WithValue(ctx, retryKey{}, r)
 }
 
-// retryOptions is how a task is to be tried again.
+// retryOptions are the options of WithRetry.
 type retryOptions struct {
 	attempts        int
 	delay, maxDelay time.Duration
 }
 
-// retryOf is what WithRetry has said; the zero value if nothing.
+// retryOf returns the options in a context, or the zero value.
 func retryOf(ctx context.Context) retryOptions {
 	r, _ := ctx.Value(retryKey{}).(retryOptions)
 	return r

@@ -16,13 +16,13 @@ import (
 	"concert/executor"
 )
 
-// call is a call that is with the cluster, or on its way there. Its subscribers
-// wait for its outcome: see subscriber.go.
+// call is a call that was sent to the cluster, or is about to be sent. Its
+// subscribers wait for its outcome: see subscriber.go.
 //
-//	entered --> posted --> started --> ended
-//	   |           |          ^  |        ^
-//	   |           +----------|--+--------+      a report of the cluster ends it, or that there is none
-//	   +----------------------+------------      canceled before it was posted
+//	added --> published --> started --> ended
+//	  |           |           ^  |        ^
+//	  |           +-----------|--+--------+      by a report of the cluster, or without one after a timeout
+//	  +-----------------------+-----------       canceled before it was published
 type call struct {
 	id     wire.TaskID
 	try    string // unique in the session
@@ -31,33 +31,33 @@ type call struct {
 
 	// The executor's mu guards the following.
 	subscribers      []*subscriber // at least one; copied when one is removed
-	arg              wire.Value    // does not change once it is posted, unless the servers lose it
-	earliestDeadline int64         // the earliest that was published; 0 if none was, or if the call has no id
+	arg              wire.Value    // does not change after it was published, unless the servers lose it
+	earliestDeadline int64         // the earliest deadline that was published; 0 if none was, or if the call has no id
 	setName          string
 	posted           bool
-	canceled         bool        // the last subscriber has left: a cancellation is there, or on its way
-	ended            bool        // it is no longer in the table
-	timer            *time.Timer // of a canceled call: when it fires, the call ends without a report
-	slotNumber       int         // the number of the worker that is known to run it; -1 if none is
-	workerID         string      // the id of that worker
-	rerouted         bool        // an earlier message of it is left, which no worker has to run
-	retrying         bool        // it has failed, and waits for another attempt
+	canceled         bool        // the last subscriber is canceled: a cancellation was published, or will be
+	ended            bool        // removed from Executor.calls
+	timer            *time.Timer // of a canceled call: calls timeoutCancel
+	slotNumber       int         // the number of the slot that runs it, as far as is known; otherwise -1
+	workerID         string      // the worker with this slot
+	rerouted         bool        // it was published for another capability set before, and that task must not run
+	retrying         bool        // an attempt has failed, and it waits for the next one
 	resending        bool        // it is being sent again
-	downloading      bool        // its result is large, and on its way
+	downloading      bool        // its large result is being downloaded
 	resends          int         // how often it was sent again because its argument, result or task was lost
 	message          string      // the id of the message that was published last
-	sequence         uint64      // the number of this message in the stream of tasks; 0 until the servers have stored it
+	sequence         uint64      // the sequence number of this message in TaskStream; 0 until the servers have stored it
 
-	finding *finding // guarded by the executor's auditing: of the last audit; nil before the first one
+	finding *finding // guarded by Executor.auditMu: the outcome of the last audit; nil before the first one
 
-	own subscriber     // the Submit or input that it was made for: so this takes no memory of its own
-	one [1]*subscriber // the first subscribers are in here, for the same reason
+	own subscriber     // the Submit or input that the call was made for, here to save an allocation
+	one [1]*subscriber // the first value of subscribers, to save an allocation
 }
 
 // shared reports whether other Submits can subscribe to the call.
 func (c *call) shared() bool { return c.id.Number != "" && c.id.Session == "" }
 
-// addLocked adds a new call to the table. The caller holds mu.
+// addLocked adds a new call to Executor.calls. The caller holds mu.
 func (e *Executor) addLocked(c *call) {
 	e.lastCall++
 	c.try = strconv.FormatUint(e.lastCall, 36)
@@ -69,16 +69,16 @@ func (e *Executor) addLocked(c *call) {
 	c.queue.sent[c.setName]++
 }
 
-// send publishes a call.
+// send publishes a call, after an upload of a large argument.
 func (e *Executor) send(c *call) {
 	if e.inlineArg(c) {
 		e.publish(c)
-	} else { // its argument is stored first, which takes its time
+	} else { // the upload may take long
 		e.background.Go(func() { e.uploadArg(c) })
 	}
 }
 
-// sendAll publishes calls without ids, as many of them as possible together.
+// sendAll publishes calls without ids, as many as possible together.
 func (e *Executor) sendAll(calls []*call) {
 	together := make([]*call, 0, len(calls))
 	for _, c := range calls {
@@ -94,9 +94,9 @@ func (e *Executor) sendAll(calls []*call) {
 	e.publish(together...)
 }
 
-// inlineArg has the argument of a call travel in the message. It reports false if
-// the argument is too large for that. It does not change a canceled call, which
-// is published only to be reported as dropped.
+// inlineArg puts the argument of a call into its message. It reports false if
+// the argument is too large. It does not change a canceled call, which is
+// published only so that a worker reports it as dropped.
 func (e *Executor) inlineArg(c *call) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -112,8 +112,9 @@ func (e *Executor) inlineArg(c *call) bool {
 	return true
 }
 
-// uploadArg publishes a call after its large argument. If the subscriber whose
-// argument it stores leaves, it begins again with that of another one.
+// uploadArg uploads the large argument of a call, and publishes the call. If
+// the subscriber with this argument is canceled, it begins again with the
+// argument of another subscriber.
 func (e *Executor) uploadArg(c *call) {
 	for {
 		e.mu.Lock()
@@ -138,7 +139,7 @@ func (e *Executor) uploadArg(c *call) {
 		}
 		e.mu.Unlock()
 		switch {
-		case ended && err == nil: // only stow knows of the stored argument
+		case ended && err == nil: // the uploaded argument has no other reference
 			e.conn.Delete(stowed)
 			return
 		case err == nil:
@@ -153,13 +154,13 @@ func (e *Executor) uploadArg(c *call) {
 	}
 }
 
-// publish publishes the messages of calls, signed together, except those of calls
-// that have ended. It does not wait for acknowledgments: see unposted.
+// publish publishes the messages of calls that have not ended, signed together.
+// It does not wait for acknowledgments: see nacked.
 func (e *Executor) publish(calls ...*call) {
 	e.mu.Lock()
 	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.ended })
 	posts := make([]wire.OutgoingTask, len(calls))
-	ids := make([]string, len(calls)) // by which the servers know what comes twice: the session is random, so nobody else says the same
+	ids := make([]string, len(calls)) // by which the servers find duplicates; unique, because the session is random
 	for i, c := range calls {
 		c.posted = true
 		posts[i].Subject = wire.TaskSubject(c.setName, e.client)
@@ -199,7 +200,7 @@ func (e *Executor) acked(msg *nats.Msg, note any, sequence uint64) {
 	}
 }
 
-// envelope returns a call as it travels.
+// envelope returns a call as a message.
 func (e *Executor) envelope(c *call) wire.Envelope {
 	e.mu.Lock()
 	s, arg := c.subscribers[0], c.arg
@@ -220,9 +221,10 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	return env
 }
 
-// nacked is told that a message was not stored, or that nothing was heard of
-// it: it is published again until it is, or nobody wants it. If that of a call
-// comes twice, the servers keep one; of a cancellation both, which is no harm.
+// nacked is called when a message was not stored, or was not acknowledged in
+// time. It publishes the message again until it is stored or the call has
+// ended. If a task is stored twice, the servers drop the second one. Two equal
+// cancellations do no harm.
 func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	if e.ctx.Err() != nil {
 		return
@@ -242,7 +244,7 @@ func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 	e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)
 }
 
-// describe names the task of a call in what a person reads.
+// describe returns the name of a call for messages to people.
 func (e *Executor) describe(c *call) string {
 	e.mu.Lock()
 	s := c.subscribers[0]
@@ -260,11 +262,11 @@ func (e *Executor) hasEnded(c *call) bool {
 	return c.ended
 }
 
-// reroute sends calls to workers of another contract, if there have been none
-// for a while of the one that they were sent to: of an older version of their
-// program, say. What was sent before stays where it is; should somebody run it
-// after all, one result counts. since says how long contracts have been without
-// workers.
+// reroute sends calls to workers with another capability set, if the set that
+// they were sent to has had no workers for WorkerTimeout: for example, because
+// the workers run a new version of the program. The first message is not
+// removed. If a worker runs it nevertheless, one result counts. since has the
+// times since when sets have no workers.
 func (e *Executor) reroute(since map[string]time.Time) {
 	var moved []*call
 	e.mu.Lock()
@@ -294,7 +296,7 @@ func (e *Executor) reroute(since map[string]time.Time) {
 	e.publish(moved...)
 }
 
-// signature is the digest of the types of a function.
+// signature returns the digest of the types of a function.
 func (e *Executor) signature(function string) string {
 	f, err := executor.Find(function)
 	if err != nil {

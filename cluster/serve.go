@@ -24,8 +24,8 @@ type ServeOptions struct {
 	// [concert/python.Names].
 	Functions []string
 
-	// Places is how many tasks run concurrently, 65,536 at most. Zero means the
-	// Width of the executor.
+	// Slots is the maximum number of tasks that run concurrently, at most
+	// 65,536. Zero means the Width of the executor.
 	Slots int
 
 	// Grace is how long running tasks may continue when the worker stops. Then

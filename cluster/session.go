@@ -12,31 +12,30 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pullOptions is how results are pulled: many at a time, with heartbeats so that a
-// server that is gone is soon missed.
+// pullOptions are the options for results: large batches, and heartbeats by
+// which the client notices the loss of a server soon.
 var pullOptions = []jetstream.PullConsumeOpt{
 	jetstream.PullMaxMessages(2048), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
 }
 
-// consumeResults takes results from a stream until the executor ends, through a
-// consumer for the session. Servers forget the consumer of a client that was
-// without connection for two hours, and servers that have lost their disks do
-// not know it. By then, results may have been removed, and tasks may be lost.
-// So receive creates the consumer again, which delivers new results and those
-// that are still stored. Then it has the calls that are with the cluster
-// audited: see audit.go.
+// consumeResults handles results from a stream until the executor ends, by a
+// consumer of the session. The servers delete this consumer if the client has
+// had no connection for two hours, and servers that have lost their disks do
+// not have it. Then results may have expired, and tasks may be lost. So
+// consumeResults creates the consumer again, which delivers the results that
+// are still stored, and has all sent calls audited: see audit.go.
 func (e *Executor) consumeResults(ctx context.Context, stream string) error {
 	trouble := make(chan struct{}, 1)
 	consuming, err := e.consume(ctx, stream, trouble)
 	if err != nil {
 		return fmt.Errorf("cluster: results: %w", err)
 	}
-	var renew <-chan struct{} // nil for kept results, which seek looks up
+	var renew <-chan struct{} // nil for kept results, which findKept reads
 	if stream == wire.ResultStream {
 		renew = e.recreate
 	}
 	e.background.Go(func() {
-		closed := consuming.Closed() // when the last result has been taken; one that is asked for later may be closed before
+		closed := consuming.Closed() // closed after the last result; Closed may not be called later, because the consumer may be closed then
 		for {
 			select {
 			case <-trouble:
@@ -74,8 +73,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// consume has the session's consumer of a stream give its results, and trouble
-// be told when something may be wrong with it.
+// consume starts to handle the results of a stream. It signals trouble when
+// something may be wrong with the consumer.
 func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- struct{}) (jetstream.ConsumeContext, error) {
 	consumer, err := e.conn.SessionConsumer(ctx, stream, e.client, e.session)
 	if err != nil {
@@ -90,7 +89,8 @@ func (e *Executor) consume(ctx context.Context, stream string, trouble chan<- st
 	return consumer.Consume(e.onResult, opts...)
 }
 
-// consumerMissing reports whether the servers know nothing of the session's consumer.
+// consumerMissing reports whether the servers do not have the session's
+// consumer.
 func (e *Executor) consumerMissing(stream string) bool {
 	ctx, cancel := context.WithTimeout(e.ctx, jet.RequestTimeout)
 	defer cancel()
@@ -98,8 +98,8 @@ func (e *Executor) consumerMissing(stream string) bool {
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-// recreateConsumer is consume when the servers have forgotten the session. It
-// returns nil if the executor ends first.
+// recreateConsumer calls consume until it succeeds. It returns nil if the
+// executor ends first.
 func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
 	for told := false; ; {
 		err := e.conn.EnsureSetupAgain(e.ctx)
@@ -120,7 +120,7 @@ func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jets
 	}
 }
 
-// sleep waits, unless the executor ends.
+// sleep waits for a duration, or until the executor ends.
 func (e *Executor) sleep(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -130,15 +130,15 @@ func (e *Executor) sleep(d time.Duration) {
 
 const maxResends = 3 // how often a call is sent again because its argument, result or task was lost
 
-// removalTime is how long after it was acknowledged a message may still be
-// there, on several servers.
+// removalTime is how long servers may take to remove a message after its
+// acknowledgment.
 const removalTime = time.Second
 
-// rerun has a call run once more whose argument or result was lost after it
-// was stored, as the message says. It reports false if that has happened too
-// often. Steps: 1. the message is acknowledged, and so removed, 2. and then the
-// call is sent again: its next result has the same subject, which has room for
-// one.
+// rerun sends a call again whose argument or result was lost after it was
+// stored, as msg reports. It reports false if that has happened too often.
+// Steps: 1. it acknowledges msg, which removes it, 2. and sends the call. The
+// next result has the same subject, and the stream has room for one message
+// with it.
 func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*call)) bool {
 	e.mu.Lock()
 	c.resends++
@@ -149,7 +149,7 @@ func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*cal
 	}
 	e.opts.Notice(what + " of a task of " + e.describe(c) + " is no longer stored: resubmitting the task")
 	e.background.Go(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, 2*jet.RequestTimeout) // of a message that was lost, too, there is no word
+		ctx, cancel := context.WithTimeout(e.ctx, 2*jet.RequestTimeout) // if the message was lost too, no acknowledgment arrives
 		e.conn.RetryTransient(ctx, msg.DoubleAck)
 		cancel()
 		e.sleep(removalTime)
@@ -161,13 +161,13 @@ func (e *Executor) rerun(c *call, msg jetstream.Msg, what string, send func(*cal
 	return true
 }
 
-// resend publishes a call once more: its large argument only if that is not
-// there any more, as the first message names it, too.
+// resend publishes a call again. It uploads a large argument only if the
+// servers have lost it, because the first message refers to it as well.
 func (e *Executor) resend(c *call) {
 	e.mu.Lock()
 	arg, ended := c.arg, c.ended
 	e.mu.Unlock()
-	if ended { // by a result that was still there
+	if ended { // by a result that was still stored
 		return
 	}
 	if arg.Blob != "" {

@@ -1,24 +1,23 @@
 package cluster
 
-// workerSlot is what an observer takes for a worker.
+// workerSlot is a slot of a worker, which is a worker for observers.
 type workerSlot struct {
 	worker string // its id
 	slot   int
 }
 
-// slotNumbers gives the places of workers a number each, in the order in which they
-// appear. No number is given twice; what is known of workers that are gone is
-// forgotten now and then, as they have new ids when they come again, and a
-// client may be there for months.
+// slotNumbers numbers the slots of workers in the order in which they appear.
+// It never uses a number twice. It forgets lost workers from time to time: a
+// worker that starts again has another id, and a client may run for months.
 type slotNumbers struct {
 	known   map[workerSlot]int
 	next    int
-	sweepAt int // for so many, before it is looked which are gone
+	sweepAt int // number of known slots at which lost workers are forgotten
 }
 
 const minSweep = 1024
 
-// number returns the number of a place. It asks alive which workers are there.
+// number returns the number of a slot. alive reports whether a worker exists.
 func (n *slotNumbers) number(p workerSlot, alive func(worker string) bool) int {
 	number, known := n.known[p]
 	if known {

@@ -19,36 +19,36 @@ import (
 // Executor.calls has one call for each id. The steps of a subscriber, and the
 // race that each of them prevents:
 //
-//  1. join: under mu, a Submit finds the call of its id and is added to the
-//     subscribers, or adds a call of its own to the table. So two Submits at
-//     the same time cannot both make a call. A Submit leaves its lane for this
-//     when it is the first one there, also if the workers have no room.
-//  2. The call is sought among the kept results, is published, runs, fails and
-//     is tried again, is lost and sent again: all of this concerns the call,
+//  1. joinLocked: under mu, a Submit finds the call of its id and is added to
+//     the subscribers, or adds a call of its own to the table. So two Submits
+//     at the same time cannot both add a call. A Submit leaves its queue for
+//     this when it is the first one there, even if the workers have no slots.
+//  2. The client looks for a kept result of the call, publishes the call, and
+//     sends it again if it was lost; a worker runs it, maybe several times. All
+//     of this concerns the call,
 //     and a Submit may join in each of these states. A subscriber that joins
 //     while the call runs starts at once, because the worker does not report
 //     the start again. If the call waits for another attempt, the subscriber
 //     starts with this attempt.
-//  3. leave: under mu, a subscriber that is canceled is removed from the call,
-//     and settles at once. The others do not notice it. The last one is not
-//     removed: the call is canceled, as a call with one subscriber is, and the
-//     cluster reports what became of it.
+//  3. cancelSubscriber: under mu, a canceled subscriber is removed from the
+//     call, and settles at once. The other subscribers do not notice it. The
+//     last one is not removed: the call is canceled, and the cluster reports
+//     its outcome.
 //  4. A Submit that finds a canceled call does not join it: otherwise it would
 //     be canceled as well. It takes the place of the call in the table, with a
 //     call that has a new try. The cancellation and the reports of the canceled
 //     call name its try, so they do not reach the new call. The last subscriber
-//     of the canceled call settles now, like one that leaves others behind.
-//  5. settle: under mu, the call is removed from the table. Then, without mu,
-//     each of its subscribers settles, because a decoder may take long. A
+//     of the canceled call settles now, as in step 3.
+//  5. settleEach: under mu, the call is removed from the table. Then, without
+//     mu, each of its subscribers settles, because a decoder may take long. A
 //     Submit has either joined before and settles with the others, or it finds
-//     no call, makes one, and finds the kept result. So none waits for a result
-//     that was delivered before it joined.
+//     no call, adds one, and finds the kept result. So no Submit waits for a
+//     result that was delivered before it joined.
 //
-// The subscriber that has been there for longest gives the call its argument,
-// deadline, label and retries. When this deadline has passed, the worker stops
-// the function, also if other subscribers have more time. These subscribers
-// then begin a call anew, see restart, as if they had submitted it at that
-// moment.
+// The oldest subscriber gives the call its argument, deadline, label and
+// retries. When this deadline has passed, the worker stops the function, even
+// if other subscribers have a later deadline. These subscribers get a new call,
+// see restartLocked, as if they had submitted it at that moment.
 //
 // Errors of the call itself, such as ErrDead, are the outcome of all its
 // subscribers.
@@ -57,26 +57,26 @@ import (
 // call.
 type subscriber struct {
 	batch    *executor.Batch
-	i        int   // in the batch
+	i        int   // index in the batch
 	deadline int64 // Unix time in milliseconds; 0 for none, and for a call without an id
 
 	call     *call              // guarded by the executor's mu
-	canceled bool               // guarded by the executor's mu: it was canceled
-	ctx      context.Context    // guarded by the executor's mu: ends when the subscriber leaves or settles; nil until stow needs it
+	canceled bool               // guarded by the executor's mu
+	ctx      context.Context    // guarded by the executor's mu: ends when the subscriber is canceled or settles; nil until uploadArg needs it
 	stop     context.CancelFunc // guarded by the executor's mu: ends ctx; nil without ctx
 
-	reportedRunning atomic.Bool    // Withdraw has reported that it runs
-	argUses         sync.WaitGroup // uses of its argument, which may change when it has settled
+	reportedRunning atomic.Bool    // Withdraw has reported that the task runs
+	argUses         sync.WaitGroup // counts uses of its argument, which may change when it has settled
 
 	mu         sync.Mutex    // guards the following, and is held while the batch is used
-	slotNumber int           // the number of the worker that it has started on; -1 if it has not started
-	settled    bool          // which it does once
-	context    *contextWatch // over the context of its submitter; nil if that never ends
-	unwatch    func() bool   // ends the watch over its own context, which exists once it runs; may be nil
+	slotNumber int           // the number of the slot on which it has started; -1 if it has not started
+	settled    bool          // it has its outcome
+	context    *contextWatch // watches the context of the submitter; nil if that never ends
+	unwatch    func() bool   // ends the watch of its own context, which exists once it runs; may be nil
 }
 
-// cause returns why the subscriber is canceled. The context of a task that is
-// canceled ends a moment later.
+// cause returns why the subscriber is canceled. The context of a canceled task
+// may end a moment later.
 func (s *subscriber) cause() error {
 	if cause := s.hasEnded(); cause != nil {
 		return cause
@@ -85,8 +85,8 @@ func (s *subscriber) cause() error {
 }
 
 // hasEnded returns the cause with which the context of the subscriber has
-// ended, or nil. The submitter's context ends first: the executor can be told
-// of it before the contexts below it have ended.
+// ended, or nil. The submitter's context ends first, and this may be noticed
+// before the contexts below it have ended.
 func (s *subscriber) hasEnded() error {
 	if cause := context.Cause(s.batch.Context()); cause != nil {
 		return cause
@@ -120,10 +120,10 @@ func (e *Executor) newCalls(l *funcQueue, batch *executor.Batch, set string) []*
 	return calls
 }
 
-// joinLocked adds the subscriber of a new call to the call with the same id. If the
-// table has no such call, join adds the new one and reports true. It returns
-// the canceled call whose place the new one takes, which the caller must pass
-// to settleRemoved. The caller holds mu.
+// joinLocked adds the subscriber of a new call to the call with the same id. If
+// there is no such call, it adds the new one to Executor.calls and reports
+// true. It returns the canceled call that the new one replaces, which the
+// caller must pass to settleRemoved. The caller holds mu.
 func (e *Executor) joinLocked(c *call) (added bool, replaced *call) {
 	s := &c.own
 	e.unsettled++
@@ -177,16 +177,16 @@ func (e *Executor) cancelSubscriber(s *subscriber) {
 	}
 }
 
-// without returns the subscribers without one of them. The result is a copy:
-// other goroutines may iterate over the subscribers that they have seen.
+// without returns the subscribers without one of them. The result is a copy,
+// because other goroutines may iterate over the slice.
 func without(all []*subscriber, s *subscriber) []*subscriber {
 	i := slices.Index(all, s)
 	return slices.Concat(all[:i], all[i+1:])
 }
 
-// restartLocked replaces a call that its worker has stopped at its deadline by a new
-// one, for the subscribers that have more time. It returns the new call, or nil
-// if there are no such subscribers. The caller holds mu.
+// restartLocked replaces a call that its worker has stopped at its deadline by
+// a new one, for the subscribers with a later deadline. It returns the new
+// call, or nil if there are no such subscribers. The caller holds mu.
 func (e *Executor) restartLocked(c *call) *call {
 	more, expired := []*subscriber(nil), []*subscriber(nil)
 	for _, s := range c.subscribers {
@@ -209,8 +209,8 @@ func (e *Executor) restartLocked(c *call) *call {
 	return n
 }
 
-// settle gives a subscriber its outcome, on the worker with that number; it is
-// -1 if the call has not started.
+// settle settles a subscriber with the outcome of its call in a slot with this
+// number; it is -1 if the call did not run.
 func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	s.settleOnce(func() {
 		if s.slotNumber < 0 && worker >= 0 && s.batch.Start(s.i, worker) {
@@ -220,7 +220,7 @@ func (s *subscriber) settle(worker int, v executor.Encoded, err error) {
 	})
 }
 
-// settleCanceled settles a subscriber that was canceled, without waiting for the cluster.
+// settleCanceled settles a canceled subscriber without waiting for the cluster.
 func (e *Executor) settleCanceled(s *subscriber) {
 	s.settleOnce(func() {
 		if cause := s.cause(); s.slotNumber >= 0 || s.reportedRunning.Load() {
@@ -231,7 +231,8 @@ func (e *Executor) settleCanceled(s *subscriber) {
 	})
 }
 
-// settleOnce settles a subscriber by a call of say, once.
+// settleOnce calls say, which must settle the subscriber, unless it has
+// settled.
 func (s *subscriber) settleOnce(say func()) {
 	s.mu.Lock()
 	if s.settled {
@@ -253,8 +254,8 @@ func (s *subscriber) settleOnce(say func()) {
 	}
 }
 
-// reportRunning records that the call of a subscriber runs on a worker, and reports its
-// progress if h has any. h may be nil.
+// reportRunning records that the call of a subscriber runs in a slot, and
+// reports its progress. h may be nil.
 func (e *Executor) reportRunning(s *subscriber, worker int, h *wire.Hint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,7 +264,7 @@ func (e *Executor) reportRunning(s *subscriber, worker int, h *wire.Hint) {
 	}
 	if s.slotNumber < 0 && s.batch.Start(s.i, worker) {
 		s.slotNumber = worker
-		if s.batch.Task() != nil { // from now on that is how it is canceled
+		if s.batch.Task() != nil { // from now on, this is how it is canceled
 			s.unwatch = context.AfterFunc(s.batch.Context(), func() { e.cancelSubscriber(s) })
 		}
 	}
