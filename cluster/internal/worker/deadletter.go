@@ -13,9 +13,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-const maxReasonBytes = 1000 // bytes
+const maxReasonBytes = 1000
 
-// oneLine is text as it may be in a header.
+// oneLine returns a text that is valid in a header.
 func oneLine(text string) string {
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' }), " ")
 	if len(text) > maxReasonBytes {
@@ -24,8 +24,9 @@ func oneLine(text string) string {
 	return text
 }
 
-// deadLetterMessage makes a dead letter of a message that is no task, or by a client that
-// the authority does not know. It gives notice of the first one of each client.
+// deadLetterMessage stores a message as a dead letter that is not a task, or
+// that is from a client without a valid certificate. It reports the first one
+// of each client to Options.Notice.
 func (w *worker) deadLetterMessage(msg *jet.Message, why error) {
 	client := msg.Subject()[strings.LastIndexByte(msg.Subject(), '.')+1:]
 	w.mu.Lock()
@@ -42,8 +43,8 @@ func (w *worker) deadLetterMessage(msg *jet.Message, why error) {
 	msg.Redeliver(time.Second)
 }
 
-// deadLetterTask makes a dead letter of a task, and tells its submitter the outcome. It
-// does not wait for that.
+// deadLetterTask stores a task as a dead letter, and publishes its outcome. It
+// does not block.
 func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 	w.conn.Background.Go(func() {
 		w.mu.Lock()
@@ -58,8 +59,8 @@ func (w *worker) deadLetterTask(d *heldTask, why error, o wire.Outcome) {
 	})
 }
 
-// publishDeadLetter publishes a dead letter, and reports whether it is stored. If it is
-// not, letter gives a notice that names the message by what.
+// publishDeadLetter publishes a dead letter, and reports whether it is stored.
+// If it is not, Options.Notice is called; what describes the message.
 func (w *worker) publishDeadLetter(msg *jet.Message, what string, why error) bool {
 	header := nats.Header{wire.ReasonHeader: {oneLine(why.Error())}, wire.WorkerHeader: {w.id}}
 	subject := wire.DeadSubject(msg.Subject(), w.conn.Owner())

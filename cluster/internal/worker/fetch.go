@@ -13,19 +13,19 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// pull asks for as many tasks as there are places for, and for some more if
-// they are quick, until the context ends. A few that are missing are not asked
-// for as long as there is something to do for each place.
+// pull requests tasks until ctx ends: as many as there are slots, and more if
+// they are quick. While each slot has a task, it waits until a quarter of them
+// is missing.
 func (w *worker) pull(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		capacity := w.opts.Slots * (1 + prefetch.Calls(w.meanTime))
-		// Other tasks overtake tasks that wait for memory. So up to opts.Places
-		// of the waiting ones do not count against the capacity.
+		// Other tasks overtake tasks that wait for memory. So up to opts.Slots
+		// of the waiting ones do not count.
 		want := capacity + min(w.opts.Slots, len(w.memory.waiting)) - len(w.held) - w.requested
 		idle := len(w.free) > len(w.ready)+w.requested
 		bytes := w.memory.requestable()
-		few := w.openFetches == 0 || !w.lastEmpty && w.openFetches < maxFetches // when there is nothing to do, one request asks for all
+		few := w.openFetches == 0 || !w.lastEmpty && w.openFetches < maxFetches // an idle worker has one request
 		if want > 0 && bytes > 0 && few && (idle || want >= capacity/4) {
 			w.requested += want
 			w.memory.requested += bytes
@@ -48,9 +48,9 @@ func (w *worker) fetch(n int, bytes int64) {
 	expiry := w.expiry
 	w.expiry = min(2*expiry, maxPullTime)
 	w.mu.Unlock()
-	// Without heartbeats: a request lives for seconds only, and a task that
-	// came after one was given up for a late heartbeat would be held by nobody
-	// until its lease ends.
+	// Without heartbeats: a request lives for seconds only. If a late heartbeat
+	// ended it, no worker would hold tasks that arrive afterwards until their
+	// leases end.
 	err := w.conn.Pull(w.ctx, wire.TaskStream, w.setName, jet.PullRequest{N: n, Bytes: bytes, Expires: expiry}, func(m *jet.Message) {
 		n--
 		size := min(m.Size(), bytes)
@@ -69,7 +69,7 @@ func (w *worker) fetch(n int, bytes int64) {
 		if gone || errors.Is(err, nats.ErrTimeout) && w.conn.PullsThroughServer() && w.consumerMissing() {
 			w.reregister()
 		}
-		select { // no servers, or the connection is lost
+		select { // no server answers, or the connection is lost
 		case <-time.After(200 * time.Millisecond):
 		case <-w.ctx.Done():
 		}
@@ -84,15 +84,15 @@ func (w *worker) fetch(n int, bytes int64) {
 	w.notify()
 }
 
-// acceptLate takes a task of a request that fetch has given up. A worker that
-// drains leaves it to its lease.
+// acceptLate accepts a task of a request that fetch has given up. If the worker
+// drains, the task goes to another worker when its lease ends.
 func (w *worker) acceptLate(m *jet.Message) {
 	w.mu.Lock()
 	if w.draining {
 		w.mu.Unlock()
 		return
 	}
-	w.openFetches++ // a drain that begins now waits for it
+	w.openFetches++ // a drain that begins now waits for this task
 	w.expiry, w.lastEmpty = PullTime, false
 	w.mu.Unlock()
 	w.accept(m)
@@ -102,8 +102,8 @@ func (w *worker) acceptLate(m *jet.Message) {
 	w.mu.Unlock()
 }
 
-// reregister does so when the servers know nothing of the worker any more:
-// if they have lost their disks, say. If it fails it is done again.
+// reregister registers the worker again after the servers have lost it, for
+// example with their disks. If it fails, a later call repeats it.
 func (w *worker) reregister() {
 	ctx, cancel := context.WithTimeout(w.ctx, jet.RequestTimeout)
 	defer cancel()
@@ -112,8 +112,8 @@ func (w *worker) reregister() {
 	}
 }
 
-// consumerMissing reports whether the servers know nothing of the worker any more,
-// or another one of its contract has registered anew since this one has.
+// consumerMissing reports whether the servers do not have the consumer of
+// tasks, or another worker has created it again.
 func (w *worker) consumerMissing() bool {
 	ctx, cancel := context.WithTimeout(w.ctx, jet.RequestTimeout)
 	defer cancel()
@@ -126,7 +126,7 @@ func (w *worker) consumerMissing() bool {
 	return !c.CachedInfo().Created.Equal(w.consumerCreated)
 }
 
-// notify has the worker look whether there is something to do.
+// notify wakes pull.
 func (w *worker) notify() {
 	select {
 	case w.wake <- struct{}{}:

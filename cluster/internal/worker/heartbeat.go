@@ -13,7 +13,7 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// publishSet announces the functions. Servers that ask for keys do it
+// publishSet publishes the capability set. Servers that require keys publish it
 // themselves, when the worker asks for its consumer.
 func (w *worker) publishSet(ctx context.Context) error {
 	if w.conn.HasKey() {
@@ -29,7 +29,7 @@ func (w *worker) publishSet(ctx context.Context) error {
 	return nil
 }
 
-// sendHeartbeat says how the worker gets on.
+// sendHeartbeat publishes a heartbeat.
 func (w *worker) sendHeartbeat(ctx context.Context) error {
 	host, _ := os.Hostname()
 	w.mu.Lock()
@@ -49,8 +49,8 @@ func (w *worker) sendHeartbeat(ctx context.Context) error {
 	return nil
 }
 
-// heartbeatSubject is where the worker's adverts go: directly into the bucket, or
-// to servers that ask for keys, which store them there.
+// heartbeatSubject returns the subject of the worker's heartbeats: in the
+// bucket, or for servers that require keys, which store them in the bucket.
 func (w *worker) heartbeatSubject() string {
 	if w.conn.HasKey() {
 		return wire.HeartbeatSubject(w.id)
@@ -58,8 +58,8 @@ func (w *worker) heartbeatSubject() string {
 	return wire.BucketPrefix(wire.WorkerBucket) + "." + w.id
 }
 
-// sendHeartbeats says so every now and then, and once in a while what the functions
-// are.
+// sendHeartbeats sends a heartbeat every jet.HeartbeatPeriod, and publishes the
+// capability set from time to time, until life ends.
 func (w *worker) sendHeartbeats(life context.Context) {
 	tick := time.NewTicker(jet.HeartbeatPeriod)
 	defer tick.Stop()
@@ -70,7 +70,7 @@ func (w *worker) sendHeartbeats(life context.Context) {
 		case <-tick.C:
 		case <-reconnected:
 			reconnected = w.conn.Reconnected.Wait()
-			w.conn.Background.Go(func() { // it may take longer than workers may be silent
+			w.conn.Background.Go(func() { // it may take longer than jet.WorkerTimeout
 				if w.consumerMissing() {
 					w.reregister()
 				}
@@ -80,7 +80,7 @@ func (w *worker) sendHeartbeats(life context.Context) {
 			return
 		}
 		soon, cancel := context.WithTimeout(life, jet.HeartbeatPeriod)
-		w.sendHeartbeat(soon) // if it fails, those that follow it will notice
+		w.sendHeartbeat(soon) // if it fails, clients notice the missing heartbeats
 		cancel()
 		if time.Since(announced) > setBeats*jet.HeartbeatPeriod {
 			announced = time.Now()
@@ -89,12 +89,12 @@ func (w *worker) sendHeartbeats(life context.Context) {
 	}
 }
 
-// setBeats is the number of heartbeats between two announcements of the
-// functions: five minutes.
+// setBeats is the number of heartbeats between two publications of the
+// capability set: five minutes.
 const setBeats = 100
 
-// republishSet announces the functions again. The servers forget them after a
-// day, or at once when the clock of the servers jumps forward by a day.
+// republishSet publishes the capability set again. The servers remove it after
+// a day, or at once if their clock jumps forward by a day.
 func (w *worker) republishSet(life context.Context) {
 	ctx, cancel := context.WithTimeout(life, jet.RequestTimeout)
 	defer cancel()
@@ -103,8 +103,8 @@ func (w *worker) republishSet(life context.Context) {
 	}
 }
 
-// deregister says that the worker is not there any more; even if it never said that
-// it was, as far as it knows: it may have.
+// deregister removes the worker from the servers. It does so even if the worker
+// has not registered as far as it knows, because a reply may be lost.
 func (w *worker) deregister() {
 	ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout)
 	defer cancel()

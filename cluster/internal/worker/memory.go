@@ -8,8 +8,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// defaultMaxBytes is the default of ServeOptions.MaxBytes, and minMaxBytes is its
-// minimum.
+// defaultMaxBytes is the default of ServeOptions.MaxBytes, and minMaxBytes is
+// its minimum.
 const (
 	defaultMaxBytes = 128 << 20
 	minMaxBytes     = 16 * wire.MaxMessageBytes
@@ -29,19 +29,18 @@ const (
 //
 // The worker's mu guards all fields.
 type memory struct {
-	messages int64 // limit of held and asked together
-	values   int64 // limit of arguments and results together
+	messages int64 // limit of the sum of held and requested
+	values   int64 // limit of the sum of arguments and results
 
 	held      int64 // messages of the held tasks
 	requested int64 // messages that may still arrive for requests
 	arguments int64
 	results   int64
 
-	waiting []*heldTask // tasks that wait for room for their large argument, whose size was checked
+	waiting []*heldTask // tasks that wait for memory for their large argument, whose size was checked
 }
 
-// newMemory returns a memory with the limit most, which is
-// ServeOptions.MaxBytes.
+// newMemory returns a memory with a limit, which is ServeOptions.MaxBytes.
 func newMemory(most int64) memory {
 	switch {
 	case most < 0:
@@ -53,9 +52,9 @@ func newMemory(most int64) memory {
 	return memory{messages: most / 4, values: most - most/4}
 }
 
-// requestable returns how many bytes of messages the next request may ask for: at
-// least the size of the largest message, or 0. It leaves some bytes for other
-// requests.
+// requestable returns how many bytes of messages the next request may ask for:
+// at least the size of the largest message, or 0. It leaves some bytes for
+// other requests.
 func (m *memory) requestable() int64 {
 	free := m.messages - m.held - m.requested
 	if free < wire.MaxMessageBytes {
@@ -70,9 +69,10 @@ func (m *memory) fits() bool {
 	return len(m.waiting) > 0 && (m.arguments == 0 || m.arguments+m.results+m.waiting[0].large <= m.values)
 }
 
-// nextLocked removes the task that starts next from its queue, and returns it. This
-// is the older one of the first task in ready and the first task in waiting, if
-// the latter fits. next returns nil if no task can start. The caller holds mu.
+// nextLocked removes the task that starts next from its queue, and returns it.
+// This is the older one of the first task in ready and the first task in
+// waiting, if the latter fits. nextLocked returns nil if no task can start. The
+// caller holds mu.
 func (w *worker) nextLocked() *heldTask {
 	m := &w.memory
 	if m.results > m.values {
@@ -92,8 +92,7 @@ func (w *worker) nextLocked() *heldTask {
 	return d
 }
 
-// queue queues a task until there is a place, and memory for its large
-// argument.
+// queue queues a task until there is a slot, and memory for its large argument.
 func (w *worker) queue(d *heldTask) {
 	w.mu.Lock()
 	if d.large > 0 {
@@ -105,7 +104,8 @@ func (w *worker) queue(d *heldTask) {
 	w.startReady()
 }
 
-// uploaded is called when a large result has been stored, or could not be stored.
+// uploaded is called when a large result has been stored, or could not be
+// stored.
 func (w *worker) uploaded(bytes int) {
 	w.mu.Lock()
 	w.memory.results -= int64(bytes)
@@ -113,14 +113,14 @@ func (w *worker) uploaded(bytes int) {
 	w.startReady()
 }
 
-// holdLocked adds a task to the held ones. The caller holds mu.
+// holdLocked adds a task to held. The caller holds mu.
 func (w *worker) holdLocked(d *heldTask) {
 	w.held[d.key], w.tries[d.try] = d, d
 	w.memory.held += d.bytes
 }
 
-// unqueueLocked removes a task from its queue, and reports whether the task was in a
-// queue. The caller holds mu.
+// unqueueLocked removes a task from its queue, and reports whether the task was
+// in a queue. The caller holds mu.
 func (w *worker) unqueueLocked(d *heldTask) bool {
 	for _, queue := range []*[]*heldTask{&w.ready, &w.memory.waiting} {
 		if i := slices.Index(*queue, d); i >= 0 {

@@ -14,19 +14,19 @@ import (
 	"concert/executor"
 )
 
-// maxOutcomeBytes is how many bytes the message of a result may have: a value
-// that travels in it is shorter, an error may not be.
+// maxOutcomeBytes is the maximum size of the message of an outcome. Values in
+// messages are shorter, but errors may be longer.
 const maxOutcomeBytes = wire.MaxMessageBytes / 2
 
-// publishOutcome publishes the result of a task. When it is stored, see stored, the
-// task is acknowledged.
+// publishOutcome publishes the outcome of a task. When the outcome is stored,
+// acked acknowledges the task.
 func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 	o.ID, o.WorkerID = d.ID, w.id
 	if o.Dropped || o.Stopped {
 		o.Try = d.Try
 	}
 	msg := o.Encode()
-	if len(msg) > maxOutcomeBytes { // it can only be the error that is
+	if len(msg) > maxOutcomeBytes { // only an error can be so long
 		o.Err = executor.ShortenError(o.Err, maxOutcomeBytes/2)
 		msg = o.Encode()
 	}
@@ -37,17 +37,17 @@ func (w *worker) publishOutcome(d *heldTask, o wire.Outcome) {
 	w.conn.Publish(&nats.Msg{Subject: wire.ResultSubject(to), Data: msg}, d.key)
 }
 
-// findKept looks for the result that is kept of a task with an id of its own, and
-// returns what sends that to the session that waits. The session may have
-// missed it: the server that it asked may have been a moment behind. A server
-// that asks for keys sends it at once, so that a worker does not read kept
-// results, and send ends the task. An error that wraps ErrAbsent means that
-// there is none, also after a time of patience.
-func (w *worker) findKept(ctx context.Context, d *heldTask, patience time.Duration) (send func(), err error) {
+// findKept looks for the kept result of a task with an id, and returns a
+// function that sends it to the session that waits for it. The client may have
+// missed the result, because a server that it asked was behind. Servers that
+// require keys send the result at once, so that workers do not read kept
+// results. Then send only ends the task. The error wraps ErrAbsent if no result
+// appears within the time lag.
+func (w *worker) findKept(ctx context.Context, d *heldTask, lag time.Duration) (send func(), err error) {
 	to := d.ID
 	to.Session = d.Session
 	if !w.conn.HasKey() {
-		msg, err := w.conn.LastMessage(ctx, wire.KeptStream, wire.ResultSubject(d.ID), patience)
+		msg, err := w.conn.LastMessage(ctx, wire.KeptStream, wire.ResultSubject(d.ID), lag)
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +61,7 @@ func (w *worker) findKept(ctx context.Context, d *heldTask, patience time.Durati
 		if found {
 			return func() { w.acked(d.key) }, nil
 		}
-		if time.Since(begin) >= patience {
+		if time.Since(begin) >= lag {
 			return nil, fmt.Errorf("%w: %s", jet.ErrAbsent, wire.ResultSubject(d.ID))
 		}
 		select {
@@ -72,16 +72,17 @@ func (w *worker) findKept(ctx context.Context, d *heldTask, patience time.Durati
 	}
 }
 
-// publishDropped drops a canceled task that waits, or would wait, for another task with
-// its id. If the report does not arrive, the submitter settles the task without
-// it.
+// publishDropped reports that a canceled task was dropped, which waits for
+// another task with its id. If the report is lost, the submitter settles the
+// task without it.
 func (w *worker) publishDropped(d *heldTask) {
 	o := wire.Outcome{ID: d.ID, WorkerID: w.id, Dropped: true, Try: d.Try, Err: executor.EncodeError(context.Canceled)}
 	w.conn.JS.PublishMsgAsync(&nats.Msg{Subject: wire.ResultSubject(d.sessionID()), Data: o.Encode()})
 	d.msg.Ack(jet.AckDone)
 }
 
-// acked is called with the key of a task whose result is stored.
+// acked is called with the key of a task whose outcome is stored. It
+// acknowledges the task.
 func (w *worker) acked(key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -94,16 +95,16 @@ func (w *worker) acked(key string) {
 	w.mu.Unlock()
 	if msg != nil {
 		msg.Ack(jet.AckDone)
-	} else { // it was canceled in a pause
+	} else { // it was canceled between two attempts
 		d.receipt.Ack(jet.AckDone)
 	}
 	w.unheld(waiting)
 }
 
-// unholdLocked removes a task from held. It returns the task's message, and the tasks
-// that waited for it. The caller holds mu, releases it, reports to the servers,
-// as a connection may be slow, and then calls said. Until then the worker is
-// not idle, so its connection stays open.
+// unholdLocked removes a task from held. It returns the message of the task,
+// and the tasks that waited for it. The caller holds mu, releases it,
+// acknowledges the message, which may block, and then calls unheld. Until then
+// the worker is not idle, so its connection stays open.
 func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTask) {
 	delete(w.held, d.key)
 	delete(w.tries, d.try)
@@ -116,8 +117,8 @@ func (w *worker) unholdLocked(d *heldTask) (msg *jet.Message, waiting []*heldTas
 	return msg, waiting
 }
 
-// unheld is called after unhold, when the report about the task was sent. It has
-// the tasks that waited for it delivered again.
+// unheld is called after unholdLocked, when the message was acknowledged. It
+// asks the servers to deliver the tasks again that waited for the task.
 func (w *worker) unheld(waiting []*heldTask) {
 	for _, d := range waiting {
 		d.msg.Redeliver(0)
@@ -129,11 +130,10 @@ func (w *worker) unheld(waiting []*heldTask) {
 	w.notify()
 }
 
-const codeMaxPerSubject = 10077 // of the servers: maximum messages per subject exceeded
+const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceeded
 
-// nacked is told that a message was not stored, or that nothing was heard of
-// it. If another worker's result for the task is there already, that one
-// counts.
+// nacked is called when an outcome was not stored, or was not acknowledged in
+// time. It publishes the outcome again, unless the task has an outcome already.
 func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 	key := note.(string)
 	var api *jetstream.APIError
@@ -147,9 +147,10 @@ func (w *worker) nacked(msg *nats.Msg, note any, why error) {
 	w.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data}, key)
 }
 
-// duplicateOutcome is told that a result was not taken, as there is one already: that one
-// counts. It may be the same one, whose acknowledgement was lost; so parts of
-// it stay. If it is a kept one, the session that waits has to get it.
+// duplicateOutcome is called when the servers have refused an outcome because
+// the task has one already, which counts. It may be the same outcome, whose
+// acknowledgment was lost. So its parts are not deleted. If it is a kept
+// result, duplicateOutcome sends it to the session that waits for it.
 func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	w.mu.Lock()
 	d := w.held[key]
@@ -163,7 +164,7 @@ func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	}
 	w.conn.Background.Go(func() {
 		send, err := w.findKept(w.ctx, d, jet.ReplicaLag)
-		if err != nil { // it has gone meanwhile, or the servers have
+		if err != nil { // the kept result has expired, or the servers cannot be reached
 			w.release(d)
 			return
 		}
@@ -171,8 +172,8 @@ func (w *worker) duplicateOutcome(msg *nats.Msg, key string) {
 	})
 }
 
-// release gives a task back to the servers, for this worker or another one, as it
-// could not be done. If that is because the worker is to end, it is no attempt.
+// release returns a task that could not be completed to the servers, for any
+// worker. If this worker drains, the delivery does not count as an attempt.
 func (w *worker) release(d *heldTask) {
 	if w.ctx.Err() != nil {
 		w.releaseUncounted(d)
@@ -185,7 +186,7 @@ func (w *worker) giveBack(d *heldTask) {
 	w.mu.Lock()
 	msg, waiting := w.unholdLocked(d)
 	w.mu.Unlock()
-	if msg != nil { // else it is given back already
+	if msg != nil { // otherwise the servers have the task already
 		msg.Redeliver(200 * time.Millisecond)
 	}
 	w.unheld(waiting)

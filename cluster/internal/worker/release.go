@@ -11,23 +11,24 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The servers count how often a task was delivered, for whatever reason it came
-// again. A task of which a worker is lost time and again has to be given up
-// some day; one that workers have given back of their own accord, as they were
-// to end before it did, has harmed nobody. So these times are counted apart:
+// The servers count how often they deliver a task. A task whose workers are
+// lost again and again must be abandoned at some time. But a delivery does not
+// count if the worker has released the task because it stopped:
 //
-//	yield: 1. store the count  2. give the task back  -->  take, in another worker: 3. read the count
+//	releaseUncounted: 1. store the count  2. release the task  -->  accept, in another worker: 3. read the count
 //
-// If 1 fails it counts like a loss. If 3 does for a minute, all count.
+// If step 1 fails, the delivery counts as a loss. If step 3 fails for a minute,
+// all deliveries count.
 
-// releaseReadTime is how long the servers are asked for the count. The task is
-// held meanwhile.
+// releaseReadTime bounds the attempts to read the count. The task is held in
+// the meantime.
 const releaseReadTime = time.Minute
 
-// releaseUncounted gives a task back of the worker's own accord.
+// releaseUncounted releases a task, and the delivery does not count as an
+// attempt.
 func (w *worker) releaseUncounted(d *heldTask) {
 	w.conn.Background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // that of tasks has ended
+		ctx, cancel := context.WithTimeout(context.Background(), jet.RequestTimeout) // the context of tasks has ended
 		defer cancel()
 		if _, err := w.conn.JS.Publish(ctx, wire.ReleaseSubject(w.setName, d.position.Sequence, d.position.Time), []byte(strconv.Itoa(d.releases+1))); err != nil {
 			w.opts.Notice(fmt.Sprintf("passed a task of %v on to another worker; this counts as an attempt, because the servers could not store that it should not: %v", d, err))
@@ -36,8 +37,8 @@ func (w *worker) releaseUncounted(d *heldTask) {
 	})
 }
 
-// readReleases reads how often a task that has come again was given back: these are
-// no attempts. It reports false if the worker is to end meanwhile.
+// readReleases reads how often workers have released a task, and corrects its
+// number of attempts. It reports false if the worker drains in the meantime.
 func (w *worker) readReleases(d *heldTask) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, releaseReadTime)
 	defer cancel()

@@ -10,9 +10,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// retryOrFail takes the outcome of a task whose function has returned an error, or
-// was not called. If its submitter wants that, it runs once more later; if it
-// has for the last time, it is a dead letter.
+// retryOrFail handles the outcome of a task whose function has returned an
+// error, or was not called. The task runs again later if its submitter has
+// asked for that. After the last attempt it becomes a dead letter.
 func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome) {
 	if !began || d.Attempts <= 1 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		w.publishOutcome(d, o)
@@ -26,21 +26,21 @@ func (w *worker) retryOrFail(d *heldTask, began bool, err error, o wire.Outcome)
 	w.deadLetterTask(d, fmt.Errorf("failed %d times: %w", d.attempt, err), o)
 }
 
-// retryingTask is a task that has failed, and is with the servers until it is tried
-// again. There may be many, so what it holds is what one has to know to say
-// that it is canceled: neither the argument nor the message.
+// retryingTask is a task whose attempt has failed and that the servers keep
+// until the next one. There may be many. So it has only what a report of its
+// cancellation needs, and neither the argument nor the message.
 type retryingTask struct {
 	task  *heldTask
 	timer *time.Timer
 }
 
-// retryLater gives a task back to the servers, to be had again after a delay. If it
-// is canceled in that time, this worker says so.
+// retryLater asks the servers to deliver a task again after a delay. If the
+// task is canceled in this time, this worker reports that.
 func (w *worker) retryLater(d *heldTask, delay time.Duration) {
 	w.mu.Lock()
 	msg, waiting := w.unholdLocked(d)
 	if w.isCanceledLocked(d) {
-		delay = 0 // whoever gets it drops it
+		delay = 0 // the worker that receives it drops it
 	} else {
 		p := &retryingTask{task: &heldTask{Envelope: wire.Envelope{ID: d.ID, Session: d.Session, Try: d.Try}, key: d.key, position: d.position, try: d.try, receipt: msg.Receipt}}
 		p.timer = time.AfterFunc(delay, func() {

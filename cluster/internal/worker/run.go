@@ -16,38 +16,38 @@ import (
 
 // heldTask is a task that a worker holds.
 //
-//	taken --> ready --> running --> publishing its result --> acknowledged
+//	accepted --> ready --> running --> publishing its outcome --> acknowledged
 //
-// Only what is acknowledged is gone from the servers, and only what has a
-// result there is acknowledged: a worker that is lost at any step loses nothing
-// but time.
+// The servers remove a task when it is acknowledged, and a worker acknowledges
+// a task only after its outcome is stored. So if a worker is lost at any step,
+// the task is delayed, and not lost.
 type heldTask struct {
 	wire.Envelope
 	key      string
 	position jet.Position // of its message
-	try      string       // under which it is said that it is not wanted any more
+	try      string       // the name of the submission in a cancellation
 	received time.Time
-	attempt  int // 1 for the first; not counting those that ended as the worker was to end
-	releases int // of these; known once it waits for a place
-	slot     int // that it runs in
+	attempt  int // 1 for the first; released deliveries do not count
+	releases int // how often workers have released the task; known before it waits for a slot
+	slot     int // -1 before it runs
 
 	bytes   int64 // size of its message
-	large   int64 // size of its large argument; 0 unless the size was checked
-	missing error // why its large argument cannot be fetched, if that is known
+	large   int64 // size of its large argument; 0 before the size was checked
+	missing error // why its large argument cannot be downloaded, if that is known
 
 	// Guarded by the worker's mu:
-	msg     *jet.Message            // the last one by which it came: to be acknowledged; nil while it is given back
-	receipt jet.Receipt             // by which it is acknowledged then
+	msg     *jet.Message            // its last message, which must be acknowledged; nil while the servers keep the task for another attempt
+	receipt jet.Receipt             // acknowledges that message, if msg is nil
 	cancel  context.CancelCauseFunc // nil until it runs
-	stop    func() bool             // takes it out of the executor's queue; nil until it is in it
+	stop    func() bool             // cancels the task in the executor; nil before it was submitted there
 
-	// Tasks of the same id, of other sessions or of a canceled call: they wait
-	// until this one is done. Their arguments and the contents of their
+	// Tasks with the same id, of other sessions or of a canceled call. They
+	// wait until this task has ended. Their arguments and the contents of their
 	// messages are dropped.
 	waiting []*heldTask
 	behind  *heldTask // the task that this one waits for; nil if it does not wait
 
-	started time.Time // written before the function, read after it
+	started time.Time // written before the function is called, read after it
 }
 
 // input returns the index of the task in the Map of its submitter, and its
@@ -59,7 +59,7 @@ func (d *heldTask) input() *concert.Input {
 	return &concert.Input{Name: d.Function, Index: d.Input - 1, Label: d.Label}
 }
 
-// String names the task in texts for persons.
+// String returns the name of the task for messages to people.
 func (d *heldTask) String() string {
 	if in := d.input(); in != nil {
 		return wire.Printable(in.String())
@@ -67,11 +67,11 @@ func (d *heldTask) String() string {
 	return wire.Printable(d.Function)
 }
 
-// accept takes a task, as it comes.
+// accept handles a task that has arrived.
 func (w *worker) accept(msg *jet.Message) {
 	e, err := w.verifier.Open(msg.Data(), msg.Subject(), w.conn.HasKey())
 	if err == nil && msg.Subject() != wire.TaskSubject(w.setName, e.ID.Client) {
-		err = fmt.Errorf("%w: it says that it is by %s, and came by %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
+		err = fmt.Errorf("%w: its client is %s, and its subject is %s", wire.ErrEnvelope, e.ID.Client, msg.Subject())
 	}
 	if err != nil {
 		w.deadLetterMessage(msg, err)
@@ -79,7 +79,7 @@ func (w *worker) accept(msg *jet.Message) {
 	}
 	d := &heldTask{position: msg.Position(), Envelope: e, key: e.ID.Key(), try: wire.TryKey(e.ID.Client, e.Session, e.Try), received: time.Now(), msg: msg, slot: -1, attempt: int(msg.Meta.NumDelivered), bytes: msg.Size()}
 	w.mu.Lock()
-	if before := w.held[d.key]; before != nil { // its lease was lost meanwhile, and it runs here still
+	if before := w.held[d.key]; before != nil { // its lease has ended in the meantime, and it is still held
 		unwanted := false
 		switch {
 		case before.position == d.position:
@@ -94,7 +94,7 @@ func (w *worker) accept(msg *jet.Message) {
 			return
 		case w.isCanceledLocked(d):
 			unwanted = true
-		default: // it was submitted again, and waits: when it comes again, there is a result
+		default: // another submission with this id: it waits, and finds the result when it is delivered again
 			w.waitBehindLocked(d, before)
 		}
 		w.mu.Unlock()
@@ -103,7 +103,7 @@ func (w *worker) accept(msg *jet.Message) {
 		}
 		return
 	}
-	if w.done.Has(d.position) { // the acknowledgement was lost
+	if w.done.Has(d.position) { // the acknowledgment was lost
 		w.mu.Unlock()
 		msg.Ack(jet.AckDone)
 		return
@@ -124,7 +124,7 @@ func (w *worker) accept(msg *jet.Message) {
 	w.admit(d, unwanted)
 }
 
-// admit has a task that is held wait for a place, or ends it.
+// admit queues a held task for a slot, or ends it.
 func (w *worker) admit(d *heldTask, unwanted bool) {
 	switch {
 	case unwanted:
@@ -134,7 +134,7 @@ func (w *worker) admit(d *heldTask, unwanted bool) {
 	case w.set.Functions[d.Function] != d.Signature || d.Signature == "":
 		w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("%w: %s", concert.ErrNotRegistered, d.Function))})
 	case d.attempt > maxDeliveries+max(0, min(d.Attempts, wire.MaxAttempts)-1):
-		why := fmt.Errorf("%w: it began %d times", ErrDead, d.attempt-1)
+		why := fmt.Errorf("%w: it has started %d times", ErrDead, d.attempt-1)
 		w.deadLetterTask(d, why, wire.Outcome{Dropped: true, Err: executor.EncodeError(why)})
 	case d.Arg.Blob != "":
 		w.conn.Background.Go(func() { w.checkArgument(d) })
@@ -143,9 +143,9 @@ func (w *worker) admit(d *heldTask, unwanted bool) {
 	}
 }
 
-// checkArgument checks the large argument of a task, and queues the task. If the
-// servers do not have the argument, the task needs no memory for it, and fails
-// when it starts.
+// checkArgument checks the size of a large argument, and queues the task. If
+// the servers do not have the argument, the task needs no memory for it, and
+// fails when it starts.
 func (w *worker) checkArgument(d *heldTask) {
 	switch err := w.conn.CheckSize(w.ctx, d.ID.Client, d.Arg, wire.IsArgumentName); {
 	case errors.Is(err, jet.ErrAbsent):
@@ -159,7 +159,7 @@ func (w *worker) checkArgument(d *heldTask) {
 	w.queue(d)
 }
 
-// startReady runs what is ready, as far as there are places.
+// startReady starts ready tasks while there are free slots.
 func (w *worker) startReady() {
 	for {
 		w.mu.Lock()
@@ -185,12 +185,12 @@ func (w *worker) startReady() {
 	}
 }
 
-// startDelay is how long a task of a function that is mostly quick runs before
-// its submitter is told that it has started.
+// startDelay is how long a task of a quick function runs before its submitter
+// receives a hint that it has started.
 const startDelay = 20 * time.Millisecond
 
-// run hands a task to the executor. It tells the submitter when the task
-// starts; for a quick function only if the task has not ended soon after.
+// run submits a task to the executor. It sends a hint when the task starts; for
+// a quick function only if the task still runs after startDelay.
 func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	stop := func() {}
 	var delayed *time.Timer
@@ -213,7 +213,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 		d.stop = fut.Cancel
 		unwanted := w.isCanceledLocked(d)
 		w.mu.Unlock()
-		if unwanted { // meanwhile
+		if unwanted { // in the meantime
 			fut.Cancel()
 		}
 		fut.OnDone(context.Background(), func(context.Context, *executor.Future[executor.Encoded]) {
@@ -233,7 +233,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	}
 	w.conn.Background.Go(func() {
 		if d.ID.Session == "" {
-			if send, err := w.findKept(ctx, d, 0); err == nil { // it was submitted twice, and has run
+			if send, err := w.findKept(ctx, d, 0); err == nil { // it was submitted twice, and has a result
 				stop()
 				d.cancel(nil)
 				w.freeSlot(d)
@@ -249,8 +249,8 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 			stop()
 			d.cancel(nil)
 			w.freeSlot(d)
-			if errors.Is(err, jet.ErrAbsent) { // its submitter has gone, or does not want it any more
-				w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("cluster: the argument is not there any more: %w", err))})
+			if errors.Is(err, jet.ErrAbsent) { // the submitter has canceled the task, or its program has ended
+				w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(fmt.Errorf("cluster: downloading the argument: %w", err))})
 				return
 			}
 			w.release(d)
@@ -260,7 +260,7 @@ func (w *worker) run(ctx context.Context, d *heldTask, quick bool) {
 	})
 }
 
-// reportProgress tells the submitter that a task runs, and how far it is.
+// reportProgress sends a hint that a task runs, with its progress.
 func (w *worker) reportProgress(d *heldTask, done, total int64) {
 	w.sendHint(d, wire.Hint{Done: done, Total: total})
 }
@@ -274,20 +274,20 @@ func (w *worker) sendHint(d *heldTask, h wire.Hint) {
 	w.conn.NC.Publish(subject(d.ID.Client, d.Session, w.conn.Owner()), h.Encode())
 }
 
-// freeSlot frees the place of a task.
+// freeSlot frees the slot of a task.
 func (w *worker) freeSlot(d *heldTask) {
 	w.mu.Lock()
 	w.free = append(w.free, d.slot)
 	w.memory.arguments -= d.large
 	next := len(w.ready)+len(w.memory.waiting) > 0
 	w.mu.Unlock()
-	if next { // elsewhere: this may be a worker of the executor, for which it must not wait
+	if next { // on another goroutine: this one may be a worker of the executor
 		w.conn.Background.Go(w.startReady)
 	}
 	w.notify()
 }
 
-// complete takes the result of a task.
+// complete handles the result of a task.
 func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, cause error) {
 	var took time.Duration
 	if began {
@@ -309,11 +309,11 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 	w.mu.Unlock()
 	w.freeSlot(d)
 	switch {
-	case err != nil && cause == errDraining: // it is for another worker
+	case err != nil && cause == errDraining: // another worker runs it
 		w.release(d)
 		return
 	case !began && errors.Is(err, concert.ErrClosed):
-		w.stopPulling(fmt.Errorf("cluster: the executor that tasks are run on: %w", err))
+		w.stopPulling(fmt.Errorf("cluster: the executor of the worker: %w", err))
 		w.releaseUncounted(d)
 		return
 	}
@@ -342,14 +342,14 @@ func (w *worker) complete(d *heldTask, began bool, v executor.Encoded, err, caus
 	})
 }
 
-// recordTimeLocked takes note of how long a task ran. The caller holds mu.
+// recordTimeLocked records the running time of a task. The caller holds mu.
 func (w *worker) recordTimeLocked(function string, d time.Duration) {
 	w.meanTime = prefetch.Mean(w.meanTime, d)
 	w.meanByFunction[function] = prefetch.Mean(w.meanByFunction[function], d)
 }
 
-// waitBehindLocked has a task wait until another one of the same id, which is held, is
-// done. The caller holds mu.
+// waitBehindLocked queues a task behind a held task with the same id. The
+// caller holds mu.
 func (w *worker) waitBehindLocked(d, before *heldTask) {
 	d.msg.DropContent()
 	d.Arg = wire.Value{}
@@ -361,8 +361,8 @@ func (w *worker) waitBehindLocked(d, before *heldTask) {
 	}
 }
 
-// cancelWaitingLocked removes the tasks of a canceled try from those that wait for another
-// task, and returns them. The caller holds mu.
+// cancelWaitingLocked removes the tasks of a canceled try from the tasks that
+// wait for before, and returns them. The caller holds mu.
 func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*heldTask) {
 	delete(w.tries, try)
 	before.waiting = slices.DeleteFunc(before.waiting, func(d *heldTask) bool {
@@ -374,9 +374,9 @@ func (w *worker) cancelWaitingLocked(try string, before *heldTask) (canceled []*
 	return canceled
 }
 
-// sessionID is where it is said of a task that there is nothing to keep, or that
-// it is to be tried again: to its session, apart from what is said of others of
-// the same id.
+// sessionID returns the id for outcomes that concern only the session of the
+// task: that it was dropped or stopped. No such outcome is kept for other
+// sessions with the same id.
 func (d *heldTask) sessionID() wire.TaskID {
 	return wire.TaskID{Client: d.ID.Client, Session: d.Session, Number: d.Try}
 }

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	minGrace      = 100 * time.Millisecond // for canceled tasks
-	readyTime     = time.Second            // that Serve waits for Options.Ready
-	maxDeliveries = 5                      // of a task before it is abandoned
-	maxPullTime   = 4 * time.Second        // lifetime of a request when there have been no tasks for a while
+	minGrace      = 100 * time.Millisecond // for tasks that were canceled after the grace period
+	readyTime     = time.Second            // how long Serve waits for Options.Ready
+	maxDeliveries = 5                      // of a task, before it is abandoned
+	maxPullTime   = 4 * time.Second        // maximum lifetime of a request, after a time without tasks
 	maxFetches    = 4                      // concurrent requests for tasks
-	maxRemembered = 1 << 12                // tasks that a worker remembers having run
+	maxRemembered = 1 << 12                // messages of finished tasks that a worker remembers
 )
 
 // PullTime is the lifetime of a worker's first request for tasks. A worker that
@@ -36,7 +36,7 @@ var errDraining = errors.New("cluster: the worker stops")
 // ErrDead is the value of cluster.ErrDead.
 var ErrDead = concert.RegisterError("cluster.ErrDead", errors.New("cluster: task abandoned, because its workers were lost"))
 
-// Options are those of cluster.ServeOptions, with their defaults.
+// Options are the options of cluster.ServeOptions, with their defaults.
 type Options struct {
 	Slots    int
 	Grace    time.Duration
@@ -45,7 +45,8 @@ type Options struct {
 	Notice   func(text string)
 }
 
-// Serve runs tasks that need one of the functions in set, until ctx ends.
+// Serve runs tasks of the capability set until ctx ends. It returns an error if
+// the worker cannot register, or if the executor is closed.
 func Serve(ctx context.Context, conn *jet.Conn, ex concert.Executor, set wire.CapabilitySet, opts Options) error {
 	w := &worker{
 		opts: opts, conn: conn, ex: ex, set: set, setName: set.Name(),
@@ -66,7 +67,7 @@ func Serve(ctx context.Context, conn *jet.Conn, ex concert.Executor, set wire.Ca
 	return nil
 }
 
-// worker is the state of a call of Serve.
+// worker is the state of one call of Serve.
 type worker struct {
 	opts        Options
 	id          string
@@ -75,35 +76,35 @@ type worker struct {
 	set         wire.CapabilitySet
 	setName     string
 	since       time.Time
-	life        context.Context         // of all but the connection
-	ctx         context.Context         // of the tasks, which end before
-	stopPulling context.CancelCauseFunc // has the worker take no more tasks
+	life        context.Context         // of the goroutines
+	ctx         context.Context         // of the tasks; ends before life
+	stopPulling context.CancelCauseFunc // ends the requests for tasks
 	verifier    wire.Verifier
 
 	mu              sync.Mutex
 	held            map[string]*heldTask           // guarded by mu: by key
-	tries           map[string]*heldTask           // guarded by mu: the held tasks, and those that wait for them, by try
-	ready           []*heldTask                    // guarded by mu: held tasks that wait for a place
+	tries           map[string]*heldTask           // guarded by mu: the held tasks, and the tasks that wait for them, by try
+	ready           []*heldTask                    // guarded by mu: held tasks that wait for a slot
 	memory          memory                         // guarded by mu
-	free            []int                          // guarded by mu: places
-	requested       int                            // guarded by mu: tasks that were asked for and have not arrived
-	lastEmpty       bool                           // guarded by mu: the last request that ended has brought nothing
+	free            []int                          // guarded by mu: free slots
+	requested       int                            // guarded by mu: tasks that were requested and have not arrived
+	lastEmpty       bool                           // guarded by mu: the last request that ended has returned no task
 	openFetches     int                            // guarded by mu: open requests
-	expiry          time.Duration                  // guarded by mu: of the next one
-	done            recent.Set[jet.Position]       // guarded by mu: messages of tasks whose results are stored
-	refused         recent.Set[string]             // guarded by mu: clients of which it was noticed that a message is no task
-	retrying        map[string]*retryingTask       // guarded by mu: tasks that failed here and are with the servers until they are tried again, by try
-	canceled        map[string]*recent.Set[string] // guarded by mu: tasks that are not wanted, by client: their tries
-	meanByFunction  map[string]time.Duration       // guarded by mu: about what a function takes
-	meanTime        time.Duration                  // guarded by mu: about what a task takes
+	expiry          time.Duration                  // guarded by mu: lifetime of the next request
+	done            recent.Set[jet.Position]       // guarded by mu: messages of tasks whose outcomes are stored
+	refused         recent.Set[string]             // guarded by mu: clients with a refused message, which was reported to Options.Notice
+	retrying        map[string]*retryingTask       // guarded by mu: tasks whose attempt failed here and that the servers keep until the next one, by try
+	canceled        map[string]*recent.Set[string] // guarded by mu: tries of canceled tasks, by client
+	meanByFunction  map[string]time.Duration       // guarded by mu: moving mean of the running time, by function
+	meanTime        time.Duration                  // guarded by mu: moving mean of the running time of all tasks
 	finished        int64                          // guarded by mu
 	failed          int64                          // guarded by mu
 	draining        bool                           // guarded by mu
-	heartbeats      uint64                         // guarded by mu: how many there have been
-	consumerCreated time.Time                      // guarded by mu: when the consumer was, by the servers' clock
-	releasing       int                            // guarded by mu: tasks that are not held any more, and of which the servers have not been told: see unhold
-	idle            chan struct{}                  // closed when it drains and holds nothing
-	wake            chan struct{}                  // has room for one: look again
+	heartbeats      uint64                         // guarded by mu: number of heartbeats that were sent
+	consumerCreated time.Time                      // guarded by mu: when the consumer of tasks was created, by the servers' clock
+	releasing       int                            // guarded by mu: tasks that are no longer held and not yet acknowledged: see unholdLocked
+	idle            chan struct{}                  // closed when the worker drains and holds no task
+	wake            chan struct{}                  // signals pull; has room for one
 }
 
 func (w *worker) serve(ctx context.Context) error {
@@ -139,7 +140,7 @@ func (w *worker) serve(ctx context.Context) error {
 	w.stopPulling = quit
 	w.pull(taking)
 
-	// It drains. What has been asked for may still come, and is run.
+	// The worker drains. Requested tasks may still arrive, and run.
 	w.mu.Lock()
 	w.draining = true
 	w.checkIdleLocked()
@@ -159,7 +160,8 @@ func (w *worker) serve(ctx context.Context) error {
 	return context.Cause(taking)
 }
 
-// forgetRetrying forgets tasks that are tried again later, elsewhere.
+// forgetRetrying stops the timers of tasks that are tried again by other
+// workers.
 func (w *worker) forgetRetrying() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -169,12 +171,12 @@ func (w *worker) forgetRetrying() {
 	}
 }
 
-// awaitIdle waits until nothing is held, or the servers are away, or do not
-// answer for longer than they need to choose who leads: what they have not
-// heard of goes to another worker when its lease ends.
+// awaitIdle waits until the worker holds no task. It gives up if the servers do
+// not answer for longer than an election of a leader takes: then unfinished
+// tasks go to other workers when their leases end.
 //
-// It waits for tasks that were canceled only as long as the grace period: if
-// the executor has not ended them by then, their functions do not end.
+// It waits for canceled tasks only for the grace period: a function that has
+// not returned by then ignores its context.
 func (w *worker) awaitIdle() {
 	stuck := time.NewTimer(max(w.opts.Grace, minGrace))
 	defer stuck.Stop()
@@ -203,16 +205,16 @@ func (w *worker) awaitIdle() {
 	}
 }
 
-// running returns how many tasks are with the executor.
+// running returns the number of tasks in the executor.
 func (w *worker) running() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.opts.Slots - len(w.free)
 }
 
-// register has the servers know the worker: what it offers, that it is there,
-// and its consumer of tasks. That comes last: as long as it is missing, all of
-// it is done again.
+// register makes the worker known to the servers: its capability set, a
+// heartbeat, and its consumer of tasks. The consumer comes last: while it is
+// missing, all steps are repeated.
 func (w *worker) register(ctx context.Context) error {
 	if err := w.publishSet(ctx); err != nil {
 		return err
@@ -223,7 +225,7 @@ func (w *worker) register(ctx context.Context) error {
 	return w.ensureConsumer(ctx)
 }
 
-// ensureConsumer makes the one of this worker's contract, if need be.
+// ensureConsumer creates the consumer of tasks if it is missing.
 func (w *worker) ensureConsumer(ctx context.Context) error {
 	made, err := w.conn.TaskConsumer(ctx, &w.set)
 	if err != nil {
@@ -242,7 +244,7 @@ func (w *worker) ensureConsumer(ctx context.Context) error {
 	return nil
 }
 
-// onCancel takes note of a task that a client does not want any more.
+// onCancel handles a cancellation of a task by a client.
 func (w *worker) onCancel(client string, body []byte) {
 	key, ok := wire.CanceledKey(client, body)
 	if !ok {
@@ -250,18 +252,18 @@ func (w *worker) onCancel(client string, body []byte) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	tombs := w.canceled[client]
-	if tombs == nil {
-		tombs = &recent.Set[string]{Max: wire.MaxCancels}
-		w.canceled[client] = tombs
+	tries := w.canceled[client]
+	if tries == nil {
+		tries = &recent.Set[string]{Max: wire.MaxCancels}
+		w.canceled[client] = tries
 	}
-	tombs.Add(key)
+	tries.Add(key)
 	switch d := w.tries[key]; {
 	case d == nil:
 	case d.cancel != nil:
 		d.cancel(concert.ErrCanceled)
 		if d.stop != nil {
-			go d.stop() // it may still wait in the executor
+			go d.stop() // the task may still wait in the executor
 		}
 	case d.behind != nil:
 		for _, o := range w.cancelWaitingLocked(key, d.behind) {
@@ -280,20 +282,21 @@ func (w *worker) onCancel(client string, body []byte) {
 	if w.held[d.key] != nil {
 		return
 	}
-	// Nobody has it now who would say so. It is held again until that is
-	// stored, so that it is acknowledged then.
+	// No worker holds the task and would report its end. This worker holds it
+	// again until the report is stored, and then acknowledges it.
 	w.holdLocked(d)
 	w.conn.Background.Go(func() { w.publishOutcome(d, wire.Outcome{Dropped: true, Err: executor.EncodeError(context.Canceled)}) })
 }
 
-// isCanceledLocked reports whether a task has been canceled. The caller holds mu.
+// isCanceledLocked reports whether a task has been canceled. The caller holds
+// mu.
 func (w *worker) isCanceledLocked(d *heldTask) bool {
-	tombs := w.canceled[d.ID.Client]
-	return tombs != nil && tombs.Has(d.try)
+	tries := w.canceled[d.ID.Client]
+	return tries != nil && tries.Has(d.try)
 }
 
-// checkIdleLocked notices that a worker which drains holds nothing any more, and has
-// said so. The caller holds mu.
+// checkIdleLocked closes idle if the worker drains, holds no task, and has
+// acknowledged all of them. The caller holds mu.
 func (w *worker) checkIdleLocked() {
 	if w.draining && len(w.held) == 0 && w.releasing == 0 && w.openFetches == 0 {
 		select {
@@ -304,7 +307,7 @@ func (w *worker) checkIdleLocked() {
 	}
 }
 
-// renewLeases keeps the leases of what is held.
+// renewLeases renews the leases of held tasks until life ends.
 func (w *worker) renewLeases(life context.Context) {
 	tick := time.NewTicker(jet.Lease / 3)
 	defer tick.Stop()

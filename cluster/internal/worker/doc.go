@@ -1,0 +1,22 @@
+// Package worker runs tasks of a cluster on an executor of its program.
+//
+//	servers                       worker                              executor
+//	task ----------- fetch -----> accept --> queue --> startReady -->  Relay
+//	  |                           held until acknowledged                |
+//	  +- lease <--- renewLeases --+                                      |
+//	outcome <---- publishOutcome ------------------------- complete <----+
+//	  +- stored --> acked --> acknowledgment of the task
+//
+// A task that is not acknowledged goes to another worker when its lease ends.
+// The files follow a task:
+//
+//	worker.go      registration, cancellation, leases and the end of a worker
+//	heartbeat.go   heartbeats and the capability set
+//	fetch.go       requests for tasks
+//	run.go         a task from its arrival to its result
+//	memory.go      the bytes of held tasks
+//	publish.go     outcomes, and the acknowledgment of tasks
+//	retry.go, deadletter.go, release.go  failed attempts, abandoned tasks, and tasks for another worker
+//
+// The client is not in this package, and neither package imports the other.
+package worker
