@@ -3,9 +3,7 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -123,21 +121,5 @@ func TestChooseFullDisk(t *testing.T) {
 	code, _, errOut = call(t.Context(), "choose", "--budget", "1s", "--trace", "/dev/full", "sleep", ":::", "0.02")
 	if code != cli.ExitFailed || !strings.Contains(errOut, "cannot write /dev/full: no space left on device") {
 		t.Errorf("exit %d, %q", code, errOut)
-	}
-}
-
-// TestXargs gives the line of an answer to a shell, which is to run what the
-// command was.
-func TestXargs(t *testing.T) {
-	command := []string{"printf", "%s\n", "a{1..3}", "{x,y}", "it's", "$HOME", "`true`", "a b", "", "~", "*", "{}", "pre{}.txt", "\\"}
-	line := strings.Replace(xargs(command, 2), "< inputs", "", 1)
-	for _, shell := range []string{"bash", "sh"} {
-		cmd := exec.Command(shell, "-c", line)
-		cmd.Stdin = strings.NewReader("in put\n")
-		got, err := cmd.CombinedOutput()
-		want := strings.Join(fill(command, "in put")[2:], "\n") + "\n"
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %v\n%s\ngives %q, want %q", shell, err, line, got, fmt.Sprint(want))
-		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"concert/cmd/concert/internal/choose"
 	"concert/cmd/concert/internal/cli"
 	"concert/cmd/concert/internal/cluster"
 	"concert/cmd/concert/internal/get"
@@ -32,7 +33,7 @@ import (
 
 func commands() []cli.Command {
 	all := []cli.Command{
-		{Name: "choose", Summary: "measure how to run your work concurrently", Help: chooseHelp, Run: runChoose},
+		choose.Command,
 		get.Command,
 		cluster.Status,
 		tour.Command,

@@ -92,6 +92,7 @@ var allowed = map[string][]string{
 	"concert/cmd/concert/internal/tour":    {"concert", "concert/"},
 	"concert/cmd/concert/internal/get":     {"concert", "concert/"},
 	"concert/cmd/concert/internal/cluster": {"concert", "concert/"},
+	"concert/cmd/concert/internal/choose":  {"concert", "concert/"},
 }
 
 // modules lists the modules that make up the whole of the root module's

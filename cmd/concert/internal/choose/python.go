@@ -1,4 +1,4 @@
-package main
+package choose
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 )
 
 // pythonJob returns the job of a Python function.
-func pythonJob(o chooseOptions, inputs []string) (*job, error) {
+func pythonJob(o options, inputs []string) (*job, error) {
 	if why := pyname.Check(o.py); why != nil {
 		return nil, cli.UsageError{Text: fmt.Sprintf("--py %q: want MODULE:FUNCTION, as in statistics:fmean: %v", o.py, why)}
 	}

@@ -1,0 +1,100 @@
+// Package choose is the command concert choose: it measures commands, Python
+// functions and downloads by package choose of the library.
+package choose
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+
+	"concert"
+	"concert/choose"
+	"concert/cmd/concert/internal/cli"
+	"concert/trace"
+)
+
+// Command is concert choose.
+var Command = cli.Command{Name: "choose", Summary: "measure how to run your work concurrently", Help: help, Run: run}
+
+// job is one kind of work with the arguments of choose.Run.
+type job struct {
+	what  string // for messages
+	run   func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
+	close func() // undoes what was prepared
+}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	o, command, inputs, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if inputs == nil {
+		if inputs, err = readInputs(ctx, os.Stdin); err != nil {
+			return err
+		}
+	}
+	var j *job
+	switch {
+	case o.get:
+		j, err = getJob(inputs)
+	case o.py != "":
+		j, err = pythonJob(o, inputs)
+	default:
+		j, err = commandJob(command, inputs)
+	}
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	// Open the output files first, so that an error is found before the
+	// measurements and not after them.
+	page, err := cli.NewOutput(o.html)
+	if err != nil {
+		return err
+	}
+	defer page.Discard()
+	events, err := cli.NewOutput(o.trace)
+	if err != nil {
+		return err
+	}
+	defer events.Discard()
+	if events != nil {
+		tracer := trace.New(events)
+		defer func() {
+			if e := events.Commit(tracer.Close()); e != nil && (err == nil || errors.Is(err, cli.ErrGuess)) {
+				err = e
+			}
+		}()
+		o.Observer = func(model string, level int) concert.Observer {
+			return tracer.Observer(choose.Step{Model: model, Concurrency: level}.String())
+		}
+	}
+	follow := newFollower(errOut, o)
+	follow.announce(j.what, len(inputs))
+	o.OnStep = follow.step
+	report, err := j.run(ctx, &o.Options)
+	follow.clear()
+	if report == nil {
+		return err
+	}
+	var failed error
+	if o.json {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		failed = e.Encode(report)
+	} else {
+		failed = printReport(out, report, o.quiet)
+	}
+	if page != nil {
+		failed = errors.Join(failed, page.Commit(report.HTML(page, j.what)))
+	}
+	if failed != nil {
+		return failed
+	}
+	if err == nil && report.Verdict.Certainty == choose.Unclear {
+		err = cli.ErrGuess
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package choose
+
+import (
+	"flag"
+	"fmt"
+	"time"
+
+	"concert/choose"
+	"concert/cmd/concert/internal/cli"
+)
+
+const help = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPUT...
+       concert choose [flags] --py MODULE:FUNCTION ::: INPUT...
+       concert choose [flags] --get ::: URL...
+
+Measures how to run your work concurrently: under which model, how many tasks at
+once, how much that gains, and how certain the verdict is. It runs a sample of the
+work under each model that applies, at rising concurrency, and compares.
+
+The work runs many times, with the inputs in turn, so it must be work that may be
+repeated. Without ::: the inputs are the first 10000 lines of the standard input.
+
+  a command       {} in its arguments is replaced by the input; without any {}
+                  the input is added at the end. No shell is involved. Its output
+                  is discarded; an exit code other than 0 is a failure.
+  --py            a Python function of one argument. An input that is JSON is
+                  decoded; any other input is a str. Modules in the current
+                  directory can be used.
+  --get           downloads, into a directory that is removed afterwards.
+
+Flags:
+  --budget D            time limit (default 20s)
+  --runs N              maximum number of runs of the work (default 10000; 1000
+                        with --get)
+  --max N               maximum concurrency to try (default 256; 64 with --get
+                        and --py)
+  --py FUNCTION         the work is a Python function
+  --python PROGRAM      the interpreter, or the directory of a virtual environment
+                        (default $VIRTUAL_ENV, or python3)
+  --get                 the work is a download
+  --json                print the report as JSON
+  --html FILE           write the report as an HTML page as well
+  --trace FILE          write what ran where and when, for a trace viewer such as
+                        ui.perfetto.dev
+  --quiet               print the verdict only
+
+The answer goes to the standard output, everything else to the standard error.
+After Ctrl-C it prints what it has measured so far.
+
+Exit codes: 0 there is a verdict; 1 the work fails, or there is no verdict; 2 the
+command line is wrong, and nothing was run; 3 the verdict is only a guess, and says
+so; 130 interrupted.
+
+Examples:
+  concert choose convert {} -resize 50% /tmp/small.png ::: *.jpg
+  ls *.log | concert choose gzip -kc
+  concert choose --py statistics:fmean ::: '[1, 2, 4]' '[8.5, 9]'
+  concert choose --get --budget 1m ::: https://example.com/a https://example.com/b
+`
+
+// options has the values of the flags.
+type options struct {
+	choose.Options
+	py, python       string
+	html, trace      string
+	get, json, quiet bool
+}
+
+// separator is between a command and its inputs.
+const separator = ":::"
+
+// parse reads the command line. inputs is nil if they come from the
+// standard input.
+func parse(args []string) (o options, command, inputs []string, err error) {
+	flags := cli.NewFlags("choose")
+	flags.DurationVar(&o.Budget, "budget", 20*time.Second, "")
+	flags.IntVar(&o.MaxRuns, "runs", 0, "")
+	flags.IntVar(&o.MaxConcurrency, "max", 0, "")
+	flags.StringVar(&o.py, "py", "", "")
+	flags.StringVar(&o.python, "python", "", "")
+	flags.BoolVar(&o.get, "get", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.StringVar(&o.html, "html", "", "")
+	flags.StringVar(&o.trace, "trace", "", "")
+	flags.BoolVar(&o.quiet, "quiet", false, "")
+	if err := cli.Parse(flags, args); err != nil {
+		return o, nil, nil, err
+	}
+	command = flags.Args()
+	for i, a := range command {
+		if a == separator {
+			command, inputs = command[:i], append([]string{}, command[i+1:]...)
+			break
+		}
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if !given["runs"] {
+		o.MaxRuns = 10_000
+		if o.get {
+			o.MaxRuns = 1000
+		}
+	}
+	if !given["max"] {
+		o.MaxConcurrency = 256
+		if o.get || o.py != "" {
+			o.MaxConcurrency = 64
+		}
+	}
+	switch {
+	case o.Budget < time.Second:
+		err = cli.UsageError{Text: "--budget takes a second or more, as in 20s or 2m"}
+	case o.MaxRuns < 1:
+		err = cli.UsageError{Text: "--runs takes 1 or more"}
+	case o.MaxConcurrency < 1 || o.MaxConcurrency > 10_000:
+		err = cli.UsageError{Text: "--max takes 1 to 10000"}
+	case o.html != "" && o.html == o.trace:
+		err = cli.UsageError{Text: "--html and --trace are two files"}
+	case o.py != "" && o.get:
+		err = cli.UsageError{Text: "--py and --get exclude each other"}
+	case o.python != "" && o.py == "":
+		err = cli.UsageError{Text: "--python says which interpreter is for --py"}
+	case (o.py != "" || o.get) && len(command) > 0:
+		err = cli.UsageError{Text: fmt.Sprintf("unexpected argument %q: inputs come after %s", command[0], separator)}
+	case o.py == "" && !o.get && len(command) == 0:
+		err = cli.UsageError{Text: "no work: name a command, or use --py or --get"}
+	case inputs != nil && len(inputs) == 0:
+		err = cli.UsageError{Text: "nothing after " + separator}
+	}
+	return o, command, inputs, err
+}

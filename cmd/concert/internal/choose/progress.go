@@ -1,0 +1,74 @@
+package choose
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"concert/choose"
+	"concert/cmd/concert/internal/cli"
+	"concert/progress"
+)
+
+// follower shows the steps of Run on a terminal.
+type follower struct {
+	options
+	w        io.Writer
+	line     bool // w is a terminal, so a line can be replaced
+	showing  bool
+	profiled bool // the duration of a run has been printed
+}
+
+func newFollower(w io.Writer, o options) *follower {
+	return &follower{options: o, w: w, line: progress.IsTerminal(w)}
+}
+
+// announce prints what Run is going to do.
+func (f *follower) announce(what string, inputs int) {
+	if f.quiet {
+		return
+	}
+	with := fmt.Sprintf("%d inputs in turn", inputs)
+	if inputs == 1 {
+		with = "one input"
+	}
+	fmt.Fprintf(f.w, "Running %s repeatedly, with %s: for at most %s,\nat most %s times, with concurrency up to %d.\n",
+		what, with, shortTime(f.Budget), cli.Thousands(int64(f.MaxRuns)), f.MaxConcurrency)
+}
+
+func (f *follower) step(s choose.Step) {
+	if f.quiet {
+		return
+	}
+	if s.Profile != nil && !f.profiled {
+		f.profiled = true
+		f.clear()
+		fmt.Fprintf(f.w, "One run alone takes %s.\n", progress.Duration(s.Profile.Wall))
+	}
+	if !f.line {
+		return
+	}
+	f.clear()
+	fmt.Fprintf(f.w, "%3.0f s of %s, %s runs: %.50s", s.Elapsed.Seconds(), shortTime(f.Budget), cli.Thousands(int64(s.Runs)), s)
+	f.showing = true
+}
+
+func (f *follower) clear() {
+	if f.showing {
+		fmt.Fprint(f.w, "\r\x1b[K")
+		f.showing = false
+	}
+}
+
+// shortTime returns a duration as for a flag.
+func shortTime(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
