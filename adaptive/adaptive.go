@@ -42,9 +42,8 @@
 //
 // A limit is not raised while all processors are busy, or while clearly fewer
 // tasks run than the limit allows: then something else restricts throughput.
-// If few tasks run, a lower limit must increase throughput; otherwise the limit
-// would be too low when there are more tasks again. Pauses, in which no task
-// runs, do not count.
+// In this case it tries limits just below the number of running tasks. Pauses,
+// in which no task runs, do not count.
 //
 // Failed tasks do not count, so the limit does not rise if a server refuses
 // requests. The limit considers throughput and not latency. If two limits have
@@ -80,7 +79,6 @@ type Limit struct {
 	step      float64    // of the next try up, as a share of home
 	refused   bool       // the last try, in the other direction, failed
 	measured  bool       // there was a window to compare with
-	lull      bool       // the try began while few tasks ran
 	running   int        // tasks
 	skip      int        // results to ignore: their tasks started under the old limit
 	window    window
@@ -147,7 +145,6 @@ const (
 	smallestStep = 0.125 // up
 	worthShare   = 0.06  // of the change of the limit: what throughput must gain, or may lose
 	changed      = 1.25  // throughput at the same limit, as a multiple, that shows new conditions
-	lullGain     = 1.05  // throughput, as a multiple, that a lower limit must reach if few tasks run
 
 	busyProcessors = 0.9  // the share of CPU time at which all processors count as busy
 	busyWorkers    = 0.75 // the share of the limit below which few tasks run
@@ -319,7 +316,6 @@ func (l *Limit) holdLocked(s sample) bool {
 	if s.few { // all limits above the number of running tasks are equal
 		from = min(from, max(1, int(math.Round(s.running))))
 	}
-	l.lull = s.few
 	next, why := max(from-max(1, int(float64(from)*l.step/2)), l.opts.Min), "trying fewer"
 	if l.up {
 		next, why = min(l.home+max(1, int(float64(l.home)*l.step)), l.opts.Max), "trying more"
@@ -338,8 +334,7 @@ func (l *Limit) updateHomeRateLocked(s sample) {
 		return
 	}
 	ratio := s.rate / max(l.homeRate.rate, 1e-9)
-	bound := changed + 1.5*math.Hypot(s.err, l.homeRate.err)
-	if ratio > bound || ratio < 1/bound {
+	if ratio > changed || ratio < 1/changed {
 		l.up = ratio > 1
 		l.homeRate, l.nextPause, l.pause, l.step, l.refused = s.throughput, minPause, 0, largestStep, false
 		return
@@ -351,16 +346,13 @@ func (l *Limit) updateHomeRateLocked(s sample) {
 // judgeLocked decides on a window at a limit that is tried.
 func (l *Limit) judgeLocked(s sample) bool {
 	bound := 1 + worthShare*(float64(l.limit)/float64(l.home)-1)
-	if l.lull {
-		bound = lullGain // otherwise the limit would be too low when there are more tasks again
-	}
 	good, known := s.exceeds(l.homeRate, bound, s.full)
 	if !known && !s.few {
 		return false
 	}
 	l.phase = holding
 	why := change(s.rate, l.homeRate.rate)
-	if !good || s.few && !l.lull {
+	if !good || s.few && l.limit > l.home { // a higher limit that is not reached has no effect
 		l.pause, l.nextPause = l.nextPause, min(2*l.nextPause, maxPause)
 		if l.refused {
 			l.step = max(l.step/2, smallestStep)

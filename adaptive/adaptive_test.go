@@ -344,3 +344,33 @@ func TestNew_LargeNumbers(t *testing.T) {
 		}
 	})
 }
+
+// TestLimit_Lull: while few tasks run, the limit does not sink to their number,
+// because there may be more tasks soon.
+func TestLimit_Lull(t *testing.T) {
+	for _, clients := range []int{3, 10} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer("waits", 1, exactly)
+			limit := adaptive.New(&adaptive.Options{Max: highestLimit, CPU: idle})
+			ex := goroutines.New(0, &goroutines.Options{Limit: limit})
+			defer ex.Close()
+			for range concert.MapUnordered(t.Context(), ex, s.task, numbers(6000)) {
+			}
+			before := limit.Current()
+			free := make(chan struct{}, clients)
+			for range concert.MapUnordered(t.Context(), ex, s.task, func(yield func(int) bool) {
+				for i := range 6000 {
+					free <- struct{}{}
+					if !yield(i) {
+						return
+					}
+				}
+			}) {
+				<-free
+			}
+			if after := limit.Current(); after < before/2 {
+				t.Errorf("%d clients: the limit is %d, and was %d before", clients, after, before)
+			}
+		})
+	}
+}

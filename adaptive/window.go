@@ -10,12 +10,10 @@ import (
 
 const (
 	minBatch   = 8   // results in a batch, or one for each worker if that is more
-	minBatches = 2   // before a window has a throughput
-	minResults = 32  // before a window has a throughput
+	minBatches = 4   // before a window has a throughput
 	maxResults = 600 // in a window, or ten for each worker if that is more
 
-	precise = 0.04 // an error of throughput below which any comparison is decided
-	rough   = 0.3  // the largest error at which a climb may begin
+	rough = 0.3 // the largest error at which a climb may begin
 
 	fair        = 0.06 // the error at which a window at home may end early,
 	fairResults = 400  // and the results after which it ends in any case
@@ -88,7 +86,7 @@ func (w *window) count(e concert.Event, batchSize int) bool {
 	w.sum += rate
 	w.sumSq += rate * rate
 	w.batch, w.batchResults, w.batchSuccesses = e.Time, 0, 0
-	return w.batches >= minBatches && w.results >= minResults
+	return w.batches >= minBatches
 }
 
 // sample returns what the window shows until now, under the given limit. cpu is
@@ -136,5 +134,5 @@ func (t throughput) exceeds(before throughput, bound float64, must bool) (exceed
 		ratio = 1 // nothing succeeds, so a lower limit is as good
 	}
 	err := ratio * math.Hypot(t.err, before.err)
-	return ratio > bound, must || err < precise || math.Abs(ratio-bound) > repeated*err
+	return ratio > bound, must || math.Abs(ratio-bound) > repeated*err
 }
