@@ -11,54 +11,55 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// The rights of keys are accounts of the NATS server, which see nothing of each
-// other but what one exports and the other one imports:
+// The rights of keys are accounts of the NATS server. An account sees of
+// another one only what the other one exports and it imports:
 //
-//	CONCERT     the streams; the server itself, and admins
-//	(a key)     one for each client and each worker: what it imports of CONCERT is what it may do there
+//	CONCERT     the streams; used by the server itself and by admins
+//	(a key)     one account for each client and each worker; its imports from CONCERT are its rights
 //
-// Permissions alone would not hold a client or a worker. A request says itself
-// where its answer is to go, and the servers send answers anywhere: to the
-// subject by which streams are deleted, too. So whoever may ask a stream for
-// anything, or only publish to it, could have it delete another, or have a part
-// that it has stored sent to where tasks go. An answer to what comes through an
-// import goes back to the account that has asked, and nowhere else. The body of
-// a request that makes a consumer names the subject that it delivers to. So
-// clients and workers do not make consumers: see the door.
+// Permissions alone would not restrict a client or a worker. A request contains
+// the subject of its answer, and the servers send answers to any subject, such
+// as the one that deletes a stream. So any program that may send a request to a
+// stream, or only publish to it, could delete another stream, or send a stored
+// part as a task. The answer to a request that comes through an import goes
+// back to the account of the requester, and nowhere else. The body of a request
+// that creates a consumer contains the subject to which the consumer delivers.
+// So clients and workers do not create consumers: see service.go.
 //
-// NATS does not deliver a message that came by a service import of CONCERT to
-// stream imports of its subject. So what one account says to another is
-// published once more within CONCERT: cancellations by their stream, hints and
-// adverts by the servers.
+// NATS does not deliver a message that came through a service import of CONCERT
+// to stream imports of its subject. So a message from one account to another is
+// published again in CONCERT: cancellations by their stream, hints and
+// heartbeats by the servers.
 //
 // NATS also ends the answers to such a request with the first empty message
-// without headers, which any client can store. So workers do not request
-// messages of consumers by a service import. A server requests them, and a
-// stream import delivers them: see pulled.
+// without headers, and any client can store such a message. So workers do not
+// request messages of consumers through a service import. A server requests
+// them, and a stream import delivers them: see onPull.
 //
-// The servers write both buckets themselves, see advertised and
-// taskConsumer. So a worker cannot write there in the name of another one,
-// and readers can trust the headers of what is stored there.
+// The servers write both buckets themselves, see onHeartbeat and taskConsumer.
+// So a worker cannot write there for another worker, and readers can trust the
+// headers of the messages.
 const commonAccount = "CONCERT"
 
-// right is something that the holder of a key may do.
+// right is an operation that the holder of a key may do.
 type right struct {
-	subject string // where %s is its key
-	export  string // as it is exported: for all keys
-	kind    string // of NATS: what may come back
-	as      string // as the holder has it; "" for the same subject
+	subject string // with %s for the key
+	export  string // the subject that is exported, for all keys
+	kind    string // of NATS: the answers that are permitted
+	as      string // the subject in the account of the holder; "" for the same one
 }
 
 const (
 	oneAnswer    = "singleton" // one answer
 	manyAnswers  = "stream"    // several
-	subscription = ""          // no answer: it is heard
+	subscription = ""          // no answer: the holder receives the messages
 )
 
-// clientRights is what a client may do: publish its own tasks, and withdraw
-// them, read what is addressed to it, and know which workers there are. A
-// consumer of results can be used by whoever knows its name, which is a
-// session's: random, and said to nobody but the servers and workers.
+// clientRights are the rights of a client: to publish its own tasks and their
+// cancellations, to receive its results and hints, and to know the workers. Any
+// program that knows the name of a consumer of results could use it. This name
+// is that of a session: random, and known only to its client, the servers and
+// workers.
 var clientRights = []right{
 	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
 	perKey("concert.task.*.%s", "concert.task.*.*", oneAnswer),
@@ -83,21 +84,21 @@ var clientRights = []right{
 	sharedAPI("CONSUMER.MSG.NEXT."+wire.KeptStream+".*", manyAnswers),
 }
 
-// workerRights is what a worker may do: take tasks of any client and contract,
-// with their large arguments, read cancellations, and publish results for any
-// client. It cannot submit tasks, and it cannot read results.
+// workerRights are the rights of a worker: to take tasks of any client for any
+// capability set, with their large arguments, to read cancellations, and to
+// publish results for any client. It cannot submit tasks or read results.
 //
-// A subject has the worker's key in it if readers find it by a wildcard. These
-// do not:
+// A subject contains the worker's key if readers find it by a wildcard. These
+// subjects do not:
 //
 //   - A task has one result, whichever worker runs it: the stream has room for
 //     one message with its subject, and refuses the second one.
-//   - The count of how often a task was given back is stored by one worker, and
-//     another worker asks for it by its subject.
-//   - Acknowledgements and requests for tasks are for the consumer of a
-//     contract, which all of its workers share.
+//   - The count of releases of a task is stored by one worker, and another
+//     worker reads it by its subject.
+//   - Acknowledgments and requests for tasks are for the consumer of a
+//     capability set, which all of its workers share.
 //   - The consumers of cancellations have random names, which only the worker
-//     learns that has asked for one.
+//     knows that has asked for the consumer.
 var workerRights = []right{
 	perKey(wire.HandshakeSubject("%s"), wire.HandshakeSubject("*"), oneAnswer),
 	perKey(wire.HeartbeatSubject("%s.*"), wire.HeartbeatSubject("*.*"), oneAnswer),
@@ -118,8 +119,8 @@ var workerRights = []right{
 	sharedAPI("CONSUMER.DELETE."+wire.CancelStream+".*", oneAnswer),
 }
 
-// rights returns the rights of a key with the role; nil for an admin, who may
-// do everything.
+// rights returns the rights of a role, or nil for an admin, who may do
+// everything.
 func (r Role) rights() []right {
 	switch r {
 	case Client:
@@ -131,24 +132,24 @@ func (r Role) rights() []right {
 	}
 }
 
-// perKey is a right of which each key has its own part.
+// perKey returns a right with another subject for each key.
 func perKey(subject, export, kind string) right {
 	return right{subject: subject, export: export, kind: kind}
 }
 
-// shared is a right for which it does not matter whose it is.
+// shared returns a right with the same subject for all keys.
 func shared(subject, kind string) right { return perKey(subject, subject, kind) }
 
-// api is a request to JetStream.
+// api returns the right to send a request to JetStream.
 func api(request, export, kind string) right {
 	return right{"$JS.API." + request, "$JS.API." + export, kind, wire.ClientAPI + "." + request}
 }
 
-// sharedAPI is one for which it does not matter whose it is.
+// sharedAPI is api with the same request for all keys.
 func sharedAPI(request, kind string) right { return api(request, request, kind) }
 
-// exportText returns the right as CONCERT exports it, in the configuration of
-// the server.
+// exportText returns the right as an export of CONCERT, in the configuration
+// language of NATS.
 func (r right) exportText() string {
 	if r.kind == subscription {
 		return fmt.Sprintf("{stream: %q}\n", r.export)
@@ -156,7 +157,7 @@ func (r right) exportText() string {
 	return fmt.Sprintf("{service: %q, response_type: %s, response_threshold: %q}\n", r.export, r.kind, responseTimeout)
 }
 
-// importText returns the right as the account of a key imports it.
+// importText returns the right as an import of the account of a key.
 func (r right) importText(key string) string {
 	kind, as := "service", ""
 	if r.kind == subscription {
@@ -168,7 +169,7 @@ func (r right) importText(key string) string {
 	return fmt.Sprintf("{%s: {account: %s, subject: %q}%s}\n", kind, commonAccount, strings.ReplaceAll(r.subject, "%s", key), as)
 }
 
-// limits returns the limits of a key with role r, as text of the configuration
+// limits returns the limits of a key with role r, in the configuration language
 // of NATS.
 func (s *Server) limits(r Role) string {
 	connections := s.options.Connections
@@ -180,20 +181,20 @@ func (s *Server) limits(r Role) string {
 
 const (
 	defaultConnections = 128     // of a client's key: see Options.Connections
-	maxSubscriptions   = 256     // of a connection; one needs about a dozen, and one for each request for tasks
-	maxLineBytes       = 1 << 10 // bytes of a line of the protocol, which has the subjects of a message
+	maxSubscriptions   = 256     // of a connection; it needs about a dozen, and one for each request for tasks
+	maxLineBytes       = 1 << 10 // size of a protocol line, which contains the subjects of a message
 
-	// Size of the messages that wait until a stream handles them. More are
-	// refused, and clients and workers repeat them.
+	// Size of the messages that wait for a stream. It refuses more, and clients
+	// and workers repeat them.
 	maxQueueBytes = 16 << 20
 
-	// The time for which a server remembers where the answer to a request goes.
-	// Holders of keys wait for shorter times.
+	// How long a server remembers where the answer to a request goes. Holders
+	// of keys wait for shorter times.
 	responseTimeout = 15 * time.Second
 )
 
-// configure adds the accounts of the holders to the options: see "Accounts" in
-// the NATS documentation.
+// configure adds the accounts of the holders of keys to the options: see
+// "Accounts" in the NATS documentation.
 func (s *Server) configure(o *nats.Options, own string, holders []Holder) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "accounts {\n%s {\njetstream: enabled\nusers: [\n{nkey: %s}\n", commonAccount, own)

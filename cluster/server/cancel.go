@@ -15,15 +15,15 @@ import (
 // clients, and would flood all workers. So a server receives the cancellations
 // of each key in a queue of its own, and stores them at a limited rate.
 const (
-	maxConcurrentCancels = 32   // that are stored concurrently for one key
-	maxCancelRate        = 2000 // that are stored per second for one key, after the first CancelsKept
+	maxConcurrentCancels = 32   // cancellations of one key that are stored concurrently
+	maxCancelRate        = 2000 // cancellations of one key that are stored per second, after the first MaxCancels
 )
 
-// notCancelReply is the answer to a message that is not a cancellation, in the
-// form of a stream's answers. Headers are refused, because the stream would
-// obey them. An empty message would be worse: NATS takes one without headers as
-// the end of what answers a request from another account, so no worker could
-// read the stream.
+// notCancelReply is the reply to a message that is not a cancellation, in the
+// format of a stream's reply. Headers are refused, because the stream would
+// obey them. An empty message would be worse: without headers, NATS takes it
+// for the end of the answer to a request from another account, so no worker
+// could read the stream.
 const notCancelReply = `{"error": {"code": 400, "description": "not a cancellation: it names no submission, or has headers"}}`
 
 // importHeader is the header that servers add to a message that comes from

@@ -39,7 +39,7 @@ func unharmed(t *testing.T, other *visitor, before int64) {
 func unharmedWithin(t *testing.T, other *visitor, before, memory int64) {
 	t.Helper()
 	begin := time.Now()
-	if got := other.knock(wire.ResultStream, "unharmed"); got != "" {
+	if got := other.handshake(wire.ResultStream, "unharmed"); got != "" {
 		t.Error(got)
 	}
 	if took := time.Since(begin); took > floodDelay {

@@ -13,8 +13,8 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// workerConsumer makes the consumer that a worker asks for: the one of its
-// contract, or a new one of the cancellations.
+// workerConsumer creates the consumer that a worker asks for: the one of its
+// capability set, or a new one of the cancellations.
 func (d *service) workerConsumer(ctx context.Context, key string, k *wire.Handshake) (name string, made time.Time, err error) {
 	var c jetstream.Consumer
 	if k.Capabilities != nil {
@@ -29,20 +29,20 @@ func (d *service) workerConsumer(ctx context.Context, key string, k *wire.Handsh
 	return c.CachedInfo().Name, c.CachedInfo().Created, nil
 }
 
-// taskConsumer stores a contract and makes its consumer, if need be. The
-// name of both is the digest of the contract, so what is there with that name
-// is the same.
-func (d *service) taskConsumer(ctx context.Context, key string, contract *wire.CapabilitySet) (jetstream.Consumer, error) {
-	text, err := wire.Marshal(contract)
+// taskConsumer stores a capability set, and creates its consumer if it is
+// missing. The name of both is the digest of the set, so an existing one with
+// this name has the same content.
+func (d *service) taskConsumer(ctx context.Context, key string, set *wire.CapabilitySet) (jetstream.Consumer, error) {
+	text, err := wire.Marshal(set)
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > wire.MaxMessageBytes/2 {
-		return nil, fmt.Errorf("the names of %d functions are too long together: %d bytes", len(contract.Functions), len(text))
+		return nil, fmt.Errorf("the names of %d functions are too long together: %d bytes", len(set.Functions), len(text))
 	}
-	name := contract.Name()
+	name := set.Name()
 	c, err := d.createConsumer(ctx, key, session{wire.TaskStream, name}, wire.TaskConsumer(name, wire.Lease))
-	if errors.Is(err, jetstream.ErrConsumerExists) { // an earlier version of the server made it otherwise
+	if errors.Is(err, jetstream.ErrConsumerExists) { // an earlier version of the server has created it with another configuration
 		c, err = d.js.UpdateConsumer(ctx, wire.TaskStream, wire.TaskConsumer(name, wire.Lease))
 	}
 	if err != nil {
@@ -52,11 +52,11 @@ func (d *service) taskConsumer(ctx context.Context, key string, contract *wire.C
 	return c, err
 }
 
-const maxHeartbeatBytes = 4 << 10 // bytes
+const maxHeartbeatBytes = 4 << 10
 
-// onHeartbeat stores an advert of a worker, which is then as the servers have
-// made it: under the worker's key, without headers of its own. An empty one
-// removes the worker. The answer is the stream's.
+// onHeartbeat stores a heartbeat of a worker under the worker's key, without
+// the headers of the message. An empty message removes the worker. The reply is
+// the stream's.
 func (d *service) onHeartbeat(q *keyQueue, m *client.Msg) {
 	id := strings.TrimPrefix(m.Subject, wire.HeartbeatSubject(""))
 	owner, name, _ := strings.Cut(id, ".")
@@ -80,12 +80,12 @@ func (d *service) onHeartbeat(q *keyQueue, m *client.Msg) {
 	}()
 }
 
-// onHint publishes a hint of a worker, without headers of its own.
+// onHint publishes a hint of a worker without the headers of the message.
 func (d *service) onHint(m *client.Msg) {
 	d.nc.Publish(wire.RelayedHint(m.Subject), m.Data)
 }
 
-// onResend serves a request to resend.
+// onResend serves a ResendRequest.
 func (d *service) onResend(m *client.Msg) {
 	var said wire.ResendReply
 	var err error
@@ -99,7 +99,7 @@ func (d *service) onResend(m *client.Msg) {
 
 const codeMaxPerSubject = 10077 // of NATS: maximum messages per subject exceeded
 
-// resend gives a session of a client the result that is kept of an id of that
+// resend sends the kept result of an id of a client to a session of this
 // client. It reports whether there is one.
 func (d *service) resend(body []byte) (bool, error) {
 	var r wire.ResendRequest
@@ -107,7 +107,7 @@ func (d *service) resend(body []byte) (bool, error) {
 		return false, fmt.Errorf("unknown request: %w", err)
 	}
 	if !wire.ValidToken(r.Client) || !wire.ValidToken(r.Number) || !wire.ValidToken(r.Session) {
-		return false, errors.New("there is no such task")
+		return false, errors.New("invalid id of a task")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
@@ -117,9 +117,9 @@ func (d *service) resend(body []byte) (bool, error) {
 		return false, err
 	}
 	if len(kept.Data) == 0 && kept.Header.Get(jetstream.SubjectHeader) != "" {
-		return false, errors.New("what is kept is no result") // an empty message would end the session's request for results
+		return false, errors.New("the kept result is empty") // an empty message would end the session's request for results
 	}
-	if kept.Header.Get(jetstream.SubjectHeader) == "" { // which only a message of the stream has
+	if kept.Header.Get(jetstream.SubjectHeader) == "" { // only a message of the stream has this header
 		if status := kept.Header.Get("Status"); status != "404" {
 			return false, fmt.Errorf("%s: %s %s", wire.ResultSubject(id), status, kept.Header.Get("Description"))
 		}

@@ -13,17 +13,17 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// issuer has a server's certificates, which are in memory only: a new one when
-// half of the time of the last one is over.
+// issuer issues certificates of the server, which are in memory only. It issues
+// a new one after half of the lifetime of the last one.
 type issuer struct {
 	authority *tls.Certificate
 	hosts     []string
 
-	clientTLS *tls.Config // for those who show a key
-	serverTLS *tls.Config // for other servers, each of which shows a certificate by the same authority
+	clientTLS *tls.Config // for clients and workers
+	serverTLS *tls.Config // for other servers, which must show a certificate by the same authority
 
-	// The server's own key, for what it does itself: made when it starts, and
-	// known to nobody else.
+	// The key for the server's own connection. It is new at each start, and no
+	// other program has it.
 	public string
 	seed   []byte
 
@@ -69,7 +69,7 @@ func newIssuer(k *Keyring, hosts []string) (*issuer, error) {
 	return i, nil
 }
 
-// ownHosts are the names and addresses of this machine.
+// ownHosts returns the names and addresses of this machine.
 func ownHosts() []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	if name, err := os.Hostname(); err == nil {
@@ -85,7 +85,7 @@ func ownHosts() []string {
 	return slices.Compact(hosts)
 }
 
-// certificate returns the one for now.
+// certificate returns the current certificate.
 func (i *issuer) certificate() (*tls.Certificate, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

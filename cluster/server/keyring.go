@@ -82,7 +82,7 @@ func NewKeyring(dir string) (*Keyring, error) {
 		return nil, err
 	}
 	defer unlock()
-	if _, err := os.Stat(k.path(certificateFile)); err == nil { // another program has made it meanwhile
+	if _, err := os.Stat(k.path(certificateFile)); err == nil { // another program has created it in the meantime
 		return OpenKeyring(dir)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -102,7 +102,7 @@ func NewKeyring(dir string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: the keyring: %w", err)
 	}
-	for _, f := range []struct { // the certificate last: by it the keyring is known to be whole
+	for _, f := range []struct { // the certificate last: it marks the keyring as complete
 		name string
 		text []byte
 	}{
@@ -146,9 +146,9 @@ func (k *Keyring) lock() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// write replaces a file, so that who reads it has the one or the other.
+// write replaces a file atomically.
 func (k *Keyring) write(name string, text []byte) error {
-	f, err := os.CreateTemp(k.dir, name+".*") // which only its owner may read
+	f, err := os.CreateTemp(k.dir, name+".*") // only its owner may read it
 	if err != nil {
 		return fmt.Errorf("server: the keyring: %w", err)
 	}
@@ -244,8 +244,8 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	return append(file, certificates...), nil
 }
 
-// certificates returns what is in a key file beside the seed: the certificate
-// of the authority, and that of the key.
+// certificates returns the certificates of a key file: that of the authority,
+// and that of the key.
 func (k *Keyring) certificates(role Role, public string) ([]byte, error) {
 	authority, err := k.authority()
 	if err != nil {
@@ -289,7 +289,7 @@ func (k *Keyring) Remove(name string) error {
 	return k.write(holdersFile, slices.Concat(lines...))
 }
 
-// authority is the certificate that those of the servers are signed with.
+// authority returns the certificate of the authority with its key.
 func (k *Keyring) authority() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(k.path(certificateFile), k.path(signingFile))
 	if err != nil {
@@ -301,15 +301,14 @@ func (k *Keyring) authority() (*tls.Certificate, error) {
 func serial() *big.Int {
 	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		panic(err) // package rand has it never happen
+		panic(err) // package crypto/rand never returns an error
 	}
 	return n
 }
 
 const certificateLife = 90 * 24 * time.Hour
 
-// issue makes a certificate for a server that is reached under some names and
-// addresses.
+// issue returns a certificate for a server with these names and addresses.
 func issue(authority *tls.Certificate, hosts []string, now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	nats "github.com/nats-io/nats-server/v2/server"
 )
 
-// keyringPollPeriod is how often the keyring is looked at.
+// keyringPollPeriod is the time between two checks of the keyring.
 const keyringPollPeriod = 2 * time.Second
 
-// state is by what it is seen that the holders have changed.
+// state returns a text that changes when the holders of keys change.
 func (k *Keyring) state() (string, error) {
 	info, err := os.Stat(k.path(holdersFile))
 	if err != nil {
@@ -21,8 +21,8 @@ func (k *Keyring) state() (string, error) {
 	return fmt.Sprint(info.ModTime().UnixNano(), info.Size()), nil
 }
 
-// watchKeyring has the server know who has been given a key since the keyring had
-// a state, and who has no longer one.
+// watchKeyring applies changes of the keyring since the state before, until the
+// server stops.
 func (s *Server) watchKeyring(before string) {
 	tick := time.NewTicker(keyringPollPeriod)
 	defer tick.Stop()
@@ -48,15 +48,15 @@ func (s *Server) watchKeyring(before string) {
 			o, err = s.configuration()
 		}
 		if err == nil {
-			// The server does not serve the imports of accounts that it gets to
-			// know by being told so anew, only of those that it knows.
+			// ReloadOptions does not apply the imports of accounts that the
+			// server does not know yet.
 			for _, a := range o.Accounts {
 				s.server.LookupOrRegisterAccount(a.Name)
 			}
 			err = s.server.ReloadOptions(o)
 		}
 		if err != nil {
-			slog.Error("server: the keys that are known stay as they were", "error", err)
+			slog.Error("server: could not reload the keyring; the previous keys stay valid", "error", err)
 			continue
 		}
 		before = now

@@ -18,9 +18,8 @@ const (
 	defaultTasks = 1 << 15 // see Options.Tasks
 	defaultParts = 1 << 14 // see Options.Parts
 
-	// Results that the client has not taken. It has no more tasks than places
-	// in the queues, but a client that floods the servers need not take
-	// results.
+	// Results that the client has not taken. A client of package cluster has
+	// fewer: at most one for each of its tasks.
 	maxResults = 1 << 17
 )
 
@@ -57,10 +56,10 @@ func (s *Server) storageLimits() (all []*limit) {
 }
 
 // limitOutputs removes the oldest parts of a client's large results, if a
-// worker has stored more than Options.Parts. Each worker has a limit of its
-// own, so none pushes out what another one has stored. The names have the key
-// of a worker, but the client can store parts under any name: so there is a
-// limit for all of them together.
+// worker has stored more than Options.Parts. Each worker has its own limit, so
+// that it displaces no parts of other workers. The names of parts contain the
+// key of a worker, but the client can store parts under any name. So there is a
+// limit for all of them together as well.
 func (s *Server) limitOutputs(ctx context.Context, client string, holders []Holder) error {
 	prefix := "concert.output." + client + "."
 	n, err := s.countParts(ctx, prefix+">")
@@ -80,10 +79,10 @@ func (s *Server) limitOutputs(ctx context.Context, client string, holders []Hold
 	return s.keepNewest(ctx, client, wire.BlobStream, prefix+">", s.options.Parts*(workers+1))
 }
 
-// limitStreams keeps the limits of all clients until the server stops. It
-// checks the clients when a stream holds more than one of them may have, and a
-// quarter of that was stored since the last check. So a client exceeds a limit
-// by about a quarter at most.
+// limitStreams enforces the limits until the server stops. It checks a limit
+// when a stream holds more messages than one client may have, and a quarter of
+// that was stored since the last check. So a client exceeds a limit by about a
+// quarter at most.
 func (s *Server) limitStreams() {
 	tick := time.NewTicker(limitPeriod)
 	defer tick.Stop()
@@ -102,14 +101,14 @@ func (s *Server) limitStreams() {
 			}
 			cancel()
 			if err != nil {
-				break // the servers are away, or busy
+				break // the servers cannot be reached, or are busy
 			}
 		}
 	}
 }
 
-// enforce keeps a limit of all clients, if that is due. Of several servers, the
-// leader of the stream does it.
+// enforce enforces a limit for all clients, if that is due. With several
+// servers, the leader of the stream does it.
 func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamInfo) error {
 	if c := info.Cluster; c != nil && c.Leader != s.server.Name() {
 		return nil
@@ -137,8 +136,8 @@ func (s *Server) enforce(ctx context.Context, b *limit, info *jetstream.StreamIn
 	return nil
 }
 
-// keepNewest removes the oldest messages of a client in a stream, except so
-// many.
+// keepNewest removes the oldest messages of a client in a stream, except the
+// given number.
 func (s *Server) keepNewest(ctx context.Context, client, stream, filter string, max int) error {
 	body, err := json.Marshal(map[string]any{"filter": filter, "keep": max})
 	if err != nil {

@@ -110,7 +110,7 @@ func TestKeepNewest(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	consume := func(v *visitor) jetstream.Consumer {
 		t.Helper()
-		if got := v.knock(wire.ResultStream, v.public); got != "" {
+		if got := v.handshake(wire.ResultStream, v.public); got != "" {
 			t.Fatal(got)
 		}
 		c, err := v.js.Consumer(t.Context(), wire.ResultStream, v.public)

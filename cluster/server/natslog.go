@@ -9,9 +9,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// loggedRecords are parts of those errors and warnings of the NATS server that its
-// operator needs to see: a connection was refused, or it was closed because the
-// client does not read what it is sent.
+// loggedRecords are parts of those errors and warnings of the NATS server that
+// its operator needs to see: a connection was refused, or it was closed because
+// the client does not read what it is sent.
 var loggedRecords = []string{
 	"authentication error", "authentication timeout", "authorization violation", "slow consumer",
 	"connections exceeded", "subscriptions exceeded", "maximum control line exceeded", "tls handshake error",

@@ -78,15 +78,15 @@ func newScene(t *testing.T, role Role) *scene {
 	for _, v := range []*visitor{ann, box, rogue, boss} {
 		v.connect(s)
 	}
-	contract := wire.CapabilitySet{Functions: map[string]string{"f": "signature"}}
-	if w := box.knocks(wire.Handshake{Capabilities: &contract}); w.Error != "" {
+	set := wire.CapabilitySet{Functions: map[string]string{"f": "signature"}}
+	if w := box.handshakes(wire.Handshake{Capabilities: &set}); w.Error != "" {
 		t.Fatal(w.Error)
 	}
-	if w := ann.knocks(wire.Handshake{Session: secretSession, Stream: wire.ResultStream}); w.Error != "" {
+	if w := ann.handshakes(wire.Handshake{Session: secretSession, Stream: wire.ResultStream}); w.Error != "" {
 		t.Fatal(w.Error)
 	}
 	sc := &scene{
-		victims: victims{client: ann.public, worker: box.public, contract: contract.Name()},
+		victims: victims{client: ann.public, worker: box.public, contract: set.Name()},
 		outcast: listen(rogue), admin: listen(boss),
 	}
 	sc.publishSecrets(boss.nc)
@@ -359,13 +359,13 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 
 // TestPrivileges_Door: the door does for a key what its role is for.
 func TestPrivileges_Door(t *testing.T) {
-	contract := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
+	set := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
 	for _, c := range []struct {
-		role  Role
-		knock wire.Handshake
-		want  string // of the error; "" if there is none
+		role      Role
+		handshake wire.Handshake
+		want      string // of the error; "" if there is none
 	}{
-		{Client, wire.Handshake{Capabilities: contract}, "a client takes no tasks"},
+		{Client, wire.Handshake{Capabilities: set}, "a client takes no tasks"},
 		{Client, wire.Handshake{Cancels: true}, "a client takes no tasks"},
 		{Client, wire.Handshake{Session: secretSession, Stream: wire.ResultStream}, "consumer already exists"},
 		{Client, wire.Handshake{Session: "x", Stream: wire.TaskStream}, "there are no results in"},
@@ -379,17 +379,17 @@ func TestPrivileges_Door(t *testing.T) {
 		{Worker, wire.Handshake{Audit: &wire.Audit{Session: "x"}}, "has no tasks to audit"},
 		{Worker, wire.Handshake{Session: "x", Stream: wire.ResultStream}, "a worker has no session"},
 		{Worker, wire.Handshake{Session: secretSession, Stream: wire.KeptStream}, "a worker has no session"},
-		{Worker, wire.Handshake{Capabilities: contract}, ""},
+		{Worker, wire.Handshake{Capabilities: set}, ""},
 		{Worker, wire.Handshake{Cancels: true}, ""},
 	} {
-		t.Run(fmt.Sprintf("%s/%+v", c.role, c.knock), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%+v", c.role, c.handshake), func(t *testing.T) {
 			sc := newScene(t, c.role)
-			w := sc.outcast.knocks(c.knock)
+			w := sc.outcast.handshakes(c.handshake)
 			if c.want == "" && w.Error != "" || !strings.Contains(w.Error, c.want) || w.Role != string(c.role) {
 				t.Errorf("%+v, want the error %q", w, c.want)
 			}
-			if c.knock.Capabilities != nil && c.want == "" && w.Consumer != contract.Name() {
-				t.Errorf("the consumer is %s, want %s", w.Consumer, contract.Name())
+			if c.handshake.Capabilities != nil && c.want == "" && w.Consumer != set.Name() {
+				t.Errorf("the consumer is %s, want %s", w.Consumer, set.Name())
 			}
 		})
 	}
@@ -410,7 +410,7 @@ func TestPrivileges_Audit(t *testing.T) {
 	}
 	ask := func(sequence uint64, key, try string) wire.State {
 		t.Helper()
-		w := sc.outcast.knocks(wire.Handshake{Audit: &wire.Audit{
+		w := sc.outcast.handshakes(wire.Handshake{Audit: &wire.Audit{
 			Session: secretSession, Tasks: []wire.Audited{{Try: try, Sequence: sequence, ID: "id of " + key}},
 		}})
 		if w.Error != "" || len(w.States) != 1 {

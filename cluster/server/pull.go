@@ -6,8 +6,9 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// onPull asks a consumer for messages, for the worker with a key. They go to
-// this worker only. If there is no such consumer, the worker hears nothing.
+// onPull sends a Pull of the worker with a key to a consumer. The messages go
+// to this worker only. If there is no such consumer, the worker receives
+// nothing.
 func (d *service) onPull(key string, m *client.Msg) {
 	var p wire.Pull
 	if wire.Unmarshal(m.Data, &p) != nil || p.Stream != wire.TaskStream && p.Stream != wire.CancelStream {

@@ -112,8 +112,8 @@ type Server struct {
 	issuer   *issuer   // nil without a keyring
 	service  *service  // nil without a keyring
 	throttle *throttle // nil without a keyring
-	dir      string    // to be removed; "" if it is the user's
-	dirLock  *os.File  // locked: see occupy; nil for a temporary directory
+	dir      string    // temporary directory that Close removes; "" if the user has chosen the directory
+	dirLock  *os.File  // locked by lockDir; nil for a temporary directory
 	stop     chan struct{}
 	running  sync.WaitGroup
 	once     sync.Once // of Close
@@ -169,7 +169,7 @@ func New(opts *Options) (*Server, error) {
 	}
 	before := ""
 	if s.options.Keyring != nil {
-		before, _ = s.options.Keyring.state() // first: what is changed while the holders are read is read again
+		before, _ = s.options.Keyring.state() // before the holders are read, so that no change is missed
 	}
 	o, err := s.configuration()
 	if err == nil {
@@ -201,7 +201,7 @@ func New(opts *Options) (*Server, error) {
 	return s, nil
 }
 
-// configuration is what the options mean for the server.
+// configuration returns the options as those of the NATS server.
 func (s *Server) configuration() (*nats.Options, error) {
 	o := &nats.Options{
 		ServerName: "concert", NoSigs: true, NoLog: true, JetStream: true, StoreDir: s.options.Dir, MaxPayload: 1 << 20,
@@ -212,7 +212,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 		o.StreamMaxBufferedSize = maxQueueBytes
 	}
 	o.SyncAlways = s.options.SyncAlways
-	o.JetStreamLimits.DefaultMaxConsumers = maxConsumers // which are sessions; it is a thousand else
+	o.JetStreamLimits.DefaultMaxConsumers = maxConsumers // sessions are consumers; the default is a thousand
 	if s.options.Listen != "" {
 		at, err := address(s.options.Listen)
 		if err != nil {
@@ -247,7 +247,7 @@ func (s *Server) configuration() (*nats.Options, error) {
 	return o, nil
 }
 
-// address parses one to listen on.
+// address parses an address to listen on.
 func address(text string) (netip.AddrPort, error) {
 	at, err := netip.ParseAddrPort(text)
 	if err != nil {
@@ -256,7 +256,8 @@ func address(text string) (netip.AddrPort, error) {
 	return at, nil
 }
 
-// checkAdvertise checks where others find a server, if that is given.
+// checkAdvertise checks the address at which other programs find the server, if
+// there is one.
 func checkAdvertise(at string) (string, error) {
 	if at == "" {
 		return "", nil
@@ -267,13 +268,13 @@ func checkAdvertise(at string) (string, error) {
 	return at, nil
 }
 
-// join has the server be one of several.
+// join configures the server as one of several.
 func (s *Server) join(o *nats.Options, j *Join) error {
 	at, err := address(j.Listen)
 	switch {
 	case err != nil:
 		return err
-	case s.options.Listen == "": // NATS would wait for its first listener for ever
+	case s.options.Listen == "": // NATS would wait for its first listener forever
 		return errors.New("a server that joins others needs an address to listen on for clients")
 	case at.Port() == 0:
 		return fmt.Errorf("the address to listen on for other servers, %s, has no fixed port", j.Listen)
@@ -286,8 +287,8 @@ func (s *Server) join(o *nats.Options, j *Join) error {
 	}
 	o.ServerName = j.Name
 	o.Cluster = nats.ClusterOpts{Name: "concert", Host: at.Addr().String(), Port: int(at.Port()), PoolSize: -1,
-		// One that says nothing any more is left in ten seconds, instead of
-		// minutes: until then what is asked may be sent to it.
+		// A server that sends nothing is disconnected after ten seconds instead
+		// of minutes, during which requests may be sent to it.
 		PingInterval: 3 * time.Second, MaxPingsOut: 2}
 	if o.Cluster.Advertise, err = checkAdvertise(j.Advertise); err != nil {
 		return err

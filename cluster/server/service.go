@@ -20,17 +20,18 @@ const (
 	requestTimeout    = 4 * time.Second // for one request; the holder of the key repeats it after five seconds
 	maxRequests       = 64              // concurrent requests
 	maxRequestsPerKey = 2               // concurrent requests of one key
-	maxResends        = 16              // concurrent requests to resend of one key
-	maxHeartbeats     = 64              // adverts of one key that are being stored; more are dropped, and repeated by the workers
+	maxResends        = 16              // concurrent resend requests of one key
+	maxHeartbeats     = 64              // heartbeats of one key that are being stored; more are dropped, and workers send the next one
 	queueLimit        = 4096            // waiting messages of a key to one subject; more are dropped, and their senders repeat them
 	queueBytes        = 16 << 20        // total size of these messages
 
 	recordPeriod = 10 * time.Second // between two log records of the same flood
 )
 
-// service serves the holders of keys. It reports the role of a key, and makes the
-// consumers of clients and workers. It stores the functions and adverts of
-// workers, and the cancellations of clients. It sends kept results to sessions.
+// service serves the holders of keys. It reports the role of a key, and creates
+// the consumers of clients and workers. It stores the functions and heartbeats
+// of workers, and the cancellations of clients. It sends kept results to
+// sessions.
 //
 // Each key has its own subscriptions, and so its own queues. If the messages of
 // a key arrive faster than the server handles them, they fill only the queues
@@ -54,10 +55,10 @@ type keyQueue struct {
 	subs                            []*client.Subscription
 }
 
-// startService serves the holders of keys. Of several servers, one serves each
-// request.
+// startService starts to serve the holders of keys. With several servers, one
+// of them serves each request.
 func (s *Server) startService(holders []Holder) (*service, error) {
-	var logged sync.Map // *rate.Sometimes by subject: bounds the log records of a flood
+	var logged sync.Map // *rate.Sometimes by subject: limits the log records of a flood
 	nc, err := s.connect(client.MaxReconnects(-1), client.ErrorHandler(func(_ *client.Conn, sub *client.Subscription, err error) {
 		if sub != nil && errors.Is(err, client.ErrSlowConsumer) {
 			seldom, _ := logged.LoadOrStore(sub.Subject, &rate.Sometimes{First: 1, Interval: recordPeriod})
@@ -109,7 +110,7 @@ func (d *service) setHolders(holders []Holder) error {
 	return d.nc.Flush()
 }
 
-// openQueue makes the queue of a key.
+// openQueue subscribes to the requests of the holder of a key.
 func (d *service) openQueue(h Holder) (*keyQueue, error) {
 	q := &keyQueue{handshakes: make(chan struct{}, maxRequestsPerKey), resends: make(chan struct{}, maxResends), heartbeats: make(chan struct{}, maxHeartbeats)}
 	takes := map[string]client.MsgHandler{
@@ -163,8 +164,8 @@ func concurrently(slots chan struct{}, serve func(m *client.Msg)) client.MsgHand
 	}
 }
 
-// onHandshake serves the holder of a key, who has knocked. Only the holder of the
-// key can publish to the subject: see accounts.go.
+// onHandshake serves a Handshake of the holder of a key. Only this holder can
+// publish to the subject: see accounts.go.
 func (d *service) onHandshake(key string, m *client.Msg) {
 	d.slots <- struct{}{}
 	defer func() { <-d.slots }()
@@ -172,7 +173,7 @@ func (d *service) onHandshake(key string, m *client.Msg) {
 	d.answer(m, w, err)
 }
 
-// answer answers one who knocks.
+// answer sends the reply to a Handshake.
 func (d *service) answer(m *client.Msg, w wire.HandshakeReply, err error) {
 	if err != nil {
 		w.Error, w.Transient = err.Error(), wire.Transient(err)

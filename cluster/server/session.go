@@ -11,13 +11,13 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// These bound the consumers that a server makes for a key and that exist at the
+// Limits of the consumers of a key that a server creates and that exist at the
 // same time.
 const (
 	defaultSessions = 64 // of a client: see Options.Sessions
 
-	// Contracts of workers with one key, in the day after which contracts
-	// without workers are forgotten.
+	// Capability sets of workers with one key. The servers delete the consumer
+	// of a set without workers after a day.
 	maxCapabilitySets = 256
 
 	// Readers of cancellations: one for each worker process.
@@ -26,22 +26,23 @@ const (
 
 const maxConsumers = 1 << 16 // of a stream
 
-// session is a consumer that a server makes for a key: for a client, of a
-// stream of results; for a worker, of the tasks of its contract or of the
-// cancellations. A stream has only so many consumers. So that no key takes them
-// all, a server counts those that it has made for a key:
+// session is a consumer that a server creates for a key: for a client, of a
+// stream of results; for a worker, of the tasks of its capability set or of the
+// cancellations. The number of consumers of a stream is limited. So that no key
+// uses up this number, a server counts the consumers that it has created for
+// each key:
 //
-//	counted --> made --> not counted, as it has ended
+//	counted --> created --> not counted, after it has ended
 //	   |
-//	   +------> not counted, as it could not be made
+//	   +------> not counted, if it could not be created
 //
-// Servers tell each other nothing of that, and one that starts again knows of
-// none: so the bound is one for each server.
+// Servers do not exchange these counts, and a server that starts again has
+// none. So the limit is for each server.
 type session struct{ stream, name string }
 
 // limit returns the streams whose consumers are counted together with this one,
-// how many of them there may be, and why there are no more. Clients may have so
-// many sessions.
+// the maximum of this count, and the format of the error above it. sessions is
+// the maximum for clients.
 func (s session) limit(sessions int) (streams []string, max int, full string) {
 	switch s.stream {
 	case wire.TaskStream:
@@ -53,8 +54,9 @@ func (s session) limit(sessions int) (streams []string, max int, full string) {
 	}
 }
 
-// createConsumer makes the consumer of a session of a key, unless there are too many. It
-// changes none: the name of a session that is another client's is refused.
+// createConsumer creates the consumer of a session of a key, unless the key has
+// too many. It changes no existing consumer: a name that another client uses is
+// refused.
 func (d *service) createConsumer(ctx context.Context, key string, s session, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if !d.count(key, s) {
 		if !d.mayRecount(key) {
@@ -85,7 +87,7 @@ func (d *service) count(key string, s session) bool {
 	defer d.mu.Unlock()
 	counted := d.sessions[key]
 	if counted == nil {
-		counted = map[session]bool{} // and whether it was made
+		counted = map[session]bool{} // the value reports whether it was created
 		d.sessions[key] = counted
 	}
 	if _, known := counted[s]; known {
@@ -105,8 +107,8 @@ func (d *service) count(key string, s session) bool {
 	return true
 }
 
-// recountPeriod is how often sessions of a key are counted anew at most: that
-// takes the servers some time.
+// recountPeriod is the minimum time between two recounts for a key, because a
+// recount takes the servers some time.
 const recountPeriod = time.Second
 
 func (d *service) mayRecount(key string) bool {
@@ -119,9 +121,10 @@ func (d *service) mayRecount(key string) bool {
 	return true
 }
 
-// recount no longer counts sessions of a key with some streams that have ended.
-// Steps: 1. it takes those that were made, 2. asks which there are, 3. and
-// forgets those of 1 that are not: one that was made after 2 is none of them.
+// recount removes ended sessions of a key from the count. Steps: 1. collect the
+// sessions that were created, 2. ask the servers which consumers exist, 3.
+// remove the sessions of step 1 that step 2 has not found. A session that is
+// created after step 2 is not among those of step 1.
 func (d *service) recount(ctx context.Context, key string, streams []string) error {
 	d.mu.Lock()
 	ended := map[session]bool{}

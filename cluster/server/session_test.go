@@ -32,23 +32,23 @@ func TestSessions(t *testing.T) {
 		{wire.ResultStream, "a", ""}, // it is there
 		{wire.KeptStream, "a", ""},
 	} {
-		if got := greedy.knock(c.stream, c.name); c.refused == "" && got != "" || !strings.HasPrefix(got, c.refused) {
+		if got := greedy.handshake(c.stream, c.name); c.refused == "" && got != "" || !strings.HasPrefix(got, c.refused) {
 			t.Errorf("session %s of %s: %q, want %q", c.name, c.stream, got, c.refused)
 		}
 	}
-	if got := other.knock(wire.ResultStream, "e"); got != "" {
+	if got := other.handshake(wire.ResultStream, "e"); got != "" {
 		t.Errorf("another client: %s", got)
 	}
-	if got := other.knock(wire.ResultStream, "a"); got == "" {
+	if got := other.handshake(wire.ResultStream, "a"); got == "" {
 		t.Error("it has the session of another client")
 	}
 	if err := greedy.js.DeleteConsumer(t.Context(), wire.ResultStream, "b"); err != nil {
 		t.Fatal(err)
 	}
-	if got := greedy.knock(wire.ResultStream, "d"); got != "" {
+	if got := greedy.handshake(wire.ResultStream, "d"); got != "" {
 		t.Errorf("one has ended: %s", got)
 	}
-	if got := greedy.knock(wire.ResultStream, "f"); got == "" {
+	if got := greedy.handshake(wire.ResultStream, "f"); got == "" {
 		t.Error("one has ended, and two have come")
 	}
 }
@@ -119,14 +119,14 @@ func (v *visitor) connect(s *Server) {
 	}
 }
 
-// knock asks for a session, and returns why there is none.
-func (v *visitor) knock(stream, session string) string {
+// handshake asks for a session, and returns why there is none.
+func (v *visitor) handshake(stream, session string) string {
 	v.Helper()
-	return v.knocks(wire.Handshake{Session: session, Stream: stream}).Error
+	return v.handshakes(wire.Handshake{Session: session, Stream: stream}).Error
 }
 
-// knocks asks for something, and returns the answer.
-func (v *visitor) knocks(k wire.Handshake) wire.HandshakeReply {
+// handshakes asks for something, and returns the answer.
+func (v *visitor) handshakes(k wire.Handshake) wire.HandshakeReply {
 	v.Helper()
 	body, err := wire.Marshal(&k)
 	if err != nil {
@@ -148,14 +148,14 @@ func (v *visitor) knocks(k wire.Handshake) wire.HandshakeReply {
 	}
 }
 
-// TestKnocks: who knocks without end keeps nobody waiting.
-func TestKnocks(t *testing.T) {
+// TestService_ManyHandshakes: a client that sends handshakes without end delays no other client.
+func TestService_ManyHandshakes(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	for i := range 5 {
-		rude.knock(wire.ResultStream, fmt.Sprint("first", i))
+		rude.handshake(wire.ResultStream, fmt.Sprint("first", i))
 	}
-	const knocks = 20_000
-	for i := range knocks {
+	const handshakes = 20_000
+	for i := range handshakes {
 		body, err := wire.Marshal(&wire.Handshake{Session: fmt.Sprint("s", i), Stream: wire.ResultStream})
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestKnocks(t *testing.T) {
 	if err := rude.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if got := other.knock(wire.ResultStream, "e"); got != "" {
+	if got := other.handshake(wire.ResultStream, "e"); got != "" {
 		t.Error(got)
 	}
 	s.service.mu.Lock()
@@ -202,7 +202,7 @@ func TestDoor_QueueForEachKey(t *testing.T) {
 	if err := rude.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if got := other.knock(wire.ResultStream, "e"); got != "" {
+	if got := other.handshake(wire.ResultStream, "e"); got != "" {
 		t.Error(got)
 	}
 	for range cap(q.handshakes) { // now they are served
@@ -236,11 +236,11 @@ func TestOptions_Sessions(t *testing.T) {
 	}
 	one.connect(s)
 	for i := range 64 {
-		if got := one.knock(wire.ResultStream, fmt.Sprint("s", i)); got != "" {
+		if got := one.handshake(wire.ResultStream, fmt.Sprint("s", i)); got != "" {
 			t.Fatalf("session %d: %s", i, got)
 		}
 	}
-	if got := one.knock(wire.KeptStream, "more"); !strings.Contains(got, "there are 64 sessions") {
+	if got := one.handshake(wire.KeptStream, "more"); !strings.Contains(got, "there are 64 sessions") {
 		t.Errorf("one more: %q", got)
 	}
 }

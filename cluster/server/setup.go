@@ -14,12 +14,11 @@ import (
 
 const (
 	setupPause     = 200 * time.Millisecond // between two attempts
-	maxAttemptTime = 20 * time.Second       // with one
+	maxAttemptTime = 20 * time.Second       // limit of one attempt
 )
 
-// Setup makes the streams that a cluster consists of, with so many replicas
-// each, and waits until they are there, or ctx ends: as long as not enough
-// servers have joined, they cannot be made.
+// Setup creates the streams and buckets of a cluster with the given number of
+// replicas. It waits until enough servers have joined, or ctx ends.
 func (s *Server) Setup(ctx context.Context, replicas int) error {
 	nc, err := s.connect()
 	if err != nil {
@@ -30,7 +29,7 @@ func (s *Server) Setup(ctx context.Context, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	for patience := time.Second; ; patience = min(2*patience, maxAttemptTime) { // nobody answers what is asked while nobody leads
+	for patience := time.Second; ; patience = min(2*patience, maxAttemptTime) { // without a leader, no request is answered
 		once, cancel := context.WithTimeout(ctx, patience)
 		err := wire.Setup(once, js, replicas, wire.WorkerTimeout)
 		cancel()
@@ -45,7 +44,7 @@ func (s *Server) Setup(ctx context.Context, replicas int) error {
 	}
 }
 
-// connect connects the server to itself.
+// connect returns a connection of the server to itself.
 func (s *Server) connect(opts ...client.Option) (*client.Conn, error) {
 	opts = append(opts, client.InProcessServer(s), client.Name("concert server"))
 	if s.issuer != nil {

@@ -23,11 +23,11 @@ import (
 // takes more and more memory.
 //
 // A throttle bounds both. It measures how long the streams take to answer, and
-// how much waits in the queues. If an answer takes longer than maxAnswerTime, or
-// if the queues grow beyond maxBacklog, it slows down the key that sends most:
-// the server then pauses between two reads of each connection of this key. The
-// pauses double as long as the servers are late and the key still sends much.
-// Otherwise, they get shorter step by step.
+// how much waits in the queues. If an answer takes longer than maxAnswerTime,
+// or if the queues grow beyond maxBacklog, it slows down the key that sends
+// most: the server then pauses between two reads of each connection of this
+// key. The pauses double as long as the servers are late and the key still
+// sends much. Otherwise, they get shorter step by step.
 //
 // A client that waits for answers is hardly ever slowed down, as it sends less
 // while the servers are late. What a slowed-down client has sent is not lost:
@@ -98,7 +98,7 @@ func (t *throttle) opened(conn net.Conn) {
 	t.conns[conn.RemoteAddr().String()] = conn
 }
 
-// isClosed reports whether a connection that opened has taken is closed.
+// isClosed reports whether a connection of opened is closed.
 func isClosed(conn net.Conn) bool {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	return err != nil || raw.Control(func(uintptr) {}) != nil
@@ -192,9 +192,10 @@ func (t *throttle) sent() map[string]traffic {
 	return sums
 }
 
-const maxListedConnections = 1 << 20 // that a server is asked for
+const maxListedConnections = 1 << 20 // in one request
 
-// slowDown slows down the key that sends most, if it sends much.
+// slowDown slows down the key that sends most, if it sends more than the
+// minimum rates.
 func (t *throttle) slowDown() {
 	begin, before := time.Now(), t.sent()
 	select {
@@ -220,9 +221,8 @@ func (t *throttle) slowDown() {
 	})
 }
 
-// busiest returns the key that has sent most in a time between two counts, by
-// messages or by bytes, in relation to what may be sent; "" if each has sent
-// little.
+// busiest returns the key that has sent most in a time between two counts,
+// relative to the minimum rates, or "" if no key has exceeded them.
 func busiest(before, after map[string]traffic, d time.Duration) (key string) {
 	highest := d.Seconds()
 	for k, a := range after {
@@ -279,10 +279,9 @@ func (t *throttle) hold() {
 	}
 }
 
-// pace pauses between the reads of a connection until its key is not slowed
-// down any more, or the connection is closed. It holds the lock of the
-// connection's reads, so the server waits, as it does for data that has not
-// arrived.
+// pace pauses between the reads of a connection until its key is no longer
+// slowed down, or the connection is closed. It holds the lock of the
+// connection's reads, so the server waits as if no data had arrived.
 func (t *throttle) pace(p *pace, address string, conn net.Conn) {
 	defer func() {
 		t.mu.Lock()

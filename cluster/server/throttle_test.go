@@ -56,7 +56,7 @@ func TestFlood_Messages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, rude, other := fourSessions(t)
-			if got := rude.knock(wire.ResultStream, "rude"); got != "" {
+			if got := rude.handshake(wire.ResultStream, "rude"); got != "" {
 				t.Fatal(got)
 			}
 			before := heap()
