@@ -7,6 +7,7 @@
 //
 // On each machine that should work, a program in which square is registered
 // calls Serve:
+// On each machine that runs tasks, a program in which square is registered
 //
 //	cluster.Serve(ctx, "nats://one:4222,two:4222,three:4222", goroutines.New(8, nil), nil)
 //
@@ -17,32 +18,37 @@
 //
 //	client                         servers                            worker
 //	Submit, Map
+//	client                         servers                            worker
+//	Submit, Map
 //	   |
-//	lane of the function,
-//	   | as there are places
-//	   +----- task ------------->  CONCERT_TASKS    ---- pull ------>  place 1..n
-//	   |                           one for all of                        | the executor that it was given
-//	   |                           a contract                            |
+//	queue of the function
+//	   | as many as there are slots
+//	   +----- task ------------->  CONCERT_TASKS    ---- pull ------>  slot 1..n
+//	   |                           one consumer for                      | its executor
+//	   |                           each capability set                   |
 //	future <-- result, ack ------  CONCERT_RESULTS  <--- result, ack --- +
-//	                               the first counts                      |
+//	                               the first result counts               |
 //	                               CONCERT_TASKS    <--- ack of the task-+
 //
-// A place is room in a worker for one task that runs. A worker offers the
+// A slot is the capacity of a worker for one running task. A worker offers the
 // functions that are registered in its program. The set of these functions,
-// with the types of their arguments and results, is its contract. Programs of
-// another version may have another contract, and both can work at the same
-// time.
+// with the types of their arguments and results, is its capability set. Workers
+// that run another version of the program may have another capability set, and
+// both can work at the same time.
 //
-// Every few seconds the workers report their contracts and their places. A
-// client sends as many tasks of a function as there are places, and more only
-// if the tasks are quick. The other tasks wait in the client, where they can
-// still be canceled with certainty. So the queue of tasks that are not quick is
-// short, and one client does not keep another one waiting for long.
+// Every few seconds the workers report their capability sets and slots. A
+// client sends as many tasks of a function as there are slots, and more only if
+// the tasks are quick. The other tasks wait in the client, where they can be
+// canceled with certainty. So the queues on the servers are short, and a client
+// does not delay the tasks of another one for long.
 //
-// While no worker offers a function, its tasks wait, and Options.Notice is
-// called.
-//
-// # The rules
+// The client is in this package. Its parts: queue.go and dispatch.go decide
+// which calls are sent, send.go publishes them, session.go and results.go
+// receive results, cancel.go and close.go cancel calls, audit.go finds lost
+// ones, and subscriber.go lets several Submits with one id share a call. The
+// worker is in internal/worker. Both use internal/jet (the connection),
+// internal/members (which workers exist) and internal/wire (the messages), and
+// neither imports the other.
 //
 //   - A task runs at least once, unless it is canceled first. It runs twice if
 //     its worker, or the report of its worker, is lost after the task has
@@ -70,23 +76,23 @@
 //     lost. They are for display only.
 //   - [WithID] gives ids to tasks. A program that was stopped finds the results
 //     of such tasks again.
-//   - When no worker has a contract any longer, its tasks go to workers of
-//     another contract that has the function.
+//   - When a capability set has no workers, its tasks go to workers with
+//     another set that has the function.
 //
 // # The corners
 //
 // A task that submits a task to the same cluster, and waits for it, keeps its
-// place while it waits. If all places have tasks that wait for tasks without a
-// place, none of them continues. Give such waits a deadline, or let the client
-// submit the inner tasks.
+// slot while it waits. If the tasks in all slots wait for tasks without a slot,
+// none of them continues. Give such waits a deadline, or let the client submit
+// the inner tasks.
 //
 // If a canceled task is not reported about for Options.Grace, it settles with
 // ErrLost: the servers, or all workers, cannot be reached. The task may still
 // run.
 //
-// The last 16,384 cancellations of a client are kept for 25 hours. If no worker
-// could take a canceled task in this time, the task runs when there is such a
-// worker.
+// The last 16,384 cancellations of a client are kept for 25 hours. A canceled
+// task that no worker has received in this time runs when a worker offers its
+// function.
 //
 // If a client does not take a result, the servers keep it for two hours, or for
 // a week if its task has an id.
@@ -123,13 +129,13 @@
 // lose tasks and results of this time. Of three servers, each with its own
 // power supply, one may fail without a loss.
 //
-// A client knows a worker and its functions, and a worker knows a cancellation,
-// usually as soon as the servers have stored them. Whatever starts first,
-// whatever restarts, and whenever the servers store what: a worker and its
-// functions are known 30 seconds later at the latest, and 3 seconds later
-// unless its heartbeats are lost too; a cancellation is known 3 seconds later.
-// Add the time in which the servers answer a read, and the time for which they
-// are away.
+// When the servers have stored a heartbeat, a function or a cancellation,
+// clients and workers usually receive it at once. In the worst case, a worker
+// and its functions are known 30 seconds later, or 3 seconds later if a
+// heartbeat arrives, and a cancellation is known 3 seconds later. This does not
+// depend on the order in which programs and servers start. Add the time in
+// which the servers answer a read, and the time for which they cannot be
+// reached.
 //
 // If the clock of a server jumps forward, stored messages expire and leases
 // end. Then tasks that are running may run twice, results that expire are lost
