@@ -122,7 +122,7 @@ func (w *worker) sendLarge(b []byte) error {
 			return nil
 		}
 		if !first {
-			w.fed.Add(1)
+			w.readMiB.Add(1)
 		}
 	}
 }

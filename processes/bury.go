@@ -47,7 +47,7 @@ func (w *worker) wait() {
 	<-w.received
 	if w.journal != nil {
 		w.source.rest = bytes.NewReader(w.journal.Unread(uint64(w.in.Count())))
-		for w.step() == nil {
+		for w.readFrame() == nil {
 		}
 	}
 	w.source.pipe.Close()
@@ -55,14 +55,14 @@ func (w *worker) wait() {
 	case <-w.printed:
 	case <-time.After(outputTime):
 	}
-	w.starved = w.isStarved(w.cmd.ProcessState)
-	w.bury(w.cmd.ProcessState)
+	w.oomKilled = w.wasOOMKilled(w.cmd.ProcessState)
+	w.reap(w.cmd.ProcessState)
 }
 
 // isStarved reports whether the kernel killed the process for want of memory:
 // it died of a signal that the pool did not send, and the kernel has counted
 // one more.
-func (w *worker) isStarved(state *os.ProcessState) bool {
+func (w *worker) wasOOMKilled(state *os.ProcessState) bool {
 	if state == nil {
 		return false
 	}
@@ -73,7 +73,7 @@ func (w *worker) isStarved(state *os.ProcessState) bool {
 	n := p.ooms.Count()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.killed != nil || n <= p.oomKills {
+	if w.killCause != nil || n <= p.oomKills {
 		return false
 	}
 	p.oomKills++ // one for each death
@@ -81,7 +81,7 @@ func (w *worker) isStarved(state *os.ProcessState) bool {
 }
 
 // bury takes the worker out of the pool.
-func (w *worker) bury(state *os.ProcessState) {
+func (w *worker) reap(state *os.ProcessState) {
 	p := w.pool
 	var back []span
 	p.mu.Lock()
@@ -91,30 +91,30 @@ func (w *worker) bury(state *os.ProcessState) {
 	var dropped []span // one call each, which was canceled
 	guilty := false    // one of them is, and the others are not
 	for f := range w.flights.all {
-		guilty = guilty || f.doom != nil
+		guilty = guilty || f.killCause != nil
 	}
 	for f := range w.flights.all {
-		begun := f.hasBegun(w)
-		for call := f.got; call < begun; call++ {
+		begun := f.begunLocked(w)
+		for call := f.settled; call < begun; call++ {
 			i := f.from + call
 			v := victim{
 				span:  span{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
-				begun: call == f.begun || f.deaths > 0, vain: call == f.vain, err: w.newWorkerError(f.batch.Name, state),
+				begun: call == f.begun || f.deaths > 0, canceledEarly: call == f.canceledEarly, err: w.newWorkerError(f.batch.Name, state),
 			}
 			switch {
-			case f.doom != nil:
-				v.err.Err = tookLonger(f.doom, w.pool.opts.Timeout)
+			case f.killCause != nil:
+				v.err.Err = tookLonger(f.killCause, w.pool.opts.Timeout)
 			case guilty:
 				v.err.Err = ErrNeighbor
 			}
 			victims = append(victims, v)
 		}
-		if rest := f.rest(begun); rest.len() > 0 && f.kept {
+		if rest := f.rest(begun); rest.len() > 0 && f.reportedRunning {
 			dropped = append(dropped, rest)
 		} else if rest.len() > 0 {
 			back = append(back, rest)
 		}
-		p.unwatch(f.parent)
+		p.unwatchLocked(f.submitter)
 		f.stopClock()
 	}
 	for _, v := range victims {
@@ -123,20 +123,20 @@ func (w *worker) bury(state *os.ProcessState) {
 	inTask, blamed := len(victims) > 0, false
 	if !inTask && len(back) > 0 {
 		var culprit *victim
-		if back, culprit = w.suspect(back, state); culprit != nil {
+		if back, culprit = w.blameNextLocked(back, state); culprit != nil {
 			victims, blamed = append(victims, *culprit), true
 		}
 	}
-	before, id := w.state, w.id
-	w.state, w.flights, w.count = buried, flights{}, 0
+	before, id := w.state, w.number
+	w.state, w.flights, w.count = reaped, flights{}, 0
 	journal := w.journal
-	w.journal, w.slots, w.marks, w.gate = nil, false, false, false
-	w.limit(0, "")
-	w.rouse()
+	w.journal, w.usesSlots, w.marksSlots, w.usesGate = nil, false, false, false
+	w.killAfterLocked(0, "")
+	w.wakeLocked()
 	delete(p.all, w)
-	p.putBack(back...)
+	p.returnCallsLocked(back...)
 	if blamed {
-		p.restarts.blame(mostDeaths)
+		p.restarts.blame(maxCallDeaths)
 	}
 	var why error
 	if len(victims) > 0 {
@@ -145,26 +145,26 @@ func (w *worker) bury(state *os.ProcessState) {
 		why = w.deathOf(state, before)
 	}
 	level := slog.LevelWarn
-	if guilty || w.killed != nil && p.closed != nil { // the pool killed it, as it was asked to
+	if guilty || w.killCause != nil && p.closed != nil { // the pool killed it, as it was asked to
 		level = slog.LevelDebug
 	}
 	logged := true
 	switch before {
 	case starting:
 		w.tasks.Close()
-		logged = p.failed(id, w.generation, why)
-	case spare:
+		logged = p.startFailedLocked(id, w.generation, why)
+	case standby:
 		w.tasks.Close()
-		p.spares = slices.DeleteFunc(p.spares, func(other *worker) bool { return other == w })
-		p.lost(noSeat, w.generation, w.isGood(), false, why)
-	case seated:
-		p.seats[id] = nil
-		p.lost(id, w.generation, w.isGood(), inTask, why)
+		p.standby = slices.DeleteFunc(p.standby, func(other *worker) bool { return other == w })
+		p.workerDiedLocked(noNumber, w.generation, w.isGoodLocked(), false, why)
+	case active:
+		p.active[id] = nil
+		p.workerDiedLocked(id, w.generation, w.isGoodLocked(), inTask, why)
 	case leaving:
 		logged = state != nil && !state.Success()
 	}
 	deaths, pause := p.restarts.inRow, p.restarts.pause()
-	p.checkGone()
+	p.checkGoneLocked()
 	p.mu.Unlock()
 
 	journal.Unmap()
@@ -174,20 +174,20 @@ func (w *worker) bury(state *os.ProcessState) {
 	for _, v := range victims {
 		v.err.Input = v.batch.Input(v.from)
 		worker := id
-		if v.err.Unbegun > 0 || v.vain || !v.begun && !v.batch.Start(v.from, worker) {
+		if v.err.Unbegun > 0 || v.canceledEarly || !v.begun && !v.batch.Start(v.from, worker) {
 			worker = -1
 		} else if p.mayAgain(v) {
 			p.askRetry(v, worker)
 			continue
 		}
 		v.batch.Settle(v.from, worker, executor.Encoded{}, v.err)
-		w.owed++
+		w.uncounted++
 	}
 	for _, s := range dropped {
 		s.batch.Settle(s.from, -1, executor.Encoded{}, concert.ErrCanceled)
-		w.owed++
+		w.uncounted++
 	}
-	w.payUp()
+	w.countSettled()
 	if logged {
 		task, input := "", (*concert.Input)(nil)
 		if len(victims) == 1 {
@@ -199,17 +199,17 @@ func (w *worker) bury(state *os.ProcessState) {
 
 // victim is a call under which a worker died.
 type victim struct {
-	span       // of the one call
-	begun bool // and said so,
-	vain  bool // to nobody
-	err   *WorkerError
+	span               // of the one call
+	begun         bool // and said so,
+	canceledEarly bool // to nobody
+	err           *WorkerError
 }
 
 // suspect blames the next call that the worker was to begin, the first of back,
 // for the death of the worker, which ran none. That call goes to another worker
 // after all others, and alone; or it is returned, if enough workers have died
-// so. The caller holds mu.
-func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, culprit *victim) {
+// so.
+func (w *worker) blameNextLocked(back []span, state *os.ProcessState) (others []span, culprit *victim) {
 	first := back[0]
 	first.to = first.from + 1
 	first.unbegun++
@@ -217,7 +217,7 @@ func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, cu
 	if back[0].from++; back[0].len() > 0 {
 		others = back
 	}
-	if first.unbegun < mostDeaths {
+	if first.unbegun < maxCallDeaths {
 		return append(others, first), nil
 	}
 	err := w.newWorkerError(first.batch.Name, state)
@@ -227,7 +227,7 @@ func (w *worker) suspect(back []span, state *os.ProcessState) (others []span, cu
 
 // mayAgain reports whether Options.Retry decides if the call runs again.
 func (p *Pool) mayAgain(v victim) bool {
-	return p.opts.Retry != nil && v.deaths < mostDeaths && v.batch.Context().Err() == nil
+	return p.opts.Retry != nil && v.deaths < maxCallDeaths && v.batch.Context().Err() == nil
 }
 
 // askRetry calls Options.Retry on another goroutine, and returns at once. If
@@ -239,7 +239,7 @@ func (p *Pool) askRetry(v victim, worker int) {
 		v.batch.Settle(v.from, worker, executor.Encoded{}, err)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.settled(1)
+		p.countSettledLocked(1)
 	}
 	p.group.CallFor(v.batch, "it", p.opts.Grace, func() (done func()) {
 		again := p.opts.Retry(v.err, v.deaths)
@@ -250,7 +250,7 @@ func (p *Pool) askRetry(v victim, worker int) {
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.putBack(v.span)
+			p.returnCallsLocked(v.span)
 		}
 	}, func(failure error) {
 		settle(errors.Join(v.err, lazy.Errorf("processes: Options.Retry failed: %w", failure)))

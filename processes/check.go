@@ -18,9 +18,8 @@ import (
 // worker waits for Check. The call counts as queued, so Submit blocks when too
 // many calls are in Pool.checks.
 
-// checkArgument starts Options.Check for the call of a task. The caller holds
-// mu.
-func (p *Pool) checkArgument(t *executor.Task, s span) {
+// checkArgument starts Options.Check for the call of a task.
+func (p *Pool) checkArgumentLocked(t *executor.Task, s span) {
 	p.checks[t] = true
 	// end reports whether the call is still to be settled.
 	end := func() bool {
@@ -28,14 +27,14 @@ func (p *Pool) checkArgument(t *executor.Task, s span) {
 		defer p.mu.Unlock()
 		checked := p.checks[t]
 		delete(p.checks, t)
-		p.makeRoom()
+		p.admitLocked()
 		return checked
 	}
 	settle := func(settle func()) {
 		settle()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.settled(1)
+		p.countSettledLocked(1)
 	}
 	refuse := func(why error) {
 		settle(func() {
@@ -53,7 +52,7 @@ func (p *Pool) checkArgument(t *executor.Task, s span) {
 			default:
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				p.putBack(s)
+				p.returnCallsLocked(s)
 			}
 		}
 	}, func(failure error) {

@@ -53,40 +53,40 @@ func (p *Pool) refuse(reason error) {
 	if p.closed == nil {
 		p.closed = reason
 	}
-	for _, e := range p.line {
+	for _, e := range p.waiters {
 		if !e.stale {
 			e.err = p.closed
-			close(e.in)
+			close(e.admitted)
 		}
 	}
-	p.line = nil
-	p.compact()
-	p.checkEnd()
+	p.waiters = nil
+	p.compactLocked()
+	p.checkEndLocked()
 }
 
 // checkEnd lets the workers go when the pool is closed and nothing is left to
-// do. The caller holds mu.
-func (p *Pool) checkEnd() {
+// do.
+func (p *Pool) checkEndLocked() {
 	if p.closed == nil {
 		return
 	}
 	if len(p.queue) > 0 && p.stale > 0 {
-		p.compact()
+		p.compactLocked()
 	}
-	if len(p.queue) > 0 || len(p.again) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
+	if len(p.queue) > 0 || len(p.returned) > 0 || len(p.claims) > 0 || p.unsettled > 0 || len(p.group.UserCode()) > 0 {
 		return
 	}
 	p.ended = true
 	for w := range p.all {
-		w.release()
+		w.leaveLocked()
 	}
-	p.checkGone()
+	p.checkGoneLocked()
 }
 
-// checkGone closes gone when nothing will happen any more. The caller holds mu.
-func (p *Pool) checkGone() {
+// checkGone closes gone when nothing will happen any more.
+func (p *Pool) checkGoneLocked() {
 	if p.ended {
-		p.stopPauses()
+		p.stopPausesLocked()
 	}
 	if !p.ended || len(p.all) > 0 || p.starting > 0 {
 		return
@@ -147,7 +147,7 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	queue := p.queue
 	p.queue = nil
 	var batches []*executor.Batch
-	for _, s := range p.again {
+	for _, s := range p.returned {
 		batches = append(batches, s.batch)
 	}
 	// Those that run come last, or when one has ended, the next begins, there
@@ -156,8 +156,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for w := range p.all {
 		for f := range w.flights.all {
 			switch {
-			case f.clock != nil && f.clock.told:
-			case f.hasBegun(w) > f.got:
+			case f.clock != nil && f.clock.cancelSent:
+			case f.begunLocked(w) > f.settled:
 				running = append(running, f.batch)
 			default:
 				batches = append(batches, f.batch)
@@ -179,7 +179,7 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	}
 	dropped += p.group.CancelUserCode(cause)
 	p.mu.Lock()
-	p.checkEnd()
+	p.checkEndLocked()
 	p.mu.Unlock()
 	return dropped
 }
@@ -194,29 +194,29 @@ func (p *Pool) killAll(cause error) (running []string) {
 		if w.count == 0 && w.state != leaving {
 			continue
 		}
-		for f := range w.running {
+		for f := range w.runningLocked {
 			running = append(running, f.batch.Name)
 		}
-		w.kill(lazy.Errorf("shutdown: %w", cause))
+		w.killLocked(lazy.Errorf("shutdown: %w", cause))
 	}
 	return append(running, p.group.UserCode()...)
 }
 
-// breakLocked gives the pool up: it cannot start workers. The caller holds mu.
+// breakLocked gives the pool up: it cannot start workers.
 func (p *Pool) breakLocked(reason error) {
 	err := lazy.Errorf("%w: %w", ErrBroken, reason)
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
 		p.closed = err
 	}
 	p.broken = err
-	queue, spans := p.queue, p.again
-	p.queue, p.again = nil, nil
-	line := p.line
-	p.line = nil
+	queue, spans := p.queue, p.returned
+	p.queue, p.returned = nil, nil
+	line := p.waiters
+	p.waiters = nil
 	for _, e := range line {
 		if !e.stale {
 			e.err = err
-			close(e.in)
+			close(e.admitted)
 		}
 	}
 	p.logging.Add(1)
@@ -228,13 +228,13 @@ func (p *Pool) breakLocked(reason error) {
 		}
 	}()
 	for _, s := range spans {
-		p.unwatch(s.parent)
+		p.unwatchLocked(s.submitter)
 	}
-	p.giveUp(spans)
+	p.failCallsLocked(spans)
 }
 
-// giveUp settles calls that no worker will run. The caller holds mu.
-func (p *Pool) giveUp(spans []span) {
+// giveUp settles calls that no worker will run.
+func (p *Pool) failCallsLocked(spans []span) {
 	err := p.broken
 	go func() { // user code may be told
 		n := 0
@@ -246,6 +246,6 @@ func (p *Pool) giveUp(spans []span) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.settled(n)
+		p.countSettledLocked(n)
 	}()
 }

@@ -31,9 +31,9 @@ func Trim(after, slow time.Duration) (undo func()) {
 func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.seats {
+	for _, w := range p.active {
 		if w != nil {
-			calls, room, asleep = append(calls, w.count), append(room, w.room()), append(asleep, w.asleep)
+			calls, room, asleep = append(calls, w.count), append(room, w.roomLocked()), append(asleep, w.asleep)
 		}
 	}
 	return calls, room, asleep

@@ -195,7 +195,7 @@ func tookLonger(why error, within time.Duration) error {
 
 // newWorkerError returns the error of a task that the worker's death ended.
 func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerError {
-	e := &WorkerError{Task: task, Worker: w.id, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: tookLonger(w.killed, w.pool.opts.Timeout)}
+	e := &WorkerError{Task: task, Worker: w.number, Pid: w.pid, ExitCode: -1, Stderr: w.stderr.String(), Err: tookLonger(w.killCause, w.pool.opts.Timeout)}
 	if state != nil {
 		e.ExitCode = state.ExitCode()
 		if e.Err == nil && outOfMemory(e.ExitCode, e.Stderr) {
@@ -203,7 +203,7 @@ func (w *worker) newWorkerError(task string, state *os.ProcessState) *WorkerErro
 		}
 		if s, ok := state.Sys().(syscall.WaitStatus); ok && s.Signaled() {
 			e.Signal = s.Signal()
-			if e.Err == nil && (w.starved || w.pool.opts.Memory > 0 && abortedForMemory(e.Signal, w.stderr.cause(), e.Stderr)) {
+			if e.Err == nil && (w.oomKilled || w.pool.opts.Memory > 0 && abortedForMemory(e.Signal, w.stderr.cause(), e.Stderr)) {
 				e.Err = ErrMemory
 			}
 		}

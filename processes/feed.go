@@ -12,11 +12,11 @@ import (
 )
 
 // feed gives the worker calls until it shall leave, or is dead.
-func (w *worker) feed() {
+func (w *worker) dispatch() {
 	b := &w.bundle
-	for len(b.buf) > 0 || w.pool.next(w, b) {
+	for len(b.buf) > 0 || w.pool.nextCalls(w, b) {
 		if w.send(b) != nil {
-			w.hungUp("calls")
+			w.pipeClosed("calls")
 			break
 		}
 		b.reset()
@@ -30,54 +30,54 @@ func (w *worker) feed() {
 // Two feeders may claim from two tasks at the same time, without the lock. A
 // task that is canceled meanwhile is marked in claims; later its call is in a
 // worker's table, where Withdraw finds it.
-func (p *Pool) next(w *worker, b *bundle) bool {
+func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for w.state == seated {
+	for w.state == active {
 		if m := p.opts.MaxTasks; m > 0 && w.total+w.count >= m {
-			p.retire(w)
+			p.replaceLocked(w)
 			break
 		}
-		room := w.room()
+		room := w.roomLocked()
 		switch {
-		case room <= 0 || len(b.buf) >= inPipe/4:
-		case len(p.again) > 0 && (!p.suspect || p.again[0].unbegun == 0 || len(p.queue) == 0):
-			s := &p.again[0]
+		case room <= 0 || len(b.buf) >= maxPipeBytes/4:
+		case len(p.returned) > 0 && (!p.suspectGiven || p.returned[0].unbegun == 0 || len(p.queue) == 0):
+			s := &p.returned[0]
 			if ctx := s.batch.Context(); ctx.Err() != nil { // parentEnded has not noticed it yet
-				p.dropFirstAgain(context.Cause(ctx))
+				p.dropFirstReturnedLocked(context.Cause(ctx))
 				continue
 			}
 			n := min(room, s.len())
-			p.suspect = s.unbegun > 0 // other tasks come between
-			p.enroll(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
+			p.suspectGiven = s.unbegun > 0 // other tasks come between
+			p.addCallsLocked(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
 			if s.from += n; s.len() == 0 {
-				p.unwatch(s.parent)
-				p.again = slices.Delete(p.again, 0, 1)
+				p.unwatchLocked(s.submitter)
+				p.returned = slices.Delete(p.returned, 0, 1)
 			}
 			continue
-		case len(p.queue) > 0 && !p.idleElsewhere(w):
-			s := p.claim(w, room)
-			p.suspect = false
+		case len(p.queue) > 0 && !p.idleElsewhereLocked(w):
+			s := p.claimLocked(w, room)
+			p.suspectGiven = false
 			switch {
 			case s.len() == 0:
-			case w.state == seated && !w.trimming: // which it may do meanwhile
-				p.enroll(w, b, s)
+			case w.state == active && !w.trimming: // which it may do meanwhile
+				p.addCallsLocked(w, b, s)
 			default:
-				p.putBack(s)
+				p.returnCallsLocked(s)
 			}
 			continue
-		case w.idle() && p.steal(w):
+		case w.hasIdleThreadLocked() && p.stealLocked(w):
 			continue
 		}
 		if len(b.buf) > 0 {
 			return true // send these first
 		}
-		if w.state != seated {
+		if w.state != active {
 			break
 		}
 		w.asleep = true
 		p.mu.Unlock()
-		<-w.wake
+		<-w.dispatchWake
 		p.mu.Lock()
 		w.asleep = false
 	}
@@ -86,13 +86,13 @@ func (p *Pool) next(w *worker, b *bundle) bool {
 
 // claim takes calls from the task at the head of the queue. The caller holds
 // mu, which is free meanwhile.
-func (p *Pool) claim(w *worker, room int) span {
+func (p *Pool) claimLocked(w *worker, room int) span {
 	t := p.queue[0]
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
-	p.makeRoom()
+	p.admitLocked()
 	p.claims[t] = false
-	size := max(shm.MaxInline, w.hold()-w.bytes)
+	size := max(shm.MaxInline, w.maxArgumentBytes()-w.bytes)
 	p.mu.Unlock()
 	batch, again := t.Claim(room, size)
 	p.mu.Lock()
@@ -113,23 +113,23 @@ func (p *Pool) claim(w *worker, room int) span {
 			// It may not be refused for want of room, but it stands behind
 			// those who came before it: or a few Maps could keep the queue full
 			// for good.
-			p.letIn()
+			p.admitFirstLocked()
 			p.queue = append(p.queue, t)
-			p.nudge()
+			p.wakeWorkerLocked()
 		}
 	}
-	s = p.refuseFunction(w, p.refuseLarge(s))
+	s = p.refuseFunctionLocked(w, p.refuseLargeLocked(s))
 	if s.len() > 0 && s.batch.Relayed && p.opts.Check != nil {
-		p.checkArgument(t, s)
+		p.checkArgumentLocked(t, s)
 		s = span{}
 	}
-	p.checkEnd()
+	p.checkEndLocked()
 	return s
 }
 
 // refuseLarge settles the last call of a span if its argument is too large: a
 // claim ends with a large one. The caller holds mu, which is free meanwhile.
-func (p *Pool) refuseLarge(s span) span {
+func (p *Pool) refuseLargeLocked(s span) span {
 	if s.len() == 0 {
 		return s
 	}
@@ -149,7 +149,7 @@ func (p *Pool) refuseLarge(s span) span {
 
 // refuseFunction settles the calls of a span if their function cannot be called
 // in the worker. The caller holds mu, which is free meanwhile.
-func (p *Pool) refuseFunction(w *worker, s span) span {
+func (p *Pool) refuseFunctionLocked(w *worker, s span) span {
 	if s.len() == 0 || s.batch.Name == w.callable {
 		return s
 	}
@@ -179,48 +179,47 @@ func (p *Pool) checkFunction(name string) error {
 	return isLate(name)
 }
 
-// enroll enters calls into the worker's table and encodes them. The caller
-// holds mu.
-func (p *Pool) enroll(w *worker, b *bundle, s span) {
+// enroll enters calls into the worker's table and encodes them.
+func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
-	f := w.flights.add(flight{batch: s.batch, parent: p.watch(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, vain: -1, deaths: s.deaths, unbegun: s.unbegun})
-	f.parent.flights++
+	f := w.flights.add(flight{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun})
+	f.submitter.flights++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)
 	}
 	w.count += s.len()
 	w.bytes += f.bytes
-	before := w.places.Len()
+	before := w.arguments.Len()
 	h := frame.CallHead{Seq: f.seq, Name: s.batch.Name}
 	if d, ok := s.batch.Context().Deadline(); ok {
 		if h.Left = d.Sub(now); h.Left == 0 {
 			h.Left = -1
 		}
 	}
-	b.add(h, args, w.place)
-	f.places = w.places.Len() - before
-	if w.seen() || w.gate {
+	b.add(h, args, w.placeLocked)
+	f.spans = w.arguments.Len() - before
+	if w.showsBegunLocked() || w.usesGate {
 		w.journal.Offer(f.seq, f.n)
 	}
 	if w.count > s.len() {
-		w.wakeAt(now.Add(lookOut)) // these may wait behind a slow one
+		w.checkAtLocked(now.Add(longCall)) // these may wait behind a slow one
 	} else {
-		w.wakeAt(now.Add(w.untilLook()))
+		w.checkAtLocked(now.Add(w.untilCheckLocked()))
 	}
-	if len(p.queue)+len(p.again) > 0 {
-		p.nudge()
+	if len(p.queue)+len(p.returned) > 0 {
+		p.wakeWorkerLocked()
 	}
 }
 
 // idleElsewhere reports whether another worker has a thread with nothing to do,
 // and less to do than this one, and wakes it: the task at the head of the queue
-// is for that one, which then wakes others. The caller holds mu.
-func (p *Pool) idleElsewhere(w *worker) bool {
-	for _, other := range p.seats {
-		if other != nil && other.idle() && other.room() > 0 && len(other.flights.list) < len(w.flights.list) {
+// is for that one, which then wakes others.
+func (p *Pool) idleElsewhereLocked(w *worker) bool {
+	for _, other := range p.active {
+		if other != nil && other.hasIdleThreadLocked() && other.roomLocked() > 0 && len(other.flights.list) < len(w.flights.list) {
 			if other.asleep {
-				other.rouse()
+				other.wakeLocked()
 			}
 			return true
 		}
@@ -229,10 +228,10 @@ func (p *Pool) idleElsewhere(w *worker) bool {
 }
 
 // steal takes calls that have not begun from the worker that has most work
-// before it, for one that has none, or a thread of it. The caller holds mu.
-func (p *Pool) steal(w *worker) bool {
+// before it, for one that has none, or a thread of it.
+func (p *Pool) stealLocked(w *worker) bool {
 	var victim *worker
-	load := atHand / 4 // not worth it below
+	load := targetWork / 4 // not worth it below
 	now := time.Now()
 	for other := range p.all { // those that leave as well
 		threads := p.opts.Threads
@@ -241,8 +240,8 @@ func (p *Pool) steal(w *worker) bool {
 		}
 		ahead := time.Duration(other.count) * other.runTime / time.Duration(threads)
 		long := 0
-		for f, call := range other.running {
-			if f.begun == call && (other.slots || f.isLong(now)) {
+		for f, call := range other.runningLocked {
+			if f.begun == call && (other.usesSlots || f.isLongLocked(now)) {
 				if long++; long == threads || f.n > call+1 {
 					ahead = max(ahead, time.Second) // it has run for some time, and who knows
 				}
@@ -259,14 +258,14 @@ func (p *Pool) steal(w *worker) bool {
 	want := victim.count / 2
 	for i := len(victim.flights.list) - 1; want > 0 && i >= 0; i-- {
 		f := victim.flights.list[i]
-		if !victim.exact() {
+		if !victim.canTakeBackLocked() {
 			if keep := max(0, f.n-want); !f.asked {
-				victim.withdraw(f, keep)
+				victim.takeBackLocked(f, keep)
 				want -= f.n - keep
 			}
 			continue
 		}
-		back := victim.withdraw(f, max(0, f.n-want))
+		back := victim.takeBackLocked(f, max(0, f.n-want))
 		if back.len() == 0 {
 			break // it has begun, and all before it
 		}
@@ -274,6 +273,6 @@ func (p *Pool) steal(w *worker) bool {
 		want -= back.len()
 	}
 	slices.Reverse(spans)
-	p.putBack(spans...)
+	p.returnCallsLocked(spans...)
 	return len(spans) > 0
 }

@@ -12,11 +12,11 @@ import (
 
 // span is some calls of a batch: those from one on, and before the other.
 type span struct {
-	batch    *executor.Batch
-	from, to int
-	deaths   int     // of workers under the one call that it then is
-	unbegun  int     // workers that died when that one call was the next to begin
-	parent   *parent // counted while the span is in the pool's again; else nil
+	batch     *executor.Batch
+	from, to  int
+	deaths    int        // of workers under the one call that it then is
+	unbegun   int        // workers that died when that one call was the next to begin
+	submitter *submitter // counted while the span is in the pool's again; else nil
 }
 
 func (s span) len() int { return s.to - s.from }
@@ -40,33 +40,33 @@ func (s span) dropAll(cause error) {
 // flight is calls that are with a worker: those that went in one frame. They
 // begin and end one after the other, and are numbered from 0 up here.
 type flight struct {
-	batch   *executor.Batch
-	parent  *parent
-	clock   *clock    // nil until it is needed
-	since   time.Time // when the newest call began, at the latest; of a worker without slots
-	seq     uint32
-	from    int   // number in batch of the first
-	n       int   // how many there are; fewer when some are withdrawn
-	got     int   // of these, settled: the first so many
-	begun   int   // the one whose Start has been called before it settled, or -1
-	vain    int   // the one of which Start said that nobody wants it, or -1
-	asked   bool  // for some of them, without slots
-	kept    bool  // it is one call, of which Withdraw has said that it runs
-	doom    error // why the worker is killed for its sake
-	bytes   int
-	places  int // in the arena: its own, and those of flights after it that have ended
-	deaths  int // of workers under it, when it is one call that runs again
-	unbegun int // workers that died before they began it, when it is one call
+	batch           *executor.Batch
+	submitter       *submitter
+	clock           *clock    // nil until it is needed
+	since           time.Time // when the newest call began, at the latest; of a worker without slots
+	seq             uint32
+	from            int   // number in batch of the first
+	n               int   // how many there are; fewer when some are withdrawn
+	settled         int   // of these, settled: the first so many
+	begun           int   // the one whose Start has been called before it settled, or -1
+	canceledEarly   int   // the one of which Start said that nobody wants it, or -1
+	asked           bool  // for some of them, without slots
+	reportedRunning bool  // it is one call, of which Withdraw has said that it runs
+	killCause       error // why the worker is killed for its sake
+	bytes           int
+	spans           int // in the arena: its own, and those of flights after it that have ended
+	deaths          int // of workers under it, when it is one call that runs again
+	unbegun         int // workers that died before they began it, when it is one call
 }
 
 // clock is what a call has that runs for some time, or is canceled.
 type clock struct {
-	call    int         // its number in the flight
-	told    bool        // the worker has been told to cancel it
-	expires time.Time   // when it has run for too long; zero for never
-	killAt  time.Time   // when the worker is killed if it goes on; zero for never
-	why     error       // and the reason
-	stop    func() bool // of the watch over its context
+	call       int         // its number in the flight
+	cancelSent bool        // the worker has been told to cancel it
+	expires    time.Time   // when it has run for too long; zero for never
+	killAt     time.Time   // when the worker is killed if it goes on; zero for never
+	why        error       // and the reason
+	stop       func() bool // of the watch over its context
 }
 
 // timed returns the clock of a call. Only the newest that has begun has one:
@@ -92,21 +92,20 @@ func (f *flight) rest(number int) span {
 }
 
 // isLong reports whether the call that runs has been doing so for some time:
-// who knows how long it will. It is for workers without slots. The caller holds
-// mu.
-func (f *flight) isLong(now time.Time) bool { return now.Sub(f.since) >= lookOut }
+// who knows how long it will. It is for workers without slots.
+func (f *flight) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
 
 // hasBegun returns how many of the calls have begun, those that settled
-// included. The caller holds mu.
-func (f *flight) hasBegun(w *worker) int {
+// included.
+func (f *flight) begunLocked(w *worker) int {
 	begun := f.begun + 1
 	switch {
-	case w.slots:
+	case w.usesSlots:
 		begun = max(begun, w.journal.Begun(f.seq, f.n))
-	case w.marks:
+	case w.marksSlots:
 		begun = max(begun, w.journal.Marked(f.seq, f.n))
 	}
-	return max(begun, f.got)
+	return max(begun, f.settled)
 }
 
 // flights are those that a worker has, the oldest first. They end in any order.
@@ -155,10 +154,10 @@ func (t *flights) get(seq uint32) *flight {
 func (t *flights) remove(f *flight) (places int) {
 	i := t.index(f.seq)
 	if i > 0 {
-		t.list[i-1].places += f.places
+		t.list[i-1].spans += f.spans
 		t.list = slices.Delete(t.list, i, i+1)
 	} else {
-		places = f.places
+		places = f.spans
 		t.list[0] = nil
 		t.list = t.list[1:]
 	}
@@ -190,11 +189,10 @@ func (t *flights) all(yield func(*flight) bool) {
 }
 
 // find returns the flight of a call about which the worker says something, or
-// an error: it has to be the oldest of its flight that has not settled. The
-// caller holds mu.
-func (w *worker) find(id frame.ID) (*flight, error) {
+// an error: it has to be the oldest of its flight that has not settled.
+func (w *worker) findLocked(id frame.ID) (*flight, error) {
 	f := w.flights.get(id.Seq)
-	if f == nil || int(id.Index) != f.got {
+	if f == nil || int(id.Index) != f.settled {
 		return nil, fmt.Errorf("%w: unknown call %d in frame %d", frame.ErrFrame, id.Index, id.Seq)
 	}
 	return f, nil

@@ -21,7 +21,7 @@ func TestFlights(t *testing.T) {
 		for range 300 {
 			if n := len(table.list); n == 0 || rng.IntN(2) == 0 && n < 40 {
 				places := rng.IntN(3)
-				f := table.add(flight{places: places})
+				f := table.add(flight{spans: places})
 				all = append(all, slow{f.seq, places, true})
 			} else {
 				f := table.list[rng.IntN(n)]

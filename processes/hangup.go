@@ -13,15 +13,15 @@ import (
 // Timeout would end it, so the pool kills it.
 
 const (
-	hangUpTime  = 500 * time.Millisecond // a process that has closed a pipe must begin to exit within this time
-	mostHangUps = 20                     // a process that has begun to exit gets at most this many times hangUpTime
+	hangUpTime = 500 * time.Millisecond // a process that has closed a pipe must begin to exit within this time
+	maxHangUps = 20                     // a process that has begun to exit gets at most this many times hangUpTime
 )
 
 // hungUp waits for the end of a worker that has closed the pipe of its calls or
 // its results, as a worker that exits does. It kills a worker that does not
 // exit.
-func (w *worker) hungUp(pipe string) {
-	for range mostHangUps {
+func (w *worker) pipeClosed(pipe string) {
+	for range maxHangUps {
 		select {
 		case <-w.dead:
 			return
@@ -33,8 +33,8 @@ func (w *worker) hungUp(pipe string) {
 	}
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if w.isDead() || w.state == leaving && w.count == 0 { // limit kills a worker that leaves
+	if w.isDeadLocked() || w.state == leaving && w.count == 0 { // limit kills a worker that leaves
 		return
 	}
-	w.kill(fmt.Errorf("it closed the pipe of its %s and did not exit: a task replaced the program (exec), or closed files of the worker", pipe))
+	w.killLocked(fmt.Errorf("it closed the pipe of its %s and did not exit: a task replaced the program (exec), or closed files of the worker", pipe))
 }

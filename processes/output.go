@@ -226,7 +226,7 @@ func (w *worker) print(stream string, line []byte, kind lineKind) {
 	if kind == repeat {
 		return
 	}
-	id, task, doing := w.doing()
+	id, task, doing := w.runningTask()
 	attrs := []slog.Attr{slog.Int("worker", id), slog.Int("pid", w.pid), slog.String("stream", stream)}
 	if task != "" {
 		attrs = append(attrs, slog.String("task", task))

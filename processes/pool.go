@@ -19,55 +19,55 @@ import (
 // while user code runs, while a task is encoded by its own methods, or while
 // waiting for a process.
 type Pool struct {
-	opts     Options
-	width    int // workers
-	group    *executor.WorkerGroup
-	ooms     osproc.OOMCounter
-	sandbox  *confine.Sandbox // nil: workers are not confined
-	template *template        // of the workers
-	boot     chan error       // what became of the first workers; written under mu, nil after New
+	opts         Options
+	size         int // workers
+	group        *executor.WorkerGroup
+	ooms         osproc.OOMCounter
+	sandbox      *confine.Sandbox // nil: workers are not confined
+	template     *template        // of the workers
+	startResults chan error       // what became of the first workers; written under mu, nil after New
 
 	defaultLog handlerGuard // of the handler of slog.Default
 
 	mu sync.Mutex
 
 	// Guarded by mu:
-	queue     []*executor.Task            // that wait; and stale ones
-	stale     int                         // about how many of queue were dropped since
-	line      []*entry                    // submitters that wait for room, and stale ones
-	again     []span                      // claimed, and taken back from a worker: first in turn
-	claims    map[*executor.Task]bool     // those that feeders claim calls from; true: canceled meanwhile
-	checks    map[*executor.Task]bool     // those whose argument Options.Check looks at; all true
-	unsettled int                         // calls that were claimed, and not settled
-	nobody    parent                      // of contexts that never end
-	parents   map[context.Context]*parent // contexts of calls that are with workers
-	seats     []*worker                   // the workers that run tasks, by number; nil for an empty seat
-	spares    []*worker                   // ready to take a seat
-	all       map[*worker]bool            // processes that have not been buried
-	starting  int                         // processes about to be made, which are not in all
-	oomKills  int                         // that ooms has counted, and were others, or known deaths
-	restarts  restarts                    // deaths of workers in a row
-	broken    error                       // why there will be no workers any more
-	closed    error                       // why tasks are refused; nil if they are not
-	ended     bool                        // nothing is left to do, and workers are let go
-	suspect   bool                        // what was given out last of again had workers die before it began
-	gone      chan struct{}               // closed when ended and no worker is left
+	queue        []*executor.Task               // that wait; and stale ones
+	stale        int                            // about how many of queue were dropped since
+	waiters      []*waiter                      // submitters that wait for room, and stale ones
+	returned     []span                         // claimed, and taken back from a worker: first in turn
+	claims       map[*executor.Task]bool        // those that feeders claim calls from; true: canceled meanwhile
+	checks       map[*executor.Task]bool        // those whose argument Options.Check looks at; all true
+	unsettled    int                            // calls that were claimed, and not settled
+	endless      submitter                      // of contexts that never end
+	submitters   map[context.Context]*submitter // contexts of calls that are with workers
+	active       []*worker                      // the workers that run tasks, by number; nil for an empty seat
+	standby      []*worker                      // ready to take a seat
+	all          map[*worker]bool               // processes that have not been buried
+	starting     int                            // processes about to be made, which are not in all
+	oomKills     int                            // that ooms has counted, and were others, or known deaths
+	restarts     restarts                       // deaths of workers in a row
+	broken       error                          // why there will be no workers any more
+	closed       error                          // why tasks are refused; nil if they are not
+	ended        bool                           // nothing is left to do, and workers are let go
+	suspectGiven bool                           // what was given out last of again had workers die before it began
+	gone         chan struct{}                  // closed when ended and no worker is left
 
 	logging sync.WaitGroup // log records that are due; added to under mu, before gone is closed
 }
 
 // entry is a submitter that waits for room.
-type entry struct {
-	task  *executor.Task
-	in    chan struct{} // closed when the task is in the queue, or refused
-	err   error         // written before
-	stale bool          // it has given up
+type waiter struct {
+	task     *executor.Task
+	admitted chan struct{} // closed when the task is in the queue, or refused
+	err      error         // written before
+	stale    bool          // it has given up
 }
 
 func newPool(n int, o Options, c *confine.Sandbox) *Pool {
 	p := &Pool{
-		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, width: n, sandbox: c, claims: make(map[*executor.Task]bool), checks: make(map[*executor.Task]bool), parents: make(map[context.Context]*parent),
-		seats: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
+		opts: o, defaultLog: handlerGuard{name: "the handler of slog.Default"}, size: n, sandbox: c, claims: make(map[*executor.Task]bool), checks: make(map[*executor.Task]bool), submitters: make(map[context.Context]*submitter),
+		active: make([]*worker, n), all: make(map[*worker]bool), gone: make(chan struct{}),
 	}
 	p.restarts.paused = make(map[*time.Timer]bool)
 	p.ooms = osproc.FindOOMCounter()
@@ -88,7 +88,7 @@ func (p *Pool) Options() Options {
 // Width implements [concert.Executor].
 func (p *Pool) Width() int {
 	p.made()
-	return p.width * p.opts.Threads
+	return p.size * p.opts.Threads
 }
 
 // made panics if New has not made the Pool.
@@ -107,26 +107,26 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 		defer p.mu.Unlock()
 		return p.closed
 	}
-	if len(p.line) == 0 && p.hasRoom() {
+	if len(p.waiters) == 0 && p.hasRoomLocked() {
 		p.queue = append(p.queue, t)
-		p.nudge()
+		p.wakeWorkerLocked()
 		p.mu.Unlock()
 		return nil
 	}
-	e := &entry{task: t, in: make(chan struct{})}
-	p.line = append(p.line, e)
-	p.makeRoom() // all in line before may have given up
+	e := &waiter{task: t, admitted: make(chan struct{})}
+	p.waiters = append(p.waiters, e)
+	p.admitLocked() // all in line before may have given up
 	p.mu.Unlock()
 
 	select {
-	case <-e.in:
+	case <-e.admitted:
 		return e.err
 	default:
 	}
-	if err := p.group.WaitRoom(ctx, e.in); err != nil {
+	if err := p.group.WaitRoom(ctx, e.admitted); err != nil {
 		p.mu.Lock()
 		select {
-		case <-e.in:
+		case <-e.admitted:
 		default:
 			e.stale = true
 			p.mu.Unlock()
@@ -134,75 +134,73 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 		}
 		p.mu.Unlock()
 	}
-	<-e.in
+	<-e.admitted
 	return e.err
 }
 
-// hasRoom reports whether the queue has room. The caller holds mu.
-func (p *Pool) hasRoom() bool {
-	if p.waiting() >= p.opts.Queue && p.stale > 0 {
-		p.compact()
+// hasRoom reports whether the queue has room.
+func (p *Pool) hasRoomLocked() bool {
+	if p.queuedLocked() >= p.opts.Queue && p.stale > 0 {
+		p.compactLocked()
 	}
-	return p.waiting() < p.opts.Queue
+	return p.queuedLocked() < p.opts.Queue
 }
 
-// waiting returns how many tasks count for the bound of the queue. The caller
-// holds mu.
-func (p *Pool) waiting() int { return len(p.queue) + len(p.checks) }
+// waiting returns how many tasks count for the bound of the queue.
+func (p *Pool) queuedLocked() int { return len(p.queue) + len(p.checks) }
 
-// compact removes from the queue tasks that were dropped. The caller holds mu.
-func (p *Pool) compact() {
+// compact removes from the queue tasks that were dropped.
+func (p *Pool) compactLocked() {
 	p.queue = slices.DeleteFunc(p.queue, func(t *executor.Task) bool { return !t.Waiting() })
 	p.stale = 0
 }
 
 // makeRoom lets in those who wait in line, once a quarter of the queue is free:
-// one wake-up for many tasks. The caller holds mu.
-func (p *Pool) makeRoom() {
-	if len(p.line) == 0 || p.waiting() > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
+// one wake-up for many tasks.
+func (p *Pool) admitLocked() {
+	if len(p.waiters) == 0 || p.queuedLocked() > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
 		return
 	}
 	let := 0
-	for ; let < len(p.line); let++ {
-		e := p.line[let]
+	for ; let < len(p.waiters); let++ {
+		e := p.waiters[let]
 		if e.stale {
 			continue
 		}
-		if !p.hasRoom() {
+		if !p.hasRoomLocked() {
 			break
 		}
 		p.queue = append(p.queue, e.task)
-		close(e.in)
-		p.nudge()
+		close(e.admitted)
+		p.wakeWorkerLocked()
 	}
-	p.line = slices.Delete(p.line, 0, let)
+	p.waiters = slices.Delete(p.waiters, 0, let)
 }
 
 // letIn lets in the first who waits in line, whatever the bound of the queue.
-// The caller holds mu.
-func (p *Pool) letIn() {
-	for len(p.line) > 0 {
-		e := p.line[0]
-		p.line = p.line[1:]
+func (p *Pool) admitFirstLocked() {
+	for len(p.waiters) > 0 {
+		e := p.waiters[0]
+		p.waiters = p.waiters[1:]
 		if !e.stale {
 			p.queue = append(p.queue, e.task)
-			close(e.in)
+			close(e.admitted)
 			return
 		}
 	}
 }
 
 // nudge wakes a worker that has room for another task: one that has nothing to
-// do if there is one. The caller holds mu.
-func (p *Pool) nudge() {
+// do if there is one.
+func (p *Pool) wakeWorkerLocked() {
 	var best *worker
-	for _, w := range p.seats {
-		if w != nil && w.asleep && w.room() > 0 && (best == nil || w.count < best.count) {
+	for _, w := range p.active {
+		if w != nil && w.asleep && w.roomLocked() > 0 && (best == nil || w.count < best.count) {
 			best = w
 		}
 	}
 	if best != nil {
-		best.rouse()
+		best.wakeLocked()
 	}
 }
 
@@ -224,7 +222,7 @@ func (g *groupQueue) Again(t *executor.Task) {
 		return
 	}
 	p.queue = slices.Insert(p.queue, 0, t)
-	p.nudge()
+	p.wakeWorkerLocked()
 }
 
 // Dropped implements [executor.Queue].
@@ -234,10 +232,10 @@ func (g *groupQueue) Dropped() {
 	defer p.mu.Unlock()
 	p.stale++
 	if p.stale > max(64, len(p.queue)/2) {
-		p.compact()
+		p.compactLocked()
 	}
-	p.makeRoom()
-	p.checkEnd()
+	p.admitLocked()
+	p.checkEndLocked()
 }
 
 // Withdraw implements [executor.Queue].
@@ -245,11 +243,11 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	p := (*Pool)(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, c := range p.again {
+	for i, c := range p.returned {
 		if c.batch.Task() == t {
-			p.unwatch(c.parent)
-			p.again = slices.Delete(p.again, i, i+1)
-			p.settled(1)
+			p.unwatchLocked(c.submitter)
+			p.returned = slices.Delete(p.returned, i, i+1)
+			p.countSettledLocked(1)
 			return true
 		}
 	}
@@ -258,18 +256,18 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 			if f.batch.Task() != t {
 				continue
 			}
-			if w.withdraw(f, 0).len() == 0 {
-				w.cancel(f, concert.ErrCanceled)
-				f.kept = true
+			if w.takeBackLocked(f, 0).len() == 0 {
+				w.cancelLocked(f, concert.ErrCanceled)
+				f.reportedRunning = true
 				return false
 			}
-			p.settled(1)
+			p.countSettledLocked(1)
 			return true
 		}
 	}
 	if p.checks[t] {
 		delete(p.checks, t)
-		p.settled(1)
+		p.countSettledLocked(1)
 		return true
 	}
 	if _, claiming := p.claims[t]; claiming {
@@ -279,24 +277,23 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 	return false // it is just being settled
 }
 
-// settled counts calls that have been settled. The caller holds mu.
-func (p *Pool) settled(n int) {
+// settled counts calls that have been settled.
+func (p *Pool) countSettledLocked(n int) {
 	p.unsettled -= n
-	p.checkEnd()
+	p.checkEndLocked()
 }
 
 // putBack takes calls back that no worker has begun: they are the next in turn,
-// behind those that came back before. Their context is watched meanwhile. The
-// caller holds mu.
-func (p *Pool) putBack(spans ...span) {
+// behind those that came back before. Their context is watched meanwhile.
+func (p *Pool) returnCallsLocked(spans ...span) {
 	if p.broken != nil {
-		p.giveUp(spans)
+		p.failCallsLocked(spans)
 		return
 	}
 	for _, s := range spans {
-		s.parent = p.watch(s.batch.Parent())
-		s.parent.flights++
-		p.again = append(p.again, s)
+		s.submitter = p.watchLocked(s.batch.Parent())
+		s.submitter.flights++
+		p.returned = append(p.returned, s)
 	}
-	p.nudge()
+	p.wakeWorkerLocked()
 }

@@ -324,16 +324,16 @@ func init() {
 }
 
 const (
-	defaultQueue        = 1024
-	defaultGrace        = 5 * time.Second
-	defaultStartTimeout = 30 * time.Second
-	defaultConfined     = 16 << 20 // Options.MaxResult with a Sandbox
+	defaultQueue         = 1024
+	defaultGrace         = 5 * time.Second
+	defaultStartTimeout  = 30 * time.Second
+	defaultSandboxResult = 16 << 20 // Options.MaxResult with a Sandbox
 
-	maxDepth   = 3
-	maxThreads = 1000      // of Options.Threads
-	maxWorkers = 1 << 16   // of a pool
-	leastBound = 192 << 20 // of Options.Memory
-	mostDeaths = 5         // under one task
+	maxDepth      = 3
+	maxThreads    = 1000      // of Options.Threads
+	maxWorkers    = 1 << 16   // of a pool
+	minMemory     = 192 << 20 // of Options.Memory
+	maxCallDeaths = 5         // under one task
 )
 
 // check panics if a number that cannot be negative is.
@@ -394,8 +394,8 @@ func New(n int, opts *Options) (*Pool, error) {
 		if !osproc.CanLimitMemory {
 			return nil, fmt.Errorf("processes: Options.Memory: this system cannot limit the memory of a process: %w", errors.ErrUnsupported)
 		}
-		if o.Memory < leastBound {
-			return nil, fmt.Errorf("processes: Options.Memory is %d bytes; a worker needs at least %d", o.Memory, leastBound)
+		if o.Memory < minMemory {
+			return nil, fmt.Errorf("processes: Options.Memory is %d bytes; a worker needs at least %d", o.Memory, minMemory)
 		}
 	}
 	if o.Init != nil && o.Init.err != nil {
@@ -423,7 +423,7 @@ func New(n int, opts *Options) (*Pool, error) {
 	switch {
 	case o.MaxResult > 0:
 	case o.Sandbox != nil:
-		o.MaxResult = defaultConfined
+		o.MaxResult = defaultSandboxResult
 	default:
 		o.MaxResult = frame.MaxPayload
 	}
@@ -451,7 +451,7 @@ func New(n int, opts *Options) (*Pool, error) {
 		c.Close()
 		p.template.dir.Close()
 	}()
-	if err := p.open(); err != nil {
+	if err := p.startWorkers(); err != nil {
 		return nil, err
 	}
 	return p, nil

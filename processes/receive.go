@@ -43,23 +43,23 @@ func (s *source) Read(b []byte) (int, error) {
 func (w *worker) receive() {
 	defer close(w.received)
 	for {
-		err := w.step()
+		err := w.readFrame()
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.source.dead = !w.look() // then another process may keep the pipe open
+			w.source.dead = !w.check() // then another process may keep the pipe open
 		case err == io.EOF || errors.Is(err, osproc.ErrEmpty) || errors.Is(err, os.ErrClosed):
-			w.hungUp("results")
+			w.pipeClosed("results")
 			return
 		default:
-			w.distrust(err)
+			w.protocolError(err)
 			return
 		}
 	}
 }
 
 // step reads a frame and does what it says; or several, when they are outcomes.
-func (w *worker) step() error {
+func (w *worker) readFrame() error {
 	kind, body, err := w.in.Next()
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (w *worker) step() error {
 		if w.state != starting {
 			return fmt.Errorf("%w: Broken after Ready", frame.ErrFrame)
 		}
-		w.killed = why
+		w.killCause = why
 		return nil // it exits
 	}
 	return fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
@@ -134,30 +134,30 @@ func (w *worker) hello(h frame.HelloBody) error {
 	if w.state != starting {
 		return fmt.Errorf("%w: Hello after Ready", frame.ErrFrame)
 	}
-	w.slots = w.journal != nil && h.Flags&frame.Slots != 0
-	w.marks = w.journal != nil && !w.slots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
-	w.gate = w.journal != nil && !w.slots && h.Flags&frame.Gate != 0
+	w.usesSlots = w.journal != nil && h.Flags&frame.Slots != 0
+	w.marksSlots = w.journal != nil && !w.usesSlots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
+	w.usesGate = w.journal != nil && !w.usesSlots && h.Flags&frame.Gate != 0
 	return nil
 }
 
 // distrust kills a worker that does not keep to the protocol.
-func (w *worker) distrust(err error) {
+func (w *worker) protocolError(err error) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	w.kill(fmt.Errorf("protocol: %w", err))
+	w.killLocked(fmt.Errorf("protocol: %w", err))
 }
 
 // outcome is what the worker says became of a call.
 type outcome struct {
-	batch *executor.Batch
-	i     int // its number there
-	begun bool
-	vain  bool
-	late  bool // it was canceled since it ran for too long
-	value executor.Encoded
-	err   error
-	there bool // the value is in the arena
-	large int  // bytes of a value or an error of which there are too many
+	batch         *executor.Batch
+	i             int // its number there
+	begun         bool
+	canceledEarly bool
+	late          bool // it was canceled since it ran for too long
+	value         executor.Encoded
+	err           error
+	inArena       bool // the value is in the arena
+	large         int  // bytes of a value or an error of which there are too many
 	// failed reports whether the worker sent an error and not a value.
 	failed bool
 }
@@ -175,8 +175,8 @@ func (o *outcome) failure(timeout time.Duration) error {
 // those that can be had without another read, so that they are looked up
 // together. After an error those before it are settled all the same.
 func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
-	said := w.said[:0]
-	for ids := w.ids[:0]; ; kind, body, _ = w.in.Next() {
+	said := w.outcomeBuf[:0]
+	for ids := w.endedBuf[:0]; ; kind, body, _ = w.in.Next() {
 		var o frame.Outcome
 		large := w.in.Cut()
 		if kind == frame.Result && large == 0 {
@@ -195,14 +195,14 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
-			said = append(said, outcome{value: value, err: failure, there: o.Value.Shared, large: large, failed: kind == frame.Failure})
+			said = append(said, outcome{value: value, err: failure, inArena: o.Value.Shared, large: large, failed: kind == frame.Failure})
 			if kind == frame.Failure && large == 0 {
 				said[len(said)-1].err = executor.DecodeError(o.Error)
 			}
 		}
 		next, more := w.in.Peek()
 		more = more && (next == frame.Result || next == frame.Failure)
-		if err == nil && more && len(said) < cap(w.said) {
+		if err == nil && more && len(said) < cap(w.outcomeBuf) {
 			continue
 		}
 		known, id, missing := w.lookUp(ids, said)
@@ -211,21 +211,21 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		for _, o := range said[:known] {
 			worker := id
-			if o.vain || !o.begun && !o.batch.Start(o.i, worker) {
+			if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
 				worker = -1 // nobody wants it any more
 			}
 			if o.large > 0 {
 				o.err = w.pool.tooLarge(&o)
 			}
 			o.batch.Settle(o.i, worker, o.value, o.failure(w.pool.opts.Timeout))
-			if o.there {
+			if o.inArena {
 				w.copied++
 				w.journal.Copied().Store(w.copied)
 			}
 		}
 		clear(said)
-		if w.owed += known; !more || err != nil {
-			w.payUp()
+		if w.uncounted += known; !more || err != nil {
+			w.countSettled()
 		}
 		return err
 	}
@@ -288,32 +288,32 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.settled(w.owed)
-	w.owed = 0
+	p.countSettledLocked(w.uncounted)
+	w.uncounted = 0
 	for i, ended := range ids {
-		f, err := w.find(ended.id)
+		f, err := w.findLocked(ended.id)
 		if err != nil {
-			return known, w.id, err
+			return known, w.number, err
 		}
-		said[i].batch, said[i].i, said[i].begun, said[i].vain = f.batch, f.from+f.got, f.begun == f.got || f.deaths > 0, f.vain == f.got
-		said[i].late = f.clock != nil && f.clock.call == f.got && f.clock.why == ErrTimeout
+		said[i].batch, said[i].i, said[i].begun, said[i].canceledEarly = f.batch, f.from+f.settled, f.begun == f.settled || f.deaths > 0, f.canceledEarly == f.settled
+		said[i].late = f.clock != nil && f.clock.call == f.settled && f.clock.why == ErrTimeout
 		w.runTime = smooth(w.runTime, ended.ran)
-		w.touched = w.touched || said[i].there
-		w.took(f)
+		w.touched = w.touched || said[i].inArena
+		w.callSettledLocked(f)
 		known++
 	}
 	if w.count > 0 {
-		w.wakeAt(time.Now().Add(w.untilLook())) // it begins with the next one
+		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // it begins with the next one
 	}
-	return known, w.id, nil
+	return known, w.number, nil
 }
 
 // payUp counts the calls that have been settled since the last count.
-func (w *worker) payUp() {
+func (w *worker) countSettled() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	w.pool.settled(w.owed)
-	w.owed = 0
+	w.pool.countSettledLocked(w.uncounted)
+	w.uncounted = 0
 }
 
 // smooth is the run time of calls when one more has taken so long. It is
@@ -329,8 +329,8 @@ func smooth(before, ran time.Duration) time.Duration {
 // started takes note of a call that the worker says it has begun.
 func (w *worker) started(id frame.ID) error {
 	w.pool.mu.Lock()
-	f, err := w.find(id)
-	if err == nil && f.begun == f.got {
+	f, err := w.findLocked(id)
+	if err == nil && f.begun == f.settled {
 		err = fmt.Errorf("%w: call %d in frame %d began twice", frame.ErrFrame, id.Index, id.Seq)
 	}
 	if err != nil {
@@ -338,9 +338,9 @@ func (w *worker) started(id frame.ID) error {
 		return err
 	}
 	if f.since = time.Now(); w.count > 1 {
-		w.wakeAt(f.since.Add(lookOut))
+		w.checkAtLocked(f.since.Add(longCall))
 	}
-	w.begin(f, f.got)
+	w.callBegan(f, f.settled)
 	return nil
 }
 
@@ -349,10 +349,10 @@ func (w *worker) started(id frame.ID) error {
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()
-	if w.gate { // the pool has had them back since it asked
+	if w.usesGate { // the pool has had them back since it asked
 		w.answered = min(w.answered+1, w.asked)
-		if w.asleep && w.room() > 0 {
-			w.rouse()
+		if w.asleep && w.roomLocked() > 0 {
+			w.wakeLocked()
 		}
 		p.mu.Unlock()
 		return nil
@@ -362,16 +362,16 @@ func (w *worker) givenBack(id frame.ID) error {
 		p.mu.Unlock()
 		return nil // it had begun with all of them when it was asked
 	}
-	if !f.asked || int(id.Index) <= max(f.begun, f.got-1) {
+	if !f.asked || int(id.Index) <= max(f.begun, f.settled-1) {
 		p.mu.Unlock()
 		return fmt.Errorf("%w: call %d in frame %d was given back, and had begun or was not asked for", frame.ErrFrame, id.Index, id.Seq)
 	}
 	f.asked = false
-	kept := f.kept
-	back := w.keep(f, int(id.Index))
+	kept := f.reportedRunning
+	back := w.keepLocked(f, int(id.Index))
 	ctx := back.batch.Context()
 	if !kept && ctx.Err() == nil {
-		p.putBack(back)
+		p.returnCallsLocked(back)
 		p.mu.Unlock()
 		return nil
 	}
@@ -385,19 +385,19 @@ func (w *worker) givenBack(id frame.ID) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.settled(back.len())
+	p.countSettledLocked(back.len())
 	return nil
 }
 
 // begin takes note that a call has begun. The caller holds mu, which begin
 // unlocks.
-func (w *worker) begin(f *flight, call int) {
+func (w *worker) callBegan(f *flight, call int) {
 	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {
 		f.timed(call).expires = time.Now().Add(t)
-		w.wakeAt(f.clock.expires)
+		w.checkAtLocked(f.clock.expires)
 	}
-	batch, i, seq, id := f.batch, f.from+call, f.seq, w.id
+	batch, i, seq, id := f.batch, f.from+call, f.seq, w.number
 	again := f.deaths > 0 // it has been told so before
 	w.pool.mu.Unlock()
 
@@ -414,10 +414,10 @@ func (w *worker) begin(f *flight, call int) {
 			return
 		}
 		if vain {
-			f.vain = call
+			f.canceledEarly = call
 		}
-		if f.got <= call && ctx.Err() != nil {
-			w.cancel(f, context.Cause(ctx)) // who canceled did not see it begin
+		if f.settled <= call && ctx.Err() != nil {
+			w.cancelLocked(f, context.Cause(ctx)) // who canceled did not see it begin
 		}
 		return
 	}
@@ -425,12 +425,12 @@ func (w *worker) begin(f *flight, call int) {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
 		if f := w.flights.get(seq); f != nil {
-			w.cancel(f, context.Cause(ctx))
+			w.cancelLocked(f, context.Cause(ctx))
 		}
 	})
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f := w.flights.get(seq); f != nil && f.got <= call {
+	if f := w.flights.get(seq); f != nil && f.settled <= call {
 		f.timed(call).stop = stop
 	} else {
 		stop()
@@ -440,16 +440,16 @@ func (w *worker) begin(f *flight, call int) {
 // progress passes on how far a call is.
 func (w *worker) progress(b frame.ProgressBody) error {
 	w.pool.mu.Lock()
-	f, err := w.find(b.ID)
+	f, err := w.findLocked(b.ID)
 	if err != nil {
 		w.pool.mu.Unlock()
 		return err
 	}
-	batch, i, id := f.batch, f.from+f.got, w.id
-	if f.begun >= f.got {
+	batch, i, id := f.batch, f.from+f.settled, w.number
+	if f.begun >= f.settled {
 		w.pool.mu.Unlock()
 	} else {
-		w.begin(f, f.got)
+		w.callBegan(f, f.settled)
 	}
 	batch.Progress(i, id, b.Done, b.Total)
 	return nil

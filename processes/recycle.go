@@ -10,15 +10,15 @@ import (
 // sees to, or when their memory stays high, which is seen to here.
 
 const (
-	weighEvery = 250 * time.Millisecond
-	mostHeavy  = 4 // times in a row
+	memoryInterval = 250 * time.Millisecond
+	maxOverLimit   = 4 // times in a row
 )
 
 // weigh looks at the memory of the workers, until the pool ends, and replaces
 // those that have too much of it whenever it looks, although tasks have ended
 // meanwhile.
-func (p *Pool) weigh() {
-	for tick := time.NewTicker(weighEvery); ; {
+func (p *Pool) checkMemory() {
+	for tick := time.NewTicker(memoryInterval); ; {
 		select {
 		case <-p.gone:
 			tick.Stop()
@@ -26,8 +26,8 @@ func (p *Pool) weigh() {
 		case <-tick.C:
 		}
 		p.mu.Lock()
-		all := make([]*worker, 0, p.width)
-		for _, w := range p.seats {
+		all := make([]*worker, 0, p.size)
+		for _, w := range p.active {
 			if w != nil {
 				all = append(all, w)
 			}
@@ -38,14 +38,14 @@ func (p *Pool) weigh() {
 			p.mu.Lock()
 			switch {
 			case !ok || bytes <= p.opts.MaxResident:
-				w.heavy = 0
-			case w.heavy == 0:
-				w.heavy, w.heavyAt = 1, w.total
+				w.overLimit = 0
+			case w.overLimit == 0:
+				w.overLimit, w.overLimitSince = 1, w.total
 			default:
-				w.heavy++
+				w.overLimit++
 			}
-			if w.heavy >= mostHeavy && w.total > w.heavyAt && w.state == seated {
-				p.retire(w)
+			if w.overLimit >= maxOverLimit && w.total > w.overLimitSince && w.state == active {
+				p.replaceLocked(w)
 			}
 			p.mu.Unlock()
 		}
@@ -53,9 +53,9 @@ func (p *Pool) weigh() {
 }
 
 // retire has a worker leave, when it has finished what it has, and another one
-// take its seat. The caller holds mu.
-func (p *Pool) retire(w *worker) {
-	w.release()
-	p.seats[w.id] = nil
-	p.refill(w.id)
+// take its seat.
+func (p *Pool) replaceLocked(w *worker) {
+	w.leaveLocked()
+	p.active[w.number] = nil
+	p.refillLocked(w.number)
 }

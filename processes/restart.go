@@ -80,39 +80,37 @@ func (r *restarts) died(generation int, inTask bool) {
 // blame makes the last deaths, of which one call is suspected, count as one.
 func (r *restarts) blame(deaths int) { r.unexplained = max(1, r.unexplained-deaths+1) }
 
-// isGood reports whether the worker was a good one. The caller holds mu.
-func (w *worker) isGood() bool {
+// isGood reports whether the worker was a good one.
+func (w *worker) isGoodLocked() bool {
 	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= provenAfter
 }
 
 // lost takes note that a worker is gone which the pool did not let go, and has
-// another one started. seat is the one that it had, or was to get. The caller
-// holds mu.
-func (p *Pool) lost(seat, generation int, good, inTask bool, why error) {
+// another one started. seat is the one that it had, or was to get.
+func (p *Pool) workerDiedLocked(seat, generation int, good, inTask bool, why error) {
 	if good {
 		p.restarts.good(generation)
 	} else {
 		p.restarts.died(generation, inTask)
 	}
-	p.refill(seat)
+	p.refillLocked(seat)
 	if good || inTask || p.restarts.unexplained < maxDeaths || p.broken != nil || p.ended {
 		return
 	}
-	if !slices.ContainsFunc(p.seats, func(w *worker) bool { return w != nil }) {
+	if !slices.ContainsFunc(p.active, func(w *worker) bool { return w != nil }) {
 		p.breakLocked(lazy.Errorf("%d workers in a row did not start or died without having finished a task; the last one: %w", p.restarts.unexplained, why))
-		p.checkEnd()
+		p.checkEndLocked()
 	}
 }
 
 // startAgain starts a worker for a seat, or a spare, when the pause is over.
-// The caller holds mu.
-func (p *Pool) startAgain(seat int) {
+func (p *Pool) restartLocked(seat int) {
 	if p.ended || p.broken != nil {
 		return
 	}
 	pause := p.restarts.pause()
 	if pause == 0 {
-		p.spawn(seat)
+		p.spawnLocked(seat)
 		return
 	}
 	p.starting++
@@ -126,16 +124,16 @@ func (p *Pool) startAgain(seat int) {
 		delete(p.restarts.paused, timer)
 		p.starting--
 		if p.ended || p.broken != nil {
-			p.checkGone()
+			p.checkGoneLocked()
 			return
 		}
-		p.spawn(seat)
+		p.spawnLocked(seat)
 	})
 	p.restarts.paused[timer] = true
 }
 
-// stopPauses calls off the starts that wait. The caller holds mu.
-func (p *Pool) stopPauses() {
+// stopPauses calls off the starts that wait.
+func (p *Pool) stopPausesLocked() {
 	for timer := range p.restarts.paused {
 		timer.Stop()
 		delete(p.restarts.paused, timer)
@@ -151,7 +149,7 @@ func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *con
 		return
 	}
 	attrs := make([]slog.Attr, 0, 6)
-	if seat != noSeat {
+	if seat != noNumber {
 		attrs = append(attrs, slog.Int("worker", seat))
 	}
 	if pid != 0 {
@@ -196,16 +194,16 @@ func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
 	switch before {
 	case starting:
 		when = "before it was ready"
-	case spare:
+	case standby:
 		when = "while it was idle"
-	case seated:
+	case active:
 		when = "while it ran no task"
 	}
-	if w.killed != nil && before == starting {
-		return lazy.Errorf("processes: a worker did not become ready: %w", w.killed)
+	if w.killCause != nil && before == starting {
+		return lazy.Errorf("processes: a worker did not become ready: %w", w.killCause)
 	}
-	if w.killed != nil {
-		return lazy.Errorf("processes: a worker was killed %s: %w", when, w.killed)
+	if w.killCause != nil {
+		return lazy.Errorf("processes: a worker was killed %s: %w", when, w.killCause)
 	}
 	text := ""
 	if r := w.newWorkerError("", state).reason(); r != "" {

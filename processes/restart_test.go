@@ -76,7 +76,7 @@ func TestWorker_IsGood(t *testing.T) {
 		"finished a call": {&worker{readySince: now, total: 1}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := c.w.isGood(); got != c.want {
+			if got := c.w.isGoodLocked(); got != c.want {
 				t.Errorf("isGood() = %v, want %v", got, c.want)
 			}
 		})
@@ -88,7 +88,7 @@ func TestWorker_IsGood(t *testing.T) {
 func TestPool_PauseEnds(t *testing.T) {
 	for name, end := range map[string]func(*Pool){
 		"broken":        func(p *Pool) { p.broken = ErrBroken },
-		"ended":         func(p *Pool) { p.ended = true; p.checkGone() },
+		"ended":         func(p *Pool) { p.ended = true; p.checkGoneLocked() },
 		"broken before": func(*Pool) {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestPool_PauseEnds(t *testing.T) {
 				if name == "broken before" {
 					p.restarts.inRow, p.broken = 0, ErrBroken
 				}
-				p.startAgain(0) // it would start a worker, which panics here
+				p.restartLocked(0) // it would start a worker, which panics here
 				end(p)
 				p.mu.Unlock()
 				time.Sleep(time.Hour)

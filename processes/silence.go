@@ -80,19 +80,19 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 
 // silencePulse is how often the threads of a worker are looked at that may be
 // silent.
-func silencePulse() time.Duration { return silenceTakeBack / 5 }
+func silenceInterval() time.Duration { return silenceTakeBack / 5 }
 
 // unbegun returns the oldest flight of which no call has begun, if a thread has
-// nothing else to do, and how many calls run. The caller holds mu.
-func (w *worker) unbegun() (oldest *flight, running int) {
-	for range w.running {
+// nothing else to do, and how many calls run.
+func (w *worker) unbegunLocked() (oldest *flight, running int) {
+	for range w.runningLocked {
 		running++
 	}
 	if running >= w.pool.opts.Threads {
 		return nil, running
 	}
 	for f := range w.flights.all {
-		if f.hasBegun(w) == f.got {
+		if f.begunLocked(w) == f.settled {
 			return f, running
 		}
 	}
@@ -103,19 +103,19 @@ func (w *worker) unbegun() (oldest *flight, running int) {
 // last. The caller is look, and does not hold mu.
 func (w *worker) measure(now time.Time) {
 	s := &w.silence
-	if s.looked.IsZero() || now.Sub(s.looked) < silencePulse() {
+	if s.looked.IsZero() || now.Sub(s.looked) < silenceInterval() {
 		return
 	}
-	elapsed := min(now.Sub(s.looked), 2*silencePulse()) // more, if this process was stopped
+	elapsed := min(now.Sub(s.looked), 2*silenceInterval()) // more, if this process was stopped
 	s.looked = now
 	w.pool.mu.Lock()
-	oldest, _ := w.unbegun()
+	oldest, _ := w.unbegunLocked()
 	same := w.muted || oldest != nil && oldest.seq == s.oldest
 	if oldest != nil {
 		s.oldest = oldest.seq
 	}
 	w.pool.mu.Unlock()
-	if fed := w.fed.Load(); fed != s.fed {
+	if fed := w.readMiB.Load(); fed != s.fed {
 		*s = silence{looked: now, oldest: s.oldest, fed: fed, muted: s.muted}
 	}
 	if !same {
@@ -137,9 +137,9 @@ func (w *worker) measure(now time.Time) {
 // checkSilence takes the calls back of a worker that is silent for too long,
 // and kills it in the end; or sees to it that somebody looks again. The caller
 // is look, and holds mu.
-func (w *worker) checkSilence(now time.Time) {
+func (w *worker) checkSilenceLocked(now time.Time) {
 	s := &w.silence
-	oldest, running := w.unbegun()
+	oldest, running := w.unbegunLocked()
 	switch {
 	case oldest == nil && !w.muted && running > 0:
 		*s = silence{}
@@ -148,48 +148,48 @@ func (w *worker) checkSilence(now time.Time) {
 		s.looked = time.Time{} // and continues with the next call
 		return
 	case s.looked.IsZero():
-		s.looked, s.known, s.fed = now, false, w.fed.Load()
+		s.looked, s.known, s.fed = now, false, w.readMiB.Load()
 		if oldest != nil {
 			s.oldest = oldest.seq
 		}
 	}
-	w.wakeAt(now.Add(silencePulse()))
+	w.checkAtLocked(now.Add(silenceInterval()))
 	more := time.Duration(w.bytes>>20) * time.Second / 64
 	if running == 0 {
 		switch {
 		case s.stopped >= silenceStopped+more:
-			w.kill(fmt.Errorf("it was stopped (SIGSTOP) for %v and began none of its tasks", silenceStopped))
+			w.killLocked(fmt.Errorf("it was stopped (SIGSTOP) for %v and began none of its tasks", silenceStopped))
 			return
 		case s.silent >= silenceKill+more:
-			w.kill(fmt.Errorf("it began none of its tasks for %v: a task may have left a thread that holds it up", silenceKill))
+			w.killLocked(fmt.Errorf("it began none of its tasks for %v: a task may have left a thread that holds it up", silenceKill))
 			return
 		}
 	}
 	if so := max(s.silent, s.stopped); so >= s.taken+silenceTakeBack+more {
 		s.taken = so
-		w.mute()
+		w.muteLocked()
 	}
 }
 
 // mute takes calls back that the worker has not begun, and gives it no others
 // until it answers. The caller is look, and holds mu.
-func (w *worker) mute() {
+func (w *worker) muteLocked() {
 	var spans []span
 	var seq uint32
 	for f := range w.flights.all {
-		if f.hasBegun(w) > f.got {
+		if f.begunLocked(w) > f.settled {
 			continue
 		}
 		seq = f.seq
-		if back := w.withdraw(f, 0); back.len() > 0 {
+		if back := w.takeBackLocked(f, 0); back.len() > 0 {
 			spans = append(spans, back)
 		}
 	}
-	if w.slots && !w.muted { // others have just been asked
-		w.say(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: seq, Index: math.MaxUint32}))
+	if w.usesSlots && !w.muted { // others have just been asked
+		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: seq, Index: math.MaxUint32}))
 	}
 	w.muted, w.silence.muted = true, true
-	w.pool.putBack(spans...)
+	w.pool.returnCallsLocked(spans...)
 }
 
 // unmute lets a worker have calls again, which has answered.
@@ -197,7 +197,7 @@ func (w *worker) unmute() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	w.muted, w.silence.muted = false, false
-	if w.asleep && w.room() > 0 {
-		w.rouse()
+	if w.asleep && w.roomLocked() > 0 {
+		w.wakeLocked()
 	}
 }

@@ -27,28 +27,28 @@ import (
 // A seat that becomes empty is given to the spare, and a new spare is started.
 // Only without a spare does the seat wait for the next process that is ready.
 
-const noSeat = -1
+const noNumber = -1
 
 // shareMemory is shm.New, unless a test has it otherwise.
 var shareMemory = shm.New
 
 // open starts the workers and waits until they are ready.
-func (p *Pool) open() error {
+func (p *Pool) startWorkers() error {
 	osproc.BeginStarter() // in a worker, Main has not
-	p.boot = make(chan error, p.width)
+	p.startResults = make(chan error, p.size)
 	p.mu.Lock()
-	for id := range p.seats {
-		p.spawn(id)
+	for id := range p.active {
+		p.spawnLocked(id)
 	}
 	p.mu.Unlock()
-	for range p.seats {
-		if err := <-p.boot; err != nil {
+	for range p.active {
+		if err := <-p.startResults; err != nil {
 			p.mu.Lock()
 			p.closed, p.ended = err, true
 			for w := range p.all {
-				w.kill(errors.New("another worker could not be started"))
+				w.killLocked(errors.New("another worker could not be started"))
 			}
-			p.checkGone()
+			p.checkGoneLocked()
 			p.mu.Unlock()
 			<-p.gone
 			return err
@@ -56,16 +56,16 @@ func (p *Pool) open() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.boot = nil
-	p.spawn(noSeat)
+	p.startResults = nil
+	p.spawnLocked(noNumber)
 	if p.opts.MaxResident > 0 {
-		go p.weigh()
+		go p.checkMemory()
 	}
 	return nil
 }
 
-// spawn starts a worker for a seat, or a spare. The caller holds mu.
-func (p *Pool) spawn(id int) {
+// spawn starts a worker for a seat, or a spare.
+func (p *Pool) spawnLocked(id int) {
 	p.starting++
 	go p.launch(id, p.restarts.generation)
 }
@@ -78,7 +78,7 @@ func (p *Pool) launch(id, generation int) {
 	if err != nil {
 		p.logging.Add(1)
 		defer p.logging.Done()
-		logged := p.failed(id, generation, err)
+		logged := p.startFailedLocked(id, generation, err)
 		deaths, pause := p.restarts.inRow, p.restarts.pause()
 		p.mu.Unlock()
 		if logged {
@@ -89,12 +89,12 @@ func (p *Pool) launch(id, generation int) {
 	defer p.mu.Unlock()
 	w.generation = generation
 	p.all[w] = true
-	w.limit(p.opts.StartTimeout, "it was not ready")
+	w.killAfterLocked(p.opts.StartTimeout, "it was not ready")
 	go w.receive()
-	go w.tell()
+	go w.writeControl()
 	go w.wait()
 	if p.ended {
-		w.release()
+		w.leaveLocked()
 		return
 	}
 	if i := p.opts.Init; i != nil {
@@ -107,9 +107,9 @@ func (p *Pool) launch(id, generation int) {
 // newWorker starts a process, and two goroutines that collect what it prints.
 func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
-		pool: p, id: id, speak: make(chan struct{}, 1),
-		wake: make(chan struct{}, 1), dead: make(chan struct{}), received: make(chan struct{}), printed: make(chan struct{}),
-		said: make([]outcome, 0, together), ids: make([]timedID, 0, together),
+		pool: p, number: id, controlWake: make(chan struct{}, 1),
+		dispatchWake: make(chan struct{}, 1), dead: make(chan struct{}), received: make(chan struct{}), printed: make(chan struct{}),
+		outcomeBuf: make([]outcome, 0, maxOutcomes), endedBuf: make([]timedID, 0, maxOutcomes),
 	}
 	var ours, theirs []*os.File
 	defer func() {
@@ -169,7 +169,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		// Without an arena large values are slower, and that is all.
 		if mem, file, err := shareMemory("concert-arena", shm.ArenaSize); err == nil {
 			w.arena = shm.NewArena(mem)
-			w.places = w.arena.NewAllocator()
+			w.arguments = w.arena.NewAllocator()
 			theirs = append(theirs, file)
 			passed = append(passed, file)
 		}
@@ -228,63 +228,62 @@ func (p *Pool) ready(w *worker) error {
 	if w.state != starting {
 		return fmt.Errorf("%w: second Ready", frame.ErrFrame)
 	}
-	w.limit(0, "")
+	w.killAfterLocked(0, "")
 	w.readySince = time.Now()
 	if p.broken != nil {
-		w.release()
-		p.booted(p.broken)
+		w.leaveLocked()
+		p.reportStartLocked(p.broken)
 		return nil
 	}
-	if w.id == noSeat || p.seats[w.id] != nil {
-		w.id = slices.Index(p.seats, nil) // one whose worker takes longer; or noSeat
+	if w.number == noNumber || p.active[w.number] != nil {
+		w.number = slices.Index(p.active, nil) // one whose worker takes longer; or noSeat
 	}
-	if w.id == noSeat {
-		w.state = spare
-		p.spares = append(p.spares, w)
+	if w.number == noNumber {
+		w.state = standby
+		p.standby = append(p.standby, w)
 		return nil
 	}
-	p.seat(w, w.id)
-	p.booted(nil)
+	p.activateLocked(w, w.number)
+	p.reportStartLocked(nil)
 	return nil
 }
 
-// booted says what became of a worker, while New waits for the first ones. The
-// caller holds mu.
-func (p *Pool) booted(err error) {
-	if p.boot != nil {
+// booted says what became of a worker, while New waits for the first ones.
+func (p *Pool) reportStartLocked(err error) {
+	if p.startResults != nil {
 		select {
-		case p.boot <- err:
+		case p.startResults <- err:
 		default: // more came than are waited for, as others died
 		}
 	}
 }
 
-// seat gives a worker a seat. The caller holds mu.
-func (p *Pool) seat(w *worker, id int) {
-	w.id, w.state = id, seated
-	p.seats[id] = w
-	go w.feed()
+// seat gives a worker a seat.
+func (p *Pool) activateLocked(w *worker, id int) {
+	w.number, w.state = id, active
+	p.active[id] = w
+	go w.dispatch()
 }
 
-// refill finds another worker for a seat, or for a spare. The caller holds mu.
-func (p *Pool) refill(id int) {
-	if n := len(p.spares); id != noSeat && !p.ended && n > 0 && p.seats[id] == nil {
-		w := p.spares[n-1]
-		p.spares = p.spares[:n-1]
-		p.seat(w, id)
-		id = noSeat
+// refill finds another worker for a seat, or for a spare.
+func (p *Pool) refillLocked(id int) {
+	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
+		w := p.standby[n-1]
+		p.standby = p.standby[:n-1]
+		p.activateLocked(w, id)
+		id = noNumber
 	}
-	p.startAgain(id)
+	p.restartLocked(id)
 }
 
-// failed counts a worker that did not become ready, and reports whether
-// that is to be logged. The caller holds mu.
-func (p *Pool) failed(id, generation int, err error) bool {
-	p.booted(err)
-	if p.boot != nil || p.ended {
-		p.checkGone()
+// failed counts a worker that did not become ready, and reports whether that is
+// to be logged.
+func (p *Pool) startFailedLocked(id, generation int, err error) bool {
+	p.reportStartLocked(err)
+	if p.startResults != nil || p.ended {
+		p.checkGoneLocked()
 		return false // New says it
 	}
-	p.lost(id, generation, false, false, err)
+	p.workerDiedLocked(id, generation, false, false, err)
 	return true
 }

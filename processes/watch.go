@@ -7,7 +7,7 @@ import (
 )
 
 // parent is the context of a submitter, which many calls have in common.
-type parent struct {
+type submitter struct {
 	ctx     context.Context
 	flights int         // with workers
 	stop    func() bool // nil for a context that never ends, which is not in the table
@@ -15,18 +15,18 @@ type parent struct {
 
 // watch has calls canceled when the context of their submitter ends. The
 // caller holds mu, and counts the flights.
-func (p *Pool) watch(ctx context.Context) *parent {
+func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	if ctx.Done() == nil {
-		return &p.nobody
+		return &p.endless
 	}
-	known := &parent{ctx: ctx}
+	known := &submitter{ctx: ctx}
 	if isPointer(ctx) {
-		if before := p.parents[ctx]; before != nil {
+		if before := p.submitters[ctx]; before != nil {
 			return before
 		}
-		p.parents[ctx] = known
+		p.submitters[ctx] = known
 	}
-	known.stop = context.AfterFunc(ctx, func() { p.parentEnded(known) })
+	known.stop = context.AfterFunc(ctx, func() { p.submitterDone(known) })
 	return known
 }
 
@@ -34,39 +34,39 @@ func (p *Pool) watch(ctx context.Context) *parent {
 // package context's may: one that is a struct may not be comparable.
 func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
 
-// unwatch takes back the watch of one flight. The caller holds mu.
-func (p *Pool) unwatch(known *parent) {
+// unwatch takes back the watch of one flight.
+func (p *Pool) unwatchLocked(known *submitter) {
 	if known.flights--; known.flights == 0 && known.stop != nil {
 		known.stop()
-		if isPointer(known.ctx) && p.parents[known.ctx] == known {
-			delete(p.parents, known.ctx)
+		if isPointer(known.ctx) && p.submitters[known.ctx] == known {
+			delete(p.submitters, known.ctx)
 		}
 	}
 }
 
 // dropFirstAgain settles the first calls of again, whose context has ended. The
 // caller holds mu, which dropFirstAgain releases while it settles them.
-func (p *Pool) dropFirstAgain(cause error) {
-	s := p.again[0]
-	p.unwatch(s.parent)
-	p.again = slices.Delete(p.again, 0, 1)
+func (p *Pool) dropFirstReturnedLocked(cause error) {
+	s := p.returned[0]
+	p.unwatchLocked(s.submitter)
+	p.returned = slices.Delete(p.returned, 0, 1)
 	p.mu.Unlock()
 	s.dropAll(cause)
 	p.mu.Lock()
-	p.settled(s.len())
+	p.countSettledLocked(s.len())
 }
 
 // parentEnded cancels the calls whose submitter's context has ended.
-func (p *Pool) parentEnded(ended *parent) {
+func (p *Pool) submitterDone(ended *submitter) {
 	cause := context.Cause(ended.ctx)
 	var dropped []span
 	p.mu.Lock()
-	if isPointer(ended.ctx) && p.parents[ended.ctx] == ended {
-		delete(p.parents, ended.ctx) // who comes later is to be told, too
+	if isPointer(ended.ctx) && p.submitters[ended.ctx] == ended {
+		delete(p.submitters, ended.ctx) // who comes later is to be told, too
 	}
-	p.again = slices.DeleteFunc(p.again, func(s span) bool {
-		if s.parent == ended {
-			p.unwatch(ended)
+	p.returned = slices.DeleteFunc(p.returned, func(s span) bool {
+		if s.submitter == ended {
+			p.unwatchLocked(ended)
 			dropped = append(dropped, s)
 			return true
 		}
@@ -74,16 +74,16 @@ func (p *Pool) parentEnded(ended *parent) {
 	})
 	for w := range p.all {
 		for f := range w.flights.all {
-			if f.parent != ended {
+			if f.submitter != ended {
 				continue
 			}
-			if back := w.withdraw(f, 0); back.len() > 0 {
+			if back := w.takeBackLocked(f, 0); back.len() > 0 {
 				dropped = append(dropped, back)
 			}
 		}
 		for f := range w.flights.all { // not before: when one has ended, the next begins
-			if f.parent == ended {
-				w.cancel(f, cause)
+			if f.submitter == ended {
+				w.cancelLocked(f, cause)
 			}
 		}
 	}
@@ -94,6 +94,6 @@ func (p *Pool) parentEnded(ended *parent) {
 		n += s.len()
 	}
 	p.mu.Lock()
-	p.settled(n)
+	p.countSettledLocked(n)
 	p.mu.Unlock()
 }

@@ -13,10 +13,10 @@ func TestPool_WatchEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(1, Options{Threads: 1}, nil)
 		ctx, cancel := context.WithCancel(t.Context())
-		watch := func() *parent {
+		watch := func() *submitter {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			known := p.watch(ctx)
+			known := p.watchLocked(ctx)
 			known.flights++
 			return known
 		}
@@ -32,8 +32,8 @@ func TestPool_WatchEnded(t *testing.T) {
 		synctest.Wait()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if len(p.parents) > 0 {
-			t.Errorf("%d contexts are still watched", len(p.parents))
+		if len(p.submitters) > 0 {
+			t.Errorf("%d contexts are still watched", len(p.submitters))
 		}
 	})
 }

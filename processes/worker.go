@@ -49,147 +49,146 @@ type worker struct {
 	callable string // the function of the last call, which checkFunction has passed
 
 	// Of receive, and after it of wait:
-	owed    int       // calls that are settled, and not counted
-	starved bool      // the kernel killed it for want of memory
-	said    []outcome // room for outcomes,
-	ids     []timedID // and for whose they are
-	copied  uint64    // results in the arena, ever
-	silence silence   // how long it has begun no call
+	uncounted  int       // calls that are settled, and not counted
+	oomKilled  bool      // the kernel killed it for want of memory
+	outcomeBuf []outcome // room for outcomes,
+	endedBuf   []timedID // and for whose they are
+	copied     uint64    // results in the arena, ever
+	silence    silence   // how long it has begun no call
 
-	fed atomic.Int64 // MiB that it has read of frames with more, ever; written by feed
+	readMiB atomic.Int64 // MiB that it has read of frames with more, ever; written by feed
 
-	speak    chan struct{} // holds one; rouses tell
-	wake     chan struct{} // holds one; rouses feed
-	dead     chan struct{} // closed when the process has ended
-	received chan struct{} // closed when receive has ended
-	printed  chan struct{} // closed when both calls of collect have passed on all output
+	controlWake  chan struct{} // holds one; rouses tell
+	dispatchWake chan struct{} // holds one; rouses feed
+	dead         chan struct{} // closed when the process has ended
+	received     chan struct{} // closed when receive has ended
+	printed      chan struct{} // closed when both calls of collect have passed on all output
 
 	// Guarded by the pool's mu:
-	id         int       // seat; -1 for none yet
-	generation int       // see restarts
-	readySince time.Time // when it was ready; zero before
-	state      workerState
-	slots      bool          // it keeps to the slots of the journal, or else
-	marks      bool          // says there which call it begins
-	gate       bool          // and keeps to the gate, or marks only for that
-	asked      uint64        // how many TakeBacks it was sent, if it keeps to the gate
-	answered   uint64        // and has answered
-	asleep     bool          // feed waits for wake
-	muted      bool          // it was silent for too long, and gets no calls before it answers
-	flights    flights       // that it has
-	count      int           // of their calls, not settled
-	bytes      int           // of their arguments
-	places     shm.Allocator // of these, in the arena
-	touched    bool          // the arena has been, since it was trimmed
-	trimming   bool          // and just is; then the worker gets no calls
-	quiet      time.Time     // since when there are no calls, if touched
-	runTime    time.Duration // of a call, smoothed; 0 if unknown
-	total      int           // calls that have ended
-	heavy      int           // looks in a row at which it had too much memory
-	heavyAt    int           // total at the first of these
-	alarm      time.Time     // when receive will wake by itself; zero for never
-	unsaid     []byte        // for tell
-	killed     error         // why the pool killed it
-	deadline   *time.Timer   // kills it when it does not become ready, or does not leave
+	number         int       // seat; -1 for none yet
+	generation     int       // see restarts
+	readySince     time.Time // when it was ready; zero before
+	state          workerState
+	usesSlots      bool          // it keeps to the slots of the journal, or else
+	marksSlots     bool          // says there which call it begins
+	usesGate       bool          // and keeps to the gate, or marks only for that
+	asked          uint64        // how many TakeBacks it was sent, if it keeps to the gate
+	answered       uint64        // and has answered
+	asleep         bool          // feed waits for wake
+	muted          bool          // it was silent for too long, and gets no calls before it answers
+	flights        flights       // that it has
+	count          int           // of their calls, not settled
+	bytes          int           // of their arguments
+	arguments      shm.Allocator // of these, in the arena
+	touched        bool          // the arena has been, since it was trimmed
+	trimming       bool          // and just is; then the worker gets no calls
+	idleSince      time.Time     // since when there are no calls, if touched
+	runTime        time.Duration // of a call, smoothed; 0 if unknown
+	total          int           // calls that have ended
+	overLimit      int           // looks in a row at which it had too much memory
+	overLimitSince int           // total at the first of these
+	nextCheck      time.Time     // when receive will wake by itself; zero for never
+	controlBuf     []byte        // for tell
+	killCause      error         // why the pool killed it
+	deadline       *time.Timer   // kills it when it does not become ready, or does not leave
 }
 
 type workerState uint8
 
 const (
 	starting workerState = iota
-	spare
-	seated
+	standby
+	active
 	leaving
-	buried
+	reaped
 )
 
 const (
-	together = 64 // outcomes that are looked up together
+	maxOutcomes = 64 // outcomes that are looked up together
 
-	fewest  = 2 // calls with a worker: one that runs, and the next
-	most    = 256
-	atHand  = time.Millisecond // of work with a worker
-	inPipe  = 1 << 20          // bytes of arguments with a worker,
-	inArena = 16 << 20         // or so many if it has an arena
+	minCalls      = 2 // calls with a worker: one that runs, and the next
+	maxCalls      = 256
+	targetWork    = time.Millisecond // of work with a worker
+	maxPipeBytes  = 1 << 20          // bytes of arguments with a worker,
+	maxArenaBytes = 16 << 20         // or so many if it has an arena
 
-	mostAsked  = 64       // TakeBacks that a worker with a gate has not answered
-	mostUnsaid = 16 << 20 // bytes of cancellations that a worker has not read
-	lookOut    = 5 * time.Millisecond
+	maxTakeBacks    = 64       // TakeBacks that a worker with a gate has not answered
+	maxControlBytes = 16 << 20 // bytes of cancellations that a worker has not read
+	longCall        = 5 * time.Millisecond
 
-	leastGrace = 100 * time.Millisecond // for a worker that has nothing left to do but to end
+	minExitTime = 100 * time.Millisecond // for a worker that has nothing left to do but to end
 )
 
 // trimAfter is how long a worker has nothing to do before the memory of its
 // arena is given back. A test has it otherwise.
 var trimAfter = time.Second
 
-// room is how many more calls the worker should have. The caller holds mu.
-func (w *worker) room() int {
-	if w.state != seated || w.trimming || w.muted || w.bytes >= w.hold() && !w.idle() {
+// room is how many more calls the worker should have.
+func (w *worker) roomLocked() int {
+	if w.state != active || w.trimming || w.muted || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
 		return 0
 	}
-	want := fewest // for each thread
-	if !w.slots {
+	want := minCalls // for each thread
+	if !w.usesSlots {
 		want = 1
 	}
 	if w.runTime > 0 {
-		want = max(want, int(min(most, atHand/w.runTime)))
+		want = max(want, int(min(maxCalls, targetWork/w.runTime)))
 	}
 	room := want*w.pool.opts.Threads - w.count
-	if w.seen() || w.gate {
+	if w.showsBegunLocked() || w.usesGate {
 		room = min(room, shm.Slots-1-w.flights.window())
 	}
-	if w.asked-w.answered >= mostAsked {
+	if w.asked-w.answered >= maxTakeBacks {
 		return 0 // it has not read which of its calls are not for it, and may be stopped
 	}
-	if w.idle() {
+	if w.hasIdleThreadLocked() {
 		room = max(room, 1) // whatever waits for other threads
 	}
 	if m := w.pool.opts.MaxTasks; m > 0 {
 		room = min(room, m-w.total-w.count)
 	}
-	if !w.idle() && room < want/4 {
+	if !w.hasIdleThreadLocked() && room < want/4 {
 		return 0 // it has enough, and many at a time cost less
 	}
 	return min(want, room)
 }
 
-// seen reports whether the journal says which call the worker has begun. The
-// caller holds mu.
-func (w *worker) seen() bool { return w.slots || w.marks }
+// seen reports whether the journal says which call the worker has begun.
+func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.marksSlots }
 
 // exact reports whether the pool can take calls back without an answer of the
-// worker. The caller holds mu.
-func (w *worker) exact() bool { return w.slots || w.gate }
+// worker.
+func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
 // untilLook is how long after a call receive looks whether the worker has begun
-// the next one. The caller holds mu.
-func (w *worker) untilLook() time.Duration {
-	if w.seen() {
-		return lookOut
+// the next one.
+func (w *worker) untilCheckLocked() time.Duration {
+	if w.showsBegunLocked() {
+		return longCall
 	}
-	return silencePulse()
+	return silenceInterval()
 }
 
 // idle reports whether a thread of the worker has nothing to do: the calls of a
-// flight run on one. The caller holds mu.
-func (w *worker) idle() bool { return len(w.flights.list) < w.pool.opts.Threads }
+// flight run on one.
+func (w *worker) hasIdleThreadLocked() bool { return len(w.flights.list) < w.pool.opts.Threads }
 
 // hold is how many bytes of arguments the worker may have at hand.
-func (w *worker) hold() int {
+func (w *worker) maxArgumentBytes() int {
 	if w.arena != nil {
-		return inArena
+		return maxArenaBytes
 	}
-	return inPipe
+	return maxPipeBytes
 }
 
-// place finds a place in the arena for an argument. The caller holds mu.
-func (w *worker) place(bytes int) (frame.Span, bool) {
+// place finds a place in the arena for an argument.
+func (w *worker) placeLocked(bytes int) (frame.Span, bool) {
 	if w.arena == nil {
 		return frame.Span{}, false
 	}
 	w.touched = true
-	return w.places.Allocate(bytes)
+	return w.arguments.Allocate(bytes)
 }
 
 // trimArena returns the memory of an arena to the system. A test has it take
@@ -199,41 +198,40 @@ var trimArena = (*shm.Arena).Trim
 // trim gives back the memory of the arena, which nobody uses: the worker has
 // nothing to do, and gets nothing meanwhile. The caller holds mu, which is free
 // meanwhile.
-func (w *worker) trim() {
+func (w *worker) trimLocked() {
 	w.trimming, w.touched = true, false
 	w.pool.mu.Unlock()
 	trimArena(w.arena)
 	w.pool.mu.Lock()
 	w.trimming = false
 	if w.asleep {
-		w.rouse()
+		w.wakeLocked()
 	}
 }
 
-// rouse wakes feed. The caller holds mu.
-func (w *worker) rouse() {
+// rouse wakes feed.
+func (w *worker) wakeLocked() {
 	w.asleep = false
 	select {
-	case w.wake <- struct{}{}:
+	case w.dispatchWake <- struct{}{}:
 	default:
 	}
 }
 
 // running yields the calls that the worker runs: the flight of each and its
 // number there. Those before them may have ended, with their results on the
-// way; if it runs several at a time, also some that are yielded. The caller
-// holds mu.
-func (w *worker) running(yield func(f *flight, call int) bool) {
+// way; if it runs several at a time, also some that are yielded.
+func (w *worker) runningLocked(yield func(f *flight, call int) bool) {
 	var newest *flight
 	call := 0
 	for f := range w.flights.all {
-		begun := f.hasBegun(w)
+		begun := f.begunLocked(w)
 		switch {
 		case w.pool.opts.Threads > 1:
-			if begun > f.got && !yield(f, begun-1) {
+			if begun > f.settled && !yield(f, begun-1) {
 				return
 			}
-		case begun == f.got:
+		case begun == f.settled:
 			if newest != nil {
 				yield(newest, call)
 			}
@@ -249,11 +247,11 @@ func (w *worker) running(yield func(f *flight, call int) bool) {
 
 // doing returns the worker's number, and the name of the task that it runs, if
 // that is one.
-func (w *worker) doing() (id int, task string, call span) {
+func (w *worker) runningTask() (id int, task string, call span) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	n := 0
-	for f := range w.running {
+	for f := range w.runningLocked {
 		task = f.batch.Name
 		if f.begun >= 0 && f.begun < f.n {
 			call = span{batch: f.batch, from: f.from + f.begun}
@@ -263,50 +261,48 @@ func (w *worker) doing() (id int, task string, call span) {
 	if n > 1 {
 		task, call = "", span{}
 	}
-	return w.id, task, call
+	return w.number, task, call
 }
 
 // withdraw takes calls back that the worker has not begun: those from number
 // keep on. It returns fewer, or none, when it is too late. Without slots and
-// gate it returns none, and asks the worker for them, once: see givenBack. The
-// caller holds mu.
-func (w *worker) withdraw(f *flight, keep int) span {
-	if w.slots {
-		return w.keep(f, max(f.got, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
+// gate it returns none, and asks the worker for them, once: see givenBack.
+func (w *worker) takeBackLocked(f *flight, keep int) span {
+	if w.usesSlots {
+		return w.keepLocked(f, max(f.settled, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
 	}
-	keep = max(keep, f.got, f.begun+1)
-	if w.gate {
+	keep = max(keep, f.settled, f.begun+1)
+	if w.usesGate {
 		if max(keep, w.journal.Marked(f.seq, f.n)) >= f.n {
 			return span{}
 		}
 		w.asked++
 		w.journal.Gate().Store(w.asked)
 		keep = max(keep, w.journal.Marked(f.seq, f.n)) // not before
-		w.say(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
-		return w.keep(f, keep)
+		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
+		return w.keepLocked(f, keep)
 	}
 	if f.asked || keep >= f.n {
 		return span{}
 	}
 	f.asked = true
-	w.say(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
+	w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
 	return span{}
 }
 
-// keep leaves so many calls with the worker, and takes the others. The caller
-// holds mu.
-func (w *worker) keep(f *flight, left int) span {
+// keep leaves so many calls with the worker, and takes the others.
+func (w *worker) keepLocked(f *flight, left int) span {
 	back := f.rest(left)
 	w.count -= back.len()
 	f.n = left
-	w.ended(f)
+	w.removeIfDoneLocked(f)
 	return back
 }
 
-// took takes note that a call has settled. The caller holds mu.
-func (w *worker) took(f *flight) {
-	f.got++
-	if f.clock != nil && f.clock.call < f.got {
+// took takes note that a call has settled.
+func (w *worker) callSettledLocked(f *flight) {
+	f.settled++
+	if f.clock != nil && f.clock.call < f.settled {
 		f.stopClock()
 	}
 	if w.total == 0 {
@@ -314,94 +310,92 @@ func (w *worker) took(f *flight) {
 	}
 	w.total++
 	w.count--
-	w.ended(f)
+	w.removeIfDoneLocked(f)
 }
 
 // ended takes a flight out of the table if no call is left in it, and rouses
-// feed if there is room now. The caller holds mu.
-func (w *worker) ended(f *flight) {
-	if f.got == f.n {
-		w.pool.unwatch(f.parent)
+// feed if there is room now.
+func (w *worker) removeIfDoneLocked(f *flight) {
+	if f.settled == f.n {
+		w.pool.unwatchLocked(f.submitter)
 		f.stopClock()
 		w.bytes -= f.bytes
-		w.places.Free(w.flights.remove(f))
+		w.arguments.Free(w.flights.remove(f))
 		if w.count == 0 && w.touched {
-			w.quiet = time.Now()
-			w.wakeAt(w.quiet.Add(trimAfter))
+			w.idleSince = time.Now()
+			w.checkAtLocked(w.idleSince.Add(trimAfter))
 		}
-		w.letEnd()
+		w.limitExitLocked()
 	}
-	if w.asleep && w.room() > 0 {
-		w.rouse()
+	if w.asleep && w.roomLocked() > 0 {
+		w.wakeLocked()
 	}
 }
 
 // cancel tells the worker to end the context of the call that runs, and says
-// when it will be killed. The caller holds mu.
-func (w *worker) cancel(f *flight, cause error) {
-	call, last := f.got, f.n // any of them may be next
+// when it will be killed.
+func (w *worker) cancelLocked(f *flight, cause error) {
+	call, last := f.settled, f.n // any of them may be next
 	switch {
-	case w.seen():
-		call = max(call, f.hasBegun(w)-1)
-	case w.gate:
+	case w.showsBegunLocked():
+		call = max(call, f.begunLocked(w)-1)
+	case w.usesGate:
 		call = max(call, w.journal.Marked(f.seq, f.n)-1)
 	}
-	if w.exact() {
+	if w.canTakeBackLocked() {
 		last = call + 1
 	}
-	w.cancelCalls(f, call, last, cause)
+	w.cancelCallsLocked(f, call, last, cause)
 }
 
 // cancelCalls is cancel for calls of which the first one runs, as far as is
-// known. The caller holds mu.
-func (w *worker) cancelCalls(f *flight, call, last int, cause error) {
+// known.
+func (w *worker) cancelCallsLocked(f *flight, call, last int, cause error) {
 	c := f.timed(call)
-	if c.told {
+	if c.cancelSent {
 		return
 	}
-	c.told = true
+	c.cancelSent = true
 	reason := frame.Canceled
 	if cause == context.DeadlineExceeded || cause == ErrTimeout || f.batch.Context().Err() == context.DeadlineExceeded {
 		reason = frame.Expired
 	}
 	c.why, c.killAt = cause, time.Now().Add(max(0, w.pool.opts.Grace))
 	for ; call < last; call++ {
-		if !w.say(frame.AppendCancel(nil, frame.ID{Seq: f.seq, Index: uint32(call)}, reason)) {
+		if !w.sendControlLocked(frame.AppendCancel(nil, frame.ID{Seq: f.seq, Index: uint32(call)}, reason)) {
 			return
 		}
 	}
-	w.wakeAt(c.killAt)
+	w.checkAtLocked(c.killAt)
 }
 
 // say has tell write a frame. If too much waits for that, the worker is killed.
-// The caller holds mu.
-func (w *worker) say(b []byte) bool {
-	if len(w.unsaid) > mostUnsaid {
-		w.kill(errors.New("it does not read its control pipe"))
+func (w *worker) sendControlLocked(b []byte) bool {
+	if len(w.controlBuf) > maxControlBytes {
+		w.killLocked(errors.New("it does not read its control pipe"))
 		return false
 	}
-	w.unsaid = append(w.unsaid, b...)
+	w.controlBuf = append(w.controlBuf, b...)
 	select {
-	case w.speak <- struct{}{}:
+	case w.controlWake <- struct{}{}:
 	default:
 	}
 	return true
 }
 
-// wakeAt sees to it that receive looks around then, at the latest. The caller
-// holds mu.
-func (w *worker) wakeAt(t time.Time) {
-	if w.isDead() {
+// wakeAt sees to it that receive looks around then, at the latest.
+func (w *worker) checkAtLocked(t time.Time) {
+	if w.isDeadLocked() {
 		return // wait has set its own
 	}
-	if w.alarm.IsZero() || t.Before(w.alarm) {
-		w.alarm = t
+	if w.nextCheck.IsZero() || t.Before(w.nextCheck) {
+		w.nextCheck = t
 		w.source.pipe.SetReadDeadline(t)
 	}
 }
 
-// isDead reports whether the process has ended. The caller holds mu.
-func (w *worker) isDead() bool {
+// isDead reports whether the process has ended.
+func (w *worker) isDeadLocked() bool {
 	select {
 	case <-w.dead:
 		return true
@@ -410,46 +404,43 @@ func (w *worker) isDead() bool {
 	}
 }
 
-// kill kills the process, for a reason, unless it is dead. The caller holds mu.
-func (w *worker) kill(why error) {
-	if w.state == buried {
+// kill kills the process, for a reason, unless it is dead.
+func (w *worker) killLocked(why error) {
+	if w.state == reaped {
 		return
 	}
-	if w.killed == nil {
-		w.killed = why
+	if w.killCause == nil {
+		w.killCause = why
 	}
-	if !w.isDead() { // or its number may be another process's by now
+	if !w.isDeadLocked() { // or its number may be another process's by now
 		osproc.KillGroup(w.cmd.Process)
 	}
 }
 
-// release lets a worker end when it has finished what it has. The caller
-// holds mu.
-func (w *worker) release() {
+// release lets a worker end when it has finished what it has.
+func (w *worker) leaveLocked() {
 	switch w.state {
-	case starting, spare:
+	case starting, standby:
 		w.state = leaving
 		w.tasks.Close()
-	case seated:
+	case active:
 		w.state = leaving
-		w.rouse() // feed closes tasks
+		w.wakeLocked() // feed closes tasks
 	default:
 		return
 	}
-	w.letEnd()
+	w.limitExitLocked()
 }
 
-// letEnd gives a leaving worker that has finished what it had time to end. The
-// caller holds mu.
-func (w *worker) letEnd() {
+// letEnd gives a leaving worker that has finished what it had time to end.
+func (w *worker) limitExitLocked() {
 	if w.state == leaving && w.count == 0 {
-		w.limit(max(w.pool.opts.Grace, leastGrace), "it did not end")
+		w.killAfterLocked(max(w.pool.opts.Grace, minExitTime), "it did not end")
 	}
 }
 
-// limit kills the worker after a time, unless limit is called again. The
-// caller holds mu.
-func (w *worker) limit(d time.Duration, why string) {
+// limit kills the worker after a time, unless limit is called again.
+func (w *worker) killAfterLocked(d time.Duration, why string) {
 	if w.deadline != nil {
 		w.deadline.Stop()
 	}
@@ -460,18 +451,18 @@ func (w *worker) limit(d time.Duration, why string) {
 	w.deadline = time.AfterFunc(d, func() {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		w.kill(fmt.Errorf("%s within %v", why, d))
+		w.killLocked(fmt.Errorf("%s within %v", why, d))
 	})
 }
 
 // tell writes to the worker what there is to say.
-func (w *worker) tell() {
+func (w *worker) writeControl() {
 	for {
 		select {
-		case <-w.speak:
+		case <-w.controlWake:
 			w.pool.mu.Lock()
-			b := w.unsaid
-			w.unsaid = nil
+			b := w.controlBuf
+			w.controlBuf = nil
 			w.pool.mu.Unlock()
 			w.control.Write(b) // if it fails, the worker is dead
 		case <-w.dead:
