@@ -1,9 +1,12 @@
 package processes
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,7 +14,65 @@ import (
 
 	"concert"
 	"concert/internal/printable"
+	"concert/processes/internal/child"
 )
+
+var (
+	// ErrTooLarge is wrapped by the error of a task whose argument has more
+	// than 1 GiB, whose result has more bytes than Options.MaxResult, or whose
+	// function has a name of more than 65,535.
+	ErrTooLarge = child.ErrTooLarge
+
+	// ErrBroken is wrapped by the errors of tasks in a broken pool, together
+	// with the reason. A pool is broken if eight times in a row a worker could
+	// not be started, or died without having finished a task, no task was the
+	// cause, and no worker is left. Such a pool stays broken, and Close returns
+	// the same error. Fix the reason and make another pool.
+	ErrBroken = errors.New("processes: the pool is broken")
+
+	// ErrTimeout is wrapped by the error of a task that ran for longer than
+	// Options.Timeout: that had to be killed, or returned the error of its
+	// context. It is also [context.DeadlineExceeded].
+	ErrTimeout error = timeoutError{}
+
+	// ErrMemory is wrapped by the error of a task whose worker exceeded
+	// Options.Memory, or was killed by the kernel because its control group had
+	// no memory left. It is also wrapped if the system has no memory for a
+	// result in shared memory.
+	ErrMemory = errors.New("processes: out of memory")
+
+	// ErrNeighbor is wrapped by the error of a task whose worker was killed
+	// because of another task that it ran; see Options.Threads.
+	ErrNeighbor = errors.New("processes: another task in the same process had to be killed")
+
+	// ErrNested is the error of New in a worker that is three pools deep.
+	ErrNested = errors.New("processes: pools nested more than three deep")
+)
+
+// timeoutError is the type of ErrTimeout.
+type timeoutError struct{}
+
+// Error says what happened.
+func (timeoutError) Error() string { return "processes: task ran for too long" }
+
+// Is reports whether target is context.DeadlineExceeded.
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Timeout returns true, as for errors of package net.
+func (timeoutError) Timeout() bool { return true }
+
+func init() {
+	concert.RegisterError("processes.ErrTooLarge", ErrTooLarge)
+	concert.RegisterError("processes.ErrBroken", ErrBroken)
+	concert.RegisterError("processes.ErrTimeout", ErrTimeout)
+	concert.RegisterError("processes.ErrMemory", ErrMemory)
+	concert.RegisterError("processes.ErrNeighbor", ErrNeighbor)
+	concert.RegisterError("processes.ErrNested", ErrNested)
+	concert.RegisterError("processes.ErrNoMain", ErrNoMain)
+	concert.RegisterError("exec.ErrNotFound", exec.ErrNotFound)
+	concert.RegisterError("exec.ErrDot", exec.ErrDot)
+	concert.RegisterError("exec.ErrWaitDelay", exec.ErrWaitDelay)
+}
 
 // WorkerError is the error of a task whose worker process died while the task
 // ran, or whose workers died before they could begin it.
