@@ -107,8 +107,8 @@ func TestLarge(t *testing.T) {
 }
 
 // TestStirred is row 21: a worker changes the memory in which its results are,
-// before the pool has read them, meanwhile and later. They may be wrong; what
-// the pool has given out does not change.
+// before, while and after the pool reads them. They may be wrong, but values
+// that the pool has returned do not change.
 func TestStirred(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
@@ -195,7 +195,7 @@ func programFileSize([]string) error {
 
 // TestFileSizeLimit: a pool works, and no signal ends its process, where files
 // may be smaller than shared memory. The limit is set in another process, as it
-// would also hold for files that the testing package writes meanwhile.
+// would also hold for files that the testing package writes at that time.
 func TestFileSizeLimit(t *testing.T) {
 	if out, err := program(t, "file size").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)

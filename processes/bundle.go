@@ -8,16 +8,17 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// bundle is frames on their way to a worker, as bytes.
+// bundle is encoded frames for a worker.
 type bundle struct {
 	buf    []byte
-	placed []placed // large arguments that have a place in the arena,
-	parts  []part   // and those that have none
+	placed []placed // large arguments that have a span in the arena
+	parts  []part   // large arguments that have none
 }
 
-// part is an argument in a frame that is not copied.
+// part is an argument that is written from where it is, and not copied into the
+// bundle.
 type part struct {
-	after int // it belongs after so many bytes of buf
+	after int // its position: after that many bytes of buf
 	bytes []byte
 }
 
@@ -30,8 +31,9 @@ func (b *bundle) reset() {
 	b.buf, b.parts, b.placed = b.buf[:0], b.parts[:0], b.placed[:0]
 }
 
-// add adds a Call with arguments. take, unless nil, finds places in the arena.
-func (b *bundle) add(h frame.CallHead, args []executor.Encoded, take func(bytes int) (frame.Span, bool)) {
+// add adds a frame of calls. allocate, unless it is nil, allocates spans in the
+// arena.
+func (b *bundle) add(h frame.CallHead, args []executor.Encoded, allocate func(bytes int) (frame.Span, bool)) {
 	start, apart := len(b.buf), 0
 	h.Count = uint16(len(args))
 	b.buf = frame.AppendCall(b.buf, h)
@@ -40,8 +42,8 @@ func (b *bundle) add(h frame.CallHead, args []executor.Encoded, take func(bytes 
 			b.buf = frame.AppendArg(b.buf, frame.Inline(arg), 0)
 			continue
 		}
-		if take != nil {
-			if at, ok := take(len(arg.Bytes)); ok {
+		if allocate != nil {
+			if at, ok := allocate(len(arg.Bytes)); ok {
 				b.placed = append(b.placed, placed{at: at, kind: arg.Kind, bytes: arg.Bytes, frame: start, arg: len(b.buf)})
 				b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind, Shared: true, Span: at}, 0)
 				continue
@@ -54,16 +56,17 @@ func (b *bundle) add(h frame.CallHead, args []executor.Encoded, take func(bytes 
 	b.buf = frame.EndCall(b.buf, start, apart)
 }
 
-// placed is bytes that have a place in the arena, and are not there yet.
+// placed is an argument that has a span in the arena, and is not copied there
+// yet.
 type placed struct {
 	at         frame.Span
 	kind       byte
 	bytes      []byte
-	frame, arg int // where in the bundle the frame begins, and the argument that says where they are
+	frame, arg int // offsets in buf: of the frame, and of the argument in it
 }
 
-// inline has an argument that was to be in the arena follow in the frame. Those
-// that were placed after it must have been put right before.
+// inline moves an argument from the arena into its frame. It must be called for
+// later arguments first.
 func (b *bundle) inline(number int) {
 	p := b.placed[number]
 	here := frame.AppendArg(nil, frame.Payload{Kind: p.kind}, len(p.bytes))
@@ -90,8 +93,10 @@ func (b *bundle) inline(number int) {
 	}
 }
 
+// send copies the large arguments of a bundle into the arena, and writes the
+// bundle to the pipe.
 func (w *worker) send(b *bundle) error {
-	for i := len(b.placed) - 1; i >= 0; i-- { // as inline needs it
+	for i := len(b.placed) - 1; i >= 0; i-- { // the last first, as inline requires
 		if p := b.placed[i]; w.arena.WriteArgument(p.at, p.bytes) != nil {
 			b.inline(i)
 		}
@@ -110,8 +115,8 @@ func (w *worker) send(b *bundle) error {
 	return err
 }
 
-// sendLarge writes bytes to the worker, and counts those that the worker has
-// read. A MiB may be in the pipe.
+// sendLarge writes an argument to the pipe, and counts the MiB that the worker
+// has read. Up to one MiB may still be in the pipe.
 func (w *worker) sendLarge(b []byte) error {
 	for first := true; ; first = false {
 		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])

@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// parent is the context of a submitter, which many calls have in common.
+// submitter is the context of a submitter, which many calls may share.
 type submitter struct {
 	ctx     context.Context
-	flights int         // with workers
-	stop    func() bool // nil for a context that never ends, which is not in the table
+	flights int         // calls of this submitter that are with workers, or returned
+	stop    func() bool // nil if the context never ends; then it is not in Pool.submitters
 }
 
-// watch has calls canceled when the context of their submitter ends. The
-// caller holds mu, and counts the flights.
+// watchLocked arranges that calls are canceled when the context of their
+// submitter ends. The caller counts the flights.
 func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	if ctx.Done() == nil {
 		return &p.endless
@@ -30,11 +30,11 @@ func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	return known
 }
 
-// isPointer reports whether a context may be compared with others, as all of
-// package context's may: one that is a struct may not be comparable.
+// isPointer reports whether a context is a pointer, as those of package context
+// are. A context that is a struct may not be comparable.
 func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
 
-// unwatch takes back the watch of one flight.
+// unwatchLocked ends the watch for one flight.
 func (p *Pool) unwatchLocked(known *submitter) {
 	if known.flights--; known.flights == 0 && known.stop != nil {
 		known.stop()
@@ -44,8 +44,8 @@ func (p *Pool) unwatchLocked(known *submitter) {
 	}
 }
 
-// dropFirstAgain settles the first calls of again, whose context has ended. The
-// caller holds mu, which dropFirstAgain releases while it settles them.
+// dropFirstReturnedLocked settles the first span of p.returned, whose context
+// has ended. It releases mu while it does so.
 func (p *Pool) dropFirstReturnedLocked(cause error) {
 	s := p.returned[0]
 	p.unwatchLocked(s.submitter)
@@ -56,13 +56,13 @@ func (p *Pool) dropFirstReturnedLocked(cause error) {
 	p.countSettledLocked(s.len())
 }
 
-// parentEnded cancels the calls whose submitter's context has ended.
+// submitterDone cancels the calls of a submitter whose context has ended.
 func (p *Pool) submitterDone(ended *submitter) {
 	cause := context.Cause(ended.ctx)
 	var dropped []span
 	p.mu.Lock()
 	if isPointer(ended.ctx) && p.submitters[ended.ctx] == ended {
-		delete(p.submitters, ended.ctx) // who comes later is to be told, too
+		delete(p.submitters, ended.ctx) // a later task with this context gets a watch of its own
 	}
 	p.returned = slices.DeleteFunc(p.returned, func(s span) bool {
 		if s.submitter == ended {
@@ -81,7 +81,7 @@ func (p *Pool) submitterDone(ended *submitter) {
 				dropped = append(dropped, back)
 			}
 		}
-		for f := range w.flights.all { // not before: when one has ended, the next begins
+		for f := range w.flights.all { // after all withdrawals: when a call ends, the next one begins
 			if f.submitter == ended {
 				w.cancelLocked(f, cause)
 			}

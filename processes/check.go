@@ -10,7 +10,7 @@ import (
 // Options.Check is code of the program and may not return. These are the steps
 // of a call of a Relay:
 //
-//	claim --> checks --Check returns nil--> again --> a worker
+//	claim --> checks --Check returns nil--> returned --> a worker
 //	            |  \--Check refuses, fails, or takes too long--> settled
 //	            \--Cancel: Withdraw--> settled
 //
@@ -18,10 +18,11 @@ import (
 // worker waits for Check. The call counts as queued, so Submit blocks when too
 // many calls are in Pool.checks.
 
-// checkArgument starts Options.Check for the call of a task.
+// checkArgumentLocked starts Options.Check for a call.
 func (p *Pool) checkArgumentLocked(t *executor.Task, s span) {
 	p.checks[t] = true
-	// end reports whether the call is still to be settled.
+	// end removes the call from p.checks. It reports false if the call is
+	// settled.
 	end := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()

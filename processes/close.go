@@ -11,8 +11,8 @@ import (
 	"concert/internal/lazy"
 )
 
-// Close implements [concert.Executor]. It returns nil, or why the pool was
-// broken.
+// Close implements [concert.Executor]. It returns nil, or the reason why the
+// pool is broken.
 func (p *Pool) Close() error {
 	p.made()
 	p.refuse(concert.ErrClosed)
@@ -29,9 +29,9 @@ func (p *Pool) Close() error {
 // due.
 const logTime = time.Second
 
-// awaitLog waits until the handler has received all log records of the pool,
-// for logTime at most. So no record follows after Close, unless the handler
-// takes longer. The caller has waited until the pool is gone.
+// awaitLog waits until the handler has handled all log records of the pool, for
+// logTime at most. So no record follows after Close, unless the handler takes
+// longer. The caller has waited until the pool is gone.
 func (p *Pool) awaitLog() {
 	done := make(chan struct{})
 	go func() {
@@ -46,7 +46,7 @@ func (p *Pool) awaitLog() {
 	}
 }
 
-// refuse makes the pool refuse tasks from now on.
+// refuse makes the pool refuse new tasks.
 func (p *Pool) refuse(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,8 +64,8 @@ func (p *Pool) refuse(reason error) {
 	p.checkEndLocked()
 }
 
-// checkEnd lets the workers go when the pool is closed and nothing is left to
-// do.
+// checkEndLocked makes the workers leave if the pool is closed and nothing is
+// left to do.
 func (p *Pool) checkEndLocked() {
 	if p.closed == nil {
 		return
@@ -83,7 +83,7 @@ func (p *Pool) checkEndLocked() {
 	p.checkGoneLocked()
 }
 
-// checkGone closes gone when nothing will happen any more.
+// checkGoneLocked closes gone if the pool has ended and no worker is left.
 func (p *Pool) checkGoneLocked() {
 	if p.ended {
 		p.stopPausesLocked()
@@ -98,8 +98,8 @@ func (p *Pool) checkGoneLocked() {
 	}
 }
 
-// Shutdown implements [concert.Executor]. Tasks that go on after
-// Options.Grace are killed, and named in the error.
+// Shutdown implements [concert.Executor]. It kills the workers of tasks that
+// run after Options.Grace, and names these tasks in the error.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.made()
 	p.refuse(concert.ErrClosed)
@@ -118,8 +118,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
 	grace := time.NewTimer(max(0, p.opts.Grace))
 	defer grace.Stop()
-	// Calls that were just being claimed were not seen: hence again, in a
-	// moment.
+	// cancelAll does not see calls that are being claimed, so it is repeated.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	failure.Canceled = p.cancelAll(failure.Cause)
@@ -141,7 +140,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	}
 }
 
-// cancelAll cancels every task, and returns how many had not started.
+// cancelAll cancels all tasks, and returns how many had not started.
 func (p *Pool) cancelAll(cause error) (dropped int) {
 	p.mu.Lock()
 	queue := p.queue
@@ -150,8 +149,8 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for _, s := range p.returned {
 		batches = append(batches, s.batch)
 	}
-	// Those that run come last, or when one has ended, the next begins, there
-	// or at another worker.
+	// Running calls are canceled last. Otherwise, when one ends, the next one
+	// would begin, in this or in another worker.
 	var running []*executor.Batch
 	for w := range p.all {
 		for f := range w.flights.all {
@@ -184,9 +183,9 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	return dropped
 }
 
-// killAll kills the workers that have calls or that leave, and returns the
-// names of the tasks that ran. It does not kill other workers: the pool would
-// replace them, and break after enough of them had been killed.
+// killAll kills the workers that have calls and those that leave, and returns
+// the names of the tasks that ran. It does not kill other workers: the pool
+// would replace them, and break after enough of them were killed.
 func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,19 +13,19 @@ import (
 // Timeout would end it, so the pool kills it.
 
 const (
-	hangUpTime = 500 * time.Millisecond // a process that has closed a pipe must begin to exit within this time
-	maxHangUps = 20                     // a process that has begun to exit gets at most this many times hangUpTime
+	exitTime     = 500 * time.Millisecond // a process that has closed a pipe must begin to exit within this time
+	maxExitTimes = 20                     // a process that has begun to exit gets at most this many times exitTime
 )
 
-// hungUp waits for the end of a worker that has closed the pipe of its calls or
-// its results, as a worker that exits does. It kills a worker that does not
-// exit.
+// pipeClosed waits for the end of a worker that has closed the pipe of its
+// calls or its results, as an exiting worker does. It kills a worker that does
+// not exit.
 func (w *worker) pipeClosed(pipe string) {
-	for range maxHangUps {
+	for range maxExitTimes {
 		select {
 		case <-w.dead:
 			return
-		case <-time.After(hangUpTime):
+		case <-time.After(exitTime):
 		}
 		if !osproc.IsExiting(w.pid) {
 			break
@@ -33,7 +33,7 @@ func (w *worker) pipeClosed(pipe string) {
 	}
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if w.isDeadLocked() || w.state == leaving && w.count == 0 { // limit kills a worker that leaves
+	if w.isDeadLocked() || w.state == leaving && w.count == 0 { // killAfterLocked kills a leaving worker
 		return
 	}
 	w.killLocked(fmt.Errorf("it closed the pipe of its %s and did not exit: a task replaced the program (exec), or closed files of the worker", pipe))

@@ -115,6 +115,11 @@ func hangsUpInTask(t *testing.T, how string) {
 	for i := range 5 {
 		others = append(others, submit(t, p, nop, i))
 	}
+	// Otherwise the pool could notice first that the pipe of calls is closed.
+	eventually(t, "the pool has sent all calls for which the worker has room", func() bool {
+		_, room, asleep := p.Calls()
+		return asleep[0] && room[0] == 0
+	})
 	leave(met, "")
 	_, err := f.Result(t.Context())
 	if e := died(t, err); e.Signal != syscall.SIGKILL || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {

@@ -11,7 +11,7 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// feed gives the worker calls until it shall leave, or is dead.
+// dispatch sends calls to the worker until the worker leaves or dies.
 func (w *worker) dispatch() {
 	b := &w.bundle
 	for len(b.buf) > 0 || w.pool.nextCalls(w, b) {
@@ -24,12 +24,12 @@ func (w *worker) dispatch() {
 	w.tasks.Close()
 }
 
-// next fills b with calls for the worker, when there are some. It reports false
-// when there will be none for this one.
+// nextCalls waits for calls for the worker, and adds them to b. It reports
+// false if there will be none.
 //
-// Two feeders may claim from two tasks at the same time, without the lock. A
-// task that is canceled meanwhile is marked in claims; later its call is in a
-// worker's table, where Withdraw finds it.
+// Several workers may claim calls from tasks at the same time, without the
+// lock. If a task is canceled in this time, that is marked in p.claims.
+// Afterwards its call is in the table of a worker, where Withdraw finds it.
 func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,12 +43,12 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 		case room <= 0 || len(b.buf) >= maxPipeBytes/4:
 		case len(p.returned) > 0 && (!p.suspectGiven || p.returned[0].unbegun == 0 || len(p.queue) == 0):
 			s := &p.returned[0]
-			if ctx := s.batch.Context(); ctx.Err() != nil { // parentEnded has not noticed it yet
+			if ctx := s.batch.Context(); ctx.Err() != nil { // submitterDone has not run yet
 				p.dropFirstReturnedLocked(context.Cause(ctx))
 				continue
 			}
 			n := min(room, s.len())
-			p.suspectGiven = s.unbegun > 0 // other tasks come between
+			p.suspectGiven = s.unbegun > 0 // other tasks run before the next suspect
 			p.addCallsLocked(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)
@@ -60,7 +60,7 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 			p.suspectGiven = false
 			switch {
 			case s.len() == 0:
-			case w.state == active && !w.trimming: // which it may do meanwhile
+			case w.state == active && !w.trimming: // both may have changed during the claim
 				p.addCallsLocked(w, b, s)
 			default:
 				p.returnCallsLocked(s)
@@ -70,7 +70,7 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 			continue
 		}
 		if len(b.buf) > 0 {
-			return true // send these first
+			return true // send these before waiting
 		}
 		if w.state != active {
 			break
@@ -84,8 +84,8 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 	return len(b.buf) > 0
 }
 
-// claim takes calls from the task at the head of the queue. The caller holds
-// mu, which is free meanwhile.
+// claimLocked claims calls from the first task of the queue. It releases mu in
+// the meantime.
 func (p *Pool) claimLocked(w *worker, room int) span {
 	t := p.queue[0]
 	p.queue[0] = nil
@@ -110,9 +110,9 @@ func (p *Pool) claimLocked(w *worker, room int) span {
 			t.Fail(err)
 			p.mu.Lock()
 		} else {
-			// It may not be refused for want of room, but it stands behind
-			// those who came before it: or a few Maps could keep the queue full
-			// for good.
+			// The task was accepted, so it gets room in any case. The first
+			// waiter is admitted before it. Otherwise a few Maps could keep the
+			// queue full permanently.
 			p.admitFirstLocked()
 			p.queue = append(p.queue, t)
 			p.wakeWorkerLocked()
@@ -127,8 +127,9 @@ func (p *Pool) claimLocked(w *worker, room int) span {
 	return s
 }
 
-// refuseLarge settles the last call of a span if its argument is too large: a
-// claim ends with a large one. The caller holds mu, which is free meanwhile.
+// refuseLargeLocked settles the last call of a span if its argument is too
+// large. Only the last one can be: a claim ends with a large argument. It
+// releases mu in the meantime.
 func (p *Pool) refuseLargeLocked(s span) span {
 	if s.len() == 0 {
 		return s
@@ -147,8 +148,8 @@ func (p *Pool) refuseLargeLocked(s span) span {
 	return s
 }
 
-// refuseFunction settles the calls of a span if their function cannot be called
-// in the worker. The caller holds mu, which is free meanwhile.
+// refuseFunctionLocked settles the calls of a span if their function cannot be
+// called in the worker. It releases mu in the meantime.
 func (p *Pool) refuseFunctionLocked(w *worker, s span) span {
 	if s.len() == 0 || s.batch.Name == w.callable {
 		return s
@@ -168,18 +169,19 @@ func (p *Pool) refuseFunctionLocked(w *worker, s span) span {
 }
 
 // checkFunction returns why workers cannot call the function of a name, as far
-// as is known here.
+// as the pool knows.
 func (p *Pool) checkFunction(name string) error {
 	if len(name) > frame.MaxName {
 		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register it under a shorter one", ErrTooLarge, name, len(name), frame.MaxName)
 	}
 	if p.opts.Command != nil {
-		return nil // of another program
+		return nil // the pool does not know the functions of another program
 	}
 	return isLate(name)
 }
 
-// enroll enters calls into the worker's table and encodes them.
+// addCallsLocked adds calls to the table of the worker, and encodes them into
+// b.
 func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
@@ -203,7 +205,7 @@ func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
 		w.journal.Offer(f.seq, f.n)
 	}
 	if w.count > s.len() {
-		w.checkAtLocked(now.Add(longCall)) // these may wait behind a slow one
+		w.checkAtLocked(now.Add(longCall)) // these calls may wait for a slow one
 	} else {
 		w.checkAtLocked(now.Add(w.untilCheckLocked()))
 	}
@@ -212,9 +214,9 @@ func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
 	}
 }
 
-// idleElsewhere reports whether another worker has a thread with nothing to do,
-// and less to do than this one, and wakes it: the task at the head of the queue
-// is for that one, which then wakes others.
+// idleElsewhereLocked reports whether another worker with fewer calls has an
+// idle thread, and wakes it. The first task of the queue is for that worker,
+// which then wakes others.
 func (p *Pool) idleElsewhereLocked(w *worker) bool {
 	for _, other := range p.active {
 		if other != nil && other.hasIdleThreadLocked() && other.roomLocked() > 0 && len(other.flights.list) < len(w.flights.list) {
@@ -227,23 +229,23 @@ func (p *Pool) idleElsewhereLocked(w *worker) bool {
 	return false
 }
 
-// steal takes calls that have not begun from the worker that has most work
-// before it, for one that has none, or a thread of it.
+// stealLocked takes calls that have not begun from the worker that has most
+// work, for a worker with an idle thread.
 func (p *Pool) stealLocked(w *worker) bool {
 	var victim *worker
-	load := targetWork / 4 // not worth it below
+	load := targetWork / 4 // below this, stealing costs more than it saves
 	now := time.Now()
-	for other := range p.all { // those that leave as well
+	for other := range p.all { // leaving workers too
 		threads := p.opts.Threads
 		if other.count <= min(threads, len(other.flights.list)) {
-			continue // no call waits behind another one
+			continue // no call waits for another one
 		}
 		ahead := time.Duration(other.count) * other.runTime / time.Duration(threads)
 		long := 0
 		for f, call := range other.runningLocked {
 			if f.begun == call && (other.usesSlots || f.isLongLocked(now)) {
 				if long++; long == threads || f.n > call+1 {
-					ahead = max(ahead, time.Second) // it has run for some time, and who knows
+					ahead = max(ahead, time.Second) // the call that runs may take long
 				}
 			}
 		}
@@ -267,7 +269,7 @@ func (p *Pool) stealLocked(w *worker) bool {
 		}
 		back := victim.takeBackLocked(f, max(0, f.n-want))
 		if back.len() == 0 {
-			break // it has begun, and all before it
+			break // all earlier calls have begun as well
 		}
 		spans = append(spans, back)
 		want -= back.len()

@@ -127,8 +127,8 @@ func (e *WorkerError) Error() string {
 // unknownExit describes the end of a process that has no ProcessState.
 const unknownExit = "its exit code is unknown, since this program ignores SIGCHLD or has waited for it elsewhere"
 
-// how says how the worker died, and the last line that it wrote. It names
-// neither the task nor the worker.
+// how returns how the worker died, and the last line that it wrote. It does not
+// name the task and the worker.
 func (e *WorkerError) how() string {
 	var b strings.Builder
 	switch {
@@ -140,7 +140,7 @@ func (e *WorkerError) how() string {
 	case e.Signal != 0:
 		fmt.Fprintf(&b, "died of a signal: %v", e.Signal)
 		if e.Signal == syscall.SIGKILL {
-			b.WriteString(" (if nobody sent it, the system had no memory left)")
+			b.WriteString(" (if no process sent it, the system had no memory left)")
 		}
 	case e.ExitCode < 0:
 		b.WriteString("ended: " + unknownExit)
@@ -183,12 +183,12 @@ func (e *WorkerError) TaskInput() *concert.Input { return e.Input }
 // Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
-// maxReason is how many bytes of a line are in the text of an error.
+// maxReason is the maximum length of a line in the text of an error.
 const maxReason = 1000
 
-// reason is the line of standard error that says most: that with which the Go
-// runtime ends, or else the last one. It is cut after maxReason bytes, since a
-// panic can have a text of any length.
+// reason returns the most informative line of standard error: the one with
+// which the Go runtime ends, or otherwise the last one. It is cut after
+// maxReason bytes, because the text of a panic can have any length.
 func (e *WorkerError) reason() string {
 	lines := strings.Split(strings.TrimSpace(e.Stderr), "\n")
 	line := lines[0]
@@ -202,7 +202,7 @@ func (e *WorkerError) reason() string {
 	return line
 }
 
-// signals are those for which Go's runtime ends the process by itself.
+// signals are the signals for which Go's runtime ends the process itself.
 var signals = map[string]syscall.Signal{
 	"SIGABRT": syscall.SIGABRT, "SIGBUS": syscall.SIGBUS, "SIGFPE": syscall.SIGFPE, "SIGILL": syscall.SIGILL,
 	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
@@ -224,8 +224,8 @@ func signalIn(stderr string) syscall.Signal {
 	return 0
 }
 
-// outOfMemory reports whether the Go runtime ended for want of memory, or the
-// race detector in its place, by the exit code of each.
+// outOfMemory reports whether the Go runtime, or the race detector, ended
+// because it could not allocate memory. Each has an exit code of its own.
 func outOfMemory(code int, stderr string) bool {
 	switch code {
 	case 2:
@@ -236,16 +236,16 @@ func outOfMemory(code int, stderr string) bool {
 	return false
 }
 
-// abortedForMemory reports whether a process aborted because it could not have
-// more memory, by what C, C++ and Go's cgo write before that. The runtimes of
-// Go and Python write their own last words after it.
+// abortedForMemory reports whether a process aborted because it could not
+// allocate memory. C, C++ and Go's cgo write this before the abort. The
+// runtimes of Go and Python write their own last lines after it.
 func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
 	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
 		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",
 	}, func(text string) bool { return strings.Contains(cause, text) || strings.Contains(stderr, text) })
 }
 
-// tookLonger adds within, which is Options.Timeout, to why if that is
+// tookLonger adds within, which is Options.Timeout, to why if why is
 // ErrTimeout. why is the reason why a worker was killed.
 func tookLonger(why error, within time.Duration) error {
 	if why != ErrTimeout {

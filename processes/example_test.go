@@ -44,7 +44,19 @@ func Example() {
 	// 16 <nil>
 }
 
-// Workers share no memory: what one changes, nobody else sees.
+// New starts workers of this program, and waits until they are ready.
+func ExampleNew() {
+	ex, err := processes.New(2, &processes.Options{Timeout: time.Minute})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	fmt.Println(ex.Width(), "workers")
+	// Output: 2 workers
+}
+
+// Workers share no memory: other processes do not see what a worker changes.
 func Example_memory() {
 	ctx := context.Background()
 	ex, err := processes.New(1, nil)

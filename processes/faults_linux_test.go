@@ -159,8 +159,7 @@ func TestKilledWriting(t *testing.T) {
 	}
 }
 
-// TestKilledIdle is row 5: the death of a worker that does nothing is nobody's
-// business.
+// TestKilledIdle is row 5: the death of an idle worker affects no task.
 func TestKilledIdle(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, nil)

@@ -10,21 +10,21 @@ import (
 	"concert/internal/frame"
 )
 
-// span is some calls of a batch: those from one on, and before the other.
+// span is calls of a batch: from number from on, and before number to.
 type span struct {
 	batch     *executor.Batch
 	from, to  int
-	deaths    int        // of workers under the one call that it then is
-	unbegun   int        // workers that died when that one call was the next to begin
-	submitter *submitter // counted while the span is in the pool's again; else nil
+	deaths    int        // how many workers died while they ran this call; then the span is one call
+	unbegun   int        // how many workers died when this call was the next to begin; then the span is one call
+	submitter *submitter // set while the span is in Pool.returned
 }
 
 func (s span) len() int { return s.to - s.from }
 
-// drop settles a call that no worker will run, as its context has ended.
+// drop settles a call that no worker will run, because its context has ended.
 func (s span) drop(i int, cause error) {
 	if s.deaths > 0 {
-		s.batch.Settle(i, -1, executor.Encoded{}, cause) // it did start
+		s.batch.Settle(i, -1, executor.Encoded{}, cause) // it has started before
 	} else {
 		s.batch.Drop(i, cause)
 	}
@@ -37,40 +37,40 @@ func (s span) dropAll(cause error) {
 	}
 }
 
-// flight is calls that are with a worker: those that went in one frame. They
-// begin and end one after the other, and are numbered from 0 up here.
+// flight is the calls of one frame that are with a worker. They run
+// sequentially, and are numbered from 0 here.
 type flight struct {
 	batch           *executor.Batch
 	submitter       *submitter
 	clock           *clock    // nil until it is needed
-	since           time.Time // when the newest call began, at the latest; of a worker without slots
+	since           time.Time // when the newest call began, at the latest; for a worker without slots
 	seq             uint32
-	from            int   // number in batch of the first
-	n               int   // how many there are; fewer when some are withdrawn
-	settled         int   // of these, settled: the first so many
-	begun           int   // the one whose Start has been called before it settled, or -1
-	canceledEarly   int   // the one of which Start said that nobody wants it, or -1
-	asked           bool  // for some of them, without slots
-	reportedRunning bool  // it is one call, of which Withdraw has said that it runs
-	killCause       error // why the worker is killed for its sake
+	from            int   // the number in batch of the first call
+	n               int   // how many calls there are; fewer after some were taken back
+	settled         int   // how many of them, the first ones, have settled
+	begun           int   // the newest call for which batch.Start was called before it settled, or -1
+	canceledEarly   int   // the call for which batch.Start reported that it is canceled, or -1
+	asked           bool  // the worker was asked to give calls back
+	reportedRunning bool  // it is one call, and Withdraw has reported that it runs
+	killCause       error // why the worker is killed because of these calls
 	bytes           int
-	spans           int // in the arena: its own, and those of flights after it that have ended
-	deaths          int // of workers under it, when it is one call that runs again
-	unbegun         int // workers that died before they began it, when it is one call
+	spans           int // spans in the arena: of this flight, and of later flights that have ended
+	deaths          int // how many workers died while they ran it, if it is one call
+	unbegun         int // how many workers died before they began it, if it is one call
 }
 
-// clock is what a call has that runs for some time, or is canceled.
+// clock has the times of a call that runs for some time, or is canceled.
 type clock struct {
 	call       int         // its number in the flight
-	cancelSent bool        // the worker has been told to cancel it
-	expires    time.Time   // when it has run for too long; zero for never
-	killAt     time.Time   // when the worker is killed if it goes on; zero for never
-	why        error       // and the reason
-	stop       func() bool // of the watch over its context
+	cancelSent bool        // a Cancel was sent to the worker
+	expires    time.Time   // when Options.Timeout is over; zero for never
+	killAt     time.Time   // when the worker is killed if the call still runs; zero for never
+	why        error       // the reason of killAt
+	stop       func() bool // stops the watch of its context
 }
 
-// timed returns the clock of a call. Only the newest that has begun has one:
-// those before it have ended, with their outcomes on the way.
+// timed returns the clock of a call. Only the newest call that has begun has
+// one, because earlier calls have ended.
 func (f *flight) timed(call int) *clock {
 	if f.clock == nil || f.clock.call != call {
 		f.stopClock()
@@ -86,17 +86,17 @@ func (f *flight) stopClock() {
 	f.clock = nil
 }
 
-// rest is the calls that have not settled, from number on.
+// rest returns the calls that have not settled, from a number on.
 func (f *flight) rest(number int) span {
 	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
 }
 
-// isLong reports whether the call that runs has been doing so for some time:
-// who knows how long it will. It is for workers without slots.
+// isLongLocked reports whether the running call has run for longCall, so that
+// it may take long. It is for workers without slots.
 func (f *flight) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
 
-// hasBegun returns how many of the calls have begun, those that settled
-// included.
+// begunLocked returns how many of the calls have begun, including the settled
+// ones.
 func (f *flight) begunLocked(w *worker) int {
 	begun := f.begun + 1
 	switch {
@@ -108,14 +108,14 @@ func (f *flight) begunLocked(w *worker) int {
 	return max(begun, f.settled)
 }
 
-// flights are those that a worker has, the oldest first. They end in any order.
+// flights are the flights of a worker, the oldest first. They end in any order.
 type flights struct {
 	list []*flight
-	next uint32    // number of the next one
-	free []*flight // to be used again
+	next uint32    // the number of the next flight
+	free []*flight // removed flights, to be reused
 }
 
-// add enters a flight, which gets the next number.
+// add adds a flight, and gives it the next number.
 func (t *flights) add(f flight) *flight {
 	f.seq = t.next
 	t.next++
@@ -130,17 +130,18 @@ func (t *flights) add(f flight) *flight {
 	return p
 }
 
-// index returns where in the list the flight of a number is, or would be.
+// index returns the index in the list of the flight with a number, or where it
+// would be.
 func (t *flights) index(seq uint32) int {
 	if len(t.list) == 0 || t.list[0].seq == seq {
 		return 0
 	}
-	first := t.list[0].seq // numbers begin again after the largest
+	first := t.list[0].seq // numbers wrap around
 	return sort.Search(len(t.list), func(i int) bool { return t.list[i].seq-first >= seq-first })
 }
 
-// get returns the flight of a number; nil if all of its calls have settled, or
-// were withdrawn.
+// get returns the flight with a number. It returns nil if all of its calls have
+// settled or were taken back.
 func (t *flights) get(seq uint32) *flight {
 	if i := t.index(seq); i < len(t.list) && t.list[i].seq == seq {
 		return t.list[i]
@@ -148,25 +149,26 @@ func (t *flights) get(seq uint32) *flight {
 	return nil
 }
 
-// remove takes a flight out, and returns how many places in the arena are free
-// now: of those that were taken first, as many as belong to it, unless flights
-// before it are still there. Then the one before it keeps them.
-func (t *flights) remove(f *flight) (places int) {
+// remove removes a flight, and returns how many spans in the arena are free
+// now. Spans are freed in order. So while older flights exist, the next older
+// one keeps the spans of the removed one.
+func (t *flights) remove(f *flight) (spans int) {
 	i := t.index(f.seq)
 	if i > 0 {
 		t.list[i-1].spans += f.spans
 		t.list = slices.Delete(t.list, i, i+1)
 	} else {
-		places = f.spans
+		spans = f.spans
 		t.list[0] = nil
 		t.list = t.list[1:]
 	}
 	*f = flight{}
 	t.free = append(t.free, f)
-	return places
+	return spans
 }
 
-// window is how many numbers there are from the oldest flight to the next.
+// window returns how many numbers there are from the oldest flight to the next
+// one.
 func (t *flights) window() int {
 	if len(t.list) == 0 {
 		return 0
@@ -174,8 +176,8 @@ func (t *flights) window() int {
 	return int(t.next - t.list[0].seq)
 }
 
-// all yields the flights, the oldest first. The one that it has just yielded
-// may be removed meanwhile.
+// all yields the flights, the oldest first. The flight that was yielded last
+// may be removed.
 func (t *flights) all(yield func(*flight) bool) {
 	for i := 0; i < len(t.list); {
 		f := t.list[i]
@@ -188,8 +190,9 @@ func (t *flights) all(yield func(*flight) bool) {
 	}
 }
 
-// find returns the flight of a call about which the worker says something, or
-// an error: it has to be the oldest of its flight that has not settled.
+// findLocked returns the flight of a call that the worker names. The error is a
+// frame.ErrFrame if the call is not the oldest one of its flight that has not
+// settled.
 func (w *worker) findLocked(id frame.ID) (*flight, error) {
 	f := w.flights.get(id.Seq)
 	if f == nil || int(id.Index) != f.settled {

@@ -52,7 +52,7 @@ func TestStarterThread(t *testing.T) {
 	}
 }
 
-// hoard keeps so many MiB for good.
+// hoard keeps n MiB permanently.
 var hoard = concert.Register("processes_test.hoard", func(_ context.Context, n int) (int, error) {
 	b := make([]byte, n<<20)
 	for i := range b {
@@ -108,8 +108,8 @@ func TestInitializer(t *testing.T) {
 	}
 }
 
-// TestBroken is row 27, later: workers that cannot be prepared any more break
-// the pool, with the reason, and without a storm.
+// TestBroken is row 27, later: workers that can no longer be prepared break the
+// pool, with the reason, and without a storm of starts.
 func TestBroken(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")

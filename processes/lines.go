@@ -7,26 +7,26 @@ type lineKind uint8
 
 const (
 	whole  lineKind = iota // by "\n" or "\r\n", by its length, or with the output
-	update                 // by "\r", or not yet: what comes next overwrites it, as a progress bar does
-	repeat                 // it has been given as an update, and now ended by "\n"
+	update                 // by "\r", or not yet: the next output overwrites it, as in a progress bar
+	repeat                 // it was emitted as an update, and has now ended by "\n"
 )
 
-// lineCutter cuts what a worker prints into lines, as they come. A progress bar
-// writes "\r" and its text again and again: each of these is given at once,
-// without the end that it may never have. A "\r" within a line that comes as a
-// whole is a part of it.
+// lineCutter cuts the output of a worker into lines. A progress bar writes "\r"
+// and its text repeatedly. Each state of it is emitted at once, because its end
+// may never come. A "\r" within a line that arrives as a whole is a part of the
+// line.
 type lineCutter struct {
-	emit func(line []byte, kind lineKind) // line ends with "\n" if it did, and is not to be kept
+	emit func(line []byte, kind lineKind) // line includes its "\n"; emit must not keep it
 
 	rest  []byte
-	after byte // the character that ended the line before
-	shown bool // rest has been given as an update
+	after byte // the character that ended the previous line
+	shown bool // rest was emitted as an update
 }
 
-// add takes what came together.
+// add adds output that was read together.
 func (c *lineCutter) add(b []byte) {
 	for len(b) > 0 {
-		if b[0] == '\n' && c.after == '\r' && len(c.rest) == 0 { // of "\r\n", in two parts
+		if b[0] == '\n' && c.after == '\r' && len(c.rest) == 0 { // the second part of "\r\n"
 			c.after = '\n'
 			b = b[1:]
 			continue
@@ -41,7 +41,7 @@ func (c *lineCutter) add(b []byte) {
 		if !end {
 			n = len(b)
 		}
-		if room := longestLine - len(c.rest); n > room {
+		if room := maxLine - len(c.rest); n > room {
 			n, end = room, false
 		}
 		if n > 0 {
@@ -51,11 +51,11 @@ func (c *lineCutter) add(b []byte) {
 		b = b[n:]
 		switch {
 		case !end:
-			if len(c.rest) == longestLine {
+			if len(c.rest) == maxLine {
 				c.cut(whole)
 			}
 		case bytes.HasPrefix(b, []byte("\r\n")):
-			b = b[1:] // the "\n" is next
+			b = b[1:] // the "\n" follows
 		default:
 			c.after = b[0]
 			b = b[1:]
@@ -73,7 +73,7 @@ func (c *lineCutter) add(b []byte) {
 	}
 }
 
-// end gives what is left when nothing more comes.
+// end emits the rest when the output has ended.
 func (c *lineCutter) end() {
 	if len(c.rest) > 0 {
 		c.cut(whole)

@@ -10,7 +10,7 @@ import (
 // TestLineCutter: output is cut into lines, and a progress bar is given as it
 // goes.
 func TestLineCutter(t *testing.T) {
-	long := strings.Repeat("x", longestLine)
+	long := strings.Repeat("x", maxLine)
 	for what, c := range map[string]struct {
 		parts []string
 		want  []string

@@ -24,19 +24,19 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 }
 
 // handlerGuard calls a slog.Handler of the program on other goroutines. The
-// handler may panic, call runtime.Goexit, or never return; none of this holds
-// up a worker. Steps:
+// handler may panic, call runtime.Goexit, or never return; no worker has to
+// wait for it. The steps are:
 //
-//  1. It waits for the handler, so that the lines of a worker stay in order.
-//  2. If the handler does not return within logTime, the call is stuck, and the
-//     caller continues.
-//  3. While a call is stuck, lines are dropped: each one would wait too, and
-//     with it the task that prints.
+//  1. callHandler waits for the handler, so that the lines of a worker stay in
+//     order.
+//  2. If the handler does not return within logTime, the call is stuck, and
+//     callHandler returns.
+//  3. While a call is stuck, lines are dropped. Otherwise the handler would
+//     delay each task that prints.
 //  4. When the last stuck call returns, the number of dropped lines is logged.
 //
-// The first failure, and each time that the handler hangs, is written to
-// standard error, where it reaches a person even if the handler is that of all
-// logging.
+// The first failure, and each time that the handler is stuck, is written to
+// standard error, because the handler may be the only one of the program.
 type handlerGuard struct {
 	name    string
 	failed  sync.Once    // reports the first failure

@@ -80,8 +80,8 @@ func Main() {
 	os.Exit(child.Run(setup))
 }
 
-// ownArgs returns the arguments of a worker: none, except that a test binary
-// which reaches its tests after all must not run them.
+// ownArgs returns the arguments of a worker. There are none, but a test binary
+// that does not call Main must not run its tests.
 func ownArgs() []string {
 	if strings.HasSuffix(filepath.Base(os.Args[0]), ".test") || strings.HasSuffix(os.Args[0], ".test.exe") {
 		return []string{"-test.run=^$"}

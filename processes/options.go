@@ -102,12 +102,12 @@ type Options struct {
 	// Sandbox cannot be set.
 	Command []string
 
-	// Check, if set, is called with the argument of each [executor.Relay], which
-	// another process may have encoded, before a worker receives it. An error
-	// is the task's error, and no worker receives the argument. Check may be
-	// called from several goroutines. While it runs, the task counts as queued.
-	// If it does not return within Timeout, or before the task's context ends,
-	// the task fails.
+	// Check, if set, is called with the argument of each [executor.Relay],
+	// which another process may have encoded, before a worker receives it. An
+	// error is the task's error, and no worker receives the argument. Check may
+	// be called from several goroutines. While it runs, the task counts as
+	// queued. If it does not return within Timeout, or before the task's
+	// context ends, the task fails.
 	Check func(arg executor.Encoded) error
 
 	// Threads is how many tasks each worker runs concurrently. It can be set

@@ -18,24 +18,24 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// What workers print never touches the protocol: it has pipes of its own. It is
-// not trusted: nothing of it goes anywhere but through printable.
+// The output of workers has pipes of its own, apart from the protocol. It is
+// not trusted: package printable escapes all of it.
 
 const (
-	longestLine = 64 << 10 // longer ones are cut into several
-	tailSize    = 4 << 10  // of standard error, for the error of a task,
-	deathSize   = 64 << 10 // or so much from the line on that says why the process dies
+	maxLine       = 64 << 10 // longer lines are cut into several
+	tailSize      = 4 << 10  // bytes of standard error that are kept
+	tracebackSize = 64 << 10 // bytes that are kept from the report of a runtime on
 
-	holdTime = 2 * time.Second // that a process may take to die after it has said why
+	holdTime = 2 * time.Second // how long a process may take to die after such a report
 )
 
-// tail keeps what was written last: from the line on with which the Go runtime
-// begins to say why the process dies, or else the last few lines.
+// tail keeps the end of the output: from the line on with which a runtime
+// begins to report why the process dies, or otherwise the last lines.
 type tail struct {
 	mu     sync.Mutex
 	buf    []byte // guarded by mu
-	dying  bool   // guarded by mu: buf begins with such a line
-	before []byte // guarded by mu: the line before that one; C code writes why it aborts
+	dying  bool   // guarded by mu: buf begins with the report of a runtime
+	before []byte // guarded by mu: the line before the report, where C code writes why it aborts
 }
 
 func (t *tail) add(line []byte) {
@@ -47,7 +47,7 @@ func (t *tail) add(line []byte) {
 		t.buf, t.dying = t.buf[:0], true
 	}
 	if t.dying {
-		t.buf = append(t.buf, line[:min(len(line), deathSize-len(t.buf))]...)
+		t.buf = append(t.buf, line[:min(len(line), tracebackSize-len(t.buf))]...)
 		return
 	}
 	t.buf = append(t.buf, line...)
@@ -56,48 +56,48 @@ func (t *tail) add(line []byte) {
 	}
 }
 
-// lastWords reports whether a line is what the Go runtime, or Python's, begins
-// its end with.
+// lastWords reports whether the Go runtime, or Python, begins with this line to
+// report why the process dies.
 func lastWords(line []byte) bool {
 	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds ", fatalPython} {
 		if bytes.HasPrefix(line, []byte(start)) {
 			return true
 		}
 	}
-	name, _, ok := bytes.Cut(line, []byte(": ")) // SIGABRT: abort
+	name, _, ok := bytes.Cut(line, []byte(": ")) // as in "SIGABRT: abort"
 	return ok && bytes.HasPrefix(name, []byte("SIG")) && !bytes.ContainsAny(name, " \t")
 }
 
-// isDying reports whether the process has begun to say why it dies.
+// isDying reports whether the process has begun to report why it dies.
 func (t *tail) isDying() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.dying
 }
 
-// cause returns the line before those with which a runtime begins its end.
+// cause returns the line before the report of a runtime.
 func (t *tail) cause() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.before)
 }
 
-// String returns what was kept, as it may be shown on a terminal.
+// String returns what was kept, escaped for a terminal.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return printable.Text(string(t.buf))
 }
 
-// console is where lines of all workers of this process go, unless a pool has a
-// logger.
+// console is standard error, where the output of all workers goes, unless a
+// pool has a logger.
 var console struct {
 	sync.Mutex      // held while writing a line to os.Stderr
-	over       bool // guarded by Mutex: there is a line that the next one overwrites
+	over       bool // guarded by Mutex: the last line is an update
 }
 
-// writeConsole writes a line; on a terminal an update stays until the next line
-// comes, elsewhere each is a line of its own.
+// writeConsole writes a line. On a terminal, an update stays until the next
+// line. Elsewhere, each update is a line.
 func writeConsole(text string, kind lineKind) {
 	console.Lock()
 	defer console.Unlock()
@@ -115,8 +115,8 @@ func writeConsole(text string, kind lineKind) {
 	}
 }
 
-// collect passes on what a worker prints, line by line, until the pipe ends. It
-// calls passed when it has passed on all that the worker printed before it
+// collect forwards the output of a worker, line by line, until the pipe ends.
+// It calls passed when it has forwarded all that the worker printed before it
 // died. Other processes may have the pipe open and print more.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
 	passed = sync.OnceFunc(passed)
@@ -147,7 +147,7 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			dead = true
-		case errors.Is(err, osproc.ErrEmpty): // the next bytes are from other processes
+		case errors.Is(err, osproc.ErrEmpty): // the next output is from other processes
 			lines.end()
 			passed()
 			dead = false
@@ -158,9 +158,9 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 	}
 }
 
-// holdback keeps what a dying process says from a terminal: a traceback of
-// hundreds of lines, of which the error of the task has the beginning, and the
-// pool's log one line. If the process does not die, the lines come after
+// holdback keeps the report of a dying process from a terminal: a traceback of
+// hundreds of lines, of which the error of the task has the beginning and the
+// log one line. If the process does not die, the lines are printed after
 // holdTime.
 type holdback struct {
 	mu    sync.Mutex
@@ -184,13 +184,13 @@ func (h *holdback) hold(w *worker, keep *tail, line []byte) bool {
 			h.release(w)
 		})
 	}
-	if h.bytes += len(line); h.bytes <= deathSize {
+	if h.bytes += len(line); h.bytes <= tracebackSize {
 		h.lines = append(h.lines, bytes.Clone(line))
 	}
 	return true
 }
 
-// release prints what is held. The caller holds mu.
+// release prints the held lines. The caller holds h.mu.
 func (h *holdback) release(w *worker) {
 	for _, line := range h.lines {
 		w.print("stderr", line, whole)
@@ -198,7 +198,7 @@ func (h *holdback) release(w *worker) {
 	h.lines, h.over = nil, true
 }
 
-// end drops what is held when the process has died of it.
+// end drops the held lines if the process has died, and prints them otherwise.
 func (h *holdback) end(w *worker) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -208,10 +208,10 @@ func (h *holdback) end(w *worker) {
 	h.timer.Stop()
 	select {
 	case <-w.dead:
-		if s := w.cmd.ProcessState; s != nil && s.Success() { // it was no end
+		if s := w.cmd.ProcessState; s != nil && s.Success() { // the process did not die of an error
 			h.release(w)
 		}
-	case <-time.After(drainTime): // it has only closed its standard error
+	case <-time.After(drainTime): // the process has only closed its standard error
 		h.release(w)
 	}
 	h.lines, h.over = nil, true
@@ -232,14 +232,14 @@ func (w *worker) print(stream string, line []byte, kind lineKind) {
 		attrs = append(attrs, slog.String("task", task))
 	}
 	if doing.batch != nil {
-		if input := doing.batch.Input(doing.from); input != nil { // without mu: it is the submitter's context that says so
+		if input := doing.batch.Input(doing.from); input != nil { // without mu, because Input calls the submitter's context
 			attrs = append(attrs, inputAttrs(input)...)
 		}
 	}
 	w.pool.opts.Output.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
 }
 
-// inputAttrs is what a task is of, in the log.
+// inputAttrs returns the attributes of an input, for the log.
 func inputAttrs(in *concert.Input) (attrs []slog.Attr) {
 	if in.Index >= 0 {
 		attrs = append(attrs, slog.Int64("input", in.Index))

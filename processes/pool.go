@@ -15,53 +15,53 @@ import (
 // Pool is an executor whose workers are processes. Its methods are safe for
 // concurrent use. Make one with [New].
 //
-// One lock guards what the pool knows about tasks and workers. Nobody holds it
-// while user code runs, while a task is encoded by its own methods, or while
-// waiting for a process.
+// One lock guards the tables of tasks and workers. It is not held while user
+// code runs, while methods of the program encode an argument, or while the pool
+// waits for a process.
 type Pool struct {
 	opts         Options
-	size         int // workers
+	size         int // how many workers are active
 	group        *executor.WorkerGroup
 	ooms         osproc.OOMCounter
 	sandbox      *confine.Sandbox // nil: workers are not confined
-	template     *template        // of the workers
-	startResults chan error       // what became of the first workers; written under mu, nil after New
+	template     *template        // what workers are started with
+	startResults chan error       // how the starts of the first workers ended; written under mu, nil after New
 
 	defaultLog handlerGuard // of the handler of slog.Default
 
 	mu sync.Mutex
 
 	// Guarded by mu:
-	queue        []*executor.Task               // that wait; and stale ones
-	stale        int                            // about how many of queue were dropped since
+	queue        []*executor.Task               // queued tasks, and canceled ones
+	stale        int                            // about how many of queue are canceled
 	waiters      []*waiter                      // submitters that wait for room, and stale ones
-	returned     []span                         // claimed, and taken back from a worker: first in turn
-	claims       map[*executor.Task]bool        // those that feeders claim calls from; true: canceled meanwhile
-	checks       map[*executor.Task]bool        // those whose argument Options.Check looks at; all true
-	unsettled    int                            // calls that were claimed, and not settled
-	endless      submitter                      // of contexts that never end
-	submitters   map[context.Context]*submitter // contexts of calls that are with workers
-	active       []*worker                      // the workers that run tasks, by number; nil for an empty seat
-	standby      []*worker                      // ready to take a seat
-	all          map[*worker]bool               // processes that have not been buried
-	starting     int                            // processes about to be made, which are not in all
-	oomKills     int                            // that ooms has counted, and were others, or known deaths
-	restarts     restarts                       // deaths of workers in a row
-	broken       error                          // why there will be no workers any more
+	returned     []span                         // calls that were claimed and taken back from a worker; the next to be sent
+	claims       map[*executor.Task]bool        // tasks from which workers claim calls; true if canceled in this time
+	checks       map[*executor.Task]bool        // tasks whose argument Options.Check checks; all true
+	unsettled    int                            // how many calls were claimed and have not settled
+	endless      submitter                      // for contexts that never end
+	submitters   map[context.Context]*submitter // contexts of calls that are with workers, or returned
+	active       []*worker                      // workers that run tasks, by number; nil if there is none
+	standby      []*worker                      // workers that are ready to become active
+	all          map[*worker]bool               // workers that are not reaped
+	starting     int                            // how many workers are about to start; they are not in all
+	oomKills     int                            // kills that ooms has counted and that are explained
+	restarts     restarts                       // the deaths of workers in a row
+	broken       error                          // why there will be no workers; nil if there will
 	closed       error                          // why tasks are refused; nil if they are not
-	ended        bool                           // nothing is left to do, and workers are let go
-	suspectGiven bool                           // what was given out last of again had workers die before it began
+	ended        bool                           // nothing is left to do, and workers leave
+	suspectGiven bool                           // the last call sent from returned had workers die before it began
 	gone         chan struct{}                  // closed when ended and no worker is left
 
-	logging sync.WaitGroup // log records that are due; added to under mu, before gone is closed
+	logging sync.WaitGroup // log records to write; added to under mu, before gone is closed
 }
 
-// entry is a submitter that waits for room.
+// waiter is a submitter that waits for room in the queue.
 type waiter struct {
 	task     *executor.Task
 	admitted chan struct{} // closed when the task is in the queue, or refused
-	err      error         // written before
-	stale    bool          // it has given up
+	err      error         // written before admitted is closed
+	stale    bool          // it no longer waits
 }
 
 func newPool(n int, o Options, c *confine.Sandbox) *Pool {
@@ -115,7 +115,7 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	}
 	e := &waiter{task: t, admitted: make(chan struct{})}
 	p.waiters = append(p.waiters, e)
-	p.admitLocked() // all in line before may have given up
+	p.admitLocked() // the other waiters may be stale
 	p.mu.Unlock()
 
 	select {
@@ -138,7 +138,7 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	return e.err
 }
 
-// hasRoom reports whether the queue has room.
+// hasRoomLocked reports whether the queue has room.
 func (p *Pool) hasRoomLocked() bool {
 	if p.queuedLocked() >= p.opts.Queue && p.stale > 0 {
 		p.compactLocked()
@@ -146,24 +146,24 @@ func (p *Pool) hasRoomLocked() bool {
 	return p.queuedLocked() < p.opts.Queue
 }
 
-// waiting returns how many tasks count for the bound of the queue.
+// queuedLocked returns how many tasks count as queued, for Options.Queue.
 func (p *Pool) queuedLocked() int { return len(p.queue) + len(p.checks) }
 
-// compact removes from the queue tasks that were dropped.
+// compactLocked removes canceled tasks from the queue.
 func (p *Pool) compactLocked() {
 	p.queue = slices.DeleteFunc(p.queue, func(t *executor.Task) bool { return !t.Waiting() })
 	p.stale = 0
 }
 
-// makeRoom lets in those who wait in line, once a quarter of the queue is free:
-// one wake-up for many tasks.
+// admitLocked admits waiters once a quarter of the queue is free, so that there
+// is one wake-up for many tasks.
 func (p *Pool) admitLocked() {
 	if len(p.waiters) == 0 || p.queuedLocked() > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
 		return
 	}
-	let := 0
-	for ; let < len(p.waiters); let++ {
-		e := p.waiters[let]
+	n := 0
+	for ; n < len(p.waiters); n++ {
+		e := p.waiters[n]
 		if e.stale {
 			continue
 		}
@@ -174,10 +174,10 @@ func (p *Pool) admitLocked() {
 		close(e.admitted)
 		p.wakeWorkerLocked()
 	}
-	p.waiters = slices.Delete(p.waiters, 0, let)
+	p.waiters = slices.Delete(p.waiters, 0, n)
 }
 
-// letIn lets in the first who waits in line, whatever the bound of the queue.
+// admitFirstLocked admits the first waiter, even if the queue is full.
 func (p *Pool) admitFirstLocked() {
 	for len(p.waiters) > 0 {
 		e := p.waiters[0]
@@ -190,8 +190,8 @@ func (p *Pool) admitFirstLocked() {
 	}
 }
 
-// nudge wakes a worker that has room for another task: one that has nothing to
-// do if there is one.
+// wakeWorkerLocked wakes a worker that has room for a call, an idle one if
+// possible.
 func (p *Pool) wakeWorkerLocked() {
 	var best *worker
 	for _, w := range p.active {
@@ -204,21 +204,24 @@ func (p *Pool) wakeWorkerLocked() {
 	}
 }
 
-// groupQueue is the Pool as its executor.WorkerGroup sees it.
+// groupQueue is the Pool as the queue of its executor.WorkerGroup.
 type groupQueue Pool
 
-// Next implements [executor.Queue]; it is for workers in this process.
-func (*groupQueue) Next() *executor.Task { panic("processes: no worker here") }
+// Next implements [executor.Queue]. It is for workers in this process, and
+// panics.
+func (*groupQueue) Next() *executor.Task {
+	panic("processes: the workers of a Pool are not in this process")
+}
 
-// Again implements [executor.Queue]: methods of the program have encoded the
-// argument of a task that was in the queue before. It is the next in turn.
+// Again implements [executor.Queue]. It queues a task at the front, whose
+// argument methods of the program have encoded.
 func (g *groupQueue) Again(t *executor.Task) {
 	p := (*Pool)(g)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.broken != nil {
 		err := p.broken
-		go t.Fail(err) // callbacks must not run under the lock
+		go t.Fail(err) // callbacks must not run while mu is held
 		return
 	}
 	p.queue = slices.Insert(p.queue, 0, t)
@@ -274,17 +277,18 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 		p.claims[t] = true
 		return true
 	}
-	return false // it is just being settled
+	return false // it is being settled
 }
 
-// settled counts calls that have been settled.
+// countSettledLocked counts settled calls.
 func (p *Pool) countSettledLocked(n int) {
 	p.unsettled -= n
 	p.checkEndLocked()
 }
 
-// putBack takes calls back that no worker has begun: they are the next in turn,
-// behind those that came back before. Their context is watched meanwhile.
+// returnCallsLocked takes calls that no worker has begun. They are the next to
+// be sent, after those that were returned before. The pool watches the contexts
+// of their submitters.
 func (p *Pool) returnCallsLocked(spans ...span) {
 	if p.broken != nil {
 		p.failCallsLocked(spans)

@@ -14,19 +14,19 @@
 //
 // # The model
 //
-//	             queue, first in first out               this program again, n times
-//	Submit --> [ task, task, ... ] --feeder--> pipe --> worker: one task after another
-//	future <-------- settle <-------receiver-- pipe <-- its results
+//	             queue, first in first out                 this program again, n times
+//	Submit --> [ task, task, ... ] --dispatch--> pipe --> worker: runs tasks sequentially
+//	Future <--------- settle <-------receive---- pipe <-- its results
 //	                    ^
-//	                    +-- when it dies: what it finished is settled, the task it ran
-//	                        fails, what it had not begun goes to another worker
+//	                    +-- when a worker dies: tasks that it has finished are settled,
+//	                        the task that it runs fails, others go to another worker
 //
 // A [Pool] starts this program n more times, and one time in addition, as a
-// spare that replaces a worker that dies. Each worker has its own memory and
-// its own Go runtime. If one changes a global variable, the other workers and
-// the program do not see it. The pool sends names of functions, which therefore
-// have to be registered by [concert.Register], and copies of arguments and
-// results.
+// standby worker that replaces a worker that dies. Each worker has its own
+// memory and its own Go runtime. If one changes a global variable, the other
+// workers and the program do not see it. The pool sends names of functions,
+// which therefore have to be registered by [concert.Register], and copies of
+// arguments and results.
 //
 // # The rules
 //

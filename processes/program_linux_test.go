@@ -288,8 +288,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestNoChildSignal is row 33: whoever started the program had it ignore the
-// deaths of children.
+// TestNoChildSignal is row 33: the program was started with SIGCHLD ignored.
 func TestNoChildSignal(t *testing.T) {
 	cmd := program(t, "chld")
 	cmd.Args = append([]string{"sh", "-c", `trap "" CHLD; exec "$@"`, "sh"}, cmd.Args...)

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// fatalPython is what CPython's faulthandler begins with, when the interpreter
-// dies.
+// fatalPython is the beginning of what CPython's faulthandler writes when the
+// interpreter dies.
 const fatalPython = "Fatal Python error: "
 
 var pythonFrame = regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
 
-// pythonCrash returns where in Python an interpreter died, and of what, by what
-// faulthandler has written: "in f (mod.py:12)". It is "" for anything else.
-// What is said of a signal already is not said again.
+// pythonCrash returns where in Python an interpreter died, and why, from what
+// faulthandler has written: "in f (mod.py:12)". It returns "" for anything
+// else. It does not repeat the signal.
 func pythonCrash(stderr string) string {
 	lines := strings.Split(stderr, "\n")
 	if !strings.HasPrefix(lines[0], fatalPython) {
@@ -26,12 +26,12 @@ func pythonCrash(stderr string) string {
 		m := pythonFrame.FindStringSubmatch(line)
 		if m == nil {
 			if place != "" {
-				break // another thread's follow
+				break // frames of other threads follow
 			}
 			continue
 		}
 		if strings.HasPrefix(m[1], "<concert.") {
-			break // the worker's own, and what called it
+			break // frames of the worker itself, and their callers
 		}
 		here := m[3] + " (" + filepath.Base(m[1]) + ":" + m[2] + ")"
 		if place == "" {

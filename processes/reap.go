@@ -20,15 +20,17 @@ const (
 	outputTime = 2 * time.Second        // how long to wait for Options.Output to receive the last lines of a dead worker
 )
 
-// wait waits for the end of the process, and buries it. The process has no
+// wait waits for the end of the process, and reaps it. The process has no
 // ProcessState if this program ignores SIGCHLD, or if other code in it has
 // waited for the process, as code that reaps all children does. The steps are:
 //
-//  1. It is dead, and still has its number: kill what it started.
-//  2. Take what it left in the pipe, and then what only the journal has.
-//  3. A call that it had begun fails; one that it had not goes to another
-//     worker. If it ran none, the one that it was to begin next may have killed
-//     it: that fails as well after the death of mostDeaths workers.
+//  1. The process is dead, and its number is still valid: kill the processes
+//     that it has started.
+//  2. Read the rest of the pipe of results, and then the results that are only
+//     in the journal.
+//  3. Calls that had begun fail. Other calls go to another worker. If no call
+//     had begun, the next one may be the cause of the death. It fails too,
+//     after maxCallDeaths such deaths.
 func (w *worker) wait() {
 	osproc.AwaitExit(w.cmd)
 	p := w.pool
@@ -36,7 +38,7 @@ func (w *worker) wait() {
 	osproc.KillGroup(w.cmd.Process)
 	w.cmd.Wait()
 	close(w.dead)
-	now := time.Now() // other processes may have the pipes open, so they may have no end
+	now := time.Now() // the pipes may have no end, because other processes may have them open
 	w.source.pipe.SetReadDeadline(now)
 	w.stdout.SetReadDeadline(now)
 	w.errors.SetReadDeadline(now)
@@ -59,9 +61,9 @@ func (w *worker) wait() {
 	w.reap(w.cmd.ProcessState)
 }
 
-// isStarved reports whether the kernel killed the process for want of memory:
-// it died of a signal that the pool did not send, and the kernel has counted
-// one more.
+// wasOOMKilled reports whether the kernel killed the process because memory was
+// short: the process died of a SIGKILL that the pool did not send, and the
+// counter of such kills has increased.
 func (w *worker) wasOOMKilled(state *os.ProcessState) bool {
 	if state == nil {
 		return false
@@ -80,7 +82,8 @@ func (w *worker) wasOOMKilled(state *os.ProcessState) bool {
 	return true
 }
 
-// bury takes the worker out of the pool.
+// reap removes a dead worker from the pool. It settles the calls that the
+// worker had begun, returns the others to the pool, and starts a replacement.
 func (w *worker) reap(state *os.ProcessState) {
 	p := w.pool
 	var back []span
@@ -88,8 +91,8 @@ func (w *worker) reap(state *os.ProcessState) {
 	p.logging.Add(1)
 	defer p.logging.Done()
 	var victims []victim
-	var dropped []span // one call each, which was canceled
-	guilty := false    // one of them is, and the others are not
+	var dropped []span // canceled calls, one in each span
+	guilty := false    // whether the worker was killed because of one of the calls
 	for f := range w.flights.all {
 		guilty = guilty || f.killCause != nil
 	}
@@ -145,7 +148,7 @@ func (w *worker) reap(state *os.ProcessState) {
 		why = w.deathOf(state, before)
 	}
 	level := slog.LevelWarn
-	if guilty || w.killCause != nil && p.closed != nil { // the pool killed it, as it was asked to
+	if guilty || w.killCause != nil && p.closed != nil { // expected: the pool killed it for a cancellation or Shutdown
 		level = slog.LevelDebug
 	}
 	logged := true
@@ -197,18 +200,18 @@ func (w *worker) reap(state *os.ProcessState) {
 	}
 }
 
-// victim is a call under which a worker died.
+// victim is a call that had begun when its worker died.
 type victim struct {
-	span               // of the one call
-	begun         bool // and said so,
-	canceledEarly bool // to nobody
+	span               // the call
+	begun         bool // batch.Start has been called
+	canceledEarly bool // it was canceled before it started
 	err           *WorkerError
 }
 
-// suspect blames the next call that the worker was to begin, the first of back,
-// for the death of the worker, which ran none. That call goes to another worker
-// after all others, and alone; or it is returned, if enough workers have died
-// so.
+// blameNextLocked blames the next call of a worker that died and ran none: the
+// first one of back. That call goes to another worker after all others, and
+// alone. If enough workers have died in this way, it is returned as the
+// culprit.
 func (w *worker) blameNextLocked(back []span, state *os.ProcessState) (others []span, culprit *victim) {
 	first := back[0]
 	first.to = first.from + 1

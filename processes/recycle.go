@@ -6,17 +6,17 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// Workers are replaced when they have run their number of tasks, which feed
-// sees to, or when their memory stays high, which is seen to here.
+// A worker is replaced when it has run Options.MaxTasks tasks, see nextCalls,
+// or when its memory stays above Options.MaxResident.
 
 const (
 	memoryInterval = 250 * time.Millisecond
-	maxOverLimit   = 4 // times in a row
+	maxOverLimit   = 4 // measurements in a row
 )
 
-// weigh looks at the memory of the workers, until the pool ends, and replaces
-// those that have too much of it whenever it looks, although tasks have ended
-// meanwhile.
+// checkMemory measures the memory of the workers until the pool ends. It
+// replaces workers that were above Options.MaxResident at maxOverLimit
+// measurements in a row, if tasks have ended in this time.
 func (p *Pool) checkMemory() {
 	for tick := time.NewTicker(memoryInterval); ; {
 		select {
@@ -52,8 +52,8 @@ func (p *Pool) checkMemory() {
 	}
 }
 
-// retire has a worker leave, when it has finished what it has, and another one
-// take its seat.
+// replaceLocked makes a worker leave when it has finished its calls, and gives
+// its number to another one.
 func (p *Pool) replaceLocked(w *worker) {
 	w.leaveLocked()
 	p.active[w.number] = nil

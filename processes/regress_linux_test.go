@@ -105,7 +105,7 @@ type exitArg struct{ N int }
 func (exitArg) MarshalBinary() ([]byte, error) { runtime.Goexit(); return nil, nil }
 func (*exitArg) UnmarshalBinary([]byte) error  { return nil }
 
-// TestLateProgress: progress of a task that has ended costs nobody anything.
+// TestLateProgress: progress of a task that has ended affects no other task.
 func TestLateProgress(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Observer: func(concert.Event) {}})
@@ -222,8 +222,8 @@ func TestLeaveWaitingMap(t *testing.T) {
 	}
 }
 
-// TestBrokenLater: what a leaving worker gives back to a pool that was broken
-// meanwhile fails.
+// TestBrokenLater: calls that a leaving worker gives back to a broken pool
+// fail.
 func TestBrokenLater(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxTasks: 2, Init: processes.Initialize(prepareOnce, onlyOnce{Path: pathIn(t.TempDir(), "first")})})

@@ -22,8 +22,8 @@ import (
 //   - Any other death counts. Each death in a row doubles the pause before the
 //     next start. A death in a task fails that task, so there are at most as
 //     many as tasks, and their pause stays short.
-//   - After maxDeaths deaths in a row outside of tasks the pool is broken if
-//     no worker has a seat: all its tasks fail, with the reason.
+//   - After maxDeaths deaths in a row outside of tasks, the pool is broken if
+//     no worker is active: all its tasks fail, with the reason.
 //
 // A generation is the workers that the pool started since the last death that
 // counted. If many workers of one generation die, that counts as one death.
@@ -31,22 +31,22 @@ import (
 // Every death is logged, see Options.Output.
 
 const (
-	maxDeaths   = 8                      // in a row, not in a task: then the pool is broken
+	maxDeaths   = 8                      // in a row and outside of tasks, which break the pool
 	firstPause  = 20 * time.Millisecond  // before the second start in a row
-	longPause   = time.Second            // the longest
-	taskPause   = 160 * time.Millisecond // the longest after deaths in tasks only
+	longPause   = time.Second            // the maximum
+	taskPause   = 160 * time.Millisecond // the maximum after deaths in tasks only
 	provenAfter = 10 * time.Second
 )
 
 // restarts counts the deaths of workers. The pool's mu guards it.
 type restarts struct {
-	generation  int // of workers that are started now
-	inRow       int // deaths that counted since a worker of this generation was a good one
+	generation  int // of the workers that are started now
+	inRow       int // deaths that counted, since a worker was a good one
 	unexplained int // how many of inRow were outside of tasks
 	paused      map[*time.Timer]bool
 }
 
-// pause is how long to wait before the next start.
+// pause returns how long to wait before the next start.
 func (r *restarts) pause() time.Duration {
 	if r.inRow == 0 {
 		return 0
@@ -58,7 +58,7 @@ func (r *restarts) pause() time.Duration {
 	return min(longest, firstPause<<min(r.inRow-1, 16))
 }
 
-// good takes note that a worker of that generation was a good one.
+// good resets the counts, because a worker of that generation was a good one.
 func (r *restarts) good(generation int) {
 	if generation == r.generation {
 		r.inRow, r.unexplained = 0, 0
@@ -85,15 +85,16 @@ func (w *worker) isGoodLocked() bool {
 	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= provenAfter
 }
 
-// lost takes note that a worker is gone which the pool did not let go, and has
-// another one started. seat is the one that it had, or was to get.
-func (p *Pool) workerDiedLocked(seat, generation int, good, inTask bool, why error) {
+// workerDiedLocked counts the death of a worker that the pool did not end, and
+// starts another one for its number. Outside of tasks, many deaths in a row
+// break the pool.
+func (p *Pool) workerDiedLocked(number, generation int, good, inTask bool, why error) {
 	if good {
 		p.restarts.good(generation)
 	} else {
 		p.restarts.died(generation, inTask)
 	}
-	p.refillLocked(seat)
+	p.refillLocked(number)
 	if good || inTask || p.restarts.unexplained < maxDeaths || p.broken != nil || p.ended {
 		return
 	}
@@ -103,14 +104,15 @@ func (p *Pool) workerDiedLocked(seat, generation int, good, inTask bool, why err
 	}
 }
 
-// startAgain starts a worker for a seat, or a spare, when the pause is over.
-func (p *Pool) restartLocked(seat int) {
+// restartLocked starts a worker for a number, or a standby worker, after the
+// pause.
+func (p *Pool) restartLocked(number int) {
 	if p.ended || p.broken != nil {
 		return
 	}
 	pause := p.restarts.pause()
 	if pause == 0 {
-		p.spawnLocked(seat)
+		p.spawnLocked(number)
 		return
 	}
 	p.starting++
@@ -127,12 +129,12 @@ func (p *Pool) restartLocked(seat int) {
 			p.checkGoneLocked()
 			return
 		}
-		p.spawnLocked(seat)
+		p.spawnLocked(number)
 	})
 	p.restarts.paused[timer] = true
 }
 
-// stopPauses calls off the starts that wait.
+// stopPausesLocked cancels the starts whose pause is not over.
 func (p *Pool) stopPausesLocked() {
 	for timer := range p.restarts.paused {
 		timer.Stop()
@@ -141,16 +143,16 @@ func (p *Pool) stopPausesLocked() {
 	}
 }
 
-// logDeath logs that a worker is gone. It is called without mu: handlers are
-// user code.
-func (p *Pool) logDeath(level slog.Level, seat, pid int, task string, input *concert.Input, why error, deaths int, pause time.Duration) {
+// logDeath logs the death of a worker. The caller must not hold mu, because
+// handlers are user code.
+func (p *Pool) logDeath(level slog.Level, number, pid int, task string, input *concert.Input, why error, deaths int, pause time.Duration) {
 	logger := p.logger()
 	if !logger.Enabled(context.Background(), level) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 6)
-	if seat != noNumber {
-		attrs = append(attrs, slog.Int("worker", seat))
+	if number != noNumber {
+		attrs = append(attrs, slog.Int("worker", number))
 	}
 	if pid != 0 {
 		attrs = append(attrs, slog.Int("pid", pid))
@@ -180,7 +182,7 @@ type deathReason struct{ *WorkerError }
 // Error says how the worker died.
 func (r deathReason) Error() string { return r.how() }
 
-// logger is where the pool logs what happens to it.
+// logger returns the logger for the events of the pool.
 func (p *Pool) logger() *slog.Logger {
 	if p.opts.Output != nil {
 		return p.opts.Output
@@ -188,7 +190,7 @@ func (p *Pool) logger() *slog.Logger {
 	return slog.New(&guardedHandler{slog.Default().Handler(), &p.defaultLog})
 }
 
-// deathOf is the error of a worker that died outside of a task.
+// deathOf returns the error of a worker that died outside of a task.
 func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
 	when := "at its end"
 	switch before {

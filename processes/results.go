@@ -18,15 +18,16 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// source is the bytes of a worker's results: those of the pipe, and at last
-// those that its journal has and the pipe had not.
+// source provides the results of a worker: from the pipe, and finally from the
+// journal what was not in the pipe.
 type source struct {
 	pipe *os.File
-	dead bool          // the worker is dead: it writes no more into the pipe
-	rest *bytes.Reader // set when the pipe is at its end, and the worker dead
+	dead bool          // the worker is dead and writes no more
+	rest *bytes.Reader // from the journal; set when the worker is dead and the pipe is read
 }
 
-// Read reads from the pipe, then what a dead worker left in it, and then rest.
+// Read reads from the pipe, then what a dead worker has left in the pipe, and
+// then rest.
 func (s *source) Read(b []byte) (int, error) {
 	switch {
 	case s.rest != nil:
@@ -37,9 +38,8 @@ func (s *source) Read(b []byte) (int, error) {
 	return s.pipe.Read(b)
 }
 
-// receive reads what the worker says, until its pipe ends. Only it, and after
-// it wait, tells calls that they have begun or settled, so that the one comes
-// before the other.
+// receive reads frames of the worker until the pipe ends. Only receive, and
+// after it wait, call Start and Settle of batches, so Start comes first.
 func (w *worker) receive() {
 	defer close(w.received)
 	for {
@@ -47,7 +47,7 @@ func (w *worker) receive() {
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.source.dead = !w.check() // then another process may keep the pipe open
+			w.source.dead = !w.check() // if it is dead, another process may have the pipe open
 		case err == io.EOF || errors.Is(err, osproc.ErrEmpty) || errors.Is(err, os.ErrClosed):
 			w.pipeClosed("results")
 			return
@@ -58,7 +58,8 @@ func (w *worker) receive() {
 	}
 }
 
-// step reads a frame and does what it says; or several, when they are outcomes.
+// readFrame reads a frame and handles it. If it is an outcome, readFrame also
+// handles the outcomes that follow in the buffer.
 func (w *worker) readFrame() error {
 	kind, body, err := w.in.Next()
 	if err != nil {
@@ -68,7 +69,7 @@ func (w *worker) readFrame() error {
 		w.unmute()
 	}
 	if kind != frame.GivenBack {
-		w.silence = silence{} // it runs calls
+		w.silence = silence{} // it responds
 	}
 	if n := w.in.Cut(); n > 0 && kind != frame.Result && kind != frame.Failure {
 		return fmt.Errorf("%w: type %q of %d bytes", frame.ErrFrame, kind, n)
@@ -107,29 +108,29 @@ func (w *worker) readFrame() error {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
 		if w.state == leaving {
-			return nil // the pool was closed while it started
+			return nil // the pool was closed in the meantime
 		}
 		if w.state != starting {
 			return fmt.Errorf("%w: Broken after Ready", frame.ErrFrame)
 		}
 		w.killCause = why
-		return nil // it exits
+		return nil // the worker exits
 	}
 	return fmt.Errorf("%w: type %q", frame.ErrFrame, kind)
 }
 
-// hello takes note of what the worker can.
+// hello stores what the worker supports.
 func (w *worker) hello(h frame.HelloBody) error {
 	if h.Version != frame.Version {
-		return fmt.Errorf("the worker speaks version %d of the protocol, this pool version %d", h.Version, frame.Version)
+		return fmt.Errorf("the worker has version %d of the protocol, and this pool has version %d", h.Version, frame.Version)
 	}
-	if w.pool.sandbox == nil { // a confined worker has lowered the limit by itself
+	if w.pool.sandbox == nil { // a confined worker lowers the limit itself
 		w.pool.template.settings.RestoreStackLimit(w.cmd.Process)
 	}
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	if w.state == leaving {
-		return nil // the pool was closed while it started
+		return nil // the pool was closed in the meantime
 	}
 	if w.state != starting {
 		return fmt.Errorf("%w: Hello after Ready", frame.ErrFrame)
@@ -140,30 +141,31 @@ func (w *worker) hello(h frame.HelloBody) error {
 	return nil
 }
 
-// distrust kills a worker that does not keep to the protocol.
+// protocolError kills a worker that violates the protocol.
 func (w *worker) protocolError(err error) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	w.killLocked(fmt.Errorf("protocol: %w", err))
 }
 
-// outcome is what the worker says became of a call.
+// outcome is the outcome of a call, as the worker sent it.
 type outcome struct {
 	batch         *executor.Batch
-	i             int // its number there
+	i             int // the number of the call in batch
 	begun         bool
 	canceledEarly bool
-	late          bool // it was canceled since it ran for too long
+	late          bool // it was canceled because of Options.Timeout
 	value         executor.Encoded
 	err           error
 	inArena       bool // the value is in the arena
-	large         int  // bytes of a value or an error of which there are too many
+	large         int  // the size of a value or an error that is too large
 	// failed reports whether the worker sent an error and not a value.
 	failed bool
 }
 
-// failure returns the error of the call. If the call ended because timeout,
-// which is Options.Timeout, was over, the error wraps ErrTimeout as well.
+// failure returns the error of the call. If the call was canceled because
+// timeout, which is Options.Timeout, was over, the error wraps ErrTimeout as
+// well.
 func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", tookLonger(ErrTimeout, timeout), o.err)
@@ -171,11 +173,11 @@ func (o *outcome) failure(timeout time.Duration) error {
 	return o.err
 }
 
-// outcomes settles calls with what the worker says: that of one frame and of
-// those that can be had without another read, so that they are looked up
-// together. After an error those before it are settled all the same.
+// outcomes settles calls: that of a frame, and those of the frames that follow
+// in the buffer, so that the lock is acquired once for all of them. If a frame
+// is invalid, the calls before it are settled all the same.
 func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
-	said := w.outcomeBuf[:0]
+	buf := w.outcomeBuf[:0]
 	for ids := w.endedBuf[:0]; ; kind, body, _ = w.in.Next() {
 		var o frame.Outcome
 		large := w.in.Cut()
@@ -195,24 +197,24 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		}
 		if err == nil {
 			ids = append(ids, timedID{o.ID, o.Ran})
-			said = append(said, outcome{value: value, err: failure, inArena: o.Value.Shared, large: large, failed: kind == frame.Failure})
+			buf = append(buf, outcome{value: value, err: failure, inArena: o.Value.Shared, large: large, failed: kind == frame.Failure})
 			if kind == frame.Failure && large == 0 {
-				said[len(said)-1].err = executor.DecodeError(o.Error)
+				buf[len(buf)-1].err = executor.DecodeError(o.Error)
 			}
 		}
 		next, more := w.in.Peek()
 		more = more && (next == frame.Result || next == frame.Failure)
-		if err == nil && more && len(said) < cap(w.outcomeBuf) {
+		if err == nil && more && len(buf) < cap(w.outcomeBuf) {
 			continue
 		}
-		known, id, missing := w.lookUp(ids, said)
+		known, id, missing := w.lookUp(ids, buf)
 		if missing != nil {
 			err = missing
 		}
-		for _, o := range said[:known] {
+		for _, o := range buf[:known] {
 			worker := id
 			if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
-				worker = -1 // nobody wants it any more
+				worker = -1 // the call is canceled
 			}
 			if o.large > 0 {
 				o.err = w.pool.tooLarge(&o)
@@ -223,7 +225,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 				w.journal.Copied().Store(w.copied)
 			}
 		}
-		clear(said)
+		clear(buf)
 		if w.uncounted += known; !more || err != nil {
 			w.countSettled()
 		}
@@ -231,8 +233,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 	}
 }
 
-// tooLarge returns the error of a call whose result or error has too many
-// bytes.
+// tooLarge returns the error of a call whose result or error is too large.
 func (p *Pool) tooLarge(o *outcome) error {
 	if o.failed {
 		return fmt.Errorf("%w: the error of %s has %d bytes, more than the %d that Options.MaxResult allows for errors", ErrTooLarge, o.batch.Name, o.large, child.ErrorLimit(p.opts.MaxResult))
@@ -240,23 +241,23 @@ func (p *Pool) tooLarge(o *outcome) error {
 	return fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
 }
 
-// tooLarge returns how many bytes a result has if these are too many, and else
-// 0. It looks at none of them.
+// tooLarge returns the size of a result that is too large, and otherwise 0. It
+// does not read the result.
 func (w *worker) tooLarge(v frame.Payload) int {
 	n := uint64(len(v.Bytes))
 	if v.Shared {
 		n = v.Span.Length
 	}
 	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > shm.ArenaSize) {
-		return 0 // or it is nowhere, which valueOf sees
+		return 0 // valueOf reports an invalid span
 	}
 	return int(min(n, math.MaxInt))
 }
 
-// valueOf returns the result that the worker sent, or wrote into the arena.
-// There it can change at any time: Settle copies raw values first of all, and
-// anything that has to be parsed is copied here. So is what may have pages that
-// cannot be had.
+// valueOf returns the result in a frame or in the arena. In the arena it can
+// change at any time: Settle copies raw values before it uses them, and valueOf
+// copies values that must be parsed. It also copies a value for whose pages the
+// system may have no memory.
 func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
 	v := executor.Encoded{Kind: p.Kind, Bytes: p.Bytes}
 	if !p.Shared {
@@ -275,16 +276,16 @@ func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
 	return v, err
 }
 
-// timedID is a call that has ended, and how long it ran.
+// timedID is a call that has ended, and its run time.
 type timedID struct {
 	id  frame.ID
 	ran time.Duration
 }
 
-// lookUp finds the calls that have ended, up to one that the worker does not
-// have, and takes them out of its table. It returns how many they are, and the
-// worker's number.
-func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error) {
+// lookUp finds the calls that have ended, and removes them from the table of
+// the worker. It stops at a call that the worker does not have. It returns how
+// many it has found, and the number of the worker.
+func (w *worker) lookUp(ids []timedID, buf []outcome) (known, id int, err error) {
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -295,20 +296,20 @@ func (w *worker) lookUp(ids []timedID, said []outcome) (known, id int, err error
 		if err != nil {
 			return known, w.number, err
 		}
-		said[i].batch, said[i].i, said[i].begun, said[i].canceledEarly = f.batch, f.from+f.settled, f.begun == f.settled || f.deaths > 0, f.canceledEarly == f.settled
-		said[i].late = f.clock != nil && f.clock.call == f.settled && f.clock.why == ErrTimeout
+		buf[i].batch, buf[i].i, buf[i].begun, buf[i].canceledEarly = f.batch, f.from+f.settled, f.begun == f.settled || f.deaths > 0, f.canceledEarly == f.settled
+		buf[i].late = f.clock != nil && f.clock.call == f.settled && f.clock.why == ErrTimeout
 		w.runTime = smooth(w.runTime, ended.ran)
-		w.touched = w.touched || said[i].inArena
+		w.touched = w.touched || buf[i].inArena
 		w.callSettledLocked(f)
 		known++
 	}
 	if w.count > 0 {
-		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // it begins with the next one
+		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // it should begin the next call
 	}
 	return known, w.number, nil
 }
 
-// payUp counts the calls that have been settled since the last count.
+// countSettled counts the calls that were settled since the last count.
 func (w *worker) countSettled() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
@@ -316,8 +317,9 @@ func (w *worker) countSettled() {
 	w.uncounted = 0
 }
 
-// smooth is the run time of calls when one more has taken so long. It is
-// never 0, and follows a slow one at once: behind it others should not wait.
+// smooth returns the smoothed run time of calls, given the previous one and the
+// run time of the last call. It is never 0. It follows a slow call at once, so
+// that no other calls wait for such a worker.
 func smooth(before, ran time.Duration) time.Duration {
 	ran = max(1, ran)
 	if before == 0 || ran > 4*before {
@@ -326,7 +328,8 @@ func smooth(before, ran time.Duration) time.Duration {
 	return max(1, before+(ran-before)/8)
 }
 
-// started takes note of a call that the worker says it has begun.
+// started handles Started, by which a worker without a journal reports that a
+// call has begun.
 func (w *worker) started(id frame.ID) error {
 	w.pool.mu.Lock()
 	f, err := w.findLocked(id)
@@ -344,12 +347,13 @@ func (w *worker) started(id frame.ID) error {
 	return nil
 }
 
-// givenBack takes calls that the worker had been asked for. Those that nobody
-// wants any more are done.
+// givenBack handles GivenBack, by which a worker gives back the calls that the
+// pool has asked for. They go to another worker, or are settled if they are
+// canceled.
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()
-	if w.usesGate { // the pool has had them back since it asked
+	if w.usesGate { // the pool has already taken the calls
 		w.answered = min(w.answered+1, w.asked)
 		if w.asleep && w.roomLocked() > 0 {
 			w.wakeLocked()
@@ -360,7 +364,7 @@ func (w *worker) givenBack(id frame.ID) error {
 	f := w.flights.get(id.Seq)
 	if f == nil || int64(id.Index) >= int64(f.n) {
 		p.mu.Unlock()
-		return nil // it had begun with all of them when it was asked
+		return nil // all had begun when the TakeBack arrived
 	}
 	if !f.asked || int(id.Index) <= max(f.begun, f.settled-1) {
 		p.mu.Unlock()
@@ -389,8 +393,8 @@ func (w *worker) givenBack(id frame.ID) error {
 	return nil
 }
 
-// begin takes note that a call has begun. The caller holds mu, which begin
-// unlocks.
+// callBegan records that a call has begun, and calls Start of its batch. The
+// caller holds mu, which callBegan releases.
 func (w *worker) callBegan(f *flight, call int) {
 	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {
@@ -398,13 +402,13 @@ func (w *worker) callBegan(f *flight, call int) {
 		w.checkAtLocked(f.clock.expires)
 	}
 	batch, i, seq, id := f.batch, f.from+call, f.seq, w.number
-	again := f.deaths > 0 // it has been told so before
+	again := f.deaths > 0 // Start was called for an earlier run
 	w.pool.mu.Unlock()
 
-	vain := !again && !batch.Start(i, id)
+	canceledEarly := !again && !batch.Start(i, id)
 	ctx := batch.Context()
-	if vain || batch.Task() == nil { // one of a Map is canceled by its parent
-		if !vain && ctx.Err() == nil {
+	if canceledEarly || batch.Task() == nil { // a call of a Map is canceled by submitterDone
+		if !canceledEarly && ctx.Err() == nil {
 			return
 		}
 		w.pool.mu.Lock()
@@ -413,11 +417,11 @@ func (w *worker) callBegan(f *flight, call int) {
 		if f == nil {
 			return
 		}
-		if vain {
+		if canceledEarly {
 			f.canceledEarly = call
 		}
 		if f.settled <= call && ctx.Err() != nil {
-			w.cancelLocked(f, context.Cause(ctx)) // who canceled did not see it begin
+			w.cancelLocked(f, context.Cause(ctx)) // the cancellation came before it began
 		}
 		return
 	}
@@ -437,7 +441,7 @@ func (w *worker) callBegan(f *flight, call int) {
 	}
 }
 
-// progress passes on how far a call is.
+// progress forwards the progress of a call.
 func (w *worker) progress(b frame.ProgressBody) error {
 	w.pool.mu.Lock()
 	f, err := w.findLocked(b.ID)

@@ -39,7 +39,7 @@ var (
 		var stack, files unix.Rlimit // which the pool can give only to a process that runs
 		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
 		unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
-		score, err := os.ReadFile("/proc/self/oom_score_adj") // likewise
+		score, err := os.ReadFile("/proc/self/oom_score_adj") // an error is a part of the result
 		return fmt.Sprint(string(initialized), " ", atStart, " ", stack.Cur, " ", files.Cur, " ", string(score), err), nil
 	})
 	initializeWith = concert.Register("processes_test.initializeWith", func(_ context.Context, b []byte) (int, error) {

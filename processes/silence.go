@@ -10,55 +10,54 @@ import (
 )
 
 // A worker may be unable to begin the calls that it has: it is stopped
-// (SIGSTOP), or a thread that a task left behind holds the interpreter lock. No
-// call runs there, so no Timeout counts. Such a worker is called silent:
+// (SIGSTOP), or a thread that a task has left behind holds the interpreter
+// lock. No call runs there, so no Timeout counts. Such a worker is called
+// silent:
 //
-//			       it has calls, has a thread for them, and begins none
-//			active --------------------------------------------------> silent
-//			   ^                                                        |  a second
-//			   |     it begins a call, or answers one                   v
-//			   +----------------------------------------------------- muted
-//			                                                            |  5 s stopped, or 10 s
-//			                                                            v
-//			                                                          killed
+//	       it has calls and an idle thread, and begins none
+//	active -------------------------------------------------> silent
+//	   ^                                                         |  1 s
+//	   |     it begins a call, or answers a TakeBack             v
+//	   +------------------------------------------------------ muted
+//	                                                             |  5 s stopped, or 10 s
+//	                                                             v
+//	                                                           killed
 //
-//		  - After silenceTakeBack, other workers get the calls. The worker is
-//	    asked for a
-//		    sign of life, a GivenBack, and gets no calls before that comes.
-//		  - It is killed when it was stopped for silenceStopped, or silent for
-//		    silenceKill, unless it runs another call.
+// After silenceTakeBack, other workers get the calls. The worker is sent a
+// TakeBack, and gets no calls until it answers or begins one. It is killed when
+// it was stopped for silenceStopped, or silent for silenceKill, unless it runs
+// another call.
 //
-// On a busy machine a process may get no processor for seconds. So silence
+// On a busy machine, a process may get no processor for seconds. So silence
 // counts only the time in which no thread of the process waited for a processor
 // or a disk, or ten times the time that its threads ran, if that is more; see
-// couldRun. Each MiB of arguments that the worker has at hand adds 1/64 s to
-// the bounds, and the clock begins anew with each MiB that it reads.
+// couldRun. Each MiB of arguments that the worker has adds 1/64 s to the
+// limits, and the clock is reset with each MiB that it reads.
 //
-// The bounds are variables, as tests set others.
+// The limits are variables, because tests set others.
 var (
 	silenceTakeBack = time.Second
 	silenceStopped  = 5 * time.Second
 	silenceKill     = 10 * time.Second
 )
 
-// silence is what receive knows about a worker that may be silent. Only receive
-// uses it.
+// silence measures how long a worker has been silent. Only receive uses it.
 type silence struct {
-	looked  time.Time                 // when measure was due last; zero if nothing is to be measured
-	oldest  uint32                    // number of the flight that was to begin then
-	known   bool                      // threads is from then
-	threads map[int]osproc.ThreadTime // what the threads of the process had done
-	fed     int64                     // what worker.fed was
+	looked  time.Time                 // when the last measurement was due; zero if there is nothing to measure
+	oldest  uint32                    // the number of the flight that was to begin then
+	known   bool                      // threads is from that measurement
+	threads map[int]osproc.ThreadTime // the times of the threads of the process
+	fed     int64                     // worker.readMiB at that measurement
 	silent  time.Duration             // how long the worker has been silent since it began or ended a call
-	stopped time.Duration             // and stopped
-	taken   time.Duration             // the longer of them when calls were taken back
-	muted   bool                      // what worker.muted is
+	stopped time.Duration             // and how long it was stopped
+	taken   time.Duration             // the longer of these times when calls were taken back
+	muted   bool                      // a copy of worker.muted
 }
 
-// couldRun returns how much of a time a process could have used: all but that
-// in which one of its threads waited for a processor or a disk, or ten times
-// that in which its threads ran, if that is more. stopped means that it was
-// stopped.
+// couldRun returns for how much of an elapsed time a process could have run:
+// all of it except the time in which one of its threads waited for a processor
+// or a disk, or ten times the time that its threads ran, if that is more.
+// stopped reports whether the process was stopped.
 func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
 	var ran, waited time.Duration
 	stopped = len(after) > 0
@@ -71,19 +70,18 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 		ran += t.Ran - last.Ran
 		waited = max(waited, t.Waited-last.Waited)
 		if t.State == 'D' || t.State == 'R' && t.Ran == last.Ran {
-			waited = elapsed // the system counts this when it is over
+			waited = elapsed // the system adds this wait to Waited when it is over
 		}
 	}
 	could = max(elapsed-waited, 10*ran)
 	return max(0, min(elapsed, could)), stopped && ran == 0
 }
 
-// silencePulse is how often the threads of a worker are looked at that may be
-// silent.
+// silenceInterval returns how often a worker that may be silent is measured.
 func silenceInterval() time.Duration { return silenceTakeBack / 5 }
 
-// unbegun returns the oldest flight of which no call has begun, if a thread has
-// nothing else to do, and how many calls run.
+// unbegunLocked returns the oldest flight of which no call has begun, if a
+// thread of the worker is idle, and how many calls run.
 func (w *worker) unbegunLocked() (oldest *flight, running int) {
 	for range w.runningLocked {
 		running++
@@ -99,14 +97,14 @@ func (w *worker) unbegunLocked() (oldest *flight, running int) {
 	return nil, running
 }
 
-// measure counts the time in which the worker was silent, since it was called
-// last. The caller is look, and does not hold mu.
+// measure adds the time in which the worker was silent since the last
+// measurement. It is called by check, without mu.
 func (w *worker) measure(now time.Time) {
 	s := &w.silence
 	if s.looked.IsZero() || now.Sub(s.looked) < silenceInterval() {
 		return
 	}
-	elapsed := min(now.Sub(s.looked), 2*silenceInterval()) // more, if this process was stopped
+	elapsed := min(now.Sub(s.looked), 2*silenceInterval()) // it is more if this process was stopped
 	s.looked = now
 	w.pool.mu.Lock()
 	oldest, _ := w.unbegunLocked()
@@ -134,9 +132,9 @@ func (w *worker) measure(now time.Time) {
 	}
 }
 
-// checkSilence takes the calls back of a worker that is silent for too long,
-// and kills it in the end; or sees to it that somebody looks again. The caller
-// is look, and holds mu.
+// checkSilenceLocked takes calls back from a worker that is silent for too
+// long, and finally kills it. Otherwise it sets the time of the next check. It
+// is called by check.
 func (w *worker) checkSilenceLocked(now time.Time) {
 	s := &w.silence
 	oldest, running := w.unbegunLocked()
@@ -145,7 +143,7 @@ func (w *worker) checkSilenceLocked(now time.Time) {
 		*s = silence{}
 		return
 	case oldest == nil && !w.muted:
-		s.looked = time.Time{} // and continues with the next call
+		s.looked = time.Time{} // the measurement continues with the next call
 		return
 	case s.looked.IsZero():
 		s.looked, s.known, s.fed = now, false, w.readMiB.Load()
@@ -171,8 +169,8 @@ func (w *worker) checkSilenceLocked(now time.Time) {
 	}
 }
 
-// mute takes calls back that the worker has not begun, and gives it no others
-// until it answers. The caller is look, and holds mu.
+// muteLocked takes back the calls that the worker has not begun. The worker
+// gets no others until it answers. It is called by check.
 func (w *worker) muteLocked() {
 	var spans []span
 	var seq uint32
@@ -185,14 +183,14 @@ func (w *worker) muteLocked() {
 			spans = append(spans, back)
 		}
 	}
-	if w.usesSlots && !w.muted { // others have just been asked
+	if w.usesSlots && !w.muted { // other workers were sent a TakeBack by takeBackLocked
 		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: seq, Index: math.MaxUint32}))
 	}
 	w.muted, w.silence.muted = true, true
 	w.pool.returnCallsLocked(spans...)
 }
 
-// unmute lets a worker have calls again, which has answered.
+// unmute allows calls for a worker that has answered.
 func (w *worker) unmute() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()

@@ -18,23 +18,26 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// How workers come to their seats
+// How a worker becomes active
 //
-//	open, refill --> spawn --> launch --ready--> a seat, or a spare
-//	          ^                   |                  |
-//	          +-------pause-------+------------------+ it died; see restart.go
+//	startWorkers, refillLocked --> spawnLocked --> launch --ready--> active, or standby
+//	               ^                                 |                 |
+//	               +-------------pause---------------+-----------------+ it died; see restart.go
 //
-// A seat that becomes empty is given to the spare, and a new spare is started.
-// Only without a spare does the seat wait for the next process that is ready.
+// Active workers are numbered. If one ends, the standby worker gets its number
+// and becomes active, and a new standby worker is started. Without a standby
+// worker, the number goes to the next worker that is ready.
 
+// noNumber is the number of a worker that is not active.
 const noNumber = -1
 
-// shareMemory is shm.New, unless a test has it otherwise.
+// shareMemory makes the memory that a pool shares with a worker. A test
+// replaces it.
 var shareMemory = shm.New
 
-// open starts the workers and waits until they are ready.
+// startWorkers starts the first workers and waits until they are ready.
 func (p *Pool) startWorkers() error {
-	osproc.BeginStarter() // in a worker, Main has not
+	osproc.BeginStarter() // in a worker, Main has not called it
 	p.startResults = make(chan error, p.size)
 	p.mu.Lock()
 	for id := range p.active {
@@ -64,13 +67,13 @@ func (p *Pool) startWorkers() error {
 	return nil
 }
 
-// spawn starts a worker for a seat, or a spare.
+// spawnLocked starts a worker for a number, or a standby worker for noNumber.
 func (p *Pool) spawnLocked(id int) {
 	p.starting++
 	go p.launch(id, p.restarts.generation)
 }
 
-// launch makes a worker and its goroutines.
+// launch starts a worker and its goroutines.
 func (p *Pool) launch(id, generation int) {
 	w, err := p.newWorker(id)
 	p.mu.Lock()
@@ -104,7 +107,7 @@ func (p *Pool) launch(id, generation int) {
 	}
 }
 
-// newWorker starts a process, and two goroutines that collect what it prints.
+// newWorker starts a process, and two goroutines that collect its output.
 func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
 		pool: p, number: id, controlWake: make(chan struct{}, 1),
@@ -127,8 +130,8 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 			err = fmt.Errorf("processes: a worker cannot be started: %w", err)
 		}
 	}()
-	// pipe returns our end of a new pipe and keeps the worker's for the
-	// process.
+	// pipe makes a pipe, and returns the end of the pool and the end of the
+	// worker.
 	pipe := func(weWrite bool) (*os.File, *os.File) {
 		r, wr, pipeErr := os.Pipe()
 		if pipeErr != nil {
@@ -166,7 +169,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 		}
 		theirs = append(theirs, file)
 		passed = append(passed, file)
-		// Without an arena large values are slower, and that is all.
+		// Without an arena, large values are only slower.
 		if mem, file, err := shareMemory("concert-arena", shm.ArenaSize); err == nil {
 			w.arena = shm.NewArena(mem)
 			w.arguments = w.arena.NewAllocator()
@@ -200,7 +203,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	return w, nil
 }
 
-// command is the process of a worker, which is given files.
+// command returns the process of a worker, which inherits the files passed.
 func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	cmd, err := p.template.command()
 	if err != nil {
@@ -218,7 +221,7 @@ func (p *Pool) command(passed []*os.File) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// ready takes a worker that says that it is.
+// ready makes a worker that has reported Ready active, or standby.
 func (p *Pool) ready(w *worker) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,7 +239,7 @@ func (p *Pool) ready(w *worker) error {
 		return nil
 	}
 	if w.number == noNumber || p.active[w.number] != nil {
-		w.number = slices.Index(p.active, nil) // one whose worker takes longer; or noSeat
+		w.number = slices.Index(p.active, nil) // a number whose worker is not ready yet, or noNumber
 	}
 	if w.number == noNumber {
 		w.state = standby
@@ -248,24 +251,25 @@ func (p *Pool) ready(w *worker) error {
 	return nil
 }
 
-// booted says what became of a worker, while New waits for the first ones.
+// reportStartLocked reports to startWorkers how the start of a worker ended.
 func (p *Pool) reportStartLocked(err error) {
 	if p.startResults != nil {
 		select {
 		case p.startResults <- err:
-		default: // more came than are waited for, as others died
+		default: // more workers than startWorkers waits for, because others died
 		}
 	}
 }
 
-// seat gives a worker a seat.
+// activateLocked makes a worker active under a number.
 func (p *Pool) activateLocked(w *worker, id int) {
 	w.number, w.state = id, active
 	p.active[id] = w
 	go w.dispatch()
 }
 
-// refill finds another worker for a seat, or for a spare.
+// refillLocked finds another worker for a number, or starts a standby worker
+// for noNumber.
 func (p *Pool) refillLocked(id int) {
 	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
 		w := p.standby[n-1]
@@ -276,13 +280,13 @@ func (p *Pool) refillLocked(id int) {
 	p.restartLocked(id)
 }
 
-// failed counts a worker that did not become ready, and reports whether that is
-// to be logged.
+// startFailedLocked counts a worker that did not become ready. It reports
+// whether this is to be logged.
 func (p *Pool) startFailedLocked(id, generation int, err error) bool {
 	p.reportStartLocked(err)
 	if p.startResults != nil || p.ended {
 		p.checkGoneLocked()
-		return false // New says it
+		return false // New returns the error
 	}
 	p.workerDiedLocked(id, generation, false, false, err)
 	return true

@@ -2,11 +2,13 @@ package processes
 
 import "time"
 
-// The pipe of the results has a read deadline, as an alarm: receive wakes up
-// for the times of calls, also if the worker says nothing.
+// The pipe of results has a read deadline. When it expires, receive calls
+// check, also if the worker sends nothing. So no other goroutine has to watch
+// the timeouts of calls.
 
-// look sees which calls the worker has begun, kills it when the time of one is
-// over, and says when to look again. It reports false when the worker is dead.
+// check notices which calls the worker has begun, cancels calls that have run
+// for too long, and kills a worker that does not end them. It sets the time of
+// the next check. It reports false if the worker is dead.
 func (w *worker) check() bool {
 	p := w.pool
 	now := time.Now()
@@ -29,7 +31,7 @@ func (w *worker) check() bool {
 	case w.showsBegunLocked() && w.count > 0 && newest == nil:
 		w.checkAtLocked(now.Add(longCall))
 	case w.count > 1 && !young:
-		p.wakeWorkerLocked() // what waits behind it may be for somebody who is idle
+		p.wakeWorkerLocked() // an idle worker may take over the calls behind it
 	}
 	w.checkSilenceLocked(now)
 	if w.touched && w.count == 0 {
@@ -42,17 +44,17 @@ func (w *worker) check() bool {
 	if w.nextCheck.IsZero() {
 		w.source.pipe.SetReadDeadline(time.Time{})
 	}
-	if newest == nil || newest.begun == call { // always, if it is not seen in the journal
+	if newest == nil || newest.begun == call { // always true without a journal
 		p.mu.Unlock()
 		return true
 	}
-	newest.since = now.Add(-longCall) // or longer
+	newest.since = now.Add(-longCall) // at the latest
 	w.callBegan(newest, call)
 	return true
 }
 
-// checkClock cancels a call that has run for too long, and kills the worker
-// when it goes on; or sees to it that somebody looks again when it is time.
+// checkClockLocked cancels a call that has run for longer than Options.Timeout.
+// It kills the worker if the call continues after Options.Grace.
 func (w *worker) checkClockLocked(f *flight, call int, now time.Time) {
 	c := f.clock
 	if c == nil || c.call != call {
@@ -60,7 +62,7 @@ func (w *worker) checkClockLocked(f *flight, call int, now time.Time) {
 	}
 	if !c.expires.IsZero() && !now.Before(c.expires) {
 		c.expires = time.Time{}
-		w.cancelCallsLocked(f, call, call+1, ErrTimeout) // those after it have time of their own
+		w.cancelCallsLocked(f, call, call+1, ErrTimeout) // later calls have a timeout of their own
 	}
 	switch {
 	case !c.killAt.IsZero() && !now.Before(c.killAt):

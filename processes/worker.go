@@ -14,22 +14,23 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// worker is one process, seen from the pool. It has these goroutines, all of
-// which end with it:
+// worker is one process, as the pool sees it. It has these goroutines, which
+// end with it:
 //
-//	feed      gives it calls, while it has a seat
-//	receive   reads what comes back, sees which calls it has begun, and keeps time
-//	tell      writes cancellations
-//	collect   two: what it prints
-//	wait      waits for its end, and buries it
+//	dispatch      sends calls to it, while it is active
+//	receive       reads results, notices which calls have begun, and checks timeouts
+//	writeControl  sends cancellations
+//	collect       reads standard output; another one reads standard error
+//	wait          waits for the end of the process, and reaps it
 //
-// Its life, in state, guarded by the pool's mu:
+// Its state is guarded by the pool's mu:
 //
-//	starting --> spare --> seated --> leaving --> buried
+//	starting --> standby --> active --> leaving --> reaped
 //
-// with arrows from starting to seated, from starting and spare to leaving, and
-// from each to buried. Calls are given to seated workers only; a leaving one
-// finishes those that it has.
+// A starting worker may also become active at once. A starting or standby
+// worker may also leave, and a worker in any state may die and is then reaped.
+// Only active workers get calls. A leaving worker finishes the calls that it
+// has.
 type worker struct {
 	pool    *Pool
 	pid     int
@@ -38,59 +39,59 @@ type worker struct {
 	arena   *shm.Arena   // nil: there is none
 	in      *frame.Reader
 	source  *source
-	tasks   *os.File // written by feed only, closed when it ends
+	tasks   *os.File // written by dispatch only, closed when it ends
 	control *os.File
 	stdout  *os.File // standard output of the process; collect reads it
 	errors  *os.File // standard error of the process; collect reads it
 	stderr  tail
 
-	// Of feed:
-	bundle   bundle // what it is about to send
-	callable string // the function of the last call, which checkFunction has passed
+	// Used by dispatch only:
+	bundle   bundle // the frames to send
+	callable string // the function of the last call; checkFunction has accepted it
 
-	// Of receive, and after it of wait:
-	uncounted  int       // calls that are settled, and not counted
-	oomKilled  bool      // the kernel killed it for want of memory
-	outcomeBuf []outcome // room for outcomes,
-	endedBuf   []timedID // and for whose they are
-	copied     uint64    // results in the arena, ever
-	silence    silence   // how long it has begun no call
+	// Used by receive, and by wait when receive has ended:
+	uncounted  int       // settled calls that are not subtracted from Pool.unsettled yet
+	oomKilled  bool      // the kernel killed it because memory was short
+	outcomeBuf []outcome // reused by outcomes
+	endedBuf   []timedID // reused by outcomes
+	copied     uint64    // results in the arena that were copied, in total
+	silence    silence   // whether it begins its calls
 
-	readMiB atomic.Int64 // MiB that it has read of frames with more, ever; written by feed
+	readMiB atomic.Int64 // MiB of large arguments that the worker has read, in total; written by dispatch
 
-	controlWake  chan struct{} // holds one; rouses tell
-	dispatchWake chan struct{} // holds one; rouses feed
+	controlWake  chan struct{} // holds one; wakes writeControl
+	dispatchWake chan struct{} // holds one; wakes dispatch
 	dead         chan struct{} // closed when the process has ended
 	received     chan struct{} // closed when receive has ended
-	printed      chan struct{} // closed when both calls of collect have passed on all output
+	printed      chan struct{} // closed when both calls of collect have forwarded all output
 
 	// Guarded by the pool's mu:
-	number         int       // seat; -1 for none yet
+	number         int       // its index in Pool.active; noNumber if it has none
 	generation     int       // see restarts
 	readySince     time.Time // when it was ready; zero before
 	state          workerState
-	usesSlots      bool          // it keeps to the slots of the journal, or else
-	marksSlots     bool          // says there which call it begins
-	usesGate       bool          // and keeps to the gate, or marks only for that
-	asked          uint64        // how many TakeBacks it was sent, if it keeps to the gate
-	answered       uint64        // and has answered
-	asleep         bool          // feed waits for wake
-	muted          bool          // it was silent for too long, and gets no calls before it answers
-	flights        flights       // that it has
-	count          int           // of their calls, not settled
-	bytes          int           // of their arguments
-	arguments      shm.Allocator // of these, in the arena
-	touched        bool          // the arena has been, since it was trimmed
-	trimming       bool          // and just is; then the worker gets no calls
-	idleSince      time.Time     // since when there are no calls, if touched
+	usesSlots      bool          // it uses the slots of the journal, by compare-and-swap
+	marksSlots     bool          // it only marks there which call it begins
+	usesGate       bool          // it uses the gate of the journal
+	asked          uint64        // how many TakeBacks were sent to it, if it uses the gate
+	answered       uint64        // how many of them it has answered
+	asleep         bool          // dispatch waits for dispatchWake
+	muted          bool          // it was silent for too long, and gets no calls until it answers
+	flights        flights       // the calls that it has
+	count          int           // how many of these calls are not settled
+	bytes          int           // of the arguments of flights
+	arguments      shm.Allocator // spans of arguments in the arena
+	touched        bool          // whether the arena was used since it was trimmed
+	trimming       bool          // whether the arena is being trimmed; then the worker gets no calls
+	idleSince      time.Time     // since when it has no calls, if touched
 	runTime        time.Duration // of a call, smoothed; 0 if unknown
 	total          int           // calls that have ended
-	overLimit      int           // looks in a row at which it had too much memory
-	overLimitSince int           // total at the first of these
-	nextCheck      time.Time     // when receive will wake by itself; zero for never
-	controlBuf     []byte        // for tell
+	overLimit      int           // measurements in a row with more memory than Options.MaxResident
+	overLimitSince int           // total at the first of these measurements
+	nextCheck      time.Time     // when receive will call check; zero for never
+	controlBuf     []byte        // for writeControl
 	killCause      error         // why the pool killed it
-	deadline       *time.Timer   // kills it when it does not become ready, or does not leave
+	deadline       *time.Timer   // kills it if it does not become ready, or does not exit
 }
 
 type workerState uint8
@@ -104,26 +105,26 @@ const (
 )
 
 const (
-	maxOutcomes = 64 // outcomes that are looked up together
+	maxOutcomes = 64 // outcomes that are settled together
 
-	minCalls      = 2 // calls with a worker: one that runs, and the next
-	maxCalls      = 256
-	targetWork    = time.Millisecond // of work with a worker
-	maxPipeBytes  = 1 << 20          // bytes of arguments with a worker,
-	maxArenaBytes = 16 << 20         // or so many if it has an arena
+	minCalls      = 2                // calls in a worker: one that runs, and the next
+	maxCalls      = 256              // calls in a worker
+	targetWork    = time.Millisecond // of work in a worker, by the run time of calls
+	maxPipeBytes  = 1 << 20          // bytes of arguments in a worker without an arena
+	maxArenaBytes = 16 << 20         // bytes of arguments in a worker with an arena
 
-	maxTakeBacks    = 64       // TakeBacks that a worker with a gate has not answered
-	maxControlBytes = 16 << 20 // bytes of cancellations that a worker has not read
+	maxTakeBacks    = 64       // TakeBacks that a worker with a gate may leave unanswered
+	maxControlBytes = 16 << 20 // bytes of frames that a worker may leave unread
 	longCall        = 5 * time.Millisecond
 
-	minExitTime = 100 * time.Millisecond // for a worker that has nothing left to do but to end
+	minExitTime = 100 * time.Millisecond // for a worker that has finished its calls
 )
 
-// trimAfter is how long a worker has nothing to do before the memory of its
-// arena is given back. A test has it otherwise.
+// trimAfter is how long a worker is idle before the pool trims its arena. A
+// test sets another time.
 var trimAfter = time.Second
 
-// room is how many more calls the worker should have.
+// roomLocked returns how many more calls the worker should get.
 func (w *worker) roomLocked() int {
 	if w.state != active || w.trimming || w.muted || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
 		return 0
@@ -140,29 +141,30 @@ func (w *worker) roomLocked() int {
 		room = min(room, shm.Slots-1-w.flights.window())
 	}
 	if w.asked-w.answered >= maxTakeBacks {
-		return 0 // it has not read which of its calls are not for it, and may be stopped
+		return 0 // it may be stopped, and has not read which calls were taken back
 	}
 	if w.hasIdleThreadLocked() {
-		room = max(room, 1) // whatever waits for other threads
+		room = max(room, 1) // for the idle thread, even if others have enough
 	}
 	if m := w.pool.opts.MaxTasks; m > 0 {
 		room = min(room, m-w.total-w.count)
 	}
 	if !w.hasIdleThreadLocked() && room < want/4 {
-		return 0 // it has enough, and many at a time cost less
+		return 0 // it has enough calls, and sending many together costs less
 	}
 	return min(want, room)
 }
 
-// seen reports whether the journal says which call the worker has begun.
+// showsBegunLocked reports whether the journal shows which calls the worker has
+// begun.
 func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.marksSlots }
 
-// exact reports whether the pool can take calls back without an answer of the
-// worker.
+// canTakeBackLocked reports whether the pool can take calls back without an
+// answer of the worker.
 func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
-// untilLook is how long after a call receive looks whether the worker has begun
-// the next one.
+// untilCheckLocked returns how long after the end of a call receive checks
+// whether the worker has begun the next one.
 func (w *worker) untilCheckLocked() time.Duration {
 	if w.showsBegunLocked() {
 		return longCall
@@ -170,11 +172,11 @@ func (w *worker) untilCheckLocked() time.Duration {
 	return silenceInterval()
 }
 
-// idle reports whether a thread of the worker has nothing to do: the calls of a
-// flight run on one.
+// hasIdleThreadLocked reports whether a thread of the worker is idle. The calls
+// of a flight run on one thread.
 func (w *worker) hasIdleThreadLocked() bool { return len(w.flights.list) < w.pool.opts.Threads }
 
-// hold is how many bytes of arguments the worker may have at hand.
+// maxArgumentBytes returns how many bytes of arguments the worker may have.
 func (w *worker) maxArgumentBytes() int {
 	if w.arena != nil {
 		return maxArenaBytes
@@ -182,7 +184,7 @@ func (w *worker) maxArgumentBytes() int {
 	return maxPipeBytes
 }
 
-// place finds a place in the arena for an argument.
+// placeLocked allocates a span in the arena for an argument.
 func (w *worker) placeLocked(bytes int) (frame.Span, bool) {
 	if w.arena == nil {
 		return frame.Span{}, false
@@ -191,13 +193,11 @@ func (w *worker) placeLocked(bytes int) (frame.Span, bool) {
 	return w.arguments.Allocate(bytes)
 }
 
-// trimArena returns the memory of an arena to the system. A test has it take
-// longer.
+// trimArena returns the memory of an arena to the system. A test replaces it.
 var trimArena = (*shm.Arena).Trim
 
-// trim gives back the memory of the arena, which nobody uses: the worker has
-// nothing to do, and gets nothing meanwhile. The caller holds mu, which is free
-// meanwhile.
+// trimLocked trims the arena of an idle worker, which gets no calls until that
+// is done. It releases mu in the meantime.
 func (w *worker) trimLocked() {
 	w.trimming, w.touched = true, false
 	w.pool.mu.Unlock()
@@ -209,7 +209,7 @@ func (w *worker) trimLocked() {
 	}
 }
 
-// rouse wakes feed.
+// wakeLocked wakes dispatch.
 func (w *worker) wakeLocked() {
 	w.asleep = false
 	select {
@@ -218,9 +218,10 @@ func (w *worker) wakeLocked() {
 	}
 }
 
-// running yields the calls that the worker runs: the flight of each and its
-// number there. Those before them may have ended, with their results on the
-// way; if it runs several at a time, also some that are yielded.
+// runningLocked yields the calls that the worker runs: the flight of each, and
+// its number there. Earlier calls of the flight may have ended, with their
+// results on the way. If the worker runs several calls concurrently, this is
+// true for yielded calls as well.
 func (w *worker) runningLocked(yield func(f *flight, call int) bool) {
 	var newest *flight
 	call := 0
@@ -245,8 +246,8 @@ func (w *worker) runningLocked(yield func(f *flight, call int) bool) {
 	}
 }
 
-// doing returns the worker's number, and the name of the task that it runs, if
-// that is one.
+// runningTask returns the number of the worker and, if it runs exactly one
+// task, the name and the call of that task.
 func (w *worker) runningTask() (id int, task string, call span) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
@@ -264,9 +265,10 @@ func (w *worker) runningTask() (id int, task string, call span) {
 	return w.number, task, call
 }
 
-// withdraw takes calls back that the worker has not begun: those from number
-// keep on. It returns fewer, or none, when it is too late. Without slots and
-// gate it returns none, and asks the worker for them, once: see givenBack.
+// takeBackLocked takes back the calls of a flight that the worker has not
+// begun, from number keep on. It returns fewer, or none, if they have begun.
+// Without slots and gate it returns none, and asks the worker for them, once;
+// see givenBack.
 func (w *worker) takeBackLocked(f *flight, keep int) span {
 	if w.usesSlots {
 		return w.keepLocked(f, max(f.settled, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
@@ -278,7 +280,7 @@ func (w *worker) takeBackLocked(f *flight, keep int) span {
 		}
 		w.asked++
 		w.journal.Gate().Store(w.asked)
-		keep = max(keep, w.journal.Marked(f.seq, f.n)) // not before
+		keep = max(keep, w.journal.Marked(f.seq, f.n)) // read after the gate is written
 		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
 		return w.keepLocked(f, keep)
 	}
@@ -290,7 +292,8 @@ func (w *worker) takeBackLocked(f *flight, keep int) span {
 	return span{}
 }
 
-// keep leaves so many calls with the worker, and takes the others.
+// keepLocked leaves the first calls of a flight with the worker, left in
+// number, and returns the others.
 func (w *worker) keepLocked(f *flight, left int) span {
 	back := f.rest(left)
 	w.count -= back.len()
@@ -299,7 +302,7 @@ func (w *worker) keepLocked(f *flight, left int) span {
 	return back
 }
 
-// took takes note that a call has settled.
+// callSettledLocked counts the next call of a flight as settled.
 func (w *worker) callSettledLocked(f *flight) {
 	f.settled++
 	if f.clock != nil && f.clock.call < f.settled {
@@ -313,8 +316,8 @@ func (w *worker) callSettledLocked(f *flight) {
 	w.removeIfDoneLocked(f)
 }
 
-// ended takes a flight out of the table if no call is left in it, and rouses
-// feed if there is room now.
+// removeIfDoneLocked removes a flight if no call is left in it. It wakes
+// dispatch if the worker has room now.
 func (w *worker) removeIfDoneLocked(f *flight) {
 	if f.settled == f.n {
 		w.pool.unwatchLocked(f.submitter)
@@ -332,10 +335,10 @@ func (w *worker) removeIfDoneLocked(f *flight) {
 	}
 }
 
-// cancel tells the worker to end the context of the call that runs, and says
-// when it will be killed.
+// cancelLocked makes the worker end the context of the call that runs. It sets
+// the time at which the worker is killed if the call continues.
 func (w *worker) cancelLocked(f *flight, cause error) {
-	call, last := f.settled, f.n // any of them may be next
+	call, last := f.settled, f.n // without a journal, any of them may run
 	switch {
 	case w.showsBegunLocked():
 		call = max(call, f.begunLocked(w)-1)
@@ -348,8 +351,8 @@ func (w *worker) cancelLocked(f *flight, cause error) {
 	w.cancelCallsLocked(f, call, last, cause)
 }
 
-// cancelCalls is cancel for calls of which the first one runs, as far as is
-// known.
+// cancelCallsLocked cancels the calls from call to last, of which the first one
+// runs, as far as is known.
 func (w *worker) cancelCallsLocked(f *flight, call, last int, cause error) {
 	c := f.timed(call)
 	if c.cancelSent {
@@ -369,7 +372,8 @@ func (w *worker) cancelCallsLocked(f *flight, call, last int, cause error) {
 	w.checkAtLocked(c.killAt)
 }
 
-// say has tell write a frame. If too much waits for that, the worker is killed.
+// sendControlLocked adds a frame for writeControl. It kills the worker, and
+// reports false, if the worker does not read its frames.
 func (w *worker) sendControlLocked(b []byte) bool {
 	if len(w.controlBuf) > maxControlBytes {
 		w.killLocked(errors.New("it does not read its control pipe"))
@@ -383,10 +387,10 @@ func (w *worker) sendControlLocked(b []byte) bool {
 	return true
 }
 
-// wakeAt sees to it that receive looks around then, at the latest.
+// checkAtLocked makes receive call check at time t, or before.
 func (w *worker) checkAtLocked(t time.Time) {
 	if w.isDeadLocked() {
-		return // wait has set its own
+		return // wait has set the last deadline
 	}
 	if w.nextCheck.IsZero() || t.Before(w.nextCheck) {
 		w.nextCheck = t
@@ -394,7 +398,7 @@ func (w *worker) checkAtLocked(t time.Time) {
 	}
 }
 
-// isDead reports whether the process has ended.
+// isDeadLocked reports whether the process has ended.
 func (w *worker) isDeadLocked() bool {
 	select {
 	case <-w.dead:
@@ -404,7 +408,7 @@ func (w *worker) isDeadLocked() bool {
 	}
 }
 
-// kill kills the process, for a reason, unless it is dead.
+// killLocked kills the process, with why as the reason, unless it is dead.
 func (w *worker) killLocked(why error) {
 	if w.state == reaped {
 		return
@@ -412,12 +416,12 @@ func (w *worker) killLocked(why error) {
 	if w.killCause == nil {
 		w.killCause = why
 	}
-	if !w.isDeadLocked() { // or its number may be another process's by now
+	if !w.isDeadLocked() { // otherwise its number may belong to another process
 		osproc.KillGroup(w.cmd.Process)
 	}
 }
 
-// release lets a worker end when it has finished what it has.
+// leaveLocked makes a worker end when it has finished its calls.
 func (w *worker) leaveLocked() {
 	switch w.state {
 	case starting, standby:
@@ -425,21 +429,23 @@ func (w *worker) leaveLocked() {
 		w.tasks.Close()
 	case active:
 		w.state = leaving
-		w.wakeLocked() // feed closes tasks
+		w.wakeLocked() // dispatch closes tasks
 	default:
 		return
 	}
 	w.limitExitLocked()
 }
 
-// letEnd gives a leaving worker that has finished what it had time to end.
+// limitExitLocked limits the time in which a leaving worker that has finished
+// its calls must exit.
 func (w *worker) limitExitLocked() {
 	if w.state == leaving && w.count == 0 {
 		w.killAfterLocked(max(w.pool.opts.Grace, minExitTime), "it did not end")
 	}
 }
 
-// limit kills the worker after a time, unless limit is called again.
+// killAfterLocked kills the worker after a time, unless it is called again. A
+// time of 0 only stops the timer.
 func (w *worker) killAfterLocked(d time.Duration, why string) {
 	if w.deadline != nil {
 		w.deadline.Stop()
@@ -455,7 +461,7 @@ func (w *worker) killAfterLocked(d time.Duration, why string) {
 	})
 }
 
-// tell writes to the worker what there is to say.
+// writeControl writes frames to the pipe of control.
 func (w *worker) writeControl() {
 	for {
 		select {

@@ -44,8 +44,8 @@ func (c *callContext) Err() error { return c.lazy.Err(c.over.Load()) }
 func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
 // limit is the parent of the context of a call. It has the deadline of the
-// frame's calls. When the pool reports that the time of the call has expired, it
-// ends as if its deadline had passed. A context of package context cannot do
+// frame's calls. When the pool reports that the time of the call has expired,
+// it ends as if its deadline had passed. A context of package context cannot do
 // this: when it is canceled, its Err is [context.Canceled].
 type limit struct {
 	context.Context // of the frame

@@ -33,8 +33,8 @@ func (w *worker) control(pipe *os.File) {
 }
 
 // giveBack answers a TakeBack. Without a journal, the pool asks for calls that
-// have not begun, and gets the number of the first one. With a journal, the pool
-// has already taken the calls, and asks only whether this process answers.
+// have not begun, and gets the number of the first one. With a journal, the
+// pool has already taken the calls, and asks only whether this process answers.
 func (w *worker) giveBack(id frame.ID) {
 	w.mu.Lock()
 	switch ahead := int32(id.Seq - w.id.Seq); {
@@ -73,8 +73,8 @@ func causeOf(why frame.Reason) error {
 	return concert.ErrCanceled
 }
 
-// forget deletes cancellations and given-back calls of frames before the current
-// one.
+// forget deletes cancellations and given-back calls of frames before the
+// current one.
 func (w *worker) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -261,8 +261,8 @@ func (w *worker) encodeError(err error) []byte {
 	return executor.ShortenError(executor.EncodeError(err), ErrorLimit(w.setup.MaxResult))
 }
 
-// place copies a large result into the arena, and sets p to its span. It reports
-// false if the result is not large, or if the arena has no room for it.
+// place copies a large result into the arena, and sets p to its span. It
+// reports false if the result is not large, or if the arena has no room for it.
 func (w *worker) place(result []byte, p *frame.Payload) bool {
 	if w.arena == nil || len(result) <= shm.MaxInline {
 		return false

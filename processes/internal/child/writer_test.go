@@ -11,9 +11,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestWriter_Unread: whatever part of the results the pool has read, the journal
-// returns exactly the rest, or nothing if a large frame did not go through the
-// ring.
+// TestWriter_Unread: whatever part of the results the pool has read, the
+// journal returns exactly the rest, or nothing if a large frame did not go
+// through the ring.
 func TestWriter_Unread(t *testing.T) {
 	mem, file, err := shm.New("concert-test", shm.JournalSize)
 	if errors.Is(err, errors.ErrUnsupported) {

@@ -8,10 +8,10 @@
 //	worker: Parse --> Restrictions --> CloseInherited, then Apply
 //
 // There are two mechanisms, because neither is sufficient. Landlock decides by
-// path, and does not cover sockets other than TCP, programs in memory, the modes
-// of files, and, before Linux 6.12, signals. Seccomp decides by the number and
-// the arguments of a system call, and cannot see paths. Both bind all threads
-// and children of the process, and cannot be undone.
+// path, and does not cover sockets other than TCP, programs in memory, the
+// modes of files, and, before Linux 6.12, signals. Seccomp decides by the
+// number and the arguments of a system call, and cannot see paths. Both bind
+// all threads and children of the process, and cannot be undone.
 package confine
 
 import (

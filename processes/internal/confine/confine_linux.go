@@ -19,8 +19,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// minLandlock is the version of Landlock since which it covers the truncation of
-// files.
+// minLandlock is the version of Landlock since which it covers the truncation
+// of files.
 const minLandlock = 3
 
 // supported returns why this system cannot confine processes, or nil.
@@ -174,8 +174,8 @@ func openPath(path string) (*os.File, error) {
 }
 
 // CloseInherited closes the files that this process has inherited, except the
-// standard streams, passed and the files of the sandbox. Files that this process
-// opened itself stay open: Go opens all files with close-on-exec set.
+// standard streams, passed and the files of the sandbox. Files that this
+// process opened itself stay open: Go opens all files with close-on-exec set.
 func (r *Restrictions) CloseInherited(passed []string) error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

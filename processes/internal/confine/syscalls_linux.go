@@ -38,8 +38,8 @@ const (
 )
 
 // advice are the allowed arguments of madvise. MADV_REMOVE is not among them,
-// because it would remove pages of shared memory that the pool uses, and neither
-// are those that inject memory errors.
+// because it would remove pages of shared memory that the pool uses, and
+// neither are those that inject memory errors.
 var advice = []uint32{
 	unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL, unix.MADV_WILLNEED, unix.MADV_DONTNEED, unix.MADV_FREE,
 	unix.MADV_DONTFORK, unix.MADV_DOFORK, unix.MADV_MERGEABLE, unix.MADV_UNMERGEABLE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE,

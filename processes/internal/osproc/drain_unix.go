@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// ReadAvailable reads from a pipe of a dead process. It never blocks: if the pipe
-// is empty and another process has it open, the error is ErrEmpty. It removes
-// the read deadline of the pipe.
+// ReadAvailable reads from a pipe of a dead process. It never blocks: if the
+// pipe is empty and another process has it open, the error is ErrEmpty. It
+// removes the read deadline of the pipe.
 func ReadAvailable(pipe *os.File, b []byte) (n int, err error) {
 	pipe.SetReadDeadline(time.Time{})
 	raw, err := pipe.SyscallConn()

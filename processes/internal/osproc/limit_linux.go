@@ -22,8 +22,8 @@ func LimitMemory(p *os.Process, bytes int64) error {
 	return nil
 }
 
-// GrowPipe enlarges the buffer of a pipe, so that large values need fewer system
-// calls. If the limit of the user does not allow it, the buffer stays.
+// GrowPipe enlarges the buffer of a pipe, so that large values need fewer
+// system calls. If the limit of the user does not allow it, the buffer stays.
 func GrowPipe(pipe *os.File) {
 	conn, err := pipe.SyscallConn()
 	if err != nil {

@@ -14,8 +14,8 @@ type OOMCounter string
 
 // FindOOMCounter returns the counter of this process's control group, whose
 // limit also holds for the workers. It is empty if there is none that can be
-// read. In version 2 of control groups the file is memory.events, and in version
-// 1 it is memory.oom_control.
+// read. In version 2 of control groups the file is memory.events, and in
+// version 1 it is memory.oom_control.
 func FindOOMCounter() OOMCounter {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {

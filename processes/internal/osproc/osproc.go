@@ -3,9 +3,9 @@
 // processes that depends on the system, except shared memory and the sandbox.
 //
 // [Settings] are the settings of this process that its workers get: the file
-// mode mask, resource limits, processors and priorities. [Settings.Start] starts
-// a process with them, in a process group of its own. [KillGroup] kills that
-// group, and [AwaitExit] waits for its end without reaping it, so that the
+// mode mask, resource limits, processors and priorities. [Settings.Start]
+// starts a process with them, in a process group of its own. [KillGroup] kills
+// that group, and [AwaitExit] waits for its end without reaping it, so that the
 // process number stays valid. [PassFiles] and [OpenPassed] pass open files to a
 // new process.
 //

@@ -16,8 +16,8 @@ import (
 //	  the pool    the worker         writes there, and allocates
 //
 // Each half has an [Allocator]. The pool frees the span of an argument when all
-// calls of its frame have ended or were taken back. The worker frees the span of
-// a result when the pool has copied it, which the journal counts; see
+// calls of its frame have ended or were taken back. The worker frees the span
+// of a result when the pool has copied it, which the journal counts; see
 // [Journal.Copied]. A value for which there is no room goes through the pipe.
 //
 // The system provides memory only for pages that were touched. If it has none
@@ -25,8 +25,8 @@ import (
 // pages to the system when the worker has been idle for some time.
 //
 // The worker is not trusted. It can change the memory at any time, so the pool
-// reads a result once, to copy it, and looks only at the copy. The worker cannot
-// shrink the file, because it is sealed.
+// reads a result once, to copy it, and looks only at the copy. The worker
+// cannot shrink the file, because it is sealed.
 type Arena struct {
 	mu  sync.Mutex
 	mem []byte // unmapped, and set to nil, under mu
@@ -36,9 +36,9 @@ const (
 	// ArenaSize is the size of an arena in bytes.
 	ArenaSize = 512 << 20
 
-	// MaxInline is the size in bytes up to which a value is a part of its frame.
-	// Larger values go through the arena. If they cannot, they follow the frame
-	// in the pipe and are not copied before.
+	// MaxInline is the size in bytes up to which a value is a part of its
+	// frame. Larger values go through the arena. If they cannot, they follow
+	// the frame in the pipe and are not copied before.
 	MaxInline = 16 << 10
 
 	maxCopy = 256 << 10 // see copyTo

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestNew_Sealed: a process that has the file can neither shrink it, which would
-// kill the other process, nor make it longer.
+// TestNew_Sealed: a process that has the file can neither shrink it, which
+// would kill the other process, nor make it longer.
 func TestNew_Sealed(t *testing.T) {
 	mem, file, err := New("concert-test", 1<<20)
 	if err != nil {
