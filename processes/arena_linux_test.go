@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"concert"
 	"concert/processes"
@@ -199,5 +200,38 @@ func programFileSize([]string) error {
 func TestFileSizeLimit(t *testing.T) {
 	if out, err := program(t, "file size").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// lazyArg takes its time to be encoded.
+type lazyArg struct{ Time time.Duration }
+
+func (a lazyArg) MarshalCBOR() ([]byte, error) {
+	time.Sleep(a.Time)
+	return []byte{0x01}, nil
+}
+
+func (a *lazyArg) UnmarshalCBOR([]byte) error { return nil }
+
+var sevens = concert.Register("processes_test.sevens", func(context.Context, lazyArg) ([]byte, error) {
+	if manySevens == nil {
+		manySevens = bytes.Repeat([]byte{7}, 1<<20)
+	}
+	return manySevens, nil
+})
+
+var manySevens []byte
+
+// TestArena_TrimWhileClaiming: the arena is not trimmed while a call is being
+// claimed that uses it.
+func TestArena_TrimWhileClaiming(t *testing.T) {
+	leftovers(t)
+	t.Cleanup(processes.Trim(5*time.Millisecond, 50*time.Millisecond))
+	p := newPool(t, 1, nil)
+	for try := range 5 {
+		got, err := submit(t, p, sevens, lazyArg{20 * time.Millisecond}).Result(t.Context())
+		if err != nil || len(got) != 1<<20 || bytes.Count(got, []byte{7}) != len(got) {
+			t.Fatalf("try %d: %d sevens of %d, %v", try, bytes.Count(got, []byte{7}), len(got), err)
+		}
 	}
 }

@@ -132,3 +132,19 @@ func died(t *testing.T, err error) *processes.WorkerError {
 func submit[In, Out any](t *testing.T, p *processes.Pool, f func(context.Context, In) (Out, error), in In) *concert.Future[Out] {
 	return concert.Submit(t.Context(), p, f, in)
 }
+
+// The same with and without memory that is shared.
+func sharedOrNot(t *testing.T, run func(t *testing.T)) {
+	t.Run("shared", run)
+	t.Run("unshared", func(t *testing.T) {
+		t.Cleanup(processes.ShareMemory(nothingShared))
+		run(t)
+	})
+}
+
+func upTo(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}

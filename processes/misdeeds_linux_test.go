@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 	"unsafe"
 
@@ -262,3 +263,45 @@ var unspeakable = concert.Register("processes_test.unspeakable", func(context.Co
 
 // pathIn is for tasks that leave a file.
 func pathIn(dir string, name any) string { return filepath.Join(dir, fmt.Sprint(name)) }
+
+// emigrate leaves its process group, and stays.
+var emigrate = concert.Register("processes_test.emigrate", func(_ context.Context, group int) (int, error) {
+	if err := syscall.Setpgid(0, group); err != nil {
+		return 0, err
+	}
+	time.Sleep(time.Minute)
+	return 0, nil
+})
+
+// TestPool_WorkerLeavesGroup: a worker that has left its process group is
+// killed all the same.
+func TestPool_WorkerLeavesGroup(t *testing.T) {
+	leftovers(t)
+	group, err := syscall.Getpgid(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 10 * time.Millisecond})
+	_, err = submit(t, p, emigrate, group).Result(t.Context())
+	if e := died(t, err); !errors.Is(e, processes.ErrTimeout) {
+		t.Errorf("%v, want ErrTimeout", e)
+	}
+}
+
+// forge writes its own result, and then what does not belong there.
+var forge = concert.Register("processes_test.forge", func(context.Context, int) (int, error) {
+	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Kind: 13, Bytes: make([]byte, 8)}})
+	syscall.Write(4, frame.AppendHello(b, frame.HelloBody{Version: frame.Version}))
+	time.Sleep(time.Minute)
+	return 0, nil
+})
+
+// TestPool_ForgedResult: a worker writes a result and an unexpected frame in
+// one write.
+func TestPool_ForgedResult(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond})
+	if _, err := submit(t, p, forge, 0).Result(t.Context()); err != nil {
+		t.Errorf("what it says is its result: %v", err)
+	}
+}

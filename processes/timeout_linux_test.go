@@ -3,6 +3,7 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,3 +50,63 @@ func TestTimeout_Own(t *testing.T) {
 }
 
 var ownDeadline = concert.Register("processes_test.ownDeadline", func(context.Context, int) (int, error) { return 0, context.DeadlineExceeded })
+
+// TestTimeout_InMap: the timeout of a call of a Map holds even if results of
+// earlier calls arrive after the pool has seen it run.
+func TestTimeout_InMap(t *testing.T) {
+	leftovers(t)
+	n := 0
+	p := newPool(t, 1, &processes.Options{Timeout: 200 * time.Millisecond, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
+		if e.Kind == concert.TaskFinished {
+			if n++; n == 520 {
+				time.Sleep(30 * time.Millisecond) // the pool falls behind
+			}
+		}
+	}})
+	naps := make([]time.Duration, 600)
+	naps[599] = time.Hour
+	last := error(nil)
+	for _, err := range concert.Map(t.Context(), p, nap, slices.Values(naps)) {
+		last = err
+	}
+	if !errors.Is(last, processes.ErrTimeout) {
+		t.Errorf("the slow item: %v, want ErrTimeout", last)
+	}
+}
+
+// TestTimeout_FromOwnStart: the timeout of a task counts from its own start,
+// and not from that of the task before.
+func TestTimeout_FromOwnStart(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Timeout: time.Minute, Grace: 10 * time.Millisecond})
+	first, second := submit(t, p, nap, 50*time.Millisecond), submit(t, p, nap, 500*time.Millisecond)
+	first.Result(t.Context())
+	eventually(t, "the second is seen to run", func() bool { return second.State() != concert.Pending })
+	if second.State() != concert.Running {
+		t.Error("it was seen to run only when it had ended")
+	}
+}
+
+// obedient is quick, and some of its calls wait for their context to end.
+var obedient = concert.Register("processes_test.obedient", func(ctx context.Context, n int) (int, error) {
+	if n%97 == 50 {
+		<-ctx.Done()
+		return n, context.Cause(ctx)
+	}
+	return n, nil
+})
+
+// TestTimeout_OneCall: if a call runs for too long, only this call fails.
+func TestTimeout_OneCall(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond})
+		n := 0
+		for _, err := range concert.Map(t.Context(), p, obedient, slices.Values(upTo(500))) {
+			if (err != nil) != (n%97 == 50) {
+				t.Errorf("call %d: %v", n, err)
+			}
+			n++
+		}
+	})
+}

@@ -3,7 +3,9 @@ package processes_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -77,5 +79,62 @@ func TestCheck_Fails(t *testing.T) {
 		if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
 			t.Errorf("%s: a task behind it: %v", how, err)
 		}
+	}
+}
+
+// badError cannot be decoded.
+type badError struct{}
+
+func (*badError) Error() string { return "bad" }
+
+func (*badError) MarshalBinary() ([]byte, error) { return []byte{1}, nil }
+
+func (*badError) UnmarshalBinary([]byte) error { panic("cannot be decoded") }
+
+func init() { concert.RegisterErrorType[*badError]("processes_test.badError") }
+
+var failBadly = concert.Register("processes_test.failBadly", func(context.Context, int) (int, error) { return 0, &badError{} })
+
+// TestError_DecoderPanics: if the decoder of an error panics, the pool does
+// not.
+func TestError_DecoderPanics(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	if _, err := submit(t, p, failBadly, 0).Result(t.Context()); err == nil || err.Error() != "bad" {
+		t.Errorf("error %v, want bad", err)
+	}
+	works(t, p)
+}
+
+// exitArg ends the goroutine that encodes it.
+type exitArg struct{ N int }
+
+func (exitArg) MarshalBinary() ([]byte, error) { runtime.Goexit(); return nil, nil }
+
+func (*exitArg) UnmarshalBinary([]byte) error { return nil }
+
+var takeExit = concert.Register("processes_test.takeExit", func(context.Context, exitArg) (int, error) { return 0, nil })
+
+// TestArgument_MarshalerGoexit: if the marshaler of an argument calls Goexit,
+// only its own task fails.
+func TestArgument_MarshalerGoexit(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, nil)
+	if _, err := submit(t, p, takeExit, exitArg{}).Result(t.Context()); !errors.Is(err, concert.ErrGoexit) {
+		t.Errorf("a Submit: %v, want ErrGoexit", err)
+	}
+	works(t, p)
+	n := 0
+	for _, err := range concert.Map(t.Context(), p, takeExit, slices.Values(make([]exitArg, 3))) {
+		if n++; !errors.Is(err, concert.ErrGoexit) {
+			t.Errorf("item %d of a Map: %v, want ErrGoexit", n, err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d results of 3", n)
+	}
+	works(t, p)
+	if err := p.Close(); err != nil {
+		t.Error(fmt.Errorf("Close() = %w", err))
 	}
 }

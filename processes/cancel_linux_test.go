@@ -1,0 +1,80 @@
+package processes_test
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// speakLate reports progress after it has returned.
+var speakLate = concert.Register("processes_test.speakLate", func(ctx context.Context, d time.Duration) (int, error) {
+	go func() {
+		time.Sleep(d)
+		concert.Progress(ctx, 1, 2)
+	}()
+	return 0, nil
+})
+
+// TestProgress_AfterEnd: progress of a task that has ended affects no other
+// task.
+func TestProgress_AfterEnd(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Observer: func(concert.Event) {}})
+	if _, err := submit(t, p, speakLate, 10*time.Millisecond).Result(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := submit(t, p, nap, 100*time.Millisecond).Result(t.Context()); err != nil {
+		t.Errorf("an innocent task: %q, %v", got, err)
+	}
+}
+
+// TestCancel_WhileSettling: Cancel reports false for a task whose outcome is
+// being settled, even if another task is being claimed.
+func TestCancel_WhileSettling(t *testing.T) {
+	leftovers(t)
+	var mu sync.Mutex
+	finished := 0
+	gates := []chan struct{}{make(chan struct{}), make(chan struct{})}
+	at := make(chan int, 10)
+	p := newPool(t, 1, &processes.Options{Observer: func(e concert.Event) {
+		if e.Kind != concert.TaskFinished {
+			return
+		}
+		mu.Lock()
+		n := finished
+		finished++
+		mu.Unlock()
+		if n < len(gates) {
+			at <- n
+			<-gates[n]
+		}
+	}})
+	path := pathIn(t.TempDir(), "ran")
+	submit(t, p, nap, 0)
+	submit(t, p, nap, 50*time.Millisecond) // so that the first result comes alone
+	f := submit(t, p, marked, mark{path, 7, 0})
+	submit(t, p, nap, 0) // so that f is not the newest, which is told that it has begun
+	<-at
+	eventually(t, "it has run", func() bool { b, _ := os.ReadFile(path); return string(b) == "b7\ne7\n" })
+	time.Sleep(50 * time.Millisecond) // and its result lies in the pipe
+	close(gates[0])
+	<-at // now it is out of the worker's table
+	select {
+	case <-encoding: // of another test
+	default:
+	}
+	submit(t, p, napSlowly, slowArg{Encode: 300 * time.Millisecond})
+	<-encoding
+	if f.Cancel() {
+		t.Error("Cancel() = true of a task that ran")
+	}
+	close(gates[1])
+	if got, err := f.Result(t.Context()); got != 7 || err != nil {
+		t.Errorf("its result: %d, %v", got, err)
+	}
+}

@@ -1,0 +1,203 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// TestPool_KillAll: Shutdown does not kill workers that run nothing, in whose
+// place the pool would start others until it is broken.
+func TestPool_KillAll(t *testing.T) {
+	var mu sync.Mutex
+	var log strings.Builder
+	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	before, err := concert.Submit(t.Context(), p, pidOf, 0).Result(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if running := p.KillAll(errors.New("time to go")); len(running) > 0 {
+			t.Errorf("an idle pool runs %v", running)
+		}
+	}
+	if after, err := concert.Submit(t.Context(), p, pidOf, 0).Result(t.Context()); after != before || err != nil {
+		t.Errorf("the worker is process %d, %v; before it was %d", after, err, before)
+	}
+	p.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if strings.Contains(log.String(), "died") {
+		t.Errorf("workers died: %s", log.String())
+	}
+}
+
+type onlyOnce struct {
+	Path  string
+	Later time.Duration
+}
+
+// prepareOnce prepares the first worker only; later ones take their time,
+// or fail.
+var prepareOnce = concert.Register("processes_test.prepareOnce", func(_ context.Context, o onlyOnce) (int, error) {
+	if f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666); err == nil {
+		return 0, f.Close()
+	}
+	time.Sleep(o.Later)
+	return 0, errors.New("not again")
+})
+
+// slowArg takes time to encode.
+type slowArg struct{ Encode, Run time.Duration }
+
+// encoding is told when a slowArg begins to be encoded.
+var encoding = make(chan struct{}, 1)
+
+func (s slowArg) MarshalBinary() ([]byte, error) {
+	select {
+	case encoding <- struct{}{}:
+	default:
+	}
+	time.Sleep(s.Encode)
+	return []byte(s.Run.String()), nil
+}
+
+func (s *slowArg) UnmarshalBinary(b []byte) (err error) {
+	s.Run, err = time.ParseDuration(string(b))
+	return err
+}
+
+var napSlowly = concert.Register("processes_test.napSlowly", func(_ context.Context, s slowArg) (int, error) { time.Sleep(s.Run); return 0, nil })
+
+// napThenDie does that.
+var napThenDie = concert.Register("processes_test.napThenDie", func(_ context.Context, d time.Duration) (int, error) {
+	time.Sleep(d)
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	time.Sleep(time.Minute)
+	return 0, nil
+})
+
+// TestMap_LeftWithoutWorker: a Map can be left while its calls wait for a
+// worker to start.
+func TestMap_LeftWithoutWorker(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond, Init: processes.Initialize(prepareOnce, onlyOnce{pathIn(t.TempDir(), "first"), time.Minute})})
+	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
+	syscall.Kill(pid, syscall.SIGSTOP)
+	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		syscall.Kill(pid, syscall.SIGKILL)
+		time.Sleep(50 * time.Millisecond)
+		cancel()
+	}()
+	last := error(nil)
+	for _, last = range concert.Map(ctx, p, nop, numbers(10)) {
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("the Map ended with %v", last)
+	}
+}
+
+// TestPool_BrokenWhileLeaving: calls that a leaving worker gives back to a
+// broken pool fail.
+func TestPool_BrokenWhileLeaving(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{MaxTasks: 2, Init: processes.Initialize(prepareOnce, onlyOnce{Path: pathIn(t.TempDir(), "first")})})
+	dies, waits := submit(t, p, napThenDie, 3*time.Second), submit(t, p, nop, 1)
+	if _, err := submit(t, p, nop, 1).Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
+		t.Errorf("a task for which there is no worker: %v, want ErrBroken", err)
+	}
+	_, err := dies.Result(t.Context())
+	died(t, err)
+	if _, err := waits.Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
+		t.Errorf("the task behind it: %v, want ErrBroken", err)
+	}
+}
+
+// TestClose_WhileClaiming: calls that are claimed while their Map ends are
+// canceled, although others of it are with a worker.
+func TestClose_WhileClaiming(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 2, &processes.Options{Grace: 500 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(150*time.Millisecond, cancel)
+	for range concert.Map(ctx, p, napSlowly, func(yield func(slowArg) bool) {
+		if yield(slowArg{0, time.Hour}) {
+			time.Sleep(50 * time.Millisecond)
+			yield(slowArg{200 * time.Millisecond, time.Hour})
+		}
+	}) {
+	}
+}
+
+// TestShutdown_WhileClaiming: Shutdown returns even if a call was being claimed
+// when its grace was over.
+func TestShutdown_WhileClaiming(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
+	f := submit(t, p, napSlowly, slowArg{300 * time.Millisecond, time.Hour})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.Shutdown(ctx); err == nil {
+		t.Error("Shutdown() = nil")
+	}
+	if _, err := f.Result(t.Context()); err == nil {
+		t.Error("the task has no error")
+	}
+}
+
+// TestGrace_Negative: with a negative grace, a worker that does not end is
+// killed.
+func TestGrace_Negative(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Grace: -1})
+	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
+	syscall.Kill(pid, syscall.SIGSTOP)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// deaf is quick at first; later it does not heed the end of its context.
+var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n int) (int, error) {
+	if n < 400 {
+		return n, nil
+	}
+	time.Sleep(4 * time.Millisecond)
+	if ctx.Err() != nil {
+		time.Sleep(time.Hour)
+	}
+	return n, nil
+})
+
+// TestGrace_Map: when the context of a Map ends, whatever runs then is killed
+// after the grace period, even if the pool learns a moment later that it has
+// begun.
+func TestGrace_Map(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond, Observer: func(concert.Event) {
+			time.Sleep(time.Millisecond) // it learns it late
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		for range concert.Map(ctx, p, deaf, slices.Values(upTo(10_000))) {
+			if n++; n == 410 {
+				cancel()
+			}
+		}
+		cancel()
+	})
+}

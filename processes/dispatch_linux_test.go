@@ -1,0 +1,164 @@
+package processes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"concert"
+	"concert/processes"
+)
+
+// gated is an argument that is encoded when its gate is opened.
+type gated struct{ Gate string }
+
+var (
+	gates   sync.Map // of chan struct{}, by name
+	reached = make(chan struct{}, 10)
+	pass    = concert.Register("processes_test.pass", func(context.Context, gated) (int, error) { return 1, nil })
+)
+
+func (g gated) MarshalBinary() ([]byte, error) {
+	gate, _ := gates.Load(g.Gate)
+	reached <- struct{}{}
+	<-gate.(chan struct{})
+	return nil, nil
+}
+
+func (g *gated) UnmarshalBinary([]byte) error { return nil }
+
+// TestPool_StealsAfterEncoding: an idle worker also gets a call that was still
+// being encoded for the worker of a slow call when the idle one became idle.
+func TestPool_StealsAfterEncoding(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		for try := range 4 {
+			p := newPool(t, 2, nil)
+			eventually(t, "both workers are known to be quick, and take more than one call", func() bool {
+				for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, room, _ := p.Calls()
+				return len(room) == 2 && min(room[0], room[1]) > 1
+			})
+			var stops [2]string
+			var slow [2]*concert.Future[string]
+			for i := range slow {
+				stops[i] = pathIn(t.TempDir(), "stop")
+				defer leave(stops[i], "")
+				slow[i] = submit(t, p, misdeed, "wait for "+stops[i])
+				eventually(t, "a slow call begins", func() bool { return slow[i].State() == concert.Running })
+			}
+			var late [2]*concert.Future[int]
+			var open [2]chan struct{}
+			for i, name := range []string{"first", "second"} { // each worker takes one
+				open[i] = make(chan struct{})
+				gates.Store(name, open[i])
+				late[i] = submit(t, p, pass, gated{name})
+				select {
+				case <-reached:
+				case <-time.After(20 * time.Second):
+					t.Fatalf("try %d: nobody takes the %s one", try, name)
+				}
+			}
+			leave(stops[try%2], "")
+			slow[try%2].Result(t.Context())
+			close(open[0])
+			eventually(t, "the first is past its gate", func() bool { // it has run and its worker rests, or it is behind the slow one
+				calls, _, asleep := p.Calls()
+				return late[0].State() == concert.Finished && slices.Contains(asleep, true) || slices.Contains(calls, 2)
+			})
+			close(open[1])
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			for i, f := range late {
+				if _, err := f.Result(ctx); err != nil {
+					t.Errorf("try %d: %d stays behind the slow one: %v", try, i, err)
+				}
+			}
+			cancel()
+			leave(stops[1-try%2], "")
+			slow[1-try%2].Result(t.Context())
+		}
+	})
+}
+
+type give struct {
+	Size int
+	Meet string
+}
+
+// giveOr returns so many bytes; or it leaves a file and waits for its context
+// to end.
+var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context, g give) ([]byte, error) {
+	if g.Meet == "" {
+		return make([]byte, g.Size), nil
+	}
+	leave(g.Meet, "")
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+})
+
+// TestResult_BeforeSlowCall: a result of any size arrives although the next
+// task, which is in the worker already, takes long.
+func TestResult_BeforeSlowCall(t *testing.T) {
+	leftovers(t)
+	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
+	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // its worker gets many at a time now
+	}
+	for _, size := range []int{10, 1 << 10, 60 << 10, 70 << 10, 100 << 10, 120 << 10, 200 << 10} {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("the result did not come"))
+		path := pathIn(t.TempDir(), "met")
+		inputs := make([]give, 50, 51)
+		inputs[49].Size = size
+		n := 0
+		for got, err := range concert.Map(ctx, p, giveOr, slices.Values(append(inputs, give{Meet: path}))) {
+			if err != nil || len(got) != inputs[n].Size {
+				t.Errorf("result %d of %d bytes: %d, %v", n, inputs[n].Size, len(got), err)
+				break
+			}
+			if n++; n == len(inputs) {
+				read(t, path)
+				break
+			}
+		}
+		cancel()
+	}
+}
+
+// TestPool_StealsFromSlowWorker: calls that wait for a slow call go to an idle
+// worker.
+func TestPool_StealsFromSlowWorker(t *testing.T) {
+	sharedOrNot(t, func(t *testing.T) {
+		leftovers(t)
+		p := newPool(t, 2, nil)
+		for try := range 80 {
+			for _, err := range concert.MapUnordered(t.Context(), p, nop, numbers(500)) { // quick ones
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			stop := pathIn(t.TempDir(), "stop")
+			slow := submit(t, p, misdeed, "wait for "+stop)
+			other := submit(t, p, misdeed, fmt.Sprint("sleep ", time.Duration(try%10)*300*time.Microsecond))
+			time.Sleep(time.Duration(try%7) * 100 * time.Microsecond)
+			var quick []*concert.Future[int]
+			for i := range 4 {
+				quick = append(quick, submit(t, p, nop, i))
+			}
+			for _, f := range quick {
+				if _, err := f.Result(t.Context()); err != nil { // never, behind the slow one
+					t.Fatal(err)
+				}
+			}
+			leave(stop, "")
+			slow.Result(t.Context())
+			other.Result(t.Context())
+		}
+	})
+}
