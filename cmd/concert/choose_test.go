@@ -42,8 +42,8 @@ func TestChooseWrong(t *testing.T) {
 	}
 }
 
-// chosen runs choose with --json, which may have an answer that is a guess: the
-// machine may be busy.
+// chosen runs choose with --json, and returns the report. Its verdict may be a
+// guess, because the machine may be busy.
 func chosen(t *testing.T, args ...string) (r choose.Report) {
 	t.Helper()
 	code, out, errOut := call(t.Context(), append([]string{"choose", "--json"}, args...)...)

@@ -83,8 +83,8 @@ func alive(group int) bool {
 	return false
 }
 
-// TestChooseQuiet reads inputs from the standard input, and says the answer and
-// nothing else.
+// TestChooseQuiet reads inputs from the standard input, and prints the verdict
+// only.
 func TestChooseQuiet(t *testing.T) {
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
@@ -108,8 +108,7 @@ func TestChooseBackground(t *testing.T) {
 	}
 }
 
-// TestChooseFullDisk: the answer is not lost with a page that cannot be
-// written.
+// TestChooseFullDisk: the report is printed although the page cannot be written.
 func TestChooseFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")

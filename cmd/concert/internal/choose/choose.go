@@ -22,7 +22,7 @@ var Command = cli.Command{Name: "choose", Summary: "measure how to run your work
 type job struct {
 	what  string // for messages
 	run   func(ctx context.Context, opts *choose.Options) (*choose.Report, error)
-	close func() // undoes what was prepared
+	close func() // releases the resources of the job
 }
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestXargs gives the line of an answer to a shell, which is to run what the
-// command was.
+// TestXargs runs the recommended line in a shell: the shell must run the same
+// command.
 func TestXargs(t *testing.T) {
 	command := []string{"printf", "%s\n", "a{1..3}", "{x,y}", "it's", "$HOME", "`true`", "a b", "", "~", "*", "{}", "pre{}.txt", "\\"}
 	line := strings.Replace(xargs(command, 2), "< inputs", "", 1)

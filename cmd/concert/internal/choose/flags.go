@@ -44,7 +44,7 @@ Flags:
                         ui.perfetto.dev
   --quiet               print the verdict only
 
-The answer goes to the standard output, everything else to the standard error.
+The report goes to the standard output, everything else to the standard error.
 After Ctrl-C it prints what it has measured so far.
 
 Exit codes: 0 there is a verdict; 1 the work fails, or there is no verdict; 2 the

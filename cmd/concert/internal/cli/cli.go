@@ -20,7 +20,7 @@ const (
 	ExitOK     = 0
 	ExitFailed = 1   // the work failed; what and why is on stderr
 	ExitUsage  = 2   // the command line could not be understood
-	ExitGuess  = 3   // of choose: the answer is no more than a guess
+	ExitGuess  = 3   // of choose: the verdict is only a guess
 	ExitSignal = 130 // interrupted by Ctrl-C
 )
 
@@ -42,7 +42,7 @@ func (e UsageError) Error() string { return e.Text }
 // more.
 var (
 	ErrReported = errors.New("cli: some of the work failed")
-	ErrGuess    = errors.New("cli: the answer is only a guess")
+	ErrGuess    = errors.New("cli: the verdict is only a guess")
 )
 
 // Main runs a command line of concert and returns its exit code.

@@ -85,13 +85,13 @@ func showChoose(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// chooseGo prints the answer of package choose for a function in Go.
+// chooseGo prints the verdict of package choose for a function in Go.
 func chooseGo[In, Out any](ctx context.Context, t *tour, what string, fn func(context.Context, In) (Out, error), in In) (*choose.Report, error) {
 	report, err := choose.Run(ctx, fn, []In{in}, models.Go(), &choose.Options{Budget: trialBudget, MaxConcurrency: maxConcurrency})
 	return t.chosen(what, report, err)
 }
 
-// choosePython prints the answer of package choose for a function in Python.
+// choosePython prints the verdict of package choose for a function in Python.
 func choosePython[In, Out any](ctx context.Context, t *tour, what string, prober concert.Executor, fn func(context.Context, In) (Out, error), where string, in In) (*choose.Report, error) {
 	report, err := choose.Run(ctx, fn, []In{in}, models.Python(nil), &choose.Options{
 		Budget: trialBudget, MaxConcurrency: maxConcurrency, Profile: models.PythonProfile(prober, where, []In{in}),
@@ -99,7 +99,7 @@ func choosePython[In, Out any](ctx context.Context, t *tour, what string, prober
 	return t.chosen(what, report, err)
 }
 
-// chosen prints an answer.
+// chosen prints the verdict of a report.
 func (t *tour) chosen(what string, r *choose.Report, err error) (*choose.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)

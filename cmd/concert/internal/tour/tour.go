@@ -54,7 +54,7 @@ var stations = []station{
 	{"The global interpreter lock, in Python itself", "In one interpreter one thread computes at a time, and any number waits.", showPython},
 	{"The same lock in Go, for engines that need one", "An embedded interpreter, a C library: one goroutine at a time computes in it.", showGIL},
 	{"An event loop, for many connections", "Coroutines run in turn, and switch only where they await.", showLoop},
-	{"Choosing, by measuring", "The answers of 'concert choose' for five kinds of work, with every model.", showChoose},
+	{"Choosing, by measuring", "The verdicts of 'concert choose' for five kinds of work, with every model.", showChoose},
 }
 
 // tour is the state that stations share, and what they have printed.
