@@ -108,7 +108,8 @@ func TestChooseBackground(t *testing.T) {
 	}
 }
 
-// TestChooseFullDisk: the report is printed although the page cannot be written.
+// TestChooseFullDisk: the report is printed although the page cannot be
+// written.
 func TestChooseFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")
