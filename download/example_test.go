@@ -53,6 +53,19 @@ func ExampleGet() {
 	// two 12
 }
 
+// A client with shorter timeouts, for servers that are near.
+func ExampleNewClient() {
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second)
+	}))
+	defer site.Close()
+	client := download.NewClient(&download.ClientOptions{Connect: time.Second, Header: 20 * time.Millisecond})
+	_, err := download.Get(context.Background(), client, download.Request{URL: site.URL + "/slow", Dir: os.TempDir()})
+	e, ok := errors.AsType[*download.Error](err)
+	fmt.Println(ok && e.Temporary())
+	// Output: true
+}
+
 func ExampleName() {
 	fmt.Println(download.Name("https://example.com/a/report%202026.pdf?v=3"))
 	_, err := download.Name("https://example.com/..%2f..%2fevil")

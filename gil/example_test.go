@@ -99,6 +99,40 @@ func Example_pool() {
 	// 3
 }
 
+// A function without an argument for the Held finds it in its context.
+func ExampleOf() {
+	lock := gil.New(nil)
+	held := func(ctx context.Context) bool { _, ok := gil.Of(ctx); return ok }
+	err := lock.Run(context.Background(), func(ctx context.Context) error {
+		fmt.Println(held(ctx))
+		return nil
+	})
+	fmt.Println(held(context.Background()), err)
+	// Output:
+	// true
+	// false <nil>
+}
+
+// A long computation hands the lock over at its checkpoints.
+func ExampleCheckpoint() {
+	sum := func(ctx context.Context, n int) (sum int) {
+		for i := range n {
+			sum += i
+			gil.Checkpoint(ctx)
+		}
+		return sum
+	}
+	lock := gil.New(nil)
+	err := lock.Run(context.Background(), func(ctx context.Context) error {
+		fmt.Println(sum(ctx, 1000))
+		return nil
+	})
+	fmt.Println(sum(context.Background(), 10), err)
+	// Output:
+	// 499500
+	// 45 <nil>
+}
+
 func ExampleLock_Stats() {
 	lock := gil.New(nil)
 	for range 3 {

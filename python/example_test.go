@@ -42,6 +42,19 @@ func Example() {
 	// 3 <nil>
 }
 
+func ExampleDescribe() {
+	ctx := context.Background()
+	ex, err := python.New(1, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ex.Close()
+	info, err := python.Describe(ctx, ex)
+	fmt.Println("Python", info.Version[:2], err)
+	// Output: Python 3. <nil>
+}
+
 // Eight threads in one interpreter: enough for work that waits. Its lock is the
 // real one, so work that computes takes as long as on one thread.
 func ExampleNew_threads() {

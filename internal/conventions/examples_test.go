@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// entryExamples finds entry points without an example that runs: a function
-// Example of that name, with its output, in a test of the package.
+// entryExamples finds entry points without an example that runs. It is a
+// function ExampleName in a test of the package, with its output; or an example
+// of the whole package that calls Name.
 //
 // An entry point is an exported function of a package for users (not a command,
 // not internal) whose name begins with New, or whose first parameter is a
@@ -22,6 +23,11 @@ func entryExamples(files []*goFile) (found []finding) {
 				if e.Output != "" || e.EmptyOutput {
 					name, _, _ := strings.Cut(e.Name, "_")
 					examples[path.Dir(f.name)+" "+name] = true
+					if name == "" {
+						for _, called := range callsOf(e.Code, path.Base(path.Dir(f.name))) {
+							examples[path.Dir(f.name)+" "+called] = true
+						}
+					}
 				}
 			}
 		}
@@ -38,6 +44,21 @@ func entryExamples(files []*goFile) (found []finding) {
 		}
 	}
 	return found
+}
+
+// callsOf returns the functions of a package that a piece of code calls.
+func callsOf(code ast.Node, pkg string) (names []string) {
+	ast.Inspect(code, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if fn, ok := call.Fun.(*ast.SelectorExpr); ok {
+				if x, ok := fn.X.(*ast.Ident); ok && x.Name == pkg {
+					names = append(names, fn.Sel.Name)
+				}
+			}
+		}
+		return true
+	})
+	return names
 }
 
 // isInternal reports whether only packages of the project can import the file's

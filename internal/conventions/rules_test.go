@@ -79,10 +79,12 @@ func TestEntryExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int{
-		"func ExampleNew() {}":                   1,
-		"func ExampleNew_b() {\n// Output: 1\n}": 0,
-		"func ExampleOther() {\n// Output: 1\n}": 1,
-		"func ExampleNew() {\n// Output:\n}":     0,
+		"func ExampleNew() {}":                        1,
+		"func ExampleNew_b() {\n// Output: 1\n}":      0,
+		"func ExampleOther() {\n// Output: 1\n}":      1,
+		"func Example() { a.New()\n// Output: 1\n}":   0,
+		"func Example_b() { b.New()\n// Output: 1\n}": 1,
+		"func ExampleNew() {\n// Output:\n}":          0,
 	} {
 		test, err := parse("a/a_test.go", []byte("package p\n"+text))
 		if err != nil {
