@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/race"
 	"concert/processes"
 )
 
@@ -171,7 +172,7 @@ func TestKilledIdle(t *testing.T) {
 		syscall.Kill(pid, syscall.SIGKILL)
 		works(t, p)
 	}
-	for _, pid := range children(t) { // the spare as well
+	for _, pid := range children(t) { // the standby worker as well
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	works(t, p)
@@ -261,7 +262,7 @@ func TestCancelKills(t *testing.T) {
 // TestMemory is row 13: a task that needs more memory than it may have dies of
 // it, and says so; one that does not, does not.
 func TestMemory(t *testing.T) {
-	if raceDetector {
+	if race.Enabled {
 		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
 	}
 	leftovers(t)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"concert"
+	"concert/internal/race"
 	"concert/processes"
 )
 
@@ -36,7 +37,7 @@ func residentOf(t *testing.T, pid int) int {
 // TestPool_IdleMemory: whenever a worker is idle, it returns the memory of its
 // last tasks to the system, including the memory of a large argument.
 func TestPool_IdleMemory(t *testing.T) {
-	if raceDetector {
+	if race.Enabled {
 		t.Skip("what the race detector keeps for itself is not given back; this runs without it")
 	}
 	leftovers(t)

@@ -128,7 +128,7 @@ func TestBroken(t *testing.T) {
 			died(t, err)
 		}
 	}
-	if broken < 5 { // two workers and a spare could be killed
+	if broken < 5 { // two active workers and a standby one could be killed
 		t.Errorf("%d of %d tasks failed with ErrBroken", broken, len(futures))
 	}
 	if _, err := submit(t, p, nop, 1).Result(t.Context()); !errors.Is(err, processes.ErrBroken) {

@@ -387,7 +387,7 @@ func programFiles([]string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := awaitChildren(2); err != nil { // the spare as well
+	if _, err := awaitChildren(2); err != nil { // the standby worker as well
 		return err
 	}
 	var limit syscall.Rlimit

@@ -198,7 +198,7 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 	held := submit(t, p, awaitFile, gate)
 	read(t, gate+".in")
 	leave(flag, "")
-	// From now on no worker starts, neither for this seat nor as a spare.
+	// From now on no worker starts, neither an active one nor a standby one.
 	if _, err := submit(t, p, misdeed, "exit 1").Result(t.Context()); err == nil {
 		t.Error("no error of a task that ends its worker")
 	}

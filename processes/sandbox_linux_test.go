@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"concert"
+	"concert/internal/race"
 	"concert/processes"
 )
 
@@ -410,7 +411,7 @@ func lend(d deed) error {
 // TestSandboxMemory: a confined worker has no memory that Options.Memory does
 // not count.
 func TestSandboxMemory(t *testing.T) {
-	if raceDetector {
+	if race.Enabled {
 		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
 	}
 	leftovers(t)
@@ -571,7 +572,7 @@ func TestSandboxSwapped(t *testing.T) {
 	if _, err := submit(t, confined, swap, [2]string{in, secret}).Result(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 { // the spare was confined before
+	for range 3 { // the standby worker was confined before
 		for _, d := range []deed{{"read", pathIn(secret, "file")}, {"append", pathIn(secret, "file")}, {"create", pathIn(secret, "made")}} {
 			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
 				t.Errorf("%s %s: %s, %v; want denied", d.What, d.On, got, err)

@@ -95,7 +95,7 @@ func programChanges(args []string) error {
 		}
 	}
 
-	// No worker is being started, not even a spare one: one of those gets the
+	// No worker is being started, not even a standby one: one of those gets the
 	// processors and the priority of a thread that changeSchedule changes too.
 	if _, err := awaitChildren(2 * len(pools)); err != nil {
 		return err
@@ -129,7 +129,7 @@ func programChanges(args []string) error {
 
 	for i, one := range pools {
 		want := strings.Replace(one.first, inner, inner+".old", 1)
-		for range 3 { // the spare, and two that start now
+		for range 3 { // the standby worker, and two that start now
 			got, err := concert.Submit(context.Background(), one.pool, surroundings, 0).Result(context.Background())
 			if err != nil || got != want && got != one.first {
 				return fmt.Errorf("pool %d: a worker that starts later has %q, %w; want %q", i, got, err, want)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/race"
 	"concert/processes"
 )
 
@@ -83,7 +84,7 @@ func TestSoak(t *testing.T) {
 	if length >= time.Minute && (s.kills.Load()+s.exits.Load() < 50 || s.tasks.Load() < 50_000 || s.large.Load() < s.tasks.Load()/20) {
 		t.Error("too little of it for a soak")
 	}
-	if n := len(heaps); n >= 9 && !raceDetector {
+	if n := len(heaps); n >= 9 && !race.Enabled {
 		early, late := heaps[2]+heaps[3]+heaps[4], heaps[n-3]+heaps[n-2]+heaps[n-1]
 		if late > early*3/2+3*32 {
 			t.Errorf("resident memory grows: %v MiB", heaps)

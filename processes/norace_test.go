@@ -1,5 +1,0 @@
-//go:build !race
-
-package processes_test
-
-const raceDetector = false
