@@ -1,0 +1,161 @@
+package adaptive
+
+import (
+	"fmt"
+	"math"
+)
+
+// decideLocked makes the decision of the current phase. It reports false if the
+// window does not show enough for a decision.
+func (l *Limit) decideLocked(s sample) bool {
+	switch l.phase {
+	case climbing:
+		return l.climbLocked(s)
+	case holding:
+		return l.holdLocked(s)
+	}
+	return l.judgeLocked(s)
+}
+
+// climbLocked decides on a window while climbing. In this phase home is the
+// limit before the current one.
+func (l *Limit) climbLocked(s sample) bool {
+	why := "first measurement"
+	switch {
+	case s.few && l.limit != l.home: // the limit is never reached, so its throughput is unknown
+		l.phase, l.up = holding, false
+		l.moveLocked(s, l.home, "fewer tasks than the limit")
+		return true
+	case s.few: // tasks come one by one: a higher limit cannot help
+		if s.full {
+			l.phase, l.up = holding, false
+		}
+		return s.full
+	}
+	if !l.measured && s.err > rough && !s.full {
+		return false
+	}
+	if l.measured {
+		gained, known := s.exceeds(l.homeRate, climbGain, s.full)
+		if !known {
+			return false
+		}
+		why = change(s.rate, l.homeRate.rate)
+		if !gained {
+			l.phase, l.up = holding, true
+			l.moveLocked(s, l.home, why)
+			return true
+		}
+	}
+	l.home, l.homeRate, l.measured = l.limit, s.throughput, true
+	if s.cpuBusy || s.rate == 0 || l.limit == l.opts.Max {
+		l.phase, l.pause, l.up = holding, l.nextPause, false
+		return true
+	}
+	l.moveLocked(s, min(2*l.limit, l.opts.Max), why)
+	return true
+}
+
+// holdLocked decides on a window at home.
+func (l *Limit) holdLocked(s sample) bool {
+	if s.err > fair && l.window.results < max(fairResults, 2*l.limit) {
+		return false
+	}
+	l.updateHomeRateLocked(s)
+	if l.pause > 0 {
+		l.pause--
+		return true
+	}
+	if l.up && (s.cpuBusy || s.few || l.home == l.opts.Max) {
+		l.up = false
+	}
+	if !l.up && l.home == l.opts.Min {
+		l.up = true // with the next window, unless the processors are busy
+		return true
+	}
+	from := l.home
+	if s.few { // all limits above the number of running tasks are equal
+		from = min(from, max(1, int(math.Round(s.running))))
+	}
+	next, why := max(from-max(1, int(float64(from)*l.step/2)), l.opts.Min), "trying fewer"
+	if l.up {
+		next, why = min(l.home+max(1, int(float64(l.home)*l.step)), l.opts.Max), "trying more"
+	}
+	l.phase = trying
+	l.moveLocked(s, next, why)
+	return true
+}
+
+// updateHomeRateLocked combines the throughput at home with that of a new
+// window. If they differ too much, the conditions have changed: then the next
+// try is due, in the direction of the change.
+func (l *Limit) updateHomeRateLocked(s sample) {
+	if l.homeRate.rate == 0 { // the first window at this limit
+		l.homeRate = s.throughput
+		return
+	}
+	ratio := s.rate / max(l.homeRate.rate, 1e-9)
+	if ratio > changed || ratio < 1/changed {
+		l.up = ratio > 1
+		l.homeRate, l.nextPause, l.pause, l.step, l.refused = s.throughput, minPause, 0, largestStep, false
+		return
+	}
+	l.homeRate.rate += smoothing * (s.rate - l.homeRate.rate)
+	l.homeRate.err = min(l.homeRate.err, s.err)
+}
+
+// judgeLocked decides on a window at a limit that is tried.
+func (l *Limit) judgeLocked(s sample) bool {
+	bound := 1 + worthShare*(float64(l.limit)/float64(l.home)-1)
+	good, known := s.exceeds(l.homeRate, bound, s.full)
+	if !known && !s.few {
+		return false
+	}
+	l.phase = holding
+	why := change(s.rate, l.homeRate.rate)
+	if !good || s.few && l.limit > l.home { // a higher limit that is not reached has no effect
+		l.pause, l.nextPause = l.nextPause, min(2*l.nextPause, maxPause)
+		if l.refused {
+			l.step = max(l.step/2, smallestStep)
+		}
+		l.up, l.refused = !l.up, !l.refused
+		l.moveLocked(s, l.home, why)
+		return true
+	}
+	// Measure the new limit again before the next try in this direction. This
+	// window was accepted because it was good, so its throughput is biased.
+	l.home, l.pause, l.nextPause, l.homeRate, l.refused = l.limit, 0, minPause, throughput{}, false
+	l.step = min(2*l.step, largestStep)
+	l.recordLocked(Decision{s.now, l.limit, l.limit, s.rate, why})
+	return true
+}
+
+// moveLocked changes the limit. The results of tasks that started under the old
+// limit will be ignored.
+func (l *Limit) moveLocked(s sample, to int, why string) {
+	l.recordLocked(Decision{s.now, l.limit, to, s.rate, why})
+	l.skip = max(l.limit, to)
+	l.limit = to
+}
+
+// recordLocked stores a decision and calls OnDecision.
+func (l *Limit) recordLocked(d Decision) {
+	if len(l.decisions) == keptDecisions {
+		l.decisions = append(l.decisions[:0], l.decisions[1:]...)
+	}
+	l.decisions = append(l.decisions, d)
+	if l.opts.OnDecision != nil {
+		l.opts.OnDecision(d)
+	}
+}
+
+// change describes a change of throughput.
+func change(now, before float64) string {
+	if now == 0 && before == 0 {
+		return "nothing succeeds"
+	}
+	if now >= before {
+		return fmt.Sprintf("gained %.0f%%", 100*(now/max(before, 1e-9)-1))
+	}
+	return fmt.Sprintf("lost %.0f%%", 100*(1-now/before))
+}
