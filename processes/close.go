@@ -201,7 +201,8 @@ func (p *Pool) killAll(cause error) (running []string) {
 	return append(running, p.group.UserCode()...)
 }
 
-// breakLocked gives the pool up: it cannot start workers.
+// breakLocked marks the pool as broken, because it cannot start workers, and
+// fails its tasks.
 func (p *Pool) breakLocked(reason error) {
 	err := lazy.Errorf("%w: %w", ErrBroken, reason)
 	if p.closed == nil || errors.Is(p.closed, concert.ErrClosed) {
@@ -232,10 +233,11 @@ func (p *Pool) breakLocked(reason error) {
 	p.failCallsLocked(spans)
 }
 
-// giveUp settles calls that no worker will run.
+// failCallsLocked settles calls that no worker will run, with the error of the
+// broken pool.
 func (p *Pool) failCallsLocked(spans []span) {
 	err := p.broken
-	go func() { // user code may be told
+	go func() { // Settle may call user code
 		n := 0
 		for _, s := range spans {
 			for i := s.from; i < s.to; i++ {

@@ -52,7 +52,7 @@ var (
 // timeoutError is the type of ErrTimeout.
 type timeoutError struct{}
 
-// Error says what happened.
+// Error returns the text of ErrTimeout.
 func (timeoutError) Error() string { return "processes: task ran for too long" }
 
 // Is reports whether target is context.DeadlineExceeded.

@@ -55,7 +55,7 @@
 //   - Workers end when the pool is closed, and when this process dies, in
 //     whatever way.
 //
-// # The corners
+// # Details
 //
 // A worker has no standard input. The pool collects the lines that it prints,
 // see Options.Output. A task cannot submit to the pool that runs it, because

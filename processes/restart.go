@@ -80,7 +80,7 @@ func (r *restarts) died(generation int, inTask bool) {
 // blame makes the last deaths, of which one call is suspected, count as one.
 func (r *restarts) blame(deaths int) { r.unexplained = max(1, r.unexplained-deaths+1) }
 
-// isGood reports whether the worker was a good one.
+// isGoodLocked reports whether the worker was a good one.
 func (w *worker) isGoodLocked() bool {
 	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= provenAfter
 }
@@ -179,7 +179,7 @@ func deathText(why error) string {
 // deathReason is a WorkerError without the task and the worker in its text.
 type deathReason struct{ *WorkerError }
 
-// Error says how the worker died.
+// Error returns how the worker died.
 func (r deathReason) Error() string { return r.how() }
 
 // logger returns the logger for the events of the pool.
