@@ -15,7 +15,7 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-func TestChooseWrong(t *testing.T) {
+func TestChoose_WrongUsage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		want string
@@ -62,7 +62,7 @@ func chosen(t *testing.T, args ...string) (r choose.Report) {
 	return r
 }
 
-func TestChooseCommand(t *testing.T) {
+func TestChoose_Command(t *testing.T) {
 	dir := t.TempDir()
 	page, events, log := filepath.Join(dir, "page.html"), filepath.Join(dir, "trace.json"), filepath.Join(dir, "log")
 	// An input with what a shell would take for something else.
@@ -98,7 +98,7 @@ func TestChooseCommand(t *testing.T) {
 	}
 }
 
-func TestChooseFailing(t *testing.T) {
+func TestChoose_WorkFails(t *testing.T) {
 	code, out, errOut := call(t.Context(), "choose", "sh", "-c", "echo oh no >&2; exit 3", ":::", "a")
 	if code != cli.ExitFailed || out != "" || !strings.Contains(errOut, "the work fails when it runs alone") || !strings.Contains(errOut, "exit status 3: oh no") {
 		t.Errorf("exit %d, %q, %q", code, out, errOut)
@@ -117,9 +117,9 @@ func TestChooseFailing(t *testing.T) {
 	}
 }
 
-// TestChooseInterrupted ends it in the middle: it says what it has found, and
+// TestChoose_Interrupted ends choose early: it prints what it has found, and
 // leaves no process behind.
-func TestChooseInterrupted(t *testing.T) {
+func TestChoose_Interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const mark, some = "0.0423", 80 // runs, after which more than the profile is known
@@ -141,7 +141,7 @@ func TestChooseInterrupted(t *testing.T) {
 	}
 }
 
-func TestChoosePython(t *testing.T) {
+func TestChoose_Python(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("no python3")
 	}
@@ -165,7 +165,7 @@ func TestChoosePython(t *testing.T) {
 	}
 }
 
-func TestChooseGet(t *testing.T) {
+func TestChoose_Get(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	t.Setenv("TMPDIR", t.TempDir())

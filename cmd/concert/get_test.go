@@ -14,8 +14,8 @@ import (
 
 // The scripts in testdata/get test get as a whole.
 
-// TestGetPerHost: a server never has more requests at once than it should.
-func TestGetPerHost(t *testing.T) {
+// TestGet_PerHost: a server never has more requests at once than it should.
+func TestGet_PerHost(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	args := []string{"get", "-d", t.TempDir(), "--per-host", "3", "--jobs", "10"}
@@ -33,8 +33,8 @@ func TestGetPerHost(t *testing.T) {
 	}
 }
 
-// TestGetJSON: each line of --json is an event, and nothing else.
-func TestGetJSON(t *testing.T) {
+// TestGet_JSON: each line of --json is an event, and nothing else.
+func TestGet_JSON(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	_, out, _ := call(t.Context(), "get", "--json", "-d", t.TempDir(), f.URL+"/plain/a", f.URL+"/missing/m")

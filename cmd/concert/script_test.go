@@ -27,11 +27,11 @@ func TestMain(m *testing.M) {
 // for (see faulty). They may use, in addition to testscript's own commands:
 //
 //	envlist FILE                     puts the environment's values into a file
-//	exits CODE PROGRAM ARGUMENT...   runs it, and wants that exit code
+//	exits CODE PROGRAM ARGUMENT...   runs it; the exit code must be CODE
 //	whole FILE [NAME]                the file is the server's of that name
-//	directory DIR [NAME...]             the directory has these, and nothing else
-//	asked PATH N                     the server was asked for it so often
-//	release                          the server goes on with /held
+//	dir DIR [NAME...]                the directory has these files, and no others
+//	asked PATH N                     the server got so many requests for it
+//	release                          the server continues with /held
 //	until FILE SIZE                  waits until the file has so many bytes
 //	smalldisk DIR SIZE               a disk of its own, of that many bytes
 //	readonly DIR                     a directory that is read-only
@@ -116,7 +116,7 @@ func scriptWhole(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptDir(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, len(args) >= 1, "directory DIR [NAME...]")
+	need(ts, neg, len(args) >= 1, "dir DIR [NAME...]")
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	var names []string

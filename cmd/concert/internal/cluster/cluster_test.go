@@ -28,13 +28,6 @@ import (
 
 var commands = []cli.Command{Worker, Status}
 
-// call runs a command line as the program does.
-func call(ctx context.Context, args ...string) (code int, out, errOut string) {
-	var o, e bytes.Buffer
-	code = cli.Main(ctx, commands, args, &o, &e)
-	return code, o.String(), e.String()
-}
-
 // screen has what a command has printed, while it runs.
 type screen struct {
 	mu   sync.Mutex
@@ -155,8 +148,9 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// TestWorkerWrong: what a worker cannot run, it says before it takes anything.
-func TestWorkerWrong(t *testing.T) {
+// TestWorker_WrongUsage: what a worker cannot run, it says before it takes
+// anything.
+func TestWorker_WrongUsage(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("there is no python3")
 	}
@@ -212,7 +206,7 @@ func TestStatus(t *testing.T) {
 	if code, out, _ := status(); code != cli.ExitOK || !strings.Contains(out, "3 dead letters: concert status --dead lists them") {
 		t.Errorf("%d, %q", code, out)
 	}
-	if code, out, errOut := status("--replay", "1"); code != cli.ExitFailed || out != "0 dead letters replayed\n" || !strings.Contains(errOut, "is no task") {
+	if code, out, errOut := status("--replay", "1"); code != cli.ExitFailed || out != "0 dead letters replayed\n" || !strings.Contains(errOut, "is not a task") {
 		t.Errorf("%d, %q, %q", code, out, errOut)
 	}
 	if code, out, errOut := status("--discard", "1,99"); code != cli.ExitFailed || out != "1 dead letter discarded\n" || !strings.Contains(errOut, "dead letter 99") {

@@ -14,10 +14,10 @@ import (
 	"concert/cmd/concert/internal/cli"
 )
 
-// TestChooseAtOnce ends it with two signals, or by closing its terminal: the
-// commands that it runs end with it, though they ignore what asks them to, and
-// files that are not complete are removed.
-func TestChooseAtOnce(t *testing.T) {
+// TestChoose_SecondSignal sends two signals, or closes the terminal: then the
+// commands that choose runs are killed, although they ignore SIGTERM, and files
+// that are not complete are removed.
+func TestChoose_SecondSignal(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		signals []syscall.Signal
@@ -41,7 +41,7 @@ func TestChooseAtOnce(t *testing.T) {
 				}
 			}
 			for i, s := range c.signals {
-				if i > 0 { // once it has heard the first one, and asked the command to end
+				if i > 0 { // after the first one has been handled, and the command has got SIGTERM
 					for _, err := os.Stat(pids + ".asked"); err != nil; _, err = os.Stat(pids + ".asked") {
 						time.Sleep(time.Millisecond)
 					}
@@ -83,9 +83,9 @@ func alive(group int) bool {
 	return false
 }
 
-// TestChooseQuiet reads inputs from the standard input, and prints the verdict
+// TestChoose_Quiet reads inputs from the standard input, and prints the verdict
 // only.
-func TestChooseQuiet(t *testing.T) {
+func TestChoose_Quiet(t *testing.T) {
 	cmd := process(t, "choose", "--quiet", "--budget", "1s", "sh", "-c", `sleep 0.01; [ "$1" = a ] || [ "$1" = "b c" ]`, "sh", "{}")
 	cmd.Stdin = strings.NewReader("a\r\n\nb c\n")
 	var stdout, stderr strings.Builder
@@ -99,18 +99,18 @@ func TestChooseQuiet(t *testing.T) {
 	}
 }
 
-// TestChooseBackground: what a command leaves running holds up neither it nor
-// the measurement.
-func TestChooseBackground(t *testing.T) {
+// TestChoose_BackgroundChild: a process that a command leaves running delays
+// neither the command nor the measurement.
+func TestChoose_BackgroundChild(t *testing.T) {
 	r := chosen(t, "--budget", "2s", "--max", "2", "sh", "-c", "sleep 3 & sleep 0.01", ":::", "a")
 	if r.Runs < 10 {
 		t.Errorf("it ran %d times", r.Runs)
 	}
 }
 
-// TestChooseFullDisk: the report is printed although the page cannot be
+// TestChoose_FullDisk: the report is printed although the page cannot be
 // written.
-func TestChooseFullDisk(t *testing.T) {
+func TestChoose_FullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no device that is always full")
 	}

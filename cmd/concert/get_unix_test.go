@@ -26,9 +26,9 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), path, args...)
 }
 
-// TestGetCtrlC interrupts a real process: it ends with the code that is
+// TestGet_CtrlC interrupts a real process: it ends with the code that is
 // documented.
-func TestGetCtrlC(t *testing.T) {
+func TestGet_CtrlC(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	part := filepath.Join(t.TempDir(), "h.part")
@@ -48,9 +48,9 @@ func TestGetCtrlC(t *testing.T) {
 	}
 }
 
-// TestGetTerminal is get on a terminal: a bar that fits it, paths above the
+// TestGet_Terminal is get on a terminal: a bar that fits it, paths above the
 // bar, and a closing line.
-func TestGetTerminal(t *testing.T) {
+func TestGet_Terminal(t *testing.T) {
 	f := newFaulty()
 	defer f.Close()
 	cmd := process(t, "get", "-d", t.TempDir(), "--jobs", "1", f.URL+"/plain/a", f.URL+"/held/h")
