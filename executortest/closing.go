@@ -205,8 +205,11 @@ var closeCases = []testCase{
 
 	{"CloseStorm", "submitters, cancelers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
 		rounds := 20
-		if testing.Short() || s.Far {
+		switch {
+		case testing.Short() || s.Far:
 			rounds = 5
+		case !s.Shared: // each round starts workers
+			rounds = 10
 		}
 		for round := range rounds {
 			ex := s.executor(Config{Workers: 2, Queue: 4, Grace: time.Second})

@@ -111,6 +111,7 @@ func TestLoop_History(t *testing.T) {
 	for version, o := range all {
 		for threads := 1; threads <= 2; threads++ {
 			t.Run(fmt.Sprint(version, " ", threads), func(t *testing.T) {
+				t.Parallel()
 				o := *o
 				o.MaxTasks, o.Threads, o.Timeout = 1, threads, time.Minute
 				fresh, err := New(2, &o)

@@ -13,7 +13,7 @@ import (
 )
 
 // floodTime is how long a flood of messages lasts in a test.
-const floodTime = 3 * time.Second
+const floodTime = 2 * time.Second
 
 // flood publishes with several connections of a key, without waiting for
 // answers, until the server is closed. It returns what waits for that.
