@@ -1,19 +1,16 @@
 package cluster
 
 import (
-	"errors"
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"concert/cluster/internal/wire"
 	"concert/cluster/server"
 )
 
-// TestCancellationAgain: a cancellation of which there was no word is sent once
-// more.
-func TestCancellationAgain(t *testing.T) {
+// TestExecutor_CancellationLost: a cancellation that was not acknowledged is
+// published again.
+func TestExecutor_CancellationLost(t *testing.T) {
 	s, err := server.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -25,8 +22,7 @@ func TestCancellationAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ex.Close()
-	subject, body := wire.Cancellation("anyone", "session", "try")
-	ex.nacked(&nats.Msg{Subject: subject, Data: body}, cancellation{}, errors.New("the connection was lost"))
+	ex.client.LoseCancellation("session", "try")
 	for begin := time.Now(); len(Snapshot(t, access, wire.CancelStream, wire.CancelPrefix)) == 0; {
 		if time.Since(begin) > 10*time.Second {
 			t.Fatal("the servers do not have it")

@@ -42,13 +42,9 @@
 // canceled with certainty. So the queues on the servers are short, and a client
 // does not delay the tasks of another one for long.
 //
-// The client is in this package. Its parts: queue.go and dispatch.go decide
-// which calls are sent, send.go publishes them, session.go and results.go
-// receive results, cancel.go and close.go cancel calls, audit.go finds lost
-// ones, and subscriber.go lets several Submits with one id share a call. The
-// worker is in internal/worker. Both use internal/jet (the connection),
-// internal/members (which workers exist) and internal/wire (the messages), and
-// neither imports the other.
+// The client is in internal/client, and the worker in internal/worker. Both use
+// internal/jet (the connection), internal/members (which workers exist) and
+// internal/wire (the messages), and neither imports the other.
 //
 //   - A task runs at least once, unless it is canceled first. It runs twice if
 //     its worker, or the report of its worker, is lost after the task has

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"concert/cluster/internal/client"
 	"concert/cluster/internal/jet"
 	"concert/cluster/internal/jet/jettest"
 	"concert/cluster/internal/wire"
@@ -23,7 +24,7 @@ func ShortLease(t *testing.T, d time.Duration) {
 
 // Loads returns how many parts of large arguments and results are stored.
 func (e *Executor) Loads(t *testing.T) int {
-	stream, err := e.conn.JS.Stream(t.Context(), wire.BlobStream)
+	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.BlobStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func (e *Executor) Stored(t *testing.T) (tasks, results uint64) {
 		name string
 		n    *uint64
 	}{{wire.TaskStream, &tasks}, {wire.ResultStream, &results}} {
-		stream, err := e.conn.JS.Stream(t.Context(), s.name)
+		stream, err := e.client.Conn().JS.Stream(t.Context(), s.name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,68 +58,6 @@ func ShortPulls(t *testing.T, d time.Duration) {
 	before := worker.PullTime
 	worker.PullTime = d
 	t.Cleanup(func() { worker.PullTime = before })
-}
-
-// Sent returns how many calls there have been on their way to the cluster.
-func (e *Executor) Sent() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return int(e.lastCall)
-}
-
-// Subscribers returns how many Submits, and inputs of a Map, wait for calls
-// that are on their way to the cluster.
-func (e *Executor) Subscribers() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.unsettled
-}
-
-// Lanes returns how many Submits with ids wait in lanes, as far as the executor
-// remembers.
-func (e *Executor) Lanes() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.callNumbers)
-}
-
-// Canceled returns how many calls on their way to the cluster are canceled.
-func (e *Executor) Canceled() (n int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.calls {
-		if c.canceled {
-			n++
-		}
-	}
-	return n
-}
-
-// Storing returns how many Submits have, or have had, their large arguments
-// stored.
-func (e *Executor) Storing() (n int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.calls {
-		for _, s := range c.subscribers {
-			if s.ctx != nil {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// Cancellations returns what the executor would say to cancel the calls that
-// are on their way.
-func (e *Executor) Cancellations() (client string, bodies [][]byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.calls {
-		_, body := wire.Cancellation(e.client, e.session, c.try)
-		bodies = append(bodies, body)
-	}
-	return e.client, bodies
 }
 
 // Snapshot returns what there is in a stream under a prefix, a line for each
@@ -147,43 +86,23 @@ func (e *Executor) Forget(t *testing.T, a Access) {
 	l := linked(t, a)
 	defer l.Close()
 	for _, stream := range []string{wire.ResultStream, wire.KeptStream} {
-		if err := l.JS.DeleteConsumer(t.Context(), stream, e.session); err != nil {
+		if err := l.JS.DeleteConsumer(t.Context(), stream, e.client.Session()); err != nil {
 			t.Fatal(stream, err)
 		}
 	}
 }
 
-// AuditAfter audits the calls as if a time had passed since they were sent.
-func (e *Executor) AuditAfter(t *testing.T, d time.Duration) {
-	t.Helper()
-	if _, err := e.auditDue(time.Now().Add(d), wire.MaxAudited); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Queued returns how many calls the servers have acknowledged.
-func (e *Executor) Queued() (n int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range e.calls {
-		if c.sequence > 0 {
-			n++
-		}
-	}
-	return n
-}
-
 // AuditAge is how long after it was sent a call is audited.
-const AuditAge = auditAge
+const AuditAge = client.AuditAge
 
 // Pause has the consumer of results of a session deliver nothing until a time.
 func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 	t.Helper()
-	stream, err := e.conn.JS.Stream(t.Context(), wire.ResultStream)
+	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stream.PauseConsumer(t.Context(), session.session, until); err != nil {
+	if _, err := stream.PauseConsumer(t.Context(), session.client.Session(), until); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -191,13 +110,13 @@ func (e *Executor) Pause(t *testing.T, session *Executor, until time.Time) {
 // KeepResults changes for how long the servers keep results.
 func (e *Executor) KeepResults(t *testing.T, age time.Duration) {
 	t.Helper()
-	stream, err := e.conn.JS.Stream(t.Context(), wire.ResultStream)
+	stream, err := e.client.Conn().JS.Stream(t.Context(), wire.ResultStream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := stream.CachedInfo().Config
 	config.MaxAge = age
-	if _, err := e.conn.JS.UpdateStream(t.Context(), config); err != nil {
+	if _, err := e.client.Conn().JS.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -251,4 +170,38 @@ func LateStore(t *testing.T, a Access, stream, prefix string) (store func(key st
 	l := linked(t, a)
 	t.Cleanup(l.Close)
 	return jettest.LateStore(t, l.JS, stream, prefix)
+}
+
+// Sent returns how many calls were sent, or about to be sent, until now.
+func (e *Executor) Sent() int { return e.client.Sent() }
+
+// Subscribers returns how many Submits, and inputs of a Map, wait for calls that
+// were sent.
+func (e *Executor) Subscribers() int { return e.client.Subscribers() }
+
+// WaitingIDs returns how many queued Submits with ids the client remembers.
+func (e *Executor) WaitingIDs() int { return e.client.WaitingIDs() }
+
+// Canceled returns how many sent calls are canceled.
+func (e *Executor) Canceled() int { return e.client.Canceled() }
+
+// Uploading returns how many Submits upload their large arguments, or have done
+// so.
+func (e *Executor) Uploading() int { return e.client.Uploading() }
+
+// Cancellations returns the cancellations that the client would publish to
+// cancel all sent calls.
+func (e *Executor) Cancellations() (client string, bodies [][]byte) {
+	return e.client.Cancellations()
+}
+
+// Queued returns how many calls the servers have acknowledged.
+func (e *Executor) Queued() int { return e.client.Queued() }
+
+// AuditAfter audits the calls as if a time had passed since they were sent.
+func (e *Executor) AuditAfter(t *testing.T, d time.Duration) {
+	t.Helper()
+	if err := e.client.Audit(d); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -6,10 +6,9 @@ import (
 	"time"
 
 	"concert"
+	"concert/cluster/internal/client"
 	"concert/cluster/internal/wire"
 )
-
-type retryKey struct{}
 
 // WithRetry returns a context whose tasks run again when their function fails,
 // as with [concert.Retry]. But between two attempts the servers keep the task,
@@ -30,27 +29,15 @@ func WithRetry(ctx context.Context, opts *concert.RetryOptions) context.Context 
 	if o.Attempts < 0 || o.Attempts > wire.MaxAttempts || o.Delay < 0 || o.MaxDelay < 0 || o.Delay > wire.MaxRetryDelay || o.MaxDelay > wire.MaxRetryDelay || o.If != nil {
 		panic(fmt.Sprintf("cluster: WithRetry: want Attempts from 0 to %d, Delay and MaxDelay from 0 to %v, and no If: got %+v", wire.MaxAttempts, wire.MaxRetryDelay, o))
 	}
-	r := retryOptions{attempts: o.Attempts, delay: o.Delay, maxDelay: o.MaxDelay}
-	if r.attempts == 0 {
-		r.attempts = 3
+	r := client.Retry{Attempts: o.Attempts, Delay: o.Delay, MaxDelay: o.MaxDelay}
+	if r.Attempts == 0 {
+		r.Attempts = 3
 	}
-	if r.delay == 0 {
-		r.delay = 100 * time.Millisecond
+	if r.Delay == 0 {
+		r.Delay = 100 * time.Millisecond
 	}
-	if r.maxDelay == 0 {
-		r.maxDelay = max(30*time.Second, r.delay)
+	if r.MaxDelay == 0 {
+		r.MaxDelay = max(30*time.Second, r.Delay)
 	}
-	return context.WithValue(ctx, retryKey{}, r)
-}
-
-// retryOptions are the options of WithRetry.
-type retryOptions struct {
-	attempts        int
-	delay, maxDelay time.Duration
-}
-
-// retryOf returns the options in a context, or the zero value.
-func retryOf(ctx context.Context) retryOptions {
-	r, _ := ctx.Value(retryKey{}).(retryOptions)
-	return r
+	return client.WithRetry(ctx, r)
 }

@@ -225,7 +225,7 @@ func TestSameID_NoRoom(t *testing.T) {
 	if n := h.canceled.Load(); n != 0 {
 		t.Errorf("the function was canceled %d times", n)
 	}
-	if n := ex.Lanes(); n != 0 {
+	if n := ex.WaitingIDs(); n != 0 {
 		t.Errorf("%d tasks are remembered", n)
 	}
 }
@@ -478,7 +478,7 @@ func TestSameID_LargeArgument(t *testing.T) {
 	subscribed(ex, 1)
 	second := concert.Submit(id, ex, reverse, other)
 	subscribed(ex, 2)
-	for ex.Storing() != 1 {
+	for ex.Uploading() != 1 {
 		time.Sleep(time.Millisecond)
 	}
 	first.Cancel()

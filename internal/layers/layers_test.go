@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	"concert/benchmarks/choosing":    {"concert", "concert/executor", "concert/"},
 	"concert/benchmarks/scale":       {"concert", "concert/executor", "concert/", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cmd/concert":            {"concert", "concert/executor", "concert/"},
-	"concert/cluster":                {"concert", "concert/executor", "concert/internal/lazy", "concert/internal/option", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/prefetch", "concert/cluster/internal/wire", "concert/cluster/internal/worker", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
+	"concert/cluster":                {"concert", "concert/executor", "concert/internal/option", "concert/cluster/internal/client", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/wire", "concert/cluster/internal/worker", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/internal/wire":  {"concert", "concert/executor", "github.com/fxamacker/cbor/v2", "google.golang.org/protobuf/encoding/protowire", "golang.org/x/mod/sumdb/tlog", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
 	"concert/cluster/internal/jet": {"concert", "concert/executor", "concert/cluster/internal/wire",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "github.com/nats-io/nkeys"},
@@ -73,6 +73,8 @@ var allowed = map[string][]string{
 		"github.com/nats-io/nats.go"},
 	"concert/cluster/internal/recent":   {}, // a set
 	"concert/cluster/internal/prefetch": {}, // the number of tasks that wait in a worker
+	"concert/cluster/internal/client": {"concert", "concert/executor", "concert/internal/lazy", "concert/cluster/internal/jet", "concert/cluster/internal/members",
+		"concert/cluster/internal/prefetch", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/internal/worker": {"concert", "concert/executor", "concert/cluster/internal/jet", "concert/cluster/internal/members", "concert/cluster/internal/prefetch",
 		"concert/cluster/internal/recent", "concert/cluster/internal/wire", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"},
 	"concert/cluster/server": {"concert/cluster/internal/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go",

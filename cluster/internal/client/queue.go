@@ -1,4 +1,4 @@
-package cluster
+package client
 
 import (
 	"context"
@@ -99,7 +99,6 @@ func (e *Executor) enqueueLocked(l *funcQueue, t *executor.Task) {
 
 // Execute implements concert.Executor.
 func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
-	e.mustDial()
 	function := t.Function() // read before other goroutines can have the task
 	e.group.Adopt(t)
 	number := ""
@@ -153,13 +152,5 @@ func (e *Executor) queueLocked(function string) *funcQueue {
 // Width implements concert.Executor: it returns twice the number of slots of
 // all workers.
 func (e *Executor) Width() int {
-	e.mustDial()
 	return max(1, 2*e.members.Slots())
-}
-
-// mustDial panics if the Executor was not made by Dial.
-func (e *Executor) mustDial() {
-	if e == nil || e.group == nil {
-		panic("cluster: the Executor is nil or zero: make it with Dial, and check its error")
-	}
 }

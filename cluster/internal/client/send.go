@@ -1,4 +1,4 @@
-package cluster
+package client
 
 import (
 	"context"
@@ -215,8 +215,8 @@ func (e *Executor) envelope(c *call) wire.Envelope {
 	if in := s.batch.Input(s.i); in != nil {
 		env.Input, env.Label = in.Index+1, in.Label
 	}
-	if r := retryOf(s.batch.Parent()); r.attempts > 1 {
-		env.Attempts, env.Delay, env.MaxDelay = r.attempts, r.delay.Milliseconds(), r.maxDelay.Milliseconds()
+	if r := retryOf(s.batch.Parent()); r.Attempts > 1 {
+		env.Attempts, env.Delay, env.MaxDelay = r.Attempts, r.Delay.Milliseconds(), r.MaxDelay.Milliseconds()
 	}
 	return env
 }
@@ -238,7 +238,7 @@ func (e *Executor) nacked(msg *nats.Msg, note any, why error) {
 		return
 	}
 	if errors.Is(why, jetstream.ErrStreamMessageExceedsMaximum) {
-		e.settle(c, -1, executor.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", ErrTooLarge, len(msg.Data)))
+		e.settle(c, -1, executor.Encoded{}, fmt.Errorf("%w: the servers take no message of %d bytes", jet.ErrTooLarge, len(msg.Data)))
 		return
 	}
 	e.conn.Publish(&nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: msg.Header}, c)

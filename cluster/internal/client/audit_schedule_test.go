@@ -1,4 +1,4 @@
-package cluster
+package client
 
 import (
 	"strconv"
@@ -63,7 +63,7 @@ func TestAudit_Schedule(t *testing.T) {
 	}
 }
 
-// TestFinding_Due: a call is due after auditAge, after doubt was called, and
+// TestFinding_Due: a call is due after AuditAge, after doubt was called, and
 // soon after an audit that found it absent.
 func TestFinding_Due(t *testing.T) {
 	sent := time.Unix(1_000_000, 0)

@@ -1,4 +1,4 @@
-package cluster
+package client
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 // Close implements concert.Executor: it waits until all accepted tasks have
 // settled, however long that takes.
 func (e *Executor) Close() error {
-	e.mustDial()
 	e.closeQueues()
 	<-e.allSettled
 	e.disconnect()
@@ -23,7 +22,6 @@ func (e *Executor) Close() error {
 // Shutdown implements concert.Executor. It also cancels the remaining tasks in
 // the cluster.
 func (e *Executor) Shutdown(ctx context.Context) error {
-	e.mustDial()
 	e.closeQueues()
 	select {
 	case <-e.allSettled:

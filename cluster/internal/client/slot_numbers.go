@@ -1,4 +1,4 @@
-package cluster
+package client
 
 // workerSlot is a slot of a worker, which is a worker for observers.
 type workerSlot struct {

@@ -1,4 +1,4 @@
-package cluster
+package client
 
 import (
 	"context"
@@ -45,15 +45,15 @@ import (
 // task may run twice then, as after the loss of a worker, and one result
 // counts. After maxResends resends, the call settles with ErrLost.
 //
-// A call is audited auditAge after it was sent, and then every auditAge. All
+// A call is audited AuditAge after it was sent, and then every AuditAge. All
 // calls are audited at once after the connection was lost, or when the servers
 // have forgotten the session. A request audits up to wire.MaxAudited calls.
 // The client sends one request every auditPeriod, so it audits n calls every
-// n/50 s, or every auditAge if that is longer. After the loss of the
+// n/50 s, or every AuditAge if that is longer. After the loss of the
 // connection, and to confirm that a call is absent, it sends one request every
 // auditPause.
 const (
-	auditAge    = 30 * time.Second
+	AuditAge    = 30 * time.Second
 	auditPeriod = 5 * time.Second
 	auditPause  = time.Second
 )
@@ -83,7 +83,7 @@ const (
 // wire.Absent counts only if two audits find it.
 func judge(state wire.State, since time.Duration, canceled bool, missed int) verdict {
 	switch {
-	case state == wire.Answered && since >= auditAge:
+	case state == wire.Answered && since >= AuditAge:
 		return renew
 	case state != wire.Absent || since < auditPause:
 		return wait
@@ -99,9 +99,9 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 // or audited before doubted is due.
 func (f *finding) due(sent, doubted, now time.Time) bool {
 	if f == nil {
-		return now.Sub(sent) >= auditAge || sent.Before(doubted)
+		return now.Sub(sent) >= AuditAge || sent.Before(doubted)
 	}
-	return now.Sub(f.at) >= auditAge || f.at.Before(doubted) || f.absent() && now.Sub(f.at) >= auditPause
+	return now.Sub(f.at) >= AuditAge || f.at.Before(doubted) || f.absent() && now.Sub(f.at) >= auditPause
 }
 
 // absent reports whether the last audit found the call to be absent. Another

@@ -1,4 +1,4 @@
-package cluster
+package client
 
 import (
 	"fmt"
@@ -108,7 +108,7 @@ func (m *model) audit(judge func(state wire.State, since time.Duration, canceled
 	}
 	since := time.Duration(0)
 	if m.audited && m.found == state {
-		since = auditAge
+		since = AuditAge
 	}
 	m.audited, m.found = true, state
 	switch judge(state, since, m.canceled, int(m.missed)) {

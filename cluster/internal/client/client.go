@@ -1,0 +1,196 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert"
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/members"
+	"concert/cluster/internal/wire"
+	"concert/executor"
+)
+
+// Options are the options of cluster.Options, with their defaults.
+type Options struct {
+	Client   string // not used if the connection has a key
+	Queue    int
+	Grace    time.Duration
+	Observer concert.Observer // may be nil
+	Notice   func(text string)
+}
+
+// ErrLost is the value of cluster.ErrLost.
+var ErrLost = concert.RegisterError("cluster.ErrLost", errors.New("cluster: no report about the task"))
+
+// Executor implements cluster.Executor.
+type Executor struct {
+	opts       Options
+	conn       *jet.Conn
+	client     string
+	session    string
+	group      *executor.WorkerGroup
+	members    *members.View
+	stop       context.CancelFunc // cancels ctx
+	ctx        context.Context    // ends when the goroutines of the executor must end
+	background jet.Group
+	once       sync.Once // of disconnect
+
+	keptMu       sync.Mutex
+	consumesKept bool // guarded by keptMu: there is a consumer of results of tasks with ids
+
+	mu           sync.Mutex
+	queues       map[string]*funcQueue          // guarded by mu: by the name of the function
+	turns        []*funcQueue                   // guarded by mu: all queues, in the order of their turns
+	calls        map[string]*call               // guarded by mu: calls that were sent or are about to be sent, by TaskID.Number
+	subscribers  map[*executor.Task]*subscriber // guarded by mu: the subscribers that are a Submit
+	unsettled    int                            // guarded by mu: subscribers of calls that have not settled
+	claiming     map[*executor.Task]bool        // guarded by mu: tasks that are being claimed, and whether they were withdrawn
+	callNumbers  map[*executor.Task]string      // guarded by mu: queued tasks with ids: the numbers of the calls that they join
+	encoding     map[*executor.Task]*funcQueue  // guarded by mu: tasks whose arguments are being encoded by methods of the program
+	shuttingDown bool                           // guarded by mu: Shutdown has canceled the tasks
+	inflight     map[string]int                 // guarded by mu: number of calls, by capability set
+	retrying     map[string]int                 // guarded by mu: number of calls in inflight that wait for another attempt, by capability set
+	lastCall     uint64                         // guarded by mu: number of the newest call
+	queued       int                            // guarded by mu: tasks in queues
+	closed       bool                           // guarded by mu
+	settled      bool                           // guarded by mu: all tasks have settled, and Close may return
+	allSettled   chan struct{}                  // closed when settled is set
+	wake         chan struct{}                  // signals the dispatcher; has room for one
+	slotNumbers  slotNumbers                    // guarded by mu
+
+	auditMu sync.Mutex // held during an audit
+
+	auditBefore time.Time     // guarded by mu: calls that were sent or audited before this time are due for an audit; see auditAll
+	auditNow    chan struct{} // signals that auditAll was called; has room for one
+	recreate    chan struct{} // signals that the consumer of results delivers nothing and must be created again; has room for one
+}
+
+// New starts a client on a connection, which it closes at its end. If it
+// returns an error, the caller must close the connection.
+func New(ctx context.Context, conn *jet.Conn, opts Options) (*Executor, error) {
+	if err := conn.CheckClientKey(); err != nil {
+		return nil, err
+	}
+	e := &Executor{
+		opts: opts, conn: conn, client: opts.Client,
+		session: wire.NewToken(), allSettled: make(chan struct{}), wake: make(chan struct{}, 1), auditNow: make(chan struct{}, 1), recreate: make(chan struct{}, 1),
+		queues: map[string]*funcQueue{}, calls: map[string]*call{},
+		subscribers: map[*executor.Task]*subscriber{}, claiming: map[*executor.Task]bool{}, callNumbers: map[*executor.Task]string{}, encoding: map[*executor.Task]*funcQueue{}, inflight: map[string]int{}, retrying: map[string]int{},
+	}
+	conn.OnAck, conn.OnNack = e.acked, e.nacked
+	if e.conn.Public != "" {
+		e.client = e.conn.Public
+	}
+	e.ctx, e.stop = context.WithCancel(context.Background())
+	e.group = executor.NewWorkerGroup((*groupQueue)(e), e.opts.Observer)
+	e.group.Remote = true
+	e.group.Limits.Grace = e.opts.Grace
+	if err := e.start(ctx); err != nil {
+		e.stop()
+		e.background.Wait()
+		e.conn.DeleteConsumer(ctx, wire.ResultStream, e.session) // if it is there
+		return nil, err
+	}
+	return e, nil
+}
+
+// start creates the session, and starts the goroutines of the executor.
+func (e *Executor) start(ctx context.Context) error {
+	if err := e.conn.EnsureSetup(ctx, wire.ClientRole, wire.AdminRole); err != nil {
+		return fmt.Errorf("cluster: setting up: %w", err)
+	}
+	if err := e.consumeResults(ctx, wire.ResultStream); err != nil {
+		return err
+	}
+	hints, err := e.conn.NC.Subscribe(wire.HintSubject(e.client, e.session, "*"), func(m *nats.Msg) {
+		e.onHint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: hints: %w", err)
+	}
+	hints.SetPendingLimits(1<<16, 1<<24)
+	e.members = members.NewView(e.notify)
+	if err := e.members.Watch(ctx, e.ctx, e.conn); err != nil {
+		return err
+	}
+	e.background.Go(e.dispatch)
+	e.background.Go(e.audit)
+	return nil
+}
+
+// notify wakes the dispatcher.
+func (e *Executor) notify() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// groupQueue is the Executor as its executor.WorkerGroup sees it.
+type groupQueue Executor
+
+// Next implements executor.Queue; it is for workers whose tasks are run.
+func (*groupQueue) Next() *executor.Task { panic("cluster: no worker here") }
+
+// Again implements executor.Queue: the argument of a task has been encoded.
+func (g *groupQueue) Again(t *executor.Task) {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.encoding[t]
+	delete(e.encoding, t)
+	if e.shuttingDown || l == nil {
+		go t.Cancel(nil) // callbacks must not run under the lock
+		return
+	}
+	e.enqueueLocked(l, t)
+	e.notify()
+}
+
+// Withdraw implements executor.Queue. The dispatcher:
+//
+//  1. adds a task to claiming,
+//  2. claims its call,
+//  3. removes the task from claiming and lets its subscriber join a call, under
+//     one lock, or drops the call if the task was withdrawn.
+//
+// So as soon as its call is claimed, a task is in claiming or among the
+// subscribers. A subscriber is canceled later, when Cancel has ended its
+// context and the cause is known: the task may have started.
+func (g *groupQueue) Withdraw(t *executor.Task) bool {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	if _, claiming := e.claiming[t]; claiming {
+		e.claiming[t] = true
+		e.mu.Unlock()
+		return true
+	}
+	s := e.subscribers[t]
+	e.mu.Unlock()
+	if s != nil {
+		s.reportedRunning.Store(true)
+		context.AfterFunc(s.batch.Context(), func() { e.cancelSubscriber(s) })
+	}
+	return false
+}
+
+// Dropped implements executor.Queue: canceled tasks leave the queue.
+func (g *groupQueue) Dropped() {
+	e := (*Executor)(g)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.queues {
+		e.removeCanceledLocked(l)
+	}
+	maps.DeleteFunc(e.encoding, func(t *executor.Task, _ *funcQueue) bool { return !t.Waiting() })
+	maps.DeleteFunc(e.callNumbers, func(t *executor.Task, _ string) bool { return !t.Waiting() })
+	e.checkSettledLocked()
+}

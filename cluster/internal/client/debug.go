@@ -1,0 +1,104 @@
+package client
+
+import (
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/wire"
+)
+
+// The methods in this file are for tests of package cluster.
+
+// Sent returns how many calls were sent, or about to be sent, until now.
+func (e *Executor) Sent() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return int(e.lastCall)
+}
+
+// Subscribers returns how many Submits, and inputs of a Map, wait for calls
+// that are on their way to the cluster.
+func (e *Executor) Subscribers() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.unsettled
+}
+
+// WaitingIDs returns how many queued Submits with ids the client remembers.
+func (e *Executor) WaitingIDs() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.callNumbers)
+}
+
+// Canceled returns how many calls on their way to the cluster are canceled.
+func (e *Executor) Canceled() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		if c.canceled {
+			n++
+		}
+	}
+	return n
+}
+
+// Uploading returns how many Submits have, or have had, their large arguments
+// stored.
+func (e *Executor) Uploading() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		for _, s := range c.subscribers {
+			if s.ctx != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Cancellations returns what the executor would say to cancel the calls that
+// are on their way.
+func (e *Executor) Cancellations() (client string, bodies [][]byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		_, body := wire.Cancellation(e.client, e.session, c.try)
+		bodies = append(bodies, body)
+	}
+	return e.client, bodies
+}
+
+// Queued returns how many calls the servers have acknowledged.
+func (e *Executor) Queued() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.calls {
+		if c.sequence > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Audit audits the calls that are due, as if d had passed.
+func (e *Executor) Audit(d time.Duration) error {
+	_, err := e.auditDue(time.Now().Add(d), wire.MaxAudited)
+	return err
+}
+
+// Conn returns the connection.
+func (e *Executor) Conn() *jet.Conn { return e.conn }
+
+// Session returns the name of the session.
+func (e *Executor) Session() string { return e.session }
+
+// LoseCancellation handles a cancellation as if the servers had not stored it.
+func (e *Executor) LoseCancellation(session, try string) {
+	subject, body := wire.Cancellation(e.client, session, try)
+	e.nacked(&nats.Msg{Subject: subject, Data: body}, cancellation{}, errors.New("the connection was lost"))
+}

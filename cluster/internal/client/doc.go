@@ -1,0 +1,22 @@
+// Package client is the client side of a cluster: it implements the Executor of
+// package cluster.
+//
+//	Submit, Map                                          servers
+//	   |
+//	queue.go       a queue for each function
+//	   | dispatch.go: as many calls as there are slots
+//	   v
+//	send.go        calls ------------ publish -------->  TaskStream
+//	   | subscriber.go: Submits with one id share a call
+//	   v
+//	results.go     outcomes <-------- session.go ------  ResultStream, KeptStream
+//	   |
+//	future
+//
+// The other files: ids.go finds results of tasks with ids, cancel.go and
+// close.go cancel calls, audit.go asks the servers about calls that have been
+// outstanding for long, slot_numbers.go numbers the slots of workers for
+// observers, and debug.go is for tests.
+//
+// The worker is not in this package, and neither package imports the other.
+package client

@@ -1,0 +1,103 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"concert/cluster/internal/jet"
+	"concert/cluster/internal/wire"
+	"concert/executor"
+)
+
+type idKey struct{}
+
+// WithID is cluster.WithID.
+func WithID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, idKey{}, id)
+}
+
+// submitIndex is the index of a Submit in numberOfID. It differs from the index
+// of the first input of a Map.
+const submitIndex = -1
+
+// numberOfID returns the number of a task with an id.
+func numberOfID(function string, index int64, id string) string {
+	return wire.Digest(fmt.Sprintf("%s\x00%d\x00%s", function, index, id))
+}
+
+// findKept settles a call with the result that is stored for its id. If there
+// is none, findKept calls send. While the servers do not answer, it repeats the
+// request until the call ends.
+//
+// First, findKept ensures that a consumer receives new results. Then it reads
+// the stored result. The consumer receives a result that is stored later.
+func (e *Executor) findKept(c *call, send func(*call)) {
+	for !e.hasEnded(c) {
+		err := e.consumeKept()
+		found := false
+		if err == nil {
+			found, err = e.lookUpKept(c)
+		}
+		switch {
+		case found:
+			return
+		case err == nil:
+			send(c)
+			return
+		case jet.Permanent(err) || errors.Is(err, errDamaged):
+			e.settle(c, -1, executor.Encoded{}, fmt.Errorf("cluster: looking for the result of an earlier run: %w", err))
+			return
+		}
+		select {
+		case <-time.After(jet.RetryDelay):
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+// consumeKept creates the consumer of results of tasks with ids, once.
+func (e *Executor) consumeKept() error {
+	e.keptMu.Lock()
+	defer e.keptMu.Unlock()
+	if e.consumesKept {
+		return nil
+	}
+	if err := e.consumeResults(e.ctx, wire.KeptStream); err != nil {
+		return err
+	}
+	e.consumesKept = true
+	return nil
+}
+
+// errDamaged is wrapped by the error of a kept result that cannot be decoded.
+// It is permanent until the result expires.
+var errDamaged = errors.New("a worker stored a damaged result")
+
+// lookUpKept settles a call with the result that is stored for its id, and
+// reports whether there is one.
+func (e *Executor) lookUpKept(c *call) (bool, error) {
+	msg, err := e.conn.LastMessage(e.ctx, wire.KeptStream, wire.ResultSubject(c.id), 0)
+	if errors.Is(err, jet.ErrAbsent) {
+		return false, nil
+	}
+	var o wire.Outcome
+	if err == nil {
+		if o, err = wire.DecodeOutcome(msg.Data); err != nil {
+			err = fmt.Errorf("%w: %w", errDamaged, err)
+		} else if o.ID != c.id {
+			err = fmt.Errorf("%w: it has the id of another task", errDamaged)
+		}
+	}
+	var v executor.Encoded
+	if err == nil {
+		v, err = e.conn.Download(e.ctx, e.client, o.Value, wire.IsResultName)
+	}
+	if err != nil {
+		return false, err
+	}
+	e.complete(c, &o, v)
+	return true, nil
+}
