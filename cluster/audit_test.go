@@ -278,10 +278,10 @@ func TestAudit_CanceledLost(t *testing.T) {
 	}
 }
 
-// TestAnnounce_Again: a client learns the functions of a worker that announced
+// TestServe_RepublishesFunctions: a client learns the functions of a worker that announced
 // them before the servers have forgotten them, as when their clock jumps by a
 // day.
-func TestAnnounce_Again(t *testing.T) {
+func TestServe_RepublishesFunctions(t *testing.T) {
 	cluster.ShortSilence(t, 50*time.Millisecond)
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}

@@ -76,9 +76,9 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// TestManyContracts: who comes late knows all that there is, also if that is
+// TestDial_ManyCapabilitySets: who comes late knows all that there is, also if that is
 // more than servers give at a time.
-func TestManyContracts(t *testing.T) {
+func TestDial_ManyCapabilitySets(t *testing.T) {
 	s := embedded(t, "")
 	if err := cluster.Setup(t.Context(), "", 1, &cluster.Access{InProcess: s}); err != nil {
 		t.Fatal(err)
@@ -205,9 +205,9 @@ func TestWrongTask_Refused(t *testing.T) {
 	}
 }
 
-// TestWrongTask: what is no task is a dead letter, however large it is, and its
+// TestServe_WrongTask: what is no task is a dead letter, however large it is, and its
 // worker goes on.
-func TestWrongTask(t *testing.T) {
+func TestServe_WrongTask(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 1)

@@ -20,6 +20,7 @@ import (
 	"concert/executortest"
 	"concert/goroutines"
 	"concert/internal/isolated"
+	"concert/internal/race"
 )
 
 // TestMain is a server, a worker or a client, if the test wants this program to
@@ -179,7 +180,7 @@ func TestConformance(t *testing.T) {
 			conformance(t, startServer(t, ""), cluster.Access{}, cluster.Access{})
 		}},
 		isolated.Test{Name: "keys", Run: func(t *testing.T) {
-			if testing.Short() || race {
+			if testing.Short() || race.Enabled {
 				t.Skip("not with -short, nor under the race detector, without which it runs too")
 			}
 			k := newKeyring(t)

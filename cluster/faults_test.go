@@ -181,9 +181,9 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
-// TestExpires: a task for which there is nobody is dropped when its context
+// TestDial_QueuedTaskExpires: a task for which there is nobody is dropped when its context
 // ends, and keeps no Close waiting.
-func TestExpires(t *testing.T) {
+func TestDial_QueuedTaskExpires(t *testing.T) {
 	ex := dial(t, cluster.Access{InProcess: embedded(t, "")})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

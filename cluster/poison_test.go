@@ -22,9 +22,9 @@ var poisons = []nats.Header{
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.somebody"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
-// TestPoisonedCancellations: what a client writes beside a cancellation keeps
+// TestServe_PoisonedCancellations: what a client writes beside a cancellation keeps
 // no worker from beginning, nor from knowing the others.
-func TestPoisonedCancellations(t *testing.T) {
+func TestServe_PoisonedCancellations(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	if err := cluster.Setup(t.Context(), "", 1, &access); err != nil {
@@ -60,9 +60,9 @@ func TestPoisonedCancellations(t *testing.T) {
 	}
 }
 
-// TestPoisonedTasks: nor does what a client writes beside a task keep others
+// TestServe_PoisonedTasks: nor does what a client writes beside a task keep others
 // from being run.
-func TestPoisonedTasks(t *testing.T) {
+func TestServe_PoisonedTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
 	serve(t, access, 2)
@@ -98,9 +98,9 @@ var wordy = concert.Register("cluster_test.wordy", func(_ context.Context, n int
 	return 0, fmt.Errorf("%w: %s", errFussy, strings.Repeat("!", n))
 })
 
-// TestWordy: an error that does not fit into a message comes with less text, is
-// what it was, and its worker goes on.
-func TestWordy(t *testing.T) {
+// TestServe_LongError: an error that does not fit into a message is shortened. It
+// still matches errors.Is, and its worker continues.
+func TestServe_LongError(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)
 	ex := dial(t, access)
@@ -113,8 +113,8 @@ func TestWordy(t *testing.T) {
 	drained(t, ex)
 }
 
-// TestManyFunctions: a worker may have hundreds of functions.
-func TestManyFunctions(t *testing.T) {
+// TestServe_ManyFunctions: a worker may have hundreds of functions.
+func TestServe_ManyFunctions(t *testing.T) {
 	for i := range 200 {
 		concert.Register(fmt.Sprint("cluster_test.one of many ", i), func(context.Context, int) (int, error) { return i, nil })
 	}

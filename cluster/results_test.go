@@ -55,9 +55,9 @@ func TestSessionForgotten(t *testing.T) {
 	}
 }
 
-// TestDisksLost: servers that are set up anew, with nothing, are given
+// TestServers_DisksLost: servers that are set up anew, with nothing, are given
 // everything once more, and no task is lost.
-func TestDisksLost(t *testing.T) {
+func TestServers_DisksLost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits ten seconds for answers of servers that are not there any more")
 	}
@@ -94,9 +94,9 @@ func TestDisksLost(t *testing.T) {
 	ex.Close()
 }
 
-// TestPartsLost: a task whose large argument or result the servers have lost
+// TestResult_PartsLost: a task whose large argument or result the servers have lost
 // runs once more.
-func TestPartsLost(t *testing.T) {
+func TestResult_PartsLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
@@ -138,9 +138,9 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 	return make([]byte, 1<<20), nil
 })
 
-// TestEras: what a worker says of a task that was lost with its stream is not
+// TestServe_ConsumerRecreated: what a worker says of a task that was lost with its stream is not
 // taken for word of the one that has its number now.
-func TestEras(t *testing.T) {
+func TestServe_ConsumerRecreated(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}
 	way := &network{to: s}

@@ -69,9 +69,9 @@ func (s *Server) fall(t *testing.T, stream, filter string, max int) {
 	}
 }
 
-// TestFlood_Contracts: servers store a limited number of tasks of a client, for
+// TestFlood_CapabilitySets: servers store a limited number of tasks of a client, for
 // whatever workers it invents.
-func TestFlood_Contracts(t *testing.T) {
+func TestFlood_CapabilitySets(t *testing.T) {
 	s, ann, _, _ := bounded(t)
 	ann.stores(wire.TaskSubject("old", ann.public), "task")
 	for i := range 400 {
@@ -104,9 +104,9 @@ func TestFlood_Outputs(t *testing.T) {
 	s.fall(t, wire.BlobStream, "concert.output."+ann.public+".>", 400)
 }
 
-// TestKeepNewest: after the oldest results of a client have been removed, its
+// TestLimits_KeepNewest: after the oldest results of a client have been removed, its
 // session gets the others, and another client's session gets all.
-func TestKeepNewest(t *testing.T) {
+func TestLimits_KeepNewest(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	consume := func(v *visitor) jetstream.Consumer {
 		t.Helper()

@@ -31,9 +31,9 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// TestRecorder: a server records the keys that it refuses. It records a flood
+// TestNATSLogger: a server records the keys that it refuses. It records a flood
 // of them in a few lines.
-func TestRecorder(t *testing.T) {
+func TestNATSLogger(t *testing.T) {
 	var logged lines
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))

@@ -357,8 +357,8 @@ func TestPrivileges_StoredRequest(t *testing.T) {
 	}
 }
 
-// TestPrivileges_Door: the door does for a key what its role is for.
-func TestPrivileges_Door(t *testing.T) {
+// TestPrivileges_Handshake: the door does for a key what its role is for.
+func TestPrivileges_Handshake(t *testing.T) {
 	set := &wire.CapabilitySet{Functions: map[string]string{"g": "signature"}}
 	for _, c := range []struct {
 		role      Role
@@ -493,9 +493,9 @@ func TestPrivileges_Resend(t *testing.T) {
 	}
 }
 
-// TestAdverts: a worker cannot change or withdraw the advert of a worker with
+// TestService_Heartbeats: a worker cannot change or withdraw the advert of a worker with
 // another key, and an advert is stored without the worker's headers.
-func TestAdverts(t *testing.T) {
+func TestService_Heartbeats(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()
 	from := len(sc.admin.messages())

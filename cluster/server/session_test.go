@@ -177,10 +177,10 @@ func TestService_ManyHandshakes(t *testing.T) {
 	}
 }
 
-// TestDoor_QueueForEachKey: a key whose requests are all being served, or wait,
+// TestService_QueueForEachKey: a key whose requests are all being served, or wait,
 // has no effect on the requests of another key. A request that comes too much
 // is dropped.
-func TestDoor_QueueForEachKey(t *testing.T) {
+func TestService_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	q := s.service.queues[rude.public]
 	for range cap(q.handshakes) { // as if what they ask for took long

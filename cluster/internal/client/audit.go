@@ -24,19 +24,19 @@ import (
 // makes progress:
 //
 //	client     queue    worker    results
-//	entered    -        -         -          the client stores the argument, or seeks a kept result
-//	posted     ?        -         -          the client publishes until the queue acknowledges
+//	added      -        -         -          the client uploads the argument, or looks for a kept result
+//	published  ?        -         -          the client publishes until the queue acknowledges
 //	sent       task     -         -          the task waits for a worker
 //	sent       task     runs      -          if the worker is lost, its lease ends: redelivery
 //	sent       task     done      result     each worker that receives the task acknowledges it
 //	sent       -        -         result     its consumer delivers until the client acknowledges
-//	ended      ?        ?         ?          the client acknowledges leftovers, and discards them
+//	ended      ?        ?         ?          the client acknowledges late results, and deletes their parts
 //	sent       -        runs      -          the task is lost; its result settles the call, if any
 //	sent       -        -         -          all was lost: no message will arrive
 //
 // A canceled call has these states as well. It also ends if a Submit with the
-// same id takes its place, see subscriber.go. Subscribers that join or leave do
-// not change the state of a call that others wait for.
+// same id replaces it, see subscriber.go. A subscriber that joins, or is
+// canceled, does not change the state of a call with other subscribers.
 //
 // A worker stores its result before it acknowledges the task, and a client
 // ends a call before it acknowledges the result. So if the servers have
@@ -96,12 +96,12 @@ func judge(state wire.State, since time.Duration, canceled bool, missed int) ver
 
 // due reports whether a call must be audited now. f is its last finding, or nil
 // before its first audit. sent is when the call was sent. A call that was sent
-// or audited before doubted is due.
-func (f *finding) due(sent, doubted, now time.Time) bool {
+// or audited before auditBefore is due.
+func (f *finding) due(sent, auditBefore, now time.Time) bool {
 	if f == nil {
-		return now.Sub(sent) >= AuditAge || sent.Before(doubted)
+		return now.Sub(sent) >= AuditAge || sent.Before(auditBefore)
 	}
-	return now.Sub(f.at) >= AuditAge || f.at.Before(doubted) || f.absent() && now.Sub(f.at) >= auditPause
+	return now.Sub(f.at) >= AuditAge || f.at.Before(auditBefore) || f.absent() && now.Sub(f.at) >= auditPause
 }
 
 // absent reports whether the last audit found the call to be absent. Another
@@ -128,7 +128,7 @@ func (e *Executor) auditAll() (calls int) {
 
 // audit audits calls until the executor ends.
 func (e *Executor) audit() {
-	most, pause := wire.MaxAudited, auditPeriod
+	limit, pause := wire.MaxAudited, auditPeriod
 	reconnected := e.conn.Reconnected.Wait()
 	for {
 		select {
@@ -140,25 +140,25 @@ func (e *Executor) audit() {
 		case <-e.ctx.Done():
 			return
 		}
-		soon, err := e.auditDue(time.Now(), most)
+		soon, err := e.auditDue(time.Now(), limit)
 		pause = auditPeriod
 		if soon || err != nil {
 			pause = auditPause
 		}
 		if err != nil { // the servers may be too busy for that many calls
-			most = max(1, most/2)
+			limit = max(1, limit/2)
 		} else {
-			most = min(2*most, wire.MaxAudited)
+			limit = min(2*limit, wire.MaxAudited)
 		}
 	}
 }
 
-// auditDue audits up to most of the calls that are due now. It reports whether
+// auditDue audits up to limit of the calls that are due now. It reports whether
 // other calls are due soon.
-func (e *Executor) auditDue(now time.Time, most int) (soon bool, err error) {
+func (e *Executor) auditDue(now time.Time, limit int) (soon bool, err error) {
 	e.auditMu.Lock()
 	defer e.auditMu.Unlock()
-	calls, soon := e.dueCalls(now, most)
+	calls, soon := e.dueCalls(now, limit)
 	if len(calls) == 0 {
 		return soon, nil
 	}
@@ -178,11 +178,11 @@ type audited struct {
 	task wire.Audited
 }
 
-// dueCalls returns up to most of the calls that are due. Calls whose last audit
-// is oldest come first. It reports whether other calls are due soon.
-func (e *Executor) dueCalls(now time.Time, most int) (calls []audited, soon bool) {
+// dueCalls returns up to limit of the calls that are due. Calls whose last
+// audit is oldest come first. It reports whether other calls are due soon.
+func (e *Executor) dueCalls(now time.Time, limit int) (calls []audited, soon bool) {
 	e.mu.Lock()
-	doubted := e.auditBefore
+	auditBefore := e.auditBefore
 	for _, c := range e.calls {
 		if c.sequence > 0 && !c.resending && !c.downloading {
 			calls = append(calls, audited{c, wire.Audited{Try: c.try, Sequence: c.sequence, ID: c.message}})
@@ -190,13 +190,13 @@ func (e *Executor) dueCalls(now time.Time, most int) (calls []audited, soon bool
 	}
 	e.mu.Unlock()
 	calls = slices.DeleteFunc(calls, func(a audited) bool {
-		due := a.call.finding.due(a.call.sentAt, doubted, now)
+		due := a.call.finding.due(a.call.sentAt, auditBefore, now)
 		soon = soon || !due && a.call.finding.absent()
 		return !due
 	})
 	slices.SortFunc(calls, func(a, b audited) int { return a.call.lastAudit().Compare(b.call.lastAudit()) })
-	if len(calls) > most {
-		return calls[:most], soon || calls[most].call.lastAudit().Before(doubted)
+	if len(calls) > limit {
+		return calls[:limit], soon || calls[limit].call.lastAudit().Before(auditBefore)
 	}
 	return calls, soon
 }

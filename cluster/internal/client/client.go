@@ -145,13 +145,13 @@ func (g *groupQueue) Again(t *executor.Task) {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := e.encoding[t]
+	q := e.encoding[t]
 	delete(e.encoding, t)
-	if e.shuttingDown || l == nil {
+	if e.shuttingDown || q == nil {
 		go t.Cancel(nil) // callbacks must not run under the lock
 		return
 	}
-	e.enqueueLocked(l, t)
+	e.enqueueLocked(q, t)
 	e.notify()
 }
 
@@ -187,8 +187,8 @@ func (g *groupQueue) Dropped() {
 	e := (*Executor)(g)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, l := range e.queues {
-		e.removeCanceledLocked(l)
+	for _, q := range e.queues {
+		e.removeCanceledLocked(q)
 	}
 	maps.DeleteFunc(e.encoding, func(t *executor.Task, _ *funcQueue) bool { return !t.Waiting() })
 	maps.DeleteFunc(e.callNumbers, func(t *executor.Task, _ string) bool { return !t.Waiting() })

@@ -40,8 +40,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	// the calls that were sent before step 1 or during it.
 	e.mu.Lock()
 	tasks := slices.Collect(maps.Keys(e.claiming))
-	for _, l := range e.queues {
-		tasks = append(tasks, l.tasks...)
+	for _, q := range e.queues {
+		tasks = append(tasks, q.tasks...)
 	}
 	sent := map[*subscriber]bool{}
 	e.collectLocked(sent)
@@ -95,11 +95,11 @@ func (e *Executor) closeQueues() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	for _, l := range e.queues {
-		for _, w := range l.waiters {
+	for _, q := range e.queues {
+		for _, w := range q.waiters {
 			close(w.admitted)
 		}
-		l.waiters = nil
+		q.waiters = nil
 	}
 	e.checkSettledLocked()
 }

@@ -42,8 +42,8 @@ const expiryPeriod = 100 * time.Millisecond
 func (e *Executor) expire() {
 	var waiting []*executor.Task
 	e.mu.Lock()
-	for _, l := range e.queues {
-		waiting = append(waiting, l.tasks...)
+	for _, q := range e.queues {
+		waiting = append(waiting, q.tasks...)
 	}
 	e.mu.Unlock()
 	expired := false
@@ -58,12 +58,12 @@ func (e *Executor) expire() {
 // dispatchOne claims calls of one task, and reports whether there was a task.
 func (e *Executor) dispatchOne() bool {
 	e.mu.Lock()
-	for i, l := range e.turns {
-		if len(l.tasks) == 0 {
+	for i, q := range e.turns {
+		if len(q.tasks) == 0 {
 			continue
 		}
-		set, room := e.routeLocked(l)
-		if c := e.calls[e.callNumbers[l.tasks[0]]]; room <= 0 && c != nil && !c.canceled {
+		set, room := e.routeLocked(q)
+		if c := e.calls[e.callNumbers[q.tasks[0]]]; room <= 0 && c != nil && !c.canceled {
 			set, room = c.setName, 1 // the task joins this call, and so needs no room
 		}
 		if room <= 0 {
@@ -71,16 +71,16 @@ func (e *Executor) dispatchOne() bool {
 		}
 		// The other queues come first the next time.
 		copy(e.turns[i:], e.turns[i+1:])
-		e.turns[len(e.turns)-1] = l
-		t := l.tasks[0]
-		l.tasks[0] = nil
-		l.tasks = l.tasks[1:]
+		e.turns[len(e.turns)-1] = q
+		t := q.tasks[0]
+		q.tasks[0] = nil
+		q.tasks = q.tasks[1:]
 		e.queued--
-		e.admitLocked(l)
+		e.admitLocked(q)
 		e.claiming[t] = false
-		e.encoding[t] = l // for the case that Claim calls methods of the program
+		e.encoding[t] = q // for the case that Claim calls methods of the program
 		e.mu.Unlock()
-		e.claim(l, t, set, room)
+		e.claim(q, t, set, room)
 		return true
 	}
 	e.mu.Unlock()
@@ -90,53 +90,53 @@ func (e *Executor) dispatchOne() bool {
 // routeLocked returns the capability set with most room for calls of a queue,
 // and how many calls have room. Calls of a function without a name are claimed
 // at once: Claim returns their error. The caller holds mu.
-func (e *Executor) routeLocked(l *funcQueue) (set string, room int) {
-	if l.function == "" {
+func (e *Executor) routeLocked(q *funcQueue) (set string, room int) {
+	if q.function == "" {
 		return "", 1
 	}
 	found := false
-	for c, places := range e.members.Offers(l.function, l.signature) {
+	for c, slots := range e.members.Offers(q.function, q.signature) {
 		found = true
 		// As many calls of a function as there are slots, regardless of other
 		// functions: otherwise quick calls would leave no room for slow ones.
-		free := max(places-l.sent[c], max(places, min(places*(1+prefetch.Calls(l.meanTime)), l.limit))-e.inflight[c]) + e.retrying[c]
+		free := max(slots-q.sent[c], max(slots, min(slots*(1+prefetch.Calls(q.meanTime)), q.limit))-e.inflight[c]) + e.retrying[c]
 		if free = min(free, wire.MaxTasksPerClient-e.inflight[c]); free > room { // the servers refuse more
 			set, room = c, free
 		}
 	}
 	switch {
-	case !found && !l.noWorker:
-		l.noWorker = true
-		time.AfterFunc(noticeDelay, func() { e.noticeNoWorker(l) })
-	case found && l.noWorker:
-		l.noWorker = false
-		if l.noticed {
-			l.noticed = false
-			go e.opts.Notice("a worker offers the function " + l.function + " again: its tasks continue")
+	case !found && !q.noWorker:
+		q.noWorker = true
+		time.AfterFunc(noticeDelay, func() { e.noticeNoWorker(q) })
+	case found && q.noWorker:
+		q.noWorker = false
+		if q.noticed {
+			q.noticed = false
+			go e.opts.Notice("a worker offers the function " + q.function + " again: its tasks continue")
 		}
 	}
 	return set, room
 }
 
 // noticeNoWorker reports that no worker offers a function, if that is still so.
-func (e *Executor) noticeNoWorker(l *funcQueue) {
+func (e *Executor) noticeNoWorker(q *funcQueue) {
 	e.mu.Lock()
-	tell := l.noWorker && !l.noticed && e.ctx.Err() == nil
-	l.noticed = l.noticed || tell
+	tell := q.noWorker && !q.noticed && e.ctx.Err() == nil
+	q.noticed = q.noticed || tell
 	e.mu.Unlock()
 	if tell {
-		e.opts.Notice("no worker offers the function " + l.function + ": its tasks wait until one does")
+		e.opts.Notice("no worker offers the function " + q.function + ": its tasks wait until one does")
 	}
 }
 
 const claimBytes = 4 << 20
 
 // claim claims calls of a task, and sends them.
-func (e *Executor) claim(l *funcQueue, t *executor.Task, set string, room int) {
+func (e *Executor) claim(q *funcQueue, t *executor.Task, set string, room int) {
 	batch, again := t.Claim(room, claimBytes)
 	var calls []*call
 	if batch != nil {
-		calls = e.newCalls(l, batch, set)
+		calls = e.newCalls(q, batch, set)
 	}
 	shared := len(calls) > 0 && calls[0].shared()
 	var send, joined, replaced []*call
@@ -191,9 +191,9 @@ func (e *Executor) claim(l *funcQueue, t *executor.Task, set string, room int) {
 	// The task of a Map is queued again even if the queue is full, but after
 	// the first blocked submitter. Otherwise a few Maps could keep the queue
 	// full.
-	if len(l.waiters) > 0 {
-		e.admitOneLocked(l)
+	if len(q.waiters) > 0 {
+		e.admitOneLocked(q)
 	}
-	e.enqueueLocked(l, t)
+	e.enqueueLocked(q, t)
 	e.mu.Unlock()
 }

@@ -43,20 +43,20 @@ const (
 // record records the running time of a call, and the time from sending it to
 // its result. The network may be slower than the workers. Then record lowers
 // the limit of sent calls, because more of them would only delay other calls.
-func (l *funcQueue) record(ran, out time.Duration) {
-	l.meanTime = prefetch.Mean(l.meanTime, ran)
-	l.returned++
-	l.roundTrips += out
-	if l.returned < l.limit {
+func (q *funcQueue) record(ran, out time.Duration) {
+	q.meanTime = prefetch.Mean(q.meanTime, ran)
+	q.returned++
+	q.roundTrips += out
+	if q.returned < q.limit {
 		return
 	}
-	switch trip := l.roundTrips / time.Duration(l.returned); {
-	case trip > 2*prefetch.Time+l.meanTime:
-		l.limit = max(minLimit, l.limit*3/4)
-	case trip < prefetch.Time+l.meanTime:
-		l.limit = min(maxLimit, l.limit*2)
+	switch trip := q.roundTrips / time.Duration(q.returned); {
+	case trip > 2*prefetch.Time+q.meanTime:
+		q.limit = max(minLimit, q.limit*3/4)
+	case trip < prefetch.Time+q.meanTime:
+		q.limit = min(maxLimit, q.limit*2)
 	}
-	l.returned, l.roundTrips = 0, 0
+	q.returned, q.roundTrips = 0, 0
 }
 
 // waiter is a task whose submitter is blocked until the queue has room.
@@ -68,32 +68,32 @@ type waiter struct {
 
 // removeCanceledLocked removes canceled tasks from a queue. The caller holds
 // mu.
-func (e *Executor) removeCanceledLocked(l *funcQueue) {
-	before := len(l.tasks)
-	l.tasks = slices.DeleteFunc(l.tasks, func(t *executor.Task) bool { return !t.Waiting() })
-	e.queued -= before - len(l.tasks)
-	e.admitLocked(l)
+func (e *Executor) removeCanceledLocked(q *funcQueue) {
+	before := len(q.tasks)
+	q.tasks = slices.DeleteFunc(q.tasks, func(t *executor.Task) bool { return !t.Waiting() })
+	e.queued -= before - len(q.tasks)
+	e.admitLocked(q)
 }
 
 // admitLocked admits blocked submitters while the queue has room. The caller
 // holds mu.
-func (e *Executor) admitLocked(l *funcQueue) {
-	for len(l.waiters) > 0 && len(l.tasks) < e.opts.Queue && !e.closed {
-		e.admitOneLocked(l)
+func (e *Executor) admitLocked(q *funcQueue) {
+	for len(q.waiters) > 0 && len(q.tasks) < e.opts.Queue && !e.closed {
+		e.admitOneLocked(q)
 	}
 }
 
-func (e *Executor) admitOneLocked(l *funcQueue) {
-	first := l.waiters[0]
-	l.waiters[0] = nil
-	l.waiters = l.waiters[1:]
+func (e *Executor) admitOneLocked(q *funcQueue) {
+	first := q.waiters[0]
+	q.waiters[0] = nil
+	q.waiters = q.waiters[1:]
 	first.accepted = true
-	e.enqueueLocked(l, first.task)
+	e.enqueueLocked(q, first.task)
 	close(first.admitted)
 }
 
-func (e *Executor) enqueueLocked(l *funcQueue, t *executor.Task) {
-	l.tasks = append(l.tasks, t)
+func (e *Executor) enqueueLocked(q *funcQueue, t *executor.Task) {
+	q.tasks = append(q.tasks, t)
 	e.queued++
 }
 
@@ -113,15 +113,15 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	if number != "" {
 		e.callNumbers[t] = number
 	}
-	l := e.queueLocked(function)
-	if len(l.tasks) < e.opts.Queue {
-		e.enqueueLocked(l, t)
+	q := e.queueLocked(function)
+	if len(q.tasks) < e.opts.Queue {
+		e.enqueueLocked(q, t)
 		e.mu.Unlock()
 		e.notify()
 		return nil
 	}
 	w := &waiter{task: t, admitted: make(chan struct{})}
-	l.waiters = append(l.waiters, w)
+	q.waiters = append(q.waiters, w)
 	e.mu.Unlock()
 	err := e.group.WaitRoom(ctx, w.admitted)
 	e.mu.Lock()
@@ -132,7 +132,7 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 	}
 	delete(e.callNumbers, t)
 	if err != nil {
-		l.waiters = slices.DeleteFunc(l.waiters, func(o *waiter) bool { return o == w })
+		q.waiters = slices.DeleteFunc(q.waiters, func(o *waiter) bool { return o == w })
 		return err
 	}
 	return concert.ErrClosed
@@ -140,13 +140,13 @@ func (e *Executor) Execute(ctx context.Context, t *executor.Task) error {
 
 // queueLocked returns the queue of a function. The caller holds mu.
 func (e *Executor) queueLocked(function string) *funcQueue {
-	l := e.queues[function]
-	if l == nil {
-		l = &funcQueue{function: function, signature: e.signature(function), limit: minLimit, sent: map[string]int{}}
-		e.queues[function] = l
-		e.turns = append(e.turns, l)
+	q := e.queues[function]
+	if q == nil {
+		q = &funcQueue{function: function, signature: e.signature(function), limit: minLimit, sent: map[string]int{}}
+		e.queues[function] = q
+		e.turns = append(e.turns, q)
 	}
-	return l
+	return q
 }
 
 // Width implements concert.Executor: it returns twice the number of slots of

@@ -101,7 +101,7 @@ func (e *Executor) consumerMissing(stream string) bool {
 // recreateConsumer calls consume until it succeeds. It returns nil if the
 // executor ends first.
 func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jetstream.ConsumeContext {
-	for told := false; ; {
+	for noticed := false; ; {
 		err := e.conn.EnsureSetupAgain(e.ctx)
 		if err == nil {
 			var consuming jetstream.ConsumeContext
@@ -112,8 +112,8 @@ func (e *Executor) recreateConsumer(stream string, trouble chan<- struct{}) jets
 		if e.ctx.Err() != nil {
 			return nil
 		}
-		if !told {
-			told = true
+		if !noticed {
+			noticed = true
 			e.opts.Notice("session expired on the servers, and a new one could not be opened yet: " + err.Error())
 		}
 		e.sleep(time.Second)

@@ -35,8 +35,8 @@ import (
 //     last one is not removed: the call is canceled, and the cluster reports
 //     its outcome.
 //  4. A Submit that finds a canceled call does not join it: otherwise it would
-//     be canceled as well. It takes the place of the call in the table, with a
-//     call that has a new try. The cancellation and the reports of the canceled
+//     be canceled as well. It replaces the call in the table by a call with a
+//     new try. The cancellation and the reports of the canceled
 //     call name its try, so they do not reach the new call. The last subscriber
 //     of the canceled call settles now, as in step 3.
 //  5. settleEach: under mu, the call is removed from the table. Then, without
@@ -97,7 +97,7 @@ func (s *subscriber) hasEnded() error {
 // newCalls returns a call for each call of a batch. They are not in the table
 // yet. It calls methods of the submitter's context, so the caller must not hold
 // mu.
-func (e *Executor) newCalls(l *funcQueue, batch *executor.Batch, set string) []*call {
+func (e *Executor) newCalls(q *funcQueue, batch *executor.Batch, set string) []*call {
 	id, named := batch.Parent().Value(idKey{}).(string)
 	deadline := int64(0)
 	if d, ok := batch.Context().Deadline(); ok && named {
@@ -105,7 +105,7 @@ func (e *Executor) newCalls(l *funcQueue, batch *executor.Batch, set string) []*
 	}
 	begin, calls := time.Now(), make([]*call, len(batch.Args))
 	for i := range calls {
-		c := &call{queue: l, setName: set, sentAt: begin, slotNumber: -1}
+		c := &call{queue: q, setName: set, sentAt: begin, slotNumber: -1}
 		c.own = subscriber{batch: batch, i: i, deadline: deadline, call: c, slotNumber: -1}
 		c.subscribers = append(c.one[:0], &c.own)
 		if named {
@@ -113,7 +113,7 @@ func (e *Executor) newCalls(l *funcQueue, batch *executor.Batch, set string) []*
 			if batch.Task() == nil {
 				index = batch.Index(i)
 			}
-			c.id = wire.TaskID{Client: e.client, Number: numberOfID(l.function, index, id)}
+			c.id = wire.TaskID{Client: e.client, Number: numberOfID(q.function, index, id)}
 		}
 		calls[i] = c
 	}

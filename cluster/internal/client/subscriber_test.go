@@ -103,10 +103,10 @@ func (o *offline) submit(ctx context.Context, n int) *concert.Future[int] {
 	fut := concert.Submit(ctx, o, offlineEcho, n)
 	e, t := o.e, o.task
 	e.mu.Lock()
-	l := e.queueLocked(t.Function())
+	q := e.queueLocked(t.Function())
 	e.claiming[t] = false
 	e.mu.Unlock()
-	e.claim(l, t, offlineContract, 1)
+	e.claim(q, t, offlineContract, 1)
 	return fut
 }
 

@@ -34,9 +34,9 @@ var (
 	})
 )
 
-// TestYields: a task that takes longer than its workers have is no task that
+// TestServe_ReleasesNotCounted: a task that takes longer than its workers have is no task that
 // they are lost by, and that is no attempt.
-func TestYields(t *testing.T) {
+func TestServe_ReleasesNotCounted(t *testing.T) {
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")
 	s := guarded(t, k)
