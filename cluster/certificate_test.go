@@ -205,7 +205,7 @@ func TestKeyFile(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"of an earlier version", text[:begin], "no certificate of its key"},
 		{"of an earlier version, with advice", text[:begin], "make the key again, with concertd key"},
-		{"without the authority", text[:authority] + text[begin:], "not the certificate of the authority"},
+		{"without the authority", text[:authority] + text[begin:], "the certificate of the authority is missing"},
 		{"with another authority's certificate", text[:begin] + theirCertificate, "not signed by this authority"},
 		{"with another key's certificate", text[:begin] + workCertificate, "not signed by this authority"},
 		{"with a damaged authority", text[:authority+60] + text[authority+61:], "a certificate is damaged"},

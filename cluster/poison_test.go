@@ -22,8 +22,8 @@ var poisons = []nats.Header{
 	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.somebody"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
-// TestServe_PoisonedCancellations: what a client writes beside a cancellation keeps
-// no worker from beginning, nor from knowing the others.
+// TestServe_PoisonedCancellations: what a client writes beside a cancellation
+// keeps no worker from beginning, nor from knowing the others.
 func TestServe_PoisonedCancellations(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -60,8 +60,8 @@ func TestServe_PoisonedCancellations(t *testing.T) {
 	}
 }
 
-// TestServe_PoisonedTasks: nor does what a client writes beside a task keep others
-// from being run.
+// TestServe_PoisonedTasks: nor does what a client writes beside a task keep
+// others from being run.
 func TestServe_PoisonedTasks(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -98,8 +98,8 @@ var wordy = concert.Register("cluster_test.wordy", func(_ context.Context, n int
 	return 0, fmt.Errorf("%w: %s", errFussy, strings.Repeat("!", n))
 })
 
-// TestServe_LongError: an error that does not fit into a message is shortened. It
-// still matches errors.Is, and its worker continues.
+// TestServe_LongError: an error that does not fit into a message is shortened.
+// It still matches errors.Is, and its worker continues.
 func TestServe_LongError(t *testing.T) {
 	access := cluster.Access{InProcess: embedded(t, "")}
 	serve(t, access, 1)

@@ -34,8 +34,8 @@ var (
 	})
 )
 
-// TestServe_ReleasesNotCounted: a task that takes longer than its workers have is no task that
-// they are lost by, and that is no attempt.
+// TestServe_ReleasesNotCounted: a task that takes longer than its workers have
+// is no task that they are lost by, and that is no attempt.
 func TestServe_ReleasesNotCounted(t *testing.T) {
 	k := newKeyring(t)
 	client, work := k.access(server.Client, "client"), k.access(server.Worker, "worker")

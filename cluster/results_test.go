@@ -94,8 +94,8 @@ func TestServers_DisksLost(t *testing.T) {
 	ex.Close()
 }
 
-// TestResult_PartsLost: a task whose large argument or result the servers have lost
-// runs once more.
+// TestResult_PartsLost: a task whose large argument or result the servers have
+// lost runs once more.
 func TestResult_PartsLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")
@@ -138,8 +138,8 @@ var heavy = concert.Register("cluster_test.heavy", func(_ context.Context, name 
 	return make([]byte, 1<<20), nil
 })
 
-// TestServe_ConsumerRecreated: what a worker says of a task that was lost with its stream is not
-// taken for word of the one that has its number now.
+// TestServe_ConsumerRecreated: what a worker says of a task that was lost with
+// its stream is not taken for word of the one that has its number now.
 func TestServe_ConsumerRecreated(t *testing.T) {
 	s := embedded(t, "")
 	direct := cluster.Access{InProcess: s}

@@ -36,7 +36,7 @@ func (w *worker) deadLetterMessage(msg *jet.Message, why error) {
 	if !known {
 		w.opts.Notice(wire.Printable(fmt.Sprintf("refused a message of client %s and stored it as a dead letter; further refused messages of this client are not reported: %v", client, why)))
 	}
-	if w.publishDeadLetter(msg, "a message that is no task", why) {
+	if w.publishDeadLetter(msg, "a message that is not a task", why) {
 		msg.Ack(jet.AckReject + " " + oneLine(why.Error()))
 		return
 	}
