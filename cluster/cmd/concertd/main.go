@@ -40,7 +40,7 @@ type command struct {
 }
 
 var commands = []command{
-	{"serve", "", "run a server, until it is interrupted", serveHelp, serve},
+	{"serve", "", "run a server", serveHelp, serve},
 	{"key", "ROLE NAME", "make a key", keyHelp, key},
 	{"keys", "", "list the holders of keys", keysHelp, keys},
 	{"revoke", "NAME", "revoke a key", revokeHelp, revoke},
@@ -82,12 +82,12 @@ key two seconds later. With three servers, copy the changed directory "keyring" 
 // usageError is an error of the command line.
 type usageError struct{ text string }
 
-// Error returns what is wrong, in words.
+// Error implements error.
 func (e usageError) Error() string { return e.text }
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, cancel) // a second one stops at once
+	context.AfterFunc(ctx, cancel) // a second signal kills the program
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -136,7 +136,8 @@ func help(to io.Writer) {
 	fmt.Fprintln(to, "\nRun 'concertd COMMAND -h' for the help of a command. Exit codes: 0 success, 1 failure, 2 wrong command line.")
 }
 
-// parse parses flags, and wants so many arguments after them.
+// parse parses flags. It returns an error unless the given number of arguments
+// follows them.
 func parse(flags *flag.FlagSet, args []string, want int) error {
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
@@ -191,12 +192,12 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 		return usageError{"--name, --join-listen and --join-advertise are for a server that joins others: with --join"}
 	}
 	find := server.NewKeyring
-	if opts.Join != nil { // it has to be that of the others
+	if opts.Join != nil { // it must be a copy of the other servers' keyring
 		find = server.OpenKeyring
 	}
 	k, err := find(filepath.Join(*dir, "keyring"))
 	if opts.Join != nil && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s: copy that of the servers to join", filepath.Join(*dir, "keyring"))
+		return fmt.Errorf("there is no %s: copy it from one of the servers to join", filepath.Join(*dir, "keyring"))
 	}
 	if err != nil {
 		return err
@@ -225,7 +226,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Wr
 	return s.Close()
 }
 
-// list is what has commas between it.
+// list splits a text at commas.
 func list(text string) []string {
 	if text == "" {
 		return nil
@@ -252,13 +253,14 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.W
 	} else {
 		err = writeNew(*to, text)
 	}
-	if err != nil { // then nobody has it
-		return errors.Join(fmt.Errorf("writing the key, which is revoked again: %w", err), k.Remove(flags.Arg(1)))
+	if err != nil { // no program has received the key
+		return errors.Join(fmt.Errorf("could not write the key, which is revoked again: %w", err), k.Remove(flags.Arg(1)))
 	}
 	return nil
 }
 
-// writeNew writes a file that was not there, or leaves none.
+// writeNew creates a file. It returns an error if the file exists, and removes a
+// file that it could not write completely.
 func writeNew(name string, text []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

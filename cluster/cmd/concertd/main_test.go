@@ -180,7 +180,7 @@ func TestWrong(t *testing.T) {
 		{"serve now", exitUsage, "1 arguments after the flags, want 0"},
 		{"serve --dir F --name one", exitUsage, "with --join"},
 		{"serve --dir F --listen here", exitFailed, "want one like 127.0.0.1:4222"},
-		{"serve --dir F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy that of the servers to join"},
+		{"serve --dir F/other --name one --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "copy it from one of the servers to join"},
 		{"serve --dir F --name one --join-listen 127.0.0.1:6222 --join a:1", exitFailed, "join at least two others"},
 		{"serve --dir F --name one --join-listen 127.0.0.1:0 --join a:1,b:1", exitFailed, "no fixed port"},
 		{"serve --dir F --name a.b --join-listen 127.0.0.1:6222 --join a:1,b:1", exitFailed, "without blanks, dots and slashes"},
