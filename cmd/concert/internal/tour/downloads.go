@@ -25,7 +25,7 @@ const (
 	pageSize  = 64 << 10
 )
 
-// page is what the tour's server has under /page/n.
+// page returns the text that the tour's server has at /page/n.
 func page(n int) []byte {
 	return []byte(strings.Repeat(fmt.Sprintf("page %d of the tour\n", n), pageSize)[:pageSize])
 }
@@ -43,8 +43,8 @@ func serve() (url string, stop func(), err error) {
 			http.NotFound(w, r)
 			return
 		}
-		// The last page is the quickest, so that the order of finishing is
-		// not the order of asking.
+		// The last page is the quickest, so that the order of completion is
+		// not the order of the requests.
 		select {
 		case <-time.After(pageDelay + time.Duration(pages-n)*4*time.Millisecond):
 		case <-r.Context().Done():
@@ -64,7 +64,7 @@ func serve() (url string, stop func(), err error) {
 	return "http://" + l.Addr().String(), func() { server.Close() }, nil
 }
 
-// quickDelay is that of a page which is fetched many times.
+// quickDelay is the delay of the page that is fetched many times.
 const quickDelay = 15 * time.Millisecond
 
 // saver downloads pages into a directory.
@@ -73,8 +73,8 @@ type saver struct {
 	dir    string
 }
 
-// save downloads a URL to a file, and returns its name. A body that is not
-// the one announced is an error and leaves no file.
+// save downloads a URL to a file, and returns its name. A body with another
+// checksum than that of the header is an error, and leaves no file.
 func (s saver) save(ctx context.Context, url string) (name string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -105,7 +105,8 @@ func (s saver) save(ctx context.Context, url string) (name string, err error) {
 	return name, nil
 }
 
-// check fails unless all pages are in the directory, whole, and empties it.
+// check returns an error unless all pages are complete in the directory. It
+// removes them.
 func (s saver) check() error {
 	for n := range pages {
 		name := filepath.Join(s.dir, fmt.Sprint(n, ".txt"))
@@ -147,7 +148,7 @@ func showDownloads(ctx context.Context, t *tour) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	t.measured("one after another", alone, "mostly waiting")
+	t.measured("sequentially", alone, "mostly waiting")
 
 	ex := goroutines.New(pages, nil)
 	defer ex.Close()
@@ -185,7 +186,7 @@ func showDownloads(ctx context.Context, t *tour) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	t.measured("concert.AsCompleted", completed, "they came as "+strings.Join(order, " "))
-	t.noted("every file was read back", "and is right")
+	t.measured("concert.AsCompleted", completed, "in the order "+strings.Join(order, " "))
+	t.noted("every file was read back", "and is correct")
 	return nil
 }

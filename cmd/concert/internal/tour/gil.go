@@ -11,7 +11,7 @@ import (
 	"concert/goroutines"
 )
 
-// showGIL has goroutines hold a lock like CPython's.
+// showGIL runs goroutines under a lock like CPython's.
 func showGIL(ctx context.Context, t *tour) error {
 	const tasks, size, wait = 4, 60_000_000, 50 * time.Millisecond
 	sum := func(ctx context.Context, n int) (sum uint64, err error) {
@@ -25,7 +25,7 @@ func showGIL(ctx context.Context, t *tour) error {
 	}
 	want, _ := sumOfSquares(ctx, size)
 	nap := func(ctx context.Context, d time.Duration) (time.Duration, error) {
-		gil.Release(ctx, func() { time.Sleep(d) }) // as a driver of a database would
+		gil.Release(ctx, func() { time.Sleep(d) }) // like the driver of a database
 		return d, nil
 	}
 
@@ -44,7 +44,7 @@ func showGIL(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.measured("4 sums, one after another", inOrder, "")
+	t.measured("4 sums, sequentially", inOrder, "")
 	locked, err := compute(under)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func showGIL(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.measured("4 waits, one after another", alone, "")
+	t.measured("4 waits, sequentially", alone, "")
 	all, err := took(ctx, under, nap, naps, slept)
 	if err != nil {
 		return err

@@ -15,13 +15,13 @@ import (
 	"concert/processes"
 )
 
-// napTask is registered, so it runs on any executor.
+// napTask is registered, so that it runs on any executor.
 var napTask = concert.Register("nap", func(ctx context.Context, d time.Duration) (time.Duration, error) {
 	err := napFor(ctx, d)
 	return d, err
 })
 
-// napFor sleeps without a lock that the task may be under.
+// napFor sleeps. It releases the lock of the executor, if there is one.
 func napFor(ctx context.Context, d time.Duration) (err error) {
 	concert.Release(ctx, func() {
 		timer := time.NewTimer(d)
@@ -35,7 +35,7 @@ func napFor(ctx context.Context, d time.Duration) (err error) {
 	return err
 }
 
-// showInterface has the same lines run on three executors.
+// showInterface runs the same code on three executors.
 func showInterface(ctx context.Context, t *tour) error {
 	portal := loop.Open(ctx, nil)
 	defer portal.Close()
@@ -59,8 +59,7 @@ func showInterface(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// showExecutor submits, maps, takes as completed, and waits no longer than a
-// moment.
+// showExecutor uses Submit, Map, AsCompleted and a wait with a timeout.
 func showExecutor(ctx context.Context, t *tour, name string, ex concert.Executor) error {
 	naps := []time.Duration{60 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}
 	begin := time.Now()

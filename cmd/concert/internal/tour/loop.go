@@ -13,7 +13,7 @@ import (
 	"concert/progress"
 )
 
-const answerDelay = 10 * time.Millisecond // for which the loop's server waits, as for a database
+const answerDelay = 10 * time.Millisecond // of the loop's server, as if it waited for a database
 
 func showLoop(ctx context.Context, t *tour) error {
 	stalls := make(chan *loop.StallReport, 1)
@@ -31,7 +31,7 @@ func showLoop(ctx context.Context, t *tour) error {
 	})
 }
 
-// showConnections has connections of one loop count visits in a map that they
+// showConnections counts visits in one map that all connections of a loop
 // share.
 func showConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,13 +93,13 @@ func showConnections(ctx context.Context, t *tour, g *loop.Group) error {
 	if n := visits['v']; n != 2*few+many {
 		return fmt.Errorf("%d visits were counted, not %d", n, 2*few+many)
 	}
-	t.measured(fmt.Sprintf("%d visits, one after another", few), alone, "the server waits 10 ms each")
+	t.measured(fmt.Sprintf("%d visits, sequentially", few), alone, "the server waits 10 ms each")
 	t.compared("at the same time", alone, all, speedup, "others run while one waits")
 	t.measured(fmt.Sprintf("%d at the same time", many), lot, "counted in one map, without a lock")
 	return nil
 }
 
-// showStall has a coroutine compute, beside one that ticks.
+// showStall runs a coroutine that computes next to one that ticks.
 func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.StallReport) error {
 	var longest time.Duration
 	ticker := g.Background(func(ctx context.Context) error {
@@ -116,7 +116,7 @@ func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.
 	const size = 300_000_000
 	var computed time.Duration
 	compute := func(what string, compute func() error) (waited time.Duration, err error) {
-		loop.Sleep(ctx, 10*time.Millisecond) // for the ticker to tick
+		loop.Sleep(ctx, 10*time.Millisecond) // time for the ticker to tick
 		longest = 0
 		begin := time.Now()
 		if err := compute(); err != nil {
@@ -133,7 +133,7 @@ func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.
 	}
 	select {
 	case r := <-stalls:
-		t.noted("which was reported meanwhile", "at "+place(r.Stack))
+		t.noted("which was reported", "at "+place(r.Stack))
 	default:
 		why := "as it took less than 100 ms"
 		if computed >= 100*time.Millisecond {
@@ -147,7 +147,7 @@ func showStall(ctx context.Context, t *tour, g *loop.Group, stalls <-chan *loop.
 	return err
 }
 
-// place is the innermost place of a stack, as file:line.
+// place returns the innermost line of a stack, as file:line.
 func place(stack string) string {
 	line, _, _ := strings.Cut(stack, "\n")
 	return filepath.Base(line[strings.LastIndexByte(line, ' ')+1:])

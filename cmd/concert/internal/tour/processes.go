@@ -21,7 +21,7 @@ var (
 	globalTask = concert.Register("setGlobal", func(_ context.Context, n int) (int, error) { global += n; return global, nil })
 	crashTask  = concert.Register("crash", func(_ context.Context, n int) (int, error) {
 		if n == 7 {
-			os.Exit(1) // and with it the process
+			os.Exit(1) // ends the process
 		}
 		return n, nil
 	})
@@ -47,7 +47,7 @@ var global int
 var showMemoryLimit = runtime.GOOS == "linux"
 
 func showProcesses(ctx context.Context, t *tour) error {
-	quiet := slog.New(slog.DiscardHandler) // what the Go runtime says when it dies of want is long
+	quiet := slog.New(slog.DiscardHandler) // the Go runtime prints a long text when it is out of memory
 	o := &processes.Options{Output: quiet, Timeout: 10 * time.Second, Grace: 100 * time.Millisecond}
 	n := runtime.GOMAXPROCS(0)
 	begin := time.Now()
@@ -71,7 +71,7 @@ func showProcesses(ctx context.Context, t *tour) error {
 	if err := crashOne(ctx, ex, crashTask); err != nil {
 		return err
 	}
-	t.noted("20 tasks, one of which exits", "19 results, 1 error: the others do not notice")
+	t.noted("20 tasks, one of which exits", "19 results, 1 error: only one task fails")
 
 	if err := stopped(ctx, t, "a task that hangs", processes.Options{Output: quiet, Timeout: 200 * time.Millisecond, Grace: 50 * time.Millisecond}, hangTask, processes.ErrTimeout, "stopped: it ran for too long"); err != nil {
 		return err
@@ -102,7 +102,7 @@ func showProcesses(ctx context.Context, t *tour) error {
 	return nil
 }
 
-// stopped runs a task that has to be stopped with an error.
+// stopped runs a task that the pool has to stop, and checks its error.
 func stopped(ctx context.Context, t *tour, what string, o processes.Options, task func(context.Context, int) (int, error), want error, note string) error {
 	ex, err := processes.New(1, &o)
 	if err != nil {
@@ -121,8 +121,8 @@ func stopped(ctx context.Context, t *tour, what string, o processes.Options, tas
 	return nil
 }
 
-// crashOne runs 20 tasks, one of which crashes, and fails unless that costs the
-// one task.
+// crashOne runs 20 tasks, one of which crashes its worker. It returns an error
+// unless the others succeed.
 func crashOne(ctx context.Context, ex concert.Executor, task func(context.Context, int) (int, error)) error {
 	failed := 0
 	for _, err := range concert.MapUnordered(ctx, ex, task, upTo(20)) {

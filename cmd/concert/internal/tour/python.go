@@ -14,7 +14,7 @@ import (
 	"concert/python"
 )
 
-// The text of those that choose tries, too.
+// The functions that package choose measures as well.
 const (
 	cpuTaskText = `
 def cpu_task(n):
@@ -56,7 +56,7 @@ def extension(n):
 
 func showPython(ctx context.Context, t *tour) error {
 	const threads = 4
-	quiet := slog.New(slog.DiscardHandler) // what an interpreter says when it crashes is long
+	quiet := slog.New(slog.DiscardHandler) // an interpreter prints a long text when it crashes
 	one, err := python.New(1, &python.Options{Threads: threads, Output: quiet})
 	if err != nil {
 		t.noted("left out", err.Error())
@@ -90,7 +90,7 @@ func showPython(ctx context.Context, t *tour) error {
 	if err != nil {
 		return err
 	}
-	t.compared(fmt.Sprintf("on %d interpreters", n), alone, parallel, onProcessors(n), "each has a GIL of its own")
+	t.compared(fmt.Sprintf("on %d interpreters", n), alone, parallel, onProcessors(n), "each has its own GIL")
 
 	site, stop, err := serve()
 	if err != nil {
@@ -126,11 +126,11 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 		if err != nil {
 			return 0, err
 		}
-		if i > 0 { // the first time it imports what it needs
+		if i > 0 { // the first one also imports modules
 			alone += one
 		}
 	}
-	t.measured(fmt.Sprintf("%d %s, one after another", len(inputs), what), alone, "")
+	t.measured(fmt.Sprintf("%d %s, sequentially", len(inputs), what), alone, "")
 	all, err := took(ctx, ex, f, inputs, right)
 	if err != nil {
 		return 0, err
@@ -139,8 +139,8 @@ func onThreads[In, Out any](ctx context.Context, t *tour, ex concert.Executor, w
 	return alone, nil
 }
 
-// took is how long tasks take, all at a time; each has to have the right
-// result.
+// took returns how long tasks take that run concurrently. It returns an error
+// if a result is wrong.
 func took[In, Out any](ctx context.Context, ex concert.Executor, f func(context.Context, In) (Out, error), inputs []In, right func(Out) bool) (time.Duration, error) {
 	begin := time.Now()
 	for got, err := range concert.Map(ctx, ex, f, slices.Values(inputs)) {

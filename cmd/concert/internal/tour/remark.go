@@ -6,9 +6,9 @@ import (
 	"concert/internal/units"
 )
 
-// leastSpeedup is the smallest ratio of two times at which the tour says that
+// minSpeedup is the smallest ratio of two times at which the tour says that
 // the second one is faster.
-const leastSpeedup = 1.25
+const minSpeedup = 1.25
 
 // expectation is what the tour expects of a measurement.
 type expectation bool
@@ -33,7 +33,7 @@ func (t *tour) compared(what string, before, after time.Duration, expected expec
 // not as expected, it also returns what was expected.
 func remark(before, after time.Duration, expected expectation, why string) (note, surprise string) {
 	ratio := float64(before) / float64(max(after, 1))
-	switch faster := expectation(ratio >= leastSpeedup); {
+	switch faster := expectation(ratio >= minSpeedup); {
 	case faster == expected:
 		return units.Times(ratio) + ": " + why, ""
 	case expected == speedup:

@@ -137,7 +137,7 @@ func (t *tour) noted(what, note string) {
 type modelRow struct {
 	Name, For, Parallel string
 	Computes, Waits     gain
-	// Python says that it is for functions in Python.
+	// Python reports whether the model is for functions in Python.
 	Python bool
 }
 

@@ -40,16 +40,16 @@ func TestTour(t *testing.T) {
 	}
 	wants := []string{
 		`concert.Map on 8 goroutines +[0-9.]+ m?s`,
-		`they came as [0-7]( [0-7]){7}\n`,
-		`every file was read back +and is right`,
+		`in the order [0-7]( [0-7]){7}\n`,
+		`every file was read back +and is correct`,
 		`without a lock: [0-9,]+ .* lost`,
 		`with sync.Mutex: 40,000 .* all there`,
 		`squares \[1 4 9 16\] `,
 		`42 in a worker that set it, 0 here`,
 		`19 results, 1 error`,
 		`a task that hangs .*it ran for too long`,
-		`4 sums, one after another .*\n  4 goroutines under the lock .* [0-9.]+x(: one computes, as in Python|\n +expected no speed-up: is the machine busy\?)\n  4 goroutines without it .* [0-9.]+x`,
-		`4 waits, one after another .*\n  4 goroutines under the lock `,
+		`4 sums, sequentially .*\n  4 goroutines under the lock .* [0-9.]+x(: one computes, as in Python|\n +expected no speed-up: is the machine busy\?)\n  4 goroutines without it .* [0-9.]+x`,
+		`4 waits, sequentially .*\n  4 goroutines under the lock `,
 		`400 at the same time .*without a lock`,
 		`a coroutine computes +[0-9.]+ m?s +its neighbor waited for [0-9.]+ m?s\n  which was (not )?reported `,
 		`naps of 60, 20, 40 ms, mapped +[0-9.]+ m?s  on goroutines\n  as completed +[0-9, ]+; a wait gave up after 10 ms\n`,
@@ -65,9 +65,9 @@ func TestTour(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err == nil {
 		wants = append(wants,
 			`the interpreter +CPython 3`,
-			`4 sums, one after another .*\n  on 4 threads .*\n( +expected .*\n)?  on [0-9]+ interpreters`,
-			`4 pages, one after another .*\n  on 4 threads `,
-			`4 checksums, one after another .*\n  on 4 threads `,
+			`4 sums, sequentially .*\n  on 4 threads .*\n( +expected .*\n)?  on [0-9]+ interpreters`,
+			`4 pages, sequentially .*\n  on 4 threads `,
+			`4 checksums, sequentially .*\n  on 4 threads `,
 			`20 tasks, one crashes in C +19 results, 1 error`,
 			`the same in Python: 50,000 squares\n    \S`,
 			`\n  Python, one interpreter +little to do +no +1.00x +1.00x\n`)
