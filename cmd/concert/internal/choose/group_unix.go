@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// ownGroup makes a command run in a process group of its own, which gets SIGTERM
-// when the context of the command ends.
+// ownGroup makes a command run in a process group of its own, which gets
+// SIGTERM when the context of the command ends.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
