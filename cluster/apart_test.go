@@ -19,7 +19,7 @@ import (
 	"concert/cluster/server"
 )
 
-// wiretap is a connection by the key of somebody, which notes all that it
+// wiretap is a connection with a key, which records all that it
 // hears.
 type wiretap struct {
 	*nats.Conn
@@ -81,8 +81,8 @@ func (w *wiretap) about(first, last string, which func(m *nats.Msg) bool) (subje
 	}
 }
 
-// TestClientsApart: with the key of a client, by whatever means, nobody reads
-// or writes what is another client's.
+// TestClientsApart: with the key of a client, by whatever means, no program
+// reads or writes what is another client's.
 func TestClientsApart(t *testing.T) {
 	k := newKeyring(t)
 	victim, rogue, work, boss := k.access(server.Client, "victim"), k.access(server.Client, "rogue"), k.access(server.Worker, "somewhere"), k.access(server.Admin, "boss")

@@ -278,9 +278,9 @@ func TestAudit_CanceledLost(t *testing.T) {
 	}
 }
 
-// TestServe_RepublishesFunctions: a client learns the functions of a worker that announced
-// them before the servers have forgotten them, as when their clock jumps by a
-// day.
+// TestServe_RepublishesFunctions: a client learns the functions of a worker
+// that announced them before the servers have forgotten them, as when their
+// clock jumps by a day.
 func TestServe_RepublishesFunctions(t *testing.T) {
 	cluster.ShortSilence(t, 50*time.Millisecond)
 	s := embedded(t, "")

@@ -33,7 +33,7 @@ func raw(t *testing.T, s *server.Server) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// TestPrintable: what somebody has written who means harm tells no terminal
+// TestPrintable: text that an attacker has written controls no terminal
 // what to do.
 func TestPrintable(t *testing.T) {
 	s := embedded(t, "")

@@ -157,7 +157,7 @@ func newRig(t *testing.T, url string, client, work cluster.Access, c executortes
 }
 
 // TestConformance: the suite passes on a server in this process, on one of
-// anybody's, and on one that asks for keys and speaks TLS.
+// open to any client, and on one that asks for keys and speaks TLS.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,
 		isolated.Test{Name: "embedded", Run: func(t *testing.T) {

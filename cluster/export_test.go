@@ -175,8 +175,8 @@ func LateStore(t *testing.T, a Access, stream, prefix string) (store func(key st
 // Sent returns how many calls were sent, or about to be sent, until now.
 func (e *Executor) Sent() int { return e.client.Sent() }
 
-// Subscribers returns how many Submits, and inputs of a Map, wait for calls that
-// were sent.
+// Subscribers returns how many Submits, and inputs of a Map, wait for calls
+// that were sent.
 func (e *Executor) Subscribers() int { return e.client.Subscribers() }
 
 // WaitingIDs returns how many queued Submits with ids the client remembers.

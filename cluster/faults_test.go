@@ -154,8 +154,8 @@ func holdOf(name string) *hold {
 	return h
 }
 
-// TestNoWorker: a task that nobody can run waits, the submitter is told, and it
-// runs when somebody comes.
+// TestNoWorker: a task that no worker can run waits, Notice is called, and the
+// task runs when a worker starts.
 func TestNoWorker(t *testing.T) {
 	s := embedded(t, "")
 	notices := make(chan string, 10)
@@ -181,13 +181,13 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
-// TestDial_QueuedTaskExpires: a task for which there is nobody is dropped when its context
-// ends, and keeps no Close waiting.
+// TestDial_QueuedTaskExpires: a task without a worker is dropped when its
+// context ends, and keeps no Close waiting.
 func TestDial_QueuedTaskExpires(t *testing.T) {
 	ex := dial(t, cluster.Access{InProcess: embedded(t, "")})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	why := errors.New("nobody wants it")
+	why := errors.New("no longer needed")
 	other, stop := context.WithCancelCause(t.Context())
 	late, unwanted := concert.Submit(ctx, ex, count, 5_000_001), concert.Submit(other, ex, count, 5_000_002)
 	stop(why)
@@ -314,8 +314,8 @@ func TestServerRestart(t *testing.T) {
 }
 
 // TestLargeAway: large arguments and results wait for servers that are away, as
-// small ones do; what is canceled meanwhile is so at once, as nobody else has
-// it.
+// small ones do; a task that is canceled in the meantime settles at once, as no
+// worker has it.
 func TestLargeAway(t *testing.T) {
 	s := embedded(t, "")
 	client, work := &network{to: s}, &network{to: s}
@@ -347,7 +347,7 @@ func TestLargeAway(t *testing.T) {
 	}
 	select {
 	case <-h.began:
-		t.Error("it ran once more")
+		t.Error("it ran again")
 	default:
 	}
 	drained(t, ex)
@@ -385,7 +385,8 @@ func TestCancelRunning(t *testing.T) {
 	}
 }
 
-// TestOutOfReach: a task that is canceled settles, though nobody can be told.
+// TestOutOfReach: a task that is canceled settles, though no server can be
+// reached.
 func TestOutOfReach(t *testing.T) {
 	s := embedded(t, "")
 	n := &network{to: s}
@@ -399,7 +400,7 @@ func TestOutOfReach(t *testing.T) {
 	fut := concert.Submit(ctx, ex, held, name)
 	<-h.began
 	n.cut()
-	why := errors.New("nobody wants to know")
+	why := errors.New("not interested")
 	cancel(why)
 	if _, err := fut.Result(t.Context()); !errors.Is(err, cluster.ErrLost) || !strings.Contains(err.Error(), why.Error()) {
 		t.Errorf("%v", err)
@@ -439,8 +440,8 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestWithID: what has run under an id does not run again, for nobody of the
-// same client.
+// TestWithID: what has run under an id does not run again, for no program of
+// the same client.
 func TestWithID(t *testing.T) {
 	s := embedded(t, "")
 	access := cluster.Access{InProcess: s}
@@ -486,7 +487,7 @@ func TestWithID(t *testing.T) {
 	drained(t, first)
 }
 
-// TestReroute: tasks that were sent to workers which are gone for good go to
+// TestReroute: tasks that were sent to workers which are gone permanently go to
 // those of another program that has the function.
 func TestReroute(t *testing.T) {
 	cluster.ShortSilence(t, 100*time.Millisecond)
@@ -509,7 +510,7 @@ func TestReroute(t *testing.T) {
 }
 
 // TestDeadLetter: a task whose workers are lost time and again is given up, and
-// can be tried once more.
+// can be replayed.
 func TestDeadLetter(t *testing.T) {
 	cluster.ShortLease(t, 300*time.Millisecond)
 	s := embedded(t, "")

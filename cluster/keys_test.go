@@ -36,7 +36,7 @@ func newKeyring(t testing.TB) *keyring {
 	return &keyring{k, t, dir}
 }
 
-// access makes a key for somebody.
+// access makes a key with a role.
 func (k *keyring) access(role server.Role, name string) cluster.Access {
 	k.t.Helper()
 	text, err := k.Add(role, name)
@@ -70,8 +70,8 @@ func TestStrangers(t *testing.T) {
 	s := guarded(t, k)
 	other := newKeyring(t)
 	for name, access := range map[string]cluster.Access{
-		"nobody":                      {},
-		"nobody who takes any TLS":    {TLS: &tls.Config{InsecureSkipVerify: true}},
+		"no key":                      {},
+		"no key, any certificate":     {TLS: &tls.Config{InsecureSkipVerify: true}},
 		"a holder of another's key":   other.access(server.Client, "other"),
 		"the same, who takes any TLS": {Key: other.access(server.Admin, "another").Key, TLS: &tls.Config{InsecureSkipVerify: true}},
 	} {
@@ -157,7 +157,7 @@ func keyOf(t *testing.T, file string) (public string, pair nkeys.KeyPair) {
 	return public, pair
 }
 
-// TestRevoked: a key that is taken away opens nothing any more, also where it
+// TestRevoked: a key that is taken away opens nothing, also where it
 // has.
 func TestRevoked(t *testing.T) {
 	t.Parallel()

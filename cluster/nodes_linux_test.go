@@ -87,7 +87,7 @@ func (n *node) signal(s os.Signal) {
 	}
 }
 
-// again starts it once more after that.
+// again starts it again after that.
 func (n *node) again() {
 	n.t.Helper()
 	n.start()

@@ -15,11 +15,11 @@ import (
 	"concert/cluster/internal/wire"
 )
 
-// poisons are headers by which somebody who means harm would have messages be
+// poisons are headers by which an attacker would have messages be
 // taken for the servers' word.
 var poisons = []nats.Header{
 	{"Status": {"500"}}, {"Status": {"404"}}, {"Status": {"408"}}, {"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"503"}}, {"Status": {"100"}},
-	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.somebody"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
+	{"Nats-Sequence": {"x"}}, {"Nats-Subject": {"concert.cancel.stranger"}}, {"Nats-Num-Pending": {"0"}}, {"Nats-Consumer-Stalled": {"x"}},
 }
 
 // TestServe_PoisonedCancellations: what a client writes beside a cancellation
@@ -47,8 +47,8 @@ func TestServe_PoisonedCancellations(t *testing.T) {
 		if strings.HasPrefix(line, "victim: ") {
 			victims++
 		}
-		if strings.HasPrefix(line, "somebody") {
-			t.Errorf("%q is taken for somebody's", line)
+		if strings.HasPrefix(line, "stranger") {
+			t.Errorf("%q is taken for a stranger's", line)
 		}
 	}
 	if victims != len(poisons) {

@@ -10,7 +10,7 @@ import (
 // proxy is a way to a server over TCP that can be cut, and healed.
 //
 //	open --> cut --> open        connections end, and new ones too
-//	open --> silent --> open     connections stay, and nothing comes through: as when a machine or a cable is gone
+//	open --> silent --> open     connections stay, and transfer nothing, as after a power failure
 type proxy struct {
 	to string
 	l  net.Listener

@@ -66,7 +66,7 @@ func TestServe_ReleasesNotCounted(t *testing.T) {
 			}
 		})
 		awaitVisit()
-		if visits.Load() > stays { // it has failed, and is tried once more
+		if visits.Load() > stays { // it has failed, and is tried again
 			awaitVisit()
 		}
 		stop()

@@ -56,10 +56,10 @@ func TestSessionForgotten(t *testing.T) {
 }
 
 // TestServers_DisksLost: servers that are set up anew, with nothing, are given
-// everything once more, and no task is lost.
+// everything again, and no task is lost.
 func TestServers_DisksLost(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it waits ten seconds for answers of servers that are not there any more")
+		t.Skip("it waits ten seconds for answers of servers that do not exist")
 	}
 	cluster.ShortLease(t, 3*time.Second) // of tasks that were on their way
 	s := embedded(t, "")
@@ -95,7 +95,7 @@ func TestServers_DisksLost(t *testing.T) {
 }
 
 // TestResult_PartsLost: a task whose large argument or result the servers have
-// lost runs once more.
+// lost runs again.
 func TestResult_PartsLost(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, "")

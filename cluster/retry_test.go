@@ -70,7 +70,7 @@ func TestRetry(t *testing.T) {
 		i++
 	}
 
-	// The last attempt fails: it is a dead letter, that can be tried once more,
+	// The last attempt fails: it is a dead letter, that can be replayed,
 	// and has its outcome under its id then.
 	in, err := cluster.Inspect(t.Context(), "", &access)
 	if err != nil {

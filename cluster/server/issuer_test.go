@@ -79,7 +79,7 @@ func TestServersAskServers(t *testing.T) {
 		in   bool
 	}{
 		{"a server of this cluster", own.serverTLS.GetClientCertificate, true},
-		{"nobody", func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }, false},
+		{"no certificate", func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }, false},
 		{"a server of another cluster", other.serverTLS.GetClientCertificate, false},
 	} {
 		err := greet(at, &tls.Config{GetClientCertificate: c.show, RootCAs: own.serverTLS.RootCAs, ServerName: "localhost"})

@@ -44,11 +44,11 @@ type Holder struct {
 }
 
 // Keyring is a directory that lists who may use a cluster. All servers of the
-// cluster have the same keyring: copy it from the first server to the others.
-// Whoever can read it can give access to others, so only the servers may read
-// it.
+// cluster have the same keyring: copy it from the first server to the others. A
+// program that can read it can give access to others, so only the servers may
+// read it.
 //
-//	authority.pem   the certificate of the authority, with which clients verify servers, and workers the keys of clients
+//	authority.pem   the certificate of the authority, by which others verify servers and keys
 //	authority.key   the key of the authority, which signs the certificates of servers and of keys
 //	keys            one holder a line: role, public key, name
 //	lock            an empty file, which is locked while a program changes the others
@@ -239,7 +239,7 @@ func (k *Keyring) Add(role Role, name string) (file []byte, err error) {
 	if err := k.write(holdersFile, fmt.Appendf(text, "%s %s %s\n", role, public, name)); err != nil {
 		return nil, err
 	}
-	file = fmt.Appendf(nil, "# The key of %s, a %s. Whoever has this file is %s: keep it secret.\n", name, role, name)
+	file = fmt.Appendf(nil, "# The key of %s, a %s. A program with this file acts as %s: keep it secret.\n", name, role, name)
 	file = append(append(file, seed...), '\n')
 	return append(file, certificates...), nil
 }

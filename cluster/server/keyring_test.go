@@ -67,8 +67,8 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("it adds %q as %q", name, role)
 		}
 	}
-	if err := k.Remove("nobody"); err == nil {
-		t.Error("it removes nobody")
+	if err := k.Remove("absent"); err == nil {
+		t.Error("it removes an absent holder")
 	}
 	if err := k.Remove("ann"); err != nil {
 		t.Fatal(err)

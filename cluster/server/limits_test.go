@@ -69,8 +69,8 @@ func (s *Server) fall(t *testing.T, stream, filter string, max int) {
 	}
 }
 
-// TestFlood_CapabilitySets: servers store a limited number of tasks of a client, for
-// whatever workers it invents.
+// TestFlood_CapabilitySets: servers store a limited number of tasks of a
+// client, for whatever workers it invents.
 func TestFlood_CapabilitySets(t *testing.T) {
 	s, ann, _, _ := bounded(t)
 	ann.stores(wire.TaskSubject("old", ann.public), "task")
@@ -104,8 +104,8 @@ func TestFlood_Outputs(t *testing.T) {
 	s.fall(t, wire.BlobStream, "concert.output."+ann.public+".>", 400)
 }
 
-// TestLimits_KeepNewest: after the oldest results of a client have been removed, its
-// session gets the others, and another client's session gets all.
+// TestLimits_KeepNewest: after the oldest results of a client have been
+// removed, its session gets the others, and another client's session gets all.
 func TestLimits_KeepNewest(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	consume := func(v *visitor) jetstream.Consumer {

@@ -493,8 +493,9 @@ func TestPrivileges_Resend(t *testing.T) {
 	}
 }
 
-// TestService_Heartbeats: a worker cannot change or withdraw the advert of a worker with
-// another key, and an advert is stored without the worker's headers.
+// TestService_Heartbeats: a worker cannot change or withdraw the advert of a
+// worker with another key, and an advert is stored without the worker's
+// headers.
 func TestService_Heartbeats(t *testing.T) {
 	sc := newScene(t, Worker)
 	sc.settle()

@@ -148,7 +148,8 @@ func (v *visitor) handshakes(k wire.Handshake) wire.HandshakeReply {
 	}
 }
 
-// TestService_ManyHandshakes: a client that sends handshakes without end delays no other client.
+// TestService_ManyHandshakes: a client that sends handshakes without end delays
+// no other client.
 func TestService_ManyHandshakes(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	for i := range 5 {
@@ -177,9 +178,9 @@ func TestService_ManyHandshakes(t *testing.T) {
 	}
 }
 
-// TestService_QueueForEachKey: a key whose requests are all being served, or wait,
-// has no effect on the requests of another key. A request that comes too much
-// is dropped.
+// TestService_QueueForEachKey: a key whose requests are all being served, or
+// wait, has no effect on the requests of another key. A request that comes too
+// much is dropped.
 func TestService_QueueForEachKey(t *testing.T) {
 	s, rude, other := fourSessions(t)
 	q := s.service.queues[rude.public]

@@ -88,7 +88,7 @@ func TestBusiest(t *testing.T) {
 		sent  map[string]traffic // in half a second
 		after string
 	}{
-		{"nobody", nil, ""},
+		{"no key", nil, ""},
 		{"little", map[string]traffic{"a": {minMessageRate / 2, 100}}, ""},
 		{"messages", map[string]traffic{"a": {minMessageRate, 100}, "b": {minMessageRate + 1, 100}}, "b"},
 		{"bytes", map[string]traffic{"a": {minMessageRate, 100}, "b": {10, 2 * minByteRate}}, "b"},

@@ -259,8 +259,8 @@ func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.W
 	return nil
 }
 
-// writeNew creates a file. It returns an error if the file exists, and removes a
-// file that it could not write completely.
+// writeNew creates a file. It returns an error if the file exists, and removes
+// a file that it could not write completely.
 func writeNew(name string, text []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -149,7 +149,7 @@ func TestServe(t *testing.T) {
 	}
 	url, _ = serving(t, "--dir", dir, "--listen", "127.0.0.1:0")
 	if ex, err := cluster.Dial(t.Context(), url, &cluster.Options{Access: ann}); err == nil || !strings.Contains(err.Error(), "does not know the key") {
-		t.Errorf("ann, who has no key any more: %v", err)
+		t.Errorf("ann, whose key is revoked: %v", err)
 		if err == nil {
 			ex.Close()
 		}
@@ -205,7 +205,7 @@ func TestWrong(t *testing.T) {
 			t.Errorf("%s -h: %d, %q, %q", c.name, code, out, errOut)
 		}
 	}
-	// A key that could not be printed is nobody's.
+	// A key that could not be printed is revoked.
 	if code := run(t.Context(), []string{"key", "--dir", dir, "client", "bob"}, broken{}, io.Discard); code != exitFailed {
 		t.Errorf("a key that could not be printed: exit code %d", code)
 	}

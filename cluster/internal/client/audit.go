@@ -24,13 +24,13 @@ import (
 // makes progress:
 //
 //	client     queue    worker    results
-//	added      -        -         -          the client uploads the argument, or looks for a kept result
+//	added      -        -         -          the client uploads the argument, or reads a kept result
 //	published  ?        -         -          the client publishes until the queue acknowledges
 //	sent       task     -         -          the task waits for a worker
 //	sent       task     runs      -          if the worker is lost, its lease ends: redelivery
 //	sent       task     done      result     each worker that receives the task acknowledges it
 //	sent       -        -         result     its consumer delivers until the client acknowledges
-//	ended      ?        ?         ?          the client acknowledges late results, and deletes their parts
+//	ended      ?        ?         ?          the client acknowledges late results
 //	sent       -        runs      -          the task is lost; its result settles the call, if any
 //	sent       -        -         -          all was lost: no message will arrive
 //

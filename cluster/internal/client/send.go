@@ -21,7 +21,7 @@ import (
 //
 //	added --> published --> started --> ended
 //	  |           |           ^  |        ^
-//	  |           +-----------|--+--------+      by a report of the cluster, or without one after a timeout
+//	  |           +-----------|--+--------+      by a report of the cluster, or after a timeout
 //	  +-----------------------+-----------       canceled before it was published
 type call struct {
 	id     wire.TaskID

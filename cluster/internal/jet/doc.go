@@ -13,7 +13,7 @@
 // The files:
 //
 //	conn.go, url.go, keyfile.go  connecting, with or without a key
-//	setup.go, handshake.go       streams and consumers, by the client itself or by servers that require keys
+//	setup.go, handshake.go       streams and consumers, with or without a key
 //	publish.go, pull.go          messages to streams and from consumers
 //	watch.go                     the content of a stream, kept up to date
 //	blobs.go                     values that are too large for a message

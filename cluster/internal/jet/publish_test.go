@@ -32,7 +32,7 @@ func TestPosting(t *testing.T) {
 		}
 		told <- note
 	}
-	if _, err := c.NC.SubscribeSync("silence"); err != nil { // somebody hears it, and says nothing
+	if _, err := c.NC.SubscribeSync("silence"); err != nil { // it receives the message, and does not answer
 		t.Fatal(err)
 	}
 	c.Publish(&nats.Msg{Subject: "silence"}, "first")
@@ -43,7 +43,7 @@ func TestPosting(t *testing.T) {
 				t.Errorf("told of the %v, want the %v", got, want)
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatalf("nobody is told of the %s", want)
+			t.Fatalf("OnNack was not called with the %s", want)
 		}
 	}
 }

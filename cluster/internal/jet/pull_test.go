@@ -73,7 +73,7 @@ func TestLink_PullLate(t *testing.T) {
 	c.generation.Add(1) // the consumer is another one now, in which numbers mean others
 	put(1)
 	forward()
-	c.Close() // waits until nothing is taken any more
+	c.Close() // waits until no message is taken
 	if len(early) > 0 || len(late) > 0 {
 		t.Errorf("%d messages early, and %d of another consumer late", len(early), len(late))
 	}

@@ -1,6 +1,6 @@
-// Package prefetch decides how many tasks of quick functions wait in a worker, so
-// that the worker need not wait for the next one. Clients send so many tasks for
-// each slot, and workers ask for so many.
+// Package prefetch decides how many tasks of quick functions wait in a worker,
+// so that the worker need not wait for the next one. Clients send so many tasks
+// for each slot, and workers ask for so many.
 package prefetch
 
 import "time"

@@ -6,7 +6,7 @@
 //	envelope.go, outcome.go  per-task messages: tasks, results and hints, encoded by protobuf.go
 //	signature.go             signatures of tasks
 //	certificate.go           certificates of keys
-//	handshake.go, audit.go   rare messages between a client or worker and a server, encoded by cbor.go
+//	handshake.go, audit.go   rare messages to and from servers, encoded by cbor.go
 //	transient.go             errors that a retry can cure
 //
 // It opens no connection: package jet does.

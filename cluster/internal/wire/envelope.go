@@ -14,8 +14,8 @@ import (
 //
 //	version   1 byte
 //	flags     1 byte     1: signed
-//	fields    see protobuf.go; ID.Number and ID.Session are left out if they equal Try and Session
-//	trailer              if signed: the signature of the message and its subject by the client's key, see signature.go
+//	fields    see protobuf.go; ID.Number and ID.Session only if not Try and Session
+//	trailer              if signed: by the client's key, see signature.go
 type Envelope struct {
 	ID        TaskID // 1 to 3
 	Function  string // 4

@@ -25,9 +25,10 @@ import (
 //
 //	message 1 --+
 //	            +--+
-//	message 2 --+  |             trailer of message 3:  the proof: the hash of message 4, and the hash of messages 1 and 2
-//	               +-- root
-//	message 3 --+  |                                    the root, its signature, the number of messages, the index of this one
+//	message 2 --+  |      trailer of message 3:  the proof: the hash of message 4,
+//	               +-- root                      and the hash of messages 1 and 2;
+//	message 3 --+  |                             the root, its signature,
+//	            |  |                             the number of messages, this index
 //	            +--+
 //	message 4 --+
 

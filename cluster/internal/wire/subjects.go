@@ -14,28 +14,29 @@ import (
 // the servers do not require keys: a worker with a key can publish only to the
 // subjects that have its own key.
 //
-//	CONCERT_TASKS      concert.task.SET.CLIENT                    clients --> workers; one consumer for each capability set
-//	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER       workers --> one session of a client, until it has taken the result
-//	CONCERT_KEPT       concert.kept.CLIENT.KEY                    results of tasks with an id, for days
-//	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER              dead letters: workers --> operators
-//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME            workers --> workers: how often workers have released a task
-//	CONCERT_CONTRACTS  one key for each capability set: its functions
-//	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM: its last heartbeat
-//	CONCERT_CANCEL     concert.cancel.CLIENT                      clients --> workers: canceled tasks
-//	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART            arguments too large for a message, in parts
-//	                   concert.output.CLIENT.OWNER.RANDOM.PART    results too large for a message, in parts
+//	CONCERT_TASKS      concert.task.SET.CLIENT                   tasks: clients --> workers
+//	CONCERT_RESULTS    concert.result.CLIENT.SESSION.NUMBER      results: workers --> a session
+//	CONCERT_KEPT       concert.kept.CLIENT.KEY                   results of tasks with an id
+//	CONCERT_DEAD       concert.dead.SET.CLIENT.OWNER             dead letters, for operators
+//	CONCERT_YIELDS     concert.yield.SET.SEQUENCE.TIME           how often a task was released
+//	CONCERT_CONTRACTS  one key for each capability set           its functions
+//	CONCERT_WORKERS    one key for each worker, OWNER.RANDOM     its last heartbeat
+//	CONCERT_CANCEL     concert.cancel.CLIENT                     cancellations: clients --> workers
+//	CONCERT_LOAD       concert.load.CLIENT.RANDOM.PART           parts of large arguments
+//	                   concert.output.CLIENT.OWNER.RANDOM.PART   parts of large results
 //
-// Subjects without a stream:
+// Subjects without a stream. With keys, a server publishes or stores the
+// messages of relays:
 //
-//	concert.canceled.CLIENT                  what CONCERT_CANCEL has stored
-//	concert.hint.CLIENT.SESSION.OWNER        workers --> clients: a task has started, or its progress
-//	concert.report.CLIENT.SESSION.OWNER      hints of a worker with a key; a server publishes them at concert.hint
-//	concert.door.KEY                         requests to a server by the holder of a key, see Handshake
-//	concert.advert.KEY.RANDOM                heartbeats of a worker with a key; a server stores them in CONCERT_WORKERS
-//	concert.withdraw.KEY                     cancellations of a client with a key; a server stores them in CONCERT_CANCEL
-//	concert.resend.KEY                       requests of a worker to a server, see ResendRequest
-//	concert.pull.KEY                         requests of a worker to a server, see Pull
-//	concert.deliver.KEY.RANDOM               messages that answer a Pull
+//	concert.canceled.CLIENT              what CONCERT_CANCEL has stored
+//	concert.hint.CLIENT.SESSION.OWNER    workers --> clients: a task has started, or its progress
+//	concert.report.CLIENT.SESSION.OWNER  relay of a worker's hints, to concert.hint
+//	concert.door.KEY                     Handshake requests to a server
+//	concert.advert.KEY.RANDOM            relay of a worker's heartbeats, to CONCERT_WORKERS
+//	concert.withdraw.KEY                 relay of a client's cancellations, to CONCERT_CANCEL
+//	concert.resend.KEY                   requests of a worker to a server, see ResendRequest
+//	concert.pull.KEY                     requests of a worker to a server, see Pull
+//	concert.deliver.KEY.RANDOM           messages that answer a Pull
 const (
 	TaskStream       = "CONCERT_TASKS"
 	ResultStream     = "CONCERT_RESULTS"

@@ -16,7 +16,9 @@
 //	run.go         a task from its arrival to its result
 //	memory.go      the bytes of held tasks
 //	publish.go     outcomes, and the acknowledgment of tasks
-//	retry.go, deadletter.go, release.go  failed attempts, abandoned tasks, and tasks for another worker
+//	retry.go       failed attempts
+//	deadletter.go  abandoned tasks
+//	release.go     tasks that a stopping worker returns
 //
 // The client is not in this package, and neither package imports the other.
 package worker

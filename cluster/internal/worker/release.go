@@ -15,7 +15,8 @@ import (
 // lost again and again must be abandoned at some time. But a delivery does not
 // count if the worker has released the task because it stopped:
 //
-//	releaseUncounted: 1. store the count  2. release the task  -->  accept, in another worker: 3. read the count
+//	releaseUncounted:            1. store the count  2. release the task
+//	accept, in another worker:   3. read the count
 //
 // If step 1 fails, the delivery counts as a loss. If step 3 fails for a minute,
 // all deliveries count.
