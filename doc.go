@@ -11,10 +11,10 @@
 // An [Executor] runs tasks. A task is a function applied to an argument; the
 // function has the form func(context.Context, In) (Out, error). [Submit] hands
 // one task to an executor and returns its [Future], the outcome that is still
-// to come. [Map] applies a function to a sequence of inputs. [AsCompleted],
-// [Wait] and [Gather] wait for several futures. [Go] starts a single goroutine
-// and returns its future. Only the line that makes the executor says where
-// tasks run:
+// to come. [Map] applies a function to a sequence of inputs, and [Collect]
+// returns all results of a Map. [AsCompleted], [Wait] and [Gather] wait for
+// several futures. [Go] starts a single goroutine and returns its future. Only
+// the line that makes the executor says where tasks run:
 //
 //	goroutines.New(8, nil)        on goroutines of this process, sharing its memory
 //	processes.New(8, nil)         in processes of this program, each with its own memory

@@ -138,6 +138,19 @@ func ExampleMapIndexed() {
 	// [7 7 0]
 }
 
+// Collect returns all results, or the first error.
+func ExampleCollect() {
+	ctx := context.Background()
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	fmt.Println(concert.Collect(ctx, ex, shout, slices.Values([]string{"one", "two", "three"})))
+	fmt.Println(concert.Collect(ctx, ex, shout, slices.Values([]string{"one", "", "three"})))
+	// Output:
+	// [ONE! TWO! THREE!] <nil>
+	// [] nothing to shout
+}
+
 // A label says what a task is about, and is found in its error.
 func ExampleInputOf() {
 	ex := goroutines.New(4, nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -142,6 +143,67 @@ var mapCases = []testCase{
 		}
 		cancel()
 		wg.Wait()
+	}},
+
+	{"Collect", "all results in order or the first error, as the users of errgroup expect", func(s *suite) {
+		ex := s.executor(Config{Workers: 2})
+		for _, n := range []int{0, 1, 17, s.many(1000)} {
+			got, err := concert.Collect(s.ctx, ex, square, upTo(n))
+			if err != nil || len(got) != n {
+				s.Fatalf("Collect() of %d inputs = %d results, %v", n, len(got), err)
+			}
+			for i := range got {
+				if got[i] != i*i {
+					s.Fatalf("Collect() of %d inputs: result %d = %d, want %d", n, i, got[i], i*i)
+				}
+			}
+		}
+
+		sizes := []int{4 << 20, 0, 1, 2, 3, 4, 5, 6} // the first result is ready last
+		blobs := must[[][]byte](s)(concert.Collect(s.ctx, ex, blob, slices.Values(sizes)))
+		for i, size := range sizes {
+			if len(blobs) != len(sizes) || len(blobs[i]) != size {
+				s.Fatalf("Collect() of %d inputs = %d results, and result %d is not that of its input", len(sizes), len(blobs), i)
+			}
+		}
+
+		// The first call is held until it is canceled. The second one fails,
+		// because its gate is in no directory. So the first error in time is
+		// not the first one in the order of the inputs.
+		shut, broken := s.gate(), gate{filepath.Join(s.dir, "nodirectory", "gate")}
+		got, err := concert.Collect(s.ctx, ex, hold, func(yield func(gate) bool) {
+			if !yield(shut) {
+				return
+			}
+			for shut.entered() == 0 && s.ctx.Err() == nil { // this is not the test's goroutine
+				time.Sleep(time.Millisecond)
+			}
+			for next := broken; yield(next); next = shut { // without end
+			}
+		})
+		if got != nil || err == nil || !strings.Contains(err.Error(), "nodirectory") {
+			s.Errorf("Collect() = %d results, %v; want the error of the second call", len(got), err)
+		}
+		if shut.entered() == 0 || shut.left() != shut.entered() {
+			s.Errorf("after Collect, %d calls had begun and %d had ended", shut.entered(), shut.left())
+		}
+
+		func() {
+			defer func() {
+				if p, ok := recover().(*concert.PanicError); !ok || fmt.Sprint(p.Value) != "no more inputs" {
+					s.Errorf("Collect panicked with %v, want the *PanicError of the inputs", p)
+				}
+			}()
+			got, err := concert.Collect(s.ctx, ex, square, func(yield func(int) bool) {
+				yield(1)
+				panic("no more inputs")
+			})
+			s.Errorf("Collect() = %v, %v; want a panic", got, err)
+		}()
+		got2, err := concert.Collect(s.ctx, ex, square, upTo(3))
+		if !slices.Equal(got2, []int{0, 1, 4}) || err != nil {
+			s.Errorf("Collect() = %v, %v after the failures", got2, err)
+		}
 	}},
 
 	{"MapMemory", "results larger than memory must pass through", func(s *suite) {

@@ -29,16 +29,9 @@ func Example_poolMap() {
 	ex := open(2, nil)
 	defer ex.Close()
 
-	var squares []int
-	for n, err := range concert.Map(ctx, ex, square, slices.Values([]int{1, 2, 3})) {
-		if err != nil {
-			fmt.Println(err)
-			break // what is in flight is called off
-		}
-		squares = append(squares, n)
-	}
-	fmt.Println(squares)
-	// Output: [1 4 9]
+	squares, err := concert.Collect(ctx, ex, square, slices.Values([]int{1, 2, 3}))
+	fmt.Println(squares, err)
+	// Output: [1 4 9] <nil>
 }
 
 // Pool.imap: results as they are needed, of inputs without end.
