@@ -33,11 +33,11 @@ type arrival struct {
 	number int
 }
 
-func (a arrival) tell(*Task) {
+func (a arrival) notify(*Task) {
 	a.to.mu.Lock()
 	a.to.numbers = append(a.to.numbers, a.number)
 	a.to.mu.Unlock()
-	a.to.more.tell(nil)
+	a.to.more.notify(nil)
 }
 
 // NewArrivals returns the Arrivals of the tasks, which must be distinct. Tasks
@@ -48,9 +48,9 @@ func NewArrivals(ctx context.Context, tasks []*Task) *Arrivals {
 	a := &Arrivals{tasks: tasks, watchers: make([]watcher, len(tasks)), inbox: inbox{more: make(signal, 1)}}
 	for i, t := range tasks {
 		here := arrival{&a.inbox, i}
-		a.watchers[i].tell = here
+		a.watchers[i].to = here
 		if !t.watch(&a.watchers[i]) {
-			here.tell(nil)
+			here.notify(nil)
 		}
 	}
 	a.stop = expireLater(ctx, tasks)
@@ -85,7 +85,7 @@ func (a *Arrivals) wait(ctx context.Context) error {
 }
 
 func (a *Arrivals) waitUnlocked(ctx context.Context) error {
-	s, self := standing(ctx)
+	s, self := carrierOf(ctx)
 	if s == nil {
 		return waitFor(ctx, a.inbox.more)
 	}

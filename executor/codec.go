@@ -40,10 +40,10 @@ const (
 	asFloat64
 	asNil     // a nil slice of one of the kinds above
 	asInt     // 8 bytes, little endian: int, int64
-	asUint    // likewise: uint, uint64
-	asFloat   // likewise: float64
+	asUint    // 8 bytes, little endian: uint, uint64
+	asFloat   // 8 bytes, little endian: float64
 	asBool    // one byte, 0 or 1
-	asForeign // what a Codec has made
+	asForeign // bytes of a Codec
 )
 
 var (
@@ -302,9 +302,10 @@ func decodeNumbers[N any](kind, want byte, b []byte, v *[]N) error {
 
 const copyUnit = 256 << 10
 
-// cloned returns a copy of b, not nil. Many bytes are copied in parts, since
-// the collector cannot stop the goroutine within a copy, and would spin
-// meanwhile; and a Builder does not clear its memory first.
+// cloned returns a copy of b, not nil. Many bytes are copied in parts,
+// because the garbage collector cannot stop the goroutine within a copy, and
+// would spin during it. A Builder is used because it does not clear its memory
+// first.
 func cloned(b []byte) []byte {
 	if len(b) <= copyUnit {
 		return append([]byte{}, b...)

@@ -5,8 +5,8 @@ import (
 	"runtime"
 )
 
-// serveName is the name that package runtime has for strand.serve.
-var serveName = runtime.FuncForPC(reflect.ValueOf((*strand).serve).Pointer()).Name()
+// serveName is the name that package runtime has for carrier.serve.
+var serveName = runtime.FuncForPC(reflect.ValueOf((*carrier).serve).Pointer()).Name()
 
 // Compensating reports whether the calling goroutine runs a task for a worker
 // of any group while that worker's own goroutine is blocked. The stack of the

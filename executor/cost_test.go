@@ -8,12 +8,13 @@ import (
 
 	"concert"
 	"concert/goroutines"
+	"concert/internal/race"
 )
 
 // TestAllocations pins what one call costs: a Submit is one object, with its
 // future, argument and context, and a Map's item next to nothing.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	ex := goroutines.New(2, nil)

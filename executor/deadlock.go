@@ -9,92 +9,113 @@ import (
 
 // How waits stay free of deadlock
 //
-// A worker whose task blocks in a wait does not serve its queue. When all
-// workers of a group do so, and what they wait for stands in their own queue,
-// or in the queue of a group in the same state, nothing would ever move.
-// Three rules prevent it. Each needs to know that the waiter is a worker,
-// which is what the task's own context says.
+// A worker whose task is blocked in a wait does not serve its queue. If all
+// workers of a group are blocked, and the tasks that they wait for are in the
+// group's own queue, or in the queue of another group in the same state, no
+// task can ever continue. Three rules prevent this. They apply to a goroutine
+// that waits with the context of a task, which tells the carrier of the task.
 //
-//  1. A task that waits for a task of its own group that has not started runs
-//     it at once, on top of itself (strand.await).
-//  2. A task that blocks otherwise gives its worker up and enters its wait
-//     into the graph below. If it is stuck, one blocked worker of a group that
-//     holds the way up is lent to a new strand, which serves the queue with
-//     it. A task whose wait is over takes its worker back before it goes on.
-//  3. If a task is stuck and no queue holds the way up, tasks wait for each
-//     other in a circle, and the wait that closes it fails with ErrDeadlock,
-//     unless a wait of the circle can end without the others (wait.canEnd).
+//  1. A task that waits for an unstarted task of its own group runs it at once,
+//     nested on its own stack (carrier.await).
+//  2. A task that is blocked in any other wait releases its worker, and its
+//     wait enters the graph below. If its carrier is stuck, a compensating
+//     carrier serves the queue that its wait depends on, with a blocked worker
+//     of that queue's group. When the wait of a task has ended, the task
+//     acquires its worker before it continues.
+//  3. If a carrier is stuck and no queue can help, tasks wait for each other in
+//     a circle. The wait that closes the circle returns ErrDeadlock, unless a
+//     wait of the circle can end without the others (wait.canEnd).
 //
-// A worker is lent for its own group's tasks only, and has one holder at a
-// time, so a group of n workers never has more than n tasks that advance, and
-// its tasks find the state of its own workers, even while groups wait for each
-// other. Lending is for those that are stuck: a task that waits for something
-// that can happen keeps its worker idle, so that n workers do not start more
-// than n tasks without need.
+// An example: pool P has one worker, pool Q has one worker. Task a of P has
+// submitted b to Q and waits for it; b submits c to P and waits for it.
 //
-// Rule 1 saves the goroutine. What is on top of a task is what it waits for, so
-// it closes no circle that was not there, except where the wait may end
-// without that: a deadline, or a callback that waits for the task below.
+//	1. a waits for b, which runs on Q         a ---> b (running)
+//	   a is runnable: b can continue.
 //
-// A strand is stuck unless it is alive. It is alive if it is not suspended, or
-// suspended in a wait for one of these:
+//	2. b waits for c, in the queue of P       a ---> b ---> queue of P: c
+//	   The only worker of P is blocked by a:
+//	   b is stuck, and so is a.
 //
-//	something that has happened meanwhile, or can happen outside
-//	a task that has settled, or runs or may start elsewhere
-//	a task on the stack of a strand that is alive
-//	a task not started, in a group with a worker that is held, or has a strand that is alive
+//	3. rule 2: a compensating carrier of P's worker takes c from the queue
+//	                                          a ---> b ---> c (running)
+//
+//	4. c ends, so b continues, and then a: each acquires its worker first.
+//	   If c waits for a instead, no queue can help:
+//	                                          a ---> b ---> c ---> a
+//	   Rule 3: the wait of c returns ErrDeadlock.
+//
+// A carrier compensates for workers of its own group only, and a worker has one
+// holder at a time. So a group of n workers never has more than n tasks that
+// run, and its tasks find the state of their own worker. Compensation is only
+// for stuck carriers: while the wait of a task can end otherwise, its worker
+// stays idle, so that n workers do not start more than n tasks without need.
+//
+// Rule 1 saves a goroutine. A nested task is what the task below it waits for,
+// so it closes no new circle, with two exceptions: if the wait can end earlier,
+// at a deadline, or if a callback of the nested task waits for the task below.
+//
+// A carrier is runnable or stuck. It is runnable if it is not suspended, or if
+// it is suspended in a wait for one of these:
+//
+//	an event that has happened, or that can happen outside of the graph
+//	a task that has settled, or that runs or may start in another process
+//	a task on the stack of a runnable carrier
+//	an unstarted task in a group with a worker that is held, or with a runnable carrier
 //	room in the queue of such a group
 //
-// The alive ones are the smallest set that satisfies these lines, found by
-// repeating them until nothing changes; that is only done when a wait finds
-// nothing in its way that surely moves.
+// The runnable carriers are the smallest set for which this holds. A search
+// finds them by repeating these lines until nothing changes. It is only made
+// if none of the dependencies of a new wait is certain to make progress.
 //
-// A wait that can end by its own context, at a deadline for example, does not
-// make its strand alive for rules 1 and 2: what it waits for shall happen
-// before that. Only rule 3 counts it, when no worker would help.
+// A wait may end by its own context, for example at a deadline. This does not
+// make its carrier runnable for rules 1 and 2, because the awaited task should
+// run before the deadline. It counts only for rule 3, after rule 2 did not
+// help.
 //
-// Why no deadlock is missed: what is alive becomes stuck only when a strand
-// that was not suspended blocks, or ends and leaves its worker free, or a
-// worker leaves. All of it happens under graph.mu, and the strand then looks
-// for itself, or for those suspended on its worker, or in its group.
+// Why no deadlock is missed: a runnable carrier becomes stuck only if a carrier
+// blocks, or ends and leaves its worker free, or if a worker leaves its group.
+// All of these happen under graph.mu, and each is followed by a search: for the
+// carrier itself, for the carriers suspended on its worker, or for those in its
+// group.
 
-// graph guards what strands wait for and who has which worker. It is locked
-// when a strand blocks and when it goes on, never around user code.
+// graph guards what carriers wait for, and which carrier holds which worker. It
+// is locked when a carrier blocks and when it continues, never around user
+// code.
 var graph struct {
 	mu     sync.Mutex
 	search search // guarded by mu
 
-	resumed uint64 // guarded by mu: how many waits have ended
-	chain   uint64 // guarded by mu: how many chains were followed, see lastOf
+	resumed uint64 // guarded by mu: number of waits that have ended
+	chain   uint64 // guarded by mu: number of chains that lastOf has followed
 
-	sources []*strand     // guarded by mu: where the present search begins
-	steps   int           // guarded by mu: strands that searches and chains have passed
-	verify  func(ok bool) // guarded by mu: for tests, what a search says where none was made
+	sources []*carrier    // guarded by mu: where the current search begins
+	steps   int           // guarded by mu: number of carriers that searches and lastOf have visited
+	verify  func(ok bool) // guarded by mu: for tests: receives the result of a search where a shortcut avoided it
 }
 
-// wait is what a strand is suspended in.
+// wait is a wait in which a carrier is suspended.
 type wait struct {
 	ctx   context.Context
-	ready <-chan struct{} // it ends when this is closed, or has something in its buffer, or ctx ends
-	on    []*Task         // which one of these will do,
-	room  *WorkerGroup    // or this group, if any, when it takes a task from its queue
-	over  bool            // guarded by graph.mu: it has ended, and the strand stands in line
+	ready <-chan struct{} // the wait ends when ready is closed or has an element in its buffer, or ctx ends
+	on    []*Task         // the wait is for one of these tasks,
+	room  *WorkerGroup    // or for this group, if any, to take a task from its queue
+	over  bool            // guarded by graph.mu: the wait has ended, and the carrier has a ticket
 }
 
-// block suspends the strand until ready is closed or yields, or ctx ends. on
+// block suspends the carrier until ready is closed or yields, or ctx ends. on
 // and room say what stands behind ready; with neither, it is something outside.
-func (s *strand) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
+func (s *carrier) block(ctx context.Context, self *Task, ready <-chan struct{}, on []*Task, room *WorkerGroup) error {
 	b := &wait{ctx: ctx, ready: ready, on: on, room: room}
 	for {
 		changed, err := s.suspend(b, self)
-		if err == errNotMine {
+		if err == errNotTop {
 			return waitFor(ctx, ready)
 		}
 		if changed == nil {
 			if err == nil {
 				err = waitFor(ctx, ready)
 			}
-			s.goOn(b)
+			s.resume(b)
 			return err
 		}
 		select {
@@ -119,100 +140,104 @@ func waitFor(ctx context.Context, ready <-chan struct{}) error {
 	}
 }
 
-// errNotMine says that the wait is of a goroutine of a task that itself waits
-// for the one that runs on top of it.
-var errNotMine = errors.New("concert: not on its strand")
+// errNotTop reports that the waiting task is not the newest one on the
+// carrier's stack: it waits for a nested task, and another of its goroutines
+// waits too.
+var errNotTop = errors.New("concert: not on its strand")
 
-// rescueLocked lends a worker if the strand is stuck, and fails if that would
-// not help.
-func (s *strand) rescueLocked() error {
+// rescueLocked starts a compensating carrier if the carrier is stuck. It
+// returns ErrDeadlock if that would not help.
+func (s *carrier) rescueLocked() error {
 	graph.sources = append(graph.sources[:0], s)
-	if s.easyLocked() {
+	if s.surelyRunnableLocked() {
 		if graph.verify != nil {
-			graph.verify(graph.search.isAlive(s))
+			graph.verify(graph.search.isRunnable(s))
 		}
 		return nil
 	}
 	return graph.search.rescue(graph.sources)
 }
 
-// isAlive is what a search says.
-func (q *search) isAlive(s *strand) bool {
+// isRunnable returns the result of a search for one carrier.
+func (q *search) isRunnable(s *carrier) bool {
 	defer q.forget()
-	q.collect([]*strand{s})
+	q.collect([]*carrier{s})
 	q.spread()
-	return s.alive
+	return s.runnable
 }
 
-// rescueLocked looks after the strands suspended on a worker.
+// rescueLocked does the same for all carriers suspended on a worker.
 func (w *Worker) rescueLocked() {
 	graph.sources = graph.sources[:0]
 	for s := range w.suspendedLocked {
-		if !s.easyLocked() {
+		if !s.surelyRunnableLocked() {
 			graph.sources = append(graph.sources, s)
 		}
 	}
 	if len(graph.sources) > 0 {
-		// A circle would have been found when it closed.
+		// The wait that closes a circle has already returned ErrDeadlock.
 		_ = graph.search.rescue(graph.sources)
 	}
 }
 
-// suspendedLocked yields the strands suspended on a worker.
-func (w *Worker) suspendedLocked(yield func(*strand) bool) {
+// suspendedLocked yields the carriers suspended on a worker.
+func (w *Worker) suspendedLocked(yield func(*carrier) bool) {
 	if w.main.wait != nil && !yield(&w.main) {
 		return
 	}
-	for _, s := range w.lent {
+	for _, s := range w.compensating {
 		if s.wait != nil && !yield(s) {
 			return
 		}
 	}
 }
 
-// easyLocked settles the common case without a search: something that the
-// strand waits for moves, for sure.
-func (s *strand) easyLocked() bool {
-	if s.wait.input() && len(s.beside) > 0 {
-		return slices.ContainsFunc(s.beside, (*wait).easyLocked)
+// surelyRunnableLocked reports whether the carrier is runnable, in the common
+// cases that need no search. If it returns false, a search has to decide.
+func (s *carrier) surelyRunnableLocked() bool {
+	if s.wait.input() && len(s.further) > 0 {
+		return slices.ContainsFunc(s.further, (*wait).surelyRunnableLocked)
 	}
-	return s.wait.easyLocked() || s.wait.easyChainLocked()
+	return s.wait.surelyRunnableLocked() || s.wait.chainRunnableLocked()
 }
 
-// input reports whether the wait is for a Map's next input. If the goroutine
-// that iterates the inputs waits in its turn, that is what it is for.
+// input reports whether the wait is for the next input of a Map. The goroutine
+// that iterates the inputs may be blocked in a further wait of the same
+// carrier: then the wait depends on that one.
 func (b *wait) input() bool { return len(b.on) == 0 && b.room == nil && !b.ended() }
 
-func (b *wait) easyLocked() bool {
-	if b.elsewhere() || b.room != nil && b.room.freeLocked() {
+func (b *wait) surelyRunnableLocked() bool {
+	if b.external() || b.room != nil && b.room.freeLocked() {
 		return true
 	}
 	for _, t := range b.on {
-		if g, s := t.whereLocked(); g == nil && s == nil || g != nil && g.freeLocked() || s != nil && s.wait == nil {
+		if g, s := t.locateLocked(); g == nil && s == nil || g != nil && g.freeLocked() || s != nil && s.wait == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// easyChainLocked is easyLocked for the end of a chain of waits.
-func (b *wait) easyChainLocked() bool {
+// chainRunnableLocked reports whether the wait at the end of a chain of waits
+// is surely runnable.
+func (b *wait) chainRunnableLocked() bool {
 	if !b.single() {
 		return false
 	}
-	_, s := b.on[0].whereLocked()
+	_, s := b.on[0].locateLocked()
 	if s == nil {
 		return false
 	}
 	last := s.lastOf()
-	return last.wait == nil || !last.wait.input() && len(last.beside) == 0 && last.wait.easyLocked()
+	return last.wait == nil || !last.wait.input() && len(last.further) == 0 && last.wait.surelyRunnableLocked()
 }
 
-// elsewhere reports whether no worker stands in the way: the wait has ended,
-// or it is for something outside, as a Map's next input.
-func (b *wait) elsewhere() bool { return len(b.on) == 0 && b.room == nil || b.ended() }
+// external reports whether the wait depends on no worker: it has ended, or it
+// is for an event outside of the graph, such as the next input of a Map.
+func (b *wait) external() bool { return len(b.on) == 0 && b.room == nil || b.ended() }
 
-// ended reports whether the strand only has to wake.
+// ended reports whether the wait has ended, although its carrier may not have
+// continued yet.
 func (b *wait) ended() bool {
 	if b.over || b.ctx.Err() != nil {
 		return true
@@ -228,9 +253,10 @@ func (b *wait) ended() bool {
 	}
 }
 
-// canEnd reports whether the wait ends without what it is for: at a deadline,
-// or when a context ends that was made from the task's own to be canceled. That
-// the whole task may be canceled does not count, as every task can.
+// canEnd reports whether the wait can end before the awaited event: at a
+// deadline, or because its context was derived from the task's own and can be
+// canceled. Cancellation of the whole task does not count, because every task
+// can be canceled.
 func (b *wait) canEnd() bool {
 	if _, ok := b.ctx.Deadline(); ok {
 		return true
@@ -240,18 +266,19 @@ func (b *wait) canEnd() bool {
 	return done != nil && (!ok || done != own.Done())
 }
 
-// ownKey is the context key under which the context that a function of this
-// package gave to a task, to an item of a Map or to a callback gives itself.
+// ownKey is a context key. The contexts that this package gives to tasks, to
+// items of a Map and to callbacks return themselves for it.
 type ownKey struct{}
 
-// canEnd reports whether the strand continues when a context ends.
-func (s *strand) canEnd() bool {
-	return s.wait.canEnd() || s.wait.input() && slices.ContainsFunc(s.beside, (*wait).canEnd)
+// canEnd reports whether the carrier continues when a context ends.
+func (s *carrier) canEnd() bool {
+	return s.wait.canEnd() || s.wait.input() && slices.ContainsFunc(s.further, (*wait).canEnd)
 }
 
-// whereLocked returns the group in whose queue a task waits, or the strand on
-// whose stack it is, or neither when it needs neither to get on.
-func (t *Task) whereLocked() (*WorkerGroup, *strand) {
+// locateLocked returns the group in whose queue the task is, or the carrier on
+// whose stack it is. It returns neither if the task has settled, or is in a
+// remote executor.
+func (t *Task) locateLocked() (*WorkerGroup, *carrier) {
 	if t.group == nil {
 		return nil, nil
 	}
@@ -259,18 +286,19 @@ func (t *Task) whereLocked() (*WorkerGroup, *strand) {
 	case pending:
 		return t.group, nil
 	case running:
-		return nil, t.strand.Load()
+		return nil, t.carrier.Load()
 	}
 	return nil, nil
 }
 
-// freeLocked reports whether a worker of the group has work in hand or is
-// idle, or may still be started.
+// freeLocked reports whether a worker of the group runs a task or is idle, or
+// whether the group has no workers yet.
 func (g *WorkerGroup) freeLocked() bool { return g.blocked < len(g.workers) || len(g.workers) == 0 }
 
-// lendableLocked picks a worker of the group that nobody has, the given one
-// if it is among them.
-func (g *WorkerGroup) lendableLocked(first *Worker) *Worker {
+// blockedWorkerLocked returns a worker of the group that no carrier holds: the
+// given one if possible, or the one with the lowest id. It returns nil if there
+// is none.
+func (g *WorkerGroup) blockedWorkerLocked(first *Worker) *Worker {
 	var best *Worker
 	for w := range g.workers {
 		if w.counted && (best == nil || w == first || best != first && w.id < best.id) {

@@ -33,8 +33,8 @@
 //
 // # The rules
 //
-//   - Every task that Execute has accepted settles: the executor runs it, claims
-//     and settles its calls, or fails it.
+//   - Every task that Execute has accepted settles: the executor runs it,
+//     claims and settles its calls, or fails it.
 //   - A task that Execute has refused is not touched any further.
 //   - Methods of a Queue never block.
 //   - Values are encoded and decoded within the limits that [Limits] sets, on

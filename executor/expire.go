@@ -74,7 +74,7 @@ func expireLater(ctx context.Context, tasks []*Task) (stop func()) {
 	}
 }
 
-// stopper is a watcher's teller that calls a function when the task settles.
+// stopper is a watcher's listener that calls a function when the task settles.
 type stopper func()
 
-func (s stopper) tell(*Task) { s() }
+func (s stopper) notify(*Task) { s() }

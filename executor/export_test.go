@@ -2,7 +2,7 @@ package executor
 
 import "context"
 
-// GraphSteps returns how many strands the searches for deadlocks have passed
+// GraphSteps returns how many carriers the searches for deadlocks have passed
 // since the program began.
 func GraphSteps() int {
 	graph.mu.Lock()

@@ -41,14 +41,14 @@ func (f *Future[T]) Result(ctx context.Context) (T, error) {
 // Done returns a channel that is closed when the task has settled.
 func (f *Future[T]) Done() <-chan struct{} {
 	done := make(closer)
-	if !f.task.watch(&watcher{tell: done}) {
+	if !f.task.watch(&watcher{to: done}) {
 		close(done)
 		return done
 	}
 	forever := context.Background()
 	if f.task.queuedEnd(forever) != nil {
 		stop := expireLater(forever, []*Task{&f.task})
-		if !f.task.watch(&watcher{tell: stopper(stop)}) {
+		if !f.task.watch(&watcher{to: stopper(stop)}) {
 			stop()
 		}
 	}
@@ -85,9 +85,9 @@ func (f *Future[T]) OnDone(ctx context.Context, fn func(ctx context.Context, f *
 	if ctx == nil || fn == nil {
 		panic("concert: OnDone with a nil context or function")
 	}
-	w := &watcher{tell: &callback{ctx, func(ctx context.Context) { fn(ctx, f) }}}
+	w := &watcher{to: &callback{ctx, func(ctx context.Context) { fn(ctx, f) }}}
 	if !f.task.watch(w) {
-		here, self := standing(ctx)
+		here, self := carrierOf(ctx)
 		f.task.runCallbacks(w, here, self)
 	}
 }

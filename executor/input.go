@@ -143,6 +143,6 @@ func (l *labels[In]) remove(index int64) {
 }
 
 // input returns the Input of an item of the Map.
-func (m *mapping[In, Out]) input(index int64) *Input {
+func (m *mapRun[In, Out]) input(index int64) *Input {
 	return &Input{m.id.name(), index, m.labels.get(index)}
 }

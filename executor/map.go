@@ -13,7 +13,7 @@ func Map[In, Out any](ctx context.Context, ex Executor, fn func(context.Context,
 		panic(nilArgument("Map", ctx, ex, "function or inputs"))
 	}
 	return func(yield func(int64, Out, error) bool) {
-		m := newMapping(ctx, ex, fn, ordered)
+		m := newMapRun(ctx, ex, fn, ordered)
 		go m.feed(inputs)
 		defer m.stop()
 		m.consume(yield)

@@ -92,8 +92,8 @@ var lastNumber atomic.Uint64
 func (t *Task) number() {
 	n := lastNumber.Add(1) << idShift
 	for {
-		w := t.word.Load()
-		if t.word.CompareAndSwap(w, n|w&(1<<idShift-1)) {
+		w := t.status.Load()
+		if t.status.CompareAndSwap(w, n|w&(1<<idShift-1)) {
 			return
 		}
 	}
@@ -105,7 +105,7 @@ func (t *Task) observer() (*guardedObserver, int) {
 	if t.group == nil || t.group.observer == nil {
 		return nil, -1
 	}
-	if s := t.strand.Load(); s != nil {
+	if s := t.carrier.Load(); s != nil {
 		return t.group.observer, s.worker.id
 	}
 	return t.group.observer, -1
@@ -114,7 +114,7 @@ func (t *Task) observer() (*guardedObserver, int) {
 // observe tells the observer, if there is one, about a step of the task.
 func (t *Task) observe(kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
-		o.tell(t.event(kind, id, err))
+		o.call(t.event(kind, id, err))
 	}
 }
 
@@ -122,18 +122,18 @@ func (t *Task) observe(kind EventKind, err error) {
 // elsewhere, if remote is not -1.
 func (t *Task) observeOn(remote int, kind EventKind, err error) {
 	if o, id := t.observer(); o != nil {
-		o.tellApart(t.event(kind, max(id, remote), err))
+		o.callIsolated(t.event(kind, max(id, remote), err))
 	}
 }
 
 func (t *Task) event(kind EventKind, worker int, err error) Event {
-	return Event{Kind: kind, Task: t.word.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err}
+	return Event{Kind: kind, Task: t.status.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err}
 }
 
 func (t *Task) progress(done, total int64) {
 	if o, id := t.observer(); o != nil && t.state() == running {
 		e := t.event(TaskProgress, id, nil)
 		e.Done, e.Total = done, total
-		o.tell(e)
+		o.call(e)
 	}
 }

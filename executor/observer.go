@@ -30,7 +30,7 @@ func newGuardedObserver(o Observer) *guardedObserver {
 // tell calls the observer on this goroutine, which is the submitter's or a
 // task's. It logs the first failure, also a call of runtime.Goexit, which it
 // cannot contain.
-func (g *guardedObserver) tell(e Event) {
+func (g *guardedObserver) call(e Event) {
 	returned := false
 	defer func() {
 		if returned {
@@ -57,7 +57,7 @@ func (g *guardedObserver) tell(e Event) {
 //  3. While a call is stuck, tellApart drops events: each one would wait too,
 //     and with it all tasks of the executor.
 //  4. When the last stuck call returns, the number of dropped events is logged.
-func (g *guardedObserver) tellApart(e Event) {
+func (g *guardedObserver) callIsolated(e Event) {
 	if g.stuck.Load() > 0 {
 		g.dropped.Add(1)
 		return
@@ -65,7 +65,7 @@ func (g *guardedObserver) tellApart(e Event) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g.tell(e)
+		g.call(e)
 	}()
 	timeout := time.NewTimer(observerTime)
 	defer timeout.Stop()

@@ -155,7 +155,7 @@ func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
 // valuePointer is the function value itself: the address of what it closes
 // over, or of its entry in the program's data. Unlike the code it is not
-// shared with other closures, as long as somebody keeps it alive.
+// shared with other closures, as long as it is reachable.
 func valuePointer[F any](fn F) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&fn)) }
 
 // Find returns the function that is registered under name. If no

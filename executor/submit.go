@@ -110,7 +110,7 @@ func (c *call[In, Out]) run(t *Task) bool {
 			}
 			c.future.err = t.failure(err)
 		}
-		c.end(finished, t.strand.Load(), -1)
+		c.end(finished, t.carrier.Load(), -1)
 	}()
 	t.observe(TaskStarted, nil)
 	c.future.value, c.future.err = locked(t.lock(), t.context(), c.fn, c.arg)
@@ -120,15 +120,15 @@ func (c *call[In, Out]) run(t *Task) bool {
 
 func (c *call[In, Out]) interrupt(t *Task, cause error) { t.ctx.Cancel(cause) }
 
-func (c *call[In, Out]) drop(t *Task, err error, s *strand) {
+func (c *call[In, Out]) drop(t *Task, err error, s *carrier) {
 	c.future.err = t.failure(err)
 	c.end(canceledState, s, -1)
 }
 
 // end settles the task, whose outcome has been written, on the goroutine of
-// strand s, if not nil. remote is the number of the worker elsewhere that ran
+// carrier s, if not nil. remote is the number of the worker elsewhere that ran
 // it, or -1.
-func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
+func (c *call[In, Out]) end(to uint64, s *carrier, remote int) {
 	t := &c.future.task
 	if f, ok := t.ctx.Parent.(*foreignContext); ok {
 		defer f.stop()
@@ -143,7 +143,7 @@ func (c *call[In, Out]) end(to uint64, s *strand, remote int) {
 }
 
 // settle is the end of end, also when an observer ends the goroutine.
-func (c *call[In, Out]) settle(to uint64, s *strand) {
+func (c *call[In, Out]) settle(to uint64, s *carrier) {
 	c.fn = nil
 	var zero In
 	c.arg = zero

@@ -16,41 +16,39 @@ import (
 //
 // The task of a Submit, its future, its argument and the context given to the
 // function are one object, so a Submit needs one allocation. The task of a Map
-// stands for as many items as there are when its turn comes. It may return to
-// the end of the queue (see [Queue]), so that one long Map does not delay all
-// other tasks.
+// runs a varying number of items, and may then return to the end of the queue
+// (see [Queue]), so that a long Map does not delay all other tasks.
 type Task struct {
 	ctx lazy.Context // its parent is the submitter's context
 
-	// group is that of the executor that has the task, nil for Go. Written by
-	// the first Adopt, before anyone else can find the task pending.
+	// group is the group of the executor. The first Adopt sets it, before
+	// another goroutine can find the task pending.
 	group *WorkerGroup
 
-	// strand runs the task. Set by the strand itself after it took the task
-	// to running, so it may lag behind the state for an instant, which reads
-	// as "not on a worker".
-	strand atomic.Pointer[strand]
+	// carrier runs the task. It sets the field itself, just after the state
+	// running. In between, the task counts as one without a worker.
+	carrier atomic.Pointer[carrier]
 
-	// word holds the number of the task (0 unless observed) in its upper 56
-	// bits, then the watched bit, then the state. The legal arrows:
+	// status holds the number of the task (0 unless observed) in its upper 56
+	// bits, then the watched bit, then the state. The permitted transitions:
 	//
-	//	pending --> running --> finished                        run here
+	//	pending --> running --> finished                        on a local executor
 	//	pending --> copying --> claimed --> running --> finishing --> finished
-	//	                                                        run elsewhere
+	//	                                                        on a remote executor
 	//	pending --> copying --> encoding --> copying --> pending    user code encodes the argument
 	//	claimed --> encoding                                    the argument is large
-	//	pending, encoding, claimed --> settling --> canceled    dropped
-	//	running --> pending                                     a Map's task, giving others a turn
+	//	pending, encoding, claimed --> settling --> canceled    not run
+	//	running --> pending                                     a Map's task, at the end of its turn
 	//	running --> idle --> pending                            a Map's task, until there is input
 	//
-	// Whoever takes a task out of pending, claimed or running owns it until
-	// the next arrow. Copying, settling and finishing are the instants in
-	// which the owner reads the argument or writes the outcome; outside they
-	// read as the state before. Outcomes are written before finished or
-	// canceled is stored, and read only after it was loaded.
-	word atomic.Uint64
+	// The goroutine that moves a task out of pending, claimed or running owns
+	// it until the next transition. In the short states copying, settling and
+	// finishing, the owner reads the argument or writes the outcome; users see
+	// them as the state before. An outcome is written before finished or
+	// canceled is stored, and read only after one of them was loaded.
+	status atomic.Uint64
 
-	mu       sync.Mutex // guards watchers, and the watched bit together with them
+	mu       sync.Mutex // guards watchers, and the watched bit
 	watchers *watcher   // newest first
 
 	job job      // set before another goroutine has the task
@@ -59,19 +57,19 @@ type Task struct {
 
 // job is what a task does: a call or a runner of a Map.
 type job interface {
-	// run does the work and reports whether the task wants another turn.
-	// One that ended the goroutine, and left the task running, does.
+	// run does the work and reports whether the task wants another turn. If it
+	// ends the goroutine and the task is still running, the task wants another.
 	run(*Task) (again bool)
-	// function is the name that its function has elsewhere, or "".
+	// function returns the name under which the function is registered, or "".
 	function(*Task) string
-	// interrupt cancels the context of a task that runs.
+	// interrupt cancels the context of a running task.
 	interrupt(*Task, error)
-	// claim hands out calls instead, for the caller of Task.Claim.
+	// claim implements Task.Claim.
 	claim(t *Task, most, size int) (batch *Batch, again bool)
-	// drop settles the task with an error instead of running it. The
-	// caller has taken the task to settling; it is on the goroutine of the
-	// strand, if that is not nil.
-	drop(*Task, error, *strand)
+	// drop settles the task with an error instead of running it. The caller has
+	// moved the task to settling, and runs on the goroutine of the carrier,
+	// unless that is nil.
+	drop(*Task, error, *carrier)
 }
 
 const (
@@ -91,41 +89,41 @@ const (
 	idShift   = 8
 )
 
-func (t *Task) state() uint64 { return t.word.Load() & stateMask }
+func (t *Task) state() uint64 { return t.status.Load() & stateMask }
 
 // Settled reports whether the task has an outcome.
 func (t *Task) Settled() bool { return t.state() >= finished }
 
-// move takes the arrow from one state to another, unless the task is no
-// longer in the first.
+// move changes the state of the task. It returns false if the task was not in
+// the first state.
 func (t *Task) move(from, to uint64) bool {
 	for {
-		w := t.word.Load()
+		w := t.status.Load()
 		if w&stateMask != from {
 			return false
 		}
-		if t.word.CompareAndSwap(w, w&^stateMask|to) {
+		if t.status.CompareAndSwap(w, w&^stateMask|to) {
 			return true
 		}
 	}
 }
 
-// settle takes the last arrow, to finished or canceled, and notifies the
-// watchers. The caller owns the task and has written the outcome. s is the
-// strand whose goroutine this is, nil for any other goroutine.
-func (t *Task) settle(to uint64, s *strand) {
+// settle moves the task to finished or canceled, and notifies the watchers. The
+// caller owns the task and has written the outcome. s is the carrier whose
+// goroutine calls, or nil.
+func (t *Task) settle(to uint64, s *carrier) {
 	for {
-		word := t.word.Load()
-		if word&watched != 0 {
+		status := t.status.Load()
+		if status&watched != 0 {
 			break
 		}
-		if t.word.CompareAndSwap(word, word&^stateMask|to) {
+		if t.status.CompareAndSwap(status, status&^stateMask|to) {
 			return
 		}
 	}
 	t.mu.Lock()
-	// Only watch changes the word now, and it needs the lock.
-	t.word.Store(t.word.Load()&^(stateMask|watched) | to)
+	// Only watch changes the status now, and it needs the lock.
+	t.status.Store(t.status.Load()&^(stateMask|watched) | to)
 	list := t.watchers
 	t.watchers = nil
 	t.mu.Unlock()
@@ -137,8 +135,8 @@ func (t *Task) settle(to uint64, s *strand) {
 // it is.
 func (t *Task) Fail(err error) bool { return t.fail(err, nil) }
 
-// fail is Fail on the goroutine of strand s, if not nil.
-func (t *Task) fail(err error, s *strand) bool {
+// fail is Fail on the goroutine of carrier s, unless s is nil.
+func (t *Task) fail(err error, s *carrier) bool {
 	if !t.move(pending, settling) && !t.move(encoding, settling) {
 		return false
 	}
@@ -162,7 +160,7 @@ func (t *Task) Cancel(cause error) bool {
 			}
 			return true
 		case copying:
-			runtime.Gosched() // for an instant
+			runtime.Gosched() // another goroutine leaves this state at once
 			continue
 		case claimed:
 			if !t.group.queue.Withdraw(t) {

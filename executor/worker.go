@@ -6,18 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// This file, strand.go and deadlock.go are for those who write executors whose
-// workers are goroutines of this process. They make the promise of the package
-// comment hold: a wait that is given the task's own context does not hang for
-// want of a worker.
+// This file, carrier.go and deadlock.go are for executors whose workers are
+// goroutines of this process. They keep a promise of package concert: a wait
+// that is given the task's own context does not hang because all workers are
+// blocked.
 
 // A Queue is the queue of an executor, as a [WorkerGroup] uses it. Its methods
 // never block, and may be called from any goroutine. Next is never called if
 // the workers are not goroutines of this process.
 type Queue interface {
 	// Next removes the next task from the queue and returns it, or returns nil.
-	// It is called while a worker of the group is blocked in a wait, for the
-	// goroutine that replaces it.
+	// Compensating carriers call it, while a worker of the group is blocked.
 	Next() *Task
 	// Again puts a task that had a turn at the end of the queue, whatever the
 	// bound of the queue; after Close it fails the task with ErrClosed. In a
@@ -55,14 +54,14 @@ type WorkerGroup struct {
 	code     userCodes
 
 	// Guarded by graph.mu:
-	workers   map[*Worker]struct{}
-	blocked   int       // workers that are counted
-	round     uint64    // of the search that was here last
-	front     []*strand // those that wait for this group, in that search
-	alive     bool      // what it found
-	epoch     uint64    // changes whenever one of its strands may have become alive
-	descended uint64    // the number of the last descent that it was added to
-	stuck     bool      // all its suspended strands are stuck, in that descent
+	workers    map[*Worker]struct{}
+	blocked    int        // workers that are counted
+	round      uint64     // the last search that reached it
+	dependents []*carrier // in that search
+	runnable   bool       // result of that search
+	epoch      uint64     // changes whenever one of its carriers may have become runnable
+	descended  uint64     // the number of the last descent that it was added to
+	stuck      bool       // all its suspended carriers are stuck, in that descent
 }
 
 // NewWorkerGroup returns a group without workers. An executor whose workers are
@@ -90,10 +89,11 @@ func (g *WorkerGroup) Adopt(t *Task) {
 	}
 }
 
-// A Worker runs tasks, one after another. It belongs to the goroutine that
-// calls Run. While a task of that goroutine is blocked in a wait, the worker
-// may be lent to other goroutines, one at a time. So of all tasks that a worker
-// has started, only one advances, and the others wait.
+// A Worker runs tasks sequentially. It belongs to the goroutine that calls Run,
+// its main carrier. While a task of that goroutine is blocked in a wait, other
+// goroutines, compensating carriers, may hold the worker, one at a time. So of
+// all tasks that a worker has started, at most one runs, and the others are
+// blocked.
 type Worker struct {
 	// State is a value of the executor, which tasks find by [WorkerOf].
 	State any
@@ -102,18 +102,18 @@ type Worker struct {
 	id    int
 	done  atomic.Int64 // tasks run, items of a Map counted each
 
-	main   strand       // of the goroutine that calls Run
-	others atomic.Int32 // strands beside main; changed under graph.mu
-	wanted atomic.Bool  // resuming is not empty; changed under graph.mu
-	rested bool         // main gave the worker up in Rest; main's goroutine's own
+	main         carrier      // of the goroutine that calls Run
+	compensators atomic.Int32 // number of compensating carriers; changed under graph.mu
+	hasTickets   atomic.Bool  // resuming is not empty; changed under graph.mu
+	resting      bool         // main released the worker in Rest; used by its goroutine only
 
 	// Guarded by graph.mu:
-	held     bool          // a strand has the worker
-	parked   bool          // main has no task and does not need it
-	counted  bool          // neither: all its tasks wait; it counts in group.blocked
-	resuming []*claim      // of strands that want it, oldest first
-	lent     []*strand     // strands beside main
-	vacant   chan struct{} // closed when lent is empty, for Drain
+	held         bool          // a carrier holds the worker
+	parked       bool          // main has no task and does not need the worker
+	counted      bool          // neither: all its tasks are blocked; it counts in group.blocked
+	resuming     []*ticket     // oldest first
+	compensating []*carrier    // compensating carriers
+	vacant       chan struct{} // closed when lent is empty, for Drain
 }
 
 // Join adds a worker to the group. Call it before the worker's goroutine
@@ -147,12 +147,12 @@ func (w *Worker) Leave() {
 	}
 }
 
-// Busy reports whether there are tasks that other goroutines have started on
-// this worker, while it was lent, and that have not ended.
-func (w *Worker) Busy() bool { return w.others.Load() > 0 }
+// Busy reports whether the worker has compensating carriers, whose tasks have
+// not ended.
+func (w *Worker) Busy() bool { return w.compensators.Load() > 0 }
 
-// Drain waits until the worker is not Busy. In the meantime it can be lent,
-// because it does not serve the queue.
+// Drain blocks until the worker is not Busy. In the meantime, other carriers
+// may hold it.
 func (w *Worker) Drain() {
 	w.Resume()
 	for w.Busy() {
@@ -161,7 +161,7 @@ func (w *Worker) Drain() {
 			w.vacant = make(chan struct{})
 		}
 		vacant := w.vacant
-		if len(w.lent) == 0 {
+		if len(w.compensating) == 0 {
 			close(vacant)
 			w.vacant = nil
 		}
@@ -177,18 +177,18 @@ func (w *Worker) Drain() {
 // wakes, it calls Resume before it takes a task.
 func (w *Worker) Rest() {
 	w.main.base.Store(nil) // do not keep its result alive
-	if w.others.Load() > 0 {
+	if w.compensators.Load() > 0 {
 		graph.mu.Lock()
-		w.rested, w.parked = true, true
+		w.resting, w.parked = true, true
 		w.releaseLocked()
 		graph.mu.Unlock()
 	}
 }
 
-// Resume ends the Rest. It waits while the worker is lent to another goroutine.
+// Resume ends the Rest. It blocks while another carrier holds the worker.
 func (w *Worker) Resume() {
 	for !w.TryResume() {
-		w.rested = false
+		w.resting = false
 		graph.mu.Lock()
 		w.parked = false
 		w.recountLocked()
@@ -199,7 +199,7 @@ func (w *Worker) Resume() {
 
 // TryResume is Resume, but it returns false instead of waiting.
 func (w *Worker) TryResume() bool {
-	if !w.rested {
+	if !w.resting {
 		return true
 	}
 	graph.mu.Lock()
@@ -207,7 +207,7 @@ func (w *Worker) TryResume() bool {
 	if w.held {
 		return false
 	}
-	w.rested, w.parked, w.held = false, false, true
+	w.resting, w.parked, w.held = false, false, true
 	w.recountLocked()
 	return true
 }
@@ -229,7 +229,7 @@ func (w *Worker) Done() int64 { return w.done.Load() }
 func (w *Worker) Run(t *Task) {
 	w.Resume()
 	defer func() {
-		if w.wanted.Load() {
+		if w.hasTickets.Load() {
 			w.yield()
 		}
 	}()
@@ -239,10 +239,10 @@ func (w *Worker) Run(t *Task) {
 // Tasks returns the tasks that the worker has started and that have not ended.
 func (w *Worker) Tasks() []*Task {
 	graph.mu.Lock()
-	lent := slices.Clone(w.lent)
+	compensating := slices.Clone(w.compensating)
 	graph.mu.Unlock()
 	tasks := w.main.tasks(nil)
-	for _, s := range lent {
+	for _, s := range compensating {
 		tasks = s.tasks(tasks)
 	}
 	return tasks
@@ -254,22 +254,22 @@ type workerKey struct{}
 // WorkerOf returns the worker that runs the task to which ctx belongs, and nil
 // when ctx belongs to none, or to one that has finished or runs elsewhere.
 func WorkerOf(ctx context.Context) *Worker {
-	if s, _ := standing(ctx); s != nil {
+	if s, _ := carrierOf(ctx); s != nil {
 		return s.worker
 	}
 	return nil
 }
 
-// standing returns the strand and the task that ctx marks, if any.
-func standing(ctx context.Context) (*strand, *Task) {
+// standing returns the carrier and the task that ctx marks, if any.
+func carrierOf(ctx context.Context) (*carrier, *Task) {
 	switch v := ctx.Value(workerKey{}).(type) {
 	case *Task:
-		if s := v.strand.Load(); s != nil && v.state() == running {
+		if s := v.carrier.Load(); s != nil && v.state() == running {
 			return s, v
 		}
 	case *callbackContext:
-		if !v.over.Load() && v.strand != nil {
-			return v.strand, v.task
+		if !v.over.Load() && v.carrier != nil {
+			return v.carrier, v.task
 		}
 	}
 	return nil, nil
@@ -281,9 +281,9 @@ func standing(ctx context.Context) (*strand, *Task) {
 // those values may carry.
 type callbackContext struct {
 	context.Context
-	task   *Task
-	strand *strand
-	over   atomic.Bool
+	task    *Task
+	carrier *carrier
+	over    atomic.Bool
 }
 
 // Value returns the mark of the worker, or a value of the context of OnDone.

@@ -16,7 +16,7 @@ type coder struct {
 
 	least   int  // the fewest bytes of an encoding, see least.go
 	null    bool // it may encode a value as null
-	methods bool // it always runs user code, see usercode.go
+	methods bool // it always runs user code, see user_code.go of package executor
 	dynamic bool // it may run user code, depending on the values in interfaces
 }
 

@@ -45,7 +45,7 @@ func TestShortenError(t *testing.T) {
 				t.Errorf("%s, %d: %T", name, most, got)
 			} else if p != nil {
 				text = fmt.Sprint(p.Value)
-				if !strings.Contains(p.Stack(), "shortenerror_test.go") && most > 5000 {
+				if !strings.Contains(p.Stack(), "error_shorten_test.go") && most > 5000 {
 					t.Errorf("the stack became %s", p.Stack())
 				}
 			}

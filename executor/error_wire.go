@@ -61,8 +61,8 @@ func (n *nesting) encode(p reflect.Value) (Encoded, error) {
 
 // encodeNested is EncodeError for an error in a field of another error. outer
 // is the *nesting of the other error, or nil.
-func encodeNested(err error, outer any) []byte {
-	n, _ := outer.(*nesting)
+func encodeNested(err error, caller any) []byte {
+	n, _ := caller.(*nesting)
 	if n == nil {
 		n = &nesting{errorMethods: newErrorMethods()}
 		n.left.Store(maxNested)

@@ -2,8 +2,10 @@ package executor
 
 import "context"
 
-// Wait returns when the task has settled, or else with the cause for which
-// ctx ended, or ErrDeadlock.
+// Wait blocks until the task has settled, and returns nil. If ctx ends first,
+// it returns the cause of ctx. In a task, with the task's own context, it may
+// run the awaited task on the calling goroutine. It returns [ErrDeadlock] if
+// the wait could never end.
 func (t *Task) Wait(ctx context.Context) error {
 	if t.Settled() {
 		return nil
@@ -15,17 +17,17 @@ func (t *Task) Wait(ctx context.Context) error {
 }
 
 func (t *Task) waitUnlocked(ctx context.Context) error {
-	s, self := standing(ctx)
+	s, self := carrierOf(ctx)
 	if s == nil {
 		return t.waitOutside(ctx)
 	}
 	return s.await(ctx, self, t)
 }
 
-// waitOutside is wait for a goroutine that is no worker.
+// waitOutside is Wait for a goroutine that is not a worker.
 func (t *Task) waitOutside(ctx context.Context) error {
 	settled := make(signal, 1)
-	watch := &watcher{tell: settled}
+	watch := &watcher{to: settled}
 	if !t.watch(watch) {
 		return nil
 	}
@@ -39,17 +41,17 @@ func (t *Task) waitOutside(ctx context.Context) error {
 			t.expire()
 		case <-ctx.Done():
 			if !t.unwatch(watch) {
-				return nil // it settled in the same instant
+				return nil // it has just settled
 			}
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// await is wait for the strand that runs self.
-func (s *strand) await(ctx context.Context, self, t *Task) error {
+// await is Wait for the carrier that runs self.
+func (s *carrier) await(ctx context.Context, self, t *Task) error {
 	settled := make(signal, 1)
-	watch := &watcher{tell: settled}
+	watch := &watcher{to: settled}
 	watching := false
 	defer func() {
 		if watching {
@@ -63,7 +65,7 @@ func (s *strand) await(ctx context.Context, self, t *Task) error {
 			}
 			return context.Cause(ctx)
 		}
-		if !hurried(ctx, self) {
+		if !hasEarlierDeadline(ctx, self) {
 			s.tryNested(t)
 		}
 		if t.Settled() {
@@ -83,9 +85,9 @@ func (s *strand) await(ctx context.Context, self, t *Task) error {
 	}
 }
 
-// hurried reports whether the wait has a deadline before that of the task that
-// waits. What the task runs on top of itself would not end for it.
-func hurried(ctx context.Context, self *Task) bool {
+// hasEarlierDeadline reports whether the wait ends before the deadline of the
+// waiting task. A nested task would not end at this deadline.
+func hasEarlierDeadline(ctx context.Context, self *Task) bool {
 	if ctx == self.context() {
 		return false
 	}
@@ -97,9 +99,9 @@ func hurried(ctx context.Context, self *Task) bool {
 	return !ok || d.Before(own)
 }
 
-// tryNested runs the task if it waits for a worker of this strand's group, and
-// reports whether it does not any more.
-func (s *strand) tryNested(t *Task) bool {
+// tryNested runs the task, nested, if it is in the queue of this carrier's
+// group. It reports whether it did, or another carrier was faster.
+func (s *carrier) tryNested(t *Task) bool {
 	if t.group != s.worker.group || t.state() != pending {
 		return false
 	}
@@ -120,7 +122,7 @@ func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error
 }
 
 func (g *WorkerGroup) waitRoom(ctx context.Context, ready <-chan struct{}) error {
-	if s, self := standing(ctx); s != nil {
+	if s, self := carrierOf(ctx); s != nil {
 		return s.block(ctx, self, ready, nil, g)
 	}
 	return waitFor(ctx, ready)

@@ -232,7 +232,7 @@ func wrapperOf(t reflect.Type) wrapper {
 // parentEnd reports whether the submitter's context is done, and the cause. A
 // context with a method that panics counts as done. If a method ends the
 // goroutine, parentEnd fails the task.
-func (t *Task) parentEnd(s *strand) (cause error, ended bool) {
+func (t *Task) parentEnd(s *carrier) (cause error, ended bool) {
 	parent := t.ctx.Parent
 	returned := false
 	defer func() {

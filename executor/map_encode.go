@@ -7,7 +7,7 @@ import (
 )
 
 // This file implements claim for a Map whose inputs are encoded by user code,
-// or are large: see usercode.go.
+// or are large: see user_code.go.
 //
 //	line --claim--> encoding, each item on its own goroutine --> encoded --claim--> worker
 //
@@ -31,7 +31,7 @@ func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, si
 	batch := &Batch{Name: f.name, job: b}
 	bytes := 0
 	add := func(x encodedItem[In, Out]) {
-		m.away.Add(1)
+		m.remoteItems.Add(1)
 		b.items = append(b.items, x.remoteItem)
 		batch.Args = append(batch.Args, x.arg)
 		bytes += len(x.arg.Bytes)
@@ -43,12 +43,12 @@ func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, si
 			add(x)
 			continue
 		}
-		it, index := m.line.claim(&r.seen)
+		it, index := m.buffer.claim(&r.seen)
 		if it == nil {
 			break
 		}
 		x := encodedItem[In, Out]{remoteItem: remoteItem[In, Out]{item: it, index: index}}
-		m.away.Add(1)
+		m.remoteItems.Add(1)
 		one := b.alone(x.remoteItem)
 		one.observe(0, TaskSubmitted, -1, nil)
 		x.remoteItem = one.items[0]
@@ -68,7 +68,7 @@ func (r *runner[In, Out]) claimAsync(t *Task, f *Function, always bool, most, si
 			one.settle(0, -1, Encoded{}, err)
 			continue
 		}
-		m.away.Add(-1)
+		m.remoteItems.Add(-1)
 		add(x)
 	}
 	if len(b.items) == 0 {
@@ -90,7 +90,7 @@ func (r *remoteItems[In, Out]) alone(x remoteItem[In, Out]) *remoteItems[In, Out
 	return &remoteItems[In, Out]{m: r.m, task: r.task, codec: r.codec, items: []remoteItem[In, Out]{x}}
 }
 
-func (m *mapping[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
+func (m *mapRun[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.encoded) == 0 {
@@ -103,7 +103,7 @@ func (m *mapping[In, Out]) takeEncoded() (x encodedItem[In, Out], ok bool) {
 }
 
 // hasEncoded reports whether there is an encoded item for a runner.
-func (m *mapping[In, Out]) hasEncoded() bool {
+func (m *mapRun[In, Out]) hasEncoded() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.encoded) > 0
@@ -113,23 +113,23 @@ func (m *mapping[In, Out]) hasEncoded() bool {
 func (r *runner[In, Out]) parkAsync(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
-	if (len(m.encoded) > 0 || m.line.unclaimed()) && !m.stopped.Load() {
+	if (len(m.encoded) > 0 || m.buffer.unclaimed()) && !m.stopped.Load() {
 		m.mu.Unlock()
 		return false
 	}
 	m.active.Add(-1)
 	r.endContext()
-	t.strand.Store(nil)
+	t.carrier.Store(nil)
 	t.move(running, idle)
 	m.parked = append(m.parked, r)
 	m.mu.Unlock()
-	m.rouse()
+	m.wakeConsumer()
 	return true
 }
 
 // encodeAsync encodes an item on another goroutine. The caller has counted the
 // item as away.
-func (m *mapping[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
+func (m *mapRun[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In, Out], x encodedItem[In, Out]) {
 	in := x.item.in
 	var zero In
 	x.item.in = zero
@@ -146,9 +146,9 @@ func (m *mapping[In, Out]) encodeAsync(t *Task, f *Function, one *remoteItems[In
 				m.mu.Lock()
 				m.encoded = append(m.encoded, x)
 				m.mu.Unlock()
-				m.away.Add(-1) // if start starts no runner, the consumer does
+				m.remoteItems.Add(-1) // if start starts no runner, the consumer does
 				m.start(noWait)
-				m.rouse()
+				m.wakeConsumer()
 			}
 		},
 		fail: func(err error) {

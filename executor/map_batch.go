@@ -10,7 +10,7 @@ import (
 
 // remoteItems are items of a Map that were claimed for a worker.
 type remoteItems[In, Out any] struct {
-	m     *mapping[In, Out]
+	m     *mapRun[In, Out]
 	task  *Task // of the runner, for the observer
 	codec Codec // nil unless the function is declared
 	items []remoteItem[In, Out]
@@ -36,7 +36,7 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 		return nil, false
 	}
 	m := r.m
-	m.reach(most)
+	m.fitRemoteWindow(most)
 	f, missing := registry.find(valuePointer(m.fn), m.id.code)
 	if missing == nil {
 		if always, depends := methodsOf[In](f.codec); always || depends || m.large.Load() {
@@ -46,16 +46,16 @@ func (r *runner[In, Out]) claim(t *Task, most, size int) (batch *Batch, again bo
 	var b *remoteItems[In, Out]
 	var buf []byte
 	for bytes := 0; (b == nil || len(b.items) < most) && bytes < size && !m.stopped.Load(); {
-		it, index := m.line.claim(&r.seen)
+		it, index := m.buffer.claim(&r.seen)
 		if it == nil {
 			if r.park(t) {
 				return batch, false
 			}
 			continue
 		}
-		m.away.Add(1)
+		m.remoteItems.Add(1)
 		if b == nil {
-			room := max(1, min(m.line.ahead(most)+1, most))
+			room := max(1, min(m.buffer.ahead(most)+1, most))
 			b = &remoteItems[In, Out]{m: m, task: t, codec: codecOf(f), items: make([]remoteItem[In, Out], 0, room)}
 			buf = make([]byte, 0, 8*room)
 		}
@@ -126,7 +126,7 @@ func (r *remoteItems[In, Out]) start(i, worker int) bool {
 
 func (r *remoteItems[In, Out]) progress(i, worker int, done, total int64) {
 	if o, _ := r.task.observer(); o != nil && uint64(r.items[i].state) == running {
-		o.tellApart(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Input: r.items[i].input, Worker: worker, Time: time.Now(), Done: done, Total: total})
+		o.callIsolated(Event{Kind: TaskProgress, Task: r.items[i].number, Name: r.task.Name(), Input: r.items[i].input, Worker: worker, Time: time.Now(), Done: done, Total: total})
 	}
 }
 
@@ -148,7 +148,7 @@ func (r *remoteItems[In, Out]) settle(i, worker int, result Encoded, err error) 
 		r.decodeAsync(i, worker, item, result)
 		return
 	}
-	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.outer, err))
+	r.finish(i, worker, item, out, toCause(r.m.ctx, r.m.caller, err))
 }
 
 // finish passes the outcome of an item to the consumer.
@@ -159,9 +159,9 @@ func (r *remoteItems[In, Out]) finish(i, worker int, item *item[In, Out], out Ou
 	}
 	item.out, item.err = out, err
 	r.observe(i, TaskFinished, worker, err)
-	m.line.markDone(item, r.index(i), m.ordered)
-	if m.away.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index {
-		m.rouse()
+	m.buffer.markDone(item, r.index(i), m.ordered)
+	if m.remoteItems.Add(-1) == 0 || !m.ordered || m.needed.Load() == r.items[i].index {
+		m.wakeConsumer()
 	}
 }
 
@@ -174,7 +174,7 @@ func (r *remoteItems[In, Out]) observe(i int, kind EventKind, worker int, err er
 	if it.number == 0 {
 		it.number, it.input = lastNumber.Add(1), r.input(i)
 	}
-	o.tellApart(Event{Kind: kind, Task: it.number, Name: it.input.Name, Input: it.input, Worker: worker, Time: time.Now(), Err: err})
+	o.callIsolated(Event{Kind: kind, Task: it.number, Name: it.input.Name, Input: it.input, Worker: worker, Time: time.Now(), Err: err})
 }
 
 func codecOf(f *Function) Codec {

@@ -115,7 +115,7 @@ func (g *WorkerGroup) CallFor(b *Batch, what string, grace time.Duration, fn fun
 	u := &userCode{name: b.Name, what: what, ctx: b.Context(), grace: grace, run: func(values.Work) func() { return fn() }, fail: fail, cancel: b.Cancel}
 	if t := b.Task(); t != nil {
 		settled := make(signal, 1)
-		if !t.watch(&watcher{tell: settled}) {
+		if !t.watch(&watcher{to: settled}) {
 			return
 		}
 		u.settled = settled

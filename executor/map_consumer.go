@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// This file is the consumer's side of a Map, see mapping.go.
+// This file has the consumer of a Map: see map_run.go.
 
-// consume yields results until there are no more.
-func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) bool) {
+// consume yields all results.
+func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bool) {
 	var zero Out
 	for yielded := int64(0); ; {
-		it := m.line.next(m.ordered)
+		it := m.buffer.next(m.ordered)
 		if it == nil {
 			more, err := m.sleep(yielded)
 			if err != nil {
@@ -24,7 +24,7 @@ func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) b
 			continue
 		}
 		out, err := it.out, it.err
-		it.out, it.err = zero, nil // the line must not keep it alive
+		it.out, it.err = zero, nil // so that the buffer does not keep it alive
 		if m.labels != nil {
 			m.labels.remove(it.index())
 		}
@@ -32,7 +32,7 @@ func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) b
 		m.yielded.Store(yielded)
 		if m.feederAsleep.Load() && m.taken.Load()-yielded <= m.window.Load()*3/4 {
 			m.feederAsleep.Store(false)
-			m.room.tell(nil)
+			m.room.notify(nil)
 		}
 		if !yield(it.index(), out, err) {
 			return
@@ -43,44 +43,44 @@ func (m *mapping[In, Out]) consume(yield func(index int64, out Out, err error) b
 // sleep waits until there may be another result. If there will be no more
 // results, it reports false, and returns the error that ends the sequence, if
 // any. index is the index of the next result.
-func (m *mapping[In, Out]) sleep(index int64) (more bool, err error) {
-	if r := ReleaserOf(m.outer); r != nil {
+func (m *mapRun[In, Out]) sleep(index int64) (more bool, err error) {
+	if r := ReleaserOf(m.caller); r != nil {
 		unlocked(r, func() { more, err = m.sleepUnlocked(index) })
 		return more, err
 	}
 	return m.sleepUnlocked(index)
 }
 
-func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
+func (m *mapRun[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	m.needed.Store(index)
-	m.asleep.Store(drowsy)
+	m.asleep.Store(wakeAtTurnEnd)
 	defer m.asleep.Store(awake)
-	if m.line.ready(m.ordered) {
+	if m.buffer.ready(m.ordered) {
 		return true, nil
 	}
-	if m.outer.Err() != nil {
-		return false, context.Cause(m.outer)
+	if m.caller.Err() != nil {
+		return false, context.Cause(m.caller)
 	}
 	if m.ended(index) {
 		return false, nil
 	}
 	switch active, busy, failure := m.look(); {
 	case failure != nil && !busy:
-		// The last runner may have done the item before it left.
-		if m.line.ready(m.ordered) {
+		// The last runner may have finished the item before it left.
+		if m.buffer.ready(m.ordered) {
 			return true, nil
 		}
 		return false, failure
-	case failure == nil && !active && (m.hasEncoded() || m.line.unclaimed()):
-		m.start(m.outer)
+	case failure == nil && !active && (m.hasEncoded() || m.buffer.unclaimed()):
+		m.start(m.caller)
 		return true, nil
 	}
-	if s, self := standing(m.outer); s != nil {
-		m.asleep.Store(deep)
-		if m.line.ready(m.ordered) {
+	if s, self := carrierOf(m.caller); s != nil {
+		m.asleep.Store(wakeAtOnce)
+		if m.buffer.ready(m.ordered) {
 			return true, nil
 		}
-		err := m.sleepWorker(m.outer, s, self)
+		err := m.sleepWorker(m.caller, s, self)
 		return err == nil, err
 	}
 	if m.timer == nil {
@@ -91,17 +91,17 @@ func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 	select {
 	case <-m.wake:
 		return true, nil
-	case <-m.outer.Done():
+	case <-m.caller.Done():
 		return true, nil
 	case <-m.timer.C:
 	}
-	m.asleep.Store(deep)
-	if m.line.ready(m.ordered) {
+	m.asleep.Store(wakeAtOnce)
+	if m.buffer.ready(m.ordered) {
 		return true, nil
 	}
 	select {
 	case <-m.wake:
-	case <-m.outer.Done():
+	case <-m.caller.Done():
 	}
 	return true, nil
 }
@@ -109,18 +109,18 @@ func (m *mapping[In, Out]) sleepUnlocked(index int64) (more bool, err error) {
 // look reports whether runners are active. busy is also true while remote
 // workers have items. failure is nil, or the reason why no more runners will
 // start.
-func (m *mapping[In, Out]) look() (active, busy bool, failure error) {
+func (m *mapRun[In, Out]) look() (active, busy bool, failure error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	active = m.active.Load() > 0
-	return active, active || m.away.Load() > 0, m.failure
+	return active, active || m.remoteItems.Load() > 0, m.failure
 }
 
 // ended reports whether all inputs have been taken, and there are no more than
 // index results. If inputs are left, because the executor was shut down, the
 // Map ends with an error instead. If the inputs panicked or called
 // runtime.Goexit, so does ended.
-func (m *mapping[In, Out]) ended(index int64) bool {
+func (m *mapRun[In, Out]) ended(index int64) bool {
 	select {
 	case <-m.fed:
 	default:
@@ -141,7 +141,7 @@ func (m *mapping[In, Out]) ended(index int64) bool {
 // sleepWorker is sleep for a consumer that runs on a worker. If a runner waits
 // for a worker of the same group, the consumer runs it. Otherwise the consumer
 // blocks so that the search for deadlocks sees it.
-func (m *mapping[In, Out]) sleepWorker(ctx context.Context, s *strand, self *Task) error {
+func (m *mapRun[In, Out]) sleepWorker(ctx context.Context, s *carrier, self *Task) error {
 	m.mu.Lock()
 	runners := m.runners
 	m.mu.Unlock()
@@ -160,26 +160,26 @@ func (m *mapping[In, Out]) sleepWorker(ctx context.Context, s *strand, self *Tas
 	if err := s.block(ctx, self, m.wake, on, nil); ctx.Err() == nil {
 		return err
 	}
-	return nil // the caller looks
+	return nil // the caller checks
 }
 
-// rouse wakes the consumer if it sleeps.
-func (m *mapping[In, Out]) rouse() {
+// wakeConsumer wakes the consumer if it sleeps.
+func (m *mapRun[In, Out]) wakeConsumer() {
 	if m.asleep.Load() != awake {
-		m.wake.tell(nil)
+		m.wake.notify(nil)
 	}
 }
 
-// stop ends the feeder and the runners, and returns when they have ended.
-func (m *mapping[In, Out]) stop() {
-	if r := ReleaserOf(m.outer); r != nil {
+// stop ends the feeder and the runners, and blocks until they have ended.
+func (m *mapRun[In, Out]) stop() {
+	if r := ReleaserOf(m.caller); r != nil {
 		unlocked(r, m.stopUnlocked)
 		return
 	}
 	m.stopUnlocked()
 }
 
-func (m *mapping[In, Out]) stopUnlocked() {
+func (m *mapRun[In, Out]) stopUnlocked() {
 	m.stopped.Store(true)
 	m.cancel(nil)
 	if m.endForeign != nil {
@@ -191,13 +191,13 @@ func (m *mapping[In, Out]) stopUnlocked() {
 	for _, r := range runners {
 		r.task.Cancel(nil)
 	}
-	m.asleep.Store(deep)
+	m.asleep.Store(wakeAtOnce)
 	for {
 		if _, busy, _ := m.look(); !busy {
 			break
 		}
-		s, self := standing(m.outer)
-		if s == nil || m.sleepWorker(context.WithoutCancel(m.outer), s, self) != nil {
+		s, self := carrierOf(m.caller)
+		if s == nil || m.sleepWorker(context.WithoutCancel(m.caller), s, self) != nil {
 			<-m.wake
 		}
 	}

@@ -12,40 +12,41 @@ import (
 // runner is a task that calls a Map's function on one item after another.
 type runner[In, Out any] struct {
 	task  Task
-	m     *mapping[In, Out]
-	ctx   *itemContext // of the item that runs; nil when a new one is due
-	batch int          // items between two looks at the clock
+	m     *mapRun[In, Out]
+	ctx   *itemContext // of the current item; nil if the next item needs a new one
+	batch int          // items between two readings of the clock
 	seen  sight[In, Out]
 }
 
-func (m *mapping[In, Out]) newRunner() *runner[In, Out] {
+func (m *mapRun[In, Out]) newRunner() *runner[In, Out] {
 	r := &runner[In, Out]{m: m, batch: 1}
-	r.task.word.Store(idle)
+	r.task.status.Store(idle)
 	r.task.ctx.Parent = m.ctx
 	r.task.job = r
 	r.task.fn = m.id
 	return r
 }
 
-// run works for a turn. It reports whether it wants another.
+// run calls the function on items for one turn. It reports whether the runner
+// wants another turn.
 func (r *runner[In, Out]) run(t *Task) (again bool) {
 	m := r.m
-	s := t.strand.Load()
+	s := t.carrier.Load()
 	begin := time.Now()
 	last := begin
-	hit := false // the consumer needs something that was done in this batch
+	hit := false // the consumer needs an item of this batch
 	for m.ctx.Err() == nil {
 		n := 0
 		for ; n < r.batch && !m.stopped.Load(); n++ {
-			it, index := m.line.claim(&r.seen)
+			it, index := m.buffer.claim(&r.seen)
 			if it == nil {
 				break
 			}
 			r.call(it, index)
 			if m.asleep.Load() != awake && (!m.ordered || m.needed.Load() == index) {
 				hit = true
-				if m.asleep.Load() == deep {
-					m.rouse()
+				if m.asleep.Load() == wakeAtOnce {
+					m.wakeConsumer()
 				}
 			}
 		}
@@ -53,7 +54,7 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 			s.worker.done.Add(int64(n))
 		}
 		if hit {
-			m.rouse()
+			m.wakeConsumer()
 			hit = false
 		}
 		if n < r.batch {
@@ -65,8 +66,8 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 		now := time.Now()
 		r.adapt(now.Sub(last))
 		if last = now; now.Sub(begin) >= turn && m.ctx.Err() == nil {
-			// On a machine whose processors are all taken by workers, the
-			// feeder and the consumer would else wait for a preemption, 10 ms.
+			// If workers use all processors, the feeder and the consumer would
+			// otherwise wait for a preemption, 10 ms.
 			runtime.Gosched()
 			return true
 		}
@@ -75,53 +76,53 @@ func (r *runner[In, Out]) run(t *Task) (again bool) {
 	return false
 }
 
-// adapt fits the batch to the time that the last one took.
+// adapt sets the size of the batch by the time that the last one took.
 func (r *runner[In, Out]) adapt(took time.Duration) {
 	switch {
-	case took < turn/2 && r.batch < largestBatch:
+	case took < turn/2 && r.batch < maxBatch:
 		r.batch *= 2
-		r.m.widen(r.batch)
+		r.m.fitWindow(r.batch)
 	case took > 2*turn && r.batch > 1:
 		r.batch = max(1, int(time.Duration(r.batch)*turn/took))
-		r.m.widen(r.batch)
+		r.m.fitWindow(r.batch)
 	}
 }
 
-// park takes the runner out of the executor, unless there is work after all.
+// park removes the runner from the executor, unless there is an unclaimed item.
 func (r *runner[In, Out]) park(t *Task) bool {
 	m := r.m
 	m.mu.Lock()
 	m.active.Add(-1)
-	if m.line.unclaimed() && !m.stopped.Load() {
+	if m.buffer.unclaimed() && !m.stopped.Load() {
 		m.active.Add(1)
 		m.mu.Unlock()
 		return false
 	}
 	r.endContext()
-	t.strand.Store(nil) // before another worker can start it
+	t.carrier.Store(nil) // before another worker can start it
 	t.move(running, idle)
 	m.parked = append(m.parked, r)
 	m.mu.Unlock()
-	m.rouse()
+	m.wakeConsumer()
 	return true
 }
 
-// leave takes the runner out for good.
+// leave removes the runner from the executor permanently.
 func (r *runner[In, Out]) leave(t *Task, to uint64) {
 	m := r.m
 	m.mu.Lock()
 	r.endContext()
-	t.strand.Store(nil)
+	t.carrier.Store(nil)
 	t.move(running, to)
 	m.active.Add(-1)
 	m.mu.Unlock()
-	m.rouse()
+	m.wakeConsumer()
 }
 
-// interrupt ends the whole Map: the executor cancels what runs.
+// interrupt ends the whole Map. The executor calls it to cancel running calls.
 func (r *runner[In, Out]) interrupt(_ *Task, cause error) { r.m.interrupt(cause) }
 
-func (m *mapping[In, Out]) interrupt(cause error) {
+func (m *mapRun[In, Out]) interrupt(cause error) {
 	m.mu.Lock()
 	if m.failure == nil {
 		m.failure = &closedError{cause}
@@ -130,11 +131,10 @@ func (m *mapping[In, Out]) interrupt(cause error) {
 	m.cancel(cause)
 }
 
-// drop is called instead of run when the executor, or stop, gives the runner
-// up.
-func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
+// drop is called instead of run if the executor, or stop, cancels the runner.
+func (r *runner[In, Out]) drop(t *Task, err error, s *carrier) {
 	m := r.m
-	if canceled, ok := err.(*neverStarted); ok { // the executor has canceled it, as Shutdown does
+	if canceled, ok := err.(*neverStarted); ok { // by the executor, as in Shutdown
 		err = &closedError{canceled.cause}
 	}
 	m.mu.Lock()
@@ -145,7 +145,7 @@ func (r *runner[In, Out]) drop(t *Task, err error, s *strand) {
 	t.settle(canceledState, s)
 	m.active.Add(-1)
 	m.mu.Unlock()
-	m.rouse()
+	m.wakeConsumer()
 }
 
 // call calls the function on one item. If the function ends the goroutine,
@@ -169,14 +169,14 @@ func (r *runner[In, Out]) call(it *item[In, Out], index int64) {
 		var zero In
 		it.in = zero
 		if goexit {
-			defer r.m.rouse() // run will not
+			defer r.m.wakeConsumer() // run will not do it
 		}
 		r.done(it, index)
 	}()
 	if o, id := r.task.observer(); o != nil {
 		r.ctx.number, r.ctx.input = lastNumber.Add(1), r.m.input(index)
-		o.tell(r.ctx.event(TaskSubmitted, -1))
-		o.tell(r.ctx.event(TaskStarted, id))
+		o.call(r.ctx.event(TaskSubmitted, -1))
+		o.call(r.ctx.event(TaskStarted, id))
 	}
 	it.out, it.err = locked(r.task.lock(), r.ctx, r.m.fn, it.in)
 	returned = true
@@ -190,7 +190,7 @@ func (r *runner[In, Out]) done(it *item[In, Out], index int64) {
 	if r.ctx.lazy.Opened() {
 		r.endContext()
 	}
-	r.m.line.markDone(it, index, r.m.ordered)
+	r.m.buffer.markDone(it, index, r.m.ordered)
 }
 
 // doneObserved is done with an observer, which may end the goroutine.
@@ -200,12 +200,12 @@ func (r *runner[In, Out]) doneObserved(it *item[In, Out], index int64, o *guarde
 	returned := false
 	defer func() {
 		r.endContext()
-		r.m.line.markDone(it, index, r.m.ordered)
+		r.m.buffer.markDone(it, index, r.m.ordered)
 		if !returned {
-			r.m.rouse() // run will not
+			r.m.wakeConsumer() // run will not do it
 		}
 	}()
-	o.tell(e)
+	o.call(e)
 	returned = true
 }
 
@@ -247,7 +247,7 @@ func (c *itemContext) Value(key any) any {
 	case numberKey{}, ownKey{}:
 		return c
 	case releaserKey{}, labelKey{}:
-		return nil // what is above belongs to the caller of Map
+		return nil // the values of the caller of Map
 	}
 	return c.lazy.Value(key)
 }
@@ -258,7 +258,7 @@ func (c *itemContext) Source() context.Context { return c.lazy.Source() }
 // mapContext is the context of a Map: it ends with the loop.
 type mapContext struct {
 	context.Context // made from outer
-	outer           context.Context
+	caller          context.Context
 }
 
 // Value asks the caller's context for all but what package context asks for.
@@ -266,11 +266,11 @@ func (c *mapContext) Value(key any) any {
 	if lazy.IsCancelKey(key) {
 		return c.Context.Value(key)
 	}
-	return c.outer.Value(key)
+	return c.caller.Value(key)
 }
 
 // Source is for contexts below.
-func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.outer) }
+func (c *mapContext) Source() context.Context { return lazy.SourceOf(c.caller) }
 
 // String names the function of the Map.
 func (c *itemContext) String() string { return "concert.Map(" + c.task.Name() + ")" }
@@ -283,7 +283,7 @@ func (c *itemContext) progress(done, total int64) {
 	if o, id := c.task.observer(); o != nil && c.number != 0 {
 		e := c.event(TaskProgress, id)
 		e.Done, e.Total = done, total
-		o.tell(e)
+		o.call(e)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestEncodeError_Panic(t *testing.T) {
 	first := guarded(func() { panic(fmt.Errorf("the first: %w", io.EOF)) })
 	second := guarded(func() { panic(fmt.Errorf("the second: %w", first)) })
 	got, ok := DecodeError(EncodeError(fmt.Errorf("x: %w", second))).(*PanicError)
-	if !ok || !errors.Is(got, io.EOF) || !strings.HasPrefix(fmt.Sprint(got.Value), "the second") || !strings.Contains(got.Stack(), "errorchain_test.go") {
+	if !ok || !errors.Is(got, io.EOF) || !strings.HasPrefix(fmt.Sprint(got.Value), "the second") || !strings.Contains(got.Stack(), "error_chain_test.go") {
 		t.Errorf("two panics became %v with the stack %s", got, got.Stack())
 	}
 	twice, ok := DecodeError(EncodeError(got)).(*PanicError)

@@ -67,7 +67,7 @@ func (c *call[In, Out]) encode(w values.Work, f *Function, arg In) (b *single, e
 func (c *call[In, Out]) encodeAsync(f *Function, arg In) {
 	t := &c.future.task
 	settled := make(signal, 1)
-	if !t.watch(&watcher{tell: settled}) {
+	if !t.watch(&watcher{to: settled}) {
 		return // it has just been canceled
 	}
 	ctx := t.ctx.Parent
@@ -141,7 +141,7 @@ func (r *remoteCall[In, Out]) progress(_, worker int, done, total int64) {
 	if o, _ := t.observer(); o != nil && t.state() == running {
 		e := t.event(TaskProgress, worker, nil)
 		e.Done, e.Total = done, total
-		o.tellApart(e)
+		o.callIsolated(e)
 	}
 }
 
@@ -191,7 +191,7 @@ func (r *remoteCall[In, Out]) decodeAsync(codec Codec, worker int, result Encode
 	}
 	result.Bytes = cloned(result.Bytes) // the bytes belong to the executor
 	settled := make(signal, 1)
-	if !t.watch(&watcher{tell: settled}) {
+	if !t.watch(&watcher{to: settled}) {
 		return
 	}
 	name := t.Name()

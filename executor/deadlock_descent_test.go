@@ -12,6 +12,7 @@ import (
 	"concert"
 	"concert/executor"
 	"concert/goroutines"
+	"concert/internal/race"
 )
 
 // descend is a recursion in which each task waits for the next one.
@@ -194,7 +195,7 @@ func TestDepth_Values(t *testing.T) {
 // deep recursion.
 func TestDepth_100000(t *testing.T) {
 	depth := 100_000
-	if raceEnabled || testing.Short() {
+	if race.Enabled || testing.Short() {
 		depth = 4_000 // the race detector has room for 8,128 goroutines
 	}
 	ways := descents(t, func(ctx context.Context) context.Context { return ctx })

@@ -2,17 +2,18 @@ package executor
 
 import "sync/atomic"
 
-// line is the row of items of one Map, in input order.
+// itemBuffer holds the items of one Map, in the order of the inputs.
 //
 //	feeder --append--> [ | | | | ] --claim--> runners
 //	                       |
 //	                       +--done, in order or as finished--> consumer
 //
-// It is a chain of chunks. The feeder alone appends; any number of runners
-// claim, one item at a time so that a slow item never holds back others, by
-// moving a chunk's claimed mark with a compare-and-swap; the consumer alone
-// reads. Chunks are not used twice: one that everybody has left is garbage.
-type line[In, Out any] struct {
+// It is a list of chunks. Only the feeder appends. Any number of runners claim
+// items, by a compare-and-swap of the chunk's claimed count: one item at a
+// time, so that a slow item does not delay others. Only the consumer reads
+// results. Chunks are not reused: the garbage collector frees a chunk when the
+// feeder, the runners and the consumer have left it.
+type itemBuffer[In, Out any] struct {
 	last    *chunk[In, Out] // the feeder's
 	_       cacheLine
 	current atomic.Pointer[chunk[In, Out]] // where runners claim
@@ -57,26 +58,26 @@ type item[In, Out any] struct {
 func (it *item[In, Out]) index() int64 { return it.done.Load() - 1 }
 
 const (
-	firstChunk   = 16  // a Map of a few items should not pay for many
-	largestChunk = 128 // items
+	firstChunk = 16  // a Map of a few items should not pay for many
+	maxChunk   = 128 // items
 )
 
 func newChunk[In, Out any](base int64, size int) *chunk[In, Out] {
 	return &chunk[In, Out]{base: base, items: make([]item[In, Out], size)}
 }
 
-func (l *line[In, Out]) init() {
+func (l *itemBuffer[In, Out]) init() {
 	c := newChunk[In, Out](0, firstChunk)
 	l.last, l.first = c, c
 	l.current.Store(c)
 }
 
 // append adds an input at the end.
-func (l *line[In, Out]) append(in In) {
+func (l *itemBuffer[In, Out]) append(in In) {
 	c := l.last
 	n := int(c.filled.Load())
 	if n == len(c.items) {
-		fresh := newChunk[In, Out](c.base+int64(n), min(2*n, largestChunk))
+		fresh := newChunk[In, Out](c.base+int64(n), min(2*n, maxChunk))
 		c.next.Store(fresh)
 		c, n, l.last = fresh, 0, fresh
 	}
@@ -92,8 +93,9 @@ type sight[In, Out any] struct {
 	filled int32
 }
 
-// claim takes the first item that nobody has, and its index, or nil.
-func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
+// claim returns the first unclaimed item and its index, or nil if there is
+// none.
+func (l *itemBuffer[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
 	for {
 		c := l.current.Load()
 		n := c.claimed.Load()
@@ -119,7 +121,7 @@ func (l *line[In, Out]) claim(seen *sight[In, Out]) (*item[In, Out], int64) {
 
 // ahead is about how many items claim would find at once, if not more than
 // most.
-func (l *line[In, Out]) ahead(most int) (n int) {
+func (l *itemBuffer[In, Out]) ahead(most int) (n int) {
 	for c := l.current.Load(); c != nil && n < most; c = c.next.Load() {
 		n += int(c.filled.Load() - c.claimed.Load())
 	}
@@ -127,9 +129,9 @@ func (l *line[In, Out]) ahead(most int) (n int) {
 }
 
 // unclaimed reports whether claim would find something.
-func (l *line[In, Out]) unclaimed() bool {
+func (l *itemBuffer[In, Out]) unclaimed() bool {
 	for c := l.current.Load(); c != nil; c = c.next.Load() {
-		n := c.claimed.Load() // once: it may move meanwhile
+		n := c.claimed.Load() // read once: it may change
 		if n < c.filled.Load() {
 			return true
 		}
@@ -141,7 +143,7 @@ func (l *line[In, Out]) unclaimed() bool {
 }
 
 // next takes the next done item, or returns nil; for the consumer.
-func (l *line[In, Out]) next(ordered bool) *item[In, Out] {
+func (l *itemBuffer[In, Out]) next(ordered bool) *item[In, Out] {
 	if !l.ready(ordered) {
 		return nil
 	}
@@ -155,7 +157,7 @@ func (l *line[In, Out]) next(ordered bool) *item[In, Out] {
 }
 
 // ready reports whether next would find something; for the consumer.
-func (l *line[In, Out]) ready(ordered bool) bool {
+func (l *itemBuffer[In, Out]) ready(ordered bool) bool {
 	if !ordered {
 		if l.batch == nil && l.finished.Load() != nil {
 			l.batch = l.takeFinished()
@@ -173,7 +175,7 @@ func (l *line[In, Out]) ready(ordered bool) bool {
 }
 
 // markDone gives an item, whose result has been written, to the consumer.
-func (l *line[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
+func (l *itemBuffer[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
 	it.done.Store(index + 1)
 	for !ordered {
 		top := l.finished.Load()
@@ -185,7 +187,7 @@ func (l *line[In, Out]) markDone(it *item[In, Out], index int64, ordered bool) {
 }
 
 // takeFinished empties the stack and returns it turned over, oldest first.
-func (l *line[In, Out]) takeFinished() *item[In, Out] {
+func (l *itemBuffer[In, Out]) takeFinished() *item[In, Out] {
 	var oldest *item[In, Out]
 	for it := l.finished.Swap(nil); it != nil; {
 		below := it.next

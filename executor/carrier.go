@@ -1,0 +1,422 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// carrier is a goroutine that runs tasks for a worker. The main carrier of a
+// worker is the goroutine that calls Run. While all tasks that the worker has
+// started are blocked, a compensating carrier may hold the worker and run the
+// next task of the queue. When the wait of a carrier ends, it acquires the
+// worker again, as soon as the holder blocks or has finished its task.
+//
+//	carrier:  running --block--> suspended --wait ends--> resuming --granted--> running
+//	worker:     held              released                 ticket                held
+//
+// A carrier has a stack of tasks: one from the queue, and nested tasks, each of
+// which the task below it waits for.
+type carrier struct {
+	worker *Worker
+
+	// base is the task from the queue. It stays set after the task has ended,
+	// until the next task or Rest, because clearing it would cost time.
+	base atomic.Pointer[Task]
+
+	mu     sync.Mutex
+	nested []*Task // guarded by mu: tasks that run on top of base, newest last
+
+	suspended atomic.Bool // wait is set; changed under graph.mu
+
+	// Guarded by graph.mu:
+	wait         *wait         // the wait that suspends it
+	ticket       *ticket       // for the worker, when the wait has ended
+	further      []*wait       // further waits with the task's context
+	changed      chan struct{} // closed when wait ends; made when first needed
+	round        uint64        // the last search that reached it
+	dependencies dependencies  // of its waits, in that search
+	dependents   []*carrier    // in that search
+	runnable     bool          // result of that search
+	chain        uint64        // the last walk of lastOf that reached it
+	last         *carrier      // where the chain of waits ended, in that walk
+	lastAt       uint64        // graph.resumed at that walk
+
+	ended atomic.Uint32 // tasks that have ended on it; see descent
+}
+
+// start takes a waiting task to running, unless its context has ended.
+func (s *carrier) start(t *Task) bool {
+	if cause, ended := t.parentEnd(s); ended {
+		t.fail(&neverStarted{cause}, s)
+		return false
+	}
+	if !t.move(pending, running) {
+		return false
+	}
+	t.carrier.Store(s)
+	return true
+}
+
+// run runs a task from the queue.
+func (s *carrier) run(t *Task) {
+	if !s.start(t) {
+		return
+	}
+	s.base.Store(t)
+	again := true // also if run does not return
+	defer func() {
+		if s.suspended.Load() {
+			s.reclaim()
+		}
+		if again {
+			s.again(t)
+		}
+	}()
+	again = t.job.run(t)
+}
+
+// openEvery is the number of nested tasks after which one creates the channel
+// of its context. Otherwise a deep stack would have a long chain of contexts
+// without channels (see package lazy).
+const openEvery = 16
+
+// runNested runs a queued task of the worker's group on top of the task that
+// waits for it. It reports false if the task was no longer queued.
+func (s *carrier) runNested(t *Task) bool {
+	if !s.start(t) {
+		return false
+	}
+	s.mu.Lock()
+	s.nested = append(s.nested, t)
+	n := len(s.nested)
+	s.mu.Unlock()
+	if n%openEvery == 0 {
+		t.context().Done()
+	}
+	again := true // also if run does not return
+	defer func() {
+		if s.suspended.Load() {
+			s.reclaim()
+		}
+		s.ended.Add(1)
+		s.mu.Lock()
+		i := lastIndex(s.nested, t)
+		s.nested = slices.Delete(s.nested, i, i+1)
+		s.mu.Unlock()
+		if again {
+			s.again(t)
+		}
+	}()
+	again = t.job.run(t)
+	return true
+}
+
+// again returns a task that has more to do to the queue. It clears the task's
+// carrier first: as soon as the task is pending, another carrier may start it
+// and set the field.
+func (s *carrier) again(t *Task) {
+	if t.state() != running {
+		return // it settled, and then ended the goroutine
+	}
+	t.carrier.Store(nil)
+	if !t.move(running, pending) {
+		return
+	}
+	// The end of a Map: 1. its context ends, 2. its pending tasks are canceled.
+	// Here: 1. the task becomes pending, 2. the context is checked. So the task
+	// is canceled in any order of these steps.
+	if t.ctx.Parent.Err() != nil {
+		t.fail(&neverStarted{context.Cause(t.ctx.Parent)}, s)
+		return
+	}
+	s.worker.group.queue.Again(t)
+}
+
+// lastIndex is slices.Index, but searches from the end.
+func lastIndex[T comparable](list []T, v T) int {
+	i := len(list) - 1
+	for i >= 0 && list[i] != v {
+		i--
+	}
+	return i
+}
+
+// tasks appends the tasks on the stack.
+func (s *carrier) tasks(list []*Task) []*Task {
+	if t := s.base.Load(); t != nil && t.state() == running && t.carrier.Load() == s {
+		list = append(list, t)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(list, s.nested...)
+}
+
+// top returns the newest task on the stack.
+func (s *carrier) top() *Task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.nested); n > 0 {
+		return s.nested[n-1]
+	}
+	return s.base.Load()
+}
+
+// recountLocked updates group.blocked after a change of held or parked.
+func (w *Worker) recountLocked() {
+	now := !w.held && !w.parked
+	if now == w.counted {
+		return
+	}
+	if w.counted = now; now {
+		w.group.blocked++
+	} else {
+		w.group.blocked--
+	}
+}
+
+// ticket is a request of a carrier for a worker that another carrier holds.
+type ticket struct {
+	granted  chan struct{} // has a buffer of one; receives when the carrier holds the worker
+	replaced chan struct{} // closed when another ticket has replaced this one
+}
+
+// releaseLocked passes the worker to the oldest ticket, or marks it as free.
+func (w *Worker) releaseLocked() {
+	if len(w.resuming) > 0 {
+		next := w.resuming[0]
+		w.resuming[0] = nil
+		w.resuming = w.resuming[1:]
+		w.hasTickets.Store(len(w.resuming) > 0)
+		next.granted <- struct{}{}
+	} else {
+		w.held = false
+	}
+	w.recountLocked()
+}
+
+// acquireLocked acquires the worker and returns nil, or returns a ticket for
+// it.
+func (w *Worker) acquireLocked() *ticket {
+	if !w.held {
+		w.held = true
+		w.recountLocked()
+		return nil
+	}
+	c := &ticket{make(chan struct{}, 1), make(chan struct{})}
+	w.resuming = append(w.resuming, c)
+	w.hasTickets.Store(true)
+	return c
+}
+
+// acquire blocks until the main carrier holds the worker.
+func (w *Worker) acquire() {
+	graph.mu.Lock()
+	c := w.acquireLocked()
+	graph.mu.Unlock()
+	if c != nil {
+		<-c.granted
+	}
+}
+
+// yield passes the worker to all carriers that have a ticket, and acquires it
+// after them.
+func (w *Worker) yield() {
+	graph.mu.Lock()
+	if len(w.resuming) == 0 {
+		graph.mu.Unlock()
+		return
+	}
+	c := w.acquireLocked()
+	w.releaseLocked()
+	graph.mu.Unlock()
+	<-c.granted
+}
+
+// suspend enters the wait into the graph and releases the worker. If the
+// carrier is suspended already, then two goroutines wait with the task's
+// context: the task started at least one of them. In this case, the wait is
+// added to the further waits of the carrier, and changed is closed when its
+// first wait has ended.
+func (s *carrier) suspend(b *wait, self *Task) (changed <-chan struct{}, err error) {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	descending := graph.search.descent.holds(s)
+	switch {
+	case s.wait != nil:
+		s.worker.group.epoch++
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		s.further = append(s.further, b)
+		if err := s.rescueLocked(); err != nil && !b.canEnd() {
+			s.leaveLocked(b)
+			return nil, err
+		}
+		return s.changed, nil
+	case s.top() != self:
+		return nil, errNotTop
+	}
+	s.wait = b
+	s.suspended.Store(true)
+	s.worker.releaseLocked()
+	s.worker.group.epoch++
+	if descending {
+		if s.surelyRunnableLocked() {
+			graph.search.descent.pass()
+		} else if graph.search.descent.next() {
+			return nil, nil
+		}
+	}
+	return nil, s.rescueLocked()
+}
+
+// leave removes a further wait.
+func (s *carrier) leave(b *wait) {
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	s.leaveLocked(b)
+}
+
+func (s *carrier) leaveLocked(b *wait) {
+	if i := slices.Index(s.further, b); i >= 0 {
+		s.further = slices.Delete(s.further, i, i+1)
+		s.worker.group.epoch++
+	}
+}
+
+// resume ends the wait: it blocks until the carrier holds the worker again. If
+// the task has ended in the meantime, its goroutine holds the worker, and the
+// caller is a goroutine that the task has left running.
+func (s *carrier) resume(b *wait) {
+	graph.mu.Lock()
+	if s.wait != b {
+		graph.mu.Unlock()
+		return
+	}
+	b.over = true
+	descending := graph.search.descent.holds(s)
+	s.worker.group.epoch++
+	if s.ticket = s.worker.acquireLocked(); s.ticket == nil {
+		s.clearLocked()
+		if descending {
+			graph.search.descent.keep()
+		}
+		graph.mu.Unlock()
+		return
+	}
+	c := s.ticket
+	graph.mu.Unlock()
+	select {
+	case <-c.granted:
+		graph.mu.Lock()
+		if s.wait == b {
+			s.clearLocked()
+		}
+		graph.mu.Unlock()
+	case <-c.replaced:
+	}
+}
+
+// clearLocked ends the suspension.
+func (s *carrier) clearLocked() {
+	if graph.search.descent.via == s.wait {
+		graph.search.descent.forget()
+	}
+	s.wait, s.ticket = nil, nil
+	s.last = nil
+	graph.resumed++
+	s.worker.group.epoch++
+	s.suspended.Store(false)
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// reclaim acquires the worker for a carrier whose task has ended. The carrier
+// is still suspended if the task has left a goroutine running that waits with
+// the task's context.
+func (s *carrier) reclaim() {
+	w := s.worker
+	graph.mu.Lock()
+	if s.wait == nil {
+		graph.mu.Unlock()
+		return
+	}
+	old := s.ticket
+	s.clearLocked()
+	if old != nil {
+		i := slices.Index(w.resuming, old)
+		if i < 0 {
+			graph.mu.Unlock() // this carrier has just received the worker
+			return
+		}
+		// Replace its ticket.
+		close(old.replaced)
+		c := &ticket{make(chan struct{}, 1), make(chan struct{})}
+		w.resuming[i] = c
+		graph.mu.Unlock()
+		<-c.granted
+		return
+	}
+	c := w.acquireLocked()
+	graph.mu.Unlock()
+	if c != nil {
+		<-c.granted
+	}
+}
+
+// compensateLocked starts a compensating carrier, which holds the worker and
+// serves the queue, and returns it. No carrier may hold the worker.
+func (w *Worker) compensateLocked() *carrier {
+	s := &carrier{worker: w}
+	w.compensating = append(w.compensating, s)
+	w.compensators.Add(1)
+	w.held = true
+	w.recountLocked()
+	go s.serve()
+	return s
+}
+
+// serve runs tasks from the queue until it is empty, or another carrier has a
+// ticket for the worker.
+func (s *carrier) serve() {
+	defer s.end() // also when a task ends the goroutine
+	for {
+		t := s.worker.group.queue.Next()
+		if t == nil {
+			return
+		}
+		s.run(t)
+		s.ended.Add(1)
+		if s.worker.hasTickets.Load() {
+			return
+		}
+	}
+}
+
+// end releases the worker. If no carrier acquires it, all tasks that the worker
+// has started are blocked again, and may be stuck.
+func (s *carrier) end() {
+	w := s.worker
+	graph.mu.Lock()
+	defer graph.mu.Unlock()
+	i := lastIndex(w.compensating, s)
+	w.compensating = slices.Delete(w.compensating, i, i+1)
+	w.group.epoch++
+	if graph.search.descent.tip == s {
+		graph.search.descent.forget()
+	}
+	w.compensators.Add(-1)
+	if len(w.compensating) == 0 && w.vacant != nil {
+		close(w.vacant)
+		w.vacant = nil
+	}
+	w.releaseLocked()
+	if w.group.movesLocked(w) {
+		return // carriers that wait for the group are not stuck
+	}
+	w.rescueLocked()
+}

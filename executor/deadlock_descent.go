@@ -1,0 +1,245 @@
+package executor
+
+// This file keeps deep recursion cheap. If a task waits for a task, which waits
+// for a task, and so on, their carriers form a chain of suspended carriers. A
+// search that walks the chain at each new wait would make the cost of n waits
+// quadratic. There are two shortcuts: lastOf and descent. A shortcut never
+// contradicts a search. If it cannot decide, a search is made.
+
+// lastOf returns the last carrier of a chain, in which each carrier is
+// suspended in a wait for one task, on the stack of the next carrier. It stores
+// the result in the carriers of the chain. The result is valid until a carrier
+// resumes.
+func (s *carrier) lastOf() *carrier {
+	graph.chain++
+	last := s
+	for {
+		next := last.nextLocked()
+		if next == nil || next.chain == graph.chain { // its end, or a circle
+			break
+		}
+		last.chain = graph.chain
+		last = next
+		graph.steps++
+	}
+	for s != last {
+		next := s.nextLocked()
+		s.last, s.lastAt = last, graph.resumed
+		if s = next; s == nil {
+			break
+		}
+	}
+	return last
+}
+
+// nextLocked returns the next carrier of the chain, or a later one, or nil.
+func (s *carrier) nextLocked() *carrier {
+	if s.last != nil && s.lastAt == graph.resumed && s.wait != nil {
+		return s.last
+	}
+	if s.wait == nil || !s.wait.single() || s.wait.ended() {
+		return nil
+	}
+	_, next := s.wait.on[0].locateLocked()
+	return next
+}
+
+// descent is the result of the last search that started a compensating carrier:
+// all suspended carriers of some groups can only continue if one carrier does,
+// the tip, which is the compensating carrier. When the tip blocks on the queue
+// of one of these groups, before anything else has changed in them, it is stuck
+// as well. Then the next compensating carrier starts without a search. When the
+// tip blocks on a task that another carrier runs, that carrier becomes the tip.
+// Other waits of the tip, for example for an event outside of the graph, change
+// nothing. Guarded by graph.mu.
+type descent struct {
+	tip    *carrier
+	ended  uint32 // tip.ended when it became the tip
+	via    *wait  // wait of the previous tip for the task that the tip runs; nil for a compensating carrier
+	round  uint64 // number of the search
+	groups []*WorkerGroup
+	epochs []uint64 // of the groups, at that time
+}
+
+// holds reports whether s is the tip, and nothing else has changed.
+func (d *descent) holds(s *carrier) bool {
+	d.follow(s)
+	if d.tip != s || s.ended.Load() != d.ended {
+		return false
+	}
+	if d.via != nil {
+		if _, runs := d.via.on[0].locateLocked(); runs != s || d.via.ended() {
+			return false
+		}
+	}
+	for i, g := range d.groups {
+		if g.epoch != d.epochs[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// follow makes s the tip if it runs the task that the tip waits for, and if
+// this task is the first one that has started on s. A goroutine of Go often
+// starts after the tip has blocked.
+func (d *descent) follow(s *carrier) {
+	if d.tip == nil || d.tip == s || d.tip.wait == nil || !d.tip.wait.single() || len(d.tip.further) > 0 {
+		return
+	}
+	if t := d.tip.wait.on[0]; s.ended.Load() == 0 && s.base.Load() == t && t.state() == running {
+		d.tip, d.ended, d.via = s, 0, d.tip.wait
+	}
+}
+
+// keep records the epochs again after the tip has changed them.
+func (d *descent) keep() {
+	for i, g := range d.groups {
+		d.epochs[i] = g.epoch
+	}
+}
+
+// become makes another carrier the tip.
+func (d *descent) become(tip *carrier, via *wait) {
+	d.tip, d.ended, d.via = tip, tip.ended.Load(), via
+	d.keep()
+}
+
+// pass finds the next tip, after the tip has blocked in a wait for a carrier
+// that is surely runnable.
+func (d *descent) pass() {
+	b := d.tip.wait
+	if b.single() && len(d.tip.further) == 0 {
+		if _, s := b.on[0].locateLocked(); s != nil && s.wait == nil {
+			d.become(s, b)
+			return
+		}
+	}
+	d.keep()
+}
+
+// begin records the tip of a search.
+func (d *descent) begin(q *search, tip *carrier) {
+	d.forget()
+	d.round = q.round
+	d.tip = tip
+	for _, s := range q.carriers {
+		if !s.runnable {
+			d.add(q, s.worker.group)
+		}
+	}
+	for _, g := range q.groups {
+		if !g.runnable {
+			d.add(q, g)
+		}
+	}
+	d.become(tip, nil)
+}
+
+// add adds a group, and finds out whether all of its carriers are stuck. The
+// search has visited all carriers of some groups, and single carriers of
+// others.
+func (d *descent) add(q *search, g *WorkerGroup) {
+	if g.descended == q.round {
+		return
+	}
+	g.descended, g.stuck = q.round, true
+	d.groups = append(d.groups, g)
+	d.epochs = append(d.epochs, g.epoch)
+	if g.round == q.round {
+		g.stuck = !g.runnable
+		return
+	}
+	for w := range g.workers {
+		if w.held && w != d.tip.worker {
+			g.stuck = false
+			return
+		}
+		for s := range w.suspendedLocked {
+			if s.round != q.round || s.runnable {
+				g.stuck = false
+				return
+			}
+		}
+	}
+}
+
+// next starts a compensating carrier as the new tip, after the tip has blocked,
+// unless the group of its worker will surely make progress. It returns false if
+// a search has to decide.
+func (d *descent) next() bool {
+	s := d.tip
+	if s.wait.input() || len(s.further) > 0 {
+		return false
+	}
+	s.findDependencies()
+	if s.dependencies.external || len(s.dependencies.carriers) > 0 {
+		return false
+	}
+	for _, g := range s.dependencies.groups {
+		if g.descended != d.round || !g.stuck || g.freeLocked() {
+			return false // the search has not visited it
+		}
+	}
+	for _, g := range s.dependencies.groups {
+		if w := g.blockedWorkerLocked(s.worker); w != nil {
+			if g.movesLocked(w) {
+				return true // another carrier is about to resume
+			}
+			d.become(w.compensateLocked(), nil)
+			return true
+		}
+	}
+	return false
+}
+
+// forget removes the references of the descent.
+func (d *descent) forget() {
+	d.tip, d.via = nil, nil
+	clear(d.groups)
+	d.groups, d.epochs = d.groups[:0], d.epochs[:0]
+}
+
+// movesLocked reports whether a group will surely make progress after one of
+// its workers was released: another worker runs a task, or a carrier that was
+// suspended on the worker is about to resume. When a chain of waits ends, each
+// carrier of the chain resumes the one before it.
+func (g *WorkerGroup) movesLocked(w *Worker) bool {
+	if g.freeLocked() {
+		return true
+	}
+	const few = 4
+	for i := len(w.compensating) - 1; i >= max(0, len(w.compensating)-few); i-- {
+		if w.compensating[i].resumesLocked(few) {
+			return true
+		}
+	}
+	return w.main.resumesLocked(few)
+}
+
+// single reports whether the wait is for one task only.
+func (b *wait) single() bool { return len(b.on) == 1 && b.room == nil }
+
+// resumesLocked reports whether the wait of a suspended carrier has ended, or
+// depends on a carrier, at most a few steps away, that runs or resumes.
+func (s *carrier) resumesLocked(few int) bool {
+	if s.wait == nil {
+		return false
+	}
+	for range few {
+		if s.wait.ended() {
+			return true
+		}
+		if !s.wait.single() {
+			return false
+		}
+		g, next := s.wait.on[0].locateLocked()
+		if next == nil {
+			return g == nil // it has settled
+		}
+		if s = next; s.wait == nil {
+			return true
+		}
+	}
+	return false
+}
