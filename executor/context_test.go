@@ -177,7 +177,7 @@ func TestGo(t *testing.T) {
 	}
 }
 
-// TestMapInputGrace: an input that blocks for good must not keep the loop
+// TestMapInputGrace: an input that blocks permanently must not keep the loop
 // from ending; one that blocks for a moment is waited for.
 func TestMapInputGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

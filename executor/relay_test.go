@@ -76,7 +76,7 @@ func TestRelay(t *testing.T) {
 				t.Errorf("error %v, want ErrNotRegistered", err)
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
-			why := errors.New("not any more")
+			why := errors.New("no longer")
 			cancel(why)
 			if _, err := executor.Relay(ctx, c.ex, executor.Call{Name: name, Arg: arg}).Result(t.Context()); !errors.Is(err, why) {
 				t.Errorf("error %v, want the cause", err)
