@@ -110,10 +110,13 @@ func (s *carrier) tryNested(t *Task) bool {
 	return true
 }
 
-// WaitRoom waits for room in the queue of an Execute: until ready is closed or
-// has an element in its buffer, or until ctx ends, and then it returns the
-// cause of ctx. If ctx marks a worker, the wait takes part in the search for
-// deadlocks.
+// WaitRoom waits for room in the queue of an Execute. It returns nil when it
+// has received an element from ready, or ready is closed. It returns the cause
+// of ctx when ctx ends, and then it has received nothing. If ready and ctx are
+// both done, it returns either, so Execute tries ready first. If ctx marks a
+// worker, the wait takes part in the search for deadlocks: the worker may run
+// other tasks, and the error is ErrDeadlock if there can never be room. Call
+// WaitRoom without locks.
 func (g *WorkerGroup) WaitRoom(ctx context.Context, ready <-chan struct{}) error {
 	if r := ReleaserOf(ctx); r != nil {
 		return released(r, func() error { return g.waitRoom(ctx, ready) })

@@ -19,7 +19,10 @@ type Queue interface {
 	// Compensating carriers call it, while a worker of the group is blocked.
 	Next() *Task
 	// Again puts a task that had a turn at the end of the queue, whatever the
-	// bound of the queue; after Close it fails the task with ErrClosed. In a
+	// bound of the queue; after Close it fails the task with ErrClosed. The
+	// queue may still have the task from before, if a task that waits for it
+	// gave it the turn. A queue that counts returning tasks admits a blocked
+	// submitter at each Again; otherwise a few Maps could keep it full. In a
 	// remote executor, Again also receives a task of a Submit after methods of
 	// the program have encoded its argument. The executor accepted this task
 	// before and queues it even after Close, because Close waits for it.
@@ -117,8 +120,9 @@ type Worker struct {
 }
 
 // Join adds a worker to the group. Call it before the worker's goroutine
-// starts, so that a queued task always has a worker to wait for. Observers
-// receive the id.
+// starts, so that a queued task always has a worker to wait for. The worker may
+// have no goroutine while the queue is empty, and different goroutines one
+// after another. Observers receive the id.
 func (g *WorkerGroup) Join(id int) *Worker {
 	w := newWorker(g, id)
 	graph.mu.Lock()
@@ -133,7 +137,9 @@ func newWorker(g *WorkerGroup, id int) *Worker {
 	return w
 }
 
-// Leave removes the worker. It must run no task and not be Busy.
+// Leave removes the worker from the group, when the number of workers
+// decreases. The worker must run no task and not be Busy: call Drain first. It
+// is not necessary for an executor that closes and whose tasks have settled.
 func (w *Worker) Leave() {
 	graph.mu.Lock()
 	defer graph.mu.Unlock()
@@ -152,7 +158,8 @@ func (w *Worker) Leave() {
 func (w *Worker) Busy() bool { return w.compensators.Load() > 0 }
 
 // Drain blocks until the worker is not Busy. In the meantime, other carriers
-// may hold it.
+// may hold it. An executor calls Drain before Leave, and before it counts all
+// tasks as settled, because tasks of compensating carriers settle during Drain.
 func (w *Worker) Drain() {
 	w.Resume()
 	for w.Busy() {
@@ -174,7 +181,9 @@ func (w *Worker) Drain() {
 }
 
 // Rest is called by a worker that has no task to run, before it sleeps. When it
-// wakes, it calls Resume before it takes a task.
+// wakes, it calls Resume before it takes a task. Without Rest, compensating
+// carriers could not acquire the worker while it sleeps. A worker that calls
+// Drain before it sleeps needs no Rest.
 func (w *Worker) Rest() {
 	w.main.base.Store(nil) // do not keep its result alive
 	if w.compensators.Load() > 0 {
@@ -225,7 +234,8 @@ func (w *Worker) Done() int64 { return w.done.Load() }
 // Run runs a task on the calling goroutine, which must be that of the worker.
 // It does nothing if the task is no longer waiting. If a task calls
 // runtime.Goexit, it settles, and then the goroutine ends. So the executor must
-// expect that Run does not return.
+// expect that Run does not return: a deferred function, or another goroutine,
+// continues with the worker.
 func (w *Worker) Run(t *Task) {
 	w.Resume()
 	defer func() {
