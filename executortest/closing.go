@@ -13,7 +13,7 @@ import (
 )
 
 var closeCases = []testCase{
-	{"Close", "leaving Python's with block: everything submitted is done", func(s *suite) {
+	{"Close", "Close refuses new tasks and waits until all accepted tasks have settled; so does a second Close", func(s *suite) {
 		ex := s.executor(Config{})
 		g := s.gate()
 		var futures []*concert.Future[string]
@@ -50,7 +50,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"LateSubmit", "refused with a reason, by every door", func(s *suite) {
+	{"LateSubmit", "after Close, Submit and Map fail with ErrClosed", func(s *suite) {
 		ex := s.executor(Config{})
 		ex.Close()
 		if _, err := concert.Submit(s.ctx, ex, square, 1).Result(s.ctx); !errors.Is(err, concert.ErrClosed) {
@@ -67,7 +67,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"CloseDuringMap", "a Map whose pool is closed under it says so, and ends", func(s *suite) {
+	{"CloseDuringMap", "a Map whose executor is closed ends with ErrClosed after its last result", func(s *suite) {
 		ex := s.executor(Config{})
 		var taken atomic.Int64
 		n, last := 0, error(nil)
@@ -86,7 +86,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"Shutdown", "a drain that has no end is no way to stop a program", func(s *suite) {
+	{"Shutdown", "when its context ends, Shutdown cancels queued and running tasks, and returns a ShutdownError with the cause", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		g := s.gate()
 		var futures []*concert.Future[string]
@@ -118,7 +118,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"ShutdownEncoding", "a task is not overlooked because its argument is just being encoded", func(s *suite) {
+	{"ShutdownEncoding", "Shutdown also cancels a task whose argument is being encoded", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		g, encoding, may := s.gate(), make(chan struct{}), make(chan struct{})
 		running := concert.Submit(s.ctx, ex, hold, g)
@@ -145,7 +145,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"ShutdownStubborn", "who does not stop is named", func(s *suite) {
+	{"ShutdownStubborn", "after the grace period, ShutdownError.Running names the tasks that still run", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, stubborn, g)
@@ -175,7 +175,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"CloseInCallback", "the last task of a program closes what it ran on", func(s *suite) {
+	{"CloseInCallback", "Close and Shutdown in a callback of the executor return at once: nil, or an error that wraps ErrDeadlock", func(s *suite) {
 		for name, end := range map[string]func(concert.Executor) error{
 			"Close":    concert.Executor.Close,
 			"Shutdown": func(ex concert.Executor) error { return ex.Shutdown(context.Background()) },
@@ -203,7 +203,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"CloseStorm", "submitters, cancelers, Maps and closers at once: everything settles, nothing hangs", func(s *suite) {
+	{"CloseStorm", "when submitters, Cancel, Maps, Close and Shutdown run concurrently, every task settles", func(s *suite) {
 		rounds := 20
 		switch {
 		case testing.Short() || s.Far:
@@ -259,7 +259,7 @@ var closeCases = []testCase{
 		}
 	}},
 
-	{"BackPressure", "a submitter that is faster than the workers is slowed down, and its context still counts", func(s *suite) {
+	{"BackPressure", "Execute blocks while the queue is full, until the caller's context ends", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 2})
 		g := s.gate()
 		var accepted []*concert.Future[string]
@@ -291,7 +291,7 @@ var closeCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"CancelMakesRoom", "a canceled task must not keep its place in the queue", func(s *suite) {
+	{"CancelMakesRoom", "a canceled task releases its slot in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 4})
 		g := s.gate()
 		first := concert.Submit(s.ctx, ex, hold, g)

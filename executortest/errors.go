@@ -26,7 +26,7 @@ func (s *suite) start(ctx context.Context, ex concert.Executor) *concert.Future[
 const beforeItStarted = "before it started"
 
 var errorCases = []testCase{
-	{"CancelText", "whether a task has done something decides what to do next", func(s *suite) {
+	{"CancelText", "the error of a canceled task says whether the task had started", func(s *suite) {
 		why := errors.New("time to go")
 		for _, way := range []struct {
 			name string
@@ -62,7 +62,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"CancelCause", "what errors.Is finds must not depend on where a task runs", func(s *suite) {
+	{"CancelCause", "errors.Is finds the cause of a cancellation, wherever the task ran", func(s *suite) {
 		why := errors.New("time to go")
 		for name, c := range map[string]struct {
 			end  func(f *concert.Future[string], cancel context.CancelCauseFunc)
@@ -92,7 +92,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"CancelCauseCrowd", "a context with many contexts below it tells them of its end one after the other", func(s *suite) {
+	{"CancelCauseCrowd", "errors.Is finds the cause also if many contexts end with the one that was canceled", func(s *suite) {
 		why := errors.New("time to go")
 		ex := s.executor(Config{Workers: 1})
 		for range 4 {
@@ -148,7 +148,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"ShutdownMap", "the deadline of a Shutdown is not the deadline of the Maps that it ends", func(s *suite) {
+	{"ShutdownMap", "a Map that Shutdown ends fails with ErrClosed, and not with the error of Shutdown's context", func(s *suite) {
 		why := errors.New("time to go")
 		for _, cause := range []error{context.DeadlineExceeded, context.Canceled, why} {
 			for name, mapping := range map[string]func(context.Context, concert.Executor, func(context.Context, gate) (string, error), iter.Seq[gate]) iter.Seq2[string, error]{
@@ -189,7 +189,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"CancelIgnored", "a task that has to be stopped by force had started", func(s *suite) {
+	{"CancelIgnored", "the error of a running task that the executor had to kill says that the task had started", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, stubborn, g)
@@ -205,7 +205,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"DeadlineQueued", "a task that cannot start any more must not keep its caller waiting for a worker", func(s *suite) {
+	{"DeadlineQueued", "a queued task settles when its submitter's context ends, although no worker is free", func(s *suite) {
 		if s.Far {
 			return // only a worker can say that it has not begun the task
 		}
@@ -243,7 +243,7 @@ var errorCases = []testCase{
 		g.open()
 		must[string](s)(held.Result(s.ctx))
 	}},
-	{"DeadlineRunning", "a deadline is not a cancellation: a caller may retry the one and not the other", func(s *suite) {
+	{"DeadlineRunning", "the error of a running task whose deadline expires is DeadlineExceeded, and not a cancellation", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		// The deadline of a clock passes when the case says so: when the task
 		// runs.
@@ -282,7 +282,7 @@ var errorCases = []testCase{
 		}
 	}},
 
-	{"DeadlineIgnored", "a task that has to be killed at its deadline was not canceled", func(s *suite) {
+	{"DeadlineIgnored", "the error of a task that is killed at its deadline is DeadlineExceeded, and not a cancellation", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Grace: 20 * time.Millisecond})
 		g, ctx := s.gate(), newClock(s.ctx)
 		f := concert.Submit(ctx, ex, stubborn, g)
@@ -296,7 +296,7 @@ var errorCases = []testCase{
 		s.expired("a deadline that the task ignores", f, true)
 	}},
 
-	{"TimeoutRunning", "an executor's bound on the time of a task is a deadline of that task", func(s *suite) {
+	{"TimeoutRunning", "the executor's timeout is a deadline of the task's context, and its error wraps Traits.Expired", func(s *suite) {
 		if s.Expired == nil {
 			return // the executor has no such option
 		}

@@ -52,7 +52,7 @@ func (r *record) check(s *suite) map[string]int {
 }
 
 var eventCases = []testCase{
-	{"Events", "progress bars, traces and metrics are built on them", func(s *suite) {
+	{"Events", "the observer receives each change of a task's state once, in order", func(s *suite) {
 		var r record
 		ex := s.executor(Config{Workers: 1, Observer: r.observe})
 		g := s.gate()
@@ -86,7 +86,7 @@ var eventCases = []testCase{
 		}
 	}},
 
-	{"Names", "a name that a program has chosen is found in its code; main.init.func1 is not", func(s *suite) {
+	{"Names", "events and futures have the name under which the function is registered", func(s *suite) {
 		var r record
 		ex := s.executor(Config{Observer: r.observe})
 		const want = "executortest.sizeOf" // a literal
@@ -113,7 +113,7 @@ var eventCases = []testCase{
 		}
 	}},
 
-	{"Progress", "a task can tell how far it is", func(s *suite) {
+	{"Progress", "the observer receives the progress that a running task reports", func(s *suite) {
 		if !s.Shared {
 			return // an executor elsewhere has its own way to carry progress
 		}

@@ -20,6 +20,7 @@ package executortest
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -82,10 +83,25 @@ type Config struct {
 // patience bounds the wait for something that must happen.
 const patience = time.Minute
 
-// Run runs the suite; open makes the executor for one case, which closes it.
+// caseDeadline bounds a case, also where it waits without a context, as in
+// Close. It is longer than patience, so that a case reports what it waits for.
+const caseDeadline = 3 * patience
+
+// Run runs the suite. open returns the executor for a case, which closes it.
+//
+// Each case checks one rule, and has a deadline. If a case fails, Run logs the
+// rule. If a case does not end, because the executor hangs, the test program
+// panics with the rule and the stacks of all goroutines.
 func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
 	for _, c := range slices.Concat(cases, hookCases(traits.Hooks)) {
 		t.Run(c.name, func(t *testing.T) {
+			watchdog := time.AfterFunc(caseDeadline, func() { panic(hangReport(c)) })
+			defer watchdog.Stop()
+			defer func() {
+				if t.Failed() {
+					t.Logf("the rule: %s", c.rule)
+				}
+			}()
 			before := runtime.NumGoroutine()
 			s := &suite{T: t, Traits: traits, open: open, dir: t.TempDir()}
 			ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errPatience)
@@ -97,17 +113,21 @@ func Run(t *testing.T, traits Traits, open func(Config) concert.Executor) {
 				ex.Close()
 			}
 			checkGoroutines(t, before)
-			if t.Failed() {
-				t.Logf("why this matters: %s", c.why)
-			}
 		})
 	}
 }
 
-// testCase is one promise, with the reason why it matters.
+// hangReport returns the text of the panic for a case that does not end.
+func hangReport(c testCase) string {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return fmt.Sprintf("executortest: case %s did not end in %v\nthe rule: %s\n\n%s", c.name, caseDeadline, c.rule, stacks)
+}
+
+// testCase checks one rule. The rule is a sentence about a correct executor.
 type testCase struct {
 	name string
-	why  string
+	rule string
 	run  func(*suite)
 }
 

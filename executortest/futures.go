@@ -12,7 +12,7 @@ import (
 )
 
 var futureCases = []testCase{
-	{"Result", "the one thing everybody does", func(s *suite) {
+	{"Result", "Result returns the value of the function", func(s *suite) {
 		ex := s.executor(Config{})
 		futures := make([]*concert.Future[int], 500)
 		for i := range futures {
@@ -28,7 +28,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"ResultDeadline", "a wait that is given up must neither stop the task nor use up its result", func(s *suite) {
+	{"ResultDeadline", "a Result whose context ends neither stops the task nor discards its result", func(s *suite) {
 		ex := s.executor(Config{})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, hold, g)
@@ -47,7 +47,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"ExactlyRunning", "Python's process pool shows tasks as running that no worker has seen, and then cannot cancel them", func(s *suite) {
+	{"ExactlyRunning", "a future is Running only if a worker has started the task; a Pending task can be canceled", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		g := s.gate()
 		var futures []*concert.Future[string]
@@ -73,7 +73,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"CancelPending", "a canceled task must not run, and its waiters must not wait for its turn", func(s *suite) {
+	{"CancelPending", "a canceled task that has not started never runs, and settles at once", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g, never := s.gate(), s.gate()
 		first := concert.Submit(s.ctx, ex, hold, g)
@@ -99,7 +99,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"CancelRunning", "a running task is told by its context, which Python never does", func(s *suite) {
+	{"CancelRunning", "Cancel of a running task cancels the task's context", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, hold, g)
@@ -119,7 +119,7 @@ var futureCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"ContextEndsPending", "a deadline that passes in the queue must not start the work", func(s *suite) {
+	{"ContextEndsPending", "a queued task whose submitter's context ends never runs", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g, never := s.gate(), s.gate()
 		first := concert.Submit(s.ctx, ex, hold, g)
@@ -137,7 +137,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"ContextEndsRunning", "the submitter's context is the parent of the task's", func(s *suite) {
+	{"ContextEndsRunning", "when the submitter's context ends, the context of the running task ends", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		ctx, cancel := context.WithCancel(s.ctx)
@@ -149,7 +149,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"Deadline", "a task can plan with its submitter's deadline", func(s *suite) {
+	{"Deadline", "the context of a task has the deadline of the submitter's context", func(s *suite) {
 		ex := s.executor(Config{})
 		if has := must[bool](s)(concert.Submit(s.ctx, ex, deadline, struct{}{}).Result(s.ctx)); !has {
 			s.Error("the task's context has no deadline, the submitter's has")
@@ -159,7 +159,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"CancelRace", "cancellation and completion in the same instant must leave exactly one outcome", func(s *suite) {
+	{"CancelRace", "a task that is canceled while it completes has exactly one outcome", func(s *suite) {
 		ex := s.executor(Config{})
 		var ran, canceled int
 		for i := range s.many(10_000) {
@@ -195,7 +195,7 @@ var futureCases = []testCase{
 		s.Logf("%d ran, %d were canceled", ran, canceled)
 	}},
 
-	{"Panic", "a panic is the task's, not the pool's, and says where", func(s *suite) {
+	{"Panic", "a panic in a task is a PanicError of this task, with its stack, and the executor continues", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		_, err := concert.Submit(s.ctx, ex, fail, "panic").Result(s.ctx)
 		var p *concert.PanicError
@@ -211,7 +211,7 @@ var futureCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"Goexit", "t.FailNow in a task must not hang the waiter, as it does in nine of thirteen Go pools", func(s *suite) {
+	{"Goexit", "a task that calls runtime.Goexit settles with ErrGoexit, and the executor continues", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		for range 3 {
 			if _, err := concert.Submit(s.ctx, ex, fail, "goexit").Result(s.ctx); !errors.Is(err, concert.ErrGoexit) {
@@ -221,7 +221,7 @@ var futureCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"NilFunction", "misuse is reported where it happens, not in a worker", func(s *suite) {
+	{"NilFunction", "Submit and Map panic at their caller if the function is nil", func(s *suite) {
 		ex := s.executor(Config{})
 		for name, misuse := range map[string]func(){
 			"Submit": func() { concert.Submit[int, int](s.ctx, ex, nil, 1) },
@@ -238,7 +238,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"Callbacks", "all of them, in order, once, whatever one of them does", func(s *suite) {
+	{"Callbacks", "each OnDone callback is called once, in order, whatever another callback does", func(s *suite) {
 		ex := s.executor(Config{})
 		g := s.gate()
 		f := concert.Submit(s.ctx, ex, hold, g)
@@ -273,7 +273,7 @@ var futureCases = []testCase{
 		}
 	}},
 
-	{"SubmitFromCallback", "chains of tasks are built so, and a full queue must not stop them", func(s *suite) {
+	{"SubmitFromCallback", "a callback can submit tasks to its own executor, also if the queue is full", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 1})
 		last := make(chan *concert.Future[int], 1)
 		var next func(ctx context.Context, f *concert.Future[int])

@@ -247,7 +247,7 @@ var (
 )
 
 var kindCases = []testCase{
-	{"Kinds", "a value of any type arrives unchanged", func(s *suite) {
+	{"Kinds", "arguments and results of all types arrive unchanged", func(s *suite) {
 		ex := s.executor(Config{})
 		if len(kinds) < 250 {
 			s.Errorf("%d kinds", len(kinds))
@@ -264,7 +264,7 @@ var kindCases = []testCase{
 		}
 	}},
 
-	{"Zones", "a time keeps its zone", func(s *suite) {
+	{"Zones", "a time.Time keeps its zone", func(s *suite) {
 		ex := s.executor(Config{})
 		times := []time.Time{time.Now(), time.Date(2026, 7, 1, 9, 0, 0, 0, time.FixedZone("", 7200)), time.Date(-1, 1, 1, 0, 0, 0, 0, time.FixedZone("X", -3601))}
 		if berlin, err := time.LoadLocation("Europe/Berlin"); err == nil {
@@ -290,7 +290,7 @@ var kindCases = []testCase{
 		}
 	}},
 
-	{"Refused", "a value that cannot be copied is an error with its path", func(s *suite) {
+	{"Refused", "a value that cannot be copied is an error that names the path to it", func(s *suite) {
 		if s.Shared {
 			return // values are not copied
 		}

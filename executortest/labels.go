@@ -30,7 +30,7 @@ func failures(n int) []string {
 func labelOfInput(how string) string { return "to " + how }
 
 var labelCases = []testCase{
-	{"InputOfMap", "of ten thousand files one is broken: which?", func(s *suite) {
+	{"InputOfMap", "the error and the events of a Map's call name the index and the label of its input", func(s *suite) {
 		const name = "executortest.fail"
 		mapping := func(unordered bool, ctx context.Context, ex concert.Executor, inputs []string) iter.Seq2[concert.Indexed[string], error] {
 			if unordered {
@@ -97,7 +97,7 @@ var labelCases = []testCase{
 		}
 	}},
 
-	{"Label", "a task of Submit has no index, but a caller knows what it is about", func(s *suite) {
+	{"Label", "the error and the events of a labeled task of Submit have its label, and no index", func(s *suite) {
 		var r record
 		ex := s.executor(Config{Observer: r.observe})
 		const name, label = "executortest.fail", "cat.jpg \x1b[31m"
@@ -139,7 +139,7 @@ var labelCases = []testCase{
 		}
 	}},
 
-	{"InputPlaces", "whoever reads an error, a log, a trace or a progress line asks: of which input?", func(s *suite) {
+	{"InputPlaces", "errors, events, traces and progress lines name the index and the label of the input", func(s *suite) {
 		for _, failure := range inputFailures {
 			if failure.applies(s) {
 				s.showsInputs(failure)
@@ -147,7 +147,7 @@ var labelCases = []testCase{
 		}
 	}},
 
-	{"LabelNested", "what a task submits is about something else", nested(func(s *suite, ex concert.Executor) {
+	{"LabelNested", "a label does not apply to the tasks that a labeled task submits", nested(func(s *suite, ex concert.Executor) {
 		outer := func(ctx context.Context, how string) (string, error) {
 			_, err := concert.Submit(ctx, ex, fail, how).Result(ctx)
 			for _, e := range concert.Map(ctx, ex, fail, slices.Values([]string{how})) {
@@ -161,7 +161,7 @@ var labelCases = []testCase{
 		}
 	})},
 
-	{"MapIndexedEnds", "the last error of a Map is of no input", func(s *suite) {
+	{"MapIndexedEnds", "the last error of a Map that ends early has no index", func(s *suite) {
 		ex := s.executor(Config{})
 		ex.Close()
 		n := 0

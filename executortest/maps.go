@@ -30,7 +30,7 @@ func counting(taken *atomic.Int64) iter.Seq[int] {
 }
 
 var mapCases = []testCase{
-	{"MapOrder", "results belong to inputs", func(s *suite) {
+	{"MapOrder", "Map yields results in the order of the inputs; MapUnordered yields each result once", func(s *suite) {
 		ex := s.executor(Config{Workers: 3})
 		for _, n := range []int{0, 1, 2, 15, 16, 17, 1000, s.many(5000)} {
 			inputs := make([]int, n)
@@ -61,7 +61,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapErrors", "an item that fails is one item", func(s *suite) {
+	{"MapErrors", "a call of a Map that fails affects no other call", func(s *suite) {
 		ex := s.executor(Config{})
 		hows := []string{"a", "sentinel", "b", "panic", "c", "goexit", "goexit", "d", "error"}
 		for _, f := range []func(context.Context, concert.Executor, func(context.Context, string) (string, error), iter.Seq[string]) iter.Seq2[string, error]{
@@ -91,7 +91,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapLazy", "Python's map takes all inputs before the first result; an endless input then never ends", func(s *suite) {
+	{"MapLazy", "a Map takes only a bounded number of inputs ahead of its results", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		var taken atomic.Int64
 		n, all := 0, s.many(50_000)
@@ -206,7 +206,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapMemory", "results larger than memory must pass through", func(s *suite) {
+	{"MapMemory", "a Map keeps only a bounded number of results in memory", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		const size = 1 << 20
 		results := 400
@@ -239,7 +239,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapSlowInput", "a result that is there must not wait for an input that is not", func(s *suite) {
+	{"MapSlowInput", "a Map yields finished results while it waits for the next input", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		for _, f := range []func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{
 			concert.Map[int, int], concert.MapUnordered[int, int],
@@ -271,7 +271,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapSlowItem", "one slow call must not hold back the others, nor the order suffer", func(s *suite) {
+	{"MapSlowItem", "one slow call of a Map does not delay the other calls, and does not change the order of results", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		slow := s.gate()
 		open := openGate(s)
@@ -297,7 +297,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapInputPanics", "a failure of the input is the caller's, after the results before it; the pool goes on", func(s *suite) {
+	{"MapInputPanics", "a panic of the input sequence reaches the caller after the earlier results, and the executor continues", func(s *suite) {
 		ex := s.executor(Config{})
 		inputs := func(yield func(int) bool) {
 			for i := range 10 {
@@ -329,7 +329,7 @@ var mapCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"MapBreak", "leaving the loop stops what is in flight, and waits for it", func(s *suite) {
+	{"MapBreak", "leaving the loop of a Map cancels its calls and waits for them", func(s *suite) {
 		var started, finished atomic.Int64
 		ex := s.executor(Config{Workers: 2, Observer: func(e concert.Event) {
 			switch e.Kind {
@@ -364,7 +364,7 @@ var mapCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	}},
 
-	{"MapContextEnds", "the sequence says why it ended before its time", func(s *suite) {
+	{"MapContextEnds", "a Map whose context ends yields the cause as its last error", func(s *suite) {
 		ex := s.executor(Config{})
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(s.ctx)
@@ -387,7 +387,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapAgain", "each range over the sequence runs it anew", func(s *suite) {
+	{"MapAgain", "each range over a Map runs it anew", func(s *suite) {
 		ex := s.executor(Config{})
 		seq := concert.Map(s.ctx, ex, square, slices.Values([]int{1, 2, 3}))
 		for range 2 {
@@ -404,7 +404,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapSharesFairly", "a long Map must not starve everybody else on the pool", func(s *suite) {
+	{"MapSharesFairly", "a long Map does not delay other tasks until it ends", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		var taken atomic.Int64
 		n := 0
@@ -421,7 +421,7 @@ var mapCases = []testCase{
 		}
 	}},
 
-	{"MapsAndSubmits", "nor may a few endless ones keep the queue full and shut the door", func(s *suite) {
+	{"MapsAndSubmits", "endless Maps do not prevent Submit from getting room in the queue", func(s *suite) {
 		ex := s.executor(Config{Workers: 1, Queue: 1})
 		ctx, cancel := context.WithCancel(s.ctx)
 		defer cancel()
@@ -440,7 +440,7 @@ var mapCases = []testCase{
 		wg.Wait()
 	}},
 
-	{"MapConcurrent", "several Maps on one pool", func(s *suite) {
+	{"MapConcurrent", "concurrent Maps on one executor each yield their own results", func(s *suite) {
 		ex := s.executor(Config{Workers: 2, Queue: 1})
 		var wg sync.WaitGroup
 		for range 6 {

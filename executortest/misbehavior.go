@@ -217,7 +217,7 @@ func (m *mischief) mapping(ctx context.Context, gates func(func(gate) bool)) (wa
 var misbehaviorCases = func() (all []testCase) {
 	for _, kind := range userCodeKinds {
 		for _, how := range misdeeds {
-			all = append(all, testCase{"UserCode/" + kind.name + " " + how, "code of the program that misbehaves must cost no other task anything, nor Shutdown", func(s *suite) { s.misbehaves(kind, how) }})
+			all = append(all, testCase{"UserCode/" + kind.name + " " + how, "user code that panics, exits or hangs affects only its own task, and Shutdown returns", func(s *suite) { s.misbehaves(kind, how) }})
 		}
 	}
 	return all
@@ -301,7 +301,7 @@ func (s *suite) returns(what string, fn func()) {
 func hookCases(hooks []Hook) (all []testCase) {
 	for _, hook := range hooks {
 		for _, how := range misdeeds {
-			all = append(all, testCase{"UserCode/" + hook.Name + " " + how, "a hook that misbehaves must cost no other task anything, nor Shutdown", func(s *suite) {
+			all = append(all, testCase{"UserCode/" + hook.Name + " " + how, "a hook that panics, exits or hangs affects only its own task, and Shutdown returns", func(s *suite) {
 				s.open = func(c Config) concert.Executor { return hook.Open(c, func() { commit(how) }) }
 				s.misbehaves(userCodeKind{name: hook.Name, hangs: true, start: func(m *mischief) func() { return hook.Trigger(m.ctx, m.ex) }}, how)
 			}})
@@ -312,7 +312,7 @@ func hookCases(hooks []Hook) (all []testCase) {
 
 var shutdownCauseCases = func() (all []testCase) {
 	for _, how := range misdeeds {
-		all = append(all, testCase{"UserCode/the cause of Shutdown's context " + how, "Shutdown always returns, to its caller", func(s *suite) {
+		all = append(all, testCase{"UserCode/the cause of Shutdown's context " + how, "Shutdown returns although the cause of its context misbehaves", func(s *suite) {
 			defer quietly()()
 			defer releaseHung()
 			ex := s.executor(Config{Workers: 2, Grace: 20 * time.Millisecond})

@@ -30,7 +30,7 @@ func nested(run func(s *suite, ex concert.Executor)) func(*suite) {
 const depth = 200
 
 var nestedCases = []testCase{
-	{"NestedResult", "every bounded Go pool, and Python's, hangs here", nested(func(s *suite, ex concert.Executor) {
+	{"NestedResult", "a task can wait for tasks of its own executor, deeper than there are workers", nested(func(s *suite, ex concert.Executor) {
 		var fib func(ctx context.Context, n int) (int, error)
 		fib = func(ctx context.Context, n int) (int, error) {
 			if n < 2 {
@@ -61,7 +61,7 @@ var nestedCases = []testCase{
 		}
 	})},
 
-	{"NestedWait", "all ways to wait are equal", nested(func(s *suite, ex concert.Executor) {
+	{"NestedWait", "in a task, Wait, AsCompleted and Gather are free of deadlock, as Result is", nested(func(s *suite, ex concert.Executor) {
 		ways := map[string]func(context.Context, []*concert.Future[int]) int{
 			"Wait": func(ctx context.Context, futures []*concert.Future[int]) int {
 				done, _ := concert.Wait(ctx, concert.AllCompleted, futures...)
@@ -99,7 +99,7 @@ var nestedCases = []testCase{
 		}
 	})},
 
-	{"NestedMap", "a Map inside a task, on the task's own pool", nested(func(s *suite, ex concert.Executor) {
+	{"NestedMap", "a task can run a Map on its own executor", nested(func(s *suite, ex concert.Executor) {
 		var tree func(ctx context.Context, levels int) (int, error)
 		tree = func(ctx context.Context, levels int) (int, error) {
 			if levels == 0 {
@@ -132,7 +132,7 @@ var nestedCases = []testCase{
 		}
 	})},
 
-	{"NestedFullQueue", "a task that submits more than the queue holds", nested(func(s *suite, ex concert.Executor) {
+	{"NestedFullQueue", "a task can submit more tasks to its own executor than the queue has room for", nested(func(s *suite, ex concert.Executor) {
 		many := func(ctx context.Context, n int) (int, error) {
 			futures := make([]*concert.Future[int], n)
 			for i := range futures {
@@ -146,7 +146,7 @@ var nestedCases = []testCase{
 		}
 	})},
 
-	{"NestedFailures", "a task that runs on top of another must not harm it, save by ending their goroutine", nested(func(s *suite, ex concert.Executor) {
+	{"NestedFailures", "a nested task that panics or calls Goexit settles, and the executor continues", nested(func(s *suite, ex concert.Executor) {
 		outer := func(ctx context.Context, how string) (string, error) {
 			_, err := concert.Submit(ctx, ex, fail, how).Result(ctx)
 			return "went on", err
@@ -162,7 +162,7 @@ var nestedCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 1).Result(s.ctx))
 	})},
 
-	{"NestedCircle", "a task that waits for itself is told, not hung", nested(func(s *suite, ex concert.Executor) {
+	{"NestedCircle", "a task that waits for itself gets ErrDeadlock, or the error of the wait's own deadline", nested(func(s *suite, ex concert.Executor) {
 		self := make(chan *concert.Future[int], 1)
 		own := func(ctx context.Context, _ int) (int, error) { return (<-self).Result(ctx) }
 		f := concert.Submit(context.WithoutCancel(s.ctx), ex, own, 0) // without the deadline of s.ctx

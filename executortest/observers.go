@@ -15,11 +15,11 @@ import (
 
 // observerCases are of observers that do what they should not.
 var observerCases = []testCase{
-	{"ObserverPanics", "a program that looks at its tasks must not lose them by that", func(s *suite) {
+	{"ObserverPanics", "a panic of the observer affects no task", func(s *suite) {
 		withObserver(s, []concert.EventKind{concert.TaskSubmitted, concert.TaskStarted, concert.TaskProgress, concert.TaskFinished}, func() { panic("out of ink") })
 	}},
 
-	{"ObserverGoexit", "testing.T.FailNow in an observer is a mistake that is easily made", func(s *suite) {
+	{"ObserverGoexit", "an observer that calls runtime.Goexit affects no task", func(s *suite) {
 		// At TaskSubmitted it would end the goroutine of the test, and at
 		// TaskStarted tasks that share memory fail with it, as documented.
 		withObserver(s, []concert.EventKind{concert.TaskProgress, concert.TaskFinished}, runtime.Goexit)
@@ -46,7 +46,7 @@ var observerCases = []testCase{
 		}
 	}},
 
-	{"ObserverHangs", "an observer that hangs must not stop all tasks, nor Shutdown", func(s *suite) {
+	{"ObserverHangs", "an observer that does not return blocks neither other tasks nor Shutdown", func(s *suite) {
 		defer quietly()()
 		var both sync.WaitGroup // each one hangs for a second before the executor notices
 		for _, kind := range []concert.EventKind{concert.TaskStarted, concert.TaskFinished} {

@@ -270,7 +270,7 @@ var userCodeCases = []testCase{
 		s.innocents(ex)
 	}},
 
-	{"MethodsHangMap", "an item that hangs delays neither other items nor the end of the loop", func(s *suite) {
+	{"MethodsHangMap", "a value whose method does not return delays neither other calls of the Map nor the end of its loop", func(s *suite) {
 		if s.Shared {
 			return
 		}
@@ -294,7 +294,7 @@ var userCodeCases = []testCase{
 		}
 	}},
 
-	{"MethodsHangShutdown", "Shutdown returns even if methods hang", func(s *suite) {
+	{"MethodsHangShutdown", "Shutdown returns even if methods of values do not return", func(s *suite) {
 		if s.Shared {
 			return
 		}

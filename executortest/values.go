@@ -12,7 +12,7 @@ import (
 )
 
 var valueCases = []testCase{
-	{"SharedOrCopied", "whether a task can change its submitter's data is said once, and is true", func(s *suite) {
+	{"SharedOrCopied", "arguments and results are shared if Traits.Shared is set, and copied otherwise", func(s *suite) {
 		ex := s.executor(Config{})
 		arg := &[]int{1, 2, 3}
 		got := must[*[]int](s)(concert.Submit(s.ctx, ex, scribble, arg).Result(s.ctx))
@@ -27,7 +27,7 @@ var valueCases = []testCase{
 		}
 	}},
 
-	{"Registered", "a function has to be findable where it runs", func(s *suite) {
+	{"Registered", "a function that is not registered is ErrNotRegistered, unless Traits.Shared is set", func(s *suite) {
 		ex := s.executor(Config{})
 		// By the value that Register returned, and by the code of a function at
 		// package level.
@@ -54,7 +54,7 @@ var valueCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 	}},
 
-	{"Unencodable", "an argument that cannot travel is one future's error", func(s *suite) {
+	{"Unencodable", "an argument that cannot be encoded is an error of its own task only", func(s *suite) {
 		ex := s.executor(Config{})
 		got, err := concert.Submit(s.ctx, ex, callIt, any(func() int { return 7 })).Result(s.ctx)
 		if s.Shared {
@@ -69,7 +69,7 @@ var valueCases = []testCase{
 		must[int](s)(concert.Submit(s.ctx, ex, square, 2).Result(s.ctx))
 	}},
 
-	{"Errors", "errors.Is and errors.As work on what a task returned, wherever it ran", func(s *suite) {
+	{"Errors", "errors.Is and errors.As find what a task returned, wherever it ran", func(s *suite) {
 		ex := s.executor(Config{})
 		result := func(how string) error {
 			_, err := concert.Submit(s.ctx, ex, fail, how).Result(s.ctx)
@@ -90,7 +90,7 @@ var valueCases = []testCase{
 		}
 	}},
 
-	{"ArgumentDropped", "a finished future that is kept must not keep its argument", func(s *suite) {
+	{"ArgumentDropped", "a settled future does not keep its argument in memory", func(s *suite) {
 		ex := s.executor(Config{})
 		arg := new([]byte)
 		*arg = make([]byte, 1<<20)
@@ -106,7 +106,7 @@ var valueCases = []testCase{
 		runtime.KeepAlive(f)
 	}},
 
-	{"ResultsReleased", "a Map must not keep results that were given out", func(s *suite) {
+	{"ResultsReleased", "a Map does not keep results that it has yielded", func(s *suite) {
 		if !s.Shared {
 			return // the function's results are copied; see MapMemory
 		}
@@ -131,7 +131,7 @@ var valueCases = []testCase{
 		}
 	}},
 
-	{"ContextValues", "what the submitter put into the context reaches tasks that share its memory", func(s *suite) {
+	{"ContextValues", "tasks that share memory see the values of the submitter's context", func(s *suite) {
 		if !s.Shared {
 			return // documented on Register: only the deadline travels; see Deadline
 		}

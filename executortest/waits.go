@@ -10,7 +10,7 @@ import (
 )
 
 var waitCases = []testCase{
-	{"AsCompleted", "the reference program: downloads as they finish, not as they were asked for", func(s *suite) {
+	{"AsCompleted", "AsCompleted yields futures in the order in which they settle", func(s *suite) {
 		ex := s.executor(Config{Workers: 3})
 		gates := []gate{s.gate(), s.gate(), s.gate()}
 		var futures []*concert.Future[string]
@@ -31,7 +31,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"AsCompletedCorners", "duplicates once, finished ones first, canceled ones too; Python found each the hard way", func(s *suite) {
+	{"AsCompletedCorners", "AsCompleted yields each future once, settled ones first, and canceled ones too", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		done := concert.Submit(s.ctx, ex, hold, openGate(s))
@@ -54,7 +54,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"AsCompletedEnds", "a wait that is left early, by the loop or the context, leaves nothing behind", func(s *suite) {
+	{"AsCompletedEnds", "AsCompleted ends with its loop or its context, and affects no later wait", func(s *suite) {
 		ex := s.executor(Config{Workers: 1})
 		g := s.gate()
 		quick := concert.Submit(s.ctx, ex, hold, openGate(s))
@@ -78,7 +78,7 @@ var waitCases = []testCase{
 		must[string](s)(slow.Result(s.ctx))
 	}},
 
-	{"WaitAll", "", func(s *suite) {
+	{"WaitAll", "Wait with AllCompleted returns all futures, each once, in the order given", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		bad := concert.Submit(s.ctx, ex, fail, "error")
 		good := concert.Submit(s.ctx, ex, fail, "not at all")
@@ -88,7 +88,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"WaitFirst", "", func(s *suite) {
+	{"WaitFirst", "Wait with FirstCompleted returns when one future has settled, or when its context ends", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		g := s.gate()
 		slow := concert.Submit(s.ctx, ex, hold, g)
@@ -106,7 +106,7 @@ var waitCases = []testCase{
 		must[string](s)(slow.Result(s.ctx))
 	}},
 
-	{"WaitError", "the first failure ends the wait; without one it waits for all", func(s *suite) {
+	{"WaitError", "Wait with FirstError returns at the first failure, and without one when all have settled", func(s *suite) {
 		ex := s.executor(Config{Workers: 3})
 		g := s.gate()
 		slow := concert.Submit(s.ctx, ex, hold, g)
@@ -123,7 +123,7 @@ var waitCases = []testCase{
 		}
 	}},
 
-	{"Gather", "values in order, every error and not only the first", func(s *suite) {
+	{"Gather", "Gather returns all values in order, and every error", func(s *suite) {
 		ex := s.executor(Config{})
 		got, err := concert.Gather(s.ctx,
 			concert.Submit(s.ctx, ex, fail, "one"),
@@ -145,7 +145,7 @@ var waitCases = []testCase{
 		must[string](s)(slow.Result(s.ctx))
 	}},
 
-	{"WaitOnManyAtOnce", "a hundred that settle together must not lose a wake-up", func(s *suite) {
+	{"WaitOnManyAtOnce", "AsCompleted yields all futures also if many settle at the same time", func(s *suite) {
 		ex := s.executor(Config{Workers: 2, Queue: 200})
 		for range 20 {
 			futures := make([]*concert.Future[int], 100)
