@@ -2,9 +2,11 @@ package child
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"os"
+	"syscall"
 
 	"concert"
 	"concert/internal/frame"
@@ -15,6 +17,11 @@ func (w *worker) control(pipe *os.File) {
 	in := frame.NewReader(pipe, 1<<10)
 	for {
 		kind, body, err := in.Next()
+		if errors.Is(err, syscall.EBADF) {
+			// The program has closed the descriptor. The pool kills a worker
+			// that has closed its pipes, with an error that says so.
+			return
+		}
 		if err != nil {
 			w.ended <- exitPoolGone
 			return
