@@ -28,7 +28,7 @@ func callMethod[T any](m *errorMethods, fn func() T) (v T, failure error) {
 	if left <= 0 {
 		return v, noReturnError(errorTime)
 	}
-	v, failure = CallApart(left, fn)
+	v, failure = CallIsolated(left, fn)
 	if _, hangs := failure.(noReturnError); hangs {
 		failure = noReturnError(errorTime)
 	}

@@ -93,7 +93,7 @@ func (c *foreignContext) Value(key any) any {
 // another goroutine. The value is nil if the method fails, or does not return
 // within valueTime, for which ok is false.
 func foreignValue(ctx context.Context, key any) (v any, ok bool) {
-	v, failure := CallApart(valueTime, func() any { return ctx.Value(key) })
+	v, failure := CallIsolated(valueTime, func() any { return ctx.Value(key) })
 	_, hangs := failure.(noReturnError)
 	return v, !hangs
 }

@@ -11,7 +11,7 @@ import (
 // This file decodes the argument and encodes the result of a call in the
 // worker. Methods of the program may take part in this, and may never return. A
 // pool of processes kills the process in this case. A worker that is a
-// goroutine cannot be killed (see InvokeApart). So it runs these methods on
+// goroutine cannot be killed (see InvokeIsolated). So it runs these methods on
 // another goroutine, and waits for them only as long as the call may last.
 
 // decodeArg decodes an argument. If apart is true, methods of the program run

@@ -208,11 +208,11 @@ func Invoke(ctx context.Context, name string, arg Encoded) (result Encoded, err 
 	return f.Invoke(ctx, arg)
 }
 
-// InvokeApart is [Invoke] for workers that are goroutines, which nothing can
+// InvokeIsolated is [Invoke] for workers that are goroutines, which nothing can
 // end. Methods of the program that decode the argument or encode the result run
 // on another goroutine. If they do not return within a second after ctx has
-// ended, InvokeApart returns an error without them.
-func InvokeApart(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
+// ended, InvokeIsolated returns an error without them.
+func InvokeIsolated(ctx context.Context, name string, arg Encoded) (result Encoded, err error) {
 	f, err := Find(name)
 	if err != nil {
 		return result, err

@@ -70,7 +70,7 @@ func (r *relay) invoke(ctx context.Context, arg Encoded) (Encoded, error) {
 			r.is.Progress(done, total)
 		})
 	}
-	return InvokeApart(ctx, r.is.Name, arg)
+	return InvokeIsolated(ctx, r.is.Name, arg)
 }
 
 func (r *relay) function(*Task) string { return r.is.Name }

@@ -78,7 +78,7 @@ func (t *turns) begin() bool {
 	if !t.stuck.Swap(true) {
 		// On another goroutine, as the handler of slog is the program's as
 		// well.
-		go executor.CallApart(0, func() bool {
+		go executor.CallIsolated(0, func() bool {
 			slog.Error("goroutines: a Limit does not return; until it does, it gets no events, and the number of workers stays as it is", "after", limitTime)
 			return true
 		})

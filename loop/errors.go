@@ -61,7 +61,7 @@ func isCancellationOnly(err, cause error) bool {
 	if !callsMethods(err) && !callsMethods(cause) {
 		return onlyReports(err, cause) // calls no code of the program
 	}
-	only, _ := executor.CallApart(maxMethodTime, func() bool { return onlyReports(err, cause) })
+	only, _ := executor.CallIsolated(maxMethodTime, func() bool { return onlyReports(err, cause) })
 	return only
 }
 

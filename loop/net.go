@@ -238,5 +238,5 @@ func (c *servedConn) finish(t *Task, err error) {
 // logOnGoroutine logs on another goroutine, and waits for it for at most
 // maxMethodTime, because the handler of slog is code of the program.
 func logOnGoroutine(log func(string, ...any), text string, args ...any) {
-	executor.CallApart(maxMethodTime, func() bool { log(text, args...); return true })
+	executor.CallIsolated(maxMethodTime, func() bool { log(text, args...); return true })
 }

@@ -119,14 +119,14 @@ func (l *Loop) checkStall() {
 		return // Run has returned
 	}
 	if failure := l.report(r); failure != nil && l.opts.OnStall != nil {
-		executor.CallApart(0, func() bool { slog.Error("loop: Options.OnStall failed", "loop", r.Loop, "error", failure); return true })
+		executor.CallIsolated(0, func() bool { slog.Error("loop: Options.OnStall failed", "loop", r.Loop, "error", failure); return true })
 	}
 }
 
 // report passes a report to OnStall, or logs it. It returns the failure if
 // OnStall or the handler of slog panicked.
 func (l *Loop) report(r *StallReport) (failure error) {
-	_, failure = executor.CallApart(0, func() bool {
+	_, failure = executor.CallIsolated(0, func() bool {
 		if l.opts.OnStall != nil {
 			l.opts.OnStall(r)
 			return true

@@ -55,7 +55,7 @@ func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok boo
 		return v, false
 	}
 	done := make(chan struct{})
-	v, err := executor.CallApart(logTime, func() T {
+	v, err := executor.CallIsolated(logTime, func() T {
 		defer close(done)
 		return fn()
 	})
@@ -65,7 +65,7 @@ func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok boo
 		return v, true
 	case panicked || err == concert.ErrGoexit:
 		g.failed.Do(func() {
-			text, _ := executor.CallApart(logTime, func() string { return fmt.Sprintf("%+v", err) })
+			text, _ := executor.CallIsolated(logTime, func() string { return fmt.Sprintf("%+v", err) })
 			g.report("processes: %s failed; further failures are not shown: %s", g.name, text)
 		})
 		return v, false
@@ -86,7 +86,7 @@ func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok boo
 // report writes a line to standard error. If nothing reads standard error, it
 // returns after logTime.
 func (g *handlerGuard) report(format string, args ...any) {
-	executor.CallApart(logTime, func() struct{} {
+	executor.CallIsolated(logTime, func() struct{} {
 		console.Lock()
 		defer console.Unlock()
 		fmt.Fprintln(os.Stderr, printable.Text(fmt.Sprintf(format, args...)))

@@ -129,7 +129,7 @@ func contained(unit func(int64) string) func(int64) string {
 	var failed atomic.Bool
 	return func(amount int64) string {
 		if !failed.Load() {
-			text, failure := executor.CallApart(unitTime, func() string { return unit(amount) })
+			text, failure := executor.CallIsolated(unitTime, func() string { return unit(amount) })
 			if failure == nil {
 				return text
 			}

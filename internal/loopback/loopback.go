@@ -4,7 +4,7 @@
 // process, so that the half of package concert that serves remote executors
 // can be held to the conformance suite without a process or a network.
 //
-//	Submit --> queue --> worker 1..n: Claim --bytes--> InvokeApart --bytes--> Settle
+//	Submit --> queue --> worker 1..n: Claim --bytes--> InvokeIsolated --bytes--> Settle
 package loopback
 
 import (
@@ -341,7 +341,7 @@ func (e *Executor) invoke(id int, c *call) {
 		defer func() { done <- o }()
 		arg := copied(c.batch.Args[c.i])
 		o.failure = executor.EncodeError(concert.ErrGoexit)
-		result, err := executor.InvokeApart(c.ctx, c.batch.Name, arg)
+		result, err := executor.InvokeIsolated(c.ctx, c.batch.Name, arg)
 		o.result, o.failure = copied(result), nil
 		if err != nil {
 			o.failure = executor.EncodeError(err)

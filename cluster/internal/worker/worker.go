@@ -131,7 +131,7 @@ func (w *worker) serve(ctx context.Context) error {
 	background.Go(func() { w.renewLeases(life) })
 	background.Go(func() { w.sendHeartbeats(life) })
 	if w.opts.Ready != nil {
-		if _, err := executor.CallApart(readyTime, func() struct{} { w.opts.Ready(); return struct{}{} }); err != nil {
+		if _, err := executor.CallIsolated(readyTime, func() struct{} { w.opts.Ready(); return struct{}{} }); err != nil {
 			w.opts.Notice("ServeOptions.Ready failed: " + executor.ErrorText(err))
 		}
 	}

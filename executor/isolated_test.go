@@ -29,7 +29,7 @@ func TestCallApart(t *testing.T) {
 			"is slow": {func() int { time.Sleep(time.Millisecond); return 3 }, "", time.Millisecond},
 		} {
 			begin := time.Now()
-			v, failure := executor.CallApart(time.Second, c.fn)
+			v, failure := executor.CallIsolated(time.Second, c.fn)
 			if took := time.Since(begin); took != c.took {
 				t.Errorf("%s: it took %v, want %v", name, took, c.took)
 			}

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// CallApart calls fn, which is code of the program, on another goroutine, and
+// CallIsolated calls fn, which is code of the program, on another goroutine, and
 // returns what fn returns. It is for authors of executors: fn may panic, call
 // runtime.Goexit, or never return, and none of this affects the goroutine that
-// calls CallApart. Do not hold a lock while calling CallApart.
+// calls CallIsolated. Do not hold a lock while calling CallIsolated.
 //
 // The failure is nil if fn returned, a [*PanicError] if it panicked, and
 // [ErrGoexit] if it called runtime.Goexit. If fn does not return within that
 // time, the failure is an error with the time. Go cannot stop a goroutine from
 // outside, so such an fn keeps its goroutine. A time of zero or less means no
 // bound.
-func CallApart[T any](within time.Duration, fn func() T) (v T, failure error) {
+func CallIsolated[T any](within time.Duration, fn func() T) (v T, failure error) {
 	type outcome struct {
 		v       T
 		failure error
@@ -57,7 +57,7 @@ func (e noReturnError) Error() string {
 // guarded calls fn on another goroutine, and waits for fn without a bound. It
 // is for callers that fn may block forever.
 func guarded(fn func()) (failure error) {
-	_, failure = CallApart(0, func() struct{} { fn(); return struct{}{} })
+	_, failure = CallIsolated(0, func() struct{} { fn(); return struct{}{} })
 	return failure
 }
 
