@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// CallIsolated calls fn, which is code of the program, on another goroutine, and
-// returns what fn returns. It is for authors of executors: fn may panic, call
-// runtime.Goexit, or never return, and none of this affects the goroutine that
-// calls CallIsolated. Do not hold a lock while calling CallIsolated.
+// CallIsolated calls fn, which is code of the program, on another goroutine,
+// and returns what fn returns. It is for authors of executors: fn may panic,
+// call runtime.Goexit, or never return, and none of this affects the goroutine
+// that calls CallIsolated. Do not hold a lock while calling CallIsolated.
 //
 // The failure is nil if fn returned, a [*PanicError] if it panicked, and
 // [ErrGoexit] if it called runtime.Goexit. If fn does not return within that
