@@ -41,7 +41,8 @@
 //     function gets. If it ends before the task starts, the task never starts.
 //     If it ends while the task runs, the context of the function ends, and
 //     what the function then returns is the outcome.
-//   - Queues are bounded: a Submit waits while the queue is full.
+//   - Queues are bounded: a Submit waits while the queue is full. [TrySubmit]
+//     reports false instead.
 //   - A wait that is given the task's own context never hangs for want of a
 //     worker. A task may submit to its own executor and wait for the outcome,
 //     however few workers the executor has and however full its queue is: while

@@ -32,6 +32,60 @@ func ExampleSubmit() {
 	// Output: HELLO! <nil>
 }
 
+// A service under overload drops a task instead of waiting for room.
+func ExampleTrySubmit() {
+	ctx := context.Background()
+	ex := goroutines.New(1, &goroutines.Options{Queue: 1})
+	defer ex.Close()
+
+	started, finish := make(chan struct{}), make(chan struct{})
+	concert.Submit(ctx, ex, func(context.Context, int) (int, error) {
+		close(started)
+		<-finish
+		return 0, nil
+	}, 0)
+	<-started // the only worker is busy
+
+	first, ok := concert.TrySubmit(ctx, ex, shout, "first")
+	fmt.Println("first:", ok)
+	_, ok = concert.TrySubmit(ctx, ex, shout, "second")
+	fmt.Println("second:", ok)
+	close(finish)
+	fmt.Println(first.Result(ctx))
+	// Output:
+	// first: true
+	// second: false
+	// FIRST! <nil>
+}
+
+// Tasks whose results have different types run concurrently: submit all of
+// them, and then wait for each future.
+func ExampleSubmit_differentTypes() {
+	ctx := context.Background()
+	ex := goroutines.New(4, nil)
+	defer ex.Close()
+
+	nameOf := func(_ context.Context, user int) (string, error) { return "Ada", nil }
+	ordersOf := func(_ context.Context, user int) ([]int, error) {
+		if user == 0 {
+			return nil, errors.New("no such user")
+		}
+		return []int{101, 102}, nil
+	}
+	load := func(user int) (string, []int, error) {
+		name := concert.Submit(ctx, ex, nameOf, user)     // *concert.Future[string]
+		orders := concert.Submit(ctx, ex, ordersOf, user) // *concert.Future[[]int]
+		n, err1 := name.Result(ctx)
+		o, err2 := orders.Result(ctx)
+		return n, o, errors.Join(err1, err2)
+	}
+	fmt.Println(load(7))
+	fmt.Println(load(0))
+	// Output:
+	// Ada [101 102] <nil>
+	// Ada [] no such user
+}
+
 // A function over many inputs. Inputs are taken as results are; errors come
 // item by item, and leaving the loop stops the rest.
 func ExampleMap() {

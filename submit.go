@@ -25,6 +25,26 @@ func Submit[In, Out any](ctx context.Context, ex Executor, fn func(context.Conte
 	return (*Future[Out])(executor.Submit(ctx, ex, fn, arg))
 }
 
+// TrySubmit is [Submit] for callers that drop a task instead of waiting: it
+// does not wait for room in the executor's queue. It returns nil and false if
+// there is no room at once; then fn is never called. Otherwise, it returns the
+// future of the task and true. Any other failure is in the future: if the
+// executor is closed, for example, TrySubmit returns true, and the error of the
+// future is [ErrClosed].
+//
+// While other callers wait in Submit, there is no room: TrySubmit does not
+// overtake them.
+//
+// The executor's [Observer] sees a dropped task as submitted, and then as
+// finished with an error that wraps [ErrCanceled].
+//
+// TrySubmit panics if ctx, ex or fn is nil, or if ex is a nil pointer to a pool
+// of this module.
+func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) (*Future[Out], bool) {
+	f, ok := executor.TrySubmit(ctx, ex, fn, arg)
+	return (*Future[Out])(f), ok
+}
+
 // Go runs fn on a new goroutine and returns its future. Nothing that fn does is
 // lost: a panic, which would end the program in a plain goroutine, becomes the
 // future's error. For many tasks, use an executor, which limits their number.

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -112,16 +111,6 @@ const (
 	maxWindowBytes = 32 << 20               // bytes in the window of remote items
 	inputGrace     = 100 * time.Millisecond // for inputs that block when the loop is left
 )
-
-// errNoRoom is the cause of noWait, a context for an Execute that must not
-// block while the queue is full.
-var errNoRoom = errors.New("concert: no room")
-
-var noWait = func() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errNoRoom)
-	return ctx
-}()
 
 func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), ordered bool) *mapRun[In, Out] {
 	m := &mapRun[In, Out]{
@@ -297,20 +286,5 @@ func (m *mapRun[In, Out]) start(ctx context.Context) bool {
 	}
 	m.mu.Unlock()
 	m.wakeConsumer()
-	return false
-}
-
-// isNoRoom reports whether an executor has refused a runner only because it has
-// no room. The error may be the program's, as that of an initializer, and have
-// methods that fail. Then it is another error.
-func isNoRoom(err error) bool {
-	if sameError(err, errNoRoom) {
-		return true
-	}
-	switch err.(type) {
-	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
-		is, _ := callMethod(newErrorMethods(), func() bool { return errors.Is(err, errNoRoom) })
-		return is
-	}
 	return false
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"concert"
 )
@@ -270,6 +272,92 @@ var futureCases = []testCase{
 		f.OnDone(s.ctx, func(context.Context, *concert.Future[string]) { at = true })
 		if !at {
 			s.Error("OnDone on a finished future did not call at once")
+		}
+	}},
+
+	{"TrySubmit", "TrySubmit does not wait for room, and observers see the end of a dropped task", func(s *suite) {
+		var r record
+		ex := s.executor(Config{Workers: 1, Queue: 8, Observer: r.observe})
+		g := s.gate()
+		accepted := []*concert.Future[string]{concert.Submit(s.ctx, ex, hold, g)}
+		s.eventually("the first task starts", func() bool { return g.entered() == 1 })
+		dropped := 0
+		try := func(ctx context.Context) bool {
+			f, ok := concert.TrySubmit(ctx, ex, hold, g)
+			switch {
+			case ok != (f != nil):
+				s.Fatalf("TrySubmit() = %v, %v", f, ok)
+			case ok:
+				accepted = append(accepted, f)
+			default:
+				dropped++
+			}
+			return ok
+		}
+		// The queue is full when the workers fetch no more tasks ahead.
+		for refused := 0; refused < 20; refused++ {
+			if try(s.ctx) {
+				refused = 0
+			} else {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if len(accepted) > 1000 {
+				s.Fatal("a queue of 8 has room for 1000 tasks")
+			}
+		}
+		ended, cancel := context.WithCancel(s.ctx)
+		cancel()
+		if try(ended) {
+			s.Error("TrySubmit with an ended context put a task into a full queue")
+		}
+
+		last := len(accepted) - 1
+		if !accepted[last].Cancel() {
+			s.Errorf("task %d of %d has left the queue", last, last+1)
+		}
+		if !try(s.ctx) {
+			s.Error("TrySubmit does not use the room of a canceled task")
+		}
+		accepted = slices.Delete(accepted, last, last+1)
+		if try(s.ctx) {
+			s.Error("TrySubmit found room for two tasks where one was canceled")
+		}
+
+		g.open()
+		for _, f := range accepted {
+			must[string](s)(f.Result(s.ctx))
+		}
+		if n := g.entered(); n != len(accepted) {
+			s.Errorf("%d tasks ran, %d were accepted", n, len(accepted))
+		}
+		f, ok := concert.TrySubmit(s.ctx, ex, square, 3)
+		if !ok {
+			s.Fatal("an empty queue has no room")
+		}
+		if got := must[int](s)(f.Result(s.ctx)); got != 9 {
+			s.Errorf("Result() = %d, want 9", got)
+		}
+		f, ok = concert.TrySubmit(ended, ex, square, 3)
+		if !ok {
+			s.Fatal("an empty queue has no room for a task whose context has ended")
+		}
+		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrCanceled) {
+			s.Errorf("error of a task whose context has ended: %v, want ErrCanceled", err)
+		}
+		ex.Close()
+		f, ok = concert.TrySubmit(s.ctx, ex, square, 3)
+		if !ok {
+			s.Fatal("a closed executor has no room, want a future with ErrClosed")
+		}
+		if _, err := f.Result(s.ctx); !errors.Is(err, concert.ErrClosed) {
+			s.Errorf("error on a closed executor: %v, want ErrClosed", err)
+		}
+
+		// Three more did not run: one was canceled, one had an ended context,
+		// and one came after Close.
+		got := r.check(s)
+		if ran, not := got["[submitted started finished]"], got["[submitted finished]"]; ran != len(accepted)+1 || not != dropped+3 {
+			s.Errorf("the observer saw %d tasks that ran and %d that did not; want %d and %d", ran, not, len(accepted)+1, dropped+3)
 		}
 	}},
 

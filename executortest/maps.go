@@ -145,7 +145,7 @@ var mapCases = []testCase{
 		wg.Wait()
 	}},
 
-	{"Collect", "all results in order or the first error, as the users of errgroup expect", func(s *suite) {
+	{"Collect", "Collect returns all results in order, or the first error, which cancels the other calls", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		for _, n := range []int{0, 1, 17, s.many(1000)} {
 			got, err := concert.Collect(s.ctx, ex, square, upTo(n))

@@ -16,7 +16,8 @@ import (
 func Unusable(t *testing.T, ex concert.Executor, advice string) {
 	one := func(context.Context, int) (int, error) { return 1, nil }
 	for name, use := range map[string]func(){
-		"Submit": func() { concert.Submit(t.Context(), ex, one, 1) },
+		"Submit":    func() { concert.Submit(t.Context(), ex, one, 1) },
+		"TrySubmit": func() { concert.TrySubmit(t.Context(), ex, one, 1) },
 		"Map": func() {
 			for range concert.Map(t.Context(), ex, one, slices.Values([]int{1})) {
 			}

@@ -57,7 +57,7 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 		defer p.mu.Unlock()
 		return p.closed
 	}
-	if p.line.first == nil && p.queue.len() < p.opts.Queue {
+	if p.line.first == nil && p.hasRoom() {
 		p.push(t)
 		return nil
 	}
@@ -77,6 +77,14 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	}
 	<-e.in
 	return e.err
+}
+
+// hasRoom reports whether the queue has room. The caller holds mu.
+func (p *Pool) hasRoom() bool {
+	if p.queue.len() >= p.opts.Queue && p.stale > 0 {
+		p.compact()
+	}
+	return p.queue.len() < p.opts.Queue
 }
 
 // push puts a task into the queue and sees to it that a worker comes for it.

@@ -56,3 +56,10 @@ func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
 // StuckHandlers returns how many calls of the handler of slog.Default have not
 // returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }
+
+// Waiters returns how many submitters wait for room, stale ones included.
+func (p *Pool) Waiters() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiters)
+}

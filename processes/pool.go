@@ -128,7 +128,7 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 		select {
 		case <-e.admitted:
 		default:
-			e.stale = true
+			p.leaveLocked(e)
 			p.mu.Unlock()
 			return err
 		}
@@ -136,6 +136,19 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	}
 	<-e.admitted
 	return e.err
+}
+
+// leaveLocked removes a waiter that no longer waits. Others may wait behind it,
+// so it stays in the list, as stale, until they leave or are admitted. If all
+// waiters are stale, the list is empty, and has no effect on further tasks.
+func (p *Pool) leaveLocked(e *waiter) {
+	e.stale = true
+	n := len(p.waiters)
+	for n > 0 && p.waiters[n-1].stale {
+		n--
+	}
+	clear(p.waiters[n:])
+	p.waiters = p.waiters[:n]
 }
 
 // hasRoomLocked reports whether the queue has room.

@@ -1,0 +1,78 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// TrySubmit is concert.TrySubmit, for that package.
+func TrySubmit[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), arg In) (*Future[Out], bool) {
+	if ctx == nil || ex == nil || fn == nil {
+		panic(nilArgument("TrySubmit", ctx, ex, "function"))
+	}
+	c := newCall(ctx, fn, arg)
+	err := ex.Execute(noWaitContext{ctx}, &c.future.task)
+	if err == nil {
+		return &c.future, true
+	}
+	if isNoRoom(err) {
+		// Observers have seen that the task was submitted. They must see its
+		// end, too.
+		c.future.task.Fail(&neverStarted{errNoRoom})
+		return nil, false
+	}
+	c.future.task.Fail(err)
+	return &c.future, true
+}
+
+// noWaitContext is noWait with the values of another context. It has no mark of
+// a worker, because Execute does not wait.
+type noWaitContext struct{ values context.Context }
+
+// Deadline returns no deadline.
+func (c noWaitContext) Deadline() (time.Time, bool) { return noWait.Deadline() }
+
+// Done returns a closed channel.
+func (c noWaitContext) Done() <-chan struct{} { return noWait.Done() }
+
+// Err returns context.Canceled.
+func (c noWaitContext) Err() error { return noWait.Err() }
+
+// Value returns a value of the other context. context.Cause calls it with a key
+// of its own, which finds errNoRoom.
+func (c noWaitContext) Value(key any) any {
+	switch key {
+	case workerKey{}, ownKey{}, numberKey{}, releaserKey{}:
+		return nil
+	}
+	if v := noWait.Value(key); v != nil {
+		return v
+	}
+	return c.values.Value(key)
+}
+
+// errNoRoom is the cause of noWait.
+var errNoRoom = errors.New("the queue of the executor is full")
+
+// noWait is a context for an Execute that must not wait for room: it has ended.
+var noWait = func() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errNoRoom)
+	return ctx
+}()
+
+// isNoRoom reports whether an executor has refused a task only because the
+// queue is full. The error may come from the program, as that of an
+// initializer, and its methods may fail. Then isNoRoom reports false.
+func isNoRoom(err error) bool {
+	if sameError(err, errNoRoom) {
+		return true
+	}
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
+		is, _ := callMethod(newErrorMethods(), func() bool { return errors.Is(err, errNoRoom) })
+		return is
+	}
+	return false
+}
