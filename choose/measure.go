@@ -76,9 +76,10 @@ func (m *measurement) add(err error) {
 	}
 }
 
-// A measurement with more steal time is repeated, up to twice. But only one
-// measurement in four may be repeated, besides the first three: otherwise no
-// time would be left for rounds.
+// A measurement is repeated, at most twice, if its steal time is more than
+// maxSteal. The number of repetitions in a run is limited to about
+// freeRemeasured plus one for every remeasurePart measurements. Otherwise no
+// time would be left for the rounds.
 const (
 	maxSteal       = 0.1 // of the processor time
 	remeasurePart  = 4

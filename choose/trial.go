@@ -95,7 +95,7 @@ func (t *trial) run(ctx context.Context) (*Report, error) {
 	}
 	if t.base == nil || len(t.base.samples) == 0 {
 		if err == nil {
-			err = fmt.Errorf("choose: only the profile was measured in %v and %d runs, because one run takes %v: increase Options.Budget or MaxRuns", t.Budget, t.runs, t.report.Profile.Wall)
+			err = fmt.Errorf("choose: no model was measured within %v and %d runs, because one run takes %v: increase Options.Budget or MaxRuns", t.Budget, t.runs, t.report.Profile.Wall)
 		}
 		return nil, err
 	}

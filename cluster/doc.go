@@ -5,9 +5,8 @@
 //	ex, err := cluster.Dial(ctx, "nats://one:4222,two:4222,three:4222", nil)
 //	for n, err := range concert.Map(ctx, ex, square, inputs) { ... }
 //
-// On each machine that should work, a program in which square is registered
-// calls Serve:
 // On each machine that runs tasks, a program in which square is registered
+// calls Serve:
 //
 //	cluster.Serve(ctx, "nats://one:4222,two:4222,three:4222", goroutines.New(8, nil), nil)
 //
@@ -16,8 +15,6 @@
 //
 // # The model
 //
-//	client                         servers                            worker
-//	Submit, Map
 //	client                         servers                            worker
 //	Submit, Map
 //	   |
@@ -45,6 +42,11 @@
 // The client is in internal/client, and the worker in internal/worker. Both use
 // internal/jet (the connection), internal/members (which workers exist) and
 // internal/wire (the messages), and neither imports the other.
+//
+// While no worker offers a function, its tasks wait in the client, and
+// Options.Notice is called.
+//
+// # The rules
 //
 //   - A task runs at least once, unless it is canceled first. It runs twice if
 //     its worker, or the report of its worker, is lost after the task has
@@ -119,11 +121,12 @@
 // server in turn. Tasks of a lost worker run on another one half a minute
 // later.
 //
-// A server has written to its files what it acknowledges, so that survives the
-// end of its process. It reaches the disk up to two minutes later, or at once
-// with concertd serve --sync. So if a single server loses its power, it may
-// lose tasks and results of this time. Of three servers, each with its own
-// power supply, one may fail without a loss.
+// A server acknowledges a message after it has written it to a file. So the
+// message survives a crash of the server process. The operating system writes
+// it to the disk up to two minutes later, or at once with concertd serve
+// --sync. Without --sync, a single server that loses power may lose the tasks
+// and results of these two minutes. Of three servers, each with its own power
+// supply, one may fail without a loss.
 //
 // When the servers have stored a heartbeat, a function or a cancellation,
 // clients and workers usually receive it at once. In the worst case, a worker

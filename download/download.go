@@ -283,7 +283,8 @@ func (g *get) accept(resp *http.Response) (total int64, err error) {
 // errStalled is the cause with which a stalled body is canceled.
 var errStalled = errors.New("the server stopped sending")
 
-// receive writes the body to the part and, if all is well, makes it the file.
+// receive writes the body to the partial file. If the length and the checksum
+// are right, it renames this file to the final name.
 func (g *get) receive(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, total int64) error {
 	announced := announcedDigest(resp)
 	if announced != "" && g.SHA256 != "" && announced != g.SHA256 {

@@ -60,8 +60,8 @@ func (p *part) open() (err error) {
 	if info.Size() > 0 && p.readNote() && p.URL == p.url && (p.Size < 0 || info.Size() <= p.Size) {
 		p.size = info.Size()
 		if p.size == p.Size {
-			// All of it is there, and was not checked. There is no asking for
-			// a range of no bytes, so the last one has to come again.
+			// The part is complete, but its checksum was not verified. HTTP has
+			// no empty range. So remove the last byte, and request it again.
 			p.size--
 			if err := p.file.Truncate(p.size); err != nil {
 				return err

@@ -143,7 +143,7 @@ func waitFor(ctx context.Context, ready <-chan struct{}) error {
 // errNotTop reports that the waiting task is not the newest one on the
 // carrier's stack: it waits for a nested task, and another of its goroutines
 // waits too.
-var errNotTop = errors.New("concert: not on its strand")
+var errNotTop = errors.New("concert: not the newest task of its carrier")
 
 // rescueLocked starts a compensating carrier if the carrier is stuck. It
 // returns ErrDeadlock if that would not help.

@@ -45,14 +45,27 @@
 // The suite in package executortest tests whether an executor obeys the rules.
 // The example of this package is a complete executor.
 //
+// # The files
+//
+//	executor.go, worker.go, batch.go          what an executor implements and calls
+//	task.go, submit.go, try_submit.go         a task, and how it is made
+//	task_wait.go, arrivals.go                 waiting for one task, and for several
+//	carrier.go, deadlock*.go                  the wait graph
+//	map*.go                                   a Map: feeder, runners, buffer, consumer
+//	call_remote.go, values_*.go, codec.go     calls and values for remote workers
+//	register.go, declare.go, relay.go         functions with a name, and calls that are encoded
+//	error*.go, panic*.go                      errors, and how they are sent
+//	user_code.go, isolated.go                 methods of the program, on other goroutines
+//	observer.go, input.go, lock.go            events, labels, locks
+//
 // # The corners
 //
 // A task of a Map may return to the queue many times, see Queue.Again. It is
 // one task for any number of calls.
 //
-// A worker that is blocked in a wait may be lent to another goroutine, a
-// compensating carrier, which runs further tasks of the queue. So a worker has
-// no thread of its own.
+// While a worker is blocked in a wait, another goroutine, a compensating
+// carrier, may run further tasks of the queue for it. So a worker has no thread
+// of its own.
 //
 // Some names exist for package concert, which is built from them and documents
 // them: [Submit], [Go], [Map], [Future], [Register] and the other functions

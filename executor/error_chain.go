@@ -120,7 +120,7 @@ func (m *errorMethods) textOf(v any, method string, text func() string) string {
 	return s
 }
 
-// ErrorText returns the text of an error which may have methods of the program,
-// for logs of an executor. If a method fails, or does not return within a
-// second, the text says so. Do not hold a lock while calling ErrorText.
+// ErrorText returns the text of an error for the logs of an executor. The Error
+// method may be user code. If it panics, or does not return within a second,
+// the result says so. Do not hold a lock while calling ErrorText.
 func ErrorText(err error) string { return newErrorMethods().text(err) }

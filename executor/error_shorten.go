@@ -72,7 +72,8 @@ func (w *wireError) keepReasons(most int) {
 	}
 }
 
-// lose notes why an error of a registered type is not among the values.
+// lose records in w.Lost why w.Values does not have the encoded error of the
+// registered type with this name.
 func (w *wireError) lose(name, why string) {
 	if w.Lost == nil {
 		w.Lost = make(map[string]string)

@@ -5,10 +5,10 @@ import (
 	"reflect"
 )
 
-// No executor looks at a task in its queue until a worker takes the task. So if
-// the submitter's context ends, the task would settle late, and a wait for it
-// with another context would last as long. Waits therefore watch this context.
-// A Submit does not: that would cost more than the rest of it.
+// A queue does not watch the contexts of its tasks. If a submitter's context
+// ends, a queued task settles only when a worker takes it. So functions that
+// wait for a task also watch the submitter's context. Submit does not watch it:
+// this would cost more than all else in Submit.
 
 // Expire cancels a queued task whose submitter's context is done. It reports
 // whether it did. An executor that may have no workers for a long time calls it

@@ -3,7 +3,294 @@ package executor
 import (
 	"context"
 	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
 )
+
+// How a Map works
+//
+//	feeder goroutine        runners (tasks on the executor)       consumer (the loop)
+//	takes an input   --->   claim an item, call fn, mark it  ---> yields it
+//	as far as the window    done; after a turn go back to the     moves the window on
+//	allows                  queue, without input park
+//
+// The number of runners is at most the executor's width. An item passes from
+// the feeder to the consumer without a lock. The three only synchronize where
+// one of them sleeps:
+//
+//   - A runner parks if there is no unclaimed item: 1. it decrements active,
+//     2. it checks again. The feeder: 1. appends, 2. starts a runner if fewer
+//     than width are active. Atomics are sequentially consistent, so at least
+//     one of the two sees the other, and no item stays unclaimed.
+//   - The feeder sleeps if the window is full: 1. it sets feederAsleep, 2. it
+//     checks again. The consumer: 1. counts a result as yielded, 2. wakes a
+//     sleeping feeder if a quarter of the window is free, so that the two do
+//     not alternate. A claim for remote workers: 1. changes the window, 2.
+//     wakes a sleeping feeder if the window has room now.
+//   - The consumer sleeps if the next result is not done: 1. it sets needed and
+//     asleep, 2. it checks again. A runner: 1. marks an item done, 2. at the
+//     end of its turn, wakes the consumer if that needed the item. So the
+//     consumer is woken once a turn, and not once an item. A turn can end with
+//     a slow item, so the consumer wakes by a timer, and then asks to be woken
+//     at once.
+//
+// A runner may need room in the executor's queue to start. The feeder only
+// tries to start one: it must not block, because the consumer may be a worker
+// of the same executor, and may have to continue first. If the feeder fails and
+// no runner is active, the consumer starts one, with its own context, which
+// tells its worker.
+//
+// Fields that different goroutines write often are in different cache lines.
+type mapRun[In, Out any] struct {
+	caller   context.Context // the caller's context; tells the consumer's worker, if it is one
+	onWorker bool            // the consumer is a worker
+	ctx      context.Context // ends with the loop; parent of the contexts of all calls
+	cancel   context.CancelCauseFunc
+	// endForeign, unless nil, ends the replacement of the caller's context.
+	endForeign func()
+	ex         Executor
+	fn         func(context.Context, In) (Out, error)
+	id         identity // of fn
+	ordered    bool
+	labels     *labels[In]
+
+	stopped     atomic.Bool   // the loop has ended
+	large       atomic.Bool   // an input was large: runners use claimAsync
+	window      atomic.Int64  // maximum of taken - yielded
+	remoteItems atomic.Int64  // items that remote workers have claimed
+	claims      atomic.Int64  // about the number of items of one claim of a remote worker
+	args        weight        // of remote items
+	results     weight        // of remote items
+	active      atomic.Int32  // number of runners that are in the executor; changed under mu
+	room        signal        // wakes the feeder
+	wake        signal        // wakes the consumer
+	fed         chan struct{} // closed when the feeder has ended; then:
+
+	inputPanic  *PanicError // inputs panicked
+	inputGoexit bool        // inputs ended the goroutine
+	inputsLeft  bool        // the feeder ended before the inputs did
+
+	mu      sync.Mutex
+	parked  []*runner[In, Out] // guarded by mu
+	runners []*runner[In, Out] // guarded by mu: all
+	failure error              // guarded by mu: why the executor dropped a runner
+
+	encoded []encodedItem[In, Out] // guarded by mu: items that methods of the program have encoded, and that are not away
+
+	buffer itemBuffer[In, Out]
+
+	// Written by the feeder:
+	taken        atomic.Int64 // number of inputs in the buffer; stored when the feeder sleeps and when it ends
+	feederAsleep atomic.Bool
+	fedWidth     int64 // the executor's width when the feeder last read it
+	_            cacheLine
+
+	// Written by the consumer:
+	yielded atomic.Int64 // number of results that were yielded
+	timer   *time.Timer
+	asleep  atomic.Int32 // awake, wakeAtTurnEnd or wakeAtOnce
+	needed  atomic.Int64 // index of the item that the consumer waits for, if ordered
+	_       cacheLine
+}
+
+// cacheLine keeps its neighbors apart in memory.
+type cacheLine [64]byte
+
+const (
+	awake         = iota
+	wakeAtTurnEnd // a runner wakes the consumer at the end of its turn
+	wakeAtOnce    // a runner wakes the consumer at once
+)
+
+const (
+	turn           = 100 * time.Microsecond // time after which a runner returns to the end of the queue
+	maxBatch       = 128                    // items between two readings of the clock
+	maxWindow      = 1 << 14                // items in the window of quick items
+	maxWidth       = 1 << 24                // of the executor, as a Map uses it
+	maxWindowBytes = 32 << 20               // bytes in the window of remote items
+	inputGrace     = 100 * time.Millisecond // for inputs that block when the loop is left
+)
+
+func newMapRun[In, Out any](ctx context.Context, ex Executor, fn func(context.Context, In) (Out, error), ordered bool) *mapRun[In, Out] {
+	m := &mapRun[In, Out]{
+		caller: ctx, ex: ex, fn: fn, id: identityOf(fn), ordered: ordered,
+		room: make(signal, 1), wake: make(signal, 1), fed: make(chan struct{}),
+	}
+	s, _ := carrierOf(ctx)
+	m.onWorker = s != nil
+	m.labels = newLabels[In](ctx)
+	if foreign(ctx) {
+		f := newForeignContext(ctx)
+		ctx, m.caller, m.endForeign = f, f, f.stop
+	}
+	inner, cancel := context.WithCancelCause(ctx)
+	m.ctx, m.cancel = &mapContext{inner, ctx}, cancel
+	m.buffer.init()
+	m.fedWidth = m.width()
+	m.fitWindow(1)
+	return m
+}
+
+// width returns the executor's width, limited to 1 to maxWidth, so that
+// computations with it do not overflow.
+func (m *mapRun[In, Out]) width() int64 { return int64(min(max(m.ex.Width(), 1), maxWidth)) }
+
+// fitWindow sets the window for batches of that many items.
+func (m *mapRun[In, Out]) fitWindow(batch int) {
+	width := m.width()
+	ahead := 4 * width
+	if batch > 1 {
+		ahead = max(ahead, min(16*width*int64(batch), maxWindow))
+	}
+	m.window.Store(ahead)
+}
+
+// fitRemoteWindow sets the window for a remote executor, which claims at most
+// most items at a time for each worker. Large values get a smaller window. The
+// executor chooses the number of items by the duration of earlier calls. So the
+// window starts small and grows with the results: otherwise the feeder would
+// take too many inputs if slow calls follow quick ones.
+func (m *mapRun[In, Out]) fitRemoteWindow(most int) {
+	before := m.claims.Load()
+	claims := max(int64(min(most, maxWindow)), before-before/16) // a worker does not always have room for most
+	m.claims.Store(claims)
+	width := m.width()
+	ahead := min(4*width*claims, 4*width+2*m.yielded.Load(), maxWindow, maxWindowBytes/max(1, m.args.bytes.Load()+m.results.bytes.Load()))
+	if ahead = max(ahead, 2*width); ahead != m.window.Load() {
+		m.window.Store(ahead)
+		// The executor may have become wider since the feeder went to sleep,
+		// and the consumer may wait for a slow item.
+		if m.feederAsleep.Load() && m.taken.Load()-m.yielded.Load() < ahead {
+			m.feederAsleep.Store(false)
+			m.room.notify(nil)
+		}
+	}
+}
+
+// weight estimates the size in bytes of large recent values, to limit the
+// memory of the window. A larger value replaces the estimate at once. With each
+// smaller value it decreases by a 16th. Arguments and results have separate
+// estimates, because there can be many small arguments between two large
+// results.
+type weight struct{ bytes atomic.Int64 }
+
+func (w *weight) note(bytes int) {
+	before := w.bytes.Load()
+	if bytes < 1<<10 && before == 0 {
+		return // even a full window of them is nothing
+	}
+	w.bytes.Store(max(int64(bytes), before-before/16)) // good enough if two goroutines do it concurrently
+}
+
+// feed takes inputs until they end or the loop ends.
+func (m *mapRun[In, Out]) feed(inputs iter.Seq[In]) {
+	returned := false
+	n, limit := int64(0), int64(0) // number of inputs taken, and the known maximum
+	defer func() {
+		m.taken.Store(n)
+		if !returned {
+			if v := recover(); v != nil {
+				m.inputPanic = NewPanicError(v)
+				m.inputPanic.where = "the inputs or the labels of a Map"
+			} else {
+				m.inputGoexit = true
+			}
+		}
+		close(m.fed)
+		m.wakeConsumer()
+	}()
+	for in := range inputs {
+		if m.stopped.Load() {
+			m.inputsLeft = true
+			break
+		}
+		if m.labels != nil {
+			m.labels.add(n, in)
+		}
+		m.buffer.append(in)
+		n++
+		if int64(m.active.Load()) < m.width() && m.buffer.unclaimed() {
+			m.start(noWait)
+		}
+		// The input is asked for its next value only when there is room.
+		if n < limit {
+			continue
+		}
+		if wide := m.width(); wide != m.fedWidth { // the executor has been resized
+			m.window.Store(max(m.window.Load()*wide/m.fedWidth, 4*wide))
+			m.fedWidth = wide
+		}
+		if limit = m.yielded.Load() + m.window.Load(); n >= limit && !m.awaitRoom(n) {
+			m.inputsLeft = true
+			break
+		}
+	}
+	returned = true
+}
+
+// awaitRoom waits until the window has room for more than n inputs. It reports
+// false if the Map ended first, because of the loop, the context or the
+// executor.
+func (m *mapRun[In, Out]) awaitRoom(n int64) bool {
+	m.taken.Store(n)
+	for {
+		m.feederAsleep.Store(true)
+		if n-m.yielded.Load() < m.window.Load() {
+			m.feederAsleep.Store(false)
+			return true
+		}
+		select {
+		case <-m.room:
+		case <-m.ctx.Done():
+			return false
+		}
+	}
+}
+
+// start puts a runner into the executor. It reports false if there was no
+// room, or there is none to start.
+func (m *mapRun[In, Out]) start(ctx context.Context) bool {
+	m.mu.Lock()
+	if m.stopped.Load() || m.failure != nil {
+		m.mu.Unlock()
+		return false
+	}
+	var r *runner[In, Out]
+	if n := len(m.parked); n > 0 {
+		r = m.parked[n-1]
+		m.parked = m.parked[:n-1]
+	} else {
+		r = m.newRunner()
+		m.runners = append(m.runners, r)
+	}
+	m.active.Add(1)
+	m.mu.Unlock()
+
+	err := m.ex.Execute(ctx, &r.task)
+	if err == nil {
+		if m.stopped.Load() {
+			r.task.Cancel(nil) // stop may have run before the task was pending
+		}
+		if m.onWorker {
+			m.wakeConsumer() // the runner may need the worker of the consumer, which sleeps
+		}
+		return true
+	}
+	if !r.task.move(pending, idle) {
+		return false // the task was canceled, or the consumer runs it
+	}
+	full := isNoRoom(err)
+	m.mu.Lock()
+	m.parked = append(m.parked, r)
+	m.active.Add(-1)
+	if !full && m.failure == nil {
+		m.failure = err
+	}
+	m.mu.Unlock()
+	m.wakeConsumer()
+	return false
+}
 
 // Map returns the results of concert.Map, or of concert.MapUnordered if not
 // ordered: each with the index of its input. An error that concerns the whole

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// This file has the consumer of a Map: see map_run.go.
+// This file has the consumer of a Map: see map.go.
 
 // consume yields all results.
 func (m *mapRun[In, Out]) consume(yield func(index int64, out Out, err error) bool) {

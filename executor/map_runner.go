@@ -255,7 +255,8 @@ func (c *itemContext) Value(key any) any {
 // Source is for contexts below.
 func (c *itemContext) Source() context.Context { return c.lazy.Source() }
 
-// mapContext is the context of a Map: it ends with the loop.
+// mapContext is the parent context of all calls of a Map. It is canceled when
+// the caller's range loop over the results ends.
 type mapContext struct {
 	context.Context // made from outer
 	caller          context.Context

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -8,15 +9,15 @@ import (
 )
 
 // guardedObserver calls the observer of an executor. It contains panics of the
-// observer, and calls by tellApart that do not return.
+// observer, and calls by callIsolated that do not return.
 type guardedObserver struct {
 	observer Observer
 	failed   sync.Once    // logs the first failure
-	stuck    atomic.Int32 // calls by tellApart that have not returned in time
+	stuck    atomic.Int32 // calls by callIsolated that have not returned in time
 	dropped  atomic.Int64 // events since stuck was 0
 }
 
-// observerTime is how long tellApart waits for the observer.
+// observerTime is how long callIsolated waits for the observer.
 const observerTime = time.Second
 
 // newGuardedObserver returns nil if o is nil.
@@ -27,7 +28,7 @@ func newGuardedObserver(o Observer) *guardedObserver {
 	return &guardedObserver{observer: o}
 }
 
-// tell calls the observer on this goroutine, which is the submitter's or a
+// call calls the observer on this goroutine, which is the submitter's or a
 // task's. It logs the first failure, also a call of runtime.Goexit, which it
 // cannot contain.
 func (g *guardedObserver) call(e Event) {
@@ -48,14 +49,14 @@ func (g *guardedObserver) call(e Event) {
 	returned = true
 }
 
-// tellApart calls the observer on a goroutine of its own, for events that
+// callIsolated calls the observer on a goroutine of its own, for events that
 // happen on a goroutine which the executor needs. Steps:
 //
 //  1. It waits for the observer, so that the events of a task stay in order.
 //  2. If the observer does not return within observerTime, the call is stuck,
-//     and tellApart returns.
-//  3. While a call is stuck, tellApart drops events: each one would wait too,
-//     and with it all tasks of the executor.
+//     and callIsolated returns.
+//  3. While a call is stuck, callIsolated drops events: each one would wait
+//     too, and with it all tasks of the executor.
 //  4. When the last stuck call returns, the number of dropped events is logged.
 func (g *guardedObserver) callIsolated(e Event) {
 	if g.stuck.Load() > 0 {
@@ -89,4 +90,136 @@ func (g *guardedObserver) callIsolated(e Event) {
 // program's as well.
 func logApart(text string, args ...any) {
 	go guarded(func() { slog.Error(text, args...) })
+}
+
+// An Observer is called for each step of each task of an executor. See
+// concert.Observer.
+type Observer func(Event)
+
+// Event is one step in the life of a task.
+type Event struct {
+	Kind EventKind
+	// Task is the number of the task, from 1 up, unique in the process. Each
+	// item of a Map has a number of its own.
+	Task uint64
+	// Name is the name of the task's function, as [Task.Name].
+	Name string
+	// Input has the index of the input in its Map, and the label of the task.
+	// It is nil for a task of Submit or Go without a label.
+	Input *Input
+	// Worker is the worker's number, from 0 up. It is -1 in TaskSubmitted, and
+	// in TaskFinished for a task that never started.
+	Worker int
+	// Time is the time of the step.
+	Time time.Time
+	// Done and Total are the arguments of [Progress] in TaskProgress, and zero
+	// in other kinds.
+	Done, Total int64
+	// Err is the task's error, in TaskFinished.
+	Err error
+}
+
+// EventKind is the kind of an event.
+type EventKind uint8
+
+// A task is submitted once and finished once. Unless it is canceled before it
+// starts, it is started once in between, and reports progress any number of
+// times.
+const (
+	TaskSubmitted EventKind = iota + 1 // an executor has accepted it
+	TaskStarted                        // a worker has begun to run it
+	TaskProgress                       // it called Progress
+	TaskFinished                       // it has settled; waiting goroutines have not been woken yet
+)
+
+// String returns the kind as a word, in lower case.
+func (k EventKind) String() string {
+	switch k {
+	case TaskSubmitted:
+		return "submitted"
+	case TaskStarted:
+		return "started"
+	case TaskProgress:
+		return "progress"
+	case TaskFinished:
+		return "finished"
+	}
+	return "unknown event"
+}
+
+// Progress is concert.Progress, for that package.
+func Progress(ctx context.Context, done, total int64) {
+	n, ok := ctx.Value(numberKey{}).(numbered)
+	if !ok {
+		return
+	}
+	n.progress(done, total)
+}
+
+// WithProgress returns a context for [Invoke], in a worker of another process:
+// report receives what the function passes to Progress.
+func WithProgress(ctx context.Context, report func(done, total int64)) context.Context {
+	return context.WithValue(ctx, numberKey{}, reporter(report))
+}
+
+type reporter func(done, total int64)
+
+func (r reporter) progress(done, total int64) { r(done, total) }
+
+// numberKey is the context key under which a task's context gives the task,
+// or the item of a Map, as something that is observed.
+type numberKey struct{}
+
+type numbered interface{ progress(done, total int64) }
+
+var lastNumber atomic.Uint64
+
+// number gives the task the next number.
+func (t *Task) number() {
+	n := lastNumber.Add(1) << idShift
+	for {
+		w := t.status.Load()
+		if t.status.CompareAndSwap(w, n|w&(1<<idShift-1)) {
+			return
+		}
+	}
+}
+
+// observer returns the observer of the executor that has the task, and the
+// number of the worker, -1 if none runs it.
+func (t *Task) observer() (*guardedObserver, int) {
+	if t.group == nil || t.group.observer == nil {
+		return nil, -1
+	}
+	if s := t.carrier.Load(); s != nil {
+		return t.group.observer, s.worker.id
+	}
+	return t.group.observer, -1
+}
+
+// observe tells the observer, if there is one, about a step of the task.
+func (t *Task) observe(kind EventKind, err error) {
+	if o, id := t.observer(); o != nil {
+		o.call(t.event(kind, id, err))
+	}
+}
+
+// observeOn is observe on a goroutine that is no task's, for a task on a worker
+// elsewhere, if remote is not -1.
+func (t *Task) observeOn(remote int, kind EventKind, err error) {
+	if o, id := t.observer(); o != nil {
+		o.callIsolated(t.event(kind, max(id, remote), err))
+	}
+}
+
+func (t *Task) event(kind EventKind, worker int, err error) Event {
+	return Event{Kind: kind, Task: t.status.Load() >> idShift, Name: t.Name(), Input: t.input(), Worker: worker, Time: time.Now(), Err: err}
+}
+
+func (t *Task) progress(done, total int64) {
+	if o, id := t.observer(); o != nil && t.state() == running {
+		e := t.event(TaskProgress, id, nil)
+		e.Done, e.Total = done, total
+		o.call(e)
+	}
 }

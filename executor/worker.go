@@ -116,7 +116,7 @@ type Worker struct {
 	counted      bool          // neither: all its tasks are blocked; it counts in group.blocked
 	resuming     []*ticket     // oldest first
 	compensating []*carrier    // compensating carriers
-	vacant       chan struct{} // closed when lent is empty, for Drain
+	vacant       chan struct{} // closed when compensating is empty, for Drain
 }
 
 // Join adds a worker to the group. Call it before the worker's goroutine
@@ -270,7 +270,7 @@ func WorkerOf(ctx context.Context) *Worker {
 	return nil
 }
 
-// standing returns the carrier and the task that ctx marks, if any.
+// carrierOf returns the carrier and the task that ctx marks, if any.
 func carrierOf(ctx context.Context) (*carrier, *Task) {
 	switch v := ctx.Value(workerKey{}).(type) {
 	case *Task:

@@ -1,6 +1,6 @@
-// Package executortest is the conformance suite for executors: what package
-// concert promises about Submit, Map, futures and closing, as tests. Each of
-// concert's own executors passes it, and one that others write should:
+// Package executortest is the conformance suite for executors. It tests what
+// package concert promises about Submit, Map, futures and closing. All
+// executors of concert pass it. If you write an executor, test it so:
 //
 //	func TestConformance(t *testing.T) {
 //		traits := executortest.Traits{Shared: true}

@@ -217,11 +217,13 @@ func (g *groupQueue) Dropped() {
 	p.makeRoom()
 }
 
-// pop takes the next task that still waits. The caller does not hold mu.
+// pop removes and returns the next task that is still pending. The caller does
+// not hold mu.
 //
-// A submitter: 1. enters the line, 2. looks whether there is room. Here: 1. a
-// task leaves the queue, 2. we look whether there is a line. One of the two
-// sees the other.
+// No submitter may wait forever while the queue has room. A submitter (1) adds
+// itself to the waiting list, (2) checks the queue for room. pop (1) removes a
+// task from the queue, (2) checks the waiting list. At least one of them sees
+// the other's first step.
 func (p *Pool) pop() *executor.Task {
 	for {
 		t := p.queue.pop()

@@ -95,8 +95,8 @@ func (w *worker) take() *executor.Task {
 			w.Rest()
 			<-w.wake
 			if !w.TryResume() {
-				// It is lent, and its borrower may take long: another idle
-				// worker is as good.
+				// A compensating carrier holds it, perhaps for long: another
+				// idle worker is as good.
 				p.mu.Lock()
 				p.waking = false
 				if p.queue.len() > 0 {

@@ -160,8 +160,9 @@ func (l *Loop) holderStack(external bool) string {
 	}
 	label := fmt.Sprintf("%q:%q", "loop.number", l.number)
 	portalRun := functionName((*Portal).Run) + "+"
-	// The program may have replaced the labels of the goroutine. So look among
-	// those without labels of a loop, if no other is found.
+	// First look for goroutines with the label of this loop. The program may
+	// have replaced the labels. So if there are none, look for goroutines that
+	// have no label of any loop.
 	for _, mine := range []func(record string) bool{
 		func(record string) bool { return strings.Contains(record, label) },
 		func(record string) bool { return !strings.Contains(record, `"loop.number"`) },

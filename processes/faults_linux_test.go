@@ -326,7 +326,7 @@ func TestProtocol(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
-		"garbage": "not understood", "length": "length 4294967295", "zero": "length 0", "unknown": "unknown call 0 in frame 77",
+		"garbage": "invalid frame", "length": "length 4294967295", "zero": "length 0", "unknown": "unknown call 0 in frame 77",
 		"shared": "shared memory", "version": "version 99", "ready": "second Ready",
 	} {
 		_, err := submit(t, p, misdeed, "say "+what).Result(t.Context())

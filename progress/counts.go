@@ -38,9 +38,9 @@ func (c *counts) observe(e concert.Event) {
 	case concert.TaskStarted:
 		c.started++
 	case concert.TaskProgress:
-		// A task's first report is where it stands, not what it has moved: one
-		// that continues a download begins in the middle. One that begins
-		// again has moved nothing by that.
+		// The first report of a task is only a start value, because a download
+		// may continue in the middle of a file. If a task begins again, its
+		// number decreases. This is not progress, and must not be subtracted.
 		if before, known := c.running[e.Task]; known {
 			c.moved += max(0, e.Done-before.done)
 		}

@@ -23,8 +23,8 @@ type Array[T Element] struct {
 	// len(Data); empty and not nil means none, a single number.
 	Shape []int
 
-	// Data is the elements, those of the last dimension next to each other.
-	// There are as many as the product of Shape.
+	// Data has the elements in row-major order (C order). Its length is the
+	// product of the numbers in Shape.
 	Data []T
 }
 

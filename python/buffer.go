@@ -122,7 +122,7 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 			a.tick = -a.tick
 		}
 		if a.tick == 0 {
-			return nil, fmt.Errorf("times in %s", strconv.Quote(name))
+			return nil, fmt.Errorf("unsupported unit %s of times in an array", strconv.Quote(name))
 		}
 	} else if i := slices.IndexFunc(dtypes, func(d dtype) bool { return d.name == name }); i >= 0 {
 		a.dtype = dtypes[i]
@@ -353,7 +353,8 @@ func (a *buffer) decodeNumbers(to reflect.Value) bool {
 	return false
 }
 
-// timeOf is a number of ticks since 1970.
+// timeOf returns the time that is n units of duration tick after 1970-01-01
+// UTC.
 func timeOf(n int64, tick time.Duration) time.Time {
 	per := int64(time.Second / tick)
 	return time.Unix(n/per, n%per*int64(tick)).UTC()

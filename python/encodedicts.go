@@ -158,8 +158,9 @@ func structEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// checkPointers returns an error if an embedded pointer would arrive as nil:
-// one of whose struct no field was sent. sent has the indexes of the fields.
+// checkPointers returns an error if v has an embedded pointer that is not nil,
+// and no field of its struct was sent. The receiver would get nil instead. sent
+// has the index paths of the fields that were sent.
 func (fs *fields) checkPointers(v reflect.Value, sent [][]int) error {
 	for _, p := range fs.pointers {
 		at, err := v.FieldByIndexErr(p.index)

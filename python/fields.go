@@ -143,9 +143,12 @@ func (c *collector) collect(t reflect.Type) {
 	}
 }
 
-// embeds reports whether the fields of a field are those of the struct that it
-// is in. If the field is not exported, reflection can neither call its methods
-// nor set it, so then those of a pointer are, and of a struct with methods.
+// embeds reports whether the fields of an embedded struct are encoded as fields
+// of the outer struct, as in encoding/json. An exported embedded struct stays
+// one value if it has a name in its tag or an encoding of its own. Reflection
+// cannot set an unexported field or call its methods. So an unexported one
+// stays one value only if it has a name in its tag, is not a pointer, and has
+// no encoding of its own.
 func (c *collector) embeds(f reflect.StructField) bool {
 	if !f.Anonymous || !structOf(f.Type) || f.Tag.Get("json") == "-" {
 		return false

@@ -66,9 +66,9 @@ func (d *decoder) decodeInt(kind byte, to reflect.Value) error {
 	return setBig(to, n)
 }
 
-// settled follows pointers on the way to a single value, and allocates nil
-// ones. It returns the variable to set. If the variable is an any, settled sets
-// it to natural, and reports true.
+// settled follows the pointers in the variable to, and allocates each that is
+// nil. It returns the variable at the end. If that is an any, settled stores
+// natural in it and reports true: the caller has nothing more to do.
 func settled(to reflect.Value, natural any) (reflect.Value, bool) {
 	for to.Kind() == reflect.Pointer {
 		if to.IsNil() {

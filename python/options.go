@@ -91,9 +91,10 @@ type Options struct {
 	// 1 GiB, which is also the most.
 	MaxResult int64
 
-	// Retry, if set, reports whether a task whose worker has died runs again.
-	// err is the error of the task if it does not, and ran is the number of
-	// times that the task has run, from 1 up. See [processes.Options].
+	// Retry, if set, decides whether a task runs again after its worker has
+	// died. err is the error with which the task fails if Retry returns false.
+	// ran is the number of times that the task has run, at least 1. See
+	// [processes.Options].
 	Retry func(err *processes.WorkerError, ran int) bool
 
 	// Output, if set, receives each line that workers print, and what the pool

@@ -69,8 +69,8 @@ func StreamSource[In, Out any](name, text string) func(ctx context.Context, ex *
 	return declareStream[In, Out](checkSource("StreamSource", name, text))
 }
 
-// declareStream declares a generator, whose module goes along with its calls
-// unless text is empty.
+// declareStream declares a generator function. If text is not empty, it is the
+// source text of the module, and each call sends it to the worker.
 func declareStream[In, Out any](where, text string) func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {
 	call := declareText[streamed[In], int](howOf[In]()+"s", where, text)
 	return func(ctx context.Context, ex *processes.Pool, in In) iter.Seq2[Out, error] {

@@ -24,7 +24,8 @@ import (
 
 const roleVariable = "SCALE_ROLE"
 
-// roles are what a process of this program may be, beside what measures.
+// roles has the main functions of the processes that the benchmark starts, by
+// name. The first process has no role: it measures.
 var roles = map[string]func() error{"server": beServer, "workers": beWorkers}
 
 // site is the processes of a run.

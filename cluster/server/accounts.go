@@ -65,7 +65,7 @@ var clientRights = []right{
 	perKey("concert.task.*.%s", "concert.task.*.*", oneAnswer),
 	perKey("concert.load.%s.*.*", "concert.load.*.*.*", oneAnswer),
 	perKey("concert.output.%s.*.*.*", "concert.output.*.*.*.*", oneAnswer),                                  // it removes results that it has
-	{wire.CancelRequestSubject("%s"), wire.CancelRequestSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see withdrawn
+	{wire.CancelRequestSubject("%s"), wire.CancelRequestSubject("*"), oneAnswer, wire.CancelPrefix + ".%s"}, // a server stores it, see cancel.go
 	perKey(wire.HintSubject("%s", "*", "*"), wire.HintSubject("*", "*", "*"), subscription),
 	shared(wire.BucketPrefix(wire.WorkerBucket)+".>", subscription),
 	shared(wire.BucketPrefix(wire.CapabilityBucket)+".>", subscription),

@@ -1,7 +1,7 @@
 // Package server runs NATS servers for package cluster. A server inside the
-// program is for examples, tests, and programs that run on one machine now and
-// on many later. Other programs can reach a server that listens, alone or
-// joined with other servers.
+// program is for examples, tests, and programs that will run on many machines
+// later. If Options.Listen is set, other programs can connect to it. Several
+// servers can form a cluster.
 //
 // Without a [Keyring], a server listens on no address, or on one of this
 // machine only, and any client that reaches it may do anything. With a Keyring,

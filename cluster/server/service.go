@@ -43,7 +43,7 @@ type service struct {
 	slots  chan struct{} // has room for the requests that are served concurrently
 
 	mu        sync.Mutex
-	sessions  map[string]map[session]bool // guarded by mu: see session.go
+	sessions  map[string]map[session]bool // guarded by mu: see consumer_limit.go
 	recounted map[string]time.Time        // guarded by mu: when the sessions of a key were last counted again
 
 	queues map[string]*keyQueue // by key; used by startService, and then by watchKeyring only

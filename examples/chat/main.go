@@ -7,10 +7,9 @@
 // your name, each other one is for all. A line that is just /who tells who is
 // there. Ctrl-C says goodbye to all.
 //
-// What all connections share, who is there and what was said last, changes in
-// one step between two awaits. So no connection sees half of a change, without
-// a lock. A client that does not read is disconnected when 64 lines wait for
-// it.
+// All connections share the list of users and the latest lines. A coroutine
+// changes them without an await in between, so no other coroutine sees a
+// half-finished change, and no lock is needed.
 //
 // Exit codes: 0 ended by Ctrl-C, 1 it could not listen, or failed later, 2
 // wrong usage.

@@ -52,7 +52,7 @@ const (
 const HeaderSize = 5
 
 // ErrFrame is wrapped by the errors of frames that make no sense.
-var ErrFrame = errors.New("frame: not understood")
+var ErrFrame = errors.New("invalid frame")
 
 func bad(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrFrame}, args...)...)

@@ -47,7 +47,7 @@ type encoder struct {
 	// cycles. It is nil until the depth is watchedDepth, because a map costs
 	// time. If it is not nil at the start, it is used at every depth.
 	enclosing map[visit]bool
-	// See shared.go.
+	// See references.go.
 	parts   *parts
 	copied  int // bytes
 	deepest int // the deepest level within the reference that is being encoded

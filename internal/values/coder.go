@@ -14,7 +14,7 @@ type coder struct {
 	encode func(*encoder, reflect.Value) error
 	decode func(*decoder, reflect.Value) error
 
-	least   int  // the fewest bytes of an encoding, see least.go
+	least   int  // the fewest bytes of an encoding, see min_length.go
 	null    bool // it may encode a value as null
 	methods bool // it always runs user code, see user_code.go of package executor
 	dynamic bool // it may run user code, depending on the values in interfaces

@@ -93,7 +93,7 @@ func (el *elements) begin(d *decoder) (n int, raw []byte, err error) {
 	case major == majorTag && size == el.tag && el.tag != 0 && !el.wide:
 		raw, err := d.raw(majorBytes, "the bytes of numbers")
 		if err == nil && len(raw)%el.size != 0 {
-			err = fmt.Errorf("%d bytes cannot be numbers of %d bytes", len(raw), el.size)
+			err = fmt.Errorf("%d bytes of data are not a multiple of the number size, %d bytes", len(raw), el.size)
 		}
 		return len(raw) / el.size, raw, err
 	case major == majorArray:

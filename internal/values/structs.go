@@ -54,7 +54,8 @@ func (b *builder) structure(c *coder) {
 		c.decode = func(*decoder, reflect.Value) error { return err }
 		return
 	}
-	// A field of size 0 is always zero, and may have very many elements.
+	// Do not check fields of size 0: they are always zero, and checking an
+	// array such as [1<<40]struct{} would take very long.
 	unexported := slices.DeleteFunc(fs.unexported, func(i int) bool { return t.Field(i).Type.Size() == 0 })
 	coders := make([]*coder, len(fs.encoded))
 	index := make(map[string]int, len(fs.encoded))

@@ -116,7 +116,7 @@ type Codec struct {
 	named  atomic.Bool // a type with a name is encoded by user code
 
 	maxBytes              int // see MaxBytes
-	sharedFrom, maxCopied int // see shared.go
+	sharedFrom, maxCopied int // see references.go
 
 	mu       sync.RWMutex
 	byName   map[string]reflect.Type // guarded by mu

@@ -268,7 +268,8 @@ func (e *Executor) applyStates(calls []audited, states []wire.State, now time.Ti
 }
 
 // onLost sends a call again, or fails it, because the servers have neither its
-// task nor a result. If the call has an id, lost looks for a kept result first.
+// task nor a result. If the call has an id, onLost looks for a kept result
+// first.
 func (e *Executor) onLost(c *call, v verdict) {
 	defer func() {
 		e.mu.Lock()

@@ -78,7 +78,8 @@ type Pull struct {
 	Expires  time.Duration `cbor:"6,keyasint,omitempty"` // how long to wait for messages; 0 means to send only stored ones
 }
 
-// Request returns the request to the consumer.
+// Request encodes the pull request, in JSON, that the server sends to the
+// consumer.
 func (p *Pull) Request() ([]byte, error) {
 	asked := map[string]any{"batch": p.Batch, "expires": p.Expires.Nanoseconds(), "no_wait": p.Expires == 0}
 	if p.Bytes > 0 {

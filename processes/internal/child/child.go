@@ -58,7 +58,7 @@ type worker struct {
 	arena   *shm.Arena   // nil: there is none
 	ended   chan int     // receives the exit code
 
-	// Used by the loop only:
+	// Used only by the goroutine of the method loop:
 	scratch  []byte
 	name     string // of the function of the last call
 	function *executor.Function

@@ -368,7 +368,7 @@ func (w *worker) givenBack(id frame.ID) error {
 	}
 	if !f.asked || int(id.Index) <= max(f.begun, f.settled-1) {
 		p.mu.Unlock()
-		return fmt.Errorf("%w: call %d in frame %d was given back, and had begun or was not asked for", frame.ErrFrame, id.Index, id.Seq)
+		return fmt.Errorf("%w: the worker returned call %d of frame %d, but the call had begun, or the pool had not requested its return", frame.ErrFrame, id.Index, id.Seq)
 	}
 	f.asked = false
 	kept := f.reportedRunning

@@ -26,11 +26,11 @@ const (
 
 const maxConsumers = 1 << 16 // of a stream
 
-// session is a consumer that a server creates for a key: for a client, of a
-// stream of results; for a worker, of the tasks of its capability set or of the
-// cancellations. The number of consumers of a stream is limited. So that no key
-// uses up this number, a server counts the consumers that it has created for
-// each key:
+// session identifies a JetStream consumer that a server creates for a key. A
+// client's consumer reads results. A worker's consumer reads the tasks of its
+// capability set, or cancellations. The number of consumers of a stream is
+// limited. So that no key uses up this number, a server counts the consumers
+// that it has created for each key:
 //
 //	counted --> created --> not counted, after it has ended
 //	   |

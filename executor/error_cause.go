@@ -7,7 +7,7 @@ import (
 	"concert/internal/lazy"
 )
 
-// canceledType is the type of ErrCanceled, as a RemoteError has it.
+// canceledType is the value of RemoteError.Type if the error is ErrCanceled.
 var canceledType = fmt.Sprintf("%T", ErrCanceled)
 
 // toCause returns the error of a call elsewhere. A worker does not know the
