@@ -273,7 +273,7 @@ func TestJSONBehind(t *testing.T) {
 		if observed != 50_000 {
 			t.Errorf("%d events after the reader has gone", observed)
 		}
-		if err := d.Close(); err == nil || err.Error() != "nobody reads" {
+		if err := d.Close(); err == nil || err.Error() != "no reader" {
 			t.Errorf("Close() = %v, want the reader's error", err)
 		}
 	})
