@@ -66,7 +66,7 @@ func TestProtocol_Calls(t *testing.T) {
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)
 		want string
-	}{{fakeTwice, "began twice"}, {fakeUnasked, "was given back"}} {
+	}{{fakeTwice, "began twice"}, {fakeUnasked, "the worker returned call"}} {
 		t.Run(row.want, func(t *testing.T) {
 			leftovers(t)
 			var log lines
