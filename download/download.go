@@ -8,7 +8,7 @@
 //
 //	GET --> name.part (+ name.part.json: which version of the file this is)
 //	          |
-//	          +-- whole? length, digest and checksum right? --> name
+//	          +-- complete, and length, digest and checksum are right --> name
 //
 // The bytes go to a partial file in the directory of the target. When it is
 // complete and verified, it is renamed to the target. So a file with the name
@@ -21,18 +21,19 @@
 //     that the server sends (Repr-Digest, Content-Digest, Digest: RFC 9530 and
 //     its precursor) or the checksum that the caller knows, is an error.
 //   - A part is continued only with If-Range and a strong validator (RFC 9110,
-//     section 13.1.5). A server that has another file by now, or does not do
-//     ranges, sends all of it, and the part is begun anew. A reply that is not
-//     the range asked for is an error, and the part is given up.
+//     section 13.1.5). If the file has changed, or if the server does not
+//     support ranges, the server sends the whole file, and it replaces the
+//     part. A reply with another range than the requested one is an error, and
+//     the part is removed.
 //   - File names come from the caller or the URL, never from a header, and
 //     cannot leave the directory, by ".." or by a symbolic link (see
 //     [os.Root]).
-//   - One attempt: trying again is for the caller (package concert's Retry). An
-//     [*Error] says whether it is worth it, and when the server wants to be
-//     asked.
+//   - A Get makes one attempt. Retries are for the caller, for example with
+//     Retry of package concert. An [*Error] tells whether a retry may help, and
+//     how long the server asked the client to wait.
 //
-// Two concurrent Gets into one file disturb each other: the last one to be
-// complete wins, or both fail on their checks.
+// Two concurrent Gets into one file disturb each other: the last one that
+// completes determines the file, or both fail in their checks.
 package download
 
 import (
@@ -52,7 +53,7 @@ import (
 
 // Request is a URL to download, and the file for it.
 type Request struct {
-	// URL is what to fetch, with the scheme http or https.
+	// URL is the address of the file, with the scheme http or https.
 	URL string
 
 	// Dir is the directory for the file. It must exist. Empty means the working
@@ -67,18 +68,19 @@ type Request struct {
 	// Empty means that the caller knows none.
 	SHA256 string
 
-	// Overwrite replaces a file that is there. Without it such a file is
-	// left alone: if its checksum is known and right, Get succeeds without a
-	// request; otherwise it fails with fs.ErrExist.
+	// Overwrite replaces an existing file. Otherwise an existing file stays as
+	// it is: if its checksum is SHA256, Get succeeds without a request, and
+	// else it fails with fs.ErrExist.
 	Overwrite bool
 
-	// Stall is how long to wait for the next byte of the body. Zero means 30
-	// seconds; negative, for ever.
+	// Stall bounds the time until the next byte of the body. Zero means 30
+	// seconds, and a negative number means no bound.
 	Stall time.Duration
 
-	// Progress, if set, is told how many bytes of the file there are, and of
-	// how many, -1 if the server does not say: first what there is from an
-	// earlier attempt, then often. The goroutine is the one that calls Get.
+	// Progress, if set, is called with the number of bytes that have arrived,
+	// and with the size of the file, which is -1 if the server does not send
+	// it. The first call has the bytes of an earlier attempt. The calls are on
+	// the goroutine that calls Get.
 	Progress func(done, total int64)
 }
 
@@ -86,9 +88,9 @@ type Request struct {
 type Result struct {
 	Path    string // of the file
 	Size    int64  // in bytes
-	Resumed int64  // bytes that were there from an earlier attempt
-	SHA256  string // checksum of the file, if one was asked for or announced; else empty
-	Present bool   // the file was there already, with the right checksum
+	Resumed int64  // bytes of an earlier attempt
+	SHA256  string // checksum of the file, if the caller or the server gave one; else empty
+	Present bool   // the file existed, with the right checksum
 }
 
 // ClientOptions tunes NewClient. The zero value, and nil, are ready to use.
@@ -132,9 +134,9 @@ func NewClient(opts *ClientOptions) *http.Client {
 	}}
 }
 
-// Get downloads the URL into the file. It returns when the file is there and
-// complete, or with an error, which is an [*Error] unless a field of the
-// request is invalid. When ctx ends, Get ends, and the next Get continues the
+// Get downloads the URL into the file, and returns when the file is complete.
+// An error is an [*Error], unless a field of the request is invalid. When ctx
+// ends, Get returns its cause in an error, and the next Get continues the
 // download. A nil client means a client of NewClient(nil), which all such calls
 // share.
 func Get(ctx context.Context, client *http.Client, r Request) (Result, error) {
@@ -160,7 +162,7 @@ func Get(ctx context.Context, client *http.Client, r Request) (Result, error) {
 
 var defaultClient = NewClient(nil)
 
-// get is one Get on its way.
+// get is a running Get.
 type get struct {
 	Request
 	url    *url.URL
@@ -170,7 +172,7 @@ type get struct {
 	result Result
 }
 
-// prepare checks a request before anything is done for it.
+// prepare checks a request before it has any effect.
 func prepare(r Request) (*get, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil {
@@ -203,7 +205,7 @@ func prepare(r Request) (*get, error) {
 	return g, nil
 }
 
-// present looks for a file that is there already.
+// present checks an existing file.
 func (g *get) present() (bool, error) {
 	info, err := g.root.Stat(g.Name)
 	switch {
@@ -225,7 +227,7 @@ func (g *get) present() (bool, error) {
 	return true, nil
 }
 
-// fetch makes the request and fills the part.
+// fetch sends the request and writes the part.
 func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
 	g.part = part{root: g.root, name: g.Name + ".part", url: g.url.Redacted()}
 	if err := g.part.open(); err != nil {
@@ -256,8 +258,8 @@ func (g *get) fetch(ctx context.Context, client *http.Client) (err error) {
 	return g.receive(ctx, cancel, resp, length)
 }
 
-// accept decides what the reply is worth, readies the part for its body, and
-// returns the size that the whole file will have, -1 if unknown.
+// accept checks the header of the reply, and prepares the part for its body. It
+// returns the size of the whole file, or -1 if that is unknown.
 func (g *get) accept(resp *http.Response) (total int64, err error) {
 	switch resp.StatusCode {
 	case http.StatusOK:

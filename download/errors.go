@@ -16,15 +16,15 @@ import (
 // Error is the error of a Get.
 type Error struct {
 	URL    string // without a password
-	Op     string // what could not be done
-	Status int    // of the server's reply, if that is what is wrong; else 0
-	Err    error  // why
+	Op     string // the operation that failed
+	Status int    // of the server's reply, if the reply is the error; else 0
+	Err    error  // the reason
 
 	temporary  bool
 	retryAfter time.Duration
 }
 
-// Error says what could not be done with which URL, and why.
+// Error returns the operation, the URL and the reason.
 func (e *Error) Error() string {
 	return fmt.Sprintf("download: %s: cannot %s: %v", e.URL, e.Op, e.Err)
 }
@@ -32,10 +32,10 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether another attempt may succeed: the connection failed
-// or broke, a timeout passed, the body was short or wrong, or the server said
-// so (408, 425, 429, 500, 502, 503, 504). Problems of the caller (a full disk,
-// a missing page, an ended context) are not temporary.
+// Temporary reports whether a retry may succeed: if the connection failed, if a
+// timeout passed, if the body was short or wrong, or after the status 408, 425,
+// 429, 500, 502, 503 or 504. Other errors are not temporary, such as a full
+// disk, a missing page, or an ended context.
 func (e *Error) Temporary() bool { return e.temporary }
 
 // RetryAfter returns how long the server asked the client to wait, or 0.
@@ -46,7 +46,7 @@ func (g *get) fail(op string, err error) *Error {
 	return &Error{URL: g.url.Redacted(), Op: op, Err: err}
 }
 
-// again makes the error temporary.
+// again makes the error temporary, and returns it.
 func (e *Error) again() *Error { e.temporary = true; return e }
 
 // failRequest returns the error of a request or its body.
@@ -57,20 +57,20 @@ func (g *get) failRequest(ctx context.Context, op string, err error) *Error {
 		return g.fail(op, cause)
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // without the URL, which may have a password
+		err = u.Err // without the URL, which may contain a password
 	}
 	e := g.fail(op, err)
 	switch network, ok := errors.AsType[net.Error](err); {
 	case ok:
 		dns, isDNS := errors.AsType[*net.DNSError](err)
 		e.temporary = !isDNS || !dns.IsNotFound || network.Timeout()
-	default: // a broken connection comes as one of these
+	default: // all errors of a broken connection are of these kinds
 		e.temporary = errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 	}
 	return e
 }
 
-// failStatus returns the error of a reply that is no success.
+// failStatus returns the error of a reply with a status other than success.
 func (g *get) failStatus(resp *http.Response) *Error {
 	e := g.fail("get it", fmt.Errorf("the server replied %q", resp.Status))
 	e.Status = resp.StatusCode

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// part is the file that a body is written to until it is whole, with a note
-// beside it that says of what it is a part. Without a note that fits, a part is
-// begun anew.
+// part is the partial file: a body is written to it until the file is complete.
+// A note, in another file, has the URL and the version of the file. Without a
+// note for this URL and version, the part starts from zero again.
 //
-// The note is written before the first byte of the body, and removed before
-// the part is truncated: at whatever moment the process is killed, a note is
-// never beside bytes of another file.
+// The note is written before the first byte of the body, and removed before the
+// part is truncated. So there is never a note for the bytes of another file,
+// even if the process is killed.
 type part struct {
 	root *os.Root
 	name string
@@ -33,7 +33,7 @@ type part struct {
 	hasher hash.Hash // of them; nil if no checksum is needed
 }
 
-// note is what name.json holds.
+// note is the content of the file name.part.json.
 type note struct {
 	URL       string // without a password
 	Validator string // a strong one, for If-Range
@@ -44,7 +44,7 @@ const largestNote = 64 << 10
 
 func (p *part) noteName() string { return p.name + ".json" }
 
-// open opens the part, and finds out whether it can be continued.
+// open opens the part, and checks whether it can be continued.
 func (p *part) open() (err error) {
 	p.file, err = p.root.OpenFile(p.name, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -83,7 +83,7 @@ func (p *part) readNote() bool {
 	return err == nil && json.Unmarshal(b, &p.note) == nil && p.Validator != ""
 }
 
-// begin empties the part for a whole body.
+// begin truncates the part, for a body with the whole file.
 func (p *part) begin(resp *http.Response) error {
 	if err := p.root.Remove(p.noteName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -106,7 +106,7 @@ func (p *part) begin(resp *http.Response) error {
 	return p.root.WriteFile(p.noteName(), b, 0o666)
 }
 
-// hash prepares to hash what is there and what comes, if it is wanted.
+// hash prepares the checksum, with the bytes of the part, if one is needed.
 func (p *part) hash(wanted bool) error {
 	if !wanted {
 		return nil
@@ -130,7 +130,7 @@ func (p *part) write(b []byte) error {
 	return err
 }
 
-// finish gives the whole part its name.
+// finish renames the complete part to the name of the file.
 func (p *part) finish(name string) error {
 	if err := p.file.Close(); err != nil {
 		return err
@@ -145,15 +145,15 @@ func (p *part) finish(name string) error {
 	return nil
 }
 
-// giveUp removes what must not be continued.
+// giveUp removes a part that must not be continued.
 func (p *part) giveUp() {
 	p.close()
 	p.root.Remove(p.noteName())
 	p.root.Remove(p.name)
 }
 
-// close closes the part. One that is empty, or could not be continued, is not
-// left behind.
+// close closes the part. It removes a part that is empty or cannot be
+// continued.
 func (p *part) close() {
 	if p.file == nil {
 		return
@@ -166,9 +166,9 @@ func (p *part) close() {
 	}
 }
 
-// strongValidator returns what proves, in an If-Range, that the file is the
-// same to the byte: an entity tag that is not weak, or else a modification
-// date at least a second before the date of the reply (RFC 9110, 8.8.2.2).
+// strongValidator returns a value for If-Range that identifies the exact bytes
+// of the file: an entity tag that is not weak, or a modification date at least
+// a second before the date of the reply (RFC 9110, 8.8.2.2).
 func strongValidator(resp *http.Response) string {
 	if tag := resp.Header.Get("ETag"); tag != "" {
 		if len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"' {
@@ -187,9 +187,9 @@ func strongValidator(resp *http.Response) string {
 	return resp.Header.Get("Last-Modified")
 }
 
-// parseContentRange parses "bytes first-last/total". A total that is not
-// known, or does not follow from last, is not accepted: a continued file has
-// to end where it says.
+// parseContentRange parses "bytes first-last/total". It refuses an unknown
+// total, and a total that is not last + 1, because a continued file must end
+// there.
 func parseContentRange(s string) (first, total int64, ok bool) {
 	s, found := strings.CutPrefix(s, "bytes ")
 	span, size, found2 := strings.Cut(s, "/")

@@ -8,28 +8,28 @@ import (
 	"concert"
 )
 
-// counts is what has been observed.
+// counts has the numbers that a Display shows.
 type counts struct {
 	total   int
 	noun    string
 	unit    func(int64) string
 	begin   time.Time
-	records *records // nil unless JSON
+	records *records // nil unless the format is JSON
 
 	mu       sync.Mutex
-	started  int               // guarded by mu: tasks a worker has begun
-	finished int               // guarded by mu: tasks, started or not
-	failed   int               // guarded by mu: of these, with an error
-	unbegun  int               // guarded by mu: of these, never started
-	running  map[uint64]amount // guarded by mu: those that have said how far they are
-	moved    int64             // guarded by mu: all that tasks have moved on
+	started  int               // guarded by mu: number of tasks that a worker has started
+	finished int               // guarded by mu: number of tasks that have settled
+	failed   int               // guarded by mu: number of settled tasks with an error
+	unbegun  int               // guarded by mu: number of settled tasks that never started
+	running  map[uint64]amount // guarded by mu: running tasks that have reported progress
+	moved    int64             // guarded by mu: sum of the progress of all tasks
 
 	lastLook  time.Time // guarded by mu
-	lastMoved int64     // guarded by mu: at that time
-	rate      float64   // guarded by mu: a second, smoothed
+	lastMoved int64     // guarded by mu: value of moved at lastLook
+	rate      float64   // guarded by mu: progress per second, smoothed
 }
 
-// amount is how far a task says it is.
+// amount is the progress that a task has reported.
 type amount struct{ done, total int64 }
 
 func (c *counts) observe(e concert.Event) {
@@ -61,7 +61,7 @@ func (c *counts) observe(e concert.Event) {
 	}
 }
 
-// view is how things stand at one time.
+// view is a copy of the numbers at one time.
 type view struct {
 	counts  *counts
 	took    time.Duration
@@ -69,11 +69,11 @@ type view struct {
 	done    int
 	failed  int
 	moved   int64
-	rate    float64 // of moved, a second
-	share   float64 // of the total that is done, 0 to 1; 0 without a total
+	rate    float64 // progress per second
+	share   float64 // finished share of the total, from 0 to 1; 0 without a total
 }
 
-// look takes a view, and measures the rate since the last one.
+// look returns a view, and updates the rate since the last call.
 func (c *counts) look(now time.Time) view {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +86,7 @@ func (c *counts) look(now time.Time) view {
 		if c.lastLook.IsZero() {
 			c.rate = rate
 		}
-		keep := math.Exp2(-since.Seconds()) // half of it fades in a second, however often it looks
+		keep := math.Exp2(-since.Seconds()) // a rate loses half of its weight in a second, however often look is called
 		c.rate = keep*c.rate + (1-keep)*rate
 		c.lastLook, c.lastMoved = now, c.moved
 	}
@@ -106,7 +106,8 @@ func (c *counts) look(now time.Time) view {
 	return v
 }
 
-// left estimates the time until all is done, 0 if it is too early to say.
+// left estimates the remaining time. It returns 0 if it is too early for an
+// estimate.
 func (v view) left() time.Duration {
 	if v.took < time.Second || v.share < 0.01 || v.share == 1 {
 		return 0

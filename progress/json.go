@@ -9,19 +9,19 @@ import (
 	"concert/executor"
 )
 
-// Record is a line of JSON: what became known of a task. Fields that do not
-// apply are left out.
+// Record is a line of JSON: one event of a task. Fields that do not apply are
+// omitted.
 type Record struct {
 	Event  string    `json:"event"` // submitted, started, progress or finished
-	Task   uint64    `json:"task"`  // its number in this process, from 1 up
+	Task   uint64    `json:"task"`  // number of the task in this process, from 1 up
 	Name   string    `json:"name,omitempty"`
-	Input  *int64    `json:"input,omitempty"`  // which input of its Map it is, from 0 up
-	Label  string    `json:"label,omitempty"`  // see concert.WithLabel
-	Worker *int      `json:"worker,omitempty"` // from 0 up
+	Input  *int64    `json:"input,omitempty"`  // index of the input in its Map, from 0 up
+	Label  string    `json:"label,omitempty"`  // set by concert.WithLabel
+	Worker *int      `json:"worker,omitempty"` // number of the worker, from 0 up
 	Time   time.Time `json:"time"`
-	Done   int64     `json:"done,omitempty"`  // in progress: how far it is,
-	Total  int64     `json:"total,omitempty"` // of how much
-	Error  string    `json:"error,omitempty"` // in finished
+	Done   int64     `json:"done,omitempty"`  // in progress: the finished amount
+	Total  int64     `json:"total,omitempty"` // in progress: the whole amount
+	Error  string    `json:"error,omitempty"` // in finished: the error of the task
 }
 
 func newRecord(e concert.Event) Record {
@@ -36,19 +36,19 @@ func newRecord(e concert.Event) Record {
 		r.Worker = &e.Worker
 	}
 	if e.Err != nil {
-		r.Error = executor.ErrorText(e.Err) // Error may be a method of the program
+		r.Error = executor.ErrorText(e.Err) // the Error method may be user code
 	}
 	return r
 }
 
-// records is the lines of JSON that wait to be written.
+// records has the lines of JSON that are not written yet.
 //
-//  1. A worker appends, and tells the writer if there was nothing before.
-//  2. The writer takes all there is and writes it, without the lock.
+//  1. A worker appends a line, and wakes the writer.
+//  2. The writer takes all lines, and writes them without holding the lock.
 //
-// A worker that finds too much waiting waits for step 2.
+// If too many lines wait, a worker blocks until step 2.
 type records struct {
-	told chan struct{} // holds one: there is something
+	told chan struct{} // has a buffer of one: lines are waiting
 
 	mu      sync.Mutex
 	room    sync.Cond
@@ -84,7 +84,7 @@ func (r *records) add(e concert.Event) {
 	}
 }
 
-// take returns all that waits; spare is a buffer to go on with.
+// take returns all waiting lines. spare is the buffer for the next ones.
 func (r *records) take(spare []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +94,7 @@ func (r *records) take(spare []byte) []byte {
 	return all
 }
 
-// end lets go of those that wait for room.
+// end wakes the workers that are blocked.
 func (r *records) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +102,7 @@ func (r *records) end() {
 	r.room.Broadcast()
 }
 
-// write writes records as they come, until quit is closed and all are written.
+// write writes the lines until quit is closed and all lines are written.
 func (s *screen) write(r *records, quit <-chan struct{}) {
 	defer r.end()
 	var spare []byte

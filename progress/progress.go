@@ -15,9 +15,9 @@
 //	workers --Observe--> counts --every 200 ms--> painter goroutine --> terminal
 //	        --Observe--> JSON lines -- at once --> painter goroutine --> program
 //
-// Workers never wait for the terminal: they add to counts under a lock that is
-// not held during writes. JSON loses no event. If a megabyte of it waits for a
-// slow reader, the tasks wait, too.
+// Workers do not wait for the terminal: they update counts under a lock that is
+// not held during writes. JSON loses no event. If a slow reader leaves a
+// megabyte of JSON unread, the tasks wait for the reader.
 //
 // A Display counts tasks, and shows how far the running ones are, as they
 // report by concert.Progress. It keeps nothing about a finished task, so it can
@@ -43,11 +43,11 @@ import (
 // Format is the form of a Display.
 type Format uint8
 
-// Auto is Bar on a terminal and Lines elsewhere.
+// Auto is Bar on a terminal, and Lines for other writers.
 const (
 	Auto  Format = iota
-	Bar          // one line that changes; the columns of a terminal are looked up, or 80
-	Lines        // a line now and then, and one at the end
+	Bar          // one line that changes, as wide as the terminal, or 80 columns
+	Lines        // a line from time to time, and one at the end
 	JSON         // a line for each event; see [Record]
 )
 
@@ -83,7 +83,7 @@ type Display struct {
 	close sync.Once
 }
 
-const frame = 200 * time.Millisecond // between two looks of the bar
+const frame = 200 * time.Millisecond // time between two updates of the line
 
 // New returns a Display that writes to w until Close. Nil options mean the
 // zero value. It panics if w is nil, or Total is negative.
@@ -117,7 +117,7 @@ func New(w io.Writer, o *Options) *Display {
 	return d
 }
 
-// unitTime is how long a call of Options.Unit may take.
+// unitTime bounds the time of a call of Options.Unit.
 const unitTime = time.Second
 
 // contained returns a function that calls unit on another goroutine, until a
@@ -139,21 +139,22 @@ func contained(unit func(int64) string) func(int64) string {
 	}
 }
 
-// Observe takes an event of a task. It is a [concert.Observer], to be set in
-// the options of one executor or several. It does not block, except that JSON
-// waits for a reader that is a megabyte behind.
+// Observe receives an event of a task. It is a [concert.Observer]: set it in
+// the options of one or several executors. It blocks only with the format JSON,
+// while a megabyte is unread.
 func (d *Display) Observe(e concert.Event) { d.counts.observe(e) }
 
-// String is how things stand, as a line without a bar.
+// String returns the current numbers, as a line without a bar.
 func (d *Display) String() string { return d.counts.look(time.Now()).text() }
 
-// Above returns a writer to w, whose lines appear above the one that changes.
-// Each Write should be of whole lines. It blocks as w does.
+// Above returns a writer for other output of the program. Its lines appear
+// above the line that changes. Each Write should have whole lines. It blocks
+// while a Write to the writer given to New blocks.
 func (d *Display) Above(w io.Writer) io.Writer { return above{d, w} }
 
-// Close writes what is left, replaces the line that changes by one that says
-// how things stand, and returns the first error of the writer given to New. It
-// may be called again. Events that come later are counted, and no longer shown.
+// Close writes the remaining output, replaces the line that changes by a final
+// one, and returns the first error of the writer given to New. It may be called
+// again. Later events are counted, but not shown.
 func (d *Display) Close() error {
 	d.close.Do(func() {
 		close(d.quit)

@@ -8,17 +8,17 @@ import (
 	"golang.org/x/term"
 )
 
-// screen is where a Display writes. Its lock is held while writing: that is
-// what it is for. No worker takes it.
+// screen writes the output of a Display. Its lock is held during writes, so
+// that lines do not mix. No worker acquires it.
 type screen struct {
 	w io.Writer
 
 	mu    sync.Mutex
-	drawn string // guarded by mu: the line that changes, if it is there
-	err   error  // guarded by mu: the first of w
+	drawn string // guarded by mu: the line that changes, or ""
+	err   error  // guarded by mu: first error of w
 }
 
-const erase = "\r\x1b[K" // to the start of the line, and clear it
+const erase = "\r\x1b[K" // returns to the start of the line, and clears it
 
 // draw replaces the line that changes.
 func (s *screen) draw(text string) {
@@ -30,7 +30,7 @@ func (s *screen) draw(text string) {
 	}
 }
 
-// line writes a line that stays, instead of the one that changes.
+// line replaces the line that changes by a line that stays.
 func (s *screen) line(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *screen) line(text string) {
 	s.printLocked(text + "\n")
 }
 
-// printLocked writes, until there was an error.
+// printLocked writes text. After an error it does nothing.
 func (s *screen) printLocked(text string) {
 	if s.err == nil {
 		n, err := io.WriteString(s.w, text)
@@ -58,7 +58,7 @@ func (s *screen) failure() error {
 	return s.err
 }
 
-// above is a writer whose lines appear above the one that changes.
+// above is the writer that Display.Above returns.
 type above struct {
 	d *Display
 	w io.Writer
@@ -78,7 +78,7 @@ func (a above) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// columns returns how wide the terminal is, or 80.
+// columns returns the width of the terminal, or 80.
 func (s *screen) columns() int {
 	if f, ok := s.w.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {

@@ -9,7 +9,8 @@ import (
 	"concert/internal/units"
 )
 
-// text is the view in words: "21 of 50 files, 2 failed, 3.2 MB/s, 12 s left".
+// text returns the view in words: "21 of 50 files, 2 failed, 3.2 MB/s, 12 s
+// left".
 func (v view) text() string {
 	var parts []string
 	c := v.counts
@@ -30,7 +31,7 @@ func (v view) text() string {
 	return strings.Join(parts, ", ")
 }
 
-// closing is the view when it is over.
+// closing returns the view at the end, in words.
 func (v view) closing() string {
 	c := v.counts
 	s := fmt.Sprintf("%d %s", v.done, c.noun)
@@ -48,14 +49,15 @@ func (v view) closing() string {
 }
 
 const (
-	shortestBar = 10 // columns; with less room there is none
+	shortestBar = 10 // columns; a narrower terminal gets no bar
 	longestBar  = 30
 )
 
-// bar is the text with a bar before it, if there is a total and room.
+// bar returns the text after a bar, if the total is known and the terminal is
+// wide enough.
 func (v view) bar(columns int) string {
 	text := v.text()
-	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // the last column stays free: terminals differ there
+	room := columns - 1 - utf8.RuneCountInString(text) - len("[]  ") // terminals differ in the use of the last column
 	if width := min(room, longestBar); v.counts.total > 0 && width >= shortestBar {
 		full := int(v.share * float64(width))
 		bar := strings.Repeat("=", full)
@@ -74,11 +76,11 @@ func (v view) bar(columns int) string {
 // in "3.21 MB". It is meant for Options.Unit.
 func Bytes(n int64) string { return units.Bytes(n) }
 
-// Duration formats a time that something took with three digits, as in
-// "12.3 ms" or "4.56 s", and from a minute on as in "2m5s".
+// Duration formats a duration with three digits, as in "12.3 ms" or "4.56 s",
+// and from one minute up as in "2m5s".
 func Duration(d time.Duration) string { return units.Duration(d) }
 
-// coarse formats an estimate: no more digits than it deserves.
+// coarse formats an estimated duration, with few digits.
 func coarse(d time.Duration) string {
 	switch {
 	case d < 100*time.Second:

@@ -9,11 +9,12 @@ import (
 	"concert"
 )
 
-// lanesApart keeps the numbers of a worker's further tracks from those of other
-// workers.
+// lanesApart is the distance between the numbers of two tracks of one worker.
+// It is larger than the number of a worker, so tracks of different workers
+// differ.
 const lanesApart = 1_000_000
 
-// complete writes a task that has ended; text is its error's, if it failed.
+// complete writes a task that has ended. text is the text of its error, or "".
 func (t *Writer) complete(task uint64, r running, end time.Time, text string) {
 	if end.Before(r.start) {
 		end = r.start
@@ -57,7 +58,7 @@ func (t *Writer) dropped(process int, e concert.Event, text string) {
 	t.write(append(b, "}}"...))
 }
 
-// appendInput appends which input the task is of, if that is known.
+// appendInput appends the index and the label of the task's input, if known.
 func appendInput(b []byte, in *concert.Input) []byte {
 	if in == nil {
 		return b
@@ -73,7 +74,7 @@ func appendInput(b []byte, in *concert.Input) []byte {
 	return b
 }
 
-// named says what a track is called, the first time.
+// named writes the name of a track when the track is first used.
 func (t *Writer) named(id workerID, tid, lane int) {
 	tr := t.tracks[id]
 	if tr.named > lane {
@@ -92,7 +93,7 @@ func (t *Writer) named(id workerID, tid, lane int) {
 	t.write(append(b, "}}"...))
 }
 
-// meta writes the name of a process or thread.
+// meta writes the name of a process or a thread.
 func (t *Writer) meta(what string, process, tid int, name string) {
 	b := append(t.next(), `{"ph":"M","name":"`...)
 	b = append(b, what...)
@@ -103,7 +104,7 @@ func (t *Writer) meta(what string, process, tid int, name string) {
 	t.write(append(b, "}}"...))
 }
 
-// next begins a line.
+// next begins a new line.
 func (t *Writer) next() []byte {
 	b := t.line[:0]
 	if t.lines > 0 {
@@ -138,7 +139,8 @@ func appendMicroseconds(b []byte, d time.Duration) []byte {
 	return b
 }
 
-// mostNames is how many names are kept as JSON; functions are few.
+// mostNames bounds the number of names that are stored as JSON. A program has
+// few functions.
 const mostNames = 1000
 
 func (t *Writer) quote(name string) []byte {

@@ -20,18 +20,17 @@
 // X), with its number, and with its error if it failed. A task that never
 // started is an instant (ph i).
 //
-// A line is written when its task ends, and forgotten: memory is for what runs
-// at the moment, however many tasks there are. A writer that is slower than the
-// tasks slows them down.
+// A task is written when it ends, and then forgotten. So memory grows with the
+// number of running tasks only. If the writer is slower than the tasks, it
+// slows them down.
 //
 // # The rules
 //
-// In a viewer the tasks of one thread have to lie next to or inside each other.
-// Those of a worker do, mostly: when a task waits for another of its pool, its
-// worker may run that one in the meantime. Two tasks of a worker can overlap in
-// another way, as they do in a Python interpreter with threads, or when such a
-// nested task waits too. Then the second one is on a further track of that
-// worker.
+// A viewer shows the tasks of one thread correctly if they are disjoint or
+// nested. Most tasks of a worker are: while a task waits for another task of
+// its pool, its worker may run that task. But tasks of a worker may also
+// overlap in part: in a Python interpreter with threads, or if a nested task
+// waits too. Then the second task is on another track of the worker.
 package trace
 
 import (
@@ -51,17 +50,17 @@ type Writer struct {
 
 	mu        sync.Mutex
 	w         *bufio.Writer        // guarded by mu
-	line      []byte               // guarded by mu: the one being put together
-	lines     int                  // guarded by mu: written so far
+	line      []byte               // guarded by mu: the line that is being built
+	lines     int                  // guarded by mu: number of lines written
 	processes int                  // guarded by mu
-	open      map[uint64]running   // guarded by mu: tasks that run, by number; nil when closed
+	open      map[uint64]running   // guarded by mu: running tasks, by number; nil after Close
 	tracks    map[workerID]*tracks // guarded by mu
 	quoted    map[string][]byte    // guarded by mu: names as JSON
-	err       error                // guarded by mu: the first of the writer
+	err       error                // guarded by mu: first error of the writer
 }
 
-// New returns a Writer that writes to w until Close, from the goroutines of
-// tasks, with a buffer. It panics if w is nil.
+// New returns a Writer that writes to w until Close. It writes through a
+// buffer, on the goroutines of tasks. New panics if w is nil.
 func New(w io.Writer) *Writer {
 	if w == nil {
 		panic("trace: New without a writer")
@@ -74,9 +73,9 @@ func New(w io.Writer) *Writer {
 	return t
 }
 
-// Observer returns an observer for the options of one executor, which has that
-// name in the trace. Several executors with one observer would share the tracks
-// of their workers.
+// Observer returns an observer for the options of one executor. The name is the
+// name of the executor in the trace. Use one observer for each executor:
+// otherwise workers with the same number share their tracks.
 func (t *Writer) Observer(name string) concert.Observer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,9 +87,9 @@ func (t *Writer) Observer(name string) concert.Observer {
 	return func(e concert.Event) { t.observe(process, e) }
 }
 
-// Close completes the file, with the tasks that still run as if they ended now,
-// and returns the first error of the writer given to New, which it does not
-// close. Events that come later are dropped. It may be called again.
+// Close completes the file: it writes the running tasks as if they ended now.
+// It returns the first error of the writer given to New, and does not close
+// that writer. Later events are dropped. Close may be called again.
 func (t *Writer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,7 +112,7 @@ func (t *Writer) observe(process int, e concert.Event) {
 	if e.Kind != concert.TaskStarted && e.Kind != concert.TaskFinished {
 		return
 	}
-	text := textOf(e.Err) // before anything is locked: it is user code
+	text := textOf(e.Err) // before mu is locked, because it may call user code
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil || t.err != nil {
@@ -122,7 +121,7 @@ func (t *Writer) observe(process int, e concert.Event) {
 	r, running := t.open[e.Task]
 	switch {
 	case e.Kind == concert.TaskStarted:
-		if running { // elsewhere, where it has come to nothing
+		if running { // on another worker, which has died
 			t.complete(e.Task, r, e.Time, "it was started again")
 		}
 		t.start(workerID{process, e.Worker}, e)
@@ -134,7 +133,7 @@ func (t *Writer) observe(process int, e concert.Event) {
 	}
 }
 
-// start takes note of a task that starts.
+// start records a task that starts.
 func (t *Writer) start(at workerID, e concert.Event) {
 	tr := t.tracks[at]
 	if tr == nil {
@@ -149,8 +148,8 @@ func (t *Writer) start(at workerID, e concert.Event) {
 	tr.begin(r.start)
 }
 
-// textOf is what an error says: empty for nil, and something for one whose
-// method fails.
+// textOf returns the text of an error. It is empty for nil, and describes the
+// failure if the Error method fails.
 func textOf(err error) string {
 	if err == nil {
 		return ""

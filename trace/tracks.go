@@ -17,31 +17,31 @@ type running struct {
 
 type workerID struct{ process, worker int }
 
-// tracks are those of one worker.
+// tracks has the tracks of one worker.
 type tracks struct {
-	open  []time.Time // when the tasks started that run
+	open  []time.Time // start times of the running tasks
 	lanes []lane
-	named int // how many of the lanes have a name in the file
+	named int // number of lanes whose name is in the file
 }
 
 // lane is one track.
 type lane struct {
-	last span   // the one that was written last
-	kept []span // what may be in the way of tasks that still run
+	last span   // the last task that was written
+	kept []span // written tasks that running tasks may overlap in part
 }
 
 type span struct{ start, end time.Time }
 
-// begin takes note of a task that starts.
+// begin records a task that starts.
 func (tr *tracks) begin(at time.Time) { tr.open = append(tr.open, at) }
 
-// end returns the track for a task that has ended: the first on which it does
-// not overlap another in part.
+// end returns the track for a task that has ended: the first track on which it
+// does not overlap another task in part.
 //
-// Tasks come here in the order of their ends, so what is on a track already
-// ended before. A task overlaps that in part if it began inside of it. So what
-// may be in the way of tasks to come is only what the start of one that is
-// still open lies inside of; the rest is forgotten, which is nearly all.
+// Tasks end in the order of these calls. So the tasks on a track ended earlier,
+// and a new task overlaps one of them in part if it started during that one. So
+// a track only has to remember a task if another task started during it and
+// still runs. Nearly all tasks are forgotten at once.
 func (tr *tracks) end(s span) int {
 	if i := slices.IndexFunc(tr.open, s.start.Equal); i >= 0 {
 		tr.open[i] = tr.open[len(tr.open)-1]
