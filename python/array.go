@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Element is what an [Array] holds.
+// Element is a type of elements of an [Array].
 type Element interface {
 	bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64 | complex64 | complex128
 }
@@ -28,14 +28,14 @@ type Array[T Element] struct {
 	Data []T
 }
 
-// shaped is an Array of any type.
+// shaped is implemented by Arrays of all types.
 type shaped interface {
 	parts() (shape []int, data reflect.Value)
 }
 
 func (a Array[T]) parts() ([]int, reflect.Value) { return a.Shape, reflect.ValueOf(a.Data) }
 
-// arrayTypes are the types of Array, by the type of element.
+// arrayTypes has the types of Array, by the type of their elements.
 var arrayTypes = map[reflect.Kind]reflect.Type{
 	reflect.Bool: reflect.TypeFor[Array[bool]](),
 	reflect.Int8: reflect.TypeFor[Array[int8]](), reflect.Int16: reflect.TypeFor[Array[int16]](),
@@ -55,7 +55,7 @@ func isArray(t reflect.Type) bool {
 	return false
 }
 
-// maxDims is the most dimensions that every numpy has.
+// maxDims is the number of dimensions that every version of numpy supports.
 const maxDims = 32
 
 func (e *encoder) encodeArray(a shaped) error {
@@ -79,7 +79,8 @@ func (e *encoder) encodeArray(a shaped) error {
 	return e.later(littleEndian(memory(data, d.size), d.unit()))
 }
 
-// elements is the product of a shape; false if it is no shape of an array.
+// elements returns the product of a shape. It returns false if no array can
+// have the shape.
 func elements(shape []int) (int, bool) {
 	if len(shape) > maxDims {
 		return 0, false

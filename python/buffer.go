@@ -12,12 +12,12 @@ import (
 	"unsafe"
 )
 
-// dtype is a kind of number in arrays.
+// dtype is a type of numbers in arrays.
 type dtype struct {
-	name     string // numpy's, without the order of bytes
+	name     string // numpy's name, without the byte order
 	kind     reflect.Kind
 	size     int
-	typecode string // of Python's array, if a slice of the kind is one
+	typecode string // of Python's array, if a slice of this type is one
 }
 
 var dtypes = []dtype{
@@ -45,7 +45,7 @@ func dtypeOf(kind reflect.Kind) *dtype {
 	return nil
 }
 
-// unit is the size of what has an order of bytes.
+// unit returns the size of the parts that have a byte order.
 func (d *dtype) unit() int {
 	if d.kind == reflect.Complex64 || d.kind == reflect.Complex128 {
 		return d.size / 2
@@ -55,11 +55,12 @@ func (d *dtype) unit() int {
 
 var native = binary.NativeEndian
 
-// bigEndian says that numbers in memory are not as they travel.
+// bigEndian reports whether this machine has another byte order than the
+// encoding.
 var bigEndian = native.Uint16([]byte{1, 0}) != 1
 
-// littleEndian returns b, numbers as they are in memory, as they travel; or the
-// reverse.
+// littleEndian converts numbers from the byte order of this machine to that of
+// the encoding, or the reverse.
 func littleEndian(b []byte, unit int) []byte {
 	if !bigEndian || unit == 1 {
 		return b
@@ -71,18 +72,18 @@ func littleEndian(b []byte, unit int) []byte {
 	return b
 }
 
-// buffer is the numbers of an array, as they came from Python.
+// buffer has the numbers of an array, as Python sent them.
 type buffer struct {
 	dtype
-	tick  time.Duration // of times; less than 0 for durations
+	tick  time.Duration // unit of times; negative for durations
 	shape []int
-	b     []byte // in the order of this machine
-	bytes bool   // it is a bytes of Python
+	b     []byte // in the byte order of this machine
+	bytes bool   // the value is a bytes of Python
 
 	whole *buffer // the array that contains this one as a part; nil if there is no such array
 }
 
-// what is the array, for errors.
+// what returns a text for the array, for errors.
 func (a *buffer) what() string {
 	name := a.numpy()
 	switch {
@@ -96,7 +97,7 @@ func (a *buffer) what() string {
 	return fmt.Sprintf("an array of %s and shape %s", name, shapeText(a.shape))
 }
 
-// arrived is the kind of the array, for errors.
+// arrived returns the kind of the array, for errors.
 func (a *buffer) arrived() arrived {
 	if a.bytes {
 		return aBytes
@@ -104,7 +105,7 @@ func (a *buffer) arrived() arrived {
 	return anArray
 }
 
-// ticks are the units of times in arrays.
+// ticks has the units of times in arrays.
 var ticks = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": 1}
 
 // errShape is wrapped by the error of an array that no Go type can hold.
@@ -113,7 +114,7 @@ var errShape = errors.New("it cannot be received")
 // notATime is numpy's NaT.
 const notATime = -1 << 63
 
-// newBuffer checks what it is given.
+// newBuffer checks its arguments.
 func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	a := &buffer{shape: shape}
 	if len(name) > 4 && (name[:3] == "M8[" || name[:3] == "m8[") {
@@ -143,7 +144,7 @@ func newBuffer(name string, shape []int, b []byte) (*buffer, error) {
 	return a, nil
 }
 
-// ones returns bools as Go has them: any byte but 0 is true in Python.
+// ones converts bools to those of Go: in Python, any byte but 0 is true.
 func ones(b []byte) []byte {
 	at := slices.IndexFunc(b, func(x byte) bool { return x > 1 })
 	if at < 0 {
@@ -156,7 +157,7 @@ func ones(b []byte) []byte {
 	return b
 }
 
-// shapeText is a shape as Python writes it.
+// shapeText returns a shape as Python writes it.
 func shapeText(shape []int) string {
 	s := "("
 	for i, n := range shape {
@@ -171,8 +172,8 @@ func shapeText(shape []int) string {
 	return s + ")"
 }
 
-// same reports whether items of a type are in memory as the buffer's are. int
-// and int64 are where they have the same size.
+// same reports whether items of a type have the same representation in memory
+// as those of the buffer. int and int64 have, if they have the same size.
 func (a *buffer) same(t reflect.Type) bool {
 	if a.tick != 0 || infoOf(t).class != byKind {
 		return false
@@ -188,8 +189,9 @@ func (a *buffer) same(t reflect.Type) bool {
 	return false
 }
 
-// flat reports whether a value of a type is, in memory, the buffer's items in a
-// shape: t is an array of arrays, or a single number.
+// flat reports whether a value of type t has the buffer's items next to each
+// other in memory: t is an array, an array of arrays and so on, or a single
+// number.
 func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	for _, n := range shape {
 		if t.Kind() != reflect.Array || t.Len() != n || infoOf(t).class != byKind {
@@ -200,7 +202,7 @@ func (a *buffer) flat(t reflect.Type, shape []int) bool {
 	return a.same(t)
 }
 
-// natural is the type that an any is given, if there is a dimension.
+// natural returns the type of the value in an any, if there is a dimension.
 func (a *buffer) natural() reflect.Type {
 	switch {
 	case a.tick != 0:
@@ -225,7 +227,7 @@ func (a *buffer) decode(to reflect.Value) error {
 	case to.Kind() == reflect.Pointer && info.class == byKind:
 		if to.IsNil() {
 			if len(a.shape) == 0 && a.tick != 0 && a.int(0) == notATime {
-				return nil // a time that is not there
+				return nil // NaT
 			}
 			to.Set(reflect.New(to.Type().Elem()))
 		}
@@ -282,8 +284,8 @@ func (a *buffer) decode(to reflect.Value) error {
 	return nil
 }
 
-// decodeRows stores the array in a slice of slices, whose items are in memory
-// as the buffer's are. One allocation holds all items.
+// decodeRows stores the array in a slice of slices whose items have the same
+// representation as those of the buffer. One allocation holds all items.
 func (a *buffer) decodeRows(to reflect.Value) {
 	n, row := a.shape[0], a.shape[1]
 	all := reflect.MakeSlice(to.Type().Elem(), n*row, n*row)
@@ -296,15 +298,15 @@ func (a *buffer) decodeRows(to reflect.Value) {
 		}
 		return
 	}
-	// A slice is a pointer and two numbers of items, whatever these are.
+	// A slice has a pointer and two counts, whatever its type is.
 	rows := unsafe.Slice((*[]byte)(to.UnsafePointer()), n)
 	for i := range n {
 		rows[i] = b[i*row*size:][:row:row]
 	}
 }
 
-// decodeNumbers stores the items of one dimension in items of another kind of
-// number or in times. It reports false if an item needs more attention.
+// decodeNumbers stores the items of one dimension in numbers of another type or
+// in times. It returns false if an item needs a check that it does not make.
 func (a *buffer) decodeNumbers(to reflect.Value) bool {
 	elem := to.Type().Elem()
 	if a.tick > 0 && elem == timeType {
@@ -378,7 +380,7 @@ func (a *buffer) decodeArray(to reflect.Value) error {
 	return nil
 }
 
-// int is the i-th item, as the bits of an integer.
+// int returns item i, as the bits of an integer.
 func (a *buffer) int(i int) int64 {
 	b := a.b[i*a.size:]
 	switch a.size {

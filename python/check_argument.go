@@ -9,22 +9,23 @@ import (
 )
 
 // An argument that another process has encoded is checked before an interpreter
-// receives it: marshal.loads believes the counts that it reads, and allocates
-// for them, and it makes code objects. What passes is what the codec writes,
-// and the other containers of plain data: each count is no more than the bytes
-// that are left, nothing is nested too deeply, and the interpreter needs no
-// more memory for the value than maxExpansion times its bytes.
+// receives it, because marshal.loads trusts the counts that it reads, allocates
+// memory for them, and creates code objects. The check accepts the values that
+// the codec writes, and the other containers of plain data. No count is more
+// than the number of remaining bytes, no value is nested too deeply, and the
+// interpreter needs at most maxExpansion bytes of memory for each byte.
 
-// maxExpansion is how many bytes of memory an interpreter may need for each
-// byte of an argument. Dicts with one entry of two bytes take the most, 58.
+// maxExpansion bounds the bytes of memory that an interpreter may need for each
+// byte of an argument. Dicts with one entry of two bytes need the most, 58.
 const maxExpansion = 80
 
-// freeExpansion is the memory that each argument may take, however short it is.
+// freeExpansion is the memory that every argument may need, however short it
+// is.
 const freeExpansion = 64 << 10
 
-// validate checks an argument that this process has not encoded. Other kinds
-// than Foreign are numbers, bytes or text, which the worker decodes without
-// believing anything.
+// validate checks an argument that this process has not encoded. Arguments of
+// other kinds than Foreign are numbers, bytes or text, which the worker decodes
+// without trusting them.
 func validate(arg executor.Encoded) error {
 	if !arg.Foreign() {
 		return nil
@@ -36,16 +37,16 @@ func validate(arg executor.Encoded) error {
 	return nil
 }
 
-// checker walks over an argument.
+// checker reads an argument.
 type checker struct {
 	rest   []byte // of the marshal data
 	depth  int
-	memory int // what the interpreter allocates for the value, at most,
-	most   int // and may
+	memory int // maximum of the memory that the interpreter allocates for the value
+	most   int // bound of memory
 
-	forms  bool // it may have forms,
-	arrays int  // with so many bytes of arrays,
-	used   int  // of which forms that were read have used these
+	forms  bool // the argument may have forms,
+	arrays int  // with this number of bytes of arrays,
+	used   int  // and this number of them belongs to the forms that were read
 }
 
 func (c *checker) argument() error {
@@ -71,7 +72,7 @@ func (c *checker) argument() error {
 	return nil
 }
 
-// need counts memory.
+// need adds to memory.
 func (c *checker) need(bytes int) error {
 	if c.memory += bytes; c.memory > c.most {
 		return fmt.Errorf("the value would need more than %d bytes of memory", c.most)
@@ -96,7 +97,7 @@ func (c *checker) int32() (int, error) {
 	return int(int32(le.Uint32(b))), nil
 }
 
-// count reads a number of items that follow.
+// count reads the number of the items that follow.
 func (c *checker) count() (int, error) {
 	n, err := c.int32()
 	if err == nil && (n < 0 || n > len(c.rest)) {
@@ -105,10 +106,11 @@ func (c *checker) count() (int, error) {
 	return n, err
 }
 
-// The sizes of objects are those of CPython on 64 bits, from 3.8 on, with what
-// its collector and its allocator add, and rounded up. An item of a list takes
-// 8 bytes in the list. Sets and dicts have tables that grow, of which the old
-// one exists beside the new one: so many bytes for each item, at most.
+// The sizes of objects are those of CPython 3.8 and later, on 64 bits, with the
+// overhead of its collector and its allocator, rounded up. An item of a list
+// needs 8 bytes in the list. Sets and dicts have tables. When a table grows,
+// the old and the new one exist at the same time: the sizes for each item
+// include both.
 const (
 	sizeNumber   = 48
 	sizeBytes    = 64
@@ -118,12 +120,12 @@ const (
 	sizeSetItem  = 200
 	sizeDict     = 96
 	sizeDictKeys = 208 // with five entries
-	sizeDictItem = 200 // from the sixth on
+	sizeDictItem = 200 // from the sixth entry on
 	sizeForm     = 1024
 	sizeRow      = 160
 )
 
-// value checks the value that follows.
+// value checks the next value.
 func (c *checker) value() error {
 	kind, err := c.take(1)
 	if err != nil {
@@ -207,7 +209,7 @@ func (c *checker) text() (string, error) {
 	}
 	wide := 1
 	if slices.ContainsFunc(b, func(x byte) bool { return x >= utf8.RuneSelf }) {
-		wide = 6 // four for each character, and it grows
+		wide = 6 // four bytes for each character, while the text grows
 	}
 	return text, c.need(sizeText + wide*n)
 }
@@ -273,7 +275,7 @@ func (c *checker) dict() error {
 	}
 }
 
-// counted checks the end of a dict that says how many entries it has.
+// counted checks the end of a dict that has its number of entries.
 func (c *checker) counted(n int) error {
 	count, err := c.small()
 	if err != nil {

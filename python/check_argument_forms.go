@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// form checks a form that the codec writes in arguments, after the count of its
-// tuple.
+// form checks a form that the codec writes in arguments. The length of its
+// tuple has been read.
 func (c *checker) form(items int) error {
 	c.rest = c.rest[1:] // the Ellipsis
 	form, err := c.small()
@@ -41,8 +41,8 @@ func (c *checker) form(items int) error {
 	return fmt.Errorf("form %d with %d items", form, items)
 }
 
-// small reads an int of 32 bits, string a str, and ints so many ints, of a
-// form.
+// small reads an int of 32 bits in a form, string a str, and ints a number of
+// ints.
 func (c *checker) small() (int, error) {
 	kind, err := c.take(1)
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *checker) time() error {
 	return err
 }
 
-// array checks a form of array.array, whose bytes have to be the next ones.
+// array checks a form of array.array. Its bytes must be the next ones.
 func (c *checker) array() error {
 	size, offset, err := c.place()
 	if err != nil {
@@ -102,8 +102,8 @@ func (c *checker) array() error {
 	return c.data(offset, n, size)
 }
 
-// place reads the typecode of a form, and returns the size of its items and
-// where they are.
+// place reads the typecode and the offset of a form. It returns the size of the
+// items, and the offset.
 func (c *checker) place() (size, offset int, err error) {
 	typecode, err := c.string()
 	if err != nil {
@@ -187,7 +187,7 @@ func (c *checker) numpy() error {
 	return c.data(offset, n, dtypes[i].size)
 }
 
-// data checks where the bytes of an array are.
+// data checks the offset of the bytes of an array.
 func (c *checker) data(offset, n, size int) error {
 	if left := c.arrays - c.used; offset != c.used || n < 0 || n > left/size {
 		return fmt.Errorf("an array of %d items of %d bytes at %d, where %d bytes are left at %d", n, size, offset, left, c.used)

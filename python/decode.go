@@ -24,7 +24,7 @@ func (codec) Decode(result executor.Encoded, v any) error {
 	return finish(decodePlain(reflect.ValueOf(plain), to), "result")
 }
 
-// decodePlain stores what needs no codec by the same rules as what needs one.
+// decodePlain stores a value that needs no codec, by the same rules.
 func decodePlain(plain, to reflect.Value) error {
 	if plain.Kind() == reflect.Slice && plain.Type().Elem().Kind() != reflect.Uint8 {
 		d := dtypeOf(plain.Type().Elem().Kind())
@@ -49,12 +49,12 @@ func decodeAll(b []byte, to reflect.Value) error {
 	return nil
 }
 
-// decoder reads values from bytes that may come from anywhere: nothing is
-// allocated that is larger than what is there, by more than a constant factor.
+// decoder reads values from bytes that are not trusted: it allocates at most a
+// constant factor more memory than there are bytes.
 type decoder struct {
 	rest  []byte
 	depth int
-	json  bool // the value is for JSON, which has no text but UTF-8
+	json  bool // the value is for JSON, whose text must be UTF-8
 }
 
 func (d *decoder) bad(format string, args ...any) error {
@@ -94,7 +94,7 @@ func (d *decoder) float() (float64, error) {
 	return math.Float64frombits(le.Uint64(b)), nil
 }
 
-// sized takes bytes with their length before them.
+// sized reads a length, and then that number of bytes.
 func (d *decoder) sized() ([]byte, error) {
 	n, err := d.uint32()
 	if err != nil {
@@ -110,7 +110,7 @@ func (d *decoder) count() (int, error) {
 		return 0, err
 	}
 	n := int(int32(word))
-	if n < 0 || n > len(d.rest) { // each item is a byte at least
+	if n < 0 || n > len(d.rest) { // each item has at least one byte
 		return 0, d.bad("%d items in %d bytes", n, len(d.rest))
 	}
 	return n, nil

@@ -44,11 +44,11 @@ func (d *decoder) natural(kind byte) (reflect.Value, error) {
 	return reflect.Value{}, d.bad("type %q", kind)
 }
 
-// naturalDict reads a dict as a map[string]any if all keys are text, and else
-// as a map[any]any.
+// naturalDict reads a dict as a map[string]any if all keys are text, and
+// otherwise as a map[any]any.
 func (d *decoder) naturalDict() (reflect.Value, error) {
 	named := map[string]any{}
-	var all map[any]any // once a key is no text
+	var all map[any]any // used as soon as a key is not text
 	err := d.entries(reflect.TypeFor[any](), keyed, func(key reflect.Value) error {
 		k := key.Interface()
 		var v any

@@ -6,8 +6,8 @@ import (
 	"reflect"
 )
 
-// entries reads the entries of a dict: a key of a type, for whose value value
-// is called. name names the value in errors.
+// entries reads the entries of a dict. It decodes each key, and calls value to
+// decode the value. name names the value in errors.
 func (d *decoder) entries(keys reflect.Type, name func(key reflect.Value) string, value func(key reflect.Value) error) error {
 	if d.depth++; d.depth > deepest {
 		return fail("it is nested deeper than %d", deepest)
@@ -84,8 +84,8 @@ func (d *decoder) decodeList(kind byte, to reflect.Value) error {
 	return mismatch(aList, what(), to)
 }
 
-// decodeSlice reads n items. What an item takes in Go may be much more than a
-// byte, so the slice grows.
+// decodeSlice reads n items. An item may need much more memory in Go than it
+// has bytes, so the slice grows as items are read.
 func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 	elem := to.Type().Elem()
 	most := max(64, 16*len(d.rest)/max(1, int(elem.Size())))
@@ -100,7 +100,7 @@ func (d *decoder) decodeSlice(n int, to reflect.Value) error {
 			list.SetLen(min(n, list.Cap()))
 		}
 		item := list.Index(i)
-		switch { // the first two are frequent
+		switch { // the first two cases are frequent
 		case kind == reflect.Float64 && len(d.rest) >= 9 && d.rest[0] == 'g':
 			item.SetFloat(math.Float64frombits(le.Uint64(d.rest[1:])))
 			d.rest = d.rest[9:]
@@ -163,8 +163,8 @@ func (d *decoder) decodeDict(to reflect.Value) error {
 	return mismatch(aDict, "a dict", to)
 }
 
-// at returns a field. It allocates embedded structs that contain it and are
-// nil.
+// at returns a field. If it is in an embedded struct whose pointer is nil, at
+// allocates the struct.
 func at(v reflect.Value, index []int) (reflect.Value, error) {
 	for i, x := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {

@@ -32,8 +32,8 @@ def describe():
     }
 `)
 
-// Describe returns the description of one interpreter of a pool. It is a task
-// like any other, and waits for its turn.
+// Describe returns the description of one interpreter of a pool. It submits a
+// task to the pool, which is queued like any other.
 func Describe(ctx context.Context, ex concert.Executor) (Interpreter, error) {
 	return concert.Submit(ctx, ex, describe, None{}).Result(ctx)
 }

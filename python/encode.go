@@ -18,7 +18,7 @@ func (codec) Encode(v any) ([]byte, error) {
 
 func encodeValue(v reflect.Value) ([]byte, error) { return encodeFrom(v, sharedFrom, maxEncoded) }
 
-// encodeFrom is encodeValue with other values of sharedFrom and maxEncoded.
+// encodeFrom is encodeValue with other values for sharedFrom and maxEncoded.
 func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 	e := encoder{buf: make([]byte, extendedHead, 64), sharedFrom: shared, most: most}
 	err := e.encode(v)
@@ -43,27 +43,27 @@ func encodeFrom(v reflect.Value, shared, most int) ([]byte, error) {
 // encoder appends values to buf.
 type encoder struct {
 	buf    []byte
-	forms  bool     // buf has some
-	arrays [][]byte // the bytes that belong after buf,
-	size   int      // and how many they are
+	forms  bool     // buf has forms
+	arrays [][]byte // the bytes that follow buf,
+	size   int      // and their number
 	depth  int
-	seen   map[visit]bool // where the value is so deep that it may contain itself
+	seen   map[visit]bool // values on the current path, once it is so deep that a value may contain itself
 
-	offsets    []int // where in buf the offsets of arrays are
-	deepest    int   // the most that depth was since the innermost reference
+	offsets    []int // positions in buf of the offsets of arrays
+	deepest    int   // maximum of depth since the innermost reference
 	sharedFrom int
-	most       int    // bytes that the encoding may have
-	parts      *parts // nil until there is one
-	copied     int    // bytes that are copies of parts
+	most       int    // maximum size of the encoding, in bytes
+	parts      *parts // nil until a part is recorded
+	copied     int    // number of bytes that are copies of parts
 }
 
-// form begins a form that has n items after its number.
+// form begins a form with n items after its number.
 func (e *encoder) form(form, n int) {
 	e.forms = true
 	e.buf = appendForm(e.buf, form, n)
 }
 
-// later has bytes follow the marshal data, and appends their offset.
+// later adds bytes that follow the marshal data, and appends their offset.
 func (e *encoder) later(b []byte) error {
 	e.offset()
 	return e.store(b)
@@ -84,7 +84,7 @@ func (e *encoder) store(b []byte) error {
 	return nil
 }
 
-// head begins a bytes, list or tuple of n items, of size bytes each at least.
+// head begins a bytes, list or tuple with n items of at least size bytes each.
 func (e *encoder) head(kind byte, n, size int) (err error) {
 	if e.buf, err = appendHead(e.buf, kind, n); err == nil {
 		err = e.fits(product(n, size))
@@ -155,7 +155,8 @@ func encoderOf(t reflect.Type) encodeFunc {
 	return f
 }
 
-// inner is encoderOf for a type within another one, which may be within it.
+// inner is encoderOf for a type within another type. The types may be
+// recursive.
 func inner(t reflect.Type) func() encodeFunc {
 	return sync.OnceValue(func() encodeFunc { return encoderOf(t) })
 }
@@ -196,7 +197,8 @@ func hooked(t reflect.Type) encodeFunc {
 	return nil
 }
 
-// addressable is v, or a copy of it that has an address.
+// addressable returns v if it has an address, and otherwise a copy that has
+// one.
 func addressable(v reflect.Value) reflect.Value {
 	if v.CanAddr() {
 		return v

@@ -60,8 +60,8 @@ func mapEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// keyEncoder returns the encoder of a key of a dict, which Python must be able
-// to hash: so an array is a tuple.
+// keyEncoder returns the encoder of a key of a dict. Python must be able to
+// hash a key, so an array is encoded as a tuple.
 func keyEncoder(t reflect.Type) encodeFunc {
 	if hooked(t) != nil {
 		if infoOf(t).class == arrayClass || implements(t, jsonMarshaler, "MarshalJSON") && !implements(t, textMarshaler, "MarshalText") {
@@ -104,9 +104,9 @@ func unfitKey(t reflect.Type) encodeFunc {
 
 // merging reports whether two different keys of a type may be equal in Python:
 // 1, 1.0 and True, or two durations of the same microsecond. Texts, bytes, ints
-// and nil are the same if they are encoded alike. If there are other keys, the
-// dict says how many entries it must have, and Python compares: only Python
-// knows all that is equal.
+// and nil are equal in Python only if their encodings are equal. For other
+// keys, the dict is sent with its number of entries, and the worker compares
+// this number: only Python can decide which keys are equal.
 func merging(t reflect.Type) bool {
 	switch {
 	case hooked(t) != nil || t.Kind() == reflect.Interface:
@@ -141,7 +141,7 @@ func structEncoder(t reflect.Type) encodeFunc {
 		for i, f := range fs.list {
 			value, err := v.FieldByIndexErr(f.index)
 			if err != nil || f.omit(value) {
-				continue // err: of an embedded struct that is not there
+				continue // the field of an embedded struct whose pointer is nil
 			}
 			if err := e.text(f.name); err != nil {
 				return within(err, "."+f.name)

@@ -64,7 +64,7 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 		if err := e.head('[', n, size); err != nil {
 			return err
 		}
-		switch kind { // these are frequent
+		switch kind { // frequent kinds
 		case reflect.Int:
 			for i := range n {
 				e.buf = appendInt(e.buf, v.Index(i).Int())
@@ -95,8 +95,8 @@ func itemsEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// rowsEncoder returns the encoder of a slice or an array whose items are rows
-// of numbers, and nil for other types. There may be many short rows.
+// rowsEncoder returns the encoder of a slice or an array of rows of numbers,
+// and nil for other types. It is fast for many short rows.
 func rowsEncoder(t reflect.Type) encodeFunc {
 	row := t.Elem()
 	if row.Kind() != reflect.Slice && row.Kind() != reflect.Array || hooked(row) != nil || hooked(row.Elem()) != nil {
@@ -150,7 +150,7 @@ func rowsEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// memory is the memory of a slice or an array whose items have so many bytes.
+// memory returns the bytes of a slice or an array whose items have that size.
 func memory(v reflect.Value, size int) []byte {
 	if v.Len() == 0 {
 		return nil

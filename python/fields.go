@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// field is a field of a struct, as an entry of a dict.
+// field describes a field of a struct, which is an entry of a dict in Python.
 type field struct {
 	name                string
 	index               []int
@@ -19,7 +19,7 @@ type field struct {
 	isZero              func(v reflect.Value) bool // of omitZero, by the method IsZero of the type
 }
 
-// omit reports whether a field with this value is left out.
+// omit reports whether a field with this value is not sent.
 func (f *field) omit(v reflect.Value) bool {
 	if f.omitEmpty {
 		switch v.Kind() {
@@ -61,9 +61,9 @@ func isZeroOf(t reflect.Type) func(v reflect.Value) bool {
 
 type fields struct {
 	list     []field
-	byName   map[string]int // exactly, and then in lower case
+	byName   map[string]int // by the exact name, and then by the name in lower case
 	pointers []embeddedPointer
-	why      string // why the type cannot be sent or received; empty if it can be
+	why      string // why the type cannot be sent or received; "" if it can
 }
 
 // embeddedPointer is an embedded field that is a pointer to a struct.
@@ -72,7 +72,7 @@ type embeddedPointer struct {
 	t     reflect.Type // of the struct
 }
 
-// holds reports whether the field with an index is a part of the struct.
+// holds reports whether the field with that index is in the embedded struct.
 func (p *embeddedPointer) holds(index []int) bool {
 	return len(index) > len(p.index) && slices.Equal(index[:len(p.index)], p.index)
 }
@@ -80,12 +80,12 @@ func (p *embeddedPointer) holds(index []int) bool {
 var fieldCache sync.Map // from reflect.Type to *fields
 
 // fieldsOf returns the exported fields of a struct, by the rules of
-// encoding/json: the tag json gives another name, "-" leaves the field out,
-// omitempty and omitzero leave some values out, and the fields of embedded
-// structs count as the struct's own. Of fields with the same name, the one with
-// the shortest path hides the others; of these, one that has the name from its
-// tag. encoding/json leaves out all of them if there are several such fields.
-// Here the type is refused, since their values would be lost.
+// encoding/json: the tag json can set the name, "-" excludes a field, omitempty
+// and omitzero exclude some values, and the fields of embedded structs count as
+// fields of the struct. If several fields have the same name, the one with the
+// shortest path is used. If several have the shortest path, the one with a name
+// in its tag is used. If there are several of these, encoding/json ignores all
+// of them. Here, the type is an error, because values would be lost.
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
 		return known.(*fields)
@@ -102,16 +102,15 @@ type collector struct {
 	best map[string]candidate // by name
 }
 
-// candidate is the field that a name stands for, among those that were found.
+// candidate is the best field of a name so far.
 type candidate struct {
 	field
 	tagged bool
-	rival  []int // the index of a field that has the same right to the name
+	rival  []int // the index of another field that is as good
 }
 
-// collect visits the struct, then the structs embedded in it, then those
-// embedded in these, and so on. A struct that was visited before is not visited
-// again.
+// collect visits the struct and its embedded structs, in breadth-first order,
+// and each type once.
 func (c *collector) collect(t reflect.Type) {
 	type level struct {
 		t     reflect.Type
@@ -185,7 +184,7 @@ func (c *collector) add(f reflect.StructField, index []int) {
 	}
 }
 
-// finish returns the fields in the order in which they are in the struct.
+// finish returns the fields in the order of the struct.
 func (c *collector) finish(t reflect.Type) *fields {
 	fs := c.fs
 	for _, f := range c.best {
@@ -220,7 +219,7 @@ func tagName(f reflect.StructField) (name, options string) {
 	return name, options
 }
 
-// fieldPath is a field as Go code names it, such as User.Address.City.
+// fieldPath returns the name of a field in Go, such as User.Address.City.
 func fieldPath(t reflect.Type, index []int) string {
 	var names []string
 	for _, i := range index {
@@ -239,11 +238,11 @@ func deref(t reflect.Type) reflect.Type {
 	return t
 }
 
-// find returns the number of the field for a key: of that name, or else of that
-// name in other case.
+// find returns the number of the field for a key: the field with this name, or
+// else one whose name differs only in case.
 func (fs *fields) find(key string) (int, bool) {
 	i, ok := fs.byName[key]
-	if !ok && utf8.ValidString(key) { // ToLower would replace what is not UTF-8
+	if !ok && utf8.ValidString(key) { // ToLower would replace bytes that are not UTF-8
 		i, ok = fs.byName[strings.ToLower(key)]
 	}
 	return i, ok
@@ -255,7 +254,7 @@ type bits struct {
 	more map[int]bool
 }
 
-// set adds a number, and reports whether it was there.
+// set adds a number, and reports whether it was in the set.
 func (b *bits) set(i int) bool {
 	if i < 64 {
 		was := b.low>>i&1 == 1

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// decodeJSON gives a value to one that has UnmarshalJSON.
+// decodeJSON decodes a value into one that has UnmarshalJSON.
 func (d *decoder) decodeJSON(kind byte, to reflect.Value) error {
 	var v any
 	defer func(before bool) { d.json = before }(d.json)
@@ -32,7 +32,7 @@ func (d *decoder) decodeJSON(kind byte, to reflect.Value) error {
 	return nil
 }
 
-// encodeJSON encodes what MarshalJSON returns.
+// encodeJSON encodes the text that MarshalJSON returns.
 func (e *encoder) encodeJSON(v json.Marshaler) error {
 	text, err := v.MarshalJSON()
 	if err != nil {
@@ -45,9 +45,9 @@ func (e *encoder) encodeJSON(v json.Marshaler) error {
 	return e.encode(reflect.ValueOf(plain))
 }
 
-// fromJSON reads JSON, with integers as such. It refuses text that
-// encoding/json would replace by U+FFFD: what is not UTF-8, and escapes of lone
-// surrogates.
+// fromJSON reads JSON, and keeps integers exact. It refuses text that
+// encoding/json would replace by U+FFFD: bytes that are not UTF-8, and escapes
+// of lone surrogates.
 func fromJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("its JSON is not UTF-8")
@@ -63,8 +63,9 @@ func fromJSON(text []byte) (any, error) {
 	return fromTokens(d)
 }
 
-// fromTokens reads a value. Unlike a Decoder it refuses what it cannot keep: a
-// second entry of a key, and a number that is no float64.
+// fromTokens reads a value. Unlike a Decoder, it refuses values that it would
+// have to change: a second entry with the same key, and a number that is no
+// float64.
 func fromTokens(d *json.Decoder) (any, error) {
 	token, err := d.Token()
 	if err != nil {
@@ -106,7 +107,7 @@ func fromTokens(d *json.Decoder) (any, error) {
 	return token, nil
 }
 
-// jsonEscape is an escape in JSON: two that are one character, or another one.
+// jsonEscape matches an escape in JSON, or two that are one character.
 var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)`)
 
 // loneSurrogate returns an escape in JSON that is half of a character, or "".
@@ -140,7 +141,7 @@ func number(text string) (any, error) {
 func hasDigits(f float64, text string) bool {
 	mantissa, _, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
 	digits := strings.Trim(strings.ReplaceAll(mantissa, ".", ""), "0")
-	const most = 767 // no float64 has more
+	const most = 767 // a float64 has at most 767 digits
 	if digits == "" || f == 0 || len(digits) > most {
 		return digits == "" && f == 0
 	}

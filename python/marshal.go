@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// Plain data travels in the format of Python's marshal module, version 2, which
-// CPython reads and writes in C. That version has been the same since Python
-// 2.5, has no references, so no value is read twice or contains itself, and
-// holds just what plain data is made of. (The documentation of marshal does not
-// promise the format to other programs. A worker whose marshal writes a sample
-// differently refuses to start.)
+// Plain data is sent in the format of Python's marshal module, version 2, which
+// CPython reads and writes in C. This version has not changed since Python 2.5.
+// It has no references, so no value is read twice or contains itself. It has
+// the types of plain data, and few others. The documentation of marshal does
+// not promise the format to other programs, so a worker refuses to start if its
+// marshal writes a sample differently.
 //
 //	N                    None
 //	T, F                 True, False
@@ -29,14 +29,14 @@ import (
 //	[ ( count items      list, tuple
 //	< > count items      set, frozenset
 //	{ key value ... 0    dict
-//	{ ... . i count 0    dict whose last key is Ellipsis: it must have so many entries before,
-//	                     or keys of the map were the same in Python; only in arguments
+//	{ ... . i count 0    dict whose last key is Ellipsis: it must have count other entries;
+//	                     with fewer, keys of the map are equal in Python; only in arguments
 //	.                    Ellipsis
 //
 // All numbers are little endian, lengths and counts int32.
 //
-// Everything else is a form: a tuple that begins with Ellipsis, which no plain
-// value does, and the number of the form.
+// All other values are forms. A form is a tuple that begins with Ellipsis and
+// the number of the form. No plain value begins in this way.
 //
 //	Ellipsis 0 typecode offset count          array.array, only in arguments
 //	Ellipsis 1 dtype shape offset             numpy.ndarray, in arguments
@@ -70,7 +70,7 @@ const (
 	extendedHead = 5
 )
 
-// deepest is how deep values may be nested. marshal itself stops at 2,000.
+// deepest bounds the depth of nested values. marshal itself stops at 2,000.
 const deepest = 1000
 
 var le = binary.LittleEndian
@@ -82,7 +82,7 @@ func appendHead(b []byte, kind byte, n int) ([]byte, error) {
 	return le.AppendUint32(append(b, kind), uint32(n)), nil
 }
 
-// appendForm begins a form that has n items after its number.
+// appendForm begins a form with n items after its number.
 func appendForm(b []byte, form, n int) []byte {
 	b = le.AppendUint32(append(b, '('), uint32(2+n))
 	return appendInt(append(b, '.'), int64(form))
@@ -134,7 +134,7 @@ func appendBig(b []byte, n *big.Int) ([]byte, error) {
 		signed = -signed
 	}
 	b = le.AppendUint32(append(b, 'l'), uint32(signed))
-	// Digits of 15 bits out of bytes, the least first.
+	// Convert bytes to digits of 15 bits, the least significant one first.
 	bytes := new(big.Int).Abs(n).Bytes()
 	slices.Reverse(bytes)
 	bits, have := uint32(0), 0
@@ -160,20 +160,20 @@ func appendComplex(b []byte, c complex128) []byte {
 	return le.AppendUint64(b, math.Float64bits(imag(c)))
 }
 
-// valueError is the error of a value. Each function that descended into the
-// value adds where it was when it returns the error.
+// valueError is the error of a value. Each function that has descended into the
+// value adds one element of the path to the error, when it returns the error.
 type valueError struct {
 	path []string // innermost first
 	err  error
 }
 
-// Error names the place in the value, and what is wrong there.
+// Error returns the path in the value, and the reason.
 func (e *valueError) Error() string { return e.where("") + ": " + e.err.Error() }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the reason.
 func (e *valueError) Unwrap() error { return e.err }
 
-// where names the place, from root down, in not too many words.
+// where returns the path, from root down, shortened if it is long.
 func (e *valueError) where(root string) string {
 	where, path := root, slices.Clone(e.path)
 	slices.Reverse(path)
@@ -191,8 +191,8 @@ func fail(format string, args ...any) error {
 	return &valueError{err: fmt.Errorf(format, args...)}
 }
 
-// within adds a place to an error's path. It is called on errors of this
-// package only.
+// within adds an element to the path of an error. It is only called with errors
+// of this package.
 func within(err error, place string) error {
 	if e, ok := err.(*valueError); ok {
 		if len(e.path) < 2*deepest {
@@ -203,7 +203,7 @@ func within(err error, place string) error {
 	return &valueError{path: []string{place}, err: err}
 }
 
-// finish is the error as the caller of the package sees it.
+// finish returns the error for the caller of the package.
 func finish(err error, root string) error {
 	if err == nil {
 		return nil
@@ -215,7 +215,7 @@ func finish(err error, root string) error {
 	return fmt.Errorf("python: %s: %w", e.where(root), e.err)
 }
 
-// keyed names the value of a key.
+// keyed returns the path element of the value of a key.
 func keyed(key reflect.Value) string {
 	s := keyText(key)
 	if len(s) > 80 {
@@ -224,8 +224,8 @@ func keyed(key reflect.Value) string {
 	return "[" + s + "]"
 }
 
-// keyText is a key, for errors. It calls no methods of the program: the errors
-// of types without methods are made on the pool's own goroutines.
+// keyText returns the text of a key, for errors. It calls no user code, because
+// the pool's own goroutines create errors of types without methods.
 func keyText(key reflect.Value) string {
 	for key.Kind() == reflect.Interface && !key.IsNil() {
 		key = key.Elem()

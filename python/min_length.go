@@ -2,7 +2,7 @@ package python
 
 import "reflect"
 
-// unsendable is a length that no encoding may have.
+// unsendable is a length above the maximum of an encoding.
 const unsendable = maxEncoded + 1
 
 // smallest returns the minimum length of the encoding of a value of type t, but
@@ -29,7 +29,7 @@ func smallestOf(t reflect.Type, known map[reflect.Type]int) int {
 	case reflect.Complex64, reflect.Complex128:
 		return 17
 	case reflect.Array:
-		elem := 1 // numbers may follow each other without heads
+		elem := 1 // numbers in an array have no headers
 		if d := dtypeOf(t.Elem().Kind()); d == nil || d.typecode == "" && d.kind != reflect.Uint8 {
 			elem = smallest(t.Elem(), known)
 		}

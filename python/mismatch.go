@@ -26,7 +26,7 @@ const (
 	aText      arrived = "text" // a date, a Decimal and so on, see textForms
 )
 
-// goTypes are the Go types that hold any value of a kind, or almost any.
+// goTypes has Go types that can hold all or nearly all values of a kind.
 var goTypes = map[arrived]string{
 	aBool: "a bool", anInt: "an int64 or a big.Int", aFloat: "a float64", aComplex: "a complex128", aStr: "a string", aBytes: "a []byte",
 	aList: "a slice", aDict: "a map or a struct", aDatetime: "a time.Time", aTimedelta: "a time.Duration", aText: "a string",
@@ -41,12 +41,12 @@ type mismatchError struct {
 	array *buffer // the array that contains the value; nil if there is no such array
 }
 
-// mismatch returns a mismatchError with its place.
+// mismatch returns a mismatchError with its path.
 func mismatch(kind arrived, what string, to reflect.Value) error {
 	return &valueError{err: &mismatchError{kind: kind, what: what, to: to.Type()}}
 }
 
-// Error says what arrived, what the type holds, and what can be changed.
+// Error returns what arrived, what the type can hold, and what to change.
 func (e *mismatchError) Error() string {
 	if e.to.Kind() == reflect.Interface && e.to.NumMethod() == 0 {
 		return fmt.Sprintf("%s does not fit into a Go any, because no type that it can be given holds this value: %s", e.what, e.remedy())
@@ -54,7 +54,7 @@ func (e *mismatchError) Error() string {
 	return fmt.Sprintf("%s does not fit into a Go %s, which is for %s: %s", e.what, e.to, holds(e.to), e.remedy())
 }
 
-// holds returns which Python values fit into a Go type.
+// holds returns a text with the Python values that fit into a Go type.
 func holds(t reflect.Type) string {
 	switch infoOf(t).class {
 	case bigClass:
@@ -163,7 +163,7 @@ func (e *mismatchError) remedy() string {
 	return "use a slice"
 }
 
-// describeInt is an int, for errors.
+// describeInt returns the text of an int, for errors.
 func describeInt(n *big.Int) string {
 	if n.BitLen() > 256 {
 		return fmt.Sprintf("an int of %d bits", n.BitLen())
@@ -171,5 +171,5 @@ func describeInt(n *big.Int) string {
 	return "the int " + n.String()
 }
 
-// numpy is numpy's name of the type.
+// numpy returns numpy's name of the type.
 func (d *dtype) numpy() string { return d.kind.String() }

@@ -22,7 +22,7 @@ func (d *decoder) integer(kind byte) (*big.Int, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Bytes out of digits of 15 bits, the least first.
+	// Convert digits of 15 bits, the least significant one first, to bytes.
 	bytes := make([]byte, 0, len(digits))
 	bits, have := uint32(0), 0
 	for ; len(digits) > 0; digits = digits[2:] {
@@ -166,7 +166,7 @@ func setFloat(to reflect.Value, f float64) error {
 	return nil
 }
 
-// narrow reports whether a float32 holds f exactly.
+// narrow reports whether f is exact as a float32.
 func narrow(f float64) bool { return f != f || float64(float32(f)) == f }
 
 func setComplex(to reflect.Value, c complex128) error {

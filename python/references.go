@@ -21,10 +21,10 @@ const (
 	sharedFrom = 1 << 20
 	minPart    = 512      // bytes: shorter parts are not remembered
 	maxCopied  = 32 << 20 // more copied bytes are refused if they are over 90% of the encoding
-	maxEncoded = 1 << 30  // bytes that an argument may have; the pool sends no more
+	maxEncoded = 1 << 30  // bytes of an argument; the pool sends no more
 )
 
-// visit identifies a pointer, a map, a slice, or what is in an interface.
+// visit identifies a pointer, a map, a slice, or the data in an interface.
 type visit struct {
 	at unsafe.Pointer
 	n  int
@@ -47,15 +47,15 @@ func (e *encoder) mark() mark { return mark{len(e.buf), len(e.arrays), e.size, l
 
 func (m mark) total() int { return m.buf + m.size }
 
-// part is a part of the encoding: the data that a reference refers to.
+// part is a part of the encoding: the data of one reference.
 type part struct {
 	of       visit
 	from, to mark
-	height   int // how many levels are nested in it
+	height   int // number of nested levels in the part
 }
 
-// parts remembers parts of an encoding. A part may replace another one, which
-// is then encoded again.
+// parts remembers parts of an encoding. A part may replace another one. Then
+// the replaced one is encoded again at its next reference.
 type parts [1 << 10]part
 
 func (p *parts) slot(v visit) *part {
@@ -82,8 +82,8 @@ func (e *encoder) reference(at visit, v reflect.Value, encode encodeFunc) error 
 	return err
 }
 
-// held encodes what an interface holds. A struct or an array in an interface is
-// in memory of its own, to which other interfaces may refer.
+// held encodes the value in an interface. A struct or an array in an interface
+// has memory of its own, and other interfaces may refer to it.
 func (e *encoder) held(v reflect.Value) error {
 	x := v.Elem()
 	if e.mark().total() < e.sharedFrom || x.Kind() != reflect.Struct && x.Kind() != reflect.Array {
@@ -121,7 +121,7 @@ func (e *encoder) copyPart(p *part, v reflect.Value) error {
 	return nil
 }
 
-// fits returns an error if the encoding must not have n bytes more.
+// fits returns an error if n more bytes would make the encoding too long.
 func (e *encoder) fits(n int) error {
 	if n > e.most-e.mark().total() {
 		return fail("%w: the encoding has more than %d bytes up to here", processes.ErrTooLarge, e.most)

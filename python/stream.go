@@ -18,13 +18,14 @@ import (
 	"concert/processes"
 )
 
-// streamed is the argument of a function whose results go through a socket.
+// streamed is the argument of a function that sends its results through a
+// socket.
 type streamed[In any] struct {
 	Path string `json:"path"`
 	Arg  In     `json:"arg"`
 }
 
-const afterEnd = 100 * time.Millisecond // how long to read from the socket after the task has ended
+const afterEnd = 100 * time.Millisecond // time to read from the socket after the task has ended
 
 // Stream returns a Python generator, or another function that returns an
 // iterable, as a Go function that returns a sequence. The arguments where and
@@ -77,7 +78,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 		if ctx == nil {
 			panic("python: Stream with a nil context")
 		}
-		opts := ex.Options() // which panics for a pool that New has not made
+		opts := ex.Options() // panics for a pool that New has not returned
 		return func(yield func(Out, error) bool) {
 			ctx, cancel := context.WithCancel(ctx)
 			s, err := openStream(opts)
@@ -115,7 +116,7 @@ func declareStream[In, Out any](where, text string) func(ctx context.Context, ex
 // streamError is the error of a value that cannot be yielded.
 type streamError struct {
 	where string
-	n     int            // of the value, from 0
+	n     int            // index of the value, from 0
 	in    *concert.Input // of the task; nil if the task has no label
 	err   error
 }
@@ -142,7 +143,7 @@ type stream struct {
 	conn      *net.UnixConn // nil until the task has connected
 	task      *concert.Future[int]
 	opts      processes.Options // of the pool
-	large     int64             // the size of a value that is too large, which is not read
+	large     int64             // size of a value that is too large, and is not read
 }
 
 func openStream(o processes.Options) (*stream, error) {
@@ -161,13 +162,13 @@ func openStream(o processes.Options) (*stream, error) {
 	return s, nil
 }
 
-// maxSocketPath is how long the path of a socket can be, in bytes: on Linux
-// 107, on other systems 103.
+// maxSocketPath is the maximum length of the path of a socket, in bytes: 107 on
+// Linux, 103 on other systems.
 const maxSocketPath = 103
 
-// socketPath makes a directory for a socket and returns both paths, which the
-// worker can use whatever its working directory is. The directory is in /tmp if
-// the path of that for temporary files is too long.
+// socketPath creates a directory for a socket, and returns the absolute paths
+// of both. The directory is in /tmp if the path of the directory for temporary
+// files is too long.
 func socketPath() (dir, path string, err error) {
 	for _, parent := range []string{os.TempDir(), "/tmp"} {
 		if parent, err = filepath.Abs(parent); err != nil {
@@ -184,8 +185,8 @@ func socketPath() (dir, path string, err error) {
 	return "", "", fmt.Errorf("the path %s is too long for a socket: set TMPDIR to a shorter one", path)
 }
 
-// next returns the next value, and false if there is none, with the error of
-// the task. If ask is true the task is waiting to be asked for it.
+// next returns the next value. If there is none, it returns false and the error
+// of the task. If ask is true, next first asks the task for the value.
 func (s *stream) next(ctx context.Context, ask bool) (item executor.Encoded, ok bool, err error) {
 	concert.Release(ctx, func() { item, ok = s.read(ask) })
 	if !ok && s.large == 0 {
@@ -223,7 +224,7 @@ func (s *stream) read(ask bool) (item executor.Encoded, ok bool) {
 		return item, false
 	}
 	var b []byte
-	for len(b) < int(n) { // in parts: nothing is allocated at the worker's word
+	for len(b) < int(n) { // in parts, because the worker's size is not trusted
 		from := len(b)
 		b = append(b, make([]byte, min(int(n)-from, 1<<20))...)
 		if s.readFull(b[from:]) != nil {
@@ -241,9 +242,9 @@ func (s *stream) readFull(b []byte) error {
 	})
 }
 
-// await calls do, which waits for the worker, until the task has ended. Then it
-// calls do again for the remaining data, with a short deadline: a child of the
-// worker may still have its end of the stream.
+// await calls do, which waits for the worker, and interrupts it when the task
+// ends. Then it calls do again for the remaining data, with a short deadline,
+// because a child of the worker may keep the other end of the stream open.
 func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -265,7 +266,7 @@ func (s *stream) await(deadline func(time.Time) error, do func() error) error {
 	return err
 }
 
-// close ends the task, if it runs, and waits until it has ended.
+// close ends the task, and waits until it has ended.
 func (s *stream) close(ctx context.Context, cancel context.CancelFunc) {
 	cancel()
 	if s.conn != nil {

@@ -17,10 +17,9 @@ type decoded[Out any] struct {
 	err error
 }
 
-// decodeItem decodes a value of a stream on another goroutine, since methods of
-// the program may panic, end their goroutine, or not return. decodeItem waits
-// for this goroutine no longer than the pool waits for methods that decode a
-// result.
+// decodeItem decodes a value of a stream on another goroutine, because user
+// code may panic, end its goroutine, or not return. The time is bounded as for
+// user code that decodes a result.
 func decodeItem[Out any](ctx context.Context, s *stream, item executor.Encoded) (Out, error) {
 	returned := make(chan decoded[Out], 1)
 	go func() {
@@ -73,8 +72,8 @@ func awaitDecoded[Out any](ctx context.Context, s *stream, returned <-chan decod
 	}
 }
 
-// cutShort returns the error of the task, which has ended, unless the generator
-// has returned or raised an exception after the value.
+// cutShort returns the error of the task, which has ended. It returns nil if
+// the generator has returned or raised an exception after the value.
 func (s *stream) cutShort(ctx context.Context) error {
 	_, err := s.task.Result(context.WithoutCancel(ctx))
 	if _, raised := errors.AsType[*Error](err); raised && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {

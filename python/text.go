@@ -21,11 +21,11 @@ import (
 //	Python   "caf\udce9"
 //	marshal  "caf\xed\xb3\xa9"
 //
-// Any other str with surrogates is refused: a str with surrogates outside of
-// that range has no bytes. If the surrogates together stand for bytes that are
-// UTF-8, these bytes would return to Python as a different str.
+// Any other str with surrogates is an error. Surrogates outside of that range
+// have no bytes. And if the bytes of adjacent surrogates are UTF-8, they would
+// return to Python as a different str.
 
-// appendEscaped appends a Go string as marshal data has it.
+// appendEscaped appends a Go string in the form of marshal data.
 func appendEscaped(b []byte, s string) []byte {
 	for i, r := range s {
 		if r != utf8.RuneError || strings.HasPrefix(s[i:], "\uFFFD") {
@@ -47,8 +47,8 @@ func appendString(b []byte, s string) ([]byte, error) {
 	return append(b, escaped...), err
 }
 
-// unescape is the reverse of appendEscaped. It reports false if no Go string is
-// that str.
+// unescape is the reverse of appendEscaped. It returns false if no Go string
+// corresponds to the str.
 func unescape(b []byte) (string, bool) {
 	if utf8.Valid(b) {
 		return string(b), true
@@ -62,7 +62,7 @@ func unescape(b []byte) (string, bool) {
 		if len(rest) < 3 {
 			return "", false
 		}
-		s, rest = append(s, rest[1]<<6|rest[2]&0x3f), rest[3:] // if it is a surrogate
+		s, rest = append(s, rest[1]<<6|rest[2]&0x3f), rest[3:] // a surrogate
 	}
 	text := string(s)
 	return text, string(appendEscaped(nil, text)) == string(b)
@@ -118,8 +118,8 @@ func shorten(b []byte) []byte {
 	return b
 }
 
-// unmarshalText gives text to a value that has UnmarshalText, which may change
-// b.
+// unmarshalText decodes text into a value that has UnmarshalText, which may
+// change b.
 func unmarshalText(to reflect.Value, b []byte) error {
 	if err := to.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(b); err != nil {
 		return fail("the str %q does not fit into a Go %s: %w", shorten(b), to.Type(), err)
@@ -127,7 +127,7 @@ func unmarshalText(to reflect.Value, b []byte) error {
 	return nil
 }
 
-// encodeMarshaled encodes what MarshalText returns.
+// encodeMarshaled encodes the text that MarshalText returns.
 func (e *encoder) encodeMarshaled(v encoding.TextMarshaler) error {
 	text, err := v.MarshalText()
 	if err != nil {

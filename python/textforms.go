@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// These types are the text of values of Python's standard library for which Go
-// has no type. The text of an argument is checked, so that Python would write
-// the same text. As results, such values also fit into a string, and into a
-// type with UnmarshalText.
+// These types hold the text of values of Python's standard library for which Go
+// has no type. The text of an argument must be the text that Python would
+// write. As results, such values also fit into a string, and into a type with
+// UnmarshalText.
 type (
 	// Date is a datetime.date, as 2006-01-02.
 	Date string
@@ -29,7 +29,7 @@ type (
 	Path string
 )
 
-// textForms are the types of text, and what they are called in forms.
+// textForms has the types of text, and their names in forms.
 var textForms = map[reflect.Type]string{
 	reflect.TypeFor[Date]():      "date",
 	reflect.TypeFor[TimeOfDay](): "time",
@@ -47,8 +47,8 @@ var textTypes = func() map[string]reflect.Type {
 	return m
 }()
 
-// textSyntax has the syntax of the texts that Python writes. checkText has the
-// other conditions.
+// textSyntax has the syntax of the texts that Python writes. checkText checks
+// the other conditions.
 var textSyntax = map[string]*regexp.Regexp{
 	"date":     regexp.MustCompile(`^\d{4}-\d\d-\d\d$`),
 	"time":     regexp.MustCompile(`^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{6})?([+-](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)?$`),
@@ -58,12 +58,12 @@ var textSyntax = map[string]*regexp.Regexp{
 	"Fraction": regexp.MustCompile(`^(-?[0-9a-f]+)/(0*[1-9a-f][0-9a-f]*)$`), // in hexadecimal digits
 }
 
-// textExamples has a text of each form, for errors.
+// textExamples has an example of each form, for errors.
 var textExamples = map[string]string{
 	"date": "2026-01-02", "time": "15:04:05", "Decimal": "1.20", "UUID": "123e4567-e89b-12d3-a456-426614174000", "Path": "dir/file", "Fraction": "a/3",
 }
 
-// checkText reports whether text is one of a form.
+// checkText reports whether Python would write the text for that form.
 func checkText(form, text string) bool {
 	syntax := textSyntax[form]
 	if syntax == nil {

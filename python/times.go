@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Naive is the location of a time.Time that stands for a datetime.datetime
-// without a zone, as a result and as an argument.
+// Naive is the location of a time.Time that corresponds to a datetime.datetime
+// without a zone, in arguments and results.
 var Naive = time.FixedZone("naive", 0)
 
 func (e *encoder) encodeTime(t time.Time) error {
@@ -45,11 +45,11 @@ func (e *encoder) encodeDuration(d time.Duration) {
 	}
 }
 
-// atForm reports whether a form follows, of whose tuple the first byte has been
+// atForm reports whether a form follows. The first byte of its tuple has been
 // read.
 func (d *decoder) atForm(kind byte) bool { return kind == '(' && len(d.rest) > 4 && d.rest[4] == '.' }
 
-// decodeForm reads a form, after the first byte of its tuple.
+// decodeForm reads a form. The first byte of its tuple has been read.
 func (d *decoder) decodeForm(to reflect.Value) error {
 	n, err := d.count()
 	if err != nil {
@@ -73,7 +73,7 @@ func (d *decoder) decodeForm(to reflect.Value) error {
 	return d.bad("form %d with %d items", form, n)
 }
 
-// small reads an int of 32 bits, within a form.
+// small reads an int of 32 bits in a form.
 func (d *decoder) small() (int64, error) {
 	kind, err := d.byte()
 	if err == nil && kind != 'i' {
@@ -86,7 +86,7 @@ func (d *decoder) small() (int64, error) {
 	return int64(int32(word)), err
 }
 
-// string reads a str within a form, which may be None.
+// string reads a str or None in a form.
 func (d *decoder) string() (string, bool, error) {
 	kind, err := d.byte()
 	if err != nil || kind == 'N' {

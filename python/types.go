@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// class is how values of a type are encoded and decoded.
+// class determines how values of a type are encoded and decoded.
 type class byte
 
 const (
-	byKind        class = iota // as its kind is
+	byKind        class = iota // by its kind
 	bigClass                   // big.Int
 	timeClass                  // time.Time
 	durationClass              // time.Duration
@@ -23,13 +23,13 @@ const (
 	arrayClass                 // Array
 	textClass                  // by MarshalText and UnmarshalText
 	jsonClass                  // by MarshalJSON and UnmarshalJSON
-	refusedClass               // decoding it would lose something
+	refusedClass               // decoding would lose data
 )
 
-// info is what is known of a type. Of a pointer that is that it is one.
+// info describes a type.
 type info struct {
 	class class
-	why   string // of refusedClass
+	why   string // the reason, of refusedClass
 }
 
 var infos sync.Map // from reflect.Type to *info
@@ -68,8 +68,9 @@ func newInfo(t reflect.Type) *info {
 	return known
 }
 
-// infoByName is what is known of a type by its name and its methods, without
-// its fields: those of a struct can embed the struct again.
+// infoByName returns the info that follows from the name and the methods of a
+// type. It does not look at fields, because the types of a struct may be
+// recursive.
 func infoByName(t reflect.Type) *info {
 	switch {
 	case t == bigInt:
@@ -98,12 +99,12 @@ func infoByName(t reflect.Type) *info {
 	return &info{}
 }
 
-// hidden reports whether a struct has fields, and exports none of them.
+// hidden reports whether a struct has fields, but no exported ones.
 func hidden(t reflect.Type) bool { return t.NumField() > 0 && len(fieldsOf(t).list) == 0 }
 
-// implements reports whether a type, or its pointer, has the method of an
-// interface. A method that a struct has from an embedded field only counts if
-// the struct has no other fields, as the method knows nothing of these.
+// implements reports whether a type, or its pointer, implements an interface. A
+// method of an embedded field only counts if the struct has no other fields,
+// because the method does not encode them.
 func implements(t, i reflect.Type, method string) bool {
 	with := t
 	if !t.Implements(i) {

@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// standardPackages are the packages of the standard library whose types have
-// methods that the codec calls. These methods return soon and do not panic.
+// standardPackages has the packages of the standard library with types whose
+// methods the codec calls. These methods return soon and do not panic.
 var standardPackages = map[string]bool{
 	"crypto/x509": true, "encoding/json": true, "log/slog": true, "math/big": true, "net": true, "net/netip": true, "regexp": true, "time": true,
 }
 
-// methods says whether the codec calls methods of the program for values of a
-// type: MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
+// methods tells whether the codec calls user code for values of a type:
+// MarshalText, UnmarshalText, MarshalJSON, UnmarshalJSON and IsZero.
 type methods struct {
 	always  bool // for any value
 	depends bool // in encoding, depending on the values in interfaces
@@ -20,10 +20,9 @@ type methods struct {
 
 var methodCache sync.Map // from reflect.Type to methods
 
-// Methods reports whether encoding or decoding a value of the type may call
-// methods of the program: for any value (always), or encoding, depending on the
-// values in interfaces (depends). Package concert then calls the codec on a
-// goroutine of its own.
+// Methods reports whether the codec may call user code for a value of the type:
+// for any value (always), or when it encodes certain values in interfaces
+// (depends). Then package executor calls the codec on another goroutine.
 func (codec) Methods(t reflect.Type) (always, depends bool) {
 	if known, ok := methodCache.Load(t); ok {
 		m := known.(methods)
@@ -61,21 +60,21 @@ func (m *methods) add(t reflect.Type, seen map[reflect.Type]bool) {
 	}
 }
 
-// hasMethods reports whether the codec encodes or decodes a type by its
-// methods.
+// hasMethods reports whether the codec encodes or decodes a type by methods of
+// the type.
 func hasMethods(t reflect.Type) bool {
 	return implements(t, textMarshaler, "MarshalText") || implements(t, textUnmarshaler, "UnmarshalText") ||
 		implements(t, jsonMarshaler, "MarshalJSON") || implements(t, jsonUnmarshaler, "UnmarshalJSON")
 }
 
-// HoldsMethods reports whether encoding *p may call methods of the program.
+// HoldsMethods reports whether encoding *p may call user code.
 func (codec) HoldsMethods(p reflect.Value) bool {
 	budget := maxInspected
 	return holdsMethods(p.Elem(), &budget)
 }
 
-// maxInspected bounds how many parts of a value HoldsMethods inspects. It
-// assumes that a value with more parts has methods.
+// maxInspected bounds the number of parts of a value that HoldsMethods
+// inspects. For a value with more parts, it returns true.
 const maxInspected = 64
 
 func holdsMethods(v reflect.Value, budget *int) bool {
