@@ -1,20 +1,20 @@
-// Package frame is the language of a pool and its worker processes: messages
-// on pipes, each with its length before it. docs/wire.md describes the same for
-// those who write a worker in another language.
+// Package frame has the protocol between a pool and its worker processes:
+// messages on pipes, each after its length. docs/wire.md describes it for
+// authors of workers in other languages.
 //
 //	pool --tasks----> worker     Call ...
 //	pool --control--> worker     Cancel, TakeBack ...
 //	pool <--results-- worker     Hello, Ready or Broken, and then
 //	                             Started, Progress, Result, Failure, GivenBack ...
 //
-// At the end of tasks, a worker finishes its calls and exits. At the end of
-// control, the pool is gone, and the worker exits at once.
+// When the pipe of tasks ends, a worker finishes its calls and exits. When the
+// pipe of control ends, the pool has ended, and the worker exits at once.
 //
 //	frame = length uint32, type byte, body        length counts type and body
 //
-// All numbers are little endian. A frame is never trusted: its length is
-// checked before anything is allocated, and what it claims about its own
-// contents against its length.
+// All numbers are little endian. A frame is never trusted. Its length is
+// checked before memory is allocated, and all lengths within the frame are
+// checked against its own length.
 package frame
 
 import (
@@ -27,31 +27,31 @@ import (
 	"concert/executor"
 )
 
-// Version is the version of the protocol; both sides must have the same.
+// Version is the version of the protocol. Both sides must have the same one.
 const Version = 1
 
 // Type is the type of a frame.
 type Type byte
 
-// The frames. Letters, so that a dump of a pipe can be read.
+// The types of frames. They are letters, so that a dump of a pipe is readable.
 const (
-	Call      Type = 'C' // pool to worker: run these, calls of one function
+	Call      Type = 'C' // pool to worker: run these calls of one function
 	Cancel    Type = 'X' // pool to worker: end the context of a call
-	TakeBack  Type = 'T' // pool to worker: do not begin with this call of a frame, nor those after it
-	Hello     Type = 'H' // worker to pool: first of all, with its version
-	Ready     Type = 'Y' // worker to pool: it has been prepared
-	Broken    Type = 'B' // worker to pool: it could not be prepared, with the error
-	Started   Type = 'S' // worker to pool: it begins with a call
-	Progress  Type = 'P' // worker to pool: how far a call is
+	TakeBack  Type = 'T' // pool to worker: do not begin this call of a frame, nor those after it
+	Hello     Type = 'H' // worker to pool: the first frame, with the version
+	Ready     Type = 'Y' // worker to pool: the worker is prepared
+	Broken    Type = 'B' // worker to pool: the worker could not be prepared, with the error
+	Started   Type = 'S' // worker to pool: a call begins
+	Progress  Type = 'P' // worker to pool: the progress of a call
 	Result    Type = 'R' // worker to pool: the value of a call
 	Failure   Type = 'F' // worker to pool: the error of a call
-	GivenBack Type = 'G' // worker to pool: it will not begin with this call of a frame, nor those after it
+	GivenBack Type = 'G' // worker to pool: this call of a frame, and those after it, will not begin
 )
 
 // HeaderSize is the number of bytes before the body.
 const HeaderSize = 5
 
-// ErrFrame is wrapped by the errors of frames that make no sense.
+// ErrFrame is wrapped by the errors of invalid frames.
 var ErrFrame = errors.New("invalid frame")
 
 func bad(format string, args ...any) error {
@@ -69,19 +69,19 @@ func end(b []byte, start int) []byte {
 	return b
 }
 
-// Span is a place in the memory that the two share, in bytes. The span in a
-// frame has not been checked.
+// Span is a range of bytes in the shared memory of a pool and a worker. The
+// span in a frame is not checked yet.
 type Span struct{ Offset, Length uint64 }
 
-// Payload is a value: its bytes in the frame, or where they are.
+// Payload is a value: its bytes in the frame, or their span in shared memory.
 type Payload struct {
 	Kind   byte   // of executor.Encoded
-	Shared bool   // the bytes are in shared memory,
-	Span   Span   // there,
-	Bytes  []byte // or else here
+	Shared bool   // the bytes are in shared memory
+	Span   Span   // if Shared
+	Bytes  []byte // if not Shared
 }
 
-// Inline is a payload whose bytes are in the frame.
+// Inline returns a payload whose bytes are in the frame.
 func Inline(v executor.Encoded) Payload { return Payload{Kind: v.Kind, Bytes: v.Bytes} }
 
 const spanSize = 8 + 8
@@ -112,16 +112,15 @@ func parsePayload(b []byte) (p Payload, err error) {
 	return p, nil
 }
 
-// CallHead is what a Call says about all its calls of one function.
+// CallHead is the part of a Call that concerns all its calls.
 type CallHead struct {
-	Seq   uint32        // numbers the Calls of a worker, one after the other
-	Left  time.Duration // until the deadline of their context; 0 for none, negative when it has passed
+	Seq   uint32        // number of the Call, sequential for each worker
+	Left  time.Duration // time until the deadline of the calls; 0 for none, negative if it has passed
 	Name  string        // of the function
-	Count uint16        // how many arguments follow, each of which is a call: numbered from 0 up
+	Count uint16        // number of the arguments that follow, one for each call; calls are numbered from 0 up
 }
 
-// Overhead bounds the bytes of a frame with one payload that are not the
-// payload's.
+// Overhead bounds the size of a frame with one payload, without the payload.
 const Overhead = 64 + MaxName
 
 const (
@@ -132,7 +131,7 @@ const (
 	MaxFrame = MaxPayload + Overhead
 )
 
-// MaxName is how many bytes the name of a function may have.
+// MaxName bounds the size of the name of a function, in bytes.
 const MaxName = 1<<16 - 1
 
 // AppendCall appends the beginning of a Call. AppendArg appends each argument,
@@ -148,8 +147,8 @@ func AppendCall(b []byte, h CallHead) []byte {
 	return le.AppendUint16(b, h.Count)
 }
 
-// AppendArg appends an argument to a Call. If bytes is above 0, then so many
-// bytes of the payload, and p has none, are to follow by another way.
+// AppendArg appends an argument to a Call. If bytes is above 0, p has no bytes:
+// that number of bytes of the payload is sent in another way, after the frame.
 func AppendArg(b []byte, p Payload, bytes int) []byte {
 	at := len(b)
 	b = appendPayload(le.AppendUint32(b, 0), p)
@@ -157,8 +156,8 @@ func AppendArg(b []byte, p Payload, bytes int) []byte {
 	return b
 }
 
-// EndCall completes the Call that begins at start, of which that many bytes
-// follow by another way.
+// EndCall completes the Call that begins at start. bytes is the number of its
+// bytes that are sent in another way.
 func EndCall(b []byte, start, bytes int) []byte {
 	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
@@ -169,9 +168,9 @@ func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
 
-// ParseCall parses the beginning of the body of a Call; NextArg parses the
-// arguments, which are the rest. If the name is the last one it is not made
-// anew.
+// ParseCall parses the beginning of the body of a Call. NextArg parses the
+// arguments, which are the rest. If the name is the same as last, ParseCall
+// returns last, which saves an allocation.
 func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	if len(b) < 16 {
 		return h, nil, bad("call of %d bytes", len(b))
@@ -188,7 +187,7 @@ func ParseCall(b []byte, last string) (h CallHead, rest []byte, err error) {
 	return h, b[n+2:], nil
 }
 
-// NextArg parses an argument, whose bytes are those of b.
+// NextArg parses an argument. Its bytes are in b.
 func NextArg(b []byte) (p Payload, rest []byte, err error) {
 	if len(b) < 4 {
 		return p, nil, bad("argument of %d bytes", len(b))
@@ -201,14 +200,14 @@ func NextArg(b []byte) (p Payload, rest []byte, err error) {
 	return p, b[n:], err
 }
 
-// ID names a call: the Call that it came in, and its number there.
+// ID identifies a call: the number of its Call, and its number in the Call.
 type ID struct{ Seq, Index uint32 }
 
 func appendID(b []byte, id ID) []byte { return le.AppendUint32(le.AppendUint32(b, id.Seq), id.Index) }
 
 func parseID(b []byte) ID { return ID{le.Uint32(b), le.Uint32(b[4:])} }
 
-// Reason is why a call is canceled.
+// Reason is the reason of a cancellation.
 type Reason byte
 
 // The reasons.
@@ -234,24 +233,24 @@ func ParseCancel(b []byte) (id ID, why Reason, err error) {
 
 const magic = "concert"
 
-// HelloBody is how a worker introduces itself.
+// HelloBody is the body of a Hello.
 type HelloBody struct {
 	Version uint32
 	Flags   uint32
 }
 
-// Slots, of HelloBody.Flags, says that the worker keeps to the slots of the
-// journal. One that does not is asked for calls by TakeBack.
+// Slots, of HelloBody.Flags, means that the worker obeys the slots of the
+// journal. From a worker without it, the pool requests calls by TakeBack.
 const Slots = 1
 
-// Marks, of HelloBody.Flags, says that the worker writes into the slots of the
-// journal with which call it begins, and that the pool must not write them in
-// the meantime.
+// Marks, of HelloBody.Flags, means that the worker writes the call that it
+// begins into the slots of the journal, and that the pool must not write them.
 const Marks = 2
 
-// Gate, of HelloBody.Flags, says that the worker writes into the slots of the
-// journal with which call it begins, and then reads there how often the pool
-// has sent TakeBack. It does not begin the call before it has read as many.
+// Gate, of HelloBody.Flags, means that the worker writes the call that it
+// begins into the slots of the journal, and then reads there how many TakeBack
+// frames the pool has sent. It does not begin the call before it has received
+// as many.
 const Gate = 4
 
 // AppendHello appends a Hello.
@@ -276,7 +275,7 @@ func AppendReady(b []byte) []byte { return end(begin(b, Ready), len(b)) }
 // AppendBroken appends a Broken with an error of executor.EncodeError.
 func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken), failure...), len(b)) }
 
-// AppendID appends a frame that says no more than a call: Started, TakeBack or
+// AppendID appends a frame whose body is the ID of a call: Started, TakeBack or
 // GivenBack.
 func AppendID(b []byte, t Type, id ID) []byte { return end(appendID(begin(b, t), id), len(b)) }
 
@@ -313,9 +312,9 @@ func ParseProgress(b []byte) (p ProgressBody, err error) {
 // Outcome is the body of a Result, or of a Failure.
 type Outcome struct {
 	ID    ID
-	Ran   time.Duration // how long the function ran
-	Value Payload       // in a Result
-	Error []byte        // in a Failure: of executor.EncodeError
+	Ran   time.Duration // running time of the function
+	Value Payload       // of a Result
+	Error []byte        // of a Failure: the result of executor.EncodeError
 }
 
 // AppendResult appends a Result.
@@ -326,8 +325,8 @@ func AppendResult(b []byte, o Outcome) []byte {
 	return end(appendPayload(b, o.Value), start)
 }
 
-// ResultHead appends all of a Result but the bytes of its payload, of which
-// there are that many, and which must follow.
+// ResultHead appends a Result without the bytes of its payload. That number of
+// bytes must follow.
 func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	start := len(b)
 	b = AppendResult(b, Outcome{ID: o.ID, Ran: o.Ran, Value: Payload{Kind: o.Value.Kind}})
@@ -335,7 +334,7 @@ func ResultHead(b []byte, o Outcome, bytes int) []byte {
 	return b
 }
 
-// ParseResult parses the body of a Result. The payload's bytes are those of b.
+// ParseResult parses the body of a Result. The bytes of the payload are in b.
 func ParseResult(b []byte) (o Outcome, err error) {
 	if len(b) < 16 {
 		return o, bad("result of %d bytes", len(b))
@@ -353,7 +352,7 @@ func AppendFailure(b []byte, o Outcome) []byte {
 	return end(append(b, o.Error...), start)
 }
 
-// ParseFailure parses the body of a Failure. The error's bytes are those of b.
+// ParseFailure parses the body of a Failure. The bytes of the error are in b.
 func ParseFailure(b []byte) (o Outcome, err error) {
 	if len(b) < 16 {
 		return o, bad("failure of %d bytes", len(b))
@@ -361,18 +360,18 @@ func ParseFailure(b []byte) (o Outcome, err error) {
 	return Outcome{ID: parseID(b), Ran: time.Duration(le.Uint64(b[8:])), Error: b[16:]}, nil
 }
 
-// Reader reads frames. A frame of more than a few bytes that is not there yet
-// is given memory as it comes, not at its own word.
+// Reader reads frames. For a large frame, it allocates memory as the bytes
+// arrive, because the length in the frame is not trusted.
 type Reader struct {
 	r     io.Reader
 	max   int
-	limit int    // of frames that are returned whole
-	skip  uint64 // bytes of the last frame that are to be read and dropped
-	cut   int    // length of the body of the last frame, if that was cut
+	limit int    // maximum size of frames that are returned whole
+	skip  uint64 // number of bytes of the last frame that are still to be dropped
+	cut   int    // length of the body of the last frame, if it was cut
 	buf   []byte
-	first int // buf[first:last] has been read and not returned
+	first int // buf[first:last] was read and is not returned yet
 	last  int
-	count int64 // bytes read from r
+	count int64 // number of bytes read from r
 }
 
 const readSize = 64 << 10
@@ -382,25 +381,25 @@ func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{r: r, max: max, limit: max, buf: make([]byte, readSize)}
 }
 
-// Limit has the Reader cut frames of more than so many bytes: Next returns the
-// first cutSize bytes of the body, and reads and drops the rest. One that can
-// be had without another read is not cut.
+// Limit makes the Reader cut frames longer than that: Next returns the
+// first cutSize bytes of the body, and drops the rest. A frame that is in the
+// buffer is not cut.
 func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
 
 const cutSize = 64
 
-// Cut is the length of the whole body of the last frame if Next returned only
-// its beginning, and else 0.
+// Cut returns the length of the body of the last frame, if Next has returned
+// only its beginning, and otherwise 0.
 func (r *Reader) Cut() int { return r.cut }
 
-// Buffered reports whether a whole frame can be had without a read.
+// Buffered reports whether the buffer has a whole frame.
 func (r *Reader) Buffered() bool {
 	have := r.last - r.first
 	return r.skip == 0 && have >= 4 && uint64(have) >= 4+uint64(le.Uint32(r.buf[r.first:]))
 }
 
-// Peek returns the type of the next frame if it can be had without a read.
-// While it can, the bodies that were returned before stay valid.
+// Peek returns the type of the next frame, if the whole frame is in the buffer.
+// Then the bodies that were returned before stay valid.
 func (r *Reader) Peek() (t Type, ok bool) {
 	if !r.Buffered() || le.Uint32(r.buf[r.first:]) < 1 {
 		return 0, false
@@ -408,12 +407,12 @@ func (r *Reader) Peek() (t Type, ok bool) {
 	return Type(r.buf[r.first+4]), true
 }
 
-// Count is the number of bytes that were read.
+// Count returns the number of bytes that were read.
 func (r *Reader) Count() int64 { return r.count }
 
-// Next returns the next frame. The body is valid until the next call. After
-// an error of the reader beneath, Next may be called again and goes on where it
-// was; the end of the file within a frame is io.ErrUnexpectedEOF.
+// Next returns the next frame. The body is valid until the next call. After an
+// error of the underlying reader, Next may be called again, and continues. If
+// the file ends within a frame, the error is io.ErrUnexpectedEOF.
 func (r *Reader) Next() (Type, []byte, error) {
 	for !r.Buffered() {
 		if r.drop() {
@@ -442,8 +441,8 @@ func (r *Reader) Next() (Type, []byte, error) {
 	return Type(f[0]), f[1:], nil
 }
 
-// drop drops what is there of a frame that was cut, and reports whether it was
-// some.
+// drop drops the bytes of a cut frame that are in the buffer. It reports
+// whether there were any.
 func (r *Reader) drop() bool {
 	n := min(r.skip, uint64(r.last-r.first))
 	r.skip -= n
@@ -451,8 +450,8 @@ func (r *Reader) drop() bool {
 	return n > 0
 }
 
-// long returns the length of the next frame if that is above the limit, and
-// else 0.
+// long returns the length of the next frame if it is above the limit, and
+// otherwise 0.
 func (r *Reader) long() int {
 	if r.skip > 0 || r.last-r.first < 4 {
 		return 0
@@ -463,7 +462,7 @@ func (r *Reader) long() int {
 	return 0
 }
 
-// fill reads once.
+// fill reads once from the underlying reader.
 func (r *Reader) fill() error {
 	need := 4
 	if have := r.last - r.first; r.skip == 0 && have >= 4 {
@@ -479,12 +478,12 @@ func (r *Reader) fill() error {
 	if r.first == r.last {
 		r.first, r.last = 0, 0
 		if len(r.buf) > 16*readSize {
-			r.buf = make([]byte, readSize) // a large one has passed
+			r.buf = make([]byte, readSize) // after a large frame
 		}
 	}
 	if r.last == len(r.buf) || r.first > 0 && r.first+need > len(r.buf) {
 		have := r.last - r.first
-		size := max(readSize, min(need, 4*have+readSize)) // at most so much more than has come
+		size := max(readSize, min(need, 4*have+readSize)) // bounded by the number of bytes that have arrived
 		if size > len(r.buf) {
 			bigger := make([]byte, size)
 			copy(bigger, r.buf[r.first:r.last])

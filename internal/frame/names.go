@@ -6,15 +6,15 @@ import (
 	"sync/atomic"
 )
 
-// wireNames holds the names in Calls that are not those of the functions.
+// wireNames has the names in Calls that differ from those of the functions.
 var wireNames struct {
 	some atomic.Bool
 	all  sync.Map // from name to name
 }
 
-// SetWireName has Calls of a function carry another name than the one that
-// errors, events and logs show: one with the source text of the function. It
-// panics if there is another one.
+// SetWireName sets the name of a function in Calls. It differs from the name in
+// errors, events and logs, because it has the source text of the function. It
+// panics if the function has another name in Calls already.
 func SetWireName(name, wire string) {
 	if known, ok := wireNames.all.LoadOrStore(name, wire); ok && known != wire {
 		panic(fmt.Sprintf("frame: SetWireName: %s has another one", name))

@@ -11,11 +11,11 @@ import (
 // [context.Canceled], whatever the cause.) It has no deadline and no values.
 // Make one with NewEnding.
 type Ending struct {
-	done chan struct{} // closed when as is set
+	done chan struct{} // closed after as was set
 
 	mu    sync.Mutex
 	as    context.Context // guarded by mu: a context with the same Err and cause; nil before the end
-	below []func()        // guarded by mu: they end the contexts below
+	below []func()        // guarded by mu: functions that end the child contexts
 }
 
 // NewEnding returns an Ending that has not ended.
@@ -60,13 +60,13 @@ func (e *Ending) ended() context.Context {
 	return e.as
 }
 
-// Deadline reports that there is none.
+// Deadline returns no deadline.
 func (*Ending) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// Done is closed by End.
+// Done returns a channel that End closes.
 func (e *Ending) Done() <-chan struct{} { return e.done }
 
-// Err is nil before the end.
+// Err returns nil before the end.
 func (e *Ending) Err() error {
 	if as := e.ended(); as != nil {
 		return as.Err()
@@ -74,7 +74,7 @@ func (e *Ending) Err() error {
 	return nil
 }
 
-// Value is for package context, which asks for the cause after the end.
+// Value answers package context, which asks for the cause after the end.
 func (e *Ending) Value(key any) any {
 	if as := e.ended(); as != nil {
 		return as.Value(key)

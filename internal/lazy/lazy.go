@@ -1,5 +1,5 @@
-// Package lazy has the part of a task's context that costs nothing until it is
-// used.
+// Package lazy has the cancellation of a task's context. It costs nothing until
+// the task calls Done.
 package lazy
 
 import (
@@ -8,39 +8,41 @@ import (
 	"time"
 )
 
-// Context is to be a field in the context of a task. Values and deadline are
-// the parent's. The first Done makes a standard cancel context inside. Package
-// context finds that by Value, so children attach to it without a goroutine,
-// and Cause works.
+// Context is a field of the context of a task. Its values and its deadline are
+// those of the parent. The first call of Done creates a cancel context of
+// package context, which opens the Context. Package context finds the cancel
+// context by Value. So children attach to it without a goroutine, and Cause
+// works.
 //
-// The owner knows when the context is over. It first makes that visible and
-// then calls End; Done looks last whether the context is over. So End sees a
-// Done that races with the end, or that Done sees the end.
+// The owner knows when the context is over. It (1) makes that visible, (2)
+// calls End. Done (1) creates the cancel context, (2) checks whether the
+// context is over. So either End finds the cancel context, or Done sees that
+// the context is over.
 //
-// Tasks that submit tasks make long chains of contexts. Opening a context
-// opens those above it, and keeps what would otherwise be asked of each of
-// them: the deadline, and the source of values. So none of the methods of an
-// open Context takes longer in a long chain. Those of one that is not open ask
-// the parent.
+// Tasks that submit tasks make long chains of contexts. To open a context also
+// opens its parents, and stores what it would otherwise ask all of them: the
+// deadline, and the source of values. So the methods of an open Context take
+// the same time in a chain of any length. A Context that is not open asks its
+// parent.
 type Context struct {
 	Parent context.Context
 	inner  atomic.Pointer[cancelContext]
 }
 
-// Link is a context that has values from another one only, or answers for
-// every key that it knows before it asks the parent.
+// Link is a context that has no values of its own, or that checks its own keys
+// before it asks the parent.
 type Link interface {
 	context.Context
-	// Source returns the nearest context above that is not a Link, or nil
-	// if that is not known without asking the parent.
+	// Source returns the nearest parent, or parent of a parent, that is not a
+	// Link. It returns nil if it would have to ask the parent.
 	Source() context.Context
 }
 
-// cancelContext is a cancel context and its cancel function in one object.
+// cancelContext has a cancel context and its cancel function.
 type cancelContext struct {
 	context.Context
 	cancel      context.CancelCauseFunc
-	source      context.Context // of values
+	source      context.Context // the context that has the values
 	deadline    time.Time
 	hasDeadline bool
 }
@@ -48,16 +50,16 @@ type cancelContext struct {
 // Cancel cancels the context with a cause.
 func (c *Context) Cancel(cause error) { c.open().cancel(cause) }
 
-// open returns the inner context, making it if need be.
+// open returns the cancel context, and creates it if necessary.
 func (c *Context) open() *cancelContext {
 	if in := c.inner.Load(); in != nil {
 		return in
 	}
-	ctx, cancel := context.WithCancelCause(c.Parent) // asks the parent for its Done, which opens it
+	ctx, cancel := context.WithCancelCause(c.Parent) // calls Done of the parent, which opens the parent
 	in := &cancelContext{Context: ctx, cancel: cancel, source: SourceOf(c.Parent)}
 	in.deadline, in.hasDeadline = c.Parent.Deadline()
 	if !c.inner.CompareAndSwap(nil, in) {
-		cancel(nil) // lost the race: detach from the parent again
+		cancel(nil) // another goroutine was faster: detach this one from the parent
 		return c.inner.Load()
 	}
 	return in
@@ -73,7 +75,8 @@ func (c *Context) End() {
 	}
 }
 
-// Done is the Done of the context; over says whether the task has ended.
+// Done returns the Done channel of the context. over reports whether the task
+// has ended.
 func (c *Context) Done(over func() bool) <-chan struct{} {
 	in := c.open()
 	if over() {
@@ -82,7 +85,7 @@ func (c *Context) Done(over func() bool) <-chan struct{} {
 	return in.Done()
 }
 
-// Err is the Err of the context, of a task that is over or not.
+// Err returns the error of the context. over is true if the task has ended.
 func (c *Context) Err(over bool) error {
 	if in := c.inner.Load(); in != nil {
 		return in.Err()
@@ -93,7 +96,7 @@ func (c *Context) Err(over bool) error {
 	return context.Canceled
 }
 
-// Deadline is the Deadline of the context.
+// Deadline returns the deadline of the context.
 func (c *Context) Deadline() (time.Time, bool) {
 	if in := c.inner.Load(); in != nil {
 		return in.deadline, in.hasDeadline
@@ -101,7 +104,7 @@ func (c *Context) Deadline() (time.Time, bool) {
 	return c.Parent.Deadline()
 }
 
-// Value is the Value of the context.
+// Value returns a value of the context.
 func (c *Context) Value(key any) any {
 	in := c.inner.Load()
 	switch {
@@ -113,7 +116,7 @@ func (c *Context) Value(key any) any {
 	return in.source.Value(key)
 }
 
-// Source is for the context of which this one is a field, if that is a Link.
+// Source implements the method of a Link, for the context that has this field.
 func (c *Context) Source() context.Context {
 	if in := c.inner.Load(); in != nil {
 		return in.source
@@ -121,7 +124,7 @@ func (c *Context) Source() context.Context {
 	return nil
 }
 
-// SourceOf returns the context from which one made of parent has its values.
+// SourceOf returns the context that has the values of a child of parent.
 func SourceOf(parent context.Context) context.Context {
 	if l, ok := parent.(Link); ok {
 		if s := l.Source(); s != nil {
@@ -132,9 +135,9 @@ func SourceOf(parent context.Context) context.Context {
 }
 
 // IsCancelKey reports whether the key is the one by which package context asks
-// a context for the cancel context in it. If that package no longer has such a
-// key, it reports true for every key: then every Value goes through the inner
-// context, as that package does it.
+// a context for its cancel context. If package context no longer had such a
+// key, IsCancelKey would report true for every key: then the cancel context
+// would answer all calls of Value.
 func IsCancelKey(key any) bool { return cancelKey == nil || key == cancelKey }
 
 var cancelKey = func() any {
@@ -144,13 +147,13 @@ var cancelKey = func() any {
 	return r.key
 }()
 
-// recorder is a context that notes for which key it is asked.
+// recorder is a context that records the key with which Value is called.
 type recorder struct {
 	done chan struct{}
 	key  any
 }
 
-// Deadline reports that there is none.
+// Deadline returns no deadline.
 func (r *recorder) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done returns a channel that is never closed.
@@ -159,7 +162,7 @@ func (r *recorder) Done() <-chan struct{} { return r.done }
 // Err returns nil.
 func (r *recorder) Err() error { return nil }
 
-// Value notes the key.
+// Value records the key.
 func (r *recorder) Value(key any) any {
 	r.key = key
 	return nil
