@@ -381,9 +381,9 @@ func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{r: r, max: max, limit: max, buf: make([]byte, readSize)}
 }
 
-// Limit makes the Reader cut frames longer than that: Next returns the
-// first cutSize bytes of the body, and drops the rest. A frame that is in the
-// buffer is not cut.
+// Limit makes the Reader cut frames that have more than that number of bytes:
+// Next returns the first cutSize bytes of the body, and drops the rest. A frame
+// that is in the buffer is not cut.
 func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
 
 const cutSize = 64
