@@ -8,6 +8,7 @@ import (
 
 	"concert/executor"
 	"concert/internal/frame"
+	"concert/processes/internal/shm"
 )
 
 // span is calls of a batch: from number from on, and before number to.
@@ -115,8 +116,14 @@ type flights struct {
 	free []*flight // removed flights, to be reused
 }
 
-// add adds a flight, and gives it the next number.
+// add adds a flight, and gives it the next number whose slot in the journal is
+// free. A slow call can keep its flight, and so a slot, for any time: if a
+// later flight used the slot, the pool could no longer take back the calls
+// behind the slow one.
 func (t *flights) add(f flight) *flight {
+	for t.window() >= shm.Slots && t.usesSlotOf(t.next) {
+		t.next++
+	}
 	f.seq = t.next
 	t.next++
 	var p *flight
@@ -174,6 +181,12 @@ func (t *flights) window() int {
 		return 0
 	}
 	return int(t.next - t.list[0].seq)
+}
+
+// usesSlotOf reports whether a flight has the same slot in the journal as a
+// number.
+func (t *flights) usesSlotOf(seq uint32) bool {
+	return slices.ContainsFunc(t.list, func(f *flight) bool { return f.seq%shm.Slots == seq%shm.Slots })
 }
 
 // all yields the flights, the oldest first. The flight that was yielded last

@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"concert/processes/internal/shm"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -58,6 +59,29 @@ func TestFlights(t *testing.T) {
 			if w := table.window(); len(all) > 0 && w != int(table.next-all[0].seq) || there == 0 && w != 0 {
 				t.Fatalf("seed %d: window %d", seed, w)
 			}
+		}
+	}
+}
+
+// TestFlights_Slots: no two flights share a slot of the journal, however many
+// flights pass those that stay.
+func TestFlights_Slots(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		table := flights{next: math.MaxUint32 - 2000} // numbers begin again
+		used := map[uint32]bool{}
+		for range 10_000 {
+			if n := len(table.list); n < 3 || n < 40 && rng.IntN(2) == 0 {
+				slot := table.add(flight{}).seq % shm.Slots
+				if used[slot] {
+					t.Fatalf("seed %d: two flights have slot %d", seed, slot)
+				}
+				used[slot] = true
+				continue
+			}
+			f := table.list[len(table.list)-1-rng.IntN(len(table.list)-2)] // the first two stay
+			delete(used, f.seq%shm.Slots)
+			table.remove(f)
 		}
 	}
 }

@@ -137,14 +137,14 @@ func (w *worker) roomLocked() int {
 		want = max(want, int(min(maxCalls, targetWork/w.runTime)))
 	}
 	room := want*w.pool.opts.Threads - w.count
-	if w.showsBegunLocked() || w.usesGate {
-		room = min(room, shm.Slots-1-w.flights.window())
-	}
 	if w.asked-w.answered >= maxTakeBacks {
 		return 0 // it may be stopped, and has not read which calls were taken back
 	}
 	if w.hasIdleThreadLocked() {
 		room = max(room, 1) // for the idle thread, even if others have enough
+	}
+	if w.showsBegunLocked() || w.usesGate {
+		room = min(room, shm.Slots-1-len(w.flights.list))
 	}
 	if m := w.pool.opts.MaxTasks; m > 0 {
 		room = min(room, m-w.total-w.count)
