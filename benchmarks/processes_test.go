@@ -17,10 +17,10 @@ import (
 	"concert/processes"
 )
 
-// Tasks in worker processes: concert beside Python's ProcessPoolExecutor and
-// multiprocessing.Pool, each with two workers, and beside two bare pipes;
-// package goplugin has one more peer. Each benchmark does a fixed amount of
-// work: run with -benchtime 1x.
+// Tasks in worker processes: concert is compared with Python's
+// ProcessPoolExecutor and multiprocessing.Pool, each with two workers, and with
+// two bare pipes. Package goplugin has one more peer. Each benchmark does a
+// fixed amount of work: run with -benchtime 1x.
 
 func TestMain(m *testing.M) {
 	processes.Main()
@@ -70,8 +70,7 @@ func pool(b *testing.B, n int, run func(p *processes.Pool)) {
 	timed(b, p, n, remoteNop, run)
 }
 
-// timed reports what a task costs when a pool runs n of them, after some that
-// warm it up.
+// timed reports the time for each of n tasks of a pool, after a warm-up.
 func timed(b *testing.B, p *processes.Pool, n int, nop func(context.Context, int) (int, error), run func(p *processes.Pool)) {
 	for _, err := range concert.Map(b.Context(), p, nop, numbers(100)) {
 		if err != nil {

@@ -16,9 +16,9 @@ import (
 	"concert/python"
 )
 
-// Tasks in Python, called from Go: concert beside two servers of JSON over
-// HTTP, as people do it today, and beside ProcessPoolExecutor, which is called
-// from Python itself. Two interpreters each. Run with -benchtime 1x.
+// Tasks in Python, called from Go: concert is compared with two HTTP servers
+// that answer JSON, a common way today, and with ProcessPoolExecutor, which is
+// called from Python. Each has two interpreters. Run with -benchtime 1x.
 
 var (
 	pythonNop    = python.Func[int, int]("pool:nop")
@@ -138,8 +138,8 @@ func BenchmarkPython(b *testing.B) {
 		})
 	})
 	b.Run("64 MiB of float64 both ways/ProcessPoolExecutor", func(b *testing.B) { inPython(b, "pool.py", "floats", 5) })
-	// From nothing: with the start of the interpreters, that of the pool's own
-	// included.
+	// Includes the start of the interpreters, also of the interpreter that runs
+	// ProcessPoolExecutor.
 	b.Run("first result/concert", func(b *testing.B) {
 		for b.Loop() {
 			p := newInterpreters(b)

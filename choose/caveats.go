@@ -24,8 +24,8 @@ const (
 	reportDrift  = 0.25
 )
 
-// seriousCaveats returns the reasons why the verdict is Unclear. They are parts
-// of its sentence. There are none if the verdict is certain.
+// seriousCaveats returns the reasons why the verdict is Unclear, as parts of
+// the sentence that says so. If the verdict is certain, there are no reasons.
 func (t *trial) seriousCaveats(chosen *point, final []*point, interrupted bool) (all []string) {
 	if interrupted {
 		all = append(all, fmt.Sprintf("it was interrupted after %s", durationText(t.since())))

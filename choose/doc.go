@@ -46,13 +46,13 @@
 //
 // A measurement is a Map over the executor of a point. At level n, the first n
 // results do not count, because the workers start then, and neither do the
-// results after the last input, when workers become idle. Tasks often end in
-// bursts, all workers at once. A count from the middle of one burst to the
-// middle of another would be wrong by a part of a burst. So the rate is
-// computed from the mean time between a result and the result that is a whole
-// multiple of n later. If tasks are so long that each worker runs only one or
-// two, the rate is their number divided by the time until the last one ends.
-// Only successful runs count.
+// results after the last input, when workers become idle. Workers often finish
+// at the same time, so results arrive in bursts. A count that begins and ends
+// within bursts would be wrong by part of a burst. So the rate is computed from
+// the mean time between a result and the result that is a whole multiple of n
+// later. If tasks are so long that each worker runs only one or two, the rate
+// is their number divided by the time until the last one ends. Only successful
+// runs count.
 //
 // A round measures every remaining point once, in random order. The base, which
 // is the first model at its first level, is part of each round. Points are

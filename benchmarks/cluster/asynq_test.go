@@ -11,10 +11,10 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// newAsynq is a client of asynq with so many servers, as it calls its workers,
-// each of which runs so many tasks at a time, and has handle told of each.
-// asynq polls: interval is how long a server sleeps, on the average, when it
-// has found its queue empty.
+// newAsynq returns a client of asynq with a number of servers, which is asynq's
+// word for workers. Each server runs up to the given number of tasks
+// concurrently, and calls handle for each task. asynq polls: interval is the
+// mean time that a server sleeps after it has found its queue empty.
 //
 // Nothing is handed back. A handler may store a result with its task, and the
 // submitter has to ask for it by the task's id until it is there; that would be

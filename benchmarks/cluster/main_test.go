@@ -1,7 +1,7 @@
-// Package cluster puts concert's cluster beside job queues whose tasks survive
-// their programs: bare JetStream, on which concert is built, asynq on Redis,
-// and River on PostgreSQL. It is a package of its own for what these bring
-// along.
+// Package cluster compares concert's cluster with other job queues whose tasks
+// survive their programs: bare JetStream, on which concert is built, asynq on
+// Redis, and River on PostgreSQL. It is a package of its own because of the
+// dependencies of these systems.
 //
 // Each benchmark does a fixed amount of work: run with -benchtime 1x; with
 // -tasks 200 to see only that it works. Workers and submitters are in the

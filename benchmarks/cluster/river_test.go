@@ -21,8 +21,9 @@ type job struct {
 
 func (job) Kind() string { return "nop" }
 
-// newRiver is a client of River, which works so many jobs at a time and has
-// work told of each; synchronous is PostgreSQL's synchronous_commit, on or off.
+// newRiver returns a client of River, which runs up to workers jobs
+// concurrently, and calls work for each job. synchronous is the setting
+// synchronous_commit of PostgreSQL, on or off.
 func newRiver(b *testing.B, synchronous string, workers int, work func()) *river.Client[pgx.Tx] {
 	b.Helper()
 	config, err := pgxpool.ParseConfig(start(b, "postgres", postgresPrograms(b), synchronous))
@@ -69,9 +70,9 @@ func newRiver(b *testing.B, synchronous string, workers int, work func()) *river
 	return client
 }
 
-// completed tells of jobs, up to n at a time, of which it is stored that they
-// are done. A job's own word would come before that, by up to 10,000 jobs: that
-// many may wait to be stored.
+// completed returns a channel with an event for each job whose completion is
+// stored. The channel has room for n events. The job itself would report its
+// end earlier, because up to 10,000 completed jobs may wait to be stored.
 func completed(b *testing.B, c *river.Client[pgx.Tx], n int) <-chan *river.Event {
 	b.Helper()
 	events, cancel := c.SubscribeConfig(&river.SubscribeConfig{

@@ -40,9 +40,9 @@ func postgresPrograms(b *testing.B) string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-// beRedis is Redis; its program is given. What it acknowledges is in a file,
-// which is synced every second: that is asked for here, as Redis by itself
-// would write a snapshot now and then.
+// beRedis runs Redis from the given program. Redis appends each acknowledged
+// write to a file and syncs the file every second. Without this setting, it
+// would only write a snapshot from time to time.
 func beRedis(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-redis-")
 	if err != nil {

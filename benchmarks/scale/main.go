@@ -1,6 +1,6 @@
-// Command scale has many light workers at a cluster of one server or three,
-// each a process of its own on this machine, and says what that costs whom:
-// docs/scale.md has what came of it.
+// Command scale starts a cluster with one or three servers and many light
+// workers, and measures the processor time of each part. Each server is a
+// process on this machine. docs/scale.md has the results.
 //
 //	go run ./benchmarks/scale                                          three servers, 300 workers
 //	go run ./benchmarks/scale -servers 1 -workers 1000 -clients 10

@@ -15,12 +15,11 @@ import (
 	"concert/python"
 )
 
-// Python returns the models for a Python function, from the simplest to the
-// least simple: one interpreter, threads of one interpreter, several
-// interpreters, and threads of as many interpreters as there are processors.
-// opts configures all of them, except that the models set Threads and Observer.
-// A nil opts stands for the zero value. If opts.Output is nil, the output of
-// functions is discarded.
+// Python returns the models for a Python function, the simplest first: one
+// interpreter, threads of one interpreter, several interpreters, and threads of
+// as many interpreters as there are processors. All models use opts, but set
+// its fields Threads and Observer. A nil opts means the zero value. If
+// opts.Output is nil, the output of functions is discarded.
 func Python(opts *python.Options) []choose.Model {
 	var o python.Options
 	if opts != nil {
@@ -45,7 +44,7 @@ func Python(opts *python.Options) []choose.Model {
 			Name: "threads", Levels: doubling(2, maxThreads),
 			Open: func(k int, o concert.Observer) (concert.Executor, error) { return open(1, k, o) },
 			Code: func(k int) string { return pythonLine(1, k) },
-			Note: "One thread of an interpreter at a time holds its lock, the GIL, unless Python is built without it. So threads help only work that releases the lock, such as I/O.",
+			Note: "Only one thread of an interpreter can hold its lock, the GIL, unless Python is built without it. So threads help only work that releases the lock, such as I/O.",
 		},
 		{
 			Name: "interpreters", Levels: doubling(2, max(4*n, 4)),
