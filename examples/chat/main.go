@@ -3,16 +3,16 @@
 //	go run ./examples/chat                      on 127.0.0.1:7777
 //	go run ./examples/chat -listen :9000
 //
-// Talk to it with nc 127.0.0.1 7777, in two windows or more: the first line is
-// your name, each other one is for all. A line that is just /who tells who is
-// there. Ctrl-C says goodbye to all.
+// To talk, run nc 127.0.0.1 7777 in two windows or more. The first line is your
+// name. Every later line is sent to all users, except /who, which lists the
+// users. Ctrl-C ends the server, which says goodbye to all.
 //
 // All connections share the list of users and the latest lines. A coroutine
 // changes them without an await in between, so no other coroutine sees a
 // half-finished change, and no lock is needed.
 //
-// Exit codes: 0 ended by Ctrl-C, 1 it could not listen, or failed later, 2
-// wrong usage.
+// Exit codes: 0 after Ctrl-C, 1 if the server could not listen or failed later,
+// 2 for wrong usage.
 package main
 
 import (
@@ -62,7 +62,7 @@ func main() {
 	}
 }
 
-// serve has a room at a listener, until ctx ends.
+// serve serves the connections of a listener, until ctx ends.
 func serve(ctx context.Context, listener net.Listener) error {
 	return loop.Run(ctx, &loop.Options{Name: "chat"}, func(ctx context.Context, _ *loop.Group) error {
 		r := &room{members: map[string]*loop.Queue[string]{}}
@@ -70,13 +70,13 @@ func serve(ctx context.Context, listener net.Listener) error {
 	})
 }
 
-// room is what all connections share.
+// room has the state that all connections share.
 type room struct {
 	members map[string]*loop.Queue[string] // lines for each, by name
 	said    []string                       // the last ones
 }
 
-// welcome is the coroutine of a connection, which reads.
+// welcome is the coroutine that reads from a connection.
 func (r *room) welcome(ctx context.Context, c net.Conn) {
 	fmt.Fprintln(c, "your name?")
 	c.SetReadDeadline(time.Now().Add(patience))
@@ -131,8 +131,8 @@ func (r *room) enter(line string) (name string, mine *loop.Queue[string], err er
 	return name, mine, nil
 }
 
-// putAll puts lines into a queue, waiting for room, and reports whether that is
-// open.
+// putAll puts lines into a queue. It awaits room, and returns false if the
+// queue is closed.
 func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	for _, line := range lines {
 		if to.Put(ctx, line) != nil {
@@ -142,8 +142,9 @@ func putAll(ctx context.Context, to *loop.Queue[string], lines []string) bool {
 	return true
 }
 
-// say tells all who are here, but one. Who has not read for long is not waited
-// for, and leaves; it returns what all but that one were told of it.
+// say sends a line to all users but one. It does not wait for a user whose
+// queue is full: that user leaves. say returns the lines that report who has
+// left.
 func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	if r.said = append(r.said, line); len(r.said) > remember {
 		r.said = slices.Delete(r.said, 0, 1)
@@ -161,7 +162,7 @@ func (r *room) say(line string, but *loop.Queue[string]) (notices []string) {
 	return notices
 }
 
-// leave is for who goes, or is gone already.
+// leave removes a user, unless the user has left already.
 func (r *room) leave(name string, lines *loop.Queue[string]) {
 	if r.members[name] == lines {
 		delete(r.members, name)
@@ -170,8 +171,8 @@ func (r *room) leave(name string, lines *loop.Queue[string]) {
 	}
 }
 
-// write is the coroutine that writes to a connection, until it has nothing
-// more, and then closes it, so that the one who reads ends, too.
+// write is the coroutine that writes to a connection. When the queue is closed
+// and empty, it closes the connection, so the coroutine that reads ends, too.
 func write(ctx context.Context, c net.Conn, lines *loop.Queue[string]) error {
 	raw := c
 	defer raw.Close()

@@ -1,16 +1,16 @@
-// Hostile unpacks zip archives from untrusted sources, with code that believes
-// whatever they say:
+// Hostile unpacks zip archives from untrusted sources, with code that trusts
+// all their contents:
 //
 //	go run ./examples/hostile              archives that it makes itself, to do harm
 //	go run ./examples/hostile *.zip        yours
 //
 // The code runs in workers that are confined: they can write to one directory,
 // and have no network, no other programs, 512 MiB of memory and two seconds for
-// an archive. So what is wrong with an archive costs that archive. The same
-// would hold for a decoder in C with a bug that lets the archive run code.
+// an archive. So a malicious archive only costs its own task. The same would
+// hold for a decoder in C with a bug that lets the archive run code.
 //
-// Exit codes: 0 all were unpacked, 1 some were not, 2 it cannot work, 3 this
-// system cannot confine processes.
+// Exit codes: 0 if all archives were unpacked, 1 if some were not, 2 if the
+// program cannot work, 3 if this system cannot confine processes.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	"concert/processes"
 )
 
-// job is what a worker is told.
+// job is the argument of a task.
 type job struct{ Archive, Into string }
 
 // unpack runs in the workers.
@@ -44,8 +44,8 @@ func main() {
 	os.Exit(code)
 }
 
-// show unpacks archives, its own if there are none, and prints what became of
-// each. It returns the exit code.
+// show unpacks archives, or those that it creates if there are none. It prints
+// the outcome of each, and returns the exit code.
 func show(ctx context.Context, archives []string) (code int, err error) {
 	into, err := os.MkdirTemp("", "unpacked-")
 	if err != nil {
@@ -81,8 +81,8 @@ func show(ctx context.Context, archives []string) (code int, err error) {
 	return code, nil
 }
 
-// run unpacks archives, each into a directory of its own in into, and returns
-// what became of each.
+// run unpacks archives, each into a directory of its own in into. It returns
+// the outcome of each.
 func run(ctx context.Context, into string, archives []string) ([]error, error) {
 	root, err := filepath.Abs(into)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// unpackBelieving is how not to do it: it believes names, sizes and links, and
-// runs what it is told to.
+// unpackBelieving is an example of bad code: it trusts names, sizes and links,
+// and runs the programs that the archive names.
 func unpackBelieving(_ context.Context, j job) (files int, err error) {
 	r, err := zip.OpenReader(j.Archive)
 	if err != nil {
@@ -51,8 +51,8 @@ func unpackBelieving(_ context.Context, j job) (files int, err error) {
 	return files, follow(contents)
 }
 
-// follow does what index.txt says: a line "next" goes on with another file,
-// "run" runs a program, and "fetch" asks a server.
+// follow executes the lines of index.txt: "next" continues with another file,
+// "run" runs a program, and "fetch" sends a request to a server.
 func follow(contents map[string][]byte) error {
 	for page := "index.txt"; page != ""; {
 		lines := bufio.NewScanner(bytes.NewReader(contents[page]))

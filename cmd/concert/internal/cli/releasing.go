@@ -7,8 +7,9 @@ import (
 	"concert/executor"
 )
 
-// ReleasingClient makes a client release the lock of the calling task while it
-// waits for the network, if there is one: a GIL, or that of an event loop.
+// ReleasingClient changes a client so that a task releases its lock, if it has
+// one, while the client waits for the network. The lock is that of package gil,
+// or of an event loop.
 func ReleasingClient(client *http.Client) *http.Client {
 	client.Transport = releasing{client.Transport}
 	return client

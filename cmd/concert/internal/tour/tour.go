@@ -51,8 +51,8 @@ var stations = []station{
 	{"All processors, for CPU-bound work", "Sums of squares, on one processor and on all.", showCompute},
 	{"Processes, for work that may crash", "The same program again, with its own memory: a crash ends only one worker.", showProcesses},
 	{"One interface for all of them", "Submit, map, as completed, timeouts: only the line with the executor changes.", showInterface},
-	{"The global interpreter lock, in Python itself", "In one interpreter one thread computes at a time, and any number waits.", showPython},
-	{"The same lock in Go, for engines that need one", "An embedded interpreter, a C library: one goroutine at a time computes in it.", showGIL},
+	{"The global interpreter lock, in Python itself", "Only one thread of an interpreter can compute. Any number of threads can wait.", showPython},
+	{"The same lock in Go, for engines that need one", "For an interpreter or a C library that only one goroutine may use at a time.", showGIL},
 	{"An event loop, for many connections", "Coroutines run in turn, and switch only where they await.", showLoop},
 	{"Choosing, by measuring", "The verdicts of 'concert choose' for five kinds of work, with every model.", showChoose},
 }
