@@ -131,18 +131,21 @@ func TestProgressLate(t *testing.T) {
 func TestReasons(t *testing.T) {
 	p := threads(t, 2, python.Options{Grace: 200 * time.Millisecond})
 	dir := t.TempDir()
-	stuck := python.Func[string, any]("tasks:stuck")
+	stubborn := python.Func[string, any]("tasks:stubborn")
 	var futures []*concert.Future[any]
 	var cancels []context.CancelCauseFunc
 	for i := range 2 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancels = append(cancels, cancel)
-		futures = append(futures, concert.Submit(ctx, p, stuck, filepath.Join(dir, fmt.Sprint(i))))
+		futures = append(futures, concert.Submit(ctx, p, stubborn, filepath.Join(dir, fmt.Sprint(i))))
 	}
-	await(t, filepath.Join(dir, "*.in.*"), 2)
+	await(t, filepath.Join(dir, "*.in"), 2)
 	why := []error{errors.New("reason one"), errors.New("reason two")}
 	for i, cancel := range cancels {
 		cancel(why[i])
+		if i == 0 {
+			await(t, filepath.Join(dir, "0.told"), 1) // so its time to end begins first
+		}
 	}
 	for i, f := range futures {
 		// The second may not have been due when the first was killed.

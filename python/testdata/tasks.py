@@ -239,6 +239,7 @@ def stubborn(path):
 
     while True:
         try:
+            open(path + ".in", "w").close()
             time.sleep(0.01)
         except concert.Canceled:
             open(path + ".told", "w").close()
