@@ -5,6 +5,10 @@ package executor
 // search that walks the chain at each new wait would make the cost of n waits
 // quadratic. There are two shortcuts: lastOf and descent. A shortcut never
 // contradicts a search. If it cannot decide, a search is made.
+//
+// A shortcut fails if a group changes between two waits of the chain, because
+// the operating system or the scheduler has stopped a goroutine there. So the
+// number of searches grows with the time of a recursion, not with its depth.
 
 // lastOf returns the last carrier of a chain, in which each carrier is
 // suspended in a wait for one task, on the stack of the next carrier. It stores

@@ -122,11 +122,13 @@ func (c counted) Deadline() (time.Time, bool) { c.calls.Add(1); return c.Context
 func (c counted) Err() error                  { c.calls.Add(1); return c.Context.Err() }
 func (c counted) Value(key any) any           { c.calls.Add(1); return c.Context.Value(key) }
 
-// TestDepth_Linear: each wait of a deep recursion costs the same, however deep
-// it is: what is asked of the contexts above, and what is passed in the search
-// for deadlocks, is a number of steps for each level.
+// TestDepth_Linear: the cost of a wait does not grow with the depth of a
+// recursion. Counted are the questions to the contexts above and the carriers
+// that the search for deadlocks visits. If each level cost one visit of all
+// levels below it, they would be depth/2 a level. The limit is a fifth of that,
+// because a preempted goroutine costs a search now and then.
 func TestDepth_Linear(t *testing.T) {
-	const depth, most = 3000, 60
+	const depth, most = 3000, 3000 / 10
 	var calls atomic.Int64
 	for name, fn := range descents(t, func(ctx context.Context) context.Context { return counted{ctx, &calls} }) {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +214,7 @@ func TestDepth_100000(t *testing.T) {
 // TestDepth_Chain: futures that each wait for the one before, from the first
 // to the last.
 func TestDepth_Chain(t *testing.T) {
-	const depth, most = 3000, 60
+	const depth, most = 3000, 3000 / 10 // see TestDepth_Linear
 	steps := executor.GraphSteps()
 	gate, waits := make(chan struct{}), make(chan struct{}, depth)
 	f := concert.Go(t.Context(), func(context.Context) (int, error) { <-gate; return 0, nil })
