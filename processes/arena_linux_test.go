@@ -17,7 +17,7 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// words returns as many words; they travel as CBOR.
+// words returns n words. They are encoded as CBOR.
 var words = concert.Register("processes_test.words", func(_ context.Context, n int) ([]string, error) {
 	all := make([]string, n)
 	for i := range all {
@@ -26,7 +26,7 @@ var words = concert.Register("processes_test.words", func(_ context.Context, n i
 	return all, nil
 })
 
-// double travels as numbers, there and back.
+// double has an argument and a result that are encoded as arrays of numbers.
 var double = concert.Register("processes_test.double", func(_ context.Context, in []float64) ([]float64, error) {
 	for i := range in {
 		in[i] *= 2
@@ -42,9 +42,9 @@ func randomBytes(r *rand.Rand, n int) []byte {
 	return b
 }
 
-// TestLarge: values of all sizes arrive as they were, many at a time, whether
-// the arena is large, small, or cannot be had: row 39.
-func TestLarge(t *testing.T) {
+// TestArena_LargeValues: values of all sizes arrive unchanged, with many calls
+// in flight, whether the arena is large, small or missing.
+func TestArena_LargeValues(t *testing.T) {
 	for name, share := range map[string]func(string, int) ([]byte, *os.File, error){
 		"an arena": shm.New,
 		"a small arena": func(name string, size int) ([]byte, *os.File, error) {
@@ -68,7 +68,7 @@ func TestLarge(t *testing.T) {
 			for range 400 {
 				size := 1<<r.IntN(18) + r.IntN(1000)
 				if r.IntN(2) == 0 {
-					size = 16<<10 + r.IntN(8<<10) // many of them are with a worker
+					size = 16<<10 + r.IntN(8<<10) // so that several calls are with one worker
 				}
 				b := randomBytes(r, size)
 				sent = append(sent, b)
@@ -107,13 +107,13 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// TestStirred is row 21: a worker changes the memory in which its results are,
-// before, while and after the pool reads them. They may be wrong, but values
-// that the pool has returned do not change.
-func TestStirred(t *testing.T) {
+// TestArena_WorkerOverwritesResults: a worker overwrites the memory that holds
+// its results before, while and after the pool reads them. The results may be
+// wrong, but values that the pool has returned do not change.
+func TestArena_WorkerOverwritesResults(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
-	if _, err := submit(t, p, misdeed, "stir").Result(t.Context()); err != nil {
+	if _, err := submit(t, p, misbehave, "overwrite-results").Result(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -125,7 +125,7 @@ func TestStirred(t *testing.T) {
 			t.Fatalf("%d bytes, %v", len(b), err)
 		}
 		got, sums = append(got, b), append(sums, sha256.Sum256(b))
-		submit(t, p, words, 10_000).Result(t.Context()) // whatever comes, this process lives
+		submit(t, p, words, 10_000).Result(t.Context()) // any outcome is permitted, but this process must live
 	}
 	for i, b := range got {
 		if sha256.Sum256(b) != sums[i] {
@@ -134,8 +134,9 @@ func TestStirred(t *testing.T) {
 	}
 }
 
-// TestTrim: memory that large values have used is given back.
-func TestTrim(t *testing.T) {
+// TestArena_Trim: the pool returns the memory that large values have used to
+// the system.
+func TestArena_Trim(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	for range 2 {
@@ -150,7 +151,7 @@ func TestTrim(t *testing.T) {
 	}
 }
 
-// arenaResident is how much memory arenas use here, in KiB.
+// arenaResident returns how much memory the arenas of this process use, in KiB.
 func arenaResident(t *testing.T) (sum int) {
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
@@ -171,11 +172,11 @@ func arenaResident(t *testing.T) (sum int) {
 	return sum
 }
 
-// programFileSize may write files of 100 KiB, and sends 1 MiB to a worker and
-// back. The limit also counts for shared memory.
+// programFileSize sets RLIMIT_FSIZE to 100 KiB, which also limits shared
+// memory, and sends 1 MiB to a worker and back.
 func programFileSize([]string) error {
 	var limit syscall.Rlimit
-	const fileSize = 1 // RLIMIT_FSIZE
+	const fileSize = 1 // syscall has no name for RLIMIT_FSIZE
 	if err := syscall.Getrlimit(fileSize, &limit); err != nil {
 		return err
 	}
@@ -194,16 +195,17 @@ func programFileSize([]string) error {
 	return p.Close()
 }
 
-// TestFileSizeLimit: a pool works, and no signal ends its process, where files
-// may be smaller than shared memory. The limit is set in another process, as it
-// would also hold for files that the testing package writes at that time.
-func TestFileSizeLimit(t *testing.T) {
+// TestArena_FileSizeLimit: a pool works, and no signal ends its process, if
+// RLIMIT_FSIZE is smaller than the shared memory. The limit is set in another
+// process, because it would also hold for files that the testing package
+// writes.
+func TestArena_FileSizeLimit(t *testing.T) {
 	if out, err := program(t, "file size").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-// lazyArg takes its time to be encoded.
+// lazyArg is an argument that takes some time to encode.
 type lazyArg struct{ Time time.Duration }
 
 func (a lazyArg) MarshalCBOR() ([]byte, error) {
@@ -222,8 +224,8 @@ var sevens = concert.Register("processes_test.sevens", func(context.Context, laz
 
 var manySevens []byte
 
-// TestArena_TrimWhileClaiming: the arena is not trimmed while a call is being
-// claimed that uses it.
+// TestArena_TrimWhileClaiming: the arena is not trimmed while a call that uses
+// it is being claimed.
 func TestArena_TrimWhileClaiming(t *testing.T) {
 	leftovers(t)
 	t.Cleanup(processes.Trim(5*time.Millisecond, 50*time.Millisecond))

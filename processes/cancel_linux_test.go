@@ -11,8 +11,8 @@ import (
 	"concert/processes"
 )
 
-// speakLate reports progress after it has returned.
-var speakLate = concert.Register("processes_test.speakLate", func(ctx context.Context, d time.Duration) (int, error) {
+// progressLate reports progress after it has returned.
+var progressLate = concert.Register("processes_test.progressLate", func(ctx context.Context, d time.Duration) (int, error) {
 	go func() {
 		time.Sleep(d)
 		concert.Progress(ctx, 1, 2)
@@ -20,20 +20,20 @@ var speakLate = concert.Register("processes_test.speakLate", func(ctx context.Co
 	return 0, nil
 })
 
-// TestProgress_AfterEnd: progress of a task that has ended affects no other
-// task.
+// TestProgress_AfterEnd: progress of a task that has ended does not affect the
+// next task.
 func TestProgress_AfterEnd(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Observer: func(concert.Event) {}})
-	if _, err := submit(t, p, speakLate, 10*time.Millisecond).Result(t.Context()); err != nil {
+	if _, err := submit(t, p, progressLate, 10*time.Millisecond).Result(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := submit(t, p, nap, 100*time.Millisecond).Result(t.Context()); err != nil {
-		t.Errorf("an innocent task: %q, %v", got, err)
+		t.Errorf("the next task: %q, %v", got, err)
 	}
 }
 
-// TestCancel_WhileSettling: Cancel reports false for a task whose outcome is
+// TestCancel_WhileSettling: Cancel returns false for a task whose outcome is
 // being settled, even if another task is being claimed.
 func TestCancel_WhileSettling(t *testing.T) {
 	leftovers(t)
@@ -56,16 +56,16 @@ func TestCancel_WhileSettling(t *testing.T) {
 	}})
 	path := pathIn(t.TempDir(), "ran")
 	submit(t, p, nap, 0)
-	submit(t, p, nap, 50*time.Millisecond) // so that the first result comes alone
+	submit(t, p, nap, 50*time.Millisecond) // so that the first result is in a frame of its own
 	f := submit(t, p, marked, mark{path, 7, 0})
-	submit(t, p, nap, 0) // so that f is not the newest, which is told that it has begun
+	submit(t, p, nap, 0) // so that f is not the newest call, for which the pool receives Started
 	<-at
 	eventually(t, "it has run", func() bool { b, _ := os.ReadFile(path); return string(b) == "b7\ne7\n" })
-	time.Sleep(50 * time.Millisecond) // and its result lies in the pipe
+	time.Sleep(50 * time.Millisecond) // then its result is in the pipe
 	close(gates[0])
-	<-at // now it is out of the worker's table
+	<-at // now the result has left the table of frames in flight
 	select {
-	case <-encoding: // of another test
+	case <-encoding: // a slowArg of another test
 	default:
 	}
 	submit(t, p, napSlowly, slowArg{Encode: 300 * time.Millisecond})

@@ -6,10 +6,10 @@ import (
 	"testing/synctest"
 )
 
-// TestPool_WatchEnded: a call whose submitter's context has already ended, with
-// other calls of the same context, is canceled as well: the pool watches the
-// context anew.
-func TestPool_WatchEnded(t *testing.T) {
+// TestCancel_ContextAlreadyEnded: the pool watches a context again for a call
+// that is submitted after the context has ended, although it watched the
+// context for earlier calls. So the call is canceled as well.
+func TestCancel_ContextAlreadyEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(1, Options{Threads: 1}, nil)
 		ctx, cancel := context.WithCancel(t.Context())

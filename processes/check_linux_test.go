@@ -9,9 +9,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_Check: the argument of a Relay is looked at before a worker has it,
-// and those of other tasks are not; a task that is refused leaves nothing
-// behind.
+// TestPool_Check: Options.Check sees the argument of a Relay before a worker
+// has it, and no argument of another task. A task that it refuses leaves
+// nothing behind.
 func TestPool_Check(t *testing.T) {
 	refused := errors.New("refused")
 	var checked, refuse atomic.Int64

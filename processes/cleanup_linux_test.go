@@ -16,12 +16,12 @@ import (
 	"concert/processes"
 )
 
-// leftovers fails the test if it leaves something behind. It is to be called
-// first.
+// leftovers fails the test if the test leaves processes, files, shared memory
+// or goroutines behind. A test calls it first.
 func leftovers(t *testing.T) {
 	t.Helper()
-	// The first pipe of the process opens descriptors of the runtime's poller,
-	// which stay open.
+	// The first pipe of a process opens the descriptors of the runtime's
+	// poller, which stay open.
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,8 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// children returns the processes whose parent is this one, zombies included.
+// children returns the processes whose parent is this process, including
+// zombies.
 func children(t *testing.T) []int {
 	pids, err := childrenOf(os.Getpid())
 	if err != nil {
@@ -59,7 +60,7 @@ func childrenOf(parent int) (pids []int, err error) {
 	for _, stat := range stats {
 		b, err := os.ReadFile(stat)
 		if err != nil {
-			continue // it has gone
+			continue // the process has ended
 		}
 		_, rest, _ := strings.Cut(string(b), ") ")
 		fields := strings.Fields(rest)
@@ -71,7 +72,8 @@ func childrenOf(parent int) (pids []int, err error) {
 	return pids, err
 }
 
-// state returns the state of a process, as a letter; empty if there is none.
+// state returns the state of a process as a letter, or an empty string if there
+// is no such process.
 func state(pid int) string {
 	b, err := os.ReadFile(fmt.Sprint("/proc/", pid, "/stat"))
 	if err != nil {
@@ -81,7 +83,7 @@ func state(pid int) string {
 	return rest[:1]
 }
 
-// alive reports whether a process runs; a zombie does not.
+// alive reports whether a process runs. A zombie does not.
 func alive(pid int) bool { return !strings.Contains("Z", state(pid)) }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -93,7 +95,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// read waits for a file of a task and returns what is in it.
+// read waits until a task has written a file, and returns its content.
 func read(t *testing.T, path string) string {
 	t.Helper()
 	var b []byte
@@ -114,7 +116,7 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// works fails the test unless the pool does.
+// works fails the test unless the pool runs tasks.
 func works(t *testing.T, p *processes.Pool) {
 	t.Helper()
 	for i := range 10 {
@@ -124,7 +126,7 @@ func works(t *testing.T, p *processes.Pool) {
 	}
 }
 
-// died returns the *WorkerError that the task's error has to be.
+// died returns the *WorkerError in err, and fails the test if there is none.
 func died(t *testing.T, err error) *processes.WorkerError {
 	t.Helper()
 	e, ok := errors.AsType[*processes.WorkerError](err)
@@ -141,7 +143,7 @@ func submit[In, Out any](t *testing.T, p *processes.Pool, f func(context.Context
 	return concert.Submit(t.Context(), p, f, in)
 }
 
-// The same with and without memory that is shared.
+// sharedOrNot runs a test with shared memory and without it.
 func sharedOrNot(t *testing.T, run func(t *testing.T)) {
 	t.Run("shared", run)
 	t.Run("unshared", func(t *testing.T) {

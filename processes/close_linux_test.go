@@ -16,9 +16,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_KillAll: Shutdown does not kill workers that run nothing, in whose
-// place the pool would start others until it is broken.
-func TestPool_KillAll(t *testing.T) {
+// TestPool_KillAllSparesIdleWorkers: Shutdown does not kill idle workers. The
+// pool would start others in their place until it counts as broken.
+func TestPool_KillAllSparesIdleWorkers(t *testing.T) {
 	var mu sync.Mutex
 	var log strings.Builder
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
@@ -47,8 +47,8 @@ type onlyOnce struct {
 	Later time.Duration
 }
 
-// prepareOnce prepares the first worker only; later ones take their time,
-// or fail.
+// prepareOnce succeeds in the first worker only. In later workers it sleeps and
+// fails.
 var prepareOnce = concert.Register("processes_test.prepareOnce", func(_ context.Context, o onlyOnce) (int, error) {
 	if f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666); err == nil {
 		return 0, f.Close()
@@ -57,10 +57,10 @@ var prepareOnce = concert.Register("processes_test.prepareOnce", func(_ context.
 	return 0, errors.New("not again")
 })
 
-// slowArg takes time to encode.
+// slowArg is an argument that takes time to encode.
 type slowArg struct{ Encode, Run time.Duration }
 
-// encoding is told when a slowArg begins to be encoded.
+// encoding receives when the encoding of a slowArg begins.
 var encoding = make(chan struct{}, 1)
 
 func (s slowArg) MarshalBinary() ([]byte, error) {
@@ -79,7 +79,7 @@ func (s *slowArg) UnmarshalBinary(b []byte) (err error) {
 
 var napSlowly = concert.Register("processes_test.napSlowly", func(_ context.Context, s slowArg) (int, error) { time.Sleep(s.Run); return 0, nil })
 
-// napThenDie does that.
+// napThenDie sleeps and then kills its worker.
 var napThenDie = concert.Register("processes_test.napThenDie", func(_ context.Context, d time.Duration) (int, error) {
 	time.Sleep(d)
 	syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -87,9 +87,9 @@ var napThenDie = concert.Register("processes_test.napThenDie", func(_ context.Co
 	return 0, nil
 })
 
-// TestMap_LeftWithoutWorker: a Map can be left while its calls wait for a
-// worker to start.
-func TestMap_LeftWithoutWorker(t *testing.T) {
+// TestMap_LeftWhileWorkerStarts: a Map ends with its context while its calls
+// wait for a worker that starts.
+func TestMap_LeftWhileWorkerStarts(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond, Init: processes.Initialize(prepareOnce, onlyOnce{pathIn(t.TempDir(), "first"), time.Minute})})
 	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
@@ -110,9 +110,9 @@ func TestMap_LeftWithoutWorker(t *testing.T) {
 	}
 }
 
-// TestPool_BrokenWhileLeaving: calls that a leaving worker gives back to a
-// broken pool fail.
-func TestPool_BrokenWhileLeaving(t *testing.T) {
+// TestPool_BreaksWhileWorkerLeaves: calls that a worker returns when it is
+// recycled fail if the pool is broken.
+func TestPool_BreaksWhileWorkerLeaves(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxTasks: 2, Init: processes.Initialize(prepareOnce, onlyOnce{Path: pathIn(t.TempDir(), "first")})})
 	dies, waits := submit(t, p, napThenDie, 3*time.Second), submit(t, p, nop, 1)
@@ -127,7 +127,7 @@ func TestPool_BrokenWhileLeaving(t *testing.T) {
 }
 
 // TestClose_WhileClaiming: calls that are claimed while their Map ends are
-// canceled, although others of it are with a worker.
+// canceled, although a worker runs other calls of it.
 func TestClose_WhileClaiming(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Grace: 500 * time.Millisecond})
@@ -143,7 +143,7 @@ func TestClose_WhileClaiming(t *testing.T) {
 }
 
 // TestShutdown_WhileClaiming: Shutdown returns even if a call was being claimed
-// when its grace was over.
+// when the grace period ended.
 func TestShutdown_WhileClaiming(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
@@ -158,8 +158,8 @@ func TestShutdown_WhileClaiming(t *testing.T) {
 	}
 }
 
-// TestGrace_Negative: with a negative grace, a worker that does not end is
-// killed.
+// TestGrace_Negative: with a negative grace period, Close kills a worker that
+// does not end.
 func TestGrace_Negative(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: -1})
@@ -170,7 +170,7 @@ func TestGrace_Negative(t *testing.T) {
 	}
 }
 
-// deaf is quick at first; later it does not heed the end of its context.
+// deaf is quick for small n. For large n it ignores the end of its context.
 var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n int) (int, error) {
 	if n < 400 {
 		return n, nil
@@ -182,14 +182,14 @@ var deaf = concert.Register("processes_test.deaf", func(ctx context.Context, n i
 	return n, nil
 })
 
-// TestGrace_Map: when the context of a Map ends, whatever runs then is killed
-// after the grace period, even if the pool learns a moment later that it has
-// begun.
+// TestGrace_Map: when the context of a Map ends, the pool kills the running
+// call after the grace period, even if the pool learns a moment later that the
+// call has begun.
 func TestGrace_Map(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
 		p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond, Observer: func(concert.Event) {
-			time.Sleep(time.Millisecond) // it learns it late
+			time.Sleep(time.Millisecond) // delays the news that a call has begun
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0

@@ -13,16 +13,15 @@ import (
 	"concert/processes"
 )
 
-// A worker's files; see docs/wire.md. Those that this process passes have these
-// numbers.
+// The descriptors of a worker's pipes; see docs/wire.md.
 const (
 	tasksFile   = 3
 	resultsFile = 4
 	controlFile = 5
 )
 
-// hangUp leaves its worker without pipes, and the process goes on.
-var hangUp = concert.Register("processes_test.hangUp", func(_ context.Context, m howMet) (int, error) {
+// closePipes closes the pipes of its worker, and the process continues.
+var closePipes = concert.Register("processes_test.closePipes", func(_ context.Context, m waitArg) (int, error) {
 	var after sync.WaitGroup
 	if how, later := strings.CutSuffix(m.How, ", after the task"); later {
 		after.Add(1)
@@ -67,10 +66,11 @@ func hangUpBy(how string) {
 	time.Sleep(time.Hour)
 }
 
-// TestPool_HangUp: a worker that lives on without its pipes is killed. Its task
-// fails with an error that says why, those that it had not begun run elsewhere.
-// The cases run at the same time, as each one waits for a second.
-func TestPool_HangUp(t *testing.T) {
+// TestPool_WorkerClosesPipes: the pool kills a worker that runs without its
+// pipes. Its task fails with an error that names the pipe, and the calls that
+// it had not begun run in another worker. The cases are parallel, because each
+// waits for a second.
+func TestPool_WorkerClosesPipes(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
 		for _, how := range []string{"exec", "close", "close all", "replace"} {
@@ -85,7 +85,7 @@ func TestPool_HangUp(t *testing.T) {
 				t.Parallel()
 				p := newPool(t, 1, nil)
 				met := pathIn(t.TempDir(), "met")
-				pid, err := submit(t, p, hangUp, howMet{how, met}).Result(t.Context())
+				pid, err := submit(t, p, closePipes, waitArg{how, met}).Result(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -96,7 +96,7 @@ func TestPool_HangUp(t *testing.T) {
 		}
 		t.Run("in the initializer", func(t *testing.T) {
 			t.Parallel()
-			p, err := processes.New(1, &processes.Options{Init: processes.Initialize(hangUp, howMet{"exec", os.Args[0]})})
+			p, err := processes.New(1, &processes.Options{Init: processes.Initialize(closePipes, waitArg{"exec", os.Args[0]})})
 			if err == nil || !strings.Contains(err.Error(), "closed the pipe") {
 				t.Errorf("New() = %v, %v; want an error that names the pipe", p, err)
 			}
@@ -104,12 +104,12 @@ func TestPool_HangUp(t *testing.T) {
 	})
 }
 
-// hangsUpInTask checks what becomes of the task that takes the pipes from its
-// worker, and of five behind it.
+// hangsUpInTask submits a task that closes the pipes of its worker, and five
+// calls behind it, and checks their outcomes.
 func hangsUpInTask(t *testing.T, how string) {
 	p := newPool(t, 1, nil)
 	met := pathIn(t.TempDir(), "met")
-	f := submit(t, p, hangUp, howMet{how, met})
+	f := submit(t, p, closePipes, waitArg{how, met})
 	eventually(t, "it runs", func() bool { return f.State() == concert.Running })
 	var others []*concert.Future[int]
 	for i := range 5 {

@@ -11,7 +11,7 @@ import (
 	"concert/processes"
 )
 
-// slowHandler handles the record of a death by a function.
+// slowHandler calls a function for the record of a death.
 type slowHandler struct {
 	slog.Handler
 	handle func()
@@ -25,12 +25,12 @@ func (h slowHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// Enabled is true.
+// Enabled returns true.
 func (slowHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestPool_CloseLogs: Close and Shutdown return after the death of a worker has
-// been logged, also if the handler takes some time for it.
-func TestPool_CloseLogs(t *testing.T) {
+// TestClose_WaitsForDeathRecord: Close and Shutdown return after the pool has
+// logged the death of a worker, even if the handler is slow.
+func TestClose_WaitsForDeathRecord(t *testing.T) {
 	for name, end := range map[string]func(*processes.Pool) error{
 		"Close": (*processes.Pool).Close,
 		"Shutdown": func(p *processes.Pool) error {
@@ -51,7 +51,7 @@ func TestPool_CloseLogs(t *testing.T) {
 			h := slowHandler{slog.DiscardHandler, func() {
 				close(begun)
 				<-p.Gone()
-				select { // an end that does not wait for this record comes first
+				select { // a Close that does not wait for this record returns first
 				case <-ended:
 				case <-time.After(100 * time.Millisecond):
 				}
@@ -61,7 +61,7 @@ func TestPool_CloseLogs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := concert.Submit(t.Context(), p, misdeed, "exit 1").Result(t.Context()); err == nil {
+			if _, err := concert.Submit(t.Context(), p, misbehave, "exit 1").Result(t.Context()); err == nil {
 				t.Error("no error")
 			}
 			<-begun
@@ -76,8 +76,8 @@ func TestPool_CloseLogs(t *testing.T) {
 	}
 }
 
-// TestPool_CloseLogHangs: Close does not wait for ever for a handler.
-func TestPool_CloseLogHangs(t *testing.T) {
+// TestClose_LogHandlerHangs: Close returns although a handler does not.
+func TestClose_LogHandlerHangs(t *testing.T) {
 	leftovers(t)
 	release := make(chan struct{})
 	h := slowHandler{slog.DiscardHandler, func() { <-release }}
@@ -85,7 +85,7 @@ func TestPool_CloseLogHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := concert.Submit(t.Context(), p, misdeed, "exit 1").Result(t.Context()); err == nil {
+	if _, err := concert.Submit(t.Context(), p, misbehave, "exit 1").Result(t.Context()); err == nil {
 		t.Error("no error")
 	}
 	if err := p.Close(); err != nil {

@@ -9,8 +9,8 @@ import (
 	"concert/processes"
 )
 
-// TestCommand: workers of another program; here it is this one, which knows the
-// functions.
+// TestCommand: workers can run another program. Here it is this test binary,
+// which has the functions.
 func TestCommand(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -26,17 +26,20 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestCommandRefused: programs that are not there, or no workers.
-func TestCommandRefused(t *testing.T) {
+// TestCommand_Refused: New fails for a program that does not exist, and for one
+// that is not a worker.
+func TestCommand_Refused(t *testing.T) {
 	for what, want := range map[string]string{
 		"":                       "names no program",
 		"/no/such/program":       "no such file",
 		"no-such-program-at-all": "executable file not found",
 		"/bin/true":              "died before it was ready",
 	} {
-		if p, err := processes.New(1, &processes.Options{Command: []string{what}}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("New() with %q = %v, %v; want an error with %q", what, p, err, want)
-		}
+		t.Run(what, func(t *testing.T) {
+			if p, err := processes.New(1, &processes.Options{Command: []string{what}}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("New() with %q = %v, %v; want an error with %q", what, p, err, want)
+			}
+		})
 	}
 	if _, err := processes.New(1, &processes.Options{Command: []string{"/bin/true"}, Sandbox: &processes.Sandbox{}}); err == nil {
 		t.Error("a sandbox for another program is no error")

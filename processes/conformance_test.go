@@ -15,7 +15,7 @@ import (
 	"concert/processes"
 )
 
-// TestConformance runs the suite with shared memory and without it, as on
+// TestConformance runs the suite with shared memory, and without it, as on
 // systems that have none.
 func TestConformance(t *testing.T) {
 	isolated.Run(t,

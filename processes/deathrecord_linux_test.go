@@ -10,8 +10,8 @@ import (
 	"concert/processes"
 )
 
-// TestPool_DeathRecord: the record of a death in a task says each thing once:
-// the attribute reason repeats neither the task, nor its input and label, nor
+// TestPool_DeathRecord: the log record of a death in a task says each thing
+// once. The attribute reason does not repeat the task, its input and label, or
 // the worker. The error of the task has all of them.
 func TestPool_DeathRecord(t *testing.T) {
 	for name, row := range map[string]struct {
@@ -32,7 +32,7 @@ func TestPool_DeathRecord(t *testing.T) {
 			})
 			ctx, cancel := context.WithCancelCause(concert.WithLabel(t.Context(), "a.png"))
 			defer cancel(nil)
-			f := concert.Submit(ctx, p, misdeed, row.task)
+			f := concert.Submit(ctx, p, misbehave, row.task)
 			if row.cause != nil {
 				eventually(t, "the task runs", func() bool { return f.State() == concert.Running })
 				cancel(row.cause)
@@ -48,7 +48,7 @@ func TestPool_DeathRecord(t *testing.T) {
 				t.Fatalf("records of deaths: %v, want one", records)
 			}
 			r := records[0]
-			if r["reason"] != row.reason || r["task"] != "processes_test.misdeed" || r["label"] != "a.png" || r["worker"] != 0.0 || r["pid"] != float64(e.Pid) {
+			if r["reason"] != row.reason || r["task"] != "processes_test.misbehave" || r["label"] != "a.png" || r["worker"] != 0.0 || r["pid"] != float64(e.Pid) {
 				t.Errorf("record %v, want the reason %q, and the task, label, worker and pid", r, row.reason)
 			}
 		})

@@ -13,11 +13,11 @@ import (
 	"concert/processes"
 )
 
-// gated is an argument that is encoded when its gate is opened.
+// gated is an argument whose encoding waits until its gate is open.
 type gated struct{ Gate string }
 
 var (
-	gates   sync.Map // of chan struct{}, by name
+	gates   sync.Map // by name, a chan struct{}
 	reached = make(chan struct{}, 10)
 	pass    = concert.Register("processes_test.pass", func(context.Context, gated) (int, error) { return 1, nil })
 )
@@ -31,8 +31,8 @@ func (g gated) MarshalBinary() ([]byte, error) {
 
 func (g *gated) UnmarshalBinary([]byte) error { return nil }
 
-// TestPool_StealsAfterEncoding: an idle worker also gets a call that was still
-// being encoded for the worker of a slow call when the idle one became idle.
+// TestPool_StealsAfterEncoding: an idle worker gets a call that was being
+// encoded for the worker of a slow call when the idle worker became idle.
 func TestPool_StealsAfterEncoding(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -52,7 +52,7 @@ func TestPool_StealsAfterEncoding(t *testing.T) {
 			for i := range slow {
 				stops[i] = pathIn(t.TempDir(), "stop")
 				defer leave(stops[i], "")
-				slow[i] = submit(t, p, misdeed, "wait for "+stops[i])
+				slow[i] = submit(t, p, misbehave, "wait for "+stops[i])
 				eventually(t, "a slow call begins", func() bool { return slow[i].State() == concert.Running })
 			}
 			var late [2]*concert.Future[int]
@@ -70,7 +70,7 @@ func TestPool_StealsAfterEncoding(t *testing.T) {
 			leave(stops[try%2], "")
 			slow[try%2].Result(t.Context())
 			close(open[0])
-			eventually(t, "the first is past its gate", func() bool { // it has run and its worker rests, or it is behind the slow one
+			eventually(t, "the first is past its gate", func() bool { // either it has run and its worker is idle, or it waits behind the slow call
 				calls, _, asleep := p.Calls()
 				return late[0].State() == concert.Finished && slices.Contains(asleep, true) || slices.Contains(calls, 2)
 			})
@@ -93,8 +93,7 @@ type give struct {
 	Meet string
 }
 
-// giveOr returns so many bytes; or it leaves a file and waits for its context
-// to end.
+// giveOr returns n bytes, or writes a file and waits for its context to end.
 var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context, g give) ([]byte, error) {
 	if g.Meet == "" {
 		return make([]byte, g.Size), nil
@@ -105,34 +104,36 @@ var giveOr = concert.Register("processes_test.giveOr", func(ctx context.Context,
 })
 
 // TestResult_BeforeSlowCall: a result of any size arrives although the next
-// task, which is in the worker already, takes long.
+// call, which the worker already has, is slow.
 func TestResult_BeforeSlowCall(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: time.Minute})
-	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // its worker gets many at a time now
+	for range concert.Map(t.Context(), p, nop, numbers(1000)) { // now its worker gets many calls at a time
 	}
 	for _, size := range []int{10, 1 << 10, 60 << 10, 70 << 10, 100 << 10, 120 << 10, 200 << 10} {
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("the result did not come"))
-		path := pathIn(t.TempDir(), "met")
-		inputs := make([]give, 50, 51)
-		inputs[49].Size = size
-		n := 0
-		for got, err := range concert.Map(ctx, p, giveOr, slices.Values(append(inputs, give{Meet: path}))) {
-			if err != nil || len(got) != inputs[n].Size {
-				t.Errorf("result %d of %d bytes: %d, %v", n, inputs[n].Size, len(got), err)
-				break
+		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("the result did not come"))
+			path := pathIn(t.TempDir(), "met")
+			inputs := make([]give, 50, 51)
+			inputs[49].Size = size
+			n := 0
+			for got, err := range concert.Map(ctx, p, giveOr, slices.Values(append(inputs, give{Meet: path}))) {
+				if err != nil || len(got) != inputs[n].Size {
+					t.Errorf("result %d of %d bytes: %d, %v", n, inputs[n].Size, len(got), err)
+					break
+				}
+				if n++; n == len(inputs) {
+					read(t, path)
+					break
+				}
 			}
-			if n++; n == len(inputs) {
-				read(t, path)
-				break
-			}
-		}
-		cancel()
+			cancel()
+		})
 	}
 }
 
-// TestPool_StealsFromSlowWorker: calls that wait for a slow call go to an idle
-// worker.
+// TestPool_StealsFromSlowWorker: an idle worker gets calls that wait behind a
+// slow call.
 func TestPool_StealsFromSlowWorker(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
@@ -144,15 +145,15 @@ func TestPool_StealsFromSlowWorker(t *testing.T) {
 				}
 			}
 			stop := pathIn(t.TempDir(), "stop")
-			slow := submit(t, p, misdeed, "wait for "+stop)
-			other := submit(t, p, misdeed, fmt.Sprint("sleep ", time.Duration(try%10)*300*time.Microsecond))
+			slow := submit(t, p, misbehave, "wait for "+stop)
+			other := submit(t, p, misbehave, fmt.Sprint("sleep ", time.Duration(try%10)*300*time.Microsecond))
 			time.Sleep(time.Duration(try%7) * 100 * time.Microsecond)
 			var quick []*concert.Future[int]
 			for i := range 4 {
 				quick = append(quick, submit(t, p, nop, i))
 			}
 			for _, f := range quick {
-				if _, err := f.Result(t.Context()); err != nil { // never, behind the slow one
+				if _, err := f.Result(t.Context()); err != nil { // it would wait behind the slow call forever
 					t.Fatal(err)
 				}
 			}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestWorkerError_LongLine: a worker can end with a line of any length, which
-// the text of its error does not repeat as a whole.
+// TestWorkerError_LongLine: the last line that a worker prints can have any
+// length. The text of the error contains only a part of it.
 func TestWorkerError_LongLine(t *testing.T) {
 	long := strings.Repeat("é", 40_000)
 	for name, stderr := range map[string]string{

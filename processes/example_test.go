@@ -13,8 +13,8 @@ import (
 	"concert/processes"
 )
 
-// What workers run has a name, so that they find it: it is registered at
-// package level, where every process comes by.
+// Each process finds the functions by name, so they are registered at package
+// level, which runs in every process.
 var (
 	square = concert.Register("square", func(_ context.Context, n int) (int, error) { return n * n, nil })
 	nap    = concert.Register("nap", func(_ context.Context, d time.Duration) (string, error) { time.Sleep(d); return "awake", nil })
@@ -25,8 +25,8 @@ var (
 
 var counted int // each process has its own
 
-// What Pool(4).map(square, ...) is in Python. A program calls processes.Main()
-// first thing in main; that of these examples does so in TestMain.
+// This is Pool(4).map(square, ...) of Python. A program calls processes.Main()
+// first in main; the program of these examples calls it in TestMain.
 func Example() {
 	ex, err := processes.New(4, nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func Example() {
 	// 16 <nil>
 }
 
-// New starts workers of this program, and waits until they are ready.
+// New starts workers of this program, and returns when they are ready.
 func ExampleNew() {
 	ex, err := processes.New(2, &processes.Options{Timeout: time.Minute})
 	if err != nil {
@@ -56,7 +56,7 @@ func ExampleNew() {
 	// Output: 2 workers
 }
 
-// Workers share no memory: other processes do not see what a worker changes.
+// Processes share no memory: other processes do not see what a worker changes.
 func Example_memory() {
 	ctx := context.Background()
 	ex, err := processes.New(1, nil)
@@ -77,7 +77,7 @@ func Example_memory() {
 	// here: 0
 }
 
-// A worker that dies costs the task that it ran, and no other.
+// If a worker dies, only the task that it ran fails.
 func ExampleWorkerError() {
 	ctx := context.Background()
 	ex, err := processes.New(2, nil)
@@ -99,7 +99,7 @@ func ExampleWorkerError() {
 	// 49 <nil>
 }
 
-// A task that hangs is stopped, and its process with it if need be.
+// A task that hangs is stopped; if necessary, its process is killed.
 func ExampleOptions_timeout() {
 	ctx := context.Background()
 	ex, err := processes.New(1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 10 * time.Millisecond})
@@ -116,7 +116,7 @@ func ExampleOptions_timeout() {
 	// awake <nil>
 }
 
-// What a worker needs for all its tasks it makes once.
+// An initializer prepares, once in each worker, what all tasks need.
 func ExampleInitialize() {
 	ctx := context.Background()
 	ex, err := processes.New(1, &processes.Options{Init: processes.Initialize(prepare, "ok")})
@@ -129,7 +129,7 @@ func ExampleInitialize() {
 	// Output: prepared <nil>
 }
 
-// What workers print comes line by line, with who said it.
+// Output receives the lines that workers print, with the worker and the task.
 func ExampleOptions_output() {
 	ctx := context.Background()
 	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -150,8 +150,8 @@ func ExampleOptions_output() {
 
 var greet = concert.Register("greet", func(_ context.Context, name string) (int, error) { return fmt.Println("hello", name) })
 
-// A sandbox is for tasks that parse what may be hostile. Whatever the input
-// makes of the worker, it can write to one directory, and reach nothing else.
+// A sandbox confines tasks that parse hostile input. Even if an input takes
+// control of the worker, the worker can only write to one directory.
 func ExampleSandbox() {
 	ex, err := processes.New(2, &processes.Options{
 		Sandbox: &processes.Sandbox{Read: []string{}, Write: []string{os.TempDir()}},

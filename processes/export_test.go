@@ -7,15 +7,16 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// ShareMemory has pools make it in another way, until undo.
+// ShareMemory replaces the function by which pools make shared memory, until
+// undo.
 func ShareMemory(f func(name string, size int) ([]byte, *os.File, error)) (undo func()) {
 	before := shareMemory
 	shareMemory = f
 	return func() { shareMemory = before }
 }
 
-// Trim has pools give the memory of large values back after another time, and
-// take some time for it, until undo.
+// Trim sets the time after which pools trim an arena, and makes trimming slow,
+// until undo.
 func Trim(after, slow time.Duration) (undo func()) {
 	before := trimAfter
 	trimAfter = after
@@ -26,8 +27,8 @@ func Trim(after, slow time.Duration) (undo func()) {
 	return func() { trimAfter, trimArena = before, (*shm.Arena).Trim }
 }
 
-// Calls returns how many calls each worker has, how many more it would take,
-// and whether it waits for them.
+// Calls returns, for each worker, how many calls it has, how many more it would
+// take, and whether it sleeps until it gets calls.
 func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,14 +40,14 @@ func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	return calls, room, asleep
 }
 
-// Gone is closed when no worker of the pool is left.
+// Gone returns a channel that is closed when the pool has no worker left.
 func (p *Pool) Gone() <-chan struct{} { return p.gone }
 
-// KillAll kills workers as Shutdown does when the grace period is over.
+// KillAll kills workers as Shutdown does after the grace period.
 func (p *Pool) KillAll(cause error) (running []string) { return p.killAll(cause) }
 
-// Silence sets the times after which workers that begin no calls lose them, and
-// are killed, until undo.
+// Silence sets the times after which a worker that begins no calls loses them,
+// and after which it is killed, until undo.
 func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
 	a, b, c := silenceTakeBack, silenceStopped, silenceKill
 	silenceTakeBack, silenceStopped, silenceKill = takeBack, stopped, kill
@@ -57,7 +58,7 @@ func Silence(takeBack, stopped, kill time.Duration) (undo func()) {
 // returned in time.
 func (p *Pool) StuckHandlers() int { return int(p.defaultLog.stuck.Load()) }
 
-// Waiters returns how many submitters wait for room, stale ones included.
+// Waiters returns how many submitters wait for room, including canceled ones.
 func (p *Pool) Waiters() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,15 +8,14 @@ import (
 	"concert/internal/frame"
 )
 
-// fakeEnv makes this test binary a worker that speaks the protocol by itself,
-// without a journal, and does to a pool what package processes would not; see
-// fake.
+// fakeEnv makes this test binary a worker that implements the protocol itself,
+// without a journal, and violates it as package processes never does; see fake.
 const fakeEnv = "CONCERT_TEST_FAKE"
 
-// fake is a worker that answers each call with its argument. One of a function
-// whose name ends in "fatal" ends it before it begins that call. If the name
-// ends in "twice", it begins the call twice and does not answer; if it ends in
-// "unasked", it gives the call back without being asked for it.
+// fake is a worker that answers each call with its argument. The suffix of the
+// function's name selects another behavior: "fatal" ends the process before it
+// begins the call, "twice" begins the call twice and does not answer, and
+// "unasked" returns the call although the pool has not asked for it.
 func fake() {
 	setup := os.Getenv("CONCERT_WORKER")
 	_, list, _ := strings.Cut(setup, "files=")

@@ -17,12 +17,13 @@ import (
 	"concert/processes"
 )
 
-// The tests in this package inject faults for real; docs/faults.md has the
-// list. Each ends with a look for what may be left: processes, zombies, files,
-// goroutines.
+// The tests in this package inject real faults; docs/faults.md lists them. Each
+// one checks at its end that no processes, zombies, files or goroutines are
+// left.
 
-// TestKilledUnread is row 1: what a worker has not even read runs elsewhere.
-func TestKilledUnread(t *testing.T) {
+// TestKill_CallsUnread: if a worker is killed before it has read its calls,
+// they run in another worker.
+func TestKill_CallsUnread(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Queue: 1})
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
@@ -33,8 +34,8 @@ func TestKilledUnread(t *testing.T) {
 	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 	var futures []*concert.Future[int]
 	for i := range 20 {
-		// The third is let into the queue, of one, when the first two have left
-		// it for the worker.
+		// The third enters the queue, which has one slot, when the first two
+		// have moved from the queue to the worker.
 		if futures = append(futures, submit(t, p, nop, i)); i == 2 {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -46,20 +47,20 @@ func TestKilledUnread(t *testing.T) {
 	}
 }
 
-// TestKilledMidTask is row 2: only the task that ran fails.
-func TestKilledMidTask(t *testing.T) {
+// TestKill_DuringTask: if a worker is killed, only the task that it runs fails.
+func TestKill_DuringTask(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	path := pathIn(t.TempDir(), "met")
-	victim := submit(t, p, meet, path)
+	running := submit(t, p, startAndWait, path)
 	pid := number(t, read(t, path))
 	var others []*concert.Future[int]
 	for i := range 20 {
 		others = append(others, submit(t, p, nop, i))
 	}
 	syscall.Kill(pid, syscall.SIGKILL)
-	_, err := victim.Result(t.Context())
-	if e := died(t, err); e.Signal != syscall.SIGKILL || e.Pid != pid || e.Err != nil || e.ExitCode != -1 || victim.State() != concert.Finished {
+	_, err := running.Result(t.Context())
+	if e := died(t, err); e.Signal != syscall.SIGKILL || e.Pid != pid || e.Err != nil || e.ExitCode != -1 || running.State() != concert.Finished {
 		t.Errorf("%+v", e)
 	}
 	for i, f := range others {
@@ -69,10 +70,10 @@ func TestKilledMidTask(t *testing.T) {
 	}
 }
 
-// TestKilledAnyTime is rows 3 and 4: whenever a worker is killed, what it
-// finished is delivered, what it had not begun runs elsewhere, exactly once,
-// and at most the one task that it ran fails.
-func TestKilledAnyTime(t *testing.T) {
+// TestKill_AnyTime: whenever a worker is killed, each finished call has its
+// result, each call that it had not begun runs exactly once in another worker,
+// and at most the running task fails.
+func TestKill_AnyTime(t *testing.T) {
 	leftovers(t)
 	dir := t.TempDir()
 	p := newPool(t, 2, nil)
@@ -100,7 +101,7 @@ func TestKilledAnyTime(t *testing.T) {
 		}
 		marks := strings.Fields(string(b))
 		slices.Sort(marks)
-		culprits := 0
+		inRound := 0
 		for i, f := range futures {
 			_, began := slices.BinarySearch(marks, fmt.Sprint("b", i))
 			_, ended := slices.BinarySearch(marks, fmt.Sprint("e", i))
@@ -108,7 +109,7 @@ func TestKilledAnyTime(t *testing.T) {
 			case err == nil && got == i && began && ended:
 			case err != nil:
 				died(t, err)
-				culprits++
+				inRound++
 			default:
 				t.Errorf("round %d, task %d: %d, %v; began %v, ended %v", round, i, got, err, began, ended)
 			}
@@ -116,16 +117,17 @@ func TestKilledAnyTime(t *testing.T) {
 		if unique := len(slices.Compact(slices.Clone(marks))); unique != len(marks) {
 			t.Errorf("round %d: some tasks ran twice: %q", round, marks)
 		}
-		if culprits > 1 {
-			t.Errorf("round %d: %d tasks failed of one death", round, culprits)
+		if inRound > 1 {
+			t.Errorf("round %d: %d tasks failed of one death", round, inRound)
 		}
-		failed += culprits
+		failed += inRound
 	}
 	t.Logf("%d deaths, %d of them in a task", rounds, failed)
 }
 
-// TestKilledWriting is row 3 with results larger than the pipe and the journal.
-func TestKilledWriting(t *testing.T) {
+// TestKill_WhileWritingResult: if a worker is killed while it writes a result
+// that is larger than the pipe and the journal, at most one task fails.
+func TestKill_WhileWritingResult(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	big := make([]byte, 3<<20)
@@ -160,8 +162,8 @@ func TestKilledWriting(t *testing.T) {
 	}
 }
 
-// TestKilledIdle is row 5: the death of an idle worker affects no task.
-func TestKilledIdle(t *testing.T) {
+// TestKill_IdleWorker: the death of an idle worker affects no task.
+func TestKill_IdleWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, nil)
 	for range 20 {
@@ -172,14 +174,15 @@ func TestKilledIdle(t *testing.T) {
 		syscall.Kill(pid, syscall.SIGKILL)
 		works(t, p)
 	}
-	for _, pid := range children(t) { // the standby worker as well
+	for _, pid := range children(t) { // including the standby worker
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	works(t, p)
 }
 
-// TestDeaths is rows 6, 8, 9 and 12: ways to die, and what the error says.
-func TestDeaths(t *testing.T) {
+// TestWorkerError_CausesOfDeath: the error of a task that ends its worker has
+// the exit code or signal and the reason.
+func TestWorkerError_CausesOfDeath(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]struct {
@@ -197,48 +200,52 @@ func TestDeaths(t *testing.T) {
 		"goroutine": {2, 0, "panic: from a goroutine"},
 		"overflow":  {2, 0, "stack overflow"},
 	} {
-		_, err := submit(t, p, misdeed, what).Result(t.Context())
-		e := died(t, err)
-		if e.ExitCode != want.code || e.Signal != want.signal || !strings.Contains(e.Error()+e.Stderr, want.text) {
-			t.Errorf("%s: %v\n%+v", what, e, *e)
-		}
-		if len(e.Error()) > 400 || strings.Contains(e.Error(), "\n") {
-			t.Errorf("%s: the error is no line: %v", what, e)
-		}
-		works(t, p)
+		t.Run(what, func(t *testing.T) {
+			_, err := submit(t, p, misbehave, what).Result(t.Context())
+			e := died(t, err)
+			if e.ExitCode != want.code || e.Signal != want.signal || !strings.Contains(e.Error()+e.Stderr, want.text) {
+				t.Errorf("%s: %v\n%+v", what, e, *e)
+			}
+			if len(e.Error()) > 400 || strings.Contains(e.Error(), "\n") {
+				t.Errorf("%s: the error is no line: %v", what, e)
+			}
+			works(t, p)
+		})
 	}
 }
 
-// TestTimeout is rows 10 to 12: a worker that is stopped, and a task that
-// ignores everything.
-func TestTimeout(t *testing.T) {
+// TestTimeout_Kills: after the timeout and the grace period, the pool kills a
+// worker that is stopped, or whose task ignores its context and SIGTERM.
+func TestTimeout_Kills(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 20 * time.Millisecond})
 	for _, what := range []string{"stop", "spin", "sleep 1m"} {
-		_, err := submit(t, p, misdeed, what).Result(t.Context())
-		if e := died(t, err); !errors.Is(e, processes.ErrTimeout) || !errors.Is(e, context.DeadlineExceeded) || e.Signal != syscall.SIGKILL {
-			t.Errorf("%s: %v, want ErrTimeout", what, e)
-		} else if !strings.Contains(e.Error(), "no result within 50ms (Options.Timeout)") {
-			t.Errorf("%s: %v, want the time in it", what, e)
-		}
-		works(t, p)
+		t.Run(what, func(t *testing.T) {
+			_, err := submit(t, p, misbehave, what).Result(t.Context())
+			if e := died(t, err); !errors.Is(e, processes.ErrTimeout) || !errors.Is(e, context.DeadlineExceeded) || e.Signal != syscall.SIGKILL {
+				t.Errorf("%s: %v, want ErrTimeout", what, e)
+			} else if !strings.Contains(e.Error(), "no result within 50ms (Options.Timeout)") {
+				t.Errorf("%s: %v, want the time in it", what, e)
+			}
+			works(t, p)
+		})
 	}
-	// One that listens is not killed.
+	// A worker whose task ends with its context is not killed.
 	p = newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: time.Minute})
 	path := pathIn(t.TempDir(), "met")
-	_, err := submit(t, p, meet, path).Result(t.Context())
+	_, err := submit(t, p, startAndWait, path).Result(t.Context())
 	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
 	if !errors.Is(err, context.DeadlineExceeded) || pid != number(t, read(t, path)) {
 		t.Errorf("a task that ends with its context: %v; its worker was %s, now it is %d", err, read(t, path), pid)
 	}
 }
 
-// TestCancelKills: Cancel, and the end of the submitter's context, end what
-// does not listen.
-func TestCancelKills(t *testing.T) {
+// TestCancel_Kills: the pool kills a worker whose task ignores Cancel, or the
+// end of the submitter's context.
+func TestCancel_Kills(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 20 * time.Millisecond})
-	f := submit(t, p, misdeed, "spin")
+	f := submit(t, p, misbehave, "spin")
 	eventually(t, "it runs", func() bool { return f.State() == concert.Running })
 	if f.Cancel() {
 		t.Error("Cancel() of a running task = true")
@@ -248,7 +255,7 @@ func TestCancelKills(t *testing.T) {
 		t.Errorf("%v, want one that is context.Canceled", e)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	f = concert.Submit(ctx, p, misdeed, "spin")
+	f = concert.Submit(ctx, p, misbehave, "spin")
 	eventually(t, "it runs", func() bool { return f.State() == concert.Running })
 	why := errors.New("why")
 	cancel(why)
@@ -259,18 +266,18 @@ func TestCancelKills(t *testing.T) {
 	works(t, p)
 }
 
-// TestMemory is row 13: a task that needs more memory than it may have dies of
-// it, and says so; one that does not, does not.
-func TestMemory(t *testing.T) {
+// TestMemory_Limit: a task that needs more than Options.Memory kills its worker
+// and fails with ErrMemory. A task that needs less succeeds.
+func TestMemory_Limit(t *testing.T) {
 	if race.Enabled {
 		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
 	}
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Memory: 256 << 20})
-	if got, err := submit(t, p, misdeed, "memory 64").Result(t.Context()); got != "64" || err != nil {
+	if got, err := submit(t, p, misbehave, "memory 64").Result(t.Context()); got != "64" || err != nil {
 		t.Errorf("64 MiB of 256: %q, %v", got, err)
 	}
-	_, err := submit(t, p, misdeed, "memory 1000").Result(t.Context())
+	_, err := submit(t, p, misbehave, "memory 1000").Result(t.Context())
 	if e := died(t, err); !errors.Is(e, processes.ErrMemory) || e.ExitCode != 2 {
 		t.Errorf("1000 MiB of 256: %v\n%s", e, e.Stderr)
 	}
@@ -280,12 +287,13 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestChildren is row 14: what a task has started dies with its worker.
-func TestChildren(t *testing.T) {
+// TestPool_ChildrenDieWithWorker: processes that a task has started die with
+// its worker.
+func TestPool_ChildrenDieWithWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond})
 	path := pathIn(t.TempDir(), "children")
-	f := submit(t, p, misdeed, "children "+path)
+	f := submit(t, p, misbehave, "children "+path)
 	pids := strings.Fields(read(t, path))
 	f.Cancel()
 	_, err := f.Result(t.Context())
@@ -296,23 +304,24 @@ func TestChildren(t *testing.T) {
 	works(t, p)
 }
 
-// TestNoFiles is row 15, in the worker.
-func TestNoFiles(t *testing.T) {
+// TestPool_WorkerOutOfDescriptors: a task that cannot open a file fails, and
+// its worker continues.
+func TestPool_WorkerOutOfDescriptors(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
-	if _, err := submit(t, p, misdeed, "files").Result(t.Context()); err == nil || !strings.Contains(err.Error(), "too many open files") {
+	if _, err := submit(t, p, misbehave, "files").Result(t.Context()); err == nil || !strings.Contains(err.Error(), "too many open files") {
 		t.Errorf("error %v, want too many open files", err)
 	}
 	works(t, p)
 }
 
-// TestHeir is row 16: a grandchild that keeps the worker's pipes open does not
-// keep its death secret.
-func TestHeir(t *testing.T) {
+// TestPool_GrandchildHoldsPipes: the pool notices the death of a worker
+// although a process that its task has started keeps the worker's pipes open.
+func TestPool_GrandchildHoldsPipes(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
-	path := pathIn(t.TempDir(), "heir")
-	_, err := submit(t, p, misdeed, "heir "+path).Result(t.Context())
+	path := pathIn(t.TempDir(), "grandchild")
+	_, err := submit(t, p, misbehave, "grandchild "+path).Result(t.Context())
 	if e := died(t, err); e.ExitCode != 3 {
 		t.Errorf("%v, want exit code 3", e)
 	}
@@ -320,43 +329,45 @@ func TestHeir(t *testing.T) {
 	syscall.Kill(number(t, read(t, path)), syscall.SIGKILL)
 }
 
-// TestProtocol is rows 17 to 19 and 40: a worker that does not speak sense is
-// killed, and costs the task that it ran.
-func TestProtocol(t *testing.T) {
+// TestProtocol_InvalidFrames: the pool kills a worker that sends an invalid
+// frame. Only the task that it ran fails.
+func TestProtocol_InvalidFrames(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
 		"garbage": "invalid frame", "length": "length 4294967295", "zero": "length 0", "unknown": "unknown call 0 in frame 77",
 		"shared": "shared memory", "version": "version 99", "ready": "second Ready",
 	} {
-		_, err := submit(t, p, misdeed, "say "+what).Result(t.Context())
-		if e := died(t, err); e.Err == nil || !strings.Contains(e.Error(), want) || !strings.Contains(e.Error(), "protocol") {
-			t.Errorf("say %s: %v, want %q", what, e, want)
-		}
-		works(t, p)
+		t.Run(what, func(t *testing.T) {
+			_, err := submit(t, p, misbehave, "say "+what).Result(t.Context())
+			if e := died(t, err); e.Err == nil || !strings.Contains(e.Error(), want) || !strings.Contains(e.Error(), "protocol") {
+				t.Errorf("say %s: %v, want %q", what, e, want)
+			}
+			works(t, p)
+		})
 	}
 }
 
-// TestLies is row 19 for a worker's only call: what it says is its result, and
-// a second result is one too many.
-func TestLies(t *testing.T) {
+// TestProtocol_ResultTwice: a forged result counts as the result of the
+// worker's only call, and a second result kills the worker.
+func TestProtocol_ResultTwice(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
-	_, err := submit(t, p, misdeed, "say lies").Result(t.Context())
+	_, err := submit(t, p, misbehave, "say result twice").Result(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "cannot be decoded") {
 		t.Errorf("error %v, want one of decoding", err)
 	}
 	works(t, p)
 }
 
-// TestScribble is row 20: a worker that writes over the memory that it shares
-// harms itself.
-func TestScribble(t *testing.T) {
+// TestPool_WorkerOverwritesJournal: a worker that overwrites the shared journal
+// affects only its own tasks.
+func TestPool_WorkerOverwritesJournal(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 10 * time.Millisecond})
 	for range 10 {
-		path := pathIn(t.TempDir(), "scribbled")
-		f := submit(t, p, misdeed, "scribble "+path)
+		path := pathIn(t.TempDir(), "overwritten")
+		f := submit(t, p, misbehave, "overwrite-journal "+path)
 		rest := submit(t, p, nop, 1)
 		read(t, path)
 		f.Cancel()
@@ -367,7 +378,7 @@ func TestScribble(t *testing.T) {
 			t.Error("no error")
 		}
 		if _, err := rest.Result(t.Context()); err != nil {
-			died(t, err) // the memory says that it had begun
+			died(t, err) // the journal may say that the call had begun
 		}
 		works(t, p)
 	}

@@ -32,20 +32,20 @@ var (
 // brokenHandler is a slog.Handler that fails in Handle.
 type brokenHandler struct{ fail func() }
 
-// Enabled, Handle, WithAttrs and WithGroup are those of a handler.
+// Enabled, Handle, WithAttrs and WithGroup implement slog.Handler.
 func (brokenHandler) Enabled(context.Context, slog.Level) bool    { return true }
 func (h brokenHandler) Handle(context.Context, slog.Record) error { h.fail(); return nil }
 func (h brokenHandler) WithAttrs([]slog.Attr) slog.Handler        { return h }
 func (h brokenHandler) WithGroup(string) slog.Handler             { return h }
 
-// failures are ways not to return.
+// failures are ways in which a function can fail to return.
 var failures = map[string]func(){
 	"panic":  func() { panic("out of paper") },
 	"Goexit": runtime.Goexit,
 }
 
-// TestOutput_HandlerFails: what a handler does wrong loses lines and nothing
-// else, whether a worker prints or dies.
+// TestOutput_HandlerFails: if the handler panics or calls Goexit, lines are
+// lost and nothing else, whether a worker prints or dies.
 func TestOutput_HandlerFails(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestOutput_HandlerFails(t *testing.T) {
 	}
 }
 
-// TestRetry_Fails: a Retry that does not return is an answer of no, and said to
-// be so in the error of the task.
+// TestRetry_Fails: if Options.Retry panics or calls Goexit, the task does not
+// run again, and its error says so.
 func TestRetry_Fails(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"concert/processes"
 )
 
-// waste needs so many MiB, and nothing of them when it has returned.
+// waste allocates n MiB, and keeps nothing when it has returned.
 var waste = concert.Register("processes_test.waste", func(_ context.Context, n int) (int, error) {
 	b := make([]byte, n<<20)
 	for i := range b {
@@ -20,7 +20,7 @@ var waste = concert.Register("processes_test.waste", func(_ context.Context, n i
 	return os.Getpid(), nil
 })
 
-// residentOf returns the memory of a process, in MiB.
+// residentOf returns the resident memory of a process, in MiB.
 func residentOf(t *testing.T, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
@@ -34,14 +34,14 @@ func residentOf(t *testing.T, pid int) int {
 	return pages * os.Getpagesize() >> 20
 }
 
-// TestPool_IdleMemory: whenever a worker is idle, it returns the memory of its
-// last tasks to the system, including the memory of a large argument.
+// TestPool_IdleMemory: an idle worker returns the memory of its last tasks to
+// the system, including the memory of a large argument.
 func TestPool_IdleMemory(t *testing.T) {
 	if race.Enabled {
 		t.Skip("what the race detector keeps for itself is not given back; this runs without it")
 	}
 	leftovers(t)
-	t.Cleanup(processes.ShareMemory(nothingShared)) // the argument goes through the pipe
+	t.Cleanup(processes.ShareMemory(nothingShared)) // so that the argument goes through the pipe
 	p := newPool(t, 1, &processes.Options{Env: append(os.Environ(), "CONCERT_TEST_IDLE=20ms")})
 	for range 2 {
 		if _, err := submit(t, p, echo, make([]byte, 100<<20)).Result(t.Context()); err != nil {

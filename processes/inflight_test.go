@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// TestFlights compares the table with a slow one, as flights come and end in
-// any order: which are there, and which places are free.
-func TestFlights(t *testing.T) {
+// TestInflight_Table compares the table of frames in flight with a simple
+// model, while frames are added and removed in random order: which frames it
+// contains, and which spans are free.
+func TestInflight_Table(t *testing.T) {
 	type slow struct {
 		seq    uint32
 		places int
@@ -17,8 +18,8 @@ func TestFlights(t *testing.T) {
 	}
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		table := flights{next: math.MaxUint32 - 20} // numbers begin again
-		var all []slow                              // but those whose places were given
+		table := flights{next: math.MaxUint32 - 20} // so that numbers wrap around
+		var all []slow                              // except those whose spans were released
 		for range 300 {
 			if n := len(table.list); n == 0 || rng.IntN(2) == 0 && n < 40 {
 				places := rng.IntN(3)
@@ -63,12 +64,12 @@ func TestFlights(t *testing.T) {
 	}
 }
 
-// TestFlights_Slots: no two flights share a slot of the journal, however many
-// flights pass those that stay.
-func TestFlights_Slots(t *testing.T) {
+// TestInflight_JournalSlots: no two frames in flight share a slot of the
+// journal, even if some stay while many others pass.
+func TestInflight_JournalSlots(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		table := flights{next: math.MaxUint32 - 2000} // numbers begin again
+		table := flights{next: math.MaxUint32 - 2000} // so that numbers wrap around
 		used := map[uint32]bool{}
 		for range 10_000 {
 			if n := len(table.list); n < 3 || n < 40 && rng.IntN(2) == 0 {

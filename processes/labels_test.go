@@ -13,8 +13,8 @@ import (
 	"concert/processes"
 )
 
-// TestWorkerError_Input: of many inputs one kills its worker: the error and the
-// log say which.
+// TestWorkerError_Input: if one of many inputs kills its worker, the error and
+// the log name the input.
 func TestWorkerError_Input(t *testing.T) {
 	var mu sync.Mutex
 	var log strings.Builder
@@ -58,9 +58,9 @@ func TestWorkerError_Input(t *testing.T) {
 	}
 }
 
-// TestWorkerError_InputOf: the input is found in the error of a task whose
-// worker died, also if Options.Retry panicked when it was asked.
-func TestWorkerError_InputOf(t *testing.T) {
+// TestInputOf_RetryPanics: InputOf finds the input in the error of a task whose
+// worker died, even if Options.Retry panicked.
+func TestInputOf_RetryPanics(t *testing.T) {
 	for name, retry := range map[string]func(*processes.WorkerError, int) bool{
 		"no Retry": nil, "a Retry that panics": func(*processes.WorkerError, int) bool { panic("out of cheese") },
 	} {
@@ -77,9 +77,9 @@ func TestWorkerError_InputOf(t *testing.T) {
 	}
 }
 
-// TestPool_RelayInput: a call that was submitted elsewhere has the input that
-// it is of there in the log and in its error.
-func TestPool_RelayInput(t *testing.T) {
+// TestRelay_InputInLogAndError: the log and the error of a relayed call have
+// the input that the call has in the program that submitted it.
+func TestRelay_InputInLogAndError(t *testing.T) {
 	var mu sync.Mutex
 	var log strings.Builder
 	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
@@ -103,7 +103,7 @@ func TestPool_RelayInput(t *testing.T) {
 	}
 }
 
-// lockedWriter is a writer for several goroutines.
+// lockedWriter makes a writer safe for concurrent use.
 type lockedWriter struct {
 	mu *sync.Mutex
 	b  *strings.Builder // guarded by mu

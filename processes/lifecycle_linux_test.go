@@ -20,17 +20,17 @@ import (
 // Faults in the life of workers: at their start, between tasks, at their end.
 // The list is in docs/faults.md.
 
-// TestStarterThread is row 24: the end of the thread that called New is not
-// the end of its workers.
-func TestStarterThread(t *testing.T) {
+// TestNew_CallersThreadEnds: the workers live on when the thread that called
+// New ends.
+func TestNew_CallersThreadEnds(t *testing.T) {
 	leftovers(t)
 	made := make(chan *processes.Pool)
 	thread := 0
 	var begin func()
 	begin = func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends
+		runtime.LockOSThread() // without Unlock, so the thread ends with the goroutine
 		if thread = syscall.Gettid(); thread == os.Getpid() {
-			go begin() // the first thread never ends; so on another one,
+			go begin() // the first thread of a process never ends, so use another one
 			runtime.Goexit()
 		}
 		p, err := processes.New(1, nil)
@@ -64,8 +64,9 @@ var hoard = concert.Register("processes_test.hoard", func(_ context.Context, n i
 
 var hoarded [][]byte
 
-// TestMaxResident: a worker whose memory stays high is replaced, and no other.
-func TestMaxResident(t *testing.T) {
+// TestMaxResident_ReplacesWorker: the pool replaces a worker whose memory stays
+// above Options.MaxResident, and no other worker.
+func TestMaxResident_ReplacesWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{MaxResident: 150 << 20})
 	next := func(n int) int {
@@ -85,8 +86,9 @@ func TestMaxResident(t *testing.T) {
 	}
 }
 
-// TestInitializer is row 27.
-func TestInitializer(t *testing.T) {
+// TestInitializer_Fails: New returns the reason if the initializer fails,
+// panics, exits or hangs.
+func TestInitializer_Fails(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(prepare, "ok")})
 	if got, err := submit(t, p, whatIsPrepared, 0).Result(t.Context()); got != "prepared" || err != nil {
@@ -95,29 +97,32 @@ func TestInitializer(t *testing.T) {
 	for how, want := range map[string]string{
 		"error": "the model is missing", "panic": "the model is broken", "goexit": "Goexit", "exit": "exit status 7: goodbye", "hang": "not ready within 100ms",
 	} {
-		o := &processes.Options{Init: processes.Initialize(prepare, how)}
-		if how == "hang" {
-			o.StartTimeout = 100 * time.Millisecond
-		}
-		if p, err := processes.New(2, o); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("New() with an initializer that does %s = %v, %v; want %q", how, p, err, want)
-		}
+		t.Run(how, func(t *testing.T) {
+			o := &processes.Options{Init: processes.Initialize(prepare, how)}
+			if how == "hang" {
+				o.StartTimeout = 100 * time.Millisecond
+			}
+			if p, err := processes.New(2, o); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("New() with an initializer that does %s = %v, %v; want %q", how, p, err, want)
+			}
+		})
 	}
 	if _, err := processes.New(1, &processes.Options{Init: processes.Initialize(func(context.Context, int) (int, error) { return 0, nil }, 1)}); !errors.Is(err, concert.ErrNotRegistered) {
 		t.Errorf("New() with an initializer that is not registered: %v", err)
 	}
 }
 
-// TestBroken is row 27, later: workers that can no longer be prepared break the
-// pool, with the reason, and without a storm of starts.
-func TestBroken(t *testing.T) {
+// TestInitializer_FailsLater: if the initializer fails in later workers, the
+// pool counts as broken, and its tasks fail with the reason. It does not start
+// workers endlessly.
+func TestInitializer_FailsLater(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")
 	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(prepare, "once "+flag)})
 	leave(flag, "")
 	var futures []*concert.Future[string]
 	for range 8 {
-		futures = append(futures, submit(t, p, misdeed, "kill"))
+		futures = append(futures, submit(t, p, misbehave, "kill"))
 	}
 	broken := 0
 	for _, f := range futures {
@@ -128,7 +133,7 @@ func TestBroken(t *testing.T) {
 			died(t, err)
 		}
 	}
-	if broken < 5 { // two active workers and a standby one could be killed
+	if broken < 5 { // the kills can hit two active workers and a standby worker
 		t.Errorf("%d of %d tasks failed with ErrBroken", broken, len(futures))
 	}
 	if _, err := submit(t, p, nop, 1).Result(t.Context()); !errors.Is(err, processes.ErrBroken) {
@@ -139,18 +144,19 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestRetry is row 29: a task that kills every worker that it runs on is run
-// as often as it may be; one that does so once gets through; others finish.
-func TestRetry(t *testing.T) {
+// TestRetry_Deaths: a task that kills every worker runs as often as
+// Options.Retry permits, a task that kills its worker once succeeds at the
+// second run, and other tasks finish.
+func TestRetry_Deaths(t *testing.T) {
 	leftovers(t)
 	var asked atomic.Int32
 	p := newPool(t, 2, &processes.Options{Retry: func(e *processes.WorkerError, ran int) bool {
 		asked.Add(1)
-		return e.Task == "processes_test.misdeed" && e.Signal == syscall.SIGKILL && ran < 3
+		return e.Task == "processes_test.misbehave" && e.Signal == syscall.SIGKILL && ran < 3
 	}})
-	once := submit(t, p, misdeed, "once "+pathIn(t.TempDir(), "was here"))
-	poison := submit(t, p, misdeed, "kill")
-	exits := submit(t, p, misdeed, "exit 1")
+	once := submit(t, p, misbehave, "once "+pathIn(t.TempDir(), "was here"))
+	poison := submit(t, p, misbehave, "kill")
+	exits := submit(t, p, misbehave, "exit 1")
 	var others []*concert.Future[int]
 	for i := range 50 {
 		others = append(others, submit(t, p, nop, i))
@@ -172,35 +178,38 @@ func TestRetry(t *testing.T) {
 	if n := asked.Load(); n != 5 { // of once 1, of poison 3, of exits 1
 		t.Errorf("Retry was asked %d times, want 5", n)
 	}
-	for _, poison := range []func(*processes.WorkerError, int) bool{
-		func(*processes.WorkerError, int) bool { return true },
-		func(*processes.WorkerError, int) bool { panic("no idea") },
+	for name, retry := range map[string]func(*processes.WorkerError, int) bool{
+		"always": func(*processes.WorkerError, int) bool { return true },
+		"panics": func(*processes.WorkerError, int) bool { panic("no idea") },
 	} {
-		p := newPool(t, 1, &processes.Options{Retry: poison})
-		_, err := submit(t, p, misdeed, "kill").Result(t.Context())
-		died(t, err)
-		for n, err := range concert.Map(t.Context(), p, nop, numbers(100)) {
-			if err != nil {
-				t.Errorf("%d, %v", n, err)
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, 1, &processes.Options{Retry: retry})
+			_, err := submit(t, p, misbehave, "kill").Result(t.Context())
+			died(t, err)
+			for n, err := range concert.Map(t.Context(), p, nop, numbers(100)) {
+				if err != nil {
+					t.Errorf("%d, %v", n, err)
+				}
 			}
-		}
+		})
 	}
-	// One whose submitter gives up while it waits for another worker settles.
+	// A task settles if its context ends while it waits for another worker.
 	ctx, cancel := context.WithCancel(t.Context())
-	f := concert.Submit(ctx, p, misdeed, "kill")
+	f := concert.Submit(ctx, p, misbehave, "kill")
 	cancel()
 	if _, err := f.Result(t.Context()); err == nil {
 		t.Error("no error")
 	}
 }
 
-// TestUnspeakable is row 35, for results; the suite has arguments.
-func TestUnspeakable(t *testing.T) {
+// TestResult_NotEncodable: a result that cannot be encoded fails its task, and
+// the worker continues. The suite tests arguments.
+func TestResult_NotEncodable(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	pid, _ := submit(t, p, pidOf, 0).Result(t.Context())
-	_, err := submit(t, p, unspeakable, 0).Result(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "result of processes_test.unspeakable") || !strings.Contains(err.Error(), "chan int") {
+	_, err := submit(t, p, notEncodable, 0).Result(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "result of processes_test.notEncodable") || !strings.Contains(err.Error(), "chan int") {
 		t.Errorf("error %v, want one that names the function and the type", err)
 	}
 	if again, err := submit(t, p, pidOf, 0).Result(t.Context()); again != pid || err != nil {
@@ -208,48 +217,52 @@ func TestUnspeakable(t *testing.T) {
 	}
 }
 
-// TestRecycling is row 36: workers that are replaced after some tasks, with a
-// full queue: no task is lost or run twice, and no worker runs more than it
-// should.
-func TestRecycling(t *testing.T) {
+// TestMaxTasks_FullQueue: while workers are replaced after MaxTasks tasks, and
+// the queue is full, no task is lost or runs twice, and no worker runs more
+// than MaxTasks tasks.
+func TestMaxTasks_FullQueue(t *testing.T) {
 	leftovers(t)
 	for _, most := range []int{1, 3} {
-		p := newPool(t, 2, &processes.Options{MaxTasks: most, Queue: 4})
-		var futures []*concert.Future[int]
-		for range 30 {
-			futures = append(futures, submit(t, p, pidOf, 0))
-		}
-		ran := map[int]int{}
-		for i, f := range futures {
-			pid, err := f.Result(t.Context())
-			if err != nil {
-				t.Errorf("task %d: %v", i, err)
+		t.Run(fmt.Sprint(most, " tasks"), func(t *testing.T) {
+			p := newPool(t, 2, &processes.Options{MaxTasks: most, Queue: 4})
+			var futures []*concert.Future[int]
+			for range 30 {
+				futures = append(futures, submit(t, p, pidOf, 0))
 			}
-			ran[pid]++
-		}
-		for pid, n := range ran {
-			if n > most {
-				t.Errorf("worker %d ran %d tasks, want at most %d", pid, n, most)
+			ran := map[int]int{}
+			for i, f := range futures {
+				pid, err := f.Result(t.Context())
+				if err != nil {
+					t.Errorf("task %d: %v", i, err)
+				}
+				ran[pid]++
 			}
-		}
-		p.Close()
+			for pid, n := range ran {
+				if n > most {
+					t.Errorf("worker %d ran %d tasks, want at most %d", pid, n, most)
+				}
+			}
+			p.Close()
+		})
 	}
 }
 
-// TestNested is row 37.
-func TestNested(t *testing.T) {
+// TestPool_InWorker: pools in workers of pools work to a depth of three. A
+// deeper one fails with ErrNested.
+func TestPool_InWorker(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
-	if got, err := submit(t, p, misdeed, "nest 2").Result(t.Context()); got != "bottom" || err != nil {
+	if got, err := submit(t, p, misbehave, "nest 2").Result(t.Context()); got != "bottom" || err != nil {
 		t.Errorf("three deep: %q, %v", got, err)
 	}
-	if _, err := submit(t, p, misdeed, "nest 3").Result(t.Context()); !errors.Is(err, processes.ErrNested) {
+	if _, err := submit(t, p, misbehave, "nest 3").Result(t.Context()); !errors.Is(err, processes.ErrNested) {
 		t.Errorf("four deep: %v, want ErrNested", err)
 	}
 }
 
-// TestCloseInTheStorm is row 31: Close while workers start and die.
-func TestCloseInTheStorm(t *testing.T) {
+// TestClose_WhileWorkersDie: Close returns while workers start and die, and
+// every task has an outcome.
+func TestClose_WhileWorkersDie(t *testing.T) {
 	leftovers(t)
 	rounds := 10
 	if testing.Short() {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestLineCutter: output is cut into lines, and a progress bar is given as it
-// goes.
+// TestLineCutter: output is cut into lines, and the updates of a progress bar
+// are passed on immediately.
 func TestLineCutter(t *testing.T) {
 	long := strings.Repeat("x", maxLine)
 	for what, c := range map[string]struct {

@@ -12,8 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Workers that are built for the race detector would sleep for a second at
-	// their end.
+	// Workers that are built for the race detector would sleep for a second
+	// when they exit.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	if os.Getenv("CONCERT_TEST_IGNORE_INT") != "" {
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
@@ -27,6 +27,6 @@ func TestMain(m *testing.M) {
 		child.SetIdle(after)
 	}
 	processes.Main()
-	flag.Set("test.parallel", "8") // tests that are parallel mostly wait
+	flag.Set("test.parallel", "8") // parallel tests mostly wait
 	os.Exit(m.Run())
 }

@@ -18,14 +18,14 @@ import (
 	"concert/processes"
 )
 
-// bytesOf returns so many bytes; failsWith fails with a text of so many.
+// bytesOf returns n bytes. failsWith fails with a text of n bytes.
 var (
 	bytesOf   = concert.Register("processes_test.bytesOf", func(_ context.Context, n int) ([]byte, error) { return make([]byte, n), nil })
 	failsWith = concert.Register("processes_test.failsWith", func(_ context.Context, n int) (int, error) {
 		return 0, errors.New(strings.Repeat("x", n))
 	})
-	// forgeLarge writes a result of so many bytes, of the only call of its
-	// worker, past all checks that are made there.
+	// forgeLarge writes a result of n bytes for the only call of its worker,
+	// and bypasses all checks in the worker.
 	forgeLarge = concert.Register("processes_test.forgeLarge", func(_ context.Context, n int) (int, error) {
 		b := frame.ResultHead(nil, frame.Outcome{Value: frame.Payload{Kind: 1}}, n)
 		b = append(b, make([]byte, n)...)
@@ -43,7 +43,7 @@ var (
 		time.Sleep(time.Minute)
 		return 0, nil
 	})
-	// forgePlace says that its result is of so many bytes in the arena.
+	// forgePlace writes a result that claims to be n bytes in the arena.
 	forgePlace = concert.Register("processes_test.forgePlace", func(_ context.Context, n int) (int, error) {
 		b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Kind: 1, Shared: true, Span: frame.Span{Length: uint64(n)}}})
 		syscall.Write(4, b)
@@ -52,8 +52,8 @@ var (
 	})
 )
 
-// allocated returns how many bytes this process allocates while it does
-// something.
+// allocated returns how many bytes this process allocates while a function
+// runs.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -62,8 +62,8 @@ func allocated(do func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestMaxResult: a result that is too large costs its own task, and this
-// process nothing.
+// TestMaxResult: a result that is too large fails its own task. This process
+// allocates nothing for it.
 func TestMaxResult(t *testing.T) {
 	tooLarge := func(t *testing.T, err error, function string) {
 		t.Helper()
@@ -71,7 +71,7 @@ func TestMaxResult(t *testing.T) {
 			t.Errorf("error %v, want ErrTooLarge with the function and the option", err)
 		}
 	}
-	for _, limit := range []int{100, 20 << 10, 1 << 20} { // inline; and larger ones in the arena
+	for _, limit := range []int{100, 20 << 10, 1 << 20} { // inline; larger ones are in the arena
 		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
 			sharedOrNot(t, func(t *testing.T) {
 				leftovers(t)

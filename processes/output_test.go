@@ -36,13 +36,13 @@ func (l *lines) all() []string {
 	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
 }
 
-// chat prints a text, and waits until it has been heard: the pool shall see who
-// says it.
+// chat prints a text, and waits for a file: so the pool reads the text while
+// the task runs, and knows that the task has printed it.
 var chat = concert.Register("processes_test.chat", func(ctx context.Context, c chatter) (string, error) {
 	fmt.Fprint(os.Stdout, c.Text)
 	fmt.Fprintln(os.Stderr, "about it")
 	for tick := time.NewTicker(time.Millisecond); ; {
-		if _, err := os.Stat(c.Heard); err == nil {
+		if _, err := os.Stat(c.Seen); err == nil {
 			return "said", nil
 		}
 		select {
@@ -53,18 +53,19 @@ var chat = concert.Register("processes_test.chat", func(ctx context.Context, c c
 	}
 })
 
-type chatter struct{ Text, Heard string }
+type chatter struct{ Text, Seen string }
 
-// TestOutput: what workers print is collected, line by line, with who said it.
+// TestOutput: the pool collects what workers print, line by line, with the
+// stream and the task.
 func TestOutput(t *testing.T) {
 	var log lines
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
-	c := chatter{"one\ntwo", filepath.Join(t.TempDir(), "heard")}
+	c := chatter{"one\ntwo", filepath.Join(t.TempDir(), "seen")}
 	f := concert.Submit(t.Context(), p, chat, c)
-	for len(log.all()) < 2 { // the third has no end before that of the worker
+	for len(log.all()) < 2 { // the third line has no end until the worker ends
 		runtime.Gosched()
 	}
-	if err := os.WriteFile(c.Heard, nil, 0o666); err != nil {
+	if err := os.WriteFile(c.Seen, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Result(t.Context()); err != nil {
@@ -98,7 +99,7 @@ var printMuch = concert.Register("processes_test.printMuch", func(_ context.Cont
 	return "printed", nil
 })
 
-// counter counts the bytes of what is logged.
+// counter counts the logged bytes.
 type counter struct {
 	slog.Handler
 	mu sync.Mutex
@@ -114,9 +115,9 @@ func (c *counter) Handle(_ context.Context, r slog.Record) error {
 
 func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestMuchOutput is row 26: ten megabytes on standard output are not in the
-// way of results.
-func TestMuchOutput(t *testing.T) {
+// TestOutput_TenMegabytes: results arrive while tasks print ten megabytes to
+// standard output.
+func TestOutput_TenMegabytes(t *testing.T) {
 	c := &counter{Handler: slog.DiscardHandler}
 	p := newPool(t, 2, &processes.Options{Output: slog.New(c)})
 	var futures []*concert.Future[string]
@@ -134,11 +135,11 @@ func TestMuchOutput(t *testing.T) {
 	}
 }
 
-// TestLongLine: a line without an end is cut, and not kept.
-func TestLongLine(t *testing.T) {
+// TestOutput_LongLine: a line without an end is cut, and not kept in memory.
+func TestOutput_LongLine(t *testing.T) {
 	var log lines
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
-	here, err := os.Executable() // is there
+	here, err := os.Executable() // there is output
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +159,9 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// TestLargeBothWays is row 34: more in both directions at once than all pipes
-// and buffers hold.
-func TestLargeBothWays(t *testing.T) {
+// TestPool_LargeValuesBothWays: arguments and results that together exceed all
+// pipes and buffers cause no deadlock.
+func TestPool_LargeValuesBothWays(t *testing.T) {
 	p := newPool(t, 2, nil)
 	size := 64 << 20
 	if testing.Short() {
@@ -181,8 +182,9 @@ func TestLargeBothWays(t *testing.T) {
 	}
 }
 
-// TestObserved: a task's progress comes across.
-func TestObserved(t *testing.T) {
+// TestProgress_ReachesObserver: the progress of a task in a worker reaches the
+// pool's observer.
+func TestProgress_ReachesObserver(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
 	p := newPool(t, 1, &processes.Options{Observer: func(e concert.Event) {

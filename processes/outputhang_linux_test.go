@@ -12,16 +12,16 @@ import (
 	"concert/processes"
 )
 
-// hangingHandler is a slog.Handler whose first call of a method does not return
-// before release is closed. It counts what it handles.
+// hangingHandler is a slog.Handler. The first call of one of its methods does
+// not return before release is closed. The handler counts records.
 type hangingHandler struct {
 	method  string        // Enabled or Handle
 	release chan struct{} // closed by the test
 	first   sync.Once
 
 	mu      sync.Mutex
-	lines   int64         // guarded by mu: what workers printed
-	dropped int64         // guarded by mu: by the last record about this
+	lines   int64         // lines that workers printed; guarded by mu
+	dropped int64         // the sum of the records about dropped lines; guarded by mu
 	deaths  int64         // guarded by mu
 	told    chan struct{} // receives when dropped has changed
 }
@@ -30,7 +30,7 @@ func newHangingHandler(method string) *hangingHandler {
 	return &hangingHandler{method: method, release: make(chan struct{}), told: make(chan struct{}, 10)}
 }
 
-// Enabled is true.
+// Enabled returns true.
 func (h *hangingHandler) Enabled(context.Context, slog.Level) bool {
 	h.hang("Enabled")
 	return true
@@ -70,10 +70,10 @@ func (h *hangingHandler) hang(method string) {
 func (h *hangingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h *hangingHandler) WithGroup(string) slog.Handler      { return h }
 
-// TestOutput_HandlerHangs: a handler that does not return holds up no task,
-// even one that prints more than the pipe and all buffers hold, and no worker
-// that dies. When the handler returns, it receives the number of dropped lines,
-// which counts every lost line.
+// TestOutput_HandlerHangs: a handler that does not return delays no task, even
+// one that prints more than the pipe and all buffers hold, and no death of a
+// worker. When the handler returns, it receives the number of dropped lines,
+// which is exact.
 func TestOutput_HandlerHangs(t *testing.T) {
 	for _, method := range []string{"Enabled", "Handle"} {
 		t.Run(method, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestOutput_HandlerHangs(t *testing.T) {
 			if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.ExitCode != 3 {
 				t.Errorf("Result() of a task that ends its worker: %v", err)
 			}
-			if err := p.Close(); err != nil { // all is read, and the handler still hangs
+			if err := p.Close(); err != nil { // all output is read, and the handler still hangs
 				t.Error(err)
 			}
 			close(h.release)
@@ -114,7 +114,7 @@ func TestOutput_HandlerHangs(t *testing.T) {
 
 // TestPool_DefaultHandlerHangs: without Options.Output, the pool logs the
 // deaths of workers to the handler of slog.Default. If this handler does not
-// return, it holds up nothing.
+// return, it delays nothing.
 func TestPool_DefaultHandlerHangs(t *testing.T) {
 	leftovers(t)
 	h := newHangingHandler("Handle")
@@ -135,7 +135,7 @@ func TestPool_DefaultHandlerHangs(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	for p.StuckHandlers() == 0 { // Close may be the first that no longer waits
+	for p.StuckHandlers() == 0 { // Close may be the first that does not wait
 		time.Sleep(time.Millisecond)
 	}
 	close(h.release)

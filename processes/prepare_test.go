@@ -12,9 +12,9 @@ import (
 	"concert"
 )
 
-var prepared string // by prepare
+var prepared string // set by prepare
 
-// prepare is an initializer that does what it is told to.
+// prepare is an initializer that succeeds or fails as its argument says.
 var prepare = concert.Register("processes_test.prepare", func(ctx context.Context, how string) (struct{}, error) {
 	how, arg, _ := strings.Cut(how, " ")
 	switch how {
@@ -31,7 +31,7 @@ var prepare = concert.Register("processes_test.prepare", func(ctx context.Contex
 		os.Exit(7)
 	case "hang":
 		time.Sleep(time.Hour)
-	case "once": // works as long as the file is not there
+	case "once": // works as long as the file does not exist
 		if _, err := os.Stat(arg); err == nil {
 			return struct{}{}, errors.New("the model has gone")
 		}

@@ -19,8 +19,8 @@ import (
 	"concert/processes"
 )
 
-// Faults of the program that has the pool. Each runs in a process of its own:
-// this test binary, which then does what programs has under a name.
+// Faults of the program that has the pool. Each test starts this test binary as
+// a program of its own, which runs one of the functions in programs.
 
 const programEnv = "CONCERT_TEST_PROGRAM"
 
@@ -38,13 +38,14 @@ var programs = map[string]func(args []string) error{
 	"changes":   programChanges,
 }
 
-// beProgram is called by TestMain.
+// beProgram runs the program that the environment names, if any. TestMain calls
+// it.
 func beProgram() {
 	name := os.Getenv(programEnv)
 	if name == "" {
 		return
 	}
-	if name == "unguarded" { // before Main, which is what it forgot
+	if name == "unguarded" { // this program does not call Main
 		_, err := processes.New(2, nil)
 		fmt.Println(errors.Is(err, processes.ErrNoMain), err)
 		os.Exit(0)
@@ -57,7 +58,7 @@ func beProgram() {
 	os.Exit(0)
 }
 
-// program returns a process that does what programs has.
+// program returns the command that runs one of the programs.
 func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -69,8 +70,9 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// programWorkers has a pool that does what its argument says, and prints its
-// children's numbers. It ends when its standard input does.
+// programWorkers makes a pool with idle, busy, stopped or starting workers, as
+// its argument says, and prints their process ids. It ends when its standard
+// input ends.
 func programWorkers(args []string) error {
 	if args[0] == "starting" {
 		go processes.New(8, &processes.Options{Init: processes.Initialize(prepare, "hang")})
@@ -80,13 +82,13 @@ func programWorkers(args []string) error {
 			return err
 		}
 		for _, what := range map[string][]string{"busy": {"spin", "sleep 1h"}, "stopped": {"stop"}}[args[0]] {
-			f := concert.Submit(context.Background(), p, misdeed, what)
+			f := concert.Submit(context.Background(), p, misbehave, what)
 			for f.State() != concert.Running {
 				time.Sleep(time.Millisecond)
 			}
 		}
 		if args[0] == "interrupted" {
-			defer func() { // the signal has come and gone
+			defer func() { // runs after the signal
 				var n int
 				for i := range 10 {
 					n, err = concert.Submit(context.Background(), p, nop, i).Result(context.Background())
@@ -104,8 +106,8 @@ func programWorkers(args []string) error {
 	return nil
 }
 
-// awaitChildren waits until this process has so many children, and returns all
-// it has.
+// awaitChildren waits until this process has at least n children, and returns
+// all of them.
 func awaitChildren(n int) ([]int, error) {
 	for {
 		if pids, err := childrenOf(os.Getpid()); err != nil || len(pids) >= n {
@@ -115,35 +117,37 @@ func awaitChildren(n int) ([]int, error) {
 	}
 }
 
-// TestOrphans is row 23: workers do not outlive a pool that is killed.
-func TestOrphans(t *testing.T) {
+// TestProgram_Killed: workers end when the program of their pool is killed.
+func TestProgram_Killed(t *testing.T) {
 	for _, what := range []string{"idle", "busy", "stopped", "starting"} {
-		cmd := program(t, "workers", what)
-		stdin, _ := cmd.StdinPipe()
-		defer stdin.Close()
-		stdout, _ := cmd.StdoutPipe()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		line, err := bufio.NewReader(stdout).ReadString('\n')
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		cmd.Process.Kill()
-		cmd.Wait()
-		pids := strings.Fields(line)
-		if len(pids) < 2 {
-			t.Errorf("%s: workers %q", what, line)
-		}
-		for _, pid := range pids {
-			eventually(t, what+": worker "+pid+" ends", func() bool { return !alive(number(t, pid)) })
-		}
+		t.Run(what, func(t *testing.T) {
+			cmd := program(t, "workers", what)
+			stdin, _ := cmd.StdinPipe()
+			defer stdin.Close()
+			stdout, _ := cmd.StdoutPipe()
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(stdout).ReadString('\n')
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			cmd.Process.Kill()
+			cmd.Wait()
+			pids := strings.Fields(line)
+			if len(pids) < 2 {
+				t.Errorf("%s: workers %q", what, line)
+			}
+			for _, pid := range pids {
+				eventually(t, what+": worker "+pid+" ends", func() bool { return !alive(number(t, pid)) })
+			}
+		})
 	}
 }
 
-// TestInterrupted is row 32: Ctrl-C in a terminal reaches the program, and not
+// TestProgram_Interrupted: Ctrl-C in a terminal reaches the program, and not
 // its workers.
-func TestInterrupted(t *testing.T) {
+func TestProgram_Interrupted(t *testing.T) {
 	cmd := program(t, "workers", "interrupted")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(cmd.Env, "CONCERT_TEST_IGNORE_INT=1")
@@ -164,16 +168,17 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestUnguarded is row 28: a program that does not call Main starts nothing,
-// and is told why.
-func TestUnguarded(t *testing.T) {
+// TestProgram_WithoutMain: in a program that does not call Main, New starts
+// nothing and returns an error that says why.
+func TestProgram_WithoutMain(t *testing.T) {
 	out, err := program(t, "unguarded").Output()
 	if err != nil || !strings.HasPrefix(string(out), "true ") || !strings.Contains(string(out), "processes.Main()") || !strings.Contains(string(out), "TestMain") {
 		t.Errorf("%v, %s", err, out)
 	}
 }
 
-// programImage deletes its own file and then needs a new worker.
+// programImage replaces the file of its own program, and then needs a new
+// worker.
 func programImage([]string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -188,7 +193,7 @@ func programImage([]string) error {
 	return programWorks(nil)
 }
 
-// programWorks has a pool whose workers die now and then.
+// programWorks has a pool whose workers die several times.
 func programWorks([]string) error {
 	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -198,7 +203,7 @@ func programWorks([]string) error {
 		if n, err := concert.Submit(context.Background(), p, nop, 7).Result(context.Background()); n != 7 || err != nil {
 			return fmt.Errorf("%d, %w", n, err)
 		}
-		_, err := concert.Submit(context.Background(), p, misdeed, "exit 5").Result(context.Background())
+		_, err := concert.Submit(context.Background(), p, misbehave, "exit 5").Result(context.Background())
 		if _, ok := errors.AsType[*processes.WorkerError](err); !ok {
 			return fmt.Errorf("of a worker that exits: %w", err)
 		}
@@ -206,13 +211,12 @@ func programWorks([]string) error {
 	return p.Close()
 }
 
-// programIgnores ignores the deaths of children when its pool has workers
-// already, of which one runs a task and the others are idle.
+// programIgnores ignores SIGCHLD when its pool already has workers.
 func programIgnores([]string) error {
 	return programUnknown(func() { signal.Ignore(syscall.SIGCHLD) })
 }
 
-// programReaps waits for all children, as a program does that is process 1.
+// programReaps waits for all children, as a program that is process 1 does.
 func programReaps([]string) error {
 	return programUnknown(func() {
 		go func() {
@@ -225,8 +229,8 @@ func programReaps([]string) error {
 	})
 }
 
-// programUnknown has a pool whose workers die, after a change to the program
-// from which on the exit codes of children may be unknown.
+// programUnknown has a pool whose workers die after a change to the program.
+// After the change, the exit codes of workers may be unknown.
 func programUnknown(change func()) error {
 	p, err := processes.New(1, &processes.Options{Grace: 100 * time.Millisecond, Output: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -235,7 +239,7 @@ func programUnknown(change func()) error {
 	change()
 	ctx := context.Background()
 	for _, what := range []string{"exit 5", "kill", "goroutine", "exit 0"} {
-		_, err := concert.Submit(ctx, p, misdeed, what).Result(ctx)
+		_, err := concert.Submit(ctx, p, misbehave, what).Result(ctx)
 		e, ok := errors.AsType[*processes.WorkerError](err)
 		if !ok {
 			return fmt.Errorf("of a worker that ends by %q: %w", what, err)
@@ -249,15 +253,15 @@ func programUnknown(change func()) error {
 	}
 	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
-	if _, err := concert.Submit(short, p, misdeed, "spin").Result(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := concert.Submit(short, p, misbehave, "spin").Result(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("of a task whose deadline has passed: %w", err)
 	}
 	return p.Close()
 }
 
-// TestNoExitCode is row 33: another part of the program takes the exit codes of
-// workers, so that the pool cannot have them.
-func TestNoExitCode(t *testing.T) {
+// TestProgram_TakesExitCodes: a pool works although another part of the program
+// takes the exit codes of its workers.
+func TestProgram_TakesExitCodes(t *testing.T) {
 	for _, name := range []string{"ignores", "reaps"} {
 		t.Run(name, func(t *testing.T) {
 			if out, err := program(t, name).CombinedOutput(); err != nil {
@@ -267,8 +271,9 @@ func TestNoExitCode(t *testing.T) {
 	}
 }
 
-// TestImage is row 22: the program's file is replaced while it runs.
-func TestImage(t *testing.T) {
+// TestProgram_FileReplaced: workers start from the old image when the program's
+// file has been replaced.
+func TestProgram_FileReplaced(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -288,8 +293,9 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestNoChildSignal is row 33: the program was started with SIGCHLD ignored.
-func TestNoChildSignal(t *testing.T) {
+// TestProgram_StartedIgnoringSIGCHLD: a pool works if the program was started
+// with SIGCHLD ignored.
+func TestProgram_StartedIgnoringSIGCHLD(t *testing.T) {
 	cmd := program(t, "chld")
 	cmd.Args = append([]string{"sh", "-c", `trap "" CHLD; exec "$@"`, "sh"}, cmd.Args...)
 	cmd.Path, cmd.Err = "/bin/sh", nil
@@ -298,8 +304,9 @@ func TestNoChildSignal(t *testing.T) {
 	}
 }
 
-// TestFirstProcess is row 33, too: the program is process 1, as in a container.
-func TestFirstProcess(t *testing.T) {
+// TestProgram_IsProcess1: a pool works if the program is process 1, as in a
+// container.
+func TestProgram_IsProcess1(t *testing.T) {
 	cmd := program(t, "chld")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	if os.Getuid() != 0 {
@@ -314,8 +321,8 @@ func TestFirstProcess(t *testing.T) {
 	}
 }
 
-// programStarves puts itself into a control group with little memory, and has a
-// worker that needs more.
+// programStarves enters a control group with little memory, and has a worker
+// that needs more.
 func programStarves(args []string) error {
 	group := args[0]
 	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -325,33 +332,34 @@ func programStarves(args []string) error {
 	if err != nil {
 		return err
 	}
-	// The kernel kills the one that has most.
+	// The kernel kills the process that has the most memory.
 	_, err = concert.Submit(context.Background(), p, hoard, 1024).Result(context.Background())
 	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !errors.Is(err, processes.ErrMemory) || e.Signal != syscall.SIGKILL {
 		return fmt.Errorf("of a worker that needs more: %w", err)
 	}
-	// Another kill is not mistaken for one of these.
+	// Another SIGKILL is not mistaken for one of the kernel.
 	pid, err := concert.Submit(context.Background(), p, pidOf, 0).Result(context.Background())
 	if err != nil {
 		return err
 	}
-	_, err = concert.Submit(context.Background(), p, misdeed, "kill").Result(context.Background())
+	_, err = concert.Submit(context.Background(), p, misbehave, "kill").Result(context.Background())
 	if _, ok := errors.AsType[*processes.WorkerError](err); !ok || errors.Is(err, processes.ErrMemory) {
 		return fmt.Errorf("of a worker that is killed, perhaps %d: %w", pid, err)
 	}
 	return p.Close()
 }
 
-// TestStarved is row 13, where it is not the pool that sets the limit.
-func TestStarved(t *testing.T) {
+// TestMemory_ControlGroup: a task that exceeds the memory limit of a control
+// group fails with ErrMemory.
+func TestMemory_ControlGroup(t *testing.T) {
 	group := controlGroup(t, 512<<20)
 	if out, err := program(t, "starve", group).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-// controlGroup makes a control group with so much memory, or skips the test
-// where that is not for this user to do.
+// controlGroup makes a control group with a memory limit, or skips the test if
+// the user may not do that.
 func controlGroup(t *testing.T, memory int) string {
 	t.Helper()
 	groups, err := os.ReadFile("/proc/self/cgroup")
@@ -381,13 +389,14 @@ func controlGroup(t *testing.T, memory int) string {
 	return ""
 }
 
-// programFiles may open few files.
+// programFiles limits the number of its open files when its pool has workers.
+// New fails, and the pool continues.
 func programFiles([]string) error {
 	p, err := processes.New(1, nil)
 	if err != nil {
 		return err
 	}
-	if _, err := awaitChildren(2); err != nil { // the standby worker as well
+	if _, err := awaitChildren(2); err != nil { // including the standby worker
 		return err
 	}
 	var limit syscall.Rlimit
@@ -405,8 +414,9 @@ func programFiles([]string) error {
 	return p.Close()
 }
 
-// TestNoFilesHere is rows 15 and 39, in the program.
-func TestNoFilesHere(t *testing.T) {
+// TestProgram_OutOfDescriptors: if the program cannot open more files, New
+// returns an error, and an existing pool continues.
+func TestProgram_OutOfDescriptors(t *testing.T) {
 	if out, err := program(t, "files").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

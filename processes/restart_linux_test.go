@@ -17,18 +17,16 @@ import (
 	"concert/processes"
 )
 
-// fakeFatal kills a fake worker before it begins.
+// fakeFatal kills a fake worker before the worker begins the call.
 var fakeFatal = concert.Register("processes_test.fatal", func(_ context.Context, n int) (int, error) { return n, nil })
 
-// These functions make a fake worker violate the protocol about its calls; see
-// fake.
+// These functions make a fake worker violate the protocol of calls; see fake.
 var (
 	fakeTwice   = concert.Register("processes_test.twice", func(_ context.Context, n int) (int, error) { return n, nil })
 	fakeUnasked = concert.Register("processes_test.unasked", func(_ context.Context, n int) (int, error) { return n, nil })
 )
 
-// dieIdle is an initializer after which the worker ends as soon as a file is
-// there.
+// dieIdle is an initializer that ends its worker as soon as a file exists.
 var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context, path string) (int, error) {
 	go func() {
 		for {
@@ -42,7 +40,7 @@ var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context,
 	return 0, nil
 })
 
-// records are the log records of a pool about itself.
+// records returns the records of the log that have a message.
 func (l *lines) records(t *testing.T, msg string) (found []map[string]any) {
 	t.Helper()
 	for _, line := range l.all() {
@@ -60,9 +58,9 @@ func (l *lines) records(t *testing.T, msg string) (found []map[string]any) {
 	return found
 }
 
-// TestProtocol_Calls: a worker that violates the protocol about a call is
-// killed. The call has an error, and the calls behind it run.
-func TestProtocol_Calls(t *testing.T) {
+// TestProtocol_InvalidCalls: the pool kills a worker that violates the protocol
+// of a call. The call fails, and the calls behind it run.
+func TestProtocol_InvalidCalls(t *testing.T) {
 	for _, row := range []struct {
 		fn   func(context.Context, int) (int, error)
 		want string
@@ -92,25 +90,25 @@ func fakes(t *testing.T, n int, log *lines) *processes.Pool {
 	})
 }
 
-// TestPool_UnbegunTask: a task that kills its workers before they begin it
-// fails after five of them, and those that wait behind it run.
-func TestPool_UnbegunTask(t *testing.T) {
+// TestPool_DeathsBeforeTaskBegins: a task whose workers die before they begin
+// it fails after five deaths, and the tasks behind it run.
+func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
 			leftovers(t)
 			var log lines
 			p := fakes(t, n, &log)
-			culprit := submit(t, p, fakeFatal, 1)
-			var innocent []*concert.Future[int]
+			failure := submit(t, p, fakeFatal, 1)
+			var next []*concert.Future[int]
 			for i := range 20 {
-				innocent = append(innocent, submit(t, p, nop, i))
+				next = append(next, submit(t, p, nop, i))
 			}
-			for i, f := range innocent {
+			for i, f := range next {
 				if got, err := f.Result(t.Context()); got != i || err != nil {
 					t.Errorf("task %d: %d, %v", i, got, err)
 				}
 			}
-			_, err := culprit.Result(t.Context())
+			_, err := failure.Result(t.Context())
 			if e := died(t, err); e.Unbegun != 5 || e.ExitCode != 9 || !strings.Contains(e.Error(), "before it began the task, as did 4 workers before it: no such thing") {
 				t.Errorf("%v\n%+v", err, *e)
 			}
@@ -136,8 +134,9 @@ func TestPool_UnbegunTask(t *testing.T) {
 	})
 }
 
-// TestPool_IdleDeaths: workers that die although they do nothing are started
-// again with pauses, and at last the pool is broken, with the reason.
+// TestPool_IdleDeaths: if workers die while they are idle, the pool starts
+// others with pauses. In the end the pool counts as broken, and its error has
+// the reason.
 func TestPool_IdleDeaths(t *testing.T) {
 	leftovers(t)
 	for _, n := range []int{1, 3} {
@@ -156,7 +155,8 @@ func TestPool_IdleDeaths(t *testing.T) {
 			if err := p.Close(); !errors.Is(err, processes.ErrBroken) {
 				t.Errorf("Close() = %v, want ErrBroken", err)
 			}
-			// Eight times all of them, and one more each, at most.
+			// At most, all of them die eight times, and each of them once after
+			// that.
 			if deaths := len(log.records(t, "processes: a worker died")); deaths > 9*(n+1) {
 				t.Errorf("%d workers died", deaths)
 			}
@@ -167,7 +167,7 @@ func TestPool_IdleDeaths(t *testing.T) {
 	}
 }
 
-// refuse is an initializer that fails while a file is there.
+// refuse is an initializer that fails while a file exists.
 var refuse = concert.Register("processes_test.refuse", func(_ context.Context, path string) (int, error) {
 	if _, err := os.Stat(path); err == nil {
 		return 0, errors.New("closed for lunch")
@@ -175,8 +175,7 @@ var refuse = concert.Register("processes_test.refuse", func(_ context.Context, p
 	return 0, nil
 })
 
-// awaitFile says that it runs by one file, and waits until there is another
-// one.
+// awaitFile writes a file, and waits until another one exists.
 var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Context, path string) (int, error) {
 	leave(path+".in", "")
 	for ctx.Err() == nil {
@@ -188,9 +187,9 @@ var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Co
 	return 0, ctx.Err()
 })
 
-// TestPool_DeathsBesideWorker: a pool in which a worker lives is not broken,
-// however many others in a row do not start.
-func TestPool_DeathsBesideWorker(t *testing.T) {
+// TestPool_DeathsWhileOneWorkerLives: a pool with a live worker is not broken,
+// however many starts of other workers fail in a row.
+func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 	leftovers(t)
 	var log lines
 	flag, gate := pathIn(t.TempDir(), "flag"), pathIn(t.TempDir(), "gate")
@@ -199,7 +198,7 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 	read(t, gate+".in")
 	leave(flag, "")
 	// From now on no worker starts, neither an active one nor a standby one.
-	if _, err := submit(t, p, misdeed, "exit 1").Result(t.Context()); err == nil {
+	if _, err := submit(t, p, misbehave, "exit 1").Result(t.Context()); err == nil {
 		t.Error("no error of a task that ends its worker")
 	}
 	eventually(t, "ten deaths in a row", func() bool {
@@ -222,14 +221,14 @@ func TestPool_DeathsBesideWorker(t *testing.T) {
 	works(t, p)
 }
 
-// TestPool_DeathsInTasks: tasks that kill their workers, more in a row than
-// break a pool, cost themselves and nothing else.
+// TestPool_DeathsInTasks: if many tasks in a row kill their workers, only these
+// tasks fail, and the pool continues.
 func TestPool_DeathsInTasks(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.DiscardHandler)})
 	var futures []*concert.Future[string]
 	for range 12 {
-		futures = append(futures, submit(t, p, misdeed, "exit 1"))
+		futures = append(futures, submit(t, p, misbehave, "exit 1"))
 	}
 	after := submit(t, p, nop, 7)
 	for _, f := range futures {
@@ -243,20 +242,23 @@ func TestPool_DeathsInTasks(t *testing.T) {
 	}
 }
 
-// TestPool_LongName: a function whose name does not fit into a frame is
-// refused.
+// TestPool_LongName: a task of a function whose name does not fit into a frame
+// fails.
 func TestPool_LongName(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)
 	arg := encodedInt(t)
 	for _, size := range []int{1 << 16, 1<<16 + 4, 1 << 20} {
-		_, err := executor.Relay(t.Context(), p, executor.Call{Name: strings.Repeat("x", size), Arg: arg}).Result(t.Context())
-		if !errors.Is(err, processes.ErrTooLarge) || len(err.Error()) > 400 || !strings.Contains(err.Error(), fmt.Sprint(size)) {
-			t.Errorf("a name of %d bytes: %.400v", size, err)
-		}
-		works(t, p)
+		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
+			_, err := executor.Relay(t.Context(), p, executor.Call{Name: strings.Repeat("x", size), Arg: arg}).Result(t.Context())
+			if !errors.Is(err, processes.ErrTooLarge) || len(err.Error()) > 400 || !strings.Contains(err.Error(), fmt.Sprint(size)) {
+				t.Errorf("a name of %d bytes: %.400v", size, err)
+			}
+			works(t, p)
+		})
 	}
-	// The longest there may be is not known in the worker, and arrives.
+	// A name of maximal length is sent; the worker answers that it does not
+	// know the function.
 	if _, err := executor.Relay(t.Context(), p, executor.Call{Name: strings.Repeat("x", 1<<16-1), Arg: arg}).Result(t.Context()); !errors.Is(err, concert.ErrNotRegistered) {
 		t.Errorf("a name of 65535 bytes: %.400v", err)
 	}
@@ -272,8 +274,8 @@ func encodedInt(t *testing.T) executor.Encoded {
 	return arg
 }
 
-// TestPool_DeathsAtNew: New and Close return although the first workers die as
-// soon as they are ready, or before, while others are being started.
+// TestPool_DeathsAtNew: New and Close return although the first workers die
+// while others are being started.
 func TestPool_DeathsAtNew(t *testing.T) {
 	leftovers(t)
 	flag := pathIn(t.TempDir(), "flag")

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// TestRestarts is the rule for starting workers again, as a table.
-func TestRestarts(t *testing.T) {
+// TestRestarts_Pauses tests the rule for starting workers again as a table.
+func TestRestarts_Pauses(t *testing.T) {
 	const ms = time.Millisecond
 	type step struct {
-		what  string // "idle" or "task": a death of the newest generation; "old": of the one before; "good"; "blame"
+		what  string // "idle" or "task": a death of the newest generation; "old": of the generation before; "good"; "blame"
 		pause time.Duration
 	}
 	for name, steps := range map[string][]step{
@@ -62,7 +62,7 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// TestWorker_IsGood: a worker was a good one if it has finished a call, or was
+// TestWorker_IsGood: a worker counts as good if it has finished a call or was
 // ready for long enough.
 func TestWorker_IsGood(t *testing.T) {
 	now := time.Now()
@@ -83,9 +83,9 @@ func TestWorker_IsGood(t *testing.T) {
 	}
 }
 
-// TestPool_PauseEnds: a pool that has broken or ended in the pause before the
-// start of a worker starts none.
-func TestPool_PauseEnds(t *testing.T) {
+// TestPool_EndsDuringPause: if the pool breaks or ends in the pause before the
+// start of a worker, it starts none.
+func TestPool_EndsDuringPause(t *testing.T) {
 	for name, end := range map[string]func(*Pool){
 		"broken":        func(p *Pool) { p.broken = ErrBroken },
 		"ended":         func(p *Pool) { p.ended = true; p.checkGoneLocked() },
@@ -99,7 +99,7 @@ func TestPool_PauseEnds(t *testing.T) {
 				if name == "broken before" {
 					p.restarts.inRow, p.broken = 0, ErrBroken
 				}
-				p.restartLocked(0) // it would start a worker, which panics here
+				p.restartLocked(0) // without a break, it would start a worker, which panics here
 				end(p)
 				p.mu.Unlock()
 				time.Sleep(time.Hour)

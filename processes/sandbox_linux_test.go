@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,12 +21,11 @@ import (
 	"concert/processes"
 )
 
-// deed is what a task attempts, and on what.
-type deed struct{ What, On string }
+// action is an action that a task attempts, and its object.
+type action struct{ What, On string }
 
-// attempt does a deed, and returns what came of it: "done", "denied", or
-// another error.
-var attempt = concert.Register("processes_test.attempt", func(ctx context.Context, d deed) (string, error) {
+// attempt performs an action and returns "done", "denied", or another error.
+var attempt = concert.Register("processes_test.attempt", func(ctx context.Context, d action) (string, error) {
 	err := d.do()
 	switch {
 	case err == nil:
@@ -36,7 +36,7 @@ var attempt = concert.Register("processes_test.attempt", func(ctx context.Contex
 	return err.Error(), nil
 })
 
-func (d deed) do() error {
+func (d action) do() error {
 	pid, _ := strconv.Atoi(d.On)
 	dial := func(network string) error {
 		conn, err := net.Dial(network, d.On)
@@ -239,7 +239,7 @@ func (d deed) do() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("no deed %q", d.What)
+	return fmt.Errorf("no action %q", d.What)
 }
 
 // mapping maps a page, and unmaps it.
@@ -251,7 +251,8 @@ func mapping(fd, prot, flags int) error {
 	return err
 }
 
-// sandboxed returns a pool of one confined worker, and the same without.
+// sandboxed returns a pool of one confined worker, and a pool of one worker
+// without a sandbox.
 func sandboxed(t *testing.T, s *processes.Sandbox) (confined, free *processes.Pool) {
 	t.Helper()
 	confined, err := processes.New(1, &processes.Options{Sandbox: s})
@@ -264,9 +265,10 @@ func sandboxed(t *testing.T, s *processes.Sandbox) (confined, free *processes.Po
 	return confined, newPool(t, 1, nil)
 }
 
-// TestSandbox attempts everything that a confined worker must not do, and sees
-// it denied; and, to know that it would have worked, sees a free worker do it.
-func TestSandbox(t *testing.T) {
+// TestSandbox_Denies attempts every action that is forbidden to a confined
+// worker. Each one is denied in the sandbox, and possible in a worker without a
+// sandbox.
+func TestSandbox_Denies(t *testing.T) {
 	leftovers(t)
 	dir := t.TempDir()
 	confined, free := sandboxed(t, &processes.Sandbox{})
@@ -293,7 +295,7 @@ func TestSandbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer local.Close()
-	for _, d := range []deed{
+	for _, d := range []action{
 		{"create", pathIn(dir, "made")},
 		{"append", file},
 		{"truncate", file},
@@ -332,19 +334,21 @@ func TestSandbox(t *testing.T) {
 		{"send a file to a pipe", "/etc/passwd"},
 		{"free shared memory", ""},
 	} {
-		fresh()
-		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
-			t.Errorf("a confined worker: %s %s: %s, %v; want denied", d.What, d.On, got, err)
-		}
-		if d.What != "read" && d.What != "list" {
+		t.Run(d.What, func(t *testing.T) {
 			fresh()
-		}
-		if got, err := submit(t, free, attempt, d).Result(t.Context()); got != "done" || err != nil {
-			t.Errorf("a free worker: %s %s: %s, %v; want done, or the test shows nothing", d.What, d.On, got, err)
-		}
+			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
+				t.Errorf("a confined worker: %s %s: %s, %v; want denied", d.What, d.On, got, err)
+			}
+			if d.What != "read" && d.What != "list" {
+				fresh()
+			}
+			if got, err := submit(t, free, attempt, d).Result(t.Context()); got != "done" || err != nil {
+				t.Errorf("a free worker: %s %s: %s, %v; want done, or the test shows nothing", d.What, d.On, got, err)
+			}
+		})
 	}
-	// These need rights that not everybody has.
-	for _, d := range []deed{
+	// These need rights that not every user has.
+	for _, d := range []action{
 		{"make a device", pathIn(dir, "device")},
 		{"set an attribute", file},
 		{"mptcp", ""},
@@ -357,31 +361,37 @@ func TestSandbox(t *testing.T) {
 		{"a new call", ""},
 		{"share and check", ""},
 	} {
-		fresh()
-		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
-			t.Errorf("a confined worker: %s %s: %s, %v; want denied", d.What, d.On, got, err)
-		}
-	}
-	// What it may.
-	fresh()
-	for _, d := range []deed{{"read", file}, {"list", dir}, {"create", os.DevNull}, {"signal", "self"}, {"share a file", file}, {"map a file", file},
-		{"read", "/proc/self/status"}, {"list", "/proc/self/task"}, {"read", "/proc/cpuinfo"}, {"read", "/etc/passwd"}, {"list", "/usr"}} {
-		if d.On == "self" {
-			pid, err := submit(t, confined, pidOf, 0).Result(t.Context())
-			if err != nil {
-				t.Fatal(err)
+		t.Run(d.What, func(t *testing.T) {
+			fresh()
+			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
+				t.Errorf("a confined worker: %s %s: %s, %v; want denied", d.What, d.On, got, err)
 			}
-			d.On = fmt.Sprint(pid)
-		}
-		if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "done" || err != nil {
-			t.Errorf("a confined worker: %s %s: %s, %v; want done", d.What, d.On, got, err)
-		}
+		})
+	}
+	// Actions that a confined worker may perform.
+	fresh()
+	for _, d := range []action{
+		{"read", file}, {"list", dir}, {"create", os.DevNull}, {"signal", "self"}, {"share a file", file}, {"map a file", file},
+		{"read", "/proc/self/status"}, {"list", "/proc/self/task"}, {"read", "/proc/cpuinfo"}, {"read", "/etc/passwd"}, {"list", "/usr"},
+	} {
+		t.Run(d.What+" "+filepath.Base(d.On), func(t *testing.T) {
+			if d.On == "self" {
+				pid, err := submit(t, confined, pidOf, 0).Result(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.On = fmt.Sprint(pid)
+			}
+			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "done" || err != nil {
+				t.Errorf("a confined worker: %s %s: %s, %v; want done", d.What, d.On, got, err)
+			}
+		})
 	}
 	works(t, confined)
 }
 
-// lend has a pipe keep pages that are not its own.
-func lend(d deed) error {
+// lend puts pages of memory or of a file into a pipe without a copy.
+func lend(d action) error {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return err
@@ -408,9 +418,9 @@ func lend(d deed) error {
 	return err
 }
 
-// TestSandboxMemory: a confined worker has no memory that Options.Memory does
-// not count.
-func TestSandboxMemory(t *testing.T) {
+// TestSandbox_Memory: a confined worker can allocate no memory that
+// Options.Memory does not count.
+func TestSandbox_Memory(t *testing.T) {
 	if race.Enabled {
 		t.Skip("what the race detector needs itself does not fit into a bound; this runs without it")
 	}
@@ -419,42 +429,45 @@ func TestSandboxMemory(t *testing.T) {
 	if err := os.WriteFile(file, []byte("text"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	sandboxed(t, &processes.Sandbox{}) // or this is skipped
+	sandboxed(t, &processes.Sandbox{}) // else the test is skipped
 	p := newPool(t, 1, &processes.Options{Memory: 256 << 20, Sandbox: &processes.Sandbox{}})
 	for _, try := range []struct {
-		deed
+		action
 		want string
 	}{
-		{deed{"share memory", ""}, "denied"},
-		{deed{"share and check", ""}, "denied"},
-		{deed{"map a stack", ""}, "denied"},
-		{deed{"make a file in memory", ""}, "denied"},
-		{deed{"lend pages to a pipe", ""}, "denied"},
-		{deed{"lend a file to a pipe", file}, "denied"},
-		{deed{"send a file to a pipe", file}, "denied"},
-		{deed{"share a file", "/dev/zero"}, "denied"}, // which is shared memory without a file
-		{deed{"share a file", file}, "denied"},
-		{deed{"map a file", file}, "done"},
-		{deed{"fork", ""}, "denied"},
-		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_DATA)}, "denied"},
-		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_STACK)}, "denied"},
-		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_NOFILE)}, "denied"},
-		{deed{"raise a limit", strconv.Itoa(unix.RLIMIT_CORE)}, "denied"},
-		{deed{"create", "/dev/shm/concert-test"}, "denied"},
+		{action{"share memory", ""}, "denied"},
+		{action{"share and check", ""}, "denied"},
+		{action{"map a stack", ""}, "denied"},
+		{action{"make a file in memory", ""}, "denied"},
+		{action{"lend pages to a pipe", ""}, "denied"},
+		{action{"lend a file to a pipe", file}, "denied"},
+		{action{"send a file to a pipe", file}, "denied"},
+		{action{"share a file", "/dev/zero"}, "denied"}, // shared memory without a file
+		{action{"share a file", file}, "denied"},
+		{action{"map a file", file}, "done"},
+		{action{"fork", ""}, "denied"},
+		{action{"raise a limit", strconv.Itoa(unix.RLIMIT_DATA)}, "denied"},
+		{action{"raise a limit", strconv.Itoa(unix.RLIMIT_STACK)}, "denied"},
+		{action{"raise a limit", strconv.Itoa(unix.RLIMIT_NOFILE)}, "denied"},
+		{action{"raise a limit", strconv.Itoa(unix.RLIMIT_CORE)}, "denied"},
+		{action{"create", "/dev/shm/concert-test"}, "denied"},
 	} {
-		if got, err := submit(t, p, attempt, try.deed).Result(t.Context()); got != try.want || err != nil {
-			t.Errorf("%s %s: %s, %v; want %s", try.What, try.On, got, err, try.want)
-		}
+		t.Run(strings.TrimSpace(try.What+" "+filepath.Base(try.On)), func(t *testing.T) {
+			if got, err := submit(t, p, attempt, try.action).Result(t.Context()); got != try.want || err != nil {
+				t.Errorf("%s %s: %s, %v; want %s", try.What, try.On, got, err, try.want)
+			}
+		})
 	}
-	_, err := submit(t, p, misdeed, "memory 1000").Result(t.Context())
+	_, err := submit(t, p, misbehave, "memory 1000").Result(t.Context())
 	if e := died(t, err); !errors.Is(e, processes.ErrMemory) {
 		t.Errorf("1000 MiB of 256: %v", e)
 	}
 	works(t, p)
 }
 
-// TestSandboxDirectorys: what is given, and nothing else.
-func TestSandboxDirs(t *testing.T) {
+// TestSandbox_Dirs: a confined worker reaches the directories that it was
+// given, and no others.
+func TestSandbox_Dirs(t *testing.T) {
 	leftovers(t)
 	read, write, other := t.TempDir(), t.TempDir(), t.TempDir()
 	for _, dir := range []string{read, write, other} {
@@ -468,41 +481,43 @@ func TestSandboxDirs(t *testing.T) {
 	}
 	confined, _ := sandboxed(t, &processes.Sandbox{Read: []string{read}, Write: []string{write, one}})
 	for _, try := range []struct {
-		deed
+		action
 		want string
 	}{
-		{deed{"read", pathIn(read, "file")}, "done"},
-		{deed{"list", read}, "done"},
-		{deed{"append", pathIn(read, "file")}, "denied"},
-		{deed{"create", pathIn(read, "made")}, "denied"},
-		{deed{"read", pathIn(write, "file")}, "done"},
-		{deed{"append", pathIn(write, "file")}, "done"},
-		{deed{"truncate", pathIn(write, "file")}, "done"},
-		{deed{"create", pathIn(write, "made")}, "done"},
-		{deed{"rename", pathIn(write, "made")}, "done"},
-		{deed{"rename back", pathIn(write, "made")}, "done"},
-		{deed{"link", pathIn(write, "made")}, "done"},
-		{deed{"remove", pathIn(write, "made")}, "done"},
-		{deed{"make a directory", pathIn(write, "dir")}, "done"},
-		{deed{"make a device", pathIn(write, "device")}, "denied"},
-		{deed{"make a symbolic link", pathIn(write, "symlink")}, "done"},
-		{deed{"read", pathIn(write, "symlink")}, "denied"}, // it leads out
-		{deed{"change the mode", pathIn(write, "file")}, "denied"},
-		{deed{"read", pathIn(other, "file")}, "denied"},
-		{deed{"list", other}, "denied"},
-		{deed{"list", "/"}, "denied"},
-		{deed{"read", "/etc/passwd"}, "denied"},
-		{deed{"append", one}, "done"},
-		{deed{"remove", one}, "denied"},
-		{deed{"exec", "/bin/true"}, "denied"},
+		{action{"read", pathIn(read, "file")}, "done"},
+		{action{"list", read}, "done"},
+		{action{"append", pathIn(read, "file")}, "denied"},
+		{action{"create", pathIn(read, "made")}, "denied"},
+		{action{"read", pathIn(write, "file")}, "done"},
+		{action{"append", pathIn(write, "file")}, "done"},
+		{action{"truncate", pathIn(write, "file")}, "done"},
+		{action{"create", pathIn(write, "made")}, "done"},
+		{action{"rename", pathIn(write, "made")}, "done"},
+		{action{"rename back", pathIn(write, "made")}, "done"},
+		{action{"link", pathIn(write, "made")}, "done"},
+		{action{"remove", pathIn(write, "made")}, "done"},
+		{action{"make a directory", pathIn(write, "dir")}, "done"},
+		{action{"make a device", pathIn(write, "device")}, "denied"},
+		{action{"make a symbolic link", pathIn(write, "symlink")}, "done"},
+		{action{"read", pathIn(write, "symlink")}, "denied"}, // it points outside
+		{action{"change the mode", pathIn(write, "file")}, "denied"},
+		{action{"read", pathIn(other, "file")}, "denied"},
+		{action{"list", other}, "denied"},
+		{action{"list", "/"}, "denied"},
+		{action{"read", "/etc/passwd"}, "denied"},
+		{action{"append", one}, "done"},
+		{action{"remove", one}, "denied"},
+		{action{"exec", "/bin/true"}, "denied"},
 	} {
-		if got, err := submit(t, confined, attempt, try.deed).Result(t.Context()); got != try.want || err != nil {
-			t.Errorf("%s %s: %s, %v; want %s", try.What, try.On, got, err, try.want)
-		}
+		t.Run(try.What+" "+filepath.Base(try.On), func(t *testing.T) {
+			if got, err := submit(t, confined, attempt, try.action).Result(t.Context()); got != try.want || err != nil {
+				t.Errorf("%s %s: %s, %v; want %s", try.What, try.On, got, err, try.want)
+			}
+		})
 	}
 }
 
-// opened is what the initializer leaves for tasks.
+// opened holds a file that the initializer opens for tasks.
 var opened *os.File
 
 var openFile = concert.Register("processes_test.openFile", func(_ context.Context, path string) (int, error) {
@@ -517,8 +532,8 @@ var readOpened = concert.Register("processes_test.readOpened", func(context.Cont
 	return string(b), err
 })
 
-// TestSandboxInit: the initializer comes before.
-func TestSandboxInit(t *testing.T) {
+// TestSandbox_Initializer: the initializer runs before the worker is confined.
+func TestSandbox_Initializer(t *testing.T) {
 	leftovers(t)
 	path := pathIn(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("text"), 0o666); err != nil {
@@ -534,13 +549,13 @@ func TestSandboxInit(t *testing.T) {
 	if got, err := submit(t, p, readOpened, 0).Result(t.Context()); got != "text" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if got, err := submit(t, p, attempt, deed{"read", path}).Result(t.Context()); got != "denied" || err != nil {
+	if got, err := submit(t, p, attempt, action{"read", path}).Result(t.Context()); got != "denied" || err != nil {
 		t.Errorf("%s, %v; want denied", got, err)
 	}
 }
 
-// TestSandboxRefused: what cannot be confined does not run.
-func TestSandboxRefused(t *testing.T) {
+// TestSandbox_Refused: New fails if a worker cannot be confined.
+func TestSandbox_Refused(t *testing.T) {
 	leftovers(t)
 	_, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{Write: []string{"/no/such/directory"}}})
 	if err == nil || !strings.Contains(err.Error(), "/no/such/directory") {
@@ -548,7 +563,7 @@ func TestSandboxRefused(t *testing.T) {
 	}
 }
 
-// swap puts a symbolic link in the place of a directory.
+// swap replaces a directory by a symbolic link.
 var swap = concert.Register("processes_test.swap", func(_ context.Context, paths [2]string) (int, error) {
 	if err := os.Rename(paths[0], paths[0]+".old"); err != nil {
 		return 0, err
@@ -556,9 +571,9 @@ var swap = concert.Register("processes_test.swap", func(_ context.Context, paths
 	return 0, os.Symlink(paths[1], paths[0])
 })
 
-// TestSandboxSwapped: a directory that was given stays what it was, also for
-// workers that start when something else has its name.
-func TestSandboxSwapped(t *testing.T) {
+// TestSandbox_DirReplaced: workers keep the directories that they were given,
+// even those that start when the path leads to another directory.
+func TestSandbox_DirReplaced(t *testing.T) {
 	leftovers(t)
 	secret, job := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(pathIn(secret, "file"), []byte("precious"), 0o600); err != nil {
@@ -573,18 +588,18 @@ func TestSandboxSwapped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 { // the standby worker was confined before
-		for _, d := range []deed{{"read", pathIn(secret, "file")}, {"append", pathIn(secret, "file")}, {"create", pathIn(secret, "made")}} {
+		for _, d := range []action{{"read", pathIn(secret, "file")}, {"append", pathIn(secret, "file")}, {"create", pathIn(secret, "made")}} {
 			if got, err := submit(t, confined, attempt, d).Result(t.Context()); got != "denied" || err != nil {
 				t.Errorf("%s %s: %s, %v; want denied", d.What, d.On, got, err)
 			}
 		}
-		submit(t, confined, misdeed, "exit 5").Result(t.Context())
+		submit(t, confined, misbehave, "exit 5").Result(t.Context())
 	}
 }
 
-// TestSandboxInherited: a file that the program was started with, and does not
-// know of, does not reach a confined worker.
-func TestSandboxInherited(t *testing.T) {
+// TestSandbox_InheritedFile: a confined worker does not have a file that the
+// program inherited from its parent.
+func TestSandbox_InheritedFile(t *testing.T) {
 	path := pathIn(t.TempDir(), "file")
 	f, err := os.Create(path)
 	if err != nil {
@@ -592,7 +607,7 @@ func TestSandboxInherited(t *testing.T) {
 	}
 	defer f.Close()
 	cmd := program(t, "inherited")
-	for range 20 { // the pool's own take the place of some
+	for range 20 { // some of the pool's own files have these numbers
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -603,8 +618,8 @@ func TestSandboxInherited(t *testing.T) {
 	}
 }
 
-// programInherits has a confined worker write to the file that this program has
-// by inheritance, and others that it finds.
+// programInherits has a confined worker write to the file that this program
+// inherited, and to others that it finds.
 func programInherits([]string) error {
 	p, err := processes.New(1, &processes.Options{Sandbox: &processes.Sandbox{}})
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -613,12 +628,12 @@ func programInherits([]string) error {
 		return err
 	}
 	defer p.Close()
-	_, err = concert.Submit(context.Background(), p, attempt, deed{"write to what is open", ""}).Result(context.Background())
+	_, err = concert.Submit(context.Background(), p, attempt, action{"write to what is open", ""}).Result(context.Background())
 	return err
 }
 
-// TestSandboxWorks: a confined worker is one like others.
-func TestSandboxWorks(t *testing.T) {
+// TestSandbox_RunsTasks: a confined worker runs tasks like any other worker.
+func TestSandbox_RunsTasks(t *testing.T) {
 	leftovers(t)
 	confined, _ := sandboxed(t, &processes.Sandbox{Read: []string{}})
 	for i, err := range concert.MapUnordered(t.Context(), confined, nop, numbers(10_000)) {
@@ -630,9 +645,9 @@ func TestSandboxWorks(t *testing.T) {
 	if got, err := submit(t, confined, echo, big).Result(t.Context()); len(got) != len(big) || err != nil {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	_, err := submit(t, confined, misdeed, "exit 5").Result(t.Context())
+	_, err := submit(t, confined, misbehave, "exit 5").Result(t.Context())
 	died(t, err)
-	_, err = submit(t, confined, misdeed, "panic").Result(t.Context())
+	_, err = submit(t, confined, misbehave, "panic").Result(t.Context())
 	if err == nil {
 		t.Error("a panic is no error")
 	}

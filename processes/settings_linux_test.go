@@ -19,7 +19,7 @@ import (
 	"concert/processes"
 )
 
-// what a worker has when it starts.
+// what a worker has at its start
 var atStart = func() string {
 	dir, err := os.Getwd()
 	mask := unix.Umask(0)
@@ -32,11 +32,11 @@ var atStart = func() string {
 
 var initialized []byte
 
-// surroundings returns the argument of the worker's initializer, the state with
-// which the worker started, and limits of resources.
+// surroundings returns the argument of the worker's initializer, the settings
+// with which the worker started, and its resource limits.
 var (
 	surroundings = concert.Register("processes_test.surroundings", func(context.Context, int) (string, error) {
-		var stack, files unix.Rlimit // which the pool can give only to a process that runs
+		var stack, files unix.Rlimit // which the pool can set only for a running process
 		unix.Getrlimit(unix.RLIMIT_STACK, &stack)
 		unix.Getrlimit(unix.RLIMIT_FSIZE, &files)
 		score, err := os.ReadFile("/proc/self/oom_score_adj") // an error is a part of the result
@@ -48,8 +48,8 @@ var (
 	})
 )
 
-// programChanges has pools, changes all that workers could get from this
-// process, and looks at what workers have that start later.
+// programChanges makes pools, changes all settings that workers could inherit
+// from this process, and checks the settings of workers that start later.
 func programChanges(args []string) error {
 	dir, err := os.MkdirTemp("", "concert-test-")
 	if err != nil {
@@ -103,7 +103,7 @@ func programChanges(args []string) error {
 	os.Setenv("CONCERT_TEST_GIVEN", "changed")
 	os.Setenv("CONCERT_TEST_LATER", "later")
 	for i := range env {
-		env[i] = "CONCERT_TEST_GIVEN=scribbled"
+		env[i] = "CONCERT_TEST_GIVEN=overwritten"
 	}
 	copy(arg, "trash")
 	syscall.Umask(0o077)
@@ -134,7 +134,7 @@ func programChanges(args []string) error {
 			if err != nil || got != want && got != one.first {
 				return fmt.Errorf("pool %d: a worker that starts later has %q, %w; want %q", i, got, err, want)
 			}
-			if _, err := concert.Submit(context.Background(), one.pool, misdeed, "exit 1").Result(context.Background()); err == nil {
+			if _, err := concert.Submit(context.Background(), one.pool, misbehave, "exit 1").Result(context.Background()); err == nil {
 				return errors.New("no error")
 			}
 		}
@@ -143,7 +143,7 @@ func programChanges(args []string) error {
 }
 
 // changeSchedule changes the processors and the priority of all threads, and
-// the score of the process, as far as they can be given back.
+// the OOM score of the process, as far as the process can restore them.
 func changeSchedule() error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -183,16 +183,16 @@ func canRaisePriority() bool {
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_NICE) != 0
 }
 
-// TestPool_Alike: all workers of a pool start with the same, whatever this
-// process changes after New.
-func TestPool_Alike(t *testing.T) {
+// TestPool_WorkersStartAlike: all workers of a pool start with the same
+// settings, whatever this process changes after New.
+func TestPool_WorkersStartAlike(t *testing.T) {
 	if out, err := program(t, "changes").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-// TestPool_NoDir: a directory that does not exist is named.
-func TestPool_NoDir(t *testing.T) {
+// TestNew_NoDir: the error for a directory that does not exist names it.
+func TestNew_NoDir(t *testing.T) {
 	leftovers(t)
 	if _, err := processes.New(1, &processes.Options{Dir: "/no/such/directory"}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "Options.Dir") || !strings.Contains(err.Error(), "/no/such/directory") {
 		t.Errorf("New() = %v, want an error that names the option and the directory", err)

@@ -2,6 +2,7 @@ package processes_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -13,8 +14,9 @@ import (
 	"concert/processes"
 )
 
-// environment returns the processors that Go's runtime uses in its worker, and
-// the variables of the worker that begin with a prefix.
+// environment returns the number of processors that Go's runtime uses in its
+// worker, and the variables of the worker's environment that begin with a
+// prefix.
 var environment = concert.Register("processes_test.environment", func(_ context.Context, prefix string) ([]string, error) {
 	all := []string{strconv.Itoa(runtime.GOMAXPROCS(0))}
 	for _, v := range os.Environ() {
@@ -40,18 +42,20 @@ func TestPool_GOMAXPROCS(t *testing.T) {
 		given   string
 		want    string
 	}{{1, "", "6"}, {2, "", "3"}, {4, "", "1"}, {7, "", "1"}, {2, "GOMAXPROCS=5", "5"}} {
-		o := &processes.Options{Env: others}
-		if c.given != "" {
-			o.Env = append(slices.Clip(others), c.given)
-		}
-		p, err := processes.New(c.workers, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := concert.Submit(t.Context(), p, environment, "GOMAXPROCS=").Result(t.Context())
-		if want := []string{c.want, "GOMAXPROCS=" + c.want}; err != nil || !slices.Equal(got, want) {
-			t.Errorf("%d workers, given %q: %v, %v; want %v", c.workers, c.given, got, err, want)
-		}
-		p.Close()
+		t.Run(strings.TrimSpace(fmt.Sprint(c.workers, " workers ", c.given)), func(t *testing.T) {
+			o := &processes.Options{Env: others}
+			if c.given != "" {
+				o.Env = append(slices.Clip(others), c.given)
+			}
+			p, err := processes.New(c.workers, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := concert.Submit(t.Context(), p, environment, "GOMAXPROCS=").Result(t.Context())
+			if want := []string{c.want, "GOMAXPROCS=" + c.want}; err != nil || !slices.Equal(got, want) {
+				t.Errorf("%d workers, given %q: %v, %v; want %v", c.workers, c.given, got, err, want)
+			}
+			p.Close()
+		})
 	}
 }

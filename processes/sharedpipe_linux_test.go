@@ -16,9 +16,9 @@ import (
 	"concert/processes"
 )
 
-// lastSpeech prints lines and ends its process. A process that it has started
-// lives on and keeps the pipes open.
-var lastSpeech = concert.Register("processes_test.lastSpeech", func(_ context.Context, lines int) (int, error) {
+// printLastLines prints lines and ends its process. A child of it lives on and
+// keeps the pipes open.
+var printLastLines = concert.Register("processes_test.printLastLines", func(_ context.Context, lines int) (int, error) {
 	cmd := exec.Command("sleep", "60")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -36,24 +36,25 @@ var lastSpeech = concert.Register("processes_test.lastSpeech", func(_ context.Co
 	return 0, nil
 })
 
-// slowly is a handler that is slow with its first record.
-type slowly struct {
+// slowFirst is a handler that is slow with its first record.
+type slowFirst struct {
 	slog.Handler
 	first sync.Once
 }
 
-func (h *slowly) Handle(ctx context.Context, r slog.Record) error {
+func (h *slowFirst) Handle(ctx context.Context, r slog.Record) error {
 	h.first.Do(func() { time.Sleep(300 * time.Millisecond) })
 	return h.Handler.Handle(ctx, r)
 }
 
-// TestOutput_Leftover: all that a dead worker has printed is passed on, also if
-// Output is slow, and if the pipes have no end.
-func TestOutput_Leftover(t *testing.T) {
+// TestOutput_AfterDeath: the pool passes on all that a dead worker has printed,
+// even if the handler of Options.Output is slow and another process holds the
+// pipes.
+func TestOutput_AfterDeath(t *testing.T) {
 	var log lines
-	p := newPool(t, 1, &processes.Options{Output: slog.New(&slowly{Handler: slog.NewTextHandler(&log, nil)})})
+	p := newPool(t, 1, &processes.Options{Output: slog.New(&slowFirst{Handler: slog.NewTextHandler(&log, nil)})})
 	const printed = 50
-	_, err := concert.Submit(t.Context(), p, lastSpeech, printed).Result(t.Context())
+	_, err := concert.Submit(t.Context(), p, printLastLines, printed).Result(t.Context())
 	p.Close()
 	counts := map[string]int{}
 	for _, line := range log.all() {

@@ -15,7 +15,7 @@ import (
 	"concert/processes"
 )
 
-// stopIdle stops a worker that runs no task, and returns its process.
+// stopIdle stops an idle worker, and returns its process id.
 func stopIdle(t *testing.T, p *processes.Pool) (pid int) {
 	t.Helper()
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())
@@ -32,14 +32,14 @@ func stop(t *testing.T, pid int) {
 	eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 }
 
-// silence sets the times of a test. Those that never come are an hour.
+// silence sets the times of a test. A time that must not pass is an hour.
 func silence(t *testing.T, takeBack, stopped, kill time.Duration) {
 	t.Cleanup(processes.Silence(takeBack, stopped, kill))
 }
 
-// TestPool_Stopped: what a worker that is stopped between tasks has not begun
-// goes elsewhere. The worker is killed if it stays so.
-func TestPool_Stopped(t *testing.T) {
+// TestPool_WorkerStopped: if a worker is stopped between tasks, its calls run
+// in another worker. It is killed if it stays stopped.
+func TestPool_WorkerStopped(t *testing.T) {
 	t.Run("one worker", func(t *testing.T) {
 		sharedOrNot(t, func(t *testing.T) {
 			leftovers(t)
@@ -56,7 +56,7 @@ func TestPool_Stopped(t *testing.T) {
 			works(t, p)
 		})
 	})
-	t.Run("two workers", func(t *testing.T) { // the other one does it all
+	t.Run("two workers", func(t *testing.T) { // the other worker runs all tasks
 		leftovers(t)
 		silence(t, 20*time.Millisecond, time.Hour, time.Hour)
 		p := newPool(t, 2, nil)
@@ -105,7 +105,8 @@ func TestPool_Stopped(t *testing.T) {
 	})
 }
 
-// once waits for calls of marked and fails the test unless each has run once.
+// once waits for calls of marked, and fails the test unless each has run
+// exactly once.
 func once(t *testing.T, path string, futures []*concert.Future[int]) {
 	t.Helper()
 	var want []string
@@ -127,9 +128,9 @@ func once(t *testing.T, path string, futures []*concert.Future[int]) {
 	}
 }
 
-// TestPool_StoppedCancel: a call that a stopped worker has not begun can be
-// canceled at once. Without a journal that takes until the worker is killed.
-func TestPool_StoppedCancel(t *testing.T) {
+// TestCancel_WorkerStopped: a call that a stopped worker has not begun is
+// canceled at once. Without a journal, this takes until the worker is killed.
+func TestCancel_WorkerStopped(t *testing.T) {
 	t.Run("shared", func(t *testing.T) {
 		leftovers(t)
 		silence(t, time.Hour, time.Hour, time.Hour)
@@ -185,9 +186,9 @@ func given(t *testing.T, p *processes.Pool) {
 	})
 }
 
-// TestPool_StoppedClose: Close and Shutdown return although workers are
+// TestClose_WorkerStopped: Close and Shutdown return although workers are
 // stopped.
-func TestPool_StoppedClose(t *testing.T) {
+func TestClose_WorkerStopped(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
 		silence(t, 20*time.Millisecond, 100*time.Millisecond, time.Hour)
@@ -220,14 +221,14 @@ func TestPool_StoppedClose(t *testing.T) {
 	})
 }
 
-// TestPool_Silent: a worker that lives, and answers the pool, and begins no
-// call all the same, is replaced. The calls run elsewhere, once.
-func TestPool_Silent(t *testing.T) {
+// TestPool_WorkerSilent: a worker that lives and answers the pool, but begins
+// no call, is replaced. Its calls run exactly once in another worker.
+func TestPool_WorkerSilent(t *testing.T) {
 	sharedOrNot(t, func(t *testing.T) {
 		leftovers(t)
 		silence(t, 20*time.Millisecond, time.Hour, 200*time.Millisecond)
 		p := newPool(t, 1, nil)
-		text, err := submit(t, p, misdeed, "deaf").Result(t.Context())
+		text, err := submit(t, p, misbehave, "deaf").Result(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,11 +244,11 @@ func TestPool_Silent(t *testing.T) {
 	})
 }
 
-// TestPool_SlowArgument: an argument that a worker reads for longer than it may
-// be silent is no reason to take its call back.
+// TestPool_SlowArgument: the pool does not withdraw a call while the worker
+// reads its argument, even if this takes longer than a worker may be silent.
 func TestPool_SlowArgument(t *testing.T) {
 	leftovers(t)
-	t.Cleanup(processes.ShareMemory(nothingShared)) // it goes through the pipe
+	t.Cleanup(processes.ShareMemory(nothingShared)) // so that the argument goes through the pipe
 	silence(t, 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond)
 	p := newPool(t, 1, nil)
 	pid, err := submit(t, p, pidOf, 0).Result(t.Context())

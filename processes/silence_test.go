@@ -7,7 +7,8 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// TestCouldRun: what a process had of a time in which it could have run.
+// TestCouldRun: couldRun returns the part of an interval in which a process
+// could have run.
 func TestCouldRun(t *testing.T) {
 	const s = time.Second
 	for name, c := range map[string]struct {
@@ -30,18 +31,20 @@ func TestCouldRun(t *testing.T) {
 		"one thread waits":     {both(threads('S', 5, 5), 2, 'R', 0, 0), both(threads('S', 5, 5), 2, 'R', 0, 0), 0, false},
 		"a new thread":         {threads('S', 5, 5), both(threads('S', 5, 5), 2, 'R', 9, 9), s, false},
 	} {
-		if could, stopped := couldRun(c.before, c.after, s); could != c.could || stopped != c.stopped {
-			t.Errorf("%s: couldRun() = %v, %v; want %v, %v", name, could, stopped, c.could, c.stopped)
-		}
+		t.Run(name, func(t *testing.T) {
+			if could, stopped := couldRun(c.before, c.after, s); could != c.could || stopped != c.stopped {
+				t.Errorf("%s: couldRun() = %v, %v; want %v, %v", name, could, stopped, c.could, c.stopped)
+			}
+		})
 	}
 }
 
-// threads is one thread, with times in milliseconds.
+// threads returns the state of one thread, with times in milliseconds.
 func threads(state byte, ran, waited int) map[int]osproc.ThreadTime {
 	return both(nil, 1, state, ran, waited)
 }
 
-// both is threads and one more.
+// both returns threads and another thread.
 func both(threads map[int]osproc.ThreadTime, id int, state byte, ran, waited int) map[int]osproc.ThreadTime {
 	if threads == nil {
 		threads = make(map[int]osproc.ThreadTime)

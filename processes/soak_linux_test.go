@@ -30,13 +30,13 @@ type soak struct {
 
 	tasks, large, huge                                          atomic.Int64
 	kills, stops, exits, panics, hangs, cancels, deaths, mapped atomic.Int64
-	pids                                                        sync.Map // of workers that were met
+	pids                                                        sync.Map // of the workers that tasks ran in
 }
 
-// TestSoak has tasks of all sizes and lengths flow while workers are killed,
-// stopped, crashed and recycled at random. Every future has to settle once,
-// with the right value or a right error; nothing may be left, and memory must
-// not grow.
+// TestSoak runs tasks of all sizes and durations while workers are killed,
+// stopped, crashed and recycled at random. Every future settles once, with the
+// right value or a right error. Nothing is left behind, and memory does not
+// grow.
 func TestSoak(t *testing.T) {
 	leftovers(t)
 	length := *soakTime
@@ -92,8 +92,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// residentSet returns the memory of this process, in MiB, when what is not used
-// is given back.
+// residentSet returns the memory of this process, in MiB, after it has released
+// what is not used.
 func residentSet(t *testing.T) uint64 {
 	runtime.GC()
 	b, err := os.ReadFile("/proc/self/statm")
@@ -118,8 +118,8 @@ func (s *soak) kill(ctx context.Context) {
 			syscall.Kill(pid, syscall.SIGKILL)
 			s.kills.Add(1)
 		} else {
-			// A stopped one is killed when its task has run for too long; one
-			// that has no task goes on after a while.
+			// The timeout kills a stopped worker that runs a task. An idle one
+			// is continued after some time.
 			syscall.Kill(pid, syscall.SIGSTOP)
 			s.stops.Add(1)
 			time.AfterFunc(time.Second, func() { syscall.Kill(pid, syscall.SIGCONT) })
@@ -147,7 +147,7 @@ func (s *soak) maps(ctx context.Context) {
 	}
 }
 
-// died takes note of a task that died with its worker, which all may.
+// died counts the death of a worker in a task, which every task must expect.
 func (s *soak) died(what string, err error) {
 	if _, ok := errors.AsType[*processes.WorkerError](err); !ok {
 		s.t.Errorf("%s: %v (%T)", what, err, err)
@@ -155,7 +155,7 @@ func (s *soak) died(what string, err error) {
 	s.deaths.Add(1)
 }
 
-// submit submits tasks, some at a time, and looks at what becomes of them.
+// submit submits tasks, several at a time, and checks their outcomes.
 func (s *soak) submit(ctx context.Context) {
 	for ctx.Err() == nil {
 		var wait []func()
@@ -183,7 +183,7 @@ func (s *soak) one() (wait func()) {
 		return outcome(s, echo, b, func(got []byte, err error) bool { return err == nil && bytes.Equal(got, b) })
 	case n < 102:
 		s.exits.Add(1)
-		return outcome(s, misdeed, fmt.Sprint("exit ", n), func(string, error) bool { return false })
+		return outcome(s, misbehave, fmt.Sprint("exit ", n), func(string, error) bool { return false })
 	case n < 104:
 		s.panics.Add(1)
 		return outcome(s, sink, 0, func(_ int, err error) bool {
@@ -192,9 +192,9 @@ func (s *soak) one() (wait func()) {
 		})
 	case n == 104 && (s.hangs.Load() == 0 || rand.IntN(4) == 0):
 		s.hangs.Add(1)
-		return outcome(s, misdeed, "spin", func(string, error) bool { return false })
+		return outcome(s, misbehave, "spin", func(string, error) bool { return false })
 	case n < 200:
-		return outcome(s, misdeed, fmt.Sprintf("sleep %dus", rand.IntN(3000)), func(got string, err error) bool { return got == "slept" && err == nil })
+		return outcome(s, misbehave, fmt.Sprintf("sleep %dus", rand.IntN(3000)), func(got string, err error) bool { return got == "slept" && err == nil })
 	case n < 250:
 		return outcome(s, pidOf, 0, func(pid int, err error) bool {
 			if err == nil {
@@ -223,8 +223,8 @@ func outcome[In, Out any](s *soak, fn func(context.Context, In) (Out, error), in
 	return settled(s, concert.Submit(context.Background(), s.pool, fn, in), right)
 }
 
-// settled returns a function that waits for a future, and checks that its
-// outcome is right, or the death of its worker, and that it comes once.
+// settled returns a function that waits for a future, and checks that it
+// settles once, with the right outcome or the death of its worker.
 func settled[Out any](s *soak, f *concert.Future[Out], right func(Out, error) bool) func() {
 	var times atomic.Int32
 	f.OnDone(context.Background(), func(context.Context, *concert.Future[Out]) { times.Add(1) })

@@ -41,15 +41,15 @@ func terminal(t *testing.T) (screen, tty *os.File) {
 	return screen, tty
 }
 
-// programCrashes has tasks that crash as C code does, and one that says that it
-// does. It prints the whole of the last error.
+// programCrashes has tasks that crash as C code does, and a task that prints
+// the text of a crash and continues. It prints all of the last error.
 func programCrashes([]string) error {
 	p, err := processes.New(1, nil)
 	if err != nil {
 		return err
 	}
 	for range 3 {
-		if _, err = concert.Submit(context.Background(), p, misdeed, "raise").Result(context.Background()); err == nil {
+		if _, err = concert.Submit(context.Background(), p, misbehave, "raise").Result(context.Background()); err == nil {
 			return errors.New("no error")
 		}
 	}
@@ -58,21 +58,23 @@ func programCrashes([]string) error {
 		return err
 	}
 	fmt.Printf("%v\n%+v\n", e, e)
-	if _, err := concert.Submit(context.Background(), p, lie, 0).Result(context.Background()); err != nil {
+	if _, err := concert.Submit(context.Background(), p, printLies, 0).Result(context.Background()); err != nil {
 		return err
 	}
 	return p.Close()
 }
 
-// lie prints escapes and the text with which Go's runtime ends, and continues.
-var lie = concert.Register("processes_test.lie", func(context.Context, int) (int, error) {
+// printLies prints escape sequences and the text with which Go's runtime ends,
+// and continues.
+var printLies = concert.Register("processes_test.printLies", func(context.Context, int) (int, error) {
 	fmt.Fprintln(os.Stderr, "panic: not at all\n\x1b[2Jand on")
 	return 0, nil
 })
 
-// TestTerminal: of a crash a terminal gets one line, and the error has the
-// traceback; of what workers print it gets all, but no control characters.
-func TestTerminal(t *testing.T) {
+// TestTerminal_Crash: a terminal gets one line for a crash, and the error has
+// the traceback. The terminal gets the complete output of workers, but no
+// control characters.
+func TestTerminal_Crash(t *testing.T) {
 	screen, tty := terminal(t)
 	cmd := program(t, "crashes")
 	var out bytes.Buffer
@@ -81,7 +83,7 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	tty.Close()
-	shown, _ := io.ReadAll(screen) // the error is that of a terminal whose other end is closed
+	shown, _ := io.ReadAll(screen) // the error of a terminal whose other end is closed
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s%s", err, out.Bytes(), shown)
 	}
@@ -93,7 +95,7 @@ func TestTerminal(t *testing.T) {
 			rest += line
 		}
 	}
-	if want := "panic: not at all\r\n\\x1b[2Jand on\r\n"; deaths < 2 || deaths > 3 || rest != want { // the program may end before the last
+	if want := "panic: not at all\r\n\\x1b[2Jand on\r\n"; deaths < 2 || deaths > 3 || rest != want { // the program may end before it prints the last one
 		t.Errorf("%d deaths on the terminal, want 3; and %q, want %q", deaths, rest, want)
 	}
 	short, long, _ := strings.Cut(out.String(), "\n")
@@ -105,7 +107,8 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// TestOutput_Escapes: what a worker prints is escaped wherever it goes.
+// TestOutput_Escapes: control characters that a worker prints are escaped in
+// output, logs and errors.
 func TestOutput_Escapes(t *testing.T) {
 	leftovers(t)
 	const evil = "\x1b]0;owned\a\x1b[2J\u009b31m\u202e\rx"

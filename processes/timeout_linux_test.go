@@ -21,8 +21,8 @@ var returnsContextError = concert.Register("processes_test.returnsContextError",
 })
 
 // TestPool_TimeoutReturned: after Options.Timeout, a task that returns the
-// error of its context has ErrTimeout, like a task that has to be killed. A
-// task that returns another error keeps it.
+// error of its context fails with ErrTimeout, like a task that has to be
+// killed. A task that returns another error keeps it.
 func TestPool_TimeoutReturned(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: 20 * time.Millisecond, Grace: time.Minute})
@@ -39,9 +39,10 @@ func TestPool_TimeoutReturned(t *testing.T) {
 	}
 }
 
-// TestTimeout_Own: a task that returns the context.DeadlineExceeded of its own
-// deadline has not exceeded Options.Timeout.
-func TestTimeout_Own(t *testing.T) {
+// TestTimeout_TasksOwnDeadline: a task that returns the
+// context.DeadlineExceeded of its own deadline has not exceeded
+// Options.Timeout.
+func TestTimeout_TasksOwnDeadline(t *testing.T) {
 	p := newPool(t, 1, &processes.Options{Timeout: time.Hour})
 	_, err := concert.Submit(t.Context(), p, ownDeadline, 1).Result(t.Context())
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, processes.ErrTimeout) {
@@ -51,9 +52,9 @@ func TestTimeout_Own(t *testing.T) {
 
 var ownDeadline = concert.Register("processes_test.ownDeadline", func(context.Context, int) (int, error) { return 0, context.DeadlineExceeded })
 
-// TestTimeout_InMap: the timeout of a call of a Map holds even if results of
-// earlier calls arrive after the pool has seen it run.
-func TestTimeout_InMap(t *testing.T) {
+// TestTimeout_LateResultsOfMap: the timeout of a call of a Map holds even if
+// the pool receives results of earlier calls after it has seen the call run.
+func TestTimeout_LateResultsOfMap(t *testing.T) {
 	leftovers(t)
 	n := 0
 	p := newPool(t, 1, &processes.Options{Timeout: 200 * time.Millisecond, Grace: 20 * time.Millisecond, Observer: func(e concert.Event) {
@@ -75,7 +76,7 @@ func TestTimeout_InMap(t *testing.T) {
 }
 
 // TestTimeout_FromOwnStart: the timeout of a task counts from its own start,
-// and not from that of the task before.
+// and not from the start of the task before it.
 func TestTimeout_FromOwnStart(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Timeout: time.Minute, Grace: 10 * time.Millisecond})
@@ -87,8 +88,8 @@ func TestTimeout_FromOwnStart(t *testing.T) {
 	}
 }
 
-// obedient is quick, and some of its calls wait for their context to end.
-var obedient = concert.Register("processes_test.obedient", func(ctx context.Context, n int) (int, error) {
+// quickOrWaits is quick, and some of its calls wait for their context to end.
+var quickOrWaits = concert.Register("processes_test.quickOrWaits", func(ctx context.Context, n int) (int, error) {
 	if n%97 == 50 {
 		<-ctx.Done()
 		return n, context.Cause(ctx)
@@ -102,7 +103,7 @@ func TestTimeout_OneCall(t *testing.T) {
 		leftovers(t)
 		p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond})
 		n := 0
-		for _, err := range concert.Map(t.Context(), p, obedient, slices.Values(upTo(500))) {
+		for _, err := range concert.Map(t.Context(), p, quickOrWaits, slices.Values(upTo(500))) {
 			if (err != nil) != (n%97 == 50) {
 				t.Errorf("call %d: %v", n, err)
 			}

@@ -9,9 +9,9 @@ import (
 	"concert/processes"
 )
 
-// TestPool_TrySubmitLeavesNoWaiter: refused tasks do not add up in the pool,
+// TestTrySubmit_LeavesNoWaiter: refused tasks do not accumulate in the pool,
 // even if their attempts overlap.
-func TestPool_TrySubmitLeavesNoWaiter(t *testing.T) {
+func TestTrySubmit_LeavesNoWaiter(t *testing.T) {
 	ctx := t.Context()
 	ex, err := processes.New(1, &processes.Options{Queue: 2, Grace: 10 * time.Millisecond})
 	if err != nil {

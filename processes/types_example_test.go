@@ -49,7 +49,8 @@ var (
 	})
 )
 
-// Types and errors of the program keep what they are between processes.
+// Types and errors of the program keep their types and fields between
+// processes.
 func Example_types() {
 	ctx := context.Background()
 	ex, err := processes.New(1, nil)

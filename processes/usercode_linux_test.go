@@ -16,12 +16,12 @@ import (
 	"concert/processes"
 )
 
-// stuck is an argument, or a result, whose methods do not return in this
-// process until they may.
+// stuck is an argument, or a result, whose methods hang in this process until
+// the test opens its gate.
 type stuck struct{ AsResult bool }
 
 var (
-	unstuck  atomic.Value // of a chan struct{}: of the test that runs
+	unstuck  atomic.Value // by name, a chan struct{} of the running test
 	getStuck = concert.Register("processes_test.getStuck", func(_ context.Context, s stuckArg) (stuckResult, error) { return stuckResult(s), nil })
 )
 
@@ -44,27 +44,30 @@ func (s *stuckResult) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// TestTimeout_Methods bounds methods that encode and decode by Options.Timeout
-// as it bounds functions.
-func TestTimeout_Methods(t *testing.T) {
+// TestTimeout_CodecMethods: Options.Timeout bounds the methods that encode and
+// decode a value as it bounds functions.
+func TestTimeout_CodecMethods(t *testing.T) {
 	leftovers(t)
 	release := make(chan struct{})
 	unstuck.Store(release)
 	defer close(release)
 	p := newPool(t, 1, &processes.Options{Timeout: 100 * time.Millisecond, Grace: time.Millisecond})
-	for _, s := range []stuckArg{{stuck{}}, {stuck{AsResult: true}}} {
-		f := submit(t, p, getStuck, s)
-		if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		_, err := f.Result(t.Context())
-		if !errors.Is(err, processes.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%+v: %v, want ErrTimeout", s, err)
-		}
+	for name, s := range map[string]stuckArg{"argument": {stuck{}}, "result": {stuck{AsResult: true}}} {
+		t.Run(name, func(t *testing.T) {
+			f := submit(t, p, getStuck, s)
+			if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, err := f.Result(t.Context())
+			if !errors.Is(err, processes.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, want ErrTimeout", err)
+			}
+		})
 	}
 }
 
-// TestCheck_Fails contains Options.Check: its failure refuses the argument.
+// TestCheck_Fails: if Options.Check panics or calls Goexit, the argument is
+// refused, and nothing else fails.
 func TestCheck_Fails(t *testing.T) {
 	leftovers(t)
 	name, arg, err := executor.Prepare(nop, 1)
@@ -72,13 +75,15 @@ func TestCheck_Fails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for how, check := range map[string]func(){"panic": func() { panic("no check") }, "goexit": runtime.Goexit} {
-		p := newPool(t, 1, &processes.Options{Check: func(executor.Encoded) error { check(); return nil }})
-		if _, err := executor.Relay(t.Context(), p, executor.Call{Name: name, Arg: arg}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "Options.Check") {
-			t.Errorf("%s: %v; want an error that names Options.Check", how, err)
-		}
-		if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
-			t.Errorf("%s: a task behind it: %v", how, err)
-		}
+		t.Run(how, func(t *testing.T) {
+			p := newPool(t, 1, &processes.Options{Check: func(executor.Encoded) error { check(); return nil }})
+			if _, err := executor.Relay(t.Context(), p, executor.Call{Name: name, Arg: arg}).Result(t.Context()); err == nil || !strings.Contains(err.Error(), "Options.Check") {
+				t.Errorf("%s: %v; want an error that names Options.Check", how, err)
+			}
+			if _, err := submit(t, p, nop, 1).Result(t.Context()); err != nil {
+				t.Errorf("%s: a task behind it: %v", how, err)
+			}
+		})
 	}
 }
 
@@ -95,8 +100,8 @@ func init() { concert.RegisterErrorType[*badError]("processes_test.badError") }
 
 var failBadly = concert.Register("processes_test.failBadly", func(context.Context, int) (int, error) { return 0, &badError{} })
 
-// TestError_DecoderPanics: if the decoder of an error panics, the pool does
-// not.
+// TestError_DecoderPanics: if the decoder of an error panics, only its task
+// fails.
 func TestError_DecoderPanics(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, nil)

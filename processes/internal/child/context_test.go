@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestCallContext_Expired: a call whose time is over has a context that ends as
-// one whose deadline has passed, and so have the contexts made from it.
-func TestCallContext_Expired(t *testing.T) {
+// TestCallContext_DeadlinePassed: after a timeout, the context of a call ends
+// like a context whose deadline has passed, and so do contexts derived from it.
+func TestCallContext_DeadlinePassed(t *testing.T) {
 	expired := func(t *testing.T, ctx context.Context) {
 		t.Helper()
 		<-ctx.Done()

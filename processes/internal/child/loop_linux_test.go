@@ -10,9 +10,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestPlace_NoPage: if the system has no memory for a page of a result in the
-// arena, place reports false, and the result goes to the pipe.
-func TestPlace_NoPage(t *testing.T) {
+// TestPlace_NoPageInArena: if the system has no memory for a page of the arena,
+// place returns false, and the result goes through the pipe.
+func TestPlace_NoPageInArena(t *testing.T) {
 	mem, file, err := shm.New("concert-test", 4<<20)
 	if err != nil {
 		t.Fatal(err)

@@ -11,10 +11,10 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// TestWriter_Unread: whatever part of the results the pool has read, the
-// journal returns exactly the rest, or nothing if a large frame did not go
-// through the ring.
-func TestWriter_Unread(t *testing.T) {
+// TestWriter_UnreadResults: whatever part of the results the pool has read, the
+// journal returns exactly the rest, or nothing if a large frame bypassed the
+// ring.
+func TestWriter_UnreadResults(t *testing.T) {
 	mem, file, err := shm.New("concert-test", shm.JournalSize)
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("this system has no shared memory")
@@ -34,7 +34,7 @@ func TestWriter_Unread(t *testing.T) {
 	read := make(chan []byte)
 	go func() { b, _ := io.ReadAll(r); read <- b }()
 	out := newWriter(w, j)
-	var all []byte // what was put, in order
+	var all []byte // all frames, in order
 	recovered := 0
 	for i := range 300 {
 		f := bytes.Repeat([]byte{byte(i)}, 1+rand.IntN(3000))

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// systemCall is what a filter looks at.
+// systemCall is the input of a filter.
 type systemCall struct {
 	number  int
 	machine uint32
 	args    [6]uint64
 }
 
-// run is what the kernel does with a filter.
+// run interprets the filter as the kernel does.
 func (f *callFilter) run(c systemCall) (uint32, error) {
 	var a uint32
 	for pc := 0; pc < len(f.code); pc++ {
@@ -55,8 +55,7 @@ func (f *callFilter) run(c systemCall) (uint32, error) {
 	return 0, fmt.Errorf("it has no end")
 }
 
-// answerOf is the answer that a call should have, by the rules and without
-// jumps.
+// answerOf returns the answer for a call according to the rules, without jumps.
 func (r rules) answerOf(c systemCall) uint32 {
 	name, known := r.table.SyscallNumbers[c.number]
 	lists, some := r.some[name]
@@ -88,9 +87,8 @@ func (r rules) answerOf(c systemCall) uint32 {
 	return answerDenied
 }
 
-// TestCallFilter compares the program with the rules that it is made of, for
-// each call, on all machines, with all arguments about which there is a rule
-// and others.
+// TestCallFilter compares the compiled program with its rules, for each system
+// call, on all machines, with all arguments that a rule names and with others.
 func TestCallFilter(t *testing.T) {
 	for _, table := range []*arch.Info{arch.X86_64, arch.AARCH64, arch.I386, arch.ARM} {
 		for _, memory := range []bool{false, true} {
@@ -151,21 +149,24 @@ func TestCallFilter(t *testing.T) {
 	}
 	t.Run("tkill", func(t *testing.T) {
 		for _, table := range []*arch.Info{arch.X86_64, arch.AARCH64, arch.I386, arch.ARM} {
-			f := withoutTkill(table)
-			for number := range 600 {
-				want := uint32(unix.SECCOMP_RET_ALLOW)
-				if table.SyscallNumbers[number] == "tkill" {
-					want = answerDenied
+			t.Run(table.Name, func(t *testing.T) {
+				f := withoutTkill(table)
+				for number := range 600 {
+					want := uint32(unix.SECCOMP_RET_ALLOW)
+					if table.SyscallNumbers[number] == "tkill" {
+						want = answerDenied
+					}
+					if got, err := f.run(systemCall{number: number, machine: uint32(table.ID)}); got != want || err != nil {
+						t.Errorf("%s: %s: %#x, %v; want %#x", table.Name, table.SyscallNumbers[number], got, err, want)
+					}
 				}
-				if got, err := f.run(systemCall{number: number, machine: uint32(table.ID)}); got != want || err != nil {
-					t.Errorf("%s: %s: %#x, %v; want %#x", table.Name, table.SyscallNumbers[number], got, err, want)
-				}
-			}
+			})
 		}
 	})
 }
 
-// TestDenied: what the sandbox promises is denied has a name that is.
+// TestDenied: the pattern of denied system calls matches each one that
+// the documentation of the sandbox promises to deny.
 func TestDenied(t *testing.T) {
 	for _, name := range []string{
 		"fork", "vfork", "execve", "execveat", "memfd_create", "memfd_secret", "vmsplice", "splice", "tee", "sendfile", "sendfile64", "shmget", "shmat", "mmap", "mmap2", "madvise", "remap_file_pages",

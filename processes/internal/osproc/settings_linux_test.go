@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCurrentMask reads the mask of the calling thread. The first thread of the
-// process may be the one that starts workers, which has a mask of its own.
+// TestCurrentMask: the mask is that of the calling thread. The first thread of
+// the process may be the one that starts workers, which has a mask of its own.
 func TestCurrentMask(t *testing.T) {
 	result := make(chan int)
 	var onThread func()
 	onThread = func() {
-		runtime.LockOSThread() // without an Unlock: the thread ends with the goroutine
+		runtime.LockOSThread() // without Unlock, so the thread ends with the goroutine
 		if unix.Gettid() == unix.Getpid() {
 			go onThread() // on another thread
 			<-t.Context().Done()

@@ -7,14 +7,14 @@ import (
 	"concert/internal/frame"
 )
 
-// TestAllocator: no byte is allocated twice, and Allocate succeeds as long as
-// there is room behind the newest span, or before the oldest.
+// TestAllocator: no byte is allocated twice, and Allocate succeeds if there is
+// room after the newest span or before the oldest.
 func TestAllocator(t *testing.T) {
 	const size = 64 * alignment
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		s := Allocator{size: size}
-		var used [size]bool    // the slow way
+		var used [size]bool    // the model
 		var spans []frame.Span // the oldest first
 		for range 500 {
 			if n := len(spans); n > 0 && r.IntN(5) < 2 {
@@ -48,8 +48,8 @@ func TestAllocator(t *testing.T) {
 	}
 }
 
-// longestFree returns how many bytes are free in a row, behind the newest span
-// or at the beginning, before the oldest.
+// longestFree returns the length of the longest free range, after the newest
+// span or before the oldest.
 func longestFree(used []bool, spans []frame.Span) int {
 	run := func(from int) (n int) {
 		for from+n < len(used) && !used[from+n] {

@@ -7,8 +7,8 @@ import (
 	"concert/internal/frame"
 )
 
-// TestWithin: a span that is not within the arena is an error.
-func TestWithin(t *testing.T) {
+// TestArena_SpanOutside: a span outside of the arena is an error.
+func TestArena_SpanOutside(t *testing.T) {
 	half := make([]byte, 100)
 	for _, at := range []frame.Span{{Offset: 0, Length: 100}, {Offset: 100}, {Offset: 99, Length: 1}} {
 		if b, err := within(half, at); len(b) != int(at.Length) || cap(b) != len(b) || err != nil {

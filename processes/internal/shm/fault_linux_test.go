@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCatchFault: a fault is an error, and a panic stays one.
+// TestCatchFault: a memory fault becomes an error, and a panic stays a panic.
 func TestCatchFault(t *testing.T) {
 	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
@@ -20,9 +20,11 @@ func TestCatchFault(t *testing.T) {
 		"read":  func() { bytes.Clone(mem) },
 		"copy":  func() { copy(mem, make([]byte, 4096)) },
 	} {
-		if err := CatchFault(do); !errors.Is(err, ErrNoMemory) {
-			t.Errorf("%s: %v, want ErrNoMemory", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := CatchFault(do); !errors.Is(err, ErrNoMemory) {
+				t.Errorf("%s: %v, want ErrNoMemory", name, err)
+			}
+		})
 	}
 	if err := CatchFault(func() {}); err != nil {
 		t.Error(err)

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestNew_Sealed: a process that has the file can neither shrink it, which
-// would kill the other process, nor make it longer.
-func TestNew_Sealed(t *testing.T) {
+// TestNew_SealsFile: a process that has the file can neither shrink it, which
+// would kill the other process, nor extend it.
+func TestNew_SealsFile(t *testing.T) {
 	mem, file, err := New("concert-test", 1<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -27,5 +27,5 @@ func TestNew_Sealed(t *testing.T) {
 		again.Close()
 		t.Error("it could be opened and emptied")
 	}
-	mem[1<<20-1] = 1 // is there
+	mem[1<<20-1] = 1 // the memory is still there
 }

@@ -17,10 +17,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// without returns a way to share memory in which a part of each half of the
-// arena cannot be touched in this process, as if the system had no memory for
-// its pages: that of the arguments, or of the results, or both, behind the
-// first so many bytes.
+// without returns a replacement for shm.New. In this process, its arena cannot
+// be accessed after the first behind bytes of the half of arguments, of the
+// half of results, or of both, as if the system had no memory for these pages.
 func without(arguments, results bool, behind int) func(string, int) ([]byte, *os.File, error) {
 	return func(name string, size int) ([]byte, *os.File, error) {
 		mem, file, err := shm.New(name, size)
@@ -38,17 +37,17 @@ func without(arguments, results bool, behind int) func(string, int) ([]byte, *os
 	}
 }
 
-// TestNoPage: if the system has no memory for a shared page, its first use is a
-// signal. An argument is then sent through the pipe, a result fails its task,
-// and this process survives.
-func TestNoPage(t *testing.T) {
+// TestArena_NoPage: if the system has no memory for a page of the arena, its
+// first use is a signal. This process survives it: an argument is sent through
+// the pipe instead, and a result fails its task.
+func TestArena_NoPage(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, behind := range []int{0, 256 << 10} {
 		t.Run(fmt.Sprintf("arguments behind %d", behind), func(t *testing.T) {
 			leftovers(t)
 			t.Cleanup(processes.ShareMemory(without(true, false, behind)))
 			p := newPool(t, 2, nil)
-			for range concert.Map(t.Context(), p, nop, numbers(1000)) { // quick ones, so that many go together
+			for range concert.Map(t.Context(), p, nop, numbers(1000)) { // quick ones, so that the pool sends many together
 			}
 			inputs := make([][]byte, 300)
 			for i := range inputs {

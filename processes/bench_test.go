@@ -43,7 +43,7 @@ func newPool(tb testing.TB, n int, o *processes.Options) *processes.Pool {
 	return p
 }
 
-// BenchmarkRoundTrip is one task at a time.
+// BenchmarkRoundTrip measures one task at a time.
 func BenchmarkRoundTrip(b *testing.B) {
 	p := newPool(b, 1, nil)
 	for b.Loop() {
@@ -53,8 +53,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkPipe is the floor of a round trip: a byte to another goroutine and
-// back by two pipes, through Go's poller.
+// BenchmarkPipe measures the lower bound of a round trip: a byte to another
+// goroutine and back through two pipes and Go's poller.
 func BenchmarkPipe(b *testing.B) {
 	r1, w1, _ := os.Pipe()
 	r2, w2, _ := os.Pipe()
@@ -77,7 +77,7 @@ func BenchmarkPipe(b *testing.B) {
 	}
 }
 
-// BenchmarkOutstanding is a task when so many are under way.
+// BenchmarkOutstanding measures a task while many others are outstanding.
 func BenchmarkOutstanding(b *testing.B) {
 	for _, n := range []int{1, 16, 64, 1024} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -108,7 +108,7 @@ func BenchmarkMap(b *testing.B) {
 	}
 }
 
-// BenchmarkLarge sends 64 MiB there and back.
+// BenchmarkLarge sends 64 MiB to a worker and back.
 func BenchmarkLarge(b *testing.B) {
 	p := newPool(b, 1, nil)
 	big := make([]byte, 64<<20)
@@ -120,7 +120,8 @@ func BenchmarkLarge(b *testing.B) {
 	}
 }
 
-// BenchmarkFirst is a pool of two, from New to its first result.
+// BenchmarkFirst measures the time from New to the first result of a pool of
+// two.
 func BenchmarkFirst(b *testing.B) {
 	for b.Loop() {
 		p, err := processes.New(2, nil)

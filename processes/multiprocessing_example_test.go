@@ -11,8 +11,7 @@ import (
 	"concert/processes"
 )
 
-// The examples of docs/from-python.md: what people use multiprocessing.Pool
-// for.
+// The examples of docs/from-python.md: common uses of multiprocessing.Pool.
 
 // open returns a pool for an example.
 func open(n int, o *processes.Options) *processes.Pool {
@@ -34,7 +33,7 @@ func Example_poolMap() {
 	// Output: [1 4 9] <nil>
 }
 
-// Pool.imap: results as they are needed, of inputs without end.
+// Pool.imap: results in input order, of an endless sequence of inputs.
 func Example_imap() {
 	ctx := context.Background()
 	ex := open(2, nil)
@@ -56,7 +55,7 @@ func Example_imap() {
 	// 9
 }
 
-// Pool.imap_unordered: results as they come.
+// Pool.imap_unordered: results in the order in which they finish.
 func Example_imapUnordered() {
 	ctx := context.Background()
 	ex := open(2, nil)
@@ -70,7 +69,7 @@ func Example_imapUnordered() {
 	// Output: 14
 }
 
-// Pool.starmap: several arguments are the fields of one.
+// Pool.starmap: several arguments are the fields of a struct.
 type rectangle struct{ Width, Height int }
 
 var area = concert.Register("area", func(_ context.Context, r rectangle) (int, error) { return r.Width * r.Height, nil })
@@ -104,7 +103,7 @@ func Example_applyAsync() {
 	// Output: 49
 }
 
-// Pool(maxtasksperchild=1): each task in a fresh process.
+// Pool(maxtasksperchild=1): each task runs in a fresh process.
 func Example_maxTasksPerChild() {
 	ctx := context.Background()
 	ex := open(1, &processes.Options{MaxTasks: 1})
@@ -120,7 +119,7 @@ func Example_maxTasksPerChild() {
 	// 1
 }
 
-// Pool.terminate: a Shutdown that waits for nothing.
+// Pool.terminate: a Shutdown whose context has ended waits for no task.
 func Example_terminate() {
 	ex := open(1, &processes.Options{Grace: -1})
 	fut := concert.Submit(context.Background(), ex, nap, time.Hour)

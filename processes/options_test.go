@@ -15,9 +15,9 @@ import (
 
 var triple = concert.Register("processes.triple", func(_ context.Context, n int) (int, error) { return 3 * n, nil })
 
-// TestNew_Extremes: the largest numbers in the options are numbers as others;
-// what cannot be is an error or a panic that names it.
-func TestNew_Extremes(t *testing.T) {
+// TestNew_ExtremeOptions: New accepts the largest numbers in its options. What
+// is impossible is an error or a panic that names it.
+func TestNew_ExtremeOptions(t *testing.T) {
 	for name, o := range map[string]processes.Options{
 		"Queue":        {Queue: math.MaxInt},
 		"Timeout":      {Timeout: math.MaxInt64},
@@ -31,7 +31,7 @@ func TestNew_Extremes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ex, err := processes.New(1, &o)
 			if errors.Is(err, errors.ErrUnsupported) {
-				return // this system has no such bound
+				return // this system has no such limit
 			}
 			if err != nil {
 				t.Fatal(err)

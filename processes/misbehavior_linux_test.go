@@ -22,19 +22,20 @@ import (
 	"concert/processes"
 )
 
-// Tasks that do to their worker what tasks should not.
+// Tasks that misbehave in their worker, and the functions that they share.
 
-// pidOf returns the number of the process that it runs in.
+// pidOf returns the id of the process that it runs in.
 var pidOf = concert.Register("processes_test.pidOf", func(context.Context, int) (int, error) { return os.Getpid(), nil })
 
-// meet tells through a file that it runs, and waits for its context to end.
-var meet = concert.Register("processes_test.meet", func(ctx context.Context, path string) (int, error) {
+// startAndWait writes its process id to a file, and waits for its context to
+// end.
+var startAndWait = concert.Register("processes_test.startAndWait", func(ctx context.Context, path string) (int, error) {
 	leave(path, strconv.Itoa(os.Getpid()))
 	<-ctx.Done()
 	return 0, context.Cause(ctx)
 })
 
-// leave writes a file at once.
+// leave writes a file atomically.
 func leave(path, text string) {
 	if err := os.WriteFile(path+".new", []byte(text), 0o666); err != nil {
 		panic(err)
@@ -44,7 +45,7 @@ func leave(path, text string) {
 	}
 }
 
-// marked appends to a file that it begins and that it ends.
+// marked appends to a file when it begins and when it ends.
 var marked = concert.Register("processes_test.marked", func(_ context.Context, m mark) (int, error) {
 	f, err := os.OpenFile(m.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
 	if err != nil {
@@ -64,8 +65,8 @@ type mark struct {
 	Work time.Duration
 }
 
-// misdeed does what its name says.
-var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Context, what string) (string, error) {
+// misbehave misbehaves in the way that its argument names.
+var misbehave = concert.Register("processes_test.misbehave", func(ctx context.Context, what string) (string, error) {
 	what, arg, _ := strings.Cut(what, " ")
 	switch what {
 	case "exit":
@@ -127,8 +128,9 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		}
 		leave(arg, strings.Join(pids, " "))
 		time.Sleep(time.Minute)
-	case "heir":
-		// It keeps the worker's pipes open, in a group of its own.
+	case "grandchild":
+		// The child keeps the worker's pipes open, in a process group of its
+		// own.
 		cmd := exec.Command("sleep", "1000")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -158,7 +160,7 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		_, err := os.Open("/dev/null")
 		return "", err
 	case "say":
-		// As a worker that has lost its way: straight into the pipe of results.
+		// It writes directly to the pipe of results.
 		var b []byte
 		switch arg {
 		case "garbage":
@@ -169,7 +171,7 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 			b = make([]byte, 5)
 		case "unknown":
 			b = frame.AppendResult(nil, frame.Outcome{ID: frame.ID{Seq: 77}})
-		case "lies": // as the first call of its worker
+		case "result twice": // as the first call of its worker
 			b = frame.AppendResult(nil, frame.Outcome{})
 			b = append(b, b...)
 		case "shared":
@@ -183,9 +185,9 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 			return "", err
 		}
 		time.Sleep(time.Minute)
-	case "deaf": // to the calls that come later; the worker lives, and reads what is said about them
+	case "deaf": // the worker reads no more calls, but lives and reads the control messages about them
 		var empty [2]int
-		if _, err := syscall.Dup(tasksFile); err != nil { // or the pool sees that it is closed
+		if _, err := syscall.Dup(tasksFile); err != nil { // otherwise the pool sees that it is closed
 			return "", err
 		}
 		if err := syscall.Pipe2(empty[:], syscall.O_NONBLOCK); err != nil {
@@ -195,10 +197,10 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 			return "", err
 		}
 		return strconv.Itoa(os.Getpid()), nil
-	case "stir":
+	case "overwrite-results":
 		mem := shared("concert-arena")
 		for i := range 256 {
-			mem[i<<10] = 1 // both halves are there
+			mem[i<<10] = 1 // so that both halves have this page
 			mem[len(mem)/2+i<<10] = 1
 		}
 		go func() {
@@ -209,7 +211,7 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 			}
 		}()
 		return "", nil
-	case "scribble":
+	case "overwrite-journal":
 		mem := shared("concert-journal")
 		for i := range mem {
 			mem[i] = byte(rand.Int())
@@ -228,12 +230,12 @@ var misdeed = concert.Register("processes_test.misdeed", func(ctx context.Contex
 		defer p.Close()
 		return concert.Submit(ctx, p, nest, fmt.Sprint("nest ", n-1)).Result(ctx)
 	}
-	return "", fmt.Errorf("no misdeed %q", what)
+	return "", fmt.Errorf("unknown misbehavior %q", what)
 })
 
 var nest func(context.Context, string) (string, error)
 
-func init() { nest = misdeed }
+func init() { nest = misbehave }
 
 func overflow(n int) int {
 	if n < 0 {
@@ -242,7 +244,7 @@ func overflow(n int) int {
 	return overflow(n+1) + n
 }
 
-// shared finds memory in the worker that it shares with the pool.
+// shared returns memory that this worker shares with the pool, by its name.
 func shared(name string) []byte {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -258,14 +260,14 @@ func shared(name string) []byte {
 	panic("no " + name + " in " + string(maps))
 }
 
-// unspeakable returns what cannot be encoded.
-var unspeakable = concert.Register("processes_test.unspeakable", func(context.Context, int) (any, error) { return make(chan int), nil })
+// notEncodable returns a value that cannot be encoded.
+var notEncodable = concert.Register("processes_test.notEncodable", func(context.Context, int) (any, error) { return make(chan int), nil })
 
-// pathIn is for tasks that leave a file.
+// pathIn returns a path in a directory for a file that a task writes.
 func pathIn(dir string, name any) string { return filepath.Join(dir, fmt.Sprint(name)) }
 
-// emigrate leaves its process group, and stays.
-var emigrate = concert.Register("processes_test.emigrate", func(_ context.Context, group int) (int, error) {
+// leaveGroup moves its worker to another process group, and sleeps.
+var leaveGroup = concert.Register("processes_test.leaveGroup", func(_ context.Context, group int) (int, error) {
 	if err := syscall.Setpgid(0, group); err != nil {
 		return 0, err
 	}
@@ -273,8 +275,8 @@ var emigrate = concert.Register("processes_test.emigrate", func(_ context.Contex
 	return 0, nil
 })
 
-// TestPool_WorkerLeavesGroup: a worker that has left its process group is
-// killed all the same.
+// TestPool_WorkerLeavesGroup: the pool kills a worker that has left its process
+// group.
 func TestPool_WorkerLeavesGroup(t *testing.T) {
 	leftovers(t)
 	group, err := syscall.Getpgid(os.Getpid())
@@ -282,13 +284,13 @@ func TestPool_WorkerLeavesGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPool(t, 1, &processes.Options{Timeout: 50 * time.Millisecond, Grace: 10 * time.Millisecond})
-	_, err = submit(t, p, emigrate, group).Result(t.Context())
+	_, err = submit(t, p, leaveGroup, group).Result(t.Context())
 	if e := died(t, err); !errors.Is(e, processes.ErrTimeout) {
 		t.Errorf("%v, want ErrTimeout", e)
 	}
 }
 
-// forge writes its own result, and then what does not belong there.
+// forge writes its own result and then an unexpected frame.
 var forge = concert.Register("processes_test.forge", func(context.Context, int) (int, error) {
 	b := frame.AppendResult(nil, frame.Outcome{Value: frame.Payload{Kind: 13, Bytes: make([]byte, 8)}})
 	syscall.Write(4, frame.AppendHello(b, frame.HelloBody{Version: frame.Version}))
@@ -296,8 +298,8 @@ var forge = concert.Register("processes_test.forge", func(context.Context, int) 
 	return 0, nil
 })
 
-// TestPool_ForgedResult: a worker writes a result and an unexpected frame in
-// one write.
+// TestPool_ForgedResult: a result counts even if the worker writes an
+// unexpected frame in the same write.
 func TestPool_ForgedResult(t *testing.T) {
 	leftovers(t)
 	p := newPool(t, 1, &processes.Options{Grace: 50 * time.Millisecond})

@@ -13,15 +13,14 @@ import (
 	"concert/processes"
 )
 
-// lateFunction is registered when the tests run, once.
+// lateFunction is registered once, while the tests run.
 var lateFunction = sync.OnceValue(func() func(context.Context, int) (int, error) {
 	return concert.Register("processes_test.late", func(_ context.Context, n int) (int, error) { return n, nil })
 })
 
-// TestPool_RegisteredLate: a function that was registered after Main is an
-// error that says so, in all ways in which a pool is given functions, and costs
-// no worker.
-func TestPool_RegisteredLate(t *testing.T) {
+// TestRegister_AfterMain: a function that is registered after Main is an error
+// that says so, wherever a pool accepts a function, and ends no worker.
+func TestRegister_AfterMain(t *testing.T) {
 	leftovers(t)
 	late := lateFunction()
 	p := newPool(t, 1, nil)

@@ -11,9 +11,9 @@ import (
 	"concert/processes"
 )
 
-// endsBy returns how its context ends; how says whether it looks at Done, or at
-// Err only, or at a context made from it.
-var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context, m howMet) (string, error) {
+// endsBy waits for the end of its context and returns how it ended. How says
+// what it watches: Done, only Err, or a derived context.
+var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context, m waitArg) (string, error) {
 	leave(m.Met, "")
 	switch m.How {
 	case "Err":
@@ -29,7 +29,7 @@ var endsBy = concert.Register("processes_test.endsBy", func(ctx context.Context,
 	return fmt.Sprintf("%v, %v", ctx.Err() == context.DeadlineExceeded, errors.Is(context.Cause(ctx), context.DeadlineExceeded)), nil
 })
 
-// passing is a context whose deadline passes when done is closed.
+// passing is a context whose deadline passes when the test closes done.
 type passing struct {
 	context.Context
 	done chan struct{}
@@ -46,24 +46,24 @@ func (p *passing) Err() error {
 	}
 }
 
-type howMet struct{ How, Met string }
+type waitArg struct{ How, Met string }
 
-// TestPool_Expired: in a worker the context of a task whose time is over ends
-// as it does in this process, by its deadline, and that of one that is canceled
-// by a cancellation.
-func TestPool_Expired(t *testing.T) {
+// TestContext_EndsInWorker: in a worker, the context of a task ends as it does
+// in this process: with DeadlineExceeded after a deadline or a timeout, and
+// with Canceled after a Cancel.
+func TestContext_EndsInWorker(t *testing.T) {
 	leftovers(t)
 	for _, how := range []string{"Done", "Err", "derived"} {
 		t.Run("Timeout, "+how, func(t *testing.T) {
 			p := newPool(t, 1, &processes.Options{Timeout: 20 * time.Millisecond, Grace: time.Minute})
-			if got, err := submit(t, p, endsBy, howMet{how, pathIn(t.TempDir(), "met")}).Result(t.Context()); got != "true, true" || err != nil {
+			if got, err := submit(t, p, endsBy, waitArg{how, pathIn(t.TempDir(), "met")}).Result(t.Context()); got != "true, true" || err != nil {
 				t.Errorf("DeadlineExceeded: %v, %v", got, err)
 			}
 		})
 		p := newPool(t, 1, &processes.Options{Grace: time.Minute})
 		result := func(t *testing.T, ctx context.Context, do func(*concert.Future[string])) string {
 			met := pathIn(t.TempDir(), "met")
-			f := concert.Submit(ctx, p, endsBy, howMet{how, met})
+			f := concert.Submit(ctx, p, endsBy, waitArg{how, met})
 			read(t, met)
 			do(f)
 			got, err := f.Result(t.Context())
