@@ -1,12 +1,13 @@
-// Package child is the worker's side of a pool of processes. A worker is the
-// program itself, started again by the pool; processes.Main calls [Run] in it.
+// Package child is the worker's side of a pool of processes. The pool starts
+// its own program again as a worker, and processes.Main calls [Run] there.
 //
 //	pipe of tasks ----> loop: begin, call the function, finish --> writer --> pipe of results
 //	                      ^
 //	pipe of control --> control: cancel calls, give calls back
 //
-// One goroutine reads calls and runs them sequentially. Another one reads the
-// pipe of control, and notices the end of the pool while a call runs.
+// One goroutine reads calls and runs them sequentially. Another goroutine reads
+// the control pipe, also while a call runs. It notices the end of the pool by
+// the end of that pipe.
 package child
 
 import (
@@ -28,28 +29,30 @@ import (
 // Exit codes of a worker that ends by itself.
 const (
 	exitEnd      = 0   // the pool has no more calls for it
-	exitBroken   = 111 // it could not be prepared, and has reported the reason to the pool
+	exitBroken   = 111 // the worker could not be prepared, and has reported the reason to the pool
 	exitProtocol = 112 // the pool sent a bad frame
 	exitPoolGone = 113 // the pool has ended
 )
 
-// minErrorLimit is the size that an error may have in any case.
+// minErrorLimit is the minimum of ErrorLimit.
 const minErrorLimit = 1 << 20
 
 // ErrorLimit returns the maximum size in bytes of an encoded error, given the
 // maximum size of a result.
 func ErrorLimit(maxResult int64) int { return int(max(maxResult, minErrorLimit)) }
 
-// ErrTooLarge is processes.ErrTooLarge. It is here because workers return it.
+// ErrTooLarge is processes.ErrTooLarge. It is in this package because the
+// worker returns it.
 var ErrTooLarge = errors.New("processes: value too large")
 
-// depth is how many pools are above this process.
+// depth is the result of Depth.
 var depth int
 
-// Depth returns how many pools are above this process: 0 if it is not a worker.
+// Depth returns how deep this process is nested in pools: 0 for a process that
+// is not a worker, 1 for a worker of a pool in such a process, and so on.
 func Depth() int { return depth }
 
-// worker is this process.
+// worker is the state of this process.
 type worker struct {
 	setup   Setup
 	in      *frame.Reader
@@ -60,35 +63,35 @@ type worker struct {
 
 	// Used only by the goroutine of the method loop:
 	scratch  []byte
-	name     string // of the function of the last call
-	function *executor.Function
-	missing  error              // why there is no function of that name
-	head     frame.CallHead     // of the current frame
-	rest     []byte             // arguments of the current frame that are left
-	parent   context.Context    // of the contexts of the frame's calls
-	stop     context.CancelFunc // of parent's deadline; nil if it has none
-	spare    *callContext       // of the last call, if it can be used again
-	now      time.Duration      // when the last call ended, or 0 if the loop has waited since
-	results  shm.Allocator      // results in the arena that the pool has not copied, as far as is known
-	placed   uint64             // results in the arena, in total
+	name     string             // name of the function of the last call
+	function *executor.Function // that function; nil if it is not registered
+	missing  error              // why function is nil
+	head     frame.CallHead     // head of the current frame
+	rest     []byte             // encoded arguments of the current frame that were not parsed yet
+	parent   context.Context    // parent of the contexts of the frame's calls
+	stop     context.CancelFunc // stops the timer of parent's deadline; nil if there is none
+	spare    *callContext       // context of the last call, if the next call can use it
+	now      time.Duration      // uptime when the last call ended, or 0 if the loop has waited since
+	results  shm.Allocator      // spans in the arena of results that the pool may not have copied
+	placed   uint64             // total number of results that were written to the arena
 	idle     *idleTimer
 
 	mu        sync.Mutex
 	id        frame.ID                  // guarded by mu, written by the loop: the current call, or the last one
-	ctx       *callContext              // guarded by mu: of the current call; nil if none runs
-	begun     time.Duration             // guarded by mu: when the current call began
+	ctx       *callContext              // guarded by mu: context of the current call; nil if no call runs
+	begun     time.Duration             // guarded by mu: uptime when the current call began
 	canceled  map[frame.ID]frame.Reason // guarded by mu: calls that have not begun
 	givenBack map[uint32]uint32         // guarded by mu: by frame, the first call that was given back
 }
 
 var started = time.Now()
 
-// uptime returns how long this process has run. It reads one clock; time.Now
-// reads two.
+// uptime returns how long this process has run. It reads one clock, and so is
+// faster than time.Now, which reads two.
 func uptime() time.Duration { return time.Since(started) }
 
-// Run runs the tasks of a pool until there are no more, given the value of
-// EnvName. It returns the exit code of this process.
+// Run runs the tasks of a pool until the pool has no more for this worker. text
+// is the value of EnvName. Run returns the exit code of this process.
 func Run(text string) int {
 	w, files, err := open(text)
 	if err != nil {
@@ -122,7 +125,7 @@ func open(text string) (*worker, []*os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// Ctrl-C is for the pool, which decides what its workers do then.
+	// Ctrl-C must not end this process: the program of the pool handles it.
 	signal.Ignore(os.Interrupt)
 
 	w := &worker{

@@ -9,11 +9,11 @@ import (
 	"concert/internal/lazy"
 )
 
-// callContext is the context of a call in a worker. If Done was never called,
-// the next call gets the same context. Only a goroutine that the first call has
-// left behind could notice this, by Err.
+// callContext is the context of a call in a worker. If Done was not called, the
+// next call gets the same context. Then a goroutine that outlives the first
+// call sees by Err the state of the second call.
 type callContext struct {
-	lazy  lazy.Context // its parent is limit
+	lazy  lazy.Context // limit is its parent
 	limit limit
 	over  atomic.Bool
 }
@@ -43,10 +43,11 @@ func (c *callContext) Err() error { return c.lazy.Err(c.over.Load()) }
 // Value returns the value of the frame's context.
 func (c *callContext) Value(key any) any { return c.lazy.Value(key) }
 
-// limit is the parent of the context of a call. It has the deadline of the
-// frame's calls. When the pool reports that the time of the call has expired,
-// it ends as if its deadline had passed. A context of package context cannot do
-// this: when it is canceled, its Err is [context.Canceled].
+// limit is the parent of the context of a call, with the deadline of the
+// frame's calls. When the pool reports that the call has exceeded its time, the
+// method expire ends it, and its Err becomes [context.DeadlineExceeded]. A
+// context of package context cannot do this: if it is canceled, its Err is
+// [context.Canceled].
 type limit struct {
 	context.Context // of the frame
 	mu              sync.Mutex
@@ -54,8 +55,8 @@ type limit struct {
 	ends            []func()    // guarded by mu: functions that end the derived contexts
 }
 
-// pass ends the context and the contexts derived from it.
-func (l *limit) pass() {
+// expire ends the context and the contexts derived from it.
+func (l *limit) expire() {
 	l.mu.Lock()
 	l.passed.Store(true)
 	ends := l.ends
@@ -84,8 +85,8 @@ var (
 
 func init() { close(always) }
 
-// Done returns a channel that is closed if the context has ended. Otherwise
-// package context calls AfterFunc.
+// Done implements [context.Context]. The channel does not change when the
+// context ends later: package context calls AfterFunc to learn this.
 func (l *limit) Done() <-chan struct{} {
 	if l.Err() != nil {
 		return always

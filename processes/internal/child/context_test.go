@@ -44,7 +44,7 @@ func TestCallContext_DeadlinePassed(t *testing.T) {
 								t.Fatalf("before its time: %v, %v", c.Err(), below.Err())
 							}
 						}
-						c.limit.pass()
+						c.limit.expire()
 						if c.Err() != context.DeadlineExceeded {
 							t.Errorf("Err() = %v, want DeadlineExceeded", c.Err())
 						}
@@ -79,7 +79,7 @@ func TestCallContext_DeadlinePassed(t *testing.T) {
 		below, cancel := context.WithCancel(c)
 		defer cancel()
 		c.lazy.Cancel(why)
-		c.limit.pass() // too late
+		c.limit.expire() // too late
 		for _, ctx := range []context.Context{c, below} {
 			if <-ctx.Done(); ctx.Err() != context.Canceled || context.Cause(ctx) != why {
 				t.Errorf("Err() = %v, Cause() = %v, want Canceled and its cause", ctx.Err(), context.Cause(ctx))

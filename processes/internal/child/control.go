@@ -12,14 +12,14 @@ import (
 	"concert/internal/frame"
 )
 
-// control reads the pipe of control until the pool has ended.
+// control reads the control pipe until the pool has ended.
 func (w *worker) control(pipe *os.File) {
 	in := frame.NewReader(pipe, 1<<10)
 	for {
 		kind, body, err := in.Next()
 		if errors.Is(err, syscall.EBADF) {
-			// The program has closed the descriptor. The pool kills a worker
-			// that has closed its pipes, with an error that says so.
+			// The program of this worker has closed the file descriptor. The
+			// pool notices a worker that has closed its pipes, and kills it.
 			return
 		}
 		if err != nil {
@@ -39,14 +39,15 @@ func (w *worker) control(pipe *os.File) {
 	}
 }
 
-// giveBack answers a TakeBack. Without a journal, the pool asks for calls that
-// have not begun, and gets the number of the first one. With a journal, the
-// pool has already taken the calls, and asks only whether this process answers.
+// giveBack answers a TakeBack. Without a journal, the pool requests calls that
+// have not begun; the answer has the number of the first call that this worker
+// gives back. With a journal, the pool has taken the calls back already, and
+// only tests whether this process answers.
 func (w *worker) giveBack(id frame.ID) {
 	w.mu.Lock()
 	switch ahead := int32(id.Seq - w.id.Seq); {
 	case ahead < 0:
-		id.Index = math.MaxUint32 // all have begun
+		id.Index = math.MaxUint32 // all calls of the frame have begun
 	case ahead == 0 && w.journal == nil:
 		id.Index = max(id.Index, w.id.Index+1)
 		fallthrough
@@ -58,14 +59,14 @@ func (w *worker) giveBack(id frame.ID) {
 	w.out.flush()
 }
 
-// cancel ends the context of a call if it runs. A call that has not begun is
-// remembered, if there is no journal.
+// cancel ends the context of a call if the call runs. Without a journal, the
+// call may not have begun yet; then cancel stores the cancellation for begin.
 func (w *worker) cancel(id frame.ID, why frame.Reason) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.ctx != nil && w.id == id && why == frame.Expired:
-		w.ctx.limit.pass()
+		w.ctx.limit.expire()
 	case w.ctx != nil && w.id == id:
 		w.ctx.lazy.Cancel(causeOf(why))
 	case w.journal == nil && (int32(id.Seq-w.id.Seq) > 0 || id.Seq == w.id.Seq && id.Index > w.id.Index):
@@ -80,8 +81,7 @@ func causeOf(why frame.Reason) error {
 	return concert.ErrCanceled
 }
 
-// forget deletes cancellations and given-back calls of frames before the
-// current one.
+// forget deletes what cancel and giveBack have stored for earlier frames.
 func (w *worker) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,19 +7,18 @@ import (
 )
 
 // idleAfter is how long a worker is idle before it returns memory to the
-// system. A test sets another time.
+// system. Tests set other times.
 var idleAfter = 5 * time.Second
 
 // SetIdle sets the time after which this worker returns memory to the system.
 // It is for tests, and must be called before Run.
 func SetIdle(after time.Duration) { idleAfter = after }
 
-// idleTimer returns memory to the system after a worker has been idle for
-// idleAfter. Go's runtime keeps the memory of the last tasks for the next one,
-// and finds garbage only by a collection, which an idle process does not start.
-// A worker that stays idle does this once.
+// idleTimer collects garbage and returns memory to the system when a worker has
+// been idle for idleAfter. Without it, an idle worker would keep the memory of
+// its last tasks, because an idle process starts no garbage collection.
 type idleTimer struct {
-	since atomic.Int64 // the uptime at which the worker became idle; 0 if it is not
+	since atomic.Int64 // the uptime at which the worker became idle; 0 if it is busy
 	armed atomic.Bool  // whether the timer runs
 	timer *time.Timer
 }
@@ -42,8 +41,8 @@ func (t *idleTimer) begin() {
 // end marks the worker as busy.
 func (t *idleTimer) end() { t.since.Store(0) }
 
-// check returns memory to the system if the worker has been idle for long
-// enough. Otherwise it resets the timer.
+// check returns memory to the system if the worker has been idle for idleAfter.
+// Otherwise it resets the timer.
 func (t *idleTimer) check() {
 	since := t.since.Load()
 	if since == 0 {

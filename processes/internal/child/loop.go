@@ -13,9 +13,9 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// loop reads calls and runs them until there are no more. If a function calls
-// runtime.Goexit, this loop ends and starts another one, which continues with
-// the next call of the frame.
+// loop reads calls and runs them until the pipe of tasks ends. If a function
+// calls runtime.Goexit, the goroutine of this loop ends. Then loop starts
+// another goroutine, which continues with the next call of the frame.
 func (w *worker) loop(first bool) {
 	code := -1
 	defer func() {
@@ -49,7 +49,7 @@ func (w *worker) loop(first bool) {
 		if waits {
 			w.out.flush()
 			w.now = 0
-			w.rest = nil // it may be large
+			w.rest = nil // the arguments may be large
 			w.idle.begin()
 		}
 		kind, body, err := w.in.Next()
@@ -73,8 +73,8 @@ func (w *worker) loop(first bool) {
 	}
 }
 
-// badFrame reports an error of the protocol to standard error. It returns the
-// exit code.
+// badFrame reports a protocol error on standard error. It returns the exit
+// code.
 func badFrame(err error) int {
 	fmt.Fprintln(os.Stderr, "processes: bad frame from pool:", err)
 	return exitProtocol
@@ -129,7 +129,8 @@ func (w *worker) runFrom(first int) error {
 	return nil
 }
 
-// prepare runs the initializer. It returns an exit code, or -1.
+// prepare runs the initializer. It returns the exit code if this process must
+// exit, and otherwise -1.
 func (w *worker) prepare() int {
 	kind, body, err := w.in.Next()
 	if err == io.EOF {
@@ -144,7 +145,7 @@ func (w *worker) prepare() int {
 		return badFrame(err)
 	}
 	done := make(chan error, 1)
-	go func() { // runtime.Goexit must not end the loop yet
+	go func() { // on a goroutine of its own, because it may call runtime.Goexit
 		err := concert.ErrGoexit
 		defer func() { done <- err }()
 		_, err = executor.Invoke(context.Background(), h.Name, executor.Encoded{Kind: arg.Kind, Bytes: arg.Bytes})
@@ -163,7 +164,7 @@ func (w *worker) broken(err error) int {
 	return exitBroken
 }
 
-// call runs a call that has begun.
+// call calls the function of a call that has begun, and sends the outcome.
 func (w *worker) call(arg frame.Payload) {
 	ctx := context.Context(w.ctx)
 	if w.setup.Report {
@@ -190,8 +191,8 @@ func (w *worker) progress(id frame.ID, done, total int64) {
 }
 
 // begin begins a call. It reports false if the pool has taken back this call
-// and those after it in the frame. If the call is canceled already, begin
-// answers it, and w.ctx is nil.
+// and the calls after it in the frame. If the call is canceled, begin sends its
+// outcome, and leaves w.ctx nil.
 func (w *worker) begin(id frame.ID) bool {
 	if w.journal != nil && !w.journal.Begin(id.Seq, int(id.Index)) {
 		return false
@@ -256,13 +257,15 @@ func (w *worker) finish(result executor.Encoded, err error) {
 	}
 }
 
-// encodeError encodes an error, in as many bytes as the pool accepts.
+// encodeError encodes an error, and shortens it to the size that the pool
+// accepts.
 func (w *worker) encodeError(err error) []byte {
 	return executor.ShortenError(executor.EncodeError(err), ErrorLimit(w.setup.MaxResult))
 }
 
 // place copies a large result into the arena, and sets p to its span. It
-// reports false if the result is not large, or if the arena has no room for it.
+// reports false if the result is not large, or if the arena has no space for
+// it.
 func (w *worker) place(result []byte, p *frame.Payload) bool {
 	if w.arena == nil || len(result) <= shm.MaxInline {
 		return false

@@ -7,15 +7,15 @@ import (
 	"concert/processes/internal/confine"
 )
 
-// EnvName is the environment variable by which a process knows that it is a
-// worker. Its value is a Setup.
+// EnvName is an environment variable that is set in workers only. Its value is
+// a Setup.
 const EnvName = "CONCERT_WORKER"
 
 // Setup is what the pool passes to a worker in its environment.
 type Setup struct {
-	Depth     int                   // how many pools are above the worker
+	Depth     int                   // the result of Depth in the worker
 	Threads   int                   // how many tasks it may run concurrently
-	Files     []string              // tasks, results and control, and the journal and the arena if the worker has them
+	Files     []string              // the pipes of tasks, results and control, and, if they exist, the journal and the arena
 	Prepare   bool                  // the first call is the initializer
 	MaxResult int64                 // the maximum size of a result, in bytes
 	Report    bool                  // the pool has an observer of the progress of tasks

@@ -12,19 +12,19 @@ import (
 //
 //	frame --> ring of the journal --several in one write--> pipe
 //
-// A write to the pipe costs more than a small task. So the writer gathers
-// frames for gatherTime while there are more tasks in the worker. If the next
-// task is slow, a timer writes the gathered frames after maxDelay. Without a
-// journal the writer does not gather, because a frame that is only in this
-// process is lost when the process dies.
+// A write to the pipe costs more than a small task. So the writer collects
+// frames for gatherTime, and writes them together. If the next task is slow, a
+// timer writes the collected frames after maxDelay. When the worker is idle,
+// the loop calls flush. Without a journal, the loop calls flush after each
+// frame, because the frames in this process would be lost if it died.
 type writer struct {
 	pipe    *os.File
 	journal *shm.Journal // nil: there is none
 
 	mu      sync.Mutex
-	buf     []byte        // guarded by mu: without a journal, what is not in the pipe
-	written uint64        // guarded by mu: how many bytes were put
-	flushed uint64        // guarded by mu: how many of them are in the pipe
+	buf     []byte        // guarded by mu: without a journal, the frames that are not in the pipe
+	written uint64        // guarded by mu: total size of the frames that were put
+	flushed uint64        // guarded by mu: how many of these bytes were written to the pipe
 	last    time.Duration // guarded by mu: uptime of the last write
 	timer   *time.Timer   // set once
 	armed   bool          // guarded by mu: whether the timer runs
@@ -44,7 +44,7 @@ func newWriter(pipe *os.File, j *shm.Journal) *writer {
 	return w
 }
 
-// put adds one frame, which may be in several parts.
+// put adds one frame, which is the concatenation of parts.
 func (w *writer) put(parts ...[]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -52,7 +52,8 @@ func (w *writer) put(parts ...[]byte) {
 }
 
 // outcome adds the frame of a call that ended at uptime now. It writes all
-// frames to the pipe, or leaves that to the timer.
+// frames to the pipe if the last write was long ago or if they are large, and
+// otherwise starts the timer.
 func (w *writer) outcome(now time.Duration, parts ...[]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -92,7 +93,7 @@ func (w *writer) putLocked(parts [][]byte) {
 	w.journal.Written().Store(w.written) // the frame is complete
 }
 
-// writeDirectLocked writes a frame to the pipe without the ring.
+// writeDirectLocked writes a frame to the pipe without copying it to the ring.
 func (w *writer) writeDirectLocked(parts [][]byte) {
 	w.flushLocked()
 	for _, b := range parts {

@@ -7,11 +7,12 @@
 //	pool:   Open --> Sandbox --> Files, and Restrictions as text
 //	worker: Parse --> Restrictions --> CloseInherited, then Apply
 //
-// There are two mechanisms, because neither is sufficient. Landlock decides by
-// path, and does not cover sockets other than TCP, programs in memory, the
-// modes of files, and, before Linux 6.12, signals. Seccomp decides by the
-// number and the arguments of a system call, and cannot see paths. Both bind
-// all threads and children of the process, and cannot be undone.
+// Package confine uses two mechanisms, because neither is sufficient alone.
+// Landlock decides by path. It does not cover sockets other than TCP, programs
+// in memory, the modes of files, and, before Linux 6.12, signals. Seccomp
+// decides by the number and the arguments of a system call, and cannot see
+// paths. Both apply to all threads and children of the process, and cannot be
+// undone.
 package confine
 
 import (
@@ -23,8 +24,8 @@ import (
 )
 
 // Sandbox is the pool's side: the files and directories that workers may
-// access. They are open, and are passed to workers in this form, because a name
-// could lead elsewhere by the time a worker starts.
+// access. The pool opens them and passes the open files to workers, because a
+// name may refer to another file when a worker starts.
 type Sandbox struct {
 	readAll       bool // workers may read all files: there is no list
 	limitedMemory bool // the memory of workers is limited
@@ -32,9 +33,9 @@ type Sandbox struct {
 }
 
 // Open opens the files and directories that workers may read, and those that
-// they may read and write. If read is nil, workers may read all files.
-// limitedMemory says that the memory of workers is limited; then they must not
-// map memory that the limit does not count. The error is an
+// they may read and write. If read is nil, workers may read all files. If
+// limitedMemory is true, the memory of workers has a limit, and they must not
+// map memory that the limit does not include. The error is an
 // [errors.ErrUnsupported] if this system cannot confine processes.
 func Open(read, write []string, limitedMemory bool) (_ *Sandbox, err error) {
 	if err := supported(); err != nil {
@@ -53,7 +54,8 @@ func Open(read, write []string, limitedMemory bool) (_ *Sandbox, err error) {
 	return s, err
 }
 
-// openAll returns also the files that it opened before an error.
+// openAll opens all paths. If one of them fails, it returns the error and the
+// files that it has opened before.
 func openAll(paths []string) (files []*os.File, err error) {
 	for _, path := range paths {
 		f, err := openPath(path)
@@ -80,7 +82,7 @@ func (s *Sandbox) Close() {
 	}
 }
 
-// Restrictions returns the restrictions of a worker in which Files have these
+// Restrictions returns the restrictions of a worker that gets Files under these
 // names. It returns nil for a nil Sandbox.
 func (s *Sandbox) Restrictions(names []string) *Restrictions {
 	if s == nil {
@@ -89,8 +91,8 @@ func (s *Sandbox) Restrictions(names []string) *Restrictions {
 	return &Restrictions{s.readAll, s.limitedMemory, names[:len(s.read)], names[len(s.read):]}
 }
 
-// Restrictions is the worker's side of a Sandbox. Files have the names under
-// which they were passed to this process.
+// Restrictions is the worker's side of a Sandbox. It has the names under which
+// the pool has passed the files to this process.
 type Restrictions struct {
 	readAll, limitedMemory bool
 	read, write            []string

@@ -43,11 +43,12 @@ func supported() error {
 //
 //  1. Root loses all capabilities except those over files. Otherwise /proc
 //     would show it all processes.
-//  2. Apply seccomp, and check in /proc that it binds all threads. After
-//     Landlock, /proc could not be read.
-//  3. Apply Landlock. The library binds each thread, by a signal to it.
-//  4. Deny the system call of that signal, tkill, by a second filter. No filter
-//     can distinguish it from a signal to another process.
+//  2. Apply seccomp, and check in /proc that it applies to all threads. After
+//     step 3, /proc cannot be read.
+//  3. Apply Landlock. The library confines each thread by a signal to it, which
+//     it sends by the system call tkill.
+//  4. Deny tkill by a second seccomp filter. A filter cannot distinguish a
+//     signal to a thread of this process from one to another process.
 func (r *Restrictions) Apply() error {
 	if err := dropCapabilities(); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
@@ -91,7 +92,7 @@ func (r *Restrictions) Apply() error {
 }
 
 // limitCalls applies the filter of system calls to all threads of this process,
-// and checks that it did.
+// and checks in /proc that it applies to each of them.
 func (r *Restrictions) limitCalls() error {
 	table, err := arch.GetInfo("")
 	if err != nil {
@@ -110,7 +111,7 @@ func (r *Restrictions) limitCalls() error {
 	for _, path := range threads {
 		status, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			continue // it has ended
+			continue // the thread has ended
 		}
 		if err != nil {
 			return fmt.Errorf("cannot check that all threads are confined: %w", err)
@@ -122,12 +123,12 @@ func (r *Restrictions) limitCalls() error {
 	return nil
 }
 
-// maxFiles is how many files a confined worker may have open. Each pipe among
-// them uses memory that no limit counts.
+// maxFiles is the maximum number of open files of a confined worker. A pipe
+// uses memory that no other limit includes.
 const maxFiles = 4096
 
-// lowerLimits permanently lowers the limits of open files, stack and core
-// files.
+// lowerLimits permanently lowers the limits of open files, of the stack and of
+// core files.
 func lowerLimits() error {
 	for resource, maximum := range map[int]uint64{unix.RLIMIT_NOFILE: maxFiles, unix.RLIMIT_STACK: 8 << 20, unix.RLIMIT_CORE: 0} {
 		var limit unix.Rlimit
@@ -163,8 +164,8 @@ func dropCapabilities() error {
 	return nil
 }
 
-// openPath opens a file or directory, without the right to read it. The open
-// file refers to it even if it is renamed.
+// openPath opens a file or directory without the right to read it. The result
+// refers to the file even after a rename.
 func openPath(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -174,8 +175,9 @@ func openPath(path string) (*os.File, error) {
 }
 
 // CloseInherited closes the files that this process has inherited, except the
-// standard streams, passed and the files of the sandbox. Files that this
-// process opened itself stay open: Go opens all files with close-on-exec set.
+// standard streams, the files in passed and the files of the sandbox. Files
+// that this process has opened itself stay open; CloseInherited recognizes them
+// by the flag close-on-exec, which Go sets for all files.
 func (r *Restrictions) CloseInherited(passed []string) error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 // processes.
 var machineFiles = []string{"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version"}
 
-// readAllRules returns the rules that allow to read all files, except those of
-// /proc about other processes.
+// readAllRules returns rules by which this process may read all files, except
+// the files of /proc about other processes.
 func readAllRules() ([]landlock.Rule, error) {
 	entries, err := os.ReadDir("/")
 	if err != nil {
@@ -25,7 +25,7 @@ func readAllRules() ([]landlock.Rule, error) {
 	for _, entry := range entries {
 		path := "/" + entry.Name()
 		if info, err := os.Stat(path); err != nil || path == "/proc" {
-			continue // a broken link
+			continue // a broken link, or /proc
 		} else if info.IsDir() {
 			rules = append(rules, landlock.PathAccess(readDir, path))
 		} else {
@@ -33,8 +33,9 @@ func readAllRules() ([]landlock.Rule, error) {
 		}
 	}
 	for _, name := range append([]string{"self"}, machineFiles...) {
-		// These stay open: the kernel discards files of /proc that are not in
-		// use, and a rule does not apply to the file that it creates later.
+		// The file stays open. The kernel discards files of /proc that are not
+		// open and creates them again later, and a rule does not apply to the
+		// new file.
 		fd, err := unix.Open("/proc/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT {
 			continue
@@ -46,8 +47,8 @@ func readAllRules() ([]landlock.Rule, error) {
 	return rules, nil
 }
 
-// The rights of files and directories. The rights to execute files, and to make
-// devices and sockets, are never granted.
+// The rights that can be granted for files and directories. They do not include
+// the rights to execute files and to make devices and sockets.
 const (
 	readFile  = landlock.AccessFSSet(ll.AccessFSReadFile)
 	readDir   = readFile | ll.AccessFSReadDir
@@ -56,8 +57,9 @@ const (
 		ll.AccessFSMakeReg | ll.AccessFSMakeFifo | ll.AccessFSMakeSym | ll.AccessFSRefer
 )
 
-// pathRule grants rights to an open file or directory, given the name under
-// which it was passed: file to a file, and dir to a directory.
+// pathRule returns a rule that grants rights for an open file or directory,
+// which was passed under that name. The rights are file for a file, and dir for
+// a directory.
 func pathRule(name string, file, dir landlock.AccessFSSet) landlock.Rule {
 	path := "/proc/self/fd/" + name
 	rights := dir

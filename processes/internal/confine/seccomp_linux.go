@@ -13,11 +13,11 @@ import (
 
 // callFilter is a program for seccomp. The kernel runs it at each system call.
 // It compares the number of the call, and perhaps arguments, and returns an
-// answer. Only the tables of the library are used: its own filters with long
-// jumps let calls pass whose conditions do not hold.
+// answer. This package uses only the tables of the library, and not its
+// filters: those with long jumps allow calls whose conditions do not hold.
 //
-// Every jump leads forward, over at most one block, and a block ends in an
-// answer.
+// The program is a sequence of blocks. A block ends with an answer. A jump
+// skips instructions of its block, or the next block.
 type callFilter struct{ code []unix.SockFilter }
 
 // condition is a condition on one argument of a system call.
@@ -96,10 +96,10 @@ func (f *callFilter) allowIf(number int, lists ...[]condition) {
 	f.code = append(f.code, block.code...)
 }
 
-// allowList allows the call if all conditions hold, and otherwise continues
-// after the list.
+// allowList appends instructions that allow the call if all conditions hold.
+// Otherwise the program continues after them.
 func (f *callFilter) allowList(list []condition) {
-	left := 1 // instructions from here to the end of the list
+	left := 1 // number of instructions from the next one to the end of the list
 	for _, c := range list {
 		left += 2
 		if c.test == equals {
@@ -107,7 +107,7 @@ func (f *callFilter) allowList(list []condition) {
 		}
 	}
 	for _, c := range list {
-		low := argumentAt + 8*c.argument // all machines with a table are little endian
+		low := argumentAt + 8*c.argument // the low half is first: all machines in the tables are little endian
 		f.load(low)
 		left--
 		switch c.test {
@@ -147,16 +147,16 @@ func (f *callFilter) apply() error {
 	return nil
 }
 
-// rules are the system calls that a confined worker may make: some with
-// conditions, and all others that are in the table and not denied.
+// rules are the system calls that a confined worker may make: those in some, if
+// their conditions hold, and all others that are in the table and not denied.
 type rules struct {
 	table *arch.Info
 	some  map[string][][]condition // allowed if all conditions of at least one list hold
 }
 
-// filter returns the rules as a program. The answer for clone3 is that this
-// system does not have it: its flags are in memory, where no filter sees them.
-// The C library then uses clone.
+// filter returns the rules as a program. A filter cannot check the flags of
+// clone3, because they are in memory. So the program answers clone3 as if the
+// system did not have this call, and the C library calls clone instead.
 func (r rules) filter() *callFilter {
 	f := new(callFilter)
 	f.begin(r.table)

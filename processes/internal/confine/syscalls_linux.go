@@ -7,14 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// denied matches the system calls that a confined worker must not make. All
-// others that the table contains are allowed. Calls that it does not contain,
-// as those of newer systems and other instruction sets, are denied.
+// denied matches the system calls that a confined worker must not make, or may
+// make only under the conditions of Restrictions.rules. All other calls in the
+// table are allowed. Calls that are not in the table, such as those of newer
+// systems and of other instruction sets, are denied.
 var denied = regexp.MustCompile("^(?:" +
 	"execve|execveat|uselib|fork|vfork" + // programs, and processes
-	"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory; most of these depend on the arguments
-	"|vmsplice|splice|tee|sendfile(64)?" + // a pipe would keep pages, and whole huge pages, that the process has unmapped
-	"|socket|socketpair|socketcall|connect|bind|listen|accept4?|send(to|msg|mmsg)|io_uring_.*" + // sockets; seccomp does not see the calls of io_uring
+	"|mmap2?|memfd_.*|madvise|remap_file_pages" + // memory
+	"|vmsplice|splice|tee|sendfile(64)?" + // a pipe would keep pages that the process has unmapped
+	"|socket|socketpair|socketcall|connect|bind|listen|accept4?|send(to|msg|mmsg)|io_uring_.*" + // sockets; seccomp does not filter the operations of io_uring
 	"|f?chmod.*|[fl]?chown.*|.*setxattr.*|.*removexattr.*|utime|utimes|utimensat.*|futimesat|ioctl_.*" + // attributes of files, which Landlock does not cover
 	"|kill|tgkill|fcntl(64)?|ioctl|clone|inotify_.*|rt_(tg)?sigqueueinfo|pidfd_.*|ptrace|process_.*|kcmp" + // other processes
 	"|prlimit64|setpriority|ioprio_set|sched_setaffinity|sched_setattr|sched_setparam|sched_setscheduler|migrate_pages|move_pages" +
@@ -37,9 +38,9 @@ const (
 	fioclex  = 0x5451
 )
 
-// advice are the allowed arguments of madvise. MADV_REMOVE is not among them,
-// because it would remove pages of shared memory that the pool uses, and
-// neither are those that inject memory errors.
+// advice are the allowed arguments of madvise. MADV_REMOVE is not allowed,
+// because it would remove pages of the memory that is shared with the pool. The
+// arguments that inject memory errors are not allowed either.
 var advice = []uint32{
 	unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL, unix.MADV_WILLNEED, unix.MADV_DONTNEED, unix.MADV_FREE,
 	unix.MADV_DONTFORK, unix.MADV_DOFORK, unix.MADV_MERGEABLE, unix.MADV_UNMERGEABLE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE,
@@ -58,7 +59,8 @@ func (r *Restrictions) rules(table *arch.Info, pid int) rules {
 	}
 	files := is(1, unix.F_DUPFD, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_GETLK, unix.F_SETLK, // not F_SETOWN, which sends signals to another process
 		unix.F_SETLKW, unix.F_DUPFD_CLOEXEC, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ, unix.F_ADD_SEALS, unix.F_GET_SEALS)
-	// RLIMIT_DATA does not count shared memory and stacks.
+	// RLIMIT_DATA, the limit of memory, does not include shared memory and
+	// stacks.
 	const shared = unix.MAP_SHARED & unix.MAP_SHARED_VALIDATE // the bit that private mappings do not have
 	mappings := [][]condition{{{3, hasNone, shared | unix.MAP_GROWSDOWN}}}
 	if !r.limitedMemory {

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Directory is an open directory. It stays the same if it is renamed.
+// Directory is an open directory. It refers to the same directory after a
+// rename.
 type Directory struct {
 	file *os.File
 	path string // for os/exec

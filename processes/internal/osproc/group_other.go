@@ -7,7 +7,6 @@ import (
 	"syscall"
 )
 
-// setGroup makes a process the first of a process group, so that it can be
-// killed with all processes that it has started, and so that Ctrl-C does not
-// reach it.
+// setGroup gives a process a process group of its own. Then KillGroup can kill
+// it with all processes that it has started, and Ctrl-C does not reach it.
 func setGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

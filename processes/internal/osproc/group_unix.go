@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// KillGroup kills a process and its process group. If the process is dead
-// already, that is no error.
+// KillGroup kills a process and its process group. It returns nil if the
+// process is dead already.
 func KillGroup(p *os.Process) error {
-	p.Kill() // it may have left its group
+	p.Kill() // the process may have left its group
 	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
 	if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.EPERM) {
 		return nil // EPERM: only zombies are left

@@ -8,7 +8,8 @@ import (
 
 func setGroup(*exec.Cmd) {}
 
-// KillGroup kills a process. The processes that it has started live on.
+// KillGroup kills a process. It does not kill the processes that it has
+// started.
 func KillGroup(p *os.Process) error {
 	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

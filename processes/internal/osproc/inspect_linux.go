@@ -29,8 +29,8 @@ func IsExiting(pid int) bool {
 	return bytes.ContainsAny(fields[state], "ZX") || err == nil && n&pfExiting != 0
 }
 
-// ThreadTimes returns the times of each thread of a process, by the number of
-// the thread, as far as the system reports them.
+// ThreadTimes returns the times of each thread of a process, by the id of the
+// thread. It omits times that the system does not report.
 func ThreadTimes(pid int) map[int]ThreadTime {
 	dirs, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
 	all := make(map[int]ThreadTime, len(dirs))
@@ -53,16 +53,4 @@ func ThreadTimes(pid int) map[int]ThreadTime {
 		all[id] = t
 	}
 	return all
-}
-
-// ResidentMemory returns the private resident memory of a process, in bytes. It
-// reports false if the system does not know the process.
-func ResidentMemory(pid int) (bytes int64, ok bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, false
-	}
-	var size, all, shared int64
-	_, err = fmt.Sscan(string(text), &size, &all, &shared)
-	return (all - shared) * int64(os.Getpagesize()), err == nil
 }

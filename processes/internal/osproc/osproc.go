@@ -1,15 +1,16 @@
-// Package osproc starts, kills and inspects processes, and reads and sets what
-// the operating system knows about them. It contains all code of package
-// processes that depends on the system, except shared memory and the sandbox.
+// Package osproc starts, inspects and kills processes, and sets their limits.
+// It contains the code of package processes that depends on the operating
+// system, except shared memory and the sandbox.
 //
 // [Settings] are the settings of this process that its workers get: the file
 // mode mask, resource limits, processors and priorities. [Settings.Start]
 // starts a process with them, in a process group of its own. [KillGroup] kills
-// that group, and [AwaitExit] waits for its end without reaping it, so that the
-// process number stays valid. [PassFiles] and [OpenPassed] pass open files to a
-// new process.
+// that group. [AwaitExit] waits for the end of the process without reaping it,
+// so that its pid stays valid. [PassFiles] and [OpenPassed] pass open files to
+// a new process.
 //
-// Functions that a system does not support do nothing, or report so.
+// A function that the system does not support does nothing, returns false, or
+// returns an error.
 package osproc
 
 import (

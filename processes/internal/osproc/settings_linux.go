@@ -6,13 +6,15 @@ import (
 	"strconv"
 	"strings"
 
+	"fmt"
+
 	"golang.org/x/sys/unix"
 )
 
-// Settings are the settings of this process that its workers get, whatever this
-// process changes before it starts them.
+// Settings are the settings of this process that its workers get. They are read
+// once, so later changes of this process have no effect on workers.
 type Settings struct {
-	mask     int // of the modes of new files; negative if unknown
+	mask     int // mask for the modes of new files (umask); negative if unknown
 	limits   limits
 	schedule schedule
 }
@@ -23,9 +25,9 @@ func CurrentSettings() *Settings {
 }
 
 // currentMask returns the mask for the modes of new files, or -1 if it is
-// unknown. It reads a file, because the system call sets the mask as well.
+// unknown. It reads a file, because the system call umask would set the mask.
 func currentMask() int {
-	f, err := os.Open("/proc/thread-self/status") // not /proc/self: the first thread may be the one that starts workers
+	f, err := os.Open("/proc/thread-self/status") // not /proc/self: that is the first thread, which may have the mask of the starter
 	if err != nil {
 		return -1
 	}
@@ -45,13 +47,13 @@ type limits [unix.RLIMIT_RTTIME + 1]unix.Rlimit
 
 func currentLimits() (l limits) {
 	for resource := range l {
-		unix.Getrlimit(resource, &l[resource]) // an unknown one stays zero, here and in apply
+		unix.Getrlimit(resource, &l[resource]) // an unknown limit is zero, here and in apply
 	}
 	return l
 }
 
-// apply sets the limits of a process that this process has just started. Limits
-// that the system does not allow stay as they are.
+// apply sets the limits of a process that this process has just started. It
+// ignores limits that the system does not allow.
 func (l *limits) apply(p *os.Process) {
 	now := currentLimits()
 	for resource := range l {
@@ -62,12 +64,61 @@ func (l *limits) apply(p *os.Process) {
 }
 
 // RestoreStackLimit sets the stack limit of a running process again. At the end
-// of exec, the kernel resets that limit to its value at the beginning of exec,
-// which can undo what Start has set.
+// of exec, the kernel sets this limit to its value at the beginning of exec. If
+// Start sets the limit between the two, the kernel undoes it.
 func (s *Settings) RestoreStackLimit(p *os.Process) {
 	l := &s.limits
 	var now unix.Rlimit
 	if unix.Prlimit(p.Pid, unix.RLIMIT_STACK, nil, &now) == nil && now != l[unix.RLIMIT_STACK] {
 		unix.Prlimit(p.Pid, unix.RLIMIT_STACK, &l[unix.RLIMIT_STACK], nil)
+	}
+}
+
+// schedule is the processors and the priority of a worker, and its score for
+// the out-of-memory killer. A process inherits the processors and the priority
+// from the thread that starts it, and the score from the process that starts
+// it.
+type schedule struct {
+	cpus     unix.CPUSet
+	knowCPUs bool
+	nice     int
+	knowNice bool
+	oomScore string // the text of ownOOMScore; empty if unknown
+}
+
+const ownOOMScore = "/proc/self/oom_score_adj"
+
+// currentSchedule returns the present schedule of this process.
+func currentSchedule() (s schedule) {
+	onStarter(func() { s.cpus, s.knowCPUs, s.nice, s.knowNice = threadSchedule() })
+	score, _ := os.ReadFile(ownOOMScore)
+	s.oomScore = string(score)
+	return s
+}
+
+// threadSchedule returns the processors and the priority of the calling thread.
+func threadSchedule() (cpus unix.CPUSet, knowCPUs bool, nice int, knowNice bool) {
+	knowCPUs = unix.SchedGetaffinity(0, &cpus) == nil
+	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	return cpus, knowCPUs, 20 - n, err == nil // the system call returns 20 minus the priority
+}
+
+// applyToThread sets the processors and the priority of the calling thread. It
+// ignores settings that the system does not allow.
+func (s *schedule) applyToThread() {
+	cpus, knowCPUs, nice, knowNice := threadSchedule()
+	if s.knowCPUs && knowCPUs && cpus != s.cpus {
+		unix.SchedSetaffinity(0, &s.cpus)
+	}
+	if s.knowNice && knowNice && nice != s.nice {
+		unix.Setpriority(unix.PRIO_PROCESS, 0, s.nice)
+	}
+}
+
+// applyOOMScore sets the score of a process that has just been started.
+func (s *schedule) applyOOMScore(p *os.Process) {
+	now, err := os.ReadFile(ownOOMScore)
+	if err == nil && s.oomScore != "" && string(now) != s.oomScore {
+		os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", p.Pid), []byte(s.oomScore), 0)
 	}
 }

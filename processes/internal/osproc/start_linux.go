@@ -1,6 +1,7 @@
 package osproc
 
 import (
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -9,20 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Executable returns a path by which this program can be started again. It is
-// not the path of the file, where a newer version of the program may be now.
+// Executable returns a path by which this program can be started again. It
+// refers to this version of the program even if the file has been replaced.
 func Executable() (string, error) { return "/proc/self/exe", nil }
 
-// The kernel sends the signal for the death of this process when the thread
-// ends that started the worker. So all workers are started from one thread that
-// never ends. It has a file mode mask of its own.
+// When this process dies, the kernel kills the workers by the signal Pdeathsig.
+// The kernel sends this signal when the thread ends that started the worker. So
+// one thread that never ends starts all workers. If possible, this thread has a
+// file mode mask of its own.
 var starter struct {
 	once    sync.Once
 	work    chan func()
-	ownMask bool // whether it has one; written before work is read
+	ownMask bool // whether the thread has a mask of its own; written before work is read
 }
 
-// BeginStarter starts the thread that starts processes, if it does not run.
+// BeginStarter starts the thread that starts processes, unless it runs already.
 func BeginStarter() {
 	starter.once.Do(func() {
 		starter.work = make(chan func())
@@ -48,8 +50,9 @@ func onStarter(f func()) {
 }
 
 // Start starts a process with the settings. The process gets a process group of
-// its own, so that it can be killed with all processes that it has started, and
-// so that Ctrl-C does not reach it. It is killed when this process dies.
+// its own. Then KillGroup can kill it with all processes that it has started,
+// and Ctrl-C does not reach it. The kernel kills the process when this process
+// dies.
 func (s *Settings) Start(cmd *exec.Cmd) (err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	onStarter(func() {
@@ -68,8 +71,18 @@ func (s *Settings) Start(cmd *exec.Cmd) (err error) {
 }
 
 // AwaitExit waits until a process has ended. It does not reap the process, so
-// the process number stays valid until cmd.Wait.
+// the pid stays valid until cmd.Wait.
 func AwaitExit(cmd *exec.Cmd) {
 	for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
+}
+
+// GrowPipe enlarges the buffer of a pipe, so that large values need fewer
+// system calls. If the limit of the user does not allow this, it does nothing.
+func GrowPipe(pipe *os.File) {
+	conn, err := pipe.SyscallConn()
+	if err != nil {
+		return
+	}
+	conn.Control(func(fd uintptr) { unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
 }

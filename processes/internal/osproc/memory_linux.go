@@ -2,20 +2,23 @@ package osproc
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // OOMCounter is the file in which the kernel counts the processes of a control
 // group that it has killed because memory was short. It may be empty.
 type OOMCounter string
 
-// FindOOMCounter returns the counter of this process's control group, whose
-// limit also holds for the workers. It is empty if there is none that can be
-// read. In version 2 of control groups the file is memory.events, and in
-// version 1 it is memory.oom_control.
+// FindOOMCounter returns the counter of this process's control group, to which
+// the workers belong, too. It returns an empty counter if the group has none
+// that this process can read. In version 2 of control groups the file is
+// memory.events, and in version 1 it is memory.oom_control.
 func FindOOMCounter() OOMCounter {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -74,4 +77,30 @@ func (c OOMCounter) Count() int {
 		}
 	}
 	return -1
+}
+
+// ResidentMemory returns the private resident memory of a process, in bytes. It
+// reports false if the system does not know the process.
+func ResidentMemory(pid int) (bytes int64, ok bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, false
+	}
+	var size, all, shared int64
+	_, err = fmt.Sscan(string(text), &size, &all, &shared)
+	return (all - shared) * int64(os.Getpagesize()), err == nil
+}
+
+// CanLimitMemory says whether this system supports ResidentMemory and
+// LimitMemory.
+const CanLimitMemory = true
+
+// LimitMemory limits the memory that a process may map for writing. It does not
+// limit the address space, because Go reserves far more addresses than it uses.
+func LimitMemory(p *os.Process, bytes int64) error {
+	limit := unix.Rlimit{Cur: uint64(bytes), Max: uint64(bytes)}
+	if err := unix.Prlimit(p.Pid, unix.RLIMIT_DATA, &limit, nil); err != nil {
+		return fmt.Errorf("set the memory limit (RLIMIT_DATA): %w", err)
+	}
+	return nil
 }

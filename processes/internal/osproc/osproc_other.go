@@ -15,7 +15,8 @@ func Executable() (string, error) { return os.Executable() }
 // BeginStarter does nothing.
 func BeginStarter() {}
 
-// Settings is empty: a worker gets what this process has when it starts it.
+// Settings is empty: a worker gets the settings that this process has when the
+// worker starts.
 type Settings struct{}
 
 // CurrentSettings returns the empty Settings.
@@ -30,10 +31,11 @@ func (*Settings) Start(cmd *exec.Cmd) error {
 // RestoreStackLimit does nothing.
 func (*Settings) RestoreStackLimit(*os.Process) {}
 
-// Directory is a directory by its name.
+// Directory is the path of a directory.
 type Directory struct{ path string }
 
-// OpenDirectory names a directory. Empty means the current one.
+// OpenDirectory returns the Directory of a path. An empty path means the
+// current directory.
 func OpenDirectory(name string) (Directory, error) {
 	path, err := filepath.Abs(name)
 	return Directory{path}, err
