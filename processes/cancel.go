@@ -4,17 +4,18 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"time"
 )
 
-// submitter is the context of a submitter, which many calls may share.
+// submitter is the context of a submitter. Many calls may have the same one.
 type submitter struct {
-	ctx     context.Context
-	flights int         // calls of this submitter that are with workers, or returned
-	stop    func() bool // nil if the context never ends; then it is not in Pool.submitters
+	ctx  context.Context
+	refs int         // calls of this submitter that are with workers, or returned
+	stop func() bool // nil if the context never ends; then it is not in Pool.submitters
 }
 
-// watchLocked arranges that calls are canceled when the context of their
-// submitter ends. The caller counts the flights.
+// watchLocked returns the submitter of a context. When the context ends, the
+// calls of the submitter are canceled. The caller increments refs.
 func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	if ctx.Done() == nil {
 		return &p.endless
@@ -30,13 +31,15 @@ func (p *Pool) watchLocked(ctx context.Context) *submitter {
 	return known
 }
 
-// isPointer reports whether a context is a pointer, as those of package context
-// are. A context that is a struct may not be comparable.
+// isPointer reports whether a context is a pointer, like the contexts of
+// package context. Only pointers are keys of Pool.submitters: a context that is
+// a struct may not be comparable.
 func isPointer(ctx context.Context) bool { return reflect.TypeOf(ctx).Kind() == reflect.Pointer }
 
-// unwatchLocked ends the watch for one flight.
+// unwatchLocked decrements refs, and stops watching the context if no call uses
+// the submitter.
 func (p *Pool) unwatchLocked(known *submitter) {
-	if known.flights--; known.flights == 0 && known.stop != nil {
+	if known.refs--; known.refs == 0 && known.stop != nil {
 		known.stop()
 		if isPointer(known.ctx) && p.submitters[known.ctx] == known {
 			delete(p.submitters, known.ctx)
@@ -44,8 +47,8 @@ func (p *Pool) unwatchLocked(known *submitter) {
 	}
 }
 
-// dropFirstReturnedLocked settles the first span of p.returned, whose context
-// has ended. It releases mu while it does so.
+// dropFirstReturnedLocked settles the calls of p.returned[0], whose context has
+// ended. It releases mu while it does so.
 func (p *Pool) dropFirstReturnedLocked(cause error) {
 	s := p.returned[0]
 	p.unwatchLocked(s.submitter)
@@ -59,12 +62,12 @@ func (p *Pool) dropFirstReturnedLocked(cause error) {
 // submitterDone cancels the calls of a submitter whose context has ended.
 func (p *Pool) submitterDone(ended *submitter) {
 	cause := context.Cause(ended.ctx)
-	var dropped []span
+	var dropped []callRange
 	p.mu.Lock()
 	if isPointer(ended.ctx) && p.submitters[ended.ctx] == ended {
-		delete(p.submitters, ended.ctx) // a later task with this context gets a watch of its own
+		delete(p.submitters, ended.ctx) // later calls with this context get a new submitter, and so a new AfterFunc
 	}
-	p.returned = slices.DeleteFunc(p.returned, func(s span) bool {
+	p.returned = slices.DeleteFunc(p.returned, func(s callRange) bool {
 		if s.submitter == ended {
 			p.unwatchLocked(ended)
 			dropped = append(dropped, s)
@@ -73,7 +76,7 @@ func (p *Pool) submitterDone(ended *submitter) {
 		return false
 	})
 	for w := range p.all {
-		for f := range w.flights.all {
+		for f := range w.frames.all {
 			if f.submitter != ended {
 				continue
 			}
@@ -81,7 +84,9 @@ func (p *Pool) submitterDone(ended *submitter) {
 				dropped = append(dropped, back)
 			}
 		}
-		for f := range w.flights.all { // after all withdrawals: when a call ends, the next one begins
+		// Cancel the running calls last: when one ends, the worker would begin
+		// the next one if the pool had not taken it back.
+		for f := range w.frames.all {
 			if f.submitter == ended {
 				w.cancelLocked(f, cause)
 			}
@@ -96,4 +101,77 @@ func (p *Pool) submitterDone(ended *submitter) {
 	p.mu.Lock()
 	p.countSettledLocked(n)
 	p.mu.Unlock()
+}
+
+// The pipe of results has a read deadline. When the deadline has passed,
+// receive calls check, even if the worker sends nothing. So no other goroutine
+// is necessary for the timeouts of calls.
+
+// check notices which calls the worker has begun, cancels calls that exceed
+// Options.Timeout, and kills the worker if canceled calls exceed Options.Grace.
+// It sets the time of the next check. It reports false if the worker is dead.
+func (w *worker) check() bool {
+	p := w.pool
+	now := time.Now()
+	w.measure(now)
+	p.mu.Lock()
+	if w.isDeadLocked() {
+		p.mu.Unlock()
+		return false
+	}
+	w.nextCheck = time.Time{}
+	var newest *callFrame
+	call, young := 0, false
+	for newest, call = range w.runningLocked {
+		w.checkClockLocked(newest, call, now)
+		if young = !w.usesSlots && !newest.isLongLocked(now); young && w.count > 1 {
+			w.checkAtLocked(newest.since.Add(longCall))
+		}
+	}
+	switch {
+	case w.showsBegunLocked() && w.count > 0 && newest == nil:
+		w.checkAtLocked(now.Add(longCall))
+	case w.count > 1 && !young:
+		p.wakeWorkerLocked() // an idle worker may steal the calls that wait for a slow one
+	}
+	w.checkSilenceLocked(now)
+	if w.touched && w.count == 0 {
+		if over := w.idleSince.Add(trimAfter); now.Before(over) {
+			w.checkAtLocked(over)
+		} else {
+			w.trimLocked()
+		}
+	}
+	if w.nextCheck.IsZero() {
+		w.source.pipe.SetReadDeadline(time.Time{})
+	}
+	if newest == nil || newest.begun == call { // always true without a journal
+		p.mu.Unlock()
+		return true
+	}
+	newest.since = now.Add(-longCall) // the call began before, so it may be long
+	w.callBegan(newest, call)
+	return true
+}
+
+// checkClockLocked cancels a call that has run for longer than Options.Timeout.
+// It kills the worker if a canceled call has run for longer than Options.Grace.
+func (w *worker) checkClockLocked(f *callFrame, call int, now time.Time) {
+	c := f.clock
+	if c == nil || c.call != call {
+		return
+	}
+	if !c.expires.IsZero() && !now.Before(c.expires) {
+		c.expires = time.Time{}
+		w.cancelCallsLocked(f, call, call+1, ErrTimeout) // later calls have a timeout of their own
+	}
+	switch {
+	case !c.killAt.IsZero() && !now.Before(c.killAt):
+		f.killCause = c.why
+		w.killLocked(c.why)
+	case !c.killAt.IsZero():
+		w.checkAtLocked(c.killAt)
+	case !c.expires.IsZero():
+		w.checkAtLocked(c.expires)
+	}
 }

@@ -17,7 +17,7 @@ func TestCancel_ContextAlreadyEnded(t *testing.T) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			known := p.watchLocked(ctx)
-			known.flights++
+			known.refs++
 			return known
 		}
 		first := watch()

@@ -7,22 +7,21 @@ import (
 	"concert/internal/lazy"
 )
 
-// Options.Check is code of the program and may not return. These are the steps
-// of a call of a Relay:
+// Options.Check is user code and may never return. The steps of a call of a
+// Relay are:
 //
 //	claim --> checks --Check returns nil--> returned --> a worker
 //	            |  \--Check refuses, fails, or takes too long--> settled
 //	            \--Cancel: Withdraw--> settled
 //
-// The call is in Pool.checks while Check runs on another goroutine, so no
-// worker waits for Check. The call counts as queued, so Submit blocks when too
-// many calls are in Pool.checks.
+// While Check runs, on another goroutine, the call is in Pool.checks. It counts
+// as queued, so Submit blocks if too many calls are in Pool.checks.
 
 // checkArgumentLocked starts Options.Check for a call.
-func (p *Pool) checkArgumentLocked(t *executor.Task, s span) {
+func (p *Pool) checkArgumentLocked(t *executor.Task, s callRange) {
 	p.checks[t] = true
-	// end removes the call from p.checks. It reports false if the call is
-	// settled.
+	// end removes the call from p.checks. It reports false if Withdraw has
+	// removed the call before, and so has settled it.
 	end := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()

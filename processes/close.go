@@ -25,13 +25,11 @@ func (p *Pool) Close() error {
 }
 
 // logTime is how long the pool waits for a call of the handler of
-// Options.Output, and how long Close and Shutdown wait for the records that are
-// due.
+// Options.Output, and how long Close and Shutdown wait for the handler.
 const logTime = time.Second
 
 // awaitLog waits until the handler has handled all log records of the pool, for
-// logTime at most. So no record follows after Close, unless the handler takes
-// longer. The caller has waited until the pool is gone.
+// logTime at most. The caller has waited until p.gone is closed.
 func (p *Pool) awaitLog() {
 	done := make(chan struct{})
 	go func() {
@@ -64,8 +62,8 @@ func (p *Pool) refuse(reason error) {
 	p.checkEndLocked()
 }
 
-// checkEndLocked makes the workers leave if the pool is closed and nothing is
-// left to do.
+// checkEndLocked makes the workers leave if the pool is closed and has no
+// tasks.
 func (p *Pool) checkEndLocked() {
 	if p.closed == nil {
 		return
@@ -98,8 +96,8 @@ func (p *Pool) checkGoneLocked() {
 	}
 }
 
-// Shutdown implements [concert.Executor]. It kills the workers of tasks that
-// run after Options.Grace, and names these tasks in the error.
+// Shutdown implements [concert.Executor]. If tasks still run when Options.Grace
+// is over, it kills their workers. The error names these tasks.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.made()
 	p.refuse(concert.ErrClosed)
@@ -118,7 +116,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	failure := &concert.ShutdownError{Cause: context.Cause(ctx)}
 	grace := time.NewTimer(max(0, p.opts.Grace))
 	defer grace.Stop()
-	// cancelAll does not see calls that are being claimed, so it is repeated.
+	// Call cancelAll repeatedly, because it does not cancel calls that a worker
+	// is claiming at that moment.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	failure.Canceled = p.cancelAll(failure.Cause)
@@ -149,11 +148,11 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	for _, s := range p.returned {
 		batches = append(batches, s.batch)
 	}
-	// Running calls are canceled last. Otherwise, when one ends, the next one
-	// would begin, in this or in another worker.
+	// Cancel running calls last. Otherwise, when one ends, its worker would
+	// begin the next one.
 	var running []*executor.Batch
 	for w := range p.all {
-		for f := range w.flights.all {
+		for f := range w.frames.all {
 			switch {
 			case f.clock != nil && f.clock.cancelSent:
 			case f.begunLocked(w) > f.settled:
@@ -183,9 +182,9 @@ func (p *Pool) cancelAll(cause error) (dropped int) {
 	return dropped
 }
 
-// killAll kills the workers that have calls and those that leave, and returns
-// the names of the tasks that ran. It does not kill other workers: the pool
-// would replace them, and break after enough of them were killed.
+// killAll kills the workers that have calls and the leaving workers. It returns
+// the names of the tasks that ran. It does not kill idle workers, because the
+// pool would replace them, and would be broken after eight replacements.
 func (p *Pool) killAll(cause error) (running []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -209,7 +208,7 @@ func (p *Pool) breakLocked(reason error) {
 		p.closed = err
 	}
 	p.broken = err
-	queue, spans := p.queue, p.returned
+	queue, ranges := p.queue, p.returned
 	p.queue, p.returned = nil, nil
 	line := p.waiters
 	p.waiters = nil
@@ -227,19 +226,19 @@ func (p *Pool) breakLocked(reason error) {
 			t.Fail(err)
 		}
 	}()
-	for _, s := range spans {
+	for _, s := range ranges {
 		p.unwatchLocked(s.submitter)
 	}
-	p.failCallsLocked(spans)
+	p.failCallsLocked(ranges)
 }
 
 // failCallsLocked settles calls that no worker will run, with the error of the
 // broken pool.
-func (p *Pool) failCallsLocked(spans []span) {
+func (p *Pool) failCallsLocked(ranges []callRange) {
 	err := p.broken
 	go func() { // Settle may call user code
 		n := 0
-		for _, s := range spans {
+		for _, s := range ranges {
 			for i := s.from; i < s.to; i++ {
 				s.batch.Settle(i, -1, executor.Encoded{}, err)
 			}

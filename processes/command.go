@@ -12,19 +12,18 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// template is what all workers of a pool are started with: the program, and the
-// settings that this process had when the pool was made. Later changes of these
-// settings have no effect.
+// template is the program of all workers of a pool, and the settings with which
+// they start. The settings are those of this process when the pool was made.
 type template struct {
-	program  string   // a path
-	args     []string // args[0] included
+	program  string   // path of the program
+	args     []string // as in exec.Cmd, so args[0] is the name of the program
 	env      []string
 	dir      osproc.Directory
 	settings *osproc.Settings
-	err      error // why the program was not found
+	err      error // why the program was not found, or nil
 }
 
-// newTemplate returns the template of n workers.
+// newTemplate returns the template of a pool of n workers.
 func (o *Options) newTemplate(n int) (*template, error) {
 	t := &template{settings: osproc.CurrentSettings(), env: slices.Clone(o.Env)}
 	if o.Env == nil {
@@ -35,7 +34,7 @@ func (o *Options) newTemplate(n int) (*template, error) {
 			t.env = append(t.env, fmt.Sprint("GOMAXPROCS=", max(1, runtime.GOMAXPROCS(0)/n)))
 		}
 		if o.Memory > 0 {
-			t.env = append(t.env, fmt.Sprint("GOMEMLIMIT=", (o.Memory-64<<20)*9/10)) // GOMEMLIMIT does not count reserved memory
+			t.env = append(t.env, fmt.Sprint("GOMEMLIMIT=", (o.Memory-64<<20)*9/10)) // GOMEMLIMIT does not include reserved memory
 		}
 	}
 	var err error
@@ -48,8 +47,8 @@ func (o *Options) newTemplate(n int) (*template, error) {
 	return t, nil
 }
 
-// programOf returns the program that workers run: this one, or that of
-// Options.Command.
+// programOf returns the program of the workers: that of Options.Command, or
+// otherwise this program.
 func (o *Options) programOf() (path string, args []string, err error) {
 	if o.Command != nil {
 		cmd := exec.Command(o.Command[0], o.Command[1:]...)
@@ -59,7 +58,8 @@ func (o *Options) programOf() (path string, args []string, err error) {
 	return path, append([]string{os.Args[0]}, ownArgs()...), err
 }
 
-// command returns a process of the template, which is not started.
+// command returns a new process with this program and these settings. The
+// caller starts it.
 func (t *template) command() (*exec.Cmd, error) {
 	if t.err != nil {
 		return nil, t.err

@@ -1,20 +1,82 @@
 package processes
 
 import (
+	"bytes"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 )
 
-// fatalPython is the beginning of what CPython's faulthandler writes when the
-// interpreter dies.
+// A crash report is the text by which a runtime, of Go or Python, reports why
+// the process dies: a reason and a traceback.
+
+// beginsCrashReport reports whether a line is the first one of a crash report.
+func beginsCrashReport(line []byte) bool {
+	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds ", fatalPython} {
+		if bytes.HasPrefix(line, []byte(start)) {
+			return true
+		}
+	}
+	name, _, ok := bytes.Cut(line, []byte(": ")) // as in "SIGABRT: abort"
+	return ok && bytes.HasPrefix(name, []byte("SIG")) && !bytes.ContainsAny(name, " \t")
+}
+
+// signals are the signals for which Go's runtime writes a traceback and exits.
+var signals = map[string]syscall.Signal{
+	"SIGABRT": syscall.SIGABRT, "SIGBUS": syscall.SIGBUS, "SIGFPE": syscall.SIGFPE, "SIGILL": syscall.SIGILL,
+	"SIGQUIT": syscall.SIGQUIT, "SIGSEGV": syscall.SIGSEGV, "SIGTRAP": syscall.SIGTRAP,
+}
+
+// signalIn returns the signal that the traceback of Go's runtime names, or 0.
+// It returns 0 for a panic, even if a signal caused the panic, as for a nil
+// pointer.
+func signalIn(stderr string) syscall.Signal {
+	first := true
+	for line := range strings.Lines(stderr) {
+		if first && (!beginsCrashReport([]byte(line)) || strings.HasPrefix(line, "panic: ")) {
+			return 0
+		}
+		first = false
+		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "[signal "), ": "); ok && signals[name] != 0 {
+			return signals[name]
+		}
+	}
+	return 0
+}
+
+// outOfMemory reports whether the Go runtime (exit code 2) or the race detector
+// (exit code 66) ended the process because it could not allocate memory.
+func outOfMemory(code int, stderr string) bool {
+	switch code {
+	case 2:
+		return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory")
+	case 66:
+		return strings.Contains(stderr, "ThreadSanitizer failed to allocate")
+	}
+	return false
+}
+
+// abortedForMemory reports whether a process aborted because it could not
+// allocate memory. The C and C++ libraries and cgo write this to standard error
+// before they abort. cause is the line before the crash report of the Go or
+// Python runtime, which may follow.
+func abortedForMemory(signal syscall.Signal, cause, stderr string) bool {
+	return signal == syscall.SIGABRT && slices.ContainsFunc([]string{
+		"out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed", "std::bad_alloc",
+	}, func(text string) bool { return strings.Contains(cause, text) || strings.Contains(stderr, text) })
+}
+
+// fatalPython is the beginning of the crash report that CPython's faulthandler
+// writes.
 const fatalPython = "Fatal Python error: "
 
 var pythonFrame = regexp.MustCompile(`^  File "(.*)", line (\d+) in (.*)$`)
 
-// pythonCrash returns where in Python an interpreter died, and why, from what
-// faulthandler has written: "in f (mod.py:12)". It returns "" for anything
-// else. It does not repeat the signal.
+// pythonCrash returns where an interpreter died, as in "in f (mod.py:12)", and
+// the reason unless it is a signal. It returns "" if stderr is not a crash
+// report of faulthandler.
 func pythonCrash(stderr string) string {
 	lines := strings.Split(stderr, "\n")
 	if !strings.HasPrefix(lines[0], fatalPython) {
@@ -26,12 +88,12 @@ func pythonCrash(stderr string) string {
 		m := pythonFrame.FindStringSubmatch(line)
 		if m == nil {
 			if place != "" {
-				break // frames of other threads follow
+				break // the frames of other threads follow
 			}
 			continue
 		}
 		if strings.HasPrefix(m[1], "<concert.") {
-			break // frames of the worker itself, and their callers
+			break // the code of the worker, which has called the function
 		}
 		here := m[3] + " (" + filepath.Base(m[1]) + ":" + m[2] + ")"
 		if place == "" {

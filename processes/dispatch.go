@@ -13,7 +13,7 @@ import (
 
 // dispatch sends calls to the worker until the worker leaves or dies.
 func (w *worker) dispatch() {
-	b := &w.bundle
+	b := &w.outgoing
 	for len(b.buf) > 0 || w.pool.nextCalls(w, b) {
 		if w.send(b) != nil {
 			w.pipeClosed("calls")
@@ -24,13 +24,14 @@ func (w *worker) dispatch() {
 	w.tasks.Close()
 }
 
-// nextCalls waits for calls for the worker, and adds them to b. It reports
-// false if there will be none.
+// nextCalls waits until there are calls for the worker, and adds them to b. It
+// reports false if the worker gets no more calls.
 //
-// Several workers may claim calls from tasks at the same time, without the
-// lock. If a task is canceled in this time, that is marked in p.claims.
-// Afterwards its call is in the table of a worker, where Withdraw finds it.
-func (p *Pool) nextCalls(w *worker, b *bundle) bool {
+// claimLocked releases the lock while it claims calls from a task, so several
+// workers can claim at the same time. If the task is canceled during a claim,
+// Withdraw sets its entry in p.claims, and claimLocked drops the calls. After
+// the claim, the calls are in w.frames, where Withdraw finds them.
+func (p *Pool) nextCalls(w *worker, b *outgoing) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for w.state == active {
@@ -38,26 +39,26 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 			p.replaceLocked(w)
 			break
 		}
-		room := w.roomLocked()
+		capacity := w.capacityLocked()
 		switch {
-		case room <= 0 || len(b.buf) >= maxPipeBytes/4:
-		case len(p.returned) > 0 && (!p.suspectGiven || p.returned[0].unbegun == 0 || len(p.queue) == 0):
+		case capacity <= 0 || len(b.buf) >= maxPipeBytes/4:
+		case len(p.returned) > 0 && (!p.sentSuspect || p.returned[0].unbegun == 0 || len(p.queue) == 0):
 			s := &p.returned[0]
-			if ctx := s.batch.Context(); ctx.Err() != nil { // submitterDone has not run yet
+			if ctx := s.batch.Context(); ctx.Err() != nil { // submitterDone is about to run
 				p.dropFirstReturnedLocked(context.Cause(ctx))
 				continue
 			}
-			n := min(room, s.len())
-			p.suspectGiven = s.unbegun > 0 // other tasks run before the next suspect
-			p.addCallsLocked(w, b, span{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
+			n := min(capacity, s.len())
+			p.sentSuspect = s.unbegun > 0 // then calls of the queue are sent before the next suspect
+			p.addCallsLocked(w, b, callRange{batch: s.batch, from: s.from, to: s.from + n, deaths: s.deaths, unbegun: s.unbegun})
 			if s.from += n; s.len() == 0 {
 				p.unwatchLocked(s.submitter)
 				p.returned = slices.Delete(p.returned, 0, 1)
 			}
 			continue
-		case len(p.queue) > 0 && !p.idleElsewhereLocked(w):
-			s := p.claimLocked(w, room)
-			p.suspectGiven = false
+		case len(p.queue) > 0 && !p.preferIdleWorkerLocked(w):
+			s := p.claimLocked(w, capacity)
+			p.sentSuspect = false
 			switch {
 			case s.len() == 0:
 			case w.state == active && !w.trimming: // both may have changed during the claim
@@ -70,7 +71,7 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 			continue
 		}
 		if len(b.buf) > 0 {
-			return true // send these before waiting
+			return true // send the calls of b before waiting for others
 		}
 		if w.state != active {
 			break
@@ -84,9 +85,9 @@ func (p *Pool) nextCalls(w *worker, b *bundle) bool {
 	return len(b.buf) > 0
 }
 
-// claimLocked claims calls from the first task of the queue. It releases mu in
-// the meantime.
-func (p *Pool) claimLocked(w *worker, room int) span {
+// claimLocked claims up to capacity calls from the first task of the queue. It
+// releases mu while it calls Claim.
+func (p *Pool) claimLocked(w *worker, capacity int) callRange {
 	t := p.queue[0]
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
@@ -94,13 +95,13 @@ func (p *Pool) claimLocked(w *worker, room int) span {
 	p.claims[t] = false
 	size := max(shm.MaxInline, w.maxArgumentBytes()-w.bytes)
 	p.mu.Unlock()
-	batch, again := t.Claim(room, size)
+	batch, again := t.Claim(capacity, size)
 	p.mu.Lock()
 	withdrawn := p.claims[t]
 	delete(p.claims, t)
-	var s span
+	var s callRange
 	if batch != nil && !withdrawn {
-		s = span{batch: batch, to: len(batch.Args)}
+		s = callRange{batch: batch, to: len(batch.Args)}
 		p.unsettled += s.len()
 	}
 	if again {
@@ -110,9 +111,10 @@ func (p *Pool) claimLocked(w *worker, room int) span {
 			t.Fail(err)
 			p.mu.Lock()
 		} else {
-			// The task was accepted, so it gets room in any case. The first
-			// waiter is admitted before it. Otherwise a few Maps could keep the
-			// queue full permanently.
+			// The task, a Map, has more calls. It goes to the end of the queue,
+			// even if the queue is full, because it was accepted. The first
+			// waiter goes before it. Otherwise a few Maps could keep the queue
+			// full permanently.
 			p.admitFirstLocked()
 			p.queue = append(p.queue, t)
 			p.wakeWorkerLocked()
@@ -121,16 +123,17 @@ func (p *Pool) claimLocked(w *worker, room int) span {
 	s = p.refuseFunctionLocked(w, p.refuseLargeLocked(s))
 	if s.len() > 0 && s.batch.Relayed && p.opts.Check != nil {
 		p.checkArgumentLocked(t, s)
-		s = span{}
+		s = callRange{}
 	}
 	p.checkEndLocked()
 	return s
 }
 
-// refuseLargeLocked settles the last call of a span if its argument is too
-// large. Only the last one can be: a claim ends with a large argument. It
-// releases mu in the meantime.
-func (p *Pool) refuseLargeLocked(s span) span {
+// refuseLargeLocked settles the last call of a range if its argument is too
+// large, and returns the other calls. The arguments of the other calls are not
+// too large, because a claim ends with the first large argument. It releases mu
+// while it calls Settle.
+func (p *Pool) refuseLargeLocked(s callRange) callRange {
 	if s.len() == 0 {
 		return s
 	}
@@ -148,9 +151,10 @@ func (p *Pool) refuseLargeLocked(s span) span {
 	return s
 }
 
-// refuseFunctionLocked settles the calls of a span if their function cannot be
-// called in the worker. It releases mu in the meantime.
-func (p *Pool) refuseFunctionLocked(w *worker, s span) span {
+// refuseFunctionLocked settles the calls of a range if the worker cannot call
+// their function, and otherwise returns them. It releases mu while it calls
+// Settle.
+func (p *Pool) refuseFunctionLocked(w *worker, s callRange) callRange {
 	if s.len() == 0 || s.batch.Name == w.callable {
 		return s
 	}
@@ -165,14 +169,14 @@ func (p *Pool) refuseFunctionLocked(w *worker, s span) span {
 	}
 	p.mu.Lock()
 	p.unsettled -= s.len()
-	return span{}
+	return callRange{}
 }
 
-// checkFunction returns why workers cannot call the function of a name, as far
-// as the pool knows.
+// checkFunction returns why workers cannot call the function of that name. It
+// returns nil if they can, or if the pool does not know.
 func (p *Pool) checkFunction(name string) error {
 	if len(name) > frame.MaxName {
-		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register it under a shorter one", ErrTooLarge, name, len(name), frame.MaxName)
+		return fmt.Errorf("%w: the name of the function, %.40q..., has %d bytes, more than %d: register the function under a shorter name", ErrTooLarge, name, len(name), frame.MaxName)
 	}
 	if p.opts.Command != nil {
 		return nil // the pool does not know the functions of another program
@@ -180,13 +184,13 @@ func (p *Pool) checkFunction(name string) error {
 	return isLate(name)
 }
 
-// addCallsLocked adds calls to the table of the worker, and encodes them into
-// b.
-func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
+// addCallsLocked adds calls to the table of the worker, as one frame, and
+// appends this frame to b.
+func (p *Pool) addCallsLocked(w *worker, b *outgoing, s callRange) {
 	now := time.Now()
 	args := s.batch.Args[s.from:s.to]
-	f := w.flights.add(flight{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun})
-	f.submitter.flights++
+	f := w.frames.add(callFrame{batch: s.batch, submitter: p.watchLocked(s.batch.Parent()), from: s.from, n: s.len(), begun: -1, canceledEarly: -1, deaths: s.deaths, unbegun: s.unbegun})
+	f.submitter.refs++
 	for _, arg := range args {
 		f.bytes += len(arg.Bytes)
 	}
@@ -200,12 +204,12 @@ func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
 		}
 	}
 	b.add(h, args, w.placeLocked)
-	f.spans = w.arguments.Len() - before
+	f.arenaSpans = w.arguments.Len() - before
 	if w.showsBegunLocked() || w.usesGate {
 		w.journal.Offer(f.seq, f.n)
 	}
 	if w.count > s.len() {
-		w.checkAtLocked(now.Add(longCall)) // these calls may wait for a slow one
+		w.checkAtLocked(now.Add(longCall)) // an earlier call may be slow, and another worker may take these
 	} else {
 		w.checkAtLocked(now.Add(w.untilCheckLocked()))
 	}
@@ -214,12 +218,12 @@ func (p *Pool) addCallsLocked(w *worker, b *bundle, s span) {
 	}
 }
 
-// idleElsewhereLocked reports whether another worker with fewer calls has an
-// idle thread, and wakes it. The first task of the queue is for that worker,
-// which then wakes others.
-func (p *Pool) idleElsewhereLocked(w *worker) bool {
+// preferIdleWorkerLocked wakes another worker that has fewer calls and an idle
+// thread, and reports whether there is one. Then the caller leaves the first
+// task of the queue to that worker, which later wakes other workers.
+func (p *Pool) preferIdleWorkerLocked(w *worker) bool {
 	for _, other := range p.active {
-		if other != nil && other.hasIdleThreadLocked() && other.roomLocked() > 0 && len(other.flights.list) < len(w.flights.list) {
+		if other != nil && other.hasIdleThreadLocked() && other.capacityLocked() > 0 && len(other.frames.list) < len(w.frames.list) {
 			if other.asleep {
 				other.wakeLocked()
 			}
@@ -229,23 +233,24 @@ func (p *Pool) idleElsewhereLocked(w *worker) bool {
 	return false
 }
 
-// stealLocked takes calls that have not begun from the worker that has most
-// work, for a worker with an idle thread.
+// stealLocked takes back half of the calls of the worker that has most work,
+// for a worker with an idle thread. It takes only calls that have not begun. It
+// reports whether calls were returned to the pool.
 func (p *Pool) stealLocked(w *worker) bool {
 	var victim *worker
 	load := targetWork / 4 // below this, stealing costs more than it saves
 	now := time.Now()
 	for other := range p.all { // leaving workers too
 		threads := p.opts.Threads
-		if other.count <= min(threads, len(other.flights.list)) {
-			continue // no call waits for another one
+		if other.count <= min(threads, len(other.frames.list)) {
+			continue // every call of the worker runs, or is about to run
 		}
 		ahead := time.Duration(other.count) * other.runTime / time.Duration(threads)
 		long := 0
 		for f, call := range other.runningLocked {
 			if f.begun == call && (other.usesSlots || f.isLongLocked(now)) {
 				if long++; long == threads || f.n > call+1 {
-					ahead = max(ahead, time.Second) // the call that runs may take long
+					ahead = max(ahead, time.Second) // the running call may take long, and calls wait for it
 				}
 			}
 		}
@@ -256,12 +261,12 @@ func (p *Pool) stealLocked(w *worker) bool {
 	if victim == nil {
 		return false
 	}
-	var spans []span
+	var ranges []callRange
 	want := victim.count / 2
-	for i := len(victim.flights.list) - 1; want > 0 && i >= 0; i-- {
-		f := victim.flights.list[i]
+	for i := len(victim.frames.list) - 1; want > 0 && i >= 0; i-- {
+		f := victim.frames.list[i]
 		if !victim.canTakeBackLocked() {
-			if keep := max(0, f.n-want); !f.asked {
+			if keep := max(0, f.n-want); !f.takeBackSent {
 				victim.takeBackLocked(f, keep)
 				want -= f.n - keep
 			}
@@ -269,12 +274,141 @@ func (p *Pool) stealLocked(w *worker) bool {
 		}
 		back := victim.takeBackLocked(f, max(0, f.n-want))
 		if back.len() == 0 {
-			break // all earlier calls have begun as well
+			break // all calls before this frame have begun, too
 		}
-		spans = append(spans, back)
+		ranges = append(ranges, back)
 		want -= back.len()
 	}
-	slices.Reverse(spans)
-	p.returnCallsLocked(spans...)
-	return len(spans) > 0
+	slices.Reverse(ranges)
+	p.returnCallsLocked(ranges...)
+	return len(ranges) > 0
+}
+
+// outgoing contains encoded frames that dispatch will write to a worker. Small
+// arguments are in buf. Large arguments are not copied into buf: those with a
+// span in the arena are copied there, and the others are written to the pipe
+// from their own memory.
+type outgoing struct {
+	buf     []byte
+	inArena []arenaArg // large arguments with a span in the arena
+	inPipe  []pipeArg  // large arguments without a span
+}
+
+// pipeArg is a large argument that is written to the pipe after the first n
+// bytes of buf.
+type pipeArg struct {
+	after int // n
+	bytes []byte
+}
+
+func (b *outgoing) reset() {
+	if cap(b.buf) > 1<<20 {
+		b.buf = nil
+	}
+	clear(b.inPipe)
+	clear(b.inArena)
+	b.buf, b.inPipe, b.inArena = b.buf[:0], b.inPipe[:0], b.inArena[:0]
+}
+
+// add adds a frame of calls. Unless allocate is nil, it allocates spans in the
+// arena.
+func (b *outgoing) add(h frame.CallHead, args []executor.Encoded, allocate func(bytes int) (frame.Span, bool)) {
+	start, inPipe := len(b.buf), 0
+	h.Count = uint16(len(args))
+	b.buf = frame.AppendCall(b.buf, h)
+	for _, arg := range args {
+		if len(arg.Bytes) <= shm.MaxInline {
+			b.buf = frame.AppendArg(b.buf, frame.Inline(arg), 0)
+			continue
+		}
+		if allocate != nil {
+			if at, ok := allocate(len(arg.Bytes)); ok {
+				b.inArena = append(b.inArena, arenaArg{at: at, kind: arg.Kind, bytes: arg.Bytes, frame: start, arg: len(b.buf)})
+				b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind, Shared: true, Span: at}, 0)
+				continue
+			}
+		}
+		b.buf = frame.AppendArg(b.buf, frame.Payload{Kind: arg.Kind}, len(arg.Bytes))
+		b.inPipe = append(b.inPipe, pipeArg{len(b.buf), arg.Bytes})
+		inPipe += len(arg.Bytes)
+	}
+	b.buf = frame.EndCall(b.buf, start, inPipe)
+}
+
+// arenaArg is a large argument with a span in the arena. send copies its bytes
+// to the span.
+type arenaArg struct {
+	at         frame.Span
+	kind       byte
+	bytes      []byte
+	frame, arg int // offsets in buf of the frame and of the argument
+}
+
+// inline changes the frame of an argument whose span in the arena cannot be
+// used: the argument is sent in the pipe instead. The caller calls it for later
+// arguments first.
+func (b *outgoing) inline(number int) {
+	p := b.inArena[number]
+	here := frame.AppendArg(nil, frame.Payload{Kind: p.kind}, len(p.bytes))
+	there := frame.AppendArg(nil, frame.Payload{Kind: p.kind, Shared: true, Span: p.at}, 0)
+	shorter := len(there) - len(here)
+	b.buf = slices.Delete(b.buf, p.arg+len(here), p.arg+len(there))
+	copy(b.buf[p.arg:], here)
+	frame.Lengthen(b.buf, p.frame, len(p.bytes)-shorter)
+	at := len(b.inPipe)
+	for i := range b.inPipe {
+		if b.inPipe[i].after > p.arg {
+			b.inPipe[i].after -= shorter
+			at = min(at, i)
+		}
+	}
+	b.inPipe = slices.Insert(b.inPipe, at, pipeArg{p.arg + len(here), p.bytes})
+	for i := range b.inArena {
+		if b.inArena[i].arg > p.arg {
+			b.inArena[i].arg -= shorter
+		}
+		if b.inArena[i].frame > p.arg {
+			b.inArena[i].frame -= shorter
+		}
+	}
+}
+
+// send writes the frames of b to the pipe of tasks, after it has copied large
+// arguments into the arena.
+func (w *worker) send(b *outgoing) error {
+	for i := len(b.inArena) - 1; i >= 0; i-- { // the last argument first, as inline requires
+		if p := b.inArena[i]; w.arena.WriteArgument(p.at, p.bytes) != nil {
+			b.inline(i)
+		}
+	}
+	sent := 0
+	for _, p := range b.inPipe {
+		if _, err := w.tasks.Write(b.buf[sent:p.after]); err != nil {
+			return err
+		}
+		if err := w.sendLarge(p.bytes); err != nil {
+			return err
+		}
+		sent = p.after
+	}
+	_, err := w.tasks.Write(b.buf[sent:])
+	return err
+}
+
+// sendLarge writes a large argument to the pipe, in steps of 1 MiB, and counts
+// in w.readMiB how many of them the worker has read. The last one may still be
+// in the pipe, so it does not count.
+func (w *worker) sendLarge(b []byte) error {
+	for first := true; ; first = false {
+		n, err := w.tasks.Write(b[:min(len(b), 1<<20)])
+		if err != nil {
+			return err
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		if !first {
+			w.readMiB.Add(1)
+		}
+	}
 }

@@ -34,7 +34,7 @@ func (p *Pool) Calls() (calls, room []int, asleep []bool) {
 	defer p.mu.Unlock()
 	for _, w := range p.active {
 		if w != nil {
-			calls, room, asleep = append(calls, w.count), append(room, w.roomLocked()), append(asleep, w.asleep)
+			calls, room, asleep = append(calls, w.count), append(room, w.capacityLocked()), append(asleep, w.asleep)
 		}
 	}
 	return calls, room, asleep

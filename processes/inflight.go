@@ -11,68 +11,68 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// span is calls of a batch: from number from on, and before number to.
-type span struct {
+// callRange is a part of a batch: the calls from number from up to number to-1.
+type callRange struct {
 	batch     *executor.Batch
 	from, to  int
-	deaths    int        // how many workers died while they ran this call; then the span is one call
-	unbegun   int        // how many workers died when this call was the next to begin; then the span is one call
-	submitter *submitter // set while the span is in Pool.returned
+	deaths    int        // how many workers died while they ran this call; if not 0, the range is one call
+	unbegun   int        // how many workers died when this call was the next to begin; if not 0, the range is one call
+	submitter *submitter // set while the range is in Pool.returned
 }
 
-func (s span) len() int { return s.to - s.from }
+func (s callRange) len() int { return s.to - s.from }
 
-// drop settles a call that no worker will run, because its context has ended.
-func (s span) drop(i int, cause error) {
+// drop settles call i, which no worker will run, because its context has ended.
+func (s callRange) drop(i int, cause error) {
 	if s.deaths > 0 {
-		s.batch.Settle(i, -1, executor.Encoded{}, cause) // it has started before
+		s.batch.Settle(i, -1, executor.Encoded{}, cause) // the call ran before, in a worker that died
 	} else {
 		s.batch.Drop(i, cause)
 	}
 }
 
-// dropAll drops all calls of the span.
-func (s span) dropAll(cause error) {
+// dropAll drops all calls of the range.
+func (s callRange) dropAll(cause error) {
 	for i := s.from; i < s.to; i++ {
 		s.drop(i, cause)
 	}
 }
 
-// flight is the calls of one frame that are with a worker. They run
-// sequentially, and are numbered from 0 here.
-type flight struct {
+// callFrame is the calls of one frame that the pool has sent to a worker. The
+// worker runs them sequentially. Their numbers begin with 0.
+type callFrame struct {
 	batch           *executor.Batch
 	submitter       *submitter
-	clock           *clock    // nil until it is needed
-	since           time.Time // when the newest call began, at the latest; for a worker without slots
-	seq             uint32
-	from            int   // the number in batch of the first call
-	n               int   // how many calls there are; fewer after some were taken back
-	settled         int   // how many of them, the first ones, have settled
-	begun           int   // the newest call for which batch.Start was called before it settled, or -1
-	canceledEarly   int   // the call for which batch.Start reported that it is canceled, or -1
-	asked           bool  // the worker was asked to give calls back
-	reportedRunning bool  // it is one call, and Withdraw has reported that it runs
-	killCause       error // why the worker is killed because of these calls
-	bytes           int
-	spans           int // spans in the arena: of this flight, and of later flights that have ended
-	deaths          int // how many workers died while they ran it, if it is one call
-	unbegun         int // how many workers died before they began it, if it is one call
+	clock           *clock    // of the newest call that has begun; nil until it is needed
+	since           time.Time // the newest call began at this time or earlier; for a worker without slots
+	seq             uint32    // the number of the frame
+	from            int       // the number in batch of call 0 of the frame
+	n               int       // number of calls; becomes smaller when the pool takes calls back
+	settled         int       // number of calls that have settled; they are the first ones
+	begun           int       // the newest call for which batch.Start was called before it settled, or -1
+	canceledEarly   int       // the call that was canceled before it started, as batch.Start reported, or -1
+	takeBackSent    bool      // the pool has sent a TakeBack for this frame, and has no answer yet
+	reportedRunning bool      // Withdraw has reported that the only call of the frame runs
+	killCause       error     // why the pool kills the worker, if the reason is one of these calls
+	bytes           int       // size of the arguments
+	arenaSpans      int       // number of spans in the arena, of this frame and of later frames that have ended
+	deaths          int       // as in callRange
+	unbegun         int       // as in callRange
 }
 
-// clock has the times of a call that runs for some time, or is canceled.
+// clock has the times of a running call that has a timeout or was canceled.
 type clock struct {
-	call       int         // its number in the flight
+	call       int         // its number in the frame
 	cancelSent bool        // a Cancel was sent to the worker
-	expires    time.Time   // when Options.Timeout is over; zero for never
-	killAt     time.Time   // when the worker is killed if the call still runs; zero for never
-	why        error       // the reason of killAt
-	stop       func() bool // stops the watch of its context
+	expires    time.Time   // when the call exceeds Options.Timeout; zero for never
+	killAt     time.Time   // when the pool kills the worker if the call still runs; zero for never
+	why        error       // why the call was canceled
+	stop       func() bool // stops the context.AfterFunc of the call's context
 }
 
-// timed returns the clock of a call. Only the newest call that has begun has
-// one, because earlier calls have ended.
-func (f *flight) timed(call int) *clock {
+// clockOf returns the clock of a call. Only the newest call that has begun has
+// a clock, because earlier calls have ended.
+func (f *callFrame) clockOf(call int) *clock {
 	if f.clock == nil || f.clock.call != call {
 		f.stopClock()
 		f.clock = &clock{call: call}
@@ -80,118 +80,118 @@ func (f *flight) timed(call int) *clock {
 	return f.clock
 }
 
-func (f *flight) stopClock() {
+func (f *callFrame) stopClock() {
 	if f.clock != nil && f.clock.stop != nil {
 		f.clock.stop()
 	}
 	f.clock = nil
 }
 
-// rest returns the calls that have not settled, from a number on.
-func (f *flight) rest(number int) span {
-	return span{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
+// rest returns the calls of the frame from a number on.
+func (f *callFrame) rest(number int) callRange {
+	return callRange{batch: f.batch, from: f.from + number, to: f.from + f.n, deaths: f.deaths, unbegun: f.unbegun}
 }
 
-// isLongLocked reports whether the running call has run for longCall, so that
-// it may take long. It is for workers without slots.
-func (f *flight) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
+// isLongLocked reports whether the running call has run for longCall. It is for
+// workers without slots.
+func (f *callFrame) isLongLocked(now time.Time) bool { return now.Sub(f.since) >= longCall }
 
-// begunLocked returns how many of the calls have begun, including the settled
-// ones.
-func (f *flight) begunLocked(w *worker) int {
+// begunLocked returns how many of the calls have begun. Settled calls count.
+func (f *callFrame) begunLocked(w *worker) int {
 	begun := f.begun + 1
 	switch {
 	case w.usesSlots:
 		begun = max(begun, w.journal.Begun(f.seq, f.n))
-	case w.marksSlots:
+	case w.setsMarks:
 		begun = max(begun, w.journal.Marked(f.seq, f.n))
 	}
 	return max(begun, f.settled)
 }
 
-// flights are the flights of a worker, the oldest first. They end in any order.
-type flights struct {
-	list []*flight
-	next uint32    // the number of the next flight
-	free []*flight // removed flights, to be reused
+// frameTable contains the frames of a worker of which some calls have not
+// settled, the oldest frame first. Frames end in any order.
+type frameTable struct {
+	list []*callFrame
+	next uint32       // the number of the next frame
+	free []*callFrame // removed frames, to be reused
 }
 
-// add adds a flight, and gives it the next number whose slot in the journal is
-// free. A slow call can keep its flight, and so a slot, for any time: if a
-// later flight used the slot, the pool could no longer take back the calls
-// behind the slow one.
-func (t *flights) add(f flight) *flight {
+// add adds a frame, and gives it the next number whose slot in the journal is
+// free. A slow call keeps its frame, and so the slot of the frame, for any
+// time. If a later frame used this slot, the pool could no longer take back the
+// calls of the frame that follow the slow call.
+func (t *frameTable) add(f callFrame) *callFrame {
 	for t.window() >= shm.Slots && t.usesSlotOf(t.next) {
 		t.next++
 	}
 	f.seq = t.next
 	t.next++
-	var p *flight
+	var p *callFrame
 	if n := len(t.free); n > 0 {
 		p, t.free = t.free[n-1], t.free[:n-1]
 	} else {
-		p = new(flight)
+		p = new(callFrame)
 	}
 	*p = f
 	t.list = append(t.list, p)
 	return p
 }
 
-// index returns the index in the list of the flight with a number, or where it
-// would be.
-func (t *flights) index(seq uint32) int {
+// index returns the index of the frame with number seq in the list, or the
+// index at which it would be inserted.
+func (t *frameTable) index(seq uint32) int {
 	if len(t.list) == 0 || t.list[0].seq == seq {
 		return 0
 	}
-	first := t.list[0].seq // numbers wrap around
+	first := t.list[0].seq // compare distances from it, because numbers wrap around
 	return sort.Search(len(t.list), func(i int) bool { return t.list[i].seq-first >= seq-first })
 }
 
-// get returns the flight with a number. It returns nil if all of its calls have
-// settled or were taken back.
-func (t *flights) get(seq uint32) *flight {
+// get returns the frame with number seq. It returns nil if all calls of the
+// frame have settled or were taken back.
+func (t *frameTable) get(seq uint32) *callFrame {
 	if i := t.index(seq); i < len(t.list) && t.list[i].seq == seq {
 		return t.list[i]
 	}
 	return nil
 }
 
-// remove removes a flight, and returns how many spans in the arena are free
-// now. Spans are freed in order. So while older flights exist, the next older
-// one keeps the spans of the removed one.
-func (t *flights) remove(f *flight) (spans int) {
+// remove removes a frame, and returns how many spans in the arena are free now.
+// Spans are freed in order. So if the table has an older frame, that frame
+// takes over the spans of the removed one.
+func (t *frameTable) remove(f *callFrame) (arenaSpans int) {
 	i := t.index(f.seq)
 	if i > 0 {
-		t.list[i-1].spans += f.spans
+		t.list[i-1].arenaSpans += f.arenaSpans
 		t.list = slices.Delete(t.list, i, i+1)
 	} else {
-		spans = f.spans
+		arenaSpans = f.arenaSpans
 		t.list[0] = nil
 		t.list = t.list[1:]
 	}
-	*f = flight{}
+	*f = callFrame{}
 	t.free = append(t.free, f)
-	return spans
+	return arenaSpans
 }
 
-// window returns how many numbers there are from the oldest flight to the next
-// one.
-func (t *flights) window() int {
+// window returns how many numbers were given since the oldest frame in the
+// table.
+func (t *frameTable) window() int {
 	if len(t.list) == 0 {
 		return 0
 	}
 	return int(t.next - t.list[0].seq)
 }
 
-// usesSlotOf reports whether a flight has the same slot in the journal as a
-// number.
-func (t *flights) usesSlotOf(seq uint32) bool {
-	return slices.ContainsFunc(t.list, func(f *flight) bool { return f.seq%shm.Slots == seq%shm.Slots })
+// usesSlotOf reports whether a frame of the table uses the journal slot that a
+// new frame with number seq would use.
+func (t *frameTable) usesSlotOf(seq uint32) bool {
+	return slices.ContainsFunc(t.list, func(f *callFrame) bool { return f.seq%shm.Slots == seq%shm.Slots })
 }
 
-// all yields the flights, the oldest first. The flight that was yielded last
-// may be removed.
-func (t *flights) all(yield func(*flight) bool) {
+// all yields the frames, the oldest first. The body of the loop may remove the
+// frame that it was given.
+func (t *frameTable) all(yield func(*callFrame) bool) {
 	for i := 0; i < len(t.list); {
 		f := t.list[i]
 		if !yield(f) {
@@ -203,11 +203,11 @@ func (t *flights) all(yield func(*flight) bool) {
 	}
 }
 
-// findLocked returns the flight of a call that the worker names. The error is a
-// frame.ErrFrame if the call is not the oldest one of its flight that has not
-// settled.
-func (w *worker) findLocked(id frame.ID) (*flight, error) {
-	f := w.flights.get(id.Seq)
+// findLocked returns the frame of a call, given the ID that the worker sent. It
+// returns a frame.ErrFrame unless the call is the first one of its frame that
+// has not settled.
+func (w *worker) findLocked(id frame.ID) (*callFrame, error) {
+	f := w.frames.get(id.Seq)
 	if f == nil || int(id.Index) != f.settled {
 		return nil, fmt.Errorf("%w: unknown call %d in frame %d", frame.ErrFrame, id.Index, id.Seq)
 	}

@@ -18,12 +18,12 @@ func TestInflight_Table(t *testing.T) {
 	}
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		table := flights{next: math.MaxUint32 - 20} // so that numbers wrap around
+		table := frameTable{next: math.MaxUint32 - 20} // so that numbers wrap around
 		var all []slow                              // except those whose spans were released
 		for range 300 {
 			if n := len(table.list); n == 0 || rng.IntN(2) == 0 && n < 40 {
 				places := rng.IntN(3)
-				f := table.add(flight{spans: places})
+				f := table.add(callFrame{arenaSpans: places})
 				all = append(all, slow{f.seq, places, true})
 			} else {
 				f := table.list[rng.IntN(n)]
@@ -48,14 +48,14 @@ func TestInflight_Table(t *testing.T) {
 			for _, f := range all {
 				got := table.get(f.seq)
 				if f.there != (got != nil) || got != nil && got.seq != f.seq {
-					t.Fatalf("seed %d: flight %d: got %v, want it there: %t", seed, f.seq, got, f.there)
+					t.Fatalf("seed %d: frame %d: got %v, want it there: %t", seed, f.seq, got, f.there)
 				}
 				if f.there {
 					there++
 				}
 			}
 			if there != len(table.list) {
-				t.Fatalf("seed %d: %d flights, want %d", seed, len(table.list), there)
+				t.Fatalf("seed %d: %d frames, want %d", seed, len(table.list), there)
 			}
 			if w := table.window(); len(all) > 0 && w != int(table.next-all[0].seq) || there == 0 && w != 0 {
 				t.Fatalf("seed %d: window %d", seed, w)
@@ -69,13 +69,13 @@ func TestInflight_Table(t *testing.T) {
 func TestInflight_JournalSlots(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		table := flights{next: math.MaxUint32 - 2000} // so that numbers wrap around
+		table := frameTable{next: math.MaxUint32 - 2000} // so that numbers wrap around
 		used := map[uint32]bool{}
 		for range 10_000 {
 			if n := len(table.list); n < 3 || n < 40 && rng.IntN(2) == 0 {
-				slot := table.add(flight{}).seq % shm.Slots
+				slot := table.add(callFrame{}).seq % shm.Slots
 				if used[slot] {
-					t.Fatalf("seed %d: two flights have slot %d", seed, slot)
+					t.Fatalf("seed %d: two frames have slot %d", seed, slot)
 				}
 				used[slot] = true
 				continue

@@ -2,29 +2,29 @@ package processes
 
 import "bytes"
 
-// lineKind is how a line of a worker's output ended.
+// lineKind says how a line of a worker's output ended.
 type lineKind uint8
 
 const (
-	whole  lineKind = iota // by "\n" or "\r\n", by its length, or with the output
-	update                 // by "\r", or not yet: the next output overwrites it, as in a progress bar
-	repeat                 // it was emitted as an update, and has now ended by "\n"
+	whole  lineKind = iota // ended by "\n" or "\r\n", split after maxLine bytes, or at the end of the output
+	update                 // ended by "\r", or has not ended: the next output overwrites it, as in a progress bar
+	repeat                 // was emitted as an update, and has ended by "\n" since
 )
 
-// lineCutter cuts the output of a worker into lines. A progress bar writes "\r"
-// and its text repeatedly. Each state of it is emitted at once, because its end
-// may never come. A "\r" within a line that arrives as a whole is a part of the
-// line.
-type lineCutter struct {
+// lineSplitter splits the output of a worker into lines. A progress bar writes
+// "\r" and its text repeatedly. The splitter emits each of these texts at once,
+// because no "\n" may follow. If a line is read together with its "\n", a "\r"
+// within the line is a part of the line.
+type lineSplitter struct {
 	emit func(line []byte, kind lineKind) // line includes its "\n"; emit must not keep it
 
-	rest  []byte
-	after byte // the character that ended the previous line
-	shown bool // rest was emitted as an update
+	rest  []byte // the beginning of a line whose end was not read
+	after byte   // the character that ended the previous line
+	shown bool   // rest was emitted as an update
 }
 
-// add adds output that was read together.
-func (c *lineCutter) add(b []byte) {
+// add adds output that was read by one system call.
+func (c *lineSplitter) add(b []byte) {
 	for len(b) > 0 {
 		if b[0] == '\n' && c.after == '\r' && len(c.rest) == 0 { // the second part of "\r\n"
 			c.after = '\n'
@@ -73,14 +73,14 @@ func (c *lineCutter) add(b []byte) {
 	}
 }
 
-// end emits the rest when the output has ended.
-func (c *lineCutter) end() {
+// end emits the last line if the output has ended without a "\n".
+func (c *lineSplitter) end() {
 	if len(c.rest) > 0 {
 		c.cut(whole)
 	}
 }
 
-func (c *lineCutter) cut(kind lineKind) {
+func (c *lineSplitter) cut(kind lineKind) {
 	switch {
 	case !c.shown:
 		c.emit(c.rest, kind)

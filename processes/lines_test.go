@@ -31,7 +31,7 @@ func TestLineCutter(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			var got []string
-			cut := lineCutter{emit: func(line []byte, kind lineKind) {
+			cut := lineSplitter{emit: func(line []byte, kind lineKind) {
 				got = append(got, fmt.Sprint([]string{"whole", "update", "repeat"}[kind], " ", string(line)))
 			}}
 			for _, part := range c.parts {

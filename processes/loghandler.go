@@ -14,8 +14,9 @@ import (
 	"concert/internal/printable"
 )
 
-// guardedLogger returns a logger that contains failures of the handler of l, or
-// nil if l is nil. Messages refer to the handler by name.
+// guardedLogger returns a logger that calls the handler of l through a
+// handlerGuard, or nil if l is nil. name is the name of the handler in
+// messages.
 func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	if l == nil {
 		return nil
@@ -23,31 +24,32 @@ func guardedLogger(l *slog.Logger, name string) *slog.Logger {
 	return slog.New(&guardedHandler{l.Handler(), &handlerGuard{name: name}})
 }
 
-// handlerGuard calls a slog.Handler of the program on other goroutines. The
-// handler may panic, call runtime.Goexit, or never return; no worker has to
-// wait for it. The steps are:
+// handlerGuard protects the pool from a slog.Handler of the program, which may
+// panic, call runtime.Goexit, or never return. The guard calls it on another
+// goroutine. The steps of a call are:
 //
-//  1. callHandler waits for the handler, so that the lines of a worker stay in
-//     order.
+//  1. callHandler waits until the handler returns, so that the lines of a
+//     worker stay in order.
 //  2. If the handler does not return within logTime, the call is stuck, and
-//     callHandler returns.
-//  3. While a call is stuck, lines are dropped. Otherwise the handler would
-//     delay each task that prints.
-//  4. When the last stuck call returns, the number of dropped lines is logged.
+//     callHandler returns without it.
+//  3. While a call is stuck, the guard drops further lines, so that the handler
+//     does not delay each task that prints.
+//  4. When the last stuck call returns, the guard logs the number of dropped
+//     lines.
 //
-// The first failure, and each time that the handler is stuck, is written to
-// standard error, because the handler may be the only one of the program.
+// The guard writes the first failure, and each time that the handler is stuck,
+// to standard error, because the program may have no other handler.
 type handlerGuard struct {
 	name    string
 	failed  sync.Once    // reports the first failure
-	stuck   atomic.Int32 // calls that have not returned in time
-	dropped atomic.Int64 // lines since stuck was 0
+	stuck   atomic.Int32 // number of stuck calls
+	dropped atomic.Int64 // number of lines that were dropped since stuck was 0
 }
 
 // callHandler calls fn, a method of the handler, and returns its result. It
-// reports false if fn failed, did not return in time, or was not called. If fn
-// does not return in time, callHandler adds lost to the number of dropped
-// lines.
+// reports false if fn failed, did not return within logTime, or was not called.
+// If fn does not return within logTime, callHandler adds lost to the number of
+// dropped lines.
 func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok bool) {
 	g := h.guard
 	if g.stuck.Load() > 0 {
@@ -83,8 +85,8 @@ func callHandler[T any](h *guardedHandler, lost int64, fn func() T) (v T, ok boo
 	return v, false
 }
 
-// report writes a line to standard error. If nothing reads standard error, it
-// returns after logTime.
+// report writes a line to standard error. If that blocks, it returns after
+// logTime.
 func (g *handlerGuard) report(format string, args ...any) {
 	executor.CallIsolated(logTime, func() struct{} {
 		console.Lock()
@@ -94,13 +96,13 @@ func (g *handlerGuard) report(format string, args ...any) {
 	})
 }
 
-// guardedHandler calls the handler of the program through its guard.
+// guardedHandler calls a handler of the program through its guard.
 type guardedHandler struct {
 	inner slog.Handler
 	guard *handlerGuard
 }
 
-// Enabled asks the program's handler. It reports false if that fails.
+// Enabled calls the program's handler. It reports false if that fails.
 func (h *guardedHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	enabled, _ := callHandler(h, 1, func() bool { return h.inner.Enabled(ctx, l) })
 	return enabled

@@ -21,8 +21,8 @@ var mainCalled atomic.Bool
 // was called. Workers have exactly these functions.
 var inWorkers atomic.Pointer[map[string]bool]
 
-// isLate returns the error of a function that was registered after Main. It
-// returns nil if the function was registered before, or is unknown here.
+// isLate returns an error if a function was registered after the call of Main.
+// It returns nil if the function was registered before, or is unknown here.
 func isLate(name string) error {
 	if names := inWorkers.Load(); names == nil || (*names)[name] {
 		return nil
@@ -34,7 +34,7 @@ func isLate(name string) error {
 	case f.Declared():
 		return fmt.Errorf("%w: %s: use a pool that python.New returns, or one with Options.Command", concert.ErrElsewhere, name)
 	}
-	return fmt.Errorf("%w in the workers: %q was registered after processes.Main, and workers do not get past Main: "+
+	return fmt.Errorf("%w in the workers: %q was registered after processes.Main, which does not return in workers: "+
 		"register it at package level, var f = concert.Register(%q, ...), or before Main", concert.ErrNotRegistered, name, name)
 }
 
@@ -59,9 +59,9 @@ var ErrNoMain = errors.New("processes: this program does not call processes.Main
 // In a program that does not call Main, New starts no workers and returns
 // [ErrNoMain].
 //
-// Workers do not know a function that is registered after the call of Main,
-// because they never get past it. A task of such a function fails with
-// [concert.ErrNotRegistered], and the text of the error gives this reason.
+// Register functions before the call of Main. Workers do not know a function
+// that is registered later, because Main does not return in a worker. A task of
+// such a function fails with [concert.ErrNotRegistered].
 func Main() {
 	if mainCalled.CompareAndSwap(false, true) {
 		names := make(map[string]bool)
@@ -75,13 +75,14 @@ func Main() {
 		osproc.BeginStarter()
 		return
 	}
-	// A process that the worker starts is not a worker.
+	// Processes that the worker starts are not workers.
 	os.Unsetenv(child.EnvName)
 	os.Exit(child.Run(setup))
 }
 
-// ownArgs returns the arguments of a worker. There are none, but a test binary
-// that does not call Main must not run its tests.
+// ownArgs returns the arguments with which this program is started as a worker.
+// There are none, except for a test binary: if its TestMain does not call Main,
+// the arguments make it run no tests.
 func ownArgs() []string {
 	if strings.HasSuffix(filepath.Base(os.Args[0]), ".test") || strings.HasSuffix(os.Args[0], ".test.exe") {
 		return []string{"-test.run=^$"}

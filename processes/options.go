@@ -13,69 +13,72 @@ import (
 
 // Options tunes a Pool. The zero value, and nil, are ready to use.
 type Options struct {
-	// Queue is the maximum number of tasks that wait in the pool. Submit blocks
-	// while there are so many. Zero means 1024.
+	// Queue is the maximum number of queued tasks. Submit blocks while the
+	// queue is full. Zero means 1024.
 	Queue int
 
-	// Init, if set, is run by each worker before its first task, to load into
-	// variables of the worker what all tasks need; see Initialize. A worker
-	// whose Init fails takes no tasks. If this happens in New, New fails. If it
-	// happens repeatedly later, the pool is broken, see [ErrBroken].
+	// Init, if set, is a function that each worker calls before its first task,
+	// to load data that all tasks need into variables; see Initialize. If it
+	// fails, the worker runs no tasks and ends. New returns the error of a
+	// worker that it starts. If Init fails repeatedly later, the pool is
+	// broken, see [ErrBroken].
 	Init *Initializer
 
-	// Timeout is the maximum time that a task may run, from its start. Zero
-	// means no limit.
+	// Timeout is the maximum run time of a task. Zero means no limit.
 	//
-	// A task that has not begun is limited by its context only. If the worker
-	// in which it waits cannot begin it, for example because the process is
-	// stopped, other workers get the task after a second. Such a worker is
-	// killed after 5 seconds if it is stopped, and otherwise after 10 seconds;
-	// docs/faults.md says which time counts.
+	// The Timeout does not count the time before a task begins, which only the
+	// context of the task limits. If a worker cannot begin its tasks, for
+	// example because its process is stopped, other workers get the tasks after
+	// a second. The pool kills such a worker after 5 seconds if it is stopped,
+	// and otherwise after 10 seconds. docs/faults.md says which time counts.
 	Timeout time.Duration
 
 	// Grace is how long a task may continue after its context has ended, by a
-	// Cancel, a deadline, the Timeout or Shutdown. Then its process is killed.
-	// Zero means 5 seconds, and negative means no time.
+	// Cancel, a deadline, the Timeout or Shutdown. After this time, the pool
+	// kills the process of the task. Zero means 5 seconds, and negative means
+	// no time.
 	Grace time.Duration
 
-	// StartTimeout is the maximum time from the start of a worker, Init
-	// included, until it is ready. Zero means 30 seconds.
+	// StartTimeout is the maximum time from the start of a worker until it is
+	// ready. It includes the time of Init. Zero means 30 seconds.
 	StartTimeout time.Duration
 
-	// MaxTasks is the number of tasks after which a worker is replaced by a
-	// fresh one, for tasks that leak. Zero means never.
+	// MaxTasks is the number of tasks after which the pool replaces a worker by
+	// a new one, for tasks that leak memory. Zero means never.
 	MaxTasks int
 
-	// MaxResident is the memory, in bytes, above which a worker is replaced by
-	// a fresh one, after it has finished its tasks. The pool measures it while
-	// tasks end; all measurements within a second must be above MaxResident. It
-	// is the private resident memory of the worker, including free memory of
-	// the Go runtime that has not been returned to the system. Zero means no
-	// limit. It exists on Linux only; elsewhere New fails.
+	// MaxResident is the memory, in bytes, above which the pool replaces a
+	// worker by a new one. The old worker finishes its tasks before it ends.
+	// The pool measures the private resident memory of the process, which
+	// includes free memory that the Go runtime has not returned to the system.
+	// The pool replaces the worker if all measurements within a second are
+	// above MaxResident and a task has ended in this time. Zero means no limit.
+	// MaxResident works on Linux only; on other systems New fails.
 	MaxResident int64
 
-	// Memory is the maximum memory of each worker, in bytes: what the worker
-	// and its Go runtime have mapped for writing, which grows in steps of 64
-	// MiB. A task that needs more dies with its worker, and its error wraps
-	// [ErrMemory]. The pool sets GOMEMLIMIT, so the runtime collects garbage
-	// more often near the limit. Zero means no limit; the minimum is 192 MiB.
-	// It exists on Linux only; elsewhere New fails.
+	// Memory is the maximum memory of each worker, in bytes: all memory that
+	// the worker and its Go runtime have mapped for writing. The Go runtime
+	// maps it in steps of 64 MiB. If a task needs more, its worker dies, and
+	// the error of the task wraps [ErrMemory]. The pool sets GOMEMLIMIT, so the
+	// runtime collects garbage more often near the limit. Zero means no limit;
+	// the minimum is 192 MiB. Memory works on Linux only; on other systems New
+	// fails.
 	//
-	// The system does not count shared memory (shared with the pool, mapped by
-	// MAP_SHARED, or a file in memory), the stack of the first thread, and what
-	// the kernel keeps for a process. A process that the worker forks or starts
-	// has a limit of its own, of the same size. A Sandbox denies the worker
-	// shared memory, larger stacks and forks; docs/security.md lists what is
-	// not limited even then.
+	// The limit does not include shared memory (memory shared with the pool,
+	// memory mapped by MAP_SHARED, and files in memory), the stack of the first
+	// thread, and memory of the kernel. A process that the worker forks or
+	// starts has the same limit, but not together with the worker. A Sandbox
+	// denies the worker shared memory, larger stacks and forks.
+	// docs/security.md lists the memory that a Sandbox does not limit.
 	Memory int64
 
-	// MaxResult is the maximum size of the result of a task, in bytes of its
-	// encoding (for a []byte or a string, its length). So it also limits the
-	// memory that a worker can make this process allocate. A task with a larger
-	// result fails with [ErrTooLarge], and this process stores nothing of the
-	// result. An error may have as many bytes as a result, but at least 1 MiB;
-	// of a longer error, only the beginning of the text arrives. Zero means 1
-	// GiB, which is also the maximum; with a Sandbox, zero means 16 MiB.
+	// MaxResult is the maximum size of the encoded result of a task, in bytes.
+	// The size of a []byte or a string is its length. So MaxResult also limits
+	// the memory that a worker can make this process allocate. A task with a
+	// larger result fails with [ErrTooLarge]. The maximum size of an error is
+	// MaxResult, or 1 MiB if that is more; a longer error loses the end of its
+	// text. Zero means 1 GiB, which is also the maximum. With a Sandbox, zero
+	// means 16 MiB.
 	MaxResult int64
 
 	// Sandbox, if set, confines each worker: it can write files in the given
@@ -83,31 +86,33 @@ type Options struct {
 	// system does not support this, New fails.
 	Sandbox *Sandbox
 
-	// Retry, if set, reports whether a task whose worker has died runs again,
-	// on another worker. Such a task must tolerate a second run. The arguments
-	// are the error that the task would have, and the number of times that it
-	// has run, from 1 up. Retry is not called for a task that never began, see
-	// WorkerError.Unbegun. After the fifth death, the task fails in any case.
+	// Retry, if set, is called when the worker of a task has died. It reports
+	// whether the task runs again, on another worker. Such a task must tolerate
+	// a second run. The arguments are the error that the task would return, and
+	// the number of times that the task has run, from 1 up. Retry is not called
+	// for a task that never began, see WorkerError.Unbegun. After the fifth
+	// death, the task fails in any case.
+	//
 	// Retry is called from many goroutines, and must not wait for a task. It
 	// must return within Timeout, and within Grace after the task's context has
-	// ended. If it does not, or if it panics, the task does not run again, and
-	// its error is err, joined with the [*concert.PanicError] or with an error
-	// that says that Retry did not return.
+	// ended. If it does not, or if it panics, the task does not run again. Then
+	// the task's error is err joined with the [*concert.PanicError], or with an
+	// error that says that Retry did not return.
 	Retry func(err *WorkerError, ran int) bool
 
-	// Command, if set, is a program and its arguments that the pool starts as
-	// workers instead of this program. It must use the protocol of
-	// docs/wire.md, and must know the submitted functions by their names. Such
-	// a pool needs no Main. The program does not learn the value of Memory, and
-	// Sandbox cannot be set.
+	// Command, if set, is a program and its arguments. The pool starts this
+	// program as its workers. It must use the protocol of docs/wire.md, and
+	// must know the submitted functions by their names. A program that makes
+	// only such pools need not call Main. The pool does not pass the value of
+	// Memory to the program. Sandbox cannot be set together with Command.
 	Command []string
 
-	// Check, if set, is called with the argument of each [executor.Relay],
-	// which another process may have encoded, before a worker receives it. An
-	// error is the task's error, and no worker receives the argument. Check may
-	// be called from several goroutines. While it runs, the task counts as
-	// queued. If it does not return within Timeout, or before the task's
-	// context ends, the task fails.
+	// Check, if set, is called with the argument of each [executor.Relay]
+	// before a worker receives the argument, which another process may have
+	// encoded. If Check returns an error, the task fails with this error, and
+	// no worker receives the argument. Check may be called from several
+	// goroutines. While it runs, the task counts as queued. If it does not
+	// return within Timeout, or before the task's context ends, the task fails.
 	Check func(arg executor.Encoded) error
 
 	// Threads is how many tasks each worker runs concurrently. It can be set
@@ -123,40 +128,44 @@ type Options struct {
 	// called: Env and Dir, the program of Command, GOMAXPROCS and, on Linux,
 	// the file mode mask, the resource limits, the processors
 	// (sched_setaffinity), the priority (nice) and the score for the
-	// out-of-memory killer (oom_score_adj). Later changes in this process do
-	// not count. But not every process may raise a hard limit or its priority
-	// again: without CAP_SYS_RESOURCE and CAP_SYS_NICE, workers have the lower
-	// values. The resource limits and the score are set as soon as the worker
-	// runs, so the initialization of its packages can see those that this
-	// process has now. Settings of prctl (such as transparent huge pages or
-	// no_new_privs), the control group and the namespaces are those that this
-	// process has when the worker starts.
+	// out-of-memory killer (oom_score_adj). Later changes in this process have
+	// no effect, with these exceptions:
+	//
+	//   - If this process has lowered a hard limit or its priority, and lacks
+	//     CAP_SYS_RESOURCE or CAP_SYS_NICE, workers have the lower value.
+	//   - The pool sets the resource limits and the score just after a worker
+	//     has started, so the initialization of the worker's packages may see
+	//     the present values of this process.
+	//   - Workers inherit the settings of prctl (such as transparent huge pages
+	//     or no_new_privs), the control group and the namespaces that this
+	//     process has when it starts them.
 	Env []string
 	Dir string
 
 	// Output, if set, receives each line that workers print, with the
-	// attributes worker, pid, stream and, if a task ran, task. Each state of a
-	// progress bar, which begins or ends with "\r", is a line as well. Nil
-	// writes the lines to this process's standard error; if that is a terminal,
-	// it omits the traceback of a process that dies, which is in
-	// WorkerError.Stderr. Control characters are escaped, as in \x1b, so a
-	// worker cannot control the terminal.
+	// attributes worker, pid, stream and, if a task ran, task. A progress bar
+	// prints lines that begin or end with "\r"; Output receives each of them.
+	// If Output is nil, the pool writes the lines to this process's standard
+	// error. If that is a terminal, the pool does not write the traceback of a
+	// process that dies, because it is in WorkerError.Stderr. The pool escapes
+	// control characters, as in \x1b, so that a worker cannot control the
+	// terminal.
 	//
 	// The pool also logs to Output: the death of a worker as a warning, with
 	// the attributes worker, pid, task, input and label (see [concert.Input]),
 	// reason, deaths (how many workers in a row died before they finished a
-	// task, or 0 if this one did some work) and pause (before the next start);
-	// and that the pool is broken, as an error. The death of a worker that was
-	// killed because of a Cancel, a deadline, Timeout or Shutdown is logged at
-	// debug level. Nil logs to slog.Default().
+	// task; 0 if this worker finished one) and pause (before the next start);
+	// and that the pool is broken, as an error. If the pool killed a worker
+	// because of a Cancel, a deadline, Timeout or Shutdown, it logs the death
+	// at debug level. If Output is nil, the pool logs to slog.Default().
 	//
-	// A handler that panics loses the line, and nothing else; the first panic
-	// is written to standard error. A slow handler slows the tasks that print.
-	// If a call of the handler takes longer than a second, the pool no longer
-	// waits for it: it drops lines and log records until the call returns, and
-	// then logs how many it dropped, as a warning with the attribute dropped.
-	// Close and Shutdown wait until the records of deaths are handled, for a
-	// second at most.
+	// If the handler of Output panics, only the line is lost; the pool writes
+	// the first panic to standard error. A slow handler slows the tasks that
+	// print. If a call of the handler takes longer than a second, the pool
+	// drops lines and log records until the call returns. Then the pool logs
+	// the number of dropped lines, as a warning with the attribute dropped.
+	// Close and Shutdown wait until the handler has handled the records of
+	// deaths, for a second at most.
 	Output *slog.Logger
 
 	// Observer, if set, is called for each step of each task.
@@ -177,11 +186,11 @@ type Initializer struct {
 func Initialize[In, Out any](fn func(context.Context, In) (Out, error), arg In) *Initializer {
 	var i Initializer
 	i.name, i.arg, i.err = executor.Prepare(fn, arg)
-	i.arg.Bytes = bytes.Clone(i.arg.Bytes) // which may be the caller's
+	i.arg.Bytes = bytes.Clone(i.arg.Bytes) // the caller may change its argument
 	return &i
 }
 
-// check panics if a number that cannot be negative is.
+// check panics if a number is negative that must not be.
 func (o *Options) check(n int) {
 	const call = "processes: New"
 	option.NotNegative(call, "n", n)

@@ -18,35 +18,36 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// The output of workers has pipes of its own, apart from the protocol. It is
-// not trusted: package printable escapes all of it.
+// The standard output and the standard error of a worker have pipes of their
+// own. The pool does not trust what a worker prints: package printable escapes
+// it.
 
 const (
-	maxLine       = 64 << 10 // longer lines are cut into several
-	tailSize      = 4 << 10  // bytes of standard error that are kept
-	tracebackSize = 64 << 10 // bytes that are kept from the report of a runtime on
+	maxLine       = 64 << 10 // longer lines are split
+	tailSize      = 4 << 10  // maximum size of the kept end of standard error
+	tracebackSize = 64 << 10 // maximum size of a kept crash report
 
-	holdTime = 2 * time.Second // how long a process may take to die after such a report
+	holdTime = 2 * time.Second // how long a process may take to die after its crash report
 )
 
-// tail keeps the end of the output: from the line on with which a runtime
-// begins to report why the process dies, or otherwise the last lines.
+// tail keeps the crash report of a process, or the last lines of its standard
+// error if it has printed no crash report.
 type tail struct {
-	mu     sync.Mutex
-	buf    []byte // guarded by mu
-	dying  bool   // guarded by mu: buf begins with the report of a runtime
-	before []byte // guarded by mu: the line before the report, where C code writes why it aborts
+	mu       sync.Mutex
+	buf      []byte // guarded by mu
+	crashing bool   // guarded by mu: buf is a crash report
+	before   []byte // guarded by mu: the line before the crash report, where C code writes why it aborts
 }
 
 func (t *tail) add(line []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.dying && lastWords(line) {
+	if !t.crashing && beginsCrashReport(line) {
 		all := bytes.TrimSpace(t.buf)
 		t.before = bytes.Clone(all[bytes.LastIndexByte(all, '\n')+1:])
-		t.buf, t.dying = t.buf[:0], true
+		t.buf, t.crashing = t.buf[:0], true
 	}
-	if t.dying {
+	if t.crashing {
 		t.buf = append(t.buf, line[:min(len(line), tracebackSize-len(t.buf))]...)
 		return
 	}
@@ -56,52 +57,41 @@ func (t *tail) add(line []byte) {
 	}
 }
 
-// lastWords reports whether the Go runtime, or Python, begins with this line to
-// report why the process dies.
-func lastWords(line []byte) bool {
-	for _, start := range []string{"panic: ", "fatal error: ", "unexpected fault address ", "runtime: out of memory", "runtime: goroutine stack exceeds ", fatalPython} {
-		if bytes.HasPrefix(line, []byte(start)) {
-			return true
-		}
-	}
-	name, _, ok := bytes.Cut(line, []byte(": ")) // as in "SIGABRT: abort"
-	return ok && bytes.HasPrefix(name, []byte("SIG")) && !bytes.ContainsAny(name, " \t")
-}
-
-// isDying reports whether the process has begun to report why it dies.
-func (t *tail) isDying() bool {
+// isCrashing reports whether the process has printed the beginning of a crash
+// report.
+func (t *tail) isCrashing() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.dying
+	return t.crashing
 }
 
-// cause returns the line before the report of a runtime.
+// cause returns the line before the crash report.
 func (t *tail) cause() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.before)
 }
 
-// String returns what was kept, escaped for a terminal.
+// String returns the kept text, escaped for a terminal.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return printable.Text(string(t.buf))
 }
 
-// console is standard error, where the output of all workers goes, unless a
-// pool has a logger.
+// console is the standard error of this process. It gets the output of workers
+// of pools without Options.Output.
 var console struct {
 	sync.Mutex      // held while writing a line to os.Stderr
 	over       bool // guarded by Mutex: the last line is an update
 }
 
-// writeConsole writes a line. On a terminal, an update stays until the next
-// line. Elsewhere, each update is a line.
+// writeConsole writes a line. On a terminal, the next line overwrites an
+// update. Otherwise an update is a line like others.
 func writeConsole(text string, kind lineKind) {
 	console.Lock()
 	defer console.Unlock()
-	const clear = "\x1b[K" // the rest of the line
+	const clear = "\x1b[K" // clears the rest of the line on the terminal
 	switch inPlace := (kind != whole || console.over) && term.IsTerminal(int(os.Stderr.Fd())); {
 	case !inPlace && kind == repeat:
 	case !inPlace:
@@ -116,8 +106,8 @@ func writeConsole(text string, kind lineKind) {
 }
 
 // collect forwards the output of a worker, line by line, until the pipe ends.
-// It calls passed when it has forwarded all that the worker printed before it
-// died. Other processes may have the pipe open and print more.
+// It calls passed when it has forwarded the output from before the death of the
+// worker. Other processes may have the pipe open, and may print more.
 func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()) {
 	passed = sync.OnceFunc(passed)
 	defer passed()
@@ -126,7 +116,7 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 	if keep != nil {
 		defer held.end(w)
 	}
-	lines := lineCutter{emit: func(line []byte, kind lineKind) {
+	lines := lineSplitter{emit: func(line []byte, kind lineKind) {
 		if keep != nil && kind != update {
 			keep.add(line)
 		}
@@ -147,7 +137,7 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			dead = true
-		case errors.Is(err, osproc.ErrEmpty): // the next output is from other processes
+		case errors.Is(err, osproc.ErrEmpty): // the rest of the output is from other processes
 			lines.end()
 			passed()
 			dead = false
@@ -158,30 +148,31 @@ func (w *worker) collect(stream string, pipe *os.File, keep *tail, passed func()
 	}
 }
 
-// holdback keeps the report of a dying process from a terminal: a traceback of
-// hundreds of lines, of which the error of the task has the beginning and the
-// log one line. If the process does not die, the lines are printed after
-// holdTime.
+// holdback delays the lines of a crash report, which may be hundreds, if they
+// would be printed on a terminal. If the process dies, they are not printed,
+// because the error of the task contains them. If the process does not die,
+// they are printed after holdTime.
 type holdback struct {
 	mu    sync.Mutex
-	lines [][]byte    // guarded by mu
-	bytes int         // guarded by mu
-	timer *time.Timer // guarded by mu: nil if nothing is held
-	over  bool        // guarded by mu: the process did not die
+	lines [][]byte    // guarded by mu: the delayed lines
+	bytes int         // guarded by mu: their size
+	timer *time.Timer // guarded by mu: nil if no line was delayed
+	over  bool        // guarded by mu: lines are no longer delayed
 }
 
-// hold reports whether it holds a line back.
+// hold delays a line of a crash report. It reports false if the caller must
+// print the line.
 func (h *holdback) hold(w *worker, keep *tail, line []byte) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.over || w.pool.opts.Output != nil || !keep.isDying() || h.timer == nil && !term.IsTerminal(int(os.Stderr.Fd())) {
+	if h.over || w.pool.opts.Output != nil || !keep.isCrashing() || h.timer == nil && !term.IsTerminal(int(os.Stderr.Fd())) {
 		return false
 	}
 	if h.timer == nil {
 		h.timer = time.AfterFunc(holdTime, func() {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.release(w)
+			h.releaseLocked(w)
 		})
 	}
 	if h.bytes += len(line); h.bytes <= tracebackSize {
@@ -190,15 +181,16 @@ func (h *holdback) hold(w *worker, keep *tail, line []byte) bool {
 	return true
 }
 
-// release prints the held lines. The caller holds h.mu.
-func (h *holdback) release(w *worker) {
+// releaseLocked prints the delayed lines.
+func (h *holdback) releaseLocked(w *worker) {
 	for _, line := range h.lines {
 		w.print("stderr", line, whole)
 	}
 	h.lines, h.over = nil, true
 }
 
-// end drops the held lines if the process has died, and prints them otherwise.
+// end is called at the end of standard error. It drops the delayed lines if the
+// process has died, and otherwise prints them.
 func (h *holdback) end(w *worker) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -208,11 +200,11 @@ func (h *holdback) end(w *worker) {
 	h.timer.Stop()
 	select {
 	case <-w.dead:
-		if s := w.cmd.ProcessState; s != nil && s.Success() { // the process did not die of an error
-			h.release(w)
+		if s := w.cmd.ProcessState; s != nil && s.Success() { // the process exited without an error, so no error has the lines
+			h.releaseLocked(w)
 		}
 	case <-time.After(drainTime): // the process has only closed its standard error
-		h.release(w)
+		h.releaseLocked(w)
 	}
 	h.lines, h.over = nil, true
 }

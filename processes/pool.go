@@ -20,48 +20,48 @@ import (
 // waits for a process.
 type Pool struct {
 	opts         Options
-	size         int // how many workers are active
+	size         int // number of active workers
 	group        *executor.WorkerGroup
 	ooms         osproc.OOMCounter
 	sandbox      *confine.Sandbox // nil: workers are not confined
-	template     *template        // what workers are started with
-	startResults chan error       // how the starts of the first workers ended; written under mu, nil after New
+	template     *template        // the program and the settings of workers
+	startResults chan error       // one error or nil for each worker that New starts; written under mu, nil after New
 
 	defaultLog handlerGuard // of the handler of slog.Default
 
 	mu sync.Mutex
 
 	// Guarded by mu:
-	queue        []*executor.Task               // queued tasks, and canceled ones
-	stale        int                            // about how many of queue are canceled
-	waiters      []*waiter                      // submitters that wait for room, and stale ones
-	returned     []span                         // calls that were claimed and taken back from a worker; the next to be sent
-	claims       map[*executor.Task]bool        // tasks from which workers claim calls; true if canceled in this time
-	checks       map[*executor.Task]bool        // tasks whose argument Options.Check checks; all true
-	unsettled    int                            // how many calls were claimed and have not settled
-	endless      submitter                      // for contexts that never end
-	submitters   map[context.Context]*submitter // contexts of calls that are with workers, or returned
-	active       []*worker                      // workers that run tasks, by number; nil if there is none
-	standby      []*worker                      // workers that are ready to become active
-	all          map[*worker]bool               // workers that are not reaped
-	starting     int                            // how many workers are about to start; they are not in all
-	oomKills     int                            // kills that ooms has counted and that are explained
-	restarts     restarts                       // the deaths of workers in a row
-	broken       error                          // why there will be no workers; nil if there will
-	closed       error                          // why tasks are refused; nil if they are not
-	ended        bool                           // nothing is left to do, and workers leave
-	suspectGiven bool                           // the last call sent from returned had workers die before it began
-	gone         chan struct{}                  // closed when ended and no worker is left
+	queue       []*executor.Task               // queued tasks, and canceled ones
+	stale       int                            // approximate number of canceled tasks in queue
+	waiters     []*waiter                      // submitters that wait for space in the queue, and stale waiters
+	returned    []callRange                    // calls that workers have not begun and that were taken back; sent before queue
+	claims      map[*executor.Task]bool        // tasks from which a worker is claiming calls; true if canceled during the claim
+	checks      map[*executor.Task]bool        // tasks whose argument Options.Check checks; all true
+	unsettled   int                            // number of claimed calls that have not settled
+	endless     submitter                      // for contexts that never end
+	submitters  map[context.Context]*submitter // by context, for the calls in workers and in returned
+	active      []*worker                      // workers that run tasks, by number; nil for a number without a worker
+	standby     []*worker                      // workers that are ready to become active
+	all         map[*worker]bool               // workers that are not reaped
+	starting    int                            // number of workers that are about to start; they are not in all
+	oomKills    int                            // number of kills in ooms that belong to a known death
+	restarts    restarts                       // the deaths of workers in a row
+	broken      error                          // why the pool is broken, or nil
+	closed      error                          // why the pool refuses tasks, or nil
+	ended       bool                           // the pool is closed and has no tasks; workers leave
+	sentSuspect bool                           // the last call sent from returned had been the next call of a worker that died
+	gone        chan struct{}                  // closed when ended is true and no worker is left
 
 	logging sync.WaitGroup // log records to write; added to under mu, before gone is closed
 }
 
-// waiter is a submitter that waits for room in the queue.
+// waiter is a submitter that waits for space in the queue.
 type waiter struct {
 	task     *executor.Task
 	admitted chan struct{} // closed when the task is in the queue, or refused
 	err      error         // written before admitted is closed
-	stale    bool          // it no longer waits
+	stale    bool          // the submitter no longer waits
 }
 
 func newPool(n int, o Options, c *confine.Sandbox) *Pool {
@@ -78,8 +78,7 @@ func newPool(n int, o Options, c *confine.Sandbox) *Pool {
 	return p
 }
 
-// Options returns the options of the pool. They have the defaults in place of
-// zeros.
+// Options returns the options of the pool, with the defaults in place of zeros.
 func (p *Pool) Options() Options {
 	p.made()
 	return p.opts
@@ -138,9 +137,10 @@ func (p *Pool) Execute(ctx context.Context, t *executor.Task) error {
 	return e.err
 }
 
-// leaveLocked removes a waiter that no longer waits. Others may wait behind it,
-// so it stays in the list, as stale, until they leave or are admitted. If all
-// waiters are stale, the list is empty, and has no effect on further tasks.
+// leaveLocked marks a waiter as stale, and removes the stale waiters at the end
+// of the list. A stale waiter with others behind it stays until they leave or
+// are admitted. If all waiters are stale, the list becomes empty, so that
+// Execute can queue further tasks directly.
 func (p *Pool) leaveLocked(e *waiter) {
 	e.stale = true
 	n := len(p.waiters)
@@ -151,7 +151,7 @@ func (p *Pool) leaveLocked(e *waiter) {
 	p.waiters = p.waiters[:n]
 }
 
-// hasRoomLocked reports whether the queue has room.
+// hasRoomLocked reports whether the queue has space for a task.
 func (p *Pool) hasRoomLocked() bool {
 	if p.queuedLocked() >= p.opts.Queue && p.stale > 0 {
 		p.compactLocked()
@@ -159,7 +159,7 @@ func (p *Pool) hasRoomLocked() bool {
 	return p.queuedLocked() < p.opts.Queue
 }
 
-// queuedLocked returns how many tasks count as queued, for Options.Queue.
+// queuedLocked returns the number of tasks that count for Options.Queue.
 func (p *Pool) queuedLocked() int { return len(p.queue) + len(p.checks) }
 
 // compactLocked removes canceled tasks from the queue.
@@ -168,8 +168,8 @@ func (p *Pool) compactLocked() {
 	p.stale = 0
 }
 
-// admitLocked admits waiters once a quarter of the queue is free, so that there
-// is one wake-up for many tasks.
+// admitLocked admits waiters if a quarter of the queue is free, so that one
+// wake-up serves many tasks.
 func (p *Pool) admitLocked() {
 	if len(p.waiters) == 0 || p.queuedLocked() > p.opts.Queue-max(1, p.opts.Queue/4) && p.stale == 0 {
 		return
@@ -203,12 +203,12 @@ func (p *Pool) admitFirstLocked() {
 	}
 }
 
-// wakeWorkerLocked wakes a worker that has room for a call, an idle one if
-// possible.
+// wakeWorkerLocked wakes a worker that can get another call: the one with the
+// fewest calls.
 func (p *Pool) wakeWorkerLocked() {
 	var best *worker
 	for _, w := range p.active {
-		if w != nil && w.asleep && w.roomLocked() > 0 && (best == nil || w.count < best.count) {
+		if w != nil && w.asleep && w.capacityLocked() > 0 && (best == nil || w.count < best.count) {
 			best = w
 		}
 	}
@@ -226,8 +226,8 @@ func (*groupQueue) Next() *executor.Task {
 	panic("processes: the workers of a Pool are not in this process")
 }
 
-// Again implements [executor.Queue]. It queues a task at the front, whose
-// argument methods of the program have encoded.
+// Again implements [executor.Queue]. The group calls it when user code has
+// encoded the argument of a task, which goes to the front of the queue.
 func (g *groupQueue) Again(t *executor.Task) {
 	p := (*Pool)(g)
 	p.mu.Lock()
@@ -268,7 +268,7 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 		}
 	}
 	for w := range p.all {
-		for f := range w.flights.all {
+		for f := range w.frames.all {
 			if f.batch.Task() != t {
 				continue
 			}
@@ -290,7 +290,7 @@ func (g *groupQueue) Withdraw(t *executor.Task) bool {
 		p.claims[t] = true
 		return true
 	}
-	return false // it is being settled
+	return false // another goroutine settles the task
 }
 
 // countSettledLocked counts settled calls.
@@ -299,17 +299,16 @@ func (p *Pool) countSettledLocked(n int) {
 	p.checkEndLocked()
 }
 
-// returnCallsLocked takes calls that no worker has begun. They are the next to
-// be sent, after those that were returned before. The pool watches the contexts
-// of their submitters.
-func (p *Pool) returnCallsLocked(spans ...span) {
+// returnCallsLocked adds calls that no worker has begun to p.returned. The pool
+// watches the contexts of their submitters.
+func (p *Pool) returnCallsLocked(ranges ...callRange) {
 	if p.broken != nil {
-		p.failCallsLocked(spans)
+		p.failCallsLocked(ranges)
 		return
 	}
-	for _, s := range spans {
+	for _, s := range ranges {
 		s.submitter = p.watchLocked(s.batch.Parent())
-		s.submitter.flights++
+		s.submitter.refs++
 		p.returned = append(p.returned, s)
 	}
 	p.wakeWorkerLocked()

@@ -18,63 +18,63 @@
 //	Submit --> [ task, task, ... ] --dispatch--> pipe --> worker: runs tasks sequentially
 //	Future <--------- settle <-------receive---- pipe <-- its results
 //	                    ^
-//	                    +-- when a worker dies: tasks that it has finished are settled,
-//	                        the task that it runs fails, others go to another worker
+//	                    +-- when a worker dies: tasks that it has finished settle,
+//	                        the task that it runs fails, its other tasks go to other workers
 //
-// A [Pool] starts this program n more times, and one time in addition, as a
-// standby worker that replaces a worker that dies. Each worker has its own
-// memory and its own Go runtime. If one changes a global variable, the other
-// workers and the program do not see it. The pool sends names of functions,
-// which therefore have to be registered by [concert.Register], and copies of
-// arguments and results.
+// A [Pool] starts this program n+1 times: n workers, and a standby worker,
+// which replaces a worker that dies. Each worker has its own memory and its own
+// Go runtime. If a worker changes a global variable, the other workers and this
+// process do not see the change. The pool sends copies of arguments and
+// results, and the names of functions. So functions must be registered by
+// [concert.Register].
 //
 // # The rules
 //
-//   - A worker runs one task at a time, unless Options.Threads is set. A few
-//     more tasks wait in it, so that it can begin the next one at once: two if
-//     tasks are long, up to 256 if they are quick. They count as pending: they
-//     can be canceled, and an idle worker takes them over.
+//   - A worker runs one task at a time, unless Options.Threads is set. The pool
+//     sends a few tasks in advance, so that the worker can begin the next one
+//     at once: one if tasks are long, up to 255 if they are quick. These tasks
+//     are pending: they can be canceled, and the pool gives them to another
+//     worker that is idle.
 //   - If a task crashes, exits, is killed or uses too much memory, it fails
 //     with a [*WorkerError], which says how. No other task is affected.
 //   - If the context of a task ends, or the task runs for longer than
 //     Options.Timeout, the context of its function ends. If the function does
 //     not return within Options.Grace, its process is killed, with all
-//     processes that it has started.
+//     processes that the worker has started.
 //   - A task never runs twice, unless Options.Retry allows it. If five workers
 //     in a row die before they can begin a task, the task fails with a
 //     [*WorkerError].
 //   - If a worker begins none of its tasks for a second, other workers get
-//     them. If this continues, the worker is killed; see Options.Timeout.
-//   - A worker that ends is replaced: at once if it did some work, and
-//     otherwise after a pause. The pauses double from 20 milliseconds to a
-//     second, or to 160 milliseconds if the worker died in a task. If eight
-//     workers in a row die, no task explains it, and no worker is left, the
-//     pool is broken: its tasks fail with [ErrBroken] and the reason. Each
-//     death is logged.
+//     these tasks. If the worker still begins none, the pool kills it; see
+//     Options.Timeout.
+//   - The pool replaces a worker that ends: at once if the worker finished a
+//     task, and otherwise after a pause. The pause doubles from 20 milliseconds
+//     to a second, or to 160 milliseconds if the workers died in tasks. If
+//     eight workers in a row die outside of tasks, and no worker is left, the
+//     pool is broken: its tasks fail with [ErrBroken] and the reason. The pool
+//     logs each death.
 //   - Options.Sandbox confines workers, for tasks that process untrusted input.
-//   - Workers end when the pool is closed, and when this process dies, in
-//     whatever way.
+//   - Workers end when the pool is closed, and when this process dies.
 //
 // # Details
 //
-// A worker has no standard input. The pool collects the lines that it prints,
-// see Options.Output. A task cannot submit to the pool that runs it, because
-// the pool is in another process. It can make pools of its own, up to three
-// deep.
+// A worker has no standard input. The pool collects the lines that a worker
+// prints, see Options.Output. A task cannot submit to the pool that runs it,
+// because the pool is in another process. A task can make a pool of its own.
+// Pools can be nested three deep.
 //
 // An argument or a result of more than 16 KiB is passed in memory that the pool
-// shares with the worker. This memory is released when the worker has been idle
-// for a second. Options.Memory does not count it. A worker of this program that
-// has been idle for five seconds collects garbage, and returns the memory that
-// it does not need to the system. A program of Options.Command decides this
-// itself.
+// shares with the worker. The pool returns this memory to the system when the
+// worker has been idle for a second. Options.Memory does not count it. A worker
+// that has been idle for five seconds collects garbage, and returns unused
+// memory to the system, unless it is a program of Options.Command.
 //
-// Everything described here exists on Linux. Other systems have no sealed
-// shared memory. There, results are written one by one, large values go through
-// pipes, fewer tasks wait in a worker, and Cancel reports such a task as
-// running. A worker notices the death of this process by the end of a pipe, and
-// a stopped worker does not notice it. On Windows, processes that a task has
-// started outlive the worker.
+// This description is complete for Linux. Other systems have no sealed shared
+// memory. There, results are written one by one, large values go through pipes,
+// the pool sends fewer tasks in advance, and Cancel reports these tasks as
+// running. A worker notices the death of this process by the end of a pipe, so
+// a stopped worker does not end. On Windows, processes that a task has started
+// outlive the worker.
 package processes
 
 import (
@@ -99,16 +99,17 @@ const (
 	maxThreads    = 1000      // of Options.Threads
 	maxWorkers    = 1 << 16   // of a pool
 	minMemory     = 192 << 20 // of Options.Memory
-	maxCallDeaths = 5         // under one task
+	maxCallDeaths = 5         // deaths of workers because of one call; then the call fails
 )
 
 // New starts n workers, waits until they are ready, and returns their pool. If
 // n is 0, it starts GOMAXPROCS workers, because processes are meant for
-// CPU-bound tasks. The error says why workers could not be started or prepared;
-// then none are left. It is [ErrNoMain] in a program that does not call [Main].
+// CPU-bound tasks. If a worker cannot be started or prepared, New ends the
+// other workers and returns the reason. In a program that does not call [Main],
+// New returns [ErrNoMain].
 //
-// New panics if n is negative, or a number in the options other than Grace; the
-// text names it. Close the pool when it is no longer needed.
+// New panics if n is negative, or a number in the options other than Grace.
+// Close the pool when it is no longer needed.
 func New(n int, opts *Options) (*Pool, error) {
 	var o Options
 	if opts != nil {
@@ -119,7 +120,7 @@ func New(n int, opts *Options) (*Pool, error) {
 		return nil, ErrNoMain
 	}
 	if o.Command != nil && (len(o.Command) == 0 || o.Command[0] == "") {
-		return nil, errors.New("processes: Options.Command names no program")
+		return nil, errors.New("processes: Options.Command names no program: its first element must be one")
 	}
 	if o.Command != nil && o.Sandbox != nil {
 		return nil, fmt.Errorf("processes: Options.Sandbox: workers of another program cannot be confined: %w", errors.ErrUnsupported)
@@ -147,7 +148,7 @@ func New(n int, opts *Options) (*Pool, error) {
 			return nil, fmt.Errorf("processes: Options.Memory: this system cannot limit the memory of a process: %w", errors.ErrUnsupported)
 		}
 		if o.Memory < minMemory {
-			return nil, fmt.Errorf("processes: Options.Memory is %d bytes; a worker needs at least %d", o.Memory, minMemory)
+			return nil, fmt.Errorf("processes: Options.Memory is %d bytes, and a worker needs at least %d", o.Memory, minMemory)
 		}
 	}
 	if o.Init != nil && o.Init.err != nil {
@@ -198,7 +199,7 @@ func New(n int, opts *Options) (*Pool, error) {
 		c.Close()
 		return nil, err
 	}
-	go func() { // workers start until then
+	go func() { // workers start until p.gone is closed
 		<-p.gone
 		c.Close()
 		p.template.dir.Close()

@@ -16,21 +16,22 @@ import (
 )
 
 const (
-	drainTime  = 100 * time.Millisecond // how long to wait for the death of a process that has closed its standard error
+	drainTime  = 100 * time.Millisecond // how long to wait for the end of a process that has closed its standard error
 	outputTime = 2 * time.Second        // how long to wait for Options.Output to receive the last lines of a dead worker
 )
 
-// wait waits for the end of the process, and reaps it. The process has no
-// ProcessState if this program ignores SIGCHLD, or if other code in it has
-// waited for the process, as code that reaps all children does. The steps are:
+// wait waits for the end of the process, and reaps it. The steps are:
 //
-//  1. The process is dead, and its number is still valid: kill the processes
-//     that it has started.
+//  1. Kill the processes that the worker has started, by the process group. The
+//     pid of the dead worker is still valid, because nothing has reaped it.
 //  2. Read the rest of the pipe of results, and then the results that are only
 //     in the journal.
 //  3. Calls that had begun fail. Other calls go to another worker. If no call
-//     had begun, the next one may be the cause of the death. It fails too,
-//     after maxCallDeaths such deaths.
+//     had begun, the next call may be the cause of the death. It fails after
+//     maxCallDeaths such deaths.
+//
+// The process has no ProcessState if this program ignores SIGCHLD, or if
+// another part of this program has waited for all child processes.
 func (w *worker) wait() {
 	osproc.AwaitExit(w.cmd)
 	p := w.pool
@@ -38,7 +39,7 @@ func (w *worker) wait() {
 	osproc.KillGroup(w.cmd.Process)
 	w.cmd.Wait()
 	close(w.dead)
-	now := time.Now() // the pipes may have no end, because other processes may have them open
+	now := time.Now() // the pipes may not end, because other processes may have them open
 	w.source.pipe.SetReadDeadline(now)
 	w.stdout.SetReadDeadline(now)
 	w.errors.SetReadDeadline(now)
@@ -78,7 +79,7 @@ func (w *worker) wasOOMKilled(state *os.ProcessState) bool {
 	if w.killCause != nil || n <= p.oomKills {
 		return false
 	}
-	p.oomKills++ // one for each death
+	p.oomKills++ // the next death needs another kill
 	return true
 }
 
@@ -86,27 +87,27 @@ func (w *worker) wasOOMKilled(state *os.ProcessState) bool {
 // worker had begun, returns the others to the pool, and starts a replacement.
 func (w *worker) reap(state *os.ProcessState) {
 	p := w.pool
-	var back []span
+	var back []callRange
 	p.mu.Lock()
 	p.logging.Add(1)
 	defer p.logging.Done()
 	var victims []victim
-	var dropped []span // canceled calls, one in each span
-	guilty := false    // whether the worker was killed because of one of the calls
-	for f := range w.flights.all {
+	var dropped []callRange // canceled calls, one in each callRange
+	guilty := false         // whether the pool killed the worker because of one of the calls
+	for f := range w.frames.all {
 		guilty = guilty || f.killCause != nil
 	}
-	for f := range w.flights.all {
+	for f := range w.frames.all {
 		begun := f.begunLocked(w)
 		for call := f.settled; call < begun; call++ {
 			i := f.from + call
 			v := victim{
-				span:  span{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
-				begun: call == f.begun || f.deaths > 0, canceledEarly: call == f.canceledEarly, err: w.newWorkerError(f.batch.Name, state),
+				callRange: callRange{batch: f.batch, from: i, to: i + 1, deaths: f.deaths + 1},
+				begun:     call == f.begun || f.deaths > 0, canceledEarly: call == f.canceledEarly, err: w.newWorkerError(f.batch.Name, state),
 			}
 			switch {
 			case f.killCause != nil:
-				v.err.Err = tookLonger(f.killCause, w.pool.opts.Timeout)
+				v.err.Err = withTimeout(f.killCause, w.pool.opts.Timeout)
 			case guilty:
 				v.err.Err = ErrNeighbor
 			}
@@ -131,9 +132,9 @@ func (w *worker) reap(state *os.ProcessState) {
 		}
 	}
 	before, id := w.state, w.number
-	w.state, w.flights, w.count = reaped, flights{}, 0
+	w.state, w.frames, w.count = reaped, frameTable{}, 0
 	journal := w.journal
-	w.journal, w.usesSlots, w.marksSlots, w.usesGate = nil, false, false, false
+	w.journal, w.usesSlots, w.setsMarks, w.usesGate = nil, false, false, false
 	w.killAfterLocked(0, "")
 	w.wakeLocked()
 	delete(p.all, w)
@@ -148,7 +149,7 @@ func (w *worker) reap(state *os.ProcessState) {
 		why = w.deathOf(state, before)
 	}
 	level := slog.LevelWarn
-	if guilty || w.killCause != nil && p.closed != nil { // expected: the pool killed it for a cancellation or Shutdown
+	if guilty || w.killCause != nil && p.closed != nil { // expected: the reason was a cancellation, a timeout or Shutdown
 		level = slog.LevelDebug
 	}
 	logged := true
@@ -159,10 +160,10 @@ func (w *worker) reap(state *os.ProcessState) {
 	case standby:
 		w.tasks.Close()
 		p.standby = slices.DeleteFunc(p.standby, func(other *worker) bool { return other == w })
-		p.workerDiedLocked(noNumber, w.generation, w.isGoodLocked(), false, why)
+		p.workerDiedLocked(noNumber, w.generation, w.isHealthyLocked(), false, why)
 	case active:
 		p.active[id] = nil
-		p.workerDiedLocked(id, w.generation, w.isGoodLocked(), inTask, why)
+		p.workerDiedLocked(id, w.generation, w.isHealthyLocked(), inTask, why)
 	case leaving:
 		logged = state != nil && !state.Success()
 	}
@@ -202,17 +203,19 @@ func (w *worker) reap(state *os.ProcessState) {
 
 // victim is a call that had begun when its worker died.
 type victim struct {
-	span               // the call
+	callRange          // the call
 	begun         bool // batch.Start has been called
-	canceledEarly bool // it was canceled before it started
+	canceledEarly bool // the call was canceled before it started
 	err           *WorkerError
 }
 
-// blameNextLocked blames the next call of a worker that died and ran none: the
-// first one of back. That call goes to another worker after all others, and
-// alone. If enough workers have died in this way, it is returned as the
-// culprit.
-func (w *worker) blameNextLocked(back []span, state *os.ProcessState) (others []span, culprit *victim) {
+// blameNextLocked handles the calls of a worker that died while it ran no call.
+// The call that it would have begun next, the first call of back, is a suspect:
+// it may have caused the death. blameNextLocked counts the death for this call,
+// and moves the call to the end of the returned calls, in a range of its own.
+// If maxCallDeaths workers have died in this way, it returns the call as the
+// culprit instead.
+func (w *worker) blameNextLocked(back []callRange, state *os.ProcessState) (others []callRange, culprit *victim) {
 	first := back[0]
 	first.to = first.from + 1
 	first.unbegun++
@@ -225,7 +228,7 @@ func (w *worker) blameNextLocked(back []span, state *os.ProcessState) (others []
 	}
 	err := w.newWorkerError(first.batch.Name, state)
 	err.Unbegun = first.unbegun
-	return others, &victim{span: first, begun: first.deaths > 0, err: err}
+	return others, &victim{callRange: first, begun: first.deaths > 0, err: err}
 }
 
 // mayAgain reports whether Options.Retry decides if the call runs again.
@@ -233,10 +236,10 @@ func (p *Pool) mayAgain(v victim) bool {
 	return p.opts.Retry != nil && v.deaths < maxCallDeaths && v.batch.Context().Err() == nil
 }
 
-// askRetry calls Options.Retry on another goroutine, and returns at once. If
-// Retry returns true, the call runs again on another worker. If Retry fails, or
-// does not return within the limits of the call, the call does not run again,
-// and the failure of Retry is part of the task's error.
+// askRetry calls Options.Retry on another goroutine, and does not wait for it.
+// If Retry returns true, the call runs again on another worker. If Retry fails,
+// or does not return within the limits of the call, the call does not run
+// again, and the failure of Retry is part of the task's error.
 func (p *Pool) askRetry(v victim, worker int) {
 	settle := func(err error) {
 		v.batch.Settle(v.from, worker, executor.Encoded{}, err)
@@ -253,7 +256,7 @@ func (p *Pool) askRetry(v victim, worker int) {
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.returnCallsLocked(v.span)
+			p.returnCallsLocked(v.callRange)
 		}
 	}, func(failure error) {
 		settle(errors.Join(v.err, lazy.Errorf("processes: Options.Retry failed: %w", failure)))

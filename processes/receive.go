@@ -18,16 +18,16 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// source provides the results of a worker: from the pipe, and finally from the
-// journal what was not in the pipe.
+// source is the reader of the results of a worker. It reads the pipe. When the
+// worker is dead and the pipe is empty, it reads the results that are only in
+// the journal.
 type source struct {
 	pipe *os.File
-	dead bool          // the worker is dead and writes no more
-	rest *bytes.Reader // from the journal; set when the worker is dead and the pipe is read
+	dead bool          // the worker is dead, so nothing more is written to the pipe
+	rest *bytes.Reader // results from the journal; set when the worker is dead and the pipe is empty
 }
 
-// Read reads from the pipe, then what a dead worker has left in the pipe, and
-// then rest.
+// Read implements [io.Reader].
 func (s *source) Read(b []byte) (int, error) {
 	switch {
 	case s.rest != nil:
@@ -38,8 +38,10 @@ func (s *source) Read(b []byte) (int, error) {
 	return s.pipe.Read(b)
 }
 
-// receive reads frames of the worker until the pipe ends. Only receive, and
-// after it wait, call Start and Settle of batches, so Start comes first.
+// receive reads frames of the worker until the pipe ends. For calls that a
+// worker has begun, only the goroutine of receive calls Start and Settle of
+// their batches, and after its end the goroutine of wait. So for each call,
+// Start comes before Settle.
 func (w *worker) receive() {
 	defer close(w.received)
 	for {
@@ -47,7 +49,7 @@ func (w *worker) receive() {
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.source.dead = !w.check() // if it is dead, another process may have the pipe open
+			w.source.dead = !w.check() // the pipe of a dead worker may have no end: another process may have it open
 		case err == io.EOF || errors.Is(err, osproc.ErrEmpty) || errors.Is(err, os.ErrClosed):
 			w.pipeClosed("results")
 			return
@@ -65,18 +67,18 @@ func (w *worker) readFrame() error {
 	if err != nil {
 		return err
 	}
-	if w.silence.muted {
-		w.unmute()
+	if w.silence.suspended {
+		w.resume()
 	}
 	if kind != frame.GivenBack {
-		w.silence = silence{} // it responds
+		w.silence = silence{} // the worker is not silent
 	}
 	if n := w.in.Cut(); n > 0 && kind != frame.Result && kind != frame.Failure {
 		return fmt.Errorf("%w: type %q of %d bytes", frame.ErrFrame, kind, n)
 	}
 	switch kind {
 	case frame.Result, frame.Failure:
-		return w.outcomes(kind, body)
+		return w.settleOutcomes(kind, body)
 	case frame.Started:
 		id, err := frame.ParseID(body)
 		if err != nil {
@@ -136,7 +138,7 @@ func (w *worker) hello(h frame.HelloBody) error {
 		return fmt.Errorf("%w: Hello after Ready", frame.ErrFrame)
 	}
 	w.usesSlots = w.journal != nil && h.Flags&frame.Slots != 0
-	w.marksSlots = w.journal != nil && !w.usesSlots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
+	w.setsMarks = w.journal != nil && !w.usesSlots && h.Flags&frame.Marks != 0 && w.pool.opts.Threads == 1
 	w.usesGate = w.journal != nil && !w.usesSlots && h.Flags&frame.Gate != 0
 	return nil
 }
@@ -148,35 +150,34 @@ func (w *worker) protocolError(err error) {
 	w.killLocked(fmt.Errorf("protocol: %w", err))
 }
 
-// outcome is the outcome of a call, as the worker sent it.
+// outcome is the outcome of a call that the worker has sent.
 type outcome struct {
 	batch         *executor.Batch
 	i             int // the number of the call in batch
 	begun         bool
 	canceledEarly bool
-	late          bool // it was canceled because of Options.Timeout
+	late          bool // the call was canceled because of Options.Timeout
 	value         executor.Encoded
 	err           error
 	inArena       bool // the value is in the arena
-	large         int  // the size of a value or an error that is too large
-	// failed reports whether the worker sent an error and not a value.
-	failed bool
+	large         int  // the size of the value or the error, if it is too large, and otherwise 0
+	failed        bool // the worker sent an error and not a value
 }
 
-// failure returns the error of the call. If the call was canceled because
-// timeout, which is Options.Timeout, was over, the error wraps ErrTimeout as
-// well.
+// failure returns the error of the call. If the call was canceled because it
+// exceeded Options.Timeout, which is timeout, the error also wraps ErrTimeout.
 func (o *outcome) failure(timeout time.Duration) error {
 	if r, ok := o.err.(*concert.RemoteError); ok && o.late && r.Is(context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", tookLonger(ErrTimeout, timeout), o.err)
+		return fmt.Errorf("%w: %w", withTimeout(ErrTimeout, timeout), o.err)
 	}
 	return o.err
 }
 
-// outcomes settles calls: that of a frame, and those of the frames that follow
-// in the buffer, so that the lock is acquired once for all of them. If a frame
-// is invalid, the calls before it are settled all the same.
-func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
+// settleOutcomes settles the call of an outcome frame, and the calls of the
+// outcome frames that follow in the buffer. It acquires the lock once for all
+// these calls. If a frame is invalid, it settles the calls of earlier frames
+// and returns an error.
+func (w *worker) settleOutcomes(kind frame.Type, body []byte) (err error) {
 	buf := w.outcomeBuf[:0]
 	for ids := w.endedBuf[:0]; ; kind, body, _ = w.in.Next() {
 		var o frame.Outcome
@@ -196,7 +197,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 			failure, err = fmt.Errorf("%w: %w", ErrMemory, err), nil
 		}
 		if err == nil {
-			ids = append(ids, timedID{o.ID, o.Ran})
+			ids = append(ids, endedCall{o.ID, o.Ran})
 			buf = append(buf, outcome{value: value, err: failure, inArena: o.Value.Shared, large: large, failed: kind == frame.Failure})
 			if kind == frame.Failure && large == 0 {
 				buf[len(buf)-1].err = executor.DecodeError(o.Error)
@@ -214,7 +215,7 @@ func (w *worker) outcomes(kind frame.Type, body []byte) (err error) {
 		for _, o := range buf[:known] {
 			worker := id
 			if o.canceledEarly || !o.begun && !o.batch.Start(o.i, worker) {
-				worker = -1 // the call is canceled
+				worker = -1 // the call was canceled before it started
 			}
 			if o.large > 0 {
 				o.err = w.pool.tooLarge(&o)
@@ -241,23 +242,24 @@ func (p *Pool) tooLarge(o *outcome) error {
 	return fmt.Errorf("%w: the result of %s has %d bytes, more than %d, which Options.MaxResult allows", ErrTooLarge, o.batch.Name, o.large, p.opts.MaxResult)
 }
 
-// tooLarge returns the size of a result that is too large, and otherwise 0. It
-// does not read the result.
+// tooLarge returns the size of a result if it is too large, and otherwise 0. It
+// does not read the bytes of the result.
 func (w *worker) tooLarge(v frame.Payload) int {
 	n := uint64(len(v.Bytes))
 	if v.Shared {
 		n = v.Span.Length
 	}
 	if n <= uint64(w.pool.opts.MaxResult) || v.Shared && (w.arena == nil || n > shm.ArenaSize) {
-		return 0 // valueOf reports an invalid span
+		return 0 // valueOf reports an invalid callRange
 	}
 	return int(min(n, math.MaxInt))
 }
 
-// valueOf returns the result in a frame or in the arena. In the arena it can
-// change at any time: Settle copies raw values before it uses them, and valueOf
-// copies values that must be parsed. It also copies a value for whose pages the
-// system may have no memory.
+// valueOf returns the value of a result, which is in the frame or in the arena.
+// The worker can change a value in the arena at any time. So valueOf copies a
+// value that must be parsed; Settle copies raw values. valueOf also copies a
+// value if the system may have no memory for one of its pages, because only
+// valueOf handles the failure of such an access.
 func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
 	v := executor.Encoded{Kind: p.Kind, Bytes: p.Bytes}
 	if !p.Shared {
@@ -276,16 +278,17 @@ func (w *worker) valueOf(p frame.Payload) (executor.Encoded, error) {
 	return v, err
 }
 
-// timedID is a call that has ended, and its run time.
-type timedID struct {
+// endedCall is the ID of a call that has ended, and its run time.
+type endedCall struct {
 	id  frame.ID
 	ran time.Duration
 }
 
-// lookUp finds the calls that have ended, and removes them from the table of
-// the worker. It stops at a call that the worker does not have. It returns how
-// many it has found, and the number of the worker.
-func (w *worker) lookUp(ids []timedID, buf []outcome) (known, id int, err error) {
+// lookUp removes the ended calls with these IDs from the table of the worker,
+// and adds their batches and numbers to buf. It stops with an error at an ID
+// that is not in the table. It returns how many calls it has found, and the
+// number of the worker.
+func (w *worker) lookUp(ids []endedCall, buf []outcome) (known, id int, err error) {
 	p := w.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -304,12 +307,13 @@ func (w *worker) lookUp(ids []timedID, buf []outcome) (known, id int, err error)
 		known++
 	}
 	if w.count > 0 {
-		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // it should begin the next call
+		w.checkAtLocked(time.Now().Add(w.untilCheckLocked())) // by then, the next call should have begun
 	}
 	return known, w.number, nil
 }
 
-// countSettled counts the calls that were settled since the last count.
+// countSettled subtracts the calls that were settled since the last count from
+// Pool.unsettled.
 func (w *worker) countSettled() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
@@ -317,9 +321,9 @@ func (w *worker) countSettled() {
 	w.uncounted = 0
 }
 
-// smooth returns the smoothed run time of calls, given the previous one and the
-// run time of the last call. It is never 0. It follows a slow call at once, so
-// that no other calls wait for such a worker.
+// smooth returns the smoothed run time of calls, given the previous value and
+// the run time of the last call. It is never 0. A much slower call replaces the
+// previous value, so that the pool soon sends fewer calls to the worker.
 func smooth(before, ran time.Duration) time.Duration {
 	ran = max(1, ran)
 	if before == 0 || ran > 4*before {
@@ -348,29 +352,29 @@ func (w *worker) started(id frame.ID) error {
 }
 
 // givenBack handles GivenBack, by which a worker gives back the calls that the
-// pool has asked for. They go to another worker, or are settled if they are
-// canceled.
+// pool has requested by TakeBack. The calls go to another worker, or settle if
+// they are canceled.
 func (w *worker) givenBack(id frame.ID) error {
 	p := w.pool
 	p.mu.Lock()
 	if w.usesGate { // the pool has already taken the calls
-		w.answered = min(w.answered+1, w.asked)
-		if w.asleep && w.roomLocked() > 0 {
+		w.takeBacksAnswered = min(w.takeBacksAnswered+1, w.takeBacksSent)
+		if w.asleep && w.capacityLocked() > 0 {
 			w.wakeLocked()
 		}
 		p.mu.Unlock()
 		return nil
 	}
-	f := w.flights.get(id.Seq)
+	f := w.frames.get(id.Seq)
 	if f == nil || int64(id.Index) >= int64(f.n) {
 		p.mu.Unlock()
-		return nil // all had begun when the TakeBack arrived
+		return nil // all calls had begun when the TakeBack arrived
 	}
-	if !f.asked || int(id.Index) <= max(f.begun, f.settled-1) {
+	if !f.takeBackSent || int(id.Index) <= max(f.begun, f.settled-1) {
 		p.mu.Unlock()
 		return fmt.Errorf("%w: the worker returned call %d of frame %d, but the call had begun, or the pool had not requested its return", frame.ErrFrame, id.Index, id.Seq)
 	}
-	f.asked = false
+	f.takeBackSent = false
 	kept := f.reportedRunning
 	back := w.keepLocked(f, int(id.Index))
 	ctx := back.batch.Context()
@@ -395,10 +399,10 @@ func (w *worker) givenBack(id frame.ID) error {
 
 // callBegan records that a call has begun, and calls Start of its batch. The
 // caller holds mu, which callBegan releases.
-func (w *worker) callBegan(f *flight, call int) {
+func (w *worker) callBegan(f *callFrame, call int) {
 	f.begun = call
 	if t := w.pool.opts.Timeout; t > 0 {
-		f.timed(call).expires = time.Now().Add(t)
+		f.clockOf(call).expires = time.Now().Add(t)
 		w.checkAtLocked(f.clock.expires)
 	}
 	batch, i, seq, id := f.batch, f.from+call, f.seq, w.number
@@ -407,13 +411,13 @@ func (w *worker) callBegan(f *flight, call int) {
 
 	canceledEarly := !again && !batch.Start(i, id)
 	ctx := batch.Context()
-	if canceledEarly || batch.Task() == nil { // a call of a Map is canceled by submitterDone
+	if canceledEarly || batch.Task() == nil { // submitterDone cancels the calls of a Map
 		if !canceledEarly && ctx.Err() == nil {
 			return
 		}
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		f := w.flights.get(seq)
+		f := w.frames.get(seq)
 		if f == nil {
 			return
 		}
@@ -421,21 +425,21 @@ func (w *worker) callBegan(f *flight, call int) {
 			f.canceledEarly = call
 		}
 		if f.settled <= call && ctx.Err() != nil {
-			w.cancelLocked(f, context.Cause(ctx)) // the cancellation came before it began
+			w.cancelLocked(f, context.Cause(ctx)) // the context ended before the call began
 		}
 		return
 	}
 	stop := context.AfterFunc(ctx, func() {
 		w.pool.mu.Lock()
 		defer w.pool.mu.Unlock()
-		if f := w.flights.get(seq); f != nil {
+		if f := w.frames.get(seq); f != nil {
 			w.cancelLocked(f, context.Cause(ctx))
 		}
 	})
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	if f := w.flights.get(seq); f != nil && f.settled <= call {
-		f.timed(call).stop = stop
+	if f := w.frames.get(seq); f != nil && f.settled <= call {
+		f.clockOf(call).stop = stop
 	} else {
 		stop()
 	}

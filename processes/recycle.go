@@ -6,17 +6,17 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// A worker is replaced when it has run Options.MaxTasks tasks, see nextCalls,
-// or when its memory stays above Options.MaxResident.
+// The pool replaces a worker when it has run Options.MaxTasks tasks, see
+// nextCalls, or when its memory stays above Options.MaxResident.
 
 const (
 	memoryInterval = 250 * time.Millisecond
-	maxOverLimit   = 4 // measurements in a row
+	maxOverLimit   = 4 // number of measurements in a row above the limit
 )
 
-// checkMemory measures the memory of the workers until the pool ends. It
-// replaces workers that were above Options.MaxResident at maxOverLimit
-// measurements in a row, if tasks have ended in this time.
+// checkMemory measures the memory of the active workers until the pool ends. It
+// replaces a worker if maxOverLimit measurements in a row were above
+// Options.MaxResident, and a task has ended in this time.
 func (p *Pool) checkMemory() {
 	for tick := time.NewTicker(memoryInterval); ; {
 		select {
@@ -52,8 +52,8 @@ func (p *Pool) checkMemory() {
 	}
 }
 
-// replaceLocked makes a worker leave when it has finished its calls, and gives
-// its number to another one.
+// replaceLocked makes a worker exit when it has finished its calls, and gives
+// its number to another worker at once.
 func (p *Pool) replaceLocked(w *worker) {
 	w.leaveLocked()
 	p.active[w.number] = nil

@@ -13,37 +13,39 @@ import (
 	"concert/internal/lazy"
 )
 
-// One rule decides when the pool replaces a worker, however that worker ended:
-// the system could not start it, or it died while it was idle, before it began
-// a task, or in a task.
+// One rule decides when the pool replaces a worker that has ended. It is the
+// same whether the system could not start the process, or the process died
+// while it was idle, before it began a task, or in a task.
 //
-//   - A worker that finished a call, or was ready for provenAfter, was a good
-//     one. The pool starts the next one at once.
-//   - Any other death counts. Each death in a row doubles the pause before the
-//     next start. A death in a task fails that task, so there are at most as
-//     many as tasks, and their pause stays short.
+//   - A worker is healthy if it has finished a call, or has been ready for
+//     healthyAfter. When a healthy worker ends, the pool starts the next one at
+//     once.
+//   - The pool counts every other death. Each counted death in a row doubles
+//     the pause before the next start. A death in a task fails that task. So
+//     there are at most as many such deaths as tasks, and the maximum of their
+//     pause is small.
 //   - After maxDeaths deaths in a row outside of tasks, the pool is broken if
-//     no worker is active: all its tasks fail, with the reason.
+//     no worker is active: all its tasks fail with the reason.
 //
-// A generation is the workers that the pool started since the last death that
-// counted. If many workers of one generation die, that counts as one death.
+// A generation is all workers that the pool has started since the last counted
+// death. If several workers of one generation die, the pool counts one death.
 //
-// Every death is logged, see Options.Output.
+// The pool logs every death, see Options.Output.
 
 const (
-	maxDeaths   = 8                      // in a row and outside of tasks, which break the pool
-	firstPause  = 20 * time.Millisecond  // before the second start in a row
-	longPause   = time.Second            // the maximum
-	taskPause   = 160 * time.Millisecond // the maximum after deaths in tasks only
-	provenAfter = 10 * time.Second
+	maxDeaths    = 8                      // deaths in a row outside of tasks that break the pool
+	firstPause   = 20 * time.Millisecond  // pause after the first counted death
+	longPause    = time.Second            // maximum pause
+	taskPause    = 160 * time.Millisecond // maximum pause if all deaths were in tasks
+	healthyAfter = 10 * time.Second       // time after which an idle worker is healthy
 )
 
 // restarts counts the deaths of workers. The pool's mu guards it.
 type restarts struct {
-	generation  int // of the workers that are started now
-	inRow       int // deaths that counted, since a worker was a good one
-	unexplained int // how many of inRow were outside of tasks
-	paused      map[*time.Timer]bool
+	generation  int                  // generation of the workers that the pool starts now
+	inRow       int                  // number of counted deaths since a worker was healthy
+	unexplained int                  // number of deaths of inRow outside of tasks
+	paused      map[*time.Timer]bool // timers of the starts that are delayed by a pause
 }
 
 // pause returns how long to wait before the next start.
@@ -58,14 +60,14 @@ func (r *restarts) pause() time.Duration {
 	return min(longest, firstPause<<min(r.inRow-1, 16))
 }
 
-// good resets the counts, because a worker of that generation was a good one.
-func (r *restarts) good(generation int) {
+// healthy resets the counts, because a worker of that generation was healthy.
+func (r *restarts) healthy(generation int) {
 	if generation == r.generation {
 		r.inRow, r.unexplained = 0, 0
 	}
 }
 
-// died counts the death of a worker of that generation that was not a good one.
+// died counts the death of a worker of that generation that was not healthy.
 func (r *restarts) died(generation int, inTask bool) {
 	if generation != r.generation {
 		return
@@ -77,25 +79,25 @@ func (r *restarts) died(generation int, inTask bool) {
 	}
 }
 
-// blame makes the last deaths, of which one call is suspected, count as one.
+// blame makes the last deaths count as one unexplained death, because one call
+// may be the cause of all of them.
 func (r *restarts) blame(deaths int) { r.unexplained = max(1, r.unexplained-deaths+1) }
 
-// isGoodLocked reports whether the worker was a good one.
-func (w *worker) isGoodLocked() bool {
-	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= provenAfter
+// isHealthyLocked reports whether the worker was healthy.
+func (w *worker) isHealthyLocked() bool {
+	return w.total > 0 || !w.readySince.IsZero() && time.Since(w.readySince) >= healthyAfter
 }
 
-// workerDiedLocked counts the death of a worker that the pool did not end, and
-// starts another one for its number. Outside of tasks, many deaths in a row
-// break the pool.
-func (p *Pool) workerDiedLocked(number, generation int, good, inTask bool, why error) {
-	if good {
-		p.restarts.good(generation)
+// workerDiedLocked counts the death of a worker, and replaces the worker. After
+// too many deaths in a row outside of tasks, it breaks the pool.
+func (p *Pool) workerDiedLocked(number, generation int, healthy, inTask bool, why error) {
+	if healthy {
+		p.restarts.healthy(generation)
 	} else {
 		p.restarts.died(generation, inTask)
 	}
 	p.refillLocked(number)
-	if good || inTask || p.restarts.unexplained < maxDeaths || p.broken != nil || p.ended {
+	if healthy || inTask || p.restarts.unexplained < maxDeaths || p.broken != nil || p.ended {
 		return
 	}
 	if !slices.ContainsFunc(p.active, func(w *worker) bool { return w != nil }) {
@@ -104,8 +106,7 @@ func (p *Pool) workerDiedLocked(number, generation int, good, inTask bool, why e
 	}
 }
 
-// restartLocked starts a worker for a number, or a standby worker, after the
-// pause.
+// restartLocked starts a worker as spawnLocked does, after the pause.
 func (p *Pool) restartLocked(number int) {
 	if p.ended || p.broken != nil {
 		return
@@ -121,7 +122,7 @@ func (p *Pool) restartLocked(number int) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if !p.restarts.paused[timer] {
-			return // it was stopped
+			return // stopPausesLocked has stopped the timer
 		}
 		delete(p.restarts.paused, timer)
 		p.starting--
@@ -134,7 +135,7 @@ func (p *Pool) restartLocked(number int) {
 	p.restarts.paused[timer] = true
 }
 
-// stopPausesLocked cancels the starts whose pause is not over.
+// stopPausesLocked cancels the starts that are delayed by a pause.
 func (p *Pool) stopPausesLocked() {
 	for timer := range p.restarts.paused {
 		timer.Stop()
@@ -167,8 +168,8 @@ func (p *Pool) logDeath(level slog.Level, number, pid int, task string, input *c
 	logger.LogAttrs(context.Background(), level, "processes: a worker died", attrs...)
 }
 
-// deathText returns the attribute reason of a log record. It does not repeat
-// the other attributes.
+// deathText returns the text of the attribute reason in a log record. It
+// contains none of the other attributes.
 func deathText(why error) string {
 	if e, ok := why.(*WorkerError); ok {
 		why = deathReason{e}
@@ -190,9 +191,10 @@ func (p *Pool) logger() *slog.Logger {
 	return slog.New(&guardedHandler{slog.Default().Handler(), &p.defaultLog})
 }
 
-// deathOf returns the error of a worker that died outside of a task.
+// deathOf returns an error that describes the death of a worker that ran no
+// task.
 func (w *worker) deathOf(state *os.ProcessState, before workerState) error {
-	when := "at its end"
+	when := "while it was leaving"
 	switch before {
 	case starting:
 		when = "before it was ready"

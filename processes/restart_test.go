@@ -42,9 +42,9 @@ func TestRestarts_Pauses(t *testing.T) {
 				case "old":
 					r.died(r.generation-1, false)
 				case "good":
-					r.good(r.generation)
+					r.healthy(r.generation)
 				case "good before":
-					r.good(r.generation - 1)
+					r.healthy(r.generation - 1)
 				case "blame":
 					if r.blame(3); r.unexplained != 1 {
 						t.Errorf("step %d: %d deaths are unexplained, want 1", i, r.unexplained)
@@ -72,11 +72,11 @@ func TestWorker_IsGood(t *testing.T) {
 	}{
 		"never ready":     {&worker{}, false},
 		"just ready":      {&worker{readySince: now}, false},
-		"ready for long":  {&worker{readySince: now.Add(-provenAfter)}, true},
+		"ready for long":  {&worker{readySince: now.Add(-healthyAfter)}, true},
 		"finished a call": {&worker{readySince: now, total: 1}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := c.w.isGoodLocked(); got != c.want {
+			if got := c.w.isHealthyLocked(); got != c.want {
 				t.Errorf("isGood() = %v, want %v", got, c.want)
 			}
 		})

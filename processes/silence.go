@@ -9,30 +9,32 @@ import (
 	"concert/processes/internal/osproc"
 )
 
-// A worker may be unable to begin the calls that it has: it is stopped
-// (SIGSTOP), or a thread that a task has left behind holds the interpreter
-// lock. No call runs there, so no Timeout counts. Such a worker is called
-// silent:
+// A worker may be unable to begin the calls that it has: its process is stopped
+// (SIGSTOP), or a thread that an earlier task started holds the interpreter
+// lock. Options.Timeout does not end such a call, because it counts from the
+// start of a call. In this file, such a worker is called silent:
 //
 //	       it has calls and an idle thread, and begins none
 //	active -------------------------------------------------> silent
 //	   ^                                                         |  1 s
 //	   |     it begins a call, or answers a TakeBack             v
-//	   +------------------------------------------------------ muted
+//	   +----------------------------------------------------- suspended
 //	                                                             |  5 s stopped, or 10 s
 //	                                                             v
 //	                                                           killed
 //
-// After silenceTakeBack, other workers get the calls. The worker is sent a
-// TakeBack, and gets no calls until it answers or begins one. It is killed when
-// it was stopped for silenceStopped, or silent for silenceKill, unless it runs
-// another call.
+// After silenceTakeBack, the pool takes the calls back, gives them to other
+// workers, and sends the silent worker a TakeBack. The worker is suspended: it
+// gets no calls until it answers the TakeBack or begins a call. The pool kills
+// it when it was stopped for silenceStopped or silent for silenceKill, unless
+// it runs another call.
 //
-// On a busy machine, a process may get no processor for seconds. So silence
-// counts only the time in which no thread of the process waited for a processor
-// or a disk, or ten times the time that its threads ran, if that is more; see
-// couldRun. Each MiB of arguments that the worker has adds 1/64 s to the
-// limits, and the clock is reset with each MiB that it reads.
+// On a busy machine, the system may give a process no processor for seconds.
+// Such a process is not silent. So the time of silence does not include the
+// time in which a thread of the process waited for a processor or a disk; see
+// couldRun. The limits are 1/64 s longer for each MiB of arguments that
+// was sent to the worker, and the time starts at 0 again with each MiB that the
+// worker reads.
 //
 // The limits are variables, because tests set others.
 var (
@@ -41,23 +43,30 @@ var (
 	silenceKill     = 10 * time.Second
 )
 
-// silence measures how long a worker has been silent. Only receive uses it.
+// silence measures how long a worker has been silent. Only the goroutine of
+// receive uses it.
 type silence struct {
-	looked  time.Time                 // when the last measurement was due; zero if there is nothing to measure
-	oldest  uint32                    // the number of the flight that was to begin then
-	known   bool                      // threads is from that measurement
-	threads map[int]osproc.ThreadTime // the times of the threads of the process
-	fed     int64                     // worker.readMiB at that measurement
-	silent  time.Duration             // how long the worker has been silent since it began or ended a call
-	stopped time.Duration             // and how long it was stopped
-	taken   time.Duration             // the longer of these times when calls were taken back
-	muted   bool                      // a copy of worker.muted
+	measuredAt  time.Time                 // time of the last measurement; zero if the worker has no call that could begin
+	oldest      uint32                    // at that time, the number of the oldest frame of which no call had begun
+	known       bool                      // whether threads was read at that time
+	threads     map[int]osproc.ThreadTime // the times of the threads of the process
+	readMiB     int64                     // worker.readMiB at that time
+	silent      time.Duration             // how long the worker has been silent since it last began or ended a call
+	stopped     time.Duration             // for how much of this time the process was stopped
+	takenBackAt time.Duration             // max(silent, stopped) when the pool last took calls back
+	suspended   bool                      // a copy of worker.suspended, read without mu
 }
 
-// couldRun returns for how much of an elapsed time a process could have run:
-// all of it except the time in which one of its threads waited for a processor
-// or a disk, or ten times the time that its threads ran, if that is more.
-// stopped reports whether the process was stopped.
+// couldRun returns for how much of an elapsed time a process could have begun a
+// call. This is the larger of two values:
+//
+//   - the elapsed time less the longest time for which one thread waited for a
+//     processor or a disk;
+//   - ten times the time for which the threads ran, because a process that ran
+//     for a tenth of the time had the opportunity.
+//
+// before and after are the times of the threads at the beginning and at the
+// end. stopped reports whether the process was stopped.
 func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (could time.Duration, stopped bool) {
 	var ran, waited time.Duration
 	stopped = len(after) > 0
@@ -77,19 +86,20 @@ func couldRun(before, after map[int]osproc.ThreadTime, elapsed time.Duration) (c
 	return max(0, min(elapsed, could)), stopped && ran == 0
 }
 
-// silenceInterval returns how often a worker that may be silent is measured.
+// silenceInterval returns the time between two measurements of a worker that
+// may be silent.
 func silenceInterval() time.Duration { return silenceTakeBack / 5 }
 
-// unbegunLocked returns the oldest flight of which no call has begun, if a
+// unbegunLocked returns the oldest frame of which no call has begun, if a
 // thread of the worker is idle, and how many calls run.
-func (w *worker) unbegunLocked() (oldest *flight, running int) {
+func (w *worker) unbegunLocked() (oldest *callFrame, running int) {
 	for range w.runningLocked {
 		running++
 	}
 	if running >= w.pool.opts.Threads {
 		return nil, running
 	}
-	for f := range w.flights.all {
+	for f := range w.frames.all {
 		if f.begunLocked(w) == f.settled {
 			return f, running
 		}
@@ -101,20 +111,20 @@ func (w *worker) unbegunLocked() (oldest *flight, running int) {
 // measurement. It is called by check, without mu.
 func (w *worker) measure(now time.Time) {
 	s := &w.silence
-	if s.looked.IsZero() || now.Sub(s.looked) < silenceInterval() {
+	if s.measuredAt.IsZero() || now.Sub(s.measuredAt) < silenceInterval() {
 		return
 	}
-	elapsed := min(now.Sub(s.looked), 2*silenceInterval()) // it is more if this process was stopped
-	s.looked = now
+	elapsed := min(now.Sub(s.measuredAt), 2*silenceInterval()) // a longer time means that this process was stopped
+	s.measuredAt = now
 	w.pool.mu.Lock()
 	oldest, _ := w.unbegunLocked()
-	same := w.muted || oldest != nil && oldest.seq == s.oldest
+	same := w.suspended || oldest != nil && oldest.seq == s.oldest
 	if oldest != nil {
 		s.oldest = oldest.seq
 	}
 	w.pool.mu.Unlock()
-	if fed := w.readMiB.Load(); fed != s.fed {
-		*s = silence{looked: now, oldest: s.oldest, fed: fed, muted: s.muted}
+	if readMiB := w.readMiB.Load(); readMiB != s.readMiB {
+		*s = silence{measuredAt: now, oldest: s.oldest, readMiB: readMiB, suspended: s.suspended}
 	}
 	if !same {
 		s.known = false
@@ -132,21 +142,21 @@ func (w *worker) measure(now time.Time) {
 	}
 }
 
-// checkSilenceLocked takes calls back from a worker that is silent for too
-// long, and finally kills it. Otherwise it sets the time of the next check. It
-// is called by check.
+// checkSilenceLocked takes calls back from a worker that has been silent for
+// too long, and finally kills it. If the worker may be silent, it sets the time
+// of the next check.
 func (w *worker) checkSilenceLocked(now time.Time) {
 	s := &w.silence
 	oldest, running := w.unbegunLocked()
 	switch {
-	case oldest == nil && !w.muted && running > 0:
+	case oldest == nil && !w.suspended && running > 0:
 		*s = silence{}
 		return
-	case oldest == nil && !w.muted:
-		s.looked = time.Time{} // the measurement continues with the next call
+	case oldest == nil && !w.suspended:
+		s.measuredAt = time.Time{} // the measurement continues with the next call
 		return
-	case s.looked.IsZero():
-		s.looked, s.known, s.fed = now, false, w.readMiB.Load()
+	case s.measuredAt.IsZero():
+		s.measuredAt, s.known, s.readMiB = now, false, w.readMiB.Load()
 		if oldest != nil {
 			s.oldest = oldest.seq
 		}
@@ -159,43 +169,74 @@ func (w *worker) checkSilenceLocked(now time.Time) {
 			w.killLocked(fmt.Errorf("it was stopped (SIGSTOP) for %v and began none of its tasks", silenceStopped))
 			return
 		case s.silent >= silenceKill+more:
-			w.killLocked(fmt.Errorf("it began none of its tasks for %v: a task may have left a thread that holds it up", silenceKill))
+			w.killLocked(fmt.Errorf("it began none of its tasks for %v: a thread that an earlier task started may block it", silenceKill))
 			return
 		}
 	}
-	if so := max(s.silent, s.stopped); so >= s.taken+silenceTakeBack+more {
-		s.taken = so
-		w.muteLocked()
+	if silent := max(s.silent, s.stopped); silent >= s.takenBackAt+silenceTakeBack+more {
+		s.takenBackAt = silent
+		w.suspendLocked()
 	}
 }
 
-// muteLocked takes back the calls that the worker has not begun. The worker
-// gets no others until it answers. It is called by check.
-func (w *worker) muteLocked() {
-	var spans []span
+// suspendLocked takes back the calls that the worker has not begun. The worker
+// gets no other calls until it answers.
+func (w *worker) suspendLocked() {
+	var ranges []callRange
 	var seq uint32
-	for f := range w.flights.all {
+	for f := range w.frames.all {
 		if f.begunLocked(w) > f.settled {
 			continue
 		}
 		seq = f.seq
 		if back := w.takeBackLocked(f, 0); back.len() > 0 {
-			spans = append(spans, back)
+			ranges = append(ranges, back)
 		}
 	}
-	if w.usesSlots && !w.muted { // other workers were sent a TakeBack by takeBackLocked
+	if w.usesSlots && !w.suspended { // to a worker without slots, takeBackLocked has sent a TakeBack
 		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: seq, Index: math.MaxUint32}))
 	}
-	w.muted, w.silence.muted = true, true
-	w.pool.returnCallsLocked(spans...)
+	w.suspended, w.silence.suspended = true, true
+	w.pool.returnCallsLocked(ranges...)
 }
 
-// unmute allows calls for a worker that has answered.
-func (w *worker) unmute() {
+// resume ends the suspension of a worker that has answered.
+func (w *worker) resume() {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
-	w.muted, w.silence.muted = false, false
-	if w.asleep && w.roomLocked() > 0 {
+	w.suspended, w.silence.suspended = false, false
+	if w.asleep && w.capacityLocked() > 0 {
 		w.wakeLocked()
 	}
+}
+
+// The pipes of a worker end when its process ends. They can also end because a
+// task has closed them, or has replaced the program of the process (exec). Such
+// a process can neither receive calls nor send results, and no Timeout would
+// end it, so the pool kills it.
+
+const (
+	exitTime     = 500 * time.Millisecond // a process that has closed a pipe must begin to exit within this time
+	maxExitTimes = 20                     // a process that has begun to exit gets at most this many times exitTime
+)
+
+// pipeClosed is called when the pipe of a worker's calls or results has ended.
+// It waits until the process ends, and kills it if it does not exit.
+func (w *worker) pipeClosed(pipe string) {
+	for range maxExitTimes {
+		select {
+		case <-w.dead:
+			return
+		case <-time.After(exitTime):
+		}
+		if !osproc.IsExiting(w.pid) {
+			break
+		}
+	}
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if w.isDeadLocked() || w.state == leaving && w.count == 0 { // killAfterLocked kills a leaving worker
+		return
+	}
+	w.killLocked(fmt.Errorf("it closed the pipe of its %s and did not exit: a task replaced the program (exec), or closed files of the worker", pipe))
 }

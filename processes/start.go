@@ -24,20 +24,20 @@ import (
 //	               ^                                 |                 |
 //	               +-------------pause---------------+-----------------+ it died; see restart.go
 //
-// Active workers are numbered. If one ends, the standby worker gets its number
-// and becomes active, and a new standby worker is started. Without a standby
-// worker, the number goes to the next worker that is ready.
+// Active workers have numbers. If an active worker ends, the standby worker
+// gets its number and becomes active, and the pool starts a new standby worker.
+// If there is no standby worker, the next worker that is ready gets the number.
 
 // noNumber is the number of a worker that is not active.
 const noNumber = -1
 
-// shareMemory makes the memory that a pool shares with a worker. A test
-// replaces it.
+// shareMemory makes the memory that a pool shares with a worker. Tests replace
+// it.
 var shareMemory = shm.New
 
 // startWorkers starts the first workers and waits until they are ready.
 func (p *Pool) startWorkers() error {
-	osproc.BeginStarter() // in a worker, Main has not called it
+	osproc.BeginStarter() // Main does not call it in a worker, which can have a pool, too
 	p.startResults = make(chan error, p.size)
 	p.mu.Lock()
 	for id := range p.active {
@@ -67,13 +67,14 @@ func (p *Pool) startWorkers() error {
 	return nil
 }
 
-// spawnLocked starts a worker for a number, or a standby worker for noNumber.
+// spawnLocked starts an active worker with that number, or a standby worker if
+// id is noNumber.
 func (p *Pool) spawnLocked(id int) {
 	p.starting++
 	go p.launch(id, p.restarts.generation)
 }
 
-// launch starts a worker and its goroutines.
+// launch starts a worker process and the goroutines of the worker.
 func (p *Pool) launch(id, generation int) {
 	w, err := p.newWorker(id)
 	p.mu.Lock()
@@ -101,7 +102,7 @@ func (p *Pool) launch(id, generation int) {
 		return
 	}
 	if i := p.opts.Init; i != nil {
-		var b bundle
+		var b outgoing
 		b.add(frame.CallHead{Name: i.name}, []executor.Encoded{i.arg}, nil)
 		go w.send(&b) // if it fails, the worker is dead
 	}
@@ -112,7 +113,7 @@ func (p *Pool) newWorker(id int) (_ *worker, err error) {
 	w := &worker{
 		pool: p, number: id, controlWake: make(chan struct{}, 1),
 		dispatchWake: make(chan struct{}, 1), dead: make(chan struct{}), received: make(chan struct{}), printed: make(chan struct{}),
-		outcomeBuf: make([]outcome, 0, maxOutcomes), endedBuf: make([]timedID, 0, maxOutcomes),
+		outcomeBuf: make([]outcome, 0, maxOutcomes), endedBuf: make([]endedCall, 0, maxOutcomes),
 	}
 	var ours, theirs []*os.File
 	defer func() {
@@ -239,7 +240,7 @@ func (p *Pool) ready(w *worker) error {
 		return nil
 	}
 	if w.number == noNumber || p.active[w.number] != nil {
-		w.number = slices.Index(p.active, nil) // a number whose worker is not ready yet, or noNumber
+		w.number = slices.Index(p.active, nil) // a number without an active worker, or -1, which is noNumber
 	}
 	if w.number == noNumber {
 		w.state = standby
@@ -251,25 +252,26 @@ func (p *Pool) ready(w *worker) error {
 	return nil
 }
 
-// reportStartLocked reports to startWorkers how the start of a worker ended.
+// reportStartLocked sends the result of the start of a worker to startWorkers.
 func (p *Pool) reportStartLocked(err error) {
 	if p.startResults != nil {
 		select {
 		case p.startResults <- err:
-		default: // more workers than startWorkers waits for, because others died
+		default: // startWorkers has enough results: this worker is the replacement of one that died
 		}
 	}
 }
 
-// activateLocked makes a worker active under a number.
+// activateLocked gives a worker its number and makes it active.
 func (p *Pool) activateLocked(w *worker, id int) {
 	w.number, w.state = id, active
 	p.active[id] = w
 	go w.dispatch()
 }
 
-// refillLocked finds another worker for a number, or starts a standby worker
-// for noNumber.
+// refillLocked replaces the active worker with that number, by the standby
+// worker if there is one. It starts a new worker. If id is noNumber, it only
+// starts a standby worker.
 func (p *Pool) refillLocked(id int) {
 	if n := len(p.standby); id != noNumber && !p.ended && n > 0 && p.active[id] == nil {
 		w := p.standby[n-1]
@@ -280,8 +282,8 @@ func (p *Pool) refillLocked(id int) {
 	p.restartLocked(id)
 }
 
-// startFailedLocked counts a worker that did not become ready. It reports
-// whether this is to be logged.
+// startFailedLocked counts the death of a worker that did not become ready. It
+// reports whether the caller must log the death.
 func (p *Pool) startFailedLocked(id, generation int, err error) bool {
 	p.reportStartLocked(err)
 	if p.startResults != nil || p.ended {

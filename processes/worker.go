@@ -14,12 +14,12 @@ import (
 	"concert/processes/internal/shm"
 )
 
-// worker is one process, as the pool sees it. It has these goroutines, which
-// end with it:
+// worker is the pool's side of one worker process. It has these goroutines,
+// which end with the process:
 //
-//	dispatch      sends calls to it, while it is active
+//	dispatch      sends calls to the worker, while it is active
 //	receive       reads results, notices which calls have begun, and checks timeouts
-//	writeControl  sends cancellations
+//	writeControl  sends cancellations and TakeBacks
 //	collect       reads standard output; another one reads standard error
 //	wait          waits for the end of the process, and reaps it
 //
@@ -27,10 +27,9 @@ import (
 //
 //	starting --> standby --> active --> leaving --> reaped
 //
-// A starting worker may also become active at once. A starting or standby
-// worker may also leave, and a worker in any state may die and is then reaped.
-// Only active workers get calls. A leaving worker finishes the calls that it
-// has.
+// Other transitions: a starting worker may become active or leave, a standby
+// worker may leave, and a worker in any state may die and is then reaped. Only
+// active workers get calls. A leaving worker finishes its calls and exits.
 type worker struct {
 	pool    *Pool
 	pid     int
@@ -46,52 +45,52 @@ type worker struct {
 	stderr  tail
 
 	// Used by dispatch only:
-	bundle   bundle // the frames to send
-	callable string // the function of the last call; checkFunction has accepted it
+	outgoing outgoing // frames that dispatch sends
+	callable string   // the function of the last call; checkFunction has accepted it
 
-	// Used by receive, and by wait when receive has ended:
-	uncounted  int       // settled calls that are not subtracted from Pool.unsettled yet
-	oomKilled  bool      // the kernel killed it because memory was short
-	outcomeBuf []outcome // reused by outcomes
-	endedBuf   []timedID // reused by outcomes
-	copied     uint64    // results in the arena that were copied, in total
-	silence    silence   // whether it begins its calls
+	// Used by receive, and by wait after receive has ended:
+	uncounted  int         // settled calls that are not subtracted from Pool.unsettled yet
+	oomKilled  bool        // the kernel killed the process because memory was short
+	outcomeBuf []outcome   // reused by outcomes
+	endedBuf   []endedCall // reused by outcomes
+	copied     uint64      // total number of results that were copied from the arena
+	silence    silence     // for how long the worker has begun no call
 
 	readMiB atomic.Int64 // MiB of large arguments that the worker has read, in total; written by dispatch
 
-	controlWake  chan struct{} // holds one; wakes writeControl
-	dispatchWake chan struct{} // holds one; wakes dispatch
+	controlWake  chan struct{} // wakes writeControl; has a buffer of one
+	dispatchWake chan struct{} // wakes dispatch; has a buffer of one
 	dead         chan struct{} // closed when the process has ended
 	received     chan struct{} // closed when receive has ended
 	printed      chan struct{} // closed when both calls of collect have forwarded all output
 
 	// Guarded by the pool's mu:
-	number         int       // its index in Pool.active; noNumber if it has none
-	generation     int       // see restarts
-	readySince     time.Time // when it was ready; zero before
-	state          workerState
-	usesSlots      bool          // it uses the slots of the journal, by compare-and-swap
-	marksSlots     bool          // it only marks there which call it begins
-	usesGate       bool          // it uses the gate of the journal
-	asked          uint64        // how many TakeBacks were sent to it, if it uses the gate
-	answered       uint64        // how many of them it has answered
-	asleep         bool          // dispatch waits for dispatchWake
-	muted          bool          // it was silent for too long, and gets no calls until it answers
-	flights        flights       // the calls that it has
-	count          int           // how many of these calls are not settled
-	bytes          int           // of the arguments of flights
-	arguments      shm.Allocator // spans of arguments in the arena
-	touched        bool          // whether the arena was used since it was trimmed
-	trimming       bool          // whether the arena is being trimmed; then the worker gets no calls
-	idleSince      time.Time     // since when it has no calls, if touched
-	runTime        time.Duration // of a call, smoothed; 0 if unknown
-	total          int           // calls that have ended
-	overLimit      int           // measurements in a row with more memory than Options.MaxResident
-	overLimitSince int           // total at the first of these measurements
-	nextCheck      time.Time     // when receive will call check; zero for never
-	controlBuf     []byte        // for writeControl
-	killCause      error         // why the pool killed it
-	deadline       *time.Timer   // kills it if it does not become ready, or does not exit
+	number            int       // its index in Pool.active; noNumber if it has none
+	generation        int       // see restarts
+	readySince        time.Time // when the worker became ready; zero before
+	state             workerState
+	usesSlots         bool          // the worker changes the slots of the journal by compare-and-swap
+	setsMarks         bool          // the worker sets marks in the slots, see shm.Journal
+	usesGate          bool          // the worker reads the gate of the journal
+	takeBacksSent     uint64        // number of TakeBacks that were sent to the worker, if it uses the gate
+	takeBacksAnswered uint64        // number of these TakeBacks that the worker has answered
+	asleep            bool          // dispatch waits for dispatchWake
+	suspended         bool          // the worker was silent for too long, and gets no calls until it answers
+	frames            frameTable    // the calls that were sent to the worker
+	count             int           // number of calls in frames that have not settled
+	bytes             int           // size of the arguments of frames
+	arguments         shm.Allocator // spans of arguments in the arena
+	touched           bool          // whether the arena was used since it was trimmed
+	trimming          bool          // whether the arena is being trimmed; then the worker gets no calls
+	idleSince         time.Time     // since when the worker has no calls, if touched
+	runTime           time.Duration // smoothed run time of a call; 0 if unknown
+	total             int           // total number of calls that have ended
+	overLimit         int           // number of measurements in a row with more memory than Options.MaxResident
+	overLimitSince    int           // total at the first of these measurements
+	nextCheck         time.Time     // when receive will call check; zero for never
+	controlBuf        []byte        // frames for writeControl
+	killCause         error         // why the pool killed the process
+	deadline          *time.Timer   // kills a worker that does not become ready, or does not exit
 }
 
 type workerState uint8
@@ -105,28 +104,28 @@ const (
 )
 
 const (
-	maxOutcomes = 64 // outcomes that are settled together
+	maxOutcomes = 64 // maximum number of outcomes that are settled together
 
-	minCalls      = 2                // calls in a worker: one that runs, and the next
-	maxCalls      = 256              // calls in a worker
-	targetWork    = time.Millisecond // of work in a worker, by the run time of calls
-	maxPipeBytes  = 1 << 20          // bytes of arguments in a worker without an arena
-	maxArenaBytes = 16 << 20         // bytes of arguments in a worker with an arena
+	minCalls      = 2                // minimum number of calls in a worker with slots: one that runs, and the next
+	maxCalls      = 256              // maximum number of calls in a worker
+	targetWork    = time.Millisecond // run time of the calls that a worker should have
+	maxPipeBytes  = 1 << 20          // maximum size of the arguments in a worker without an arena
+	maxArenaBytes = 16 << 20         // maximum size of the arguments in a worker with an arena
 
-	maxTakeBacks    = 64       // TakeBacks that a worker with a gate may leave unanswered
-	maxControlBytes = 16 << 20 // bytes of frames that a worker may leave unread
-	longCall        = 5 * time.Millisecond
+	maxTakeBacks    = 64                   // maximum number of unanswered TakeBacks of a worker with a gate
+	maxControlBytes = 16 << 20             // maximum size of the control frames that a worker has not read
+	longCall        = 5 * time.Millisecond // a call that runs for longer may take long
 
-	minExitTime = 100 * time.Millisecond // for a worker that has finished its calls
+	minExitTime = 100 * time.Millisecond // minimum time for a worker to exit after its last call
 )
 
 // trimAfter is how long a worker is idle before the pool trims its arena. A
 // test sets another time.
 var trimAfter = time.Second
 
-// roomLocked returns how many more calls the worker should get.
-func (w *worker) roomLocked() int {
-	if w.state != active || w.trimming || w.muted || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
+// capacityLocked returns how many calls the pool should send to the worker now.
+func (w *worker) capacityLocked() int {
+	if w.state != active || w.trimming || w.suspended || w.bytes >= w.maxArgumentBytes() && !w.hasIdleThreadLocked() {
 		return 0
 	}
 	want := minCalls // for each thread
@@ -136,31 +135,31 @@ func (w *worker) roomLocked() int {
 	if w.runTime > 0 {
 		want = max(want, int(min(maxCalls, targetWork/w.runTime)))
 	}
-	room := want*w.pool.opts.Threads - w.count
-	if w.asked-w.answered >= maxTakeBacks {
-		return 0 // it may be stopped, and has not read which calls were taken back
+	capacity := want*w.pool.opts.Threads - w.count
+	if w.takeBacksSent-w.takeBacksAnswered >= maxTakeBacks {
+		return 0 // the process may be stopped: it has not read the TakeBacks
 	}
 	if w.hasIdleThreadLocked() {
-		room = max(room, 1) // for the idle thread, even if others have enough
+		capacity = max(capacity, 1) // for the idle thread, even if the other threads have enough calls
 	}
 	if w.showsBegunLocked() || w.usesGate {
-		room = min(room, shm.Slots-1-len(w.flights.list))
+		capacity = min(capacity, shm.Slots-1-len(w.frames.list))
 	}
 	if m := w.pool.opts.MaxTasks; m > 0 {
-		room = min(room, m-w.total-w.count)
+		capacity = min(capacity, m-w.total-w.count)
 	}
-	if !w.hasIdleThreadLocked() && room < want/4 {
-		return 0 // it has enough calls, and sending many together costs less
+	if !w.hasIdleThreadLocked() && capacity < want/4 {
+		return 0 // the worker has enough calls; sending many calls together costs less
 	}
-	return min(want, room)
+	return min(want, capacity)
 }
 
-// showsBegunLocked reports whether the journal shows which calls the worker has
-// begun.
-func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.marksSlots }
+// showsBegunLocked reports whether the pool can read in the journal which calls
+// the worker has begun.
+func (w *worker) showsBegunLocked() bool { return w.usesSlots || w.setsMarks }
 
-// canTakeBackLocked reports whether the pool can take calls back without an
-// answer of the worker.
+// canTakeBackLocked reports whether the pool can take calls back without
+// waiting for an answer of the worker.
 func (w *worker) canTakeBackLocked() bool { return w.usesSlots || w.usesGate }
 
 // untilCheckLocked returns how long after the end of a call receive checks
@@ -173,8 +172,8 @@ func (w *worker) untilCheckLocked() time.Duration {
 }
 
 // hasIdleThreadLocked reports whether a thread of the worker is idle. The calls
-// of a flight run on one thread.
-func (w *worker) hasIdleThreadLocked() bool { return len(w.flights.list) < w.pool.opts.Threads }
+// of a frame run on one thread.
+func (w *worker) hasIdleThreadLocked() bool { return len(w.frames.list) < w.pool.opts.Threads }
 
 // maxArgumentBytes returns how many bytes of arguments the worker may have.
 func (w *worker) maxArgumentBytes() int {
@@ -193,11 +192,11 @@ func (w *worker) placeLocked(bytes int) (frame.Span, bool) {
 	return w.arguments.Allocate(bytes)
 }
 
-// trimArena returns the memory of an arena to the system. A test replaces it.
+// trimArena returns the memory of an arena to the system. Tests replace it.
 var trimArena = (*shm.Arena).Trim
 
-// trimLocked trims the arena of an idle worker, which gets no calls until that
-// is done. It releases mu in the meantime.
+// trimLocked trims the arena of an idle worker. It releases mu while it does
+// so; the worker gets no calls in this time.
 func (w *worker) trimLocked() {
 	w.trimming, w.touched = true, false
 	w.pool.mu.Unlock()
@@ -218,14 +217,14 @@ func (w *worker) wakeLocked() {
 	}
 }
 
-// runningLocked yields the calls that the worker runs: the flight of each, and
-// its number there. Earlier calls of the flight may have ended, with their
-// results on the way. If the worker runs several calls concurrently, this is
-// true for yielded calls as well.
-func (w *worker) runningLocked(yield func(f *flight, call int) bool) {
-	var newest *flight
+// runningLocked yields the calls that the worker runs, by their frame and their
+// number in it. Earlier calls of this frame may have ended, although their
+// results have not arrived. If the worker runs several calls concurrently,
+// yielded calls may have ended, too.
+func (w *worker) runningLocked(yield func(f *callFrame, call int) bool) {
+	var newest *callFrame
 	call := 0
-	for f := range w.flights.all {
+	for f := range w.frames.all {
 		begun := f.begunLocked(w)
 		switch {
 		case w.pool.opts.Threads > 1:
@@ -246,55 +245,55 @@ func (w *worker) runningLocked(yield func(f *flight, call int) bool) {
 	}
 }
 
-// runningTask returns the number of the worker and, if it runs exactly one
-// task, the name and the call of that task.
-func (w *worker) runningTask() (id int, task string, call span) {
+// runningTask returns the number of the worker and, if the worker runs exactly
+// one task, the name and the call of that task.
+func (w *worker) runningTask() (id int, task string, call callRange) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	n := 0
 	for f := range w.runningLocked {
 		task = f.batch.Name
 		if f.begun >= 0 && f.begun < f.n {
-			call = span{batch: f.batch, from: f.from + f.begun}
+			call = callRange{batch: f.batch, from: f.from + f.begun}
 		}
 		n++
 	}
 	if n > 1 {
-		task, call = "", span{}
+		task, call = "", callRange{}
 	}
 	return w.number, task, call
 }
 
-// takeBackLocked takes back the calls of a flight that the worker has not
-// begun, from number keep on. It returns fewer, or none, if they have begun.
-// Without slots and gate it returns none, and asks the worker for them, once;
-// see givenBack.
-func (w *worker) takeBackLocked(f *flight, keep int) span {
+// takeBackLocked takes back the calls of a frame from number keep on, except
+// those that the worker has begun, and returns them. From a worker without
+// slots and gate, it can only request the calls, by a TakeBack, and returns
+// none; see givenBack.
+func (w *worker) takeBackLocked(f *callFrame, keep int) callRange {
 	if w.usesSlots {
 		return w.keepLocked(f, max(f.settled, f.begun+1, w.journal.TakeBack(f.seq, keep, f.n)))
 	}
 	keep = max(keep, f.settled, f.begun+1)
 	if w.usesGate {
 		if max(keep, w.journal.Marked(f.seq, f.n)) >= f.n {
-			return span{}
+			return callRange{}
 		}
-		w.asked++
-		w.journal.Gate().Store(w.asked)
-		keep = max(keep, w.journal.Marked(f.seq, f.n)) // read after the gate is written
+		w.takeBacksSent++
+		w.journal.Gate().Store(w.takeBacksSent)
+		keep = max(keep, w.journal.Marked(f.seq, f.n)) // must be after the store to the gate; see shm.Journal
 		w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
 		return w.keepLocked(f, keep)
 	}
-	if f.asked || keep >= f.n {
-		return span{}
+	if f.takeBackSent || keep >= f.n {
+		return callRange{}
 	}
-	f.asked = true
+	f.takeBackSent = true
 	w.sendControlLocked(frame.AppendID(nil, frame.TakeBack, frame.ID{Seq: f.seq, Index: uint32(keep)}))
-	return span{}
+	return callRange{}
 }
 
-// keepLocked leaves the first calls of a flight with the worker, left in
-// number, and returns the others.
-func (w *worker) keepLocked(f *flight, left int) span {
+// keepLocked removes all calls but the first left ones from a frame, and
+// returns the removed calls.
+func (w *worker) keepLocked(f *callFrame, left int) callRange {
 	back := f.rest(left)
 	w.count -= back.len()
 	f.n = left
@@ -302,43 +301,43 @@ func (w *worker) keepLocked(f *flight, left int) span {
 	return back
 }
 
-// callSettledLocked counts the next call of a flight as settled.
-func (w *worker) callSettledLocked(f *flight) {
+// callSettledLocked counts the first unsettled call of a frame as settled.
+func (w *worker) callSettledLocked(f *callFrame) {
 	f.settled++
 	if f.clock != nil && f.clock.call < f.settled {
 		f.stopClock()
 	}
 	if w.total == 0 {
-		w.pool.restarts.good(w.generation)
+		w.pool.restarts.healthy(w.generation)
 	}
 	w.total++
 	w.count--
 	w.removeIfDoneLocked(f)
 }
 
-// removeIfDoneLocked removes a flight if no call is left in it. It wakes
-// dispatch if the worker has room now.
-func (w *worker) removeIfDoneLocked(f *flight) {
+// removeIfDoneLocked removes a frame if all of its calls have settled. It wakes
+// dispatch if the worker should get more calls.
+func (w *worker) removeIfDoneLocked(f *callFrame) {
 	if f.settled == f.n {
 		w.pool.unwatchLocked(f.submitter)
 		f.stopClock()
 		w.bytes -= f.bytes
-		w.arguments.Free(w.flights.remove(f))
+		w.arguments.Free(w.frames.remove(f))
 		if w.count == 0 && w.touched {
 			w.idleSince = time.Now()
 			w.checkAtLocked(w.idleSince.Add(trimAfter))
 		}
 		w.limitExitLocked()
 	}
-	if w.asleep && w.roomLocked() > 0 {
+	if w.asleep && w.capacityLocked() > 0 {
 		w.wakeLocked()
 	}
 }
 
-// cancelLocked makes the worker end the context of the call that runs. It sets
-// the time at which the worker is killed if the call continues.
-func (w *worker) cancelLocked(f *flight, cause error) {
-	call, last := f.settled, f.n // without a journal, any of them may run
+// cancelLocked makes the worker end the context of the running call of a frame.
+// It sets the time at which the pool kills the worker if the call still runs.
+func (w *worker) cancelLocked(f *callFrame, cause error) {
+	call, last := f.settled, f.n // without a journal, each of these calls may be the running one
 	switch {
 	case w.showsBegunLocked():
 		call = max(call, f.begunLocked(w)-1)
@@ -351,10 +350,10 @@ func (w *worker) cancelLocked(f *flight, cause error) {
 	w.cancelCallsLocked(f, call, last, cause)
 }
 
-// cancelCallsLocked cancels the calls from call to last, of which the first one
-// runs, as far as is known.
-func (w *worker) cancelCallsLocked(f *flight, call, last int, cause error) {
-	c := f.timed(call)
+// cancelCallsLocked cancels the calls from number call up to number last-1. The
+// first one runs, as far as the pool knows.
+func (w *worker) cancelCallsLocked(f *callFrame, call, last int, cause error) {
+	c := f.clockOf(call)
 	if c.cancelSent {
 		return
 	}
@@ -372,8 +371,8 @@ func (w *worker) cancelCallsLocked(f *flight, call, last int, cause error) {
 	w.checkAtLocked(c.killAt)
 }
 
-// sendControlLocked adds a frame for writeControl. It kills the worker, and
-// reports false, if the worker does not read its frames.
+// sendControlLocked gives a frame to writeControl. If the worker does not read
+// its control frames, sendControlLocked kills it and reports false.
 func (w *worker) sendControlLocked(b []byte) bool {
 	if len(w.controlBuf) > maxControlBytes {
 		w.killLocked(errors.New("it does not read its control pipe"))
@@ -387,7 +386,7 @@ func (w *worker) sendControlLocked(b []byte) bool {
 	return true
 }
 
-// checkAtLocked makes receive call check at time t, or before.
+// checkAtLocked makes receive call check at time t or earlier.
 func (w *worker) checkAtLocked(t time.Time) {
 	if w.isDeadLocked() {
 		return // wait has set the last deadline
@@ -408,7 +407,8 @@ func (w *worker) isDeadLocked() bool {
 	}
 }
 
-// killLocked kills the process, with why as the reason, unless it is dead.
+// killLocked kills the process unless it is dead. why is the reason, for
+// errors.
 func (w *worker) killLocked(why error) {
 	if w.state == reaped {
 		return
@@ -416,12 +416,12 @@ func (w *worker) killLocked(why error) {
 	if w.killCause == nil {
 		w.killCause = why
 	}
-	if !w.isDeadLocked() { // otherwise its number may belong to another process
+	if !w.isDeadLocked() { // the pid of a dead process may belong to another process
 		osproc.KillGroup(w.cmd.Process)
 	}
 }
 
-// leaveLocked makes a worker end when it has finished its calls.
+// leaveLocked makes a worker exit when it has finished its calls.
 func (w *worker) leaveLocked() {
 	switch w.state {
 	case starting, standby:
@@ -436,16 +436,16 @@ func (w *worker) leaveLocked() {
 	w.limitExitLocked()
 }
 
-// limitExitLocked limits the time in which a leaving worker that has finished
-// its calls must exit.
+// limitExitLocked sets the time after which the pool kills a leaving worker
+// that has finished its calls and has not exited.
 func (w *worker) limitExitLocked() {
 	if w.state == leaving && w.count == 0 {
-		w.killAfterLocked(max(w.pool.opts.Grace, minExitTime), "it did not end")
+		w.killAfterLocked(max(w.pool.opts.Grace, minExitTime), "it did not exit")
 	}
 }
 
-// killAfterLocked kills the worker after a time, unless it is called again. A
-// time of 0 only stops the timer.
+// killAfterLocked starts a timer that kills the worker after d, and stops the
+// timer of an earlier call. If d is 0, it only stops that timer.
 func (w *worker) killAfterLocked(d time.Duration, why string) {
 	if w.deadline != nil {
 		w.deadline.Stop()
@@ -461,7 +461,7 @@ func (w *worker) killAfterLocked(d time.Duration, why string) {
 	})
 }
 
-// writeControl writes frames to the pipe of control.
+// writeControl writes frames to the control pipe.
 func (w *worker) writeControl() {
 	for {
 		select {

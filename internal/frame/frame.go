@@ -12,9 +12,9 @@
 //
 //	frame = length uint32, type byte, body        length counts type and body
 //
-// All numbers are little endian. A frame is never trusted. Its length is
-// checked before memory is allocated, and all lengths within the frame are
-// checked against its own length.
+// All numbers are little endian. The receiver does not trust a frame: it checks
+// the length of the frame before it allocates memory, and the lengths within
+// the frame against the length of the frame.
 package frame
 
 import (
@@ -111,9 +111,10 @@ func parsePayload(b []byte) (p Payload, err error) {
 	return p, nil
 }
 
-// CallHead is the part of a Call that concerns all its calls.
+// CallHead is the beginning of a Call frame. It concerns all calls of the
+// frame.
 type CallHead struct {
-	Seq   uint32        // number of the Call, sequential for each worker
+	Seq   uint32        // number of the frame; increases with each frame for a worker
 	Left  time.Duration // time until the deadline of the calls; 0 for none, negative if it has passed
 	Name  string        // of the function
 	Count uint16        // number of the arguments that follow, one for each call; calls are numbered from 0 up
@@ -133,9 +134,10 @@ const (
 // MaxName bounds the size of the name of a function, in bytes.
 const MaxName = 1<<16 - 1
 
-// AppendCall appends the beginning of a Call. AppendArg appends each argument,
-// and EndCall completes the frame that begins at start. The name, or what
-// SetWireName has in its place, has at most MaxName bytes.
+// AppendCall appends the beginning of a Call. Then the caller appends each
+// argument by AppendArg, and completes the frame by EndCall. The name of the
+// function, or the name that SetWireName has set instead, must have at most
+// MaxName bytes.
 func AppendCall(b []byte, h CallHead) []byte {
 	b = begin(b, Call)
 	b = le.AppendUint32(b, h.Seq)
@@ -146,8 +148,9 @@ func AppendCall(b []byte, h CallHead) []byte {
 	return le.AppendUint16(b, h.Count)
 }
 
-// AppendArg appends an argument to a Call. If bytes is above 0, p has no bytes:
-// that number of bytes of the payload is sent in another way, after the frame.
+// AppendArg appends an argument to a Call. If bytes is above 0, p has no bytes,
+// and the caller writes that number of bytes of the payload itself at this
+// position of the frame.
 func AppendArg(b []byte, p Payload, bytes int) []byte {
 	at := len(b)
 	b = appendPayload(le.AppendUint32(b, 0), p)
@@ -155,14 +158,14 @@ func AppendArg(b []byte, p Payload, bytes int) []byte {
 	return b
 }
 
-// EndCall completes the Call that begins at start. bytes is the number of its
-// bytes that are sent in another way.
+// EndCall completes the Call that begins at start. bytes is the number of
+// payload bytes that the caller writes itself.
 func EndCall(b []byte, start, bytes int) []byte {
 	le.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
 }
 
-// Lengthen adds to the length of the frame that begins at start.
+// Lengthen increases the length of the frame that begins at start by bytes.
 func Lengthen(b []byte, start, bytes int) {
 	le.PutUint32(b[start:], le.Uint32(b[start:])+uint32(bytes))
 }
@@ -199,7 +202,8 @@ func NextArg(b []byte) (p Payload, rest []byte, err error) {
 	return p, b[n:], err
 }
 
-// ID identifies a call: the number of its Call, and its number in the Call.
+// ID identifies a call: the number of its Call frame, and the number of the
+// call in this frame.
 type ID struct{ Seq, Index uint32 }
 
 func appendID(b []byte, id ID) []byte { return le.AppendUint32(le.AppendUint32(b, id.Seq), id.Index) }
@@ -238,18 +242,18 @@ type HelloBody struct {
 	Flags   uint32
 }
 
-// Slots, of HelloBody.Flags, means that the worker obeys the slots of the
-// journal. From a worker without it, the pool requests calls by TakeBack.
+// Slots, a bit of HelloBody.Flags, means that the worker begins calls by
+// compare-and-swap of the slots of the journal; see shm.Journal.
 const Slots = 1
 
-// Marks, of HelloBody.Flags, means that the worker writes the call that it
-// begins into the slots of the journal, and that the pool must not write them.
+// Marks, a bit of HelloBody.Flags, means that the worker sets marks: it stores
+// into the slots of the journal which call it begins, and the pool must not
+// write to the slots.
 const Marks = 2
 
-// Gate, of HelloBody.Flags, means that the worker writes the call that it
-// begins into the slots of the journal, and then reads there how many TakeBack
-// frames the pool has sent. It does not begin the call before it has received
-// as many.
+// Gate, a bit of HelloBody.Flags, means that the worker sets a mark, and then
+// reads the gate of the journal: the number of TakeBack frames that the pool
+// has sent. It does not begin the call before it has received that many.
 const Gate = 4
 
 // AppendHello appends a Hello.
@@ -278,7 +282,7 @@ func AppendBroken(b, failure []byte) []byte { return end(append(begin(b, Broken)
 // GivenBack.
 func AppendID(b []byte, t Type, id ID) []byte { return end(appendID(begin(b, t), id), len(b)) }
 
-// ParseID parses the body of such a frame.
+// ParseID parses the body of a frame of AppendID.
 func ParseID(b []byte) (id ID, err error) {
 	if len(b) != 8 {
 		return id, bad("call of %d bytes", len(b))
@@ -311,7 +315,7 @@ func ParseProgress(b []byte) (p ProgressBody, err error) {
 // Outcome is the body of a Result, or of a Failure.
 type Outcome struct {
 	ID    ID
-	Ran   time.Duration // running time of the function
+	Ran   time.Duration // run time of the function
 	Value Payload       // of a Result
 	Error []byte        // of a Failure: the result of executor.EncodeError
 }

@@ -6,23 +6,25 @@ import (
 	"sync/atomic"
 )
 
-// wireNames has the names in Calls that differ from those of the functions.
+// wireNames has the names of functions in Call frames, if they differ from the
+// names of the functions.
 var wireNames struct {
 	some atomic.Bool
 	all  sync.Map // from name to name
 }
 
-// SetWireName sets the name of a function in Calls. It differs from the name in
-// errors, events and logs, because it has the source text of the function. It
-// panics if the function has another name in Calls already.
+// SetWireName sets the name of a function in Call frames. Package python uses
+// it for functions that are given as source text: the text is a part of the
+// name in Call frames, but not of the name in errors, events and logs.
+// SetWireName panics if the function already has another name in Call frames.
 func SetWireName(name, wire string) {
 	if known, ok := wireNames.all.LoadOrStore(name, wire); ok && known != wire {
-		panic(fmt.Sprintf("frame: SetWireName: %s has another one", name))
+		panic(fmt.Sprintf("frame: SetWireName: %s has another name in Call frames already", name))
 	}
 	wireNames.some.Store(true)
 }
 
-// wireName returns the name of a function in Calls.
+// wireName returns the name of a function in Call frames.
 func wireName(name string) string {
 	if wireNames.some.Load() {
 		if wire, ok := wireNames.all.Load(name); ok {

@@ -5,15 +5,15 @@ import (
 )
 
 // Reader reads frames. For a large frame, it allocates memory as the bytes
-// arrive, because the length in the frame is not trusted.
+// arrive, because the length in the frame may be wrong.
 type Reader struct {
 	r     io.Reader
 	max   int
-	limit int    // maximum size of frames that are returned whole
-	skip  uint64 // number of bytes of the last frame that are still to be dropped
-	cut   int    // length of the body of the last frame, if it was cut
+	limit int    // see Limit
+	skip  uint64 // number of bytes of the last frame that were cut off and not read yet
+	cut   int    // length of the body of the last frame, if it was cut, and otherwise 0
 	buf   []byte
-	first int // buf[first:last] was read and is not returned yet
+	first int // buf[first:last] was read from r and not returned yet
 	last  int
 	count int64 // number of bytes read from r
 }
@@ -25,9 +25,9 @@ func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{r: r, max: max, limit: max, buf: make([]byte, readSize)}
 }
 
-// Limit makes the Reader cut frames that have more than that number of bytes:
-// Next returns the first cutSize bytes of the body, and drops the rest. A frame
-// that is in the buffer is not cut.
+// Limit makes the Reader cut frames that are longer than that number of bytes:
+// Next returns the first cutSize bytes of the body, and drops the rest. It does
+// not cut a frame that the buffer contains completely.
 func (r *Reader) Limit(bytes int) { r.limit = min(r.max, max(bytes, cutSize+1)) }
 
 const cutSize = 64
@@ -43,7 +43,7 @@ func (r *Reader) Buffered() bool {
 }
 
 // Peek returns the type of the next frame, if the whole frame is in the buffer.
-// Then the bodies that were returned before stay valid.
+// In this case, the next call of Next leaves earlier bodies valid.
 func (r *Reader) Peek() (t Type, ok bool) {
 	if !r.Buffered() || le.Uint32(r.buf[r.first:]) < 1 {
 		return 0, false
@@ -54,9 +54,9 @@ func (r *Reader) Peek() (t Type, ok bool) {
 // Count returns the number of bytes that were read.
 func (r *Reader) Count() int64 { return r.count }
 
-// Next returns the next frame. The body is valid until the next call. After an
-// error of the underlying reader, Next may be called again, and continues. If
-// the file ends within a frame, the error is io.ErrUnexpectedEOF.
+// Next returns the next frame. The body is valid until the next call of Next.
+// After an error of the underlying reader, the caller may call Next again to
+// continue. If the file ends within a frame, the error is io.ErrUnexpectedEOF.
 func (r *Reader) Next() (Type, []byte, error) {
 	for !r.Buffered() {
 		if r.drop() {
@@ -86,7 +86,7 @@ func (r *Reader) Next() (Type, []byte, error) {
 }
 
 // drop drops the bytes of a cut frame that are in the buffer. It reports
-// whether there were any.
+// whether it has dropped any.
 func (r *Reader) drop() bool {
 	n := min(r.skip, uint64(r.last-r.first))
 	r.skip -= n
@@ -127,7 +127,7 @@ func (r *Reader) fill() error {
 	}
 	if r.last == len(r.buf) || r.first > 0 && r.first+need > len(r.buf) {
 		have := r.last - r.first
-		size := max(readSize, min(need, 4*have+readSize)) // bounded by the number of bytes that have arrived
+		size := max(readSize, min(need, 4*have+readSize)) // at most four times the bytes that have arrived, plus readSize
 		if size > len(r.buf) {
 			bigger := make([]byte, size)
 			copy(bigger, r.buf[r.first:r.last])

@@ -9,24 +9,25 @@ import (
 )
 
 // Arena is memory that the pool shares with one worker, for large arguments and
-// results. They are copied into it and out of it, and the frame on the pipe
-// contains only the [frame.Span] where they are.
+// results. The sender copies a value into the arena, and the frame on the pipe
+// contains only the [frame.Span] of the value.
 //
 //	| arguments | results    |       two halves
-//	  the pool    the worker         writes there, and allocates
+//	  the pool    the worker         allocates and writes in its half
 //
 // Each half has an [Allocator]. The pool frees the span of an argument when all
 // calls of its frame have ended or were taken back. The worker frees the span
 // of a result when the pool has copied it, which the journal counts; see
-// [Journal.Copied]. A value for which there is no room goes through the pipe.
+// [Journal.Copied]. If the arena has no space for a value, the value is sent in
+// the pipe.
 //
-// The system provides memory only for pages that were touched. If it has none
-// for a page, the value goes through the pipe. The pool returns the touched
-// pages to the system when the worker has been idle for some time.
+// The system provides memory only for pages that were touched. If the system
+// has no memory for a page, the value is sent in the pipe. The pool returns the
+// touched pages to the system when the worker has been idle for some time.
 //
-// The worker is not trusted. It can change the memory at any time, so the pool
-// reads a result once, to copy it, and looks only at the copy. The worker
-// cannot shrink the file, because it is sealed.
+// The pool does not trust the worker, which can change the memory at any time.
+// So the pool copies a result, and checks the copy. The worker cannot shrink
+// the file, because the file is sealed.
 type Arena struct {
 	mu  sync.Mutex
 	mem []byte // unmapped, and set to nil, under mu
@@ -36,9 +37,9 @@ const (
 	// ArenaSize is the size of an arena in bytes.
 	ArenaSize = 512 << 20
 
-	// MaxInline is the size in bytes up to which a value is a part of its
-	// frame. Larger values go through the arena. If they cannot, they follow
-	// the frame in the pipe and are not copied before.
+	// MaxInline is the maximum size in bytes of a value that is copied into its
+	// frame. Larger values are copied into the arena, or else are written to
+	// the pipe after the frame, without a copy.
 	MaxInline = 16 << 10
 
 	maxCopy = 256 << 10 // see copyTo
@@ -61,7 +62,8 @@ func (a *Arena) Argument(at frame.Span) ([]byte, error) { return within(a.argume
 // is not within the arena.
 func (a *Arena) Result(at frame.Span) ([]byte, error) { return within(a.results(), at) }
 
-// within returns the bytes of a half at a span that the other process names.
+// within returns the bytes of a span. It checks the span, because the other
+// process has sent it.
 func within(half []byte, at frame.Span) ([]byte, error) {
 	size := uint64(len(half))
 	if at.Offset > size || at.Length > size-at.Offset {
@@ -71,7 +73,7 @@ func within(half []byte, at frame.Span) ([]byte, error) {
 }
 
 // WriteArgument copies an argument into the arena. It does nothing if the arena
-// is unmapped. The error is ErrNoMemory.
+// is unmapped. It returns nil or ErrNoMemory.
 func (a *Arena) WriteArgument(at frame.Span, b []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,14 +83,14 @@ func (a *Arena) WriteArgument(at frame.Span, b []byte) error {
 	return CatchFault(func() { copyTo(a.arguments(), at, b) })
 }
 
-// WriteResult copies a result into the arena. The error is ErrNoMemory.
+// WriteResult copies a result into the arena. It returns nil or ErrNoMemory.
 func (a *Arena) WriteResult(at frame.Span, b []byte) error {
 	return CatchFault(func() { copyTo(a.results(), at, b) })
 }
 
-// copyTo copies bytes to their span in a half, in parts of maxCopy: the garbage
-// collector cannot stop a goroutine within a copy, and would spin until its
-// end.
+// copyTo copies bytes to their span in a half. It copies at most maxCopy bytes
+// by one call of copy: the garbage collector must stop all goroutines, cannot
+// interrupt a copy, and would spin until its end.
 func copyTo(half []byte, at frame.Span, b []byte) {
 	to := half[at.Offset:]
 	for part := range slices.Chunk(b, maxCopy) {
@@ -96,8 +98,8 @@ func copyTo(half []byte, at frame.Span, b []byte) {
 	}
 }
 
-// Trim returns the touched pages to the system. Afterwards the arena is full of
-// zeros.
+// Trim returns the touched pages to the system. All bytes of the arena become
+// zero.
 func (a *Arena) Trim() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -113,3 +115,53 @@ func (a *Arena) Unmap() {
 	Unmap(a.mem)
 	a.mem = nil
 }
+
+// Allocator allocates spans in one half of an arena. Spans are freed in the
+// order in which they were allocated. So each span follows the previous one;
+// the span after the last one that fits is at the beginning of the half again:
+//
+//	|   free   | first ... last |   free   |
+//	| ... last |      free      | first ...|
+//
+// The zero Allocator has no memory.
+type Allocator struct {
+	size  int          // of the half
+	spans []frame.Span // allocated, lengths rounded up to alignment; the oldest first
+}
+
+// alignment is the alignment of spans in bytes, so that numbers in them are
+// aligned.
+const alignment = 64
+
+// Allocate allocates n bytes, n above 0. It reports false if there is no space.
+func (a *Allocator) Allocate(n int) (frame.Span, bool) {
+	size := (n + alignment - 1) / alignment * alignment
+	from, to := 0, a.size // the free range
+	if count := len(a.spans); count > 0 {
+		first, last := a.spans[0], a.spans[count-1]
+		from = int(last.Offset + last.Length)
+		if last.Offset < first.Offset {
+			to = int(first.Offset)
+		} else if to-from < size {
+			from, to = 0, int(first.Offset)
+		}
+	}
+	if to-from < size {
+		return frame.Span{}, false
+	}
+	a.spans = append(a.spans, frame.Span{Offset: uint64(from), Length: uint64(size)})
+	return frame.Span{Offset: uint64(from), Length: uint64(n)}, true
+}
+
+// Len returns how many spans are allocated.
+func (a *Allocator) Len() int { return len(a.spans) }
+
+// Free frees the oldest n spans.
+func (a *Allocator) Free(n int) {
+	if a.spans = a.spans[n:]; len(a.spans) == 0 {
+		a.spans = nil
+	}
+}
+
+// Undo frees the newest span.
+func (a *Allocator) Undo() { a.spans = a.spans[:len(a.spans)-1] }

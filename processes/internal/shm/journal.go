@@ -7,59 +7,74 @@ import (
 	"unsafe"
 )
 
-// Journal is memory that the pool shares with one worker. It answers two
-// questions that pipes leave open when a process dies or a task is canceled:
-// which calls has the worker begun, and which results has it finished?
+// Journal is memory that the pool shares with one worker. It records which
+// calls the worker has begun, and which results it has finished. With pipes
+// alone, the pool would not know this when the worker dies or a task is
+// canceled.
 //
 //	0     magic, by which a worker recognizes a journal
 //	8     written: how many bytes of results the worker has completed, in total
 //	16    base: bytes before this one are not in the ring, since a large frame did not use it
 //	24    copied: how many results in the arena the pool has copied, in total
 //	32    gate: how many times the pool has taken calls back from a worker with a gate, in total
-//	4096  slots: how far the worker is with the calls that it has
+//	4096  slots: for each frame of calls, which calls the worker has begun
 //	12288 ring: the last RingSize of the written bytes
 //
 // # Results
 //
-// The worker writes its frames into the ring and advances written. It writes
-// them from there to the pipe, one or many in one system call. If the worker is
-// killed before that, the pool has read fewer bytes from the pipe than written
-// says, and takes the others from the ring. So no finished result is lost.
+// The worker copies its frames into the ring, and increases written. Then it
+// writes the bytes of the ring to the pipe, one frame or many in one system
+// call. If the worker dies before that, the pool has read fewer bytes from the
+// pipe than written says, and reads the others from the ring. So no finished
+// result is lost.
 //
 // # Calls
 //
-// Each frame of calls has a slot, by the number of the frame modulo Slots:
+// Each frame of calls has a slot, whose index is the number of the frame modulo
+// Slots. A slot is one word of 64 bits:
 //
 //	number of the frame uint32 | next call to begin uint16 | limit uint16
 //
-//	next < limit: next + 1           by the worker, before it calls the function
-//	limit lowered, not below next    by the pool, to cancel calls or to give them to another worker
+//	to begin a call, the worker increases next by 1, if next < limit;
+//	                 then it calls the function
+//	to take calls back, the pool lowers limit, not below next;
+//	                 then it drops the calls or gives them to another worker
 //
-// Both use compare-and-swap on the whole word, so exactly one of them succeeds.
-// A call that was taken back never runs. When the worker has died, a call was
-// running if and only if it is below next and its result has not arrived. The
-// pool gives a slot to another frame when all calls of the frame before have
-// settled or were taken back. The worker may still read that frame later; it
-// finds another number in the slot, and skips the frame.
+// Both use compare-and-swap on the whole word, so for each call exactly one of
+// them succeeds, and a call that was taken back never runs. When the worker has
+// died, a call was running if and only if its number is below next and its
+// result has not arrived.
+//
+// The pool uses a slot for another frame when all calls of the first frame have
+// settled or were taken back. If the worker reads the first frame only then, it
+// finds another frame number in the slot, and skips the frame.
 //
 // # Gate
 //
-// A worker in a language without compare-and-swap writes its next call into the
-// slot, and the pool does not write there, so the pool can see what the worker
-// begins. The pool takes calls back through the gate:
+// A worker in a language without compare-and-swap sets marks: before it begins
+// a call, it stores next into the slot, and the pool does not write to the
+// slot. The pool takes calls back by means of the gate.
 //
-//	write the slot, then read gate       by the worker, before it calls the function; then it
-//	                                     waits until it has received as many TakeBacks
-//	write gate, then read the slot       by the pool; then it sends a TakeBack of the calls that
-//	                                     have not begun
+// To begin a call, the worker
 //
-// Either the pool sees the call in the slot, and leaves it to the worker. Or
-// the worker sees the gate, and learns by the TakeBack that it must not run the
-// call. The pool does not need an answer from the worker.
+//  1. sets the mark: it stores next into the slot;
+//  2. reads gate, and waits until it has received that many TakeBacks;
+//  3. calls the function, unless a TakeBack contains the call.
 //
-// The worker is not trusted and can write anything. The pool accepts written
-// only within the size of the ring, and a wrong slot makes only tasks of this
-// worker fail.
+// To take calls back, the pool
+//
+//  1. increases gate;
+//  2. reads the mark in the slot;
+//  3. sends a TakeBack of the calls that have not begun.
+//
+// If the pool reads the slot before the worker sets the mark, the worker reads
+// gate after the pool has increased it, and so waits for the TakeBack, which
+// contains the call. Otherwise the pool sees that the call has begun, and
+// leaves it to the worker. The pool needs no answer from the worker.
+//
+// The pool does not trust the worker, which can write anything. The pool
+// accepts written only if it is within the size of the ring. A wrong slot makes
+// only tasks of this worker fail.
 type Journal struct{ mem []byte }
 
 const (
@@ -78,7 +93,7 @@ const (
 )
 
 // NewJournal makes a journal in new memory, for the pool. It touches all pages,
-// so that no later access fails. The error is ErrNoMemory.
+// so that no later access fails. It returns ErrNoMemory if that fails.
 func NewJournal(mem []byte) (*Journal, error) {
 	err := CatchFault(func() {
 		for i := 0; i < len(mem); i += 4096 {
@@ -159,8 +174,8 @@ func (j *Journal) Begun(seq uint32, n int) int {
 	return next
 }
 
-// Marked returns how many of the n calls of a frame a worker without
-// compare-and-swap has begun. The pool calls it.
+// Marked is Begun for a worker without compare-and-swap, whose slots have no
+// limit. The pool calls it.
 func (j *Journal) Marked(seq uint32, n int) int {
 	word := j.slot(seq).Load()
 	if uint32(word>>32) != seq {
@@ -169,9 +184,9 @@ func (j *Journal) Marked(seq uint32, n int) int {
 	return min(n, int(uint16(word>>16)))
 }
 
-// TakeBack takes back the calls of a frame of n calls that the worker has not
-// begun, from number keep on. It returns how many calls stay with the worker.
-// The pool calls it.
+// TakeBack takes back the calls of a frame from number keep on, except those
+// that the worker has begun. n is the number of calls of the frame. TakeBack
+// returns how many calls stay with the worker. The pool calls it.
 func (j *Journal) TakeBack(seq uint32, keep, n int) (left int) {
 	for {
 		word := j.slot(seq).Load()
@@ -194,8 +209,8 @@ func (j *Journal) Put(position uint64, b []byte) {
 	copy(ring, b[n:])
 }
 
-// Get returns the bytes of the ring from one position to another, in at most
-// two parts.
+// Get returns the bytes of the ring from one position to another. If they
+// continue at the beginning of the ring, second is the continuation.
 func (j *Journal) Get(from, to uint64) (first, second []byte) {
 	ring := j.mem[ringAt:]
 	begin, size := from%RingSize, to-from
@@ -205,9 +220,9 @@ func (j *Journal) Get(from, to uint64) (first, second []byte) {
 	return ring[begin:], ring[:begin+size-RingSize]
 }
 
-// Unread returns a copy of the bytes of results that are only in the ring,
-// because the worker died before it wrote them to the pipe. The pool, which has
-// read that many bytes from the pipe, calls it after the death of the worker.
+// Unread returns a copy of the bytes of results that a dead worker has not
+// written to the pipe. read is the number of bytes that the pool has read from
+// the pipe. The pool calls it after the death of the worker.
 func (j *Journal) Unread(read uint64) []byte {
 	written := j.Written().Load()
 	if written <= read || written-read > RingSize || read < j.Base().Load() {

@@ -15,9 +15,9 @@ import (
 // next access of this process to the memory would kill this process.
 func New(name string, size int) (mem []byte, file *os.File, err error) {
 	if bits.UintSize == 32 && size > 1<<20 {
-		return nil, nil, fmt.Errorf("shared memory of %d bytes: the address space has no room for it: %w", size, errors.ErrUnsupported)
+		return nil, nil, fmt.Errorf("shared memory of %d bytes: the address space of 32 bits is too small: %w", size, errors.ErrUnsupported)
 	}
-	// The signal for a file above the limit would end this process.
+	// A file above the limit would end this process by a signal.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
 		return nil, nil, fmt.Errorf("shared memory of %d bytes: files are limited to %d bytes (RLIMIT_FSIZE): %w", size, limit.Cur, errors.ErrUnsupported)
@@ -55,8 +55,9 @@ func Map(file *os.File) ([]byte, error) {
 	return mem, nil
 }
 
-// Populate makes the system provide all pages of mem, and reports whether it
-// did: then reading them cannot fail. Linux before 5.14 does not support this.
+// Populate makes the system provide memory for all pages of mem, so that
+// reading them cannot fail. It reports whether the system did. Linux before
+// 5.14 does not support this.
 func Populate(mem []byte) bool {
 	if len(mem) == 0 {
 		return true
@@ -68,7 +69,7 @@ func Populate(mem []byte) bool {
 	return e == 0
 }
 
-// trim returns the touched pages to the system. If that fails, they stay.
+// trim returns the touched pages to the system.
 func trim(mem []byte) { unix.Madvise(mem, unix.MADV_REMOVE) }
 
 // Unmap unmaps mem, which may be nil.
