@@ -18,7 +18,7 @@ type stuckArgument struct{}
 
 var (
 	stuckDecoders = make(chan struct{}, 1) // has room for one: a decoder has begun
-	stuckRelease  = make(chan struct{})
+	stuckRelease  chan struct{}            // closed at the end of the test
 )
 
 // MarshalBinary runs in the submitter.
@@ -26,8 +26,9 @@ func (stuckArgument) MarshalBinary() ([]byte, error) { return []byte{1}, nil }
 
 // UnmarshalBinary runs in the worker.
 func (*stuckArgument) UnmarshalBinary([]byte) error {
+	release := stuckRelease
 	stuckDecoders <- struct{}{}
-	<-stuckRelease
+	<-release
 	return nil
 }
 
@@ -43,6 +44,7 @@ func TestServe_Stuck(t *testing.T) {
 	defer s.Close()
 	pool := goroutines.New(2, nil)
 	defer pool.Close()
+	stuckRelease = make(chan struct{})
 	defer close(stuckRelease)
 	access := cluster.Access{InProcess: s}
 	ctx, stop := context.WithCancel(t.Context())
@@ -55,8 +57,11 @@ func TestServe_Stuck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	concert.Submit(t.Context(), ex, takeStuck, stuckArgument{})
+	f := concert.Submit(t.Context(), ex, takeStuck, stuckArgument{})
 	<-stuckDecoders
+	for f.State() == concert.Pending { // until the worker's message has arrived
+		time.Sleep(time.Millisecond)
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := ex.Shutdown(ended); err == nil || !strings.Contains(err.Error(), "takeStuck") {
