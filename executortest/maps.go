@@ -209,7 +209,7 @@ var mapCases = []testCase{
 	{"MapMemory", "a Map keeps only a bounded number of results in memory", func(s *suite) {
 		ex := s.executor(Config{Workers: 2})
 		const size = 1 << 20
-		results := 400
+		results := 300
 		if testing.Short() {
 			results = 200
 		}
@@ -234,7 +234,7 @@ var mapCases = []testCase{
 				break
 			}
 		}
-		if limit := first*3/2 + 64<<20; peak > limit {
+		if limit := first*3/2 + 48<<20; peak > limit {
 			s.Errorf("heap peaked at %d MiB over %d results of a MiB, after %d MiB over the first quarter", peak>>20, results, first>>20)
 		}
 	}},
@@ -433,7 +433,7 @@ var mapCases = []testCase{
 				}
 			})
 		}
-		for i := range 100 {
+		for i := range 40 {
 			must[int](s)(concert.Submit(s.ctx, ex, square, i).Result(s.ctx))
 		}
 		cancel()
