@@ -13,16 +13,17 @@ const help = `Usage: concert choose [flags] COMMAND [ARGUMENT...] ::: INPUT...
        concert choose [flags] --py MODULE:FUNCTION ::: INPUT...
        concert choose [flags] --get ::: URL...
 
-Measures how to run your work concurrently: under which model, how many tasks at
-once, how much that gains, and how certain the verdict is. It runs a sample of the
-work under each model that applies, at rising concurrency, and compares.
+Measures how to run your work concurrently: under which model, with which
+concurrency, what you gain, and how certain this verdict is. It runs a sample of
+the work under each model that applies, at rising concurrency, and compares.
 
-The work runs many times, with the inputs in turn, so it must be work that may be
-repeated. Without ::: the inputs are the first 10000 lines of the standard input.
+The work runs many times, so it must be safe to repeat. Each run gets one input;
+after the last input, the first one is used again. Without ::: the inputs are
+the first 10000 lines of the standard input.
 
-  a command       {} in its arguments is replaced by the input; without any {}
-                  the input is added at the end. No shell is involved. Its output
-                  is discarded; an exit code other than 0 is a failure.
+  a command       {} in its arguments is replaced by the input; without any {},
+                  the input is added at the end. No shell is involved. Its
+                  output is discarded. An exit code other than 0 is a failure.
   --py            a Python function of one argument. An input that is JSON is
                   decoded; any other input is a str. Modules in the current
                   directory can be used.
@@ -35,27 +36,30 @@ Flags:
   --max N               maximum concurrency to try (default 256; 64 with --get
                         and --py)
   --py FUNCTION         the work is a Python function
-  --python PROGRAM      the interpreter, or the directory of a virtual environment
+  --python PROGRAM      interpreter, or directory of a virtual environment
                         (default $VIRTUAL_ENV, or python3)
   --get                 the work is a download
   --json                print the report as JSON
   --html FILE           write the report as an HTML page as well
-  --trace FILE          write what ran where and when, for a trace viewer such as
-                        ui.perfetto.dev
+  --trace FILE          write what ran where and when, for a trace viewer such
+                        as ui.perfetto.dev
   --quiet               print the verdict only
 
 The report goes to the standard output, everything else to the standard error.
-After Ctrl-C it prints what it has measured so far.
+After Ctrl-C it reports what it has measured so far.
 
-Exit codes: 0 there is a verdict; 1 the work fails, or there is no verdict; 2 the
-command line is wrong, and nothing was run; 3 the verdict is only a guess, and says
-so; 130 interrupted.
+Exit codes:
+  0    there is a verdict
+  1    the work failed, or there is no verdict
+  2    the command line is wrong; nothing was run
+  3    there is a verdict, but it is only a guess, and says so
+  130  interrupted
 
 Examples:
   concert choose convert {} -resize 50% /tmp/small.png ::: *.jpg
   ls *.log | concert choose gzip -kc
   concert choose --py statistics:fmean ::: '[1, 2, 4]' '[8.5, 9]'
-  concert choose --get --budget 1m ::: https://example.com/a https://example.com/b
+  concert choose --get --budget 1m ::: https://example.com/{a,b}.iso
 `
 
 // options has the values of the flags.

@@ -93,10 +93,22 @@ func (c *Command) exitCode(ctx context.Context, err error, out, errOut io.Writer
 	return ExitFailed
 }
 
+// helpEnd follows the list of commands.
+const helpEnd = `  help        list the commands
+
+Examples:
+  concert tour
+  concert choose gzip -kc ::: *.log
+  concert get -d isos -i urls.txt
+
+Run 'concert COMMAND -h' for the flags, exit codes and examples of a command.
+Exit code 0 means success, 1 a failure, and 2 a wrong command line.
+`
+
 func printHelp(w io.Writer, commands []Command) {
-	fmt.Fprint(w, "concert runs work concurrently and measures the gain.\n\nUsage: concert COMMAND [flags]\n\n")
+	fmt.Fprint(w, "concert runs work concurrently, and measures the gain.\n\nUsage: concert COMMAND [flags]\n\nCommands:\n")
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-10s  %s\n", c.Name, c.Summary)
 	}
-	fmt.Fprint(w, "  help        list the commands\n\nRun 'concert COMMAND -h' for a command's flags and examples.\n")
+	fmt.Fprint(w, helpEnd)
 }

@@ -11,7 +11,8 @@ import (
 
 const completionHelp = `Usage: concert completion bash|zsh|fish
 
-Prints a script after which the shell completes concert's commands and flags.
+Prints a script with which the shell completes the commands and flags of
+concert.
 
 Examples:
   source <(concert completion bash)                    in ~/.bashrc

@@ -18,27 +18,31 @@ import (
 
 const statusHelp = `Usage: concert status [flags]
 
-Lists the workers of a cluster, the tasks that wait, and the dead letters. If the
+Lists the workers of a cluster, the waiting tasks, and the dead letters. If the
 servers require keys, it needs the key of an admin.
 
+Waiting tasks are those that clients have sent and that have no result,
+including the running ones. Tasks that still wait in a client are not counted.
+
+Dead letters are tasks whose workers were lost five times, tasks whose last
+attempt failed, and messages that are not tasks.
+
 Flags:
-  --url URL         of the servers, with commas between them
+  --url URL         URLs of the servers, with commas between them
                     (default $CONCERT_URL, or nats://127.0.0.1:4222)
-  --key FILE        the file with the key, as concertd makes it
-                    (default $CONCERT_KEY)
+  --key FILE        key file, as 'concertd key' makes it (default $CONCERT_KEY)
   --watch           repeat every two seconds, until Ctrl-C
-  --dead            list the dead letters: tasks whose workers were lost five
-                    times, tasks whose last attempt failed, and messages that
-                    are not tasks
-  --replay WHICH    run the tasks of dead letters again: 4,7 or all
-  --discard WHICH   remove dead letters: 4,7 or all
+  --dead            list the dead letters
+  --replay WHICH    run the tasks of dead letters again: those with the given
+                    numbers, as in 4,7, or all
+  --discard WHICH   remove dead letters, named in the same way
   --json            print everything as JSON
 
-Waiting tasks are those that clients have sent and that have no result, including
-the running ones. Tasks that still wait in a client are not counted.
-
-Exit codes: 0 success; 1 no connection, or some letters could not be replayed; 2 the
-command line is wrong; 130 interrupted.
+Exit codes:
+  0    success
+  1    no connection, or some dead letters could not be replayed
+  2    the command line is wrong
+  130  interrupted
 
 Examples:
   concert status

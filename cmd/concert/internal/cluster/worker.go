@@ -21,36 +21,39 @@ import (
 const workerHelp = `Usage: concert worker [flags] MODULE:FUNCTION...
 
 Runs Python functions for the clients of a cluster, in interpreters on this
-machine. A Go program declares such a function with python.Func("MODULE:FUNCTION")
-and calls it on the executor of cluster.Dial. To offer Go functions, write a
-program that calls cluster.Serve.
+machine. A Go program declares such a function by
+python.Func("MODULE:FUNCTION"), and calls it on the executor of cluster.Dial.
+To offer Go functions, write a program that calls cluster.Serve.
 
 Flags:
-  --url URL         of the servers, with commas between them
+  --url URL         URLs of the servers, with commas between them
                     (default $CONCERT_URL, or nats://127.0.0.1:4222)
-  --key FILE        the file with the worker's key, as concertd makes it
+  --key FILE        key file of a worker, as 'concertd key' makes it
                     (default $CONCERT_KEY)
   -n N              number of interpreters (default the number of processors)
   --threads N       tasks that each interpreter runs concurrently (default 1)
-  --memory SIZE     memory limit of each interpreter, as in 512M or 2G; 0 means no
-                    limit (default on Linux three quarters of the machine's
-                    memory, or of the container's, divided by the number of
-                    interpreters, but at least 1G; elsewhere no limit). A task
-                    that needs more fails with MemoryError, or its interpreter
-                    is replaced
-  --python PROGRAM  the interpreter, or the directory of a virtual environment
+  --memory SIZE     memory limit of each interpreter, as in 512M or 2G; 0 for no
+                    limit. A task that needs more fails with MemoryError, or its
+                    interpreter is replaced. The default on Linux is three
+                    quarters of the memory of the machine or the container,
+                    divided by the number of interpreters, but at least 1G.
+                    On other systems there is no limit by default
+  --python PROGRAM  interpreter, or directory of a virtual environment
                     (default $VIRTUAL_ENV, or python3)
   --path DIR        directory that is searched first for modules
   --grace D         time that running tasks have to finish when the worker
                     stops; then another worker runs them (default 30s, and some
                     seconds more if the servers cannot be reached)
 
-On Ctrl-C or SIGTERM, the worker takes no more tasks, and ends when its running
-tasks have finished. On a second signal it ends at once, and another worker runs the
-unfinished tasks half a minute later.
+On Ctrl-C or SIGTERM, the worker accepts no more tasks, and ends when its
+running tasks have finished. On a second signal it ends at once. Another worker
+then runs the unfinished tasks half a minute later.
 
-Exit codes: 0 it was stopped, and nothing was lost; 1 it could not start or
-continue; 2 the command line is wrong; 130 it was stopped by a second signal.
+Exit codes:
+  0    it was stopped, and no work was lost
+  1    it could not start, or could not continue
+  2    the command line is wrong
+  130  it was stopped by a second signal
 
 Examples:
   concert worker statistics:fmean

@@ -22,39 +22,45 @@ import (
 )
 
 const help = `Usage: concert get [flags] URL...
-       concert get [flags] -i LIST      LIST - is the standard input
+       concert get [flags] -i LIST
 
-Downloads files, many at once, each completely and verified, or not at all. An
-interrupted download is continued, if the server proves that it still has the same
-file. A file that exists is left alone: that is a success if its checksum is given
-and right, and otherwise a failure.
+Downloads many files concurrently. Each file is downloaded completely and
+verified, or not at all. An interrupted download continues if the server proves
+that it still has the same file.
 
-A list has a line for each file: its URL, and optionally a name and a checksum:
+A file that already exists is not replaced, unless --overwrite is given. It is a
+success if its checksum is given and matches, and otherwise a failure.
+
+A list has one line for each file: its URL, and optionally a name and a
+checksum. LIST is a file, or - for the standard input.
 
   https://example.com/a.iso name=a.iso sha256=e3b0c442...
 
 Flags:
   -d DIR                directory for the files, created if missing (default .)
-  -i LIST               read URLs from a file, in addition to the arguments
+  -i LIST               read URLs from a list, in addition to the arguments
   --jobs N              concurrent downloads (default 16)
   --per-host N          concurrent downloads from one host (default 6)
   --retries N           further attempts after a transient error (default 4)
   --retry-delay D       pause before the second attempt; it doubles, up to a
                         minute, unless the server sets it (default 1s)
-  --connect-timeout D   for a connection (default 30s)
-  --header-timeout D    from a request to its reply (default 30s)
-  --stall-timeout D     for the next byte (default 30s)
+  --connect-timeout D   time limit for a connection (default 30s)
+  --header-timeout D    time limit from a request to its reply (default 30s)
+  --stall-timeout D     time limit for the next byte (default 30s)
   --overwrite           replace files that exist
-  --json                print events to the standard output, one a line
-  --trace FILE          write what was downloaded when, for a trace viewer such
+  --json                print events to the standard output, one per line
+  --trace FILE          write a trace of the downloads, for a trace viewer such
                         as ui.perfetto.dev
   --quiet               print failures only
 
 The paths of finished files go to the standard output, everything else to the
 standard error. Ctrl-C stops; the next run continues the unfinished files.
 
-Exit codes: 0 all files are there; 1 some failed, and are listed at the end;
-2 the command line or the list is wrong, and nothing was started; 130 interrupted.
+Exit codes:
+  0    all files are there
+  1    some files failed; they are listed at the end
+  2    the command line or the list is wrong; nothing was started
+  130  interrupted
 
 Examples:
   concert get https://example.com/a.iso

@@ -18,16 +18,19 @@ import (
 
 const help = `Usage: concert tour [flags]
 
-Runs the ideas of docs/guide.md on this machine and prints the measurements. Then
-it uses 'concert choose' to find the right model for five kinds of work. It works
-offline (the only connections are to itself), takes half a minute, and removes its
-files.
+Runs the ideas of docs/guide.md on this machine, and prints measurements. Then
+it uses 'concert choose' to find the right model for five kinds of work. It
+works offline: it connects only to itself. It takes half a minute, and removes
+its files.
 
 Flags:
   --html FILE  write the results as an HTML page as well
 
-Exit codes: 0 everything ran and every result was right; 1 a part failed or had a
-wrong result; 2 the command line is wrong; 130 interrupted.
+Exit codes:
+  0    everything ran, and every result was right
+  1    a part failed or had a wrong result
+  2    the command line is wrong
+  130  interrupted
 
 Examples:
   concert tour
