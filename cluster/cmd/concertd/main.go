@@ -47,36 +47,131 @@ var commands = []command{
 }
 
 const (
-	serveHelp = `The first start creates the directory of --dir. In it, "keyring" lists who may use the cluster, and "data" has the
-stored tasks and results.
+	serveHelp = `Usage: concertd serve [flags]
 
-One server:
+Runs a server of a cluster. The first start creates the directory of --dir. In
+it, "keyring" lists the keys that may use the cluster, and "data" has the stored
+tasks and results.
 
-  concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
+Ctrl-C stops the server; its data stays on the disk. A second Ctrl-C stops it at
+once.
 
-Three servers form a cluster that continues when one of them is lost. Create the keyring on one of them ("concertd keys"
-does it), copy the directory "keyring" to the other two, and start on each server, with its own name:
+Flags:
+  --dir DIR              directory of the keyring and the data (default
+                         concertd)
+  --listen ADDRESS       address for clients and workers (default
+                         127.0.0.1:4222)
+  --hosts NAMES          host names and addresses of this server for its
+                         certificate, with commas between them (default those of
+                         this machine)
+  --advertise HOST:PORT  address at which clients of the other servers find this
+                         one, if it differs from --listen
+  --sync                 write data to the disk before acknowledging it, so that
+                         it survives a power failure. Tasks that do nothing then
+                         take four to six times as long. Without this flag,
+                         servers write to the disk every two minutes
 
-  concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222 \
-      --name one --join-listen 0.0.0.0:6222 --join two.example:6222,three.example:6222
+Flags of a server that joins others:
+  --join SERVERS         the other servers of the cluster: HOST:PORT of their
+                         --join-listen, with commas between them
+  --name NAME            name of this server, different from those of the others
+  --join-listen ADDRESS  address for the other servers, with a fixed port
+  --join-advertise HOST:PORT
+                         address at which other servers find this one, if it
+                         differs from --join-listen
 
-Ctrl-C stops the server; its data stays on disk. A second Ctrl-C stops it at once. With --sync, acknowledged data also
-survives a power failure of the machine; tasks that do nothing then take four to six times as long.
+Limits for each key, so that no key can use up a server:
+  --sessions N           sessions of a client on this server, about one for each
+                         program (default 64)
+  --connections N        connections of a client to all servers together;
+                         negative for no limit (default 128)
+  --tasks N              stored tasks of a client for all workers together;
+                         negative for no limit (default 32,768)
+  --parts N              stored parts, of half a megabyte, of a client's large
+                         arguments, and of its large results by each worker;
+                         negative for no limit (default 16,384)
+
+Exit codes:
+  0  it was stopped by Ctrl-C or SIGTERM
+  1  it could not start
+  2  the command line is wrong
+
+Examples:
+  One server:
+
+    concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
+
+  Three servers form a cluster that continues when one of them is lost. Create
+  the keyring on one of them ('concertd keys' does it), and copy the directory
+  "keyring" to the other two. Then start each server, with its own name:
+
+    concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222 \
+        --name one --join-listen 0.0.0.0:6222 \
+        --join two.example:6222,three.example:6222
 `
-	keyHelp = `ROLE is one of
+	keyHelp = `Usage: concertd key [flags] ROLE NAME
+
+Makes a key for NAME. ROLE is one of
+
   client   submits tasks, and reads their results
   worker   runs tasks of all clients, and submits none
   admin    may do anything
 
-The secret key is written once and stored nowhere else: send it to NAME over a secure channel. Running servers accept the
-key two seconds later. With three servers, copy the changed directory "keyring" to the other two. If the directory of
---dir has no keyring, a new one is made, whose keys no other server accepts, and a message says so.
+The secret key is written once and stored nowhere else. Send it to NAME over a
+secure channel. Running servers accept the key two seconds later. With three
+servers, copy the changed directory "keyring" to the other two.
 
+If the directory of --dir has no keyring, a new keyring is made, and a message
+says so. Servers that use another keyring do not accept its keys.
+
+Flags:
+  --dir DIR   directory of the keyring and the data (default concertd)
+  --out FILE  new file for the key, which only its owner may read (default print
+              the key)
+
+Exit codes:
+  0  the key was made
+  1  it could not be made
+  2  the command line is wrong
+
+Examples:
   concertd key --dir /var/lib/concert --out ann.key client ann
-  concertd key --dir /var/lib/concert client ann | ssh ann@laptop 'umask 077; cat >ann.key'
+  concertd key --dir /var/lib/concert client ann |
+      ssh ann@laptop 'umask 077; cat >ann.key'
 `
-	keysHelp   = "Prints the role, the public key and the name of each holder, on one line. Creates a missing keyring.\n"
-	revokeHelp = "Running servers close the connections of the key two seconds later. Tasks that were submitted with it still run.\n"
+	keysHelp = `Usage: concertd keys [flags]
+
+Prints one line for each holder of a key: the role, the public key and the name.
+If there is no keyring, it creates one.
+
+Flags:
+  --dir DIR  directory of the keyring and the data (default concertd)
+
+Exit codes:
+  0  success
+  1  the keyring could not be read or created
+  2  the command line is wrong
+
+Example:
+  concertd keys --dir /var/lib/concert
+`
+	revokeHelp = `Usage: concertd revoke [flags] NAME
+
+Revokes the key of NAME. Running servers close its connections two seconds
+later. Tasks that were submitted with it still run. With three servers, copy the
+changed directory "keyring" to the other two.
+
+Flags:
+  --dir DIR  directory of the keyring and the data (default concertd)
+
+Exit codes:
+  0  the key was revoked
+  1  there is no such key, or the keyring could not be changed
+  2  the command line is wrong
+
+Example:
+  concertd revoke --dir /var/lib/concert ann
+`
 )
 
 // usageError is an error of the command line.
@@ -113,9 +208,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		case err == nil:
 			return exitOK
 		case errors.Is(err, flag.ErrHelp):
-			fmt.Fprintf(out, "Usage: %s\n\n%s\nFlags:\n", strings.TrimSpace("concertd "+c.name+" [flags] "+c.arguments), c.help)
-			flags.SetOutput(out)
-			flags.PrintDefaults()
+			fmt.Fprint(out, c.help)
 			return exitOK
 		case errors.As(err, &usage):
 			fmt.Fprintf(errOut, "concertd %s: %v\nRun 'concertd %s -h' for help.\n", c.name, err, c.name)
@@ -128,12 +221,22 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return exitUsage
 }
 
+// helpEnd follows the list of commands.
+const helpEnd = `  help             list the commands
+
+Example:
+  concertd serve --dir /var/lib/concert --listen 0.0.0.0:4222
+  concertd key --dir /var/lib/concert --out ann.key client ann
+
+Run 'concertd COMMAND -h' for the flags, exit codes and examples of a command.
+`
+
 func help(to io.Writer) {
-	fmt.Fprintln(to, "concertd runs a server of a concert cluster, and manages its keys.\n\nUsage:")
+	fmt.Fprintln(to, "concertd runs a server of a concert cluster, and manages the keys of its clients\nand workers.\n\nUsage: concertd COMMAND [flags]\n\nCommands:")
 	for _, c := range commands {
-		fmt.Fprintf(to, "  %-26s %s\n", strings.TrimSpace("concertd "+c.name+" "+c.arguments), c.summary)
+		fmt.Fprintf(to, "  %-15s  %s\n", strings.TrimSpace(c.name+" "+c.arguments), c.summary)
 	}
-	fmt.Fprintln(to, "\nRun 'concertd COMMAND -h' for the help of a command. Exit codes: 0 success, 1 failure, 2 wrong command line.")
+	fmt.Fprint(to, helpEnd)
 }
 
 // parse parses flags. It returns an error unless the given number of arguments
@@ -151,7 +254,7 @@ func parse(flags *flag.FlagSet, args []string, want int) error {
 }
 
 func dirFlag(flags *flag.FlagSet) *string {
-	return flags.String("dir", "concertd", "`DIRECTORY` of the keyring and the stored data")
+	return flags.String("dir", "concertd", "")
 }
 
 // keyring opens the keyring in a directory. It creates a missing keyring, and
@@ -168,18 +271,18 @@ func keyring(dir string, errOut io.Writer) (*server.Keyring, error) {
 
 func serve(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
 	dir := dirFlag(flags)
-	listen := flags.String("listen", "127.0.0.1:4222", "`ADDRESS` to listen on for clients and workers")
-	hosts := flags.String("hosts", "", "`NAMES` and addresses of this server for its certificate, with commas between them (default: those of this machine)")
-	advertise := flags.String("advertise", "", "`HOST:PORT` at which clients of the other servers find this one, if it differs from --listen")
-	sync := flags.Bool("sync", false, "write data through to the disk before acknowledging it, so that a power failure loses none; otherwise every two minutes")
-	sessions := flags.Int("sessions", 0, "limit on the sessions of one client key on this server, about one for each program: `N` (default 64)")
-	connections := flags.Int("connections", 0, "limit on the connections of one client key to all servers together: `N`, negative for no limit (default 128)")
-	tasks := flags.Int("tasks", 0, "limit on the stored tasks of one client key for all kinds of workers together: `N`, negative for no limit (default 32,768)")
-	parts := flags.Int("parts", 0, "limit on the stored parts, of half a megabyte, of one client's large arguments, and of its large results by each worker: `N`, negative for no limit (default 16,384)")
-	name := flags.String("name", "", "`NAME` of this server in the cluster, different from those of the others")
-	joinListen := flags.String("join-listen", "", "`ADDRESS` to listen on for other servers, with a fixed port")
-	joinAdvertise := flags.String("join-advertise", "", "`HOST:PORT` at which other servers find this one, if it differs from --join-listen")
-	join := flags.String("join", "", "the other `SERVERS` of the cluster: HOST:PORT of their --join-listen, with commas between them")
+	listen := flags.String("listen", "127.0.0.1:4222", "")
+	hosts := flags.String("hosts", "", "")
+	advertise := flags.String("advertise", "", "")
+	sync := flags.Bool("sync", false, "")
+	sessions := flags.Int("sessions", 0, "")
+	connections := flags.Int("connections", 0, "")
+	tasks := flags.Int("tasks", 0, "")
+	parts := flags.Int("parts", 0, "")
+	name := flags.String("name", "", "")
+	joinListen := flags.String("join-listen", "", "")
+	joinAdvertise := flags.String("join-advertise", "", "")
+	join := flags.String("join", "", "")
 	if err := parse(flags, args, 0); err != nil {
 		return err
 	}
@@ -236,7 +339,7 @@ func list(text string) []string {
 
 func key(_ context.Context, flags *flag.FlagSet, args []string, out, errOut io.Writer) error {
 	dir := dirFlag(flags)
-	to := flags.String("out", "", "new `FILE` for the key, which only its owner may read (default: print the key)")
+	to := flags.String("out", "", "")
 	if err := parse(flags, args, 2); err != nil {
 		return err
 	}

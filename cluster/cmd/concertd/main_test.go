@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"flag"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -221,3 +225,31 @@ func TestWrong(t *testing.T) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// TestHelp: the help of a command lists its flags, and fits a terminal of 80
+// columns.
+func TestHelp(t *testing.T) {
+	var all bytes.Buffer
+	help(&all)
+	for _, c := range commands {
+		flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+		if err := c.run(t.Context(), flags, []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
+			t.Errorf("%s -h: %v, want ErrHelp", c.name, err)
+		}
+		var want, listed []string
+		flags.VisitAll(func(f *flag.Flag) { want = append(want, "--"+f.Name) })
+		for _, m := range regexp.MustCompile(`(?m)^  (--[a-z-]+)`).FindAllStringSubmatch(c.help, -1) {
+			listed = append(listed, m[1])
+		}
+		slices.Sort(listed)
+		if !slices.Equal(listed, want) {
+			t.Errorf("the help of %s lists %q, and there are %q", c.name, listed, want)
+		}
+		all.WriteString(c.help)
+	}
+	for line := range strings.Lines(all.String()) {
+		if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}
