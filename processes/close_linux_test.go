@@ -7,21 +7,20 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
 // TestPool_KillAllSparesIdleWorkers: Shutdown does not kill idle workers. The
 // pool would start others in their place until it counts as broken.
 func TestPool_KillAllSparesIdleWorkers(t *testing.T) {
-	var mu sync.Mutex
-	var log strings.Builder
-	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	var log logtest.Buffer
+	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	before, err := concert.Submit(t.Context(), p, pidOf, 0).Result(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -35,8 +34,6 @@ func TestPool_KillAllSparesIdleWorkers(t *testing.T) {
 		t.Errorf("the worker is process %d, %v; before it was %d", after, err, before)
 	}
 	p.Close()
-	mu.Lock()
-	defer mu.Unlock()
 	if strings.Contains(log.String(), "died") {
 		t.Errorf("workers died: %s", log.String())
 	}

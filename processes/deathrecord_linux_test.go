@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
@@ -25,7 +26,7 @@ func TestPool_DeathRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leftovers(t)
-			var log lines
+			var log logtest.Buffer
 			p := newPool(t, 1, &processes.Options{
 				Output: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 				Grace:  -1,
@@ -43,7 +44,7 @@ func TestPool_DeathRecord(t *testing.T) {
 				t.Fatalf("Result() = %v, want a WorkerError", err)
 			}
 			p.Close()
-			records := log.records(t, "processes: a worker died")
+			records := log.Records(t, "processes: a worker died")
 			if len(records) != 1 {
 				t.Fatalf("records of deaths: %v, want one", records)
 			}

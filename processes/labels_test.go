@@ -5,20 +5,19 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"concert"
 	"concert/executor"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
 // TestWorkerError_Input: if one of many inputs kills its worker, the error and
 // the log name the input.
 func TestWorkerError_Input(t *testing.T) {
-	var mu sync.Mutex
-	var log strings.Builder
-	p, err := processes.New(2, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
+	var log logtest.Buffer
+	p, err := processes.New(2, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +50,6 @@ func TestWorkerError_Input(t *testing.T) {
 		t.Errorf("the error of a task without a label says %q", err)
 	}
 	p.Close()
-	mu.Lock()
-	defer mu.Unlock()
 	if text := log.String(); !strings.Contains(text, "task=processes.exitAt17 input=17 label=filer") {
 		t.Errorf("the log does not say which input it was:\n%s", text)
 	}
@@ -80,9 +77,8 @@ func TestInputOf_RetryPanics(t *testing.T) {
 // TestRelay_InputInLogAndError: the log and the error of a relayed call have
 // the input that the call has in the program that submitted it.
 func TestRelay_InputInLogAndError(t *testing.T) {
-	var mu sync.Mutex
-	var log strings.Builder
-	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))})
+	var log logtest.Buffer
+	p, err := processes.New(1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,22 +92,7 @@ func TestRelay_InputInLogAndError(t *testing.T) {
 		t.Errorf("the error %v is of %+v, want %+v", err, of, in)
 	}
 	p.Close()
-	mu.Lock()
-	defer mu.Unlock()
 	if text := log.String(); !strings.Contains(text, "task=processes.exitAt17 input=3 label=cat.jpg") {
 		t.Errorf("the log does not say which input it was:\n%s", text)
 	}
-}
-
-// lockedWriter makes a writer safe for concurrent use.
-type lockedWriter struct {
-	mu *sync.Mutex
-	b  *strings.Builder // guarded by mu
-}
-
-// Write appends to the builder.
-func (w lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(p)
 }

@@ -15,26 +15,9 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/processes"
 )
-
-// lines is a log that can be looked at.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) all() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
-}
 
 // chat prints a text, and waits for a file: so the pool reads the text while
 // the task runs, and knows that the task has printed it.
@@ -58,11 +41,11 @@ type chatter struct{ Text, Seen string }
 // TestOutput: the pool collects what workers print, line by line, with the
 // stream and the task.
 func TestOutput(t *testing.T) {
-	var log lines
+	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
 	c := chatter{"one\ntwo", filepath.Join(t.TempDir(), "seen")}
 	f := concert.Submit(t.Context(), p, chat, c)
-	for len(log.all()) < 2 { // the third line has no end until the worker ends
+	for len(log.Lines()) < 2 { // the third line has no end until the worker ends
 		runtime.Gosched()
 	}
 	if err := os.WriteFile(c.Seen, nil, 0o666); err != nil {
@@ -73,7 +56,7 @@ func TestOutput(t *testing.T) {
 	}
 	p.Close()
 	seen := map[string]string{}
-	for _, line := range log.all() {
+	for _, line := range log.Lines() {
 		var r struct {
 			Msg, Stream, Task string
 			Worker, Pid       int
@@ -137,7 +120,7 @@ func TestOutput_TenMegabytes(t *testing.T) {
 
 // TestOutput_LongLine: a line without an end is cut, and not kept in memory.
 func TestOutput_LongLine(t *testing.T) {
-	var log lines
+	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewTextHandler(&log, nil))})
 	here, err := os.Executable() // there is output
 	if err != nil {
@@ -148,7 +131,7 @@ func TestOutput_LongLine(t *testing.T) {
 	}
 	p.Close()
 	total := 0
-	for _, line := range log.all() {
+	for _, line := range log.Lines() {
 		if len(line) > 70_000 {
 			t.Errorf("a line of %d bytes", len(line))
 		}

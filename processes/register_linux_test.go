@@ -10,6 +10,7 @@ import (
 
 	"concert"
 	"concert/executor"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
@@ -71,7 +72,7 @@ func TestRegister_AfterMain(t *testing.T) {
 		}
 	})
 	t.Run("workers of another program", func(t *testing.T) {
-		var log lines
+		var log logtest.Buffer
 		p := fakes(t, 1, &log)
 		if got, err := submit(t, p, late, 7).Result(t.Context()); got != 7 || err != nil {
 			t.Errorf("%d, %v", got, err)

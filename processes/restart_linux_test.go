@@ -2,7 +2,6 @@ package processes_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 
 	"concert"
 	"concert/executor"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
@@ -40,24 +40,6 @@ var dieIdle = concert.Register("processes_test.dieIdle", func(_ context.Context,
 	return 0, nil
 })
 
-// records returns the records of the log that have a message.
-func (l *lines) records(t *testing.T, msg string) (found []map[string]any) {
-	t.Helper()
-	for _, line := range l.all() {
-		r := map[string]any{}
-		if line == "" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		if r["msg"] == msg {
-			found = append(found, r)
-		}
-	}
-	return found
-}
-
 // TestProtocol_InvalidCalls: the pool kills a worker that violates the protocol
 // of a call. The call fails, and the calls behind it run.
 func TestProtocol_InvalidCalls(t *testing.T) {
@@ -67,7 +49,7 @@ func TestProtocol_InvalidCalls(t *testing.T) {
 	}{{fakeTwice, "began twice"}, {fakeUnasked, "the worker returned call"}} {
 		t.Run(row.want, func(t *testing.T) {
 			leftovers(t)
-			var log lines
+			var log logtest.Buffer
 			p := fakes(t, 1, &log)
 			_, err := submit(t, p, row.fn, 1).Result(t.Context())
 			if e := died(t, err); e.Err == nil || !strings.Contains(e.Error(), "protocol") || !strings.Contains(e.Error(), row.want) {
@@ -79,7 +61,7 @@ func TestProtocol_InvalidCalls(t *testing.T) {
 }
 
 // fakes returns a pool of fake workers.
-func fakes(t *testing.T, n int, log *lines) *processes.Pool {
+func fakes(t *testing.T, n int, log *logtest.Buffer) *processes.Pool {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -96,7 +78,7 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
 			leftovers(t)
-			var log lines
+			var log logtest.Buffer
 			p := fakes(t, n, &log)
 			failure := submit(t, p, fakeFatal, 1)
 			var next []*concert.Future[int]
@@ -113,8 +95,8 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 				t.Errorf("%v\n%+v", err, *e)
 			}
 			works(t, p)
-			eventually(t, "each death is logged", func() bool { return len(log.records(t, "processes: a worker died")) == 5 })
-			for _, r := range log.records(t, "processes: a worker died") {
+			eventually(t, "each death is logged", func() bool { return len(log.Records(t, "processes: a worker died")) == 5 })
+			for _, r := range log.Records(t, "processes: a worker died") {
 				if r["level"] != "WARN" || r["pid"] == nil || r["reason"] == nil || r["deaths"] == nil || r["pause"] == nil {
 					t.Errorf("record %v", r)
 				}
@@ -123,7 +105,7 @@ func TestPool_DeathsBeforeTaskBegins(t *testing.T) {
 	}
 	t.Run("in a Map", func(t *testing.T) {
 		leftovers(t)
-		var log lines
+		var log logtest.Buffer
 		p := fakes(t, 1, &log)
 		for n, err := range concert.Map(t.Context(), p, fakeFatal, slices.Values([]int{1, 2})) {
 			if e := died(t, err); e.Unbegun != 5 {
@@ -142,12 +124,12 @@ func TestPool_IdleDeaths(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " workers"), func(t *testing.T) {
 			t.Parallel()
-			var log lines
+			var log logtest.Buffer
 			flag := pathIn(t.TempDir(), "flag")
 			p := newPool(t, n, &processes.Options{Init: processes.Initialize(dieIdle, flag), Output: slog.New(slog.NewJSONHandler(&log, nil))})
 			works(t, p)
 			leave(flag, "")
-			eventually(t, "the pool is broken", func() bool { return len(log.records(t, "processes: the pool is broken")) == 1 })
+			eventually(t, "the pool is broken", func() bool { return len(log.Records(t, "processes: the pool is broken")) == 1 })
 			_, err := submit(t, p, nop, 1).Result(t.Context())
 			if !errors.Is(err, processes.ErrBroken) || !strings.Contains(err.Error(), "exit status 3: the license has expired") {
 				t.Errorf("a task: %v, want ErrBroken and the reason", err)
@@ -157,10 +139,10 @@ func TestPool_IdleDeaths(t *testing.T) {
 			}
 			// At most, all of them die eight times, and each of them once after
 			// that.
-			if deaths := len(log.records(t, "processes: a worker died")); deaths > 9*(n+1) {
+			if deaths := len(log.Records(t, "processes: a worker died")); deaths > 9*(n+1) {
 				t.Errorf("%d workers died", deaths)
 			}
-			if r := log.records(t, "processes: the pool is broken")[0]; r["level"] != "ERROR" || !strings.Contains(fmt.Sprint(r["reason"]), "the license has expired") {
+			if r := log.Records(t, "processes: the pool is broken")[0]; r["level"] != "ERROR" || !strings.Contains(fmt.Sprint(r["reason"]), "the license has expired") {
 				t.Errorf("record %v", r)
 			}
 		})
@@ -191,7 +173,7 @@ var awaitFile = concert.Register("processes_test.awaitFile", func(ctx context.Co
 // however many starts of other workers fail in a row.
 func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 	leftovers(t)
-	var log lines
+	var log logtest.Buffer
 	flag, gate := pathIn(t.TempDir(), "flag"), pathIn(t.TempDir(), "gate")
 	p := newPool(t, 2, &processes.Options{Init: processes.Initialize(refuse, flag), Output: slog.New(slog.NewJSONHandler(&log, nil))})
 	held := submit(t, p, awaitFile, gate)
@@ -202,12 +184,12 @@ func TestPool_DeathsWhileOneWorkerLives(t *testing.T) {
 		t.Error("no error of a task that ends its worker")
 	}
 	eventually(t, "ten deaths in a row", func() bool {
-		return slices.ContainsFunc(log.records(t, "processes: a worker died"), func(r map[string]any) bool { return r["deaths"] == 10.0 })
+		return slices.ContainsFunc(log.Records(t, "processes: a worker died"), func(r map[string]any) bool { return r["deaths"] == 10.0 })
 	})
-	if n := len(log.records(t, "processes: the pool is broken")); n != 0 {
+	if n := len(log.Records(t, "processes: the pool is broken")); n != 0 {
 		t.Errorf("the pool is broken although a worker lives")
 	}
-	deaths := log.records(t, "processes: a worker died")
+	deaths := log.Records(t, "processes: a worker died")
 	if why, want := deaths[len(deaths)-1]["reason"], "processes: a worker did not become ready: initializer: closed for lunch"; why != want {
 		t.Errorf("the reason of the last death is %q, want %q", why, want)
 	}

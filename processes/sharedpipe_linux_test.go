@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
@@ -51,13 +52,13 @@ func (h *slowFirst) Handle(ctx context.Context, r slog.Record) error {
 // even if the handler of Options.Output is slow and another process holds the
 // pipes.
 func TestOutput_AfterDeath(t *testing.T) {
-	var log lines
+	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(&slowFirst{Handler: slog.NewTextHandler(&log, nil)})})
 	const printed = 50
 	_, err := concert.Submit(t.Context(), p, printLastLines, printed).Result(t.Context())
 	p.Close()
 	counts := map[string]int{}
-	for _, line := range log.all() {
+	for _, line := range log.Lines() {
 		var pid int
 		_, words, _ := strings.Cut(line, " msg=")
 		if n, _ := fmt.Sscanf(words, `"started %d"`, &pid); n == 1 && counts["started"] == 0 {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/processes"
 )
 
@@ -112,7 +113,7 @@ func TestTerminal_Crash(t *testing.T) {
 func TestOutput_Escapes(t *testing.T) {
 	leftovers(t)
 	const evil = "\x1b]0;owned\a\x1b[2J\u009b31m\u202e\rx"
-	var log lines
+	var log logtest.Buffer
 	p := newPool(t, 1, &processes.Options{Output: slog.New(slog.NewJSONHandler(&log, nil))})
 	_, err := submit(t, p, printAndDie, evil).Result(t.Context())
 	e := died(t, err)
@@ -122,7 +123,7 @@ func TestOutput_Escapes(t *testing.T) {
 	}
 	p.Close()
 	printed := 0
-	for _, line := range log.all() {
+	for _, line := range log.Lines() {
 		var r struct{ Msg, Stream string }
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatal(err)

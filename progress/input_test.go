@@ -5,18 +5,19 @@ import (
 	"testing"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/progress"
 )
 
 // TestJSON_Input: a line says which input of a Map it is about, and its label.
 func TestJSON_Input(t *testing.T) {
-	var out output
+	var out logtest.Buffer
 	d := progress.New(&out, &progress.Options{Format: progress.JSON})
 	d.Observe(concert.Event{Kind: concert.TaskStarted, Task: 1, Input: &concert.Input{Name: "f", Index: 0, Label: "cat.jpg"}})
 	d.Observe(concert.Event{Kind: concert.TaskStarted, Task: 2, Input: &concert.Input{Name: "f", Index: -1, Label: "one"}})
 	d.Observe(concert.Event{Kind: concert.TaskStarted, Task: 3})
 	d.Close()
-	lines := strings.Split(strings.TrimSpace(out.take()), "\n")
+	lines := strings.Split(strings.TrimSpace(out.Take()), "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], `"task":1,"input":0,"label":"cat.jpg",`) || !strings.Contains(lines[1], `"task":2,"label":"one",`) ||
 		strings.Contains(lines[2], "input") || strings.Contains(lines[2], "label") {
 		t.Errorf("lines:\n%s", strings.Join(lines, "\n"))

@@ -1,7 +1,6 @@
 package progress_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,28 +15,9 @@ import (
 	"time"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/progress"
 )
-
-// output is a buffer that the painter and the test share.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-// take returns what was written since the last take.
-func (o *output) take() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	defer o.buf.Reset()
-	return o.buf.String()
-}
 
 // events is a source of events with less to write.
 type events func(concert.Event)
@@ -58,14 +38,14 @@ func (o events) report(task uint64, done, total int64) {
 
 func TestBar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out output
+		var out logtest.Buffer
 		d := progress.New(&out, &progress.Options{Format: progress.Bar, Total: 4, Noun: "files", Unit: progress.Bytes})
 		o := events(d.Observe)
 		step := func(want string) {
 			t.Helper()
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
-			frames := strings.Split(out.take(), "\r\x1b[K")
+			frames := strings.Split(out.Take(), "\r\x1b[K")
 			if got := frames[len(frames)-1]; got != want {
 				t.Errorf("it shows\n%q, want\n%q", got, want)
 			}
@@ -82,9 +62,9 @@ func TestBar(t *testing.T) {
 		o.finish(1, errors.New("no"))
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
-		out.take()
+		out.Take()
 		fmt.Fprintln(d.Above(&out), "a line of its own")
-		if got := out.take(); !strings.HasPrefix(got, "\r\x1b[Ka line of its own\n[=>") {
+		if got := out.Take(); !strings.HasPrefix(got, "\r\x1b[Ka line of its own\n[=>") {
 			t.Errorf("Above() wrote %q", got)
 		}
 		time.Sleep(-100*time.Millisecond + 20*time.Second)
@@ -95,7 +75,7 @@ func TestBar(t *testing.T) {
 		o.cancel(3)
 		step("[==============================]  4 of 4 files, 2 failed, 0 B/s")
 		err := d.Close()
-		if got := out.take(); err != nil || got != "\r\x1b[K4 of 4 files in 28 s, 1 MB, 2 failed\n" {
+		if got := out.Take(); err != nil || got != "\r\x1b[K4 of 4 files in 28 s, 1 MB, 2 failed\n" {
 			t.Errorf("Close() = %v and wrote %q", err, got)
 		}
 		if d.Close() != nil {
@@ -129,7 +109,7 @@ func TestRate(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out output
+		var out logtest.Buffer
 		d := progress.New(&out, nil) // no terminal
 		o := events(d.Observe)
 		time.Sleep(time.Millisecond)
@@ -141,7 +121,7 @@ func TestLines(t *testing.T) {
 			time.Sleep(25 * time.Millisecond)
 		}
 		d.Close()
-		if got, want := out.take(), "400 tasks, 0 running\n799 tasks, 1 running\n999 tasks in 25 s\n"; got != want {
+		if got, want := out.Take(), "400 tasks, 0 running\n799 tasks, 1 running\n999 tasks in 25 s\n"; got != want {
 			t.Errorf("it wrote\n%s want\n%s", got, want)
 		}
 	})
@@ -162,7 +142,7 @@ func TestUnit_Fails(t *testing.T) {
 	for name := range misdeeds(nil) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var out output
+				var out logtest.Buffer
 				release := make(chan struct{})
 				defer close(release)
 				var calls atomic.Int32
@@ -177,7 +157,7 @@ func TestUnit_Fails(t *testing.T) {
 				o.report(1, 0, 10)
 				o.report(1, 5, 10)
 				d.Close()
-				if got, want := out.take(), "0 tasks, 1 running, 0/s\n0 tasks in 15 s, 5\n"; got != want {
+				if got, want := out.Take(), "0 tasks, 1 running, 0/s\n0 tasks in 15 s, 5\n"; got != want {
 					t.Errorf("it wrote\n%s want\n%s", got, want)
 				}
 				if n := calls.Load(); n != 1 {
@@ -197,7 +177,7 @@ func (e badError) Error() string { e.fail(); return "never" }
 // TestJSON_BadErrors: an error that has no text costs no task.
 func TestJSON_BadErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out output
+		var out logtest.Buffer
 		d := progress.New(&out, &progress.Options{Format: progress.JSON})
 		release := make(chan struct{})
 		defer close(release)
@@ -205,7 +185,7 @@ func TestJSON_BadErrors(t *testing.T) {
 			d.Observe(concert.Event{Kind: concert.TaskFinished, Task: 1, Worker: -1, Err: badError{fail}})
 		}
 		d.Close()
-		got := out.take()
+		got := out.Take()
 		for _, want := range []string{"panicked: out of cheese", "called runtime.Goexit", "did not return within 1s"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("no record has %q:\n%s", want, got)
@@ -215,7 +195,7 @@ func TestJSON_BadErrors(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	var out output
+	var out logtest.Buffer
 	d := progress.New(&out, &progress.Options{Format: progress.JSON})
 	var all sync.WaitGroup
 	for w := range 4 {
@@ -233,7 +213,7 @@ func TestJSON(t *testing.T) {
 	}
 	d.Observe(concert.Event{Kind: concert.TaskStarted}) // too late, and harmless
 	seen := map[uint64]int{}
-	lines := strings.Split(strings.TrimSuffix(out.take(), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(out.Take(), "\n"), "\n")
 	for _, line := range lines {
 		var r progress.Record
 		if err := json.Unmarshal([]byte(line), &r); err != nil {

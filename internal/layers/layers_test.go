@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"concert/internal/page/pagetest": {}, // for tests
 	"concert/internal/pythontest":    {}, // for tests
 	"concert/internal/isolated":      {}, // for tests
+	"concert/internal/logtest":       {}, // for tests
 	"concert/internal/race":          {}, // for tests
 	"concert/internal/sharedtest":    {}, // for tests
 	"concert/progress":               {"concert", "concert/executor", "concert/internal/option", "concert/internal/units", "golang.org/x/term"},
