@@ -2,6 +2,7 @@ package python_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -81,9 +82,9 @@ async def executor():
     return await asyncio.get_running_loop().run_in_executor(None, threading.get_ident) != threading.get_ident()
 `
 
-// TestCoroutines: the coroutines of an interpreter, or of each thread of it,
-// run on one event loop.
-func TestCoroutines(t *testing.T) {
+// TestCoroutine_SharedLoop: all coroutines of an interpreter, or of each of its
+// threads, run on one event loop.
+func TestCoroutine_SharedLoop(t *testing.T) {
 	p := newPool(t, 1, nil)
 	use := python.Source[python.None, int]("Client().use", coroutines)
 	for range 3 {
@@ -100,10 +101,10 @@ func TestCoroutines(t *testing.T) {
 		}
 	}
 	none("leave")(t, nil)
-	none("see")(t, true) // what the one has left goes on in the next
+	none("see")(t, true) // a task that leave has left continues in the next coroutine
 	none("awaitable")(t, "awaited")
 	none("executor")(t, true)
-	none("runs")(t, "fine") // a loop of the task's own is its own
+	none("runs")(t, "fine") // a loop that the task itself runs is another one
 	if _, err := call(t, p, use, python.None{}); err != nil {
 		t.Errorf("after asyncio.run: %v", err)
 	}
@@ -113,8 +114,8 @@ func TestCoroutines(t *testing.T) {
 	none("fine")(t, "fine")
 }
 
-// TestCoroutines_Threads: threads have loops of their own.
-func TestCoroutines_Threads(t *testing.T) {
+// TestCoroutine_LoopPerThread: each thread has a loop of its own.
+func TestCoroutine_LoopPerThread(t *testing.T) {
 	p := threads(t, 3, python.Options{})
 	where := python.Source[int, []int]("where", `
 import asyncio, threading
@@ -143,18 +144,20 @@ async def where(_):
 	}
 }
 
-// TestCoroutines_Close: tasks that are left are canceled when the pool is
-// closed, and clean up.
-func TestCoroutines_Close(t *testing.T) {
+// TestCoroutine_CanceledByClose: Close cancels the asyncio tasks that calls
+// have left, and they clean up.
+func TestCoroutine_CanceledByClose(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		p := newPool(t, 1, &python.Options{Threads: threads})
-		path := filepath.Join(t.TempDir(), "x")
-		if _, err := call(t, p, python.Source[string, any]("ends_late", coroutines), path); err != nil {
-			t.Fatal(err)
-		}
-		p.Close()
-		if text, err := os.ReadFile(path); string(text) != "closed True" || err != nil {
-			t.Errorf("%d threads: %q, %v", threads, text, err)
-		}
+		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {
+			p := newPool(t, 1, &python.Options{Threads: threads})
+			path := filepath.Join(t.TempDir(), "x")
+			if _, err := call(t, p, python.Source[string, any]("ends_late", coroutines), path); err != nil {
+				t.Fatal(err)
+			}
+			p.Close()
+			if text, err := os.ReadFile(path); string(text) != "closed True" || err != nil {
+				t.Errorf("%d threads: %q, %v", threads, text, err)
+			}
+		})
 	}
 }

@@ -3,8 +3,11 @@ package python_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +58,7 @@ async def computes_in_coroutine(path):
         pass
 `
 
-// expiring is a context whose deadline passes when the test says so.
+// expiring is a context whose deadline passes when the test closes done.
 type expiring struct {
 	context.Context
 	done chan struct{}
@@ -72,10 +75,10 @@ func (c *expiring) Err() error {
 	}
 }
 
-// TestEnd: a task that its deadline, Options.Timeout or a Cancel has ended has
-// the error that says so, and no other one; however it was ended, and whatever
-// it was doing. Its worker lives unless it had to be killed.
-func TestEnd(t *testing.T) {
+// TestDeadline_Error: a task that was ended by its deadline, by Options.Timeout
+// or by Cancel has the error for this cause and for no other, whatever the task
+// did. Its worker lives unless it had to be killed.
+func TestDeadline_Error(t *testing.T) {
 	slow := t.TempDir()
 	write(t, filepath.Join(slow, "slow_import.py"), `
 import os, time
@@ -130,9 +133,9 @@ def f(_):
 					future.Cancel()
 				case "timeout":
 					touch(t, gate)
-					<-future.Done() // its time may be over before it has begun
+					<-future.Done() // the timeout may pass before the task begins
 				}
-				touch(t, gate) // an import goes on to its end
+				touch(t, gate) // an import continues to its end
 				_, err = future.Result(t.Context())
 				got := want
 				got.deadline, got.timeout, got.canceled = errors.Is(err, context.DeadlineExceeded), errors.Is(err, processes.ErrTimeout), errors.Is(err, context.Canceled)
@@ -155,9 +158,9 @@ def f(_):
 	}
 }
 
-// TestEnd_OwnError: a task that answers its cancellation with an error of its
-// own has that one.
-func TestEnd_OwnError(t *testing.T) {
+// TestDeadline_TaskReturnsOwnError: a task that answers its cancellation with
+// an error of its own has that error.
+func TestDeadline_TaskReturnsOwnError(t *testing.T) {
 	p := newPool(t, 1, nil)
 	path := filepath.Join(t.TempDir(), "x")
 	f := concert.Submit(t.Context(), p, python.Source[string, any]("wraps", endings), path)
@@ -168,9 +171,10 @@ func TestEnd_OwnError(t *testing.T) {
 	}
 }
 
-// TestEnd_Raised: an exception of the kind that a cancellation is, which the
-// task raises itself, is no deadline; asyncio's is only an exception.
-func TestEnd_Raised(t *testing.T) {
+// TestDeadline_TaskRaisesCancellation: an exception of the class that cancels
+// tasks does not count as a deadline if the task itself raises it. asyncio's
+// cancellation is only an exception.
+func TestDeadline_TaskRaisesCancellation(t *testing.T) {
 	p := newPool(t, 1, nil)
 	_, err := call(t, p, python.Source[python.None, any]("f", "import concert\ndef f():\n    raise concert.Canceled('by myself')\n"), python.None{})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -179,5 +183,63 @@ func TestEnd_Raised(t *testing.T) {
 	_, err = call(t, p, python.Source[python.None, any]("f", "import asyncio\nasync def f():\n    raise asyncio.CancelledError()\n"), python.None{})
 	if !errors.Is(err, python.Type("asyncio.exceptions.CancelledError")) || errors.Is(err, context.Canceled) {
 		t.Errorf("asyncio.CancelledError: %v, want that exception", err)
+	}
+}
+
+// TestCancel_EachCallHasItsCause: if two calls are killed together, each error
+// has the cause of its own call.
+func TestCancel_EachCallHasItsCause(t *testing.T) {
+	p := threads(t, 2, python.Options{Grace: 200 * time.Millisecond})
+	dir := t.TempDir()
+	stubborn := python.Func[string, any]("tasks:stubborn")
+	var futures []*concert.Future[any]
+	var cancels []context.CancelCauseFunc
+	for i := range 2 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancels = append(cancels, cancel)
+		futures = append(futures, concert.Submit(ctx, p, stubborn, filepath.Join(dir, fmt.Sprint(i))))
+	}
+	await(t, filepath.Join(dir, "*.in"), 2)
+	why := []error{errors.New("reason one"), errors.New("reason two")}
+	for i, cancel := range cancels {
+		cancel(why[i])
+		if i == 0 {
+			await(t, filepath.Join(dir, "0.told"), 1) // so that its grace period begins first
+		}
+	}
+	for i, f := range futures {
+		// The grace period of the second may not have passed when the first was
+		// killed.
+		if _, err := f.Result(t.Context()); !errors.Is(err, why[i]) && !(i == 1 && errors.Is(err, processes.ErrNeighbor)) {
+			t.Errorf("task %d: %v", i, err)
+		}
+	}
+}
+
+// TestCancel_InterruptsOnce: a canceled task is interrupted exactly once.
+func TestCancel_InterruptsOnce(t *testing.T) {
+	p := newPool(t, 1, nil)
+	cleanUp := python.Func[string, int]("tasks:clean_up")
+	warm(t, p, cleanUp, "")
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "x")
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for ctx.Err() == nil {
+				if _, err := os.Stat(path + ".in"); err == nil {
+					cancel()
+				}
+			}
+		}()
+		for range concert.Map(ctx, p, cleanUp, slices.Values(append(slices.Repeat([]string{""}, 10), path))) {
+		}
+		cancel()
+		if entered, _ := filepath.Glob(path + ".in"); len(entered) == 0 {
+			continue // it was canceled before it began
+		}
+		await(t, path+".times.*", 1)
+		if times, _ := filepath.Glob(path + ".times.*"); !strings.HasSuffix(times[0], ".times.1") {
+			t.Errorf("it was interrupted more than once: %s", filepath.Base(times[0]))
+		}
 	}
 }

@@ -3,7 +3,6 @@ package python
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -11,17 +10,19 @@ import (
 	"concert/processes"
 )
 
-// TestJSON_Exact: JSON that a value of Python cannot hold is refused.
+// TestJSON_Exact: JSON that a Python value cannot represent is refused.
 func TestJSON_Exact(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":1,"a":2}`: "two entries", `{"x":[{"a":1,"\u0061":2}]}`: "two entries", `1 2`: "not one value", `1 ]`: "not one value", ``: "not one value", `{"a":}`: "not one value",
 		`1e-400`: "all digits", `[4e-324]`: "all digits", `1e400`: "out of range", `0.12345678901234567890123`: "all digits", `12345678901234567890123.5`: "all digits", `{"a":0.1000000000000000000001}`: "all digits",
 		`0.1`: "", `0.10000000000000001`: "", `1.10`: "", `100.000000000000000000000`: "", `5e-324`: "", `-0`: "", `-0.0`: "", `0e5`: "", `1E5`: "", `123456789012345678901234567890`: "", `{"a":1,"A":2}`: "", `1.7976931348623157e308`: "", `[]`: "", ` {"a" : [null,true]} `: "",
 	} {
-		_, err := codec{}.Encode(json.RawMessage(text))
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: %v; want %q", text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			_, err := codec{}.Encode(json.RawMessage(text))
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: %v; want %q", text, err, want)
+			}
+		})
 	}
 	if v, err := fromJSON([]byte(`-0`)); err != nil || !math.Signbit(v.(float64)) {
 		t.Errorf("-0 is %v, %v", v, err)
@@ -74,46 +75,32 @@ def f(name):
     }[name]()
 `
 
-// TestDerived: an instance of a derived class whose methods say what is no
-// value of the base is the base's value, or an error.
-func TestDerived(t *testing.T) {
+// TestResult_DerivedClass: an instance of a derived class whose methods return
+// what is no value of the base class arrives as a value of the base class, or
+// as an error.
+func TestResult_DerivedClass(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, _ bool) {
 		for name, want := range map[string]any{
 			"Decimal": Decimal("1"), "UUID": UUID("00000000-0000-0000-0000-000000000001"), "Date": Date("2020-01-01"), "Time": TimeOfDay("01:02:03"), "Path": Path("p"),
 			"Hex": nil, "Fraction": nil, "Year": nil, "Month": nil, "Day": nil, "Hour": nil, "Second": nil, "Micro": nil, "Offset": nil, "Zone": nil, "TimeZone": nil,
 		} {
-			got, err := submit(t, p, Source[string, any]("f", derived), name)
-			if want == nil && err == nil || want != nil && (err != nil || got != want) {
-				t.Errorf("%s: %v, %v; want %v", name, got, err, want)
-			}
+			t.Run(name, func(t *testing.T) {
+				got, err := submit(t, p, Source[string, any]("f", derived), name)
+				if want == nil && err == nil || want != nil && (err != nil || got != want) {
+					t.Errorf("%s: %v, %v; want %v", name, got, err, want)
+				}
+			})
 		}
 	})
 }
 
-// TestNumPy_Shape: the error of an array that no Go type can hold says so.
-func TestNumPy_Shape(t *testing.T) {
+// TestNumPy_UnsupportedShape: the error of an array that no Go type can hold
+// names the shape.
+func TestNumPy_UnsupportedShape(t *testing.T) {
 	for _, shape := range [][]int{{1 << 33, 0}, {0, 1 << 31}, make([]int, maxDims+1)} {
 		_, err := newBuffer("f8", shape, nil)
 		if err == nil || !strings.Contains(err.Error(), "has a dimension of more than 2147483647, or more than 32 dimensions") || !errors.Is(err, errShape) {
 			t.Errorf("%v: %v", shape, err)
 		}
-	}
-}
-
-// TestNew_Negative: the panic names the argument, or the option.
-func TestNew_Negative(t *testing.T) {
-	for want, start := range map[string]func() (*processes.Pool, error){
-		"python: New: n ": func() (*processes.Pool, error) { return New(-1, nil) },
-		"Options.Threads": func() (*processes.Pool, error) { return New(1, &Options{Threads: -1}) },
-		"Options.Memory":  func() (*processes.Pool, error) { return New(1, &Options{Memory: -1}) },
-	} {
-		func() {
-			defer func() {
-				if v := fmt.Sprint(recover()); !strings.Contains(v, want) {
-					t.Errorf("the panic is %q; want %q", v, want)
-				}
-			}()
-			start()
-		}()
 	}
 }

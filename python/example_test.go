@@ -12,7 +12,7 @@ import (
 	"concert/python"
 )
 
-// Python's functions, as functions of Go.
+// Python functions as Go functions.
 var (
 	fmean   = python.Func[[]float64, float64]("statistics:fmean")
 	title   = python.Func[string, string]("string:capwords")
@@ -55,8 +55,8 @@ func ExampleDescribe() {
 	// Output: Python 3. <nil>
 }
 
-// Eight threads in one interpreter: enough for work that waits. Its lock is the
-// real one, so work that computes takes as long as on one thread.
+// Eight threads in one interpreter suffice for I/O-bound work. The interpreter
+// has its usual lock, so CPU-bound work takes as long as on one thread.
 func ExampleNew_threads() {
 	ctx := context.Background()
 	ex, err := python.New(1, &python.Options{Threads: 8})
@@ -80,8 +80,8 @@ func ExampleNew_threads() {
 	// eight quarters of a second in less than two: true
 }
 
-// Computing in Python, on all processors: each interpreter has a lock of its
-// own.
+// CPU-bound work in Python on all processors: each interpreter has a lock of
+// its own.
 func ExampleFunc_map() {
 	ex, err := python.New(0, nil)
 	if err != nil {
@@ -101,7 +101,7 @@ func ExampleFunc_map() {
 	// The Second
 }
 
-// Several arguments, some by name.
+// Several arguments, some of them by name.
 func ExampleArgs() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)
@@ -115,7 +115,7 @@ func ExampleArgs() {
 	// Output: b-nana <nil>
 }
 
-// A few lines of Python, where they are needed.
+// A few lines of Python in the Go source.
 func ExampleSource() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)
@@ -128,8 +128,8 @@ func ExampleSource() {
 	// Output: 111 <nil>
 }
 
-// A generator is a sequence: its values come as they are made, and no more of
-// them are made than the loop takes.
+// A generator is a sequence. It makes values as the loop asks for them, and no
+// more.
 func ExampleStream() {
 	ctx := context.Background()
 	ex, err := python.New(1, nil)
@@ -152,7 +152,7 @@ func ExampleStream() {
 	// the last is 13 <nil>
 }
 
-// A constructor is called once in each worker, with what is between the
+// A constructor is called once in each worker, with the arguments between the
 // parentheses.
 func ExampleFunc_constructor() {
 	ctx := context.Background()

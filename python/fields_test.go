@@ -108,7 +108,7 @@ func TestFields_Embedded(t *testing.T) {
 				t.Errorf("returned as %+v, %v; want %+v", back, err, v)
 			}
 			if name == "a big.Int" {
-				return // whose method encoding/json takes for the struct's
+				return // encoding/json takes its method for the struct's
 			}
 			var dict, want map[string]any
 			if err := decodeAll(b, reflect.ValueOf(&dict).Elem()); err != nil {
@@ -131,7 +131,7 @@ func TestFields_Embedded(t *testing.T) {
 }
 
 // sameTag returns a struct whose fields have the tag json:"x", which go vet
-// would not accept in source text.
+// would refuse in source text.
 func sameTag(fields ...string) any {
 	var list []reflect.StructField
 	for _, name := range fields {
@@ -140,7 +140,7 @@ func sameTag(fields ...string) any {
 	return reflect.New(reflect.StructOf(list)).Elem().Interface()
 }
 
-// TestFields_Refused: where a value would be lost, there is an error.
+// TestFields_Refused: if a value would be lost, there is an error.
 func TestFields_Refused(t *testing.T) {
 	both := "has two fields with the name "
 	lost := "would arrive as nil"
@@ -186,7 +186,7 @@ func TestFields_Refused(t *testing.T) {
 }
 
 // quotedName returns a struct with a tag that vet and staticcheck refuse in
-// source.
+// source text.
 func quotedName() any {
 	t := reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"a\"b"`}})
 	v := reflect.New(t).Elem()

@@ -238,9 +238,9 @@ def interrupted():
     return "parent, signal %d" % -p.wait()
 `
 
-// TestFork: a child that a task forks ends with the task's function, and is not
-// taken for the worker: neither then nor by the tasks that follow.
-func TestFork(t *testing.T) {
+// TestFork_ChildEnds: a child that a task forks ends with the task's function,
+// and neither this task nor later ones mistake it for the worker.
+func TestFork_ChildEnds(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		p := newPool(t, 1, &python.Options{Threads: threads})
 		pid := python.Func[python.None, int]("os:getpid")
@@ -272,9 +272,9 @@ func TestFork(t *testing.T) {
 	}
 }
 
-// TestFork_OnceOnly: what is in a buffer when a task forks is written once, and
-// a handler of atexit runs once, in the worker.
-func TestFork_OnceOnly(t *testing.T) {
+// TestFork_BufferAndAtexitOnce: text that is in a buffer when a task forks is
+// written once, and a handler of atexit runs once, in the worker.
+func TestFork_BufferAndAtexitOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	p := newPool(t, 1, nil)
 	f := python.Source[string, int]("f", `
@@ -308,7 +308,8 @@ def f(path):
 }
 
 // TestFork_ChildKeepsNoPipe: a child that lives on in a session of its own has
-// none of the pool's pipes, so the death of the worker is seen at once.
+// none of the pool's pipes, so the pool notices the death of the worker
+// immediately.
 func TestFork_ChildKeepsNoPipe(t *testing.T) {
 	others := pipes(t)
 	p := newPool(t, 1, nil)
@@ -353,8 +354,8 @@ def f(gate):
 	same(t, p, 5)
 }
 
-// pipes returns the pipes that this process has open, some of which it may have
-// inherited.
+// pipes returns the pipes that this process has open. It may have inherited
+// some of them.
 func pipes(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/self/fd/*")
@@ -369,8 +370,8 @@ func pipes(t *testing.T) (names []string) {
 	return names
 }
 
-// TestFork_Import: a module that forks when it is imported, and a constructor
-// that does.
+// TestFork_Import: a module that forks when it is imported works, and so does a
+// constructor that forks.
 func TestFork_Import(t *testing.T) {
 	dir := t.TempDir()
 	text := "import os\nif os.fork() == 0:\n    raise SystemExit\ndef f():\n    return 'parent'\nclass C:\n    def __init__(self):\n        os.fork()\n    def f(self):\n        return 'parent'\n"
@@ -381,11 +382,22 @@ func TestFork_Import(t *testing.T) {
 	}
 	p := newPool(t, 1, &python.Options{Path: []string{dir}, Import: []string{"forking_first"}, StartTimeout: time.Minute})
 	for _, where := range []string{"forking_first:f", "forking:f", "forking:C().f"} {
-		for range 2 {
-			if got, err := concert.Submit(t.Context(), p, python.Func[python.None, string](where), python.None{}).Result(t.Context()); got != "parent" || err != nil {
-				t.Errorf("%s() = %q, %v", where, got, err)
+		t.Run(where, func(t *testing.T) {
+			for range 2 {
+				if got, err := concert.Submit(t.Context(), p, python.Func[python.None, string](where), python.None{}).Result(t.Context()); got != "parent" || err != nil {
+					t.Errorf("%s() = %q, %v", where, got, err)
+				}
 			}
-		}
+		})
+	}
+	same(t, p, 5)
+}
+
+// TestFork_MultiprocessingPool: Python's own process pool works in a task.
+func TestFork_MultiprocessingPool(t *testing.T) {
+	p := newPool(t, 1, nil)
+	if got, err := call(t, p, python.Func[int, int]("tasks:pool_inside"), 10); got != 285 || err != nil {
+		t.Errorf("%d, %v", got, err)
 	}
 	same(t, p, 5)
 }

@@ -15,14 +15,14 @@ import (
 	"concert/python"
 )
 
-// TestInterpreter: an interpreter is found by each name that it can have.
-func TestInterpreter(t *testing.T) {
-	newPool(t, 1, nil).Close() // or there is no Python
+// TestInterpreter_Found: an interpreter is found by each form of its name.
+func TestInterpreter_Found(t *testing.T) {
+	newPool(t, 1, nil).Close() // otherwise there is no Python
 	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	python3 := string(out) // the program, where python3 may be a script that finds it
+	python3 := string(out) // the program; python3 may be a script that finds it
 	dir := t.TempDir()
 	if out, err := exec.Command(python3, "-m", "venv", "--without-pip", filepath.Join(dir, "env")).CombinedOutput(); err != nil {
 		t.Fatalf("venv: %v: %s", err, out)
@@ -40,31 +40,35 @@ func TestInterpreter(t *testing.T) {
 	for name, wantPrefix := range map[string]string{
 		"": "", "python3": "", "./link": "", python3: "", "env": "env", "./env/": "env", "env/bin/python3": "env", filepath.Join(dir, "env", "bin", "python"): "env",
 	} {
-		p := newPool(t, 1, &python.Options{Interpreter: name, Dir: "/"})
-		got, err := call(t, p, prefix, python.None{})
-		if inEnv := filepath.Base(got) == "env"; inEnv != (wantPrefix == "env") || err != nil {
-			t.Errorf("Interpreter %q: sys.prefix = %q, %v; want %q", name, got, err, wantPrefix)
-		}
-		p.Close()
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, 1, &python.Options{Interpreter: name, Dir: "/"})
+			got, err := call(t, p, prefix, python.None{})
+			if inEnv := filepath.Base(got) == "env"; inEnv != (wantPrefix == "env") || err != nil {
+				t.Errorf("Interpreter %q: sys.prefix = %q, %v; want %q", name, got, err, wantPrefix)
+			}
+			p.Close()
+		})
 	}
 	for name, want := range map[string]string{"empty": "not a virtual environment", "no/such": "no/such", "./python3": "not a virtual environment"} {
-		if p, err := python.New(1, &python.Options{Interpreter: name}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Interpreter %q: %v, want %q", name, err, want)
-			if err == nil {
-				p.Close()
+		t.Run(name, func(t *testing.T) {
+			if p, err := python.New(1, &python.Options{Interpreter: name}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("Interpreter %q: %v, want %q", name, err, want)
+				if err == nil {
+					p.Close()
+				}
 			}
-		}
+		})
 	}
 }
 
-// TestInterpreter_TooOld: an interpreter that is too old says so, whatever it
-// understands.
+// TestInterpreter_TooOld: the error for an interpreter that is too old says so,
+// whatever syntax it understands.
 func TestInterpreter_TooOld(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	pretender := filepath.Join(t.TempDir(), "python")
 	write(t, pretender, "#!/bin/sh\nexec python3 -c \"import sys; sys.version, sys.version_info = '3.7.16 (of a test)', (3, 7, 16); exec(sys.argv[1])\" \"$2\"\n")
 	programs := map[string]string{pretender: "3.7.16"}
-	for _, name := range []string{"python2", "python2.7", "python3.6", "python3.7"} { // of those that there are
+	for _, name := range []string{"python2", "python2.7", "python3.6", "python3.7"} { // of those that exist
 		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-V").Run() == nil {
 			programs[path] = strings.TrimPrefix(name, "python")
 		}
@@ -77,10 +81,10 @@ func TestInterpreter_TooOld(t *testing.T) {
 	}
 }
 
-// TestShadows: files that have the names of modules of the standard library
-// harm no worker, wherever they are looked for; tasks find the modules of the
-// user's that they ask for.
-func TestShadows(t *testing.T) {
+// TestImport_ShadowedModules: files that have the names of modules of the
+// standard library harm no worker, in any directory of the path. Tasks find the
+// modules of the program that they import.
+func TestImport_ShadowedModules(t *testing.T) {
 	newPool(t, 1, nil).Close()
 	names := []string{"ast", "asyncio", "atexit", "ctypes", "dataclasses", "datetime", "decimal", "faulthandler", "importlib", "inspect", "linecache", "mmap", "queue", "socket", "struct", "threading", "traceback", "types", "_queue"}
 	shadows := func(t *testing.T, names ...string) string {
@@ -106,7 +110,7 @@ func TestShadows(t *testing.T) {
 			return dir, python.Options{Path: []string{dir}}
 		},
 		"PYTHONPATH": func(t *testing.T) (string, python.Options) {
-			dir := shadows(t, "ctypes", "mmap", "queue", "struct", "traceback", "_queue") // without those Python itself needs
+			dir := shadows(t, "ctypes", "mmap", "queue", "struct", "traceback", "_queue") // except those that Python itself needs
 			t.Setenv("PYTHONPATH", dir)
 			return dir, python.Options{}
 		},
@@ -128,8 +132,8 @@ func TestShadows(t *testing.T) {
 			if got, err := call(t, p, getenv, "PYTHONSAFEPATH"); got != nil || err != nil {
 				t.Errorf("PYTHONSAFEPATH = %v, %v", got, err)
 			}
-			// The worker's own needs: values, a name, a traceback, and the end
-			// of a task.
+			// The worker itself needs modules for values, a name, a traceback,
+			// and the end of a task.
 			at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 			if got, err := call(t, p, python.Source[time.Time, time.Time]("f", "def f(v):\n    return v\n"), at); !got.Equal(at) || err != nil {
 				t.Errorf("a time came back as %v, %v", got, err)
@@ -152,8 +156,9 @@ func TestShadows(t *testing.T) {
 	}
 }
 
-// TestCrash: the error of a crash names the function and the line of the task.
-func TestCrash(t *testing.T) {
+// TestWorkerError_NamesPythonFunction: the error of a crash names the function
+// and the line of the task.
+func TestWorkerError_NamesPythonFunction(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = `
 import ctypes, os, signal
@@ -174,16 +179,28 @@ def inner():
 		"own":   "in inner (<source_%s>:12)",
 		"abort": "in f (<source_%s>:9)",
 	} {
-		_, err := call(t, p, crash, what)
-		e, ok := errors.AsType[*processes.WorkerError](err)
-		if !ok || e.Signal != syscall.SIGSEGV && e.Signal != syscall.SIGABRT {
-			t.Errorf("%s: %v, want a crash", what, err)
-			continue
-		}
-		_, digest, _ := strings.Cut(e.Task, "source_")
-		digest, _, _ = strings.Cut(digest, ":")
-		if want = fmt.Sprintf(want, digest); !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "concert.") {
-			t.Errorf("%s: %v; want %q and nothing of the worker", what, err, want)
-		}
+		t.Run(what, func(t *testing.T) {
+			_, err := call(t, p, crash, what)
+			e, ok := errors.AsType[*processes.WorkerError](err)
+			if !ok || e.Signal != syscall.SIGSEGV && e.Signal != syscall.SIGABRT {
+				t.Errorf("%s: %v, want a crash", what, err)
+				return
+			}
+			_, digest, _ := strings.Cut(e.Task, "source_")
+			digest, _, _ = strings.Cut(digest, ":")
+			if want = fmt.Sprintf(want, digest); !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "concert.") {
+				t.Errorf("%s: %v; want %q and nothing of the worker", what, err, want)
+			}
+		})
+	}
+}
+
+// TestWorker_OwnThreadFails: if the worker's own thread fails, the process
+// ends, whatever threads it has, and the task fails.
+func TestWorker_OwnThreadFails(t *testing.T) {
+	p := newPool(t, 1, nil)
+	_, err := call(t, p, python.Func[int, any]("tasks:end_later"), 1)
+	if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.ExitCode != 1 {
+		t.Errorf("Result() = %v, want a WorkerError with exit code 1", err)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"concert/processes"
 )
 
-// TestKeys_Same: a map of which two keys are one in Python is an error, and any
-// other map arrives with all entries.
-func TestKeys_Same(t *testing.T) {
+// TestArgument_EqualKeys: a map with two keys that are equal in Python is an
+// error. Any other map arrives with all entries.
+func TestArgument_EqualKeys(t *testing.T) {
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)
 	nested := []any{1, map[string]any{"a": map[[2]any]int{{1, "x"}: 1, {true, "x"}: 2}}}
 	type field struct{ M map[any]int }

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestMarshal: the bytes are those of Python's marshal.dumps(v, 2).
-func TestMarshal(t *testing.T) {
+// TestMarshal_SameAsPython: the bytes are those of Python's marshal.dumps(v,
+// 2).
+func TestMarshal_SameAsPython(t *testing.T) {
 	for want, v := range map[string]any{
 		"N":                 nil,
 		"T":                 true,
@@ -32,8 +33,9 @@ func TestMarshal(t *testing.T) {
 	}
 }
 
-// TestBigInts: every size of integer there and back.
-func TestBigInts(t *testing.T) {
+// TestBigInt_RoundTrip: integers of all sizes arrive in Python and return
+// unchanged.
+func TestBigInt_RoundTrip(t *testing.T) {
 	for bits := range 200 {
 		for _, add := range []int64{-1, 0, 1} {
 			for _, sign := range []int64{-1, 1} {
@@ -62,8 +64,8 @@ type embedded struct {
 	Deep int `json:"deep"`
 }
 
-// TestFields: the names of fields are those of encoding/json.
-func TestFields(t *testing.T) {
+// TestFields_Names: the names of fields are those of encoding/json.
+func TestFields_Names(t *testing.T) {
 	type all struct {
 		embedded
 		Name   string
@@ -110,8 +112,8 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// FuzzDecode: bytes from anywhere give a value or an error; a value encodes,
-// and is the same again; and nothing larger than they are comes out of them.
+// FuzzDecode: any bytes give a value or an error. A value can be encoded and
+// decodes to the same value. It is not larger than the bytes.
 func FuzzDecode(f *testing.F) {
 	for _, v := range []any{nil, true, 5, 1 << 40, 0.5, "text", []byte("x"), []any{1, "a", nil}, map[string]any{"a": []int{1}}, map[int]int{1: 2}} {
 		b, err := codec{}.Encode(v)

@@ -95,9 +95,9 @@ func TestMismatch_Text(t *testing.T) {
 		`: the int 1 does not fit into a Go python.None, which is for None: convert it in Python, or use an int64 or a big.Int`)
 }
 
-// TestResult_Rows: the rows of a result are apart: appending to one of them
-// does not change the next one, although one allocation holds them all.
-func TestResult_Rows(t *testing.T) {
+// TestResult_RowsDoNotOverlap: appending to a row of a result does not change
+// the next row, although one allocation holds all rows.
+func TestResult_RowsDoNotOverlap(t *testing.T) {
 	p := newPool(t, 1, nil)
 	got, err := call(t, p, python.Func[string, [][]float64]("tasks:evaluate"), "memoryview(array.array('d', [1, 2, 3, 4])).cast('B').cast('d', (2, 2))")
 	if err != nil || len(got) != 2 {

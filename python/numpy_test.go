@@ -8,9 +8,9 @@ import (
 	"concert/python"
 )
 
-// TestNumpy: with numpy numbers in a row are arrays of it, there and back, and
-// its single numbers what they hold.
-func TestNumpy(t *testing.T) {
+// TestNumPy_RoundTrip: if NumPy is imported, slices of numbers become arrays
+// and return as slices. NumPy scalars become numbers.
+func TestNumPy_RoundTrip(t *testing.T) {
 	o := &python.Options{Import: []string{"numpy"}}
 	for _, interpreter := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(interpreter, "-c", "import numpy").Run() == nil {
@@ -34,9 +34,11 @@ func TestNumpy(t *testing.T) {
 		"numpy.arange(6)[::2]":                []int64{0, 2, 4},
 		"numpy.bool_(True)":                   true,
 	} {
-		f := python.Source[python.None, any]("f", "import numpy\ndef f(): return "+text)
-		if got, err := call(t, p, f, python.None{}); !reflect.DeepEqual(got, want) || err != nil {
-			t.Errorf("%s = %#v, %v; want %#v", text, got, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			f := python.Source[python.None, any]("f", "import numpy\ndef f(): return "+text)
+			if got, err := call(t, p, f, python.None{}); !reflect.DeepEqual(got, want) || err != nil {
+				t.Errorf("%s = %#v, %v; want %#v", text, got, err, want)
+			}
+		})
 	}
 }

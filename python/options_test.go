@@ -2,8 +2,10 @@ package python
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,10 +14,9 @@ import (
 	"concert/processes"
 )
 
-// TestOptions: each option of a pool of processes is one of a pool of
-// interpreters and arrives there, or is listed here with the reason why there
-// is none.
-func TestOptions(t *testing.T) {
+// TestOptions_SameAsPool: each option of package processes is an option of
+// package python and reaches the pool, or is listed here with a reason.
+func TestOptions_SameAsPool(t *testing.T) {
 	without := map[string]string{
 		"Command": "it is the interpreter",
 		"Check":   "the package checks arguments that other processes have encoded",
@@ -59,8 +60,8 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestOptions_Deprecated: a program that sets the options of the pool in the
-// field Options still has them.
+// TestOptions_Deprecated: a program can still set the options of the pool in
+// the deprecated field Options.
 func TestOptions_Deprecated(t *testing.T) {
 	o := &Options{Threads: 2, Options: processes.Options{Threads: 3, Timeout: 4}}
 	pool, err := o.pool()
@@ -71,5 +72,25 @@ func TestOptions_Deprecated(t *testing.T) {
 		if _, err := New(1, &Options{Options: own}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("New with %+v: %v, want ErrUnsupported", own, err)
 		}
+	}
+}
+
+// TestNew_NegativeNumbers: the panic names the argument or the option.
+func TestNew_NegativeNumbers(t *testing.T) {
+	for want, start := range map[string]func() (*processes.Pool, error){
+		"python: New: n ": func() (*processes.Pool, error) { return New(-1, nil) },
+		"Options.Threads": func() (*processes.Pool, error) { return New(1, &Options{Threads: -1}) },
+		"Options.Memory":  func() (*processes.Pool, error) { return New(1, &Options{Memory: -1}) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			func() {
+				defer func() {
+					if v := fmt.Sprint(recover()); !strings.Contains(v, want) {
+						t.Errorf("the panic is %q; want %q", v, want)
+					}
+				}()
+				start()
+			}()
+		})
 	}
 }

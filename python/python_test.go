@@ -22,8 +22,8 @@ import (
 	"concert/python"
 )
 
-// newPool returns a pool that the test's end closes. Without Python the test is
-// skipped.
+// newPool returns a pool that is closed at the end of the test. Without Python
+// it skips the test.
 func newPool(t testing.TB, n int, o *python.Options) *processes.Pool {
 	t.Helper()
 	if _, err := exec.LookPath("python3"); err != nil {
@@ -46,7 +46,8 @@ func call[In, Out any](t testing.TB, p *processes.Pool, f func(context.Context, 
 	return concert.Submit(t.Context(), p, f, in).Result(t.Context())
 }
 
-// same calls a Python function that returns its argument, and wants it back.
+// same calls a Python function that returns its argument, and compares the
+// result with the argument.
 func same[T any](t *testing.T, p *processes.Pool, values ...T) {
 	t.Helper()
 	echo := python.Func[T, T]("tasks:echo")
@@ -64,8 +65,8 @@ type point struct {
 	Next  *point `json:"next"`
 }
 
-// TestValues: what goes there and back is the same.
-func TestValues(t *testing.T) {
+// TestValues_RoundTrip: values arrive in Python and return unchanged.
+func TestValues_RoundTrip(t *testing.T) {
 	p := newPool(t, 1, nil)
 	same(t, p, 0, -1, 1<<40, math.MaxInt64, math.MinInt64)
 	same[int8](t, p, -128, 127)
@@ -106,9 +107,9 @@ func TestValues(t *testing.T) {
 	same(t, p, big)
 }
 
-// TestMismatch: what does not fit is an error that says where, and the pool
-// goes on.
-func TestMismatch(t *testing.T) {
+// TestMismatch_Errors: a value that does not fit is an error that says where,
+// and the pool continues.
+func TestMismatch_Errors(t *testing.T) {
 	p := newPool(t, 1, nil)
 	fails := func(what string, err error, want ...string) {
 		t.Helper()
@@ -152,8 +153,9 @@ func TestMismatch(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestResults: what Python has besides.
-func TestResults(t *testing.T) {
+// TestResult_OtherPythonTypes: results of Python types that Go values do not
+// encode to.
+func TestResult_OtherPythonTypes(t *testing.T) {
 	p := newPool(t, 1, nil)
 	one := func(where string, want any) {
 		t.Helper()
@@ -188,8 +190,8 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// TestCalls: ways to say which function, and how it is called.
-func TestCalls(t *testing.T) {
+// TestFunc_Forms: the forms in which a function can be named and called.
+func TestFunc_Forms(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Import: []string{"json", "tasks"}})
 	if got, err := call(t, p, python.Func[[]float64, float64]("statistics:fmean"), []float64{1, 2, 6}); got != 3 || err != nil {
 		t.Errorf("fmean() = %v, %v", got, err)
@@ -204,7 +206,7 @@ func TestCalls(t *testing.T) {
 			t.Errorf("Counter().next() = %d, %v; want %d", got, err, want)
 		}
 	}
-	// Another form of call has the same instance.
+	// A function with Args has the same instance.
 	if got, err := call(t, p, python.Func[python.Args, int]("tasks:Counter().next"), python.Args{}); got != 4 || err != nil {
 		t.Errorf("Counter().next() with Args = %d, %v; want 4", got, err)
 	}
@@ -231,9 +233,11 @@ func TestCalls(t *testing.T) {
 	for where, want := range map[string]string{
 		"no_such_module:f": "ModuleNotFoundError", "tasks:no_such_function": "AttributeError", "tasks:NUMBER": "is no function",
 	} {
-		if _, err := call(t, p, python.Func[int, int](where), 1); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v; want %s", where, err, want)
-		}
+		t.Run(where, func(t *testing.T) {
+			if _, err := call(t, p, python.Func[int, int](where), 1); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v; want %s", where, err, want)
+			}
+		})
 	}
 	if _, err := python.Func[int, int]("tasks:echo")(t.Context(), 1); !errors.Is(err, concert.ErrElsewhere) || !strings.Contains(err.Error(), "tasks:echo: submit it to an executor whose workers have it") {
 		t.Errorf("called here: %v, want ErrElsewhere", err)
@@ -242,8 +246,9 @@ func TestCalls(t *testing.T) {
 
 var goFunction = concert.Register("python_test.goFunction", func(_ context.Context, n int) (int, error) { return n, nil })
 
-// TestErrors: each exception with what it says, and the worker lives.
-func TestErrors(t *testing.T) {
+// TestError_Exceptions: each exception is an error with its class, its base
+// classes and its text, and the worker lives.
+func TestError_Exceptions(t *testing.T) {
 	p := newPool(t, 1, nil)
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
@@ -262,21 +267,23 @@ func TestErrors(t *testing.T) {
 		"noted":     {"ValueError", "Exception", "ValueError"},
 		"stdin":     {"EOFError", "Exception", "EOF"},
 	} {
-		_, err := call(t, p, fails, what)
-		var e *python.Error
-		if !errors.As(err, &e) || e.Type != want.kind || !errors.Is(err, python.Type(want.kind)) || !errors.Is(err, python.Type(want.base)) || !strings.Contains(err.Error(), want.text) {
-			t.Errorf("%s: %v (%+v); want %+v", what, err, e, want)
-			continue
-		}
-		if !strings.Contains(e.Traceback, "in fail") || !strings.Contains(e.Traceback, "tasks.py") {
-			t.Errorf("%s: traceback\n%s", what, e.Traceback)
-		}
-		if strings.Contains(e.Traceback, "concert worker") {
-			t.Errorf("%s: the traceback shows the worker:\n%s", what, e.Traceback)
-		}
-		if got, want := fmt.Sprintf("%+v", err), err.Error()+"\n"+strings.TrimSuffix(e.Traceback, "\n"); got != want {
-			t.Errorf("%s: %%+v of the task's error is\n%s\nwant\n%s", what, got, want)
-		}
+		t.Run(what, func(t *testing.T) {
+			_, err := call(t, p, fails, what)
+			var e *python.Error
+			if !errors.As(err, &e) || e.Type != want.kind || !errors.Is(err, python.Type(want.kind)) || !errors.Is(err, python.Type(want.base)) || !strings.Contains(err.Error(), want.text) {
+				t.Errorf("%s: %v (%+v); want %+v", what, err, e, want)
+				return
+			}
+			if !strings.Contains(e.Traceback, "in fail") || !strings.Contains(e.Traceback, "tasks.py") {
+				t.Errorf("%s: traceback\n%s", what, e.Traceback)
+			}
+			if strings.Contains(e.Traceback, "concert worker") {
+				t.Errorf("%s: the traceback shows the worker:\n%s", what, e.Traceback)
+			}
+			if got, want := fmt.Sprintf("%+v", err), err.Error()+"\n"+strings.TrimSuffix(e.Traceback, "\n"); got != want {
+				t.Errorf("%s: %%+v of the task's error is\n%s\nwant\n%s", what, got, want)
+			}
+		})
 	}
 	if _, err := call(t, p, goFunction, 1); err == nil || !strings.Contains(err.Error(), "only those of python.Func run here") {
 		t.Errorf("a function of Go: %v", err)
@@ -286,8 +293,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestDeaths: what ends an interpreter costs one task.
-func TestDeaths(t *testing.T) {
+// TestWorkerError_Deaths: if a task ends its interpreter, only this task fails.
+func TestWorkerError_Deaths(t *testing.T) {
 	p := newPool(t, 1, nil)
 	ends := python.Func[string, any]("tasks:end")
 	for what, want := range map[string]func(*processes.WorkerError) bool{
@@ -297,16 +304,19 @@ func TestDeaths(t *testing.T) {
 		},
 		"kill": func(e *processes.WorkerError) bool { return e.Signal == syscall.SIGKILL },
 	} {
-		_, err := call(t, p, ends, what)
-		if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !want(e) {
-			t.Errorf("%s: %v", what, err)
-		}
-		same(t, p, 5)
+		t.Run(what, func(t *testing.T) {
+			_, err := call(t, p, ends, what)
+			if e, ok := errors.AsType[*processes.WorkerError](err); !ok || !want(e) {
+				t.Errorf("%s: %v", what, err)
+			}
+			same(t, p, 5)
+		})
 	}
 }
 
-// TestStops: a task that goes on for too long is interrupted, or killed.
-func TestStops(t *testing.T) {
+// TestTimeout_InterruptsOrKills: a task that exceeds Options.Timeout is
+// interrupted in Python, and killed in C.
+func TestTimeout_InterruptsOrKills(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Timeout: 200 * time.Millisecond, Grace: 2 * time.Second})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, _ := call(t, p, pid, python.None{})
@@ -325,9 +335,10 @@ func TestStops(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestNew: what cannot be is said at once.
-func TestNew(t *testing.T) {
-	newPool(t, 1, nil) // there is a Python
+// TestNew_Refused: New returns an error for an interpreter or a module that
+// does not work.
+func TestNew_Refused(t *testing.T) {
+	newPool(t, 1, nil) // skips the test without Python
 	broken := t.TempDir()
 	if err := os.WriteFile(filepath.Join(broken, "broken.py"), []byte("import nothing_like_it\n"), 0o666); err != nil {
 		t.Fatal(err)
@@ -342,21 +353,23 @@ func TestNew(t *testing.T) {
 		"a broken module":           {python.Options{Import: []string{"broken"}, Path: []string{broken}}, []string{"nothing_like_it"}},
 		"another program":           {python.Options{Interpreter: "/bin/true"}, []string{"before it was ready"}},
 	} {
-		p, err := python.New(1, &c.o)
-		if err == nil {
-			p.Close()
-		}
-		for _, want := range c.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v; want an error with %q", what, err, want)
+		t.Run(what, func(t *testing.T) {
+			p, err := python.New(1, &c.o)
+			if err == nil {
+				p.Close()
 			}
-		}
+			for _, want := range c.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %v; want an error with %q", what, err, want)
+				}
+			}
+		})
 	}
 }
 
-// TestCanceled: tasks that are canceled at any moment, while they say how far
-// they are, settle once, and what the worker says is never torn.
-func TestCanceled(t *testing.T) {
+// TestCancel_AnyTime: tasks that are canceled at any moment, while they report
+// progress, settle once. No message of the worker is interrupted.
+func TestCancel_AnyTime(t *testing.T) {
 	var reports atomic.Int64
 	p := newPool(t, 1, &python.Options{Observer: func(e concert.Event) {
 		if e.Kind == concert.TaskProgress {
@@ -382,5 +395,27 @@ func TestCanceled(t *testing.T) {
 	}
 	if reports.Load() == 0 {
 		t.Error("nobody said how far it was")
+	}
+}
+
+// TestProgress_AfterTaskEnd: a thread may report progress after its task has
+// ended.
+func TestProgress_AfterTaskEnd(t *testing.T) {
+	p := newPool(t, 1, &python.Options{Observer: func(concert.Event) {}})
+	pid := python.Func[python.None, int]("os:getpid")
+	before, err := call(t, p, pid, python.None{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if _, err := call(t, p, python.Func[int, int]("tasks:progress_late"), i); err != nil {
+			t.Error(err)
+		}
+		if _, err := call(t, p, python.Func[float64, float64]("tasks:nap"), 0.1); err != nil {
+			t.Errorf("the next: %v", err)
+		}
+	}
+	if after, err := call(t, p, pid, python.None{}); after != before || err != nil {
+		t.Errorf("the worker was %d and is %d, %v", before, after, err)
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"concert/processes"
 )
 
-// fails is the expectation of an error that has each of these.
+// fails expects an error that contains each of these texts.
 type fails []string
 
-// pythonKinds are values of Python, as an any is given them.
+// pythonKinds are Python values, and the values that they have in an any.
 func pythonKinds() map[string]any {
 	utc := time.UTC
 	huge := new(big.Int).Lsh(big.NewInt(1), 100)
@@ -93,7 +93,7 @@ func pythonKinds() map[string]any {
 	return m
 }
 
-// numpyKinds are values of numpy, as an any is given them.
+// numpyKinds are NumPy values, and the values that they have in an any.
 func numpyKinds() map[string]any {
 	day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := map[string]any{
@@ -139,8 +139,8 @@ func numpyKinds() map[string]any {
 	return m
 }
 
-// TestRoundTrip_Python: each value of Python is what is expected in an any, or
-// an error that says where it is.
+// TestRoundTrip_Python: each Python value has the expected value in an any, or
+// is an error that says where it is.
 func TestRoundTrip_Python(t *testing.T) {
 	evaluate := Func[string, any]("tasks:evaluate")
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
@@ -255,8 +255,8 @@ type stamp struct{ time.Time }
 
 func pointer[T any](v T) *T { return &v }
 
-// TestArgument_Types: the Python type of an argument follows from its Go type,
-// whatever the worker has loaded.
+// TestArgument_Types: the Python type of an argument depends on its Go type
+// only, and not on what the worker has imported.
 func TestArgument_Types(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		now := time.Date(2024, 1, 1, 0, 0, 0, 1, time.UTC)

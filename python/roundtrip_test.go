@@ -22,9 +22,9 @@ import (
 	"concert/processes"
 )
 
-// interpreters are those that a test of values runs on: a worker that has
-// loaded nothing, one that has loaded all that values are made of, and the
-// oldest and the newest Python that are here.
+// interpreters are the workers that a test of values uses: one that has
+// imported nothing, one that has imported all modules with types of values, and
+// the oldest and the newest Python of this machine.
 func interpreters(t *testing.T) map[string]*Options {
 	t.Helper()
 	if _, err := exec.LookPath("python3"); err != nil {
@@ -69,7 +69,7 @@ func eachInterpreter(t *testing.T, test func(t *testing.T, p *processes.Pool, nu
 }
 
 // relay calls a Python function with an argument of any type, and stores the
-// result in what out points to.
+// result in *out.
 func relay(t *testing.T, p *processes.Pool, where string, arg any, out reflect.Value) error {
 	t.Helper()
 	b, err := codec{}.Encode(arg)
@@ -99,7 +99,7 @@ type (
 		Name  string   `json:"name"`
 		Inner *inner64 `json:"inner,omitempty"`
 	}
-	stamped struct { // MarshalText of time.Time knows nothing of Name
+	stamped struct { // MarshalText of time.Time does not know Name
 		time.Time
 		Name string
 	}
@@ -123,7 +123,7 @@ func (b *both) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// kinds are values of which each comes back as it was, in whatever it is held.
+// kinds are values that must return unchanged in any container.
 func kinds() []any {
 	zone := time.FixedZone("CET", 3600)
 	odd := time.FixedZone("", -(3600 + 62))
@@ -153,7 +153,7 @@ func kinds() []any {
 	}
 }
 
-// arrays are values for which there has to be numpy.
+// arrays are values that need NumPy.
 func arrays() []any {
 	return []any{
 		Array[bool]{[]int{2}, []bool{true, false}}, Array[int8]{[]int{1, 2}, []int8{-1, 1}}, Array[int16]{[]int{1}, []int16{-1}}, Array[int32]{[]int{2, 1}, []int32{-1, 1}},
@@ -163,7 +163,7 @@ func arrays() []any {
 	}
 }
 
-// holders put a value into others.
+// holders put a value into containers.
 func holders(v reflect.Value) map[string]reflect.Value {
 	t := v.Type()
 	pointer := reflect.New(t)
@@ -180,8 +180,8 @@ func holders(v reflect.Value) map[string]reflect.Value {
 	return map[string]reflect.Value{"itself": v, "a pointer": pointer, "a slice": slice, "an array": array, "a map": entry, "a struct": field}
 }
 
-// TestRoundTrip_Go: a value of Go comes back as it was, whatever it is held in
-// and whatever the worker has loaded.
+// TestRoundTrip_Go: a Go value returns unchanged in any container, whatever the
+// worker has imported.
 func TestRoundTrip_Go(t *testing.T) {
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		all, n := kinds(), 0
@@ -215,9 +215,9 @@ func TestRoundTrip_Go(t *testing.T) {
 	})
 }
 
-// TestRefused_Go: what Python cannot have is refused before it is sent, with
-// its path.
-func TestRefused_Go(t *testing.T) {
+// TestArgument_Refused: a value that Python cannot represent is refused before
+// it is sent, with its path.
+func TestArgument_Refused(t *testing.T) {
 	circle := &loop{}
 	circle.Next = circle
 	deep := any("x")
@@ -246,19 +246,21 @@ func TestRefused_Go(t *testing.T) {
 		{new([]int), "a pointer to a nil []int"}, {new(map[string]int), "a pointer to a nil map"}, {new(*int), "a pointer to a nil *int"}, {[]*any{new(any)}, "a pointer to a nil interface"},
 		{Array[bool]{[]int{1 << 40, 1 << 40}, nil}, "cannot have 0"},
 	} {
-		for how, held := range holders(reflect.ValueOf(c.v)) {
-			_, err := codec{}.Encode(held.Interface())
-			if c.want == "" {
-				if err != nil {
-					t.Errorf("%T in %s: %v", c.v, how, err)
+		t.Run(fmt.Sprintf("%T", c.v), func(t *testing.T) {
+			for how, held := range holders(reflect.ValueOf(c.v)) {
+				_, err := codec{}.Encode(held.Interface())
+				if c.want == "" {
+					if err != nil {
+						t.Errorf("%T in %s: %v", c.v, how, err)
+					}
+					continue
 				}
-				continue
+				path := map[string]string{"itself": "argument", "a pointer": "argument", "a slice": "argument[0]", "an array": "argument[0]", "a map": `argument["key"]`, "a struct": "argument.second"}[how]
+				if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "python: "+path) {
+					t.Errorf("%T in %s: %v; want an error that begins with %q and has %q", c.v, how, err, path, c.want)
+				}
 			}
-			path := map[string]string{"itself": "argument", "a pointer": "argument", "a slice": "argument[0]", "an array": "argument[0]", "a map": `argument["key"]`, "a struct": "argument.second"}[how]
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "python: "+path) {
-				t.Errorf("%T in %s: %v; want an error that begins with %q and has %q", c.v, how, err, path, c.want)
-			}
-		}
+		})
 	}
 	var s sent
 	var m struct{ M sync.Mutex }

@@ -10,7 +10,8 @@ import (
 	"concert/python"
 )
 
-// sabotage has tasks that break their own interpreter, each in another way.
+// sabotage has a function that executes Python code which breaks the
+// interpreter.
 const sabotage = `
 import array, builtins, gc, importlib, marshal, os, signal, struct, sys, threading, time
 
@@ -58,7 +59,8 @@ def square(n):
     return n * n
 `
 
-// sabotages are what tasks do to their interpreter, by what they change.
+// sabotages are the code of tasks that break their interpreter, by what they
+// change.
 var sabotages = map[string][]string{
 	"builtins": {
 		"builtins.len = None", "builtins.len = hang", "del builtins.type", "builtins.memoryview = hang",
@@ -97,10 +99,10 @@ var sabotages = map[string][]string{
 	"itself": {"sys.settrace(hang)", "sys.setprofile(hang)", "signal.signal(signal.SIGINT, hang); os.kill(os.getpid(), signal.SIGINT)"},
 }
 
-// TestSabotage: a task that breaks its interpreter costs at most its own result
-// and the worker. The tasks before and after it have their results, in the same
-// worker or in the next one, and Close returns.
-func TestSabotage(t *testing.T) {
+// TestSabotage_EndsAtMostWorker: a task that breaks its interpreter loses at
+// most its own result and the worker. The tasks before and after it have their
+// results, in the same worker or in the next one, and Close returns.
+func TestSabotage_EndsAtMostWorker(t *testing.T) {
 	square, breaks := python.Source[int, int]("square", sabotage), python.Source[string, string]("sabotage", sabotage)
 	for kind, all := range sabotages {
 		for _, what := range all {
@@ -109,9 +111,9 @@ func TestSabotage(t *testing.T) {
 				o := &python.Options{Grace: time.Second}
 				n := 1
 				switch {
-				case kind == "itself": // the task hangs, as one with an endless loop
+				case kind == "itself": // the task hangs like one with an endless loop
 					o.Timeout = 5 * time.Second
-				case strings.Contains(what, "Hanging"): // the worker hangs: another one takes over after a second
+				case strings.Contains(what, "Hanging"): // the worker hangs; another one takes its calls after a second
 					n = 2
 				}
 				p := newPool(t, n, o)
@@ -139,9 +141,8 @@ func TestSabotage(t *testing.T) {
 	}
 }
 
-// TestSabotage_Modules: when a task has removed the worker's modules from where
-// imports look for them, functions work that the worker has not run before, and
-// coroutines that it has.
+// TestSabotage_Modules: after a task has removed the worker's modules from
+// sys.modules, new functions work, and coroutines that ran before work too.
 func TestSabotage_Modules(t *testing.T) {
 	co := python.Source[int, int]("co", "async def co(n):\n    return n + 1\n")
 	stream := python.StreamSource[int, int]("count", "async def count(n):\n    for i in range(n):\n        yield i\n")

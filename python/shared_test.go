@@ -13,8 +13,8 @@ import (
 	"concert/processes"
 )
 
-// TestShared_Refused refuses values that have far too many copies of the same
-// data. It would not end if the encoder made them.
+// TestShared_Refused: values that contain far too many copies of the same data
+// are refused. The test would not end if the encoder made the copies.
 func TestShared_Refused(t *testing.T) {
 	for name, v := range sharedtest.Refused() {
 		t.Run(name, func(t *testing.T) {
@@ -29,10 +29,11 @@ func TestShared_Refused(t *testing.T) {
 	}
 }
 
-// TestShared_Exact: an encoding that copies parts is the one that does not.
+// TestShared_Exact: an encoding that copies repeated parts has the same bytes
+// as one that encodes them again.
 func TestShared_Exact(t *testing.T) {
 	all := sharedtest.Levels(12)
-	delete(all, "map") // Go has no order for the entries of these two
+	delete(all, "map") // Go does not order the entries of these two
 	delete(all, "object")
 	mixed := []any{
 		[]float64{1, 2}, [][]int16{{1}, nil, {}, {2, 3}}, [2][3]float32{{1}}, Array[complex64]{[]int{2, 1}, []complex64{1i, 2}}, time.Unix(1, 1).UTC(), time.Hour, []byte("bytes"), "text",
@@ -65,7 +66,7 @@ func TestShared_Exact(t *testing.T) {
 	}
 }
 
-// TestShared_Deep: a copy counts as deep as what it is a copy of.
+// TestShared_Deep: a copy counts as deep as its original.
 func TestShared_Deep(t *testing.T) {
 	deep := any(strings.Repeat("x", minPart))
 	for range 600 {
@@ -82,9 +83,9 @@ func TestShared_Deep(t *testing.T) {
 	}
 }
 
-// TestEncode_TooLarge refuses an argument that the pool would refuse before it
-// needs that memory.
-func TestEncode_TooLarge(t *testing.T) {
+// TestArgument_TooLarge: the encoder refuses an argument that exceeds the
+// pool's limit before it allocates that memory.
+func TestArgument_TooLarge(t *testing.T) {
 	numbers := make([]float64, 10<<20)
 	rows := make([][]float64, 20)
 	for i := range rows {

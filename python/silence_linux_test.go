@@ -52,11 +52,11 @@ def holds(path):
 
 var getpid = python.Func[python.None, int]("os:getpid")
 
-// stick makes an interpreter unable to do anything, by name, and returns its
-// process.
+// stick makes an interpreter unable to continue, in the way that name says, and
+// returns its process id.
 func stick(t *testing.T, p *processes.Pool, name string) (pid int) {
 	t.Helper()
-	for range 100 { // known to be quick, it gets several calls
+	for range 100 { // when the pool knows that it is quick, it gets several calls
 		if _, err := call(t, p, getpid, python.None{}); err != nil {
 			t.Fatal(err)
 		}
@@ -90,9 +90,9 @@ func awaitFile(t *testing.T, path string) {
 	}
 }
 
-// TestStuck: calls that an interpreter has, and cannot begin, go to another
-// one.
-func TestStuck(t *testing.T) {
+// TestPool_InterpreterStuck: calls that an interpreter has and cannot begin run
+// in another one.
+func TestPool_InterpreterStuck(t *testing.T) {
 	for name, threads := range map[string]int{"leaves_sleep": 1, "leaves_match": 2, "stays": 1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,8 +111,8 @@ func TestStuck(t *testing.T) {
 	}
 }
 
-// TestStuck_Only: an interpreter that stays stopped is replaced.
-func TestStuck_Only(t *testing.T) {
+// TestPool_OnlyInterpreterStuck: an interpreter that stays stopped is replaced.
+func TestPool_OnlyInterpreterStuck(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1, &python.Options{Timeout: time.Minute})
 	pid := stick(t, p, "stays")
@@ -121,10 +121,10 @@ func TestStuck_Only(t *testing.T) {
 	}
 }
 
-// TestStuck_Cancel: a call that an interpreter has, and has not begun, settles
-// as soon as it is canceled, or its context ends, whatever holds the
-// interpreter up.
-func TestStuck_Cancel(t *testing.T) {
+// TestCancel_InterpreterStuck: a call that an interpreter has not begun settles
+// as soon as it is canceled, or its context ends, whatever blocks the
+// interpreter.
+func TestCancel_InterpreterStuck(t *testing.T) {
 	for _, how := range []struct {
 		name    string
 		threads int
@@ -133,7 +133,7 @@ func TestStuck_Cancel(t *testing.T) {
 		t.Run(fmt.Sprint(name, threads), func(t *testing.T) {
 			p := newPool(t, 1, &python.Options{Threads: threads, Grace: 100 * time.Millisecond, Queue: 1})
 			var holder *concert.Future[int]
-			if name == "holds" { // it runs, and what comes behind it cannot begin
+			if name == "holds" { // it runs, and calls behind it cannot begin
 				stick(t, p, "idles")
 				path := filepath.Join(t.TempDir(), "go")
 				holder = concert.Submit(t.Context(), p, python.Source[string, int](name, stuck), path)
@@ -182,47 +182,50 @@ def note(path, i):
     return i
 `
 
-// TestTakenBack: a call that was canceled before it began never runs, and no
-// call runs twice, however many are taken back while interpreters begin others.
-func TestTakenBack(t *testing.T) {
+// TestCancel_BeforeBeginNeverRuns: a call that was canceled before it began
+// never runs. No call runs twice, even if many are withdrawn while interpreters
+// begin others.
+func TestCancel_BeforeBeginNeverRuns(t *testing.T) {
 	for _, threads := range []int{1, 3} {
-		p := newPool(t, 2, &python.Options{Threads: threads})
-		note := python.Source[python.Args, int]("note", noting)
-		path := filepath.Join(t.TempDir(), "notes")
-		canceled := make(map[int]bool)
-		for round := range 20 {
-			var futures []*concert.Future[int]
-			for i := range 100 {
-				futures = append(futures, concert.Submit(t.Context(), p, note, python.Args{Args: []any{path, 100*round + i}}))
-			}
-			for i := range 100 {
-				if rand.IntN(2) == 0 && futures[i].Cancel() {
-					canceled[100*round+i] = true
+		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {
+			p := newPool(t, 2, &python.Options{Threads: threads})
+			note := python.Source[python.Args, int]("note", noting)
+			path := filepath.Join(t.TempDir(), "notes")
+			canceled := make(map[int]bool)
+			for round := range 20 {
+				var futures []*concert.Future[int]
+				for i := range 100 {
+					futures = append(futures, concert.Submit(t.Context(), p, note, python.Args{Args: []any{path, 100*round + i}}))
+				}
+				for i := range 100 {
+					if rand.IntN(2) == 0 && futures[i].Cancel() {
+						canceled[100*round+i] = true
+					}
+				}
+				for i, f := range futures {
+					if got, err := f.Result(t.Context()); canceled[100*round+i] != (f.State() == concert.Canceled) || err == nil && got != 100*round+i {
+						t.Errorf("call %d: %d, %v, %v; canceled before it began: %v", 100*round+i, got, err, f.State(), canceled[100*round+i])
+					}
 				}
 			}
-			for i, f := range futures {
-				if got, err := f.Result(t.Context()); canceled[100*round+i] != (f.State() == concert.Canceled) || err == nil && got != 100*round+i {
-					t.Errorf("call %d: %d, %v, %v; canceled before it began: %v", 100*round+i, got, err, f.State(), canceled[100*round+i])
-				}
-			}
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ran := make(map[int]int)
-		for _, line := range strings.Fields(string(b)) {
-			i, err := strconv.Atoi(line)
+			b, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ran[i]++; ran[i] > 1 || canceled[i] {
-				t.Errorf("call %d ran %d times; canceled before it began: %v", i, ran[i], canceled[i])
+			ran := make(map[int]int)
+			for _, line := range strings.Fields(string(b)) {
+				i, err := strconv.Atoi(line)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ran[i]++; ran[i] > 1 || canceled[i] {
+					t.Errorf("call %d ran %d times; canceled before it began: %v", i, ran[i], canceled[i])
+				}
 			}
-		}
-		if len(canceled) == 0 {
-			t.Error("no call was canceled before it began")
-		}
-		t.Logf("%d threads: %d calls ran, %d were canceled before they began", threads, len(ran), len(canceled))
+			if len(canceled) == 0 {
+				t.Error("no call was canceled before it began")
+			}
+			t.Logf("%d threads: %d calls ran, %d were canceled before they began", threads, len(ran), len(canceled))
+		})
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"concert/python"
 )
 
-// interpreters returns the children of this process.
+// interpreters returns the child processes of this process.
 func interpreters(t *testing.T) (pids []int) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -41,9 +41,9 @@ func interpreters(t *testing.T) (pids []int) {
 	return pids
 }
 
-// TestSoak has tasks of all kinds flow while interpreters are killed at random.
-// Each settles with the right value, or an error that its fate explains; and
-// nothing is left.
+// TestSoak runs tasks of all kinds while interpreters are killed at random.
+// Each task settles with the right value, or with an error that its cause
+// explains, and nothing is left behind.
 func TestSoak(t *testing.T) {
 	t.Run("threads", func(t *testing.T) {
 		for _, threads := range []int{1, 4} {
@@ -75,7 +75,7 @@ func soak(t *testing.T, threads int) {
 	fail := python.Func[string, any]("tasks:fail")
 	busy := python.Func[float64, int]("tasks:busy")
 	pid := python.Func[python.None, int]("os:getpid")
-	// fate counts an expected error, and reports any other.
+	// fate counts an expected error, and fails the test for any other error.
 	fate := func(err error) bool {
 		if _, ok := errors.AsType[*processes.WorkerError](err); ok {
 			died.Add(1)
@@ -166,8 +166,8 @@ func soak(t *testing.T, threads int) {
 	all.Go(func() {
 		for ctx.Err() == nil {
 			time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond)
-			// One that is at work: were those that start killed as well, there
-			// might be none.
+			// Only workers that run tasks are killed: if starting ones were,
+			// there might be no worker at all.
 			if victim, err := call(t, p, pid, python.None{}); err == nil {
 				syscall.Kill(victim, syscall.SIGKILL)
 				kills.Add(1)

@@ -10,12 +10,13 @@ import (
 	"testing"
 
 	"concert"
+	"concert/internal/logtest"
 	"concert/processes"
 	"concert/python"
 )
 
-// TestSource: text behaves as a file with it would.
-func TestSource(t *testing.T) {
+// TestSource_SameAsFile: source text behaves like a module file.
+func TestSource_SameAsFile(t *testing.T) {
 	p := newPool(t, 1, nil)
 	for what, c := range map[string]struct {
 		name, text string
@@ -46,9 +47,9 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// TestSource_Shared: functions of one text share its module, and those of
-// another text do not.
-func TestSource_Shared(t *testing.T) {
+// TestSource_FunctionsShareModule: functions of one text share a module, and
+// functions of other texts have other modules.
+func TestSource_FunctionsShareModule(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = "made = 0\nclass C:\n    def __init__(self):\n        global made\n        made += 1\n    def a(self): return made\n    def b(self): return made\n"
 	for _, name := range []string{"C().a", "C().b", "C().a"} {
@@ -61,10 +62,10 @@ func TestSource_Shared(t *testing.T) {
 	}
 }
 
-// TestSource_Errors: what is wrong with a text is said with its lines, and
-// without all of it.
+// TestSource_Errors: the error of a text has the lines of the mistake, and not
+// all of the text.
 func TestSource_Errors(t *testing.T) {
-	var out printed
+	var out logtest.Buffer
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	const secret = "# a secret of the text\n"
 	for what, c := range map[string]struct{ name, text, kind, message, traceback string }{
@@ -109,7 +110,7 @@ func TestSource_Errors(t *testing.T) {
 	}
 }
 
-// TestFunc_Arguments: the name of a function may have calls with literals.
+// TestFunc_Arguments: the name of a function may contain calls with literals.
 func TestFunc_Arguments(t *testing.T) {
 	p := newPool(t, 1, nil)
 	for where, want := range map[string]string{
@@ -121,15 +122,17 @@ func TestFunc_Arguments(t *testing.T) {
 		"fractions:Fraction(3, -4).__str__":                                           "-3/4",
 		"collections:OrderedDict([('a.b(', {'c': None})]).__repr__().__str__().lower": "",
 	} {
-		got, err := call(t, p, python.Func[python.None, string](where), python.None{})
-		if want != "" && got != want || err != nil {
-			t.Errorf("%s() = %v, %v; want %v", where, got, err, want)
-		}
+		t.Run(where, func(t *testing.T) {
+			got, err := call(t, p, python.Func[python.None, string](where), python.None{})
+			if want != "" && got != want || err != nil {
+				t.Errorf("%s() = %v, %v; want %v", where, got, err, want)
+			}
+		})
 	}
 }
 
-// TestFunc_BadName: names that cannot be those of a function panic at once,
-// with the name and the reason; see package pyname for more of them.
+// TestFunc_BadName: a name that cannot be the name of a function panics with
+// the name and the reason. Package pyname tests more names.
 func TestFunc_BadName(t *testing.T) {
 	for _, where := range []string{
 		"", "math", "math:", ":f", "math: sqrt", "m n:f", "math:sqrt()\n", "math:f (1)", "math:f('\n').g", "math:9", "math:a-b", "math:a..b", ".math:f", "math:lambda x: x",
@@ -165,9 +168,9 @@ func TestFunc_BadName(t *testing.T) {
 	}
 }
 
-// TestSource_FailsFirst: a text that could not be run is run again by the next
-// call, and not taken for the half that it left.
-func TestSource_FailsFirst(t *testing.T) {
+// TestSource_RunsAgainAfterFailure: if the text fails when it runs, the next
+// call runs it again. The module that it left incomplete is not used.
+func TestSource_RunsAgainAfterFailure(t *testing.T) {
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `
 import sys
@@ -188,9 +191,9 @@ done = 5
 	}
 }
 
-// TestConverts_Late: a conversion counts from its registration on, also for a
-// class whose values were refused before.
-func TestConverts_Late(t *testing.T) {
+// TestConverts_RegisteredLate: a conversion applies from its registration on,
+// even to a class whose values were refused before.
+func TestConverts_RegisteredLate(t *testing.T) {
 	p := newPool(t, 1, nil)
 	const text = `
 import concert
@@ -213,18 +216,20 @@ def converted():
 	}
 }
 
-// TestConverts_Class: what converts cannot do is an error where it is called,
-// and what it does it does at every depth.
+// TestConverts_Class: an impossible conversion is an error where it is
+// registered. A conversion applies at every depth.
 func TestConverts_Class(t *testing.T) {
 	p := newPool(t, 1, nil)
 	for what, want := range map[string]string{
 		"int": "always sent as it is", "dict": "always sent as it is", "type(None)": "always sent as it is",
 		"len": "takes a class", "5": "takes a class",
 	} {
-		text := fmt.Sprintf("import concert\n@concert.converts(%s)\ndef converted(v):\n    return 1\n", what)
-		if _, err := call(t, p, python.Source[int, int]("converted", text), 1); !errors.Is(err, python.Type("TypeError")) || !strings.Contains(err.Error(), want) {
-			t.Errorf("converts(%s): %v, want %q", what, err, want)
-		}
+		t.Run(what, func(t *testing.T) {
+			text := fmt.Sprintf("import concert\n@concert.converts(%s)\ndef converted(v):\n    return 1\n", what)
+			if _, err := call(t, p, python.Source[int, int]("converted", text), 1); !errors.Is(err, python.Type("TypeError")) || !strings.Contains(err.Error(), want) {
+				t.Errorf("converts(%s): %v, want %q", what, err, want)
+			}
+		})
 	}
 	const text = `
 import array, concert
@@ -244,17 +249,19 @@ def nested(name):
 `
 	direct, nested := python.Source[string, any]("direct", text), python.Source[string, []map[string]string]("nested", text)
 	for name, kind := range map[string]string{"number": "Number", "array": "array", "view": "memoryview"} {
-		if got, err := call(t, p, direct, name); got != "converted "+kind || err != nil {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
-		if got, err := call(t, p, nested, name); err != nil || got[0]["a"] != "converted "+kind {
-			t.Errorf("%s within a list: %v, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := call(t, p, direct, name); got != "converted "+kind || err != nil {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+			if got, err := call(t, p, nested, name); err != nil || got[0]["a"] != "converted "+kind {
+				t.Errorf("%s within a list: %v, %v", name, got, err)
+			}
+		})
 	}
 }
 
-// TestError_Notes: notes that are not text are left out.
-func TestError_Notes(t *testing.T) {
+// TestError_NotesNotText: notes that are not text are left out.
+func TestError_NotesNotText(t *testing.T) {
 	p := newPool(t, 1, nil)
 	f := python.Source[python.None, int]("f", `
 def f():

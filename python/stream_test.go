@@ -152,7 +152,7 @@ func streamPool(t *testing.T, n int, o python.Options) *processes.Pool {
 	return newPool(t, n, &o)
 }
 
-// collect returns what a stream yields, and its error.
+// collect returns the values of a stream, and its error.
 func collect[In, Out any](t *testing.T, p *processes.Pool, where string, in In) (all []Out, failed error) {
 	t.Helper()
 	for v, err := range python.Stream[In, Out]("streaming:"+where)(t.Context(), p, in) {
@@ -166,53 +166,58 @@ func collect[In, Out any](t *testing.T, p *processes.Pool, where string, in In) 
 	return all, failed
 }
 
-// TestStream: all values come, in order, of whatever the function returns.
-func TestStream(t *testing.T) {
+// TestStream_AllValues: all values arrive in order, whatever kind of iterable
+// the function returns.
+func TestStream_AllValues(t *testing.T) {
 	for _, threads := range []int{1, 2} {
-		p := streamPool(t, 1, python.Options{Threads: threads})
-		for where, n := range map[string]int{"count": 5, "later": 5, "as_list": 3, "made": 4, "forks": 4, "forks_later": 4} {
-			for _, n := range []int{n, 0} {
-				got, err := collect[int, int](t, p, where, n)
-				want := slices.Collect(func(yield func(int) bool) {
-					for i := range n {
-						yield(i)
+		t.Run(fmt.Sprint(threads, " threads"), func(t *testing.T) {
+			p := streamPool(t, 1, python.Options{Threads: threads})
+			for where, n := range map[string]int{"count": 5, "later": 5, "as_list": 3, "made": 4, "forks": 4, "forks_later": 4} {
+				t.Run(where, func(t *testing.T) {
+					for _, n := range []int{n, 0} {
+						got, err := collect[int, int](t, p, where, n)
+						want := slices.Collect(func(yield func(int) bool) {
+							for i := range n {
+								yield(i)
+							}
+						})
+						if !slices.Equal(got, want) || err != nil {
+							t.Errorf("%s(%d) = %v, %v", where, n, got, err)
+						}
 					}
 				})
-				if !slices.Equal(got, want) || err != nil {
-					t.Errorf("%s(%d) = %v, %v", where, n, got, err)
+			}
+			got, err := collect[int, string](t, p, "Model('m.', times=2).generate", 2)
+			if !slices.Equal(got, []string{"m. 0", "m. 2"}) || err != nil {
+				t.Errorf("generate: %q, %v", got, err)
+			}
+			args, err := collect[python.Args, any](t, p, "several", python.Args{Args: []any{1, "b"}, Kwargs: map[string]any{"c": 2.5}})
+			if !reflect.DeepEqual(args, []any{int64(1), "b", 2.5}) || err != nil {
+				t.Errorf("several: %v, %v", args, err)
+			}
+			mixed, err := collect[python.None, any](t, p, "mixed", python.None{})
+			if fmt.Sprint(mixed) != "[<nil> [1 map[a:2.5]] x]" || err != nil {
+				t.Errorf("mixed: %v, %v", mixed, err)
+			}
+			if got, err := collect[python.None, int](t, p, "nothing", python.None{}); len(got) != 0 || err != nil {
+				t.Errorf("nothing: %v, %v", got, err)
+			}
+			large, err := collect[int, []byte](t, p, "large", 3)
+			if len(large) != 3 || err != nil {
+				t.Errorf("large: %d, %v", len(large), err)
+			}
+			for i, b := range large {
+				if len(b) != 3000000 || b[0] != byte(i) || b[len(b)-1] != byte(i) {
+					t.Errorf("large: value %d is wrong", i)
 				}
 			}
-		}
-		got, err := collect[int, string](t, p, "Model('m.', times=2).generate", 2)
-		if !slices.Equal(got, []string{"m. 0", "m. 2"}) || err != nil {
-			t.Errorf("generate: %q, %v", got, err)
-		}
-		args, err := collect[python.Args, any](t, p, "several", python.Args{Args: []any{1, "b"}, Kwargs: map[string]any{"c": 2.5}})
-		if !reflect.DeepEqual(args, []any{int64(1), "b", 2.5}) || err != nil {
-			t.Errorf("several: %v, %v", args, err)
-		}
-		mixed, err := collect[python.None, any](t, p, "mixed", python.None{})
-		if fmt.Sprint(mixed) != "[<nil> [1 map[a:2.5]] x]" || err != nil {
-			t.Errorf("mixed: %v, %v", mixed, err)
-		}
-		if got, err := collect[python.None, int](t, p, "nothing", python.None{}); len(got) != 0 || err != nil {
-			t.Errorf("nothing: %v, %v", got, err)
-		}
-		large, err := collect[int, []byte](t, p, "large", 3)
-		if len(large) != 3 || err != nil {
-			t.Errorf("large: %d, %v", len(large), err)
-		}
-		for i, b := range large {
-			if len(b) != 3000000 || b[0] != byte(i) || b[len(b)-1] != byte(i) {
-				t.Errorf("large: value %d is wrong", i)
-			}
-		}
-		same(t, p, 5)
+			same(t, p, 5)
+		})
 	}
 }
 
-// TestStream_Errors: what went well comes before the error, and the pool goes
-// on.
+// TestStream_Errors: the values before the error arrive first, and the pool
+// continues.
 func TestStream_Errors(t *testing.T) {
 	p := streamPool(t, 1, python.Options{})
 	for where, check := range map[string]func(error) bool{
@@ -223,21 +228,25 @@ func TestStream_Errors(t *testing.T) {
 			return ok && e.ExitCode == 3
 		},
 	} {
-		for _, n := range []int{0, 1, 3} {
-			got, err := collect[int, int](t, p, where, n)
-			if len(got) != n || !check(err) {
-				t.Errorf("%s(%d) = %v, %v", where, n, got, err)
+		t.Run(where, func(t *testing.T) {
+			for _, n := range []int{0, 1, 3} {
+				got, err := collect[int, int](t, p, where, n)
+				if len(got) != n || !check(err) {
+					t.Errorf("%s(%d) = %v, %v", where, n, got, err)
+				}
+				same(t, p, 5)
 			}
-			same(t, p, 5)
-		}
+		})
 	}
 	if got, err := collect[int, string](t, p, "count", 2); len(got) != 0 || err == nil {
 		t.Errorf("numbers as text: %q, %v", got, err)
 	}
 	for where, want := range map[string]string{"no_such": "AttributeError", "Model": "TypeError"} {
-		if got, err := collect[int, int](t, p, where, 1); len(got) != 0 || !errors.Is(err, python.Type(want)) {
-			t.Errorf("%s: %v, %v", where, got, err)
-		}
+		t.Run(where, func(t *testing.T) {
+			if got, err := collect[int, int](t, p, where, 1); len(got) != 0 || !errors.Is(err, python.Type(want)) {
+				t.Errorf("%s: %v, %v", where, got, err)
+			}
+		})
 	}
 	path := filepath.Join(t.TempDir(), "x")
 	defer touch(t, path+".gate")
@@ -251,9 +260,9 @@ func TestStream_Errors(t *testing.T) {
 	}
 }
 
-// TestStream_Ahead: a generator is at most one value ahead of the loop, and is
-// closed when that is left.
-func TestStream_Ahead(t *testing.T) {
+// TestStream_OneValueAhead: a generator is at most one value ahead of the loop,
+// and is closed when the program leaves the loop.
+func TestStream_OneValueAhead(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
@@ -261,33 +270,37 @@ func TestStream_Ahead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, where := range []string{"cleans_up", "cleans_up_later"} {
-		for _, last := range []int{0, 1, 5} {
-			path := filepath.Join(t.TempDir(), "x")
-			for v, err := range python.Stream[string, int]("streaming:"+where)(t.Context(), p, path) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				await(t, fmt.Sprintf("%s.%d", path, v+1), 1)
-				if _, err := os.Stat(fmt.Sprintf("%s.%d", path, v+2)); err == nil {
-					t.Errorf("%s: at value %d it has begun with value %d", where, v, v+2)
-				}
-				if v == last {
-					break
-				}
+		t.Run(where, func(t *testing.T) {
+			for _, last := range []int{0, 1, 5} {
+				t.Run(fmt.Sprint("break after ", last), func(t *testing.T) {
+					path := filepath.Join(t.TempDir(), "x")
+					for v, err := range python.Stream[string, int]("streaming:"+where)(t.Context(), p, path) {
+						if err != nil {
+							t.Fatal(err)
+						}
+						await(t, fmt.Sprintf("%s.%d", path, v+1), 1)
+						if _, err := os.Stat(fmt.Sprintf("%s.%d", path, v+2)); err == nil {
+							t.Errorf("%s: at value %d it has begun with value %d", where, v, v+2)
+						}
+						if v == last {
+							break
+						}
+					}
+					if _, err := os.Stat(path + ".closed"); err != nil {
+						t.Errorf("%s: it is not closed when the loop is left: %v", where, err)
+					}
+				})
 			}
-			if _, err := os.Stat(path + ".closed"); err != nil {
-				t.Errorf("%s: it is not closed when the loop is left: %v", where, err)
-			}
-		}
+		})
 	}
 	if after, err := call(t, p, pid, python.None{}); after != before || err != nil {
 		t.Errorf("the worker was %d and is %d, %v", before, after, err)
 	}
 }
 
-// TestStream_Left: a generator that computes, or waits, is interrupted when its
-// loop is left, or its context ends.
-func TestStream_Left(t *testing.T) {
+// TestStream_LoopLeft: a generator that computes or waits is interrupted when
+// the program leaves its loop, or its context ends.
+func TestStream_LoopLeft(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Minute})
 	pid := python.Func[python.None, int]("os:getpid")
 	before, err := call(t, p, pid, python.None{})
@@ -295,30 +308,34 @@ func TestStream_Left(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, where := range []string{"computes", "waits"} {
-		for _, how := range []string{"break", "cancel"} {
-			path := filepath.Join(t.TempDir(), "x")
-			ctx, cancel := context.WithCancel(t.Context())
-			n := 0
-			var last error
-			for _, err := range python.Stream[string, int]("streaming:"+where)(ctx, p, path) {
-				if last = err; n > 0 {
-					continue
-				}
-				n++
-				await(t, path+".in", 1)
-				if how == "break" {
-					break
-				}
-				cancel()
+		t.Run(where, func(t *testing.T) {
+			for _, how := range []string{"break", "cancel"} {
+				t.Run(how, func(t *testing.T) {
+					path := filepath.Join(t.TempDir(), "x")
+					ctx, cancel := context.WithCancel(t.Context())
+					n := 0
+					var last error
+					for _, err := range python.Stream[string, int]("streaming:"+where)(ctx, p, path) {
+						if last = err; n > 0 {
+							continue
+						}
+						n++
+						await(t, path+".in", 1)
+						if how == "break" {
+							break
+						}
+						cancel()
+					}
+					cancel()
+					if how == "cancel" && !errors.Is(last, context.Canceled) {
+						t.Errorf("%s, %s: error %v, want Canceled", where, how, last)
+					}
+					if _, err := os.Stat(path + ".closed"); err != nil {
+						t.Errorf("%s, %s: it is not closed: %v", where, how, err)
+					}
+				})
 			}
-			cancel()
-			if how == "cancel" && !errors.Is(last, context.Canceled) {
-				t.Errorf("%s, %s: error %v, want Canceled", where, how, last)
-			}
-			if _, err := os.Stat(path + ".closed"); err != nil {
-				t.Errorf("%s, %s: it is not closed: %v", where, how, err)
-			}
-		}
+		})
 	}
 	if after, err := call(t, p, pid, python.None{}); after != before || err != nil {
 		t.Errorf("the worker was %d and is %d, %v", before, after, err)
@@ -326,8 +343,8 @@ func TestStream_Left(t *testing.T) {
 }
 
 // TestStream_NoFile: no file of a stream exists while its loop runs, so a
-// program that is killed in the loop leaves none. A loop also leaves none if
-// its generator fails before it connects, or if its body breaks.
+// program that is killed in the loop leaves none. There is also no file if the
+// generator fails before it connects, or if the loop's body breaks.
 func TestStream_NoFile(t *testing.T) {
 	p := newPool(t, 1, nil)
 	dir := t.TempDir()
@@ -362,7 +379,7 @@ func TestStream_NoFile(t *testing.T) {
 	empty("after an error")
 }
 
-// TestStream_Concurrent: several loops share a pool, and one sequence can be
+// TestStream_Concurrent: several loops share a pool, and a sequence can be
 // iterated again.
 func TestStream_Concurrent(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Threads: 3})
@@ -380,8 +397,8 @@ func TestStream_Concurrent(t *testing.T) {
 	}
 }
 
-// TestStream_TempDir: a socket has a short path, whatever directory is that for
-// temporary files, and the worker finds it from its own working directory.
+// TestStream_TempDir: the path of a socket is short, wherever the directory for
+// temporary files is, and valid in the worker's working directory.
 func TestStream_TempDir(t *testing.T) {
 	root := t.TempDir()
 	long := filepath.Join(root, strings.Repeat("x", 150))
@@ -423,13 +440,15 @@ func TestStream_Nil(t *testing.T) {
 		"python: Stream with a nil context":  func() { count(noContext, p, 1) },
 		"processes: the Pool is nil or zero": func() { count(t.Context(), nil, 1) },
 	} {
-		func() {
-			defer func() {
-				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, want) {
-					t.Errorf("panic %q, want %q", text, want)
-				}
+		t.Run(want, func(t *testing.T) {
+			func() {
+				defer func() {
+					if text := fmt.Sprint(recover()); !strings.HasPrefix(text, want) {
+						t.Errorf("panic %q, want %q", text, want)
+					}
+				}()
+				use()
 			}()
-			use()
-		}()
+		})
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"concert/processes"
 )
 
-// notUTF8 returns all strings of at most four of these parts: beginnings,
-// middles and wholes of characters, and what no text has.
+// notUTF8 returns all strings of at most four of these parts: whole characters,
+// their beginnings and middles, and bytes that occur in no text.
 func notUTF8() (all []string) {
 	parts := []string{"a", "\u00e9", "\uFFFD", "\x80", "\xbf", "\xc3", "\xe2", "\x82", "\xed", "\xb3", "\xa0", "\xf0", "\xf4", "\x90", "\xff"}
 	all = []string{""}
@@ -30,9 +30,9 @@ func notUTF8() (all []string) {
 	return all
 }
 
-// TestText: each Go string is one str of Python, the one that os.fsdecode makes
-// of its bytes, and comes back from it.
-func TestText(t *testing.T) {
+// TestText_RoundTrip: each Go string is the str that os.fsdecode makes of its
+// bytes, and returns unchanged.
+func TestText_RoundTrip(t *testing.T) {
 	all := notUTF8()
 	seen := make(map[string]string)
 	for _, s := range all {
@@ -79,7 +79,7 @@ def f(pairs):
 	})
 }
 
-// TestText_Refused: a str that is no Go string is refused, wherever it is.
+// TestText_Refused: a str that is no Go string is refused in any position.
 func TestText_Refused(t *testing.T) {
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {
@@ -100,7 +100,7 @@ func TestText_Refused(t *testing.T) {
 	}
 }
 
-// TestText_JSON: JSON has no text but Unicode.
+// TestText_JSON: text in JSON must be Unicode.
 func TestText_JSON(t *testing.T) {
 	b, err := codec{}.Encode(map[string]any{"a": []any{"caf\xe9"}})
 	if err != nil {
@@ -116,8 +116,7 @@ func TestText_JSON(t *testing.T) {
 	}
 }
 
-// TestText_Errors: the text of an exception has the bytes that it had in
-// Python.
+// TestText_Errors: the text of an exception has the same bytes as in Python.
 func TestText_Errors(t *testing.T) {
 	p, err := New(1, interpreters(t)["fresh"])
 	if err != nil {
@@ -142,7 +141,7 @@ def raises(text):
 	}
 }
 
-// TestText_FileNames: names of files that are not UTF-8 go both ways.
+// TestText_FileNames: file names that are not UTF-8 arrive in both directions.
 func TestText_FileNames(t *testing.T) {
 	dir := t.TempDir()
 	names := []string{"caf\xe9", "plain", "\xff\xfe", "\u00e9"}

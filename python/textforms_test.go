@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// texts returns random texts out of parts.
+// texts returns random texts made of parts.
 func texts(random *rand.Rand, n int, parts ...[]string) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -18,9 +18,9 @@ func texts(random *rand.Rand, n int, parts ...[]string) []string {
 	return all
 }
 
-// TestTextForms: a text passes if and only if Python writes it so for some
-// value.
-func TestTextForms(t *testing.T) {
+// TestTextForms_AsPythonWrites: a text is valid if and only if Python writes it
+// for some value.
+func TestTextForms_AsPythonWrites(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	digits := []string{"", "0", "00", "1", "5", "10", "120", "000000", "0000000", "000001", "0000001", "012"}
 	offsets := []string{"", "+00:00", "-00:00", "+01:30", "-23:59", "+01:00:00", "+01:00:01", "-00:00:30", "-00:00:00", "Z", "+24:00", "+1:00"}

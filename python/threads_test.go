@@ -29,13 +29,13 @@ func warm[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context,
 	}
 }
 
-// threads returns a pool of one interpreter that runs several tasks at a time.
+// threads returns a pool of one interpreter with k threads.
 func threads(t *testing.T, k int, o python.Options) *processes.Pool {
 	o.Threads = k
 	return newPool(t, 1, &o)
 }
 
-// await waits until so many files are there.
+// await waits until n files exist.
 func await(t *testing.T, pattern string, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
@@ -53,8 +53,9 @@ var (
 	pidWhen = python.Func[string, int]("tasks:pid_when")
 )
 
-// TestThreads: tasks meet in one interpreter, and share what it has loaded.
-func TestThreads(t *testing.T) {
+// TestThreads_ShareInterpreter: tasks run concurrently in one interpreter, and
+// share its modules.
+func TestThreads_ShareInterpreter(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	if p.Width() != 4 {
 		t.Errorf("Width() = %d, want 4", p.Width())
@@ -79,9 +80,9 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// TestThreadsBehindSlow: calls behind a slow one go to other threads, of the
-// same worker if there is no other, and any number passes it.
-func TestThreadsBehindSlow(t *testing.T) {
+// TestThreads_PassSlowCall: any number of calls behind a slow one run in other
+// threads, of the same worker if there is no other.
+func TestThreads_PassSlowCall(t *testing.T) {
 	p := threads(t, 2, python.Options{})
 	square := python.Func[int, int]("tasks:square")
 	warm(t, p, square, 1)
@@ -116,9 +117,9 @@ func TestThreadsBehindSlow(t *testing.T) {
 	}
 }
 
-// TestThreadsBehindSlowInMap: those of a Map that were sent together with a
-// slow one go to another thread.
-func TestThreadsBehindSlowInMap(t *testing.T) {
+// TestThreads_PassSlowCallInMap: calls of a Map that were sent together with a
+// slow one run in another thread.
+func TestThreads_PassSlowCallInMap(t *testing.T) {
 	p := threads(t, 2, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	n := 0
@@ -145,9 +146,9 @@ func TestThreadsBehindSlowInMap(t *testing.T) {
 	}
 }
 
-// TestThreadsSpread: interpreters get tasks in equal numbers, as each has a
-// lock of its own.
-func TestThreadsSpread(t *testing.T) {
+// TestThreads_SpreadOverInterpreters: interpreters get equal numbers of tasks,
+// because each one has a lock of its own.
+func TestThreads_SpreadOverInterpreters(t *testing.T) {
 	p := newPool(t, 2, &python.Options{Threads: 4})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[int]
@@ -165,8 +166,9 @@ func TestThreadsSpread(t *testing.T) {
 	}
 }
 
-// TestThreadsCancel: one task is interrupted, its neighbors go on.
-func TestThreadsCancel(t *testing.T) {
+// TestThreads_CancelOneTask: a canceled task is interrupted, and other tasks of
+// the interpreter continue.
+func TestThreads_CancelOneTask(t *testing.T) {
 	p := threads(t, 3, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[string]
@@ -186,9 +188,9 @@ func TestThreadsCancel(t *testing.T) {
 	}
 }
 
-// TestThreadsKill: what cannot be interrupted is killed, and its neighbors are
-// told that it was not for them.
-func TestThreadsKill(t *testing.T) {
+// TestThreads_KillFailsNeighbors: if a task has to be killed, the other tasks
+// of its interpreter fail with ErrNeighbor.
+func TestThreads_KillFailsNeighbors(t *testing.T) {
 	t.Parallel()
 	var retried atomic.Int64
 	p := threads(t, 3, python.Options{Timeout: 4 * time.Second, Grace: 3 * time.Second, Retry: func(err *processes.WorkerError, _ int) bool {
@@ -198,7 +200,8 @@ func TestThreadsKill(t *testing.T) {
 		}
 		return false
 	}})
-	// They begin when this one's time is over, as they have as much.
+	// They begin when the time of the other task has passed, because they have
+	// as much.
 	path := filepath.Join(t.TempDir(), "gate")
 	stuck := concert.Submit(t.Context(), p, python.Func[string, any]("tasks:stubborn"), path)
 	await(t, path+".told", 1)
@@ -219,9 +222,9 @@ func TestThreadsKill(t *testing.T) {
 	}
 }
 
-// TestThreadsDeath: all tasks of an interpreter that ends are told, none is
-// lost.
-func TestThreadsDeath(t *testing.T) {
+// TestThreads_DeathFailsAllTasks: if an interpreter ends, all of its tasks
+// fail, and none is lost.
+func TestThreads_DeathFailsAllTasks(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	path := filepath.Join(t.TempDir(), "gate")
 	var futures []*concert.Future[string]
@@ -241,9 +244,9 @@ func TestThreadsDeath(t *testing.T) {
 	}
 }
 
-// TestThreadsLarge: values of many threads in one arena do not get into each
-// other's way.
-func TestThreadsLarge(t *testing.T) {
+// TestThreads_LargeValues: large values of many threads in one arena do not
+// overwrite each other.
+func TestThreads_LargeValues(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	echo := python.Func[[]byte, []byte]("tasks:echo")
 	var all sync.WaitGroup
@@ -260,8 +263,8 @@ func TestThreadsLarge(t *testing.T) {
 	all.Wait()
 }
 
-// TestThreadsProgress: each task's progress is its own.
-func TestThreadsProgress(t *testing.T) {
+// TestThreads_Progress: each task reports its own progress.
+func TestThreads_Progress(t *testing.T) {
 	var mu sync.Mutex
 	last := map[uint64]int64{} // guarded by mu
 	p := threads(t, 4, python.Options{Observer: func(e concert.Event) {
@@ -288,8 +291,9 @@ func TestThreadsProgress(t *testing.T) {
 	}
 }
 
-// TestThreadsOptions: what cannot be is said.
-func TestThreadsOptions(t *testing.T) {
+// TestThreads_InvalidOptions: too many threads are an error, and a negative
+// number panics.
+func TestThreads_InvalidOptions(t *testing.T) {
 	if _, err := python.New(1, &python.Options{Threads: 10_000}); err == nil {
 		t.Error("10,000 threads are no error")
 	}
@@ -303,16 +307,16 @@ func TestThreadsOptions(t *testing.T) {
 	}()
 }
 
-// TestDescribe: an interpreter says what it is; a build without the lock says
-// that.
-func TestDescribe(t *testing.T) {
+// TestDescribe_Interpreter: Describe returns the implementation, the version
+// and the path of the interpreter, and whether its lock is in use.
+func TestDescribe_Interpreter(t *testing.T) {
 	p := newPool(t, 1, nil)
 	info, err := python.Describe(t.Context(), p)
 	if err != nil || info.Implementation != "CPython" || !strings.HasPrefix(info.Version, "3.") || !filepath.IsAbs(info.Executable) {
 		t.Errorf("Describe() = %+v, %v", info, err)
 	}
 	lock := python.Source[bool, any]("lock", "def lock(on):\n    import sys\n    sys._is_gil_enabled = lambda: on\n")
-	for _, on := range []bool{false, true} { // what sys says from 3.13 on
+	for _, on := range []bool{false, true} { // the text of sys since 3.13
 		if _, err := call(t, p, lock, on); err != nil {
 			t.Fatal(err)
 		}
@@ -322,8 +326,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestThreadsEnd: what runs when the pool is closed is waited for.
-func TestThreadsEnd(t *testing.T) {
+// TestThreads_CloseWaits: Close waits for running tasks.
+func TestThreads_CloseWaits(t *testing.T) {
 	p := threads(t, 4, python.Options{})
 	var futures []*concert.Future[float64]
 	for range 8 {
@@ -349,4 +353,80 @@ func touch(t *testing.T, path string) {
 func submit[In, Out any](t *testing.T, p *processes.Pool, fn func(context.Context, In) (Out, error), in In) *concert.Future[Out] {
 	t.Helper()
 	return concert.Submit(t.Context(), p, fn, in)
+}
+
+// TestMap_LeftSparesNeighbors: leaving a Map cancels no other task of its
+// interpreter, however many calls the interpreter has.
+func TestMap_LeftSparesNeighbors(t *testing.T) {
+	p := threads(t, 8, python.Options{})
+	square := python.Func[int, int]("tasks:square")
+	warm(t, p, square, 1)
+	path := filepath.Join(t.TempDir(), "gate")
+	held := concert.Submit(t.Context(), p, waitFor, path)
+	await(t, path+".in.*", 1)
+	for range 5 {
+		n := 0
+		for range concert.MapUnordered(t.Context(), p, square, func(yield func(int) bool) {
+			for i := 0; yield(i); i++ {
+			}
+		}) {
+			if n++; n == 5000 {
+				break
+			}
+		}
+	}
+	touch(t, path)
+	if _, err := held.Result(t.Context()); err != nil {
+		t.Errorf("the neighbor: %v", err)
+	}
+}
+
+// TestThreads_LargeArgumentsHoldNoThread: while large arguments belong to
+// running calls, other calls can use all remaining threads.
+func TestThreads_LargeArgumentsHoldNoThread(t *testing.T) {
+	p := newPool(t, 2, &python.Options{Threads: 4})
+	large := func() []byte {
+		b := make([]byte, 17<<20)
+		copy(b, filepath.Join(t.TempDir(), "large"))
+		return b
+	}
+	meet := python.Func[[]byte, int]("tasks:meet_large")
+	b := large()
+	held := concert.Submit(t.Context(), p, meet, b)
+	path := filepath.Join(t.TempDir(), "gate")
+	var futures []*concert.Future[string]
+	for range 7 {
+		futures = append(futures, concert.Submit(t.Context(), p, waitFor, path))
+	}
+	await(t, path+".in.*", 7)
+	touch(t, path)
+	if _, err := concert.Gather(t.Context(), futures...); err != nil {
+		t.Error(err)
+	}
+	if _, err := concert.Gather(t.Context(), held, concert.Submit(t.Context(), p, meet, b)); err != nil {
+		t.Error(err)
+	}
+	one := threads(t, 2, python.Options{})
+	b = large()
+	if _, err := concert.Gather(t.Context(), concert.Submit(t.Context(), one, meet, b), concert.Submit(t.Context(), one, meet, b)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestResult_ResizedByThread: a result is complete although another thread
+// changes its length.
+func TestResult_ResizedByThread(t *testing.T) {
+	p := threads(t, 3, python.Options{})
+	growing := concert.Submit(t.Context(), p, python.Func[float64, int]("tasks:grow"), 1)
+	give := python.Func[int, []byte]("tasks:give_shared")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for growing.State() != concert.Finished {
+		if b, err := concert.Submit(ctx, p, give, 1).Result(ctx); err != nil || len(b) < 8000 {
+			t.Fatalf("%d bytes, %v", len(b), err)
+		}
+	}
+	if _, err := growing.Result(ctx); err != nil {
+		t.Error(err)
+	}
 }

@@ -19,8 +19,9 @@ import (
 
 func foreign(b []byte) executor.Encoded { return executor.Encoded{Kind: 17, Bytes: b} }
 
-// TestValidate_Own: what the codec writes passes.
-func TestValidate_Own(t *testing.T) {
+// TestValidate_OwnEncoding: the checker accepts everything that the codec
+// writes.
+func TestValidate_OwnEncoding(t *testing.T) {
 	big1 := make([]any, 100_000)
 	for i := range big1 {
 		big1[i] = map[string]any{"a": i}
@@ -56,7 +57,8 @@ func TestValidate_Own(t *testing.T) {
 	}
 }
 
-// hostile are arguments that no codec writes, and why they are refused.
+// hostile are arguments that no codec writes, and the reasons for which they
+// are refused.
 func hostile() map[string]string {
 	u32 := func(n uint32) string { return string(binary.LittleEndian.AppendUint32(nil, n)) }
 	extend := func(body, arrays string) string {
@@ -89,12 +91,12 @@ func hostile() map[string]string {
 		extend(form(6, i(3)+i(0)+i(0)+i(0)+"N"), ""):                "of a form",
 		extend(form(12, i(2)+strings.Repeat(i(1), 8)+i(0)+"N"), ""): "of a form",
 	}
-	for _, kind := range "([<>su" { // a count that is not there
+	for _, kind := range "([<>su" { // a count without elements
 		for _, n := range []uint32{60_000_000, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
 			m[string(kind)+u32(n)] = "in 0 bytes"
 		}
 	}
-	for kind := range 256 { // whatever else marshal has: code, references, interned strings
+	for kind := range 256 { // other features of marshal: code, references, interned strings
 		if !strings.ContainsRune("NTFilgysu([<>{", rune(kind)) && kind != extended {
 			m[string([]byte{byte(kind)})+u32(0)+u32(0)] = "not among"
 		}
@@ -106,8 +108,8 @@ func hostile() map[string]string {
 	return m
 }
 
-// TestValidate_Hostile: what no codec writes is refused, and does not reach the
-// interpreter, which lives and has not grown.
+// TestValidate_Hostile: bytes that no codec writes are refused and do not reach
+// the interpreter, which lives and does not grow.
 func TestValidate_Hostile(t *testing.T) {
 	for b, want := range hostile() {
 		err := validate(foreign([]byte(b)))
@@ -182,7 +184,7 @@ func TestValidate_Memory(t *testing.T) {
 	}
 	eachInterpreter(t, func(t *testing.T, p *processes.Pool, numpy bool) {
 		if strings.Contains(t.Name(), "loaded") {
-			return // as without
+			return // as much as without
 		}
 		args := maps.Clone(args)
 		if numpy {
@@ -241,8 +243,9 @@ func keyTuples(n int) map[any]any {
 	return all
 }
 
-// FuzzValidate: no bytes make the checker fail, and what it lets pass has been
-// looked at whole and can be decoded, or is a form, which only arguments have.
+// FuzzValidate: the checker does not fail for any bytes. What it accepts, it
+// has read to the end; and it can be decoded, or is a form, which only
+// arguments have.
 func FuzzValidate(f *testing.F) {
 	for _, v := range append(kinds(), arrays()...) {
 		if b, err := (codec{}).Encode(v); err == nil {
@@ -274,7 +277,7 @@ func FuzzValidate(f *testing.F) {
 	})
 }
 
-// BenchmarkValidate is the cost of the check, beside that of a copy.
+// BenchmarkValidate measures the check and, for comparison, a copy.
 func BenchmarkValidate(b *testing.B) {
 	for name, v := range map[string]any{"ints": make([]int, 1e5), "floats": make([]any, 1), "small": map[string]any{"a": 1, "b": []string{"x"}}, "array": []any{make([]float64, 1e5)}} {
 		if name == "floats" {

@@ -39,7 +39,8 @@ def due(signed):
 	// time.Duration 36h0m0s
 }
 
-// A class of Python is sent as what a registered function returns for it.
+// An instance of a Python class is sent as the value that a registered function
+// returns for it.
 func ExampleSource_converts() {
 	type price struct {
 		Amount   int    `json:"amount"`

@@ -1,6 +1,6 @@
-// Package conformance_test holds package python to the conformance suite. It
-// has a directory of its own as it takes most of a minute, so that it runs at
-// the same time as the other tests of package python.
+// Package conformance_test runs the conformance suite on package python. The
+// suite takes most of a minute. In a directory of its own, it runs concurrently
+// with the other tests of package python.
 package conformance_test
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"runtime"
 	"slices"
@@ -17,10 +18,11 @@ import (
 	"concert/python"
 )
 
-// misdeeds is what methods that decode a value can do, by the value.
-type misdeeds struct{ did string }
+// badText has a method UnmarshalText that misbehaves in the way that the text
+// names.
+type badText struct{ did string }
 
-// gate is what methods wait for that hang.
+// gate blocks the methods that hang.
 var gate atomic.Pointer[chan struct{}]
 
 func newGate() chan struct{} {
@@ -29,7 +31,7 @@ func newGate() chan struct{} {
 	return c
 }
 
-func (m *misdeeds) UnmarshalText(text []byte) error {
+func (m *badText) UnmarshalText(text []byte) error {
 	switch m.did = string(text); m.did {
 	case "panic":
 		panic("in UnmarshalText")
@@ -45,39 +47,40 @@ func (m *misdeeds) UnmarshalText(text []byte) error {
 	return nil
 }
 
-type jsonMisdeeds struct{ misdeeds }
+type badJSON struct{ badText }
 
-func (m *jsonMisdeeds) UnmarshalText() {} // is not that of misdeeds
+func (m *badJSON) UnmarshalText() {} // is not UnmarshalText of badText
 
-func (m *jsonMisdeeds) UnmarshalJSON(text []byte) error {
+func (m *badJSON) UnmarshalJSON(text []byte) error {
 	var s string
 	if err := json.Unmarshal(text, &s); err != nil {
 		return err
 	}
-	return m.misdeeds.UnmarshalText([]byte(s))
+	return m.badText.UnmarshalText([]byte(s))
 }
 
-const misdeedsSource = `
-def deeds(deed):
+const badValues = `
+def values(how):
     yield "fine"
-    yield deed
+    yield how
     yield "fine"
-def then_raises(deed):
-    yield deed
+def then_raises(how):
+    yield how
     raise LookupError("after the value")
-def last(deed):
-    yield deed
+def last(how):
+    yield how
 def sizes(ns):
     for n in ns:
         yield b"x" * n
 `
 
-// TestStream_Misdeeds: methods that decode a value of a stream end its loop
-// with an error that names the value, whatever they do, and the pool continues.
-func TestStream_Misdeeds(t *testing.T) {
+// TestStream_MethodMisbehaves: if a method that decodes a value of a stream
+// misbehaves, the loop ends with an error that names the value, and the pool
+// continues.
+func TestStream_MethodMisbehaves(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())
-	for deed, check := range map[string]func(error) bool{
+	for how, check := range map[string]func(error) bool{
 		"panic": func(err error) bool {
 			e, ok := errors.AsType[*concert.PanicError](err)
 			return ok && e.Value == "in UnmarshalText"
@@ -89,16 +92,16 @@ func TestStream_Misdeeds(t *testing.T) {
 		},
 		"error": func(err error) bool { return strings.Contains(err.Error(), "refused by UnmarshalText") },
 	} {
-		t.Run(deed, func(t *testing.T) {
-			n, failed := drain(t, python.StreamSource[string, misdeeds]("deeds", misdeedsSource), p, deed)
+		t.Run(how, func(t *testing.T) {
+			n, failed := drain(t, python.StreamSource[string, badText]("values", badValues), p, how)
 			if n != 1 || failed == nil || !check(failed) || !strings.Contains(failed.Error(), "value 1 of source_") {
 				t.Errorf("as text: %d values, then %v", n, failed)
 			}
-			n, failed = drain(t, python.StreamSource[string, []jsonMisdeeds]("deeds", strings.ReplaceAll(misdeedsSource, "yield deed", "yield [deed]")), p, deed)
+			n, failed = drain(t, python.StreamSource[string, []badJSON]("values", strings.ReplaceAll(badValues, "yield how", "yield [how]")), p, how)
 			if n != 0 || failed == nil {
 				t.Errorf("a str as a slice: %d values, then %v", n, failed)
 			}
-			n, failed = drain(t, python.StreamSource[string, map[string]jsonMisdeeds]("last", strings.ReplaceAll(misdeedsSource, "yield deed", "yield {'a': deed}")), p, deed)
+			n, failed = drain(t, python.StreamSource[string, map[string]badJSON]("last", strings.ReplaceAll(badValues, "yield how", "yield {'a': how}")), p, how)
 			if n != 0 || failed == nil || !check(failed) || !strings.Contains(failed.Error(), "value 0 of source_") {
 				t.Errorf("as JSON in a map, last: %d values, then %v", n, failed)
 			}
@@ -107,7 +110,7 @@ func TestStream_Misdeeds(t *testing.T) {
 	same(t, p, 5)
 }
 
-// drain returns how many values a stream has before its error.
+// drain returns the number of values of a stream, and its error.
 func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Pool, In) iter.Seq2[Out, error], p *processes.Pool, in In) (n int, failed error) {
 	t.Helper()
 	for _, err := range stream(t.Context(), p, in) {
@@ -121,16 +124,16 @@ func drain[In, Out any](t *testing.T, stream func(context.Context, *processes.Po
 	return n, failed
 }
 
-// TestStream_MisdeedsEnd: a method that does not return keeps no loop beyond
+// TestStream_MethodHangs: a method that does not return delays no loop beyond
 // the end of its context, or the death of its worker.
-func TestStream_MisdeedsEnd(t *testing.T) {
+func TestStream_MethodHangs(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Grace: time.Millisecond})
 	defer close(newGate())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	why := errors.New("the reason")
 	n := 0
-	for v, err := range python.StreamSource[string, misdeeds]("deeds", misdeedsSource)(ctx, p, "hang") {
+	for v, err := range python.StreamSource[string, badText]("values", badValues)(ctx, p, "hang") {
 		if n++; n == 1 {
 			if v.did != "fine" || err != nil {
 				t.Errorf("value 0: %v, %v", v, err)
@@ -145,7 +148,7 @@ func TestStream_MisdeedsEnd(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d steps when the context ends, want 2", n)
 	}
-	dies := python.StreamSource[string, misdeeds]("dies", "import os\ndef dies(deed):\n    yield deed\n    os._exit(3)\n")
+	dies := python.StreamSource[string, badText]("dies", "import os\ndef dies(how):\n    yield how\n    os._exit(3)\n")
 	n, failed := drain(t, dies, p, "hang")
 	if e, ok := errors.AsType[*processes.WorkerError](failed); n != 0 || !ok || e.ExitCode != 3 {
 		t.Errorf("when the worker dies: %d values, then %v", n, failed)
@@ -153,9 +156,9 @@ func TestStream_MisdeedsEnd(t *testing.T) {
 	same(t, p, 5)
 }
 
-// TestStream_MisdeedsLast: a method that does not return keeps no loop when the
-// generator has ended, so that only the context is left to end it.
-func TestStream_MisdeedsLast(t *testing.T) {
+// TestStream_MethodHangsAtEnd: a method that does not return delays no loop if
+// the generator has ended, so that only the context can end the loop.
+func TestStream_MethodHangsAtEnd(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	why := errors.New("the reason")
@@ -166,7 +169,7 @@ func TestStream_MisdeedsLast(t *testing.T) {
 	}})
 	defer close(newGate())
 	n := 0
-	for v, err := range python.StreamSource[string, misdeeds]("last", misdeedsSource)(ctx, p, "hang") {
+	for v, err := range python.StreamSource[string, badText]("last", badValues)(ctx, p, "hang") {
 		if n++; !errors.Is(err, why) || !strings.Contains(err.Error(), "value 0 of source_") {
 			t.Errorf("step %d: %v, %v", n, v, err)
 		}
@@ -176,42 +179,45 @@ func TestStream_MisdeedsLast(t *testing.T) {
 	}
 }
 
-// TestStream_LateException: an exception that comes while a method decodes the
-// value before it does not end that: Options.Timeout does.
+// TestStream_LateException: an exception of the generator does not interrupt
+// the method that decodes the value before it. Options.Timeout does.
 func TestStream_LateException(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond})
 	defer close(newGate())
-	n, failed := drain(t, python.StreamSource[string, misdeeds]("then_raises", misdeedsSource), p, "hang")
+	n, failed := drain(t, python.StreamSource[string, badText]("then_raises", badValues), p, "hang")
 	if n != 0 || !errors.Is(failed, processes.ErrTimeout) || errors.Is(failed, python.Type("LookupError")) {
 		t.Errorf("%d values, then %v", n, failed)
 	}
-	n, failed = drain(t, python.StreamSource[string, misdeeds]("then_raises", misdeedsSource), p, "fine")
+	n, failed = drain(t, python.StreamSource[string, badText]("then_raises", badValues), p, "fine")
 	if n != 1 || !errors.Is(failed, python.Type("LookupError")) {
 		t.Errorf("%d values, then %v", n, failed)
 	}
 }
 
-// TestStream_MaxResult: each value counts as a result does.
+// TestStream_MaxResult: Options.MaxResult limits each value of a stream.
 func TestStream_MaxResult(t *testing.T) {
 	p := streamPool(t, 1, python.Options{MaxResult: 100_000})
-	sizes := python.StreamSource[[]int, []byte]("sizes", misdeedsSource)
+	sizes := python.StreamSource[[]int, []byte]("sizes", badValues)
 	for _, c := range []struct {
 		sizes []int
 		n     int
 	}{{[]int{100_000, 0, 100_000}, 3}, {[]int{100_001}, 0}, {[]int{5, 1 << 20, 5}, 1}, {[]int{5, 1<<30 + 1}, 1}} {
-		n, failed := drain(t, sizes, p, c.sizes)
-		if n != c.n || (n == len(c.sizes)) != (failed == nil) {
-			t.Errorf("%d: %d values, then %v", c.sizes, n, failed)
-		}
-		if failed != nil && (!errors.Is(failed, processes.ErrTooLarge) || !strings.Contains(failed.Error(), "more than 100000, which Options.MaxResult allows")) {
-			t.Errorf("%d: the error is %v", c.sizes, failed)
-		}
-		same(t, p, 5)
+		t.Run(fmt.Sprint(c.sizes), func(t *testing.T) {
+			n, failed := drain(t, sizes, p, c.sizes)
+			if n != c.n || (n == len(c.sizes)) != (failed == nil) {
+				t.Errorf("%d: %d values, then %v", c.sizes, n, failed)
+			}
+			if failed != nil && (!errors.Is(failed, processes.ErrTooLarge) || !strings.Contains(failed.Error(), "more than 100000, which Options.MaxResult allows")) {
+				t.Errorf("%d: the error is %v", c.sizes, failed)
+			}
+			same(t, p, 5)
+		})
 	}
 }
 
-// TestStreamSource: generators of source text work as those of modules.
-func TestStreamSource(t *testing.T) {
+// TestStreamSource_Values: generators of source text work like generators of
+// modules.
+func TestStreamSource_Values(t *testing.T) {
 	p := streamPool(t, 1, python.Options{})
 	const text = `
         from __future__ import annotations
@@ -270,46 +276,50 @@ func TestStreamSource(t *testing.T) {
 	}
 }
 
-// TestStream_Label: each error of a stream names the label of its loop, whether
-// it is about a value or about the generator.
+// TestStream_Label: each error of a stream has the label of its loop, whether
+// it concerns a value or the generator.
 func TestStream_Label(t *testing.T) {
 	p := streamPool(t, 1, python.Options{Timeout: time.Second, Grace: time.Millisecond, MaxResult: 1000})
 	defer close(newGate())
-	deeds := python.StreamSource[string, misdeeds]("deeds", misdeedsSource)
-	raises := python.StreamSource[string, misdeeds]("then_raises", misdeedsSource)
-	for _, deed := range []string{"panic", "goexit", "hang", "error", strings.Repeat("x", 2000), "fine"} {
-		stream := deeds
-		if deed == "fine" {
-			stream = raises
-		}
-		for _, label := range []string{"", "cat.jpg \x1b[31m"} {
-			ctx := t.Context()
-			if label != "" {
-				ctx = concert.WithLabel(ctx, label)
+	values := python.StreamSource[string, badText]("values", badValues)
+	raises := python.StreamSource[string, badText]("then_raises", badValues)
+	for _, how := range []string{"panic", "goexit", "hang", "error", strings.Repeat("x", 2000), "fine"} {
+		t.Run(fmt.Sprintf("%.10s", how), func(t *testing.T) {
+			stream := values
+			if how == "fine" {
+				stream = raises
 			}
-			n := 0
-			for _, err := range stream(ctx, p, deed) {
-				if err == nil {
-					continue
-				}
-				n++
-				in := concert.InputOf(err)
-				if label == "" {
-					if in != nil {
-						t.Errorf("%.10s: the error of a stream without a label, %v, is of %+v", deed, err, in)
+			for _, label := range []string{"", "cat.jpg \x1b[31m"} {
+				t.Run("label "+label, func(t *testing.T) {
+					ctx := t.Context()
+					if label != "" {
+						ctx = concert.WithLabel(ctx, label)
 					}
-					continue
-				}
-				if in == nil || in.Label != label || in.Index != -1 || in.Name == "" {
-					t.Errorf("%.10s: the error %v is of %+v", deed, err, in)
-				}
-				if deed != "fine" && (!strings.Contains(err.Error(), `(cat.jpg \x1b[31m): value 1 of source_`) || strings.Contains(err.Error(), "\x1b")) {
-					t.Errorf("%.10s: the error says %q", deed, err)
-				}
+					n := 0
+					for _, err := range stream(ctx, p, how) {
+						if err == nil {
+							continue
+						}
+						n++
+						in := concert.InputOf(err)
+						if label == "" {
+							if in != nil {
+								t.Errorf("%.10s: the error of a stream without a label, %v, is of %+v", how, err, in)
+							}
+							continue
+						}
+						if in == nil || in.Label != label || in.Index != -1 || in.Name == "" {
+							t.Errorf("%.10s: the error %v is of %+v", how, err, in)
+						}
+						if how != "fine" && (!strings.Contains(err.Error(), `(cat.jpg \x1b[31m): value 1 of source_`) || strings.Contains(err.Error(), "\x1b")) {
+							t.Errorf("%.10s: the error says %q", how, err)
+						}
+					}
+					if n != 1 {
+						t.Errorf("%.10s: %d errors, want 1", how, n)
+					}
+				})
 			}
-			if n != 1 {
-				t.Errorf("%.10s: %d errors, want 1", deed, n)
-			}
-		}
+		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"concert/python"
 )
 
-const hangups = `
+const closesPipes = `
 import os, threading, time
 
 def execs():
@@ -46,21 +46,23 @@ def replaces():
     time.sleep(1000)
 `
 
-// TestHangUp: a task that replaces its interpreter by another program, or
-// closes the worker's files, costs itself only.
-func TestHangUp(t *testing.T) {
+// TestWorker_ClosesPipes: if a task replaces its interpreter by another
+// program, or closes the worker's files, only this task fails.
+func TestWorker_ClosesPipes(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
 			t.Parallel()
 			p := newPool(t, 1, &python.Options{Threads: threads})
 			for _, name := range []string{"execs", "execs_in_thread", "closes", "replaces"} {
-				_, err := call(t, p, python.Source[python.None, int](name, hangups), python.None{})
-				if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
-					t.Errorf("%s: %v, want a WorkerError that names the pipe", name, err)
-				}
-				if n, err := call(t, p, python.Func[int, int]("builtins:abs"), -1); n != 1 || err != nil {
-					t.Errorf("after %s: %d, %v", name, n, err)
-				}
+				t.Run(name, func(t *testing.T) {
+					_, err := call(t, p, python.Source[python.None, int](name, closesPipes), python.None{})
+					if e, ok := errors.AsType[*processes.WorkerError](err); !ok || e.Err == nil || !strings.Contains(e.Error(), "closed the pipe of its results") {
+						t.Errorf("%s: %v, want a WorkerError that names the pipe", name, err)
+					}
+					if n, err := call(t, p, python.Func[int, int]("builtins:abs"), -1); n != 1 || err != nil {
+						t.Errorf("after %s: %d, %v", name, n, err)
+					}
+				})
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package python_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -24,9 +22,9 @@ var (
 	prefix = python.Source[python.None, string]("prefix", "import sys\ndef prefix():\n    return sys.prefix\n")
 )
 
-// TestSurroundings: workers are prepared, and have the directory and the
-// environment that they are told.
-func TestSurroundings(t *testing.T) {
+// TestEnvironment_OfWorkers: workers have the directory, the environment and
+// the preparation of the options.
+func TestEnvironment_OfWorkers(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -44,15 +42,17 @@ func TestSurroundings(t *testing.T) {
 	}
 	for name, want := range map[string]any{
 		"CONCERT_TEST":         "there",
-		"OPENBLAS_NUM_THREADS": "7", // as told
+		"OPENBLAS_NUM_THREADS": "7", // as the options say
 		"OMP_NUM_THREADS":      fmt.Sprint(max(1, runtime.GOMAXPROCS(0)/2)),
-		"CONCERT_WORKER":       nil, // what the task starts is no worker
+		"CONCERT_WORKER":       nil, // a process that the task starts is not a worker
 		"CONCERT_PYTHON_TUNED": nil,
 		"GLIBC_TUNABLES":       nil,
 	} {
-		if got, err := call(t, p, getenv, name); got != want || err != nil {
-			t.Errorf("%s = %v, %v; want %v", name, got, err, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := call(t, p, getenv, name); got != want || err != nil {
+				t.Errorf("%s = %v, %v; want %v", name, got, err, want)
+			}
+		})
 	}
 	_, err = python.New(1, &python.Options{Init: processes.Initialize(python.Func[string, any]("json:loads"), "no JSON")})
 	if !errors.Is(err, python.Type("ValueError")) {
@@ -60,10 +60,10 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// TestVirtualEnvironment: the directory of one is as good as its interpreter,
-// and so is the variable that an activated one sets.
-func TestVirtualEnvironment(t *testing.T) {
-	newPool(t, 1, nil).Close() // or there is no Python
+// TestInterpreter_VirtualEnvironment: Options.Interpreter may be the directory
+// of a virtual environment. The variable of an activated one counts, too.
+func TestInterpreter_VirtualEnvironment(t *testing.T) {
+	newPool(t, 1, nil).Close() // otherwise there is no Python
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -90,9 +90,9 @@ def aborts(text):
     os.abort()
 `
 
-// TestMemory_Abort: a C or C++ library that aborts because it could not have
-// more memory is the error ErrMemory, if the pool has a limit. Any other abort
-// is not.
+// TestMemory_Abort: if a C or C++ library aborts because it could not allocate
+// memory, the error is ErrMemory, if the pool has a limit. The error of any
+// other abort is not.
 func TestMemory_Abort(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux bounds the memory of a process")
@@ -120,9 +120,9 @@ func TestMemory_Abort(t *testing.T) {
 	}
 }
 
-// TestMemory: a task that wants more memory than there may be has Python's
-// error, and the worker goes on.
-func TestMemory(t *testing.T) {
+// TestMemory_Limit: a task that exceeds the limit fails with Python's
+// MemoryError, and the worker continues.
+func TestMemory_Limit(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux bounds the memory of a process")
 	}
@@ -143,28 +143,9 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// printed is a buffer for a log: the death of a worker may be logged when the
-// pool is closed already.
-type printed struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (p *printed) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.Write(b)
-}
-
-func (p *printed) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.String()
-}
-
-// TestSurroundings_Path: a directory of Options.Path can have any name, also
-// one with what separates directories in PYTHONPATH.
-func TestSurroundings_Path(t *testing.T) {
+// TestOptions_PathWithSeparator: a directory of Options.Path can have any name,
+// even one with the character that separates the directories of PYTHONPATH.
+func TestOptions_PathWithSeparator(t *testing.T) {
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 	"concert/processes"
 )
 
-// evilExceptions defines classes of exceptions whose parts raise others. Each
-// function raises one of them.
+// evilExceptions defines classes of exceptions whose parts raise other
+// exceptions. Each function raises one of them.
 const evilExceptions = `
 import concert, os
 
@@ -143,9 +143,9 @@ var evils = []string{
 	"str text", "canceled", "exception", "exit", "interrupt", "generator exit", "base", "memory", "recursion",
 }
 
-// TestEvilExceptions: an exception of which a part raises another one, of
-// whatever class, is an error of its task, and the interpreter continues.
-func TestEvilExceptions(t *testing.T) {
+// TestError_PartRaises: an exception with a part that raises another exception,
+// of any class, is an error of its task, and the interpreter continues.
+func TestError_PartRaises(t *testing.T) {
 	all := interpreters(t)
 	maps.DeleteFunc(all, func(name string, _ *Options) bool { return !slices.Contains([]string{"fresh", "3.8", "3.13"}, name) })
 	for version, o := range all {
@@ -162,22 +162,24 @@ func TestEvilExceptions(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, where := range []string{"fail", "fail_async", "base", "group", "value", "key"} {
-				for _, name := range evils {
-					_, err := submit(t, p, Source[string, any](where, evilExceptions), name)
-					if _, died := errors.AsType[*processes.WorkerError](err); err == nil || died {
-						t.Errorf("%s of %s: %v", where, name, err)
+				t.Run(where, func(t *testing.T) {
+					for _, name := range evils {
+						_, err := submit(t, p, Source[string, any](where, evilExceptions), name)
+						if _, died := errors.AsType[*processes.WorkerError](err); err == nil || died {
+							t.Errorf("%s of %s: %v", where, name, err)
+						}
+						e, ok := errors.AsType[*Error](err)
+						if !ok && where != "value" {
+							t.Errorf("%s of %s: %v, a %T", where, name, err, err)
+						}
+						if where == "fail" && ok && !strings.HasPrefix(name, "metaclass") && !strings.HasSuffix(e.Type, "Evil") { // otherwise Python raises another one
+							t.Errorf("%s of %s: the type is %q", where, name, e.Type)
+						}
 					}
-					e, ok := errors.AsType[*Error](err)
-					if !ok && where != "value" {
-						t.Errorf("%s of %s: %v, a %T", where, name, err, err)
+					if after, err := submit(t, p, pid, None{}); err != nil || after != before {
+						t.Fatalf("%s: the interpreter was %d, and is %d, %v", where, before, after, err)
 					}
-					if where == "fail" && ok && !strings.HasPrefix(name, "metaclass") && !strings.HasSuffix(e.Type, "Evil") { // else Python raises another one
-						t.Errorf("%s of %s: the type is %q", where, name, e.Type)
-					}
-				}
-				if after, err := submit(t, p, pid, None{}); err != nil || after != before {
-					t.Fatalf("%s: the interpreter was %d, and is %d, %v", where, before, after, err)
-				}
+				})
 			}
 		})
 	}

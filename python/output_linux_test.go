@@ -12,10 +12,10 @@ import (
 	"concert/python"
 )
 
-// TestPrints: what a task prints, from wherever, is collected, and results are
-// unharmed.
-func TestPrints(t *testing.T) {
-	var out bytes.Buffer // one handler writes to it, a record at a time, until the pool is closed
+// TestOutput_Sources: the pool collects what a task prints in Python, in C or
+// in another program. The results are not affected.
+func TestOutput_Sources(t *testing.T) {
+	var out bytes.Buffer // one handler writes to it, one record at a time, until the pool is closed
 	p := newPool(t, 1, &python.Options{Output: slog.New(slog.NewTextHandler(&out, nil))})
 	if _, err := call(t, p, python.Func[string, any]("tasks:say"), "words"); err != nil {
 		t.Fatal(err)
@@ -28,29 +28,7 @@ func TestPrints(t *testing.T) {
 	}
 }
 
-// TestLeftThread: a thread that a task leaves behind does not keep the worker
-// from working, nor from ending.
-func TestLeftThread(t *testing.T) {
-	p := newPool(t, 1, nil)
-	if n, err := call(t, p, python.Func[string, int]("tasks:leave_a_thread"), ""); n < 2 || err != nil {
-		t.Errorf("%d threads, %v", n, err)
-	}
-	same(t, p, 5)
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestPoolInside: Python's own pool works in a task.
-func TestPoolInside(t *testing.T) {
-	p := newPool(t, 1, nil)
-	if got, err := call(t, p, python.Func[int, int]("tasks:pool_inside"), 10); got != 285 || err != nil {
-		t.Errorf("%d, %v", got, err)
-	}
-	same(t, p, 5)
-}
-
-// seen is a handler that says which texts it has been given.
+// seen is a handler that sends the texts of its records to a channel.
 type seen struct {
 	slog.Handler
 	texts chan string
@@ -61,7 +39,7 @@ func (seen) Enabled(context.Context, slog.Level) bool { return true }
 func (s seen) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "reason" { // a death
+		if a.Key == "reason" { // the record of a death
 			text += ": " + a.Value.String()
 		}
 		return true
@@ -70,9 +48,9 @@ func (s seen) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestPrints_Bar: a progress bar is shown while the task runs, update by
-// update.
-func TestPrints_Bar(t *testing.T) {
+// TestOutput_ProgressBar: each update of a progress bar is passed on while the
+// task runs.
+func TestOutput_ProgressBar(t *testing.T) {
 	log := seen{slog.DiscardHandler, make(chan string, 10)}
 	p := newPool(t, 1, &python.Options{Output: slog.New(log)})
 	bar := python.Source[string, any]("bar", `

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// loopTasks are tasks whose outcome must not depend on what has run before.
+// loopTasks are tasks whose outcome must not depend on the tasks that ran
+// before.
 const loopTasks = `
 import threading
 
@@ -103,9 +104,9 @@ var loopNames = []string{
 	"one", "sleepy", "gather", "future", "until_complete", "runs", "own_loop", "no_loop", "closes", "lock", "stops", "stops_and_waits", "leaves_a_stop", "leaves_an_exit", "thread",
 }
 
-// TestLoop_History: each task has the same result as the first one of a worker
-// and after each other one.
-func TestLoop_History(t *testing.T) {
+// TestCoroutine_IndependentOfHistory: each task has the same result as the
+// first task of a worker and after each other task.
+func TestCoroutine_IndependentOfHistory(t *testing.T) {
 	all := interpreters(t)
 	maps.DeleteFunc(all, func(name string, _ *Options) bool { return !slices.Contains([]string{"fresh", "3.8", "3.13"}, name) })
 	for version, o := range all {
@@ -142,7 +143,7 @@ func TestLoop_History(t *testing.T) {
 				for i, name := range loopNames {
 					for _, other := range slices.Concat(loopNames[i:], loopNames[:i]) {
 						if strings.HasPrefix(name, "leaves") && other == "until_complete" || strings.HasPrefix(other, "leaves") && name == "until_complete" {
-							continue // one runs what the other leaves in the loop
+							continue // a task runs what the previous one has left in the loop
 						}
 						check(name, "before "+other)
 						check(other, "after "+name)
@@ -153,7 +154,7 @@ func TestLoop_History(t *testing.T) {
 	}
 }
 
-// outcome is the result of a task as a text, without the line numbers of
+// outcome returns the result of a task as a text, without the line numbers of
 // errors.
 func outcome(v any, err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {

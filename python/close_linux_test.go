@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"concert/internal/logtest"
 	"concert/python"
 )
 
@@ -85,9 +86,10 @@ def file_not_closed(path):
     file.write("left\n")
 `
 
-// TestClose: an interpreter that is released ends as one that has run a program
-// does. What tasks have left is cleaned up.
-func TestClose(t *testing.T) {
+// TestClose_CleansUp: an interpreter ends as one that has run a program.
+// Functions of atexit, finalizers and buffers that tasks have left run or are
+// written.
+func TestClose_CleansUp(t *testing.T) {
 	for name, want := range map[string]struct {
 		text    string // in the file
 		printed string
@@ -98,10 +100,10 @@ func TestClose(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var out printed
+			var out logtest.Buffer
 			grace := 2 * time.Minute
 			if name == "thread_stays" || name == "child_lives" {
-				grace = 4 * time.Second // of which half is for the thread, and half for the rest
+				grace = 4 * time.Second // half of it for the thread, and half for the rest
 			}
 			p := newPool(t, 1, &python.Options{Grace: grace, Output: slog.New(slog.NewTextHandler(&out, nil))})
 			path := filepath.Join(t.TempDir(), "x")
@@ -109,7 +111,7 @@ func TestClose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			left, _ := result.(string) // the name of a file, or none
+			left, _ := result.(string) // the name of a file, or nothing
 			if left != "" {
 				if _, err := os.Stat(left); err != nil {
 					t.Fatal(err)
@@ -131,8 +133,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestClose_Thread: a thread that a task has left can end its work.
-func TestClose_Thread(t *testing.T) {
+// TestClose_WaitsForThread: a thread that a task has left can finish its work.
+func TestClose_WaitsForThread(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 2 * time.Minute})
 	path := filepath.Join(t.TempDir(), "x")
 	if _, err := call(t, p, python.Source[string, any]("thread_ends", finishing), path); err != nil {
@@ -151,9 +153,9 @@ func TestClose_Thread(t *testing.T) {
 	}
 }
 
-// TestClose_Recycled: a worker that is replaced ends like one of a pool that is
-// closed.
-func TestClose_Recycled(t *testing.T) {
+// TestMaxTasks_CleansUp: a worker that is replaced ends like a worker of a pool
+// that is closed.
+func TestMaxTasks_CleansUp(t *testing.T) {
 	p := newPool(t, 1, &python.Options{MaxTasks: 1})
 	path := filepath.Join(t.TempDir(), "x")
 	if _, err := call(t, p, python.Source[string, any]("at_exit", finishing), path); err != nil {
@@ -166,13 +168,26 @@ func TestClose_Recycled(t *testing.T) {
 	}
 }
 
-// TestClose_Bound: what does not end is killed.
-func TestClose_Bound(t *testing.T) {
+// TestClose_KillsAfterGrace: an interpreter that does not end is killed.
+func TestClose_KillsAfterGrace(t *testing.T) {
 	p := newPool(t, 1, &python.Options{Grace: 200 * time.Millisecond})
 	hangs := python.Source[python.None, any]("f", "import atexit, time\ndef f():\n    atexit.register(time.sleep, 3600)\n")
 	if _, err := call(t, p, hangs, python.None{}); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestThread_LeftByTask: a thread that a task leaves running prevents the
+// worker neither from running tasks nor from ending.
+func TestThread_LeftByTask(t *testing.T) {
+	p := newPool(t, 1, nil)
+	if n, err := call(t, p, python.Func[string, int]("tasks:leave_a_thread"), ""); n < 2 || err != nil {
+		t.Errorf("%d threads, %v", n, err)
+	}
+	same(t, p, 5)
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
