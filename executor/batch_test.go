@@ -11,7 +11,7 @@ import (
 	"concert/executor"
 )
 
-// handExecutor keeps its tasks: the test claims calls from them by hand.
+// handExecutor keeps its tasks, and the test claims their calls.
 type handExecutor struct {
 	group *executor.WorkerGroup
 	tasks []*executor.Task
@@ -32,7 +32,7 @@ func (e *handExecutor) Execute(_ context.Context, t *executor.Task) error {
 	return nil
 }
 
-// Width is 1.
+// Width returns 1.
 func (*handExecutor) Width() int { return 1 }
 
 // Close does nothing.
@@ -41,16 +41,16 @@ func (*handExecutor) Close() error { return nil }
 // Shutdown does nothing.
 func (*handExecutor) Shutdown(context.Context) error { return nil }
 
-// handQueue is a handExecutor as its group sees it.
+// handQueue is the queue of a handExecutor.
 type handQueue struct{ e *handExecutor }
 
-// Next is not called: there is no worker here.
+// Next is not called, because there is no worker.
 func (handQueue) Next() *executor.Task { return nil }
 
 // Again keeps the task.
 func (q handQueue) Again(t *executor.Task) { q.e.tasks = append(q.e.tasks, t) }
 
-// Withdraw reports that any call can be canceled.
+// Withdraw returns true: any call can be canceled.
 func (handQueue) Withdraw(*executor.Task) bool { return true }
 
 // Dropped does nothing.
@@ -59,7 +59,7 @@ func (handQueue) Dropped() {}
 var lengthOf = concert.Register("concert_test.lengthOf", func(_ context.Context, b []byte) (int, error) { return len(b), nil })
 
 // TestBatch_Withdrawn: a call that was canceled after it was claimed does not
-// start, and what comes back for it changes nothing.
+// start, and a result for it changes nothing.
 func TestBatch_Withdrawn(t *testing.T) {
 	ex := newHandExecutor()
 	f := concert.Submit(t.Context(), ex, lengthOf, []byte("abc"))

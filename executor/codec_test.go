@@ -26,7 +26,7 @@ func roundTrip[T any](t *testing.T, v T) {
 	}
 }
 
-func TestCodec(t *testing.T) {
+func TestEncode_RoundTrip(t *testing.T) {
 	roundTrip(t, 7)
 	roundTrip(t, int64(math.MinInt64))
 	roundTrip(t, uint64(math.MaxUint64))
@@ -108,7 +108,7 @@ func (e testError) Error() string { return fmt.Sprint("code ", e.Code) }
 
 func init() { RegisterErrorType[testError]("concert.testError") }
 
-// nested is an error with another one in a field.
+// nestedA is an error that contains another one in a field.
 type nestedA struct {
 	N   int
 	Err error
@@ -127,8 +127,9 @@ func init() {
 	RegisterErrorType[*nestedB]("concert.nestedB")
 }
 
-// TestEncodeError_Nested encodes errors in fields of each other with a bound:
-// one that wraps itself, and one whose parts double at each level.
+// TestEncodeError_Nested: the encoding of errors in fields of each other is
+// bounded, for an error that wraps itself and for one whose parts double at
+// each level.
 func TestEncodeError_Nested(t *testing.T) {
 	a := &nestedA{N: 7}
 	a.Err = fmt.Errorf("x: %w", a)
@@ -151,7 +152,7 @@ type rudeError struct{}
 
 func (rudeError) Error() string { panic("no text for you") }
 
-func TestErrorTravels(t *testing.T) {
+func TestEncodeError_RoundTrip(t *testing.T) {
 	sent := fmt.Errorf("context: %w", errors.Join(io.EOF, testError{42}, context.Canceled))
 	got := DecodeError(EncodeError(sent))
 	var typed testError
@@ -163,7 +164,7 @@ func TestErrorTravels(t *testing.T) {
 	if !errors.As(got, &remote) || remote.Type != "*fmt.wrapError" {
 		t.Errorf("type = %+v", remote)
 	}
-	// Twice there and back: from a cluster through a process, say.
+	// Two round trips, as from a cluster through a process.
 	if twice := DecodeError(EncodeError(got)); !errors.Is(twice, io.EOF) || !errors.As(twice, &typed) {
 		t.Errorf("after two trips: %#v", twice)
 	}
@@ -175,9 +176,10 @@ func TestErrorTravels(t *testing.T) {
 	}
 }
 
-// TestRegisteredErrorsAreDocumented: the author of a worker in another language
-// needs their names. Names of tests begin with test or executortest.
-func TestRegisteredErrorsAreDocumented(t *testing.T) {
+// TestRegisterError_Documented: docs/wire.md lists the registered errors,
+// because the author of a worker in another language needs their names. Names
+// of tests begin with test or executortest.
+func TestRegisterError_Documented(t *testing.T) {
 	wire, err := os.ReadFile("../docs/wire.md")
 	if err != nil {
 		t.Fatal(err)

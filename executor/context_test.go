@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -18,7 +19,7 @@ import (
 	"concert/goroutines"
 )
 
-// standardContexts are contexts that the standard library makes from ctx.
+// standardContexts returns contexts that the standard library derives from ctx.
 func standardContexts(t *testing.T, ctx context.Context) map[string]context.Context {
 	canceled, cancel := context.WithCancel(ctx)
 	t.Cleanup(cancel)
@@ -33,10 +34,10 @@ func standardContexts(t *testing.T, ctx context.Context) map[string]context.Cont
 	}
 }
 
-// TestContexts_NotForeign: a context of this package or of the standard library
-// is not replaced as if it were of the program's own type, which would cost
-// goroutines. A context that wraps one of the program's own is.
-func TestContexts_NotForeign(t *testing.T) {
+// TestForeign_KnownContexts: a context of this package or of the standard
+// library does not count as foreign, because its replacement would cost
+// goroutines. A context that wraps one of the program's own type does.
+func TestForeign_KnownContexts(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	check := func(what string, ctx context.Context) {
@@ -80,7 +81,7 @@ func TestContexts_NotForeign(t *testing.T) {
 
 // children counts the goroutines that the calling goroutine has started and
 // that have not ended. It ignores all other goroutines of the program, such as
-// those of earlier tests that have not ended yet.
+// those of earlier tests.
 func children() int {
 	parent, _, _ := strings.Cut(string(stacks(false)), " [")
 	return strings.Count(string(stacks(true))+"\n", " in "+parent+"\n")
@@ -91,9 +92,9 @@ func stacks(all bool) []byte {
 	return buf[:runtime.Stack(buf, all)]
 }
 
-// TestTaskContextChildren: contexts made from a task's own attach to it
-// without a goroutine, see its cause, and end with it.
-func TestTaskContextChildren(t *testing.T) {
+// TestTaskContext_Children: contexts derived from the context of a task need no
+// goroutine, have its cause, and end with it.
+func TestTaskContext_Children(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	why := errors.New("no longer needed")
@@ -131,30 +132,33 @@ func TestTaskContextChildren(t *testing.T) {
 	}
 }
 
-// TestTaskContextAfterwards: a context that a function leaves to a goroutine
-// ends with the task, whether anyone had asked for its Done or not.
-func TestTaskContextAfterwards(t *testing.T) {
+// TestTaskContext_EndsWithTask: the context of a task ends with the task, even
+// if a goroutine of the task still uses it, and whether or not its Done was
+// called before.
+func TestTaskContext_EndsWithTask(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	for _, asked := range []bool{false, true} {
-		var kept context.Context
-		f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
-			if kept = ctx; asked {
-				ctx.Done()
+		t.Run(fmt.Sprint("Done called ", asked), func(t *testing.T) {
+			var kept context.Context
+			f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
+				if kept = ctx; asked {
+					ctx.Done()
+				}
+				return 0, ctx.Err()
+			}, 0)
+			if _, err := f.Result(t.Context()); err != nil {
+				t.Fatal(err)
 			}
-			return 0, ctx.Err()
-		}, 0)
-		if _, err := f.Result(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		<-kept.Done()
-		if kept.Err() != context.Canceled || context.Cause(kept) != context.Canceled {
-			t.Errorf("asked %v: Err() = %v, cause %v; want Canceled", asked, kept.Err(), context.Cause(kept))
-		}
+			<-kept.Done()
+			if kept.Err() != context.Canceled || context.Cause(kept) != context.Canceled {
+				t.Errorf("asked %v: Err() = %v, cause %v; want Canceled", asked, kept.Err(), context.Cause(kept))
+			}
+		})
 	}
 }
 
-func TestGo(t *testing.T) {
+func TestGo_ResultAndPanic(t *testing.T) {
 	f := concert.Go(t.Context(), func(context.Context) (string, error) { return "done", nil })
 	if got, err := f.Result(t.Context()); got != "done" || err != nil {
 		t.Errorf("Result() = %q, %v", got, err)
@@ -163,7 +167,7 @@ func TestGo(t *testing.T) {
 	if _, err := f.Result(t.Context()); err == nil {
 		t.Error("a panic in Go is lost")
 	}
-	// A task on one worker that waits for a goroutine that waits for the
+	// A task on the only worker waits for a goroutine, which waits for the
 	// worker.
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
@@ -177,9 +181,9 @@ func TestGo(t *testing.T) {
 	}
 }
 
-// TestMapInputGrace: an input that blocks permanently must not keep the loop
-// from ending; one that blocks for a moment is waited for.
-func TestMapInputGrace(t *testing.T) {
+// TestMap_InputBlocks: leaving a loop waits for an input that blocks for a
+// short time, and not for one that blocks permanently.
+func TestMap_InputBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
 		defer ex.Close()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// failAs fails as how says.
+// failAs fails in the way that how names.
 func failAs(how string) {
 	switch how {
 	case "panic":
@@ -59,39 +59,43 @@ func (o oddAs) As(target any) bool {
 	return ok
 }
 
-// TestErrorChain_Odd encodes errors of which a method fails: only what this
-// method would have said is missing.
-func TestErrorChain_Odd(t *testing.T) {
+// TestEncodeError_MethodFails: if a method of an error fails, the encoded error
+// lacks only what this method would have returned.
+func TestEncodeError_MethodFails(t *testing.T) {
 	for _, how := range []string{"", "panic", "goexit"} {
-		for _, odd := range []error{oddUnwrap{how}, oddUnwraps{how}, oddIs{how}, oddAs{how}, oddText{how}} {
-			got := DecodeError(EncodeError(errors.Join(context.Canceled, odd, io.ErrShortWrite)))
-			_, as := odd.(oddAs)
-			_, text := odd.(oddText)
-			if !errors.Is(got, context.Canceled) || !errors.Is(got, io.ErrShortWrite) || errors.Is(got, io.EOF) != (how == "" && !as && !text) {
-				t.Errorf("%T, %q: %v", odd, how, got)
+		t.Run("fails by "+how, func(t *testing.T) {
+			for _, odd := range []error{oddUnwrap{how}, oddUnwraps{how}, oddIs{how}, oddAs{how}, oddText{how}} {
+				t.Run(fmt.Sprintf("%T", odd), func(t *testing.T) {
+					got := DecodeError(EncodeError(errors.Join(context.Canceled, odd, io.ErrShortWrite)))
+					_, as := odd.(oddAs)
+					_, text := odd.(oddText)
+					if !errors.Is(got, context.Canceled) || !errors.Is(got, io.ErrShortWrite) || errors.Is(got, io.EOF) != (how == "" && !as && !text) {
+						t.Errorf("%T, %q: %v", odd, how, got)
+					}
+					if _, is := odd.(oddIs); errors.Is(got, io.ErrNoProgress) != is {
+						t.Errorf("%T, %q: errors.Is(ErrNoProgress) = %v", odd, how, !is)
+					}
+					var n *noted
+					if errors.As(got, &n) != (as && how == "") || n != nil && n.Note != "made by As" {
+						t.Errorf("%T, %q: the chain has %v", odd, how, n)
+					}
+					if as && how != "" && !strings.Contains(fmt.Sprint(got.(*RemoteError).Unwrap()), `the error of type "concert.noted" could not be encoded`) {
+						t.Errorf("%T, %q: %v", odd, how, got.(*RemoteError).Unwrap())
+					}
+					alone := DecodeError(EncodeError(odd)).Error()
+					want := map[string]string{"": "odd", "panic": "whose Error method panicked: out of cheese", "goexit": "whose Error method called runtime.Goexit"}[how]
+					switch {
+					case as && how != "":
+						want = "odd (could not be sent as concert.badDecoder: executor.oddAs: a method " + strings.TrimPrefix(want, "whose Error method ") + ")"
+					case !text:
+						want = "odd"
+					}
+					if text && !strings.Contains(alone, want) || !text && alone != want {
+						t.Errorf("%T, %q: the text is %q", odd, how, alone)
+					}
+				})
 			}
-			if _, is := odd.(oddIs); errors.Is(got, io.ErrNoProgress) != is {
-				t.Errorf("%T, %q: errors.Is(ErrNoProgress) = %v", odd, how, !is)
-			}
-			var n *noted
-			if errors.As(got, &n) != (as && how == "") || n != nil && n.Note != "made by As" {
-				t.Errorf("%T, %q: the chain has %v", odd, how, n)
-			}
-			if as && how != "" && !strings.Contains(fmt.Sprint(got.(*RemoteError).Unwrap()), `the error of type "concert.noted" could not be encoded`) {
-				t.Errorf("%T, %q: %v", odd, how, got.(*RemoteError).Unwrap())
-			}
-			alone := DecodeError(EncodeError(odd)).Error()
-			want := map[string]string{"": "odd", "panic": "whose Error method panicked: out of cheese", "goexit": "whose Error method called runtime.Goexit"}[how]
-			switch {
-			case as && how != "":
-				want = "odd (could not be sent as concert.badDecoder: executor.oddAs: a method " + strings.TrimPrefix(want, "whose Error method ") + ")"
-			case !text:
-				want = "odd"
-			}
-			if text && !strings.Contains(alone, want) || !text && alone != want {
-				t.Errorf("%T, %q: the text is %q", odd, how, alone)
-			}
-		}
+		})
 	}
 	if n := len(newErrorMethods().chain(endless{})); n != maxChain {
 		t.Errorf("the chain of an error that wraps itself has %d errors", n)
@@ -101,8 +105,8 @@ func TestErrorChain_Odd(t *testing.T) {
 	}
 }
 
-// TestEncodeError_Panic keeps what the value of a panic is, and the first panic
-// of a chain.
+// TestEncodeError_Panic: the encoding of a panic keeps the type of its value,
+// and the first panic of a chain.
 func TestEncodeError_Panic(t *testing.T) {
 	first := guarded(func() { panic(fmt.Errorf("the first: %w", io.EOF)) })
 	second := guarded(func() { panic(fmt.Errorf("the second: %w", first)) })
@@ -116,8 +120,8 @@ func TestEncodeError_Panic(t *testing.T) {
 	}
 }
 
-// TestRemoteError_Undecodable has the reason in place of an error that cannot
-// be decoded, and nothing for a type that this program does not know.
+// TestRemoteError_Undecodable: an error that cannot be decoded is replaced by
+// the reason. An error of a type that this program does not know is left out.
 func TestRemoteError_Undecodable(t *testing.T) {
 	for what, want := range map[string]struct {
 		values map[string][]byte
@@ -129,11 +133,13 @@ func TestRemoteError_Undecodable(t *testing.T) {
 		"unknown": {map[string][]byte{"test.nothing": {asCBOR, 0x40}}, "[]"},
 		"none":    {nil, "[]"},
 	} {
-		w := wireError{Text: "x", Values: want.values}
-		got := DecodeError(w.encode()).(*RemoteError)
-		if text := fmt.Sprint(got.Unwrap()); !strings.HasPrefix(text, want.want) {
-			t.Errorf("%s: %s; want %s", what, text, want.want)
-		}
+		t.Run(what, func(t *testing.T) {
+			w := wireError{Text: "x", Values: want.values}
+			got := DecodeError(w.encode()).(*RemoteError)
+			if text := fmt.Sprint(got.Unwrap()); !strings.HasPrefix(text, want.want) {
+				t.Errorf("%s: %s; want %s", what, text, want.want)
+			}
+		})
 	}
 }
 
@@ -146,25 +152,28 @@ func (*badDecoder) UnmarshalBinary([]byte) error  { panic("no") }
 
 func init() { RegisterErrorType[badDecoder]("concert.badDecoder") }
 
-// TestRegisterErrorType_Misuse refuses types that no error can be copied as.
+// TestRegisterErrorType_Misuse: types of which errors cannot be copied are
+// refused.
 func TestRegisterErrorType_Misuse(t *testing.T) {
 	for want, misuse := range map[string]func(){
 		"is an interface": func() { RegisterErrorType[error]("test.iface") },
 		"is taken":        func() { RegisterErrorType[*noted]("concert.noted") },
 		"no exported":     func() { RegisterErrorType[*hiddenError]("test.hidden") },
 	} {
-		func() {
-			defer func() {
-				if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), want) {
-					t.Errorf("panic %v; want one with %q", v, want)
-				}
+		t.Run(want, func(t *testing.T) {
+			func() {
+				defer func() {
+					if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), want) {
+						t.Errorf("panic %v; want one with %q", v, want)
+					}
+				}()
+				misuse()
 			}()
-			misuse()
-		}()
+		})
 	}
 }
 
-// hiddenError has nothing that can be copied.
+// hiddenError has no field that can be copied.
 type hiddenError struct{ code int }
 
 func (h *hiddenError) Error() string { return fmt.Sprint(h.code) }

@@ -32,8 +32,8 @@ func init() {
 	RegisterErrorType[*slowError]("test.slowError")
 }
 
-// TestRegisterError_Standard finds sentinel errors of the standard library in
-// errors that another process has sent.
+// TestRegisterError_Standard: errors.Is finds sentinel errors of the standard
+// library in errors that another process has sent.
 func TestRegisterError_Standard(t *testing.T) {
 	_, syntax := strconv.Atoi("x")
 	_, tooLarge := strconv.ParseInt("999", 10, 8)
@@ -75,7 +75,7 @@ func (e *slowError) MarshalBinary() ([]byte, error) { return []byte{e.N}, nil }
 func (e *slowError) UnmarshalBinary(b []byte) error { <-slowDecode; e.N = b[0]; return nil }
 
 // TestRemoteError_Hangs: a method that does not return when an error is decoded
-// does not keep who asks for the error.
+// does not block the caller that inspects the error.
 func TestRemoteError_Hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slowDecode = make(chan struct{})
@@ -95,8 +95,8 @@ func TestRemoteError_Hangs(t *testing.T) {
 	})
 }
 
-// TestRegisterErrorType_Standard finds errors of types of the standard library,
-// with their fields.
+// TestRegisterErrorType_Standard: errors.As finds errors of types of the
+// standard library, with their fields.
 func TestRegisterErrorType_Standard(t *testing.T) {
 	_, syntax := strconv.Atoi("x")
 	_, open := os.Open("/nonexistent/file")
@@ -106,11 +106,13 @@ func TestRegisterErrorType_Standard(t *testing.T) {
 		&net.DNSError{Err: "no such host", Name: "n", IsNotFound: true}, &net.AddrError{Err: "e", Addr: "a"}, &net.ParseError{Type: "t", Text: "x"}, &fs.PathError{Op: "o", Path: "p", Err: syscall.ENOSPC},
 		&net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{Port: 3}, Err: os.ErrDeadlineExceeded},
 	} {
-		got := DecodeError(EncodeError(fmt.Errorf("wrapped: %w", errors.Join(errors.New("another"), sent))))
-		as := reflect.New(reflect.TypeOf(sent))
-		if !errors.As(got, as.Interface()) || !reflect.DeepEqual(as.Elem().Interface(), sent) {
-			t.Errorf("%#v became %#v", sent, as.Elem())
-		}
+		t.Run(fmt.Sprintf("%T", sent), func(t *testing.T) {
+			got := DecodeError(EncodeError(fmt.Errorf("wrapped: %w", errors.Join(errors.New("another"), sent))))
+			as := reflect.New(reflect.TypeOf(sent))
+			if !errors.As(got, as.Interface()) || !reflect.DeepEqual(as.Elem().Interface(), sent) {
+				t.Errorf("%#v became %#v", sent, as.Elem())
+			}
+		})
 	}
 	other := strings.ReplaceAll(string(EncodeError(syscall.ENOSPC)), runtime.GOOS+"/", "xyz"+runtime.GOOS[3:]+"/")
 	if got := DecodeError([]byte(other)); errors.Is(got, syscall.ENOSPC) || got.Error() != syscall.ENOSPC.Error() {
@@ -124,8 +126,8 @@ func TestRegisterErrorType_Standard(t *testing.T) {
 	RegisterErrorType[*fs.PathError](standardErrors[reflect.TypeFor[*fs.PathError]()])
 }
 
-// TestDecodeError_ManyParts refuses errors with more parts than any program has
-// registered.
+// TestDecodeError_ManyParts: errors with more parts than any program has
+// registered are refused.
 func TestDecodeError_ManyParts(t *testing.T) {
 	w := wireError{Text: "text", Values: map[string][]byte{}}
 	for i := range maxErrorParts {
@@ -144,8 +146,8 @@ func TestDecodeError_ManyParts(t *testing.T) {
 	}
 }
 
-// TestRegisterError_Again registers the same error under its name again, and
-// errors that cannot be compared.
+// TestRegisterError_Again: the same error can be registered under its name
+// again, and so can errors that cannot be compared.
 func TestRegisterError_Again(t *testing.T) {
 	if got := RegisterError("io.EOF", io.EOF); got != io.EOF {
 		t.Errorf("RegisterError returned %v", got)
@@ -172,17 +174,19 @@ func (h *holder) Error() string { return "holder " + h.Name }
 
 func init() { RegisterErrorType[*holder]("concert.holder") }
 
-// TestRemoteError_Lost says in the text why an error has lost its type, also if
-// another worker passes it on, and if it panicked.
-func TestRemoteError_Lost(t *testing.T) {
+// TestRemoteError_LostType: the text says why an error has lost its type, even
+// if another worker passes the error on, and if it was the value of a panic.
+func TestRemoteError_LostType(t *testing.T) {
 	const why = "holder h (could not be sent as concert.holder: *executor.holder: (*executor.holder).What: chan int: channels cannot be copied to another process)"
 	lost := &holder{"h", make(chan int)}
 	var h *holder
 	for name, err := range map[string]error{"sent": lost, "passed on": DecodeError(EncodeError(lost)), "wrapped": fmt.Errorf("%w", lost)} {
-		got := DecodeError(EncodeError(err))
-		if errors.As(got, &h) || !strings.HasPrefix(got.Error(), why) || strings.Count(got.Error(), "could not be sent") != 1 {
-			t.Errorf("%s: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			got := DecodeError(EncodeError(err))
+			if errors.As(got, &h) || !strings.HasPrefix(got.Error(), why) || strings.Count(got.Error(), "could not be sent") != 1 {
+				t.Errorf("%s: %v", name, got)
+			}
+		})
 	}
 	if r := DecodeError(EncodeError(lost)).(*RemoteError); r.Text != "holder h" {
 		t.Errorf("Text = %q", r.Text)

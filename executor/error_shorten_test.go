@@ -17,7 +17,7 @@ func (n *noted) Error() string { return "noted" }
 
 func init() { RegisterErrorType[*noted]("concert.noted") }
 
-// TestShortenError shortens errors of every form, and keeps what fits.
+// TestShortenError: errors of every form are shortened, and keep what fits.
 func TestShortenError(t *testing.T) {
 	long := strings.Repeat("long \u00e9", 1<<19)
 	panicked := guarded(func() { panic(fmt.Errorf("%s: %w", long, io.EOF)) })
@@ -29,51 +29,55 @@ func TestShortenError(t *testing.T) {
 		"reason":            fmt.Errorf("%w: %w", io.EOF, &noted{long}),
 		"errors in a field": fmt.Errorf("x: %w", errors.Join(io.EOF, &nestedA{Err: errors.New(long)})),
 	} {
-		encoded := EncodeError(err)
-		for _, most := range []int{1024, 5000, 1 << 18, 1 << 20, 10 << 20} {
-			b := ShortenError(encoded, most)
-			if len(b) > most || len(encoded) <= most && len(b) != len(encoded) {
-				t.Errorf("%s: %d bytes became %d, at most %d are allowed", name, len(encoded), len(b), most)
+		t.Run(name, func(t *testing.T) {
+			encoded := EncodeError(err)
+			for _, most := range []int{1024, 5000, 1 << 18, 1 << 20, 10 << 20} {
+				t.Run(fmt.Sprint("at most ", most), func(t *testing.T) {
+					b := ShortenError(encoded, most)
+					if len(b) > most || len(encoded) <= most && len(b) != len(encoded) {
+						t.Errorf("%s: %d bytes became %d, at most %d are allowed", name, len(encoded), len(b), most)
+					}
+					got := DecodeError(b)
+					if !errors.Is(got, io.EOF) || !utf8.ValidString(got.Error()) {
+						t.Errorf("%s, %d: %.100v", name, most, got)
+					}
+					text := got.Error()
+					var p *PanicError
+					if errors.As(got, &p) != (name == "panic") {
+						t.Errorf("%s, %d: %T", name, most, got)
+					} else if p != nil {
+						text = fmt.Sprint(p.Value)
+						if !strings.Contains(p.Stack(), "error_shorten_test.go") && most > 5000 {
+							t.Errorf("the stack became %s", p.Stack())
+						}
+					}
+					if len(err.Error()) > 1<<20 && p == nil {
+						start, note, _ := strings.Cut(text, cutNote)
+						missing := 0
+						fmt.Sscanf(note, "%d bytes more)", &missing)
+						if !strings.HasPrefix(err.Error(), start) || len(start)+missing != len(err.Error()) || len(start) < min(most, 1<<20)/4-100 {
+							t.Errorf("%s, %d: %d bytes of %d, note %q", name, most, len(start), len(err.Error()), note)
+						}
+					}
+					var n *noted
+					if found := errors.As(got, &n); found != (name == "text" || (name == "value" || name == "text and value") && len(encoded) <= most) {
+						t.Errorf("%s, %d: there is a registered error: %v", name, most, found)
+					}
+					if r, ok := got.(*RemoteError); ok && most < 1<<20 && (name == "value" || name == "text and value") {
+						if why := fmt.Sprint(r.Unwrap()); !strings.Contains(why, "could not be encoded: the encoded error has 1048488 bytes") || !strings.Contains(why, "too much") {
+							t.Errorf("%s, %d: %s", name, most, why)
+						}
+					}
+				})
 			}
-			got := DecodeError(b)
-			if !errors.Is(got, io.EOF) || !utf8.ValidString(got.Error()) {
-				t.Errorf("%s, %d: %.100v", name, most, got)
-			}
-			text := got.Error()
-			var p *PanicError
-			if errors.As(got, &p) != (name == "panic") {
-				t.Errorf("%s, %d: %T", name, most, got)
-			} else if p != nil {
-				text = fmt.Sprint(p.Value)
-				if !strings.Contains(p.Stack(), "error_shorten_test.go") && most > 5000 {
-					t.Errorf("the stack became %s", p.Stack())
-				}
-			}
-			if len(err.Error()) > 1<<20 && p == nil {
-				start, note, _ := strings.Cut(text, cutNote)
-				missing := 0
-				fmt.Sscanf(note, "%d bytes more)", &missing)
-				if !strings.HasPrefix(err.Error(), start) || len(start)+missing != len(err.Error()) || len(start) < min(most, 1<<20)/4-100 {
-					t.Errorf("%s, %d: %d bytes of %d, note %q", name, most, len(start), len(err.Error()), note)
-				}
-			}
-			var n *noted
-			if found := errors.As(got, &n); found != (name == "text" || (name == "value" || name == "text and value") && len(encoded) <= most) {
-				t.Errorf("%s, %d: there is a registered error: %v", name, most, found)
-			}
-			if r, ok := got.(*RemoteError); ok && most < 1<<20 && (name == "value" || name == "text and value") {
-				if why := fmt.Sprint(r.Unwrap()); !strings.Contains(why, "could not be encoded: the encoded error has 1048488 bytes") || !strings.Contains(why, "too much") {
-					t.Errorf("%s, %d: %s", name, most, why)
-				}
-			}
-		}
+		})
 	}
 	if got := DecodeError(ShortenError([]byte(strings.Repeat("x", 2000)), 1024)); !strings.Contains(got.Error(), "cannot decode an error of 2000 bytes") {
 		t.Errorf("no error became %v", got)
 	}
 }
 
-// TestShortenError_Random keeps the bound for parts of any length.
+// TestShortenError_Random: the limit holds for parts of any length.
 func TestShortenError_Random(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	text := func() string { return strings.Repeat("\u00e9", r.IntN(1<<r.IntN(13))) }

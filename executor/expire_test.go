@@ -28,9 +28,9 @@ func (s *shelf) Again(*executor.Task)           {}
 func (s *shelf) Dropped()                       {}
 func (s *shelf) Withdraw(*executor.Task) bool   { return true }
 
-// TestExpire: a task that waits expires with its submitter's context, and no
-// sooner.
-func TestExpire(t *testing.T) {
+// TestTask_Expire: a queued task expires when its submitter's context ends, and
+// no sooner.
+func TestTask_Expire(t *testing.T) {
 	s := &shelf{}
 	s.group = executor.NewWorkerGroup(s, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())

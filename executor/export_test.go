@@ -2,7 +2,7 @@ package executor
 
 import "context"
 
-// GraphSteps returns how many carriers the searches for deadlocks have passed
+// GraphSteps returns how many carriers the searches for deadlocks have visited
 // since the program began.
 func GraphSteps() int {
 	graph.mu.Lock()
@@ -10,8 +10,9 @@ func GraphSteps() int {
 	return graph.steps
 }
 
-// VerifyGraph has every shortcut checked by a search until the returned
-// function is called, which returns how many were, and how many were wrong.
+// VerifyGraph compares every shortcut with a search until the returned function
+// is called. The function returns how many were compared, and how many were
+// wrong.
 func VerifyGraph() (stop func() (all, wrong int)) {
 	all, wrong := 0, 0
 	graph.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// ownContext is a context of a type that package context does not know. Once
-// its gate is set, its Err waits there.
+// ownContext is a context of a type that package context does not know. If its
+// gate is set, Err waits for it.
 type ownContext struct {
 	context.Context
 	gate chan struct{}
@@ -25,9 +25,9 @@ func (c *ownContext) Err() error {
 	return c.Context.Err()
 }
 
-// TestForeignContext_End: the context that replaces one of the program's own
-// type has its Err and its cause as soon as that has ended, and so has a
-// context below.
+// TestForeignContext_End: when a context of the program's own type ends, its
+// replacement immediately has the same Err and cause, and so have derived
+// contexts.
 func TestForeignContext_End(t *testing.T) {
 	why := errors.New("enough")
 	canceled := func(ctx context.Context) (context.Context, func()) {
@@ -67,8 +67,8 @@ func TestForeignContext_End(t *testing.T) {
 	}
 }
 
-// TestForeignContext_ErrHangs: a context that has ended, and does not say how,
-// counts as canceled after a while.
+// TestForeignContext_ErrHangs: if a context has ended, and its Err does not
+// return, the replacement counts as canceled after some time.
 func TestForeignContext_ErrHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, cancel := context.WithCancel(t.Context())
@@ -91,7 +91,7 @@ func TestForeignContext_ErrHangs(t *testing.T) {
 }
 
 // muteContext is a context whose Value does not return while its gate is
-// closed, and which counts the calls.
+// closed. It counts the calls.
 type muteContext struct {
 	context.Context
 	gate  chan struct{}
@@ -109,8 +109,8 @@ func (c muteContext) Value(key any) any {
 
 type muteKey struct{}
 
-// TestForeignContext_ValueHangs: a Value that does not return is waited for
-// once.
+// TestForeignContext_ValueHangs: the replacement waits only once for a Value
+// that does not return.
 func TestForeignContext_ValueHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := muteContext{context.WithValue(t.Context(), muteKey{}, "found"), make(chan struct{}), new(atomic.Int64)}
@@ -129,15 +129,16 @@ func TestForeignContext_ValueHangs(t *testing.T) {
 	})
 }
 
-// silent is a context that has ended, and never says so by Done.
+// silent is a context that has ended, and whose Done returns nil.
 type silent struct{ context.Context }
 
 // Done returns nil.
 func (silent) Done() <-chan struct{} { return nil }
 
-// TestForeignContext_EndedBefore: a context that has ended when it is replaced
-// has ended in the replacement, however it says so.
-func TestForeignContext_EndedBefore(t *testing.T) {
+// TestForeignContext_AlreadyEnded: if a context has ended before it is
+// replaced, the replacement has ended, too, whether Done or only Err reports
+// the end.
+func TestForeignContext_AlreadyEnded(t *testing.T) {
 	why := errors.New("enough")
 	canceled, cancel := context.WithCancelCause(t.Context())
 	cancel(why)

@@ -12,8 +12,9 @@ import (
 	"concert/executor"
 )
 
-// TestCallApart: a function that does not return does not keep its caller.
-func TestCallApart(t *testing.T) {
+// TestCallIsolated_Timeout: a function that does not return does not block its
+// caller longer than the timeout.
+func TestCallIsolated_Timeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
@@ -40,7 +41,8 @@ func TestCallApart(t *testing.T) {
 	})
 }
 
-// hungError is an error with a method that does not return until released.
+// hungError is an error with a method that does not return until the test
+// releases it.
 type hungError struct {
 	method   string
 	released <-chan struct{}
@@ -62,7 +64,7 @@ func (e *hungError) Is(error) bool { e.hang("Is"); return false }
 func (e *hungError) Unwrap() error { e.hang("Unwrap"); return context.Canceled }
 
 // TestEncodeError_Hangs: an error whose methods hang is encoded within a
-// second, however many methods would hang.
+// second, however many methods hang.
 func TestEncodeError_Hangs(t *testing.T) {
 	for _, method := range []string{"Error", "Is", "Unwrap"} {
 		t.Run(method, func(t *testing.T) {

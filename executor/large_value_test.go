@@ -85,8 +85,8 @@ func handled[T any](t *testing.T, fn func(context.Context, T) (T, error), arg T)
 	return atOnce
 }
 
-// TestClaim_LargeArgument encodes only arguments that are small, or flat, on
-// the goroutine that claims.
+// TestClaim_LargeArgument: the goroutine that claims encodes only arguments
+// that are small or flat.
 func TestClaim_LargeArgument(t *testing.T) {
 	for name, x := range map[string]struct{ got, atOnce bool }{
 		"small":         {handled(t, echoDocument, largeDocument(100)), true},
@@ -98,13 +98,15 @@ func TestClaim_LargeArgument(t *testing.T) {
 		"text in any":   {handled(t, echoAny, any(strings.Repeat("x", 1<<20))), false},
 		"medium result": {handled(t, echoDocument, document{Data: make([]byte, 100<<10)}), true},
 	} {
-		if x.got != x.atOnce {
-			t.Errorf("%s: encoded at once: %v, want %v", name, x.got, x.atOnce)
-		}
+		t.Run(name, func(t *testing.T) {
+			if x.got != x.atOnce {
+				t.Errorf("%s: encoded at once: %v, want %v", name, x.got, x.atOnce)
+			}
+		})
 	}
 }
 
-// TestMap_LargeValues sends small and large inputs through a Map.
+// TestMap_LargeValues: small and large inputs and results of a Map arrive.
 func TestMap_LargeValues(t *testing.T) {
 	ex := loopback.New(2, loopback.Options{})
 	defer ex.Close()
@@ -127,7 +129,7 @@ func TestMap_LargeValues(t *testing.T) {
 	}
 }
 
-// slowCodec encodes and decodes only when it may continue.
+// slowCodec encodes and decodes only when the test permits it.
 type slowCodec struct{ proceed chan struct{} }
 
 func (c slowCodec) Methods(reflect.Type) (always, depends bool) { return false, false }
@@ -148,7 +150,7 @@ func (c slowCodec) Decode(result executor.Encoded, _ any) error {
 	return nil
 }
 
-// TestClaim_LargeWithCodec does not wait in Claim and Settle for a Codec with a
+// TestClaim_LargeWithCodec: Claim and Settle do not wait for a Codec with a
 // large value. The call ends with its context.
 func TestClaim_LargeWithCodec(t *testing.T) {
 	codec := slowCodec{make(chan struct{})}

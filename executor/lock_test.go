@@ -13,13 +13,13 @@ import (
 	"concert/goroutines"
 )
 
-// lockFunc is a executor.Lock.
+// lockFunc is an executor.Lock.
 type lockFunc func(ctx context.Context, fn func(context.Context) error) error
 
 func (l lockFunc) Run(ctx context.Context, fn func(context.Context) error) error { return l(ctx, fn) }
 
-// TestLock_Misbehaves: whatever a Lock of the program does, a task is called
-// once at most, its error is not lost, and it fails if it was not called.
+// TestLock_Misbehaves: whatever a Lock of the program does, a task is called at
+// most once, its error is not lost, and it fails if it was not called.
 func TestLock_Misbehaves(t *testing.T) {
 	errTask, errLock := errors.New("of the task"), errors.New("of the lock")
 	later := make(chan func(), 100)
@@ -83,7 +83,8 @@ func TestLock_Misbehaves(t *testing.T) {
 	}
 }
 
-// begins is a context for a function that says that it has begun.
+// begins is a context with a channel on which its function reports that it has
+// begun.
 type begins struct {
 	context.Context
 	begun chan struct{}
@@ -94,8 +95,8 @@ type idleReleaser struct{}
 
 func (idleReleaser) Release(func()) {}
 
-// TestReleaser_DoesNotCall: waits wait, and Release calls its function, with a
-// Releaser that does not.
+// TestReleaser_DoesNotCall: with a Releaser that does not call its function,
+// waits still wait, and Release still calls its function.
 func TestReleaser_DoesNotCall(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()

@@ -10,7 +10,7 @@ import (
 	"concert/internal/loopback"
 )
 
-// widening is an executor that gets wider.
+// widening is an executor whose width grows.
 type widening struct {
 	*loopback.Executor
 	width atomic.Int64
@@ -26,9 +26,9 @@ var (
 	})
 )
 
-// TestMapWidens: an executor that gets wider while the first of its results
-// takes long is given more inputs all the same.
-func TestMapWidens(t *testing.T) {
+// TestMap_ExecutorGrows: an executor that grows while its first call is slow
+// gets more inputs before that call returns.
+func TestMap_ExecutorGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gates := []chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}
 		widthGates.Store(&gates)
@@ -56,7 +56,7 @@ func TestMapWidens(t *testing.T) {
 			}
 			done <- n
 		}()
-		synctest.Wait() // the workers are busy, and the Map has taken as many inputs as are good for one worker
+		synctest.Wait() // the workers are busy, and the Map has taken as many inputs as one worker needs
 		before := quick.Load()
 		ex.width.Store(4)
 		close(gates[0])

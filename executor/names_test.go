@@ -39,7 +39,7 @@ func topLevel(context.Context, int) (int, error) { return 0, nil }
 var thisPackage = reflect.TypeFor[calculator]().PkgPath()
 
 // TestTask_Name: a task has the name under which its function was registered,
-// whatever kind of function it is, and as long as its future is looked at.
+// whatever kind of function it is, and keeps it as long as its future is used.
 func TestTask_Name(t *testing.T) {
 	for _, c := range []struct {
 		want string

@@ -11,8 +11,8 @@ import (
 	"concert/goroutines"
 )
 
-// TestNilArguments: a panic names the argument that is nil.
-func TestNilArguments(t *testing.T) {
+// TestNilArguments_Panic: a panic names the argument that is nil.
+func TestNilArguments_Panic(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	defer ex.Close()
 	one := func(context.Context, int) (int, error) { return 1, nil }
@@ -32,13 +32,15 @@ func TestNilArguments(t *testing.T) {
 		"concert: Relay with a nil context":          func() { executor.Relay(noContext, ex, executor.Call{}) },
 		"concert: Relay with a nil executor":         func() { executor.Relay(t.Context(), nil, executor.Call{}) },
 	} {
-		func() {
-			defer func() {
-				if got := recover(); got != want {
-					t.Errorf("panic %v, want %q", got, want)
-				}
+		t.Run(want, func(t *testing.T) {
+			func() {
+				defer func() {
+					if got := recover(); got != want {
+						t.Errorf("panic %v, want %q", got, want)
+					}
+				}()
+				use()
 			}()
-			use()
-		}()
+		})
 	}
 }

@@ -1,35 +1,21 @@
 package executor_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"concert"
 	"concert/goroutines"
+	"concert/internal/logtest"
 )
 
-// lockedBuffer is a buffer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-// Write appends to the buffer.
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
 // TestObserver_LoggedOnce: the first failure of an observer is logged, with the
-// event; the others are not.
+// event, and later failures are not.
 func TestObserver_LoggedOnce(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
-	var log lockedBuffer
+	var log logtest.Buffer
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, &goroutines.Options{Observer: func(concert.Event) { panic("out of ink") }})
@@ -41,7 +27,7 @@ func TestObserver_LoggedOnce(t *testing.T) {
 		}
 		synctest.Wait()
 	})
-	text := log.b.String()
+	text := log.String()
 	if strings.Count(text, "\n") != 1 || !strings.Contains(text, "out of ink") || !strings.Contains(text, "event=submitted") || !strings.Contains(text, "of="+thisPackage+".square") {
 		t.Errorf("logged:\n%s\nwant one line, with the event and the task", text)
 	}

@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -15,7 +16,8 @@ import (
 	"concert/internal/loopback"
 )
 
-// endless are values that contain themselves: fmt would overflow the stack.
+// endless are values that contain themselves: with them, fmt would overflow the
+// stack.
 var endless = func() []any {
 	m := map[string]any{}
 	m["self"] = m
@@ -41,15 +43,17 @@ func TestPanicError_Endless(t *testing.T) {
 	defer elsewhere.Close()
 	for i, v := range endless {
 		for name, ex := range map[string]concert.Executor{"goroutines": pool, "loopback": elsewhere} {
-			f := concert.Submit(t.Context(), ex, panicEndless, i)
-			done := make(chan struct{})
-			f.OnDone(t.Context(), func(context.Context, *concert.Future[int]) { defer close(done); panic(v) })
-			<-done
-			_, err := f.Result(t.Context())
-			var p *concert.PanicError
-			if !errors.As(err, &p) || len(err.Error()) > 1<<20 {
-				t.Errorf("%d on %s: %T, %d bytes", i, name, err, len(err.Error()))
-			}
+			t.Run(fmt.Sprint(name, " ", i), func(t *testing.T) {
+				f := concert.Submit(t.Context(), ex, panicEndless, i)
+				done := make(chan struct{})
+				f.OnDone(t.Context(), func(context.Context, *concert.Future[int]) { defer close(done); panic(v) })
+				<-done
+				_, err := f.Result(t.Context())
+				var p *concert.PanicError
+				if !errors.As(err, &p) || len(err.Error()) > 1<<20 {
+					t.Errorf("%d on %s: %T, %d bytes", i, name, err, len(err.Error()))
+				}
+			})
 		}
 	}
 	for _, c := range []struct {
@@ -90,7 +94,7 @@ func outerPanic(ctx context.Context, ex concert.Executor) (int, error) {
 	return concert.Submit(ctx, ex, panicEndless, 0).Result(ctx)
 }
 
-// TestPanicError_Task: the panic of a task names its function, also if another
+// TestPanicError_Task: the panic of a task names its function, even if another
 // task returns the error, and if the error leaves the process.
 func TestPanicError_Task(t *testing.T) {
 	pool := goroutines.New(1, nil)
@@ -106,16 +110,18 @@ func TestPanicError_Task(t *testing.T) {
 		}
 	}
 	for where, ex := range map[string]concert.Executor{"goroutines": pool, "loopback": elsewhere} {
-		_, err := concert.Submit(t.Context(), ex, panicEndless, 0).Result(t.Context())
-		check(where, err)
-		_, err = concert.Submit(t.Context(), pool, outerPanic, ex).Result(t.Context())
-		check(where+", returned by another task", err)
-		check(where+", encoded", executor.DecodeError(executor.EncodeError(err)))
-		for _, err := range concert.Map(t.Context(), ex, panicEndless, slices.Values([]int{0})) {
-			if p, ok := errors.AsType[*concert.PanicError](err); !ok || p.Task != name || p.Input == nil {
-				t.Errorf("%s, in a Map: %T, %v", where, err, err)
+		t.Run(where, func(t *testing.T) {
+			_, err := concert.Submit(t.Context(), ex, panicEndless, 0).Result(t.Context())
+			check(where, err)
+			_, err = concert.Submit(t.Context(), pool, outerPanic, ex).Result(t.Context())
+			check(where+", returned by another task", err)
+			check(where+", encoded", executor.DecodeError(executor.EncodeError(err)))
+			for _, err := range concert.Map(t.Context(), ex, panicEndless, slices.Values([]int{0})) {
+				if p, ok := errors.AsType[*concert.PanicError](err); !ok || p.Task != name || p.Input == nil {
+					t.Errorf("%s, in a Map: %T, %v", where, err, err)
+				}
 			}
-		}
+		})
 	}
 	_, err := concert.Go(t.Context(), func(context.Context) (int, error) { panic("x") }).Result(t.Context())
 	if !strings.HasPrefix(err.Error(), "concert: "+thisPackage+".TestPanicError_Task.func") {

@@ -34,9 +34,9 @@ var (
 	twiceInt = concert.Register("test.twice", twice[int])
 )
 
-// TestRegisteredFunctions: what may be submitted to an executor elsewhere, and
-// that the right function is found.
-func TestRegisteredFunctions(t *testing.T) {
+// TestRegister_FindsFunction: a remote executor finds the function that was
+// submitted, or refuses it.
+func TestRegister_FindsFunction(t *testing.T) {
 	ex := loopback.New(2, loopback.Options{})
 	defer ex.Close()
 	for name, c := range map[string]struct {
@@ -52,13 +52,15 @@ func TestRegisteredFunctions(t *testing.T) {
 		"generic":                     {twiceInt, 20},
 		"unregistered":                {square, 0},
 	} {
-		got, err := concert.Submit(t.Context(), ex, c.fn, 10).Result(t.Context())
-		if c.want != 0 && (got != c.want || err != nil) {
-			t.Errorf("%s: %d, %v; want %d", name, got, err, c.want)
-		}
-		if c.want == 0 && (!errors.Is(err, concert.ErrNotRegistered) || !strings.Contains(err.Error(), "_test.")) {
-			t.Errorf("%s: %d, %v; want ErrNotRegistered with the function's name", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := concert.Submit(t.Context(), ex, c.fn, 10).Result(t.Context())
+			if c.want != 0 && (got != c.want || err != nil) {
+				t.Errorf("%s: %d, %v; want %d", name, got, err, c.want)
+			}
+			if c.want == 0 && (!errors.Is(err, concert.ErrNotRegistered) || !strings.Contains(err.Error(), "_test.")) {
+				t.Errorf("%s: %d, %v; want ErrNotRegistered with the function's name", name, got, err)
+			}
+		})
 	}
 }
 
@@ -67,7 +69,7 @@ type halfText struct{ text string }
 
 func (h halfText) MarshalText() ([]byte, error) { return []byte(h.text), nil }
 
-func TestRegisterMisuse(t *testing.T) {
+func TestRegister_Misuse(t *testing.T) {
 	for name, misuse := range map[string]func(){
 		"taken":       func() { concert.Register("test.plain", plain) },
 		"empty":       func() { concert.Register("", plain) },
@@ -97,14 +99,16 @@ func TestRegisterMisuse(t *testing.T) {
 		"type's name": func() { concert.RegisterType[record]("[]x") },
 		"type":        func() { concert.RegisterType[chan int]("test.chan") },
 	} {
-		func() {
-			defer func() {
-				if v := recover(); v == nil || !strings.HasPrefix(fmt.Sprint(v), "concert: Register") {
-					t.Errorf("%s: panic %v, want one that names Register", name, v)
-				}
+		t.Run(name, func(t *testing.T) {
+			func() {
+				defer func() {
+					if v := recover(); v == nil || !strings.HasPrefix(fmt.Sprint(v), "concert: Register") {
+						t.Errorf("%s: panic %v, want one that names Register", name, v)
+					}
+				}()
+				misuse()
 			}()
-			misuse()
-		}()
+		})
 	}
 	if _, err := executor.Invoke(t.Context(), "nobody", executor.Encoded{}); !errors.Is(err, concert.ErrNotRegistered) {
 		t.Errorf("Invoke of an unknown name = %v, want ErrNotRegistered", err)
@@ -131,7 +135,7 @@ type record struct {
 
 var echoRecord = concert.Register("test.echoRecord", func(_ context.Context, r record) (record, error) { return r, nil })
 
-func TestStructTravels(t *testing.T) {
+func TestRegister_StructArgument(t *testing.T) {
 	ex := loopback.New(1, loopback.Options{})
 	defer ex.Close()
 	in := record{Name: "x\xff", When: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC),

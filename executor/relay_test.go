@@ -33,9 +33,9 @@ var (
 	})
 )
 
-// TestRelay: what a call is given, says and returns is the same, whatever
-// executors carry it.
-func TestRelay(t *testing.T) {
+// TestRelay_SameOnAllExecutors: the argument, the progress and the result of a
+// call are the same, whatever executors relay it.
+func TestRelay_SameOnAllExecutors(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		ex   concert.Executor
@@ -85,8 +85,9 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// TestRemoteErrorGoesOn: an error that is carried on and on stays what it is.
-func TestRemoteErrorGoesOn(t *testing.T) {
+// TestRemoteError_PassedOn: an error that is passed on repeatedly stays the
+// same.
+func TestRemoteError_PassedOn(t *testing.T) {
 	once := executor.DecodeError(executor.EncodeError(errRelayed))
 	twice := executor.DecodeError(executor.EncodeError(once))
 	var a, b *concert.RemoteError
@@ -117,7 +118,7 @@ func init() {
 	})
 }
 
-func TestSignature(t *testing.T) {
+func TestSignature_OfFunctions(t *testing.T) {
 	want := map[string]string{
 		"concert_test.signature.tree":   "{Left *^2;Right *^2;Value int64;} -> [string]int32",
 		"concert_test.signature.tagged": "[]{a string;2 []uint8;} -> int64",
@@ -144,8 +145,8 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// TestRelay_Input: events of a call name the input that it has from its
-// submitter, whatever the executor, and not a label of the context.
+// TestRelay_Input: events of a call name the input that its submitter named,
+// whatever the executor, and not a label of the context.
 func TestRelay_Input(t *testing.T) {
 	in := &concert.Input{Name: "thumbnail", Index: 17, Label: "cat.jpg"}
 	for name, open := range map[string]func(concert.Observer) concert.Executor{

@@ -15,11 +15,11 @@ import (
 	"concert/goroutines"
 )
 
-// stuck is what the methods of a slowValue wait for.
+// stuck blocks the methods of a slowValue that hang.
 var stuck atomic.Pointer[chan struct{}]
 
-// slowValue is a value whose methods do what how says in the worker, where at
-// says.
+// slowValue is a value with methods that misbehave in the worker. At selects
+// the method, and how the misbehavior.
 type slowValue struct {
 	at, how string
 	arrived bool // in the worker
@@ -67,9 +67,10 @@ var awaitEnd = concert.Register("concert_test.awaitEnd", func(ctx context.Contex
 
 var _ = func() int { concert.RegisterType[slowValue]("concert_test.slowValue"); return 0 }()
 
-// TestRelay_Methods: methods that decode an argument or encode a result in a
-// worker that is a goroutine fail their own call, and the worker continues.
-func TestRelay_Methods(t *testing.T) {
+// TestRelay_MethodsMisbehave: in a worker that is a goroutine, methods that
+// decode an argument or encode a result can fail only their own call, and the
+// worker continues.
+func TestRelay_MethodsMisbehave(t *testing.T) {
 	for _, at := range []string{"decode", "encode"} {
 		for how, check := range map[string]func(error) bool{
 			"hang":   func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },

@@ -10,15 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"concert"
 	"concert/goroutines"
 )
 
-// watch fails the test with all stacks if it does not end in time, which is
-// what a deadlock looks like.
+// watch ends the program with all stacks if the test does not end in time, as
+// in a deadlock.
 func watch(t *testing.T) {
 	t.Helper()
 	timer := time.AfterFunc(time.Minute, func() {
@@ -28,9 +27,10 @@ func watch(t *testing.T) {
 	t.Cleanup(func() { timer.Stop() })
 }
 
-// TestPingPong has the tasks of pools wait for each other's, deeper than any
-// of them has workers, with queues that are full all the time.
-func TestPingPong(t *testing.T) {
+// TestDeadlock_PoolsWaitForEachOther: tasks of several pools wait for tasks of
+// the other pools, to a depth greater than the number of workers, while the
+// queues are full.
+func TestDeadlock_PoolsWaitForEachOther(t *testing.T) {
 	watch(t)
 	for _, c := range []struct{ pools, workers, queue, depth int }{
 		{2, 1, 1, 100}, {2, 1, 64, 100}, {2, 3, 1, 100}, {3, 1, 1, 99}, {3, 2, 4, 100}, {5, 1, 1, 50},
@@ -63,12 +63,12 @@ func TestPingPong(t *testing.T) {
 	}
 }
 
-// TestRandomTrees runs trees of tasks over several pools, each waiting for its
-// children in a random way, and checks that every one settles, that values are
-// right, and that no pool ever has more tasks that advance than workers.
-func TestRandomTrees(t *testing.T) { randomForests(t, 30, (*forest).grow) }
+// TestDeadlock_RandomTrees: trees of tasks run on several pools, each waiting
+// for its children in a random way. Every task settles, all values are right,
+// and no pool ever has more running tasks than workers.
+func TestDeadlock_RandomTrees(t *testing.T) { randomForests(t, 30, (*forest).grow) }
 
-// randomForests runs that many rounds with random pools, or five with -short.
+// randomForests runs a number of rounds with random pools, or five with -short.
 func randomForests(t *testing.T, rounds int, run func(*forest, *testing.T)) {
 	watch(t)
 	seed := rand.Uint64()
@@ -86,7 +86,7 @@ func randomForests(t *testing.T, rounds int, run func(*forest, *testing.T)) {
 type forest struct {
 	pools []*goroutines.Pool
 	limit []int
-	busy  []atomic.Int32 // tasks of each pool that advance: not inside a wait
+	busy  []atomic.Int32 // running tasks of each pool: not in a wait
 	over  atomic.Int32
 	mu    sync.Mutex
 	rand  *rand.Rand // guarded by mu
@@ -111,7 +111,8 @@ func (f *forest) intN(n int) int {
 
 type node struct{ pool, levels int }
 
-// inside marks the task as advancing; the function it returns, as waiting.
+// inside marks the task as running. The function that it returns marks it as
+// waiting.
 func (f *forest) inside(pool int) func() {
 	if int(f.busy[pool].Add(1)) > f.limit[pool] {
 		f.over.Add(1)
@@ -130,7 +131,7 @@ func (f *forest) visit(ctx context.Context, n node) (leaves int, err error) {
 	for i := range children {
 		children[i] = node{f.intN(len(f.pools)), n.levels - 1}
 	}
-	// The waiting begins here, since a Submit may run a task itself.
+	// The wait begins here, because a Submit may run a task itself.
 	out()
 	defer func() { out = f.inside(n.pool) }()
 	sum := func(got int, e error) {
@@ -194,33 +195,10 @@ func (f *forest) grow(t *testing.T) {
 	f.end(t)
 }
 
-// TestCircle: two tasks on two pools that wait for each other. One of the two
-// waits closes the circle and must fail; nothing may hang.
-func TestCircle(t *testing.T) {
-	watch(t)
-	a, b := goroutines.New(1, nil), goroutines.New(1, nil)
-	defer a.Close()
-	defer b.Close()
-	futures := make(chan [2]*concert.Future[int], 2)
-	wait := func(i int) func(context.Context, int) (int, error) {
-		return func(ctx context.Context, _ int) (int, error) { return (<-futures)[i].Result(ctx) }
-	}
-	both := [2]*concert.Future[int]{
-		concert.Submit(t.Context(), a, wait(1), 0),
-		concert.Submit(t.Context(), b, wait(0), 0),
-	}
-	futures <- both
-	futures <- both
-	_, err := concert.Gather(t.Context(), both[0], both[1])
-	if !errors.Is(err, concert.ErrDeadlock) {
-		t.Errorf("errors of the circle: %v, want ErrDeadlock", err)
-	}
-}
-
-// TestHandedFutures has tasks wait for futures that others have submitted, on
-// any pool: as long as they wait for earlier ones there is no circle, and
-// nothing may hang or be taken for one.
-func TestHandedFutures(t *testing.T) {
+// TestDeadlock_FuturesOfOtherTasks: tasks wait for futures that other tasks
+// have submitted, on any pool. As long as they wait for earlier ones there is
+// no circle: nothing hangs, and no wait fails.
+func TestDeadlock_FuturesOfOtherTasks(t *testing.T) {
 	watch(t)
 	seed := rand.Uint64()
 	rounds := 200
@@ -277,101 +255,9 @@ func TestHandedFutures(t *testing.T) {
 	}
 }
 
-// TestSubmitterAwaited: a task fills its own pool's queue with tasks that wait
-// for it. Run on top of it they would close a circle.
-func TestSubmitterAwaited(t *testing.T) {
-	watch(t)
-	ex := goroutines.New(1, &goroutines.Options{Queue: 1})
-	defer ex.Close()
-	self := make(chan *concert.Future[int], 1)
-	f := concert.Submit(t.Context(), ex, func(ctx context.Context, n int) (int, error) {
-		me := <-self
-		ctx = context.WithoutCancel(ctx) // they outlive this task
-		for range 10 {
-			concert.Submit(ctx, ex, func(ctx context.Context, _ int) (int, error) { return me.Result(ctx) }, 0).
-				OnDone(ctx, func(ctx context.Context, f *concert.Future[int]) {
-					if got, err := f.Result(ctx); got != n || err != nil {
-						t.Errorf("a task that waited for its submitter got %d, %v", got, err)
-					}
-				})
-		}
-		return n, nil
-	}, 7)
-	self <- f
-	if got, err := f.Result(t.Context()); got != 7 || err != nil {
-		t.Errorf("Result() = %d, %v; want 7", got, err)
-	}
-}
-
-// TestWaitDeadline: a wait with a deadline ends with it, although the worker
-// could have run, and would have been held up by, what is waited for.
-func TestWaitDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ex := goroutines.New(1, nil)
-		defer ex.Close()
-		slow := concert.Go(t.Context(), func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil })
-		f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (time.Duration, error) {
-			a := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) { return slow.Result(ctx) }, 0)
-			begin := time.Now()
-			hurry, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			_, err := a.Result(hurry)
-			return time.Since(begin), err
-		}, 0)
-		if took, err := f.Result(t.Context()); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
-			t.Errorf("a wait of 1 s took %v, %v", took, err)
-		}
-	})
-}
-
-// TestResizeWhileLent: of two idle workers one still has a task that was
-// started on it while it was lent. Shrinking and growing meets either.
-func TestResizeWhileLent(t *testing.T) {
-	for _, first := range []int{0, 1} {
-		synctest.Test(t, func(t *testing.T) {
-			a, b := goroutines.New(2, nil), goroutines.New(2, nil)
-			defer a.Close()
-			defer b.Close()
-			gate := make(chan struct{})
-			outside := concert.Go(t.Context(), func(context.Context) (int, error) { <-gate; return 0, nil })
-			needs := make(chan *concert.Future[int], 2)
-			wait := func(ctx context.Context, n int) (int, error) {
-				x := <-needs
-				_, err := concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) {
-					time.Sleep(5 * time.Millisecond)
-					return x.Result(ctx)
-				}, 0).Result(ctx)
-				time.Sleep(time.Duration(n) * 20 * time.Millisecond) // they fall idle one after the other
-				return 0, err
-			}
-			both := []*concert.Future[int]{concert.Submit(t.Context(), a, wait, first), concert.Submit(t.Context(), a, wait, 1-first)}
-			synctest.Wait()
-			x := concert.Submit(t.Context(), a, square, 2)
-			y := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) { return outside.Result(ctx) }, 0)
-			needs <- x
-			needs <- x // both wait for x, behind them in the queue: one is lent, and takes y as well
-			if _, err := concert.Gather(t.Context(), both...); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-			a.Resize(1)
-			synctest.Wait()
-			a.Resize(2)
-			close(gate)
-			result(t, y)
-			for range 20 {
-				two := []*concert.Future[time.Duration]{concert.Submit(t.Context(), a, nap, time.Second), concert.Submit(t.Context(), a, nap, time.Second)}
-				if _, err := concert.Gather(t.Context(), two...); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// TestMapsInATask: the inputs of a Map are another Map, in a task whose worker
-// is needed by both.
-func TestMapsInATask(t *testing.T) {
+// TestMap_InputsAreMap: in a task, the inputs of a Map are another Map, and
+// both need the worker of the task.
+func TestMap_InputsAreMap(t *testing.T) {
 	watch(t)
 	a, b, c := goroutines.New(1, nil), goroutines.New(1, nil), goroutines.New(1, nil)
 	defer a.Close()
@@ -399,36 +285,75 @@ func TestMapsInATask(t *testing.T) {
 	}
 }
 
-// TestLeftBehind: a goroutine that outlives its task, in a wait with its
-// context, must not take the worker with it.
-func TestLeftBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
-		defer a.Close()
-		defer b.Close()
-		gateY, gateG, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		forY := concert.Go(t.Context(), func(context.Context) (int, error) { <-gateY; return 0, nil })
-		forG := concert.Go(t.Context(), func(context.Context) (int, error) { <-gateG; return 0, nil })
-		var y *concert.Future[int]
-		f := concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) {
-			x := concert.Submit(t.Context(), a, square, 2)
-			y = concert.Submit(t.Context(), a, func(ctx context.Context, _ int) (int, error) { return forY.Result(ctx) }, 0)
-			// The worker is lent for x, and takes y as well.
-			concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) { return x.Result(ctx) }, 0).Result(ctx)
-			time.Sleep(time.Millisecond)
-			go func() {
-				defer close(gone)
-				forG.Result(context.WithoutCancel(ctx))
-			}()
-			time.Sleep(time.Millisecond)
-			return 0, nil
-		}, 0)
-		result(t, f)
-		synctest.Wait()
-		close(gateG)
-		<-gone
-		close(gateY)
-		result(t, y)
-		result(t, concert.Submit(t.Context(), a, square, 3))
-	})
+// TestDeadlock_RandomChains: long chains of tasks run on several pools, each
+// waiting for the next one, next to tasks that compute, to waits with a
+// deadline, and to tasks that wait for two others. Each one settles, all values
+// are right, and no pool ever has more running tasks than workers.
+func TestDeadlock_RandomChains(t *testing.T) { randomForests(t, 40, (*forest).descend) }
+
+// descend runs three chains of 100 tasks.
+func (f *forest) descend(t *testing.T) {
+	const depth = 100
+	var futures []*concert.Future[int]
+	for range 3 {
+		n := node{f.intN(len(f.pools)), depth}
+		futures = append(futures, concert.Submit(t.Context(), f.pools[n.pool], f.link, n))
+	}
+	for i, fut := range futures {
+		if got, err := fut.Result(t.Context()); got != depth || err != nil {
+			t.Errorf("chain %d has %d links, %v; want %d", i, got, err, depth)
+		}
+	}
+	f.end(t)
+}
+
+// link is a task of a chain: it waits for the next one and returns its own
+// number.
+func (f *forest) link(ctx context.Context, n node) (int, error) {
+	out := f.inside(n.pool)
+	defer func() { out() }()
+	f.compute()
+	if n.levels == 0 {
+		return 0, nil
+	}
+	out()
+	defer func() { out = f.inside(n.pool); f.compute() }()
+	next := node{f.intN(len(f.pools)), n.levels - 1}
+	var side *concert.Future[int]
+	if f.intN(4) == 0 {
+		n := node{f.intN(len(f.pools)), 0}
+		side = concert.Submit(ctx, f.pools[n.pool], f.link, n)
+	}
+	waiting := ctx
+	if f.intN(8) == 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+	}
+	fut := concert.Submit(ctx, f.pools[next.pool], f.link, next)
+	if f.intN(8) == 0 {
+		concert.Wait(waiting, concert.AllCompleted, fut)
+	}
+	got, err := fut.Result(waiting)
+	if side != nil && err == nil && f.intN(2) == 0 {
+		_, err = side.Result(ctx)
+	}
+	return got + 1, err
+}
+
+// compute takes some time, in which other tasks can run.
+func (f *forest) compute() {
+	for range f.intN(4) {
+		runtime.Gosched()
+	}
+}
+
+// end closes the pools and checks that none had too many running tasks.
+func (f *forest) end(t *testing.T) {
+	for _, p := range f.pools {
+		p.Close()
+	}
+	if n := f.over.Load(); n > 0 {
+		t.Errorf("a pool exceeded its number of workers %d times", n)
+	}
 }

@@ -30,7 +30,7 @@ func ExampleNew() {
 	// 6 <nil>
 }
 
-// A server on loopback stands for the network in these examples.
+// In these examples, a server on the loopback interface stands for the network.
 func server() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "this is %s", r.URL.Path)
@@ -51,7 +51,7 @@ func fetch(ctx context.Context, url string) (int, error) {
 	return len(body), err
 }
 
-// Threads for work that waits: five fetches at once, started and joined.
+// Threads for I/O-bound work: five fetches at once, started and joined.
 func Example_threads() {
 	site := server()
 	defer site.Close()
@@ -68,7 +68,7 @@ func Example_threads() {
 	// Output: [13 13 13 13 13] <nil>
 }
 
-// Data that tasks share needs a lock, here as in Python.
+// Data that tasks share needs a lock, as in Python.
 func Example_lock() {
 	ctx := context.Background()
 	ex := goroutines.New(8, nil)
@@ -90,8 +90,8 @@ func Example_lock() {
 	// Output: 1000
 }
 
-// One function type for work that waits and for work that computes: only the
-// executor differs, and here not even that.
+// One function type for I/O-bound and CPU-bound work: only the executor
+// differs, and here not even that.
 func Example_executors() {
 	ctx := context.Background()
 	ioTask := func(_ context.Context, n int) (int, error) {
@@ -122,8 +122,8 @@ func Example_executors() {
 	// 332833500
 }
 
-// The practical program: downloads that are reported as they finish, with a
-// table from each future to its URL.
+// Downloads are reported as they finish, with a map from each future to its
+// URL.
 func Example_downloads() {
 	site := server()
 	defer site.Close()
@@ -151,7 +151,7 @@ func Example_downloads() {
 	// Output: 3 pages, 33 bytes
 }
 
-// A connection, a buffer, a random source: made once by each worker, and
+// A connection, a buffer or a random source is made once by each worker, and
 // never used by two tasks at once.
 func ExampleState() {
 	type scratch struct{ buf []byte }
@@ -173,7 +173,7 @@ func ExampleState() {
 	// 0042
 }
 
-// A pool that is stopped says what it left behind.
+// The error of Shutdown names the tasks that still run.
 func ExamplePool_Shutdown() {
 	ex := goroutines.New(1, nil)
 	wait := func(ctx context.Context, _ int) (int, error) { <-ctx.Done(); return 0, ctx.Err() }
@@ -203,8 +203,8 @@ func ExamplePool_Stats() {
 	// Output: 2
 }
 
-// Ctrl-C ends the work in peace: tasks that run are asked to end, and those
-// that wait never start.
+// Ctrl-C ends the work in order: running tasks are canceled, and queued ones
+// never start.
 func ExamplePool_Shutdown_interrupt() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -217,7 +217,7 @@ func ExamplePool_Shutdown_interrupt() {
 		}
 		fmt.Println(n)
 	}
-	if err := ex.Shutdown(ctx); err != nil { // waits for tasks that run, until ctx ends
+	if err := ex.Shutdown(ctx); err != nil { // waits for running tasks, until ctx ends
 		fmt.Println(err)
 	}
 	// Output:

@@ -2,6 +2,7 @@ package goroutines_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 	"runtime"
@@ -19,15 +20,15 @@ func endless(yield func(int) bool) {
 	}
 }
 
-// raise has v be n at least.
+// raise sets v to at least n.
 func raise(v *atomic.Int64, n int64) {
 	for old := v.Load(); n > old && !v.CompareAndSwap(old, n); old = v.Load() {
 	}
 }
 
-// TestMapGrows has a pool get many more workers while a Map goes on: they all
-// get work.
-func TestMapGrows(t *testing.T) {
+// TestMap_PoolGrows: when a pool gets many more workers during a Map, all of
+// them get inputs.
+func TestMap_PoolGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
 		defer ex.Close()
@@ -53,7 +54,7 @@ func TestMapGrows(t *testing.T) {
 	})
 }
 
-// ladder is a Limit that goes up with each task that ends, to a top.
+// ladder is a Limit that grows with each finished task, up to a maximum.
 type ladder struct {
 	top   int64
 	steps atomic.Int64
@@ -66,45 +67,47 @@ func (l *ladder) Limit(e concert.Event) int {
 	return int(min(l.top, 1+l.steps.Load()))
 }
 
-func TestLimit(t *testing.T) {
+func TestLimit_Rises(t *testing.T) {
 	for _, c := range []struct{ n, top, want int64 }{{0, 7, 7}, {5, 7, 5}, {20, 7, 7}, {0, -3, 1}} {
-		synctest.Test(t, func(t *testing.T) {
-			seen := 0
-			ex := goroutines.New(int(c.n), &goroutines.Options{Limit: &ladder{top: c.top}, Observer: func(e concert.Event) {
-				if e.Kind == concert.TaskSubmitted {
-					seen++ // by this goroutine
+		t.Run(fmt.Sprint(c.n, " workers, top ", c.top), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				seen := 0
+				ex := goroutines.New(int(c.n), &goroutines.Options{Limit: &ladder{top: c.top}, Observer: func(e concert.Event) {
+					if e.Kind == concert.TaskSubmitted {
+						seen++ // in this goroutine
+					}
+				}})
+				defer ex.Close()
+				if ex.Width() != 1 {
+					t.Errorf("it begins with %d workers, and not what the limit says", ex.Width())
 				}
-			}})
-			defer ex.Close()
-			if ex.Width() != 1 {
-				t.Errorf("it begins with %d workers, and not what the limit says", ex.Width())
-			}
-			var in, most atomic.Int64
-			var all []*concert.Future[int]
-			for range 50 {
-				all = append(all, concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) {
-					raise(&most, in.Add(1))
-					time.Sleep(time.Second)
-					in.Add(-1)
-					return 0, nil
-				}, 0))
-			}
-			if _, err := concert.Gather(t.Context(), all...); err != nil {
-				t.Error(err)
-			}
-			if most.Load() != c.want || ex.Width() != int(c.want) {
-				t.Errorf("New(%d) with a limit that climbs to %d ran %d at a time, and is %d wide; want %d", c.n, c.top, most.Load(), ex.Width(), c.want)
-			}
-			if seen != 50 {
-				t.Errorf("the observer saw %d tasks, not 50", seen)
-			}
+				var in, most atomic.Int64
+				var all []*concert.Future[int]
+				for range 50 {
+					all = append(all, concert.Submit(t.Context(), ex, func(context.Context, int) (int, error) {
+						raise(&most, in.Add(1))
+						time.Sleep(time.Second)
+						in.Add(-1)
+						return 0, nil
+					}, 0))
+				}
+				if _, err := concert.Gather(t.Context(), all...); err != nil {
+					t.Error(err)
+				}
+				if most.Load() != c.want || ex.Width() != int(c.want) {
+					t.Errorf("New(%d) with a limit that climbs to %d ran %d at a time, and is %d wide; want %d", c.n, c.top, most.Load(), ex.Width(), c.want)
+				}
+				if seen != 50 {
+					t.Errorf("the observer saw %d tasks, not 50", seen)
+				}
+			})
 		})
 	}
 }
 
-// TestMapFollows has a pool shrink and grow back, with batches of quick items
-// in between.
-func TestMapFollows(t *testing.T) {
+// TestMap_PoolShrinksAndGrows: a Map follows a pool that shrinks and grows
+// again, with batches of quick items in between.
+func TestMap_PoolShrinksAndGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(100, nil)
 		defer ex.Close()
@@ -135,7 +138,7 @@ func TestMapFollows(t *testing.T) {
 	})
 }
 
-// wheel is a Limit that says something else at each event.
+// wheel is a Limit that returns another number at each event.
 type wheel struct{ last atomic.Int64 }
 
 func (w *wheel) Limit(e concert.Event) int {
@@ -145,8 +148,9 @@ func (w *wheel) Limit(e concert.Event) int {
 	return int(w.last.Load()%50) + 1
 }
 
-// TestLimitLast: what a pool comes to rest at is what its limit has said last.
-func TestLimitLast(t *testing.T) {
+// TestLimit_LastValueCounts: after the last event, the pool has the last number
+// that its limit returned.
+func TestLimit_LastValueCounts(t *testing.T) {
 	for range 100 {
 		w := &wheel{}
 		ex := goroutines.New(0, &goroutines.Options{Limit: w})
@@ -168,7 +172,7 @@ type limitFunc func(concert.Event) int
 func (l limitFunc) Limit(e concert.Event) int { return l(e) }
 
 // TestLimit_Misbehaves: a Limit that fails at an event of one task delays other
-// tasks by a second at most, and Shutdown returns.
+// tasks by at most a second, and Shutdown returns.
 func TestLimit_Misbehaves(t *testing.T) {
 	for _, kind := range []concert.EventKind{concert.TaskSubmitted, concert.TaskStarted, concert.TaskFinished} {
 		for _, how := range []string{"panics", "exits", "hangs"} {

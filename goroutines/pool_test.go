@@ -37,7 +37,7 @@ func result[T any](t *testing.T, f *concert.Future[T]) T {
 	return got
 }
 
-func TestNew(t *testing.T) {
+func TestNew_DefaultAndNegative(t *testing.T) {
 	ex := goroutines.New(0, nil)
 	defer ex.Close()
 	if got, want := ex.Width(), min(32, runtime.GOMAXPROCS(0)+4); got != want {
@@ -54,9 +54,10 @@ func TestNew(t *testing.T) {
 	goroutines.New(-1, nil)
 }
 
-// TestIdealTime: ten thousand naps on a thousand workers take ten naps, to
-// the nanosecond of a clock that only moves when everybody sleeps.
-func TestIdealTime(t *testing.T) {
+// TestPool_IdealTime: ten thousand tasks that sleep for a second take exactly
+// ten seconds on a thousand workers, by a clock that only moves when all
+// goroutines sleep.
+func TestPool_IdealTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1000, nil)
 		defer ex.Close()
@@ -90,7 +91,7 @@ func TestIdealTime(t *testing.T) {
 	})
 }
 
-func TestResultDeadline(t *testing.T) {
+func TestResult_Deadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
 		defer ex.Close()
@@ -103,9 +104,9 @@ func TestResultDeadline(t *testing.T) {
 	})
 }
 
-// TestShutdownGrace: Shutdown drains until its context ends, and then waits
-// exactly the grace period for one that does not listen.
-func TestShutdownGrace(t *testing.T) {
+// TestShutdown_Grace: Shutdown waits for tasks until its context ends, and then
+// exactly the grace period for a task that ignores its context.
+func TestShutdown_Grace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(2, &goroutines.Options{Grace: 3 * time.Second})
 		stubborn := func(context.Context, int) (int, error) { time.Sleep(time.Minute); return 7, nil }
@@ -116,7 +117,7 @@ func TestShutdownGrace(t *testing.T) {
 		begin := time.Now()
 		err := ex.Shutdown(ctx)
 		var shut *concert.ShutdownError
-		if !errors.As(err, &shut) || !errors.Is(err, context.DeadlineExceeded) || len(shut.Running) != 1 || !strings.Contains(shut.Running[0], "TestShutdownGrace") {
+		if !errors.As(err, &shut) || !errors.Is(err, context.DeadlineExceeded) || len(shut.Running) != 1 || !strings.Contains(shut.Running[0], "TestShutdown_Grace") {
 			t.Errorf("Shutdown() = %v; want one task still running", err)
 		}
 		if got := time.Since(begin); got != 13*time.Second {
@@ -131,7 +132,7 @@ func TestShutdownGrace(t *testing.T) {
 	})
 }
 
-func TestShutdownFromTask(t *testing.T) {
+func TestShutdown_FromTask(t *testing.T) {
 	ex := goroutines.New(1, nil)
 	f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) { return 0, ex.Shutdown(ctx) }, 0)
 	if _, err := f.Result(t.Context()); !errors.Is(err, concert.ErrDeadlock) {
@@ -140,7 +141,7 @@ func TestShutdownFromTask(t *testing.T) {
 	ex.Close()
 }
 
-func TestResize(t *testing.T) {
+func TestResize_GrowsAndShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, nil)
 		defer ex.Close()
@@ -175,7 +176,7 @@ func TestResize(t *testing.T) {
 	})
 }
 
-func TestState(t *testing.T) {
+func TestState_PerWorker(t *testing.T) {
 	var made atomic.Int32
 	type counter struct{ n int }
 	ex := goroutines.New(3, &goroutines.Options{Init: func(context.Context) (any, error) {
@@ -205,9 +206,9 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestInitFails: a pool without workers fails what it is given, with the
-// reason, and does not try again and again.
-func TestInitFails(t *testing.T) {
+// TestInit_Fails: if the initializer fails, tasks fail with the reason, and the
+// pool does not call the initializer again and again.
+func TestInit_Fails(t *testing.T) {
 	why := errors.New("no license")
 	for name, init := range map[string]func(context.Context) (any, error){
 		"error":  func(context.Context) (any, error) { return nil, why },
@@ -234,7 +235,7 @@ func TestInitFails(t *testing.T) {
 	}
 }
 
-func TestUnbounded(t *testing.T) {
+func TestQueue_Unbounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, &goroutines.Options{Queue: goroutines.Unbounded})
 		defer ex.Close()
@@ -249,9 +250,9 @@ func TestUnbounded(t *testing.T) {
 	})
 }
 
-// TestGoexitKeepsWorkers: a task that ends its goroutine must not cost the
-// pool a worker, nor a second Init.
-func TestGoexitKeepsWorkers(t *testing.T) {
+// TestGoexit_KeepsWorkers: a task that ends its goroutine costs the pool
+// neither a worker nor another call of Init.
+func TestGoexit_KeepsWorkers(t *testing.T) {
 	var made atomic.Int32
 	ex := goroutines.New(2, &goroutines.Options{Init: func(context.Context) (any, error) { return made.Add(1), nil }})
 	defer ex.Close()
@@ -267,7 +268,7 @@ func TestGoexitKeepsWorkers(t *testing.T) {
 	}
 }
 
-func TestLabels(t *testing.T) {
+func TestPool_ProfileLabels(t *testing.T) {
 	ex := goroutines.New(1, &goroutines.Options{Name: "thumbnails"})
 	defer ex.Close()
 	read := func(context.Context, int) (string, error) {
@@ -280,9 +281,9 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestStartOrder: with one worker tasks start in the order of their
-// submission, also of submitters that had to wait for room.
-func TestStartOrder(t *testing.T) {
+// TestPool_StartOrder: with one worker, tasks start in the order of their
+// submission, including those of submitters that had to wait for room.
+func TestPool_StartOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ex := goroutines.New(1, &goroutines.Options{Queue: 8})
 		defer ex.Close()
@@ -301,10 +302,10 @@ func TestStartOrder(t *testing.T) {
 			submitters.Go(func() {
 				f := concert.Submit(t.Context(), ex, note, i)
 				if i%5 == 4 {
-					f.Cancel() // which moves up those behind it
+					f.Cancel() // which moves up the tasks behind it
 				}
 			})
-			synctest.Wait() // until it is in, or waits for room
+			synctest.Wait() // until it is queued, or waits for room
 		}
 		close(gate)
 		submitters.Wait()

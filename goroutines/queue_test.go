@@ -11,7 +11,8 @@ import (
 	"concert/executor"
 )
 
-// taken collects the tasks of the queue tests: an executor that only keeps.
+// collector is an executor that only keeps its tasks, for the tests of the
+// queue.
 type collector struct{ tasks []*executor.Task }
 
 func (c *collector) Execute(_ context.Context, t *executor.Task) error {
@@ -30,9 +31,9 @@ func newTasks(n int) []*executor.Task {
 	return c.tasks
 }
 
-// TestQueueAgainstSlice compares the queue with a slice under random pushes,
+// TestQueue_SameAsSlice compares the queue with a slice under random pushes,
 // pops and compactions.
-func TestQueueAgainstSlice(t *testing.T) {
+func TestQueue_SameAsSlice(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	tasks := newTasks(20_000)
@@ -79,9 +80,9 @@ func TestQueueAgainstSlice(t *testing.T) {
 	}
 }
 
-// TestQueueConcurrent: while one side pushes and compacts, several pop. Each
-// task comes out once, and to each consumer in order.
-func TestQueueConcurrent(t *testing.T) {
+// TestQueue_Concurrent: one goroutine pushes and compacts while several pop.
+// Each task is popped once, and each goroutine pops tasks in order.
+func TestQueue_Concurrent(t *testing.T) {
 	tasks := newTasks(100_000)
 	number := make(map[*executor.Task]int, len(tasks))
 	for i, task := range tasks {

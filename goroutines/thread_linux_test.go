@@ -11,7 +11,7 @@ import (
 )
 
 // TestLockOSThread: with LockOSThread a worker is one thread of the operating
-// system, however often it is scheduled.
+// system, however often the scheduler runs it.
 func TestLockOSThread(t *testing.T) {
 	ex := goroutines.New(1, &goroutines.Options{LockOSThread: true})
 	defer ex.Close()

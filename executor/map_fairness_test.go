@@ -13,9 +13,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestMap_Turns: a Map that never lacks inputs lets other tasks of its executor
-// run between its items.
-func TestMap_Turns(t *testing.T) {
+// TestMap_LetsOtherTasksRun: a Map with endless inputs lets other tasks of its
+// executor run between its items.
+func TestMap_LetsOtherTasksRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)
 		defer pool.Close()
@@ -40,9 +40,9 @@ func TestMap_Turns(t *testing.T) {
 	})
 }
 
-// TestMap_GoexitRouses: the loop has the result of an item that ended its
-// goroutine at once, and not when the Map has its next turn.
-func TestMap_GoexitRouses(t *testing.T) {
+// TestMap_GoexitWakesLoop: the loop receives the outcome of an item that ended
+// its goroutine immediately, and not when the Map runs its next item.
+func TestMap_GoexitWakesLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)
 		defer pool.Close()
@@ -52,11 +52,11 @@ func TestMap_GoexitRouses(t *testing.T) {
 				<-release
 				return 0, nil
 			}, 0)
-			time.Sleep(time.Second) // the loop sleeps deeply by then
+			time.Sleep(time.Second) // by then the loop sleeps
 			runtime.Goexit()
 			return 0, nil
 		}
-		// The inputs end after the result: so nothing else rouses the loop.
+		// The inputs end after the result, so nothing else wakes the loop.
 		inputs := func(yield func(int) bool) {
 			yield(1)
 			<-release
@@ -66,7 +66,7 @@ func TestMap_GoexitRouses(t *testing.T) {
 			if n++; !errors.Is(err, concert.ErrGoexit) {
 				t.Errorf("Map() of an item that ends its goroutine: %v", err)
 			}
-			close(release) // the worker runs the other task now
+			close(release) // now the worker runs the other task
 		}
 		if n != 1 {
 			t.Errorf("%d results, want 1", n)

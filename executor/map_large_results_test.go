@@ -9,7 +9,7 @@ import (
 	"concert/executor"
 )
 
-// byHand is an executor whose calls the test claims and settles itself.
+// byHand is an executor whose calls the test claims and settles.
 type byHand struct {
 	group *executor.WorkerGroup
 	tasks chan *executor.Task
@@ -34,8 +34,8 @@ func (*byHand) Again(*executor.Task)           { panic("no worker here") }
 func (*byHand) Withdraw(*executor.Task) bool   { return true }
 func (*byHand) Dropped()                       {}
 
-// claim takes up to most calls of whatever task waits, once the Map has gone as
-// far as it does by itself.
+// claim claims up to most calls of the queued tasks, when the Map has done all
+// that it can do by itself.
 func (e *byHand) claim(most int) (batch *executor.Batch) {
 	synctest.Wait()
 	for batch == nil && len(e.tasks) > 0 {
@@ -52,9 +52,9 @@ var sized = concert.Register("concert_test.sized", func(_ context.Context, size 
 	return make([]byte, size), nil
 })
 
-// TestMapWeighsResults: that arguments are small is no reason to have more
-// results in memory, if those are large.
-func TestMapWeighsResults(t *testing.T) {
+// TestMap_LargeResults: if results are large, few of them are kept in memory,
+// even if the arguments are small.
+func TestMap_LargeResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
 			size    = 1 << 20

@@ -22,16 +22,16 @@ type lateExecutor struct {
 	event func()
 }
 
-// Execute waits until the event has had its effect in the bubble.
+// Execute waits until the event has taken effect in the bubble.
 func (e lateExecutor) Execute(_ context.Context, t *executor.Task) error {
 	e.event()
 	synctest.Wait()
 	return e.Executor.Execute(context.Background(), t)
 }
 
-// TestMap_StopWhileStarting: a Map that ends while one of its tasks is on the
-// way to the executor does not wait for a worker to take that task.
-func TestMap_StopWhileStarting(t *testing.T) {
+// TestMap_EndsWhileSubmitting: a Map that ends while it submits a task to the
+// executor does not wait for a worker to take that task.
+func TestMap_EndsWhileSubmitting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(1, nil)
 		defer pool.Close()
@@ -53,10 +53,10 @@ func TestMap_StopWhileStarting(t *testing.T) {
 }
 
 // TestMap_ShutdownWithInputsLeft: a Map whose executor is shut down ends with
-// ErrClosed if inputs are left, also if it had run all that it had taken so
-// far.
+// ErrClosed if inputs are left, even if the executor has run all inputs that
+// the Map took.
 func TestMap_ShutdownWithInputsLeft(t *testing.T) {
-	const last = 4 // the last input that the Map takes while the loop is at the first result
+	const last = 4 // the last input that the Map takes before the first result
 	for name, mapOf := range map[string]func(context.Context, concert.Executor, func(context.Context, int) (int, error), iter.Seq[int]) iter.Seq2[int, error]{
 		"Map": concert.Map[int, int], "MapUnordered": concert.MapUnordered[int, int],
 	} {
@@ -115,9 +115,9 @@ func (e *badRefusal) Is(error) bool { e.call("Is"); return false }
 // Unwrap misbehaves.
 func (e *badRefusal) Unwrap() error { e.call("Unwrap"); return nil }
 
-// TestMap_BadRefusal: a Map on a pool whose initializer has failed ends with
-// its error, also if methods of that error fail.
-func TestMap_BadRefusal(t *testing.T) {
+// TestMap_ErrorMethodsMisbehave: a Map on a pool whose initializer has failed
+// ends with its error, even if methods of that error fail.
+func TestMap_ErrorMethodsMisbehave(t *testing.T) {
 	for _, method := range []string{"Is", "Unwrap"} {
 		for _, how := range []string{"panics", "exits", "hangs"} {
 			t.Run(method+" "+how, func(t *testing.T) {

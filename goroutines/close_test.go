@@ -9,9 +9,10 @@ import (
 	"concert/goroutines"
 )
 
-// TestClose_Within: a task that closes its own pool is told so, on a worker and
-// on a goroutine that stands in for one; the pool closes when the task is done.
-func TestClose_Within(t *testing.T) {
+// TestClose_FromTask: a task that closes its own pool gets ErrDeadlock, on the
+// worker's main carrier and on a compensating one. The pool closes when the
+// task has ended.
+func TestClose_FromTask(t *testing.T) {
 	watch(t)
 	closes := func(p *goroutines.Pool) error {
 		if err := p.Shutdown(context.Background()); !errors.Is(err, concert.ErrDeadlock) {
@@ -19,7 +20,7 @@ func TestClose_Within(t *testing.T) {
 		}
 		return p.Close()
 	}
-	for name, nested := range map[string]bool{"worker": false, "lent": true} {
+	for name, nested := range map[string]bool{"main carrier": false, "compensating carrier": true} {
 		t.Run(name, func(t *testing.T) {
 			a, b := goroutines.New(1, nil), goroutines.New(1, nil)
 			defer b.Close()
@@ -27,8 +28,8 @@ func TestClose_Within(t *testing.T) {
 				if !nested {
 					return 0, closes(a)
 				}
-				// The worker of a waits for b, whose task waits for a: it is
-				// lent.
+				// The worker of a waits for b, whose task waits for a, so it
+				// compensates.
 				return concert.Submit(ctx, b, func(ctx context.Context, _ int) (int, error) {
 					return concert.Submit(ctx, a, func(context.Context, int) (int, error) { return 0, closes(a) }, 0).Result(ctx)
 				}, 0).Result(ctx)

@@ -18,8 +18,8 @@ import (
 // descend is a recursion in which each task waits for the next one.
 type descend func(ctx context.Context, n int) (int, error)
 
-// descents are the ways to wait, in tasks of one pool, of two pools and of Go.
-// between makes the context that a task gives to the next one.
+// descents are the ways to wait: in tasks of one pool, of two pools, and of Go.
+// between makes the context that a task passes to the next one.
 func descents(t *testing.T, between func(context.Context) context.Context) map[string]descend {
 	a, b := goroutines.New(4, nil), goroutines.New(1, nil)
 	t.Cleanup(func() { a.Close(); b.Close() })
@@ -111,22 +111,22 @@ func descents(t *testing.T, between func(context.Context) context.Context) map[s
 	return ways
 }
 
-// counted is a context that counts what it is asked.
+// counted is a context that counts the calls of its methods.
 type counted struct {
 	context.Context
 	calls *atomic.Int64
 }
 
-// Deadline, Err and Value are those of the context inside.
+// Deadline, Err and Value call the methods of the inner context.
 func (c counted) Deadline() (time.Time, bool) { c.calls.Add(1); return c.Context.Deadline() }
 func (c counted) Err() error                  { c.calls.Add(1); return c.Context.Err() }
 func (c counted) Value(key any) any           { c.calls.Add(1); return c.Context.Value(key) }
 
 // TestDepth_Linear: the cost of a wait does not grow with the depth of a
-// recursion. Counted are the questions to the contexts above and the carriers
-// that the search for deadlocks visits. If each level cost one visit of all
+// recursion. The test counts the calls of methods of the outer contexts, and
+// the carriers that the search for deadlocks visits. If each level visited all
 // levels below it, they would be depth/2 a level. The limit is a fifth of that,
-// because a preempted goroutine costs a search now and then.
+// because a preempted goroutine sometimes costs a search.
 func TestDepth_Linear(t *testing.T) {
 	const depth, most = 3000, 3000 / 10
 	var calls atomic.Int64
@@ -148,14 +148,14 @@ func TestDepth_Linear(t *testing.T) {
 	}
 }
 
-// measured is a context that notes how deep the stack is when it is asked for
-// a value.
+// measured is a context that records the depth of the stack when its Value is
+// called.
 type measured struct {
 	context.Context
 	frames *int
 }
 
-// Value is that of the context inside.
+// Value calls the method of the inner context.
 func (m measured) Value(key any) any {
 	*m.frames = stackDepth()
 	return m.Context.Value(key)
@@ -167,8 +167,8 @@ func stackDepth() int {
 	return runtime.Callers(0, pcs)
 }
 
-// TestDepth_Values: to find a value of the outermost context, or that there is
-// none, takes no deeper stack in a deep recursion.
+// TestDepth_Values: looking up a value of the outermost context, or one that
+// does not exist, needs no deeper stack in a deep recursion.
 func TestDepth_Values(t *testing.T) {
 	type key struct{}
 	ex := goroutines.New(1, nil)
@@ -193,9 +193,9 @@ func TestDepth_Values(t *testing.T) {
 	}
 }
 
-// TestDepth_100000: the stack and the memory of one process are enough for very
-// deep recursion.
-func TestDepth_100000(t *testing.T) {
+// TestDepth_OneProcess: the stack and the memory of one process are enough for
+// a recursion of 100,000 tasks.
+func TestDepth_OneProcess(t *testing.T) {
 	depth := 100_000
 	if race.Enabled || testing.Short() {
 		depth = 4_000 // the race detector has room for 8,128 goroutines
@@ -211,9 +211,9 @@ func TestDepth_100000(t *testing.T) {
 	}
 }
 
-// TestDepth_Chain: futures that each wait for the one before, from the first
-// to the last.
-func TestDepth_Chain(t *testing.T) {
+// TestDepth_ChainOfFutures: the same cost for futures that each wait for the
+// one before, from the first to the last.
+func TestDepth_ChainOfFutures(t *testing.T) {
 	const depth, most = 3000, 3000 / 10 // see TestDepth_Linear
 	steps := executor.GraphSteps()
 	gate, waits := make(chan struct{}), make(chan struct{}, depth)
@@ -236,10 +236,10 @@ func TestDepth_Chain(t *testing.T) {
 	}
 }
 
-// TestGraph_Shortcuts has random tasks wait for random earlier ones, by Go and
-// on pools, and compares each answer that was given without a search to that of
-// a search. So do deep recursions.
-func TestGraph_Shortcuts(t *testing.T) {
+// TestWaitGraph_Shortcuts: random tasks, by Go and on pools, wait for random
+// earlier ones. Each answer without a search is compared with the answer of a
+// search. Deep recursions are compared, too.
+func TestWaitGraph_Shortcuts(t *testing.T) {
 	stop := executor.VerifyGraph()
 	rounds := 100
 	if testing.Short() {

@@ -13,9 +13,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestNew_Extremes: any number of workers works that an int can hold, and a
-// pool of it runs tasks and Maps; one that cannot be is a panic that names it.
-func TestNew_Extremes(t *testing.T) {
+// TestNew_ExtremeNumbers: a pool can have any number of workers that an int can
+// hold, and runs tasks and Maps. An impossible number is a panic that names it.
+func TestNew_ExtremeNumbers(t *testing.T) {
 	watch(t)
 	// int64, so that the file compiles where an int has 32 bits.
 	for _, n := range []int64{math.MaxInt32, math.MaxInt32 + 1, 1 << 32, 1<<32 + 1, math.MaxInt64 - 1, math.MaxInt64} {
@@ -78,40 +78,43 @@ func TestNew_Extremes(t *testing.T) {
 	}
 }
 
-// TestShutdown_ExtremeGrace: the longest and the shortest grace are graces.
+// TestShutdown_ExtremeGrace: Shutdown accepts the longest and the shortest
+// grace period.
 func TestShutdown_ExtremeGrace(t *testing.T) {
 	watch(t)
 	for _, grace := range []time.Duration{math.MinInt64, -1, math.MaxInt64} {
-		ex := goroutines.New(1, &goroutines.Options{Grace: grace})
-		started, leave := make(chan struct{}), make(chan struct{})
-		f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
-			close(started)
-			<-ctx.Done()
-			<-leave
-			return 1, nil
-		}, 0)
-		<-started
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if grace > 0 {
-			close(leave)
-		}
-		err := ex.Shutdown(ctx).(*concert.ShutdownError)
-		if stayed := len(err.Running) == 1; stayed != (grace < 0) {
-			t.Errorf("grace %v: Shutdown() = %v", grace, err)
-		}
-		if grace < 0 {
-			close(leave)
-		}
-		f.Result(t.Context())
-		ex.Close()
+		t.Run(grace.String(), func(t *testing.T) {
+			ex := goroutines.New(1, &goroutines.Options{Grace: grace})
+			started, leave := make(chan struct{}), make(chan struct{})
+			f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
+				close(started)
+				<-ctx.Done()
+				<-leave
+				return 1, nil
+			}, 0)
+			<-started
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if grace > 0 {
+				close(leave)
+			}
+			err := ex.Shutdown(ctx).(*concert.ShutdownError)
+			if stayed := len(err.Running) == 1; stayed != (grace < 0) {
+				t.Errorf("grace %v: Shutdown() = %v", grace, err)
+			}
+			if grace < 0 {
+				close(leave)
+			}
+			f.Result(t.Context())
+			ex.Close()
+		})
 	}
 }
 
 // fixedLimit is a Limit that never changes.
 type fixedLimit int
 
-// Limit returns it.
+// Limit returns the number.
 func (n fixedLimit) Limit(concert.Event) int { return int(n) }
 
 // upTo yields the numbers below n.

@@ -11,9 +11,9 @@ import (
 	"concert/internal/race"
 )
 
-// TestAllocations pins what one call costs: a Submit is one object, with its
-// future, argument and context, and a Map's item next to nothing.
-func TestAllocations(t *testing.T) {
+// TestSubmit_Allocations: a Submit makes one allocation, with its future,
+// argument and context. An item of a Map makes almost none.
+func TestSubmit_Allocations(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
@@ -28,7 +28,7 @@ func TestAllocations(t *testing.T) {
 		if _, err := concert.Gather(ctx, futures...); err != nil {
 			t.Fatal(err)
 		}
-	}); got > 1100 { // waiting, and the queue's segments, cost a few
+	}); got > 1100 { // waiting, and the segments of the queue, cost a few
 		t.Errorf("1,000 Submits are %v allocations, want one each", got)
 	}
 	const items = 10_000
@@ -50,7 +50,7 @@ func count(n int) iter.Seq[int] {
 	}
 }
 
-// The benchmarks below stand beside what one would write without concert.
+// The benchmarks below have counterparts that do the same without concert.
 
 func BenchmarkSubmit(b *testing.B) {
 	ex := goroutines.New(4, nil)
@@ -124,7 +124,7 @@ func BenchmarkMap(b *testing.B) {
 			}
 		}
 	})
-	b.Run("chunks and WaitGroup", func(b *testing.B) { // not lazy, all results in memory
+	b.Run("chunks and WaitGroup", func(b *testing.B) { // not lazy: it keeps all results in memory
 		results := make([]int, b.N)
 		var wg sync.WaitGroup
 		for w := range 4 {

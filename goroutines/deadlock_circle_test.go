@@ -20,9 +20,9 @@ type circleWait struct {
 	cancel time.Duration // when a goroutine cancels the wait's context; 0 for never
 }
 
-// circle runs tasks that wait for each other, each on a pool of its own, in
-// the order given, a second apart. A task whose wait fails returns its number.
-// It returns what the waits returned, and after how long.
+// circle runs tasks that wait for each other, each on a pool of its own. They
+// begin in the given order, a second apart. A task whose wait fails returns its
+// number. circle returns the outcome of each wait, and its time.
 func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []time.Duration) {
 	n := len(waits)
 	futures := make([]*concert.Future[int], n)
@@ -71,15 +71,15 @@ func circle(t *testing.T, waits []circleWait, first int) (errs []error, took []t
 	return errs, took
 }
 
-// TestCircle_CanEnd: a circle in which a wait can end without the others is no
-// deadlock, whichever wait closes it: that wait ends in its time, and the
+// TestCircle_OneWaitCanEnd: a circle in which a wait can end without the others
+// is no deadlock, whichever wait closes it. That wait ends in its time, and the
 // others get the results.
-func TestCircle_CanEnd(t *testing.T) {
+func TestCircle_OneWaitCanEnd(t *testing.T) {
 	const hour = time.Hour
 	for _, c := range []struct {
 		name  string
 		waits []circleWait
-		ends  int // the wait that does
+		ends  int // the wait that can end
 		err   error
 	}{
 		{"a deadline of the wait", []circleWait{{within: hour}, {}}, 0, context.DeadlineExceeded},
@@ -108,9 +108,10 @@ func TestCircle_CanEnd(t *testing.T) {
 	}
 }
 
-// TestCircle_CannotEnd: without such a wait exactly one fails, the one that
-// closes the circle. That a task can be canceled as a whole changes nothing.
-func TestCircle_CannotEnd(t *testing.T) {
+// TestCircle_NoWaitCanEnd: if no wait can end without the others, exactly one
+// wait fails, the one that closes the circle. A task that can be canceled as a
+// whole does not change that.
+func TestCircle_NoWaitCanEnd(t *testing.T) {
 	for n := range 4 {
 		waits := make([]circleWait, n+1)
 		for first := range waits {
@@ -128,7 +129,7 @@ func TestCircle_CannotEnd(t *testing.T) {
 }
 
 // TestCircle_AfterDeadline: a circle in which one wait has a deadline becomes a
-// circle again when the task waits again without a deadline.
+// deadlock when the task waits again without a deadline.
 func TestCircle_AfterDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -153,9 +154,9 @@ func TestCircle_AfterDeadline(t *testing.T) {
 	})
 }
 
-// TestCircle_Ways: what holds for Result holds for the other waits, for a Map,
-// and for a Submit into a full queue.
-func TestCircle_Ways(t *testing.T) {
+// TestCircle_KindsOfWait: Result, the other waits, a Map, and a Submit into a
+// full queue can all be part of a circle.
+func TestCircle_KindsOfWait(t *testing.T) {
 	for name, wait := range map[string]func(ctx context.Context, f *concert.Future[int]) error{
 		"Wait": func(ctx context.Context, f *concert.Future[int]) error {
 			concert.Wait(ctx, concert.AllCompleted, f)
@@ -209,31 +210,10 @@ func TestCircle_Ways(t *testing.T) {
 	}
 }
 
-// TestCircle_RescueFirst: a deadline is no reason to leave a task without a
-// worker that can be lent.
-func TestCircle_RescueFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := goroutines.New(1, nil), goroutines.New(1, nil)
-		defer a.Close()
-		defer b.Close()
-		begin := time.Now()
-		f := concert.Submit(t.Context(), a, func(ctx context.Context, n int) (int, error) {
-			ctx, cancel := context.WithTimeout(ctx, time.Hour)
-			defer cancel()
-			return concert.Submit(ctx, b, func(ctx context.Context, n int) (int, error) {
-				return concert.Submit(ctx, a, square, n).Result(ctx)
-			}, n).Result(ctx)
-		}, 3)
-		if got, err := f.Result(t.Context()); got != 9 || err != nil || time.Since(begin) != 0 {
-			t.Errorf("Result() = %d, %v after %v; want 9 at once", got, err, time.Since(begin))
-		}
-	})
-}
-
-// TestCircle_Inputs: a circle of waits through the inputs of a Map is a
+// TestCircle_MapInputs: a circle of waits through the inputs of a Map is a
 // deadlock. This holds whether the inputs or the task that waits for the Map
 // close the circle, and also at the end of a chain of waits.
-func TestCircle_Inputs(t *testing.T) {
+func TestCircle_MapInputs(t *testing.T) {
 	for _, between := range []int{0, 1, 3} {
 		for _, closing := range []string{"inputs", "task"} {
 			t.Run(fmt.Sprint(closing, between), func(t *testing.T) {
@@ -288,9 +268,9 @@ func TestCircle_Inputs(t *testing.T) {
 	}
 }
 
-// TestCircle_Canceled: when a task is canceled, its wait ends at once, even
+// TestCircle_CanceledWait: when a task is canceled, its wait ends at once, even
 // before its goroutine runs again. So the wait is part of no circle.
-func TestCircle_Canceled(t *testing.T) {
+func TestCircle_CanceledWait(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := goroutines.New(1, nil), goroutines.New(1, nil)
@@ -316,38 +296,25 @@ func TestCircle_Canceled(t *testing.T) {
 	}
 }
 
-// TestNested_GoroutineWaits: a goroutine of a task waits while another task
-// runs on top of that one. The worker is busy then, and runs no third task.
-func TestNested_GoroutineWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ex := goroutines.New(1, nil)
-		defer ex.Close()
-		gate := make(chan struct{})
-		third := make(chan *concert.Future[int], 1)
-		waited := make(chan struct{})
-		f := concert.Submit(t.Context(), ex, func(ctx context.Context, _ int) (int, error) {
-			onTop := concert.Submit(ctx, ex, func(context.Context, int) (int, error) {
-				<-gate
-				return 1, nil
-			}, 0)
-			queued := concert.Submit(ctx, ex, square, 2)
-			third <- queued
-			go func() {
-				time.Sleep(time.Millisecond)                    // until the other one runs on top
-				concert.Wait(ctx, concert.AllCompleted, queued) // Result would run it
-				close(waited)
-			}()
-			return onTop.Result(ctx)
-		}, 0)
-		queued := <-third
-		time.Sleep(time.Second)
-		if state := queued.State(); state != concert.Pending {
-			t.Errorf("the third task is %v while another one runs on the only worker", state)
-		}
-		close(gate)
-		if got, err := f.Result(t.Context()); got != 1 || err != nil {
-			t.Errorf("Result() = %d, %v", got, err)
-		}
-		<-waited
-	})
+// TestCircle_TwoPools: two tasks on two pools wait for each other. The wait
+// that closes the circle fails, and nothing hangs.
+func TestCircle_TwoPools(t *testing.T) {
+	watch(t)
+	a, b := goroutines.New(1, nil), goroutines.New(1, nil)
+	defer a.Close()
+	defer b.Close()
+	futures := make(chan [2]*concert.Future[int], 2)
+	wait := func(i int) func(context.Context, int) (int, error) {
+		return func(ctx context.Context, _ int) (int, error) { return (<-futures)[i].Result(ctx) }
+	}
+	both := [2]*concert.Future[int]{
+		concert.Submit(t.Context(), a, wait(1), 0),
+		concert.Submit(t.Context(), b, wait(0), 0),
+	}
+	futures <- both
+	futures <- both
+	_, err := concert.Gather(t.Context(), both[0], both[1])
+	if !errors.Is(err, concert.ErrDeadlock) {
+		t.Errorf("errors of the circle: %v, want ErrDeadlock", err)
+	}
 }
