@@ -204,33 +204,35 @@ func TestLimit_OneTaskAtATime(t *testing.T) {
 // them, and its capacity decreases.
 func TestLimit_Overload(t *testing.T) {
 	for _, start := range []int{2, 64} {
-		synctest.Test(t, func(t *testing.T) {
-			var in, count, capacity atomic.Int64
-			capacity.Store(12)
-			limit := adaptive.New(&adaptive.Options{Start: start, CPU: idle})
-			ex := goroutines.New(0, &goroutines.Options{Limit: limit})
-			defer ex.Close()
-			work := func(context.Context, int) (int, error) {
-				n := in.Add(1)
-				defer in.Add(-1)
-				time.Sleep(20*time.Millisecond + time.Duration(count.Add(1)*7919%1000)*time.Microsecond)
-				if n > capacity.Load() {
-					return 0, errBusy
+		t.Run(fmt.Sprint("start ", start), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var in, count, capacity atomic.Int64
+				capacity.Store(12)
+				limit := adaptive.New(&adaptive.Options{Start: start, CPU: idle})
+				ex := goroutines.New(0, &goroutines.Options{Limit: limit})
+				defer ex.Close()
+				work := func(context.Context, int) (int, error) {
+					n := in.Add(1)
+					defer in.Add(-1)
+					time.Sleep(20*time.Millisecond + time.Duration(count.Add(1)*7919%1000)*time.Microsecond)
+					if n > capacity.Load() {
+						return 0, errBusy
+					}
+					return 0, nil
 				}
-				return 0, nil
-			}
-			n, good := 0, 0
-			for _, err := range concert.MapUnordered(t.Context(), ex, work, numbers(40_000)) {
-				switch n++; {
-				case n == 20_000:
-					capacity.Store(4)
-				case n > 30_000 && err == nil:
-					good++
+				n, good := 0, 0
+				for _, err := range concert.MapUnordered(t.Context(), ex, work, numbers(40_000)) {
+					switch n++; {
+					case n == 20_000:
+						capacity.Store(4)
+					case n > 30_000 && err == nil:
+						good++
+					}
 				}
-			}
-			if good < 8000 {
-				t.Errorf("start %d: %d of the last 10,000 tasks succeeded, at limit %d", start, good, limit.Current())
-			}
+				if good < 8000 {
+					t.Errorf("start %d: %d of the last 10,000 tasks succeeded, at limit %d", start, good, limit.Current())
+				}
+			})
 		})
 	}
 }
@@ -257,43 +259,46 @@ func TestLimit_AllTasksFail(t *testing.T) {
 // allows, and a limit below their number would be better.
 func TestLimit_FewTasks(t *testing.T) {
 	for _, c := range []struct{ start, workers, clients int }{{2, 8, 0}, {2, 0, 5}, {2, 0, 20}, {128, 0, 5}, {128, 0, 20}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newServer("thrashes", 30, exactly)
-			limit := adaptive.New(&adaptive.Options{Start: c.start, Max: 128, CPU: idle})
-			ex := goroutines.New(c.workers, &goroutines.Options{Limit: limit})
-			defer ex.Close()
-			const change, settled, tasks = 6000, 9000, 14_000
-			clients := c.clients
-			if clients == 0 {
-				clients = 1000
-			}
-			// Each client sends its next task after the result of the last one.
-			free := make(chan struct{}, clients)
-			var begin time.Time
-			n := 0
-			for range concert.MapUnordered(t.Context(), ex, s.task, func(yield func(int) bool) {
-				for i := range tasks {
-					free <- struct{}{}
-					if !yield(i) {
-						return
+		t.Run(fmt.Sprintf("start %d, %d workers, %d clients", c.start, c.workers, c.clients), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer("thrashes", 30, exactly)
+				limit := adaptive.New(&adaptive.Options{Start: c.start, Max: 128, CPU: idle})
+				ex := goroutines.New(c.workers, &goroutines.Options{Limit: limit})
+				defer ex.Close()
+				const change, settled, tasks = 6000, 9000, 14_000
+				clients := c.clients
+				if clients == 0 {
+					clients = 1000
+				}
+				// Each client sends its next task after the result of the last
+				// one.
+				free := make(chan struct{}, clients)
+				var begin time.Time
+				n := 0
+				for range concert.MapUnordered(t.Context(), ex, s.task, func(yield func(int) bool) {
+					for i := range tasks {
+						free <- struct{}{}
+						if !yield(i) {
+							return
+						}
+					}
+				}) {
+					<-free
+					switch n++; n {
+					case change:
+						s.resize(3)
+					case settled:
+						begin = time.Now()
 					}
 				}
-			}) {
-				<-free
-				switch n++; n {
-				case change:
-					s.resize(3)
-				case settled:
-					begin = time.Now()
+				got, best := (tasks-settled)/time.Since(begin).Seconds(), s.bestRate(128)
+				if got < 0.8*best {
+					t.Errorf("start %d, %d workers, %d clients: %.0f tasks per second are %.2f of the best", c.start, c.workers, c.clients, got, got/best)
+					for _, d := range limit.Decisions() {
+						t.Log(d)
+					}
 				}
-			}
-			got, best := (tasks-settled)/time.Since(begin).Seconds(), s.bestRate(128)
-			if got < 0.8*best {
-				t.Errorf("start %d, %d workers, %d clients: %.0f tasks per second are %.2f of the best", c.start, c.workers, c.clients, got, got/best)
-				for _, d := range limit.Decisions() {
-					t.Log(d)
-				}
-			}
+			})
 		})
 	}
 }
@@ -301,22 +306,24 @@ func TestLimit_FewTasks(t *testing.T) {
 // TestLimit_Bursts: pauses between bursts of tasks do not lower the limit.
 func TestLimit_Bursts(t *testing.T) {
 	for _, pause := range []time.Duration{50 * time.Millisecond, 5 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newServer("slots", 12, exactly)
-			limit := adaptive.New(&adaptive.Options{Start: 2, CPU: idle})
-			ex := goroutines.New(0, &goroutines.Options{Limit: limit})
-			defer ex.Close()
-			for range 300 {
-				for range concert.MapUnordered(t.Context(), ex, s.task, numbers(100)) {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer("slots", 12, exactly)
+				limit := adaptive.New(&adaptive.Options{Start: 2, CPU: idle})
+				ex := goroutines.New(0, &goroutines.Options{Limit: limit})
+				defer ex.Close()
+				for range 300 {
+					for range concert.MapUnordered(t.Context(), ex, s.task, numbers(100)) {
+					}
+					time.Sleep(pause)
 				}
-				time.Sleep(pause)
-			}
-			if limit.Current() < 9 {
-				t.Errorf("Current() = %[2]d with pauses of %[1]v, on a server with capacity 12", pause, limit.Current())
-				for _, d := range limit.Decisions() {
-					t.Log(d)
+				if limit.Current() < 9 {
+					t.Errorf("Current() = %[2]d with pauses of %[1]v, on a server with capacity 12", pause, limit.Current())
+					for _, d := range limit.Decisions() {
+						t.Log(d)
+					}
 				}
-			}
+			})
 		})
 	}
 }
@@ -349,28 +356,30 @@ func TestNew_LargeNumbers(t *testing.T) {
 // because there may be more tasks soon.
 func TestLimit_Lull(t *testing.T) {
 	for _, clients := range []int{3, 10} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newServer("waits", 1, exactly)
-			limit := adaptive.New(&adaptive.Options{Max: highestLimit, CPU: idle})
-			ex := goroutines.New(0, &goroutines.Options{Limit: limit})
-			defer ex.Close()
-			for range concert.MapUnordered(t.Context(), ex, s.task, numbers(6000)) {
-			}
-			before := limit.Current()
-			free := make(chan struct{}, clients)
-			for range concert.MapUnordered(t.Context(), ex, s.task, func(yield func(int) bool) {
-				for i := range 6000 {
-					free <- struct{}{}
-					if !yield(i) {
-						return
-					}
+		t.Run(fmt.Sprint(clients, " clients"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer("waits", 1, exactly)
+				limit := adaptive.New(&adaptive.Options{Max: highestLimit, CPU: idle})
+				ex := goroutines.New(0, &goroutines.Options{Limit: limit})
+				defer ex.Close()
+				for range concert.MapUnordered(t.Context(), ex, s.task, numbers(6000)) {
 				}
-			}) {
-				<-free
-			}
-			if after := limit.Current(); after < before/2 {
-				t.Errorf("%d clients: the limit is %d, and was %d before", clients, after, before)
-			}
+				before := limit.Current()
+				free := make(chan struct{}, clients)
+				for range concert.MapUnordered(t.Context(), ex, s.task, func(yield func(int) bool) {
+					for i := range 6000 {
+						free <- struct{}{}
+						if !yield(i) {
+							return
+						}
+					}
+				}) {
+					<-free
+				}
+				if after := limit.Current(); after < before/2 {
+					t.Errorf("%d clients: the limit is %d, and was %d before", clients, after, before)
+				}
+			})
 		})
 	}
 }

@@ -41,8 +41,9 @@ func (p slots) use(d time.Duration) {
 	<-p
 }
 
-// TestRun measures simulated work, whose throughput is known, in virtual time.
-func TestRun(t *testing.T) {
+// TestRun_SimulatedWork measures simulated work, whose throughput is known, in
+// virtual time.
+func TestRun_SimulatedWork(t *testing.T) {
 	processors := runtime.GOMAXPROCS(0)
 	for _, c := range []struct {
 		name   string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -52,25 +53,27 @@ func TestVerdict_SomeInputsFail(t *testing.T) {
 	}
 	for _, n := range counts {
 		for _, d := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond} {
-			synctest.Test(t, func(t *testing.T) {
-				inputs := make([]int, n)
-				for i := range inputs {
-					inputs[i] = i
-				}
-				report, err := choose.Run(t.Context(), func(_ context.Context, i int) (int, error) {
-					if i == n/2 {
-						return 0, bad
+			t.Run(fmt.Sprintf("%d inputs, %v", n, d), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					inputs := make([]int, n)
+					for i := range inputs {
+						inputs[i] = i
 					}
-					time.Sleep(d)
-					return 0, nil
-				}, inputs, twoModels(), &choose.Options{MaxConcurrency: 64})
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkFormats(t, report)
-				if a := report.Verdict; a.Concurrency < 32 && a.Certainty != choose.Unclear {
-					t.Errorf("1 of %d inputs fails, tasks take %v: %s", n, d, report)
-				}
+					report, err := choose.Run(t.Context(), func(_ context.Context, i int) (int, error) {
+						if i == n/2 {
+							return 0, bad
+						}
+						time.Sleep(d)
+						return 0, nil
+					}, inputs, twoModels(), &choose.Options{MaxConcurrency: 64})
+					if err != nil {
+						t.Fatal(err)
+					}
+					checkFormats(t, report)
+					if a := report.Verdict; a.Concurrency < 32 && a.Certainty != choose.Unclear {
+						t.Errorf("1 of %d inputs fails, tasks take %v: %s", n, d, report)
+					}
+				})
 			})
 		}
 	}
@@ -80,35 +83,37 @@ func TestVerdict_SomeInputsFail(t *testing.T) {
 // have no reliable mean.
 func TestVerdict_RandomTimes(t *testing.T) {
 	for _, mean := range []time.Duration{30 * time.Millisecond, 200 * time.Millisecond, time.Second} {
-		wrong := 0
-		repeats := 10
-		if race.Enabled {
-			repeats = 2
-		}
-		for seed := range uint64(repeats) {
-			synctest.Test(t, func(t *testing.T) {
-				var mu sync.Mutex
-				random := rand.New(rand.NewPCG(seed, 1))
-				report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
-					mu.Lock()
-					d := time.Duration(random.ExpFloat64() * float64(mean))
-					mu.Unlock()
-					time.Sleep(d)
-					return 0, nil
-				}, []int{1}, twoModels(), &choose.Options{MaxConcurrency: 64})
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkFormats(t, report)
-				if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
-					wrong++
-					t.Logf("mean %v, seed %d: %s", mean, seed, a.Sentence)
-				}
-			})
-		}
-		if wrong > repeats/10 {
-			t.Errorf("mean %v: %d of %d verdicts are wrong and certain", mean, wrong, repeats)
-		}
+		t.Run(mean.String(), func(t *testing.T) {
+			wrong := 0
+			repeats := 10
+			if race.Enabled {
+				repeats = 2
+			}
+			for seed := range uint64(repeats) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					random := rand.New(rand.NewPCG(seed, 1))
+					report, err := choose.Run(t.Context(), func(context.Context, int) (int, error) {
+						mu.Lock()
+						d := time.Duration(random.ExpFloat64() * float64(mean))
+						mu.Unlock()
+						time.Sleep(d)
+						return 0, nil
+					}, []int{1}, twoModels(), &choose.Options{MaxConcurrency: 64})
+					if err != nil {
+						t.Fatal(err)
+					}
+					checkFormats(t, report)
+					if a := report.Verdict; a.Concurrency < 54 && a.Certainty != choose.Unclear {
+						wrong++
+						t.Logf("mean %v, seed %d: %s", mean, seed, a.Sentence)
+					}
+				})
+			}
+			if wrong > repeats/10 {
+				t.Errorf("mean %v: %d of %d verdicts are wrong and certain", mean, wrong, repeats)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -15,9 +16,9 @@ import (
 	"concert/gil"
 )
 
-// TestExclusion: one goroutine at a time holds the lock, whatever they do. Only
-// the lock guards the counter, so the race detector checks this too.
-func TestExclusion(t *testing.T) {
+// TestLock_OneHolder: one goroutine at a time holds the lock, whatever they do.
+// Only the lock guards the counter, so the race detector checks this too.
+func TestLock_OneHolder(t *testing.T) {
 	l := gil.New(&gil.Options{Interval: 10 * time.Microsecond, Times: true})
 	inside, count := 0, 0
 	step := func() {
@@ -78,9 +79,9 @@ type clock time.Time
 
 func (c clock) since() time.Duration { return time.Since(time.Time(c)) }
 
-// TestInterval: a waiter acquires the lock at the first checkpoint after five
-// milliseconds, and so does the goroutine that held it before.
-func TestInterval(t *testing.T) {
+// TestLock_Interval: a waiter acquires the lock at the first checkpoint after
+// five milliseconds, and so does the goroutine that held it before.
+func TestLock_Interval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
 		begin := clock(time.Now())
@@ -109,9 +110,9 @@ func TestInterval(t *testing.T) {
 	})
 }
 
-// TestRelease_Returns: a goroutine that returns from blocking does not wait for
-// five milliseconds.
-func TestRelease_Returns(t *testing.T) {
+// TestRelease_ReturnsFirst: a goroutine that returns from blocking does not
+// wait for five milliseconds.
+func TestRelease_ReturnsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
 		go l.Do(func(h gil.Held) {
@@ -131,7 +132,7 @@ func TestRelease_Returns(t *testing.T) {
 				worst = max(worst, time.Since(ready))
 			}
 		})
-		time.Sleep(time.Second) // the other is done then
+		time.Sleep(time.Second) // by then the other goroutine has finished
 		synctest.Wait()
 		if worst > 80*time.Microsecond {
 			t.Errorf("it took up to %v to get the lock back, want 50us and a step", worst)
@@ -139,9 +140,9 @@ func TestRelease_Returns(t *testing.T) {
 	})
 }
 
-// TestStarvation: goroutines that return from Release all the time do not
-// prevent others from acquiring the lock.
-func TestStarvation(t *testing.T) {
+// TestLock_NoStarvation: goroutines that return from Release all the time do
+// not prevent others from acquiring the lock.
+func TestLock_NoStarvation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
 		stop := false
@@ -165,8 +166,8 @@ func TestStarvation(t *testing.T) {
 	})
 }
 
-// TestOrder: waiters acquire the lock in the order in which they arrived.
-func TestOrder(t *testing.T) {
+// TestLock_Order: waiters acquire the lock in the order in which they arrived.
+func TestLock_Order(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(nil)
 		var order []int
@@ -196,8 +197,9 @@ func isFree(t *testing.T, l *gil.Lock) {
 	}
 }
 
-// TestNotLeftHeld: the lock is in the right state, however a function ends.
-func TestNotLeftHeld(t *testing.T) {
+// TestRun_StateAfterFunction: the lock is in the right state, however a
+// function ends.
+func TestRun_StateAfterFunction(t *testing.T) {
 	l := gil.New(nil)
 	end := map[string]func(){"panic": func() { panic("on purpose") }, "Goexit": runtime.Goexit}
 	for name, end := range end {
@@ -209,25 +211,27 @@ func TestNotLeftHeld(t *testing.T) {
 				h.Release(end)
 			},
 		} {
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				defer func() {
-					if v := recover(); v != nil && v != "on purpose" {
-						t.Errorf("%s in %s: panic: %v", name, where, v)
-					}
+			t.Run(name+" in "+where, func(t *testing.T) {
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					defer func() {
+						if v := recover(); v != nil && v != "on purpose" {
+							t.Errorf("%s in %s: panic: %v", name, where, v)
+						}
+					}()
+					l.Do(do)
 				}()
-				l.Do(do)
-			}()
-			<-done
-			isFree(t, l)
+				<-done
+				isFree(t, l)
+			})
 		}
 	}
 }
 
-// TestMisuse: misuse that the lock can detect panics, with the rule that it
-// breaks.
-func TestMisuse(t *testing.T) {
+// TestLock_Misuse: misuse that the lock can detect panics, with the rule that
+// it breaks.
+func TestLock_Misuse(t *testing.T) {
 	l, other := gil.New(nil), gil.New(nil)
 	var kept gil.Held
 	l.Do(func(h gil.Held) { kept = h })
@@ -246,15 +250,17 @@ func TestMisuse(t *testing.T) {
 		}, "wait for itself"},
 		"a negative interval": {func() { gil.New(&gil.Options{Interval: -1}) }, "negative"},
 	} {
-		func() {
-			defer func() {
-				if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), c.want) {
-					t.Errorf("%s: panic %v; want one with %q", what, v, c.want)
-				}
+		t.Run(what, func(t *testing.T) {
+			func() {
+				defer func() {
+					if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), c.want) {
+						t.Errorf("%s: panic %v; want one with %q", what, v, c.want)
+					}
+				}()
+				c.do()
 			}()
-			c.do()
-		}()
-		isFree(t, l)
+			isFree(t, l)
+		})
 	}
 	// A goroutine may hold two locks, and acquire a lock again within its
 	// Release.
@@ -326,8 +332,8 @@ func TestRun_Canceled(t *testing.T) {
 	isFree(t, l)
 }
 
-// TestTimes: Stats has how long the lock was held and waited for.
-func TestTimes(t *testing.T) {
+// TestStats_Times: Stats has how long the lock was held and waited for.
+func TestStats_Times(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := gil.New(&gil.Options{Times: true})
 		l.Do(func(h gil.Held) {
@@ -343,9 +349,9 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-// TestSwitches: a turn that resumes is a switch only if another turn had the
-// lock in the meantime.
-func TestSwitches(t *testing.T) {
+// TestStats_Switches: a turn that resumes is a switch only if another turn had
+// the lock in the meantime.
+func TestStats_Switches(t *testing.T) {
 	l := gil.New(nil)
 	l.Do(func(h gil.Held) {
 		for _, c := range []struct {
@@ -362,6 +368,27 @@ func TestSwitches(t *testing.T) {
 			if n := l.Stats().Switches; n != c.want {
 				t.Errorf("%d switches, want %d", n, c.want)
 			}
+		}
+	})
+}
+
+// TestNew_LongestInterval: with the longest interval no checkpoint is a forced
+// switch.
+func TestNew_LongestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := gil.New(&gil.Options{Interval: math.MaxInt64})
+		time.Sleep(time.Hour)
+		begin := clock(time.Now())
+		var first, second time.Duration
+		go l.Do(func(h gil.Held) {
+			compute(h, 20*time.Millisecond)
+			first = begin.since()
+		})
+		time.Sleep(500 * time.Microsecond)
+		l.Do(func(gil.Held) { second = begin.since() })
+		synctest.Wait()
+		if s := l.Stats(); first != 20*time.Millisecond || second != first || s.Forced != 0 {
+			t.Errorf("the first was done at %v, the second began at %v, with %+v; want 20 ms, and no forced switch", first, second, s)
 		}
 	})
 }

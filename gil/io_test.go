@@ -10,9 +10,9 @@ import (
 	"concert/gil"
 )
 
-// TestConn: a goroutine that waits for the peer of a connection releases the
-// lock.
-func TestConn(t *testing.T) {
+// TestConn_ReleasesLock: a goroutine that waits for the peer of a connection
+// releases the lock.
+func TestConn_ReleasesLock(t *testing.T) {
 	l := gil.New(nil)
 	a, b := net.Pipe()
 	done := make(chan string)
@@ -33,9 +33,9 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// TestFile: a goroutine that waits for a pipe releases the lock, and the
-// methods of File do the same as those of os.File.
-func TestFile(t *testing.T) {
+// TestFile_ReleasesLock: a goroutine that waits for a pipe releases the lock,
+// and the methods of File do the same as those of os.File.
+func TestFile_ReleasesLock(t *testing.T) {
 	l := gil.New(nil)
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"concert/goroutines"
 )
 
-// TestPool: tasks of a pool compute one at a time, and block at the same time.
-func TestPool(t *testing.T) {
+// TestPool_OneHolder: tasks of a pool compute one at a time, and block at the
+// same time.
+func TestPool_OneHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		ex := goroutines.New(4, &goroutines.Options{Lock: gil.New(nil)})
@@ -54,8 +55,9 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// TestWaits: a task that waits for another one, in any way, releases the lock.
-func TestWaits(t *testing.T) {
+// TestWait_ReleasesLock: a task that waits for another one, in any way,
+// releases the lock.
+func TestWait_ReleasesLock(t *testing.T) {
 	lock := gil.New(nil)
 	ex := goroutines.New(2, &goroutines.Options{Queue: 1, Lock: lock})
 	defer ex.Close()
@@ -113,17 +115,19 @@ func TestWaits(t *testing.T) {
 			}, 0).Result(ctx)
 		},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		if n, err := concert.Submit(ctx, ex, fn, 0).Result(ctx); n == 0 || err != nil {
-			t.Errorf("%s: %d, %v", what, n, err)
-		}
-		// The same without a pool.
-		if err := lock.Run(ctx, func(ctx context.Context) error {
-			_, err := fn(ctx, 0)
-			return err
-		}); err != nil {
-			t.Errorf("%s, in Run: %v", what, err)
-		}
-		cancel()
+		t.Run(what, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			if n, err := concert.Submit(ctx, ex, fn, 0).Result(ctx); n == 0 || err != nil {
+				t.Errorf("%s: %d, %v", what, n, err)
+			}
+			// The same without a pool.
+			if err := lock.Run(ctx, func(ctx context.Context) error {
+				_, err := fn(ctx, 0)
+				return err
+			}); err != nil {
+				t.Errorf("%s, in Run: %v", what, err)
+			}
+			cancel()
+		})
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // Block returns the error of fn. A panic or a Goexit in fn continues in the
 // coroutine, which has reentered the loop.
-func TestBlock(t *testing.T) {
+func TestBlock_ErrorAndPanic(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		if err := loop.Block(ctx, func() error { return errTest }); err != errTest {
 			t.Errorf("Block() = %v", err)
@@ -47,7 +47,7 @@ func TestBlock(t *testing.T) {
 
 // While an executor runs a function, other coroutines run. The end of a wait
 // cancels the task. All waits of package concert let other coroutines run.
-func TestOffload(t *testing.T) {
+func TestOffload_OtherCoroutinesRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := goroutines.New(2, nil)
 		defer pool.Close()

@@ -16,7 +16,7 @@ import (
 
 // If all coroutines wait for each other, all waits fail with an error that says
 // which coroutine waits for what, and where.
-func TestDeadlockError(t *testing.T) {
+func TestDeadlockError_Text(t *testing.T) {
 	_, _, here, _ := runtime.Caller(0)
 	at := func(format string, offsets ...int) string { // offsets are line numbers relative to the line above
 		var places []any
@@ -53,7 +53,7 @@ func TestDeadlockError(t *testing.T) {
 		t.Fatalf("Run() = %v, want a DeadlockError", err)
 	}
 	for i, want := range []string{
-		at("TestDeadlockError.func2 (%s) waits in WithGroup for its children", 8),
+		at("TestDeadlockError_Text.func2 (%s) waits in WithGroup for its children", 8),
 		at("left (%s) waits in Mutex.Lock, which right holds at %s", 26, 19),
 		at("right (%s) waits in Mutex.Lock, which left holds at %s", 27, 19),
 		at("third (%s) waits in Task.Wait for right at %s", 28, 28),

@@ -24,7 +24,7 @@ func TestFunctionNames(t *testing.T) {
 			t.Errorf("function %d is %q, want %q", i, got, packagePath+"."+want)
 		}
 	}
-	if inPackage(packagePath+"_test.TestStall") || inPackage(packagePath+"test.Find") {
+	if inPackage(packagePath+"_test.TestStall_Reported") || inPackage(packagePath+"test.Find") {
 		t.Error("inPackage is true for a function of another package")
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // Tree shows which coroutines exist, their groups, and what they do. Any
 // goroutine may call it.
-func TestTree(t *testing.T) {
+func TestTree_States(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trees := make(chan string, 1)
 		var m loop.Mutex
@@ -46,7 +46,7 @@ func TestTree(t *testing.T) {
 		for _, want := range []string{
 			"mine: 6 coroutines\n",
 			"\n    parent (loop/debug_test.go): waits in WithGroup for its children, 1m0s\n",
-			"\n        child 1 (loop/debug_test.go): waits in Mutex.Lock, which loop_test.TestTree.func1.1 holds, 1m0s\n",
+			"\n        child 1 (loop/debug_test.go): waits in Mutex.Lock, which loop_test.TestTree_States.func1.1 holds, 1m0s\n",
 			"\n        child 2 (loop/debug_test.go): waits in Sleep, 1m0s\n",
 			"\n        child 3 (loop/debug_test.go): waits in Group.After, 1m0s\n",
 			"\n        child 4 (loop/debug_test.go): is outside in Block, 1m0s\n",
@@ -60,7 +60,7 @@ func TestTree(t *testing.T) {
 
 // In profiles, the goroutines of a loop have its name, and the labels of the
 // caller of Run. After Run, the caller has its own labels again.
-func TestLabels(t *testing.T) {
+func TestRun_ProfileLabels(t *testing.T) {
 	profile := func() string {
 		var b bytes.Buffer
 		pprof.Lookup("goroutine").WriteTo(&b, 1)

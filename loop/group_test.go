@@ -243,7 +243,7 @@ func TestGroup_After(t *testing.T) {
 
 // Several coroutines can wait for a result. A wait that is canceled does not
 // affect the others.
-func TestSpawn(t *testing.T) {
+func TestSpawn_SeveralWaiters(t *testing.T) {
 	err := run(t, func(ctx context.Context, g *loop.Group) error {
 		f := loop.Spawn(g, func(ctx context.Context) (int, error) { return 7, loop.Sleep(ctx, time.Hour) })
 		short, cancel := loop.WithTimeout(ctx, time.Minute)
@@ -269,7 +269,7 @@ func TestSpawn(t *testing.T) {
 
 // Gather returns values in order, and the first error cancels the rest.
 // Outcomes returns all errors. First returns the first result.
-func TestGather(t *testing.T) {
+func TestGather_Values(t *testing.T) {
 	after := func(d time.Duration, v int, err error) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
 			if slept := loop.Sleep(ctx, d*time.Second); slept != nil {

@@ -172,7 +172,7 @@ func TestRun_CanceledBefore(t *testing.T) {
 }
 
 // A call with a nil function panics with the name of the call.
-func TestNilArguments(t *testing.T) {
+func TestNilArguments_Panic(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		for name, call := range map[string]func(){
 			"Go":         func() { g.Go(nil) },

@@ -46,7 +46,7 @@ func quiet(t testing.TB) {
 
 // Connections share state without a lock, and are used by packages that do not
 // know the loop.
-func TestServe(t *testing.T) {
+func TestServe_SharedState(t *testing.T) {
 	quiet(t)
 	err := loop.Run(t.Context(), nil, func(ctx context.Context, g *loop.Group) error {
 		l := listen(t)
@@ -242,7 +242,7 @@ func TestServe_AcceptFails(t *testing.T) {
 }
 
 // Dial returns the error of the connection attempt.
-func TestDial(t *testing.T) {
+func TestDial_Error(t *testing.T) {
 	quiet(t)
 	l := listen(t)
 	l.Close()

@@ -14,7 +14,7 @@ import (
 )
 
 // A queue is first in, first out, has a capacity, and can be closed.
-func TestQueue(t *testing.T) {
+func TestQueue_Operations(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		q := loop.NewQueue[int](2)
 		var got []int

@@ -17,7 +17,7 @@ import (
 
 // Signals arrive one by one, including those that arrive while another is
 // handled, until the context ends.
-func TestSignals(t *testing.T) {
+func TestSignals_InOrder(t *testing.T) {
 	got := make(chan os.Signal, 1)
 	signal.Notify(got, syscall.SIGUSR1) // the first call starts a goroutine that does not end
 	signal.Stop(got)

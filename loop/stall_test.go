@@ -3,6 +3,7 @@ package loop_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -21,7 +22,7 @@ func hold(d time.Duration) { time.Sleep(d) }
 
 // A coroutine that holds the loop is reported once, while it holds the loop,
 // with its stack.
-func TestStall(t *testing.T) {
+func TestStall_Reported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports []*loop.StallReport
 		var during, holding atomic.Bool
@@ -99,15 +100,17 @@ func TestStall_Logged(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	for _, threshold := range []time.Duration{-1, 0} {
-		synctest.Test(t, func(t *testing.T) {
-			err := loop.Run(t.Context(), &loop.Options{Stall: threshold}, func(ctx context.Context, g *loop.Group) error {
-				hold(time.Second)
-				return nil
+		t.Run(fmt.Sprint("threshold ", threshold), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				err := loop.Run(t.Context(), &loop.Options{Stall: threshold}, func(ctx context.Context, g *loop.Group) error {
+					hold(time.Second)
+					return nil
+				})
+				synctest.Wait() // until the report is logged
+				if err != nil || (log.Len() > 0) != (threshold == 0) {
+					t.Errorf("threshold %v: %q", threshold, log.String())
+				}
 			})
-			synctest.Wait() // until the report is logged
-			if err != nil || (log.Len() > 0) != (threshold == 0) {
-				t.Errorf("threshold %v: %q", threshold, log.String())
-			}
 		})
 	}
 	if text := log.String(); !strings.Contains(text, "Offload") || !strings.Contains(text, "hold") {

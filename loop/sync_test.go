@@ -15,7 +15,7 @@ import (
 )
 
 // Set wakes all waiters. Later waits return at once, until Clear.
-func TestEvent(t *testing.T) {
+func TestEvent_SetAndClear(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		var e loop.Event
 		woken := 0
@@ -124,7 +124,7 @@ func TestMutex_Misuse(t *testing.T) {
 }
 
 // A semaphore has n permits. A Release without an Acquire adds one.
-func TestSemaphore(t *testing.T) {
+func TestSemaphore_Permits(t *testing.T) {
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		s := loop.NewSemaphore(2)
 		inside, most := 0, 0
@@ -161,7 +161,7 @@ func TestSemaphore(t *testing.T) {
 
 // Notify wakes the first waiters, and Broadcast all. A waiter that is canceled
 // does not consume a notification.
-func TestCond(t *testing.T) {
+func TestCond_NotifyAndBroadcast(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("locked=%v", locked), func(t *testing.T) {
 			var got []int

@@ -12,7 +12,7 @@ import (
 
 // Sleepers wake in the order of their times. Sleepers with the same time wake
 // in the order in which they began.
-func TestSleep(t *testing.T) {
+func TestSleep_Order(t *testing.T) {
 	var got []int
 	ok(t, func(ctx context.Context, g *loop.Group) error {
 		start := time.Now()

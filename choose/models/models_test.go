@@ -52,7 +52,7 @@ func checkModel[In, Out any](t *testing.T, m choose.Model, n int, fn func(contex
 	}
 }
 
-func TestGo(t *testing.T) {
+func TestGo_AllModels(t *testing.T) {
 	all := models.Go()
 	if all[0].Open != nil {
 		t.Error("the first model is not a plain loop")
@@ -62,7 +62,7 @@ func TestGo(t *testing.T) {
 	}
 }
 
-func TestPython(t *testing.T) {
+func TestPython_AllModels(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("no python3")
 	}
@@ -87,8 +87,8 @@ func TestGo_Unregistered(t *testing.T) {
 	}
 }
 
-// TestPythonProfile measures functions whose usage is known.
-func TestPythonProfile(t *testing.T) {
+// TestPythonProfile_KnownUsage measures functions whose usage is known.
+func TestPythonProfile_KnownUsage(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("no python3")
 	}

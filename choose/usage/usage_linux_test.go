@@ -33,7 +33,7 @@ func compute(d time.Duration) (sum int) {
 	return sum
 }
 
-func TestCall(t *testing.T) {
+func TestCall_Usage(t *testing.T) {
 	measure := func(f func()) usage.Usage {
 		_, used, err := usage.Call(t.Context(), func(context.Context, int) (int, error) { f(); return 0, nil }, 0)
 		if err != nil {
@@ -79,7 +79,7 @@ func TestCall(t *testing.T) {
 	}
 }
 
-func TestCommand(t *testing.T) {
+func TestCommand_Usage(t *testing.T) {
 	u, err := usage.Command(exec.Command("sh", "-c", "dd if=/dev/zero of=/dev/null bs=1M count=3 2>/dev/null; sleep 0.1"))
 	if err != nil {
 		t.Fatal(err)

@@ -130,7 +130,7 @@ func (r *recorder) Errorf(format string, args ...any) { r.failure = fmt.Sprintf(
 
 // Explore reports the seed of a failure, and how to repeat it. A panic is a
 // failure.
-func TestExplore(t *testing.T) {
+func TestExplore_ReportsSeed(t *testing.T) {
 	r := &recorder{TB: t}
 	if looptest.Explore(r, 10, func(ctx context.Context, g *loop.Group) error { panic("boom") }) {
 		t.Error("Explore() = true")

@@ -200,7 +200,7 @@ func BenchmarkInterval(b *testing.B) {
 				})
 			}
 			all.Wait()
-			held = held[1:] // the other one came some time after the first
+			held = held[1:] // the other one arrived some time after the first
 			slices.Sort(held)
 			b.ReportMetric(held[len(held)/2].Seconds()*1000, "p50-ms")
 			b.ReportMetric(held[len(held)*99/100].Seconds()*1000, "p99-ms")
