@@ -27,7 +27,7 @@ import (
 	"concert/download"
 )
 
-// content is what the server has, different for each version.
+// content returns the file of the server, which differs for each version.
 func content(version, size int) []byte {
 	b := make([]byte, size)
 	x := uint64(version)*2654435761 + 12345
@@ -40,14 +40,14 @@ func content(version, size int) []byte {
 
 func sum(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
 
-// site is a server with one file and faults. The zero value serves it well.
+// site is a server with one file and faults. The zero value has no faults.
 type site struct {
 	mu      sync.Mutex
 	body    []byte
 	tag     string
-	cut     int // if above 0, the connection breaks after so many bytes of a body
+	cut     int // if positive, the connection breaks after so many bytes of a body
 	handler http.HandlerFunc
-	ranges  []string // of the requests, "" for none
+	ranges  []string // of the requests; "" for none
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +101,7 @@ func files(t *testing.T, dir string) []string {
 	return names
 }
 
-// whole fails the test unless the directory has the file, right, and nothing
+// whole fails the test unless the directory contains the right file and nothing
 // else.
 func whole(t *testing.T, dir string, want []byte) {
 	t.Helper()
@@ -114,7 +114,7 @@ func whole(t *testing.T, dir string, want []byte) {
 	}
 }
 
-// failed fails the test unless err is an *Error that is temporary or not.
+// failed fails the test unless err is an *Error that is temporary, or not.
 func failed(t *testing.T, err error, temporary bool, text string) *download.Error {
 	t.Helper()
 	e, ok := errors.AsType[*download.Error](err)
@@ -124,7 +124,7 @@ func failed(t *testing.T, err error, temporary bool, text string) *download.Erro
 	return e
 }
 
-func TestGet(t *testing.T) {
+func TestGet_NewFile(t *testing.T) {
 	s := newSite(300_000)
 	dir := t.TempDir()
 	first, last, total := int64(-1), int64(0), int64(0)
@@ -145,7 +145,7 @@ func TestGet(t *testing.T) {
 	}
 	whole(t, dir, s.body)
 
-	// The file is there now.
+	// Now the file exists.
 	got, err = download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir, SHA256: sum(s.body)})
 	if err != nil || !got.Present || len(s.ranges) != 1 {
 		t.Errorf("second Get() = %+v, %v, %d requests; want it present, without a request", got, err, len(s.ranges))
@@ -163,9 +163,10 @@ func TestGet(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-// TestCut breaks the connection at every tenth of the file. What came is kept
-// and continued, and nothing short is ever taken for the file.
-func TestCut(t *testing.T) {
+// TestGet_ConnectionBreaks: wherever the connection breaks, the received part
+// is kept and continued, and an incomplete file never gets the name of the
+// file.
+func TestGet_ConnectionBreaks(t *testing.T) {
 	for tenth := 1; tenth < 10; tenth++ {
 		s := newSite(1_000_000)
 		s.cut = tenth * 100_000
@@ -184,8 +185,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestManyCuts comes to the end in small steps.
-func TestManyCuts(t *testing.T) {
+// TestGet_BreaksOften: a file arrives in many small steps.
+func TestGet_BreaksOften(t *testing.T) {
 	s := newSite(100_000)
 	s.cut = 9_000
 	dir, url := t.TempDir(), s.open(t)
@@ -202,25 +203,28 @@ func TestManyCuts(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-// TestChanged: the file on the server is another one before it is continued.
-// Four of five peers put both together and report success.
-func TestChanged(t *testing.T) {
+// TestGet_FileChanges: a file that changes on the server before it is continued
+// is loaded again from the beginning. Four of five other programs join both
+// parts and report success.
+func TestGet_FileChanges(t *testing.T) {
 	for _, size := range []int{500_000, 200_000, 800_000} {
-		s := newSite(500_000)
-		s.cut = 250_000
-		dir, url := t.TempDir(), s.open(t)
-		_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-		failed(t, err, true, "")
-		s.cut, s.body, s.tag = 0, content(2, size), `"two"`
-		got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-		if err != nil || got.Resumed != 0 {
-			t.Errorf("Get() = %+v, %v; want it begun anew", got, err)
-		}
-		whole(t, dir, s.body)
+		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
+			s := newSite(500_000)
+			s.cut = 250_000
+			dir, url := t.TempDir(), s.open(t)
+			_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+			failed(t, err, true, "")
+			s.cut, s.body, s.tag = 0, content(2, size), `"two"`
+			got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+			if err != nil || got.Resumed != 0 {
+				t.Errorf("Get() = %+v, %v; want it begun anew", got, err)
+			}
+			whole(t, dir, s.body)
+		})
 	}
 }
 
-// interrupted leaves a part of half the file behind.
+// interrupted leaves a part with half of the file.
 func interrupted(t *testing.T, s *site) (dir, url string) {
 	t.Helper()
 	s.cut = len(s.body) / 2
@@ -231,29 +235,33 @@ func interrupted(t *testing.T, s *site) (dir, url string) {
 	return dir, url
 }
 
-// TestWrongRange: a reply that is not the range asked for must not be put
-// behind the part.
-func TestWrongRange(t *testing.T) {
-	for _, header := range []string{"", "bytes 0-99999/100000", "bytes 50001-99999/100000", "bytes 50000-99998/100000",
-		"bytes 50000-99999/*", "bytes 50000-199999/200000", "pages 50000-99999/100000", "bytes 99999-50000/100000"} {
-		s := newSite(100_000)
-		dir, url := interrupted(t, s)
-		s.handler = func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Range", header)
-			w.WriteHeader(http.StatusPartialContent)
-			w.Write(s.body[50_000:])
-		}
-		_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-		failed(t, err, true, "not the one asked for")
-		s.handler = nil
-		if _, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil {
-			t.Error(err)
-		}
-		whole(t, dir, s.body)
+// TestGet_WrongRange: a reply that is not the requested range is not appended
+// to the part.
+func TestGet_WrongRange(t *testing.T) {
+	for _, header := range []string{
+		"", "bytes 0-99999/100000", "bytes 50001-99999/100000", "bytes 50000-99998/100000",
+		"bytes 50000-99999/*", "bytes 50000-199999/200000", "pages 50000-99999/100000", "bytes 99999-50000/100000",
+	} {
+		t.Run(header, func(t *testing.T) {
+			s := newSite(100_000)
+			dir, url := interrupted(t, s)
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Range", header)
+				w.WriteHeader(http.StatusPartialContent)
+				w.Write(s.body[50_000:])
+			}
+			_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+			failed(t, err, true, "not the one asked for")
+			s.handler = nil
+			if _, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil {
+				t.Error(err)
+			}
+			whole(t, dir, s.body)
+		})
 	}
 }
 
-func TestRangeIgnored(t *testing.T) {
+func TestGet_RangeIgnored(t *testing.T) {
 	s := newSite(100_000)
 	dir, url := interrupted(t, s)
 	s.handler = func(w http.ResponseWriter, r *http.Request) { w.Write(s.body) }
@@ -263,7 +271,7 @@ func TestRangeIgnored(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-func TestRangeRefused(t *testing.T) {
+func TestGet_RangeRefused(t *testing.T) {
 	s := newSite(100_000)
 	dir, url := interrupted(t, s)
 	s.handler = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusRequestedRangeNotSatisfiable) }
@@ -274,23 +282,26 @@ func TestRangeRefused(t *testing.T) {
 	}
 }
 
-// TestWeakValidator: without proof that the file is the same, nothing is kept
-// and nothing continued.
-func TestWeakValidator(t *testing.T) {
+// TestGet_WeakValidator: without proof that the file is the same, no part is
+// kept or continued.
+func TestGet_WeakValidator(t *testing.T) {
 	for _, tag := range []string{`W/"one"`, "", "one"} {
-		s := newSite(100_000)
-		s.tag, s.cut = tag, 50_000
-		dir, url := t.TempDir(), s.open(t)
-		_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-		failed(t, err, true, "")
-		if names := files(t, dir); len(names) != 0 {
-			t.Errorf("tag %q: in the directory are %q", tag, names)
-		}
+		t.Run(tag, func(t *testing.T) {
+			s := newSite(100_000)
+			s.tag, s.cut = tag, 50_000
+			dir, url := t.TempDir(), s.open(t)
+			_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+			failed(t, err, true, "")
+			if names := files(t, dir); len(names) != 0 {
+				t.Errorf("tag %q: in the directory are %q", tag, names)
+			}
+		})
 	}
 }
 
-// TestCompletePart: the process was killed between the last byte and the name.
-func TestCompletePart(t *testing.T) {
+// TestGet_CompletePart: a part that is complete, because the process was killed
+// before it renamed the file, gets its name.
+func TestGet_CompletePart(t *testing.T) {
 	s := newSite(100_000)
 	dir, url := interrupted(t, s)
 	if err := os.WriteFile(filepath.Join(dir, "file.bin.part"), s.body, 0o666); err != nil {
@@ -302,53 +313,58 @@ func TestCompletePart(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-// TestForeignPart: a part without a note, with the note of another file, or
-// longer than the file, is not continued.
-func TestForeignPart(t *testing.T) {
+// TestGet_ForeignPart: a part without a note, with the note of another file, or
+// longer than the file is not continued.
+func TestGet_ForeignPart(t *testing.T) {
 	s := newSite(100_000)
 	url := s.open(t)
-	for _, note := range []string{"", "{", `{"URL":"http://elsewhere/file.bin","Validator":"\"one\"","Size":100000}`,
-		`{"URL":"` + url + `","Validator":"","Size":100000}`, `{"URL":"` + url + `","Validator":"\"one\"","Size":10}`} {
-		dir := t.TempDir()
-		os.WriteFile(filepath.Join(dir, "file.bin.part"), []byte("bytes of another file"), 0o666)
-		if note != "" {
-			os.WriteFile(filepath.Join(dir, "file.bin.part.json"), []byte(note), 0o666)
-		}
-		if got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil || got.Resumed != 0 {
-			t.Errorf("note %q: Get() = %+v, %v", note, got, err)
-		}
-		whole(t, dir, s.body)
+	for _, note := range []string{
+		"", "{", `{"URL":"http://elsewhere/file.bin","Validator":"\"one\"","Size":100000}`,
+		`{"URL":"` + url + `","Validator":"","Size":100000}`, `{"URL":"` + url + `","Validator":"\"one\"","Size":10}`,
+	} {
+		t.Run(note, func(t *testing.T) {
+			dir := t.TempDir()
+			os.WriteFile(filepath.Join(dir, "file.bin.part"), []byte("bytes of another file"), 0o666)
+			if note != "" {
+				os.WriteFile(filepath.Join(dir, "file.bin.part.json"), []byte(note), 0o666)
+			}
+			if got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil || got.Resumed != 0 {
+				t.Errorf("note %q: Get() = %+v, %v", note, got, err)
+			}
+			whole(t, dir, s.body)
+		})
 	}
 }
 
-func TestDigests(t *testing.T) {
+func TestGet_Digests(t *testing.T) {
 	s := newSite(1000)
 	url := s.open(t)
 	digest := func(b []byte) string { h := sha256.Sum256(b); return base64.StdEncoding.EncodeToString(h[:]) }
 	right, wrong := digest(s.body), digest(nil)
 	for header, format := range map[string]string{"Repr-Digest": "sha-512=:AAAA:, sha-256=:%s:", "Content-Digest": "sha-256=:%s:;x=1", "Digest": "MD5=x, SHA-256=%s"} {
-		for _, d := range []string{right, wrong} {
-			s.handler = func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set(header, fmt.Sprintf(format, d))
-				w.Write(s.body)
-			}
-			dir := t.TempDir()
-			got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-			if d == right {
-				if err != nil || got.SHA256 != sum(s.body) {
-					t.Errorf("%s: Get() = %+v, %v; want the checksum", header, got, err)
+		t.Run(header, func(t *testing.T) {
+			for _, d := range []string{right, wrong} {
+				s.handler = func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set(header, fmt.Sprintf(format, d))
+					w.Write(s.body)
 				}
-				whole(t, dir, s.body)
-				continue
+				dir := t.TempDir()
+				got, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+				if d == right {
+					if err != nil || got.SHA256 != sum(s.body) {
+						t.Errorf("%s: Get() = %+v, %v; want the checksum", header, got, err)
+					}
+					whole(t, dir, s.body)
+					continue
+				}
+				failed(t, err, true, "checksum")
+				if names := files(t, dir); len(names) != 0 {
+					t.Errorf("%s: in the directory are %q", header, names)
+				}
 			}
-			failed(t, err, true, "checksum")
-			if names := files(t, dir); len(names) != 0 {
-				t.Errorf("%s: in the directory are %q", header, names)
-			}
-		}
+		})
 	}
-	// A server that announces another file than the one wanted is not worth
-	// its body.
+	// The body of a server that announces another file is not read.
 	_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: t.TempDir(), SHA256: sum([]byte("other"))})
 	failed(t, err, false, "announces")
 	s.handler = nil
@@ -360,7 +376,7 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-func TestStatus(t *testing.T) {
+func TestGet_Status(t *testing.T) {
 	s := newSite(10)
 	url := s.open(t)
 	for _, c := range []struct {
@@ -373,16 +389,18 @@ func TestStatus(t *testing.T) {
 		{408, "", true, 0}, {429, "", true, 0}, {429, "7", true, 7 * time.Second}, {503, "120", true, 2 * time.Minute},
 		{503, "soon", true, 0}, {503, "-5", true, 0}, {500, "", true, 0}, {502, "", true, 0}, {504, "", true, 0},
 	} {
-		s.handler = func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Retry-After", c.retryAfter)
-			w.WriteHeader(c.status)
-		}
-		dir := t.TempDir()
-		_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
-		e := failed(t, err, c.temporary, strconv.Itoa(c.status))
-		if e.Status != c.status || e.RetryAfter() != c.want || len(files(t, dir)) != 0 {
-			t.Errorf("status %d, Retry-After %q: %+v, %v, files %q", c.status, c.retryAfter, e, e.RetryAfter(), files(t, dir))
-		}
+		t.Run(fmt.Sprint(c.status, " ", c.retryAfter), func(t *testing.T) {
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Retry-After", c.retryAfter)
+				w.WriteHeader(c.status)
+			}
+			dir := t.TempDir()
+			_, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir})
+			e := failed(t, err, c.temporary, strconv.Itoa(c.status))
+			if e.Status != c.status || e.RetryAfter() != c.want || len(files(t, dir)) != 0 {
+				t.Errorf("status %d, Retry-After %q: %+v, %v, files %q", c.status, c.retryAfter, e, e.RetryAfter(), files(t, dir))
+			}
+		})
 	}
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
@@ -394,7 +412,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestRedirects(t *testing.T) {
+func TestGet_Redirects(t *testing.T) {
 	s := newSite(1000)
 	url := s.open(t)
 	s.handler = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/file.bin", http.StatusFound) }
@@ -411,12 +429,12 @@ func TestRedirects(t *testing.T) {
 	if _, err := download.Get(t.Context(), nil, download.Request{URL: url, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	whole(t, dir, s.body) // under the name of the URL that was asked for
+	whole(t, dir, s.body) // under the name in the requested URL
 }
 
-// TestSlow uses virtual time and connections in memory: headers that do not
-// come, and a body that stops.
-func TestSlow(t *testing.T) {
+// TestGet_Timeouts: headers that do not arrive, and a body that stops, end the
+// download. The test uses virtual time and connections in memory.
+func TestGet_Timeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
 			reply string
@@ -437,7 +455,7 @@ func TestSlow(t *testing.T) {
 						return
 					}
 					io.WriteString(there, c.reply)
-					io.Copy(io.Discard, in) // until the other side gives up
+					io.Copy(io.Discard, in) // until the other end is closed
 				}()
 				return here, nil
 			}
@@ -452,8 +470,9 @@ func TestSlow(t *testing.T) {
 	})
 }
 
-// TestSteady: a body may take longer than Stall, as long as bytes keep coming.
-func TestSteady(t *testing.T) {
+// TestGet_SlowButSteady: a body may take longer than Stall as long as bytes
+// arrive.
+func TestGet_SlowButSteady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := download.NewClient(nil)
 		transport := client.Transport.(*http.Transport)
@@ -481,9 +500,9 @@ func TestSteady(t *testing.T) {
 	})
 }
 
-// TestShortRange: the rest of a file, without a length of its own, ends before
-// the file does.
-func TestShortRange(t *testing.T) {
+// TestGet_ShortRange: the reply with the rest of a file has no length, and ends
+// before the file does.
+func TestGet_ShortRange(t *testing.T) {
 	s := newSite(100_000)
 	dir, url := interrupted(t, s)
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
@@ -501,7 +520,7 @@ func TestShortRange(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-func TestInterrupted(t *testing.T) {
+func TestGet_Canceled(t *testing.T) {
 	s := newSite(1_000_000)
 	url := s.open(t)
 	dir := t.TempDir()
@@ -528,7 +547,7 @@ func TestInterrupted(t *testing.T) {
 	whole(t, dir, s.body)
 }
 
-func TestUnreachable(t *testing.T) {
+func TestGet_Unreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -542,7 +561,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-func TestDir(t *testing.T) {
+func TestGet_Dir(t *testing.T) {
 	s := newSite(10)
 	url := s.open(t)
 	dir := t.TempDir()
@@ -550,7 +569,7 @@ func TestDir(t *testing.T) {
 	if failed(t, err, false, "open the directory"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error = %v", err)
 	}
-	// A link out of the directory, where the part would be.
+	// A link to a file outside of the directory, with the name of the part.
 	outside := filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(outside, []byte("precious"), 0o666); err != nil {
 		t.Fatal(err)
@@ -568,21 +587,23 @@ func TestDir(t *testing.T) {
 	}
 }
 
-func TestRequestChecked(t *testing.T) {
+func TestGet_InvalidRequests(t *testing.T) {
 	for _, c := range []struct{ url, name, sum, text string }{
 		{"://x", "", "", "not a URL"}, {"file:///etc/passwd", "", "", "not an http"}, {"http:///x", "", "", "not an http"},
 		{"ftp://host/x", "", "", "not an http"}, {"http://host/x", "../x", "", "path separator"},
 		{"http://host/x", "", "abc", "not a SHA-256"}, {"http://host/..%2f..%2fevil", "", "", "path separator"},
 		{"http://a:pass word@host/x", "", "", "not a URL"},
 	} {
-		_, err := download.Get(t.Context(), nil, download.Request{URL: c.url, Name: c.name, SHA256: c.sum, Dir: t.TempDir()})
-		if err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "pass") && !strings.Contains(c.url, "passwd") {
-			t.Errorf("Get(%q, %q, %q) = %v, want %q", c.url, c.name, c.sum, err, c.text)
-		}
+		t.Run(c.url, func(t *testing.T) {
+			_, err := download.Get(t.Context(), nil, download.Request{URL: c.url, Name: c.name, SHA256: c.sum, Dir: t.TempDir()})
+			if err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "pass") && !strings.Contains(c.url, "passwd") {
+				t.Errorf("Get(%q, %q, %q) = %v, want %q", c.url, c.name, c.sum, err, c.text)
+			}
+		})
 	}
 }
 
-func TestName(t *testing.T) {
+func TestName_OfURL(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://h/a/b.txt": "b.txt", "http://h": "index.html", "http://h/": "index.html", "http://h/a/": "index.html",
 		"http://h/b%20c.txt?x=/../y#z": "b c.txt", "http://h/%C3%A4.txt": "ä.txt", "http://h/a/../b": "b",
@@ -590,9 +611,11 @@ func TestName(t *testing.T) {
 		"http://h/Com1.txt": "", "http://h/a%3ab": "", "http://h/a.": "", "http://h/x.part": "", "http://h/%ff": "",
 		"http://h/%e2%80%ae.txt": "", "http://h/" + strings.Repeat("x", 300): "", "http://h/%zz": "",
 	} {
-		if got, err := download.Name(url); want == "" && err == nil || want != "" && (got != want || err != nil) {
-			t.Errorf("Name(%q) = %q, %v; want %q", url, got, err, want)
-		}
+		t.Run(url, func(t *testing.T) {
+			if got, err := download.Name(url); want == "" && err == nil || want != "" && (got != want || err != nil) {
+				t.Errorf("Name(%q) = %q, %v; want %q", url, got, err, want)
+			}
+		})
 	}
 }
 

@@ -16,8 +16,9 @@ import (
 	"concert/goroutines"
 )
 
-// Several files at once, each tried again when that may help: download does
-// one file and one attempt well, concert the rest.
+// Several files are loaded concurrently, and tried again if that can help.
+// Package download makes one attempt for one file, and package concert does the
+// rest.
 func ExampleGet() {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "this is ", r.URL.Path)

@@ -13,7 +13,7 @@ import (
 	"concert/progress"
 )
 
-// A log gets a line now and then, and one at the end; a terminal a bar.
+// A log gets a line at intervals, and one at the end. A terminal gets a bar.
 func Example() {
 	show := progress.New(os.Stdout, &progress.Options{Total: 3, Noun: "words"})
 	ex := goroutines.New(2, &goroutines.Options{Observer: show.Observe})

@@ -2,11 +2,11 @@ package progress
 
 import "time"
 
-// BarText is the line of a terminal of that many columns.
+// BarText returns the line for a terminal with that many columns.
 func BarText(done, total, columns int) string {
 	c := &counts{total: total, noun: "files", finished: done}
 	return c.look(time.Time{}).bar(columns)
 }
 
-// Coarse is how an estimate looks.
+// Coarse formats an estimate.
 var Coarse = coarse

@@ -9,7 +9,7 @@ import (
 	"concert/progress"
 )
 
-// TestJSON_Input: a line says which input of a Map it is about, and its label.
+// TestJSON_Input: a line has the index and the label of the input of a Map.
 func TestJSON_Input(t *testing.T) {
 	var out logtest.Buffer
 	d := progress.New(&out, &progress.Options{Format: progress.JSON})

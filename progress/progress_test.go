@@ -19,7 +19,7 @@ import (
 	"concert/progress"
 )
 
-// events is a source of events with less to write.
+// events calls an Observer with events.
 type events func(concert.Event)
 
 func (o events) submit(task uint64) {
@@ -36,7 +36,7 @@ func (o events) report(task uint64, done, total int64) {
 	o(concert.Event{Kind: concert.TaskProgress, Task: task, Done: done, Total: total})
 }
 
-func TestBar(t *testing.T) {
+func TestBar_Terminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out logtest.Buffer
 		d := progress.New(&out, &progress.Options{Format: progress.Bar, Total: 4, Noun: "files", Unit: progress.Bytes})
@@ -55,7 +55,7 @@ func TestBar(t *testing.T) {
 		}
 		step("[>                             ]  0 of 4 files, 0 B/s")
 		o.start(0)
-		o.report(0, 1e6, 4e6) // a download that continues: this has not come now
+		o.report(0, 1e6, 4e6) // a continued download: these bytes did not arrive now
 		step("[=>                            ]  0 of 4 files, 0 B/s, 60 s left")
 		o.report(0, 2e6, 4e6)
 		o.start(1)
@@ -84,7 +84,7 @@ func TestBar(t *testing.T) {
 	})
 }
 
-func TestRate(t *testing.T) {
+func TestBar_Rate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := progress.New(io.Discard, &progress.Options{Format: progress.Bar, Unit: progress.Bytes})
 		defer d.Close()
@@ -99,7 +99,7 @@ func TestRate(t *testing.T) {
 		if got := d.String(); got != "0 tasks, 1 running, 1 MB/s" {
 			t.Errorf("String() = %q", got)
 		}
-		o.report(7, 0, 0) // it begins again: not a step back, nor one ahead
+		o.report(7, 0, 0) // the task begins again: the rate counts neither a step back nor one forward
 		time.Sleep(40 * time.Second)
 		if got := d.String(); got != "0 tasks, 1 running, 0 B/s" {
 			t.Errorf("String() = %q", got)
@@ -107,7 +107,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-func TestLines(t *testing.T) {
+func TestLines_Log(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out logtest.Buffer
 		d := progress.New(&out, nil) // no terminal
@@ -127,9 +127,9 @@ func TestLines(t *testing.T) {
 	})
 }
 
-// misdeeds are what code of the program may do instead of returning. The one
-// that hangs does so until release is closed.
-func misdeeds(release <-chan struct{}) map[string]func() {
+// misbehaviors returns ways in which user code can fail to return. The one that
+// hangs returns when release is closed.
+func misbehaviors(release <-chan struct{}) map[string]func() {
 	return map[string]func(){
 		"panics": func() { panic("out of cheese") },
 		"exits":  runtime.Goexit,
@@ -137,9 +137,9 @@ func misdeeds(release <-chan struct{}) map[string]func() {
 	}
 }
 
-// TestUnit_Fails: a Display whose Unit fails shows plain numbers from then on.
+// TestUnit_Fails: after its Unit has failed, a Display shows plain numbers.
 func TestUnit_Fails(t *testing.T) {
-	for name := range misdeeds(nil) {
+	for name := range misbehaviors(nil) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out logtest.Buffer
@@ -148,7 +148,7 @@ func TestUnit_Fails(t *testing.T) {
 				var calls atomic.Int32
 				d := progress.New(&out, &progress.Options{Unit: func(int64) string {
 					calls.Add(1)
-					misdeeds(release)[name]()
+					misbehaviors(release)[name]()
 					return "never"
 				}})
 				o := events(d.Observe)
@@ -168,20 +168,20 @@ func TestUnit_Fails(t *testing.T) {
 	}
 }
 
-// badError is an error with a text that fails.
+// badError is an error with an Error method that fails.
 type badError struct{ fail func() }
 
 // Error fails.
 func (e badError) Error() string { e.fail(); return "never" }
 
-// TestJSON_BadErrors: an error that has no text costs no task.
+// TestJSON_BadErrors: an error without a text affects no task.
 func TestJSON_BadErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out logtest.Buffer
 		d := progress.New(&out, &progress.Options{Format: progress.JSON})
 		release := make(chan struct{})
 		defer close(release)
-		for _, fail := range misdeeds(release) {
+		for _, fail := range misbehaviors(release) {
 			d.Observe(concert.Event{Kind: concert.TaskFinished, Task: 1, Worker: -1, Err: badError{fail}})
 		}
 		d.Close()
@@ -194,7 +194,7 @@ func TestJSON_BadErrors(t *testing.T) {
 	})
 }
 
-func TestJSON(t *testing.T) {
+func TestJSON_ConcurrentEvents(t *testing.T) {
 	var out logtest.Buffer
 	d := progress.New(&out, &progress.Options{Format: progress.JSON})
 	var all sync.WaitGroup
@@ -211,7 +211,7 @@ func TestJSON(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.Observe(concert.Event{Kind: concert.TaskStarted}) // too late, and harmless
+	d.Observe(concert.Event{Kind: concert.TaskStarted}) // too late: it has no effect
 	seen := map[uint64]int{}
 	lines := strings.Split(strings.TrimSuffix(out.Take(), "\n"), "\n")
 	for _, line := range lines {
@@ -231,9 +231,10 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestJSONBehind has a reader that does not read: events wait in a bounded
-// number, none is lost, and closing the reader lets all go on.
-func TestJSONBehind(t *testing.T) {
+// TestJSON_SlowReader: while the reader does not read, a bounded number of
+// events wait, and none is lost. When the reader is closed, everything
+// continues.
+func TestJSON_SlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in, out := io.Pipe()
 		d := progress.New(out, &progress.Options{Format: progress.JSON})
@@ -259,19 +260,19 @@ func TestJSONBehind(t *testing.T) {
 	})
 }
 
-// short takes half of what it is given.
+// short writes half of each slice.
 type short struct{}
 
 func (short) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
-func TestWriteError(t *testing.T) {
+func TestClose_WriteError(t *testing.T) {
 	d := progress.New(short{}, nil)
 	if err := d.Close(); err == nil || !strings.Contains(err.Error(), "short write") {
 		t.Errorf("Close() = %v, want a short write", err)
 	}
 }
 
-func TestNewPanics(t *testing.T) {
+func TestNew_Panics(t *testing.T) {
 	for _, f := range []func(){
 		func() { progress.New(nil, nil) },
 		func() { progress.New(io.Discard, &progress.Options{Total: -1}) },

@@ -10,8 +10,8 @@ import (
 	"concert/trace"
 )
 
-// TestWriter_Input: a task of a Map, or with a label, is found in the trace by
-// its index and label, also one that never ran.
+// TestWriter_Input: the trace has the index and the label of a task of a Map,
+// even if the task never ran.
 func TestWriter_Input(t *testing.T) {
 	var out bytes.Buffer
 	w := trace.New(&out)

@@ -24,7 +24,7 @@ import (
 	"concert/trace"
 )
 
-// line is an event of the format, as far as it is used.
+// line has the fields of an event that the tests use.
 type line struct {
 	Ph   string
 	Name string
@@ -37,9 +37,9 @@ type line struct {
 	Args map[string]any
 }
 
-// check reads a trace as it is written, holds every line to the format, and
-// returns how many of each phase there are. Lines of a thread have to lie
-// beside or inside each other, and threads have to have names.
+// check reads a trace while it is written, checks the format of every line, and
+// returns how many lines of each phase there are. Spans of a thread must not
+// overlap unless one contains the other, and threads must have names.
 func check(t testing.TB, r io.Reader) (count map[string]int, tasks map[uint64]line) {
 	t.Helper()
 	count, tasks = map[string]int{}, map[uint64]line{}
@@ -125,7 +125,7 @@ func check(t testing.TB, r io.Reader) (count map[string]int, tasks map[uint64]li
 	return count, tasks
 }
 
-func TestPool(t *testing.T) {
+func TestWriter_Pool(t *testing.T) {
 	var file bytes.Buffer
 	tracer := trace.New(&file)
 	ex := goroutines.New(2, &goroutines.Options{Observer: tracer.Observer("a \"pool\"")})
@@ -166,9 +166,9 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// TestMillion writes as many events as there may be in a trace, and looks at
-// the memory that takes.
-func TestMillion(t *testing.T) {
+// TestWriter_MillionEventsMemory: a trace with as many events as there may be
+// needs little memory.
+func TestWriter_MillionEventsMemory(t *testing.T) {
 	const tasks, workers = 500_000, 64 // each has two events
 	n := tasks
 	if testing.Short() {
@@ -203,8 +203,9 @@ func TestMillion(t *testing.T) {
 	}
 }
 
-// TestMillionLines holds as many to the format.
-func TestMillionLines(t *testing.T) {
+// TestWriter_MillionEventsFormat: the lines of such a trace have the right
+// format.
+func TestWriter_MillionEventsFormat(t *testing.T) {
 	tasks := 500_000
 	if testing.Short() || race.Enabled {
 		tasks /= 20
@@ -227,8 +228,8 @@ func TestMillionLines(t *testing.T) {
 	}
 }
 
-// observeMany tells of tasks on workers, each of which is beside another one
-// now and then.
+// observeMany reports tasks on workers. Each of them sometimes overlaps another
+// one.
 func observeMany(observe concert.Observer, tasks, workers int) {
 	at := time.Now()
 	var last []uint64
@@ -260,8 +261,9 @@ func countLines(r io.Reader) (n int, err error) {
 	}
 }
 
-// TestOverlap has tasks begin and end on one worker in any order.
-func TestOverlap(t *testing.T) {
+// TestWriter_OverlappingTasks: tasks may begin and end on one worker in any
+// order.
+func TestWriter_OverlappingTasks(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		var file bytes.Buffer
@@ -290,9 +292,9 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestAgain: a task that is started a second time, as its first worker died,
-// and ends on another.
-func TestAgain(t *testing.T) {
+// TestWriter_TaskStartsAgain: a task can start again on another worker, because
+// its first worker died.
+func TestWriter_TaskStartsAgain(t *testing.T) {
 	var file bytes.Buffer
 	tracer := trace.New(&file)
 	observe := tracer.Observer("processes")
@@ -320,7 +322,7 @@ func (e *nilError) Error() string { return e.text }
 
 type usesPool struct{ ex concert.Executor }
 
-// badError is an error with a text that fails.
+// badError is an error with an Error method that fails.
 type badError struct{ fail func() }
 
 // Error fails.
@@ -331,9 +333,9 @@ func (e usesPool) Error() string {
 	return fmt.Sprint(n)
 }
 
-// TestStrangeErrors: what errors do when they are asked is not to be the
-// trace's trouble.
-func TestStrangeErrors(t *testing.T) {
+// TestWriter_ErrorMethodsMisbehave: errors whose methods fail, hang or use the
+// pool do not harm the trace.
+func TestWriter_ErrorMethodsMisbehave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var file bytes.Buffer
 		tracer := trace.New(&file)
@@ -365,7 +367,7 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-func TestBrokenWriter(t *testing.T) {
+func TestWriter_WriteFails(t *testing.T) {
 	tracer := trace.New(broken{})
 	observe := tracer.Observer("lost")
 	observeMany(observe, 10_000, 4)
@@ -397,7 +399,7 @@ func BenchmarkObserve(b *testing.B) {
 		b.ResetTimer()
 		observeMany(observe, b.N, 8)
 	})
-	b.Run("json.Encoder", func(b *testing.B) { // the naive way: each event as it comes
+	b.Run("json.Encoder", func(b *testing.B) { // the simple way: each event as it arrives
 		e := json.NewEncoder(io.Discard)
 		var mu sync.Mutex
 		b.ReportAllocs()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// start starts a server. The test ends it.
+// start starts a server, which is closed at the end of the test.
 func start(t *testing.T) (address string, stop func()) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *client) hear(want ...string) {
 	}
 }
 
-func TestChat(t *testing.T) {
+func TestChat_Conversation(t *testing.T) {
 	address, stop := start(t)
 	ann, bob := dial(t, address), dial(t, address)
 	ann.hear("your name?")
@@ -99,13 +99,13 @@ func TestChat(t *testing.T) {
 	ann.hear("goodbye")
 }
 
-// TestNotReading: a client that does not read is disconnected, and the others
-// do not wait for it.
-func TestNotReading(t *testing.T) {
+// TestChat_ClientDoesNotRead: a client that does not read is disconnected, and
+// other clients do not wait for it.
+func TestChat_ClientDoesNotRead(t *testing.T) {
 	address, _ := start(t)
 	idle, busy := dial(t, address), dial(t, address)
 	idle.say("idle")
-	idle.hear("your name?", "idle comes") // and reads no more
+	idle.hear("your name?", "idle comes") // and does not read any further
 	busy.hear("your name?")
 	busy.say("busy")
 	go func() {
@@ -124,8 +124,9 @@ func TestNotReading(t *testing.T) {
 	t.Errorf("nobody left: %v", busy.lines.Err())
 }
 
-// TestLongLine: who sends lines without an end is gone.
-func TestLongLine(t *testing.T) {
+// TestChat_EndlessLine: a client that sends a line without an end is
+// disconnected.
+func TestChat_EndlessLine(t *testing.T) {
 	address, _ := start(t)
 	c := dial(t, address)
 	c.say("endless")

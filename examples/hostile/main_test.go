@@ -14,9 +14,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestRun: each archive does what it was made for, and none of it has an
-// effect.
-func TestRun(t *testing.T) {
+// TestRun_Archives: each archive attempts the attack that it was made for, and
+// none has an effect.
+func TestRun_Archives(t *testing.T) {
 	into := t.TempDir()
 	archives, err := makeArchives(into)
 	if err != nil {

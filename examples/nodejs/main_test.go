@@ -18,7 +18,8 @@ import (
 	"concert/processes"
 )
 
-// command is the workers' for the tests; without Node.js a test is skipped.
+// command returns the command of the workers. Without Node.js, the test is
+// skipped.
 func command(t *testing.T, functions string) []string {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -38,20 +39,20 @@ func newPool(t *testing.T, n int, functions string, o processes.Options) *proces
 	return ex
 }
 
-// TestConformance holds the worker in JavaScript to the suite that concert's
-// own executors pass, with several threads in one process; its functions are in
-// testdata/conformance.js.
+// TestConformance runs the suite of concert's own executors on the worker in
+// JavaScript, with several threads in one process. The functions of the suite
+// are in testdata/conformance.js.
 func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not with -short: it takes half a minute")
 	}
-	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first one leaves behind what others use
+	newPool(t, 1, "testdata/conformance.js", processes.Options{}).Close() // the first one leaves goroutines that others use
 	executortest.Run(t, executortest.Traits{Kills: true, Foreign: true, Expired: processes.ErrTimeout}, func(c executortest.Config) concert.Executor {
 		return newPool(t, 1, "testdata/conformance.js", processes.Options{Threads: c.Workers, Queue: c.Queue, Grace: c.Grace, Timeout: c.Timeout, Observer: c.Observer})
 	})
 }
 
-func TestPrices(t *testing.T) {
+func TestTask_Prices(t *testing.T) {
 	command(t, "")
 	ex, closed, err := open(1, 1, "prices.js")
 	if err != nil {
@@ -73,7 +74,7 @@ func TestPrices(t *testing.T) {
 	}
 }
 
-// same sends values to JavaScript and back.
+// same sends values to JavaScript and compares the results with them.
 func same[T any](t *testing.T, ex *processes.Pool, vs ...T) {
 	t.Helper()
 	echo := Func[T, T](fmt.Sprintf("echo %T", *new(T)))
@@ -85,8 +86,8 @@ func same[T any](t *testing.T, ex *processes.Pool, vs ...T) {
 	}
 }
 
-// TestValues: what goes there and back is the same.
-func TestValues(t *testing.T) {
+// TestValues_RoundTrip: values arrive in JavaScript and return unchanged.
+func TestValues_RoundTrip(t *testing.T) {
 	ex := newPool(t, 1, "testdata/functions.js", processes.Options{})
 	same[any](t, ex, nil, "x", map[string]any{"a": []any{true, nil, 1.5}})
 	same(t, ex, 0, -1, 1<<53+1, math.MaxInt64, math.MinInt64)
@@ -110,8 +111,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// series has what CBOR has no plain items for: a row of numbers, a time, and an
-// interface that holds a named type.
+// series has fields for which CBOR needs tags: an array of numbers, a time, and
+// an interface that holds a named type.
 type series struct {
 	Values []float64
 	Counts [20]int32
@@ -125,7 +126,8 @@ var describe = concert.Register("describe", func(_ context.Context, s series) (s
 
 func init() { concert.RegisterType[unit]("unit") }
 
-// TestValues_Tags sends a function of Go what only tags can say.
+// TestValues_Tags: values for which CBOR needs tags return unchanged from a Go
+// function.
 func TestValues_Tags(t *testing.T) {
 	ex := newPool(t, 1, "testdata/functions.js", processes.Options{})
 	in := series{make([]float64, 100), [20]int32{19: 7}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), unit("EUR")}
@@ -138,8 +140,8 @@ func TestValues_Tags(t *testing.T) {
 
 var fail = Func[string, any]("fail")
 
-// TestFailures: whatever a function does costs its own task.
-func TestFailures(t *testing.T) {
+// TestTask_Fails: whatever a function does, only its own task fails.
+func TestTask_Fails(t *testing.T) {
 	ex := newPool(t, 1, "testdata/functions.js", processes.Options{Timeout: 2 * time.Second, Grace: 100 * time.Millisecond, MaxResult: 1000})
 	for how, want := range map[string]string{
 		"throw":    "RangeError: too far",
@@ -155,10 +157,12 @@ func TestFailures(t *testing.T) {
 		"not a number":            "TypeError: NaN at \"price\" cannot be sent",
 		"a map":                   "TypeError: a Map at \"0\" cannot be sent",
 	} {
-		_, err := concert.Submit(t.Context(), ex, fail, how).Result(t.Context())
-		if e, ok := errors.AsType[*Error](err); !ok || !strings.HasPrefix(e.Error(), want) {
-			t.Errorf("%s: %v; want %q", how, err, want)
-		}
+		t.Run(how, func(t *testing.T) {
+			_, err := concert.Submit(t.Context(), ex, fail, how).Result(t.Context())
+			if e, ok := errors.AsType[*Error](err); !ok || !strings.HasPrefix(e.Error(), want) {
+				t.Errorf("%s: %v; want %q", how, err, want)
+			}
+		})
 	}
 	if got, err := concert.Submit(t.Context(), ex, Func[string, string]("fail"), "caf\xe9").Result(t.Context()); err == nil {
 		t.Errorf("a string that is not UTF-8 came back as %q", got)
@@ -184,8 +188,9 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestModule: one that cannot be loaded fails New with the reason.
-func TestModule(t *testing.T) {
+// TestNew_BrokenModule: New returns the reason for which a module cannot be
+// loaded.
+func TestNew_BrokenModule(t *testing.T) {
 	_, err := processes.New(1, &processes.Options{Command: command(t, "testdata/missing.js")})
 	if err == nil || !strings.Contains(err.Error(), "Cannot find module") {
 		t.Errorf("New() = %v", err)

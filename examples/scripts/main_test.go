@@ -13,8 +13,9 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// TestCount: scripts in many goroutines count everything once.
-func TestCount(t *testing.T) {
+// TestScript_SharedCounter: scripts in many goroutines count every item exactly
+// once.
+func TestScript_SharedCounter(t *testing.T) {
 	site, stop, err := serve()
 	if err != nil {
 		t.Fatal(err)
@@ -40,9 +41,9 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestSpin: a script that computes for ever does not keep others from their
-// turn.
-func TestSpin(t *testing.T) {
+// TestScript_EndlessLoop: a script that computes forever does not prevent other
+// scripts from running.
+func TestScript_EndlessLoop(t *testing.T) {
 	e, err := newEngine()
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func TestSpin(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestScript_Fails(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	if code, err := run(t.Context(), []string{server.URL}); code != 1 || err != nil {

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestRun(t *testing.T) {
+func TestRun_AllExecutors(t *testing.T) {
 	photographs, into := t.TempDir(), t.TempDir()
 	paths, err := takePhotographs(photographs, 3)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 	paths = append(paths, text, filepath.Join(photographs, "missing.png"))
 	check(t, ex, into, paths)
 
-	// And over a cluster, the worker of which has the same processes.
+	// The same with a cluster whose worker has these processes.
 	s, err := server.New(&server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// check has thumbnails made of five images, of which three cannot be.
+// check makes thumbnails of five images, of which three are broken.
 func check(t *testing.T, ex concert.Executor, into string, paths []string) {
 	t.Helper()
 	failed, err := run(t.Context(), ex, into, 100, paths)

@@ -13,7 +13,8 @@ import (
 	"concert/python"
 )
 
-// interpreter returns one that has numpy; without one the test is skipped.
+// interpreter returns an interpreter that has NumPy. Without one, the test is
+// skipped.
 func interpreter(t *testing.T) string {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		if exec.Command(name, "-c", "import numpy").Run() == nil {
@@ -24,7 +25,7 @@ func interpreter(t *testing.T) string {
 	return ""
 }
 
-func TestTones(t *testing.T) {
+func TestTones_Detected(t *testing.T) {
 	name := interpreter(t)
 	dir := t.TempDir()
 	paths, err := record(dir, 12)
@@ -73,7 +74,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestNote(t *testing.T) {
+func TestNote_Names(t *testing.T) {
 	for hertz, want := range map[float64]string{440: "A4", 261.6: "C4", 27.5: "A0", 4186: "C8", 16.35: "C0", 8.2: "C-1"} {
 		if got := note(hertz); got != want {
 			t.Errorf("note(%v) = %s, want %s", hertz, got, want)
